@@ -1,0 +1,220 @@
+"""flight.zip: the same bytes every time, nothing but what flies, and it runs where no package index reaches."""
+
+import hashlib
+import os
+import platform
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKED = ["Makefile", "flight", "package_flight_code.sh", "requirements", "scripts"]
+COMMIT_DATE = "2026-03-01T12:34:56Z"
+NOT_FLYING = ["matplotlib", "pandas", "scipy"]
+TRIPWIRE = """\
+import os
+with open(os.environ["TRIPWIRE_LOG"], "a") as log:
+    log.write(__name__ + "\\n")
+raise ImportError(__name__ + " does not fly")
+"""
+# Nothing of the caller's git, pip or Python settings reaches what is tested.
+CLEAN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+GIT_ALONE = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_AUTHOR_DATE": COMMIT_DATE,
+    "GIT_COMMITTER_DATE": COMMIT_DATE,
+}
+
+# One worker downloads for all of them.
+pytestmark = pytest.mark.xdist_group("package")
+
+
+def git(tree: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    command = ["git", "-C", str(tree), *identity, *arguments]
+    return subprocess.run(command, env=CLEAN | GIT_ALONE, check=True, capture_output=True, text=True).stdout
+
+
+def copy_tree(tree: Path) -> Path:
+    """Copy what packaging needs, with this environment in the place of the copy's own."""
+    tree.mkdir()
+    for name in PACKED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, tree / name)
+    (tree / ".venv").symlink_to(sys.prefix)
+    return tree
+
+
+def commit_tree(tree: Path) -> Path:
+    git(tree, "init", "--quiet")
+    git(tree, "add", *PACKED)
+    git(tree, "commit", "--quiet", "--message", "Everything")
+    return tree
+
+
+def package(tree: Path, *arguments: str, **environment: str) -> Path:
+    """Run the packaging script as a user does and return its zip file."""
+    command = ["./package_flight_code.sh", *arguments]
+    done = subprocess.run(command, cwd=tree, env=CLEAN | environment, check=True, capture_output=True, text=True)
+    archive = tree / "flight.zip"
+    assert done.stdout.split() == [hashlib.sha256(archive.read_bytes()).hexdigest(), str(archive)]
+    return archive
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return commit_tree(copy_tree(tmp_path_factory.mktemp("package") / "checkout"))
+
+
+def test_same_commit_gives_same_bytes_anywhere(checkout: Path, tmp_path: Path) -> None:
+    other = commit_tree(copy_tree(tmp_path / "elsewhere"))
+    for path in (other / "flight").rglob("*.py"):
+        path.chmod(0o600)
+        os.utime(path, (1e9, 1e9))
+    assert package(checkout, TZ="UTC").read_bytes() == package(other, TZ="Pacific/Auckland").read_bytes()
+
+
+def test_exactly_the_tracked_files_are_packed(checkout: Path) -> None:
+    untracked = checkout / "flight" / "pygnc" / "notes.py"
+    untracked.write_text("left behind\n")
+    cache = checkout / "flight" / "pygnc" / "__pycache__"
+    cache.mkdir()
+    (cache / "notes.cpython-311.pyc").write_bytes(b"\0")
+    tracked = {name.removeprefix("flight/") for name in git(checkout, "ls-files", "flight").splitlines()}
+    with zipfile.ZipFile(package(checkout)) as archive:
+        names = archive.namelist()
+        assert set(names) == tracked - {"README.md"} | {"pygnc_version.info", "requirements.txt"}
+        assert names == sorted(names)
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
+        assert archive.read("requirements.txt") == (ROOT / "requirements" / "flight.txt").read_bytes()
+
+
+def version_info(archive: Path) -> list[str]:
+    with zipfile.ZipFile(archive) as content:
+        return content.read("pygnc_version.info").decode("ascii").split()
+
+
+def test_version_info_names_date_commit_and_version(checkout: Path) -> None:
+    commit = git(checkout, "rev-parse", "HEAD").strip()
+    date, named, version = version_info(package(checkout))
+    assert (date, named) == (COMMIT_DATE, commit)
+    assert f'__version__ = "{version}"' in (ROOT / "flight" / "pygnc" / "__init__.py").read_text()
+
+
+def test_changed_tracked_file_is_admitted(tmp_path: Path) -> None:
+    tree = commit_tree(copy_tree(tmp_path / "tree"))
+    with (tree / "flight" / "pygnc" / "__init__.py").open("a") as module:
+        module.write("# changed\n")
+    assert version_info(package(tree))[1] == git(tree, "rev-parse", "HEAD").strip() + "+changes"
+
+
+def test_source_date_epoch_dates_every_entry(checkout: Path) -> None:
+    archive = package(checkout, SOURCE_DATE_EPOCH="1700000000")
+    assert version_info(archive)[0] == "2023-11-14T22:13:20Z"
+    with zipfile.ZipFile(archive) as content:
+        assert {entry.date_time for entry in content.infolist()} == {(2023, 11, 14, 22, 13, 20)}
+
+
+def test_outside_git_every_file_is_packed_and_the_version_says_so(tmp_path: Path) -> None:
+    tree = copy_tree(tmp_path / "tree")
+    archive = package(tree)
+    date, commit, _ = version_info(archive)
+    assert (date, commit) == ("undated", "no-git")
+    with zipfile.ZipFile(archive) as content:
+        assert "pygnc/__init__.py" in content.namelist()
+
+
+@pytest.fixture(scope="module")
+def package_with_wheels(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that makes flight.zip with wheels, in a new folder; it needs the package index."""
+    folder = tmp_path_factory.mktemp("probe")
+    probe = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "0", "--timeout", "20"]
+    reached = subprocess.run([*probe, "--dest", str(folder), "pyserial"], capture_output=True, check=False)
+    if reached.returncode != 0:
+        pytest.skip("no package index answers")
+
+    def make(*arguments: str) -> Path:
+        archive = package(checkout, *arguments, **os.environ)
+        return archive.rename(tmp_path_factory.mktemp("zip") / "flight.zip")
+
+    return make
+
+
+def read_lock() -> dict[NormalizedName, tuple[str, set[str]]]:
+    """Return what this Python installs of the flight lock: name -> (version, SHA-256 of every file it may be)."""
+    text = (ROOT / "requirements" / "flight.txt").read_text().replace("\\\n", "")
+    lock = {}
+    for line in text.splitlines():
+        if line and not line.lstrip().startswith("#"):
+            pin, *hashes = line.split("--hash=sha256:")
+            requirement = Requirement(pin)
+            if requirement.marker is None or requirement.marker.evaluate():
+                version = str(requirement.specifier).removeprefix("==")
+                lock[canonicalize_name(requirement.name)] = (version, {word.strip() for word in hashes})
+    return lock
+
+
+@pytest.mark.index
+@pytest.mark.timeout(300)  # downloads 20 MB twice
+def test_aarch64_wheels_are_the_locked_ones_and_reproducible(package_with_wheels: Callable[..., Path]) -> None:
+    archive, again = package_with_wheels("--wheels"), package_with_wheels("--wheels")
+    assert archive.read_bytes() == again.read_bytes()
+    lock = read_lock()
+    with zipfile.ZipFile(archive) as content:
+        wheels = [name for name in content.namelist() if name.startswith("wheels/")]
+        for wheel in wheels:
+            name, version, _, tags = parse_wheel_filename(wheel.removeprefix("wheels/"))
+            assert str(version) == lock[name][0]
+            assert hashlib.sha256(content.read(wheel)).hexdigest() in lock[name][1]
+            assert all(tag.platform == "any" or tag.platform.endswith("_aarch64") for tag in tags)
+    assert len(wheels) == len(lock)
+
+
+@pytest.mark.index
+@pytest.mark.timeout(300)  # downloads 20 MB and makes an environment
+def test_unpacked_zip_installs_without_index_and_flies(
+    package_with_wheels: Callable[..., Path], tmp_path: Path
+) -> None:
+    python_version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    archive = package_with_wheels("--wheels", platform.machine(), "--python", python_version)
+    board, home, python = tmp_path / "board", tmp_path / "home", tmp_path / "env" / "bin" / "python"
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(board)
+    home.mkdir()
+    shutil.copy(ROOT / "data" / "demo" / "sense.bin", home)
+    quiet = CLEAN | {"HOME": str(home), "PIP_CONFIG_FILE": "/dev/null"}
+
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], env=quiet, check=True)
+    install = "-m pip install --quiet --no-index --find-links wheels --require-hashes -r requirements.txt"
+    subprocess.run([python, *install.split()], cwd=board, env=quiet, check=True)
+
+    tripped = tmp_path / "tripped"
+    tripwires = tmp_path / "tripwires"
+    tripwires.mkdir()
+    for name in NOT_FLYING:
+        (tripwires / f"{name}.py").write_text(TRIPWIRE)
+    watched = quiet | {"PYTHONPATH": str(tripwires), "TRIPWIRE_LOG": str(tripped)}
+    batch = (home / "sense.bin").read_bytes()
+    (t_last_s,) = struct.unpack_from(">I", batch, len(batch) - 251 + 150)
+    subprocess.run(
+        [python, "main.py", "10", str(t_last_s + 60), "--exit-when-done"], cwd=board, env=watched, check=True
+    )
+    assert 0 < (home / "pygnc_status.bin").stat().st_size < 1000
+    assert (home / "pygnc_info.txt").read_text(encoding="ascii")
+    assert not tripped.exists(), tripped.read_text()
+
+    # The tripwires work: the same environment, asked for them, reports each.
+    for name in NOT_FLYING:
+        subprocess.run([python, "-c", f"import {name}"], env=watched, check=False, capture_output=True)
+    assert tripped.read_text().split() == NOT_FLYING
