@@ -1,0 +1,1 @@
+"""Constants and time: what every other package of the flight side may know."""

@@ -1,0 +1,178 @@
+"""The four clocks and the only conversions between them.
+
+- GPS time: week and milliseconds of week, or one integer `gps_ms`, the milliseconds since 1980-01-06 00:00:00 GPS.
+  Week 0 means that the receiver does not know the time yet; `UNKNOWN_GPS_MS` stands for that in arrays.
+- UTC, for people: text, or Unix milliseconds (POSIX: a leap second shares its number with the second after it).
+- Spacecraft time: integer seconds of a clock that may start at 2000-01-01 at each boot. Its offset from GPS time is
+  estimated from the data by `pygnc.estimators.clock`; given that offset, the conversion stands here.
+- The computer's monotonic clock: integer nanoseconds, read by the caller and passed in.
+
+Everything is integer arithmetic, so every round trip is exact.
+"""
+
+import re
+from bisect import bisect_right
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+MS_PER_WEEK: Final = 604_800_000
+UNKNOWN_GPS_MS: Final = -1
+"""Stands for "GPS time unknown" in integer arrays; scalars use None."""
+
+GPS_EPOCH_UNIX_S: Final = 315_964_800
+"""1980-01-06 00:00:00 UTC, where GPS time and UTC agreed."""
+SPACECRAFT_RESTART_S: Final = 946_684_800
+"""2000-01-01 00:00:00 as spacecraft time: where the main controller's clock starts when it was never set."""
+
+# First day on which GPS-UTC has its new value, and that value in seconds. Source: IERS Bulletin C, numbers 1 to 72.
+_LEAP_SECONDS: Final = (
+    ("1981-07-01", 1),
+    ("1982-07-01", 2),
+    ("1983-07-01", 3),
+    ("1985-07-01", 4),
+    ("1988-01-01", 5),
+    ("1990-01-01", 6),
+    ("1991-01-01", 7),
+    ("1992-07-01", 8),
+    ("1993-07-01", 9),
+    ("1994-07-01", 10),
+    ("1996-01-01", 11),
+    ("1997-07-01", 12),
+    ("1999-01-01", 13),
+    ("2006-01-01", 14),
+    ("2009-01-01", 15),
+    ("2012-07-01", 16),
+    ("2015-07-01", 17),
+    ("2017-01-01", 18),
+)
+
+
+def _midnight_unix_ms(day: str) -> int:
+    return (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400_000
+
+
+# The table once by UTC and once by GPS time of the first instant after each leap second.
+_STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day, _ in _LEAP_SECONDS)
+_STEPS_GPS_MS: Final = tuple(
+    unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S)
+    for unix_ms, (_, offset_s) in zip(_STEPS_UNIX_MS, _LEAP_SECONDS, strict=True)
+)
+_OFFSETS_S: Final = (0, *(offset_s for _, offset_s in _LEAP_SECONDS))
+
+LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = _midnight_unix_ms("2027-06-28") + 1000 * (_OFFSETS_S[-1] - GPS_EPOCH_UNIX_S)
+"""Bulletin C 72 speaks for UTC up to 2027-06-28; later UTC is given with the last known offset."""
+
+_ISO_UTC: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,3}))?Z")
+
+
+# --- GPS time -----------------------------------------------------------------------------------------------------
+
+
+def gps_ms_from_week(week: int, tow_ms: int) -> int | None:
+    """Milliseconds since the GPS epoch, or None where `week` and `tow_ms` tell no time.
+
+    Args:
+        week: Full GPS week number (not modulo 1024); 0 means unknown.
+        tow_ms: Milliseconds of the week; 604 800 000 and more are no time of any week.
+    """
+    if week <= 0 or not 0 <= tow_ms < MS_PER_WEEK:
+        return None
+    return week * MS_PER_WEEK + tow_ms
+
+
+def gps_ms_from_weeks(
+    week: npt.NDArray[np.integer[Any]], tow_ms: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.int64]:
+    """`gps_ms_from_week` for arrays of any integer type and equal shape; `UNKNOWN_GPS_MS` where no time is told."""
+    week_wide, tow_wide = week.astype(np.int64), tow_ms.astype(np.int64)
+    known = (week_wide > 0) & (tow_wide >= 0) & (tow_wide < MS_PER_WEEK)
+    return np.where(known, week_wide * MS_PER_WEEK + tow_wide, UNKNOWN_GPS_MS)
+
+
+def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
+    """GPS week and milliseconds of week."""
+    return divmod(gps_ms, MS_PER_WEEK)
+
+
+# --- UTC ----------------------------------------------------------------------------------------------------------
+
+
+def leap_seconds_at_gps_ms(gps_ms: int) -> int:
+    """GPS-UTC in seconds; during a leap second, the value before it."""
+    return _OFFSETS_S[bisect_right(_STEPS_GPS_MS, gps_ms)]
+
+
+def unix_ms_from_gps_ms(gps_ms: int) -> int:
+    """POSIX milliseconds; a leap second repeats the numbers of the second after it."""
+    return gps_ms + 1000 * (GPS_EPOCH_UNIX_S - leap_seconds_at_gps_ms(gps_ms))
+
+
+def gps_ms_from_unix_ms(unix_ms: int) -> int:
+    """GPS milliseconds; of the two instants that share a number around a leap second, the later one."""
+    return unix_ms + 1000 * (_OFFSETS_S[bisect_right(_STEPS_UNIX_MS, unix_ms)] - GPS_EPOCH_UNIX_S)
+
+
+def _in_leap_second(gps_ms: int) -> bool:
+    following = bisect_right(_STEPS_GPS_MS, gps_ms)
+    return following < len(_STEPS_GPS_MS) and gps_ms >= _STEPS_GPS_MS[following] - 1000
+
+
+def utc_iso_from_gps_ms(gps_ms: int) -> str:
+    """UTC as "YYYY-MM-DDThh:mm:ss.sssZ" (ISO 8601); within a leap second the seconds read 60."""
+    leap = _in_leap_second(gps_ms)
+    unix_ms = unix_ms_from_gps_ms(gps_ms) - 1000 * leap
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=unix_ms)
+    return f"{moment:%Y-%m-%dT%H:%M}:{moment.second + leap:02d}.{unix_ms % 1000:03d}Z"
+
+
+def gps_ms_from_utc_iso(text: str) -> int:
+    """GPS milliseconds of a UTC time written as `utc_iso_from_gps_ms` writes it; fractions may be shorter or absent.
+
+    Raises:
+        ValueError: The text has another form, names no real time, or a second 60 that was not inserted.
+    """
+    match = _ISO_UTC.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a UTC time like 2025-03-20T09:01:28.000Z")
+    day, hours, minutes, seconds, fraction = match.groups(default="0")
+    try:
+        midnight_ms = _midnight_unix_ms(day)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a UTC time: {error}") from error
+    if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 60:
+        raise ValueError(f"{text!r} is not a UTC time: hours to 23, minutes to 59, seconds to 60")
+    unix_ms = midnight_ms + 1000 * (3600 * int(hours) + 60 * int(minutes) + int(seconds)) + int(fraction.ljust(3, "0"))
+    if int(seconds) < 60:
+        return gps_ms_from_unix_ms(unix_ms)
+    gps_ms = gps_ms_from_unix_ms(unix_ms) - 1000
+    if not _in_leap_second(gps_ms):
+        raise ValueError(f"{text!r}: no leap second was inserted there")
+    return gps_ms
+
+
+# --- Spacecraft time and the monotonic clock ------------------------------------------------------------------------
+
+
+def gps_ms_from_spacecraft_s(t_spacecraft_s: int, offset_ms: int) -> int:
+    """GPS time of a spacecraft time, given `offset_ms` = GPS time - spacecraft time of its boot segment."""
+    return 1000 * t_spacecraft_s + offset_ms
+
+
+def spacecraft_offset_ms(t_spacecraft_s: int, gps_ms: int) -> int:
+    """GPS time - spacecraft time, from one instant known on both clocks."""
+    return gps_ms - 1000 * t_spacecraft_s
+
+
+class SpacecraftReading(NamedTuple):
+    """One instant on the spacecraft's and on the computer's clock."""
+
+    t_spacecraft_s: int
+    t_mono_ns: int
+
+
+def spacecraft_s_at(t_mono_ns: int, reference: SpacecraftReading) -> int:
+    """Spacecraft time at a monotonic reading, in whole seconds as that clock itself would show."""
+    return reference.t_spacecraft_s + (t_mono_ns - reference.t_mono_ns) // 1_000_000_000

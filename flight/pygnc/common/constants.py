@@ -1,0 +1,55 @@
+"""Fixed numbers of the host interface and its sensors.
+
+Sources: the PyCubed-PyGNC interface definition, the BMX160 and OPT3001 data sheets, NovAtel's OEM reference manual,
+Semtech's SX1280 data sheet.
+"""
+
+from enum import IntEnum, unique
+from typing import Final
+
+# One sense record is this many sensor packets followed by one GPS packet (and CR LF).
+batch_sensor_gps_packet_num_sensor_packets: Final = 5
+
+MAGNETOMETER_UT_PER_COUNT: Final = 1.0 / 16.0
+GYRO_DEG_S_PER_COUNT: Final = 1.0 / 65.6
+"""The BMX160's +-500 deg/s range."""
+LUX_PER_COUNT: Final = 0.01
+"""OPT3001: lux = 0.01 * mantissa * 2**exponent, mantissa in the low 12 bits, exponent in the high 4."""
+LUX_EXPONENT_MAX: Final = 11
+"""Exponents 12 to 15 are never produced by an OPT3001."""
+
+SX1280_M_HZ_PER_COUNT: Final = 36621.09375
+"""range_m = raw * this / bandwidth_hz."""
+SX1280_FREQUENCY_HZ_PER_COUNT: Final = 1.55
+"""frequency_error_hz = raw * this / (1 625 000 / bandwidth_hz)."""
+SX1280_FREQUENCY_REFERENCE_HZ: Final = 1_625_000.0
+SX1280_BANDWIDTH_HZ: Final = 812_500.0
+"""The fleet's radio setting (register code 0x18)."""
+
+PARTNER_IDS: Final = range(0x4A, 0x4E)
+"""Radio ids of the satellites, 'J' to 'M'."""
+
+
+@unique
+class GpsTimeStatus(IntEnum):
+    """NovAtel's GPS reference time status."""
+
+    UNKNOWN = 20
+    APPROXIMATE = 60
+    COARSE_ADJUSTING = 80
+    COARSE = 100
+    COARSE_STEERING = 120
+    FREE_WHEELING = 130
+    FINE_ADJUSTING = 140
+    FINE = 160
+    FINE_BACKUP_STEERING = 170
+    FINE_STEERING = 180
+    SATELLITE_TIME = 200
+
+
+@unique
+class SolutionStatus(IntEnum):
+    """NovAtel's solution status, the two values the interface is known to carry."""
+
+    COMPUTED = 0
+    INSUFFICIENT_OBSERVATIONS = 1

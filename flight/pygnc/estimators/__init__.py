@@ -1,0 +1,1 @@
+"""Numerics only: every input an argument, every output a return value."""

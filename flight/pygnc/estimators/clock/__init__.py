@@ -1,0 +1,1 @@
+"""The map from spacecraft time to GPS time."""

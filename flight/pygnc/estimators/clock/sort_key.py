@@ -1,0 +1,142 @@
+"""The order in which the records of one file happened.
+
+A file may be a ring (its newest records stand first), may hold several boots, records without GPS time, and damage.
+Each record gets a GPS time to sort by. Unlike `ClockMap` this sees the whole file at once, so a record's map may come
+from records after it. Cost: O(n log n) in the number of records, below 1 us each.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pygnc.common.clock import SPACECRAFT_RESTART_S
+from pygnc.estimators.clock.segment import CONFIRMATIONS, RESTART_WINDOW_S, TOLERANCE_MS
+
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_UNKNOWN: Final = np.iinfo(np.int64).min
+_MEDIAN_REACH: Final = 2
+"""A running median over this many neighbours to each side outvotes two corrupt observations in a row."""
+
+
+def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int64Array:
+    """GPS time by which a stable sort puts the records of a file into the order in which they happened.
+
+    A record's key is its GPS time where that agrees with the map of its boot; its spacecraft time through that map
+    where GPS time is unknown or contradicts it; and its predecessor's key where its boot has no map or its spacecraft
+    time is damaged. A file without any GPS time keeps its order.
+
+    Args:
+        t_spacecraft_s: Spacecraft time of each record, in file order, shape (n,).
+        gps_ms: GPS time of each record in milliseconds since 1980-01-06, negative where unknown, shape (n,).
+
+    Returns:
+        Keys in milliseconds, shape (n,).
+
+    Raises:
+        ValueError: The shapes differ or are not one-dimensional.
+    """
+    t_ms = 1000 * np.asarray(t_spacecraft_s, dtype=np.int64)
+    gps = np.asarray(gps_ms, dtype=np.int64)
+    if t_ms.ndim != 1 or t_ms.shape != gps.shape:
+        raise ValueError(f"spacecraft times {t_ms.shape} and GPS times {gps.shape} are not two rows of equal length")
+    if t_ms.size == 0:
+        return np.zeros(0, dtype=np.int64)
+
+    damaged = _lone_readings(t_ms)
+    fell_back = _falls_back(t_ms)
+    offset_ms = np.full(t_ms.size, _UNKNOWN)
+    for boot in _boots(t_ms, damaged):
+        offset_ms[boot] = _offsets_of_boot(t_ms[boot], gps[boot], damaged[boot])
+
+    mapped = offset_ms != _UNKNOWN
+    by_map = t_ms + np.where(mapped, offset_ms, 0)
+    trusted = mapped & (gps >= 0) & (np.abs(gps - by_map) <= TOLERANCE_MS)
+    key = np.where(trusted, gps, np.where(mapped & ~damaged, by_map, _UNKNOWN))
+    key = _filled_from_neighbours(key)
+    return np.where(trusted, key, _never_falling(key, fell_back))
+
+
+def _falls_back(t_ms: Int64Array) -> BoolArray:
+    """Where a reading lies before its predecessor by more than jitter."""
+    falls = np.zeros(t_ms.size, dtype=np.bool_)
+    falls[1:] = np.diff(t_ms) < -TOLERANCE_MS
+    return falls
+
+
+def _lone_readings(t_ms: Int64Array) -> BoolArray:
+    """Readings outside the range of the two on either side, where those around them run on in order."""
+    before2, before1, _, after1, after2 = _neighbours(t_ms)
+    lowest = np.minimum(np.minimum(before2, before1), np.minimum(after1, after2)) - TOLERANCE_MS
+    highest = np.maximum(np.maximum(before2, before1), np.maximum(after1, after2)) + TOLERANCE_MS
+    runs_on = before1 - TOLERANCE_MS <= after1
+    alone: BoolArray = runs_on & ((t_ms < lowest) | (t_ms > highest))
+    return alone
+
+
+def _neighbours(values: Int64Array) -> Int64Array:
+    """Each element with its neighbours, the ends repeated, shape (2 * _MEDIAN_REACH + 1, n)."""
+    return _windows(np.pad(values, _MEDIAN_REACH, mode="edge"), 2 * _MEDIAN_REACH + 1)
+
+
+def _windows(values: Int64Array, width: int) -> Int64Array:
+    """Each `width` successive elements as a column, shape (width, n - width + 1)."""
+    return np.lib.stride_tricks.sliding_window_view(values, width).T
+
+
+def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
+    """Stretches of the file between restarts of the spacecraft clock."""
+    # Compared with the median of the three readings before, of which one may be damaged.
+    before: Int64Array = np.sort(_windows(np.pad(t_ms, (3, 0), mode="edge")[:-1], 3), axis=0)[1]
+    since_start_ms = t_ms - 1000 * SPACECRAFT_RESTART_S
+    near_start = (since_start_ms >= 0) & (since_start_ms < 1000 * RESTART_WINDOW_S)
+    restarted = (t_ms < before - TOLERANCE_MS) & near_start & ~damaged
+    starts = np.flatnonzero(restarted & ~np.concatenate(([False], restarted[:-1]))).tolist()
+    return [slice(start, end) for start, end in zip([0, *starts], [*starts, t_ms.size], strict=True)]
+
+
+def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> Int64Array:
+    """Offset of each record: the running median at the closer agreeing observation; _UNKNOWN without any."""
+    known = np.flatnonzero((gps >= 0) & ~damaged)
+    if known.size == 0:
+        return np.full(t_ms.size, _UNKNOWN)
+    observed_ms = gps[known] - t_ms[known]
+    median_ms: Int64Array = np.sort(_neighbours(observed_ms), axis=0)[_MEDIAN_REACH]
+    agrees = np.abs(observed_ms - median_ms) <= TOLERANCE_MS
+    # The clock may also have been set within a boot: every stretch of one offset must be confirmed by itself.
+    stretch = np.cumsum(np.abs(np.diff(median_ms, prepend=median_ms[0])) > TOLERANCE_MS)
+    confirmed = np.bincount(stretch, weights=agrees)[stretch] >= min(CONFIRMATIONS, known.size)
+    anchors = np.flatnonzero(agrees & confirmed)
+    if anchors.size == 0:
+        return np.full(t_ms.size, _UNKNOWN)
+    return median_ms[anchors][_closer_neighbour(known[anchors], t_ms)]
+
+
+def _closer_neighbour(anchors: npt.NDArray[np.intp], t_ms: Int64Array) -> npt.NDArray[np.intp]:
+    """For each record, which of the `anchors` (ascending positions) before and after it has the closer reading."""
+    after = np.minimum(np.searchsorted(anchors, np.arange(t_ms.size)), anchors.size - 1)
+    before = np.maximum(after - 1, 0)
+    return np.where(np.abs(t_ms - t_ms[anchors[before]]) < np.abs(t_ms - t_ms[anchors[after]]), before, after)
+
+
+def _filled_from_neighbours(key: Int64Array) -> Int64Array:
+    """Unknown keys replaced by the known one before them, at the start by the first known one, by 0 without any."""
+    known = np.flatnonzero(key != _UNKNOWN)
+    if known.size == 0:
+        return np.zeros_like(key)
+    before = np.searchsorted(known, np.arange(key.size), side="right") - 1
+    return key[known[np.maximum(before, 0)]]
+
+
+def _never_falling(key: Int64Array, fell_back: BoolArray) -> Int64Array:
+    """Running maximum of the keys, begun anew wherever the spacecraft clock fell back.
+
+    Jitter then cannot swap two records that follow each other within seconds.
+    """
+    values: Int64Array
+    values, rank = np.unique(key, return_inverse=True)
+    base = np.cumsum(fell_back) * values.size
+    highest_so_far: npt.NDArray[np.intp] = np.maximum.accumulate(rank + base) - base
+    return values[highest_so_far]
