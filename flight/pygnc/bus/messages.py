@@ -1,0 +1,151 @@
+"""What the tasks say to each other: one typed, immutable message per kind.
+
+Every message is MessagePack, an array whose first element is the message's name and whose other elements are the
+fields in the order declared here. A field may be appended with a default; nothing else may change, so that old
+journals stay readable.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+Vector3: TypeAlias = tuple[float, float, float]
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, kw_only=True):
+    """Base of all messages: immutable, encoded as an array, named by its class."""
+
+
+class SourceInfo(msgspec.Struct, frozen=True, array_like=True):
+    """One input file as it was found, and the books of its bytes: size = delivered + damaged.
+
+    `damage` lists the first damaged byte ranges (start, stop, reason).
+    """
+
+    name: str
+    size_bytes: int
+    modified_ns: int
+    delivered_bytes: int
+    damaged_bytes: int
+    damaged_ranges: int
+    damage: tuple[tuple[int, int, str], ...] = ()
+
+
+class BatchBegin(Message, frozen=True):
+    """First input of a run: what the batch consists of. `error` says why a file could not be read."""
+
+    seq: int
+    sensors_per_record: int
+    records_terminated: bool
+    sources: tuple[SourceInfo, ...]
+    unreadable: tuple[tuple[str, str], ...]
+
+
+class SensorSample(Message, frozen=True):
+    """One 30-byte sensor packet, in sensor axes.
+
+    `seq` is the global input number. `offset` is where the packet's bytes stand in the undamaged part of `source`.
+    """
+
+    seq: int
+    source: str
+    offset: int
+    t_spacecraft_s: int
+    mag_imu_ut: Vector3
+    hall_raw: int
+    gyro_imu_rad_s: Vector3
+    lux: tuple[float, float, float, float, float, float]
+    """Illuminance on the faces +X, +Y, +Z, -X, -Y, -Z."""
+    raw: bytes
+
+
+class GpsFix(Message, frozen=True):
+    """One GPS packet: 99 bytes of a sense record, or 102 of a range file, without spacecraft time and time status."""
+
+    seq: int
+    source: str
+    offset: int
+    t_spacecraft_s: int | None
+    time_status: int | None
+    gps_week: int
+    gps_tow_ms: int
+    position_status: int
+    position_ecef_m: Vector3
+    position_sigma_m: Vector3
+    velocity_status: int
+    velocity_ecef_mps: Vector3
+    velocity_sigma_mps: Vector3
+    velocity_latency_s: float
+    differential_age_s: float
+    solution_age_s: float
+    satellites_tracked: int
+    satellites_used: int
+    raw: bytes
+
+
+class RangeMeasurement(Message, frozen=True):
+    """One 12-byte range packet. `range_m` still contains the radio pair's delay bias."""
+
+    seq: int
+    source: str
+    offset: int
+    partner_id: int
+    rssi_dbm: float
+    t_spacecraft_s: int
+    frequency_error_hz: float
+    range_m: float
+    raw: bytes
+
+
+class BatchEnd(Message, frozen=True):
+    """The last input of the batch. `cause` is empty, or says why the batch ended early."""
+
+    seq: int
+    cause: str
+
+
+class OrbitEstimate(Message, frozen=True):
+    """The orbit after one input, or (not journaled, `through` unchanged) its prediction to the present.
+
+    Position and velocity are valid at `gps_ms`, milliseconds since 1980-01-06 in GPS time, in ITRF (ECEF) and in GCRF
+    (ECI); sigmas are of the ECEF values. `fix_gps_ms` is the time of the newest used fix. `cause` names why the fix at
+    hand was not used, or is empty. `nis` covers `nis_dof` measurements of this fix; `nis_mean` is per degree of freedom
+    over the `nis_count` fixes so far. `spacecraft_to_gps_ms` maps spacecraft time: gps_ms = 1000 t + this, or None.
+    """
+
+    seq: int
+    through: int
+    gps_ms: int
+    fix_gps_ms: int
+    position_ecef_m: Vector3
+    velocity_ecef_mps: Vector3
+    position_sigma_m: Vector3
+    velocity_sigma_mps: Vector3
+    position_gcrf_m: Vector3
+    velocity_gcrf_mps: Vector3
+    accepted: bool
+    cause: str
+    nis: float
+    nis_dof: int
+    nis_mean: float
+    nis_count: int
+    spacecraft_to_gps_ms: int | None
+
+
+InputMessage: TypeAlias = BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd
+"""Everything that stands in the input journal."""
+
+
+class Event(Message, frozen=True):
+    """Something that a person should know of; it stands in the events journal.
+
+    `severity` is info, warning or error; `t_wall_ns` is the computer's clock, which may be wrong.
+    """
+
+    seq: int
+    task: str
+    severity: str
+    name: str
+    text: str
+    t_mono_ns: int
+    t_wall_ns: int

@@ -1,0 +1,148 @@
+"""One journal file on disk: appended to in whole records, recovered after a power cut."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from pygnc.bus.files import sync_folder, write_all
+from pygnc.formats import journal
+
+PART: Final = ".part"
+_NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of a journal, by name only."""
+
+    journal: str
+    index: int
+    path: Path
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file was never closed in order."""
+        return self.path.name.endswith(PART)
+
+
+def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segment]:
+    """Return the files of journal `name` (of all journals, without one) in order, wherever among `folders` they are."""
+    found: list[Segment] = []
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            match = _NAME.fullmatch(path.name)
+            if match and name in {None, match["journal"]}:
+                found.append(Segment(match["journal"], int(match["index"]), path))
+    return sorted(found, key=lambda segment: (segment.journal, segment.index))
+
+
+def last_number(path: Path) -> int:
+    """Return the number of the last good record in a file, 0 when there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    records = journal.scan(path.read_bytes()).records
+    return records[-1].seq if records else 0
+
+
+class SegmentWriter:
+    """Appends records to one `.part` file; an append happens wholly or not at all.
+
+    Use `create` or `resume`.
+    """
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._descriptor = descriptor
+        self._dirty = False
+
+    @classmethod
+    def create(cls, path: Path, header: bytes, last_seq: int) -> Self:
+        """Begin a new file with its HEADER record.
+
+        Raises:
+            OSError: the file cannot be made or its header not be written.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        writer = cls(path, descriptor, 0)
+        try:
+            writer.append(journal.encode(journal.Kind.HEADER, last_seq, header))
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        return writer
+
+    @classmethod
+    def resume(cls, path: Path) -> tuple[Self, int]:
+        """Open a file that was not closed in order, cut it after its last good record, and return its last number.
+
+        Raises:
+            OSError: the file cannot be read or changed.
+        """
+        content = path.read_bytes()
+        records = journal.scan(content).records
+        end = records[-1].offset + len(journal.encode(*records[-1][:3])) if records else 0
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        os.ftruncate(descriptor, end)
+        return cls(path, descriptor, end), records[-1].seq if records else 0
+
+    def append(self, block: bytes) -> None:
+        """Write whole records.
+
+        Raises:
+            OSError: nothing of `block` is in the file.
+        """
+        try:
+            write_all(self._descriptor, block)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size += len(block)
+        self._dirty = True
+
+    def sync(self) -> None:
+        """Make what was appended durable."""
+        if self._dirty:
+            os.fdatasync(self._descriptor)
+            self._dirty = False
+
+    def close(self, last_seq: int, *, recovered: bool = False) -> None:
+        """Add the footer (if there is room for it), make the file durable and give it its final name.
+
+        Raises:
+            OSError: the file could not be synced or renamed; it keeps its `.part` name and all its records.
+        """
+        footer = journal.encode(journal.Kind.FOOTER, last_seq, msgspec.msgpack.encode({"recovered": recovered}))
+        try:
+            try:
+                self.append(footer)
+            except OSError:
+                return
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+        self.path.replace(self.path.with_name(self.path.name.removesuffix(PART)))
+        sync_folder(self.path.parent)
+
+
+def recover_folder(folder: Path) -> list[Path]:
+    """Close in order every file in `folder` that a crash or power cut left open, and return their new paths.
+
+    Raises:
+        OSError: the folder cannot be read or written.
+    """
+    recovered = []
+    for segment in list_segments([folder]):
+        if segment.is_open:
+            writer, last_seq = SegmentWriter.resume(segment.path)
+            writer.close(last_seq, recovered=True)
+            recovered.append(segment.path.with_name(segment.path.name.removesuffix(PART)))
+    return recovered

@@ -1,0 +1,1 @@
+"""One module per file format: pure functions from bytes to records and back."""

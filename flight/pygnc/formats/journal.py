@@ -1,0 +1,138 @@
+"""Journal records: self-checking, found again after any damage.
+
+A journal file is nothing but records. The first is a HEADER, the last of a file that was closed in order a FOOTER,
+and between them stand MESSAGE records. Layout of a record, little-endian:
+
+| bytes | field |
+|---|---|
+| 4 | sync `A5 50 47 4A` |
+| 1 | kind (1 header, 2 message, 3 footer) |
+| 1 | format version (1) |
+| 2 | payload length, at most 16384 |
+| 8 | sequence number |
+| n | payload, MessagePack |
+| 4 | CRC-32 (zlib) over everything between sync and CRC |
+
+The length is bounded and believed only when the CRC agrees, so a damaged length costs its own record and no other.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from typing import Final, NamedTuple
+
+from pygnc.formats.damage import Damage, DamageReason
+
+SYNC: Final = b"\xa5PGJ"
+VERSION: Final = 1
+PAYLOAD_MAX: Final = 16_384
+_HEAD: Final = struct.Struct("<4sBBHQ")
+_CRC: Final = struct.Struct("<I")
+_OVERHEAD: Final = _HEAD.size + _CRC.size
+
+
+@unique
+class Kind(IntEnum):
+    """What a record holds."""
+
+    HEADER = 1
+    MESSAGE = 2
+    FOOTER = 3
+
+
+_KINDS: Final = frozenset(Kind)
+
+
+class Record(NamedTuple):
+    """One good record and where it begins in its file."""
+
+    kind: Kind
+    seq: int
+    payload: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalScan:
+    """What a stretch of journal bytes holds.
+
+    `consumed` counts the bytes dealt with; what follows may be the beginning of a record still being written.
+    """
+
+    records: list[Record]
+    damage: list[Damage]
+    consumed: int
+
+
+def encode(kind: Kind, seq: int, payload: bytes) -> bytes:
+    """Return one record as bytes.
+
+    Raises:
+        ValueError: the payload is longer than PAYLOAD_MAX.
+    """
+    if len(payload) > PAYLOAD_MAX:
+        raise ValueError(f"a journal record holds at most {PAYLOAD_MAX} bytes, this payload has {len(payload)}")
+    body = _HEAD.pack(SYNC, kind, VERSION, len(payload), seq) + payload
+    return body + _CRC.pack(zlib.crc32(memoryview(body)[len(SYNC) :]))
+
+
+def encode_messages(first_seq: int, payloads: Iterable[bytes]) -> list[bytes]:
+    """Return consecutive MESSAGE records, numbered from `first_seq`."""
+    return [encode(Kind.MESSAGE, first_seq + k, payload) for k, payload in enumerate(payloads)]
+
+
+def scan(data: bytes, *, base_offset: int = 0, final: bool = True, limit: int | None = None) -> JournalScan:
+    """Find every good record in `data`, whose first byte stands at `base_offset` of its file.
+
+    Without `final`, an incomplete record at the end is left unconsumed (more may come); with it, the rest is damage.
+    `limit` ends the scan after that many records.
+    """
+    records: list[Record] = []
+    damage: list[Damage] = []
+    position = good_until = 0
+    while limit is None or len(records) < limit:
+        start = data.find(SYNC, position)
+        if start < 0:
+            # The last bytes may be the beginning of a sync word.
+            position = good_until if good_until + len(SYNC) > len(data) else max(good_until, len(data) - len(SYNC) + 1)
+            break
+        record = _record_at(data, start, base_offset)
+        if record is None and not final and _may_be_unfinished(data, start):
+            position = start
+            break
+        if record is None:
+            position = start + 1
+            continue
+        _note_damage(damage, base_offset, good_until, start)
+        records.append(record)
+        position = good_until = start + _OVERHEAD + len(record.payload)
+    if final and (limit is None or len(records) < limit):
+        position = len(data)
+    _note_damage(damage, base_offset, good_until, position)
+    return JournalScan(records, damage, position)
+
+
+def _record_at(data: bytes, start: int, base_offset: int) -> Record | None:
+    if start + _OVERHEAD > len(data):
+        return None
+    _, kind, version, length, seq = _HEAD.unpack_from(data, start)
+    end = start + _HEAD.size + length
+    if version != VERSION or kind not in _KINDS or length > PAYLOAD_MAX or end + _CRC.size > len(data):
+        return None
+    if zlib.crc32(memoryview(data)[start + len(SYNC) : end]) != _CRC.unpack_from(data, end)[0]:
+        return None
+    return Record(Kind(kind), seq, data[start + _HEAD.size : end], base_offset + start)
+
+
+def _may_be_unfinished(data: bytes, start: int) -> bool:
+    if start + _HEAD.size > len(data):
+        return True
+    length = int(_HEAD.unpack_from(data, start)[3])
+    return length <= PAYLOAD_MAX and start + _OVERHEAD + length > len(data)
+
+
+def _note_damage(damage: list[Damage], base_offset: int, start: int, stop: int) -> None:
+    if stop > start:
+        damage.append(Damage(base_offset + start, base_offset + stop, DamageReason.CONTENT))

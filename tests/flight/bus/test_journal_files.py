@@ -1,0 +1,171 @@
+"""Journals on disk: what a cut, a kill, a full disk or damage leaves of them."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pygnc.bus import segment
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.journal_writer import SEGMENT_BYTES, SPARE_SEGMENTS, JournalWriter
+from pygnc.bus.segment import list_segments, recover_folder
+from pygnc.formats import journal
+
+HEADER = b"header"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    (folder := tmp_path / "disk").mkdir()
+    return folder
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Path:
+    (folder := tmp_path / "memory").mkdir()
+    return folder
+
+
+def payloads_of(reader: JournalReader) -> list[bytes]:
+    found = []
+    while records := reader.read(100):
+        found += [record.payload for record in records]
+    return found
+
+
+def test_what_was_written_is_read_in_order_with_its_numbers(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one", b"two"])
+    writer.append([b"three"])
+    reader = JournalReader([disk, memory], "input")
+    assert [(r.seq, r.payload) for r in reader.read(10)] == [(1, b"one"), (2, b"two"), (3, b"three")]
+    assert reader.header == HEADER
+    assert reader.read(10) == []
+    writer.append([b"four"])
+    assert [r.seq for r in reader.read(10)] == [4]
+
+
+def test_a_reader_begins_where_it_is_told(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([bytes([k]) for k in range(20)])
+    reader = JournalReader([disk, memory], "input", after_seq=17)
+    assert [r.seq for r in reader.read(10)] == [18, 19, 20]
+
+
+def test_segments_follow_each_other_without_a_gap(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    block = b"x" * 16_000
+    count = 3 * SEGMENT_BYTES // len(block)
+    reader = JournalReader([disk, memory], "input")
+    seen = 0
+    for _ in range(count):
+        writer.append([block])
+        seen += len(reader.read(1000))
+    assert seen == count
+    writer.close()
+    assert len(list_segments([disk], "input")) >= 3
+    assert not any(s.is_open for s in list_segments([disk], "input"))
+    assert len(payloads_of(JournalReader([disk, memory], "input"))) == count
+
+
+def test_a_second_writer_goes_on_after_a_torn_record(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one", b"two"])
+    path = list_segments([disk], "input")[0].path
+    with path.open("ab") as torn:
+        torn.write(journal.encode(journal.Kind.MESSAGE, 3, b"torn")[:-2])
+    again = JournalWriter(disk, memory, "input", HEADER)
+    assert again.last_seq == 2
+    again.append([b"three"])
+    again.close()
+    reader = JournalReader([disk, memory], "input")
+    assert payloads_of(reader) == [b"one", b"two", b"three"]
+    assert reader.damage == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(min_value=0, max_value=400))
+def test_whatever_the_cut_every_whole_record_before_it_survives(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    writer = JournalWriter(folder, folder, "input", HEADER)
+    writer.append([bytes([k]) * k for k in range(12)])
+    path = list_segments([folder])[0].path
+    whole = path.read_bytes()
+    kept = whole[: min(cut, len(whole))]
+    path.write_bytes(kept)
+    expected = [r.payload for r in journal.scan(kept).records if r.kind is journal.Kind.MESSAGE]
+    recover_folder(folder)
+    assert not list_segments([folder])[0].is_open
+    reader = JournalReader([folder], "input")
+    assert payloads_of(reader) == expected
+    assert reader.damage == []
+
+
+def test_a_recovered_file_says_so(disk: Path, memory: Path) -> None:
+    JournalWriter(disk, memory, "input", HEADER).append([b"one"])
+    (path,) = recover_folder(disk)
+    footer = journal.scan(path.read_bytes()).records[-1]
+    assert footer.kind is journal.Kind.FOOTER
+    assert b"recovered\xc3" in footer.payload
+
+
+def test_a_full_disk_moves_the_journal_to_memory(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"on disk"])
+    limit = list_segments([disk])[0].path.stat().st_size + 10
+
+    def write_until_full(descriptor: int, content: bytes) -> None:
+        size = os.fstat(descriptor).st_size
+        in_memory = memory.as_posix() in str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        os.write(descriptor, content if in_memory else content[: max(0, limit - size)])
+        if not in_memory and size + len(content) > limit:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(segment, "write_all", write_until_full)
+    writer.append([b"in memory", b"also"])
+    assert writer.fault is not None
+    assert "No space left" in writer.fault
+    reader = JournalReader([disk, memory], "input")
+    assert payloads_of(reader) == [b"on disk", b"in memory", b"also"]
+    assert reader.damage == []
+
+
+def test_a_guard_that_refuses_keeps_the_journal_in_memory(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER, lambda _: "the ceiling")
+    writer.append([b"one"])
+    assert writer.fault == "the ceiling"
+    assert list(disk.iterdir()) == []
+    assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]
+
+
+def test_a_journal_in_memory_keeps_only_its_newest_segments(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER, lambda _: "no disk")
+    for _ in range((SPARE_SEGMENTS + 3) * SEGMENT_BYTES // 16_000):
+        writer.append([b"x" * 16_000])
+    assert len(list_segments([memory], "input")) == SPARE_SEGMENTS
+
+
+def test_damage_in_the_middle_costs_only_what_it_touches(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([bytes([k]) * 50 for k in range(30)])
+    writer.close()
+    path = list_segments([disk])[0].path
+    content = bytearray(path.read_bytes())
+    records = journal.scan(bytes(content)).records
+    hit = records[11].offset + 30
+    content[hit : hit + 100] = bytes(100)
+    path.write_bytes(content)
+    reader = JournalReader([disk, memory], "input")
+    numbers = [r.seq for r in reader.read(100)]
+    touched = {
+        r.seq for r in records if r.kind is journal.Kind.MESSAGE and r.offset < hit + 100 and r.offset + 70 > hit
+    }
+    assert numbers == [k for k in range(1, 31) if k not in touched]
+    assert [(d.start, d.stop) for _, d in reader.damage] == [
+        (min(r.offset for r in records if r.seq in touched), max(r.offset + 70 for r in records if r.seq in touched))
+    ]

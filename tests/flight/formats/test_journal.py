@@ -1,0 +1,77 @@
+"""Journal records are found again whatever happens to the bytes around them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.formats import journal
+from pygnc.formats.journal import Kind
+
+payloads = st.lists(st.binary(max_size=60), min_size=1, max_size=12)
+
+
+def rows(scan: journal.JournalScan) -> list[tuple[int, bytes]]:
+    return [(record.seq, record.payload) for record in scan.records]
+
+
+@given(payloads)
+def test_records_come_back(contents: list[bytes]) -> None:
+    scan = journal.scan(b"".join(journal.encode_messages(1, contents)))
+    assert rows(scan) == list(enumerate(contents, 1))
+    assert scan.damage == []
+
+
+@given(payloads, st.data())
+def test_a_flipped_bit_costs_one_record(contents: list[bytes], data: st.DataObject) -> None:
+    blocks = journal.encode_messages(1, contents)
+    content = bytearray(b"".join(blocks))
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    scan = journal.scan(bytes(content))
+    starts = [sum(map(len, blocks[:k])) for k in range(len(blocks))]
+    hit = max(k for k, start in enumerate(starts) if start <= bit // 8)
+    assert rows(scan) == [row for k, row in enumerate(enumerate(contents, 1)) if k != hit]
+    assert [(d.start, d.stop) for d in scan.damage] == [(starts[hit], starts[hit] + len(blocks[hit]))]
+
+
+@given(payloads, st.data())
+def test_a_growing_file_is_read_piece_by_piece(contents: list[bytes], data: st.DataObject) -> None:
+    whole = b"".join(journal.encode_messages(1, contents))
+    cut = data.draw(st.integers(0, len(whole)))
+    first = journal.scan(whole[:cut], final=False)
+    second = journal.scan(whole[first.consumed :], base_offset=first.consumed)
+    assert rows(first) + rows(second) == list(enumerate(contents, 1))
+    assert first.damage == second.damage == []
+
+
+@given(st.binary(max_size=300), payloads, st.binary(max_size=300))
+def test_noise_around_records_is_damage(before: bytes, contents: list[bytes], after: bytes) -> None:
+    inner = b"".join(journal.encode_messages(1, contents))
+    scan = journal.scan(before + inner + after)
+    assert rows(scan) == list(enumerate(contents, 1))
+    assert sum(d.stop - d.start for d in scan.damage) == len(before) + len(after)
+
+
+@given(payloads)
+def test_two_files_in_one_are_both_read(contents: list[bytes]) -> None:
+    one = b"".join(journal.encode_messages(1, contents))
+    assert rows(journal.scan(one + one)) == 2 * list(enumerate(contents, 1))
+
+
+def test_a_limit_ends_the_scan_behind_a_record() -> None:
+    whole = b"".join(journal.encode_messages(1, [b"a", b"b", b"c"]))
+    scan = journal.scan(whole, limit=2)
+    assert rows(scan) == [(1, b"a"), (2, b"b")]
+    assert rows(journal.scan(whole[scan.consumed :])) == [(3, b"c")]
+
+
+def test_a_payload_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 16384"):
+        journal.encode(Kind.MESSAGE, 1, bytes(journal.PAYLOAD_MAX + 1))
+
+
+def test_a_damaged_length_swallows_nothing() -> None:
+    blocks = journal.encode_messages(1, [b"a" * 10, b"b" * 10])
+    wild = bytearray(blocks[0])
+    wild[6:8] = (journal.PAYLOAD_MAX).to_bytes(2, "little")
+    assert rows(journal.scan(bytes(wild) + blocks[1])) == [(2, b"b" * 10)]
