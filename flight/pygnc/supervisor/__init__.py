@@ -1,0 +1,1 @@
+"""The process tree: start, health, restarts, stopping."""
