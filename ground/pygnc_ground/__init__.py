@@ -1,0 +1,1 @@
+"""PyGNC on the ground: replay, scenarios, inspection."""

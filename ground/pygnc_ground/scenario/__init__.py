@@ -1,0 +1,1 @@
+"""Made-up flights: the flight's own input files, and the truth behind them."""

@@ -1,0 +1,88 @@
+"""The Earth around the satellite: orientation, Sun, shadow, magnetic field.
+
+brahe is the authority here: the flight side's own models (pygnc.environment) share no code with it. Nothing is
+downloaded; Earth orientation, space weather, EGM2008 and IGRF-14 come with the package. For its forces it uses
+low-precision series of Sun and Moon, 0.08 degrees off in 2025: enough for their attraction, not for sun sensors and
+shadows, so the Sun comes from erfa.
+"""
+# mypy: disable-error-code="arg-type, misc, operator"
+# brahe's stubs declare the members of its enumerations as methods and Epoch + float as a float.
+
+from collections.abc import Sequence
+from functools import cache
+
+import brahe
+import erfa
+import numpy as np
+import numpy.typing as npt
+
+from pygnc.common.clock import gps_ms_from_utc_iso, week_from_gps_ms
+
+FloatArray = npt.NDArray[np.float64]
+
+_UT_PER_NT = 1e-3
+_GPS_EPOCH_JD = 2_444_244.5
+_TT_MINUS_GPS_S = 51.184
+_GPS_WEEK_1_MJD = 44_251.0
+"""1980-01-13; week 0 stands for an unknown time."""
+
+
+@cache
+def _load_earth_data() -> None:
+    """Hand brahe its bundled tables. It keeps them in globals, so once per process is enough."""
+    brahe.set_global_eop_provider(brahe.FileEOPProvider.from_default_standard(interpolate=True, extrapolate="Error"))
+    brahe.set_global_space_weather_provider(brahe.FileSpaceWeatherProvider.from_default_file())
+
+
+def epochs(start_gps_ms: int, t_s: npt.ArrayLike) -> list[brahe.Epoch]:
+    """Instants `t_s` seconds after the start, shape (n,)."""
+    _load_earth_data()
+    week, tow_ms = week_from_gps_ms(start_gps_ms)
+    start = brahe.Epoch.from_gps_date(week, tow_ms / 1000.0)
+    return [start + float(seconds) for seconds in np.asarray(t_s)]
+
+
+def require_known(first_gps_ms: int, last_gps_ms: int) -> None:
+    """Check that the bundled tables cover a span of time.
+
+    Raises:
+        ValueError: They do not; the message names the days between which they do.
+    """
+    _load_earth_data()
+    first_day, last_day = (
+        brahe.Epoch.from_mjd(mjd, brahe.TimeSystem.UTC).isostring()[:10]
+        for mjd in (_GPS_WEEK_1_MJD, brahe.get_global_eop_mjd_max() - 1.0)
+    )
+    known = range(gps_ms_from_utc_iso(f"{first_day}T00:00:00Z"), gps_ms_from_utc_iso(f"{last_day}T00:00:00Z"))
+    if first_gps_ms not in known or last_gps_ms not in known:
+        raise ValueError(f"the Earth's orientation and GPS weeks are known from {first_day} to {last_day} only")
+
+
+def itrf_from_gcrf(instants: Sequence[brahe.Epoch]) -> FloatArray:
+    """Rotation matrices, IAU 2006/2000A with Earth orientation, shape (n, 3, 3)."""
+    return np.asarray(brahe.rotation_gcrf_to_itrf(instants))
+
+
+def sun_position_gcrf_m(start_gps_ms: int, t_s: npt.ArrayLike) -> FloatArray:
+    """Geocentric position of the Sun `t_s` seconds after the start, without aberration, shape (n, 3).
+
+    VSOP2000 as cut by erfa's epv00, good to 0.01 arc seconds.
+    """
+    elapsed_s = start_gps_ms / 1000.0 + np.asarray(t_s, dtype=np.float64) + _TT_MINUS_GPS_S
+    heliocentric_earth, _ = erfa.epv00(_GPS_EPOCH_JD, elapsed_s / 86_400.0)
+    return -brahe.AU * np.asarray(heliocentric_earth["p"], dtype=np.float64)
+
+
+def sunlit_fraction(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray) -> FloatArray:
+    """Visible fraction of the Sun's disc (conical shadow), 0 to 1; shapes (n, 3), (n, 3) -> (n,)."""
+    return np.array([brahe.eclipse_conical(*pair) for pair in zip(position_gcrf_m, sun_gcrf_m, strict=True)])
+
+
+def magnetic_field_itrf_ut(instants: Sequence[brahe.Epoch], position_itrf_m: FloatArray) -> FloatArray:
+    """Main field by IGRF-14 in microtesla; positions and result in ITRF, shape (n, 3)."""
+    geodetic = brahe.position_ecef_to_geodetic(position_itrf_m, brahe.AngleFormat.RADIANS)
+    field_nt = [
+        brahe.igrf_ecef(instant, place, brahe.AngleFormat.RADIANS)
+        for instant, place in zip(instants, geodetic, strict=True)
+    ]
+    return np.array(field_nt).reshape(-1, 3) * _UT_PER_NT

@@ -1,0 +1,57 @@
+"""Everything that is true of one satellite at given times: what the sensor models read, and the table of truth."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pygnc_ground.scenario import attitude, earth
+from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.truth import Trajectory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueStates:
+    """Truth at n times; vectors are (n, 3)."""
+
+    gps_ms: npt.NDArray[np.int64]
+    position_ecef_m: FloatArray
+    """ITRF"""
+    velocity_ecef_mps: FloatArray
+    """Relative to the rotating Earth"""
+    position_gcrf_m: FloatArray
+    velocity_gcrf_mps: FloatArray
+    quaternion_gcrf_from_body: FloatArray
+    """(n, 4), scalar first"""
+    rate_body_rad_s: FloatArray
+    """Relative to GCRF"""
+    field_body_ut: FloatArray
+    """The Earth's magnetic field"""
+    sun_body_m: FloatArray
+    """From the satellite to the Sun"""
+    sunlit_fraction: FloatArray
+    """(n,), 0 in the umbra"""
+
+    @classmethod
+    def at(cls, settings: Settings, trajectory: Trajectory, t_s: npt.NDArray[np.int64]) -> Self:
+        """Truth `t_s` seconds after the start, shape (n,)."""
+        instants = earth.epochs(settings.start_gps_ms, t_s)
+        gcrf, ecef = trajectory.states_gcrf(t_s), trajectory.states_itrf(t_s)
+        quaternion = attitude.quaternions_gcrf_from_body(settings.attitude, t_s)
+        field_ecef_ut = earth.magnetic_field_itrf_ut(instants, ecef[:, :3])
+        field_gcrf_ut = np.einsum("nji,nj->ni", earth.itrf_from_gcrf(instants), field_ecef_ut)
+        sun_gcrf_m = earth.sun_position_gcrf_m(settings.start_gps_ms, t_s)
+        return cls(
+            gps_ms=settings.start_gps_ms + 1000 * t_s,
+            position_ecef_m=ecef[:, :3],
+            velocity_ecef_mps=ecef[:, 3:],
+            position_gcrf_m=gcrf[:, :3],
+            velocity_gcrf_mps=gcrf[:, 3:],
+            quaternion_gcrf_from_body=quaternion,
+            rate_body_rad_s=np.tile(attitude.rate_body_rad_s(settings.attitude), (len(t_s), 1)),
+            field_body_ut=attitude.to_body(quaternion, field_gcrf_ut),
+            sun_body_m=attitude.to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
+            sunlit_fraction=earth.sunlit_fraction(gcrf[:, :3], sun_gcrf_m),
+        )

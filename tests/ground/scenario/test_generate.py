@@ -1,0 +1,156 @@
+"""Whole scenarios: the files as the flight reads them, against the truth beside them."""
+
+import numpy as np
+import pytest
+
+from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.formats.range_scan import scan as scan_ranges
+from pygnc.formats.ranges import decode_ranges
+from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
+from pygnc_ground.scenario.generate import Scenario, generate
+from pygnc_ground.scenario.settings import Gps, Imu, Partner, Ranging, Settings, SpacecraftClock
+
+PARTNERS = (
+    Partner(id=0x4B, position_rtn_m=(0.0, 1500.0, 0.0), delay_bias_m=1050.0),
+    Partner(id=0x4D, position_rtn_m=(0.0, -800.0, 200.0), delay_bias_m=900.0, frequency_offset_hz=-50.0),
+)
+SETTINGS = Settings(duration_s=7200, partners=PARTNERS, ranging=Ranging(interval_s=40))
+MAGNETOMETER_STEP_UT = 1.0 / 16.0
+GYRO_STEP_DEG_S = 1.0 / 65.6
+SATURATION_LUX = 83_865.60
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    return generate(SETTINGS)
+
+
+def test_the_sense_file_has_a_record_every_25_s(scenario: Scenario) -> None:
+    records = np.frombuffer(scenario.sense, SenseLayout().record)
+    assert len(records) == 7200 // 25
+    t_s = decode_sensors(records).t_spacecraft_s
+    assert np.all(np.diff(t_s.ravel()) == 5)
+    np.testing.assert_array_equal(decode_fixes(records).t_spacecraft_s, t_s[:, 4])
+
+
+def test_decoded_fixes_lie_about_the_truth_as_they_report(scenario: Scenario) -> None:
+    fixes = decode_fixes(np.frombuffer(scenario.sense, SenseLayout().record))
+    at_fixes = slice(4, None, 5)
+    truth = scenario.truth
+    np.testing.assert_array_equal(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms), truth.gps_ms[at_fixes])
+    position_error = (fixes.position_ecef_m - truth.position_ecef_m[at_fixes]) / fixes.position_sigma_m
+    # The velocity is that of 0.15 s before; over so short a time the orbit is a parabola.
+    earlier_mps = truth.velocity_ecef_mps - 0.15 * np.gradient(truth.velocity_ecef_mps, 5.0, axis=0)
+    velocity_error = (fixes.velocity_ecef_mps - earlier_mps[at_fixes]) / fixes.velocity_sigma_mps
+    for error in (position_error, velocity_error):
+        assert np.abs(error.mean()) < 4.0 / np.sqrt(error.size)
+        assert error.std() == pytest.approx(1.0, abs=4.0 / np.sqrt(2.0 * error.size))
+
+
+def test_decoded_sensors_show_the_true_field_rate_and_sun(scenario: Scenario) -> None:
+    sensors = decode_sensors(np.frombuffer(scenario.sense, SenseLayout().record))
+    truth, imu = scenario.truth, SETTINGS.imu
+    mounting = np.array(imu.imu_from_body)
+
+    mag_error_ut = sensors.mag_imu_ut.reshape(-1, 3) - truth.field_body_ut @ mounting.T - imu.mag_bias_ut
+    assert np.abs(mag_error_ut.mean(axis=0) + MAGNETOMETER_STEP_UT / 2.0).max() < 0.07
+    np.testing.assert_allclose(mag_error_ut.std(axis=0), imu.mag_noise_ut, rtol=0.1)
+
+    rate_error_deg_s = np.degrees(sensors.gyro_imu_rad_s.reshape(-1, 3) - truth.rate_body_rad_s @ mounting.T)
+    rate_error_deg_s -= imu.gyro_bias_deg_s
+    assert np.abs(rate_error_deg_s.mean(axis=0) + GYRO_STEP_DEG_S / 2.0).max() < 0.003
+    np.testing.assert_allclose(rate_error_deg_s.std(axis=0), imu.gyro_noise_deg_s, rtol=0.1)
+
+    lux, sun = sensors.lux.reshape(-1, 6), truth.sun_body_m
+    dark = truth.sunlit_fraction == 0.0
+    assert 0.2 < dark.mean() < 0.45
+    assert not lux[dark].any()
+    distance_au = np.linalg.norm(sun, axis=1, keepdims=True) / 149_597_870_700.0
+    towards = np.hstack((sun, -sun)) / (149_597_870_700.0 * distance_au)
+    expected = SETTINGS.sun_sensors.full_sun_lux / distance_au**2 * np.maximum(towards, 0.0)
+    lit = truth.sunlit_fraction == 1.0
+    readable = expected < 0.95 * SATURATION_LUX
+    np.testing.assert_allclose(lux[lit][readable[lit]], expected[lit][readable[lit]], rtol=0.06, atol=0.01)
+    # Full sunlight is brighter than the sensor's full scale: nearly always one face is saturated.
+    saturated = expected > 1.06 * SATURATION_LUX
+    np.testing.assert_allclose(lux[lit][saturated[lit]], SATURATION_LUX)
+    assert saturated.any(axis=1).mean() > 0.8
+
+
+def test_decoded_ranges_are_distance_and_delay_and_noise(scenario: Scenario) -> None:
+    found = scan_ranges(scenario.ranges)
+    assert not found.damage
+    ranges = decode_ranges(found.ranges)
+    truth = scenario.true_ranges
+    assert truth is not None
+    assert truth.distance_m.shape == (180, 2)
+    for column, partner in enumerate(PARTNERS):
+        mine = ranges.partner_id == partner.id
+        error_m = ranges.range_m[mine] - truth.distance_m[:, column] - partner.delay_bias_m
+        assert abs(error_m.mean()) < 4.0 * 30.0 / np.sqrt(180)
+        assert error_m.std() == pytest.approx(30.0, rel=0.22)
+        np.testing.assert_allclose(ranges.frequency_error_hz[mine], partner.frequency_offset_hz, atol=0.5)
+        # Free space at 2.44 GHz: 100.2 dB at 1 km.
+        expected_dbm = 12.5 - 100.2 - 20.0 * np.log10(truth.distance_m[:, column] / 1000.0)
+        np.testing.assert_allclose(ranges.rssi_dbm[mine], expected_dbm, atol=0.35)
+    initial_m = [np.linalg.norm(partner.position_rtn_m) for partner in PARTNERS]
+    np.testing.assert_allclose(truth.distance_m[0], initial_m, rtol=0.01)
+
+
+def test_the_clocks_of_both_files_are_one(scenario: Scenario) -> None:
+    fixes = decode_fixes(np.frombuffer(scenario.sense, SenseLayout().record))
+    assert fixes.t_spacecraft_s is not None
+    offset_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms) - 1000 * fixes.t_spacecraft_s
+    truth = scenario.true_ranges
+    assert truth is not None
+    t_spacecraft_s = decode_ranges(scan_ranges(scenario.ranges).ranges).t_spacecraft_s
+    assert {*offset_ms.tolist()} == {*(np.repeat(truth.gps_ms, 2) - 1000 * t_spacecraft_s).tolist()}
+
+
+def test_equal_settings_make_equal_bytes_and_another_seed_makes_others() -> None:
+    first, again, other = (generate(Settings(seed=seed, duration_s=120, partners=PARTNERS[:1])) for seed in (5, 5, 6))
+    assert (first.sense, first.ranges) == (again.sense, again.ranges)
+    assert first.sense != other.sense
+    assert first.ranges != other.ranges
+    np.testing.assert_array_equal(first.truth.position_gcrf_m, other.truth.position_gcrf_m)
+
+
+def test_a_sensor_changed_or_added_leaves_the_noise_of_the_others() -> None:
+    plain = generate(Settings(duration_s=120))
+    changed = generate(
+        Settings(
+            duration_s=120,
+            partners=PARTNERS,
+            ranging=Ranging(interval_s=30),
+            gps=Gps(cold_start_s=60.0),
+            imu=Imu(gyro_noise_deg_s=1.0),
+            clock=SpacecraftClock(boot_before_start_s=0.0),
+        )
+    )
+    before, after = (decode_sensors(np.frombuffer(made.sense, SenseLayout().record)) for made in (plain, changed))
+    np.testing.assert_array_equal(before.mag_imu_ut, after.mag_imu_ut)
+    np.testing.assert_array_equal(before.lux, after.lux)
+    assert np.any(before.gyro_imu_rad_s != after.gyro_imu_rad_s)
+
+
+def test_a_longer_scenario_begins_like_the_shorter_one() -> None:
+    short, long = (generate(Settings(duration_s=duration_s)) for duration_s in (100, 200))
+    assert long.sense.startswith(short.sense[: 3 * SenseLayout().size])
+
+
+def test_without_partners_there_are_no_ranges() -> None:
+    made = generate(Settings(duration_s=60))
+    assert made.ranges == b""
+    assert made.true_ranges is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (Settings(duration_s=24), "too short for one record"),
+        (Settings(start_utc="2055-01-01T00:00:00Z"), "known from"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(settings: Settings, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        generate(settings)
