@@ -1,0 +1,92 @@
+"""`pygnc`: the ground side's commands."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+import pygnc
+from pygnc_ground.inspection.inspector import inspect
+from pygnc_ground.inspection.json_lines import to_json_lines
+from pygnc_ground.inspection.registry import UnknownFileError
+from pygnc_ground.inspection.sections import Note
+from pygnc_ground.inspection.terminal import printable, render
+
+app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        typer.echo(f"pygnc {pygnc.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Work with the files of PyGNC."""
+
+
+@app.command(name="inspect")
+def inspect_files(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files or folders, of any name.")],
+    *,
+    messages: Annotated[
+        int, typer.Option("--messages", metavar="N", min=0, help="Also print the first N messages or records.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for programs.")] = False,
+) -> None:
+    """Show what files hold: journals, status, info, sense and range files, logs of the original PyGNC, folders.
+
+    A file is recognised by its content. The exit code is 1 if one is unknown, unreadable or wholly damaged.
+    """
+    console = Console(highlight=False)
+    shown = [_show(path, messages, None if as_json else console) for path in paths]
+    if not all(shown):
+        raise typer.Exit(1)
+
+
+def _show(path: Path, messages: int, console: Console | None) -> bool:
+    """Print one file, as JSON without a console; False when it could not be shown as it should."""
+    whole = True
+    try:
+        for number, section in enumerate(inspect(path, messages)):
+            if console is None:
+                for line in to_json_lines(path, section):
+                    typer.echo(line)
+            else:
+                if number == 0:
+                    console.rule(Text(printable(str(path)), style="bold"), align="left")
+                console.print(render(section))
+            whole &= not (isinstance(section, Note) and section.fault)
+    except (OSError, UnknownFileError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        typer.echo(f"pygnc: {printable(str(path))}: {reason}", err=True)
+        return False
+    return whole
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def scenario(context: typer.Context) -> None:
+    """Make input files with a known truth: pygnc scenario make."""
+    try:
+        from pygnc_ground.scenario.command import make  # noqa: PLC0415 - needs a library that `inspect` does without
+    except ModuleNotFoundError as error:
+        typer.echo(f"pygnc: scenarios need the library {error.name}: pip install 'pygnc[scenario]'", err=True)
+        raise typer.Exit(1) from None
+    commands = typer.Typer(help="Make input files with a known truth.", no_args_is_help=True)
+    commands.callback()(_no_common_options)
+    commands.command()(make)
+    commands(context.args, prog_name=context.command_path)
+
+
+def _no_common_options() -> None:
+    """Keep typer from taking the only command for the whole program."""

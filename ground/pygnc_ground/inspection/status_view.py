@@ -1,0 +1,97 @@
+"""Shows a status file."""
+
+import math
+import re
+from collections.abc import Iterator
+from enum import IntEnum
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
+from pygnc.formats import status
+from pygnc.formats.status import FIELDS, OrbitMode, Phase, StatusError, TaskWord
+from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value
+
+_SLOT: Final = re.compile(r"(task|partner)\d")
+_WORDS: Final[dict[str, type[IntEnum]]] = {"phase": Phase, "orbit_mode": OrbitMode}
+
+
+class StatusViewer:
+    """`pygnc_status.bin`, one record of fixed layout."""
+
+    kind = "status file"
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether it begins with the status record's magic."""
+        return head.startswith(status.MAGIC)
+
+    def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
+        """Show what the run does, its tasks, then every other field that is known."""
+        with path.open("rb") as file:
+            record = file.read(status.SIZE + 1)
+        try:
+            values = status.decode(record)
+        except StatusError as error:
+            yield Note(f"{error}; it has {path.stat().st_size} bytes", fault=True)
+            return
+        yield Facts("run", _summary(values))
+        yield from _tasks(values)
+        yield from _partners(values)
+        yield Listing("all known fields", ("field", "value", "unit", "meaning"), _rows(values))
+
+
+def _summary(values: dict[str, status.Value]) -> dict[str, Value]:
+    return {
+        **{name: _word(kind, int(values[name])) for name, kind in _WORDS.items()},
+        "time_utc": _utc(values, "gps_week", "gps_tow_ms"),
+        "orbit_valid_at_utc": _utc(values, "orbit_gps_week", "orbit_gps_tow_ms"),
+        "fixes_received": values["fixes_received"],
+        "fixes_accepted": values["fixes_accepted"],
+    }
+
+
+def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
+    rows: list[tuple[Value, ...]] = []
+    for k in range(status.TASK_SLOTS):
+        name = values[f"task{k}_name"]
+        if isinstance(name, bytes) and name.rstrip(b"\0"):
+            word = _word(TaskWord, int(values[f"task{k}_state"]))
+            restarts, through = values[f"task{k}_restarts"], values[f"task{k}_through"]
+            rows.append((name.rstrip(b"\0").decode("ascii", "replace"), word, restarts, through))
+    if rows:
+        yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
+
+
+def _partners(values: dict[str, status.Value]) -> Iterator[Section]:
+    for k in range(status.PARTNERS):
+        prefix = f"partner{k}_"
+        if values[f"{prefix}id"]:
+            fields = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+            yield Facts(f"partner {k}", fields)
+
+
+def _rows(values: dict[str, status.Value]) -> list[tuple[Value, ...]]:
+    """One row per quantity: the axes of a vector stand side by side."""
+    rows: list[tuple[Value, ...]] = []
+    single = (field for field in FIELDS if field.name not in {"magic", *_WORDS} and not _SLOT.match(field.name))
+    for name, group in groupby(single, key=lambda field: re.sub(r"_[wxyz]$", "", field.name)):
+        parts = list(group)
+        numbers = [values[part.name] for part in parts]
+        if all(isinstance(number, float) and math.isnan(number) for number in numbers):
+            continue
+        meaning = parts[0].meaning if len(parts) == 1 else parts[0].meaning.rpartition(", ")[0]
+        rows.append((name, numbers[0] if len(parts) == 1 else tuple(numbers), parts[0].unit, meaning))
+    return rows
+
+
+def _word(kind: type[IntEnum], number: int) -> str:
+    try:
+        return kind(number).name.lower().replace("_", " ")
+    except ValueError:
+        return f"unknown ({number})"
+
+
+def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:
+    gps_ms = gps_ms_from_week(int(values[week]), int(values[tow_ms]))
+    return None if gps_ms is None else utc_iso_from_gps_ms(gps_ms)
