@@ -1,0 +1,1 @@
+"""Typed settings with defaults; pygnc.toml overrides them."""

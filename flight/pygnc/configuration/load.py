@@ -1,0 +1,57 @@
+"""Reads `pygnc.toml` into `Settings`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pygnc.configuration.settings import Settings
+
+
+class ConfigurationError(ValueError):
+    """The configuration file cannot be used; the message says where and why."""
+
+
+def load(file: Path | None, home: Path) -> Settings:
+    """Return the settings of `file`; without one, those of `~/pygnc.toml`; without that, the defaults.
+
+    Raises:
+        ConfigurationError: the file is missing, is no TOML, or holds an unknown or impossible setting.
+    """
+    path = file or home / "pygnc.toml"
+    try:
+        content = path.read_bytes().decode()
+    except FileNotFoundError:
+        if file is None:
+            return Settings()
+        raise ConfigurationError(f"{path}: no such file; --config names a TOML file") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    import tomllib  # noqa: PLC0415 - most runs have no settings file, and it would delay their start
+
+    try:
+        table = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    return _convert(table, path)
+
+
+def _convert(table: dict[str, Any], path: Path) -> Settings:
+    _refuse_unknown(table, Settings, "", path)
+    try:
+        return msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, path: Path) -> None:
+    known = {field.name: field.type for field in dataclasses.fields(settings)}
+    for name, value in table.items():
+        if name not in known:
+            raise ConfigurationError(f"{path}: no such setting: {prefix}{name}; there are {', '.join(sorted(known))}")
+        section = known[name]
+        if isinstance(section, type) and dataclasses.is_dataclass(section) and isinstance(value, dict):
+            _refuse_unknown(value, section, f"{prefix}{name}.", path)

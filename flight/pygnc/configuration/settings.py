@@ -1,0 +1,41 @@
+"""Every setting with its default, unit and meaning. `pygnc.toml` overrides them section by section."""
+
+from dataclasses import dataclass, field
+
+from pygnc.common.constants import SX1280_BANDWIDTH_HZ
+from pygnc.estimators.orbit.settings import OrbitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`[logs]`: what `~/pygnc_logs` may take of the disk."""
+
+    ceiling_bytes: int = 64_000_000
+    """All runs together; the oldest runs are removed to stay below it, delivered ones first."""
+    reserve_bytes: int = 4_000_000
+    """Kept free on the file system for the status file and the host; recording stops rather than use it."""
+
+    def __post_init__(self) -> None:
+        if self.ceiling_bytes < 0 or self.reserve_bytes < 0:
+            raise ValueError("ceiling_bytes and reserve_bytes are not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class RadioSettings:
+    """`[radio]`: the ranging radio."""
+
+    bandwidth_hz: float = SX1280_BANDWIDTH_HZ
+    """One of 203125, 406250, 812500, 1625000."""
+
+    def __post_init__(self) -> None:
+        if self.bandwidth_hz not in {203_125.0, 406_250.0, 812_500.0, 1_625_000.0}:
+            raise ValueError("bandwidth_hz is one of 203125, 406250, 812500, 1625000")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration of a run."""
+
+    logs: LogSettings = field(default_factory=LogSettings)
+    radio: RadioSettings = field(default_factory=RadioSettings)
+    orbit: OrbitSettings = field(default_factory=OrbitSettings)

@@ -1,0 +1,1 @@
+"""How a run begins: arguments, home, lock, processes."""

@@ -1,0 +1,56 @@
+"""The command line of main.py, as the host types it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+USAGE: Final = (
+    "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
+    " (two whole numbers, not negative)"
+)
+MINUTES_MAX: Final = 10**7
+SECONDS_MAX: Final = 2**32 - 1
+"""Spacecraft time is a 32-bit number on the wire."""
+
+
+class UsageError(ValueError):
+    """The arguments cannot be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What the host asked for."""
+
+    timeout_min: int
+    t_spacecraft_s: int
+    config: Path | None = None
+    exit_when_done: bool = False
+
+
+def parse(words: list[str]) -> Arguments:
+    """Understand the words after the program's name.
+
+    Raises:
+        UsageError: they are not as USAGE says.
+    """
+    if len(words) < 2:
+        raise UsageError(f"{len(words)} arguments instead of two")
+    timeout_min = _whole(words[0], MINUTES_MAX)
+    t_spacecraft_s = _whole(words[1], SECONDS_MAX)
+    config: Path | None = None
+    exit_when_done = False
+    options = iter(words[2:])
+    for option in options:
+        if option == "--exit-when-done":
+            exit_when_done = True
+        elif option == "--config" and (file := next(options, None)) is not None:
+            config = Path(file)
+        else:
+            raise UsageError(f"{option!r} is not understood")
+    return Arguments(timeout_min, t_spacecraft_s, config, exit_when_done)
+
+
+def _whole(word: str, largest: int) -> int:
+    if not (word.isascii() and word.isdigit()) or int(word[:20]) > largest or len(word) > 20:
+        raise UsageError(f"{word!r} is not a whole number from 0 to {largest}")
+    return int(word)

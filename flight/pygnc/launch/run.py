@@ -1,0 +1,153 @@
+"""One run from its arguments to its exit code."""
+
+import gc
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+import pygnc
+from pygnc.bus.files import remove_flat_folder
+from pygnc.bus.journal_writer import JournalWriter
+from pygnc.bus.messages import Event
+from pygnc.configuration.load import ConfigurationError, load
+from pygnc.configuration.settings import Settings
+from pygnc.launch.arguments import USAGE, Arguments, UsageError, parse
+from pygnc.launch.workspace import (
+    AlreadyRunningError,
+    HomeLock,
+    make_run_folder,
+    make_runtime_folder,
+    recover_older_runs,
+    recover_run,
+)
+from pygnc.supervisor.exit_codes import ExitCode
+from pygnc.supervisor.signals import STOP_SIGNALS, SignalInbox
+from pygnc.supervisor.supervisor import Supervisor
+from pygnc.tasks.runtime import Run, run_task
+from pygnc.tasks.status import leave_last_words
+from pygnc.tasks.table import SOURCE, TASKS
+
+
+def main(words: list[str]) -> int:
+    """Run PyGNC for the host; return the exit code."""
+    inbox = SignalInbox(STOP_SIGNALS)
+    home = Path(os.environ.get("HOME", ""))
+    try:
+        arguments = parse(words)
+        settings = load(arguments.config, home)
+        lock = HomeLock(home)
+    except UsageError as error:
+        return _refuse(f"{error}; {USAGE}", ExitCode.USAGE)
+    except ConfigurationError as error:
+        return _refuse(str(error), ExitCode.USAGE)
+    except AlreadyRunningError:
+        return _refuse(f"another main.py is already running in {home}; stop it first", ExitCode.ALREADY_RUNNING)
+    except OSError as error:
+        return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
+    runtime = make_runtime_folder(home)
+    try:
+        return _fly(arguments, settings, home, runtime, inbox)
+    finally:
+        remove_flat_folder(runtime)
+        lock.release()
+
+
+def _refuse(text: str, code: ExitCode) -> int:
+    print(f"pygnc: {text}", file=sys.stderr)
+    return code
+
+
+def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, inbox: SignalInbox) -> int:
+    number, folder, fault = make_run_folder(home)
+    run = Run(
+        home=home,
+        folder=folder,
+        runtime=runtime,
+        number=number,
+        settings=settings,
+        header=_journal_header(arguments, settings, number),
+        t_spacecraft_s=arguments.t_spacecraft_s,
+        t_mono_ns=time.monotonic_ns(),
+    )
+    log = EventLog(run)
+    if fault:
+        log.report("supervisor", "error", "not_recorded", f"{fault}; the run goes on without logs")
+    for path in recover_older_runs(folder):
+        log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
+    _load_before_fork()
+    supervisor = Supervisor(
+        TASKS,
+        lambda spec, channel: run_task(spec, run, channel),
+        log.report,
+        inbox,
+        timeout_s=arguments.timeout_min * 60.0,
+        exit_when_done=arguments.exit_when_done,
+        source=SOURCE,
+    )
+    code = supervisor.run()
+    leave_last_words(home, failed=code == ExitCode.TASK_FAILED)
+    log.close()
+    recover_run(folder)
+    return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
+
+
+def _load_before_fork() -> None:
+    """Import what the tasks share, so that they share its memory too."""
+    for spec in TASKS:
+        importlib.import_module(spec.entry.partition(":")[0])
+    gc.collect()
+    gc.freeze()
+
+
+def _journal_header(arguments: Arguments, settings: Settings, number: int) -> bytes:
+    """Return what every journal of the run says of itself."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    return msgspec.msgpack.encode(
+        {
+            "pygnc": pygnc.__version__,
+            "python": sys.version.partition(" ")[0],
+            "run": number,
+            "boot_id": boot_id.read_text().strip() if boot_id.exists() else "",
+            "t_mono_ns": time.monotonic_ns(),
+            "t_wall_ns": time.time_ns(),
+            "t_spacecraft_s": arguments.t_spacecraft_s,
+            "timeout_min": arguments.timeout_min,
+            "settings": settings,
+        }
+    )
+
+
+class EventLog:
+    """The events journal; warnings and errors also go to the terminal."""
+
+    def __init__(self, run: Run) -> None:
+        self._journal: JournalWriter = run.open_journal("events")
+
+    @property
+    def fault(self) -> str | None:
+        """Why events are not recorded on disk, or None."""
+        return self._journal.fault
+
+    def report(self, task: str, severity: str, name: str, text: str) -> None:
+        """Record an event."""
+        event = Event(
+            seq=self._journal.last_seq + 1,
+            task=task,
+            severity=severity,
+            name=name,
+            text=text,
+            t_mono_ns=time.monotonic_ns(),
+            t_wall_ns=time.time_ns(),
+        )
+        self._journal.append([msgspec.msgpack.encode(event)])
+        if severity != "info":
+            first_line = text.partition("\n")[0]
+            print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Close the journal in order."""
+        self._journal.close()

@@ -1,0 +1,160 @@
+"""The sequencer: every input gets its number here, is journaled, and only then announced.
+
+A batch is scanned file by file; its records are given out in the order in which they happened. That is a function of
+the files alone: a restarted task works out the same numbers again and goes on behind the last one in the journal.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from pygnc.bus import control
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import BatchBegin, BatchEnd, Message
+from pygnc.bus.wire import encode
+from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
+from pygnc.tasks.batch_files import BatchSource, find_sources
+from pygnc.tasks.runtime import Notify, Run, Task
+
+RECORDS_A_TURN: Final = 32
+DAMAGE_EVENTS: Final = 10
+"""So many damaged ranges of a file become events; the input journal lists more."""
+_COUNTERS: Final = {"SensorSample": "sensor_packets", "GpsFix": "gps_packets", "RangeMeasurement": "range_packets"}
+
+
+class IngestTask(Task):
+    """Reads the batch and feeds the input stream."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        self._stream = self.open_stream("input")
+        self._resume_after = self._stream.journal.last_seq
+        self._seq = 0
+        self._counts: dict[str, int] = {}
+        self._batch: Iterator[None] | None = self._read_batch()
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wait for nothing: a batch is read as fast as it goes."""
+        return []
+
+    def work(self) -> bool:
+        """Do the next piece of the batch; once it is done, tell readers now and then how far the stream goes."""
+        if self._batch is not None:
+            try:
+                next(self._batch)
+            except StopIteration:
+                self._batch = None
+        if self._batch is None:
+            self._stream.mark()
+            self._stream.journal.sync_if_due()
+        return self._batch is not None
+
+    def progress(self) -> control.Progress:
+        """Say whether the batch is done, and the books of its bytes and packets."""
+        counts = self._counts | {"not_recorded": int(self._stream.journal.fault is not None)}
+        return control.Progress(through=self._stream.journal.last_seq, idle=self._batch is None, counts=counts)
+
+    def close(self) -> None:
+        """Close the input journal."""
+        self._stream.close()
+
+    def _read_batch(self) -> Iterator[None]:
+        sensors = batch_sensor_gps_packet_num_sensor_packets
+        found, unreadable = find_sources(self.run.home, sensors, self.run.settings.radio.bandwidth_hz)
+        sources = []
+        for source in found:
+            try:
+                yield from source.scan()
+                sources.append(source)
+            except OSError as error:
+                unreadable.append((source.names[0], error.strerror or str(error)))
+        self._report(sources, unreadable)
+        begin = BatchBegin(
+            seq=1,
+            sensors_per_record=sensors,
+            records_terminated=all(source.terminated for source in sources),
+            sources=tuple(info for source in sources for info in source.infos),
+            unreadable=tuple(unreadable),
+        )
+        if self._resume_after and self._journaled_begin() != encode(begin):
+            self._end("the input files were changed during the run")
+            return
+        self._give([begin])
+        yield from self._give_records(sources)
+
+    def _give_records(self, sources: list[BatchSource]) -> Iterator[None]:
+        """Give out all records in the order in which they happened."""
+        which = np.repeat(np.arange(len(sources)), [len(source.keys) for source in sources])
+        ordinals = np.concatenate([np.arange(len(source.keys)) for source in sources] or [np.zeros(0, np.int64)])
+        keys = np.concatenate([source.keys for source in sources] or [np.zeros(0, np.int64)])
+        order = np.argsort(keys, kind="stable")
+        for group in _groups(which[order], RECORDS_A_TURN):
+            members = order[group]
+            source = sources[int(which[members[0]])]
+            try:
+                self._give(source.messages(ordinals[members], self._seq + 1))
+            except OSError as error:
+                self._end(str(error))
+                return
+            yield
+        self._end("")
+
+    def _give(self, messages: list[Message]) -> None:
+        """Write the messages that are not in the journal yet."""
+        already = max(0, self._resume_after - self._seq)
+        self._seq += len(messages)
+        for message in messages:
+            name = _COUNTERS.get(type(message).__name__)
+            if name:
+                self._counts[name] = self._counts.get(name, 0) + 1
+        self._stream.write(messages[already:])
+
+    def _end(self, cause: str) -> None:
+        self._seq = max(self._seq, self._resume_after) if cause else self._seq
+        self._give([BatchEnd(seq=self._seq + 1, cause=cause)])
+        if cause:
+            self.notify("error", "batch_ended_early", cause)
+
+    def _journaled_begin(self) -> bytes:
+        return JournalReader(self.run.journal_folders, "input").read(1)[0].payload
+
+    def _report(self, sources: list[BatchSource], unreadable: list[tuple[str, str]]) -> None:
+        """Keep the books of the files' bytes; tell what a person should know."""
+        infos = [info for source in sources for info in source.infos]
+        self._counts |= {
+            "source_files": len(infos),
+            "unreadable_files": len(unreadable),
+            "source_bytes": sum(info.size_bytes for info in infos),
+            "delivered_bytes": sum(info.delivered_bytes for info in infos),
+            "damaged_bytes": sum(info.damaged_bytes for info in infos),
+            "damaged_ranges": sum(info.damaged_ranges for info in infos),
+        }
+        if not infos and not unreadable:
+            self.notify("warning", "no_input", f"no batch in {self.run.home}: put sense.bin there before the start")
+        for name, reason in unreadable:
+            self.notify("error", "unreadable", f"{name}: {reason}; it is left out")
+        for info in infos:
+            if not info.size_bytes:
+                self.notify("warning", "empty", f"{info.name} is empty")
+            for start, stop, reason in info.damage[:DAMAGE_EVENTS]:
+                self.notify("warning", "damage", f"{info.name}: bytes {start} to {stop} left out: {reason}")
+            if info.damaged_ranges > DAMAGE_EVENTS:
+                more = info.damaged_ranges - DAMAGE_EVENTS
+                self.notify(
+                    "warning", "damage", f"{info.name}: {more} more damaged ranges; all are in the input journal"
+                )
+        for source in sources:
+            for reason, count in source.anomalies.items():
+                self.notify("warning", "anomaly", f"{source.infos[0].name}: {count} records: {reason}")
+
+
+def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
+    """Yield runs of equal elements, none longer than `size`."""
+    changes = np.flatnonzero(np.diff(which)) + 1
+    for start, stop in pairwise([0, *changes.tolist(), len(which)]):
+        for begin in range(start, stop, size):
+            yield slice(begin, min(begin + size, stop))

@@ -1,0 +1,112 @@
+"""Estimates the orbit from GPS fixes and predicts it to the present while nothing else is to do.
+
+What it gives is a function of its checkpoint and of the input journal from there on: a restarted task gives the same
+estimates bit for bit. The checkpoint lies in the run's private folder, for it serves this run only.
+"""
+
+import time
+from typing import Final
+
+import msgspec
+import zmq
+
+from pygnc.bus import control
+from pygnc.bus.files import replace_file
+from pygnc.bus.messages import InputMessage, OrbitEstimate
+from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState
+from pygnc.tasks.runtime import Notify, Run, Task
+
+MESSAGES_A_TURN: Final = 64
+CHECKPOINT_INTERVAL_S: Final = 1.0
+PREDICTION_INTERVAL_S: Final = 1.0
+LAST_PREDICTION_S: Final = 0.25
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """All that a restarted task needs: the next input, the next estimate, and the tracker's memory."""
+
+    through: int
+    estimates: int
+    tracker: TrackerState
+
+
+class OrbitTask(Task):
+    """Follows the input stream and writes the orbit stream."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        self._stream: StreamWriter = self.open_stream("orbit")
+        self._checkpoint_path = run.runtime / "orbit.checkpoint"
+        checkpoint = self._load_checkpoint()
+        self._tracker = OrbitTracker(run.settings.orbit, checkpoint.tracker if checkpoint else None)
+        self._estimates = checkpoint.estimates if checkpoint else 0
+        self._saved_through = checkpoint.through if checkpoint else 0
+        decode = msgspec.msgpack.Decoder(InputMessage).decode
+        self._input = StreamReader(
+            context, run.runtime, "input", run.journal_folders, decode, after_seq=self._saved_through
+        )
+        self._next_checkpoint_s = time.monotonic() + CHECKPOINT_INTERVAL_S
+        self._next_prediction_s = 0.0
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wake for inputs."""
+        return [self._input.socket]
+
+    def work(self) -> bool:
+        """Process what has come; with nothing to do, carry the prediction on to the present."""
+        messages = self._input.receive(MESSAGES_A_TURN)
+        for message in messages:
+            self._give(self._tracker.take(message, first_seq=self._estimates + 1))
+        now = time.monotonic()
+        if now >= self._next_checkpoint_s and self._input.through > self._saved_through:
+            self._next_checkpoint_s = now + CHECKPOINT_INTERVAL_S
+            self._save_checkpoint()
+        if self._input.behind or messages:
+            return True
+        if now >= self._next_prediction_s:
+            return self._predict(now)
+        return False
+
+    def progress(self) -> control.Progress:
+        """Balance the books of the fixes."""
+        counts = self._tracker.counts | {
+            "lost_messages": self._input.lost,
+            "not_recorded": int(self._stream.journal.fault is not None),
+        }
+        return control.Progress(through=self._input.through, counts=counts)
+
+    def close(self) -> None:
+        """Leave the status task a last look at the present; close the journal of estimates."""
+        deadline = time.monotonic() + LAST_PREDICTION_S
+        while not self._input.behind and self._predict(time.monotonic()) and time.monotonic() < deadline:
+            pass
+        self._stream.close()
+        self._input.close()
+
+    def _give(self, estimates: list[OrbitEstimate]) -> None:
+        """Write the estimates that are not in the journal yet: after a restart, some are made a second time."""
+        already = max(0, self._stream.journal.last_seq - self._estimates)
+        self._estimates += len(estimates)
+        if estimates[already:]:
+            self._stream.write(estimates[already:])
+
+    def _predict(self, now: float) -> bool:
+        """Do one slice of the prediction; return whether more is needed to reach the present."""
+        estimate, more = self._tracker.predict_to(self.run.spacecraft_time_s())
+        if not more:
+            self._next_prediction_s = now + PREDICTION_INTERVAL_S
+        if estimate is not None:
+            self._stream.show(estimate)
+        return more
+
+    def _load_checkpoint(self) -> Checkpoint | None:
+        try:
+            return msgspec.msgpack.decode(self._checkpoint_path.read_bytes(), type=Checkpoint)
+        except FileNotFoundError:
+            return None
+
+    def _save_checkpoint(self) -> None:
+        self._saved_through = self._input.through
+        checkpoint = Checkpoint(self._input.through, self._estimates, self._tracker.checkpoint())
+        replace_file(self._checkpoint_path, msgspec.msgpack.encode(checkpoint))

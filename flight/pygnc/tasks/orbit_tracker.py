@@ -1,0 +1,174 @@
+"""From input messages to orbit estimates: the estimators of clock and orbit, and the books of the fixes.
+
+Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, Vector3
+from pygnc.common.clock import gps_ms_from_week
+from pygnc.environment.arrays import Array
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.screening import fix_from, screen
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
+
+TIME_INCONSISTENT: Final = "time_inconsistent"
+"""The fix's GPS time contradicts the spacecraft clock: one of the two is damaged."""
+PREDICTION_SLICE_MS: Final = 900_000
+PREDICTION_MAX_MS: Final = 3 * 86_400_000
+"""Older orbits are not predicted on: drag makes them worthless, and a wrong clock must not cost hours of computing."""
+
+
+class TrackerState(msgspec.Struct, frozen=True):
+    """An `OrbitTracker` as plain values."""
+
+    filter: dict[str, Any]
+    clock: ClockMapState
+    counts: dict[str, int]
+    through: int
+    fix_gps_ms: int
+    nis_sum: float
+    nis_dof: int
+    nis_count: int
+
+
+class OrbitTracker:
+    """Takes inputs one by one and gives estimates.
+
+    Attributes:
+        counts: fixes received, accepted, waiting, and rejected by cause, named as in the status record.
+    """
+
+    def __init__(self, settings: OrbitSettings, state: TrackerState | None = None) -> None:
+        self._settings = settings
+        orientation = EarthOrientationTable.none()
+        if state is None:
+            self._filter = OrbitFilter(settings, orientation)
+            self._clock = ClockMap()
+            self.counts = {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
+            self._through, self._fix_gps_ms, self._nis_sum, self._nis_dof, self._nis_count = 0, 0, 0.0, 0, 0
+        else:
+            self._filter = OrbitFilter.restore(settings, orientation, state.filter)
+            self._clock = ClockMap.restore(state.clock)
+            self.counts = dict(state.counts)
+            self._through, self._fix_gps_ms = state.through, state.fix_gps_ms
+            self._nis_sum, self._nis_dof, self._nis_count = state.nis_sum, state.nis_dof, state.nis_count
+        self._predicted: OrbitState | None = None
+
+    def checkpoint(self) -> TrackerState:
+        """Return everything that later estimates depend on."""
+        return TrackerState(
+            filter=self._filter.checkpoint(),
+            clock=self._clock.checkpoint(),
+            counts=dict(self.counts),
+            through=self._through,
+            fix_gps_ms=self._fix_gps_ms,
+            nis_sum=self._nis_sum,
+            nis_dof=self._nis_dof,
+            nis_count=self._nis_count,
+        )
+
+    def take(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
+        """Process one input; return the estimates it gives, numbered from `first_seq`."""
+        if isinstance(message, GpsFix):
+            self._through = message.seq
+            updates = self._take_fix(message)
+        elif isinstance(message, BatchEnd):
+            self._through = message.seq
+            updates = self._filter.finish_start()
+        else:
+            return []
+        estimates: list[OrbitEstimate] = []
+        for update in updates:
+            self._book(update)
+            if update.state is not None:
+                estimates.append(self._estimate(update.state, first_seq + len(estimates), update))
+        if estimates:
+            self._predicted = None
+        return estimates
+
+    def predict_to(self, t_spacecraft_s: float) -> tuple[OrbitEstimate | None, bool]:
+        """Carry the prediction one slice on towards the present.
+
+        Returns:
+            The estimate for the present once it is reached, and whether more slices are needed.
+        """
+        state = self._predicted or self._filter.state
+        now_ms = self._clock.to_gps_ms(int(t_spacecraft_s))
+        if state is None or now_ms is None or not state.gps_ms < now_ms <= self._fix_gps_ms + PREDICTION_MAX_MS:
+            return None, False
+        target_ms = min(now_ms, state.gps_ms + PREDICTION_SLICE_MS)
+        self._predicted = self._filter.predict(target_ms, state)
+        if target_ms < now_ms:
+            return None, True
+        return self._estimate(self._predicted, 0, None), False
+
+    def _take_fix(self, message: GpsFix) -> tuple[OrbitUpdate, ...]:
+        self.counts["fixes_received"] += 1
+        cause: str | None = screen(message, self._settings.screening)
+        if self._contradicts_clock(message):
+            cause = cause or TIME_INCONSISTENT
+        if cause:
+            self._count(f"rejected_{cause}")
+            return ()
+        self.counts["fixes_waiting"] += 1
+        return self._filter.process(fix_from(message, self._settings.screening))
+
+    def _contradicts_clock(self, message: GpsFix) -> bool:
+        if message.t_spacecraft_s is None:
+            return False
+        gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+        return self._clock.observe(message.t_spacecraft_s, gps_ms) is Verdict.INCONSISTENT
+
+    def _book(self, update: OrbitUpdate) -> None:
+        self.counts["fixes_waiting"] -= 1
+        if update.position_accepted or update.velocity_accepted:
+            self.counts["fixes_accepted"] += 1
+            self._fix_gps_ms = max(self._fix_gps_ms, update.fix.gps_ms)
+            self._nis_sum += update.nis
+            self._nis_dof += update.dof
+            self._nis_count += update.dof > 0
+            if not update.velocity_accepted:
+                self._count("velocities_rejected")
+        elif update.position_cause:
+            self._count(f"rejected_{update.position_cause}")
+
+    def _count(self, name: str) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def _estimate(self, state: OrbitState, seq: int, update: OrbitUpdate | None) -> OrbitEstimate:
+        """Return the message for a state: after an update, or predicted."""
+        ecef = self._filter.ecef(state)
+        accepted = update is not None and (update.position_accepted or update.velocity_accepted)
+        cause = update.position_cause if update else None
+        segments = self._clock.segments
+        return OrbitEstimate(
+            seq=seq,
+            through=self._through,
+            gps_ms=state.gps_ms,
+            fix_gps_ms=self._fix_gps_ms,
+            position_ecef_m=_triple(ecef.position_m),
+            velocity_ecef_mps=_triple(ecef.velocity_mps),
+            position_sigma_m=_triple(ecef.position_sigma_m),
+            velocity_sigma_mps=_triple(ecef.velocity_sigma_mps),
+            position_gcrf_m=_triple(state.x[POSITION]),
+            velocity_gcrf_mps=_triple(state.x[VELOCITY]),
+            accepted=accepted,
+            cause=str(cause or ""),
+            nis=update.nis if update else 0.0,
+            nis_dof=update.dof if update else 0,
+            nis_mean=self._nis_sum / self._nis_dof if self._nis_dof else 0.0,
+            nis_count=self._nis_count,
+            spacecraft_to_gps_ms=segments[-1].offset_ms if segments else None,
+        )
+
+
+def _triple(vector: Array) -> Vector3:
+    x, y, z = vector.tolist()
+    return x, y, z

@@ -1,0 +1,155 @@
+"""A row of range files that continue each other: found, scanned as one stream, and given out packet by packet."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceInfo
+from pygnc.common.clock import gps_ms_from_weeks
+from pygnc.estimators.clock.sort_key import sort_key_gps_ms
+from pygnc.formats.gps_packet import RANGE_GPS_PACKET, decode_gps_packets
+from pygnc.formats.range_scan import scan
+from pygnc.formats.ranges import RANGE_PACKET, PacketKind, decode_ranges
+from pygnc.tasks.input_messages import fix_fields
+from pygnc.tasks.sense_file import DAMAGE_LISTED
+
+FILE_BYTES_MAX: Final = 1 << 24
+"""A thousand times what the controller writes into one file: longer ones are no range files."""
+
+
+class RangeFileError(OSError):
+    """A file in the range folder that is no range file."""
+
+
+class RangeRow:
+    """Range files of consecutive numbers; a packet cut by the end of one goes on in the next.
+
+    The whole row is held in memory.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+
+    terminated = True
+
+    def __init__(self, paths: list[Path], names: list[str], bandwidth_hz: float) -> None:
+        for path in paths:
+            if path.stat().st_size > FILE_BYTES_MAX:
+                raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, so it is no range file", str(path))
+        contents = [path.read_bytes() for path in paths]
+        self._modified_ns = [path.stat().st_mtime_ns for path in paths]
+        self.names = names
+        self._bandwidth_hz = bandwidth_hz
+        self._borders = np.cumsum([0, *map(len, contents)])
+        self._data = b"".join(contents)
+        self._found = scan(b"")
+        self._lengths = self._starts = self._files = self._delivered_borders = np.zeros(0, np.int64)
+        self.keys: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.anomalies: Counter[str] = Counter()
+
+    def scan(self) -> Iterator[None]:
+        """Find the packets."""
+        self._found = scan(self._data)
+        self._lengths = np.where(self._found.kinds == PacketKind.GPS, RANGE_GPS_PACKET.itemsize, RANGE_PACKET.itemsize)
+        self._delivered_borders = self._delivered_before(self._borders)
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        self._files = np.searchsorted(self._delivered_borders, self._starts, side="right") - 1
+        self.anomalies.update(str(anomaly.reason) for anomaly in self._found.anomalies)
+        self.keys = self._order()
+        yield
+
+    @property
+    def infos(self) -> tuple[SourceInfo, ...]:
+        """The files and the books of their bytes."""
+        delivered = np.diff(self._delivered_borders).tolist()
+        return tuple(self._info(k, delivered[k]) for k in range(len(self.names)))
+
+    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
+        """Return the numbered messages of these packets."""
+        is_gps = self._found.kinds == PacketKind.GPS
+        places = np.where(is_gps, np.cumsum(is_gps), np.cumsum(~is_gps)) - 1
+        wanted_gps = is_gps[ordinals]
+        fixes = fix_fields(decode_gps_packets(self._found.fixes[places[ordinals[wanted_gps]]]))
+        ranges = decode_ranges(self._found.ranges[places[ordinals[~wanted_gps]]], self._bandwidth_hz)
+        range_rows = zip(
+            ranges.partner_id.tolist(),
+            ranges.rssi_dbm.tolist(),
+            ranges.t_spacecraft_s.tolist(),
+            ranges.frequency_error_hz.tolist(),
+            ranges.range_m.tolist(),
+            strict=True,
+        )
+        messages: list[Message] = []
+        for seq, k in enumerate(ordinals.tolist(), first_seq):
+            source = self.names[self._files[k]]
+            offset = int(self._starts[k] - self._delivered_borders[self._files[k]])
+            begin = self._found.offsets[k]
+            raw = self._data[begin : begin + self._lengths[k]]
+            if is_gps[k]:
+                messages.append(GpsFix(seq=seq, source=source, offset=offset, raw=raw, **next(fixes)))
+            else:
+                partner, rssi, time, frequency, distance = next(range_rows)
+                messages.append(
+                    RangeMeasurement(
+                        seq=seq,
+                        source=source,
+                        offset=offset,
+                        partner_id=partner,
+                        rssi_dbm=rssi,
+                        t_spacecraft_s=time,
+                        frequency_error_hz=frequency,
+                        range_m=distance,
+                        raw=raw,
+                    )
+                )
+        return messages
+
+    def _order(self) -> NDArray[np.int64]:
+        """GPS milliseconds by which the packets are ordered: those of a GPS packet's group share its key."""
+        is_gps = self._found.kinds == PacketKind.GPS
+        gps, ranges = decode_gps_packets(self._found.fixes), self._found.ranges
+        if len(gps) == 0:
+            return np.zeros(len(is_gps), np.int64)
+        group = np.maximum(np.cumsum(is_gps) - 1, 0)
+        gps_ms = gps_ms_from_weeks(gps.gps_week, gps.gps_tow_ms)
+        t_spacecraft_s = _group_times(group[~is_gps], ranges["t_spacecraft_s"].astype(np.int64), gps_ms)
+        return np.asarray(sort_key_gps_ms(t_spacecraft_s, gps_ms)[group], np.int64)
+
+    def _delivered_before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many bytes of packets stand before each position of the stream."""
+        within = np.clip(positions[:, None] - self._found.offsets[None, :], 0, self._lengths[None, :])
+        return np.asarray(within.sum(axis=1), np.int64)
+
+    def _info(self, k: int, delivered: int) -> SourceInfo:
+        begin, end = int(self._borders[k]), int(self._borders[k + 1])
+        damage = [d for d in self._found.damage if d.start < end and d.stop > begin]
+        return SourceInfo(
+            name=self.names[k],
+            size_bytes=end - begin,
+            modified_ns=self._modified_ns[k],
+            delivered_bytes=delivered,
+            damaged_bytes=end - begin - delivered,
+            damaged_ranges=len(damage),
+            damage=tuple(
+                (max(d.start, begin) - begin, min(d.stop, end) - begin, str(d.reason)) for d in damage[:DAMAGE_LISTED]
+            ),
+        )
+
+
+def _group_times(
+    group: NDArray[np.int64], t_range_s: NDArray[np.int64], gps_ms: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Spacecraft time of each GPS packet: that of its first range, else carried on by GPS time from the one before."""
+    times = np.full(len(gps_ms), -1)
+    times[group[::-1]] = t_range_s[::-1]
+    for k in range(1, len(times)):
+        if times[k] < 0 and times[k - 1] >= 0:
+            times[k] = times[k - 1] + (gps_ms[k] - gps_ms[k - 1]) // 1000
+    for k in range(len(times) - 2, -1, -1):
+        if times[k] < 0 and times[k + 1] >= 0:
+            times[k] = times[k + 1] - (gps_ms[k + 1] - gps_ms[k]) // 1000
+    return times

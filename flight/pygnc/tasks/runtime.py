@@ -1,0 +1,194 @@
+"""What every task process has in common: its loop, its one way to wait, its answers to the supervisor."""
+
+import importlib
+import math
+import signal
+import socket
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from pygnc.bus import control
+from pygnc.bus.disk_guard import DiskGuard
+from pygnc.bus.journal_writer import JournalWriter
+from pygnc.bus.wire import LINGER_MS, StreamWriter
+from pygnc.configuration.settings import Settings
+from pygnc.supervisor.signals import SignalInbox
+from pygnc.supervisor.spec import TaskSpec
+from pygnc.supervisor.stopping import DRAIN_STAGES
+
+WAIT_S: Final = 0.5
+DRAIN_S: Final = 0.5
+"""A source or estimator that is told to stop works off what waits for at most so long."""
+SIGTERM_PATIENCE_S: Final = 3.0
+"""A task that closes files, sent SIGTERM by the host itself, waits so long for the supervisor's word."""
+TRACEBACK_MAX: Final = 8000
+
+Notify = Callable[[str, str, str], None]
+"""Takes severity, name and text of an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all tasks of one run know.
+
+    Attributes:
+        home: the host's files are here.
+        folder: the run's journals on disk.
+        number: names the run's folder.
+        runtime: the run's private folder in memory: sockets, checkpoints, journals that the disk refuses.
+        settings: the configuration.
+        header: payload of every journal's HEADER record.
+        t_spacecraft_s: spacecraft time at the start, as main.py was told.
+        t_mono_ns: the monotonic clock at the start.
+    """
+
+    home: Path
+    folder: Path
+    runtime: Path
+    number: int
+    settings: Settings
+    header: bytes
+    t_spacecraft_s: int
+    t_mono_ns: int
+
+    @property
+    def journal_folders(self) -> tuple[Path, Path]:
+        """Where journals may be, best first."""
+        return self.folder, self.runtime
+
+    def open_journal(self, name: str) -> JournalWriter:
+        """Open a journal of this run for writing, below the disk ceiling."""
+        logs = self.settings.logs
+        guard = DiskGuard(self.folder, logs.ceiling_bytes, logs.reserve_bytes)
+        return JournalWriter(self.folder, self.runtime, name, self.header, guard.may_grow)
+
+    def spacecraft_time_s(self) -> float:
+        """Return the present spacecraft time by the computer's monotonic clock."""
+        return self.t_spacecraft_s + (time.monotonic_ns() - self.t_mono_ns) * 1e-9
+
+
+class Task(ABC):
+    """A task process. Its hooks are called from one loop, which alone waits.
+
+    Args:
+        run: what all tasks know.
+        context: the process's ZeroMQ context.
+        notify: takes events.
+    """
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        self.run = run
+        self.context = context
+        self.notify = notify
+
+    @abstractmethod
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Return the sockets whose messages should wake the loop."""
+
+    @abstractmethod
+    def work(self) -> bool:
+        """Do what can be done within some 50 ms; return whether more waits."""
+
+    @abstractmethod
+    def progress(self) -> control.Progress:
+        """Say how far the task is."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all files in order; nothing else is called afterwards."""
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Take the state of the whole run, which is sent to tasks whose table line says so."""
+        del state
+
+    def open_stream(self, name: str) -> StreamWriter:
+        """Open a stream that this task writes, and say so when it is not recorded on disk."""
+        journal = self.run.open_journal(name)
+        if journal.fault:
+            self.notify("error", "not_recorded", f"journal {name} is kept in memory only: {journal.fault}")
+        return StreamWriter(self.context, self.run.runtime, name, journal)
+
+
+class TaskLoop:
+    """Turns one task until it is told to stop."""
+
+    def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
+        self._closes_files = spec.stop_stage not in DRAIN_STAGES
+        self._channel = channel
+        self._inbox = SignalInbox([signal.SIGTERM])
+        self._stop_by_s = math.inf
+        self._leave_at_s = math.inf
+        self._told = (0, False)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        module, _, name = spec.entry.partition(":")
+        self._task: Task = getattr(importlib.import_module(module), name)(run, self._context, self._notify)
+
+    def turn(self) -> None:
+        """Run the task from its first word to the closing of its files."""
+        poller = zmq.Poller()
+        poller.register(self._channel.fileno(), zmq.POLLIN)
+        poller.register(self._inbox.descriptor, zmq.POLLIN)
+        for zmq_socket in self._task.sockets():
+            poller.register(zmq_socket, zmq.POLLIN)
+        self._answer(0)
+        more = True
+        while not self._must_end(more=more):
+            wait_s = min(WAIT_S, max(0.0, self._leave_at_s - time.monotonic()))
+            poller.poll(0 if more else int(wait_s * 1e3))
+            self._serve()
+            more = self._task.work()
+            if not more:
+                self._tell_news()
+        self._task.close()
+        self._answer(0)
+        self._context.destroy(linger=LINGER_MS)
+
+    def _must_end(self, *, more: bool) -> bool:
+        now = time.monotonic()
+        if now >= min(self._leave_at_s, self._stop_by_s):
+            return True
+        return not more and self._stop_by_s < math.inf
+
+    def _serve(self) -> None:
+        now = time.monotonic()
+        while message := control.receive_from_supervisor(self._channel):
+            if isinstance(message, control.Ping):
+                self._answer(message.counter)
+            elif isinstance(message, control.RunState):
+                self._task.on_run_state(message)
+            else:
+                self._stop_by_s = now + (message.drain_s if self._closes_files else min(message.drain_s, DRAIN_S))
+        if self._inbox.take():
+            # From the host itself, or from the supervisor when time is short. Those who close files wait for the
+            # others' last words, which come with the supervisor's Stop.
+            self._leave_at_s = min(self._leave_at_s, now + (SIGTERM_PATIENCE_S if self._closes_files else 0.0))
+
+    def _answer(self, counter: int) -> None:
+        control.send(self._channel, control.Pong(counter, self._task.progress()))
+
+    def _tell_news(self) -> None:
+        progress = self._task.progress()
+        if (progress.through, progress.idle) != self._told:
+            self._told = (progress.through, progress.idle)
+            self._answer(0)
+
+    def _notify(self, severity: str, name: str, text: str) -> None:
+        control.send(self._channel, control.Notice(severity, name, text))
+
+
+def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
+    """Be the process of one task; return its exit code."""
+    try:
+        TaskLoop(spec, run, channel).turn()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
+        trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
+        control.send(channel, control.Notice("error", "crash", f"{error!r}\n{trace}"))
+        return 1
+    return 0

@@ -1,0 +1,136 @@
+"""Writes the status record and the info line: at once when the run enters another phase, else once a second.
+
+What it reports comes from the orbit stream (the estimate) and from the supervisor (every task's health and counts).
+"""
+
+import math
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import zmq
+
+from pygnc.bus import control
+from pygnc.bus.files import replace_file
+from pygnc.bus.messages import OrbitEstimate
+from pygnc.bus.wire import StreamReader
+from pygnc.common.clock import week_from_gps_ms
+from pygnc.formats import info, status
+from pygnc.formats.status import OrbitMode, Phase, TaskWord, Value
+from pygnc.tasks.runtime import Notify, Run, Task
+
+INTERVAL_S: Final = 1.0
+MESSAGES_A_TURN: Final = 512
+
+
+class StatusTask(Task):
+    """Follows the orbit and the run, and writes both down."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        decode = msgspec.msgpack.Decoder(OrbitEstimate).decode
+        self._orbit = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode)
+        self._estimate: OrbitEstimate | None = None
+        self._state = control.RunState("starting", "", (), 0)
+        self._phase_written = ""
+        self._next_write_s = 0.0
+        self._generation = 0
+        self._fault = ""
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wake for estimates."""
+        return [self._orbit.socket]
+
+    def work(self) -> bool:
+        """Take the newest estimate; write when it is time."""
+        estimates = self._orbit.receive(MESSAGES_A_TURN)
+        newest = self._orbit.take_shown() or (estimates[-1] if estimates else None)
+        if isinstance(newest, OrbitEstimate):
+            self._estimate = newest
+        now = time.monotonic()
+        if now >= self._next_write_s or self._state.phase != self._phase_written:
+            self._next_write_s = now + INTERVAL_S
+            self._write()
+        return self._orbit.behind or len(estimates) == MESSAGES_A_TURN
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Note the state of the run."""
+        self._state = state
+
+    def progress(self) -> control.Progress:
+        """Say through which estimate this task is."""
+        return control.Progress(through=self._orbit.through, counts={"not_recorded": int(bool(self._fault))})
+
+    def close(self) -> None:
+        """Write the last status."""
+        self._write()
+        self._orbit.close()
+
+    def _write(self) -> None:
+        self._generation += 1
+        self._phase_written = self._state.phase
+        values = run_fields(self.run, self._state) | orbit_fields(self._estimate, self.run.spacecraft_time_s())
+        values["generation"] = self._generation
+        record = status.encode(values)
+        try:
+            replace_file(self.run.home / "pygnc_status.bin", record)
+            replace_file(self.run.home / "pygnc_info.txt", info.compose(status.decode(record)))
+        except OSError as error:
+            fault = f"{error.filename or self.run.home}: {error.strerror}"
+            if fault != self._fault:
+                self._fault = fault
+                self.notify("error", "status_not_written", fault)
+
+
+def leave_last_words(home: Path, *, failed: bool) -> None:
+    """Correct the phase in a status file whose task did not live to write the last one."""
+    path = home / "pygnc_status.bin"
+    phase = Phase.FAILED if failed else Phase.STOPPED
+    try:
+        values = status.decode(path.read_bytes())
+        if values["phase"] != phase:
+            replace_file(path, status.encode(values | {"phase": phase}))
+    except (OSError, status.StatusError):
+        return  # there is no status to correct
+
+
+def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
+    """Return the status fields that describe the run and its tasks."""
+    values: dict[str, Value] = {
+        "phase": Phase[state.phase.upper()],
+        "run_number": run.number,
+        "uptime_s": int((time.monotonic_ns() - run.t_mono_ns) * 1e-9),
+        "spacecraft_time_s": int(run.spacecraft_time_s()),
+        "events": state.events,
+    }
+    for k, task in enumerate(state.tasks[: status.TASK_SLOTS]):
+        values[f"task{k}_name"] = task.name.encode()
+        values[f"task{k}_state"] = TaskWord[task.state.upper()]
+        values[f"task{k}_restarts"] = task.restarts
+        values[f"task{k}_through"] = task.progress.through
+        for name, count in task.progress.counts.items():
+            values[name] = int(values.get(name, 0)) + count
+    return values
+
+
+def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: float) -> dict[str, Value]:
+    """Return the status fields that describe the orbit."""
+    if estimate is None:
+        return {}
+    week, tow_ms = week_from_gps_ms(estimate.gps_ms)
+    values: dict[str, Value] = {
+        "orbit_mode": OrbitMode.AT_FIX if estimate.gps_ms == estimate.fix_gps_ms else OrbitMode.PREDICTED,
+        "orbit_gps_week": week,
+        "orbit_gps_tow_ms": tow_ms,
+        "orbit_age_s": (estimate.gps_ms - estimate.fix_gps_ms) * 1e-3,
+        "nis_mean": estimate.nis_mean if estimate.nis_count else math.nan,
+        "nis_count": estimate.nis_count,
+    }
+    if estimate.spacecraft_to_gps_ms is not None:
+        now_ms = int(t_spacecraft_s * 1000) + estimate.spacecraft_to_gps_ms
+        values["gps_week"], values["gps_tow_ms"] = week_from_gps_ms(now_ms)
+    for name in ("position_ecef_m", "velocity_ecef_mps", "position_sigma_m", "velocity_sigma_mps"):
+        for axis, value in zip("xyz", getattr(estimate, name), strict=True):
+            values[f"{name}_{axis}"] = value
+    return values

@@ -1,0 +1,51 @@
+"""All tasks of a run. The drawing in docs/architecture.md is made from this table."""
+
+from typing import Final
+
+from pygnc.supervisor.spec import TaskSpec
+
+SOURCE: Final = "ingest"
+
+TASKS: Final = (
+    TaskSpec(
+        name="ingest",
+        purpose="parses, orders, numbers and journals every input",
+        entry="pygnc.tasks.ingest:IngestTask",
+        reads=("~/sense.bin", "~/range/rng#####.bin"),
+        writes=("input",),
+        critical=True,
+        stop_stage=0,
+        silence_limit_s=3.0,
+    ),
+    TaskSpec(
+        name="orbit",
+        purpose="estimates and predicts the orbit from GPS fixes",
+        entry="pygnc.tasks.orbit:OrbitTask",
+        reads=("input",),
+        writes=("orbit",),
+        critical=False,
+        stop_stage=1,
+        silence_limit_s=3.0,
+    ),
+    TaskSpec(
+        name="batch_writer",
+        purpose="makes the interface's files from the input journal",
+        entry="pygnc.tasks.batch_writer:BatchWriterTask",
+        reads=("input",),
+        writes=("~/pygnc_batch/",),
+        critical=False,
+        stop_stage=2,
+        silence_limit_s=5.0,
+    ),
+    TaskSpec(
+        name="status",
+        purpose="writes the status record and the info line",
+        entry="pygnc.tasks.status:StatusTask",
+        reads=("orbit",),
+        writes=("~/pygnc_status.bin", "~/pygnc_info.txt"),
+        critical=True,
+        stop_stage=3,
+        silence_limit_s=5.0,
+        reports_run=True,
+    ),
+)

@@ -1,0 +1,70 @@
+"""Fly the demonstration batch in a sandbox home and show what came out."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import Event
+from pygnc.formats.sense import SENSOR_PACKET
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH = ROOT / "data" / "demo"
+HOME = ROOT / "build" / "demo-home"
+TIMEOUT_MIN = 10
+SECONDS_AFTER_THE_BATCH = 60
+
+
+def main() -> int:
+    """Put the batch into a fresh home, run main.py to the end of the batch, print what it left."""
+    shutil.rmtree(HOME, ignore_errors=True)
+    shutil.copytree(BATCH / "range", HOME / "range")
+    shutil.copy(BATCH / "sense.bin", HOME)
+    t_spacecraft_s = last_spacecraft_time_s(HOME / "sense.bin") + SECONDS_AFTER_THE_BATCH
+    command = [sys.executable, "flight/main.py", str(TIMEOUT_MIN), str(t_spacecraft_s), "--exit-when-done"]
+    print(f"$ HOME={HOME.relative_to(ROOT)} python {' '.join(command[1:])}", flush=True)
+    began_ns = time.monotonic_ns()
+    code = subprocess.run(command, cwd=ROOT, env=os.environ | {"HOME": str(HOME)}, check=False).returncode
+    ended_ns = time.monotonic_ns()
+    print(f"exit code {code}\n\n~/pygnc_info.txt")
+    print((HOME / "pygnc_info.txt").read_text())
+    print("~/pygnc_status.bin, decoded", flush=True)
+    subprocess.run([sys.executable, ROOT / "scripts" / "read_status.py", HOME / "pygnc_status.bin"], check=True)
+    (run,) = (HOME / "pygnc_logs").iterdir()
+    print(f"\nlogs: {run.relative_to(ROOT)}")
+    for path in sorted(run.iterdir()):
+        print(f"  {path.name:24} {path.stat().st_size:8} bytes   (show it: .venv/bin/pygnc inspect FILE)")
+    print("\nhow long each part took")
+    for part, seconds in durations(run, began_ns, ended_ns):
+        print(f"  {part:24} {seconds:8.3f} s")
+    return code
+
+
+def last_spacecraft_time_s(sense: Path) -> int:
+    """Return the largest spacecraft time in a clean sense file of 251-byte records."""
+    records = np.fromfile(sense, np.dtype([("sensors", SENSOR_PACKET, (5,)), ("rest", "V101")]))
+    return int(records["sensors"]["t_spacecraft_s"].max())
+
+
+def durations(run: Path, began_ns: int, ended_ns: int) -> list[tuple[str, float]]:
+    """Return the parts of a run and how long each took, from its events journal."""
+    records = JournalReader([run], "events").read(1000)
+    events = [msgspec.msgpack.decode(record.payload, type=Event) for record in records]
+    marks = {event.text if event.name == "phase" else event.name: event.t_mono_ns for event in events}
+    parts = [
+        ("start, all tasks up", began_ns, marks["batch"]),
+        ("the batch", marks["batch"], marks["idle"]),
+        ("last status and stop", marks["stop"], ended_ns),
+        ("in all", began_ns, ended_ns),
+    ]
+    return [(name, (end - begin) * 1e-9) for name, begin, end in parts]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

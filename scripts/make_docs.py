@@ -1,0 +1,155 @@
+"""Make those parts of the documentation that follow from the code: the drawing of the tasks and the status table.
+
+Usage: python scripts/make_docs.py
+
+A test fails when what stands in docs/ is not what this program makes.
+"""
+
+import struct
+import sys
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from pygnc.formats import status
+from pygnc.supervisor.spec import TaskSpec
+from pygnc.tasks.table import TASKS
+
+DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+BEGIN: Final = "<!-- {} table: made by scripts/make_docs.py -->\n"
+END: Final = "<!-- end of {} table -->\n"
+
+BOX_W, BOX_H, GAP_X, GAP_Y, MARGIN = 176, 44, 46, 26, 20
+STYLE: Final = """<style>
+text { font: 13px sans-serif; text-anchor: middle; dominant-baseline: central; fill: #111 }
+.task { fill: #dbe9ff; stroke: #24508f; stroke-width: 1.5 } .optional { stroke-dasharray: 5 3 }
+.stream { fill: #fff3cd; stroke: #8a6d1a } .file { fill: #f2f2f2; stroke: #777 }
+.flow { stroke: #444; fill: none; marker-end: url(#head) }
+</style>
+<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+<path d="M0 0 L8 4 L0 8 z" fill="#444"/></marker></defs>
+"""
+
+
+def main() -> int:
+    """Bring the documentation up to date."""
+    for path, content in documents().items():
+        path.write_text(content)
+    return 0
+
+
+def documents() -> dict[Path, str]:
+    """Return what each made or partly made file must hold."""
+    interface = DOCS / "interface.md"
+    return {
+        DOCS / "architecture.svg": drawing(TASKS),
+        DOCS / "architecture.md": with_table(DOCS / "architecture.md", "task", task_table(TASKS)),
+        interface: with_table(interface, "status", status_table()),
+    }
+
+
+def with_table(path: Path, name: str, table: str) -> str:
+    """Return the text of `path` with the table between its marks replaced."""
+    before, _, rest = path.read_text().partition(BEGIN.format(name))
+    _, _, after = rest.partition(END.format(name))
+    return before + BEGIN.format(name) + table + END.format(name) + after
+
+
+def status_table() -> str:
+    """Return the layout of the status record; alike fields in a row share a line."""
+    rows = ["| byte | type | field | unit | meaning |", "|---|---|---|---|---|"]
+    offset = 0
+    for _, group in groupby(status.FIELDS, lambda f: (f.name.rsplit("_", 1)[0], f.code, f.meaning.rsplit(",", 1)[0])):
+        fields = list(group)
+        names = ", ".join(f"`{f.name}`" for f in fields)
+        meaning = fields[0].meaning if len(fields) == 1 else fields[0].meaning.rsplit(",", 1)[0]
+        rows.append(f"| {offset} | `{fields[0].code}` | {names} | {fields[0].unit} | {meaning} |")
+        offset += sum(struct.calcsize(f"<{f.code}") for f in fields)
+    return "\n".join(rows) + "\n"
+
+
+def task_table(tasks: tuple[TaskSpec, ...]) -> str:
+    """Return the task table for people."""
+    rows = [
+        "| task | what it does | reads | writes | without it | stops | silence limit |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for task in tasks:
+        reads, writes = (", ".join(f"`{name}`" for name in names) for names in (task.reads, task.writes))
+        fate = "the run ends" if task.critical else "the rest goes on"
+        limit = f"{task.silence_limit_s:g} s"
+        rows.append(
+            f"| {task.name} | {task.purpose} | {reads} | {writes} | {fate} | {task.stop_stage + 1}. | {limit} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def drawing(tasks: tuple[TaskSpec, ...]) -> str:
+    """Return the drawing of tasks, streams and files: what flows to the right."""
+    columns = place(tasks)
+    width = max(column for column, _ in columns.values()) * (BOX_W + GAP_X) + BOX_W + 2 * MARGIN
+    height = (max(row for _, row in columns.values()) + 1) * (BOX_H + GAP_Y) + 2 * MARGIN
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n{STYLE}']
+    parts += [arrow(columns[before], columns[after]) for before, after in flows(tasks)]
+    by_name = {task.name: task for task in tasks}
+    parts += [box(name, at, kind(name, by_name)) for name, at in columns.items()]
+    return "\n".join(parts) + "\n</svg>\n"
+
+
+def flows(tasks: tuple[TaskSpec, ...]) -> list[tuple[str, str]]:
+    """Return what flows into what. A stream may have the name of its task, so it is called by its kind as well."""
+
+    def called(name: str) -> str:
+        return name if name.startswith("~") else f"stream {name}"
+
+    reads = [(called(name), task.name) for task in tasks for name in task.reads]
+    return reads + [(task.name, called(name)) for task in tasks for name in task.writes]
+
+
+def place(tasks: tuple[TaskSpec, ...]) -> dict[str, tuple[int, int]]:
+    """Return column and row of every task, stream and file; whatever reads stands right of what it reads."""
+    edges = flows(tasks)
+    column = dict.fromkeys((name for edge in edges for name in edge), 0)
+    for _ in column:
+        for before, after in edges:
+            column[after] = max(column[after], column[before] + 1)
+    rows: dict[int, int] = {}
+    placed = {}
+    for name, at in column.items():
+        placed[name] = (at, rows.setdefault(at, 0))
+        rows[at] += 1
+    return placed
+
+
+def kind(name: str, tasks: dict[str, TaskSpec]) -> str:
+    """Return the style of a box."""
+    if name in tasks:
+        return "task" if tasks[name].critical else "task optional"
+    return "file" if name.startswith("~") else "stream"
+
+
+def box(text: str, at: tuple[int, int], style: str) -> str:
+    """Draw one box."""
+    x, y = corner(at)
+    shape = (
+        f'<rect class="{style}" x="{x}" y="{y}" width="{BOX_W}" height="{BOX_H}" rx="{6 if "task" in style else 0}"/>'
+    )
+    return f'{shape}\n<text x="{x + BOX_W / 2:g}" y="{y + BOX_H / 2:g}">{escape(text)}</text>'
+
+
+def arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
+    """Draw one flow."""
+    (x1, y1), (x2, y2) = corner(start), corner(end)
+    x1, y1, y2 = x1 + BOX_W, y1 + BOX_H // 2, y2 + BOX_H // 2
+    bend = (x1 + x2) // 2
+    return f'<path class="flow" d="M{x1} {y1} C{bend} {y1} {bend} {y2} {x2 - 2} {y2}"/>'
+
+
+def corner(at: tuple[int, int]) -> tuple[int, int]:
+    """Return the upper left corner of a box."""
+    return MARGIN + at[0] * (BOX_W + GAP_X), MARGIN + at[1] * (BOX_H + GAP_Y)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""A sandbox home with real processes in it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import Event, InputMessage, OrbitEstimate
+from pygnc.formats.status import Phase, Value
+from pygnc.formats.status import decode as decode_status
+from pygnc.tasks.table import TASKS
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "data" / "demo"
+_TASK_OF = {f"pygnc-{task.name}"[:15]: task.name for task in TASKS}
+"""The kernel keeps 15 letters of a process's name."""
+
+
+class Flight:
+    """One main.py in one home."""
+
+    def __init__(self, home: Path, prefix: tuple[str, ...] = ()) -> None:
+        self.home = home
+        self._prefix = prefix
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, *words: str, main: str = "main.py", new_group: bool = False) -> None:
+        """Start main.py with these arguments."""
+        command = [*self._prefix, sys.executable, str(ROOT / "flight" / main), *words]
+        environment = os.environ | {"HOME": str(self.home)}
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0 if new_group else None,
+        )
+
+    def run(self, *words: str, timeout_s: float = 40.0) -> int:
+        """Start main.py and wait for its end."""
+        self.start(*words)
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float = 40.0) -> int:
+        """Return the exit code."""
+        self.stdout, self.stderr = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._process is not None
+        return self._process
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to main only."""
+        os.kill(self.process.pid, number)
+
+    def tasks(self) -> dict[str, int]:
+        """Return the pids of the running tasks by name."""
+        found = {}
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        with contextlib.suppress(OSError):  # a process may end while it is looked at
+            for pid in children.read_text().split():
+                name = _TASK_OF.get(Path(f"/proc/{pid}/comm").read_text().strip())
+                if name:
+                    found[name] = int(pid)
+        return found
+
+    def status(self) -> dict[str, Value]:
+        """Return the decoded status file."""
+        return decode_status((self.home / "pygnc_status.bin").read_bytes())
+
+    def until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+        """Wait for something to become true."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {timeout_s} s"
+            assert self.process.poll() is None, f"main.py has ended: {self.process.communicate()}"
+            self.process_pause()
+
+    def until_phase(self, phase: Phase, timeout_s: float = 20.0) -> None:
+        """Wait until the status file says so."""
+        self.until(lambda: (self.home / "pygnc_status.bin").exists() and self.status()["phase"] == phase, timeout_s)
+
+    def process_pause(self) -> None:
+        """Let 5 ms pass, less if main.py ends."""
+        try:
+            self.process.wait(0.005)
+        except subprocess.TimeoutExpired:
+            return
+
+    def until_elapsed(self, duration_s: float) -> None:
+        """Let some time pass while main.py runs."""
+        deadline = time.monotonic() + duration_s
+        self.until(lambda: time.monotonic() >= deadline)
+
+    def until_replaced(self, task: str, pid: int) -> None:
+        """Wait until a task runs in another process than `pid`."""
+        self.until(lambda: self.tasks().get(task, pid) != pid)
+
+    def newest_run(self) -> Path:
+        """Return the newest run's folder."""
+        return max((self.home / "pygnc_logs").iterdir())
+
+    def events(self) -> list[Event]:
+        """Return the newest run's events."""
+        decode = msgspec.msgpack.Decoder(Event).decode
+        return [decode(r.payload) for r in JournalReader([self.newest_run()], "events").read(10_000)]
+
+    def inputs(self) -> list[InputMessage]:
+        """Return the newest run's inputs."""
+        decode = msgspec.msgpack.Decoder(InputMessage).decode
+        return [decode(r.payload) for r in JournalReader([self.newest_run()], "input").read(1_000_000)]
+
+    def estimates(self) -> list[OrbitEstimate]:
+        """Return the newest run's orbit estimates."""
+        decode = msgspec.msgpack.Decoder(OrbitEstimate).decode
+        return [decode(r.payload) for r in JournalReader([self.newest_run()], "orbit").read(1_000_000)]
+
+    def stop_hard(self) -> None:
+        """Make sure that nothing is left running."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def copy_demo(home: Path) -> None:
+    """Put the demonstration batch into a home."""
+    shutil.copy(DEMO / "sense.bin", home)
+    shutil.copytree(DEMO / "range", home / "range")
+
+
+@pytest.fixture
+def flight(tmp_path: Path) -> Iterator[Flight]:
+    flight = Flight(tmp_path)
+    yield flight
+    flight.stop_hard()
+
+
+@pytest.fixture
+def demo(flight: Flight) -> Flight:
+    """Return a home that holds the demonstration batch."""
+    copy_demo(flight.home)
+    return flight
+
+
+@pytest.fixture(scope="session")
+def demo_time_s() -> int:
+    """Spacecraft time a minute after the demonstration batch."""
+    content = (DEMO / "sense.bin").read_bytes()
+    return int.from_bytes(content[-101:-97], "big") + 60
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Folder of recordings made by others."""
+    folder = os.environ.get("PYGNC_REFERENCE_DATA")
+    if folder is None:
+        pytest.skip("PYGNC_REFERENCE_DATA does not name the folder of the reference recordings")
+    return Path(folder)

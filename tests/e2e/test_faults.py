@@ -1,0 +1,300 @@
+"""Bad input, dying tasks, bad disks: each through real processes."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate
+from pygnc.bus.segment import list_segments
+from pygnc.formats import status
+from pygnc.formats.status import OrbitMode, Phase
+
+from .conftest import DEMO, Flight, copy_demo
+
+RECORD_BYTES = 251
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()
+"""As root, permissions mean nothing: such tests run without root's capabilities."""
+
+
+def fixes_in(flight: Flight) -> int:
+    return sum(isinstance(message, GpsFix) and message.source == "sense.bin" for message in flight.inputs())
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> bytes:
+    """All estimates of an undisturbed run, encoded."""
+    flight = Flight(tmp_path_factory.mktemp("undisturbed"))
+    copy_demo(flight.home)
+    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
+    return msgspec.msgpack.encode(flight.estimates())
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_file(flight: Flight) -> None:
+    (flight.home / "sense.bin").touch()
+    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert "sense.bin is empty" in flight.stderr
+    assert flight.status()["source_files"] == 1
+    assert flight.status()["orbit_mode"] == OrbitMode.NONE
+
+
+def test_a_directory_in_place_of_the_file(flight: Flight) -> None:
+    (flight.home / "sense.bin").mkdir()
+    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert "sense.bin: Is a directory" in flight.stderr
+    assert flight.status()["unreadable_files"] == 1
+
+
+def test_an_unreadable_file(demo: Flight, demo_time_s: int) -> None:
+    (demo.home / "sense.bin").chmod(0)
+    unprivileged = Flight(demo.home, WITHOUT_RIGHTS)
+    assert unprivileged.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert "sense.bin: Permission denied" in unprivileged.stderr
+    assert unprivileged.status()["unreadable_files"] == 1
+    assert int(unprivileged.status()["source_files"]) >= 1  # the range files are read all the same
+
+
+def test_one_byte(flight: Flight) -> None:
+    (flight.home / "sense.bin").write_bytes(b"\x00")
+    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert flight.status()["damaged_bytes"] == 1
+    assert "bytes 0 to 1" in flight.stderr
+
+
+def test_a_hundred_megabytes_of_noise_in_bounded_memory(flight: Flight) -> None:
+    noise = random.Random(1).randbytes(1 << 20)  # noqa: S311 - noise, not secrets
+    with (flight.home / "sense.bin").open("wb") as file:
+        for _ in range(100):
+            file.write(noise)
+    flight.start("10", "1000", "--exit-when-done")
+    peak_kb = 0
+
+    def has_ended() -> bool:
+        nonlocal peak_kb
+        pid = flight.tasks().get("ingest")
+        peak_kb = max(peak_kb, resident_kb(pid) if pid else 0)
+        return (flight.home / "pygnc_status.bin").exists() and flight.status()["phase"] in {
+            Phase.STOPPED,
+            Phase.STOPPING,
+        }
+
+    flight.until(has_ended, 50.0)
+    assert flight.wait() == 0
+    assert 0 < peak_kb < 120_000
+    assert flight.status()["delivered_bytes"] == 0
+    assert flight.status()["damaged_bytes"] == 100 << 20
+
+
+def resident_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+
+
+def test_a_truncated_file(demo: Flight, demo_time_s: int) -> None:
+    file = demo.home / "sense.bin"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert fixes_in(demo) == (DEMO / "sense.bin").stat().st_size // RECORD_BYTES - 1
+    assert demo.status()["damaged_bytes"] == RECORD_BYTES - 100
+
+
+def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int) -> None:
+    file = demo.home / "sense.bin"
+    content = bytearray(file.read_bytes())
+    rng = random.Random(7)  # noqa: S311 - faults, not secrets
+    for position in rng.sample(range(len(content)), 30):
+        content[position] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    whole = len(content) // RECORD_BYTES
+    assert whole - 30 <= fixes_in(demo) <= whole
+    final = demo.status()
+    assert int(final["delivered_bytes"]) + int(final["damaged_bytes"]) == final["source_bytes"]
+    assert final["orbit_mode"] == OrbitMode.PREDICTED
+
+
+def test_a_ring_file_is_flown_in_the_order_of_time(demo: Flight, demo_time_s: int, undisturbed: bytes) -> None:
+    file = demo.home / "sense.bin"
+    content = file.read_bytes()
+    ring = content[-40 * RECORD_BYTES :] + content[: -40 * RECORD_BYTES]
+    file.write_bytes(ring)
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert msgspec.msgpack.encode(demo.estimates()) == undisturbed
+    assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == ring
+
+
+def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: int, undisturbed: bytes) -> None:
+    file = demo.home / "sense.bin"
+    content = file.read_bytes()
+    records = [content[k : k + RECORD_BYTES] for k in range(0, len(content), RECORD_BYTES)]
+    records[20], records[21] = records[21], records[20]
+    records.insert(50, records[49])
+    file.write_bytes(b"".join(records))
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    used = [estimate for estimate in demo.estimates() if estimate.cause != "not_later"]
+    expected = msgspec.msgpack.decode(undisturbed, type=list[OrbitEstimate])
+    assert [e.position_ecef_m for e in used] == [e.position_ecef_m for e in expected]
+    assert demo.status()["rejected_not_later"] == 1
+    assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == file.read_bytes()
+
+
+def test_a_recording_without_any_fix_says_why(flight: Flight, reference: Path) -> None:
+    shutil.copy(reference / "pygnc" / "recorded_sense.bin", flight.home / "sense.bin")
+    assert flight.run("10", "1000", "--exit-when-done") == 0
+    final = flight.status()
+    assert final["orbit_mode"] == OrbitMode.NONE
+    assert final["fixes_received"] == 33
+    assert final["fixes_accepted"] == 0
+    assert int(final["rejected_no_time"]) + int(final["rejected_position_status"]) == 33
+
+
+def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight, reference: Path) -> None:
+    shutil.copy(reference / "pygnc" / "default_scenario.bin", flight.home / "sense.bin")
+    assert flight.run("10", "1606698100", "--exit-when-done") == 0
+    assert flight.status()["rejected_position_status"] == 144
+    (flight.home / "pygnc.toml").write_text("[orbit.screening]\naccept_position_status = [0, 1]\n")
+    assert flight.run("10", "1606698100", "--exit-when-done") == 0
+    assert int(flight.status()["fixes_accepted"]) > 100
+
+
+def test_an_input_file_that_changes_during_the_run_ends_the_batch_in_order(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until(lambda: "ingest" in demo.tasks())
+    os.kill(demo.tasks()["ingest"], signal.SIGSTOP)
+    (demo.home / "sense.bin").write_bytes((DEMO / "sense.bin").read_bytes()[:-RECORD_BYTES])
+    demo.until_phase(Phase.IDLE)  # the frozen task is replaced in the meantime
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0
+    ends = [message for message in demo.inputs() if isinstance(message, BatchEnd)]
+    begins = [message for message in demo.inputs() if isinstance(message, BatchBegin)]
+    assert len(ends) == len(begins) == 1
+
+
+# --- dying tasks --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("task", ["ingest", "orbit", "batch_writer", "status"])
+def test_a_lost_task_is_restarted_and_nothing_changes(
+    demo: Flight, demo_time_s: int, undisturbed: bytes, task: str, number: signal.Signals
+) -> None:
+    rng = random.Random(f"{task}{number}")  # noqa: S311 - moments, not secrets
+    for _ in range(2):
+        demo.start("10", str(demo_time_s))
+        demo.until(lambda: task in demo.tasks())
+        hit = demo.tasks()[task]
+        demo.until_elapsed(rng.uniform(0.0, 0.8))
+        os.kill(hit, number)
+        demo.until_replaced(task, hit)
+        demo.until_phase(Phase.IDLE)
+        demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
+        demo.signal(signal.SIGINT)
+        assert demo.wait() == 0
+        assert msgspec.msgpack.encode(demo.estimates()) == undisturbed
+        assert [m.seq for m in demo.inputs()] == list(range(1, len(demo.inputs()) + 1))
+        assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == (DEMO / "sense.bin").read_bytes()
+        assert any(e.name == "restart" and e.task == task for e in demo.events())
+
+
+def test_an_optional_task_that_always_dies_is_given_up_and_the_rest_goes_on(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until_phase(Phase.IDLE)
+
+    def kill_again() -> bool:
+        pid = demo.tasks().get("batch_writer")
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        return any(e.name == "failed" for e in demo.events())
+
+    demo.until(kill_again, 30.0)
+    assert set(demo.tasks()) == {"ingest", "orbit", "status"}
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0
+    states = {demo.status()[f"task{k}_name"]: demo.status()[f"task{k}_state"] for k in range(4)}
+    assert states[b"batch_writer"] == status.TaskWord.FAILED
+
+
+def test_a_critical_task_that_always_dies_ends_the_run_in_order(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until_phase(Phase.IDLE)
+
+    def kill_again() -> bool:
+        pid = demo.tasks().get("ingest")
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        return any(e.name == "stop" for e in demo.events())
+
+    demo.until(kill_again, 30.0)
+    assert demo.wait() == 4
+    assert demo.status()["phase"] == Phase.FAILED
+    assert all(not s.is_open for s in list_segments([demo.newest_run()]))
+
+
+# --- bad disks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 400 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["/bin/mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], check=False, capture_output=True
+    )
+    if mount.returncode:
+        pytest.skip(f"needs the right to mount a file system: {mount.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["/bin/umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_stops_recording_but_not_the_run(small_disk: Path, demo_time_s: int) -> None:
+    copy_demo(small_disk)
+    (small_disk / "pygnc.toml").write_text("[logs]\nreserve_bytes = 0\n")
+    flight = Flight(small_disk)
+    try:
+        assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
+        assert "No space left on device" in flight.stderr
+        final = flight.status()
+        assert final["not_recorded"] == 1
+        assert final["orbit_mode"] == OrbitMode.PREDICTED
+        assert final["fixes_received"] == final["gps_packets"]
+        assert final["lost_messages"] == 0
+    finally:
+        flight.stop_hard()
+
+
+def test_the_reserve_is_kept_free_for_status_and_host(small_disk: Path, demo_time_s: int) -> None:
+    copy_demo(small_disk)
+    flight = Flight(small_disk)
+    try:
+        assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
+        assert "bytes are free on the disk" in flight.stderr
+        assert list_segments([flight.newest_run()]) == []
+        assert flight.status()["orbit_mode"] == OrbitMode.PREDICTED
+    finally:
+        flight.stop_hard()
+
+
+def test_a_read_only_home(demo: Flight, demo_time_s: int) -> None:
+    demo.home.chmod(0o555)
+    flight = Flight(demo.home, WITHOUT_RIGHTS)
+    try:
+        assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
+        assert "Permission denied" in flight.stderr
+        assert "Traceback" not in flight.stderr
+        assert not (demo.home / "pygnc_status.bin").exists()
+    finally:
+        demo.home.chmod(0o755)

@@ -1,0 +1,151 @@
+"""The main job through real processes: a batch in, status and logs out."""
+
+import csv
+import gzip
+import signal
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, SensorSample
+from pygnc.bus.segment import list_segments
+from pygnc.common.clock import MS_PER_WEEK
+from pygnc.formats import status
+from pygnc.formats.status import OrbitMode, Phase
+
+from .conftest import DEMO, Flight
+
+
+def test_a_batch_is_flown_to_its_end(demo: Flight, demo_time_s: int) -> None:
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    final = demo.status()
+    assert final["phase"] == Phase.STOPPED
+    assert final["orbit_mode"] == OrbitMode.PREDICTED
+    assert final["damaged_bytes"] == 0
+    assert final["delivered_bytes"] == final["source_bytes"] == final["batch_written_bytes"]
+    assert demo.stderr == ""
+    assert all(not s.is_open for s in list_segments([demo.newest_run()]))
+
+
+def test_the_books_balance_from_the_file_to_the_estimator(demo: Flight, demo_time_s: int) -> None:
+    demo.run("10", str(demo_time_s), "--exit-when-done")
+    final = demo.status()
+    inputs = demo.inputs()
+    produced = sum(1 for m in inputs if isinstance(m, GpsFix))
+    rejected = sum(int(final[f"rejected_{cause}"]) for cause in status.REJECT_CAUSES)
+    assert final["gps_packets"] == produced == final["fixes_received"]
+    assert int(final["fixes_accepted"]) + rejected == produced
+    assert final["sensor_packets"] == sum(1 for m in inputs if isinstance(m, SensorSample))
+    assert final["lost_messages"] == 0
+    assert [m.seq for m in inputs] == list(range(1, len(inputs) + 1))
+    assert isinstance(inputs[0], BatchBegin)
+    assert isinstance(inputs[-1], BatchEnd)
+
+
+def test_the_batch_files_equal_the_input(demo: Flight, demo_time_s: int) -> None:
+    demo.run("10", str(demo_time_s), "--exit-when-done")
+    sources = [Path("sense.bin"), *(p.relative_to(demo.home) for p in demo.home.glob("range/rng*.bin"))]
+    assert len(sources) > 1
+    for source in sources:
+        assert (demo.home / "pygnc_batch" / source).read_bytes() == (demo.home / source).read_bytes()
+
+
+def test_the_tasks_stay_up_and_predict_until_ctrl_c(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until_phase(Phase.IDLE)
+    demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
+    first = demo.status()
+    assert float(first["orbit_age_s"]) >= 55.0
+    demo.until(lambda: float(demo.status()["orbit_age_s"]) >= float(first["orbit_age_s"]) + 2.0)
+    assert set(demo.tasks()) == {"ingest", "orbit", "batch_writer", "status"}
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0
+    assert demo.status()["phase"] == Phase.STOPPED
+
+
+def test_both_names_of_the_program_do_the_same(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s), "--exit-when-done", main="pygnc_main.py")
+    assert demo.wait() == 0
+    assert demo.status()["phase"] == Phase.STOPPED
+
+
+def test_no_input_is_said_and_the_run_goes_on(flight: Flight) -> None:
+    flight.start("10", "1000")
+    flight.until_phase(Phase.NO_DATA)
+    flight.signal(signal.SIGINT)
+    assert flight.wait() == 0
+    assert any(event.name == "no_input" for event in flight.events())
+
+
+def test_the_timeout_ends_the_run(demo: Flight, demo_time_s: int) -> None:
+    assert demo.run("0", str(demo_time_s)) == 0
+    assert any(event.name == "stop" and event.text == "timeout" for event in demo.events())
+
+
+@pytest.mark.parametrize("words", [(), ("10",), ("ten", "0"), ("10", "0", "--what")])
+def test_wrong_arguments_get_one_line_and_exit_code_2(flight: Flight, words: tuple[str, ...]) -> None:
+    assert flight.run(*words) == 2
+    assert "usage: python main.py" in flight.stderr
+    assert flight.stderr.count("\n") == 1
+    assert list(flight.home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[orbit]\ngravity = 50\n", "no such setting: orbit.gravity"),
+        ("[orbit]\ngravity_degree = 500\n", "gravity_degree"),
+        ("[orbit\n", "line 1"),
+    ],
+)
+def test_an_unusable_configuration_is_refused_with_file_and_reason(
+    flight: Flight, content: str, complaint: str
+) -> None:
+    (flight.home / "mine.toml").write_text(content)
+    assert flight.run("10", "0", "--config", "mine.toml") == 2
+    assert "mine.toml" in flight.stderr
+    assert complaint in flight.stderr
+    assert flight.stderr.count("\n") == 1
+
+
+def test_a_second_run_in_the_same_home_is_refused(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until_phase(Phase.IDLE)
+    second = Flight(demo.home)
+    assert second.run("10", str(demo_time_s)) == 3
+    assert "already running" in second.stderr
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0
+
+
+def test_runs_follow_each_other_in_folders_of_their_own(demo: Flight, demo_time_s: int) -> None:
+    for _ in range(2):
+        demo.run("10", str(demo_time_s), "--exit-when-done")
+    runs = sorted(p.name for p in (demo.home / "pygnc_logs").iterdir())
+    assert runs == ["run-00001", "run-00002"]
+    assert not any(c in path.name for path in (demo.home / "pygnc_logs").rglob("*") for c in " :")
+
+
+def test_two_runs_give_the_same_estimates_bit_for_bit(demo: Flight, demo_time_s: int) -> None:
+    seen = []
+    for _ in range(2):
+        demo.run("10", str(demo_time_s), "--exit-when-done")
+        seen.append(msgspec.msgpack.encode(demo.estimates()))
+    assert seen[0] == seen[1]
+    assert len(demo.estimates()) > 100
+
+
+def test_the_estimates_agree_with_the_truth_within_their_sigmas(demo: Flight, demo_time_s: int) -> None:
+    demo.run("10", str(demo_time_s), "--exit-when-done")
+    with gzip.open(DEMO / "truth.csv.gz", "rt") as file:
+        truth = {int(row["gps_week"]) * MS_PER_WEEK + int(row["gps_tow_ms"]): row for row in csv.DictReader(file)}
+    estimates = [e for e in demo.estimates() if e.gps_ms in truth]
+    settled = estimates[len(estimates) // 3 :]
+    names = ("x_ecef_m", "y_ecef_m", "z_ecef_m")
+    errors_m = np.array([np.subtract(e.position_ecef_m, [float(truth[e.gps_ms][n]) for n in names]) for e in settled])
+    rms_m = float(np.sqrt((errors_m**2).sum(axis=1).mean()))
+    assert rms_m < 2.5
+    normalised = errors_m / np.array([e.position_sigma_m for e in settled])
+    assert 0.5 < float(np.sqrt((normalised**2).mean())) < 1.5

@@ -1,0 +1,48 @@
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.launch.arguments import SECONDS_MAX, Arguments, UsageError, parse
+
+
+def test_two_whole_numbers_are_enough() -> None:
+    assert parse(["10", "1606694391"]) == Arguments(10, 1606694391)
+
+
+def test_options_follow_in_any_order() -> None:
+    expected = Arguments(0, 0, Path("a.toml"), exit_when_done=True)
+    assert parse(["0", "0", "--config", "a.toml", "--exit-when-done"]) == expected
+    assert parse(["0", "0", "--exit-when-done", "--config", "a.toml"]) == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["10"],
+        ["ten", "0"],
+        ["10", "1.5"],
+        ["-1", "0"],
+        ["10", "-5"],
+        ["10", ""],
+        ["10", "٣"],
+        ["10", str(SECONDS_MAX + 1)],
+        ["10", "9" * 5000],
+        ["10", "0", "0"],
+        ["10", "0", "--config"],
+        ["10", "0", "--verbose"],
+        ["--exit-when-done", "10", "0"],
+    ],
+)
+def test_anything_else_is_refused(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(words)
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_no_words_do_harm(words: list[str]) -> None:
+    with contextlib.suppress(UsageError):
+        parse(words)

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pygnc.bus.journal_writer import JournalWriter
+from pygnc.bus.segment import list_segments
+from pygnc.launch.workspace import (
+    AlreadyRunningError,
+    HomeLock,
+    make_run_folder,
+    make_runtime_folder,
+    recover_older_runs,
+)
+
+
+def test_a_home_has_one_run_at_a_time(tmp_path: Path) -> None:
+    lock = HomeLock(tmp_path)
+    with pytest.raises(AlreadyRunningError):
+        HomeLock(tmp_path)
+    lock.release()
+    HomeLock(tmp_path).release()
+
+
+def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
+    program = "import sys, os; from pathlib import Path; from pygnc.launch.workspace import HomeLock; "
+    program += "lock = HomeLock(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", program, tmp_path], check=False).returncode == -9
+    HomeLock(tmp_path).release()
+
+
+def test_runs_are_numbered_on_from_the_newest(tmp_path: Path) -> None:
+    (tmp_path / "pygnc_logs" / "run-00041").mkdir(parents=True)
+    (tmp_path / "pygnc_logs" / "OrbitEstimateMessage").mkdir()
+    number, folder, fault = make_run_folder(tmp_path)
+    assert (number, folder, fault) == (42, tmp_path / "pygnc_logs" / "run-00042", None)
+    assert folder.is_dir()
+
+
+def test_a_run_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pygnc_logs").write_text("in the way")
+    _, folder, fault = make_run_folder(tmp_path)
+    assert fault is not None
+    assert "pygnc_logs" in fault
+    assert not folder.exists()
+
+
+def test_what_a_power_cut_left_open_is_closed(tmp_path: Path) -> None:
+    _, first, _ = make_run_folder(tmp_path)
+    JournalWriter(first, first, "input", b"").append([b"one"])
+    _, second, _ = make_run_folder(tmp_path)
+    JournalWriter(second, second, "input", b"")
+    assert [path.name for path in recover_older_runs(second)] == ["input-00000.pgj"]
+    assert list_segments([second])[0].is_open
+
+
+def test_the_private_folder_is_private_and_begins_empty(tmp_path: Path) -> None:
+    folder = make_runtime_folder(tmp_path)
+    try:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "left over").touch()
+        assert make_runtime_folder(tmp_path) == folder
+        assert list(folder.iterdir()) == []
+    finally:
+        folder.rmdir()

@@ -1,0 +1,33 @@
+"""The documentation says what the code says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pygnc.supervisor.exit_codes import ExitCode
+from scripts import make_docs
+
+
+@pytest.mark.parametrize(("path", "content"), make_docs.documents().items(), ids=lambda item: getattr(item, "name", ""))
+def test_made_parts_are_up_to_date(path: Path, content: str) -> None:
+    assert path.read_text() == content, "run: python scripts/make_docs.py"
+
+
+def test_every_exit_code_is_documented() -> None:
+    text = (make_docs.DOCS / "interface.md").read_text()
+    section = text.partition("## Exit codes")[2].partition("## Settings")[0]
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == set(ExitCode)
+
+
+def test_every_requirement_names_a_proof_that_exists() -> None:
+    root = make_docs.DOCS.parent
+    sheets = list((make_docs.DOCS / "components").glob("*.md"))
+    assert sheets
+    for sheet in sheets:
+        rows = re.findall(r"^\| ([A-Z]+-\d+) \|.*\| (.+) \|$", sheet.read_text(), re.MULTILINE)
+        assert rows, f"{sheet.name} has no requirement table"
+        for number, proofs in rows:
+            for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", proofs):
+                assert f"def {test}(" in (root / "tests" / file).read_text(), f"{sheet.name} {number}: {file}::{test}"
+            assert "::" in proofs, f"{sheet.name} {number} names no test"
