@@ -1,0 +1,1 @@
+"""Frames and time, gravity, atmosphere, Sun and Moon."""

@@ -1,0 +1,58 @@
+"""Slow functions of time, sampled once a day and interpolated by Chebyshev polynomials.
+
+Precession-nutation and the ephemerides of Sun and Moon cost hundreds of microseconds a call and hardly change within a
+filter step. The cells lie on a fixed grid of GPS days, so a value never depends on what was asked before: two runs with
+different histories agree bit for bit.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.time_scales import MS_PER_DAY, SECONDS_PER_DAY
+
+_DAYS_KEPT: Final = 4
+
+
+class ChebyshevDays:
+    """A vector function of time, one Chebyshev polynomial per GPS day.
+
+    Cost: `nodes` samples at the first use of each day, some microseconds a call after that.
+
+    Args:
+        sample: Gives the values (n, c) at `gps_ms` plus offsets (n,) in seconds.
+        nodes: Samples per day; the error of a smooth function falls geometrically with it.
+    """
+
+    def __init__(self, sample: Callable[[int, Array], Array], nodes: int) -> None:
+        self._sample = sample
+        self._order = np.arange(float(nodes))
+        angle = np.pi * (self._order + 0.5) / nodes
+        self._node_s = (1.0 + np.cos(angle)) * SECONDS_PER_DAY / 2.0
+        self._coefficients_from_values = np.cos(np.outer(self._order, angle)) * (2.0 / nodes)
+        self._coefficients_from_values[0] *= 0.5
+        self._days: dict[int, Array] = {}
+
+    def at(self, gps_ms: int, offset_s: float) -> Array:
+        """Values (c,) at `gps_ms` plus `offset_s`."""
+        day, ms_of_day = divmod(gps_ms, MS_PER_DAY)
+        seconds = ms_of_day * 1e-3 + offset_s
+        if not 0.0 <= seconds < SECONDS_PER_DAY:
+            days_on = math.floor(seconds / SECONDS_PER_DAY)
+            day += days_on
+            seconds -= days_on * SECONDS_PER_DAY
+        angle = math.acos(seconds * (2.0 / SECONDS_PER_DAY) - 1.0)
+        values: Array = np.cos(angle * self._order).dot(self._coefficients(day))
+        return values
+
+    def _coefficients(self, day: int) -> Array:
+        coefficients = self._days.get(day)
+        if coefficients is None:
+            coefficients = self._coefficients_from_values.dot(self._sample(day * MS_PER_DAY, self._node_s))
+            if len(self._days) == _DAYS_KEPT:
+                del self._days[next(iter(self._days))]
+            self._days[day] = coefficients
+        return coefficients

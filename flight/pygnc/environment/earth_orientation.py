@@ -1,0 +1,80 @@
+"""Earth orientation parameters: what of the Earth's rotation has to be observed (IERS Bulletin A or C04).
+
+The table is optional. Without one, UT1 is taken as UTC and the pole as the model's: positions in space are then rotated
+by up to 0.9 s of Earth rotation, which orbit determination from Earth-fixed fixes hardly notices (input and output
+are both Earth-fixed), but states in GCRF made with different tables must never be compared.
+"""
+
+from bisect import bisect_right
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.common.clock import gps_ms_from_unix_ms, leap_seconds_at_gps_ms
+from pygnc.environment.arrays import Array
+from pygnc.environment.time_scales import MS_PER_DAY
+
+_MJD_OF_UNIX_EPOCH: Final = 40_587
+
+
+class EarthOrientation(NamedTuple):
+    """Earth orientation parameters at one moment."""
+
+    ut1_minus_gps_s: float
+    x_pole_rad: float
+    y_pole_rad: float
+    dx_rad: float
+    dy_rad: float
+
+
+class EarthOrientationTable:
+    """Daily Earth orientation parameters, linear between the days.
+
+    Outside the table's span the nearest day's values hold, so that a filter running past the end is not kicked;
+    `expires_gps_ms` tells from when on that is so.
+
+    Attributes:
+        identification: Names source and issue; states made with different identifications do not mix.
+        expires_gps_ms: GPS milliseconds of the last row, None without a table.
+    """
+
+    def __init__(self, identification: str, mjd_utc: Array, parameters: Array) -> None:
+        """Take rows as the IERS publishes them.
+
+        Args:
+            identification: Source and issue, such as "IERS finals2000A 2026-11-02".
+            mjd_utc: Modified Julian Dates (UTC, 0 h), whole days, ascending, shape (n,); empty for no table.
+            parameters: Shape (n, 5): UT1-UTC in s, x and y of the pole in rad, dX and dY in rad.
+
+        Raises:
+            ValueError: The shapes disagree, the days do not ascend, or a value is not finite.
+        """
+        if parameters.shape != (len(mjd_utc), 5):
+            raise ValueError(f"Earth orientation {identification!r}: {parameters.shape} values, {len(mjd_utc)} days")
+        if not (np.isfinite(mjd_utc).all() and np.isfinite(parameters).all() and (np.diff(mjd_utc) > 0).all()):
+            raise ValueError(f"Earth orientation {identification!r}: days must ascend and all values be finite")
+        self.identification = identification
+        self._gps_ms = [gps_ms_from_unix_ms(round(mjd - _MJD_OF_UNIX_EPOCH) * MS_PER_DAY) for mjd in mjd_utc.tolist()]
+        self.expires_gps_ms = self._gps_ms[-1] if self._gps_ms else None
+        # UT1-GPS is kept because UT1-UTC jumps at a leap second.
+        rows = parameters.copy()
+        rows[:, 0] += [-leap_seconds_at_gps_ms(ms) for ms in self._gps_ms]
+        slopes = np.zeros_like(rows)
+        slopes[:-1] = np.diff(rows, axis=0) / np.diff(self._gps_ms)[:, None]
+        self._rows: list[list[float]] = rows.tolist()
+        self._slopes_per_ms: list[list[float]] = slopes.tolist()
+
+    @classmethod
+    def none(cls) -> "EarthOrientationTable":
+        """The fallback: UT1 = UTC, no polar motion, no pole offsets."""
+        return cls("none", np.empty(0), np.empty((0, 5)))
+
+    def at(self, gps_ms: int) -> EarthOrientation:
+        """Parameters at `gps_ms`."""
+        if not self._gps_ms:
+            return EarthOrientation(-float(leap_seconds_at_gps_ms(gps_ms)), 0.0, 0.0, 0.0, 0.0)
+        row = max(bisect_right(self._gps_ms, gps_ms) - 1, 0)
+        since_ms = max(gps_ms - self._gps_ms[row], 0)
+        return EarthOrientation(
+            *[value + slope * since_ms for value, slope in zip(self._rows[row], self._slopes_per_ms[row], strict=True)]
+        )

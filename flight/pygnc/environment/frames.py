@@ -1,0 +1,73 @@
+"""GCRF and ITRF, after IERS Conventions (2010), chapter 5: IAU 2006/2000A, CIO based.
+
+"ECEF" in names means ITRF. The slow part (the celestial pole and the CIO locator) comes from daily polynomials, good to
+1e-13 rad; Earth rotation and polar motion are computed for each call.
+"""
+
+from typing import Final, NamedTuple
+
+import erfa
+import numpy as np
+
+from pygnc.environment.arrays import Array, cross_matrix
+from pygnc.environment.chebyshev import ChebyshevDays
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.time_scales import SECONDS_PER_DAY, TT_MINUS_GPS_S, julian_date
+
+EARTH_ROTATION_RAD_S: Final = 2.0 * np.pi * 1.002_737_811_911_354_48 / SECONDS_PER_DAY
+"""Rate of the Earth rotation angle (IERS Conventions 2010, equation 5.15). Length-of-day changes are 1e-8 of it."""
+
+_NODES_PER_DAY: Final = 14
+_TIO_LOCATOR_RAD: Final = float(erfa.sp00(2_451_545.0, 0.25 * 36_525.0))
+"""The TIO locator s' in 2025; 0.05 mas (2 mm) per century."""
+
+
+class EarthAttitude(NamedTuple):
+    """Where the Earth-fixed frame stands at k moments.
+
+    Attributes:
+        ecef_from_gcrf: Rotation matrices, shape (k, 3, 3).
+        rotation_gcrf_rad_s: Angular velocity of the Earth-fixed frame, shape (3,).
+    """
+
+    ecef_from_gcrf: Array
+    rotation_gcrf_rad_s: Array
+
+
+class EarthFrames:
+    """Rotations between GCRF and ITRF with one table of Earth orientation; about 15 us a call."""
+
+    def __init__(self, orientation: EarthOrientationTable) -> None:
+        self.orientation = orientation
+        self._celestial_pole = ChebyshevDays(_sample_celestial_pole, _NODES_PER_DAY)
+
+    def at(self, gps_ms: int, offsets_s: Array) -> EarthAttitude:
+        """Attitude of the Earth at `gps_ms` plus each of `offsets_s` (k,), which span a minute at most.
+
+        Earth rotation is computed for each moment. The celestial pole (1e-10 rad in 15 s) is taken at the middle of the
+        span and the observed parameters (at most 3e-11 rad in 30 s) at `gps_ms`.
+        """
+        orientation = self.orientation.at(gps_ms)
+        middle_s = 0.5 * (offsets_s[0] + offsets_s[-1])
+        x, y, locator = self._celestial_pole.at(gps_ms, middle_s).tolist()
+        intermediate_from_gcrf = erfa.c2ixys(x + orientation.dx_rad, y + orientation.dy_rad, locator)
+        rotation_angle = erfa.era00(*julian_date(gps_ms, offsets_s + orientation.ut1_minus_gps_s))
+        polar_motion = erfa.pom00(orientation.x_pole_rad, orientation.y_pole_rad, _TIO_LOCATOR_RAD)
+        return EarthAttitude(
+            erfa.c2tcio(intermediate_from_gcrf, rotation_angle, polar_motion),
+            EARTH_ROTATION_RAD_S * intermediate_from_gcrf[2],
+        )
+
+    def ecef_state_from_gcrf(self, gps_ms: int) -> Array:
+        """Matrix (6, 6) that takes position and velocity from GCRF to ITRF; velocity there is relative to the Earth."""
+        attitude = self.at(gps_ms, np.zeros(1))
+        rotation = attitude.ecef_from_gcrf[0]
+        transform = np.zeros((6, 6))
+        transform[:3, :3] = transform[3:, 3:] = rotation
+        transform[3:, :3] = -rotation.dot(cross_matrix(attitude.rotation_gcrf_rad_s))
+        return transform
+
+
+def _sample_celestial_pole(gps_ms: int, offsets_s: Array) -> Array:
+    """X, Y of the celestial intermediate pole and the CIO locator s in rad, shape (n, 3)."""
+    return np.stack(erfa.xys06a(*julian_date(gps_ms, offsets_s + TT_MINUS_GPS_S)), axis=1)

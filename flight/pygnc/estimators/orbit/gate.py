@@ -1,0 +1,89 @@
+"""Chi-square gate for one kind of observation, and what its innovations teach about noise and model.
+
+Two successive innovations tell measurement noise and model error apart:
+
+- Their difference, squared and over its predicted variance (von Neumann, 1941), is one on average when the receiver's
+  standard deviations are right. A slowly changing model error cancels in it. It steers a factor on those deviations.
+- Their product (Mehra, IEEE TAC 15, 1970) is zero on average when the model is right, whatever the noise. It steers the
+  process noise.
+
+Were one statistic to steer both, a wrong model would pass for receiver noise and be trusted all the more.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.orbit.measurement import Observation
+from pygnc.estimators.orbit.settings import MeasurementSettings
+from pygnc.estimators.orbit.square_root import innovation_covariance
+from pygnc.estimators.orbit.state import OrbitState
+
+_WEIGHT: Final = 1.0 / 50.0
+"""Of one pair of fixes in the factor's square."""
+_SPREAD_SUSPICIOUS: Final = 2.0
+"""Half a dozen fixes that scatter more than this show that the receiver's standard deviations are too small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate, and the last innovation.
+
+    Attributes:
+        factor: Multiplies the receiver's standard deviations.
+        residual: Last innovation.
+        variance: Its predicted variance; infinite where there is nothing to compare with.
+        accepted: Whether it passed. Only two verdicts alike are compared: an outlier among good fixes says nothing on
+            noise or model.
+        correlation: Product of the last two innovations in standard deviations, averaged over the axes; zero where they
+            could not be compared.
+    """
+
+    factor: float = 1.0
+    residual: tuple[float, ...] = (0.0, 0.0, 0.0)
+    variance: tuple[float, ...] = (math.inf, math.inf, math.inf)
+    accepted: bool = False
+    correlation: float = 0.0
+
+    def restarted(self, spread: float, limits: MeasurementSettings) -> "Gate":
+        """The gate for a state made from fixes that scatter by `spread` of their standard deviations."""
+        scale = spread if spread > _SPREAD_SUSPICIOUS else 1.0
+        return Gate(min(max(self.factor, scale), limits.noise_scale_max))
+
+    def judge(
+        self, observation: Observation, predicted: OrbitState, limits: MeasurementSettings
+    ) -> tuple[Observation | None, "Gate"]:
+        """The observation as the filter may use it, None when it is too far off, and the gate for the next one."""
+        scaled = observation.widened(self.factor)
+        covariance = innovation_covariance(predicted.sqrt_covariance, scaled.partials, scaled.sigma)
+        accepted = chi_square(observation.residual, covariance) <= limits.gate
+        residual = tuple(observation.residual.tolist())
+        variance = tuple(np.diagonal(covariance).tolist())
+        ratio, correlation = 1.0, 0.0
+        if accepted == self.accepted and self.variance[0] < math.inf:
+            axes = list(zip(residual, self.residual, variance, self.variance, strict=True))
+            ratio = sum((new - old) ** 2 / (var + var_old) for new, old, var, var_old in axes) / len(axes)
+            correlation = sum(new * old / math.sqrt(var * var_old) for new, old, var, var_old in axes) / len(axes)
+        most = limits.gate / len(residual)
+        factor = self.factor * math.sqrt(1.0 + _WEIGHT * (min(ratio, most) - 1.0))
+        factor = min(max(factor, limits.noise_scale_min), limits.noise_scale_max)
+        correlation = min(max(correlation, -most), most)
+        return scaled if accepted else None, Gate(factor, residual, variance, accepted, correlation)
+
+
+def chi_square(residual: Array, covariance: Array) -> float:
+    """Normalised innovation squared r' S^-1 r of three numbers, by Cholesky's factors in plain floats."""
+    r0, r1, r2 = residual.tolist()
+    (s00, s10, s20), (_, s11, s21), (_, _, s22) = covariance.tolist()
+    l00 = math.sqrt(s00)
+    l10, l20 = s10 / l00, s20 / l00
+    l11 = math.sqrt(s11 - l10 * l10)
+    l21 = (s21 - l20 * l10) / l11
+    l22 = math.sqrt(s22 - l20 * l20 - l21 * l21)
+    y0 = r0 / l00
+    y1 = (r1 - l10 * y0) / l11
+    y2 = (r2 - l20 * y0 - l21 * y1) / l22
+    return float(y0 * y0 + y1 * y1 + y2 * y2)

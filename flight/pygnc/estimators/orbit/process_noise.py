@@ -1,0 +1,112 @@
+"""What the dynamics leave out: process noise integrated over a step, as a square root of its covariance.
+
+Four Gauss-Markov processes after Myers & Tapley (1976): the drag factor and the empirical acceleration along radial,
+transverse and normal. The covariance of position, velocity and process that white noise of density q builds up in a
+step is the integral of q g(s) g(s)' over the age s of the noise, where g is the response to a unit impulse. Three
+Gauss-Legendre nodes integrate it (the integrand is nearly a quartic), and the responses there are at once the columns
+of a square root: positive for any step, without cancellation and without a Cholesky factor. The gravity gradient's
+effect within a step is left out (1e-4 of the noise at 30 s).
+
+On top comes white acceleration noise for the gravity field beyond the degree in use, by Kaula's rule.
+"""
+
+import math
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
+from pygnc.estimators.orbit.settings import ProcessNoiseSettings
+from pygnc.estimators.orbit.state import DRAG, SIZE
+
+_NODES: Final = np.array((-math.sqrt(0.6), 0.0, math.sqrt(0.6)))
+_WEIGHTS: Final = np.array((5.0, 8.0, 5.0)) / 9.0
+_SOURCES: Final = 4
+"""Drag factor, then empirical radial, transverse, normal: the last four elements of the state."""
+_TRANSVERSE: Final = 2
+"""Index of the transverse source."""
+_EACH_SOURCE: Final = np.eye(_SOURCES)[:, :, None]
+_PROCESS_COLUMNS: Final = _SOURCES * len(_NODES)
+_COLUMNS: Final = _PROCESS_COLUMNS + 6
+
+_KAULA: Final = 1e-5
+_DEGREES_SUMMED: Final = 150
+_RADIUS_CLASS_M: Final = 10_000.0
+
+
+def steady_sigma(noise: ProcessNoiseSettings) -> Array:
+    """Steady standard deviations of the four processes, shape (4,)."""
+    return np.array([noise.drag_log_sigma, *noise.empirical_sigma_mps2])
+
+
+def decay(noise: ProcessNoiseSettings, step_s: float) -> Array:
+    """What is left of the four processes after a step, shape (4,)."""
+    return np.exp(-step_s / _correlation_time_s(noise))
+
+
+def sqrt_process_noise(
+    noise: ProcessNoiseSettings, step_s: float, directions: Array, white_density: float, empirical_factor: float
+) -> Array:
+    """Square root W of the process noise Q = W W' of one step, shape (10, 18).
+
+    Args:
+        noise: The processes.
+        step_s: Step length, positive.
+        directions: Acceleration per unit of each process, GCRF, shape (3, 4); the first is drag itself.
+        white_density: Density of white acceleration noise on each axis, in m^2/s^3.
+        empirical_factor: Multiplies the standard deviations of the empirical accelerations.
+    """
+    drag = directions[:, 0]
+    variation = noise.density_variation / noise.empirical_sigma_mps2[_TRANSVERSE - 1]
+    transverse = math.sqrt(empirical_factor**2 + variation * variation * drag.dot(drag))
+    amplitude = np.array((1.0, empirical_factor, transverse, empirical_factor))
+    response = amplitude[:, None] * _response(noise, step_s)
+    root = np.zeros((SIZE, _COLUMNS))
+    root[:DRAG, :_PROCESS_COLUMNS] = (directions[:, :, None] * response[:2, None]).reshape(6, -1)
+    root[DRAG:, :_PROCESS_COLUMNS] = (_EACH_SOURCE * response[2]).reshape(_SOURCES, -1)
+    root[:DRAG, _PROCESS_COLUMNS:] = math.sqrt(white_density) * _sqrt_white(step_s)
+    return root
+
+
+def omitted_gravity_density(degree: int, radius_m: float) -> float:
+    """Density in m^2/s^3 of the white noise that stands for the gravity field beyond `degree`.
+
+    Kaula's rule (1966) gives the size of each degree's coefficients, 1e-5 / l^2. Along the orbit, degree l is
+    correlated over 1 / (l n) with the mean motion n. The radius is taken in classes of 10 km.
+    """
+    return _omitted_density(degree, round(radius_m / _RADIUS_CLASS_M))
+
+
+@lru_cache(maxsize=16)
+def _omitted_density(degree: int, radius_class: int) -> float:
+    radius_m = radius_class * _RADIUS_CLASS_M
+    mean_motion = math.sqrt(GM_EARTH_M3_S2 / radius_m**3)
+    degrees = np.arange(degree + 1.0, degree + 1.0 + _DEGREES_SUMMED)
+    coefficient = np.sqrt(2.0 * degrees + 1.0) * _KAULA / degrees**2
+    radial = GM_EARTH_M3_S2 / radius_m**2 * (degrees + 1.0) * (EARTH_RADIUS_M / radius_m) ** degrees * coefficient
+    # The horizontal axes together carry as much as the radial one: two thirds of that per axis.
+    return float((2.0 / 3.0 * radial**2 * 2.0 / (degrees * mean_motion)).sum())
+
+
+@lru_cache(maxsize=16)
+def _sqrt_white(step_s: float) -> Array:
+    """Square root of the covariance of position and velocity under white acceleration of unit density, (6, 6)."""
+    each = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
+    return np.kron(each, np.eye(3))
+
+
+@lru_cache(maxsize=16)
+def _response(noise: ProcessNoiseSettings, step_s: float) -> Array:
+    """Weighted responses to noise: shape (3, 4, 3) for position, velocity and process; sources; nodes."""
+    age_s = 0.5 * step_s * (1.0 + _NODES)
+    time_s = _correlation_time_s(noise)[:, None]
+    density = 2.0 * steady_sigma(noise)[:, None] ** 2 / time_s
+    velocity_s = -time_s * np.expm1(-age_s / time_s)
+    response = np.stack((time_s * (age_s - velocity_s), velocity_s, np.exp(-age_s / time_s)))
+    return response * np.sqrt(density * (0.5 * step_s) * _WEIGHTS)
+
+
+def _correlation_time_s(noise: ProcessNoiseSettings) -> Array:
+    return np.array([noise.drag_log_time_s, *[noise.empirical_time_s] * 3])

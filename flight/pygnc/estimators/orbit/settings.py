@@ -1,0 +1,132 @@
+"""What can be set on the orbit filter, with units and defaults."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningSettings:
+    """What counts as a plausible fix of a satellite in low Earth orbit."""
+
+    accept_position_status: tuple[int, ...] = (0,)
+    """Solution statuses of usable positions, and of usable velocities. NovAtel's 0 is "computed"; PyGNC's simulator
+    wrote 1 throughout, with which a real receiver says that it has no fix."""
+    time_status_min: int = 100
+    """Least GPS time status; 100 is NovAtel's COARSE."""
+    radius_min_m: float = 6_478_000.0
+    radius_max_m: float = 9_000_000.0
+    speed_min_mps: float = 5_000.0
+    """Speeds are relative to the rotating Earth."""
+    speed_max_mps: float = 9_500.0
+    velocity_latency_max_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.radius_min_m < self.radius_max_m or not 0.0 <= self.speed_min_mps < self.speed_max_mps:
+            raise ValueError("radius_min_m and speed_min_mps are below their maxima, and the radius is positive")
+
+
+@dataclass(frozen=True, slots=True)
+class SpacecraftSettings:
+    """The satellite as drag sees it. Only mass / (area * drag coefficient) matters; the filter estimates a factor."""
+
+    mass_kg: float = 1.58
+    area_m2: float = 0.02
+    drag_coefficient: float = 2.2
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "mass_kg")
+        if min(self.area_m2, self.drag_coefficient) < 0.0:
+            raise ValueError("area_m2 and drag_coefficient are not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessNoiseSettings:
+    """First-order Gauss-Markov processes: steady standard deviation and correlation time of each."""
+
+    drag_log_sigma: float = 0.5
+    """Of the natural logarithm of the drag factor."""
+    drag_log_time_s: float = 172_800.0
+    density_variation: float = 0.2
+    """Deviation of the density along an orbit as a fraction of drag; adds to the transverse empirical acceleration."""
+    empirical_sigma_mps2: tuple[float, float, float] = (1.0e-7, 1.0e-7, 1.0e-7)
+    """Of the unmodelled acceleration, radial, transverse and normal."""
+    empirical_time_s: float = 900.0
+    empirical_factor_max: float = 1_000.0
+    """The filter widens the empirical accelerations up to this much while its innovations are correlated."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s")
+        if len(self.empirical_sigma_mps2) != 3 or min(self.empirical_sigma_mps2) <= 0.0:
+            raise ValueError("empirical_sigma_mps2 is three positive numbers")
+        if self.density_variation < 0.0 or self.empirical_factor_max < 1.0:
+            raise ValueError("density_variation is not negative, empirical_factor_max at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementSettings:
+    """How far the receiver is believed."""
+
+    position_sigma_default_m: float = 10.0
+    """Taken where the receiver gives zero or nothing."""
+    position_sigma_floor_m: float = 1.0
+    velocity_sigma_default_mps: float = 0.01
+    velocity_sigma_floor_mps: float = 0.001
+    gate: float = 21.1
+    """Chi-square limit for each of position and velocity; 3 degrees of freedom exceed 21.1 once in 10 000."""
+    noise_scale_min: float = 0.5
+    """Bounds of the adaptive factor on the sigmas."""
+    noise_scale_max: float = 10.0
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            self,
+            "position_sigma_default_m",
+            "position_sigma_floor_m",
+            "velocity_sigma_default_mps",
+            "velocity_sigma_floor_mps",
+            "gate",
+            "noise_scale_min",
+        )
+        if not self.noise_scale_min <= 1.0 <= self.noise_scale_max:
+            raise ValueError("noise_scale_min is at most 1, noise_scale_max at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class StartSettings:
+    """How the filter starts, and starts again."""
+
+    fixes: int = 5
+    """Fixes gathered before the start."""
+    restart_fixes: int = 3
+    """Consecutive rejected fixes that agree with each other and then replace the state."""
+    span_max_s: float = 7_200.0
+    """Fixes farther apart than this do not start a state together."""
+    gap_max_s: float = 43_200.0
+    """After a longer gap the state is not carried on; the filter starts again."""
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "span_max_s", "gap_max_s")
+        if not 2 <= self.restart_fixes <= self.fixes:
+            raise ValueError("restart_fixes is from 2 to fixes")
+
+
+@dataclass(frozen=True, slots=True)
+class OrbitSettings:
+    """All of it."""
+
+    gravity_degree: int = 50
+    """Degree and order of the gravity field, 2 to 70."""
+    screening: ScreeningSettings = field(default_factory=ScreeningSettings)
+    spacecraft: SpacecraftSettings = field(default_factory=SpacecraftSettings)
+    process_noise: ProcessNoiseSettings = field(default_factory=ProcessNoiseSettings)
+    measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
+    start: StartSettings = field(default_factory=StartSettings)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.gravity_degree <= 70:
+            raise ValueError("gravity_degree is from 2 to 70")
+
+
+def _require_positive(settings: object, *names: str) -> None:
+    for name in names:
+        if not getattr(settings, name) > 0.0:
+            raise ValueError(f"{name} is positive")

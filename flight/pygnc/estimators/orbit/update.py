@@ -1,0 +1,47 @@
+"""What the filter says of each fix."""
+
+from dataclasses import dataclass
+
+from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.state import OrbitState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrbitUpdate:
+    """What became of one fix.
+
+    Attributes:
+        fix: The fix.
+        state: Estimate at the fix's time: updated or, when nothing of the fix was accepted, predicted; None when there
+            is no estimate for that time.
+        position_cause: Why the position was rejected; None when it was accepted.
+        velocity_cause: The same for the velocity.
+        nis: Normalised innovation squared of what was accepted; chi-square with `dof` degrees of freedom if the filter
+            is consistent.
+        dof: 3 or 6; 0 for a fix that was rejected, or that the filter started from.
+        restarted: The state was replaced by one made from this and earlier rejected fixes.
+    """
+
+    fix: Fix
+    state: OrbitState | None
+    position_cause: RejectCause | None
+    velocity_cause: RejectCause | None
+    nis: float = 0.0
+    dof: int = 0
+    restarted: bool = False
+
+    @classmethod
+    def unused(cls, fix: Fix, cause: RejectCause) -> "OrbitUpdate":
+        """The fix was put aside as a whole, without an estimate for its time."""
+        return cls(fix, None, cause, cause)
+
+    @property
+    def position_accepted(self) -> bool:
+        """Whether the position was used."""
+        return self.position_cause is None
+
+    @property
+    def velocity_accepted(self) -> bool:
+        """Whether the velocity was used."""
+        return self.velocity_cause is None
