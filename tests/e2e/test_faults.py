@@ -268,7 +268,7 @@ def test_a_full_disk_stops_recording_but_not_the_run(small_disk: Path, demo_time
         assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
         assert "No space left on device" in flight.stderr
         final = flight.status()
-        assert final["not_recorded"] == 1
+        assert int(final["not_recorded"]) >= 1
         assert final["orbit_mode"] == OrbitMode.PREDICTED
         assert final["fixes_received"] == final["gps_packets"]
         assert final["lost_messages"] == 0

@@ -123,7 +123,7 @@ def test_no_task_survives_a_killed_main(demo: Flight, demo_time_s: int) -> None:
     tasks = demo.tasks()
     os.kill(tasks["batch_writer"], signal.SIGSTOP)
     demo.process.kill()
-    demo.process.wait()
+    demo.process.communicate()
     deadline = time.monotonic() + 5.0
     while any(is_alive(pid) for pid in tasks.values()):
         assert time.monotonic() < deadline, "orphans"

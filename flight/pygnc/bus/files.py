@@ -22,6 +22,19 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def keep_reserve(path: Path, size_bytes: int) -> None:
+    """Make a file that holds room on the disk until it is removed.
+
+    Raises:
+        OSError: there is no such room.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    finally:
+        os.close(descriptor)
+
+
 def remove_flat_folder(folder: Path) -> None:
     """Remove a folder of files, as far as that goes; another task may be removing it too.
 

@@ -157,7 +157,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("velocities_rejected", "I", "", "used fixes whose velocity was not used"),
     *(Field(f"rejected_{cause}", "I", "", f"fixes not used: {cause.replace('_', ' ')}") for cause in REJECT_CAUSES),
     Field("events", "I", "", "events in the run's journal"),
-    Field("not_recorded", "B", "", "1: some of this run is not recorded on disk"),
+    Field("not_recorded", "B", "", "tasks that could not record everything on disk"),
 )
 _BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
 _CRC: Final = struct.Struct("<I")

@@ -24,7 +24,7 @@ from pygnc.supervisor.spec import TaskSpec
 from pygnc.supervisor.stopping import DRAIN_STAGES
 
 WAIT_S: Final = 0.5
-DRAIN_S: Final = 0.5
+DRAIN_S: Final = 0.2
 """A source or estimator that is told to stop works off what waits for at most so long."""
 SIGTERM_PATIENCE_S: Final = 3.0
 """A task that closes files, sent SIGTERM by the host itself, waits so long for the supervisor's word."""
@@ -127,6 +127,7 @@ class TaskLoop:
         self._leave_at_s = math.inf
         self._told = (0, False)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        # Only what all tasks share was loaded before the fork; each loads its own, side by side with the others.
         module, _, name = spec.entry.partition(":")
         self._task: Task = getattr(importlib.import_module(module), name)(run, self._context, self._notify)
 

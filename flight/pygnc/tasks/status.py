@@ -3,6 +3,8 @@
 What it reports comes from the orbit stream (the estimate) and from the supervisor (every task's health and counts).
 """
 
+import contextlib
+import errno
 import math
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.files import replace_file
+from pygnc.bus.files import keep_reserve, replace_file
 from pygnc.bus.messages import OrbitEstimate
 from pygnc.bus.wire import StreamReader
 from pygnc.common.clock import week_from_gps_ms
@@ -21,6 +23,8 @@ from pygnc.formats.status import OrbitMode, Phase, TaskWord, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
 INTERVAL_S: Final = 1.0
+RESERVE_BYTES: Final = 1 << 15
+"""Kept in the run's folder for the status of a run that fills the disk: journals stop there, the status does not."""
 MESSAGES_A_TURN: Final = 512
 
 
@@ -37,6 +41,9 @@ class StatusTask(Task):
         self._next_write_s = 0.0
         self._generation = 0
         self._fault = ""
+        self._reserve = run.folder / "reserve"
+        with contextlib.suppress(OSError):
+            keep_reserve(self._reserve, RESERVE_BYTES)
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for estimates."""
@@ -65,6 +72,8 @@ class StatusTask(Task):
     def close(self) -> None:
         """Write the last status."""
         self._write()
+        with contextlib.suppress(OSError):
+            self._reserve.unlink()
         self._orbit.close()
 
     def _write(self) -> None:
@@ -74,13 +83,23 @@ class StatusTask(Task):
         values["generation"] = self._generation
         record = status.encode(values)
         try:
-            replace_file(self.run.home / "pygnc_status.bin", record)
-            replace_file(self.run.home / "pygnc_info.txt", info.compose(status.decode(record)))
+            self._replace("pygnc_status.bin", record)
+            self._replace("pygnc_info.txt", info.compose(status.decode(record)))
         except OSError as error:
             fault = f"{error.filename or self.run.home}: {error.strerror}"
             if fault != self._fault:
                 self._fault = fault
                 self.notify("error", "status_not_written", fault)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Replace a file in the home; on a full disk, in the room that was kept for it."""
+        try:
+            replace_file(self.run.home / name, content)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            replace_file(self.run.home / name, content)
 
 
 def leave_last_words(home: Path, *, failed: bool) -> None:

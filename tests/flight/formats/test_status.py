@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.formats import info, status
+from pygnc.tasks.orbit_tracker import TIME_INCONSISTENT
 
 
 def test_the_record_is_small_and_self_describing() -> None:
@@ -70,3 +72,8 @@ def test_the_info_line_is_short_ascii_in_the_extreme() -> None:
 def test_the_info_line_says_what_is_known() -> None:
     text = info.compose(status.decode(status.encode({"phase": status.Phase.NO_DATA, "run_number": 3})))
     assert text.decode().splitlines() == ["PyGNC run 3 NO_DATA SC 0", "ORBIT unknown", "FIX 0/0 DMG 0B EV 0"]
+
+
+def test_every_cause_of_rejection_has_its_counter() -> None:
+    of_velocities = {"velocity_status", "velocity_not_finite", "speed", "latency", "no_velocity"}
+    assert set(status.REJECT_CAUSES) == {cause.value for cause in RejectCause} - of_velocities | {TIME_INCONSISTENT}
