@@ -1,7 +1,6 @@
 """One run from its arguments to its exit code."""
 
 import gc
-import importlib
 import os
 import sys
 import time
@@ -78,7 +77,9 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
         log.report("supervisor", "error", "not_recorded", f"{fault}; the run goes on without logs")
     for path in recover_older_runs(folder):
         log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
-    _load_before_fork()
+    # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.
+    gc.freeze()
+    gc.enable()
     supervisor = Supervisor(
         TASKS,
         lambda spec, channel: run_task(spec, run, channel),
@@ -93,14 +94,6 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
     log.close()
     recover_run(folder)
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
-
-
-def _load_before_fork() -> None:
-    """Import what the tasks share, so that they share its memory too."""
-    for spec in TASKS:
-        importlib.import_module(spec.entry.partition(":")[0])
-    gc.collect()
-    gc.freeze()
 
 
 def _journal_header(arguments: Arguments, settings: Settings, number: int) -> bytes:
