@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats.words import cache_blocks, store_words
 
 
@@ -39,7 +40,6 @@ RANGE_GPS_PACKET: Final = np.dtype([("sync", "u1", (3,)), *_bestxyz_words("<u4")
 RANGE_GPS_SYNC: Final = b"\xaa\x44\x12"
 TERMINATOR: Final = b"\r\n"
 
-MS_PER_WEEK: Final = 604_800_000
 # Limits of sums of magnitudes, which for a vector is up to sqrt(3) times its length.
 _POSITION_M: Final = (6.2e6, 9.0e7)
 _VELOCITY_MPS: Final = (1e-9, 2.0e4)

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.formats.gps_packet import MS_PER_WEEK, TERMINATOR, plausible_gps_packets
+from pygnc.common.clock import MS_PER_WEEK
+from pygnc.formats.gps_packet import TERMINATOR, plausible_gps_packets
 from pygnc.formats.sense import SenseLayout
 from pygnc.formats.sense_candidates import RECORD_STEP_MAX_S, SENSOR_STEP_S, Candidates, is_later, records_at
 
@@ -143,6 +144,7 @@ def _is_clock_step(times: NDArray[np.uint32], after_step: int, record: NDArray[n
     if abs(step_s) >= FOREIGN_HALF_MAX_S:
         return True
     if near.before is None:
+        # Bytes lost join a record to a later one; at the start of the input nothing could be repeated either.
         return near.at_start and step_s < 0
     return _receiver_disagrees(near.before, record)
 

@@ -10,17 +10,17 @@ _BLOCK_RECORDS: Final = 2048
 
 
 def store_words(packets: NDArray[np.void], name: str, values: NDArray[Any]) -> None:
-    """Assign `values` to the field `name`, refusing integers that its word cannot hold.
+    """Assign `values` to the field `name`, refusing what its word cannot hold.
 
     Raises:
-        ValueError: an integer is out of range, or the shape is not the field's.
+        ValueError: a value for an integer word is out of range or not a number, or the shape is not the field's.
     """
     if np.shape(values) != packets[name].shape:
         raise ValueError(f"{name} must have the shape {packets[name].shape}, not {np.shape(values)}")
     word = packets.dtype[name].base
     if word.kind in "iu" and np.size(values):
         limits = np.iinfo(word)
-        if np.min(values) < limits.min or np.max(values) > limits.max:
+        if not (np.min(values) >= limits.min and np.max(values) <= limits.max):
             raise ValueError(f"{name} must be in {limits.min} .. {limits.max}")
     packets[name] = values
 

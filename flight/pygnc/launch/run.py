@@ -12,8 +12,10 @@ import pygnc
 from pygnc.bus.files import remove_flat_folder
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
+from pygnc.common.clock import SpacecraftReading
 from pygnc.configuration.load import ConfigurationError, load
 from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.launch.arguments import USAGE, Arguments, UsageError, parse
 from pygnc.launch.workspace import (
     AlreadyRunningError,
@@ -62,15 +64,16 @@ def _refuse(text: str, code: ExitCode) -> int:
 
 def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, inbox: SignalInbox) -> int:
     number, folder, fault = make_run_folder(home)
+    orientation = EarthOrientationTable.none()
     run = Run(
         home=home,
         folder=folder,
         runtime=runtime,
         number=number,
         settings=settings,
-        header=_journal_header(arguments, settings, number),
-        t_spacecraft_s=arguments.t_spacecraft_s,
-        t_mono_ns=time.monotonic_ns(),
+        header=_journal_header(arguments, settings, number, orientation),
+        earth_orientation=orientation,
+        start=SpacecraftReading(arguments.t_spacecraft_s, time.monotonic_ns()),
     )
     log = EventLog(run)
     if fault:
@@ -96,7 +99,7 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
 
 
-def _journal_header(arguments: Arguments, settings: Settings, number: int) -> bytes:
+def _journal_header(arguments: Arguments, settings: Settings, number: int, orientation: EarthOrientationTable) -> bytes:
     """Return what every journal of the run says of itself."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     return msgspec.msgpack.encode(
@@ -109,6 +112,7 @@ def _journal_header(arguments: Arguments, settings: Settings, number: int) -> by
             "t_wall_ns": time.time_ns(),
             "t_spacecraft_s": arguments.t_spacecraft_s,
             "timeout_min": arguments.timeout_min,
+            "earth_orientation": orientation.identification,
             "settings": settings,
         }
     )

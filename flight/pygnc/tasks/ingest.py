@@ -55,7 +55,7 @@ class IngestTask(Task):
 
     def progress(self) -> control.Progress:
         """Say whether the batch is done, and the books of its bytes and packets."""
-        counts = self._counts | {"not_recorded": int(self._stream.journal.fault is not None)}
+        counts = self._counts | {"not_recorded": self.not_recorded()}
         return control.Progress(through=self._stream.journal.last_seq, idle=self._batch is None, counts=counts)
 
     def close(self) -> None:

@@ -39,7 +39,9 @@ class OrbitTask(Task):
         self._stream: StreamWriter = self.open_stream("orbit")
         self._checkpoint_path = run.runtime / "orbit.checkpoint"
         checkpoint = self._load_checkpoint()
-        self._tracker = OrbitTracker(run.settings.orbit, checkpoint.tracker if checkpoint else None)
+        self._tracker = OrbitTracker(
+            run.settings.orbit, run.earth_orientation, checkpoint.tracker if checkpoint else None
+        )
         self._estimates = checkpoint.estimates if checkpoint else 0
         self._saved_through = checkpoint.through if checkpoint else 0
         decode = msgspec.msgpack.Decoder(InputMessage).decode
@@ -72,7 +74,7 @@ class OrbitTask(Task):
         """Balance the books of the fixes."""
         counts = self._tracker.counts | {
             "lost_messages": self._input.lost,
-            "not_recorded": int(self._stream.journal.fault is not None),
+            "not_recorded": self.not_recorded(),
         }
         return control.Progress(through=self._input.through, counts=counts)
 

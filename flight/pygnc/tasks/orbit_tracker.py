@@ -45,9 +45,10 @@ class OrbitTracker:
         counts: fixes received, accepted, waiting, and rejected by cause, named as in the status record.
     """
 
-    def __init__(self, settings: OrbitSettings, state: TrackerState | None = None) -> None:
+    def __init__(
+        self, settings: OrbitSettings, orientation: EarthOrientationTable, state: TrackerState | None = None
+    ) -> None:
         self._settings = settings
-        orientation = EarthOrientationTable.none()
         if state is None:
             self._filter = OrbitFilter(settings, orientation)
             self._clock = ClockMap()
@@ -93,14 +94,14 @@ class OrbitTracker:
             self._predicted = None
         return estimates
 
-    def predict_to(self, t_spacecraft_s: float) -> tuple[OrbitEstimate | None, bool]:
+    def predict_to(self, t_spacecraft_s: int) -> tuple[OrbitEstimate | None, bool]:
         """Carry the prediction one slice on towards the present.
 
         Returns:
             The estimate for the present once it is reached, and whether more slices are needed.
         """
         state = self._predicted or self._filter.state
-        now_ms = self._clock.to_gps_ms(int(t_spacecraft_s))
+        now_ms = self._clock.to_gps_ms(t_spacecraft_s)
         if state is None or now_ms is None or not state.gps_ms < now_ms <= self._fix_gps_ms + PREDICTION_MAX_MS:
             return None, False
         target_ms = min(now_ms, state.gps_ms + PREDICTION_SLICE_MS)

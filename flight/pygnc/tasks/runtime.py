@@ -18,7 +18,9 @@ from pygnc.bus import control
 from pygnc.bus.disk_guard import DiskGuard
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.wire import LINGER_MS, StreamWriter
+from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.supervisor.signals import SignalInbox
 from pygnc.supervisor.spec import TaskSpec
 from pygnc.supervisor.stopping import DRAIN_STAGES
@@ -45,8 +47,8 @@ class Run:
         runtime: the run's private folder in memory: sockets, checkpoints, journals that the disk refuses.
         settings: the configuration.
         header: payload of every journal's HEADER record.
-        t_spacecraft_s: spacecraft time at the start, as main.py was told.
-        t_mono_ns: the monotonic clock at the start.
+        earth_orientation: the table in use.
+        start: spacecraft time at the start, as main.py was told, and the computer's monotonic clock.
     """
 
     home: Path
@@ -55,8 +57,8 @@ class Run:
     number: int
     settings: Settings
     header: bytes
-    t_spacecraft_s: int
-    t_mono_ns: int
+    earth_orientation: EarthOrientationTable
+    start: SpacecraftReading
 
     @property
     def journal_folders(self) -> tuple[Path, Path]:
@@ -69,9 +71,9 @@ class Run:
         guard = DiskGuard(self.folder, logs.ceiling_bytes, logs.reserve_bytes)
         return JournalWriter(self.folder, self.runtime, name, self.header, guard.may_grow)
 
-    def spacecraft_time_s(self) -> float:
+    def spacecraft_time_s(self) -> int:
         """Return the present spacecraft time by the computer's monotonic clock."""
-        return self.t_spacecraft_s + (time.monotonic_ns() - self.t_mono_ns) * 1e-9
+        return spacecraft_s_at(time.monotonic_ns(), self.start)
 
 
 class Task(ABC):
@@ -87,6 +89,8 @@ class Task(ABC):
         self.run = run
         self.context = context
         self.notify = notify
+        self._streams: list[StreamWriter] = []
+        self._faults_told = 0
 
     @abstractmethod
     def sockets(self) -> list["zmq.Socket[bytes]"]:
@@ -109,11 +113,17 @@ class Task(ABC):
         del state
 
     def open_stream(self, name: str) -> StreamWriter:
-        """Open a stream that this task writes, and say so when it is not recorded on disk."""
-        journal = self.run.open_journal(name)
-        if journal.fault:
-            self.notify("error", "not_recorded", f"journal {name} is kept in memory only: {journal.fault}")
-        return StreamWriter(self.context, self.run.runtime, name, journal)
+        """Open a stream that this task writes."""
+        self._streams.append(StreamWriter(self.context, self.run.runtime, name, self.run.open_journal(name)))
+        return self._streams[-1]
+
+    def not_recorded(self) -> int:
+        """Return how many of the streams are not wholly on disk; say so once, when it happens."""
+        faults = [stream.journal.fault for stream in self._streams if stream.journal.fault]
+        for fault in faults[self._faults_told :]:
+            self.notify("error", "not_recorded", f"from now on a journal is kept in memory only: {fault}")
+        self._faults_told = len(faults)
+        return len(faults)
 
 
 class TaskLoop:

@@ -17,7 +17,7 @@ from pygnc.bus import control
 from pygnc.bus.files import keep_reserve, replace_file
 from pygnc.bus.messages import OrbitEstimate
 from pygnc.bus.wire import StreamReader
-from pygnc.common.clock import week_from_gps_ms
+from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.formats import info, status
 from pygnc.formats.status import OrbitMode, Phase, TaskWord, Value
 from pygnc.tasks.runtime import Notify, Run, Task
@@ -119,8 +119,8 @@ def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
     values: dict[str, Value] = {
         "phase": Phase[state.phase.upper()],
         "run_number": run.number,
-        "uptime_s": int((time.monotonic_ns() - run.t_mono_ns) * 1e-9),
-        "spacecraft_time_s": int(run.spacecraft_time_s()),
+        "uptime_s": run.spacecraft_time_s() - run.start.t_spacecraft_s,
+        "spacecraft_time_s": run.spacecraft_time_s(),
         "events": state.events,
     }
     for k, task in enumerate(state.tasks[: status.TASK_SLOTS]):
@@ -133,7 +133,7 @@ def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
     return values
 
 
-def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: float) -> dict[str, Value]:
+def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: int) -> dict[str, Value]:
     """Return the status fields that describe the orbit."""
     if estimate is None:
         return {}
@@ -147,7 +147,7 @@ def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: float) -> dict[
         "nis_count": estimate.nis_count,
     }
     if estimate.spacecraft_to_gps_ms is not None:
-        now_ms = int(t_spacecraft_s * 1000) + estimate.spacecraft_to_gps_ms
+        now_ms = gps_ms_from_spacecraft_s(t_spacecraft_s, estimate.spacecraft_to_gps_ms)
         values["gps_week"], values["gps_tow_ms"] = week_from_gps_ms(now_ms)
     for name in ("position_ecef_m", "velocity_ecef_mps", "position_sigma_m", "velocity_sigma_mps"):
         for axis, value in zip("xyz", getattr(estimate, name), strict=True):

@@ -68,7 +68,14 @@ def test_encode_undoes_decode(rssi: int, frequency: int, distance: int) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("range_m", 4e5), ("range_m", np.nan), ("frequency_error_hz", 5e5), ("rssi_dbm", 1.0), ("partner_id", 300)],
+    [
+        ("range_m", 4e5),
+        ("range_m", np.nan),
+        ("frequency_error_hz", 5e5),
+        ("rssi_dbm", 1.0),
+        ("rssi_dbm", np.nan),
+        ("partner_id", 300),
+    ],
 )
 def test_values_beyond_the_words_are_refused(field: str, value: float) -> None:
     measured = decoded(packed(1), packed(2))

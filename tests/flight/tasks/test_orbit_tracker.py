@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
+from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState
 from pygnc.tasks.sense_file import SenseFile
@@ -15,6 +16,7 @@ from pygnc.tasks.sense_file import SenseFile
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 RECORDS = 60
 SETTINGS = OrbitSettings()
+NONE = EarthOrientationTable.none()
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def run(tracker: OrbitTracker, messages: list[Message], first_seq: int = 1) -> l
 
 
 def test_every_fix_gives_an_estimate_with_its_input_number(inputs: list[Message]) -> None:
-    estimates = run(OrbitTracker(SETTINGS), inputs)
+    estimates = run(OrbitTracker(SETTINGS, NONE), inputs)
     assert len(estimates) == RECORDS
     assert [e.seq for e in estimates] == list(range(1, RECORDS + 1))
     assert all(e.accepted for e in estimates)
@@ -45,19 +47,19 @@ def test_every_fix_gives_an_estimate_with_its_input_number(inputs: list[Message]
 
 @pytest.mark.parametrize("cut", [0, 2, 7, 31, RECORDS])
 def test_a_restart_anywhere_changes_no_bit(inputs: list[Message], cut: int) -> None:
-    undisturbed = run(OrbitTracker(SETTINGS), inputs)
-    first = OrbitTracker(SETTINGS)
+    undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
+    first = OrbitTracker(SETTINGS, NONE)
     estimates = run(first, inputs[:cut])
     packed = msgspec.msgpack.encode(first.checkpoint())
-    second = OrbitTracker(SETTINGS, msgspec.msgpack.decode(packed, type=TrackerState))
+    second = OrbitTracker(SETTINGS, NONE, msgspec.msgpack.decode(packed, type=TrackerState))
     estimates += run(second, inputs[cut:], len(estimates) + 1)
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
     assert second.counts["fixes_received"] == RECORDS
 
 
 def test_a_prediction_leaves_the_estimates_alone(inputs: list[Message]) -> None:
-    undisturbed = run(OrbitTracker(SETTINGS), inputs)
-    tracker = OrbitTracker(SETTINGS)
+    undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
+    tracker = OrbitTracker(SETTINGS, NONE)
     estimates = run(tracker, inputs[:40])
     last = inputs[39]
     assert isinstance(last, GpsFix)
@@ -73,7 +75,7 @@ def test_a_prediction_leaves_the_estimates_alone(inputs: list[Message]) -> None:
 
 
 def test_nothing_is_predicted_without_a_state_a_clock_or_a_future() -> None:
-    assert OrbitTracker(SETTINGS).predict_to(10**9) == (None, False)
+    assert OrbitTracker(SETTINGS, NONE).predict_to(10**9) == (None, False)
 
 
 def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message]) -> None:
@@ -81,7 +83,7 @@ def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message
     fix = damaged[30]
     assert isinstance(fix, GpsFix)
     damaged[30] = msgspec.structs.replace(fix, gps_week=fix.gps_week ^ 64)
-    tracker = OrbitTracker(SETTINGS)
+    tracker = OrbitTracker(SETTINGS, NONE)
     estimates = run(tracker, damaged)
     assert len(estimates) == RECORDS - 1
     assert tracker.counts["rejected_time_inconsistent"] == 1
@@ -102,7 +104,7 @@ def test_books_balance_whatever_is_wrong_with_the_fixes(inputs: list[Message]) -
     spoilt = list(inputs)
     for k, fault in enumerate(faults):
         spoilt[7 * k + 3] = msgspec.structs.replace(spoilt[7 * k + 3], **fault)
-    tracker = OrbitTracker(SETTINGS)
+    tracker = OrbitTracker(SETTINGS, NONE)
     run(tracker, spoilt)
     counts = tracker.counts
     rejected = sum(count for name, count in counts.items() if name.startswith("rejected_"))
@@ -112,6 +114,6 @@ def test_books_balance_whatever_is_wrong_with_the_fixes(inputs: list[Message]) -
 
 
 def test_another_gravity_degree_gives_another_orbit(inputs: list[Message]) -> None:
-    coarse = run(OrbitTracker(dataclasses.replace(SETTINGS, gravity_degree=4)), inputs)
-    fine = run(OrbitTracker(SETTINGS), inputs)
+    coarse = run(OrbitTracker(dataclasses.replace(SETTINGS, gravity_degree=4), NONE), inputs)
+    fine = run(OrbitTracker(SETTINGS, NONE), inputs)
     assert coarse[-1].position_ecef_m != fine[-1].position_ecef_m
