@@ -40,7 +40,7 @@ class Flight:
         self._process = subprocess.Popen(
             command,
             env=environment,
-            cwd=self.home,
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -104,7 +104,7 @@ def test_an_unusable_configuration_is_refused_with_file_and_reason(
     flight: Flight, content: str, complaint: str
 ) -> None:
     (flight.home / "mine.toml").write_text(content)
-    assert flight.run("10", "0", "--config", "mine.toml") == 2
+    assert flight.run("10", "0", "--config", str(flight.home / "mine.toml")) == 2
     assert "mine.toml" in flight.stderr
     assert complaint in flight.stderr
     assert flight.stderr.count("\n") == 1
@@ -149,3 +149,10 @@ def test_the_estimates_agree_with_the_truth_within_their_sigmas(demo: Flight, de
     assert rms_m < 2.5
     normalised = errors_m / np.array([e.position_sigma_m for e in settled])
     assert 0.5 < float(np.sqrt((normalised**2).mean())) < 1.5
+
+
+def test_a_home_that_does_not_exist_is_said(flight: Flight) -> None:
+    homeless = Flight(flight.home / "absent")
+    assert homeless.run("10", "0") == 7
+    assert "set HOME to an existing folder" in homeless.stderr
+    assert homeless.stderr.count("\n") == 1

@@ -16,6 +16,9 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         write_all(descriptor, content)
         os.fsync(descriptor)
+    except OSError:
+        part.unlink()
+        raise
     finally:
         os.close(descriptor)
     part.replace(path)

@@ -37,11 +37,11 @@ class AnomalyWatch:
             AnomalyReason.IMPLAUSIBLE_LIGHT: _has_impossible_light(records),
             AnomalyReason.IMPLAUSIBLE_FIX: ~plausible_gps_packets(records["gps"]),
         }
+        flagged = [(index, reason) for reason, where in flags.items() for index in np.flatnonzero(where).tolist()]
         anomalies = []
-        for index in np.flatnonzero(np.logical_or.reduce(list(flags.values()))):
+        for index, reason in sorted(flagged, key=lambda found: found[0]):
             start = int(offsets[index])
-            span = (self._count + int(index), start, start + self._layout.size)
-            anomalies += [Anomaly(*span, reason) for reason, flagged in flags.items() if flagged[index]]
+            anomalies.append(Anomaly(self._count + index, start, start + self._layout.size, reason))
         self._count += len(records)
         reach = DUPLICATE_REACH_RECORDS * self._layout.size
         self._recent_bytes = (self._recent_bytes + records[-DUPLICATE_REACH_RECORDS:].tobytes())[-reach:]
@@ -63,7 +63,7 @@ class AnomalyWatch:
         """Equal to the latest record before it that carries the same times, if that is near enough."""
         recent = self._recent
         known = len(recent)
-        keys = np.concatenate([_time_key(recent), _time_key(records)])
+        keys = np.concatenate([_time_key(recent), _time_key(records)]) if known else _time_key(records)
         if (keys[1:] > keys[:-1]).all():
             return np.zeros(len(records), bool)
         order = np.argsort(keys, kind="stable")

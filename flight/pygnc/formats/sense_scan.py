@@ -77,7 +77,7 @@ class SenseScanner:
         return self._advance(data, final=True)
 
     def _advance(self, data: bytes | bytearray | memoryview, *, final: bool) -> SenseScan:
-        buffer = np.frombuffer(b"".join((self._pending, data)), np.uint8)
+        buffer = np.frombuffer(b"".join((self._pending, data)) if self._pending else data, np.uint8)
         size = self.layout.size
         settled = max(0, len(buffer) - (size if final else 2 * size) + 1)
         starts, has_clock_step = self._find_records(buffer, settled, final=final)
@@ -164,6 +164,8 @@ def scan(data: bytes | bytearray | memoryview, layout: SenseLayout | None = None
     scanner = SenseScanner(layout, base_offset=base_offset)
     view = memoryview(data)
     last_piece = max(0, len(view) - 1) // PIECE_BYTES * PIECE_BYTES
+    if last_piece == 0:
+        return scanner.finish(view)
     parts = [scanner.feed(view[start : start + PIECE_BYTES]) for start in range(0, last_piece, PIECE_BYTES)]
     parts.append(scanner.finish(view[last_piece:]))
     offsets = np.concatenate([part.offsets for part in parts])

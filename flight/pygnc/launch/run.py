@@ -36,7 +36,7 @@ from pygnc.tasks.table import SOURCE, TASKS
 def main(words: list[str]) -> int:
     """Run PyGNC for the host; return the exit code."""
     inbox = SignalInbox(STOP_SIGNALS)
-    home = Path(os.environ.get("HOME", ""))
+    home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = parse(words)
         settings = load(arguments.config, home)

@@ -73,6 +73,12 @@ class BatchFiles:
         for folder in {(self._folder / source.name).parent for source in self._sources}:
             sync_folder(folder)
 
+    def abandon(self) -> None:
+        """Give back the room of an unfinished batch."""
+        for source, descriptor in zip(self._sources, self._descriptors, strict=False):
+            os.close(descriptor)
+            self._part(source.name).unlink(missing_ok=True)
+
     def _part(self, name: str) -> Path:
         return self._folder / (name + ".part")
 
@@ -142,7 +148,9 @@ class BatchWriterTask(Task):
             files.close(complete=complete)
 
     def _give_up(self, error: OSError) -> None:
-        """The run goes on without these files."""
-        self._files = None
+        """The run goes on without these files: what is on disk of them only fills it."""
+        if self._files is not None:
+            self._files.abandon()
+            self._files = None
         self._faults += 1
         self.notify("error", "batch_not_written", f"{error.filename or 'pygnc_batch'}: {error.strerror}")

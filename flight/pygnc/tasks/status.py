@@ -37,8 +37,9 @@ class StatusTask(Task):
         self._orbit = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode)
         self._estimate: OrbitEstimate | None = None
         self._state = control.RunState("starting", "", (), 0)
-        self._phase_written = ""
-        self._next_write_s = 0.0
+        # The first record waits for the tasks to be up, but not longer than any other.
+        self._phase_written = self._state.phase
+        self._next_write_s = time.monotonic() + INTERVAL_S
         self._generation = 0
         self._fault = ""
         self._reserve = run.folder / "reserve"

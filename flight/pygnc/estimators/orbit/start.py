@@ -84,7 +84,9 @@ class StartFinder:
             return None
         middle_ms = statistics.median_low(fix.gps_ms for fix in usable)
         trace = self._dynamics.trace
-        x = np.median([trace(candidate.gps_ms, candidate.x, middle_ms) for candidate in candidates], axis=0)
+        traced = np.array([trace(candidate.gps_ms, candidate.x, middle_ms) for candidate in candidates])
+        # Not np.median: its first call loads numpy.ma, which takes as long as starting on the fixes themselves.
+        x = np.array([statistics.median(column) for column in traced.T.tolist()])
         drift_mps = _DRIFT_PER_VELOCITY * statistics.median(candidate.velocity_sigma_mps for candidate in candidates)
 
         deviations = np.empty((len(usable), 2))
@@ -144,7 +146,7 @@ def _together(fixes: Sequence[Fix], span_max_ms: int) -> list[Fix]:
 def _judge(x: Array, fixes: list[Fix], deviations: Array, noise_scale_max: float) -> Start:
     """Verdicts from the deviations of positions and velocities in standard deviations, shape (n, 2), NaN for none."""
     known = [column[~np.isnan(column)] for column in deviations.T]
-    spread = [float(np.median(column)) if len(column) else 1.0 for column in known]
+    spread = [statistics.median(column.tolist()) if len(column) else 1.0 for column in known]
     agrees = deviations <= _AGREEMENT_SIGMA * np.clip(spread, 1.0, noise_scale_max)
     verdicts = tuple(Verdict(fix, bool(row[0]), bool(row[1])) for fix, row in zip(fixes, agrees, strict=True))
     return Start(x, verdicts, int(agrees[:, 0].sum()), *spread)
