@@ -298,3 +298,19 @@ def test_a_read_only_home(demo: Flight, demo_time_s: int) -> None:
         assert not (demo.home / "pygnc_status.bin").exists()
     finally:
         demo.home.chmod(0o755)
+
+
+def test_more_range_files_than_a_process_may_open(demo: Flight, demo_time_s: int) -> None:
+    folder = demo.home / "range"
+    stream = b"".join(file.read_bytes() for file in sorted(folder.iterdir()))
+    shutil.rmtree(folder)
+    folder.mkdir()
+    # Shorter than a packet, so that packets span several; the counter wraps around on the way.
+    for k, start in enumerate(range(0, len(stream), 20)):
+        (folder / f"rng{(65000 + k) % 65536:05d}.bin").write_bytes(stream[start : start + 20])
+    assert len(list(folder.iterdir())) > 1024
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert demo.status()["damaged_bytes"] == 0
+    assert int(demo.status()["range_packets"]) > 400
+    for file in folder.iterdir():
+        assert (demo.home / "pygnc_batch" / "range" / file.name).read_bytes() == file.read_bytes()

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, SensorSample
+from pygnc.bus.messages import BatchEnd, GpsFix, SensorSample, SourceFile
 from pygnc.bus.segment import list_segments
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats import status
@@ -40,7 +41,7 @@ def test_the_books_balance_from_the_file_to_the_estimator(demo: Flight, demo_tim
     assert final["sensor_packets"] == sum(1 for m in inputs if isinstance(m, SensorSample))
     assert final["lost_messages"] == 0
     assert [m.seq for m in inputs] == list(range(1, len(inputs) + 1))
-    assert isinstance(inputs[0], BatchBegin)
+    assert isinstance(inputs[0], SourceFile)
     assert isinstance(inputs[-1], BatchEnd)
 
 
@@ -50,6 +51,19 @@ def test_the_batch_files_equal_the_input(demo: Flight, demo_time_s: int) -> None
     assert len(sources) > 1
     for source in sources:
         assert (demo.home / "pygnc_batch" / source).read_bytes() == (demo.home / source).read_bytes()
+
+
+def test_range_files_under_their_older_names_are_read_too(demo: Flight, demo_time_s: int) -> None:
+    shutil.copy(demo.home / "range" / "rng00000.bin", demo.home / "range.bin")
+    for file in sorted((demo.home / "range").iterdir()):
+        file.rename(demo.home / file.name)
+    demo.run("10", str(demo_time_s), "--exit-when-done")
+    files = [message for message in demo.inputs() if isinstance(message, SourceFile)]
+    assert [file.name for file in files] == ["sense.bin", "range.bin", "rng00000.bin", "rng00001.bin"]
+    # The packet that is cut by the end of rng00000.bin goes on in rng00001.bin, but not in what follows range.bin.
+    assert [file.damaged_bytes > 0 for file in files] == [False, True, False, False]
+    for name in ("rng00000.bin", "rng00001.bin"):
+        assert (demo.home / "pygnc_batch" / name).read_bytes() == (demo.home / name).read_bytes()
 
 
 def test_the_tasks_stay_up_and_predict_until_ctrl_c(demo: Flight, demo_time_s: int) -> None:

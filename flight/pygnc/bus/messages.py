@@ -16,29 +16,30 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, kw_only=Tr
     """Base of all messages: immutable, encoded as an array, named by its class."""
 
 
-class SourceInfo(msgspec.Struct, frozen=True, array_like=True):
+class SourceFile(Message, frozen=True):
     """One input file as it was found, and the books of its bytes: size = delivered + damaged.
 
-    `damage` lists the first damaged byte ranges (start, stop, reason).
+    `damage` lists the first damaged byte ranges (start, stop, reason). `fault` says why the file cannot be read; then
+    nothing else is known of it.
     """
 
+    seq: int
     name: str
-    size_bytes: int
-    modified_ns: int
-    delivered_bytes: int
-    damaged_bytes: int
-    damaged_ranges: int
+    size_bytes: int = 0
+    modified_ns: int = 0
+    delivered_bytes: int = 0
+    damaged_bytes: int = 0
+    damaged_ranges: int = 0
     damage: tuple[tuple[int, int, str], ...] = ()
+    fault: str = ""
 
 
 class BatchBegin(Message, frozen=True):
-    """First input of a run: what the batch consists of. `error` says why a file could not be read."""
+    """The files of the batch have all been named: their packets follow."""
 
     seq: int
     sensors_per_record: int
     records_terminated: bool
-    sources: tuple[SourceInfo, ...]
-    unreadable: tuple[tuple[str, str], ...]
 
 
 class SensorSample(Message, frozen=True):
@@ -132,7 +133,7 @@ class OrbitEstimate(Message, frozen=True):
     spacecraft_to_gps_ms: int | None
 
 
-InputMessage: TypeAlias = BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd
+InputMessage: TypeAlias = SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd
 """Everything that stands in the input journal."""
 
 

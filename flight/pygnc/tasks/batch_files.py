@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import Message, SourceInfo
+from pygnc.bus.messages import Message, SourceFile
 from pygnc.formats.ranges import consecutive_runs, range_file_number
 from pygnc.tasks.range_files import RangeRow
 from pygnc.tasks.sense_file import SenseFile
@@ -23,8 +23,8 @@ class BatchSource(Protocol):
         """The files' names below the home folder."""
 
     @property
-    def infos(self) -> tuple[SourceInfo, ...]:
-        """The files and the books of their bytes, once scanned."""
+    def files(self) -> list[SourceFile]:
+        """The files and the books of their bytes, once scanned, not numbered yet."""
 
     @property
     def terminated(self) -> bool:

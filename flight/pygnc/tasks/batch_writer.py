@@ -4,6 +4,7 @@ Every packet says where its bytes stand in the undamaged part of its source, so 
 writer reads the journal from the beginning and writes the same bytes to the same places.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from pygnc.bus.messages import (
     Message,
     RangeMeasurement,
     SensorSample,
-    SourceInfo,
+    SourceFile,
 )
 from pygnc.bus.wire import StreamReader
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
@@ -29,6 +30,7 @@ from pygnc.tasks.batch_files import SENSE
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 512
+OPEN_FILES_MAX: Final = 32
 
 
 class BatchFiles:
@@ -39,12 +41,15 @@ class BatchFiles:
         sources: the batch's files in order; a packet that begins in one may end in the next.
     """
 
-    def __init__(self, folder: Path, sources: tuple[SourceInfo, ...]) -> None:
+    def __init__(self, folder: Path, sources: list[SourceFile]) -> None:
         self._folder = folder
         self._sources = sources
         self._index = {source.name: k for k, source in enumerate(sources)}
-        self._descriptors = [self._open(source.name) for source in sources]
+        self._open_files: dict[int, int] = {}
         self.written_bytes = 0
+        for source in sources:
+            self._part(source).parent.mkdir(parents=True, exist_ok=True)
+            self._part(source).write_bytes(b"")
 
     def write(self, source: str, offset: int, content: bytes) -> None:
         """Write `content` at `offset` of `source`, going over into the next file where this one ends.
@@ -55,37 +60,46 @@ class BatchFiles:
         k = self._index[source]
         while content:
             here = content[: max(0, self._sources[k].delivered_bytes - offset)]
-            os.pwrite(self._descriptors[k], here, offset)
+            if os.pwrite(self._descriptor(k), here, offset) < len(here):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._part(self._sources[k])))
             self.written_bytes += len(here)
             content, offset, k = content[len(here) :], 0, k + 1
 
     def close(self, *, complete: bool) -> None:
         """Make the files durable; once complete, give them their names and remove those of older batches."""
-        for source, descriptor in zip(self._sources, self._descriptors, strict=True):
-            os.fsync(descriptor)
-            os.close(descriptor)
+        for k, source in enumerate(self._sources):
+            os.fsync(self._descriptor(k))
             if complete:
-                self._part(source.name).replace(self._folder / source.name)
+                self._part(source).replace(self._folder / source.name)
+        self._close_all()
         if complete:
             for old in [*self._folder.glob("*.bin"), *self._folder.glob("range/*.bin")]:
                 if str(old.relative_to(self._folder)) not in self._index:
                     old.unlink()
-        for folder in {(self._folder / source.name).parent for source in self._sources}:
+        for folder in {self._part(source).parent for source in self._sources}:
             sync_folder(folder)
 
     def abandon(self) -> None:
         """Give back the room of an unfinished batch."""
-        for source, descriptor in zip(self._sources, self._descriptors, strict=False):
+        self._close_all()
+        for source in self._sources:
+            self._part(source).unlink(missing_ok=True)
+
+    def _part(self, source: SourceFile) -> Path:
+        return self._folder / (source.name + ".part")
+
+    def _descriptor(self, k: int) -> int:
+        """Open a file if it is not open; there may be more files than descriptors."""
+        if k not in self._open_files:
+            if len(self._open_files) >= OPEN_FILES_MAX:
+                self._close_all()
+            self._open_files[k] = os.open(self._part(self._sources[k]), os.O_WRONLY | os.O_CLOEXEC)
+        return self._open_files[k]
+
+    def _close_all(self) -> None:
+        for descriptor in self._open_files.values():
             os.close(descriptor)
-            self._part(source.name).unlink(missing_ok=True)
-
-    def _part(self, name: str) -> Path:
-        return self._folder / (name + ".part")
-
-    def _open(self, name: str) -> int:
-        part = self._part(name)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self._open_files.clear()
 
 
 class BatchWriterTask(Task):
@@ -95,6 +109,7 @@ class BatchWriterTask(Task):
         super().__init__(run, context, notify)
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         self._input = StreamReader(context, run.runtime, "input", run.journal_folders, decode)
+        self._sources: list[SourceFile] = []
         self._files: BatchFiles | None = None
         self._terminated = True
         self._written_bytes = 0
@@ -129,10 +144,13 @@ class BatchWriterTask(Task):
         self._input.close()
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, BatchBegin):
+        if isinstance(message, SourceFile):
+            if not message.fault:
+                self._sources.append(message)
+        elif isinstance(message, BatchBegin):
             self._terminated = message.records_terminated
-            if message.sources:
-                self._files = BatchFiles(self.run.home / "pygnc_batch", message.sources)
+            if self._sources:
+                self._files = BatchFiles(self.run.home / "pygnc_batch", self._sources)
         elif isinstance(message, BatchEnd):
             self._finish(complete=not message.cause and not self._input.lost)
         elif self._files is not None and isinstance(message, SensorSample | GpsFix | RangeMeasurement):

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+import msgspec
 import numpy as np
 import zmq
 from numpy.typing import NDArray
 
 from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import BatchBegin, BatchEnd, Message
+from pygnc.bus.messages import BatchBegin, BatchEnd, Message, SourceFile
 from pygnc.bus.wire import encode
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.tasks.batch_files import BatchSource, find_sources
@@ -72,18 +73,19 @@ class IngestTask(Task):
                 sources.append(source)
             except OSError as error:
                 unreadable.append((source.names[0], error.strerror or str(error)))
-        self._report(sources, unreadable)
+        files = [file for source in sources for file in source.files]
+        files += [SourceFile(seq=0, name=name, fault=fault) for name, fault in unreadable]
+        self._report(sources, files)
         begin = BatchBegin(
-            seq=1,
+            seq=len(files) + 1,
             sensors_per_record=sensors,
             records_terminated=all(source.terminated for source in sources),
-            sources=tuple(info for source in sources for info in source.infos),
-            unreadable=tuple(unreadable),
         )
-        if self._resume_after and self._journaled_begin() != encode(begin):
+        head = [*(msgspec.structs.replace(file, seq=seq) for seq, file in enumerate(files, 1)), begin]
+        if not self._agrees_with_journal(head):
             self._end("the input files were changed during the run")
             return
-        self._give([begin])
+        self._give(head)
         yield from self._give_records(sources)
 
     def _give_records(self, sources: list[BatchSource]) -> Iterator[None]:
@@ -119,37 +121,36 @@ class IngestTask(Task):
         if cause:
             self.notify("error", "batch_ended_early", cause)
 
-    def _journaled_begin(self) -> bytes:
-        return JournalReader(self.run.journal_folders, "input").read(1)[0].payload
+    def _agrees_with_journal(self, head: list[Message]) -> bool:
+        """Whether the batch is the one that a former process of this task began to give out, if there was one."""
+        journaled = JournalReader(self.run.journal_folders, "input").read(len(head))
+        return all(record.payload == encode(message) for record, message in zip(journaled, head, strict=False))
 
-    def _report(self, sources: list[BatchSource], unreadable: list[tuple[str, str]]) -> None:
+    def _report(self, sources: list[BatchSource], files: list[SourceFile]) -> None:
         """Keep the books of the files' bytes; tell what a person should know."""
-        infos = [info for source in sources for info in source.infos]
         self._counts |= {
-            "source_files": len(infos),
-            "unreadable_files": len(unreadable),
-            "source_bytes": sum(info.size_bytes for info in infos),
-            "delivered_bytes": sum(info.delivered_bytes for info in infos),
-            "damaged_bytes": sum(info.damaged_bytes for info in infos),
-            "damaged_ranges": sum(info.damaged_ranges for info in infos),
+            "source_files": sum(not file.fault for file in files),
+            "unreadable_files": sum(bool(file.fault) for file in files),
+            "source_bytes": sum(file.size_bytes for file in files),
+            "delivered_bytes": sum(file.delivered_bytes for file in files),
+            "damaged_bytes": sum(file.damaged_bytes for file in files),
+            "damaged_ranges": sum(file.damaged_ranges for file in files),
         }
-        if not infos and not unreadable:
+        if not files:
             self.notify("warning", "no_input", f"no batch in {self.run.home}: put sense.bin there before the start")
-        for name, reason in unreadable:
-            self.notify("error", "unreadable", f"{name}: {reason}; it is left out")
-        for info in infos:
-            if not info.size_bytes:
-                self.notify("warning", "empty", f"{info.name} is empty")
-            for start, stop, reason in info.damage[:DAMAGE_EVENTS]:
-                self.notify("warning", "damage", f"{info.name}: bytes {start} to {stop} left out: {reason}")
-            if info.damaged_ranges > DAMAGE_EVENTS:
-                more = info.damaged_ranges - DAMAGE_EVENTS
-                self.notify(
-                    "warning", "damage", f"{info.name}: {more} more damaged ranges; all are in the input journal"
-                )
+        for file in files:
+            if file.fault:
+                self.notify("error", "unreadable", f"{file.name}: {file.fault}; it is left out")
+            elif not file.size_bytes:
+                self.notify("warning", "empty", f"{file.name} is empty")
+            for start, stop, reason in file.damage[:DAMAGE_EVENTS]:
+                self.notify("warning", "damage", f"{file.name}: bytes {start} to {stop} left out: {reason}")
+            if file.damaged_ranges > DAMAGE_EVENTS:
+                more = file.damaged_ranges - DAMAGE_EVENTS
+                self.notify("warning", "damage", f"{file.name}: {more} more damaged ranges; the journal lists more")
         for source in sources:
             for reason, count in source.anomalies.items():
-                self.notify("warning", "anomaly", f"{source.infos[0].name}: {count} records: {reason}")
+                self.notify("warning", "anomaly", f"{source.names[0]}: {count} records: {reason}")
 
 
 def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:

@@ -8,17 +8,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceInfo
+from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, decode_gps_packets
-from pygnc.formats.range_scan import scan
+from pygnc.formats.range_scan import RangeScan, RangeScanner
 from pygnc.formats.ranges import RANGE_PACKET, PacketKind, decode_ranges
 from pygnc.tasks.input_messages import fix_fields
 from pygnc.tasks.sense_file import DAMAGE_LISTED
 
 FILE_BYTES_MAX: Final = 1 << 24
 """A thousand times what the controller writes into one file: longer ones are no range files."""
+
+
+PIECE_BYTES: Final = 1 << 15
+"""Scanned at a time: some 10 ms."""
 
 
 class RangeFileError(OSError):
@@ -46,35 +50,60 @@ class RangeRow:
         self._bandwidth_hz = bandwidth_hz
         self._borders = np.cumsum([0, *map(len, contents)])
         self._data = b"".join(contents)
-        self._found = scan(b"")
-        self._lengths = self._starts = self._files = self._delivered_borders = np.zeros(0, np.int64)
+        self._found = _joined([RangeScanner().finish()])
+        self._places = self._lengths = self._starts = self._files = self._delivered_borders = np.zeros(0, np.int64)
         self.keys: NDArray[np.int64] = np.zeros(0, np.int64)
         self.anomalies: Counter[str] = Counter()
 
     def scan(self) -> Iterator[None]:
-        """Find the packets."""
-        self._found = scan(self._data)
-        self._lengths = np.where(self._found.kinds == PacketKind.GPS, RANGE_GPS_PACKET.itemsize, RANGE_PACKET.itemsize)
-        self._delivered_borders = self._delivered_before(self._borders)
+        """Find the packets; yields after each piece of work."""
+        scanner = RangeScanner()
+        found = []
+        for start in range(0, len(self._data), PIECE_BYTES):
+            found.append(scanner.feed(self._data[start : start + PIECE_BYTES]))
+            yield
+        found.append(scanner.finish())
+        self._found = _joined(found)
+        is_gps = self._found.kinds == PacketKind.GPS
+        self._places = np.where(is_gps, np.cumsum(is_gps), np.cumsum(~is_gps)) - 1
+        self._lengths = np.where(is_gps, RANGE_GPS_PACKET.itemsize, RANGE_PACKET.itemsize)
         self._starts = np.cumsum(self._lengths) - self._lengths
+        self._delivered_borders = self._delivered_before(self._borders)
         self._files = np.searchsorted(self._delivered_borders, self._starts, side="right") - 1
         self.anomalies.update(str(anomaly.reason) for anomaly in self._found.anomalies)
         self.keys = self._order()
-        yield
 
     @property
-    def infos(self) -> tuple[SourceInfo, ...]:
-        """The files and the books of their bytes."""
+    def files(self) -> list[SourceFile]:
+        """The files and the books of their bytes, not numbered yet."""
         delivered = np.diff(self._delivered_borders).tolist()
-        return tuple(self._info(k, delivered[k]) for k in range(len(self.names)))
+        damage: list[list[tuple[int, int, str]]] = [[] for _ in self.names]
+        borders = self._borders.tolist()
+        for found in self._found.damage:
+            first, last = np.searchsorted(self._borders, (found.start, found.stop - 1), side="right") - 1
+            for k in range(int(first), int(last) + 1):
+                begin, end = max(found.start, borders[k]), min(found.stop, borders[k + 1])
+                if end > begin:
+                    damage[k].append((begin - borders[k], end - borders[k], str(found.reason)))
+        return [
+            SourceFile(
+                seq=0,
+                name=name,
+                size_bytes=borders[k + 1] - borders[k],
+                modified_ns=self._modified_ns[k],
+                delivered_bytes=delivered[k],
+                damaged_bytes=borders[k + 1] - borders[k] - delivered[k],
+                damaged_ranges=len(damage[k]),
+                damage=tuple(damage[k][:DAMAGE_LISTED]),
+            )
+            for k, name in enumerate(self.names)
+        ]
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
         """Return the numbered messages of these packets."""
-        is_gps = self._found.kinds == PacketKind.GPS
-        places = np.where(is_gps, np.cumsum(is_gps), np.cumsum(~is_gps)) - 1
-        wanted_gps = is_gps[ordinals]
-        fixes = fix_fields(decode_gps_packets(self._found.fixes[places[ordinals[wanted_gps]]]))
-        ranges = decode_ranges(self._found.ranges[places[ordinals[~wanted_gps]]], self._bandwidth_hz)
+        is_gps = self._found.kinds[ordinals] == PacketKind.GPS
+        fixes = fix_fields(decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]]))
+        ranges = decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._bandwidth_hz)
         range_rows = zip(
             ranges.partner_id.tolist(),
             ranges.rssi_dbm.tolist(),
@@ -89,7 +118,7 @@ class RangeRow:
             offset = int(self._starts[k] - self._delivered_borders[self._files[k]])
             begin = self._found.offsets[k]
             raw = self._data[begin : begin + self._lengths[k]]
-            if is_gps[k]:
+            if self._found.kinds[k] == PacketKind.GPS:
                 messages.append(GpsFix(seq=seq, source=source, offset=offset, raw=raw, **next(fixes)))
             else:
                 partner, rssi, time, frequency, distance = next(range_rows)
@@ -121,23 +150,25 @@ class RangeRow:
 
     def _delivered_before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many bytes of packets stand before each position of the stream."""
-        within = np.clip(positions[:, None] - self._found.offsets[None, :], 0, self._lengths[None, :])
-        return np.asarray(within.sum(axis=1), np.int64)
+        if len(self._starts) == 0:
+            return np.zeros(len(positions), np.int64)
+        latest = np.maximum(np.searchsorted(self._found.offsets, positions, side="right") - 1, 0)
+        within = np.clip(positions - self._found.offsets[latest], 0, self._lengths[latest])
+        return np.asarray(self._starts[latest] + within, np.int64)
 
-    def _info(self, k: int, delivered: int) -> SourceInfo:
-        begin, end = int(self._borders[k]), int(self._borders[k + 1])
-        damage = [d for d in self._found.damage if d.start < end and d.stop > begin]
-        return SourceInfo(
-            name=self.names[k],
-            size_bytes=end - begin,
-            modified_ns=self._modified_ns[k],
-            delivered_bytes=delivered,
-            damaged_bytes=end - begin - delivered,
-            damaged_ranges=len(damage),
-            damage=tuple(
-                (max(d.start, begin) - begin, min(d.stop, end) - begin, str(d.reason)) for d in damage[:DAMAGE_LISTED]
-            ),
-        )
+
+def _joined(pieces: list[RangeScan]) -> RangeScan:
+    """One scan out of those of consecutive pieces. Words are joined as bytes: NumPy would swap them on the way."""
+    fixes = b"".join(piece.fixes.tobytes() for piece in pieces)
+    ranges = b"".join(piece.ranges.tobytes() for piece in pieces)
+    return RangeScan(
+        kinds=np.concatenate([piece.kinds for piece in pieces]),
+        offsets=np.concatenate([piece.offsets for piece in pieces]),
+        fixes=np.frombuffer(fixes, RANGE_GPS_PACKET),
+        ranges=np.frombuffer(ranges, RANGE_PACKET),
+        damage=tuple(damage for piece in pieces for damage in piece.damage),
+        anomalies=tuple(anomaly for piece in pieces for anomaly in piece.anomalies),
+    )
 
 
 def _group_times(

@@ -200,6 +200,6 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
         TaskLoop(spec, run, channel).turn()
     except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
-        control.send(channel, control.Notice("error", "crash", f"{error!r}\n{trace}"))
+        control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
         return 1
     return 0

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import Message, SourceInfo
+from pygnc.bus.messages import Message, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
@@ -35,7 +35,6 @@ class SenseFile:
     Attributes:
         layout: how its records are laid out.
         anomalies: how many undamaged records deserve a second look, by reason.
-        info: the file as the batch describes it, once scanned.
         keys: GPS milliseconds by which the undamaged records are ordered, once scanned, shape (n,).
     """
 
@@ -76,10 +75,11 @@ class SenseFile:
         return self.layout.terminated
 
     @property
-    def infos(self) -> tuple[SourceInfo, ...]:
-        """The file and the books of its bytes."""
+    def files(self) -> list[SourceFile]:
+        """The file and the books of its bytes, not numbered yet."""
         delivered = len(self._offsets) * self.layout.size
-        info = SourceInfo(
+        file = SourceFile(
+            seq=0,
             name=self.names[0],
             size_bytes=self._size,
             modified_ns=self._modified_ns,
@@ -88,7 +88,7 @@ class SenseFile:
             damaged_ranges=self._damaged_ranges,
             damage=tuple((d.start, d.stop, str(d.reason)) for d in self._damage),
         )
-        return (info,)
+        return [file]
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
         """Return the numbered messages of these records.
