@@ -150,6 +150,19 @@ def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: 
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == file.read_bytes()
 
 
+def test_a_terminal_that_has_gone_stops_nothing(flight: Flight) -> None:
+    flight.start("10", "1000")
+    for stream in (flight.process.stdout, flight.process.stderr):
+        assert stream is not None
+        stream.close()
+    flight.until_phase(Phase.NO_DATA)
+    os.kill(flight.tasks()["batch_writer"], signal.SIGKILL)
+    flight.until(lambda: any(event.name == "restart" for event in flight.events()))
+    flight.until(lambda: "batch_writer" in flight.tasks())
+    flight.signal(signal.SIGINT)
+    assert flight.process.wait(10) == 0
+
+
 def test_a_recording_without_any_fix_says_why(flight: Flight, reference: Path) -> None:
     shutil.copy(reference / "pygnc" / "recorded_sense.bin", flight.home / "sense.bin")
     assert flight.run("10", "1000", "--exit-when-done") == 0

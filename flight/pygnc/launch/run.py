@@ -1,5 +1,6 @@
 """One run from its arguments to its exit code."""
 
+import contextlib
 import gc
 import os
 import sys
@@ -143,7 +144,8 @@ class EventLog:
         self._journal.append([msgspec.msgpack.encode(event)])
         if severity != "info":
             first_line = text.partition("\n")[0]
-            print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # the terminal may be gone; the journal has it
+                print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Close the journal in order."""
