@@ -160,12 +160,3 @@ def demo_time_s() -> int:
     """Spacecraft time a minute after the demonstration batch."""
     content = (DEMO / "sense.bin").read_bytes()
     return int.from_bytes(content[-101:-97], "big") + 60
-
-
-@pytest.fixture(scope="session")
-def reference() -> Path:
-    """Folder of recordings made by others."""
-    folder = os.environ.get("PYGNC_REFERENCE_DATA")
-    if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA does not name the folder of the reference recordings")
-    return Path(folder)

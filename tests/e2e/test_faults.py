@@ -15,6 +15,7 @@ from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate
 from pygnc.bus.segment import list_segments
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
+from tests.reference import recording
 
 from .conftest import DEMO, Flight, copy_demo
 
@@ -163,8 +164,8 @@ def test_a_terminal_that_has_gone_stops_nothing(flight: Flight) -> None:
     assert flight.process.wait(10) == 0
 
 
-def test_a_recording_without_any_fix_says_why(flight: Flight, reference: Path) -> None:
-    shutil.copy(reference / "pygnc" / "recorded_sense.bin", flight.home / "sense.bin")
+def test_a_recording_without_any_fix_says_why(flight: Flight) -> None:
+    shutil.copy(recording("recorded_sense.bin"), flight.home / "sense.bin")
     assert flight.run("10", "1000", "--exit-when-done") == 0
     final = flight.status()
     assert final["orbit_mode"] == OrbitMode.NONE
@@ -173,8 +174,8 @@ def test_a_recording_without_any_fix_says_why(flight: Flight, reference: Path) -
     assert int(final["rejected_no_time"]) + int(final["rejected_position_status"]) == 33
 
 
-def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight, reference: Path) -> None:
-    shutil.copy(reference / "pygnc" / "default_scenario.bin", flight.home / "sense.bin")
+def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight) -> None:
+    shutil.copy(recording("default_scenario.bin"), flight.home / "sense.bin")
     assert flight.run("10", "1606698100", "--exit-when-done") == 0
     assert flight.status()["rejected_position_status"] == 144
     (flight.home / "pygnc.toml").write_text("[orbit.screening]\naccept_position_status = [0, 1]\n")

@@ -1,8 +1,6 @@
-import os
 import struct
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from pygnc.formats.ranges import (
     join_packets,
     range_file_number,
 )
+from tests.reference import recording
 
 UNIX_TIME_OF_GPS_EPOCH_S = 315_964_800
 
@@ -116,10 +115,7 @@ def test_order_of_files_survives_the_counters_wrap(first: int, ages: set[int]) -
 
 
 def test_recorded_reference() -> None:
-    folder = os.environ.get("PYGNC_REFERENCE_DATA")
-    if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA is not set")
-    octets = (Path(folder) / "pygnc" / "recorded_range.bin").read_bytes()
+    octets = recording("recorded_range.bin").read_bytes()
     result = scan(octets)
     assert (len(result.fixes), len(result.ranges), result.damage) == (23, 20, ())
     assert [anomaly.reason for anomaly in result.anomalies] == [AnomalyReason.OUT_OF_ORDER]

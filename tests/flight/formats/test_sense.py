@@ -1,7 +1,5 @@
-import os
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from pygnc.formats.sense import (
 )
 from pygnc.formats.sense_scan import recognise_layout, scan
 from tests.flight.formats.streams import sense_records
+from tests.reference import recording
 
 UNIX_TIME_OF_GPS_EPOCH_S = 315_964_800
 
@@ -35,13 +34,6 @@ OPT3001_EXAMPLES = {
     0xB001: 20.48,
     0xBFFF: 83_865.60,
 }
-
-
-def reference_file(name: str) -> bytes:
-    folder = os.environ.get("PYGNC_REFERENCE_DATA")
-    if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA is not set")
-    return (Path(folder) / "pygnc" / name).read_bytes()
 
 
 def test_sizes() -> None:
@@ -143,7 +135,7 @@ def test_values_beyond_the_words_are_refused(field: str, value: float) -> None:
 
 @pytest.mark.parametrize(("name", "count"), [("unittest", 5), ("default", 144)])
 def test_simulated_reference(name: str, count: int) -> None:
-    octets = reference_file(f"{name}_scenario.bin")
+    octets = recording(f"{name}_scenario.bin").read_bytes()
     result = scan(octets)
     assert (len(result.records), result.damage, result.anomalies) == (count, (), ())
     samples, fixes = decode_sensors(result.records), decode_fixes(result.records)
@@ -160,7 +152,7 @@ def test_simulated_reference(name: str, count: int) -> None:
 
 
 def test_recorded_reference() -> None:
-    octets = reference_file("recorded_sense.bin")
+    octets = recording("recorded_sense.bin").read_bytes()
     result = scan(octets)
     assert (len(result.records), result.damage) == (33, ())
     assert [(anomaly.record, anomaly.reason.value) for anomaly in result.anomalies] == [(1, "out_of_order")]

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -6,6 +5,7 @@ import pytest
 from pygnc_ground.inspection.range_view import RangeViewer
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Section
 from tests.ground.inspection.samples import T_START_S, range_bytes
+from tests.reference import recording
 
 
 def view(path: Path, content: bytes, messages: int = 0) -> list[Section]:
@@ -70,10 +70,7 @@ def test_packets_are_shown_in_their_order(tmp_path: Path) -> None:
 
 
 def test_the_recorded_file(tmp_path: Path) -> None:
-    folder = os.environ.get("PYGNC_REFERENCE_DATA")
-    if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA does not name the reference data")
-    sections = view(tmp_path / "f", (Path(folder) / "pygnc" / "recorded_range.bin").read_bytes())
+    sections = view(tmp_path / "f", recording("recorded_range.bin").read_bytes())
     values = totals(sections).values
     assert (values["gps_packets"], values["range_packets"], values["damaged_bytes"]) == (23, 20, 0)
     (partner,) = rows(sections, "partners")

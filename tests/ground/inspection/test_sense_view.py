@@ -8,6 +8,7 @@ from pygnc.formats.sense import SenseLayout
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section
 from pygnc_ground.inspection.sense_view import SenseViewer
 from tests.ground.inspection.samples import T_START_S, sense_bytes
+from tests.reference import recording
 
 
 def view(path: Path, content: bytes, messages: int = 0) -> list[Section]:
@@ -27,13 +28,6 @@ def rows(sections: list[Section], title: str) -> list[tuple[object, ...]]:
 
 def notes(sections: list[Section]) -> str:
     return "\n".join(section.text for section in sections if isinstance(section, Note))
-
-
-def reference(name: str) -> bytes:
-    folder = os.environ.get("PYGNC_REFERENCE_DATA")
-    if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA does not name the reference data")
-    return (Path(folder) / "pygnc" / name).read_bytes()
 
 
 @pytest.mark.parametrize("terminated", [True, False])
@@ -95,7 +89,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def test_the_recorded_file_has_no_position(tmp_path: Path) -> None:
-    sections = view(tmp_path / "f", reference("recorded_sense.bin"))
+    sections = view(tmp_path / "f", recording("recorded_sense.bin").read_bytes())
     assert totals(sections).values["records"] == 33
     assert totals(sections).values["computed_positions"] == 0
     assert ("position_status", 1, "insufficient observations", 33) in rows(sections, "GPS statuses")
@@ -106,7 +100,7 @@ def test_the_recorded_file_has_no_position(tmp_path: Path) -> None:
 
 
 def test_the_simulated_file_carries_the_simulators_status(tmp_path: Path) -> None:
-    sections = view(tmp_path / "f", reference("default_scenario.bin"))
+    sections = view(tmp_path / "f", recording("default_scenario.bin").read_bytes())
     assert totals(sections).values["records"] == 144
     assert rows(sections, "cadence") == [("sensor", 5, 100.0, 5.0, 5.0), ("GPS", 25, 100.0, 25.0, 25.0)]
     assert "accept_position_status = [0, 1]" in notes(sections)

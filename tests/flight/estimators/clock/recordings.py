@@ -1,24 +1,14 @@
 """The pairs of times in the reference recordings, by the offsets of the interface document alone."""
 
-import os
 import struct
-from pathlib import Path
-
-import pytest
 
 from pygnc.common.clock import gps_ms_from_week
-
-
-def _recording(name: str) -> bytes:
-    folder = os.environ.get("PYGNC_REFERENCE_DATA")
-    if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA is not set: no recordings to read")
-    return (Path(folder) / "pygnc" / name).read_bytes()
+from tests.reference import recording
 
 
 def recorded_sense_times() -> list[tuple[int, int | None]]:
     """(spacecraft time, GPS time) of each record's GPS segment."""
-    data = _recording("recorded_sense.bin")
+    data = recording("recorded_sense.bin").read_bytes()
     times = []
     for base in range(0, len(data), 251):
         (t_spacecraft_s,) = struct.unpack_from(">I", data, base + 150)
@@ -28,7 +18,7 @@ def recorded_sense_times() -> list[tuple[int, int | None]]:
 
 def recorded_range_times() -> list[tuple[int, int | None]]:
     """(spacecraft time of the range packet, GPS time of the GPS packet before it)."""
-    data = _recording("recorded_range.bin")
+    data = recording("recorded_range.bin").read_bytes()
     times, position, gps_ms = [], 0, None
     while position < len(data):
         if data[position] == 0xAA:

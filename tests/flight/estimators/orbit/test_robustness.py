@@ -1,9 +1,7 @@
 """The filter among wild fixes, wrong times, outages, wrong claims and wrong models."""
 
-import os
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from tests.flight.estimators.orbit.truth import (
     run,
     sun_synchronous,
 )
+from tests.reference import recording
 
 TRUTH = sun_synchronous()
 HOUR = 144
@@ -216,10 +215,7 @@ def test_wrong_sigmas_are_found_out(claim: float) -> None:
 
 def simulator_fixes() -> list[Fix]:
     """The fixes of PyGNC's default scenario, by the offsets of the interface document."""
-    folder = os.environ.get("PYGNC_REFERENCE_DATA")
-    if folder is None:
-        pytest.skip("PYGNC_REFERENCE_DATA is not set: no scenario to read")
-    data = (Path(folder) / "pygnc" / "default_scenario.bin").read_bytes()
+    data = recording("default_scenario.bin").read_bytes()
     fixes = []
     for base in range(0, len(data), 251):
         week, tow_ms = struct.unpack_from("<HI", data, base + 155)
