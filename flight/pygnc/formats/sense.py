@@ -86,6 +86,10 @@ class SenseLayout:
         return self.record.itemsize
 
 
+STANDARD_LAYOUT: Final = SenseLayout()
+"""The fleet's records: five sensor packets and CR LF."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SensorSamples:
     """The sensor packets of M records of N, in sensor axes."""
@@ -153,7 +157,7 @@ def encode_records(sensors: SensorSamples, fixes: GpsFixes, layout: SenseLayout 
         ValueError: a value exceeds the range of its word (+-2048 uT, +-499.5 deg/s) or is not a number, or the shapes
             disagree.
     """
-    layout = layout or SenseLayout()
+    layout = layout or STANDARD_LAYOUT
     records = np.zeros(len(fixes), layout.record)
     packets = records["sensors"]
     store_words(packets, "t_spacecraft_s", sensors.t_spacecraft_s)

@@ -24,9 +24,9 @@ class AnomalyWatch:
         self._recent_bytes = b""
 
     def inspect(
-        self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_]
+        self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_], *, final: bool
     ) -> list[Anomaly]:
-        """The anomalies of M further records at the absolute `offsets` (M,), in file order."""
+        """The anomalies of M further records at the absolute `offsets` (M,), in file order; `final`: no more follow."""
         if len(records) == 0:
             return []
         duplicate = self._is_duplicate(records)
@@ -43,6 +43,8 @@ class AnomalyWatch:
             start = int(offsets[index])
             anomalies.append(Anomaly(self._count + index, start, start + self._layout.size, reason))
         self._count += len(records)
+        if final:
+            return anomalies
         reach = DUPLICATE_REACH_RECORDS * self._layout.size
         self._recent_bytes = (self._recent_bytes + records[-DUPLICATE_REACH_RECORDS:].tobytes())[-reach:]
         return anomalies

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.formats.damage import Anomaly, Damage, DamageReason, Gap
-from pygnc.formats.sense import SenseLayout
+from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_anomalies import AnomalyWatch
 from pygnc.formats.sense_candidates import find_candidates, leading_run, records_at
 from pygnc.formats.sense_selection import Surroundings, select
@@ -55,7 +55,7 @@ class SenseScanner:
     """
 
     def __init__(self, layout: SenseLayout | None = None, *, base_offset: int = 0) -> None:
-        self.layout = layout or SenseLayout()
+        self.layout = layout or STANDARD_LAYOUT
         self._input_start = base_offset
         self._pending = b""
         self._pending_start = base_offset
@@ -90,7 +90,7 @@ class SenseScanner:
         if final:
             damage += self._describe_tail()
         offsets = starts + self._pending_start
-        anomalies = self._watch.inspect(records, offsets, has_clock_step)
+        anomalies = self._watch.inspect(records, offsets, has_clock_step, final=final)
         if len(records):
             # Copied through bytes, which is much faster than field by field.
             self._latest = np.frombuffer(records[-1:].tobytes(), self.layout.record)
@@ -147,6 +147,8 @@ class SenseScanner:
 
     def _describe_tail(self) -> list[Damage]:
         """The open gap at the end of the input: what is left after whole records' lengths is a record cut off."""
+        if not self._gap.length:
+            return []
         tail_start = self._gap.stop - self._gap.length % self.layout.size
         reason = DamageReason.FILL if self._gap.is_fill else DamageReason.CONTENT
         parts = [
