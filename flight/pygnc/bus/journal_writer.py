@@ -14,7 +14,8 @@ from pygnc.formats import journal
 
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8
-SYNC_INTERVAL_S: Final = 1.0
+SYNC_INTERVAL_S: Final = 0.5
+"""With the loops' wait of half a second, what is a second old is on disk."""
 
 
 class JournalWriter:

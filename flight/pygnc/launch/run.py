@@ -87,7 +87,7 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
     supervisor = Supervisor(
         TASKS,
         lambda spec, channel: run_task(spec, run, channel),
-        log.report,
+        log,
         inbox,
         timeout_s=arguments.timeout_min * 60.0,
         exit_when_done=arguments.exit_when_done,
@@ -146,6 +146,10 @@ class EventLog:
             first_line = text.partition("\n")[0]
             with contextlib.suppress(OSError):  # the terminal may be gone; the journal has it
                 print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
+
+    def sync_if_due(self) -> None:
+        """Make durable what was recorded some time ago."""
+        self._journal.sync_if_due()
 
     def close(self) -> None:
         """Close the journal in order."""

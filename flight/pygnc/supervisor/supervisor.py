@@ -6,8 +6,8 @@ One loop, one poll, no threads and no ZeroMQ.
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from pygnc.bus import control
 from pygnc.supervisor.child import Child, RunChild
@@ -19,8 +19,15 @@ from pygnc.supervisor.stopping import HARD_EXIT_AT_S, StopPlan
 
 PING_INTERVAL_S: Final = 0.5
 
-Report = Callable[[str, str, str, str], None]
-"""Takes an event: task, severity, name, text."""
+
+class Events(Protocol):
+    """Where events go."""
+
+    def report(self, task: str, severity: str, name: str, text: str) -> None:
+        """Record an event."""
+
+    def sync_if_due(self) -> None:
+        """Make durable what was recorded some time ago; called twice a second."""
 
 
 class Supervisor:
@@ -29,7 +36,7 @@ class Supervisor:
     Args:
         specs: the task table.
         run_child: the body of every task process.
-        report: takes events.
+        events: takes events.
         inbox: the signals that ask for a stop.
         timeout_s: the run ends after this long.
         exit_when_done: the run ends when its batch is done.
@@ -40,7 +47,7 @@ class Supervisor:
         self,
         specs: Sequence[TaskSpec],
         run_child: RunChild,
-        report: Report,
+        events: Events,
         inbox: SignalInbox,
         *,
         timeout_s: float,
@@ -49,7 +56,7 @@ class Supervisor:
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._run_child = run_child
-        self._report = report
+        self._log = events
         self._exit_when_done = exit_when_done
         self._source = source
         now = time.monotonic()
@@ -173,6 +180,7 @@ class Supervisor:
             for child in self._children.values():
                 child.ping()
             self._tell_run_state()
+            self._log.sync_if_due()
 
     def _follow_phase(self, now: float) -> None:
         if self._stop is None:
@@ -259,7 +267,7 @@ class Supervisor:
 
     def _note(self, task: str, severity: str, name: str, text: str) -> None:
         self._events += 1
-        self._report(task, severity, name, text)
+        self._log.report(task, severity, name, text)
 
 
 def _in_words(code: int) -> str:

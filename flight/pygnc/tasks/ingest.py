@@ -51,7 +51,6 @@ class IngestTask(Task):
                 self._batch = None
         if self._batch is None:
             self._stream.mark()
-            self._stream.journal.sync_if_due()
         return self._batch is not None
 
     def progress(self) -> control.Progress:

@@ -117,6 +117,11 @@ class Task(ABC):
         self._streams.append(StreamWriter(self.context, self.run.runtime, name, self.run.open_journal(name)))
         return self._streams[-1]
 
+    def sync_streams(self) -> None:
+        """Make durable what was written more than a second ago, though nothing more is written now."""
+        for stream in self._streams:
+            stream.journal.sync_if_due()
+
     def not_recorded(self) -> int:
         """Return how many of the streams are not wholly on disk; say so once, when it happens."""
         faults = [stream.journal.fault for stream in self._streams if stream.journal.fault]
@@ -155,6 +160,7 @@ class TaskLoop:
             poller.poll(0 if more else int(wait_s * 1e3))
             self._serve()
             more = self._task.work()
+            self._task.sync_streams()
             if not more:
                 self._tell_news()
         self._task.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc.bus import segment
+from pygnc.bus import journal_writer, segment
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import SEGMENT_BYTES, SPARE_SEGMENTS, JournalWriter
 from pygnc.bus.segment import list_segments, recover_folder
@@ -169,3 +169,19 @@ def test_damage_in_the_middle_costs_only_what_it_touches(disk: Path, memory: Pat
     assert [(d.start, d.stop) for _, d in reader.damage] == [
         (min(r.offset for r in records if r.seq in touched), max(r.offset + 70 for r in records if r.seq in touched))
     ]
+
+
+def test_what_was_written_last_is_synced_though_nothing_follows(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one"])
+    writer.sync_if_due()
+    assert synced == []
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    writer.sync_if_due()
+    assert len(synced) == 1
+    writer.sync_if_due()
+    assert len(synced) == 1, "nothing new was written"
