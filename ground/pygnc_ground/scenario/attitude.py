@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc_ground.scenario.earth import FloatArray
-from pygnc_ground.scenario.settings import Attitude
+from pygnc_ground.scenario.sensor_settings import Attitude
 
 
 def rate_body_rad_s(attitude: Attitude) -> FloatArray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Imu
+from pygnc_ground.scenario.sensor_settings import Imu
 
 
 def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, seed: int) -> FloatArray:

@@ -4,25 +4,17 @@ Angles are in degrees and light in lux here, at the edge, because people write t
 """
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from pygnc.common.clock import gps_ms_from_utc_iso
-
-NonNegative = Annotated[float, msgspec.Meta(ge=0.0)]
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
-Vector3 = tuple[float, float, float]
-Matrix3 = tuple[Vector3, Vector3, Vector3]
+from pygnc_ground.scenario.section import NonNegative, Positive, Section, Vector3
+from pygnc_ground.scenario.sensor_settings import Attitude, Imu, SunSensors
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the settings file."""
-
-
-class Orbit(_Section, frozen=True):
+class Orbit(Section, frozen=True):
     """Osculating Keplerian elements at the start, in GCRF."""
 
     semi_major_axis_m: Annotated[float, msgspec.Meta(gt=6.5e6, lt=5e7)] = 6_898_000.0
@@ -37,7 +29,7 @@ class Orbit(_Section, frozen=True):
             raise ValueError("the perigee lies below 6 500 000 m, inside the atmosphere")
 
 
-class Spacecraft(_Section, frozen=True):
+class Spacecraft(Section, frozen=True):
     """Mass and surface; the defaults are a tumbling 1.5U CubeSat (a quarter of its surface faces the flow)."""
 
     mass_kg: Positive = 1.58
@@ -46,7 +38,7 @@ class Spacecraft(_Section, frozen=True):
     reflectivity_coefficient: NonNegative = 1.3
 
 
-class Forces(_Section, frozen=True):
+class Forces(Section, frozen=True):
     """What acts on the satellite besides the Earth's central attraction."""
 
     gravity_degree: Annotated[int, msgspec.Meta(ge=0, le=120)] = 70
@@ -58,19 +50,7 @@ class Forces(_Section, frozen=True):
     """With conical shadow."""
 
 
-class Attitude(_Section, frozen=True):
-    """A tumble at a constant body rate."""
-
-    quaternion_gcrf_from_body: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
-    """At the start, scalar first."""
-    rate_body_deg_s: Vector3 = (1.0, 0.3, 0.2)
-
-    def __post_init__(self) -> None:
-        if not math.isclose(math.hypot(*self.quaternion_gcrf_from_body), 1.0, abs_tol=1e-6):
-            raise ValueError("the quaternion's norm is not 1")
-
-
-class SpacecraftClock(_Section, frozen=True):
+class SpacecraftClock(Section, frozen=True):
     """The main controller's clock, which starts at 2000-01-01 at boot and counts whole seconds."""
 
     boot_before_start_s: NonNegative = 5130.4
@@ -78,7 +58,7 @@ class SpacecraftClock(_Section, frozen=True):
     """Positive runs fast."""
 
 
-class Gps(_Section, frozen=True):
+class Gps(Section, frozen=True):
     """A receiver that gives position and velocity fixes."""
 
     position_noise_m: NonNegative = 10.0
@@ -91,28 +71,7 @@ class Gps(_Section, frozen=True):
     """As long after the start the receiver knows neither time nor position."""
 
 
-class Imu(_Section, frozen=True):
-    """Magnetometer and gyro on one chip."""
-
-    imu_from_body: Matrix3 = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
-    """Takes body components to sensor components. The default is the map that the fleet's software undoes; it mirrors
-    (determinant -1), so it is a convention of that software and not a mounting."""
-    mag_bias_ut: Vector3 = (20.0, 10.0, -25.0)
-    mag_noise_ut: NonNegative = 0.6
-    gyro_bias_deg_s: Vector3 = (-0.495, 0.051, 0.437)
-    gyro_noise_deg_s: NonNegative = 0.025
-
-
-class SunSensors(_Section, frozen=True):
-    """One OPT3001 on each face."""
-
-    full_sun_lux: NonNegative = 133_378.0
-    """At normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
-    noise_fraction: NonNegative = 0.01
-    """Of each reading, 1 sigma."""
-
-
-class Partner(_Section, frozen=True):
+class Partner(Section, frozen=True):
     """A satellite to which ranges are measured."""
 
     id: Annotated[int, msgspec.Meta(ge=0x4A, le=0x4D)]
@@ -125,14 +84,14 @@ class Partner(_Section, frozen=True):
     frequency_offset_hz: float = 190.0
 
 
-class Ranging(_Section, frozen=True):
+class Ranging(Section, frozen=True):
     """How ranges to the partners are taken: a fix, then one range to each partner."""
 
     interval_s: Annotated[int, msgspec.Meta(ge=1)] = 60
     noise_m: NonNegative = 30.0
 
 
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """A whole scenario.
 
     Raises:

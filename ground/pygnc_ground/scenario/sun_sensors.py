@@ -4,7 +4,7 @@ import numpy as np
 
 from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import SunSensors
+from pygnc_ground.scenario.sensor_settings import SunSensors
 
 _AU_M = 149_597_870_700.0
 

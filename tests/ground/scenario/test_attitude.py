@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc_ground.scenario import attitude
-from pygnc_ground.scenario.settings import Attitude
+from pygnc_ground.scenario.sensor_settings import Attitude
 
 TUMBLE = Attitude(quaternion_gcrf_from_body=(0.5, -0.5, 0.5, 0.5), rate_body_deg_s=(1.0, -3.0, 0.4))
 components = st.floats(-100.0, 100.0)

@@ -8,7 +8,8 @@ from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
 from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
 from pygnc_ground.scenario.generate import Scenario, generate
-from pygnc_ground.scenario.settings import Gps, Imu, Partner, Ranging, Settings, SpacecraftClock
+from pygnc_ground.scenario.sensor_settings import Imu
+from pygnc_ground.scenario.settings import Gps, Partner, Ranging, Settings, SpacecraftClock
 
 PARTNERS = (
     Partner(id=0x4B, position_rtn_m=(0.0, 1500.0, 0.0), delay_bias_m=1050.0),

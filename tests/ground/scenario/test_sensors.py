@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pygnc_ground.scenario.imu import gyro_rad_s, magnetometer_ut
-from pygnc_ground.scenario.settings import Imu, SunSensors
+from pygnc_ground.scenario.sensor_settings import Imu, SunSensors
 from pygnc_ground.scenario.sun_sensors import face_lux
 
 AU_M = 149_597_870_700.0

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_ground.scenario.settings import Attitude, Partner, Settings, dump_settings, load_settings
+from pygnc_ground.scenario.sensor_settings import Attitude
+from pygnc_ground.scenario.settings import Partner, Settings, dump_settings, load_settings
 
 
 def written(folder: Path, text: str) -> Path:

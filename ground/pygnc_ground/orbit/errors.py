@@ -1,0 +1,84 @@
+"""A solution against the truth: errors along radial, transverse and normal, and whether the covariance covers them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
+from pygnc_ground.truth.orbit_truth import OrbitTruth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrbitErrors:
+    """Estimate minus truth at the n rows of a solution for which both are known.
+
+    RTN are radial, transverse (along the orbit) and normal, of the true orbit in inertial space; velocities are
+    relative to the rotating Earth, resolved along the same axes.
+    """
+
+    row: IntArray
+    """(n,), index into the solution"""
+    gps_ms: IntArray
+    """(n,)"""
+    position_rtn_m: FloatArray
+    """(n, 3)"""
+    velocity_rtn_mps: FloatArray
+    """(n, 3)"""
+    position_sigma_rtn_m: FloatArray
+    """(n, 3), by the solution's own covariance"""
+    velocity_sigma_rtn_mps: FloatArray
+    """(n, 3)"""
+    nees: FloatArray
+    """(n,), error squared over its covariance; 6 degrees of freedom"""
+
+    def __len__(self) -> int:
+        return len(self.gps_ms)
+
+    def later(self, fraction: float) -> BoolArray:
+        """Rows after the first `fraction` of the time span, shape (n,)."""
+        if not len(self):
+            return np.zeros(0, dtype=bool)
+        begin, end = int(self.gps_ms[0]), int(self.gps_ms[-1])
+        return np.asarray(self.gps_ms >= begin + fraction * (end - begin))
+
+
+def rms_3d(vectors: FloatArray) -> float:
+    """Root of the mean squared length of vectors (n, 3); NaN for none."""
+    return float(np.sqrt((vectors**2).sum(axis=1).mean())) if len(vectors) else float("nan")
+
+
+def orbit_errors(solution: OrbitSolution, truth: OrbitTruth) -> OrbitErrors:
+    """Compare a solution with the truth."""
+    true = truth.at(solution.gps_ms)
+    row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
+    position, velocity = true.position_ecef_m[row], true.velocity_ecef_mps[row]
+    axes = _rtn_from_ecef(position, velocity)
+    error = np.concatenate(
+        (solution.position_ecef_m[row] - position, solution.velocity_ecef_mps[row] - velocity), axis=1
+    )
+    covariance = solution.covariance_ecef[row]
+    both = np.zeros((len(row), 6, 6))
+    both[:, :3, :3] = both[:, 3:, 3:] = axes
+    sigma = np.sqrt(np.einsum("nij,njk,nik->ni", both, covariance, both))
+    normalised = np.linalg.solve(covariance, error[:, :, None])[:, :, 0]
+    error_rtn = np.einsum("nij,nj->ni", both, error)
+    return OrbitErrors(
+        row=row,
+        gps_ms=solution.gps_ms[row],
+        position_rtn_m=error_rtn[:, :3],
+        velocity_rtn_mps=error_rtn[:, 3:],
+        position_sigma_rtn_m=sigma[:, :3],
+        velocity_sigma_rtn_mps=sigma[:, 3:],
+        nees=(error * normalised).sum(axis=1),
+    )
+
+
+def _rtn_from_ecef(position_ecef_m: FloatArray, velocity_ecef_mps: FloatArray) -> FloatArray:
+    """Rotation matrices to radial, transverse and normal, shape (n, 3, 3), of states (n, 3) in ITRF."""
+    spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
+    inertial_mps = velocity_ecef_mps + np.cross(spin, position_ecef_m)
+    radial = position_ecef_m / np.linalg.norm(position_ecef_m, axis=1, keepdims=True)
+    normal = np.cross(position_ecef_m, inertial_mps)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return np.stack((radial, np.cross(normal, radial), normal), axis=1)

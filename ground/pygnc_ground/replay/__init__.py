@@ -1,0 +1,1 @@
+"""Recorded files through the flight's own estimators."""
