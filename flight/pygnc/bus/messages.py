@@ -112,6 +112,7 @@ class OrbitEstimate(Message, frozen=True):
     (ECI); sigmas are of the ECEF values. `fix_gps_ms` is the time of the newest used fix. `cause` names why the fix at
     hand was not used, or is empty. `nis` covers `nis_dof` measurements of this fix; `nis_mean` is per degree of freedom
     over the `nis_count` fixes so far. `spacecraft_to_gps_ms` maps spacecraft time: gps_ms = 1000 t + this, or None.
+    `input_seq` is the number of the GPS packet at whose time the orbit is given, 0 for a prediction to the present.
     """
 
     seq: int
@@ -131,6 +132,7 @@ class OrbitEstimate(Message, frozen=True):
     nis_mean: float
     nis_count: int
     spacecraft_to_gps_ms: int | None
+    input_seq: int = 0
 
 
 InputMessage: TypeAlias = SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd

@@ -5,23 +5,19 @@ the files alone: a restarted task works out the same numbers again and goes on b
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Final
 
-import msgspec
-import numpy as np
 import zmq
-from numpy.typing import NDArray
 
 from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import BatchBegin, BatchEnd, Message, SourceFile
+from pygnc.bus.messages import BatchEnd, Message, SourceFile
 from pygnc.bus.wire import encode
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.tasks.batch_files import BatchSource, find_sources
+from pygnc.tasks.batch_order import batch_head, record_messages
 from pygnc.tasks.runtime import Notify, Run, Task
 
-RECORDS_A_TURN: Final = 32
 DAMAGE_EVENTS: Final = 10
 """So many damaged ranges of a file become events; the input journal lists more."""
 _COUNTERS: Final = {"SensorSample": "sensor_packets", "GpsFix": "gps_packets", "RangeMeasurement": "range_packets"}
@@ -75,12 +71,7 @@ class IngestTask(Task):
         files = [file for source in sources for file in source.files]
         files += [SourceFile(seq=0, name=name, fault=fault) for name, fault in unreadable]
         self._report(sources, files)
-        begin = BatchBegin(
-            seq=len(files) + 1,
-            sensors_per_record=sensors,
-            records_terminated=all(source.terminated for source in sources),
-        )
-        head = [*(msgspec.structs.replace(file, seq=seq) for seq, file in enumerate(files, 1)), begin]
+        head = batch_head(sources, files, sensors)
         if not self._agrees_with_journal(head):
             self._end("the input files were changed during the run")
             return
@@ -89,20 +80,14 @@ class IngestTask(Task):
 
     def _give_records(self, sources: list[BatchSource]) -> Iterator[None]:
         """Give out all records in the order in which they happened."""
-        which = np.repeat(np.arange(len(sources)), [len(source.keys) for source in sources])
-        ordinals = np.concatenate([np.arange(len(source.keys)) for source in sources] or [np.zeros(0, np.int64)])
-        keys = np.concatenate([source.keys for source in sources] or [np.zeros(0, np.int64)])
-        order = np.argsort(keys, kind="stable")
-        for group in _groups(which[order], RECORDS_A_TURN):
-            members = order[group]
-            source = sources[int(which[members[0]])]
-            try:
-                self._give(source.messages(ordinals[members], self._seq + 1))
-            except OSError as error:
-                self._end(str(error))
-                return
-            yield
-        self._end("")
+        try:
+            for messages in record_messages(sources, self._seq):
+                self._give(messages)
+                yield
+        except OSError as error:
+            self._end(str(error))
+        else:
+            self._end("")
 
     def _give(self, messages: list[Message]) -> None:
         """Write the messages that are not in the journal yet."""
@@ -150,11 +135,3 @@ class IngestTask(Task):
         for source in sources:
             for reason, count in source.anomalies.items():
                 self.notify("warning", "anomaly", f"{source.names[0]}: {count} records: {reason}")
-
-
-def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
-    """Yield runs of equal elements, none longer than `size`."""
-    changes = np.flatnonzero(np.diff(which)) + 1
-    for start, stop in pairwise([0, *changes.tolist(), len(which)]):
-        for begin in range(start, stop, size):
-            yield slice(begin, min(begin + size, stop))

@@ -3,7 +3,8 @@
 Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code.
 """
 
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,7 +13,9 @@ from pygnc.common.clock import gps_ms_from_week
 from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
+from pygnc.estimators.orbit.checkpoint import pack_state, unpack_state
 from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.screening import fix_from, screen
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
@@ -25,10 +28,29 @@ PREDICTION_MAX_MS: Final = 3 * 86_400_000
 """Older orbits are not predicted on: drag makes them worthless, and a wrong clock must not cost hours of computing."""
 
 
+class Outcome(NamedTuple):
+    """What became of one GPS packet.
+
+    Attributes:
+        seq: The packet's number.
+        gps_ms: Its time; None when it carries none.
+        state: The orbit at that time, with the packet or without; None when it is not known.
+        cause: Why the packet was not used, or empty.
+        update: What the filter said of it; None when the packet did not get that far.
+    """
+
+    seq: int
+    gps_ms: int | None
+    state: OrbitState | None
+    cause: str
+    update: OrbitUpdate | None
+
+
 class TrackerState(msgspec.Struct, frozen=True):
     """An `OrbitTracker` as plain values."""
 
     filter: dict[str, Any]
+    coasting: bytes
     clock: ClockMapState
     counts: dict[str, int]
     through: int
@@ -51,11 +73,13 @@ class OrbitTracker:
         self._settings = settings
         if state is None:
             self._filter = OrbitFilter(settings, orientation)
+            self._coasting: OrbitState | None = None
             self._clock = ClockMap()
             self.counts = {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
             self._through, self._fix_gps_ms, self._nis_sum, self._nis_dof, self._nis_count = 0, 0, 0.0, 0, 0
         else:
             self._filter = OrbitFilter.restore(settings, orientation, state.filter)
+            self._coasting = unpack_state(state.coasting)
             self._clock = ClockMap.restore(state.clock)
             self.counts = dict(state.counts)
             self._through, self._fix_gps_ms = state.through, state.fix_gps_ms
@@ -66,6 +90,7 @@ class OrbitTracker:
         """Return everything that later estimates depend on."""
         return TrackerState(
             filter=self._filter.checkpoint(),
+            coasting=pack_state(self._coasting),
             clock=self._clock.checkpoint(),
             counts=dict(self.counts),
             through=self._through,
@@ -77,22 +102,26 @@ class OrbitTracker:
 
     def take(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
         """Process one input; return the estimates it gives, numbered from `first_seq`."""
+        estimates: list[OrbitEstimate] = []
+        for outcome in self.outcomes(message):
+            if outcome.state is not None:
+                estimates.append(self.estimate(outcome, first_seq + len(estimates)))
+        return estimates
+
+    def outcomes(self, message: Message) -> Iterator[Outcome]:
+        """Process one input; yield what has become of GPS packets, each one sooner or later."""
         if isinstance(message, GpsFix):
             self._through = message.seq
-            updates = self._take_fix(message)
+            yield from self._take_fix(message)
         elif isinstance(message, BatchEnd):
             self._through = message.seq
-            updates = self._filter.finish_start()
-        else:
-            return []
-        estimates: list[OrbitEstimate] = []
-        for update in updates:
-            self._book(update)
-            if update.state is not None:
-                estimates.append(self._estimate(update.state, first_seq + len(estimates), update))
-        if estimates:
-            self._predicted = None
-        return estimates
+            yield from map(self._judged, self._filter.finish_start())
+
+    def estimate(self, outcome: Outcome, seq: int) -> OrbitEstimate:
+        """Return the message for an outcome with a state; before the next one is asked for."""
+        if outcome.state is None:
+            raise ValueError(f"no orbit is known at input {outcome.seq}")
+        return self._message(outcome.state, seq, outcome)
 
     def predict_to(self, t_spacecraft_s: int) -> tuple[OrbitEstimate | None, bool]:
         """Carry the prediction one slice on towards the present.
@@ -108,18 +137,44 @@ class OrbitTracker:
         self._predicted = self._filter.predict(target_ms, state)
         if target_ms < now_ms:
             return None, True
-        return self._estimate(self._predicted, 0, None), False
+        return self._message(self._predicted, 0, None), False
 
-    def _take_fix(self, message: GpsFix) -> tuple[OrbitUpdate, ...]:
+    def _take_fix(self, message: GpsFix) -> Iterator[Outcome]:
         self.counts["fixes_received"] += 1
         cause: str | None = screen(message, self._settings.screening)
         if self._contradicts_clock(message):
             cause = cause or TIME_INCONSISTENT
         if cause:
             self._count(f"rejected_{cause}")
-            return ()
+            gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
+            yield Outcome(message.seq, gps_ms, self._coast(gps_ms), str(cause), None)
+            return
         self.counts["fixes_waiting"] += 1
-        return self._filter.process(fix_from(message, self._settings.screening))
+        yield from map(self._judged, self._filter.process(fix_from(message, self._settings.screening)))
+
+    def _coast(self, gps_ms: int | None) -> OrbitState | None:
+        """Return the orbit at the time of a packet that is no fix, as long as the state may be carried on.
+
+        Through an outage with a packet every few seconds each prediction goes on from the one before.
+        """
+        state = self._filter.state
+        if state is None or gps_ms is None:
+            return None
+        if not 0 <= gps_ms - state.gps_ms <= 1e3 * self._settings.start.gap_max_s:
+            return None
+        if self._coasting is not None and self._coasting.gps_ms <= gps_ms:
+            state = self._coasting
+        self._coasting = self._filter.predict(gps_ms, state)
+        return self._coasting
+
+    def _judged(self, update: OrbitUpdate) -> Outcome:
+        self._book(update)
+        state = update.state
+        if update.position_accepted or update.velocity_accepted:
+            self._coasting = self._predicted = None
+        elif update.position_cause is RejectCause.NOT_LATER:
+            state = self._coast(update.fix.gps_ms)
+        return Outcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
 
     def _contradicts_clock(self, message: GpsFix) -> bool:
         if message.t_spacecraft_s is None:
@@ -143,11 +198,10 @@ class OrbitTracker:
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
 
-    def _estimate(self, state: OrbitState, seq: int, update: OrbitUpdate | None) -> OrbitEstimate:
-        """Return the message for a state: after an update, or predicted."""
+    def _message(self, state: OrbitState, seq: int, outcome: Outcome | None) -> OrbitEstimate:
+        """Return the message for a state: at a packet, or predicted to the present."""
         ecef = self._filter.ecef(state)
-        accepted = update is not None and (update.position_accepted or update.velocity_accepted)
-        cause = update.position_cause if update else None
+        update = outcome.update if outcome else None
         segments = self._clock.segments
         return OrbitEstimate(
             seq=seq,
@@ -160,13 +214,14 @@ class OrbitTracker:
             velocity_sigma_mps=_triple(ecef.velocity_sigma_mps),
             position_gcrf_m=_triple(state.x[POSITION]),
             velocity_gcrf_mps=_triple(state.x[VELOCITY]),
-            accepted=accepted,
-            cause=str(cause or ""),
+            accepted=update is not None and (update.position_accepted or update.velocity_accepted),
+            cause=outcome.cause if outcome else "",
             nis=update.nis if update else 0.0,
             nis_dof=update.dof if update else 0,
             nis_mean=self._nis_sum / self._nis_dof if self._nis_dof else 0.0,
             nis_count=self._nis_count,
             spacecraft_to_gps_ms=segments[-1].offset_ms if segments else None,
+            input_seq=outcome.seq if outcome else 0,
         )
 
 

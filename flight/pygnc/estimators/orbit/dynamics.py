@@ -1,12 +1,12 @@
 """How the orbit state moves: forces, state transition, covariance.
 
 Position and velocity are integrated together with their derivatives by the whole state (variational equations), all as
-one matrix in one Nystroem step of at most 30 s. The Earth's gravity is taken at every stage. All other accelerations
-change so little within a step (1e-4 of 1e-6 m/s^2) that their value at its middle serves throughout.
+one matrix in one Nystroem step of a minute at most. The Earth's gravity is taken at every stage. All other
+accelerations change so little within a step (1e-4 of 1e-6 m/s^2) that their value at its middle serves throughout.
 """
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.square_root import triangular
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY, OrbitState
 
-STEP_MAX_MS: Final = 30_000
 _GRADIENT_DEGREE: Final = 8
 """Terms beyond change the gradient by 1e-5 of itself."""
 
@@ -29,15 +28,23 @@ _PARTIALS_OF_POSITION: Final = np.eye(3, SIZE)
 _PARTIALS_OF_VELOCITY: Final = np.eye(3, SIZE, 3)
 
 
+class Advance(NamedTuple):
+    """A step: the state at its end, transition matrix (10, 10), root of the process noise on the way (10, 18)."""
+
+    state: OrbitState
+    transition: Array
+    sqrt_noise: Array
+
+
 class OrbitDynamics:
     """Propagation of orbit states with one set of settings.
 
-    Each started 30 s costs a step: five evaluations of gravity, which grow with the square of the degree, and about as
-    much again for everything else (0.4 ms in all at degree 50 on a desktop core).
+    Each started 30 s (60 s with the coarser models) costs a step: five evaluations of gravity, which grow with the
+    square of the degree, and about as much again for everything else (0.2 to 0.4 ms in all on a desktop core).
     """
 
     def __init__(self, settings: OrbitSettings, frames: EarthFrames) -> None:
-        self._degree = settings.gravity_degree
+        self._model = settings.force_model
         self._spacecraft = settings.spacecraft
         self._noise = settings.process_noise
         self._frames = frames
@@ -52,19 +59,24 @@ class OrbitDynamics:
         if gps_ms < state.gps_ms:
             raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
         while state.gps_ms < gps_ms:
-            end_ms = min(state.gps_ms + STEP_MAX_MS, gps_ms)
-            step_s = (end_ms - state.gps_ms) * 1e-3
-            x, transition, directions = self.step(state.gps_ms, state.x, step_s)
-            white_density = omitted_gravity_density(self._degree, math.sqrt(x[POSITION].dot(x[POSITION])))
-            noise = sqrt_process_noise(self._noise, step_s, directions, white_density, empirical_factor)
-            root = np.concatenate((transition.dot(state.sqrt_covariance), noise), axis=1)
-            state = OrbitState(end_ms, x, triangular(root))
+            state = self.advance(state, gps_ms, empirical_factor).state
         return state
+
+    def advance(self, state: OrbitState, gps_ms: int, empirical_factor: float = 1.0) -> Advance:
+        """One step of `propagate`, to `gps_ms` or as far as a step goes."""
+        end_ms = min(state.gps_ms + self._model.step_max_ms, gps_ms)
+        step_s = (end_ms - state.gps_ms) * 1e-3
+        x, transition, directions = self.step(state.gps_ms, state.x, step_s)
+        white_density = omitted_gravity_density(self._model.gravity_degree, math.sqrt(x[POSITION].dot(x[POSITION])))
+        noise = sqrt_process_noise(self._noise, step_s, directions, white_density, empirical_factor)
+        root = np.concatenate((transition.dot(state.sqrt_covariance), noise), axis=1)
+        return Advance(OrbitState(end_ms, x, triangular(root)), transition, noise)
 
     def trace(self, gps_ms: int, x: Array, to_gps_ms: int) -> Array:
         """State vector alone, carried forwards or backwards from `gps_ms` to `to_gps_ms`."""
+        longest_ms = self._model.step_max_ms
         while gps_ms != to_gps_ms:
-            step_ms = max(-STEP_MAX_MS, min(STEP_MAX_MS, to_gps_ms - gps_ms))
+            step_ms = max(-longest_ms, min(longest_ms, to_gps_ms - gps_ms))
             x, _, _ = self.step(gps_ms, x, step_ms * 1e-3)
             gps_ms += step_ms
         return x
@@ -92,7 +104,7 @@ class OrbitDynamics:
             _, gradient = gravity_and_gradient(position_ecef_m, _GRADIENT_DEGREE)
             result: Array = inverse.dot(gradient).dot(rotation).dot(y)
             result[:, 1:] += by_start
-            result[:, 0] = inverse.dot(gravity(position_ecef_m, self._degree)) + middle.acceleration
+            result[:, 0] = inverse.dot(gravity(position_ecef_m, self._model.gravity_degree)) + middle.acceleration
             return result
 
         y = np.concatenate((x[POSITION, None], _PARTIALS_OF_POSITION), axis=1)
@@ -116,4 +128,5 @@ class OrbitDynamics:
         x_middle[VELOCITY] = cosine * velocity_mps - (half_s * mean_motion_squared) * position_m
         x_middle[DRAG:] = decay(self._noise, half_s) * x[DRAG:]
         sun_m, moon_m = self._sun_moon.at(gps_ms, half_s)
-        return perturbation(x_middle, Surroundings(sun_m, moon_m, earth_rotation), self._spacecraft)
+        surroundings = Surroundings(sun_m, moon_m, earth_rotation)
+        return perturbation(x_middle, surroundings, self._spacecraft, minor_forces=self._model.minor_forces)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit import checkpoint as packing
@@ -37,7 +38,7 @@ _MODEL_BIAS: Final = 0.1
 class OrbitFilter:
     """Turns fixes into orbit states.
 
-    A fix costs one propagation step per started 30 s since the last one plus an update; memory is constant.
+    A fix costs one propagation step per started 30 s (or 60 s) since the last one plus an update; memory is constant.
 
     Args:
         settings: Force model, noise, gates.
@@ -161,9 +162,7 @@ class OrbitFilter:
         limits = self.settings.measurement
         self._position_gate = self._position_gate.restarted(start.position_spread, limits)
         self._velocity_gate = self._velocity_gate.restarted(start.velocity_spread, limits)
-        process_sigma = steady_sigma(self.settings.process_noise)
-        sigma = np.concatenate((np.full(3, _UNKNOWN_POSITION_M), np.full(3, _UNKNOWN_VELOCITY_MPS), process_sigma))
-        state = OrbitState(judged[0].gps_ms, start.x, np.diag(sigma))
+        state = unknown_state(judged[0].gps_ms, start.x, self.settings)
         for fix, position_agrees, velocity_agrees in start.verdicts:
             state = self._dynamics.propagate(state, fix.gps_ms)
             position, velocity = self._compare(state, fix)
@@ -196,14 +195,22 @@ class OrbitFilter:
         """Gate position and velocity apart from each other, then update with what passes."""
         position, velocity = self._compare(predicted, fix)
         limits = self.settings.measurement
-        position_used, self._position_gate = self._position_gate.judge(position, predicted, limits)
-        velocity_used = None
-        if velocity is not None:
-            velocity_used, self._velocity_gate = self._velocity_gate.judge(velocity, predicted, limits)
-        self._widen_model(self._position_gate, self._velocity_gate if velocity else self._position_gate)
-        used = _Used(position_used, velocity_used)
+        factor = self._empirical_factor
+        of_position = self._position_gate.judge(position, predicted, limits)
+        of_velocity = self._velocity_gate.judge(velocity, predicted, limits) if velocity else None
+        self._position_gate = of_position.gate
+        self._velocity_gate = of_velocity.gate if of_velocity else self._velocity_gate
+        self._widen_model(of_position.gate, of_velocity.gate if of_velocity else of_position.gate)
+        used = _Used(of_position.used, of_velocity.used if of_velocity else None)
         state, nis = _updated(predicted, used)
-        return replace(_judged(fix, state, used, RejectCause.GATE), nis=nis, dof=3 * len(used.present()))
+        return replace(
+            _judged(fix, state, used, RejectCause.GATE),
+            nis=nis,
+            dof=3 * len(used.present()),
+            position=of_position.innovation,
+            velocity=of_velocity.innovation if of_velocity else None,
+            empirical_factor=factor,
+        )
 
     def _widen_model(self, *gates: Gate) -> None:
         """Widen the empirical accelerations while innovations are alike, let them shrink to their setting when not."""
@@ -220,11 +227,19 @@ class OrbitFilter:
         start = self._start_finder.find(self._waiting)
         if start is None or start.agreeing < limits.restart_fixes:
             return rejected
-        update = next(update for update in self._begin(start) if update.fix is rejected.fix)
-        return replace(update, restarted=True)
+        updates = self._begin(start)
+        update = next(update for update in updates if update.fix is rejected.fix)
+        return replace(update, restarted_from_ms=updates[0].fix.gps_ms)
 
     def _compare(self, state: OrbitState, fix: Fix) -> Comparison:
         return compare(fix, state.x, self.frames, self.settings.measurement)
+
+
+def unknown_state(gps_ms: int, x: Array, settings: OrbitSettings) -> OrbitState:
+    """A state about which nothing is known but that the dynamics may be linearised at `x` (10,)."""
+    process_sigma = steady_sigma(settings.process_noise)
+    sigma = np.concatenate((np.full(3, _UNKNOWN_POSITION_M), np.full(3, _UNKNOWN_VELOCITY_MPS), process_sigma))
+    return OrbitState(gps_ms, x, np.diag(sigma))
 
 
 class _Used(NamedTuple):

@@ -1,4 +1,4 @@
-"""Everything but the Earth's gravity that moves the satellite: Sun, Moon, drag, and what no model knows."""
+"""Everything but the gravity of a rigid Earth that moves the satellite, and what no model knows."""
 
 import math
 from typing import NamedTuple
@@ -8,6 +8,8 @@ import numpy as np
 from pygnc.environment.arrays import Array, cross_matrix
 from pygnc.environment.atmosphere import harris_priester
 from pygnc.environment.bodies import third_body_acceleration
+from pygnc.environment.sunlight import radiation_pressure_acceleration
+from pygnc.environment.tides import solid_tide_acceleration
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY
 
@@ -32,18 +34,26 @@ class Perturbation(NamedTuple):
     partials: Array
 
 
-def perturbation(x: Array, surroundings: Surroundings, spacecraft: SpacecraftSettings) -> Perturbation:
-    """Acceleration by Sun, Moon, drag and the empirical term, for the state `x` (10,).
+def perturbation(
+    x: Array, surroundings: Surroundings, spacecraft: SpacecraftSettings, *, minor_forces: bool = True
+) -> Perturbation:
+    """Acceleration by Sun, Moon, drag, the empirical term and, as minor forces, tides and sunlight; state `x` (10,).
 
-    Left out of the partials: the tide's gradient (1e-13 1/s^2) and the turn of the empirical axes with the orbit.
+    Left out of the partials: the gradient of what Sun and Moon do (1e-13 1/s^2) and the turn of the empirical axes with
+    the orbit.
     """
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     axes = rtn_axes(position_m, velocity_mps)
     partials = np.zeros((3, SIZE))
     drag = _drag(x, surroundings, spacecraft, partials)
     partials[:, EMPIRICAL] = axes
-    tide = third_body_acceleration(position_m, surroundings.sun_m, surroundings.moon_m)
-    return Perturbation(tide + drag + axes.dot(x[EMPIRICAL]), partials)
+    sun_m, moon_m = surroundings.sun_m, surroundings.moon_m
+    acceleration = third_body_acceleration(position_m, sun_m, moon_m) + drag + axes.dot(x[EMPIRICAL])
+    if minor_forces:
+        light_area = spacecraft.reflectivity_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
+        acceleration += solid_tide_acceleration(position_m, sun_m, moon_m)
+        acceleration += radiation_pressure_acceleration(position_m, sun_m, light_area)
+    return Perturbation(acceleration, partials)
 
 
 def rtn_axes(position_m: Array, velocity_mps: Array) -> Array:

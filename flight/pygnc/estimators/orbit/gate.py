@@ -12,7 +12,7 @@ Were one statistic to steer both, a wrong model would pass for receiver noise an
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,11 +21,26 @@ from pygnc.estimators.orbit.measurement import Observation
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.square_root import innovation_covariance
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import Innovation
 
 _WEIGHT: Final = 1.0 / 50.0
 """Of one pair of fixes in the factor's square."""
 _SPREAD_SUSPICIOUS: Final = 2.0
 """Half a dozen fixes that scatter more than this show that the receiver's standard deviations are too small."""
+
+
+class Judgement(NamedTuple):
+    """What a gate says of an observation.
+
+    Attributes:
+        used: The observation as the filter may use it; None when it is too far off.
+        innovation: How far off it is.
+        gate: The gate for the next one.
+    """
+
+    used: Observation | None
+    innovation: Innovation
+    gate: "Gate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +68,12 @@ class Gate:
         scale = spread if spread > _SPREAD_SUSPICIOUS else 1.0
         return Gate(min(max(self.factor, scale), limits.noise_scale_max))
 
-    def judge(
-        self, observation: Observation, predicted: OrbitState, limits: MeasurementSettings
-    ) -> tuple[Observation | None, "Gate"]:
-        """The observation as the filter may use it, None when it is too far off, and the gate for the next one."""
+    def judge(self, observation: Observation, predicted: OrbitState, limits: MeasurementSettings) -> Judgement:
+        """Compare an observation with what the predicted state makes expect."""
         scaled = observation.widened(self.factor)
         covariance = innovation_covariance(predicted.sqrt_covariance, scaled.partials, scaled.sigma)
-        accepted = chi_square(observation.residual, covariance) <= limits.gate
+        distance = chi_square(observation.residual, covariance)
+        accepted = distance <= limits.gate
         residual = tuple(observation.residual.tolist())
         variance = tuple(np.diagonal(covariance).tolist())
         ratio, correlation = 1.0, 0.0
@@ -71,7 +85,9 @@ class Gate:
         factor = self.factor * math.sqrt(1.0 + _WEIGHT * (min(ratio, most) - 1.0))
         factor = min(max(factor, limits.noise_scale_min), limits.noise_scale_max)
         correlation = min(max(correlation, -most), most)
-        return scaled if accepted else None, Gate(factor, residual, variance, accepted, correlation)
+        innovation = Innovation(residual, tuple(map(math.sqrt, variance)), distance)
+        gate = Gate(factor, residual, variance, accepted, correlation)
+        return Judgement(scaled if accepted else None, innovation, gate)
 
 
 def chi_square(residual: Array, covariance: Array) -> float:

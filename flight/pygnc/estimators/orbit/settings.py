@@ -1,6 +1,8 @@
 """What can be set on the orbit filter, with units and defaults."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from pygnc.estimators.orbit.force_model import ForceModel, attainable_accuracy_m, model_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +28,26 @@ class ScreeningSettings:
 
 @dataclass(frozen=True, slots=True)
 class SpacecraftSettings:
-    """The satellite as drag sees it. Only mass / (area * drag coefficient) matters; the filter estimates a factor."""
+    """The satellite as air and light see it. Drag is estimated by a factor on what these make expect."""
 
     mass_kg: float = 1.58
     area_m2: float = 0.02
     drag_coefficient: float = 2.2
+    reflectivity_coefficient: float = 1.3
 
     def __post_init__(self) -> None:
         _require_positive(self, "mass_kg")
-        if min(self.area_m2, self.drag_coefficient) < 0.0:
-            raise ValueError("area_m2 and drag_coefficient are not negative")
+        if min(self.area_m2, self.drag_coefficient, self.reflectivity_coefficient) < 0.0:
+            raise ValueError("area_m2, drag_coefficient and reflectivity_coefficient are not negative")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessNoiseSettings:
     """First-order Gauss-Markov processes: steady standard deviation and correlation time of each."""
 
-    drag_log_sigma: float = 0.5
-    """Of the natural logarithm of the drag factor."""
+    drag_log_sigma: float = 0.8
+    """Of the natural logarithm of the drag factor: 0.5 for the density, which the table knows for a mean Sun only, and
+    the rest for area and drag coefficient."""
     drag_log_time_s: float = 172_800.0
     density_variation: float = 0.2
     """Deviation of the density along an orbit as a fraction of drag; adds to the transverse empirical acceleration."""
@@ -66,7 +70,7 @@ class MeasurementSettings:
     """How far the receiver is believed."""
 
     position_sigma_default_m: float = 10.0
-    """Taken where the receiver gives zero or nothing."""
+    """Taken where the receiver gives zero or nothing; with that of the velocity it also decides on the force model."""
     position_sigma_floor_m: float = 1.0
     velocity_sigma_default_mps: float = 0.01
     velocity_sigma_floor_mps: float = 0.001
@@ -110,11 +114,23 @@ class StartSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ArcSettings:
+    """What the receiver is expected to give. The force model is chosen for this and for the default sigmas."""
+
+    duration_s: float = 10_800.0
+    fix_interval_s: float = 25.0
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "duration_s", "fix_interval_s")
+
+
+@dataclass(frozen=True, slots=True)
 class OrbitSettings:
     """All of it."""
 
-    gravity_degree: int = 50
-    """Degree and order of the gravity field, 2 to 70."""
+    gravity_degree: int | None = None
+    """Degree and order of the gravity field, 2 to 70; chosen by the expected noise and arc if not given."""
+    arc: ArcSettings = field(default_factory=ArcSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     spacecraft: SpacecraftSettings = field(default_factory=SpacecraftSettings)
     process_noise: ProcessNoiseSettings = field(default_factory=ProcessNoiseSettings)
@@ -122,8 +138,20 @@ class OrbitSettings:
     start: StartSettings = field(default_factory=StartSettings)
 
     def __post_init__(self) -> None:
-        if not 2 <= self.gravity_degree <= 70:
+        if self.gravity_degree is not None and not 2 <= self.gravity_degree <= 70:
             raise ValueError("gravity_degree is from 2 to 70")
+
+    @property
+    def force_model(self) -> ForceModel:
+        """What the propagation takes into account."""
+        accuracy_m = attainable_accuracy_m(
+            self.measurement.position_sigma_default_m,
+            self.measurement.velocity_sigma_default_mps,
+            self.arc.duration_s,
+            self.arc.fix_interval_s,
+        )
+        model = model_for(accuracy_m)
+        return model if self.gravity_degree is None else replace(model, gravity_degree=self.gravity_degree)
 
 
 def _require_positive(settings: object, *names: str) -> None:

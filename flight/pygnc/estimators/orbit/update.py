@@ -1,10 +1,25 @@
 """What the filter says of each fix."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
+
+
+class Innovation(NamedTuple):
+    """Measured minus predicted, in ITRF, in m or m/s.
+
+    Attributes:
+        residual: Its three components.
+        sigma: Their expected standard deviations.
+        chi_square: Its square over its covariance; what the gate judges.
+    """
+
+    residual: tuple[float, ...]
+    sigma: tuple[float, ...]
+    chi_square: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +35,11 @@ class OrbitUpdate:
         nis: Normalised innovation squared of what was accepted; chi-square with `dof` degrees of freedom if the filter
             is consistent.
         dof: 3 or 6; 0 for a fix that was rejected, or that the filter started from.
-        restarted: The state was replaced by one made from this and earlier rejected fixes.
+        restarted_from_ms: Set when the state was replaced by one made from this and earlier rejected fixes: the time of
+            the first of those.
+        position: Innovation of the position; None where there was no prediction to compare with.
+        velocity: The same for the velocity.
+        empirical_factor: By which the empirical accelerations were widened on the way to this fix.
     """
 
     fix: Fix
@@ -29,7 +48,10 @@ class OrbitUpdate:
     velocity_cause: RejectCause | None
     nis: float = 0.0
     dof: int = 0
-    restarted: bool = False
+    restarted_from_ms: int | None = None
+    position: Innovation | None = None
+    velocity: Innovation | None = None
+    empirical_factor: float = 1.0
 
     @classmethod
     def unused(cls, fix: Fix, cause: RejectCause) -> "OrbitUpdate":

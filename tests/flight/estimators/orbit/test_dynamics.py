@@ -5,7 +5,6 @@ import pytest
 
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit import dynamics as dynamics_module
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import OrbitState
@@ -22,21 +21,21 @@ SIGMA = np.array([10.0] * 3 + [0.01] * 3 + [0.5] + [1e-7] * 3)
 
 
 @pytest.mark.parametrize("degree", [20, 50, 70])
-def test_ninety_minutes_agree_with_brahe_to_centimetres(degree: int) -> None:
-    """Same gravity, Sun and Moon; an integrator, frames and ephemerides of its own."""
+def test_ninety_minutes_agree_with_brahe_to_a_decimetre(degree: int) -> None:
+    """Same gravity, Sun and Moon; an integrator, frames and ephemerides of its own, and tides of more terms."""
     end_ms = BEGIN_MS + 5_400_000
-    expected = propagate(TRUTH.gcrf[0], [BEGIN_MS, end_ms], degree)[-1]
+    expected = propagate(TRUTH.gcrf[0], [BEGIN_MS, end_ms], degree, tides=True)[-1]
     ours = OrbitDynamics(replace(WITHOUT_DRAG, gravity_degree=degree), FRAMES).trace(
         BEGIN_MS, np.concatenate((TRUTH.gcrf[0], np.zeros(4))), end_ms
     )
-    assert np.linalg.norm(ours[:3] - expected[:3]) < 0.05
-    assert np.linalg.norm(ours[3:6] - expected[3:]) < 5e-5
+    assert np.linalg.norm(ours[:3] - expected[:3]) < 0.15
+    assert np.linalg.norm(ours[3:6] - expected[3:]) < 1.5e-4
 
 
 def test_the_step_length_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     dynamics = OrbitDynamics(SETTINGS, FRAMES)
     long_steps = dynamics.trace(BEGIN_MS, STATE, BEGIN_MS + HOUR_MS)
-    monkeypatch.setattr(dynamics_module, "STEP_MAX_MS", 10_000)
+    monkeypatch.setattr(dynamics, "_model", replace(SETTINGS.force_model, step_max_ms=10_000))
     short_steps = dynamics.trace(BEGIN_MS, STATE, BEGIN_MS + HOUR_MS)
     assert np.linalg.norm(long_steps[:3] - short_steps[:3]) < 2e-3
 
@@ -81,7 +80,7 @@ def test_the_covariance_is_carried_by_transition_and_noise() -> None:
     carried = np.array(spread).T.dot(np.array(spread))
     noise = after.covariance - carried
     assert (np.linalg.eigvalsh(noise / np.outer(SIGMA, SIGMA)) > -1e-3).all()
-    assert np.sqrt(noise[3, 3]) < 2e-4
+    assert abs(noise[3, 3]) < 4e-8
     np.testing.assert_allclose(after.x, dynamics.trace(BEGIN_MS, STATE, end_ms), rtol=0.0, atol=1e-9)
 
 

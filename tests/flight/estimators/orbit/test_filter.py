@@ -64,7 +64,7 @@ def test_nothing_is_said_before_the_start_and_then_on_every_fix() -> None:
     assert all(update.position_accepted and update.velocity_accepted and update.dof == 0 for update in updates)
     assert orbit.state is updates[-1].state
     (update,) = orbit.process(fixes[5])
-    assert (update.fix, update.dof, update.restarted) == (fixes[5], 6, False)
+    assert (update.fix, update.dof, update.restarted_from_ms) == (fixes[5], 6, None)
 
 
 def test_ecef_states_carry_their_sigmas() -> None:

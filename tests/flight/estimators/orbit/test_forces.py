@@ -8,7 +8,7 @@ from pygnc.estimators.orbit.forces import Surroundings, perturbation, rtn_axes
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from tests.flight.environment.authority import brahe
 
-SPACECRAFT = SpacecraftSettings(mass_kg=1.58, area_m2=0.02, drag_coefficient=2.2)
+SPACECRAFT = SpacecraftSettings(mass_kg=1.58, area_m2=0.02, drag_coefficient=2.2, reflectivity_coefficient=0.0)
 NO_AREA = SpacecraftSettings(area_m2=0.0)
 SURROUNDINGS = Surroundings(
     sun_m=np.array([1.2e11, -0.8e11, -0.35e11]),

@@ -19,7 +19,7 @@ def observation(residual: Array, sigma: float = 10.0) -> Observation:
 def after(residuals: Array) -> Gate:
     gate = Gate()
     for residual in residuals:
-        _, gate = gate.judge(observation(residual), EXACT, LIMITS)
+        gate = gate.judge(observation(residual), EXACT, LIMITS).gate
     return gate
 
 
@@ -39,8 +39,8 @@ def test_the_limit_is_chi_square_of_three() -> None:
     residuals = np.random.default_rng(9).normal(0.0, 10.0, (60_000, 3))
     assert 0 < sum(np.square(residuals / 10.0).sum(axis=1) > LIMITS.gate) < 16
     just_in, just_out = (np.array([0.0, 0.0, 10.0 * (LIMITS.gate * f) ** 0.5]) for f in (0.999, 1.001))
-    assert Gate().judge(observation(just_in), EXACT, LIMITS)[0] is not None
-    assert Gate().judge(observation(just_out), EXACT, LIMITS)[0] is None
+    assert Gate().judge(observation(just_in), EXACT, LIMITS).used is not None
+    assert Gate().judge(observation(just_out), EXACT, LIMITS).used is None
 
 
 @pytest.mark.parametrize("actual", [0.7, 1.0, 2.0, 5.0])
@@ -64,7 +64,7 @@ def test_a_model_error_shows_as_correlation() -> None:
     for residuals in (noise(10.0), noise(10.0) + 15.0):
         gate, correlations = Gate(), []
         for residual in residuals:
-            _, gate = gate.judge(observation(residual), EXACT, LIMITS)
+            gate = gate.judge(observation(residual), EXACT, LIMITS).gate
             correlations.append(gate.correlation)
         means.append(float(np.mean(correlations)))
     white, biased = means

@@ -146,7 +146,7 @@ def test_after_too_long_a_gap_the_filter_starts_again() -> None:
     fixes = make_fixes(TRUTH)
     orbit, updates = run(fixes[:30] + fixes[150:160], settings)
     assert [update.position_cause for update in updates[30:32]] == [RejectCause.GAP] * 2
-    assert updates[32].restarted
+    assert updates[32].restarted_from_ms
     assert not any(update.position_cause for update in updates[33:])
     assert orbit.state is not None
     assert orbit.state.gps_ms == TRUTH.gps_ms[159]
@@ -194,7 +194,7 @@ def test_three_agreeing_fixes_elsewhere_restart_the_filter() -> None:
     fixes = FIXES[:60] + [replace(ahead, gps_ms=fix.gps_ms) for fix, ahead in zip(FIXES[60:], FIXES[70:], strict=False)]
     _, updates = run(fixes)
     assert [update.position_cause for update in updates[60:62]] == [RejectCause.GATE] * 2
-    assert updates[62].restarted
+    assert updates[62].restarted_from_ms
     assert updates[62].position_accepted
     assert sum(update.position_accepted for update in updates[63:]) == len(updates[63:])
     state = updates[-1].state
@@ -240,7 +240,7 @@ def test_an_orbit_in_a_wrong_gravity_field_is_followed() -> None:
             )
         for update in orbit.process(fix):
             assert update.position_accepted
-            assert not update.restarted
+            assert not update.restarted_from_ms
     settled = np.sqrt(np.square(residuals[len(residuals) // 2 :]).mean(axis=0))
     assert settled[:3].max() < 12.0
     assert settled[3:].max() < 0.016

@@ -32,18 +32,25 @@ class Truth:
 
 @cache
 def sun_synchronous(hours: float = 3.0, altitude_m: float = 500e3) -> Truth:
-    """Gravity 70x70, Sun, Moon, NRLMSISE-00 drag with real space weather, radiation pressure with eclipses."""
+    """Gravity 70x70, Sun, Moon, tides, NRLMSISE-00 drag with real space weather, radiation pressure, relativity."""
     elements = np.array([brahe.R_EARTH + altitude_m, 0.001, 97.4, 30.0, 90.0, 45.0])
     start = np.asarray(brahe.state_koe_to_eci(elements, brahe.AngleFormat.DEGREES), dtype=np.float64)
     begin_ms = gps_ms_from_utc_iso("2024-02-07T00:00:00Z")
     gps_ms = [begin_ms + 1000 * CADENCE_S * k for k in range(round(hours * 3600 / CADENCE_S) + 1)]
-    gcrf = propagate(start, gps_ms, drag=True, radiation=True)
+    gcrf = propagate(start, gps_ms, drag=True, radiation=True, tides=True, relativity=True)
     ecef = np.array([ecef_state(ms, state) for ms, state in zip(gps_ms, gcrf, strict=True)])
     return Truth(gps_ms, gcrf, ecef)
 
 
 def propagate(
-    state: Array, gps_ms: list[int], degree: int = 70, *, drag: bool = False, radiation: bool = False
+    state: Array,
+    gps_ms: list[int],
+    degree: int = 70,
+    *,
+    drag: bool = False,
+    radiation: bool = False,
+    tides: bool = False,
+    relativity: bool = False,
 ) -> Array:
     """States (n, 6) in GCRF at `gps_ms`, the first of which is `state`'s."""
     parameter = brahe.ParameterSource.parameter_index
@@ -59,6 +66,10 @@ def propagate(
         )
         if radiation
         else None,
+        tides=brahe.TidesConfiguration(brahe.PermanentTideConfig.AUTO, brahe.SolidTideConfig(frequency_dependent=True))
+        if tides
+        else None,
+        relativity=relativity,
         mass=parameter(0),
     )
     integrator = brahe.IntegratorConfig.adaptive(abs_tol=1e-7, rel_tol=1e-11)
