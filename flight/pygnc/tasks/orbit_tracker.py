@@ -3,8 +3,8 @@
 Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -15,10 +15,11 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
 from pygnc.estimators.orbit.checkpoint import pack_state, unpack_state
 from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.screening import fix_from, screen
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.estimators.orbit.state import POSITION, VELOCITY, EcefOrbit, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 
 TIME_INCONSISTENT: Final = "time_inconsistent"
@@ -46,6 +47,29 @@ class Outcome(NamedTuple):
     update: OrbitUpdate | None
 
 
+class OrbitEstimator(Protocol):
+    """What turns fixes into orbits: the flight's `OrbitFilter`, or a reference on the ground that takes its place."""
+
+    @property
+    def state(self) -> OrbitState | None:
+        """The estimate after the last accepted fix; None before the start."""
+
+    def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
+        """Take in one fix; return those whose fate is now decided."""
+
+    def finish_start(self) -> tuple[OrbitUpdate, ...]:
+        """Start with the fixes there are, for no more will come."""
+
+    def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
+        """Return the orbit at a later time."""
+
+    def ecef(self, state: OrbitState) -> EcefOrbit:
+        """Return a state in the Earth-fixed frame."""
+
+
+MakeEstimator: TypeAlias = Callable[[OrbitSettings, EarthOrientationTable], OrbitEstimator]
+
+
 class TrackerState(msgspec.Struct, frozen=True):
     """An `OrbitTracker` as plain values."""
 
@@ -68,11 +92,16 @@ class OrbitTracker:
     """
 
     def __init__(
-        self, settings: OrbitSettings, orientation: EarthOrientationTable, state: TrackerState | None = None
+        self,
+        settings: OrbitSettings,
+        orientation: EarthOrientationTable,
+        state: TrackerState | None = None,
+        make_filter: MakeEstimator = OrbitFilter,
     ) -> None:
         self._settings = settings
+        self._filter: OrbitEstimator
         if state is None:
-            self._filter = OrbitFilter(settings, orientation)
+            self._filter = make_filter(settings, orientation)
             self._coasting: OrbitState | None = None
             self._clock = ClockMap()
             self.counts = {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
@@ -87,7 +116,9 @@ class OrbitTracker:
         self._predicted: OrbitState | None = None
 
     def checkpoint(self) -> TrackerState:
-        """Return everything that later estimates depend on."""
+        """Return everything that later estimates depend on; with the flight's filter only."""
+        if not isinstance(self._filter, OrbitFilter):
+            raise TypeError(f"{type(self._filter).__name__} has no checkpoints")
         return TrackerState(
             filter=self._filter.checkpoint(),
             coasting=pack_state(self._coasting),

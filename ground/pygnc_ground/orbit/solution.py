@@ -1,9 +1,13 @@
 """An orbit as a table: states at the times of the GPS records, whichever estimator they are from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.state import OrbitState
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -48,3 +52,37 @@ class OrbitSolution:
     def sigma_ecef(self) -> FloatArray:
         """Standard deviations of position (m) and velocity (m/s) in ITRF, shape (n, 6)."""
         return np.sqrt(np.diagonal(self.covariance_ecef, axis1=1, axis2=2))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What became of the record of a row."""
+
+    nis: float
+    dof: int
+    accepted: bool
+
+
+def solution_from_states(
+    gps_ms: Sequence[int], states: Sequence[OrbitState | None], usage: Sequence[Usage], frames: EarthFrames
+) -> OrbitSolution:
+    """The table of states at the times, None where there is no state; all three of length n."""
+    count = len(gps_ms)
+    gcrf, ecef = np.full((count, 6), np.nan), np.full((count, 6), np.nan)
+    covariance = np.full((count, 6, 6), np.nan)
+    for row, state in enumerate(states):
+        if state is not None:
+            transform = frames.ecef_state_from_gcrf(state.gps_ms)
+            root = transform.dot(state.sqrt_covariance[:6])
+            gcrf[row], ecef[row], covariance[row] = state.x[:6], transform.dot(state.x[:6]), root.dot(root.T)
+    return OrbitSolution(
+        gps_ms=np.array(gps_ms, dtype=np.int64),
+        position_ecef_m=ecef[:, :3],
+        velocity_ecef_mps=ecef[:, 3:],
+        position_gcrf_m=gcrf[:, :3],
+        velocity_gcrf_mps=gcrf[:, 3:],
+        covariance_ecef=covariance,
+        nis=np.array([row.nis if row.dof else np.nan for row in usage]),
+        dof=np.array([row.dof for row in usage], dtype=np.int64),
+        accepted=np.array([row.accepted for row in usage], dtype=np.bool_),
+    )

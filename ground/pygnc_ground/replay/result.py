@@ -76,3 +76,5 @@ class ReplayResult:
     smoothed: OrbitSolution | None
     batch: OrbitSolution | None
     truth: OrbitTruth | None
+    notes: tuple[str, ...] = ()
+    """What else a reader should know, such as why there is no batch solution"""

@@ -1,0 +1,140 @@
+"""The smoother: every state from all fixes, before it and after it.
+
+Rauch, Tung & Striebel's recursion (AIAA J. 3, 1965) on the flight filter's states, in square-root form: one QR
+factorisation of [[F L, W], [L, 0]] (F transition, L root of the filtered covariance, W of the process noise) gives the
+gain and the part of the covariance that later fixes cannot reduce (Park & Kailath, IEEE TAC 40, 1995). Nothing is
+subtracted, so a covariance cannot turn negative.
+
+A filter that starts, or starts again, knows its first state from several fixes at once. Before it stands a state of
+which nothing is known, at the earliest time asked for, so that the recursion also carries the result back from there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.filter import unknown_state
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.square_root import triangular
+from pygnc.estimators.orbit.state import SIZE, OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
+
+
+class _Backward(NamedTuple):
+    """What a step back needs: predicted minus filtered is behind the gain; `root` is what later fixes leave."""
+
+    filtered: OrbitState
+    predicted_x: Array
+    gain: Array
+    root: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Updates of one uninterrupted state: from a start, or a new start, to the next one."""
+
+    begin_ms: int
+    updates: list[OrbitUpdate]
+
+
+def smooth(
+    updates: Sequence[OrbitUpdate], times_gps_ms: Sequence[int], dynamics: OrbitDynamics, settings: OrbitSettings
+) -> dict[int, OrbitState]:
+    """Smoothed states.
+
+    Args:
+        updates: What the filter said of its fixes, in the order in which it said it.
+        times_gps_ms: When a state is wanted, in any order. Before the filter's first state and behind its last one, up
+            to the longest gap that the filter bridges; farther out there is none.
+        dynamics: The filter's.
+        settings: The filter's.
+
+    Returns:
+        The states by their time.
+
+    Cost: as much as the filter; some 3 kB per fix.
+    """
+    states: dict[int, OrbitState] = {}
+    stretches = _stretches(updates)
+    gap_ms = round(settings.start.gap_max_s * 1e3)
+    for number, stretch in enumerate(stretches):
+        first = stretch.updates[0].fix.gps_ms - gap_ms if number == 0 else stretch.begin_ms
+        last = stretch.updates[-1].fix.gps_ms + gap_ms
+        if number + 1 < len(stretches):
+            last = min(last, stretches[number + 1].begin_ms - 1)
+        wanted = {time for time in times_gps_ms if first <= time <= last}
+        states |= _smooth_stretch(stretch, wanted, dynamics, settings)
+    return states
+
+
+def _stretches(updates: Sequence[OrbitUpdate]) -> list[_Stretch]:
+    stretches: list[_Stretch] = []
+    for update in updates:
+        if update.state is None or not (update.position_accepted or update.velocity_accepted):
+            continue
+        if update.restarted_from_ms is not None or not stretches:
+            stretches.append(_Stretch(update.restarted_from_ms or update.fix.gps_ms, []))
+        stretches[-1].updates.append(update)
+    return stretches
+
+
+def _smooth_stretch(
+    stretch: _Stretch, wanted: set[int], dynamics: OrbitDynamics, settings: OrbitSettings
+) -> dict[int, OrbitState]:
+    filtered = {update.fix.gps_ms: update for update in stretch.updates}
+    times = sorted(wanted | filtered.keys())
+    first = stretch.updates[0]
+    first_state = _state_of(first)
+    state = unknown_state(times[0], dynamics.trace(first.fix.gps_ms, first_state.x, times[0]), settings)
+    if times[0] == first.fix.gps_ms:
+        state = first_state
+    backward: list[_Backward] = []
+    following = iter(stretch.updates)
+    factor = 1.0
+    next_update: OrbitUpdate | None = next(following)
+    for time in times:
+        if next_update is not None:
+            factor = next_update.empirical_factor
+        while state.gps_ms < time:
+            step = dynamics.advance(state, time, factor)
+            gain, root = _backward_gain(state.sqrt_covariance, step.transition, step.sqrt_noise)
+            backward.append(_Backward(state, step.state.x, gain, root))
+            state = step.state
+        if time in filtered:
+            state = _state_of(filtered[time])
+            next_update = next(following, None)
+    return _recurse(backward, state, set(times))
+
+
+def _recurse(backward: Sequence[_Backward], last: OrbitState, wanted: set[int]) -> dict[int, OrbitState]:
+    """Run back from the last filtered state, which is smoothed already."""
+    state = last
+    states = {state.gps_ms: state}
+    for step in reversed(backward):
+        x = step.filtered.x + step.gain.dot(state.x - step.predicted_x)
+        root = triangular(np.concatenate((step.root, step.gain.dot(state.sqrt_covariance)), axis=1))
+        state = OrbitState(step.filtered.gps_ms, x, root)
+        if state.gps_ms in wanted:
+            states[state.gps_ms] = state
+    return states
+
+
+def _backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[Array, Array]:
+    """Gain P F' (F P F' + Q)^-1 with P = root root', and the root of P - gain (F P F' + Q) gain', each (10, 10)."""
+    array = np.zeros((2 * SIZE, SIZE + sqrt_noise.shape[1]))
+    array[:SIZE, :SIZE] = transition.dot(root)
+    array[:SIZE, SIZE:] = sqrt_noise
+    array[SIZE:, :SIZE] = root
+    lower = triangular(array)
+    gain: Array = np.linalg.solve(lower[:SIZE, :SIZE].T, lower[SIZE:, :SIZE].T).T
+    return gain, lower[SIZE:, SIZE:]
+
+
+def _state_of(update: OrbitUpdate) -> OrbitState:
+    if update.state is None:
+        raise ValueError(f"the filter gave no state for fix {update.fix.seq}")
+    return update.state
