@@ -4,7 +4,6 @@ An extended Kalman filter in square-root form on the models of `dynamics` and `m
 accepted leaves the state where it was, so a wrong time tag cannot drag the filter into the future.
 """
 
-import math
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -17,7 +16,7 @@ from pygnc.estimators.orbit import checkpoint as packing
 from pygnc.estimators.orbit import square_root
 from pygnc.estimators.orbit.checkpoint import Checkpoint
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gate import Gate
+from pygnc.estimators.orbit.gate import Gate, empirical_factor
 from pygnc.estimators.orbit.measurement import Comparison, Fix, Observation, compare
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.reject_cause import RejectCause
@@ -29,10 +28,6 @@ from pygnc.estimators.orbit.update import OrbitUpdate
 _UNKNOWN_POSITION_M: Final = 1e5
 _UNKNOWN_VELOCITY_MPS: Final = 1e3
 """Standard deviations before the first fix: nothing is known, yet the numbers stay well scaled."""
-
-_MODEL_WEIGHT: Final = 0.2
-_MODEL_BIAS: Final = 0.1
-"""How fast the empirical accelerations widen when innovations are correlated, and what correlation lets them narrow."""
 
 
 class OrbitFilter:
@@ -200,7 +195,8 @@ class OrbitFilter:
         of_velocity = self._velocity_gate.judge(velocity, predicted, limits) if velocity else None
         self._position_gate = of_position.gate
         self._velocity_gate = of_velocity.gate if of_velocity else self._velocity_gate
-        self._widen_model(of_position.gate, of_velocity.gate if of_velocity else of_position.gate)
+        gates = [of_position.gate] if of_velocity is None else [of_position.gate, of_velocity.gate]
+        self._empirical_factor = empirical_factor(factor, gates, self.settings.process_noise.empirical_factor_max)
         used = _Used(of_position.used, of_velocity.used if of_velocity else None)
         state, nis = _updated(predicted, used)
         return replace(
@@ -211,12 +207,6 @@ class OrbitFilter:
             velocity=of_velocity.innovation if of_velocity else None,
             empirical_factor=factor,
         )
-
-    def _widen_model(self, *gates: Gate) -> None:
-        """Widen the empirical accelerations while innovations are alike, let them shrink to their setting when not."""
-        correlation = sum(gate.correlation for gate in gates) / len(gates)
-        factor = self._empirical_factor * math.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
-        self._empirical_factor = min(max(factor, 1.0), self.settings.process_noise.empirical_factor_max)
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
         """Replace the state once enough fixes rejected in succession agree with each other."""

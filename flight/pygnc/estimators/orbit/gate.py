@@ -11,6 +11,7 @@ Were one statistic to steer both, a wrong model would pass for receiver noise an
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -27,6 +28,10 @@ _WEIGHT: Final = 1.0 / 50.0
 """Of one pair of fixes in the factor's square."""
 _SPREAD_SUSPICIOUS: Final = 2.0
 """Half a dozen fixes that scatter more than this show that the receiver's standard deviations are too small."""
+
+_MODEL_WEIGHT: Final = 0.2
+_MODEL_BIAS: Final = 0.1
+"""How fast the empirical accelerations widen when innovations are correlated, and what correlation lets them narrow."""
 
 
 class Judgement(NamedTuple):
@@ -88,6 +93,13 @@ class Gate:
         innovation = Innovation(residual, tuple(map(math.sqrt, variance)), distance)
         gate = Gate(factor, residual, variance, accepted, correlation)
         return Judgement(scaled if accepted else None, innovation, gate)
+
+
+def empirical_factor(factor: float, gates: Sequence[Gate], factor_max: float) -> float:
+    """The factor on the empirical accelerations after the gates of one fix: wider while innovations are alike."""
+    correlation = sum(gate.correlation for gate in gates) / len(gates)
+    factor *= math.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
+    return min(max(factor, 1.0), factor_max)
 
 
 def chi_square(residual: Array, covariance: Array) -> float:

@@ -1,0 +1,117 @@
+"""Does a covariance say what the errors are? Normalised errors and innovations squared against chi-square.
+
+Bar-Shalom, Li & Kirubarajan, Estimation with Applications to Tracking and Navigation (2001), section 5.4. Each value is
+chi-square distributed if the filter is consistent, and so is a sum of independent ones:
+
+- Innovations of a consistent filter are independent from fix to fix, so one run is enough: NIS, averaged over time.
+- Errors hang together over many fixes, and their average over time has no known distribution. NEES is averaged over
+  runs with independent noise instead, epoch by epoch; 95 % of these averages lie inside their 95 % band. Neighbouring
+  averages hang together too: the fraction is expected to be 0.95, but scatters more than that of independent epochs.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2
+
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+
+
+class Band(NamedTuple):
+    """An interval, ends included."""
+
+    low: float
+    high: float
+
+
+def band(dof: int, count: int, probability: float = 0.95) -> Band:
+    """Two-sided band of the average of `count` independent chi-square values of `dof` degrees of freedom each."""
+    low, high = _band_of_sum(np.array(dof * count), probability)
+    return Band(float(low) / count, float(high) / count)
+
+
+def fraction_inside(values: FloatArray, low: FloatArray | float, high: FloatArray | float) -> float:
+    """Fraction of the values (n,) from `low` to `high`, each a number or shape (n,); NaN for no values."""
+    return float(((values >= low) & (values <= high)).mean()) if len(values) else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class NisConsistency:
+    """Innovations of one run."""
+
+    count: int
+    """Fixes whose innovation was used"""
+    mean_per_dof: float
+    """1 on average if the filter is consistent; NaN without fixes"""
+    band_per_dof: Band
+    """Where the mean lies with 95 % probability"""
+    fraction_inside: float
+    """Of the single values, within 95 % bands of their own; NaN without fixes"""
+
+
+def nis_consistency(nis: FloatArray, dof: IntArray) -> NisConsistency:
+    """Judge normalised innovations squared (n,), each of its own degrees of freedom (n,), 0 where there is none.
+
+    A filter that adapts its noise to the innovations, as the flight's does, brings the mean near 1 by itself.
+    """
+    used = dof > 0
+    nis, dof = nis[used], dof[used]
+    total = int(dof.sum())
+    if not total:
+        nan = float("nan")
+        return NisConsistency(0, nan, Band(nan, nan), nan)
+    limits = band(total, 1)
+    return NisConsistency(
+        count=len(nis),
+        mean_per_dof=float(nis.sum()) / total,
+        band_per_dof=Band(limits.low / total, limits.high / total),
+        fraction_inside=fraction_inside(nis, *_band_of_sum(dof)),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NeesConsistency:
+    """Errors of several runs over the same epochs."""
+
+    average: FloatArray
+    """(epochs,), over the runs that have a state; NaN where none has"""
+    runs: IntArray
+    """(epochs,), how many those are"""
+    mean_per_dof: float
+    """Over all runs and epochs, 1 if consistent on average; it has no band, see above"""
+    fraction_inside: float
+    """Of the averages, within their 95 % bands; NaN without epochs"""
+
+
+def nees_consistency(nees: FloatArray, dof: int = 6) -> NeesConsistency:
+    """Judge normalised errors squared, shape (runs, epochs), NaN where a run has no state, of `dof` degrees of freedom.
+
+    Runs are independent in noise and start. A single run is one row.
+    """
+    known = np.isfinite(nees)
+    runs = known.sum(axis=0)
+    average = np.full(len(runs), np.nan)
+    np.divide(np.where(known, nees, 0.0).sum(axis=0), runs, out=average, where=runs > 0)
+    judged = runs > 0
+    low, high = _band_of_sum(dof * runs[judged])
+    return NeesConsistency(
+        average=average,
+        runs=runs,
+        mean_per_dof=float(nees[known].mean()) / dof if known.any() else float("nan"),
+        fraction_inside=fraction_inside(average[judged], low / runs[judged], high / runs[judged]),
+    )
+
+
+def sigma_ratio(error: FloatArray, sigma: FloatArray) -> float:
+    """Formal over actual error: RMS of standard deviations over RMS of errors, both (n, k), all components together.
+
+    Above 1 the covariance is pessimistic, below 1 optimistic. NaN without rows.
+    """
+    return float(np.sqrt((sigma**2).sum() / (error**2).sum())) if len(error) else float("nan")
+
+
+def _band_of_sum(dof: IntArray, probability: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """Ends of the two-sided bands of chi-square values of `dof` degrees of freedom, of the same shape."""
+    tail = 0.5 * (1.0 - probability)
+    return np.asarray(chi2.ppf(tail, dof)), np.asarray(chi2.isf(tail, dof))
