@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pygnc.configuration.load import load
+from pygnc.configuration.settings import Settings
 from pygnc.supervisor.exit_codes import ExitCode
 from scripts import make_docs
 
@@ -18,6 +20,12 @@ def test_every_exit_code_is_documented() -> None:
     text = (make_docs.DOCS / "interface.md").read_text()
     section = text.partition("## Exit codes")[2].partition("## Settings")[0]
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == set(ExitCode)
+
+
+def test_the_documented_settings_are_accepted(tmp_path: Path) -> None:
+    section = (make_docs.DOCS / "interface.md").read_text().partition("## Settings")[2]
+    (tmp_path / "pygnc.toml").write_text(section.partition("```toml\n")[2].partition("```")[0])
+    assert load(None, tmp_path) == Settings()
 
 
 def test_every_requirement_names_a_proof_that_exists() -> None:

@@ -14,6 +14,7 @@ from pygnc.bus.files import remove_flat_folder
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
+from pygnc.configuration.earth_orientation_file import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError, load
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -65,7 +66,7 @@ def _refuse(text: str, code: ExitCode) -> int:
 
 def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, inbox: SignalInbox) -> int:
     number, folder, fault = make_run_folder(home)
-    orientation = EarthOrientationTable.none()
+    orientation, orientation_fault = load_earth_orientation(home)
     run = Run(
         home=home,
         folder=folder,
@@ -79,6 +80,8 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
     log = EventLog(run)
     if fault:
         log.report("supervisor", "error", "not_recorded", f"{fault}; the run goes on without logs")
+    if orientation_fault:
+        log.report("supervisor", "warning", "earth_orientation", orientation_fault)
     for path in recover_older_runs(folder):
         log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.

@@ -14,6 +14,8 @@ from pygnc.bus import control
 from pygnc.bus.files import replace_file
 from pygnc.bus.messages import InputMessage, OrbitEstimate
 from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.configuration.earth_orientation_file import UPLOADED
 from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState
 from pygnc.tasks.runtime import Notify, Run, Task
 
@@ -48,6 +50,7 @@ class OrbitTask(Task):
         self._input = StreamReader(
             context, run.runtime, "input", run.journal_folders, decode, after_seq=self._saved_through
         )
+        self._orientation_expires_ms = run.earth_orientation.expires_gps_ms
         self._next_checkpoint_s = time.monotonic() + CHECKPOINT_INTERVAL_S
         self._next_prediction_s = 0.0
 
@@ -88,10 +91,19 @@ class OrbitTask(Task):
 
     def _give(self, estimates: list[OrbitEstimate]) -> None:
         """Write the estimates that are not in the journal yet: after a restart, some are made a second time."""
+        self._watch_earth_orientation(estimates)
         already = max(0, self._stream.journal.last_seq - self._estimates)
         self._estimates += len(estimates)
         if estimates[already:]:
             self._stream.write(estimates[already:])
+
+    def _watch_earth_orientation(self, estimates: list[OrbitEstimate]) -> None:
+        """Say it once when the orbit goes on behind the last day of the table."""
+        expires_ms = self._orientation_expires_ms
+        if expires_ms is not None and estimates and estimates[-1].gps_ms > expires_ms:
+            self._orientation_expires_ms = None
+            day = utc_iso_from_gps_ms(expires_ms)[:10]
+            self.notify("warning", "earth_orientation", f"the table ends at {day}; upload a newer {UPLOADED}")
 
     def _predict(self, now: float) -> bool:
         """Do one slice of the prediction; return whether more is needed to reach the present."""
