@@ -20,6 +20,8 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLIGHT: Final = ROOT / "flight"
+TABLES: Final = ("data/earth_orientation/earth_orientation.csv",)
+"""What of data/ flies, inside the package."""
 LOCK: Final = ROOT / "requirements" / "flight.txt"
 
 ZIP_EPOCH_S: Final = 315_532_800
@@ -46,7 +48,7 @@ class Checkout(NamedTuple):
     epoch_s: int
     """The commit's time, Unix seconds."""
     files: list[Path]
-    """Tracked files under flight/."""
+    """Tracked files under flight/, and the tables that fly."""
 
 
 def git(*arguments: str) -> str | None:
@@ -63,11 +65,11 @@ def read_checkout() -> Checkout | None:
     if git("rev-parse", "--show-toplevel") != str(ROOT):
         return None
     head = git("log", "-1", "--format=%H %ct")
-    tracked = git("ls-files", "-z", "--", "flight")
+    tracked = git("ls-files", "-z", "--", "flight", *TABLES)
     if head is None or tracked is None:
         return None
     commit, epoch_s = head.split()
-    if git("status", "--porcelain", "--untracked-files=no", "--", "flight", "requirements/flight.txt"):
+    if git("status", "--porcelain", "--untracked-files=no", "--", "flight", "requirements/flight.txt", *TABLES):
         commit += "+changes"
     return Checkout(commit, int(epoch_s), [ROOT / name for name in tracked.split("\0") if name])
 
@@ -87,19 +89,27 @@ def read_version() -> str:
     )
 
 
+def packed_name(path: Path) -> str:
+    """Return where a file of the tree stands in the zip: what flies of data/ goes into the package."""
+    return (
+        path.relative_to(FLIGHT).as_posix() if FLIGHT in path.parents else f"pygnc/{path.relative_to(ROOT).as_posix()}"
+    )
+
+
 def collect() -> tuple[dict[str, bytes], int]:
     """Return what flight.zip holds, name -> content, and the date of its entries, Unix seconds."""
     checkout = read_checkout()
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if checkout is None:
         print("No git checkout with a commit: packing every file under flight/.", file=sys.stderr)
-        files, commit, epoch_s = [path for path in FLIGHT.rglob("*") if path.is_file()], "no-git", None
+        files = [path for path in FLIGHT.rglob("*") if path.is_file()] + [ROOT / table for table in TABLES]
+        commit, epoch_s = "no-git", None
     else:
         commit, epoch_s, files = checkout
     if given is not None:
         epoch_s = int(given)
     date = "undated" if epoch_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_s))
-    content = {path.relative_to(FLIGHT).as_posix(): path.read_bytes() for path in files if is_code(path)}
+    content = {packed_name(path): path.read_bytes() for path in files if is_code(path)}
     content["pygnc_version.info"] = f"{date} {commit} {read_version()}\n".encode()
     content["requirements.txt"] = LOCK.read_bytes()
     return content, epoch_s or ZIP_EPOCH_S
