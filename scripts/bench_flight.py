@@ -7,8 +7,6 @@ Prints a Markdown table. Each figure is the median of N runs.
 
 import argparse
 import contextlib
-import csv
-import gzip
 import os
 import shutil
 import signal
@@ -27,11 +25,11 @@ import numpy as np
 
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import OrbitEstimate
-from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats import status
 from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase, Value
+from pygnc_ground.truth.load import load_truth
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DEMO: Final = ROOT / "data" / "demo" / "sense.bin"
@@ -317,15 +315,10 @@ def extra_error_m(k: int) -> float:
 
 def errors_m(records: bytes) -> dict[int, float]:
     """Return the distance of each estimated position from the truth, by time."""
-    with gzip.open(DEMO.with_name("truth.csv.gz"), "rt") as file:
-        truth = {
-            int(row["gps_week"]) * MS_PER_WEEK + int(row["gps_tow_ms"]): [
-                float(row[f"{axis}_ecef_m"]) for axis in "xyz"
-            ]
-            for row in csv.DictReader(file)
-        }
     found = estimates(records)
-    return {t: float(np.linalg.norm(np.subtract(found[t], truth[t]))) for t in found.keys() & truth.keys()}
+    true = load_truth(DEMO.with_name("truth.parquet")).at(np.array(list(found))).position_ecef_m
+    errors = np.linalg.norm(np.array(list(found.values())) - true, axis=1)
+    return {gps_ms: error for gps_ms, error in zip(found, errors.tolist(), strict=True) if np.isfinite(error)}
 
 
 def estimates(records: bytes) -> dict[int, tuple[float, float, float]]:

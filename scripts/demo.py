@@ -1,4 +1,4 @@
-"""Fly the demonstration batch in a sandbox home and show what came out."""
+"""Fly the demonstration batch in a sandbox home, show what came out, and replay it against the truth."""
 
 import os
 import shutil
@@ -17,12 +17,13 @@ from pygnc.formats.sense import SENSOR_PACKET
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = ROOT / "data" / "demo"
 HOME = ROOT / "build" / "demo-home"
+REPLAY = ROOT / "build" / "demo-replay"
 TIMEOUT_MIN = 10
 SECONDS_AFTER_THE_BATCH = 60
 
 
 def main() -> int:
-    """Put the batch into a fresh home, run main.py to the end of the batch, print what it left."""
+    """Put the batch into a fresh home, run main.py to the end of the batch, print what it left; replay the batch."""
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(BATCH / "range", HOME / "range")
     shutil.copy(BATCH / "sense.bin", HOME)
@@ -43,6 +44,18 @@ def main() -> int:
     print("\nhow long each part took")
     for part, seconds in durations(run, began_ns, ended_ns):
         print(f"  {part:24} {seconds:8.3f} s")
+    return code or replay()
+
+
+def replay() -> int:
+    """Replay the batch on the ground and name the report."""
+    shutil.rmtree(REPLAY, ignore_errors=True)
+    words: list[str | Path] = [Path(sys.executable).with_name("pygnc"), "replay", BATCH / "sense.bin"]
+    words += ["--ranges", BATCH / "range", "--truth", BATCH / "truth.parquet", "--out", REPLAY]
+    shown = [str(word.relative_to(ROOT)) if isinstance(word, Path) else word for word in words]
+    print(f"\n$ {' '.join(shown)}", flush=True)
+    code = subprocess.run(words, cwd=ROOT, check=False).returncode
+    print(f"\nthe report, for a browser: {REPLAY.relative_to(ROOT) / 'report.html'}")
     return code
 
 
