@@ -1,0 +1,104 @@
+"""From a Matplotlib figure to the SVG that stands in the page."""
+
+import io
+import re
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from pygnc_ground.report.palette import PALETTE, STYLE
+
+WIDTH_IN: Final = 9.6
+_LEFT_IN, _RIGHT_IN, _TOP_IN, _BOTTOM_IN = 0.56, 0.17, 0.44, 0.4
+_BETWEEN_COLUMNS_IN, _BETWEEN_ROWS_IN = 0.62, 0.13
+
+_METADATA: Final = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+_COMMON_STYLE: Final = re.compile(r"<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
+_OPENING: Final = re.compile(r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>")
+_REFERENCE: Final = re.compile(r"(?:url\(|href=\")#([^)\"]+)")
+_IDENTITY: Final = re.compile(r" id=\"([^\"]*)\"")
+_GEOMETRY: Final = re.compile(r" (?:d|x|y|transform)=\"[^\"]*\"")
+_NEEDLESS_DIGITS: Final = re.compile(r"(\.\d\d)\d+")
+_NEEDLESS_SPACE: Final = re.compile(r" ?\n?([MLQCz]) ?")
+_HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
+_VARIABLES: Final = {colour.light: f"var(--{name})" for name, colour in PALETTE.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure of the report with what people are told about it."""
+
+    name: str
+    """Unique in the page; letters and hyphens"""
+    title: str
+    see: str
+    """What there is to see"""
+    wrong: str
+    """What would be a sign of trouble"""
+    svg: Markup
+    """Empty when there is nothing to draw; `see` then says why"""
+
+
+def report_style() -> AbstractContextManager[None]:
+    """Everything drawn within looks alike, whatever the user has set for Matplotlib."""
+    return style.context(dict(STYLE), after_reset=True)
+
+
+def new_figure(height_in: float) -> Figure:
+    """A transparent figure as wide as the page, apart from any graphical system."""
+    figure = Figure(figsize=(WIDTH_IN, height_in), facecolor="none")
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def panel_grid(rows: int, columns: int, panel_height_in: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with rows of panels, room for a legend above them and for the time below them."""
+    height_in = _TOP_IN + rows * panel_height_in + (rows - 1) * _BETWEEN_ROWS_IN + _BOTTOM_IN
+    figure = new_figure(height_in)
+    figure.subplots_adjust(
+        left=_LEFT_IN / WIDTH_IN,
+        right=1.0 - _RIGHT_IN / WIDTH_IN,
+        bottom=_BOTTOM_IN / height_in,
+        top=1.0 - _TOP_IN / height_in,
+        wspace=_BETWEEN_COLUMNS_IN * columns / (WIDTH_IN - _LEFT_IN - _RIGHT_IN - _BETWEEN_COLUMNS_IN * (columns - 1)),
+        hspace=_BETWEEN_ROWS_IN / panel_height_in,
+    )
+    grid = figure.subplots(rows, columns, squeeze=False)
+    return figure, [list(row) for row in grid]
+
+
+def to_svg(figure: Figure, name: str, description: str) -> Markup:
+    """The figure as an SVG element for a page; equal figures give equal text.
+
+    Matplotlib's identifiers are kept where something refers to them and then carry `name`, so that any number of
+    figures can stand in one page. Coordinates keep a hundredth of a point.
+    """
+    output = io.StringIO()
+    figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
+    text = output.getvalue()
+    text = text[text.index("<svg ") :]
+    text = _COMMON_STYLE.sub("", _METADATA.sub("", text), count=1)
+    opening = _OPENING.match(text)
+    if opening is None:
+        raise ValueError("Matplotlib wrote an SVG without a viewBox")
+    needed = set(_REFERENCE.findall(text))
+    text = _IDENTITY.sub(lambda match: f' id="{name}-{match[1]}"' if match[1] in needed else "", text)
+    text = re.sub(r"(url\(|href=\")#", rf"\1#{name}-", text)
+    text = _GEOMETRY.sub(_short_geometry, text)
+    text = _HEX.sub(lambda match: _VARIABLES.get(match[0], match[0]), text)
+    head = Markup(
+        '<svg class="chart" role="img" aria-label="{}" viewBox="{}" xmlns="http://www.w3.org/2000/svg"'
+        ' xmlns:xlink="http://www.w3.org/1999/xlink">'
+    ).format(description, opening[1])
+    return head + Markup(_OPENING.sub("", text, count=1))  # noqa: S704 - Matplotlib escapes what it writes
+
+
+def _short_geometry(match: re.Match[str]) -> str:
+    text = _NEEDLESS_DIGITS.sub(r"\1", match[0])
+    return _NEEDLESS_SPACE.sub(r"\1", text) if text.startswith(' d="') else text

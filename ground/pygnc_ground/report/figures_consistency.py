@@ -1,0 +1,125 @@
+"""Figure: normalised squares over time against their chi-square bands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from pygnc_ground.orbit.consistency import band, nis_consistency
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.report import traces
+from pygnc_ground.report.comparison import Estimate
+from pygnc_ground.report.consistency import running_mean
+from pygnc_ground.report.drawing import Chart, panel_grid, to_svg
+from pygnc_ground.report.palette import FILTER, FILTER_BAND, LIMIT, OF_ESTIMATE, REJECTED
+from pygnc_ground.report.time_axis import TimeAxis
+from pygnc_ground.report.traces import Trace
+from pygnc_ground.report.wording import number, percent
+
+_TITLE: Final = "Consistency"
+_FULL_DOF: Final = 6
+_LEAST_TOP: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Squares:
+    """Normalised squares of one panel, in order of time, all (k,)."""
+
+    name: str
+    colour: str
+    independent: bool
+    """Whether neighbouring squares are, so that the mean has a band"""
+    hours: FloatArray
+    squares: FloatArray
+    dof: IntArray
+
+
+def normalised_squares(found: Sequence[Estimate], time: TimeAxis) -> Chart:
+    """NIS of the filter and, with a truth, NEES of all estimates."""
+    filtered = found[0]
+    rows = time.order[np.isfinite(filtered.solution.nis[time.order]) & (filtered.solution.dof[time.order] > 0)]
+    shown = [
+        _Squares(
+            name="NIS of the filter",
+            colour=FILTER,
+            independent=True,
+            hours=time.hours[rows],
+            squares=filtered.solution.nis[rows],
+            dof=filtered.solution.dof[rows],
+        )
+    ]
+    shown += [_nees(one, time) for one in found if one.errors is not None]
+    shown = [one for one in shown if len(one.hours)]
+    if not shown:
+        return Chart("consistency", _TITLE, "No record was compared with a prediction.", "", Markup())
+    figure, grid = panel_grid(len(shown), 1, 1.35)
+    panels = [row[0] for row in grid]
+    for axes, one in zip(panels, shown, strict=True):
+        _panel(axes, time, one)
+    figure.subplots_adjust(hspace=0.24)
+    time.label_axes(panels, bottom=panels[-1:])
+    traces.legend(
+        figure,
+        [
+            ("dot", FILTER, "one record"),
+            ("line", FILTER, "running mean"),
+            ("band", FILTER_BAND, "95 % band of the running mean"),
+            ("dashed", LIMIT, "95 % band of one record (6 degrees of freedom)"),
+            ("arrow", REJECTED, "beyond the panel"),
+        ],
+    )
+    return Chart(
+        "consistency",
+        _TITLE,
+        "Squares of innovations (NIS) and, with a truth, of errors (NEES), each over its covariance and per degree of "
+        "freedom. They should scatter around 1. Innovations of a consistent filter are independent, so their mean "
+        "has a band; errors of neighbouring states are alike, so a mean NEES may wander farther.",
+        "A mean that stays above the band (sigmas too small: the filter trusts itself too much) or below it (too "
+        "large: it uses less of the data than it could); a step or a trend (something changed in flight).",
+        to_svg(figure, "consistency", "Normalised innovations and errors squared over time with chi-square bands"),
+    )
+
+
+def _nees(one: Estimate, time: TimeAxis) -> _Squares:
+    squares = np.full(len(time.hours), np.nan)
+    if one.errors is not None:
+        squares[one.errors.row] = one.errors.nees
+    known = traces.trace(time, squares)
+    return _Squares(
+        name=f"NEES of the {one.name}",
+        colour=OF_ESTIMATE[one.name],
+        independent=False,
+        hours=known.hours,
+        squares=known.values,
+        dof=np.full(len(known.hours), _FULL_DOF),
+    )
+
+
+def _panel(axes: Axes, time: TimeAxis, one: _Squares) -> None:
+    per_dof = one.squares / one.dof
+    axes.set_ylim(0.0, max(_LEAST_TOP, traces.limit_around(per_dof, share=0.95)))
+    axes.set_ylabel(f"{one.name[:4]} / dof [1]")
+    mean = running_mean(one.squares, one.dof)
+    hours = one.hours[mean.middle]
+    if one.independent:
+        traces.band(axes, time, Trace(hours, mean.high), FILTER_BAND, low=mean.low)
+    limits = band(_FULL_DOF, 1)
+    traces.level(axes, limits.low / _FULL_DOF, limits.high / _FULL_DOF)
+    top = axes.get_ylim()[1]
+    traces.dots(axes, Trace(one.hours, per_dof), one.colour)
+    traces.rejected(axes, Trace(one.hours[per_dof > top], per_dof[per_dof > top]))
+    traces.line(axes, time, Trace(hours, mean.mean), one.colour, width=1.6)
+    axes.set_title(_in_words(one))
+
+
+def _in_words(one: _Squares) -> str:
+    whole = nis_consistency(one.squares, one.dof)
+    low, high = whole.band_per_dof
+    of_mean = f" (95 % band {number(low)} to {number(high)})" if one.independent else ""
+    return (
+        f"{one.name}: mean {number(whole.mean_per_dof)} per degree of freedom{of_mean}, "
+        f"{percent(whole.fraction_inside)} of {whole.count} inside the 95 % band of one"
+    )

@@ -1,0 +1,124 @@
+"""The time axis that all figures of a report share: hours of UTC."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms, utc_iso_from_gps_ms
+from pygnc.tasks.orbit_tracker import TIME_INCONSISTENT
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.replay.result import ReplayResult
+
+_MS_PER_HOUR: Final = 3_600_000
+_MS_PER_DAY: Final = 86_400_000
+_AROUND_MS: Final = 12 * _MS_PER_HOUR
+"""Records this much before or after the known orbit are still shown; what is farther off has a damaged time."""
+_GAP_STEPS: Final = 4
+_GAP_MIN_H: Final = 1.0 / 60.0
+_STEPS_H: Final = (1 / 60, 1 / 30, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 4, 6, 12, 24)
+_TICKS_MAX: Final = 7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeAxis:
+    """Where each of n records stands on the axis.
+
+    The zero is 00:00 UTC of the first day; a leap second on the way is not noticed.
+    """
+
+    hours: FloatArray
+    """(n,), NaN for records that are not shown"""
+    order: IntArray
+    """(m,), the records that are shown, in order of time"""
+    zero_gps_ms: int
+    gap_h: float
+    """Nothing is drawn across longer steps"""
+
+    @property
+    def hidden(self) -> int:
+        """Records whose time is too far from the others to be shown."""
+        return len(self.hours) - len(self.order)
+
+    @property
+    def span_gps_ms(self) -> tuple[int, int] | None:
+        """Times of the first and the last record that are shown."""
+        if not len(self.order):
+            return None
+        begin, end = (
+            self.zero_gps_ms + round(hours * _MS_PER_HOUR) for hours in self.hours[self.order[[0, -1]]].tolist()
+        )
+        return begin, end
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """First and last hour, with a margin."""
+        if not len(self.order):
+            return 0.0, 1.0
+        begin, end = self.hours[self.order[[0, -1]]].tolist()
+        margin = max(0.012 * (end - begin), 0.02)
+        return begin - margin, end + margin
+
+    @property
+    def label(self) -> str:
+        """What the axis shows."""
+        if not len(self.order):
+            return "time, UTC [h:min]"
+        first, last = (self._day(hours) for hours in self.hours[self.order[[0, -1]]].tolist())
+        return f"UTC on {first} [h:min]" if first == last else f"UTC, {first} to {last} [h:min]"
+
+    def label_axes(self, axes: Iterable[Axes], *, bottom: Iterable[Axes]) -> None:
+        """Give all `axes` this time axis; only those at the `bottom` say what it is."""
+        begin, end = self.limits
+        step = next(
+            (step for step in _STEPS_H if (end - begin) / step <= _TICKS_MAX), 24.0 * np.ceil((end - begin) / 144)
+        )
+        ticks = np.arange(np.ceil(begin / step), end / step) * step
+        for one in axes:
+            one.set_xlim(begin, end)
+            one.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
+            one.tick_params(labelbottom=False)
+        for one in bottom:
+            one.xaxis.set_major_formatter(FuncFormatter(self._tick))
+            one.tick_params(labelbottom=True)
+            one.set_xlabel(self.label)
+
+    def starts_after_gap(self, hours: FloatArray) -> BoolArray:
+        """Which of these ascending hours, (k,), follow a gap, (k,)."""
+        return np.diff(hours, prepend=hours[:1]) > self.gap_h
+
+    def _day(self, hours: float) -> str:
+        return utc_iso_from_gps_ms(self.zero_gps_ms + round(hours * _MS_PER_HOUR))[:10]
+
+    def _tick(self, hours: float, _position: int | None) -> str:
+        minutes = round(60.0 * hours)
+        clock = f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+        many_days = self.limits[1] - self.limits[0] > 36.0
+        return f"{clock}\n{self._day(hours)[5:]}" if many_days and minutes % 1440 == 0 else clock
+
+
+def time_axis(result: ReplayResult) -> TimeAxis:
+    """The axis for the records of a replay.
+
+    It spans the known orbit and the records around it. Times that contradict the spacecraft clock do not widen it.
+    """
+    gps_ms = result.fixes.gps_ms
+    if not len(gps_ms):
+        return TimeAxis(np.empty(0), np.empty(0, np.int64), 0, _GAP_MIN_H)
+    known = result.solution.known
+    inside = gps_ms[known] if known.any() else np.array([int(np.median(gps_ms))])
+    credible = np.array([cause != TIME_INCONSISTENT for cause in result.fixes.position_cause])
+    credible &= (gps_ms >= inside.min() - _AROUND_MS) & (gps_ms <= inside.max() + _AROUND_MS)
+    inside = np.concatenate((inside, gps_ms[credible]))
+    shown = np.flatnonzero((gps_ms >= inside.min()) & (gps_ms <= inside.max()))
+    order = shown[np.argsort(gps_ms[shown], kind="stable")]
+
+    zero = gps_ms_from_unix_ms(unix_ms_from_gps_ms(int(inside.min())) // _MS_PER_DAY * _MS_PER_DAY)
+    hours = np.full(len(gps_ms), np.nan)
+    hours[shown] = (gps_ms[shown] - zero) / _MS_PER_HOUR
+    steps = np.diff(hours[order])
+    usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
+    return TimeAxis(hours, order, zero, max(_GAP_STEPS * usual, _GAP_MIN_H))

@@ -1,0 +1,164 @@
+"""What is drawn over the time axis: lines, bands, dots, and marks of rejected records."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path as Outline
+
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.report.decimation import extremes
+from pygnc_ground.report.palette import LIMIT, MUTED, REJECTED
+from pygnc_ground.report.time_axis import TimeAxis
+
+_LINE_BINS: Final = 300
+_DOT_BINS: Final = 900
+_CROSS_BINS: Final = 150
+_ARROW_INSET: Final = 0.035
+_KINDS: Final[dict[str, dict[str, Any]]] = {
+    "line": {},
+    "dashed": {"linestyle": (0, (3, 1.5))},
+    "dotted": {"linestyle": (0, (1, 2))},
+    "dot": {"linestyle": "", "marker": "o", "markersize": 2.6, "markeredgewidth": 0.0},
+    "cross": {"linestyle": "", "marker": "x", "markersize": 3.6, "markeredgewidth": 0.9},
+    "arrow": {"linestyle": "", "marker": "^", "markersize": 3.6, "markeredgewidth": 0.9},
+}
+"""Of marks in a legend, besides "band"."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Finite values over ascending hours, both (k,)."""
+
+    hours: FloatArray
+    values: FloatArray
+
+    def thinned(self, bins: int) -> "Trace":
+        """The same picture with at most about two values per bin."""
+        picked = extremes(self.values, bins)
+        return Trace(self.hours[picked], self.values[picked])
+
+
+def trace(time: TimeAxis, values: FloatArray, rows: IntArray | None = None) -> Trace:
+    """Values of all records (n,), or of the records `rows`, both (k,), in order of time; the unknown left out."""
+    column = values
+    if rows is not None:
+        column = np.full(len(time.hours), np.nan)
+        column[rows] = values
+    ordered = column[time.order]
+    finite = np.isfinite(ordered)
+    return Trace(time.hours[time.order][finite], ordered[finite])
+
+
+def line(axes: Axes, time: TimeAxis, shown: Trace, colour: str, *, width: float = 0.9, dashed: bool = False) -> None:
+    """A line that does not bridge gaps; a dot for a value between two of them."""
+    picked = _with_breaks(time, shown)
+    hours, values = np.append(shown.hours, np.nan)[picked], np.append(shown.values, np.nan)[picked]
+    axes.plot(hours, values, color=colour, linewidth=width, linestyle=(0, (3, 1.5)) if dashed else "-")
+    lone = alone(values)
+    if lone.any():
+        axes.plot(hours[lone], values[lone], "o", color=colour, markersize=2.0 * width, markeredgewidth=0.0)
+
+
+def alone(values: FloatArray) -> BoolArray:
+    """Values, (k,), with no finite neighbour on either side: a line through them would not show."""
+    finite = np.isfinite(np.concatenate(([np.nan], values, [np.nan])))
+    return np.asarray(finite[1:-1] & ~finite[:-2] & ~finite[2:])
+
+
+def band(axes: Axes, time: TimeAxis, shown: Trace, colour: str, *, low: FloatArray | None = None) -> None:
+    """The area between the trace and `low`, of equal length; without it, between plus and minus the trace."""
+    picked = _with_breaks(time, shown)
+    hours, values = np.append(shown.hours, np.nan)[picked], np.append(shown.values, np.nan)[picked]
+    below = -values if low is None else np.append(low, np.nan)[picked]
+    axes.fill_between(hours, below, values, color=colour, linewidth=0.0, alpha=0.75)
+
+
+def dots(axes: Axes, shown: Trace, colour: str, *, size: float = 1.8) -> None:
+    """A dot per value within the limits of the axes, which must have been set.
+
+    One path of strokes without length and with round ends: a tenth of the size of as many markers.
+    """
+    low, high = axes.get_ylim()
+    few = shown.thinned(_DOT_BINS)
+    inside = (few.values >= low) & (few.values <= high)
+    points = np.repeat(np.column_stack((few.hours[inside], few.values[inside])), 2, axis=0)
+    codes = np.tile((Outline.MOVETO, Outline.LINETO), len(points) // 2)
+    if not len(points):
+        return
+    outline = Outline(points, codes)
+    outline.should_simplify = False
+    axes.add_artist(PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=size, capstyle="round"))
+
+
+def rejected(axes: Axes, shown: Trace) -> None:
+    """Crosses, and arrowheads at the edge for what lies beyond the limits of the axes, which must have been set."""
+    low, high = axes.get_ylim()
+    inset = _ARROW_INSET * (high - low)
+    few = shown.thinned(_CROSS_BINS)
+    above, below = few.values > high, few.values < low
+    shapes = ((~above & ~below, "x", few.values), (above, "^", high - inset), (below, "v", low + inset))
+    for chosen, marker, value in shapes:
+        if chosen.any():
+            heights = np.broadcast_to(value, few.hours.shape)[chosen]
+            axes.plot(few.hours[chosen], heights, marker, color=REJECTED, markersize=3.6, markeredgewidth=0.9)
+
+
+def restarts(axes: Sequence[Axes], time: TimeAxis, restarted: BoolArray) -> None:
+    """A dotted upright line where the filter started again."""
+    hours = time.hours[restarted]
+    for hour in hours[np.isfinite(hours)][:50]:
+        for one in axes:
+            one.axvline(hour, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
+
+
+def level(axes: Axes, *values: float) -> None:
+    """A level line per value, in the colour of limits."""
+    for value in values:
+        axes.axhline(value, color=LIMIT, linewidth=0.8, linestyle=(0, (4, 2)))
+
+
+def legend(figure: Figure, entries: Sequence[tuple[str, str, str]], *, top: float = 1.0) -> None:
+    """One legend above all panels; entries are the kind of mark, its colour and its meaning."""
+    handles = [_handle(kind, colour) for kind, colour, _ in entries]
+    labels = [text for _, _, text in entries]
+    figure.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(0.0, top),
+        ncols=len(entries),
+        columnspacing=1.6,
+        handlelength=1.6,
+        handletextpad=0.6,
+        borderaxespad=0.0,
+    )
+
+
+def _handle(kind: str, colour: str) -> Artist:
+    if kind == "band":
+        return Patch(facecolor=colour, alpha=0.75, linewidth=0.0)
+    return Line2D([], [], color=colour, **_KINDS[kind])
+
+
+def limit_around(*values: FloatArray, share: float) -> float:
+    """A limit that holds this share of the finite absolute values of each array, with some room; 1 for none."""
+    finite = [np.abs(array[np.isfinite(array)]) for array in values]
+    quantiles = [float(np.quantile(array, share)) for array in finite if array.size]
+    largest = max(quantiles, default=0.0)
+    return 1.25 * largest if largest > 0.0 else 1.0
+
+
+def _with_breaks(time: TimeAxis, shown: Trace) -> IntArray:
+    """Indices of the values to draw, thinned; -1 between what a gap separates."""
+    pieces: list[IntArray] = []
+    for part in np.split(np.arange(len(shown.hours)), np.flatnonzero(time.starts_after_gap(shown.hours))):
+        share = max(2, round(_LINE_BINS * len(part) / max(1, len(shown.hours))))
+        pieces += [part[extremes(shown.values[part], share)], np.array([-1])]
+    return np.concatenate(pieces)
