@@ -1,6 +1,6 @@
-"""Make those parts of the documentation that follow from the code: the drawing of the tasks and the status table.
+"""Make those parts of the documentation that follow from the code: the drawing of the tasks, the tables.
 
-Usage: python scripts/make_docs.py
+Usage: python -m scripts.make_docs
 
 A test fails when what stands in docs/ is not what this program makes.
 """
@@ -12,9 +12,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats import status
 from pygnc.supervisor.spec import TaskSpec
 from pygnc.tasks.table import TASKS
+from pygnc_ground.scenario.ranging_settings import Partner
+from pygnc_ground.scenario.settings import Settings as ScenarioSettings
+from scripts.settings_tables import settings_tables
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 BEGIN: Final = "<!-- {} table: made by scripts/make_docs.py -->\n"
@@ -41,19 +45,31 @@ def main() -> int:
 
 def documents() -> dict[Path, str]:
     """Return what each made or partly made file must hold."""
-    interface = DOCS / "interface.md"
     return {
         DOCS / "architecture.svg": drawing(TASKS),
-        DOCS / "architecture.md": with_table(DOCS / "architecture.md", "task", task_table(TASKS)),
-        interface: with_table(interface, "status", status_table()),
+        DOCS / "architecture.md": with_tables(DOCS / "architecture.md", {"task": task_table(TASKS)}),
+        DOCS / "interface.md": with_tables(
+            DOCS / "interface.md", {"status": status_table(), "settings": settings_tables(FlightSettings())}
+        ),
+        DOCS / "scenario.md": with_tables(
+            DOCS / "scenario.md", {"settings": settings_tables(ScenarioSettings()) + partner_table()}
+        ),
     }
 
 
-def with_table(path: Path, name: str, table: str) -> str:
-    """Return the text of `path` with the table between its marks replaced."""
-    before, _, rest = path.read_text().partition(BEGIN.format(name))
-    _, _, after = rest.partition(END.format(name))
-    return before + BEGIN.format(name) + table + END.format(name) + after
+def with_tables(path: Path, tables: dict[str, str]) -> str:
+    """Return the text of `path` with the tables between their marks replaced."""
+    text = path.read_text()
+    for name, table in tables.items():
+        before, _, rest = text.partition(BEGIN.format(name))
+        _, _, after = rest.partition(END.format(name))
+        text = before + BEGIN.format(name) + table + END.format(name) + after
+    return text
+
+
+def partner_table() -> str:
+    """Return the settings of a partner, of which a scenario has none by default."""
+    return settings_tables(Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)), "[partners]")
 
 
 def status_table() -> str:

@@ -1,7 +1,8 @@
 """`pygnc`: the ground side's commands."""
 
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -15,6 +16,10 @@ from pygnc_ground.inspection.sections import Note
 from pygnc_ground.inspection.terminal import printable, render
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+_PASSED_ON: Final[dict[str, Any]] = {
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+    "add_help_option": False,
+}
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
@@ -74,19 +79,29 @@ def _show(path: Path, messages: int, console: Console | None) -> bool:
     return whole
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+@app.command(**_PASSED_ON)
 def scenario(context: typer.Context) -> None:
-    """Make input files with a known truth: pygnc scenario make."""
+    """Make input files with a known truth: pygnc scenario make, from-ephemeris, presets."""
+    _pass_on(context, "pygnc_ground.scenario.command", "scenarios", "scenario")
+
+
+@app.command(**_PASSED_ON)
+def replay(context: typer.Context) -> None:
+    """Run the flight's estimators on recorded files; write tables and a report."""
+    _pass_on(context, "pygnc_ground.replay.command", "replays", "ground")
+
+
+@app.command(**_PASSED_ON)
+def bound(context: typer.Context) -> None:
+    """Show how small the errors of any estimator can be with given fixes."""
+    _pass_on(context, "pygnc_ground.orbit.bound_command", "bounds", "scenario")
+
+
+def _pass_on(context: typer.Context, module: str, what: str, extra: str) -> None:
+    """Leave the arguments to a command's own module, with libraries that the others do without."""
     try:
-        from pygnc_ground.scenario.command import make  # noqa: PLC0415 - needs a library that `inspect` does without
+        commands: typer.Typer = import_module(module).app
     except ModuleNotFoundError as error:
-        typer.echo(f"pygnc: scenarios need the library {error.name}: pip install 'pygnc[scenario]'", err=True)
+        typer.echo(f"pygnc: {what} need the library {error.name}: pip install 'pygnc[{extra}]'", err=True)
         raise typer.Exit(1) from None
-    commands = typer.Typer(help="Make input files with a known truth.", no_args_is_help=True)
-    commands.callback()(_no_common_options)
-    commands.command()(make)
     commands(context.args, prog_name=context.command_path)
-
-
-def _no_common_options() -> None:
-    """Keep typer from taking the only command for the whole program."""

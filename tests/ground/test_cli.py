@@ -102,15 +102,21 @@ def test_inspect_does_without_the_scenario_library() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_scenario_passes_its_arguments_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(
-        config: Annotated[Path, typer.Option(help="Settings.")], out: Annotated[Path, typer.Option(help="Folder.")]
-    ) -> None:
-        typer.echo(f"{config.name} into {out}")
+def test_scenario_passes_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = typer.Typer()
 
-    monkeypatch.setitem(sys.modules, "pygnc_ground.scenario.command", SimpleNamespace(make=make))
-    result = CliRunner().invoke(app, ["scenario", "make", "--config", "x.toml", "--out", str(tmp_path)])
-    assert (result.exit_code, result.stdout) == (0, f"x.toml into {tmp_path}\n")
+    @commands.command()
+    def make(config: Annotated[Path, typer.Option(help="Settings.")]) -> None:
+        typer.echo(f"made of {config.name}")
+
+    @commands.command()
+    def presets() -> None:
+        typer.echo("calm")
+
+    monkeypatch.setitem(sys.modules, "pygnc_ground.scenario.command", SimpleNamespace(app=commands))
+    result = CliRunner().invoke(app, ["scenario", "make", "--config", "x.toml"])
+    assert (result.exit_code, result.stdout) == (0, "made of x.toml\n")
+    assert CliRunner().invoke(app, ["scenario", "presets"]).stdout == "calm\n"
     assert "--config" in CliRunner().invoke(app, ["scenario", "make", "--help"]).stdout
     assert CliRunner().invoke(app, ["scenario", "make"]).exit_code == 2
     assert CliRunner().invoke(app, ["scenario", "nonsense"]).exit_code == 2

@@ -13,7 +13,7 @@ from scripts import make_docs
 
 @pytest.mark.parametrize(("path", "content"), make_docs.documents().items(), ids=lambda item: getattr(item, "name", ""))
 def test_made_parts_are_up_to_date(path: Path, content: str) -> None:
-    assert path.read_text() == content, "run: python scripts/make_docs.py"
+    assert path.read_text() == content, "run: python -m scripts.make_docs"
 
 
 def test_every_exit_code_is_documented() -> None:

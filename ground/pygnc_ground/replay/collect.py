@@ -1,0 +1,144 @@
+"""Inputs through the flight's tracker, and everything that it said of each GPS record."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pygnc.bus.messages import GpsFix, Message, OrbitEstimate, SourceFile
+from pygnc.common.clock import gps_ms_from_week
+from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
+from pygnc.tasks.orbit_tracker import OrbitTracker, Outcome
+from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.replay.result import FixRecords, UntimedRecord
+
+_UNKNOWN = np.full(3, np.nan)
+
+
+@dataclass(slots=True)
+class TimedRecord:
+    """A GPS record with a time, and what became of it."""
+
+    message: GpsFix
+    gps_ms: int
+    outcome: Outcome | None = None
+    estimate: OrbitEstimate | None = None
+
+    @property
+    def update(self) -> OrbitUpdate | None:
+        """What the filter said of it, if it got that far."""
+        return self.outcome.update if self.outcome else None
+
+    @property
+    def state(self) -> OrbitState | None:
+        """The orbit at its time."""
+        return self.outcome.state if self.outcome else None
+
+    @property
+    def restarted(self) -> bool:
+        """Whether the filter started again with it."""
+        return self.update is not None and self.update.restarted_from_ms is not None
+
+    @property
+    def causes(self) -> tuple[str, str]:
+        """Why position and velocity were not used, empty where they were."""
+        if self.update is not None:
+            return self.update.position_cause or "", self.update.velocity_cause or ""
+        cause = self.outcome.cause if self.outcome else str(RejectCause.START)
+        return cause, cause
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a pass through the tracker gave.
+
+    Attributes:
+        timed: GPS records with a time, in the order of the inputs.
+        untimed: Those without.
+        updates: What the filter said, in the order in which it said it.
+        sources: Input files.
+        counts: Books of the fixes.
+    """
+
+    timed: list[TimedRecord] = field(default_factory=list)
+    untimed: list[UntimedRecord] = field(default_factory=list)
+    updates: list[OrbitUpdate] = field(default_factory=list)
+    sources: list[SourceFile] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def estimates(self) -> list[OrbitEstimate]:
+        """The estimates in the order in which the flight gives them."""
+        found = [record.estimate for record in self.timed if record.estimate is not None]
+        return sorted(found, key=lambda estimate: estimate.seq)
+
+
+def collect(messages: Iterator[Message], tracker: OrbitTracker, advance: Callable[[], None]) -> Collected:
+    """Run all messages through the tracker; `advance` is called after each GPS record."""
+    collected = Collected()
+    by_seq: dict[int, TimedRecord] = {}
+    given = 0
+    for message in messages:
+        if isinstance(message, SourceFile):
+            collected.sources.append(message)
+        gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms) if isinstance(message, GpsFix) else None
+        if isinstance(message, GpsFix) and gps_ms is not None:
+            by_seq[message.seq] = TimedRecord(message, gps_ms)
+            collected.timed.append(by_seq[message.seq])
+        for outcome in tracker.outcomes(message):
+            if outcome.update is not None:
+                collected.updates.append(outcome.update)
+            record = by_seq.get(outcome.seq)
+            if record is None:
+                collected.untimed.append(_untimed(message, outcome))
+                continue
+            record.outcome = outcome
+            if outcome.state is not None:
+                given += 1
+                record.estimate = tracker.estimate(outcome, given)
+        if isinstance(message, GpsFix):
+            advance()
+    collected.counts = dict(tracker.counts)
+    return collected
+
+
+def _untimed(message: Message, outcome: Outcome) -> UntimedRecord:
+    if not isinstance(message, GpsFix):
+        raise TypeError(f"input {outcome.seq} is no GPS record")
+    return UntimedRecord(message.seq, message.source, message.offset, message.t_spacecraft_s, outcome.cause)
+
+
+def fix_records(timed: list[TimedRecord]) -> FixRecords:
+    """The table of records."""
+    causes = [record.causes for record in timed]
+    position = [record.update.position if record.update else None for record in timed]
+    velocity = [record.update.velocity if record.update else None for record in timed]
+    clock = [record.estimate.spacecraft_to_gps_ms if record.estimate else None for record in timed]
+    times = [record.message.t_spacecraft_s for record in timed]
+    return FixRecords(
+        seq=np.array([record.message.seq for record in timed], dtype=np.int64),
+        source=tuple(record.message.source for record in timed),
+        offset=np.array([record.message.offset for record in timed], dtype=np.int64),
+        gps_ms=np.array([record.gps_ms for record in timed], dtype=np.int64),
+        t_spacecraft_s=np.array([-1 if t_s is None else t_s for t_s in times], dtype=np.int64),
+        position_cause=tuple(cause for cause, _ in causes),
+        velocity_cause=tuple(cause for _, cause in causes),
+        position_innovation_m=_vectors([of.residual if of else None for of in position]),
+        position_innovation_sigma_m=_vectors([of.sigma if of else None for of in position]),
+        position_chi_square=_chi_squares(position),
+        velocity_innovation_mps=_vectors([of.residual if of else None for of in velocity]),
+        velocity_innovation_sigma_mps=_vectors([of.sigma if of else None for of in velocity]),
+        velocity_chi_square=_chi_squares(velocity),
+        restarted=np.array([record.restarted for record in timed], dtype=np.bool_),
+        spacecraft_to_gps_ms=np.array([np.nan if offset is None else offset for offset in clock], dtype=np.float64),
+    )
+
+
+def _vectors(rows: list[tuple[float, ...] | None]) -> FloatArray:
+    return np.array([_UNKNOWN if row is None else row for row in rows], dtype=np.float64).reshape(-1, 3)
+
+
+def _chi_squares(innovations: list[Innovation | None]) -> FloatArray:
+    return np.array([np.nan if of is None else of.chi_square for of in innovations], dtype=np.float64)

@@ -1,0 +1,164 @@
+"""`pygnc replay`: recorded files through the flight's estimators."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from pygnc.bus.messages import OrbitEstimate
+from pygnc.configuration.data_files import data_file
+from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
+from pygnc.configuration.load import ConfigurationError, load
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc_ground.orbit.errors import orbit_errors, rms_3d
+from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
+from pygnc_ground.replay.pipeline import fly, journaled_estimates
+from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.replay.run import FilterName, replay
+from pygnc_ground.replay.tables import write_tables
+from pygnc_ground.report.html import write_report
+from pygnc_ground.truth.load import load_truth
+from pygnc_ground.truth.orbit_truth import OrbitTruth
+
+app: Final = typer.Typer()
+
+_SETTLED_AFTER: Final = 1.0 / 3.0
+_NO_HOME: Final = Path("/nonexistent")
+"""Settings come from --config alone: what lies in the user's home is for flights there."""
+
+
+@app.command()
+def replay_files(
+    sense: Annotated[
+        list[Path], typer.Argument(metavar="SENSE...", help="Sense files, or the folder of one run in ~/pygnc_logs.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for tables and report; made if missing.")],
+    *,
+    ranges: Annotated[Path | None, typer.Option(help="Folder with rng00000.bin and so on.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="True orbit: a scenario's truth.parquet, an SP3 or a CCSDS OEM file.")
+    ] = None,
+    satellite: Annotated[str | None, typer.Option(help="The object in an SP3 or OEM file that holds several.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML), as main.py takes them.")] = None,
+    earth_orientation: Annotated[
+        Path | None, typer.Option(help="Table in place of the package's own, as uploaded for a flight.")
+    ] = None,
+    filter_name: Annotated[
+        FilterName, typer.Option("--filter", help="The flight's filter, or a reference by filterpy.")
+    ] = FilterName.EKF,
+    pipeline: Annotated[
+        bool, typer.Option("--pipeline", help="Run the real processes, and compare what they give.")
+    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV beside Parquet.")] = False,
+) -> None:
+    """Run the flight's estimators on recorded files; write the orbit, its smoothed form, a batch solution, a report."""
+    try:
+        settings = Settings() if config is None else load(config, _NO_HOME)
+        orientation = read_earth_orientation(earth_orientation or data_file(PACKAGED))
+        true_orbit = None if truth is None else load_truth(truth, satellite)
+        out.mkdir(parents=True, exist_ok=True)
+        files = Files(sense, ranges, config, earth_orientation)
+        with _inputs(files, settings, pipeline=pipeline) as (inputs, flown):
+            if config is None and inputs.settings is not None:
+                settings = inputs.settings
+            result, collected = _run(inputs, settings, orientation, true_orbit, filter_name)
+        if flown is not None:
+            _take_over(collected, flown)
+        paths = write_tables(result, collected.timed, out, csv=csv)
+        report = out / "report.html"
+        write_report(result, report)
+    except (ReplayError, ConfigurationError, OSError, ValueError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        typer.echo(f"pygnc replay: {reason}", err=True)
+        raise typer.Exit(2) from None
+    _tell(result, flown is not None, [*paths, report])
+
+
+class Files(NamedTuple):
+    """The files that a replay is made from, as named on the command line."""
+
+    sense: list[Path]
+    ranges: Path | None
+    config: Path | None
+    earth_orientation: Path | None
+
+
+@contextmanager
+def _inputs(files: Files, settings: Settings, *, pipeline: bool) -> Iterator[tuple[Inputs, list[OrbitEstimate] | None]]:
+    """What is to be replayed and, when it was flown for that, the flight's estimates."""
+    first = files.sense[0]
+    if len(files.sense) == 1 and first.is_dir():
+        if not is_run(first):
+            raise ReplayError(f"{first}: holds no input journal; name sense files, or a run's folder in ~/pygnc_logs")
+        if pipeline or files.ranges is not None:
+            raise ReplayError(f"{first}: a run's journal holds all of its inputs; leave out --pipeline and --ranges")
+        yield from_run(first), None
+    elif pipeline:
+        with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
+            run = fly(Path(home), *files)
+            yield from_run(run), journaled_estimates(run)
+    else:
+        yield from_files(files.sense, files.ranges, settings), None
+
+
+def _run(
+    inputs: Inputs,
+    settings: Settings,
+    orientation: EarthOrientationTable,
+    truth: OrbitTruth | None,
+    filter_name: FilterName,
+) -> tuple[ReplayResult, Collected]:
+    if inputs.earth_orientation not in {None, orientation.identification}:
+        table = f"{inputs.earth_orientation}, not with {orientation.identification}"
+        raise ReplayError(f"this was flown with the Earth orientation {table}; name the file by --earth-orientation")
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("GPS records", total=inputs.records)
+        return replay(
+            inputs, settings, orientation, truth, filter_name=filter_name, advance=lambda: progress.advance(task)
+        )
+
+
+def _take_over(collected: Collected, flown: list[OrbitEstimate]) -> None:
+    """Put the flight's estimates in the place of our own, which must be the same."""
+    ours = collected.estimates
+    if ours != flown:
+        first = next((theirs for theirs, own in zip(flown, ours, strict=False) if theirs != own), None)
+        where = f"from estimate {first.seq} on" if first else f"in number: {len(flown)} and {len(ours)}"
+        raise ReplayError(f"the processes' estimates and the replay's differ {where}; please report this as a fault")
+    by_input = {estimate.input_seq: estimate for estimate in flown}
+    for record in collected.timed:
+        record.estimate = by_input.get(record.message.seq)
+
+
+def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
+    accepted = int(result.solution.accepted.sum())
+    records = len(result.solution) + len(result.untimed)
+    typer.echo(
+        f"{records} GPS records: {accepted} used, {records - accepted} not, {len(result.untimed)} without a time"
+    )
+    if flown:
+        typer.echo("the real processes gave the same estimates, bit for bit")
+    for note in result.notes:
+        typer.echo(note)
+    if result.truth is not None:
+        for name, solution in (("filter", result.solution), ("smoother", result.smoothed), ("batch", result.batch)):
+            if solution is not None:
+                errors = orbit_errors(solution, result.truth)
+                settled = errors.later(_SETTLED_AFTER)
+                position_m, velocity_mps = (
+                    rms_3d(errors.position_rtn_m[settled]),
+                    rms_3d(errors.velocity_rtn_mps[settled]),
+                )
+                typer.echo(
+                    f"{name:8} 3-D RMS error after a third of the time: {position_m:.3f} m, {velocity_mps:.5f} m/s"
+                )
+    for path in paths:
+        typer.echo(f"{path}  {path.stat().st_size} bytes")

@@ -1,0 +1,125 @@
+"""The inputs of a replay: recorded files put in order as the flight does it, or the input journal of a run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import BatchEnd, InputMessage, Message
+from pygnc.bus.segment import list_segments
+from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
+from pygnc.configuration.settings import Settings
+from pygnc.formats.ranges import consecutive_runs, range_file_number
+from pygnc.tasks.batch_files import BatchSource
+from pygnc.tasks.batch_order import batch_head, record_messages
+from pygnc.tasks.range_files import RangeRow
+from pygnc.tasks.sense_file import SenseFile
+
+_RECORDS_A_READ: Final = 256
+
+
+class ReplayError(ValueError):
+    """The replay cannot be done; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What goes into the estimators.
+
+    Attributes:
+        messages: The messages in the order of their numbers.
+        records: How many records there are to expect, for the progress bar; None when it is not known.
+        settings: What the run was flown with, if a run is replayed.
+        earth_orientation: Name of the table that it was flown with.
+    """
+
+    messages: Iterator[Message]
+    records: int | None
+    settings: Settings | None = None
+    earth_orientation: str | None = None
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run, with its input journal."""
+    return bool(list_segments([path], "input"))
+
+
+def from_run(folder: Path) -> Inputs:
+    """The inputs that a run wrote down, its estimates' own.
+
+    Raises:
+        ReplayError: The folder's input journal holds nothing.
+    """
+    reader = JournalReader([folder], "input")
+    first = reader.read(1)
+    if not first or reader.header is None:
+        raise ReplayError(f"{folder}: its input journal is empty; the run's home may still have the batch")
+    settings, earth_orientation = _header(reader.header, folder)
+    return Inputs(_journaled(folder), None, settings, earth_orientation)
+
+
+def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -> Inputs:
+    """The inputs that ingest would make of these files.
+
+    Raises:
+        ReplayError: A file cannot be read.
+    """
+    sensors = batch_sensor_gps_packet_num_sensor_packets
+    sources: list[BatchSource] = []
+    try:
+        sources += [SenseFile(path, str(path), sensors) for path in sense]
+        for row in _range_rows(ranges) if ranges else ():
+            sources.append(RangeRow(row, [str(path) for path in row], settings.radio.bandwidth_hz))
+        for source in sources:
+            for _ in source.scan():
+                pass
+    except OSError as error:
+        raise ReplayError(f"{error.filename}: {error.strerror}") from error
+    head = batch_head(sources, [file for source in sources for file in source.files], sensors)
+    return Inputs(_recorded(head, sources), sum(len(source.keys) for source in sources))
+
+
+def _range_rows(folder: Path) -> list[list[Path]]:
+    """The folder's range files, in rows that continue each other."""
+    numbers = [number for path in folder.iterdir() if (number := range_file_number(path.name)) is not None]
+    if not numbers:
+        raise ReplayError(f"{folder}: holds no rng00000.bin or the like; name the folder with the range files")
+    return [[folder / f"rng{number:05d}.bin" for number in row] for row in consecutive_runs(numbers)]
+
+
+def _recorded(head: list[Message], sources: Sequence[BatchSource]) -> Iterator[Message]:
+    yield from head
+    last_seq = len(head)
+    try:
+        for messages in record_messages(sources, last_seq):
+            yield from messages
+            last_seq += len(messages)
+    except OSError as error:
+        raise ReplayError(str(error)) from error
+    yield BatchEnd(seq=last_seq + 1, cause="")
+
+
+def _journaled(folder: Path) -> Iterator[Message]:
+    decoder = msgspec.msgpack.Decoder(InputMessage)
+    reader = JournalReader([folder], "input")
+    ended, last_seq = False, 0
+    while records := reader.read(_RECORDS_A_READ):
+        for record in records:
+            message: Message = decoder.decode(record.payload)
+            ended, last_seq = isinstance(message, BatchEnd), record.seq
+            yield message
+    if not ended:
+        yield BatchEnd(seq=last_seq + 1, cause="the journal ends before the batch")
+
+
+def _header(header: bytes, folder: Path) -> tuple[Settings, str]:
+    """Settings and name of the Earth orientation in a journal's header; another version's may differ from ours."""
+    try:
+        fields = msgspec.msgpack.decode(header)
+        return msgspec.convert(fields["settings"], Settings), str(fields["earth_orientation"])
+    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+        remedy = "name the settings by --config"
+        raise ReplayError(f"{folder}: its settings are not those of this version ({error}); {remedy}") from error

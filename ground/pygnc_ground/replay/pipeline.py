@@ -1,0 +1,53 @@
+"""The real processes on recorded files, in a home of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import OrbitEstimate
+from pygnc.configuration.earth_orientation_file import UPLOADED
+from pygnc_ground.replay.inputs import ReplayError
+
+_TIMEOUT_MIN: Final = 24 * 60
+_START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
+_RECORDS_A_READ: Final = 256
+
+
+def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | None, orientation: Path | None) -> Path:
+    """Fly the files in `home`, an empty folder, and return the folder of the run.
+
+    Raises:
+        ReplayError: There is more than one sense file, or the run fails.
+    """
+    if len(sense) > 1:
+        raise ReplayError(f"{sense[1]}: the flight takes one sense file; leave out --pipeline to replay several")
+    for path in sense:
+        shutil.copy(path, home / "sense.bin")
+    if ranges is not None:
+        shutil.copytree(ranges, home / "range")
+    for file, name in ((config, "pygnc.toml"), (orientation, UPLOADED)):
+        if file is not None:
+            shutil.copy(file, home / name)
+    command = [sys.executable, "-c", _START, str(_TIMEOUT_MIN), "0", "--exit-when-done"]
+    environment = os.environ | {"HOME": str(home), "OPENBLAS_NUM_THREADS": "1"}
+    finished = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)  # noqa: S603 - our own
+    if finished.returncode != 0:
+        raise ReplayError(f"the flight ended with exit code {finished.returncode}: {finished.stderr.strip()}")
+    return next(iter((home / "pygnc_logs").iterdir()))
+
+
+def journaled_estimates(run: Path) -> list[OrbitEstimate]:
+    """The estimates that a run wrote down, in order."""
+    reader = JournalReader([run], "orbit")
+    decoder = msgspec.msgpack.Decoder(OrbitEstimate)
+    estimates: list[OrbitEstimate] = []
+    while records := reader.read(_RECORDS_A_READ):
+        estimates += [decoder.decode(record.payload) for record in records]
+    return estimates

@@ -1,0 +1,148 @@
+"""A replay: the inputs through the filter, then smoother and batch over all of it."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.measurement import Fix, Observation, compare
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
+from pygnc.tasks.orbit_tracker import TIME_INCONSISTENT, MakeEstimator, OrbitTracker
+from pygnc_ground.orbit.batch import BatchFailed, solve_batch
+from pygnc_ground.orbit.reference_ukf import UkfOrbitFilter
+from pygnc_ground.orbit.smoother import smooth
+from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
+from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records
+from pygnc_ground.replay.inputs import Inputs
+from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.truth.orbit_truth import OrbitTruth
+
+
+class FilterName(StrEnum):
+    """Filters that a replay can run."""
+
+    EKF = "ekf"
+    UKF = "ukf"
+
+
+_FILTERS: Final[dict[FilterName, tuple[str, MakeEstimator]]] = {
+    FilterName.EKF: ("square-root EKF, the flight's", OrbitFilter),
+    FilterName.UKF: ("unscented Kalman filter of filterpy on the flight's models", UkfOrbitFilter),
+}
+
+
+def replay(
+    inputs: Inputs,
+    settings: Settings,
+    orientation: EarthOrientationTable,
+    truth: OrbitTruth | None,
+    *,
+    filter_name: FilterName,
+    advance: Callable[[], None],
+) -> tuple[ReplayResult, Collected]:
+    """Run the inputs through the estimators.
+
+    Cost: about 0.5 ms per fix for filter and smoother each; 6 kB of memory per fix.
+
+    Args:
+        inputs: What goes in.
+        settings: The flight's.
+        orientation: The flight's.
+        truth: To compare with.
+        filter_name: Which filter.
+        advance: Called after each GPS record.
+
+    Returns:
+        The result, and the flight's estimates behind it.
+    """
+    description, make_filter = _FILTERS[filter_name]
+    collected = collect(inputs.messages, OrbitTracker(settings.orbit, orientation, make_filter=make_filter), advance)
+    frames = EarthFrames(orientation)
+    timed = collected.timed
+    notes: list[str] = []
+    result = ReplayResult(
+        settings=settings,
+        filter_name=description,
+        sources=tuple(collected.sources),
+        counts=collected.counts,
+        fixes=fix_records(timed),
+        untimed=tuple(collected.untimed),
+        solution=solution_from_states(
+            [record.gps_ms for record in timed],
+            [record.state for record in timed],
+            [_filter_usage(record) for record in timed],
+            frames,
+        ),
+        smoothed=_smoothed(collected, settings.orbit, frames),
+        batch=_batch(collected, settings.orbit, orientation, notes),
+        truth=truth,
+        notes=tuple(notes),
+    )
+    return result, collected
+
+
+def _filter_usage(record: TimedRecord) -> Usage:
+    update = record.update
+    if update is None:
+        return Usage(0.0, 0, accepted=False)
+    return Usage(update.nis, update.dof, update.position_accepted or update.velocity_accepted)
+
+
+def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames) -> OrbitSolution | None:
+    """The smoother's states at all records whose time can be believed."""
+    believed = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
+    states = smooth(
+        collected.updates, [record.gps_ms for record in believed], OrbitDynamics(settings, frames), settings
+    )
+    if not states:
+        return None
+    at_records = [states.get(record.gps_ms) for record in collected.timed]
+    usage = [
+        _residual_usage(record, state, settings, frames)
+        for record, state in zip(collected.timed, at_records, strict=True)
+    ]
+    return solution_from_states([record.gps_ms for record in collected.timed], at_records, usage, frames)
+
+
+def _residual_usage(
+    record: TimedRecord, state: OrbitState | None, settings: OrbitSettings, frames: EarthFrames
+) -> Usage:
+    """How a smoothed state leaves the fix that helped to make it: residuals over the receiver's sigmas."""
+    update = record.update
+    if update is None or state is None:
+        return Usage(0.0, 0, accepted=False)
+    position, velocity = compare(update.fix, state.x, frames, settings.measurement)
+    used: Sequence[Observation] = [
+        observation
+        for observation, accepted in ((position, update.position_accepted), (velocity, update.velocity_accepted))
+        if observation is not None and accepted
+    ]
+    chi_square = sum(float(np.square(observation.residual / observation.sigma).sum()) for observation in used)
+    return Usage(chi_square, 3 * len(used), accepted=bool(used))
+
+
+def _batch(
+    collected: Collected, settings: OrbitSettings, orientation: EarthOrientationTable, notes: list[str]
+) -> OrbitSolution | None:
+    fixes: list[Fix] = [record.update.fix for record in collected.timed if record.update is not None]
+    times = np.array([record.gps_ms for record in collected.timed], dtype=np.int64)
+    restarts = [ms for update in collected.updates if (ms := update.restarted_from_ms) is not None]
+    try:
+        batch = solve_batch(fixes, times, settings, orientation, restarts)
+    except BatchFailed as failure:
+        notes.append(f"batch: {failure}")
+        return None
+    if not batch.converged:
+        notes.append(f"batch: not converged after {batch.iterations} iterations")
+    for left in batch.left_out:
+        begin, end = (utc_iso_from_gps_ms(ms) for ms in (left.first_gps_ms, left.last_gps_ms))
+        notes.append(f"batch: {left.fixes} fixes from {begin} to {end} left out: {left.reason}")
+    return batch.solution
