@@ -18,8 +18,9 @@ UPLOADED: Final = "pygnc_earth_orientation.csv"
 PACKAGED: Final = "earth_orientation/earth_orientation.csv"
 COLUMNS: Final = "mjd_utc,ut1_minus_utc_s,x_pole_arcsec,y_pole_arcsec,dx_mas,dy_mas"
 
-_DAYS: Final = range(41_317, 100_000)
-"""Modified Julian Dates from 1972, when UTC began to leap, to 2132."""
+_FIRST_MJD: Final = 41_317.0
+"""1972-01-01, when UTC began to leap."""
+_LAST_MJD: Final = 100_000.0
 _ARCSEC_RAD: Final = math.pi / 648_000.0
 _UNITS: Final = np.array((1.0, _ARCSEC_RAD, _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD))
 
@@ -66,7 +67,7 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
             row = [float(field) for field in line.split(",")]
         except ValueError:
             row = []
-        if len(row) != 6 or row[0] not in _DAYS:
+        if len(row) != 6 or not _FIRST_MJD <= row[0] <= _LAST_MJD:
             raise EarthOrientationFileError(f"{path}, line {number}: not a day and five numbers; {remedy}")
         rows.append(row)
     numbers = np.array(rows)
