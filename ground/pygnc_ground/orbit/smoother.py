@@ -130,7 +130,7 @@ def _backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[A
     array[:SIZE, SIZE:] = sqrt_noise
     array[SIZE:, :SIZE] = root
     lower = triangular(array)
-    gain: Array = np.linalg.solve(lower[:SIZE, :SIZE].T, lower[SIZE:, :SIZE].T).T
+    gain = np.asarray(np.linalg.solve(lower[:SIZE, :SIZE].T, lower[SIZE:, :SIZE].T).T, dtype=np.float64)
     return gain, lower[SIZE:, SIZE:]
 
 

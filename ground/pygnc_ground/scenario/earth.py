@@ -51,7 +51,7 @@ def require_known(first_gps_ms: int, last_gps_ms: int) -> None:
     _load_earth_data()
     first_day, last_day = (
         brahe.Epoch.from_mjd(mjd, brahe.TimeSystem.UTC).isostring()[:10]
-        for mjd in (_GPS_WEEK_1_MJD, brahe.get_global_eop_mjd_max() - 1.0)
+        for mjd in (_GPS_WEEK_1_MJD, brahe.get_global_eop_mjd_last_dxdy() - 1.0)
     )
     known = range(gps_ms_from_utc_iso(f"{first_day}T00:00:00Z"), gps_ms_from_utc_iso(f"{last_day}T00:00:00Z"))
     if first_gps_ms not in known or last_gps_ms not in known:

@@ -1,26 +1,58 @@
-"""Magnetometer and gyro of the BMX160: mounting, constant bias, white noise. Quantisation is the file format's."""
+"""Magnetometer and gyro of the BMX160: mounting, misalignment, scale, bias, noise, range and whole counts."""
+
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
+from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
 from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.seeds import noise_generator
 from pygnc_ground.scenario.sensor_settings import Imu
 
+MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])
+"""BMX160 data sheet, magnetometer range; along z the file's word ends earlier, at 2048 uT."""
+GYRO_RANGE_DEG_S: Final = 500.0
+"""The range that the fleet sets; the word ends a little earlier, at 499.5 deg/s."""
+_WORD: Final = np.iinfo(np.int16)
+_FLOOR_GUARD_COUNTS: Final = 1e-6
+"""As the sense format's encoder has: a value on a count stays there whatever its last bit."""
 
-def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, seed: int) -> FloatArray:
-    """Readings in sensor axes from the field in body axes, both in microtesla, shape (n, 3)."""
+
+def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray, seed: int) -> FloatArray:
+    """Readings in sensor axes, whole counts, from the field in body axes and the bias in sensor axes, all (n, 3)."""
+    matrix = np.diag(1.0 + np.array(imu.mag_scale_error)) @ axes_from_orthogonal(imu) @ np.array(imu.imu_from_body)
     noise = noise_generator(seed, "magnetometer").standard_normal(field_body_ut.shape)
-    error_ut = np.array(imu.mag_bias_ut) + imu.mag_noise_ut * noise
-    return _to_imu(imu, field_body_ut) + error_ut
+    reading_ut = field_body_ut @ matrix.T + bias_imu_ut + imu.mag_noise_ut * noise
+    return _in_counts(imu, reading_ut, MAG_RANGE_UT, MAGNETOMETER_UT_PER_COUNT)
 
 
-def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, seed: int) -> FloatArray:
-    """Readings in sensor axes from the angular velocity in body axes, both in rad/s, shape (n, 3)."""
+def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray, seed: int) -> FloatArray:
+    """Readings in sensor axes, whole counts, from the rate in body axes and the bias in sensor axes, all (n, 3)."""
+    matrix = np.diag(1.0 + np.array(imu.gyro_scale_error)) @ np.array(imu.imu_from_body)
     noise = noise_generator(seed, "gyro").standard_normal(rate_body_rad_s.shape)
-    error_deg_s = np.array(imu.gyro_bias_deg_s) + imu.gyro_noise_deg_s * noise
-    return _to_imu(imu, rate_body_rad_s) + error_deg_s * np.pi / 180.0
+    reading_deg_s = np.degrees(rate_body_rad_s @ matrix.T + bias_imu_rad_s) + imu.gyro_noise_deg_s * noise
+    return np.radians(_in_counts(imu, reading_deg_s, GYRO_RANGE_DEG_S, GYRO_DEG_S_PER_COUNT))
 
 
-def _to_imu(imu: Imu, body: FloatArray) -> FloatArray:
-    components: FloatArray = body @ np.array(imu.imu_from_body).T
-    return components
+def axes_from_orthogonal(imu: Imu) -> FloatArray:
+    """Directions of the magnetometer's axes as rows, in orthogonal axes that share its x axis and its xy plane, (3, 3).
+
+    The parameters are those of Foster and Elkaim, Extension of a two-step calibration methodology to include
+    nonorthogonal sensor axes, IEEE Transactions on Aerospace and Electronic Systems 44(3), 2008.
+    """
+    y_to_x, z_to_x, z_to_y = np.radians(imu.mag_nonorthogonality_deg)
+    return np.array(
+        [
+            [1.0, 0.0, 0.0],
+            [np.sin(y_to_x), np.cos(y_to_x), 0.0],
+            [np.sin(z_to_x), np.cos(z_to_x) * np.sin(z_to_y), np.cos(z_to_x) * np.cos(z_to_y)],
+        ]
+    )
+
+
+def _in_counts(imu: Imu, reading: FloatArray, largest: npt.ArrayLike, per_count: float) -> FloatArray:
+    """What the words of the file can say of the readings."""
+    counts = np.clip(reading, -np.asarray(largest), largest) / per_count
+    whole = np.rint(counts) if imu.rounding == "nearest" else np.floor(counts + _FLOOR_GUARD_COUNTS)
+    return per_count * np.clip(whole, _WORD.min, _WORD.max)

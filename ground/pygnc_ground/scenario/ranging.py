@@ -1,59 +1,114 @@
-"""Ranges to the partners by the SX1280: true distance, the pair's delay and white noise; rounding is the format's.
+"""Ranges to the partners by the SX1280: true distance, the pair's delay, noise and outliers; rounding is the format's.
 
-The Doppler shift, some Hz, is left out of the frequency error; the radios' constant offset is all of it.
+The two directions of a pair are two exchanges: they share the pair's delay and not the noise.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, GpsFixes, encode_gps_packets
-from pygnc.formats.ranges import PacketKind, RangeMeasurements, encode_ranges, join_packets
+from pygnc.formats.ranges import RANGE_PACKET, PacketKind, RangeMeasurements, encode_ranges, join_packets
 from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.formation import Link
+from pygnc_ground.scenario.path import SatellitePath
+from pygnc_ground.scenario.ranging_settings import Ranging
 from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Partner, Ranging
-from pygnc_ground.scenario.truth import Trajectory
 
-_TRANSMIT_POWER_DBM = 12.5
+_TRANSMIT_POWER_DBM: Final = 12.5
 """The SX1280's maximum; antennas without gain."""
-_WAVELENGTH_M = 0.1228
-"""2.44 GHz, the middle of the band."""
-_RSSI_RANGE_DBM = (-127.5, 0.0)
+_CARRIER_HZ: Final = 2.44e9
+"""The middle of the band."""
+_LIGHT_MPS: Final = 299_792_458.0
+_RSSI_RANGE_DBM: Final = (-127.5, 0.0)
 """What the packet's byte can say."""
 
 
-def distances_m(own: Trajectory, partners: Sequence[Trajectory], t_s: npt.NDArray[np.int64]) -> FloatArray:
-    """True distance to each of p partners `t_s` seconds after the start, shape (n, p)."""
-    own_m = own.states_gcrf(t_s)[:, :3]
-    apart_m = [partner.states_gcrf(t_s)[:, :3] - own_m for partner in partners]
-    distances: FloatArray = np.linalg.norm(apart_m, axis=2).T
-    return distances
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueRanges:
+    """What is true of m range packets, in their order; all (m,)."""
+
+    gps_ms: npt.NDArray[np.int64]
+    partner_id: npt.NDArray[np.int64]
+    distance_m: FloatArray
+    delay_bias_m: FloatArray
+    """Added to each range of the pair"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exchanges:
+    """Distances to p partners at n times, all (n, p), and which of them were measured."""
+
+    distance_m: FloatArray
+    range_rate_mps: FloatArray
+    is_measured: npt.NDArray[np.bool_]
+
+
+def exchanges(
+    ranging: Ranging, own: SatellitePath, links: Sequence[Link], t_s: npt.NDArray[np.int64], seed: int
+) -> Exchanges:
+    """One exchange with each partner `t_s` whole seconds after the start, shape (n,)."""
+    own_states = own.states_gcrf(t_s)
+    apart = np.stack([link.partner.states_gcrf(t_s) - own_states for link in links], axis=1)
+    distance_m = np.linalg.norm(apart[..., :3], axis=2)
+    # Satellites at one place have no direction to each other.
+    range_rate_mps = np.sum(apart[..., :3] * apart[..., 3:], axis=2) / np.maximum(distance_m, 1e-6)
+    missing = [noise_generator(seed, f"missing ranges {link.partner_id}").random(len(t_s)) for link in links]
+    return Exchanges(distance_m, range_rate_mps, np.transpose(missing) >= ranging.missing_rate)
 
 
 def measured_ranges(
-    ranging: Ranging,
-    partners: Sequence[Partner],
-    true_m: FloatArray,
-    t_spacecraft_s: npt.NDArray[np.int64],
-    seed: int,
+    ranging: Ranging, links: Sequence[Link], made: Exchanges, t_spacecraft_s: npt.NDArray[np.int64], seed: int
 ) -> RangeMeasurements:
-    """What the radio says of the true distances (n, p) at n spacecraft times: n * p packets, partner by partner."""
-    count = len(true_m)
-    noise = [noise_generator(seed, f"range {partner.id}").standard_normal(count) for partner in partners]
-    bias_m = np.array([partner.delay_bias_m for partner in partners])
-    path_loss_db = 20.0 * np.log10(4.0 * np.pi * np.maximum(true_m, 1.0) / _WAVELENGTH_M)
+    """What the radio says of the exchanges at n spacecraft times: a packet for each measured one, time by time."""
+    bias_m = np.array([link.delay_bias_m for link in links])
+    offset_hz = np.array([link.frequency_offset_hz for link in links])
+    error_m = np.transpose([_errors_m(ranging, link, len(t_spacecraft_s), seed) for link in links])
+    # An approaching carrier is received too high.
+    frequency_error_hz = offset_hz - _CARRIER_HZ / _LIGHT_MPS * made.range_rate_mps
+    wavelength_m = _LIGHT_MPS / _CARRIER_HZ
+    path_loss_db = 20.0 * np.log10(4.0 * np.pi * np.maximum(made.distance_m, 1.0) / wavelength_m)
+    shape, measured = made.distance_m.shape, made.is_measured
     return RangeMeasurements(
-        partner_id=np.tile([partner.id for partner in partners], count),
-        rssi_dbm=np.clip(_TRANSMIT_POWER_DBM - path_loss_db, *_RSSI_RANGE_DBM).ravel(),
-        t_spacecraft_s=np.repeat(t_spacecraft_s, len(partners)),
-        frequency_error_hz=np.tile([partner.frequency_offset_hz for partner in partners], count),
-        range_m=(true_m + bias_m + ranging.noise_m * np.transpose(noise)).ravel(),
+        partner_id=np.broadcast_to([link.partner_id for link in links], shape)[measured],
+        rssi_dbm=np.clip(_TRANSMIT_POWER_DBM - path_loss_db, *_RSSI_RANGE_DBM)[measured],
+        t_spacecraft_s=np.broadcast_to(t_spacecraft_s[:, np.newaxis], shape)[measured],
+        frequency_error_hz=frequency_error_hz[measured],
+        range_m=(made.distance_m + bias_m + error_m)[measured],
     )
 
 
-def range_stream(fixes: GpsFixes, ranges: RangeMeasurements) -> bytes:
+def true_ranges(links: Sequence[Link], made: Exchanges, gps_ms: npt.NDArray[np.int64]) -> TrueRanges:
+    """The truth behind `measured_ranges`, packet by packet, for exchanges at n GPS times."""
+    shape, measured = made.distance_m.shape, made.is_measured
+    return TrueRanges(
+        gps_ms=np.broadcast_to(gps_ms[:, np.newaxis], shape)[measured],
+        partner_id=np.broadcast_to([link.partner_id for link in links], shape)[measured],
+        distance_m=made.distance_m[measured],
+        delay_bias_m=np.broadcast_to([link.delay_bias_m for link in links], shape)[measured],
+    )
+
+
+def range_packets(fixes: GpsFixes, ranges: RangeMeasurements, made: Exchanges) -> list[bytes]:
     """The packets of the range files in order: each fix, then the ranges taken with it."""
-    each = [PacketKind.GPS, *[PacketKind.RANGE] * (len(ranges) // len(fixes))]
-    kinds = np.tile(np.array(each, dtype=np.uint8), len(fixes))
-    return join_packets(kinds, encode_gps_packets(fixes, RANGE_GPS_PACKET), encode_ranges(ranges))
+    is_range = np.ones((len(fixes), made.is_measured.shape[1] + 1), np.bool_)
+    is_range[:, 0] = False
+    is_there = np.column_stack((np.ones(len(fixes), np.bool_), made.is_measured))
+    kinds = np.where(is_range, PacketKind.RANGE, PacketKind.GPS)[is_there].astype(np.uint8)
+    stream = join_packets(kinds, encode_gps_packets(fixes, RANGE_GPS_PACKET), encode_ranges(ranges))
+    sizes = np.where(kinds == PacketKind.RANGE, RANGE_PACKET.itemsize, RANGE_GPS_PACKET.itemsize)
+    ends = np.cumsum(sizes)
+    return [stream[end - size : end] for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)]
+
+
+def _errors_m(ranging: Ranging, link: Link, count: int, seed: int) -> FloatArray:
+    """Noise and outliers of the ranges to one partner, shape (count,)."""
+    name = f"range {link.partner_id}"
+    errors_m: FloatArray = ranging.noise_m * noise_generator(seed, name).standard_normal(count)
+    drawn = noise_generator(seed, f"{name} outliers").random(count)
+    # The lower half of those that are outliers are too short.
+    side = np.where(drawn < 0.5 * ranging.outlier_rate, -1.0, 1.0)
+    return errors_m + ranging.outlier_m * np.where(drawn < ranging.outlier_rate, side, 0.0)

@@ -10,3 +10,8 @@ def noise_generator(seed: int, sensor: str) -> np.random.Generator:
     noise of all others as it was.
     """
     return np.random.default_rng([seed, *sensor.encode()])
+
+
+def partner_seed(seed: int, partner_id: int) -> int:
+    """The seed of a partner's own sensors, from that of the scenario."""
+    return int(noise_generator(seed, f"partner {partner_id}").integers(1 << 32))

@@ -1,70 +1,73 @@
-"""Tables of truth as gzipped CSV: readable everywhere, and the same bytes for the same numbers.
+"""Tables of truth as Parquet files, with the units at the end of the columns' names.
 
-Decimals are fixed per unit, finer than any estimator can see: 0.1 mm, 0.1 um/s, 1e-10 rad/s, 1e-10 of a quaternion.
+Frames and time scale: `gps_week` and `gps_tow_ms` are GPS time (no leap seconds; 18 s ahead of UTC since 2017). `ecef`
+is ITRF, its velocities relative to the rotating Earth; `gcrf` is GCRF. Quaternions are scalar first and take body to
+GCRF components; body rates are relative to GCRF. Biases are in the sensor's own axes (`imu`). The sunlit fraction is
+that of the Sun's disc, 0 in the umbra.
 """
 
-import gzip
 import io
-from typing import Any, Final, TypeAlias
+from dataclasses import fields
+from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc_ground.scenario.generate import TrueRanges
+from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.true_states import TrueStates
 
-Table: TypeAlias = dict[str, npt.NDArray[Any]]
-"""Columns of equal length by name; the end of a name is its unit."""
+METADATA: Final = {
+    "time_scale": "GPS: gps_week (not modulo 1024) and gps_tow_ms, milliseconds of the week; no leap seconds",
+    "frames": "ecef: ITRF, velocities relative to the rotating Earth; gcrf: GCRF; body: the satellite; imu: the sensor",
+    "rotations": "quaternions scalar first, body to GCRF components; body rates relative to GCRF",
+    "units": "at the end of each column's name",
+}
+"""Key-value metadata of both files."""
 
-_DECIMALS: Final = {"_m": 4, "_mps": 7, "_rad_s": 10, "_fraction": 6, "_gcrf_from_body": 10}
-"""By the end of a column's name; whole numbers have none."""
-
-
-def truth_table(states: TrueStates, every: int) -> Table:
-    """Time, orbit in both frames, attitude and sunlight; one row for every `every`-th sample, the last of each group.
-
-    ECEF is ITRF; quaternions are scalar first and take body to GCRF components; rates are relative to GCRF.
-    """
-    columns: Table = {"gps_week": states.gps_ms // MS_PER_WEEK, "gps_tow_ms": states.gps_ms % MS_PER_WEEK}
-    vectors = (
-        ("{}_ecef_m", "xyz", states.position_ecef_m),
-        ("v{}_ecef_mps", "xyz", states.velocity_ecef_mps),
-        ("{}_gcrf_m", "xyz", states.position_gcrf_m),
-        ("v{}_gcrf_mps", "xyz", states.velocity_gcrf_mps),
-        ("q{}_gcrf_from_body", "wxyz", states.quaternion_gcrf_from_body),
-        ("{}_rate_body_rad_s", "xyz", states.rate_body_rad_s),
-    )
-    for name, components, values in vectors:
-        columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
-    columns["sunlit_fraction"] = states.sunlit_fraction
-    return {name: values[every - 1 :: every] for name, values in columns.items()}
+_VECTORS: Final = {
+    "position_ecef_m": ("{}_ecef_m", "xyz"),
+    "velocity_ecef_mps": ("v{}_ecef_mps", "xyz"),
+    "position_gcrf_m": ("{}_gcrf_m", "xyz"),
+    "velocity_gcrf_mps": ("v{}_gcrf_mps", "xyz"),
+    "quaternion_gcrf_from_body": ("q{}_gcrf_from_body", "wxyz"),
+    "rate_body_rad_s": ("{}_rate_body_rad_s", "xyz"),
+    "gyro_bias_imu_rad_s": ("{}_gyro_bias_imu_rad_s", "xyz"),
+    "mag_bias_imu_ut": ("{}_mag_bias_imu_ut", "xyz"),
+}
+"""Names of the columns, and their components, by the field of `TrueStates`; one that it lacks has no columns."""
 
 
-def range_truth_table(truth: TrueRanges) -> Table:
-    """True distances, one row per range packet in the order of the packets."""
-    partners = len(truth.partner_id)
-    gps_ms = np.repeat(truth.gps_ms, partners)
-    return {
-        "gps_week": gps_ms // MS_PER_WEEK,
-        "gps_tow_ms": gps_ms % MS_PER_WEEK,
-        "partner_id": np.tile(truth.partner_id, len(truth.gps_ms)),
-        "distance_m": truth.distance_m.ravel(),
+def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
+    """Time, orbit in both frames, attitude, biases, sunlight; a row for every `every`-th sample, the last of each."""
+    columns: dict[str, npt.NDArray[Any]] = {
+        "gps_week": states.gps_ms // MS_PER_WEEK,
+        "gps_tow_ms": states.gps_ms % MS_PER_WEEK,
     }
+    known = {field.name for field in fields(states)}
+    for vector, (name, components) in _VECTORS.items():
+        if vector in known:
+            values = getattr(states, vector)
+            columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
+    columns["sunlit_fraction"] = states.sunlit_fraction
+    return pl.DataFrame({name: values[every - 1 :: every] for name, values in columns.items()})
 
 
-def csv_gz(table: Table) -> bytes:
-    """The table as gzipped CSV with one header line."""
-    text = io.StringIO()
-    formats = [_format(name, values) for name, values in table.items()]
-    rows = np.column_stack(list(table.values()))
-    np.savetxt(text, rows, fmt=formats, delimiter=",", header=",".join(table), comments="")
-    # Without a time stamp, so that equal tables are equal files.
-    return gzip.compress(text.getvalue().encode(), mtime=0)
+def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
+    """True distances and the pairs' delays, one row per range packet in the order of the packets before any damage."""
+    return pl.DataFrame(
+        {
+            "gps_week": truth.gps_ms // MS_PER_WEEK,
+            "gps_tow_ms": truth.gps_ms % MS_PER_WEEK,
+            "partner_id": truth.partner_id,
+            "distance_m": truth.distance_m,
+            "delay_bias_m": truth.delay_bias_m,
+        }
+    )
 
 
-def _format(name: str, values: npt.NDArray[Any]) -> str:
-    if values.dtype.kind == "i":
-        return "%d"
-    decimals = next(decimals for end, decimals in _DECIMALS.items() if name.endswith(end))
-    return f"%.{decimals}f"
+def parquet(table: pl.DataFrame) -> bytes:
+    """The table as a Parquet file that says itself what its columns mean."""
+    file = io.BytesIO()
+    table.write_parquet(file, metadata=METADATA)
+    return file.getvalue()

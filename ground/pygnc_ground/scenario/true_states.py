@@ -6,10 +6,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from pygnc_ground.scenario import attitude, earth
+from pygnc_ground.scenario import earth
+from pygnc_ground.scenario.attitude import attitude_states
+from pygnc_ground.scenario.attitude_kinematics import to_body
 from pygnc_ground.scenario.earth import FloatArray
+from pygnc_ground.scenario.imu_biases import gyro_bias_rad_s, mag_bias_ut
+from pygnc_ground.scenario.path import SatellitePath
 from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.truth import Trajectory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,20 +31,26 @@ class TrueStates:
     rate_body_rad_s: FloatArray
     """Relative to GCRF"""
     field_body_ut: FloatArray
-    """The Earth's magnetic field"""
+    """The Earth's magnetic field, with its difference from the model"""
     sun_body_m: FloatArray
     """From the satellite to the Sun"""
     sunlit_fraction: FloatArray
     """(n,), 0 in the umbra"""
+    gyro_bias_imu_rad_s: FloatArray
+    """In sensor axes: what the gyro's readings have over the scaled rate, besides noise and rounding"""
+    mag_bias_imu_ut: FloatArray
+    """In sensor axes, likewise of the magnetometer"""
 
     @classmethod
-    def at(cls, settings: Settings, trajectory: Trajectory, t_s: npt.NDArray[np.int64]) -> Self:
+    def at(cls, settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64]) -> Self:
         """Truth `t_s` seconds after the start, shape (n,)."""
         instants = earth.epochs(settings.start_gps_ms, t_s)
         gcrf, ecef = trajectory.states_gcrf(t_s), trajectory.states_itrf(t_s)
-        quaternion = attitude.quaternions_gcrf_from_body(settings.attitude, t_s)
+        attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
+        quaternion = attitude.quaternion_gcrf_from_body
         field_ecef_ut = earth.magnetic_field_itrf_ut(instants, ecef[:, :3])
         field_gcrf_ut = np.einsum("nji,nj->ni", earth.itrf_from_gcrf(instants), field_ecef_ut)
+        field_gcrf_ut += settings.imu.field_error_gcrf_ut
         sun_gcrf_m = earth.sun_position_gcrf_m(settings.start_gps_ms, t_s)
         return cls(
             gps_ms=settings.start_gps_ms + 1000 * t_s,
@@ -50,8 +59,15 @@ class TrueStates:
             position_gcrf_m=gcrf[:, :3],
             velocity_gcrf_mps=gcrf[:, 3:],
             quaternion_gcrf_from_body=quaternion,
-            rate_body_rad_s=np.tile(attitude.rate_body_rad_s(settings.attitude), (len(t_s), 1)),
-            field_body_ut=attitude.to_body(quaternion, field_gcrf_ut),
-            sun_body_m=attitude.to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
+            rate_body_rad_s=attitude.rate_body_rad_s,
+            field_body_ut=to_body(quaternion, field_gcrf_ut),
+            sun_body_m=to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
             sunlit_fraction=earth.sunlit_fraction(gcrf[:, :3], sun_gcrf_m),
+            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, t_s, settings.seed),
+            mag_bias_imu_ut=mag_bias_ut(settings.imu, len(t_s), settings.seed),
         )
+
+    @property
+    def position_body_m(self) -> FloatArray:
+        """Geocentric position in body axes."""
+        return to_body(self.quaternion_gcrf_from_body, self.position_gcrf_m)

@@ -7,14 +7,20 @@ from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
 from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
-from pygnc_ground.scenario.generate import Scenario, generate
+from pygnc.formats.sense_scan import scan as scan_sense
+from pygnc_ground.scenario.clock_settings import SpacecraftClock
+from pygnc_ground.scenario.generate import Scenario, generate, generate_all
+from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.motion_settings import Forces
+from pygnc_ground.scenario.ranging_settings import Formation, Partner, Ranging
 from pygnc_ground.scenario.sensor_settings import Imu
-from pygnc_ground.scenario.settings import Gps, Partner, Ranging, Settings, SpacecraftClock
+from pygnc_ground.scenario.settings import Settings
 
 PARTNERS = (
     Partner(id=0x4B, position_rtn_m=(0.0, 1500.0, 0.0), delay_bias_m=1050.0),
     Partner(id=0x4D, position_rtn_m=(0.0, -800.0, 200.0), delay_bias_m=900.0, frequency_offset_hz=-50.0),
 )
+LIGHT = Forces(gravity_degree=2, drag=False, radiation_pressure=False)
 SETTINGS = Settings(duration_s=7200, partners=PARTNERS, ranging=Ranging(interval_s=40))
 MAGNETOMETER_STEP_UT = 1.0 / 16.0
 GYRO_STEP_DEG_S = 1.0 / 65.6
@@ -81,21 +87,23 @@ def test_decoded_sensors_show_the_true_field_rate_and_sun(scenario: Scenario) ->
 def test_decoded_ranges_are_distance_and_delay_and_noise(scenario: Scenario) -> None:
     found = scan_ranges(scenario.ranges)
     assert not found.damage
-    ranges = decode_ranges(found.ranges)
-    truth = scenario.true_ranges
+    ranges, truth = decode_ranges(found.ranges), scenario.true_ranges
     assert truth is not None
-    assert truth.distance_m.shape == (180, 2)
-    for column, partner in enumerate(PARTNERS):
+    np.testing.assert_array_equal(ranges.partner_id, truth.partner_id)
+    for partner in PARTNERS:
         mine = ranges.partner_id == partner.id
-        error_m = ranges.range_m[mine] - truth.distance_m[:, column] - partner.delay_bias_m
+        distance_m = truth.distance_m[mine]
+        error_m = ranges.range_m[mine] - distance_m - partner.delay_bias_m
         assert abs(error_m.mean()) < 4.0 * 30.0 / np.sqrt(180)
         assert error_m.std() == pytest.approx(30.0, rel=0.22)
-        np.testing.assert_allclose(ranges.frequency_error_hz[mine], partner.frequency_offset_hz, atol=0.5)
+        assert {*truth.delay_bias_m[mine].tolist()} == {partner.delay_bias_m}
+        # 8 Hz per m/s of the distance's change, and half a count of 0.775 Hz.
+        shift_hz = -8.139 * np.gradient(distance_m, 40.0)
+        np.testing.assert_allclose(ranges.frequency_error_hz[mine] - partner.frequency_offset_hz, shift_hz, atol=0.5)
         # Free space at 2.44 GHz: 100.2 dB at 1 km.
-        expected_dbm = 12.5 - 100.2 - 20.0 * np.log10(truth.distance_m[:, column] / 1000.0)
+        expected_dbm = 12.5 - 100.2 - 20.0 * np.log10(distance_m / 1000.0)
         np.testing.assert_allclose(ranges.rssi_dbm[mine], expected_dbm, atol=0.35)
-    initial_m = [np.linalg.norm(partner.position_rtn_m) for partner in PARTNERS]
-    np.testing.assert_allclose(truth.distance_m[0], initial_m, rtol=0.01)
+        assert distance_m[0] == pytest.approx(np.linalg.norm(partner.position_rtn_m), rel=0.01)
 
 
 def test_the_clocks_of_both_files_are_one(scenario: Scenario) -> None:
@@ -105,7 +113,7 @@ def test_the_clocks_of_both_files_are_one(scenario: Scenario) -> None:
     truth = scenario.true_ranges
     assert truth is not None
     t_spacecraft_s = decode_ranges(scan_ranges(scenario.ranges).ranges).t_spacecraft_s
-    assert {*offset_ms.tolist()} == {*(np.repeat(truth.gps_ms, 2) - 1000 * t_spacecraft_s).tolist()}
+    assert {*offset_ms.tolist()} == {*(truth.gps_ms - 1000 * t_spacecraft_s).tolist()}
 
 
 def test_equal_settings_make_equal_bytes_and_another_seed_makes_others() -> None:
@@ -137,6 +145,70 @@ def test_a_sensor_changed_or_added_leaves_the_noise_of_the_others() -> None:
 def test_a_longer_scenario_begins_like_the_shorter_one() -> None:
     short, long = (generate(Settings(duration_s=duration_s)) for duration_s in (100, 200))
     assert long.sense.startswith(short.sense[: 3 * SenseLayout().size])
+
+
+def test_late_samples_are_late_in_stamp_truth_and_fix_alike() -> None:
+    clock = SpacecraftClock(boot_before_start_s=100.0, jitter_s=3, jitter_rate=0.3)
+    made = generate(Settings(duration_s=5000, forces=LIGHT, clock=clock, gps=Gps(position_noise_m=0.0)))
+    found = scan_sense(made.sense)
+    assert len(found.records) == 200
+    assert not found.damage
+    t_s = decode_sensors(found.records).t_spacecraft_s.ravel() - 946_684_800 - 100
+    late_s = t_s - 5 * np.arange(1000)
+    assert {*late_s.tolist()} == {0, 1, 2, 3}
+    np.testing.assert_array_equal(made.truth.gps_ms - made.truth.gps_ms[0], 1000 * (t_s - t_s[0]))
+    fixes = decode_fixes(found.records)
+    np.testing.assert_allclose(fixes.position_ecef_m, made.truth.position_ecef_m[4::5], atol=1e-6)
+    assert {*(fixes.gps_tow_ms - fixes.gps_tow_ms[0] - 1000 * (t_s[4::5] - t_s[4])).tolist()} == {0}
+
+
+def test_clock_steps_and_reboots_reach_both_files() -> None:
+    clock = SpacecraftClock(boot_before_start_s=5000.0, jumps_s=((1000.0, -1760.0),), reboots_s=(2000.0,))
+    made = generate(Settings(duration_s=3000, forces=LIGHT, clock=clock, partners=PARTNERS[:1]))
+    sense_s = decode_sensors(scan_sense(made.sense).records).t_spacecraft_s.ravel() - 946_684_800
+    range_s = decode_ranges(scan_ranges(made.ranges).ranges).t_spacecraft_s - 946_684_800
+    for shown_s, true_s in ((sense_s, 5 * np.arange(600)), (range_s, 60 * np.arange(1, 51))):
+        expected_s = np.where(true_s < 1000, true_s + 5000, np.where(true_s < 2000, true_s + 3240, true_s - 2000))
+        np.testing.assert_array_equal(shown_s, expected_s)
+
+
+def test_every_satellite_of_a_formation_hands_over_its_own_files() -> None:
+    settings = Settings(
+        duration_s=3000,
+        forces=LIGHT,
+        formation=Formation(all_satellites=True, own_id=0x4A),
+        partners=PARTNERS,
+    )
+    flights = generate_all(settings)
+    assert [flight.satellite_id for flight in flights] == [0x4A, 0x4B, 0x4D]
+    alone = generate(settings)
+    assert (flights[0].sense, flights[0].ranges) == (alone.sense, alone.ranges)
+
+    errors_m, clocks = [], set()
+    for flight in flights:
+        fixes = decode_fixes(scan_sense(flight.sense).records)
+        assert fixes.t_spacecraft_s is not None
+        errors_m.append((fixes.position_ecef_m - flight.truth.position_ecef_m[4::5]).ravel())
+        clocks.add(int(fixes.t_spacecraft_s[0]))
+        np.testing.assert_array_equal(flight.truth.gps_ms, flights[0].truth.gps_ms)
+        np.testing.assert_allclose(np.std(errors_m[-1]), 10.0, rtol=0.15)
+    assert len(clocks) == 2, "two boot times, one of them the default of both partners"
+    assert np.abs(np.corrcoef(errors_m) - np.eye(3)).max() < 4.0 / np.sqrt(360)
+
+    measured = {}
+    for flight in flights:
+        truth, ranges = flight.true_ranges, decode_ranges(scan_ranges(flight.ranges).ranges)
+        assert truth is not None
+        for other in {*truth.partner_id.tolist()}:
+            mine = truth.partner_id == other
+            error_m = (ranges.range_m - truth.distance_m - truth.delay_bias_m)[mine]
+            measured[flight.satellite_id, other] = truth.distance_m[mine], truth.delay_bias_m[mine], error_m
+    assert len(measured) == 6
+    for (one, other), (distance_m, bias_m, error_m) in measured.items():
+        back = measured[other, one]
+        np.testing.assert_allclose(distance_m, back[0], atol=1e-6)
+        np.testing.assert_array_equal(bias_m, back[1])
+        assert abs(np.corrcoef(error_m, back[2])[0, 1]) < 4.0 / np.sqrt(50)
 
 
 def test_without_partners_there_are_no_ranges() -> None:

@@ -2,8 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from pygnc_ground.scenario.clock_settings import SpacecraftClock
+from pygnc_ground.scenario.fault_settings import Damage, Faults
+from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.ranging_settings import Partner
 from pygnc_ground.scenario.sensor_settings import Attitude
-from pygnc_ground.scenario.settings import Partner, Settings, dump_settings, load_settings
+from pygnc_ground.scenario.settings import Settings, checked, dump_settings, load_settings, overlaid
 
 
 def written(folder: Path, text: str) -> Path:
@@ -20,6 +24,9 @@ def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
     settings = Settings(
         seed=7,
         attitude=Attitude(rate_body_deg_s=(0.1, -2.5e-7, 1e9)),
+        clock=SpacecraftClock(jumps_s=((4000.0, -1760.0),), reboots_s=(1.5, 2.0)),
+        gps=Gps(outages_s=((0.0, 60.0), (5400.0, 1800.0))),
+        faults=Faults(sense=Damage(flipped_bit_rate=0.25, cut_tail=True)),
         partners=(
             Partner(id=0x4A, position_rtn_m=(1.0, 2.0, 3.0)),
             Partner(id=0x4D, position_rtn_m=(-1.0, 0.0, 1.5), delay_bias_m=0.0),
@@ -43,11 +50,19 @@ def test_a_dump_names_every_default(tmp_path: Path) -> None:
         ("[orbit]\neccentricity = 0.5", r"perigee"),
         ("[attitude]\nquaternion_gcrf_from_body = [1.0, 1.0, 0.0, 0.0]", r"norm"),
         ("[gps]\nvelocity_latency_s = 2.0", r"gps\.velocity_latency_s"),
+        ("[gps]\noutages_s = [[0.0, 0.0]]", r"gps\.outages_s\[0\]\[1\]"),
+        ("[gps]\nposition_outlier_rate = 1.5", r"gps\.position_outlier_rate"),
+        ("[clock]\njitter_s = 5", r"jitter_s must be less"),
+        ("[faults.sense]\nflipped_bits = 0.1", r"faults\.sense"),
         ("start_utc = 'yesterday'", r"not a UTC time"),
         ("start_utc = '2025-03-20T00:00:00.5Z'", r"whole second"),
         ("[[partners]]\nid = 1\nposition_rtn_m = [0.0, 0.0, 0.0]", r"partners\[0\]\.id"),
         ("[[partners]]\nid = 74\nposition_rtn_m = [0.0, 0.0]", r"partners\[0\]\.position_rtn_m"),
         ("[[partners]]\nid=74\nposition_rtn_m=[0.0,0.0,0.0]\n" * 2, r"same id"),
+        (
+            "[formation]\nall_satellites = true\nown_id = 76\n[[partners]]\nid=76\nposition_rtn_m=[0.0,9.0,0.0]",
+            r"same id",
+        ),
         ("this is no TOML", r"scenario\.toml"),
     ],
 )
@@ -61,3 +76,20 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"scenario\.toml"):
         load_settings(path)
+
+
+def test_laid_over_tables_change_what_they_name_and_lists_are_replaced() -> None:
+    base = {"seed": 1, "gps": {"position_noise_m": 5.0, "cold_start_s": 60.0}, "partners": [{"id": 75}, {"id": 76}]}
+    changed = overlaid(base, {"gps": {"cold_start_s": 0.0}, "partners": [], "clock": {"drift_ppm": 1.0}})
+    assert changed == {
+        "seed": 1,
+        "gps": {"position_noise_m": 5.0, "cold_start_s": 0.0},
+        "partners": [],
+        "clock": {"drift_ppm": 1.0},
+    }
+    assert base["gps"] == {"position_noise_m": 5.0, "cold_start_s": 60.0}
+
+
+def test_the_source_of_a_wrong_setting_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^dirty: .*seed"):
+        checked({"seed": "one"}, "dirty")

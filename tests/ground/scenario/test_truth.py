@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import satkit
+from msgspec.structs import replace
 
 from pygnc_ground.scenario import earth
-from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Spacecraft
+from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.ranging_settings import Partner
 from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf, partner_state_gcrf
 
 GM_EARTH_M3_S2 = 3.986004415e14
@@ -19,8 +21,15 @@ EARTH_RADIUS_M = 6_378_136.3
 J2 = 1.0826355e-3
 START_GPS_MS = 2358 * 604_800_000 + 345_600_000
 ORBIT = Orbit(eccentricity=0.01, mean_anomaly_deg=40.0)
-CENTRAL_ONLY = Forces(gravity_degree=0, sun_and_moon=False, drag=False, radiation_pressure=False)
-GRAVITATIONAL = Forces(drag=False, radiation_pressure=False)
+CENTRAL_ONLY = Forces(
+    gravity_degree=0,
+    sun_and_moon=False,
+    solid_tides=False,
+    relativity=False,
+    drag=False,
+    radiation_pressure=False,
+)
+GRAVITATIONAL = replace(CENTRAL_ONLY, gravity_degree=70, sun_and_moon=True)
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -71,7 +80,7 @@ def test_the_central_force_alone_keeps_energy_and_momentum() -> None:
 
 def test_the_oblate_earth_turns_the_node_as_closed_form_theory_says() -> None:
     orbit = Orbit(inclination_deg=51.6)
-    forces = Forces(gravity_degree=2, sun_and_moon=False, drag=False, radiation_pressure=False)
+    forces = replace(CENTRAL_ONLY, gravity_degree=2)
     revolutions, a = 5, orbit.semi_major_axis_m
     mean_motion = np.sqrt(GM_EARTH_M3_S2 / a**3)
     t_s = np.linspace(0.0, revolutions * 2 * np.pi / mean_motion, 500)
@@ -106,13 +115,13 @@ def tide(r: FloatArray, body: FloatArray, gm: float) -> FloatArray:
 
 
 def early_push_mps2(orbit: Orbit, forces: Forces) -> FloatArray:
-    """Mean acceleration over the first 100 s by which `forces` differ from gravitation alone."""
+    """Acceleration after about 33 s, the first third of 100 s, by which `forces` differ from gravitation alone."""
     ends = [trajectory(orbit, chosen, 100.0).states_gcrf([100.0])[0, :3] for chosen in (forces, GRAVITATIONAL)]
     return 2.0 * (ends[0] - ends[1]) / 100.0**2
 
 
 def test_drag_acts_against_the_motion_through_the_turning_air() -> None:
-    drag = early_push_mps2(ORBIT, Forces(radiation_pressure=False))
+    drag = early_push_mps2(ORBIT, replace(GRAVITATIONAL, drag=True))
     state = trajectory(ORBIT, GRAVITATIONAL, 50.0).states_gcrf([50.0])[0]
     wind_mps = state[3:] - np.cross([0.0, 0.0, 7.292115e-5], state[:3])
     speed_mps, size = np.linalg.norm(wind_mps), np.linalg.norm(drag)
@@ -126,13 +135,69 @@ def test_radiation_pressure_pushes_away_from_the_sun_and_stops_in_the_shadow() -
     # At the March equinox the Sun stands in the direction of GCRF's x axis.
     noon = Orbit(raan_deg=0.0, argument_of_perigee_deg=0.0, mean_anomaly_deg=0.0)
     midnight = Orbit(raan_deg=0.0, argument_of_perigee_deg=0.0, mean_anomaly_deg=180.0)
-    craft = Spacecraft()
+    craft, sunlight = Spacecraft(), replace(GRAVITATIONAL, radiation_pressure=True)
     pressure_pa = 1361.0 / 299_792_458.0
     expected = pressure_pa * craft.reflectivity_coefficient * craft.area_m2 / craft.mass_kg
-    push = early_push_mps2(noon, Forces(drag=False))
+    push = early_push_mps2(noon, sunlight)
     assert push[0] == pytest.approx(-expected, rel=0.03)
     assert np.linalg.norm(push[1:]) < 0.02 * expected
-    np.testing.assert_allclose(early_push_mps2(midnight, Forces(drag=False)), 0.0, atol=0.01 * expected)
+    np.testing.assert_allclose(early_push_mps2(midnight, sunlight), 0.0, atol=0.01 * expected)
+
+
+@pytest.mark.parametrize("mean_anomaly_deg", [0.0, 60.0, 120.0, 200.0, 300.0])
+def test_solid_tides_are_those_of_love_numbers_and_the_free_core_nutation(mean_anomaly_deg: float) -> None:
+    orbit = Orbit(mean_anomaly_deg=mean_anomaly_deg)
+    push = early_push_mps2(orbit, replace(GRAVITATIONAL, solid_tides=True))
+    r = trajectory(orbit, GRAVITATIONAL, 40.0).states_gcrf([33.3])[0, :3]
+    (instant,) = earth.epochs(START_GPS_MS, [33.3])
+    expected = deformed_earth_mps2(r, brahe.moon_position(instant), 4.9028e12)
+    expected += deformed_earth_mps2(r, brahe.sun_position(instant), 1.32712440018e20)
+    expected += k1_correction_mps2(r, instant)
+    # Degree 3, the smaller lines of the frequency-dependent part and the pole tide are left out here.
+    assert 1e-7 < np.linalg.norm(push) < 5e-7
+    assert np.linalg.norm(push - expected) < 0.03 * np.linalg.norm(push)
+
+
+def deformed_earth_mps2(r: FloatArray, body: FloatArray, gm: float) -> FloatArray:
+    """Attraction of the Earth's tidal bulge: degree 2 with one Love number (IERS Conventions 2010, table 6.3)."""
+    size, apart = np.linalg.norm(r), np.linalg.norm(body)
+    cosine = r @ body / (size * apart)
+    strength = 0.301 * gm * EARTH_RADIUS_M**5 / (apart**3 * size**4)
+    bulge: FloatArray = strength * (1.5 * (1.0 - 5.0 * cosine**2) * r / size + 3.0 * cosine * body / apart)
+    return bulge
+
+
+def k1_correction_mps2(r: FloatArray, instant: brahe.Epoch) -> FloatArray:
+    """The largest line of the frequency-dependent part, K1 (IERS Conventions 2010, equation 6.8b and table 6.5a)."""
+    in_phase, out_of_phase = 470.9e-12, -30.2e-12
+    theta = instant.gmst(brahe.AngleFormat.RADIANS) + np.pi
+    c21 = in_phase * np.sin(theta) + out_of_phase * np.cos(theta)
+    s21 = in_phase * np.cos(theta) - out_of_phase * np.sin(theta)
+    (rotation,) = earth.itrf_from_gcrf([instant])
+    x, y, z = fixed = rotation @ r
+    size = np.linalg.norm(r)
+    # The gradient of sqrt(15) GM R^2 z (c21 x + s21 y) / r^5.
+    slope = np.array([c21 * z, s21 * z, c21 * x + s21 * y]) - 5.0 * z * (c21 * x + s21 * y) / size**2 * fixed
+    correction: FloatArray = rotation.T @ slope * np.sqrt(15.0) * GM_EARTH_M3_S2 * EARTH_RADIUS_M**2 / size**5
+    return correction
+
+
+def test_relativity_is_schwarzschilds_term() -> None:
+    push = early_push_mps2(ORBIT, replace(GRAVITATIONAL, relativity=True))
+    state = trajectory(ORBIT, GRAVITATIONAL, 40.0).states_gcrf([33.3])[0]
+    r, v = state[:3], state[3:]
+    size, light_mps = np.linalg.norm(r), 299_792_458.0
+    # IERS Conventions 2010, equation 10.12.
+    expected = (4 * GM_EARTH_M3_S2 / size - v @ v) * r + 4 * (r @ v) * v
+    expected *= GM_EARTH_M3_S2 / (light_mps**2 * size**3)
+    # The push is a mean over 100 s, in which the term changes.
+    assert np.linalg.norm(push - expected) < 0.01 * np.linalg.norm(expected)
+
+
+def test_the_default_forces_are_all_of_them() -> None:
+    forces = Forces()
+    assert forces.gravity_degree >= 70
+    assert all(getattr(forces, name) for name in forces.__struct_fields__)
 
 
 def test_the_earth_fixed_velocity_is_the_derivative_of_the_earth_fixed_position() -> None:

@@ -1,0 +1,111 @@
+"""The motion of an arc as a linear function of all unknowns, around a reference.
+
+Newton's method on the equations of motion (quasi-linearisation; Bellman & Kalaba, 1965): the reference need not obey
+them. Forces are taken along it, the linear motion follows without any further evaluation, and becomes the next
+reference. The error is squared each time: 10 km off the truth become 10 m, then nothing.
+"""
+
+import numpy as np
+
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.settings import SpacecraftSettings
+from pygnc_ground.orbit import batch_collocation as collocation
+from pygnc_ground.orbit.batch_forces import ForceModel
+from pygnc_ground.orbit.batch_parameters import STATE, Unknowns
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+
+SEGMENT_MS = round(1e3 * collocation.SEGMENT_S)
+
+
+class Grid:
+    """The segments of an arc, of equal length, from the first to past the last of its moments."""
+
+    def __init__(self, first_gps_ms: int, last_gps_ms: int) -> None:
+        self.begin_gps_ms = first_gps_ms
+        self.segments = max(-(-(last_gps_ms - first_gps_ms) // SEGMENT_MS), 1)
+
+    @property
+    def starts_gps_ms(self) -> IntArray:
+        """When each begins, shape (k,)."""
+        return self.begin_gps_ms + SEGMENT_MS * np.arange(self.segments)
+
+    def locate(self, gps_ms: IntArray, offset_s: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Segment, and fraction of it, of the moments `gps_ms` plus `offset_s`, each (n,)."""
+        segment = np.clip((gps_ms - self.begin_gps_ms) // SEGMENT_MS, 0, self.segments - 1)
+        since_ms = gps_ms - self.begin_gps_ms - SEGMENT_MS * segment
+        return segment, (1e-3 * since_ms + offset_s) / collocation.SEGMENT_S
+
+
+class ArcDynamics:
+    """Forces of an arc."""
+
+    def __init__(self, grid: Grid, frames: EarthFrames, craft: SpacecraftSettings) -> None:
+        self.grid = grid
+        self.unknowns = Unknowns(grid.segments)
+        node_s = np.tile(collocation.SEGMENT_S * collocation.NODE, grid.segments)
+        self._forces = ForceModel(np.repeat(grid.starts_gps_ms, collocation.NODES), node_s, frames, craft)
+
+    def linearise(self, reference: FloatArray, values: FloatArray) -> "LinearMotion":
+        """The motion around a reference.
+
+        Args:
+            reference: Positions and velocities at the nodes in GCRF, shape (k, s, 6).
+            values: The unknowns there, shape (p,).
+        """
+        shape = reference.shape[:2]
+        along = self._forces.at(reference.reshape(-1, 6), self.unknowns.at_nodes(values))
+        force = collocation.LinearForce(
+            acceleration_mps2=along.acceleration_mps2.reshape(*shape, 3),
+            by_position=along.by_position.reshape(*shape, 3, 3),
+            by_velocity=along.by_velocity.reshape(*shape, 3, 3),
+            by_parameter=self.unknowns.local(along.by_parameter.reshape(*shape, 3, -1)),
+        )
+        return LinearMotion(self.grid, self.unknowns, collocation.respond(force, reference), values)
+
+
+class LinearMotion:
+    """States at any time as linear functions of corrections to the unknowns.
+
+    Cost: some microseconds per segment and moment, times the number of unknowns.
+    """
+
+    def __init__(self, grid: Grid, unknowns: Unknowns, response: FloatArray, values: FloatArray) -> None:
+        self._grid = grid
+        self._unknowns = unknowns
+        self._response = response
+        self._start = np.empty((grid.segments, 6))
+        self._by_unknown = np.zeros((grid.segments, 6, unknowns.count))
+        self._start[0] = values[STATE]
+        self._by_unknown[0, :, STATE] = np.eye(6)
+        step = collocation.ends(response)
+        for segment in range(1, grid.segments):
+            before = step[segment - 1]
+            self._start[segment] = before[:, 0] + before[:, collocation.STATE].dot(self._start[segment - 1])
+            self._by_unknown[segment] = before[:, collocation.STATE].dot(self._by_unknown[segment - 1])
+            self._by_unknown[segment][:, unknowns.local_columns[segment - 1]] += before[:, collocation.LOCAL]
+
+    def states(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
+        """Position and velocity in GCRF at `gps_ms` plus `offset_s`, each (n,), without correction; shape (n, 6)."""
+        segment, fraction = self._grid.locate(gps_ms, offset_s)
+        local = collocation.states_at(self._response[segment], fraction)
+        moved = local[:, :, collocation.STATE] @ self._start[segment][:, :, None]
+        states: FloatArray = local[:, :, 0] + moved[:, :, 0]
+        return states
+
+    def derivatives(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
+        """Of the states by the unknowns, shape (n, 6, q); those from the q-th on act later than all of the moments."""
+        segment, fraction = self._grid.locate(gps_ms, offset_s)
+        local = collocation.states_at(self._response[segment], fraction)
+        columns = self._unknowns.local_columns[segment]
+        acting = int(columns.max(initial=0)) + 1
+        derivatives: FloatArray = local[:, :, collocation.STATE] @ self._by_unknown[segment, :, :acting]
+        row, component = np.ogrid[: len(gps_ms), :6]
+        derivatives[row[:, :, None], component[:, :, None], columns[:, None]] += local[:, :, collocation.LOCAL]
+        return derivatives
+
+    def nodes(self, correction: FloatArray) -> FloatArray:
+        """States at all nodes after a correction (p,) of the unknowns, shape (k, s, 6)."""
+        known = np.ones((self._grid.segments, self._response.shape[3]))
+        known[:, collocation.STATE] = self._start + self._by_unknown @ correction
+        known[:, collocation.LOCAL] = correction[self._unknowns.local_columns]
+        return collocation.at_nodes(self._response, known)

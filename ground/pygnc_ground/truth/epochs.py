@@ -1,0 +1,101 @@
+"""Calendar times of ephemeris files, in the time systems they use, as GPS time."""
+
+import re
+from datetime import date, timedelta
+from functools import lru_cache
+
+from pygnc.common.clock import gps_ms_from_utc_iso
+
+_NS_PER_S = 1_000_000_000
+_NS_PER_MS = 1_000_000
+_S_PER_DAY = 86_400
+_GPS_EPOCH = date(1980, 1, 6)
+_YEARS = range(1980, 2200)
+"""Nanoseconds of GPS time fit into 64 bits until 2272."""
+
+_UTC_SYSTEMS = frozenset({"UTC", "GLO"})
+"""GLONASS time in files is UTC, without the three hours of Moscow (RINEX 3.04, SP3-d)."""
+_GPS_MINUS_SYSTEM_MS = {
+    "GPS": 0,
+    "GAL": 0,
+    "QZS": 0,
+    "IRN": 0,
+    "TAI": -19_000,
+    "TT": -51_184,
+    "BDT": 14_000,
+}
+"""Galileo, QZSS and NavIC time run with GPS time, BeiDou time 14 s behind; to tens of nanoseconds."""
+SP3_TIME_SYSTEMS = ("GPS", "GLO", "GAL", "BDT", "QZS", "IRN", "TAI", "UTC")
+OEM_TIME_SYSTEMS = ("GPS", "TAI", "TT", "UTC")
+
+_CCSDS_TIME = re.compile(r"(\d{4})-(?:(\d\d)-(\d\d)|(\d{3}))T(\d\d):(\d\d):(\d\d)(?:\.(\d*))?Z?", re.ASCII)
+
+
+def calendar_date(year: int, month: int, day: int) -> date:
+    """A date of the GPS era.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if year not in _YEARS:
+        raise ValueError(f"the year {year} is not one of {_YEARS.start} to {_YEARS.stop - 1}")
+    try:
+        return date(year, month, day)
+    except ValueError as error:
+        raise ValueError(f"{year}-{month:02d}-{day:02d} is no date: {error}") from error
+
+
+def gps_ns_from_ccsds(text: str, time_system: str) -> int:
+    """Nanoseconds since the GPS epoch of a time code A or B of CCSDS 301.0-B-4, such as 2025-079T09:01:28.5.
+
+    Raises:
+        ValueError: It is none, or no such time exists.
+    """
+    match = _CCSDS_TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no time like 2025-03-20T09:01:28.000 or 2025-079T09:01:28.000")
+    year, month, day, day_of_year, hour, minute, second, fraction = match.groups()
+    if day_of_year is None:
+        moment = calendar_date(int(year), int(month), int(day))
+    else:
+        moment = calendar_date(int(year), 1, 1) + timedelta(days=int(day_of_year) - 1)
+        if moment.year != int(year):
+            raise ValueError(f"{text!r}: the year {year} has no day {day_of_year}")
+    digits = (fraction or "0")[:9].ljust(9, "0")
+    return gps_ns(moment, int(hour), int(minute), int(second) * _NS_PER_S + int(digits), time_system)
+
+
+def gps_ns(day: date, hour: int, minute: int, second_ns: int, time_system: str) -> int:
+    """Nanoseconds since the GPS epoch of a clock reading.
+
+    Args:
+        day: Its date, by `calendar_date`.
+        hour: 0 to 23.
+        minute: 0 to 59.
+        second_ns: Seconds of the minute in nanoseconds; from 60 s on within a leap second of UTC.
+        time_system: One that `SP3_TIME_SYSTEMS` or `OEM_TIME_SYSTEMS` names.
+
+    Raises:
+        ValueError: No such time exists, or it lies before the GPS epoch.
+    """
+    of_day_ns = (3600 * hour + 60 * minute) * _NS_PER_S + second_ns
+    begin_ns, end_ns = _day_gps_ns(day, time_system)
+    longest_ns = 61 * _NS_PER_S if (hour, minute) == (23, 59) else 60 * _NS_PER_S
+    within_minute = 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second_ns < longest_ns
+    if not (within_minute and begin_ns + of_day_ns < end_ns):
+        raise ValueError(
+            f"{day} {hour:02d}:{minute:02d}:{second_ns / _NS_PER_S:06.3f} is no time of the system {time_system}"
+        )
+    return begin_ns + of_day_ns
+
+
+@lru_cache(maxsize=16)
+def _day_gps_ns(day: date, time_system: str) -> tuple[int, int]:
+    """First instants of a day and of the next; in UTC a day may have 86 401 s."""
+    if day < _GPS_EPOCH:
+        raise ValueError(f"{day} lies before the GPS epoch, {_GPS_EPOCH}")
+    if time_system in _UTC_SYSTEMS:
+        begin_ms, end_ms = (gps_ms_from_utc_iso(f"{at}T00:00:00Z") for at in (day, day + timedelta(days=1)))
+        return begin_ms * _NS_PER_MS, end_ms * _NS_PER_MS
+    begin_ms = (day - _GPS_EPOCH).days * _S_PER_DAY * 1000 + _GPS_MINUS_SYSTEM_MS[time_system]
+    return begin_ms * _NS_PER_MS, (begin_ms + _S_PER_DAY * 1000) * _NS_PER_MS

@@ -1,0 +1,66 @@
+"""A true orbit from a file of any known kind, recognised by its content."""
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+from pygnc_ground.truth.ephemeris import Ephemeris
+from pygnc_ground.truth.oem import ephemeris_from_oem
+from pygnc_ground.truth.oem_kvn import read_kvn
+from pygnc_ground.truth.oem_xml import read_xml
+from pygnc_ground.truth.sp3 import read_sp3
+from pygnc_ground.truth.table import read_csv, read_parquet
+
+_GZIP_MARK = b"\x1f\x8b"
+_OTHER_PACKERS = {b"\x1f\x9d": "a file packed by compress (.Z)", b"PK\x03\x04": "a ZIP archive"}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_KINDS = "a scenario's table (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
+
+
+def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
+    """Read a true orbit; the file may be gzipped.
+
+    Args:
+        path: Of any name.
+        object_id: The object, for files that may hold several (SP3, OEM); None if there is one only.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is of no known kind or damaged, its object has to be named, or an ephemeris in inertial axes
+            cannot be turned for want of Earth orientation. The message names file, line and remedy.
+    """
+    content = path.read_bytes()
+    try:
+        return _read(_unpacked(content), object_id)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The content, decompressed if it is gzipped."""
+    for mark, packer in _OTHER_PACKERS.items():
+        if content.startswith(mark):
+            raise ValueError(f"this is {packer}; unpack it first")
+    if not content.startswith(_GZIP_MARK):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"the gzip file is damaged: {error}; copy it again") from error
+
+
+def _read(content: bytes, object_id: str | None) -> Ephemeris:
+    if content.startswith(b"PAR1"):
+        return read_parquet(content)
+    begin = content[:200].removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if begin.startswith(b"gps_week,"):
+        return read_csv(content)
+    if begin.startswith(b"<"):
+        return ephemeris_from_oem(read_xml(content), object_id)
+    text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", errors="replace")
+    if re.match(rb"#[a-z][PV]", begin):
+        return read_sp3(text, object_id)
+    if begin.startswith(b"CCSDS_OEM_VERS"):
+        return ephemeris_from_oem(read_kvn(text), object_id)
+    raise ValueError(f"no true orbit; a file of one is {_KINDS}")

@@ -1,0 +1,203 @@
+"""SP3-c and SP3-d: precise orbits in an Earth-fixed frame, as analysis centres publish them.
+
+Source: S. Hilla, The Extended Standard Product 3 Orbit Format (SP3-c), 2010, and (SP3-d), 2016. Clocks, accuracies and
+correlations are passed over.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pygnc_ground.truth.arc import HERMITE_WINDOW, LAGRANGE_WINDOW, Arc
+from pygnc_ground.truth.ephemeris import Ephemeris
+from pygnc_ground.truth.epochs import SP3_TIME_SYSTEMS, calendar_date, gps_ns
+from pygnc_ground.truth.inertial import Frame
+from pygnc_ground.truth.selection import choose_object
+
+_M_PER_KM = 1e3
+_MPS_PER_DMPS = 0.1
+_NS_PER_S = 1_000_000_000
+_MISSING = 999_999.0
+"""Components from 999999.999999 on are unknown, and so is a vector of zeros."""
+_INERTIAL = ("GCRF", "ICRF", "EME", "J2000", "ECI", "TOD", "TEME")
+_PASSED_OVER = ("/*", "EP", "EV")
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(slots=True)
+class _Sample:
+    gps_ns: int
+    position_km: Vector | None = None
+    velocity_dmps: Vector | None = None
+    manoeuvre: bool = False
+    """Between the sample before and this one"""
+    predicted: bool = False
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What the lines so far have said."""
+
+    object_id: str | None
+    version: str = ""
+    coordinate_system: str = ""
+    agency: str = ""
+    interval_ns: int = 0
+    time_system: str = ""
+    objects: list[str] = field(default_factory=list)
+    chosen: str = ""
+    samples: list[_Sample] = field(default_factory=list)
+
+    def take(self, line: str) -> None:
+        """Take the next line.
+
+        Raises:
+            ValueError: It cannot stand there.
+        """
+        if line[:1] in ("P", "V"):
+            self._take_record(line)
+        elif line.startswith("*"):
+            self.chosen = self.chosen or self._choose()
+            self.samples.append(_Sample(self._epoch_ns(line)))
+        elif line[:1] in ("#", "+", "%"):
+            self._take_header(line)
+        elif line.strip() and line[:2] not in _PASSED_OVER:
+            raise ValueError(f"{line[:20]!r} begins no record of SP3")
+
+    def _take_header(self, line: str) -> None:
+        if line.startswith("##"):
+            self.interval_ns = round(_number(line[24:38], "epoch interval") * _NS_PER_S)
+            if not 0 < self.interval_ns < 100_000 * _NS_PER_S:
+                raise ValueError(f"the epoch interval {line[24:38].strip()} s is not between 0 and 100 000 s")
+        elif line.startswith("#"):
+            self.version, self.coordinate_system, self.agency = line[1:2], line[46:51].strip(), line[56:60].strip()
+            if self.version not in ("c", "d"):
+                raise ValueError(f"SP3-{self.version} is not read, only SP3-c and SP3-d; convert the file")
+        elif line.startswith("+ "):
+            names = (line[column : column + 3] for column in range(9, 60, 3))
+            self.objects += [_identifier(name) for name in names if name.strip(" 0")]
+        elif line.startswith("%c") and not self.time_system:
+            self.time_system = line[9:12]
+            if self.time_system not in SP3_TIME_SYSTEMS:
+                raise ValueError(
+                    f"the time system {self.time_system!r} is none of SP3's, {', '.join(SP3_TIME_SYSTEMS)}; correct"
+                    " columns 10 to 12"
+                )
+
+    def _choose(self) -> str:
+        """The satellite to read; with the first epoch the header is over, and must have been whole."""
+        if not (self.version and self.interval_ns and self.time_system):
+            raise ValueError("the header lacks its line '#c', '##' (interval) or '%c' (time system); fetch it again")
+        if self.coordinate_system.upper().startswith(_INERTIAL):
+            raise ValueError(
+                f"the coordinate system {self.coordinate_system} is inertial, SP3's are Earth-fixed; convert the file"
+            )
+        return choose_object(self.objects, self.object_id)
+
+    def _epoch_ns(self, line: str) -> int:
+        try:
+            year, month, day, hour, minute = (
+                int(line[begin:end]) for begin, end in ((3, 7), (8, 10), (11, 13), (14, 16), (17, 19))
+            )
+        except ValueError as error:
+            raise ValueError(f"{line.strip()!r} is no epoch like '*  2025  3 20  9  1 28.00000000'") from error
+        second_ns = round(_number(line[20:31], "seconds") * _NS_PER_S)
+        moment_ns = gps_ns(calendar_date(year, month, day), hour, minute, second_ns, self.time_system)
+        if self.samples and moment_ns <= self.samples[-1].gps_ns:
+            raise ValueError("the epoch is not later than the one before; sort the epochs")
+        return moment_ns
+
+    def _take_record(self, line: str) -> None:
+        if not self.samples:
+            raise ValueError("a record stands before the first epoch")
+        if _identifier(line[1:4]) != self.chosen:
+            return
+        x, y, z = (_number(line[column : column + 14], "component") for column in (4, 18, 32))
+        missing = max(abs(x), abs(y), abs(z)) >= _MISSING or x == y == z == 0.0
+        sample = self.samples[-1]
+        if line[0] == "V":
+            sample.velocity_dmps = None if missing else (x, y, z)
+        elif not missing:
+            sample.position_km = x, y, z
+            sample.manoeuvre, sample.predicted = line[78:79] == "M", line[79:80] == "P"
+
+
+def read_sp3(text: str, object_id: str | None) -> Ephemeris:
+    """The orbit of one satellite.
+
+    An arc ends before an epoch left out or without a position, and before a flagged manoeuvre.
+
+    Args:
+        text: The whole file.
+        object_id: The satellite, such as "L47"; None if the file has one only.
+
+    Raises:
+        ValueError: The file is damaged or of another version, or the satellite is not there; the message names the
+            line.
+    """
+    reader = _Reader(object_id)
+    number = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("EOF"):
+            return _ephemeris(reader)
+        try:
+            reader.take(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+    raise ValueError(f"line {number}: no EOF here, so a part of the file is missing; fetch it again, or add the line")
+
+
+def _identifier(name: str) -> str:
+    """A satellite as "G01"; some files leave out the zero."""
+    return name.replace(" ", "0")
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < 1e15:
+        raise ValueError(f"{text.strip()!r} is no number for the {what}: the columns have moved or the file is damaged")
+    return value
+
+
+def _ephemeris(reader: _Reader) -> Ephemeris:
+    if not reader.samples:
+        raise ValueError("the file holds no epoch")
+    arcs = _without_gaps(reader.samples, reader.interval_ns)
+    if not arcs:
+        raise ValueError(f"the satellite {reader.chosen} has no position in this file")
+    origin = f"SP3-{reader.version} of {reader.agency or 'an unnamed agency'}, satellite {reader.chosen}"
+    predicted = sum(sample.predicted for arc in arcs for sample in arc)
+    note = f", {predicted} predicted" if predicted else ""
+    return Ephemeris([_arc(arc) for arc in arcs], f"{origin}, {reader.coordinate_system}{note}")
+
+
+def _without_gaps(samples: list[_Sample], interval_ns: int) -> list[list[_Sample]]:
+    arcs: list[list[_Sample]] = []
+    end_ns = 0
+    for sample in samples:
+        if sample.position_km is None:
+            continue
+        if not arcs or sample.manoeuvre or sample.gps_ns - end_ns > 1.5 * interval_ns:
+            arcs.append([])
+        arcs[-1].append(sample)
+        end_ns = sample.gps_ns
+    return arcs
+
+
+def _arc(samples: list[_Sample]) -> Arc:
+    time_ns = np.array([sample.gps_ns for sample in samples], dtype=np.int64)
+    velocities = [sample.velocity_dmps for sample in samples if sample.velocity_dmps is not None]
+    # With one velocity left out, the arc is taken as one of positions.
+    complete = len(velocities) == len(samples)
+    return Arc(
+        gps_ns=time_ns,
+        position_m=_M_PER_KM * np.array([sample.position_km for sample in samples]),
+        velocity_mps=_MPS_PER_DMPS * np.array(velocities) if complete else None,
+        frame=Frame.ITRF,
+        window=HERMITE_WINDOW if complete else LAGRANGE_WINDOW,
+        usable_ns=(int(time_ns[0]), int(time_ns[-1])),
+    )

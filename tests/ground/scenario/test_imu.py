@@ -1,0 +1,135 @@
+"""Magnetometer and gyro against their declared errors, and their words in the sense file."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from msgspec.structs import replace
+
+from pygnc.formats.sense import SenseLayout, decode_sensors
+from pygnc_ground.scenario.generate import generate
+from pygnc_ground.scenario.imu import axes_from_orthogonal, gyro_rad_s, magnetometer_ut
+from pygnc_ground.scenario.motion_settings import Forces
+from pygnc_ground.scenario.sensor_settings import Attitude, Imu
+from pygnc_ground.scenario.settings import Settings
+
+COUNT = 4000
+UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+NOISELESS = Imu(imu_from_body=UPRIGHT, mag_noise_ut=0.0, gyro_noise_deg_s=0.0)
+NO_BIAS = np.zeros(3)
+MAG_COUNT_UT = 1.0 / 16.0
+GYRO_COUNT_DEG_S = 1.0 / 65.6
+
+
+def four_standard_errors(count: int) -> float:
+    return 4.0 / math.sqrt(count)
+
+
+def gyro_deg_s(imu: Imu, rate_deg_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    return np.degrees(gyro_rad_s(imu, np.radians(np.atleast_2d(rate_deg_s)), NO_BIAS, seed=1))
+
+
+def mag_ut(imu: Imu, field_ut: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    return magnetometer_ut(imu, np.atleast_2d(np.asarray(field_ut, dtype=np.float64)), NO_BIAS, seed=1)
+
+
+def test_magnetometer_bias_and_noise_are_the_declared_ones() -> None:
+    field_ut, bias_ut = np.tile([30.0, -10.0, 5.0], (COUNT, 1)), np.tile([20.0, 10.0, -25.0], (COUNT, 1))
+    measured = magnetometer_ut(Imu(mag_noise_ut=0.6), field_ut, bias_ut, seed=1)
+    # The fleet's map: sensor X is -Y of the body, sensor Y is X, sensor Z is -Z.
+    error = (measured - [10.0 + 20.0, 30.0 + 10.0, -5.0 - 25.0]) / 0.6
+    assert np.abs(error.mean(axis=0)).max() < four_standard_errors(COUNT)
+    assert np.abs(error.std(axis=0) - 1.0).max() < four_standard_errors(2 * COUNT)
+
+
+def test_gyro_bias_and_noise_are_the_declared_ones() -> None:
+    rate_deg_s, bias_deg_s = np.tile([1.0, 0.3, -2.0], (COUNT, 1)), np.tile([-0.5, 0.05, 0.4], (COUNT, 1))
+    imu = Imu(gyro_noise_deg_s=0.025, imu_from_body=UPRIGHT)
+    measured = np.degrees(gyro_rad_s(imu, np.radians(rate_deg_s), np.radians(bias_deg_s), seed=1))
+    # The steps add their own variance, a twelfth of their square.
+    error = (measured - [0.5, 0.35, -1.6]) / math.hypot(0.025, GYRO_COUNT_DEG_S / math.sqrt(12.0))
+    assert np.abs(error.mean(axis=0)).max() < four_standard_errors(COUNT)
+    assert np.abs(error.std(axis=0) - 1.0).max() < four_standard_errors(2 * COUNT)
+
+
+def test_the_fleets_map_undoes_what_its_software_does() -> None:
+    # Body X = sensor Y, body Y = -sensor X, body Z = -sensor Z.
+    body_from_imu = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
+    np.testing.assert_array_equal(body_from_imu @ np.array(Imu().imu_from_body), np.eye(3))
+
+
+def test_scale_errors_are_those_of_the_sensors_axes() -> None:
+    imu = replace(NOISELESS, imu_from_body=Imu().imu_from_body, mag_scale_error=(0.1, 0.0, -0.2))
+    np.testing.assert_array_equal(mag_ut(imu, [50.0, -20.0, 10.0]), [[22.0, 50.0, -8.0]])
+    imu = replace(NOISELESS, imu_from_body=Imu().imu_from_body, gyro_scale_error=(0.0, 0.5, -0.5))
+    expected = np.array([[120.0, 150.0, -100.0]])
+    np.testing.assert_allclose(gyro_deg_s(imu, [100.0, -120.0, 200.0]), expected, rtol=0, atol=GYRO_COUNT_DEG_S / 2.0)
+
+
+def test_tilted_axes_see_what_lies_along_them() -> None:
+    imu = replace(NOISELESS, mag_nonorthogonality_deg=(2.0, -3.0, 1.5))
+    axes = axes_from_orthogonal(imu)
+    np.testing.assert_allclose(np.linalg.norm(axes, axis=1), 1.0, rtol=1e-15)
+    assert np.degrees(np.arccos(axes[1] @ axes[0])) == pytest.approx(90.0 - 2.0)
+    assert np.degrees(np.arccos(axes[2] @ axes[0])) == pytest.approx(90.0 + 3.0)
+    tilt_to_y = np.degrees(np.arctan2(axes[2, 1], axes[2, 2]))
+    assert tilt_to_y == pytest.approx(1.5)
+    measured = mag_ut(imu, 1000.0 * np.eye(3)).T
+    np.testing.assert_allclose(measured, 1000.0 * axes, rtol=0, atol=MAG_COUNT_UT / 2.0)
+
+
+def test_the_magnetometers_tilt_is_not_the_gyros() -> None:
+    tilted = replace(NOISELESS, mag_nonorthogonality_deg=(2.0, -3.0, 1.5), mag_scale_error=(0.1, 0.1, 0.1))
+    np.testing.assert_array_equal(gyro_deg_s(tilted, [1.0, 2.0, 3.0]), gyro_deg_s(NOISELESS, [1.0, 2.0, 3.0]))
+
+
+def test_readings_stop_at_the_end_of_the_range_or_of_the_word() -> None:
+    # The format's words are 16 bits: at most 32767 counts up and 32768 down.
+    np.testing.assert_array_equal(mag_ut(NOISELESS, [9e3, -9e3, 9e3]), [[1150.0, -1150.0, 32_767.0 / 16.0]])
+    np.testing.assert_array_equal(mag_ut(NOISELESS, [1149.0, -1149.0, -9e3]), [[1149.0, -1149.0, -2048.0]])
+    expected = np.array([[32_767.0, -32_768.0, 32_000.0]]) / 65.6
+    np.testing.assert_allclose(gyro_deg_s(NOISELESS, [600.0, -600.0, 32_000.0 / 65.6]), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("rounding", "mean_counts"), [("nearest", 0.0), ("floor", -0.5)])
+def test_rounding_is_to_the_nearest_count_or_down(rounding: str, mean_counts: float) -> None:
+    imu = replace(NOISELESS, rounding=rounding)
+    rng = np.random.default_rng(1)
+    field_ut, rate_deg_s = rng.uniform(-60.0, 60.0, (COUNT, 3)), rng.uniform(-9.0, 9.0, (COUNT, 3))
+    for error in (
+        (mag_ut(imu, field_ut) - field_ut) / MAG_COUNT_UT,
+        (gyro_deg_s(imu, rate_deg_s) - rate_deg_s) / GYRO_COUNT_DEG_S,
+    ):
+        assert error.mean() == pytest.approx(mean_counts, abs=0.02)
+        assert np.abs(error - mean_counts).max() <= 0.5 + 1e-5
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "floor"])
+@pytest.mark.parametrize("rate_deg_s", [1.0, 700.0])
+def test_the_file_says_what_the_sensors_read(rounding: str, rate_deg_s: float) -> None:
+    settings = Settings(
+        duration_s=500,
+        forces=Forces(gravity_degree=0, drag=False, radiation_pressure=False),
+        attitude=Attitude(rate_body_deg_s=(rate_deg_s, 0.0, -rate_deg_s)),
+        imu=replace(Imu(), rounding=rounding, mag_bias_ut=(1130.0, -3.0, 2040.0)),
+    )
+    made = generate(settings)
+    truth, seed = made.truth, settings.seed
+    words = decode_sensors(np.frombuffer(made.sense, SenseLayout().record))
+    field_ut = magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
+    np.testing.assert_allclose(words.mag_imu_ut.reshape(-1, 3), field_ut, rtol=0, atol=1e-12)
+    rate_rad_s = gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
+    np.testing.assert_allclose(words.gyro_imu_rad_s.reshape(-1, 3), rate_rad_s, rtol=0, atol=1e-12)
+
+
+def test_noise_depends_on_the_seed_and_on_nothing_else() -> None:
+    field_ut, rate_rad_s = np.tile([30.0, -10.0, 5.0], (COUNT, 1)), np.zeros((COUNT, 3))
+    one, again = (magnetometer_ut(Imu(), field_ut, NO_BIAS, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    other_gyro = Imu(gyro_noise_deg_s=0.0, gyro_bias_deg_s="drawn", mag_bias_ut="drawn")
+    np.testing.assert_array_equal(one, magnetometer_ut(other_gyro, field_ut, NO_BIAS, seed=3))
+    assert np.any(one != magnetometer_ut(Imu(), field_ut, NO_BIAS, seed=4))
+    gyro = gyro_rad_s(Imu(), rate_rad_s, NO_BIAS, seed=3)
+    assert np.abs(np.corrcoef(one.T, gyro.T)[:3, 3:]).max() < four_standard_errors(COUNT)
+    np.testing.assert_array_equal(gyro[:100], gyro_rad_s(Imu(), rate_rad_s[:100], NO_BIAS, seed=3))

@@ -1,0 +1,72 @@
+"""Every preset is a valid scenario that has what its name promises."""
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from pygnc.formats.range_scan import scan as scan_ranges
+from pygnc.formats.sense_scan import scan as scan_sense
+from pygnc_ground.scenario.formation import satellites
+from pygnc_ground.scenario.generate import generate_all
+from pygnc_ground.scenario.presets import preset_summaries, preset_tables
+from pygnc_ground.scenario.settings import Settings, checked, dump_settings
+
+NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "sparse_gps", "tumbling")
+
+
+def preset(name: str) -> Settings:
+    return checked(preset_tables(name), name)
+
+
+def test_all_are_listed_with_a_line_each() -> None:
+    summaries = preset_summaries()
+    assert tuple(summaries) == NAMES
+    for summary in summaries.values():
+        assert 20 < len(summary) < 106
+        assert not summary.startswith(("#", "["))
+
+
+def test_an_unknown_name_is_told_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"no preset 'calm'; there are dirty, formation4, mm_velocity, nominal"):
+        preset_tables("calm")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_three_hours_and_makes_files_the_flight_reads(name: str) -> None:
+    settings = preset(name)
+    assert settings.duration_s == 10_800
+    shortened = replace(settings, duration_s=600, forces=replace(settings.forces, gravity_degree=10))
+    for made in generate_all(shortened):
+        assert len(scan_sense(made.sense).records) >= 20
+        assert len(scan_ranges(made.ranges).ranges) >= (6 if settings.partners else 0)
+    assert "[faults.sense]" in dump_settings(settings)
+
+
+def test_they_have_what_their_names_promise() -> None:
+    nominal, tumbling = preset("nominal"), preset("tumbling")
+    assert (nominal.gps.position_noise_m, nominal.gps.velocity_noise_mps) == (10.0, 0.01)
+    assert np.linalg.norm(nominal.attitude.rate_body_deg_s) == pytest.approx(1.0, abs=0.01)
+    assert np.linalg.norm(tumbling.attitude.rate_body_deg_s) == pytest.approx(10.0, abs=0.1)
+    assert preset("mm_velocity").gps.velocity_noise_mps == 0.001
+    sparse = preset("sparse_gps")
+    assert sparse.gps.fix_every_records * sparse.record_s == 300
+    assert sparse.gps.outages_s
+    dirty = preset("dirty")
+    assert dirty.gps.reported_sigma_factor == 0.0
+    assert dirty.gps.cold_start_s
+    assert dirty.gps.position_outlier_rate
+    assert dirty.clock.jumps_s
+    assert dirty.clock.reboots_s
+    for damage in (dirty.faults.sense, dirty.faults.ranges):
+        assert all(getattr(damage, name) for name in damage.__struct_fields__)
+
+
+def test_the_formation_is_half_a_kilometre_to_two_apart_and_drifts() -> None:
+    settings = replace(preset("formation4"), duration_s=60)
+    assert settings.formation.all_satellites
+    states = np.array([one.path.states_gcrf([0.0])[0] for one in satellites(settings)])
+    pairs = [(one, other) for one in range(4) for other in range(one)]
+    distances_m = [np.linalg.norm(states[one, :3] - states[other, :3]) for one, other in pairs]
+    assert 500.0 < min(distances_m) < max(distances_m) < 2000.0
+    drifts_mps = [np.linalg.norm(partner.velocity_rtn_mps) for partner in settings.partners]
+    assert 0.05 < min(drifts_mps) < max(drifts_mps) < 0.3
