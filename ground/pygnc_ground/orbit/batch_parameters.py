@@ -25,6 +25,8 @@ logarithm of the drag factor and three empirical accelerations."""
 SEGMENTS_PER_INTERVAL: Final = 3
 INTERVAL_S: Final = SEGMENTS_PER_INTERVAL * collocation.SEGMENT_S
 _RADIATION_SIGMA: Final = 0.3
+_LEAST_VARIATION: Final = 1e-3
+"""Of the density; keeps the covariance of a drag factor that hardly changes invertible."""
 
 
 class Factors(NamedTuple):
@@ -76,7 +78,7 @@ class Unknowns:
         noise = settings.process_noise
         fast = _correlation(self.nodes, noise.empirical_time_s)
         drag = noise.drag_log_sigma**2 * _correlation(self.nodes, noise.drag_log_time_s)
-        drag += (noise.density_variation * factors.density_variation) ** 2 * fast
+        drag += max(noise.density_variation * factors.density_variation, _LEAST_VARIATION) ** 2 * fast
         sigma = factors.empirical * np.array(noise.empirical_sigma_mps2)
         mean = np.zeros(self.count)
         mean[RADIATION] = settings.spacecraft.reflectivity_coefficient

@@ -20,7 +20,7 @@ from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.settings import Settings, checked, overlaid, read_tables
 from pygnc_ground.truth.load import load_truth
 
-app: Final = typer.Typer()
+app: Final = typer.Typer(add_completion=False)
 
 _SETTLED_AFTER: Final = 1.0 / 3.0
 _KINDS: Final = {

@@ -20,7 +20,7 @@ _RINGS: Final = 12
 _SECTORS: Final = 32
 """Of each ring. From 400 km up, this grid is off by at most 0.0005 and typically 0.0001 of full sunlight."""
 _SAMPLES_AT_ONCE: Final = 256
-"""Keeps the memory for their grids below 10 MB."""
+"""Keeps the memory for their grids below 20 MB."""
 
 
 def albedo_shares(position_m: FloatArray, sun_m: FloatArray, normals: FloatArray) -> FloatArray:

@@ -15,8 +15,6 @@ MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])
 GYRO_RANGE_DEG_S: Final = 500.0
 """The range that the fleet sets; the word ends a little earlier, at 499.5 deg/s."""
 _WORD: Final = np.iinfo(np.int16)
-_FLOOR_GUARD_COUNTS: Final = 1e-6
-"""As the sense format's encoder has: a value on a count stays there whatever its last bit."""
 
 
 def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray, seed: int) -> FloatArray:
@@ -54,5 +52,5 @@ def axes_from_orthogonal(imu: Imu) -> FloatArray:
 def _in_counts(imu: Imu, reading: FloatArray, largest: npt.ArrayLike, per_count: float) -> FloatArray:
     """What the words of the file can say of the readings."""
     counts = np.clip(reading, -np.asarray(largest), largest) / per_count
-    whole = np.rint(counts) if imu.rounding == "nearest" else np.floor(counts + _FLOOR_GUARD_COUNTS)
+    whole = np.rint(counts) if imu.rounding == "nearest" else np.floor(counts)
     return per_count * np.clip(whole, _WORD.min, _WORD.max)
