@@ -22,7 +22,7 @@ run: .venv/project.stamp ## fly the demonstration batch and show what came out
 	$(BIN)/python scripts/demo.py
 
 test: .venv/development.stamp ## run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: .venv/development.stamp ## check style, types and who imports whom
 	$(BIN)/ruff check

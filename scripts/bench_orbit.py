@@ -36,7 +36,7 @@ from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.tasks.input_messages import fix_fields
-from pygnc_ground.orbit.batch import solve_batch
+from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds
 from pygnc_ground.orbit.consistency import nees_consistency, nis_consistency
 from pygnc_ground.orbit.errors import orbit_errors

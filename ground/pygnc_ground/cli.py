@@ -1,5 +1,10 @@
 """`pygnc`: the ground side's commands."""
 
+import os
+
+# Small matrices are slower with threads, on a busy machine ten times. Before numpy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final

@@ -16,8 +16,8 @@ from pygnc.formats.sense import decode_fixes
 from pygnc.formats.sense_scan import recognise_layout, scan
 from pygnc.tasks.input_messages import fix_fields
 from pygnc.tasks.sense_file import RECOGNITION_BYTES
-from pygnc_ground.orbit.batch_observations import Observations, observe_positions, observe_velocities, usable
-from pygnc_ground.orbit.batch_start import oblate_earth
+from pygnc_ground.orbit.batch.observations import Observations, observe_positions, observe_velocities, usable
+from pygnc_ground.orbit.batch.start import oblate_earth
 from pygnc_ground.orbit.bound import Sightings
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.generate import generate

@@ -11,7 +11,6 @@ from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.motion_settings import Forces, Orbit
 from pygnc_ground.scenario.ranging_settings import Partner, Ranging
 from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.truth import Trajectory
 
 FORCES = Forces(
     gravity_degree=0, sun_and_moon=False, solid_tides=False, relativity=False, drag=False, radiation_pressure=False
@@ -29,7 +28,7 @@ PARTNERS = (
 SETTINGS = Settings(duration_s=6000, forces=FORCES, orbit=Orbit(eccentricity=0.0), partners=PARTNERS)
 T_S = np.arange(20, 6000, 20)
 MEAN_MOTION_RAD_S = np.sqrt(3.986004415e14 / SETTINGS.orbit.semi_major_axis_m**3)
-Scene = tuple[Trajectory, tuple[Link, ...]]
+Scene = tuple[SatellitePath, tuple[Link, ...]]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pygnc.environment.arrays import cross_matrix
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
-from pygnc_ground.orbit.batch_start import InertialFixes, oblate_earth
+from pygnc_ground.orbit.batch.start import InertialFixes, oblate_earth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 

@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit import batch_collocation as collocation
-from pygnc_ground.orbit import batch_forces as forces
+from pygnc_ground.orbit.batch import collocation, forces
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 STATE: Final = slice(0, 6)

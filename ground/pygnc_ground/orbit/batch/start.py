@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
-from pygnc_ground.orbit import batch_collocation as collocation
-from pygnc_ground.orbit.batch_trajectory import Grid
+from pygnc_ground.orbit.batch import collocation
+from pygnc_ground.orbit.batch.trajectory import Grid
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _J2: Final = 1.082_626_2e-3

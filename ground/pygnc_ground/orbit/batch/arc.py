@@ -9,11 +9,11 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit import batch_parameters as parameters
-from pygnc_ground.orbit.batch_fit import ArcFit, ArcFitter, NoOrbitError
-from pygnc_ground.orbit.batch_observations import inertial, observe_positions, observe_velocities
-from pygnc_ground.orbit.batch_start import first_orbit
-from pygnc_ground.orbit.batch_trajectory import ArcDynamics, Grid
+from pygnc_ground.orbit.batch import parameters
+from pygnc_ground.orbit.batch.fit import ArcFit, ArcFitter, NoOrbitError
+from pygnc_ground.orbit.batch.observations import inertial, observe_positions, observe_velocities
+from pygnc_ground.orbit.batch.start import first_orbit
+from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 FIXES_MIN: Final = 4

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch_cut import ARC_MAX_MS, cut_fixes, nearest_arcs
+from pygnc_ground.orbit.batch.cut import ARC_MAX_MS, cut_fixes, nearest_arcs
 
 SETTINGS = OrbitSettings()
 HOUR_MS = 3_600_000

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit import batch_collocation as collocation
-from pygnc_ground.orbit import batch_parameters as parameters
-from pygnc_ground.orbit.batch_parameters import Factors, Unknowns
+from pygnc_ground.orbit.batch import collocation, parameters
+from pygnc_ground.orbit.batch.parameters import Factors, Unknowns
 
 SETTINGS = OrbitSettings()
 

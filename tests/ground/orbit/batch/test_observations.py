@@ -10,7 +10,7 @@ from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
-from pygnc_ground.orbit.batch_observations import inertial, observe_positions, observe_velocities, usable
+from pygnc_ground.orbit.batch.observations import inertial, observe_positions, observe_velocities, usable
 from tests.flight.environment.authority import ecef_state
 from tests.flight.estimators.orbit.truth import ORIENTATION, make_fixes, position_only, propagate, sun_synchronous
 

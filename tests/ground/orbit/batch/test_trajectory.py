@@ -9,9 +9,9 @@ import pytest
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
-from pygnc_ground.orbit.batch_parameters import FIRST_NODE, RADIATION, STATE, Factors
-from pygnc_ground.orbit.batch_start import InertialFixes, first_orbit
-from pygnc_ground.orbit.batch_trajectory import ArcDynamics, Grid, LinearMotion
+from pygnc_ground.orbit.batch.parameters import FIRST_NODE, RADIATION, STATE, Factors
+from pygnc_ground.orbit.batch.start import InertialFixes, first_orbit
+from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from tests.flight.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous
 
 FloatArray = npt.NDArray[np.float64]

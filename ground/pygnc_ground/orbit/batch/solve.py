@@ -16,10 +16,10 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch_arc import ArcFailed, BatchArc, solve_arc
-from pygnc_ground.orbit.batch_cut import cut_fixes, nearest_arcs
-from pygnc_ground.orbit.batch_observations import usable
-from pygnc_ground.orbit.batch_table import OrbitTable
+from pygnc_ground.orbit.batch.arc import ArcFailed, BatchArc, solve_arc
+from pygnc_ground.orbit.batch.cut import cut_fixes, nearest_arcs
+from pygnc_ground.orbit.batch.observations import usable
+from pygnc_ground.orbit.batch.table import OrbitTable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
 

@@ -6,8 +6,8 @@ import pytest
 import satkit
 
 from pygnc.environment.frames import EarthFrames
-from pygnc_ground.orbit.batch_start import InertialFixes, first_orbit, oblate_earth
-from pygnc_ground.orbit.batch_trajectory import Grid
+from pygnc_ground.orbit.batch.start import InertialFixes, first_orbit, oblate_earth
+from pygnc_ground.orbit.batch.trajectory import Grid
 from tests.flight.estimators.orbit.truth import ORIENTATION, sun_synchronous
 
 FloatArray = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ from pygnc.environment.atmosphere import harris_priester
 from pygnc.environment.bodies import SunMoon
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
 from pygnc.estimators.orbit.settings import SpacecraftSettings
-from pygnc_ground.orbit.batch_forces import DRAG, EMPIRICAL, RADIATION, ForceModel, Forces, Parameters
+from pygnc_ground.orbit.batch.forces import DRAG, EMPIRICAL, RADIATION, ForceModel, Forces, Parameters
 from tests.flight.estimators.orbit.truth import ORIENTATION, sun_synchronous
 
 FloatArray = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch import BatchFailed, BatchResult, solve_batch
+from pygnc_ground.orbit.batch.solve import BatchFailed, BatchResult, solve_batch
 from pygnc_ground.orbit.errors import rms_3d
 from pygnc_ground.orbit.solution import OrbitSolution
 from tests.flight.environment.authority import ecef_state

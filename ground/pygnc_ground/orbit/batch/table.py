@@ -3,7 +3,7 @@
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc_ground.orbit.batch_fit import ArcFit
+from pygnc_ground.orbit.batch.fit import ArcFit
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
 

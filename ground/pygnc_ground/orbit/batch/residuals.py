@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 
 from pygnc.estimators.orbit.settings import MeasurementSettings
-from pygnc_ground.orbit.batch_normal import NormalEquations
-from pygnc_ground.orbit.batch_observations import Observations
-from pygnc_ground.orbit.batch_trajectory import LinearMotion
-from pygnc_ground.orbit.batch_weights import huber, noise_scale, redescending
+from pygnc_ground.orbit.batch.normal import NormalEquations
+from pygnc_ground.orbit.batch.observations import Observations
+from pygnc_ground.orbit.batch.trajectory import LinearMotion
+from pygnc_ground.orbit.batch.weights import huber, noise_scale, redescending
 from pygnc_ground.orbit.errors import rms_3d
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pygnc_ground.orbit import batch_collocation as collocation
+from pygnc_ground.orbit.batch import collocation
 
 FloatArray = npt.NDArray[np.float64]
 SPAN_S = collocation.SEGMENT_S

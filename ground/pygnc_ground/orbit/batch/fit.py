@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch_normal import NormalEquations, Solution, choose_factors
-from pygnc_ground.orbit.batch_observations import Observations
-from pygnc_ground.orbit.batch_parameters import STATE, Factors
-from pygnc_ground.orbit.batch_residuals import Residuals
-from pygnc_ground.orbit.batch_start import FirstOrbit
-from pygnc_ground.orbit.batch_trajectory import ArcDynamics, LinearMotion
+from pygnc_ground.orbit.batch.normal import NormalEquations, Solution, choose_factors
+from pygnc_ground.orbit.batch.observations import Observations
+from pygnc_ground.orbit.batch.parameters import STATE, Factors
+from pygnc_ground.orbit.batch.residuals import Residuals
+from pygnc_ground.orbit.batch.start import FirstOrbit
+from pygnc_ground.orbit.batch.trajectory import ArcDynamics, LinearMotion
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _ITERATIONS_MAX: Final = 30
