@@ -9,6 +9,7 @@ from pygnc_ground.scenario import ranging
 from pygnc_ground.scenario.formation import Link, links, satellites
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.motion_settings import Forces, Orbit
+from pygnc_ground.scenario.path import SatellitePath
 from pygnc_ground.scenario.ranging_settings import Partner, Ranging
 from pygnc_ground.scenario.settings import Settings
 

@@ -24,7 +24,7 @@ from pygnc.estimators.orbit.square_root import innovation_covariance
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import Innovation
 
-_WEIGHT: Final = 1.0 / 50.0
+_WEIGHT: Final = 1.0 / 100.0
 """Of one pair of fixes in the factor's square."""
 _SPREAD_SUSPICIOUS: Final = 2.0
 """Half a dozen fixes that scatter more than this show that the receiver's standard deviations are too small."""

@@ -51,7 +51,7 @@ class ProcessNoiseSettings:
     drag_log_time_s: float = 172_800.0
     density_variation: float = 0.2
     """Deviation of the density along an orbit as a fraction of drag; adds to the transverse empirical acceleration."""
-    empirical_sigma_mps2: tuple[float, float, float] = (5.0e-8, 5.0e-8, 5.0e-8)
+    empirical_sigma_mps2: tuple[float, float, float] = (3.0e-8, 3.0e-8, 3.0e-8)
     """Of the unmodelled acceleration, radial, transverse and normal."""
     empirical_time_s: float = 900.0
     empirical_factor_max: float = 1_000.0
