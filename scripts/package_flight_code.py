@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLIGHT: Final = ROOT / "flight"
-TABLES: Final = ("data/earth_orientation/earth_orientation.csv",)
+TABLES: Final = ("data/earth_orientation/earth_orientation.csv", "data/geomagnetic/igrf14.csv")
 """What of data/ flies, inside the package."""
 LOCK: Final = ROOT / "requirements" / "flight.txt"
 

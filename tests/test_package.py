@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKED = ["Makefile", "data/earth_orientation", "flight", "package_flight_code.sh", "requirements", "scripts"]
+PACKED = ["Makefile", "data/earth_orientation", "data/geomagnetic", "flight", "package_flight_code.sh", "requirements", "scripts"]
 COMMIT_DATE = "2026-03-01T12:34:56Z"
 NOT_FLYING = ["matplotlib", "pandas", "scipy"]
 TRIPWIRE = """\
@@ -94,8 +94,8 @@ def test_exactly_the_tracked_files_are_packed(checkout: Path) -> None:
     tracked = {name.removeprefix("flight/") for name in git(checkout, "ls-files", "flight").splitlines()}
     with zipfile.ZipFile(package(checkout)) as archive:
         names = archive.namelist()
-        table = "pygnc/data/earth_orientation/earth_orientation.csv"
-        assert set(names) == tracked - {"README.md"} | {"pygnc_version.info", "requirements.txt", table}
+        tables = {f"pygnc/data/{name}.csv" for name in ("earth_orientation/earth_orientation", "geomagnetic/igrf14")}
+        assert set(names) == tracked - {"README.md"} | {"pygnc_version.info", "requirements.txt"} | tables
         assert names == sorted(names)
         assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
         assert archive.read("requirements.txt") == (ROOT / "requirements" / "flight.txt").read_bytes()

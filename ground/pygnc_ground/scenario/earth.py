@@ -74,8 +74,14 @@ def sun_position_gcrf_m(start_gps_ms: int, t_s: npt.ArrayLike) -> FloatArray:
 
 
 def sunlit_fraction(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray) -> FloatArray:
-    """Visible fraction of the Sun's disc (conical shadow), 0 to 1; shapes (n, 3), (n, 3) -> (n,)."""
-    return np.array([brahe.eclipse_conical(*pair) for pair in zip(position_gcrf_m, sun_gcrf_m, strict=True)])
+    """Visible fraction of the Sun's disc (conical shadow), 0 to 1; shapes (n, 3), (n, 3) -> (n,).
+
+    The Earth's flattening moves the shadow's edges by seconds. Stretched along the axis until the Earth is a sphere,
+    straight lines of sight stay straight; that the Sun's disc is stretched too does not matter.
+    """
+    stretch = np.array((1.0, 1.0, 1.0 / (1.0 - brahe.WGS84_F)))
+    pairs = zip(stretch * position_gcrf_m, stretch * sun_gcrf_m, strict=True)
+    return np.array([brahe.eclipse_conical(*pair) for pair in pairs])
 
 
 def magnetic_field_itrf_ut(instants: Sequence[brahe.Epoch], position_itrf_m: FloatArray) -> FloatArray:

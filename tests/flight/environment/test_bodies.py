@@ -1,7 +1,11 @@
+import math
+
 import erfa
 import numpy as np
 import pytest
+import satkit
 
+from pygnc.common.clock import gps_ms_from_utc_iso, week_from_gps_ms
 from pygnc.environment.arrays import Array
 from pygnc.environment.bodies import (
     ASTRONOMICAL_UNIT_M,
@@ -13,6 +17,20 @@ from pygnc.environment.bodies import (
 from pygnc.environment.time_scales import GPS_EPOCH_JULIAN_DATE, MS_PER_DAY, TT_MINUS_GPS_S
 from tests.flight.environment.authority import brahe, epoch
 from tests.flight.environment.moments import moments
+
+# Geocentric Sun in GCRF in km, by satkit 0.24.1 from JPL's DE440 (satkit-data 0.9.0).
+DE440_SUN_KM = (
+    ("2000-01-01T12:00:00Z", 26_500_946, -132_757_095, -57_556_579),
+    ("2003-03-21T01:02:03Z", 148_992_166, -79_776, -34_354),
+    ("2006-06-21T05:30:00Z", 956_169, 139_481_920, 60_470_535),
+    ("2009-09-23T09:15:00Z", -150_103_840, -847_842, -367_461),
+    ("2012-12-21T11:11:11Z", -461_365, -135_019_378, -58_532_853),
+    ("2016-02-29T23:59:59Z", 139_825_718, -45_144_260, -19_570_749),
+    ("2019-05-05T17:00:00Z", 107_326_854, 97_303_184, 42_180_139),
+    ("2022-08-14T04:44:44Z", -117_933_038, 87_322_856, 37_854_188),
+    ("2025-11-03T20:20:20Z", -111_447_781, -89_879_952, -38_960_496),
+    ("2029-07-04T08:00:00Z", -32_218_706, 136_382_917, 59_118_973),
+)
 
 
 def gps_ms_of_tt(year: int, month: int, day: int) -> int:
@@ -39,6 +57,39 @@ def test_directions_agree_with_an_independent_low_precision_ephemeris() -> None:
         sun_m, moon_m = bodies.at(gps_ms)
         assert angle(sun_m, brahe.sun_position(epoch(gps_ms))) < 3e-3
         assert angle(moon_m, brahe.moon_position(epoch(gps_ms))) < 3e-3
+
+
+@pytest.mark.parametrize(("utc", "x_km", "y_km", "z_km"), DE440_SUN_KM)
+def test_the_sun_is_where_jpl_has_it(utc: str, x_km: int, y_km: int, z_km: int) -> None:
+    sun_m, _ = SunMoon().at(gps_ms_from_utc_iso(utc))
+    assert np.linalg.norm(sun_m / 1e3 - (x_km, y_km, z_km)) < 20.0
+
+
+def test_the_sun_is_within_a_hundredth_of_a_degree_of_satkits() -> None:
+    bodies = SunMoon()
+    for gps_ms in moments():
+        week, tow_ms = week_from_gps_ms(gps_ms)
+        theirs = satkit.sun.pos_gcrf(satkit.time.from_gps_week_and_second(week, tow_ms * 1e-3))
+        assert angle(bodies.at(gps_ms)[0], theirs) < math.radians(0.01)
+
+
+def test_a_satellite_sees_the_sun_where_it_stands_to_a_hundredth_of_a_degree() -> None:
+    bodies, random = SunMoon(), np.random.default_rng(9)
+    apart_rad = []
+    for gps_ms in moments():
+        date = GPS_EPOCH_JULIAN_DATE, (gps_ms * 1e-3 + TT_MINUS_GPS_S) / 86_400.0
+        sun_m, _ = bodies.at(gps_ms)
+        position_m, across = random.normal(size=(2, 3))
+        position_m *= 6.9e6 / np.linalg.norm(position_m)
+        across = np.cross(position_m, across)
+        # Barycentric velocity of the Earth plus the satellite's around it, by the velocity of light.
+        earth_m_s = erfa.epv00(*date)[1]["v"] * ASTRONOMICAL_UNIT_M / 86_400.0
+        velocity = (earth_m_s + 7.6e3 * across / np.linalg.norm(across)) / 299_792_458.0
+        towards = (sun_m - position_m) / np.linalg.norm(sun_m - position_m)
+        seen = erfa.ab(towards, velocity, 1.0, math.sqrt(1.0 - velocity.dot(velocity)))
+        apart_rad.append(angle(towards, seen))
+    assert math.radians(0.004) < min(apart_rad)
+    assert max(apart_rad) < math.radians(0.008)
 
 
 def test_interpolation_adds_less_than_a_metre() -> None:

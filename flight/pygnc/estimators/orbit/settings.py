@@ -54,7 +54,7 @@ class ProcessNoiseSettings:
     empirical_sigma_mps2: tuple[float, float, float] = (3.0e-8, 3.0e-8, 3.0e-8)
     """Of the unmodelled acceleration, radial, transverse and normal."""
     empirical_time_s: float = 900.0
-    empirical_factor_max: float = 1_000.0
+    empirical_factor_max: float = 3_000.0
     """The filter widens the empirical accelerations up to this much while its innovations are correlated."""
 
     def __post_init__(self) -> None:

@@ -1,0 +1,123 @@
+"""The Earth's main magnetic field from the spherical harmonics of the IGRF, to degree 13.
+
+With the solid harmonics I(n, m) = (a / r)^(n + 1) P(n, m)(z / r) exp(i m longitude), the potential of degree n and
+order m is the real part of a (g - i h) I(n, m), and its derivatives by x, y and z are harmonics of degree n + 1
+(Cunningham 1970; Montenbruck & Gill, Satellite Orbits, equation 3.33). So the field is a matrix, linear in g and h,
+times the harmonics of degrees 2 to 14. P(n, m) is a polynomial of z / r times a power of the distance from the axis:
+nothing divides by that distance, and the poles are places like any other.
+"""
+
+import math
+from bisect import bisect_right
+from typing import Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pygnc.environment.arrays import Array
+
+DEGREE: Final = 13
+COEFFICIENTS: Final = DEGREE * (DEGREE + 2)
+
+_REFERENCE_RADIUS_M: Final = 6_371_200.0
+"""To which the coefficients refer; no ellipsoid's."""
+_UT_PER_NT: Final = 1e-3
+
+_HARMONICS: Final = [(n, m) for n in range(2, DEGREE + 2) for m in range(n + 1)]
+"""Degree and order of those that make the field."""
+_RADIUS_POWER: Final = np.array([n + 1 for n, _ in _HARMONICS])
+_AXIS_POWER: Final = np.array([m for _, m in _HARMONICS])
+
+_Kind = TypeVar("_Kind", np.float64, np.complex128)
+
+
+class MainField:
+    """The main field, linear in time between the model's epochs; 25 us for one point, 1 ms for a thousand.
+
+    The first and the last two epochs carry on beyond them, which is what a predicted secular variation means.
+    """
+
+    def __init__(self, epochs_gps_ms: list[int], coefficients_nt: Array) -> None:
+        """Take the coefficients of a model.
+
+        Args:
+            epochs_gps_ms: GPS milliseconds of at least two epochs, ascending.
+            coefficients_nt: Schmidt semi-normalised in the usual order (g10, g11, h11, g20, g21, h21, ...), shape
+                (epochs, 195).
+
+        Raises:
+            ValueError: The shapes disagree, the epochs do not ascend, or a value is not finite.
+        """
+        if len(epochs_gps_ms) < 2 or coefficients_nt.shape != (len(epochs_gps_ms), COEFFICIENTS):
+            raise ValueError(f"main field: {coefficients_nt.shape} coefficients for {len(epochs_gps_ms)} epochs")
+        spans_ms = np.diff(np.array(epochs_gps_ms))
+        if not (np.isfinite(coefficients_nt).all() and (spans_ms > 0).all()):
+            raise ValueError("main field: the epochs must ascend and all coefficients be finite")
+        self._epochs_gps_ms = epochs_gps_ms
+        self._field = np.tensordot(coefficients_nt, _FIELD_BY_COEFFICIENT, axes=1)
+        self._field_per_ms = np.diff(self._field, axis=0) / spans_ms[:, np.newaxis, np.newaxis]
+
+    def at(self, gps_ms: int, position_ecef_m: Array) -> Array:
+        """Field in ITRF in microtesla, shape (n, 3), at one moment; in half a day it changes by 0.25 nT at most.
+
+        Args:
+            gps_ms: The moment.
+            position_ecef_m: Places in ITRF outside the Earth's core, shape (n, 3).
+        """
+        epoch = min(max(bisect_right(self._epochs_gps_ms, gps_ms) - 1, 0), len(self._field_per_ms) - 1)
+        field = self._field[epoch] + self._field_per_ms[epoch] * (gps_ms - self._epochs_gps_ms[epoch])
+        components: Array = field.dot(_harmonics(position_ecef_m))
+        return components.T
+
+
+def _harmonics(position_m: Array) -> Array:
+    """Real parts of the solid harmonics, then the imaginary ones, shape (2 * 117, n)."""
+    radius_m = np.sqrt(np.einsum("ni,ni->n", position_m, position_m))
+    x, y, z = position_m.T / radius_m
+    size = _LEGENDRE.dot(_powers(z, DEGREE + 2))
+    size *= _powers(_REFERENCE_RADIUS_M / radius_m, DEGREE + 3).take(_RADIUS_POWER, axis=0)
+    around = _powers(x + 1j * y, DEGREE + 2)
+    parts = np.array((around.real, around.imag)).take(_AXIS_POWER, axis=1)
+    parts *= size
+    return parts.reshape(2 * len(_HARMONICS), -1)
+
+
+def _powers(base: npt.NDArray[_Kind], count: int) -> npt.NDArray[_Kind]:
+    """Powers 0 to count - 1 of `base` (n,), shape (count, n)."""
+    powers = np.empty((count, len(base)), base.dtype)
+    powers[0] = 1.0
+    powers[1:] = base
+    return np.multiply.accumulate(powers, axis=0, out=powers)
+
+
+def _legendre() -> Array:
+    """P(n, m)(u) / (1 - u^2)^(m / 2), the m-th derivative of P(n)(u), by powers of u, shape (117, 15)."""
+    rows = np.zeros((len(_HARMONICS), DEGREE + 2))
+    for row, (n, m) in zip(rows, _HARMONICS, strict=True):
+        for k in range((n - m) // 2 + 1):
+            of_legendre = math.comb(n, k) * math.comb(2 * (n - k), n) / 2**n
+            row[n - 2 * k - m] = (-1) ** k * of_legendre * math.perm(n - 2 * k, m)
+    return rows
+
+
+def _field_by_coefficient() -> Array:
+    """The field's three components in microtesla by harmonics for each coefficient of 1 nT, shape (195, 3, 2 * 117)."""
+    column = {harmonic: index for index, harmonic in enumerate(_HARMONICS)}
+    rows: list[Array] = []
+    for n in range(1, DEGREE + 1):
+        for m in range(n + 1):
+            schmidt = math.sqrt((2 - (m == 0)) * math.factorial(n - m) / math.factorial(n + m)) * _UT_PER_NT
+            for factor in (schmidt, -1j * schmidt)[: 1 + (m > 0)]:
+                row = np.zeros((3, len(_HARMONICS)), np.complex128)
+                outer = factor / (1 + (m > 0))
+                row[:2, column[n + 1, m + 1]] = outer, -1j * outer
+                if m:
+                    inner = -0.5 * (n - m + 1) * (n - m + 2) * factor
+                    row[:2, column[n + 1, m - 1]] = inner, 1j * inner
+                row[2, column[n + 1, m]] = (n - m + 1) * factor
+                rows.append(np.concatenate((row.real, -row.imag), axis=1))
+    return np.array(rows)
+
+
+_LEGENDRE: Final = _legendre()
+_FIELD_BY_COEFFICIENT: Final = _field_by_coefficient()
