@@ -2,15 +2,15 @@
 
 import pytest
 
-from scripts.bench_orbit import PRESETS, consistency_of
+from pygnc_ground.campaign.consistency import PRESETS, consistency_of
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_errors_and_innovations_are_what_the_covariance_says(preset: str) -> None:
-    by_filter, by_smoother = consistency_of(preset, 2)
-    nis, low, high = float(by_filter[2]), *map(float, by_filter[3].split(" to "))
-    assert low < nis < high
-    for line in (by_filter, by_smoother):
+    found = consistency_of(preset, 2)
+    low, high = found.nis.band_per_dof
+    assert low < found.nis.mean_per_dof < high
+    for name, nees in found.nees.items():
         # Errors of one run hang together: two runs tell NEES to a half, and formal over actual error to a third.
-        assert 0.5 < float(line[4]) < 1.5
-        assert 0.67 < float(line[6]) < 1.5
+        assert 0.5 < nees.mean_per_dof < 1.5, name
+        assert 0.67 < found.formal_over_actual[name] < 1.5, name
