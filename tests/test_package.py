@@ -16,7 +16,15 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKED = ["Makefile", "data/earth_orientation", "data/geomagnetic", "flight", "package_flight_code.sh", "requirements", "scripts"]
+PACKED = [
+    "Makefile",
+    "data/earth_orientation",
+    "data/geomagnetic",
+    "flight",
+    "package_flight_code.sh",
+    "requirements",
+    "scripts",
+]
 COMMIT_DATE = "2026-03-01T12:34:56Z"
 NOT_FLYING = ["matplotlib", "pandas", "scipy"]
 TRIPWIRE = """\
