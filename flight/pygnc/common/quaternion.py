@@ -1,0 +1,108 @@
+"""Attitude quaternions: Hamilton's, scalar first, from body axes to GCRF.
+
+The product of q (GCRF from body) with a quaternion in body axes turns the body first by the latter. Functions take one
+quaternion (4,) or vector (3,), or arrays of them with any leading axes, shapes (..., 4) and (..., 3); of two arguments
+either may be a single one beside an array of the other. Source: Shuster, A survey of attitude representations, J.
+Astronaut. Sci. 41, 1993, with Hamilton's order of the product.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+_FloatArray = npt.NDArray[np.float64]
+
+
+def multiply(p: _FloatArray, q: _FloatArray) -> _FloatArray:
+    """Hamilton's product p q, shape (..., 4)."""
+    # Transposed, components come first, whatever axes there are; single ones become plain numbers.
+    pw, px, py, pz = p.tolist() if p.ndim == 1 else p.T
+    qw, qx, qy, qz = q.tolist() if q.ndim == 1 else q.T
+    product = (
+        pw * qw - px * qx - py * qy - pz * qz,
+        pw * qx + px * qw + py * qz - pz * qy,
+        pw * qy - px * qz + py * qw + pz * qx,
+        pw * qz + px * qy - py * qx + pz * qw,
+    )
+    return np.array(product, np.float64).T
+
+
+def conjugate(q: _FloatArray) -> _FloatArray:
+    """The inverse of a unit quaternion, shape (..., 4)."""
+    inverse: _FloatArray = q * np.array((1.0, -1.0, -1.0, -1.0))
+    return inverse
+
+
+def normalised(q: _FloatArray) -> _FloatArray:
+    """The quaternion at unit length, shape (..., 4)."""
+    unit: _FloatArray = q / np.sqrt((q * q).sum(axis=-1, keepdims=True))
+    return unit
+
+
+def to_matrix(q: _FloatArray) -> _FloatArray:
+    """Matrix that takes body components to GCRF components, of a unit quaternion; shape (..., 3, 3)."""
+    w, x, y, z = q.tolist() if q.ndim == 1 else q.T
+    columns = (
+        (1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)),
+        (2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x)),
+        (2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y)),
+    )
+    return np.ascontiguousarray(np.array(columns).T)
+
+
+def from_matrix(matrix: _FloatArray) -> _FloatArray:
+    """Quaternion of a rotation matrix (..., 3, 3), with a scalar part that is not negative; shape (..., 4).
+
+    Of the columns of 4 q q' the one with the largest diagonal element is taken (Shepperd, J. Guid. Control 1, 1978).
+    """
+    m = np.asarray(matrix)
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    xy, xz, yz = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
+    columns = np.stack(
+        (
+            np.stack((1.0 + xx + yy + zz, wx, wy, wz), axis=-1),
+            np.stack((wx, 1.0 + xx - yy - zz, xy, xz), axis=-1),
+            np.stack((wy, xy, 1.0 - xx + yy - zz, yz), axis=-1),
+            np.stack((wz, xz, yz, 1.0 - xx - yy + zz), axis=-1),
+        ),
+        axis=-2,
+    )
+    largest = np.argmax(np.diagonal(columns, axis1=-2, axis2=-1), axis=-1)
+    q = normalised(np.take_along_axis(columns, largest[..., None, None], axis=-2)[..., 0, :])
+    return q * np.where(q[..., :1] < 0.0, -1.0, 1.0)
+
+
+def rotate(q: _FloatArray, vector_body: _FloatArray) -> _FloatArray:
+    """GCRF components of a vector given in body axes, shape (..., 3)."""
+    w, v = q[..., :1], q[..., 1:]
+    twice = 2.0 * np.cross(v, vector_body)
+    turned: _FloatArray = vector_body + w * twice + np.cross(v, twice)
+    return turned
+
+
+def exponential(rotation_rad: _FloatArray) -> _FloatArray:
+    """Quaternion of a turn by |rotation| about rotation, shapes (..., 3) -> (..., 4)."""
+    if rotation_rad.ndim == 1:
+        x, y, z = rotation_rad.tolist()
+        half = 0.5 * math.sqrt(x * x + y * y + z * z)
+        scale = 0.5 * math.sin(half) / half if half > 1e-9 else 0.5
+        return np.array((math.cos(half), scale * x, scale * y, scale * z))
+    halves = 0.5 * np.sqrt((rotation_rad * rotation_rad).sum(axis=-1, keepdims=True))
+    # numpy's sinc is sin(pi x) / (pi x), and one at zero.
+    return np.concatenate((np.cos(halves), 0.5 * np.sinc(halves / np.pi) * rotation_rad), axis=-1)
+
+
+def logarithm(q: _FloatArray) -> _FloatArray:
+    """The shortest turn that a unit quaternion stands for, in rad, inverse of `exponential`; shape (..., 3)."""
+    q = q * np.where(q[..., :1] < 0.0, -1.0, 1.0)
+    sine = np.sqrt((q[..., 1:] ** 2).sum(axis=-1, keepdims=True))
+    half = np.arctan2(sine, q[..., :1])
+    turn: _FloatArray = q[..., 1:] * (2.0 / np.sinc(half / np.pi))
+    return turn
+
+
+def error_vector(q: _FloatArray, reference: _FloatArray) -> _FloatArray:
+    """Turn in body axes that leads from the reference to q, in rad: q = reference exponential(error); (..., 3)."""
+    return logarithm(multiply(conjugate(reference), q))

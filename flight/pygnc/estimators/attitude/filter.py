@@ -1,0 +1,258 @@
+"""The attitude filter: search, track, give up, search again.
+
+It asks nobody: what surrounds the satellite comes with each sample. Without it there is still a rate.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from pygnc.estimators.attitude import checkpoint as packing
+from pygnc.estimators.attitude.checkpoint import Checkpoint
+from pygnc.estimators.attitude.faces import FaceHealth
+from pygnc.estimators.attitude.gyro_health import GyroHealth
+from pygnc.estimators.attitude.light import sky
+from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.search import Found, Search
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, GYRO_BIAS, MAG_BIAS, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.tracker import Track, Tracked, Tracker
+from pygnc.estimators.attitude.update import AttitudeUpdate, Mode, RejectCause
+from pygnc.estimators.attitude.window import Moment, Prior
+from pygnc.estimators.orbit.square_root import triangular
+
+_BRIGHT_SHARE: Final = 0.05
+"""Light that only the Sun, or the Earth lit by it, gives."""
+_BACKWARDS_MAX: Final = 3
+"""So many samples in a row, each later than the one before, that are not later than the state: the clock was set."""
+_STUCK_SHARE: Final = 0.3
+"""Sigma of the attitude when an axis is found stuck, as a share of that of an unknown attitude."""
+_AFTER_A_WHILE: Final = 2.0
+"""On the sigmas of biases that are kept while the attitude is searched for."""
+
+
+class AttitudeFilter:
+    """Turns samples into attitudes; about 0.2 ms each once the attitude is found, memory is constant."""
+
+    def __init__(self, settings: AttitudeSettings) -> None:
+        self.settings = settings
+        self._tracker = Tracker(settings)
+        self._track: Track | None = None
+        self._search = Search(settings, self._unknown_biases())
+        self._faces = FaceHealth.unknown()
+        self._gyro = GyroHealth.unknown()
+        self._last_ms: int | None = None
+        self._backwards: tuple[int, int] = (0, 0)
+        """How many samples in a row were not later than the last one, and the time of the last of them"""
+
+    @property
+    def state(self) -> AttitudeState | None:
+        """The estimate after the last sample; None while the attitude is unknown."""
+        return None if self._track is None else self._track.state
+
+    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+        """Take in one sample.
+
+        Args:
+            sample: The next one in time.
+            surroundings: At its time; None where the orbit is unknown. A track is carried on through such samples by
+                the gyro alone, until its attitude is as good as unknown.
+        """
+        if not _finite(sample):
+            return self._told(sample, surroundings, RejectCause.NOT_FINITE)
+        if self._last_ms is not None and sample.gps_ms <= self._last_ms and not self._clock_was_set(sample):
+            return self._told(sample, surroundings, RejectCause.NOT_LATER)
+        self._last_ms, self._backwards = sample.gps_ms, (0, 0)
+        before = self._gyro.stuck
+        self._gyro = self._gyro.judged(sample.gyro_imu_rad_s, self.settings.gyro)
+        if self._track is not None and self._gyro.beyond_range.any():
+            self._give_up(self._kept_biases(self._track.state))
+        if self._track is not None:
+            track = self._widened(self._track, self._gyro.stuck & ~before)
+            return self._follow(track, sample, surroundings)
+        return self._look(sample, surroundings)
+
+    def checkpoint(self) -> Checkpoint:
+        """All that the filter remembers; with `restore` it goes on bit for bit."""
+        return {
+            "version": packing.VERSION,
+            "last_ms": -1 if self._last_ms is None else self._last_ms,
+            "backwards": self._backwards[0],
+            "backwards_ms": self._backwards[1],
+            "track": packing.pack_track(self._track),
+            "faces": packing.pack_faces(self._faces),
+            "gyro": packing.pack_gyro(self._gyro),
+            "prior": packing.pack_prior(self._search.prior),
+            "moments": packing.pack_moments(self._search.moments),
+            "hypotheses": packing.pack_hypotheses(self._search.hypotheses, self._search.damping),
+            "confirmations": self._search.confirmations,
+            "left_out": -1 if self._search.left_out is None else self._search.left_out,
+            "untried": bytes(self._search.untried),
+        }
+
+    @classmethod
+    def restore(cls, settings: AttitudeSettings, checkpoint: Checkpoint) -> "AttitudeFilter":
+        """A filter that goes on from a checkpoint.
+
+        Raises:
+            ValueError: The checkpoint has another version, or is damaged.
+        """
+        version = checkpoint.get("version")
+        if version != packing.VERSION:
+            raise ValueError(f"attitude checkpoint of version {version!r}, expected {packing.VERSION}")
+        restored = cls(settings)
+        last_ms = packing.take(checkpoint, "last_ms", int)
+        restored._last_ms = None if last_ms < 0 else last_ms
+        restored._backwards = packing.take(checkpoint, "backwards", int), packing.take(checkpoint, "backwards_ms", int)
+        restored._track = packing.unpack_track(packing.take(checkpoint, "track", bytes))
+        restored._faces = packing.unpack_faces(packing.take(checkpoint, "faces", bytes))
+        restored._gyro = packing.unpack_gyro(packing.take(checkpoint, "gyro", bytes))
+        search = Search(settings, packing.unpack_prior(packing.take(checkpoint, "prior", bytes)))
+        search.moments = packing.unpack_moments(packing.take(checkpoint, "moments", bytes), settings)
+        search.hypotheses, search.damping = packing.unpack_hypotheses(packing.take(checkpoint, "hypotheses", bytes))
+        search.confirmations = packing.take(checkpoint, "confirmations", int)
+        left_out = packing.take(checkpoint, "left_out", int)
+        search.left_out = None if left_out < 0 else left_out
+        search.untried = list(packing.take(checkpoint, "untried", bytes))
+        restored._search = search
+        return restored
+
+    # --- Track -----------------------------------------------------------------------------------------------------
+
+    def _follow(self, track: Track, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+        limits = self.settings.start
+        tracked = self._tracker.follow(track, sample, surroundings, self._faces, self._gyro)
+        followed = tracked.track
+        self._track, self._faces = followed, tracked.faces
+        if followed.rejected > limits.rejected_max:
+            # A wrong attitude has made wrong biases.
+            self._give_up(self._unknown_biases())
+        elif tracked.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
+            # So far off, one update of a linearised filter cannot be trusted.
+            self._give_up(self._kept_biases(followed.state))
+        if self._track is None:
+            return self._told(sample, surroundings, RejectCause.GATE if tracked.field else RejectCause.NO_SURROUNDINGS)
+        return self._reported(sample, surroundings, tracked)
+
+    def _widened(self, track: Track, stuck: Flags) -> Track:
+        """The track with nothing known of the bias of axes that are stuck."""
+        if not stuck.any():
+            return track
+        column = np.zeros((SIZE, 3))
+        column[GYRO_BIAS] = np.diag(stuck * self.settings.gyro.bias_sigma_rad_s)
+        # The attitude has followed the stuck axis since it began to repeat itself.
+        column[ATTITUDE] = _STUCK_SHARE * self.settings.start.unknown_sigma_rad * np.eye(3)
+        state = track.state
+        root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
+        return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
+
+    def _give_up(self, prior: Prior) -> None:
+        self._track = None
+        self._search = Search(self.settings, prior)
+
+    def _clock_was_set(self, sample: AttitudeSample) -> bool:
+        """Whether time goes on from an earlier one for good; the attitude is then unknown."""
+        count, last_ms = self._backwards
+        self._backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms
+        if self._backwards[0] < _BACKWARDS_MAX:
+            return False
+        prior = self._search.prior if self._track is None else self._kept_biases(self._track.state)
+        self._give_up(prior)
+        return True
+
+    # --- Search ----------------------------------------------------------------------------------------------------
+
+    def _look(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+        if surroundings is None or self._gyro.beyond_range.any():
+            self._search.forget()
+            cause = RejectCause.NO_SURROUNDINGS if surroundings is None else None
+            return self._told(sample, surroundings, cause)
+        found = self._search.process(Moment(sample, surroundings, sky(surroundings, self.settings)))
+        if found is None:
+            return self._told(sample, surroundings, None)
+        track = Track(self._begun(sample.gps_ms, found), sample.gyro_imu_rad_s)
+        self._track = self._widened(track, self._gyro.stuck)
+        if found.left_out is not None:
+            self._faces = self._faces.doubted(found.left_out)
+        self._search = Search(self.settings, self._search.prior)
+        return self._reported(sample, surroundings, None)
+
+    def _begun(self, gps_ms: int, found: Found) -> AttitudeState:
+        settings = self.settings
+        slow = np.zeros(SIZE - 3)
+        slow[0:3], slow[3:6] = found.gyro_bias_rad_s, found.mag_bias_ut
+        slow[15] = settings.sun_sensors.reflectivity
+        root = np.zeros((SIZE, SIZE))
+        root[:9, :9] = np.linalg.cholesky(found.covariance)
+        sigma = [settings.gyro.scale_sigma] * 3 + [settings.sun_sensors.gain_sigma] * 6
+        root[9:18, 9:18] = np.diag(sigma)
+        root[18, 18] = settings.sun_sensors.reflectivity_sigma
+        root[FIELD_ERROR, FIELD_ERROR] = np.diag([settings.magnetometer.field_error_ut] * 3)
+        return AttitudeState(gps_ms, found.quaternion, slow, root)
+
+    def _unknown_biases(self) -> Prior:
+        sigma = [self.settings.gyro.bias_sigma_rad_s] * 3 + [self.settings.magnetometer.bias_sigma_ut] * 3
+        return Prior(np.zeros(6), np.array(sigma))
+
+    def _kept_biases(self, state: AttitudeState) -> Prior:
+        unknown = self._unknown_biases().sigma
+        floor = 0.02 * unknown
+        sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
+        return Prior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
+
+    # --- Report ----------------------------------------------------------------------------------------------------
+
+    def _told(
+        self, sample: AttitudeSample, surroundings: Surroundings | None, cause: RejectCause | None
+    ) -> AttitudeUpdate:
+        """A sample after which there is no attitude for its time."""
+        body_from_imu = np.linalg.inv(np.array(self.settings.mounting.imu_from_body))
+        bias = self._search.prior.mean[:3] if self._track is None else self._track.state.gyro_bias_rad_s
+        return AttitudeUpdate(
+            sample.gps_ms,
+            sample.seq,
+            Mode.SEARCHING,
+            None,
+            body_from_imu.dot(sample.gyro_imu_rad_s - bias),
+            self._in_sun(sample, surroundings),
+            cause,
+            self._faces,
+            self._gyro,
+        )
+
+    def _reported(
+        self, sample: AttitudeSample, surroundings: Surroundings | None, tracked: Tracked | None
+    ) -> AttitudeUpdate:
+        """A sample after which the attitude is known; `tracked` None when it was just found."""
+        track = self._track
+        if track is None:
+            raise RuntimeError("there is no track to report")
+        fine = track.state.attitude_sigma_rad < self.settings.start.fine_sigma_rad
+        cause = None
+        if tracked is not None and tracked.dof == 0:
+            cause = RejectCause.NO_SURROUNDINGS if surroundings is None else RejectCause.GATE
+        return AttitudeUpdate(
+            sample.gps_ms,
+            sample.seq,
+            Mode.FINE if fine else Mode.COARSE,
+            track.state,
+            self._tracker.rate_body_rad_s(sample.gyro_imu_rad_s, track.state),
+            self._in_sun(sample, surroundings),
+            cause,
+            self._faces,
+            self._gyro,
+            field=tracked.field if tracked else None,
+            light=tracked.light if tracked else None,
+            nis=tracked.nis if tracked else 0.0,
+            dof=tracked.dof if tracked else 0,
+            restarted=tracked is None,
+            step=tracked.step if tracked else None,
+        )
+
+    def _in_sun(self, sample: AttitudeSample, surroundings: Surroundings | None) -> bool:
+        bright = bool(sample.lux.max() > _BRIGHT_SHARE * self.settings.sun_sensors.full_sun_lux)
+        return bright and (surroundings is None or surroundings.sunlit_fraction > 0.0)
+
+
+def _finite(sample: AttitudeSample) -> bool:
+    return all(bool(np.isfinite(part).all()) for part in (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux))

@@ -1,0 +1,38 @@
+"""Gyro axes that cannot be believed: at the end of their range, or stuck."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.settings import GyroSettings
+from pygnc.estimators.attitude.state import Flags
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GyroHealth:
+    """What the three axes, in sensor axes, have shown.
+
+    Attributes:
+        reading_rad_s: The last one, shape (3,); NaN before the first.
+        repeats: How often each axis gave the same number in a row while another one changed, shape (3,).
+        beyond_range: Axes whose last reading was at the end of the range, shape (3,).
+        stuck: Axes that repeat themselves, shape (3,).
+    """
+
+    reading_rad_s: Array
+    repeats: Array
+    beyond_range: Flags
+    stuck: Flags
+
+    @classmethod
+    def unknown(cls) -> "GyroHealth":
+        """Before the first reading."""
+        return cls(np.full(3, np.nan), np.zeros(3), np.zeros(3, np.bool_), np.zeros(3, np.bool_))
+
+    def judged(self, reading_rad_s: Array, settings: GyroSettings) -> "GyroHealth":
+        """After one more reading."""
+        same = reading_rad_s == self.reading_rad_s
+        repeats = np.where(same, self.repeats + (not same.all()), 0.0)
+        beyond_range = np.abs(reading_rad_s) >= settings.range_rad_s
+        return GyroHealth(reading_rad_s, repeats, beyond_range, (repeats >= settings.stuck_samples) & ~beyond_range)

@@ -1,0 +1,1 @@
+"""Attitude on the ground: what later samples say of earlier times."""

@@ -1,0 +1,109 @@
+"""A satellite that tumbles above a dipole: true attitudes and what perfect models and noisy sensors say of them.
+
+Closed forms and SciPy alone; nothing of the code under test but its containers, its settings and the Earth's light.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pygnc.common import quaternion
+from pygnc.environment.albedo import earth_light
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.filter import AttitudeFilter
+from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.update import AttitudeUpdate
+
+START_MS = 1_400_000_000_000
+STEP_S = 5.0
+RADIUS_M = 6_928_000.0
+PERIOD_S = 5_740.0
+SUN_M = 1.495_978_707e11 * np.array([0.6, -0.8, 0.0])
+DIPOLE = 23.0 * np.array([0.1, 0.15, -0.98])
+SETTINGS = AttitudeSettings()
+NORMALS = np.array(SETTINGS.mounting.face_normals_body)
+IMU_FROM_BODY = np.array(SETTINGS.mounting.imu_from_body)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A flight: what is true, what surrounds it, what the sensors show."""
+
+    quaternion: Array
+    gyro_bias_rad_s: Array
+    mag_bias_ut: Array
+    rate_body_rad_s: Array
+    surroundings: list[Surroundings]
+    samples: list[AttitudeSample]
+
+
+def fly(
+    seed: int,
+    minutes: float,
+    *,
+    rate_deg_s: float = 1.0,
+    start_angle_deg: float = 0.0,
+    dead: int | None = None,
+    mirrored: int | None = None,
+) -> Truth:
+    """A flight from a place in the orbit; 0 deg is above the Sun's side, and 180 deg in the shadow."""
+    rng = np.random.default_rng(seed)
+    count = round(minutes * 60.0 / STEP_S) + 1
+    t_s = STEP_S * np.arange(count)
+    axis = rng.normal(size=3)
+    rate = np.radians(rate_deg_s) * axis / np.linalg.norm(axis)
+    attitude = Rotation.random(rng=rng) * Rotation.from_rotvec(np.multiply.outer(t_s, rate))
+    gyro_bias, mag_bias = np.radians(rng.uniform(-3.0, 3.0, 3)), rng.uniform(-40.0, 40.0, 3)
+    angle = np.radians(start_angle_deg) + 2.0 * np.pi / PERIOD_S * t_s
+    towards_sun, north = SUN_M / np.linalg.norm(SUN_M), np.array([0.0, 0.0, 1.0])
+    up = np.multiply.outer(np.cos(angle), towards_sun) + np.multiply.outer(np.sin(angle), north)
+    field = 3.0 * up.dot(DIPOLE)[:, None] * up - DIPOLE
+
+    surroundings, samples = [], []
+    body_from_gcrf = attitude.inv().as_matrix()
+    for k in range(count):
+        position = RADIUS_M * up[k]
+        shadowed = up[k].dot(towards_sun) < -np.sqrt(1.0 - (6_378_137.0 / RADIUS_M) ** 2)
+        around = Surroundings(field[k], SUN_M, position, 0.0 if shadowed else 1.0)
+        sun = SUN_M - position
+        share = around.sunlit_fraction * np.maximum(NORMALS.dot(body_from_gcrf[k].dot(sun / np.linalg.norm(sun))), 0.0)
+        light = earth_light(position, SUN_M)
+        share += 0.3 * np.maximum(NORMALS.dot(body_from_gcrf[k]).dot(light.directions.T), 0.0).dot(light.shares)
+        share += around.sunlit_fraction * rng.normal(0.0, 0.01, 6)
+        if mirrored is not None:
+            share[mirrored] = share[(mirrored + 3) % 6]
+        if dead is not None:
+            share[dead] = 0.0
+        lux = np.clip(133_378.0 * share * (1.495_978_707e11 / np.linalg.norm(sun)) ** 2, 0.0, 83_865.6)
+        mag = IMU_FROM_BODY.dot(body_from_gcrf[k].dot(field[k])) + mag_bias + rng.normal(0.0, 0.6, 3)
+        gyro = IMU_FROM_BODY.dot(rate) + gyro_bias + np.radians(rng.normal(0.0, 0.025, 3))
+        surroundings.append(around)
+        samples.append(AttitudeSample(START_MS + round(1e3 * t_s[k]), mag, gyro, lux, k))
+    return Truth(attitude.as_quat(scalar_first=True), gyro_bias, mag_bias, rate, surroundings, samples)
+
+
+def run(truth: Truth, settings: AttitudeSettings = SETTINGS) -> tuple[AttitudeFilter, list[AttitudeUpdate]]:
+    """All samples through one filter."""
+    attitude = AttitudeFilter(settings)
+    updates = [attitude.process(*pair) for pair in zip(truth.samples, truth.surroundings, strict=True)]
+    return attitude, updates
+
+
+def error_deg(truth: Truth, update: AttitudeUpdate) -> float:
+    """Angle between truth and estimate; NaN where there is none."""
+    if update.state is None:
+        return float("nan")
+    error = quaternion.error_vector(truth.quaternion[update.seq], update.state.quaternion)
+    return float(np.degrees(np.linalg.norm(error)))
+
+
+def errors_deg(truth: Truth, updates: list[AttitudeUpdate]) -> Array:
+    """`error_deg` of each."""
+    return np.array([error_deg(truth, update) for update in updates])
+
+
+def with_samples(truth: Truth, samples: list[AttitudeSample]) -> Truth:
+    """The flight with other readings."""
+    return replace(truth, samples=samples)
