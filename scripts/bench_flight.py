@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import OrbitEstimate
+from pygnc.bus.messages import OrbitEstimate, OrbitMessage
 from pygnc.formats import status
 from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
 from pygnc.formats.sense_scan import scan
@@ -326,10 +326,9 @@ def estimates(records: bytes) -> dict[int, tuple[float, float, float]]:
     with flight("--exit-when-done", records=records) as run:
         run.process.wait(60)
         (folder,) = (run.home / "pygnc_logs").iterdir()
-        messages = [
-            msgspec.msgpack.decode(r.payload, type=OrbitEstimate) for r in JournalReader([folder], "orbit").read(10**6)
-        ]
-    return {message.gps_ms: message.position_ecef_m for message in messages}
+        decode = msgspec.msgpack.Decoder(OrbitMessage).decode
+        messages = [decode(record.payload) for record in JournalReader([folder], "orbit").read(10**6)]
+    return {message.gps_ms: message.position_ecef_m for message in messages if isinstance(message, OrbitEstimate)}
 
 
 def no_fix(_: int) -> Iterator[Row]:

@@ -13,7 +13,7 @@ import binascii
 import struct
 import sys
 
-VERSION = 1
+VERSION = 2
 FIELDS = (
     "magic 4s",
     "version B",
@@ -157,9 +157,31 @@ FIELDS = (
     "rejected_start I",
     "events I",
     "not_recorded B",
+    "attitude_gps_week H",
+    "attitude_gps_tow_ms I",
+    "in_sun B",
+    "attitude_orbit_age_s f",
+    "mag_body_ut_x f",
+    "mag_body_ut_y f",
+    "mag_body_ut_z f",
+    "dead_faces B",
+    "mirrored_faces B",
+    "stuck_gyro_axes B",
+    "gyro_axes_beyond_range B",
+    "samples_received I",
+    "samples_used I",
+    "samples_held I",
+    "samples_searching I",
+    "samples_no_time I",
+    "samples_not_later I",
+    "samples_not_finite I",
+    "samples_no_surroundings I",
+    "samples_gate I",
+    "attitude_starts I",
 )
 PHASES = ("starting", "batch", "idle", "no data", "stopping", "stopped", "failed")
 MODES = ("none", "at the newest fix", "predicted")
+ATTITUDE_MODES = ("none", "searching", "coarse", "fine")
 STATES = ("none", "starting", "up", "stopped", "failed")
 
 
@@ -197,6 +219,8 @@ def lines(status: "dict[str, int | float | bytes]") -> "list[str]":
             value = word(PHASES, int(value))
         elif name == "orbit_mode":
             value = word(MODES, int(value))
+        elif name == "attitude_mode":
+            value = word(ATTITUDE_MODES, int(value))
         elif isinstance(value, float):
             value = f"{value:.10g}"
         found.append(f"{name:28} {value}")

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import Event, InputMessage, OrbitEstimate
+from pygnc.bus.messages import AttitudeEstimate, Event, InputMessage, OrbitEstimate, OrbitMessage
 from pygnc.formats.status import Phase, Value
 from pygnc.formats.status import decode as decode_status
 from pygnc.tasks.table import TASKS
@@ -125,8 +125,17 @@ class Flight:
 
     def estimates(self) -> list[OrbitEstimate]:
         """Return the newest run's orbit estimates."""
-        decode = msgspec.msgpack.Decoder(OrbitEstimate).decode
+        return [message for message in self.orbit_messages() if isinstance(message, OrbitEstimate)]
+
+    def orbit_messages(self) -> list[OrbitMessage]:
+        """Return everything that the newest run's orbit task has said."""
+        decode = msgspec.msgpack.Decoder(OrbitMessage).decode
         return [decode(r.payload) for r in JournalReader([self.newest_run()], "orbit").read(1_000_000)]
+
+    def attitudes(self) -> list[AttitudeEstimate]:
+        """Return the newest run's attitude estimates."""
+        decode = msgspec.msgpack.Decoder(AttitudeEstimate).decode
+        return [decode(r.payload) for r in JournalReader([self.newest_run()], "attitude").read(1_000_000)]
 
     def stop_hard(self) -> None:
         """Make sure that nothing is left running."""

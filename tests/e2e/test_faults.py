@@ -7,11 +7,12 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
 
-from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate
+from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, OrbitMessage
 from pygnc.bus.segment import list_segments
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
@@ -28,13 +29,24 @@ def fixes_in(flight: Flight) -> int:
     return sum(isinstance(message, GpsFix) and message.source == "sense.bin" for message in flight.inputs())
 
 
+class Said(NamedTuple):
+    """All estimates of a run, encoded."""
+
+    orbits: bytes
+    attitudes: bytes
+
+
+def said(flight: Flight) -> Said:
+    return Said(msgspec.msgpack.encode(flight.orbit_messages()), msgspec.msgpack.encode(flight.attitudes()))
+
+
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> bytes:
-    """All estimates of an undisturbed run, encoded."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> Said:
+    """What an undisturbed run says."""
     flight = Flight(tmp_path_factory.mktemp("undisturbed"))
     copy_demo(flight.home)
     assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
-    return msgspec.msgpack.encode(flight.estimates())
+    return said(flight)
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -126,17 +138,17 @@ def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int)
     assert final["orbit_mode"] == OrbitMode.PREDICTED
 
 
-def test_a_ring_file_is_flown_in_the_order_of_time(demo: Flight, demo_time_s: int, undisturbed: bytes) -> None:
+def test_a_ring_file_is_flown_in_the_order_of_time(demo: Flight, demo_time_s: int, undisturbed: Said) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
     ring = content[-40 * RECORD_BYTES :] + content[: -40 * RECORD_BYTES]
     file.write_bytes(ring)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    assert msgspec.msgpack.encode(demo.estimates()) == undisturbed
+    assert said(demo) == undisturbed
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == ring
 
 
-def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: int, undisturbed: bytes) -> None:
+def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: int, undisturbed: Said) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
     records = [content[k : k + RECORD_BYTES] for k in range(0, len(content), RECORD_BYTES)]
@@ -145,7 +157,8 @@ def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: 
     file.write_bytes(b"".join(records))
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     used = [estimate for estimate in demo.estimates() if estimate.cause != "not_later"]
-    expected = msgspec.msgpack.decode(undisturbed, type=list[OrbitEstimate])
+    messages = msgspec.msgpack.decode(undisturbed.orbits, type=list[OrbitMessage])
+    expected = [message for message in messages if isinstance(message, OrbitEstimate)]
     assert [e.position_ecef_m for e in used] == [e.position_ecef_m for e in expected]
     assert demo.status()["rejected_not_later"] == 1
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == file.read_bytes()
@@ -201,9 +214,9 @@ def test_an_input_file_that_changes_during_the_run_ends_the_batch_in_order(demo:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("task", ["ingest", "orbit", "batch_writer", "status"])
+@pytest.mark.parametrize("task", ["ingest", "orbit", "attitude", "batch_writer", "status"])
 def test_a_lost_task_is_restarted_and_nothing_changes(
-    demo: Flight, demo_time_s: int, undisturbed: bytes, task: str, number: signal.Signals
+    demo: Flight, demo_time_s: int, undisturbed: Said, task: str, number: signal.Signals
 ) -> None:
     rng = random.Random(f"{task}{number}")  # noqa: S311 - moments, not secrets
     for _ in range(2):
@@ -217,7 +230,7 @@ def test_a_lost_task_is_restarted_and_nothing_changes(
         demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
         demo.signal(signal.SIGINT)
         assert demo.wait() == 0
-        assert msgspec.msgpack.encode(demo.estimates()) == undisturbed
+        assert said(demo) == undisturbed
         assert [m.seq for m in demo.inputs()] == list(range(1, len(demo.inputs()) + 1))
         assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == (DEMO / "sense.bin").read_bytes()
         assert any(e.name == "restart" and e.task == task for e in demo.events())
@@ -234,11 +247,33 @@ def test_an_optional_task_that_always_dies_is_given_up_and_the_rest_goes_on(demo
         return any(e.name == "failed" for e in demo.events())
 
     demo.until(kill_again, 30.0)
-    assert set(demo.tasks()) == {"ingest", "orbit", "status"}
+    assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "status"}
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
-    states = {demo.status()[f"task{k}_name"]: demo.status()[f"task{k}_state"] for k in range(4)}
+    states = {demo.status()[f"task{k}_name"]: demo.status()[f"task{k}_state"] for k in range(5)}
     assert states[b"batch_writer"] == status.TaskWord.FAILED
+
+
+def test_without_an_orbit_task_there_are_still_rates_and_it_is_said(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+
+    def kill_again() -> bool:
+        pid = demo.tasks().get("orbit")
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        return any(e.name == "failed" and e.task == "orbit" for e in demo.events())
+
+    demo.until_phase(Phase.BATCH)
+    demo.until(kill_again, 30.0)
+    demo.until_phase(Phase.IDLE)
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0
+    attitudes = demo.attitudes()
+    assert len(attitudes) == demo.status()["samples_received"] == demo.status()["sensor_packets"]
+    late = [estimate for estimate in attitudes if estimate.orbit_late]
+    assert late
+    assert all(estimate.mode == "searching" for estimate in late if estimate.orbit_age_s is None)
+    assert all(any(estimate.rate_body_rad_s) for estimate in late)
 
 
 def test_a_critical_task_that_always_dies_ends_the_run_in_order(demo: Flight, demo_time_s: int) -> None:

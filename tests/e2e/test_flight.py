@@ -6,12 +6,15 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 
-from pygnc.bus.messages import BatchEnd, GpsFix, SensorSample, SourceFile
+from pygnc.bus.messages import BatchEnd, GpsFix, OrbitMark, SensorSample, SourceFile
 from pygnc.bus.segment import list_segments
+from pygnc.common import quaternion
+from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
-from pygnc.formats.status import OrbitMode, Phase
+from pygnc.formats.status import AttitudeMode, OrbitMode, Phase
 from pygnc_ground.truth.load import load_truth
 
 from .conftest import DEMO, Flight
@@ -24,7 +27,8 @@ def test_a_batch_is_flown_to_its_end(demo: Flight, demo_time_s: int) -> None:
     assert final["orbit_mode"] == OrbitMode.PREDICTED
     assert final["damaged_bytes"] == 0
     assert final["delivered_bytes"] == final["source_bytes"] == final["batch_written_bytes"]
-    assert demo.stderr == ""
+    (line,) = demo.stderr.splitlines()
+    assert "imu_from_body mirrors" in line
     assert all(not s.is_open for s in list_segments([demo.newest_run()]))
 
 
@@ -71,7 +75,7 @@ def test_the_tasks_stay_up_and_predict_until_ctrl_c(demo: Flight, demo_time_s: i
     first = demo.status()
     assert float(first["orbit_age_s"]) >= 55.0
     demo.until(lambda: float(demo.status()["orbit_age_s"]) >= float(first["orbit_age_s"]) + 2.0)
-    assert set(demo.tasks()) == {"ingest", "orbit", "batch_writer", "status"}
+    assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "batch_writer", "status"}
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
     assert demo.status()["phase"] == Phase.STOPPED
@@ -110,6 +114,7 @@ def test_wrong_arguments_get_one_line_and_exit_code_2(flight: Flight, words: tup
         ("[orbit]\ngravity = 50\n", "no such setting: orbit.gravity"),
         ("[orbit]\ngravity_degree = 500\n", "gravity_degree"),
         ("[orbit\n", "line 1"),
+        ("[attitude.mounting]\nimu_from_body = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "not a mirror"),
     ],
 )
 def test_an_unusable_configuration_is_refused_with_file_and_reason(
@@ -144,9 +149,10 @@ def test_two_runs_give_the_same_estimates_bit_for_bit(demo: Flight, demo_time_s:
     seen = []
     for _ in range(2):
         demo.run("10", str(demo_time_s), "--exit-when-done")
-        seen.append(msgspec.msgpack.encode(demo.estimates()))
+        seen.append(msgspec.msgpack.encode([demo.orbit_messages(), demo.attitudes()]))
     assert seen[0] == seen[1]
     assert len(demo.estimates()) > 100
+    assert len(demo.attitudes()) > 1000
 
 
 def test_the_estimates_agree_with_the_truth_within_their_sigmas(demo: Flight, demo_time_s: int) -> None:
@@ -160,6 +166,55 @@ def test_the_estimates_agree_with_the_truth_within_their_sigmas(demo: Flight, de
     assert rms_m < 2.5
     normalised = errors_m / np.array([e.position_sigma_m for e in settled])
     assert 0.5 < float(np.sqrt((normalised**2).mean())) < 1.5
+
+
+def test_every_gps_packet_and_the_batchs_end_are_answered_by_the_orbit_task(demo: Flight, demo_time_s: int) -> None:
+    demo.run("10", str(demo_time_s), "--exit-when-done")
+    answered = [m.seq for m in demo.inputs() if isinstance(m, GpsFix | BatchEnd)]
+    messages = demo.orbit_messages()
+    assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
+    complete = [m.through for m in messages if isinstance(m, OrbitMark) or m.input_seq == m.through]
+    assert complete == answered
+    marks = [m.through for m in messages if isinstance(m, OrbitMark)]
+    assert marks == [*answered[:4], answered[-1]]  # the filter starts with the fifth fix
+
+
+def test_every_sample_has_an_attitude_near_the_truth(demo: Flight, demo_time_s: int) -> None:
+    demo.run("10", str(demo_time_s), "--exit-when-done")
+    samples = [m.seq for m in demo.inputs() if isinstance(m, SensorSample)]
+    attitudes = demo.attitudes()
+    assert [estimate.input_seq for estimate in attitudes] == samples
+    truth = pl.read_parquet(DEMO / "truth.parquet")
+    times_ms = (truth["gps_week"] * MS_PER_WEEK + truth["gps_tow_ms"]).to_list()
+    true_q = truth.select(f"q{part}_gcrf_from_body" for part in "wxyz").to_numpy()
+    true_rate = truth.select(f"{axis}_rate_body_rad_s" for axis in "xyz").to_numpy()
+    row_of = {gps_ms: row for row, gps_ms in enumerate(times_ms)}
+    known = [e for e in attitudes if e.gps_ms in row_of and e.quaternion_gcrf_from_body is not None]
+    assert len(known) > 0.95 * len(truth)
+    rows = [row_of[e.gps_ms] for e in known if e.gps_ms is not None]
+    found = np.array([e.quaternion_gcrf_from_body for e in known])
+    errors_deg = np.degrees(np.linalg.norm(quaternion.error_vector(found, true_q[rows]), axis=1))
+    assert errors_deg.max() < 8.0
+    assert float(np.sqrt(np.square(errors_deg[60:]).mean())) < 1.5
+    rate_errors = np.array([e.rate_body_rad_s for e in known]) - true_rate[rows]
+    assert np.degrees(np.abs(rate_errors[60:])).max() < 0.2
+    final = demo.status()
+    newest = attitudes[-1]
+    assert newest.quaternion_gcrf_from_body is not None
+    assert final["attitude_mode"] == AttitudeMode.FINE
+    assert [final[f"quaternion_{part}"] for part in "wxyz"] == pytest.approx(newest.quaternion_gcrf_from_body, abs=1e-6)
+    assert final["in_sun"] == newest.in_sun
+    assert gps_ms_from_week(int(final["attitude_gps_week"]), int(final["attitude_gps_tow_ms"])) == newest.gps_ms
+    assert float(final["attitude_orbit_age_s"]) == newest.orbit_age_s
+
+
+def test_the_books_of_the_samples_balance(demo: Flight, demo_time_s: int) -> None:
+    demo.run("10", str(demo_time_s), "--exit-when-done")
+    final = demo.status()
+    unused = sum(int(final[f"samples_{cause}"]) for cause in status.SAMPLE_CAUSES)
+    assert final["samples_received"] == final["sensor_packets"]
+    assert int(final["samples_used"]) + unused == final["samples_received"]
+    assert final["samples_held"] == 0
 
 
 def test_a_home_that_does_not_exist_is_said(flight: Flight) -> None:

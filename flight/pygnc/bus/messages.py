@@ -135,6 +135,59 @@ class OrbitEstimate(Message, frozen=True):
     input_seq: int = 0
 
 
+class OrbitMark(Message, frozen=True):
+    """The orbit task has dealt with the input `through`, and has no orbit at that input's own time (yet).
+
+    Each GPS packet is answered, and the end of the batch: by estimates, the last of which is the packet's own
+    (`input_seq` = `through`), or else by a mark behind them.
+    """
+
+    seq: int
+    through: int
+
+
+OrbitMessage: TypeAlias = OrbitEstimate | OrbitMark
+"""Everything that stands in the orbit journal."""
+
+
+class AttitudeEstimate(Message, frozen=True):
+    """The attitude after one sensor sample.
+
+    `input_seq` is the sample's number, `through` that of the newest input when this was said. `gps_ms` is the sample's
+    time by the clock map; None when that is not known. `mode` is searching, coarse or fine; while searching,
+    `quaternion_gcrf_from_body` (Hamilton's, scalar first), both biases (sensor axes) and `sigma_rad` (of the attitude,
+    body axes) are None. From the body rate and the field in body axes is removed what is known of the bias.
+    `orbit_age_s` counts from the newest fix in the orbit that was used; None without an orbit. `orbit_late` says that
+    the orbit task had not answered in time, so that another run may give other numbers. `nis` covers the `dof` numbers
+    that were used; `cause` names why none was, or is empty. `found` says that the attitude does not follow from the one
+    before. Faces count from 0 (+X, +Y, +Z, -X, -Y, -Z), gyro axes too (sensor axes).
+    """
+
+    seq: int
+    through: int
+    input_seq: int
+    t_spacecraft_s: int
+    gps_ms: int | None
+    mode: str
+    quaternion_gcrf_from_body: tuple[float, float, float, float] | None
+    rate_body_rad_s: Vector3
+    mag_body_ut: Vector3
+    gyro_bias_imu_rad_s: Vector3 | None
+    mag_bias_imu_ut: Vector3 | None
+    sigma_rad: Vector3 | None
+    in_sun: bool
+    orbit_age_s: float | None
+    orbit_late: bool
+    nis: float
+    dof: int
+    cause: str
+    found: bool
+    dead_faces: tuple[int, ...] = ()
+    mirrored_faces: tuple[int, ...] = ()
+    stuck_gyro_axes: tuple[int, ...] = ()
+    gyro_axes_beyond_range: tuple[int, ...] = ()
+
+
 InputMessage: TypeAlias = SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd
 """Everything that stands in the input journal."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pygnc.common.constants import SX1280_BANDWIDTH_HZ
+from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 
 
@@ -39,3 +40,9 @@ class Settings:
     logs: LogSettings = field(default_factory=LogSettings)
     radio: RadioSettings = field(default_factory=RadioSettings)
     orbit: OrbitSettings = field(default_factory=OrbitSettings)
+    attitude: AttitudeSettings = field(default_factory=AttitudeSettings)
+
+    def __post_init__(self) -> None:
+        mounting = self.attitude.mounting
+        if mounting.mirrors and mounting.imu_from_body != MountingSettings().imu_from_body:
+            raise ValueError("attitude.mounting.imu_from_body is a rotation, or the fleet's default map, not a mirror")

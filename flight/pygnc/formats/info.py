@@ -1,34 +1,61 @@
 """`~/pygnc_info.txt`: the run at a glance, ASCII, below 200 bytes, for people and for a beacon."""
 
+import math
+from collections.abc import Iterator
 from typing import Final
 
-from pygnc.formats.status import OrbitMode, Phase, Value
+from pygnc.formats.status import AttitudeMode, OrbitMode, Phase, Value
 
 SIZE_MAX: Final = 199
+_DEGREES: Final = 180.0 / math.pi
 
 
 def compose(status: dict[str, Value]) -> bytes:
-    """Return the text for the fields of a status record (see `pygnc.formats.status`)."""
+    """Return the text for the fields of a status record (see `pygnc.formats.status`).
+
+    Lines come in the order of their worth; a line for which there is no room is left out.
+    """
+    text = ""
+    for line in _lines(status):
+        if len(text) + len(line) < SIZE_MAX:
+            text += line + "\n"
+    return text.encode("ascii")
+
+
+def _lines(status: dict[str, Value]) -> Iterator[str]:
     phase = Phase(int(status["phase"])).name
-    fixes = f"FIX {int(status['fixes_accepted'])}/{int(status['fixes_received'])}"
-    lines = [
-        f"PyGNC run {int(status['run_number'])} {phase} SC {int(status['spacecraft_time_s'])}",
-        *_orbit_lines(status),
-        f"{fixes} DMG {int(status['damaged_bytes'])}B EV {int(status['events'])}",
-    ]
-    return ("\n".join(lines) + "\n").encode("ascii")[:SIZE_MAX]
+    yield f"PyGNC run {int(status['run_number'])} {phase} SC {int(status['spacecraft_time_s'])}"
+    yield from _orbit_lines(status)
+    yield from _attitude_lines(status)
+    yield f"EV {int(status['events'])} DMG {int(status['damaged_bytes'])}B"
+    yield f"FIX {int(status['fixes_accepted'])}/{int(status['fixes_received'])}"
 
 
-def _orbit_lines(status: dict[str, Value]) -> list[str]:
+def _orbit_lines(status: dict[str, Value]) -> Iterator[str]:
     mode = OrbitMode(int(status["orbit_mode"]))
     if mode is OrbitMode.NONE:
-        return ["ORBIT unknown"]
-    position = " ".join(f"{float(status[f'position_ecef_m_{axis}']) / 1e3:.3f}" for axis in "xyz")
-    velocity = " ".join(f"{float(status[f'velocity_ecef_mps_{axis}']) / 1e3:.6f}" for axis in "xyz")
+        yield "ORBIT unknown"
+        return
     sigma = max(float(status[f"position_sigma_m_{axis}"]) for axis in "xyz")
-    return [
-        f"GPS {int(status['orbit_gps_week'])} {int(status['orbit_gps_tow_ms']) / 1e3:.0f}",
-        f"R {position} km",
-        f"V {velocity} km/s",
-        f"SIG {sigma:.1f} m AGE {float(status['orbit_age_s']):.0f} s NIS {float(status['nis_mean']):.2f}",
-    ]
+    time = f"GPS {int(status['orbit_gps_week'])} {int(status['orbit_gps_tow_ms']) / 1e3:.0f}"
+    yield f"{time} AGE {float(status['orbit_age_s']):.0f} SIG {sigma:.1f}"
+    yield f"R {_vector(status, 'position_ecef_m', 1e-3, 2)}"
+    yield f"V {_vector(status, 'velocity_ecef_mps', 1e-3, 5)}"
+
+
+def _attitude_lines(status: dict[str, Value]) -> Iterator[str]:
+    mode = AttitudeMode(int(status["attitude_mode"]))
+    if mode is AttitudeMode.NONE:
+        return
+    light = "SUN" if status["in_sun"] else "ECL"
+    if mode is AttitudeMode.SEARCHING:
+        yield f"Q unknown {light}"
+    else:
+        parts = " ".join(f"{float(status[f'quaternion_{part}']):.3f}" for part in "wxyz")
+        yield f"Q {parts} {mode.name} {light}"
+    yield f"GY {_vector(status, 'rate_body_rad_s', _DEGREES, 2)}"
+    yield f"MG {_vector(status, 'mag_body_ut', 1.0, 0)}"
+
+
+def _vector(status: dict[str, Value], name: str, factor: float, decimals: int) -> str:
+    return " ".join(f"{factor * float(status[f'{name}_{axis}']):.{decimals}f}" for axis in "xyz")

@@ -13,7 +13,7 @@ from enum import IntEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
 MAGIC: Final = b"PGST"
-VERSION: Final = 1
+VERSION: Final = 2
 PARTNERS: Final = 3
 TASK_SLOTS: Final = 8
 NAN: Final = math.nan
@@ -47,6 +47,18 @@ class OrbitMode(IntEnum):
 
 
 @unique
+class AttitudeMode(IntEnum):
+    """What the attitude fields hold."""
+
+    NONE = 0
+    """Nothing: no sample yet."""
+    SEARCHING = 1
+    """Body rate and field; the attitude is not known."""
+    COARSE = 2
+    FINE = 3
+
+
+@unique
 class TaskWord(IntEnum):
     """What a task is doing."""
 
@@ -72,6 +84,9 @@ REJECT_CAUSES: Final = (
     "start",
 )
 """Why a fix was not used, in the order of the counters."""
+
+SAMPLE_CAUSES: Final = ("searching", "no_time", "not_later", "not_finite", "no_surroundings", "gate")
+"""Why a sensor sample did nothing for the attitude, in the order of the counters."""
 
 
 class Field(NamedTuple):
@@ -132,7 +147,7 @@ FIELDS: Final[tuple[Field, ...]] = (
         "nis_mean", "f", "", "mean normalised innovation squared per degree of freedom, 1 when sigmas are honest", NAN
     ),
     Field("nis_count", "I", "", "fixes in that mean"),
-    Field("attitude_mode", "B", "", "0: not estimated"),
+    Field("attitude_mode", "B", "", "0 none, 1 searching, 2 coarse, 3 fine"),
     *(Field(f"quaternion_{part}", "f", "", f"attitude, body to GCRF, Hamilton, {part}", NAN) for part in "wxyz"),
     *_vector("rate_body_rad_s", "f", "rad/s", "body rate"),
     *_vector("attitude_sigma_rad", "f", "rad", "standard deviation of the attitude, body axes"),
@@ -158,6 +173,24 @@ FIELDS: Final[tuple[Field, ...]] = (
     *(Field(f"rejected_{cause}", "I", "", f"fixes not used: {cause.replace('_', ' ')}") for cause in REJECT_CAUSES),
     Field("events", "I", "", "events in the run's journal"),
     Field("not_recorded", "B", "", "tasks that could not record everything on disk"),
+    Field(
+        "attitude_gps_week", "H", "", "time of the newest sample, at which the attitude is valid: GPS week, 0: unknown"
+    ),
+    Field("attitude_gps_tow_ms", "I", "ms", "and time of week"),
+    Field("in_sun", "B", "", "at the newest sample: 1 the Sun shines, 0 it does not"),
+    Field(
+        "attitude_orbit_age_s", "f", "s", "from the newest fix in the orbit used for the attitude to the sample", NAN
+    ),
+    *_vector("mag_body_ut", "f", "uT", "magnetic field at the newest sample, body axes, known bias removed"),
+    Field("dead_faces", "B", "", "sun sensors dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z"),
+    Field("mirrored_faces", "B", "", "sun sensors bright with the Sun behind them, the same bits"),
+    Field("stuck_gyro_axes", "B", "", "gyro axes that repeat themselves, bits 0 to 2: x, y, z, sensor axes"),
+    Field("gyro_axes_beyond_range", "B", "", "gyro axes at the end of their range, the same bits"),
+    Field("samples_received", "I", "", "sensor packets that reached the attitude task"),
+    Field("samples_used", "I", "", "of them used"),
+    Field("samples_held", "I", "", "of them held until time and orbit are known"),
+    *(Field(f"samples_{cause}", "I", "", f"samples not used: {cause.replace('_', ' ')}") for cause in SAMPLE_CAUSES),
+    Field("attitude_starts", "I", "", "how often the attitude was found"),
 )
 _BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
 _CRC: Final = struct.Struct("<I")

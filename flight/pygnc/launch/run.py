@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -33,6 +34,10 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.runtime import Run, run_task
 from pygnc.tasks.status import leave_last_words
 from pygnc.tasks.table import SOURCE, TASKS
+
+_MIRRORED: Final = (
+    "attitude.mounting.imu_from_body mirrors, as the fleet's map does; where the IMU is mounted otherwise, set it"
+)
 
 
 def main(words: list[str]) -> int:
@@ -82,6 +87,8 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
         log.report("supervisor", "error", "not_recorded", f"{fault}; the run goes on without logs")
     if orientation_fault:
         log.report("supervisor", "warning", "earth_orientation", orientation_fault)
+    if settings.attitude.mounting.mirrors:
+        log.report("supervisor", "warning", "mounting", _MIRRORED)
     for path in recover_older_runs(folder):
         log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.

@@ -12,11 +12,11 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.files import replace_file
-from pygnc.bus.messages import InputMessage, OrbitEstimate
+from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
 from pygnc.bus.wire import StreamReader, StreamWriter
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.earth_orientation_file import UPLOADED
-from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState
+from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState, mark_behind
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 64
@@ -26,10 +26,10 @@ LAST_PREDICTION_S: Final = 0.25
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """All that a restarted task needs: the next input, the next estimate, and the tracker's memory."""
+    """All that a restarted task needs: the next input, the next message, and the tracker's memory."""
 
     through: int
-    estimates: int
+    given: int
     tracker: TrackerState
 
 
@@ -44,7 +44,7 @@ class OrbitTask(Task):
         self._tracker = OrbitTracker(
             run.settings.orbit, run.earth_orientation, checkpoint.tracker if checkpoint else None
         )
-        self._estimates = checkpoint.estimates if checkpoint else 0
+        self._given = checkpoint.given if checkpoint else 0
         self._saved_through = checkpoint.through if checkpoint else 0
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         self._input = StreamReader(
@@ -62,7 +62,7 @@ class OrbitTask(Task):
         """Process what has come; with nothing to do, carry the prediction on to the present."""
         messages = self._input.receive(MESSAGES_A_TURN)
         for message in messages:
-            self._give(self._tracker.take(message, first_seq=self._estimates + 1))
+            self._answer(message)
         now = time.monotonic()
         if now >= self._next_checkpoint_s and self._input.through > self._saved_through:
             self._next_checkpoint_s = now + CHECKPOINT_INTERVAL_S
@@ -89,13 +89,16 @@ class OrbitTask(Task):
         self._stream.close()
         self._input.close()
 
-    def _give(self, estimates: list[OrbitEstimate]) -> None:
-        """Write the estimates that are not in the journal yet: after a restart, some are made a second time."""
+    def _answer(self, message: Message) -> None:
+        """Write what is not in the journal yet: after a restart, some is made a second time."""
+        first_seq = self._given + 1
+        estimates = self._tracker.take(message, first_seq)
         self._watch_earth_orientation(estimates)
-        already = max(0, self._stream.journal.last_seq - self._estimates)
-        self._estimates += len(estimates)
-        if estimates[already:]:
-            self._stream.write(estimates[already:])
+        answer = [*estimates, *mark_behind(message, estimates, first_seq)]
+        already = max(0, self._stream.journal.last_seq - self._given)
+        self._given += len(answer)
+        if answer[already:]:
+            self._stream.write(answer[already:])
 
     def _watch_earth_orientation(self, estimates: list[OrbitEstimate]) -> None:
         """Say it once when the orbit goes on behind the last day of the table."""
@@ -122,5 +125,5 @@ class OrbitTask(Task):
 
     def _save_checkpoint(self) -> None:
         self._saved_through = self._input.through
-        checkpoint = Checkpoint(self._input.through, self._estimates, self._tracker.checkpoint())
+        checkpoint = Checkpoint(self._input.through, self._given, self._tracker.checkpoint())
         replace_file(self._checkpoint_path, msgspec.msgpack.encode(checkpoint))

@@ -3,12 +3,12 @@
 Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, Vector3
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitMark, Vector3
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -254,6 +254,13 @@ class OrbitTracker:
             spacecraft_to_gps_ms=segments[-1].offset_ms if segments else None,
             input_seq=outcome.seq if outcome else 0,
         )
+
+
+def mark_behind(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitMark]:
+    """The mark that completes the answer to an input, numbered on from its estimates; none where none is needed."""
+    if not isinstance(message, GpsFix | BatchEnd) or (estimates and estimates[-1].input_seq == message.seq):
+        return []
+    return [OrbitMark(seq=first_seq + len(estimates), through=message.seq)]
 
 
 def _triple(vector: Array) -> Vector3:

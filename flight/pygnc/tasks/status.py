@@ -1,6 +1,7 @@
 """Writes the status record and the info line: at once when the run enters another phase, else once a second.
 
-What it reports comes from the orbit stream (the estimate) and from the supervisor (every task's health and counts).
+What it reports comes from the streams of orbit and attitude (the newest estimates) and from the supervisor (every
+task's health and counts).
 """
 
 import contextlib
@@ -15,11 +16,11 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.files import keep_reserve, replace_file
-from pygnc.bus.messages import OrbitEstimate
+from pygnc.bus.messages import AttitudeEstimate, OrbitEstimate, OrbitMessage
 from pygnc.bus.wire import StreamReader
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.formats import info, status
-from pygnc.formats.status import OrbitMode, Phase, TaskWord, Value
+from pygnc.formats.status import AttitudeMode, OrbitMode, Phase, TaskWord, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
 INTERVAL_S: Final = 1.0
@@ -29,13 +30,16 @@ MESSAGES_A_TURN: Final = 512
 
 
 class StatusTask(Task):
-    """Follows the orbit and the run, and writes both down."""
+    """Follows orbit, attitude and the run, and writes them down."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        decode = msgspec.msgpack.Decoder(OrbitEstimate).decode
-        self._orbit = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode)
-        self._estimate: OrbitEstimate | None = None
+        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
+        decode_attitude = msgspec.msgpack.Decoder(AttitudeEstimate).decode
+        self._orbits = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode_orbit)
+        self._attitudes = StreamReader(context, run.runtime, "attitude", run.journal_folders, decode_attitude)
+        self._orbit: OrbitEstimate | None = None
+        self._attitude: AttitudeEstimate | None = None
         self._state = control.RunState("starting", "", (), 0)
         # The first record waits for the tasks to be up, but not longer than any other.
         self._phase_written = self._state.phase
@@ -48,39 +52,45 @@ class StatusTask(Task):
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for estimates."""
-        return [self._orbit.socket]
+        return [self._orbits.socket, self._attitudes.socket]
 
     def work(self) -> bool:
-        """Take the newest estimate; write when it is time."""
-        estimates = self._orbit.receive(MESSAGES_A_TURN)
-        newest = self._orbit.take_shown() or (estimates[-1] if estimates else None)
-        if isinstance(newest, OrbitEstimate):
-            self._estimate = newest
+        """Take the newest estimates; write when it is time."""
+        orbits = self._orbits.receive(MESSAGES_A_TURN)
+        shown = self._orbits.take_shown()
+        for message in [*orbits, shown]:
+            if isinstance(message, OrbitEstimate):
+                self._orbit = message
+        attitudes = self._attitudes.receive(MESSAGES_A_TURN)
+        if attitudes and isinstance(attitudes[-1], AttitudeEstimate):
+            self._attitude = attitudes[-1]
         now = time.monotonic()
         if now >= self._next_write_s or self._state.phase != self._phase_written:
             self._next_write_s = now + INTERVAL_S
             self._write()
-        return self._orbit.behind or len(estimates) == MESSAGES_A_TURN
+        return self._orbits.behind or self._attitudes.behind or MESSAGES_A_TURN in {len(orbits), len(attitudes)}
 
     def on_run_state(self, state: control.RunState) -> None:
         """Note the state of the run."""
         self._state = state
 
     def progress(self) -> control.Progress:
-        """Say through which estimate this task is."""
-        return control.Progress(through=self._orbit.through, counts={"not_recorded": int(bool(self._fault))})
+        """Say through which estimate of the orbit this task is."""
+        return control.Progress(through=self._orbits.through, counts={"not_recorded": int(bool(self._fault))})
 
     def close(self) -> None:
         """Write the last status."""
         self._write()
         with contextlib.suppress(OSError):
             self._reserve.unlink()
-        self._orbit.close()
+        self._orbits.close()
+        self._attitudes.close()
 
     def _write(self) -> None:
         self._generation += 1
         self._phase_written = self._state.phase
-        values = run_fields(self.run, self._state) | orbit_fields(self._estimate, self.run.spacecraft_time_s())
+        values = run_fields(self.run, self._state) | orbit_fields(self._orbit, self.run.spacecraft_time_s())
+        values |= attitude_fields(self._attitude)
         values["generation"] = self._generation
         record = status.encode(values)
         try:
@@ -154,3 +164,37 @@ def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: int) -> dict[st
         for axis, value in zip("xyz", getattr(estimate, name), strict=True):
             values[f"{name}_{axis}"] = value
     return values
+
+
+def attitude_fields(estimate: AttitudeEstimate | None) -> dict[str, Value]:
+    """Return the status fields that describe the attitude."""
+    if estimate is None:
+        return {}
+    values: dict[str, Value] = {
+        "attitude_mode": AttitudeMode[estimate.mode.upper()],
+        "in_sun": estimate.in_sun,
+        "attitude_orbit_age_s": math.nan if estimate.orbit_age_s is None else estimate.orbit_age_s,
+        "dead_faces": _bits(estimate.dead_faces),
+        "mirrored_faces": _bits(estimate.mirrored_faces),
+        "stuck_gyro_axes": _bits(estimate.stuck_gyro_axes),
+        "gyro_axes_beyond_range": _bits(estimate.gyro_axes_beyond_range),
+    }
+    if estimate.gps_ms is not None:
+        values["attitude_gps_week"], values["attitude_gps_tow_ms"] = week_from_gps_ms(estimate.gps_ms)
+    if estimate.quaternion_gcrf_from_body is not None:
+        values |= {f"quaternion_{part}": q for part, q in zip("wxyz", estimate.quaternion_gcrf_from_body, strict=True)}
+    vectors = {
+        "rate_body_rad_s": estimate.rate_body_rad_s,
+        "mag_body_ut": estimate.mag_body_ut,
+        "attitude_sigma_rad": estimate.sigma_rad,
+        "gyro_bias_rad_s": estimate.gyro_bias_imu_rad_s,
+        "mag_bias_ut": estimate.mag_bias_imu_ut,
+    }
+    for name, vector in vectors.items():
+        if vector is not None:
+            values |= {f"{name}_{axis}": value for axis, value in zip("xyz", vector, strict=True)}
+    return values
+
+
+def _bits(numbers: tuple[int, ...]) -> int:
+    return sum(1 << number for number in numbers)

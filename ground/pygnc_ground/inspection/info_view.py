@@ -13,13 +13,15 @@ _OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
 _LEGEND: Final[dict[str, Value]] = {
     "SC": "spacecraft time [s]",
     "GPS": "week and seconds at which the orbit is valid",
-    "R, V": "position and velocity, ITRF",
-    "SIG": "largest standard deviation of the position",
-    "AGE": "of the newest used fix",
-    "NIS": "mean normalised innovation squared, 1 when sigmas are honest",
-    "FIX": "fixes used of those received",
-    "DMG": "damaged input bytes",
+    "AGE": "of the newest used fix then [s]",
+    "SIG": "largest standard deviation of the position [m]",
+    "R, V": "position [km] and velocity [km/s], ITRF",
+    "Q": "attitude, body to GCRF, Hamilton, scalar first; how well known; SUN or ECL(ipse)",
+    "GY": "body rate [deg/s]",
+    "MG": "magnetic field, body axes [µT]",
     "EV": "events in the run's journal",
+    "DMG": "damaged input bytes",
+    "FIX": "fixes used of those received",
 }
 _OLD_LEGEND: Final[dict[str, Value]] = {
     "T": "time of the estimate, whole seconds",

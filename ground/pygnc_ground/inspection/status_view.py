@@ -10,11 +10,15 @@ from typing import Final
 
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
-from pygnc.formats.status import FIELDS, OrbitMode, Phase, StatusError, TaskWord
+from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskWord
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value
 
 _SLOT: Final = re.compile(r"(task|partner)\d")
-_WORDS: Final[dict[str, type[IntEnum]]] = {"phase": Phase, "orbit_mode": OrbitMode}
+_WORDS: Final[dict[str, type[IntEnum]]] = {
+    "phase": Phase,
+    "orbit_mode": OrbitMode,
+    "attitude_mode": AttitudeMode,
+}
 
 
 class StatusViewer:

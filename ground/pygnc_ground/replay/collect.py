@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pygnc.bus.messages import GpsFix, Message, OrbitEstimate, SourceFile
+from pygnc.bus.messages import GpsFix, Message, OrbitEstimate, OrbitMessage, SourceFile
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
-from pygnc.tasks.orbit_tracker import OrbitTracker, Outcome
+from pygnc.tasks.orbit_tracker import OrbitTracker, Outcome, mark_behind
 from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.replay.attitude_collect import AttitudeCollector, SampleRecord
 from pygnc_ground.replay.result import FixRecords, UntimedRecord
 
 _UNKNOWN = np.full(3, np.nan)
@@ -60,6 +61,7 @@ class Collected:
         updates: What the filter said, in the order in which it said it.
         sources: Input files.
         counts: Books of the fixes.
+        samples: Sensor samples, in the order in which the flight gives their attitudes.
     """
 
     timed: list[TimedRecord] = field(default_factory=list)
@@ -67,6 +69,7 @@ class Collected:
     updates: list[OrbitUpdate] = field(default_factory=list)
     sources: list[SourceFile] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    samples: list[SampleRecord] = field(default_factory=list)
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
@@ -75,8 +78,10 @@ class Collected:
         return sorted(found, key=lambda estimate: estimate.seq)
 
 
-def collect(messages: Iterator[Message], tracker: OrbitTracker, advance: Callable[[], None]) -> Collected:
-    """Run all messages through the tracker; `advance` is called after each GPS record."""
+def collect(
+    messages: Iterator[Message], tracker: OrbitTracker, attitude: AttitudeCollector, advance: Callable[[], None]
+) -> Collected:
+    """Run all messages through both trackers; `advance` is called after each GPS record."""
     collected = Collected()
     by_seq: dict[int, TimedRecord] = {}
     given = 0
@@ -87,6 +92,7 @@ def collect(messages: Iterator[Message], tracker: OrbitTracker, advance: Callabl
         if isinstance(message, GpsFix) and gps_ms is not None:
             by_seq[message.seq] = TimedRecord(message, gps_ms)
             collected.timed.append(by_seq[message.seq])
+        estimates: list[OrbitEstimate] = []
         for outcome in tracker.outcomes(message):
             if outcome.update is not None:
                 collected.updates.append(outcome.update)
@@ -96,11 +102,15 @@ def collect(messages: Iterator[Message], tracker: OrbitTracker, advance: Callabl
                 continue
             record.outcome = outcome
             if outcome.state is not None:
-                given += 1
-                record.estimate = tracker.estimate(outcome, given)
+                record.estimate = tracker.estimate(outcome, given + len(estimates) + 1)
+                estimates.append(record.estimate)
+        answer: list[OrbitMessage] = [*estimates, *mark_behind(message, estimates, given + 1)]
+        given += len(answer)
+        attitude.take(message, answer)
         if isinstance(message, GpsFix):
             advance()
     collected.counts = dict(tracker.counts)
+    collected.samples = attitude.records
     return collected
 
 

@@ -1,16 +1,16 @@
 """`pygnc replay`: recorded files through the flight's estimators."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from pygnc.bus.messages import OrbitEstimate
+from pygnc.bus.messages import AttitudeEstimate, OrbitEstimate
 from pygnc.configuration.data_files import data_file
 from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
 from pygnc.configuration.load import ConfigurationError, load
@@ -19,7 +19,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc_ground.orbit.errors import orbit_errors, rms_3d
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
-from pygnc_ground.replay.pipeline import fly, journaled_estimates
+from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.replay.run import FilterName, replay
 from pygnc_ground.replay.tables import write_tables
@@ -28,6 +28,8 @@ from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 app: Final = typer.Typer()
+
+Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate
 
 _SETTLED_AFTER: Final = 1.0 / 3.0
 _NO_HOME: Final = Path("/nonexistent")
@@ -71,7 +73,7 @@ def replay_files(
             result, collected = _run(inputs, settings, orientation, true_orbit, filter_name)
         if flown is not None:
             _take_over(collected, flown)
-        paths = write_tables(result, collected.timed, out, csv=csv)
+        paths = write_tables(result, collected, out, csv=csv)
         report = out / "report.html"
         write_report(result, report)
     except (ReplayError, ConfigurationError, OSError, ValueError) as error:
@@ -91,7 +93,7 @@ class Files(NamedTuple):
 
 
 @contextmanager
-def _inputs(files: Files, settings: Settings, *, pipeline: bool) -> Iterator[tuple[Inputs, list[OrbitEstimate] | None]]:
+def _inputs(files: Files, settings: Settings, *, pipeline: bool) -> Iterator[tuple[Inputs, Flown | None]]:
     """What is to be replayed and, when it was flown for that, the flight's estimates."""
     first = files.sense[0]
     if len(files.sense) == 1 and first.is_dir():
@@ -126,16 +128,21 @@ def _run(
         )
 
 
-def _take_over(collected: Collected, flown: list[OrbitEstimate]) -> None:
+def _take_over(collected: Collected, flown: Flown) -> None:
     """Put the flight's estimates in the place of our own, which must be the same."""
-    ours = collected.estimates
-    if ours != flown:
-        first = next((theirs for theirs, own in zip(flown, ours, strict=False) if theirs != own), None)
-        where = f"from estimate {first.seq} on" if first else f"in number: {len(flown)} and {len(ours)}"
-        raise ReplayError(f"the processes' estimates and the replay's differ {where}; please report this as a fault")
-    by_input = {estimate.input_seq: estimate for estimate in flown}
+    _compare("orbit", flown.orbits, collected.estimates)
+    _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
+    by_input = {estimate.input_seq: estimate for estimate in flown.orbits}
     for record in collected.timed:
         record.estimate = by_input.get(record.message.seq)
+
+
+def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> None:
+    if ours == flown:
+        return
+    first = next((theirs for theirs, own in zip(flown, ours, strict=False) if theirs != own), None)
+    where = f"from estimate {first.seq} on" if first else f"in number: {len(flown)} and {len(ours)}"
+    raise ReplayError(f"the processes' {what} and the replay's differ {where}; please report this as a fault")
 
 
 def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above

@@ -4,20 +4,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import OrbitEstimate
+from pygnc.bus.messages import AttitudeEstimate, OrbitEstimate, OrbitMessage
 from pygnc.configuration.earth_orientation_file import UPLOADED
 from pygnc_ground.replay.inputs import ReplayError
 
 _TIMEOUT_MIN: Final = 24 * 60
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
 _RECORDS_A_READ: Final = 256
+
+_Decoded = TypeVar("_Decoded")
 
 
 def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | None, orientation: Path | None) -> Path:
@@ -43,11 +45,25 @@ def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | N
     return next(iter((home / "pygnc_logs").iterdir()))
 
 
-def journaled_estimates(run: Path) -> list[OrbitEstimate]:
+class Flown(NamedTuple):
     """The estimates that a run wrote down, in order."""
-    reader = JournalReader([run], "orbit")
-    decoder = msgspec.msgpack.Decoder(OrbitEstimate)
-    estimates: list[OrbitEstimate] = []
+
+    orbits: list[OrbitEstimate]
+    attitudes: list[AttitudeEstimate]
+
+
+def journaled_estimates(run: Path) -> Flown:
+    """What stands in a run's journals of estimates."""
+    orbits = _journaled(run, "orbit", msgspec.msgpack.Decoder(OrbitMessage).decode)
+    return Flown(
+        [message for message in orbits if isinstance(message, OrbitEstimate)],
+        _journaled(run, "attitude", msgspec.msgpack.Decoder(AttitudeEstimate).decode),
+    )
+
+
+def _journaled(run: Path, stream: str, decode: Callable[[bytes], _Decoded]) -> list[_Decoded]:
+    reader = JournalReader([run], stream)
+    messages: list[_Decoded] = []
     while records := reader.read(_RECORDS_A_READ):
-        estimates += [decoder.decode(record.payload) for record in records]
-    return estimates
+        messages += [decode(record.payload) for record in records]
+    return messages

@@ -15,7 +15,8 @@ import polars as pl
 
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
-from pygnc_ground.replay.collect import TimedRecord
+from pygnc_ground.replay.attitude_tables import attitude_table, smoothed_table
+from pygnc_ground.replay.collect import Collected, TimedRecord
 from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord
 
 STATE_COLUMNS: Final = (
@@ -112,13 +113,15 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={"t_spacecraft_s": pl.Int64}).fill_nan(None)
 
 
-def write_tables(result: ReplayResult, timed: Sequence[TimedRecord], folder: Path, *, csv: bool) -> list[Path]:
+def write_tables(result: ReplayResult, collected: Collected, folder: Path, *, csv: bool) -> list[Path]:
     """Write all tables into a folder; return their paths."""
-    tables = {"orbit": orbit_table(timed)}
+    tables = {"orbit": orbit_table(collected.timed)}
     if result.smoothed is not None:
         tables["orbit_smoothed"] = solution_table(result.smoothed)
     if result.batch is not None:
         tables["orbit_batch"] = solution_table(result.batch)
+    tables["attitude"] = attitude_table(collected.samples)
+    tables["attitude_smoothed"] = smoothed_table(collected.samples, result.settings.attitude)
     tables |= {"rejected": rejected_table(result.untimed), "fixes": fixes_table(result.fixes)}
     written: list[Path] = []
     for name, table in tables.items():

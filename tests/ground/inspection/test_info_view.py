@@ -18,7 +18,7 @@ def test_the_text_is_shown_line_by_line_with_what_it_means(tmp_path: Path) -> No
     assert isinstance(text, Listing)
     assert text.rows[0] == ("PyGNC run 7 IDLE SC 0",)
     assert isinstance(legend, Facts)
-    assert "NIS" in legend.values
+    assert "GY" in legend.values
 
 
 def test_the_original_pygncs_text_is_known_too(tmp_path: Path) -> None:

@@ -4,12 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
+from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
 from pygnc_ground.cli import app
+from pygnc_ground.replay import command, pipeline
 from pygnc_ground.replay.tables import ORBIT_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,7 +47,7 @@ def replayed(hour: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> None:
     out, printed = replayed
-    names = ("orbit", "orbit_smoothed", "orbit_batch", "rejected", "fixes")
+    names = ("orbit", "orbit_smoothed", "orbit_batch", "attitude", "attitude_smoothed", "rejected", "fixes")
     files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")} | {"report.html"}
     assert {path.name for path in out.iterdir()} == files
     assert all(str(out / name) in printed for name in files)
@@ -53,6 +58,45 @@ def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> Non
         assert table.null_count().select(ORBIT_COLUMNS[:-2]).sum_horizontal().item() == 0
         csv = pl.read_csv(out / f"{name}.csv", schema=table.schema)
         assert csv.equals(table)
+
+
+def test_attitudes_have_a_row_for_each_sample(replayed: tuple[Path, str]) -> None:
+    out, _ = replayed
+    for name in ("attitude", "attitude_smoothed"):
+        table = pl.read_parquet(out / f"{name}.parquet")
+        assert ",".join(table.columns) == (
+            "gps_week,gps_tow_s,q_w,q_x,q_y,q_z,wx_rad_s,wy_rad_s,wz_rad_s,bgx_rad_s,bgy_rad_s,bgz_rad_s,"
+            "bmx_ut,bmy_ut,bmz_ut,sigma_x_rad,sigma_y_rad,sigma_z_rad,in_sun,mode"
+        )
+        assert len(table) == 5 * HOUR
+        assert table["gps_tow_s"].diff().drop_nulls().unique().to_list() == [5.0]
+        assert set(table["in_sun"]) <= {0, 1}
+        known = table["mode"] != "searching"
+        assert table["q_w"].is_not_null().to_list() == known.to_list()
+        assert table["wx_rad_s"].null_count() == 0
+        assert known.sum() > 4.5 * HOUR
+        assert pl.read_csv(out / f"{name}.csv", schema=table.schema).equals(table)
+
+
+def test_attitudes_are_near_the_truth_and_the_smoothed_ones_nearer(replayed: tuple[Path, str]) -> None:
+    errors_deg = {name: attitude_errors_deg(replayed[0] / f"{name}.parquet") for name in ATTITUDES}
+    settled = {name: float(np.sqrt(np.square(errors[12:]).mean())) for name, errors in errors_deg.items()}
+    assert settled["attitude"] < 1.8
+    assert settled["attitude_smoothed"] < 0.9 * settled["attitude"]
+    assert len(errors_deg["attitude_smoothed"]) >= len(errors_deg["attitude"])
+
+
+ATTITUDES = ("attitude", "attitude_smoothed")
+
+
+def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
+    """Angles between truth and table at the times of the truth."""
+    when = ("gps_week", "gps_tow_s")
+    truth = pl.read_parquet(TRUTH).with_columns((pl.col("gps_tow_ms") / 1000.0).alias("gps_tow_s"))
+    both = pl.read_parquet(path).drop_nulls("q_w").join(truth, on=when)
+    found = both.select(f"q_{part}" for part in "wxyz").to_numpy()
+    true = both.select(f"q{part}_gcrf_from_body" for part in "wxyz").to_numpy()
+    return np.asarray(np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1)), np.float64)
 
 
 def test_smoother_and_batch_are_nearer_to_the_truth(replayed: tuple[Path, str]) -> None:
@@ -70,6 +114,7 @@ def test_the_real_processes_give_the_same_bits(hour: Path, replayed: tuple[Path,
     assert "bit for bit" in result.stdout
     assert (tmp_path / "orbit.csv").read_bytes() == (replayed[0] / "orbit.csv").read_bytes()
     assert (tmp_path / "orbit_smoothed.csv").read_bytes() == (replayed[0] / "orbit_smoothed.csv").read_bytes()
+    assert (tmp_path / "attitude.csv").read_bytes() == (replayed[0] / "attitude.csv").read_bytes()
 
 
 def test_a_runs_own_journal_gives_its_estimates_again(hour: Path, replayed: tuple[Path, str], tmp_path: Path) -> None:
@@ -81,7 +126,8 @@ def test_a_runs_own_journal_gives_its_estimates_again(hour: Path, replayed: tupl
     (run,) = (home / "pygnc_logs").iterdir()
     result = replay(run, "--csv", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert (tmp_path / "out" / "orbit.csv").read_bytes() == (replayed[0] / "orbit.csv").read_bytes()
+    for name in ("orbit.csv", "attitude.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (replayed[0] / name).read_bytes()
 
 
 def test_the_reference_filter_runs_in_place_of_the_flights(
@@ -141,3 +187,21 @@ def test_a_file_without_any_fix_is_told_and_tabled(tmp_path: Path, hour: Path) -
     assert rejected["cause"].to_list() == ["no_time"] * 3
     assert rejected["offset"].to_list() == [150, 401, 652]
     assert len(pl.read_csv(tmp_path / "out" / "orbit.csv")) == 0
+    attitude = pl.read_csv(tmp_path / "out" / "attitude.csv")
+    assert len(attitude) == 15
+    assert attitude["gps_week"].null_count() == 15
+    assert attitude["wx_rad_s"].null_count() == 0
+
+
+def test_a_flight_that_says_something_else_is_a_fault(
+    hour: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def altered(run: Path) -> pipeline.Flown:
+        flown = pipeline.journaled_estimates(run)
+        other = msgspec.structs.replace(flown.attitudes[99], nis=flown.attitudes[99].nis + 1e-12)
+        return flown._replace(attitudes=[*flown.attitudes[:99], other, *flown.attitudes[100:]])
+
+    monkeypatch.setattr(command, "journaled_estimates", altered)
+    result = replay(hour, "--pipeline", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "the processes' attitude and the replay's differ from estimate 100 on" in result.stderr

@@ -1,0 +1,161 @@
+"""Estimates the attitude from sensor samples along the orbit that the orbit task gives.
+
+What it gives is a function of its checkpoint and of both journals, input and orbit, from there on: behind each GPS
+packet it waits for the orbit task's answer. An orbit task that has failed, or stays silent for `ORBIT_PATIENCE_S`, is
+not waited for any more; then each estimate says so. The checkpoint lies in the run's private folder, for it serves this
+run only.
+"""
+
+import math
+import time
+from collections import deque
+from typing import Final
+
+import msgspec
+import zmq
+
+from pygnc.bus import control
+from pygnc.bus.files import replace_file
+from pygnc.bus.messages import InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
+from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.configuration.data_files import data_file
+from pygnc.configuration.geomagnetic_file import PACKAGED, GeomagneticFileError, read_main_field
+from pygnc.environment.geomagnetic import MainField
+from pygnc.tasks.attitude_tracker import AttitudeTracker, TrackerState
+from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.surroundings import SurroundingsModel
+
+MESSAGES_A_TURN: Final = 64
+CHECKPOINT_INTERVAL_S: Final = 1.0
+ORBIT_PATIENCE_S: Final = 12.0
+"""A frozen orbit task is noticed after 3 s, and restarted after 5 s more at most."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """All that a restarted task needs: the next input, the next orbit, the next estimate, and the tracker's memory."""
+
+    through: int
+    orbit_through: int
+    given: int
+    tracker: TrackerState
+
+
+class AttitudeTask(Task):
+    """Follows the streams of inputs and orbits and writes the attitude stream."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        self._stream: StreamWriter = self.open_stream("attitude")
+        self._checkpoint_path = run.runtime / "attitude.checkpoint"
+        saved = self._load_checkpoint()
+        self._tracker = AttitudeTracker(
+            run.settings.attitude,
+            SurroundingsModel(run.earth_orientation, self._load_main_field()),
+            saved.tracker if saved else None,
+        )
+        self._through, self._orbit_through = (saved.through, saved.orbit_through) if saved else (0, 0)
+        self._given = saved.given if saved else 0
+        self._saved_through = self._through
+        decode_input = msgspec.msgpack.Decoder(InputMessage).decode
+        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
+        folders = run.journal_folders
+        self._input = StreamReader(context, run.runtime, "input", folders, decode_input, after_seq=self._through)
+        self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit, after_seq=self._orbit_through)
+        self._inputs: deque[Message] = deque()
+        self._orbits: deque[Message] = deque()
+        self._orbit_failed = False
+        self._orbit_due_s = math.inf
+        self._next_checkpoint_s = time.monotonic() + CHECKPOINT_INTERVAL_S
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wake for orbits: each GPS packet is answered by one, and before the answer no input can be dealt with."""
+        return [self._orbit.socket]
+
+    def work(self) -> bool:
+        """Deal with inputs and orbits in order, as far as they have come."""
+        dealt_with = 0
+        while dealt_with < MESSAGES_A_TURN and self._deal_with_next():
+            dealt_with += 1
+        now = time.monotonic()
+        if now >= self._next_checkpoint_s and self._through > self._saved_through:
+            self._next_checkpoint_s = now + CHECKPOINT_INTERVAL_S
+            self._save_checkpoint()
+        return dealt_with == MESSAGES_A_TURN
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Note whether the orbit task is given up."""
+        self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
+
+    def progress(self) -> control.Progress:
+        """Balance the books of the samples."""
+        counts = self._tracker.counts | {
+            "lost_messages": self._input.lost + self._orbit.lost,
+            "not_recorded": self.not_recorded(),
+        }
+        return control.Progress(through=self._through, counts=counts)
+
+    def close(self) -> None:
+        """Close the journal of estimates."""
+        self._stream.close()
+        self._input.close()
+        self._orbit.close()
+
+    def _deal_with_next(self) -> bool:
+        """Deal with one orbit or one input; False when the next one has to be waited for."""
+        if self._tracker.awaits_orbit:
+            orbit = _next(self._orbits, self._orbit)
+            if isinstance(orbit, OrbitEstimate | OrbitMark):
+                self._orbit_due_s = math.inf
+                self._orbit_through = orbit.seq
+                self._tracker.take_orbit(orbit)
+                return True
+            if not self._orbit_is_late():
+                return False
+        message = _next(self._inputs, self._input)
+        if not isinstance(message, InputMessage):
+            return False
+        self._through = message.seq
+        self._give(message)
+        return True
+
+    def _orbit_is_late(self) -> bool:
+        now = time.monotonic()
+        if self._orbit_due_s == math.inf:
+            self._orbit_due_s = now + ORBIT_PATIENCE_S
+        return self._orbit_failed or now >= self._orbit_due_s
+
+    def _give(self, message: Message) -> None:
+        """Write the estimates that are not in the journal yet: after a restart, some are made a second time."""
+        estimates = self._tracker.take(message, first_seq=self._given + 1)
+        already = max(0, self._stream.journal.last_seq - self._given)
+        self._given += len(estimates)
+        if estimates[already:]:
+            self._stream.write(estimates[already:])
+
+    def _load_main_field(self) -> MainField | None:
+        try:
+            return read_main_field(data_file(PACKAGED))
+        except (GeomagneticFileError, OSError) as error:
+            self.notify("error", "main_field", f"{error}; without it no attitude is found")
+            return None
+
+    def _load_checkpoint(self) -> Checkpoint | None:
+        try:
+            return msgspec.msgpack.decode(self._checkpoint_path.read_bytes(), type=Checkpoint)
+        except FileNotFoundError:
+            return None
+
+    def _save_checkpoint(self) -> None:
+        self._saved_through = self._through
+        checkpoint = Checkpoint(self._through, self._orbit_through, self._given, self._tracker.checkpoint())
+        replace_file(self._checkpoint_path, msgspec.msgpack.encode(checkpoint))
+
+
+def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:
+    """The next message of a stream. The journal is asked when none was announced: this task is not woken by inputs."""
+    if not waiting:
+        waiting += reader.receive(MESSAGES_A_TURN)
+    if not waiting:
+        reader.behind = True
+        waiting += reader.receive(MESSAGES_A_TURN)
+    return waiting.popleft() if waiting else None

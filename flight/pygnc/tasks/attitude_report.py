@@ -1,0 +1,106 @@
+"""What became of a sensor sample, as the message that goes out."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.bus.messages import AttitudeEstimate, SensorSample, Vector3
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
+from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
+from pygnc.tasks.surroundings import Around
+
+NO_TIME: Final = "no_time"
+"""The sample's GPS time is not known."""
+_BRIGHT_SHARE: Final = 0.05
+"""Light that only the Sun, or the Earth lit by it, gives."""
+
+
+class Outcome(NamedTuple):
+    """What became of one sample.
+
+    Attributes:
+        sample: The sample.
+        gps_ms: Its time; None when it is not known.
+        around: What was around then.
+        update: What the filter said; None when the sample did not get that far.
+        late: Whether the orbit task had not answered in time.
+    """
+
+    sample: SensorSample
+    gps_ms: int | None
+    around: Around
+    update: AttitudeUpdate | None
+    late: bool
+
+
+class AttitudeReport:
+    """Makes messages with one set of settings."""
+
+    def __init__(self, settings: AttitudeSettings) -> None:
+        self._body_from_imu = np.linalg.inv(np.array(settings.mounting.imu_from_body))
+        self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
+
+    def estimate(self, outcome: Outcome, known: AttitudeState | None, through: int, seq: int) -> AttitudeEstimate:
+        """The message for an outcome.
+
+        Args:
+            outcome: What became of a sample.
+            known: The filter's state, be it of an older sample: its biases hold.
+            through: Number of the newest input.
+            seq: Number of the message.
+        """
+        sample, update = outcome.sample, outcome.update
+        state = None if update is None else update.state
+        mag_bias_ut = np.zeros(3) if known is None else known.mag_bias_ut
+        if update is not None:
+            rate_body_rad_s = update.rate_body_rad_s
+        else:
+            gyro_bias_rad_s = np.zeros(3) if known is None else known.gyro_bias_rad_s
+            rate_body_rad_s = self._body_from_imu.dot(sample.gyro_imu_rad_s - gyro_bias_rad_s)
+        return AttitudeEstimate(
+            seq=seq,
+            through=through,
+            input_seq=sample.seq,
+            t_spacecraft_s=sample.t_spacecraft_s,
+            gps_ms=outcome.gps_ms,
+            mode=Mode.SEARCHING.value if update is None else update.mode.value,
+            quaternion_gcrf_from_body=None if state is None else _quadruple(state.quaternion),
+            rate_body_rad_s=_triple(rate_body_rad_s),
+            mag_body_ut=_triple(self._body_from_imu.dot(sample.mag_imu_ut - mag_bias_ut)),
+            gyro_bias_imu_rad_s=None if state is None else _triple(state.gyro_bias_rad_s),
+            mag_bias_imu_ut=None if state is None else _triple(state.mag_bias_ut),
+            sigma_rad=None if state is None else _triple(state.sigma[ATTITUDE]),
+            in_sun=max(sample.lux) > self._bright_lux if update is None else update.in_sun,
+            orbit_age_s=outcome.around.orbit_age_s,
+            orbit_late=outcome.late,
+            nis=0.0 if update is None else update.nis,
+            dof=0 if update is None else update.dof,
+            cause=_cause(update),
+            found=update is not None and update.restarted,
+            dead_faces=() if update is None else _numbers(update.faces.dead),
+            mirrored_faces=() if update is None else _numbers(update.faces.mirrored),
+            stuck_gyro_axes=() if update is None else _numbers(update.gyro.stuck),
+            gyro_axes_beyond_range=() if update is None else _numbers(update.gyro.beyond_range),
+        )
+
+
+def _cause(update: AttitudeUpdate | None) -> str:
+    if update is None:
+        return NO_TIME
+    return "" if update.cause is None else update.cause.value
+
+
+def _numbers(flags: Flags) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(flags).tolist()) if flags.any() else ()
+
+
+def _triple(vector: Array) -> Vector3:
+    x, y, z = vector.tolist()
+    return x, y, z
+
+
+def _quadruple(vector: Array) -> tuple[float, float, float, float]:
+    w, x, y, z = vector.tolist()
+    return w, x, y, z

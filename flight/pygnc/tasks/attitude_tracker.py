@@ -1,0 +1,225 @@
+"""From input messages and orbits to attitude estimates: the attitude filter, times and places of samples, books.
+
+Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code.
+
+A sample takes the orbit that the last GPS packet before it has led to. The first samples are held until there are an
+orbit and a map of the clock, and take that orbit back; samples whose time is in doubt are held until a GPS packet
+confirms it. At most `HELD_MAX` are held; behind that nothing is waited for.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
+import numpy as np
+
+from pygnc.bus.messages import (
+    AttitudeEstimate,
+    BatchEnd,
+    GpsFix,
+    Message,
+    OrbitEstimate,
+    OrbitMessage,
+    SensorSample,
+)
+from pygnc.common.clock import gps_ms_from_week
+from pygnc.estimators.attitude.filter import AttitudeFilter
+from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import AttitudeState
+from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
+from pygnc.tasks.attitude_report import NO_TIME, AttitudeReport, Outcome
+from pygnc.tasks.sample_clock import SampleClock, SampleClockState
+from pygnc.tasks.surroundings import NOWHERE, FollowedOrbit, SurroundingsModel
+
+HELD_MAX: Final = 32
+"""Five records with a sample each five seconds, which is what the orbit filter needs to start, and some more."""
+HELD_SPAN_S: Final = 3600
+"""Held samples lie within this time of the reading that confirms them."""
+
+
+class AttitudeEstimator(Protocol):
+    """What turns samples into attitudes: the flight's `AttitudeFilter`, or what takes its place in a test."""
+
+    @property
+    def state(self) -> AttitudeState | None:
+        """The estimate after the last sample; None while the attitude is unknown."""
+
+    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+        """Take in one sample."""
+
+
+MakeEstimator: TypeAlias = Callable[[AttitudeSettings], AttitudeEstimator]
+
+
+class TrackerState(msgspec.Struct, frozen=True):
+    """An `AttitudeTracker` as plain values."""
+
+    filter: dict[str, Any]
+    clock: SampleClockState
+    orbit: FollowedOrbit | None
+    held: tuple[SensorSample, ...]
+    started: bool
+    expected: int
+    answered: int
+    through: int
+    counts: dict[str, int]
+
+
+class AttitudeTracker:
+    """Takes inputs and orbits one by one and gives estimates.
+
+    Attributes:
+        counts: Samples received, held, used, and not used by cause, named as in the status record.
+    """
+
+    def __init__(
+        self,
+        settings: AttitudeSettings,
+        model: SurroundingsModel,
+        state: TrackerState | None = None,
+        make_filter: MakeEstimator = AttitudeFilter,
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        self._report = AttitudeReport(settings)
+        self._filter: AttitudeEstimator
+        if state is None:
+            self._filter = make_filter(settings)
+            self._clock = SampleClock()
+            self._orbit: FollowedOrbit | None = None
+            self._held: list[SensorSample] = []
+            self._started = False
+            self._expected, self._answered, self._through = 0, 0, 0
+            self.counts = dict.fromkeys(("samples_received", "samples_held", "samples_used", "attitude_starts"), 0)
+        else:
+            self._filter = AttitudeFilter.restore(settings, state.filter)
+            self._clock = SampleClock(state.clock)
+            self._orbit = state.orbit
+            self._held = list(state.held)
+            self._started = state.started
+            self._expected, self._answered, self._through = state.expected, state.answered, state.through
+            self.counts = dict(state.counts)
+
+    def checkpoint(self) -> TrackerState:
+        """Return everything that later estimates depend on; with the flight's filter only."""
+        if not isinstance(self._filter, AttitudeFilter):
+            raise TypeError(f"{type(self._filter).__name__} has no checkpoints")
+        return TrackerState(
+            filter=self._filter.checkpoint(),
+            clock=self._clock.checkpoint(),
+            orbit=self._orbit,
+            held=tuple(self._held),
+            started=self._started,
+            expected=self._expected,
+            answered=self._answered,
+            through=self._through,
+            counts=dict(self.counts),
+        )
+
+    # --- Orbit -----------------------------------------------------------------------------------------------------
+
+    @property
+    def awaits_orbit(self) -> bool:
+        """Whether the orbit task's answer to the last GPS packet is to be taken before the next input."""
+        return self._answered < self._expected
+
+    def take_orbit(self, message: OrbitMessage) -> None:
+        """Take the next message of the orbit stream; none more than is awaited."""
+        if isinstance(message, OrbitEstimate):
+            self._orbit = FollowedOrbit.of(message)
+            if message.input_seq != message.through:
+                return
+        self._answered = message.through
+
+    # --- Inputs ----------------------------------------------------------------------------------------------------
+
+    def take(self, message: Message, first_seq: int) -> list[AttitudeEstimate]:
+        """Process one input; return the estimates it gives, numbered from `first_seq`."""
+        return [self.estimate(outcome, seq) for seq, outcome in enumerate(self.outcomes(message), first_seq)]
+
+    def outcomes(self, message: Message) -> Iterator[Outcome]:
+        """Process one input; yield what has become of samples, each one sooner or later."""
+        if isinstance(message, SensorSample | GpsFix | BatchEnd):
+            self._through = message.seq
+        if not self._started and self._orbit is not None and self._clock.reference_s is not None:
+            self._started = True
+            yield from self._release()
+        if isinstance(message, SensorSample):
+            yield from self._take_sample(message)
+        elif isinstance(message, GpsFix):
+            yield from self._take_fix(message)
+        elif isinstance(message, BatchEnd):
+            yield from self._give_up_waiting()
+        self.counts["samples_held"] = len(self._held)
+
+    def _take_sample(self, sample: SensorSample) -> Iterator[Outcome]:
+        self.counts["samples_received"] += 1
+        if self._started and self._clock.reference_s is None:
+            yield self._untimed(sample)
+        elif self._started and self._clock.goes_on(sample.t_spacecraft_s):
+            # The clock goes on as before, so those in between were damaged.
+            yield from self._drop()
+            self._clock.advance(sample.t_spacecraft_s)
+            yield self._timed(sample)
+        else:
+            self._held.append(sample)
+            if len(self._held) > HELD_MAX:
+                yield from self._give_up_waiting()
+
+    def _take_fix(self, fix: GpsFix) -> Iterator[Outcome]:
+        self._expected = fix.seq
+        if fix.t_spacecraft_s is None:
+            return
+        goes_on = self._clock.goes_on(fix.t_spacecraft_s)
+        believed = self._clock.observe(fix.t_spacecraft_s, gps_ms_from_week(fix.gps_week, fix.gps_tow_ms))
+        if self._started and believed:
+            yield from self._drop() if goes_on else self._release()
+
+    def _give_up_waiting(self) -> Iterator[Outcome]:
+        self._started = True
+        if self._held:
+            self._clock.settle(self._held[-1].t_spacecraft_s)
+            yield from self._release()
+
+    def _release(self) -> Iterator[Outcome]:
+        """Go on with the held samples, as far as their times are near the one that confirms them."""
+        reference_s = self._clock.reference_s
+        held, self._held = self._held, []
+        for sample in held:
+            near = reference_s is not None and abs(sample.t_spacecraft_s - reference_s) <= HELD_SPAN_S
+            yield self._timed(sample) if near else self._untimed(sample)
+
+    def _drop(self) -> Iterator[Outcome]:
+        held, self._held = self._held, []
+        yield from map(self._untimed, held)
+
+    def _timed(self, sample: SensorSample) -> Outcome:
+        gps_ms = self._clock.gps_ms(sample.t_spacecraft_s)
+        if gps_ms is None:
+            return self._untimed(sample)
+        around, self._orbit = self._model.at(gps_ms, self._orbit)
+        measured = (np.array(sample.mag_imu_ut), np.array(sample.gyro_imu_rad_s), np.array(sample.lux))
+        update = self._filter.process(AttitudeSample(gps_ms, *measured, sample.seq), around.surroundings)
+        self._book(update)
+        return Outcome(sample, gps_ms, around, update, self.awaits_orbit)
+
+    def _untimed(self, sample: SensorSample) -> Outcome:
+        self._count(f"samples_{NO_TIME}")
+        return Outcome(sample, None, NOWHERE, None, self.awaits_orbit)
+
+    def _book(self, update: AttitudeUpdate) -> None:
+        self.counts["attitude_starts"] += update.restarted
+        if update.cause is not None:
+            self._count(f"samples_{update.cause}")
+        elif update.mode is Mode.SEARCHING:
+            self._count("samples_searching")
+        else:
+            self._count("samples_used")
+
+    def _count(self, name: str) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def estimate(self, outcome: Outcome, seq: int) -> AttitudeEstimate:
+        """Return the message for an outcome; before the next one is asked for."""
+        return self._report.estimate(outcome, self._filter.state, self._through, seq)
