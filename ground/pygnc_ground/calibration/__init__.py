@@ -1,0 +1,1 @@
+"""The magnetometer's calibration from recorded files."""

@@ -1,0 +1,121 @@
+"""The picture of a calibration: the field's strength and the sphere of the readings, before and after."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+
+from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms
+from pygnc_ground.calibration.calibrate import Calibrated
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.report import traces
+from pygnc_ground.report.drawing import WIDTH_IN, report_style
+from pygnc_ground.report.palette import FILTER, LIMIT, OF_ESTIMATE, PAGE, REJECTED
+from pygnc_ground.report.time_axis import TimeAxis
+
+_BEFORE: Final = OF_ESTIMATE["smoother"]
+_AFTER: Final = FILTER
+_HEIGHT_IN: Final = 9.6
+_DOTS_PER_INCH: Final = 160
+_BINS: Final = 60
+_DOT: Final = 1.4
+_MS_PER_HOUR: Final = 3_600_000
+_MS_PER_DAY: Final = 24 * _MS_PER_HOUR
+_GAP_H: Final = 1.0 / 60.0
+_PLANES: Final = ((0, 1), (0, 2), (1, 2))
+
+
+def write_figure(result: Calibrated, path: Path) -> None:
+    """Write the picture as PNG; equal results give equal bytes with the same version of Matplotlib.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with report_style():
+        figure = Figure(figsize=(WIDTH_IN, _HEIGHT_IN), facecolor=PAGE)
+        FigureCanvasAgg(figure)
+        _draw(figure, result)
+        figure.savefig(path, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+
+
+def _draw(figure: Figure, result: Calibrated) -> None:
+    readings, found = result.readings, result.calibration
+    corrected_ut = found.corrected_ut(readings.mag_imu_ut)
+    strength_ut = np.linalg.norm(readings.field_gcrf_ut, axis=1)
+    stages = ((readings.mag_imu_ut, "As read", _BEFORE), (corrected_ut, "Calibrated", _AFTER))
+    time = _time(readings.gps_ms)
+    rows = figure.add_gridspec(
+        4, 1, height_ratios=(1.0, 1.0, 2.2, 2.2), hspace=0.42, left=0.07, right=0.98, top=0.94, bottom=0.05
+    )
+    over_time = []
+    for row, (field_ut, name, colour) in enumerate(stages):
+        residual_ut = np.linalg.norm(field_ut, axis=1) - strength_ut
+        left, right = _panels(figure, rows[row], (3.2, 1.0))
+        left.set_title(f"{name}: field strength minus model", fontweight="bold")
+        left.set_ylabel("residual [µT]")
+        _residuals(left, time, residual_ut, found.used, colour)
+        _histogram(right, residual_ut[found.used], colour, found.noise_ut if row else None)
+        over_time.append(left)
+    time.label_axes(over_time, bottom=over_time)
+    for row, (field_ut, name, colour) in enumerate(stages, start=2):
+        scaled = field_ut / strength_ut[:, np.newaxis]
+        limit = 1.08 * max(1.0, float(np.abs(scaled[found.used]).max()))
+        panels = _panels(figure, rows[row], (1.0, 1.0, 1.0))
+        for axes, (across, up) in zip(panels, _PLANES, strict=True):
+            _plane(axes, scaled[:, [across, up]], found.used, colour, limit)
+            axes.set_xlabel(f"{'xyz'[across]}, sensor axes", labelpad=1.0)
+            axes.set_ylabel("xyz"[up], labelpad=0.0)
+        panels[0].set_title(f"{name}: readings over the field's strength", fontweight="bold")
+    entries = [
+        ("dot", _BEFORE, "as read"),
+        ("dot", _AFTER, "calibrated"),
+        ("cross", REJECTED, "left out"),
+        ("dashed", LIMIT, "the model's field, and the normal distribution of the scatter"),
+    ]
+    traces.legend(figure, entries, top=0.995)
+
+
+def _panels(figure: Figure, place: SubplotSpec, widths: tuple[float, ...]) -> list[Axes]:
+    grid = place.subgridspec(1, len(widths), width_ratios=widths, wspace=0.22)
+    return [figure.add_subplot(grid[0, column]) for column in range(len(widths))]
+
+
+def _time(gps_ms: IntArray) -> TimeAxis:
+    first = int(gps_ms.min())
+    zero = gps_ms_from_unix_ms(unix_ms_from_gps_ms(first) // _MS_PER_DAY * _MS_PER_DAY)
+    return TimeAxis((gps_ms - zero) / _MS_PER_HOUR, np.argsort(gps_ms, kind="stable"), zero, _GAP_H)
+
+
+def _residuals(axes: Axes, time: TimeAxis, residual_ut: FloatArray, used: BoolArray, colour: str) -> None:
+    limit = 1.15 * float(np.abs(residual_ut[used]).max())
+    axes.set_ylim(-limit, limit)
+    traces.level(axes, 0.0)
+    axes.plot(time.hours[used], residual_ut[used], "o", color=colour, markersize=_DOT, markeredgewidth=0.0)
+    if not used.all():
+        traces.rejected(axes, traces.trace(time, np.where(used, np.nan, residual_ut)))
+
+
+def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float | None) -> None:
+    """Counts, and the normal distribution of the scatter where it is known."""
+    _, edges, _ = axes.hist(residual_ut, bins=_BINS, color=colour, alpha=0.75)
+    axes.set_title("Samples", fontweight="bold")
+    axes.set_xlabel("residual [µT]", labelpad=1.0)
+    if noise_ut is not None:
+        x = np.linspace(edges[0], edges[-1], 200)
+        height = len(residual_ut) * (edges[1] - edges[0]) / (noise_ut * np.sqrt(2.0 * np.pi))
+        axes.plot(x, height * np.exp(-0.5 * np.square(x / noise_ut)), color=LIMIT, linestyle=(0, (4, 2)))
+
+
+def _plane(axes: Axes, scaled: FloatArray, used: BoolArray, colour: str, limit: float) -> None:
+    """Two components; on the sphere of the field none lies outside the circle."""
+    axes.set_aspect("equal")
+    axes.set_xlim(-limit, limit)
+    axes.set_ylim(-limit, limit)
+    axes.plot(*scaled[used].T, "o", color=colour, markersize=_DOT, markeredgewidth=0.0)
+    axes.plot(*scaled[~used].T, "x", color=REJECTED, markersize=3.6, markeredgewidth=0.9)
+    angle = np.linspace(0.0, 2.0 * np.pi, 361)
+    axes.plot(np.cos(angle), np.sin(angle), color=LIMIT, linestyle=(0, (4, 2)))
