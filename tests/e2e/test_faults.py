@@ -275,6 +275,7 @@ def test_without_an_orbit_task_there_are_still_rates_and_it_is_said(demo: Flight
     assert late
     assert all(estimate.mode == "searching" for estimate in late if estimate.orbit_age_s is None)
     assert all(any(estimate.rate_body_rad_s) for estimate in late)
+    assert [event.severity for event in demo.events() if event.name == "orbit_late"] == ["warning"]
 
 
 def test_a_critical_task_that_always_dies_ends_the_run_in_order(demo: Flight, demo_time_s: int) -> None:

@@ -1,5 +1,6 @@
 """The main job through real processes: a batch in, status and logs out."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -79,6 +80,24 @@ def test_the_tasks_stay_up_and_predict_until_ctrl_c(demo: Flight, demo_time_s: i
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
     assert demo.status()["phase"] == Phase.STOPPED
+
+
+def test_an_idle_run_hardly_uses_the_processor(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until_phase(Phase.IDLE)
+    demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
+    demo.until_elapsed(0.5)
+    before_s = {name: processor_s(pid) for name, pid in demo.tasks().items()}
+    demo.until_elapsed(2.0)
+    used_s = {name: processor_s(pid) - before_s[name] for name, pid in demo.tasks().items()}
+    assert all(seconds < 0.2 for seconds in used_s.values()), used_s
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0
+
+
+def processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_both_names_of_the_program_do_the_same(demo: Flight, demo_time_s: int) -> None:

@@ -9,6 +9,7 @@ run only.
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -16,16 +17,19 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.files import replace_file
-from pygnc.bus.messages import InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
 from pygnc.bus.wire import StreamReader, StreamWriter
 from pygnc.configuration.data_files import data_file
 from pygnc.configuration.geomagnetic_file import PACKAGED, GeomagneticFileError, read_main_field
 from pygnc.environment.geomagnetic import MainField
+from pygnc.tasks.attitude_report import Outcome
 from pygnc.tasks.attitude_tracker import AttitudeTracker, TrackerState
 from pygnc.tasks.runtime import Notify, Run, Task
 from pygnc.tasks.surroundings import SurroundingsModel
 
 MESSAGES_A_TURN: Final = 64
+TURN_S: Final = 0.05
+"""While the attitude is searched for, one sample may take as long as this."""
 CHECKPOINT_INTERVAL_S: Final = 1.0
 ORBIT_PATIENCE_S: Final = 12.0
 """A frozen orbit task is noticed after 3 s, and restarted after 5 s more at most."""
@@ -61,10 +65,14 @@ class AttitudeTask(Task):
         folders = run.journal_folders
         self._input = StreamReader(context, run.runtime, "input", folders, decode_input, after_seq=self._through)
         self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit, after_seq=self._orbit_through)
+        self._taken = self._through
+        self._outcomes: Iterator[Outcome] | None = None
+        self._estimates: list[AttitudeEstimate] = []
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
         self._orbit_failed = False
         self._orbit_due_s = math.inf
+        self._orbit_late_told = False
         self._next_checkpoint_s = time.monotonic() + CHECKPOINT_INTERVAL_S
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
@@ -73,14 +81,16 @@ class AttitudeTask(Task):
 
     def work(self) -> bool:
         """Deal with inputs and orbits in order, as far as they have come."""
-        dealt_with = 0
-        while dealt_with < MESSAGES_A_TURN and self._deal_with_next():
-            dealt_with += 1
+        turn_ends_s = time.monotonic() + TURN_S
+        more = True
+        while more and time.monotonic() < turn_ends_s:
+            more = self._deal_with_next()
+        self._write()
         now = time.monotonic()
-        if now >= self._next_checkpoint_s and self._through > self._saved_through:
+        if now >= self._next_checkpoint_s and self._through > self._saved_through and self._outcomes is None:
             self._next_checkpoint_s = now + CHECKPOINT_INTERVAL_S
             self._save_checkpoint()
-        return dealt_with == MESSAGES_A_TURN
+        return more or self._read_ahead()
 
     def on_run_state(self, state: control.RunState) -> None:
         """Note whether the orbit task is given up."""
@@ -101,7 +111,14 @@ class AttitudeTask(Task):
         self._orbit.close()
 
     def _deal_with_next(self) -> bool:
-        """Deal with one orbit or one input; False when the next one has to be waited for."""
+        """Deal with one sample, orbit or input; False when the next one has to be waited for."""
+        if self._outcomes is not None:
+            outcome = next(self._outcomes, None)
+            if outcome is not None:
+                self._estimates.append(self._tracker.estimate(outcome, self._given + len(self._estimates) + 1))
+            else:
+                self._through, self._outcomes = self._taken, None
+            return True
         if self._tracker.awaits_orbit:
             orbit = _next(self._orbits, self._orbit)
             if isinstance(orbit, OrbitEstimate | OrbitMark):
@@ -113,20 +130,30 @@ class AttitudeTask(Task):
                 return False
         message = _next(self._inputs, self._input)
         if not isinstance(message, InputMessage):
+            self._through = self._input.through  # behind lost messages too
             return False
-        self._through = message.seq
-        self._give(message)
+        self._taken, self._outcomes = message.seq, self._tracker.outcomes(message)
         return True
+
+    def _read_ahead(self) -> bool:
+        """Take in what is not awaited yet, such as predictions: left in the socket, it would wake us for ever."""
+        ahead = self._orbit.receive(MESSAGES_A_TURN)
+        self._orbits += ahead
+        return len(ahead) == MESSAGES_A_TURN
 
     def _orbit_is_late(self) -> bool:
         now = time.monotonic()
         if self._orbit_due_s == math.inf:
             self._orbit_due_s = now + ORBIT_PATIENCE_S
-        return self._orbit_failed or now >= self._orbit_due_s
+        late = self._orbit_failed or now >= self._orbit_due_s
+        if late and not self._orbit_late_told:
+            self._orbit_late_told = True
+            self.notify("warning", "orbit_late", "no answer from the orbit task; attitudes are given without waiting")
+        return late
 
-    def _give(self, message: Message) -> None:
+    def _write(self) -> None:
         """Write the estimates that are not in the journal yet: after a restart, some are made a second time."""
-        estimates = self._tracker.take(message, first_seq=self._given + 1)
+        estimates, self._estimates = self._estimates, []
         already = max(0, self._stream.journal.last_seq - self._given)
         self._given += len(estimates)
         if estimates[already:]:

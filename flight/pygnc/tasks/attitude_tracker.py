@@ -32,8 +32,9 @@ from pygnc.tasks.attitude_report import NO_TIME, AttitudeReport, Outcome
 from pygnc.tasks.sample_clock import SampleClock, SampleClockState
 from pygnc.tasks.surroundings import NOWHERE, FollowedOrbit, SurroundingsModel
 
-HELD_MAX: Final = 32
-"""Five records with a sample each five seconds, which is what the orbit filter needs to start, and some more."""
+HELD_MAX: Final = 360
+"""Half an hour with a sample each five seconds. A batch is there as a whole, so that holding delays nobody; the orbit
+filter starts with five fixes, be they minutes apart."""
 HELD_SPAN_S: Final = 3600
 """Held samples lie within this time of the reading that confirms them."""
 

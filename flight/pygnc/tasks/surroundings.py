@@ -15,7 +15,7 @@ from pygnc.estimators.attitude.sample import Surroundings
 from pygnc.estimators.orbit.coarse_motion import Coarse, carried
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
-"""Behind its newest fix an orbit goes astray by some 50 km in a day, half a degree of direction; then it is unknown."""
+"""In a day without fixes an orbit goes astray by tens of kilometres, a third of a degree; then it is unknown."""
 
 
 class Around(NamedTuple):
@@ -62,7 +62,7 @@ class FollowedOrbit(msgspec.Struct, frozen=True):
 
 
 class SurroundingsModel:
-    """The Sun, the Earth's shadow and the Earth's field, about 80 us for each place and time.
+    """The Sun, the Earth's shadow and the Earth's field, about 60 us for each place and time.
 
     Args:
         orientation: Earth orientation, as for the orbit.

@@ -24,7 +24,8 @@ from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.tasks.attitude_tracker import HELD_MAX, AttitudeTracker, TrackerState
+from pygnc.tasks import attitude_tracker
+from pygnc.tasks.attitude_tracker import AttitudeTracker, TrackerState
 from pygnc.tasks.orbit_tracker import OrbitTracker, mark_behind
 from pygnc.tasks.sense_file import SenseFile
 from pygnc.tasks.surroundings import SurroundingsModel
@@ -167,6 +168,20 @@ def test_the_attitude_is_found_and_stays(undisturbed: list[AttitudeEstimate]) ->
     assert [e.found for e in undisturbed].count(True) == 1
 
 
+def test_rate_and_field_are_the_readings_in_body_axes_without_biases(
+    inputs: list[InputMessage], undisturbed: list[AttitudeEstimate]
+) -> None:
+    imu_from_body = np.array(SETTINGS.mounting.imu_from_body)
+    sample, estimate = samples_of(inputs)[-1], undisturbed[-1]
+    assert estimate.gyro_bias_imu_rad_s is not None
+    assert estimate.mag_bias_imu_ut is not None
+    mag_ut = imu_from_body.dot(estimate.mag_body_ut) + estimate.mag_bias_imu_ut
+    gyro_rad_s = imu_from_body.dot(estimate.rate_body_rad_s) + estimate.gyro_bias_imu_rad_s
+    assert mag_ut == pytest.approx(np.array(sample.mag_imu_ut), abs=1e-9)
+    # The rate is also without a scale error of some per cent.
+    assert gyro_rad_s == pytest.approx(np.array(sample.gyro_imu_rad_s), abs=0.05 * np.radians(1.0))
+
+
 @pytest.mark.parametrize("cut", [1, 7, 29, 31, 40, 90])
 def test_a_restart_anywhere_changes_no_bit(
     inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate], cut: int
@@ -200,11 +215,14 @@ def test_without_any_orbit_there_are_rates_and_no_attitude(inputs: list[InputMes
     assert_books_balance(attitude, inputs)
 
 
-def test_no_more_than_so_many_samples_wait_for_the_first_orbit(inputs: list[InputMessage]) -> None:
+def test_no_more_than_so_many_samples_wait_for_the_first_orbit(
+    inputs: list[InputMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attitude_tracker, "HELD_MAX", held_max := 32)
     attitude = tracker()
     given = [len(attitude.take(message, 1)) for message in samples_of(inputs)]
-    assert given[: HELD_MAX + 1] == [*[0] * HELD_MAX, HELD_MAX + 1]
-    assert set(given[HELD_MAX + 1 :]) == {1}
+    assert given[: held_max + 1] == [*[0] * held_max, held_max + 1]
+    assert set(given[held_max + 1 :]) == {1}
 
 
 def test_an_orbit_that_grows_old_is_carried_on_and_its_age_told(
@@ -246,6 +264,16 @@ def test_one_damaged_sample_time_costs_that_sample(
         assert [(e.input_seq, e.cause, e.mode) for e in untimed] == [(victim, "no_time", "searching")]
         assert estimates[-1].mode == "fine"
         assert_books_balance(attitude, inputs)
+
+
+def test_a_damaged_sample_time_just_before_a_gps_packet_costs_that_sample(
+    inputs: list[InputMessage], orbits: list[OrbitMessage]
+) -> None:
+    victim = samples_of(inputs)[74]
+    assert isinstance(inputs[inputs.index(victim) + 1], GpsFix)
+    estimates = run(tracker(), with_time_shift(inputs, {victim.seq}, 64), orbits)
+    assert [e.input_seq for e in estimates if e.gps_ms is None] == [victim.seq]
+    assert estimates[-1].mode == "fine"
 
 
 def test_a_gap_is_bridged_when_a_gps_packet_confirms_the_clock(

@@ -7,11 +7,14 @@ import polars as pl
 import pytest
 
 from pygnc.bus.messages import OrbitEstimate
+from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.data_files import data_file
 from pygnc.configuration.earth_orientation_file import load_earth_orientation
 from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.attitude.settings import MountingSettings
+from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc.tasks.surroundings import NOWHERE, ORBIT_AGE_MAX_S, FollowedOrbit, SurroundingsModel
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "truth.parquet"
@@ -46,6 +49,23 @@ def test_place_and_sunlight_are_the_truths(truth: pl.DataFrame, model: Surroundi
         assert around.surroundings.sunlit_fraction == pytest.approx(truth["sunlit_fraction"][row + 1], abs=0.02)
         lit += around.surroundings.sunlit_fraction == 1.0
     assert 20 < lit < 60
+
+
+def test_the_field_is_what_the_magnetometer_shows(truth: pl.DataFrame, model: SurroundingsModel) -> None:
+    """The generator's field is brahe's, its readings have 0.6 uT of noise."""
+    records = np.fromfile(DEMO.with_name("sense.bin"), SenseLayout().record)
+    shown_imu_ut = decode_sensors(records).mag_imu_ut[:, -1]
+    imu_from_body = np.array(MountingSettings().imu_from_body)
+    residuals_ut = []
+    for row in range(0, len(truth), 5):
+        around, _ = model.at(truth["ms"][row], orbit_at(truth, row))
+        assert around.surroundings is not None
+        values = truth.row(row, named=True)
+        gcrf_from_body = quaternion.to_matrix(np.array([values[f"q{part}_gcrf_from_body"] for part in "wxyz"]))
+        bias_ut = np.array([values[f"{axis}_mag_bias_imu_ut"] for axis in "xyz"])
+        expected_ut = imu_from_body.dot(gcrf_from_body.T.dot(around.surroundings.field_gcrf_ut)) + bias_ut
+        residuals_ut.append(shown_imu_ut[row] - expected_ut)
+    assert np.sqrt(np.square(residuals_ut).mean()) == pytest.approx(0.6, abs=0.15)
 
 
 def test_going_on_step_by_step_leads_where_one_step_leads(truth: pl.DataFrame, model: SurroundingsModel) -> None:

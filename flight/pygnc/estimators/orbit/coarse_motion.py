@@ -1,7 +1,7 @@
 """Where a satellite is some time before or after a known state, to a hundred metres over minutes, in microseconds.
 
-The Earth's centre pulls, and so does its flattening (J2); all else is left out, which costs some ten metres in ten
-minutes and some kilometres in a revolution. Source: Montenbruck & Gill, Satellite Orbits, equation 3.29 and 4.1.1
+The Earth's centre pulls, and so does its flattening (J2); all else is left out, which costs some fifty metres in
+ten minutes and a kilometre in a revolution. Source: Montenbruck & Gill, Satellite Orbits, section 3.2 (J2) and 4.1.1
 (Runge-Kutta).
 """
 
@@ -19,7 +19,7 @@ _STEP_MAX_S: Final = 60.0
 
 
 def carried(state: Coarse, duration_s: float) -> Coarse:
-    """The state after some time, or before when the time is negative. Cost: some 10 us for each started minute."""
+    """The state after some time, or before when the time is negative. Cost: some 5 us for each started minute."""
     steps = math.ceil(abs(duration_s) / _STEP_MAX_S)
     for _ in range(steps):
         state = _step(state, duration_s / steps)
