@@ -1,0 +1,1 @@
+"""Drivers for sensors on serial lines, all behind one small protocol; usable without the rest of PyGNC."""

@@ -1,0 +1,101 @@
+"""Procedures on their way: which step each one waits for. No port, no thread, no clock of its own."""
+
+import heapq
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pygnc_devices.errors import AbortedError
+from pygnc_devices.frames import Frame
+from pygnc_devices.procedure import Pause, SetBaud, Step, Task
+from pygnc_devices.requests import Outcome, Request, RequestBook
+from pygnc_devices.statistics import Counts
+
+
+class Agenda:
+    """Takes the steps of all procedures.
+
+    Args:
+        counts: where time-outs are counted.
+        set_baud: changes the speed of the line.
+    """
+
+    def __init__(self, counts: Counts, set_baud: Callable[[int], None]) -> None:
+        self._book = RequestBook(counts)
+        self._set_baud = set_baud
+        self._tasks: set[Task[Any]] = set()
+        self._timers: list[tuple[float, int, Task[Any]]] = []
+        self._order = itertools.count()
+        self._now_s = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no procedure is on its way."""
+        return not self._tasks
+
+    def start(self, task: Task[Any], now_s: float) -> None:
+        """Begin a procedure."""
+        self._now_s = now_s
+        self._tasks.add(task)
+        task.start(partial(self._begin, task))
+        self._drop_finished(task)
+
+    def abort(self, task: Task[Any], now_s: float) -> None:
+        """Raise AbortedError where the procedure stands; the steps of its clean-up are still taken."""
+        self._now_s = now_s
+        if task in self._tasks:
+            self._book.cancel(task)
+            self._timers = [entry for entry in self._timers if entry[2] is not task]
+            self._advance(task, AbortedError("given up from outside"))
+
+    def take(self, frame: Frame, now_s: float) -> bool:
+        """Give a frame to the request that claims it, if one does."""
+        self._now_s = now_s
+        return self._book.take(frame, now_s)
+
+    def due(self, now_s: float) -> list[bytes]:
+        """Return what must be sent now."""
+        self._now_s = now_s
+        while self._timers and self._timers[0][0] <= now_s:
+            _, _, task = heapq.heappop(self._timers)
+            self._advance(task, ())
+        return self._book.due(now_s)
+
+    def deadline_s(self) -> float | None:
+        """Return when `due` must be called next."""
+        times = [self._book.deadline_s(), self._timers[0][0] if self._timers else None]
+        return min((time for time in times if time is not None), default=None)
+
+    def fail_all(self, error: Exception) -> None:
+        """End all procedures; steps that their clean-up asks for fail too."""
+        while self._tasks:
+            task = next(iter(self._tasks))
+            self._book.cancel(task)
+            self._advance(task, error)
+        self._timers.clear()
+
+    def _begin(self, task: Task[Any], step: Step) -> None:
+        match step:
+            case Request():
+                self._book.submit(step, task, partial(self._advance, task))
+            case Pause():
+                heapq.heappush(self._timers, (self._now_s + step.seconds, next(self._order), task))
+            case SetBaud():
+                self._change_baud(task, step)
+
+    def _change_baud(self, task: Task[Any], step: SetBaud) -> None:
+        try:
+            self._set_baud(step.baud)
+        except Exception as error:  # noqa: BLE001 - it belongs to the procedure that asked
+            self._advance(task, error)
+        else:
+            heapq.heappush(self._timers, (self._now_s, next(self._order), task))
+
+    def _advance(self, task: Task[Any], outcome: Outcome) -> None:
+        task.advance(outcome, partial(self._begin, task))
+        self._drop_finished(task)
+
+    def _drop_finished(self, task: Task[Any]) -> None:
+        if task.future.done():
+            self._tasks.discard(task)

@@ -1,0 +1,265 @@
+"""The one thread that owns a port: reads, scans, dispatches, asks, reconnects.
+
+docs/decisions/0010-a-thread-owns-each-port.md says why it is a thread.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+from pygnc_devices.agenda import Agenda
+from pygnc_devices.errors import EndOfRecordingError, PortError, PortGoneError
+from pygnc_devices.feed import Feed
+from pygnc_devices.frames import Frame, Scan, Scanner, scan_to_end
+from pygnc_devices.port import Port, open_port
+from pygnc_devices.procedure import Procedure, Task
+from pygnc_devices.reading import Reading, Stamp
+from pygnc_devices.statistics import Counts
+
+T = TypeVar("T")
+
+PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Between attempts to open a port that has gone; the last one repeats."""
+CLOSING_LIMIT_S: Final = 2.0
+"""What procedures on their way have to come to an end when the device is closed."""
+_LONGEST_WAIT_S: Final = 0.5
+_SLACK_S: Final = 0.05
+_NETWORK_SLACK_S: Final = 0.25
+_BITS_PER_BYTE: Final = 10
+
+_log = logging.getLogger(__name__)
+
+
+class Interpreter(Protocol):
+    """A driver's part: what frames mean. Called in the engine's thread only."""
+
+    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
+        """Return the reading of a frame, None if it is none."""
+        ...
+
+    def reconnected(self) -> Procedure[None] | None:
+        """Return what brings the device back into the state that its user had set, after the port was gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How a family of devices talks.
+
+    Attributes:
+        scanner: its parser.
+        longest_frame: bytes; a frame that takes longer than that on the line is given up.
+    """
+
+    scanner: Scanner
+    longest_frame: int
+
+
+class Engine:
+    """Reads a port until it is closed.
+
+    Args:
+        url: see `port.open_port`.
+        baud: speed of the line.
+        wire: how the device talks.
+        interpreter: what it says.
+
+    Raises:
+        PortError: the port cannot be opened.
+    """
+
+    def __init__(self, url: str, baud: int, wire: Wire, interpreter: Interpreter) -> None:
+        self.url = url
+        self.baud = baud
+        self.counts = Counts()
+        self._wire = wire
+        self._interpreter = interpreter
+        self._port: Port | None = open_port(url, baud)
+        self.feed = Feed(self.counts, is_lossless=self._port.is_recording)
+        self._agenda = Agenda(self.counts, self._set_baud)
+        self._orders: deque[Callable[[], None]] = deque()
+        self._news = threading.Event()
+        self._tail = b""
+        self._tail_since_s = 0.0
+        self._close_before_s: float | None = None
+        self._is_over = False
+        self._thread = threading.Thread(target=self._run, name=f"device {url}", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the port is open."""
+        return self._port is not None
+
+    def start(self, procedure: Procedure[T]) -> Task[T]:
+        """Begin a procedure; its steps are taken in the engine's thread."""
+        task = Task(procedure)
+        self.submit(task)
+        return task
+
+    def submit(self, task: Task[Any]) -> None:
+        """Begin a procedure whose task exists already."""
+        self._order(partial(self._start, task))
+
+    def abort(self, task: Task[Any]) -> None:
+        """Raise AbortedError where the procedure stands; its clean-up goes on in the engine's thread."""
+        self._order(lambda: self._agenda.abort(task, time.monotonic()))
+
+    def close(self) -> None:
+        """Let procedures come to their end, close the port, end the thread; may be called twice."""
+        if self._close_before_s is None:
+            self._close_before_s = time.monotonic() + CLOSING_LIMIT_S
+        self.feed.close()
+        self._wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.append(order)
+        self._wake()
+        if self._is_over:
+            self._follow_orders()
+
+    def _wake(self) -> None:
+        self._news.set()
+        port = self._port
+        if port is not None:
+            port.wake()
+
+    # What follows runs in the engine's thread.
+
+    def _run(self) -> None:
+        error: Exception | None = None
+        try:
+            while not self._is_closing():
+                if self._port is None:
+                    self._reconnect()
+                if self._port is not None:
+                    self._serve(self._port)
+        except EndOfRecordingError:
+            pass
+        except Exception as fault:  # noqa: BLE001 - a fault of a driver: whoever waits must hear of it
+            _log.exception("the driver of %s has failed", self.url)
+            error = fault
+        self._is_over = True
+        self._disconnect(PortGoneError(f"{self.url} is closed"))
+        self._follow_orders()
+        self.feed.close(error)
+
+    def _serve(self, port: Port) -> None:
+        """Read until the port is gone or the device is closed."""
+        try:
+            while True:
+                self._follow_orders()
+                if self._is_closing():
+                    return
+                for octets in self._agenda.due(time.monotonic()):
+                    port.write(octets)
+                piece = port.read(self._wait_s())
+                if piece or self._is_stalled():
+                    self._take(piece)
+        except EndOfRecordingError:
+            tail, self._tail = self._tail, b""
+            self._dispatch(scan_to_end(self._wire.scanner, tail))
+            raise
+        except PortGoneError as error:
+            _log.warning("%s", error)
+            self._disconnect(error)
+
+    def _reconnect(self) -> None:
+        """Try again, with growing pauses, until the port is back or the device is closed."""
+        for attempt in range(1_000_000_000):
+            pause_ends_s = time.monotonic() + PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
+            while time.monotonic() < pause_ends_s:
+                self._news.wait(pause_ends_s - time.monotonic())
+                self._news.clear()
+                self._follow_orders()
+                if self._is_closing():
+                    return
+            with contextlib.suppress(PortError):
+                self._port = open_port(self.url, self.baud)
+                break
+        self.counts.take_reconnect()
+        procedure = self._interpreter.reconnected()
+        if procedure is not None:
+            self.start(procedure)
+
+    def _disconnect(self, error: Exception) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            port.close()
+        self._drop_tail()
+        self._agenda.fail_all(error)
+
+    def _drop_tail(self) -> None:
+        self.counts.skipped_bytes += len(self._tail)
+        self._tail = b""
+
+    def _is_closing(self) -> bool:
+        """Tell whether the device is being closed, and procedures are through or out of time."""
+        if self._close_before_s is None:
+            return False
+        is_idle = self._agenda.is_empty and not self._orders
+        return self._port is None or self._port.is_recording or is_idle or time.monotonic() > self._close_before_s
+
+    def _wait_s(self) -> float:
+        now_s = time.monotonic()
+        tail_ends_s = self._tail_since_s + self._stall_s() if self._tail else None
+        times = [now_s + _LONGEST_WAIT_S, self._agenda.deadline_s(), tail_ends_s]
+        return max(0.0, min(moment for moment in times if moment is not None) - now_s)
+
+    def _stall_s(self) -> float:
+        """Return how long a frame may take to become whole."""
+        slack_s = _NETWORK_SLACK_S if "://" in self.url else _SLACK_S
+        return self._wire.longest_frame * _BITS_PER_BYTE / max(self.baud, 1) + slack_s
+
+    def _is_stalled(self) -> bool:
+        return bool(self._tail) and time.monotonic() - self._tail_since_s >= self._stall_s()
+
+    def _take(self, piece: bytes) -> None:
+        """Scan what came; a head that does not become whole, however much comes behind it, is given up in time."""
+        stalled = self._is_stalled()
+        self.counts.bytes_received += len(piece)
+        is_new = not self._tail
+        self._tail += piece
+        scan = self._wire.scanner(self._tail, stalled)
+        self._tail = self._tail[scan.used :]
+        if is_new or scan.used:
+            self._tail_since_s = time.monotonic()
+        self._dispatch(scan)
+
+    def _dispatch(self, scan: Scan) -> None:
+        stamp = Stamp(time.monotonic_ns(), time.time_ns())
+        self.counts.take_scan(scan)
+        for frame in scan.frames:
+            self._agenda.take(frame, time.monotonic())
+            reading = self._interpreter.take(frame, stamp, self.counts)
+            if reading is not None:
+                self.counts.take_reading(stamp.t_mono_ns, reading.lost_before)
+                self.feed.put(reading)
+
+    def _follow_orders(self) -> None:
+        while True:
+            try:
+                order = self._orders.popleft()
+            except IndexError:
+                return
+            order()
+
+    def _start(self, task: Task[Any]) -> None:
+        self._agenda.start(task, time.monotonic())
+        if self._port is None:  # its first step fails, so that it can take note
+            self._agenda.fail_all(PortGoneError(f"{self.url}: not connected"))
+
+    def _set_baud(self, baud: int) -> None:
+        if self._port is None:
+            raise PortGoneError(f"{self.url}: not connected")
+        self._port.set_baud(baud)
+        self.baud = baud
+        self._drop_tail()

@@ -1,0 +1,37 @@
+"""A reading: what a device said, when, and what it means."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pygnc_devices.declaration import Packet, Value
+
+
+class Stamp(NamedTuple):
+    """When bytes arrived: of this computer's monotonic clock, and of its wall clock since 1970 (UTC)."""
+
+    t_mono_ns: int
+    t_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measurement.
+
+    Attributes:
+        packet: the declaration: names, units, meaning, CSV columns.
+        raw: the frame as it came.
+        values: by the names of `packet.fields`, in their units.
+        t_mono_ns: arrival, monotonic clock of this computer.
+        t_wall_ns: arrival, wall clock of this computer, since 1970 (UTC). May jump.
+        t_device_ns: the device's own clock, unwrapped, since its first reading; None if it has none or the driver
+            cannot tell its tick yet.
+        lost_before: readings that the device's own count or clock says are missing before this one.
+    """
+
+    packet: Packet
+    raw: bytes
+    values: dict[str, Value]
+    t_mono_ns: int
+    t_wall_ns: int
+    t_device_ns: int | None = None
+    lost_before: int = 0

@@ -1,0 +1,1 @@
+"""Aceinna (MEMSIC, Crossbow) DMU38x and OpenIMU: the "UCB" serial protocol."""

@@ -1,0 +1,136 @@
+"""Whole recordings at once with NumPy: the same frames and values as the streaming parser finds, much faster."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc_devices.declaration import TEXT, Packet
+from pygnc_devices.ucb.framing import CRC_INITIAL, HEADER_BYTES, PREAMBLE
+from pygnc_devices.ucb.packets import OVERHEAD_BYTES
+
+_ROWS_AT_ONCE: Final = 1 << 14
+"""Rows whose CRC is run together: their registers stay in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTable:
+    """All frames of a buffer.
+
+    Attributes:
+        octets: the buffer, (n,) uint8.
+        starts: offset of each frame's first byte, (m,), ascending.
+        kinds: type of each frame, its two characters as a big-endian number, (m,) uint16.
+        lengths: bytes of payload, (m,) uint8.
+    """
+
+    octets: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    kinds: NDArray[np.uint16]
+    lengths: NDArray[np.uint8]
+
+    def count(self, kind: str) -> int:
+        """Return how many frames have this type."""
+        return int(np.count_nonzero(self.kinds == _number(kind)))
+
+    @property
+    def skipped_bytes(self) -> int:
+        """How many bytes lie in no frame."""
+        return len(self.octets) - int(np.sum(self.lengths, dtype=np.int64)) - OVERHEAD_BYTES * len(self.starts)
+
+    def values(self, packet: Packet) -> NDArray[np.void]:
+        """Return the kept values of all frames of a packet: a structured array with a field of each name.
+
+        Frames of the packet's type but not of its length are left out.
+        """
+        chosen = (self.kinds == _number(packet.name)) & (self.lengths == packet.layout.size)
+        payloads = _gather(self.octets, self.starts[chosen] + HEADER_BYTES, packet.layout.size)
+        words = payloads.view(_wire_type(packet))[:, 0]
+        values = np.empty(len(words), _value_type(packet))
+        for field in packet.fields:
+            word = words[field.name]
+            values[field.name] = word if field.scale is None else word * field.scale + field.offset
+        return values
+
+
+def scan_recording(octets: bytes) -> FrameTable:
+    """Find all frames of a buffer that nothing follows: what `frames.scan_to_end` finds."""
+    buffer = np.frombuffer(octets, np.uint8)
+    at = np.flatnonzero((buffer[:-1] == PREAMBLE[0]) & (buffer[1:] == PREAMBLE[1]))
+    at = at[at + OVERHEAD_BYTES <= len(buffer)]
+    lengths = buffer[at + 4]
+    inside = at + OVERHEAD_BYTES + lengths <= len(buffer)
+    at, lengths = at[inside], lengths[inside]
+    good = np.zeros(len(at), bool)
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[first : first + _ROWS_AT_ONCE]
+            bodies = _gather(buffer, at[some] + len(PREAMBLE), OVERHEAD_BYTES - len(PREAMBLE) + int(length))
+            good[some] = _crc16_rows(bodies) == 0
+    at, lengths = at[good], lengths[good]
+    kept = _without_overlap(at, at + OVERHEAD_BYTES + lengths)
+    at, lengths = at[kept], lengths[kept]
+    kinds = np.multiply(buffer[at + 2], np.uint16(256), dtype=np.uint16) | buffer[at + 3]
+    return FrameTable(buffer, at, kinds.astype(np.uint16), lengths)
+
+
+def _without_overlap(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which frames stand: one that begins inside an earlier standing one does not."""
+    kept = np.ones(len(starts), bool)
+    if np.any(starts[1:] < stops[:-1]):
+        end = 0
+        for index, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+            kept[index] = start >= end
+            end = stop if start >= end else end
+    return kept
+
+
+def _gather(octets: NDArray[np.uint8], starts: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+    """Return `size` bytes from each start on, one row each."""
+    if size == 0 or not len(starts):
+        return np.empty((len(starts), size), np.uint8)
+    return np.lib.stride_tricks.sliding_window_view(octets, size)[starts]
+
+
+def _crc16_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Return the CRC of each row, over the CRC's own bytes too: 0 where it is right."""
+    table, eight = _crc_table(), np.uint16(8)
+    register = np.full(len(rows), CRC_INITIAL, np.uint16)
+    for column in np.ascontiguousarray(rows.T):
+        register = np.left_shift(register, eight) ^ table[np.right_shift(register, eight) ^ column]
+    return register
+
+
+@cache
+def _crc_table() -> NDArray[np.uint16]:
+    entries = []
+    for entry in range(256):
+        register = entry << 8
+        for _ in range(8):
+            register = register << 1 ^ (0x11021 if register & 0x8000 else 0)
+        entries.append(register)
+    return np.array(entries, np.uint16)
+
+
+def _number(kind: str) -> int:
+    return int.from_bytes(kind.encode("latin-1"), "big")
+
+
+def _wire_type(packet: Packet) -> np.dtype[np.void]:
+    return np.dtype([(field.name, _dtype(packet, field.code)) for field in packet.fields if field.code != TEXT])
+
+
+def _value_type(packet: Packet) -> np.dtype[np.void]:
+    native = [
+        (f.name, np.float64 if f.scale is not None else np.dtype(_dtype(packet, f.code)).newbyteorder("="))
+        for f in packet.fields
+        if f.code != TEXT
+    ]
+    return np.dtype(native)
+
+
+def _dtype(packet: Packet, code: str) -> str:
+    return f"S{code[:-1] or 1}" if code.endswith("s") else packet.byte_order + code

@@ -1,0 +1,158 @@
+"""Commands of the DMU38x family and what counts as an answer to each. DMU380ZA manual 7430-3810, section 6."""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from pygnc_devices.frames import Frame
+from pygnc_devices.requests import ANSWER_TIMEOUT_S, ANSWER_TRIES, Claim, Request
+from pygnc_devices.ucb.framing import make_frame
+
+NAK_KINDS: Final = ("\x15\x15", "\x00\x00")
+"""Of the DMU380 and IMU383, and of OpenIMU firmware. The payload is the type of what was refused."""
+WRITE_TIMEOUT_S: Final = 1.5
+"""EEPROM takes about a second."""
+FLUSH: Final = bytes(257)
+"""Before a question is asked again: if the length of the first was garbled, the unit waits for up to so many bytes."""
+MOST_FIELDS: Final = 40
+"""In one request; the answer must fit into 255 bytes."""
+_MAG_ALIGN_LIMIT_S: Final = 150.0
+
+
+def is_nak(frame: Frame, kind: str) -> bool:
+    """Tell whether a frame refuses a command of this type."""
+    return frame.kind in NAK_KINDS and frame.payload[:2] == kind.encode("latin-1")
+
+
+def command(
+    kind: str,
+    payload: bytes = b"",
+    *,
+    answer: str = "",
+    fits: Callable[[bytes], bool] = lambda _: True,
+    timeout_s: float = ANSWER_TIMEOUT_S,
+    tries: int = ANSWER_TRIES,
+) -> Request:
+    """Return a command that is answered by one frame: of the same type, of type `answer`, or a NAK.
+
+    Args:
+        kind: type of the command.
+        payload: of the command.
+        answer: type of the answer, if it is another.
+        fits: tells whether the payload of an answer belongs to this very command and not to an earlier one.
+        timeout_s: see `Request`.
+        tries: see `Request`.
+    """
+    answer = answer or kind
+
+    def accept(frame: Frame) -> Claim:
+        is_mine = is_nak(frame, kind) or (frame.kind == answer and fits(frame.payload))
+        return Claim.LAST if is_mine else Claim.NO
+
+    return _request(kind, payload, accept, timeout_s, tries, f"{kind} command")
+
+
+def ping() -> Request:
+    """PK."""
+    return command("PK", fits=lambda payload: payload == b"")
+
+
+def echo(octets: bytes) -> Request:
+    """CH: the same bytes come back."""
+    return command("CH", octets, fits=lambda payload: payload == octets)
+
+
+def get_packet(kind: str) -> Request:
+    """GP: one packet of any output type. One of a type that is being streamed cannot be told from the stream's."""
+    return command("GP", kind.encode("latin-1"), answer=kind)
+
+
+def reset(kind: str) -> Request:
+    """AR, SR or PR."""
+    return command(kind)
+
+
+def calibrate(request: int) -> Request:
+    """WC: answered at once by the same word; what becomes of it is told by CD."""
+    octets = request.to_bytes(2, "big")
+    return command("WC", octets, fits=lambda payload: payload == octets)
+
+
+def calibration_done() -> Request:
+    """Wait for CD."""
+    return Request(
+        b"",
+        lambda frame: Claim.LAST if frame.kind in ("CD", "CC") else Claim.NO,
+        "CD",
+        _MAG_ALIGN_LIMIT_S,
+        tries=1,
+        what="the end of the magnetic alignment",
+    )
+
+
+def read_words(address: int, count: int) -> Request:
+    """RE: factory words of the EEPROM."""
+    octets = struct.pack(">HB", address, count)
+    return command("RE", octets, fits=lambda payload: payload[:3] == octets)
+
+
+def ask_fields(kind: str, ids: Sequence[int]) -> Request:
+    """GF or RF: values of fields, volatile or of the EEPROM."""
+    payload = struct.pack(f">B{len(ids)}H", len(ids), *ids)
+    return _of_fields(kind, payload, ids, words=2)
+
+
+def put_fields(kind: str, values: Mapping[int, int]) -> Request:
+    """SF or WF: set fields, volatile or in the EEPROM."""
+    words = [word for pair in values.items() for word in pair]
+    payload = struct.pack(f">B{len(words)}H", len(values), *words)
+    # A write to EEPROM that seems lost may have been done: its procedure reads before it repeats.
+    timeout_s, tries = (WRITE_TIMEOUT_S, 1) if kind == "WF" else (ANSWER_TIMEOUT_S, ANSWER_TRIES)
+    return _of_fields(kind, payload, list(values), words=1, timeout_s=timeout_s, tries=tries)
+
+
+def _of_fields(
+    kind: str,
+    payload: bytes,
+    ids: Sequence[int],
+    *,
+    words: int,
+    timeout_s: float = ANSWER_TIMEOUT_S,
+    tries: int = ANSWER_TRIES,
+) -> Request:
+    """Return a command over several fields.
+
+    Success in part gives two answers: one lists what was taken, the other is a NAK.
+    """
+
+    def accept(frame: Frame) -> Claim:
+        if is_nak(frame, kind):
+            return Claim.LAST if len(ids) == 1 else Claim.PART
+        if frame.kind != kind:
+            return Claim.NO
+        named = parse_ids(frame.payload, words)
+        if named is None or not set(named) <= set(ids):
+            return Claim.NO
+        return Claim.LAST if len(named) == len(ids) else Claim.PART
+
+    return _request(kind, payload, accept, timeout_s, tries, f"{kind} of fields {list(ids)}")
+
+
+def _request(  # noqa: PLR0917 - of this module only
+    kind: str, payload: bytes, accept: Callable[[Frame], Claim], timeout_s: float, tries: int, what: str
+) -> Request:
+    octets = make_frame(kind, payload)
+    return Request(octets, accept, kind, timeout_s, tries, what=what, again=FLUSH + octets)
+
+
+def parse_ids(payload: bytes, words: int) -> tuple[int, ...] | None:
+    """Return the fields that an answer names, `words` words for each; None if it is no such answer."""
+    if not payload or len(payload) != 1 + 2 * words * payload[0]:
+        return None
+    return struct.unpack_from(f">{words * payload[0]}H", payload, 1)[::words]
+
+
+def parse_values(payload: bytes) -> dict[int, int]:
+    """Return the values that an answer to GF or RF gives."""
+    words = struct.unpack_from(f">{2 * payload[0]}H", payload, 1)
+    return dict(zip(words[::2], words[1::2], strict=True))

@@ -1,0 +1,182 @@
+"""The configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.ucb import orientation
+from pygnc_devices.ucb.packets import OVERHEAD_BYTES
+
+RATE: Final = 0x0001
+BAUD: Final = 0x0002
+PACKET_TYPE: Final = 0x0003
+ORIENTATION: Final = 0x0007
+PRODUCT_CONFIGURATION: Final = 0x071C
+
+HZ_OF_DIVIDER: Final = {0: 0, 1: 100, 2: 50, 4: 25, 5: 20, 10: 10, 20: 5, 25: 4, 50: 2, 100: 1, 200: 200}
+"""Of field 1. The manual's table of it has slipped by a line: recordings and the maker's tests say this."""
+DIVIDER_OF_HZ: Final = {hz: divider for divider, hz in HZ_OF_DIVIDER.items()}
+BAUD_OF_CODE: Final = {0: 9600, 1: 19200, 2: 38400, 3: 57600, 4: 4800, 5: 115200, 6: 230400, 7: 460800}
+CODE_OF_BAUD: Final = {baud: code for code, baud in BAUD_OF_CODE.items()}
+
+_LINE_SHARE: Final = 0.81
+"""Of the line's capacity, what the firmware lets packets take."""
+
+
+class FieldError(DeviceError):
+    """No such field, or a value it cannot have; the message says which it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One configuration field.
+
+    Attributes:
+        id: its number in commands.
+        name: ours; a model that means something else by it has an alias.
+        meaning: half a sentence.
+        legal: legal values and what they mean; None if all 16-bit values are legal.
+        writable: whether SF and WF take it.
+        aliases: name by family of models ("dmu380", "openimu").
+    """
+
+    id: int
+    name: str
+    meaning: str
+    legal: Mapping[int, str] | None = None
+    writable: bool = True
+    aliases: Mapping[str, str] | None = None
+    is_packet_type: bool = False
+
+    def check(self, value: int) -> None:
+        """Accept a value for writing.
+
+        Raises:
+            FieldError: it is none that the field can have.
+        """
+        if not self.writable:
+            raise FieldError(f"field {self.id} ({self.name}) can be read only")
+        if not 0 <= value <= 0xFFFF:
+            raise FieldError(f"field {self.id} ({self.name}): {value} does not fit into 16 bits")
+        if self.is_packet_type and not _is_type(value):
+            raise FieldError(f"field {self.id} ({self.name}): {value} is not two letters or digits, such as S1 (21297)")
+        if self.legal is not None and value not in self.legal:
+            choices = ", ".join(f"{key} ({text})" if text else str(key) for key, text in self.legal.items())
+            raise FieldError(f"field {self.id} ({self.name}): {value} is none of {choices}")
+
+    def describe(self, value: int) -> str:
+        """Say what a value means."""
+        if self.is_packet_type and _is_type(value):
+            return type_text(value)
+        return (self.legal or {}).get(value, "")
+
+
+def type_text(value: int) -> str:
+    """Return the two characters of a packet type."""
+    return value.to_bytes(2, "big").decode("latin-1")
+
+
+def type_value(text: str) -> int:
+    """Return a packet type as the number that field 3 holds."""
+    return int.from_bytes(text.encode("latin-1"), "big")
+
+
+def fits_line(payload_bytes: int, rate_hz: int, baud: int) -> bool:
+    """Tell whether the firmware admits this packet at this rate and baud rate; else it refuses the field."""
+    return (payload_bytes + OVERHEAD_BYTES) * rate_hz < _LINE_SHARE * baud / 10
+
+
+def _is_type(value: int) -> bool:
+    return all(0x30 <= octet <= 0x7A and chr(octet).isalnum() for octet in value.to_bytes(2, "big"))
+
+
+_RATES: Final = {divider: f"{hz} Hz" if hz else "quiet" for divider, hz in HZ_OF_DIVIDER.items()}
+_BAUDS: Final = {code: f"{baud} baud" for code, baud in BAUD_OF_CODE.items()}
+_ON_OFF: Final = {0: "off", 1: "on"}
+
+FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
+    spec.id: spec
+    for spec in (
+        FieldSpec(RATE, "packet_rate_divider", "of 100 Hz", _RATES),
+        FieldSpec(BAUD, "baud_code", "of the user port", _BAUDS),
+        FieldSpec(PACKET_TYPE, "packet_type", "sent continuously: two characters", is_packet_type=True),
+        FieldSpec(0x0005, "filter_5", "low pass, DMU380: gyros, OpenIMU: accelerometers",
+                  aliases={"dmu380": "gyro_filter", "openimu": "accel_filter"}),
+        FieldSpec(0x0006, "filter_6", "low pass, DMU380: accelerometers, OpenIMU: gyros",
+                  aliases={"dmu380": "accel_filter", "openimu": "gyro_filter"}),
+        FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", orientation.TEXT_OF_CODE),
+        FieldSpec(0x0008, "user_behaviour", "bits: 0 free integration, 1 magnetometer, 2 GPS, 3 stationary yaw lock, "
+                  "4 restart on over range, 5 dynamic motion, 7 external magnetometer, 8 external GPS"),
+        FieldSpec(0x0009, "hard_iron_x", "signed, 2/65536 G per bit (newer models 20/65536)"),
+        FieldSpec(0x000A, "hard_iron_y", "signed, 2/65536 G per bit (newer models 20/65536)"),
+        FieldSpec(0x000B, "soft_iron_ratio", "2/65536 per bit"),
+        FieldSpec(0x000C, "heading_track_offset", "signed, 2 pi/65536 rad per bit"),
+        FieldSpec(0x000D, "turn_switch_threshold", "rate above which the turn switch acts"),
+        FieldSpec(0x000E, "soft_iron_angle", "signed, 2 pi/65536 rad per bit"),
+        FieldSpec(0x0010, "hardware_status_enable", "mask: bits that raise the master status"),
+        FieldSpec(0x0011, "com_status_enable", "mask: bits that raise the master status"),
+        FieldSpec(0x0012, "software_status_enable", "mask: bits that raise the master status"),
+        FieldSpec(0x0013, "sensor_status_enable", "mask: bits that raise the master status"),
+        FieldSpec(0x0014, "gps_baud_code", "of the GPS port", _BAUDS),
+        FieldSpec(0x0015, "gps_protocol", "of the GPS port"),
+        FieldSpec(0x0016, "barometer", "of the altitude"),
+        FieldSpec(0x0017, "external_mag_angle_1", "mounting of the external magnetometer"),
+        FieldSpec(0x0018, "external_mag_angle_2", "mounting of the external magnetometer"),
+        *(FieldSpec(0x0019 + k, f"align_{name}", "mounting angle") for k, name in enumerate(("roll", "pitch", "yaw"))),
+        *(FieldSpec(0x001C + k, f"external_{name}", "of the external magnetometer")
+          for k, name in enumerate(("hard_iron_x", "hard_iron_y", "soft_iron_ratio", "soft_iron_angle"))),
+        FieldSpec(0x0020, "external_orientation", "of the external magnetometer", orientation.TEXT_OF_CODE),
+        *(FieldSpec(0x0021 + k, f"port_{k}_use", "what the port is for") for k in range(4)),
+        *(FieldSpec(0x0025 + k, f"port_{k}_baud_code", "of the port", _BAUDS) for k in range(4)),
+        *(FieldSpec(0x0029 + k, f"tilt_alarm_{k}", "of the tilt alarms") for k in range(9)),
+        FieldSpec(0x0032, "ecu_address", "on the CAN bus"),
+        FieldSpec(0x0033, "ecu_baud", "of the CAN bus"),
+        FieldSpec(0x003C, "can_rate", "of CAN packets"),
+        FieldSpec(0x003D, "can_packet_type", "of CAN packets"),
+        FieldSpec(0x0042, "sensor_enable", "IMU383: bit per chip", dict.fromkeys(range(8), "")),
+        FieldSpec(0x0043, "output_select", "IMU383: bit per chip", dict.fromkeys(range(8), "")),
+        *(FieldSpec(0x004C + k, f"fault_mask_{k + 1}", "IMU383: of the chip") for k in range(3)),
+        FieldSpec(0x0061, "accel_consistency_check", "IMU383", _ON_OFF),
+        FieldSpec(0x0062, "rate_consistency_check", "IMU383", _ON_OFF),
+        FieldSpec(PRODUCT_CONFIGURATION, "product_configuration",
+                  "bits: 0 magnetometer, 1 GPS, 2 algorithm, 3 external aiding, 4 to 7 architecture", writable=False),
+    )
+}  # fmt: skip
+
+_FILTER_STEPS: Final = ((18749, 2), (8034, 5), (4017, 10), (2410, 20), (1740, 25), (1204, 40), (0, 50))
+FILTER_CODE_OF_HZ: Final = {2: 26785, 5: 10713, 10: 5356, 20: 2678, 25: 2142, 40: 1338, 50: 1070, 0: 0}
+"""What to write into fields 5 and 6 for a corner frequency; 0 is unfiltered on newer models, 50 Hz on a DMU380."""
+
+
+def filter_hz(code: int) -> int:
+    """Return the corner frequency of a filter code, by the finer scale of newer models; 0: unfiltered."""
+    return next((hz for above, hz in _FILTER_STEPS if code > above), 0)
+
+
+def field_id(name: str | int, family: str = "dmu380") -> int:
+    """Return the number of a field by its number, its name, or the name that a family of models has for it.
+
+    Raises:
+        FieldError: no field is called so.
+    """
+    if isinstance(name, int):
+        return name
+    for spec in FIELD_TABLE.values():
+        if name in (spec.name, (spec.aliases or {}).get(family)):
+            return spec.id
+    known = ", ".join(spec.name for spec in FIELD_TABLE.values())
+    raise FieldError(f"no field is called {name!r}; there are {known}")
+
+
+def check_values(values: Mapping[int, int]) -> None:
+    """Accept values for writing.
+
+    Raises:
+        FieldError: one of them is illegal, or its field is not known.
+    """
+    for number, value in values.items():
+        spec = FIELD_TABLE.get(number)
+        if spec is None:
+            raise FieldError(f"field {number:#06x} is in no table; its values cannot be checked")
+        spec.check(value)

@@ -1,0 +1,255 @@
+"""Output packets of the DMU38x family: big-endian words.
+
+Sources: DMU380ZA manual 7430-3810, OpenIMU300 firmware, NAV440 manual.
+"""
+
+import math
+from typing import Final, Literal
+
+from pygnc_devices.declaration import TEXT, Field, Packet
+from pygnc_devices.units import (
+    ACCELERATION,
+    ANGLE,
+    LENGTH,
+    MAGNETIC,
+    NONE,
+    RATE,
+    STANDARD_GRAVITY_MPS2,
+    TEMPERATURE,
+    TICKS,
+    VELOCITY,
+    Unit,
+)
+
+OVERHEAD_BYTES: Final = 7
+"""Around a payload: preamble, type, length, CRC."""
+_FULL: Final = 1 << 16
+ACCEL_SCALE: Final = 20.0 * STANDARD_GRAVITY_MPS2 / _FULL
+RATE_SCALE: Final = math.radians(1260.0) / _FULL
+ANGLE_SCALE: Final = 2.0 * math.pi / _FULL
+TEMPERATURE_SCALE: Final = 200.0 / _FULL
+VELOCITY_SCALE: Final = 512.0 / _FULL
+MAGNETIC_SCALE: Final = 20.0e-4 / _FULL
+"""Tesla. The NAV440 sends a tenth of it per bit: `with_magnetic_range`."""
+POSITION_SCALE: Final = 2.0 * math.pi / (1 << 32)
+ALTITUDE_SCALE_M: Final = 0.25
+ALTITUDE_OFFSET_M: Final = 8092.0
+"""The manual gives the range [-100, 16284) m for a signed word; no recording has proved this reading of it."""
+
+XYZ: Final = "xyz"
+
+
+def axes(  # noqa: PLR0917 - a table's columns
+    name: str, unit: Unit, suffix: str, scale: float | None, column: str, meaning: str, code: str = "h"
+) -> tuple[Field, ...]:
+    """Return the three fields of a vector; `*` in `name` and `column` stands for the axis."""
+    return tuple(
+        Field(
+            f"{name.replace('*', axis)}_{suffix}",
+            code,
+            unit,
+            scale,
+            0.0,
+            f"{meaning}, {axis}",
+            column.replace("*", axis),
+        )
+        for axis in XYZ
+    )
+
+
+_A: Final = axes("accel_*", ACCELERATION, "mps2", ACCEL_SCALE, "*Accel", "specific force")
+_R: Final = axes("rate_*", RATE, "rad_s", RATE_SCALE, "*Rate", "angular rate")
+_RC: Final = axes("rate_*", RATE, "rad_s", RATE_SCALE, "*RateCorrected", "angular rate less its estimated bias")
+_RS: Final = axes("rate_*", RATE, "rad_s", RATE_SCALE, "*RateScaled", "angular rate, bias not removed")
+_M: Final = axes("mag_*", MAGNETIC, "t", MAGNETIC_SCALE, "*Mag", "magnetic field")
+_T: Final = axes("temperature_*", TEMPERATURE, "degc", TEMPERATURE_SCALE, "*RateTemp", "temperature of the gyro")
+
+
+def _temperature(name: str, column: str, meaning: str) -> Field:
+    return Field(f"temperature_{name}_degc", "h", TEMPERATURE, TEMPERATURE_SCALE, 0.0, meaning, column)
+
+
+def _angle(name: str, column: str, meaning: str) -> Field:
+    return Field(f"{name}_rad", "h", ANGLE, ANGLE_SCALE, 0.0, meaning, column)
+
+
+_TX: Final = _temperature("x", "xRateTemp", "temperature of the x gyro")
+_TB: Final = _temperature("board", "boardTemp", "temperature of the board")
+_ROLL: Final = _angle("roll", "rollAngle", "roll")
+_PITCH: Final = _angle("pitch", "pitchAngle", "pitch")
+_YAW_MAG: Final = _angle("yaw", "yawAngleMag", "yaw from magnetic north, or free")
+_YAW_TRUE: Final = _angle("yaw", "yawAngleTrue", "yaw from true north, or free")
+_V: Final = tuple(
+    Field(f"velocity_{axis}_mps", "h", VELOCITY, VELOCITY_SCALE, 0.0, f"velocity {word}", f"{axis[0]}Vel")
+    for axis, word in (("north", "north"), ("east", "east"), ("down", "down"))
+)
+_LLH: Final = (
+    Field("longitude_rad", "i", ANGLE, POSITION_SCALE, 0.0, "longitude", "longitude"),
+    Field("latitude_rad", "i", ANGLE, POSITION_SCALE, 0.0, "latitude", "latitude"),
+    Field("altitude_m", "h", LENGTH, ALTITUDE_SCALE_M, ALTITUDE_OFFSET_M, "height", "altitude"),
+)
+_BIT: Final = Field("bit_status", "H", NONE, meaning="master BIT word, see status_bits", column="BITstatus")
+_COUNTER: Final = Field("counter", "H", TICKS, meaning="packet count, or timer of 65536 ticks/s", column="counter")
+_ITOW16: Final = Field(
+    "itow", "H", TICKS, meaning="low word of GPS time of week, ms, or timer of 65536/s", column="GPSITOW"
+)
+_ITOW32: Final = Field("itow_ms", "I", TICKS, meaning="GPS time of week, or of the unit's start, ms", column="timeITOW")
+
+
+def _raw(names: tuple[str, ...], what: str) -> tuple[Field, ...]:
+    return tuple(Field(name, "I", NONE, meaning=what, column=name) for name in names)
+
+
+_COUNTS: Final = _raw(
+    ("xAccelCounts", "yAccelCounts", "zAccelCounts", "xRateCounts", "yRateCounts", "zRateCounts"), "converter"
+)
+_MAG_COUNTS: Final = _raw(("xMagCounts", "yMagCounts", "zMagCounts"), "converter")
+_TEMPERATURE_COUNTS: Final = _raw(
+    ("xAccelTemp", "yAccelTemp", "zAccelTemp", "xRateTemp", "yRateTemp", "zRateTemp", "boardTemp"), "converter"
+)
+
+STATUS_WORDS: Final = (
+    "bit_status",
+    "hardware",
+    "hardware_power",
+    "hardware_environment",
+    "com",
+    "serial_a",
+    "serial_b",
+    "software",
+    "software_algorithm",
+    "software_data",
+    "hardware_status",
+    "com_status",
+    "software_status",
+    "sensor_status",
+)
+"""Of the T0 packet, in order; their bits: `status_bits`."""
+_T0: Final = tuple(Field(name, "H", NONE, meaning="BIT or status word, see status_bits") for name in STATUS_WORDS)
+
+
+def _chips(name: str, code: str, byte_order: Literal[">", "<"], tail: tuple[Field, ...]) -> Packet:
+    """Return a packet of the IMU383: seven words of each of four redundant chips, unscaled."""
+    values = tuple(
+        Field(f"chip{chip}_{value}", code, NONE, meaning=f"word of chip {chip}")
+        for chip in range(1, 5)
+        for value in ("accel_x", "accel_y", "accel_z", "rate_x", "rate_y", "rate_z", "temperature")
+    )
+    subset = Field("subset", "H", NONE, meaning="chips in use")
+    index = Field("sample_index", "H", NONE, meaning="sample count")
+    return Packet(name, (*values, subset, index, *tail), byte_order, meaning="all chips (IMU383)")
+
+
+OUTPUT_PACKETS: Final = (
+    Packet("S0", (*_A, *_R, *_M, *_T, _TB, _ITOW16, _BIT), meaning="scaled sensors with magnetometer", clock="itow"),
+    Packet("S1", (*_A, *_R, *_T, _TB, _COUNTER, _BIT), meaning="scaled sensors", clock="counter"),
+    Packet(
+        "A0",
+        (_ROLL, _PITCH, _YAW_MAG, *_RC, *_A, *_M, _temperature("x", "xRateTemp", "temperature"), _ITOW16, _BIT),
+        meaning="angles (NAV440)",
+        clock="itow",
+    ),
+    Packet("A1", (_ROLL, _PITCH, _YAW_MAG, *_RC, *_A, *_M, _TX, _ITOW32, _BIT), meaning="angles", clock="itow_ms"),
+    Packet("A2", (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_A, *_T, _ITOW32, _BIT), meaning="angles", clock="itow_ms"),
+    Packet(
+        "A3",
+        (_ROLL, _PITCH, _YAW_TRUE, *_RS, *_A, *_T, _ITOW32, _BIT),
+        meaning="angles, rates as scaled",
+        clock="itow_ms",
+    ),
+    Packet("A6", (_ROLL, _PITCH, _ITOW32, _BIT), meaning="tilt (MTLT)", clock="itow_ms"),
+    Packet("A7", (_ROLL, _PITCH, *_A, _ITOW32, _BIT), meaning="tilt and specific force (MTLT)", clock="itow_ms"),
+    Packet(
+        "B1", (_ROLL, _PITCH, _YAW_MAG, _RC[2], _A[0], _A[1], _ITOW32, _BIT), meaning="angles, short", clock="itow_ms"
+    ),
+    Packet("B2", (_ROLL, _PITCH, _RC[2], _A[0], _ITOW16), meaning="tilt, short", clock="itow"),
+    Packet("N0", (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_V, *_LLH, _ITOW16, _BIT), meaning="navigation", clock="itow"),
+    Packet(
+        "N1",
+        (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_A, *_V, *_LLH, _TX, _ITOW32, _BIT),
+        meaning="navigation",
+        clock="itow_ms",
+    ),
+    # Angles, rates, forces and field fill 24 of the 46 bytes that are listed for N2; three words of velocity, three of
+    # position, time and counter take the other 22.
+    Packet(
+        "N2",
+        (
+            _ROLL,
+            _PITCH,
+            _YAW_TRUE,
+            *_RC,
+            *_A,
+            *_M,
+            *_V,
+            *_LLH,
+            _ITOW32,
+            Field("counter", "H", NONE, meaning="packet count"),
+        ),
+        meaning="navigation (OEM)",
+        clock="itow_ms",
+    ),
+    Packet("F1", (*_COUNTS, *_TEMPERATURE_COUNTS, _BIT), meaning="converter counts"),
+    Packet("F2", (*_COUNTS, *_MAG_COUNTS, *_TEMPERATURE_COUNTS, _BIT), meaning="converter counts with magnetometer"),
+    _chips("FM", "i", "<", ()),
+    _chips("SM", "h", ">", (_BIT,)),
+    Packet(
+        "E3",
+        (
+            Field("counter", "I", TICKS, meaning="packet count"),
+            _ROLL,
+            _PITCH,
+            _YAW_MAG,
+            _angle("steering", "steeringAngle", "steering angle"),
+            *_A,
+            *_R,
+            Field("steering_rate_rad_s", "h", RATE, RATE_SCALE, 0.0, "steering rate", "steeringRate"),
+            Field("speed_mps", "H", VELOCITY, 0.001, 0.0, "speed", "speed"),
+            Field("master_status", "H", NONE, meaning="BIT word", column="masterStatus"),
+            Field("slave_status", "H", NONE, meaning="BIT word", column="slaveStatus"),
+        ),
+        meaning="INS330BI",
+    ),
+)
+
+ANSWER_PACKETS: Final = (
+    Packet(
+        "ID",
+        (
+            Field("serial_number", "I", NONE, meaning="serial number"),
+            Field("text", TEXT, NONE, meaning="model, part number, version"),
+        ),
+        meaning="identity",
+        is_reading=False,
+    ),
+    Packet(
+        "VR",
+        tuple(Field(name, "B", NONE, meaning="version") for name in ("major", "minor", "patch", "stage", "build")),
+        meaning="version; stage 0 release candidate, 1 development, 2 alpha, 3 beta",
+        is_reading=False,
+    ),
+    Packet("T0", _T0, meaning="all BIT and status words", is_reading=False),
+    Packet(
+        "T1",
+        (
+            *_T0[:4],
+            Field("hardware_sensor", "H", NONE, meaning="BIT word"),
+            *_T0[4:],
+            Field("com_internal", "H", NONE, meaning="BIT word"),
+        ),
+        meaning="T0 and two words more",
+        is_reading=False,
+    ),
+    Packet(
+        "CD",
+        (
+            Field("request", "H", NONE, meaning="of the WC command"),
+            Field("hard_iron_x_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, x"),
+            Field("hard_iron_y_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, y"),
+            Field("soft_iron_ratio", "H", NONE, 2.0 / _FULL, 0.0, "soft iron ratio"),
+            Field("soft_iron_angle_rad", "H", ANGLE, ANGLE_SCALE, 0.0, "soft iron angle"),
+        ),
+        meaning="magnetic alignment completed",
+        is_reading=False,
+    ),
+)

@@ -1,0 +1,35 @@
+"""Units of measured values: the one they are kept in, and the one people expect in a table."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+STANDARD_GRAVITY_MPS2: Final = 9.80665
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of kept values (SI and radians; degrees Celsius for temperatures).
+
+    Attributes:
+        name: as written in documentation, "" for a number without one.
+        column: the unit of the same quantity in CSV files.
+        column_per_unit: a kept value times this is the value in the CSV file.
+    """
+
+    name: str
+    column: str
+    column_per_unit: float = 1.0
+
+
+NONE: Final = Unit("", "")
+ACCELERATION: Final = Unit("m/s²", "m/s^2")
+RATE: Final = Unit("rad/s", "deg/s", math.degrees(1.0))
+ANGLE: Final = Unit("rad", "deg", math.degrees(1.0))
+MAGNETIC: Final = Unit("T", "G", 1e4)
+TEMPERATURE: Final = Unit("°C", "degC")
+VELOCITY: Final = Unit("m/s", "m/s")
+LENGTH: Final = Unit("m", "m")
+TIME: Final = Unit("s", "s")
+TICKS: Final = Unit("ticks", "")
+"""Of the unit's own clock: its device time is derived from them."""

@@ -1,0 +1,68 @@
+import pytest
+
+from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.units import RATE, TEMPERATURE
+
+PACKET = Packet(
+    "XY",
+    (
+        Field("temperature_degc", "h", TEMPERATURE, 0.25, 10.0, "of the board", "temp"),
+        Field("rate_rad_s", "f", RATE, meaning="angular rate"),
+        Field("mode", "B", meaning="a number"),
+    ),
+    ">",
+)
+
+
+def test_a_value_is_word_times_scale_plus_offset() -> None:
+    values = PACKET.decode(bytes.fromhex("fffc 3f000000 07"))
+    assert values == {"temperature_degc": 9.0, "rate_rad_s": 0.5, "mode": 7}
+    assert isinstance(values["mode"], int)
+
+
+def test_encoding_rounds_to_the_nearest_word_and_stops_at_the_end_of_the_range() -> None:
+    assert PACKET.encode({"temperature_degc": 9.1})[:2].hex() == "fffc"
+    assert PACKET.encode({"temperature_degc": 1e9})[:2].hex() == "7fff"
+    assert PACKET.encode({"temperature_degc": -1e9})[:2].hex() == "8000"
+    assert PACKET.encode({"mode": 300, "temperature_degc": 10.0}).hex() == "000000000000ff"
+
+
+def test_columns_are_in_the_units_people_expect() -> None:
+    assert PACKET.columns() == [("temp", "degC"), ("rate_rad_s", "deg/s"), ("mode", "")]
+    row = PACKET.row(PACKET.decode(bytes.fromhex("fffc 3f000000 07")))
+    assert row == [9.0, pytest.approx(28.6478898), 7]
+
+
+def test_the_table_is_made_from_the_declaration() -> None:
+    assert PACKET.table().splitlines()[2:] == [
+        "| 0 | `h` | `temperature_degc` | °C | 0.25 | of the board |",
+        "| 2 | `f` | `rate_rad_s` | rad/s |  | angular rate |",
+        "| 6 | `B` | `mode` |  |  | a number |",
+    ]
+
+
+@pytest.mark.parametrize("length", [0, 6, 8])
+def test_another_length_is_another_packet(length: int) -> None:
+    assert not PACKET.fits(length)
+    with pytest.raises(ValueError, match="7 bytes"):
+        PACKET.decode(bytes(length))
+
+
+@pytest.mark.parametrize(
+    ("fields", "clock", "message"),
+    [
+        ((Field("a", "B"), Field("a", "B")), "", "same name"),
+        ((Field("a", "text"), Field("b", "B")), "", "last field"),
+        ((Field("a", "B"),), "b", "clock"),
+    ],
+)
+def test_a_declaration_that_contradicts_itself_is_refused(fields: tuple[Field, ...], clock: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Packet("XY", fields, clock=clock)
+
+
+def test_text_ends_at_its_nul_or_with_the_payload() -> None:
+    packet = Packet("ID", (Field("number", "H"), Field("text", "text")))
+    assert packet.decode(b"\0\1abc\0rest")["text"] == "abc"
+    assert packet.decode(b"\0\1abc")["text"] == "abc"
+    assert packet.encode({"number": 1, "text": "abc"}) == b"\0\1abc\0"

@@ -1,0 +1,51 @@
+"""The programs of docs/devices.md run, as they stand there, against the simulated unit."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pygnc_devices.ucb.framing import make_frame
+from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.ucb_unit import UcbSimulator
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = re.compile(r"^## ([\w ]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
+PROGRAMS = dict(PROGRAM.findall((ROOT / "docs/devices.md").read_text()))
+EXPECTED = {
+    "Read": "serial_number=2008705635",
+    "Command": "{1: 1, 7: 0}",
+    "Log": "",
+    "asyncio": "serial_number=2008705635",
+    "Find": "115200 ucb 2008705635",
+    "Without a unit": "serial_number=2008705635",
+    "A whole recording at once": "3 0 0.0",
+}
+
+
+def test_every_program_is_known() -> None:
+    assert PROGRAMS.keys() == EXPECTED.keys()
+
+
+@pytest.mark.parametrize("title", EXPECTED)
+def test_a_documented_program_runs(title: str, tmp_path: Path) -> None:
+    (tmp_path / "recording.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
+    with PtyLine(UcbSimulator(eeprom={7: 0}), tmp_path / "port") as line:
+        program = PROGRAMS[title].replace("/dev/ttyUSB0", line.url)
+        environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert EXPECTED[title] in done.stdout
+    if title == "Log":
+        lines = (tmp_path / "log.csv").read_text().splitlines()
+        assert lines[0].startswith("t_wall_ns,xAccel [m/s^2],")
+        assert len(lines) == 22

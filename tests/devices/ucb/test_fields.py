@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from pygnc_devices.ucb import fields, orientation, status_bits
+from pygnc_devices.ucb.fields import FIELD_TABLE, FieldError
+
+# DMU380ZA manual 7430-3810, table of orientations: code and axes of the unit along X, Y, Z.
+MANUAL = """
+000 +x+y+z 009 -x-y+z 023 -y+x+z 02A +y-x+z 041 -x+y-z 048 +x-y-z
+062 +y+x-z 06B -y-x-z 085 -z+y+x 08C +z-y+x 092 +y+z+x 09B -y-z+x
+0C4 +z+y-x 0CD -z-y-x 0D3 -y+z-x 0DA +y-z-x 111 -x+z+y 118 +x-z+y
+124 +z+x+y 12D -z-x+y 150 +x+z-y 159 -x-z-y 165 -z+x-y 16C +z-x-y
+"""
+
+
+def test_the_24_orientations_are_the_manuals() -> None:
+    listed = {int(code, 16): text for code, text in zip(MANUAL.split()[::2], MANUAL.split()[1::2], strict=True)}
+    assert listed == orientation.TEXT_OF_CODE
+    assert all(orientation.CODE_OF_TEXT[text] == code for code, text in listed.items())
+
+
+def test_every_orientation_is_a_rotation() -> None:
+    for code in orientation.TEXT_OF_CODE:
+        turned = np.array(orientation.matrix(code))
+        assert np.array_equal(turned @ turned.T, np.eye(3))
+        assert round(np.linalg.det(turned)) == 1
+
+
+@pytest.mark.parametrize("code", [set(range(512)) - set(orientation.TEXT_OF_CODE)])
+def test_other_orientations_are_refused(code: set[int]) -> None:
+    assert len(code) == 488
+    for illegal in code:
+        with pytest.raises(FieldError, match="orientation"):
+            FIELD_TABLE[fields.ORIENTATION].check(illegal)
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "message"),
+    [
+        (1, 3, "3 is none of 0 .quiet., 1 .100 Hz."),
+        (2, 9, "baud"),
+        (3, 0, "two letters"),
+        (8, 65536, "16 bits"),
+        (0x071C, 1, "read only"),
+        (0x1234, 1, "no table"),
+    ],
+)
+def test_an_illegal_value_is_refused_with_the_legal_ones(number: int, value: int, message: str) -> None:
+    with pytest.raises(FieldError, match=message):
+        fields.check_values({number: value})
+
+
+def test_rates_are_those_of_recordings_and_not_of_the_slipped_table() -> None:
+    assert {4: 25, 5: 20, 10: 10, 20: 5, 25: 4, 50: 2}.items() <= fields.HZ_OF_DIVIDER.items()
+
+
+@pytest.mark.parametrize(
+    ("payload", "baud", "fastest_hz"),
+    [(24, 38400, 100), (24, 115200, 200), (30, 38400, 50), (30, 57600, 100), (40, 57600, 50), (40, 115200, 100),
+     (75, 115200, 100), (123, 115200, 50), (123, 230400, 100), (123, 460800, 200)],
+)  # fmt: skip
+def test_the_fastest_rate_of_a_line_is_the_firmwares(payload: int, baud: int, fastest_hz: int) -> None:
+    assert max(hz for hz in fields.DIVIDER_OF_HZ if fields.fits_line(payload, hz, baud)) == fastest_hz
+
+
+def test_fields_5_and_6_change_places_between_families() -> None:
+    assert fields.field_id("gyro_filter") == fields.field_id("accel_filter", "openimu") == 5
+    assert fields.field_id("filter_6") == 6
+    with pytest.raises(FieldError, match="packet_rate_divider"):
+        fields.field_id("speed")
+
+
+def test_filter_codes_mean_what_is_written_for_them() -> None:
+    for hz, code in fields.FILTER_CODE_OF_HZ.items():
+        assert fields.filter_hz(code) == hz
+    assert [fields.filter_hz(code) for code in (8034, 4017, 2142)] == [10, 20, 25]
+
+
+def test_words_of_the_built_in_test_are_told_in_words() -> None:
+    assert status_bits.decode("bit_status", 0x0002) == ("hardware error",)
+    assert status_bits.decode("software_status", 0b1001) == ("algorithm initialising", "turn switch")
+    assert status_bits.decode("com", 1 << 12) == ("bit 12",)
+    assert status_bits.has_failed(0x0002)
+    assert not status_bits.has_failed(0x0100)

@@ -1,0 +1,114 @@
+"""However the quiet ends, the unit streams as before."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pygnc_devices.errors import PortGoneError
+from pygnc_devices.ucb.driver import AsyncUcb, Ucb
+from pygnc_ground.simulators.faults import FaultRates
+from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.ucb_unit import UcbSimulator
+
+DIVIDER = 2
+
+
+@pytest.fixture
+def unit() -> UcbSimulator:
+    return UcbSimulator(eeprom={1: DIVIDER})
+
+
+def interrupt_in(seconds: float) -> None:
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+def test_the_stream_is_held_and_goes_on(device: Ucb, unit: UcbSimulator) -> None:
+    with device.quiet():
+        assert unit.ram[1] == 0
+        assert device.read(0.1) is None
+        assert device.get_fields([3]) == {3: 0x5331}
+    assert unit.ram[1] == DIVIDER
+    assert device.read() is not None
+
+
+def test_an_exception_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
+    with pytest.raises(ZeroDivisionError), device.quiet():
+        raise ZeroDivisionError
+    assert unit.ram[1] == DIVIDER
+
+
+def test_ctrl_c_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
+    interrupt_in(0.3)
+    with pytest.raises(KeyboardInterrupt), device.quiet():
+        time.sleep(5)
+    assert unit.ram[1] == DIVIDER
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.002, 0.005, 0.008, 0.05, 0.11, 0.115])
+def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyLine, unit: UcbSimulator, after_s: float) -> None:
+    with Ucb.open(line.url) as device:
+        try:
+            interrupt_in(after_s)
+            with device.quiet():
+                pass
+            time.sleep(0.2)
+        except KeyboardInterrupt:
+            pass
+    assert unit.ram[1] == DIVIDER
+
+
+def test_cancelling_brings_the_rate_back(line: PtyLine, unit: UcbSimulator) -> None:
+    async def hold(device: AsyncUcb) -> None:
+        async with device.quiet():
+            await asyncio.sleep(5)
+
+    async def run() -> None:
+        async with await AsyncUcb.open(line.url) as device:
+            task = asyncio.create_task(hold(device))
+            await asyncio.sleep(0.3)
+            assert unit.ram[1] == 0
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(run())
+    assert unit.ram[1] == DIVIDER
+
+
+def test_a_bad_line_does_not_keep_it_quiet(unit: UcbSimulator, tmp_path: Path) -> None:
+    faults = FaultRates(flipped=0.003)
+    with PtyLine(unit, tmp_path / "port", faults=faults, seed=8) as line, Ucb.open(line.url) as device:
+        for _ in range(5):
+            with device.quiet():
+                pass
+            assert unit.ram[1] == DIVIDER
+
+
+def test_a_unit_that_was_unplugged_meanwhile_streams_when_it_is_back(
+    device: Ucb, line: PtyLine, unit: UcbSimulator
+) -> None:
+    device.set_rate(25)
+    quiet = device.quiet()
+    quiet.__enter__()
+    line.unplug()
+    while device.is_connected:
+        time.sleep(0.01)
+    with pytest.raises(PortGoneError):
+        quiet.__exit__(None, None, None)
+    line.plug_in()
+    end_s = time.monotonic() + 5
+    while unit.ram[1] != 4 and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert unit.ram[1] == 4
+
+
+def test_a_unit_that_was_quiet_stays_so(device: Ucb, unit: UcbSimulator) -> None:
+    device.set_rate(0)
+    with device.quiet():
+        pass
+    assert unit.ram[1] == 0
