@@ -20,7 +20,9 @@ class SourceFile(Message, frozen=True):
     """One input file as it was found, and the books of its bytes: size = delivered + damaged.
 
     `damage` lists the first damaged byte ranges (start, stop, reason). `fault` says why the file cannot be read; then
-    nothing else is known of it.
+    nothing else is known of it. A file that appears or grows after the batch is named then, with the books of
+    `size_bytes` bytes from `from_byte` on; what was said of these before, which was damage, does not count any more.
+    The last `carried_bytes`, damaged as yet, begin a packet that may go on in what comes.
     """
 
     seq: int
@@ -32,10 +34,12 @@ class SourceFile(Message, frozen=True):
     damaged_ranges: int = 0
     damage: tuple[tuple[int, int, str], ...] = ()
     fault: str = ""
+    from_byte: int = 0
+    carried_bytes: int = 0
 
 
 class BatchBegin(Message, frozen=True):
-    """The files of the batch have all been named: their packets follow."""
+    """The files of the batch have all been named, or behind its end those that came since: their packets follow."""
 
     seq: int
     sensors_per_record: int
@@ -61,7 +65,10 @@ class SensorSample(Message, frozen=True):
 
 
 class GpsFix(Message, frozen=True):
-    """One GPS packet: 99 bytes of a sense record, or 102 of a range file, without spacecraft time and time status."""
+    """One GPS packet: 99 bytes of a sense record, or 102 of a range file, without spacecraft time and time status.
+
+    `satellite_id` is the radio id of the partner whose file it comes from, 0 for our own.
+    """
 
     seq: int
     source: str
@@ -82,10 +89,19 @@ class GpsFix(Message, frozen=True):
     satellites_tracked: int
     satellites_used: int
     raw: bytes
+    satellite_id: int = 0
+
+    @property
+    def is_own(self) -> bool:
+        """Whether our own receiver made it."""
+        return self.satellite_id == 0
 
 
 class RangeMeasurement(Message, frozen=True):
-    """One 12-byte range packet. `range_m` still contains the radio pair's delay bias."""
+    """One 12-byte range packet. `range_m` still contains the radio pair's delay bias.
+
+    `satellite_id` is the radio id of the partner that measured the range to `partner_id`, by its own clock; 0: we.
+    """
 
     seq: int
     source: str
@@ -96,10 +112,14 @@ class RangeMeasurement(Message, frozen=True):
     frequency_error_hz: float
     range_m: float
     raw: bytes
+    satellite_id: int = 0
 
 
 class BatchEnd(Message, frozen=True):
-    """The last input of the batch. `cause` is empty, or says why the batch ended early."""
+    """The last input of the batch. `cause` is empty, or says why the batch ended early.
+
+    What range files bring that appear or grow later stands behind it.
+    """
 
     seq: int
     cause: str
@@ -138,8 +158,8 @@ class OrbitEstimate(Message, frozen=True):
 class OrbitMark(Message, frozen=True):
     """The orbit task has dealt with the input `through`, and has no orbit at that input's own time (yet).
 
-    Each GPS packet is answered, and the end of the batch: by estimates, the last of which is the packet's own
-    (`input_seq` = `through`), or else by a mark behind them.
+    Each of our own GPS packets is answered, and the end of the batch: by estimates, the last of which is the packet's
+    own (`input_seq` = `through`), or else by a mark behind them.
     """
 
     seq: int
@@ -155,8 +175,11 @@ class AttitudeEstimate(Message, frozen=True):
 
     `input_seq` is the sample's number, `through` that of the newest input when this was said. `gps_ms` is the sample's
     time by the clock map; None when that is not known. `mode` is searching, coarse or fine; while searching,
-    `quaternion_gcrf_from_body` (Hamilton's, scalar first), both biases (sensor axes) and `sigma_rad` (of the attitude,
-    body axes) are None. From the body rate and the field in body axes is removed what is known of the bias.
+    `quaternion_gcrf_from_body` (Hamilton's, scalar first), `gyro_bias_imu_rad_s` and `sigma_rad` (of the attitude, body
+    axes) are None. `mag_bias_imu_ut` is all of the magnetometer's bias in its own axes, that of the settings included;
+    while searching, what is known from settings, calibration or before, or None. From the body rate and the field in
+    body axes is removed what is known of the biases. `mag_calibration_sigma_ut` is of the bias by the calibration that
+    needs no attitude; None before it has succeeded.
     `orbit_age_s` counts from the newest fix in the orbit that was used; None without an orbit. `orbit_late` says that
     the orbit task had not answered in time, so that another run may give other numbers. `nis` covers the `dof` numbers
     that were used; `cause` names why none was, or is empty. `found` says that the attitude does not follow from the one
@@ -186,6 +209,60 @@ class AttitudeEstimate(Message, frozen=True):
     mirrored_faces: tuple[int, ...] = ()
     stuck_gyro_axes: tuple[int, ...] = ()
     gyro_axes_beyond_range: tuple[int, ...] = ()
+    mag_calibration_sigma_ut: Vector3 | None = None
+
+
+class FormationEstimate(Message, frozen=True):
+    """Where one partner is relative to us, at the time of a range or a fix that concerns it.
+
+    `input_seq` is the number of that packet, `through` of the newest input when this was said. Relative means partner
+    minus self; "rtn" are the radial, transverse and normal axes of our orbit, rates in these turning axes. With `cause`
+    the partner's orbit is not known, and the numbers are None. `covariance_rtn` is the lower triangle, row by row, of
+    that of relative position (m) and velocity (m/s). `range_residual_m` is measured minus computed for our own range
+    to the partner at this time, None without one. While `ambiguous`, another orbit fits as well: `mirror_rtn_m` is
+    where it is, and `chi2_mirror` its cost beside `chi2_best`, over `dof` degrees of freedom.
+    """
+
+    seq: int
+    through: int
+    input_seq: int
+    gps_ms: int
+    partner_id: int
+    cause: str
+    position_rtn_m: Vector3 | None = None
+    velocity_rtn_mps: Vector3 | None = None
+    position_gcrf_m: Vector3 | None = None
+    velocity_gcrf_mps: Vector3 | None = None
+    covariance_rtn: tuple[float, ...] | None = None
+    range_bias_m: float | None = None
+    range_bias_sigma_m: float | None = None
+    range_noise_m: float | None = None
+    range_residual_m: float | None = None
+    ambiguous: bool = False
+    chi2_best: float | None = None
+    chi2_mirror: float | None = None
+    dof: int = 0
+    mirror_rtn_m: Vector3 | None = None
+
+
+class ClosestApproach(Message, frozen=True):
+    """The least distance to a partner within the next day, by one of the orbits that fit.
+
+    `chi2` is that orbit's cost; the best one's comes first. `sigma_m` is of the distance at `gps_ms`, where it is
+    least.
+    """
+
+    seq: int
+    through: int
+    partner_id: int
+    chi2: float
+    gps_ms: int
+    distance_m: float
+    sigma_m: float
+
+
+FormationMessage: TypeAlias = FormationEstimate | ClosestApproach
+"""Everything that stands in the formation journal."""
 
 
 InputMessage: TypeAlias = SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import Message, SourceFile
-from pygnc.formats.ranges import consecutive_runs, range_file_number
-from pygnc.tasks.range_files import RangeRow
+from pygnc.tasks.range_files import RangeRow, Span
+from pygnc.tasks.range_folders import Fault, goes_on, list_range_files, owner_of
 from pygnc.tasks.sense_file import SenseFile
 
 SENSE: Final = "sense.bin"
@@ -46,39 +46,66 @@ class BatchSource(Protocol):
 
 
 def find_sources(
-    home: Path, sensors_per_record: int, bandwidth_hz: float
-) -> tuple[list[BatchSource], list[tuple[str, str]]]:
-    """Open the batch's files in `home`; return them, and the names of those that cannot be read, with the reason."""
+    home: Path, sensors_per_record: int, bandwidth_hz: float, own_id: int
+) -> tuple[list[BatchSource], list[Fault]]:
+    """Open the batch's files in `home`; return them, and those that cannot be read, with the reason.
+
+    `own_id` is our own radio id.
+    """
     sources: list[BatchSource] = []
-    unreadable: list[tuple[str, str]] = []
+    faults: list[Fault] = []
     if (home / SENSE).exists():
         try:
             sources.append(SenseFile(home / SENSE, SENSE, sensors_per_record))
         except OSError as error:
-            unreadable.append((SENSE, _reason(error)))
-    for names in _range_rows(home, unreadable):
-        try:
-            sources.append(RangeRow([home / name for name in names], names, bandwidth_hz))
-        except OSError as error:
-            unreadable.append((str(Path(error.filename or names[0]).relative_to(home)), _reason(error)))
-    return sources, unreadable
+            faults.append(Fault(SENSE, _reason(error)))
+    folders, unreadable = list_range_files(home, own_id)
+    faults += unreadable
+    for folder in folders:
+        for names in folder.rows():
+            try:
+                paths = [home / name for name in names]
+                row = RangeRow(paths, names, bandwidth_hz, satellite_id=folder.satellite_id, own_id=own_id)
+                sources.append(row)
+            except OSError as error:
+                faults.append(Fault(_name(error, home, names[0]), _reason(error)))
+    return sources, faults
 
 
-def _range_rows(home: Path, unreadable: list[tuple[str, str]]) -> Iterator[list[str]]:
-    """Yield rows of range files that continue each other, as names below `home`."""
-    if (home / "range.bin").exists():
-        yield ["range.bin"]
-    for folder in ("", "range/"):
-        try:
-            names = [path.name for path in (home / folder).iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
+def open_named(
+    home: Path,
+    files: Sequence[tuple[SourceFile, int]],
+    sensors_per_record: int,
+    bandwidth_hz: float,
+    own_id: int,
+) -> list[BatchSource]:
+    """Open files again as the input journal names them, each with how much of it was delivered before that.
+
+    Raises:
+        OSError: A file cannot be read, or is shorter than it was.
+    """
+    sources: list[BatchSource] = []
+    rows: list[list[tuple[SourceFile, int]]] = []
+    for file, delivered_before in files:
+        if file.fault:
             continue
-        except OSError as error:
-            unreadable.append((folder, _reason(error)))
-            continue
-        numbers = [number for name in names if (number := range_file_number(name)) is not None]
-        for row in consecutive_runs(numbers):
-            yield [f"{folder}rng{number:05d}.bin" for number in row]
+        if file.name == SENSE:
+            sources.append(SenseFile(home / SENSE, SENSE, sensors_per_record))
+        elif rows and file.from_byte == 0 and goes_on(rows[-1][-1][0].name, file.name):
+            rows[-1].append((file, delivered_before))
+        else:
+            rows.append([(file, delivered_before)])
+    for row in rows:
+        names = [file.name for file, _ in row]
+        paths = [home / name for name in names]
+        spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
+        satellite_id = owner_of(names[0])
+        sources.append(RangeRow(paths, names, bandwidth_hz, satellite_id=satellite_id, own_id=own_id, spans=spans))
+    return sources
+
+
+def _name(error: OSError, home: Path, name: str) -> str:
+    return str(Path(error.filename).relative_to(home)) if error.filename else name
 
 
 def _reason(error: OSError) -> str:

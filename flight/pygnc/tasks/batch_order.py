@@ -17,14 +17,23 @@ from pygnc.tasks.batch_files import BatchSource
 RECORDS_A_TURN: Final = 32
 
 
-def batch_head(sources: Sequence[BatchSource], files: Sequence[SourceFile], sensors_per_record: int) -> list[Message]:
-    """Return the messages in front of the records, numbered from 1: all files, readable or not, and the beginning."""
+def batch_head(
+    sources: Sequence[BatchSource], files: Sequence[SourceFile], sensors_per_record: int, last_seq: int = 0
+) -> list[Message]:
+    """Return the messages in front of the records: all files, readable or not, and the beginning.
+
+    Args:
+        sources: What can be read.
+        files: All files.
+        sensors_per_record: Sensor packets in a sense record.
+        last_seq: Number of the message before the first one.
+    """
     begin = BatchBegin(
-        seq=len(files) + 1,
+        seq=last_seq + len(files) + 1,
         sensors_per_record=sensors_per_record,
         records_terminated=all(source.terminated for source in sources),
     )
-    return [*(msgspec.structs.replace(file, seq=seq) for seq, file in enumerate(files, 1)), begin]
+    return [*(msgspec.structs.replace(file, seq=seq) for seq, file in enumerate(files, last_seq + 1)), begin]
 
 
 def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:

@@ -1,137 +1,191 @@
 """The sequencer: every input gets its number here, is journaled, and only then announced.
 
-A batch is scanned file by file; its records are given out in the order in which they happened. That is a function of
-the files alone: a restarted task works out the same numbers again and goes on behind the last one in the journal.
+A batch is scanned file by file; its records are given out in the order in which they happened. Range files that appear
+or grow afterwards are given out behind it, group by group: first what was read of which file, then its packets. All of
+it is a function of those bytes of the files that the input journal names: a restarted task works out the same numbers
+again and goes on behind the last one in the journal.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, Message, SourceFile
-from pygnc.bus.wire import encode
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
-from pygnc.tasks.batch_files import BatchSource, find_sources
+from pygnc.tasks.batch_files import BatchSource, find_sources, open_named
 from pygnc.tasks.batch_order import batch_head, record_messages
+from pygnc.tasks.input_ledger import InputLedger
+from pygnc.tasks.input_recall import InputRecall
+from pygnc.tasks.input_report import report_files
+from pygnc.tasks.range_arrivals import find_arrivals
+from pygnc.tasks.range_folders import Fault
 from pygnc.tasks.runtime import Notify, Run, Task
 
-DAMAGE_EVENTS: Final = 10
-"""So many damaged ranges of a file become events; the input journal lists more."""
-_COUNTERS: Final = {"SensorSample": "sensor_packets", "GpsFix": "gps_packets", "RangeMeasurement": "range_packets"}
+LOOK_INTERVAL_S: Final = 1.0
+CHANGED: Final = "the input files were changed during the run"
 
 
 class IngestTask(Task):
-    """Reads the batch and feeds the input stream."""
+    """Reads the batch and what comes after it, and feeds the input stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream("input")
         self._resume_after = self._stream.journal.last_seq
         self._seq = 0
-        self._counts: dict[str, int] = {}
-        self._batch: Iterator[None] | None = self._read_batch()
+        self._ledger = InputLedger()
+        self._batch_is_over = False
+        self._looks_for_more = True
+        self._next_look_s = 0.0
+        self._pieces: Iterator[None] | None = self._begin()
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wait for nothing: a batch is read as fast as it goes."""
+        """Wait for nothing: a batch is read as fast as it goes, and files do not say that they grow."""
         return []
 
     def work(self) -> bool:
-        """Do the next piece of the batch; once it is done, tell readers now and then how far the stream goes."""
-        if self._batch is not None:
+        """Do the next piece; with none to do look for new files, and tell readers how far the stream goes."""
+        now = time.monotonic()
+        if self._pieces is None and self._looks_for_more and now >= self._next_look_s:
+            self._next_look_s = now + LOOK_INTERVAL_S
+            self._pieces = self._take_arrivals()
+        if self._pieces is not None:
             try:
-                next(self._batch)
+                next(self._pieces)
             except StopIteration:
-                self._batch = None
-        if self._batch is None:
+                self._pieces = None
+                self._batch_is_over = True
+        if self._pieces is None:
             self._stream.mark()
-        return self._batch is not None
+        return self._pieces is not None
 
     def progress(self) -> control.Progress:
-        """Say whether the batch is done, and the books of its bytes and packets."""
-        counts = self._counts | {"not_recorded": self.not_recorded()}
-        return control.Progress(through=self._stream.journal.last_seq, idle=self._batch is None, counts=counts)
+        """Say whether the batch is done, and the books of bytes and packets."""
+        counts = self._ledger.counts | {"not_recorded": self.not_recorded()}
+        return control.Progress(through=self._stream.journal.last_seq, idle=self._batch_is_over, counts=counts)
 
     def close(self) -> None:
         """Close the input journal."""
         self._stream.close()
 
-    def _read_batch(self) -> Iterator[None]:
-        sensors = batch_sensor_gps_packet_num_sensor_packets
-        found, unreadable = find_sources(self.run.home, sensors, self.run.settings.radio.bandwidth_hz)
+    def _begin(self) -> Iterator[None]:
+        """Read the batch, or go on where the task was when it was lost."""
+        recall = InputRecall(self.run.journal_folders, self._ledger)
+        yield from recall.read()
+        if recall.is_ended or not recall.is_whole:
+            self._seq = self._resume_after
+        if not recall.is_whole:
+            self._looks_for_more = False
+            self._break_off(recall, "the beginning of the input journal is gone: it is not known what was read")
+        elif recall.is_ended:
+            yield from self._finish_group(recall)
+        else:
+            yield from self._read_batch(recall)
+
+    def _read_batch(self, recall: InputRecall) -> Iterator[None]:
+        if recall.group:
+            faults = [Fault(file.name, file.fault) for file, _ in recall.group if file.fault]
+            try:
+                found = open_named(self.run.home, recall.group, *self._format)
+            except OSError:
+                self._break_off(recall, CHANGED)
+                return
+        else:
+            found, faults = find_sources(self.run.home, *self._format)
         sources = []
         for source in found:
             try:
                 yield from source.scan()
                 sources.append(source)
             except OSError as error:
-                unreadable.append((source.names[0], error.strerror or str(error)))
-        files = [file for source in sources for file in source.files]
-        files += [SourceFile(seq=0, name=name, fault=fault) for name, fault in unreadable]
-        self._report(sources, files)
-        head = batch_head(sources, files, sensors)
-        if not self._agrees_with_journal(head):
-            self._end("the input files were changed during the run")
+                faults.append(Fault(source.names[0], error.strerror or str(error)))
+        files = _files(sources)
+        report_files(self.notify, sources, files, faults)
+        if not files and not faults:
+            self.notify("warning", "no_input", f"no batch in {self.run.home}: put sense.bin there before the start")
+        if recall.group and not recall.agrees(files):
+            self._break_off(recall, CHANGED)
             return
-        self._give(head)
+        try:
+            yield from self._give_group(sources, files, faults)
+        except OSError as error:
+            self._break_off(recall, str(error))
+        else:
+            self._give([BatchEnd(seq=self._seq + 1, cause="")])
+
+    def _finish_group(self, recall: InputRecall) -> Iterator[None]:
+        """Give what is missing of the packets of files that were read behind the batch."""
+        if not recall.missing_bytes:
+            return
+        try:
+            sources = open_named(self.run.home, recall.group, *self._format)
+        except OSError:
+            self._break_off(recall, CHANGED)
+            return
+        for source in sources:
+            yield from source.scan()
+        if not recall.agrees(_files(sources)):
+            self._break_off(recall, CHANGED)
+            return
+        self._seq = recall.begin_seq
         yield from self._give_records(sources)
 
-    def _give_records(self, sources: list[BatchSource]) -> Iterator[None]:
+    def _take_arrivals(self) -> Iterator[None]:
+        """Give what range files hold that were made or have grown since the last look."""
+        _, bandwidth_hz, own_id = self._format
+        found = find_arrivals(self.run.home, self._ledger.files, bandwidth_hz, own_id)
+        rows = []
+        for row in found.rows:
+            yield from row.scan()
+            if not row.is_cut_packet:
+                rows.append(row)
+        if rows or found.faults:
+            files = _files(rows)
+            report_files(self.notify, rows, files, found.faults)
+            yield from self._give_group(rows, files, found.faults)
+
+    @property
+    def _format(self) -> tuple[int, float, int]:
+        """Sensor packets in a sense record, the radio's bandwidth, our own radio id."""
+        settings = self.run.settings
+        return batch_sensor_gps_packet_num_sensor_packets, settings.radio.bandwidth_hz, settings.formation.own_id
+
+    def _give_group(
+        self, sources: Sequence[BatchSource], files: Sequence[SourceFile], faults: Sequence[Fault]
+    ) -> Iterator[None]:
+        """Name the files, then give out their records."""
+        unreadable = [SourceFile(seq=0, name=fault.name, fault=fault.reason) for fault in faults]
+        sensors, _, _ = self._format
+        self._give(batch_head(sources, [*files, *unreadable], sensors, self._seq))
+        yield
+        yield from self._give_records(sources)
+
+    def _give_records(self, sources: Sequence[BatchSource]) -> Iterator[None]:
         """Give out all records in the order in which they happened."""
-        try:
-            for messages in record_messages(sources, self._seq):
-                self._give(messages)
-                yield
-        except OSError as error:
-            self._end(str(error))
-        else:
-            self._end("")
+        for messages in record_messages(sources, self._seq):
+            self._give(messages)
+            yield
 
-    def _give(self, messages: list[Message]) -> None:
-        """Write the messages that are not in the journal yet."""
-        already = max(0, self._resume_after - self._seq)
+    def _give(self, messages: Sequence[Message]) -> None:
+        """Write and book the messages that are not in the journal yet."""
+        fresh = messages[max(0, self._resume_after - self._seq) :]
         self._seq += len(messages)
-        for message in messages:
-            name = _COUNTERS.get(type(message).__name__)
-            if name:
-                self._counts[name] = self._counts.get(name, 0) + 1
-        self._stream.write(messages[already:])
+        for message in fresh:
+            self._ledger.take(message)
+        self._stream.write(fresh)
 
-    def _end(self, cause: str) -> None:
-        self._seq = max(self._seq, self._resume_after) if cause else self._seq
-        self._give([BatchEnd(seq=self._seq + 1, cause=cause)])
-        if cause:
+    def _break_off(self, recall: InputRecall, cause: str) -> None:
+        """Leave the present files, say why, and end the batch if it has not ended."""
+        self._seq = max(self._seq, self._resume_after)
+        if recall.is_ended:
+            self.notify("error", "arrival_broken_off", cause)
+        else:
+            self._give([BatchEnd(seq=self._seq + 1, cause=cause)])
             self.notify("error", "batch_ended_early", cause)
 
-    def _agrees_with_journal(self, head: list[Message]) -> bool:
-        """Whether the batch is the one that a former process of this task began to give out, if there was one."""
-        journaled = JournalReader(self.run.journal_folders, "input").read(len(head))
-        return all(record.payload == encode(message) for record, message in zip(journaled, head, strict=False))
 
-    def _report(self, sources: list[BatchSource], files: list[SourceFile]) -> None:
-        """Keep the books of the files' bytes; tell what a person should know."""
-        self._counts |= {
-            "source_files": sum(not file.fault for file in files),
-            "unreadable_files": sum(bool(file.fault) for file in files),
-            "source_bytes": sum(file.size_bytes for file in files),
-            "delivered_bytes": sum(file.delivered_bytes for file in files),
-            "damaged_bytes": sum(file.damaged_bytes for file in files),
-            "damaged_ranges": sum(file.damaged_ranges for file in files),
-        }
-        if not files:
-            self.notify("warning", "no_input", f"no batch in {self.run.home}: put sense.bin there before the start")
-        for file in files:
-            if file.fault:
-                self.notify("error", "unreadable", f"{file.name}: {file.fault}; it is left out")
-            elif not file.size_bytes:
-                self.notify("warning", "empty", f"{file.name} is empty")
-            for start, stop, reason in file.damage[:DAMAGE_EVENTS]:
-                self.notify("warning", "damage", f"{file.name}: bytes {start} to {stop} left out: {reason}")
-            if file.damaged_ranges > DAMAGE_EVENTS:
-                more = file.damaged_ranges - DAMAGE_EVENTS
-                self.notify("warning", "damage", f"{file.name}: {more} more damaged ranges; the journal lists more")
-        for source in sources:
-            for reason, count in source.anomalies.items():
-                self.notify("warning", "anomaly", f"{source.names[0]}: {count} records: {reason}")
+def _files(sources: Sequence[BatchSource]) -> list[SourceFile]:
+    return [file for source in sources for file in source.files]

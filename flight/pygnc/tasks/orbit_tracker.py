@@ -140,8 +140,8 @@ class OrbitTracker:
         return estimates
 
     def outcomes(self, message: Message) -> Iterator[Outcome]:
-        """Process one input; yield what has become of GPS packets, each one sooner or later."""
-        if isinstance(message, GpsFix):
+        """Process one input; yield what has become of our own GPS packets, each one sooner or later."""
+        if isinstance(message, GpsFix) and message.is_own:
             self._through = message.seq
             yield from self._take_fix(message)
         elif isinstance(message, BatchEnd):
@@ -258,7 +258,9 @@ class OrbitTracker:
 
 def mark_behind(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitMark]:
     """The mark that completes the answer to an input, numbered on from its estimates; none where none is needed."""
-    if not isinstance(message, GpsFix | BatchEnd) or (estimates and estimates[-1].input_seq == message.seq):
+    if not isinstance(message, GpsFix | BatchEnd) or (isinstance(message, GpsFix) and not message.is_own):
+        return []
+    if estimates and estimates[-1].input_seq == message.seq:
         return []
     return [OrbitMark(seq=first_seq + len(estimates), through=message.seq)]
 

@@ -10,7 +10,7 @@ import pytest
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState
+from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState, mark_behind
 from pygnc.tasks.sense_file import SenseFile
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
@@ -117,3 +117,20 @@ def test_another_gravity_degree_gives_another_orbit(inputs: list[Message]) -> No
     coarse = run(OrbitTracker(dataclasses.replace(SETTINGS, gravity_degree=4), NONE), inputs)
     fine = run(OrbitTracker(SETTINGS, NONE), inputs)
     assert coarse[-1].position_ecef_m != fine[-1].position_ecef_m
+
+
+def test_partners_packets_are_neither_answered_nor_counted(inputs: list[Message]) -> None:
+    alone, among = OrbitTracker(SETTINGS, NONE), OrbitTracker(SETTINGS, NONE)
+    theirs = [msgspec.structs.replace(m, satellite_id=75) for m in inputs[:8] if isinstance(m, GpsFix)]
+    mixed = [message for pair in zip(inputs[:8], theirs, strict=True) for message in pair]
+    assert run(among, mixed) == run(alone, inputs[:8])
+    assert among.counts == alone.counts
+    assert not any(among.take(message, 1) or mark_behind(message, [], 1) for message in theirs)
+
+
+def test_fixes_behind_the_batchs_end_go_on_with_the_orbit(inputs: list[Message]) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, [*inputs[:20], inputs[-1]])
+    late = run(tracker, inputs[20:30])
+    assert len(late) == 10
+    assert all(estimate.accepted for estimate in late)

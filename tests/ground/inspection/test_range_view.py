@@ -37,6 +37,12 @@ def test_totals_and_times(tmp_path: Path) -> None:
     assert rows(sections, "cadence") == [("GPS", 25, 100.0, 25.0, 25.0)]
 
 
+def test_a_partners_file_is_known_by_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "partner_75"
+    folder.mkdir()
+    assert totals(view(folder / "rng00000.bin", range_bytes(3))).values["written_by"] == "75 K"
+
+
 def test_each_partner_has_a_row(tmp_path: Path) -> None:
     partners = rows(view(tmp_path / "f", range_bytes(3)), "partners")
     assert [row[:2] for row in partners] == [("74 J", 3), ("75 K", 3)]

@@ -1,0 +1,75 @@
+"""What the input journal says so far: how far each file was read, and how many packets came.
+
+Whatever ingest does next follows from it, so a restarted ingest that has read the journal goes on like the one before.
+"""
+
+from typing import Final
+
+import msgspec
+
+from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
+
+_FILE_COUNTS: Final = {
+    "source_bytes": "size_bytes",
+    "delivered_bytes": "delivered_bytes",
+    "damaged_bytes": "damaged_bytes",
+    "damaged_ranges": "damaged_ranges",
+}
+
+
+class InputLedger:
+    """Follows the messages of the input journal.
+
+    Attributes:
+        files: All files named so far, in the order of their first naming, each with the books of all that was read.
+        counts: Totals, named as in the status record; GPS packets are our own only.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, SourceFile] = {}
+        self.counts: dict[str, int] = dict.fromkeys(("source_files", "unreadable_files", *_FILE_COUNTS), 0)
+
+    def take(self, message: Message) -> None:
+        """Book one message."""
+        if isinstance(message, SourceFile):
+            self._take_file(message)
+        elif isinstance(message, SensorSample):
+            self._count("sensor_packets")
+        elif isinstance(message, RangeMeasurement):
+            self._count("range_packets")
+        elif isinstance(message, GpsFix) and message.is_own:
+            self._count("gps_packets")
+
+    def _take_file(self, file: SourceFile) -> None:
+        before = self.files.get(file.name)
+        books = file if before is None else merged(before, file)
+        if before is None:
+            self._count("unreadable_files" if file.fault else "source_files")
+        for name, field in _FILE_COUNTS.items():
+            self._count(name, getattr(books, field) - (getattr(before, field) if before else 0))
+        self.files[file.name] = books
+
+    def _count(self, name: str, amount: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + amount
+
+
+def merged(before: SourceFile, now: SourceFile) -> SourceFile:
+    """The books of all that was read of a file, out of those so far and of what is now said of it.
+
+    What is read a second time is the packet that was cut by the end of the file: damage, listed as one range.
+    """
+    if now.fault:
+        return msgspec.structs.replace(before, seq=now.seq, fault=now.fault)
+    is_read_again = now.from_byte < before.size_bytes
+    kept = [found for found in before.damage if found[0] < now.from_byte]
+    size_bytes = now.from_byte + now.size_bytes
+    delivered_bytes = before.delivered_bytes + now.delivered_bytes
+    return msgspec.structs.replace(
+        now,
+        size_bytes=size_bytes,
+        delivered_bytes=delivered_bytes,
+        damaged_bytes=size_bytes - delivered_bytes,
+        damaged_ranges=before.damaged_ranges + now.damaged_ranges - is_read_again,
+        damage=(*kept, *now.damage),
+        from_byte=0,
+    )

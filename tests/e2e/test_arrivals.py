@@ -1,0 +1,214 @@
+"""Partners' range files, and range files that come during the run: through real processes."""
+
+import os
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, RangeMeasurement, SourceFile
+from pygnc.formats.status import OrbitMode, Phase
+
+from .conftest import DEMO, Flight
+
+STREAM = b"".join(file.read_bytes() for file in sorted((DEMO / "range").iterdir()))
+CUT = 25 * (102 + 2 * 12) + 60
+"""In the middle of a GPS packet of the demonstration's range files."""
+
+
+def packets(flight: Flight, satellite_id: int = 0) -> list[GpsFix | RangeMeasurement]:
+    """The packets of range files in the input journal, in order."""
+    return [
+        message
+        for message in flight.inputs()
+        if isinstance(message, GpsFix | RangeMeasurement)
+        and message.source != "sense.bin"
+        and message.satellite_id == satellite_id
+    ]
+
+
+def content(flight: Flight, satellite_id: int = 0) -> bytes:
+    return b"".join(packet.raw for packet in packets(flight, satellite_id))
+
+
+def numbers_are_whole(flight: Flight) -> bool:
+    inputs = flight.inputs()
+    return [message.seq for message in inputs] == list(range(1, len(inputs) + 1))
+
+
+def books_balance(flight: Flight) -> bool:
+    final = flight.status()
+    own_fixes = sum(isinstance(message, GpsFix) and message.is_own for message in flight.inputs())
+    sums_up = int(final["delivered_bytes"]) + int(final["damaged_bytes"]) == final["source_bytes"]
+    return sums_up and final["gps_packets"] == final["fixes_received"] == own_fixes and final["lost_messages"] == 0
+
+
+@pytest.fixture
+def beginning(flight: Flight) -> Flight:
+    """A home with the demonstration's sense file and the beginning of its range files."""
+    shutil.copy(DEMO / "sense.bin", flight.home)
+    (flight.home / "range").mkdir()
+    (flight.home / "range" / "rng00007.bin").write_bytes(STREAM[:CUT])
+    return flight
+
+
+def test_partners_files_are_read_and_leave_our_orbit_alone(demo: Flight, demo_time_s: int) -> None:
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    alone = [estimate.position_ecef_m for estimate in demo.estimates()]
+    attitudes = [estimate.quaternion_gcrf_from_body for estimate in demo.attitudes()]
+    for folder in ("partner_75", "partner_M"):
+        shutil.copytree(DEMO / "range", demo.home / "range" / folder)
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert content(demo, 75) == content(demo, 77) == content(demo) == STREAM
+    assert [estimate.position_ecef_m for estimate in demo.estimates()] == alone
+    assert [estimate.quaternion_gcrf_from_body for estimate in demo.attitudes()] == attitudes
+    assert books_balance(demo)
+    copied = demo.home / "pygnc_batch" / "range"
+    for file in (demo.home / "range").rglob("*.bin"):
+        assert (copied / file.relative_to(demo.home / "range")).read_bytes() == file.read_bytes()
+    shutil.rmtree(demo.home / "range" / "partner_M")
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert not list((copied / "partner_M").iterdir())
+
+
+def test_partners_packets_stand_between_ours_in_the_order_of_time(demo: Flight, demo_time_s: int) -> None:
+    shutil.copytree(DEMO / "range", demo.home / "range" / "partner_75")
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    fixes = [m for m in demo.inputs() if isinstance(m, GpsFix)]
+    times_ms = [(fix.gps_week, fix.gps_tow_ms) for fix in fixes]
+    assert times_ms == sorted(times_ms)
+
+
+@pytest.mark.parametrize(
+    ("folder", "complaint"),
+    [("partner_74", "74 is our own radio id"), ("partner_J", "74 is our own"), ("partner_78", "names no radio id")],
+)
+def test_a_folder_that_is_no_partners_is_named_with_the_remedy(
+    demo: Flight, demo_time_s: int, folder: str, complaint: str
+) -> None:
+    shutil.copytree(DEMO / "range", demo.home / "range" / folder)
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert f"range/{folder}: {complaint}" in demo.stderr
+    assert {m.satellite_id for m in demo.inputs() if isinstance(m, RangeMeasurement)} == {0}
+
+
+def test_two_folders_of_one_partner_are_not_both_read(demo: Flight, demo_time_s: int) -> None:
+    for folder in ("partner_75", "partner_K"):
+        shutil.copytree(DEMO / "range", demo.home / "range" / folder)
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert "range/partner_K: range/partner_75 is of the same satellite" in demo.stderr
+    assert content(demo, 75) == STREAM
+
+
+def test_files_that_come_and_grow_during_the_run_are_read(beginning: Flight, demo_time_s: int) -> None:
+    folder = beginning.home / "range"
+    beginning.start("10", str(demo_time_s))
+    beginning.until_phase(Phase.IDLE)
+    before = len(content(beginning))
+    assert before == CUT - 60
+    parts = [CUT, CUT + 3, CUT + 600, CUT + 2000, len(STREAM)]
+    (folder / "rng00008.bin").write_bytes(STREAM[parts[0] : parts[1]])  # too little to complete the packet
+    beginning.until_elapsed(1.2)
+    assert len(content(beginning)) == before
+    with (folder / "rng00008.bin").open("ab") as growing:
+        growing.write(STREAM[parts[1] : parts[2]])
+    beginning.until(lambda: len(content(beginning)) > before + 500)
+    with (folder / "rng00008.bin").open("ab") as growing:
+        growing.write(STREAM[parts[2] : parts[3]])
+    (folder / "rng00009.bin").write_bytes(STREAM[parts[3] :])
+    shutil.copytree(DEMO / "range", folder / "partner_76")
+    beginning.until(lambda: content(beginning) == STREAM and content(beginning, 76) == STREAM)
+    beginning.until_phase(Phase.IDLE)
+    beginning.until(lambda: beginning.status()["damaged_bytes"] == 0 and books_balance(beginning))
+    beginning.signal(signal.SIGINT)
+    assert beginning.wait() == 0
+    assert numbers_are_whole(beginning)
+    assert books_balance(beginning)
+    assert beginning.status()["source_files"] == 6
+    assert beginning.status()["orbit_mode"] == OrbitMode.PREDICTED
+    for file in folder.rglob("*.bin"):
+        copied = beginning.home / "pygnc_batch" / "range" / file.relative_to(folder)
+        assert copied.read_bytes() == file.read_bytes()
+    inputs = beginning.inputs()
+    assert sum(isinstance(message, BatchEnd) for message in inputs) == 1
+    assert sum(isinstance(message, BatchBegin) for message in inputs) >= 3
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_ingest_doubles_and_loses_nothing_of_what_comes_late(
+    beginning: Flight, demo_time_s: int, seed: int
+) -> None:
+    rng = random.Random(seed)  # noqa: S311 - moments, not secrets
+    folder = beginning.home / "range"
+    beginning.start("10", str(demo_time_s))
+    beginning.until_phase(Phase.IDLE)
+    borders = sorted([CUT, *rng.sample(range(CUT + 1, len(STREAM)), 3), len(STREAM)])
+    written: dict[str, bytes] = {"rng00007.bin": STREAM[:CUT]}
+    for k in range(len(borders) - 1):
+        name = f"rng{8 + k // 2:05d}.bin"  # two parts each: the file grows
+        part = STREAM[borders[k] : borders[k + 1]]
+        written[name] = written.get(name, b"") + part
+        hit = beginning.tasks()["ingest"]
+        with (folder / name).open("ab") as file:
+            file.write(part)
+        beginning.until_elapsed(rng.uniform(0.0, 1.1))
+        if k < 2:
+            os.kill(hit, signal.SIGKILL)
+            beginning.until_replaced("ingest", hit)
+    beginning.until(lambda: len(content(beginning)) >= len(STREAM))
+    beginning.until_elapsed(1.5)  # in which nothing more is read
+    beginning.until(lambda: books_balance(beginning))
+    beginning.signal(signal.SIGINT)
+    assert beginning.wait() == 0
+    assert content(beginning) == STREAM
+    assert numbers_are_whole(beginning)
+    assert books_balance(beginning)
+    assert beginning.status()["damaged_bytes"] == 0
+    for name, whole in written.items():
+        assert (beginning.home / "pygnc_batch" / "range" / name).read_bytes() == whole
+
+
+def test_an_ingest_lost_in_the_batch_takes_a_file_that_has_grown_since_as_it_was(
+    beginning: Flight, demo_time_s: int
+) -> None:
+    beginning.start("10", str(demo_time_s))
+    beginning.until(lambda: "ingest" in beginning.tasks() and any((beginning.home / "pygnc_logs").glob("*/input*")))
+    beginning.until(lambda: any(isinstance(message, BatchBegin) for message in beginning.inputs()))
+    hit = beginning.tasks()["ingest"]
+    os.kill(hit, signal.SIGSTOP)
+    with (beginning.home / "range" / "rng00007.bin").open("ab") as file:
+        file.write(STREAM[CUT:])
+    os.kill(hit, signal.SIGKILL)
+    beginning.until_replaced("ingest", hit)
+    beginning.until(lambda: content(beginning) == STREAM)
+    beginning.until(lambda: (beginning.home / "pygnc_status.bin").exists() and books_balance(beginning))
+    beginning.signal(signal.SIGINT)
+    assert beginning.wait() == 0
+    assert numbers_are_whole(beginning)
+    (end,) = [message for message in beginning.inputs() if isinstance(message, BatchEnd)]
+    assert end.cause == ""
+    assert books_balance(beginning)
+
+
+def test_a_file_replaced_by_a_shorter_one_is_named_and_left_alone(beginning: Flight, demo_time_s: int) -> None:
+    file = beginning.home / "range" / "rng00007.bin"
+    beginning.start("10", str(demo_time_s))
+    beginning.until_phase(Phase.IDLE)
+    before = content(beginning)
+    other = Path(f"{file}.new")
+    other.write_bytes(STREAM[:500])
+    other.replace(file)
+    beginning.until(lambda: any(event.name == "unreadable" for event in beginning.events()))
+    file.write_bytes(STREAM)
+    beginning.until_elapsed(1.5)
+    (beginning.home / "range" / "rng00003.bin").write_bytes(STREAM[: 102 + 12])  # an older number, after a gap
+    beginning.until(lambda: len(content(beginning)) > len(before))
+    beginning.signal(signal.SIGINT)
+    assert beginning.wait() == 0
+    assert content(beginning) == before + STREAM[: 102 + 12]
+    assert "shorter than the" in beginning.stderr
+    named = [message.name for message in beginning.inputs() if isinstance(message, SourceFile)]
+    assert named == ["sense.bin", "range/rng00007.bin", "range/rng00007.bin", "range/rng00003.bin"]
