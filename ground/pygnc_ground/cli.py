@@ -102,6 +102,12 @@ def bound(context: typer.Context) -> None:
     _pass_on(context, "pygnc_ground.orbit.bound_command", "bounds", "scenario")
 
 
+@app.command(name="calibrate-mag", **_PASSED_ON)
+def calibrate_mag(context: typer.Context) -> None:
+    """Find bias, scale and axes of the magnetometer in recorded files; write them as settings."""
+    _pass_on(context, "pygnc_ground.calibration.command", "calibrations", "ground")
+
+
 def _pass_on(context: typer.Context, module: str, what: str, extra: str) -> None:
     """Leave the arguments to a command's own module, with libraries that the others do without."""
     try:

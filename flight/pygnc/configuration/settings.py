@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pygnc.common.constants import SX1280_BANDWIDTH_HZ
 from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
+from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 
 
@@ -41,6 +42,7 @@ class Settings:
     radio: RadioSettings = field(default_factory=RadioSettings)
     orbit: OrbitSettings = field(default_factory=OrbitSettings)
     attitude: AttitudeSettings = field(default_factory=AttitudeSettings)
+    formation: FormationSettings = field(default_factory=FormationSettings)
 
     def __post_init__(self) -> None:
         mounting = self.attitude.mounting

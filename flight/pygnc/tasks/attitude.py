@@ -115,7 +115,10 @@ class AttitudeTask(Task):
         if self._outcomes is not None:
             outcome = next(self._outcomes, None)
             if outcome is not None:
-                self._estimates.append(self._tracker.estimate(outcome, self._given + len(self._estimates) + 1))
+                seq = self._given + len(self._estimates) + 1
+                self._estimates.append(self._tracker.estimate(outcome, seq))
+                if outcome.calibrated_anew and seq > self._stream.journal.last_seq:
+                    self.notify("info", "mag_calibrated", f"the magnetometer's {outcome.calibrated}")
             else:
                 self._through, self._outcomes = self._taken, None
             return True

@@ -6,9 +6,11 @@ import numpy as np
 
 from pygnc.bus.messages import AttitudeEstimate, SensorSample, Vector3
 from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.correction import MagCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
+from pygnc.tasks.mag_calibration import TotalBias
 from pygnc.tasks.surroundings import Around
 
 NO_TIME: Final = "no_time"
@@ -26,6 +28,8 @@ class Outcome(NamedTuple):
         around: What was around then.
         update: What the filter said; None when the sample did not get that far.
         late: Whether the orbit task had not answered in time.
+        calibrated: The magnetometer's bias by its calibration, which needs no attitude; None before that has succeeded.
+        calibrated_anew: Whether that is worth an event.
     """
 
     sample: SensorSample
@@ -33,6 +37,8 @@ class Outcome(NamedTuple):
     around: Around
     update: AttitudeUpdate | None
     late: bool
+    calibrated: TotalBias | None = None
+    calibrated_anew: bool = False
 
 
 class AttitudeReport:
@@ -40,20 +46,26 @@ class AttitudeReport:
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._body_from_imu = np.linalg.inv(np.array(settings.mounting.imu_from_body))
+        self._correction = MagCorrection(settings.magnetometer)
         self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
-    def estimate(self, outcome: Outcome, known: AttitudeState | None, through: int, seq: int) -> AttitudeEstimate:
+    def estimate(
+        self, outcome: Outcome, known: AttitudeState | None, mag_bias_ut: Array | None, through: int, seq: int
+    ) -> AttitudeEstimate:
         """The message for an outcome.
 
         Args:
             outcome: What became of a sample.
-            known: The filter's state, be it of an older sample: its biases hold.
+            known: The filter's state, be it of an older sample: its gyro bias holds.
+            mag_bias_ut: What is known of the bias of corrected readings, be the attitude unknown.
             through: Number of the newest input.
             seq: Number of the message.
         """
         sample, update = outcome.sample, outcome.update
         state = None if update is None else update.state
-        mag_bias_ut = np.zeros(3) if known is None else known.mag_bias_ut
+        mag_ut = self._correction.corrected_ut(np.array(sample.mag_imu_ut))
+        if mag_bias_ut is not None:
+            mag_ut = mag_ut - mag_bias_ut
         if update is not None:
             rate_body_rad_s = update.rate_body_rad_s
         else:
@@ -68,9 +80,9 @@ class AttitudeReport:
             mode=Mode.SEARCHING.value if update is None else update.mode.value,
             quaternion_gcrf_from_body=None if state is None else _quadruple(state.quaternion),
             rate_body_rad_s=_triple(rate_body_rad_s),
-            mag_body_ut=_triple(self._body_from_imu.dot(sample.mag_imu_ut - mag_bias_ut)),
+            mag_body_ut=_triple(self._body_from_imu.dot(mag_ut)),
             gyro_bias_imu_rad_s=None if state is None else _triple(state.gyro_bias_rad_s),
-            mag_bias_imu_ut=None if state is None else _triple(state.mag_bias_ut),
+            mag_bias_imu_ut=None if mag_bias_ut is None else _triple(self._correction.total_bias_ut(mag_bias_ut)),
             sigma_rad=None if state is None else _triple(state.sigma[ATTITUDE]),
             in_sun=max(sample.lux) > self._bright_lux if update is None else update.in_sun,
             orbit_age_s=outcome.around.orbit_age_s,
@@ -83,6 +95,7 @@ class AttitudeReport:
             mirrored_faces=() if update is None else _numbers(update.faces.mirrored),
             stuck_gyro_axes=() if update is None else _numbers(update.gyro.stuck),
             gyro_axes_beyond_range=() if update is None else _numbers(update.gyro.beyond_range),
+            mag_calibration_sigma_ut=None if outcome.calibrated is None else outcome.calibrated.sigma_ut,
         )
 
 

@@ -23,12 +23,16 @@ from pygnc.bus.messages import (
     SensorSample,
 )
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.correction import MagCorrection
 from pygnc.estimators.attitude.filter import AttitudeFilter
+from pygnc.estimators.attitude.mag_bias import MagBias
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
 from pygnc.tasks.attitude_report import NO_TIME, AttitudeReport, Outcome
+from pygnc.tasks.mag_calibration import MagCalibration, MagCalibrationState
 from pygnc.tasks.sample_clock import SampleClock, SampleClockState
 from pygnc.tasks.surroundings import NOWHERE, FollowedOrbit, SurroundingsModel
 
@@ -46,6 +50,13 @@ class AttitudeEstimator(Protocol):
     def state(self) -> AttitudeState | None:
         """The estimate after the last sample; None while the attitude is unknown."""
 
+    @property
+    def mag_bias_ut(self) -> Array | None:
+        """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
+
+    def take_mag_bias(self, calibrated: MagBias) -> None:
+        """Begin with this bias of the magnetometer when next the attitude is searched for."""
+
     def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
         """Take in one sample."""
 
@@ -57,6 +68,7 @@ class TrackerState(msgspec.Struct, frozen=True):
     """An `AttitudeTracker` as plain values."""
 
     filter: dict[str, Any]
+    calibration: MagCalibrationState
     clock: SampleClockState
     orbit: FollowedOrbit | None
     held: tuple[SensorSample, ...]
@@ -84,6 +96,8 @@ class AttitudeTracker:
         self._settings = settings
         self._model = model
         self._report = AttitudeReport(settings)
+        self._correction = MagCorrection(settings.magnetometer)
+        self._calibration = MagCalibration(settings.magnetometer, None if state is None else state.calibration)
         self._filter: AttitudeEstimator
         if state is None:
             self._filter = make_filter(settings)
@@ -108,6 +122,7 @@ class AttitudeTracker:
             raise TypeError(f"{type(self._filter).__name__} has no checkpoints")
         return TrackerState(
             filter=self._filter.checkpoint(),
+            calibration=self._calibration.checkpoint(),
             clock=self._clock.checkpoint(),
             orbit=self._orbit,
             held=tuple(self._held),
@@ -141,6 +156,8 @@ class AttitudeTracker:
 
     def outcomes(self, message: Message) -> Iterator[Outcome]:
         """Process one input; yield what has become of samples, each one sooner or later."""
+        if isinstance(message, GpsFix) and not message.is_own:
+            return
         if isinstance(message, SensorSample | GpsFix | BatchEnd):
             self._through = message.seq
         if not self._started and self._orbit is not None and self._clock.reference_s is not None:
@@ -152,7 +169,7 @@ class AttitudeTracker:
             yield from self._take_fix(message)
         elif isinstance(message, BatchEnd):
             yield from self._give_up_waiting()
-        self.counts["samples_held"] = len(self._held)
+        self.counts |= {"samples_held": len(self._held)} | self._calibration.counts
 
     def _take_sample(self, sample: SensorSample) -> Iterator[Outcome]:
         self.counts["samples_received"] += 1
@@ -200,14 +217,19 @@ class AttitudeTracker:
         if gps_ms is None:
             return self._untimed(sample)
         around, self._orbit = self._model.at(gps_ms, self._orbit)
-        measured = (np.array(sample.mag_imu_ut), np.array(sample.gyro_imu_rad_s), np.array(sample.lux))
-        update = self._filter.process(AttitudeSample(gps_ms, *measured, sample.seq), around.surroundings)
+        mag_ut = self._correction.corrected_ut(np.array(sample.mag_imu_ut))
+        measured = AttitudeSample(gps_ms, mag_ut, np.array(sample.gyro_imu_rad_s), np.array(sample.lux), sample.seq)
+        update = self._filter.process(measured, around.surroundings)
         self._book(update)
-        return Outcome(sample, gps_ms, around, update, self.awaits_orbit)
+        solved = self._calibration.take(mag_ut, around.surroundings)
+        if solved is not None:
+            self._filter.take_mag_bias(solved.left)
+        told = self._calibration.known, solved is not None and solved.news
+        return Outcome(sample, gps_ms, around, update, self.awaits_orbit, *told)
 
     def _untimed(self, sample: SensorSample) -> Outcome:
         self._count(f"samples_{NO_TIME}")
-        return Outcome(sample, None, NOWHERE, None, self.awaits_orbit)
+        return Outcome(sample, None, NOWHERE, None, self.awaits_orbit, self._calibration.known)
 
     def _book(self, update: AttitudeUpdate) -> None:
         self.counts["attitude_starts"] += update.restarted
@@ -223,4 +245,4 @@ class AttitudeTracker:
 
     def estimate(self, outcome: Outcome, seq: int) -> AttitudeEstimate:
         """Return the message for an outcome; before the next one is asked for."""
-        return self._report.estimate(outcome, self._filter.state, self._through, seq)
+        return self._report.estimate(outcome, self._filter.state, self._filter.mag_bias_ut, self._through, seq)

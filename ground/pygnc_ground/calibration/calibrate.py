@@ -14,6 +14,8 @@ from pygnc_ground.calibration.readings import FieldReadings
 from pygnc_ground.orbit.solution import FloatArray
 
 _TRUE_BIAS: Final = tuple(f"{axis}_mag_bias_imu_ut" for axis in "xyz")
+_START_SIGMA_UT: Final = 3.0
+"""At least. A start takes no longer than with less, and bears a bias that has moved by 10 uT since the recording."""
 _PARAMETERS: Final = ("bias_x_ut", "bias_y_ut", "bias_z_ut", "m_xx", "m_yy", "m_zz", "m_xy", "m_xz", "m_yz")
 
 
@@ -83,6 +85,7 @@ def write_settings(result: Calibrated, path: Path) -> None:
         "[attitude.magnetometer]",
         f"bias_ut = {_numbers(found.bias_ut.tolist(), 4)}  # sigma {_numbers(found.bias_sigma_ut.tolist(), 4)}",
         f"matrix = [\n{rows},\n]",
+        f"bias_sigma_ut = {max(_START_SIGMA_UT, 2.0 * float(found.bias_sigma_ut.max())):.1f}  # when a flight starts",
     )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -17,9 +17,9 @@ from pygnc_ground.calibration.calibrate import Calibrated, calibrated, true_bias
 from pygnc_ground.calibration.figure import write_figure
 from pygnc_ground.calibration.readings import field_readings
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.replay.inputs import from_files
+from pygnc_ground.replay.inputs import ReplayError, from_files
 
-app: Final = typer.Typer()
+app: Final = typer.Typer(add_completion=False)
 
 _NO_HOME: Final = Path("/nonexistent")
 """Settings come from --config alone: what lies in the user's home is for flights there."""
@@ -54,6 +54,8 @@ def calibrate_mag(
 
 
 def _calibrated(sense: list[Path], settings: Settings, true_ut: FloatArray | None) -> Calibrated:
+    for folder in filter(Path.is_dir, sense):
+        raise ReplayError(f"{folder}: is a folder; name the sense files in it")
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION))
     main_field = read_main_field(data_file(MAIN_FIELD))
     readings = field_readings(from_files(sense, None, settings), settings, orientation, main_field)

@@ -46,22 +46,25 @@ def _draw(figure: Figure, result: Calibrated) -> None:
     readings, found = result.readings, result.calibration
     corrected_ut = found.corrected_ut(readings.mag_imu_ut)
     strength_ut = np.linalg.norm(readings.field_gcrf_ut, axis=1)
-    stages = ((readings.mag_imu_ut, "As read", _BEFORE), (corrected_ut, "Calibrated", _AFTER))
+    stages = (
+        (readings.mag_imu_ut, "As read", found.rms_before_ut, _BEFORE),
+        (corrected_ut, "Calibrated", found.rms_after_ut, _AFTER),
+    )
     time = _time(readings.gps_ms)
     rows = figure.add_gridspec(
-        4, 1, height_ratios=(1.0, 1.0, 2.2, 2.2), hspace=0.42, left=0.07, right=0.98, top=0.94, bottom=0.05
+        4, 1, height_ratios=(1.0, 1.0, 2.2, 2.2), hspace=0.42, left=0.07, right=0.98, top=0.93, bottom=0.05
     )
     over_time = []
-    for row, (field_ut, name, colour) in enumerate(stages):
+    for row, (field_ut, name, rms_ut, colour) in enumerate(stages):
         residual_ut = np.linalg.norm(field_ut, axis=1) - strength_ut
         left, right = _panels(figure, rows[row], (3.2, 1.0))
-        left.set_title(f"{name}: field strength minus model", fontweight="bold")
+        left.set_title(f"{name}: field strength minus model, RMS {rms_ut:.2f} µT", fontweight="bold")
         left.set_ylabel("residual [µT]")
         _residuals(left, time, residual_ut, found.used, colour)
         _histogram(right, residual_ut[found.used], colour, found.noise_ut if row else None)
         over_time.append(left)
     time.label_axes(over_time, bottom=over_time)
-    for row, (field_ut, name, colour) in enumerate(stages, start=2):
+    for row, (field_ut, name, _, colour) in enumerate(stages, start=2):
         scaled = field_ut / strength_ut[:, np.newaxis]
         limit = 1.08 * max(1.0, float(np.abs(scaled[found.used]).max()))
         panels = _panels(figure, rows[row], (1.0, 1.0, 1.0))
@@ -69,14 +72,25 @@ def _draw(figure: Figure, result: Calibrated) -> None:
             _plane(axes, scaled[:, [across, up]], found.used, colour, limit)
             axes.set_xlabel(f"{'xyz'[across]}, sensor axes", labelpad=1.0)
             axes.set_ylabel("xyz"[up], labelpad=0.0)
-        panels[0].set_title(f"{name}: readings over the field's strength", fontweight="bold")
+        title = f"{name}: readings over the field's strength; without bias none lies outside the circle"
+        panels[0].set_title(title, fontweight="bold")
     entries = [
         ("dot", _BEFORE, "as read"),
         ("dot", _AFTER, "calibrated"),
         ("cross", REJECTED, "left out"),
         ("dashed", LIMIT, "the model's field, and the normal distribution of the scatter"),
     ]
-    traces.legend(figure, entries, top=0.995)
+    traces.legend(figure, entries, top=0.972)
+    figure.text(0.012, 0.992, _summary(result), va="top", fontweight="bold")
+
+
+def _summary(result: Calibrated) -> str:
+    found = result.calibration
+    axes = zip("xyz", found.bias_ut.tolist(), found.bias_sigma_ut.tolist(), strict=True)
+    bias = ", ".join(f"{axis} {value:.2f} ± {sigma:.2f}" for axis, value, sigma in axes)
+    scale = ", ".join(f"{value:.4f}" for value in found.matrix.diagonal().tolist())
+    told = f"scale {scale} ± {found.matrix_sigma[:3].max():.4f}" if found.full else "scale and axes taken for true"
+    return f"Magnetometer bias {bias} µT (sensor axes), {told}; {found.used.sum()} of {len(found.used)} samples"
 
 
 def _panels(figure: Figure, place: SubplotSpec, widths: tuple[float, ...]) -> list[Axes]:

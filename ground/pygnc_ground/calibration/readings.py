@@ -74,6 +74,8 @@ def field_readings(
                 seen.add(message.raw)
                 noted.append(message)
         orbits += tracker.take(message, len(orbits) + 1)
+    if not samples:
+        raise ReplayError(f"{', '.join(sources)}: no sensor packets: no sense file, or wholly damaged")
     orbits.sort(key=lambda estimate: estimate.gps_ms)
     if not orbits:
         raise ReplayError(

@@ -1,6 +1,8 @@
 """`pygnc calibrate-mag` as a user runs it, on the demonstration and on files that do not tell the bias."""
 
 import json
+import subprocess
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+from pygnc.configuration.load import load
 from pygnc.formats.sense import SenseLayout
 from pygnc_ground.calibration.command import app
 from tests.reference import recording
@@ -21,6 +24,12 @@ TRUE_BIAS_UT = [20.0, 10.0, -25.0]
 
 def calibrate_mag(*words: str | Path) -> Result:
     return CliRunner().invoke(app, [*map(str, words)])
+
+
+def pygnc(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    """The command as it is installed."""
+    command = [str(Path(sysconfig.get_path("scripts")) / "pygnc"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +71,50 @@ def test_the_settings_say_the_same_as_the_figures(calibrated: tuple[Path, str]) 
     settings = tomllib.loads((out / "calibration.toml").read_text())["attitude"]["magnetometer"]
     assert settings["bias_ut"] == pytest.approx(figures["bias_ut"], abs=1e-4)
     assert np.array(settings["matrix"]) == pytest.approx(np.array(figures["matrix"]), abs=1e-6)
+
+
+def test_the_file_is_taken_as_settings_and_calibrating_again_reads_the_raw_readings(
+    hour: Path, calibrated: tuple[Path, str], tmp_path: Path
+) -> None:
+    first = (calibrated[0] / "calibration.toml").read_bytes()
+    magnetometer = load(calibrated[0] / "calibration.toml", tmp_path).attitude.magnetometer
+    assert magnetometer.bias_ut == pytest.approx(TRUE_BIAS_UT, abs=0.3)
+    assert magnetometer.bias_sigma_ut == 3.0
+    result = calibrate_mag(hour, "--config", calibrated[0] / "calibration.toml", "--out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "again" / "calibration.toml").read_bytes() == first
+
+
+def test_the_file_can_be_put_behind_other_settings(calibrated: tuple[Path, str], tmp_path: Path) -> None:
+    both = tmp_path / "pygnc.toml"
+    text = (calibrated[0] / "calibration.toml").read_text()
+    both.write_text(f"[attitude.gyro]\nnoise_rad_s = 0.001\n\n{text}")
+    settings = load(both, tmp_path).attitude
+    assert settings.gyro.noise_rad_s == 0.001
+    assert settings.magnetometer.bias_ut == pytest.approx(TRUE_BIAS_UT, abs=0.3)
+
+
+def test_a_replay_with_the_file_tells_the_whole_bias_from_the_first_sample(
+    hour: Path, calibrated: tuple[Path, str], tmp_path: Path
+) -> None:
+    few = tmp_path / "sense.bin"
+    few.write_bytes(hour.read_bytes()[: 30 * RECORD_BYTES])
+    replayed = pygnc("replay", few, "--config", calibrated[0] / "calibration.toml", "--out", tmp_path / "out")
+    assert replayed.returncode == 0, replayed.stderr
+    tables = (tmp_path / "out" / f"{name}.parquet" for name in ("attitude", "attitude_smoothed"))
+    flown, smoothed = map(pl.read_parquet, tables)
+    for table in (flown, smoothed.drop_nulls("q_w")):
+        off_ut = np.abs(table.select("bmx_ut", "bmy_ut", "bmz_ut").to_numpy() - TRUE_BIAS_UT)
+        assert off_ut.max() < 2.0
+        assert off_ut[-50:].max() < 0.5
+        assert table["mode"][-1] == "fine"
+    assert len(flown) == 150
+
+
+def test_the_installed_command_passes_words_and_complaints_on(tmp_path: Path) -> None:
+    failed = pygnc("calibrate-mag", tmp_path / "none.bin", "--out", tmp_path / "out")
+    assert failed.returncode == 2
+    assert failed.stderr == f"pygnc calibrate-mag: {tmp_path / 'none.bin'}: No such file or directory\n"
 
 
 def test_the_picture_shows_both_stages(calibrated: tuple[Path, str]) -> None:
@@ -115,6 +168,14 @@ def test_what_cannot_be_read_is_named(hour: Path, tmp_path: Path) -> None:
     missing = calibrate_mag(tmp_path / "none.bin", "--out", tmp_path / "out")
     assert missing.exit_code == 2
     assert "none.bin: No such file or directory" in missing.stderr
+    folder = calibrate_mag(hour, tmp_path, "--out", tmp_path / "out")
+    assert folder.exit_code == 2
+    assert folder.stderr == f"pygnc calibrate-mag: {tmp_path}: is a folder; name the sense files in it\n"
+    other = tmp_path / "other.txt"
+    other.write_text("no packets here\n" * 100)
+    nothing = calibrate_mag(other, "--out", tmp_path / "out")
+    assert nothing.exit_code == 2
+    assert f"{other}: no sensor packets" in nothing.stderr
     no_truth = tmp_path / "truth.parquet"
     pl.DataFrame({"x": [1.0]}).write_parquet(no_truth)
     for truth in (no_truth, hour):

@@ -9,6 +9,7 @@ from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude.faces import FaceHealth
 from pygnc.estimators.attitude.gyro_health import GyroHealth
 from pygnc.estimators.attitude.light import sky
+from pygnc.estimators.attitude.mag_bias import MagBias
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
@@ -18,7 +19,7 @@ from pygnc.estimators.attitude.window import Hypotheses, Moment, Prior
 Checkpoint: TypeAlias = dict[str, int | float | str | bytes]
 """Arrays are little-endian float64."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 _STATE_NUMBERS: Final = 5 + SIZE - 3 + SIZE * SIZE
 _TRACK_NUMBERS: Final = _STATE_NUMBERS + 6
 _MOMENT_NUMBERS: Final = 24
@@ -101,6 +102,19 @@ def unpack_prior(packed: bytes) -> Prior:
     """Inverse of `pack_prior`."""
     numbers = _row(packed, 12)
     return Prior(numbers[:6].copy(), numbers[6:].copy())
+
+
+def pack_mag_bias(known: MagBias | None) -> bytes:
+    """Six numbers; empty for none."""
+    return b"" if known is None else _bytes(known.mean_ut, known.sigma_ut)
+
+
+def unpack_mag_bias(packed: bytes) -> MagBias | None:
+    """Inverse of `pack_mag_bias`."""
+    if not packed:
+        return None
+    numbers = _row(packed, 6)
+    return MagBias(numbers[:3].copy(), numbers[3:].copy())
 
 
 def pack_moments(moments: Sequence[Moment]) -> bytes:

@@ -11,6 +11,8 @@ Vector: TypeAlias = tuple[float, float, float]
 _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
 """A random walk's size per root hour, in those per root second."""
+_SCALE_MIN = 0.1
+"""Of a magnetometer's calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,21 @@ class GyroSettings:
 
 @dataclass(frozen=True, slots=True)
 class MagnetometerSettings:
-    """Noise and errors of magnetometer and field model, 1 sigma per axis."""
+    """Calibration, noise and errors of magnetometer and field model; errors are 1 sigma per axis.
 
+    What is used is matrix (reading - bias_ut), in sensor axes: `pygnc calibrate-mag` writes both.
+    """
+
+    bias_ut: Vector = (0.0, 0.0, 0.0)
+    """In the sensor's own axes. What is reported as bias is this and what the filter finds beside it."""
+    matrix: tuple[Vector, Vector, Vector] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    """Makes the axes equal and orthogonal; row by row."""
     noise_ut: float = 0.6
     field_error_ut: float = 0.3
     """Of the model of the Earth's field, external fields included, per axis; it changes slowly in inertial axes."""
     field_error_time_s: float = 7_200.0
     bias_sigma_ut: float = 25.0
-    """Before the first sample."""
+    """Of what bias_ut leaves, before the first sample."""
     bias_walk_ut: float = 0.05 * _PER_ROOT_HOUR
     """Per root second."""
     gate: float = 21.1
@@ -90,6 +99,13 @@ class MagnetometerSettings:
 
     def __post_init__(self) -> None:
         _require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate", "field_error_ut")
+        matrix = np.array(self.matrix)
+        if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
+            raise ValueError("bias_ut is three finite numbers")
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+            raise ValueError("matrix is 3 by 3 finite numbers")
+        if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < _SCALE_MIN or np.abs(matrix).max() > 1.0 / _SCALE_MIN:
+            raise ValueError("matrix is near the identity: no magnetometer shows ten times too much or too little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +152,7 @@ class StartSettings:
     """Carried side by side once the first samples are in."""
     advantage: float = 30.0
     """By which the winner's cost (chi-square) must be less than that of any other attitude."""
-    misfit_max: float = 1.0
+    misfit_max: float = 2.5
     """Cost per measurement that the winner may have."""
     samples_judged: int = 16
     """So many samples that do not fit make the search begin anew without one of the faces."""

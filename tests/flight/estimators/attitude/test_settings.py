@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from pygnc.estimators.attitude.settings import (
@@ -7,6 +9,7 @@ from pygnc.estimators.attitude.settings import (
     MountingSettings,
     StartSettings,
     SunSensorSettings,
+    Vector,
 )
 
 
@@ -30,6 +33,38 @@ def test_sigmas_are_positive() -> None:
         GyroSettings(noise_rad_s=0.0)
     with pytest.raises(ValueError, match="bias_sigma_ut"):
         MagnetometerSettings(bias_sigma_ut=-1.0)
+
+
+IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("matrix", [IDENTITY, ((1.3, 0.02, -0.01), (0.02, 0.8, 0.03), (-0.01, 0.03, 1.1))])
+def test_a_magnetometers_calibration_is_taken(matrix: tuple[Vector, Vector, Vector]) -> None:
+    assert MagnetometerSettings(bias_ut=(20.0, 10.0, -25.0), matrix=matrix).matrix == matrix
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, math.nan)),
+        ((1.0, 0.0, 0.0), (0.0, math.inf, 0.0), (0.0, 0.0, 1.0)),
+        ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)),
+        ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
+        ((1.0, 1.0, 0.0), (1.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+        ((16.0, 0.0, 0.0), (0.0, 16.0, 0.0), (0.0, 0.0, 16.0)),
+        ((1.0, 0.0), (0.0, 1.0)),
+    ],
+    ids=["nan", "infinite", "mirror", "right angle", "singular", "in counts", "two rows"],
+)
+def test_a_matrix_that_no_magnetometer_has_is_refused(matrix: tuple[Vector, Vector, Vector]) -> None:
+    with pytest.raises(ValueError, match="matrix is"):
+        MagnetometerSettings(matrix=matrix)
+
+
+@pytest.mark.parametrize("bias_ut", [(math.nan, 0.0, 0.0), (0.0, -math.inf, 0.0), (1.0, 2.0)])
+def test_a_bias_that_is_not_three_numbers_is_refused(bias_ut: Vector) -> None:
+    with pytest.raises(ValueError, match="bias_ut is three finite numbers"):
+        MagnetometerSettings(bias_ut=bias_ut)
 
 
 def test_what_makes_no_sense_is_refused() -> None:
