@@ -13,7 +13,7 @@ import binascii
 import struct
 import sys
 
-VERSION = 2
+VERSION = 3
 FIELDS = (
     "magic 4s",
     "version B",
@@ -178,6 +178,41 @@ FIELDS = (
     "samples_no_surroundings I",
     "samples_gate I",
     "attitude_starts I",
+    "mag_calibration_seen I",
+    "mag_calibration_kept I",
+    "mag_calibration_sigma_ut_x f",
+    "mag_calibration_sigma_ut_y f",
+    "mag_calibration_sigma_ut_z f",
+    "partner0_gps_week H",
+    "partner0_gps_tow_ms I",
+    "partner0_residual_m f",
+    "partner0_chi2_best f",
+    "partner0_chi2_mirror f",
+    "partner0_closest_m f",
+    "partner0_closest_sigma_m f",
+    "partner0_closest_in_s f",
+    "partner1_gps_week H",
+    "partner1_gps_tow_ms I",
+    "partner1_residual_m f",
+    "partner1_chi2_best f",
+    "partner1_chi2_mirror f",
+    "partner1_closest_m f",
+    "partner1_closest_sigma_m f",
+    "partner1_closest_in_s f",
+    "partner2_gps_week H",
+    "partner2_gps_tow_ms I",
+    "partner2_residual_m f",
+    "partner2_chi2_best f",
+    "partner2_chi2_mirror f",
+    "partner2_closest_m f",
+    "partner2_closest_sigma_m f",
+    "partner2_closest_in_s f",
+    "ranges_received I",
+    "ranges_held I",
+    "ranges_no_time I",
+    "ranges_used I",
+    "ranges_rejected I",
+    "fixes_of_partners I",
 )
 PHASES = ("starting", "batch", "idle", "no data", "stopping", "stopped", "failed")
 MODES = ("none", "at the newest fix", "predicted")

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import AttitudeEstimate, Event, InputMessage, OrbitEstimate, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, Event, FormationMessage, InputMessage, OrbitEstimate, OrbitMessage
 from pygnc.formats.status import Phase, Value
 from pygnc.formats.status import decode as decode_status
 from pygnc.tasks.table import TASKS
@@ -136,6 +136,11 @@ class Flight:
         """Return the newest run's attitude estimates."""
         decode = msgspec.msgpack.Decoder(AttitudeEstimate).decode
         return [decode(r.payload) for r in JournalReader([self.newest_run()], "attitude").read(1_000_000)]
+
+    def partners(self) -> list[FormationMessage]:
+        """Return everything that the newest run's formation task has said."""
+        decode = msgspec.msgpack.Decoder(FormationMessage).decode
+        return [decode(r.payload) for r in JournalReader([self.newest_run()], "formation").read(1_000_000)]
 
     def stop_hard(self) -> None:
         """Make sure that nothing is left running."""

@@ -35,10 +35,12 @@ class Said(NamedTuple):
 
     orbits: bytes
     attitudes: bytes
+    partners: bytes
 
 
 def said(flight: Flight) -> Said:
-    return Said(msgspec.msgpack.encode(flight.orbit_messages()), msgspec.msgpack.encode(flight.attitudes()))
+    streams = (flight.orbit_messages(), flight.attitudes(), flight.partners())
+    return Said(*(msgspec.msgpack.encode(messages) for messages in streams))
 
 
 @pytest.fixture(scope="session")
@@ -215,7 +217,7 @@ def test_an_input_file_that_changes_during_the_run_ends_the_batch_in_order(demo:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("task", ["ingest", "orbit", "attitude", "batch_writer", "status"])
+@pytest.mark.parametrize("task", ["ingest", "orbit", "attitude", "formation", "batch_writer", "status"])
 def test_a_lost_task_is_restarted_and_nothing_changes(
     demo: Flight, demo_time_s: int, undisturbed: Said, task: str, number: signal.Signals
 ) -> None:
@@ -248,7 +250,7 @@ def test_an_optional_task_that_always_dies_is_given_up_and_the_rest_goes_on(demo
         return any(e.name == "failed" for e in demo.events())
 
     demo.until(kill_again, 30.0)
-    assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "status"}
+    assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "formation", "status"}
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
     states = {demo.status()[f"task{k}_name"]: demo.status()[f"task{k}_state"] for k in range(5)}
@@ -275,7 +277,9 @@ def test_without_an_orbit_task_there_are_still_rates_and_it_is_said(demo: Flight
     assert late
     assert all(estimate.mode == "searching" for estimate in late if estimate.orbit_age_s is None)
     assert all(any(estimate.rate_body_rad_s) for estimate in late)
-    assert [event.severity for event in demo.events() if event.name == "orbit_late"] == ["warning"]
+    assert [event.severity for event in demo.events() if (event.task, event.name) == ("attitude", "orbit_late")] == [
+        "warning"
+    ]
 
 
 def test_a_critical_task_that_always_dies_ends_the_run_in_order(demo: Flight, demo_time_s: int) -> None:

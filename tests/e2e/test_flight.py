@@ -76,7 +76,7 @@ def test_the_tasks_stay_up_and_predict_until_ctrl_c(demo: Flight, demo_time_s: i
     first = demo.status()
     assert float(first["orbit_age_s"]) >= 55.0
     demo.until(lambda: float(demo.status()["orbit_age_s"]) >= float(first["orbit_age_s"]) + 2.0)
-    assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "batch_writer", "status"}
+    assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "formation", "batch_writer", "status"}
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
     assert demo.status()["phase"] == Phase.STOPPED
@@ -241,3 +241,15 @@ def test_a_home_that_does_not_exist_is_said(flight: Flight) -> None:
     assert homeless.run("10", "0") == 7
     assert "set HOME to an existing folder" in homeless.stderr
     assert homeless.stderr.count("\n") == 1
+
+
+def test_the_magnetometer_is_calibrated_on_the_way_and_that_is_told_once(demo: Flight, demo_time_s: int) -> None:
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    (event,) = [event for event in demo.events() if event.name == "mag_calibrated"]
+    assert (event.task, event.severity) == ("attitude", "info")
+    bias_ut = [float(word) for word in event.text.partition("bias ")[2].partition(" uT")[0].split(", ")]
+    assert bias_ut == pytest.approx([20.0, 10.0, -25.0], abs=1.0)
+    final = demo.status()
+    assert final["mag_calibration_seen"] == final["samples_received"]
+    assert 1000 < int(final["mag_calibration_kept"]) <= int(final["mag_calibration_seen"])
+    assert all(0.0 < float(final[f"mag_calibration_sigma_ut_{axis}"]) < 0.5 for axis in "xyz")

@@ -13,7 +13,7 @@ from enum import IntEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
 MAGIC: Final = b"PGST"
-VERSION: Final = 2
+VERSION: Final = 3
 PARTNERS: Final = 3
 TASK_SLOTS: Final = 8
 NAN: Final = math.nan
@@ -115,6 +115,20 @@ def _partner(k: int) -> tuple[Field, ...]:
     )
 
 
+def _partner_quality(k: int) -> tuple[Field, ...]:
+    partner = f"partner{k}"
+    return (
+        Field(f"{partner}_gps_week", "H", "", "time at which the partner's place is valid: GPS week, 0: unknown"),
+        Field(f"{partner}_gps_tow_ms", "I", "ms", "and time of week"),
+        Field(f"{partner}_residual_m", "f", "m", "measured minus computed of the newest own range to it", NAN),
+        Field(f"{partner}_chi2_best", "f", "", "cost of the best orbits of all partners", NAN),
+        Field(f"{partner}_chi2_mirror", "f", "", "and of the best ones in which this partner moves differently", NAN),
+        Field(f"{partner}_closest_m", "f", "m", "least distance within a day from the newest solution", NAN),
+        Field(f"{partner}_closest_sigma_m", "f", "m", "its standard deviation", NAN),
+        Field(f"{partner}_closest_in_s", "f", "s", "from the time of the partner's place to it", NAN),
+    )
+
+
 def _task(k: int) -> tuple[Field, ...]:
     return (
         Field(f"task{k}_name", "12s", "", "task, NUL padded", b""),
@@ -152,7 +166,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     *_vector("rate_body_rad_s", "f", "rad/s", "body rate"),
     *_vector("attitude_sigma_rad", "f", "rad", "standard deviation of the attitude, body axes"),
     *_vector("gyro_bias_rad_s", "f", "rad/s", "gyro bias, sensor axes"),
-    *_vector("mag_bias_ut", "f", "uT", "magnetometer bias, sensor axes"),
+    *_vector("mag_bias_ut", "f", "uT", "magnetometer bias, all of it, sensor axes"),
     *(field for k in range(PARTNERS) for field in _partner(k)),
     *(field for k in range(TASK_SLOTS) for field in _task(k)),
     Field("source_files", "H", "", "input files read"),
@@ -191,6 +205,18 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("samples_held", "I", "", "of them held until time and orbit are known"),
     *(Field(f"samples_{cause}", "I", "", f"samples not used: {cause.replace('_', ' ')}") for cause in SAMPLE_CAUSES),
     Field("attitude_starts", "I", "", "how often the attitude was found"),
+    Field("mag_calibration_seen", "I", "", "samples that the magnetometer's calibration has seen"),
+    Field("mag_calibration_kept", "I", "", "of them kept to calibrate with"),
+    *_vector(
+        "mag_calibration_sigma_ut", "f", "uT", "standard deviation of the bias by the calibration, once it is good"
+    ),
+    *(field for k in range(PARTNERS) for field in _partner_quality(k)),
+    Field("ranges_received", "I", "", "range packets that reached the formation task"),
+    Field("ranges_held", "I", "", "of them held until their time is known"),
+    Field("ranges_no_time", "I", "", "ranges not used: no time"),
+    Field("ranges_used", "I", "", "ranges used in the newest solution"),
+    Field("ranges_rejected", "I", "", "ranges that do not fit it"),
+    Field("fixes_of_partners", "I", "", "usable GPS packets of partners"),
 )
 _BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
 _CRC: Final = struct.Struct("<I")

@@ -1,7 +1,7 @@
 """Writes the status record and the info line: at once when the run enters another phase, else once a second.
 
-What it reports comes from the streams of orbit and attitude (the newest estimates) and from the supervisor (every
-task's health and counts).
+What it reports comes from the streams of orbit, attitude and formation (the newest estimates) and from the supervisor
+(every task's health and counts).
 """
 
 import contextlib
@@ -16,11 +16,12 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.files import keep_reserve, replace_file
-from pygnc.bus.messages import AttitudeEstimate, OrbitEstimate, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.bus.wire import StreamReader
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.formats import info, status
 from pygnc.formats.status import AttitudeMode, OrbitMode, Phase, TaskWord, Value
+from pygnc.tasks.formation_status import PartnersShown
 from pygnc.tasks.runtime import Notify, Run, Task
 
 INTERVAL_S: Final = 1.0
@@ -30,7 +31,7 @@ MESSAGES_A_TURN: Final = 512
 
 
 class StatusTask(Task):
-    """Follows orbit, attitude and the run, and writes them down."""
+    """Follows orbit, attitude, formation and the run, and writes them down."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -38,8 +39,11 @@ class StatusTask(Task):
         decode_attitude = msgspec.msgpack.Decoder(AttitudeEstimate).decode
         self._orbits = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode_orbit)
         self._attitudes = StreamReader(context, run.runtime, "attitude", run.journal_folders, decode_attitude)
+        decode_formation = msgspec.msgpack.Decoder(FormationMessage).decode
+        self._formations = StreamReader(context, run.runtime, "formation", run.journal_folders, decode_formation)
         self._orbit: OrbitEstimate | None = None
         self._attitude: AttitudeEstimate | None = None
+        self._partners = PartnersShown()
         self._state = control.RunState("starting", "", (), 0)
         # The first record waits for the tasks to be up, but not longer than any other.
         self._phase_written = self._state.phase
@@ -52,7 +56,7 @@ class StatusTask(Task):
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for estimates."""
-        return [self._orbits.socket, self._attitudes.socket]
+        return [self._orbits.socket, self._attitudes.socket, self._formations.socket]
 
     def work(self) -> bool:
         """Take the newest estimates; write when it is time."""
@@ -64,11 +68,15 @@ class StatusTask(Task):
         attitudes = self._attitudes.receive(MESSAGES_A_TURN)
         if attitudes and isinstance(attitudes[-1], AttitudeEstimate):
             self._attitude = attitudes[-1]
+        formations = self._formations.receive(MESSAGES_A_TURN)
+        for message in formations:
+            self._partners.take(message)
         now = time.monotonic()
         if now >= self._next_write_s or self._state.phase != self._phase_written:
             self._next_write_s = now + INTERVAL_S
             self._write()
-        return self._orbits.behind or self._attitudes.behind or MESSAGES_A_TURN in {len(orbits), len(attitudes)}
+        behind = self._orbits.behind or self._attitudes.behind or self._formations.behind
+        return behind or MESSAGES_A_TURN in {len(orbits), len(attitudes), len(formations)}
 
     def on_run_state(self, state: control.RunState) -> None:
         """Note the state of the run."""
@@ -85,12 +93,13 @@ class StatusTask(Task):
             self._reserve.unlink()
         self._orbits.close()
         self._attitudes.close()
+        self._formations.close()
 
     def _write(self) -> None:
         self._generation += 1
         self._phase_written = self._state.phase
         values = run_fields(self.run, self._state) | orbit_fields(self._orbit, self.run.spacecraft_time_s())
-        values |= attitude_fields(self._attitude)
+        values |= attitude_fields(self._attitude) | self._partners.fields()
         values["generation"] = self._generation
         record = status.encode(values)
         try:
@@ -189,6 +198,7 @@ def attitude_fields(estimate: AttitudeEstimate | None) -> dict[str, Value]:
         "attitude_sigma_rad": estimate.sigma_rad,
         "gyro_bias_rad_s": estimate.gyro_bias_imu_rad_s,
         "mag_bias_ut": estimate.mag_bias_imu_ut,
+        "mag_calibration_sigma_ut": estimate.mag_calibration_sigma_ut,
     }
     for name, vector in vectors.items():
         if vector is not None:

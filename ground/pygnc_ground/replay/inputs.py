@@ -12,10 +12,10 @@ from pygnc.bus.messages import BatchEnd, InputMessage, Message
 from pygnc.bus.segment import list_segments
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
-from pygnc.formats.ranges import consecutive_runs, range_file_number
 from pygnc.tasks.batch_files import BatchSource
 from pygnc.tasks.batch_order import batch_head, record_messages
 from pygnc.tasks.range_files import RangeRow
+from pygnc.tasks.range_folders import list_range_folder
 from pygnc.tasks.sense_file import SenseFile
 
 _RECORDS_A_READ: Final = 256
@@ -71,23 +71,41 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -
     sources: list[BatchSource] = []
     try:
         sources += [SenseFile(path, str(path), sensors) for path in sense]
-        for row in _range_rows(ranges) if ranges else ():
-            sources.append(RangeRow(row, [str(path) for path in row], settings.radio.bandwidth_hz))
-        for source in sources:
-            for _ in source.scan():
-                pass
+        sources += _range_rows(ranges, settings) if ranges else []
+        return inputs_of(sources)
     except OSError as error:
         raise ReplayError(f"{error.filename}: {error.strerror}") from error
-    head = batch_head(sources, [file for source in sources for file in source.files], sensors)
+
+
+def inputs_of(sources: Sequence[BatchSource]) -> Inputs:
+    """The inputs that ingest would make of these files, not scanned yet.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    for source in sources:
+        for _ in source.scan():
+            pass
+    files = [file for source in sources for file in source.files]
+    head = batch_head(sources, files, batch_sensor_gps_packet_num_sensor_packets)
     return Inputs(_recorded(head, sources), sum(len(source.keys) for source in sources))
 
 
-def _range_rows(folder: Path) -> list[list[Path]]:
-    """The folder's range files, in rows that continue each other."""
-    numbers = [number for path in folder.iterdir() if (number := range_file_number(path.name)) is not None]
-    if not numbers:
+def _range_rows(folder: Path, settings: Settings) -> list[RangeRow]:
+    """The folder's range files, and those in its folders of partners, in rows that continue each other."""
+    bandwidth_hz, own_id = settings.radio.bandwidth_hz, settings.formation.own_id
+    folders, faults = list_range_folder(folder, "", own_id)
+    for fault in faults:
+        raise ReplayError(f"{folder / fault.name}: {fault.reason}")
+    rows: list[RangeRow] = []
+    for found in folders:
+        for names in found.rows():
+            paths = [folder / name for name in names]
+            sources = [str(path) for path in paths]
+            rows.append(RangeRow(paths, sources, bandwidth_hz, satellite_id=found.satellite_id, own_id=own_id))
+    if not rows:
         raise ReplayError(f"{folder}: holds no rng00000.bin or the like; name the folder with the range files")
-    return [[folder / f"rng{number:05d}.bin" for number in row] for row in consecutive_runs(numbers)]
+    return rows
 
 
 def _recorded(head: list[Message], sources: Sequence[BatchSource]) -> Iterator[Message]:
@@ -109,7 +127,7 @@ def _journaled(folder: Path) -> Iterator[Message]:
     while records := reader.read(_RECORDS_A_READ):
         for record in records:
             message: Message = decoder.decode(record.payload)
-            ended, last_seq = isinstance(message, BatchEnd), record.seq
+            ended, last_seq = ended or isinstance(message, BatchEnd), record.seq
             yield message
     if not ended:
         yield BatchEnd(seq=last_seq + 1, cause="the journal ends before the batch")

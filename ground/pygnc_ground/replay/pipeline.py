@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import AttitudeEstimate, OrbitEstimate, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.earth_orientation_file import UPLOADED
 from pygnc_ground.replay.inputs import ReplayError
 
@@ -50,6 +50,7 @@ class Flown(NamedTuple):
 
     orbits: list[OrbitEstimate]
     attitudes: list[AttitudeEstimate]
+    partners: list[FormationMessage]
 
 
 def journaled_estimates(run: Path) -> Flown:
@@ -58,6 +59,7 @@ def journaled_estimates(run: Path) -> Flown:
     return Flown(
         [message for message in orbits if isinstance(message, OrbitEstimate)],
         _journaled(run, "attitude", msgspec.msgpack.Decoder(AttitudeEstimate).decode),
+        _journaled(run, "formation", msgspec.msgpack.Decoder(FormationMessage).decode),
     )
 
 

@@ -1,0 +1,152 @@
+"""Estimates where the partners are from ranges, fixes of all satellites, and the orbit that the orbit task gives.
+
+What it gives is a function of both journals, input and orbit, from their beginnings on. There is no checkpoint: a
+restarted task reads them again and solves the same arcs, and writes what is not in its journal yet.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import zmq
+
+from pygnc.bus import control
+from pygnc.bus.messages import FormationMessage, InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
+from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.tasks.formation_tracker import FormationTracker, Problem
+from pygnc.tasks.runtime import Notify, Run, Task
+
+MESSAGES_A_TURN: Final = 256
+TURN_MS: Final = 50
+ORBIT_PATIENCE_S: Final = 60.0
+"""The end of a batch is answered when all of its fixes have been worked on."""
+
+
+class Solving(threading.Thread):
+    """A problem that is worked on while the task goes on to answer the supervisor.
+
+    Attributes:
+        solution: What came out; None before the end, or when there is none.
+        error: What went wrong.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(daemon=True)
+        self._problem = problem
+        self.solution: FormationSolution | None = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Solve it."""
+        try:
+            self.solution = self._problem()
+        except Exception as error:  # noqa: BLE001 - it is raised again by the task, whose crash is reported
+            self.error = error
+
+
+class FormationTask(Task):
+    """Follows the streams of inputs and orbits and writes the formation stream."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        self._stream: StreamWriter = self.open_stream("formation")
+        self._tracker = FormationTracker(run.settings, run.earth_orientation)
+        folders = run.journal_folders
+        decode_input = msgspec.msgpack.Decoder(InputMessage).decode
+        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
+        self._input = StreamReader(context, run.runtime, "input", folders, decode_input)
+        self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit)
+        self._inputs: deque[Message] = deque()
+        self._orbits: deque[Message] = deque()
+        self._solving: Solving | None = None
+        self._through = self._given = 0
+        self._orbit_failed = False
+        self._orbit_due_s = math.inf
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wake for inputs; orbits are looked at when one is needed."""
+        return [self._input.socket]
+
+    def work(self) -> bool:
+        """Take what has come, until there is something to be solved; look after that."""
+        if self._solving is not None:
+            return self._look_after(self._solving)
+        if self._tracker.problem is not None:
+            self._solving = Solving(self._tracker.problem)
+            self._solving.start()
+            return True
+        if self._tracker.awaits_orbit:
+            self._take_orbits()
+            return True
+        if not self._inputs:
+            self._inputs += self._input.receive(MESSAGES_A_TURN)
+        while self._inputs and not self._is_held_up:
+            self._tracker.take(self._inputs.popleft())
+        if not self._inputs and not self._is_held_up:
+            self._through = self._input.through
+        return self._input.behind or bool(self._inputs) or self._is_held_up
+
+    @property
+    def _is_held_up(self) -> bool:
+        return self._tracker.problem is not None or self._tracker.awaits_orbit
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Note whether the orbit task is given up."""
+        self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
+
+    def progress(self) -> control.Progress:
+        """Balance the books of the ranges."""
+        counts = self._tracker.counts | {
+            "lost_messages": self._input.lost + self._orbit.lost,
+            "not_recorded": self.not_recorded(),
+        }
+        return control.Progress(through=self._through, counts=counts)
+
+    def close(self) -> None:
+        """Close the journal of estimates."""
+        self._stream.close()
+        self._input.close()
+        self._orbit.close()
+
+    def _look_after(self, solving: Solving) -> bool:
+        """Wait a turn for the solution; write what it says. True: there is more to do."""
+        solving.join(TURN_MS * 1e-3)
+        if solving.is_alive():
+            return True
+        self._solving = None
+        if solving.error is not None:
+            raise solving.error
+        self._write(self._tracker.accept(solving.solution, self._given + 1))
+        return True
+
+    def _take_orbits(self) -> None:
+        """Take orbits until the awaited one; wait a turn for it, but not for ever."""
+        if not self._orbits:
+            self._orbits += self._orbit.receive(MESSAGES_A_TURN)
+        while self._orbits and self._tracker.awaits_orbit:
+            orbit = self._orbits.popleft()
+            if isinstance(orbit, OrbitEstimate | OrbitMark):
+                self._tracker.take_orbit(orbit)
+        now = time.monotonic()
+        if not self._tracker.awaits_orbit:
+            self._orbit_due_s = math.inf
+        elif self._orbit_failed or now >= self._orbit_due_s:
+            self._orbit_due_s = math.inf
+            self.notify("warning", "orbit_late", "no answer from the orbit task; the formation is solved without")
+            self._tracker.give_up_orbit()
+        else:
+            self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
+            if not self._orbit.behind:
+                self._orbit.socket.poll(TURN_MS)
+
+    def _write(self, messages: Sequence[FormationMessage]) -> None:
+        """Write the messages that are not in the journal yet: after a restart, all are made a second time."""
+        already = max(0, self._stream.journal.last_seq - self._given)
+        self._given += len(messages)
+        if messages[already:]:
+            self._stream.write(messages[already:])

@@ -1,0 +1,145 @@
+"""The files of several satellites together, as one batch of the first one's.
+
+What the partners' receivers and radios measured goes in as if their files lay in the first one's home, and their sense
+files too, of which the flight knows nothing: only the GPS packets of these are used.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc.bus.messages import GpsFix, Message
+from pygnc.common.constants import PARTNER_IDS, batch_sensor_gps_packet_num_sensor_packets
+from pygnc.configuration.settings import Settings
+from pygnc.formats.range_scan import scan
+from pygnc.tasks.batch_files import SENSE, BatchSource
+from pygnc.tasks.range_files import RangeRow
+from pygnc.tasks.range_folders import list_range_files
+from pygnc.tasks.sense_file import SenseFile
+from pygnc_ground.replay.inputs import Inputs, ReplayError, inputs_of
+
+RADIO_IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
+"""By what users may call them: the number, or the letter of that code."""
+_OF_ANY_PARTNER: Final = 0
+"""No radio has this id: whatever lies in folders of partners beside a satellite's own files is left out."""
+
+
+class SatelliteFolder(NamedTuple):
+    """A satellite's files.
+
+    Attributes:
+        name: What the user calls it.
+        folder: Where its sense.bin and range files lie, as in a satellite's home.
+    """
+
+    name: str
+    folder: Path
+
+    @classmethod
+    def named(cls, text: str) -> "SatelliteFolder":
+        """What NAME=FOLDER says.
+
+        Raises:
+            ReplayError: It is not of that form, or there is no such folder.
+        """
+        name, _, folder = text.partition("=")
+        if not (name and folder):
+            raise ReplayError(f"--satellite {text}: write NAME=FOLDER, such as 74=flights/one")
+        if not Path(folder).is_dir():
+            raise ReplayError(f"{folder}: is no folder; name the one with the satellite's sense.bin and range files")
+        return cls(name, Path(folder))
+
+    @property
+    def range_rows(self) -> list[list[str]]:
+        """Its own range files, in rows that continue each other, by their names below the folder."""
+        folders, _ = list_range_files(self.folder, _OF_ANY_PARTNER)
+        return [row for folder in folders if folder.satellite_id == 0 for row in folder.rows()]
+
+
+def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -> Inputs:
+    """The inputs, with the settings in which the first satellite's radio id is ours.
+
+    Raises:
+        ReplayError: A file cannot be read, a satellite has none, or its radio id cannot be told.
+    """
+    try:
+        ids = radio_ids(satellites)
+        sources: list[BatchSource] = []
+        for satellite, radio_id in zip(satellites, ids, strict=True):
+            sources += _sources(satellite, radio_id, ids[0], settings.radio.bandwidth_hz)
+        ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
+        return replace(inputs_of(sources), settings=ours)
+    except OSError as error:
+        raise ReplayError(f"{error.filename}: {error.strerror}") from error
+
+
+def _sources(satellite: SatelliteFolder, radio_id: int, own_id: int, bandwidth_hz: float) -> list[BatchSource]:
+    owner = 0 if radio_id == own_id else radio_id
+    found: list[BatchSource] = []
+    sense = satellite.folder / SENSE
+    if sense.exists():
+        sensors = batch_sensor_gps_packet_num_sensor_packets
+        found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense), sensors))
+    for row in satellite.range_rows:
+        paths = [satellite.folder / name for name in row]
+        names = [str(path) for path in paths]
+        found.append(RangeRow(paths, names, bandwidth_hz, satellite_id=owner, own_id=own_id))
+    if not found:
+        raise ReplayError(f"{satellite.folder}: holds neither {SENSE} nor range files, in it or in range/")
+    return found
+
+
+def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
+    """Radio ids by the satellites' names, or else by whom the others' radios have measured and its own has not.
+
+    Raises:
+        OSError: A file cannot be read.
+        ReplayError: A radio id cannot be told.
+    """
+    measured = [_measured(satellite) for satellite in satellites]
+    named = [RADIO_IDS.get(satellite.name) for satellite in satellites]
+    ids: list[int] = []
+    for number, satellite in enumerate(satellites):
+        by_others = set().union(*(seen for other, seen in enumerate(measured) if other != number))
+        possible = by_others - measured[number] - set(named)
+        radio_id = named[number] or (possible.pop() if len(possible) == 1 else None)
+        if radio_id is None:
+            raise ReplayError(
+                f"--satellite {satellite.name}={satellite.folder}: the ranges do not tell its radio id; "
+                f"name it by that, {PARTNER_IDS[0]} to {PARTNER_IDS[-1]}"
+            )
+        ids.append(radio_id)
+    if len(set(ids)) < len(ids):
+        raise ReplayError(f"--satellite: the satellites' radio ids are {ids}, not all different")
+    return ids
+
+
+def _measured(satellite: SatelliteFolder) -> set[int]:
+    """Radio ids to which a satellite's own files hold ranges."""
+    seen: set[int] = set()
+    for row in satellite.range_rows:
+        seen |= set(
+            scan(b"".join((satellite.folder / name).read_bytes() for name in row)).ranges["partner_id"].tolist()
+        )
+    return seen
+
+
+class PartnerSense(SenseFile):
+    """A partner's sense file, of which the GPS packets are given."""
+
+    def __init__(self, path: Path, satellite_id: int) -> None:
+        super().__init__(path, str(path), batch_sensor_gps_packet_num_sensor_packets)
+        self._satellite_id = satellite_id
+
+    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
+        """Return the GPS packets of these records, numbered from `first_seq`."""
+        fixes = [message for message in super().messages(ordinals, 0) if isinstance(message, GpsFix)]
+        return [
+            msgspec.structs.replace(fix, seq=seq, satellite_id=self._satellite_id)
+            for seq, fix in enumerate(fixes, first_seq)
+        ]

@@ -1,0 +1,72 @@
+"""Partners through real processes: from range files to journal, status and info."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import FormationEstimate
+from tests.flight.tasks import formation_batch as batch
+
+from .conftest import DEMO, Flight
+
+
+@pytest.fixture
+def formation(flight: Flight) -> Flight:
+    """A home with the files of three satellites."""
+    shutil.copy(batch.home() / "sense.bin", flight.home)
+    shutil.copytree(batch.home() / "range", flight.home / "range")
+    return flight
+
+
+def places(flight: Flight) -> list[FormationEstimate]:
+    return [one for one in flight.partners() if isinstance(one, FormationEstimate)]
+
+
+def test_partners_are_in_journal_status_and_info_and_near_the_truth(formation: Flight) -> None:
+    assert formation.run("10", "1000", "--exit-when-done") == 0
+    for partner in batch.PARTNERS:
+        found = [one for one in places(formation) if one.partner_id == partner]
+        errors_m = [
+            np.linalg.norm(np.array(one.position_gcrf_m) - batch.true_place_m(one.gps_ms, partner))
+            for one in found
+            if one.gps_ms in batch.truth(partner)
+        ]
+        assert len(errors_m) >= 49
+        assert max(errors_m) < 15.0
+    final = formation.status()
+    newest = next(one for one in reversed(places(formation)) if one.partner_id == 75)
+    assert newest.position_rtn_m is not None
+    assert [final[f"partner{k}_id"] for k in range(3)] == [75, 76, 0]
+    shown = [final[f"partner0_rtn_m_{axis}"] for axis in "xyz"]
+    assert shown == pytest.approx(newest.position_rtn_m, rel=1e-6)
+    assert final["partner0_ambiguous"] == 0
+    assert final["ranges_received"] == final["ranges_used"] == 300
+    text = (formation.home / "pygnc_info.txt").read_text()
+    assert f"P75 {newest.position_rtn_m[0]:.0f} " in text
+
+
+def test_our_own_ranges_alone_leave_the_partners_ambiguous(demo: Flight, demo_time_s: int) -> None:
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert {one.partner_id for one in places(demo)} == {75, 76}
+    assert all(one.ambiguous for one in places(demo))
+    assert "?" in (demo.home / "pygnc_info.txt").read_text()
+
+
+def test_without_our_own_orbit_the_cause_is_told(flight: Flight) -> None:
+    shutil.copytree(DEMO / "range", flight.home / "range")
+    for file in (flight.home / "range").iterdir():
+        without_fixes(file)
+    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert not places(flight) or {one.cause for one in places(flight)} == {"our own orbit is not known"}
+
+
+def without_fixes(file: Path) -> None:
+    """Take the fixes out of a range file: they keep their time and say that there is no solution."""
+    content = bytearray(file.read_bytes())
+    start = content.find(b"\xaaD\x12")
+    while start >= 0:
+        content[start + 9] = 1
+        start = content.find(b"\xaaD\x12", start + 1)
+    file.write_bytes(bytes(content))
