@@ -1,0 +1,499 @@
+"""The host's side of the streaming interface, for MicroPython and CircuitPython: copy this one file to the controller.
+
+It needs nothing but struct and binascii. docs/interface.md, "Streaming interface", is the specification; the tests run
+this file against the Pi's side and compare its tables with the flight software's.
+
+    link = Link(session=boot_count)                 # another number from 1 to 65535 at each start
+    upload = Upload(link, "sense.bin", size, crc, read, transfer=1)
+    while True:
+        for event in link.feed(uart.read(256) or b"", now_ms):
+            upload.take(event, now_ms)              # and whatever else is done with events
+        upload.pump(now_ms)
+        line = link.next_line(now_ms)               # one line at a time, when the port has sent the one before
+        if line:
+            uart.write(line)
+
+Events are tuples: ("connected", software), ("sentence", kind, number, body, is_late), ("acknowledged", ticket),
+("lost", ticket, kind), ("line down",), ("incompatible", version_min, version_max). Times are milliseconds that only
+ever grow. What must be kept of a file is only where it is: chunks are read again through `read(offset, count)`.
+"""
+
+# The controller's Python knows no annotations of variables and no casts.
+# mypy: disable-error-code="var-annotated,misc,type-arg,no-any-return"
+
+import binascii
+import struct
+
+VERSION = 1
+LINE_MAX = 4095
+CHUNK = 762
+CHUNK_MIN = 93
+TIMEOUT_MS = 500
+TIMEOUT_MAX_MS = 2000
+TRIES_MAX = 10
+LIFE_MS = 5000
+SILENCE_MS = 10000
+HELLO_MS = 500
+HELLO_MAX_MS = 5000
+QUEUE_MAX = 32
+
+# Delivery (r in order, i at once) and fields of what the host says; what stands behind the fields is passed as `tail`.
+SAYS = {
+    "NAKN": ("r", "<HB"),
+    "LOST": ("r", "<H"),
+    "PING": ("i", "<I"),
+    "PONG": ("i", "<I"),
+    "SENS": ("i", "<"),
+    "GPSS": ("i", "<"),
+    "GPSR": ("i", "<"),
+    "RANG": ("i", "<"),
+    "PGPS": ("i", "<B"),
+    "PRNG": ("i", "<B"),
+    "TIME": ("i", "<IH"),
+    "STRQ": ("i", "<B"),
+    "UPOP": ("r", "<HII"),
+    "UPCH": ("r", "<HI"),
+    "UPCL": ("r", "<H"),
+    "DNLS": ("r", "<H"),
+    "DNOP": ("r", "<HI"),
+    "DNCL": ("r", "<H"),
+    "PGET": ("r", "<"),
+    "PSET": ("r", "<"),
+    "PLST": ("r", "<H"),
+    "STOP": ("i", "<"),
+}
+# Fields of what the Pi says; `fields` returns them with the bytes behind them.
+HEARS = {
+    "NAKN": "<HB",
+    "LOST": "<H",
+    "PING": "<I",
+    "PONG": "<I",
+    "STAT": "<",
+    "INFO": "<",
+    "EVNT": "<B",
+    "UPST": "<HBI",
+    "DNLE": "<HHI",
+    "DNST": "<HIII",
+    "DNCH": "<HI",
+    "PVAL": "<HHB",
+}
+HELLO = "<BBBIHBHH"
+ACKNOWLEDGEMENT = "<HIHI"
+
+# Where the most wanted fields of a status record stand. Fields are only ever appended: later versions keep these.
+STATUS = {
+    "version": (4, "B"),
+    "phase": (5, "B"),
+    "size": (6, "H"),
+    "generation": (8, "I"),
+    "run_number": (12, "I"),
+    "uptime_s": (16, "I"),
+    "spacecraft_time_s": (20, "I"),
+    "gps_week": (24, "H"),
+    "gps_tow_ms": (26, "I"),
+    "orbit_mode": (30, "B"),
+    "orbit_gps_week": (31, "H"),
+    "orbit_gps_tow_ms": (33, "I"),
+    "orbit_age_s": (37, "f"),
+    "position_ecef_m": (41, "3d"),
+    "velocity_ecef_mps": (65, "3d"),
+    "position_sigma_m": (89, "3f"),
+    "velocity_sigma_mps": (101, "3f"),
+    "attitude_mode": (121, "B"),
+    "quaternion": (122, "4f"),
+    "rate_body_rad_s": (138, "3f"),
+    "partner0_id": (186, "B"),
+    "partner0_rtn_m": (188, "3f"),
+    "partner1_id": (228, "B"),
+    "partner1_rtn_m": (230, "3f"),
+    "partner2_id": (270, "B"),
+    "partner2_rtn_m": (272, "3f"),
+    "damaged_bytes": (468, "I"),
+    "fixes_received": (496, "I"),
+    "fixes_accepted": (500, "I"),
+    "events": (560, "I"),
+}
+
+
+# Packets, in exactly the bytes of sense.bin and rng#####.bin.
+
+
+def sensor_packet(time_s: int, mag: "list[int]", hall: int, gyro: "list[int]", lux: "list[int]") -> bytes:
+    """Return 30 bytes; mag, hall and gyro are the sensor's words, lux six words as from `lux_word`."""
+    return struct.pack(">I", time_s) + struct.pack("<7h", *mag, hall, *gyro) + struct.pack(">6H", *lux)
+
+
+def lux_word(lux: float) -> int:
+    """Return an OPT3001's result register for an illuminance."""
+    counts = int(lux * 100.0 + 1e-6)
+    exponent = 0
+    while exponent < 11 and counts >> exponent > 0xFFF:
+        exponent += 1
+    return exponent << 12 | min(counts >> exponent, 0xFFF)
+
+
+def gps_packet(time_s: int, log: bytes) -> bytes:
+    """Return the 99 bytes of a sense record from the receiver's binary BESTXYZ log, header included."""
+    return struct.pack(">I", time_s) + log[13:14] + log[14:20] + log[28:29] + _solution(log, 1)
+
+
+def range_gps_packet(log: bytes) -> bytes:
+    """Return the 102 bytes of a range file from the receiver's binary BESTXYZ log, header included."""
+    return b"\xaa\x44\x12" + log[14:20] + log[28:29] + _solution(log, 4) + b"\r\n"
+
+
+def _solution(log: bytes, status_size: int) -> bytes:
+    """Copied, not converted: a controller's floats may have 32 bits, the positions have 64."""
+    return log[36:72] + log[72 : 72 + status_size] + log[80:116] + log[120:134]
+
+
+def range_packet(partner_id: int, rssi: int, time_s: int, frequency_error: bytes, distance: bytes) -> bytes:
+    """Return 12 bytes; frequency error and distance are the radio's three registers each."""
+    return struct.pack(">BBI", partner_id, rssi, time_s) + frequency_error + distance
+
+
+# Sentences.
+
+
+def body(kind: str, *values: int, tail: bytes = b"") -> bytes:
+    """Return the body of what the host says."""
+    return struct.pack(SAYS[kind][1], *values) + tail
+
+
+def fields(kind: str, octets: bytes) -> "tuple[tuple[int, ...], bytes]":
+    """Return the fields of what the Pi says, and the bytes behind them; raise ValueError if the body is too short."""
+    size = struct.calcsize(HEARS[kind])
+    if len(octets) < size:
+        raise ValueError(kind + ": body too short")
+    return struct.unpack(HEARS[kind], octets[:size]), octets[size:]
+
+
+def encode(kind: str, session: int, letter: str, number: int, octets: bytes) -> bytes:
+    """Return a line to the Pi."""
+    text = f">{kind},{session:04X},{letter}{number:04X},".encode() + binascii.b2a_base64(octets)[:-1] + b"*"
+    return text + b"%08X\r\n" % (binascii.crc32(text) & 0xFFFFFFFF)
+
+
+def decode(piece: bytes) -> "tuple[str, str, int, str, int, bytes] | None":
+    """Return direction, type, session, delivery letter, number and body of a sentence, None if it is none."""
+    star = piece.find(b"*")
+    try:
+        if int(piece[star + 1 : star + 9], 16) != binascii.crc32(piece[: star + 1]) & 0xFFFFFFFF:
+            return None
+        kind, session, number, octets = piece[1:star].split(b",")
+        text = number.decode()
+        return chr(piece[0]), kind.decode(), int(session, 16), text[0], int(text[1:], 16), binascii.a2b_base64(octets)
+    except (ValueError, IndexError):
+        return None
+
+
+class Parser:
+    """Finds sentences in what the line brings, prompts, echoes and damage between them or not."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> "list[tuple[str, str, int, str, int, bytes]]":
+        """Take the bytes that follow; return the sentences completed by them."""
+        found = []
+        rest = self._rest + data
+        end = _piece_end(rest)
+        while end >= 0:
+            piece, rest = rest[:end], rest[end:]
+            if piece[:1] in (b"<", b">"):
+                sentence = decode(bytes([octet for octet in piece if 32 <= octet < 127]))
+                if sentence:
+                    found.append(sentence)
+            end = _piece_end(rest)
+        self._rest = rest if len(rest) <= LINE_MAX else b""
+        return found
+
+
+def _piece_end(data: bytes) -> int:
+    """Return where the next line end or sentence begins behind the first byte, -1: nowhere yet."""
+    ends = [at for at in (data.find(mark, 1) for mark in (b"\r", b"\n", b"<", b">")) if at > 0]
+    return min(ends) if ends else -1
+
+
+def decode_status(record: bytes) -> "dict[str, tuple[float, ...] | float]":
+    """Return the fields of STATUS by name; raise ValueError when the record is damaged."""
+    if record[:4] != b"PGST" or len(record) < 12 or struct.unpack("<H", record[6:8])[0] != len(record):
+        raise ValueError("no status record")
+    if struct.unpack("<I", record[-4:])[0] != binascii.crc32(record[:-4]) & 0xFFFFFFFF:
+        raise ValueError("the status record is damaged")
+    found = {}
+    for name, (offset, code) in STATUS.items():
+        values = struct.unpack_from("<" + code, record, offset)
+        found[name] = values if len(values) > 1 else values[0]
+    return found
+
+
+# The link.
+
+
+class Link:
+    """Sessions, acknowledgement and retry, as the Pi's side does it, with a receive window of one."""
+
+    def __init__(self, session: int, software: str = "controller", window: int = 8) -> None:
+        self.ready = False
+        self._session = session
+        self._software = software.encode()
+        self._window = window
+        self._parser = Parser()
+        self._peer = 0
+        self._peer_window = 1
+        self._queued = {"r": [], "i": []}  # items: [ticket, kind, body, number, tries, order, due_ms, end_ms]
+        self._in_flight = {"r": [], "i": []}
+        self._next = {"r": 1, "i": 1}
+        self._tickets = 0
+        self._order = 0
+        self._events = []
+        self._next_in_order = 1
+        self._newest = 0
+        self._earlier = 0xFFFFFFFF
+        self._ack_due = False
+        self._hello_due_ms = 0
+        self._hello_wait_ms = HELLO_MS
+        self._heard_ms = 0
+
+    def room(self) -> int:
+        """Return how many more sentences in order may be sent."""
+        return QUEUE_MAX - len(self._queued["r"])
+
+    def send(self, kind: str, octets: bytes, now_ms: int) -> int:
+        """Let a sentence go out; return the ticket under which it will be acknowledged or lost."""
+        letter = SAYS[kind][0]
+        queue = self._queued[letter]
+        if len(queue) >= QUEUE_MAX:
+            if letter == "r":
+                raise ValueError("wait until there is room")
+            oldest = queue.pop(0)
+            self._events.append(("lost", oldest[0], oldest[1]))
+        self._tickets += 1
+        queue.append([self._tickets, kind, octets, 0, 0, 0, 0, now_ms + LIFE_MS])
+        return self._tickets
+
+    def feed(self, data: bytes, now_ms: int) -> "list[tuple]":
+        """Take bytes from the port; return what happened."""
+        for sentence in self._parser.feed(data):
+            if sentence[0] == "<":
+                self._receive(sentence, now_ms)
+        events, self._events = self._events, []
+        return events
+
+    def next_line(self, now_ms: int) -> "bytes | None":
+        """Return the line to be sent now, or None."""
+        self._give_up(now_ms)
+        if now_ms >= self._hello_due_ms:
+            return self._hello(now_ms)
+        if not self.ready:
+            return None
+        if self._ack_due:
+            self._ack_due = False
+            octets = struct.pack(ACKNOWLEDGEMENT, self._next_in_order, 0, self._newest, self._earlier)
+            return encode("ACKN", self._session, "c", 0, octets)
+        for letter, window in (("i", 32), ("r", min(self._window, self._peer_window))):
+            item = self._take(letter, window, now_ms)
+            if item:
+                return encode(item[1], self._session, letter.upper() if item[4] > 1 else letter, item[3], item[2])
+        return None
+
+    def _take(self, letter: str, window: int, now_ms: int) -> "list | None":
+        """Return the next item: a retry that is due, or a new one if the window allows."""
+        flying, queue = self._in_flight[letter], self._queued[letter]
+        item = None
+        for candidate in flying:
+            if now_ms >= candidate[6]:
+                item = candidate
+                break
+        if item is None:
+            if not queue or (flying and (self._next[letter] - flying[0][3]) % 65536 >= window):
+                return None
+            item = queue.pop(0)
+            item[3] = self._next[letter]
+            self._next[letter] = (item[3] + 1) % 65536
+            flying.append(item)
+        self._order += 1
+        item[4] += 1
+        item[5] = self._order
+        item[6] = now_ms + min(TIMEOUT_MS << (item[4] - 1), TIMEOUT_MAX_MS)
+        return item
+
+    def _give_up(self, now_ms: int) -> None:
+        """Report what is not worth another try."""
+        for items in (self._in_flight["i"], self._queued["i"]):
+            for item in [item for item in items if now_ms >= item[7]]:
+                items.remove(item)
+                self._events.append(("lost", item[0], item[1]))
+                if item[4] and self.room():
+                    self.send("LOST", body("LOST", item[3], tail=item[1].encode()), now_ms)
+        if [item for item in self._in_flight["r"] if item[4] >= TRIES_MAX and now_ms >= item[6]]:
+            self._fail()
+            self._events.append(("line down",))
+            self._session = self._session % 65535 + 1
+            self._peer = 0
+            self.ready = False
+            self._hello_due_ms = 0
+
+    def _fail(self) -> None:
+        """What was for the Pi's present session is lost; packets that never were sent may go to the next."""
+        for items in (self._in_flight["r"], self._queued["r"], self._in_flight["i"]):
+            while items:
+                item = items.pop(0)
+                self._events.append(("lost", item[0], item[1]))
+
+    def _hello(self, now_ms: int) -> bytes:
+        if self.ready:
+            self._hello_due_ms = max(self._heard_ms, now_ms) + SILENCE_MS
+        else:
+            self._hello_due_ms = now_ms + self._hello_wait_ms
+            self._hello_wait_ms = min(2 * self._hello_wait_ms, HELLO_MAX_MS)
+        first = {}
+        for letter in "ri":
+            flying = self._in_flight[letter]
+            first[letter] = flying[0][3] if flying else self._next[letter]
+        values = (VERSION, VERSION, 1, 0, self._peer, int(self.ready), first["r"], first["i"])
+        return encode("HELO", self._session, "c", 0, struct.pack(HELLO, *values) + self._software)
+
+    def _receive(self, sentence: tuple, now_ms: int) -> None:
+        _, kind, session, letter, number, octets = sentence
+        self._heard_ms = now_ms
+        if kind == "HELO":
+            if len(octets) >= struct.calcsize(HELLO):
+                self._on_hello(session, octets)
+            return
+        if session != self._peer or not self.ready:
+            self._hello_due_ms = min(self._hello_due_ms, now_ms + HELLO_MS // 2)
+            return
+        self._hello_due_ms = now_ms + SILENCE_MS
+        if kind == "ACKN":
+            if len(octets) == struct.calcsize(ACKNOWLEDGEMENT):
+                self._on_acknowledgement(struct.unpack(ACKNOWLEDGEMENT, octets), now_ms)
+        elif letter in "rR":
+            self._ack_due = True
+            if number == self._next_in_order:
+                self._next_in_order = (number + 1) % 65536
+                self._events.append(("sentence", kind, number, octets, False))
+        elif letter in "iI":
+            self._ack_due = True
+            self._on_arrival(kind, number, octets)
+
+    def _on_arrival(self, kind: str, number: int, octets: bytes) -> None:
+        """Take what is delivered at once, unless it has come before."""
+        distance = (number - self._newest + 32768) % 65536 - 32768
+        if distance > 0:
+            moved = (self._earlier << 1 | 1) << (distance - 1) if distance <= 32 else 0
+            self._earlier, self._newest = moved & 0xFFFFFFFF, number
+            self._events.append(("sentence", kind, number, octets, False))
+        elif -32 <= distance < 0 and not self._earlier >> (-distance - 1) & 1:
+            self._earlier |= 1 << (-distance - 1)
+            self._events.append(("sentence", kind, number, octets, True))
+
+    def _on_hello(self, session: int, octets: bytes) -> None:
+        size = struct.calcsize(HELLO)
+        low, high, window, _, heard, ready, next_in_order, next_at_once = struct.unpack(HELLO, octets[:size])
+        if not low <= VERSION <= high:
+            self._events.append(("incompatible", low, high))
+            return
+        if session != self._peer:
+            if self._peer:
+                self._fail()
+            self.ready = False
+            self._peer = session
+        if not self.ready:
+            self._next_in_order = next_in_order
+            self._newest = (next_at_once - 1) % 65536
+            self._earlier = 0xFFFFFFFF
+            self._peer_window = max(window, 1)
+            if heard == self._session:
+                self.ready = True
+                self._hello_wait_ms = HELLO_MS
+                self._events.append(("connected", octets[size:].decode()))
+        if self.ready and ready:
+            self._ack_due = True
+            self._hello_due_ms = self._heard_ms + SILENCE_MS
+        else:
+            self._hello_due_ms = 0
+
+    def _on_acknowledgement(self, said: "tuple[int, int, int, int]", now_ms: int) -> None:
+        next_in_order, later, newest, earlier = said
+        latest = 0
+        for letter in "ri":
+            flying = self._in_flight[letter]
+            for item in list(flying):
+                if letter == "r":
+                    ahead = (item[3] - next_in_order + 32768) % 65536 - 32768
+                    arrived = ahead < 0 or (0 < ahead <= 32 and later >> (ahead - 1) & 1)
+                else:
+                    behind = (newest - item[3] + 32768) % 65536 - 32768
+                    arrived = behind == 0 or (0 < behind <= 32 and earlier >> (behind - 1) & 1)
+                if arrived:
+                    flying.remove(item)
+                    self._events.append(("acknowledged", item[0]))
+                    if item[4] == 1:
+                        latest = max(latest, item[5])
+        for items in self._in_flight.values():
+            for item in items:
+                if item[5] < latest:  # sent before one that has arrived: lost, since a line keeps the order
+                    item[6] = now_ms
+
+
+class Upload:
+    """Sends one file; goes on where the Pi says after any interruption. `state` ends as "done" or "refused"."""
+
+    def __init__(self, link: Link, name: str, size: int, crc: int, read: object, *, transfer: int) -> None:
+        self.state = "waiting"
+        self.cause = ""
+        self._link = link
+        self._open = body("UPOP", transfer, size, crc, tail=name.encode())
+        self._size = size
+        self._read = read
+        self._transfer = transfer
+        self._offset = 0
+        self._chunk = CHUNK
+
+    def take(self, event: tuple, now_ms: int) -> None:
+        """Take an event of the link."""
+        if self.state in ("done", "refused"):
+            return
+        if event[0] == "connected":
+            self._begin(now_ms)
+        elif event[0] == "line down":
+            self.state = "waiting"
+            self._chunk = max(self._chunk // 2, CHUNK_MIN)  # on a line that bad, short ones come through
+        elif event[0] == "sentence" and event[1] == "UPST":
+            self._on_state(event[3], now_ms)
+        elif event[0] == "sentence" and event[1] == "NAKN" and event[3][3:5] == b"UP":
+            if event[3][2] == 4:  # a chunk out of place: open again, once for all the chunks under way
+                if self.state != "opening":
+                    self._begin(now_ms)
+            else:
+                self.state, self.cause = "refused", event[3][3:].decode()
+
+    def pump(self, now_ms: int) -> None:
+        """Hand chunks to the link while it has room for them."""
+        if self.state == "waiting" and self._link.ready:
+            self._begin(now_ms)
+        while self.state == "sending" and self._link.ready and self._link.room() > QUEUE_MAX - 4:
+            if self._offset >= self._size:
+                self._link.send("UPCL", body("UPCL", self._transfer), now_ms)
+                self.state = "closing"
+                return
+            data = self._read(self._offset, min(self._chunk, self._size - self._offset))  # type: ignore[operator]
+            self._link.send("UPCH", body("UPCH", self._transfer, self._offset, tail=data), now_ms)
+            self._offset += len(data)
+
+    def _begin(self, now_ms: int) -> None:
+        self.state = "opening"
+        self._link.send("UPOP", self._open, now_ms)
+
+    def _on_state(self, octets: bytes, now_ms: int) -> None:
+        (transfer, state, offset), _ = fields("UPST", octets)
+        if transfer != self._transfer or self.state == "sending":
+            return
+        if state == 0:
+            self.state, self._offset = "sending", offset
+        elif state == 1:
+            self.state = "done"
+        else:
+            self._begin(now_ms)

@@ -1,0 +1,121 @@
+"""The streaming interface for people: its types of sentences, and worked examples, from the code that speaks it."""
+
+import struct
+import zlib
+from typing import Final, NamedTuple
+
+from pygnc.host.sentence import Direction, Sentence, encode
+from pygnc.host.sentence_types import (
+    ACKN,
+    HELO,
+    PVAL,
+    SENS,
+    STRQ,
+    TYPES,
+    UPCH,
+    UPCL,
+    UPOP,
+    UPST,
+    BodyField,
+    Capability,
+    ParameterFlag,
+    SentenceType,
+)
+
+DELIVERY: Final = {"r": "in order", "i": "at once", "c": "unnumbered"}
+HOST_SESSION: Final = 0x1F03
+PI_SESSION: Final = 0x0007
+FILE: Final = b"orbit.start.fixes = 4\n"
+
+
+class Example(NamedTuple):
+    """A sentence and what it says."""
+
+    meaning: str
+    sentence: Sentence
+
+
+def sentence_table() -> str:
+    """Return every type with its body."""
+    rows = ["| type | sent by | delivery | meaning | body |", "|---|---|---|---|---|"]
+    for kind in TYPES.values():
+        row = (f"`{kind.name}`", str(kind.sender), DELIVERY[kind.delivery], kind.meaning, _body(kind))
+        rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows) + "\n"
+
+
+def sentence_examples() -> str:
+    """Return the worked examples: what is said, the body in hexadecimal digits, the line."""
+    parts = []
+    for meaning, sentence in examples():
+        line = encode(sentence).decode().rstrip()
+        parts.append(f"{meaning}\n\n```\nbody {sentence.body.hex(' ')}\nline {line}\n```\n")
+    return "\n" + "\n".join(parts)
+
+
+def examples() -> list[Example]:
+    """A session of a few sentences: greeting, a sensor packet, a status request, a file, a setting."""
+    able = Capability.LIVE | Capability.UPLOAD | Capability.DOWNLOAD | Capability.PARAMETERS | Capability.STOP
+    crc = zlib.crc32(FILE)
+    sensor = bytes.fromhex("386d4380 1000e0ff3000 9165 8302 7dfd 0000 0bb8 1234 2000 0000 bfff 0001")
+    return [
+        Example(
+            "The host opens session 1F03, can hold one sentence in order, and has not heard the Pi yet.",
+            _from_host(HELO, HELO.pack(1, 1, 1, 0, 0, 0, 1, 1, tail=b"controller")),
+        ),
+        Example(
+            "The Pi answers in session 0007 that it has heard session 1F03 (little-endian: `03 1f`).",
+            _from_pi(HELO, HELO.pack(1, 1, 16, able, HOST_SESSION, 0, 1, 1, tail=b"pygnc 0.1.0")),
+        ),
+        Example(
+            "The host has heard its own session and is ready; with this the Pi is too.",
+            _from_host(HELO, HELO.pack(1, 1, 1, 0, PI_SESSION, 1, 1, 1, tail=b"controller")),
+        ),
+        Example("A sensor packet, number 1 of those delivered at once.", _from_host(SENS, SENS.pack(tail=sensor), 1)),
+        Example(
+            "The Pi acknowledges: of the sentences in order 1 is the next; at once, 1 has come, and all before it.",
+            _from_pi(ACKN, ACKN.pack(1, 0, 1, 0xFFFFFFFF)),
+        ),
+        Example("The same packet again, because the acknowledgement was lost: `I` marks the retry.", _retry(sensor)),
+        Example("The host asks for the status record.", _from_host(STRQ, STRQ.pack(0), 2)),
+        Example(
+            "It opens transfer 1: `pygnc.toml`, 22 bytes.",
+            _from_host(UPOP, UPOP.pack(1, len(FILE), crc, tail=b"pygnc.toml"), 1),
+        ),
+        Example("The Pi has none of it yet: send from offset 0 on.", _from_pi(UPST, UPST.pack(1, 0, 0), 1)),
+        Example("The only chunk.", _from_host(UPCH, UPCH.pack(1, 0, tail=FILE), 2)),
+        Example("That was all.", _from_host(UPCL, UPCL.pack(1), 3)),
+        Example("The file is in place.", _from_pi(UPST, UPST.pack(1, 1, len(FILE)), 2)),
+        Example(
+            "A setting, entry 5 of 66, which takes effect at the next start.",
+            _from_pi(PVAL, PVAL.pack(5, 66, ParameterFlag.NEXT_START, tail=b"radio.bandwidth_hz = 812500.0"), 3),
+        ),
+    ]
+
+
+def _retry(sensor: bytes) -> Sentence:
+    return _from_host(SENS, SENS.pack(tail=sensor), 1)._replace(is_retry=True)
+
+
+def _from_host(kind: SentenceType, body: bytes, number: int = 0) -> Sentence:
+    return Sentence(Direction.TO_PI, kind.name, HOST_SESSION, kind.delivery, number, body)
+
+
+def _from_pi(kind: SentenceType, body: bytes, number: int = 0) -> Sentence:
+    return Sentence(Direction.TO_HOST, kind.name, PI_SESSION, kind.delivery, number, body)
+
+
+def _body(kind: SentenceType) -> str:
+    """Return the fields with their places, and the tail."""
+    parts, offset = [], 0
+    for field in kind.fields:
+        parts.append(f"{offset} {_word(field)} `{field.name}`: {field.meaning}")
+        offset += struct.calcsize("<" + field.code)
+    if kind.tail:
+        size = f"{kind.tail_max} bytes" if kind.tail_min == kind.tail_max else f"up to {kind.tail_max} bytes"
+        parts.append(f"{offset} {kind.tail}, {size}")
+    return "<br>".join(parts) or "empty"
+
+
+def _word(field: BodyField) -> str:
+    return {"B": "u8", "H": "u16", "I": "u32"}[field.code]

@@ -1,0 +1,63 @@
+"""A storage in memory, which can be told to fail."""
+
+import zlib
+from dataclasses import dataclass, field
+
+from pygnc.host.storage import Listed, Upload
+
+
+@dataclass
+class MemorySource:
+    content: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    @property
+    def crc(self) -> int:
+        return zlib.crc32(self.content)
+
+    def read(self, offset: int, count: int) -> bytes:
+        return self.content[offset : offset + count]
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class MemoryStorage:
+    files: dict[str, bytes] = field(default_factory=dict)
+    parts: dict[Upload, bytes] = field(default_factory=dict)
+    fault: OSError | None = None
+
+    def has(self, upload: Upload) -> bool:
+        content = self.files.get(upload.name)
+        return content is not None and (len(content), zlib.crc32(content)) == (upload.size, upload.crc)
+
+    def stored(self, upload: Upload) -> int:
+        self._fail()
+        return len(self.parts.setdefault(upload, b""))
+
+    def append(self, upload: Upload, data: bytes) -> None:
+        self._fail()
+        self.parts[upload] += data
+
+    def complete(self, upload: Upload) -> bool:
+        content = self.parts.pop(upload)
+        if (len(content), zlib.crc32(content)) != (upload.size, upload.crc):
+            return False
+        self.files[upload.name] = content
+        return True
+
+    def listing(self) -> list[Listed]:
+        return [Listed(name, len(content)) for name, content in self.files.items()]
+
+    def open(self, name: str) -> MemorySource:
+        if name not in self.files:
+            raise FileNotFoundError(2, "no such file")
+        return MemorySource(self.files[name])
+
+    def _fail(self) -> None:
+        if self.fault is not None:
+            raise self.fault

@@ -1,0 +1,93 @@
+"""Host and Pi with their transfers on a simulated line: what owners of ports do, without the ports."""
+
+import random
+
+from pygnc.host.channel import Channel
+from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
+from pygnc.host.outcomes import Connected, LineDown, Outcome, Received
+from pygnc.host.sentence import Direction
+from pygnc.host.sentence_types import NAKN
+from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
+from tests.fakes.channel_line import ChannelEnd
+from tests.fakes.memory_storage import MemoryStorage
+from tests.fakes.serial_line import End, Faults, SerialLine, Session
+
+
+def batch(size: int, seed: int = 0) -> bytes:
+    """Bytes of which no part is like another."""
+    return random.Random(seed).randbytes(size)  # noqa: S311 - a test's input, the same at each run
+
+
+class PiEnd(ChannelEnd):
+    """The Pi: serves uploads and downloads from a storage."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self.storage = storage
+        self.sessions = 0
+        super().__init__(self._new())
+        self.react = self._react
+        self.pump = self._pump
+
+    def start_again(self) -> None:
+        """What a killed and restarted process does: nothing but the storage is left."""
+        self.restart(self._new())
+
+    def _new(self) -> Channel:
+        self.sessions += 1
+        self.uploads = UploadReceiver(self.storage)
+        self.downloads = DownloadSender(self.storage)
+        return Channel(Direction.TO_HOST, self.sessions, "pygnc")
+
+    def _react(self, outcome: Outcome, now_s: float) -> None:
+        if isinstance(outcome, LineDown):
+            self.downloads.line_down()
+        if not isinstance(outcome, Received) or outcome.kind is NAKN:
+            return
+        engine = self.uploads if outcome.kind.name.startswith("UP") else self.downloads
+        try:
+            say(self.channel, engine.take(outcome), now_s)
+        except Refusal as refusal:
+            self.channel.refuse(outcome.number, outcome.kind.name, refusal.cause, str(refusal), now_s)
+
+    def _pump(self, now_s: float) -> None:
+        while self.channel.room > 48 and (chunk := self.downloads.next_chunk()) is not None:
+            say(self.channel, [chunk], now_s)
+
+
+class HostEnd(ChannelEnd):
+    """The host: runs one transfer, and opens it again whenever the line or the Pi comes back."""
+
+    def __init__(self, transfer: UploadSender | DownloadReceiver) -> None:
+        super().__init__(Channel(Direction.TO_PI, 0x1F03, "emulator"))
+        self.transfer = transfer
+        self.react = self._react
+        self.pump = self._pump
+
+    @property
+    def is_done(self) -> bool:
+        return self.transfer.state in {TransferState.DONE, TransferState.REFUSED}
+
+    def _react(self, outcome: Outcome, now_s: float) -> None:
+        if isinstance(outcome, Connected) and not self.is_done:
+            say(self.channel, [self.transfer.open()], now_s)
+        elif isinstance(outcome, LineDown) and isinstance(self.transfer, UploadSender) and not self.is_done:
+            self.transfer.line_down()
+        elif isinstance(outcome, Received):
+            say(self.channel, self.transfer.take(outcome), now_s)
+
+    def _pump(self, now_s: float) -> None:
+        if not isinstance(self.transfer, UploadSender):
+            return
+        while self.channel.is_ready and self.channel.room > 48 and (saying := self.transfer.next_saying()) is not None:
+            say(self.channel, [saying], now_s)
+
+
+def say(channel: Channel, sayings: list[Saying], now_s: float) -> None:
+    for kind, body in sayings:
+        channel.send(kind, body, now_s)
+
+
+def joined(host: "HostEnd | End", pi: PiEnd, faults: Faults | None = None, seed: int = 0) -> Session:
+    """Both on a line with the same faults in both directions."""
+    lines = [SerialLine(2 * seed + k, faults or Faults()) for k in range(2)]
+    return Session([host.end() if isinstance(host, HostEnd) else host, pi.end()], lines)

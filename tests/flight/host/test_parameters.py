@@ -1,0 +1,184 @@
+"""Settings over the line: checked by the flight software's own rules, kept through a power cut."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.configuration.load import load
+from pygnc.configuration.settings import Settings
+from pygnc.host.outcomes import Received
+from pygnc.host.parameters import Parameters, encode_slot, merged, read_slots
+from pygnc.host.sentence_types import PGET, PLST, PSET, PVAL, NakCause, ParameterFlag, SentenceType
+from pygnc.host.transfer import Refusal
+
+NOISE = "attitude.magnetometer.noise_ut"
+
+
+class MemorySlots:
+    def __init__(self) -> None:
+        self.content = [b"", b""]
+        self.fault: OSError | None = None
+
+    def read(self, slot: int) -> bytes:
+        return self.content[slot]
+
+    def write(self, slot: int, content: bytes) -> None:
+        if self.fault:
+            raise self.fault
+        self.content[slot] = content
+
+
+def flat(settings: object, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in [f.name for f in dataclasses.fields(settings)]:  # type: ignore[arg-type]
+        value = getattr(settings, name)
+        is_section = dataclasses.is_dataclass(value)
+        found |= flat(value, f"{prefix}{name}.") if is_section else {prefix + name: value}
+    return found
+
+
+@pytest.fixture
+def slots() -> MemorySlots:
+    return MemorySlots()
+
+
+@pytest.fixture
+def parameters(slots: MemorySlots, tmp_path: Path) -> Parameters:
+    return make(slots, tmp_path)
+
+
+def make(slots: MemorySlots, folder: Path) -> Parameters:
+    def check(changes: dict[str, Any]) -> Settings:
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in leaves(changes).items()]
+        (folder / "changed.toml").write_text("".join(lines))
+        return load(folder / "changed.toml", folder)
+
+    return Parameters(flat(Settings()), check, slots, frozenset({"logs.ceiling_bytes"}))
+
+
+def leaves(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def ask(parameters: Parameters, kind: SentenceType, text: str = "", first: int = 0) -> list[tuple[str, ParameterFlag]]:
+    body = PLST.pack(first) if kind is PLST else kind.pack(tail=text.encode())
+    answers = parameters.take(Received(kind, 1, kind.unpack(body), is_late=False, is_retry=False))
+    values = [PVAL.unpack(body) for _, body in answers]
+    return [(value.tail.decode(), ParameterFlag(value.fields["flags"])) for value in values]
+
+
+def test_a_setting_is_told(parameters: Parameters) -> None:
+    assert ask(parameters, PGET, NOISE) == [(f"{NOISE} = 0.6", ParameterFlag.NEXT_START)]
+    assert ask(parameters, PGET, "orbit.gravity_degree") == [("orbit.gravity_degree = ", ParameterFlag.NEXT_START)]
+    assert ask(parameters, PGET, "logs.ceiling_bytes") == [("logs.ceiling_bytes = 64000000", ParameterFlag(0))]
+
+
+def test_a_change_is_kept_for_the_next_start(parameters: Parameters, slots: MemorySlots, tmp_path: Path) -> None:
+    both = ParameterFlag.CHANGED | ParameterFlag.NEXT_START
+    assert ask(parameters, PSET, f"{NOISE} = 0.75") == [(f"{NOISE} = 0.75", both)]
+    assert ask(make(slots, tmp_path), PGET, NOISE) == [(f"{NOISE} = 0.75", both)]
+    assert read_slots(slots).text == f"{NOISE} = 0.75\n"
+
+
+def test_a_change_can_be_taken_back(parameters: Parameters, slots: MemorySlots) -> None:
+    ask(parameters, PSET, f"{NOISE}=0.75")
+    assert ask(parameters, PSET, f"{NOISE} =") == [(f"{NOISE} = 0.6", ParameterFlag.NEXT_START)]
+    assert read_slots(slots).text == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "words"),
+    [
+        (f"{NOISE} = -0.5", NakCause.VALUE, "nothing was changed"),
+        (f"{NOISE} = 'loud'", NakCause.VALUE, "nothing was changed"),
+        (f"{NOISE} = 0.5\nlogs.reserve_bytes = 0", NakCause.VALUE, "in one line"),
+        (f"{NOISE} = [", NakCause.VALUE, "nothing was changed"),
+        ("radio.bandwidth_hz = 7", NakCause.VALUE, "one of 203125"),
+        ("radio = {bandwidth_hz = 812500.0}", NakCause.NAME, "no such setting: radio"),
+        ("radio.volume = 7", NakCause.NAME, "no such setting: radio.volume"),
+        ("= 7", NakCause.NAME, "no such setting"),
+    ],
+)
+def test_what_no_run_could_start_with_is_refused(
+    parameters: Parameters, slots: MemorySlots, text: str, cause: NakCause, words: str
+) -> None:
+    with pytest.raises(Refusal, match=words) as refusal:
+        ask(parameters, PSET, text)
+    assert refusal.value.cause is cause
+    assert slots.content == [b"", b""]
+
+
+def test_a_full_disk_is_an_answer_and_changes_nothing(parameters: Parameters, slots: MemorySlots) -> None:
+    slots.fault = OSError(28, "No space left on device")
+    with pytest.raises(Refusal, match="No space left"):
+        ask(parameters, PSET, f"{NOISE} = 0.75")
+    assert ask(parameters, PGET, NOISE) == [(f"{NOISE} = 0.6", ParameterFlag.NEXT_START)]
+
+
+def test_all_settings_come_in_pages(parameters: Parameters) -> None:
+    names = list(flat(Settings()))
+    found: list[str] = []
+    while page := [text.partition(" = ")[0] for text, _ in ask(parameters, PLST, first=len(found)) if text]:
+        assert len(page) <= 16
+        found += page
+    assert found == names
+
+
+def test_the_older_slot_is_the_one_written(parameters: Parameters, slots: MemorySlots) -> None:
+    seen = []
+    for value in ("0.61", "0.62", "0.63", "0.64"):
+        before = list(slots.content)
+        ask(parameters, PSET, f"{NOISE} = {value}")
+        seen.append([k for k in range(2) if slots.content[k] != before[k]])
+        assert read_slots(slots).text == f"{NOISE} = {value}\n"
+    assert seen == [[0], [1], [0], [1]]
+
+
+def test_wherever_a_slot_is_torn_the_other_one_holds(parameters: Parameters, slots: MemorySlots) -> None:
+    ask(parameters, PSET, f"{NOISE} = 0.61")
+    ask(parameters, PSET, f"{NOISE} = 0.62")
+    newest = read_slots(slots).slot
+    whole = slots.content[newest]
+    for length in range(len(whole)):
+        slots.content[newest] = whole[:length]
+        assert read_slots(slots).text == f"{NOISE} = 0.61\n"
+        slots.content[newest] = whole[:length] + bytes(len(whole) - length)
+        assert read_slots(slots).text == f"{NOISE} = 0.61\n" or length >= len(whole.rstrip(b"\0"))
+
+
+@given(st.binary(max_size=60), st.integers(0, 500))
+def test_damaged_slots_hold_nothing_or_what_was_written(noise: bytes, place: int) -> None:
+    slots = MemorySlots()
+    good = encode_slot(7, "a = 1\n")
+    bad = bytearray(good)
+    bad[place % len(bad)] ^= 1 + place % 255
+    slots.content = [bytes(bad), noise]
+    assert read_slots(slots).generation == 0
+    slots.content = [noise, good]
+    assert read_slots(slots).text == "a = 1\n"
+
+
+def test_a_setting_that_is_no_more_is_forgotten(slots: MemorySlots, tmp_path: Path) -> None:
+    slots.content[0] = encode_slot(3, "old.name = 1\n" + f"{NOISE} = 0.61\n")
+    parameters = make(slots, tmp_path)
+    ask(parameters, PSET, "logs.reserve_bytes = 5000000")
+    assert read_slots(slots).text == f"{NOISE} = 0.61\nlogs.reserve_bytes = 5000000\n"
+
+
+def test_changes_go_over_the_settings_file() -> None:
+    table = {"radio": {"bandwidth_hz": 406250.0}, "orbit": {"start": {"fixes": 4}, "arc": {"duration_s": 1.0}}}
+    changes = {"orbit": {"start": {"fixes": 6}}, "logs": {"reserve_bytes": 1}}
+    assert merged(table, changes) == {
+        "radio": {"bandwidth_hz": 406250.0},
+        "orbit": {"start": {"fixes": 6}, "arc": {"duration_s": 1.0}},
+        "logs": {"reserve_bytes": 1},
+    }
+    assert table["orbit"] == {"start": {"fixes": 4}, "arc": {"duration_s": 1.0}}

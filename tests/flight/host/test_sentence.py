@@ -1,0 +1,175 @@
+"""Sentences come out of whatever the line makes of them; everything else is named."""
+
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.host.sentence import (
+    BODY_MAX,
+    LINE_MAX,
+    Delivery,
+    Direction,
+    LineDamage,
+    Parsed,
+    Sentence,
+    SentenceParser,
+    Skipped,
+    encode,
+)
+
+WORDS = st.integers(0, 0xFFFF)
+SENTENCES = st.builds(
+    Sentence,
+    st.sampled_from(Direction),
+    st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=4, max_size=4),
+    WORDS,
+    st.sampled_from(Delivery),
+    WORDS,
+    st.binary(max_size=200),
+    st.booleans(),
+)
+PROMPT = b"pi@raspberrypi:~ $ "
+JUNK = st.one_of(
+    st.binary(max_size=40), st.just(PROMPT), st.just(b"\x1b[?2004h"), st.just(b"bash: <: no such file\r\n")
+)
+GREETING = Sentence(Direction.TO_PI, "PING", 0x1F03, Delivery.AT_ONCE, 0x12, b"\x01\x02\x03\x04")
+
+
+def parse(data: bytes) -> Parsed:
+    """What a stream holds, once a line end has closed it."""
+    return SentenceParser().feed(data + b"\n")
+
+
+@given(SENTENCES)
+def test_a_sentence_comes_back(sentence: Sentence) -> None:
+    assert parse(encode(sentence)) == Parsed([sentence], [])
+
+
+def test_the_form_is_what_the_interface_says() -> None:
+    line = encode(GREETING)
+    text = b">PING,1F03,i0012,AQIDBA==*"
+    assert line == text + b"%08X\r\n" % zlib.crc32(text)
+
+
+@given(SENTENCES)
+def test_lines_are_short_and_printable(sentence: Sentence) -> None:
+    line = encode(sentence)
+    assert line.endswith(b"\r\n")
+    assert all(0x20 <= octet < 0x7F for octet in line[:-2])
+    assert not set(line[1:-2]) & set(b"<>")
+
+
+def test_the_longest_sentence_fits_a_line() -> None:
+    longest = GREETING._replace(body=bytes(BODY_MAX))
+    assert LINE_MAX - 3 <= len(encode(longest)) <= LINE_MAX < 4096
+    assert parse(encode(longest)).sentences == [longest]
+    with pytest.raises(ValueError, match="at most"):
+        encode(GREETING._replace(body=bytes(BODY_MAX + 1)))
+
+
+@given(st.lists(st.one_of(SENTENCES.map(encode), JUNK), max_size=8), st.data())
+def test_the_result_does_not_depend_on_the_pieces(parts: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    parser = SentenceParser()
+    found = Parsed([], [])
+    for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        piece = parser.feed(stream[start:stop])
+        found.sentences.extend(piece.sentences)
+        found.skipped.extend(piece.skipped)
+    assert found == SentenceParser().feed(stream)
+
+
+@pytest.mark.parametrize("cut_every", [1, 7, 1000])
+def test_nor_does_it_for_lines_without_an_end(cut_every: int) -> None:
+    stream = b"x" * 10_000 + encode(GREETING) + b"<" * 3 + b">y" * 5000 + b"\0" * 9000 + encode(GREETING)
+    whole = SentenceParser().feed(stream)
+    parser = SentenceParser()
+    pieces = [parser.feed(stream[at : at + cut_every]) for at in range(0, len(stream), cut_every)]
+    assert [s for piece in pieces for s in piece.sentences] == whole.sentences == [GREETING, GREETING]
+    assert [s for piece in pieces for s in piece.skipped] == whole.skipped
+
+
+@given(st.lists(SENTENCES, min_size=1, max_size=4), st.data())
+def test_a_flipped_bit_costs_the_sentence_it_touches_at_most(sentences: list[Sentence], data: st.DataObject) -> None:
+    lines = [encode(sentence) for sentence in sentences]
+    hit = data.draw(st.integers(0, len(lines) - 1))
+    place = data.draw(st.integers(0, len(lines[hit]) - 1))
+    broken = bytearray(lines[hit])
+    broken[place] ^= 1 << data.draw(st.integers(0, 7))
+    found = parse(b"".join([*lines[:hit], bytes(broken), *lines[hit + 1 :]])).sentences
+    others = sentences[:hit] + sentences[hit + 1 :]
+    assert found in (others, sentences)
+    if place >= len(lines[hit]) - 2:
+        assert found == sentences, "a line end costs nothing"
+
+
+@given(st.lists(SENTENCES, min_size=1, max_size=5), st.data())
+def test_lost_doubled_and_inserted_bytes_cost_one_sentence_each(sentences: list[Sentence], data: st.DataObject) -> None:
+    lines = [encode(sentence) for sentence in sentences]
+    hit = data.draw(st.integers(0, len(lines) - 1))
+    place = data.draw(st.integers(0, len(lines[hit]) - 1))
+    instead = data.draw(st.binary(max_size=3))
+    lines[hit] = lines[hit][:place] + instead + lines[hit][place + 1 :]
+    found = parse(b"".join(lines)).sentences
+    assert found in (sentences[:hit] + sentences[hit + 1 :], sentences)
+
+
+@pytest.mark.parametrize(
+    "mangle",
+    [
+        lambda line: line.replace(b"\r\n", b"\n"),
+        lambda line: line.replace(b"\r\n", b"\n\n"),
+        lambda line: line.replace(b"\r\n", b"\r\r\n"),
+        lambda line: line.replace(b"\r\n", b"\r"),
+        lambda line: line.replace(b"\r\n", b"\r\n\r\n"),
+        lambda line: line.replace(b"\r\n", b""),
+        lambda line: b"\0".join(line[k : k + 1] for k in range(len(line))),
+        lambda line: b"\0\0" + line.replace(b",", b",\x11\x13"),
+        lambda line: PROMPT + line,
+        lambda line: b"\x1b[0m" + line + PROMPT,
+        lambda line: line[:20] + line,
+    ],
+)
+def test_what_terminals_do_costs_nothing(mangle: "object") -> None:
+    sentences = [GREETING._replace(number=k) for k in range(3)]
+    stream = b"".join(mangle(encode(sentence)) for sentence in sentences)  # type: ignore[operator]
+    assert parse(stream).sentences == sentences
+
+
+def test_an_echo_tells_itself_by_its_direction() -> None:
+    echo = parse(encode(GREETING)).sentences[0]
+    assert echo.direction is Direction.TO_PI
+
+
+def test_what_is_skipped_is_named_with_its_place() -> None:
+    line = encode(GREETING)
+    broken = line.replace(b"1F03", b"1F04")
+    stream = PROMPT + line + broken + line[:-2] + b"tail\0!\r\n"
+    at = len(PROMPT) + len(line)
+    tail_at = at + len(broken) + len(line) - 2
+    assert parse(stream).skipped == [
+        Skipped(0, len(PROMPT), LineDamage.JUNK),
+        Skipped(at, at + len(broken) - 2, LineDamage.CORRUPT),
+        Skipped(tail_at, tail_at + 6, LineDamage.JUNK),
+    ]
+
+
+@given(st.lists(st.one_of(SENTENCES.map(encode), JUNK), max_size=8))
+def test_every_printable_byte_is_in_a_sentence_or_skipped(parts: list[bytes]) -> None:
+    stream = b"".join(parts)
+    parsed = parse(stream)
+    printable = sum(0x20 <= octet < 0x7F for octet in stream)
+    in_sentences = sum(len(encode(sentence)) - 2 for sentence in parsed.sentences)
+    in_skipped = sum(sum(0x20 <= octet < 0x7F for octet in stream[part.start : part.stop]) for part in parsed.skipped)
+    assert in_sentences + in_skipped == printable
+
+
+def test_memory_is_bounded() -> None:
+    parser = SentenceParser()
+    for _ in range(1000):
+        parser.feed(b">" + b"A" * 999)
+        parser.feed(b"\0" * 10_000)
+    assert len(parser._pending) <= LINE_MAX

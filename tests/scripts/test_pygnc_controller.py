@@ -1,0 +1,357 @@
+"""The controller's single file speaks to the Pi's side, and is understood by MicroPython."""
+
+import ast
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pygnc.formats import status
+from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
+from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
+from pygnc.formats.sense import SENSOR_PACKET, encode_lux
+from pygnc.host import channel
+from pygnc.host.outcomes import Received
+from pygnc.host.sentence import Delivery, Direction, Sentence, encode
+from pygnc.host.sentence_types import ACKN, CHUNK_BYTES, EVNT, HELO, STAT, TYPES, VERSION, Sender, SentenceType
+from pygnc.host.transfer import CHUNK_BYTES_MIN
+from scripts import pygnc_controller as controller
+from tests.fakes.memory_storage import MemoryStorage
+from tests.fakes.serial_line import End, Faults
+from tests.fakes.transfer_line import PiEnd, batch, joined
+
+SCRIPT = Path(controller.__file__)
+
+
+class ControllerEnd:
+    """The controller's link on a simulated line; it looks at its port every few milliseconds."""
+
+    LOOK_S = 0.005
+
+    def __init__(self, session: int = 0x1F03) -> None:
+        self.link = controller.Link(session)
+        self.upload: controller.Upload | None = None
+        self.events: list[tuple[Any, ...]] = []
+        self._now_ms = 0
+
+    def end(self) -> End:
+        return End(self._read, self._line, lambda: (self._now_ms + 1) / 1000.0 + self.LOOK_S)
+
+    def _read(self, data: bytes, now_s: float) -> None:
+        self._look(data, now_s)
+
+    def _line(self, now_s: float) -> bytes | None:
+        self._look(b"", now_s)
+        return self.link.next_line(self._now_ms)
+
+    def _look(self, data: bytes, now_s: float) -> None:
+        self._now_ms = int(now_s * 1000.0)
+        for event in self.link.feed(data, self._now_ms):
+            self.events.append(event)
+            if self.upload is not None:
+                self.upload.take(event, self._now_ms)
+        if self.upload is not None:
+            self.upload.pump(self._now_ms)
+
+    def send_file(self, name: str, content: bytes) -> None:
+        def read(offset: int, count: int) -> bytes:
+            return content[offset : offset + count]
+
+        self.upload = controller.Upload(self.link, name, len(content), zlib.crc32(content), read, transfer=1)
+
+    def is_done(self) -> bool:
+        return self.upload is not None and self.upload.state in {"done", "refused"}
+
+
+# The same tables.
+
+
+def codes(kind: SentenceType) -> str:
+    return "<" + "".join(field.code for field in kind.fields)
+
+
+def test_the_tables_are_the_flight_softwares() -> None:
+    numbered = [kind for kind in TYPES.values() if kind.delivery is not Delivery.UNNUMBERED]
+    says = {kind.name: (str(kind.delivery), codes(kind)) for kind in numbered if kind.sender is not Sender.PI}
+    hears = {kind.name: codes(kind) for kind in numbered if kind.sender is not Sender.HOST}
+    assert says == controller.SAYS
+    assert hears == controller.HEARS
+    assert codes(HELO) == controller.HELLO
+    assert codes(ACKN) == controller.ACKNOWLEDGEMENT
+    assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
+    assert controller.LIFE_MS == channel.LIFE_S * 1000
+    assert controller.SILENCE_MS == channel.SILENCE_S * 1000
+
+
+def test_the_status_fields_stand_where_the_flight_software_puts_them() -> None:
+    offset = 0
+    places = {}
+    for field in status.FIELDS:
+        places[field.name] = (offset, field.code)
+        offset += struct.calcsize("<" + field.code)
+    for name, (place, code) in controller.STATUS.items():
+        count, letter = (int(code[0]), code[1]) if len(code) == 2 else (1, code)
+        first = next(candidate for candidate in places if candidate in {name, f"{name}_x", f"{name}_w"})
+        at = list(places).index(first)
+        expected = [(place + k * struct.calcsize("<" + letter), letter) for k in range(count)]
+        assert list(places.values())[at : at + count] == expected, name
+
+
+def test_a_status_record_is_decoded_whatever_is_appended_to_it() -> None:
+    record = status.encode({"phase": 2, "position_ecef_m_x": 6.9e6, "quaternion_w": 1.0, "events": 7})
+    longer = record[:4] + b"\x63" + record[5:6] + struct.pack("<H", len(record) + 8) + record[8:-4] + bytes(8)
+    for octets in (record, longer + struct.pack("<I", zlib.crc32(longer))):
+        found = controller.decode_status(octets)
+        assert found["phase"] == 2
+        position, quaternion = found["position_ecef_m"], found["quaternion"]
+        assert isinstance(position, tuple)
+        assert isinstance(quaternion, tuple)
+        assert (position[0], quaternion[0], found["events"]) == (6.9e6, 1.0, 7)
+    for bad in (b"", record[:-1], record[:-1] + b"?", b"PGST" + bytes(8)):
+        with pytest.raises(ValueError, match="status record"):
+            controller.decode_status(bad)
+
+
+# Packets.
+
+
+def test_a_sensor_packet_is_what_the_flight_software_reads() -> None:
+    octets = controller.sensor_packet(946_684_801, [1, -2, 3], 26_001, [-4, 5, -6], [7, 8, 9, 10, 11, 0xBFFF])
+    packet = np.frombuffer(octets, SENSOR_PACKET)[0]
+    words = {name: packet[name].tolist() for name in SENSOR_PACKET.names or ()}
+    assert words == {
+        "t_spacecraft_s": 946_684_801,
+        "mag": [1, -2, 3],
+        "hall": 26_001,
+        "gyro": [-4, 5, -6],
+        "lux": [7, 8, 9, 10, 11, 0xBFFF],
+    }
+
+
+@given(st.floats(0.0, 200_000.0))
+def test_light_words_are_the_sensors(lux: float) -> None:
+    assert controller.lux_word(lux) == encode_lux(lux)
+
+
+def test_gps_packets_are_cut_from_the_receivers_log() -> None:
+    # OEM7 manual, message 241 with its 28-byte binary header; every field has a value of its own.
+    header = struct.pack(
+        "<3sBHBBHHBBHiIHH", b"\xaa\x44\x12", 28, 241, 0, 32, 112, 0, 60, 180, 2278, 356_489_000, 0, 0, 0
+    )
+    position = struct.pack("<II3d3f", 0, 56, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5)
+    velocity = struct.pack("<II3d3f", 1, 57, 7.5, 8.5, 9.5, 10.5, 11.5, 12.5)
+    rest = struct.pack("<4s3f8BI", b"ABCD", 0.05, 13.5, 14.5, 12, 9, 8, 7, 6, 5, 4, 3, 0)
+    log = header + position + velocity + rest
+    sense = decode_gps_packets(np.frombuffer(controller.gps_packet(946_684_801, log), SENSE_GPS_PACKET))
+    ranges = decode_gps_packets(np.frombuffer(controller.range_gps_packet(log), RANGE_GPS_PACKET))
+    assert sense.t_spacecraft_s == 946_684_801
+    assert sense.time_status == 180
+    for fixes in (sense, ranges):
+        assert (fixes.gps_week[0], fixes.gps_tow_ms[0]) == (2278, 356_489_000)
+        assert (fixes.position_status[0], fixes.velocity_status[0]) == (0, 1)
+        assert fixes.position_ecef_m.tolist() == [[1.5, 2.5, 3.5]]
+        assert fixes.position_sigma_m.tolist() == [[4.5, 5.5, 6.5]]
+        assert fixes.velocity_ecef_mps.tolist() == [[7.5, 8.5, 9.5]]
+        assert fixes.velocity_sigma_mps.tolist() == [[10.5, 11.5, 12.5]]
+        assert (fixes.differential_age_s[0], fixes.solution_age_s[0]) == (13.5, 14.5)
+        assert (fixes.satellites_tracked[0], fixes.satellites_used[0]) == (12, 9)
+        assert fixes.velocity_latency_s[0] == np.float32(0.05)
+    assert controller.range_gps_packet(log)[:3] + controller.range_gps_packet(log)[-2:] == b"\xaa\x44\x12\r\n"
+
+
+def test_a_range_packet_is_what_the_flight_software_reads() -> None:
+    octets = controller.range_packet(75, 60, 946_684_801, b"\x00\x01\x00", b"\x00\x5a\x94")
+    measured = decode_ranges(np.frombuffer(octets, RANGE_PACKET))
+    assert (measured.partner_id[0], measured.rssi_dbm[0], measured.t_spacecraft_s[0]) == (75, -30.0, 946_684_801)
+    assert measured.range_m[0] == pytest.approx(1045.1, abs=0.05)
+
+
+# Sentences.
+
+WORDS = st.integers(0, 0xFFFF)
+
+
+@given(
+    st.sampled_from(["PING", "SENS", "UPCH"]), WORDS, st.sampled_from(["i", "r", "R"]), WORDS, st.binary(max_size=99)
+)
+def test_both_encode_the_same_line(kind: str, session: int, letter: str, number: int, octets: bytes) -> None:
+    sentence = Sentence(
+        Direction.TO_PI, kind, session, Delivery(letter.lower()), number, octets, is_retry=letter.isupper()
+    )
+    line = controller.encode(kind, session, letter, number, octets)
+    assert line == encode(sentence)
+    assert controller.Parser().feed(line) == [(">", kind, session, letter, number, octets)]
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), WORDS), max_size=8), st.integers(1, 50))
+def test_its_parser_finds_the_same_sentences(parts: list[bytes | int], step: int) -> None:
+    sentences = [
+        Sentence(Direction.TO_HOST, "PONG", 7, Delivery.AT_ONCE, part, bytes(part % 30))
+        for part in parts
+        if isinstance(part, int)
+    ]
+    stream = b"".join(
+        part
+        if isinstance(part, bytes)
+        else encode(Sentence(Direction.TO_HOST, "PONG", 7, Delivery.AT_ONCE, part, bytes(part % 30)))
+        for part in parts
+    )
+    parser = controller.Parser()
+    found = [s for at in range(0, len(stream), step) for s in parser.feed(stream[at : at + step])]
+    assert [s[4] for s in found] == [s.number for s in sentences]
+
+
+# On a line.
+
+FAULTS = st.builds(
+    Faults,
+    lost=st.sampled_from([0.0, 1e-4, 1e-3]),
+    flipped=st.sampled_from([0.0, 1e-4, 1e-3]),
+    doubled=st.sampled_from([0.0, 1e-3]),
+    stalled=st.sampled_from([0.0, 1e-3]),
+    cuts=st.sampled_from([(), ((0.5, 2.0),), ((0.4, 25.0),)]),
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(FAULTS, st.integers(0, 1000), st.integers(0, 20_000))
+def test_uploads_survive_whatever_the_line_does(faults: Faults, seed: int, size: int) -> None:
+    content = batch(size, seed)
+    host, pi = ControllerEnd(), PiEnd(MemoryStorage())
+    host.send_file("sense.bin", content)
+    assert joined(host.end(), pi, faults, seed).run(host.is_done, 400.0)
+    assert pi.storage.files == {"sense.bin": content}
+
+
+def test_the_longest_batch_goes_up_in_fourteen_seconds() -> None:
+    content = batch(108_432)
+    host, pi = ControllerEnd(), PiEnd(MemoryStorage())
+    host.send_file("sense.bin", content)
+    session = joined(host.end(), pi)
+    assert session.run(host.is_done, 400.0)
+    assert pi.storage.files == {"sense.bin": content}
+    assert session.now_s <= 14.0
+
+
+def test_it_goes_on_with_a_restarted_pi() -> None:
+    content = batch(36_144)
+    host, pi = ControllerEnd(), PiEnd(MemoryStorage())
+    host.send_file("sense.bin", content)
+    session = joined(host.end(), pi)
+    session.run(lambda: False, 2.5)
+    pi.start_again()
+    assert session.run(host.is_done, 60.0)
+    assert pi.storage.files == {"sense.bin": content}
+    assert session.now_s < 7.0
+
+
+def test_a_refusal_reaches_it() -> None:
+    host, pi = ControllerEnd(), PiEnd(MemoryStorage())
+    host.send_file("main.py", b"print()")
+    assert joined(host.end(), pi).run(host.is_done, 10.0)
+    assert host.upload is not None
+    assert host.upload.state == "refused"
+    assert "main.py may not be written" in host.upload.cause
+
+
+@settings(max_examples=6, deadline=None)
+@given(FAULTS, st.integers(0, 1000))
+def test_packets_and_answers_pass_both_ways_once(faults: Faults, seed: int) -> None:
+    host, pi = ControllerEnd(), PiEnd(MemoryStorage())
+    pi.react = lambda _outcome, _now_s: None
+    session = joined(host.end(), pi, faults, seed)
+    assert session.run(lambda: host.link.ready and pi.channel.is_ready, 60.0)
+    tickets = []
+    start_s = session.now_s
+
+    def speak(k: int) -> Callable[[float], None]:
+        def call(now_s: float) -> None:
+            tickets.append(host.link.send("SENS", bytes([k]) * 30, int(now_s * 1000)))
+            pi.channel.send(EVNT, EVNT.pack(0, tail=b"%d" % k), now_s)
+            pi.channel.send(STAT, bytes(636), now_s)
+
+        return call
+
+    for k in range(20):
+        session.at(start_s + 0.5 * k, speak(k))
+    session.run(lambda: False, start_s + 25.0)
+    arrived = [o.body.tail[0] for o in pi.outcomes if isinstance(o, Received) and o.kind.name == "SENS"]
+    assert len(set(arrived)) == len(arrived)
+    settled = [event[1] for event in host.events if event[0] in {"acknowledged", "lost"}]
+    assert set(tickets) <= set(settled)
+    assert len(set(settled)) == len(settled)
+    events = [event[3] for event in host.events if event[0] == "sentence" and event[1] == "EVNT"]
+    assert len(set(events)) == len(events)
+    if not faults.cuts and not faults.lost + faults.flipped + faults.doubled:
+        assert len(arrived) == len(events) == 20
+
+
+def test_another_version_is_an_event() -> None:
+    link = controller.Link(5)
+    line = encode(Sentence(Direction.TO_HOST, "HELO", 1, Delivery.UNNUMBERED, 0, HELO.pack(7, 9, 1, 0, 5, 1, 1, 1)))
+    assert link.feed(line, 0) == [("incompatible", 7, 9)]
+    assert not link.ready
+
+
+# The controller's Python.
+
+
+def test_it_uses_only_what_micropython_has() -> None:
+    tree = ast.parse(SCRIPT.read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {alias.name for node in imports for alias in node.names} == {"binascii", "struct"}
+    unknown = ast.Match | ast.AnnAssign | ast.NamedExpr | ast.AsyncFunctionDef | ast.Delete | ast.With | ast.TryStar
+    assert not [node for node in ast.walk(tree) if isinstance(node, unknown)]
+    called = {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert not called & {"translate", "removeprefix", "removesuffix", "casefold", "to_bytes", "from_bytes", "bit_count"}
+    keywords = [k.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords]
+    assert set(keywords) <= {"tail"}
+
+
+def test_micropython_runs_it(tmp_path: Path) -> None:
+    micropython = shutil.which(os.environ.get("MICROPYTHON", "micropython"))
+    if micropython is None:
+        pytest.skip("no micropython on the path, and MICROPYTHON names none: the file is checked for its syntax alone")
+    shutil.copy(SCRIPT, tmp_path)
+    content = batch(3000)
+    hello = encode(Sentence(Direction.TO_HOST, "HELO", 7, Delivery.UNNUMBERED, 0, HELO.pack(1, 1, 8, 0, 5, 1, 1, 1)))
+    record = status.encode({"phase": 2, "run_number": 70_000})
+    (tmp_path / "run.py").write_text(
+        "import pygnc_controller as c, binascii\n"
+        f"content = {content!r}\n"
+        "link = c.Link(5)\n"
+        "read = lambda offset, count: content[offset:offset + count]\n"
+        "up = c.Upload(link, 'sense.bin', len(content), binascii.crc32(content), read, transfer=1)\n"
+        "def say(now):\n"
+        "    line = link.next_line(now)\n"
+        "    while line:\n"
+        "        print(str(line[:-2], 'ascii'))\n"
+        "        line = link.next_line(now)\n"
+        "say(0)\n"
+        f"data = b'pi@raspberrypi:~ $ \\0' + {hello!r}\n"
+        "for event in link.feed(data, 10): up.take(event, 10)\n"
+        "say(10)\n"
+        f"print(c.decode_status({record!r})['run_number'])\n"
+        "print(c.sensor_packet(1, [1, 2, 3], 4, [5, 6, 7], [c.lux_word(83865.6)] * 6))\n"
+    )
+    done = subprocess.run([micropython, "run.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [line[:5] for line in lines[:4]] == [">HELO", ">HELO", ">ACKN", ">UPOP"] or [
+        line[:5] for line in lines[:3]
+    ] == [">HELO", ">ACKN", ">UPOP"]
+    for line in lines[:3]:
+        assert controller.Parser().feed(line.encode() + b"\r\n")
+    assert lines[-2] == "70000"
+    assert lines[-1] == str(controller.sensor_packet(1, [1, 2, 3], 4, [5, 6, 7], [0xBFFF] * 6))
