@@ -13,6 +13,9 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.formation.bound_scenario import as_json as formation_as_json
+from pygnc_ground.formation.bound_scenario import as_table as formation_as_table
+from pygnc_ground.formation.bound_scenario import bound_of_scenario
 from pygnc_ground.orbit.bound import Bound, OrbitBounds, Sightings, orbit_bounds
 from pygnc_ground.orbit.bound_sources import from_recording, from_scenario
 from pygnc_ground.orbit.solution import FloatArray
@@ -41,17 +44,27 @@ def bound(
     satellite: Annotated[str | None, typer.Option(help="The object in an SP3 or OEM file that holds several.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings of a scenario (TOML), in place of SENSE.")] = None,
     preset: Annotated[str | None, typer.Option(help="A scenario of that name in `pygnc scenario presets`.")] = None,
+    formation: Annotated[
+        bool, typer.Option("--formation", help="Of the scenario's partners relative to its satellite.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
     """Show the Cramer-Rao bounds of position and velocity.
 
     Once for forces that are known but for one drag factor, once for the process noise that the flight's filter assumes.
+    With --formation of relative positions, for forces that are known but for the drag of all and each satellite's own.
     """
     from_settings = config is not None or preset is not None
     if (sense is None) != (truth is None) or (sense is None) != from_settings:
         _fail("name a sense file with its --truth, or a scenario by --config or --preset")
+    if formation and not from_settings:
+        _fail("--formation takes a scenario, by --config or --preset")
     settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
     try:
+        if formation:
+            found = bound_of_scenario(_scenario(config, preset), settings, frames)
+            _show(formation_as_json(*found) if as_json else formation_as_table(*found))
+            return
         if sense is not None and truth is not None:
             sightings = from_recording(sense, load_truth(truth, satellite), settings, frames)
         else:
@@ -59,10 +72,14 @@ def bound(
     except (OSError, ValueError) as error:
         _fail(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error))
     bounds = orbit_bounds(sightings, settings, frames)
-    if as_json:
-        typer.echo(json.dumps(_as_json(sightings, bounds)))
+    _show(_as_json(sightings, bounds) if as_json else _as_table(sightings, bounds))
+
+
+def _show(found: dict[str, object] | Table) -> None:
+    if isinstance(found, Table):
+        Console(highlight=False).print(found)
     else:
-        Console(highlight=False).print(_as_table(sightings, bounds))
+        typer.echo(json.dumps(found))
 
 
 def _fail(reason: str) -> NoReturn:

@@ -1,0 +1,206 @@
+"""Relative orbits of a formation from an arc of ranges and fixes, all at once.
+
+The steps: our own orbit and those of partners with enough fixes; candidates for all others; every candidate and every
+mirror image as the start of a joint fit of all observations; noise from the residuals of the best; a last fit with
+outliers left out; which of the solutions found differ, and by how much they are worse.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.ambiguity import judged
+from pygnc.estimators.formation.distinct import merged, picked
+from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Loss, Noise, Prior, equations_of
+from pygnc.estimators.formation.hypotheses import Known, candidates
+from pygnc.estimators.formation.least_squares import Result, covariance, minimise
+from pygnc.estimators.formation.noise import apparent_noise, expected_noise, refined_noise, robust_noise
+from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, arc_of
+from pygnc.estimators.formation.prior import prior_of
+from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.relative_motion import RelativeDynamics
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution, Hypothesis, Partner
+from pygnc.estimators.formation.starts import Around, from_fixes
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
+
+_FIX_GATE: Final = 4.6
+"""In standard deviations of three components together; 1e-4 of good fixes lie farther off."""
+_ALL: Final = 1_000_000_000
+_SEARCH_ITERATIONS: Final = 12
+_ITERATIONS: Final = 30
+_ROUNDS: Final = 3
+"""Of fitting and estimating the noise."""
+_HOPELESS: Final = 2_000.0
+"""Solutions that are worse by so much are not looked at any more."""
+_KEPT: Final = 40
+"""Distinct solutions that are fitted to the end."""
+
+
+class _Solved(NamedTuple):
+    result: Result
+    noise: Noise
+    loss: Loss
+    passed: Array
+    """Guesses (k, p) that were distinct on the way."""
+
+
+class FormationSolver:
+    """Solves arcs with one set of settings and models.
+
+    Args:
+        settings: Of the formation.
+        orbit: Forces, and how far receivers are believed.
+        frames: Earth orientation.
+    """
+
+    def __init__(self, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames) -> None:
+        self._settings = settings
+        self._orbit = orbit
+        self._frames = frames
+        self._dynamics = OrbitDynamics(orbit, frames)
+
+    def solve(
+        self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]
+    ) -> FormationSolution | None:
+        """Solve an arc.
+
+        Args:
+            orbit: Ours, somewhere in the arc; the reference, and with few fixes of ours in the arc their substitute.
+            fixes: Of all satellites, in any order, repeated or not.
+            ranges: Likewise.
+
+        Returns:
+            None when there is no observation in the arc.
+        """
+        settings = self._settings
+        arc = arc_of(settings.own_id, orbit.gps_ms, round(1e3 * settings.arc_max_s), fixes, ranges)
+        if arc is None:
+            return None
+        own = None
+        if len(arc.fixes[settings.own_id]) < settings.own_fixes_min:
+            # The orbit was made from these fixes: they are not to count twice.
+            own, arc = orbit, Arc({**arc.fixes, settings.own_id: ()}, arc.ranges)
+        reference = Reference(
+            orbit,
+            arc.span_ms,
+            dynamics=self._dynamics,
+            step_max_ms=self._orbit.force_model.step_max_ms,
+            frames=self._frames,
+        )
+        prior = prior_of(len(arc.satellites), len(arc.ranges), reference, own, settings)
+        equations = equations_of(
+            arc, settings.own_id, reference, prior, frames=self._frames, receiver=self._orbit.measurement
+        )
+        apparent_m = apparent_noise(equations, settings).range_sigma_m.tolist()
+        noise_m = dict(zip(equations.pairs, apparent_m, strict=True))
+        around = Around(reference, RelativeDynamics(reference), settings, noise_m)
+        starts = candidates(equations, self._known(equations, around), around)
+        kept = [number for number in range(len(equations.satellites)) if number not in starts.lost]
+        lost = {equations.satellites[number]: reason for number, reason in starts.lost.items()}
+        guesses = starts.guesses
+        if lost:
+            pairs = sum(set(kept) >= set(rows.pair) for rows in equations.ranges)
+            fewer = prior_of(len(kept), pairs, reference, own, settings)
+            columns = _columns(equations, kept)
+            equations = equations.subset(kept, fewer, kept, _ALL)
+            guesses = guesses[:, columns]
+        solved = self._refined(equations, around, guesses)
+        return self._solution(arc, equations, around, solved, lost)
+
+    def _known(self, equations: Equations, around: Around) -> Known:
+        """Orbits that fixes tell, or the prior."""
+        guess = equations.prior.mean.copy()
+        placed = [0]
+        for satellite in range(len(equations.satellites)):
+            start = from_fixes(equations, satellite)
+            if start is not None:
+                guess[UNKNOWNS * satellite : UNKNOWNS * satellite + 6] = start[:6]
+                placed = sorted({*placed, satellite})
+        states = UNKNOWNS * len(equations.satellites)
+        prior = Prior(equations.prior.mean[:states], equations.prior.information[:states, :states])
+        alone = Equations(equations.satellites, (), equations.fixes, (), prior)
+        noise = expected_noise(alone, self._settings)
+        result = minimise(
+            alone, around.dynamics, guess[None, :states], noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS
+        )
+        guess[:states] = result.guesses[0]
+        everything = covariance(result.fit.information[0])
+        information = np.zeros((len(equations.satellites), UNKNOWNS, UNKNOWNS))
+        for satellite in placed:
+            of = slice(UNKNOWNS * satellite, UNKNOWNS * (satellite + 1))
+            information[satellite] = covariance(everything[of, of])
+        return Known(placed, guess, information)
+
+    def _refined(self, equations: Equations, around: Around, guesses: Array) -> _Solved:
+        """Distinct solutions, the best first, with the noise that its residuals show."""
+        settings, dynamics, count = self._settings, around.dynamics, len(equations.satellites)
+        noise = apparent_noise(equations, settings)
+        result = minimise(equations, dynamics, guesses, noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS)
+        result = merged(result, count)
+        passed = result.guesses[:_KEPT]
+        noise = robust_noise(equations, result, settings)
+        result = minimise(equations, dynamics, result.guesses[:_KEPT], noise, SEARCH_LOSS, iterations=_ITERATIONS)
+        result = merged(result, count)
+        hopeful = int((result.fit.cost <= result.fit.cost[0] + _HOPELESS).sum())
+        result = picked(result, list(range(hopeful)), count)
+        loss = Loss(settings.range_gate_sigma, _FIX_GATE, hard=True)
+        for _ in range(_ROUNDS):
+            result = minimise(equations, dynamics, result.guesses, noise, loss, iterations=_ITERATIONS)
+            result = merged(result, count)
+            noise = refined_noise(equations, result, noise, loss, settings)
+        fit = equations.fit(result.guesses, result.motion, noise, loss)
+        return _Solved(merged(Result(result.guesses, fit, result.motion), count), noise, loss, passed)
+
+    def _solution(
+        self, arc: Arc, equations: Equations, around: Around, solved: _Solved, lost: dict[int, str]
+    ) -> FormationSolution:
+        result, noise, loss, passed = solved
+        count = len(equations.satellites)
+        residuals = [
+            equations.range_residuals(result.guesses, pair, result.motion) for pair in range(len(equations.pairs))
+        ]
+        gates = [loss.limit * sigma for sigma in noise.range_sigma_m]
+        used = [np.abs(residual[0]) <= gate for residual, gate in zip(residuals, gates, strict=True)]
+        hypotheses = tuple(
+            Hypothesis(
+                float(result.fit.cost[row]),
+                result.guesses[row],
+                covariance(result.fit.information[row]),
+                result.motion.chosen(count * row + np.arange(count)),
+                np.concatenate([residual[row] for residual in residuals]) if residuals else np.zeros(0),
+            )
+            for row in range(len(result.guesses))
+        )
+        partners = {
+            identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
+            for identity, reason in lost.items()
+        }
+        partners |= judged(equations, around, result, passed, noise=noise, loss=loss)
+        return FormationSolution(
+            around.reference,
+            equations.satellites,
+            equations.pairs,
+            hypotheses,
+            partners,
+            noise.range_sigma_m,
+            tuple(seen for pair in equations.pairs for seen in arc.ranges[pair]),
+            np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),
+        )
+
+
+def _columns(equations: Equations, kept: Sequence[int]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """The unknowns of some satellites and of the pairs among them."""
+    states = [UNKNOWNS * satellite + number for satellite in kept for number in range(UNKNOWNS)]
+    biases = [
+        UNKNOWNS * len(equations.satellites) + pair
+        for pair, rows in enumerate(equations.ranges)
+        if set(kept) >= set(rows.pair)
+    ]
+    return np.array(states + biases, dtype=np.int64)

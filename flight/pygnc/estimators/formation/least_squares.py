@@ -1,0 +1,96 @@
+"""Levenberg-Marquardt for several guesses side by side, each with a damping of its own.
+
+Source: Marquardt, J. SIAM 11 (1963) 431-441, damping in units of the normal matrix's diagonal.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
+from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
+
+_DAMPING: Final = 1e-3
+_RELIEF: Final = 0.1
+_BURDEN: Final = 8.0
+_DAMPING_MIN: Final = 1e-9
+_DAMPING_MAX: Final = 1e8
+_LEAST: Final = 1e-20
+"""Of a variance: rounding may leave less of the difference of two that are large and alike."""
+
+
+class Result(NamedTuple):
+    """Where k guesses ended.
+
+    Attributes:
+        guesses: Shape (k, p).
+        fit: There.
+        motion: There, for `Equations.states` of the guesses.
+    """
+
+    guesses: Array
+    fit: Fit
+    motion: Motion
+
+
+def minimise(
+    equations: Equations,
+    dynamics: RelativeDynamics,
+    guesses: Array,
+    noise: Noise,
+    loss: Loss,
+    *,
+    iterations: int,
+    tolerance: float = 1e-2,
+    linear: bool = False,
+) -> Result:
+    """Improve guesses (k, p) until a step promises to lower the cost by less than `tolerance`.
+
+    With `linear`, motion is taken for linear.
+    """
+
+    def move(some: Array) -> Motion:
+        states = equations.states(some)
+        return dynamics.linear(states) if linear else dynamics.propagate(states)
+
+    guesses = guesses.copy()
+    fit = equations.fit(guesses, move(guesses), noise, loss)
+    damping = np.full(len(guesses), _DAMPING)
+    active = np.arange(len(guesses))
+    for _ in range(iterations):
+        step, promised = _steps(Fit(*(part[active] for part in fit)), damping[active])
+        going = promised > tolerance
+        active, step = active[going], step[going]
+        if not len(active):
+            break
+        tried = guesses[active] + step
+        reached = equations.fit(tried, move(tried), noise, loss)
+        better = reached.cost < fit.cost[active]
+        accepted = active[better]
+        guesses[accepted] = tried[better]
+        for part, new in zip(fit, reached, strict=True):
+            part[accepted] = new[better]
+        factor = np.where(better, _RELIEF, _BURDEN)
+        damping[active] = np.clip(damping[active] * factor, _DAMPING_MIN, None)
+        active = active[damping[active] < _DAMPING_MAX]
+    return Result(guesses, fit, move(guesses))
+
+
+def _steps(fit: Fit, damping: Array) -> tuple[Array, Array]:
+    """Damped steps (k, p), and by how much they lower the cost if all is linear (k,)."""
+    unit = 1.0 / np.sqrt(np.diagonal(fit.information, axis1=1, axis2=2))
+    scaled = unit[:, :, None] * fit.information * unit[:, None]
+    damped = scaled + damping[:, None, None] * np.eye(scaled.shape[1])
+    right = unit * fit.gradient
+    solved = np.linalg.solve(damped, right[..., None])[..., 0]
+    promised = 2.0 * (solved * right).sum(axis=1) - (solved * (scaled @ solved[..., None])[..., 0]).sum(axis=1)
+    return unit * solved, promised
+
+
+def covariance(information: Array) -> Array:
+    """Inverse of normal matrices (..., p, p) whose unknowns have units of all sizes."""
+    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(information, axis1=-2, axis2=-1), _LEAST))
+    scaled = unit[..., :, None] * information * unit[..., None, :]
+    inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
+    return inverse

@@ -1,0 +1,83 @@
+"""The flight's formation estimator on what was measured of a world."""
+
+import time
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
+from pygnc_ground.campaign.formation import INTERVAL_S, FormationWorld, Records
+from pygnc_ground.campaign.formation_score import Estimate
+from pygnc_ground.campaign.world import ORIENTATION, expecting, filtered
+from pygnc_ground.orbit.solution import IntArray
+from pygnc_ground.scenario.gps_settings import Gps
+
+_KNOWN_BIAS_SIGMA_M: Final = 1e-3
+"""For the estimator's prior, which is to be positive."""
+
+
+def solved(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimate:
+    """Solve with what a user would declare, nothing of the truth, and tell all hypotheses at n moments (n,).
+
+    Raises:
+        RuntimeError: There is no orbit of our own, or no solution at all.
+    """
+    instruments = records.instruments
+    settings = replace(
+        FormationSettings(),
+        own_id=world.ids[0],
+        range_noise_m=instruments.range_noise_m,
+        range_bias_sigma_m=max(instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M),
+    )
+    orbit_settings = expecting(Gps(), world.minutes / 60.0, INTERVAL_S)
+    fixes = [SatelliteFix(world.ids[satellite], fix) for satellite, fix in records.fixes]
+    ranges = [
+        RangeObservation(moment, world.ids[one], world.ids[other], range_m)
+        for moment, one, other, range_m in zip(*(column.tolist() for column in records.ranges), strict=True)
+    ]
+    own = own_orbit([fix for satellite, fix in records.fixes if satellite == 0], orbit_settings)
+    solver = FormationSolver(settings, orbit_settings, EarthFrames(ORIENTATION))
+    began = time.process_time()
+    solution = solver.solve(own, fixes, ranges)
+    seconds = time.process_time() - began
+    if solution is None:
+        raise RuntimeError("the formation estimator found no observation")
+    return _estimate(solution, world.ids[1:], gps_ms, seconds)
+
+
+def own_orbit(fixes: list[Fix], settings: OrbitSettings) -> OrbitState:
+    """What the orbit's filter knows after the last of the fixes."""
+    _, updates = filtered(fixes, settings)
+    state = updates[-1].state
+    if state is None:
+        raise RuntimeError("the orbit filter did not start")
+    return state
+
+
+def _estimate(solution: FormationSolution, partners: tuple[int, ...], gps_ms: IntArray, seconds: float) -> Estimate:
+    shape = (len(solution.hypotheses), len(partners), len(gps_ms))
+    relative, covariance = np.full((*shape, 6), np.nan), np.full((*shape, 6, 6), np.nan)
+    for number, partner in enumerate(partners):
+        if partner not in solution.satellites:
+            continue
+        for hypothesis in range(shape[0]):
+            for row, moment in enumerate(gps_ms.tolist()):
+                found = solution.relative_at(moment, partner, hypothesis)
+                relative[hypothesis, number, row] = found.gcrf
+                covariance[hypothesis, number, row] = found.covariance_gcrf
+    told = [solution.partners[partner] for partner in partners]
+    return Estimate(
+        relative_gcrf=relative,
+        covariance_gcrf=covariance,
+        ambiguous=np.array([each.ambiguous for each in told]),
+        unsolved=np.array([each.unsolved is not None for each in told]),
+        seconds=seconds,
+    )

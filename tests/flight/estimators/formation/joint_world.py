@@ -1,0 +1,114 @@
+"""True formations by brahe, what is measured of them, and the batch solution of the first part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.elements import elements_by_state, relative_elements
+from pygnc.estimators.formation.filter import FormationFilter
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution, RelativeState
+from pygnc.estimators.formation.update import FormationUpdate
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.campaign.formation import FormationWorld, Instruments, formation_world
+from pygnc_ground.campaign.formation_geometry import Kind
+from pygnc_ground.campaign.formation_solver import own_orbit
+from pygnc_ground.campaign.world import ORIENTATION, expecting
+from pygnc_ground.scenario.gps_settings import Gps
+
+ARC_MIN = 64
+FRAMES = EarthFrames(ORIENTATION)
+ORBIT = expecting(Gps(), ARC_MIN / 60.0, 60.0)
+GPS_ON_ALL = Instruments("mesh", range_noise_m=10.0, mesh=True, fixed=4)
+GPS_ON_OURS = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
+
+
+@cache
+def world(satellites: int = 2, minutes: int = 250) -> FormationWorld:
+    return formation_world(7, Kind.BOUNDED, satellites, minutes)
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A batch solution, and what is measured later: by moment, ranges and fixes."""
+
+    solution: FormationSolution
+    settings: FormationSettings
+    orbit: OrbitSettings
+    later: dict[int, tuple[list[RangeObservation], list[SatelliteFix]]]
+
+    def filter(self, solution: FormationSolution | None = None) -> FormationFilter:
+        return FormationFilter(solution or self.solution, self.settings, self.orbit, FRAMES)
+
+    def until(self, minutes: float) -> list[tuple[list[RangeObservation], list[SatelliteFix]]]:
+        """Of so many minutes after the batch."""
+        first_ms = min(self.later)
+        return [seen for gps_ms, seen in self.later.items() if gps_ms < first_ms + 60e3 * minutes]
+
+
+@cache
+def solved(
+    instruments: Instruments = GPS_ON_ALL,
+    draw: int = 0,
+    satellites: int = 2,
+    minutes: int = 250,
+    arc_minutes: int = ARC_MIN,
+) -> Solved:
+    made = world(satellites, minutes)
+    end_ms = made.start_gps_ms + 60_000 * arc_minutes + 20_000
+    fixes, ranges = observations(made, instruments, draw)
+    settings = replace(FormationSettings(), range_noise_m=instruments.range_noise_m)
+    own = own_orbit([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
+    solution = FormationSolver(settings, ORBIT, FRAMES).solve(
+        own, [seen for seen in fixes if seen.fix.gps_ms <= end_ms], [seen for seen in ranges if seen.gps_ms <= end_ms]
+    )
+    assert solution is not None
+    later: dict[int, tuple[list[RangeObservation], list[SatelliteFix]]] = {}
+    for fix in fixes:
+        if fix.fix.gps_ms > end_ms:
+            later.setdefault(fix.fix.gps_ms, ([], []))[1].append(fix)
+    for seen in ranges:
+        if seen.gps_ms > end_ms:
+            later.setdefault(seen.gps_ms, ([], []))[0].append(seen)
+    return Solved(solution, settings, ORBIT, {gps_ms: later[gps_ms] for gps_ms in sorted(later)})
+
+
+def observations(
+    made: FormationWorld, instruments: Instruments, draw: int
+) -> tuple[list[SatelliteFix], list[RangeObservation]]:
+    records = made.records(instruments, draw)
+    columns = (column.tolist() for column in records.ranges)
+    return [SatelliteFix(made.ids[satellite], fix) for satellite, fix in records.fixes], [
+        RangeObservation(gps_ms, made.ids[one], made.ids[other], range_m)
+        for gps_ms, one, other, range_m in zip(*columns, strict=True)
+    ]
+
+
+def flown(
+    filtering: FormationFilter, moments: Sequence[tuple[list[RangeObservation], list[SatelliteFix]]]
+) -> list[FormationUpdate]:
+    return [filtering.process(*seen) for seen in moments]
+
+
+def truth_gcrf(gps_ms: int, partner: int, satellites: int = 2, minutes: int = 250) -> tuple[Array, Array]:
+    """Our state and the partner's relative to it."""
+    states = world(satellites, minutes).states_gcrf(np.array([gps_ms]))[:, 0]
+    return states[0], states[partner - 74] - states[0]
+
+
+def error_m(filtering: FormationFilter, partner: int, hypothesis: int = 0, satellites: int = 2) -> float:
+    _, truth = truth_gcrf(filtering.gps_ms, partner, satellites)
+    return float(np.linalg.norm(filtering.relative(partner, hypothesis).gcrf[:3] - truth[:3]))
+
+
+def nees(relative: RelativeState, own: Array, truth: Array) -> float:
+    """Of the relative orbital elements, 6 on average."""
+    by_state = elements_by_state(own, own + relative.gcrf)
+    error = relative_elements(own, own + relative.gcrf) - relative_elements(own, own + truth)
+    return float(error.dot(np.linalg.solve(by_state @ relative.covariance_gcrf @ by_state.T, error)))

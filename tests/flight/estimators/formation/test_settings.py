@@ -1,0 +1,22 @@
+"""Settings that make no sense are refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from pygnc.estimators.formation.settings import FormationSettings
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"range_bias_sigma_m": 0.0},
+        {"arc_max_s": float("nan")},
+        {"range_noise_m": 500.0},
+        {"fix_scale_max": 0.5},
+        {"own_fixes_min": 0},
+    ],
+)
+def test_what_makes_no_sense_is_refused(changed: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(changed))):
+        replace(FormationSettings(), **changed)  # type: ignore[arg-type] # whichever it is

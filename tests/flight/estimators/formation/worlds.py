@@ -1,0 +1,110 @@
+"""True formations by brahe, what was measured of them, and how far a solution is off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
+from pygnc_ground.campaign.formation import FormationWorld, Instruments, formation_world
+from pygnc_ground.campaign.formation_geometry import Kind
+from pygnc_ground.campaign.world import ORIENTATION
+from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
+
+ORBIT = OrbitSettings()
+FRAMES = EarthFrames(ORIENTATION)
+MESH_ALL = Instruments("mesh, fixes of all", 10.0, mesh=True, fixed=4)
+MESH_ANCHOR = Instruments("mesh, our fixes", 1.0, mesh=True, fixed=1)
+STAR_ANCHOR = Instruments("star, our fixes", 10.0, mesh=False, fixed=1)
+
+
+class Given(NamedTuple):
+    """What the estimator is given."""
+
+    orbit: OrbitState
+    fixes: list[SatelliteFix]
+    ranges: list[RangeObservation]
+
+    def without_fixes(self, *satellites: int) -> "Given":
+        return self._replace(fixes=[entry for entry in self.fixes if entry.satellite not in satellites])
+
+    def solved(self, settings: FormationSettings | None = None) -> FormationSolution:
+        solver = FormationSolver(settings or FormationSettings(), ORBIT, FRAMES)
+        solution = solver.solve(self.orbit, self.fixes, self.ranges)
+        assert solution is not None
+        return solution
+
+
+@cache
+def world(seed: int, kind: Kind = Kind.BOUNDED, satellites: int = 4, minutes: int = 64) -> FormationWorld:
+    return formation_world(seed, kind, satellites, minutes)
+
+
+@cache
+def given(true: FormationWorld, instruments: Instruments) -> Given:
+    records = true.records(instruments)
+    ids, ranges = true.ids, records.ranges
+    orbit = OrbitFilter(ORBIT, ORIENTATION)
+    for satellite, fix in records.fixes:
+        if satellite == 0:
+            orbit.process(fix)
+    assert orbit.state is not None
+    rows = zip(ranges.gps_ms.tolist(), ranges.one, ranges.other, ranges.range_m.tolist(), strict=True)
+    return Given(
+        orbit.state,
+        [SatelliteFix(ids[satellite], fix) for satellite, fix in records.fixes],
+        [RangeObservation(gps_ms, ids[one], ids[other], range_m) for gps_ms, one, other, range_m in rows],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Of one partner in one hypothesis."""
+
+    rms_m: float
+    sigma_m: float
+    nees: float
+    """Of position and velocity, mean over the arc; 6 when the covariance is right."""
+
+
+def errors(solution: FormationSolution, true: FormationWorld, partner: int, hypothesis: int = 0) -> Errors:
+    moments = [gps_ms for gps_ms in true.moments_gps_ms.tolist()[::6] if solution.reference.covers(gps_ms)]
+    states = true.states_gcrf(np.array(moments))
+    apart = states[true.ids.index(partner)] - states[0]
+    squares, variances, nees = [], [], []
+    for gps_ms, truth in zip(moments, apart, strict=True):
+        found = solution.relative_at(gps_ms, partner, hypothesis)
+        off = found.gcrf - truth
+        squares.append(off[:3].dot(off[:3]))
+        variances.append(np.trace(found.covariance_gcrf[:3, :3]))
+        nees.append(off.dot(np.linalg.solve(found.covariance_gcrf, off)))
+    return Errors(float(np.sqrt(np.mean(squares))), float(np.sqrt(np.mean(variances))), float(np.mean(nees)))
+
+
+def right(solution: FormationSolution, true: FormationWorld, partner: int) -> Errors:
+    """Of the hypothesis nearest to the truth."""
+    found = [errors(solution, true, partner, number) for number in range(len(solution.hypotheses))]
+    return min(found, key=lambda one: one.rms_m)
+
+
+@cache
+def bound_m(true: FormationWorld, instruments: Instruments) -> Array:
+    """Cramer-Rao bound of the relative positions, RMS over the arc, by partner."""
+    moments = true.moments_gps_ms
+    motion = linearise_formation(moments, true.states_gcrf(moments), ORBIT, FRAMES)
+    return formation_bound(motion, true.sightings(instruments), FormationPriors()).rms_m
+
+
+def total(parts: Sequence[float]) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(parts))))

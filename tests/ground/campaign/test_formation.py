@@ -1,0 +1,118 @@
+"""Worlds are made of their seed alone, and their measurements of the truth and the noise they say."""
+
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from pygnc.estimators.formation.elements import relative_elements
+from pygnc_ground.campaign.formation import (
+    RANGE_BIAS_M,
+    VELOCITY_LATENCY_S,
+    FormationWorld,
+    Instruments,
+    Records,
+    formation_world,
+)
+from pygnc_ground.campaign.formation_geometry import Kind
+from pygnc_ground.orbit.solution import FloatArray
+
+MESH = Instruments("mesh", range_noise_m=10.0, mesh=True, fixed=4)
+STAR = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
+
+
+@cache
+def world(minutes: int = 20) -> FormationWorld:
+    return formation_world(5, Kind.BOUNDED, minutes=minutes)
+
+
+def range_errors_m(records: Records) -> FloatArray:
+    """Without the biases."""
+    ranges = records.ranges
+    places_m = world().states_gcrf(ranges.gps_ms)[:, :, :3]
+    number = np.arange(len(ranges.range_m))
+    distance_m = np.linalg.norm(places_m[ranges.other, number] - places_m[ranges.one, number], axis=1)
+    links = zip(ranges.one.tolist(), ranges.other.tolist(), strict=True)
+    bias_m = np.array([records.bias_m[min(link), max(link)] for link in links])
+    return np.asarray(ranges.range_m - distance_m - bias_m)
+
+
+def test_a_seed_makes_the_same_world_and_another_another() -> None:
+    again, other = formation_world(5, Kind.BOUNDED, 2, 20), formation_world(6, Kind.BOUNDED, 2, 20)
+    moments = again.moments_gps_ms
+    np.testing.assert_array_equal(again.states_gcrf(moments), world().first(2).states_gcrf(moments))
+    assert again.start_gps_ms == world().start_gps_ms != other.start_gps_ms
+    assert again.ids == (74, 75)
+    for instruments in (MESH, STAR):
+        one, two = again.records(instruments), world().first(2).records(instruments)
+        np.testing.assert_array_equal(one.ranges.range_m, two.ranges.range_m)
+        np.testing.assert_array_equal(one.fixes[0][1].position_ecef_m, two.fixes[0][1].position_ecef_m)
+
+
+def test_each_draw_has_noise_and_biases_of_its_own() -> None:
+    one, two = (world().records(MESH, draw) for draw in (0, 1))
+    assert (one.ranges.range_m != two.ranges.range_m).all()
+    assert one.bias_m != two.bias_m
+    np.testing.assert_array_equal(world().records(MESH, 1).ranges.range_m, two.ranges.range_m)
+
+
+def test_ranges_are_the_distance_the_bias_and_the_noise() -> None:
+    for instruments, links in ((MESH, 6), (STAR, 3)):
+        records = world().records(instruments)
+        errors_m = range_errors_m(records)
+        assert len(errors_m) == 20 * links
+        assert errors_m.std() == pytest.approx(instruments.range_noise_m, rel=0.25)
+        assert abs(errors_m.mean()) < 4.0 * instruments.range_noise_m / np.sqrt(len(errors_m))
+        assert (np.diff(records.ranges.gps_ms) >= 0).all()
+    biases_m = [bias for draw in range(30) for bias in world().records(MESH, draw).bias_m.values()]
+    assert np.mean(biases_m) == pytest.approx(RANGE_BIAS_M, abs=6.0)
+    assert np.std(biases_m) == pytest.approx(20.0, rel=0.2)
+
+
+def test_both_directions_share_the_bias_and_not_the_noise() -> None:
+    both = Instruments("both", range_noise_m=10.0, mesh=True, fixed=1, both_directions=True)
+    records = world().records(both)
+    errors_m = range_errors_m(records).reshape(20, 12)
+    assert abs(np.corrcoef(errors_m[:, :6].ravel(), errors_m[:, 6:].ravel())[0, 1]) < 0.3
+    assert list(zip(records.ranges.one[6:12], records.ranges.other[6:12], strict=True)) == [
+        (other, one) for one, other in combinations(range(4), 2)
+    ]
+
+
+def test_fixes_are_the_truth_and_the_noise_with_velocities_of_a_moment_ago() -> None:
+    records = world().records(MESH)
+    position_m, velocity_mps = [], []
+    for satellite, fix in records.fixes:
+        path = world().paths[satellite]
+        t_s = 1e-3 * (fix.gps_ms - world().start_gps_ms)
+        now, before = path.states_itrf([t_s, t_s - VELOCITY_LATENCY_S])
+        assert fix.velocity_ecef_mps is not None
+        position_m.append(fix.position_ecef_m - now[:3])
+        velocity_mps.append(fix.velocity_ecef_mps - before[3:])
+    assert len(position_m) == 80
+    assert np.std(position_m) == pytest.approx(10.0, rel=0.15)
+    assert np.std(velocity_mps) == pytest.approx(0.01, rel=0.15)
+    assert {satellite for satellite, _ in world().records(STAR).fixes} == {0}
+
+
+def test_the_bound_gets_the_moments_and_pairs_of_the_records() -> None:
+    few = Instruments("few", range_noise_m=1.0, mesh=True, fixed=2, partner_fixes=3)
+    assert [satellite for satellite, _ in world().records(few).fixes].count(1) == 3
+    for instruments in (MESH, STAR, few):
+        seen, records = world().sightings(instruments), world().records(instruments)
+        np.testing.assert_array_equal(world().moments_gps_ms[seen.ranges.row], records.ranges.gps_ms)
+        np.testing.assert_array_equal(seen.ranges.one, records.ranges.one)
+        np.testing.assert_array_equal(seen.ranges.other, records.ranges.other)
+        known = np.isfinite(seen.fix_sigma[:, :, 0])
+        assert known.sum() == len(records.fixes)
+        for satellite, fix in records.fixes:
+            assert known[satellite, np.searchsorted(world().moments_gps_ms, fix.gps_ms)]
+
+
+def test_a_bounded_formation_drifts_along_the_track_only() -> None:
+    """Semi-major axes, which by the oblate Earth oscillate together, differ by the drift of 0.05 to 0.3 m/s."""
+    states = world().states_gcrf(world().moments_gps_ms[:1])[:, 0]
+    for partner in states[1:]:
+        axis_m = abs(relative_elements(states[0], partner)[0])
+        assert 25.0 < axis_m < 210.0

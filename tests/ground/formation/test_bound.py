@@ -1,0 +1,251 @@
+"""The bound against differences of trajectories by brahe, the bound of a single orbit, and limits it must keep."""
+
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.elements import relative_elements
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.campaign.world import ORIENTATION
+from pygnc_ground.formation.bound import (
+    FormationBound,
+    FormationMotion,
+    FormationPriors,
+    FormationSightings,
+    RangeSightings,
+    formation_bound,
+    linearise_formation,
+)
+from pygnc_ground.orbit.bound import Sightings, orbit_bounds
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+
+START_MS = 1_391_299_218_000
+T_S = 100.0 * np.arange(19)
+FORCES = Forces(gravity_degree=12, drag=False, solid_tides=False, relativity=False)
+CRAFT = Spacecraft()
+FRAMES = EarthFrames(ORIENTATION)
+SETTINGS = OrbitSettings(gravity_degree=12)
+KNOWN_DRAG = FormationPriors(bias_m=20.0, common_log_drag=0.0, differential_log_drag=0.0)
+APART = np.array(
+    (
+        np.zeros(6),
+        (900.0, -600.0, 700.0, 0.1, 0.2, -0.1),
+        (-500.0, 1_200.0, 400.0, -0.2, 0.05, 0.1),
+        (300.0, 700.0, -900.0, 0.05, -0.1, 0.2),
+    )
+)
+
+
+def path(state: FloatArray) -> Trajectory:
+    return Trajectory(START_MS, float(T_S[-1]), state, CRAFT, FORCES)
+
+
+@cache
+def motion(count: int = 4) -> FormationMotion:
+    if count < 4:
+        whole = motion()
+        return FormationMotion(whole.gps_ms, whole.states_gcrf[:count], whole.by_start[:count], whole.ecef_from_gcrf)
+    own = initial_state_gcrf(Orbit())
+    states = np.stack([path(own + apart).states_gcrf(T_S) for apart in APART])
+    return linearise_formation(START_MS + (1e3 * T_S).astype(np.int64), states, SETTINGS, FRAMES)
+
+
+def fixes(count: int, fixed: int, position_m: float = 10.0, velocity_mps: float = 0.01) -> FloatArray:
+    sigma = np.full((count, len(T_S), 6), np.inf)
+    sigma[:fixed] = np.repeat((position_m, velocity_mps), 3)
+    return sigma
+
+
+def ranges(links: list[tuple[int, int]], sigma_m: float, rows: IntArray | None = None) -> RangeSightings:
+    rows = np.arange(len(T_S)) if rows is None else rows
+    one, other = (np.tile(np.array(end), len(rows)) for end in zip(*links, strict=True))
+    return RangeSightings(np.repeat(rows, len(links)), one, other, np.full(len(one), sigma_m))
+
+
+def mesh(count: int) -> list[tuple[int, int]]:
+    return list(combinations(range(count), 2))
+
+
+def star(count: int) -> list[tuple[int, int]]:
+    return [(0, other) for other in range(1, count)]
+
+
+def bound(count: int, fixed: int, seen: RangeSightings, priors: FormationPriors = KNOWN_DRAG) -> FormationBound:
+    return formation_bound(motion(count), FormationSightings(fixes(count, fixed), seen), priors)
+
+
+def no_larger(one: FormationBound, other: FormationBound) -> bool:
+    """Whether no combination of relative states is known worse to `one` than to `other`."""
+    return all(
+        np.linalg.eigvalsh((second - first) / np.sqrt(np.outer(np.diag(second), np.diag(second)))).min() > -1e-6
+        for first, second in zip(one.covariance, other.covariance, strict=True)
+    )
+
+
+# --- Independent computation ------------------------------------------------------------------------------------------
+
+
+STEPS = np.repeat((2.0, 0.002), 3)
+
+
+@cache
+def displaced() -> tuple[FloatArray, FloatArray]:
+    """Three satellites, as they are and with each number of each state a step more and less: ITRF and GCRF.
+
+    Shapes (3, 6, 2, 3, n, 6): which satellite, which number, which way; then the states of all.
+    """
+    starts = initial_state_gcrf(Orbit()) + APART[:3]
+    as_is = [path(start) for start in starts]
+    kinds = []
+    for states_of in (Trajectory.states_itrf, Trajectory.states_gcrf):
+        states = np.tile(np.array([states_of(one, T_S) for one in as_is]), (3, 6, 2, 1, 1, 1))
+        for satellite, start in enumerate(starts):
+            for number, step in enumerate(np.diag(STEPS)):
+                for way, sign in enumerate((1.0, -1.0)):
+                    states[satellite, number, way, satellite] = states_of(path(start + sign * step), T_S)
+        kinds.append(states)
+    return kinds[0], kinds[1]
+
+
+@pytest.mark.parametrize(("links", "fixed", "sigma_m"), [(mesh(3), 3, 1.0), (mesh(3), 1, 10.0), (star(3), 2, 5.0)])
+def test_it_is_what_differences_of_whole_trajectories_make_of_it(
+    links: list[tuple[int, int]], fixed: int, sigma_m: float
+) -> None:
+    itrf, gcrf = displaced()
+    between = [np.linalg.norm(gcrf[..., one, :, :3] - gcrf[..., other, :, :3], axis=-1) for one, other in links]
+    measured = np.concatenate((itrf[..., :fixed, :, :].reshape(3, 6, 2, -1), *between), axis=-1)
+    apart = gcrf[..., 1:, :, :3] - gcrf[..., :1, :, :3]
+    by_state, moved = (
+        ((each[:, :, 0] - each[:, :, 1]).reshape(18, -1) / (2.0 * np.tile(STEPS, 3)[:, None])).T
+        for each in (measured, apart.reshape(3, 6, 2, -1))
+    )
+    by_bias = np.zeros((len(by_state), len(links)))
+    by_bias[-len(links) * len(T_S) :] = np.repeat(np.eye(len(links)), len(T_S), axis=0)
+    sigma = np.concatenate(
+        (np.tile(np.repeat((10.0, 0.01), 3), fixed * len(T_S)), np.full(len(links) * len(T_S), sigma_m))
+    )
+    jacobian = np.concatenate((by_state, by_bias), axis=1) / sigma[:, None]
+    prior_sigma = np.concatenate((np.tile(np.repeat((1e5, 1e3), 3), 3), np.full(len(links), 20.0)))
+    unit = np.concatenate((np.tile(STEPS, 3), np.ones(len(links))))
+    information = unit[:, None] * (jacobian.T @ jacobian + np.diag(prior_sigma**-2)) * unit
+    covariance = unit[:, None] * np.linalg.inv(information) * unit
+    variance = np.einsum("ia,ab,ib->i", moved, covariance[:18, :18], moved).reshape(2, len(T_S), 3).sum(axis=2)
+    found = bound(3, fixed, ranges(links, sigma_m))
+    np.testing.assert_allclose(found.position_m, np.sqrt(variance), rtol=2e-3)
+    biases_m = np.sqrt(np.diagonal(covariance)[18:])
+    np.testing.assert_allclose([found.bias_sigma_m[pair] for pair in links], biases_m, rtol=2e-3)
+
+
+def test_drag_acts_as_on_a_single_orbit() -> None:
+    """Derivative by the drag factor against the flight's dynamics with a factor that is a little larger."""
+    dynamics = OrbitDynamics(SETTINGS, FRAMES)
+    begin = np.concatenate((motion().states_gcrf[1, 0], np.zeros(4)))
+    more = begin.copy()
+    more[6] = 0.1
+    for row in (5, 18):
+        to_ms = int(motion().gps_ms[row])
+        after = [dynamics.trace(START_MS, state, to_ms)[:6] for state in (begin, more)]
+        np.testing.assert_allclose(motion().by_start[1, row, :6, 6], (after[1] - after[0]) / 0.1, rtol=0.1, atol=1e-4)
+
+
+def test_without_ranges_it_is_the_sum_of_two_single_orbits() -> None:
+    """Of satellites a kilometre apart, whose drags are as unknown as the single orbit's, the root of two of one."""
+    priors = FormationPriors(common_log_drag=0.0, differential_log_drag=10.0)
+    found = bound(2, 2, ranges(star(2), 1e9), priors)
+    singles = [
+        orbit_bounds(Sightings(motion().gps_ms, states, fixes(1, 1)[0]), SETTINGS, FRAMES).deterministic_smoother
+        for states in motion().states_gcrf[:2]
+    ]
+    expected = singles[0].covariance + singles[1].covariance
+    sigma = np.sqrt(np.diagonal(expected, axis1=1, axis2=2))
+    allowed = 1e-3 * sigma[:, :, None] * sigma[:, None]
+    assert (np.abs(found.covariance - expected) < allowed).all()
+    np.testing.assert_allclose(found.position_m[0], np.sqrt(2.0) * singles[0].position_m, rtol=1e-2)
+
+
+# --- What it must keep ------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_another_measurement_never_enlarges_it(data: st.DataObject) -> None:
+    chosen = data.draw(st.sets(st.sampled_from(mesh(4)), min_size=1, max_size=5))
+    further = data.draw(st.sampled_from(sorted(set(mesh(4)) - chosen)))
+    fixed = data.draw(st.integers(1, 3))
+    sigma_m = data.draw(st.sampled_from((1.0, 10.0)))
+    fewer = bound(4, fixed, ranges(sorted(chosen), sigma_m))
+    assert no_larger(bound(4, fixed, ranges(sorted({*chosen, further}), sigma_m)), fewer)
+    assert no_larger(bound(4, fixed + 1, ranges(sorted(chosen), sigma_m)), fewer)
+
+
+def test_more_knowledge_beforehand_never_enlarges_it() -> None:
+    seen = ranges(mesh(4), 1.0)
+    known = bound(4, 1, seen, FormationPriors(0.0, 0.0, 0.0))
+    biased = bound(4, 1, seen, FormationPriors(20.0, 0.0, 0.0))
+    dragged = bound(4, 1, seen, FormationPriors(20.0, 0.8, 0.1))
+    assert no_larger(known, biased)
+    assert no_larger(biased, dragged)
+    assert set(known.bias_sigma_m.values()) == {0.0}
+    assert all(0.0 < sigma_m <= 20.0 for sigma_m in biased.bias_sigma_m.values())
+
+
+def test_both_directions_are_one_range_with_half_the_variance() -> None:
+    links = mesh(4)
+    twice = bound(4, 1, ranges([*links, *((other, one) for one, other in links)], 10.0))
+    once = bound(4, 1, ranges(links, 10.0 / np.sqrt(2.0)))
+    np.testing.assert_allclose(twice.position_m, once.position_m, rtol=1e-6)
+    assert twice.bias_sigma_m == pytest.approx(once.bias_sigma_m, rel=1e-6)
+
+
+def test_it_grows_with_all_standard_deviations_alike() -> None:
+    one = bound(3, 3, ranges(mesh(3), 1.0), FormationPriors(1.0, 0.0, 0.0))
+    wider = FormationSightings(fixes(3, 3, 30.0, 0.03), ranges(mesh(3), 3.0))
+    three = formation_bound(motion(3), wider, FormationPriors(3.0, 0.0, 0.0))
+    np.testing.assert_allclose(three.covariance, 9.0 * one.covariance, rtol=1e-4, atol=1e-9)
+
+
+def test_the_order_of_the_partners_does_not_matter() -> None:
+    whole, order = motion(3), [0, 2, 1]
+    swapped = FormationMotion(whole.gps_ms, whole.states_gcrf[order], whole.by_start[order], whole.ecef_from_gcrf)
+    seen = ranges([(0, 1), (1, 2)], 5.0)
+    renamed = ranges([(0, 2), (2, 1)], 5.0)
+    one = formation_bound(whole, FormationSightings(fixes(3, 1), seen), KNOWN_DRAG)
+    other = formation_bound(swapped, FormationSightings(fixes(3, 1), renamed), KNOWN_DRAG)
+    np.testing.assert_allclose(other.rms_m, one.rms_m[::-1], rtol=1e-6)
+    assert other.rms_all_m == pytest.approx(one.rms_all_m, rel=1e-6)
+
+
+def test_drawn_errors_are_as_large_as_it_on_average() -> None:
+    found = bound(3, 1, ranges(mesh(3), 5.0))
+    drawn_m = found.draw_rms_m(20_000, np.random.default_rng(5))
+    assert np.sqrt(np.mean(drawn_m**2)) == pytest.approx(found.rms_all_m, rel=0.03)
+    whole = found.root[:, :, :] @ np.random.default_rng(6).standard_normal((found.root.shape[2], 2_000))
+    each = np.sqrt((whole.reshape(len(whole), 2, 6, -1)[:, :, :3] ** 2).sum(axis=2).mean(axis=(0, 1)))
+    np.testing.assert_allclose(np.percentile(drawn_m, (10, 50, 90)), np.percentile(each, (10, 50, 90)), rtol=0.1)
+
+
+# --- Other coordinates ------------------------------------------------------------------------------------------------
+
+
+def test_axes_and_elements_hold_what_a_cloud_of_errors_shows() -> None:
+    found = bound(2, 2, ranges(star(2), 1.0))
+    row = 12
+    own, other = (motion().states_gcrf[satellite, row] for satellite in (0, 1))
+    root = np.linalg.cholesky(found.covariance_gcrf[0, row])
+    errors = np.random.default_rng(4).standard_normal((4_000, 6)) @ root.T
+    elements = relative_elements(own, other + errors) - relative_elements(own, other)
+    sigma = np.sqrt(np.diagonal(found.covariance_elements[0, row]))
+    np.testing.assert_allclose(elements.std(axis=0), sigma, rtol=0.05)
+    in_plane = np.trace(found.covariance_rtn[0, row, :3, :3])
+    assert np.sqrt(in_plane) == pytest.approx(found.position_m[0, row], rel=1e-9)
+    normal = np.cross(own[:3], own[3:])
+    normal /= np.linalg.norm(normal)
+    assert np.sqrt(found.covariance_rtn[0, row, 2, 2]) == pytest.approx((errors[:, :3] @ normal).std(), rel=0.05)
