@@ -6,16 +6,28 @@ applied as a turn.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from pygnc.estimators.attitude.motion import Step
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc.estimators.attitude.update import AttitudeUpdate
 from pygnc.estimators.orbit.square_root import triangular
 
 
-def smooth(updates: Sequence[AttitudeUpdate]) -> list[AttitudeState | None]:
+class Filtered(Protocol):
+    """What the recursion takes of a filter's word on a sample; the flight's `AttitudeUpdate` has it."""
+
+    @property
+    def state(self) -> AttitudeState | None:
+        """After the sample; None where the attitude is unknown."""
+
+    @property
+    def step(self) -> Step | None:
+        """From the state before to the sample; None where none led there."""
+
+
+def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
     """Smoothed states.
 
     Args:

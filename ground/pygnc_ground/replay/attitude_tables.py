@@ -15,10 +15,8 @@ import polars as pl
 from pygnc.bus.messages import AttitudeEstimate
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState
-from pygnc.estimators.attitude.tracker import Tracker
 from pygnc.estimators.attitude.update import Mode
-from pygnc_ground.attitude.smoother import smooth
+from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.replay.attitude_collect import SampleRecord
 
 _NUMBERS: Final = (
@@ -40,18 +38,24 @@ def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
     return _table(estimates, [_flown(estimate) for estimate in estimates], [estimate.mode for estimate in estimates])
 
 
-def smoothed_table(records: Sequence[SampleRecord], settings: AttitudeSettings) -> pl.DataFrame:
+def smoothed_table(
+    records: Sequence[SampleRecord], smoothed: AttitudeSolution, settings: AttitudeSettings
+) -> pl.DataFrame:
     """The attitudes that follow from all samples, before and after each; `mode` tells it of the smoothed ones."""
-    updates = [record.outcome.update for record in records if record.outcome.update is not None]
-    smoothed = iter(smooth(updates))
-    tracker = Tracker(settings)
-    rows: list[_Row] = []
-    modes: list[str] = []
-    for record in records:
-        state = None if record.outcome.update is None else next(smoothed)
-        rows.append(_flown(record.estimate) if state is None else _smoothed(record, state, tracker))
-        modes.append(record.estimate.mode if state is None else _mode(state, settings))
-    return _table([record.estimate for record in records], rows, modes)
+    parts = (
+        smoothed.quaternion,
+        smoothed.rate_body_rad_s,
+        smoothed.gyro_bias_imu_rad_s,
+        smoothed.mag_bias_imu_ut,
+        smoothed.sigma_rad,
+    )
+    fine = smoothed.sigma_rss_rad < settings.start.fine_sigma_rad
+    estimates = [record.estimate for record in records]
+    modes = [
+        (Mode.FINE if is_fine else Mode.COARSE).value if known else estimate.mode
+        for estimate, known, is_fine in zip(estimates, smoothed.known, fine, strict=True)
+    ]
+    return _table(estimates, np.concatenate(parts, axis=1).tolist(), modes)
 
 
 def _flown(estimate: AttitudeEstimate) -> _Row:
@@ -62,16 +66,6 @@ def _flown(estimate: AttitudeEstimate) -> _Row:
         *(estimate.mag_bias_imu_ut or _UNKNOWN[:3]),
         *(estimate.sigma_rad or _UNKNOWN[:3]),
     )
-
-
-def _smoothed(record: SampleRecord, state: AttitudeState, tracker: Tracker) -> _Row:
-    rate_body_rad_s = tracker.rate_body_rad_s(np.array(record.outcome.sample.gyro_imu_rad_s), state)
-    parts = (state.quaternion, rate_body_rad_s, state.gyro_bias_rad_s, state.mag_bias_ut, state.sigma[ATTITUDE])
-    return tuple(np.concatenate(parts).tolist())
-
-
-def _mode(state: AttitudeState, settings: AttitudeSettings) -> str:
-    return (Mode.FINE if state.attitude_sigma_rad < settings.start.fine_sigma_rad else Mode.COARSE).value
 
 
 def _table(estimates: Sequence[AttitudeEstimate], rows: Sequence[_Row], modes: Sequence[str]) -> pl.DataFrame:

@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pygnc.bus.messages import GpsFix, Message, OrbitEstimate, OrbitMessage, SourceFile
+from pygnc.bus.messages import FormationMessage, GpsFix, Message, OrbitEstimate, OrbitMessage, SourceFile
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
+from pygnc.tasks.input_ledger import merged
 from pygnc.tasks.orbit_tracker import OrbitTracker, Outcome, mark_behind
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.attitude_collect import AttitudeCollector, SampleRecord
+from pygnc_ground.replay.formation_collect import FormationCollector
 from pygnc_ground.replay.result import FixRecords, UntimedRecord
 
 _UNKNOWN = np.full(3, np.nan)
@@ -62,6 +65,9 @@ class Collected:
         sources: Input files.
         counts: Books of the fixes.
         samples: Sensor samples, in the order in which the flight gives their attitudes.
+        partners: What the flight says of partners, in its order.
+        formation: The newest solution behind that.
+        range_counts: Books of the ranges and of partners' fixes.
     """
 
     timed: list[TimedRecord] = field(default_factory=list)
@@ -70,6 +76,9 @@ class Collected:
     sources: list[SourceFile] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     samples: list[SampleRecord] = field(default_factory=list)
+    partners: list[FormationMessage] = field(default_factory=list)
+    formation: FormationSolution | None = None
+    range_counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
@@ -79,16 +88,22 @@ class Collected:
 
 
 def collect(
-    messages: Iterator[Message], tracker: OrbitTracker, attitude: AttitudeCollector, advance: Callable[[], None]
+    messages: Iterator[Message],
+    tracker: OrbitTracker,
+    attitude: AttitudeCollector,
+    formation: FormationCollector,
+    advance: Callable[[], None],
 ) -> Collected:
-    """Run all messages through both trackers; `advance` is called after each GPS record."""
+    """Run all messages through the three trackers; `advance` is called after each GPS record."""
     collected = Collected()
     by_seq: dict[int, TimedRecord] = {}
     given = 0
+    sources: dict[str, SourceFile] = {}
     for message in messages:
         if isinstance(message, SourceFile):
-            collected.sources.append(message)
-        gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms) if isinstance(message, GpsFix) else None
+            before = sources.get(message.name)
+            sources[message.name] = merged(before, message) if before else message
+        gps_ms = _own_gps_ms(message)
         if isinstance(message, GpsFix) and gps_ms is not None:
             by_seq[message.seq] = TimedRecord(message, gps_ms)
             collected.timed.append(by_seq[message.seq])
@@ -107,11 +122,22 @@ def collect(
         answer: list[OrbitMessage] = [*estimates, *mark_behind(message, estimates, given + 1)]
         given += len(answer)
         attitude.take(message, answer)
+        formation.take(message, answer)
         if isinstance(message, GpsFix):
             advance()
+    collected.sources = list(sources.values())
     collected.counts = dict(tracker.counts)
     collected.samples = attitude.records
+    collected.partners, collected.formation = formation.messages, formation.solution
+    collected.range_counts = formation.counts
     return collected
+
+
+def _own_gps_ms(message: Message) -> int | None:
+    """Time of a GPS packet of our own; None for others, which lead to no orbit, and without a time."""
+    if not isinstance(message, GpsFix) or not message.is_own:
+        return None
+    return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
 
 
 def _untimed(message: Message, outcome: Outcome) -> UntimedRecord:

@@ -10,26 +10,29 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from pygnc.bus.messages import AttitudeEstimate, OrbitEstimate
+from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate
 from pygnc.configuration.data_files import data_file
 from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
 from pygnc.configuration.load import ConfigurationError, load
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc_ground.orbit.errors import orbit_errors, rms_3d
+from pygnc_ground.replay.attitude_summary import attitude_lines
 from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.formation_summary import formation_lines
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
+from pygnc_ground.replay.partner_truth import partner_truths
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
 from pygnc_ground.replay.result import ReplayResult
-from pygnc_ground.replay.run import FilterName, replay
+from pygnc_ground.replay.run import FilterName, Truth, replay
+from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites
 from pygnc_ground.replay.tables import write_tables
 from pygnc_ground.report.html import write_report
-from pygnc_ground.truth.load import load_truth
-from pygnc_ground.truth.orbit_truth import OrbitTruth
+from pygnc_ground.truth.load import load_attitude_truth, load_truth
 
 app: Final = typer.Typer()
 
-Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate
+Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 
 _SETTLED_AFTER: Final = 1.0 / 3.0
 _NO_HOME: Final = Path("/nonexistent")
@@ -39,15 +42,31 @@ _NO_HOME: Final = Path("/nonexistent")
 @app.command()
 def replay_files(
     sense: Annotated[
-        list[Path], typer.Argument(metavar="SENSE...", help="Sense files, or the folder of one run in ~/pygnc_logs.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for tables and report; made if missing.")],
+        list[Path] | None,
+        typer.Argument(metavar="[SENSE...]", help="Sense files, or the folder of one run in ~/pygnc_logs."),
+    ] = None,
     *,
+    out: Annotated[Path, typer.Option(help="Folder for tables and report; made if missing.")],
+    satellite: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER", help="In place of SENSE, several times: satellites to be solved jointly, ours first."
+        ),
+    ] = None,
     ranges: Annotated[Path | None, typer.Option(help="Folder with rng00000.bin and so on.")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="True orbit: a scenario's truth.parquet, an SP3 or a CCSDS OEM file.")
     ] = None,
-    satellite: Annotated[str | None, typer.Option(help="The object in an SP3 or OEM file that holds several.")] = None,
+    object_name: Annotated[
+        str | None, typer.Option("--object", help="The object in an SP3 or OEM file that holds several.")
+    ] = None,
+    partner_truth: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="True orbit of a partner, several times; found beside a satellite's files if --truth is given.",
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML), as main.py takes them.")] = None,
     earth_orientation: Annotated[
         Path | None, typer.Option(help="Table in place of the package's own, as uploaded for a flight.")
@@ -64,13 +83,16 @@ def replay_files(
     try:
         settings = Settings() if config is None else load(config, _NO_HOME)
         orientation = read_earth_orientation(earth_orientation or data_file(PACKAGED))
-        true_orbit = None if truth is None else load_truth(truth, satellite)
+        known = Truth() if truth is None else Truth(load_truth(truth, object_name), load_attitude_truth(truth))
         out.mkdir(parents=True, exist_ok=True)
-        files = Files(sense, ranges, config, earth_orientation)
-        with _inputs(files, settings, pipeline=pipeline) as (inputs, flown):
-            if config is None and inputs.settings is not None:
+        files = Files(sense or [], ranges, config, earth_orientation)
+        satellites = [SatelliteFolder.named(text) for text in satellite or []]
+        of_partners = partner_truths(partner_truth or [], satellites, own_truth=truth is not None)
+        known = known._replace(partners=of_partners)
+        with _inputs(files, satellites, settings, pipeline=pipeline) as (inputs, flown):
+            if inputs.settings is not None and (config is None or satellites):
                 settings = inputs.settings
-            result, collected = _run(inputs, settings, orientation, true_orbit, filter_name)
+            result, collected = _run(inputs, settings, orientation, known, filter_name)
         if flown is not None:
             _take_over(collected, flown)
         paths = write_tables(result, collected, out, csv=csv)
@@ -93,8 +115,19 @@ class Files(NamedTuple):
 
 
 @contextmanager
-def _inputs(files: Files, settings: Settings, *, pipeline: bool) -> Iterator[tuple[Inputs, Flown | None]]:
+def _inputs(
+    files: Files, satellites: Sequence[SatelliteFolder], settings: Settings, *, pipeline: bool
+) -> Iterator[tuple[Inputs, Flown | None]]:
     """What is to be replayed and, when it was flown for that, the flight's estimates."""
+    if bool(files.sense) == bool(satellites):
+        raise ReplayError("name either sense files, a run's folder, or satellites by --satellite NAME=FOLDER")
+    if satellites:
+        if pipeline or files.ranges is not None:
+            raise ReplayError(
+                "--satellite: each folder holds all files of a satellite; leave out --pipeline and --ranges"
+            )
+        yield from_satellites(satellites, settings), None
+        return
     first = files.sense[0]
     if len(files.sense) == 1 and first.is_dir():
         if not is_run(first):
@@ -114,7 +147,7 @@ def _run(
     inputs: Inputs,
     settings: Settings,
     orientation: EarthOrientationTable,
-    truth: OrbitTruth | None,
+    truth: Truth,
     filter_name: FilterName,
 ) -> tuple[ReplayResult, Collected]:
     if inputs.earth_orientation not in {None, orientation.identification}:
@@ -132,6 +165,7 @@ def _take_over(collected: Collected, flown: Flown) -> None:
     """Put the flight's estimates in the place of our own, which must be the same."""
     _compare("orbit", flown.orbits, collected.estimates)
     _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
+    _compare("formation", flown.partners, collected.partners)
     by_input = {estimate.input_seq: estimate for estimate in flown.orbits}
     for record in collected.timed:
         record.estimate = by_input.get(record.message.seq)
@@ -159,6 +193,9 @@ def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa
         for name, solution in (("filter", result.solution), ("smoother", result.smoothed), ("batch", result.batch)):
             if solution is not None:
                 errors = orbit_errors(solution, result.truth)
+                if not len(errors):
+                    typer.echo(f"{name:8} no orbit at any time of the truth")
+                    continue
                 settled = errors.later(_SETTLED_AFTER)
                 position_m, velocity_mps = (
                     rms_3d(errors.position_rtn_m[settled]),
@@ -167,5 +204,7 @@ def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa
                 typer.echo(
                     f"{name:8} 3-D RMS error after a third of the time: {position_m:.3f} m, {velocity_mps:.5f} m/s"
                 )
+    for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):
+        typer.echo(line)
     for path in paths:
         typer.echo(f"{path}  {path.stat().st_size} bytes")

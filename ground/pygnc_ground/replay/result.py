@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pygnc.bus.messages import SourceFile
 from pygnc.configuration.settings import Settings
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
+from pygnc_ground.replay.attitude_result import AttitudeResult
+from pygnc_ground.replay.formation_result import FormationResult
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
@@ -76,5 +78,8 @@ class ReplayResult:
     smoothed: OrbitSolution | None
     batch: OrbitSolution | None
     truth: OrbitTruth | None
+    attitude: AttitudeResult
+    formation: FormationResult | None = None
+    """None when no partner was named"""
     notes: tuple[str, ...] = ()
     """What else a reader should know, such as why there is no batch solution"""

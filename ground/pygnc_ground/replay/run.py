@@ -1,8 +1,9 @@
 """A replay: the inputs through the filter, then smoother and batch over all of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,10 +22,27 @@ from pygnc_ground.orbit.reference_ukf import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
 from pygnc_ground.replay.attitude_collect import AttitudeCollector
+from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records
+from pygnc_ground.replay.formation_collect import FormationCollector
+from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.inputs import Inputs
 from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.truth.attitude_truth import AttitudeTruth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
+
+
+class Truth(NamedTuple):
+    """What to compare with, as far as there is a truth."""
+
+    orbit: OrbitTruth | None = None
+    attitude: AttitudeTruth | None = None
+    partners: Mapping[int, OrbitTruth] = MappingProxyType({})
+    """By radio id"""
+
+    def orbits(self, own_id: int) -> dict[int, OrbitTruth]:
+        """Of all satellites, by radio id."""
+        return {**self.partners, **({} if self.orbit is None else {own_id: self.orbit})}
 
 
 class FilterName(StrEnum):
@@ -44,7 +62,7 @@ def replay(
     inputs: Inputs,
     settings: Settings,
     orientation: EarthOrientationTable,
-    truth: OrbitTruth | None,
+    truth: Truth,
     *,
     filter_name: FilterName,
     advance: Callable[[], None],
@@ -67,7 +85,8 @@ def replay(
     """
     description, make_filter = _FILTERS[filter_name]
     tracker = OrbitTracker(settings.orbit, orientation, make_filter=make_filter)
-    collected = collect(inputs.messages, tracker, AttitudeCollector(settings.attitude, orientation), advance)
+    attitude, formation = AttitudeCollector(settings.attitude, orientation), FormationCollector(settings, orientation)
+    collected = collect(inputs.messages, tracker, attitude, formation, advance)
     frames = EarthFrames(orientation)
     timed = collected.timed
     notes: list[str] = []
@@ -86,7 +105,15 @@ def replay(
         ),
         smoothed=_smoothed(collected, settings.orbit, frames),
         batch=_batch(collected, settings.orbit, orientation, notes),
-        truth=truth,
+        truth=truth.orbit,
+        attitude=attitude_result(collected.samples, settings.attitude, truth.attitude),
+        formation=formation_result(
+            collected.partners,
+            collected.formation,
+            settings.formation,
+            collected.range_counts,
+            truth.orbits(settings.formation.own_id),
+        ),
         notes=tuple(notes),
     )
     return result, collected

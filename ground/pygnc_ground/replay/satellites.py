@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import GpsFix, Message
-from pygnc.common.constants import PARTNER_IDS, batch_sensor_gps_packet_num_sensor_packets
+from pygnc.common.constants import PARTNER_IDS, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
 from pygnc.formats.range_scan import scan
-from pygnc.tasks.batch_files import SENSE, BatchSource
+from pygnc.tasks.batch_files import BatchSource
 from pygnc.tasks.range_files import RangeRow
 from pygnc.tasks.range_folders import list_range_files
 from pygnc.tasks.sense_file import SenseFile
@@ -81,7 +81,7 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
 def _sources(satellite: SatelliteFolder, radio_id: int, own_id: int, bandwidth_hz: float) -> list[BatchSource]:
     owner = 0 if radio_id == own_id else radio_id
     found: list[BatchSource] = []
-    sense = satellite.folder / SENSE
+    sense = satellite.folder / SENSE_FILE
     if sense.exists():
         sensors = batch_sensor_gps_packet_num_sensor_packets
         found.append(PartnerSense(sense, owner) if owner else SenseFile(sense, str(sense), sensors))
@@ -90,7 +90,7 @@ def _sources(satellite: SatelliteFolder, radio_id: int, own_id: int, bandwidth_h
         names = [str(path) for path in paths]
         found.append(RangeRow(paths, names, bandwidth_hz, satellite_id=owner, own_id=own_id))
     if not found:
-        raise ReplayError(f"{satellite.folder}: holds neither {SENSE} nor range files, in it or in range/")
+        raise ReplayError(f"{satellite.folder}: holds neither {SENSE_FILE} nor range files, in it or in range/")
     return found
 
 

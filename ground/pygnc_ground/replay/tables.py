@@ -17,6 +17,7 @@ from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
 from pygnc_ground.replay.attitude_tables import attitude_table, smoothed_table
 from pygnc_ground.replay.collect import Collected, TimedRecord
+from pygnc_ground.replay.formation_tables import formation_table
 from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord
 
 STATE_COLUMNS: Final = (
@@ -121,7 +122,9 @@ def write_tables(result: ReplayResult, collected: Collected, folder: Path, *, cs
     if result.batch is not None:
         tables["orbit_batch"] = solution_table(result.batch)
     tables["attitude"] = attitude_table(collected.samples)
-    tables["attitude_smoothed"] = smoothed_table(collected.samples, result.settings.attitude)
+    tables["attitude_smoothed"] = smoothed_table(collected.samples, result.attitude.smoothed, result.settings.attitude)
+    if collected.partners:
+        tables["formation"] = formation_table(collected.partners)
     tables |= {"rejected": rejected_table(result.untimed), "fixes": fixes_table(result.fixes)}
     written: list[Path] = []
     for name, table in tables.items():

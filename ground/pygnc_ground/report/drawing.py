@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -57,9 +58,19 @@ def new_figure(height_in: float) -> Figure:
     return figure
 
 
-def panel_grid(rows: int, columns: int, panel_height_in: float) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with rows of panels, room for a legend above them and for the time below them."""
-    height_in = _TOP_IN + rows * panel_height_in + (rows - 1) * _BETWEEN_ROWS_IN + _BOTTOM_IN
+def panel_grid(
+    rows: int,
+    columns: int,
+    panel_height_in: float,
+    *,
+    widths: Sequence[float] | None = None,
+    between_in: float = _BETWEEN_ROWS_IN,
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with rows of panels, room for a legend above them and for the time below them.
+
+    Columns are as wide as each other, or their widths are in these proportions.
+    """
+    height_in = _TOP_IN + rows * panel_height_in + (rows - 1) * between_in + _BOTTOM_IN
     figure = new_figure(height_in)
     figure.subplots_adjust(
         left=_LEFT_IN / WIDTH_IN,
@@ -67,9 +78,9 @@ def panel_grid(rows: int, columns: int, panel_height_in: float) -> tuple[Figure,
         bottom=_BOTTOM_IN / height_in,
         top=1.0 - _TOP_IN / height_in,
         wspace=_BETWEEN_COLUMNS_IN * columns / (WIDTH_IN - _LEFT_IN - _RIGHT_IN - _BETWEEN_COLUMNS_IN * (columns - 1)),
-        hspace=_BETWEEN_ROWS_IN / panel_height_in,
+        hspace=between_in / panel_height_in,
     )
-    grid = figure.subplots(rows, columns, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
     return figure, [list(row) for row in grid]
 
 

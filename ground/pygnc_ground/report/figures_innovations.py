@@ -32,11 +32,11 @@ def innovations(result: ReplayResult, time: TimeAxis) -> Chart:
     gate = math.sqrt(result.settings.orbit.measurement.gate)
     figure, panels = panel_grid(4, 2, 1.2)
     position, velocity = ([row[column] for row in panels] for column in (0, 1))
-    _column(position[:3], time, used[0], (fixes.position_innovation_m, fixes.position_innovation_sigma_m), "m")
+    component_panels(position[:3], time, used[0], (fixes.position_innovation_m, fixes.position_innovation_sigma_m), "m")
     in_mm = (_MM * fixes.velocity_innovation_mps, _MM * fixes.velocity_innovation_sigma_mps)
-    _column(velocity[:3], time, used[1], in_mm, "mm/s")
-    _distance(position[3], time, used[0], fixes.position_chi_square, gate)
-    _distance(velocity[3], time, used[1], fixes.velocity_chi_square, gate)
+    component_panels(velocity[:3], time, used[1], in_mm, "mm/s")
+    distance_panel(position[3], time, used[0], fixes.position_chi_square, gate)
+    distance_panel(velocity[3], time, used[1], fixes.velocity_chi_square, gate)
     position[0].set_title("Position", fontweight="bold")
     velocity[0].set_title("Velocity", fontweight="bold")
     time.label_axes([*position, *velocity], bottom=panels[3])
@@ -64,20 +64,27 @@ def innovations(result: ReplayResult, time: TimeAxis) -> Chart:
     )
 
 
-def _column(
-    panels: Sequence[Axes], time: TimeAxis, used: BoolArray, values: tuple[FloatArray, FloatArray], unit: str
+def component_panels(
+    panels: Sequence[Axes],
+    time: TimeAxis,
+    used: BoolArray,
+    values: tuple[FloatArray, FloatArray],
+    unit: str,
+    *,
+    names: str = "XYZ",
 ) -> None:
-    """Innovation and sigma, each (n, 3), of position or velocity, all to one scale."""
+    """Innovation and sigma, each (n, 3), per axis, all to one scale; `used` (n,)."""
     innovation, sigma = values
     limit = max(traces.limit_around(3.0 * sigma, share=0.95), traces.limit_around(innovation[used], share=0.995))
-    for k, axes in enumerate(panels):
+    for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
         axes.set_ylim(-limit, limit)
-        axes.set_ylabel(f"{'XYZ'[k]} [{unit}]")
+        axes.set_ylabel(f"{name} [{unit}]")
         traces.band(axes, time, traces.trace(time, 3.0 * sigma[:, k]), FILTER_BAND)
         _marks(axes, time, used, innovation[:, k])
 
 
-def _distance(axes: Axes, time: TimeAxis, used: BoolArray, chi_square: FloatArray, gate: float) -> None:
+def distance_panel(axes: Axes, time: TimeAxis, used: BoolArray, chi_square: FloatArray, gate: float) -> None:
+    """Lengths of innovations in standard deviations, (n,) as squares, and the gate's."""
     axes.set_ylim(0.0, 1.6 * gate)
     axes.set_ylabel("√χ² [σ]")
     _marks(axes, time, used, np.sqrt(chi_square))

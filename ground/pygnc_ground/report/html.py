@@ -13,21 +13,31 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 import pygnc
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import damage, wording
+from pygnc_ground.report.attitude_comparison import AttitudeEstimate, attitude_estimates
+from pygnc_ground.report.attitude_states import held
+from pygnc_ground.report.attitude_statistics import attitude_rows, innovations_of, last_attitude
 from pygnc_ground.report.clock_segments import ClockRecords, clock_records
 from pygnc_ground.report.comparison import Estimate, estimates, filter_minus_smoother, smoother_minus_batch
 from pygnc_ground.report.drawing import Chart, report_style
+from pygnc_ground.report.figures_attitude_biases import biases
+from pygnc_ground.report.figures_attitude_errors import attitude_errors, attitude_smoothing
+from pygnc_ground.report.figures_attitude_field import attitude_consistency, field_residuals
+from pygnc_ground.report.figures_attitude_states import states
 from pygnc_ground.report.figures_clock import clock
 from pygnc_ground.report.figures_consistency import normalised_squares
 from pygnc_ground.report.figures_errors import errors, smoothing
 from pygnc_ground.report.figures_innovations import innovations
+from pygnc_ground.report.figures_light import light
 from pygnc_ground.report.figures_map import ground_track
 from pygnc_ground.report.figures_rejections import rejections
 from pygnc_ground.report.figures_sigmas import sigmas
+from pygnc_ground.report.formation_section import formation_section
 from pygnc_ground.report.glance import findings
+from pygnc_ground.report.glance_attitude import attitude_findings
 from pygnc_ground.report.palette import PALETTE
 from pygnc_ground.report.rejections import books_by_cause, meaning, rejected_records, rejected_rows
 from pygnc_ground.report.statistics import difference_figures, estimate_figures, last_estimate
-from pygnc_ground.report.time_axis import TimeAxis, time_axis
+from pygnc_ground.report.time_axis import TimeAxis, sample_axis, time_axis
 
 _ROWS_MAX: Final = 100
 """Of each table of records."""
@@ -53,17 +63,28 @@ def render_report(result: ReplayResult) -> str:
     crossed = smoother_minus_batch(result)
     cross_check = difference_figures(crossed) if crossed else None
     figures = [estimate_figures(one) for one in found]
+    attitudes = attitude_estimates(result.attitude)
+    attitude_nis = innovations_of(result.attitude)
     of_clock = clock_records(result.fixes)
+    formation = formation_section(result.formation, time)
     return _template().render(
         result=result,
         span=time.span_gps_ms,
         hidden=time.hidden,
-        findings=findings(result, figures, cross_check, of_clock),
+        findings=[
+            *findings(result, figures, cross_check, of_clock),
+            *attitude_findings(result.attitude, attitudes, attitude_nis, result.settings.attitude.mounting),
+            *(formation.findings if formation else []),
+        ],
+        formation=formation,
         figures=figures,
         smoothed=difference_figures(smoothed) if smoothed else None,
         cross_check=cross_check,
         last=last_estimate(result.solution),
-        charts=_charts(result, time, found, of_clock),
+        attitudes=attitudes,
+        attitude_rows=attitude_rows(attitudes, attitude_nis, with_truth=result.attitude.truth is not None),
+        last_attitude=last_attitude(result.attitude.solution),
+        charts=_charts(result, time, found, of_clock) | _attitude_charts(result, time, attitudes),
         clock=of_clock,
         books=books_by_cause(result),
         rejected=rejected_records(result, _ROWS_MAX),
@@ -92,6 +113,28 @@ def _charts(
             "measurements": [innovations(result, time), normalised_squares(found, time)],
             "clock": [clock(of_clock, time)],
             "rejections": [rejections(books_by_cause(result), time)],
+        }
+
+
+def _attitude_charts(
+    result: ReplayResult, of_records: TimeAxis, found: tuple[AttitudeEstimate, ...]
+) -> dict[str, list[Chart]]:
+    """Likewise of the attitude."""
+    attitude, settings = result.attitude, result.settings.attitude
+    time = sample_axis(of_records, attitude.samples.gps_ms)
+    against = attitude_smoothing if attitude.truth is None else attitude_errors
+    with report_style():
+        return {
+            "attitude": [
+                states(attitude, held(attitude.samples, settings.mounting), time),
+                against(attitude, found, time),
+                biases(attitude, found, time),
+            ],
+            "sensors": [
+                light(attitude, settings, time),
+                field_residuals(attitude, settings.magnetometer, time),
+                attitude_consistency(attitude, found, time),
+            ],
         }
 
 

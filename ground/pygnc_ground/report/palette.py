@@ -23,6 +23,7 @@ PALETTE: Final = MappingProxyType(
         "muted": Colour("#5a6572", "#9ba7b4"),
         "grid": Colour("#dde3e9", "#2e3741"),
         "edge": Colour("#b4bec8", "#46515d"),
+        "shade": Colour("#e9edf2", "#07090b"),
         "land": Colour("#e2e7dc", "#2b3330"),
         "coast": Colour("#96a38f", "#5d6d65"),
         "filter": Colour("#0a62b0", "#62adf5"),
@@ -30,6 +31,8 @@ PALETTE: Final = MappingProxyType(
         "smoother": Colour("#c4570a", "#f59d4d"),
         "smoother-band": Colour("#f7dabf", "#54371c"),
         "batch": Colour("#177245", "#4fc98e"),
+        "mirror": Colour("#a62f7e", "#ee8fcb"),
+        "mirror-band": Colour("#f0d3e6", "#4d2340"),
         "limit": Colour("#6d3fa3", "#b995f2"),
         "rejected": Colour("#c2183a", "#ff7186"),
         "good": Colour("#1a7a3e", "#58cc86"),
@@ -42,10 +45,16 @@ MUTED: Final = PALETTE["muted"].light
 LAND: Final = PALETTE["land"].light
 COAST: Final = PALETTE["coast"].light
 GRID: Final = PALETTE["grid"].light
+SHADE: Final = PALETTE["shade"].light
 LIMIT: Final = PALETTE["limit"].light
 REJECTED: Final = PALETTE["rejected"].light
 FILTER: Final = PALETTE["filter"].light
 FILTER_BAND: Final = PALETTE["filter-band"].light
+SMOOTHER: Final = PALETTE["smoother"].light
+MIRROR: Final = PALETTE["mirror"].light
+MIRROR_BAND: Final = PALETTE["mirror-band"].light
+GOOD: Final = PALETTE["good"].light
+LOOK: Final = PALETTE["look"].light
 PAGE: Final = PALETTE["page"].light
 
 OF_ESTIMATE: Final = MappingProxyType({name: PALETTE[name].light for name in ("filter", "smoother", "batch")})

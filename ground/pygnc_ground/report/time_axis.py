@@ -37,6 +37,8 @@ class TimeAxis:
     zero_gps_ms: int
     gap_h: float
     """Nothing is drawn across longer steps"""
+    ends: tuple[float, float] | None = None
+    """First and last hour of all that is shown; None where that is these records alone"""
 
     @property
     def hidden(self) -> int:
@@ -44,30 +46,36 @@ class TimeAxis:
         return len(self.hours) - len(self.order)
 
     @property
+    def span_h(self) -> tuple[float, float] | None:
+        """First and last hour that are shown."""
+        if self.ends is not None or not len(self.order):
+            return self.ends
+        begin, end = self.hours[self.order[[0, -1]]].tolist()
+        return begin, end
+
+    @property
     def span_gps_ms(self) -> tuple[int, int] | None:
-        """Times of the first and the last record that are shown."""
-        if not len(self.order):
+        """First and last time that are shown."""
+        if self.span_h is None:
             return None
-        begin, end = (
-            self.zero_gps_ms + round(hours * _MS_PER_HOUR) for hours in self.hours[self.order[[0, -1]]].tolist()
-        )
+        begin, end = (self.zero_gps_ms + round(hours * _MS_PER_HOUR) for hours in self.span_h)
         return begin, end
 
     @property
     def limits(self) -> tuple[float, float]:
         """First and last hour, with a margin."""
-        if not len(self.order):
+        if self.span_h is None:
             return 0.0, 1.0
-        begin, end = self.hours[self.order[[0, -1]]].tolist()
-        margin = max(0.012 * (end - begin), 0.02)
+        begin, end = self.span_h
+        margin = max(0.012 * (end - begin), min(0.02, 0.05 * (end - begin))) or 0.02
         return begin - margin, end + margin
 
     @property
     def label(self) -> str:
         """What the axis shows."""
-        if not len(self.order):
+        if self.span_h is None:
             return "time, UTC [h:min]"
-        first, last = (self._day(hours) for hours in self.hours[self.order[[0, -1]]].tolist())
+        first, last = map(self._day, self.span_h)
         return f"UTC on {first} [h:min]" if first == last else f"UTC, {first} to {last} [h:min]"
 
     def label_axes(self, axes: Iterable[Axes], *, bottom: Iterable[Axes]) -> None:
@@ -101,9 +109,10 @@ class TimeAxis:
 
 
 def time_axis(result: ReplayResult) -> TimeAxis:
-    """The axis for the records of a replay.
+    """The axis for the GPS records of a replay.
 
-    It spans the known orbit and the records around it. Times that contradict the spacecraft clock do not widen it.
+    It spans the known orbit, the records around it, and the sensor samples. Times that contradict the spacecraft clock
+    do not widen it.
     """
     gps_ms = result.fixes.gps_ms
     if not len(gps_ms):
@@ -111,14 +120,32 @@ def time_axis(result: ReplayResult) -> TimeAxis:
     known = result.solution.known
     inside = gps_ms[known] if known.any() else np.array([int(np.median(gps_ms))])
     credible = np.array([cause != TIME_INCONSISTENT for cause in result.fixes.position_cause])
-    credible &= (gps_ms >= inside.min() - _AROUND_MS) & (gps_ms <= inside.max() + _AROUND_MS)
+    credible &= _near(gps_ms, inside)
     inside = np.concatenate((inside, gps_ms[credible]))
-    shown = np.flatnonzero((gps_ms >= inside.min()) & (gps_ms <= inside.max()))
-    order = shown[np.argsort(gps_ms[shown], kind="stable")]
+    first, last = int(inside.min()), int(inside.max())
+    of_samples = result.attitude.samples.gps_ms
+    every = np.concatenate(((first, last), of_samples[_near(of_samples, inside)]))
+    zero = gps_ms_from_unix_ms(unix_ms_from_gps_ms(int(every.min())) // _MS_PER_DAY * _MS_PER_DAY)
+    ends = ((int(every.min()) - zero) / _MS_PER_HOUR, (int(every.max()) - zero) / _MS_PER_HOUR)
+    return _axis(gps_ms, (gps_ms >= first) & (gps_ms <= last), zero, ends)
 
-    zero = gps_ms_from_unix_ms(unix_ms_from_gps_ms(int(inside.min())) // _MS_PER_DAY * _MS_PER_DAY)
+
+def sample_axis(time: TimeAxis, gps_ms: IntArray) -> TimeAxis:
+    """The same axis for sensor samples, (n,), -1 for those without a time."""
+    span = time.span_gps_ms
+    shown = np.zeros(len(gps_ms), np.bool_) if span is None else (gps_ms >= span[0]) & (gps_ms <= span[1])
+    return _axis(gps_ms, shown, time.zero_gps_ms, time.span_h)
+
+
+def _near(gps_ms: IntArray, others: IntArray) -> BoolArray:
+    return np.asarray((gps_ms >= others.min() - _AROUND_MS) & (gps_ms <= others.max() + _AROUND_MS))
+
+
+def _axis(gps_ms: IntArray, shown: BoolArray, zero: int, ends: tuple[float, float] | None) -> TimeAxis:
+    rows = np.flatnonzero(shown)
+    order = rows[np.argsort(gps_ms[rows], kind="stable")]
     hours = np.full(len(gps_ms), np.nan)
-    hours[shown] = (gps_ms[shown] - zero) / _MS_PER_HOUR
+    hours[rows] = (gps_ms[rows] - zero) / _MS_PER_HOUR
     steps = np.diff(hours[order])
     usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
-    return TimeAxis(hours, order, zero, max(_GAP_STEPS * usual, _GAP_MIN_H))
+    return TimeAxis(hours, order, zero, max(_GAP_STEPS * usual, _GAP_MIN_H), ends)

@@ -13,13 +13,16 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path as Outline
 
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.report.decimation import extremes
+from pygnc_ground.report.decimation import extremes, scattered
 from pygnc_ground.report.palette import LIMIT, MUTED, REJECTED
 from pygnc_ground.report.time_axis import TimeAxis
 
 _LINE_BINS: Final = 300
-_DOT_BINS: Final = 900
+_DOT_BINS: Final = 600
+_BAND_BINS: Final = 150
 _CROSS_BINS: Final = 150
+_UNDER, _OVER = 0.9, 2.0
+"""Of lines; dots lie between both."""
 _ARROW_INSET: Final = 0.035
 _KINDS: Final[dict[str, dict[str, Any]]] = {
     "line": {},
@@ -56,11 +59,21 @@ def trace(time: TimeAxis, values: FloatArray, rows: IntArray | None = None) -> T
     return Trace(time.hours[time.order][finite], ordered[finite])
 
 
-def line(axes: Axes, time: TimeAxis, shown: Trace, colour: str, *, width: float = 0.9, dashed: bool = False) -> None:
-    """A line that does not bridge gaps; a dot for a value between two of them."""
-    picked = _with_breaks(time, shown)
+def line(
+    axes: Axes,
+    time: TimeAxis,
+    shown: Trace,
+    colour: str,
+    *,
+    width: float = 0.9,
+    dashed: bool = False,
+    under: bool = False,
+) -> None:
+    """A line that does not bridge gaps, on request under dots; a dot for a value between two of them."""
+    picked = _with_breaks(time, shown, _LINE_BINS)
     hours, values = np.append(shown.hours, np.nan)[picked], np.append(shown.values, np.nan)[picked]
-    axes.plot(hours, values, color=colour, linewidth=width, linestyle=(0, (3, 1.5)) if dashed else "-")
+    style = (0, (3, 1.5)) if dashed else "-"
+    axes.plot(hours, values, color=colour, linewidth=width, linestyle=style, zorder=_UNDER if under else _OVER)
     lone = alone(values)
     if lone.any():
         axes.plot(hours[lone], values[lone], "o", color=colour, markersize=2.0 * width, markeredgewidth=0.0)
@@ -74,19 +87,20 @@ def alone(values: FloatArray) -> BoolArray:
 
 def band(axes: Axes, time: TimeAxis, shown: Trace, colour: str, *, low: FloatArray | None = None) -> None:
     """The area between the trace and `low`, of equal length; without it, between plus and minus the trace."""
-    picked = _with_breaks(time, shown)
+    picked = _with_breaks(time, shown, _BAND_BINS)
     hours, values = np.append(shown.hours, np.nan)[picked], np.append(shown.values, np.nan)[picked]
     below = -values if low is None else np.append(low, np.nan)[picked]
     axes.fill_between(hours, below, values, color=colour, linewidth=0.0, alpha=0.75)
 
 
-def dots(axes: Axes, shown: Trace, colour: str, *, size: float = 1.8) -> None:
-    """A dot per value within the limits of the axes, which must have been set.
+def dots(axes: Axes, shown: Trace, colour: str, *, size: float = 1.8, bins: int = _DOT_BINS) -> None:
+    """A dot per value within the limits of the axes, which must have been set; of many values some.
 
     One path of strokes without length and with round ends: a tenth of the size of as many markers.
     """
     low, high = axes.get_ylim()
-    few = shown.thinned(_DOT_BINS)
+    picked = scattered(shown.values, bins)
+    few = Trace(shown.hours[picked], shown.values[picked])
     inside = (few.values >= low) & (few.values <= high)
     points = np.repeat(np.column_stack((few.hours[inside], few.values[inside])), 2, axis=0)
     codes = np.tile((Outline.MOVETO, Outline.LINETO), len(points) // 2)
@@ -155,10 +169,10 @@ def limit_around(*values: FloatArray, share: float) -> float:
     return 1.25 * largest if largest > 0.0 else 1.0
 
 
-def _with_breaks(time: TimeAxis, shown: Trace) -> IntArray:
+def _with_breaks(time: TimeAxis, shown: Trace, bins: int) -> IntArray:
     """Indices of the values to draw, thinned; -1 between what a gap separates."""
     pieces: list[IntArray] = []
     for part in np.split(np.arange(len(shown.hours)), np.flatnonzero(time.starts_after_gap(shown.hours))):
-        share = max(2, round(_LINE_BINS * len(part) / max(1, len(shown.hours))))
+        share = max(2, round(bins * len(part) / max(1, len(shown.hours))))
         pieces += [part[extremes(shown.values[part], share)], np.array([-1])]
     return np.concatenate(pieces)

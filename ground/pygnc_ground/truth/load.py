@@ -1,19 +1,22 @@
-"""A true orbit from a file of any known kind, recognised by its content."""
+"""A true orbit from a file of any known kind, recognised by its content; from a scenario's table the attitude too."""
 
 import gzip
 import re
 import zlib
 from pathlib import Path
 
+from pygnc_ground.truth.attitude_truth import AttitudeTruth, attitude_truth
 from pygnc_ground.truth.ephemeris import Ephemeris
 from pygnc_ground.truth.oem import ephemeris_from_oem
 from pygnc_ground.truth.oem_kvn import read_kvn
 from pygnc_ground.truth.oem_xml import read_xml
 from pygnc_ground.truth.sp3 import read_sp3
-from pygnc_ground.truth.table import read_csv, read_parquet
+from pygnc_ground.truth.table import csv_table, parquet_table, read_csv, read_parquet
 
 _GZIP_MARK = b"\x1f\x8b"
 _OTHER_PACKERS = {b"\x1f\x9d": "a file packed by compress (.Z)", b"PK\x03\x04": "a ZIP archive"}
+_PARQUET_MARK = b"PAR1"
+_TABLE_MARK = b"gps_week,"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _KINDS = "a scenario's table (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
 
@@ -37,6 +40,23 @@ def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
         raise ValueError(f"{path}: {error}") from error
 
 
+def load_attitude_truth(path: Path) -> AttitudeTruth | None:
+    """Read the true attitude that a file has beside the orbit; None for kinds of files and tables without one.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged; the message names file, row and remedy.
+    """
+    content = path.read_bytes()
+    try:
+        unpacked = _unpacked(content)
+        if unpacked.startswith(_PARQUET_MARK):
+            return attitude_truth(parquet_table(unpacked))
+        return attitude_truth(csv_table(unpacked)) if _begin(unpacked).startswith(_TABLE_MARK) else None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _unpacked(content: bytes) -> bytes:
     """The content, decompressed if it is gzipped."""
     for mark, packer in _OTHER_PACKERS.items():
@@ -51,10 +71,10 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def _read(content: bytes, object_id: str | None) -> Ephemeris:
-    if content.startswith(b"PAR1"):
+    if content.startswith(_PARQUET_MARK):
         return read_parquet(content)
-    begin = content[:200].removeprefix(_BYTE_ORDER_MARK).lstrip()
-    if begin.startswith(b"gps_week,"):
+    begin = _begin(content)
+    if begin.startswith(_TABLE_MARK):
         return read_csv(content)
     if begin.startswith(b"<"):
         return ephemeris_from_oem(read_xml(content), object_id)
@@ -64,3 +84,8 @@ def _read(content: bytes, object_id: str | None) -> Ephemeris:
     if begin.startswith(b"CCSDS_OEM_VERS"):
         return ephemeris_from_oem(read_kvn(text), object_id)
     raise ValueError(f"no true orbit; a file of one is {_KINDS}")
+
+
+def _begin(content: bytes) -> bytes:
+    """What tells the kind of a text."""
+    return content[:200].removeprefix(_BYTE_ORDER_MARK).lstrip()

@@ -1,6 +1,7 @@
 """The truth of a scenario: its table `truth.parquet`, or `truth.csv.gz` as older scenarios have it."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,7 @@ from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.truth.arc import HERMITE_WINDOW, Arc
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 from pygnc_ground.truth.inertial import Frame
+from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
 _TIME = ("gps_week", "gps_tow_ms")
 _POSITION = ("x_ecef_m", "y_ecef_m", "z_ecef_m")
@@ -23,13 +25,7 @@ def read_parquet(content: bytes) -> Ephemeris:
     Raises:
         ValueError: The table is cut short or damaged, lacks a column, or its times do not ascend.
     """
-    if not content.endswith(b"PAR1"):
-        raise ValueError("the Parquet file is cut short: its end mark is missing; copy it again")
-    try:
-        table = pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError(f"the Parquet file is damaged: {_first_line(error)}") from error
-    return _ephemeris(table)
+    return _ephemeris(parquet_table(content))
 
 
 def read_csv(content: bytes) -> Ephemeris:
@@ -38,23 +34,46 @@ def read_csv(content: bytes) -> Ephemeris:
     Raises:
         ValueError: As for `read_parquet`.
     """
+    return _ephemeris(csv_table(content))
+
+
+def parquet_table(content: bytes) -> pl.DataFrame:
+    """All of a table.
+
+    Raises:
+        ValueError: It is cut short or damaged.
+    """
+    if not content.endswith(b"PAR1"):
+        raise ValueError("the Parquet file is cut short: its end mark is missing; copy it again")
     try:
-        table = pl.read_csv(content, infer_schema_length=None)
+        return pl.read_parquet(io.BytesIO(content))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError(f"the Parquet file is damaged: {_first_line(error)}") from error
+
+
+def csv_table(content: bytes) -> pl.DataFrame:
+    """All of a table of text with one header line.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        return pl.read_csv(content, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"the CSV table is damaged: {_first_line(error)}") from error
-    return _ephemeris(table)
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def checked_rows(table: pl.DataFrame, columns: Sequence[str]) -> tuple[IntArray, FloatArray]:
+    """Times in GPS milliseconds (n,), ascending, and the columns' values (n, m), finite.
 
-
-def _ephemeris(table: pl.DataFrame) -> Ephemeris:
-    missing = [name for name in (*_TIME, *_POSITION, *_VELOCITY) if name not in table.columns]
+    Raises:
+        ValueError: A column is missing, a value is missing or no number, or times do not ascend.
+    """
+    missing = [name for name in (*_TIME, *columns) if name not in table.columns]
     if missing:
         raise ValueError(f"the table has no column {', '.join(missing)}, so it is no scenario's table of truth")
     try:
-        numbers = table.select(pl.col(_TIME).cast(pl.Int64), pl.col(*_POSITION, *_VELOCITY).cast(pl.Float64))
+        numbers = table.select(pl.col(_TIME).cast(pl.Int64), pl.col(columns).cast(pl.Float64))
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"a column of the table is not all numbers: {_first_line(error)}") from error
     if numbers.is_empty():
@@ -62,12 +81,22 @@ def _ephemeris(table: pl.DataFrame) -> Ephemeris:
     if sum(numbers.null_count().row(0)):
         raise ValueError("a value is missing in the table of truth; make the scenario again")
     week, tow_ms = (numbers[name].to_numpy() for name in _TIME)
-    state = numbers.select(*_POSITION, *_VELOCITY).to_numpy()
-    time_ns = (week * MS_PER_WEEK + tow_ms) * NS_PER_MS
-    known = (week > 0) & (week < _WEEKS) & (tow_ms >= 0) & (tow_ms < MS_PER_WEEK) & np.isfinite(state).all(axis=1)
-    wrong = np.flatnonzero(~known | (np.diff(time_ns, prepend=0) <= 0))
+    values = numbers.select(columns).to_numpy()
+    gps_ms = week * MS_PER_WEEK + tow_ms
+    known = (week > 0) & (week < _WEEKS) & (tow_ms >= 0) & (tow_ms < MS_PER_WEEK) & np.isfinite(values).all(axis=1)
+    wrong = np.flatnonzero(~known | (np.diff(gps_ms, prepend=0) <= 0))
     if wrong.size:
         raise ValueError(f"row {wrong[0] + 1} of the table of truth: its time is none or not later, or a value is NaN")
+    return gps_ms, values
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _ephemeris(table: pl.DataFrame) -> Ephemeris:
+    gps_ms, state = checked_rows(table, (*_POSITION, *_VELOCITY))
+    time_ns = gps_ms * NS_PER_MS
     arc = Arc(
         gps_ns=time_ns,
         position_m=state[:, :3],

@@ -99,6 +99,25 @@ def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
     return np.asarray(np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1)), np.float64)
 
 
+def test_the_attitudes_errors_are_told_beside_their_bound(replayed: tuple[Path, str]) -> None:
+    lines = replayed[1].splitlines()
+    assert "720 sensor samples: 709 with an attitude" in lines
+    errors = {line.split()[0]: line for line in lines if "attitude error" in line}
+    assert set(errors) == {"filter", "smoother"}
+    for line in errors.values():
+        for part in line.split(" on: ")[1].split(", "):
+            error, bound = float(part.split()[0]), float(part.rstrip(")").split()[-1])
+            assert 0.5 * bound < error < 1.5 * bound
+    (start,) = [line for line in lines if "off by more than 20 deg for 0 s" in line]
+    assert "within 5 deg of the true attitude after" in start
+
+
+def test_the_report_has_the_attitude(replayed: tuple[Path, str]) -> None:
+    page = (replayed[0] / "report.html").read_text(encoding="utf-8")
+    for words in ("Attitude errors against the truth", "Biases", "Light on the faces", "Field residuals"):
+        assert words in page
+
+
 def test_smoother_and_batch_are_nearer_to_the_truth(replayed: tuple[Path, str]) -> None:
     lines = [line for line in replayed[1].splitlines() if "3-D RMS" in line]
     errors_m = {line.split()[0]: float(line.split(": ")[1].split()[0]) for line in lines}

@@ -10,6 +10,7 @@ from pygnc.configuration.settings import Settings
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
 from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord
 from pygnc_ground.truth.orbit_truth import TrueOrbit
+from tests.ground.report import attitude_samples
 
 BEGIN_MS = gps_ms_from_utc_iso("2025-03-20T21:10:00Z")
 STEP_MS = 25_000
@@ -121,6 +122,7 @@ def clean(count: int = 60, step_ms: int = STEP_MS) -> ReplayResult:
         smoothed=solution(gps_ms, np.full(count, 0.95), 3),
         batch=solution(gps_ms, np.full(count, 0.8), 4),
         truth=CircularTruth(),
+        attitude=attitude_samples.nothing(),
     )
 
 
@@ -152,11 +154,12 @@ def without_orbit(result: ReplayResult) -> ReplayResult:
         spacecraft_to_gps_ms=nan[:, 0],
     )
     counts = {"fixes_received": count, "fixes_accepted": 0, "fixes_waiting": 0, "rejected_position_status": count}
-    return replace(result, fixes=fixes, counts=counts, solution=nothing, smoothed=None, batch=None)
+    attitude = attitude_samples.without_attitude(result.attitude)
+    return replace(result, fixes=fixes, counts=counts, solution=nothing, smoothed=None, batch=None, attitude=attitude)
 
 
 def troubled(count: int = 432) -> ReplayResult:
-    """Outliers, an outage, a new boot of the spacecraft clock, damaged times and damaged files."""
+    """Outliers, an outage, a new boot of the spacecraft clock, damaged times and files, sensors that fail."""
     result = clean(count)
     rng = np.random.default_rng(7)
     gps_ms = result.fixes.gps_ms.copy()
@@ -215,4 +218,5 @@ def troubled(count: int = 432) -> ReplayResult:
             SourceFile(seq=2, name="rng00000.bin", size_bytes=20_000, delivered_bytes=20_000),
             SourceFile(seq=3, name="rng00001.bin", fault="is a folder"),
         ),
+        attitude=attitude_samples.troubled(attitude_samples.clean(5 * count, begin_ms=BEGIN_MS)),
     )

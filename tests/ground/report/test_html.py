@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import SourceFile
+from pygnc_ground.orbit.solution import IntArray
+from pygnc_ground.replay.attitude_result import AttitudeResult
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
 from pygnc_ground.report.html import render_report, write_report
-from tests.ground.report import samples
+from tests.ground.report import attitude_samples, samples
 
 _VOID = {"meta", "br"}
 _HOSTILE = "<script>alert(1)</script>\"'&\x1b[2J\u202e\udcff.bin"
@@ -96,10 +98,10 @@ def test_identifiers_are_unique_and_links_lead_somewhere(troubled: str) -> None:
 
 def test_every_figure_has_a_title_a_description_and_a_caption(troubled: str) -> None:
     page = Page(troubled)
-    assert page.tags["figure"] == page.tags["figcaption"] == 6
-    assert troubled.count("To see.") == troubled.count("Trouble would be.") == 6
+    assert page.tags["figure"] == page.tags["figcaption"] == 12
+    assert troubled.count("To see.") == troubled.count("Trouble would be.") == 12
     strips = 2
-    assert len(page.titles()) == 6 + strips
+    assert len(page.titles()) == 12 + strips
     assert all(page.titles())
 
 
@@ -116,11 +118,36 @@ def test_every_colour_of_a_figure_follows_light_and_dark(troubled: str) -> None:
 def test_with_truth_errors_are_shown_and_without_sigmas_and_what_smoothing_changed(troubled: str) -> None:
     assert "Errors against the truth" in troubled
     assert "NEES of the smoother" in troubled
-    without = render_report(replace(samples.troubled(40), truth=None))
+    result = samples.troubled(40)
+    without = render_report(replace(result, truth=None, attitude=replace(result.attitude, truth=None)))
     assert "Errors against the truth" not in without
     assert "Formal accuracy" in without
     assert "Filter minus smoother" in without
     assert "NEES of" not in without
+
+
+def test_the_attitude_is_compared_with_the_truth_or_filter_and_smoother_with_each_other(troubled: str) -> None:
+    assert "Attitude errors against the truth" in troubled
+    assert "bound of any smoother" in troubled
+    assert "Attitude error in eclipse" in troubled
+    result = samples.troubled(40)
+    attitude = replace(result.attitude, truth=None, bound=None)
+    without = render_report(replace(result, attitude=attitude))
+    assert "Attitude errors against the truth" not in without
+    assert "Attitude: filter minus smoother" in without
+    assert "Attitude error in eclipse" not in without
+    for page in (troubled, without):
+        assert all(words in page for words in ("Biases", "Light on the faces", "Field residuals", "face +Y dead"))
+
+
+def test_without_an_orbit_rates_and_light_remain() -> None:
+    result = replace(samples.clean(60), attitude=attitude_samples.clean(300, begin_ms=samples.BEGIN_MS))
+    page = Page(render_report(samples.without_orbit(result)))
+    assert "Without an attitude nothing is known of biases." in page.text
+    assert "The filter never had an attitude to predict the magnetometer's reading with." in page.text
+    titles = " ".join(page.titles())
+    assert "Modes and causes over time, and the body rate" in titles
+    assert "Light on each face over time" in titles
 
 
 def test_the_head_tells_what_was_replayed(troubled: str) -> None:
@@ -131,6 +158,8 @@ def test_the_head_tells_what_was_replayed(troubled: str) -> None:
     assert "Rejected: time inconsistent 1" in text
     assert "circular orbit, made up" in text
     assert "Last position estimate (filter)" in text
+    assert "Last attitude estimate (filter)" in text
+    assert "750, 724 of them with an attitude" in text
 
 
 def test_the_tables_name_rejected_and_untimed_records_and_damaged_ranges(troubled: str) -> None:
@@ -159,15 +188,51 @@ def test_what_the_input_says_stays_text() -> None:
         SourceFile(seq=2, name=_HOSTILE, fault=_HOSTILE),
     )
     untimed = (UntimedRecord(1, _HOSTILE, 0, None, _HOSTILE),)
+    felt = replace(result.attitude.samples, cause=(_HOSTILE,) * 200)
     truth = samples.CircularTruth(description=_HOSTILE)
     hostile = replace(
-        result, fixes=fixes, sources=sources, untimed=untimed, truth=truth, filter_name=_HOSTILE, notes=(_HOSTILE,)
+        result,
+        fixes=fixes,
+        sources=sources,
+        untimed=untimed,
+        truth=truth,
+        filter_name=_HOSTILE,
+        notes=(_HOSTILE,),
+        attitude=replace(result.attitude, samples=felt),
     )
     text = render_report(hostile)
     assert Page(text).tags["script"] == 0
     assert not {"\x1b", "\u202e", "\udcff"} & set(text)
     assert "&lt;script&gt;alert(1)" in text
     text.encode()
+
+
+def with_times(gps_ms: IntArray) -> AttitudeResult:
+    """The attitudes of samples at other times."""
+    attitude = attitude_samples.clean(len(gps_ms), begin_ms=samples.BEGIN_MS)
+    return replace(
+        attitude,
+        samples=replace(attitude.samples, gps_ms=gps_ms),
+        solution=replace(attitude.solution, gps_ms=gps_ms),
+        smoothed=replace(attitude.smoothed, gps_ms=gps_ms),
+    )
+
+
+FEW = attitude_samples.clean(3, begin_ms=samples.BEGIN_MS)
+MANY = attitude_samples.clean(100, begin_ms=samples.BEGIN_MS)
+ATTITUDES = {
+    "one sample": attitude_samples.clean(1, begin_ms=samples.BEGIN_MS),
+    "three samples": FEW,
+    "samples of one time": with_times(np.full(5, samples.BEGIN_MS)),
+    "samples without times": with_times(np.full(5, -1)),
+    "samples of another year": with_times(samples.BEGIN_MS + np.arange(5) * 40_000_000_000),
+    "no attitude": attitude_samples.without_attitude(MANY),
+    "no attitude of three": attitude_samples.without_attitude(FEW),
+    "no truth": replace(MANY, truth=None, bound=None),
+    "truth of another time": replace(MANY, truth=attitude_samples.nowhere(100)),
+    "filter without smoother": replace(MANY, smoothed=attitude_samples.without_attitude(MANY).smoothed),
+    "always in shadow": replace(MANY, samples=replace(MANY.samples, sunlit_fraction=np.zeros(100))),
+}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +249,7 @@ def test_what_the_input_says_stays_text() -> None:
         replace(samples.clean(20), smoothed=None, batch=None, truth=None),
         replace(samples.clean(20), truth=samples.CircularTruth(span_gps_ms=(0, 1))),
         samples.clean(30, step_ms=3_600_000),
+        *(replace(samples.clean(20), attitude=attitude) for attitude in ATTITUDES.values()),
     ],
     ids=[
         "no record",
@@ -197,6 +263,7 @@ def test_what_the_input_says_stays_text() -> None:
         "filter only without truth",
         "truth of another time",
         "days",
+        *ATTITUDES,
     ],
 )
 def test_every_kind_of_replay_gives_a_page(result: ReplayResult) -> None:
@@ -221,4 +288,4 @@ def test_rows_without_numbers_are_left_out() -> None:
 
 
 def test_twelve_hours_stay_below_three_megabytes() -> None:
-    assert len(render_report(samples.troubled(1728)).encode()) < 2_000_000
+    assert len(render_report(samples.troubled(1728)).encode()) < 3_000_000

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult
-from pygnc_ground.report.time_axis import time_axis
-from tests.ground.report import samples
+from pygnc_ground.report.time_axis import sample_axis, time_axis
+from tests.ground.report import attitude_samples, samples
 
 
 def with_times(gps_ms: IntArray) -> ReplayResult:
@@ -89,3 +89,38 @@ def test_no_record_gives_an_axis_nevertheless() -> None:
     assert time.span_gps_ms is None
     assert time.limits == (0.0, 1.0)
     assert time.label == "time, UTC [h:min]"
+
+
+def test_samples_before_and_behind_the_records_are_shown_too() -> None:
+    attitude = attitude_samples.clean(100, begin_ms=samples.BEGIN_MS - 60_000)
+    time = time_axis(replace(samples.clean(10), attitude=attitude))
+    assert time.span_gps_ms == (samples.BEGIN_MS - 60_000, samples.BEGIN_MS - 60_000 + 99 * 5000)
+    of_samples = sample_axis(time, attitude.samples.gps_ms)
+    assert of_samples.limits == time.limits
+    assert of_samples.order.tolist() == list(range(100))
+    assert of_samples.hours[12] == time.hours[0]
+
+
+def test_samples_of_a_damaged_time_are_not() -> None:
+    attitude = attitude_samples.clean(100, begin_ms=samples.BEGIN_MS)
+    attitude.samples.gps_ms[40] += 30 * 86_400_000
+    attitude.samples.gps_ms[41] = -1
+    time = time_axis(replace(samples.clean(10), attitude=attitude))
+    of_samples = sample_axis(time, attitude.samples.gps_ms)
+    assert of_samples.hidden == 2
+    assert time.limits[1] - time.limits[0] < 0.5
+
+
+def test_samples_have_gaps_of_their_own() -> None:
+    attitude = attitude_samples.clean(100, begin_ms=samples.BEGIN_MS)
+    time = time_axis(replace(samples.clean(10), attitude=attitude))
+    of_samples = sample_axis(time, attitude.samples.gps_ms)
+    assert of_samples.starts_after_gap(np.array([0.0, 55.0, 120.0]) / 3600.0).tolist() == [False, False, True]
+    assert not len(sample_axis(time_axis(samples.clean(0)), attitude.samples.gps_ms).order)
+
+
+def test_a_short_span_gets_a_small_margin() -> None:
+    begin, end = time_axis(samples.clean(13)).limits
+    assert (end - begin) * 3600.0 == pytest.approx(300.0 * 1.1)
+    begin, end = time_axis(samples.clean(1)).limits
+    assert end > begin

@@ -1,0 +1,148 @@
+"""What an attitude solution is worth, in a few numbers: errors and sigmas in sunlight and eclipse, start, wrong locks.
+
+Settled are the samples from `settling_ms` after the filter's first attitude on: half an hour, or a third of the time
+for which there are attitudes if that is less. In eclipse are samples at whose place half of the Sun's disc or less is
+seen, by the replay's orbit. Angles are about all three axes: roots of three squares summed, RMS over the samples.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pygnc_ground.attitude.errors import AttitudeErrors
+from pygnc_ground.attitude.solution import AttitudeSolution
+from pygnc_ground.orbit.consistency import band, fraction_inside
+from pygnc_ground.orbit.errors import rms_3d
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+
+SETTLING_MAX_MS: Final = 1_800_000
+SETTLING_SHARE: Final = 1.0 / 3.0
+LIT: Final = 0.5
+RIGHT_DEG: Final = 5.0
+WRONG_DEG: Final = 20.0
+NEES_DOF: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AngleRms:
+    """Of settled samples of one kind, in degrees; NaN for none, errors and bounds also without truth."""
+
+    samples: int
+    """With an attitude"""
+    error_deg: float
+    sigma_deg: float
+    """Formal"""
+    bound_deg: float
+
+    @property
+    def ratio(self) -> float:
+        """Error over formal sigma."""
+        return self.error_deg / self.sigma_deg
+
+
+@dataclass(frozen=True, slots=True)
+class AttitudeAccuracy:
+    """The numbers of one solution; those of errors are NaN without truth."""
+
+    known: int
+    """Samples with an attitude"""
+    settling_ms: int
+    sunlight: AngleRms
+    eclipse: AngleRms
+    whole: AngleRms
+    """Sunlight, eclipse and where the orbit is not known"""
+    nees_mean: float
+    """Of settled samples; 3 if the covariance is right"""
+    nees_inside: float
+    """Share of settled samples in the 95 % band of one; errors hang together over some samples, so this scatters"""
+    rate_error_rad_s: float
+    """RMS, three-dimensional, settled; so are the next four"""
+    gyro_bias_error_rad_s: float
+    gyro_bias_sigma_rad_s: float
+    mag_bias_error_ut: float
+    mag_bias_sigma_ut: float
+    right_after_s: float
+    """From the first sample with an orbit to the first attitude within 5 degrees of the truth; NaN if there is none"""
+    wrong_s: float
+    """Longest time in a row that attitudes were given that were off by more than 20 degrees"""
+
+
+def settled(solution: AttitudeSolution) -> tuple[BoolArray, int]:
+    """Known rows behind the settling time, shape (n,), and that time in ms."""
+    known = solution.known
+    if not known.any():
+        return known, 0
+    times = solution.gps_ms[known]
+    begin, end = int(times[0]), int(times.max())
+    settling_ms = min(SETTLING_MAX_MS, round(SETTLING_SHARE * max(0, end - begin)))
+    return np.asarray(known & (solution.gps_ms >= begin + settling_ms)), settling_ms
+
+
+def attitude_accuracy(
+    solution: AttitudeSolution, errors: AttitudeErrors, bound_rad: FloatArray, sunlit_fraction: FloatArray
+) -> AttitudeAccuracy:
+    """Judge one solution of n samples.
+
+    Args:
+        solution: What to judge.
+        errors: Against the truth; none without it.
+        bound_rad: Least sigma of the attitude, shape (n,), NaN where unknown.
+        sunlit_fraction: Visible part of the Sun's disc, shape (n,), NaN without an orbit.
+    """
+    late, settling_ms = settled(solution)
+    angle = np.full(len(solution), np.nan)
+    angle[errors.row] = errors.angle_rad
+
+    def rms_of(rows: BoolArray) -> AngleRms:
+        # With a truth, sigmas and bounds are those of the samples whose errors are known.
+        compared = rows & np.isfinite(angle) if len(errors) else rows
+        columns = (angle, solution.sigma_rss_rad, bound_rad)
+        return AngleRms(int(rows.sum()), *(_rms_deg(column[compared]) for column in columns))
+
+    counted = late[errors.row]
+    nees = errors.nees[counted]
+    return AttitudeAccuracy(
+        known=int(solution.known.sum()),
+        settling_ms=settling_ms,
+        sunlight=rms_of(np.asarray(late & (sunlit_fraction > LIT))),
+        eclipse=rms_of(np.asarray(late & (sunlit_fraction <= LIT))),
+        whole=rms_of(late),
+        nees_mean=float(nees.mean()) if len(nees) else float("nan"),
+        nees_inside=fraction_inside(nees, *band(NEES_DOF, 1)),
+        rate_error_rad_s=rms_3d(errors.rate_body_rad_s[counted]),
+        gyro_bias_error_rad_s=rms_3d(errors.gyro_bias_imu_rad_s[counted]),
+        gyro_bias_sigma_rad_s=rms_3d(solution.gyro_bias_sigma_rad_s[late]),
+        mag_bias_error_ut=rms_3d(errors.mag_bias_imu_ut[counted]),
+        mag_bias_sigma_ut=rms_3d(solution.mag_bias_sigma_ut[late]),
+        right_after_s=_right_after_s(solution.gps_ms, angle, sunlit_fraction),
+        wrong_s=_wrong_s(solution, angle) if len(errors) else float("nan"),
+    )
+
+
+def _right_after_s(gps_ms: IntArray, angle_rad: FloatArray, sunlit_fraction: FloatArray) -> float:
+    placed, right = np.flatnonzero(np.isfinite(sunlit_fraction)), np.flatnonzero(angle_rad < np.radians(RIGHT_DEG))
+    if not len(placed) or not len(right):
+        return float("nan")
+    return float(gps_ms[right[0]] - gps_ms[placed[0]]) * 1e-3
+
+
+def _wrong_s(solution: AttitudeSolution, angle_rad: FloatArray) -> float:
+    """Each run lasts until the next sample that is right or without an attitude."""
+    judged = (np.isfinite(angle_rad) | ~solution.known) & (solution.gps_ms >= 0)
+    wrong = angle_rad[judged] > np.radians(WRONG_DEG)
+    longest_ms, begin_ms = 0, None
+    for time_ms, is_wrong in zip(solution.gps_ms[judged].tolist(), wrong.tolist(), strict=True):
+        if begin_ms is not None:
+            longest_ms = max(longest_ms, time_ms - begin_ms)
+        if not is_wrong:
+            begin_ms = None
+        elif begin_ms is None:
+            begin_ms = time_ms
+    return longest_ms * 1e-3
+
+
+def _rms_deg(angles_rad: FloatArray) -> float:
+    """Of the finite ones."""
+    finite = angles_rad[np.isfinite(angles_rad)]
+    return float(np.degrees(np.sqrt(np.square(finite).mean()))) if len(finite) else float("nan")

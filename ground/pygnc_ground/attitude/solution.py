@@ -1,0 +1,88 @@
+"""Attitudes as a table: states at the times of the sensor samples, of the filter or smoothed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pygnc.estimators.attitude.correction import MagCorrection
+from pygnc.estimators.attitude.motion import Motion
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, AttitudeState
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttitudeSolution:
+    """States at n samples, in the order in which the flight takes them; NaN where the attitude is not known."""
+
+    gps_ms: IntArray
+    """(n,), milliseconds since the GPS epoch; -1 for samples without a time"""
+    quaternion: FloatArray
+    """(n, 4), GCRF from body, scalar first"""
+    rate_body_rad_s: FloatArray
+    """(n, 3), relative to GCRF; without an attitude, the reading less the bias that is taken for true"""
+    gyro_bias_imu_rad_s: FloatArray
+    """(n, 3), sensor axes"""
+    mag_bias_imu_ut: FloatArray
+    """(n, 3), of the sensor's own readings, sensor axes; without an attitude, that of its calibration"""
+    attitude_covariance: FloatArray
+    """(n, 3, 3), of the turn about the body axes that is left, rad2"""
+    gyro_bias_sigma_rad_s: FloatArray
+    """(n, 3)"""
+    mag_bias_sigma_ut: FloatArray
+    """(n, 3)"""
+
+    def __len__(self) -> int:
+        return len(self.gps_ms)
+
+    @property
+    def known(self) -> BoolArray:
+        """Rows with an attitude, shape (n,)."""
+        return np.isfinite(self.quaternion[:, 0])
+
+    @property
+    def sigma_rad(self) -> FloatArray:
+        """Standard deviations of the attitude about the body axes, shape (n, 3)."""
+        return np.sqrt(np.diagonal(self.attitude_covariance, axis1=1, axis2=2))
+
+    @property
+    def sigma_rss_rad(self) -> FloatArray:
+        """Root of the summed variances of the three angles, shape (n,)."""
+        return np.asarray(np.sqrt(np.trace(self.attitude_covariance, axis1=1, axis2=2)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readings:
+    """Of n samples: what turns states into rates, and what is known without a state."""
+
+    gps_ms: IntArray
+    """(n,)"""
+    gyro_imu_rad_s: FloatArray
+    """(n, 3), sensor axes"""
+    rate_body_rad_s: FloatArray
+    """(n, 3), for samples without a state"""
+    mag_bias_imu_ut: FloatArray
+    """(n, 3), likewise; NaN where it is not known"""
+
+
+def solution_from_states(
+    states: Sequence[AttitudeState | None], readings: Readings, settings: AttitudeSettings
+) -> AttitudeSolution:
+    """The table of n states, None where there is none."""
+    motion, correction = Motion(settings), MagCorrection(settings.magnetometer)
+    count = len(states)
+    quaternion, covariance = np.full((count, 4), np.nan), np.full((count, 3, 3), np.nan)
+    rate, mag_bias = readings.rate_body_rad_s.copy(), readings.mag_bias_imu_ut.copy()
+    gyro_bias, gyro_sigma, mag_sigma = (np.full((count, 3), np.nan) for _ in range(3))
+    for row, state in enumerate(states):
+        if state is None:
+            continue
+        root, field = state.sqrt_covariance, state.sqrt_covariance[MAG_BIAS]
+        quaternion[row], covariance[row] = state.quaternion, root[ATTITUDE].dot(root[ATTITUDE].T)
+        rate[row] = motion.rate_body_rad_s(readings.gyro_imu_rad_s[row], state)
+        gyro_bias[row] = state.gyro_bias_rad_s
+        gyro_sigma[row] = np.sqrt(np.square(root[GYRO_BIAS]).sum(axis=1))
+        mag_bias[row] = correction.total_bias_ut(state.mag_bias_ut)
+        mag_sigma[row] = correction.total_bias_sigma_ut(field.dot(field.T))
+    return AttitudeSolution(readings.gps_ms, quaternion, rate, gyro_bias, mag_bias, covariance, gyro_sigma, mag_sigma)

@@ -1,0 +1,205 @@
+"""From the flight's word on partners and its newest solution to the arrays of a replay's result."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from pygnc.bus.messages import ClosestApproach, FormationEstimate, FormationMessage
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc_ground.formation.relative_truth import relative_truth
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.formation_result import (
+    FormationResult,
+    LinkResult,
+    PartnerResult,
+    PossibleOrbit,
+    RelativeStates,
+)
+from pygnc_ground.truth.orbit_truth import OrbitTruth
+
+_DISTINCT: Final = 25.0
+"""As in the flight: two orbits differ when their difference, squared over the better one's covariance, is more."""
+_STEP_MS: Final = 90_000
+_MOMENTS: Final = (60, 240)
+"""Least and greatest number."""
+_LOWER: Final = np.tril_indices(6)
+
+
+def formation_result(
+    messages: Sequence[FormationMessage],
+    solution: FormationSolution | None,
+    settings: FormationSettings,
+    counts: Mapping[str, int],
+    truths: Mapping[int, OrbitTruth],
+) -> FormationResult | None:
+    """The arrays; None when no partner was named.
+
+    Cost: 1 ms for each moment of each possible orbit, up to 0.25 s for an orbit.
+
+    Args:
+        messages: What the flight said, in its order.
+        solution: The newest behind that.
+        settings: The flight's.
+        counts: Books of the ranges.
+        truths: True orbits by radio id, our own among them; partners' are of no use without that.
+    """
+    estimates = [message for message in messages if isinstance(message, FormationEstimate)]
+    if not estimates:
+        return None
+    times = _track_times(estimates, solution)
+    margin = float("nan") if solution is None else _margin(solution, settings)
+    partners = []
+    for partner in sorted({estimate.partner_id for estimate in estimates}):
+        own = [estimate for estimate in estimates if estimate.partner_id == partner]
+        orbits = () if solution is None else _orbits(solution, partner, times, margin)
+        partners.append(_partner(own, orbits, times, _Truths(truths, settings.own_id, partner)))
+    return FormationResult(
+        own_id=settings.own_id,
+        partners=tuple(partners),
+        links=() if solution is None else _links(solution),
+        chi_square=np.array([] if solution is None else [one.chi_square for one in solution.hypotheses]),
+        margin=margin,
+        track_gps_ms=times,
+        approaches=_approaches(messages),
+        counts=dict(counts),
+    )
+
+
+class _Truths:
+    """What is true of one partner."""
+
+    def __init__(self, truths: Mapping[int, OrbitTruth], own_id: int, partner: int) -> None:
+        self._own, self._other = truths.get(own_id), truths.get(partner)
+
+    def at(self, gps_ms: IntArray) -> FloatArray:
+        if self._own is None or self._other is None:
+            return np.full((len(gps_ms), 6), np.nan)
+        return relative_truth(self._own, self._other, gps_ms)
+
+
+def _partner(
+    estimates: Sequence[FormationEstimate], orbits: tuple[PossibleOrbit, ...], times: IntArray, truths: _Truths
+) -> PartnerResult:
+    newest = estimates[-1]
+    states = _states(sorted(estimates, key=lambda estimate: estimate.gps_ms), truths)
+    return PartnerResult(
+        partner=newest.partner_id,
+        cause=newest.cause,
+        ambiguous=newest.ambiguous,
+        chi2_best=_number(newest.chi2_best),
+        chi2_mirror=_number(newest.chi2_mirror),
+        states=states,
+        orbits=orbits,
+        true_track=truths.at(times),
+    )
+
+
+def _states(rows: Sequence[FormationEstimate], truths: _Truths) -> RelativeStates:
+    gps_ms = np.array([row.gps_ms for row in rows], dtype=np.int64)
+    rtn, covariance = np.full((len(rows), 6), np.nan), np.full((len(rows), 6, 6), np.nan)
+    mirror = np.full((len(rows), 3), np.nan)
+    for place, row in enumerate(rows):
+        if row.position_rtn_m is not None and row.velocity_rtn_mps is not None and row.covariance_rtn is not None:
+            rtn[place] = (*row.position_rtn_m, *row.velocity_rtn_mps)
+            covariance[place][_LOWER] = row.covariance_rtn
+            covariance[place].T[_LOWER] = row.covariance_rtn
+        if row.mirror_rtn_m is not None:
+            mirror[place] = row.mirror_rtn_m
+    return RelativeStates(
+        gps_ms=gps_ms,
+        rtn=rtn,
+        covariance_rtn=covariance,
+        mirror_rtn_m=mirror,
+        ambiguous=np.array([row.ambiguous for row in rows], dtype=np.bool_),
+        chi2_best=np.array([_number(row.chi2_best) for row in rows]),
+        chi2_mirror=np.array([_number(row.chi2_mirror) for row in rows]),
+        true_rtn=truths.at(gps_ms),
+    )
+
+
+def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolution | None) -> IntArray:
+    """Moments spread over that part of the solution's arc of which the flight said something, (k,)."""
+    if solution is None:
+        return np.empty(0, dtype=np.int64)
+    told = [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
+    if not told:
+        return np.empty(0, dtype=np.int64)
+    count = int(np.clip((max(told) - min(told)) // _STEP_MS, *_MOMENTS))
+    return np.unique(np.linspace(min(told), max(told), count).round().astype(np.int64))
+
+
+def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
+    """Above the best chi-square, as the flight has it: the noise is estimated, so fewer ranges count for less."""
+    freedom = max(len(solution.ranges) - len(solution.hypotheses[0].unknowns), 1)
+    return float(freedom * np.expm1(settings.certain_chi_square / freedom))
+
+
+def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: float) -> tuple[PossibleOrbit, ...]:
+    """Different orbits of one partner, the best first."""
+    if partner not in solution.satellites or not len(times):
+        return ()
+    middle = int(times[len(times) // 2])
+    chosen: list[int] = []
+    states: list[tuple[FloatArray, FloatArray]] = []
+    for number, hypothesis in enumerate(solution.hypotheses):
+        excluded = hypothesis.chi_square - solution.hypotheses[0].chi_square > margin
+        if excluded and len(chosen) > 1:
+            break
+        state = solution.relative_at(middle, partner, number)
+        if all(_differ(state.rtn - rtn, covariance) for rtn, covariance in states):
+            chosen.append(number)
+            states.append((state.rtn, state.covariance_rtn))
+    found = []
+    for number in chosen:
+        track = [solution.relative_at(gps_ms, partner, number) for gps_ms in times.tolist()]
+        found.append(
+            PossibleOrbit(
+                hypothesis=number,
+                chi_square=solution.hypotheses[number].chi_square,
+                rtn=np.array([state.rtn for state in track]),
+                covariance_rtn=np.array([state.covariance_rtn for state in track]),
+            )
+        )
+    return tuple(found)
+
+
+def _differ(change: FloatArray, covariance: FloatArray) -> bool:
+    return float(change @ np.linalg.solve(covariance, change)) > _DISTINCT
+
+
+def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:
+    pairs = np.array([solution.pairs.index(seen.pair) for seen in solution.ranges], dtype=np.int64)
+    gps_ms = np.array([seen.gps_ms for seen in solution.ranges], dtype=np.int64)
+    range_m = np.array([seen.range_m for seen in solution.ranges])
+    links = []
+    for number, pair in enumerate(solution.pairs):
+        rows = np.flatnonzero(pairs == number)
+        rows = rows[np.argsort(gps_ms[rows], kind="stable")]
+        bias_m, bias_sigma_m = solution.bias_of(pair)
+        links.append(
+            LinkResult(
+                pair=pair,
+                gps_ms=gps_ms[rows],
+                range_m=range_m[rows],
+                residual_m=solution.hypotheses[0].residual_m[rows],
+                used=solution.used[rows],
+                bias_m=bias_m,
+                bias_sigma_m=bias_sigma_m,
+                noise_m=float(solution.noise_m[number]),
+            )
+        )
+    return tuple(links)
+
+
+def _approaches(messages: Sequence[FormationMessage]) -> tuple[ClosestApproach, ...]:
+    """Those of the newest word on each partner."""
+    every = [message for message in messages if isinstance(message, ClosestApproach)]
+    newest = {message.partner_id: message.through for message in every}
+    current = [message for message in every if message.through == newest[message.partner_id]]
+    return tuple(sorted(current, key=lambda message: (message.partner_id, message.chi2)))
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,132 @@
+"""The tables of attitudes from the flight's word on each sample of the demonstration's first 25 minutes."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pygnc.common.clock import MS_PER_WEEK
+from pygnc.configuration.data_files import data_file
+from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
+from pygnc.configuration.settings import Settings
+from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.formats.sense import SenseLayout
+from pygnc_ground.attitude.errors import attitude_errors
+from pygnc_ground.replay.attitude_collect import SampleRecord
+from pygnc_ground.replay.attitude_result import AttitudeResult
+from pygnc_ground.replay.attitude_run import attitude_result
+from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.inputs import from_files
+from pygnc_ground.replay.run import FilterName, Truth, replay
+from pygnc_ground.truth.load import load_attitude_truth
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
+RECORDS = 60
+SETTINGS = Settings()
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[AttitudeResult, Collected]:
+    file = tmp_path_factory.mktemp("attitude") / "sense.bin"
+    file.write_bytes((DEMO / "sense.bin").read_bytes()[: RECORDS * SenseLayout().size])
+    orientation = read_earth_orientation(data_file(PACKAGED))
+    truth = Truth(attitude=load_attitude_truth(DEMO / "truth.parquet"))
+    inputs = from_files([file], None, SETTINGS)
+    result, collected = replay(inputs, SETTINGS, orientation, truth, filter_name=FilterName.EKF, advance=lambda: None)
+    return result.attitude, collected
+
+
+@pytest.fixture(scope="module")
+def result(replayed: tuple[AttitudeResult, Collected]) -> AttitudeResult:
+    return replayed[0]
+
+
+@pytest.fixture(scope="module")
+def records(replayed: tuple[AttitudeResult, Collected]) -> list[SampleRecord]:
+    return replayed[1].samples
+
+
+def test_every_table_has_a_row_for_each_sample(result: AttitudeResult, records: list[SampleRecord]) -> None:
+    count = len(records)
+    assert count == 5 * RECORDS
+    samples, solution, seen = result.samples, result.solution, result.light
+    assert result.truth is not None
+    assert result.bound is not None
+    assert len(samples) == len(solution) == len(result.smoothed) == len(seen.measured) == count
+    assert len(samples.mode) == len(samples.cause) == len(samples.faces_dead) == len(samples.gyro_stuck) == count
+    assert len(result.truth.quaternion) == len(result.bound.filter_rad) == count
+
+
+def test_rows_are_what_the_flight_said(result: AttitudeResult, records: list[SampleRecord]) -> None:
+    samples, solution = result.samples, result.solution
+    for row, (outcome, estimate) in enumerate(records):
+        assert samples.seq[row] == estimate.input_seq
+        assert samples.gps_ms[row] == solution.gps_ms[row] == estimate.gps_ms
+        assert (samples.mode[row], samples.cause[row]) == (estimate.mode, estimate.cause)
+        assert tuple(solution.rate_body_rad_s[row]) == pytest.approx(estimate.rate_body_rad_s, rel=1e-12)
+        known = estimate.quaternion_gcrf_from_body is not None
+        assert solution.known[row] == known
+        if estimate.quaternion_gcrf_from_body is not None:
+            assert tuple(solution.quaternion[row]) == estimate.quaternion_gcrf_from_body
+            assert tuple(solution.gyro_bias_imu_rad_s[row]) == estimate.gyro_bias_imu_rad_s
+            assert tuple(solution.mag_bias_imu_ut[row]) == pytest.approx(estimate.mag_bias_imu_ut)
+            assert tuple(solution.sigma_rad[row]) == pytest.approx(estimate.sigma_rad)
+        update = outcome.update
+        assert update is not None
+        if update.field is not None:
+            assert (samples.field_innovation_ut[row] == update.field.residual).all()
+            assert samples.field_chi_square[row] == update.field.chi_square
+        assert np.isnan(samples.field_chi_square[row]) == (update.field is None)
+
+
+def test_the_smoothed_ones_are_nearer_to_the_truth(result: AttitudeResult) -> None:
+    assert result.truth is not None
+    rms = [
+        np.sqrt(np.square(attitude_errors(solution, result.truth).angle_rad).mean())
+        for solution in (result.solution, result.smoothed)
+    ]
+    assert rms[1] < 0.9 * rms[0] < np.radians(2.0)
+
+
+def test_the_truth_is_that_of_the_same_time_and_nothing_lies_between(result: AttitudeResult) -> None:
+    table = pl.read_parquet(DEMO / "truth.parquet").with_columns(
+        (pl.col("gps_week") * MS_PER_WEEK + pl.col("gps_tow_ms")).alias("gps_ms")
+    )
+    by_time = {row["gps_ms"]: row for row in table.iter_rows(named=True)}
+    assert result.truth is not None
+    for row, gps_ms in enumerate(result.samples.gps_ms.tolist()):
+        assert result.truth.known[row] == (gps_ms in by_time)
+        if gps_ms in by_time:
+            expected = [by_time[gps_ms][f"q{component}_gcrf_from_body"] for component in "wxyz"]
+            assert result.truth.quaternion[row].tolist() == expected
+    assert result.truth.known.sum() == RECORDS
+
+
+def test_the_bound_is_near_the_filters_own_sigma(result: AttitudeResult, records: list[SampleRecord]) -> None:
+    assert result.bound is not None
+    states = [outcome.update.state for outcome, _ in records if outcome.update is not None]
+    sigma = np.array([np.nan if state is None else np.linalg.norm(state.sigma[ATTITUDE]) for state in states])
+    late = slice(150, None)
+    assert np.nanmean(result.bound.filter_rad[late]) == pytest.approx(np.nanmean(sigma[late]), rel=0.1)
+
+
+def test_readings_lie_near_what_the_smoothed_attitude_makes_expect(result: AttitudeResult) -> None:
+    lit = result.samples.sunlit_fraction == 1.0
+    difference = (result.light.measured - result.light.expected)[lit]
+    assert np.sqrt(np.nanmean(difference**2)) < 0.02
+    assert result.light.saturated[lit].any()
+    assert (result.light.measured[result.samples.sunlit_fraction == 0.0] < 0.01).all()
+
+
+def test_without_a_truth_there_is_no_bound(records: list[SampleRecord]) -> None:
+    few = attitude_result(records[:40], SETTINGS.attitude, None)
+    assert few.truth is None
+    assert few.bound is None
+
+
+def test_no_sample_gives_empty_tables() -> None:
+    nothing = attitude_result([], SETTINGS.attitude, load_attitude_truth(DEMO / "truth.parquet"))
+    assert len(nothing.samples) == len(nothing.smoothed) == len(nothing.light.measured) == 0
+    assert nothing.samples.faces_dead.shape == (0, 6)
+    assert not nothing.samples.found_again.any()

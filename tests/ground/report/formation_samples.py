@@ -1,0 +1,162 @@
+"""A formation made up in closed form: a partner that circles ahead of us, its mirror, errors of known size."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from pygnc.bus.messages import ClosestApproach
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.formation_result import (
+    FormationResult,
+    LinkResult,
+    PartnerResult,
+    PossibleOrbit,
+    RelativeStates,
+)
+
+STEP_MS = 60_000
+RATE_RAD_S = 1.1e-3
+SIGMA = np.array([1.0, 2.0, 1.0, 1e-3, 1e-3, 1e-3])
+ERROR_M = 2.0
+"""Of the best orbit, along the orbit, everywhere."""
+MIRROR_M = 400.0
+"""From the best orbit, RMS, by the flipped normal of amplitude MIRROR_M / sqrt(2)."""
+MARGIN = 30.2
+
+
+def true(gps_ms: IntArray, begin_ms: int, ahead_m: float, *, flipped: bool = False) -> FloatArray:
+    """A relative orbit of 2 by 1 whose centre is `ahead_m` ahead, with a swing along the normal, (n, 6)."""
+    u = RATE_RAD_S * (gps_ms - begin_ms) * 1e-3
+    normal_m = (-1.0 if flipped else 1.0) * MIRROR_M / np.sqrt(2.0)
+    place = (100.0 * np.cos(u), ahead_m - 200.0 * np.sin(u), normal_m * np.sin(u))
+    rate = (-100.0 * np.sin(u), -200.0 * np.cos(u), normal_m * np.cos(u))
+    return np.column_stack((*place, *(RATE_RAD_S * column for column in rate)))
+
+
+def orbit(rtn: FloatArray, hypothesis: int, above: float) -> PossibleOrbit:
+    covariance = np.tile(np.diag(SIGMA**2), (len(rtn), 1, 1))
+    return PossibleOrbit(hypothesis, 500.0 + above, rtn, covariance)
+
+
+def partner(number: int, times: IntArray, ahead_m: float, mirrors: tuple[float, ...] = ()) -> PartnerResult:
+    """Off by `ERROR_M`, with mirrors of these chi-squares above the best; those within `MARGIN` make it ambiguous."""
+    begin_ms = int(times[0])
+    right = true(times, begin_ms, ahead_m)
+    best = right + np.array([0.0, ERROR_M, 0.0, 0.0, 0.0, 0.0])
+    flipped = true(times, begin_ms, ahead_m, flipped=True)
+    ambiguous = any(above < MARGIN for above in mirrors)
+    count = len(times)
+    return PartnerResult(
+        partner=number,
+        cause="",
+        ambiguous=ambiguous,
+        chi2_best=500.0,
+        chi2_mirror=500.0 + min(mirrors, default=1700.0),
+        states=RelativeStates(
+            gps_ms=times,
+            rtn=best,
+            covariance_rtn=np.tile(np.diag(SIGMA**2), (count, 1, 1)),
+            mirror_rtn_m=flipped[:, :3] if mirrors else np.full((count, 3), np.nan),
+            ambiguous=np.full(count, ambiguous),
+            chi2_best=np.full(count, 500.0),
+            chi2_mirror=np.full(count, 500.0 + min(mirrors, default=1700.0)),
+            true_rtn=right,
+        ),
+        orbits=(orbit(best, 0, 0.0), *(orbit(flipped, rank, above) for rank, above in enumerate(mirrors, 1))),
+        true_track=right,
+    )
+
+
+def link(pair: tuple[int, int], times: IntArray, rejected: tuple[int, ...] = ()) -> LinkResult:
+    """Ranges of 10 m noise; those `rejected` are 200 m off."""
+    rng = np.random.default_rng(sum(pair))
+    residual = 10.0 * rng.normal(size=len(times))
+    residual[list(rejected)] = 200.0
+    used = np.ones(len(times), dtype=np.bool_)
+    used[list(rejected)] = False
+    distance = 800.0 + 300.0 * np.sin(1e-6 * (times - times[0]))
+    return LinkResult(pair, times, distance + 1050.0 + residual, residual, used, 1050.0, 3.0, 10.0)
+
+
+def clean(begin_ms: int, count: int = 60) -> FormationResult:
+    """Three partners in a mesh, all certain, with truth."""
+    times = begin_ms + STEP_MS * np.arange(count, dtype=np.int64)
+    ids = (74, 75, 76, 77)
+    pairs = [(one, other) for one in ids for other in ids if one < other]
+    return FormationResult(
+        own_id=74,
+        partners=tuple(partner(number, times, ahead_m) for number, ahead_m in ((75, 500.0), (76, -900.0), (77, 2e3))),
+        links=tuple(link(pair, times) for pair in pairs),
+        chi_square=np.array([500.0]),
+        margin=MARGIN,
+        track_gps_ms=times,
+        approaches=(),
+        counts={"ranges_received": 6 * count, "ranges_used": 6 * count, "ranges_rejected": 0, "ranges_no_time": 0},
+    )
+
+
+def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
+    """One partner by ranges alone, whose mirror fits as well, and with another one that is excluded."""
+    result = clean(begin_ms, count)
+    times = result.track_gps_ms
+    return replace(
+        result,
+        partners=(partner(75, times, 500.0, (0.3,)), partner(76, times, -900.0, (80.0,))),
+        links=(link((74, 75), times, rejected=(5, 6)), link((74, 76), times)),
+        chi_square=np.array([500.0, 500.3, 580.0]),
+        approaches=(
+            ClosestApproach(1, 1, 75, 500.0, int(times[-1]) + 7_200_000, 250.0, 20.0),
+            ClosestApproach(2, 1, 75, 500.3, int(times[-1]) + 9_200_000, 40.0, 20.0),
+        ),
+        counts={"ranges_received": 2 * count, "ranges_used": 2 * count - 2, "ranges_rejected": 2, "ranges_no_time": 0},
+    )
+
+
+def wrong(result: FormationResult) -> FormationResult:
+    """The truth is the mirror of what is said."""
+    partners = []
+    for one in result.partners:
+        flip = np.array([1.0, 1.0, -1.0, 1.0, 1.0, -1.0])
+        states = replace(one.states, true_rtn=one.states.true_rtn * flip)
+        partners.append(replace(one, states=states, true_track=one.true_track * flip))
+    return replace(result, partners=tuple(partners))
+
+
+def without_truth(result: FormationResult) -> FormationResult:
+    partners = []
+    for one in result.partners:
+        states = replace(one.states, true_rtn=np.full_like(one.states.true_rtn, np.nan))
+        partners.append(replace(one, states=states, true_track=np.full_like(one.true_track, np.nan)))
+    return replace(result, partners=tuple(partners))
+
+
+def unsolved(begin_ms: int, cause: str = "our own orbit is not known") -> FormationResult:
+    """Partners that were named, of which nothing is known."""
+    nothing = np.empty(0, dtype=np.int64)
+    result = clean(begin_ms, 3)
+    partners = []
+    for one in result.partners:
+        row = np.full((1, 6), np.nan)
+        states = RelativeStates(
+            gps_ms=result.track_gps_ms[-1:],
+            rtn=row,
+            covariance_rtn=np.full((1, 6, 6), np.nan),
+            mirror_rtn_m=row[:, :3],
+            ambiguous=np.zeros(1, dtype=np.bool_),
+            chi2_best=row[:, 0],
+            chi2_mirror=row[:, 0],
+            true_rtn=row,
+        )
+        nan = float("nan")
+        partners.append(
+            PartnerResult(one.partner, cause, False, nan, nan, states, (), np.empty((0, 6)))  # noqa: FBT003
+        )
+    return replace(
+        result,
+        partners=tuple(partners),
+        links=(),
+        chi_square=np.empty(0),
+        margin=float("nan"),
+        track_gps_ms=nothing,
+        counts={"ranges_received": 9, "ranges_used": 0, "ranges_rejected": 0, "ranges_no_time": 2},
+    )
