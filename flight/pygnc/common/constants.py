@@ -7,6 +7,7 @@ Semtech's SX1280 data sheet.
 from enum import IntEnum, unique
 from typing import Final
 
+SENSE_FILE: Final = "sense.bin"
 # One sense record is this many sensor packets followed by one GPS packet (and CR LF).
 batch_sensor_gps_packet_num_sensor_packets: Final = 5
 

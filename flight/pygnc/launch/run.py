@@ -6,9 +6,11 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import erfa  # noqa: F401 - orbit, attitude and formation share it, as they do satkit
 import msgspec
+import satkit  # noqa: F401
 
 import pygnc
 from pygnc.bus.files import remove_flat_folder
@@ -16,10 +18,11 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
 from pygnc.configuration.earth_orientation_file import load_earth_orientation
-from pygnc.configuration.load import ConfigurationError, load
+from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.launch.arguments import USAGE, Arguments, UsageError, parse
+from pygnc.launch.settings import load_settings
 from pygnc.launch.workspace import (
     AlreadyRunningError,
     HomeLock,
@@ -33,7 +36,10 @@ from pygnc.supervisor.signals import STOP_SIGNALS, SignalInbox
 from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.runtime import Run, run_task
 from pygnc.tasks.status import leave_last_words
-from pygnc.tasks.table import SOURCE, TASKS
+from pygnc.tasks.table import HOST_LINK, SOURCE, TASKS
+
+if TYPE_CHECKING:
+    from pygnc.host.terminal import Terminal
 
 _MIRRORED: Final = (
     "attitude.mounting.imu_from_body mirrors, as the fleet's map does; where the IMU is mounted otherwise, set it"
@@ -43,10 +49,11 @@ _MIRRORED: Final = (
 def main(words: list[str]) -> int:
     """Run PyGNC for the host; return the exit code."""
     inbox = SignalInbox(STOP_SIGNALS)
+    terminal = _find_terminal()
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = parse(words)
-        settings = load(arguments.config, home)
+        settings, changes_fault = load_settings(arguments.config, home)
         lock = HomeLock(home)
     except UsageError as error:
         return _refuse(f"{error}; {USAGE}", ExitCode.USAGE)
@@ -58,8 +65,12 @@ def main(words: list[str]) -> int:
         return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
     runtime = make_runtime_folder(home)
     try:
-        return _fly(arguments, settings, home, runtime, inbox)
+        if terminal is not None:
+            terminal.prepare()
+        return _fly(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
     finally:
+        if terminal is not None:
+            terminal.restore()
         remove_flat_folder(runtime)
         lock.release()
 
@@ -69,7 +80,25 @@ def _refuse(text: str, code: ExitCode) -> int:
     return code
 
 
-def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, inbox: SignalInbox) -> int:
+def _find_terminal() -> "Terminal | None":
+    """Return the terminal on which the host is, if it is on one."""
+    if not (os.isatty(0) and os.isatty(1)):
+        return None
+    from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - not needed where files are all there is
+
+    return find_terminal()
+
+
+def _fly(
+    arguments: Arguments,
+    settings: Settings,
+    home: Path,
+    runtime: Path,
+    inbox: SignalInbox,
+    *,
+    terminal: "Terminal | None",
+    changes_fault: str,
+) -> int:
     number, folder, fault = make_run_folder(home)
     orientation, orientation_fault = load_earth_orientation(home)
     run = Run(
@@ -81,8 +110,12 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
         header=_journal_header(arguments, settings, number, orientation),
         earth_orientation=orientation,
         start=SpacecraftReading(arguments.t_spacecraft_s, time.monotonic_ns()),
+        has_terminal=terminal is not None,
+        config=arguments.config,
     )
     log = EventLog(run)
+    if changes_fault:
+        log.report("supervisor", "warning", "settings", changes_fault)
     if fault:
         log.report("supervisor", "error", "not_recorded", f"{fault}; the run goes on without logs")
     if orientation_fault:
@@ -95,13 +128,14 @@ def _fly(arguments: Arguments, settings: Settings, home: Path, runtime: Path, in
     gc.freeze()
     gc.enable()
     supervisor = Supervisor(
-        TASKS,
+        [spec for spec in TASKS if spec.name != HOST_LINK or run.has_host],
         lambda spec, channel: run_task(spec, run, channel),
         log,
         inbox,
         timeout_s=arguments.timeout_min * 60.0,
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
+        last_act=terminal.restore if terminal else lambda: None,
     )
     code = supervisor.run()
     leave_last_words(home, failed=code == ExitCode.TASK_FAILED)

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import Message, SourceFile
+from pygnc.common.constants import SENSE_FILE
 from pygnc.tasks.range_files import RangeRow, Span
 from pygnc.tasks.range_folders import Fault, goes_on, list_range_files, owner_of
 from pygnc.tasks.sense_file import SenseFile
-
-SENSE: Final = "sense.bin"
 
 
 class BatchSource(Protocol):
@@ -54,11 +53,11 @@ def find_sources(
     """
     sources: list[BatchSource] = []
     faults: list[Fault] = []
-    if (home / SENSE).exists():
+    if (home / SENSE_FILE).exists():
         try:
-            sources.append(SenseFile(home / SENSE, SENSE, sensors_per_record))
+            sources.append(SenseFile(home / SENSE_FILE, SENSE_FILE, sensors_per_record))
         except OSError as error:
-            faults.append(Fault(SENSE, _reason(error)))
+            faults.append(Fault(SENSE_FILE, _reason(error)))
     folders, unreadable = list_range_files(home, own_id)
     faults += unreadable
     for folder in folders:
@@ -89,8 +88,8 @@ def open_named(
     for file, delivered_before in files:
         if file.fault:
             continue
-        if file.name == SENSE:
-            sources.append(SenseFile(home / SENSE, SENSE, sensors_per_record))
+        if file.name == SENSE_FILE:
+            sources.append(SenseFile(home / SENSE_FILE, SENSE_FILE, sensors_per_record))
         elif rows and file.from_byte == 0 and goes_on(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:

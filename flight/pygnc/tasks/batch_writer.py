@@ -17,6 +17,7 @@ import zmq
 from pygnc.bus import control
 from pygnc.bus.files import sync_folder
 from pygnc.bus.messages import (
+    LIVE,
     BatchBegin,
     BatchEnd,
     GpsFix,
@@ -27,8 +28,8 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.bus.wire import StreamReader
+from pygnc.common.constants import SENSE_FILE
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
-from pygnc.tasks.batch_files import SENSE
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 512
@@ -196,9 +197,9 @@ class BatchWriterTask(Task):
         elif isinstance(message, BatchEnd):
             if not message.cause and not self._input.lost:
                 self._files.complete()
-        elif isinstance(message, SensorSample | GpsFix | RangeMeasurement):
+        elif isinstance(message, SensorSample | GpsFix | RangeMeasurement) and message.source != LIVE:
             raw = message.raw
-            if self._terminated and message.source == SENSE and len(raw) == SENSE_GPS_PACKET.itemsize:
+            if self._terminated and message.source == SENSE_FILE and len(raw) == SENSE_GPS_PACKET.itemsize:
                 raw += TERMINATOR
             self._files.write(message.source, message.offset, raw)
 

@@ -34,7 +34,7 @@ class FormationReport:
         seq = first_seq
         for one in occasions:
             solution = self._solution
-            if solution is not None and one.partner in solution.satellites and solution.reference.covers(one.gps_ms):
+            if solution is not None and _is_solved(solution, one):
                 yield self._solved(solution, one, through, seq)
                 seq += 1
             elif one == newest[one.partner]:
@@ -69,7 +69,7 @@ class FormationReport:
             input_seq=input_seq,
             gps_ms=gps_ms,
             partner_id=partner_id,
-            cause=partner.unsolved or "",
+            cause="",
             position_rtn_m=_triple(state.rtn[:3]),
             velocity_rtn_mps=_triple(state.rtn[3:]),
             position_gcrf_m=_triple(state.gcrf[:3]),
@@ -85,6 +85,11 @@ class FormationReport:
             dof=max(0, int(solution.used.sum()) - len(solution.hypotheses[0].unknowns)),
             mirror_rtn_m=None if mirrored is None else _triple(mirrored.rtn[:3]),
         )
+
+
+def _is_solved(solution: FormationSolution, occasion: Occasion) -> bool:
+    partner = solution.partners.get(occasion.partner)
+    return partner is not None and partner.unsolved is None and solution.reference.covers(occasion.gps_ms)
 
 
 def _own_residuals(solution: FormationSolution, own_id: int) -> dict[tuple[int, int], float]:

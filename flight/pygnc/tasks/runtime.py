@@ -1,5 +1,6 @@
 """What every task process has in common: its loop, its one way to wait, its answers to the supervisor."""
 
+import ctypes
 import importlib
 import math
 import signal
@@ -7,10 +8,10 @@ import socket
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import zmq
 
@@ -30,10 +31,16 @@ DRAIN_S: Final = 0.2
 """A source or estimator that is told to stop works off what waits for at most so long."""
 SIGTERM_PATIENCE_S: Final = 3.0
 """A task that closes files, sent SIGTERM by the host itself, waits so long for the supervisor's word."""
+TIDY_INTERVAL_S: Final = 2.0
 TRACEBACK_MAX: Final = 8000
+
+_trim_heap: Final[Callable[[int], int]] = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
+"""Of the GNU C library; others do without."""
 
 Notify = Callable[[str, str, str], None]
 """Takes severity, name and text of an event."""
+Wakes: TypeAlias = "zmq.Socket[bytes] | int"
+"""A ZeroMQ socket or a descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class Run:
         header: payload of every journal's HEADER record.
         earth_orientation: the table in use.
         start: spacecraft time at the start, as main.py was told, and the computer's monotonic clock.
+        has_terminal: whether the host speaks over the terminal that started main.py.
+        config: the settings file that main.py was told to use.
     """
 
     home: Path
@@ -59,6 +68,13 @@ class Run:
     header: bytes
     earth_orientation: EarthOrientationTable
     start: SpacecraftReading
+    has_terminal: bool = False
+    config: Path | None = None
+
+    @property
+    def has_host(self) -> bool:
+        """Whether there is a line to the host."""
+        return self.has_terminal or bool(self.settings.host.port)
 
     @property
     def journal_folders(self) -> tuple[Path, Path]:
@@ -83,18 +99,26 @@ class Task(ABC):
         run: what all tasks know.
         context: the process's ZeroMQ context.
         notify: takes events.
+
+    Attributes:
+        stop_request: why the task wants the run to stop; empty while it does not.
     """
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         self.run = run
         self.context = context
         self.notify = notify
+        self.stop_request = ""
         self._streams: list[StreamWriter] = []
         self._faults_told = 0
 
     @abstractmethod
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Return the sockets whose messages should wake the loop."""
+    def sockets(self) -> "Sequence[Wakes]":
+        """Return the sockets and descriptors whose messages should wake the loop now; asked before each wait."""
+
+    def wait_s(self) -> float:
+        """Return how long the loop may wait at most."""
+        return WAIT_S
 
     @abstractmethod
     def work(self) -> bool:
@@ -140,7 +164,9 @@ class TaskLoop:
         self._inbox = SignalInbox([signal.SIGTERM])
         self._stop_by_s = math.inf
         self._leave_at_s = math.inf
-        self._told = (0, False)
+        self._told = self._tidied = (0, False)
+        self._tidy_at_s = 0.0
+        self._has_asked = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # Only what all tasks share was loaded before the fork; each loads its own, side by side with the others.
         module, _, name = spec.entry.partition(":")
@@ -151,18 +177,27 @@ class TaskLoop:
         poller = zmq.Poller()
         poller.register(self._channel.fileno(), zmq.POLLIN)
         poller.register(self._inbox.descriptor, zmq.POLLIN)
-        for zmq_socket in self._task.sockets():
-            poller.register(zmq_socket, zmq.POLLIN)
+        watched: Sequence[Wakes] = ()
         self._answer(0)
         more = True
         while not self._must_end(more=more):
-            wait_s = min(WAIT_S, max(0.0, self._leave_at_s - time.monotonic()))
+            wanted = self._task.sockets()
+            if wanted != watched:
+                for source in watched:
+                    poller.unregister(source)
+                for source in wanted:
+                    poller.register(source, zmq.POLLIN)
+                watched = wanted
+            wait_s = min(WAIT_S, self._task.wait_s(), max(0.0, self._leave_at_s - time.monotonic()))
             poller.poll(0 if more else int(wait_s * 1e3))
             self._serve()
             more = self._task.work()
             self._task.sync_streams()
+            if self._task.stop_request and not self._has_asked:
+                self._has_asked = control.send(self._channel, control.StopRequest(self._task.stop_request))
             if not more:
                 self._tell_news()
+                self._tidy_up()
         self._task.close()
         self._answer(0)
         self._context.destroy(linger=LINGER_MS)
@@ -195,6 +230,13 @@ class TaskLoop:
         if (progress.through, progress.idle) != self._told:
             self._told = (progress.through, progress.idle)
             self._answer(0)
+
+    def _tidy_up(self) -> None:
+        """Return to the system what a batch has needed and the allocator keeps, a millisecond's work."""
+        now = time.monotonic()
+        if self._told != self._tidied and now >= self._tidy_at_s:
+            self._tidied, self._tidy_at_s = self._told, now + TIDY_INTERVAL_S
+            _trim_heap(0)
 
     def _notify(self, severity: str, name: str, text: str) -> None:
         control.send(self._channel, control.Notice(severity, name, text))
