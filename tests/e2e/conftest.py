@@ -41,6 +41,7 @@ class Flight:
             command,
             env=environment,
             cwd=ROOT,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

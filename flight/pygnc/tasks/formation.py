@@ -1,7 +1,8 @@
 """Estimates where the partners are from ranges, fixes of all satellites, and the orbit that the orbit task gives.
 
 What it gives is a function of both journals, input and orbit, from their beginnings on. There is no checkpoint: a
-restarted task reads them again and solves the same arcs, and writes what is not in its journal yet.
+restarted task reads them again and solves the same arcs, and writes what is not in its journal yet. Until something of
+a partner comes, the estimators are not even loaded.
 """
 
 import math
@@ -9,17 +10,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import FormationMessage, InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import (
+    FormationMessage,
+    GpsFix,
+    InputMessage,
+    Message,
+    OrbitEstimate,
+    OrbitMark,
+    OrbitMessage,
+    RangeMeasurement,
+)
 from pygnc.bus.wire import StreamReader, StreamWriter
-from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.tasks.formation_tracker import FormationTracker, Problem
 from pygnc.tasks.runtime import Notify, Run, Task
+
+if TYPE_CHECKING:
+    from pygnc.estimators.formation.solution import FormationSolution
+    from pygnc.tasks.formation_tracker import FormationTracker, Problem
 
 MESSAGES_A_TURN: Final = 256
 TURN_MS: Final = 50
@@ -35,7 +48,7 @@ class Solving(threading.Thread):
         error: What went wrong.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: "Problem") -> None:
         super().__init__(daemon=True)
         self._problem = problem
         self.solution: FormationSolution | None = None
@@ -55,11 +68,11 @@ class FormationTask(Task):
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream: StreamWriter = self.open_stream("formation")
-        self._tracker = FormationTracker(run.settings, run.earth_orientation)
+        self._tracker: FormationTracker | None = None
         folders = run.journal_folders
-        decode_input = msgspec.msgpack.Decoder(InputMessage).decode
+        self._decode_input = msgspec.msgpack.Decoder(InputMessage).decode
         decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
-        self._input = StreamReader(context, run.runtime, "input", folders, decode_input)
+        self._input = StreamReader(context, run.runtime, "input", folders, self._decode_input)
         self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit)
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
@@ -76,24 +89,26 @@ class FormationTask(Task):
         """Take what has come, until there is something to be solved; look after that."""
         if self._solving is not None:
             return self._look_after(self._solving)
-        if self._tracker.problem is not None:
-            self._solving = Solving(self._tracker.problem)
+        tracker = self._tracker
+        if tracker is not None and tracker.problem is not None:
+            self._solving = Solving(tracker.problem)
             self._solving.start()
             return True
-        if self._tracker.awaits_orbit:
-            self._take_orbits()
+        if tracker is not None and tracker.awaits_orbit:
+            self._take_orbits(tracker)
             return True
         if not self._inputs:
             self._inputs += self._input.receive(MESSAGES_A_TURN)
         while self._inputs and not self._is_held_up:
-            self._tracker.take(self._inputs.popleft())
+            self._take(self._inputs.popleft())
         if not self._inputs and not self._is_held_up:
             self._through = self._input.through
         return self._input.behind or bool(self._inputs) or self._is_held_up
 
     @property
     def _is_held_up(self) -> bool:
-        return self._tracker.problem is not None or self._tracker.awaits_orbit
+        tracker = self._tracker
+        return tracker is not None and (tracker.problem is not None or tracker.awaits_orbit)
 
     def on_run_state(self, state: control.RunState) -> None:
         """Note whether the orbit task is given up."""
@@ -101,7 +116,7 @@ class FormationTask(Task):
 
     def progress(self) -> control.Progress:
         """Balance the books of the ranges."""
-        counts = self._tracker.counts | {
+        counts = ({} if self._tracker is None else self._tracker.counts) | {
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
         }
@@ -113,6 +128,27 @@ class FormationTask(Task):
         self._input.close()
         self._orbit.close()
 
+    def _take(self, message: Message) -> None:
+        if self._tracker is None and _is_of_a_partner(message):
+            self._tracker = self._make_tracker(message)
+        if self._tracker is not None:
+            self._tracker.take(message)
+
+    def _make_tracker(self, first: Message) -> "FormationTracker":
+        """Load the estimators, and catch up with the inputs before the first of a partner."""
+        from pygnc.tasks.formation_tracker import FormationTracker  # noqa: PLC0415 - megabytes that most runs do without
+
+        tracker = FormationTracker(self.run.settings, self.run.earth_orientation)
+        journal = JournalReader(self.run.journal_folders, "input")
+        while records := journal.read(MESSAGES_A_TURN):
+            for record in records:
+                message = self._decode_input(record.payload)
+                if message == first:
+                    journal.close()
+                    return tracker
+                tracker.take(message)
+        return tracker
+
     def _look_after(self, solving: Solving) -> bool:
         """Wait a turn for the solution; write what it says. True: there is more to do."""
         solving.join(TURN_MS * 1e-3)
@@ -121,24 +157,25 @@ class FormationTask(Task):
         self._solving = None
         if solving.error is not None:
             raise solving.error
-        self._write(self._tracker.accept(solving.solution, self._given + 1))
+        if self._tracker is not None:
+            self._write(self._tracker.accept(solving.solution, self._given + 1))
         return True
 
-    def _take_orbits(self) -> None:
+    def _take_orbits(self, tracker: "FormationTracker") -> None:
         """Take orbits until the awaited one; wait a turn for it, but not for ever."""
         if not self._orbits:
             self._orbits += self._orbit.receive(MESSAGES_A_TURN)
-        while self._orbits and self._tracker.awaits_orbit:
+        while self._orbits and tracker.awaits_orbit:
             orbit = self._orbits.popleft()
             if isinstance(orbit, OrbitEstimate | OrbitMark):
-                self._tracker.take_orbit(orbit)
+                tracker.take_orbit(orbit)
         now = time.monotonic()
-        if not self._tracker.awaits_orbit:
+        if not tracker.awaits_orbit:
             self._orbit_due_s = math.inf
         elif self._orbit_failed or now >= self._orbit_due_s:
             self._orbit_due_s = math.inf
             self.notify("warning", "orbit_late", "no answer from the orbit task; the formation is solved without")
-            self._tracker.give_up_orbit()
+            tracker.give_up_orbit()
         else:
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
             if not self._orbit.behind:
@@ -150,3 +187,7 @@ class FormationTask(Task):
         self._given += len(messages)
         if messages[already:]:
             self._stream.write(messages[already:])
+
+
+def _is_of_a_partner(message: Message) -> bool:
+    return isinstance(message, RangeMeasurement) or (isinstance(message, GpsFix) and not message.is_own)
