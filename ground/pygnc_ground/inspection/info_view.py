@@ -17,6 +17,7 @@ _LEGEND: Final[dict[str, Value]] = {
     "SIG": "largest standard deviation of the position [m]",
     "R, V": "position [km] and velocity [km/s], ITRF",
     "Q": "attitude, body to GCRF, Hamilton, scalar first; how well known; SUN or ECL(ipse)",
+    "P": "partner's radio id; radial, transverse, normal of it from us [m]; S: largest sigma [m]; ?: ambiguous",
     "GY": "body rate [deg/s]",
     "MG": "magnetic field, body axes [µT]",
     "EV": "events in the run's journal",

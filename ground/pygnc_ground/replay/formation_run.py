@@ -120,10 +120,11 @@ def _states(rows: Sequence[FormationEstimate], truths: _Truths) -> RelativeState
 
 
 def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolution | None) -> IntArray:
-    """Moments spread over that part of the solution's arc of which the flight said something, (k,)."""
+    """Moments spread over that part of the solution's arc that has ranges or of which the flight spoke, (k,)."""
     if solution is None:
         return np.empty(0, dtype=np.int64)
-    told = [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
+    told = [seen.gps_ms for seen in solution.ranges]
+    told += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
     if not told:
         return np.empty(0, dtype=np.int64)
     count = int(np.clip((max(told) - min(told)) // _STEP_MS, *_MOMENTS))
