@@ -5,11 +5,14 @@ fields in the order declared here. A field may be appended with a default; nothi
 journals stay readable.
 """
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 Vector3: TypeAlias = tuple[float, float, float]
+
+LIVE: Final = "host"
+"""The `source` of packets that come over the streaming interface; their `offset` is their number in its stream."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, kw_only=True):
@@ -123,6 +126,31 @@ class BatchEnd(Message, frozen=True):
 
     seq: int
     cause: str
+
+
+class TimeMark(Message, frozen=True):
+    """The host's word on the spacecraft time, at `t_mono_ns` of the computer's monotonic clock."""
+
+    seq: int
+    source: str
+    offset: int
+    t_spacecraft_s: int
+    ms: int
+    t_mono_ns: int
+
+
+class LivePacket(Message, frozen=True):
+    """A packet as it came over the streaming interface, on its way to ingest.
+
+    `kind` is the sentence's type, `radio_id` the partner that made it or 0. `late` says that a newer one came before.
+    """
+
+    seq: int
+    kind: str
+    radio_id: int
+    late: bool
+    t_mono_ns: int
+    raw: bytes
 
 
 class OrbitEstimate(Message, frozen=True):
@@ -249,7 +277,8 @@ class ClosestApproach(Message, frozen=True):
     """The least distance to a partner within the next day, by one of the orbits that fit.
 
     `chi2` is that orbit's cost; the best one's comes first. `sigma_m` is of the distance at `gps_ms`, where it is
-    least.
+    least. `least_m` is the least value, at any time and first at `least_gps_ms`, of the distance less three standard
+    deviations; 0 when contact cannot be excluded.
     """
 
     seq: int
@@ -259,13 +288,15 @@ class ClosestApproach(Message, frozen=True):
     gps_ms: int
     distance_m: float
     sigma_m: float
+    least_m: float = 0.0
+    least_gps_ms: int = 0
 
 
 FormationMessage: TypeAlias = FormationEstimate | ClosestApproach
 """Everything that stands in the formation journal."""
 
 
-InputMessage: TypeAlias = SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd
+InputMessage: TypeAlias = SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd | TimeMark
 """Everything that stands in the input journal."""
 
 

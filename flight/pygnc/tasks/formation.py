@@ -31,8 +31,7 @@ from pygnc.bus.wire import StreamReader, StreamWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
 if TYPE_CHECKING:
-    from pygnc.estimators.formation.solution import FormationSolution
-    from pygnc.tasks.formation_tracker import FormationTracker, Problem
+    from pygnc.tasks.formation_tracker import Answer, FormationTracker, Problem
 
 MESSAGES_A_TURN: Final = 256
 TURN_MS: Final = 50
@@ -44,20 +43,20 @@ class Solving(threading.Thread):
     """A problem that is worked on while the task goes on to answer the supervisor.
 
     Attributes:
-        solution: What came out; None before the end, or when there is none.
+        answer: What came out; None before the end.
         error: What went wrong.
     """
 
     def __init__(self, problem: "Problem") -> None:
         super().__init__(daemon=True)
         self._problem = problem
-        self.solution: FormationSolution | None = None
+        self.answer: Answer | None = None
         self.error: Exception | None = None
 
     def run(self) -> None:
         """Solve it."""
         try:
-            self.solution = self._problem()
+            self.answer = self._problem()
         except Exception as error:  # noqa: BLE001 - it is raised again by the task, whose crash is reported
             self.error = error
 
@@ -78,6 +77,7 @@ class FormationTask(Task):
         self._orbits: deque[Message] = deque()
         self._solving: Solving | None = None
         self._through = self._given = 0
+        self._estimates: list[FormationMessage] = []
         self._orbit_failed = False
         self._orbit_due_s = math.inf
 
@@ -99,8 +99,11 @@ class FormationTask(Task):
             return True
         if not self._inputs:
             self._inputs += self._input.receive(MESSAGES_A_TURN)
-        while self._inputs and not self._is_held_up:
+        turn_ends_s = time.monotonic() + TURN_MS * 1e-3
+        while self._inputs and not self._is_held_up and time.monotonic() < turn_ends_s:
             self._take(self._inputs.popleft())
+        self._write(self._estimates)
+        self._estimates = []
         if not self._inputs and not self._is_held_up:
             self._through = self._input.through
         return self._input.behind or bool(self._inputs) or self._is_held_up
@@ -132,7 +135,7 @@ class FormationTask(Task):
         if self._tracker is None and _is_of_a_partner(message):
             self._tracker = self._make_tracker(message)
         if self._tracker is not None:
-            self._tracker.take(message)
+            self._estimates += self._tracker.take(message)
 
     def _make_tracker(self, first: Message) -> "FormationTracker":
         """Load the estimators, and catch up with the inputs before the first of a partner."""
@@ -157,8 +160,8 @@ class FormationTask(Task):
         self._solving = None
         if solving.error is not None:
             raise solving.error
-        if self._tracker is not None:
-            self._write(self._tracker.accept(solving.solution, self._given + 1))
+        if self._tracker is not None and solving.answer is not None:
+            self._write(self._tracker.accept(solving.answer))
         return True
 
     def _take_orbits(self, tracker: "FormationTracker") -> None:

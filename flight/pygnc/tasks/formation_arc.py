@@ -28,6 +28,25 @@ class Occasion(NamedTuple):
     input_seq: int
 
 
+class Observed(NamedTuple):
+    """A range or a fix, and the number of its packet."""
+
+    what: RangeObservation | SatelliteFix
+    input_seq: int
+
+    @property
+    def gps_ms(self) -> int:
+        """When."""
+        return self.what.gps_ms if isinstance(self.what, RangeObservation) else self.what.fix.gps_ms
+
+    @property
+    def satellites(self) -> tuple[int, ...]:
+        """Radio ids of those that it concerns."""
+        if isinstance(self.what, RangeObservation):
+            return self.what.one, self.what.other
+        return (self.what.satellite,)
+
+
 class FormationArc:
     """Gathers observations.
 
@@ -54,26 +73,30 @@ class FormationArc:
         """Of all satellites, the first of each moment."""
         return tuple(self._fix_of.values())
 
-    def occasions_after(self, gps_ms: int | None) -> list[Occasion]:
-        """When something was measured that concerns a partner, later than a moment; in order of time."""
-        return sorted(one for one in self._occasions.values() if gps_ms is None or one.gps_ms > gps_ms)
+    @property
+    def occasions(self) -> list[Occasion]:
+        """When something was measured that concerns a partner, in order of time."""
+        return sorted(self._occasions.values())
 
-    def take(self, message: Message) -> None:
-        """Take an input."""
+    def take(self, message: Message) -> list[Observed]:
+        """Take an input; return what can be used now, in order."""
+        new: list[Observed] = []
         if isinstance(message, RangeMeasurement):
             self.counts["ranges_received"] += 1
             self.counts["ranges_held"] += 1
         elif isinstance(message, GpsFix):
-            self._take_fix(message)
+            new += self._take_fix(message)
         before = self._clock.untimed
         for seen, gps_ms in self._clock.take(message):
             one = seen.satellite_id or self._own_id
             self.ranges.append(RangeObservation(gps_ms, one, seen.partner_id, seen.range_m))
+            new.append(Observed(self.ranges[-1], seen.seq))
             self._note(gps_ms, (one, seen.partner_id), seen.seq)
             self.counts["ranges_held"] -= 1
         given_up = self._clock.untimed - before
         self.counts["ranges_no_time"] += given_up
         self.counts["ranges_held"] -= given_up
+        return new
 
     def forget(self) -> None:
         """Let go of what is older than the arc."""
@@ -82,14 +105,17 @@ class FormationArc:
         self.ranges = [seen for seen in self.ranges if seen.gps_ms >= begin_ms]
         self._occasions = {key: one for key, one in self._occasions.items() if one.gps_ms >= begin_ms}
 
-    def _take_fix(self, message: GpsFix) -> None:
+    def _take_fix(self, message: GpsFix) -> list[Observed]:
         if screen(message, self._screening) is not None:
-            return
+            return []
         fix = fix_from(message, self._screening)
         satellite = message.satellite_id or self._own_id
         self.counts["fixes_of_partners"] += not message.is_own
-        self._fix_of.setdefault((satellite, fix.gps_ms), SatelliteFix(satellite, fix))
+        if (satellite, fix.gps_ms) in self._fix_of:
+            return []
+        self._fix_of[satellite, fix.gps_ms] = SatelliteFix(satellite, fix)
         self._note(fix.gps_ms, (satellite,), message.seq)
+        return [Observed(self._fix_of[satellite, fix.gps_ms], message.seq)]
 
     def _note(self, gps_ms: int, satellites: tuple[int, ...], seq: int) -> None:
         for satellite in satellites:

@@ -34,7 +34,7 @@ class FormationCollector:
 
     def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
         """Process an input; `answer` is what the orbit task makes of it."""
-        self._tracker.take(message)
+        self.messages += self._tracker.take(message)
         self._orbits += answer
         self._solve()
         while self._tracker.awaits_orbit and self._orbits:
@@ -43,5 +43,4 @@ class FormationCollector:
 
     def _solve(self) -> None:
         if self._tracker.problem is not None:
-            solution = self._tracker.problem()
-            self.messages += self._tracker.accept(solution, len(self.messages) + 1)
+            self.messages += self._tracker.accept(self._tracker.problem())

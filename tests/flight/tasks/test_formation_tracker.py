@@ -8,6 +8,7 @@ import pytest
 
 from pygnc.bus.messages import (
     BatchEnd,
+    ClosestApproach,
     FormationEstimate,
     FormationMessage,
     GpsFix,
@@ -26,12 +27,12 @@ def fly(
     said: list[FormationMessage] = []
     orbits: list[OrbitMessage] = []
     for message in messages:
-        tracker.take(message)
+        said += tracker.take(message)
         orbits += answers.get(message.seq, [])
         while tracker.awaits_orbit and orbits:
             tracker.take_orbit(orbits.pop(0))
         if tracker.problem is not None:
-            said += tracker.accept(tracker.problem(), len(said) + 1)
+            said += tracker.accept(tracker.problem())
     return said
 
 
@@ -125,7 +126,7 @@ def test_without_an_orbit_each_partner_is_named_with_the_cause() -> None:
     assert tracker.awaits_orbit
     tracker.give_up_orbit()
     assert tracker.problem is not None
-    said = tracker.accept(tracker.problem(), 1)
+    said = tracker.accept(tracker.problem())
     named = [(one.partner_id, one.cause) for one in said if isinstance(one, FormationEstimate)]
     assert sorted(named) == [(partner, "our own orbit is not known") for partner in batch.PARTNERS]
 
@@ -145,23 +146,52 @@ def test_nothing_is_posed_before_the_batchs_end_nor_without_a_partner() -> None:
     assert not alone.awaits_orbit
 
 
-def test_what_comes_behind_the_batch_is_solved_again_later_and_told_once() -> None:
-    """The batch ends after thirty minutes; what it holds beyond comes one by one."""
+@pytest.fixture(scope="module")
+def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
+    """The batch ends after thirty minutes; what it holds beyond comes one by one. What is said before and after."""
     *messages, end = batch.inputs()
     ranges = [number for number, message in enumerate(messages) if isinstance(message, RangeMeasurement)]
-    cut = ranges[180]
-    early, late = messages[:cut], messages[cut:]
+    early, late = messages[: ranges[180]], messages[ranges[180] :]
     tracker = fresh()
     # Its number is not taken from another input: answers go by numbers.
     batch_end = BatchEnd(seq=early[-1].seq, cause="")
     answers = {seq: answer for seq, answer in batch.answers().items() if seq < end.seq}
     mark = msgspec.structs.replace(batch.answers()[end.seq][-1], through=batch_end.seq, seq=1)
     said = fly(tracker, [*early, batch_end], answers | {batch_end.seq: [*answers.get(batch_end.seq, []), mark]})
-    before = {(one.partner_id, one.gps_ms) for one in said if isinstance(one, FormationEstimate)}
-    assert before
-    again = fly(tracker, late, answers)
-    told = [(one.partner_id, one.gps_ms) for one in again if isinstance(one, FormationEstimate)]
-    assert told
-    assert not before & set(told)
-    newest_before = max(gps_ms for _, gps_ms in before)
-    assert max(gps_ms for _, gps_ms in told) - newest_before >= SOLVED_AGAIN_MS
+    return tracker, said, fly(tracker, late, answers)
+
+
+def test_what_comes_behind_the_batch_is_answered_at_once_and_near_the_truth(
+    in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
+) -> None:
+    _, said, later = in_two
+    newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
+    for partner in batch.PARTNERS:
+        found = [one for one in estimates(later, partner) if one.gps_ms in batch.truth(partner)]
+        assert len({one.gps_ms for one in found}) >= 18
+        assert min(one.gps_ms for one in found) > newest_ms
+        for one in found:
+            assert one.position_gcrf_m is not None
+            assert np.linalg.norm(np.array(one.position_gcrf_m) - batch.true_place_m(one.gps_ms, partner)) < 15.0
+
+
+def test_all_of_it_is_solved_again_after_a_while(
+    in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
+) -> None:
+    tracker, said, later = in_two
+    assert tracker.solution is not None
+    last_ms = max(seen.gps_ms for seen in tracker.solution.ranges)
+    newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
+    assert last_ms - newest_ms >= SOLVED_AGAIN_MS - 60_000
+    assert [one.seq for one in [*said, *later]] == list(range(1, len(said) + len(later) + 1))
+
+
+def test_closest_approaches_of_every_partner_and_hypothesis_are_told(said: list[FormationMessage]) -> None:
+    approaches = [one for one in said if isinstance(one, ClosestApproach)]
+    assert {one.partner_id for one in approaches} == set(batch.PARTNERS)
+    newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
+    for one in approaches:
+        assert 0 <= one.gps_ms - newest_ms <= 86_400_000 + 60_000
+        assert one.distance_m > 0.0
+        assert one.sigma_m > 0.0
+        assert one.least_m <= one.distance_m

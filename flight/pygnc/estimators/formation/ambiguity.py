@@ -8,7 +8,7 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.distinct import differing
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
-from pygnc.estimators.formation.least_squares import Result, covariance
+from pygnc.estimators.formation.least_squares import Result
 from pygnc.estimators.formation.reference import UNKNOWNS
 from pygnc.estimators.formation.solution import Partner
 from pygnc.estimators.formation.starts import Around, flips
@@ -17,7 +17,14 @@ _ARC_FRACTIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def judged(
-    equations: Equations, around: Around, result: Result, passed: Array, *, noise: Noise, loss: Loss
+    equations: Equations,
+    around: Around,
+    result: Result,
+    passed: Array,
+    uncertain: Array,
+    *,
+    noise: Noise,
+    loss: Loss,
 ) -> dict[int, Partner]:
     """The partners' ambiguity.
 
@@ -27,6 +34,7 @@ def judged(
         result: Distinct solutions, the best first.
         passed: Guesses (k, p) that the search passed through. Where the last fit slides from one of them into another
             solution, the cost has a shelf rather than a minimum; fitting nearly as well, it is as good a rival.
+        uncertain: Covariance of the best solution, (p, p).
         noise: Of the observations.
         loss: That of the last fit.
     """
@@ -44,7 +52,7 @@ def judged(
         # As a ratio of likelihoods with the noise unknown too.
         worse = freedom * math.log1p(max(mirror - best, 0.0) / freedom) if rivals else math.inf
         by_partner[equations.satellites[partner]] = Partner(
-            _unsolved(equations, around, result, partner), worse < settings.certain_chi_square, best, mirror
+            _unsolved(equations, around, result, partner, uncertain), worse < settings.certain_chi_square, best, mirror
         )
     return by_partner
 
@@ -61,15 +69,14 @@ def _image_cost(
     return float(equations.fit(guesses, motion, noise, loss).cost.min())
 
 
-def _unsolved(equations: Equations, around: Around, result: Result, partner: int) -> str | None:
+def _unsolved(equations: Equations, around: Around, result: Result, partner: int, uncertain: Array) -> str | None:
     """Why a partner's orbit is not known; None when it is."""
     reference = around.reference
     places = 2.0 * reference.middle * np.array(_ARC_FRACTIONS)
     points = reference.nodes.by_epoch[places.astype(np.int64), :3]
     count = len(equations.satellites)
-    everything = covariance(result.fit.information[0])
     columns = np.concatenate((np.arange(UNKNOWNS), UNKNOWNS * partner + np.arange(UNKNOWNS)))
-    joint = everything[columns[:, None], columns]
+    joint = uncertain[columns[:, None], columns]
     constants = result.motion.at(slice(0, count), places)
     apart_m = (points @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
     by_unknowns = np.concatenate((-points, points), axis=2)

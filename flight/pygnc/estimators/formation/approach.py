@@ -45,6 +45,7 @@ class Approach:
     Attributes:
         partner: Radio id.
         hypothesis: Its number, the best one first.
+        chi_square: Its cost.
         gps_ms: Moment of the closest approach, in GPS milliseconds.
         distance_m: Distance then.
         sigma_m: Standard deviation of the distance then. Errors across the line of sight count as far as they make
@@ -56,6 +57,7 @@ class Approach:
 
     partner: int
     hypothesis: int
+    chi_square: float
     gps_ms: int
     distance_m: float
     sigma_m: float
@@ -116,7 +118,7 @@ def approaches(
         for number, joint in enumerate(group.hypotheses):
             for place, partner in enumerate(group.satellites[1:], start=1):
                 track = paths.track(row, row + place, _relative_root(joint, place))
-                found.append(_approach(track, partner, number, begin_ms))
+                found.append(_approach(track, partner, number, group.chi_squares[number], begin_ms))
                 yield
             row += len(group.satellites)
     return tuple(sorted(found, key=lambda each: (each.partner, each.hypothesis)))
@@ -188,7 +190,7 @@ def _relative_root(joint: JointState, place: int) -> Array:
     return root_of(joint.covariance[its, its] + joint.covariance[own, own] - mixed - mixed.T)
 
 
-def _approach(track: _Track, partner: int, hypothesis: int, begin_ms: int) -> Approach:
+def _approach(track: _Track, partner: int, hypothesis: int, chi_square: float, begin_ms: int) -> Approach:
     """Search a relative orbit."""
     nearest_s = _lowest(track, _distances)
     touching = np.flatnonzero(_surely(track.values) <= 0.0)
@@ -197,6 +199,7 @@ def _approach(track: _Track, partner: int, hypothesis: int, begin_ms: int) -> Ap
     return Approach(
         partner,
         hypothesis,
+        chi_square,
         begin_ms + round(1e3 * nearest_s),
         float(_distances(then)[0]),
         _sigma_m(then[0]),

@@ -14,9 +14,10 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.ambiguity import judged
+from pygnc.estimators.formation.curvature import covariances
 from pygnc.estimators.formation.distinct import merged, picked
 from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Loss, Noise, Prior, equations_of
-from pygnc.estimators.formation.hypotheses import Known, candidates
+from pygnc.estimators.formation.hypotheses import Known, candidates, connected
 from pygnc.estimators.formation.least_squares import Result, covariance, minimise
 from pygnc.estimators.formation.noise import apparent_noise, expected_noise, refined_noise, robust_noise
 from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, arc_of
@@ -106,9 +107,8 @@ class FormationSolver:
         lost = {equations.satellites[number]: reason for number, reason in starts.lost.items()}
         guesses = starts.guesses
         if lost:
-            pairs = sum(set(kept) >= set(rows.pair) for rows in equations.ranges)
-            fewer = prior_of(len(kept), pairs, reference, own, settings)
-            columns = _columns(equations, kept)
+            fewer = prior_of(len(kept), len(equations.pairs_among(kept)), reference, own, settings)
+            columns = equations.columns_of(kept)
             equations = equations.subset(kept, fewer, kept, _ALL)
             guesses = guesses[:, columns]
         solved = self._refined(equations, around, guesses)
@@ -168,11 +168,13 @@ class FormationSolver:
         ]
         gates = [loss.limit * sigma for sigma in noise.range_sigma_m]
         used = [np.abs(residual[0]) <= gate for residual, gate in zip(residuals, gates, strict=True)]
+        groups = connected(equations, range(1, count))
+        uncertain = covariances(equations, around, result, groups, noise=noise, loss=loss)
         hypotheses = tuple(
             Hypothesis(
                 float(result.fit.cost[row]),
                 result.guesses[row],
-                covariance(result.fit.information[row]),
+                uncertain[row],
                 result.motion.chosen(count * row + np.arange(count)),
                 np.concatenate([residual[row] for residual in residuals]) if residuals else np.zeros(0),
             )
@@ -182,7 +184,7 @@ class FormationSolver:
             identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
             for identity, reason in lost.items()
         }
-        partners |= judged(equations, around, result, passed, noise=noise, loss=loss)
+        partners |= judged(equations, around, result, passed, uncertain[0], noise=noise, loss=loss)
         return FormationSolution(
             around.reference,
             equations.satellites,
@@ -193,14 +195,3 @@ class FormationSolver:
             tuple(seen for pair in equations.pairs for seen in arc.ranges[pair]),
             np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),
         )
-
-
-def _columns(equations: Equations, kept: Sequence[int]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """The unknowns of some satellites and of the pairs among them."""
-    states = [UNKNOWNS * satellite + number for satellite in kept for number in range(UNKNOWNS)]
-    biases = [
-        UNKNOWNS * len(equations.satellites) + pair
-        for pair, rows in enumerate(equations.ranges)
-        if set(kept) >= set(rows.pair)
-    ]
-    return np.array(states + biases, dtype=np.int64)

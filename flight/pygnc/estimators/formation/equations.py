@@ -154,7 +154,7 @@ class Equations:
             ranges_max: Most ranges of a pair; more are thinned evenly.
         """
         place = {satellite: number for number, satellite in enumerate(chosen)}
-        kept = [number for number, rows in enumerate(self.ranges) if place.keys() >= set(rows.pair)]
+        kept = self.pairs_among(chosen)
         fixes = [self.fixes[satellite].chosen(slice(None if satellite in fixes_of else 0)) for satellite in chosen]
         ranges = []
         for number in kept:
@@ -164,6 +164,16 @@ class Equations:
             ranges.append(rows.chosen(slice(None, None, every))._replace(pair=pair))
         satellites = tuple(self.satellites[satellite] for satellite in chosen)
         return Equations(satellites, tuple(self.pairs[number] for number in kept), tuple(fixes), tuple(ranges), prior)
+
+    def pairs_among(self, some: Sequence[int]) -> list[int]:
+        """Indices of the pairs of some satellites, by index."""
+        return [number for number, rows in enumerate(self.ranges) if set(some) >= set(rows.pair)]
+
+    def columns_of(self, some: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Where the unknowns of some satellites and of the pairs among them are among all."""
+        states = [UNKNOWNS * satellite + number for satellite in some for number in range(UNKNOWNS)]
+        biases = [UNKNOWNS * len(self.satellites) + pair for pair in self.pairs_among(some)]
+        return np.array(states + biases, dtype=np.int64)
 
     def states(self, guesses: Array) -> Array:
         """The satellites' unknowns among all, (k, p) -> (k s, 7)."""

@@ -33,10 +33,12 @@ class JointGroup(NamedTuple):
     Attributes:
         satellites: Radio ids, our own first.
         hypotheses: On all of them, the best first; drag factors are those of the moment.
+        chi_squares: Their costs.
     """
 
     satellites: tuple[int, ...]
     hypotheses: tuple[JointState, ...]
+    chi_squares: tuple[float, ...]
 
 
 class FormationFilter:
@@ -106,7 +108,11 @@ class FormationFilter:
     def groups(self) -> list[JointGroup]:
         """All that is known, for predictions."""
         return [
-            JointGroup(sensors.satellites, tuple(member.joint(self._gps_ms) for member in bank.members))
+            JointGroup(
+                sensors.satellites,
+                tuple(member.joint(self._gps_ms) for member in bank.members),
+                tuple(member.chi_square for member in bank.members),
+            )
             for sensors, bank in zip(self._sensors, self._banks, strict=True)
         ]
 

@@ -64,7 +64,7 @@ def candidates(equations: Equations, known: Known, around: Around) -> Candidates
         base[columns] = found[0]
         others += [(columns, values) for values in found[1:]]
     partners = [satellite for satellite in range(1, len(equations.satellites)) if satellite not in lost]
-    for group in _connected(equations, partners):
+    for group in connected(equations, partners):
         for flipped, image in _flips(group):
             columns = np.concatenate([of_satellite(satellite) for satellite in flipped])
             others.append((columns, flips(base[None], flipped, around.reference)[image, 0][columns]))
@@ -143,7 +143,7 @@ def _widened(equations: Equations, known: Known, part: Equations, narrow: Array)
 
 def _prior(equations: Equations, known: Known, some: Sequence[int], settings: FormationSettings) -> Prior:
     """Of the unknowns of some satellites, with those known held by what their fixes say."""
-    pairs = sum(set(some) >= set(rows.pair) for rows in equations.ranges)
+    pairs = len(equations.pairs_among(some))
     states = UNKNOWNS * len(some)
     mean, information = np.zeros(states + pairs), np.zeros((states + pairs, states + pairs))
     mean[states:] = settings.range_bias_m
@@ -177,11 +177,11 @@ def _groups(equations: Equations, known: Known) -> tuple[list[list[int]], dict[i
             searched.append(satellite)
         else:
             lost[satellite] = f"{count} ranges to satellites on known orbits, {RANGES_MIN} needed, and too few fixes"
-    return _connected(equations, searched), lost
+    return connected(equations, searched), lost
 
 
-def _connected(equations: Equations, some: Sequence[int]) -> list[list[int]]:
-    """Satellites in groups that have ranges among themselves."""
+def connected(equations: Equations, some: Sequence[int]) -> list[list[int]]:
+    """Satellites, by index, in groups that have ranges among themselves."""
     group = {satellite: satellite for satellite in some}
     for rows in equations.ranges:
         one, other = rows.pair

@@ -27,6 +27,9 @@ _SIGNS: Final = np.array(
     )
 )
 
+_STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
+"""Of central differences, in m and m/s."""
+
 
 def images(own: Array, apart: Array) -> Array:
     """All images of relative states.
@@ -43,6 +46,20 @@ def images(own: Array, apart: Array) -> Array:
     flipped = _SIGNS[:, None] * relative_elements(polar, polar + apart @ turn.T)
     result: Array = (other_state(polar, flipped) - polar) @ turn
     return result
+
+
+def elements_of_state(own: Array, apart: Array) -> Array:
+    """Relative elements in the frame of the images, of relative states in GCRF; (..., 6) -> (..., 6)."""
+    turn = _polar(own)
+    polar = own @ turn.T
+    return relative_elements(polar, polar + apart @ turn.T)
+
+
+def elements_by_state(own: Array, apart: Array) -> Array:
+    """Derivatives of `elements_of_state` by relative states, (k, 6) -> (k, 6, 6)."""
+    both = [elements_of_state(own, apart[:, None] + sign * _STEP) for sign in (-1.0, 1.0)]
+    derivatives: Array = ((both[1] - both[0]) / (2.0 * np.diagonal(_STEP))[:, None]).swapaxes(1, 2)
+    return derivatives
 
 
 def tilted(own: Array, apart: Array, factors: Array) -> Array:

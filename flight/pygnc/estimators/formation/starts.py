@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.formation.distinct import merged
+from pygnc.estimators.formation.distinct import differing, merged
 from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Noise
 from pygnc.estimators.formation.least_squares import Result, minimise
 from pygnc.estimators.formation.mirror import IMAGES, images, states_of_elements, tilted
@@ -26,17 +25,18 @@ from pygnc.estimators.formation.settings import FormationSettings
 _DIRECTIONS: Final = 4_096
 _KEPT: Final = 64
 _LINEAR_ITERATIONS: Final = 30
-_MINIMA: Final = 8
-"""Distinct orbits improved further, before their images."""
+_LINEAR_TOLERANCE: Final = 0.3
+_MINIMA: Final = 12
+"""Orbits improved further that differ, and from each other's images too; with all their images."""
 _PHASES: Final = ((8, 3.0), (25, 0.1))
 """Iterations and tolerance, first of everything, then of what is left."""
 _HOPELESS: Final = 200.0
 """A candidate whose cost is so much above the best, per unit of a good one's, is dropped."""
-_CANDIDATES: Final = 16
-"""Of a partner or group of partners."""
+CANDIDATES: Final = 40
+"""Of a partner."""
+CANDIDATES_OF_MANY: Final = 16
+"""Of a group of partners, or of one that is to join a group."""
 _MEDIAN_ITERATIONS: Final = 20
-_SAME: Final = 0.02
-"""Orbits whose difference is less than this part of them are one."""
 _ROOT_ITERATIONS: Final = 40
 _TILTS: Final = 32
 _TILT_MAX: Final = 1.5
@@ -101,13 +101,24 @@ def from_ranges(equations: Equations, partner: int, guess: Array, around: Around
         noise,
         SEARCH_LOSS,
         iterations=_LINEAR_ITERATIONS,
-        tolerance=1.0,
+        tolerance=_LINEAR_TOLERANCE,
         linear=True,
     )
-    chosen = distinct(result.guesses[:, of_partner], result.fit.cost)[:_MINIMA]
-    return searched(
-        equations, around, flips(result.guesses[chosen], (partner,), around.reference).reshape(-1, len(guess))
-    )
+    imaged = flips(result.guesses, (partner,), around.reference)
+    chosen = _originals(result, imaged, len(equations.satellites))[:_MINIMA]
+    return searched(equations, around, imaged[:, chosen].reshape(-1, len(guess)))
+
+
+def _originals(result: Result, imaged: Array, satellites: int) -> list[int]:
+    """Indices of guesses that differ from all better ones and from their images, the best first."""
+    is_open = np.ones(len(result.guesses), dtype=np.bool_)
+    chosen = []
+    for row in np.argsort(result.fit.cost, kind="stable").tolist():
+        if is_open[row]:
+            chosen.append(row)
+            other = differing(result, row, imaged.reshape(-1, imaged.shape[-1]), satellites).any(axis=1)
+            is_open &= other.reshape(imaged.shape[:2]).all(axis=0)
+    return chosen
 
 
 def searched(equations: Equations, around: Around, guesses: Array) -> Result:
@@ -125,9 +136,10 @@ def searched(equations: Equations, around: Around, guesses: Array) -> Result:
 
 def hopeful(result: Result, equations: Equations) -> slice:
     """The guesses, the best first, that are not much worse than the first."""
+    most = CANDIDATES if len(equations.pairs) == 1 else CANDIDATES_OF_MANY
     count = sum(len(rows.places) for rows in equations.ranges)
     good = max(1.0, float(result.fit.cost[0]) / max(count, 1))
-    return slice(min(int((result.fit.cost <= result.fit.cost[0] + _HOPELESS * good).sum()), _CANDIDATES))
+    return slice(min(int((result.fit.cost <= result.fit.cost[0] + _HOPELESS * good).sum()), most))
 
 
 def flips(guesses: Array, partners: tuple[int, ...], reference: Reference) -> Array:
@@ -152,18 +164,6 @@ def scattered(guess: Array, partners: Sequence[int], reference: Reference) -> Ar
         apart = guess[of_partner] - guess[:6]
         starts[:, of_partner] = guess[:6] + tilted(own, apart, factors[:, 2 * number : 2 * number + 2])
     return starts
-
-
-def distinct(states: Array, cost: Array) -> npt.NDArray[np.int64]:
-    """Indices of states (k, n) that differ from all better ones, best first."""
-    unit = np.sqrt((states**2).mean(axis=0)) + 1e-12
-    scaled = states / unit
-    chosen: list[int] = []
-    for row in np.argsort(cost, kind="stable").tolist():
-        apart = [np.abs(scaled[row] - scaled[other]).max() for other in chosen]
-        if not apart or min(apart) > _SAME:
-            chosen.append(row)
-    return np.array(chosen, dtype=np.int64)
 
 
 def evenly(count: int, dimensions: int) -> Array:

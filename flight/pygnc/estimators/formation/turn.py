@@ -22,7 +22,7 @@ Gates: TypeAlias = dict[int, tuple[Gate, Gate]]
 Key: TypeAlias = tuple[int, ...]
 """What two observations of one moment have in common only if they are the same: who measured, and what."""
 
-_CURVATURE: Final = 3.0
+_CURVATURE: Final = 1.0
 """A range is used when its not being linear in the state is no more than so much of its noise."""
 
 

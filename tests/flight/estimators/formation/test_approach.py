@@ -26,7 +26,9 @@ TURN = rtn_from_gcrf(OWN)
 AIRLESS = replace(ORBIT, spacecraft=SpacecraftSettings(drag_coefficient=0.0, reflectivity_coefficient=0.0))
 PERIOD_S = 5_700
 PASSING = np.array((-40.0, -900.0, 60.0, 0.05, 2.0 * MOTION_RAD_S * 40.0 + 0.02, 0.1))
-"""Radial, transverse, normal and their rates: comes from behind and goes by."""
+"""Radial, transverse, normal and their rates: comes nearer from behind, and goes away again."""
+BESIDE = MOTION_RAD_S * np.array((0.0, 0.0, 0.0, 0.0, -600.0, 500.0)) + np.array((300.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+"""On an ellipse around us: nearest above or below, where errors along the track are across the line of sight."""
 
 
 def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: float = 1e-6) -> JointGroup:
@@ -40,7 +42,7 @@ def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: 
         JointState(GPS_MS, np.array((OWN, OWN + back @ each)), np.zeros(2), np.array((1_050.0,)), covariance)
         for each in relative_rtn
     )
-    return JointGroup((74, 75), joints)
+    return JointGroup((74, 75), joints, (0.0,) * len(joints))
 
 
 def found(
@@ -85,13 +87,21 @@ def test_a_pass_is_where_clohessy_and_wiltshire_put_it() -> None:
     assert approach.least_m == pytest.approx(approach.distance_m, abs=0.01)
 
 
-def test_the_sigma_is_that_of_many_random_starts() -> None:
-    sigma_rtn = np.array((1.0, 5.0, 2.0, 0.002, 0.004, 0.002))
-    (approach,) = found(group(PASSING, sigma_rtn=sigma_rtn))
+@pytest.mark.parametrize(
+    ("relative_rtn", "sigma_rtn"),
+    [
+        (PASSING, (1.0, 5.0, 2.0, 0.002, 0.004, 0.002)),
+        (BESIDE, (0.1, 60.0, 0.1, 1e-5, 1e-5, 1e-5)),
+    ],
+    ids=["along the line of sight", "across it"],
+)
+def test_the_sigma_is_that_of_many_random_starts(relative_rtn: Array, sigma_rtn: tuple[float, ...]) -> None:
+    sigma = np.array(sigma_rtn)
+    (approach,) = found(group(relative_rtn, sigma_rtn=sigma))
     then = clohessy_wiltshire(np.array(((approach.gps_ms - GPS_MS) * 1e-3,)))[0]
-    drawn = PASSING + sigma_rtn * np.random.default_rng(1).standard_normal((20_000, 6))
+    drawn = relative_rtn + sigma * np.random.default_rng(1).standard_normal((20_000, 6))
     distance_m = np.linalg.norm((drawn @ then.T)[:, :3], axis=1)
-    nominal_m = np.linalg.norm((then @ PASSING)[:3])
+    nominal_m = np.linalg.norm((then @ relative_rtn)[:3])
     assert approach.sigma_m == pytest.approx(np.sqrt(np.mean((distance_m - nominal_m) ** 2)), rel=0.06)
 
 

@@ -64,10 +64,11 @@ def test_it_begins_where_the_batch_ends() -> None:
 def test_errors_and_innovations_are_as_large_as_it_says_over_many_draws() -> None:
     squares, innovations = [], []
     for draw in range(DRAWS):
-        done = solved(GPS_ON_ALL, draw)
+        done = solved(GPS_ON_ALL, draw, minutes=64, arc_minutes=34)
         filtering = done.filter()
         updates = flown(filtering, done.until(30))
-        squares.append(nees(filtering.relative(PARTNER), *truth_gcrf(filtering.gps_ms, PARTNER)))
+        truth = truth_gcrf(filtering.gps_ms, PARTNER, minutes=64)
+        squares.append(nees(filtering.relative(PARTNER), *truth))
         innovations += [told.nis for update in updates for told in update.ranges if told.cause is None]
     # 95 % bands of chi-square with 120 and 600 degrees of freedom.
     assert len(innovations) == 30 * DRAWS
@@ -142,6 +143,18 @@ def test_a_gap_of_three_hours_widens_the_covariance_and_is_bridged() -> None:
     assert after > 2.0 * before
     assert error_m(filtering, PARTNER) < 3.0 * after
     assert nees(relative, *truth_gcrf(last_ms, PARTNER)) < 20.0
+
+
+def test_what_no_model_knows_widens_the_covariance_too() -> None:
+    done = solved()
+    quiet = replace(done, settings=replace(done.settings, log_drag_sigma=1e-6, differential_log_drag_sigma=1e-6))
+    last_ms = max(done.later)
+    drag_sigma = []
+    for filtering in (done.filter(), quiet.filter()):
+        filtering.process(*done.later[last_ms])
+        covariance = filtering.groups[0].hypotheses[0].covariance
+        drag_sigma.append(math.sqrt(covariance[6, 6] + covariance[13, 13] - 2.0 * covariance[6, 13]))
+    assert drag_sigma[0] > 1.01 * drag_sigma[1]
 
 
 def test_slices_make_the_same_state_as_one_go_and_a_second_run_the_same_bits() -> None:

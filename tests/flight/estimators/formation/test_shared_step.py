@@ -22,7 +22,7 @@ def start() -> Array:
     return np.concatenate((apart, ((0.1,), (-0.2,))), axis=1)
 
 
-def test_three_hours_agree_with_the_full_dynamics_of_each_satellite() -> None:
+def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellite() -> None:
     x, deviations = orbit_vector(OWN), start()
     states = OWN + deviations
     for minute in range(180):
@@ -30,7 +30,7 @@ def test_three_hours_agree_with_the_full_dynamics_of_each_satellite() -> None:
         x, deviations = step.x, step.deviations
     own = DYNAMICS.trace(GPS_MS, orbit_vector(OWN), GPS_MS + 10_800_000)
     np.testing.assert_allclose(x[:3], own[:3], atol=0.1)
-    for state, deviation, limit_m in zip(states, deviations, (0.1, 0.8), strict=True):
+    for state, deviation, limit_m in zip(states, deviations, (0.3, 1.0), strict=True):
         alone = DYNAMICS.trace(GPS_MS, orbit_vector(state), GPS_MS + 10_800_000)
         assert np.linalg.norm(deviation[:3] - (alone - own)[:3]) < limit_m
         assert np.linalg.norm(deviation[3:6] - (alone - own)[3:6]) < 1e-3 * limit_m * 2.0
