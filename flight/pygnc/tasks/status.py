@@ -60,6 +60,15 @@ class StatusTask(Task):
 
     def work(self) -> bool:
         """Take the newest estimates; write when it is time."""
+        more = self._take()
+        now = time.monotonic()
+        if now >= self._next_write_s or self._state.phase != self._phase_written:
+            self._next_write_s = now + INTERVAL_S
+            self._write()
+        return more
+
+    def _take(self) -> bool:
+        """Take what has come; return whether more waits."""
         orbits = self._orbits.receive(MESSAGES_A_TURN)
         shown = self._orbits.take_shown()
         for message in [*orbits, shown]:
@@ -71,10 +80,6 @@ class StatusTask(Task):
         formations = self._formations.receive(MESSAGES_A_TURN)
         for message in formations:
             self._partners.take(message)
-        now = time.monotonic()
-        if now >= self._next_write_s or self._state.phase != self._phase_written:
-            self._next_write_s = now + INTERVAL_S
-            self._write()
         behind = self._orbits.behind or self._attitudes.behind or self._formations.behind
         return behind or MESSAGES_A_TURN in {len(orbits), len(attitudes), len(formations)}
 
@@ -87,7 +92,11 @@ class StatusTask(Task):
         return control.Progress(through=self._orbits.through, counts={"not_recorded": int(bool(self._fault))})
 
     def close(self) -> None:
-        """Write the last status."""
+        """Write the last status: the last words of estimators that said much at once stand in the journals only."""
+        for reader in (self._orbits, self._attitudes, self._formations):
+            reader.behind = True
+        while self._take():
+            pass
         self._write()
         with contextlib.suppress(OSError):
             self._reserve.unlink()
