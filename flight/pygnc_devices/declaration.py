@@ -134,8 +134,8 @@ class Packet:
         """Return name and unit of each CSV column."""
         return [(field.column or field.name, field.unit.column) for field in self.fields]
 
-    def row(self, values: Mapping[str, Value]) -> list[Value]:
-        """Return the values of the CSV columns, in the columns' units."""
+    def row(self, values: Mapping[str, Value | None]) -> list[Value | None]:
+        """Return the values of the CSV columns, in the columns' units; None stays None."""
         return [_in_column_unit(field, values[field.name]) for field in self.fields]
 
     def table(self) -> str:
@@ -155,7 +155,7 @@ class Packet:
         return [(field.name, field.scale, field.offset) for field in self.fields]
 
 
-def _in_column_unit(field: Field, value: Value) -> Value:
+def _in_column_unit(field: Field, value: Value | None) -> Value | None:
     if isinstance(value, int | float) and field.unit.column_per_unit != 1.0:
         return value * field.unit.column_per_unit
     return value

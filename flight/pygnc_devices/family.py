@@ -16,7 +16,11 @@ from pygnc_devices.faces import AsyncDevice, BlockingDevice
 from pygnc_devices.procedure import Procedure
 
 ENTRY_POINTS: Final = "pygnc_devices"
-_OURS: Final = {"ucb": "pygnc_devices.ucb.driver:FAMILY"}
+_OURS: Final = {
+    "ucb": "pygnc_devices.ucb.driver:FAMILY",
+    "gx2": "pygnc_devices.gx2.driver:FAMILY",
+    "monodrive": "pygnc_devices.monodrive.driver:FAMILY",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Ports by URL.
 
-A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:port`, or `file://recording.raw`.
+A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:port`, `udp://:port` to listen, or
+`file://recording.raw`.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import serial
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
 from pygnc_devices.recorded_port import RecordedPort
 from pygnc_devices.tty import HAS_TERMIOS, TtyState, find_holder
+from pygnc_devices.udp_port import UdpPort
 from pygnc_devices.usb import find_usb_port
 
 _READ_BYTES: Final = 65536
@@ -77,6 +79,8 @@ def open_port(url: str, baud: int) -> Port:
     scheme = urlsplit(url).scheme
     if scheme == "file":
         return RecordedPort(url)
+    if scheme == "udp":
+        return UdpPort(url)
     if scheme == "usb":
         url = find_usb_port(url)
     if "://" in url or not HAS_TERMIOS:

@@ -1,5 +1,6 @@
 """A reading: what a device said, when, and what it means."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ class Reading:
     Attributes:
         packet: the declaration: names, units, meaning, CSV columns.
         raw: the frame as it came.
-        values: by the names of `packet.fields`, in their units.
+        values: by the names of `packet.fields`, in their units; None where the device says that it has none.
         t_mono_ns: arrival, monotonic clock of this computer.
         t_wall_ns: arrival, wall clock of this computer, since 1970 (UTC). May jump.
         t_device_ns: the device's own clock, unwrapped, since its first reading; None if it has none or the driver
@@ -30,7 +31,7 @@ class Reading:
 
     packet: Packet
     raw: bytes
-    values: dict[str, Value]
+    values: Mapping[str, Value | None]
     t_mono_ns: int
     t_wall_ns: int
     t_device_ns: int | None = None

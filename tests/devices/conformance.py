@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pygnc_devices.declaration import Packet
@@ -26,6 +26,8 @@ from pygnc_ground.simulators.line import Line, PtyLine, TcpLine
 from pygnc_ground.simulators.unit import SimulatedUnit
 
 LINES = ["pty", "tcp"]
+INHERITED = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+"""Each family runs these tests in a class of its own."""
 
 
 def feed(scanner: Callable[[bytes, bool], Scan], pieces: Sequence[bytes]) -> tuple[list[Frame], dict[int, str]]:
@@ -57,7 +59,7 @@ class ScannerConformance(ABC):
     def frames(self) -> list[bytes]:
         """Return some five frames of different kinds and lengths, the longest included."""
 
-    @settings(deadline=None)
+    @INHERITED
     @given(data=st.data())
     def test_any_chunking_gives_equal_output(self, data: st.DataObject) -> None:
         octets = data.draw(self._damaged())
@@ -71,7 +73,7 @@ class ScannerConformance(ABC):
             self.family.wire.scanner, [octets]
         )
 
-    @settings(deadline=None)
+    @INHERITED
     @given(data=st.data())
     def test_every_byte_is_in_one_frame_or_one_damaged_range(self, data: st.DataObject) -> None:
         octets = data.draw(self._damaged())
@@ -214,6 +216,7 @@ class DriverConformance(ABC):
     def test_statistics_count_what_came(self, line: Line) -> None:
         with self.open(line.url) as device:
             list(itertools.islice(device, 12))
+            assert device.read() is not None  # on a busy machine the others may have come in one piece
             seen = device.statistics
             assert seen.readings >= 12
             assert seen.bytes_received > 0

@@ -1,5 +1,6 @@
-"""The programs of docs/devices.md run, as they stand there, against the simulated unit."""
+"""The programs of docs/devices.md run, as they stand there, against the simulated units."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.ucb.framing import make_frame
-from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.gx2_unit import Gx2Simulator
+from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +25,8 @@ EXPECTED = {
     "Find": "115200 ucb 2008705635",
     "Without a unit": "serial_number=2008705635",
     "A whole recording at once": "3 0 0.0",
+    "MicroStrain": "name='3DM-GX2'",
+    "monoDrive": "'time_of_week': 34560",
 }
 
 
@@ -32,7 +37,10 @@ def test_every_program_is_known() -> None:
 @pytest.mark.parametrize("title", EXPECTED)
 def test_a_documented_program_runs(title: str, tmp_path: Path) -> None:
     (tmp_path / "recording.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
-    with PtyLine(UcbSimulator(eeprom={7: 0}), tmp_path / "port") as line:
+    unit = Gx2Simulator() if title == "MicroStrain" else UcbSimulator(eeprom={7: 0})
+    with PtyLine(unit, tmp_path / "port") as line, TcpLine(MonoDriveSimulator()) as network:
+        configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": network._port}
+        (tmp_path / "imu.json").write_text(json.dumps(configuration))
         program = PROGRAMS[title].replace("/dev/ttyUSB0", line.url)
         environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": "/usr/bin:/bin"}
         done = subprocess.run(

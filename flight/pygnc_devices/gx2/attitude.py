@@ -1,0 +1,20 @@
+"""Euler angles from the rotation matrix that the replies C5, C8 and CC carry."""
+
+import math
+from collections.abc import Mapping
+
+from pygnc_devices.declaration import Value
+
+
+def euler_angles(values: Mapping[str, Value | None]) -> tuple[float, float, float]:
+    """Return roll, pitch and yaw in rad; the matrix turns vectors from north-east-down into the unit's axes.
+
+    Raises:
+        KeyError: the reply has no matrix.
+    """
+    m11, m12, m13, m23, m33 = (_number(values[name]) for name in ("m11", "m12", "m13", "m23", "m33"))
+    return math.atan2(m23, m33), math.asin(min(1.0, max(-1.0, -m13))), math.atan2(m12, m11)
+
+
+def _number(value: Value | None) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

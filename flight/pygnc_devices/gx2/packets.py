@@ -1,0 +1,159 @@
+"""Replies of the single-byte protocol: big-endian words behind the command byte, timer, 16-bit sum.
+
+Sources: MicroStrain Data Communications Protocol 1.19 (3DM-GX2, Inertia-Link); drivers of the 3DM-GX3-25 for D4 to DF.
+"""
+
+import struct
+from dataclasses import replace
+from typing import Final
+
+from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.units import (
+    ACCELERATION,
+    ANGLE,
+    MAGNETIC,
+    NONE,
+    RATE,
+    STANDARD_GRAVITY_MPS2,
+    TICKS,
+    VELOCITY,
+    Unit,
+)
+
+OVERHEAD_BYTES: Final = 3
+"""Around a payload: command byte, sum."""
+LARGEST_FLOAT: Final = 1e6
+"""No quantity of any reply comes near it: beyond, the bytes are no reply, whatever their sum."""
+GAUSS_T: Final = 1e-4
+
+
+def _axes(name: str, unit: Unit, suffix: str, scale: float | None, meaning: str) -> tuple[Field, ...]:
+    end = f"_{suffix}" if suffix else ""
+    return tuple(Field(f"{name}_{axis}{end}", "f", unit, scale, 0.0, f"{meaning}, {axis}") for axis in ("x", "y", "z"))
+
+
+def _matrix(meaning: str) -> tuple[Field, ...]:
+    return tuple(
+        Field(f"m{row}{column}", "f", NONE, None, 0.0, f"{meaning}, row {row}, column {column}")
+        for row in (1, 2, 3)
+        for column in (1, 2, 3)
+    )
+
+
+_ACCEL: Final = _axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force")
+_RATE: Final = _axes("rate", RATE, "rad_s", None, "angular rate")
+_MAG: Final = _axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; none on an Inertia-Link")
+_TURN: Final = _axes("delta_angle", ANGLE, "rad", None, "turn since the sample before")
+_PUSH: Final = _axes("delta_velocity", VELOCITY, "mps", STANDARD_GRAVITY_MPS2, "integral of specific force")
+_GYRO_BIAS: Final = _axes("gyro_bias", RATE, "rad_s", None, "bias of the gyros")
+_M: Final = _matrix("rotation from north-east-down to the unit's axes")
+_EULER: Final = tuple(Field(f"{name}_rad", "f", ANGLE, None, 0.0, f"{name} angle") for name in ("roll", "pitch", "yaw"))
+_TIMER: Final = Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the unit, wraps")
+
+
+def _reading(name: str, *fields: Field, meaning: str) -> Packet:
+    return Packet(name, (*fields, _TIMER), meaning=meaning, clock="timer_ticks")
+
+
+def _answer(name: str, *fields: Field, meaning: str) -> Packet:
+    return Packet(name, fields, meaning=meaning, is_reading=False)
+
+
+def _word(name: str, code: str, meaning: str) -> Field:
+    return Field(name, code, NONE, None, 0.0, meaning)
+
+
+READINGS: Final = (
+    _reading(
+        "C1",
+        *_axes("raw_accel", NONE, "", None, "A/D counts of the accelerometer, 65536 for 5 V"),
+        *_axes("raw_rate", NONE, "", None, "A/D counts of the gyro, 65536 for 5 V"),
+        meaning="raw A/D values",
+    ),
+    _reading("C2", *_ACCEL, *_RATE, meaning="specific force and angular rate"),
+    _reading("C3", *_TURN, *_PUSH, meaning="turn and velocity change"),
+    _reading("C5", *_M, meaning="orientation"),
+    _reading("C6", *_matrix("rotation that the last update made"), meaning="update of the orientation"),
+    _reading("C7", *_MAG, meaning="magnetic field"),
+    _reading("C8", *_ACCEL, *_RATE, *_M, meaning="specific force, angular rate, orientation"),
+    _reading("CB", *_ACCEL, *_RATE, *_MAG, meaning="specific force, angular rate, magnetic field"),
+    _reading("CC", *_ACCEL, *_RATE, *_MAG, *_M, meaning="specific force, angular rate, magnetic field, orientation"),
+    _reading("CE", *_EULER, meaning="Euler angles"),
+    _reading("CF", *_EULER, *_RATE, meaning="Euler angles and angular rate"),
+    _reading(
+        "D1",
+        _word("raw_temperature_accel", "H", "12-bit A/D counts, accelerometer"),
+        *(_word(f"raw_temperature_gyro_{axis}", "H", f"12-bit A/D counts, gyro {axis}") for axis in ("x", "y", "z")),
+        meaning="temperatures, raw",
+    ),
+    _reading(
+        "D2",
+        *(replace(field, name=f"stabilized_{field.name}") for field in _ACCEL),
+        *_RATE,
+        *(replace(field, name=f"stabilized_{field.name}") for field in _MAG),
+        meaning="gravity and magnetic field as the filter sees them, angular rate",
+    ),
+    _reading("D3", *_TURN, *_PUSH, *_MAG, meaning="turn, velocity change, magnetic field"),
+    _reading(
+        "DF",
+        *(_word(f"q{number}", "f", f"component {number} of the quaternion") for number in range(4)),
+        meaning="orientation as a quaternion (3DM-GX3-25)",
+    ),
+)
+ANSWERS: Final = (
+    _answer("C4", _word("command", "B", "reply that is sent continuously, 0: none"), _TIMER, meaning="continuous mode"),
+    _answer(
+        "C9",
+        *_axes("accel_bias", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "bias of the accelerometer"),
+        _TIMER,
+        meaning="bias of the accelerometer, as written",
+    ),
+    _answer("CA", *_GYRO_BIAS, _TIMER, meaning="bias of the gyros, as written"),
+    _answer("CD", *_GYRO_BIAS, _TIMER, meaning="bias of the gyros, as captured"),
+    _answer("D0", _word("quantity", "H", "what was stored; 65535: nothing"), _TIMER, meaning="bias into EEPROM"),
+    _answer("E4", _word("word", "H", "as it was written"), meaning="write a word of the EEPROM"),
+    _answer("E5", _word("word", "H", "as it was read"), meaning="read a word of the EEPROM"),
+    _answer("E9", _word("firmware", "I", "version: 2103 is 2.1.03"), meaning="version of the firmware"),
+    _answer("EA", _word("selector", "B", "which string"), _word("text", "16s", "ASCII"), meaning="who the unit is"),
+    _answer("FB", _word("bits", "B", "tests that are on"), meaning="built-in test"),
+    _answer("D4", _word("mode", "B", "mode"), meaning="mode (3DM-GX3-25)"),
+    _answer("D7", _TIMER, meaning="timer was set (3DM-GX3-25)"),
+    _answer("D9", _word("settings", "7s", "not decoded"), meaning="settings of the line (3DM-GX3-25)"),
+    _answer("DA", _word("flags", "I", "not decoded"), meaning="stationary test (3DM-GX3-25)"),
+    _answer(
+        "DB",
+        _word("decimation", "H", "of 1000 Hz"),
+        _word("flags", "H", "data conditioning"),
+        _word("inertial_filter_size", "B", "samples, gyros and accelerometers"),
+        _word("magnetic_filter_size", "B", "samples, magnetometer"),
+        _word("up_compensation", "H", "seconds"),
+        _word("north_compensation", "H", "seconds"),
+        _word("magnetic_power", "B", "0: highest bandwidth"),
+        _word("reserved", "5s", "zero"),
+        meaning="sampling settings (3DM-GX3-25)",
+    ),
+    _answer("DD", _word("seconds", "f", "as the unit tells it"), meaning="realignment (3DM-GX3-25)"),
+)
+PACKETS: Final = {packet.name: packet for packet in (*READINGS, *ANSWERS)}
+STREAMABLE: Final = frozenset(packet.name for packet in READINGS)
+LONGEST_FRAME: Final = max(packet.layout.size for packet in PACKETS.values()) + OVERHEAD_BYTES
+PACKET_OF_BYTE: Final = {int(name, 16): packet for name, packet in PACKETS.items()}
+
+_FLOATS: Final = {
+    packet.name: struct.Struct(f">{sum(field.code == 'f' for field in packet.fields)}f") for packet in PACKETS.values()
+}
+_SELECTORS: Final = range(4)
+
+
+def can_be(packet: Packet, payload: bytes) -> bool:
+    """Tell whether the unit can have sent this: noise whose sum happens to be right seldom passes.
+
+    A missing value is not a number, which is legal; floats come first in every reply.
+    """
+    if any(abs(word) > LARGEST_FLOAT for word in _FLOATS[packet.name].unpack_from(payload)):
+        return False
+    if packet.name == "EA":
+        return payload[0] in _SELECTORS and all(octet < 0x80 for octet in payload[1:])
+    if packet.name == "C4":
+        return payload[0] == 0 or payload[0] in PACKET_OF_BYTE
+    return True

@@ -1,0 +1,66 @@
+"""The frame of the monoDrive IMU, and the headers that the simulator's versions put before it.
+
+Frame: C2, acceleration (3 floats), angular rate (3 floats), timer, sum of the bytes before it (0: not given), time of
+week; 35 bytes, in either byte order. Header: length of all, time stamp, game time, and since June 2020 a count of
+samples; by UDP without the length. Source: monoDrive's client (documentation and both Python generations).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.units import ACCELERATION, NONE, RATE, STANDARD_GRAVITY_MPS2, TICKS
+
+ByteOrder: TypeAlias = Literal["auto", ">", "<"]
+ChecksumPolicy: TypeAlias = Literal["off", "warn", "drop"]
+AccelUnit: TypeAlias = Literal["g", "m/s2", "cm/s2"]
+
+START: Final = 0xC2
+FRAME_BYTES: Final = 35
+TIMER_HZ: Final = 19_660_800
+MPS2_PER_UNIT: Final[dict[AccelUnit, float]] = {"g": STANDARD_GRAVITY_MPS2, "m/s2": 1.0, "cm/s2": 0.01}
+HEADERS: Final = {12: "IIf", 16: "IIfI"}
+"""By length in bytes: length, time stamp, game time, count of samples."""
+LONGEST: Final = max(HEADERS) + FRAME_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a simulator does not say of itself.
+
+    Attributes:
+        byte_order: of frame and header; `auto` finds out.
+        checksum: what becomes of frames whose sum is given and wrong.
+        accel_unit: of the acceleration on the wire.
+    """
+
+    byte_order: ByteOrder = "auto"
+    checksum: ChecksumPolicy = "drop"
+    accel_unit: AccelUnit = "g"
+
+
+IMU: Final = Packet(
+    "IMU",
+    (
+        Field("time_stamp_ms", "I", NONE, None, 0.0, "milliseconds since Sunday, of the simulator's computer"),
+        Field("game_time", "f", NONE, None, 0.0, "time in the game: ms in old simulators, s in newer ones"),
+        Field("sample_count", "I", NONE, None, 0.0, "samples so far; none in old simulators"),
+        *(
+            Field(f"accel_{axis}_mps2", "f", ACCELERATION, STANDARD_GRAVITY_MPS2, 0.0, f"acceleration, {axis}")
+            for axis in ("x", "y", "z")
+        ),
+        *(Field(f"rate_{axis}_rad_s", "f", RATE, None, 0.0, f"angular rate, {axis}") for axis in ("x", "y", "z")),
+        Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the simulated unit, 19660800 per second, wraps"),
+        Field("checksum", "H", NONE, None, 0.0, "sum of the bytes before it; 0: not given"),
+        Field("time_of_week_ms", "i", NONE, None, 0.0, "GPS time of week"),
+    ),
+    meaning="acceleration, angular rate, time of week",
+    clock="timer_ticks",
+)
+
+
+def imu_packet(unit: AccelUnit) -> Packet:
+    """Return the declaration for acceleration in this unit on the wire."""
+    scale = MPS2_PER_UNIT[unit]
+    fields = (replace(field, scale=scale) if field.name.startswith("accel") else field for field in IMU.fields)
+    return replace(IMU, fields=tuple(fields))
