@@ -4,8 +4,9 @@ Usage: python scripts/bench_attitude.py [--seeds N] [--part accuracy|faults|spee
 
 Every seed is a flight of its own: place in the orbit, node, attitude, axis of rotation, biases (gyro within 3 deg/s,
 magnetometer within 40 uT), noise. Sensors and truth are the scenario generator's; what surrounds the satellite is taken
-at its true place. Errors are angles about all three axes, RMS over all seeds from half an hour on. Prints Markdown
-tables; repeated, they are the same numbers, speed aside.
+at its true place. The filter's first sample is the flight's first one in the Sun; how long the attitude takes counts
+from there, seconds in the Sun alone. Errors are angles about all three axes, RMS over all seeds from half an hour on.
+Prints Markdown tables; repeated, they are the same numbers, speed aside.
 """
 
 import argparse
@@ -195,8 +196,9 @@ def run_case(job: tuple[int, Case, str | None]) -> Score:
     flight = make_flight(seed, case)
     fault = next((fault for fault in FAULTS if fault.name == fault_name), None)
     attitude = AttitudeFilter(AttitudeSettings())
+    sunrise = int(np.argmax(flight.lit > 0.5))
     updates = []
-    for sample, around in zip(flight.samples, flight.surroundings, strict=True):
+    for sample, around in zip(flight.samples[sunrise:], flight.surroundings[sunrise:], strict=True):
         given = sample if fault is None else fault.done(sample)
         if given is not None:
             updates.append(attitude.process(given, around))
@@ -208,9 +210,9 @@ def _score(flight: Flight, updates: list[AttitudeUpdate], fault: Fault | None) -
     lit = flight.lit[seq] > 0.5
     error, nees = _errors(flight, seq, [update.state for update in updates])
     smoothed, _ = _errors(flight, seq, smooth(updates))
-    settled, known = seq >= SETTLED, np.isfinite(error)
+    settled, known = seq >= seq[0] + SETTLED, np.isfinite(error)
     found = int(np.argmax(error < FOUND_DEG)) if (error < FOUND_DEG).any() else len(error)
-    after = [update for update in updates if update.seq >= BIAS_AFTER and update.state is not None]
+    after = [update for update in updates if update.seq >= seq[0] + BIAS_AFTER and update.state is not None]
     state = after[0].state if after else None
     bias = math.nan if state is None else np.linalg.norm(state.mag_bias_ut - flight.mag_bias_ut[after[0].seq])
     return Score(
@@ -219,7 +221,7 @@ def _score(flight: Flight, updates: list[AttitudeUpdate], fault: Fault | None) -
         _rms(smoothed[settled & known & lit]),
         _rms(smoothed[settled & known & ~lit]),
         float(nees[settled & known].mean()),
-        float(CADENCE_S * lit[:found].sum()),
+        float(CADENCE_S * np.count_nonzero(lit[:found])),
         float(CADENCE_S * _longest(error > WRONG_DEG)),
         float(1.0 - known[settled].mean()),
         float(bias),

@@ -67,15 +67,14 @@ class FaceHealth:
 
         A sample in which no face is bright says nothing: that is a shadow of which the model does not know.
         """
-        bright = light.share > _BRIGHT_SHARE
-        if not bright.any():
+        if light.share.max() <= _BRIGHT_SHARE:
             return self
         in_front = light.expected.cosine > _CLEAR_COSINE
         dark = light.share < dark_share
         behind = light.expected.cosine < -_CLEAR_COSINE
         unexpected = light.share > light.expected.share + _BRIGHT_SHARE
-        clean = not (self.dark.any() or self.reversed.any())
-        if clean and not (in_front & dark).any() and not (behind & unexpected).any():
+        wrong = (in_front & dark) | (behind & unexpected)
+        if not (np.count_nonzero(wrong) or np.count_nonzero(self.dark) or np.count_nonzero(self.reversed)):
             return self
         change_dark = (in_front & dark).astype(float) - (in_front & ~dark)
         change_reversed = (behind & unexpected).astype(float) - (behind & ~unexpected)

@@ -3,15 +3,18 @@
 It asks nobody: what surrounds the satellite comes with each sample. Without it there is still a rate.
 """
 
+import math
 from typing import Final
 
 import numpy as np
 
+from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude import checkpoint as packing
 from pygnc.estimators.attitude.checkpoint import Checkpoint
 from pygnc.estimators.attitude.faces import FaceHealth
 from pygnc.estimators.attitude.gyro_health import GyroHealth
 from pygnc.estimators.attitude.light import sky
+from pygnc.estimators.attitude.mag_bias import MagBias, informed, tells_field
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.search import Found, Search
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -38,6 +41,7 @@ class AttitudeFilter:
         self.settings = settings
         self._tracker = Tracker(settings)
         self._track: Track | None = None
+        self._calibrated: MagBias | None = None
         self._search = Search(settings, self._unknown_biases())
         self._faces = FaceHealth.unknown()
         self._gyro = GyroHealth.unknown()
@@ -49,6 +53,13 @@ class AttitudeFilter:
     def state(self) -> AttitudeState | None:
         """The estimate after the last sample; None while the attitude is unknown."""
         return None if self._track is None else self._track.state
+
+    @property
+    def mag_bias_ut(self) -> Array | None:
+        """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
+        if self._track is not None:
+            return self._track.state.mag_bias_ut
+        return self._search.prior.mean[3:] if tells_field(self._search.prior) else None
 
     def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
         """Take in one sample.
@@ -72,6 +83,12 @@ class AttitudeFilter:
             return self._follow(track, sample, surroundings)
         return self._look(sample, surroundings)
 
+    def take_mag_bias(self, calibrated: MagBias) -> None:
+        """Begin searches with this bias of the magnetometer; a track goes on as it is."""
+        self._calibrated = calibrated
+        if self._track is None:
+            self._search.prior = informed(self._search.prior, calibrated)
+
     def checkpoint(self) -> Checkpoint:
         """All that the filter remembers; with `restore` it goes on bit for bit."""
         return {
@@ -83,6 +100,7 @@ class AttitudeFilter:
             "faces": packing.pack_faces(self._faces),
             "gyro": packing.pack_gyro(self._gyro),
             "prior": packing.pack_prior(self._search.prior),
+            "calibrated": packing.pack_mag_bias(self._calibrated),
             "moments": packing.pack_moments(self._search.moments),
             "hypotheses": packing.pack_hypotheses(self._search.hypotheses, self._search.damping),
             "confirmations": self._search.confirmations,
@@ -106,6 +124,7 @@ class AttitudeFilter:
         restored._backwards = packing.take(checkpoint, "backwards", int), packing.take(checkpoint, "backwards_ms", int)
         restored._track = packing.unpack_track(packing.take(checkpoint, "track", bytes))
         restored._faces = packing.unpack_faces(packing.take(checkpoint, "faces", bytes))
+        restored._calibrated = packing.unpack_mag_bias(packing.take(checkpoint, "calibrated", bytes))
         restored._gyro = packing.unpack_gyro(packing.take(checkpoint, "gyro", bytes))
         search = Search(settings, packing.unpack_prior(packing.take(checkpoint, "prior", bytes)))
         search.moments = packing.unpack_moments(packing.take(checkpoint, "moments", bytes), settings)
@@ -136,7 +155,7 @@ class AttitudeFilter:
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
         """The track with nothing known of the bias of axes that are stuck."""
-        if not stuck.any():
+        if not np.count_nonzero(stuck):
             return track
         column = np.zeros((SIZE, 3))
         column[GYRO_BIAS] = np.diag(stuck * self.settings.gyro.bias_sigma_rad_s)
@@ -182,23 +201,26 @@ class AttitudeFilter:
         slow = np.zeros(SIZE - 3)
         slow[0:3], slow[3:6] = found.gyro_bias_rad_s, found.mag_bias_ut
         slow[15] = settings.sun_sensors.reflectivity
-        root = np.zeros((SIZE, SIZE))
-        root[:9, :9] = np.linalg.cholesky(found.covariance)
-        sigma = [settings.gyro.scale_sigma] * 3 + [settings.sun_sensors.gain_sigma] * 6
-        root[9:18, 9:18] = np.diag(sigma)
-        root[18, 18] = settings.sun_sensors.reflectivity_sigma
-        root[FIELD_ERROR, FIELD_ERROR] = np.diag([settings.magnetometer.field_error_ut] * 3)
+        faces = settings.sun_sensors
+        sigma = np.repeat((settings.gyro.scale_sigma, faces.gain_sigma, faces.reflectivity_sigma), (3, 6, 1))
+        covariance = np.zeros((SIZE, SIZE))
+        covariance[9:19, 9:19] = np.diag(sigma**2)
+        together = np.r_[0:9, FIELD_ERROR]
+        covariance[np.ix_(together, together)] = found.covariance
+        root = np.asarray(np.linalg.cholesky(covariance), np.float64)
         return AttitudeState(gps_ms, found.quaternion, slow, root)
 
     def _unknown_biases(self) -> Prior:
         sigma = [self.settings.gyro.bias_sigma_rad_s] * 3 + [self.settings.magnetometer.bias_sigma_ut] * 3
-        return Prior(np.zeros(6), np.array(sigma))
+        return informed(Prior(np.zeros(6), np.array(sigma)), self._calibrated)
 
     def _kept_biases(self, state: AttitudeState) -> Prior:
-        unknown = self._unknown_biases().sigma
+        magnetometer, gyro = self.settings.magnetometer, self.settings.gyro
+        unknown = np.repeat((gyro.bias_sigma_rad_s, magnetometer.bias_sigma_ut), 3)
         floor = 0.02 * unknown
         sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
-        return Prior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
+        kept = Prior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
+        return informed(kept, self._calibrated)
 
     # --- Report ----------------------------------------------------------------------------------------------------
 
@@ -255,4 +277,5 @@ class AttitudeFilter:
 
 
 def _finite(sample: AttitudeSample) -> bool:
-    return all(bool(np.isfinite(part).all()) for part in (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux))
+    # What is no number makes the sum of squares none.
+    return all(math.isfinite(part.dot(part)) for part in (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux))

@@ -1,5 +1,6 @@
 """Light on the faces: what the state makes expect, and how that changes with the state."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ def sky(surroundings: Surroundings, settings: AttitudeSettings) -> Sky:
     """Sun and Earth as seen from the satellite."""
     position_m = surroundings.position_gcrf_m
     to_sun_m = surroundings.sun_gcrf_m - position_m
-    distance_m = float(np.sqrt(to_sun_m.dot(to_sun_m)))
+    distance_m = math.sqrt(to_sun_m.dot(to_sun_m))
     full_sun_lux = settings.sun_sensors.full_sun_lux * (ASTRONOMICAL_UNIT_M / distance_m) ** 2
     light = earth_light(position_m, surroundings.sun_gcrf_m)
     return Sky(to_sun_m / distance_m, full_sun_lux, surroundings.sunlit_fraction, light)
@@ -94,7 +95,7 @@ def expected_light(
     gain = 1.0 + gain_errors
     ungained = np.maximum(cosine, 0.0) * from_where.sunlit_fraction + reflectivity * by_earth
     partials = np.zeros((len(normals), SIZE))
-    partials[:, ATTITUDE] = gain[:, None] * np.einsum("fij,fj->fi", faces.crosses, from_sun + from_earth)
+    partials[:, ATTITUDE] = gain[:, None] * (faces.crosses @ (from_sun + from_earth)[:, :, None])[:, :, 0]
     # The diagonal of this block, without the price of making one.
     partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
     partials[:, REFLECTIVITY] = gain * by_earth

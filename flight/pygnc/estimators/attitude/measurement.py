@@ -75,7 +75,7 @@ class Sensors:
         share = lux / sky.full_sun_lux
         full_scale = limits.saturation_lux / sky.full_sun_lux
         saturated = share >= (1.0 - 1e-6) * full_scale
-        residual = np.where(saturated, full_scale, share) - expected.share
+        residual = np.minimum(share, full_scale) - expected.share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * expected.earth_share)
         usable = (expected.cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
         return Light(share, expected, saturated, usable, Observation(residual, expected.partials, sigma))

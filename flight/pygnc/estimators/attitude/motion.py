@@ -95,17 +95,19 @@ class Motion:
         after = (after_imu_rad_s - state.gyro_bias_rad_s) * gain
         first, last = self._body_from_imu.dot(before), self._body_from_imu.dot(after)
         turn = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
-        turned = quaternion.normalised(quaternion.multiply(state.quaternion, quaternion.exponential(turn)))
+        twist = quaternion.exponential(turn)
+        turned = quaternion.multiply(state.quaternion, twist)
+        turned /= math.sqrt(turned.dot(turned))
 
         decay, noise = self._slow(step_s)
         noise = noise.copy()
-        if stuck.any():
+        if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         noise[ATTITUDE] = self._turn_sigma_rad(step_s, turn, last - first)
         transition = np.zeros((SIZE, SIZE))
         transition.ravel()[:: SIZE + 1] = decay
         by_rate = -step_s * right_jacobian(turn).dot(self._body_from_imu * gain)
-        transition[ATTITUDE, ATTITUDE] = rotation_back(turn)
+        transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(twist).T
         transition[ATTITUDE, GYRO_BIAS] = by_rate
         transition[ATTITUDE, GYRO_SCALE] = by_rate * (0.5 * (before + after))
         slow = self._centre + decay[3:] * (state.slow - self._centre)

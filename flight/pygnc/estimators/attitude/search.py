@@ -17,6 +17,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude import wahba
+from pygnc.estimators.attitude.mag_bias import tells_field
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.window import Fit, Hypotheses, Moment, Prior, Window
 
@@ -35,7 +36,6 @@ _SAME_UT: Final = 5.0
 _APART_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are no rivals."""
 _BRIGHT_SHARE: Final = 0.2
-_KNOWN_BIAS_UT: Final = 5.0
 _SEED_SIGMA_RAD: Final = np.radians((15.0, 10.0))
 """Of the directions to the Sun, Earth's light and saturation included, and of the field."""
 _APART_SINE: Final = 0.3
@@ -53,7 +53,7 @@ class Found:
         quaternion: GCRF from body, shape (4,).
         gyro_bias_rad_s: Sensor axes, shape (3,).
         mag_bias_ut: Sensor axes, shape (3,).
-        covariance: Of attitude (body axes) and both biases, shape (9, 9).
+        covariance: Of attitude (body axes), both biases and the field model's error (GCRF), shape (12, 12).
         left_out: The sun sensor that did not fit; None when all did.
     """
 
@@ -113,7 +113,7 @@ class Search:
         if misfit > limits.misfit_max and len(self.moments) >= limits.samples_judged:
             self._next_attempt(window, guess)
             return None
-        return self._winner(guess, fit) if misfit <= limits.misfit_max else None
+        return self._winner(window, guess, fit) if misfit <= limits.misfit_max else None
 
     def forget(self) -> None:
         """Begin anew, with the same prior and faces."""
@@ -133,7 +133,7 @@ class Search:
         Where the body hardly turns, an attitude may have dropped out before the window told it from others.
         """
         sun = self._sun_line(moment)
-        if sun is None or not self._clear(guess, fit):
+        if sun is None or not self._clear(guess, fit, window.measurements):
             return guess, fit
         turns = wahba.about(sun.body, sun.gcrf, _SEED_TURNS)
         biases = guess.gyro_bias_rad_s[:1], guess.mag_bias_ut[:1]
@@ -162,7 +162,7 @@ class Search:
         imu_from_body = np.array(self._settings.mounting.imu_from_body)
         mag_imu_ut = moment.sample.mag_imu_ut - self.prior.mean[3:]
         field = _Line.along(np.linalg.solve(imu_from_body, mag_imu_ut), moment.surroundings.field_gcrf_ut)
-        field = field if self.prior.sigma[3:].max() < _KNOWN_BIAS_UT else None
+        field = field if tells_field(self.prior) else None
         sun = self._sun_line(moment)
         line = sun or field
         if line is None:
@@ -230,21 +230,24 @@ class Search:
         self.damping = self.damping[rows]
         return guess.chosen(rows), Fit(*(part[rows] for part in fit))
 
-    def _winner(self, guess: Hypotheses, fit: Fit) -> Found | None:
+    def _winner(self, window: Window, guess: Hypotheses, fit: Fit) -> Found | None:
         """The best hypothesis when it was clear several times in a row."""
-        clear = len(self.moments) >= self._settings.start.samples_min and self._clear(guess, fit)
+        enough = len(self.moments) >= self._settings.start.samples_min
+        clear = enough and self._clear(guess, fit, window.measurements)
         self.confirmations = self.confirmations + 1 if clear else 0
         if self.confirmations < _CONFIRMATIONS:
             return None
-        covariance = np.linalg.inv(fit.information[0])
+        best = guess.chosen(np.array([0]))
+        covariance = _scatter(fit, window.measurements) * window.covariances(best, self.prior)[0]
         return Found(guess.quaternion[0], guess.gyro_bias_rad_s[0], guess.mag_bias_ut[0], covariance, self.left_out)
 
-    def _clear(self, guess: Hypotheses, fit: Fit) -> bool:
+    def _clear(self, guess: Hypotheses, fit: Fit, measurements: int) -> bool:
         """Whether the first hypothesis is certain enough and fits much better than any other attitude."""
         limits = self._settings.start
-        sigma = math.sqrt(float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
+        scatter = _scatter(fit, measurements)
+        sigma = math.sqrt(scatter * float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
         rivals = fit.cost[_angle(guess.quaternion, guess.quaternion[0]) > _APART_RAD]
-        advantage = float(rivals.min(initial=math.inf)) - float(fit.cost[0])
+        advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
 
 
@@ -259,6 +262,11 @@ class _Line(NamedTuple):
         """Of vectors of any length; None when the first has none."""
         length = np.linalg.norm(body)
         return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _SHORTEST else None
+
+
+def _scatter(fit: Fit, measurements: int) -> float:
+    """Factor on all variances that the best hypothesis asks for; 1 where it fits as well as it should."""
+    return max(1.0, float(fit.cost[0]) / measurements)
 
 
 def _angle(quaternions: Array, other: Array) -> Array:

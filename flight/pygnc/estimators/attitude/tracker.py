@@ -150,7 +150,7 @@ class Tracker:
         residual, partials, sigma = self._sensors.field(predicted, body_from_gcrf, mag_imu_ut, field_gcrf_ut, factor)
         projected = partials.dot(predicted.sqrt_covariance)
         covariance = projected.dot(projected.T)
-        covariance.flat[::4] += sigma * sigma
+        covariance.ravel()[::4] += sigma * sigma
         distance = chi_square(residual, covariance)
         accepted = distance <= self._settings.magnetometer.gate
         # Were the sigmas not widened, the squares would be larger by about the factor's square.
@@ -167,10 +167,10 @@ class Tracker:
         limits = self._settings.sun_sensors
         residual, partials, sigma = seen.observation
         projected = partials.dot(predicted.sqrt_covariance)
-        variance = (projected * projected).sum(axis=1) + sigma * sigma
+        variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma
         squares = residual * residual / variance
         usable = seen.usable & faces.trusted
-        if not (seen.share > limits.dark_share).any():
+        if seen.share.max() <= limits.dark_share:
             # All faces dark: a shadow of which the model does not know.
             usable = np.zeros_like(usable)
         used = usable & (squares <= limits.gate)
@@ -178,29 +178,33 @@ class Tracker:
         plain = squares[used & ~seen.saturated]
         if len(plain):
             misfit = _followed(misfit, float(plain.sum()) / len(plain) * self._factor(misfit) ** 2)
-        accepted = _Accepted(residual[used], projected[used], sigma[used]) if used.any() else None
+        taken = int(np.count_nonzero(used))
+        accepted = _Accepted(residual[used], projected[used], sigma[used]) if taken else None
         innovation = LightInnovation(residual, np.sqrt(variance), usable, used, seen.saturated)
-        return _Verdict(innovation, misfit, accepted, rejected=int(used.sum()) < 0.5 * int(usable.sum()))
+        return _Verdict(innovation, misfit, accepted, rejected=2 * taken < int(np.count_nonzero(usable)))
 
 
 def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[AttitudeState, float, int]:
     """State after the accepted numbers, their normalised innovation squared, and how many they are.
 
-    The array algorithm of `orbit.square_root`, on a root that is not triangular yet.
+    The array algorithm of `orbit.square_root`, on a root that is not triangular yet. Its last row turns the residuals
+    into the error, in units of the new root, as it is made triangular with the others.
     """
     root = predicted.sqrt_covariance
     if not accepted:
         return predicted.corrected(None, triangular(root)), 0.0, 0
     residual, projected, sigma = map(np.concatenate, zip(*accepted, strict=True))
     count = len(sigma)
-    array = np.zeros((count + len(root), count + root.shape[1]))
+    array = np.zeros((count + len(root) + 1, count + root.shape[1]))
     array.ravel()[: count * array.shape[1] : array.shape[1] + 1] = sigma
     array[:count, count:] = projected
-    array[count:, count:] = root
+    array[count:-1, count:] = root
+    array[-1, :count] = -residual / sigma
     lower = triangular(array)
-    normalised = np.linalg.solve(lower[:count, :count], residual)
-    error = lower[count:, :count].dot(normalised)
-    return predicted.corrected(error, lower[count:, count:].copy()), float(normalised.dot(normalised)), count
+    updated = lower[count:-1, count:-1].copy()
+    normalised = lower[-1, :count]
+    error = updated.dot(lower[-1, count:-1])
+    return predicted.corrected(error, updated), float(normalised.dot(normalised)), count
 
 
 def _followed(mean: float, ratio: float) -> float:

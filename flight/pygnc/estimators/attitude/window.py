@@ -2,6 +2,10 @@
 
 A hypothesis is an attitude at the newest sample, a gyro bias and a magnetometer bias. The gyro carries the attitude
 back through the window, so that every sample speaks of the same nine unknowns. All are computed at once.
+
+What else is uncertain is estimated and put aside in each fit, so that neither costs nor covariances are taken for
+surer than they are: the error of the field's model, the Earth's reflectivity, and the drift that the gyro's noise makes
+of the attitude, as a rate that is constant for a stretch of samples.
 """
 
 from dataclasses import dataclass
@@ -11,17 +15,25 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.elimination import Rows, reduced
 from pygnc.estimators.attitude.light import Sky
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import Flags
+from pygnc.estimators.attitude.turns import cross_matrices, right_jacobians
 
 UNKNOWNS: Final = 9
 """Attitude error in body axes (rad), gyro bias (rad/s) and magnetometer bias (uT), both in sensor axes."""
-_LIGHT_SIGMA: Final = 0.03
-"""Of a face, share of full sunlight: noise, gain, and what the Earth's light leaves."""
-_FIELD_SIGMA_UT: Final = 1.0
-_OUTLIER_SIGMA: Final = 3.0
+_FIELD_ERROR: Final = slice(9, 12)
+"""Of the model, uT, GCRF."""
+_REFLECTIVITY: Final = 12
+_DRIFT: Final = 13
+"""Three components of a rate, sensor axes, for each stretch, the newest one first."""
+_STRETCH: Final = 16
+"""Samples. What is left of the gyro's noise within a stretch is less than that of the other sensors."""
+_FIELD_ERROR_UT: Final = 0.5
+"""More than the track allows for: a start has not seen yet how well the model fits."""
+_OUTLIER_SIGMA: Final = 4.0
 """Where a face begins to lose weight: it may be dead or mirrored."""
 
 
@@ -123,74 +135,100 @@ class Window:
         self._sunlit = np.array([sky.sunlit_fraction for sky in skies])
         self._earth_directions = np.array([sky.earth.directions for sky in skies])
         self._earth_shares = np.array([sky.earth.shares for sky in skies])
-        # What the gyro's noise does to the attitude between a sample and the newest.
-        walk2 = np.cumsum((self._step_s[::-1] * settings.gyro.noise_rad_s) ** 2)[::-1]
-        walk2 = np.append(walk2, 0.0)
+        magnetometer, faces = settings.magnetometer, settings.sun_sensors
+        # What the gyro's noise does to the attitude in each stretch: ends drift apart, and the way there is no line.
+        self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
+        walk2 = np.bincount(self._stretch, (self._step_s * settings.gyro.noise_rad_s) ** 2)
+        drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
+        bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
+        self._aside_sigma = np.concatenate(
+            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], np.repeat(drift_sigma, 3)),
+        )
         field2 = (self._field**2).sum(axis=1)
-        self._field_weight = 1.0 / (_FIELD_SIGMA_UT**2 + field2 * walk2)
-        self._light_weight = np.repeat(1.0 / (_LIGHT_SIGMA**2 + walk2)[:, None], len(self._normals), axis=1)
+        self._field_weight = 1.0 / (magnetometer.noise_ut**2 + field2 * bridge2)
+        self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
+        self._earth_error = faces.albedo_model_error * faces.reflectivity
+        self._asked = np.ones(len(self._normals))
         bright = self._share > settings.sun_sensors.dark_share
         if left_out is not None:
-            self._light_weight[:, left_out] = 0.0
+            self._asked[left_out] = 0.0
             bright[:, left_out] = False
         self.measurements = 3 * len(samples) + int(bright.sum())
 
     def fit(self, guess: Hypotheses, prior: Prior) -> Fit:
         """Cost and normal equations of k hypotheses."""
-        attitude, by_error = self._carried_back(guess)
-        information = np.zeros((len(guess.quaternion), UNKNOWNS, UNKNOWNS))
+        field, light = self._rows(guess)
+        information, gradient, aside = reduced((field, _doubted(light)), self._aside_sigma)
         biases = np.concatenate((guess.gyro_bias_rad_s, guess.mag_bias_ut), axis=1)
         off = (prior.mean - biases) / prior.sigma
-        cost = (off**2).sum(axis=1)
-        gradient = np.concatenate((np.zeros((len(cost), 3)), off / prior.sigma), axis=1)
-        information[:, 3:, 3:] = np.diag(prior.sigma**-2.0)
-
-        field = np.einsum("knij,nj->kni", attitude, self._field)
-        residual = self._mag - field @ self._imu_from_body.T - guess.mag_bias_ut[:, None]
-        partials = np.empty((*residual.shape, UNKNOWNS))
-        partials[..., :6] = self._imu_from_body @ _cross_matrices(field) @ by_error
-        partials[..., 6:] = np.eye(3)
-        weight = np.broadcast_to(self._field_weight[:, None], residual.shape)
-        cost += (weight * residual**2).sum(axis=(1, 2))
-        _add(information, gradient, residual, partials, weight)
-
-        residual, partials = self._light(attitude, by_error)
-        square = self._light_weight * residual**2
-        cost += _saturating(square).sum(axis=(1, 2))
-        weight = self._light_weight / (1.0 + square / _OUTLIER_SIGMA**2)
-        _add(information, gradient, residual, partials, weight)
+        information[:, 3:, 3:] += np.diag(prior.sigma**-2.0)
+        gradient[:, 3:] += off / prior.sigma
+        cost = (off**2).sum(axis=1) + ((aside / self._aside_sigma) ** 2).sum(axis=1)
+        cost += (field.weight * field.without(aside) ** 2).sum(axis=(1, 2))
+        cost += _saturating(light.weight * light.without(aside) ** 2).sum(axis=(1, 2))
         return Fit(cost, information, gradient)
+
+    def covariances(self, guess: Hypotheses, prior: Prior) -> Array:
+        """Of attitude error, both biases and the field model's error, shape (k, 12, 12).
+
+        A bias and the field's error hang together: where the body hardly turns, their sum alone is known.
+        """
+        field, light = self._rows(guess)
+        information = reduced((field, _doubted(light)), self._aside_sigma[3:]).information
+        known = np.concatenate((prior.sigma, self._aside_sigma[:3]))
+        information[:, 3:, 3:] += np.diag(known**-2.0)
+        return np.asarray(np.linalg.inv(information), np.float64)
 
     def face_costs(self, guess: Hypotheses) -> Array:
         """What each face adds to the costs, shape (k, 6)."""
-        residual, _ = self._light(*self._carried_back(guess))
-        costs: Array = _saturating(self._light_weight * residual**2).sum(axis=1)
+        residual, _, weight = self._rows(guess)[1]
+        costs: Array = _saturating(weight * residual**2).sum(axis=1)
         return costs
 
+    def _rows(self, guess: Hypotheses) -> tuple[Rows, Rows]:
+        """Magnetometer and faces."""
+        attitude, by_error = self._carried_back(guess)
+        return self._field_rows(guess, attitude, by_error), self._light_rows(attitude, by_error)
+
     def _carried_back(self, guess: Hypotheses) -> tuple[Array, Array]:
-        """Body-from-GCRF matrices (k, n, 3, 3), and what attitude error and gyro bias do to them, (k, n, 3, 6)."""
+        """Body-from-GCRF matrices (k, n, 3, 3), and what the c unknowns do to them, (k, n, 3, c)."""
         rate = (self._gyro - guess.gyro_bias_rad_s[:, None]) @ self._body_from_imu.T
         step_s = self._step_s[:, None]
         turn = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
         back = quaternion.to_matrix(quaternion.exponential(turn))
-        by_bias = -self._step_s[:, None, None] * _right_jacobians(turn) @ self._body_from_imu
+        by_bias = -self._step_s[:, None, None] * right_jacobians(turn) @ self._body_from_imu
         count, length = len(rate), len(self._gyro)
-        # Columns: the attitude, what an attitude error at the newest sample does, what the gyro bias does.
-        carried = np.empty((length, count, 3, 9))
-        last = np.zeros((count, 3, 9))
+        # Columns: the attitude, what an attitude error at the newest sample does, what a rate in each stretch does.
+        carried = np.empty((length, count, 3, 6 + 3 * (self._stretch[0] + 1)))
+        last = np.zeros(carried.shape[1:])
         last[:, :, :3] = np.swapaxes(quaternion.to_matrix(guess.quaternion), 1, 2)
         last[:, :, 3:6] = np.eye(3)
         carried[-1] = last
         for k in range(length - 2, -1, -1):
             last = last.copy()
-            last[:, :, 6:] -= by_bias[:, k]
+            since = 6 + 3 * self._stretch[k]
+            last[:, :, since : since + 3] -= by_bias[:, k]
             last = back[:, k] @ last
             carried[k] = last
         carried = carried.transpose(1, 0, 2, 3)
-        return carried[..., :3], carried[..., 3:]
+        by_error = np.zeros((count, length, 3, UNKNOWNS + len(self._aside_sigma)))
+        by_error[..., :3] = carried[..., 3:6]
+        # The bias is the rate that all stretches have in common.
+        by_error[..., 3:6] = carried[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
+        by_error[..., _DRIFT:] = carried[..., 6:]
+        return carried[..., :3], by_error
 
-    def _light(self, attitude: Array, by_error: Array) -> tuple[Array, Array]:
-        """Residuals of the faces (k, n, 6) and their partials (k, n, 6, 6)."""
+    def _field_rows(self, guess: Hypotheses, attitude: Array, by_error: Array) -> Rows:
+        """The magnetometer, (k, n, 3)."""
+        field = np.einsum("knij,nj->kni", attitude, self._field)
+        residual = self._mag - field @ self._imu_from_body.T - guess.mag_bias_ut[:, None]
+        partials = self._imu_from_body @ cross_matrices(field) @ by_error
+        partials[..., 6:9] = np.eye(3)
+        partials[..., _FIELD_ERROR] = self._imu_from_body @ attitude
+        return Rows(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
+
+    def _light_rows(self, attitude: Array, by_error: Array) -> Rows:
+        """The faces, (k, n, 6)."""
         sun = np.einsum("knij,nj->kni", attitude, self._sun)
         cosine = sun @ self._normals.T
         normals_gcrf = self._normals @ attitude
@@ -198,14 +236,19 @@ class Window:
         earth = np.einsum("knfg,ng->knf", seen, self._earth_shares)
         towards = np.einsum("knfg,ng,ngi->knfi", seen > 0.0, self._earth_shares, self._earth_directions, optimize=True)
         direct = self._sunlit[:, None] * np.maximum(cosine, 0.0)
-        expected = direct + self._reflectivity * earth
-        residual = self._share - expected
+        residual = self._share - direct - self._reflectivity * earth
         idle = self._saturated & (residual < 0.0)
         lit = (cosine > 0.0) * self._sunlit[:, None]
         light = lit[..., None] * sun[:, :, None] + self._reflectivity * (towards @ np.swapaxes(attitude, -1, -2))
-        rows = np.cross(self._normals, light)
-        rows[idle] = 0.0
-        return np.where(idle, 0.0, residual), rows @ by_error
+        partials = np.cross(self._normals, light) @ by_error
+        partials[..., _REFLECTIVITY] = earth
+        weight = np.where(idle, 0.0, self._asked / (self._light_variance + (self._earth_error * earth) ** 2))
+        return Rows(residual, partials, weight)
+
+
+def _doubted(light: Rows) -> Rows:
+    """Faces that are far off, with less weight."""
+    return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _OUTLIER_SIGMA**2))
 
 
 def _saturating(square: Array) -> Array:
@@ -213,31 +256,3 @@ def _saturating(square: Array) -> Array:
     limit = _OUTLIER_SIGMA**2
     cost: Array = limit * np.log1p(square / limit)
     return cost
-
-
-def _add(information: Array, gradient: Array, residual: Array, partials: Array, weight: Array) -> None:
-    """Add measurements to normal equations; what `partials` leave out are the last unknowns."""
-    hypotheses, count = len(residual), partials.shape[-1]
-    rows = partials.reshape(hypotheses, -1, count)
-    weighted = (rows * weight.reshape(hypotheses, -1, 1)).transpose(0, 2, 1)
-    information[:, :count, :count] += weighted @ rows
-    gradient[:, :count] += (weighted @ residual.reshape(hypotheses, -1, 1))[..., 0]
-
-
-def _cross_matrices(vectors: Array) -> Array:
-    """Cross products as matrices, shapes (..., 3) -> (..., 3, 3)."""
-    matrices = np.zeros((*vectors.shape, 3))
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    matrices[..., 0, 1], matrices[..., 0, 2], matrices[..., 1, 2] = -z, y, -x
-    matrices[..., 1, 0], matrices[..., 2, 0], matrices[..., 2, 1] = z, -y, x
-    return matrices
-
-
-def _right_jacobians(turns: Array) -> Array:
-    """As `motion.right_jacobian`, shapes (..., 3) -> (..., 3, 3)."""
-    angle2 = (turns**2).sum(axis=-1)
-    angle = np.sqrt(np.maximum(angle2, 1e-8))
-    first, second = (1.0 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
-    cross = _cross_matrices(turns)
-    jacobians: Array = np.eye(3) - first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
-    return jacobians

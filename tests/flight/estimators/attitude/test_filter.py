@@ -36,6 +36,14 @@ def test_the_attitude_is_found_within_three_minutes_and_never_lost() -> None:
     assert errors_deg(TRUTH, UPDATES[found:]).max() < 10.0
 
 
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_a_body_that_hardly_turns_is_found_within_three_minutes_too(seed: int) -> None:
+    truth = fly(seed, 8.0, rate_deg_s=0.2)
+    errors = errors_deg(truth, run(truth)[1])
+    assert np.isfinite(errors[round(180.0 / STEP_S) :]).all()
+    assert errors[np.isfinite(errors)].max() < 15.0
+
+
 def test_errors_are_small_in_sun_and_shadow() -> None:
     settled = UPDATES[SETTLED:]
     errors = errors_deg(TRUTH, settled)
@@ -58,11 +66,12 @@ def test_biases_are_found() -> None:
 
 
 def test_modes_follow_the_uncertainty() -> None:
-    modes = [update.mode for update in UPDATES]
+    updates = run(fly(20, 8.0, rate_deg_s=0.2))[1]
+    modes = [update.mode for update in updates]
     assert modes[0] is Mode.SEARCHING
     assert Mode.COARSE in modes
     assert modes[-1] is Mode.FINE
-    for update in UPDATES:
+    for update in updates:
         fine = update.state is not None and update.state.attitude_sigma_rad < SETTINGS.start.fine_sigma_rad
         assert (update.mode is Mode.FINE) == fine
 
