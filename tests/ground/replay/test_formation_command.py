@@ -25,7 +25,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def test_the_partner_is_compared_with_the_truth_beside_its_files(replayed: tuple[Path, str]) -> None:
-    (line,) = [line for line in replayed[1].splitlines() if line.startswith("partner 75: ")]
+    (line,) = [line for line in replayed[1].splitlines() if line.startswith("partner 75: 3-D")]
     assert line.endswith("certain")
     assert float(line.split("3-D RMS error ")[1].split()[0]) < 12.0
 
