@@ -18,6 +18,7 @@ from pygnc.supervisor.spec import TaskSpec
 from pygnc.tasks.table import TASKS
 from pygnc_ground.scenario.ranging_settings import Partner
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
+from scripts.sentence_tables import sentence_examples, sentence_table
 from scripts.settings_tables import settings_tables
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
@@ -49,7 +50,13 @@ def documents() -> dict[Path, str]:
         DOCS / "architecture.svg": drawing(TASKS),
         DOCS / "architecture.md": with_tables(DOCS / "architecture.md", {"task": task_table(TASKS)}),
         DOCS / "interface.md": with_tables(
-            DOCS / "interface.md", {"status": status_table(), "settings": settings_tables(FlightSettings())}
+            DOCS / "interface.md",
+            {
+                "status": status_table(),
+                "sentence": sentence_table(),
+                "sentence example": sentence_examples(),
+                "settings": settings_tables(FlightSettings()),
+            },
         ),
         DOCS / "scenario.md": with_tables(
             DOCS / "scenario.md", {"settings": settings_tables(ScenarioSettings()) + partner_table()}

@@ -1,18 +1,18 @@
 """The host on a real pseudo-terminal: files, live packets, status, settings and stop, through kills."""
 
+import fcntl
 import os
+import re
 import signal
-import statistics
-import sys
 import termios
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pygnc.bus.messages import LIVE, AttitudeEstimate, GpsFix, OrbitEstimate, SensorSample, TimeMark
+from pygnc.bus.messages import LIVE, GpsFix, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
@@ -24,26 +24,326 @@ from pygnc.host.sentence_types import (
     GPSS,
     INFO,
     NAKN,
-    PGET,
     PING,
     PLST,
-    PNG,
     PONG,
     PSET,
     PVAL,
-    RANG,
     SENS,
     STAT,
     STOP,
     STRQ,
     TIME,
+    NakCause,
 )
-from tests.fakes.pty_flight import HostOnPty
+from scripts.pygnc_controller import Link, Upload
+from tests.fakes.pty_flight import HostOnPty, start_on_pty
 
-from .conftest import DEMO, Flight
+from .conftest import DEMO, ROOT, Flight, copy_demo
 
-RECORD = 251
-SENSOR = 30
-GPS = slice(150, 249)
 CONTENT = (DEMO / "sense.bin").read_bytes()
-"""Four hundred records and more."""
+RECORD_BYTES, SENSOR_BYTES, SENSORS = 251, 30, 5
+RECORDS = len(CONTENT) // RECORD_BYTES
+LIVE_RECORDS = 6
+TASKS = {"ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link"}
+
+
+class LinkedFlight(Flight):
+    """A main.py whose terminal is the host's."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.host = HostOnPty()
+
+    def connect(self, *words: str) -> HostOnPty:
+        """Start, and wait until both ends have heard each other."""
+        self._process = start_on_pty(self.host, self.home, ROOT / "flight" / "main.py", *words)
+        self.host.run(lambda: self.host.channel.is_ready)
+        return self.host
+
+    def until_ended(self) -> int:
+        """Speak on until main.py has ended; return its exit code."""
+        self.host.run(lambda: self.process.poll() is not None, 10.0)
+        return self.process.returncode
+
+    def until_phase(self, phase: Phase, timeout_s: float = 20.0) -> None:
+        """Speak on until the status file says so."""
+        file = self.home / "pygnc_status.bin"
+        self.host.run(lambda: file.exists() and self.status()["phase"] == phase, timeout_s)
+
+    def live_inputs(self) -> list[SensorSample | GpsFix | TimeMark]:
+        """Return the live packets in the input journal."""
+        kinds = (SensorSample, GpsFix, TimeMark)
+        return [message for message in self.inputs() if isinstance(message, kinds) and message.source == LIVE]
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Iterator[LinkedFlight]:
+    flight = LinkedFlight(tmp_path)
+    yield flight
+    flight.stop_hard()
+    flight.host.close()
+
+
+def record(number: int) -> tuple[list[bytes], bytes]:
+    """Return the sensor packets and the GPS packet of a record of the demonstration batch."""
+    octets = CONTENT[number * RECORD_BYTES : (number + 1) * RECORD_BYTES]
+    sensors = [octets[k * SENSOR_BYTES : (k + 1) * SENSOR_BYTES] for k in range(SENSORS)]
+    return sensors, octets[SENSORS * SENSOR_BYTES : -2]
+
+
+def time_of(number: int) -> int:
+    return int.from_bytes(record(number)[1][:4], "big")
+
+
+def stream(host: HostOnPty, numbers: range) -> list[bytes]:
+    """Send records packet by packet; return the packets."""
+    sent = []
+    for number in numbers:
+        sensors, gps = record(number)
+        for packet in sensors:
+            host.send(SENS, tail=packet)
+        host.send(GPSS, tail=gps)
+        sent += [*sensors, gps]
+        settled = len(host.outcomes) + SENSORS + 1
+        host.run(lambda settled=settled: len(host.outcomes) >= settled)  # type: ignore[misc]
+    return sent
+
+
+def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    host.begin(UploadSender("sense.bin", CONTENT, 1))
+    host.run(host.is_transferred)
+    assert (linked.home / "sense.bin").read_bytes() == CONTENT
+    linked.until_phase(Phase.NO_DATA)
+    host.send(DNLS, 0)
+    host.run(lambda: bool(host.received(DNLE)))
+    names = [answer.body.tail.decode() for answer in host.received(DNLE)]
+    assert names[:2] == ["pygnc_status.bin", "pygnc_info.txt"]
+    journal = next(name for name in names if re.search(r"/events-", name))
+    for transfer, name in enumerate(["pygnc_status.bin", journal], 2):
+        download = DownloadReceiver(name, transfer)
+        host.begin(download)
+        host.run(host.is_transferred)
+        assert download.state is TransferState.DONE
+        assert download.crc == zlib.crc32(download.content)
+        if name == journal:
+            assert (linked.home / name).read_bytes().startswith(download.content)
+        else:
+            assert status.decode(bytes(download.content))["run_number"] == 1
+    assert set(linked.tasks()) == TASKS
+
+
+def test_the_controllers_own_file_uploads(linked: LinkedFlight) -> None:
+    linked._process = start_on_pty(linked.host, linked.home, ROOT / "flight" / "main.py", "10", "1000")
+    link, master = Link(session=7), linked.host.master
+    upload = Upload(
+        link, "sense.bin", len(CONTENT), zlib.crc32(CONTENT), lambda at, count: CONTENT[at : at + count], transfer=1
+    )
+    rest = b""
+    deadline = time.monotonic() + 20.0
+    while upload.state != "done":
+        assert time.monotonic() < deadline, upload.state
+        now_ms = int(time.monotonic() * 1e3)
+        try:
+            heard = os.read(master, 4096)
+        except BlockingIOError:
+            heard = b""
+        for event in link.feed(heard, now_ms):
+            upload.take(event, now_ms)
+        upload.pump(now_ms)
+        rest = rest or link.next_line(now_ms) or b""
+        if rest:
+            try:
+                rest = rest[os.write(master, rest) :]
+            except BlockingIOError:
+                continue
+    assert (linked.home / "sense.bin").read_bytes() == CONTENT
+
+
+def test_status_info_and_ping_are_answered_at_once(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    linked.until_phase(Phase.NO_DATA)
+    host.run((linked.home / "pygnc_info.txt").exists)
+    began = time.monotonic()
+    host.send(STRQ, 0)
+    host.send(STRQ, 1)
+    host.send(PING, 4711)
+    host.run(lambda: all(host.received(kind) for kind in (STAT, INFO, PONG)))
+    assert time.monotonic() - began < 1.0
+    assert status.decode(host.received(STAT)[0].body.tail)["run_number"] == 1
+    assert host.received(INFO)[0].body.tail.startswith(b"PyGNC run 1")
+    assert host.received(PONG)[0].body.fields["key"] == 4711
+    host.run(lambda: any(b"no_input" in event.body.tail for event in host.received(EVNT)))
+
+
+def test_settings_are_kept_for_the_next_start(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    host.send(PSET, tail=b"radio.bandwidth_hz = 1000.0")
+    host.send(PSET, tail=b"radio.bandwidth_hz = 406250.0")
+    host.run(lambda: bool(host.received(PVAL)))
+    assert host.received(NAKN)[0].body.fields["cause"] == NakCause.VALUE
+    assert host.received(PVAL)[0].body.tail == b"radio.bandwidth_hz = 406250.0"
+    host.send(PLST, 0)
+    host.run(lambda: len(host.received(PVAL)) == 17)
+    host.send(STOP)
+    assert linked.until_ended() == 0
+    again = LinkedFlight(linked.home)
+    try:
+        again.connect("10", "1000")
+        again.host.send(PLST, 2)
+        again.host.run(lambda: bool(again.host.received(PVAL)))
+        named = dict(answer.body.tail.split(b" = ") for answer in again.host.received(PVAL))
+        assert named[b"radio.bandwidth_hz"] == b"406250.0"
+    finally:
+        again.stop_hard()
+        again.host.close()
+
+
+def test_settings_that_fit_no_more_are_left_out(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    host.send(PSET, tail=b"orbit.measurement.gate = 30.0")
+    host.run(lambda: bool(host.received(PVAL)))
+    host.send(STOP)
+    linked.until_ended()
+    for slot in linked.home.glob("pygnc_settings_*.bin"):
+        content = slot.read_bytes()
+        body = content[:-4].replace(b"gate = 30.0", b"gate = -3.0")
+        slot.write_bytes(body + zlib.crc32(body).to_bytes(4, "little"))
+    plain = Flight(linked.home)
+    assert plain.run("0", "1000") == 0
+    assert "left out" in plain.stderr
+
+
+@pytest.mark.parametrize("records", [RECORDS - 12, 0])
+def test_live_packets_drive_orbit_and_attitude(linked: LinkedFlight, records: int) -> None:
+    first = RECORDS - 12
+    if records:
+        (linked.home / "sense.bin").write_bytes(CONTENT[: first * RECORD_BYTES])
+    host = linked.connect("10", str(time_of(first)))
+    linked.until_phase(Phase.IDLE if records else Phase.NO_DATA)
+    sent = stream(host, range(first, RECORDS))
+    linked.until_phase(Phase.IDLE)
+    host.run(lambda: len(linked.attitudes()) >= len(linked.inputs()) - len(linked.orbit_messages()) - 3)
+    inputs = linked.live_inputs()
+    assert [message.raw for message in inputs if not isinstance(message, TimeMark)] == sent
+    newest_gps = [message.seq for message in inputs if isinstance(message, GpsFix)][-1]
+    host.run(lambda: linked.estimates()[-1].input_seq == newest_gps)
+    newest_sample = [message.seq for message in inputs if isinstance(message, SensorSample)][-1]
+    host.run(lambda: linked.attitudes()[-1].input_seq == newest_sample)
+    assert linked.estimates()[-1].accepted
+    assert linked.attitudes()[-1].mode == "fine"
+    assert host.lost() == []
+    assert not any(event.name in {"clock_fell_back", "gps_time_apart"} for event in linked.events())
+
+
+def test_each_live_packet_comes_once_though_tasks_are_killed(linked: LinkedFlight) -> None:
+    copy_demo(linked.home)
+    first = RECORDS - 9
+    (linked.home / "sense.bin").write_bytes(CONTENT[: first * RECORD_BYTES])
+    host = linked.connect("10", str(time_of(first)))
+    linked.until_phase(Phase.IDLE)
+    sent = stream(host, range(first, first + 3))
+    hit = linked.tasks()["ingest"]
+    os.kill(hit, signal.SIGKILL)
+    sent += stream(host, range(first + 3, first + 6))
+    host.run(lambda: linked.tasks().get("ingest", hit) != hit)
+    hit = linked.tasks()["host_link"]
+    os.kill(hit, signal.SIGKILL)
+    host.run(lambda: linked.tasks().get("host_link", hit) != hit)
+    before = len(host.received(PONG))
+    host.run(lambda: host.channel.is_ready)
+    host.send(PING, 1)
+    host.run(lambda: len(host.received(PONG)) > before or bool(host.lost()))
+    host.send(PING, 2)
+    host.run(lambda: len(host.received(PONG)) > before)
+    sent += stream(host, range(first + 6, first + 9))
+    host.run(lambda: len(linked.live_inputs()) >= len(sent))
+    assert [message.raw for message in linked.live_inputs() if not isinstance(message, TimeMark)] == sent
+    numbers = [message.seq for message in linked.inputs()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_killed_link_goes_on_with_the_upload(linked: LinkedFlight) -> None:
+    content = b"".join((CONTENT, CONTENT, CONTENT))
+    host = linked.connect("10", "1000")
+    upload = UploadSender("sense.bin", content, 3)
+    host.begin(upload)
+    host.run(lambda: upload.offset > len(content) // 3)
+    hit = linked.tasks()["host_link"]
+    os.kill(hit, signal.SIGKILL)
+    assert upload.state is not TransferState.DONE
+    host.run(host.is_transferred, 30.0)
+    assert (linked.home / "sense.bin").read_bytes() == content
+    assert linked.tasks()["host_link"] != hit
+    assert not is_echoing(host)
+
+
+def test_another_boot_and_another_day_are_told(linked: LinkedFlight) -> None:
+    (linked.home / "sense.bin").write_bytes(CONTENT)
+    host = linked.connect("10", "1000")
+    linked.until_phase(Phase.IDLE)
+    _, gps = record(RECORDS - 1)
+    next_week = (int.from_bytes(gps[5:7], "little") + 1).to_bytes(2, "little")
+    host.send(GPSS, tail=(100).to_bytes(4, "big") + gps[4:5] + next_week + gps[7:])
+    host.send(TIME, 100, 0)
+    host.send(GPSR, tail=bytes(102))
+    host.run(lambda: bool(host.received(NAKN)) and len(linked.live_inputs()) == 2)
+    names = {event.name for event in linked.events()}
+    assert {"clock_fell_back", "gps_time_apart", "clock_apart"} <= names
+    assert isinstance(linked.live_inputs()[-1], TimeMark)
+
+
+def test_no_character_but_ctrl_c_does_anything(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    host.write(bytes(octet for octet in range(256) if octet != 3))
+    host.write(b"\x04\x1a\x1c\x13\x00\r")
+    host.send(PING, 1)
+    host.run(lambda: bool(host.received(PONG)))
+    assert not is_echoing(host)
+    assert b"\x1a" not in host.heard
+    host.write(b"\x03")
+    assert linked.until_ended() == 0
+    assert termios.tcgetattr(host.slave) == host.before
+    assert linked.status()["phase"] == Phase.STOPPED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_terminal_is_given_back_after_a_signal(linked: LinkedFlight, number: signal.Signals) -> None:
+    host = linked.connect("10", "1000")
+    assert is_raw(host)
+    linked.signal(number)
+    assert linked.until_ended() == 0
+    assert termios.tcgetattr(host.slave) == host.before
+
+
+def test_the_terminal_is_given_back_though_the_link_was_killed(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    hit = linked.tasks()["host_link"]
+    os.kill(hit, signal.SIGKILL)
+    host.run(lambda: linked.tasks().get("host_link", hit) != hit)
+    assert is_raw(host)
+    linked.signal(signal.SIGTERM)
+    assert linked.until_ended() == 0
+    assert termios.tcgetattr(host.slave) == host.before
+
+
+def test_the_shells_descriptor_stays_as_it_is(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    assert not fcntl.fcntl(host.slave, fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+def test_a_wrong_start_leaves_the_terminal_alone(linked: LinkedFlight) -> None:
+    linked._process = start_on_pty(linked.host, linked.home, ROOT / "flight" / "main.py", "ten")
+    assert linked.until_ended() == 2
+    assert termios.tcgetattr(linked.host.slave) == linked.host.before
+
+
+def is_raw(host: HostOnPty) -> bool:
+    return not termios.tcgetattr(host.slave)[3] & termios.ICANON
+
+
+def is_echoing(host: HostOnPty) -> bool:
+    """Whether anything that the host said since it was heard came back to it."""
+    ready_at = host.heard.index(b"<HELO")
+    return b">" in host.heard[ready_at:]

@@ -1,7 +1,8 @@
 """What the supervisor and a task tell each other over their socket pair.
 
 The pair keeps message boundaries (SOCK_SEQPACKET); it needs no ZeroMQ. The supervisor sends Ping, RunState and Stop;
-the task answers a Ping with a Pong from its own loop, and sends Notice when something happened.
+the task answers a Ping with a Pong from its own loop, sends Notice when something happened, and StopRequest when the
+host wants the run to stop.
 """
 
 import socket
@@ -49,6 +50,12 @@ class Notice(ControlMessage, frozen=True):
     text: str
 
 
+class StopRequest(ControlMessage, frozen=True):
+    """The task has been asked, by the host, to stop the whole run."""
+
+    cause: str
+
+
 class Stop(ControlMessage, frozen=True):
     """Finish within `drain_s` seconds and exit."""
 
@@ -77,7 +84,7 @@ class RunState(ControlMessage, frozen=True):
 
 
 FromSupervisor: TypeAlias = Ping | Stop | RunState
-FromTask: TypeAlias = Pong | Notice
+FromTask: TypeAlias = Pong | Notice | StopRequest
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _from_supervisor: Final = msgspec.msgpack.Decoder(FromSupervisor).decode

@@ -2,11 +2,13 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from pygnc.configuration.settings import Settings
+
+SETTINGS_FILE: Final = "pygnc.toml"
 
 
 class ConfigurationError(ValueError):
@@ -19,12 +21,21 @@ def load(file: Path | None, home: Path) -> Settings:
     Raises:
         ConfigurationError: the file is missing, is no TOML, or holds an unknown or impossible setting.
     """
-    path = file or home / "pygnc.toml"
+    return settings_of(read_table(file, home), file or home / SETTINGS_FILE)
+
+
+def read_table(file: Path | None, home: Path) -> dict[str, Any]:
+    """Return what `file` holds, or without one `~/pygnc.toml`, as it stands there; nothing if there is none.
+
+    Raises:
+        ConfigurationError: the file is missing, or no TOML.
+    """
+    path = file or home / SETTINGS_FILE
     try:
         content = path.read_bytes().decode()
     except FileNotFoundError:
         if file is None:
-            return Settings()
+            return {}
         raise ConfigurationError(f"{path}: no such file; --config names a TOML file") from None
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
@@ -33,13 +44,19 @@ def load(file: Path | None, home: Path) -> Settings:
     import tomllib  # noqa: PLC0415 - most runs have no settings file, and it would delay their start
 
     try:
-        table = tomllib.loads(content)
+        return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: {error}") from None
-    return _convert(table, path)
 
 
-def _convert(table: dict[str, Any], path: Path) -> Settings:
+def settings_of(table: dict[str, Any], path: Path) -> Settings:
+    """Return the settings that a table makes; `path` is named in complaints.
+
+    Raises:
+        ConfigurationError: a setting is unknown or impossible.
+    """
+    if not table:
+        return Settings()
     _refuse_unknown(table, Settings, "", path)
     try:
         return msgspec.convert(table, Settings)

@@ -1,6 +1,7 @@
 """Every setting with its default, unit and meaning. `pygnc.toml` overrides them section by section."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from pygnc.common.constants import SX1280_BANDWIDTH_HZ
 from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
@@ -34,12 +35,29 @@ class RadioSettings:
             raise ValueError("bandwidth_hz is one of 203125, 406250, 812500, 1625000")
 
 
+BAUDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """`[host]`: a serial port for the streaming interface, beside the terminal that started main.py."""
+
+    port: str = ""
+    """Such as /dev/serial0; empty: none."""
+    baud: int = 115_200
+
+    def __post_init__(self) -> None:
+        if self.baud not in BAUDS:
+            raise ValueError(f"baud is one of {', '.join(map(str, BAUDS))}")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration of a run."""
 
     logs: LogSettings = field(default_factory=LogSettings)
     radio: RadioSettings = field(default_factory=RadioSettings)
+    host: HostSettings = field(default_factory=HostSettings)
     orbit: OrbitSettings = field(default_factory=OrbitSettings)
     attitude: AttitudeSettings = field(default_factory=AttitudeSettings)
     formation: FormationSettings = field(default_factory=FormationSettings)

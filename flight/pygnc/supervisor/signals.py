@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pygnc.supervisor.exit_codes import ExitCode
@@ -35,12 +35,13 @@ class SignalInbox:
         self._received.append(signal.Signals(number))
 
 
-def arm_hard_exit(delay_s: float, pids: Sequence[int]) -> None:
-    """After `delay_s`, kill `pids` and leave without another word: the power is about to go."""
+def arm_hard_exit(delay_s: float, pids: Sequence[int], last_act: Callable[[], None]) -> None:
+    """After `delay_s`, kill `pids`, do `last_act` and leave without another word: the power is about to go."""
 
     def leave(_number: int, _frame: object) -> None:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
+        last_act()
         os._exit(ExitCode.FORCED)
 
     signal.signal(signal.SIGALRM, leave)

@@ -6,7 +6,7 @@ One loop, one poll, no threads and no ZeroMQ.
 import select
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pygnc.bus import control
@@ -41,6 +41,7 @@ class Supervisor:
         timeout_s: the run ends after this long.
         exit_when_done: the run ends when its batch is done.
         source: name of the task that feeds all others; the run is done when those have dealt with all it gave.
+        last_act: done before a hard exit.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Supervisor:
         timeout_s: float,
         exit_when_done: bool,
         source: str,
+        last_act: Callable[[], None] = lambda: None,
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._run_child = run_child
         self._log = events
         self._exit_when_done = exit_when_done
         self._source = source
+        self._last_act = last_act
         now = time.monotonic()
         self._deadline_s = now + timeout_s
         self._next_ping_s = now + PING_INTERVAL_S
@@ -128,6 +131,8 @@ class Supervisor:
         while message := control.receive_from_task(child.channel):
             if isinstance(message, control.Pong):
                 child.take(message, now)
+            elif isinstance(message, control.StopRequest):
+                self._begin_stop(message.cause, ExitCode.OK, now)
             else:
                 self._note(child.spec.name, message.severity, message.name, message.text)
 
@@ -220,7 +225,7 @@ class Supervisor:
         self._code = code
         self._phase = "stopping"
         self._restart_at_s.clear()
-        arm_hard_exit(HARD_EXIT_AT_S, [child.pid for child in self._children.values()])
+        arm_hard_exit(HARD_EXIT_AT_S, [child.pid for child in self._children.values()], self._last_act)
         self._note("supervisor", "info", "stop", cause)
 
     def _advance_stop(self, stop: StopPlan, now: float) -> None:

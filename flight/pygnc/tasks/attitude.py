@@ -76,8 +76,8 @@ class AttitudeTask(Task):
         self._next_checkpoint_s = time.monotonic() + CHECKPOINT_INTERVAL_S
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for orbits: each GPS packet is answered by one, and before the answer no input can be dealt with."""
-        return [self._orbit.socket]
+        """Wake for orbits, each GPS packet being answered by one; for inputs when no answer has to come first."""
+        return [self._orbit.socket] if self._tracker.awaits_orbit else [self._orbit.socket, self._input.socket]
 
     def work(self) -> bool:
         """Deal with inputs and orbits in order, as far as they have come."""
@@ -182,7 +182,7 @@ class AttitudeTask(Task):
 
 
 def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:
-    """The next message of a stream. The journal is asked when none was announced: this task is not woken by inputs."""
+    """The next message of a stream. The journal is asked when none was announced: some come while nobody listens."""
     if not waiting:
         waiting += reader.receive(MESSAGES_A_TURN)
     if not waiting:

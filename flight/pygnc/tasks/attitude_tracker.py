@@ -4,7 +4,7 @@ Nothing here waits, reads a clock or a file, so that a replay on the ground runs
 
 A sample takes the orbit that the last GPS packet before it has led to. The first samples are held until there are an
 orbit and a map of the clock, and take that orbit back; samples whose time is in doubt are held until a GPS packet
-confirms it. At most `HELD_MAX` are held; behind that nothing is waited for.
+confirms it. At most `HELD_MAX` are held, and behind a live sample `LIVE_HELD_MAX`; then nothing is waited for.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from pygnc.bus.messages import (
+    LIVE,
     AttitudeEstimate,
     BatchEnd,
     GpsFix,
@@ -39,6 +40,8 @@ from pygnc.tasks.surroundings import NOWHERE, FollowedOrbit, SurroundingsModel
 HELD_MAX: Final = 360
 """Half an hour with a sample each five seconds. A batch is there as a whole, so that holding delays nobody; the orbit
 filter starts with five fixes, be they minutes apart."""
+LIVE_HELD_MAX: Final = 5
+"""Of samples that come live somebody waits for each."""
 HELD_SPAN_S: Final = 3600
 """Held samples lie within this time of the reading that confirms them."""
 
@@ -182,7 +185,9 @@ class AttitudeTracker:
             yield self._timed(sample)
         else:
             self._held.append(sample)
-            if len(self._held) > HELD_MAX:
+            if sample.source == LIVE and len(self._held) > LIVE_HELD_MAX:
+                yield from self._give_up_live(sample.t_spacecraft_s)
+            elif len(self._held) > HELD_MAX:
                 yield from self._give_up_waiting()
 
     def _take_fix(self, fix: GpsFix) -> Iterator[Outcome]:
@@ -199,6 +204,14 @@ class AttitudeTracker:
         if self._held:
             self._clock.settle(self._held[-1].t_spacecraft_s)
             yield from self._release()
+
+    def _give_up_live(self, t_spacecraft_s: int) -> Iterator[Outcome]:
+        """A clock that fell back is that of another boot: its times are not known until a GPS packet tells them."""
+        if self._clock.fell_back(t_spacecraft_s):
+            self._clock.lose()
+            yield from self._drop()
+        else:
+            yield from self._give_up_waiting()
 
     def _release(self) -> Iterator[Outcome]:
         """Go on with the held samples, as far as their times are near the one that confirms them."""

@@ -3,28 +3,33 @@
 A batch is scanned file by file; its records are given out in the order in which they happened. Range files that appear
 or grow afterwards are given out behind it, group by group: first what was read of which file, then its packets. All of
 it is a function of those bytes of the files that the input journal names: a restarted task works out the same numbers
-again and goes on behind the last one in the journal.
+again and goes on behind the last one in the journal. Packets that the host sends live are given out behind the batch,
+in between such groups; each carries its number in the host's stream, so that none comes twice or is left out.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import BatchEnd, Message, SourceFile
+from pygnc.bus.messages import LIVE, BatchEnd, LivePacket, Message, SourceFile
+from pygnc.bus.wire import StreamReader
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.tasks.batch_files import BatchSource, find_sources, open_named
 from pygnc.tasks.batch_order import batch_head, record_messages
 from pygnc.tasks.input_ledger import InputLedger
 from pygnc.tasks.input_recall import InputRecall
 from pygnc.tasks.input_report import report_files
+from pygnc.tasks.live_input import live_message, oddities
 from pygnc.tasks.range_arrivals import find_arrivals
 from pygnc.tasks.range_folders import Fault
 from pygnc.tasks.runtime import Notify, Run, Task
 
 LOOK_INTERVAL_S: Final = 1.0
+LIVE_A_TURN: Final = 64
 CHANGED: Final = "the input files were changed during the run"
 
 
@@ -38,13 +43,15 @@ class IngestTask(Task):
         self._seq = 0
         self._ledger = InputLedger()
         self._batch_is_over = False
+        self._files_through = 0
+        self._live: StreamReader | None = None
         self._looks_for_more = True
         self._next_look_s = 0.0
         self._pieces: Iterator[None] | None = self._begin()
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wait for nothing: a batch is read as fast as it goes, and files do not say that they grow."""
-        return []
+        """Wake for live packets, once it is their turn. A batch is read as fast as it goes; files say nothing."""
+        return [self._live.socket] if self._live is not None and self._pieces is None else []
 
     def work(self) -> bool:
         """Do the next piece; with none to do look for new files, and tell readers how far the stream goes."""
@@ -58,25 +65,57 @@ class IngestTask(Task):
             except StopIteration:
                 self._pieces = None
                 self._batch_is_over = True
-        if self._pieces is None:
+        if self._pieces is not None:
+            return True
+        more = self._take_live()
+        if not more:
             self._stream.mark()
-        return self._pieces is not None
+        return more
 
     def progress(self) -> control.Progress:
-        """Say whether the batch is done, and the books of bytes and packets."""
+        """Say whether the batch is done, and the books of bytes and packets.
+
+        Live packets are not counted in `through`, lest each one begin a batch anew.
+        """
         counts = self._ledger.counts | {"not_recorded": self.not_recorded()}
-        return control.Progress(through=self._stream.journal.last_seq, idle=self._batch_is_over, counts=counts)
+        through = self._files_through if self._batch_is_over else self._stream.journal.last_seq
+        return control.Progress(through=through, idle=self._batch_is_over, counts=counts)
 
     def close(self) -> None:
-        """Close the input journal."""
+        """Take what was acknowledged to the host; close the input journal."""
+        if self._live is not None:
+            self._live.behind = True
+            while self._take_live():
+                pass
+            self._live.close()
         self._stream.close()
+
+    def _take_live(self) -> bool:
+        """Give out live packets that have come; return whether more wait."""
+        if not self.run.has_host:
+            return False
+        if self._live is None:
+            decode = msgspec.msgpack.Decoder(LivePacket).decode
+            after = self._ledger.live_through
+            self._live = StreamReader(
+                self.context, self.run.runtime, LIVE, self.run.journal_folders, decode, after_seq=after
+            )
+        packets = self._live.receive(LIVE_A_TURN)
+        _, bandwidth_hz, _ = self._format
+        for packet in packets:
+            if isinstance(packet, LivePacket):
+                message = live_message(packet, self._seq + 1, bandwidth_hz)
+                for name, text in oddities(message, self._ledger):
+                    self.notify("warning", name, text)
+                self._write([message])
+        return self._live.behind or len(packets) == LIVE_A_TURN
 
     def _begin(self) -> Iterator[None]:
         """Read the batch, or go on where the task was when it was lost."""
         recall = InputRecall(self.run.journal_folders, self._ledger)
         yield from recall.read()
         if recall.is_ended or not recall.is_whole:
-            self._seq = self._resume_after
+            self._seq = self._files_through = self._resume_after
         if not recall.is_whole:
             self._looks_for_more = False
             self._break_off(recall, "the beginning of the input journal is gone: it is not known what was read")
@@ -170,6 +209,11 @@ class IngestTask(Task):
             yield
 
     def _give(self, messages: Sequence[Message]) -> None:
+        """Give out what stands in files."""
+        self._write(messages)
+        self._files_through = self._seq
+
+    def _write(self, messages: Sequence[Message]) -> None:
         """Write and book the messages that are not in the journal yet."""
         fresh = messages[max(0, self._resume_after - self._seq) :]
         self._seq += len(messages)

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
+from pygnc.bus.messages import LIVE, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile, TimeMark
+from pygnc.common.clock import gps_ms_from_week
 
 _FILE_COUNTS: Final = {
     "source_bytes": "size_bytes",
@@ -22,12 +23,19 @@ class InputLedger:
 
     Attributes:
         files: All files named so far, in the order of their first naming, each with the books of all that was read.
-        counts: Totals, named as in the status record; GPS packets are our own only.
+        counts: Totals, named as in the status record; GPS packets are our own only. Bytes of live packets are among
+            those of the files.
+        live_through: Number, in the stream from the host, of the newest live packet.
+        newest_spacecraft_s: Spacecraft time in the newest of our own packets.
+        newest_gps_ms: GPS time in the newest of our own GPS packets that knew it.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, SourceFile] = {}
         self.counts: dict[str, int] = dict.fromkeys(("source_files", "unreadable_files", *_FILE_COUNTS), 0)
+        self.live_through = 0
+        self.newest_spacecraft_s: int | None = None
+        self.newest_gps_ms: int | None = None
 
     def take(self, message: Message) -> None:
         """Book one message."""
@@ -35,10 +43,24 @@ class InputLedger:
             self._take_file(message)
         elif isinstance(message, SensorSample):
             self._count("sensor_packets")
+            self.newest_spacecraft_s = message.t_spacecraft_s
         elif isinstance(message, RangeMeasurement):
             self._count("range_packets")
         elif isinstance(message, GpsFix) and message.is_own:
             self._count("gps_packets")
+            self._take_times(message)
+        if isinstance(message, SensorSample | RangeMeasurement | GpsFix | TimeMark) and message.source == LIVE:
+            self.live_through = message.offset
+            if not isinstance(message, TimeMark):
+                self._count("source_bytes", len(message.raw))
+                self._count("delivered_bytes", len(message.raw))
+
+    def _take_times(self, fix: GpsFix) -> None:
+        if fix.t_spacecraft_s is not None:
+            self.newest_spacecraft_s = fix.t_spacecraft_s
+        gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
+        if gps_ms is not None:
+            self.newest_gps_ms = gps_ms
 
     def _take_file(self, file: SourceFile) -> None:
         before = self.files.get(file.name)

@@ -7,7 +7,16 @@ from typing import Final
 import msgspec
 
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement, SourceFile
+from pygnc.bus.messages import (
+    LIVE,
+    BatchBegin,
+    BatchEnd,
+    GpsFix,
+    InputMessage,
+    Message,
+    RangeMeasurement,
+    SourceFile,
+)
 from pygnc.tasks.input_ledger import InputLedger
 
 RECORDS_A_READ: Final = 512
@@ -70,7 +79,7 @@ class InputRecall:
             self.missing_bytes += message.delivered_bytes
         elif isinstance(message, BatchBegin):
             self.begin_seq = message.seq
-        elif isinstance(message, GpsFix | RangeMeasurement):
+        elif isinstance(message, GpsFix | RangeMeasurement) and message.source != LIVE:
             self.missing_bytes -= len(message.raw)
         elif isinstance(message, BatchEnd):
             self.group, self.missing_bytes, self.is_ended = [], 0, True

@@ -67,6 +67,14 @@ class SampleClock:
         """Go on from a reading in doubt that nothing will confirm, if the map has a time for it."""
         self.reference_s = None if self._map.to_gps_ms(t_spacecraft_s) is None else t_spacecraft_s
 
+    def fell_back(self, t_spacecraft_s: int) -> bool:
+        """Whether a reading lies before the last one that was believed, so that it is of another boot or damaged."""
+        return self.reference_s is not None and t_spacecraft_s < self.reference_s - BACK_MAX_S
+
+    def lose(self) -> None:
+        """Believe no reading until a GPS packet agrees with the map."""
+        self.reference_s = None
+
     def gps_ms(self, t_spacecraft_s: int) -> int | None:
         """GPS time of a reading that is believed; None before the map is known."""
         return None if self._offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, self._offset_ms)

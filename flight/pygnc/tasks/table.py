@@ -5,13 +5,15 @@ from typing import Final
 from pygnc.supervisor.spec import TaskSpec
 
 SOURCE: Final = "ingest"
+HOST_LINK: Final = "host_link"
+"""Runs only where there is a line to the host."""
 
 TASKS: Final = (
     TaskSpec(
         name="ingest",
         purpose="parses, orders, numbers and journals every input",
         entry="pygnc.tasks.ingest:IngestTask",
-        reads=("~/sense.bin", "~/range/rng#####.bin", "~/range/partner_##/rng#####.bin"),
+        reads=("~/sense.bin", "~/range/rng#####.bin", "~/range/partner_##/rng#####.bin", "host"),
         writes=("input",),
         critical=True,
         stop_stage=0,
@@ -69,5 +71,15 @@ TASKS: Final = (
         stop_stage=3,
         silence_limit_s=5.0,
         reports_run=True,
+    ),
+    TaskSpec(
+        name=HOST_LINK,
+        purpose="speaks with the host over its terminal or a serial port",
+        entry="pygnc.tasks.host_link:HostLinkTask",
+        reads=("~tty",),
+        writes=("host",),
+        critical=False,
+        stop_stage=0,
+        silence_limit_s=5.0,
     ),
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import (
+    LIVE,
     AttitudeEstimate,
     BatchEnd,
     GpsFix,
@@ -455,3 +456,39 @@ def test_a_rate_beyond_the_gyros_range_is_flagged(inputs: list[InputMessage], or
     assert estimates[victim.seq].gyro_axes_beyond_range == (1,)
     assert estimates[victim.seq].mode == "searching"
     assert estimates[victim.seq - 1].gyro_axes_beyond_range == ()
+
+
+# --- Live samples -------------------------------------------------------------------------------------------------
+
+
+def live_behind(inputs: Sequence[InputMessage], by_s: int, count: int) -> list[SensorSample]:
+    """Live samples, one a second, the first of them `by_s` behind the last sample of the inputs."""
+    last = samples_of(inputs)[-1]
+    return [
+        msgspec.structs.replace(
+            last, seq=inputs[-1].seq + 1 + k, source=LIVE, offset=k + 1, t_spacecraft_s=last.t_spacecraft_s + by_s + k
+        )
+        for k in range(count)
+    ]
+
+
+def test_live_samples_behind_a_gap_are_held_for_a_few_only(
+    inputs: list[InputMessage], orbits: list[OrbitMessage]
+) -> None:
+    attitude = tracker()
+    before = run(attitude, inputs, orbits)
+    live = live_behind(inputs, 60, 2 * attitude_tracker.LIVE_HELD_MAX)
+    given = [len(attitude.take(sample, len(before) + 1)) for sample in live]
+    held = attitude_tracker.LIVE_HELD_MAX
+    assert given == [0] * held + [held + 1] + [1] * (held - 1)
+
+
+def test_live_samples_of_another_boot_have_no_time_until_gps_tells_it(
+    inputs: list[InputMessage], orbits: list[OrbitMessage]
+) -> None:
+    attitude = tracker()
+    run(attitude, inputs, orbits)
+    live = live_behind(inputs, -5000, 2 * attitude_tracker.LIVE_HELD_MAX)
+    estimates = [estimate for sample in live for estimate in attitude.take(sample, 1)]
+    assert len(estimates) == len(live)
+    assert all(estimate.gps_ms is None for estimate in estimates)

@@ -1,0 +1,128 @@
+"""The descriptor of a terminal line, read and written without waiting; knows how much of a line is still to be sent."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import termios
+from math import inf
+from typing import Final
+
+STANDARD: Final = "/proc/self/fd/0"
+"""The terminal that started main.py, opened anew: its own descriptor is shared with the shell, which waits on it."""
+READ_BYTES: Final = 16_384
+LEFT_S: Final = 0.02
+"""The next line is asked for when the one before takes no longer than this to go out."""
+BLOCKED_S: Final = 0.05
+_BITS_A_BYTE: Final = 10
+_SPEEDS: Final = {
+    getattr(termios, f"B{baud}"): baud
+    for baud in (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
+}
+
+
+class Port:
+    """An open line.
+
+    Args:
+        descriptor: non-blocking; belongs to the port from now on.
+
+    Attributes:
+        is_open: False once the other end has hung up or the device is gone.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.is_open = True
+        self._descriptor = descriptor
+        self._rest = b""
+        self._device: object | None = None  # pyserial's, which would close the descriptor if it were forgotten
+        self._bytes_per_s = _bytes_per_s(descriptor)
+
+    @classmethod
+    def open_terminal(cls, path: str = STANDARD) -> "Port":
+        """Open a terminal whose settings somebody else looks after.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return cls(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+
+    @classmethod
+    def open_serial(cls, path: str, baud: int) -> "Port":
+        """Open a serial port for this program alone.
+
+        Raises:
+            OSError: it cannot be opened, or knows no such speed.
+        """
+        import serial  # noqa: PLC0415 - few runs have a second port
+
+        try:
+            device = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error), path) from None
+        port = cls(device.fileno())
+        port._device = device
+        return port
+
+    @property
+    def descriptor(self) -> int:
+        """To be polled for reading while the port is open."""
+        return self._descriptor
+
+    def read(self) -> bytes:
+        """Return what has come, without waiting."""
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            self.is_open = False
+            return b""
+        if not data:
+            self.is_open = False
+        return data
+
+    def write(self, line: bytes) -> None:
+        """Send a line; what the line does not take now goes out with `flush`."""
+        self._rest += line
+        self.flush()
+
+    def flush(self) -> None:
+        """Go on with what is not sent yet."""
+        try:
+            while self._rest:
+                self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.is_open = False
+
+    def free_in_s(self) -> float:
+        """How long until most of what was written has gone out; 0: the next line may be written."""
+        if not self.is_open:
+            return inf
+        if self._rest:
+            return BLOCKED_S
+        return max(0.0, self._queued_bytes() / self._bytes_per_s - LEFT_S)
+
+    def close(self) -> None:
+        """Let go of the line."""
+        self.is_open = False
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+    def _queued_bytes(self) -> int:
+        try:
+            (queued,) = struct.unpack("i", fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, b"\0\0\0\0"))
+        except OSError:
+            return 0
+        return int(queued)
+
+
+def _bytes_per_s(descriptor: int) -> float:
+    try:
+        speed = termios.tcgetattr(descriptor)[5]
+    except termios.error:
+        speed = None
+    return _SPEEDS.get(speed, 115_200) / _BITS_A_BYTE

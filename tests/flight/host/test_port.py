@@ -1,0 +1,75 @@
+"""A port never waits, keeps what the line does not take, and notices when it has gone."""
+
+import os
+import pty
+from collections.abc import Iterator
+from math import inf
+
+import pytest
+
+from pygnc.host.port import Port
+from pygnc.host.terminal import Terminal
+
+LINE = b"<PONG,0001,i0001,AAAAAA==*00000000\r\n"
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[int, int]]:
+    master, slave = pty.openpty()
+    Terminal(slave).prepare()
+    yield master, slave
+    os.close(slave)
+
+
+def test_bytes_pass_both_ways(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    port = Port.open_terminal(os.ttyname(slave))
+    assert port.read() == b""
+    os.write(master, LINE)
+    assert port.read() == LINE
+    port.write(LINE)
+    assert os.read(master, 100) == LINE
+    assert port.free_in_s() == 0.0
+    port.close()
+    os.close(master)
+
+
+def test_a_line_that_is_not_taken_is_kept(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    port = Port.open_terminal(os.ttyname(slave))
+    octets = os.urandom(100_000)
+    port.write(octets)
+    assert port.free_in_s() > 0.0
+    heard = b""
+    while len(heard) < len(octets):
+        heard += os.read(master, 4096)
+        port.flush()
+    assert heard == octets
+    assert port.free_in_s() == 0.0
+    port.close()
+    os.close(master)
+
+
+def test_a_port_whose_other_end_has_gone_is_closed(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    port = Port.open_terminal(os.ttyname(slave))
+    os.close(master)
+    assert port.read() == b""
+    assert not port.is_open
+    assert port.free_in_s() == inf
+    port.close()
+
+
+def test_a_serial_port_is_opened_at_its_speed(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    port = Port.open_serial(os.ttyname(slave), 9600)
+    assert port._bytes_per_s == 960.0
+    os.write(master, LINE)
+    assert port.read() == LINE
+    os.close(master)
+
+
+def test_a_port_that_is_not_there_is_an_os_error(ends: tuple[int, int]) -> None:
+    with pytest.raises(OSError, match="nowhere"):
+        Port.open_serial("/dev/nowhere", 115_200)
+    os.close(ends[0])
