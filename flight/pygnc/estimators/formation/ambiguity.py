@@ -8,7 +8,7 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.distinct import differing
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
-from pygnc.estimators.formation.least_squares import Result
+from pygnc.estimators.formation.least_squares import Result, covariance
 from pygnc.estimators.formation.reference import UNKNOWNS
 from pygnc.estimators.formation.solution import Partner
 from pygnc.estimators.formation.starts import Around, flips
@@ -76,11 +76,13 @@ def _unsolved(equations: Equations, around: Around, result: Result, partner: int
     points = reference.nodes.by_epoch[places.astype(np.int64), :3]
     count = len(equations.satellites)
     columns = np.concatenate((np.arange(UNKNOWNS), UNKNOWNS * partner + np.arange(UNKNOWNS)))
-    joint = uncertain[columns[:, None], columns]
+    # A valley that ends sooner than linear ranges make expect is one that the data hardly close.
+    joint = np.stack((covariance(result.fit.information[0]), uncertain))[:, columns[:, None], columns]
     constants = result.motion.at(slice(0, count), places)
     apart_m = (points @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
     by_unknowns = np.concatenate((-points, points), axis=2)
-    variance = np.trace(by_unknowns @ joint @ by_unknowns.swapaxes(1, 2), axis1=1, axis2=2).mean()
+    placed = by_unknowns @ joint[:, None] @ by_unknowns.swapaxes(1, 2)
+    variance = np.trace(placed, axis1=2, axis2=3).mean(axis=1).max()
     sigma_m, distance_m = math.sqrt(variance), math.sqrt((apart_m**2).sum(axis=1).mean())
     if sigma_m < around.settings.solved_sigma_ratio * distance_m:
         return None

@@ -58,8 +58,10 @@ def covariances(
     possible = result.fit.cost <= result.fit.cost[0] + around.settings.certain_chi_square
     for group in groups:
         # Solutions that differ in other groups only have the best one's orbits in this one.
-        others = different[:, list(group)].any(axis=1)
-        rows = np.flatnonzero(np.where(others, possible, np.arange(len(others)) == 0))
+        others: npt.NDArray[np.bool_] = np.asarray(different[:, list(group)].any(axis=1))
+        followed = others & possible
+        followed[0] = True
+        rows = np.flatnonzero(followed)
         columns = equations.columns_of((0, *group))
         bent, turns = _turns(equations, around, result.guesses[rows], group, noise=noise, loss=loss)
         for row, turn in zip(rows[bent].tolist(), turns, strict=True):
@@ -141,7 +143,8 @@ def _root(matrices: Array) -> Array:
     unit = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
     values, vectors = np.linalg.eigh(matrices / unit[:, :, None] / unit[:, None, :])
     root = vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[:, None]
-    lower = np.linalg.qr(root.swapaxes(1, 2), mode="r").swapaxes(1, 2)
+    upper = np.asarray(np.linalg.qr(root.swapaxes(1, 2), mode="r"), dtype=np.float64)
+    lower = upper.swapaxes(1, 2)
     signs = np.where(np.diagonal(lower, axis1=1, axis2=2) < 0.0, -1.0, 1.0)
     triangular: Array = unit[:, :, None] * lower * signs[:, None]
     return triangular

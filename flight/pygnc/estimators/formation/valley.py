@@ -109,7 +109,8 @@ class Terrain:
 
     def size_m(self, guesses: Array) -> Array:
         """Largest relative element of any partner, (k,)."""
-        return np.abs(self._elements(guesses)).max(axis=1)
+        size_m: Array = np.abs(self._elements(guesses)).max(axis=1)
+        return size_m
 
     def off(self, guesses: Array, lowest: Array) -> Array:
         """Guesses minus solutions, (k, p) each; to the first order they differ by this in relative elements.

@@ -16,6 +16,7 @@ from tests.flight.estimators.formation.worlds import (
     MESH_ANCHOR,
     STAR_ANCHOR,
     bound_m,
+    elements_nees,
     errors,
     given,
     right,
@@ -56,6 +57,16 @@ def test_a_star_of_ranges_is_ambiguous_and_holds_the_truth() -> None:
     assert solution.partners[75].ambiguous
     assert len(solution.hypotheses) >= 4
     assert right(solution, true, 75).rms_m < 2.0 * float(bound_m(true, STAR_ANCHOR)[0])
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(3, Kind.BOUNDED), (5, Kind.FREE)])
+def test_every_partner_of_a_star_is_among_the_hypotheses_within_its_covariance(seed: int, kind: Kind) -> None:
+    true = world(seed, kind)
+    solution = given(true, STAR_ANCHOR).solved()
+    for partner in PARTNERS:
+        found = [elements_nees(solution, true, partner, number) for number in range(len(solution.hypotheses))]
+        assert min(found) < 20.0
+        assert solution.partners[partner].ambiguous
 
 
 def test_three_fixes_of_a_partner_tell_its_side() -> None:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.mirror import BOTH, IN_PLANE, NORMAL, images, states_of_elements, tilted
+from pygnc.estimators.formation.mirror import (
+    BOTH,
+    IN_PLANE,
+    NORMAL,
+    elements_by_state,
+    elements_of_state,
+    images,
+    states_of_elements,
+    tilted,
+)
 from pygnc.estimators.formation.relative_frame import rtn_from_gcrf
 from pygnc_ground.formation import relative as ground
 from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
@@ -79,3 +88,13 @@ def test_elements_move_a_partner_as_first_order_geometry_says() -> None:
     assert by_elements[:3, 2] == pytest.approx((-1.0, 0.0, 0.0), abs=5e-3)
     assert by_elements[:3, 3] == pytest.approx((0.0, -2.0, 0.0), abs=5e-3)
     assert by_elements[:3, 5] == pytest.approx((0.0, 0.0, -1.0), abs=5e-3)
+
+
+def test_derivatives_of_elements_are_the_inverse_of_those_of_states() -> None:
+    product = elements_by_state(OWN, np.zeros((1, 6)))[0] @ states_of_elements(OWN)
+    assert product == pytest.approx(np.eye(6), abs=1e-5)
+
+
+def test_images_have_elements_of_the_same_size() -> None:
+    flipped = elements_of_state(OWN, images(OWN, APART[None])[:, 0])
+    assert np.abs(flipped) == pytest.approx(np.abs(np.tile(flipped[0], (4, 1))), abs=1e-3)

@@ -10,6 +10,7 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.elements import relative_elements
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
@@ -89,6 +90,15 @@ def errors(solution: FormationSolution, true: FormationWorld, partner: int, hypo
         variances.append(np.trace(found.covariance_gcrf[:3, :3]))
         nees.append(off.dot(np.linalg.solve(found.covariance_gcrf, off)))
     return Errors(float(np.sqrt(np.mean(squares))), float(np.sqrt(np.mean(variances))), float(np.mean(nees)))
+
+
+def elements_nees(solution: FormationSolution, true: FormationWorld, partner: int, hypothesis: int) -> float:
+    """Normalised squared error of relative elements in the middle of the arc, of 6 degrees of freedom."""
+    moment = solution.reference.epoch_ms
+    own, its = true.states_gcrf(np.array([moment]))[[0, true.ids.index(partner)], 0]
+    found, covariance = solution.elements_at(moment, partner, hypothesis)
+    off = found - relative_elements(own, its)
+    return float(off.dot(np.linalg.solve(covariance, off)))
 
 
 def right(solution: FormationSolution, true: FormationWorld, partner: int) -> Errors:

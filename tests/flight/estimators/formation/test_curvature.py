@@ -1,0 +1,59 @@
+"""Curved valleys of which the moments have a closed form."""
+
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.formation.curvature import _followed, _root
+from pygnc.estimators.formation.equations import Fit
+from pygnc.estimators.formation.valley import Terrain
+
+SIGMA_M = np.array((300.0, 2.0))
+
+
+class Banana(Terrain):
+    """Two unknowns x and y; x is normal with `SIGMA_M[0]`, y is normal with `SIGMA_M[1]` about `curvature` x^2."""
+
+    def __init__(self, curvature: float) -> None:
+        self._curvature = curvature
+        self._places = np.array((0, 1))
+
+    def off(self, guesses: Array, lowest: Array) -> Array:
+        return guesses - lowest
+
+    def size_m(self, guesses: Array) -> Array:
+        return np.full(len(guesses), 2_000.0)
+
+    def _by_unknowns(self, guesses: Array) -> Array:
+        return np.tile(np.eye(2), (len(guesses), 1, 1))
+
+    def _fit(self, guesses: Array) -> Fit:
+        x, y = guesses.T
+        residual = np.stack((-x, self._curvature * x**2 - y), axis=1) / SIGMA_M
+        partials = np.zeros((len(guesses), 2, 2))
+        partials[:, 0, 0], partials[:, 1, 1] = 1.0, 1.0
+        partials[:, 1, 0] = -2.0 * self._curvature * x
+        partials /= SIGMA_M[:, None]
+        turned = partials.swapaxes(1, 2)
+        return Fit((residual**2).sum(axis=1), turned @ partials, (turned @ residual[..., None])[..., 0])
+
+
+@pytest.mark.parametrize("curvature", [0.0, 1e-5, 1e-4, 3e-4])
+def test_moments_are_those_of_the_whole_valley(curvature: float) -> None:
+    terrain = Banana(curvature)
+    found = _followed(terrain, terrain.lowest(np.zeros((2, 2))))
+    across = SIGMA_M[1] ** 2 + 3.0 * curvature**2 * SIGMA_M[0] ** 4
+    assert found[0] == pytest.approx(found[1])
+    assert np.sqrt(np.diagonal(found[0])) == pytest.approx((SIGMA_M[0], np.sqrt(across)), rel=0.1)
+    assert abs(found[0, 0, 1]) < 1e-6 * SIGMA_M[0] * np.sqrt(across)
+
+
+def test_roots_are_triangular_and_those_of_their_matrices() -> None:
+    draw = np.random.default_rng(1).standard_normal((3, 5, 9)) * np.logspace(-3, 4, 5)[:, None]
+    matrices = draw @ draw.swapaxes(1, 2)
+    roots = _root(matrices)
+    assert roots == pytest.approx(np.linalg.cholesky(matrices), rel=1e-6, abs=1e-12)
+
+
+def test_a_matrix_without_an_inverse_has_a_root() -> None:
+    assert np.isfinite(_root(np.ones((1, 4, 4)))).all()
