@@ -6,7 +6,7 @@ import numpy as np
 
 from pygnc.bus.messages import AttitudeEstimate, SensorSample, Vector3
 from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.correction import MagCorrection
+from pygnc.estimators.attitude.correction import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
@@ -46,7 +46,7 @@ class AttitudeReport:
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._body_from_imu = np.linalg.inv(np.array(settings.mounting.imu_from_body))
-        self._correction = MagCorrection(settings.magnetometer)
+        self._correction = SampleCorrection(settings)
         self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
     def estimate(
@@ -63,14 +63,15 @@ class AttitudeReport:
         """
         sample, update = outcome.sample, outcome.update
         state = None if update is None else update.state
-        mag_ut = self._correction.corrected_ut(np.array(sample.mag_imu_ut))
+        magnetometer = self._correction.magnetometer
+        mag_ut = magnetometer.corrected_ut(np.array(sample.mag_imu_ut))
         if mag_bias_ut is not None:
             mag_ut = mag_ut - mag_bias_ut
         if update is not None:
             rate_body_rad_s = update.rate_body_rad_s
         else:
             gyro_bias_rad_s = np.zeros(3) if known is None else known.gyro_bias_rad_s
-            rate_body_rad_s = self._body_from_imu.dot(sample.gyro_imu_rad_s - gyro_bias_rad_s)
+            rate_body_rad_s = self._body_from_imu.dot(self._correction.gyro_rad_s(sample) - gyro_bias_rad_s)
         return AttitudeEstimate(
             seq=seq,
             through=through,
@@ -82,9 +83,9 @@ class AttitudeReport:
             rate_body_rad_s=_triple(rate_body_rad_s),
             mag_body_ut=_triple(self._body_from_imu.dot(mag_ut)),
             gyro_bias_imu_rad_s=None if state is None else _triple(state.gyro_bias_rad_s),
-            mag_bias_imu_ut=None if mag_bias_ut is None else _triple(self._correction.total_bias_ut(mag_bias_ut)),
+            mag_bias_imu_ut=None if mag_bias_ut is None else _triple(magnetometer.total_bias_ut(mag_bias_ut)),
             sigma_rad=None if state is None else _triple(state.sigma[ATTITUDE]),
-            in_sun=max(sample.lux) > self._bright_lux if update is None else update.in_sun,
+            in_sun=bool(self._correction.lux(sample).max() > self._bright_lux) if update is None else update.in_sun,
             orbit_age_s=outcome.around.orbit_age_s,
             orbit_late=outcome.late,
             nis=0.0 if update is None else update.nis,

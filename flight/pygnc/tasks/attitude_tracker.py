@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
-import numpy as np
 
 from pygnc.bus.messages import (
     LIVE,
@@ -25,7 +24,7 @@ from pygnc.bus.messages import (
 )
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.correction import MagCorrection
+from pygnc.estimators.attitude.correction import SampleCorrection
 from pygnc.estimators.attitude.filter import AttitudeFilter
 from pygnc.estimators.attitude.mag_bias import MagBias
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
@@ -99,7 +98,7 @@ class AttitudeTracker:
         self._settings = settings
         self._model = model
         self._report = AttitudeReport(settings)
-        self._correction = MagCorrection(settings.magnetometer)
+        self._correction = SampleCorrection(settings)
         self._calibration = MagCalibration(settings.magnetometer, None if state is None else state.calibration)
         self._filter: AttitudeEstimator
         if state is None:
@@ -230,11 +229,10 @@ class AttitudeTracker:
         if gps_ms is None:
             return self._untimed(sample)
         around, self._orbit = self._model.at(gps_ms, self._orbit)
-        mag_ut = self._correction.corrected_ut(np.array(sample.mag_imu_ut))
-        measured = AttitudeSample(gps_ms, mag_ut, np.array(sample.gyro_imu_rad_s), np.array(sample.lux), sample.seq)
+        measured = self._correction.sample(sample, gps_ms)
         update = self._filter.process(measured, around.surroundings)
         self._book(update)
-        solved = self._calibration.take(mag_ut, around.surroundings)
+        solved = self._calibration.take(measured.mag_imu_ut, around.surroundings)
         if solved is not None:
             self._filter.take_mag_bias(solved.left)
         told = self._calibration.known, solved is not None and solved.news

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pygnc.estimators.attitude.correction import MagCorrection
-from pygnc.estimators.attitude.sample import AttitudeSample
+from pygnc.estimators.attitude.correction import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.attitude.update import AttitudeUpdate, FieldInnovation, RejectCause
@@ -31,10 +30,10 @@ def attitude_result(
 
     Cost: 0.5 ms per sample, and as much again for the bound where there is a truth.
     """
-    samples = _samples(records)
+    samples, correction = _samples(records), SampleCorrection(settings)
     readings = Readings(
         gps_ms=samples.gps_ms,
-        gyro_imu_rad_s=_rows([record.outcome.sample.gyro_imu_rad_s for record in records], 3),
+        gyro_imu_rad_s=_rows([correction.gyro_rad_s(record.outcome.sample) for record in records], 3),
         rate_body_rad_s=_rows([record.estimate.rate_body_rad_s for record in records], 3),
         mag_bias_imu_ut=_rows([record.estimate.mag_bias_imu_ut or _UNKNOWN for record in records], 3),
     )
@@ -46,7 +45,7 @@ def attitude_result(
         solution=solution_from_states([of.state if of else None for of in updates], readings, settings),
         smoothed=solution_from_states(smoothed, readings, settings),
         light=face_light(
-            _rows([record.outcome.sample.lux for record in records], 6),
+            _rows([correction.lux(record.outcome.sample) for record in records], 6),
             smoothed,
             [record.outcome.around.surroundings for record in records],
             settings,
@@ -63,15 +62,13 @@ def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | 
 
 def _seen(records: Sequence[SampleRecord], settings: AttitudeSettings) -> list[Seen]:
     """What the filter took in, with times that ascend."""
-    correction = MagCorrection(settings.magnetometer)
+    correction = SampleCorrection(settings)
     seen: list[Seen] = []
     for row, (outcome, _) in enumerate(records):
         update, raw = outcome.update, outcome.sample
         if update is None or update.cause in _NOT_TAKEN or (seen and update.gps_ms <= seen[-1].sample.gps_ms):
             continue
-        mag_ut = correction.corrected_ut(np.array(raw.mag_imu_ut))
-        sample = AttitudeSample(update.gps_ms, mag_ut, np.array(raw.gyro_imu_rad_s), np.array(raw.lux), update.seq)
-        seen.append(Seen(row, sample, outcome.around.surroundings))
+        seen.append(Seen(row, correction.sample(raw, update.gps_ms), outcome.around.surroundings))
     return seen
 
 

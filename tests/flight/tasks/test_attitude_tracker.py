@@ -1,6 +1,7 @@
 """From inputs and orbits to attitudes: restarts change nothing, times in doubt wait, what is missing is said."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -193,6 +194,22 @@ def test_rate_and_field_are_the_readings_in_body_axes_without_biases(
     assert mag_ut == pytest.approx(np.array(sample.mag_imu_ut), abs=1e-9)
     # The rate is also without a scale error of some per cent.
     assert gyro_rad_s == pytest.approx(np.array(sample.gyro_imu_rad_s), abs=0.05 * np.radians(1.0))
+
+
+def test_other_sensors_with_their_scale_factors_make_no_difference(
+    inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
+) -> None:
+    def halved(message: InputMessage) -> InputMessage:
+        if not isinstance(message, SensorSample):
+            return message
+        gyro, lux = (tuple(0.5 * value for value in values) for values in (message.gyro_imu_rad_s, message.lux))
+        return msgspec.structs.replace(message, gyro_imu_rad_s=gyro, lux=lux)
+
+    doubling = replace(
+        SETTINGS, gyro=replace(SETTINGS.gyro, scale=2.0), sun_sensors=replace(SETTINGS.sun_sensors, scale=2.0)
+    )
+    scaled = AttitudeTracker(doubling, MODEL)
+    assert run(scaled, [halved(message) for message in inputs], orbits) == undisturbed
 
 
 @pytest.mark.parametrize("cut", [1, 7, 29, 31, 40, 90])

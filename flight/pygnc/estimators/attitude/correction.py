@@ -1,12 +1,15 @@
-"""What the magnetometer reads and what the filter takes for it, by the calibration in the settings.
+"""What the sensors read and what the filter takes for it, by scale factors and calibration in the settings.
 
 The filter is given corrected readings, and its magnetometer bias is what the calibration has left in those.
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.settings import MagnetometerSettings
+from pygnc.estimators.attitude.sample import AttitudeSample
+from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
 
 
 class MagCorrection:
@@ -31,3 +34,48 @@ class MagCorrection:
         """Standard deviations of the bias of the readings, shape (3,), from the covariance of what is left (3, 3)."""
         sigma: Array = np.sqrt(np.diagonal(self._inverse.dot(left_covariance).dot(self._inverse.T)))
         return sigma
+
+
+class Reading(Protocol):
+    """A sensor sample in its own words; the bus's is one. Field and rate are in sensor axes."""
+
+    @property
+    def seq(self) -> int:
+        """The caller's number of it."""
+
+    @property
+    def mag_imu_ut(self) -> tuple[float, float, float]:
+        """Magnetic field."""
+
+    @property
+    def gyro_imu_rad_s(self) -> tuple[float, float, float]:
+        """Rate."""
+
+    @property
+    def lux(self) -> tuple[float, float, float, float, float, float]:
+        """Light on the faces."""
+
+
+class SampleCorrection:
+    """All that settings say of readings.
+
+    Attributes:
+        magnetometer: The magnetometer's part.
+    """
+
+    def __init__(self, settings: AttitudeSettings) -> None:
+        self.magnetometer = MagCorrection(settings.magnetometer)
+        self._gyro_scale, self._lux_scale = settings.gyro.scale, settings.sun_sensors.scale
+
+    def gyro_rad_s(self, reading: Reading) -> Array:
+        """Rate, shape (3,)."""
+        return self._gyro_scale * np.array(reading.gyro_imu_rad_s)
+
+    def lux(self, reading: Reading) -> Array:
+        """Light, shape (6,)."""
+        return self._lux_scale * np.array(reading.lux)
+
+    def sample(self, reading: Reading, gps_ms: int) -> AttitudeSample:
+        """What the filter is given."""
+        mag_ut = self.magnetometer.corrected_ut(np.array(reading.mag_imu_ut))
+        return AttitudeSample(gps_ms, mag_ut, self.gyro_rad_s(reading), self.lux(reading), reading.seq)

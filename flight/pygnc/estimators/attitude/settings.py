@@ -51,6 +51,8 @@ class MountingSettings:
 class GyroSettings:
     """Noise and errors of the gyro, 1 sigma per axis."""
 
+    scale: float = 1.0
+    """Readings are multiplied by it, for another range or sensor than the interface's 65.6 counts per degree/s."""
     noise_rad_s: float = 0.025 * _DEGREE
     """Of one reading."""
     bias_sigma_rad_s: float = 2.0 * _DEGREE
@@ -70,7 +72,7 @@ class GyroSettings:
         _require_positive(
             self, "noise_rad_s", "bias_sigma_rad_s", "bias_walk_rad_s", "scale_sigma", "scale_time_s", "range_rad_s"
         )
-        _require_positive(self, "bridged_max_s")
+        _require_positive(self, "scale", "bridged_max_s")
         if self.stuck_samples < 2:
             raise ValueError("stuck_samples is at least 2")
 
@@ -112,6 +114,8 @@ class MagnetometerSettings:
 class SunSensorSettings:
     """Light on the faces. Shares are of full sunlight at normal incidence; errors are 1 sigma."""
 
+    scale: float = 1.0
+    """Readings are multiplied by it, for other sensors or windows than the interface's; full scale is after that."""
     full_sun_lux: float = 133_378.0
     """At normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
     saturation_lux: float = 83_865.6
@@ -136,7 +140,7 @@ class SunSensorSettings:
         _require_positive(
             self, "full_sun_lux", "saturation_lux", "noise_share", "gain_sigma", "gain_time_s", "reflectivity_time_s"
         )
-        _require_positive(self, "reflectivity_sigma", "dark_share", "cosine_min", "gate")
+        _require_positive(self, "scale", "reflectivity_sigma", "dark_share", "cosine_min", "gate")
         if min(self.reflectivity, self.albedo_model_error) < 0.0:
             raise ValueError("reflectivity and albedo_model_error are not negative")
 
