@@ -19,6 +19,8 @@ from pygnc.estimators.formation.least_squares import Result, covariance
 from pygnc.estimators.formation.starts import Around
 from pygnc.estimators.formation.valley import Points, Terrain
 
+_FOLLOWED: Final = 4
+"""Of a group's solutions, the best ones; each costs as much as the search of another."""
 _STRAIGHT: Final = 0.03
 """Bend of valleys that need no following; it makes errors larger by as little."""
 _FIRST_STEP: Final = 0.5
@@ -47,7 +49,7 @@ def covariances(
 
     Args:
         equations: Of all.
-        around: Of the search; solutions that it can exclude are taken for linear.
+        around: Of the search; solutions that it can exclude, and all but the best few, are taken for linear.
         result: The solutions.
         groups: Partners, by index, that have ranges among themselves.
         noise: Of the observations.
@@ -61,7 +63,7 @@ def covariances(
         others: npt.NDArray[np.bool_] = np.asarray(different[:, list(group)].any(axis=1))
         followed = others & possible
         followed[0] = True
-        rows = np.flatnonzero(followed)
+        rows = np.flatnonzero(followed)[:_FOLLOWED]
         columns = equations.columns_of((0, *group))
         bent, turns = _turns(equations, around, result.guesses[rows], group, noise=noise, loss=loss)
         for row, turn in zip(rows[bent].tolist(), turns, strict=True):
