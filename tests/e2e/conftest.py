@@ -48,12 +48,12 @@ class Flight:
             process_group=0 if new_group else None,
         )
 
-    def run(self, *words: str, timeout_s: float = 40.0) -> int:
+    def run(self, *words: str, timeout_s: float = 90.0) -> int:
         """Start main.py and wait for its end."""
         self.start(*words)
         return self.wait(timeout_s)
 
-    def wait(self, timeout_s: float = 40.0) -> int:
+    def wait(self, timeout_s: float = 90.0) -> int:
         """Return the exit code."""
         self.stdout, self.stderr = self.process.communicate(timeout=timeout_s)
         return self.process.returncode
@@ -82,7 +82,7 @@ class Flight:
         """Return the decoded status file."""
         return decode_status((self.home / "pygnc_status.bin").read_bytes())
 
-    def until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout_s: float = 45.0) -> None:
         """Wait for something to become true."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -90,7 +90,7 @@ class Flight:
             assert self.process.poll() is None, f"main.py has ended: {self.process.communicate()}"
             self.process_pause()
 
-    def until_phase(self, phase: Phase, timeout_s: float = 20.0) -> None:
+    def until_phase(self, phase: Phase, timeout_s: float = 45.0) -> None:
         """Wait until the status file says so."""
         self.until(lambda: (self.home / "pygnc_status.bin").exists() and self.status()["phase"] == phase, timeout_s)
 
@@ -154,6 +154,12 @@ def copy_demo(home: Path) -> None:
     """Put the demonstration batch into a home."""
     shutil.copy(DEMO / "sense.bin", home)
     shutil.copytree(DEMO / "range", home / "range")
+    shorten_formation(home)
+
+
+def shorten_formation(home: Path) -> None:
+    """Make the formation a matter of two minutes' ranges: three hours take seconds, and have tests of their own."""
+    (home / "pygnc.toml").write_text("[formation]\narc_max_s = 120.0\n")
 
 
 @pytest.fixture
@@ -175,3 +181,10 @@ def demo_time_s() -> int:
     """Spacecraft time a minute after the demonstration batch."""
     content = (DEMO / "sense.bin").read_bytes()
     return int.from_bytes(content[-101:-97], "big") + 60
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give whole flights more time than the computation of one thing gets: two of them share two cores."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(180))

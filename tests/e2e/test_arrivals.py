@@ -11,7 +11,7 @@ import pytest
 from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, RangeMeasurement, SourceFile
 from pygnc.formats.status import OrbitMode, Phase
 
-from .conftest import DEMO, Flight
+from .conftest import DEMO, Flight, shorten_formation
 
 STREAM = b"".join(file.read_bytes() for file in sorted((DEMO / "range").iterdir()))
 CUT = 25 * (102 + 2 * 12) + 60
@@ -49,6 +49,7 @@ def books_balance(flight: Flight) -> bool:
 def beginning(flight: Flight) -> Flight:
     """A home with the demonstration's sense file and the beginning of its range files."""
     shutil.copy(DEMO / "sense.bin", flight.home)
+    shorten_formation(flight.home)
     (flight.home / "range").mkdir()
     (flight.home / "range" / "rng00007.bin").write_bytes(STREAM[:CUT])
     return flight
