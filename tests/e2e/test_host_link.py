@@ -71,6 +71,10 @@ class LinkedFlight(Flight):
         file = self.home / "pygnc_status.bin"
         self.host.run(lambda: file.exists() and self.status()["phase"] == phase, timeout_s)
 
+    def until_info(self) -> None:
+        """Speak on until the first info line is there: it comes after the first status."""
+        self.host.run((self.home / "pygnc_info.txt").exists)
+
     def live_inputs(self) -> list[SensorSample | GpsFix | TimeMark]:
         """Return the live packets in the input journal."""
         kinds = (SensorSample, GpsFix, TimeMark)
@@ -116,6 +120,7 @@ def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:
     host.run(host.is_transferred)
     assert (linked.home / "sense.bin").read_bytes() == CONTENT
     linked.until_phase(Phase.NO_DATA)
+    linked.until_info()
     host.send(DNLS, 0)
     host.run(lambda: bool(host.received(DNLE)))
     names = [answer.body.tail.decode() for answer in host.received(DNLE)]
