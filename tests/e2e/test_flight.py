@@ -134,6 +134,7 @@ def test_wrong_arguments_get_one_line_and_exit_code_2(flight: Flight, words: tup
         ("[orbit]\ngravity_degree = 500\n", "gravity_degree"),
         ("[orbit\n", "line 1"),
         ("[attitude.mounting]\nimu_from_body = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "not a mirror"),
+        ("[attitude.mounting]\nmagnetometer_from_body = [[2, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "magnetometer_from_body"),
     ],
 )
 def test_an_unusable_configuration_is_refused_with_file_and_reason(

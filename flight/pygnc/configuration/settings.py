@@ -63,6 +63,6 @@ class Settings:
     formation: FormationSettings = field(default_factory=FormationSettings)
 
     def __post_init__(self) -> None:
-        mounting = self.attitude.mounting
-        if mounting.mirrors and mounting.imu_from_body != MountingSettings().imu_from_body:
-            raise ValueError("attitude.mounting.imu_from_body is a rotation, or the fleet's default map, not a mirror")
+        for name, matrix in self.attitude.mounting.mirrors.items():
+            if matrix != MountingSettings().imu_from_body:
+                raise ValueError(f"attitude.mounting.{name} is a rotation, or the fleet's default map, not a mirror")

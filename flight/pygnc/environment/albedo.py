@@ -11,6 +11,7 @@ ground and the clouds reflect, 0.1 to 0.8, is for the caller to know.
 """
 
 import math
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -26,6 +27,9 @@ _INWARD: Final = np.repeat((0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), 
 """Where the three rings lie between horizon (0) and nadir (1), by the cosine of the angle from the nadir."""
 _SOLID_ANGLE_BY_PI: Final = np.repeat((5.0 / 9.0, 8.0 / 9.0, 5.0 / 9.0), _SECTORS) / _SECTORS
 """Of each direction if the disc filled a hemisphere."""
+_STEP_M: Final = 1000.0
+"""Heights are rounded to this: it changes a plate's share by less than 0.0002."""
+_GROUND: Final = round(WGS84_RADIUS_M / _STEP_M)
 _OVERHEAD: Final = 1e-9
 """With the Sun so close to the zenith or to its opposite (sine of the angle), any axis along the horizon will do."""
 
@@ -71,14 +75,34 @@ def earth_light(position_m: Array, sun_m: Array) -> EarthLight:
         ahead = across[np.abs(up).argmin()]
     ahead = ahead / math.sqrt(ahead.dot(ahead))
     axes = np.array((ahead, across.dot(ahead), up))
+    disc = _disc(max(round(radius_m / _STEP_M), _GROUND))
+    sunlight = sun_ahead * disc.by_ahead + sun_up * disc.by_up
+    return EarthLight(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
 
-    # Lengths in Earth radii; x ahead to the Sun, y left of it, z up.
-    radius = max(radius_m / WGS84_RADIUS_M, 1.0)
+
+class _Disc(NamedTuple):
+    """The Earth's disc from one height, in axes x ahead to the Sun, y left of it, z up.
+
+    Attributes:
+        directions: Unit vectors to the ground, shape (n, 3).
+        by_ahead: Share of each direction for a sunward component of one, negative where the Sun is below, shape (n,).
+        by_up: The same for a component of one upwards, shape (n,).
+    """
+
+    directions: Array
+    by_ahead: Array
+    by_up: Array
+
+
+@lru_cache(maxsize=64)
+def _disc(radius_steps: int) -> _Disc:
+    # Lengths in Earth radii.
+    radius = max(radius_steps * _STEP_M / WGS84_RADIUS_M, 1.0)
     horizon = math.sqrt(1.0 - 1.0 / radius**2)
     cosine = horizon + (1.0 - horizon) * _INWARD
     sine = np.sqrt(1.0 - cosine * cosine)
     x = sine * _COSINE
     away = radius * cosine - np.sqrt(1.0 - (radius * sine) ** 2)
-    sunlight = sun_ahead * away * x + sun_up * (radius - away * cosine)
-    shares = np.maximum(sunlight, 0.0) * _SOLID_ANGLE_BY_PI * (1.0 - horizon)
-    return EarthLight(np.array((x, sine * _SINE, -cosine)).T.dot(axes), shares)
+    weight = _SOLID_ANGLE_BY_PI * (1.0 - horizon)
+    directions = np.array((x, sine * _SINE, -cosine)).T
+    return _Disc(np.ascontiguousarray(directions), away * x * weight, (radius - away * cosine) * weight)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
 
 _MIRRORED: Final = (
-    "attitude.mounting.imu_from_body mirrors, as the fleet's map does; where the IMU is mounted otherwise, set it"
+    "attitude.mounting.{} mirrors, as the fleet's map does; where the sensor is mounted otherwise, set it"
 )
 
 
@@ -120,8 +120,8 @@ def _fly(
         log.report("supervisor", "error", "not_recorded", f"{fault}; the run goes on without logs")
     if orientation_fault:
         log.report("supervisor", "warning", "earth_orientation", orientation_fault)
-    if settings.attitude.mounting.mirrors:
-        log.report("supervisor", "warning", "mounting", _MIRRORED)
+    for name in settings.attitude.mounting.mirrors:
+        log.report("supervisor", "warning", "mounting", _MIRRORED.format(name))
     for path in recover_older_runs(folder):
         log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.

@@ -45,7 +45,7 @@ class AttitudeReport:
     """Makes messages with one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
-        self._body_from_imu = np.linalg.inv(np.array(settings.mounting.imu_from_body))
+        self._mounting = settings.mounting
         self._correction = SampleCorrection(settings)
         self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
@@ -71,7 +71,7 @@ class AttitudeReport:
             rate_body_rad_s = update.rate_body_rad_s
         else:
             gyro_bias_rad_s = np.zeros(3) if known is None else known.gyro_bias_rad_s
-            rate_body_rad_s = self._body_from_imu.dot(self._correction.gyro_rad_s(sample) - gyro_bias_rad_s)
+            rate_body_rad_s = (self._correction.gyro_rad_s(sample) - gyro_bias_rad_s).dot(self._mounting.gyro)
         return AttitudeEstimate(
             seq=seq,
             through=through,
@@ -81,7 +81,7 @@ class AttitudeReport:
             mode=Mode.SEARCHING.value if update is None else update.mode.value,
             quaternion_gcrf_from_body=None if state is None else _quadruple(state.quaternion),
             rate_body_rad_s=_triple(rate_body_rad_s),
-            mag_body_ut=_triple(self._body_from_imu.dot(mag_ut)),
+            mag_body_ut=_triple(mag_ut.dot(self._mounting.magnetometer)),
             gyro_bias_imu_rad_s=None if state is None else _triple(state.gyro_bias_rad_s),
             mag_bias_imu_ut=None if mag_bias_ut is None else _triple(magnetometer.total_bias_ut(mag_bias_ut)),
             sigma_rad=None if state is None else _triple(state.sigma[ATTITUDE]),

@@ -228,14 +228,13 @@ class AttitudeFilter:
         self, sample: AttitudeSample, surroundings: Surroundings | None, cause: RejectCause | None
     ) -> AttitudeUpdate:
         """A sample after which there is no attitude for its time."""
-        body_from_imu = np.linalg.inv(np.array(self.settings.mounting.imu_from_body))
         bias = self._search.prior.mean[:3] if self._track is None else self._track.state.gyro_bias_rad_s
         return AttitudeUpdate(
             sample.gps_ms,
             sample.seq,
             Mode.SEARCHING,
             None,
-            body_from_imu.dot(sample.gyro_imu_rad_s - bias),
+            (sample.gyro_imu_rad_s - bias).dot(self.settings.mounting.gyro),
             self._in_sun(sample, surroundings),
             cause,
             self._faces,

@@ -1,12 +1,16 @@
 """Gyro axes that cannot be believed: at the end of their range, or stuck."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude.settings import GyroSettings
 from pygnc.estimators.attitude.state import Flags
+
+_NEVER: Final = np.zeros(3)
+_NONE: Final = np.zeros(3, np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,11 +32,19 @@ class GyroHealth:
     @classmethod
     def unknown(cls) -> "GyroHealth":
         """Before the first reading."""
-        return cls(np.full(3, np.nan), np.zeros(3), np.zeros(3, np.bool_), np.zeros(3, np.bool_))
+        return cls(np.full(3, np.nan), _NEVER, _NONE, _NONE)
 
     def judged(self, reading_rad_s: Array, settings: GyroSettings) -> "GyroHealth":
         """After one more reading."""
+        within_range = max(map(abs, reading_rad_s.tolist())) < settings.range_rad_s
+        if within_range and not _alike(reading_rad_s, self.reading_rad_s):
+            return GyroHealth(reading_rad_s, _NEVER, _NONE, _NONE)
         same = reading_rad_s == self.reading_rad_s
         repeats = np.where(same, self.repeats + (not same.all()), 0.0)
         beyond_range = np.abs(reading_rad_s) >= settings.range_rad_s
         return GyroHealth(reading_rad_s, repeats, beyond_range, (repeats >= settings.stuck_samples) & ~beyond_range)
+
+
+def _alike(reading: Array, last: Array) -> bool:
+    """Whether any axis gives the number that it gave before."""
+    return any(new == old for new, old in zip(reading.tolist(), last.tolist(), strict=True))

@@ -91,7 +91,7 @@ def expected_light(
     # Light as a vector: a plate's share of it is the product with its normal, and so is the derivative.
     by_earth, vector_gcrf = from_where.earth.on_plates(normals.dot(body_from_gcrf))
     from_earth = reflectivity * vector_gcrf.dot(body_from_gcrf.T)
-    from_sun = np.multiply.outer((cosine > 0.0) * from_where.sunlit_fraction, sun)
+    from_sun = ((cosine > 0.0) * from_where.sunlit_fraction)[:, None] * sun
     gain = 1.0 + gain_errors
     ungained = np.maximum(cosine, 0.0) * from_where.sunlit_fraction + reflectivity * by_earth
     partials = np.zeros((len(normals), SIZE))

@@ -51,7 +51,7 @@ class Sensors:
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
-        self._imu_from_body = np.array(settings.mounting.imu_from_body)
+        self._magnetometer_from_body = settings.mounting.magnetometer
         self._faces = Faces.mounted(settings.mounting)
         magnetometer = settings.magnetometer
         self._field_sigma_ut = np.full(3, magnetometer.noise_ut)
@@ -62,10 +62,10 @@ class Sensors:
         """The magnetometer, its sigmas widened by `factor`."""
         field_body = body_from_gcrf.dot(field_gcrf_ut + state.field_error_gcrf_ut)
         partials = np.zeros((3, SIZE))
-        partials[:, ATTITUDE] = self._imu_from_body.dot(cross_matrix(field_body))
+        partials[:, ATTITUDE] = self._magnetometer_from_body.dot(cross_matrix(field_body))
         partials[:, MAG_BIAS] = _IDENTITY
-        partials[:, FIELD_ERROR] = self._imu_from_body.dot(body_from_gcrf)
-        predicted = self._imu_from_body.dot(field_body) + state.mag_bias_ut
+        partials[:, FIELD_ERROR] = self._magnetometer_from_body.dot(body_from_gcrf)
+        predicted = self._magnetometer_from_body.dot(field_body) + state.mag_bias_ut
         return Observation(mag_imu_ut - predicted, partials, factor * self._field_sigma_ut)
 
     def light(self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sky: Sky, factor: float) -> Light:

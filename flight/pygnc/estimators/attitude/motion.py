@@ -51,12 +51,26 @@ class Step(NamedTuple):
     noise_sigma: Array
 
 
+class _Slow(NamedTuple):
+    """What a step of some length does to the slow elements.
+
+    Attributes:
+        decay: What is left of them, shape (19,).
+        transition: The same as a matrix of the error state, shape (22, 22).
+        noise: Standard deviations of what the step adds to the error state, shape (22,).
+    """
+
+    decay: Array
+    transition: Array
+    noise: Array
+
+
 class Motion:
     """Propagation with one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
-        self._body_from_imu = np.linalg.inv(np.array(settings.mounting.imu_from_body))
+        self._body_from_gyro = settings.mounting.gyro.T
         sun, gyro = settings.sun_sensors, settings.gyro
         self._steady = np.full(SIZE, np.inf)
         self._steady[GYRO_SCALE], self._steady[FACE_GAINS] = gyro.scale_sigma, sun.gain_sigma
@@ -70,11 +84,13 @@ class Motion:
         self._walk[GYRO_BIAS], self._walk[MAG_BIAS] = gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
         self._centre = np.zeros(SIZE - 3)
         self._centre[REFLECTIVITY - 3] = sun.reflectivity
-        self._slow_by_step: dict[float, tuple[Array, Array]] = {}
+        self._slow_by_step: dict[float, _Slow] = {}
 
     def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
         """Body rate, bias and scale error removed, shape (3,)."""
-        rate: Array = self._body_from_imu.dot((gyro_imu_rad_s - state.gyro_bias_rad_s) / (1.0 + state.gyro_scale_error))
+        rate: Array = self._body_from_gyro.dot(
+            (gyro_imu_rad_s - state.gyro_bias_rad_s) / (1.0 + state.gyro_scale_error)
+        )
         return rate
 
     def advance(
@@ -91,30 +107,27 @@ class Motion:
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
-        before = (before_imu_rad_s - state.gyro_bias_rad_s) * gain
-        after = (after_imu_rad_s - state.gyro_bias_rad_s) * gain
-        first, last = self._body_from_imu.dot(before), self._body_from_imu.dot(after)
+        rates_imu = (np.array((before_imu_rad_s, after_imu_rad_s)) - state.gyro_bias_rad_s) * gain
+        first, last = rates_imu.dot(self._body_from_gyro.T)
         turn = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
         twist = quaternion.exponential(turn)
         turned = quaternion.multiply(state.quaternion, twist)
         turned /= math.sqrt(turned.dot(turned))
 
-        decay, noise = self._slow(step_s)
-        noise = noise.copy()
+        slow = self._slow(step_s)
+        noise, transition = slow.noise.copy(), slow.transition.copy()
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         noise[ATTITUDE] = self._turn_sigma_rad(step_s, turn, last - first)
-        transition = np.zeros((SIZE, SIZE))
-        transition.ravel()[:: SIZE + 1] = decay
-        by_rate = -step_s * right_jacobian(turn).dot(self._body_from_imu * gain)
+        by_rate = -step_s * right_jacobian(turn).dot(self._body_from_gyro * gain)
         transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(twist).T
         transition[ATTITUDE, GYRO_BIAS] = by_rate
-        transition[ATTITUDE, GYRO_SCALE] = by_rate * (0.5 * (before + after))
-        slow = self._centre + decay[3:] * (state.slow - self._centre)
+        transition[ATTITUDE, GYRO_SCALE] = by_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
+        drawn = self._centre + slow.decay * (state.slow - self._centre)
         root = np.zeros((SIZE, 2 * SIZE))
         root[:, :SIZE] = transition.dot(state.sqrt_covariance)
         root.ravel()[SIZE :: 2 * SIZE + 1] = noise
-        return Step(AttitudeState(gps_ms, turned, slow, root), transition, noise)
+        return Step(AttitudeState(gps_ms, turned, drawn, root), transition, noise)
 
     def _turn_sigma_rad(self, step_s: float, turn: Array, change_rad_s: Array) -> float:
         gyro = self._settings.gyro
@@ -125,14 +138,14 @@ class Motion:
             variance += _GAP_ERROR**2 * float(turn.dot(turn))
         return math.sqrt(variance)
 
-    def _slow(self, step_s: float) -> tuple[Array, Array]:
-        """What is left of the slow elements after a step, and the noise that it adds, each (22,)."""
+    def _slow(self, step_s: float) -> _Slow:
+        """What a step does to the slow elements; the attitude is left as it was."""
         known = self._slow_by_step.get(step_s)
         if known is None:
             decay = np.exp(-step_s / self._time_s)
             lost = -np.expm1(-2.0 * step_s / self._time_s)
             fresh = np.where(np.isfinite(self._steady), self._steady, 0.0) * np.sqrt(lost)
-            known = decay, fresh + self._walk * math.sqrt(step_s)
+            known = _Slow(decay[3:], np.diag(decay), fresh + self._walk * math.sqrt(step_s))
             if len(self._slow_by_step) > 64:
                 self._slow_by_step.clear()
             self._slow_by_step[step_s] = known

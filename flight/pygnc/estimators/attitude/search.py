@@ -146,11 +146,11 @@ class Search:
         guess = self.hypotheses
         if guess is None:
             return None
-        body_from_imu = np.linalg.inv(np.array(self._settings.mounting.imu_from_body))
+        body_from_gyro = self._settings.mounting.gyro.T
         before = self.moments[-1].sample
         step_s = (moment.sample.gps_ms - before.gps_ms) * 1e-3
         first, last = (
-            (gyro - guess.gyro_bias_rad_s).dot(body_from_imu.T)
+            (gyro - guess.gyro_bias_rad_s).dot(body_from_gyro.T)
             for gyro in (before.gyro_imu_rad_s, moment.sample.gyro_imu_rad_s)
         )
         turn = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
@@ -159,9 +159,9 @@ class Search:
 
     def _seeds(self, moment: Moment) -> Hypotheses | None:
         """Attitudes that the newest sample allows; None when it says too little."""
-        imu_from_body = np.array(self._settings.mounting.imu_from_body)
-        mag_imu_ut = moment.sample.mag_imu_ut - self.prior.mean[3:]
-        field = _Line.along(np.linalg.solve(imu_from_body, mag_imu_ut), moment.surroundings.field_gcrf_ut)
+        mounting = self._settings.mounting
+        mag_body_ut = (moment.sample.mag_imu_ut - self.prior.mean[3:]).dot(mounting.magnetometer)
+        field = _Line.along(mag_body_ut, moment.surroundings.field_gcrf_ut)
         field = field if tells_field(self.prior) else None
         sun = self._sun_line(moment)
         line = sun or field
@@ -172,7 +172,7 @@ class Search:
         else:
             both = wahba.solve(np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf)), _SEED_SIGMA_RAD)
             turns = both.quaternion[None]
-        along = imu_from_body.dot(line.body) * self.prior.sigma[:3].max()
+        along = mounting.gyro.dot(line.body) * self.prior.sigma[:3].max()
         gyro = self.prior.mean[:3] + np.multiply.outer(np.array(_SEED_BIASES), along)
         return Hypotheses(
             np.repeat(turns, len(gyro), axis=0),

@@ -6,7 +6,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pygnc.environment.arrays import Array
+
 Vector: TypeAlias = tuple[float, float, float]
+Matrix: TypeAlias = tuple[Vector, Vector, Vector]
 
 _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
@@ -19,10 +22,12 @@ _SCALE_MIN = 0.1
 class MountingSettings:
     """How the sensors sit on the body."""
 
-    imu_from_body: tuple[Vector, Vector, Vector] = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
+    imu_from_body: Matrix = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
     """Takes body components to sensor components, of field and body rate alike. The default is the map that the fleet's
     software undoes. It mirrors (determinant -1), so it is a convention of that software and not a mounting: the rate
     is taken as three components like the field, without the change of sign that a mirror gives an axial vector."""
+    magnetometer_from_body: Matrix | None = None
+    """The same of a magnetometer that sits otherwise than the gyro; without it imu_from_body holds for both."""
     face_normals_body: tuple[Vector, ...] = (
         (1.0, 0.0, 0.0),
         (0.0, 1.0, 0.0),
@@ -34,17 +39,28 @@ class MountingSettings:
     """Outward normals of the six sun sensors in the order of the sample's light."""
 
     def __post_init__(self) -> None:
-        matrix = np.array(self.imu_from_body)
-        if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6:
-            raise ValueError("imu_from_body is a 3 by 3 matrix of orthogonal unit vectors")
+        for name, matrix in (("imu_from_body", self.gyro), ("magnetometer_from_body", self.magnetometer)):
+            if matrix.shape != (3, 3) or np.abs(matrix.dot(matrix.T) - np.eye(3)).max() > 1e-6:
+                raise ValueError(f"{name} is a 3 by 3 matrix of orthogonal unit vectors")
         normals = np.array(self.face_normals_body)
         if normals.shape != (6, 3) or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
             raise ValueError("face_normals_body is six unit vectors")
 
     @property
-    def mirrors(self) -> bool:
-        """Whether imu_from_body is no rotation."""
-        return bool(np.linalg.det(np.array(self.imu_from_body)) < 0.0)
+    def gyro(self) -> Array:
+        """Takes body components to the gyro's, shape (3, 3)."""
+        return np.array(self.imu_from_body)
+
+    @property
+    def magnetometer(self) -> Array:
+        """Takes body components to the magnetometer's, shape (3, 3)."""
+        return np.array(self.imu_from_body if self.magnetometer_from_body is None else self.magnetometer_from_body)
+
+    @property
+    def mirrors(self) -> dict[str, Matrix]:
+        """The maps that are no rotations, by their names."""
+        maps = {"imu_from_body": self.imu_from_body, "magnetometer_from_body": self.magnetometer_from_body}
+        return {name: map_ for name, map_ in maps.items() if map_ is not None and np.linalg.det(map_) < 0.0}
 
 
 @dataclass(frozen=True, slots=True)

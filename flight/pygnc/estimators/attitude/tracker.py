@@ -113,7 +113,7 @@ class Tracker:
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         step = self._motion.advance(track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck)
         if surroundings is None:
-            state = step.state.corrected(None, triangular(step.state.sqrt_covariance))
+            state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
             return Tracked(track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s), faces, step)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
@@ -170,7 +170,7 @@ class Tracker:
         variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma
         squares = residual * residual / variance
         usable = seen.usable & faces.trusted
-        if seen.share.max() <= limits.dark_share:
+        if max(seen.share.tolist()) <= limits.dark_share:
             # All faces dark: a shadow of which the model does not know.
             usable = np.zeros_like(usable)
         used = usable & (squares <= limits.gate)
@@ -192,19 +192,34 @@ def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[Attit
     """
     root = predicted.sqrt_covariance
     if not accepted:
-        return predicted.corrected(None, triangular(root)), 0.0, 0
+        return predicted.corrected(None, _triangular(root)), 0.0, 0
     residual, projected, sigma = map(np.concatenate, zip(*accepted, strict=True))
     count = len(sigma)
-    array = np.zeros((count + len(root) + 1, count + root.shape[1]))
+    array = np.zeros((count + len(root) + 1, count + root.shape[1] + 1))
     array.ravel()[: count * array.shape[1] : array.shape[1] + 1] = sigma
-    array[:count, count:] = projected
-    array[count:-1, count:] = root
+    array[:count, count:-1] = projected
+    array[count:-1, count:-1] = root
     array[-1, :count] = -residual / sigma
-    lower = triangular(array)
+    # Whatever the last row makes of the others, its own element does not vanish.
+    array[-1, -1] = 1.0
+    lower = _triangular(array)
     updated = lower[count:-1, count:-1].copy()
     normalised = lower[-1, :count]
     error = updated.dot(lower[-1, count:-1])
     return predicted.corrected(error, updated), float(normalised.dot(normalised)), count
+
+
+def _triangular(root: Array) -> Array:
+    """The same as `triangular`, in less than half the time.
+
+    Noise enters every element in every step, so products of the rows of such a root are far from singular: of the
+    sixteen digits of a covariance this takes a few.
+    """
+    try:
+        lower: Array = np.linalg.cholesky(root.dot(root.T))
+    except np.linalg.LinAlgError:
+        return triangular(root)
+    return lower
 
 
 def _followed(mean: float, ratio: float) -> float:

@@ -118,8 +118,8 @@ class Window:
     """The samples as arrays, without the light of the face `left_out`."""
 
     def __init__(self, moments: list[Moment], settings: AttitudeSettings, left_out: int | None = None) -> None:
-        self._imu_from_body = np.array(settings.mounting.imu_from_body)
-        self._body_from_imu = np.linalg.inv(self._imu_from_body)
+        self._magnetometer_from_body = settings.mounting.magnetometer
+        self._body_from_gyro = settings.mounting.gyro.T
         self._normals = np.array(settings.mounting.face_normals_body)
         self._reflectivity = settings.sun_sensors.reflectivity
         samples, skies = [moment.sample for moment in moments], [moment.sky for moment in moments]
@@ -192,11 +192,11 @@ class Window:
 
     def _carried_back(self, guess: Hypotheses) -> tuple[Array, Array]:
         """Body-from-GCRF matrices (k, n, 3, 3), and what the c unknowns do to them, (k, n, 3, c)."""
-        rate = (self._gyro - guess.gyro_bias_rad_s[:, None]) @ self._body_from_imu.T
+        rate = (self._gyro - guess.gyro_bias_rad_s[:, None]) @ self._body_from_gyro.T
         step_s = self._step_s[:, None]
         turn = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
         back = quaternion.to_matrix(quaternion.exponential(turn))
-        by_bias = -self._step_s[:, None, None] * right_jacobians(turn) @ self._body_from_imu
+        by_bias = -self._step_s[:, None, None] * right_jacobians(turn) @ self._body_from_gyro
         count, length = len(rate), len(self._gyro)
         # Columns: the attitude, what an attitude error at the newest sample does, what a rate in each stretch does.
         carried = np.empty((length, count, 3, 6 + 3 * (self._stretch[0] + 1)))
@@ -221,10 +221,10 @@ class Window:
     def _field_rows(self, guess: Hypotheses, attitude: Array, by_error: Array) -> Rows:
         """The magnetometer, (k, n, 3)."""
         field = np.einsum("knij,nj->kni", attitude, self._field)
-        residual = self._mag - field @ self._imu_from_body.T - guess.mag_bias_ut[:, None]
-        partials = self._imu_from_body @ cross_matrices(field) @ by_error
+        residual = self._mag - field @ self._magnetometer_from_body.T - guess.mag_bias_ut[:, None]
+        partials = self._magnetometer_from_body @ cross_matrices(field) @ by_error
         partials[..., 6:9] = np.eye(3)
-        partials[..., _FIELD_ERROR] = self._imu_from_body @ attitude
+        partials[..., _FIELD_ERROR] = self._magnetometer_from_body @ attitude
         return Rows(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
     def _light_rows(self, attitude: Array, by_error: Array) -> Rows:

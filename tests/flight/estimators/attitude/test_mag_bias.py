@@ -9,7 +9,7 @@ from pygnc.estimators.attitude.filter import AttitudeFilter
 from pygnc.estimators.attitude.mag_bias import MagBias, informed, tells_field
 from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
 from pygnc.estimators.attitude.window import Prior
-from tests.flight.estimators.attitude.truth import SETTINGS, STEP_S, Truth, errors_deg, fly
+from tests.flight.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
 SHADOW = fly(1, 14.0, start_angle_deg=150.0)
 SUN = fly(3, 8.0)
@@ -23,6 +23,22 @@ def calibrated(truth: Truth, off_ut: float = 0.5) -> MagBias:
 def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | None = None) -> list[AttitudeUpdate]:
     pairs = zip(truth.samples[first:last], truth.surroundings[first:last], strict=True)
     return [attitude.process(*pair) for pair in pairs]
+
+
+def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitudes() -> None:
+    """By a start with known bias, which takes the field's direction, and by the window of unknown ones."""
+    turned = np.array(((0.0, 0.6, 0.8), (0.0, -0.8, 0.6), (1.0, 0.0, 0.0)))
+    x, y, z = (turned @ IMU_FROM_BODY).tolist()
+    mounting = replace(SETTINGS.mounting, magnetometer_from_body=(x, y, z))
+    for truth in (SHADOW, SUN):
+        samples = [replace(sample, mag_imu_ut=turned.dot(sample.mag_imu_ut)) for sample in truth.samples]
+        attitude = AttitudeFilter(replace(SETTINGS, mounting=mounting))
+        if truth is SHADOW:
+            known = calibrated(truth)
+            attitude.take_mag_bias(MagBias(turned.dot(known.mean_ut), known.sigma_ut))
+        updates = follow(attitude, replace(truth, samples=samples))
+        assert errors_deg(truth, updates[-20:]).max() < 5.0
+        assert attitude.mag_bias_ut == pytest.approx(turned.dot(truth.mag_bias_ut), abs=1.5)
 
 
 @pytest.mark.parametrize("off_ut", [0.5, 3.0])

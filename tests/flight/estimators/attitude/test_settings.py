@@ -12,15 +12,20 @@ from pygnc.estimators.attitude.settings import (
     Vector,
 )
 
-
-def test_the_fleets_map_mirrors_and_is_accepted() -> None:
-    assert MountingSettings().mirrors
-    assert not MountingSettings(imu_from_body=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))).mirrors
+FLEETS_MAP = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
+IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
-def test_a_map_that_stretches_is_refused() -> None:
-    with pytest.raises(ValueError, match="imu_from_body"):
-        MountingSettings(imu_from_body=((2.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+def test_the_fleets_map_mirrors_and_is_accepted_for_each_sensor() -> None:
+    assert set(MountingSettings().mirrors) == {"imu_from_body"}
+    assert not MountingSettings(IDENTITY).mirrors
+    assert set(MountingSettings(IDENTITY, FLEETS_MAP).mirrors) == {"magnetometer_from_body"}
+
+
+@pytest.mark.parametrize("name", ["imu_from_body", "magnetometer_from_body"])
+def test_a_map_that_stretches_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        MountingSettings(**{name: ((2.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))})
 
 
 def test_normals_are_unit_vectors() -> None:
@@ -33,9 +38,6 @@ def test_sigmas_are_positive() -> None:
         GyroSettings(noise_rad_s=0.0)
     with pytest.raises(ValueError, match="bias_sigma_ut"):
         MagnetometerSettings(bias_sigma_ut=-1.0)
-
-
-IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 @pytest.mark.parametrize("matrix", [IDENTITY, ((1.3, 0.02, -0.01), (0.02, 0.8, 0.03), (-0.01, 0.03, 1.1))])
