@@ -16,7 +16,16 @@ from pygnc.estimators.formation.least_squares import Result
 from pygnc.estimators.formation.mirror import BOTH, IN_PLANE, NORMAL
 from pygnc.estimators.formation.reference import UNKNOWNS, of_satellite
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.starts import Around, flips, from_ranges, hopeful, scattered, searched
+from pygnc.estimators.formation.starts import (
+    CANDIDATES,
+    CANDIDATES_OF_MANY,
+    Around,
+    flips,
+    from_ranges,
+    hopeful,
+    scattered,
+    searched,
+)
 from pygnc.estimators.orbit.state import DRAG
 
 RANGES_MIN: Final = 7
@@ -86,41 +95,42 @@ def _search(equations: Equations, known: Known, group: Sequence[int], around: Ar
 
     Partners join one by one: all that fits so far is combined with all orbits that fit the next one's ranges.
     """
-    together, guesses = [group[0]], _alone(equations, known, group[0], around)
+    most = CANDIDATES if len(group) == 1 else CANDIDATES_OF_MANY
+    together, guesses = [group[0]], _alone(equations, known, group[0], around, most)
     for partner in group[1:]:
-        alone = _alone(equations, known, partner, around)
+        alone = _alone(equations, known, partner, around, most)
         together = [*together, partner]
         starts = np.repeat(guesses, len(alone), axis=0)
         starts[:, of_satellite(partner)] = np.tile(alone, (len(guesses), 1))[:, of_satellite(partner)]
         some = [*known.satellites, *together]
         part = equations.subset(some, _prior(equations, known, some, around.settings), together, _RANGES_MAX)
-        result = searched(part, around, _narrowed(equations, part, starts))
+        result = searched(part, around, _narrowed(equations, part, starts), most)
         if len(together) == len(group):
-            result = _varied(part, result, [some.index(one) for one in group], around)
-        guesses = _widened(equations, known, part, result.guesses[hopeful(result, part)])
+            result = _varied(part, result, [some.index(one) for one in group], around, most)
+        guesses = _widened(equations, known, part, result.guesses[hopeful(result, part, most)])
     return guesses
 
 
-def _varied(part: Equations, result: Result, group: Sequence[int], around: Around) -> Result:
+def _varied(part: Equations, result: Result, group: Sequence[int], around: Around, most: int) -> Result:
     """Better guesses from variations of the best, of one partner's motion normal to the plane or of several."""
     for _ in range(_TRIES):
         best = result.guesses[:1]
         some = [flips(best, flipped, around.reference)[image] for flipped, image in _flips(group)]
         some.append(scattered(best[0], group, around.reference))
         fit = float(result.fit.cost[0])
-        result = searched(part, around, np.concatenate((result.guesses[hopeful(result, part)], *some)))
+        result = searched(part, around, np.concatenate((result.guesses[hopeful(result, part, most)], *some)), most)
         if float(result.fit.cost[0]) > fit - _BETTER:
             break
     return result
 
 
-def _alone(equations: Equations, known: Known, partner: int, around: Around) -> Array:
+def _alone(equations: Equations, known: Known, partner: int, around: Around, most: int) -> Array:
     """Guesses (k, p) for one partner by its own observations and its ranges to those known."""
     some = [*known.satellites, partner]
     part = equations.subset(some, _prior(equations, known, some, around.settings), [partner], _RANGES_MAX)
-    result = from_ranges(part, len(some) - 1, part.prior.mean, around)
-    result = _varied(part, result, [len(some) - 1], around)
-    return _widened(equations, known, part, result.guesses[hopeful(result, part)])
+    result = from_ranges(part, len(some) - 1, part.prior.mean, around, most)
+    result = _varied(part, result, [len(some) - 1], around, most)
+    return _widened(equations, known, part, result.guesses[hopeful(result, part, most)])
 
 
 def _narrowed(equations: Equations, part: Equations, guesses: Array) -> Array:

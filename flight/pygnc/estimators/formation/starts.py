@@ -33,7 +33,7 @@ _PHASES: Final = ((8, 3.0), (25, 0.1))
 _HOPELESS: Final = 200.0
 """A candidate whose cost is so much above the best, per unit of a good one's, is dropped."""
 CANDIDATES: Final = 40
-"""Of a partner."""
+"""Of a partner that has ranges to known satellites only."""
 CANDIDATES_OF_MANY: Final = 16
 """Of a group of partners, or of one that is to join a group."""
 _MEDIAN_ITERATIONS: Final = 20
@@ -81,7 +81,7 @@ _DETERMINED: Final = 1e-6
 """Least singular value of a design with columns of unit length."""
 
 
-def from_ranges(equations: Equations, partner: int, guess: Array, around: Around) -> Result:
+def from_ranges(equations: Equations, partner: int, guess: Array, around: Around, most: int) -> Result:
     """Orbits of one partner that its ranges to others allow, best first.
 
     Args:
@@ -89,6 +89,7 @@ def from_ranges(equations: Equations, partner: int, guess: Array, around: Around
         partner: Its index.
         guess: All unknowns (p,); the partner's are not looked at.
         around: The rest.
+        most: Candidates kept.
     """
     of_partner = of_satellite(partner)[:6]
     starts = np.tile(guess, (_KEPT, 1))
@@ -106,7 +107,7 @@ def from_ranges(equations: Equations, partner: int, guess: Array, around: Around
     )
     imaged = flips(result.guesses, (partner,), around.reference)
     chosen = _originals(result, imaged, len(equations.satellites))[:_MINIMA]
-    return searched(equations, around, imaged[:, chosen].reshape(-1, len(guess)))
+    return searched(equations, around, imaged[:, chosen].reshape(-1, len(guess)), most)
 
 
 def _originals(result: Result, imaged: Array, satellites: int) -> list[int]:
@@ -121,7 +122,7 @@ def _originals(result: Result, imaged: Array, satellites: int) -> list[int]:
     return chosen
 
 
-def searched(equations: Equations, around: Around, guesses: Array) -> Result:
+def searched(equations: Equations, around: Around, guesses: Array, most: int) -> Result:
     """Guesses improved by full motion, the distinct ones, the best first; without those that stay hopeless."""
     noise = Noise(np.array([around.noise_m[pair] for pair in equations.pairs]), np.ones(len(equations.satellites)))
     count = len(equations.satellites)
@@ -130,13 +131,12 @@ def searched(equations: Equations, around: Around, guesses: Array) -> Result:
             equations, around.dynamics, guesses, noise, SEARCH_LOSS, iterations=iterations, tolerance=tolerance
         )
         result = merged(result, count)
-        guesses = result.guesses[hopeful(result, equations)]
+        guesses = result.guesses[hopeful(result, equations, most)]
     return result
 
 
-def hopeful(result: Result, equations: Equations) -> slice:
+def hopeful(result: Result, equations: Equations, most: int) -> slice:
     """The guesses, the best first, that are not much worse than the first."""
-    most = CANDIDATES if len(equations.pairs) == 1 else CANDIDATES_OF_MANY
     count = sum(len(rows.places) for rows in equations.ranges)
     good = max(1.0, float(result.fit.cost[0]) / max(count, 1))
     return slice(min(int((result.fit.cost <= result.fit.cost[0] + _HOPELESS * good).sum()), most))
