@@ -143,3 +143,13 @@ class FormationResult:
     """By the newest word on each partner, the best orbit's first"""
     counts: dict[str, int]
     """Books of ranges and of partners' fixes"""
+
+    def approaches_of(self, partner_id: int) -> list[ClosestApproach]:
+        """Of one partner, the best orbit's first."""
+        return [of for of in self.approaches if of.partner_id == partner_id]
+
+    def most_dangerous(self, partner_id: int) -> ClosestApproach | None:
+        """The approach that leaves the least distance when three standard deviations are taken off; None for none."""
+        return min(
+            self.approaches_of(partner_id), key=lambda of: (of.least_m, of.distance_m - 3.0 * of.sigma_m), default=None
+        )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from pygnc.bus.messages import ClosestApproach
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_ground.replay.formation_result import FormationResult
 from pygnc_ground.report.formation_comparison import JudgedPartner, judged_partners, orbit_name
@@ -19,12 +20,24 @@ def formation_lines(result: FormationResult | None) -> Iterator[str]:
     )
     for one in judged_partners(result):
         yield f"{one.name}: {_line(one)}"
-    for approach in result.approaches:
-        yield (
-            f"partner {approach.partner_id}: closest approach {approach.distance_m:.0f} m "
-            f"(sigma {approach.sigma_m:.0f} m) at {utc_iso_from_gps_ms(approach.gps_ms)}, "
-            f"chi-square {approach.chi2:.1f}"
-        )
+        yield from _approaches(result, one)
+
+
+def _approaches(result: FormationResult, one: JudgedPartner) -> Iterator[str]:
+    """By the best orbit and, where another one brings the partner nearer, by that one."""
+    best = next(iter(result.approaches_of(one.result.partner)), None)
+    worst = result.most_dangerous(one.result.partner)
+    if best is None or worst is None:
+        return
+    text = f"{one.name}: closest approach within a day {_approach(best)}"
+    if worst is not best:
+        text += f"; by another orbit that fits {_approach(worst)}"
+    yield text
+
+
+def _approach(of: ClosestApproach) -> str:
+    text = f"{of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m) at {utc_iso_from_gps_ms(of.gps_ms)}"
+    return text if of.least_m > 0.0 else f"{text}, contact cannot be excluded"
 
 
 def _line(one: JudgedPartner) -> str:

@@ -24,13 +24,12 @@ _SIGMAS: Final = 3.0
 
 def approaches(result: FormationResult, partners: Sequence[JudgedPartner]) -> Chart:
     """Per partner: distance over the arc by each possible orbit, and behind it the closest approaches."""
-    drawn = [one for one in partners if any(of.partner_id == one.result.partner for of in result.approaches)]
+    drawn = [one for one in partners if result.approaches_of(one.result.partner)]
     if not drawn:
         return Chart(_NAME, _TITLE, "The flight did not say how near partners will come.", "", Markup())
     figure, grid = panel_grid(1, len(drawn), 2.0)
     for axes, one in zip(grid[0], drawn, strict=True):
-        of_partner = [of for of in result.approaches if of.partner_id == one.result.partner]
-        _panel(axes, result, one, of_partner)
+        _panel(axes, result, one, result.approaches_of(one.result.partner))
         axes.set_title(f"Partner {one.result.partner}: {one.state}", fontweight="bold")
     grid[0][0].set_ylabel("distance [m]")
     figure.legend(
@@ -40,7 +39,7 @@ def approaches(result: FormationResult, partners: Sequence[JudgedPartner]) -> Ch
             Line2D([], [], color=REJECTED, linestyle="", marker="v", markersize=3.6),
             Patch(facecolor=SHADE),
         ],
-        ["best orbit; closest approach with 3 σ", "other orbits", "3 σ reach contact", "the arc that was solved"],
+        ["best orbit; closest approach with 3 σ", "other orbits", "least distance less 3 σ", "the arc that was solved"],
         loc="upper left",
         bbox_to_anchor=(0.0, 1.0),
         ncols=4,
@@ -53,9 +52,9 @@ def approaches(result: FormationResult, partners: Sequence[JudgedPartner]) -> Ch
         _NAME,
         _TITLE,
         "Distances over the arc by each orbit that fits, and, over the day behind its end, when each of them brings "
-        "the partner nearest, with three standard deviations of the distance then.",
-        "A bar that reaches down to zero (a collision cannot be excluded), another orbit that comes much nearer than "
-        "the best one.",
+        "the partner nearest, with three standard deviations of the distance then. Triangles: where the distance less "
+        "three standard deviations is least, on the axis when contact cannot be excluded.",
+        "A triangle on the axis, another orbit that comes much nearer than the best one.",
         to_svg(figure, _NAME, "Distances to the partners and their closest approaches over the next day"),
     )
 
@@ -73,8 +72,8 @@ def _panel(axes: Axes, result: FormationResult, one: JudgedPartner, nearest: Seq
         low, colour = max(of.distance_m - reach, 0.0), MIRROR if rank else FILTER
         axes.plot((hour, hour), (low, of.distance_m + reach), color=colour, linewidth=1.2)
         axes.plot(hour, of.distance_m, "o", color=colour, markersize=4.0, markeredgewidth=0.0)
-        if low == 0.0:
-            axes.plot(hour, 0.03 * max(highest), "v", color=REJECTED, markersize=3.6, markeredgewidth=0.9)
+        least = ((of.least_gps_ms - end_ms) / _MS_PER_HOUR, max(of.least_m, 0.03 * max(highest)))
+        axes.plot(*least, "v", color=REJECTED, markersize=3.6, markeredgewidth=0.9)
     begin = float(hours[0]) if len(hours) else 0.0
     axes.axvspan(begin, 0.0, color=SHADE, linewidth=0.0, zorder=0.4)
     axes.set_xlim(begin - 0.3, _DAY_H + 0.3)

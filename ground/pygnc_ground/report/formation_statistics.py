@@ -47,18 +47,12 @@ def _errors(partners: Sequence[JudgedPartner]) -> Iterator[Row]:
 
 def _approaches(result: FormationResult, partners: Sequence[JudgedPartner]) -> Iterator[Row]:
     """Nearest of all orbits of each partner that may be."""
-    nearest = {
-        one.result.partner: min(
-            (of for of in result.approaches if of.partner_id == one.result.partner),
-            key=lambda of: of.distance_m - 3.0 * of.sigma_m,
-            default=None,
-        )
-        for one in partners
-    }
-    of_each = [nearest[one.result.partner] for one in partners]
+    of_each = [result.most_dangerous(one.result.partner) for one in partners]
     distances = tuple(NONE if of is None else f"{number(of.distance_m)} ± {number(of.sigma_m)}" for of in of_each)
     yield Row("Closest approach within a day, 1 σ", "m", distances)
     yield Row("At", "", tuple(NONE if of is None else utc(of.gps_ms) for of in of_each))
+    least = tuple(NONE if of is None else number(of.least_m) for of in of_each)
+    yield Row("Least distance within a day, less 3 σ", "m", least, ideal="> 0")
 
 
 def _row(

@@ -12,7 +12,6 @@ from pygnc_ground.report.wording import duration, number, percent, printable, wh
 
 _USED_SHARE_GOOD: Final = 0.95
 _STATE_DOF: Final = 6
-_SIGMAS: Final = 3.0
 
 
 def formation_findings(result: FormationResult, partners: Sequence[JudgedPartner]) -> list[Finding]:
@@ -77,14 +76,14 @@ def _ambiguous(one: JudgedPartner) -> str:
 
 
 def _approach(result: FormationResult, one: JudgedPartner) -> Iterator[Finding]:
-    of_partner = [of for of in result.approaches if of.partner_id == one.result.partner]
-    if not of_partner:
+    nearest = result.most_dangerous(one.result.partner)
+    if nearest is None:
         return
-    nearest = min(of_partner, key=lambda of: of.distance_m - _SIGMAS * of.sigma_m)
     newest_ms = int(one.result.states.gps_ms[-1])
     when = duration(max(0, nearest.gps_ms - newest_ms))
     text = (
         f"{one.name.capitalize()} comes as near as {number(nearest.distance_m)} m (sigma {number(nearest.sigma_m)} m) "
-        f"within a day, in {when}; more than three sigmas is good."
+        f"within a day, in {when}; three sigmas taken off, {number(nearest.least_m)} m are left at the least (more "
+        "than none is good)."
     )
-    yield Finding(good=nearest.distance_m > _SIGMAS * nearest.sigma_m, text=text)
+    yield Finding(good=nearest.least_m > 0.0, text=text)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from pygnc_ground.replay.formation_summary import formation_lines
 from tests.ground.report import formation_samples as samples
 from tests.ground.report.samples import BEGIN_MS
@@ -25,10 +27,15 @@ def test_both_solutions_of_an_ambiguous_partner_are_told() -> None:
     assert "nearest" not in list(formation_lines(samples.without_truth(samples.ambiguous(BEGIN_MS))))[1]
 
 
-def test_closest_approaches_are_told_with_sigma_time_and_cost() -> None:
-    lines = list(formation_lines(samples.ambiguous(BEGIN_MS)))
-    assert lines[3].startswith("partner 75: closest approach 250 m (sigma 20 m) at 2025-03-21T00:09:00")
-    assert lines[3].endswith("chi-square 500.0")
+def test_the_best_orbits_approach_is_told_and_a_nearer_ones() -> None:
+    result = samples.ambiguous(BEGIN_MS)
+    best, nearer = list(formation_lines(result))[2].split("; ")
+    assert best.startswith("partner 75: closest approach within a day 250 m (sigma 20 m) at 2025-03-21T00:09:00")
+    assert nearer.startswith("by another orbit that fits 40 m (sigma 20 m) at ")
+    assert nearer.endswith(", contact cannot be excluded")
+    (line,) = [line for line in formation_lines(replace(result, approaches=result.approaches[:1])) if "closest" in line]
+    assert "another" not in line
+    assert "contact" not in line
 
 
 def test_why_a_partner_is_not_known_is_told() -> None:

@@ -105,8 +105,10 @@ def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
         links=(link((74, 75), times, rejected=(5, 6)), link((74, 76), times)),
         chi_square=np.array([500.0, 500.3, 580.0]),
         approaches=(
-            ClosestApproach(1, 1, 75, 500.0, int(times[-1]) + 7_200_000, 250.0, 20.0),
-            ClosestApproach(2, 1, 75, 500.3, int(times[-1]) + 9_200_000, 40.0, 20.0),
+            ClosestApproach(
+                1, 1, 75, 500.0, int(times[-1]) + 7_200_000, 250.0, 20.0, 150.0, int(times[-1]) + 80_000_000
+            ),
+            ClosestApproach(2, 1, 75, 500.3, int(times[-1]) + 9_200_000, 40.0, 20.0, 0.0, int(times[-1]) + 8_900_000),
         ),
         counts={"ranges_received": 2 * count, "ranges_used": 2 * count - 2, "ranges_rejected": 2, "ranges_no_time": 0},
     )
