@@ -1,4 +1,4 @@
-"""Start PyGNC: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]."""
+"""Start PyGNC: python main.py <timeout_minutes> <spacecraft_time_seconds>, and options; without them it says which."""
 
 import gc
 import os

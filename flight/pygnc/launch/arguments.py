@@ -6,8 +6,11 @@ from typing import Final
 
 USAGE: Final = (
     "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
-    " (two whole numbers, not negative)"
+    " [--from-last-run] (two whole numbers, not negative)"
 )
+_EXIT: Final = "--exit-when-done"
+_FROM_LAST: Final = "--from-last-run"
+_FLAGS: Final = frozenset({_EXIT, _FROM_LAST})
 MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1
 """Spacecraft time is a 32-bit number on the wire."""
@@ -25,6 +28,7 @@ class Arguments:
     t_spacecraft_s: int
     config: Path | None = None
     exit_when_done: bool = False
+    from_last_run: bool = False
 
 
 def parse(words: list[str]) -> Arguments:
@@ -38,16 +42,16 @@ def parse(words: list[str]) -> Arguments:
     timeout_min = _whole(words[0], MINUTES_MAX)
     t_spacecraft_s = _whole(words[1], SECONDS_MAX)
     config: Path | None = None
-    exit_when_done = False
+    flags: set[str] = set()
     options = iter(words[2:])
     for option in options:
-        if option == "--exit-when-done":
-            exit_when_done = True
+        if option in _FLAGS:
+            flags.add(option)
         elif option == "--config" and (file := next(options, None)) is not None:
             config = Path(file)
         else:
             raise UsageError(f"{option!r} is not understood")
-    return Arguments(timeout_min, t_spacecraft_s, config, exit_when_done)
+    return Arguments(timeout_min, t_spacecraft_s, config, _EXIT in flags, _FROM_LAST in flags)
 
 
 def _whole(word: str, largest: int) -> int:

@@ -34,6 +34,7 @@ from pygnc.launch.workspace import (
 from pygnc.supervisor.exit_codes import ExitCode
 from pygnc.supervisor.signals import STOP_SIGNALS, SignalInbox
 from pygnc.supervisor.supervisor import Supervisor
+from pygnc.tasks.batch_folder import BATCH, retire_batch
 from pygnc.tasks.runtime import Run, run_task
 from pygnc.tasks.status import leave_last_words
 from pygnc.tasks.table import HOST_LINK, SOURCE, TASKS
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _MIRRORED: Final = (
     "attitude.mounting.{} mirrors, as the fleet's map does; where the sensor is mounted otherwise, set it"
 )
+_FROM_HOME: Final = "the run begins with what the home holds"
 
 
 def main(words: list[str]) -> int:
@@ -112,8 +114,11 @@ def _fly(
         start=SpacecraftReading(arguments.t_spacecraft_s, time.monotonic_ns()),
         has_terminal=terminal is not None,
         config=arguments.config,
+        from_last_run=arguments.from_last_run and _keep_last_batch(home),
     )
     log = EventLog(run)
+    if arguments.from_last_run and not run.from_last_run:
+        log.report("supervisor", "warning", "no_last_run", f"no earlier run has left a whole {BATCH}; {_FROM_HOME}")
     if changes_fault:
         log.report("supervisor", "warning", "settings", changes_fault)
     if fault:
@@ -144,6 +149,14 @@ def _fly(
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
 
 
+def _keep_last_batch(home: Path) -> bool:
+    """Put what the last run wrote to where no run writes; return whether there is anything."""
+    try:
+        return retire_batch(home)
+    except OSError:
+        return False
+
+
 def _journal_header(arguments: Arguments, settings: Settings, number: int, orientation: EarthOrientationTable) -> bytes:
     """Return what every journal of the run says of itself."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
@@ -157,6 +170,7 @@ def _journal_header(arguments: Arguments, settings: Settings, number: int, orien
             "t_wall_ns": time.time_ns(),
             "t_spacecraft_s": arguments.t_spacecraft_s,
             "timeout_min": arguments.timeout_min,
+            "from_last_run": arguments.from_last_run,
             "earth_orientation": orientation.identification,
             "settings": settings,
         }

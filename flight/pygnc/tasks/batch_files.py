@@ -45,20 +45,21 @@ class BatchSource(Protocol):
 
 
 def find_sources(
-    home: Path, sensors_per_record: int, bandwidth_hz: float, own_id: int
+    home: Path, sensors_per_record: int, bandwidth_hz: float, own_id: int, prefix: str = ""
 ) -> tuple[list[BatchSource], list[Fault]]:
     """Open the batch's files in `home`; return them, and those that cannot be read, with the reason.
 
-    `own_id` is our own radio id.
+    `own_id` is our own radio id. With a `prefix` such as "folder/" they are looked for there, as if it were the home.
     """
     sources: list[BatchSource] = []
     faults: list[Fault] = []
-    if (home / SENSE_FILE).exists():
+    sense = prefix + SENSE_FILE
+    if (home / sense).exists():
         try:
-            sources.append(SenseFile(home / SENSE_FILE, SENSE_FILE, sensors_per_record))
+            sources.append(SenseFile(home / sense, sense, sensors_per_record))
         except OSError as error:
-            faults.append(Fault(SENSE_FILE, _reason(error)))
-    folders, unreadable = list_range_files(home, own_id)
+            faults.append(Fault(sense, _reason(error)))
+    folders, unreadable = list_range_files(home, own_id, prefix)
     faults += unreadable
     for folder in folders:
         for names in folder.rows():
@@ -88,8 +89,8 @@ def open_named(
     for file, delivered_before in files:
         if file.fault:
             continue
-        if file.name == SENSE_FILE:
-            sources.append(SenseFile(home / SENSE_FILE, SENSE_FILE, sensors_per_record))
+        if is_sense(file.name):
+            sources.append(SenseFile(home / file.name, file.name, sensors_per_record))
         elif rows and file.from_byte == 0 and goes_on(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:
@@ -101,6 +102,11 @@ def open_named(
         satellite_id = owner_of(names[0])
         sources.append(RangeRow(paths, names, bandwidth_hz, satellite_id=satellite_id, own_id=own_id, spans=spans))
     return sources
+
+
+def is_sense(name: str) -> bool:
+    """Whether a file below the home folder is a sense file, by its name."""
+    return Path(name).name == SENSE_FILE
 
 
 def _name(error: OSError, home: Path, name: str) -> str:

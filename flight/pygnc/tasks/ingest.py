@@ -22,7 +22,8 @@ from pygnc.tasks.batch_files import BatchSource, find_sources, open_named
 from pygnc.tasks.batch_order import batch_head, record_messages
 from pygnc.tasks.input_ledger import InputLedger
 from pygnc.tasks.input_recall import InputRecall
-from pygnc.tasks.input_report import report_files
+from pygnc.tasks.input_report import report_boot, report_files, report_resumption
+from pygnc.tasks.last_run import PREFIX, told_apart
 from pygnc.tasks.live_input import live_message, oddities
 from pygnc.tasks.range_arrivals import find_arrivals
 from pygnc.tasks.range_folders import Fault
@@ -125,15 +126,11 @@ class IngestTask(Task):
             yield from self._read_batch(recall)
 
     def _read_batch(self, recall: InputRecall) -> Iterator[None]:
-        if recall.group:
-            faults = [Fault(file.name, file.fault) for file, _ in recall.group if file.fault]
-            try:
-                found = open_named(self.run.home, recall.group, *self._format)
-            except OSError:
-                self._break_off(recall, CHANGED)
-                return
-        else:
-            found, faults = find_sources(self.run.home, *self._format)
+        try:
+            found, faults = self._find_batch(recall)
+        except OSError:
+            self._break_off(recall, CHANGED)
+            return
         sources = []
         for source in found:
             try:
@@ -154,6 +151,24 @@ class IngestTask(Task):
             self._break_off(recall, str(error))
         else:
             self._give([BatchEnd(seq=self._seq + 1, cause="")])
+            if self.run.from_last_run:
+                report_resumption(self.notify, found, self._ledger, self.run.start)
+
+    def _find_batch(self, recall: InputRecall) -> tuple[list[BatchSource], list[Fault]]:
+        """The batch's files, and those that cannot be read: those that a former process has named, or what there is.
+
+        Raises:
+            OSError: One that was named is not there any more as it was.
+        """
+        if recall.group:
+            found = open_named(self.run.home, recall.group, *self._format)
+            faults = [Fault(file.name, file.fault) for file, _ in recall.group if file.fault]
+        else:
+            found, faults = find_sources(self.run.home, *self._format)
+            if self.run.from_last_run:
+                last, unreadable = find_sources(self.run.home, *self._format, PREFIX)
+                found, faults = [*last, *found], [*unreadable, *faults]
+        return told_apart(found) if self.run.from_last_run else found, faults
 
     def _finish_group(self, recall: InputRecall) -> Iterator[None]:
         """Give what is missing of the packets of files that were read behind the batch."""
@@ -217,8 +232,11 @@ class IngestTask(Task):
         """Write and book the messages that are not in the journal yet."""
         fresh = messages[max(0, self._resume_after - self._seq) :]
         self._seq += len(messages)
-        for message in fresh:
+        for seq, message in enumerate(fresh, self._stream.next_seq):
+            boots = self._ledger.boots
             self._ledger.take(message)
+            if self._ledger.boots > boots:
+                report_boot(self.notify, seq)
         self._stream.write(fresh)
 
     def _break_off(self, recall: InputRecall, cause: str) -> None:

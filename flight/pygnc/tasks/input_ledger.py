@@ -9,6 +9,7 @@ import msgspec
 
 from pygnc.bus.messages import LIVE, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile, TimeMark
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.estimators.clock.clock_map import ClockMap
 
 _FILE_COUNTS: Final = {
     "source_bytes": "size_bytes",
@@ -36,6 +37,13 @@ class InputLedger:
         self.live_through = 0
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
+        self._clock = ClockMap()
+
+    @property
+    def boots(self) -> int:
+        """So many times our spacecraft clock began anew, by our GPS packets."""
+        segments = self._clock.segments
+        return segments[-1].number if segments else 0
 
     def take(self, message: Message) -> None:
         """Book one message."""
@@ -56,9 +64,10 @@ class InputLedger:
                 self._count("delivered_bytes", len(message.raw))
 
     def _take_times(self, fix: GpsFix) -> None:
+        gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
         if fix.t_spacecraft_s is not None:
             self.newest_spacecraft_s = fix.t_spacecraft_s
-        gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
+            self._clock.observe(fix.t_spacecraft_s, gps_ms)
         if gps_ms is not None:
             self.newest_gps_ms = gps_ms
 

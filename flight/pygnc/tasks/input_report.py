@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from pygnc.bus.messages import SourceFile
+from pygnc.common.clock import SpacecraftReading
 from pygnc.tasks.batch_files import BatchSource
+from pygnc.tasks.input_ledger import InputLedger
+from pygnc.tasks.last_run import News
 from pygnc.tasks.range_folders import Fault
 from pygnc.tasks.runtime import Notify
 
@@ -29,3 +32,24 @@ def report_files(
     for source in sources:
         for reason, count in source.anomalies.items():
             notify("warning", "anomaly", f"{source.names[0]}: {count} records: {reason}")
+
+
+def report_boot(notify: Notify, seq: int) -> None:
+    """Tell of a new segment of the clock's map, known with input `seq`."""
+    text = f"GPS packets up to input {seq} say that the spacecraft clock began anew or was set; it has another map now"
+    notify("warning", "new_boot", text)
+
+
+def report_resumption(
+    notify: Notify, sources: Sequence[BatchSource], before: InputLedger, start: SpacecraftReading
+) -> None:
+    """Tell what a run that begins from the last one has begun with, and whether the controller was booted since."""
+    news = [source for source in sources if isinstance(source, News)]
+    written = sum(len(source.keys) for source in sources) - sum(len(source.keys) for source in news)
+    parts = [f"{written} records and packets are the last run's"]
+    parts += [f"{source.names[0]}: {len(source.keys)} more, {source.repeated} known" for source in news]
+    notify("info", "from_last_run", "; ".join(parts))
+    newest_s = before.newest_spacecraft_s
+    if newest_s is not None and start.t_spacecraft_s < newest_s:
+        text = f"the run was started at {start.t_spacecraft_s} s, before {newest_s} s of the last run: the controller "
+        notify("warning", "clock_fell_back", f"{text}was booted anew; nothing is predicted until its GPS packets come")

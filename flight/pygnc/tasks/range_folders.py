@@ -34,7 +34,7 @@ class RangeFolder(NamedTuple):
     def rows(self) -> Iterator[list[str]]:
         """Rows of files that continue each other, by their names below the home folder."""
         if LONE in self.names:
-            yield [LONE]
+            yield [f"{self.prefix}{LONE}"]
         numbers = [number for name in self.names if (number := range_file_number(name)) is not None]
         for row in consecutive_runs(numbers):
             yield [f"{self.prefix}rng{number:05d}.bin" for number in row]
@@ -47,12 +47,15 @@ class Fault(NamedTuple):
     reason: str
 
 
-def list_range_files(home: Path, own_id: int) -> tuple[list[RangeFolder], list[Fault]]:
-    """Find all range files below the home folder by their names; `own_id` is our own radio id."""
+def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[Fault]]:
+    """Find all range files below the home folder by their names; `own_id` is our own radio id.
+
+    With a `prefix` such as "folder/" they are looked for there, as if it were the home.
+    """
     faults: list[Fault] = []
-    names = [*_numbered(_names(home, "", faults)), *([LONE] if (home / LONE).exists() else [])]
-    folders, unreadable = list_range_folder(home, "range/", own_id)
-    return [RangeFolder("", 0, frozenset(names)), *folders], faults + unreadable
+    names = [*_numbered(_names(home, prefix, faults)), *([LONE] if (home / prefix / LONE).exists() else [])]
+    folders, unreadable = list_range_folder(home, f"{prefix}range/", own_id)
+    return [RangeFolder(prefix, 0, frozenset(names)), *folders], faults + unreadable
 
 
 def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[Fault]]:

@@ -58,6 +58,7 @@ class Run:
         start: spacecraft time at the start, as main.py was told, and the computer's monotonic clock.
         has_terminal: whether the host speaks over the terminal that started main.py.
         config: the settings file that main.py was told to use.
+        from_last_run: whether the run begins with what the last one wrote.
     """
 
     home: Path
@@ -70,6 +71,7 @@ class Run:
     start: SpacecraftReading
     has_terminal: bool = False
     config: Path | None = None
+    from_last_run: bool = False
 
     @property
     def has_host(self) -> bool:

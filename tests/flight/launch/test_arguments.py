@@ -18,6 +18,10 @@ def test_options_follow_in_any_order() -> None:
     assert parse(["0", "0", "--exit-when-done", "--config", "a.toml"]) == expected
 
 
+def test_a_run_may_begin_from_the_last_one() -> None:
+    assert parse(["0", "0", "--from-last-run"]) == Arguments(0, 0, from_last_run=True)
+
+
 @pytest.mark.parametrize(
     "words",
     [
