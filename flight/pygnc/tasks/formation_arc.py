@@ -64,6 +64,7 @@ class FormationArc:
         self._clock = RangeClock()
         self._fix_of: dict[tuple[int, int], SatelliteFix] = {}
         self.ranges: list[RangeObservation] = []
+        self._known: set[RangeObservation] = set()
         self._occasions: dict[tuple[int, int], Occasion] = {}
         self.newest_gps_ms: int | None = None
         self.counts = dict.fromkeys(("ranges_received", "ranges_held", "ranges_no_time", "fixes_of_partners"), 0)
@@ -89,10 +90,14 @@ class FormationArc:
         before = self._clock.untimed
         for seen, gps_ms in self._clock.take(message):
             one = seen.satellite_id or self._own_id
-            self.ranges.append(RangeObservation(gps_ms, one, seen.partner_id, seen.range_m))
-            new.append(Observed(self.ranges[-1], seen.seq))
-            self._note(gps_ms, (one, seen.partner_id), seen.seq)
             self.counts["ranges_held"] -= 1
+            measured = RangeObservation(gps_ms, one, seen.partner_id, seen.range_m)
+            if measured in self._known:
+                continue  # sent once more by someone who was not sure that it had arrived
+            self._known.add(measured)
+            self.ranges.append(measured)
+            new.append(Observed(measured, seen.seq))
+            self._note(gps_ms, (one, seen.partner_id), seen.seq)
         given_up = self._clock.untimed - before
         self.counts["ranges_no_time"] += given_up
         self.counts["ranges_held"] -= given_up
@@ -103,6 +108,7 @@ class FormationArc:
         begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
         self._fix_of = {key: seen for key, seen in self._fix_of.items() if seen.fix.gps_ms >= begin_ms}
         self.ranges = [seen for seen in self.ranges if seen.gps_ms >= begin_ms]
+        self._known = set(self.ranges)
         self._occasions = {key: one for key, one in self._occasions.items() if one.gps_ms >= begin_ms}
 
     def _take_fix(self, message: GpsFix) -> list[Observed]:

@@ -195,3 +195,14 @@ def test_closest_approaches_of_every_partner_and_hypothesis_are_told(said: list[
         assert one.distance_m > 0.0
         assert one.sigma_m > 0.0
         assert one.least_m <= one.distance_m
+
+
+def test_a_range_that_comes_twice_counts_once() -> None:
+    messages = batch.inputs()[:200]
+    ranges = [message for message in messages if isinstance(message, RangeMeasurement)]
+    once, twice = fresh(), fresh()
+    fly(once, messages, batch.answers())
+    fly(twice, [again for message in messages for again in (message, message)], batch.answers())
+    assert twice.counts["ranges_received"] == 2 * len(ranges)
+    assert twice.counts["ranges_held"] == once.counts["ranges_held"]
+    assert len(twice._arc.ranges) == len(once._arc.ranges) == len(ranges) - once.counts["ranges_held"]
