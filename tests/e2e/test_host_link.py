@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.bus.messages import LIVE, GpsFix, SensorSample, TimeMark
+from pygnc.bus.messages import GpsFix, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
@@ -29,7 +29,6 @@ from pygnc.host.sentence_types import (
     PONG,
     PSET,
     PVAL,
-    SENS,
     STAT,
     STOP,
     STRQ,
@@ -39,46 +38,10 @@ from pygnc.host.sentence_types import (
 from scripts.pygnc_controller import Link, Upload
 from tests.fakes.pty_flight import HostOnPty, start_on_pty
 
-from .conftest import DEMO, ROOT, Flight, copy_demo
+from .conftest import ROOT, Flight, copy_demo
+from .linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
 
-CONTENT = (DEMO / "sense.bin").read_bytes()
-RECORD_BYTES, SENSOR_BYTES, SENSORS = 251, 30, 5
-RECORDS = len(CONTENT) // RECORD_BYTES
-LIVE_RECORDS = 6
 TASKS = {"ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link"}
-
-
-class LinkedFlight(Flight):
-    """A main.py whose terminal is the host's."""
-
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
-        self.host = HostOnPty()
-
-    def connect(self, *words: str) -> HostOnPty:
-        """Start, and wait until both ends have heard each other."""
-        self._process = start_on_pty(self.host, self.home, ROOT / "flight" / "main.py", *words)
-        self.host.run(lambda: self.host.channel.is_ready)
-        return self.host
-
-    def until_ended(self) -> int:
-        """Speak on until main.py has ended; return its exit code."""
-        self.host.run(lambda: self.process.poll() is not None, 10.0)
-        return self.process.returncode
-
-    def until_phase(self, phase: Phase, timeout_s: float = 20.0) -> None:
-        """Speak on until the status file says so."""
-        file = self.home / "pygnc_status.bin"
-        self.host.run(lambda: file.exists() and self.status()["phase"] == phase, timeout_s)
-
-    def until_info(self) -> None:
-        """Speak on until the first info line is there: it comes after the first status."""
-        self.host.run((self.home / "pygnc_info.txt").exists)
-
-    def live_inputs(self) -> list[SensorSample | GpsFix | TimeMark]:
-        """Return the live packets in the input journal."""
-        kinds = (SensorSample, GpsFix, TimeMark)
-        return [message for message in self.inputs() if isinstance(message, kinds) and message.source == LIVE]
 
 
 @pytest.fixture
@@ -87,31 +50,6 @@ def linked(tmp_path: Path) -> Iterator[LinkedFlight]:
     yield flight
     flight.stop_hard()
     flight.host.close()
-
-
-def record(number: int) -> tuple[list[bytes], bytes]:
-    """Return the sensor packets and the GPS packet of a record of the demonstration batch."""
-    octets = CONTENT[number * RECORD_BYTES : (number + 1) * RECORD_BYTES]
-    sensors = [octets[k * SENSOR_BYTES : (k + 1) * SENSOR_BYTES] for k in range(SENSORS)]
-    return sensors, octets[SENSORS * SENSOR_BYTES : -2]
-
-
-def time_of(number: int) -> int:
-    return int.from_bytes(record(number)[1][:4], "big")
-
-
-def stream(host: HostOnPty, numbers: range) -> list[bytes]:
-    """Send records packet by packet; return the packets."""
-    sent = []
-    for number in numbers:
-        sensors, gps = record(number)
-        for packet in sensors:
-            host.send(SENS, tail=packet)
-        host.send(GPSS, tail=gps)
-        sent += [*sensors, gps]
-        settled = len(host.outcomes) + SENSORS + 1
-        host.run(lambda settled=settled: len(host.outcomes) >= settled)  # type: ignore[misc]
-    return sent
 
 
 def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:

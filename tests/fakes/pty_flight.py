@@ -24,6 +24,8 @@ class HostOnPty:
     """The host's side of the streaming interface at the master end of a pseudo-terminal."""
 
     def __init__(self, session: int = 0x1F03) -> None:
+        self.spoil: Callable[[bytes], bytes] = lambda line: line
+        """What the line makes of ours."""
         self.master, self.slave = os.openpty()
         os.set_blocking(self.master, False)
         self.before: list[Any] = termios.tcgetattr(self.slave)
@@ -68,7 +70,7 @@ class HostOnPty:
                 self.channel.send(saying.kind, saying.body, now_s)
         self._flush()
         while not self._rest and (line := self.channel.next_line(now_s)) is not None:
-            self.write(line)
+            self.write(self.spoil(line))
 
     def send(self, kind: SentenceType, *values: int, tail: bytes = b"") -> int:
         """Let a sentence go out with the next turns."""

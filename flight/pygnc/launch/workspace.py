@@ -67,13 +67,18 @@ def recover_run(folder: Path) -> list[Path]:
         return []  # what cannot be mended (a full or read-only disk) must not keep a run from starting or ending
 
 
+def runtime_folder(home: Path) -> Path:
+    """Where the private folder of a run in this home is, if the system has a place in memory."""
+    status = home.stat()
+    return _MEMORY / f"pygnc-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}"
+
+
 def make_runtime_folder(home: Path) -> Path:
     """Make the run's private folder (0700), in memory where the system has such a place.
 
     It has the same name at each run of a home, so that what a killed run left behind is removed here.
     """
-    status = home.stat()
-    folder = _MEMORY / f"pygnc-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}"
+    folder = runtime_folder(home)
     try:
         if _is_ours(folder):
             remove_flat_folder(folder)
