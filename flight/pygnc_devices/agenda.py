@@ -4,13 +4,16 @@ import heapq
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from pygnc_devices.errors import AbortedError
+from pygnc_devices.errors import AbortedError, PortGoneError
 from pygnc_devices.frames import Frame
-from pygnc_devices.procedure import Pause, SetBaud, Step, Task
+from pygnc_devices.procedure import Pause, SetBaud, Step, Task, WaitForPort
 from pygnc_devices.requests import Outcome, Request, RequestBook
 from pygnc_devices.statistics import Counts
+
+_PORT_CHECK_S: Final = 0.05
+"""Before a port that is not known to be lost counts as open: its reader must have had the time to notice."""
 
 
 class Agenda:
@@ -26,6 +29,8 @@ class Agenda:
         self._set_baud = set_baud
         self._tasks: set[Task[Any]] = set()
         self._timers: list[tuple[float, int, Task[Any]]] = []
+        self._parked: set[Task[Any]] = set()
+        self._is_connected = True
         self._order = itertools.count()
         self._now_s = 0.0
 
@@ -45,8 +50,7 @@ class Agenda:
         """Raise AbortedError where the procedure stands; the steps of its clean-up are still taken."""
         self._now_s = now_s
         if task in self._tasks:
-            self._book.cancel(task)
-            self._timers = [entry for entry in self._timers if entry[2] is not task]
+            self._forget_step(task)
             self._advance(task, AbortedError("given up from outside"))
 
     def take(self, frame: Frame, now_s: float) -> bool:
@@ -59,7 +63,7 @@ class Agenda:
         self._now_s = now_s
         while self._timers and self._timers[0][0] <= now_s:
             _, _, task = heapq.heappop(self._timers)
-            self._advance(task, ())
+            self._advance(task, PortGoneError("the port has not come back in time") if task in self._parked else ())
         return self._book.due(now_s)
 
     def deadline_s(self) -> float | None:
@@ -67,13 +71,34 @@ class Agenda:
         times = [self._book.deadline_s(), self._timers[0][0] if self._timers else None]
         return min((time for time in times if time is not None), default=None)
 
+    def port_lost(self, error: Exception) -> None:
+        """End all procedures but those that wait for the port; steps that their clean-up asks for fail too."""
+        self._is_connected = False
+        while moving := self._tasks - self._parked:
+            self._fail(next(iter(moving)), error)
+
+    def port_opened(self, now_s: float) -> None:
+        """Let those that wait for the port go on."""
+        self._now_s, self._is_connected = now_s, True
+        for task in tuple(self._parked):
+            self._forget_step(task)
+            self._advance(task, ())
+
     def fail_all(self, error: Exception) -> None:
-        """End all procedures; steps that their clean-up asks for fail too."""
+        """End all procedures; steps that their clean-up asks for fail too, waiting for the port included."""
+        self._is_connected = False
         while self._tasks:
-            task = next(iter(self._tasks))
-            self._book.cancel(task)
-            self._advance(task, error)
-        self._timers.clear()
+            self._fail(next(iter(self._tasks)), error)
+
+    def _fail(self, task: Task[Any], error: Exception) -> None:
+        self._forget_step(task)
+        self._advance(task, error)
+
+    def _forget_step(self, task: Task[Any]) -> None:
+        self._book.cancel(task)
+        self._parked.discard(task)
+        self._timers = [entry for entry in self._timers if entry[2] is not task]
+        heapq.heapify(self._timers)
 
     def _begin(self, task: Task[Any], step: Step) -> None:
         match step:
@@ -83,6 +108,8 @@ class Agenda:
                 heapq.heappush(self._timers, (self._now_s + step.seconds, next(self._order), task))
             case SetBaud():
                 self._change_baud(task, step)
+            case WaitForPort():
+                self._wait_for_port(task, step)
 
     def _change_baud(self, task: Task[Any], step: SetBaud) -> None:
         try:
@@ -92,7 +119,14 @@ class Agenda:
         else:
             heapq.heappush(self._timers, (self._now_s, next(self._order), task))
 
+    def _wait_for_port(self, task: Task[Any], step: WaitForPort) -> None:
+        limit_s = _PORT_CHECK_S if self._is_connected else step.limit_s
+        if not self._is_connected:
+            self._parked.add(task)
+        heapq.heappush(self._timers, (self._now_s + limit_s, next(self._order), task))
+
     def _advance(self, task: Task[Any], outcome: Outcome) -> None:
+        self._parked.discard(task)
         task.advance(outcome, partial(self._begin, task))
         self._drop_finished(task)
 

@@ -148,7 +148,9 @@ class Engine:
             _log.exception("the driver of %s has failed", self.url)
             error = fault
         self._is_over = True
-        self._disconnect(PortGoneError(f"{self.url} is closed"))
+        gone = PortGoneError(f"{self.url} is closed")
+        self._disconnect(gone)
+        self._agenda.fail_all(gone)
         self._follow_orders()
         self.feed.close(error)
 
@@ -180,12 +182,15 @@ class Engine:
                 self._news.wait(pause_ends_s - time.monotonic())
                 self._news.clear()
                 self._follow_orders()
+                self._agenda.due(time.monotonic())  # what waits for the port may be out of patience, and asks in vain
+                self._agenda.port_lost(PortGoneError(f"{self.url}: not connected"))
                 if self._is_closing():
                     return
             with contextlib.suppress(PortError):
                 self._port = open_port(self.url, self.baud)
                 break
         self.counts.take_reconnect()
+        self._agenda.port_opened(time.monotonic())
         procedure = self._interpreter.reconnected()
         if procedure is not None:
             self.start(procedure)
@@ -195,7 +200,7 @@ class Engine:
         if port is not None:
             port.close()
         self._drop_tail()
-        self._agenda.fail_all(error)
+        self._agenda.port_lost(error)
 
     def _drop_tail(self) -> None:
         self.counts.skipped_bytes += len(self._tail)
@@ -255,7 +260,8 @@ class Engine:
     def _start(self, task: Task[Any]) -> None:
         self._agenda.start(task, time.monotonic())
         if self._port is None:  # its first step fails, so that it can take note
-            self._agenda.fail_all(PortGoneError(f"{self.url}: not connected"))
+            error = PortGoneError(f"{self.url}: not connected")
+            (self._agenda.fail_all if self._is_over else self._agenda.port_lost)(error)
 
     def _set_baud(self, baud: int) -> None:
         if self._port is None:

@@ -29,7 +29,17 @@ class SetBaud:
     baud: int
 
 
-Step: TypeAlias = Request | Pause | SetBaud
+@dataclass(frozen=True, slots=True)
+class WaitForPort:
+    """Wait until the port is open: at once if it is, else until it is back; PortGoneError when the time is up.
+
+    The one step that is not ended by the loss of the port.
+    """
+
+    limit_s: float
+
+
+Step: TypeAlias = Request | Pause | SetBaud | WaitForPort
 Procedure: TypeAlias = Generator[Step, tuple[Frame, ...], T]
 
 

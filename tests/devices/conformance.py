@@ -238,7 +238,7 @@ class DriverConformance(ABC):
     def test_a_silent_device_raises_and_repeats_nothing(self, line: Line) -> None:
         with self.open(line.url) as device:
             assert device.read() is not None
-            with line._lock:  # the unit is stopped in the middle of its work
+            with line.hold():  # the unit is stopped in the middle of its work
                 readings = device.readings(silence_s=0.3)
                 with pytest.raises(SilenceError, match="no reading"):
                     list(readings)

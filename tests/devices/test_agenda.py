@@ -9,7 +9,7 @@ import pytest
 from pygnc_devices.agenda import Agenda
 from pygnc_devices.errors import AbortedError, NoAnswerError, PortGoneError
 from pygnc_devices.frames import Frame
-from pygnc_devices.procedure import Pause, Procedure, SetBaud, Task
+from pygnc_devices.procedure import Pause, Procedure, SetBaud, Task, WaitForPort
 from pygnc_devices.requests import Claim, Request
 from pygnc_devices.statistics import Counts
 
@@ -177,3 +177,54 @@ def test_a_port_that_is_gone_ends_all_procedures_even_the_stubborn(world: World)
         tasks[1].future.result(0)
     assert world.agenda.is_empty
     assert world.agenda.due(5.0) == []
+
+
+def wait_for_port(heard: list[str]) -> Procedure[str]:
+    try:
+        yield request("A")
+    except PortGoneError:
+        heard.append("gone")
+        yield WaitForPort(10.0)
+        yield request("B")
+    return "went on"
+
+
+def test_what_waits_for_the_port_goes_on_when_it_is_back(world: World) -> None:
+    heard: list[str] = []
+    task = world.start(wait_for_port(heard))
+    world.agenda.port_lost(PortGoneError("unplugged"))
+    assert (heard, world.agenda.due(9.0), task.future.done()) == (["gone"], [], False)
+    world.agenda.port_lost(PortGoneError("still"))
+    world.agenda.port_opened(9.5)
+    assert world.agenda.due(9.5) == [b"B"]
+    assert world.agenda.take(frame("B"), 9.6)
+    assert task.future.result(0) == "went on"
+    assert world.agenda.deadline_s() is None
+
+
+def test_patience_with_a_port_ends(world: World) -> None:
+    task = world.start(wait_for_port([]))
+    world.agenda.port_lost(PortGoneError("unplugged"))
+    world.agenda.due(10.5)
+    with pytest.raises(PortGoneError, match="in time"):
+        task.future.result(0)
+
+
+def test_closing_ends_the_wait_for_a_port(world: World) -> None:
+    heard: list[str] = []
+    task = world.start(wait_for_port(heard))
+    world.agenda.fail_all(PortGoneError("closed"))
+    with pytest.raises(PortGoneError, match="closed"):
+        task.future.result(0)
+    assert (heard, world.agenda.is_empty) == (["gone"], True)
+
+
+def test_the_wait_for_an_open_port_ends_soon(world: World) -> None:
+    def wait() -> Procedure[str]:
+        yield WaitForPort(10.0)
+        return "open"
+
+    task = world.start(wait())
+    assert task.future.done() is False
+    world.agenda.due(0.1)
+    assert task.future.result(0) == "open"

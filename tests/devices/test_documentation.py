@@ -12,6 +12,7 @@ from pygnc_devices.ucb.framing import make_frame
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
 from pygnc_ground.simulators.line import PtyLine, TcpLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.ucb_bootloader import make_image
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,7 @@ EXPECTED = {
     "Read": "serial_number=2008705635",
     "Command": "{1: 1, 7: 0}",
     "Log": "",
+    "Upgrade": "IMU381ZA-400 5020-1383-01 10.00.01 -> IMU381ZA-400 5020-1383-01 11.00.00",
     "asyncio": "serial_number=2008705635",
     "Find": "115200 ucb 2008705635",
     "Without a unit": "serial_number=2008705635",
@@ -37,7 +39,8 @@ def test_every_program_is_known() -> None:
 @pytest.mark.parametrize("title", EXPECTED)
 def test_a_documented_program_runs(title: str, tmp_path: Path) -> None:
     (tmp_path / "recording.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
-    unit = Gx2Simulator() if title == "MicroStrain" else UcbSimulator(eeprom={7: 0})
+    (tmp_path / "firmware.bin").write_bytes(make_image("IMU381ZA-400 5020-1383-01 11.00.00", 3000))
+    unit = Gx2Simulator() if title == "MicroStrain" else UcbSimulator(eeprom={7: 0}, restart_s=0.05, erase_s=0.1)
     with PtyLine(unit, tmp_path / "port") as line, TcpLine(MonoDriveSimulator()) as network:
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": network._port}
         (tmp_path / "imu.json").write_text(json.dumps(configuration))

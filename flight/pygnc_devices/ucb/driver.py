@@ -15,6 +15,7 @@ from pygnc_devices.ucb import field_procedures as fields
 from pygnc_devices.ucb import framing, line_procedures, snapshot
 from pygnc_devices.ucb import openimu_commands as user
 from pygnc_devices.ucb import unit_procedures as procedures
+from pygnc_devices.ucb import upgrade as firmware
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
 DEFAULT_BAUD: Final = 115200
@@ -81,6 +82,7 @@ class Ucb(BlockingDevice):
     change_baud = blocking(line_procedures.change_baud)
     take_snapshot = blocking(snapshot.take_snapshot)
     restore_snapshot = blocking(snapshot.restore_snapshot)
+    upgrade = blocking(firmware.upgrade)
 
     user_ping = blocking(user.user_ping)
     user_version = blocking(user.user_version)
@@ -156,6 +158,7 @@ class AsyncUcb(AsyncDevice):
     change_baud = awaitable(line_procedures.change_baud)
     take_snapshot = awaitable(snapshot.take_snapshot)
     restore_snapshot = awaitable(snapshot.restore_snapshot)
+    upgrade = awaitable(firmware.upgrade)
 
     user_ping = awaitable(user.user_ping)
     user_version = awaitable(user.user_version)

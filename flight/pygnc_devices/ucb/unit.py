@@ -28,6 +28,7 @@ class UcbUnit:
         volatile: fields that were set in this session, to be set again after the port was gone.
         baud: the speed that the unit was last told, and `first_baud` the one that it had before.
         period_ns: between packets, as field 1 says; None while it is not known.
+        is_upgrading: whether its firmware is being written, so that nobody else may talk to it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class UcbUnit:
         self.packets = {**_with_magnetic_range(PACKETS, magnetic_range), **own}
         self.volatile: dict[int, int] = {}
         self.period_ns: int | None = None
+        self.is_upgrading = False
         self._is_recording = is_recording
         self._clock: PacketClock | None = None
 
@@ -67,7 +69,7 @@ class UcbUnit:
     def reconnected(self) -> Procedure[None] | None:
         """Set again what was set; see `engine.Interpreter`."""
         self._clock = None
-        return None if self._recover is None else self._recover(self)
+        return None if self._recover is None or self.is_upgrading else self._recover(self)
 
     def _learn(self, frame: Frame) -> None:
         if frame.kind in _CHANGES_RATE and self._clock is not None:

@@ -10,6 +10,7 @@ import threading
 import time
 import tty
 from abc import ABC, abstractmethod
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final, Self
 
@@ -44,6 +45,8 @@ class Line(ABC):
         self._plugged.set()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._turnstile = threading.Lock()
+        """Held by whoever waits for the lock: the thread, which asks for both all the time, would never let it in."""
         self._thread = threading.Thread(target=self._serve, name="simulated unit", daemon=True)
 
     @property
@@ -62,17 +65,27 @@ class Line(ABC):
 
     def unplug(self) -> None:
         """Pull the cable: whoever has the port open finds it gone."""
-        with self._lock:
+        with self.hold():
             self._plugged.clear()
             self._close()
 
     def plug_in(self, *, power_cycled: bool = True) -> None:
         """Put it back; a unit that is fed by its cable starts anew."""
-        with self._lock:
+        with self.hold():
             if power_cycled:
                 self.unit.power_cycle(self.now_s())
             self._open()
             self._plugged.set()
+
+    @contextlib.contextmanager
+    def hold(self) -> Generator[None, None, None]:
+        """Stop the unit where it is; the line stays open."""
+        with self._turnstile:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def now_s(self) -> float:
         """Return the unit's time."""
@@ -80,7 +93,7 @@ class Line(ABC):
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            with self._lock:
+            with self.hold():
                 if self._plugged.is_set():
                     self._turn()
                     continue

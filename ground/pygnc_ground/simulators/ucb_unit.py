@@ -12,6 +12,7 @@ from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
 from pygnc_devices.ucb.openimu_packets import USER_PACKETS
 from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS
+from pygnc_ground.simulators.ucb_bootloader import ERASE_S, Bootloader
 from pygnc_ground.simulators.ucb_motion import motion
 from pygnc_ground.simulators.ucb_user_commands import UserCommands
 
@@ -38,7 +39,8 @@ class UcbSimulator:
         text: model, part number and version.
         nak: type of its refusals: 1515 of a DMU380, 0000 of an OpenIMU.
         counter_is_timer: whether the counter of S1 is a timer of 65536 ticks per second.
-        restart_s: how long it is mute after SR.
+        restart_s: how long it is mute after SR and JA.
+        erase_s: how long its bootloader erases.
         eeprom: fields that differ from DEFAULTS.
     """
 
@@ -50,6 +52,7 @@ class UcbSimulator:
         nak: bytes = b"\x15\x15",
         counter_is_timer: bool = False,
         restart_s: float = _RESTART_S,
+        erase_s: float = ERASE_S,
         eeprom: dict[int, int] | None = None,
     ) -> None:
         self.serial_number = serial_number
@@ -70,6 +73,7 @@ class UcbSimulator:
         self._next_sample_s = 0.0
         self._mute_until_s = 0.0
         self._user = UserCommands(self)
+        self.bootloader = Bootloader(self, erase_s)
         self._handlers: dict[bytes, Callable[[bytes, float], bytes | None]] = {
             b"PK": lambda payload, _: payload,
             b"CH": lambda payload, _: payload,
@@ -83,6 +87,7 @@ class UcbSimulator:
             b"SR": self._restart,
             b"PR": self._restart,
             b"WC": self._calibrate,
+            b"JI": self.bootloader.enter,
         }
 
     def receive(self, octets: bytes, now_s: float) -> None:
@@ -97,11 +102,12 @@ class UcbSimulator:
 
     def run(self, now_s: float) -> bytes:
         """Return what it has sent up to now."""
+        self.bootloader.run(now_s)
         if self._input == b"UUPK" and now_s - self._input_since_s > _SHORT_PING_S:
             self._input = b""
             self.send(b"PK", b"", now_s)
         sent = []
-        while self.next_s() <= now_s:
+        while self._next_output_s() <= now_s:
             if self._sending and self._sending[0][0] <= self._next_stream_s():
                 sent.append(heapq.heappop(self._sending)[2])
             else:
@@ -111,7 +117,7 @@ class UcbSimulator:
     def next_s(self) -> float:
         """Return when it will next have something to send."""
         short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
-        return min(self._next_stream_s(), self._sending[0][0] if self._sending else math.inf, short_ping_s + 1e-3)
+        return min(self._next_output_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
 
     def power_cycle(self, now_s: float) -> None:
         """Start anew from the EEPROM."""
@@ -119,6 +125,18 @@ class UcbSimulator:
         self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
         self._sending.clear()
         self._sample, self._next_sample_s, self._input = 0, now_s, b""
+        self.bootloader.power_up(now_s)
+
+    def start_application(self, now_s: float) -> None:
+        """Run what is in flash; it takes a while until it answers."""
+        self.ram = dict(self.eeprom)
+        self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
+        self._sample, self._next_sample_s = 0, now_s + self._restart_s
+        self.be_mute_until(now_s + self._restart_s)
+
+    def be_mute_until(self, until_s: float) -> None:
+        """Hear and say nothing, but for what is on its way, up to then."""
+        self._mute_until_s, self._input = until_s, b""
 
     def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
         """Put a frame on its way."""
@@ -150,7 +168,12 @@ class UcbSimulator:
         body = packet.name.encode() + bytes([len(payload)]) + payload
         return b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")
 
+    def _next_output_s(self) -> float:
+        return min(self._next_stream_s(), self._sending[0][0] if self._sending else math.inf)
+
     def _next_stream_s(self) -> float:
+        if self.bootloader.is_active:
+            return math.inf
         rate_hz = fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
         return max(self._next_sample_s, self._mute_until_s) if rate_hz else math.inf
 
@@ -164,6 +187,7 @@ class UcbSimulator:
             return False
         stop = 7 + self._input[4]
         body, crc = self._input[2 : stop - 2], self._input[stop - 2 : stop]
+        crc = crc[::-1] if self.bootloader.wants_swapped(body[:2]) else crc
         if binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big") != crc:
             self._input = self._input[1:]
             return True
@@ -172,6 +196,9 @@ class UcbSimulator:
         return True
 
     def _obey(self, kind: bytes, payload: bytes, now_s: float) -> None:
+        if self.bootloader.is_active:
+            self._obey_bootloader(kind, payload, now_s)
+            return
         handler = self._handlers.get(kind)
         if handler is not None:
             try:
@@ -182,6 +209,12 @@ class UcbSimulator:
             if answer is not None:
                 self.send(kind, answer, now_s + _ANSWER_S)
         elif not self._user.obey(kind, payload, now_s):
+            self.refuse(kind, now_s)
+
+    def _obey_bootloader(self, kind: bytes, payload: bytes, now_s: float) -> None:
+        try:
+            self.bootloader.obey(kind, payload, now_s)
+        except struct.error:
             self.refuse(kind, now_s)
 
     def refuse(self, kind: bytes, now_s: float) -> None:

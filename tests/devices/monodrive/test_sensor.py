@@ -135,7 +135,7 @@ def test_without_a_display_nothing_is_kept_for_one(line: TcpLine) -> None:
 
 
 def test_the_queue_does_not_block_when_told_so_and_ends_with_the_sensor(line: TcpLine) -> None:
-    with line._lock, ImuSensor(config(line._port)) as sensor:
+    with line.hold(), ImuSensor(config(line._port)) as sensor:
         assert sensor.get_message(block=False) is None
         assert sensor.get_message(timeout=0.05) is None
         assert not sensor.wait_until_ready(0.05)

@@ -264,7 +264,7 @@ def test_many_threads_ask_at_once_and_each_gets_its_own_answer(device: Ucb) -> N
 
 
 def test_a_unit_that_does_not_answer_is_told_in_time(device: Ucb, line: PtyLine) -> None:
-    with line._lock:
+    with line.hold():
         start_s = time.monotonic()
         with pytest.raises(NoAnswerError, match="PK command, asked 6 times"):
             device.ping()
