@@ -78,6 +78,8 @@ class Engine:
         self.url = url
         self.baud = baud
         self.counts = Counts()
+        self.tap: Callable[[bytes], None] | None = None
+        """Hears all bytes as they come, in the engine's thread; must not fail."""
         self._wire = wire
         self._interpreter = interpreter
         self._port: Port | None = open_port(url, baud)
@@ -231,6 +233,8 @@ class Engine:
         """Scan what came; a head that does not become whole, however much comes behind it, is given up in time."""
         stalled = self._is_stalled()
         self.counts.bytes_received += len(piece)
+        if self.tap is not None and piece:
+            self.tap(piece)
         is_new = not self._tail
         self._tail += piece
         scan = self._wire.scanner(self._tail, stalled)

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final
 
+from pygnc_devices.controls import NO_CONTROLS, Controls
 from pygnc_devices.declaration import Packet
 from pygnc_devices.engine import Interpreter, Wire
 from pygnc_devices.errors import DeviceError
@@ -45,6 +46,7 @@ class Family:
         async_device: the asyncio driver.
         interpreter: makes an interpreter for a probe.
         probe: asks who is there; must come to its end within a second if nobody is.
+        controls: what its devices can be told by programs that know no family.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Family:
     async_device: type[AsyncDevice]
     interpreter: Callable[[int], Interpreter]
     probe: Callable[[], Procedure[Found]]
+    controls: Controls = NO_CONTROLS
 
 
 def family(name: str) -> Family:

@@ -108,6 +108,12 @@ def calibrate_mag(context: typer.Context) -> None:
     _pass_on(context, "pygnc_ground.calibration.command", "calibrations", "ground")
 
 
+@app.command(**_PASSED_ON)
+def device(context: typer.Context) -> None:
+    """Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ..."""
+    _pass_on(context, "pygnc_ground.device.command", "devices", "ground")
+
+
 def _pass_on(context: typer.Context, module: str, what: str, extra: str) -> None:
     """Leave the arguments to a command's own module, with libraries that the others do without."""
     try:

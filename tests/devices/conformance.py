@@ -139,6 +139,9 @@ class PacketConformance:
             assert len(set(names)) == len(packet.fields), packet.name
             assert len(packet.table().splitlines()) == len(packet.fields) + 2
             assert all(field.meaning for field in packet.fields), packet.name
+            for field in packet.fields:
+                # A name that ends in SI's unit is no name for a column in another one.
+                assert field.column or field.unit.column_per_unit == 1.0, field.name
 
     def test_names_end_in_the_unit(self) -> None:
         suffixes = {

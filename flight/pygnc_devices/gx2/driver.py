@@ -8,6 +8,7 @@ from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
 from pygnc_devices.family import Family
 from pygnc_devices.gx2 import aspp, eeprom, framing, procedures, stream_procedures
+from pygnc_devices.gx2.controls import CONTROLS
 from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit
 
@@ -120,4 +121,5 @@ FAMILY: Final = Family(
     async_device=AsyncGx2,
     interpreter=lambda _: Gx2Unit(),
     probe=procedures.probe,
+    controls=CONTROLS,
 )

@@ -27,9 +27,14 @@ LARGEST_FLOAT: Final = 1e6
 GAUSS_T: Final = 1e-4
 
 
-def _axes(name: str, unit: Unit, suffix: str, scale: float | None, meaning: str) -> tuple[Field, ...]:
+def _axes(  # noqa: PLR0917 - a table's columns
+    name: str, unit: Unit, suffix: str, scale: float | None, meaning: str, column: str
+) -> tuple[Field, ...]:
     end = f"_{suffix}" if suffix else ""
-    return tuple(Field(f"{name}_{axis}{end}", "f", unit, scale, 0.0, f"{meaning}, {axis}") for axis in ("x", "y", "z"))
+    return tuple(
+        Field(f"{name}_{axis}{end}", "f", unit, scale, 0.0, f"{meaning}, {axis}", f"{axis}{column}")
+        for axis in ("x", "y", "z")
+    )
 
 
 def _matrix(meaning: str) -> tuple[Field, ...]:
@@ -40,15 +45,23 @@ def _matrix(meaning: str) -> tuple[Field, ...]:
     )
 
 
-_ACCEL: Final = _axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force")
-_RATE: Final = _axes("rate", RATE, "rad_s", None, "angular rate")
-_MAG: Final = _axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; none on an Inertia-Link")
-_TURN: Final = _axes("delta_angle", ANGLE, "rad", None, "turn since the sample before")
-_PUSH: Final = _axes("delta_velocity", VELOCITY, "mps", STANDARD_GRAVITY_MPS2, "integral of specific force")
-_GYRO_BIAS: Final = _axes("gyro_bias", RATE, "rad_s", None, "bias of the gyros")
+_ACCEL: Final = _axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force", "Accel")
+_RATE: Final = _axes("rate", RATE, "rad_s", None, "angular rate", "Rate")
+_MAG: Final = _axes("mag", MAGNETIC, "t", GAUSS_T, "magnetic field; none on an Inertia-Link", "Mag")
+_TURN: Final = _axes("delta_angle", ANGLE, "rad", None, "turn since the sample before", "DeltaAngle")
+_PUSH: Final = _axes(
+    "delta_velocity", VELOCITY, "mps", STANDARD_GRAVITY_MPS2, "integral of specific force", "DeltaVelocity"
+)
+_GYRO_BIAS: Final = _axes("gyro_bias", RATE, "rad_s", None, "bias of the gyros", "RateBias")
 _M: Final = _matrix("rotation from north-east-down to the unit's axes")
-_EULER: Final = tuple(Field(f"{name}_rad", "f", ANGLE, None, 0.0, f"{name} angle") for name in ("roll", "pitch", "yaw"))
-_TIMER: Final = Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the unit, wraps")
+_EULER: Final = tuple(
+    Field(f"{name}_rad", "f", ANGLE, None, 0.0, f"{name} angle", f"{name}Angle") for name in ("roll", "pitch", "yaw")
+)
+_TIMER: Final = Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the unit, wraps", "timer")
+
+
+def _stabilized(field: Field) -> Field:
+    return replace(field, name=f"stabilized_{field.name}", column=f"{field.column}Stabilized")
 
 
 def _reading(name: str, *fields: Field, meaning: str) -> Packet:
@@ -66,8 +79,8 @@ def _word(name: str, code: str, meaning: str) -> Field:
 READINGS: Final = (
     _reading(
         "C1",
-        *_axes("raw_accel", NONE, "", None, "A/D counts of the accelerometer, 65536 for 5 V"),
-        *_axes("raw_rate", NONE, "", None, "A/D counts of the gyro, 65536 for 5 V"),
+        *_axes("raw_accel", NONE, "", None, "A/D counts of the accelerometer, 65536 for 5 V", "AccelCounts"),
+        *_axes("raw_rate", NONE, "", None, "A/D counts of the gyro, 65536 for 5 V", "RateCounts"),
         meaning="raw A/D values",
     ),
     _reading("C2", *_ACCEL, *_RATE, meaning="specific force and angular rate"),
@@ -88,9 +101,9 @@ READINGS: Final = (
     ),
     _reading(
         "D2",
-        *(replace(field, name=f"stabilized_{field.name}") for field in _ACCEL),
+        *(_stabilized(field) for field in _ACCEL),
         *_RATE,
-        *(replace(field, name=f"stabilized_{field.name}") for field in _MAG),
+        *(_stabilized(field) for field in _MAG),
         meaning="gravity and magnetic field as the filter sees them, angular rate",
     ),
     _reading("D3", *_TURN, *_PUSH, *_MAG, meaning="turn, velocity change, magnetic field"),
@@ -104,7 +117,7 @@ ANSWERS: Final = (
     _answer("C4", _word("command", "B", "reply that is sent continuously, 0: none"), _TIMER, meaning="continuous mode"),
     _answer(
         "C9",
-        *_axes("accel_bias", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "bias of the accelerometer"),
+        *_axes("accel_bias", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "bias of the accelerometer", "AccelBias"),
         _TIMER,
         meaning="bias of the accelerometer, as written",
     ),

@@ -46,10 +46,21 @@ IMU: Final = Packet(
         Field("game_time", "f", NONE, None, 0.0, "time in the game: ms in old simulators, s in newer ones"),
         Field("sample_count", "I", NONE, None, 0.0, "samples so far; none in old simulators"),
         *(
-            Field(f"accel_{axis}_mps2", "f", ACCELERATION, STANDARD_GRAVITY_MPS2, 0.0, f"acceleration, {axis}")
+            Field(
+                f"accel_{axis}_mps2",
+                "f",
+                ACCELERATION,
+                STANDARD_GRAVITY_MPS2,
+                0.0,
+                f"acceleration, {axis}",
+                f"{axis}Accel",
+            )
             for axis in ("x", "y", "z")
         ),
-        *(Field(f"rate_{axis}_rad_s", "f", RATE, None, 0.0, f"angular rate, {axis}") for axis in ("x", "y", "z")),
+        *(
+            Field(f"rate_{axis}_rad_s", "f", RATE, None, 0.0, f"angular rate, {axis}", f"{axis}Rate")
+            for axis in ("x", "y", "z")
+        ),
         Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the simulated unit, 19660800 per second, wraps"),
         Field("checksum", "H", NONE, None, 0.0, "sum of the bytes before it; 0: not given"),
         Field("time_of_week_ms", "i", NONE, None, 0.0, "GPS time of week"),

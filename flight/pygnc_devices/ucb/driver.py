@@ -16,6 +16,7 @@ from pygnc_devices.ucb import framing, line_procedures, snapshot
 from pygnc_devices.ucb import openimu_commands as user
 from pygnc_devices.ucb import unit_procedures as procedures
 from pygnc_devices.ucb import upgrade as firmware
+from pygnc_devices.ucb.controls import CONTROLS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
 DEFAULT_BAUD: Final = 115200
@@ -196,4 +197,5 @@ FAMILY: Final = Family(
     async_device=AsyncUcb,
     interpreter=UcbUnit,
     probe=procedures.probe,
+    controls=CONTROLS,
 )

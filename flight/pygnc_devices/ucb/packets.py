@@ -4,6 +4,7 @@ Sources: DMU380ZA manual 7430-3810, OpenIMU300 firmware, NAV440 manual.
 """
 
 import math
+from dataclasses import replace
 from typing import Final, Literal
 
 from pygnc_devices.declaration import TEXT, Field, Packet
@@ -78,7 +79,9 @@ _TB: Final = _temperature("board", "boardTemp", "temperature of the board")
 _ROLL: Final = _angle("roll", "rollAngle", "roll")
 _PITCH: Final = _angle("pitch", "pitchAngle", "pitch")
 _YAW_MAG: Final = _angle("yaw", "yawAngleMag", "yaw from magnetic north, or free")
-_YAW_TRUE: Final = _angle("yaw", "yawAngleTrue", "yaw from true north, or free")
+_YAW_TRUE: Final = _angle(
+    "yaw", "yawAngleMag", "yaw from true north, or free; its column is called as python-imu380 does"
+)
 _V: Final = tuple(
     Field(f"velocity_{axis}_mps", "h", VELOCITY, VELOCITY_SCALE, 0.0, f"velocity {word}", f"{axis[0]}Vel")
     for axis, word in (("north", "north"), ("east", "east"), ("down", "down"))
@@ -94,6 +97,10 @@ _ITOW16: Final = Field(
     "itow", "H", TICKS, meaning="low word of GPS time of week, ms, or timer of 65536/s", column="GPSITOW"
 )
 _ITOW32: Final = Field("itow_ms", "I", TICKS, meaning="GPS time of week, or of the unit's start, ms", column="timeITOW")
+
+# Navigation packets have the same words under another column's name, as python-imu380 writes them.
+_N_ITOW16: Final = replace(_ITOW16, column="iTOW")
+_N_ITOW32: Final = replace(_ITOW32, column="iTOW")
 
 
 def _raw(names: tuple[str, ...], what: str) -> tuple[Field, ...]:
@@ -163,10 +170,10 @@ OUTPUT_PACKETS: Final = (
         "B1", (_ROLL, _PITCH, _YAW_MAG, _RC[2], _A[0], _A[1], _ITOW32, _BIT), meaning="angles, short", clock="itow_ms"
     ),
     Packet("B2", (_ROLL, _PITCH, _RC[2], _A[0], _ITOW16), meaning="tilt, short", clock="itow"),
-    Packet("N0", (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_V, *_LLH, _ITOW16, _BIT), meaning="navigation", clock="itow"),
+    Packet("N0", (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_V, *_LLH, _N_ITOW16, _BIT), meaning="navigation", clock="itow"),
     Packet(
         "N1",
-        (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_A, *_V, *_LLH, _TX, _ITOW32, _BIT),
+        (_ROLL, _PITCH, _YAW_TRUE, *_RC, *_A, *_V, *_LLH, _TX, _N_ITOW32, _BIT),
         meaning="navigation",
         clock="itow_ms",
     ),
@@ -244,10 +251,10 @@ ANSWER_PACKETS: Final = (
         "CD",
         (
             Field("request", "H", NONE, meaning="of the WC command"),
-            Field("hard_iron_x_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, x"),
-            Field("hard_iron_y_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, y"),
+            Field("hard_iron_x_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, x", "xHardIron"),
+            Field("hard_iron_y_t", "h", MAGNETIC, MAGNETIC_SCALE, 0.0, "hard iron, y", "yHardIron"),
             Field("soft_iron_ratio", "H", NONE, 2.0 / _FULL, 0.0, "soft iron ratio"),
-            Field("soft_iron_angle_rad", "H", ANGLE, ANGLE_SCALE, 0.0, "soft iron angle"),
+            Field("soft_iron_angle_rad", "H", ANGLE, ANGLE_SCALE, 0.0, "soft iron angle", "softIronAngle"),
         ),
         meaning="magnetic alignment completed",
         is_reading=False,

@@ -139,7 +139,9 @@ class Gx2Simulator:
         if command[0] == 0xFA:
             self.deafness = max(0, self.deafness - 1)
             self._continuous = self._continuous if self.deafness else 0
-        else:
+        elif (
+            command[0] in {*_LENGTHS, 0xE9} or f"{command[0]:02X}" in STREAMABLE
+        ):  # a byte that is no command costs no cycle
             self._commands.append(command)
 
     def _obey(self, command: bytes, at_s: float) -> bytes:

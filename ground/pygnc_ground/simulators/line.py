@@ -190,16 +190,23 @@ class TcpLine(Line):
 
     Args:
         unit: see `Line`.
+        port: to listen at; 0: a free one.
         faults: see `Line`.
         seed: see `Line`.
         speed: see `Line`.
     """
 
     def __init__(
-        self, unit: SimulatedUnit, *, faults: FaultRates | None = None, seed: int = 0, speed: float = 1.0
+        self,
+        unit: SimulatedUnit,
+        *,
+        port: int = 0,
+        faults: FaultRates | None = None,
+        seed: int = 0,
+        speed: float = 1.0,
     ) -> None:
         super().__init__(unit, faults=faults, seed=seed, speed=speed)
-        self._port = 0
+        self._port = port
         self._listener: socket.socket | None = None
         self._client: socket.socket | None = None
         self._open()

@@ -1,0 +1,210 @@
+"""The controls of 3DM-GX2 units and their kin: rate, reply at power-up, sampling, words of the EEPROM by address."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any, Final
+
+from pygnc_devices.controls import Controls, Setting
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.gx2 import eeprom, stream_procedures
+from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS, Sampling
+from pygnc_devices.gx2.packets import STREAMABLE
+from pygnc_devices.gx2.procedures import identify
+from pygnc_devices.gx2.unit import Gx2Unit
+from pygnc_devices.procedure import Procedure
+
+_FORMAT: Final = "pygnc 3DM-GX2 settings 1"
+_SAMPLING: Final = "sampling."
+_SAMPLING_NAMES: Final = tuple(_SAMPLING + field.name for field in fields(Sampling))
+_KEPT: Final = ("rate", "startup")
+_SET: Final = ("continuous",)
+_NO_REPLY: Final = "none"
+_CONTINUOUS: Final = "reply sent in every cycle"
+
+
+def describe(unit: Gx2Unit) -> Procedure[dict[str, str]]:
+    """Return who the unit is and how it is set."""
+    who = yield from identify(unit)
+    told = {
+        "serial_number": who.serial_number,
+        "model": who.name,
+        "part_number": who.model,
+        "options": who.options,
+        "version": who.firmware,
+        "rate": f"{(yield from eeprom.get_rate(unit)):g} Hz",
+    }
+    if unit.is_gx3:
+        sampling = yield from eeprom.get_sampling(unit)
+        told["filter"] = f"{sampling.inertial_filter_size} and {sampling.magnetic_filter_size} samples"
+    return told
+
+
+def start(unit: Gx2Unit) -> Procedure[None]:
+    """Have replies sent in every cycle, unless they are."""
+    if unit.stream is None:
+        yield from stream_procedures.start_continuous(unit)
+
+
+def get(unit: Gx2Unit, names: Sequence[str]) -> Procedure[list[Setting]]:
+    """Return values in effect: the sampling settings of a 3DM-GX3-25; the others cannot be asked for theirs."""
+    yield from identify(unit)
+    if not unit.is_gx3:
+        raise DeviceError("a 3DM-GX2 does not tell what is in effect: `read` shows its EEPROM")
+    found = asdict((yield from eeprom.get_sampling(unit)))
+    _check(names, _SAMPLING_NAMES)
+    return [Setting(name, found[name.removeprefix(_SAMPLING)]) for name in names or _SAMPLING_NAMES]
+
+
+def put(unit: Gx2Unit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+    """Set `continuous` (a reply such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
+    _check(values, (*_SET, *_SAMPLING_NAMES))
+    settings = yield from _put_sampling(unit, values, keep=False)
+    if "continuous" in values:
+        kind = _reply(values["continuous"])
+        if kind is None:
+            yield from stream_procedures.stop_continuous(unit)
+        else:
+            yield from stream_procedures.start_continuous(unit, kind)
+        settings.append(Setting("continuous", kind or _NO_REPLY, meaning=_CONTINUOUS))
+    return settings
+
+
+def read(unit: Gx2Unit, names: Sequence[str]) -> Procedure[list[Setting]]:
+    """Return what it keeps: rate, reply at power-up, sampling settings, words of the EEPROM by address (0xFCA2)."""
+    yield from identify(unit)
+    known = (*_KEPT, *_SAMPLING_NAMES) if unit.is_gx3 else _KEPT
+    _check([name for name in names if not _is_address(name)], known)
+    settings = []
+    sampling: dict[str, Any] = asdict((yield from eeprom.get_sampling(unit))) if unit.is_gx3 else {}
+    for name in names or known:
+        if name == "rate":
+            settings.append(_rate((yield from eeprom.get_rate(unit))))
+        elif name == "startup":
+            settings.append(_startup((yield from eeprom.get_startup(unit))))
+        elif name.startswith(_SAMPLING):
+            settings.append(Setting(name, sampling[name.removeprefix(_SAMPLING)]))
+        else:
+            word = yield from eeprom.read_word(unit, int(name, 16))
+            settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
+    return settings
+
+
+def write(unit: Gx2Unit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+    """Write them for good. A 3DM-GX2 takes its rate at the next power-up."""
+    _check([name for name in values if not _is_address(name)], (*_KEPT, *_SAMPLING_NAMES))
+    settings = yield from _put_sampling(unit, values, keep=True)
+    for name, text in values.items():
+        if name == "rate":
+            wanted_hz = _number(name, text.lower().removesuffix("hz"), float)
+            settings.append(_rate((yield from eeprom.set_rate(unit, wanted_hz))))
+        elif name == "startup":
+            yield from eeprom.set_startup(unit, _reply(text))
+            settings.append(_startup(_reply(text)))
+        elif _is_address(name):
+            word = int(_number(name, text, lambda digits: int(digits, 0)))
+            yield from eeprom.write_word(unit, int(name, 16), word)
+            settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
+    return settings
+
+
+def take_snapshot(unit: Gx2Unit) -> Procedure[str]:
+    """Return what it keeps as JSON text."""
+    who = yield from identify(unit)
+    words = {}
+    for address in (RATE_ADDRESS, STARTUP_ADDRESS):
+        words[f"{address:#06x}"] = yield from eeprom.read_word(unit, address)
+    sampling = asdict((yield from eeprom.get_sampling(unit))) if unit.is_gx3 else None
+    content = {"format": _FORMAT, "serial_number": who.serial_number, "name": who.name}
+    return json.dumps(content | {"words": words, "sampling": sampling}, indent=2)
+
+
+def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> Procedure[list[Setting]]:  # noqa: FBT001 - see Controls
+    """Put a snapshot back.
+
+    Raises:
+        DeviceError: it is none, or of another unit, and that was not said to be meant.
+    """
+    try:
+        content = json.loads(text)
+        if content["format"] != _FORMAT:
+            raise DeviceError(f"the format of the snapshot is {content['format']!r}, not {_FORMAT!r}")
+        words = {int(address, 16): int(word) for address, word in content["words"].items()}
+        sampling = None if content["sampling"] is None else Sampling(**content["sampling"])
+        serial_number = str(content["serial_number"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeviceError(f"this is no snapshot of a unit's settings: {error!r}") from None
+    who = yield from identify(unit)
+    if who.serial_number != serial_number and not to_another_unit:
+        raise DeviceError(f"the snapshot is of unit {serial_number}, this is unit {who.serial_number}")
+    changed = []
+    for address, word in words.items():
+        if (yield from eeprom.read_word(unit, address)) != word:
+            yield from eeprom.write_word(unit, address, word)
+            changed.append(Setting(f"{address:#06x}", word, f"{word:#06x}"))
+    if sampling is not None and (yield from eeprom.get_sampling(unit)) != sampling:
+        yield from eeprom.set_sampling(unit, sampling, keep=True)
+        changed += [Setting(_SAMPLING + name, value) for name, value in asdict(sampling).items()]
+    return changed
+
+
+def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> Procedure[list[Setting]]:
+    wanted = {
+        name.removeprefix(_SAMPLING): int(_number(name, text, lambda digits: int(digits, 0)))
+        for name, text in values.items()
+        if name.startswith(_SAMPLING)
+    }
+    if not wanted:
+        return []
+    yield from identify(unit)
+    if not unit.is_gx3:
+        raise DeviceError("only a 3DM-GX3-25 has sampling settings")
+    sampling = replace((yield from eeprom.get_sampling(unit)), **wanted)
+    yield from eeprom.set_sampling(unit, sampling, keep=keep)
+    return [Setting(_SAMPLING + name, value) for name, value in wanted.items()]
+
+
+def _reply(text: str) -> str | None:
+    kind = text.upper()
+    if kind == _NO_REPLY.upper():
+        return None
+    if kind not in STREAMABLE:
+        raise DeviceError(f"{text!r} is no measurement; there are {', '.join(sorted(STREAMABLE))} and {_NO_REPLY}")
+    return kind
+
+
+def _check(names: Sequence[str] | Mapping[str, str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise DeviceError(f"no setting is called {name!r} here; there are {', '.join(known)}")
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().startswith("0x")
+
+
+def _number(name: str, text: str, convert: Any) -> float:  # noqa: ANN401 - int or float
+    try:
+        return float(convert(text.strip()))
+    except ValueError:
+        raise DeviceError(f"{name}: {text!r} is no number") from None
+
+
+def _rate(hz: float) -> Setting:
+    return Setting("rate", round(hz, 3), f"{hz:g} Hz", f"of the calculation cycle, {COUNTS_PER_S} / divider")
+
+
+def _startup(kind: str | None) -> Setting:
+    return Setting("startup", kind or _NO_REPLY, meaning=f"{_CONTINUOUS}, from power-up on")
+
+
+CONTROLS: Final = Controls(
+    describe=describe,
+    start=start,
+    get=get,
+    set=put,
+    read=read,
+    write=write,
+    snapshot=take_snapshot,
+    restore=restore,
+)

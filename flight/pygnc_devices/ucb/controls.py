@@ -1,0 +1,194 @@
+"""The controls of UCB units: fields by name with values as people write them, and OpenIMU parameters as `user.*`."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from pygnc_devices.controls import Controls, Setting
+from pygnc_devices.errors import AbortedError, NoAnswerError, RefusedError
+from pygnc_devices.procedure import Procedure
+from pygnc_devices.ucb import field_procedures, fields, line_procedures, snapshot, unit_procedures
+from pygnc_devices.ucb import openimu_commands as user
+from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, FILTER_CODE_OF_HZ, ORIENTATION, PACKET_TYPE, RATE, FieldError
+from pygnc_devices.ucb.unit import UcbUnit
+from pygnc_devices.ucb.upgrade import upgrade
+
+_USER: Final = "user."
+_FILTERS: Final = (0x0005, 0x0006)
+_NAMES: Final = {RATE: "rate"}
+_HZ: Final = re.compile(r"(\d+)\s*hz", re.IGNORECASE)
+
+
+def describe(unit: UcbUnit) -> Procedure[dict[str, str]]:
+    """Return who the unit is and how it is set."""
+    who = yield from unit_procedures.identify(unit)
+    told = {"serial_number": str(who.serial_number), "model": who.model, "identity": who.text}
+    try:
+        told["version"] = yield from unit_procedures.version(unit)
+    except (RefusedError, NoAnswerError):
+        told["version"] = who.text.split()[-1]
+    found = yield from field_procedures.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
+    stored = yield from field_procedures.ask_known("RF", [RATE])
+    told["baud"] = str(unit.baud)
+    told |= {_NAMES.get(number, FIELD_TABLE[number].name): _text(number, value) for number, value in found.items()}
+    if stored.get(RATE) != found.get(RATE):
+        told["rate_configured"] = FIELD_TABLE[RATE].describe(stored.get(RATE, 0))
+    return told | (yield from _status(unit))
+
+
+def get(unit: UcbUnit, names: Sequence[str]) -> Procedure[list[Setting]]:
+    """Return values in effect: all fields, or those named; parameters of an OpenIMU application are `user.NAME`."""
+    return (yield from _ask(unit, "GF", names))
+
+
+def read(unit: UcbUnit, names: Sequence[str]) -> Procedure[list[Setting]]:
+    """Return values in EEPROM."""
+    if any(name.startswith(_USER) for name in names):
+        raise FieldError("what an OpenIMU application keeps in flash cannot be asked: `get` shows what is in effect")
+    return (yield from _ask(unit, "RF", names))
+
+
+def put(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+    """Set values at once, until power-off."""
+    wanted = dict(parse(name, text) for name, text in values.items() if not name.startswith(_USER))
+    fields.check_values(wanted)
+    code = wanted.pop(BAUD, None)
+    settings = _settings((yield from field_procedures.set_fields(unit, wanted))) if wanted else []
+    settings += yield from _put_parameters(unit, values)
+    if code is not None:  # last: it changes the speed of the line
+        yield from line_procedures.change_baud(unit, fields.BAUD_OF_CODE[code])
+        settings += _settings({BAUD: code})
+    return settings
+
+
+def write(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+    """Write values into EEPROM, in effect from the next power-up on; parameters of an application into flash."""
+    wanted = dict(parse(name, text) for name, text in values.items() if not name.startswith(_USER))
+    settings = _settings((yield from field_procedures.write_fields(unit, wanted))) if wanted else []
+    parameters = yield from _put_parameters(unit, values)
+    if parameters:
+        yield from user.save_parameters(unit)
+    return settings + parameters
+
+
+def parse(name: str, text: str) -> tuple[int, int]:
+    """Return number and value of a field, written as people do: 0x14, 50Hz, S1, -y-x-z, 57600.
+
+    Raises:
+        FieldError: no such field, or nothing it could be.
+    """
+    number = fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
+    spec = FIELD_TABLE.get(number)
+    if spec is None:
+        raise FieldError(f"field {number:#06x} is in no table; its values cannot be checked")
+    plain = text.replace(" ", "").lower()
+    for value, meaning in (spec.legal or {}).items():
+        if meaning and plain in {(shown := meaning.replace(" ", "").lower()), shown.removesuffix("baud")}:
+            return number, value
+    if spec.is_packet_type and len(text) == 2:
+        return number, fields.type_value(text)
+    corner = _HZ.fullmatch(plain)
+    if number in _FILTERS and corner is not None and int(corner[1]) in FILTER_CODE_OF_HZ:
+        return number, FILTER_CODE_OF_HZ[int(corner[1])]
+    try:
+        return number, int(text, 0)
+    except ValueError:
+        choices = list((spec.legal or {}).values())
+        choices += [f"{hz} Hz" for hz in FILTER_CODE_OF_HZ] if number in _FILTERS else []
+        hint = f", but {', '.join(choices)}" if choices else ""
+        raise FieldError(f"field {number} ({spec.name}): {text!r} is no value{hint}") from None
+
+
+def take_snapshot(unit: UcbUnit) -> Procedure[str]:
+    """Return all fields as JSON text."""
+    return (yield from snapshot.take_snapshot(unit)).to_json()
+
+
+def restore(unit: UcbUnit, text: str, to_another_unit: bool) -> Procedure[list[Setting]]:  # noqa: FBT001 - see Controls
+    """Put a snapshot back; returns what was written into EEPROM."""
+    kept = snapshot.Snapshot.from_json(text)
+    return _settings((yield from snapshot.restore_snapshot(unit, kept, to_another_unit=to_another_unit)))
+
+
+def align_magnetometer(unit: UcbUnit) -> Procedure[tuple[dict[str, str], bool]]:
+    """Have the unit align its magnetometer while it is turned; ended in order if it is given up."""
+    try:
+        found = yield from unit_procedures.align_magnetometer(unit)
+    except AbortedError:
+        yield from unit_procedures.stop_alignment(unit)
+        raise
+    told = {
+        "hard_iron_x": f"{found.hard_iron_x_t * 1e4:.5f} G",
+        "hard_iron_y": f"{found.hard_iron_y_t * 1e4:.5f} G",
+        "soft_iron_ratio": f"{found.soft_iron_ratio:.5f}",
+        "soft_iron_angle": f"{found.soft_iron_angle_rad:.5f} rad",
+    }
+    return told, found.is_acceptable
+
+
+def _ask(unit: UcbUnit, kind: str, names: Sequence[str]) -> Procedure[list[Setting]]:
+    parameters = [name.removeprefix(_USER) for name in names if name.startswith(_USER)]
+    ids = [fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
+           for name in names if not name.startswith(_USER)]  # fmt: skip
+    if not names:
+        return _settings((yield from field_procedures.ask_known(kind, list(FIELD_TABLE))))
+    ask = field_procedures.get_fields if kind == "GF" else field_procedures.read_fields
+    settings = _settings((yield from ask(unit, ids))) if ids else []
+    if "*" in parameters:
+        found = yield from user.get_parameters(unit)
+        return [*settings, *(Setting(_USER + name, value) for name, value in found.items())]
+    for name in parameters:
+        settings.append(Setting(_USER + name, (yield from user.get_parameter(unit, name))))
+    return settings
+
+
+def _put_parameters(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+    settings = []
+    for name, text in ((name.removeprefix(_USER), text) for name, text in values.items() if name.startswith(_USER)):
+        entry = user.parameter(name)
+        convert: Callable[[str], int | float | str] = {"int": int, "float": float}.get(entry.kind, str)
+        try:
+            value = convert(text)
+        except ValueError:
+            raise user.ParameterError(f"parameter {name}: {text!r} is no {entry.kind}") from None
+        yield from user.set_parameter(unit, name, value)
+        settings.append(Setting(_USER + name, value))
+    return settings
+
+
+def _settings(values: Mapping[int, int]) -> list[Setting]:
+    return [
+        Setting(spec.name, value, _text(number, value), spec.meaning)
+        for number, value in values.items()
+        for spec in [FIELD_TABLE[number]]
+    ]
+
+
+def _text(number: int, value: int) -> str:
+    if number in _FILTERS:
+        hz = fields.filter_hz(value)
+        return f"{hz} Hz" if hz else "unfiltered, or 50 Hz"
+    return FIELD_TABLE[number].describe(value)
+
+
+def _status(unit: UcbUnit) -> Procedure[dict[str, str]]:
+    try:
+        status = yield from unit_procedures.status(unit)
+    except (RefusedError, NoAnswerError):
+        return {}
+    raised = {f"status.{name}": ", ".join(bits) for name, bits in status.items() if bits}
+    return raised or {"status": "good"}
+
+
+CONTROLS: Final = Controls(
+    describe=describe,
+    get=get,
+    set=put,
+    read=read,
+    write=write,
+    snapshot=take_snapshot,
+    restore=restore,
+    upgrade=upgrade,
+    align_magnetometer=align_magnetometer,
+    store_alignment=unit_procedures.store_alignment,
+)

@@ -1,0 +1,1 @@
+"""Devices on the ground: commands for any family, logs of readings, their upload."""
