@@ -87,6 +87,7 @@ class Engine:
         self._agenda = Agenda(self.counts, self._set_baud)
         self._orders: deque[Callable[[], None]] = deque()
         self._news = threading.Event()
+        self._port_changed = threading.Condition()
         self._tail = b""
         self._tail_since_s = 0.0
         self._close_before_s: float | None = None
@@ -98,6 +99,11 @@ class Engine:
     def is_connected(self) -> bool:
         """Whether the port is open."""
         return self._port is not None
+
+    def wait_for_port(self, *, is_open: bool, timeout_s: float) -> bool:
+        """Wait until the port is open, or gone; tell whether it is so."""
+        with self._port_changed:
+            return self._port_changed.wait_for(lambda: self.is_connected is is_open, timeout_s)
 
     def start(self, procedure: Procedure[T]) -> Task[T]:
         """Begin a procedure; its steps are taken in the engine's thread."""
@@ -192,6 +198,7 @@ class Engine:
                 self._port = open_port(self.url, self.baud)
                 break
         self.counts.take_reconnect()
+        self._tell_of_port()
         self._agenda.port_opened(time.monotonic())
         procedure = self._interpreter.reconnected()
         if procedure is not None:
@@ -201,8 +208,13 @@ class Engine:
         port, self._port = self._port, None
         if port is not None:
             port.close()
+            self._tell_of_port()
         self._drop_tail()
         self._agenda.port_lost(error)
+
+    def _tell_of_port(self) -> None:
+        with self._port_changed:
+            self._port_changed.notify_all()
 
     def _drop_tail(self) -> None:
         self.counts.skipped_bytes += len(self._tail)

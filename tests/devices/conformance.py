@@ -15,17 +15,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pygnc_devices import engine
 from pygnc_devices.declaration import Packet
-from pygnc_devices.errors import PortBusyError, SilenceError
+from pygnc_devices.errors import PortBusyError, PortError, SilenceError
 from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import Family
 from pygnc_devices.frames import Frame, Scan, scan_to_end
+from pygnc_devices.port import Port, open_port
 from pygnc_devices.reading import Reading
 from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.line import Line, PtyLine, TcpLine
 from pygnc_ground.simulators.unit import SimulatedUnit
 
 LINES = ["pty", "tcp"]
+SPEED = 4.0
+"""Of simulated units: seconds of theirs in one of ours, so that readings come sooner."""
 INHERITED = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 """Each family runs these tests in a class of its own."""
 
@@ -189,8 +193,8 @@ class DriverConformance(ABC):
 
     def make_line(self, kind: str, folder: Path, faults: FaultRates | None = None) -> Line:
         if kind == "pty":
-            return PtyLine(self.simulator(), folder / "port", faults=faults, seed=5)
-        return TcpLine(self.simulator(), faults=faults, seed=5)
+            return PtyLine(self.simulator(), folder / "port", faults=faults, seed=5, speed=SPEED)
+        return TcpLine(self.simulator(), faults=faults, seed=5, speed=SPEED)
 
     def open(self, url: str) -> Any:  # noqa: ANN401 - each family's own class
         return self.family.device.open(url, self.family.bauds[0])  # type: ignore[attr-defined]
@@ -250,16 +254,17 @@ class DriverConformance(ABC):
             assert device.read() is not None
             assert device.latest() is not None
 
-    def test_an_unplugged_device_is_found_again(self, line: Line) -> None:
+    def test_an_unplugged_device_is_found_again(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+        in_vain = vain_attempts(monkeypatch)
         with self.open(line.url) as device:
             readings = device.readings(silence_s=5.0)
             next(readings)
             line.unplug()
-            _wait_for(lambda: not device.is_connected)
+            assert device.engine.wait_for_port(is_open=False, timeout_s=10.0)
             assert device.latest(0.0) is None
-            time.sleep(0.15)  # one attempt at least finds nothing
+            assert in_vain.acquire(timeout=10.0)
             line.plug_in()
-            _wait_for(lambda: device.is_connected)
+            assert device.engine.wait_for_port(is_open=True, timeout_s=10.0)
             plugged_ns = time.monotonic_ns()
             assert next(reading for reading in readings if reading.t_mono_ns > plugged_ns)
             assert device.statistics.reconnects == 1
@@ -297,7 +302,7 @@ class DriverConformance(ABC):
         device.close()
         device.close()
         assert threading.active_count() == threads
-        _wait_for(lambda: open_descriptors() <= descriptors)
+        assert line.wait_until(lambda: open_descriptors() <= descriptors)  # its end of a connection is given back too
 
     def test_the_asyncio_face_gives_the_same(self, line: Line) -> None:
         async def run() -> list[Reading]:
@@ -323,8 +328,16 @@ def open_descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def _wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
+def vain_attempts(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Return what counts the attempts to open a port that is not there, from now on."""
+    in_vain = threading.Semaphore(0)
+
+    def open_counted(url: str, baud: int) -> Port:
+        try:
+            return open_port(url, baud)
+        except PortError:
+            in_vain.release()
+            raise
+
+    monkeypatch.setattr(engine, "open_port", open_counted)
+    return in_vain

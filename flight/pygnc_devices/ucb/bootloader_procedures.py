@@ -40,7 +40,7 @@ def is_application(baud: int) -> Procedure[bool]:
     yield SetBaud(baud)
     yield Pause(_SETTLE_S)
     try:
-        return (yield replace(commands.get_packet("ID"), timeout_s=_LOOK_S))[-1].kind == "ID"
+        return (yield replace(commands.get_packet("ID"), timeout_s=_LOOK_S, tries=3))[-1].kind == "ID"
     except NoAnswerError:
         return False
 

@@ -10,7 +10,7 @@ import threading
 import time
 import tty
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final, Self
 
@@ -47,6 +47,7 @@ class Line(ABC):
         self._lock = threading.Lock()
         self._turnstile = threading.Lock()
         """Held by whoever waits for the lock: the thread, which asks for both all the time, would never let it in."""
+        self._turned = threading.Condition()
         self._thread = threading.Thread(target=self._serve, name="simulated unit", daemon=True)
 
     @property
@@ -87,6 +88,11 @@ class Line(ABC):
         finally:
             self._lock.release()
 
+    def wait_until(self, condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
+        """Wait until something is true of the unit, looked at after each of its turns; tell whether it is."""
+        with self._turned:
+            return self._turned.wait_for(condition, limit_s)
+
     def now_s(self) -> float:
         """Return the unit's time."""
         return (time.monotonic() - self._start_s) * self._speed
@@ -94,9 +100,13 @@ class Line(ABC):
     def _serve(self) -> None:
         while not self._stopping.is_set():
             with self.hold():
-                if self._plugged.is_set():
+                is_plugged = self._plugged.is_set()
+                if is_plugged:
                     self._turn()
-                    continue
+            if is_plugged:
+                with self._turned:
+                    self._turned.notify_all()
+                continue
             self._plugged.wait(_LONGEST_WAIT_S)
 
     def _turn(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.gx2 import stream_procedures
 from pygnc_devices.gx2.attitude import euler_angles
 from pygnc_devices.gx2.driver import AsyncGx2, Gx2
 from pygnc_devices.gx2.eeprom import EepromError
@@ -19,6 +20,7 @@ from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.gx2_base_station import Gx2BaseStation
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
 from pygnc_ground.simulators.line import PtyLine, TcpLine
+from tests.devices.conformance import vain_attempts
 
 G = 9.80665
 
@@ -78,12 +80,14 @@ def test_commands_work_beside_continuous_mode(device: Gx2, unit: Gx2Simulator) -
     assert device.read(0.1) is None
 
 
-def test_continuous_mode_is_brought_back_after_unplugging(tmp_path: Path) -> None:
+def test_continuous_mode_is_brought_back_after_unplugging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_procedures, "_FIRST_S", 0.4)
+    in_vain = vain_attempts(monkeypatch)
     unit = Gx2Simulator(ignored_starts=1)
     with PtyLine(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         device.start_continuous("C2")
         line.unplug()
-        time.sleep(0.2)
+        assert in_vain.acquire(timeout=10.0)
         line.plug_in()
         plugged_ns = time.monotonic_ns()
         readings = device.readings(silence_s=15.0)
@@ -182,7 +186,8 @@ def test_a_gx3_has_another_timer_another_stop_and_sampling_settings(tmp_path: Pa
         device.stop_continuous()
 
 
-def test_a_node_is_reached_through_its_base_station() -> None:
+def test_a_node_is_reached_through_its_base_station(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_procedures, "_FIRST_S", 0.4)
     unit = Gx2Simulator("Inertia-Link", eeprom={0xFCA6: 0x80CC})
     with TcpLine(Gx2BaseStation(unit)) as line:
         with Gx2.open(line.url, node=76) as device:

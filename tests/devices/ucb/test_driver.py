@@ -182,10 +182,7 @@ def test_after_unplugging_volatile_fields_and_speed_are_set_again(
         _ping_until_it_fails(device)
     line.plug_in()
     assert (unit.ram[1], unit.baud) == (1, 115200)
-    end_s = time.monotonic() + 5
-    while (unit.ram[1], unit.baud) != (2, 57600) and time.monotonic() < end_s:
-        time.sleep(0.02)
-    assert (unit.ram[1], unit.baud) == (2, 57600)
+    assert line.wait_until(lambda: (unit.ram[1], unit.baud) == (2, 57600))
 
 
 def _ping_until_it_fails(device: Ucb) -> None:

@@ -70,8 +70,7 @@ def test_cancelling_brings_the_rate_back(line: PtyLine, unit: UcbSimulator) -> N
     async def run() -> None:
         async with await AsyncUcb.open(line.url) as device:
             task = asyncio.create_task(hold(device))
-            await asyncio.sleep(0.3)
-            assert unit.ram[1] == 0
+            assert await asyncio.to_thread(line.wait_until, lambda: unit.ram[1] == 0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -96,15 +95,11 @@ def test_a_unit_that_was_unplugged_meanwhile_streams_when_it_is_back(
     quiet = device.quiet()
     quiet.__enter__()
     line.unplug()
-    while device.is_connected:
-        time.sleep(0.01)
+    assert device.engine.wait_for_port(is_open=False, timeout_s=10.0)
     with pytest.raises(PortGoneError):
         quiet.__exit__(None, None, None)
     line.plug_in()
-    end_s = time.monotonic() + 5
-    while unit.ram[1] != 4 and time.monotonic() < end_s:
-        time.sleep(0.01)
-    assert unit.ram[1] == 4
+    assert line.wait_until(lambda: unit.ram[1] == 4)
 
 
 def test_a_unit_that_was_quiet_stays_so(device: Ucb, unit: UcbSimulator) -> None:
