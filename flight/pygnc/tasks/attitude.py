@@ -2,8 +2,7 @@
 
 What it gives is a function of its checkpoint and of both journals, input and orbit, from there on: behind each GPS
 packet it waits for the orbit task's answer. An orbit task that has failed, or stays silent for `ORBIT_PATIENCE_S`, is
-not waited for any more; then each estimate says so. The checkpoint lies in the run's private folder, for it serves this
-run only.
+not waited for any more; then each estimate says so.
 """
 
 import math
@@ -16,21 +15,21 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.files import replace_file
 from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
-from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.bus.wire import StreamReader
 from pygnc.configuration.data_files import data_file
 from pygnc.configuration.geomagnetic_file import PACKAGED, GeomagneticFileError, read_main_field
 from pygnc.environment.geomagnetic import MainField
+from pygnc.tasks.answers import Answers
 from pygnc.tasks.attitude_report import Outcome
 from pygnc.tasks.attitude_tracker import AttitudeTracker, TrackerState
+from pygnc.tasks.checkpoint_file import CheckpointFile
 from pygnc.tasks.runtime import Notify, Run, Task
 from pygnc.tasks.surroundings import SurroundingsModel
 
 MESSAGES_A_TURN: Final = 64
 TURN_S: Final = 0.05
 """While the attitude is searched for, one sample may take as long as this."""
-CHECKPOINT_INTERVAL_S: Final = 1.0
 ORBIT_PATIENCE_S: Final = 12.0
 """A frozen orbit task is noticed after 3 s, and restarted after 5 s more at most."""
 
@@ -49,16 +48,16 @@ class AttitudeTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._stream: StreamWriter = self.open_stream("attitude")
-        self._checkpoint_path = run.runtime / "attitude.checkpoint"
-        saved = self._load_checkpoint()
+        self._stream = self.open_stream("attitude")
+        self._checkpoint = CheckpointFile(run.runtime / "attitude.checkpoint", Checkpoint)
+        saved = self._checkpoint.load()
         self._tracker = AttitudeTracker(
             run.settings.attitude,
             SurroundingsModel(run.earth_orientation, self._load_main_field()),
             saved.tracker if saved else None,
         )
         self._through, self._orbit_through = (saved.through, saved.orbit_through) if saved else (0, 0)
-        self._given = saved.given if saved else 0
+        self._answers = Answers(self._stream, saved.given if saved else 0)
         self._saved_through = self._through
         decode_input = msgspec.msgpack.Decoder(InputMessage).decode
         decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
@@ -73,7 +72,6 @@ class AttitudeTask(Task):
         self._orbit_failed = False
         self._orbit_due_s = math.inf
         self._orbit_late_told = False
-        self._next_checkpoint_s = time.monotonic() + CHECKPOINT_INTERVAL_S
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for orbits, each GPS packet being answered by one; for inputs when no answer has to come first."""
@@ -85,10 +83,9 @@ class AttitudeTask(Task):
         more = True
         while more and time.monotonic() < turn_ends_s:
             more = self._deal_with_next()
-        self._write()
-        now = time.monotonic()
-        if now >= self._next_checkpoint_s and self._through > self._saved_through and self._outcomes is None:
-            self._next_checkpoint_s = now + CHECKPOINT_INTERVAL_S
+        estimates, self._estimates = self._estimates, []
+        self._answers.write(estimates)
+        if self._checkpoint.is_due and self._through > self._saved_through and self._outcomes is None:
             self._save_checkpoint()
         return more or self._read_ahead()
 
@@ -115,7 +112,7 @@ class AttitudeTask(Task):
         if self._outcomes is not None:
             outcome = next(self._outcomes, None)
             if outcome is not None:
-                seq = self._given + len(self._estimates) + 1
+                seq = self._answers.given + len(self._estimates) + 1
                 self._estimates.append(self._tracker.estimate(outcome, seq))
                 if outcome.calibrated_anew and seq > self._stream.journal.last_seq:
                     self.notify("info", "mag_calibrated", f"the magnetometer's {outcome.calibrated}")
@@ -154,14 +151,6 @@ class AttitudeTask(Task):
             self.notify("warning", "orbit_late", "no answer from the orbit task; attitudes are given without waiting")
         return late
 
-    def _write(self) -> None:
-        """Write the estimates that are not in the journal yet: after a restart, some are made a second time."""
-        estimates, self._estimates = self._estimates, []
-        already = max(0, self._stream.journal.last_seq - self._given)
-        self._given += len(estimates)
-        if estimates[already:]:
-            self._stream.write(estimates[already:])
-
     def _load_main_field(self) -> MainField | None:
         try:
             return read_main_field(data_file(PACKAGED))
@@ -169,16 +158,10 @@ class AttitudeTask(Task):
             self.notify("error", "main_field", f"{error}; without it no attitude is found")
             return None
 
-    def _load_checkpoint(self) -> Checkpoint | None:
-        try:
-            return msgspec.msgpack.decode(self._checkpoint_path.read_bytes(), type=Checkpoint)
-        except FileNotFoundError:
-            return None
-
     def _save_checkpoint(self) -> None:
         self._saved_through = self._through
-        checkpoint = Checkpoint(self._through, self._orbit_through, self._given, self._tracker.checkpoint())
-        replace_file(self._checkpoint_path, msgspec.msgpack.encode(checkpoint))
+        tracker = self._tracker.checkpoint()
+        self._checkpoint.save(Checkpoint(self._through, self._orbit_through, self._answers.given, tracker))
 
 
 def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:

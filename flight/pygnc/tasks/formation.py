@@ -9,7 +9,6 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,7 +26,8 @@ from pygnc.bus.messages import (
     OrbitMessage,
     RangeMeasurement,
 )
-from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.bus.wire import StreamReader
+from pygnc.tasks.answers import Answers
 from pygnc.tasks.runtime import Notify, Run, Task
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class FormationTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._stream: StreamWriter = self.open_stream("formation")
+        self._stream = self.open_stream("formation")
+        self._answers = Answers(self._stream)
         self._tracker: FormationTracker | None = None
         folders = run.journal_folders
         self._decode_input = msgspec.msgpack.Decoder(InputMessage).decode
@@ -76,7 +77,7 @@ class FormationTask(Task):
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
         self._solving: Solving | None = None
-        self._through = self._given = 0
+        self._through = 0
         self._estimates: list[FormationMessage] = []
         self._orbit_failed = False
         self._orbit_due_s = math.inf
@@ -102,7 +103,7 @@ class FormationTask(Task):
         turn_ends_s = time.monotonic() + TURN_MS * 1e-3
         while self._inputs and not self._is_held_up and time.monotonic() < turn_ends_s:
             self._take(self._inputs.popleft())
-        self._write(self._estimates)
+        self._answers.write(self._estimates)
         self._estimates = []
         if not self._inputs and not self._is_held_up:
             self._through = self._input.through
@@ -162,7 +163,7 @@ class FormationTask(Task):
         if solving.error is not None:
             raise solving.error
         if self._tracker is not None and solving.answer is not None:
-            self._write(self._tracker.accept(solving.answer))
+            self._answers.write(self._tracker.accept(solving.answer))
         return True
 
     def _take_orbits(self, tracker: "FormationTracker") -> None:
@@ -184,13 +185,6 @@ class FormationTask(Task):
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
             if not self._orbit.behind:
                 self._orbit.socket.poll(TURN_MS)
-
-    def _write(self, messages: Sequence[FormationMessage]) -> None:
-        """Write the messages that are not in the journal yet: after a restart, all are made a second time."""
-        already = max(0, self._stream.journal.last_seq - self._given)
-        self._given += len(messages)
-        if messages[already:]:
-            self._stream.write(messages[already:])
 
 
 def _is_of_a_partner(message: Message) -> bool:

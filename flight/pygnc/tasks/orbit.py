@@ -1,7 +1,7 @@
 """Estimates the orbit from GPS fixes and predicts it to the present while nothing else is to do.
 
 What it gives is a function of its checkpoint and of the input journal from there on: a restarted task gives the same
-estimates bit for bit. The checkpoint lies in the run's private folder, for it serves this run only.
+estimates bit for bit.
 """
 
 import time
@@ -11,16 +11,16 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.files import replace_file
 from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
-from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.bus.wire import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.earth_orientation_file import UPLOADED
+from pygnc.tasks.answers import Answers
+from pygnc.tasks.checkpoint_file import CheckpointFile
 from pygnc.tasks.orbit_tracker import OrbitTracker, TrackerState, mark_behind
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 64
-CHECKPOINT_INTERVAL_S: Final = 1.0
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 0.25
 
@@ -38,20 +38,19 @@ class OrbitTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._stream: StreamWriter = self.open_stream("orbit")
-        self._checkpoint_path = run.runtime / "orbit.checkpoint"
-        checkpoint = self._load_checkpoint()
+        self._stream = self.open_stream("orbit")
+        self._checkpoint = CheckpointFile(run.runtime / "orbit.checkpoint", Checkpoint)
+        checkpoint = self._checkpoint.load()
         self._tracker = OrbitTracker(
             run.settings.orbit, run.earth_orientation, checkpoint.tracker if checkpoint else None
         )
-        self._given = checkpoint.given if checkpoint else 0
+        self._answers = Answers(self._stream, checkpoint.given if checkpoint else 0)
         self._saved_through = checkpoint.through if checkpoint else 0
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         self._input = StreamReader(
             context, run.runtime, "input", run.journal_folders, decode, after_seq=self._saved_through
         )
         self._orientation_expires_ms = run.earth_orientation.expires_gps_ms
-        self._next_checkpoint_s = time.monotonic() + CHECKPOINT_INTERVAL_S
         self._next_prediction_s = 0.0
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
@@ -63,12 +62,12 @@ class OrbitTask(Task):
         messages = self._input.receive(MESSAGES_A_TURN)
         for message in messages:
             self._answer(message)
-        now = time.monotonic()
-        if now >= self._next_checkpoint_s and self._input.through > self._saved_through:
-            self._next_checkpoint_s = now + CHECKPOINT_INTERVAL_S
-            self._save_checkpoint()
+        if self._checkpoint.is_due and self._input.through > self._saved_through:
+            self._saved_through = self._input.through
+            self._checkpoint.save(Checkpoint(self._saved_through, self._answers.given, self._tracker.checkpoint()))
         if self._input.behind or messages:
             return True
+        now = time.monotonic()
         if now >= self._next_prediction_s:
             return self._predict(now)
         return False
@@ -90,15 +89,10 @@ class OrbitTask(Task):
         self._input.close()
 
     def _answer(self, message: Message) -> None:
-        """Write what is not in the journal yet: after a restart, some is made a second time."""
-        first_seq = self._given + 1
+        first_seq = self._answers.given + 1
         estimates = self._tracker.take(message, first_seq)
         self._watch_earth_orientation(estimates)
-        answer = [*estimates, *mark_behind(message, estimates, first_seq)]
-        already = max(0, self._stream.journal.last_seq - self._given)
-        self._given += len(answer)
-        if answer[already:]:
-            self._stream.write(answer[already:])
+        self._answers.write([*estimates, *mark_behind(message, estimates, first_seq)])
 
     def _watch_earth_orientation(self, estimates: list[OrbitEstimate]) -> None:
         """Say it once when the orbit goes on behind the last day of the table."""
@@ -116,14 +110,3 @@ class OrbitTask(Task):
         if estimate is not None:
             self._stream.show(estimate)
         return more
-
-    def _load_checkpoint(self) -> Checkpoint | None:
-        try:
-            return msgspec.msgpack.decode(self._checkpoint_path.read_bytes(), type=Checkpoint)
-        except FileNotFoundError:
-            return None
-
-    def _save_checkpoint(self) -> None:
-        self._saved_through = self._input.through
-        checkpoint = Checkpoint(self._input.through, self._given, self._tracker.checkpoint())
-        replace_file(self._checkpoint_path, msgspec.msgpack.encode(checkpoint))

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
+from pygnc.tasks.batch_copies import BatchCopies
 from pygnc.tasks.batch_files import BatchSource, find_sources, open_named
+from pygnc.tasks.batch_folder import BATCH, BatchFolder
 from pygnc.tasks.batch_order import batch_head, record_messages
-from pygnc.tasks.batch_writer import BatchFiles
 from pygnc.tasks.input_ledger import InputLedger
 from pygnc.tasks.range_arrivals import find_arrivals
 from pygnc.tasks.range_files import RangeRow
@@ -31,12 +32,15 @@ class Reader:
         self.ledger = InputLedger()
         self.raw = b""
         self.messages: list[Message] = []
-        self.written = BatchFiles(home / "written")
+        runtime = home / "runtime"
+        runtime.mkdir()
+        self.folder = BatchFolder(home, runtime)
+        self.written = BatchCopies(self.folder)
         sources, _ = find_sources(home, 5, BANDWIDTH_HZ, OWN_ID)
         rows = [source for source in sources if isinstance(source, RangeRow)]
         scan(rows)
         self._give(rows)
-        self.written.complete()
+        self.folder.complete()
 
     def look(self) -> int:
         """Return how many rows had something new."""
@@ -104,9 +108,9 @@ def test_however_a_stream_is_cut_and_grows_every_packet_comes_once(
         assert counts["damaged_bytes"] == 0
         assert counts["source_bytes"] == len(stream)
         assert reader.look() == 0
-        reader.written.close()
+        reader.folder.close()
         for file in (file for file in (home / "range").iterdir() if file.stat().st_size):
-            assert (home / "written" / "range" / file.name).read_bytes() == file.read_bytes()
+            assert (home / BATCH / "range" / file.name).read_bytes() == file.read_bytes()
 
 
 @given(st.data(), st.integers(0, 50))

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pygnc.common.limits import require_positive
 from pygnc.environment.arrays import Array
 
 Vector: TypeAlias = tuple[float, float, float]
@@ -85,10 +86,10 @@ class GyroSettings:
     """Over longer gaps the mean of two readings is no longer believed."""
 
     def __post_init__(self) -> None:
-        _require_positive(
+        require_positive(
             self, "noise_rad_s", "bias_sigma_rad_s", "bias_walk_rad_s", "scale_sigma", "scale_time_s", "range_rad_s"
         )
-        _require_positive(self, "scale", "bridged_max_s")
+        require_positive(self, "scale", "bridged_max_s")
         if self.stuck_samples < 2:
             raise ValueError("stuck_samples is at least 2")
 
@@ -116,7 +117,7 @@ class MagnetometerSettings:
     """Chi-square limit; 3 degrees of freedom exceed 21.1 once in 10 000."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate", "field_error_ut")
+        require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate", "field_error_ut")
         matrix = np.array(self.matrix)
         if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
             raise ValueError("bias_ut is three finite numbers")
@@ -153,10 +154,10 @@ class SunSensorSettings:
     """Chi-square limit of one face; 1 degree of freedom exceeds 15.1 once in 10 000."""
 
     def __post_init__(self) -> None:
-        _require_positive(
+        require_positive(
             self, "full_sun_lux", "saturation_lux", "noise_share", "gain_sigma", "gain_time_s", "reflectivity_time_s"
         )
-        _require_positive(self, "scale", "reflectivity_sigma", "dark_share", "cosine_min", "gate")
+        require_positive(self, "scale", "reflectivity_sigma", "dark_share", "cosine_min", "gate")
         if min(self.reflectivity, self.albedo_model_error) < 0.0:
             raise ValueError("reflectivity and albedo_model_error are not negative")
 
@@ -187,7 +188,7 @@ class StartSettings:
     def __post_init__(self) -> None:
         if not 3 <= self.samples_min <= self.window_samples:
             raise ValueError("samples_min is from 3 to window_samples")
-        _require_positive(self, "advantage", "misfit_max", "attitude_sigma_max_rad", "rejected_max")
+        require_positive(self, "advantage", "misfit_max", "attitude_sigma_max_rad", "rejected_max")
         if not 0.0 < self.fine_sigma_rad < self.unknown_sigma_rad:
             raise ValueError("fine_sigma_rad is positive and less than unknown_sigma_rad")
         if min(self.hypotheses_max, self.samples_judged) < 1:
@@ -209,9 +210,3 @@ class AttitudeSettings:
     def __post_init__(self) -> None:
         if self.noise_scale_max < 1.0:
             raise ValueError("noise_scale_max is at least 1")
-
-
-def _require_positive(settings: object, *names: str) -> None:
-    for name in names:
-        if not getattr(settings, name) > 0.0:
-            raise ValueError(f"{name} is positive")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pygnc.common.limits import require_positive
+
 
 @dataclass(frozen=True, slots=True)
 class FormationSettings:
@@ -36,18 +38,9 @@ class FormationSettings:
     """A partner is solved when the standard deviation of its place is less than its distance times this."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "range_bias_sigma_m",
-            "range_noise_min_m",
-            "range_gate_sigma",
-            "arc_max_s",
-            "log_drag_sigma",
-            "differential_log_drag_sigma",
-            "certain_chi_square",
-            "solved_sigma_ratio",
-        ):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"{name} is positive")
+        require_positive(self, "range_bias_sigma_m", "range_noise_min_m", "range_gate_sigma", "arc_max_s")
+        require_positive(self, "log_drag_sigma", "differential_log_drag_sigma")
+        require_positive(self, "certain_chi_square", "solved_sigma_ratio")
         if not self.range_noise_min_m <= self.range_noise_m <= self.range_noise_max_m:
             raise ValueError("range_noise_m lies between range_noise_min_m and range_noise_max_m")
         if self.fix_scale_max < 1.0 or self.own_fixes_min < 1:

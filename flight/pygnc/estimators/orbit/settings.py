@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from pygnc.common.limits import require_positive
 from pygnc.estimators.orbit.force_model import ForceModel, attainable_accuracy_m, model_for
 
 
@@ -36,7 +37,7 @@ class SpacecraftSettings:
     reflectivity_coefficient: float = 1.3
 
     def __post_init__(self) -> None:
-        _require_positive(self, "mass_kg")
+        require_positive(self, "mass_kg")
         if min(self.area_m2, self.drag_coefficient, self.reflectivity_coefficient) < 0.0:
             raise ValueError("area_m2, drag_coefficient and reflectivity_coefficient are not negative")
 
@@ -58,7 +59,7 @@ class ProcessNoiseSettings:
     """The filter widens the empirical accelerations up to this much while its innovations are correlated."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s")
+        require_positive(self, "drag_log_sigma", "drag_log_time_s", "empirical_time_s")
         if len(self.empirical_sigma_mps2) != 3 or min(self.empirical_sigma_mps2) <= 0.0:
             raise ValueError("empirical_sigma_mps2 is three positive numbers")
         if self.density_variation < 0.0 or self.empirical_factor_max < 1.0:
@@ -81,7 +82,7 @@ class MeasurementSettings:
     noise_scale_max: float = 10.0
 
     def __post_init__(self) -> None:
-        _require_positive(
+        require_positive(
             self,
             "position_sigma_default_m",
             "position_sigma_floor_m",
@@ -108,7 +109,7 @@ class StartSettings:
     """After a longer gap the state is not carried on; the filter starts again."""
 
     def __post_init__(self) -> None:
-        _require_positive(self, "span_max_s", "gap_max_s")
+        require_positive(self, "span_max_s", "gap_max_s")
         if not 2 <= self.restart_fixes <= self.fixes:
             raise ValueError("restart_fixes is from 2 to fixes")
 
@@ -121,7 +122,7 @@ class ArcSettings:
     fix_interval_s: float = 25.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, "duration_s", "fix_interval_s")
+        require_positive(self, "duration_s", "fix_interval_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,3 @@ class OrbitSettings:
         )
         model = model_for(accuracy_m)
         return model if self.gravity_degree is None else replace(model, gravity_degree=self.gravity_degree)
-
-
-def _require_positive(settings: object, *names: str) -> None:
-    for name in names:
-        if not getattr(settings, name) > 0.0:
-            raise ValueError(f"{name} is positive")
