@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ class HostOnPty:
         while not is_done():
             assert time.monotonic() < deadline, f"not within {timeout_s} s; heard {self.heard[-2000:]!r}"
             self.turn()
-            time.sleep(0.001)
+            select.select([self.master], [], [], 0.001)
 
     def turn(self) -> None:
         """Read and write what there is."""

@@ -129,6 +129,9 @@ def _inputs(
         yield from_satellites(satellites, settings), None
         return
     first = files.sense[0]
+    folder = next((path for path in files.sense if path.is_dir()), None)
+    if folder is not None and len(files.sense) > 1:
+        raise ReplayError(f"{folder}: is a folder; name sense files alone, and the folder of range files by --ranges")
     if len(files.sense) == 1 and first.is_dir():
         if not is_run(first):
             raise ReplayError(f"{first}: holds no input journal; name sense files, or a run's folder in ~/pygnc_logs")

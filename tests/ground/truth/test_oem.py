@@ -4,6 +4,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from brahe import ccsds
 
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc_ground.truth.ephemeris import Ephemeris
@@ -48,14 +49,15 @@ def test_what_was_written_is_read(notation: str) -> None:
 @pytest.mark.parametrize("notation", ["KVN", "XML"])
 @pytest.mark.parametrize(("frame", "time_system"), [("ITRF2014", "GPS"), ("EME2000", "UTC"), ("GCRF", "TAI")])
 def test_what_brahe_writes_is_read(notation: str, frame: str, time_system: str) -> None:
-    oem = pytest.importorskip("brahe.ccsds").OEM(originator="TEST")
+    oem = ccsds.OEM(originator="TEST")
     t_s = np.arange(0.0, 3001.0, 60.0)
     start = orbits.brahe.Epoch.from_date(2025, 3, 20, getattr(orbits.brahe.TimeSystem, time_system))
     states = orbits.states_itrf(t_s) if frame == "ITRF2014" else orbits.states_gcrf(t_s)
     names = ("TEST SAT", "2025-001A", "EARTH", frame, time_system)
     oem.add_segment(*names, start, start + 3000.0, "HERMITE", 7, None, None)
+    segment = next(iter(oem.segments))
     for seconds, state in zip(t_s, states, strict=True):
-        oem.segments[0].add_state(start + float(seconds), state[:3].tolist(), state[3:].tolist(), None)
+        segment.add_state(start + float(seconds), state[:3].tolist(), state[3:].tolist(), None)
     text = oem.to_string(notation)
     ephemeris = ephemeris_from_oem(read_kvn(text) if notation == "KVN" else read_xml(text.encode()), None)
     assert ephemeris.span_gps_ms[1] - ephemeris.span_gps_ms[0] == 3_000_000
