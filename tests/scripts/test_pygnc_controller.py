@@ -19,7 +19,8 @@ from pygnc.formats import status
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, encode_lux
-from pygnc.host import channel
+from pygnc.host import sending
+from pygnc.host import session as sessions
 from pygnc.host.outcomes import Received
 from pygnc.host.sentence import Delivery, Direction, Sentence, encode
 from pygnc.host.sentence_types import ACKN, CHUNK_BYTES, EVNT, HELO, STAT, TYPES, VERSION, Sender, SentenceType
@@ -88,8 +89,8 @@ def test_the_tables_are_the_flight_softwares() -> None:
     assert codes(HELO) == controller.HELLO
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
-    assert controller.LIFE_MS == channel.LIFE_S * 1000
-    assert controller.SILENCE_MS == channel.SILENCE_S * 1000
+    assert controller.LIFE_MS == sending.LIFE_S * 1000
+    assert controller.SILENCE_MS == sessions.SILENCE_S * 1000
 
 
 def test_the_status_fields_stand_where_the_flight_software_puts_them() -> None:

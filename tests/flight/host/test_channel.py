@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc.host.channel import LIFE_S, Channel
+from pygnc.host.channel import Channel
 from pygnc.host.outcomes import Acknowledged, Connected, Incompatible, LineDown, LossCause, Lost, Received
+from pygnc.host.sending import LIFE_S
 from pygnc.host.sentence import Delivery, Direction, Sentence
 from pygnc.host.sentence_types import (
     ACKN,

@@ -105,7 +105,7 @@ def test_a_restarted_host_goes_on_where_the_file_ends() -> None:
     session = joined(host, pi)
     session.run(lambda: False, 2.5)
     again = HostEnd(UploadSender("sense.bin", content, 9))
-    again.channel._session += 1
+    again.channel._session.number += 1
     session.ends[0] = again.end()
     assert session.run(lambda: again.is_done, 60.0)
     assert pi.storage.files == {"sense.bin": content}
