@@ -1,5 +1,9 @@
 """A main.py whose terminal is the host's, and packets for it to hear."""
 
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 from pygnc.bus.messages import LIVE, GpsFix, RangeMeasurement, SensorSample, TimeMark
@@ -26,6 +30,22 @@ class LinkedFlight(Flight):
         self._process = start_on_pty(self.host, self.home, ROOT / "flight" / "main.py", *words)
         self.host.run(lambda: self.host.channel.is_ready)
         return self.host
+
+    def start_below_shell(self, *words: str, has_job_control: bool) -> int:
+        """Start main.py as a login shell would; return the shell's process."""
+        command = shlex.join([sys.executable, str(ROOT / "flight" / "main.py"), *words])
+        self._process = subprocess.Popen(
+            ["sh", "-i"] if has_job_control else ["sh", "-c", f"{command}; read line"],
+            env=os.environ | {"HOME": str(self.home), "PS1": "$ ", "ENV": ""},
+            stdin=self.host.slave,
+            stdout=self.host.slave,
+            stderr=self.host.slave,
+            preexec_fn=self.host.attach,  # noqa: PLW1509 - no threads here
+            text=True,
+        )
+        if has_job_control:
+            self.host.write(f"{command}\n".encode())
+        return self._process.pid
 
     def until_ended(self) -> int:
         """Speak on until main.py has ended; return its exit code."""

@@ -271,6 +271,32 @@ def test_the_terminal_is_given_back_though_the_link_was_killed(linked: LinkedFli
     assert termios.tcgetattr(host.slave) == host.before
 
 
+@pytest.mark.parametrize("has_job_control", [False, True])
+def test_the_terminal_is_given_back_though_main_was_killed(linked: LinkedFlight, *, has_job_control: bool) -> None:
+    host = linked.host
+    shell = linked.start_below_shell("10", "1000", has_job_control=has_job_control)
+    host.run(lambda: host.channel.is_ready)
+    (main,) = children(shell)
+    assert is_raw(host)
+    guard = next(pid for pid in children(main) if comm(pid) == "pygnc-terminal")
+    os.kill(main, signal.SIGKILL)
+    host.run(lambda: not is_raw(host))
+    host.run(lambda: comm(guard) != "pygnc-terminal")
+    assert termios.tcgetattr(host.slave) == host.before
+
+
+def test_a_guard_that_was_killed_is_not_missed(linked: LinkedFlight) -> None:
+    host = linked.connect("10", "1000")
+    guard = next(pid for pid in children(linked.process.pid) if comm(pid) == "pygnc-terminal")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(guard, number)
+    assert comm(guard) == "pygnc-terminal"
+    os.kill(guard, signal.SIGKILL)
+    linked.signal(signal.SIGTERM)
+    assert linked.until_ended() == 0
+    assert termios.tcgetattr(host.slave) == host.before
+
+
 def test_the_shells_descriptor_stays_as_it_is(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     assert not fcntl.fcntl(host.slave, fcntl.F_GETFL) & os.O_NONBLOCK
@@ -280,6 +306,19 @@ def test_a_wrong_start_leaves_the_terminal_alone(linked: LinkedFlight) -> None:
     linked._process = start_on_pty(linked.host, linked.home, ROOT / "flight" / "main.py", "ten")
     assert linked.until_ended() == 2
     assert termios.tcgetattr(linked.host.slave) == linked.host.before
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def comm(pid: int) -> str:
+    """Return the name of a process, "" if there is none."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def is_raw(host: HostOnPty) -> bool:

@@ -2,7 +2,8 @@
 
 Between the host's bytes and ours stands the system's line discipline: it echoes, gathers lines, changes line ends, and
 obeys control characters. All of that is switched off but Ctrl-C, lest a flipped bit end the input, stop the process or
-hold the output up. What sets it is main.py, which outlives every task, so that a killed task leaves nothing behind.
+hold the output up. What sets it is main.py, which outlives every task, so that a killed task leaves nothing behind; if
+main.py itself is killed, a guard gives the terminal back.
 """
 
 import contextlib
@@ -32,12 +33,14 @@ class Terminal:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._found: Attributes | None = None
+        self._prepared: Attributes = []
 
     def prepare(self) -> None:
         """Switch off whatever changes bytes or obeys them, but Ctrl-C; do nothing if the terminal refuses."""
         with contextlib.suppress(termios.error):
             found = termios.tcgetattr(self._descriptor)
             termios.tcsetattr(self._descriptor, termios.TCSANOW, transparent(found))
+            self._prepared = termios.tcgetattr(self._descriptor)
             self._found = found
 
     def restore(self) -> None:
@@ -48,6 +51,15 @@ class Terminal:
         with contextlib.suppress(termios.error):
             termios.tcflush(self._descriptor, termios.TCIFLUSH)
             termios.tcsetattr(self._descriptor, termios.TCSANOW, found)
+
+    def restore_if_left(self) -> None:
+        """Put the settings back unless somebody else has set others since: a shell may have."""
+        if self._found is None:
+            return
+        with contextlib.suppress(termios.error):
+            if termios.tcgetattr(self._descriptor) == self._prepared:
+                termios.tcflush(self._descriptor, termios.TCIFLUSH)
+                termios.tcsetattr(self._descriptor, termios.TCSANOW, self._found)
 
 
 def find_terminal(given: int = 0, said: int = 1) -> Terminal | None:

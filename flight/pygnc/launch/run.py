@@ -41,6 +41,7 @@ from pygnc.tasks.table import HOST_LINK, SOURCE, TASKS
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
+    from pygnc.launch.terminal_guard import TerminalGuard
 
 _MIRRORED: Final = (
     "attitude.mounting.{} mirrors, as the fleet's map does; where the sensor is mounted otherwise, set it"
@@ -66,12 +67,12 @@ def main(words: list[str]) -> int:
     except OSError as error:
         return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
     runtime = make_runtime_folder(home)
+    guard = _prepare(terminal) if terminal is not None else None
     try:
-        if terminal is not None:
-            terminal.prepare()
         return _fly(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
     finally:
-        if terminal is not None:
+        if terminal is not None and guard is not None:
+            guard.dismiss()
             terminal.restore()
         remove_flat_folder(runtime)
         lock.release()
@@ -89,6 +90,14 @@ def _find_terminal() -> "Terminal | None":
     from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - not needed where files are all there is
 
     return find_terminal()
+
+
+def _prepare(terminal: "Terminal") -> "TerminalGuard":
+    """Let the terminal carry sentences, and see to it that it is given back."""
+    from pygnc.launch.terminal_guard import TerminalGuard  # noqa: PLC0415 - as above
+
+    terminal.prepare()
+    return TerminalGuard(terminal)
 
 
 def _fly(
