@@ -14,6 +14,9 @@ Vector3: TypeAlias = tuple[float, float, float]
 LIVE: Final = "host"
 """The `source` of packets that come over the streaming interface; their `offset` is their number in its stream."""
 
+DEVICES: Final = "devices"
+"""The `source` of readings of the computer's own sensors; their `offset` is their number in that stream."""
+
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, kw_only=True):
     """Base of all messages: immutable, encoded as an array, named by its class."""
@@ -151,6 +154,31 @@ class LivePacket(Message, frozen=True):
     late: bool
     t_mono_ns: int
     raw: bytes
+
+
+class DeviceReading(Message, frozen=True):
+    """What a sensor of the Raspberry Pi's own said, `device` by its name in the settings.
+
+    `source` is "devices"; `offset` is the reading's number in that stream. `packet` names the packet of the family, of
+    which `raw` is the whole frame and `values` what the driver makes of it, by names that end in their units: None
+    where the device says that it has none, bytes as hexadecimal digits. `t_mono_ns` and `t_wall_ns` are the arrival by
+    the computer's clocks, `t_device_ns` is the device's own clock, unwrapped, since its first reading; None if it has
+    none. `lost_before` readings are missing before this one, by the device's own count; those that settings thin out
+    are not counted.
+    """
+
+    seq: int
+    source: str
+    offset: int
+    device: str
+    family: str
+    packet: str
+    t_mono_ns: int
+    t_wall_ns: int
+    t_device_ns: int | None
+    lost_before: int
+    raw: bytes
+    values: dict[str, int | float | str | None]
 
 
 class OrbitEstimate(Message, frozen=True):
@@ -296,7 +324,9 @@ FormationMessage: TypeAlias = FormationEstimate | ClosestApproach
 """Everything that stands in the formation journal."""
 
 
-InputMessage: TypeAlias = SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd | TimeMark
+InputMessage: TypeAlias = (
+    SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd | TimeMark | DeviceReading
+)
 """Everything that stands in the input journal."""
 
 

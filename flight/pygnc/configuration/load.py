@@ -1,6 +1,7 @@
 """Reads `pygnc.toml` into `Settings`."""
 
 import dataclasses
+import typing
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,3 +73,8 @@ def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, path: Pa
         section = known[name]
         if isinstance(section, type) and dataclasses.is_dataclass(section) and isinstance(value, dict):
             _refuse_unknown(value, section, f"{prefix}{name}.", path)
+        elif typing.get_origin(section) is dict and isinstance(value, dict):
+            _, below = typing.get_args(section)
+            for key, entry in value.items():
+                if isinstance(below, type) and dataclasses.is_dataclass(below) and isinstance(entry, dict):
+                    _refuse_unknown(entry, below, f"{prefix}{name}.{key}.", path)

@@ -52,6 +52,30 @@ class HostSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """`[devices.NAME]`: a sensor on a port of the computer, read while the run lasts; any number of them."""
+
+    family: str
+    """ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25) or monodrive."""
+    port: str
+    """Path or URL, see docs/devices.md."""
+    baud: int = 0
+    """0: the family's usual one."""
+    interval_s: float = 1.0
+    """Of each kind of packet at most one reading in this time is kept; 0: all, for which the logs need room."""
+    options: dict[str, int | float | str] = field(default_factory=dict)
+    """What the family's driver takes: timer_hz and node (gx2), magnetic_range (ucb)."""
+    stream: int | str = ""
+    """Asked for once the port is open: a rate in Hz (ucb), a reply such as "CC" (gx2); empty: nothing."""
+
+    def __post_init__(self) -> None:
+        if not self.family or not self.port:
+            raise ValueError("a device has a family and a port")
+        if self.interval_s < 0.0 or self.baud < 0:
+            raise ValueError("interval_s and baud are not negative")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration of a run."""
 
@@ -61,6 +85,8 @@ class Settings:
     orbit: OrbitSettings = field(default_factory=OrbitSettings)
     attitude: AttitudeSettings = field(default_factory=AttitudeSettings)
     formation: FormationSettings = field(default_factory=FormationSettings)
+    devices: dict[str, DeviceSettings] = field(default_factory=dict)
+    """A section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
 
     def __post_init__(self) -> None:
         for name, matrix in self.attitude.mounting.mirrors.items():

@@ -37,7 +37,7 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_folder import BATCH, retire_batch
 from pygnc.tasks.runtime import Run, run_task
 from pygnc.tasks.status import leave_last_words
-from pygnc.tasks.table import HOST_LINK, SOURCE, TASKS
+from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SOURCE, TASKS
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
@@ -142,7 +142,7 @@ def _fly(
     gc.freeze()
     gc.enable()
     supervisor = Supervisor(
-        [spec for spec in TASKS if spec.name != HOST_LINK or run.has_host],
+        [spec for spec in TASKS if spec.name not in _absent_tasks(run)],
         lambda spec, channel: run_task(spec, run, channel),
         log,
         inbox,
@@ -156,6 +156,12 @@ def _fly(
     log.close()
     recover_run(folder)
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
+
+
+def _absent_tasks(run: Run) -> set[str]:
+    """The tasks that have nothing to do in this run."""
+    absent = set() if run.has_host else {HOST_LINK}
+    return absent if run.settings.devices else absent | {DEVICE_READER}
 
 
 def _keep_last_batch(home: Path) -> bool:

@@ -13,7 +13,7 @@ from pygnc.host.parameters import merged
 
 
 def named_values(settings: Settings) -> dict[str, Any]:
-    """Return every setting by its name with dots."""
+    """Return every setting by its name with dots; devices are set in the settings file alone."""
     return dict(_named(settings, ""))
 
 
@@ -30,6 +30,8 @@ def _named(section: object, prefix: str) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name in _fields(section):
         value = getattr(section, name)
+        if isinstance(value, dict):
+            continue  # sections that are named by people have their place in the settings file
         below = _named(value, f"{prefix}{name}.")
         found += below or [(prefix + name, value)]
     return found

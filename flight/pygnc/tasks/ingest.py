@@ -11,12 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import LIVE, BatchEnd, LivePacket, Message, SourceFile
-from pygnc.bus.wire import StreamReader
+from pygnc.bus.messages import BatchEnd, Message, SourceFile
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.tasks.batch_files import BatchSource, find_sources, open_named
 from pygnc.tasks.batch_order import batch_head, record_messages
@@ -25,12 +23,12 @@ from pygnc.tasks.input_recall import InputRecall
 from pygnc.tasks.input_report import report_boot, report_files, report_resumption
 from pygnc.tasks.last_run import PREFIX, told_apart
 from pygnc.tasks.live_input import live_message, oddities
+from pygnc.tasks.live_streams import LiveStreams
 from pygnc.tasks.range_arrivals import find_arrivals
 from pygnc.tasks.range_folders import Fault
 from pygnc.tasks.runtime import Notify, Run, Task
 
 LOOK_INTERVAL_S: Final = 1.0
-LIVE_A_TURN: Final = 64
 CHANGED: Final = "the input files were changed during the run"
 
 
@@ -45,14 +43,14 @@ class IngestTask(Task):
         self._ledger = InputLedger()
         self._batch_is_over = False
         self._files_through = 0
-        self._live: StreamReader | None = None
+        self._live: LiveStreams | None = None
         self._looks_for_more = True
         self._next_look_s = 0.0
         self._pieces: Iterator[None] | None = self._begin()
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for live packets, once it is their turn. A batch is read as fast as it goes; files say nothing."""
-        return [self._live.socket] if self._live is not None and self._pieces is None else []
+        return self._live.sockets if self._live is not None and self._pieces is None else []
 
     def work(self) -> bool:
         """Do the next piece; with none to do look for new files, and tell readers how far the stream goes."""
@@ -85,31 +83,24 @@ class IngestTask(Task):
     def close(self) -> None:
         """Take what was acknowledged to the host; close the input journal."""
         if self._live is not None:
-            self._live.behind = True
+            self._live.look_again()
             while self._take_live():
                 pass
             self._live.close()
         self._stream.close()
 
     def _take_live(self) -> bool:
-        """Give out live packets that have come; return whether more wait."""
-        if not self.run.has_host:
-            return False
+        """Give out what has come by itself; return whether more waits."""
         if self._live is None:
-            decode = msgspec.msgpack.Decoder(LivePacket).decode
-            after = self._ledger.live_through
-            self._live = StreamReader(
-                self.context, self.run.runtime, LIVE, self.run.journal_folders, decode, after_seq=after
-            )
-        packets = self._live.receive(LIVE_A_TURN)
+            self._live = LiveStreams(self.context, self.run, self._ledger.live_through)
+        packets, more = self._live.take()
         _, bandwidth_hz, _ = self._format
         for packet in packets:
-            if isinstance(packet, LivePacket):
-                message = live_message(packet, self._seq + 1, bandwidth_hz)
-                for name, text in oddities(message, self._ledger):
-                    self.notify("warning", name, text)
-                self._write([message])
-        return self._live.behind or len(packets) == LIVE_A_TURN
+            message = live_message(packet, self._seq + 1, bandwidth_hz)
+            for name, text in oddities(message, self._ledger):
+                self.notify("warning", name, text)
+            self._write([message])
+        return more
 
     def _begin(self) -> Iterator[None]:
         """Read the batch, or go on where the task was when it was lost."""

@@ -7,7 +7,17 @@ from typing import Final
 
 import msgspec
 
-from pygnc.bus.messages import LIVE, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile, TimeMark
+from pygnc.bus.messages import (
+    DEVICES,
+    LIVE,
+    DeviceReading,
+    GpsFix,
+    Message,
+    RangeMeasurement,
+    SensorSample,
+    SourceFile,
+    TimeMark,
+)
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.clock_map import ClockMap
 
@@ -26,7 +36,8 @@ class InputLedger:
         files: All files named so far, in the order of their first naming, each with the books of all that was read.
         counts: Totals, named as in the status record; GPS packets are our own only. Bytes of live packets are among
             those of the files.
-        live_through: Number, in the stream from the host, of the newest live packet.
+        live_through: Number of the newest live packet in the stream from the host, and of the newest reading in that of
+            the devices.
         newest_spacecraft_s: Spacecraft time in the newest of our own packets.
         newest_gps_ms: GPS time in the newest of our own GPS packets that knew it.
     """
@@ -34,7 +45,7 @@ class InputLedger:
     def __init__(self) -> None:
         self.files: dict[str, SourceFile] = {}
         self.counts: dict[str, int] = dict.fromkeys(("source_files", "unreadable_files", *_FILE_COUNTS), 0)
-        self.live_through = 0
+        self.live_through = {LIVE: 0, DEVICES: 0}
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
         self._clock = ClockMap()
@@ -57,8 +68,10 @@ class InputLedger:
         elif isinstance(message, GpsFix) and message.is_own:
             self._count("gps_packets")
             self._take_times(message)
-        if isinstance(message, SensorSample | RangeMeasurement | GpsFix | TimeMark) and message.source == LIVE:
-            self.live_through = message.offset
+        if isinstance(message, DeviceReading):
+            self.live_through[DEVICES] = message.offset
+        elif isinstance(message, SensorSample | RangeMeasurement | GpsFix | TimeMark) and message.source == LIVE:
+            self.live_through[LIVE] = message.offset
             if not isinstance(message, TimeMark):
                 self._count("source_bytes", len(message.raw))
                 self._count("delivered_bytes", len(message.raw))

@@ -3,9 +3,19 @@
 import struct
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
-from pygnc.bus.messages import LIVE, GpsFix, LivePacket, Message, RangeMeasurement, SensorSample, TimeMark
+from pygnc.bus.messages import (
+    LIVE,
+    DeviceReading,
+    GpsFix,
+    LivePacket,
+    Message,
+    RangeMeasurement,
+    SensorSample,
+    TimeMark,
+)
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
@@ -24,8 +34,10 @@ _TIME: Final = struct.Struct("<IH")
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 
-def live_message(packet: LivePacket, seq: int, bandwidth_hz: float) -> Message:
-    """Return the input message of one packet, numbered `seq`."""
+def live_message(packet: LivePacket | DeviceReading, seq: int, bandwidth_hz: float) -> Message:
+    """Return the input message of one packet or reading, numbered `seq`."""
+    if isinstance(packet, DeviceReading):
+        return msgspec.structs.replace(packet, seq=seq)
     place: dict[str, Any] = {"seq": seq, "source": LIVE, "offset": packet.seq}
     if packet.kind == "SENS":
         return _sample(packet.raw, place)

@@ -7,13 +7,15 @@ from pygnc.supervisor.spec import TaskSpec
 SOURCE: Final = "ingest"
 HOST_LINK: Final = "host_link"
 """Runs only where there is a line to the host."""
+DEVICE_READER: Final = "devices"
+"""Runs only where the settings name a device."""
 
 TASKS: Final = (
     TaskSpec(
         name="ingest",
         purpose="parses, orders, numbers and journals every input",
         entry="pygnc.tasks.ingest:IngestTask",
-        reads=("~/sense.bin", "~/range/rng#####.bin", "~/range/partner_##/rng#####.bin", "host"),
+        reads=("~/sense.bin", "~/range/rng#####.bin", "~/range/partner_##/rng#####.bin", "host", "devices"),
         writes=("input",),
         critical=True,
         stop_stage=0,
@@ -78,6 +80,16 @@ TASKS: Final = (
         entry="pygnc.tasks.host_link:HostLinkTask",
         reads=("~tty",),
         writes=("host",),
+        critical=False,
+        stop_stage=0,
+        silence_limit_s=5.0,
+    ),
+    TaskSpec(
+        name=DEVICE_READER,
+        purpose="reads the sensors that the settings name",
+        entry="pygnc.tasks.devices:DevicesTask",
+        reads=("~ports",),
+        writes=("devices",),
         critical=False,
         stop_stage=0,
         silence_limit_s=5.0,

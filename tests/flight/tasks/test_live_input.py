@@ -149,7 +149,7 @@ class LiveHome:
         for _ in range(3):
             self.task._next_look_s = 0.0
             if self.task._live is not None:
-                self.task._live.behind = True  # as the host's mark says when an announcement was lost or is late
+                self.task._live.look_again()  # as the host's mark says when an announcement was lost or is late
             while self.task.work():
                 pass
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.tasks.batch_copies import BatchCopies
 from pygnc.tasks.batch_files import BatchSource, find_sources, open_named
-from pygnc.tasks.batch_folder import BATCH, BatchFolder
+from pygnc.tasks.batch_folder import BatchFolder
 from pygnc.tasks.batch_order import batch_head, record_messages
 from pygnc.tasks.input_ledger import InputLedger
 from pygnc.tasks.range_arrivals import find_arrivals
@@ -32,9 +32,8 @@ class Reader:
         self.ledger = InputLedger()
         self.raw = b""
         self.messages: list[Message] = []
-        runtime = home / "runtime"
-        runtime.mkdir()
-        self.folder = BatchFolder(home, runtime)
+        (home / "written").mkdir()
+        self.folder = BatchFolder(home / "written", home / "written")
         self.written = BatchCopies(self.folder)
         sources, _ = find_sources(home, 5, BANDWIDTH_HZ, OWN_ID)
         rows = [source for source in sources if isinstance(source, RangeRow)]
@@ -110,7 +109,7 @@ def test_however_a_stream_is_cut_and_grows_every_packet_comes_once(
         assert reader.look() == 0
         reader.folder.close()
         for file in (file for file in (home / "range").iterdir() if file.stat().st_size):
-            assert (home / BATCH / "range" / file.name).read_bytes() == file.read_bytes()
+            assert (home / "written" / "pygnc_batch" / "range" / file.name).read_bytes() == file.read_bytes()
 
 
 @given(st.data(), st.integers(0, 50))

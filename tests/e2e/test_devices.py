@@ -1,0 +1,153 @@
+"""Sensors of the Pi's own during a run: through real processes, on simulated units behind pseudo-terminals."""
+
+import os
+import signal
+from collections.abc import Iterator
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from pygnc.bus.messages import DEVICES, DeviceReading, GpsFix, SensorSample
+from pygnc.formats.status import Phase
+from pygnc_devices.ucb.packets import OUTPUT_PACKETS
+from pygnc_ground.inspection.journal_file import decode_message
+from pygnc_ground.simulators.gx2_unit import Gx2Simulator
+from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.ucb_unit import UcbSimulator
+
+from .conftest import DEMO, Flight
+
+SETTINGS = """
+[formation]
+arc_max_s = 120.0
+
+[devices.imu]
+family = "ucb"
+port = "{home}/imu"
+interval_s = 0.1
+
+[devices.heading]
+family = "gx2"
+port = "{home}/heading"
+stream = "CC"
+interval_s = 0.0
+"""
+
+
+@pytest.fixture
+def equipped(flight: Flight) -> Iterator[tuple[Flight, PtyLine, PtyLine]]:
+    """A home whose settings name two units, and the lines on which these are."""
+    (flight.home / "pygnc.toml").write_text(SETTINGS.format(home=flight.home))
+    with (
+        PtyLine(UcbSimulator(restart_s=0.3), flight.home / "imu") as imu,
+        PtyLine(Gx2Simulator(), flight.home / "heading") as heading,
+    ):
+        yield flight, imu, heading
+
+
+def readings(flight: Flight, device: str) -> list[DeviceReading]:
+    return [m for m in flight.inputs() if isinstance(m, DeviceReading) and m.device == device]
+
+
+def texts(flight: Flight) -> list[str]:
+    return [event.text for event in flight.events() if event.name == "device"]
+
+
+def test_readings_are_numbered_among_the_inputs(equipped: tuple[Flight, PtyLine, PtyLine]) -> None:
+    flight, _, _ = equipped
+    flight.start("10", "1000")
+    flight.until_phase(Phase.NO_DATA)
+    flight.until(lambda: len(readings(flight, "imu")) >= 10 and len(readings(flight, "heading")) >= 50)
+    flight.signal(signal.SIGTERM)
+    assert flight.wait() == 0
+    inputs = flight.inputs()
+    assert [message.seq for message in inputs] == list(range(1, len(inputs) + 1))
+    numbers = [message.offset for message in inputs if isinstance(message, DeviceReading)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    imu = readings(flight, "imu")
+    packet = next(packet for packet in OUTPUT_PACKETS if packet.name == imu[0].packet)
+    for one in imu:
+        assert (one.source, one.family) == (DEVICES, "ucb")
+        assert set(one.values) == {field.name for field in packet.fields}
+        assert one.raw[2:4].decode() == one.packet
+    gaps_s = [1e-9 * (after.t_mono_ns - before.t_mono_ns) for before, after in pairwise(imu)]
+    assert min(gaps_s) >= 0.1
+
+    heading = readings(flight, "heading")
+    assert {one.packet for one in heading} == {heading[0].packet}
+    assert not [event for event in flight.events() if event.name == "device" and event.severity != "info"]
+
+
+def test_inspect_shows_them(equipped: tuple[Flight, PtyLine, PtyLine]) -> None:
+    flight, _, _ = equipped
+    flight.start("10", "1000")
+    flight.until_phase(Phase.NO_DATA)
+    flight.until(lambda: len(readings(flight, "imu")) >= 2)
+    kind, fields = decode_message(msgspec.msgpack.encode(readings(flight, "imu")[0]))
+    assert kind == "DeviceReading"
+    assert fields["device"] == "imu"
+
+
+def test_an_unplugged_device_harms_nothing_and_is_found_again(
+    equipped: tuple[Flight, PtyLine, PtyLine], demo_time_s: int
+) -> None:
+    flight, imu, _ = equipped
+    imu.unplug()
+    (flight.home / "sense.bin").write_bytes((DEMO / "sense.bin").read_bytes()[: 40 * 251])
+    flight.start("10", str(demo_time_s))
+    flight.until_phase(Phase.IDLE)
+    flight.until(lambda: any("it is tried again" in text for text in texts(flight)))
+    imu.plug_in()
+    flight.until(lambda: bool(readings(flight, "imu")))
+    imu.unplug()
+    flight.until(lambda: any("is gone" in text for text in texts(flight)))
+    before = len(readings(flight, "imu"))
+    imu.plug_in()
+    flight.until(lambda: len(readings(flight, "imu")) > before)
+    assert any("is back" in text for text in texts(flight))
+    hit = flight.tasks()["devices"]
+    os.kill(hit, signal.SIGKILL)
+    flight.until_replaced("devices", hit)
+    before = len(readings(flight, "imu"))
+    flight.until(lambda: len(readings(flight, "imu")) > before)
+    hit = flight.tasks()["ingest"]
+    os.kill(hit, signal.SIGKILL)
+    flight.until_replaced("ingest", hit)
+    before = len(readings(flight, "imu"))
+    flight.until(lambda: len(readings(flight, "imu")) > before)
+    flight.signal(signal.SIGTERM)
+    assert flight.wait() == 0
+    inputs = flight.inputs()
+    assert [message.seq for message in inputs] == list(range(1, len(inputs) + 1))
+    numbers = [message.offset for message in inputs if isinstance(message, DeviceReading)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert sum(isinstance(message, SensorSample | GpsFix) for message in inputs) == 6 * 40
+    assert flight.status()["fixes_accepted"] == 40
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('family = "toaster"', "no family of devices is called 'toaster'"),
+        ('family = "ucb"\noptions = {colour = 3}', "colour"),
+        ('family = "ucb"\nstream = 7', "there is no rate of 7 Hz"),
+    ],
+)
+def test_a_wrong_device_is_named_and_the_run_goes_on(
+    equipped: tuple[Flight, PtyLine, PtyLine], line: str, complaint: str
+) -> None:
+    flight, _, _ = equipped
+    port = f'port = "{flight.home}/imu"'
+    (flight.home / "pygnc.toml").write_text(f"[devices.wrong]\n{port}\n{line}\n")
+    flight.start("10", "1000")
+    flight.until_phase(Phase.NO_DATA)
+    flight.until(lambda: any(complaint in text for text in texts(flight)))
+    flight.signal(signal.SIGTERM)
+    assert flight.wait() == 0
+
+
+def test_an_unknown_setting_of_a_device_is_refused(flight: Flight) -> None:
+    (flight.home / "pygnc.toml").write_text('[devices.imu]\nfamily = "ucb"\nport = "x"\nbuad = 9600\n')
+    assert flight.run("10", "1000") == 2
+    assert "no such setting: devices.imu.buad" in flight.stderr
