@@ -8,9 +8,10 @@ from pygnc.host.outcomes import Connected, LineDown, Outcome, Received
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import NAKN
 from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
+from pygnc_ground.emulator.line import Faults, SerialLine
+from pygnc_ground.emulator.virtual_time import End, Session
 from tests.fakes.channel_line import ChannelEnd
 from tests.fakes.memory_storage import MemoryStorage
-from tests.fakes.serial_line import End, Faults, SerialLine, Session
 
 
 def batch(size: int, seed: int = 0) -> bytes:

@@ -25,9 +25,10 @@ from pygnc.host.outcomes import Received
 from pygnc.host.sentence import Delivery, Direction, Sentence, encode
 from pygnc.host.sentence_types import ACKN, CHUNK_BYTES, EVNT, HELO, STAT, TYPES, VERSION, Sender, SentenceType
 from pygnc.host.transfer import CHUNK_BYTES_MIN
+from pygnc_ground.emulator.line import Faults
+from pygnc_ground.emulator.virtual_time import End
 from scripts import pygnc_controller as controller
 from tests.fakes.memory_storage import MemoryStorage
-from tests.fakes.serial_line import End, Faults
 from tests.fakes.transfer_line import PiEnd, batch, joined
 
 SCRIPT = Path(controller.__file__)

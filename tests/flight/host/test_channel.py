@@ -19,8 +19,9 @@ from pygnc.host.sentence_types import (
     SENS,
     STAT,
 )
+from pygnc_ground.emulator.line import Faults, SerialLine
+from pygnc_ground.emulator.virtual_time import Session
 from tests.fakes.channel_line import ChannelEnd
-from tests.fakes.serial_line import Faults, SerialLine, Session
 
 HOST_SESSION, PI_SESSION = 0x1F03, 0x0007
 

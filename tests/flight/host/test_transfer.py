@@ -20,8 +20,8 @@ from pygnc.host.sentence_types import (
     UploadState,
 )
 from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
+from pygnc_ground.emulator.line import Faults
 from tests.fakes.memory_storage import MemoryStorage
-from tests.fakes.serial_line import Faults
 from tests.fakes.transfer_line import HostEnd, PiEnd, batch, joined
 
 DEFAULT_BATCH, LONG_BATCH = 36_144, 108_432

@@ -1,0 +1,122 @@
+"""A Pi without the Pi: a pty as its serial console, a login shell on it, a home of its own, and a power switch."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+import zipfile
+from pathlib import Path
+from typing import Final, Self
+
+import pygnc
+
+_POWER_OFF_MAX_S: Final = 10.0
+_POLL_S: Final = 0.002
+_KEPT: Final = ("LANG", "LC_ALL", "OPENBLAS_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "TZ")
+_SESSION_FIELD: Final = 3
+"""Of /proc/PID/stat, behind the name."""
+
+
+class PiOnPty:
+    """A computer that is there while the context lasts.
+
+    Args:
+        home: the login's home folder.
+
+    Attributes:
+        master: our end of the serial console.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._shell: subprocess.Popen[bytes] | None = None
+        self._sessions: list[int] = []
+        self.master, self._slave = os.openpty()
+        self._prepare_line()
+
+    def __enter__(self) -> Self:
+        self.look_after()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.power_off()
+        os.close(self.master)
+        os.close(self._slave)
+
+    def install(self, package: Path) -> None:
+        """Unpack a flight.zip as `~/pygnc`, with the libraries of the Python that runs this.
+
+        Raises:
+            OSError: it cannot be read, or the disk refuses.
+            zipfile.BadZipFile: it is no zip file.
+        """
+        folder = self.home / "pygnc"
+        with zipfile.ZipFile(package) as archive:
+            archive.extractall(folder)
+        (folder / ".venv").symlink_to(sys.prefix)
+        shutil.copy(folder / "pygnc_version.info", self.home)
+
+    def install_from_here(self) -> None:
+        """Let `~/pygnc` be the flight code that this program itself was imported from."""
+        folder = self.home / "pygnc"
+        folder.mkdir()
+        flight = Path(pygnc.__file__).parents[1]
+        for name in ("main.py", "pygnc", "pygnc_devices"):
+            (folder / name).symlink_to(flight / name)
+        (folder / ".venv").symlink_to(sys.prefix)
+        (self.home / "pygnc_version.info").write_text(f"working-copy {pygnc.__version__}\n")
+
+    def look_after(self) -> None:
+        """Log in, and again whenever the shell has ended: as a console with automatic login does."""
+        if self._shell is not None and self._shell.poll() is None:
+            return
+        shell = shutil.which("bash") or shutil.which("sh") or "/bin/sh"
+        setsid = shutil.which("setsid") or "setsid"
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environment |= {"HOME": str(self.home), "PATH": os.defpath, "TERM": "vt220", "SHELL": shell}
+        self._shell = subprocess.Popen(  # noqa: S603 - our own words
+            [setsid, "--ctty", shell, "-l"],
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
+            cwd=self.home,
+            env=environment,
+        )
+        self._sessions.append(self._shell.pid)
+
+    def processes(self) -> list[int]:
+        """Return the processes of all logins."""
+        found = []
+        for entry in os.scandir("/proc"):
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+                    if int(fields[_SESSION_FIELD]) in self._sessions and fields[0] != "Z":
+                        found.append(int(entry.name))
+        return found
+
+    def power_off(self) -> None:
+        """Kill everything at once, wherever it is.
+
+        Raises:
+            TimeoutError: something does not die.
+        """
+        deadline = time.monotonic() + _POWER_OFF_MAX_S
+        while alive := self.processes():
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"processes {alive} outlive SIGKILL")
+            for pid in alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_POLL_S)
+        if self._shell is not None:
+            self._shell.wait()
+
+    def _prepare_line(self) -> None:
+        attributes = termios.tcgetattr(self._slave)
+        attributes[4] = attributes[5] = termios.B115200
+        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)

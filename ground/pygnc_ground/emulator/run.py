@@ -1,0 +1,137 @@
+"""One main.py on the Pi, started, looked after and stopped through the shell and the streaming interface."""
+
+import random
+import time
+from math import inf
+from typing import Final, NamedTuple
+
+from pygnc_ground.emulator.shell import SCRATCH, Shell
+from pygnc_ground.emulator.station import Station
+
+START_S: Final = 20.0
+"""A Pi takes seconds to load what flies; a lost command line is typed again then."""
+START_TRIES: Final = 6
+SILENCE_S: Final = 12.0
+"""After so long without a sentence the shell is asked whether it is there: the word of main.py's end may be lost."""
+PRESS_S: Final = 1.0
+ASK_FROM_S: Final = 3.0
+"""Ctrl-C is pressed again so long after, for it may have been lost."""
+_SESSIONS: Final = 1 << 16
+
+
+class RunError(Exception):
+    """main.py does not do what it should; the message says what was heard."""
+
+
+class Ended(NamedTuple):
+    """How main.py ended.
+
+    Attributes:
+        code: its exit code, None if it has not ended.
+        pressed_s: when Ctrl-C was pressed first.
+        after_s: time from then to its end.
+        terminal_restored: whether the shell found the terminal as it was.
+    """
+
+    code: int | None
+    pressed_s: float
+    after_s: float
+    terminal_restored: bool | None
+
+
+class Run:
+    """Starts and stops main.py.
+
+    Args:
+        station: the line.
+        shell: on it.
+        command: how main.py is started, without arguments.
+    """
+
+    def __init__(self, station: Station, shell: Shell, command: str) -> None:
+        self.first_start_s = 0.0
+        self._station = station
+        self._shell = shell
+        self._command = command
+        self._number: int | None = None
+        self._asked_s = -inf
+
+    def start(self, timeout_min: int, t_spacecraft_s: int, *, talks: bool = True) -> None:
+        """Start main.py and wait until both ends have heard each other, if the controller `talks`.
+
+        Raises:
+            RunError: it does not come up.
+            ShellError: there is no shell.
+        """
+        station = self._station
+        self.first_start_s = self.first_start_s or time.monotonic()
+        words = f"{self._command} {timeout_min} {t_spacecraft_s}"
+        for _ in range(START_TRIES):
+            station.is_talking = False
+            self._shell.wake()
+            self._shell.ask(f"mkdir -p ~/{SCRATCH}")
+            # In a folder of its own: a shell that hears sentences makes files of them, for > is theirs too.
+            before, after = "b=$(stty -g)", 'k=$?; [ "$b" = "$(stty -g)" ] && t=same || t=changed; cd; echo terminal-$t'
+            self._number = self._shell.tell(f"cd ~/{SCRATCH}; {before}; {words}; {after}; (exit $k)")
+            if not talks:
+                return
+            station.controller.restart(random.randrange(1, _SESSIONS))  # noqa: S311 - no secret
+            station.is_talking = True
+            station.run(lambda: station.controller.channel.is_ready or self._code() is not None, START_S)
+            if station.controller.channel.is_ready:
+                self._asked_s = time.monotonic()
+                return
+            if station.controller.heard.incompatible is not None:
+                raise RunError(
+                    f"the Pi speaks other versions of the interface: {station.controller.heard.incompatible}"
+                )
+        station.is_talking = False
+        heard = station.plain_text()[-300:].decode(errors="replace").strip()
+        raise RunError(f"main.py does not come up ({words}); heard last: {heard!r}")
+
+    def is_up(self) -> bool:
+        """Whether main.py has not ended; after a long silence the shell is asked."""
+        if self._code() is not None:
+            return False
+        now_s = time.monotonic()
+        heard_s = self._station.controller.heard_s
+        if now_s - max(heard_s, self._asked_s) < SILENCE_S:
+            return True
+        self._asked_s = now_s
+        return not self._shell.answers
+
+    def until_ended(self, limit_s: float) -> int | None:
+        """Wait for the end; return the exit code."""
+        self._station.run(lambda: self._code() is not None, limit_s)
+        self._station.is_talking = False
+        return self._code()
+
+    def interrupt(self, limit_s: float) -> Ended:
+        """Press Ctrl-C, again and again, until main.py has ended or the time is up."""
+        station = self._station
+        pressed_s = time.monotonic()
+        station.say(b"\x03")
+        next_s = pressed_s + PRESS_S
+        while (code := self._code()) is None and time.monotonic() < pressed_s + limit_s:
+            station.run(lambda: self._code() is not None, max(0.0, next_s - time.monotonic()))
+            if self._code() is None:
+                code = self._code_asked() if next_s > pressed_s + ASK_FROM_S else None
+                if code is not None:
+                    break
+                station.say(b"\x03")
+                next_s = time.monotonic() + PRESS_S
+        after_s = time.monotonic() - pressed_s if code is not None else inf
+        station.is_talking = False
+        text = station.plain_text()
+        restored = b"terminal-same" in text if b"\nterminal-" in text else None
+        return Ended(code, pressed_s, after_s, restored)
+
+    def _code_asked(self) -> int | None:
+        """Return the exit code as the shell remembers it: its word of the end may have been lost."""
+        if not self._shell.answers:
+            return None
+        word = self._shell.ask("echo $k").text
+        return int(word) if word.isdecimal() else None
+
+    def _code(self) -> int | None:
+        return None if self._number is None else self._shell.ended(self._number)

@@ -1,0 +1,10 @@
+"""The host controller with a terminal: see `python scripts/pycubed_emulator.py --help`."""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from pygnc_ground.emulator.command import app
+
+if __name__ == "__main__":
+    app()
