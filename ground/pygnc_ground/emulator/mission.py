@@ -26,7 +26,8 @@ BATCH_MAX_S: Final = 600.0
 GOODBYE_S: Final = 3.0
 SETTLE_S: Final = 30.0
 """As long as that is waited for the last acknowledgements."""
-IDLE_S: Final = 2.0
+PLAIN_RUN_S: Final = 10.0
+"""main.py runs so long where nothing but the shell is used: it can be asked nothing meanwhile."""
 STATUS_FILES: Final = ("pygnc_status.bin", "pygnc_info.txt")
 
 
@@ -174,7 +175,7 @@ class Mission:
         """Wait until the batch is done."""
         self._display.step("Watch the batch")
         if self._plan.plain:
-            self._station.pause(IDLE_S)  # a shell that runs main.py can be asked nothing
+            self._station.pause(PLAIN_RUN_S)
             return
         self._keep(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
         for line in self._controller.heard.info.splitlines():

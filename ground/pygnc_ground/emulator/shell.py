@@ -27,6 +27,7 @@ _WAKE: Final = b"\x11\x03\x15\r"
 """Ctrl-Q, Ctrl-C, Ctrl-U, Return: output on, whatever waits for input ends, the line is empty."""
 _READY_S: Final = 1.5
 _DIGEST_LETTERS: Final = 16
+_DIGEST: Final = f"sha256sum | cut -c1-{_DIGEST_LETTERS}"
 _SAID: Final = re.compile(rf"(.*)\n([0-9a-f]{{{_DIGEST_LETTERS}}})\n?", re.DOTALL)
 
 
@@ -164,13 +165,13 @@ class Shell:
     def _try(self, command: str, timeout_s: float) -> Answer | None:
         number = next(self._numbers)
         self._station.text = b""
-        self._station.say(_checked(command, number))
+        self._station.say(_framed(_told(command), number))
         self._station.run(lambda: self._find(number) is not None, timeout_s)
         found = self._find(number)
         if found is None:
             return None
         said = _SAID.fullmatch(found.text)
-        if said is None or said[2] != _digest(command.encode() + said[1].encode()):
+        if said is None or said[2] != _digest(said[1].encode()):
             return None
         return Answer(said[1].strip(), found.code)
 
@@ -184,17 +185,17 @@ class Shell:
         return Answer(shown.decode(errors="replace"), int(match[1]))
 
 
-def _checked(command: str, number: int) -> bytes:
-    """Return a command line that prints a digest of the command, as it arrived, and of its output."""
-    words = f'c={shlex.quote(command)}; o=$(eval "$c" 2>&1); k=$?'
-    said = f"printf '%s\\n' \"$o\"; printf '%s' \"$c$o\" | sha256sum | cut -c1-{_DIGEST_LETTERS}"
-    return _framed(f"{words}; {{ {said}; }}; (exit $k)", number)
+def _told(command: str) -> str:
+    """Return a command that prints a digest behind its output."""
+    said = f"printf '%s\\n' \"$o\"; printf '%s' \"$o\" | {_DIGEST}"
+    return f"o=$({{ {command}; }} 2>&1); e=$?; {said}; (exit $e)"
 
 
 def _framed(command: str, number: int) -> bytes:
-    """Return a command line whose output stands between marks that its echo does not hold."""
+    """Return a line that runs a command if it has arrived as it is, between marks that its echo does not hold."""
     begin, end = f"printf '\\n{{%s %d}}\\n' pycubed {number}", f"printf '\\n[%s %d %d]\\n' pycubed {number} $?"
-    return f"{begin}; {command}; {end}\r".encode()
+    is_intact = f'[ "$(printf %s "$c" | {_DIGEST})" = {_digest(command.encode())} ]'
+    return f'c={shlex.quote(command)}; {begin}; {is_intact} && eval "$c"; {end}\r'.encode()
 
 
 def _digest(octets: bytes) -> str:

@@ -38,7 +38,8 @@ def line_table(cable: Cable) -> Table:
 def print_summary(console: Console, outcome: Outcome, station: Station, aftermath: Aftermath | None) -> None:
     """Print all of it."""
     books = station.controller.books
-    console.print(books_table(books))
+    if books.sent:
+        console.print(books_table(books))
     console.print(line_table(station.cable))
     for text in _figures(outcome, station.controller.heard):
         console.print(text, highlight=False)
