@@ -1,0 +1,10 @@
+"""New flight code onto a Pi: see `python scripts/update_raspi.py --help`."""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from pygnc_ground.update.command import app
+
+if __name__ == "__main__":
+    app()
