@@ -1,6 +1,7 @@
 """One main.py on the Pi, started, looked after and stopped through the shell and the streaming interface."""
 
 import random
+import re
 import time
 from math import inf
 from typing import Final, NamedTuple
@@ -13,9 +14,9 @@ START_S: Final = 20.0
 START_TRIES: Final = 6
 SILENCE_S: Final = 12.0
 """After so long without a sentence the shell is asked whether it is there: the word of main.py's end may be lost."""
-PRESS_S: Final = 1.0
-ASK_FROM_S: Final = 3.0
-"""Ctrl-C is pressed again so long after, for it may have been lost."""
+PRESS_S: Final = 3.0
+"""Ctrl-C is pressed again so long after, for it may have been lost. Not sooner: what the line still holds of a download
+comes before the shell's word, and a second Ctrl-C would reach the shell."""
 _SESSIONS: Final = 1 << 16
 
 
@@ -71,8 +72,8 @@ class Run:
             self._shell.wake()
             self._shell.ask(f"mkdir -p ~/{SCRATCH}")
             # In a folder of its own: a shell that hears sentences makes files of them, for > is theirs too.
-            before, after = "b=$(stty -g)", 'k=$?; [ "$b" = "$(stty -g)" ] && t=same || t=changed; cd; echo terminal-$t'
-            self._number = self._shell.tell(f"cd ~/{SCRATCH}; {before}; {words}; {after}; (exit $k)")
+            before, after = "b=$(stty -g)", 'k=$?; [ "$b" = "$(stty -g)" ] && t=same || t=changed; cd'
+            self._number = self._shell.tell(f"k=0 t=same; cd ~/{SCRATCH}; {before}; {words}; {after}; (exit $k)")
             if not talks:
                 return
             station.controller.restart(random.randrange(1, _SESSIONS))  # noqa: S311 - no secret
@@ -108,30 +109,22 @@ class Run:
 
     def interrupt(self, limit_s: float) -> Ended:
         """Press Ctrl-C, again and again, until main.py has ended or the time is up."""
-        station = self._station
         pressed_s = time.monotonic()
-        station.say(b"\x03")
-        next_s = pressed_s + PRESS_S
-        while (code := self._code()) is None and time.monotonic() < pressed_s + limit_s:
-            station.run(lambda: self._code() is not None, max(0.0, next_s - time.monotonic()))
-            if self._code() is None:
-                code = self._code_asked() if next_s > pressed_s + ASK_FROM_S else None
-                if code is not None:
-                    break
-                station.say(b"\x03")
-                next_s = time.monotonic() + PRESS_S
-        after_s = time.monotonic() - pressed_s if code is not None else inf
-        station.is_talking = False
-        text = station.plain_text()
-        restored = b"terminal-same" in text if b"\nterminal-" in text else None
-        return Ended(code, pressed_s, after_s, restored)
+        while time.monotonic() < pressed_s + limit_s:
+            self._station.say(b"\x03")
+            self._station.run(lambda: self._code() is not None, PRESS_S)
+            after_s = time.monotonic() - pressed_s
+            if self._code() is not None or self._shell.answers:
+                self._station.is_talking = False
+                return self._asked(pressed_s, after_s)
+        return Ended(None, pressed_s, inf, None)
 
-    def _code_asked(self) -> int | None:
-        """Return the exit code as the shell remembers it: its word of the end may have been lost."""
-        if not self._shell.answers:
-            return None
-        word = self._shell.ask("echo $k").text
-        return int(word) if word.isdecimal() else None
+    def _asked(self, pressed_s: float, after_s: float) -> Ended:
+        """Let the shell say again how main.py ended: its first word may have been lost."""
+        match = re.fullmatch(r"(\d+) (same|changed)", self._shell.ask("echo $k $t").text)
+        if match is None:
+            return Ended(None, pressed_s, inf, None)
+        return Ended(int(match[1]), pressed_s, after_s, match[2] == "same")
 
     def _code(self) -> int | None:
         return None if self._number is None else self._shell.ended(self._number)
