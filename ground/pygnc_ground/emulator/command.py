@@ -42,6 +42,7 @@ def emulate(
     plain: Annotated[
         bool, typer.Option("--plain", help="Use the shell alone: upload by base64, cat of the info file, no stream.")
     ] = False,
+    run_for: Annotated[float, typer.Option(min=0.0, help="With --plain: press Ctrl-C after so many seconds.")] = 10.0,
     fetch_kb: Annotated[int, typer.Option(min=0, help="Fetch results, newest first, up to so many kB.")] = 100,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("build/emulator"),
     off_after: Annotated[float, typer.Option(min=0.5, help="Power off so many seconds after Ctrl-C.")] = 10.0,
@@ -82,13 +83,14 @@ def emulate(
         plan = Plan(
             load_scenario(scenario, 0.0 if plain else 60.0 * live_min),
             out,
-            speed or inf,
-            plain,
-            1000 * fetch_kb,
-            off_after,
-            timeout_min,
-            start,
-            user,
+            speed=speed or inf,
+            plain=plain,
+            plain_run_s=run_for,
+            fetch_bytes=1000 * fetch_kb,
+            off_after_s=off_after,
+            timeout_min=timeout_min,
+            start=start,
+            user=user,
         )
         faults = Faults(lost, flipped, doubled, delayed, cuts=_spans(cut), garbled=_spans(wrong_baud))
         line = LineSettings(baud, faults, seed)

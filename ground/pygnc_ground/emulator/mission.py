@@ -26,8 +26,6 @@ BATCH_MAX_S: Final = 600.0
 GOODBYE_S: Final = 3.0
 SETTLE_S: Final = 30.0
 """As long as that is waited for the last acknowledgements."""
-PLAIN_RUN_S: Final = 10.0
-"""main.py runs so long where nothing but the shell is used: it can be asked nothing meanwhile."""
 STATUS_FILES: Final = ("pygnc_status.bin", "pygnc_info.txt")
 
 
@@ -39,6 +37,7 @@ class Plan:
         scenario: what the controller has.
         speed: seconds of the scenario per second while streaming; infinity: as fast as the line takes it.
         plain: upload and fetch by the shell alone, and stream nothing.
+        plain_run_s: so long main.py runs then; it can be asked nothing meanwhile.
         fetch_bytes: results are fetched, newest first, up to so much.
         out: where they are put.
         off_after_s: from Ctrl-C to the power switch.
@@ -51,6 +50,7 @@ class Plan:
     out: Path
     speed: float = 1.0
     plain: bool = False
+    plain_run_s: float = 10.0
     fetch_bytes: int = 100_000
     off_after_s: float = 10.0
     timeout_min: int = 60
@@ -175,7 +175,7 @@ class Mission:
         """Wait until the batch is done."""
         self._display.step("Watch the batch")
         if self._plan.plain:
-            self._station.pause(PLAIN_RUN_S)
+            self._station.pause(self._plan.plain_run_s)
             return
         self._keep(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
         for line in self._controller.heard.info.splitlines():

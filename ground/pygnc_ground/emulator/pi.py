@@ -89,15 +89,8 @@ class PiOnPty:
         self._sessions.append(self._shell.pid)
 
     def processes(self) -> list[int]:
-        """Return the processes of all logins."""
-        found = []
-        for entry in os.scandir("/proc"):
-            if entry.name.isdecimal():
-                with contextlib.suppress(OSError):
-                    fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
-                    if int(fields[_SESSION_FIELD]) in self._sessions and fields[0] != "Z":
-                        found.append(int(entry.name))
-        return found
+        """Return the processes of all logins, those too that have begun sessions of their own."""
+        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and self._is_ours(path)]
 
     def power_off(self) -> None:
         """Kill everything at once, wherever it is.
@@ -115,6 +108,18 @@ class PiOnPty:
             time.sleep(_POLL_S)
         if self._shell is not None:
             self._shell.wait()
+
+    def _is_ours(self, process: Path) -> bool:
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if fields[0] == "Z":
+                return False
+            home = f"HOME={self.home}".encode()
+            return int(fields[_SESSION_FIELD]) in self._sessions or home in (process / "environ").read_bytes().split(
+                b"\0"
+            )
+        except OSError:
+            return False  # it has ended meanwhile, or is somebody else's
 
     def _prepare_line(self) -> None:
         attributes = termios.tcgetattr(self._slave)

@@ -16,7 +16,9 @@ PIECE_BYTES: Final = 2850
 """Their base64 fits into the terminal's buffer of 4095 bytes, however late the reader starts."""
 TRIES_MAX: Final = 12
 WHOLE_TRIES_MAX: Final = 3
-ANSWER_S: Final = 4.0
+ANSWER_S: Final = 1.5
+PATIENCE: Final = 1.4
+"""Each further try may take so much longer: the line may be bad, or the Pi slow."""
 JOIN_S: Final = 12.0
 LONG_S: Final = 60.0
 NEWEST: Final = 8192
@@ -25,7 +27,7 @@ SCRATCH: Final = ".pycubed"
 """Folder in the home for pieces of files, and for what a shell makes of sentences meant for main.py."""
 _WAKE: Final = b"\x11\x03\x15\r"
 """Ctrl-Q, Ctrl-C, Ctrl-U, Return: output on, whatever waits for input ends, the line is empty."""
-_READY_S: Final = 1.5
+_READY_S: Final = 1.0
 _DIGEST_LETTERS: Final = 16
 _DIGEST: Final = f"sha256sum | cut -c1-{_DIGEST_LETTERS}"
 _SAID: Final = re.compile(rf"(.*)\n([0-9a-f]{{{_DIGEST_LETTERS}}})\n?", re.DOTALL)
@@ -57,9 +59,9 @@ class Shell:
         Raises:
             ShellError: there is none.
         """
-        for _ in range(TRIES_MAX):
+        for tries in range(TRIES_MAX):
             self._station.say(_WAKE)
-            if self._try("stty -ixon -echo", _READY_S) is not None:
+            if self._try("stty -ixon -echo", _READY_S * PATIENCE**tries) is not None:
                 return
         text = self._station.plain_text()
         if b"login:" in text[-200:]:
@@ -73,8 +75,8 @@ class Shell:
         Raises:
             ShellError: none came, after all tries.
         """
-        for _ in range(TRIES_MAX):
-            answer = self._try(command, timeout_s)
+        for tries in range(TRIES_MAX):
+            answer = self._try(command, timeout_s * PATIENCE**tries)
             if answer is not None:
                 return answer
             self.retries += 1
@@ -148,13 +150,14 @@ class Shell:
         digest = hashlib.sha256(piece).hexdigest()
         text = base64.b64encode(piece)
         lines = b"".join(text[start : start + LINE] + b"\n" for start in range(0, len(text), LINE))
-        for _ in range(TRIES_MAX):
+        for tries in range(TRIES_MAX):
+            patience_s = ANSWER_S * PATIENCE**tries
             self._station.text = b""
             number = self.tell(f"echo 'go'ahead; base64 -d > {path}; sha256sum < {path}")
-            if self._station.run(lambda: b"goahead\n" in self._station.plain_text(), ANSWER_S):
+            if self._station.run(lambda: b"goahead\n" in self._station.plain_text(), patience_s):
                 self._station.say(lines + b"\x04")
                 self._station.run(lambda: self._station.has_said, LONG_S)
-                self._station.run(lambda number=number: self._find(number) is not None, ANSWER_S)  # type: ignore[misc]
+                self._station.run(lambda number=number: self._find(number) is not None, patience_s)  # type: ignore[misc]
                 answer = self._find(number)
                 if answer is not None and digest in answer.text:
                     return

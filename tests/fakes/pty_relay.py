@@ -1,0 +1,58 @@
+"""A bad cable between two pseudo-terminals: a port for the host's program, the Pi's console, and faults on the way."""
+
+import os
+import select
+import threading
+import tty
+from pathlib import Path
+from typing import Self
+
+from pygnc_ground.emulator.cable import Cable
+from pygnc_ground.emulator.line import Faults
+
+
+class PtyRelay:
+    """Carries bytes in a thread of its own while the context lasts.
+
+    `port` is what the host's program opens, as if it were a serial port.
+    """
+
+    def __init__(self, console: int, faults: Faults, seed: int, baud: int) -> None:
+        self.cable = Cable(console, baud, faults, seed)
+        self.cable.begin_spans()
+        self._host, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._host, False)
+        self.port = Path(os.ttyname(self._slave))
+        self._inject = b""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._carry, name="bad cable", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        os.close(self._host)
+        os.close(self._slave)
+
+    def inject(self, octets: bytes) -> None:
+        """Let bytes reach the Pi that the host never sent."""
+        self._inject += octets
+
+    def _carry(self) -> None:
+        rest = b""
+        while not self._stopping.is_set():
+            if self._inject:
+                injected, self._inject = self._inject, b""
+                self.cable.write(injected)
+            if self.cable.is_free and select.select([self._host], [], [], 0.0)[0]:
+                self.cable.write(os.read(self._host, 256))
+            rest += self.cable.exchange(0.002)
+            try:
+                while rest:
+                    rest = rest[os.write(self._host, rest) :]
+            except BlockingIOError:
+                continue
