@@ -90,20 +90,18 @@ def test_the_shell_alone_will_do(scenario: Path, monkeypatch: pytest.MonkeyPatch
     assert "FINE" in said
 
 
-def test_on_a_serial_port_with_a_bad_cable_a_false_ctrl_c_is_resumed(scenario: Path, pi: PiOnPty) -> None:
+def test_on_a_serial_port_with_a_bad_cable_false_ctrl_c_are_resumed(scenario: Path, pi: PiOnPty) -> None:
     with PtyRelay(pi.master, BAD, seed=8, baud=115_200) as relay:
         process = emulator(scenario, "--live-min", "4", "--speed", "60", "--port", str(relay.port))
-        status = pi.home / "pygnc_logs" / "run-00001"
         heard = ""
         assert process.stdout is not None
         for line in process.stdout:
             heard += line
-            if line.startswith("Upload sense.bin"):
-                assert status.exists()
+            if line.startswith(("Upload sense.bin", "Stream")):
                 relay.inject(b"\x03")
         process.communicate()
     assert process.returncode == 0, heard
-    assert "main.py has ended unasked" in heard
+    assert heard.count("main.py has ended unasked") >= 2
     assert (pi.home / "sense.bin").read_bytes() == CONTENT[: (pi.home / "sense.bin").stat().st_size]
     found = books(heard)
     assert all(sent == done + lost for sent, done, lost in found.values())

@@ -101,6 +101,7 @@ class Mission:
         self._display = display
         self._shell = Shell(station)
         self._run = Run(station, self._shell, plan.start)
+        self._is_batch_done = False
 
     def fly(self) -> Outcome:
         """Do everything up to the moment before the power goes.
@@ -178,6 +179,7 @@ class Mission:
             self._station.pause(self._plan.plain_run_s)
             return
         self._keep(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
+        self._is_batch_done = True
         for line in self._controller.heard.info.splitlines():
             self._display.note(line)
 
@@ -264,7 +266,8 @@ class Mission:
                 self.outcome.restarts += 1
                 self._display.note("main.py has ended unasked (a false Ctrl-C?); it is started again", bad=True)
                 elapsed_s = int(time.monotonic() - self._run.first_start_s)
-                self._run.start(self._plan.timeout_min, self._plan.scenario.start_s + elapsed_s)
+                t_spacecraft_s = self._plan.scenario.start_s + elapsed_s
+                self._run.start(self._plan.timeout_min, t_spacecraft_s, goes_on=self._is_batch_done)
 
     def _judge(self, transfer: Transfer, name: str) -> None:
         if transfer.state is TransferState.REFUSED:

@@ -57,8 +57,14 @@ class Run:
         self._number: int | None = None
         self._asked_s = -inf
 
-    def start(self, timeout_min: int, t_spacecraft_s: int, *, talks: bool = True) -> None:
-        """Start main.py and wait until both ends have heard each other, if the controller `talks`.
+    def start(self, timeout_min: int, t_spacecraft_s: int, *, talks: bool = True, goes_on: bool = False) -> None:
+        """Start main.py and wait until both ends have heard each other.
+
+        Args:
+            timeout_min: what it is told.
+            t_spacecraft_s: what it is told.
+            talks: whether the streaming interface is used; if not, nothing is waited for.
+            goes_on: whether it begins with what the last run has written.
 
         Raises:
             RunError: it does not come up.
@@ -66,7 +72,7 @@ class Run:
         """
         station = self._station
         self.first_start_s = self.first_start_s or time.monotonic()
-        words = f"{self._command} {timeout_min} {t_spacecraft_s}"
+        words = f"{self._command} {timeout_min} {t_spacecraft_s}{' --from-last-run' if goes_on else ''}"
         for _ in range(START_TRIES):
             station.is_talking = False
             self._shell.wake()
