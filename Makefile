@@ -2,7 +2,7 @@
 # installed into .venv, exactly as requirements/*.txt say.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock clean python
+.PHONY: help run emulate test lint format lock clean python
 
 # Python 3.11 is what flies, so it is tried first. A Python without ensurepip (Debian splits it off) cannot make .venv.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -20,6 +20,9 @@ help: ## show this list
 
 run: .venv/project.stamp ## fly the demonstration batch and show what came out
 	$(BIN)/python scripts/demo.py
+
+emulate: .venv/project.stamp ## be the host controller of an emulated Pi: upload, start, stream, fetch, stop
+	$(BIN)/python scripts/pycubed_emulator.py data/demo --live-min 10 --speed 60
 
 test: .venv/development.stamp ## run all tests
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -128,7 +128,7 @@ def _fly_on_pty(console: Console, plan: Plan, package: Path | None, line: LineSe
             outcome = _fly(console, station, plan)
             killed = len(pi.processes())
             pi.power_off()
-        console.print(f"  {killed} processes killed")
+        console.print(f"  processes killed: {killed}")
         aftermath = look_into(home, ended_in_order=outcome.exit_code is not None)
         print_summary(console, outcome, station, aftermath)
         return not found_faults(outcome, station.controller.books, aftermath)

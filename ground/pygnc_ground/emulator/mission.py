@@ -180,6 +180,7 @@ class Mission:
             return
         self._keep(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
         self._is_batch_done = True
+        self._station.run(lambda: " IDLE " in self._controller.heard.info, 3.0 * WATCH_S)
         for line in self._controller.heard.info.splitlines():
             self._display.note(line)
 
