@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pygnc_devices.errors import AbortedError, PortGoneError
 from pygnc_devices.frames import Frame
-from pygnc_devices.procedure import Pause, SetBaud, Step, Task, WaitForPort
+from pygnc_devices.procedure import Deliver, Pause, SetBaud, Step, Task, WaitForPort
 from pygnc_devices.requests import Outcome, Request, RequestBook
 from pygnc_devices.statistics import Counts
 
@@ -22,11 +22,15 @@ class Agenda:
     Args:
         counts: where time-outs are counted.
         set_baud: changes the speed of the line.
+        deliver: takes frames that procedures have put together.
     """
 
-    def __init__(self, counts: Counts, set_baud: Callable[[int], None]) -> None:
+    def __init__(
+        self, counts: Counts, set_baud: Callable[[int], None], deliver: Callable[[Frame], None] = lambda _: None
+    ) -> None:
         self._book = RequestBook(counts)
         self._set_baud = set_baud
+        self._deliver = deliver
         self._tasks: set[Task[Any]] = set()
         self._timers: list[tuple[float, int, Task[Any]]] = []
         self._parked: set[Task[Any]] = set()
@@ -107,13 +111,16 @@ class Agenda:
             case Pause():
                 heapq.heappush(self._timers, (self._now_s + step.seconds, next(self._order), task))
             case SetBaud():
-                self._change_baud(task, step)
+                self._do(task, partial(self._set_baud, step.baud))
+            case Deliver():
+                self._do(task, partial(self._deliver, step.frame))
             case WaitForPort():
                 self._wait_for_port(task, step)
 
-    def _change_baud(self, task: Task[Any], step: SetBaud) -> None:
+    def _do(self, task: Task[Any], action: Callable[[], None]) -> None:
+        """Take a step that is done at once; the procedure goes on in the next turn."""
         try:
-            self._set_baud(step.baud)
+            action()
         except Exception as error:  # noqa: BLE001 - it belongs to the procedure that asked
             self._advance(task, error)
         else:

@@ -1,6 +1,7 @@
 """One declaration per packet: layout, names, scales, units. Decoder, encoder, CSV columns and tables follow from it."""
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
@@ -58,13 +59,12 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Packet:
-    """The payload of one kind of packet.
+class Record(ABC):
+    """Named values that a device can give.
 
     Attributes:
         name: as the device's manual calls it.
-        fields: in the order of the wire, without padding.
-        byte_order: struct's sign for it.
+        fields: in the order of the wire.
         meaning: half a sentence.
         clock: name of the field that tells the device's time, "" if none does.
         is_reading: whether it is a measurement, for subscribers, and not an answer only.
@@ -72,19 +72,56 @@ class Packet:
 
     name: str
     fields: tuple[Field, ...] = attribute(repr=False)
-    byte_order: Literal[">", "<"] = ">"
-    meaning: str = ""
-    clock: str = ""
-    is_reading: bool = True
+    meaning: str = attribute(default="", kw_only=True)
+    clock: str = attribute(default="", kw_only=True)
+    is_reading: bool = attribute(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
         if len(set(names)) != len(names):
             raise ValueError(f"packet {self.name}: two fields have the same name")
-        if any(field.code == TEXT for field in self.fields[:-1]):
-            raise ValueError(f"packet {self.name}: only the last field can take the rest of the payload")
         if self.clock and self.clock not in names:
             raise ValueError(f"packet {self.name}: its clock {self.clock} is none of its fields")
+
+    @abstractmethod
+    def decode(self, payload: bytes) -> Mapping[str, Value | None]:
+        """Return the kept values by name.
+
+        Raises:
+            ValueError: the payload is not this record.
+        """
+
+    @abstractmethod
+    def encode(self, values: Mapping[str, Value | None]) -> bytes:
+        """Return the payload of these kept values; not all need be given."""
+
+    @abstractmethod
+    def table(self) -> str:
+        """Return the layout as a Markdown table."""
+
+    def columns(self) -> list[tuple[str, str]]:
+        """Return name and unit of each CSV column."""
+        return [(field.column or field.name, field.unit.column) for field in self.fields]
+
+    def row(self, values: Mapping[str, Value | None]) -> list[Value | None]:
+        """Return the values of the CSV columns, in the columns' units; None stays None."""
+        return [_in_column_unit(field, values[field.name]) for field in self.fields]
+
+
+@dataclass(frozen=True)
+class Packet(Record):
+    """The payload of one kind of packet: words without padding.
+
+    Attributes:
+        byte_order: struct's sign for it.
+    """
+
+    byte_order: Literal[">", "<"] = ">"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(field.code == TEXT for field in self.fields[:-1]):
+            raise ValueError(f"packet {self.name}: only the last field can take the rest of the payload")
 
     @cached_property
     def layout(self) -> struct.Struct:
@@ -118,7 +155,7 @@ class Packet:
             for (name, scale, offset), word in zip(self._conversions, words, strict=True)
         }
 
-    def encode(self, values: Mapping[str, Value]) -> bytes:
+    def encode(self, values: Mapping[str, Value | None]) -> bytes:
         """Return the payload of these kept values; values that are not given are zero."""
         words = []
         for field in self.fields:
@@ -129,14 +166,6 @@ class Packet:
         if not self.has_text:
             return self.layout.pack(*words)
         return self.layout.pack(*words[:-1]) + str(words[-1]).encode("latin-1") + b"\0"
-
-    def columns(self) -> list[tuple[str, str]]:
-        """Return name and unit of each CSV column."""
-        return [(field.column or field.name, field.unit.column) for field in self.fields]
-
-    def row(self, values: Mapping[str, Value | None]) -> list[Value | None]:
-        """Return the values of the CSV columns, in the columns' units; None stays None."""
-        return [_in_column_unit(field, values[field.name]) for field in self.fields]
 
     def table(self) -> str:
         """Return the layout as a Markdown table."""

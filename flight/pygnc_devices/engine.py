@@ -9,12 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from pygnc_devices.agenda import Agenda
-from pygnc_devices.errors import EndOfRecordingError, PortError, PortGoneError
+from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.feed import Feed
 from pygnc_devices.frames import Frame, Scan, Scanner, scan_to_end
 from pygnc_devices.port import Port, open_port
@@ -27,7 +28,6 @@ T = TypeVar("T")
 PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Between attempts to open a port that has gone; the last one repeats."""
 CLOSING_LIMIT_S: Final = 2.0
-"""What procedures on their way have to come to an end when the device is closed."""
 _LONGEST_WAIT_S: Final = 0.5
 _SLACK_S: Final = 0.05
 _NETWORK_SLACK_S: Final = 0.25
@@ -55,10 +55,12 @@ class Wire:
     Attributes:
         scanner: its parser.
         longest_frame: bytes; a frame that takes longer than that on the line is given up.
+        closing_limit_s: what procedures on their way have to come to an end when the device is closed.
     """
 
     scanner: Scanner
     longest_frame: int
+    closing_limit_s: float = CLOSING_LIMIT_S
 
 
 class Engine:
@@ -84,7 +86,9 @@ class Engine:
         self._interpreter = interpreter
         self._port: Port | None = open_port(url, baud)
         self.feed = Feed(self.counts, is_lossless=self._port.is_recording)
-        self._agenda = Agenda(self.counts, self._set_baud)
+        self._agenda = Agenda(self.counts, self._set_baud, self._deliver)
+        self._kept: Callable[[], Procedure[None]] | None = None
+        self._kept_task: Task[None] | None = None
         self._orders: deque[Callable[[], None]] = deque()
         self._news = threading.Event()
         self._port_changed = threading.Condition()
@@ -115,6 +119,15 @@ class Engine:
         """Begin a procedure whose task exists already."""
         self._order(partial(self._start, task))
 
+    def keep(self, make: Callable[[], Procedure[None]]) -> None:
+        """Carry out a procedure as long as the port is there, and begin it anew when the port is back.
+
+        It is given up when the device is closed, its clean-up waited for. If it fails by itself, whoever waits for
+        readings hears of it.
+        """
+        self._kept = make
+        self._order(self._begin_kept)
+
     def abort(self, task: Task[Any]) -> None:
         """Raise AbortedError where the procedure stands; its clean-up goes on in the engine's thread."""
         self._order(lambda: self._agenda.abort(task, time.monotonic()))
@@ -122,7 +135,8 @@ class Engine:
     def close(self) -> None:
         """Let procedures come to their end, close the port, end the thread; may be called twice."""
         if self._close_before_s is None:
-            self._close_before_s = time.monotonic() + CLOSING_LIMIT_S
+            self._close_before_s = time.monotonic() + self._wire.closing_limit_s
+            self._order(self._give_up_kept)
         self.feed.close()
         self._wake()
         if threading.current_thread() is not self._thread:
@@ -203,6 +217,24 @@ class Engine:
         procedure = self._interpreter.reconnected()
         if procedure is not None:
             self.start(procedure)
+        if self._kept is not None:
+            self._order(self._begin_kept)
+
+    def _begin_kept(self) -> None:
+        if self._kept is None or self._close_before_s is not None:
+            return
+        self._kept_task = Task(self._kept())
+        self._kept_task.future.add_done_callback(self._look_at_kept)
+        self._start(self._kept_task)
+
+    def _give_up_kept(self) -> None:
+        if self._kept_task is not None:
+            self._agenda.abort(self._kept_task, time.monotonic())
+
+    def _look_at_kept(self, future: Future[None]) -> None:
+        error = future.exception()
+        if isinstance(error, Exception) and not isinstance(error, PortGoneError | AbortedError):
+            self.feed.close(error)
 
     def _disconnect(self, error: Exception) -> None:
         port, self._port = self._port, None
@@ -260,10 +292,16 @@ class Engine:
         self.counts.take_scan(scan)
         for frame in scan.frames:
             self._agenda.take(frame, time.monotonic())
-            reading = self._interpreter.take(frame, stamp, self.counts)
-            if reading is not None:
-                self.counts.take_reading(stamp.t_mono_ns, reading.lost_before)
-                self.feed.put(reading)
+            self._interpret(frame, stamp)
+
+    def _deliver(self, frame: Frame) -> None:
+        self._interpret(frame, Stamp(time.monotonic_ns(), time.time_ns()))
+
+    def _interpret(self, frame: Frame, stamp: Stamp) -> None:
+        reading = self._interpreter.take(frame, stamp, self.counts)
+        if reading is not None:
+            self.counts.take_reading(stamp.t_mono_ns, reading.lost_before)
+            self.feed.put(reading)
 
     def _follow_orders(self) -> None:
         while True:

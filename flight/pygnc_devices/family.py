@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from pygnc_devices.controls import NO_CONTROLS, Controls
-from pygnc_devices.declaration import Packet
+from pygnc_devices.declaration import Record
 from pygnc_devices.engine import Interpreter, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.faces import AsyncDevice, BlockingDevice
@@ -53,7 +53,7 @@ class Family:
     title: str
     bauds: tuple[int, ...]
     wire: Wire
-    packets: tuple[Packet, ...]
+    packets: tuple[Record, ...]
     device: type[BlockingDevice]
     async_device: type[AsyncDevice]
     interpreter: Callable[[int], Interpreter]

@@ -39,7 +39,14 @@ class WaitForPort:
     limit_s: float
 
 
-Step: TypeAlias = Request | Pause | SetBaud | WaitForPort
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Give the interpreter a frame that was put together from several answers, as if it had come whole."""
+
+    frame: Frame
+
+
+Step: TypeAlias = Request | Pause | SetBaud | WaitForPort | Deliver
 Procedure: TypeAlias = Generator[Step, tuple[Frame, ...], T]
 
 

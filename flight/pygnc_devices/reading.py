@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pygnc_devices.declaration import Packet, Value
+from pygnc_devices.declaration import Record, Value
 
 
 class Stamp(NamedTuple):
@@ -27,12 +27,14 @@ class Reading:
         t_device_ns: the device's own clock, unwrapped, since its first reading; None if it has none or the driver
             cannot tell its tick yet.
         lost_before: readings that the device's own count or clock says are missing before this one.
+        flags: what makes it doubtful, in words of its family; the values are kept all the same.
     """
 
-    packet: Packet
+    packet: Record
     raw: bytes
     values: Mapping[str, Value | None]
     t_mono_ns: int
     t_wall_ns: int
     t_device_ns: int | None = None
     lost_before: int = 0
+    flags: tuple[str, ...] = ()

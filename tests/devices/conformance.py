@@ -16,13 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pygnc_devices import engine
-from pygnc_devices.declaration import Packet
+from pygnc_devices.declaration import Packet, Record, Value
 from pygnc_devices.errors import PortBusyError, PortError, SilenceError
 from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import Family
 from pygnc_devices.frames import Frame, Scan, scan_to_end
 from pygnc_devices.port import Port, open_port
 from pygnc_devices.reading import Reading
+from pygnc_devices.sentence import Sentence
 from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.line import Line, PtyLine, TcpLine
 from pygnc_ground.simulators.unit import SimulatedUnit
@@ -124,11 +125,15 @@ class PacketConformance:
 
     family: ClassVar[Family]
 
+    def payload(self, record: Record, rng: np.random.Generator) -> bytes:
+        """Return a random payload."""
+        return sentence_payload(record, rng) if isinstance(record, Sentence) else packet_payload(record, rng)
+
     def test_encoding_what_was_decoded_gives_the_same_bytes(self) -> None:
         rng = np.random.default_rng(2)
         for packet in self.family.packets:
             for _ in range(50):
-                payload = _payload(packet, rng)
+                payload = self.payload(packet, rng)
                 values = packet.decode(payload)
                 encoded = packet.encode(values)
                 again = packet.decode(encoded)
@@ -163,8 +168,23 @@ class PacketConformance:
                 assert field.name.endswith(suffixes.get(field.unit.name, "")), field.name
 
 
-def _payload(packet: Packet, rng: np.random.Generator) -> bytes:
+def sentence_payload(sentence: Sentence, rng: np.random.Generator) -> bytes:
+    """Random text in all fields, as the sentence itself would write it."""
+    words: dict[str, Value | None] = {}
+    for field in sentence.fields:
+        kind, digits = field.code[0], int(field.code[1:] or 2)
+        if kind in "th":
+            words[field.name] = "text 7" if kind == "t" else rng.bytes(4)
+        else:
+            base = 10 if kind in "dg" else 16
+            low = -(base**digits) // 2 if kind == "i" else 0
+            words[field.name] = field.to_value(int(rng.integers(low, base**digits + low)))
+    return sentence.encode(words)
+
+
+def packet_payload(packet: Record, rng: np.random.Generator) -> bytes:
     """Random words; floating point words that are numbers, since not every NaN survives a conversion."""
+    assert isinstance(packet, Packet)
     words: list[Any] = []
     for field in packet.fields:
         if field.code in "fd":

@@ -81,12 +81,18 @@ _POSITION: Final = (
 _TEMPERATURE: Final = Field("temperature_degc", "f", TEMPERATURE, meaning="temperature", column="temperature")
 
 USER_PACKETS: Final = (
-    Packet("zT", (_TICKS,), "<", "time only", "time_ticks"),
-    Packet("z1", (_TICKS, *_ACCEL, *_RATE, *_MAG), "<", "scaled sensors", "time_ticks"),
-    Packet("s1", (_MS, _SECONDS, *_ACCEL, *_RATE, *_MAG, _TEMPERATURE), "<", "scaled sensors", "time_ms"),
-    Packet("a1", (_MS, _SECONDS, *_TILT, *_RATE, *_ACCEL, *_SWITCHES), "<", "tilt", "time_ms"),
-    Packet("a2", (_MS, _SECONDS, *_ANGLES, *_RATE, *_ACCEL), "<", "angles", "time_ms"),
-    Packet("e1", (_MS, _SECONDS, *_ANGLES, *_ACCEL, *_RATE, *_RATE_BIAS, *_MAG, *_SWITCHES), "<", "angles", "time_ms"),
+    Packet("zT", (_TICKS,), "<", meaning="time only", clock="time_ticks"),
+    Packet("z1", (_TICKS, *_ACCEL, *_RATE, *_MAG), "<", meaning="scaled sensors", clock="time_ticks"),
+    Packet("s1", (_MS, _SECONDS, *_ACCEL, *_RATE, *_MAG, _TEMPERATURE), "<", meaning="scaled sensors", clock="time_ms"),
+    Packet("a1", (_MS, _SECONDS, *_TILT, *_RATE, *_ACCEL, *_SWITCHES), "<", meaning="tilt", clock="time_ms"),
+    Packet("a2", (_MS, _SECONDS, *_ANGLES, *_RATE, *_ACCEL), "<", meaning="angles", clock="time_ms"),
+    Packet(
+        "e1",
+        (_MS, _SECONDS, *_ANGLES, *_ACCEL, *_RATE, *_RATE_BIAS, *_MAG, *_SWITCHES),
+        "<",
+        meaning="angles",
+        clock="time_ms",
+    ),
     Packet(
         "e2",
         (
@@ -94,8 +100,8 @@ USER_PACKETS: Final = (
             *(*_VELOCITY, *_MAG, *_POSITION, *_SWITCHES),
         ),
         "<",
-        "navigation",
-        "time_ms",
+        meaning="navigation",
+        clock="time_ms",
     ),
 )
 
@@ -115,8 +121,8 @@ def packet_from_description(description: Mapping[str, Any]) -> Packet:
             name,
             tuple(_field(name, entry) for entry in payload),
             "<",
-            str(description.get("description", "")),
-            str(description.get("clock", "")),
+            meaning=str(description.get("description", "")),
+            clock=str(description.get("clock", "")),
         )
     except ValueError as error:
         raise DescriptionError(str(error)) from None

@@ -1,0 +1,153 @@
+"""One declaration per sentence of text: fields between commas. Decoder, encoder, columns and tables follow from it.
+
+Codes of fields: `u4` hexadecimal, unsigned; `i4` hexadecimal, two's complement over the digits that came; `b` an
+element of an array of bytes, two hexadecimal digits each without separator (neighbours share a field of the text); `h`
+bytes in hexadecimal; `d2` decimal integer; `g` decimal number; `t` text. The number is the count of digits written; any
+is read. An empty field is None, so is one that an older device does not send; further fields are passed over.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from itertools import chain, groupby
+from typing import Final
+
+from pygnc_devices.declaration import Field, Record, Value
+
+_PATTERNS: Final = {
+    "u": re.compile(r"[0-9A-Fa-f]{1,16}"),
+    "i": re.compile(r"[0-9A-Fa-f]{1,16}"),
+    "b": re.compile(r"(?:[0-9A-Fa-f]{2})+"),
+    "h": re.compile(r"(?:[0-9A-Fa-f]{2})+"),
+    "d": re.compile(r"[+-]?[0-9]{1,18}"),
+    "g": re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"),
+    "t": re.compile(r"[ -~]*"),
+}
+_MOST_DIGITS: Final = 6
+
+
+@dataclass(frozen=True)
+class Sentence(Record):
+    """The fields of one kind of sentence, as text between commas."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in self.fields:
+            if field.code[:1] not in _PATTERNS:
+                raise ValueError(f"sentence {self.name}: {field.name} has the code {field.code!r}")
+
+    def fits(self, payload: bytes) -> bool:
+        """Tell whether this text can be this sentence."""
+        try:
+            self.decode(payload)
+        except ValueError:
+            return False
+        return True
+
+    def decode(self, payload: bytes) -> dict[str, Value | None]:
+        """Return the values by name; None where the text has none.
+
+        Raises:
+            ValueError: a field is not written as declared.
+        """
+        texts = payload.decode("ascii").split(",")
+        values: dict[str, Value | None] = {}
+        for number, slot in enumerate(self._slots):
+            text = texts[number] if number < len(texts) else ""
+            values.update(zip((field.name for field in slot), self._words(slot, text), strict=True))
+        return values
+
+    def encode(self, values: Mapping[str, Value | None]) -> bytes:
+        """Return the text of these values; values that are not given are left empty."""
+        texts = ("".join(_to_text(field, values.get(field.name)) for field in slot) for slot in self._slots)
+        return ",".join(texts).encode("ascii")
+
+    def table(self) -> str:
+        """Return the fields as a Markdown table."""
+        lines = ["| field | code | name | unit | value of one bit | meaning |", "|---|---|---|---|---|---|"]
+        for number, field in chain.from_iterable(((n, f) for f in slot) for n, slot in enumerate(self._slots, 1)):
+            scale = "" if field.scale is None else f"{field.scale:.9g}"
+            lines.append(
+                f"| {number} | `{field.code}` | `{field.name}` | {field.unit.name} | {scale} | {field.meaning} |"
+            )
+        return "\n".join(lines)
+
+    @cached_property
+    def _slots(self) -> list[tuple[Field, ...]]:
+        """The declared fields by the field of the text that they stand in."""
+        runs = groupby(enumerate(self.fields), lambda entry: -1 if entry[1].code == "b" else entry[0])
+        return [tuple(field for _, field in run) for _, run in runs]
+
+    def _words(self, slot: tuple[Field, ...], text: str) -> list[Value | None]:
+        if not text:
+            return [None] * len(slot)
+        kind = slot[0].code[0]
+        if not _PATTERNS[kind].fullmatch(text):
+            raise ValueError(f"sentence {self.name}: {slot[0].name} reads {text!r}")
+        if kind != "b":
+            return [_from_text(slot[0], text)]
+        octets = bytes.fromhex(text)
+        if len(octets) > len(slot):
+            raise ValueError(f"sentence {self.name}: an array of {len(octets)} bytes, not up to {len(slot)}")
+        elements = [_to_value(field, octet) for field, octet in zip(slot, octets, strict=False)]
+        return [*elements, *[None] * (len(slot) - len(octets))]
+
+
+def _from_text(field: Field, text: str) -> Value:
+    match field.code[0]:
+        case "t":
+            return text
+        case "h":
+            return bytes.fromhex(text)
+        case "d":
+            return _to_value(field, int(text))
+        case "g":
+            return _to_value(field, float(text))
+        case "i":
+            word, bits = int(text, 16), 4 * len(text)
+            return _to_value(field, word - (1 << bits) if word >> (bits - 1) else word)
+        case _:
+            return _to_value(field, int(text, 16))
+
+
+def _to_value(field: Field, word: float) -> Value:
+    """Return the kept value, without the dust of binary fractions: 3.33, where 2.0 + 133 * 0.01 is not quite."""
+    if field.scale is None:
+        return word
+    digits = _digits(field)
+    value = word * field.scale + field.offset
+    return value if digits is None else round(value, digits)
+
+
+def _digits(field: Field) -> int | None:
+    if field.code == "g" or isinstance(field.scale, int):
+        return None
+    exponent = Decimal(repr(field.scale)).as_tuple().exponent
+    return -exponent if isinstance(exponent, int) and -exponent <= _MOST_DIGITS else None
+
+
+def _to_text(field: Field, value: Value | None) -> str:
+    match value:
+        case None:
+            return ""
+        case bytes():
+            return value.hex().upper()
+        case str():
+            return value
+        case _:
+            return _number_to_text(field, value)
+
+
+def _number_to_text(field: Field, value: float) -> str:
+    kind, digits = field.code[0], int(field.code[1:] or 2)
+    word = value if field.scale is None else (value - field.offset) / field.scale
+    if kind == "g":
+        return f"{word:.12g}"
+    whole = round(word)
+    if kind == "d":
+        return f"{whole:0{digits}d}"
+    span = 16**digits
+    low = -span // 2 if kind == "i" else 0
+    return f"{min(max(whole, low), low + span - 1) % span:0{digits}X}"
