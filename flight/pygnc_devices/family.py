@@ -21,6 +21,7 @@ _OURS: Final = {
     "ucb": "pygnc_devices.ucb.driver:FAMILY",
     "gx2": "pygnc_devices.gx2.driver:FAMILY",
     "monodrive": "pygnc_devices.monodrive.driver:FAMILY",
+    "emus": "pygnc_devices.emus.driver:FAMILY",
 }
 
 

@@ -33,3 +33,8 @@ LENGTH: Final = Unit("m", "m")
 TIME: Final = Unit("s", "s")
 TICKS: Final = Unit("ticks", "")
 """Of the unit's own clock: its device time is derived from them."""
+VOLTAGE: Final = Unit("V", "V")
+CURRENT: Final = Unit("A", "A")
+CHARGE: Final = Unit("C", "Ah", 1 / 3600)
+PERCENT: Final = Unit("%", "%")
+ENERGY: Final = Unit("Wh", "Wh")

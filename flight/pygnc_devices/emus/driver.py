@@ -1,0 +1,137 @@
+"""The driver of EMUS' G1 Control Unit: `Emus` for plain scripts, `AsyncEmus`."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, Self
+
+from pygnc_devices.emus import framing, procedures, writing
+from pygnc_devices.emus.sentences import SENTENCES, UNKNOWN
+from pygnc_devices.emus.unit import EmusUnit
+from pygnc_devices.engine import Engine, Wire
+from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
+from pygnc_devices.family import Family
+
+DEFAULT_BAUD: Final = 57600
+WIRE: Final = Wire(framing.scan, framing.LONGEST)
+
+
+def _open(url: str, baud: int, ask: Sequence[str], every_s: float, allow_writes: bool) -> tuple[Engine, EmusUnit]:  # noqa: FBT001 - as given
+    for name in ask:
+        procedures.check_name(name)
+    unit = EmusUnit(allow_writes=allow_writes)
+    engine = Engine(url, baud, WIRE, unit)
+    if ask:
+        engine.keep(partial(procedures.ask_over_and_over, unit, tuple(ask), every_s))
+    return engine, unit
+
+
+class Emus(BlockingDevice):
+    """A unit for plain scripts. Methods raise what their procedure says."""
+
+    def __init__(self, engine: Engine, unit: EmusUnit) -> None:
+        super().__init__(engine)
+        self.unit = unit
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        baud: int = DEFAULT_BAUD,
+        *,
+        ask: Sequence[str] = (),
+        every_s: float = 10.0,
+        allow_writes: bool = False,
+    ) -> Self:
+        """Open a unit and listen to what it broadcasts.
+
+        Args:
+            url: serial path, `usb://0403:6001/SERIAL`, `socket://host:port`, `file://recording.raw`.
+            baud: speed of the line.
+            ask: sentences to ask for again and again as well, such as BV2 and BT2, which are not broadcast.
+            every_s: how often.
+            allow_writes: whether methods that change the unit do so, or raise WriteForbiddenError.
+
+        Raises:
+            DeviceError: one of `ask` is no name of a sentence.
+            PortError: the port cannot be opened.
+        """
+        return cls(*_open(url, baud, ask, every_s, allow_writes))
+
+    identify = blocking(procedures.identify)
+    ask = blocking(procedures.ask)
+    read_cells = blocking(procedures.read_cells)
+    read_log = blocking(procedures.read_log)
+    read_statistics = blocking(procedures.read_statistics)
+    read_parameter = blocking(procedures.read_parameter)
+    is_logged_in = blocking(procedures.is_logged_in)
+
+    write_parameter = blocking(writing.write_parameter)
+    write_function_flag = blocking(writing.write_function_flag)
+    open_contactor = blocking(writing.open_contactor)
+    release_contactor = blocking(writing.release_contactor)
+    log_in = blocking(writing.log_in)
+    log_out = blocking(writing.log_out)
+    set_password = blocking(writing.set_password)
+    set_state_of_charge = blocking(writing.set_state_of_charge)
+    zero_current_sensor = blocking(writing.zero_current_sensor)
+    restart = blocking(writing.restart)
+    reset_to_factory = blocking(writing.reset_to_factory)
+    clear_log = blocking(writing.clear_log)
+    clear_statistics = blocking(writing.clear_statistics)
+
+
+class AsyncEmus(AsyncDevice):
+    """A unit for asyncio."""
+
+    def __init__(self, engine: Engine, unit: EmusUnit) -> None:
+        super().__init__(engine)
+        self.unit = unit
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        baud: int = DEFAULT_BAUD,
+        *,
+        ask: Sequence[str] = (),
+        every_s: float = 10.0,
+        allow_writes: bool = False,
+    ) -> Self:
+        """Open a unit; see `Emus.open`."""
+        return cls(*await asyncio.to_thread(_open, url, baud, ask, every_s, allow_writes))
+
+    identify = awaitable(procedures.identify)
+    ask = awaitable(procedures.ask)
+    read_cells = awaitable(procedures.read_cells)
+    read_log = awaitable(procedures.read_log)
+    read_statistics = awaitable(procedures.read_statistics)
+    read_parameter = awaitable(procedures.read_parameter)
+    is_logged_in = awaitable(procedures.is_logged_in)
+
+    write_parameter = awaitable(writing.write_parameter)
+    write_function_flag = awaitable(writing.write_function_flag)
+    open_contactor = awaitable(writing.open_contactor)
+    release_contactor = awaitable(writing.release_contactor)
+    log_in = awaitable(writing.log_in)
+    log_out = awaitable(writing.log_out)
+    set_password = awaitable(writing.set_password)
+    set_state_of_charge = awaitable(writing.set_state_of_charge)
+    zero_current_sensor = awaitable(writing.zero_current_sensor)
+    restart = awaitable(writing.restart)
+    reset_to_factory = awaitable(writing.reset_to_factory)
+    clear_log = awaitable(writing.clear_log)
+    clear_statistics = awaitable(writing.clear_statistics)
+
+
+FAMILY: Final = Family(
+    name="emus",
+    title="EMUS G1 battery management system",
+    bauds=(DEFAULT_BAUD,),
+    wire=WIRE,
+    packets=(*SENTENCES.values(), UNKNOWN),
+    device=Emus,
+    async_device=AsyncEmus,
+    interpreter=lambda _: EmusUnit(),
+    probe=procedures.probe,
+)

@@ -1,0 +1,293 @@
+"""The sentences of the serial protocol whose fields are public, up to G1 Serial Protocol 2.0.13.
+
+Older firmware sends fewer fields, newer ones more: what is missing is None, what is more stays in the raw sentence.
+"""
+
+from typing import Final
+
+from pygnc_devices.declaration import Field
+from pygnc_devices.sentence import Sentence
+from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
+
+CELLS_PER_FRAME: Final = 8
+EPOCH_S: Final = 946_684_800
+"""2000-01-01 in seconds since 1970: the unit's own count begins there, of its local clock, without a zone."""
+CELL_GROUPS: Final = 32
+RESETS: Final = 5
+
+_SPEED: Final = Unit("km/h", "km/h")
+_DISTANCE: Final = Unit("km", "km")
+_CONSUMPTION: Final = Unit("Wh/km", "Wh/km")
+
+
+def _voltage(name: str, meaning: str, code: str = "u2") -> Field:
+    return Field(name, code, VOLTAGE, 0.01, 2.0, meaning)
+
+
+def _temperature(name: str, meaning: str, code: str = "u2") -> Field:
+    return Field(name, code, TEMPERATURE, 1, -100, meaning)
+
+
+def _rate(name: str, meaning: str, code: str = "u2") -> Field:
+    return Field(name, code, PERCENT, 100 / 255, 0.0, meaning)
+
+
+def _time(name: str, meaning: str) -> Field:
+    return Field(name, "u8", TIME, 1, EPOCH_S, meaning + ", unit's own clock since 1970, no zone")
+
+
+_CELLS: Final = Field("cells", "u4", meaning="number of cells")
+_GROUP: Final = (
+    Field("string", "u2", meaning="string of cells, from 0"),
+    Field("first_cell", "u4", meaning="number of the first cell here, from 0"),
+    Field("size", "u2", meaning="number of cells here, up to 8"),
+)
+
+
+def _module_or_cell(name: str, what: str) -> Sentence:
+    return Sentence(
+        name,
+        (
+            _CELLS,
+            _temperature("temperature_min_degc", f"lowest {what} temperature"),
+            _temperature("temperature_max_degc", f"highest {what} temperature"),
+            _temperature("temperature_average_degc", f"average {what} temperature"),
+        ),
+        meaning=f"{what} temperatures, summary",
+    )
+
+
+def _temperatures(name: str, what: str) -> Sentence:
+    elements = (
+        _temperature(f"temperature_{k}_degc", f"{what} temperature, {k}. cell here", "b")
+        for k in range(1, CELLS_PER_FRAME + 1)
+    )
+    return Sentence(name, (*_GROUP, *elements), meaning=f"{what} temperatures of up to 8 cells")
+
+
+def _dt1(name: str, unit: Unit, scale: float, meaning: str) -> Field:
+    return Field(name, "u4", unit, scale, 0.0, meaning)
+
+
+def _can(name: str, which: str) -> Sentence:
+    return Sentence(
+        name,
+        (
+            Field("identifier", "u8", meaning="CAN identifier"),
+            Field("is_extended", "u1", meaning="1: 29 bits"),
+            Field("is_remote", "u1", meaning="1: remote request"),
+            Field("length", "d1", meaning="bytes of data"),
+            Field("data", "h", meaning="data"),
+        ),
+        meaning=f"{which} CAN frame",
+    )
+
+
+_ALL: Final = (
+    Sentence(
+        "BV1",
+        (
+            _CELLS,
+            _voltage("cell_min_v", "lowest cell voltage"),
+            _voltage("cell_max_v", "highest cell voltage"),
+            _voltage("cell_average_v", "average cell voltage"),
+            Field("pack_v", "u4", VOLTAGE, 0.01, 0.0, "sum of all cells"),
+        ),
+        meaning="cell voltages, summary",
+    ),
+    Sentence(
+        "BV2",
+        (
+            *_GROUP,
+            *(_voltage(f"voltage_{k}_v", f"voltage, {k}. cell here", "b") for k in range(1, CELLS_PER_FRAME + 1)),
+        ),
+        meaning="voltages of up to 8 cells",
+    ),
+    _module_or_cell("BT1", "cell module"),
+    _temperatures("BT2", "cell module"),
+    _module_or_cell("BT3", "cell"),
+    _temperatures("BT4", "cell"),
+    Sentence(
+        "BB1",
+        (
+            _CELLS,
+            _rate("rate_min_percent", "lowest balancing rate"),
+            _rate("rate_max_percent", "highest balancing rate"),
+            _rate("rate_average_percent", "average balancing rate"),
+            Field("reserved_5", "t", meaning="empty"),
+            _voltage("threshold_v", "cells above this are balanced"),
+        ),
+        meaning="balancing, summary",
+    ),
+    Sentence(
+        "BB2",
+        (
+            *_GROUP,
+            *(
+                _rate(f"rate_{k}_percent", f"balancing rate, {k}. cell here", "b")
+                for k in range(1, CELLS_PER_FRAME + 1)
+            ),
+        ),
+        meaning="balancing rates of up to 8 cells",
+    ),
+    Sentence(
+        "BC1",
+        (
+            Field("charge_c", "i8", CHARGE, 1, 0, "charge left", "charge"),
+            Field("capacity_c", "i8", CHARGE, 1, 0, "capacity", "capacity"),
+            Field("state_of_charge_percent", "u4", PERCENT, 0.01, 0.0, "state of charge"),
+        ),
+        meaning="charge",
+    ),
+    Sentence(
+        "CV1",
+        (
+            Field("pack_v", "u8", VOLTAGE, 0.01, 0.0, "pack voltage"),
+            Field("current_a", "i4", CURRENT, 0.1, 0.0, "current, positive when charging"),
+        ),
+        meaning="pack voltage and current",
+    ),
+    Sentence(
+        "CS1",
+        (
+            Field("chargers", "u2", meaning="CAN chargers connected"),
+            Field("charger_status", "u8", meaning="status of the charger, in its own words"),
+            Field("set_v", "u4", VOLTAGE, 0.1, 0.0, "voltage asked for"),
+            Field("set_a", "u4", CURRENT, 0.1, 0.0, "current asked for"),
+            Field("actual_v", "u4", VOLTAGE, 0.1, 0.0, "voltage given"),
+            Field("actual_a", "u4", CURRENT, 0.1, 0.0, "current given"),
+        ),
+        meaning="CAN charger",
+    ),
+    Sentence(
+        "DT1",
+        (
+            _dt1("speed_kmh", _SPEED, 0.1, "speed"),
+            _dt1("distance_since_charge_km", _DISTANCE, 0.01, "distance since the last charge"),
+            _dt1("consumption_wh_km", _CONSUMPTION, 0.1, "momentary consumption"),
+            _dt1("distance_left_km", _DISTANCE, 0.01, "estimated distance left"),
+            _dt1("last_charge_wh", ENERGY, 1, "energy of the last charge"),
+            _dt1("last_discharge_wh", ENERGY, 1, "energy of the last discharge"),
+            _dt1("last_trip_consumption_wh_km", _CONSUMPTION, 0.1, "average consumption of the last trip"),
+            _dt1("distance_left_by_last_trip_km", _DISTANCE, 0.01, "distance left by the last trip's consumption"),
+            _dt1("average_discharge_wh", ENERGY, 1, "average energy of a discharge"),
+            _dt1("max_discharge_wh", ENERGY, 1, "largest energy of a discharge"),
+            _dt1("trip_consumption_wh_km", _CONSUMPTION, 0.1, "average consumption of this trip"),
+            _dt1("distance_left_by_average_km", _DISTANCE, 0.01, "distance left by average consumption"),
+        ),
+        meaning="distance and energy of a vehicle; units are not public and taken from the scales",
+    ),
+    Sentence(
+        "ST1",
+        (
+            Field("charging_stage", "u2", meaning="see words.STAGES"),
+            Field("charging_error", "u2", meaning="last one, see words.CHARGING_ERRORS"),
+            Field("charging_error_parameter", "u4", meaning="for the maker"),
+            Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
+            Field("status", "u2", meaning="bits, see words.STATUS; which values are valid"),
+            Field("protections", "u4", meaning="bits, see words.PROTECTIONS"),
+            Field("reductions", "u2", meaning="bits, see words.REDUCTIONS"),
+            Field("pins", "u8", meaning="bits, see words.PINS"),
+        ),
+        meaning="status",
+    ),
+    Sentence("IN1", (Field("inputs", "u2", meaning="bits of pins; prefer ST1"),), meaning="input pins"),
+    Sentence(
+        "OT1",
+        (
+            Field("charger", "u2", meaning="bits of pins; prefer ST1"),
+            Field("reserved_2", "t", meaning="empty"),
+            Field("outputs", "u2", meaning="bits of pins; prefer ST1"),
+        ),
+        meaning="output pins",
+    ),
+    Sentence(
+        "VR1",
+        (
+            Field("hardware", "t", meaning="type of the unit"),
+            Field("serial_number", "t", meaning="serial number"),
+            Field("firmware", "t", meaning="version"),
+        ),
+        meaning="identity",
+    ),
+    Sentence(
+        "TD1",
+        (
+            Field("year", "d2", meaning="below 100: since 2000"),
+            *(Field(name, "d2", meaning="unit's own clock, no zone") for name in ("month", "day", "hour", "minute")),
+            Field("second", "d2", meaning="unit's own clock, no zone"),
+            Field("uptime_s", "u8", TIME, 1, 0, "since it was switched on"),
+        ),
+        meaning="clock",
+    ),
+    Sentence(
+        "LG1",
+        (
+            Field("number", "u2", meaning="of the entry"),
+            Field("event", "u2", meaning="see words.EVENTS"),
+            Field("reserved_3", "t", meaning="not known"),
+            _time("t_local_s", "when"),
+        ),
+        meaning="entry of the event log",
+    ),
+    Sentence(
+        "SS1",
+        (
+            Field("number", "u2", meaning="of the statistic, see long_term.STATISTICS"),
+            Field("word", "u8", meaning="its value, as long_term.STATISTICS says"),
+            Field("info", "u8", meaning="for extremes: number of the cell"),
+            _time("t_local_s", "when"),
+        ),
+        meaning="long-term statistic",
+    ),
+    Sentence(
+        "RS2",
+        tuple(
+            field
+            for k in range(1, RESETS + 1)
+            for field in (
+                _time(f"reset_{k}_t_local_s", f"{k}. reset"),
+                Field(f"reset_{k}_causes", "u2", meaning="bits, see words.RESETS"),
+            )
+        ),
+        meaning="history of resets",
+    ),
+    Sentence(
+        "CG1",
+        (
+            Field("current_sensor_status", "u2", meaning="of the CAN current sensor, see words.CAN_STATUS"),
+            Field("reserved_2", "t", meaning="not known"),
+            *(
+                field
+                for k in range(1, CELL_GROUPS + 1)
+                for field in (
+                    Field(f"group_{k}_cells", "u4", meaning="cells of a CAN cell group"),
+                    Field(f"group_{k}_status", "u2", meaning="of the group, see words.CAN_STATUS"),
+                )
+            ),
+        ),
+        meaning="CAN devices",
+    ),
+    _can("CN1", "received"),
+    _can("CN2", "sent"),
+    Sentence(
+        "CF2",
+        (
+            Field("parameter", "t", meaning="number of the parameter, as it is asked for"),
+            Field("data", "t", meaning="its value, hexadecimal"),
+        ),
+        meaning="parameter of the configuration",
+        is_reading=False,
+    ),
+    Sentence("PW1", (Field("authentication", "u2", meaning="0: not logged in"),), meaning="log-in", is_reading=False),
+    Sentence("PW2", (Field("is_set", "u2", meaning="1: done"),), meaning="change of password", is_reading=False),
+)
+
+SENTENCES: Final = {sentence.name: sentence for sentence in _ALL}
+UNKNOWN: Final = Sentence(
+    "unknown",
+    (Field("name", "t", NONE, meaning="of the sentence"), Field("text", "t", NONE, meaning="its fields, as they came")),
+    meaning="a sentence with a right checksum that no table has",
+)
+SUMMARY: Final = {"BV2": "BV1", "BT2": "BT1", "BT4": "BT3", "BB2": "BB1"}
+"""Sentences about single cells, and those that tell how many cells there are."""

@@ -1,0 +1,113 @@
+"""What a driver knows of one Control Unit: which values it says are valid, how many cells it has, single cells."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pygnc_devices.declaration import Value
+from pygnc_devices.emus.cells import CellTable
+from pygnc_devices.emus.framing import LINE_END
+from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
+from pygnc_devices.frames import Frame
+from pygnc_devices.procedure import Procedure
+from pygnc_devices.reading import Reading, Stamp
+from pygnc_devices.statistics import Counts
+
+NOT_VALID: Final = "not valid"
+"""The unit's status (ST1) says that values of this kind are not valid now."""
+NO_CELLS: Final = "no cell communication"
+"""The unit answered with empty fields."""
+IMPLAUSIBLE: Final = "implausible"
+"""The values contradict each other."""
+
+VALIDITY_BIT: Final = {"BV1": 0, "BV2": 0, "BT1": 1, "BT2": 1, "BB1": 2, "BB2": 2, "BT3": 5, "BT4": 5}
+_STATUS_AGE_NS: Final = 60_000_000_000
+_AVERAGE_ERROR_V: Final = 0.01
+"""The average of all cells is told in steps of this."""
+
+
+class EmusUnit:
+    """The engine's interpreter for this family.
+
+    Args:
+        allow_writes: whether procedures may change the unit.
+
+    Attributes:
+        cells: single cells, as far as they came, whoever asked for them.
+    """
+
+    def __init__(self, *, allow_writes: bool = False) -> None:
+        self.allow_writes = allow_writes
+        self.cells = {name: CellTable(name) for name in SUMMARY}
+        self._counts_of_cells: dict[str, int] = {}
+        self._status: int | None = None
+        self._status_t_mono_ns = 0
+
+    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
+        """Return the reading of a sentence."""
+        if frame.kind == LINE_END:
+            return None
+        sentence = SENTENCES.get(frame.kind, UNKNOWN)
+        values = _decode(frame)
+        self._learn(frame.kind, values, stamp)
+        if not sentence.is_reading:
+            return None
+        flags = self._flags(frame.kind, values, stamp.t_mono_ns)
+        return Reading(sentence, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, flags=flags)
+
+    def reconnected(self) -> Procedure[None] | None:
+        """Forget what a unit said that may have been another one; see `engine.Interpreter`."""
+        self._status = None
+        self._counts_of_cells.clear()
+        self.cells = {name: CellTable(name) for name in SUMMARY}
+        return None
+
+    def expected_cells(self, name: str) -> int | None:
+        """Return how many cells the unit has, by the summary that belongs to a sentence; None if it has not said."""
+        return self._counts_of_cells.get(SUMMARY[name])
+
+    def is_valid(self, name: str, t_mono_ns: int) -> bool | None:
+        """Return whether the unit says that values of a sentence are valid; None if it has said nothing lately."""
+        if self._status is None or name not in VALIDITY_BIT or t_mono_ns - self._status_t_mono_ns > _STATUS_AGE_NS:
+            return None
+        return bool(self._status >> VALIDITY_BIT[name] & 1)
+
+    def _learn(self, name: str, values: Mapping[str, Value | None], stamp: Stamp) -> None:
+        status, cells = values.get("status"), values.get("cells")
+        if name == "ST1" and isinstance(status, int):
+            self._status, self._status_t_mono_ns = status, stamp.t_mono_ns
+        if name in SUMMARY.values() and isinstance(cells, int):
+            self._counts_of_cells[name] = cells
+        if name in self.cells:
+            self.cells[name].take(values, begins_anew=True)
+
+    def _flags(self, name: str, values: Mapping[str, Value | None], t_mono_ns: int) -> tuple[str, ...]:
+        flags = []
+        if name in VALIDITY_BIT and all(value is None for value in values.values()):
+            flags.append(NO_CELLS)
+        if self.is_valid(name, t_mono_ns) is False:
+            flags.append(NOT_VALID)
+        if name == "BV1" and not _is_plausible(values):
+            flags.append(IMPLAUSIBLE)
+        return tuple(flags)
+
+
+def _decode(frame: Frame) -> Mapping[str, Value | None]:
+    sentence = SENTENCES.get(frame.kind)
+    if sentence is None:
+        return {"name": frame.kind, "text": frame.payload.decode("ascii")}
+    return sentence.decode(frame.payload)
+
+
+def _is_plausible(values: Mapping[str, Value | None]) -> bool:
+    """Tell whether lowest, average, highest and sum can belong together; strings in parallel divide the sum."""
+    low, mean, high, total = (values[f"{name}_v"] for name in ("cell_min", "cell_average", "cell_max", "pack"))
+    cells = values["cells"]
+    if not (isinstance(low, float) and isinstance(mean, float) and isinstance(high, float)):
+        return True
+    if not low <= mean <= high:
+        return False
+    if not isinstance(cells, int) or not isinstance(total, float) or cells == 0 or total == 0:
+        return True
+    in_series = total / mean
+    strings = max(1, round(cells / in_series))
+    return abs(total * strings - cells * mean) <= cells * _AVERAGE_ERROR_V + strings * _AVERAGE_ERROR_V
