@@ -29,6 +29,10 @@ class RefusedError(DeviceError):
     """The device understood and said no."""
 
 
+class WriteForbiddenError(DeviceError):
+    """It would change the device, which was opened without the permission for that."""
+
+
 class SilenceError(DeviceError):
     """No reading for longer than was allowed."""
 

@@ -22,6 +22,7 @@ _OURS: Final = {
     "gx2": "pygnc_devices.gx2.driver:FAMILY",
     "monodrive": "pygnc_devices.monodrive.driver:FAMILY",
     "emus": "pygnc_devices.emus.driver:FAMILY",
+    "opc_n3": "pygnc_devices.opc_n3.driver:FAMILY",
 }
 
 

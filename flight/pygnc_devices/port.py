@@ -1,7 +1,7 @@
 """Ports by URL.
 
-A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:port`, `udp://:port` to listen, or
-`file://recording.raw`.
+A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:port`, `udp://:port` to listen,
+`spi:///dev/spidev0.0`, or `file://recording.raw`.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import serial
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
 from pygnc_devices.recorded_port import RecordedPort
+from pygnc_devices.spi_port import SpiPort
 from pygnc_devices.tty import HAS_TERMIOS, TtyState, find_holder
 from pygnc_devices.udp_port import UdpPort
 from pygnc_devices.usb import find_usb_port
@@ -81,6 +82,8 @@ def open_port(url: str, baud: int) -> Port:
         return RecordedPort(url)
     if scheme == "udp":
         return UdpPort(url)
+    if scheme == "spi":
+        return SpiPort(url)
     if scheme == "usb":
         url = find_usb_port(url)
     if "://" in url or not HAS_TERMIOS:
@@ -189,8 +192,11 @@ class SerialPort:
         self._selector.close()
         if self._tty is not None and self._descriptor is not None:
             self._tty.put_back(self._descriptor)
+        connection = getattr(self._serial, "_socket", None)
         with contextlib.suppress(OSError):
             self._serial.close()
+        if connection is not None:  # pyserial leaves one open that the other end has reset
+            connection.close()
         self._wake_out.close()
         self._wake_in.close()
 

@@ -72,6 +72,12 @@ class Counts:
             # A checksum's range is one byte; noise may come in pieces, as the port gave it.
             self.damaged[damage.reason] += 1
 
+    def take_back(self, octets: int, reason: DamageReason) -> None:
+        """Count bytes as damaged that had passed as frames of their own, and are no good together."""
+        self.frame_bytes -= octets
+        self.skipped_bytes += octets
+        self.damaged[reason] += 1
+
     def take_reading(self, t_mono_ns: int, lost_before: int) -> None:
         """Count a reading."""
         self.readings += 1

@@ -7,7 +7,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from pygnc_devices.emus import commands
 from pygnc_devices.emus.procedures import read_parameter
 from pygnc_devices.emus.unit import EmusUnit
-from pygnc_devices.errors import DeviceError, RefusedError
+from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
 from pygnc_devices.procedure import Procedure
 
 P = ParamSpec("P")
@@ -17,10 +17,6 @@ FUNCTION_FLAGS: Final = "1600"
 CONTACTOR_BIT: Final = 27
 """Of the function flags: set, it holds the battery's contactor open; clear, protections decide."""
 _LONGEST_TEXT: Final = 64
-
-
-class WriteForbiddenError(DeviceError):
-    """The device was opened for reading only."""
 
 
 def _writes(

@@ -1,0 +1,156 @@
+"""The driver of the OPC-N3: `OpcN3` for plain scripts, `AsyncOpcN3`."""
+
+import asyncio
+from functools import partial
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from pygnc_devices.engine import Engine, Wire
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.exits import close_at_exit, end_in_order_on_signals
+from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
+from pygnc_devices.family import Family
+from pygnc_devices.opc_n3 import framing, power, procedures, sampling, writing
+from pygnc_devices.opc_n3.commands import STANDARD, Timing
+from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
+from pygnc_devices.opc_n3.spi import link_of
+from pygnc_devices.opc_n3.unit import OpcUnit, Settings
+
+BAUD: Final = 9600
+"""Of no importance: the adapter has no line behind it."""
+SAMPLE_S: Final = 5.0
+LONGEST_SAMPLE_S: Final = 60.0
+_CLOSING_LIMIT_S: Final = 15.0
+"""A counter in confusion is left alone for 2.5 s before it hears that it shall switch off."""
+LIVE: Final = Wire(framing.scan_bytes, 1, _CLOSING_LIMIT_S)
+RECORDED: Final = Wire(framing.scan_histograms, HISTOGRAM_BYTES)
+
+
+def _open(url: str, baud: int, settings: Settings) -> tuple[Engine, OpcUnit]:
+    if settings.sample_s is not None and not 0 < settings.sample_s <= LONGEST_SAMPLE_S:
+        raise DeviceError(f"a histogram is read every {LONGEST_SAMPLE_S:g} s or oftener, not {settings.sample_s:g} s")
+    is_recording = urlsplit(url).scheme == "file"
+    unit = OpcUnit(link_of(url), settings, is_recording=is_recording)
+    engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit)
+    if not is_recording:
+        engine.keep(partial(sampling.keep_sampling, unit))
+    return engine, unit
+
+
+class OpcN3(BlockingDevice):
+    """A counter for plain scripts. Methods raise what their procedure says.
+
+    Fan and laser are switched off when it is closed, when the program ends, and when it gets SIGTERM or SIGHUP.
+    """
+
+    def __init__(self, engine: Engine, unit: OpcUnit) -> None:
+        super().__init__(engine)
+        self.unit = unit
+        close_at_exit(engine)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        baud: int = BAUD,
+        *,
+        sample_s: float | None = SAMPLE_S,
+        average_s: float | None = None,
+        allow_writes: bool = False,
+        allow_permanent: bool = False,
+        timing: Timing = STANDARD,
+    ) -> Self:
+        """Open a counter, switch fan and laser on, and read histograms. The first one is discarded.
+
+        Args:
+            url: serial path or `usb://04d8:ffee/SERIAL` of the adapter, `spi:///dev/spidev0.0`, `file://recording.raw`.
+            baud: means nothing to the adapter.
+            sample_s: how often a histogram is read, 60 s at most, 0.5 to 20 s advised; None: only when asked for.
+            average_s: over how long histograms are put together to one reading; None: each is a reading.
+            allow_writes: whether methods may change the configuration until power-off.
+            allow_permanent: whether they may do what lasts longer.
+            timing: rests that the counter wants.
+
+        Raises:
+            DeviceError: `sample_s` is too long.
+            PortError: the port cannot be opened.
+        """
+        end_in_order_on_signals()
+        return cls(*_open(url, baud, Settings(sample_s, average_s, allow_writes, allow_permanent, timing)))
+
+    identify = blocking(procedures.identify)
+    check = blocking(procedures.check)
+    read_firmware = blocking(procedures.read_firmware)
+    read_status = blocking(procedures.read_status)
+    read_configuration = blocking(procedures.read_configuration)
+    read_histogram = blocking(procedures.read_histogram)
+    read_pm = blocking(procedures.read_pm)
+    switch_on = blocking(power.switch_on)
+    switch_off = blocking(power.switch_off)
+    set_gain = blocking(power.set_gain)
+    reset = blocking(writing.reset)
+
+    write_configuration = blocking(writing.write_configuration)
+    set_weighting_index = blocking(writing.set_weighting_index)
+    set_pot = blocking(writing.set_pot)
+    save_configuration = blocking(writing.save_configuration)
+    write_serial_string = blocking(writing.write_serial_string)
+    enter_bootloader = blocking(writing.enter_bootloader)
+
+
+class AsyncOpcN3(AsyncDevice):
+    """A counter for asyncio."""
+
+    def __init__(self, engine: Engine, unit: OpcUnit) -> None:
+        super().__init__(engine)
+        self.unit = unit
+        close_at_exit(engine)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        baud: int = BAUD,
+        *,
+        sample_s: float | None = SAMPLE_S,
+        average_s: float | None = None,
+        allow_writes: bool = False,
+        allow_permanent: bool = False,
+        timing: Timing = STANDARD,
+    ) -> Self:
+        """Open a counter; see `OpcN3.open`."""
+        end_in_order_on_signals()
+        settings = Settings(sample_s, average_s, allow_writes, allow_permanent, timing)
+        return cls(*await asyncio.to_thread(_open, url, baud, settings))
+
+    identify = awaitable(procedures.identify)
+    check = awaitable(procedures.check)
+    read_firmware = awaitable(procedures.read_firmware)
+    read_status = awaitable(procedures.read_status)
+    read_configuration = awaitable(procedures.read_configuration)
+    read_histogram = awaitable(procedures.read_histogram)
+    read_pm = awaitable(procedures.read_pm)
+    switch_on = awaitable(power.switch_on)
+    switch_off = awaitable(power.switch_off)
+    set_gain = awaitable(power.set_gain)
+    reset = awaitable(writing.reset)
+
+    write_configuration = awaitable(writing.write_configuration)
+    set_weighting_index = awaitable(writing.set_weighting_index)
+    set_pot = awaitable(writing.set_pot)
+    save_configuration = awaitable(writing.save_configuration)
+    write_serial_string = awaitable(writing.write_serial_string)
+    enter_bootloader = awaitable(writing.enter_bootloader)
+
+
+FAMILY: Final = Family(
+    name="opc_n3",
+    title="Alphasense OPC-N3 particle counter",
+    bauds=(BAUD,),
+    wire=LIVE,
+    packets=(HISTOGRAM, AVERAGE, PM, STATUS, CONFIGURATION),
+    device=OpcN3,
+    async_device=AsyncOpcN3,
+    interpreter=lambda _: OpcUnit(),
+    probe=procedures.probe,
+)

@@ -1,0 +1,85 @@
+"""Checksum, and parsers: of a live line, where every byte answers one that was sent, and of recorded histograms."""
+
+import math
+import struct
+from typing import Final
+
+from pygnc_devices.frames import Damage, DamageReason, Frame, Scan
+from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
+
+BYTE: Final = "byte"
+WHOLE: Final = "histogram"
+DISCARDED: Final = "discarded histogram"
+BROKEN: Final = "broken histogram"
+
+_SEED: Final = 0xFFFF
+_REFLECTED_POLYNOMIAL: Final = 0xA001
+_CHECKED: Final = struct.Struct("<48x4xHH4x3f8x2xH2x")
+_LARGEST_FLOW: Final = 2000
+_LARGEST_PM: Final = 1e7
+_LARGEST_LASER: Final = 4096
+_LIKELY_LASER: Final = (300, 1000)
+
+
+def _make_table() -> tuple[int, ...]:
+    table = []
+    for octet in range(256):
+        crc = octet
+        for _ in range(8):
+            crc = crc >> 1 ^ (_REFLECTED_POLYNOMIAL if crc & 1 else 0)
+        table.append(crc)
+    return tuple(table)
+
+
+_TABLE: Final = _make_table()
+
+
+def crc16(octets: bytes) -> int:
+    """Return the CRC-16/MODBUS."""
+    crc, table = _SEED, _TABLE
+    for octet in octets:
+        crc = crc >> 8 ^ table[(crc ^ octet) & 0xFF]
+    return crc
+
+
+def is_intact(octets: bytes) -> bool:
+    """Tell whether the last two bytes are the checksum of those before."""
+    return crc16(octets[:-2]) == int.from_bytes(octets[-2:], "little")
+
+
+def scan_bytes(octets: bytes, stalled: bool = False) -> Scan:  # noqa: ARG001, FBT001, FBT002 - every scanner's signature
+    """Return each byte as a frame: an answer on an SPI bus has no other mark than its place."""
+    frames = tuple(Frame(BYTE, octets[at : at + 1], octets[at : at + 1], at) for at in range(len(octets)))
+    return Scan(frames, (), len(octets))
+
+
+def scan_histograms(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
+    """Return the histograms of a recording: 86 bytes each, found by their checksum and by values that can be."""
+    frames: list[Frame] = []
+    damage: list[Damage] = []
+    at, size = 0, len(octets)
+    while at < size:
+        raw = octets[at : at + HISTOGRAM_BYTES]
+        if len(raw) < HISTOGRAM_BYTES:
+            if not stalled:
+                break
+            damage.append(Damage(at, at + 1, DamageReason.CUT))
+            at += 1
+        elif not is_plausible(raw) or not is_intact(raw):
+            damage.append(Damage(at, at + 1, DamageReason.CHECKSUM))
+            at += 1
+        else:
+            frames.append(Frame(WHOLE, raw, raw, at))
+            at += HISTOGRAM_BYTES
+        stalled = False
+    return Scan(tuple(frames), tuple(damage), at)
+
+
+def is_plausible(raw: bytes) -> bool:
+    """Tell whether flow, mass and laser can be what they say: one of 65536 damaged histograms has a right checksum."""
+    period, flow, *masses, laser = _CHECKED.unpack(raw)
+    if flow > _LARGEST_FLOW or laser > _LARGEST_LASER:
+        return False
+    if period and flow:
+        return all(math.isfinite(mass) and 0 <= mass < _LARGEST_PM for mass in masses)
+    return _LIKELY_LASER[0] <= laser <= _LIKELY_LASER[1]

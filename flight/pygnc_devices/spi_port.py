@@ -1,0 +1,143 @@
+"""An SPI bus of Linux: `spi:///dev/spidev0.0`. What is written goes out byte by byte; what came back is read."""
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable
+from ctypes import addressof, create_string_buffer
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
+from pygnc_devices.tty import find_holder
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such bus
+    fcntl = None  # type: ignore[assignment]
+
+MODE: Final = 1
+SPEED_HZ: Final = 500_000
+BYTE_PAUSE_US: Final = 20
+_WR_MODE: Final = 0x40016B01
+_WR_BITS_PER_WORD: Final = 0x40016B03
+_WR_MAX_SPEED_HZ: Final = 0x40046B04
+_MESSAGE_OF_ONE: Final = 0x40206B00
+_TRANSFER: Final = struct.Struct("=QQIIHBBBBBB")
+"""spi_ioc_transfer of linux/spi/spidev.h: buffers, length, speed, pause, bits, chip select, lines, word pause, pad."""
+
+Ioctl = Callable[[int, int, Any], Any]
+
+
+class SpiPort:
+    """A device file of the kernel's spidev; see `port.Port`. Chip select is active for one byte at a time.
+
+    Args:
+        url: `spi:///dev/spidev0.0`, with `?mode=1&hz=500000` if these are not right.
+        ioctl: the system's.
+
+    Raises:
+        PortBusyError: another program has it.
+        PortError: it cannot be opened.
+    """
+
+    is_recording = False
+    baud = 0
+
+    def __init__(self, url: str, ioctl: Ioctl | None = None) -> None:
+        self.url = url
+        self._ioctl = ioctl or _system_ioctl()
+        parts = urlsplit(url)
+        self._path = parts.path
+        mode, self._hz = _settings(url, parts.query)
+        self._received = b""
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._descriptor: int | None = _open(url, self._path)
+        try:
+            self._ioctl(self._descriptor, _WR_MODE, struct.pack("=B", mode))
+            self._ioctl(self._descriptor, _WR_BITS_PER_WORD, struct.pack("=B", 8))
+            self._ioctl(self._descriptor, _WR_MAX_SPEED_HZ, struct.pack("=I", self._hz))
+        except OSError as error:
+            self.close()
+            raise PortError(f"{url}: not an SPI bus: {error.strerror}") from None
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what came back; see `port.Port`."""
+        if not self._received:
+            self._wake_out.settimeout(max(timeout_s, 1e-3))
+            with contextlib.suppress(TimeoutError):
+                self._wake_out.recv(4096)
+        received, self._received = self._received, b""
+        return received
+
+    def write(self, octets: bytes) -> None:
+        """Exchange bytes; see `port.Port`."""
+        if self._descriptor is None:
+            raise PortGoneError(f"{self.url} is closed")
+        for octet in octets:
+            out, back = create_string_buffer(bytes([octet]), 1), create_string_buffer(1)
+            transfer = _TRANSFER.pack(addressof(out), addressof(back), 1, self._hz, BYTE_PAUSE_US, 8, 0, 0, 0, 0, 0)
+            try:
+                self._ioctl(self._descriptor, _MESSAGE_OF_ONE, transfer)
+            except OSError as error:
+                raise PortGoneError(f"{self.url}: {error.strerror}") from None
+            self._received += back.raw
+
+    def set_baud(self, baud: int) -> None:
+        """Do nothing: a bus has a clock, set by the URL."""
+
+    def wake(self) -> None:
+        """End a `read` that waits."""
+        with contextlib.suppress(OSError):
+            self._wake_in.send(b"\0")
+
+    def close(self) -> None:
+        """Give the bus back; see `port.Port`."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+            self._wake_out.close()
+            self._wake_in.close()
+
+
+def _system_ioctl() -> Ioctl:
+    if fcntl is None:
+        raise PortError("this system has no SPI bus; use the USB adapter")
+    return fcntl.ioctl
+
+
+def _settings(url: str, query: str) -> tuple[int, int]:
+    values = {name: texts[-1] for name, texts in parse_qs(query).items()}
+    try:
+        mode, speed_hz = int(values.pop("mode", MODE)), int(values.pop("hz", SPEED_HZ))
+    except ValueError:
+        raise PortError(f"{url}: mode and hz are whole numbers") from None
+    if values or not 0 <= mode <= 3 or speed_hz <= 0:
+        raise PortError(f"{url}: an SPI bus is written spi:///dev/spidev0.0?mode=1&hz=500000")
+    return mode, speed_hz
+
+
+def _open(url: str, path: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise _why_not(url, error) from None
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise PortBusyError(f"{url} is in use{find_holder(path)}; end that program or name another port") from None
+    return descriptor
+
+
+def _why_not(url: str, error: OSError) -> PortError:
+    if error.errno == errno.ENOENT:
+        return PortError(
+            f"{url}: no such bus; is SPI switched on? On a Raspberry Pi: `sudo raspi-config`, Interface Options"
+        )
+    if error.errno == errno.EACCES:
+        return PortError(f"{url}: no permission. On Linux: `sudo adduser $USER spi`, then log in again")
+    return PortError(f"{url}: {error.strerror}")

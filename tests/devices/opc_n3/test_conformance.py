@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+from pygnc_devices.opc_n3.driver import FAMILY, RECORDED
+from pygnc_devices.opc_n3.framing import scan_bytes
+from pygnc_ground.simulators.faults import FaultRates
+from pygnc_ground.simulators.usb_iss import UsbIssSimulator
+from tests.devices.conformance import DriverConformance, PacketConformance, ScannerConformance
+from tests.devices.opc_n3.quick import QuickAsyncOpcN3, QuickOpcN3, counter
+from tests.devices.opc_n3.vectors import HISTOGRAMS, INTACT
+
+
+class TestScanner(ScannerConformance):
+    """Of a live line, where each byte stands for itself."""
+
+    family = FAMILY
+
+    def frames(self) -> list[bytes]:
+        return [bytes([octet]) for octet in b"\xff\x31\xff\xf3\xff\x00"]
+
+    def test_noise_around_frames_costs_none(self) -> None:
+        octets = bytes(range(256))
+        assert [frame.raw for frame in scan_bytes(octets).frames] == [bytes([octet]) for octet in octets]
+
+
+class TestRecordingScanner(ScannerConformance):
+    family = replace(FAMILY, wire=RECORDED)
+
+    def frames(self) -> list[bytes]:
+        return [HISTOGRAMS[number] for number in INTACT]
+
+
+class TestPackets(PacketConformance):
+    family = FAMILY
+
+
+class TestDriver(DriverConformance):
+    family = replace(FAMILY, device=QuickOpcN3, async_device=QuickAsyncOpcN3)
+    bad_line = FaultRates(lost=0.0003, flipped=0.0003, doubled=0.0003)
+    fair_line = FaultRates(lost=0.0001, flipped=0.0001, doubled=0.0001)
+    readings_of_a_bad_line = 8
+    readings_of_a_fair_line = 20
+    slowest_hz = 2.0
+    patience_s = 15.0
+
+    def simulator(self) -> UsbIssSimulator:
+        return UsbIssSimulator(counter())
