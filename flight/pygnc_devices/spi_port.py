@@ -53,8 +53,8 @@ class SpiPort:
         self._path = parts.path
         mode, self._hz = _settings(url, parts.query)
         self._received = b""
-        self._wake_out, self._wake_in = socket.socketpair()
         self._descriptor: int | None = _open(url, self._path)
+        self._wake_out, self._wake_in = socket.socketpair()
         try:
             self._ioctl(self._descriptor, _WR_MODE, struct.pack("=B", mode))
             self._ioctl(self._descriptor, _WR_BITS_PER_WORD, struct.pack("=B", 8))

@@ -82,4 +82,4 @@ def is_plausible(raw: bytes) -> bool:
         return False
     if period and flow:
         return all(math.isfinite(mass) and 0 <= mass < _LARGEST_PM for mass in masses)
-    return _LIKELY_LASER[0] <= laser <= _LIKELY_LASER[1]
+    return bool(_LIKELY_LASER[0] <= laser <= _LIKELY_LASER[1])

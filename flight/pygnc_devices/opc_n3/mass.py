@@ -8,6 +8,7 @@ above.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 
 from pygnc_devices.declaration import Value
@@ -50,25 +51,27 @@ class MassModel:
             numbers([f"pm_{which}_um" for which in "abc"]),
         )
 
-    def masses_pg(self) -> tuple[tuple[float, ...], ...]:
-        """Return for each cut the mass that a particle of each bin counts for."""
-        bins = list(zip(self.boundaries_um, self.boundaries_um[1:], self.densities, strict=False))
-        return tuple(
-            tuple(
-                density * math.pi / 6 * ((low + high) / 2) ** 3 * permille((low + high) / 2, cut) / 1000
-                for low, high, density in bins
-            )
-            for cut in self.cuts_um
-        )
-
     def concentrations_ug_m3(self, counts: Sequence[int], volume_ml: float) -> tuple[float | None, ...]:
         """Return the mass concentration of each cut; None where there is no volume."""
         if volume_ml <= 0:
             return (None,) * len(self.cuts_um)
         return tuple(
             sum(count * mass for count, mass in zip(counts, masses, strict=True)) / volume_ml
-            for masses in self.masses_pg()
+            for masses in masses_pg(self)
         )
+
+
+@lru_cache(maxsize=16)
+def masses_pg(model: MassModel) -> tuple[tuple[float, ...], ...]:
+    """Return for each cut the mass that a particle of each bin counts for."""
+    bins = list(zip(model.boundaries_um, model.boundaries_um[1:], model.densities, strict=False))
+    return tuple(
+        tuple(
+            density * math.pi / 6 * ((low + high) / 2) ** 3 * permille((low + high) / 2, cut) / 1000
+            for low, high, density in bins
+        )
+        for cut in model.cuts_um
+    )
 
 
 def permille(diameter_um: float, cut_um: float) -> int:

@@ -33,6 +33,7 @@ class OpcFaults:
 
     Attributes:
         busy: replies that it stays busy for, beyond the usual one, at the next handshake.
+        is_stuck: whether it stays busy for ever.
         bad_checksums: histograms with a wrong checksum.
         truncated: histograms whose last 13 bytes are 0, as when another program interferes.
         deaf_fan: commands to switch the fan on that do nothing.
@@ -43,6 +44,7 @@ class OpcFaults:
     """
 
     busy: int = 0
+    is_stuck: bool = False
     bad_checksums: int = 0
     truncated: int = 0
     deaf_fan: int = 0
@@ -130,8 +132,8 @@ class OpcN3Simulator:
         if octet != self._pending:
             self._idle()
             return BUSY
-        if self._busy_left:
-            self._busy_left -= 1
+        if self._busy_left or self.faults.is_stuck:
+            self._busy_left = max(0, self._busy_left - 1)
             return BUSY
         if octet in _PLAIN:
             self._idle()

@@ -23,6 +23,8 @@ class UsbIssSimulator:
         self.baud = 9600
         self.opc = opc
         self.nacks = nacks
+        self.exchanges_left = -1
+        """Before it answers no more; below 0: it goes on."""
         self._serial_number = serial_number
         self._mode = 0x40
         self._input = b""
@@ -79,6 +81,9 @@ class UsbIssSimulator:
         return True
 
     def _exchange(self, octet: int, now_s: float) -> None:
+        if self.exchanges_left == 0:
+            return
+        self.exchanges_left -= 1
         if self.nacks or self._mode != 0x92:
             self.nacks = max(0, self.nacks - 1)
             self._output += b"\x00\x05"
