@@ -172,12 +172,14 @@ def _ask_once(unit: EmusUnit, name: str) -> Procedure[None]:
 
 
 def _expected_cells(unit: EmusUnit, name: str) -> Procedure[int | None]:
-    if unit.expected_cells(name) is None:
-        try:
-            yield commands.question(SUMMARY[name])
-        except NoAnswerError:
-            return None
-    return unit.expected_cells(name)
+    known = unit.expected_cells(name)
+    if known is not None:
+        return known
+    try:
+        answer = yield commands.question(SUMMARY[name])
+    except NoAnswerError:
+        return None
+    return _whole(_values(answer[-1])["cells"])
 
 
 def _collector(table: CellTable, expected: int | None) -> Callable[[Frame], Claim]:
