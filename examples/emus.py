@@ -1,0 +1,73 @@
+"""Cell voltages of an EMUS battery, asked for: `EMUS_SERIAL_PORT=/dev/ttyUSB0 python examples/emus.py`.
+
+Written as scripts for emus-bms are; a new program is better off with `Emus.open(port)` and `read_cells()`.
+"""
+
+import sys
+import threading
+from typing import Any
+
+from pygnc_ground.emus_lib.config import EMUS_SERIAL_PORT
+from pygnc_ground.emus_lib.constants import SEN_BV1, SEN_BV2
+from pygnc_ground.emus_lib.helpers import enc, init_logging
+from pygnc_ground.emus_lib.queue.responsequeue import ResponseQueue
+from pygnc_ground.emus_lib.serial.emus import EmusSerial
+from pygnc_ground.emus_lib.serial.locker import Locker
+
+SEN_ONLY = [SEN_BV1, SEN_BV2]
+SEN_RESPONSE_DEFINITION: dict[str, dict[str, int]] = {
+    SEN_BV1: {"length": 1},
+    SEN_BV2: {},  # as many as there are; {"length": 2} waits for two
+}
+
+
+def main() -> int:
+    """Print sum, average, lowest and highest voltage as JSON; the exit code tells whether all cells have answered."""
+    logger = init_logging("emus")
+    while Locker.is_locked("emus"):
+        pass
+    Locker.lock("emus")
+    q = ResponseQueue(SEN_RESPONSE_DEFINITION, timeout=30)
+    serial = EmusSerial(EMUS_SERIAL_PORT, SEN_ONLY, SEN_RESPONSE_DEFINITION)
+    serial.set_logger("emus")
+    serial.open()
+    serial.set_queue(q)
+    thread = threading.Thread(target=serial.read, args=[False])
+    thread.start()
+    for request in SEN_RESPONSE_DEFINITION:
+        serial.write(request)
+    while not q.is_queue_processed() and not q.has_timed_out():
+        pass
+    serial.close()
+    thread.join()
+    Locker.unlock("emus")
+    print(enc(summary(q.get_items())))
+    if q.unanswered:
+        logger.error("not answered in full: %s", ", ".join(sorted(q.unanswered)))
+    return 1 if q.unanswered or q.has_timed_out() else 0
+
+
+def summary(items: dict[str, Any]) -> dict[str, Any]:
+    """Return what is worth keeping; cells are numbered from 1, string after string."""
+    cells: dict[tuple[int, int], float] = {}
+    for group in (item["values"] for item in items.get(SEN_BV2, [])):
+        first = group["CELL NUMBER OF FIRST CELL IN GROUP"]
+        for number, voltage in enumerate(group["INDIVIDUAL CELL VOLTAGE"], first or 0):
+            cells[group["CELL STRING NUMBER"], number] = voltage
+    voltages = [cells[cell] for cell in sorted(cells)]
+    pack = items[SEN_BV1][0]["values"] if SEN_BV1 in items else {}
+    return {
+        "total": pack.get("TOTAL VOLTAGE"),
+        "avg": pack.get("AVERAGE CELL VOLTAGE"),
+        "min": extreme(voltages, min(voltages, default=None)),
+        "max": extreme(voltages, max(voltages, default=None)),
+    }
+
+
+def extreme(voltages: list[float], value: float | None) -> dict[str, float | None]:
+    """Return a voltage and the number of the first cell that has it."""
+    return {"number": None if value is None else voltages.index(value) + 1, "value": value}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

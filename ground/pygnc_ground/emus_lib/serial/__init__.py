@@ -1,0 +1,1 @@
+"""The serial port, and a lock for it."""
