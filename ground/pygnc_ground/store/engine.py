@@ -1,0 +1,164 @@
+"""Opens a database by URL: SQLite with a write-ahead log, MariaDB or MySQL; brings its schema up to date."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from pygnc_ground.store.errors import RefusedReadingsError, StoreError
+from pygnc_ground.store.schema import REVISION
+
+_DRIVERS: Final = {"sqlite": "sqlite", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+_CHECK_FAILED: Final = 4025
+"""MariaDB's number for a value outside a column's limits, which its driver calls an operational error."""
+_MIGRATION_LOCK: Final = "pygnc_migration"
+_LOCK_WAIT_S: Final = 60
+_SERVER_WAIT_S: Final = 10
+
+
+def open_engine(where: str) -> Engine:
+    """Open a database and bring its schema up to date.
+
+    Args:
+        where: `sqlite:///path`, the path of an SQLite file, or `mysql://user:password@host/database`.
+
+    Raises:
+        StoreError: it cannot be opened; the message hides the password.
+    """
+    url = parse_url(where)
+    with told(url):
+        engine = _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url)
+        _bring_up_to_date(engine)
+    return engine
+
+
+def parse_url(where: str) -> URL:
+    """Return the URL of a store, with the driver that is used here.
+
+    Raises:
+        StoreError: it is none, or names another kind of database.
+    """
+    if "://" not in where:
+        return URL.create("sqlite", database=where)
+    try:
+        url = make_url(where)
+    except ArgumentError:
+        raise StoreError("the store's URL cannot be read; an example: mysql://user:password@host/database") from None
+    if url.get_backend_name() not in _DRIVERS:
+        raise StoreError(f"a store is in sqlite, mariadb or mysql, not in {url.get_backend_name()}")
+    return url.set(drivername=_DRIVERS[url.get_backend_name()])
+
+
+@contextlib.contextmanager
+def told(url: URL) -> Iterator[None]:
+    """Put what a database says into words with its name, without its password."""
+    name = url.render_as_string(hide_password=True)
+    try:
+        yield
+    except (DataError, IntegrityError) as error:
+        raise RefusedReadingsError(f"{name}: {_reason(error)}") from None
+    except SQLAlchemyError as error:
+        if isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (_CHECK_FAILED,):
+            raise RefusedReadingsError(f"{name}: {_reason(error)}") from None
+        raise StoreError(f"{name}: {_reason(error)}") from None
+    except OSError as error:
+        raise StoreError(f"{name}: {error.strerror or error}") from None
+
+
+def writing(engine: Engine) -> Engine:
+    """Return the engine for transactions that write: SQLite's take the lock at once, so that none fails half way."""
+    return engine.execution_options(writes=True)
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        arguments = error.orig.args
+        return str(arguments[-1] if arguments else error.orig)
+    return str(error)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).expanduser().absolute().parent.mkdir(parents=True, exist_ok=True)
+        url = url.set(database=str(Path(url.database).expanduser()))
+    engine = create_engine(url, connect_args={"timeout": _LOCK_WAIT_S})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    # The library begins transactions itself, see `_begin_sqlite`: Python's module would begin none before a SELECT.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 60000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_writing = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def _server_engine(url: URL) -> Engine:
+    timeouts = {"connect_timeout": _SERVER_WAIT_S, "read_timeout": _LOCK_WAIT_S, "write_timeout": _LOCK_WAIT_S}
+    options: dict[str, Any] = timeouts | {
+        "charset": "utf8mb4",
+        "init_command": "SET sql_mode = 'TRADITIONAL,ANSI_QUOTES'",
+    }
+    return create_engine(url, connect_args=options, pool_pre_ping=True, isolation_level="READ COMMITTED")
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    """Migrate if needed. Alembic takes memory, so it is loaded only then."""
+    with engine.connect() as connection:
+        if _revision(connection) == REVISION:
+            return
+    with writing(engine).begin() as connection, _migration_lock(connection):
+        if _revision(connection) != REVISION:
+            migrate(connection)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema of a connection up to date.
+
+    Raises:
+        StoreError: the store is newer than this program.
+    """
+    from alembic import command  # noqa: PLC0415 - see `_bring_up_to_date`
+    from alembic.config import Config  # noqa: PLC0415 - likewise
+    from alembic.util import CommandError  # noqa: PLC0415 - likewise
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError:
+        raise StoreError(
+            f"{connection.engine.url.render_as_string(hide_password=True)}: was made by a newer PyGNC; update this one"
+        ) from None
+
+
+def _revision(connection: Connection) -> str | None:
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+@contextlib.contextmanager
+def _migration_lock(connection: Connection) -> Iterator[None]:
+    """Let one program migrate at a time. SQLite's transaction is such a lock; servers commit each table by itself."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    connection.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": _MIGRATION_LOCK, "wait": _LOCK_WAIT_S})
+    try:
+        yield
+    finally:
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _MIGRATION_LOCK})

@@ -1,0 +1,9 @@
+"""What can go wrong with a store, in words for whoever keeps it."""
+
+
+class StoreError(Exception):
+    """The store cannot be opened, read or written; the message names it and what helps."""
+
+
+class RefusedReadingsError(StoreError):
+    """The database refuses these readings, not the connection: trying again helps nothing."""

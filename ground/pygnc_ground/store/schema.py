@@ -1,0 +1,116 @@
+"""The tables of a store, for every database alike. A change here needs a step in migrations/versions."""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
+
+REVISION: Final = "0001"
+"""Of the newest step in migrations/versions: what a store must be at."""
+
+metadata: Final = MetaData()
+LONG_TEXT: Final = Text().with_variant(LONGTEXT, "mysql", "mariadb")
+NAME: Final = String(120)
+_OPTIONS: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+
+facts: Final = Table(
+    "facts",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="what there is one of: origin, this store's own name in the identity of its readings",
+    **_OPTIONS,
+)
+
+devices: Final = Table(
+    "devices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("gadget_id", NAME, nullable=False, unique=True),
+    Column("family", NAME, nullable=False),
+    Column("serial_number", NAME, nullable=False),
+    Column("title", NAME, nullable=False),
+    Column("status", String(1), nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    **_OPTIONS,
+)
+
+streams: Final = Table(
+    "streams",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device_id", Integer, ForeignKey("devices.id"), nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("layout_digest", String(16), nullable=False),
+    Column("layout", LONG_TEXT, nullable=False),
+    Column("next_number", BigInteger, nullable=False),
+    UniqueConstraint("device_id", "origin", "kind", "layout_digest", name="uq_streams"),
+    comment="readings of one kind of one device, as one store took them",
+    **_OPTIONS,
+)
+
+readings: Final = Table(
+    "readings",
+    metadata,
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
+    # By time first: a day lies together on the disk.
+    Column("t_utc_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("quality", Integer, nullable=False),
+    Column("lost_before", Integer, nullable=False),
+    Column("flags", Text, nullable=False, comment="what the driver finds doubtful"),
+    Column("content", LONG_TEXT, nullable=False, comment="JSON list, in the order of the stream's layout"),
+    Column("raw", LargeBinary().with_variant(MEDIUMBLOB, "mysql", "mariadb"), comment="the bytes as they came"),
+    CheckConstraint("number > 0", name="ck_readings_number"),
+    UniqueConstraint("stream_id", "number", name="uq_readings"),
+    sqlite_with_rowid=False,
+    **_OPTIONS,
+)
+
+cursors: Final = Table(
+    "cursors",
+    metadata,
+    Column("reader", NAME, primary_key=True),
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    comment="up to which number each reader of the store has come",
+    **_OPTIONS,
+)
+
+targets: Final = Table(
+    "targets",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try_ms", BigInteger, nullable=False),
+    Column("last_success_ms", BigInteger),
+    Column("problem", Text, nullable=False),
+    comment="where readings go, and how it went",
+    **_OPTIONS,
+)
+
+dead_letters: Final = Table(
+    "dead_letters",
+    metadata,
+    Column("target", NAME, primary_key=True),
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+    Column("t_utc_ms", BigInteger, nullable=False),
+    comment="readings that a target refuses; they do not hold up the others",
+    **_OPTIONS,
+)

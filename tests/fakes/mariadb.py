@@ -1,0 +1,89 @@
+"""A real MariaDB in a temporary folder, on a port of the loopback: started for tests, stopped after."""
+
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+import pymysql
+
+DEADLINE_S = 60.0
+
+
+class MariaDb:
+    """A server of Debian's packages, run by an unprivileged user: it refuses root."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="pygnc-mariadb-", dir="/tmp"))
+        self._user = "mysql" if os.geteuid() == 0 else getpass.getuser()
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+
+    def __enter__(self) -> Self:
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, self._user)
+        program = shutil.which("mariadb-install-db") or "mariadb-install-db"
+        options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={self._user}"]
+        folder = f"--datadir={self._folder / 'data'}"
+        subprocess.run([program, "--no-defaults", folder, *options], check=True, capture_output=True)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Run the server; it answers when this returns."""
+        program = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mariadbd"
+        options = [
+            "--no-defaults", f"--user={self._user}", f"--datadir={self._folder / 'data'}",
+            f"--socket={self._folder / 'socket'}", f"--port={self._port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
+            "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
+        ]  # fmt: skip
+        self._process = subprocess.Popen([program, *options], stderr=subprocess.DEVNULL)
+        end_s = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                self._connect().close()
+            except pymysql.OperationalError:
+                assert self._process.poll() is None, "mariadbd has ended"
+                assert time.monotonic() < end_s, "mariadbd does not answer"
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End the server, as in an outage."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def new_database(self) -> str:
+        """Make an empty database and return its URL."""
+        self._databases += 1
+        name = f"stations_{self._databases}"
+        self.run(f"CREATE DATABASE {name}")
+        return f"mysql://root@127.0.0.1:{self._port}/{name}"
+
+    def run(self, statement: str) -> None:
+        """Carry out a statement."""
+        with contextlib.closing(self._connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def _connect(self) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+        return pymysql.connect(host="127.0.0.1", port=self._port, user="root", autocommit=True)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,79 @@
+import sqlite3
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pygnc_ground.store import query
+from pygnc_ground.store.batonopc import Imported, import_batonopc
+from pygnc_ground.store.errors import StoreError
+from pygnc_ground.store.quality import Quality
+from pygnc_ground.store.store import Store
+
+DUBLIN = ZoneInfo("Europe/Dublin")
+BINS = [f"bin_{number}" for number in range(24)]
+COLUMNS = [
+    "temp", "rh", "pm_01", "pm_25", "pm_10", *BINS, "bin1_mtof", "bin3_mtof", "bin5_mtof", "bin7_mtof",
+    "sampling_period", "sample_flow_rate", "reject_count_glitch", "reject_count_longtof",
+    "reject_count_ratio", "reject_count_outofrange",
+    "fan_rev_count", "last_status", "checksum",
+]  # fmt: skip
+
+
+def _make(path: Path, rows: int) -> None:
+    reals = ", ".join(f"{name} REAL" for name in COLUMNS)
+    with sqlite3.connect(path) as database:
+        database.execute(
+            f"CREATE TABLE IF NOT EXISTS opc (rdg_no INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT NOT NULL,"
+            f" gadget_id VARCHAR, {reals})"
+        )
+        marks = ", ".join("?" * (2 + len(COLUMNS)))
+        names = ", ".join(["timestamp", "gadget_id", *COLUMNS])
+        for rank in range(rows):
+            values = [f"2021-07-01 12:{rank:02d}", "OPC_7", 20.5, None, *[float(rank)] * (len(COLUMNS) - 2)]
+            database.execute(f"INSERT INTO opc ({names}) VALUES ({marks})", values)  # noqa: S608 - made here
+    database.close()
+
+
+def test_a_database_is_imported_once_however_often_and_as_it_grows(tmp_path: Path, url: str) -> None:
+    _make(tmp_path / "old.db", 3)
+    with Store.open(url) as store:
+        assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == Imported(3, 0)
+        _make(tmp_path / "old.db", 2)
+        assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == Imported(5, 0)
+        (stream,) = query.streams(store, "OPC_7")
+        found = query.between(store, [stream])
+    assert [item.number for item in found] == [1, 4, 2, 5, 3]
+    assert stream.layout.names == COLUMNS
+    assert stream.layout.columns[2].unit == "µg/m³"
+    assert found[0].time == "2021-07-01T11:00:00.000Z"
+    assert found[0].values[:4] == [20.5, None, 0.0, 0.0]
+    assert found[0].quality == Quality.IMPORTED
+
+
+@pytest.mark.parametrize("raw", ['{"Bin 0": 1.25, "PM_A": 3.5}', "{'Bin 0': 1.25, 'PM_A': 3.5}"])
+def test_whole_readings_of_older_versions_are_taken_apart(tmp_path: Path, sqlite_url: str, raw: str) -> None:
+    path = tmp_path / "older.db"
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "CREATE TABLE r (rdg_no INTEGER, timestamp TEXT, gadget_id REAL, temp REAL, rh REAL, raw_data)"
+        )
+        database.execute("INSERT INTO r VALUES (1, '2020-12-16_11:52', NULL, 25.0, 46.0, ?)", [raw])
+        database.execute("INSERT INTO r VALUES (2, 'no time', NULL, 25.0, 46.0, ?)", [raw])
+    database.close()
+    with Store.open(sqlite_url) as store:
+        assert import_batonopc(store, path, DUBLIN, "my opc") == Imported(1, 1)
+        (stream,) = query.streams(store, "my opc")
+        (found,) = query.between(store, [stream])
+    assert dict(zip(stream.layout.names, found.values, strict=True)) == {
+        "temp": 25.0, "rh": 46.0, "Bin 0": 1.25, "PM_A": 3.5,
+    }  # fmt: skip
+
+
+def test_other_files_are_refused_with_their_name(tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "text").write_text("hello " * 200)
+    sqlite3.connect(tmp_path / "empty.db").close()
+    with Store.open(sqlite_url) as store:
+        for name, why in (("text", "not a database"), ("empty.db", "no table of batonopc"), ("none", "no such file")):
+            with pytest.raises(StoreError, match=why):
+                import_batonopc(store, tmp_path / name, None)
