@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
-from sqlalchemy.dialects import mysql, sqlite
 
 from pygnc_ground.store import schema
 from pygnc_ground.store.engine import open_engine, told, writing
@@ -128,8 +127,12 @@ def add_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -
     """Insert rows; those whose key is there already are left as they are."""
     statement: Insert
     if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only what is needed is loaded
+
         statement = sqlite.insert(table).on_conflict_do_nothing()
     else:  # not INSERT IGNORE, which would hide other faults too
+        from sqlalchemy.dialects import mysql  # noqa: PLC0415 - likewise
+
         key = next(iter(table.primary_key)).name
         statement = mysql.insert(table).on_duplicate_key_update({key: table.c[key]})
     connection.execute(statement, rows)

@@ -1,0 +1,101 @@
+"""Opens the devices of the settings by what their families declare."""
+
+import inspect
+import time
+from typing import Any, Final
+
+from pygnc_devices.declaration import Record
+from pygnc_devices.engine import Engine
+from pygnc_devices.errors import DeviceError, NoAnswerError
+from pygnc_devices.faces import BlockingDevice
+from pygnc_devices.family import Family, Found, family
+from pygnc_devices.reading import Reading
+from pygnc_ground.station.errors import StationError
+from pygnc_ground.station.settings import Device
+
+USUAL_INTERVAL_S: Final = 10.0
+_INTERVALS: Final = ("interval_s", "every_s")
+_PROBE_S: Final = 5.0
+
+
+def family_of(device: Device) -> Family:
+    """Return the family of a device.
+
+    Raises:
+        StationError: no such family is known.
+    """
+    try:
+        return family(device.family)
+    except DeviceError as error:
+        raise StationError(f"{device.gadget}: {error}") from None
+
+
+def open_device(device: Device) -> BlockingDevice:
+    """Open a device; the caller closes it.
+
+    Raises:
+        PortError: the port cannot be opened.
+        StationError: the driver does not take these options.
+    """
+    kind = family_of(device)
+    opener: Any = kind.device.open  # type: ignore[attr-defined]  # every family's driver has it, with options of its own
+    options = dict(device.options)
+    name = interval_option(kind)
+    if name:
+        options.setdefault(name, USUAL_INTERVAL_S if device.interval_s is None else device.interval_s)
+    try:
+        inspect.signature(opener).bind(device.port, **options)
+    except TypeError as error:
+        raise StationError(f"{device.gadget}: the driver of {kind.name} cannot be opened so: {error}") from None
+    opened: BlockingDevice = opener(device.port, device.baud or kind.bauds[0], **options)
+    return opened
+
+
+def interval_option(kind: Family) -> str:
+    """Return the option of a driver that reads at an interval by itself; "": readings between are left out."""
+    known = inspect.signature(kind.device.open).parameters  # type: ignore[attr-defined]  # as in `open_device`
+    return next((name for name in _INTERVALS if name in known), "")
+
+
+def readings_of(kind: Family) -> list[Record]:
+    """Return the kinds of readings that a family can give."""
+    return [packet for packet in kind.packets if packet.is_reading]
+
+
+def identify(device: Device) -> Found:
+    """Ask a device who it is; its port is given back.
+
+    Raises:
+        NoAnswerError: nobody answers.
+        PortError: the port cannot be opened.
+        StationError: there is no such family.
+    """
+    kind = family_of(device)
+    baud = device.baud or kind.bauds[0]
+    engine = Engine(device.port, baud, kind.wire, kind.interpreter(baud))
+    try:
+        task = engine.start(kind.probe())
+        try:
+            return task.future.result(_PROBE_S)
+        except TimeoutError:
+            raise NoAnswerError(f"{device.port}: nobody answers; is it switched on?") from None
+        finally:
+            engine.abort(task)
+    finally:
+        engine.close()
+
+
+def read_one(device: Device, timeout_s: float) -> Reading:
+    """Open a device, return its next reading, switch it off.
+
+    Raises:
+        NoAnswerError: none came in that time.
+        PortError: the port cannot be opened.
+    """
+    with open_device(device) as opened:
+        end_s = time.monotonic() + timeout_s
+        while time.monotonic() < end_s:
+            reading = opened.read(min(1.0, end_s - time.monotonic()))
+            if reading is not None:
+                return reading
+    raise NoAnswerError(f"{device.port}: no reading within {timeout_s:g} s")

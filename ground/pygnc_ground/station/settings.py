@@ -1,0 +1,180 @@
+"""Settings of a station: one file, TOML or YAML. Defaults are those of a Raspberry Pi with one sensor."""
+
+import re
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from pygnc_ground.station.errors import StationError
+
+Seconds: TypeAlias = float
+_OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file; keys that it does not know are told, not passed over."""
+
+
+class Device(Table, frozen=True):
+    """One device: `[[device]]`.
+
+    Attributes:
+        gadget: its name everywhere: in the store, on the server, in topics.
+        family: kind of device, as `pygnc station families` lists them.
+        port: serial path, `usb://VENDOR:PRODUCT/SERIAL`, `socket://host:port`.
+        baud: speed of the line, 0 for the family's usual one.
+        interval_s: between readings; without it what the driver does by itself.
+        silence_s: so long without a reading is worth a warning.
+        options: handed to the driver's `open`.
+    """
+
+    gadget: str
+    family: str
+    port: str
+    baud: int = 0
+    interval_s: Seconds | None = None
+    silence_s: Seconds = 60.0
+    options: dict[str, Any] = {}
+
+
+class Store(Table, frozen=True):
+    """Where readings are kept: `[store]`.
+
+    Attributes:
+        url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is taken from the environment.
+        keep_days: older readings are deleted when nobody waits for them; 0 keeps all.
+    """
+
+    url: str = "readings.db"
+    keep_days: float = 0.0
+
+
+class Batches(Table, frozen=True):
+    """How readings become files for the server: `[batches]`.
+
+    Attributes:
+        pending: folder of batches that are to be sent.
+        uploaded: folder of batches that the server has accepted.
+        type: of the batches, for the server.
+        mode: LIVE, TEST or PASS, for the server.
+        most_readings: of one batch.
+        delete_when_accepted: in place of moving to `uploaded`.
+        delete_readings: delete readings from the store once their batch is accepted.
+        flight_folders: folders whose files (`sense.bin`, ranges, journals) travel in batches too.
+    """
+
+    pending: str = "batches2upload"
+    uploaded: str = "batches_uploaded"
+    type: str = ""
+    mode: Literal["LIVE", "TEST", "PASS"] = "LIVE"
+    most_readings: int = 100_000
+    delete_when_accepted: bool = False
+    delete_readings: bool = False
+    flight_folders: list[str] = []
+
+
+class Upload(Table, frozen=True):
+    """Where batches go: `[upload]`.
+
+    Attributes:
+        url: of a PyGNC server, a tinycloud API, or an object store (`s3://bucket/folder`, `file:///folder`).
+        way: how; `auto` takes `object_store` for s3, gs, az and file, and `station` for the rest.
+        key_file: the gateway's key, made by `pygnc station register`.
+        ca_file: certificates of one's own authority, to check the server's with.
+        known_hosts: host keys of the server, for tinycloud's SCP.
+        scp: whether tinycloud's batches go by SCP (else by HTTPS).
+        timeout_s: without an answer.
+    """
+
+    url: str = ""
+    way: Literal["auto", "station", "tinycloud", "object_store"] = "auto"
+    key_file: str = "gateway_key.txt"
+    ca_file: str = ""
+    known_hosts: str = "~/.ssh/known_hosts"
+    scp: bool = True
+    timeout_s: Seconds = 30.0
+
+    @property
+    def kind(self) -> Literal["station", "tinycloud", "object_store"]:
+        """How, `auto` resolved."""
+        if self.way != "auto":
+            return self.way
+        return "object_store" if self.url.split("://")[0] in _OBJECT_STORES else "station"
+
+
+class Sync(Table, frozen=True):
+    """A central store that gets all readings: `[sync]`.
+
+    Attributes:
+        url: as in `[store]`; "" for none.
+    """
+
+    url: str = ""
+
+
+class Settings(Table, frozen=True):
+    """Everything.
+
+    Attributes:
+        name: of the station.
+        folder: what relative paths begin at; by default the folder of the file.
+    """
+
+    name: str = "station"
+    folder: str = ""
+    device: list[Device] = []
+    store: Store = Store()
+    batches: Batches = Batches()
+    upload: Upload = Upload()
+    sync: Sync = Sync()
+
+    def path(self, name: str) -> Path:
+        """Return a path of the settings."""
+        return Path(self.folder) / Path(name).expanduser()
+
+    @property
+    def store_url(self) -> str:
+        """The store, its path complete."""
+        return self.store.url if "://" in self.store.url else str(self.path(self.store.url))
+
+    def gadgets(self, wanted: str = "") -> list[Device]:
+        """Return the devices, or the one of a name.
+
+        Raises:
+            StationError: there is none.
+        """
+        if not self.device:
+            raise StationError("the settings name no device; add a [[device]] table")
+        found = [device for device in self.device if wanted in ("", device.gadget)]
+        if not found:
+            names = ", ".join(device.gadget for device in self.device)
+            raise StationError(f"no device is called {wanted!r} in the settings; there are {names}")
+        return found
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,78}[A-Za-z0-9])?")
+
+
+def checked(table: dict[str, Any], source: str) -> Settings:
+    """Return the settings of a table.
+
+    Raises:
+        StationError: a key is unknown, of a wrong type, or out of its range; the message names it.
+    """
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise StationError(f"{source}: {error}") from None
+    names = [device.gadget for device in settings.device]
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise StationError(f"{source}: gadget {name!r}: letters, digits, spaces, points, hyphens, underscores only")
+        if names.count(name) > 1:
+            raise StationError(f"{source}: two devices are called {name!r}")
+    for device in settings.device:
+        if device.interval_s is not None and device.interval_s < 0:
+            raise StationError(f"{source}: interval_s of {device.gadget} is negative")
+    if settings.batches.most_readings < 1:
+        raise StationError(f"{source}: batches.most_readings must be at least 1")
+    return settings

@@ -1,0 +1,184 @@
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pygnc_devices.errors import PortBusyError
+from pygnc_devices.reading import Reading
+from pygnc_ground.station.errors import StationError
+from pygnc_ground.station.logger import Logger
+from pygnc_ground.station.settings import Device
+from pygnc_ground.store import query
+from pygnc_ground.store.errors import StoreError
+from pygnc_ground.store.records import StoredReading
+from pygnc_ground.store.store import Store
+from tests.ground.station.samples import line, run_logger, start, start_logger, wait_for, write_settings
+
+
+def _stored(path: Path) -> list[StoredReading]:
+    with Store.open(str(path)) as store:
+        return query.between(store, query.streams(store))
+
+
+@contextmanager
+def _running(logger: Logger) -> Iterator[None]:
+    thread = threading.Thread(target=logger.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        logger.stop()
+        thread.join()
+
+
+def test_readings_are_in_the_store_with_bytes_and_told_after(tmp_path: Path) -> None:
+    told: list[tuple[str, Reading]] = []
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda *reading: told.append(reading))
+        with _running(logger):
+            wait_for(lambda: len(told) >= 5, "readings")
+        found = query.between(store, query.streams(store, "imu", "S1"))
+    assert [item.raw for item in found] == [reading.raw for _, reading in told]
+    assert [item.number for item in found] == list(range(1, len(told) + 1))
+    assert logger.stored == len(told)
+
+
+def test_an_interval_thins_without_drift(tmp_path: Path) -> None:
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", port.url, interval_s=0.5)])
+        with _running(logger):
+            wait_for(lambda: logger.stored >= 4, "readings")
+        found = query.between(store, query.streams(store))
+    span_ms = found[3].t_utc_ms - found[0].t_utc_ms
+    assert 1350 < span_ms < 1650
+
+
+def test_a_killed_logger_leaves_a_whole_store_and_numbers_go_on(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    database = tmp_path / "readings.db"
+    with line(tmp_path):
+        for round_ in range(2):
+            process = start_logger("--settings", settings)
+            assert process.stdout is not None
+            for _ in range(3):
+                assert "S1" in process.stdout.readline()
+            if round_ == 0:
+                process.kill()
+            else:
+                process.send_signal(signal.SIGTERM)
+            rest, errors = process.communicate()
+            assert errors == ""
+    assert "readings stored" in rest
+    assert process.returncode == 0
+    numbers = [item.number for item in _stored(database)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= 6
+    assert not list(tmp_path.glob("*-wal"))
+
+
+def test_a_logger_waits_for_a_port_that_is_not_there_or_goes_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", str(tmp_path / "port"))])
+        with _running(logger):
+            wait_for(lambda: "it is tried again" in caplog.text, "the first try")
+            with line(tmp_path) as port:
+                wait_for(lambda: logger.stored >= 2, "readings")
+                port.unplug()
+                before = logger.stored
+                port.plug_in()
+                wait_for(lambda: logger.stored > before + 2, "readings after the port is back")
+    assert "is there" in caplog.text
+
+
+def test_silence_is_told_once_and_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        port.unit.ram[1] = 0  # type: ignore[attr-defined]
+        logger = Logger(store, [Device("imu", "ucb", port.url, silence_s=0.5)])
+        with _running(logger):
+            wait_for(lambda: "no reading for 0 s" in caplog.text or "no reading for" in caplog.text, "the warning")
+            port.unplug()
+            port.plug_in(power_cycled=True)
+            wait_for(lambda: "readings are back" in caplog.text, "readings")
+    assert caplog.text.count("no reading for") == 1
+
+
+def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pygnc_ground.station.logger._STORE_RETRY_S", 0.1)
+    failures = iter([StoreError("the server is away")] * 3)
+    right = Store.writes
+
+    def flaky(store: Store) -> object:
+        for failure in failures:
+            raise failure
+        return right(store)
+
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        monkeypatch.setattr(Store, "writes", flaky)
+        heard: list[Reading] = []
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: heard.append(reading))
+        with _running(logger):
+            wait_for(lambda: logger.stored >= 15, "readings")
+        found = query.between(store, query.streams(store))
+    counters = [item.values[10] for item in found]
+    assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(len(counters))]
+
+
+def test_a_port_of_another_logger_is_refused_with_its_name(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    with line(tmp_path):
+        first = start_logger("--settings", settings)
+        try:
+            assert first.stdout is not None
+            assert "S1" in first.stdout.readline()
+            second = run_logger("--settings", settings, expected=[3])
+        finally:
+            first.send_signal(signal.SIGINT)
+            first.communicate()
+    assert "is in use by python" in second.stderr
+
+
+def test_devices_are_closed_when_one_of_them_cannot_be_opened(tmp_path: Path) -> None:
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        devices = [Device("imu", "ucb", port.url), Device("bad", "ucb", port.url, options={"colour": "red"})]
+        with pytest.raises(StationError, match=r"bad: the driver of ucb cannot be opened so: .*colour"):
+            Logger(store, devices).run()
+        with pytest.raises(PortBusyError):
+            Logger(store, [devices[0], Device("again", "ucb", port.url)]).run()
+        started_s = time.monotonic()
+        logger = Logger(store, [devices[0]])
+        with _running(logger):
+            wait_for(lambda: logger.stored > 0, "a reading")
+    assert time.monotonic() - started_s < 30
+
+
+def test_a_logger_is_light(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    with line(tmp_path):
+        Store.open(str(tmp_path / "readings.db")).close()
+        process = start_logger("--settings", settings)
+        assert process.stdout is not None
+        process.stdout.readline()
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    kilobytes = next(int(text.split()[1]) for text in status.splitlines() if text.startswith("VmRSS"))
+    assert kilobytes < 60_000
+
+
+def test_the_command_becomes_the_logger(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    with line(tmp_path):
+        process = start("log", "--settings", settings)
+        assert process.stdout is not None
+        process.stdout.readline()
+        program = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate()[1] == ""
+    assert b"pygnc_ground.station.log_process" in program
+    assert process.returncode == 0
