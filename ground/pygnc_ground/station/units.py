@@ -56,6 +56,7 @@ WantedBy=timers.target
 """
 
 JOBS: Final = {
+    "batch": ("*:00/15", "60"),
     "sync": ("*:0/5", "60"),
     "prune": ("04:10", "600"),
 }
@@ -86,6 +87,8 @@ def units(settings: Settings, file: Path, user: str) -> dict[str, str]:
 
 
 def _is_wanted(settings: Settings, job: str) -> bool:
+    if job == "batch":
+        return bool(settings.upload.url)
     if job == "sync":
         return bool(settings.sync.url)
     return settings.store.keep_days > 0

@@ -1,4 +1,4 @@
-"""Deletes old readings, but none that somebody still has to take."""
+"""Deletes old readings, but none that somebody still has to take, or that is in a batch that is not accepted yet."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 
 from pygnc_ground.store import schema
 from pygnc_ground.store.cursors import position
+from pygnc_ground.store.pieces import Piece, first_on_the_way
 from pygnc_ground.store.query import streams
 from pygnc_ground.store.store import Store
 
@@ -31,6 +32,7 @@ def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:
         while True:
             with store.writes() as connection:
                 last = min((position(connection, reader, stream.id) for reader in readers), default=stream.next_number)
+                last = min(last, first_on_the_way(connection).get(stream.id, last + 1) - 1)
                 old = (table.c.stream_id == stream.id, table.c.t_utc_ms < before_ms, table.c.number <= last)
                 query = select(table.c.number).where(*old).order_by(table.c.t_utc_ms).limit(_AT_ONCE)
                 numbers = list(connection.execute(query).scalars())
@@ -40,3 +42,12 @@ def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:
                 connection.execute(delete(table).where(*condition))
                 deleted += len(numbers)
     return deleted
+
+
+def forget(store: Store, piece: Piece, readers: Sequence[str] = ()) -> int:
+    """Delete the readings of a piece that all readers have taken; return how many."""
+    table = schema.readings
+    with store.writes() as connection:
+        taken = min((position(connection, reader, piece.stream_id) for reader in readers), default=piece.last)
+        condition = (table.c.stream_id == piece.stream_id, table.c.number.between(piece.first, min(piece.last, taken)))
+        return int(connection.execute(delete(table).where(*condition)).rowcount)

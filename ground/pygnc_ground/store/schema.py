@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """Of the newest step in migrations/versions: what a store must be at."""
 
 metadata: Final = MetaData()
@@ -112,5 +112,33 @@ dead_letters: Final = Table(
     Column("reason", Text, nullable=False),
     Column("t_utc_ms", BigInteger, nullable=False),
     comment="readings that a target refuses; they do not hold up the others",
+    **_OPTIONS,
+)
+
+batches: Final = Table(
+    "batches",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", NAME, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("pieces", LONG_TEXT, nullable=False, comment="JSON: which readings and files are in it"),
+    Column("readings", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("remote_id", NAME, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="readings on their way to a server",
+    **_OPTIONS,
+)
+
+batched_files: Final = Table(
+    "batched_files",
+    metadata,
+    Column("path_digest", String(64), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    comment="files that are in a batch, as they were then",
     **_OPTIONS,
 )

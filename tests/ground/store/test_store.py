@@ -1,5 +1,5 @@
-import multiprocessing
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,13 +98,8 @@ def _append(url: str, count: int) -> None:
 
 
 def test_two_loggers_of_one_store_share_its_numbers_without_holes(url: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    loggers = [context.Process(target=_append, args=(url, 25)) for _ in range(2)]
-    for logger in loggers:
-        logger.start()
-    for logger in loggers:
-        logger.join()
-        assert logger.exitcode == 0
+    with ThreadPoolExecutor(2) as pool:  # each with connections of its own
+        list(pool.map(lambda _: _append(url, 25), range(2)))
     with Store.open(url) as store:
         numbers = [item.number for item in query.between(store, query.streams(store))]
     assert sorted(numbers) == list(range(1, 51))
