@@ -1,7 +1,22 @@
 """`pygnc station`: devices, store, batches, server, by one settings file."""
 
-from pygnc_ground.station import batch_commands, device_commands, service_commands, store_commands
+from pygnc_ground.station import (
+    batch_commands,
+    device_commands,
+    server_commands,
+    service_commands,
+    store_commands,
+    upload_commands,
+)
 from pygnc_ground.station.application import app
 
-__all__ = ["app", "batch_commands", "device_commands", "service_commands", "store_commands"]
+__all__ = [
+    "app",
+    "batch_commands",
+    "device_commands",
+    "server_commands",
+    "service_commands",
+    "store_commands",
+    "upload_commands",
+]
 """The modules add their commands to the application when they are imported."""

@@ -84,6 +84,8 @@ class Upload(Table, frozen=True):
         ca_file: certificates of one's own authority, to check the server's with.
         known_hosts: host keys of the server, for tinycloud's SCP.
         scp: whether tinycloud's batches go by SCP (else by HTTPS).
+        scp_user: who logs in there; by default the key, with the batch's id for a password, as tinycloud has it.
+        scp_identity: file of an SSH key to log in with.
         timeout_s: without an answer.
     """
 
@@ -93,6 +95,8 @@ class Upload(Table, frozen=True):
     ca_file: str = ""
     known_hosts: str = "~/.ssh/known_hosts"
     scp: bool = True
+    scp_user: str = ""
+    scp_identity: str = ""
     timeout_s: Seconds = 30.0
 
     @property
@@ -113,6 +117,65 @@ class Sync(Table, frozen=True):
     url: str = ""
 
 
+class Limits(Table, frozen=True):
+    """Sizes: `[serve.limits]`.
+
+    Attributes:
+        batch_bytes: of a batch's zip.
+        unpacked_bytes: of all its entries.
+        ratio: unpacked bytes of an entry per packed byte.
+        entries: in a batch.
+        body_bytes: of any other request.
+        rows: in one answer.
+    """
+
+    batch_bytes: int = 200_000_000
+    unpacked_bytes: int = 2_000_000_000
+    ratio: int = 200
+    entries: int = 5_000
+    body_bytes: int = 10_000_000
+    rows: int = 10_000
+
+
+class Serve(Table, frozen=True):
+    """The server: `[serve]`.
+
+    Attributes:
+        host: address to listen at; other than the loopback it needs TLS, a proxy that has it, or `insecure`.
+        port: to listen at.
+        folder: of batches that arrive, and of flight files.
+        tls_cert: certificate chain, PEM.
+        tls_key: its key, PEM.
+        behind_proxy: a proxy on this computer has TLS, and says whose request it is.
+        insecure: listen without TLS all the same.
+        open: whether everybody who reaches it may read; by default those on the loopback.
+        scp_host: of tinycloud's uploads by SCP: a host whose sshd puts files into `scp_folder`; "" offers HTTPS only.
+        scp_port: of that sshd.
+        scp_folder: as that sshd sees it; batches are looked for in KEY/inbox/ID.zip below it.
+        keep_batches: keep the zips of accepted batches.
+        limits: of sizes.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8321
+    folder: str = "server_data"
+    tls_cert: str = ""
+    tls_key: str = ""
+    behind_proxy: bool = False
+    insecure: bool = False
+    open: bool | None = None
+    scp_host: str = ""
+    scp_port: int = 22
+    scp_folder: str = ""
+    keep_batches: bool = False
+    limits: Limits = Limits()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this computer reaches it."""
+        return self.host in {"127.0.0.1", "::1", "localhost"}
+
+
 class Settings(Table, frozen=True):
     """Everything.
 
@@ -128,6 +191,7 @@ class Settings(Table, frozen=True):
     batches: Batches = Batches()
     upload: Upload = Upload()
     sync: Sync = Sync()
+    serve: Serve = Serve()
 
     def path(self, name: str) -> Path:
         """Return a path of the settings."""

@@ -57,6 +57,7 @@ WantedBy=timers.target
 
 JOBS: Final = {
     "batch": ("*:00/15", "60"),
+    "upload": ("*:05/15", "240"),
     "sync": ("*:0/5", "60"),
     "prune": ("04:10", "600"),
 }
@@ -87,7 +88,7 @@ def units(settings: Settings, file: Path, user: str) -> dict[str, str]:
 
 
 def _is_wanted(settings: Settings, job: str) -> bool:
-    if job == "batch":
+    if job in {"batch", "upload"}:
         return bool(settings.upload.url)
     if job == "sync":
         return bool(settings.sync.url)

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from pygnc_ground.store.schema import REVISION
 _DRIVERS: Final = {"sqlite": "sqlite", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 _CHECK_FAILED: Final = 4025
 """MariaDB's number for a value outside a column's limits, which its driver calls an operational error."""
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Alembic's context is one for the whole process."""
 _MIGRATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60
 _SERVER_WAIT_S: Final = 10
@@ -117,7 +120,7 @@ def _bring_up_to_date(engine: Engine) -> None:
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
-    with writing(engine).begin() as connection, _migration_lock(connection):
+    with _ONE_AT_A_TIME, writing(engine).begin() as connection, _migration_lock(connection):
         if _revision(connection) != REVISION:
             migrate(connection)
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pygnc_ground.store.layout import Column
 from pygnc_ground.store.names import portable
 from pygnc_ground.store.query import ALWAYS, Span, walk
-from pygnc_ground.store.records import Stream
+from pygnc_ground.store.records import StoredReading, Stream
 from pygnc_ground.store.store import Store
 from pygnc_ground.store.values import to_cell
 
@@ -55,6 +56,13 @@ def file_names(among: Sequence[Stream]) -> list[str]:
     return names
 
 
+def csv_row(reading: StoredReading, columns: Sequence[Column]) -> list[str]:
+    """Return the cells of a reading, below `COMMON`, the columns' titles and `raw`."""
+    cells = map(to_cell, reading.row(columns))
+    raw = "" if reading.raw is None else reading.raw.hex()
+    return [reading.time, str(reading.quality), str(reading.lost_before), reading.flags, *cells, raw]
+
+
 def _write_csv(store: Store, stream: Stream, span: Span, path: Path) -> None:
     columns = stream.layout.columns
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -62,9 +70,7 @@ def _write_csv(store: Store, stream: Stream, span: Span, path: Path) -> None:
         writer.writerow([*COMMON, *(column.title for column in columns), "raw"])
         for page in walk(store, stream, span):
             for reading in page:
-                cells = map(to_cell, reading.row(columns))
-                raw = "" if reading.raw is None else reading.raw.hex()
-                writer.writerow([reading.time, reading.quality, reading.lost_before, reading.flags, *cells, raw])
+                writer.writerow(csv_row(reading, columns))
         file.flush()
         os.fsync(file.fileno())
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """Of the newest step in migrations/versions: what a store must be at."""
 
 metadata: Final = MetaData()
@@ -140,5 +140,72 @@ batched_files: Final = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     comment="files that are in a batch, as they were then",
+    **_OPTIONS,
+)
+
+gateways: Final = Table(
+    "gateways",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", NAME, nullable=False),
+    Column("device_id", NAME, nullable=False),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger),
+    Column("revoked_ms", BigInteger),
+    comment="stations that may upload; of their keys only hashes are kept",
+    **_OPTIONS,
+)
+
+pins: Final = Table(
+    "pins",
+    metadata,
+    Column("pin_hash", String(64), primary_key=True),
+    Column("expires_ms", BigInteger, nullable=False),
+    comment="to register stations with, once each",
+    **_OPTIONS,
+)
+
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("may_write", Integer, nullable=False),
+    Column("expires_ms", BigInteger),
+    comment="of people and programs that use the server",
+    **_OPTIONS,
+)
+
+uploads: Final = Table(
+    "uploads",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("gateway_id", Integer, ForeignKey("gateways.id"), nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("readings", Integer, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    comment="batches as the server sees them",
+    **_OPTIONS,
+)
+
+gadget_log: Final = Table(
+    "gadget_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("device_id", Integer, ForeignKey("devices.id"), nullable=False),
+    Column("t_utc_ms", BigInteger, nullable=False),
+    Column("action_type", NAME, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("who", NAME, nullable=False),
+    comment="what was done with a device",
     **_OPTIONS,
 )

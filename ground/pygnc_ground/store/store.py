@@ -16,6 +16,7 @@ from pygnc_ground.store.records import NewReading, Stream
 UNKNOWN_STATUS: Final = "U"
 """Of a device that came by itself; see the server's list."""
 _ORIGIN: Final = "origin"
+_AT_ONCE: Final = 500
 
 
 class Store:
@@ -78,7 +79,7 @@ class Store:
         key = (gadget_id, origin or self.origin, layout.digest)
         if key not in self._streams:
             with self.writes() as connection:
-                self._streams[key] = _make_stream(connection, key, layout, family)
+                self._streams[key] = make_stream(connection, gadget_id, layout, family=family, origin=key[1])
         return self._streams[key]
 
     def append(self, stream: Stream, new: Sequence[NewReading]) -> int:
@@ -123,6 +124,18 @@ def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, Ne
     )
 
 
+def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> int:
+    """Store numbered readings within a transaction; return how many were not there yet."""
+    c = schema.readings.c
+    known: set[int] = set()
+    numbers = [number for number, _ in numbered]
+    for start in range(0, len(numbers), _AT_ONCE):
+        query = select(c.number).where(c.stream_id == stream_id, c.number.in_(numbers[start : start + _AT_ONCE]))
+        known |= set(connection.execute(query).scalars())
+    put(connection, stream_id, numbered)
+    return len(set(numbers) - known)
+
+
 def add_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert rows; those whose key is there already are left as they are."""
     statement: Insert
@@ -149,8 +162,9 @@ def make_device(connection: Connection, gadget_id: str, family: str = "", status
     return int(found)
 
 
-def _make_stream(connection: Connection, key: tuple[str, str, str], layout: Layout, family: str) -> Stream:
-    gadget_id, origin, digest = key
+def make_stream(connection: Connection, gadget_id: str, layout: Layout, *, family: str, origin: str) -> Stream:
+    """Return a stream within a transaction; see `Store.stream`."""
+    digest = layout.digest
     device_id = make_device(connection, gadget_id, family)
     table = schema.streams
     query = select(table.c.id, table.c.next_number).where(

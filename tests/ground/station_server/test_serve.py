@@ -1,0 +1,127 @@
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from typer.testing import CliRunner
+
+from pygnc_ground.station.command import app
+from pygnc_ground.station_server.context import clock
+from pygnc_ground.store.layout import Column, Layout
+from pygnc_ground.store.records import NewReading
+from pygnc_ground.store.store import Store
+from tests.ground.station.samples import start
+from tests.ground.station_server.samples import server
+from tests.ground.store.samples import LAYOUT, new
+
+
+def _invoke(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(item) for item in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def _certificate(folder: Path) -> None:
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("no openssl: apt-get install openssl")
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    words += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([program, *words, *names, *files], check=True, capture_output=True)
+
+
+def test_the_whole_way_by_commands_over_tls(tmp_path: Path) -> None:
+    _certificate(tmp_path)
+    central, pi = tmp_path / "central.toml", tmp_path / "pi.toml"
+    central.write_text(
+        '[store]\nurl = "central.db"\n[serve]\nport = 0\ntls_cert = "cert.pem"\ntls_key = "key.pem"\nopen = false\n'
+    )
+    process = start("serve", "--settings", central)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip().rstrip("/")
+        assert url.startswith("https://127.0.0.1:")
+        text = f'name = "roof"\n[store]\nurl = "pi.db"\n[upload]\nurl = "{url}"\n'
+        pi.write_text(text)
+        with Store.open(str(tmp_path / "pi.db")) as store:
+            store.append(store.stream("imu", LAYOUT, family="ucb"), [new(rank) for rank in range(5)])
+        assert "certificate cannot be trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=1)
+        pi.write_text(f'{text}ca_file = "cert.pem"\n')
+        pin = _invoke("pin", "--settings", central).strip()
+        assert "activation failed" in _invoke("register", "--settings", pi, "--pin", "00000000", code=1)
+        assert "registered; the key is in" in _invoke("register", "--settings", pi, "--pin", pin)
+        assert _invoke("upload", "--settings", pi) == "nothing to send\n"
+        _invoke("batch", "--settings", pi)
+        assert "  accepted" in _invoke("upload", "--settings", pi)
+        assert "1 batches with 5 readings accepted" in _invoke("status", "--settings", pi)
+        shown = _invoke("recent", "--settings", central, "--json", "-n", 1)
+        assert json.loads(shown)["number"] == 5
+        assert _invoke("revoke", "roof", "--settings", central) == "1 keys revoked\n"
+        assert "no station is called 'roof'" in _invoke("revoke", "roof", "--settings", central, code=1)
+        assert len(_invoke("token", "me", "--settings", central).strip()) == 40
+    finally:
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate()[1]
+    assert errors == ""
+    assert process.returncode in {0, -signal.SIGTERM}
+    assert "the next try is due" not in _invoke("upload", "--settings", pi)
+
+
+@pytest.mark.parametrize(
+    ("serve", "why"),
+    [
+        ('host = "0.0.0.0"', "keys would travel in the clear"),
+        ('tls_cert = "a.pem"', "TLS needs both"),
+        ('tls_cert = "a.pem"\ntls_key = "b.pem"', "a.pem: no such file"),
+        ('host = "192.0.2.1"\ninsecure = true', "192.0.2.1:8321: "),
+    ],
+)
+def test_what_would_be_unsafe_or_cannot_be_is_refused(tmp_path: Path, serve: str, why: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f"[serve]\n{serve}\n")
+    assert why in _invoke("serve", "--settings", path, code=1)
+
+
+@pytest.fixture
+def browser() -> "webdriver.Chrome":
+    if shutil.which("chromium") is None:
+        pytest.skip("no chromium: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,900"):
+        options.add_argument(word)
+    return webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+
+
+def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+    now_ms = clock()
+    layout = Layout("PM", (Column("pm2_5_ug_m3", "µg/m³"), Column("temp_degc", "°C"), Column("note")))
+    with server(tmp_path / "server") as there:
+        rows = [
+            NewReading(now_ms - 5000 * (500 - rank), 0, 0, "", f'[{12 + rank % 40 / 10},21.{rank:03d},"ok"]', None)
+            for rank in range(500)
+        ]
+        there.store.append(there.store.stream("<b>roof</b>", layout), rows)
+        there.store.append(there.store.stream("old", LAYOUT), [new(1)])
+        try:
+            browser.get(there.url)
+            WebDriverWait(browser, 30).until(
+                lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
+            )
+            first, second = browser.find_elements(By.TAG_NAME, "section")
+            assert first.find_element(By.CLASS_NAME, "name").text == "<b>roof</b>"
+            assert "pm2_5_ug_m3 13.9 µg/m³" in first.text.replace("\n", " ")
+            assert first.get_attribute("data-points") == "500"
+            assert second.get_attribute("class") == "old"
+            browser.save_screenshot(str(tmp_path / "page.png"))
+            told = browser.get_log("browser")  # type: ignore[no-untyped-call]
+            assert [entry for entry in told if entry["level"] == "SEVERE"] == []
+        finally:
+            browser.quit()
