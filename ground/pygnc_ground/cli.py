@@ -117,6 +117,23 @@ def station(context: typer.Context) -> None:
     _pass_on(context, "pygnc_ground.station.command", "stations", "ground")
 
 
+@app.command(**_PASSED_ON)
+def bridge(context: typer.Context) -> None:
+    """Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a page of its own."""
+    _pass_on(context, "pygnc_ground.bridge.command", "bridges", "ground")
+
+
+@app.command(name="bridge-window", **_PASSED_ON)
+def bridge_window(context: typer.Context) -> None:
+    """Start, stop and watch the bridge in a small window."""
+    try:
+        import_module("tkinter")
+    except ImportError as error:
+        typer.echo(f"pygnc: the window needs Tk ({error}); on Debian: apt install python3-tk", err=True)
+        raise typer.Exit(1) from None
+    _pass_on(context, "pygnc_ground.bridge.window", "windows", "ground")
+
+
 def _pass_on(context: typer.Context, module: str, what: str, extra: str) -> None:
     """Leave the arguments to a command's own module, with libraries that the others do without."""
     try:

@@ -1,7 +1,6 @@
 """`pygnc device log`: readings into CSV files, bytes beside them if wished, and both into an object store."""
 
 import contextlib
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Final
@@ -32,7 +31,7 @@ from pygnc_ground.device.terminal import (
     told_plainly,
     until_interrupted,
 )
-from pygnc_ground.device.upload import Spool, Uploader
+from pygnc_ground.device.upload import Spool, Uploader, default_spool
 
 _DRAW_EVERY: Final = 16
 _MEGABYTE: Final = 1_000_000
@@ -130,7 +129,7 @@ def _place(to: str, user: str) -> Destination | None:
 
 
 def _spool(folder: Path | None) -> Spool:
-    return Spool(folder or Path(os.environ.get("PYGNC_SPOOL", "~/.pygnc_spool")).expanduser())
+    return Spool(folder or default_spool())
 
 
 @contextlib.contextmanager

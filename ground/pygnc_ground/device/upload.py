@@ -45,6 +45,11 @@ class Job:
     key: str
 
 
+def default_spool() -> Path:
+    """Return the folder of what is still to be sent: PYGNC_SPOOL in the environment, else one of the user's own."""
+    return Path(os.environ.get("PYGNC_SPOOL", "~/.pygnc_spool")).expanduser()
+
+
 class Spool:
     """What is still to be sent.
 

@@ -1,0 +1,118 @@
+"""What a unit can say and be told, from the declared tables: for our page, and as the deviceProperties of ANS."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, Final
+
+from pygnc_devices.declaration import TEXT, Field, Packet
+from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, ORIENTATION, PACKET_TYPE, RATE, FieldSpec, type_value
+from pygnc_devices.units import NONE, TEMPERATURE, TICKS
+
+_AXES: Final = frozenset("xyz")
+_COLOURS: Final = ("#c0392b", "#1e8449", "#1f5fa8", "#8e44ad")
+_SETTINGS: Final = {
+    "orientation": ORIENTATION,
+    "packetType": PACKET_TYPE,
+    "baudRate": BAUD,
+    "packetRate": RATE,
+}
+"""The names that Navigation Studio has for settings."""
+
+
+def describe(packets: Iterable[Packet], *, has_fields: bool) -> dict[str, Any]:
+    """Return packets with their columns and graphs, and the table of fields, for our page."""
+    return {
+        "packets": {packet.name: _packet(packet) for packet in packets if packet.is_reading},
+        "fields": [_field(spec) for spec in FIELD_TABLE.values()] if has_fields else [],
+    }
+
+
+def device_properties(name: str, packets: Iterable[Packet], *, has_fields: bool) -> dict[str, Any]:
+    """Return a device description with the keys that Navigation Studio looks for."""
+    readings = [packet for packet in packets if packet.is_reading]
+    settings = {name: _setting(name, FIELD_TABLE[number], readings) for name, number in _SETTINGS.items() if has_fields}
+    return {
+        "name": name,
+        "type": "imu",
+        "description": f"{name}, as the packets of its driver declare it",
+        "properties": settings,
+        "outputPackets": {packet.name: _output_packet(packet) for packet in readings},
+    }
+
+
+def graphs(packet: Packet) -> list[dict[str, Any]]:
+    """Return which columns belong into one drawing: neighbours of one unit, vectors by themselves."""
+    drawn = []
+    for _, members in groupby(packet.fields, _graph_key):
+        fields = list(members)
+        if fields[0].unit in (NONE, TICKS):
+            continue
+        columns = [field.column or field.name for field in fields]
+        drawn.append({"title": _title(fields), "unit": fields[0].unit.column, "columns": columns})
+    return drawn
+
+
+def _graph_key(field: Field) -> tuple[str, str]:
+    is_vector = field.unit is not TEMPERATURE and _AXES & set(field.name.split("_"))
+    return field.unit.name, field.meaning.partition(",")[0] if is_vector else ""
+
+
+def _title(fields: list[Field]) -> str:
+    if _AXES & set(fields[0].name.split("_")) and fields[0].unit is not TEMPERATURE:
+        return fields[0].meaning.partition(",")[0]
+    return ", ".join(dict.fromkeys(field.name.partition("_")[0] for field in fields))
+
+
+def _packet(packet: Packet) -> dict[str, Any]:
+    return {
+        "meaning": packet.meaning,
+        "columns": [
+            {"name": field.column or field.name, "unit": field.unit.column, "meaning": field.meaning}
+            for field in packet.fields
+        ],
+        "graphs": graphs(packet),
+    }
+
+
+def _field(spec: FieldSpec) -> dict[str, Any]:
+    legal = None if spec.legal is None else {str(value): text for value, text in spec.legal.items()}
+    return {
+        "id": spec.id,
+        "name": spec.name,
+        "meaning": spec.meaning,
+        "legal": legal,
+        "writable": spec.writable,
+        "is_packet_type": spec.is_packet_type,
+    }
+
+
+def _setting(name: str, spec: FieldSpec, readings: list[Packet]) -> dict[str, Any]:
+    legal = {type_value(packet.name): packet.name for packet in readings} if spec.is_packet_type else spec.legal or {}
+    options = {str(value): text for value, text in legal.items()}
+    return {"type": "setting", "name": name, "field": spec.id, "description": spec.meaning, "options": options}
+
+
+def _output_packet(packet: Packet) -> dict[str, Any]:
+    offsets, offset = {}, 0
+    for number, field in enumerate(packet.fields):
+        offsets[str(offset)] = number
+        offset += 0 if field.code == TEXT else _size(packet, field)
+    return {
+        "name": packet.name,
+        "description": packet.meaning,
+        "byteOffset": offsets,
+        "graphs": [
+            {
+                "name": graph["title"],
+                "units": graph["unit"],
+                "xAxis": "Time (s)",
+                "yAxes": graph["columns"],
+                "colors": [_COLOURS[k % len(_COLOURS)] for k in range(len(graph["columns"]))],
+            }
+            for graph in graphs(packet)
+        ],
+    }
+
+
+def _size(packet: Packet, field: Field) -> int:
+    return Packet(field.name, (field,), packet.byte_order).layout.size

@@ -1,0 +1,52 @@
+"""Pack the bridge and its window into one program that needs no Python: `python scripts/build_bridge.py --out dist`.
+
+PyInstaller packs for the system that it runs on: run this on Linux for Linux, on macOS for macOS, on Windows for
+Windows.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+GROUND: Final = ROOT / "ground"
+NAME: Final = "pygnc-bridge"
+FAMILIES: Final = ("ucb", "gx2", "monodrive")
+# What libraries would use if it were there, and the bridge never does.
+LEFT_OUT: Final = (
+    "IPython", "PIL", "_pytest", "hypothesis", "matplotlib", "mypy", "numpy", "pandas", "polars", "pyarrow", "pytest",
+    "scipy", "setuptools", "trio", "websockets.trio", "yaml",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Build it and name it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the program")
+    out = parser.parse_args().out
+    with tempfile.TemporaryDirectory() as work:
+        subprocess.run([sys.executable, "-m", "PyInstaller", *arguments(out, Path(work))], check=True)
+    print(next(out.glob(f"{NAME}*")))
+
+
+def arguments(out: Path, work: Path) -> list[str]:
+    """Return what PyInstaller is told."""
+    modules = [f"pygnc_devices.{family}.driver" for family in FAMILIES]
+    modules += ["serial.urlhandler.protocol_socket", "serial.urlhandler.protocol_rfc2217"]
+    return [
+        *("--onefile", "--noconfirm", "--log-level", "ERROR", "--name", NAME),
+        *("--distpath", str(out), "--workpath", str(work), "--specpath", str(work)),
+        *("--paths", str(ROOT / "flight"), "--paths", str(GROUND)),
+        *("--collect-data", "pygnc_ground.bridge"),
+        *(("--strip",) if sys.platform == "linux" else ()),
+        *(word for module in modules for word in ("--hidden-import", module)),
+        *(word for module in LEFT_OUT for word in ("--exclude-module", module)),
+        str(GROUND / "pygnc_ground" / "bridge" / "standalone.py"),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A simulated unit, a bridge that serves it as a process of its own, clients, and a browser."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from websockets.sync.client import ClientConnection, connect
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE_S = 30.0
+
+
+def until(condition: Callable[[], Any], what: str, limit_s: float = PATIENCE_S) -> Any:  # noqa: ANN401 - whatever it gives
+    """Return the first true value of a condition."""
+    end_s = time.monotonic() + limit_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end_s, f"waited {limit_s} s for {what}"
+        time.sleep(0.02)
+
+
+class RunningBridge:
+    """A bridge in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path, folder: Path) -> None:
+        self.process = process
+        self.log = log
+        self.folder = folder
+        self.url = until(self._address, "the bridge's address")
+        self.port = int(self.url.rstrip("/").rpartition(":")[2])
+
+    def _address(self) -> str | None:
+        assert self.process.poll() is None, self.log.read_text()
+        first = self.log.read_text().partition(" serves ")
+        return first[0].splitlines()[-1] if first[1] else None
+
+    @contextmanager
+    def connect(self, path: str = "envelope", **options: Any) -> Iterator["Client"]:  # noqa: ANN401 - the library's own
+        url = f"{self.url.replace('http', 'ws', 1)}{path}"
+        with connect(url, open_timeout=PATIENCE_S, close_timeout=1, **options) as connection:
+            yield Client(connection)
+
+
+class Client:
+    """A client that waits for the message it wants and passes over the others."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    def send(self, message: object) -> None:
+        self.connection.send(message if isinstance(message, str) else json.dumps(message))
+
+    def wait(self, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        end_s = time.monotonic() + PATIENCE_S
+        while True:
+            message = json.loads(self.connection.recv(timeout=max(0.0, end_s - time.monotonic())))
+            if wanted(message):
+                return dict(message)
+
+    def ask(self, cmd: str, data: object = None) -> Any:  # noqa: ANN401 - any JSON
+        """Return the data of an envelope's answer."""
+        answer = self.ask_in_full(cmd, data)
+        assert answer["err"] is None, answer["err"]
+        return answer["data"]
+
+    def ask_in_full(self, cmd: str, data: object = None) -> dict[str, Any]:
+        self.send({"cmd": cmd, "data": data})
+        return self.wait(lambda message: message["cmd"] == cmd)
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {
+        "PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}",
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+        **more,
+    }
+
+
+@contextmanager
+def chromium(profile: Path, *flags: str) -> Iterator[Chrome]:
+    options = ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,1600",
+        f"--user-data-dir={profile}",
+        *flags,
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=Service(shutil.which("chromedriver") or "chromedriver"))
+    try:
+        driver.set_page_load_timeout(PATIENCE_S)
+        yield driver
+    finally:
+        driver.quit()
+
+
+def need(*programs: str) -> pytest.MarkDecorator:
+    """Skip where a program is missing, but never on the machine that checks everything."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    return pytest.mark.skipif(bool(missing) and "CI" not in os.environ, reason=f"not installed: {', '.join(missing)}")
