@@ -9,14 +9,15 @@ from pathlib import Path
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
 from pygnc_ground.simulators.line import PtyLine, TcpLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(program: str, *arguments: str) -> list[str]:
+def run(program: str, *arguments: str, folder: Path | None = None) -> list[str]:
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath}
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / program), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
@@ -28,6 +29,16 @@ def test_the_gx2_example_shows_attitude(tmp_path: Path) -> None:
     assert len(lines) == 12
     assert all(line.startswith("roll ") for line in lines[1:11])
     assert "raw_accel=1030" in lines[11]
+
+
+def test_the_dmu_example_finds_reads_and_logs(tmp_path: Path) -> None:
+    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
+        lines = run("dmu_demo.py", line.url, folder=tmp_path)
+    assert "serial_number=2008705635" in lines[0]
+    assert lines[1].startswith("{1: 1, 3: 21297, 7: ")
+    assert len(lines[2:-1]) == 10
+    assert lines[-1].startswith("100 rows in data/data-")
+    assert len(list(tmp_path.glob("data/data-*.csv"))) == 1
 
 
 def test_the_monodrive_example_shows_messages(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ class Session:
         clock = asyncio.get_running_loop().time
         tick_s = clock()
         while True:
-            tick_s = max(tick_s + self._interval_s, clock())
+            tick_s += self._interval_s
+            if clock() > tick_s + self._interval_s:
+                tick_s = clock()
             await asyncio.sleep(tick_s - clock())
             reading = self._link.latest
             if reading is not None and reading is not self._last:

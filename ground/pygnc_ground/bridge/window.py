@@ -3,11 +3,13 @@
 import threading
 import tkinter as tk
 import webbrowser
+from collections.abc import Callable
 from tkinter import ttk
 from typing import Annotated, Final
 
 import typer
 
+from pygnc_devices.usb import candidate_ports
 from pygnc_ground.bridge.control import Control, ControlError, Look
 from pygnc_ground.bridge.settings import DIALECTS
 
@@ -44,8 +46,8 @@ class Window:
         self.headline = tk.Label(frame, font=("TkDefaultFont", 13, "bold"), anchor="w")
         self.headline.grid(row=0, column=0, columnspan=2, sticky="ew")
         self._details = {name: self._add_line(frame, row, name) for row, name in enumerate(self._names(), start=1)}
-        self.device = self._add_choice(frame, 10, "look at port", device, ())
-        self.protocol = self._add_choice(frame, 11, "protocol", "v2", tuple(DIALECTS))
+        self.device = self._add_choice(frame, 10, "port (empty: any)", device, tuple(candidate_ports()), is_open=True)
+        self.protocol = self._add_choice(frame, 11, "protocol", "v2", tuple(DIALECTS), is_open=False)
         buttons = ttk.Frame(frame)
         buttons.grid(row=12, column=0, columnspan=2, sticky="w", pady=(_PAD, 0))
         self.start = self._add_button(buttons, "Start", self._start)
@@ -81,16 +83,18 @@ class Window:
         return value
 
     @staticmethod
-    def _add_choice(frame: ttk.Frame, row: int, name: str, value: str, values: tuple[str, ...]) -> ttk.Combobox:
+    def _add_choice(
+        frame: ttk.Frame, row: int, name: str, value: str, values: tuple[str, ...], *, is_open: bool
+    ) -> ttk.Combobox:
         ttk.Label(frame, text=name).grid(row=row, column=0, sticky="w", padx=(0, 2 * _PAD), pady=(_PAD, 0))
-        choice = ttk.Combobox(frame, values=values, state="readonly" if values else "normal")
+        choice = ttk.Combobox(frame, values=values, state="normal" if is_open else "readonly")
         choice.set(value)
         choice.grid(row=row, column=1, sticky="ew", pady=(_PAD, 0))
         return choice
 
     @staticmethod
-    def _add_button(frame: ttk.Frame, text: str, action: object) -> ttk.Button:
-        button = ttk.Button(frame, text=text, command=action)  # type: ignore[arg-type]
+    def _add_button(frame: ttk.Frame, text: str, action: Callable[[], None]) -> ttk.Button:
+        button = ttk.Button(frame, text=text, command=action)
         button.pack(side="left", padx=(0, _PAD))
         return button
 
@@ -125,10 +129,10 @@ class Window:
     def _open(self) -> None:
         webbrowser.open(self._look.url)
 
-    def _attempt(self, action: object) -> None:
+    def _attempt(self, action: Callable[[], None]) -> None:
         self.problem.configure(text="")
         try:
-            action()  # type: ignore[operator]
+            action()
         except ControlError as error:
             self.problem.configure(text=str(error))
         self._hurry.set()

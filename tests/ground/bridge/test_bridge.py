@@ -17,9 +17,11 @@ from websockets.sync.client import connect
 
 from pygnc_devices.ucb.driver import Ucb
 from pygnc_ground.bridge.command import TOKEN_VARIABLE
-from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.gx2_unit import Gx2Simulator
+from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
-from tests.ground.bridge.running import PATIENCE_S, RunningBridge, environment, until
+from tests.ground.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, until
 
 Start = Callable[..., RunningBridge]
 S1 = {"xAccel", "yAccel", "zAccel", "xRate", "yRate", "zRate", "xRateTemp", "boardTemp", "counter", "BITstatus"}
@@ -183,6 +185,34 @@ def test_a_recording_is_played_to_its_end(start: Start, tmp_path: Path) -> None:
     with bridge.connect() as client:
         client.wait(is_output)
         assert client.wait(lambda message: message["cmd"] == "device")["data"]["state"] == "ended"
+
+
+@pytest.mark.parametrize("family", ["gx2", "monodrive"])
+def test_units_of_other_families_are_shown_and_logged_too(start: Start, family: str) -> None:
+    unit = Gx2Simulator() if family == "gx2" else MonoDriveSimulator()
+    with TcpLine(unit) as network:
+        bridge = start(network.url, "--baud", "115200", "--family", family, "--port", "0")
+        with bridge.connect() as client:
+            assert any("ccel" in name for name in client.wait(is_output)["data"])
+            assert client.ask_in_full("GF", [1])["err"]["code"] == "not_supported"
+            assert client.ask("describe")["fields"] == []
+            client.ask("start_log", {"file_name": "x"})
+            client.ask("stop_log")
+    assert (bridge.folder / "x.csv").exists()
+
+
+def test_the_example_of_a_client_shows_readings_and_fields(bridge: RunningBridge, tmp_path: Path) -> None:
+    url = f"{bridge.url.replace('http', 'ws')}envelope"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples/bridge_client.py"), url],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "GF [[1, 1], [3, 21297]]" in done.stdout
+    assert done.stdout.count("output {") == 10
 
 
 def test_a_stalled_client_loses_its_oldest_messages_and_harms_nobody(start: Start, line: PtyLine) -> None:
