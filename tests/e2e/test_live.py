@@ -15,11 +15,14 @@ import zmq
 
 from pygnc.bus.messages import FormationEstimate, GpsFix, OrbitMessage, RangeMeasurement, SensorSample
 from pygnc.bus.wire import StreamReader
+from pygnc.configuration.settings import Settings
 from pygnc.formats.sense_composer import no_fix
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase
+from pygnc.host.host_transfer import DownloadReceiver
 from pygnc.host.sentence_types import GPSR, GPSS, PGPS, PRNG, RANG, SENS, SentenceType
 from pygnc.launch.workspace import runtime_folder
+from pygnc_ground.replay.inputs import from_files
 from tests.fakes.pty_flight import HostOnPty
 from tests.flight.tasks import formation_batch
 from tests.flight.tasks.formation_batch import true_place_m
@@ -128,6 +131,10 @@ def test_what_a_run_has_heard_the_next_one_begins_with(linked: LinkedFlight) -> 
     linked.until_phase(Phase.IDLE)
     stream(host, range(FIRST, RECORDS))
     host.run(lambda: (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT)
+    download = DownloadReceiver("pygnc_batch/sense.bin", 1)
+    host.begin(download)
+    host.run(host.is_transferred)
+    assert download.content == CONTENT
     os.kill(linked.process.pid, signal.SIGKILL)  # as if the power had gone
     linked.process.wait()
     assert (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT
@@ -137,6 +144,10 @@ def test_what_a_run_has_heard_the_next_one_begins_with(linked: LinkedFlight) -> 
         raw for _, raw in packets(range(RECORDS))
     ]
     assert again.status()["fixes_accepted"] == RECORDS
+    replayed = from_files([again.home / "pygnc_batch" / "sense.bin"], None, Settings())
+    assert [m.raw for m in replayed.messages if isinstance(m, SensorSample | GpsFix)] == [
+        raw for _, raw in packets(range(RECORDS))
+    ]
     assert (again.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT
 
 
