@@ -164,7 +164,7 @@ class DeviceReading(Message, frozen=True):
     where the device says that it has none, bytes as hexadecimal digits. `t_mono_ns` and `t_wall_ns` are the arrival by
     the computer's clocks, `t_device_ns` is the device's own clock, unwrapped, since its first reading; None if it has
     none. `lost_before` readings are missing before this one, by the device's own count; those that settings thin out
-    are not counted.
+    are not counted. `flags` are the driver's doubts, in words.
     """
 
     seq: int
@@ -179,6 +179,7 @@ class DeviceReading(Message, frozen=True):
     lost_before: int
     raw: bytes
     values: dict[str, int | float | str | None]
+    flags: tuple[str, ...] = ()
 
 
 class OrbitEstimate(Message, frozen=True):

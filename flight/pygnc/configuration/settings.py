@@ -56,15 +56,15 @@ class DeviceSettings:
     """`[devices.NAME]`: a sensor on a port of the computer, read while the run lasts; any number of them."""
 
     family: str
-    """ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25) or monodrive."""
+    """ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25), emus, opc_n3, monodrive."""
     port: str
     """Path or URL, see docs/devices.md."""
     baud: int = 0
     """0: the family's usual one."""
     interval_s: float = 1.0
     """Of each kind of packet at most one reading in this time is kept; 0: all, for which the logs need room."""
-    options: dict[str, int | float | str] = field(default_factory=dict)
-    """What the family's driver takes: timer_hz and node (gx2), magnetic_range (ucb)."""
+    options: dict[str, bool | int | float | str | list[str]] = field(default_factory=dict)
+    """What the family's driver takes when it is opened, such as timer_hz (gx2) or sample_s (opc_n3)."""
     stream: int | str = ""
     """Asked for once the port is open: a rate in Hz (ucb), a reply such as "CC" (gx2); empty: nothing."""
 

@@ -89,16 +89,16 @@ class DeviceLine:
     def _open(self) -> None:
         settings = self._settings
         try:
-            kind = family(settings.family)
-            driver: Any = kind.device
-            device: BlockingDevice = driver.open(settings.port, settings.baud or kind.bauds[0], **settings.options)
+            driver: Any = family(settings.family).device
+            options = settings.options | ({"baud": settings.baud} if settings.baud else {})
+            device: BlockingDevice = driver.open(settings.port, **options)
         except PortError as error:
             if not self._attempts:
                 self._tell("warning", "device", f"{self.name}: {error}; it is tried again")
             self._next_attempt_s = time.monotonic() + PAUSES_S[min(self._attempts, len(PAUSES_S) - 1)]
             self._attempts += 1
             return
-        except (DeviceError, TypeError, ValueError) as error:
+        except (DeviceError, TypeError, ValueError) as error:  # an option that the driver does not take, or not so
             self._give_up(f"{error}; see [devices.{self.name}] in the settings")
             return
         self._device = device

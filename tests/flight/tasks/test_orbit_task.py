@@ -1,0 +1,59 @@
+"""The orbit task's answers reach who waits for them, announced or not."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import zmq
+
+from pygnc.bus.messages import BatchEnd, OrbitMark, OrbitMessage
+from pygnc.bus.wire import StreamReader, StreamWriter
+from pygnc.common.clock import SpacecraftReading
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.formats.sense import STANDARD_LAYOUT
+from pygnc.tasks.input_messages import sense_messages
+from pygnc.tasks.orbit import OrbitTask
+from pygnc.tasks.runtime import Run
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
+RECORDS = 8
+
+
+def test_lost_announcements_are_made_up_for_though_nothing_more_comes(tmp_path: Path) -> None:
+    run = Run(
+        home=tmp_path,
+        folder=tmp_path / "run",
+        runtime=tmp_path / "runtime",
+        number=1,
+        settings=Settings(),
+        header=b"",
+        earth_orientation=EarthOrientationTable.none(),
+        start=SpacecraftReading(0, 0),  # long before the batch: there is nothing to predict
+    )
+    run.folder.mkdir()
+    run.runtime.mkdir()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        inputs = StreamWriter(context, run.runtime, "input", run.open_journal("input"))
+        task = OrbitTask(run, context, lambda *_: None)
+        decode = msgspec.msgpack.Decoder(OrbitMessage).decode
+        reader = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode)
+        assert reader.receive(100) == []
+        records = np.frombuffer(DEMO.read_bytes()[: RECORDS * STANDARD_LAYOUT.size], STANDARD_LAYOUT.record)
+        messages = sense_messages(records, np.arange(RECORDS), "sense.bin", STANDARD_LAYOUT, 1)
+        last = len(messages) + 1
+        inputs.write([*messages, BatchEnd(seq=last, cause="")])
+        while task.progress().through < last:
+            task.work()
+        while reader.socket.poll(100):  # all announcements are lost
+            reader.socket.recv_multipart()
+        task.work()
+        assert reader.socket.poll(5000)
+        reader.receive(100)
+        answers = reader.receive(100)
+        assert [answer.seq for answer in answers if hasattr(answer, "seq")] == list(range(1, len(answers) + 1))
+        assert isinstance(answers[-1], OrbitMark)
+        assert answers[-1].through == last
+    finally:
+        context.destroy(linger=0)
