@@ -49,6 +49,9 @@ class Family:
         interpreter: makes an interpreter for a probe.
         probe: asks who is there; must come to its end within a second if nobody is.
         controls: what its devices can be told by programs that know no family.
+        recorded: how readings stand in a recording, if not as on the line.
+        make_frame: writes a frame of a kind with a payload: a device can be simulated by its declaration alone.
+        question: what such a simulated device waits for; b"": it writes by itself.
     """
 
     name: str
@@ -61,6 +64,9 @@ class Family:
     interpreter: Callable[[int], Interpreter]
     probe: Callable[[], Procedure[Found]]
     controls: Controls = NO_CONTROLS
+    recorded: Wire | None = None
+    make_frame: Callable[[str, bytes], bytes] | None = None
+    question: bytes = b""
 
 
 def family(name: str) -> Family:

@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.ucb.framing import make_frame
+from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
 from pygnc_ground.simulators.line import PtyLine, TcpLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_ground.simulators.ucb_bootloader import make_image
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
+from pygnc_ground.simulators.unit import SimulatedUnit
+from pygnc_ground.simulators.usb_iss import UsbIssSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = re.compile(r"^## ([\w ]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^## ([\w -]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
 PROGRAMS = dict(PROGRAM.findall((ROOT / "docs/devices.md").read_text()))
 EXPECTED = {
     "Read": "serial_number=2008705635",
@@ -29,7 +33,29 @@ EXPECTED = {
     "A whole recording at once": "3 0 0.0",
     "MicroStrain": "name='3DM-GX2'",
     "monoDrive": "'time_of_week': 34560",
+    "OPC-N3": "serial_number='177700019'",
+    "EMUS": "True (0, 0) 0.04 3.38",
+    "A device of your own": "",
 }
+QUICKLY = """
+import functools
+import pygnc_devices.opc_n3.driver as driver
+from pygnc_devices.opc_n3.commands import Timing
+driver.OpcN3.open = functools.partial(driver.OpcN3.open, timing=Timing(fan_s=0.1, laser_s=0.1))
+"""
+"""Before the particle counter's program, which waits 6 s for fan and laser otherwise."""
+
+
+def simulated(title: str) -> SimulatedUnit:
+    match title:
+        case "MicroStrain":
+            return Gx2Simulator()
+        case "OPC-N3":
+            return UsbIssSimulator(OpcN3Simulator())
+        case "EMUS":
+            return EmusSimulator(broadcast_s=0.3)
+        case _:
+            return UcbSimulator(eeprom={7: 0}, restart_s=0.05, erase_s=0.1)
 
 
 def test_every_program_is_known() -> None:
@@ -40,11 +66,12 @@ def test_every_program_is_known() -> None:
 def test_a_documented_program_runs(title: str, tmp_path: Path) -> None:
     (tmp_path / "recording.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
     (tmp_path / "firmware.bin").write_bytes(make_image("IMU381ZA-400 5020-1383-01 11.00.00", 3000))
-    unit = Gx2Simulator() if title == "MicroStrain" else UcbSimulator(eeprom={7: 0}, restart_s=0.05, erase_s=0.1)
-    with PtyLine(unit, tmp_path / "port") as line, TcpLine(MonoDriveSimulator()) as network:
+    with PtyLine(simulated(title), tmp_path / "port") as line, TcpLine(MonoDriveSimulator()) as network:
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": network._port}
         (tmp_path / "imu.json").write_text(json.dumps(configuration))
         program = PROGRAMS[title].replace("/dev/ttyUSB0", line.url)
+        if title == "OPC-N3":
+            program = QUICKLY + program.replace("/dev/ttyACM0", line.url).replace("sample_s=5", "sample_s=0.1")
         environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": "/usr/bin:/bin"}
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", program],

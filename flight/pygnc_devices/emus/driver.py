@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
 
-from pygnc_devices.emus import framing, procedures, writing
+from pygnc_devices.emus import controls, framing, procedures, writing
 from pygnc_devices.emus.sentences import SENTENCES, UNKNOWN
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.engine import Engine, Wire
@@ -134,4 +134,5 @@ FAMILY: Final = Family(
     async_device=AsyncEmus,
     interpreter=lambda _: EmusUnit(),
     probe=procedures.probe,
+    controls=controls.CONTROLS,
 )

@@ -1,6 +1,7 @@
 """The driver of the OPC-N3: `OpcN3` for plain scripts, `AsyncOpcN3`."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.exits import close_at_exit, end_in_order_on_signals
 from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
 from pygnc_devices.family import Family
-from pygnc_devices.opc_n3 import framing, power, procedures, sampling, writing
+from pygnc_devices.opc_n3 import controls, framing, power, procedures, sampling, writing
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
 from pygnc_devices.opc_n3.spi import link_of
@@ -27,6 +28,8 @@ RECORDED: Final = Wire(framing.scan_histograms, HISTOGRAM_BYTES)
 
 
 def _open(url: str, baud: int, settings: Settings) -> tuple[Engine, OpcUnit]:
+    if settings.sample_s is not None and settings.interval_s is not None:
+        settings = replace(settings, sample_s=min(settings.sample_s, settings.interval_s))
     if settings.sample_s is not None and not 0 < settings.sample_s <= LONGEST_SAMPLE_S:
         raise DeviceError(f"a histogram is read every {LONGEST_SAMPLE_S:g} s or oftener, not {settings.sample_s:g} s")
     is_recording = urlsplit(url).scheme == "file"
@@ -55,7 +58,7 @@ class OpcN3(BlockingDevice):
         baud: int = BAUD,
         *,
         sample_s: float | None = SAMPLE_S,
-        average_s: float | None = None,
+        interval_s: float | None = None,
         allow_writes: bool = False,
         allow_permanent: bool = False,
         timing: Timing = STANDARD,
@@ -66,7 +69,7 @@ class OpcN3(BlockingDevice):
             url: serial path or `usb://04d8:ffee/SERIAL` of the adapter, `spi:///dev/spidev0.0`, `file://recording.raw`.
             baud: means nothing to the adapter.
             sample_s: how often a histogram is read, 60 s at most, 0.5 to 20 s advised; None: only when asked for.
-            average_s: over how long histograms are put together to one reading; None: each is a reading.
+            interval_s: over how long histograms are put together to one reading, exactly; None: each is a reading.
             allow_writes: whether methods may change the configuration until power-off.
             allow_permanent: whether they may do what lasts longer.
             timing: rests that the counter wants.
@@ -76,7 +79,7 @@ class OpcN3(BlockingDevice):
             PortError: the port cannot be opened.
         """
         end_in_order_on_signals()
-        return cls(*_open(url, baud, Settings(sample_s, average_s, allow_writes, allow_permanent, timing)))
+        return cls(*_open(url, baud, Settings(sample_s, interval_s, allow_writes, allow_permanent, timing)))
 
     identify = blocking(procedures.identify)
     check = blocking(procedures.check)
@@ -113,14 +116,14 @@ class AsyncOpcN3(AsyncDevice):
         baud: int = BAUD,
         *,
         sample_s: float | None = SAMPLE_S,
-        average_s: float | None = None,
+        interval_s: float | None = None,
         allow_writes: bool = False,
         allow_permanent: bool = False,
         timing: Timing = STANDARD,
     ) -> Self:
         """Open a counter; see `OpcN3.open`."""
         end_in_order_on_signals()
-        settings = Settings(sample_s, average_s, allow_writes, allow_permanent, timing)
+        settings = Settings(sample_s, interval_s, allow_writes, allow_permanent, timing)
         return cls(*await asyncio.to_thread(_open, url, baud, settings))
 
     identify = awaitable(procedures.identify)
@@ -153,4 +156,6 @@ FAMILY: Final = Family(
     async_device=AsyncOpcN3,
     interpreter=lambda _: OpcUnit(),
     probe=procedures.probe,
+    controls=controls.CONTROLS,
+    recorded=RECORDED,
 )

@@ -32,14 +32,14 @@ class Settings:
 
     Attributes:
         sample_s: how often a histogram is read; None: only when it is asked for.
-        average_s: over how long histograms are put together; None: each is a reading.
+        interval_s: over how long histograms are put together to one reading; None: each is a reading.
         allow_writes: whether procedures may change its configuration.
         allow_permanent: whether they may do what cannot be undone by switching it off and on.
         timing: rests that it wants.
     """
 
     sample_s: float | None = None
-    average_s: float | None = None
+    interval_s: float | None = None
     allow_writes: bool = False
     allow_permanent: bool = False
     timing: Timing = STANDARD
@@ -143,12 +143,12 @@ class OpcUnit:
         lost, self._lost = self._lost, 0
         doubts = flags(values, self.model, elapsed_s)
         reading = Reading(HISTOGRAM, frame.raw, values, *stamp, lost_before=lost, flags=doubts)
-        return reading if self.settings.average_s is None else self._add(reading, self.settings.average_s)
+        return reading if self.settings.interval_s is None else self._add(reading, self.settings.interval_s)
 
-    def _add(self, reading: Reading, average_s: float) -> Reading | None:
+    def _add(self, reading: Reading, interval_s: float) -> Reading | None:
         self._samples.append(reading)
         span_s = (reading.t_mono_ns - self._samples[0].t_mono_ns) / _NS_PER_S
-        if span_s + 1.5 * (self.settings.sample_s or 0.0) <= average_s:
+        if span_s + 1.5 * (self.settings.sample_s or 0.0) <= interval_s:
             return None
         samples, self._samples = self._samples, []
         return average(samples, self.model)

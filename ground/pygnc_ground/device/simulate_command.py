@@ -7,17 +7,22 @@ from typing import Annotated, Final
 import typer
 
 from pygnc_devices.errors import DeviceError
+from pygnc_devices.family import all_families
 from pygnc_ground.device.terminal import say, told_plainly, until_interrupted
 from pygnc_ground.simulators.catalogue import SIMULATORS
+from pygnc_ground.simulators.declared_unit import DeclaredSimulator
 from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.line import Line, PtyLine, TcpLine
+from pygnc_ground.simulators.unit import SimulatedUnit
 
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 _TURN_S: Final = 0.2
 
 
 def simulate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"One of {', '.join(SIMULATORS)}.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=f"One of {', '.join(SIMULATORS)}, or a family of one's own.")
+    ],
     *,
     pty: Annotated[Path | None, typer.Option(help="Name of a serial port to make, such as /tmp/imu.")] = None,
     tcp: Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port of this computer; 0: a free one.")] = None,
@@ -31,12 +36,10 @@ def simulate(
 ) -> None:
     """Simulate a device: it streams, answers, keeps settings and takes firmware as the real one does."""
     with told_plainly():
-        if model not in SIMULATORS:
-            raise DeviceError(f"no simulated device is called {model!r}; there are {', '.join(SIMULATORS)}")
         rates = FaultRates(**dict(_fault(text) for text in faults or []))
         if (pty is None) == (tcp is None):
             raise DeviceError("say where: --pty NAME or --tcp PORT")
-        unit = SIMULATORS[model]()
+        unit = _unit(model)
         line: Line
         if pty is not None:
             if pty.exists() and not pty.is_symlink():
@@ -53,6 +56,18 @@ def simulate(
                     stopped.wait(seconds)
                 while not seconds and not stopped.wait(_TURN_S):
                     pass
+
+
+def _unit(model: str) -> SimulatedUnit:
+    """Return a simulated model, or one made from the declaration of a family that has no simulator of its own."""
+    if model in SIMULATORS:
+        return SIMULATORS[model]()
+    declared = [kind for kind in all_families() if kind.make_frame is not None]
+    for kind in declared:
+        if kind.name == model and kind.make_frame is not None:
+            return DeclaredSimulator(kind.packets, kind.make_frame, baud=kind.bauds[0], question=kind.question)
+    known = ", ".join([*SIMULATORS, *(kind.name for kind in declared)])
+    raise DeviceError(f"no simulated device is called {model!r}; there are {known}")
 
 
 def _fault(text: str) -> tuple[str, float]:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 from pygnc_ground.simulators.unit import SimulatedUnit
+from pygnc_ground.simulators.usb_iss import UsbIssSimulator
 
 _CONTINUOUS: Final = {0xFCA6: 0xCC}
 
@@ -20,4 +23,6 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "inertia-link": lambda: Gx2Simulator("Inertia-Link", eeprom=_CONTINUOUS),
     "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", eeprom=_CONTINUOUS),
     "monodrive": MonoDriveSimulator,
+    "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
+    "emus": EmusSimulator,
 }

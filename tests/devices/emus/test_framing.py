@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_devices.emus.framing import LINE_END, crc8, make_sentence, scan
+from pygnc_devices.emus.framing import crc8, make_sentence, scan
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.frames import Frame, scan_to_end
+from pygnc_devices.text_lines import LINE_END
 from tests.devices.emus import vectors
 from tests.devices.emus.vectors import REQUESTS
 

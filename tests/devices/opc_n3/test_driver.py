@@ -132,7 +132,7 @@ def test_commands_run_between_histograms(url: str) -> None:
 
 
 def test_histograms_are_put_together(url: str) -> None:
-    with QuickOpcN3.open(url, average_s=0.1) as device:
+    with QuickOpcN3.open(url, interval_s=0.1) as device:
         readings = take(device, 2)
     assert all(reading.packet is AVERAGE for reading in readings)
     assert all(int(reading.values["samples"] or 0) >= 2 for reading in readings)
