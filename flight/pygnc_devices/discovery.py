@@ -11,7 +11,8 @@ from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, Found, all_families
 from pygnc_devices.usb import candidate_ports
 
-PORT_LIMIT_S: Final = 3.0
+TRY_LIMIT_S: Final = 1.0
+"""Of each family and speed; what one does not need the others may have."""
 _AT_ONCE: Final = 32
 
 
@@ -64,13 +65,13 @@ def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None 
 
 def _look(url: str, families: list[Family]) -> Discovery | PortError | None:
     """Try all families and their speeds on one port, the likeliest speeds of all first."""
-    end_s = time.monotonic() + PORT_LIMIT_S
     tries = [
         (family, family.bauds[rank])
         for rank in range(max(len(family.bauds) for family in families))
         for family in families
         if rank < len(family.bauds)
     ]
+    end_s = time.monotonic() + TRY_LIMIT_S * len(tries)
     for family, baud in tries:
         if time.monotonic() > end_s:
             break

@@ -6,10 +6,10 @@ A line is `$NAME,field,field*5A`, as in NMEA 0183: the checksum is the exclusive
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial, reduce
 from operator import xor
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import NoAnswerError
@@ -26,6 +26,7 @@ from pygnc_devices.text_lines import Judgement, LineFormat
 LONGEST: Final = 256
 """Bytes of a line with its end."""
 _LONGEST_SILENCE_S: Final = 0.9
+_Connect: TypeAlias = Callable[[str, int, float], Engine]
 _WITH_CHECKSUM: Final = re.compile(rb"[$\r\n\0]")
 _WITHOUT: Final = re.compile(rb"[!-~\r\n\0]")
 _WHOLE: Final = re.compile(rb"\$(.*)\*([0-9A-Fa-f]{2})")
@@ -56,18 +57,38 @@ def line_family(
     judge = partial(_judge_checked if has_checksum else _judge, known)
     wire = Wire(LineFormat(_WITH_CHECKSUM if has_checksum else _WITHOUT, judge, LONGEST).scan, LONGEST)
 
-    def connect(url: str, baud: int, interval_s: float) -> Engine:
+    def connect(url: str, baud: int, every_s: float) -> Engine:
         engine = Engine(url, baud, wire, LineUnit(known))
         if question:
-            engine.keep(partial(_ask, question, frozenset(known), interval_s))
+            engine.keep(partial(_ask, question, frozenset(known), every_s))
         return engine
+
+    device, async_device = (_asked if question else _listening)(connect, baud, interval_s)
+    return Family(
+        name=name,
+        title=title,
+        bauds=(baud,),
+        wire=wire,
+        packets=tuple(known.values()),
+        device=device,
+        async_device=async_device,
+        interpreter=lambda _: LineUnit(known),
+        probe=partial(_probe, question, frozenset(known), title),
+        make_frame=partial(make_line, has_checksum=has_checksum),
+        question=question,
+    )
+
+
+def _listening(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
+    """Return the faces of a device that writes by itself."""
+    usual = baud
 
     class LineDevice(BlockingDevice):
         """A device for plain scripts."""
 
         @classmethod
-        def open(cls, url: str, baud: int = baud, *, interval_s: float = interval_s) -> "LineDevice":
-            """Open a device. One that must be asked is asked at this interval.
+        def open(cls, url: str, baud: int = usual) -> "LineDevice":
+            """Open a device.
 
             Raises:
                 PortError: the port cannot be opened.
@@ -78,23 +99,38 @@ def line_family(
         """A device for asyncio."""
 
         @classmethod
-        async def open(cls, url: str, baud: int = baud, *, interval_s: float = interval_s) -> "AsyncLineDevice":
+        async def open(cls, url: str, baud: int = usual) -> "AsyncLineDevice":
             """Open a device; see `LineDevice.open`."""
             return cls(await asyncio.to_thread(connect, url, baud, interval_s))
 
-    return Family(
-        name=name,
-        title=title,
-        bauds=(baud,),
-        wire=wire,
-        packets=tuple(known.values()),
-        device=LineDevice,
-        async_device=AsyncLineDevice,
-        interpreter=lambda _: LineUnit(known),
-        probe=partial(_probe, question, frozenset(known), title),
-        make_frame=partial(make_line, has_checksum=has_checksum),
-        question=question,
-    )
+    return LineDevice, AsyncLineDevice
+
+
+def _asked(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
+    """Return the faces of a device that is asked again and again."""
+    usual, usual_s = baud, interval_s
+
+    class AskedDevice(BlockingDevice):
+        """A device for plain scripts."""
+
+        @classmethod
+        def open(cls, url: str, baud: int = usual, *, interval_s: float = usual_s) -> "AskedDevice":
+            """Open a device, and ask it at this interval.
+
+            Raises:
+                PortError: the port cannot be opened.
+            """
+            return cls(connect(url, baud, interval_s))
+
+    class AsyncAskedDevice(AsyncDevice):
+        """A device for asyncio."""
+
+        @classmethod
+        async def open(cls, url: str, baud: int = usual, *, interval_s: float = usual_s) -> "AsyncAskedDevice":
+            """Open a device; see `AskedDevice.open`."""
+            return cls(await asyncio.to_thread(connect, url, baud, interval_s))
+
+    return AskedDevice, AsyncAskedDevice
 
 
 class LineUnit:

@@ -1,4 +1,5 @@
 import contextlib
+import math
 import os
 import threading
 import time
@@ -10,8 +11,13 @@ from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families, family
 from pygnc_devices.ucb.driver import FAMILY
+from pygnc_ground.simulators.emus_unit import EmusSimulator
+from pygnc_ground.simulators.gx2_unit import Gx2Simulator
 from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
+from pygnc_ground.simulators.unit import SimulatedUnit
+from pygnc_ground.simulators.usb_iss import UsbIssSimulator
 from tests.devices.conformance import open_descriptors
 
 
@@ -53,3 +59,15 @@ def test_families_are_known_by_name() -> None:
     assert FAMILY in all_families()
     with pytest.raises(DeviceError, match="no family of devices is called 'toaster'; there are ucb"):
         family("toaster")
+
+
+@pytest.mark.parametrize("name", ["emus", "opc_n3", "gx2"])
+def test_units_of_other_families_are_found_at_their_ports(name: str, tmp_path: Path) -> None:
+    units: dict[str, SimulatedUnit] = {
+        "emus": EmusSimulator(broadcast_s=math.inf),
+        "opc_n3": UsbIssSimulator(OpcN3Simulator()),
+        "gx2": Gx2Simulator(),
+    }
+    with PtyLine(units[name], tmp_path / "unit") as line:
+        outcome = search([line.url])
+    assert [entry.family for entry in outcome.found] == [name]

@@ -127,7 +127,7 @@ def test_the_simulated_device_swings_by_its_declaration(tmp_path: Path) -> None:
 def test_a_device_that_must_be_asked_is_asked(tmp_path: Path) -> None:
     asked = line_family("asked", "One that is asked", family("rain").packets, question=b"?\r\n", interval_s=0.02)  # type: ignore[arg-type]
     unit = simulated(asked)
-    with PtyLine(unit, tmp_path / "port") as line, asked.device.open(line.url) as device:  # type: ignore[attr-defined]
+    with PtyLine(unit, tmp_path / "port") as line, asked.device.open(line.url, interval_s=0.01) as device:  # type: ignore[attr-defined]
         readings = list(itertools.islice(device.readings(silence_s=10.0), 6))
         line.unplug()
         line.plug_in()
