@@ -190,7 +190,8 @@ class Mission:
             return
         total = len(scenario.packets)
         duration_s = scenario.packets[-1].after_s
-        self._display.step(f"Stream {total} packets, {duration_s:.0f} s at {speed:g} times their speed")
+        pace = f"{duration_s:.0f} s at {speed:g} times their speed" if speed < inf else "as fast as they are taken"
+        self._display.step(f"Stream {total} packets, {pace}")
         packets = with_time_marks(scenario.packets, scenario.start_s) if speed == 1.0 else iter(scenario.packets)
         self._controller.stream(packets, speed, time.monotonic())
         limit_s = 4.0 * duration_s / speed + total / 20.0 + SETTLE_S
