@@ -318,7 +318,7 @@ class DriverConformance(ABC):
             kept = [slow.take(0) for _ in range(4)]
             assert slow.drops >= 6
             assert device.statistics.queue_drops >= 6
-        assert quick[0].t_mono_ns < kept[0].t_mono_ns
+        assert all(reading is not quick[0] for reading in kept)
 
     def test_a_port_in_use_is_refused_and_its_holder_named(self, tmp_path: Path) -> None:
         in_use = pytest.raises(PortBusyError, match="in use by this very program")

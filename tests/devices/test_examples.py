@@ -22,6 +22,18 @@ def run(program: str, *arguments: str, folder: Path | None = None) -> list[str]:
     return done.stdout.splitlines()
 
 
+def test_the_ucb_example_finds_shows_and_logs(tmp_path: Path) -> None:
+    with PtyLine(UcbSimulator(eeprom={7: 0}), tmp_path / "port") as line:
+        lines = run("ucb_demo.py", line.url, folder=tmp_path)
+    assert lines[0] == f"IMU381ZA-400 5020-1383-01 10.00.01, serial number 2008705635, at {tmp_path}/port"
+    assert lines[1:4] == ["packet_rate_divider: 100 Hz", "packet_type: S1", "orientation: +x+y+z"]
+    assert all("specific force 9.8" in line for line in lines[4:14])
+    assert lines[14] == "0 bytes skipped, 0 packets missing"
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert rows[0].startswith("xAccel,yAccel,zAccel,xRate")
+    assert len(rows) == 11
+
+
 def test_the_gx2_example_shows_attitude(tmp_path: Path) -> None:
     with PtyLine(Gx2Simulator(), tmp_path / "port") as line:
         lines = run("gx2_attitude.py", line.url)

@@ -7,6 +7,7 @@ and if it cannot, the error says how to go on. Order, speed and pauses: python-i
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -37,6 +38,9 @@ _RESTARTS: Final = 5
 _JUMPS: Final = (False, False, True, False)
 """Whether the CRC of each JA is swapped."""
 _LOOK_S: Final = 1.0
+_BLOCKS_TO_JUDGE: Final = 16
+_PATIENCE: Final = 4.0
+_LEAST_PATIENCE_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +92,7 @@ class _Upgrade:
         self._retries = 0
         self._interruptions = 0
         self._restarts = 0
+        self._took_s: deque[float] = deque(maxlen=_BLOCKS_TO_JUDGE)
         self._start_s = time.monotonic()
 
     def run(self, *, recover: bool) -> Procedure[UpgradeResult]:
@@ -237,10 +242,11 @@ class _Upgrade:
     def _write_block(self) -> Procedure[bool]:
         """Send the next block until it is confirmed; False when the tries are used up."""
         block = self._image[self._address : self._address + BLOCK_BYTES]
-        limit_s = self._settings.block_s if self._address else self._settings.erase_s
+        limit_s = self._patience_s() if self._address else self._settings.erase_s
         request = firmware_commands.write_block(self._address, block, limit_s)
         for attempt in range(self._settings.block_tries):
             self._retries += attempt > 0
+            sent_s = time.monotonic()
             try:
                 frame = (yield request if attempt == 0 else replace(request, octets=request.again))[-1]
             except NoAnswerError:
@@ -249,9 +255,17 @@ class _Upgrade:
                 if attempt and not frame.payload:
                     # It does not say which block it means: what it may still say about this one must not count later.
                     yield from self._let_pass(limit_s)
+                if self._address:
+                    self._took_s.append(time.monotonic() - sent_s)
                 self._address += len(block)
                 return True
         return False
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for the confirmation of a block: some times of what the last ones took."""
+        if len(self._took_s) < _BLOCKS_TO_JUDGE:
+            return self._settings.block_s
+        return min(self._settings.block_s, max(_LEAST_PATIENCE_S, _PATIENCE * max(self._took_s)))
 
     def _let_pass(self, limit_s: float) -> Procedure[None]:
         try:

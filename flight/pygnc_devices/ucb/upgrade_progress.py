@@ -56,7 +56,7 @@ class UpgradeSettings:
         bootloader_baud: the speed that it speaks.
         enter_s: how long it may take until it listens, after JI.
         erase_s: how long it may erase, after the first block.
-        block_s: how long it may take to write another block.
+        block_s: how long it may take to write another block, until it has shown how long it does take.
         block_tries: how often a block is sent at most.
         port_s: how long a lost port is waited for.
         start_s: how long the application may take to answer, after JA.

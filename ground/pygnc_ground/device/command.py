@@ -11,7 +11,14 @@ from rich.table import Table
 from pygnc_devices.controls import Setting
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.procedure import Procedure
-from pygnc_ground.device import log_command, mag_command, simulate_command, stream_command, upgrade_command
+from pygnc_ground.device import (
+    log_command,
+    mag_command,
+    plot_command,
+    simulate_command,
+    stream_command,
+    upgrade_command,
+)
 from pygnc_ground.device.connection import Connected, Wanted, connect, look
 from pygnc_ground.device.terminal import (
     Baud,
@@ -211,6 +218,7 @@ def _show(settings: list[Setting], *, as_json: bool, title: str) -> None:
 
 
 app.command(name="stream")(stream_command.stream)
+app.command(name="plot")(plot_command.plot)
 app.command(name="log")(log_command.log)
 app.command(name="upload")(log_command.upload)
 app.command(name="upgrade")(upgrade_command.upgrade)
