@@ -112,6 +112,9 @@ def calibrate_mag(context: typer.Context) -> None:
 def device(context: typer.Context) -> None:
     """Work with sensors: pygnc device list, info, stream, log, get, set, upgrade, simulate ..."""
     _pass_on(context, "pygnc_ground.device.command", "devices", "ground")
+
+
+@app.command(**_PASSED_ON)
 def station(context: typer.Context) -> None:
     """Log sensors for years and get their readings to a server: pygnc station log, batch, upload, serve, doctor ..."""
     _pass_on(context, "pygnc_ground.station.command", "stations", "ground")

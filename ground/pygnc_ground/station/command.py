@@ -2,7 +2,9 @@
 
 from pygnc_ground.station import (
     batch_commands,
+    cell_commands,
     device_commands,
+    output_commands,
     server_commands,
     service_commands,
     store_commands,
@@ -13,7 +15,9 @@ from pygnc_ground.station.application import app
 __all__ = [
     "app",
     "batch_commands",
+    "cell_commands",
     "device_commands",
+    "output_commands",
     "server_commands",
     "service_commands",
     "store_commands",

@@ -14,7 +14,7 @@ from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.settings import Device
 
 USUAL_INTERVAL_S: Final = 10.0
-_INTERVALS: Final = ("interval_s", "every_s")
+_LONGEST_SAMPLE_S: Final = 20.0
 _PROBE_S: Final = 5.0
 
 
@@ -40,9 +40,7 @@ def open_device(device: Device) -> BlockingDevice:
     kind = family_of(device)
     opener: Any = kind.device.open  # type: ignore[attr-defined]  # every family's driver has it, with options of its own
     options = dict(device.options)
-    name = interval_option(kind)
-    if name:
-        options.setdefault(name, USUAL_INTERVAL_S if device.interval_s is None else device.interval_s)
+    options = interval_options(kind, device.interval_s) | options
     try:
         inspect.signature(opener).bind(device.port, **options)
     except TypeError as error:
@@ -51,10 +49,16 @@ def open_device(device: Device) -> BlockingDevice:
     return opened
 
 
-def interval_option(kind: Family) -> str:
-    """Return the option of a driver that reads at an interval by itself; "": readings between are left out."""
+def interval_options(kind: Family, interval_s: float | None) -> dict[str, Any]:
+    """Return how a driver that reads at an interval by itself is told; none: readings between are left out.
+
+    One that puts short samples together does so for intervals longer than it samples well at.
+    """
     known = inspect.signature(kind.device.open).parameters  # type: ignore[attr-defined]  # as in `open_device`
-    return next((name for name in _INTERVALS if name in known), "")
+    wanted_s = USUAL_INTERVAL_S if interval_s is None else interval_s
+    if {"sample_s", "average_s"} <= known.keys():
+        return {"average_s": wanted_s} if wanted_s > _LONGEST_SAMPLE_S else {"sample_s": wanted_s}
+    return {"every_s": wanted_s} if "every_s" in known else {}
 
 
 def readings_of(kind: Family) -> list[Record]:
@@ -92,10 +96,13 @@ def read_one(device: Device, timeout_s: float) -> Reading:
         NoAnswerError: none came in that time.
         PortError: the port cannot be opened.
     """
+    trouble = None
     with open_device(device) as opened:
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             reading = opened.read(min(1.0, end_s - time.monotonic()))
             if reading is not None:
                 return reading
-    raise NoAnswerError(f"{device.port}: no reading within {timeout_s:g} s")
+        # A driver that knows what ails its device says so here.
+        trouble = getattr(getattr(opened, "unit", None), "trouble", None)
+    raise NoAnswerError(f"{device.port}: no reading within {timeout_s:g} s" + (f": {trouble}" if trouble else ""))

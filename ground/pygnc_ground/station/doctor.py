@@ -12,6 +12,8 @@ from typing import Final
 from sqlalchemy import make_url
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError
+from pygnc_ground.sinks import INFLUX
+from pygnc_ground.station.advice import ADVICE
 from pygnc_ground.station.devices import family_of, identify, read_one
 from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.settings import Device, Settings
@@ -88,7 +90,8 @@ def _examine_reading(device: Device) -> Finding:
     except (DeviceError, StationError) as error:
         return _bad(name, f"it answers, but gives no reading: {error}")
     if reading.flags:
-        return _bad(name, f"it reads, and its driver doubts the reading: {', '.join(reading.flags)}")
+        doubts = "; ".join(ADVICE.get(flag, flag) for flag in reading.flags)
+        return _bad(name, f"it reads, but the reading is doubtful: {doubts}")
     return _good(name, "it reads")
 
 
@@ -106,7 +109,7 @@ def _examine_store(settings: Settings, now_s: float, *, is_logging: bool) -> Ite
     try:
         with Store.open(settings.store_url) as store:
             yield _examine_age(store, now_s, is_logging=is_logging)
-            for name, what in ((SYNC, "central store"), ("upload", "upload")):
+            for name, what in ((SYNC, "central store"), ("upload", "upload"), (INFLUX, "InfluxDB")):
                 state = target(store, name)
                 if state.problem:
                     yield _bad(what, f"{state.attempts} failures in a row, the last: {state.problem}")

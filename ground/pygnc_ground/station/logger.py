@@ -13,7 +13,7 @@ from pygnc_devices.errors import DeviceError, PortBusyError, PortError
 from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.feed import Subscription
 from pygnc_devices.reading import Reading
-from pygnc_ground.station.devices import family_of, interval_option, open_device
+from pygnc_ground.station.devices import family_of, interval_options, open_device
 from pygnc_ground.station.settings import Device
 from pygnc_ground.store.errors import RefusedReadingsError, StoreError
 from pygnc_ground.store.layout import Layout
@@ -43,7 +43,7 @@ class LoggedDevice:
         self.device = device
         self._family = family_of(device)
         self._on_news = on_news
-        self._interval_s = 0.0 if interval_option(self._family) else device.interval_s or 0.0
+        self._interval_s = 0.0 if interval_options(self._family, None) else device.interval_s or 0.0
         self._open: BlockingDevice | None = None
         self._subscription: Subscription | None = None
         self._due_s: dict[str, float] = {}

@@ -32,11 +32,13 @@ def units(
         Path | None, typer.Option(metavar="FOLDER", help="Write files there; without it they are shown.")
     ] = None,
     user: Annotated[str, typer.Option(help="Who runs the services.")] = "",
+    *,
+    server: Annotated[bool, typer.Option("--server", help="The server's in place of the station's.")] = False,
 ) -> None:
     """Make systemd units: a service that logs, and timers for what the settings ask for."""
     with told("units"):
         file = settings or find_settings()
-        made = unit_files(read_settings(file), file, user or getpass.getuser())
+        made = unit_files(read_settings(file), file, user or getpass.getuser(), is_server=server)
         for name, text in made.items():
             if out is None:
                 typer.echo(f"# {name}\n{text}")

@@ -117,6 +117,58 @@ class Sync(Table, frozen=True):
     url: str = ""
 
 
+class Mqtt(Table, frozen=True):
+    """A broker that gets readings as they come, with discovery for Home Assistant: `[mqtt]`.
+
+    Attributes:
+        host: of the broker; "" for none.
+        port: of the broker; 8883 is usual with TLS.
+        username: at the broker.
+        password: at the broker; `${NAME}` is taken from the environment.
+        tls: whether the connection is encrypted, and the broker's certificate checked.
+        ca_file: certificates of one's own authority.
+        prefix: of topics.
+        discovery_prefix: Home Assistant's; "" for no discovery.
+        expire_s: after that a value counts as unknown.
+    """
+
+    host: str = ""
+    port: int = 1883
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    prefix: str = "pygnc"
+    discovery_prefix: str = "homeassistant"
+    expire_s: int = 300
+
+
+class Influx(Table, frozen=True):
+    """An InfluxDB that gets all readings with their own times: `[influx]`.
+
+    Attributes:
+        url: with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b&precision=ms`; "" for none.
+        token: for the header; `${NAME}` is taken from the environment.
+    """
+
+    url: str = ""
+    token: str = ""
+
+
+class Prometheus(Table, frozen=True):
+    """A place where Prometheus finds the newest values: `[prometheus]`.
+
+    Attributes:
+        port: 0 for none.
+        host: address to listen at.
+        expire_s: after that a value is left out.
+    """
+
+    port: int = 0
+    host: str = "127.0.0.1"
+    expire_s: float = 300.0
+
+
 class Limits(Table, frozen=True):
     """Sizes: `[serve.limits]`.
 
@@ -192,6 +244,9 @@ class Settings(Table, frozen=True):
     upload: Upload = Upload()
     sync: Sync = Sync()
     serve: Serve = Serve()
+    mqtt: Mqtt = Mqtt()
+    influx: Influx = Influx()
+    prometheus: Prometheus = Prometheus()
 
     def path(self, name: str) -> Path:
         """Return a path of the settings."""

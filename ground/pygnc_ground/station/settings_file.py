@@ -13,7 +13,7 @@ from pygnc_ground.station.settings import Settings, checked
 NAMES: Final = ("station.toml", "station.yaml", "settings.yaml")
 _HOME: Final = "~/.config/pygnc/station.toml"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_FAMILIES: Final = {"OPCN3": "opcn3"}
+_FAMILIES: Final = {"OPCN3": "opc_n3"}
 _BATONOPC: Final = {
     "API": "upload.url",
     "BATCH_DIR_PENDING": "batches.pending",

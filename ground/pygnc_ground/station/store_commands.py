@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from pygnc_ground.sinks import INFLUX
 from pygnc_ground.station.application import GadgetOption, JsonOption, SettingsOption, app, told
+from pygnc_ground.station.batches import BATCHES
 from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.settings import Settings
 from pygnc_ground.station.settings_file import read_settings
@@ -168,7 +170,8 @@ def sync(
 
 def readers(settings: Settings) -> list[str]:
     """Return whose cursors retention waits for."""
-    return [SYNC] if settings.sync.url else []
+    wanted = {SYNC: settings.sync.url, BATCHES: settings.upload.url, INFLUX: settings.influx.url}
+    return [name for name, url in wanted.items() if url]
 
 
 def _new(store: Store, after: dict[int, int]) -> list[StoredReading]:

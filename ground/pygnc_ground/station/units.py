@@ -55,6 +55,22 @@ Persistent=yes
 WantedBy=timers.target
 """
 
+_SERVICE: Final = """[Unit]
+Description=PyGNC station {name}: {job}
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart={program} station {job} --settings {settings}
+Restart=always
+RestartSec=10
+User={user}
+{hardened}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
 JOBS: Final = {
     "batch": ("*:00/15", "60"),
     "upload": ("*:05/15", "240"),
@@ -63,13 +79,14 @@ JOBS: Final = {
 }
 
 
-def units(settings: Settings, file: Path, user: str) -> dict[str, str]:
+def units(settings: Settings, file: Path, user: str, *, is_server: bool = False) -> dict[str, str]:
     """Return the unit files by name.
 
     Args:
         settings: of the station; jobs that they do not ask for get no timer.
         file: where the settings are.
         user: who runs it.
+        is_server: the server's unit in place of the station's.
     """
     words = {
         "name": settings.name,
@@ -78,7 +95,11 @@ def units(settings: Settings, file: Path, user: str) -> dict[str, str]:
         "user": user,
         "hardened": _HARDENED.format(folder=settings.folder),
     }
+    if is_server:
+        return {"pygnc-station-serve.service": _SERVICE.format(job="serve", **words)}
     files = {"pygnc-station.service": _LOG.format(**words)}
+    if settings.mqtt.host or settings.influx.url or settings.prometheus.port:
+        files["pygnc-station-publish.service"] = _SERVICE.format(job="publish", **words)
     for job, (calendar, delay) in JOBS.items():
         if _is_wanted(settings, job):
             name = f"pygnc-station-{job}"

@@ -112,7 +112,7 @@ def _take(store: Store, table: _Table, page: list[sqlite3.Row], zone: tzinfo | N
         units = [_UNITS.get(name, "") for name in names]
         columns = tuple(Column(name, unit, csv_unit=unit) for name, unit in zip(names, units, strict=True))
         layout = Layout(KIND, columns)
-        store.put(store.stream(gadget, layout, family="opcn3", origin=table.origin), rows)
+        store.put(store.stream(gadget, layout, family="opc_n3", origin=table.origin), rows)
     return untimed
 
 

@@ -61,7 +61,7 @@ def test_toml_and_yaml_mean_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_batonopcs_settings_are_understood_as_they_are(tmp_path: Path) -> None:
     settings = _read(tmp_path, BATONOPC, "settings.yaml")
     (device,) = settings.device
-    assert (device.gadget, device.family, device.port, device.interval_s) == ("OPC_7", "opcn3", "/dev/ttyACM0", 300.0)
+    assert (device.gadget, device.family, device.port, device.interval_s) == ("OPC_7", "opc_n3", "/dev/ttyACM0", 300.0)
     assert settings.store_url == str(tmp_path / "readings.pygnc.db")
     assert (settings.upload.url, settings.upload.kind) == ("https://tinycloud.purit.ie/api/v1", "tinycloud")
     batches = settings.batches

@@ -1,0 +1,58 @@
+"""A real Mosquitto on a port of the loopback."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+
+DEADLINE_S = 20.0
+
+
+class Mosquitto:
+    """A broker of Debian's packages. It can be stopped and started again on the same port."""
+
+    def __init__(self, folder: Path, *, login: tuple[str, str] | None = None) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port: int = listener.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._configuration = folder / "mosquitto.conf"
+        access = "allow_anonymous true"
+        if login is not None:
+            passwords = folder / "passwords"
+            command = ["mosquitto_passwd", "-b", "-c", str(passwords), *login]
+            subprocess.run(command, check=True, capture_output=True)
+            access = f"allow_anonymous false\npassword_file {passwords}"
+        me = "\nuser root" if os.geteuid() == 0 else ""
+        self._configuration.write_text(f"listener {self.port} 127.0.0.1\n{access}{me}\npersistence false\n")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Run the broker; it listens when this returns."""
+        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mosquitto"
+        self._process = subprocess.Popen([program, "-c", str(self._configuration)], stderr=subprocess.DEVNULL)
+        end_s = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert self._process.poll() is None, "mosquitto has ended"
+                assert time.monotonic() < end_s, "mosquitto does not answer"
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End the broker."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None

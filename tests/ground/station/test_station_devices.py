@@ -1,0 +1,108 @@
+"""The seeds' devices at a station: particle counter and battery, against their simulators."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from pygnc_devices.emus.sentences import SENTENCES
+from pygnc_devices.family import family
+from pygnc_devices.reading import Reading
+from pygnc_ground.simulators.emus_battery import Battery
+from pygnc_ground.simulators.emus_unit import EmusSimulator
+from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.opc_n3_unit import OpcFaults
+from pygnc_ground.station.command import app
+from pygnc_ground.station.devices import interval_options
+from pygnc_ground.station.doctor import examine
+from pygnc_ground.station.logger import Logger
+from pygnc_ground.station.settings import Device, Settings
+from pygnc_ground.store import query
+from pygnc_ground.store.layout import Layout
+from pygnc_ground.store.records import NewReading
+from pygnc_ground.store.store import Store
+from tests.devices.opc_n3.quick import QUICK, counter, line_of
+from tests.ground.station.samples import wait_for
+
+
+@contextmanager
+def _running(logger: Logger) -> Iterator[None]:
+    thread = threading.Thread(target=logger.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        logger.stop()
+        thread.join()
+
+
+def test_intervals_become_what_each_driver_knows() -> None:
+    opc, emus, ucb = family("opc_n3"), family("emus"), family("ucb")
+    assert interval_options(opc, None) == {"sample_s": 10.0}
+    assert interval_options(opc, 5.0) == {"sample_s": 5.0}
+    assert interval_options(opc, 60.0) == {"average_s": 60.0}
+    assert interval_options(emus, 30.0) == {"every_s": 30.0}
+    assert interval_options(ucb, 30.0) == {}
+
+
+def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
+    opc = counter()
+    with line_of(opc, tmp_path) as line, Store.open(str(tmp_path / "r.db")) as store:
+        device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": QUICK})
+        logger = Logger(store, [device])
+        with _running(logger):
+            wait_for(lambda: logger.stored >= 3, "histograms")
+        (stream,) = query.streams(store, "opc", "histogram")
+        first = query.between(store, [stream])[0]
+        assert not opc.fan_on
+        assert not opc.laser_on
+    values = dict(zip(stream.layout.names, first.values, strict=True))
+    assert first.raw is not None
+    assert len(first.raw) == 86
+    assert isinstance(values["bin_0"], int)
+
+
+def test_the_doctor_tells_of_fan_and_laser_in_plain_words(tmp_path: Path) -> None:
+    opc = counter(OpcFaults(dead_laser=True))
+    with line_of(opc, tmp_path) as line:
+        device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": QUICK})
+        told = [
+            finding
+            for finding in examine(Settings(folder=str(tmp_path), device=[device]), 1.8e9)
+            if not finding.is_good
+        ]
+    assert "the laser does not" in told[0].text
+
+
+def test_a_battery_is_shown_cell_by_cell(tmp_path: Path) -> None:
+    unit = EmusSimulator(Battery(), broadcast_s=0.3)
+    (tmp_path / "station.toml").write_text(
+        f'[[device]]\ngadget = "pack"\nfamily = "emus"\nport = "{tmp_path / "port"}"\noptions = {{ ask = ["BV2"] }}\n'
+    )
+    arguments = ["cells", "--settings", str(tmp_path / "station.toml")]
+    assert "no cells in the store" in CliRunner().invoke(app, arguments).output
+    with PtyLine(unit, tmp_path / "port") as line, Store.open(str(tmp_path / "readings.db")) as store:
+        logger = Logger(store, [Device("pack", "emus", line.url, interval_s=0.5, options={"ask": ["BV2"]})])
+        with _running(logger):
+            wait_for(lambda: len(query.streams(store, "pack", "BV2")) == 1, "cells")
+            wait_for(lambda: query.count(store, query.streams(store, "pack", "BV2")[0]) >= 4, "rounds of cells")
+            wait_for(lambda: len(query.streams(store, "pack", "BV1")) == 1, "the summary")
+    output = CliRunner().invoke(app, arguments).output
+    assert "pack  voltage, V" in output
+    assert output.count("string 0 cell") == 16
+    assert "lowest" in output
+    assert "incomplete" not in output
+
+
+def test_cells_that_did_not_come_are_named(tmp_path: Path) -> None:
+    (tmp_path / "station.toml").write_text("name = 'x'")
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        for name, text in (("BV1", b"0010,4A,94,80,335B,"), ("BV2", b"00,0008,08,8686868686868686")):
+            sentence = SENTENCES[name]
+            reading = Reading(sentence, text, sentence.decode(text), 0, 1_790_000_000_000_000_000)
+            store.append(store.stream("pack", Layout.of(sentence), family="emus"), [NewReading.of(reading)])
+    output = CliRunner().invoke(app, ["cells", "--no-bars", "--settings", str(tmp_path / "station.toml")]).output
+    assert "string 0 cell   8     3.34" in output
+    assert "incomplete: 8 of 16 cells; missing: 0/0, 0/1, 0/2, 0/3, 0/4, 0/5, 0/6, 0/7" in output
