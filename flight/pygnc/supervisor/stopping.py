@@ -1,8 +1,8 @@
 """The order and the time limits in which a run is stopped.
 
 The host cuts the power ten seconds after its Ctrl-C. The line to the host goes first: what it has acknowledged must
-find ingest there. Counted from the stop: 0 to 1 s for that line, to 3 s for sources and estimators, to 6 s for the writers,
-at 6 s SIGTERM, at 7.5 s SIGKILL, and a hard exit at 9 s whatever happens.
+find ingest there. Counted from the stop: 0 to 1 s for that line, to 3 s for sources and estimators, to 6 s for the
+writers, at 6 s SIGTERM, at 7.5 s SIGKILL, and a hard exit at 9 s whatever happens.
 """
 
 from dataclasses import dataclass
