@@ -134,7 +134,7 @@ def test_an_unplugged_device_harms_nothing_and_is_found_again(
     before = len(readings(flight, "imu"))
     imu.plug_in()
     flight.until(lambda: len(readings(flight, "imu")) > before)
-    assert any("is back" in text for text in texts(flight))
+    flight.until(lambda: any("is back" in text for text in texts(flight)))
     hit = flight.tasks()["devices"]
     os.kill(hit, signal.SIGKILL)
     flight.until_replaced("devices", hit)

@@ -82,8 +82,10 @@ class DeviceLine:
     def _next(self, readings: Subscription) -> Reading | None:
         try:
             return readings.take(0)
-        except Exception as error:  # noqa: BLE001 - whatever a driver dies of: the run goes on without the device
-            self._give_up(f"its driver has failed: {error!r:.200}")
+        except Exception as error:  # noqa: BLE001 - whatever a driver dies of: the run goes on, and so may the device
+            self._tell("error", "device", f"{self.name}: its driver has failed: {error!r:.200}; it is started again")
+            self._let_go()
+            self._try_later()
             return None
 
     def _open(self) -> None:
@@ -92,14 +94,15 @@ class DeviceLine:
             driver: Any = family(settings.family).device
             options = settings.options | ({"baud": settings.baud} if settings.baud else {})
             device: BlockingDevice = driver.open(settings.port, **options)
-        except PortError as error:
+        except (PortError, OSError) as error:
             if not self._attempts:
                 self._tell("warning", "device", f"{self.name}: {error}; it is tried again")
-            self._next_attempt_s = time.monotonic() + PAUSES_S[min(self._attempts, len(PAUSES_S) - 1)]
-            self._attempts += 1
+            self._try_later()
             return
         except (DeviceError, TypeError, ValueError) as error:  # an option that the driver does not take, or not so
-            self._give_up(f"{error}; see [devices.{self.name}] in the settings")
+            text = f"{self.name}: {error}; see [devices.{self.name}] in the settings; the run goes on without it"
+            self._tell("error", "device", text)
+            self._is_given_up = True
             return
         self._device = device
         self._readings = device.engine.feed.subscribe(on_news=self._on_news)
@@ -108,10 +111,13 @@ class DeviceLine:
         if procedure is not None:
             self._beginning = device.engine.start(procedure)
 
-    def _give_up(self, reason: str) -> None:
-        self._tell("error", "device", f"{self.name}: {reason}; the run goes on without it")
-        self._is_given_up = True
-        self._readings = None
+    def _try_later(self) -> None:
+        self._next_attempt_s = time.monotonic() + PAUSES_S[min(self._attempts, len(PAUSES_S) - 1)]
+        self._attempts += 1
+
+    def _let_go(self) -> None:
+        self._readings = self._beginning = None
+        self._is_connected = True
         if self._device is not None:
             self._device.close()
             self._device = None
