@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from pygnc.formats.status import Phase, Value
 from pygnc.formats.status import decode as decode_status
 from pygnc.tasks.table import TASKS
 
+M = TypeVar("M")
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "data" / "demo"
 _TASK_OF = {f"pygnc-{task.name}"[:15]: task.name for task in TASKS}
@@ -116,13 +118,11 @@ class Flight:
 
     def events(self) -> list[Event]:
         """Return the newest run's events."""
-        decode = msgspec.msgpack.Decoder(Event).decode
-        return [decode(r.payload) for r in JournalReader([self.newest_run()], "events").read(10_000)]
+        return self._journaled("events", msgspec.msgpack.Decoder(Event).decode)
 
     def inputs(self) -> list[InputMessage]:
         """Return the newest run's inputs."""
-        decode = msgspec.msgpack.Decoder(InputMessage).decode
-        return [decode(r.payload) for r in JournalReader([self.newest_run()], "input").read(1_000_000)]
+        return self._journaled("input", msgspec.msgpack.Decoder(InputMessage).decode)
 
     def estimates(self) -> list[OrbitEstimate]:
         """Return the newest run's orbit estimates."""
@@ -130,18 +130,22 @@ class Flight:
 
     def orbit_messages(self) -> list[OrbitMessage]:
         """Return everything that the newest run's orbit task has said."""
-        decode = msgspec.msgpack.Decoder(OrbitMessage).decode
-        return [decode(r.payload) for r in JournalReader([self.newest_run()], "orbit").read(1_000_000)]
+        return self._journaled("orbit", msgspec.msgpack.Decoder(OrbitMessage).decode)
 
     def attitudes(self) -> list[AttitudeEstimate]:
         """Return the newest run's attitude estimates."""
-        decode = msgspec.msgpack.Decoder(AttitudeEstimate).decode
-        return [decode(r.payload) for r in JournalReader([self.newest_run()], "attitude").read(1_000_000)]
+        return self._journaled("attitude", msgspec.msgpack.Decoder(AttitudeEstimate).decode)
 
     def partners(self) -> list[FormationMessage]:
         """Return everything that the newest run's formation task has said."""
-        decode = msgspec.msgpack.Decoder(FormationMessage).decode
-        return [decode(r.payload) for r in JournalReader([self.newest_run()], "formation").read(1_000_000)]
+        return self._journaled("formation", msgspec.msgpack.Decoder(FormationMessage).decode)
+
+    def _journaled(self, name: str, decode: Callable[[bytes], M]) -> list[M]:
+        reader = JournalReader([self.newest_run()], name)
+        try:
+            return [decode(record.payload) for record in reader.read(1_000_000)]
+        finally:
+            reader.close()
 
     def stop_hard(self) -> None:
         """Make sure that nothing is left running."""
