@@ -33,7 +33,7 @@ from .linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record,
 FIRST = RECORDS - 14
 BEGIN = RECORDS - 8
 LATENCY_S = 0.05
-ATTEMPTS = 4
+ATTEMPTS = 6
 """Somebody else may have the processor at the very moment: so often it is tried whether it can be done in time."""
 
 
