@@ -67,3 +67,11 @@ def test_nothing_arrives_during_a_cut_and_noise_at_a_wrong_speed() -> None:
     assert arrived[:11_000] == CONTENT[:11_000]
     assert arrived[-5000:] == CONTENT[-5000:]
     assert passed(spans.since(inf))[0] == CONTENT
+
+
+def test_a_delayed_byte_holds_up_all_behind_it() -> None:
+    line = SerialLine(3, Faults(stalled=1e-3, stall_s=5.0))
+    line.write(CONTENT, 0.0)
+    in_time = line.read(line.busy_until_s)
+    assert len(in_time) < len(CONTENT)
+    assert in_time + line.read(line.busy_until_s + 5.0) == CONTENT
