@@ -213,12 +213,13 @@ def stream(faults: Faults, seed: int) -> Counter[str]:
         lost = sum(books.lost_of(kind) for kind in LIVE_TYPES)
         sent = sum(books.sent[kind] for kind in LIVE_TYPES)
         arrived = Counter(body for _, body in link.pi.packets)
-        missing = sent - len(arrived)
+        fates = zip(link.controller.streamed, one_hertz(), strict=True)
+        unreported = sum(p.body not in arrived and ticket not in books.lost_tickets for ticket, p in fates)
         return Counter(
             sent=sent,
             acknowledged=acknowledged,
             lost=lost,
-            unreported=max(0, missing - lost),
+            unreported=unreported,
             twice=sum(count - 1 for count in arrived.values()),
             unbalanced=int(sent != acknowledged + lost or not books.is_balanced),
         )

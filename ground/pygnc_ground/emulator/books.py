@@ -15,12 +15,14 @@ class Books:
         sent: handed to the channel.
         acknowledged: the Pi has them.
         lost: by (type, cause).
+        lost_tickets: which ones, since the controller was last restarted.
     """
 
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
         self.acknowledged: Counter[str] = Counter()
         self.lost: Counter[tuple[str, str]] = Counter()
+        self.lost_tickets: set[int] = set()
         self._open: dict[int, str] = {}
 
     @property
@@ -56,11 +58,13 @@ class Books:
             return
         if isinstance(outcome, Lost):
             self.lost[kind, str(outcome.cause)] += 1
+            self.lost_tickets.add(outcome.ticket)
         else:
             self.acknowledged[kind] += 1
 
     def close(self) -> None:
         """Report what is still under way as lost: nobody will answer any more."""
-        for kind in self._open.values():
+        for ticket, kind in self._open.items():
             self.lost[kind, UNSETTLED] += 1
+            self.lost_tickets.add(ticket)
         self._open.clear()

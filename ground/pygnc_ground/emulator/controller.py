@@ -56,6 +56,9 @@ class Controller:
 
     Args:
         session: number of the first session, 1 to 65535.
+
+    Attributes:
+        streamed: tickets of the live packets of the present session, in the order of the stream.
     """
 
     def __init__(self, session: int) -> None:
@@ -63,6 +66,7 @@ class Controller:
         self.books = Books()
         self.heard = Heard()
         self.skipped_bytes = 0
+        self.streamed: list[int] = []
         self.heard_s = -inf
         self.transfer: Transfer | None = None
         self._parser = SentenceParser()
@@ -115,6 +119,8 @@ class Controller:
     def restart(self, session: int) -> None:
         """Begin anew, as after a reset; what is under way is lost."""
         self.books.close()
+        self.books.lost_tickets.clear()
+        self.streamed = []
         self.channel = Channel(Direction.TO_PI, session, NAME)
         self._parser = SentenceParser()
         self._asked_s = None
@@ -168,7 +174,7 @@ class Controller:
             packet = self._next_packet
             if packet is None:
                 break
-            self.send(packet.kind, *packet.values, now_s=now_s, tail=packet.body)
+            self.streamed.append(self.send(packet.kind, *packet.values, now_s=now_s, tail=packet.body))
             self._next_packet = next(self._packets, None)
         if self._ask_at_s <= now_s:
             self._ask_at_s = now_s + self._watch_s
