@@ -58,7 +58,7 @@ def pi(tmp_path: Path) -> Iterator[PiOnPty]:
 
 def emulator(scenario: Path, *words: str) -> "subprocess.Popen[str]":
     command = [sys.executable, str(ROOT / "scripts" / "pycubed_emulator.py"), str(scenario)]
-    command += ["--out", str(scenario.parent / "out"), "--off-after", "1", "--fetch-kb", "5", *words]
+    command += ["--out", str(scenario.parent / "out"), "--no-wait", "--fetch-kb", "5", *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -99,7 +99,7 @@ def test_a_whole_day_over_a_bad_line_leaves_balanced_books_and_valid_files(scena
 
 def test_the_shell_alone_will_do(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    process = emulator(scenario, "--plain", "--run-for", "4")
+    process = emulator(scenario, "--plain", "--run-for", "0")
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert "through the shell" in said

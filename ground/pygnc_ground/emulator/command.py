@@ -42,10 +42,11 @@ def emulate(
     plain: Annotated[
         bool, typer.Option("--plain", help="Use the shell alone: upload by base64, cat of the info file, no stream.")
     ] = False,
-    run_for: Annotated[float, typer.Option(min=0.0, help="With --plain: press Ctrl-C after so many seconds.")] = 10.0,
+    run_for: Annotated[float, typer.Option(min=0.0, help="With --plain: seconds until Ctrl-C; 0: until done.")] = 10.0,
     fetch_kb: Annotated[int, typer.Option(min=0, help="Fetch results, newest first, up to so many kB.")] = 100,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("build/emulator"),
     off_after: Annotated[float, typer.Option(min=0.5, help="Power off so many seconds after Ctrl-C.")] = 10.0,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Power off as soon as main.py has ended.")] = False,
     timeout_min: Annotated[int, typer.Option(min=0, help="Timeout that main.py is told, minutes.")] = 60,
     port: Annotated[str, typer.Option(help="Serial port with a Pi at its other end.", rich_help_panel=PI)] = "",
     package: Annotated[
@@ -88,6 +89,7 @@ def emulate(
             plain_run_s=run_for,
             fetch_bytes=1000 * fetch_kb,
             off_after_s=off_after,
+            waits=not no_wait,
             timeout_min=timeout_min,
             start=start,
             user=user,

@@ -37,10 +37,11 @@ class Plan:
         scenario: what the controller has.
         speed: seconds of the scenario per second while streaming; infinity: as fast as the line takes it.
         plain: upload and fetch by the shell alone, and stream nothing.
-        plain_run_s: so long main.py runs then; it can be asked nothing meanwhile.
+        plain_run_s: so long main.py runs then, for it can be asked nothing meanwhile; 0: until it has done the batch.
         fetch_bytes: results are fetched, newest first, up to so much.
         out: where they are put.
         off_after_s: from Ctrl-C to the power switch.
+        waits: for that time, though main.py has ended.
         timeout_min: what main.py is told.
         start: how main.py is started, without its arguments.
         user: who must be logged in; empty: anybody.
@@ -53,6 +54,7 @@ class Plan:
     plain_run_s: float = 10.0
     fetch_bytes: int = 100_000
     off_after_s: float = 10.0
+    waits: bool = True
     timeout_min: int = 60
     start: str = "~/pygnc/.venv/bin/python ~/pygnc/main.py"
     user: str = ""
@@ -122,8 +124,9 @@ class Mission:
             self._fetch()
         off_at_s = self._stop()
         self._read_plainly()
-        self._display.step(f"Power off {self._plan.off_after_s:g} s after Ctrl-C")
-        self._station.pause(off_at_s - time.monotonic())
+        self._display.step("Power off")
+        if self._plan.waits:
+            self._station.pause(off_at_s - time.monotonic())
         return self.outcome
 
     def _log_in(self) -> None:
@@ -166,7 +169,9 @@ class Mission:
     def _start(self) -> None:
         self._display.step("Start main.py")
         began_s = time.monotonic()
-        self._run.start(self._plan.timeout_min, self._plan.scenario.start_s, talks=not self._plan.plain)
+        option = "--exit-when-done" * self._ends_by_itself
+        start_s = self._plan.scenario.start_s
+        self._run.start(self._plan.timeout_min, start_s, talks=not self._plan.plain, option=option)
         if not self._plan.plain:
             self._controller.watch(WATCH_S, time.monotonic())
             about = self._controller.heard.software
@@ -175,8 +180,11 @@ class Mission:
     def _watch_batch(self) -> None:
         """Wait until the batch is done."""
         self._display.step("Watch the batch")
-        if self._plan.plain:
-            self._station.pause(self._plan.plain_run_s)
+        if self._plan.plain:  # a shell that runs main.py can be asked nothing
+            if self._ends_by_itself:
+                self._run.until_ended(BATCH_MAX_S)
+            else:
+                self._station.pause(self._plan.plain_run_s)
             return
         self._keep(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
         self._is_batch_done = True
@@ -218,21 +226,27 @@ class Mission:
         self._controller.fall_silent()
         self._station.run(lambda: self._controller.books.under_way == 0, GOODBYE_S)
 
+    @property
+    def _ends_by_itself(self) -> bool:
+        return self._plan.plain and not self._plan.plain_run_s
+
     def _stop(self) -> float:
         """Press Ctrl-C; return when the power goes."""
-        self._display.step("Ctrl-C")
-        self._controller.fall_silent()
-        ended = self._run.interrupt(self._plan.off_after_s)
         outcome = self.outcome
-        outcome.exit_code, outcome.exit_s, outcome.terminal_restored = (
-            ended.code,
-            ended.after_s,
-            ended.terminal_restored,
-        )
+        self._controller.fall_silent()
+        if self._ends_by_itself:
+            ended = self._run.how_it_ended()
+        else:
+            self._display.step("Ctrl-C")
+            ended = self._run.interrupt(self._plan.off_after_s)
+            outcome.exit_s = ended.after_s
+        outcome.exit_code = ended.code
+        outcome.terminal_restored = ended.terminal_restored
         if ended.code is None:
             outcome.faults.append(f"main.py has not ended {self._plan.off_after_s:g} s after Ctrl-C")
         else:
-            self._display.note(f"exit code {ended.code} after {ended.after_s:.2f} s")
+            after = f" after {ended.after_s:.2f} s" if ended.after_s < inf else ""
+            self._display.note(f"exit code {ended.code}{after}")
         if not ended.terminal_restored:
             outcome.faults.append("the terminal's settings are not what they were before the start")
         self._controller.books.close()
@@ -269,7 +283,7 @@ class Mission:
                 self._display.note("main.py has ended unasked (a false Ctrl-C?); it is started again", bad=True)
                 elapsed_s = int(time.monotonic() - self._run.first_start_s)
                 t_spacecraft_s = self._plan.scenario.start_s + elapsed_s
-                self._run.start(self._plan.timeout_min, t_spacecraft_s, goes_on=self._is_batch_done)
+                self._run.start(self._plan.timeout_min, t_spacecraft_s, option="--from-last-run" * self._is_batch_done)
 
     def _judge(self, transfer: Transfer, name: str) -> None:
         if transfer.state is TransferState.REFUSED:

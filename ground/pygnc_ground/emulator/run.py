@@ -6,7 +6,7 @@ import time
 from math import inf
 from typing import Final, NamedTuple
 
-from pygnc_ground.emulator.shell import SCRATCH, Shell
+from pygnc_ground.emulator.shell import PATIENCE, SCRATCH, Shell
 from pygnc_ground.emulator.station import Station
 
 START_S: Final = 20.0
@@ -57,14 +57,14 @@ class Run:
         self._number: int | None = None
         self._asked_s = -inf
 
-    def start(self, timeout_min: int, t_spacecraft_s: int, *, talks: bool = True, goes_on: bool = False) -> None:
+    def start(self, timeout_min: int, t_spacecraft_s: int, *, talks: bool = True, option: str = "") -> None:
         """Start main.py and wait until both ends have heard each other.
 
         Args:
             timeout_min: what it is told.
             t_spacecraft_s: what it is told.
             talks: whether the streaming interface is used; if not, nothing is waited for.
-            goes_on: whether it begins with what the last run has written.
+            option: what else it is told.
 
         Raises:
             RunError: it does not come up.
@@ -72,8 +72,8 @@ class Run:
         """
         station = self._station
         self.first_start_s = self.first_start_s or time.monotonic()
-        words = f"{self._command} {timeout_min} {t_spacecraft_s}{' --from-last-run' if goes_on else ''}"
-        for _ in range(START_TRIES):
+        words = f"{self._command} {timeout_min} {t_spacecraft_s} {option}".rstrip()
+        for tries in range(START_TRIES):
             station.is_talking = False
             self._shell.wake()
             self._shell.ask(f"mkdir -p ~/{SCRATCH}")
@@ -84,7 +84,9 @@ class Run:
                 return
             station.controller.restart(random.randrange(1, _SESSIONS))  # noqa: S311 - no secret
             station.is_talking = True
-            station.run(lambda: station.controller.channel.is_ready or self._code() is not None, START_S)
+            station.run(
+                lambda: station.controller.channel.is_ready or self._code() is not None, START_S * PATIENCE**tries
+            )
             if station.controller.channel.is_ready:
                 self._asked_s = time.monotonic()
                 return
@@ -118,12 +120,17 @@ class Run:
         pressed_s = time.monotonic()
         while time.monotonic() < pressed_s + limit_s:
             self._station.say(b"\x03")
-            self._station.run(lambda: self._code() is not None, PRESS_S)
+            left_s = pressed_s + limit_s - time.monotonic()
+            self._station.run(lambda: self._code() is not None, min(PRESS_S, left_s))
             after_s = time.monotonic() - pressed_s
             if self._code() is not None or self._shell.answers:
                 self._station.is_talking = False
                 return self._asked(pressed_s, after_s)
         return Ended(None, pressed_s, inf, None)
+
+    def how_it_ended(self) -> Ended:
+        """Return how main.py has ended by itself."""
+        return self._asked(time.monotonic(), inf)
 
     def _asked(self, pressed_s: float, after_s: float) -> Ended:
         """Let the shell say again how main.py ended: its first word may have been lost."""

@@ -1,6 +1,7 @@
 """The end of a run in tables: the books, the line, the files, the stop."""
 
 from collections.abc import Iterator
+from math import inf
 from statistics import median
 
 from rich.console import Console
@@ -86,7 +87,7 @@ def _figures(outcome: Outcome, heard: Heard) -> Iterator[str]:
         f"sessions {heard.connections}, line given up {heard.lines_down} times,"
         f" main.py started again {outcome.restarts} times"
     )
-    if outcome.exit_code is not None:
+    if outcome.exit_s < inf:
         yield f"Ctrl-C to exit: {outcome.exit_s:.2f} s, exit code {outcome.exit_code}"
     if outcome.terminal_restored:
         yield "terminal settings: as they were before the start"
