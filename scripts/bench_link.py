@@ -7,6 +7,7 @@ ends as fast as the line, the same figures at each run. Stops are real: main.py 
 """
 
 import argparse
+import contextlib
 import os
 import random
 import statistics
@@ -42,6 +43,8 @@ HOUR_BYTES: Final = 144 * 251
 BAD: Final = Faults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
 CLEAN: Final = Faults()
 TEN_MINUTES_S: Final = 600
+KILLED_BY_CTRL_C: Final = 130
+"""As a shell says it: while Python itself starts, nothing of main.py is there to end in order."""
 INFO: Final = b"x" * 197
 
 
@@ -314,6 +317,7 @@ def stop(activity: str, seed: int) -> Stop:
                 (home / "sense.bin").write_bytes(scenario.batch["sense.bin"])
             run = Run(station, Shell(station), Plan.start)
             run.start(60, scenario.start_s, talks=activity != "start")
+            station.run(lambda: main_of(pi) is not None, 20.0)
             now_s = time.monotonic()
             if activity == "upload":
                 station.controller.upload("sense.bin", scenario.batch["sense.bin"], now_s)
@@ -324,17 +328,25 @@ def stop(activity: str, seed: int) -> Stop:
             elif activity == "idle":
                 station.pause(2.0)
             station.pause(chance.uniform(0.0, 0.7 if activity == "start" else 2.0))
-            main = Path("/proc", str(os.tcgetpgrp(pi.master)))
+            main = main_of(pi) or Path("/proc/none")
             gone_s: list[float] = []
             station.chores.append(lambda: None if gone_s or main.exists() else gone_s.append(time.monotonic()))
             ended = run.interrupt(12.0)
         faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else look_into(home).faults
-    if ended.code != 0:
+    if ended.code not in ({0, KILLED_BY_CTRL_C} if activity == "start" else {0}):
         faults.append(f"exit code {ended.code}")
     if not ended.terminal_restored:
         faults.append("the terminal is not as it was")
     exit_s = min([*gone_s, inf]) - ended.pressed_s
     return Stop(activity, exit_s, ended.after_s, [f"{activity}, run {seed}: {fault}" for fault in faults])
+
+
+def main_of(pi: PiOnPty) -> Path | None:
+    """Return where the process of main.py is in /proc, None before it is there."""
+    process = Path("/proc", str(os.tcgetpgrp(pi.master)))
+    with contextlib.suppress(OSError):
+        return process if b"main.py" in (process / "cmdline").read_bytes() else None
+    return None
 
 
 def begin_real_download(station: Station, home: Path) -> None:
