@@ -81,7 +81,7 @@ def test_both_forms_of_refusal_are_understood(nak: bytes) -> None:
 def test_ram_and_eeprom_are_two_things(device: Ucb, unit: UcbSimulator) -> None:
     start_s = time.monotonic()
     device.write_fields({"orientation": orientation.CODE_OF_TEXT["-y-x-z"]})
-    assert time.monotonic() - start_s < 1.5
+    assert time.monotonic() - start_s < 4.0  # a second of the unit, and a busy machine
     assert (unit.ram[7], unit.eeprom[7]) == (0, 0x6B)
     assert device.read_fields(["orientation"]) == {7: 0x6B}
     assert device.get_fields(["orientation"]) == {7: 0}
@@ -132,9 +132,9 @@ def test_a_rate_is_set_and_measured(device: Ucb) -> None:
 
 def test_a_packet_the_line_cannot_carry_is_refused(device: Ucb) -> None:
     device.set_packet_type("S0")
-    reading = device.read()
+    reading = device.read(10.0)
     while reading is not None and reading.packet.name != "S0":
-        reading = device.read()
+        reading = device.read(10.0)
     assert reading is not None
     with pytest.raises(FieldsRefusedError):
         device.set_packet_type("e2")  # 130 bytes at 100 Hz need more than 115200 baud
@@ -145,7 +145,7 @@ def test_the_speed_of_the_line_changes_on_both_ends(device: Ucb, unit: UcbSimula
     device.change_baud(38400)
     assert (device.baud, unit.baud) == (38400, 38400)
     assert device.identify().serial_number == unit.serial_number
-    assert device.read() is not None
+    assert device.read(10.0) is not None
 
 
 def test_a_refused_speed_leaves_the_line_as_it_was(device: Ucb, unit: UcbSimulator) -> None:
@@ -265,7 +265,7 @@ def test_a_unit_that_does_not_answer_is_told_in_time(device: Ucb, line: PtyLine)
         start_s = time.monotonic()
         with pytest.raises(NoAnswerError, match="PK command, asked 6 times"):
             device.ping()
-        assert time.monotonic() - start_s < 2.0
+        assert time.monotonic() - start_s < 6.0  # six times 0.25 s, and a busy machine
     assert device.statistics.timeouts == 6
 
 
@@ -276,7 +276,7 @@ def test_asyncio_commands_run_beside_the_stream(line: PtyLine) -> None:
             assert (who.serial_number, fields) == (2008705635, {1: 1, 3: 0x5331})
             async with device.quiet():
                 assert await device.read(0.1) is None
-            assert await device.read() is not None
+            assert await device.read(10.0) is not None
 
     asyncio.run(run())
 

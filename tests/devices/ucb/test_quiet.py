@@ -33,7 +33,7 @@ def test_the_stream_is_held_and_goes_on(device: Ucb, unit: UcbSimulator) -> None
         assert device.read(0.1) is None
         assert device.get_fields([3]) == {3: 0x5331}
     assert unit.ram[1] == DIVIDER
-    assert device.read() is not None
+    assert device.read(10.0) is not None
 
 
 def test_an_exception_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:

@@ -69,7 +69,7 @@ def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyLine
     with Ucb.open(line.url) as device:
         result = device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
         assert device.identify().text == NEW
-        assert device.read() is not None
+        assert device.read(10.0) is not None
         assert device.baud == 115200
     assert (result.before.split()[-1], result.after) == ("10.00.01", NEW)
     assert (result.written_bytes, result.retries, result.interruptions, result.restarts) == (3000, 0, 0, 0)
@@ -111,7 +111,7 @@ def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyLine) 
             device.upgrade(IMAGE)
         with pytest.raises(ImageError, match="web page"):
             device.upgrade(b"<html>", write_firmware=True)
-        assert device.read() is not None
+        assert device.read(10.0) is not None
     assert not unit.bootloader.blocks
     assert unit.ram[1] == 1
 
@@ -200,7 +200,7 @@ def test_a_unit_that_refuses_stays_as_it_was(unit: UcbSimulator, line: PtyLine) 
         with pytest.raises(UpgradeError, match="--at-power-up") as caught:
             device.upgrade(IMAGE, write_firmware=True, settings=QUICK)
         assert not caught.value.is_in_bootloader
-        assert device.read() is not None
+        assert device.read(10.0) is not None
         assert unit.ram[1] == 1
 
 
