@@ -19,21 +19,25 @@ class Unwrapper:
         self.total = 0
         """Ticks since the first count."""
 
-    def take(self, count: int, tick_ns: float = 0.0, host_ns: int | None = None) -> int:
+    def step_to(self, count: int) -> int:
+        """Return the ticks to a count if no whole wraps lie between."""
+        return 0 if self._last is None else (count - self._last) % self._modulus
+
+    def take(
+        self, count: int, tick_ns: float = 0.0, host_ns: int | None = None, *, may_have_wrapped: bool = True
+    ) -> int:
         """Return the ticks since the count before, 0 for the first.
 
         Args:
             count: the counter, 0 to modulus - 1.
             tick_ns: length of a tick; with 0 gaps longer than a wrap are not resolved.
             host_ns: arrival, monotonic clock.
+            may_have_wrapped: whether a late arrival may mean whole wraps.
         """
-        if self._last is None:
-            step = 0
-        else:
-            step = (count - self._last) % self._modulus
-            if tick_ns and host_ns is not None and self._last_host_ns is not None:
-                beyond_ns = host_ns - self._last_host_ns - step * tick_ns
-                step += self._modulus * max(0, round(beyond_ns / (self._modulus * tick_ns)))
+        step = self.step_to(count)
+        if may_have_wrapped and tick_ns and host_ns is not None and self._last_host_ns is not None:
+            beyond_ns = host_ns - self._last_host_ns - step * tick_ns
+            step += self._modulus * max(0, round(beyond_ns / (self._modulus * tick_ns)))
         self._last, self._last_host_ns = count, host_ns
         self.total += step
         return step

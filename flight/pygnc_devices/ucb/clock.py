@@ -19,6 +19,7 @@ _MS_PER_WEEK: Final = 604_800_000
 _STEPS_TO_DECIDE: Final = 3
 _STEPS_KEPT: Final = 9
 _TOLERANCE: Final = 0.03
+_JITTER: Final = 0.01
 _RESTART_NS: Final = 2 * NS_PER_S
 """A clock that has gone further than this beyond ours was set anew: the unit has restarted."""
 _LEAST_STEP_US: Final = 1000
@@ -78,10 +79,15 @@ class PacketClock:
             self._is_week, self._modulus, self._unwrapper = False, 1 << 32, Unwrapper(1 << 32)
         tick_ns = self._tick_ns(period_ns)
         # A wrapped packet count is not bridged: how many packets were missed is what it is asked for.
-        step = self._unwrapper.take(word, 0.0 if self.tick is Tick.PACKET else tick_ns, host_ns)
+        usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
+        # A packet that follows the one before by the usual step is late and not one of many that are missing: this
+        # computer was busy.
+        is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
+        step = self._unwrapper.take(
+            word, 0.0 if self.tick is Tick.PACKET else tick_ns, host_ns, may_have_wrapped=not is_next
+        )
         step = self._without_restart(step, tick_ns, host_ns)
         self._packets_ns += step * (period_ns or 0)
-        usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
         lost = max(0, round(step / usual) - 1) if usual else 0
         if step:
             self._steps.append(step)

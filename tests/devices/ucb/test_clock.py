@@ -46,6 +46,15 @@ def test_a_gap_of_seconds_is_bridged_by_this_computers_clock() -> None:
     assert lost == 429
 
 
+def test_packets_that_come_late_because_this_computer_was_busy_are_not_taken_for_missing() -> None:
+    clock = PacketClock(PACKETS["S1"])
+    for k in range(10):
+        clock.take(k * 65536 // 100 % 65536, None, k * 10_000_000)
+    found = [clock.take(k * 65536 // 100 % 65536, None, 800_000_000) for k in range(10, 80)]
+    assert not any(lost for _, lost in found)
+    assert found[-1][0] == pytest.approx(790e6, abs=1e5)
+
+
 @pytest.mark.parametrize(("kind", "ticks"), [("S1", 1), ("A1", 10)])
 def test_a_restart_of_the_unit_loses_no_thousands_of_packets(kind: str, ticks: int) -> None:
     clock = PacketClock(PACKETS[kind])
