@@ -263,10 +263,10 @@ def test_many_threads_ask_at_once_and_each_gets_its_own_answer(device: Ucb) -> N
 def test_a_unit_that_does_not_answer_is_told_in_time(device: Ucb, line: PtyLine) -> None:
     with line.hold():
         start_s = time.monotonic()
-        with pytest.raises(NoAnswerError, match="PK command, asked 6 times"):
+        with pytest.raises(NoAnswerError, match="PK command, asked 10 times"):
             device.ping()
-        assert time.monotonic() - start_s < 6.0  # six times 0.25 s, and a busy machine
-    assert device.statistics.timeouts == 6
+        assert time.monotonic() - start_s < 6.0  # ten times 0.2 s, and a busy machine
+    assert device.statistics.timeouts == 10
 
 
 def test_asyncio_commands_run_beside_the_stream(line: PtyLine) -> None:
