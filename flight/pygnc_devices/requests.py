@@ -12,7 +12,7 @@ from pygnc_devices.statistics import Counts
 
 ANSWER_TIMEOUT_S: Final = 0.2
 ANSWER_TRIES: Final = 10
-"""With one byte in a hundred damaged, a question and its answer pass in three tries of four: ten fail once in a million."""
+"""With one byte in a hundred damaged, three tries of four pass: ten in a row fail once in a million questions."""
 GRACE_S: Final = 0.05
 
 
