@@ -13,6 +13,8 @@ from pygnc_devices.usb import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0
 """Of each family and speed; what one does not need the others may have."""
+ANSWER_LIMIT_S: Final = 2.0
+"""Besides, for a device that is there: to say who it is."""
 _AT_ONCE: Final = 32
 
 
@@ -71,7 +73,7 @@ def _look(url: str, families: list[Family]) -> Discovery | PortError | None:
         for family in families
         if rank < len(family.bauds)
     ]
-    end_s = time.monotonic() + TRY_LIMIT_S * len(tries)
+    end_s = time.monotonic() + TRY_LIMIT_S * len(tries) + ANSWER_LIMIT_S
     for family, baud in tries:
         if time.monotonic() > end_s:
             break

@@ -208,6 +208,7 @@ class DriverConformance(ABC):
     family: ClassVar[Family]
     bad_line = FaultRates(lost=0.01, flipped=0.01, doubled=0.01)
     fair_line = FaultRates(lost=0.002, flipped=0.002, doubled=0.002)
+    some_readings = 12
     readings_of_a_bad_line = 20
     readings_of_a_fair_line = 60
     slowest_hz = 10.0
@@ -232,7 +233,7 @@ class DriverConformance(ABC):
 
     def test_readings_come_with_bytes_times_and_values(self, line: Line) -> None:
         with self.open(line.url) as device:
-            readings = list(itertools.islice(device, 12))
+            readings = list(itertools.islice(device, self.some_readings))
         assert all(isinstance(reading, Reading) for reading in readings)
         for before, after in itertools.pairwise(readings):
             assert after.t_mono_ns >= before.t_mono_ns
@@ -245,7 +246,7 @@ class DriverConformance(ABC):
 
     def test_a_recording_of_the_line_gives_the_same_readings(self, line: Line, tmp_path: Path) -> None:
         with self.open(line.url) as device:
-            readings = list(itertools.islice(device, 12))
+            readings = list(itertools.islice(device, self.some_readings))
         (tmp_path / "x.raw").write_bytes(b"".join(reading.raw for reading in readings))
         with self.open(f"file://{tmp_path}/x.raw") as device:
             again = list(device)
@@ -253,10 +254,10 @@ class DriverConformance(ABC):
 
     def test_statistics_count_what_came(self, line: Line) -> None:
         with self.open(line.url) as device:
-            list(itertools.islice(device, 12))
+            list(itertools.islice(device, self.some_readings))
             assert device.read(self.patience_s) is not None  # on a busy machine the others may have come in one piece
             seen = device.statistics
-            assert seen.readings >= 12
+            assert seen.readings >= self.some_readings
             assert seen.bytes_received > 0
             assert seen.age_s is not None
             assert seen.age_s < 10.0

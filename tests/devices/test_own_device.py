@@ -6,6 +6,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,12 @@ class Rain:
     """Looks the family up when it is asked for: it is installed by then."""
 
     def __get__(self, *_: object) -> Family:
-        return family("rain")
+        return rain()
+
+
+@cache
+def rain() -> Family:
+    return family("rain")
 
 
 class TestScanner(ScannerConformance):

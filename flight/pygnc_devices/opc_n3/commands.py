@@ -64,6 +64,7 @@ class Timing:
         fan_s: for the fan to reach its speed.
         restart_s: after a reset, and after a write of the configuration, which leaves it mute for a second.
         keep_alive_s: left alone for 65 s, it records by itself and answers no more.
+        adapter_s: what the USB adapter has to answer.
     """
 
     poll_s: float = 0.012
@@ -74,18 +75,25 @@ class Timing:
     fan_s: float = 5.0
     restart_s: float = 2.0
     keep_alive_s: float = 10.0
+    adapter_s: float = 1.0
 
 
 STANDARD: Final = Timing()
 
 
 def read(link: Link, timing: Timing, command: int, length: int) -> Procedure[bytes]:
-    """Return the answer to a command.
+    """Return the answer to a command. One that changes nothing is asked for once more if its answer breaks off.
 
     Raises:
         HandshakeError: the counter did not become ready.
         BrokenAnswerError: the answer broke off.
     """
+    try:
+        return (yield from _carry_out(link, timing, command, bytes([command]) * length))
+    except BrokenAnswerError:
+        if command in {READ_HISTOGRAM, READ_PM}:
+            raise
+    yield Pause(timing.rest_s)
     return (yield from _carry_out(link, timing, command, bytes([command]) * length))
 
 

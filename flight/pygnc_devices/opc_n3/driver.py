@@ -33,7 +33,7 @@ def _open(url: str, baud: int, settings: Settings) -> tuple[Engine, OpcUnit]:
     if settings.sample_s is not None and not 0 < settings.sample_s <= LONGEST_SAMPLE_S:
         raise DeviceError(f"a histogram is read every {LONGEST_SAMPLE_S:g} s or oftener, not {settings.sample_s:g} s")
     is_recording = urlsplit(url).scheme == "file"
-    unit = OpcUnit(link_of(url), settings, is_recording=is_recording)
+    unit = OpcUnit(link_of(url, settings.timing.adapter_s), settings, is_recording=is_recording)
     engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit)
     if not is_recording:
         engine.keep(partial(sampling.keep_sampling, unit))

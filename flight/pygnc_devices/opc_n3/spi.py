@@ -20,7 +20,7 @@ MODE_1: Final = 0x92
 DIVIDER_500_KHZ: Final = 11
 _MODULE_ID: Final = 0x07
 _ACK: Final = 0xFF
-_TIMEOUT_S: Final = 0.5
+_TIMEOUT_S: Final = 1.0
 _PROBE_S: Final = 0.2
 _REASONS: Final = {5: "unknown command", 6: "internal error 1", 7: "internal error 2"}
 
@@ -47,9 +47,9 @@ class Link(Protocol):
         ...
 
 
-def link_of(url: str) -> Link:
-    """Return what hangs at a port."""
-    return Bus() if urlsplit(url).scheme == "spi" else UsbIss()
+def link_of(url: str, adapter_s: float) -> Link:
+    """Return what hangs at a port; an adapter has that long to answer."""
+    return Bus() if urlsplit(url).scheme == "spi" else UsbIss(adapter_s)
 
 
 @dataclass(frozen=True, slots=True)

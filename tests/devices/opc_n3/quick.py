@@ -9,11 +9,22 @@ from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.opc_n3_unit import OpcFaults, OpcN3Simulator
 from pygnc_ground.simulators.usb_iss import UsbIssSimulator
 
-REST_S: Final = 0.08
-QUICK: Final = Timing(
-    poll_s=0.001, rest_s=1.5 * REST_S, laser_s=0.01, fan_s=0.02, restart_s=2 * REST_S, keep_alive_s=0.05
-)
-OPTIONS: Final[dict[str, Any]] = {"sample_s": 0.02, "timing": QUICK}
+REST_S: Final = 0.4
+"""Short, and still longer than a busy machine lets a program wait in the midst of an answer."""
+RECKLESS_REST_S: Final = 0.08
+"""Where answers may break off."""
+
+
+def timing(rest_s: float) -> Timing:
+    """Return the driver's rests for a counter that is content with this one."""
+    wait_s = 1.4 * rest_s
+    return Timing(
+        0.001, rest_s=wait_s, laser_s=0.01, fan_s=0.02, restart_s=wait_s, keep_alive_s=0.05, adapter_s=2 * rest_s
+    )
+
+
+OPTIONS: Final[dict[str, Any]] = {"sample_s": 0.02, "timing": timing(REST_S)}
+RECKLESS: Final[dict[str, Any]] = {"sample_s": 0.02, "timing": timing(RECKLESS_REST_S)}
 
 
 class QuickOpcN3(OpcN3):
@@ -25,6 +36,15 @@ class QuickOpcN3(OpcN3):
         return super().open(url, baud, **OPTIONS | options)
 
 
+class RecklessOpcN3(OpcN3):
+    """For plain scripts."""
+
+    @classmethod
+    def open(cls, url: str, baud: int = 9600, **options: Any) -> "RecklessOpcN3":  # noqa: ANN401
+        """Open a counter; see `OpcN3.open`."""
+        return super().open(url, baud, **RECKLESS | options)
+
+
 class QuickAsyncOpcN3(AsyncOpcN3):
     """For asyncio."""
 
@@ -34,9 +54,9 @@ class QuickAsyncOpcN3(AsyncOpcN3):
         return await super().open(url, baud, **OPTIONS | options)
 
 
-def counter(faults: OpcFaults | None = None) -> OpcN3Simulator:
+def counter(faults: OpcFaults | None = None, rest_s: float = REST_S) -> OpcN3Simulator:
     """Return a simulated counter that is content with short rests."""
-    return OpcN3Simulator(faults, rest_s=REST_S)
+    return OpcN3Simulator(faults, rest_s=rest_s)
 
 
 def line_of(opc: OpcN3Simulator, folder: Path) -> PtyLine:

@@ -5,7 +5,7 @@ from pygnc_devices.opc_n3.framing import scan_bytes
 from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.usb_iss import UsbIssSimulator
 from tests.devices.conformance import DriverConformance, PacketConformance, ScannerConformance
-from tests.devices.opc_n3.quick import QuickAsyncOpcN3, QuickOpcN3, counter
+from tests.devices.opc_n3.quick import RECKLESS_REST_S, QuickAsyncOpcN3, RecklessOpcN3, counter
 from tests.devices.opc_n3.vectors import HISTOGRAMS, INTACT
 
 
@@ -34,13 +34,14 @@ class TestPackets(PacketConformance):
 
 
 class TestDriver(DriverConformance):
-    family = replace(FAMILY, device=QuickOpcN3, async_device=QuickAsyncOpcN3)
-    bad_line = FaultRates(lost=0.0003, flipped=0.0003, doubled=0.0003)
+    family = replace(FAMILY, device=RecklessOpcN3, async_device=QuickAsyncOpcN3)
+    bad_line = FaultRates(lost=0.0002, flipped=0.0004, doubled=0.0003)
     fair_line = FaultRates(lost=0.0001, flipped=0.0001, doubled=0.0001)
-    readings_of_a_bad_line = 8
-    readings_of_a_fair_line = 20
+    some_readings = 4
+    readings_of_a_bad_line = 6
+    readings_of_a_fair_line = 12
     slowest_hz = 2.0
     patience_s = 15.0
 
     def simulator(self) -> UsbIssSimulator:
-        return UsbIssSimulator(counter())
+        return UsbIssSimulator(counter(rest_s=RECKLESS_REST_S))
