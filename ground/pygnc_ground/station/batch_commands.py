@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pygnc_ground.station.application import SettingsOption, app, told
-from pygnc_ground.station.batches import BATCHES, batches, make_batch, try_again
+from pygnc_ground.station.batches import BATCHES, accepted, batches, make_batch, try_again
 from pygnc_ground.station.settings_file import read_settings
 from pygnc_ground.store.cursors import pending
 from pygnc_ground.store.pieces import State
@@ -41,10 +41,8 @@ def status(settings: SettingsOption = None) -> None:
         with store.reads() as connection:
             waiting = sum(item.last - item.first + 1 for item in pending(connection, BATCHES))
         typer.echo(f"{waiting} readings in no batch")
-        known = batches(store)
-        for item in known:
-            if item.state is not State.ACCEPTED:
-                reason = f": {item.reason}" if item.reason else ""
-                typer.echo(f"{item.name}  {item.state}  {item.readings} readings  {iso_time(item.created_ms)}{reason}")
-        accepted = [item for item in known if item.state is State.ACCEPTED]
-        typer.echo(f"{len(accepted)} batches with {sum(item.readings for item in accepted)} readings accepted")
+        for item in batches(store, *(state for state in State if state is not State.ACCEPTED)):
+            reason = f": {item.reason}" if item.reason else ""
+            typer.echo(f"{item.name}  {item.state}  {item.readings} readings  {iso_time(item.created_ms)}{reason}")
+        count, readings = accepted(store)
+        typer.echo(f"{count} batches with {readings} readings accepted")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from pygnc_ground.station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry
 from pygnc_ground.station.errors import StationError
@@ -74,15 +74,26 @@ def make_batch(store: Store, settings: Settings, now_ms: int) -> list[Batch]:
         return made + [_finish(store, settings, batch) for batch in batches(store, State.OPEN)]
 
 
-def batches(store: Store, *states: State) -> list[Batch]:
-    """Return the batches in some states, or all, the oldest first."""
+def batches(store: Store, *states: State, names: Sequence[str] | None = None) -> list[Batch]:
+    """Return the batches in some states, or all, the oldest first; with names only those."""
     c = schema.batches.c
     query = select(schema.batches).order_by(c.created_ms, c.id)
     if states:
         query = query.where(c.state.in_(states))
+    if names is not None:
+        query = query.where(c.name.in_(names))
     with store.reads() as connection:
         rows = [row._asdict() for row in connection.execute(query)]
     return [Batch(**row | {"state": State(row["state"]), "pieces": pieces_of(row["pieces"])}) for row in rows]
+
+
+def accepted(store: Store) -> tuple[int, int]:
+    """Return how many batches have been accepted, and how many readings are in them."""
+    c = schema.batches.c
+    query = select(func.count(), func.sum(c.readings)).where(c.state == State.ACCEPTED)
+    with store.reads() as connection:
+        count, readings = connection.execute(query).one()
+    return int(count), int(readings or 0)
 
 
 def set_state(store: Store, batch: Batch, state: State, *, remote_id: str | None = None, reason: str = "") -> None:

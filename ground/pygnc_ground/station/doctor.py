@@ -70,8 +70,8 @@ def _examine_device(device: Device) -> Iterator[Finding]:
     except PortBusyError as error:
         yield _good(name, f"{error} - right if that is this station's logger")
         return
-    except NoAnswerError:
-        text = f"{device.port} can be opened, but no {kind.title} answers: is it powered, and is it this one?"
+    except NoAnswerError as error:
+        text = f"{device.port} can be opened, but no {kind.title} answers: is it powered, and is it this one? ({error})"
         yield _bad(name, text)
         return
     except (DeviceError, StationError) as error:

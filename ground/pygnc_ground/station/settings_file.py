@@ -41,7 +41,7 @@ def read_settings(path: Path | None) -> Settings:
     table = _parse(found)
     if any(key.isupper() for key in table):
         table = from_batonopc(table, str(found))
-    table = _with_environment(table, os.environ, str(found))
+    table = _with_environment(table, _environment(found.parent / ".env"), str(found))
     table["folder"] = str((found.parent / str(table.get("folder", ""))).absolute())
     return checked(table, str(found))
 
@@ -107,6 +107,15 @@ def from_batonopc(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         "interval_s": float(table.get("LOGGING_INTERVAL_SECS", 10)),
     }
     return {**ours, "device": [device]}
+
+
+def _environment(file: Path) -> dict[str, str]:
+    """Return the variables of the environment, and those of a file beside the settings that it does not have."""
+    if not file.is_file():
+        return dict(os.environ)
+    from dotenv import dotenv_values  # noqa: PLC0415 - most stations do without it
+
+    return {name: value for name, value in dotenv_values(file).items() if value is not None} | dict(os.environ)
 
 
 def _with_environment(value: Any, environment: Mapping[str, str], source: str) -> Any:  # noqa: ANN401 - any table

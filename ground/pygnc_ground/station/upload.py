@@ -99,10 +99,9 @@ def _put_away(store: Store, settings: Settings) -> None:
     """Move or delete the files of accepted batches, and their readings if that is wished."""
     pending = settings.path(settings.batches.pending)
     readers = [BATCHES, SYNC] if settings.sync.url else [BATCHES]
-    for batch in batches(store, State.ACCEPTED):
+    names = [path.stem for path in pending.glob("*.zip")]
+    for batch in batches(store, State.ACCEPTED, names=names):
         path = pending / batch.file_name
-        if not path.exists():
-            continue
         if settings.batches.delete_readings:
             for piece in batch.pieces.readings:
                 forget(store, piece, readers)

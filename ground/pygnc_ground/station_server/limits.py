@@ -27,7 +27,9 @@ class RateLimit:
         now_s = time.monotonic()
         with self._lock:
             if len(self._times) > _MOST_CLIENTS:
-                self._times.clear()
+                for known in list(self._times):
+                    if not self._recent(known, now_s):
+                        del self._times[known]
             of_client, of_all = self._recent(client, now_s), self._recent("", now_s)
             if len(of_client) >= self._tries or len(of_all) >= 10 * self._tries:
                 return False

@@ -5,7 +5,6 @@ How much of a batch has come is the size of its file; so a server that was kille
 
 import hashlib
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +21,7 @@ from pygnc_ground.store.errors import RefusedReadingsError
 from pygnc_ground.store.names import portable
 from pygnc_ground.store.store import Store
 
-DIGESTS: Final = frozenset({"sha256", "md5"})
+_LOCKS: Final = 64
 
 
 class UploadState(StrEnum):
@@ -83,7 +82,7 @@ class Uploads:
         self._limits = limits
         self._clock = clock
         self._keep = keep
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
         for name in ("quarantine", "rejected"):
             (folder / name).mkdir(parents=True, exist_ok=True)
 
@@ -99,7 +98,7 @@ class Uploads:
         """
         if size > self._limits.batch_bytes:
             raise UploadError(413, f"{size} bytes are more than {self._limits.batch_bytes}: make smaller batches")
-        with self._locks[id_]:
+        with self._lock_of(id_):
             known = self._find(gateway, id_)
             if known is None:
                 self._insert(gateway, id_, name, size, digest)
@@ -127,7 +126,7 @@ class Uploads:
         Raises:
             UploadError: they are not the next ones, or too many.
         """
-        with self._locks[id_]:
+        with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is not UploadState.RECEIVING:
                 return upload
@@ -141,7 +140,7 @@ class Uploads:
 
     def complete(self, gateway: int, id_: str) -> Upload:
         """Verify a batch that has come whole, and take it."""
-        with self._locks[id_]:
+        with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is UploadState.RECEIVING and upload.offset == upload.bytes:
                 self._take(upload)
@@ -160,6 +159,10 @@ class Uploads:
             waiting = [(row[0], row[1]) for row in connection.execute(query)]
         for gateway, id_ in waiting:
             self.complete(gateway, id_)
+
+    def _lock_of(self, id_: str) -> threading.Lock:
+        """Return the lock of a batch; some share one, so that their number does not grow."""
+        return self._locks[hash(id_) % _LOCKS]
 
     def _take(self, upload: Upload) -> None:
         path = self.path(upload.id)

@@ -123,3 +123,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("url", "kind"), [("https://x", "station"), ("file:///x", "object_store"), ("", "station")])
 def test_the_way_of_an_upload_follows_from_its_url(url: str, kind: str) -> None:
     assert Upload(url).kind == kind
+
+
+def test_variables_come_from_the_environment_or_a_file_beside_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("EMUS_SERIAL_PORT=/dev/ttyUSB4\nSTATION_PASSWORD=from the file\n")
+    monkeypatch.setenv("STATION_PASSWORD", "word")
+    settings = _read(tmp_path, TOML.replace("/dev/ttyACM0", "${EMUS_SERIAL_PORT}"))
+    assert settings.device[0].port == "/dev/ttyUSB4"
+    assert settings.store_url == "mysql://pi:word@db/x"

@@ -1,5 +1,0 @@
-"""Databases for tests of stations."""
-
-from tests.ground.store.conftest import mariadb, sqlite_url, url
-
-__all__ = ["mariadb", "sqlite_url", "url"]
