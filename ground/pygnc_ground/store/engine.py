@@ -7,13 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from pygnc_ground.store.errors import RefusedReadingsError, StoreError
-from pygnc_ground.store.schema import REVISION
+from pygnc_ground.store.schema import REVISION, facts, metadata
 
 _DRIVERS: Final = {"sqlite": "sqlite", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+_VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""As Alembic makes it."""
 _CHECK_FAILED: Final = 4025
 """MariaDB's number for a value outside a column's limits, which its driver calls an operational error."""
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -116,17 +132,36 @@ def _server_engine(url: URL) -> Engine:
 
 
 def _bring_up_to_date(engine: Engine) -> None:
-    """Migrate if needed. Alembic takes memory, so it is loaded only then."""
+    """Make or migrate the tables if needed. Alembic takes memory, so it is loaded only for stores that are older."""
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
     with _ONE_AT_A_TIME, writing(engine).begin() as connection, _migration_lock(connection):
-        if _revision(connection) != REVISION:
+        found = _revision(connection)
+        if found is None:
+            _make_anew(connection)
+        elif found != REVISION:
             migrate(connection)
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the schema of a connection up to date.
+def _make_anew(connection: Connection) -> None:
+    """Make all tables at once, as the migrations would; what was cut short is completed.
+
+    Raises:
+        StoreError: tables of another program are in the way.
+    """
+    there = set(inspect(connection).get_table_names())
+    if metadata.tables.keys() & there and facts.name not in there:
+        name = connection.engine.url.render_as_string(hide_password=True)
+        taken = ", ".join(sorted(metadata.tables.keys() & there))
+        raise StoreError(f"{name}: has tables of another program ({taken}); name another database")
+    metadata.create_all(connection)
+    _VERSION.create(connection, checkfirst=True)
+    connection.execute(insert(_VERSION), {"version_num": REVISION})
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the schema of a connection up to date, or to a revision.
 
     Raises:
         StoreError: the store is newer than this program.
@@ -140,7 +175,7 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError:
         raise StoreError(
             f"{connection.engine.url.render_as_string(hide_password=True)}: was made by a newer PyGNC; update this one"

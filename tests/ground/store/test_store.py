@@ -3,11 +3,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, select, text
 
 from pygnc_ground.store import query, schema
-from pygnc_ground.store.engine import open_engine, parse_url
+from pygnc_ground.store.engine import migrate, parse_url
 from pygnc_ground.store.errors import RefusedReadingsError, StoreError
 from pygnc_ground.store.layout import Layout
 from pygnc_ground.store.quality import Quality
@@ -110,14 +113,38 @@ def test_the_migrations_end_at_the_schema(url: str) -> None:
     config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == schema.REVISION
-    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - as in the engine
-    from alembic.migration import MigrationContext  # noqa: PLC0415 - likewise
-
-    engine = open_engine(url)
+    engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+    with engine.begin() as connection:
+        migrate(connection)
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), schema.metadata)
     engine.dispose()
     assert differences == []
+
+
+def test_an_older_store_is_migrated_and_keeps_its_readings(url: str) -> None:
+    engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+    with engine.begin() as connection:
+        migrate(connection, "0001")
+        assert "batches" not in inspect(connection).get_table_names()
+        stamp = "INSERT INTO devices VALUES (1, 'g', '', '', '', 'U', '', 0)"
+        connection.execute(text(stamp))
+    engine.dispose()
+    with Store.open(url) as store:
+        stream = store.stream("g", LAYOUT)
+        store.append(stream, [new(1)])
+        with store.reads() as connection:
+            assert connection.execute(select(schema.batches.c.id)).all() == []
+            assert connection.execute(select(schema.devices.c.id)).scalars().all() == [1]
+
+
+def test_tables_of_another_program_are_left_alone(url: str) -> None:
+    engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE readings (rdg_no INTEGER)"))
+    engine.dispose()
+    with pytest.raises(StoreError, match=r"has tables of another program \(readings\); name another database"):
+        Store.open(url)
 
 
 def test_a_store_of_a_newer_program_is_refused_with_the_remedy(tmp_path: Path) -> None:
