@@ -14,6 +14,7 @@ from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.settings import Device
 
 USUAL_INTERVAL_S: Final = 10.0
+_INTERVALS: Final = ("interval_s", "every_s")
 _LONGEST_SAMPLE_S: Final = 20.0
 _PROBE_S: Final = 5.0
 
@@ -56,9 +57,9 @@ def interval_options(kind: Family, interval_s: float | None) -> dict[str, Any]:
     """
     known = inspect.signature(kind.device.open).parameters  # type: ignore[attr-defined]  # as in `open_device`
     wanted_s = USUAL_INTERVAL_S if interval_s is None else interval_s
-    if {"sample_s", "average_s"} <= known.keys():
-        return {"average_s": wanted_s} if wanted_s > _LONGEST_SAMPLE_S else {"sample_s": wanted_s}
-    return {"every_s": wanted_s} if "every_s" in known else {}
+    if "sample_s" in known and wanted_s <= _LONGEST_SAMPLE_S:
+        return {"sample_s": wanted_s}
+    return next(({name: wanted_s} for name in _INTERVALS if name in known), {})
 
 
 def readings_of(kind: Family) -> list[Record]:

@@ -21,6 +21,6 @@ def publish(settings: SettingsOption = None) -> None:
         chosen = read_settings(settings)
         with Store.open(chosen.store_url) as store:
             publisher = Publisher(store, chosen)
-            typer.echo("publishing")
             with stopped_by_signals(publisher.stop):
+                typer.echo("publishing")
                 publisher.run()

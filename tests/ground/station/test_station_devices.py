@@ -42,7 +42,7 @@ def test_intervals_become_what_each_driver_knows() -> None:
     opc, emus, ucb = family("opc_n3"), family("emus"), family("ucb")
     assert interval_options(opc, None) == {"sample_s": 10.0}
     assert interval_options(opc, 5.0) == {"sample_s": 5.0}
-    assert interval_options(opc, 60.0) == {"average_s": 60.0}
+    assert interval_options(opc, 60.0) == {"interval_s": 60.0}
     assert interval_options(emus, 30.0) == {"every_s": 30.0}
     assert interval_options(ucb, 30.0) == {}
 
