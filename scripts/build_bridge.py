@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from pygnc_devices.family import all_families
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 GROUND: Final = ROOT / "ground"
 NAME: Final = "pygnc-bridge"
-FAMILIES: Final = ("ucb", "gx2", "monodrive")
 # What libraries would use if it were there, and the bridge never does.
 LEFT_OUT: Final = (
     "IPython", "PIL", "_pytest", "hypothesis", "matplotlib", "mypy", "numpy", "pandas", "polars", "pyarrow", "pytest",
@@ -34,7 +35,7 @@ def main() -> None:
 
 def arguments(out: Path, work: Path) -> list[str]:
     """Return what PyInstaller is told."""
-    modules = [f"pygnc_devices.{family}.driver" for family in FAMILIES]
+    modules = [kind.device.__module__ for kind in all_families()]
     modules += ["serial.urlhandler.protocol_socket", "serial.urlhandler.protocol_rfc2217"]
     return [
         *("--onefile", "--noconfirm", "--log-level", "ERROR", "--name", NAME),

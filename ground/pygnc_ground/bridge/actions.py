@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pygnc_devices.declaration import Record
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.ucb.field_procedures import ask_known
 from pygnc_devices.ucb.fields import BAUD, BAUD_OF_CODE, FIELD_TABLE, RATE
@@ -113,5 +114,5 @@ class Actions:
     def _has_fields(self) -> bool:
         return self._link.family is not None and self._link.family.name == "ucb"
 
-    def _packets(self) -> list[Any]:
+    def _packets(self) -> list[Record]:
         return [] if self._link.family is None else list(self._link.family.packets)

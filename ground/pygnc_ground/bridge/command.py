@@ -30,7 +30,8 @@ def bridge(
     *,
     baud: Annotated[int | None, typer.Option(help="Speed of the line; else it is found out.")] = None,
     family_name: Annotated[
-        str | None, typer.Option("--family", help="ucb, gx2 or monodrive; with --baud, nothing is tried out.")
+        str | None,
+        typer.Option("--family", help="Kind of unit: ucb, gx2, monodrive ...; with --baud, nothing is tried."),
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where log files are.")] = Path("imu_logs"),
     host: Annotated[

@@ -1,10 +1,11 @@
 """What a unit can say and be told, from the declared tables: for our page, and as the deviceProperties of ANS."""
 
+import struct
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, Final
 
-from pygnc_devices.declaration import TEXT, Field, Packet
+from pygnc_devices.declaration import TEXT, Field, Packet, Record
 from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, ORIENTATION, PACKET_TYPE, RATE, FieldSpec, type_value
 from pygnc_devices.units import NONE, TEMPERATURE, TICKS
 
@@ -19,7 +20,7 @@ _SETTINGS: Final = {
 """The names that Navigation Studio has for settings."""
 
 
-def describe(packets: Iterable[Packet], *, has_fields: bool) -> dict[str, Any]:
+def describe(packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
     """Return packets with their columns and graphs, and the table of fields, for our page."""
     return {
         "packets": {packet.name: _packet(packet) for packet in packets if packet.is_reading},
@@ -27,7 +28,7 @@ def describe(packets: Iterable[Packet], *, has_fields: bool) -> dict[str, Any]:
     }
 
 
-def device_properties(name: str, packets: Iterable[Packet], *, has_fields: bool) -> dict[str, Any]:
+def device_properties(name: str, packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
     """Return a device description with the keys that Navigation Studio looks for."""
     readings = [packet for packet in packets if packet.is_reading]
     settings = {name: _setting(name, FIELD_TABLE[number], readings) for name, number in _SETTINGS.items() if has_fields}
@@ -40,7 +41,7 @@ def device_properties(name: str, packets: Iterable[Packet], *, has_fields: bool)
     }
 
 
-def graphs(packet: Packet) -> list[dict[str, Any]]:
+def graphs(packet: Record) -> list[dict[str, Any]]:
     """Return which columns belong into one drawing: neighbours of one unit, vectors by themselves."""
     drawn = []
     for _, members in groupby(packet.fields, _graph_key):
@@ -63,7 +64,7 @@ def _title(fields: list[Field]) -> str:
     return ", ".join(dict.fromkeys(field.name.partition("_")[0] for field in fields))
 
 
-def _packet(packet: Packet) -> dict[str, Any]:
+def _packet(packet: Record) -> dict[str, Any]:
     return {
         "meaning": packet.meaning,
         "columns": [
@@ -86,21 +87,17 @@ def _field(spec: FieldSpec) -> dict[str, Any]:
     }
 
 
-def _setting(name: str, spec: FieldSpec, readings: list[Packet]) -> dict[str, Any]:
+def _setting(name: str, spec: FieldSpec, readings: list[Record]) -> dict[str, Any]:
     legal = {type_value(packet.name): packet.name for packet in readings} if spec.is_packet_type else spec.legal or {}
     options = {str(value): text for value, text in legal.items()}
     return {"type": "setting", "name": name, "field": spec.id, "description": spec.meaning, "options": options}
 
 
-def _output_packet(packet: Packet) -> dict[str, Any]:
-    offsets, offset = {}, 0
-    for number, field in enumerate(packet.fields):
-        offsets[str(offset)] = number
-        offset += 0 if field.code == TEXT else _size(packet, field)
+def _output_packet(packet: Record) -> dict[str, Any]:
     return {
         "name": packet.name,
         "description": packet.meaning,
-        "byteOffset": offsets,
+        "byteOffset": _offsets(packet) if isinstance(packet, Packet) else {},
         "graphs": [
             {
                 "name": graph["title"],
@@ -114,5 +111,10 @@ def _output_packet(packet: Packet) -> dict[str, Any]:
     }
 
 
-def _size(packet: Packet, field: Field) -> int:
-    return Packet(field.name, (field,), packet.byte_order).layout.size
+def _offsets(packet: Packet) -> dict[str, int]:
+    """Return the numbers of fields by where they begin."""
+    offsets, offset = {}, 0
+    for number, field in enumerate(packet.fields):
+        offsets[str(offset)] = number
+        offset += 0 if field.code == TEXT else struct.calcsize(packet.byte_order + field.code)
+    return offsets

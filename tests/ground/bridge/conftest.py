@@ -10,7 +10,7 @@ import pytest
 
 from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
-from tests.ground.bridge.running import PATIENCE_S, RunningBridge, environment
+from tests.ground.bridge.running import PATIENCE_S, RunningBridge, environment, get, until
 
 
 @pytest.fixture
@@ -55,4 +55,6 @@ def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
 
 @pytest.fixture
 def bridge(start: Callable[..., RunningBridge], line: PtyLine) -> RunningBridge:
-    return start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
+    until(lambda: '"streaming"' in get(bridge, "/status")[1].decode(), "the unit")
+    return bridge

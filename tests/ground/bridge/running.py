@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **more,
     }
+
+
+def get(bridge: RunningBridge, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    connection = HTTPConnection("127.0.0.1", bridge.port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read(), dict(response.getheaders())
+    finally:
+        connection.close()
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def test_it_shows_live_plots_of_the_unit(page: Chrome, bridge: RunningBridge) ->
     assert titles == ["specific force, m/s^2", "angular rate, deg/s", "temperature, degC"]
     before = caption(page, "xAccel")
     until(lambda: caption(page, "xAccel") != before, "another value")
-    until_text(page, "shown", r"\b[12]\d Hz|30 Hz|31 Hz")
+    until_text(page, "shown", r"[1-9]\d* Hz")
     until_text(page, "rate", r"\d Hz")
     loaded = page.execute_script('return performance.getEntriesByType("resource").map((entry) => entry.name)')
     assert loaded

@@ -65,6 +65,7 @@ def test_what_cannot_be_logged_is_told(bridge: RunningBridge) -> None:
         assert "stop it first" in client.ask_in_full("start_log")["err"]["message"]
         client.ask("stop_log")
         client.ask("SF", [[1, 0]])
+        client.wait(lambda message: message["cmd"] == "device" and message["data"]["state"] == "silent")
         assert "no reading" in client.ask_in_full("start_log")["err"]["message"]
         client.ask("SF", [[1, 1]])
         client.ask("start_log")
@@ -112,7 +113,7 @@ def test_a_log_goes_on_when_the_unit_comes_back(bridge: RunningBridge, line: Pty
     with bridge.connect() as client:
         client.ask("start_log", {"fileName": "a"})
         line.unplug()
-        client.wait(lambda message: message["cmd"] == "device")
+        client.wait(lambda message: message["cmd"] == "device" and not message["data"]["connected"])
         before = client.ask("status")["log"]["rows"]
         line.plug_in()
         until(lambda: client.ask("status")["log"]["rows"] > before, "more rows")
