@@ -43,16 +43,6 @@ def test_the_gx2_example_shows_attitude(tmp_path: Path) -> None:
     assert "raw_accel=1030" in lines[11]
 
 
-def test_the_dmu_example_finds_reads_and_logs(tmp_path: Path) -> None:
-    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
-        lines = run("dmu_demo.py", line.url, folder=tmp_path)
-    assert "serial_number=2008705635" in lines[0]
-    assert lines[1].startswith("{1: 1, 3: 21297, 7: ")
-    assert len(lines[2:-1]) == 10
-    assert lines[-1].startswith("100 rows in data/data-")
-    assert len(list(tmp_path.glob("data/data-*.csv"))) == 1
-
-
 def test_the_monodrive_example_shows_messages(tmp_path: Path) -> None:
     with TcpLine(MonoDriveSimulator()) as line:
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": line._port}
