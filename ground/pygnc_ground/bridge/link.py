@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ SEARCH_PAUSE_S: Final = 2.0
 _LOOK_S: Final = 0.1
 _SILENCE_S: Final = 1.0
 _ELSEWHERE_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 @unique
@@ -87,7 +90,7 @@ class Link:
             BridgeError: there is no unit.
         """
         if self.device is None or not self.device.is_connected:
-            raise BridgeError(Code.NO_DEVICE, self._reason)
+            raise BridgeError(Code.NO_DEVICE, self._reason or "the unit is not connected")
         return self.device
 
     def need_ucb(self) -> AsyncUcb:
@@ -117,11 +120,6 @@ class Link:
         }
 
     @property
-    def unit(self) -> Any:  # noqa: ANN401 - each family has its own
-        """The unit as the family's procedures take it."""
-        return getattr(self.need(), "unit", None)
-
-    @property
     def is_recording(self) -> bool:
         """Whether a recording is played in a unit's place."""
         return self.device is not None and urlsplit(self.device.url).scheme == "file"
@@ -132,6 +130,10 @@ class Link:
             self.device = device = await self._find()
             try:
                 await self._serve(device)
+            except Exception:  # noqa: BLE001 - a fault of its driver ends neither the bridge nor the hope for its next try
+                _log.exception("serving %s has failed", device.url)
+                self._change(State.SEARCHING, f"{device.url}: its driver has failed; the bridge's log says more")
+                await asyncio.sleep(SEARCH_PAUSE_S)
             finally:
                 await asyncio.shield(device.close())
 
@@ -146,6 +148,8 @@ class Link:
             watch.cancel()
         if self.is_recording:
             self._change(State.ENDED, f"{device.url}: the recording has ended")
+        else:
+            self._change(State.SEARCHING, f"{device.url} is gone; all serial adapters are looked at")
 
     async def _find(self) -> AsyncDevice:
         """Look until there is a unit."""
@@ -175,19 +179,34 @@ class Link:
     async def identify(self) -> None:
         """Ask who the unit is and what its rate is; a bad line may keep it from us."""
         identity, divider = "" if self.family is None else self.family.title, None
-        if isinstance(self.device, AsyncUcb) and not self.is_recording:
-            with contextlib.suppress(DeviceError):
+        with contextlib.suppress(DeviceError, BridgeError):
+            if isinstance(self.device, AsyncUcb) and not self.is_recording:
                 who = await self.device.identify()
                 identity = f"{who.serial_number} {who.text}"
                 divider = (await self.device.get_fields([RATE]))[RATE]
+            else:
+                told = await self.describe()
+                identity = " ".join(told[key] for key in ("serial_number", "model") if key in told) or identity
         self.identity, self.divider = identity, divider
+
+    async def describe(self) -> dict[str, str]:
+        """Return what the unit tells of itself; empty if it cannot be asked.
+
+        Raises:
+            BridgeError: there is no unit.
+            DeviceError: it does not tell.
+        """
+        device, kind = self.need(), self.family
+        if kind is None or kind.controls.describe is None or self.is_recording:
+            return {}
+        return await device.run(kind.controls.describe(_unit(device)))
 
     async def _start(self, device: AsyncDevice) -> None:
         """Have a unit stream that does so only when it is told to."""
         start = None if self.family is None else self.family.controls.start
         if start is not None and not self.is_recording:
             with contextlib.suppress(DeviceError):  # its silence will be told
-                await device.run(start(self.unit))
+                await device.run(start(_unit(device)))
 
     def _take(self, reading: Reading) -> None:
         self.latest = reading
@@ -222,6 +241,11 @@ class Link:
         if (state, reason) != (self.state, self._reason):
             self.state, self._reason = state, reason
             self._tell(Event("device", self.summary()))
+
+
+def _unit(device: AsyncDevice) -> Any:  # noqa: ANN401 - each family has its own
+    """Return the unit as its family's procedures take it."""
+    return getattr(device, "unit", None)
 
 
 async def _open(kind: Family, url: str, baud: int | None) -> AsyncDevice:

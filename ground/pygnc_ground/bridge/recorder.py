@@ -61,24 +61,34 @@ class Recorder:
             raise BridgeError(Code.LOGGING, f"{self._writer.name or 'a log'} is being written already; stop it first")
         try:
             name = checked_name(command.file_name) if command.file_name else ""
-            place = _place(command)
-            csv = CsvLog(self._folder, name)
-            self._writer = writer = _Writer(csv, place, asyncio.get_running_loop(), self._fail)
-            csv.head = await self._head(command.user)
-            await asyncio.to_thread(_prepare, self._folder)
-        except (LogError, DestinationError, OSError) as error:
-            self._writer = None
+            writer = _Writer(CsvLog(self._folder, name), _place(command), asyncio.get_running_loop(), self._fail)
+        except (LogError, DestinationError) as error:
             code = Code.STORAGE if isinstance(error, DestinationError) else Code.LOGGING
             raise BridgeError(code, str(error)) from None
+        self._writer = writer
+        try:
+            await self._begin(writer, command.user)
+        except BaseException:
+            await self._drop(writer)
+            raise
+        self._tell(Event("log", self.summary()))
+        return self.summary()
+
+    async def _begin(self, writer: "_Writer", user: str) -> None:
+        """Return when the first row is written."""
+        try:
+            writer.csv.head = await self._head(user)
+            await asyncio.to_thread(_prepare, self._folder)
+        except OSError as error:
+            raise BridgeError(Code.LOGGING, f"{self._folder}: {error.strerror}") from None
         writer.start()
         self._link.taps.append(writer.take)
         try:
             await asyncio.wait_for(writer.has_begun.wait(), _FIRST_READING_S)
         except TimeoutError:
-            await self.stop()
             raise BridgeError(Code.LOGGING, f"nothing to log: no reading for {_FIRST_READING_S:.0f} s") from None
-        self._tell(Event("log", self.summary()))
-        return self.summary()
+        if writer.error:
+            raise BridgeError(Code.LOGGING, writer.error)
 
     async def stop(self) -> dict[str, Any]:
         """Close the log; its upload goes on.
@@ -86,12 +96,10 @@ class Recorder:
         Raises:
             BridgeError: none is being written.
         """
-        writer, self._writer = self._writer, None
+        writer = self._writer
         if writer is None:
             raise BridgeError(Code.LOGGING, "no log is being written")
-        with contextlib.suppress(ValueError):
-            self._link.taps.remove(writer.take)
-        await asyncio.to_thread(writer.stop)
+        await self._drop(writer)
         self._tell(Event("log", self.summary()))
         if writer.place is not None and writer.closed:
             task = asyncio.create_task(self._send(writer.place, writer.closed))
@@ -108,25 +116,30 @@ class Recorder:
 
     async def _head(self, user: str) -> Mapping[str, str]:
         """Return what is known of the unit, for the head of the file."""
-        device, family = self._link.need(), self._link.family
-        head = {"software": f"pygnc {pygnc.__version__}", "port": device.url}
+        head = {"software": f"pygnc {pygnc.__version__}", "port": self._link.need().url}
+        if self._link.family is not None:
+            head["family"] = self._link.family.name
         if user:
             head["user"] = user
-        if family is None:
-            return head
-        head["family"] = family.name
-        if family.controls.describe is not None and not self._link.is_recording:
-            with contextlib.suppress(DeviceError):  # a log without a head is better than none
-                head = await device.run(family.controls.describe(self._link.unit)) | head
+        with contextlib.suppress(DeviceError):  # a log without a head is better than none
+            head = await self._link.describe() | head
         return head
 
-    def _fail(self, why: str) -> None:
+    async def _drop(self, writer: "_Writer") -> None:
+        """Have no log any more."""
+        self._writer = None
+        with contextlib.suppress(ValueError):
+            self._link.taps.remove(writer.take)
+        await asyncio.to_thread(writer.stop)
+
+    def _fail(self, writer: "_Writer", why: str) -> None:
         """Take note that a log could not be written; in the loop's thread."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            with contextlib.suppress(ValueError):
-                self._link.taps.remove(writer.take)
-        self._tell(Event("log", {**self.summary(), "error": why}))
+        writer.error = why
+        writer.has_begun.set()
+        if self._writer is writer:
+            self._writer = None
+            self._link.taps.remove(writer.take)
+            self._tell(Event("log", {**self.summary(), "error": why}))
 
     async def _send(self, place: Destination, paths: list[Path]) -> None:
         loop = asyncio.get_running_loop()
@@ -147,16 +160,21 @@ class _Writer:
     """A log and the thread that writes it: a disk that takes its time keeps nobody waiting."""
 
     def __init__(
-        self, csv: CsvLog, place: Destination | None, loop: asyncio.AbstractEventLoop, fail: Callable[[str], None]
+        self,
+        csv: CsvLog,
+        place: Destination | None,
+        loop: asyncio.AbstractEventLoop,
+        fail: "Callable[[_Writer, str], None]",
     ) -> None:
         self.csv = csv
         self.place = place
         self.closed: list[Path] = []
         self.lost = 0
+        self.error = ""
         self.has_begun = asyncio.Event()
         self._loop = loop
         self._fail = fail
-        self._readings: queue.Queue[Reading | None] = queue.Queue(_QUEUE_DEPTH)
+        self._readings: queue.Queue[Reading | None] = queue.Queue(_QUEUE_DEPTH + 1)
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         csv.on_closed = self.closed.append
 
@@ -171,15 +189,16 @@ class _Writer:
 
     def take(self, reading: Reading) -> None:
         """Have a reading written."""
-        try:
+        if self._readings.qsize() < _QUEUE_DEPTH:  # one place is kept for the end
             self._readings.put_nowait(reading)
-        except queue.Full:
+        else:
             self.lost += 1
 
     def stop(self) -> None:
-        """Write what waits, and close."""
-        self._readings.put(None)
-        self._thread.join()
+        """Write what waits, and close; may be called twice, and without having begun."""
+        if self._thread.is_alive():
+            self._readings.put(None)
+            self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -189,7 +208,7 @@ class _Writer:
                     self._loop.call_soon_threadsafe(self.has_begun.set)
             self.csv.close()
         except LogError as error:
-            self._loop.call_soon_threadsafe(self._fail, str(error))
+            self._loop.call_soon_threadsafe(self._fail, self, str(error))
 
 
 def _place(command: StartLog) -> Destination | None:

@@ -1,16 +1,28 @@
 """Logs that clients start and stop, through a bridge that is a process of its own."""
 
+import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pygnc_devices.reading import Reading
+from pygnc_devices.ucb.unit import PACKETS
+from pygnc_ground.bridge import recorder as recorder_module
+from pygnc_ground.bridge.commands import StartLog
+from pygnc_ground.bridge.errors import BridgeError
+from pygnc_ground.bridge.events import Event
+from pygnc_ground.bridge.link import Link, Place, State
+from pygnc_ground.bridge.recorder import Recorder
+from pygnc_ground.device.csv_log import CsvLog, LogError
 from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 from tests.ground.bridge.running import PATIENCE_S, RunningBridge, until
 
 Start = Callable[..., RunningBridge]
+READING = Reading(PACKETS["S1"], b"", PACKETS["S1"].decode(bytes(24)), 0, 0)
 SECRETS = {"access_token": "hush-1", "storage": "az://logs/place"}
 
 
@@ -69,6 +81,45 @@ def test_what_cannot_be_logged_is_told(bridge: RunningBridge) -> None:
         assert "no reading" in client.ask_in_full("start_log")["err"]["message"]
         client.ask("SF", [[1, 1]])
         client.ask("start_log")
+
+
+def test_a_folder_that_cannot_be_is_told(bridge: RunningBridge) -> None:
+    bridge.folder.write_text("in the way")
+    with bridge.connect() as client:
+        for _ in range(2):  # it is the same the second time: nothing of the first has stayed
+            refused = client.ask_in_full("start_log")["err"]
+            assert refused["code"] == "logging"
+            assert str(bridge.folder) in refused["message"]
+        bridge.folder.unlink()
+        client.ask("start_log")
+
+
+def test_a_disk_that_takes_no_more_ends_the_log_and_is_told(tmp_path: Path) -> None:
+    class Full(CsvLog):
+        def write(self, reading: Reading) -> None:
+            if self.rows == 2:
+                raise LogError("no space left")
+            super().write(reading)
+
+    async def run() -> None:
+        events: list[Event] = []
+        link = Link(Place(), events.append)
+        link.device, link.state = SimpleNamespace(is_connected=True, url="x"), State.STREAMING  # type: ignore[assignment]
+        recorder = Recorder(link, tmp_path, events.append)
+        starting = asyncio.create_task(recorder.start(StartLog("a")))
+        while not starting.done() or recorder.summary()["active"]:
+            for tap in link.taps:
+                tap(READING)
+            await asyncio.sleep(0.01)
+        assert starting.result()["file"] == "a.csv"
+        assert events[-1].data["error"] == "no space left"
+        assert not link.taps
+        with pytest.raises(BridgeError, match="no log"):
+            await recorder.stop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorder_module, "CsvLog", Full)
+        asyncio.run(run())
 
 
 def test_a_finished_log_goes_to_the_users_place_in_the_store(start: Start, line: PtyLine, tmp_path: Path) -> None:
