@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from pygnc_ground.bridge import control as control_module
 from pygnc_ground.bridge.control import Control, ControlError
 from pygnc_ground.bridge.instance import Note, find_running, note_path, read_note, write_note
+from pygnc_ground.cli import app
 from pygnc_ground.simulators.line import PtyLine
 from tests.ground.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, need, until
 
@@ -196,3 +198,18 @@ def test_one_file_holds_bridge_and_window(screen: str, line: PtyLine, port: int,
     until(lambda: not control.look().is_running, "its end")
     assert control._child is not None
     assert control._child.wait(PATIENCE_S) == 0
+
+
+@needs_tk
+def test_bridge_and_window_are_commands() -> None:
+    for command, words in (("bridge", ("--protocol", "--origin")), ("bridge-window", ("--port",))):
+        result = CliRunner().invoke(app, [command, "--help"], env={"NO_COLOR": "1", "COLUMNS": "120"})
+        assert result.exit_code == 0
+        assert all(word in result.stdout for word in words)
+
+
+def test_without_tk_the_window_says_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tkinter", None)
+    result = CliRunner().invoke(app, ["bridge-window"])
+    assert result.exit_code == 1
+    assert "apt install python3-tk" in result.stderr
