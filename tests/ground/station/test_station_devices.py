@@ -23,7 +23,7 @@ from pygnc_ground.store import query
 from pygnc_ground.store.layout import Layout
 from pygnc_ground.store.records import NewReading
 from pygnc_ground.store.store import Store
-from tests.devices.opc_n3.quick import QUICK, counter, line_of
+from tests.devices.opc_n3.quick import REST_S, counter, line_of, timing
 from tests.ground.station.samples import wait_for
 
 
@@ -50,7 +50,7 @@ def test_intervals_become_what_each_driver_knows() -> None:
 def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
     opc = counter()
     with line_of(opc, tmp_path) as line, Store.open(str(tmp_path / "r.db")) as store:
-        device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": QUICK})
+        device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": timing(REST_S)})
         logger = Logger(store, [device])
         with _running(logger):
             wait_for(lambda: logger.stored >= 3, "histograms")
@@ -67,7 +67,7 @@ def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
 def test_the_doctor_tells_of_fan_and_laser_in_plain_words(tmp_path: Path) -> None:
     opc = counter(OpcFaults(dead_laser=True))
     with line_of(opc, tmp_path) as line:
-        device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": QUICK})
+        device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": timing(REST_S)})
         told = [
             finding
             for finding in examine(Settings(folder=str(tmp_path), device=[device]), 1.8e9)
