@@ -70,14 +70,17 @@ def switch_on_alone(unit: OpcUnit) -> Procedure[None]:
 
 
 def switch_off_alone(unit: OpcUnit) -> Procedure[None]:
-    """Switch off, with the link for itself already. One that fails does not keep the other on."""
+    """Switch off, with the link for itself already. One that fails does not keep the other on.
+
+    A counter that does not become ready, however often it is asked, hears nothing: that is told at once.
+    """
     problem: DeviceError | None = None
     for _ in range(TRIES):
         problem = None
         for option in (LASER_OFF, FAN_OFF):
             try:
                 yield from commands.write(unit.link, unit.timing, commands.POWER, bytes([option]))
-            except (commands.HandshakeError, commands.BrokenAnswerError) as error:
+            except commands.BrokenAnswerError as error:
                 problem = error
         if problem is None and not _any_on((yield from read_status_alone(unit))):
             unit.may_be_on = False

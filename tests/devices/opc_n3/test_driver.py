@@ -241,6 +241,16 @@ def test_the_fan_stops_even_when_it_is_closed_in_the_midst_of_an_answer(opc: Opc
         assert not opc.is_on
 
 
+def test_a_counter_that_has_died_does_not_hold_up_the_end(opc: OpcN3Simulator, url: str) -> None:
+    device = QuickOpcN3.open(url)
+    take(device, 1)
+    opc.faults.is_stuck = True
+    start_s = time.monotonic()
+    device.close()
+    assert time.monotonic() - start_s < 10.0  # three handshakes, and rests of 0.56 s between
+    assert opc.is_on
+
+
 def test_the_fan_stops_when_a_program_fails(opc: OpcN3Simulator, url: str) -> None:
     def fail() -> None:
         with QuickOpcN3.open(url) as device:
