@@ -23,14 +23,16 @@ sys.stdin.read()
 """
 COUNT = """
 import sys
+import time
 from pathlib import Path
 from pygnc_ground.emus_lib.serial.locker import Locker
 count = Path(sys.argv[1])
-for _ in range(5):
-    while Locker.is_locked("emus"):
-        pass
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(40):
     Locker.lock("emus")
     before = int(count.read_text())
+    time.sleep(0.001)
     count.write_text(str(before + 1))
     Locker.unlock("emus")
 """
@@ -118,9 +120,16 @@ def test_many_processes_are_never_inside_together(home: Path, tmp_path: Path) ->
     (tmp_path / "count").write_text("0")
     processes = [start(COUNT, home, str(tmp_path / "count")) for _ in range(4)]
     for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
         end(process)
         assert process.returncode == 0
-    assert (tmp_path / "count").read_text() == "20"
+    assert (tmp_path / "count").read_text() == "160"
 
 
 def test_a_lock_without_a_maker_is_void_after_two_seconds(home: Path) -> None:
