@@ -78,7 +78,7 @@ class FormationSolver:
             ranges: Likewise.
 
         Returns:
-            None when there is no observation in the arc.
+            None when there is no observation in the arc but perhaps a few fixes of our own.
         """
         settings = self._settings
         arc = arc_of(settings.own_id, orbit.gps_ms, round(1e3 * settings.arc_max_s), fixes, ranges)
@@ -88,6 +88,8 @@ class FormationSolver:
         if len(arc.fixes[settings.own_id]) < settings.own_fixes_min:
             # The orbit was made from these fixes: they are not to count twice.
             own, arc = orbit, Arc({**arc.fixes, settings.own_id: ()}, arc.ranges)
+            if not arc.ranges and not any(arc.fixes.values()):
+                return None
         reference = Reference(
             orbit,
             arc.span_ms,

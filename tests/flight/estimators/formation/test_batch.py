@@ -168,6 +168,13 @@ def test_without_any_observation_there_is_no_solution() -> None:
         solver_given.solved()
 
 
+def test_with_a_few_fixes_of_our_own_alone_there_is_none_either() -> None:
+    measured = given(world(5), MESH_ALL)
+    own = [entry for entry in measured.fixes if entry.satellite == 74][:4]
+    with pytest.raises(AssertionError):
+        measured._replace(fixes=own, ranges=[]).solved()
+
+
 def test_one_behind_the_other_within_a_small_ellipse_nothing_wrong_is_certain() -> None:
     true = world(3, Kind.TRAIN, satellites=3)
     solution = given(true, Instruments("two", 1.0, mesh=True, fixed=2)).solved()
