@@ -30,6 +30,9 @@ from tests.flight.tasks.formation_batch import true_place_m
 from .conftest import Flight
 from .linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
 
+EARLY = RECORDS - 80
+"""Less to fly."""
+WHOLE = CONTENT[EARLY * RECORD_BYTES :]
 FIRST = RECORDS - 14
 BEGIN = RECORDS - 8
 LATENCY_S = 0.05
@@ -64,13 +67,13 @@ def undisturbed(folder: Path) -> dict[int, np.ndarray[tuple[int], np.dtype[np.fl
     """Where the orbit is at each fix, by its time, if nothing is wrong with any packet."""
     flight = Flight(folder)
     folder.mkdir()
-    (folder / "sense.bin").write_bytes(CONTENT)
+    (folder / "sense.bin").write_bytes(WHOLE)
     assert flight.run("10", str(time_of(FIRST)), "--exit-when-done") == 0
     return {one.gps_ms: np.array(one.position_ecef_m) for one in flight.estimates()}
 
 
 def test_late_missing_repeated_and_swapped_packets_are_flown_and_written(linked: LinkedFlight) -> None:
-    (linked.home / "sense.bin").write_bytes(CONTENT[: BEGIN * RECORD_BYTES])
+    (linked.home / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : BEGIN * RECORD_BYTES])
     host = linked.connect("10", str(time_of(BEGIN)))
     linked.until_phase(Phase.IDLE)
     rng = random.Random(6)  # noqa: S311 - faults, not secrets
@@ -117,7 +120,7 @@ def test_late_missing_repeated_and_swapped_packets_are_flown_and_written(linked:
     content = (linked.home / "pygnc_batch" / "sense.bin").read_bytes()
     found = scan(content)
     assert found.damage == ()
-    assert content.startswith(CONTENT[: BEGIN * RECORD_BYTES])
+    assert content.startswith(CONTENT[EARLY * RECORD_BYTES : BEGIN * RECORD_BYTES])
     written = {raw.tobytes() for one in found.records for raw in (*one["sensors"], one["gps"])}
     missing = {raw for _, raw in sent} - written
     assert len(missing) <= len(hit)  # those that came later than their record could wait
@@ -126,29 +129,29 @@ def test_late_missing_repeated_and_swapped_packets_are_flown_and_written(linked:
 
 
 def test_what_a_run_has_heard_the_next_one_begins_with(linked: LinkedFlight) -> None:
-    (linked.home / "sense.bin").write_bytes(CONTENT[: FIRST * RECORD_BYTES])
+    (linked.home / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : FIRST * RECORD_BYTES])
     host = linked.connect("10", str(time_of(FIRST)))
     linked.until_phase(Phase.IDLE)
     stream(host, range(FIRST, RECORDS))
-    host.run(lambda: (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT)
+    host.run(lambda: (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE)
     download = DownloadReceiver("pygnc_batch/sense.bin", 1)
     host.begin(download)
     host.run(host.is_transferred)
-    assert download.content == CONTENT
+    assert download.content == WHOLE
     os.kill(linked.process.pid, signal.SIGKILL)  # as if the power had gone
     linked.process.wait()
-    assert (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT
+    assert (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE
     again = Flight(linked.home)
     assert again.run("10", str(time_of(RECORDS - 1)), "--exit-when-done", "--from-last-run") == 0
     assert [m.raw for m in again.inputs() if isinstance(m, SensorSample | GpsFix)] == [
-        raw for _, raw in packets(range(RECORDS))
+        raw for _, raw in packets(range(EARLY, RECORDS))
     ]
-    assert again.status()["fixes_accepted"] == RECORDS
+    assert again.status()["fixes_accepted"] == RECORDS - EARLY
     replayed = from_files([again.home / "pygnc_batch" / "sense.bin"], None, Settings())
     assert [m.raw for m in replayed.messages if isinstance(m, SensorSample | GpsFix)] == [
-        raw for _, raw in packets(range(RECORDS))
+        raw for _, raw in packets(range(EARLY, RECORDS))
     ]
-    assert (again.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT
+    assert (again.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE
 
 
 def test_partners_sentences_drive_the_formation(linked: LinkedFlight) -> None:
@@ -229,7 +232,7 @@ def test_an_estimate_follows_its_packet_within_fifty_milliseconds(tmp_path: Path
         linked = LinkedFlight(tmp_path)
         try:
             if records:
-                (tmp_path / "sense.bin").write_bytes(CONTENT[: FIRST * RECORD_BYTES])
+                (tmp_path / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : FIRST * RECORD_BYTES])
             linked.connect("10", str(time_of(FIRST)))
             linked.until_phase(Phase.IDLE if records else Phase.NO_DATA)
             linked.until_info()
