@@ -54,10 +54,10 @@ def linked(tmp_path: Path) -> Iterator[LinkedFlight]:
 
 def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
+    linked.until_phase(Phase.NO_DATA)  # the batch that goes up now is the next run's
     host.begin(UploadSender("sense.bin", CONTENT, 1))
     host.run(host.is_transferred)
     assert (linked.home / "sense.bin").read_bytes() == CONTENT
-    linked.until_phase(Phase.NO_DATA)
     linked.until_info()
     host.send(DNLS, 0)
     host.run(lambda: bool(host.received(DNLE)))
