@@ -60,7 +60,7 @@ def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:
     assert (linked.home / "sense.bin").read_bytes() == CONTENT
     linked.until_info()
     host.send(DNLS, 0)
-    host.run(lambda: bool(host.received(DNLE)))
+    host.run(lambda: any(len(host.received(DNLE)) == answer.body.fields["total"] for answer in host.received(DNLE)))
     names = [answer.body.tail.decode() for answer in host.received(DNLE)]
     assert names[:2] == ["pygnc_status.bin", "pygnc_info.txt"]
     journal = next(name for name in names if re.search(r"/events-", name))
