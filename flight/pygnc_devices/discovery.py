@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from pygnc_devices.engine import Engine
 from pygnc_devices.errors import DeviceError, PortError
@@ -16,6 +17,7 @@ TRY_LIMIT_S: Final = 1.0
 ANSWER_LIMIT_S: Final = 2.0
 """Besides, for a device that is there: to say who it is."""
 _AT_ONCE: Final = 32
+_NETWORKS: Final = ("socket", "udp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,12 @@ def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None 
 
 
 def _look(url: str, families: list[Family]) -> Discovery | PortError | None:
-    """Try all families and their speeds on one port, the likeliest speeds of all first."""
+    """Try all families and their speeds on one port, the likeliest speeds of all first.
+
+    Devices on networks are looked for on serial lines only if no others are.
+    """
+    if urlsplit(url).scheme not in _NETWORKS:
+        families = [family for family in families if not family.is_networked] or families
     tries = [
         (family, family.bauds[rank])
         for rank in range(max(len(family.bauds) for family in families))

@@ -52,6 +52,7 @@ class Family:
         recorded: how readings stand in a recording, if not as on the line.
         make_frame: writes a frame of a kind with a payload: a device can be simulated by its declaration alone.
         question: what such a simulated device waits for; b"": it writes by itself.
+        is_networked: whether its devices are on networks, so that nobody looks for them on serial lines.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Family:
     recorded: Wire | None = None
     make_frame: Callable[[str, bytes], bytes] | None = None
     question: bytes = b""
+    is_networked: bool = False
 
 
 def family(name: str) -> Family:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pygnc_devices import discovery
 from pygnc_devices.discovery import search
-from pygnc_devices.errors import DeviceError
-from pygnc_devices.family import all_families, family
+from pygnc_devices.errors import DeviceError, NoAnswerError
+from pygnc_devices.family import Family, Found, all_families, family
 from pygnc_devices.ucb.driver import FAMILY
 from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
@@ -71,3 +72,19 @@ def test_units_of_other_families_are_found_at_their_ports(name: str, tmp_path: P
     with PtyLine(units[name], tmp_path / "unit") as line:
         outcome = search([line.url])
     assert [entry.family for entry in outcome.found] == [name]
+
+
+def test_devices_on_networks_are_not_looked_for_on_serial_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def ask(url: str, _baud: int, kind: Family, *_: object) -> Found:
+        asked.append((url, kind.name))
+        raise NoAnswerError("nobody")
+
+    monkeypatch.setattr(discovery, "_ask", ask)
+    search(["/dev/ttyX", "socket://127.0.0.1:1"])
+    assert ("/dev/ttyX", "ucb") in asked
+    assert ("/dev/ttyX", "monodrive") not in asked
+    assert ("socket://127.0.0.1:1", "monodrive") in asked
+    search(["/dev/ttyX"], [family("monodrive")])  # somebody knows better
+    assert ("/dev/ttyX", "monodrive") in asked

@@ -88,4 +88,5 @@ FAMILY: Final = Family(
     async_device=AsyncMonoDrive,
     interpreter=lambda _: MonoDriveUnit(),
     probe=probe,
+    is_networked=True,
 )
