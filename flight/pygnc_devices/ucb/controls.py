@@ -9,19 +9,22 @@ from pygnc_devices.errors import AbortedError, NoAnswerError, RefusedError
 from pygnc_devices.procedure import Procedure
 from pygnc_devices.ucb import field_procedures, fields, line_procedures, snapshot, unit_procedures
 from pygnc_devices.ucb import openimu_commands as user
+from pygnc_devices.ucb.bootloader_procedures import is_in_bootloader
 from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, FILTER_CODE_OF_HZ, ORIENTATION, PACKET_TYPE, RATE, FieldError
 from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_devices.ucb.upgrade import upgrade
+from pygnc_devices.ucb.upgrade_progress import HOW_TO_GO_ON, UpgradeError
 
 _USER: Final = "user."
 _FILTERS: Final = (0x0005, 0x0006)
+_LOOK_S: Final = 0.6
 _NAMES: Final = {RATE: "rate"}
 _HZ: Final = re.compile(r"(\d+)\s*hz", re.IGNORECASE)
 
 
 def describe(unit: UcbUnit) -> Procedure[dict[str, str]]:
     """Return who the unit is and how it is set."""
-    who = yield from unit_procedures.identify(unit)
+    who = yield from _who(unit)
     told = {"serial_number": str(who.serial_number), "model": who.model, "identity": who.text}
     try:
         told["version"] = yield from unit_procedures.version(unit)
@@ -169,6 +172,15 @@ def _text(number: int, value: int) -> str:
         hz = fields.filter_hz(value)
         return f"{hz} Hz" if hz else "unfiltered, or 50 Hz"
     return FIELD_TABLE[number].describe(value)
+
+
+def _who(unit: UcbUnit) -> Procedure[unit_procedures.Identity]:
+    try:
+        return (yield from unit_procedures.identify(unit))
+    except RefusedError:
+        if (yield from is_in_bootloader(unit.baud, _LOOK_S)):
+            raise UpgradeError(f"this unit has no application. {HOW_TO_GO_ON}", is_in_bootloader=True) from None
+        raise
 
 
 def _status(unit: UcbUnit) -> Procedure[dict[str, str]]:

@@ -11,6 +11,7 @@ from pygnc_devices.frames import Frame
 from pygnc_devices.procedure import Pause, Procedure
 from pygnc_devices.requests import Claim, Request
 from pygnc_devices.ucb import commands, status_bits
+from pygnc_devices.ucb.firmware_commands import is_bootloader, where_are_you
 from pygnc_devices.ucb.packets import STATUS_WORDS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
@@ -191,5 +192,11 @@ def probe() -> Procedure[Found]:
     except NoAnswerError:
         yield replace(commands.ping(), timeout_s=_PROBE_PING_S, tries=2)
     frame = (yield commands.get_packet("ID"))[-1]
-    values = PACKETS["ID"].decode(frame.payload) if frame.kind == "ID" else {"serial_number": "", "text": ""}
-    return Found(str(values["serial_number"]), str(values["text"]))
+    if frame.kind == "ID":
+        values = PACKETS["ID"].decode(frame.payload)
+        return Found(str(values["serial_number"]), str(values["text"]))
+    try:
+        answer = (yield where_are_you())[-1]
+    except NoAnswerError:
+        return Found("", "")
+    return Found("", "in its bootloader" if is_bootloader(answer) else "")

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import family as family_of
-from pygnc_devices.ucb.upgrade_progress import HOW_TO_GO_ON, Phase, UpgradeProgress, UpgradeSettings
+from pygnc_devices.ucb.upgrade_progress import Phase, UpgradeProgress, UpgradeSettings
 from pygnc_ground.device.connection import Connected, Wanted, connect
 from pygnc_ground.device.terminal import (
     INTERRUPTED,
@@ -122,5 +122,6 @@ def _run(device: BlockingDevice, make: Any) -> Any:  # noqa: ANN401 - of any fam
         except KeyboardInterrupt:
             bar.stop()
             is_touched = any(entry.phase is not Phase.ENTER for entry in heard)
-            say(f"interrupted. {HOW_TO_GO_ON if is_touched else 'The device is as it was'}")
+            # If it is, the driver says how to go on.
+            say("interrupted" if is_touched else "interrupted; the device is as it was")
             raise typer.Exit(INTERRUPTED) from None

@@ -253,8 +253,27 @@ def test_a_unit_in_its_bootloader_is_found_and_recovered(line: PtyLine, unit: Uc
     with line.hold():
         unit.bootloader._flash = bytearray(100)
         unit.power_cycle(line.now_s())
+    assert run_json("list", line.url, "--family", "ucb")["found"][0]["text"] == "in its bootloader"
+    assert "--recover" in run("info", line.url, "--family", "ucb", code=1).stderr
     result = run_json("upgrade", line.url, tmp_path / "new.bin", "--write-firmware", "--recover")
     assert (result["before"], result["after"]) == ("", NEW)
+
+
+def test_ctrl_c_in_an_upgrade_says_how_to_go_on(unit: UcbSimulator, line: PtyLine, tmp_path: Path) -> None:
+    (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
+    unit.bootloader.erase_s = 600.0
+    program = "from pygnc_ground.cli import app; app()"
+    environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", program, "device", "upgrade", line.url, str(tmp_path / "new.bin")]
+    command += ["--write-firmware", *UCB]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert line.wait_until(lambda: unit.bootloader.erasures == 1, 30.0)
+        process.send_signal(signal.SIGINT)
+        _, notes = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in notes
+    assert "--recover" in notes
+    assert "Traceback" not in notes
 
 
 def test_the_magnetometer_is_aligned_and_stored(line: PtyLine, unit: UcbSimulator) -> None:
