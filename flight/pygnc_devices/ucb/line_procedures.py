@@ -19,7 +19,7 @@ _IDLE_FRAMES: Final = 50
 """So many frames after the order to be quiet are no longer what was on its way."""
 _RATE_TOLERANCE: Final = 0.3
 _RATE_FRAMES: Final = 10
-_RATE_MEASUREMENTS: Final = 3
+_RATE_MEASUREMENTS_S: Final = (0.0, 0.0, 1.0, 2.0, 4.0)
 _RESTORES: Final = 3
 _SETTLE_S: Final = 0.1
 _BAUD_PINGS: Final = 5
@@ -41,10 +41,11 @@ def set_rate(unit: UcbUnit, rate_hz: int) -> Procedure[float]:
         return 0.0
     yield _next_readings(unit, 1, rate_hz)
     measured_hz = 0.0
-    for _ in range(_RATE_MEASUREMENTS):  # a busy computer may hold one up
+    for seconds in _RATE_MEASUREMENTS_S:  # a busy computer holds short ones up
+        frames = max(_RATE_FRAMES, round(seconds * rate_hz))
         start_s = time.monotonic()
-        yield _next_readings(unit, _RATE_FRAMES, rate_hz)
-        measured_hz = _RATE_FRAMES / (time.monotonic() - start_s)
+        yield _next_readings(unit, frames, rate_hz)
+        measured_hz = frames / (time.monotonic() - start_s)
         if abs(measured_hz / rate_hz - 1) <= _RATE_TOLERANCE:
             return measured_hz
     raise NotKeptError(f"the rate was set to {rate_hz} Hz, and {measured_hz:.1f} Hz are measured")
