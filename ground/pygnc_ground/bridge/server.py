@@ -102,6 +102,7 @@ class Bridge:
             server_header=SERVER,
             compression=None,  # on the way to this very computer it costs and saves nothing
             max_size=_LARGEST_MESSAGE,
+            max_queue=1,  # what a client sends before its last command was answered waits in the network
             close_timeout=_CLOSE_S,
             logger=_silent_logger(),
         )
