@@ -33,6 +33,8 @@ _SEND_BUFFER_BYTES: Final = 1 << 16
 _LARGEST_MESSAGE: Final = LARGEST_IMAGE_BYTES * 4 // 3 + 4096
 _CLOSE_S: Final = 1.0
 
+_log = logging.getLogger(__name__)
+
 
 class Bridge:
     """All parts of a bridge, put together.
@@ -106,7 +108,10 @@ class Bridge:
             close_timeout=_CLOSE_S,
             logger=_silent_logger(),
         )
-        write_note(Note(os.getpid(), port, self.url))
+        try:
+            write_note(Note(os.getpid(), port, self.url))
+        except OSError as error:  # it serves all the same; the window will not be able to end it
+            _log.warning("%s: %s", error.filename, error.strerror)
         return server
 
     async def _look_at(self, connection: ServerConnection, request: Request) -> Response | None:

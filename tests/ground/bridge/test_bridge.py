@@ -272,6 +272,14 @@ def test_a_second_bridge_says_that_one_runs_already(bridge: RunningBridge, tmp_p
     assert f"a bridge runs already at http://127.0.0.1:{bridge.port}/ (process {bridge.process.pid})" in done.stderr
 
 
+def test_a_home_that_cannot_be_written_costs_a_warning(start: Start, line: PtyLine, tmp_path: Path) -> None:
+    (tmp_path / ".pygnc").write_text("in the way")
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
+    assert str(tmp_path / ".pygnc") in bridge.log.read_text()
+    with bridge.connect() as client:
+        client.wait(is_output)
+
+
 def test_a_port_of_another_program_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         done = run("/dev/null", "--port", str(other.getsockname()[1]), home=tmp_path)
