@@ -11,7 +11,8 @@ from typing import Final
 
 from sqlalchemy import make_url
 
-from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError
+from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
+from pygnc_devices.family import Found
 from pygnc_ground.sinks import INFLUX
 from pygnc_ground.station.advice import ADVICE
 from pygnc_ground.station.devices import family_of, identify, read_one
@@ -27,6 +28,7 @@ _EARLIEST_SANE_S: Final = 1_704_067_200
 _LITTLE_BYTES: Final = 200_000_000
 _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 _SYSTEMD: Final = Path("/run/systemd/system")
+_TRIES: Final = 3
 _READING_S: Final = 40.0
 _LATE_S: Final = 300.0
 
@@ -66,7 +68,7 @@ def _examine_device(device: Device) -> Iterator[Finding]:
     name = f"device {device.gadget}"
     try:
         kind = family_of(device)
-        found = identify(device)
+        found = _identified(device)
     except PortBusyError as error:
         yield _good(name, f"{error} - right if that is this station's logger")
         return
@@ -80,6 +82,22 @@ def _examine_device(device: Device) -> Iterator[Finding]:
     who = f"{found.text or kind.title} {found.serial_number}".rstrip()
     yield _good(name, f"{who} at {device.port}")
     yield _examine_reading(device)
+
+
+def _identified(device: Device) -> Found:
+    """Ask who is there; a single broken answer is no finding.
+
+    Raises:
+        DeviceError: nobody answers, or the port cannot be opened.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return identify(device)
+        except PortError:
+            raise
+        except DeviceError:
+            continue
+    return identify(device)
 
 
 def _examine_reading(device: Device) -> Finding:
