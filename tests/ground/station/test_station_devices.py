@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from pygnc_devices.emus.sentences import SENTENCES
@@ -64,16 +65,23 @@ def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
     assert isinstance(values["bin_0"], int)
 
 
-def test_the_doctor_tells_of_fan_and_laser_in_plain_words(tmp_path: Path) -> None:
-    opc = counter(OpcFaults(dead_laser=True))
-    with line_of(opc, tmp_path) as line:
+@pytest.mark.parametrize(
+    ("faults", "why"),
+    [
+        (OpcFaults(dead_laser=True), "the fan or the laser does not run"),
+        (OpcFaults(deaf_fan=10**9), "fan or laser does not switch on; is the supply strong enough?"),
+        (OpcFaults(is_autonomous=True), "records by itself and answers no more: switch its power off and on"),
+    ],
+)
+def test_the_doctor_tells_of_fan_and_laser_in_plain_words(
+    tmp_path: Path, faults: OpcFaults, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pygnc_ground.station.doctor._READING_S", 5.0)
+    with line_of(counter(faults), tmp_path) as line:
         device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": timing(REST_S)})
-        told = [
-            finding
-            for finding in examine(Settings(folder=str(tmp_path), device=[device]), 1.8e9)
-            if not finding.is_good
-        ]
-    assert "the laser does not" in told[0].text
+        settings = Settings(folder=str(tmp_path), device=[device])
+        told = [finding.text for finding in examine(settings, 1.8e9) if not finding.is_good]
+    assert why in told[0]
 
 
 def test_a_battery_is_shown_cell_by_cell(tmp_path: Path) -> None:
