@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import shlex
+import time
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -19,6 +20,9 @@ WHOLE_TRIES_MAX: Final = 3
 ANSWER_S: Final = 1.5
 PATIENCE: Final = 1.4
 """Each further try may take so much longer: the line may be bad, or the Pi slow."""
+SLOWNESS: Final = 4.0
+"""An answer may take so many times what the slowest one has taken: a Pi under load is no bad line."""
+FORGETTING: Final = 0.95
 JOIN_S: Final = 12.0
 LONG_S: Final = 60.0
 NEWEST: Final = 8192
@@ -51,6 +55,7 @@ class Shell:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._numbers = count(1)
+        self._slowest_s = 0.0
         self.retries = 0
 
     def wake(self) -> None:
@@ -61,7 +66,7 @@ class Shell:
         """
         for tries in range(TRIES_MAX):
             self._station.say(_WAKE)
-            if self._try("stty -ixon -echo", _READY_S * PATIENCE**tries) is not None:
+            if self._try("stty -ixon -echo", self._patience_s(_READY_S, tries)) is not None:
                 return
         text = self._station.plain_text()
         if b"login:" in text[-200:]:
@@ -76,7 +81,7 @@ class Shell:
             ShellError: none came, after all tries.
         """
         for tries in range(TRIES_MAX):
-            answer = self._try(command, timeout_s * PATIENCE**tries)
+            answer = self._try(command, self._patience_s(timeout_s, tries))
             if answer is not None:
                 return answer
             self.retries += 1
@@ -92,7 +97,7 @@ class Shell:
     @property
     def answers(self) -> bool:
         """Whether there is a shell now; asks it once, harmlessly for main.py if that has the line."""
-        return self._try("true", _READY_S) is not None
+        return self._try("true", self._patience_s(_READY_S, 0)) is not None
 
     def ended(self, number: int) -> int | None:
         """Return the exit code of a command, None while there is none."""
@@ -100,11 +105,13 @@ class Shell:
         return None if answer is None else answer.code
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file below the home folder, piece by piece, each by base64 and checked.
+        """Write a file below the home folder, piece by piece, each by base64 and checked; do nothing if it is there.
 
         Raises:
             ShellError: it does not get through.
         """
+        if self.ask(f"sha256sum < ~/{name}").text.startswith(hashlib.sha256(content).hexdigest()):
+            return
         for _ in range(WHOLE_TRIES_MAX):
             if self._put_whole(name, content):
                 return
@@ -151,7 +158,7 @@ class Shell:
         text = base64.b64encode(piece)
         lines = b"".join(text[start : start + LINE] + b"\n" for start in range(0, len(text), LINE))
         for tries in range(TRIES_MAX):
-            patience_s = ANSWER_S * PATIENCE**tries
+            patience_s = self._patience_s(ANSWER_S, tries)
             self._station.text = b""
             number = self.tell(f"echo 'go'ahead; base64 -d > {path}; sha256sum < {path}")
             if self._station.run(lambda: b"goahead\n" in self._station.plain_text(), patience_s):
@@ -165,14 +172,20 @@ class Shell:
             self.wake()
         raise ShellError(f"{path} does not get through: the line is too bad for a shell")
 
+    def _patience_s(self, least_s: float, tries: int) -> float:
+        return max(least_s, SLOWNESS * self._slowest_s) * PATIENCE**tries
+
     def _try(self, command: str, timeout_s: float) -> Answer | None:
         number = next(self._numbers)
         self._station.text = b""
         self._station.say(_framed(_told(command), number))
+        began_s = time.monotonic()
         self._station.run(lambda: self._find(number) is not None, timeout_s)
         found = self._find(number)
         if found is None:
             return None
+        if timeout_s < LONG_S:
+            self._slowest_s = max(FORGETTING * self._slowest_s, time.monotonic() - began_s)
         said = _SAID.fullmatch(found.text)
         if said is None or said[2] != _digest(said[1].encode()):
             return None

@@ -41,6 +41,7 @@ def test_commands_are_answered_with_output_and_exit_code(tmp_path: Path) -> None
         assert shell.ask("echo \"it's\" '$HOME'").text == "it's $HOME"
 
 
+@pytest.mark.timeout(180)  # a bad line takes its time
 @pytest.mark.parametrize(("faults", "size"), [(None, 36_144), (BAD, 6000)])
 def test_files_go_both_ways_bit_for_bit(tmp_path: Path, faults: Faults | None, size: int) -> None:
     content = random.Random(1).randbytes(size)  # noqa: S311 - a test's input

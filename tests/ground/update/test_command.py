@@ -22,6 +22,7 @@ def update(server: SshServer, *words: str) -> Result:
     return CliRunner().invoke(app, ["--host", "pi", "--ssh-config", str(server.config), *words])
 
 
+@pytest.mark.timeout(180)  # two whole starts of the flight software
 def test_this_working_copy_is_packed_sent_tried_and_put_in_place(home: Path, server: SshServer) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "update_raspi.py"), "--python", sys.executable]
     command += ["--host", "pi", "--ssh-config", str(server.config)]
@@ -76,6 +77,7 @@ def pi(home: Path) -> Iterator[PiOnPty]:
         yield pi
 
 
+@pytest.mark.timeout(180)  # some fifty commands for a real shell
 def test_the_serial_line_will_do_where_there_is_no_network(
     tmp_path: Path, home: Path, old: Package, pi: PiOnPty
 ) -> None:
