@@ -127,6 +127,7 @@ class _Run:
             key = register(store, new_pin(store, now_ms, 5), "0", "station", now_ms)
         write_key(self.folder / "gateway_key.txt", str(key))
         Store.open(str(self.folder / "local.db")).close()
+        (self.folder / "acknowledged").touch()
 
     def _timetable(self, begin_s: float, end_s: float, lines: list[PtyLine], opc: OpcN3Simulator) -> list[Event]:
         """Return what happens when. The first and last twentieth of the time is left in peace."""
