@@ -126,7 +126,7 @@ class Shell:
         part = f"~/{SCRATCH}/whole"
         digest = hashlib.sha256(content).hexdigest()
         is_whole = f'[ "$(sha256sum < {part})" = "{digest}  -" ]'
-        join = f"cat ~/{SCRATCH}/0* > {part}; {is_whole} && sync {part} && mv {part} ~/{name}; sha256sum < ~/{name}"
+        join = f"cat ~/{SCRATCH}/0????? > {part}; {is_whole} && sync {part} && mv {part} ~/{name}; sha256sum < ~/{name}"
         return digest in self.ask(join, timeout_s=JOIN_S).text
 
     def get(self, name: str) -> bytes:
@@ -156,13 +156,15 @@ class Shell:
     def _put_piece(self, path: str, piece: bytes) -> None:
         digest = hashlib.sha256(piece).hexdigest()
         text = base64.b64encode(piece)
-        lines = b"".join(text[start : start + LINE] + b"\n" for start in range(0, len(text), LINE))
+        lines = [text[start : start + LINE] + b"\n" for start in range(0, len(text), LINE)]
+        # By their number and not by Ctrl-D: that would log out a shell whose reader has failed.
+        read = f"head -n {len(lines)} > {path}.b64; base64 -d < {path}.b64 > {path}; rm {path}.b64; sha256sum < {path}"
         for tries in range(TRIES_MAX):
             patience_s = self._patience_s(ANSWER_S, tries)
             self._station.text = b""
-            number = self.tell(f"echo 'go'ahead; base64 -d > {path}; sha256sum < {path}")
+            number = self.tell(f"echo 'go'ahead; {read}")
             if self._station.run(lambda: b"goahead\n" in self._station.plain_text(), patience_s):
-                self._station.say(lines + b"\x04")
+                self._station.say(b"".join(lines))
                 self._station.run(lambda: self._station.has_said, LONG_S)
                 self._station.run(lambda number=number: self._find(number) is not None, patience_s)  # type: ignore[misc]
                 answer = self._find(number)
