@@ -109,6 +109,7 @@ def test_the_shell_alone_will_do(scenario: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_on_a_serial_port_with_a_bad_cable_false_ctrl_c_are_resumed(scenario: Path, pi: PiOnPty) -> None:
     with PtyRelay(pi.master, BAD, seed=8, baud=115_200) as relay:
+        relay.chores.append(pi.look_after)
         process = emulator(scenario, "--live-min", "4", "--speed", "60", "--port", str(relay.port))
         heard = ""
         assert process.stdout is not None

@@ -4,6 +4,7 @@ import os
 import select
 import threading
 import tty
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,7 @@ from pygnc_ground.emulator.line import Faults
 class PtyRelay:
     """Carries bytes in a thread of its own while the context lasts.
 
-    `port` is what the host's program opens, as if it were a serial port.
+    `port` is what the host's program opens, as if it were a serial port. `chores` are called now and then.
     """
 
     def __init__(self, console: int, faults: Faults, seed: int, baud: int) -> None:
@@ -24,6 +25,7 @@ class PtyRelay:
         tty.setraw(self._slave)
         os.set_blocking(self._host, False)
         self.port = Path(os.ttyname(self._slave))
+        self.chores: list[Callable[[], None]] = []
         self._inject = b""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="bad cable", daemon=True)
@@ -45,6 +47,8 @@ class PtyRelay:
     def _carry(self) -> None:
         rest = b""
         while not self._stopping.is_set():
+            for chore in self.chores:
+                chore()
             if self._inject:
                 injected, self._inject = self._inject, b""
                 self.cable.write(injected)

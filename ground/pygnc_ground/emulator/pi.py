@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Final, Self
 
 import pygnc
 
+_LOGIN_MAX_S: Final = 20.0
 _POWER_OFF_MAX_S: Final = 10.0
 _POLL_S: Final = 0.002
 _KEPT: Final = ("LANG", "LC_ALL", "OPENBLAS_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "TZ")
@@ -40,6 +42,8 @@ class PiOnPty:
 
     def __enter__(self) -> Self:
         self.look_after()
+        # Before its first prompt a shell is killed by a Ctrl-C.
+        select.select([self.master], [], [], _LOGIN_MAX_S)
         return self
 
     def __exit__(self, *_: object) -> None:
