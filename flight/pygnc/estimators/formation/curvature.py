@@ -19,7 +19,7 @@ from pygnc.estimators.formation.least_squares import Result, covariance
 from pygnc.estimators.formation.starts import Around
 from pygnc.estimators.formation.valley import Points, Terrain
 
-_FOLLOWED: Final = 4
+_FOLLOWED: Final = 24
 """Of a group's solutions, the best ones; each costs as much as the search of another."""
 _STRAIGHT: Final = 0.03
 """Bend of valleys that need no following; it makes errors larger by as little."""
