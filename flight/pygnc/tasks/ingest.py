@@ -41,6 +41,7 @@ class IngestTask(Task):
         self._resume_after = self._stream.journal.last_seq
         self._seq = 0
         self._ledger = InputLedger()
+        self._is_recalled = False
         self._batch_is_over = False
         self._files_through = 0
         self._live: LiveStreams | None = None
@@ -81,19 +82,20 @@ class IngestTask(Task):
         return control.Progress(through=through, idle=self._batch_is_over, counts=counts)
 
     def close(self) -> None:
-        """Take what was acknowledged to the host; close the input journal."""
-        if self._live is not None:
-            self._live.look_again()
-            while self._take_live():
-                pass
-            self._live.close()
+        """Take what was acknowledged to the host, though the batch be cut short; close the input journal."""
+        while not self._is_recalled and self._pieces is not None:
+            next(self._pieces, None)
+        self._seq = max(self._seq, self._resume_after)
+        live = self._live_streams()
+        live.look_again()
+        while self._take_live():
+            pass
+        live.close()
         self._stream.close()
 
     def _take_live(self) -> bool:
         """Give out what has come by itself; return whether more waits."""
-        if self._live is None:
-            self._live = LiveStreams(self.context, self.run, self._ledger.live_through)
-        packets, more = self._live.take()
+        packets, more = self._live_streams().take()
         _, bandwidth_hz, _ = self._format
         for packet in packets:
             message = live_message(packet, self._seq + 1, bandwidth_hz)
@@ -102,10 +104,17 @@ class IngestTask(Task):
             self._write([message])
         return more
 
+    def _live_streams(self) -> LiveStreams:
+        """Open them once it is known how far they have been taken."""
+        if self._live is None:
+            self._live = LiveStreams(self.context, self.run, self._ledger.live_through)
+        return self._live
+
     def _begin(self) -> Iterator[None]:
         """Read the batch, or go on where the task was when it was lost."""
         recall = InputRecall(self.run.journal_folders, self._ledger)
         yield from recall.read()
+        self._is_recalled = True
         if recall.is_ended or not recall.is_whole:
             self._seq = self._files_through = self._resume_after
         if not recall.is_whole:

@@ -218,3 +218,26 @@ def test_what_was_acknowledged_is_taken_at_the_end(live_home: LiveHome) -> None:
     live_home.task.close()
     assert sum(isinstance(m, SensorSample) for m in live_home.inputs()) == 5 * RECORDS
     live_home.lose()
+
+
+@pytest.mark.parametrize("lost_at", [None, 2])
+@pytest.mark.parametrize("turns", [0, 1, 5])
+def test_so_it_is_when_the_batch_is_cut_short(live_home: LiveHome, turns: int, lost_at: int | None) -> None:
+    """The same of a task that was lost within the batch and began anew."""
+    packets = packets_of(from_file())
+    (live_home.run.home / "sense.bin").write_bytes(DEMO.read_bytes())
+    live_home.host.write(packets)
+    if lost_at is not None:
+        live_home.lost_at_write(lost_at)
+        with pytest.raises(LostError):
+            live_home.work()
+        live_home.lose()
+    for _ in range(turns):
+        assert live_home.task.work()
+    live_home.task.close()
+    inputs = live_home.inputs()
+    live = [m for m in inputs if isinstance(m, SensorSample | GpsFix) and m.source == LIVE]
+    assert [m.raw for m in live] == [packet.raw for packet in packets]
+    assert inputs[-len(live) :] == live
+    assert [m.seq for m in inputs] == list(range(1, len(inputs) + 1))
+    live_home.lose()
