@@ -20,7 +20,9 @@ from pygnc_devices.ucb.controls import CONTROLS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
 DEFAULT_BAUD: Final = 115200
-WIRE: Final = Wire(framing.scan, framing.LONGEST_FRAME)
+_CLOSING_S: Final = 5.0
+"""For a rate that is being brought back: more than all tries of a command."""
+WIRE: Final = Wire(framing.scan, framing.LONGEST_FRAME, closing_limit_s=_CLOSING_S)
 
 
 def _open(url: str, baud: int, user_packets: Iterable[Packet], magnetic_range: float) -> tuple[Engine, UcbUnit]:
@@ -111,8 +113,16 @@ class Ucb(BlockingDevice):
             holding.future.result()
             yield
         finally:
-            self.engine.abort(holding)
-            self.engine.start(line_procedures.undo_quiet(self.unit, holding.future)).future.result()
+            try:
+                undoing = self._undo_quiet(holding)
+            except BaseException:  # Ctrl-C in the middle of it
+                self._undo_quiet(holding)
+                raise
+            undoing.future.result()
+
+    def _undo_quiet(self, holding: Task[int]) -> Task[None]:
+        self.engine.abort(holding)
+        return self.engine.start(line_procedures.undo_quiet(self.unit, holding.future))
 
 
 class AsyncUcb(AsyncDevice):

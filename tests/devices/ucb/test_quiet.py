@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,10 @@ def unit() -> UcbSimulator:
     return UcbSimulator(eeprom={1: DIVIDER})
 
 
-def interrupt_in(seconds: float) -> None:
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupt_in(seconds: float) -> threading.Timer:
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    return timer
 
 
 def test_the_stream_is_held_and_goes_on(device: Ucb, unit: UcbSimulator) -> None:
@@ -49,14 +52,30 @@ def test_ctrl_c_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
     assert unit.ram[1] == DIVIDER
 
 
+def test_ctrl_c_while_the_rate_is_brought_back_does_not_keep_it_from_that(
+    device: Ucb, line: PtyLine, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abort, quiet = device.engine.abort, device.quiet()
+
+    def be_interrupted(task: Any) -> None:  # noqa: ANN401 - any task
+        monkeypatch.setattr(device.engine, "abort", abort)
+        abort(task)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), quiet:
+        monkeypatch.setattr(device.engine, "abort", be_interrupted)
+    assert line.wait_until(lambda: unit.ram[1] == DIVIDER)
+
+
 @pytest.mark.parametrize("after_s", [0.0, 0.002, 0.005, 0.008, 0.05, 0.11, 0.115])
 def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyLine, unit: UcbSimulator, after_s: float) -> None:
     with Ucb.open(line.url) as device:
         try:
-            interrupt_in(after_s)
+            interruption = interrupt_in(after_s)
             with device.quiet():
                 pass
-            time.sleep(0.2)
+            interruption.join()  # it must not come when nobody expects it any more
+            time.sleep(0.01)
         except KeyboardInterrupt:
             pass
     assert unit.ram[1] == DIVIDER
