@@ -180,17 +180,22 @@ class Channel:
     # What goes out.
 
     def next_line(self, now_s: float) -> bytes | None:
-        """Return the line to be sent now, or None: then there is none before `wakeup_s`, or before something comes."""
+        """Return the line to be sent now, or None: then there is none before `wakeup_s`, or before something comes.
+
+        What is delivered at once, such as an answer that is waited for, comes before acknowledgements, and these before
+        files.
+        """
         if self._sending.expire(now_s):
             self._line_down()
         if self._session.due_s() <= now_s:
             return self._line(HELO, self._session.greet(*self._sending.first_numbers, now_s))
         if not self.is_ready:
             return None
-        if self._ack_due:
+        outgoing = self._sending.next_at_once(now_s)
+        if outgoing is None and self._ack_due:
             self._ack_due = False
             return self._acknowledgement()
-        outgoing = self._sending.next(now_s, self._session.peer_window)
+        outgoing = outgoing or self._sending.next_in_order(now_s, self._session.peer_window)
         if outgoing is None:
             return None
         self.counts.retried += outgoing.tries > 1

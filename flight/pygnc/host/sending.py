@@ -81,14 +81,13 @@ class Sending:
         self._lose(self._at_once.give_up(lambda item: now_s - item.queued_s >= LIFE_S), LossCause.EXPIRED)
         return any(item.tries >= TRIES_MAX and item.due_s <= now_s for item in self._in_order)
 
-    def next(self, now_s: float, peer_window: int) -> Outgoing | None:
-        """Return the sentence to be sent now, or None: what is delivered at once comes first."""
-        self._order += 1
-        for box, window in ((self._at_once, QUEUE_MAX), (self._in_order, min(peer_window, WINDOW))):
-            outgoing = box.take(now_s, self._order, self._round_trip.timeout_s, window)
-            if outgoing is not None:
-                return outgoing
-        return None
+    def next_at_once(self, now_s: float) -> Outgoing | None:
+        """Return the sentence delivered at once that is to be sent now, or None."""
+        return self._next(self._at_once, now_s, QUEUE_MAX)
+
+    def next_in_order(self, now_s: float, peer_window: int) -> Outgoing | None:
+        """Return the sentence delivered in order that is to be sent now, or None."""
+        return self._next(self._in_order, now_s, min(peer_window, WINDOW))
 
     def end_of_life_s(self) -> float:
         """When the next sentence will be given up."""
@@ -106,6 +105,10 @@ class Sending:
     def meet(self) -> None:
         """Forget how long the way to the other end was: it is another one."""
         self._round_trip = RoundTrip()
+
+    def _next(self, box: Outbox, now_s: float, window: int) -> Outgoing | None:
+        self._order += 1
+        return box.take(now_s, self._order, self._round_trip.timeout_s, window)
 
     def _lose(self, items: list[Outgoing], cause: LossCause) -> None:
         """Report sentences that were given up, to the other end too if they had a number."""
