@@ -1,6 +1,7 @@
 """A real Azurite: Azure's blob service as its maker emulates it, installed from npm as the lock beside this says."""
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import http.client
@@ -22,19 +23,26 @@ _START_S = 60.0
 
 
 def install() -> Path:
-    """Return the folder with Azurite's program; npm installs it once."""
+    """Return Azurite's program; npm installs it once, whichever of several processes asks first."""
     lock = (HERE / "package-lock.json").read_bytes()
     folder = CACHE / f"azurite-{hashlib.sha256(lock).hexdigest()[:12]}"
     program = folder / "node_modules/azurite/dist/src/blob/main.js"
-    if not program.exists():
-        fresh = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(HERE, fresh)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=optional", "--loglevel=error"]
-        subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=240)
-        fresh.rename(folder)
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "azurite.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not program.exists():
+            _install_into(folder)
     return program
+
+
+def _install_into(folder: Path) -> None:
+    fresh = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(HERE, fresh)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=optional", "--loglevel=error"]
+    subprocess.run(command, cwd=fresh, check=True, capture_output=True, timeout=240)
+    fresh.rename(folder)
 
 
 @dataclass
