@@ -14,7 +14,8 @@ from pygnc_devices.ucb.packets import OUTPUT_PACKETS
 from pygnc_ground.inspection.journal_file import decode_message
 from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 from .conftest import DEMO, Flight
@@ -89,6 +90,20 @@ def test_a_battery_is_read_too(flight: Flight) -> None:
         flight.until(lambda: len({one.packet for one in readings(flight, "battery")}) >= 3)
         flight.signal(signal.SIGTERM)
         assert flight.wait() == 0
+
+
+def test_a_unit_on_the_network_is_read_too(flight: Flight) -> None:
+    with TcpLine(MonoDriveSimulator()) as line:
+        settings = f'[devices.car]\nfamily = "monodrive"\nport = "{line.url}"\ninterval_s = 0.0\n'
+        (flight.home / "pygnc.toml").write_text(settings)
+        flight.start("10", "1000")
+        flight.until_phase(Phase.NO_DATA)
+        flight.until(lambda: len(readings(flight, "car")) >= 10)
+        flight.signal(signal.SIGTERM)
+        assert flight.wait() == 0
+    one = readings(flight, "car")[0]
+    assert one.family == "monodrive"
+    assert {"accel_z_mps2", "rate_z_rad_s", "time_of_week_ms"} <= one.values.keys()
 
 
 def test_inspect_shows_them(equipped: tuple[Flight, PtyLine, PtyLine]) -> None:
