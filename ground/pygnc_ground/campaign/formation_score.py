@@ -49,7 +49,7 @@ class FormationScore:
     error_m: FloatArray
     """Of the best hypothesis"""
     right_error_m: FloatArray
-    """Of the right one: the best of those that are not wrong, or the nearest one if all are"""
+    """Of the right one: the nearest to the truth of those that are not wrong, or of all if all are"""
     formal_m: FloatArray
     """Standard deviation that it claims"""
     bound_m: FloatArray
@@ -95,8 +95,8 @@ def score_of(estimate: Estimate, bound: FormationBound) -> FormationScore:
     nees = elements_nees(estimate, states[:, middle], middle)
     is_right = nees <= WRONG_NEES
     found = np.asarray(is_right.any(axis=0))
-    nearest = np.argmin(np.nan_to_num(error_m, nan=np.inf), axis=0)
-    right = np.where(found, np.argmax(is_right, axis=0), nearest)
+    candidates_m = np.where(is_right | ~found, error_m, np.inf)
+    right = np.argmin(np.nan_to_num(candidates_m, nan=np.inf), axis=0)
     variance = np.trace(estimate.covariance_gcrf[right, partner, :, :3, :3], axis1=-2, axis2=-1)
     return FormationScore(
         error_m=error_m[0],

@@ -1,7 +1,7 @@
 """How much the ranges of each pair and the fixes of each satellite scatter, from their residuals.
 
 Variance components after Foerstner (Allgemeine Vermessungs-Nachrichten 86, 1979): the sum of a group's squared
-residuals over its share of the redundancy. Until a solution is good, the median tells more.
+residuals over its share of the redundancy, less two. Until a solution is good, the median tells more.
 """
 
 import math
@@ -79,7 +79,9 @@ def refined_noise(equations: Equations, result: Result, noise: Noise, loss: Loss
         taken = np.einsum("ni,ij,nj->", kept, everything[columns[:, None], columns], kept)
         redundancy = float(used.sum()) - float(taken) / noise.range_sigma_m[pair] ** 2
         square = float((residual[used] ** 2).sum())
-        scatter_m = math.sqrt(square / redundancy) if redundancy > 0.5 else settings.range_noise_m
+        # The variance's mean by what is known of it; its likeliest value would make errors larger than said.
+        freedom = max(redundancy - 2.0, 0.5 * redundancy)
+        scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
         sigma_m[pair] = _weighed(scatter_m, redundancy, settings)
     return Noise(sigma_m, _fix_scale(equations, result, settings))
 

@@ -182,6 +182,13 @@ def test_one_behind_the_other_within_a_small_ellipse_nothing_wrong_is_certain() 
         assert solution.partners[partner].ambiguous or errors(solution, true, partner).nees < 40.0
 
 
+def test_with_few_ranges_errors_over_their_noise_are_no_larger_than_said() -> None:
+    # In units of the noise that is found, squared errors are one in the mean: its own uncertainty counts.
+    short = [given(world(5, minutes=16), MESH_ALL, draw).solved() for draw in range(16)]
+    noise_m = np.array([solution.noise_m for solution in short])
+    assert np.mean((MESH_ALL.range_noise_m / noise_m) ** 2) == pytest.approx(1.0, abs=0.1)
+
+
 def test_noise_stays_within_its_bounds() -> None:
     measured = given(world(5), MESH_ALL)
     careful = measured.solved(FormationSettings(range_noise_min_m=5.0))

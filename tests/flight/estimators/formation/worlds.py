@@ -52,8 +52,8 @@ def world(seed: int, kind: Kind = Kind.BOUNDED, satellites: int = 4, minutes: in
 
 
 @cache
-def given(true: FormationWorld, instruments: Instruments) -> Given:
-    records = true.records(instruments)
+def given(true: FormationWorld, instruments: Instruments, draw: int = 0) -> Given:
+    records = true.records(instruments, draw)
     ids, ranges = true.ids, records.ranges
     orbit = OrbitFilter(ORBIT, ORIENTATION)
     for satellite, fix in records.fixes:
