@@ -1,0 +1,72 @@
+"""What is measured: instruments, and one geometry that was measured several times."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc_ground.campaign.formation import FormationWorld, Instruments
+from pygnc_ground.campaign.formation_geometry import Kind
+from pygnc_ground.campaign.formation_score import SCORED, FormationScore, bound_of, score_of
+from pygnc_ground.campaign.formation_solver import solved
+from pygnc_ground.formation.bound import FormationBound, FormationMotion
+from pygnc_ground.orbit.solution import FloatArray
+
+
+class Case(NamedTuple):
+    """One line of the table of accuracy."""
+
+    instruments: Instruments
+    limit: float
+    """Of error over bound"""
+
+
+MESH_ALL: Final = Instruments("mesh, 1 m, GPS on all", range_noise_m=1.0, mesh=True, fixed=4)
+MESH_ONE: Final = Instruments("mesh, 1 m, GPS on one", range_noise_m=1.0, mesh=True, fixed=1)
+MESH_COARSE: Final = Instruments("mesh, 10 m, GPS on one", range_noise_m=10.0, mesh=True, fixed=1)
+STAR: Final = Instruments("star, 10 m, GPS on one", range_noise_m=10.0, mesh=False, fixed=1)
+STAR_FINE: Final = Instruments("star, 1 m, GPS on one", range_noise_m=1.0, mesh=False, fixed=1)
+CASES: Final = (
+    Case(
+        Instruments("mesh, 1 m, biases known, GPS on all", range_noise_m=1.0, mesh=True, fixed=4, bias_sigma_m=0.0), 1.3
+    ),
+    Case(MESH_ALL, 1.3),
+    Case(
+        Instruments("mesh, 1 m, biases known, GPS on one", range_noise_m=1.0, mesh=True, fixed=1, bias_sigma_m=0.0), 1.5
+    ),
+    Case(MESH_ONE, 1.5),
+    Case(Instruments("mesh, 10 m, GPS on all", range_noise_m=10.0, mesh=True, fixed=4), 1.3),
+    Case(STAR, 2.0),
+)
+KINDS: Final = (Kind.FREE, Kind.BOUNDED)
+DOUBTFUL: Final = (STAR, STAR_FINE, MESH_COARSE, MESH_ONE)
+"""What only one satellite's GPS is known to."""
+FEW_FIXES: Final = Instruments(
+    "mesh, 10 m, GPS on one, 3 fixes of another", range_noise_m=10.0, mesh=True, fixed=2, partner_fixes=3
+)
+TWO: Final = Instruments("mesh, 1 m, GPS on two", range_noise_m=1.0, mesh=True, fixed=2)
+STAR_FEW: Final = Instruments(
+    "star, 10 m, GPS on one, 3 fixes of each", range_noise_m=10.0, mesh=False, fixed=4, partner_fixes=3
+)
+"""What may tell the truth from its images, or not."""
+
+
+class Geometry(NamedTuple):
+    """One seed of one kind in one case."""
+
+    bound: FormationBound
+    scores: list[FormationScore]
+
+
+def geometry_of(
+    world: FormationWorld, motion: FormationMotion, instruments: Instruments, draws: Iterable[int]
+) -> Geometry:
+    """One world, measured several times."""
+    bound = bound_of(world, motion, instruments)
+    scores = [score_of(solved(world, world.records(instruments, draw), motion.gps_ms[SCORED]), bound) for draw in draws]
+    return Geometry(bound, scores)
+
+
+def pooled(scores: Sequence[FormationScore], name: str) -> FloatArray:
+    """One figure of all partners of all runs."""
+    return np.concatenate([getattr(score, name) for score in scores]).astype(np.float64)
