@@ -12,6 +12,7 @@ import pytest
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import RefusedError
+from pygnc_devices.feed import Feed
 from pygnc_devices.frames import Frame
 from pygnc_devices.procedure import Deliver, Pause, Procedure
 from pygnc_devices.reading import Reading, Stamp
@@ -71,18 +72,29 @@ def test_a_recording_waits_for_its_readers_and_drops_nothing(tmp_path: os.PathLi
     while (subscription.take(1.0)) is not None:
         count += 1
         if count == 10:
-            time.sleep(0.05)
+            with engine.feed._changed:
+                assert engine.feed._changed.wait_for(lambda: len(subscription.queue) == subscription.depth, 5.0)
     assert (count, subscription.drops) == (500, 0)
     engine.close()
 
 
-def test_a_recording_that_nobody_reads_can_be_closed(tmp_path: os.PathLike[str]) -> None:
+def test_a_recording_that_nobody_reads_can_be_closed(
+    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = threading.Event()
+
+    def has_room(_: Feed) -> bool:
+        waits.set()
+        return False
+
+    monkeypatch.setattr(Feed, "_has_room", has_room)
     path = os.path.join(tmp_path, "x.raw")  # noqa: PTH118
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(S1 * 500)
     engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200, is_recording=True))
-    time.sleep(0.05)
+    assert waits.wait(5.0)
     engine.close()
+    assert not engine._thread.is_alive()
 
 
 class Polled:
