@@ -24,7 +24,7 @@ def simulate(
         str, typer.Argument(metavar="MODEL", help=f"One of {', '.join(SIMULATORS)}, or a family of one's own.")
     ],
     *,
-    pty: Annotated[Path | None, typer.Option(help="Name of a serial port to make, such as /tmp/imu.")] = None,
+    pty: Annotated[Path | None, typer.Option(help="Name of a serial port to make, such as ./imu-port.")] = None,
     tcp: Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port of this computer; 0: a free one.")] = None,
     faults: Annotated[
         list[str] | None,
