@@ -22,19 +22,6 @@ class Display(Protocol):
         """Show how far the step is."""
 
 
-class SilentDisplay:
-    """Shows nothing, for tests and benchmarks."""
-
-    def step(self, text: str) -> None:
-        """See `Display`."""
-
-    def note(self, text: str, *, bad: bool = False) -> None:
-        """See `Display`."""
-
-    def bar(self, text: str, done: float, total: float) -> None:
-        """See `Display`."""
-
-
 class RichDisplay:
     """Shows it in a terminal; a context manager. What is piped elsewhere has no bars in it."""
 

@@ -29,13 +29,11 @@ class VirtualPi:
     Attributes:
         packets: live packets in the order in which they came, with their types.
         interrupts: Ctrl-C characters that came out of the line; main.py was started again after each.
-        is_stopped: whether STOP has come.
     """
 
     def __init__(self, home: Path, status: bytes = b"", info: bytes = b"") -> None:
         self.packets: list[tuple[str, bytes]] = []
         self.interrupts = 0
-        self.is_stopped = False
         self._home = home
         self._reports = (status, info)
         self._starts = 0
@@ -56,7 +54,6 @@ class VirtualPi:
 
     def stop(self) -> None:
         """See `Desk`."""
-        self.is_stopped = True
 
     def _read(self, data: bytes, now_s: float) -> None:
         if now_s < self._down_until_s:

@@ -26,7 +26,6 @@ _NUMBERS: Final = (
     *("bmx_ut", "bmy_ut", "bmz_ut"),
     *("sigma_x_rad", "sigma_y_rad", "sigma_z_rad"),
 )
-ATTITUDE_COLUMNS: Final = ("gps_week", "gps_tow_s", *_NUMBERS, "in_sun", "mode")
 
 _Row: TypeAlias = tuple[float, ...]
 _UNKNOWN: Final = (float("nan"),) * 4

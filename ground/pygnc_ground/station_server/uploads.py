@@ -146,11 +146,6 @@ class Uploads:
                 self._take(upload)
             return self.get(gateway, id_)
 
-    def reject(self, gateway: int, id_: str, reason: str) -> None:
-        """Refuse a batch from outside, as one that came in another way and is not whole."""
-        upload = self.get(gateway, id_)
-        self._reject(upload, reason)
-
     def recover(self) -> None:
         """Finish what was cut short when the server was killed."""
         c = schema.uploads.c

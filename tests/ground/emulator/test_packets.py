@@ -10,7 +10,6 @@ from pygnc_ground.emulator.packets import load_scenario, with_time_marks
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 CONTENT = (DEMO / "sense.bin").read_bytes()
-SENSE_TYPES = {"SENS", "GPSS"}
 RANGES = b"".join(path.read_bytes() for path in sorted((DEMO / "range").iterdir()))
 
 

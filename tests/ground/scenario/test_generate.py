@@ -22,8 +22,6 @@ PARTNERS = (
 )
 LIGHT = Forces(gravity_degree=2, drag=False, radiation_pressure=False)
 SETTINGS = Settings(duration_s=7200, partners=PARTNERS, ranging=Ranging(interval_s=40))
-MAGNETOMETER_STEP_UT = 1.0 / 16.0
-GYRO_STEP_DEG_S = 1.0 / 65.6
 SATURATION_LUX = 83_865.60
 
 

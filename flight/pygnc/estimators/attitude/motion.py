@@ -152,12 +152,6 @@ class Motion:
         return known
 
 
-def rotation_back(turn_rad: Array) -> Array:
-    """Matrix (3, 3) that takes body components before a turn to those after it."""
-    matrix: Array = quaternion.to_matrix(quaternion.exponential(turn_rad)).T
-    return matrix
-
-
 def right_jacobian(turn_rad: Array) -> Array:
     """How a turn's end changes, in body axes there, with the turn's three components; shape (3, 3).
 
