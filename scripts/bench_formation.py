@@ -36,7 +36,7 @@ def main() -> int:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=12)
     parser.add_argument("--part", choices=list(PARTS))
     arguments = parser.parse_args()
     with ProcessPoolExecutor() as pool:
