@@ -77,7 +77,7 @@ def replay_files(
     pipeline: Annotated[
         bool, typer.Option("--pipeline", help="Run the real processes, and compare what they give.")
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Write CSV beside Parquet.")] = False,
+    csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write CSV beside Parquet.")] = True,
 ) -> None:
     """Run the flight's estimators on recorded files; write the orbit, its smoothed form, a batch solution, a report."""
     try:

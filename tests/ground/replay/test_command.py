@@ -40,7 +40,7 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def replayed(hour: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a replay of that hour with the truth, and what was printed."""
     out = tmp_path_factory.mktemp("replayed") / "out"
-    result = replay(hour, "--truth", TRUTH, "--csv", "--out", out)
+    result = replay(hour, "--truth", TRUTH, "--out", out)
     assert result.exit_code == 0, result.output
     return out, result.stdout
 
@@ -128,7 +128,7 @@ def test_smoother_and_batch_are_nearer_to_the_truth(replayed: tuple[Path, str]) 
 
 
 def test_the_real_processes_give_the_same_bits(hour: Path, replayed: tuple[Path, str], tmp_path: Path) -> None:
-    result = replay(hour, "--pipeline", "--csv", "--out", tmp_path)
+    result = replay(hour, "--pipeline", "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert "bit for bit" in result.stdout
     assert (tmp_path / "orbit.csv").read_bytes() == (replayed[0] / "orbit.csv").read_bytes()
@@ -143,7 +143,7 @@ def test_a_runs_own_journal_gives_its_estimates_again(hour: Path, replayed: tupl
     command: list[str | Path] = [sys.executable, ROOT / "flight" / "main.py", "5", "0", "--exit-when-done"]
     subprocess.run(command, env={"HOME": str(home)}, check=True, timeout=40)
     (run,) = (home / "pygnc_logs").iterdir()
-    result = replay(run, "--csv", "--out", tmp_path / "out")
+    result = replay(run, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     for name in ("orbit.csv", "attitude.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (replayed[0] / name).read_bytes()
@@ -152,8 +152,9 @@ def test_a_runs_own_journal_gives_its_estimates_again(hour: Path, replayed: tupl
 def test_the_reference_filter_runs_in_place_of_the_flights(
     hour: Path, replayed: tuple[Path, str], tmp_path: Path
 ) -> None:
-    result = replay(hour, "--filter", "ukf", "--out", tmp_path)
+    result = replay(hour, "--filter", "ukf", "--no-csv", "--out", tmp_path)
     assert result.exit_code == 0, result.output
+    assert not list(tmp_path.glob("*.csv"))
     reference = pl.read_parquet(tmp_path / "orbit.parquet")
     ours = pl.read_parquet(replayed[0] / "orbit.parquet")
     apart_m = (reference["x_ecef_m"] - ours["x_ecef_m"]).abs()
@@ -200,7 +201,7 @@ def test_a_file_without_any_fix_is_told_and_tabled(tmp_path: Path, hour: Path) -
         content[begin : begin + 3] = bytes([20, 0, 0])
     file = tmp_path / "cold.bin"
     file.write_bytes(content)
-    result = replay(file, "--csv", "--out", tmp_path / "out")
+    result = replay(file, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("3 GPS records: 0 used, 3 not, 3 without a time")
     rejected = pl.read_csv(tmp_path / "out" / "rejected.csv")
