@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from pygnc_devices.engine import Engine
 from pygnc_devices.errors import SilenceError
@@ -15,6 +15,8 @@ from pygnc_devices.statistics import Statistics
 
 P = ParamSpec("P")
 T = TypeVar("T")
+U = TypeVar("U")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Device:
@@ -50,6 +52,19 @@ class Device:
     def latest(self, max_age_s: float = 1.0) -> Reading | None:
         """Return the newest reading, or None if it is older than that: an old value never passes for a new one."""
         return self.engine.feed.latest(max_age_s)
+
+
+class UnitDevice(Device, Generic[U]):
+    """What both faces of a family have whose procedures need to know of a unit; its methods stand once, see `method`.
+
+    Args:
+        engine: see `Device`.
+        unit: what the driver knows of the device, its interpreter.
+    """
+
+    def __init__(self, engine: Engine, unit: U) -> None:
+        super().__init__(engine)
+        self.unit = unit
 
 
 class BlockingDevice(Device):
@@ -163,23 +178,21 @@ async def _wait(news: asyncio.Event, silence_s: float | None, url: str) -> None:
         raise SilenceError(f"{url}: no reading for {silence_s} s") from None
 
 
-def blocking(procedure: Callable[Concatenate[Any, P], Procedure[T]]) -> Callable[Concatenate[Any, P], T]:
-    """Make a method of a blocking device out of a procedure, whose first argument is the device's `unit`."""
+class Method(Protocol[P, T_co]):
+    """How a method is seen by type checkers: what it returns follows from the face that has it."""
+
+    @overload
+    def __get__(self, device: BlockingDevice, face: Any = ..., /) -> Callable[P, T_co]: ...  # noqa: ANN401 - any class
+    @overload
+    def __get__(self, device: AsyncDevice, face: Any = ..., /) -> Callable[P, Awaitable[T_co]]: ...  # noqa: ANN401 - likewise
+
+
+def method(procedure: Callable[Concatenate[Any, P], Procedure[T]]) -> Method[P, T]:
+    """Make a method of both faces out of a procedure, whose first argument is the device's `unit`."""
 
     @wraps(procedure)
-    def method(device: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:  # noqa: ANN401 - any family's face
-        result: T = device.run(procedure(device.unit, *args, **kwargs))
-        return result
+    def call(device: Any, /, *args: P.args, **kwargs: P.kwargs) -> T | Awaitable[T]:  # noqa: ANN401 - any family's face
+        done: T | Awaitable[T] = device.run(procedure(device.unit, *args, **kwargs))
+        return done
 
-    return method
-
-
-def awaitable(procedure: Callable[Concatenate[Any, P], Procedure[T]]) -> Callable[Concatenate[Any, P], Awaitable[T]]:
-    """Make a method of an asyncio device out of a procedure, whose first argument is the device's `unit`."""
-
-    @wraps(procedure)
-    async def method(device: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:  # noqa: ANN401 - any family's face
-        result: T = await device.run(procedure(device.unit, *args, **kwargs))
-        return result
-
-    return method
+    return cast("Method[P, T]", call)

@@ -9,7 +9,7 @@ from pygnc_devices.emus import controls, framing, procedures, writing
 from pygnc_devices.emus.sentences import SENTENCES, UNKNOWN
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
+from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.family import Family
 
 DEFAULT_BAUD: Final = 57600
@@ -26,12 +26,34 @@ def _open(url: str, baud: int, ask: Sequence[str], every_s: float, allow_writes:
     return engine, unit
 
 
-class Emus(BlockingDevice):
-    """A unit for plain scripts. Methods raise what their procedure says."""
+class EmusMethods(UnitDevice[EmusUnit]):
+    """What a unit can be told, by either face. Methods raise what their procedure says."""
 
-    def __init__(self, engine: Engine, unit: EmusUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
+    identify = method(procedures.identify)
+    ask = method(procedures.ask)
+    read_cells = method(procedures.read_cells)
+    read_log = method(procedures.read_log)
+    read_statistics = method(procedures.read_statistics)
+    read_parameter = method(procedures.read_parameter)
+    is_logged_in = method(procedures.is_logged_in)
+
+    write_parameter = method(writing.write_parameter)
+    write_function_flag = method(writing.write_function_flag)
+    open_contactor = method(writing.open_contactor)
+    release_contactor = method(writing.release_contactor)
+    log_in = method(writing.log_in)
+    log_out = method(writing.log_out)
+    set_password = method(writing.set_password)
+    set_state_of_charge = method(writing.set_state_of_charge)
+    zero_current_sensor = method(writing.zero_current_sensor)
+    restart = method(writing.restart)
+    reset_to_factory = method(writing.reset_to_factory)
+    clear_log = method(writing.clear_log)
+    clear_statistics = method(writing.clear_statistics)
+
+
+class Emus(EmusMethods, BlockingDevice):
+    """A unit for plain scripts."""
 
     @classmethod
     def open(
@@ -58,35 +80,9 @@ class Emus(BlockingDevice):
         """
         return cls(*_open(url, baud, ask, every_s, allow_writes))
 
-    identify = blocking(procedures.identify)
-    ask = blocking(procedures.ask)
-    read_cells = blocking(procedures.read_cells)
-    read_log = blocking(procedures.read_log)
-    read_statistics = blocking(procedures.read_statistics)
-    read_parameter = blocking(procedures.read_parameter)
-    is_logged_in = blocking(procedures.is_logged_in)
 
-    write_parameter = blocking(writing.write_parameter)
-    write_function_flag = blocking(writing.write_function_flag)
-    open_contactor = blocking(writing.open_contactor)
-    release_contactor = blocking(writing.release_contactor)
-    log_in = blocking(writing.log_in)
-    log_out = blocking(writing.log_out)
-    set_password = blocking(writing.set_password)
-    set_state_of_charge = blocking(writing.set_state_of_charge)
-    zero_current_sensor = blocking(writing.zero_current_sensor)
-    restart = blocking(writing.restart)
-    reset_to_factory = blocking(writing.reset_to_factory)
-    clear_log = blocking(writing.clear_log)
-    clear_statistics = blocking(writing.clear_statistics)
-
-
-class AsyncEmus(AsyncDevice):
+class AsyncEmus(EmusMethods, AsyncDevice):
     """A unit for asyncio."""
-
-    def __init__(self, engine: Engine, unit: EmusUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
 
     @classmethod
     async def open(
@@ -100,28 +96,6 @@ class AsyncEmus(AsyncDevice):
     ) -> Self:
         """Open a unit; see `Emus.open`."""
         return cls(*await asyncio.to_thread(_open, url, baud, ask, every_s, allow_writes))
-
-    identify = awaitable(procedures.identify)
-    ask = awaitable(procedures.ask)
-    read_cells = awaitable(procedures.read_cells)
-    read_log = awaitable(procedures.read_log)
-    read_statistics = awaitable(procedures.read_statistics)
-    read_parameter = awaitable(procedures.read_parameter)
-    is_logged_in = awaitable(procedures.is_logged_in)
-
-    write_parameter = awaitable(writing.write_parameter)
-    write_function_flag = awaitable(writing.write_function_flag)
-    open_contactor = awaitable(writing.open_contactor)
-    release_contactor = awaitable(writing.release_contactor)
-    log_in = awaitable(writing.log_in)
-    log_out = awaitable(writing.log_out)
-    set_password = awaitable(writing.set_password)
-    set_state_of_charge = awaitable(writing.set_state_of_charge)
-    zero_current_sensor = awaitable(writing.zero_current_sensor)
-    restart = awaitable(writing.restart)
-    reset_to_factory = awaitable(writing.reset_to_factory)
-    clear_log = awaitable(writing.clear_log)
-    clear_statistics = awaitable(writing.clear_statistics)
 
 
 FAMILY: Final = Family(

@@ -3,6 +3,7 @@
 Older firmware sends fewer fields, newer ones more: what is missing is None, what is more stays in the raw sentence.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from pygnc_devices.declaration import Field
@@ -57,12 +58,9 @@ def _module_or_cell(name: str, what: str) -> Sentence:
     )
 
 
-def _temperatures(name: str, what: str) -> Sentence:
-    elements = (
-        _temperature(f"temperature_{k}_degc", f"{what} temperature, {k}. cell here", "b")
-        for k in range(1, CELLS_PER_FRAME + 1)
-    )
-    return Sentence(name, (*_GROUP, *elements), meaning=f"{what} temperatures of up to 8 cells")
+def _of_each_cell(name: str, kind: Callable[[str, str, str], Field], field: str, what: str) -> Sentence:
+    cells = (kind(field.format(k), f"{what}, {k}. cell here", "b") for k in range(1, CELLS_PER_FRAME + 1))
+    return Sentence(name, (*_GROUP, *cells), meaning=f"{what}s of up to 8 cells")
 
 
 def _dt1(name: str, unit: Unit, scale: float, meaning: str) -> Field:
@@ -95,18 +93,11 @@ _ALL: Final = (
         ),
         meaning="cell voltages, summary",
     ),
-    Sentence(
-        "BV2",
-        (
-            *_GROUP,
-            *(_voltage(f"voltage_{k}_v", f"voltage, {k}. cell here", "b") for k in range(1, CELLS_PER_FRAME + 1)),
-        ),
-        meaning="voltages of up to 8 cells",
-    ),
+    _of_each_cell("BV2", _voltage, "voltage_{}_v", "voltage"),
     _module_or_cell("BT1", "cell module"),
-    _temperatures("BT2", "cell module"),
+    _of_each_cell("BT2", _temperature, "temperature_{}_degc", "cell module temperature"),
     _module_or_cell("BT3", "cell"),
-    _temperatures("BT4", "cell"),
+    _of_each_cell("BT4", _temperature, "temperature_{}_degc", "cell temperature"),
     Sentence(
         "BB1",
         (
@@ -119,17 +110,7 @@ _ALL: Final = (
         ),
         meaning="balancing, summary",
     ),
-    Sentence(
-        "BB2",
-        (
-            *_GROUP,
-            *(
-                _rate(f"rate_{k}_percent", f"balancing rate, {k}. cell here", "b")
-                for k in range(1, CELLS_PER_FRAME + 1)
-            ),
-        ),
-        meaning="balancing rates of up to 8 cells",
-    ),
+    _of_each_cell("BB2", _rate, "rate_{}_percent", "balancing rate"),
     Sentence(
         "BC1",
         (

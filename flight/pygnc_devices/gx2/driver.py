@@ -5,7 +5,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
+from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.family import Family
 from pygnc_devices.gx2 import aspp, eeprom, framing, procedures, stream_procedures
 from pygnc_devices.gx2.controls import CONTROLS
@@ -27,12 +27,35 @@ def _open(url: str, baud: int, timer_hz: int | None, node: int | None) -> tuple[
     return Engine(url, baud, WIRE if node is None else wireless_wire(node), unit), unit
 
 
-class Gx2(BlockingDevice):
-    """A unit for plain scripts. Methods raise what their procedure says."""
+class Gx2Methods(UnitDevice[Gx2Unit]):
+    """What a unit can be told, by either face. Methods raise what their procedure says."""
 
-    def __init__(self, engine: Engine, unit: Gx2Unit) -> None:
-        super().__init__(engine)
-        self.unit = unit
+    send = method(procedures.send)
+    poll = method(procedures.poll)
+    identify = method(procedures.identify)
+    ping_node = method(procedures.ping_node)
+    write_accel_bias = method(procedures.write_accel_bias)
+    write_gyro_bias = method(procedures.write_gyro_bias)
+    capture_gyro_bias = method(procedures.capture_gyro_bias)
+    store_bias = method(procedures.store_bias)
+    temperatures = method(procedures.temperatures)
+    built_in_test = method(procedures.built_in_test)
+
+    start_continuous = method(stream_procedures.start_continuous)
+    stop_continuous = method(stream_procedures.stop_continuous)
+
+    read_word = method(eeprom.read_word)
+    write_word = method(eeprom.write_word)
+    get_rate = method(eeprom.get_rate)
+    set_rate = method(eeprom.set_rate)
+    get_startup = method(eeprom.get_startup)
+    set_startup = method(eeprom.set_startup)
+    get_sampling = method(eeprom.get_sampling)
+    set_sampling = method(eeprom.set_sampling)
+
+
+class Gx2(Gx2Methods, BlockingDevice):
+    """A unit for plain scripts."""
 
     @classmethod
     def open(cls, url: str, baud: int = DEFAULT_BAUD, *, timer_hz: int | None = None, node: int | None = None) -> Self:
@@ -49,36 +72,9 @@ class Gx2(BlockingDevice):
         """
         return cls(*_open(url, baud, timer_hz, node))
 
-    send = blocking(procedures.send)
-    poll = blocking(procedures.poll)
-    identify = blocking(procedures.identify)
-    ping_node = blocking(procedures.ping_node)
-    write_accel_bias = blocking(procedures.write_accel_bias)
-    write_gyro_bias = blocking(procedures.write_gyro_bias)
-    capture_gyro_bias = blocking(procedures.capture_gyro_bias)
-    store_bias = blocking(procedures.store_bias)
-    temperatures = blocking(procedures.temperatures)
-    built_in_test = blocking(procedures.built_in_test)
 
-    start_continuous = blocking(stream_procedures.start_continuous)
-    stop_continuous = blocking(stream_procedures.stop_continuous)
-
-    read_word = blocking(eeprom.read_word)
-    write_word = blocking(eeprom.write_word)
-    get_rate = blocking(eeprom.get_rate)
-    set_rate = blocking(eeprom.set_rate)
-    get_startup = blocking(eeprom.get_startup)
-    set_startup = blocking(eeprom.set_startup)
-    get_sampling = blocking(eeprom.get_sampling)
-    set_sampling = blocking(eeprom.set_sampling)
-
-
-class AsyncGx2(AsyncDevice):
-    """A unit for asyncio. Methods raise what their procedure says."""
-
-    def __init__(self, engine: Engine, unit: Gx2Unit) -> None:
-        super().__init__(engine)
-        self.unit = unit
+class AsyncGx2(Gx2Methods, AsyncDevice):
+    """A unit for asyncio."""
 
     @classmethod
     async def open(
@@ -86,29 +82,6 @@ class AsyncGx2(AsyncDevice):
     ) -> Self:
         """Open a unit; see `Gx2.open`."""
         return cls(*await asyncio.to_thread(_open, url, baud, timer_hz, node))
-
-    send = awaitable(procedures.send)
-    poll = awaitable(procedures.poll)
-    identify = awaitable(procedures.identify)
-    ping_node = awaitable(procedures.ping_node)
-    write_accel_bias = awaitable(procedures.write_accel_bias)
-    write_gyro_bias = awaitable(procedures.write_gyro_bias)
-    capture_gyro_bias = awaitable(procedures.capture_gyro_bias)
-    store_bias = awaitable(procedures.store_bias)
-    temperatures = awaitable(procedures.temperatures)
-    built_in_test = awaitable(procedures.built_in_test)
-
-    start_continuous = awaitable(stream_procedures.start_continuous)
-    stop_continuous = awaitable(stream_procedures.stop_continuous)
-
-    read_word = awaitable(eeprom.read_word)
-    write_word = awaitable(eeprom.write_word)
-    get_rate = awaitable(eeprom.get_rate)
-    set_rate = awaitable(eeprom.set_rate)
-    get_startup = awaitable(eeprom.get_startup)
-    set_startup = awaitable(eeprom.set_startup)
-    get_sampling = awaitable(eeprom.get_sampling)
-    set_sampling = awaitable(eeprom.set_sampling)
 
 
 FAMILY: Final = Family(

@@ -5,7 +5,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.faces import AsyncDevice, BlockingDevice
+from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice
 from pygnc_devices.family import Family, Found
 from pygnc_devices.frames import Frame
 from pygnc_devices.monodrive.framing import KIND, scanner
@@ -29,12 +29,8 @@ def _open(url: str, baud: int, layout: Layout | None) -> tuple[Engine, MonoDrive
     return Engine(url, baud, wire(unit.layout), unit), unit
 
 
-class MonoDrive(BlockingDevice):
+class MonoDrive(UnitDevice[MonoDriveUnit], BlockingDevice):
     """A simulated IMU for plain scripts."""
-
-    def __init__(self, engine: Engine, unit: MonoDriveUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
 
     @classmethod
     def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:
@@ -51,12 +47,8 @@ class MonoDrive(BlockingDevice):
         return cls(*_open(url, baud, layout))
 
 
-class AsyncMonoDrive(AsyncDevice):
+class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
     """A simulated IMU for asyncio."""
-
-    def __init__(self, engine: Engine, unit: MonoDriveUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
 
     @classmethod
     async def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.exits import close_at_exit, end_in_order_on_signals
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
+from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.family import Family
 from pygnc_devices.opc_n3 import controls, framing, power, procedures, sampling, writing
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
@@ -40,16 +40,38 @@ def _open(url: str, baud: int, settings: Settings) -> tuple[Engine, OpcUnit]:
     return engine, unit
 
 
-class OpcN3(BlockingDevice):
-    """A counter for plain scripts. Methods raise what their procedure says.
+class OpcN3Methods(UnitDevice[OpcUnit]):
+    """What a counter can be told, by either face. Methods raise what their procedure says."""
+
+    def __init__(self, engine: Engine, unit: OpcUnit) -> None:
+        super().__init__(engine, unit)
+        close_at_exit(engine)
+
+    identify = method(procedures.identify)
+    check = method(procedures.check)
+    read_firmware = method(procedures.read_firmware)
+    read_status = method(procedures.read_status)
+    read_configuration = method(procedures.read_configuration)
+    read_histogram = method(procedures.read_histogram)
+    read_pm = method(procedures.read_pm)
+    switch_on = method(power.switch_on)
+    switch_off = method(power.switch_off)
+    set_gain = method(power.set_gain)
+    reset = method(writing.reset)
+
+    write_configuration = method(writing.write_configuration)
+    set_weighting_index = method(writing.set_weighting_index)
+    set_pot = method(writing.set_pot)
+    save_configuration = method(writing.save_configuration)
+    write_serial_string = method(writing.write_serial_string)
+    enter_bootloader = method(writing.enter_bootloader)
+
+
+class OpcN3(OpcN3Methods, BlockingDevice):
+    """A counter for plain scripts.
 
     Fan and laser are switched off when it is closed, when the program ends, and when it gets SIGTERM or SIGHUP.
     """
-
-    def __init__(self, engine: Engine, unit: OpcUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
-        close_at_exit(engine)
 
     @classmethod
     def open(
@@ -81,33 +103,9 @@ class OpcN3(BlockingDevice):
         end_in_order_on_signals()
         return cls(*_open(url, baud, Settings(sample_s, interval_s, allow_writes, allow_permanent, timing)))
 
-    identify = blocking(procedures.identify)
-    check = blocking(procedures.check)
-    read_firmware = blocking(procedures.read_firmware)
-    read_status = blocking(procedures.read_status)
-    read_configuration = blocking(procedures.read_configuration)
-    read_histogram = blocking(procedures.read_histogram)
-    read_pm = blocking(procedures.read_pm)
-    switch_on = blocking(power.switch_on)
-    switch_off = blocking(power.switch_off)
-    set_gain = blocking(power.set_gain)
-    reset = blocking(writing.reset)
 
-    write_configuration = blocking(writing.write_configuration)
-    set_weighting_index = blocking(writing.set_weighting_index)
-    set_pot = blocking(writing.set_pot)
-    save_configuration = blocking(writing.save_configuration)
-    write_serial_string = blocking(writing.write_serial_string)
-    enter_bootloader = blocking(writing.enter_bootloader)
-
-
-class AsyncOpcN3(AsyncDevice):
+class AsyncOpcN3(OpcN3Methods, AsyncDevice):
     """A counter for asyncio."""
-
-    def __init__(self, engine: Engine, unit: OpcUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
-        close_at_exit(engine)
 
     @classmethod
     async def open(
@@ -125,25 +123,6 @@ class AsyncOpcN3(AsyncDevice):
         end_in_order_on_signals()
         settings = Settings(sample_s, interval_s, allow_writes, allow_permanent, timing)
         return cls(*await asyncio.to_thread(_open, url, baud, settings))
-
-    identify = awaitable(procedures.identify)
-    check = awaitable(procedures.check)
-    read_firmware = awaitable(procedures.read_firmware)
-    read_status = awaitable(procedures.read_status)
-    read_configuration = awaitable(procedures.read_configuration)
-    read_histogram = awaitable(procedures.read_histogram)
-    read_pm = awaitable(procedures.read_pm)
-    switch_on = awaitable(power.switch_on)
-    switch_off = awaitable(power.switch_off)
-    set_gain = awaitable(power.set_gain)
-    reset = awaitable(writing.reset)
-
-    write_configuration = awaitable(writing.write_configuration)
-    set_weighting_index = awaitable(writing.set_weighting_index)
-    set_pot = awaitable(writing.set_pot)
-    save_configuration = awaitable(writing.save_configuration)
-    write_serial_string = awaitable(writing.write_serial_string)
-    enter_bootloader = awaitable(writing.enter_bootloader)
 
 
 FAMILY: Final = Family(

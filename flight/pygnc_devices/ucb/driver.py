@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pygnc_devices.declaration import Packet
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, awaitable, blocking
+from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.family import Family
 from pygnc_devices.procedure import Task
 from pygnc_devices.ucb import field_procedures as fields
@@ -31,12 +31,52 @@ def _open(url: str, baud: int, user_packets: Iterable[Packet], magnetic_range: f
     return Engine(url, baud, WIRE, unit), unit
 
 
-class Ucb(BlockingDevice):
-    """A unit for plain scripts. Methods raise what their procedure says."""
+class UcbMethods(UnitDevice[UcbUnit]):
+    """What a unit can be told, by either face. Methods raise what their procedure says."""
 
-    def __init__(self, engine: Engine, unit: UcbUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
+    ping = method(procedures.ping)
+    echo = method(procedures.echo)
+    identify = method(procedures.identify)
+    version = method(procedures.version)
+    get_packet = method(procedures.get_packet)
+    read_words = method(procedures.read_words)
+    status = method(procedures.status)
+    reset_algorithm = method(procedures.reset_algorithm)
+    restart = method(procedures.restart)
+    reset_program = method(procedures.reset_program)
+    level = method(procedures.level)
+    align_magnetometer = method(procedures.align_magnetometer)
+    start_alignment = method(procedures.start_alignment)
+    stop_alignment = method(procedures.stop_alignment)
+    store_alignment = method(procedures.store_alignment)
+
+    get_fields = method(fields.get_fields)
+    read_fields = method(fields.read_fields)
+    set_fields = method(fields.set_fields)
+    write_fields = method(fields.write_fields)
+    set_rate = method(line_procedures.set_rate)
+    set_packet_type = method(line_procedures.set_packet_type)
+    change_baud = method(line_procedures.change_baud)
+    take_snapshot = method(snapshot.take_snapshot)
+    restore_snapshot = method(snapshot.restore_snapshot)
+    upgrade = method(firmware.upgrade)
+
+    user_ping = method(user.user_ping)
+    user_version = method(user.user_version)
+    get_parameter = method(user.get_parameter)
+    get_parameters = method(user.get_parameters)
+    get_parameter_range = method(user.get_parameter_range)
+    set_parameter = method(user.set_parameter)
+    set_parameters = method(user.set_parameters)
+    set_parameter_range = method(user.set_parameter_range)
+    save_parameters = method(user.save_parameters)
+    restore_default_parameters = method(user.restore_default_parameters)
+    user_mag_align = method(user.user_mag_align)
+    user_reset = method(user.user_reset)
+
+
+class Ucb(UcbMethods, BlockingDevice):
+    """A unit for plain scripts."""
 
     @classmethod
     def open(
@@ -59,46 +99,6 @@ class Ucb(BlockingDevice):
             PortError: the port cannot be opened.
         """
         return cls(*_open(url, baud, user_packets, magnetic_range))
-
-    ping = blocking(procedures.ping)
-    echo = blocking(procedures.echo)
-    identify = blocking(procedures.identify)
-    version = blocking(procedures.version)
-    get_packet = blocking(procedures.get_packet)
-    read_words = blocking(procedures.read_words)
-    status = blocking(procedures.status)
-    reset_algorithm = blocking(procedures.reset_algorithm)
-    restart = blocking(procedures.restart)
-    reset_program = blocking(procedures.reset_program)
-    level = blocking(procedures.level)
-    align_magnetometer = blocking(procedures.align_magnetometer)
-    start_alignment = blocking(procedures.start_alignment)
-    stop_alignment = blocking(procedures.stop_alignment)
-    store_alignment = blocking(procedures.store_alignment)
-
-    get_fields = blocking(fields.get_fields)
-    read_fields = blocking(fields.read_fields)
-    set_fields = blocking(fields.set_fields)
-    write_fields = blocking(fields.write_fields)
-    set_rate = blocking(line_procedures.set_rate)
-    set_packet_type = blocking(line_procedures.set_packet_type)
-    change_baud = blocking(line_procedures.change_baud)
-    take_snapshot = blocking(snapshot.take_snapshot)
-    restore_snapshot = blocking(snapshot.restore_snapshot)
-    upgrade = blocking(firmware.upgrade)
-
-    user_ping = blocking(user.user_ping)
-    user_version = blocking(user.user_version)
-    get_parameter = blocking(user.get_parameter)
-    get_parameters = blocking(user.get_parameters)
-    get_parameter_range = blocking(user.get_parameter_range)
-    set_parameter = blocking(user.set_parameter)
-    set_parameters = blocking(user.set_parameters)
-    set_parameter_range = blocking(user.set_parameter_range)
-    save_parameters = blocking(user.save_parameters)
-    restore_default_parameters = blocking(user.restore_default_parameters)
-    user_mag_align = blocking(user.user_mag_align)
-    user_reset = blocking(user.user_reset)
 
     @contextmanager
     def quiet(self) -> Generator[None, None, None]:
@@ -125,12 +125,8 @@ class Ucb(BlockingDevice):
         return self.engine.start(line_procedures.undo_quiet(self.unit, holding.future))
 
 
-class AsyncUcb(AsyncDevice):
-    """A unit for asyncio. Methods raise what their procedure says."""
-
-    def __init__(self, engine: Engine, unit: UcbUnit) -> None:
-        super().__init__(engine)
-        self.unit = unit
+class AsyncUcb(UcbMethods, AsyncDevice):
+    """A unit for asyncio."""
 
     @classmethod
     async def open(
@@ -143,46 +139,6 @@ class AsyncUcb(AsyncDevice):
     ) -> Self:
         """Open a unit; see `Ucb.open`."""
         return cls(*await asyncio.to_thread(_open, url, baud, user_packets, magnetic_range))
-
-    ping = awaitable(procedures.ping)
-    echo = awaitable(procedures.echo)
-    identify = awaitable(procedures.identify)
-    version = awaitable(procedures.version)
-    get_packet = awaitable(procedures.get_packet)
-    read_words = awaitable(procedures.read_words)
-    status = awaitable(procedures.status)
-    reset_algorithm = awaitable(procedures.reset_algorithm)
-    restart = awaitable(procedures.restart)
-    reset_program = awaitable(procedures.reset_program)
-    level = awaitable(procedures.level)
-    align_magnetometer = awaitable(procedures.align_magnetometer)
-    start_alignment = awaitable(procedures.start_alignment)
-    stop_alignment = awaitable(procedures.stop_alignment)
-    store_alignment = awaitable(procedures.store_alignment)
-
-    get_fields = awaitable(fields.get_fields)
-    read_fields = awaitable(fields.read_fields)
-    set_fields = awaitable(fields.set_fields)
-    write_fields = awaitable(fields.write_fields)
-    set_rate = awaitable(line_procedures.set_rate)
-    set_packet_type = awaitable(line_procedures.set_packet_type)
-    change_baud = awaitable(line_procedures.change_baud)
-    take_snapshot = awaitable(snapshot.take_snapshot)
-    restore_snapshot = awaitable(snapshot.restore_snapshot)
-    upgrade = awaitable(firmware.upgrade)
-
-    user_ping = awaitable(user.user_ping)
-    user_version = awaitable(user.user_version)
-    get_parameter = awaitable(user.get_parameter)
-    get_parameters = awaitable(user.get_parameters)
-    get_parameter_range = awaitable(user.get_parameter_range)
-    set_parameter = awaitable(user.set_parameter)
-    set_parameters = awaitable(user.set_parameters)
-    set_parameter_range = awaitable(user.set_parameter_range)
-    save_parameters = awaitable(user.save_parameters)
-    restore_default_parameters = awaitable(user.restore_default_parameters)
-    user_mag_align = awaitable(user.user_mag_align)
-    user_reset = awaitable(user.user_reset)
 
     @asynccontextmanager
     async def quiet(self) -> AsyncGenerator[None, None]:
