@@ -6,6 +6,7 @@ The checksum is CRC-8/MAXIM-DOW over the bytes as they came, from the name up to
 import re
 from typing import Final
 
+from pygnc_devices.crc import ReflectedCrc
 from pygnc_devices.emus.cells import size_fits
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY
 from pygnc_devices.frames import DamageReason
@@ -13,30 +14,10 @@ from pygnc_devices.text_lines import Judgement, LineFormat
 
 LONGEST: Final = 512
 """Bytes of a sentence with its end. The longest known, CG1, has some 300."""
-_REFLECTED_POLYNOMIAL: Final = 0x8C
+crc8: Final = ReflectedCrc(0x8C, seed=0)
+"""CRC-8/MAXIM-DOW"""
 _CANDIDATE: Final = re.compile(rb"[A-Z]{2}[0-9],|[\r\n\0]|[A-Z]{2}[0-9]\Z|[A-Z]{1,2}\Z")
 _WHOLE: Final = re.compile(rb"([A-Z]{2}[0-9]),(?:(.*),)?([0-9A-Fa-f]{2})")
-
-
-def _make_table() -> tuple[int, ...]:
-    table = []
-    for octet in range(256):
-        crc = octet
-        for _ in range(8):
-            crc = crc >> 1 ^ (_REFLECTED_POLYNOMIAL if crc & 1 else 0)
-        table.append(crc)
-    return tuple(table)
-
-
-_TABLE: Final = _make_table()
-
-
-def crc8(octets: bytes) -> int:
-    """Return the CRC-8/MAXIM-DOW."""
-    crc = 0
-    for octet in octets:
-        crc = _TABLE[crc ^ octet]
-    return crc
 
 
 def make_sentence(name: str, text: str = "") -> bytes:

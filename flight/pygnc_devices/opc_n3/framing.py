@@ -4,6 +4,7 @@ import math
 import struct
 from typing import Final
 
+from pygnc_devices.crc import ReflectedCrc
 from pygnc_devices.frames import Damage, DamageReason, Frame, Scan
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
 
@@ -12,34 +13,13 @@ WHOLE: Final = "histogram"
 DISCARDED: Final = "discarded histogram"
 BROKEN: Final = "broken histogram"
 
-_SEED: Final = 0xFFFF
-_REFLECTED_POLYNOMIAL: Final = 0xA001
+crc16: Final = ReflectedCrc(0xA001, seed=0xFFFF)
+"""CRC-16/MODBUS"""
 _CHECKED: Final = struct.Struct("<48x4xHH4x3f8x2xH2x")
 _LARGEST_FLOW: Final = 2000
 _LARGEST_PM: Final = 1e7
 _LARGEST_LASER: Final = 4096
 _LIKELY_LASER: Final = (300, 1000)
-
-
-def _make_table() -> tuple[int, ...]:
-    table = []
-    for octet in range(256):
-        crc = octet
-        for _ in range(8):
-            crc = crc >> 1 ^ (_REFLECTED_POLYNOMIAL if crc & 1 else 0)
-        table.append(crc)
-    return tuple(table)
-
-
-_TABLE: Final = _make_table()
-
-
-def crc16(octets: bytes) -> int:
-    """Return the CRC-16/MODBUS."""
-    crc, table = _SEED, _TABLE
-    for octet in octets:
-        crc = crc >> 8 ^ table[(crc ^ octet) & 0xFF]
-    return crc
 
 
 def is_intact(octets: bytes) -> bool:
