@@ -8,13 +8,14 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude.faces import FaceHealth
 from pygnc.estimators.attitude.gyro_health import GyroHealth
+from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
 from pygnc.estimators.attitude.light import sky
 from pygnc.estimators.attitude.mag_bias import MagBias
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from pygnc.estimators.attitude.tracker import Track
-from pygnc.estimators.attitude.window import Hypotheses, Moment, Prior
+from pygnc.estimators.attitude.window import Moment
 
 Checkpoint: TypeAlias = dict[str, int | float | str | bytes]
 """Arrays are little-endian float64."""

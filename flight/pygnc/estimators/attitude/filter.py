@@ -13,15 +13,17 @@ from pygnc.estimators.attitude import checkpoint as packing
 from pygnc.estimators.attitude.checkpoint import Checkpoint
 from pygnc.estimators.attitude.faces import FaceHealth
 from pygnc.estimators.attitude.gyro_health import GyroHealth
+from pygnc.estimators.attitude.handover import begun, kept_biases, unknown_biases
+from pygnc.estimators.attitude.hypotheses import Prior
 from pygnc.estimators.attitude.light import sky
 from pygnc.estimators.attitude.mag_bias import MagBias, informed, tells_field
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
-from pygnc.estimators.attitude.search import Found, Search
+from pygnc.estimators.attitude.search import Search
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, GYRO_BIAS, MAG_BIAS, SIZE, AttitudeState, Flags
+from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
 from pygnc.estimators.attitude.tracker import Track, Tracked, Tracker
 from pygnc.estimators.attitude.update import AttitudeUpdate, Mode, RejectCause
-from pygnc.estimators.attitude.window import Moment, Prior
+from pygnc.estimators.attitude.window import Moment
 from pygnc.estimators.orbit.square_root import triangular
 
 _BRIGHT_SHARE: Final = 0.05
@@ -30,8 +32,6 @@ _BACKWARDS_MAX: Final = 3
 """So many samples in a row, each later than the one before, that are not later than the state: the clock was set."""
 _STUCK_SHARE: Final = 0.3
 """Sigma of the attitude when an axis is found stuck, as a share of that of an unknown attitude."""
-_AFTER_A_WHILE: Final = 2.0
-"""On the sigmas of biases that are kept while the attitude is searched for."""
 
 
 class AttitudeFilter:
@@ -42,7 +42,7 @@ class AttitudeFilter:
         self._tracker = Tracker(settings)
         self._track: Track | None = None
         self._calibrated: MagBias | None = None
-        self._search = Search(settings, self._unknown_biases())
+        self._search = Search(settings, unknown_biases(settings, None))
         self._faces = FaceHealth.unknown()
         self._gyro = GyroHealth.unknown()
         self._last_ms: int | None = None
@@ -77,7 +77,7 @@ class AttitudeFilter:
         before = self._gyro.stuck
         self._gyro = self._gyro.judged(sample.gyro_imu_rad_s, self.settings.gyro)
         if self._track is not None and self._gyro.beyond_range.any():
-            self._give_up(self._kept_biases(self._track.state))
+            self._give_up(kept_biases(self._track.state, self.settings, self._calibrated))
         if self._track is not None:
             track = self._widened(self._track, self._gyro.stuck & ~before)
             return self._follow(track, sample, surroundings)
@@ -145,10 +145,10 @@ class AttitudeFilter:
         self._track, self._faces = followed, tracked.faces
         if followed.rejected > limits.rejected_max:
             # A wrong attitude has made wrong biases.
-            self._give_up(self._unknown_biases())
+            self._give_up(unknown_biases(self.settings, self._calibrated))
         elif tracked.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
             # So far off, one update of a linearised filter cannot be trusted.
-            self._give_up(self._kept_biases(followed.state))
+            self._give_up(kept_biases(followed.state, self.settings, self._calibrated))
         if self._track is None:
             return self._told(sample, surroundings, RejectCause.GATE if tracked.field else RejectCause.NO_SURROUNDINGS)
         return self._reported(sample, surroundings, tracked)
@@ -175,8 +175,10 @@ class AttitudeFilter:
         self._backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms
         if self._backwards[0] < _BACKWARDS_MAX:
             return False
-        prior = self._search.prior if self._track is None else self._kept_biases(self._track.state)
-        self._give_up(prior)
+        if self._track is None:
+            self._give_up(self._search.prior)
+        else:
+            self._give_up(kept_biases(self._track.state, self.settings, self._calibrated))
         return True
 
     # --- Search ----------------------------------------------------------------------------------------------------
@@ -189,38 +191,12 @@ class AttitudeFilter:
         found = self._search.process(Moment(sample, surroundings, sky(surroundings, self.settings)))
         if found is None:
             return self._told(sample, surroundings, None)
-        track = Track(self._begun(sample.gps_ms, found), sample.gyro_imu_rad_s)
+        track = Track(begun(sample.gps_ms, found, self.settings), sample.gyro_imu_rad_s)
         self._track = self._widened(track, self._gyro.stuck)
         if found.left_out is not None:
             self._faces = self._faces.doubted(found.left_out)
         self._search = Search(self.settings, self._search.prior)
         return self._reported(sample, surroundings, None)
-
-    def _begun(self, gps_ms: int, found: Found) -> AttitudeState:
-        settings = self.settings
-        slow = np.zeros(SIZE - 3)
-        slow[0:3], slow[3:6] = found.gyro_bias_rad_s, found.mag_bias_ut
-        slow[15] = settings.sun_sensors.reflectivity
-        faces = settings.sun_sensors
-        sigma = np.repeat((settings.gyro.scale_sigma, faces.gain_sigma, faces.reflectivity_sigma), (3, 6, 1))
-        covariance = np.zeros((SIZE, SIZE))
-        covariance[9:19, 9:19] = np.diag(sigma**2)
-        together = np.r_[0:9, FIELD_ERROR]
-        covariance[np.ix_(together, together)] = found.covariance
-        root = np.asarray(np.linalg.cholesky(covariance), np.float64)
-        return AttitudeState(gps_ms, found.quaternion, slow, root)
-
-    def _unknown_biases(self) -> Prior:
-        sigma = [self.settings.gyro.bias_sigma_rad_s] * 3 + [self.settings.magnetometer.bias_sigma_ut] * 3
-        return informed(Prior(np.zeros(6), np.array(sigma)), self._calibrated)
-
-    def _kept_biases(self, state: AttitudeState) -> Prior:
-        magnetometer, gyro = self.settings.magnetometer, self.settings.gyro
-        unknown = np.repeat((gyro.bias_sigma_rad_s, magnetometer.bias_sigma_ut), 3)
-        floor = 0.02 * unknown
-        sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
-        kept = Prior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
-        return informed(kept, self._calibrated)
 
     # --- Report ----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.window import Prior
+from pygnc.estimators.attitude.hypotheses import Prior
 
 _KNOWN_UT: Final = 5.0
 """A bias known better than this leaves the field's direction."""

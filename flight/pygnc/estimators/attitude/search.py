@@ -1,30 +1,24 @@
 """Finding the attitude from nothing: many hypotheses side by side until one wins clearly.
 
 Neither bias is known at first, and the magnetometer's may be as large as the field. Hypotheses are seeded on three
-samples: all turns about the line to the Sun, each with several gyro biases along that line, which is what the line's
-motion does not show. If the magnetometer's bias is known from before, Davenport's method on Sun and field takes the
-place of the turns, and in the dark the field's line that of the Sun's. With every sample the
-window grows, each hypothesis is fitted to the whole of it by a damped Gauss-Newton step or two, and those that fit much
-worse or have become equal are dropped.
+samples (`seeds`). With every sample the window grows, each hypothesis is fitted to the whole of it by a damped
+Gauss-Newton step or two, and those that fit much worse or have become equal are dropped.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude import wahba
-from pygnc.estimators.attitude.mag_bias import tells_field
+from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
+from pygnc.estimators.attitude.seeds import seeds, sun_line
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.window import Fit, Hypotheses, Moment, Prior, Window
+from pygnc.estimators.attitude.window import Fit, Moment, Window
 
 _SEED_SAMPLES: Final = 3
-_SEED_TURNS: Final = 12
-_SEED_BIASES: Final = (0.0, 0.7, -0.7, 1.4, -1.4)
-"""In prior standard deviations."""
 _SEED_ITERATIONS: Final = 6
 _SEED_DAMPING: Final = 1e-2
 _ITERATIONS: Final = 2
@@ -35,13 +29,6 @@ _SAME_RAD_S: Final = math.radians(0.1)
 _SAME_UT: Final = 5.0
 _APART_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are no rivals."""
-_BRIGHT_SHARE: Final = 0.2
-_SEED_SIGMA_RAD: Final = np.radians((15.0, 10.0))
-"""Of the directions to the Sun, Earth's light and saturation included, and of the field."""
-_APART_SINE: Final = 0.3
-"""Sun and field closer to each other's line than this leave a turn open."""
-_SHORTEST: Final = 1e-3
-"""Opposite faces that cancel, in shares of full sunlight, or a field that the bias takes away, in uT."""
 _CONFIRMATIONS: Final = 3
 
 
@@ -97,7 +84,7 @@ class Search:
             self.moments = self.moments[-_SEED_SAMPLES:]
             if len(self.moments) < _SEED_SAMPLES:
                 return None
-            guess = self._seeds(moment)
+            guess = seeds(moment, self._settings, self.prior, self.left_out)
             if guess is None:
                 return None
             self.damping = np.full(len(guess.quaternion), _SEED_DAMPING)
@@ -132,10 +119,10 @@ class Search:
 
         Where the body hardly turns, an attitude may have dropped out before the window told it from others.
         """
-        sun = self._sun_line(moment)
+        sun = sun_line(moment, self._settings, self.left_out)
         if sun is None or not self._clear(guess, fit, window.measurements):
             return guess, fit
-        turns = wahba.about(sun.body, sun.gcrf, _SEED_TURNS)
+        turns = sun.turns()
         biases = guess.gyro_bias_rad_s[:1], guess.mag_bias_ut[:1]
         rivals = Hypotheses(turns, *(np.repeat(bias, len(turns), axis=0) for bias in biases))
         self.damping = np.concatenate((self.damping, np.full(len(turns), _SEED_DAMPING)))
@@ -156,38 +143,6 @@ class Search:
         turn = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
         carried = quaternion.multiply(guess.quaternion, quaternion.exponential(turn))
         return Hypotheses(carried, guess.gyro_bias_rad_s, guess.mag_bias_ut)
-
-    def _seeds(self, moment: Moment) -> Hypotheses | None:
-        """Attitudes that the newest sample allows; None when it says too little."""
-        mounting = self._settings.mounting
-        mag_body_ut = (moment.sample.mag_imu_ut - self.prior.mean[3:]).dot(mounting.magnetometer)
-        field = _Line.along(mag_body_ut, moment.surroundings.field_gcrf_ut)
-        field = field if tells_field(self.prior) else None
-        sun = self._sun_line(moment)
-        line = sun or field
-        if line is None:
-            return None
-        if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _APART_SINE:
-            turns = wahba.about(line.body, line.gcrf, _SEED_TURNS)
-        else:
-            both = wahba.solve(np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf)), _SEED_SIGMA_RAD)
-            turns = both.quaternion[None]
-        along = mounting.gyro.dot(line.body) * self.prior.sigma[:3].max()
-        gyro = self.prior.mean[:3] + np.multiply.outer(np.array(_SEED_BIASES), along)
-        return Hypotheses(
-            np.repeat(turns, len(gyro), axis=0),
-            np.tile(gyro, (len(turns), 1)),
-            np.tile(self.prior.mean[3:], (len(turns) * len(gyro), 1)),
-        )
-
-    def _sun_line(self, moment: Moment) -> "_Line | None":
-        """Where the Sun stands, by the sum of all light; None in the dark."""
-        share = moment.sample.lux / moment.sky.full_sun_lux
-        if self.left_out is not None:
-            share[self.left_out] = 0.0
-        if moment.sky.sunlit_fraction <= 0.5 or share.max() <= _BRIGHT_SHARE:
-            return None
-        return _Line.along(share.dot(np.array(self._settings.mounting.face_normals_body)), moment.sky.sun_gcrf)
 
     def _improved(self, window: Window, guess: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
         """Levenberg's and Marquardt's steps, each hypothesis with its own damping."""
@@ -249,19 +204,6 @@ class Search:
         rivals = fit.cost[_angle(guess.quaternion, guess.quaternion[0]) > _APART_RAD]
         advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
-
-
-class _Line(NamedTuple):
-    """A direction as unit vector in body axes and in GCRF, each (3,)."""
-
-    body: Array
-    gcrf: Array
-
-    @classmethod
-    def along(cls, body: Array, gcrf: Array) -> "_Line | None":
-        """Of vectors of any length; None when the first has none."""
-        length = np.linalg.norm(body)
-        return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _SHORTEST else None
 
 
 def _scatter(fit: Fit, measurements: int) -> float:

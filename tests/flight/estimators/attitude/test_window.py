@@ -5,8 +5,9 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
 from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.window import Hypotheses, Moment, Prior, Window
+from pygnc.estimators.attitude.window import Moment, Window
 from tests.flight.estimators.attitude.truth import SETTINGS, fly
 
 SAMPLES = 30
