@@ -20,12 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from pygnc_devices.opc_n3.commands import Timing
+from pygnc_devices.opc_n3.commands import STANDARD, Timing
 from pygnc_devices.reading import Reading
 from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.line import PtyLine
-from pygnc_ground.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_ground.simulators.usb_iss import UsbIssSimulator
 from pygnc_ground.station.batches import batches, make_batch
 from pygnc_ground.station.errors import StationError
@@ -40,6 +39,7 @@ from pygnc_ground.store import query
 from pygnc_ground.store.errors import StoreError
 from pygnc_ground.store.pieces import State
 from pygnc_ground.store.store import Store
+from scripts.station_fault_book import KILLED, UNPLUGGED, Answer, Fault, WatchedCounter, missing_by_cause, outcomes
 
 SIMULATED_S: Final = 86_400
 OPC_EVERY_S: Final = 5.0
@@ -51,16 +51,26 @@ LINE_ERRORS: Final = FaultRates(lost=0.004, flipped=0.004, doubled=0.002)
 KILLS: Final = {"logger": 12, "sender": 8}
 UNPLUGS: Final = 5
 OUTAGES: Final = 3
-OUTAGE_S: Final = 10.0
-QUICK: Final = Timing(poll_s=0.0005, rest_s=0.12, laser_s=0.01, fan_s=0.02, restart_s=0.2, keep_alive_s=0.05)
+OUTAGE_S: Final = 1800.0
+"""Simulated, as all times here but those that follow."""
 _REST_S: Final = 0.08
+"""After which the counter takes a command for a new one, and by how much longer its driver rests: not accelerated, or a
+computer that others use too would cut answers in two."""
+_DRIVER_REST_S: Final = 0.12
 _LAST_TRIES: Final = 100
 Event: TypeAlias = tuple[float, Callable[[], None]]
 
 
 @dataclass
 class Outcome:
-    """What a run did and what came of it."""
+    """What a run did and what came of it.
+
+    Attributes:
+        done: faults.
+        acknowledged: readings that the logger said are stored; what follows up to `different` is about these.
+        due: histograms of a day; `missing_by_cause` of them were not asked for, `answers` the counter gave.
+        outcomes: what became of these.
+    """
 
     done: Counter[str] = field(default_factory=Counter)
     acknowledged: int = 0
@@ -69,6 +79,10 @@ class Outcome:
     missing: int = 0
     doubled: int = 0
     different: int = 0
+    due: int = 0
+    answers: int = 0
+    missing_by_cause: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     batches: int = 0
     seconds: float = 0.0
 
@@ -92,20 +106,22 @@ class _Run:
         self.dice = dice
         self.outcome = Outcome()
         self.roles: dict[str, subprocess.Popen[bytes]] = {}
+        self.faults: list[Fault] = []
 
     def go(self) -> Outcome:
         started_s = time.monotonic()
         self._prepare()
-        opc = OpcN3Simulator(rest_s=_REST_S)
-        battery = EmusSimulator(broadcast_s=EMUS_EVERY_S / self.speed)
+        opc = WatchedCounter(rest_s=_REST_S)
+        battery = EmusSimulator(broadcast_s=EMUS_EVERY_S)
         with (
             PtyLine(UsbIssSimulator(opc), self.folder / "opc") as opc_line,
-            PtyLine(battery, self.folder / "emus", faults=LINE_ERRORS, seed=1) as emus_line,
+            PtyLine(battery, self.folder / "emus", faults=LINE_ERRORS, seed=1, speed=self.speed) as emus_line,
         ):
             for role in ("server", "logger", "sender"):
                 self._start(role)
-            end_s = time.monotonic() + SIMULATED_S / self.speed
-            events = self._timetable(time.monotonic(), end_s, [opc_line, emus_line], opc)
+            begin_s = time.monotonic()
+            end_s = begin_s + SIMULATED_S / self.speed
+            events = self._timetable(begin_s, end_s, [opc_line, emus_line], opc)
             for at_s, event in events:
                 time.sleep(max(0.0, at_s - time.monotonic()))
                 event()
@@ -116,6 +132,7 @@ class _Run:
         self._stop("server", signal.SIGTERM)
         self.outcome.seconds = time.monotonic() - started_s
         self._compare()
+        self._balance(begin_s, end_s, [answer for answer in opc.answers if answer.at_s <= end_s])
         return self.outcome
 
     def _prepare(self) -> None:
@@ -129,42 +146,54 @@ class _Run:
         Store.open(str(self.folder / "local.db")).close()
         (self.folder / "acknowledged").touch()
 
-    def _timetable(self, begin_s: float, end_s: float, lines: list[PtyLine], opc: OpcN3Simulator) -> list[Event]:
+    def _timetable(self, begin_s: float, end_s: float, lines: list[PtyLine], opc: WatchedCounter) -> list[Event]:
         """Return what happens when. The first and last twentieth of the time is left in peace."""
         margin_s = (end_s - begin_s) / 20
         events: list[Callable[[], None]] = [
             partial(self._kill, role) for role, count in KILLS.items() for _ in range(count)
         ]
         events += [partial(self._unplug, lines[rank % len(lines)]) for rank in range(UNPLUGS)]
-        events += [self._outage] * OUTAGES
-        events += [partial(self._spoil, opc)] * int(SIMULATED_S / OPC_EVERY_S / BAD_HISTOGRAMS)
+        events += [self._end_server] * OUTAGES
+        events += [partial(self._spoil, lines[0], opc)] * int(SIMULATED_S / OPC_EVERY_S / BAD_HISTOGRAMS)
         times = [self.dice.uniform(begin_s + margin_s, end_s - margin_s) for _ in events]
-        return sorted(zip(times, events, strict=True), key=lambda entry: entry[0])
+        timetable = list(zip(times, events, strict=True))
+        outage_s = OUTAGE_S / self.speed
+        timetable += [(at_s + outage_s, self._begin_server) for at_s, event in timetable if event == self._end_server]
+        return sorted(timetable, key=lambda entry: entry[0])
 
     def _kill(self, role: str) -> None:
+        if role == "logger":
+            self.faults.append(Fault(time.monotonic(), KILLED))
         self._stop(role, signal.SIGKILL)
         self.outcome.done[f"kill -9 of the {role}"] += 1
         self._start(role)
 
-    def _outage(self) -> None:
+    def _end_server(self) -> None:
         self._stop("server", signal.SIGKILL)
         self.outcome.done["outages of the server"] += 1
-        time.sleep(OUTAGE_S)
-        self._start("server")
+
+    def _begin_server(self) -> None:
+        if self.roles["server"].poll() is not None:  # outages may overlap
+            self._start("server")
 
     def _unplug(self, line: PtyLine) -> None:
+        if isinstance(line.unit, UsbIssSimulator):
+            self.faults.append(Fault(time.monotonic(), UNPLUGGED))
         line.unplug()
         self.outcome.done["pulled cables"] += 1
         time.sleep(self.dice.uniform(0.2, 2.0))
         line.plug_in()
 
-    def _spoil(self, opc: OpcN3Simulator) -> None:
-        opc.faults.bad_checksums += 1
+    def _spoil(self, line: PtyLine, opc: WatchedCounter) -> None:
+        with line.hold():
+            opc.faults.bad_checksums += 1
         self.outcome.done["histograms with a wrong checksum"] += 1
 
     def _start(self, role: str) -> None:
         words = [sys.executable, "-m", "scripts.station_fault_run", role, str(self.folder), str(self.speed)]
-        self.roles[role] = subprocess.Popen(words)
+        # If the run is given priority, it is for lines and logger: the rest would make the counter's bytes wait.
+        usual = [] if role == "logger" else ["chrt", "--other", "0"]
+        self.roles[role] = subprocess.Popen([*usual, *words])
 
     def _stop(self, role: str, number: signal.Signals) -> None:
         process = self.roles[role]
@@ -194,6 +223,16 @@ class _Run:
         outcome.doubled = sum((arrived - stored).values())
         outcome.different = sum(central.get(key) != value for key, value in local.items())
 
+    def _balance(self, begin_s: float, end_s: float, answers: list[Answer]) -> None:
+        """Find out what became of each histogram that was due."""
+        outcome = self.outcome
+        every_s = OPC_EVERY_S / self.speed
+        central = _all(self.folder / "central.db")
+        arrived = [bytes.fromhex(raw) for (gadget, *_), (_, raw) in central.items() if gadget == "opc"]
+        outcome.due, outcome.answers = round((end_s - begin_s) / every_s), len(answers)
+        outcome.missing_by_cause = missing_by_cause(begin_s, end_s, every_s, answers, self.faults)
+        outcome.outcomes = outcomes(answers, self.faults, arrived)
+
 
 def _all(path: Path) -> dict[tuple[str, str, str, int], tuple[str, str]]:
     """Return content and bytes of all readings by their identity."""
@@ -209,7 +248,14 @@ def _all(path: Path) -> dict[tuple[str, str, str, int], tuple[str, str]]:
 
 def _settings(folder: Path, speed: float) -> Settings:
     port = (folder / "port").read_text()
-    opc = Device("opc", "opc_n3", str(folder / "opc"), options={"sample_s": OPC_EVERY_S / speed, "timing": QUICK})
+    timing = Timing(
+        poll_s=STANDARD.poll_s / speed,
+        rest_s=_DRIVER_REST_S,
+        laser_s=STANDARD.laser_s / speed,
+        fan_s=STANDARD.fan_s / speed,
+        restart_s=STANDARD.restart_s / speed,
+    )
+    opc = Device("opc", "opc_n3", str(folder / "opc"), options={"sample_s": OPC_EVERY_S / speed, "timing": timing})
     emus = Device("pack", "emus", str(folder / "emus"))
     upload = Upload(f"http://127.0.0.1:{port}", timeout_s=10.0)
     return Settings(folder=str(folder), device=[opc, emus], store=StoreSettings("local.db"), upload=upload)
