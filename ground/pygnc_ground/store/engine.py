@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from pygnc_ground.store.errors import RefusedReadingsError, StoreError
+from pygnc_ground.store.packed import LONGEST_TEXT
 from pygnc_ground.store.schema import REVISION, facts, metadata
 
 _DRIVERS: Final = {"sqlite": "sqlite", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
@@ -126,7 +127,7 @@ def _server_engine(url: URL) -> Engine:
     timeouts = {"connect_timeout": _SERVER_WAIT_S, "read_timeout": _LOCK_WAIT_S, "write_timeout": _LOCK_WAIT_S}
     options: dict[str, Any] = timeouts | {
         "charset": "utf8mb4",
-        "init_command": "SET sql_mode = 'TRADITIONAL,ANSI_QUOTES'",
+        "init_command": f"SET sql_mode = 'TRADITIONAL,ANSI_QUOTES', group_concat_max_len = {LONGEST_TEXT}",
     }
     return create_engine(url, connect_args=options, pool_pre_ping=True, isolation_level="READ COMMITTED")
 
