@@ -11,6 +11,8 @@ from pygnc_ground.store.records import StoredReading, Stream
 from pygnc_ground.store.values import PlainValue
 
 _TIMEOUT_S: Final = 30.0
+_TAKEN: Final = frozenset({"time", "gadget", "family", "station", "quality"})
+"""Names that a point has already: a field of that name is lost, or refused with all that comes with it."""
 _TOKEN_PROBLEMS: Final = frozenset({401, 403})
 
 
@@ -21,12 +23,15 @@ def line_of(station: str, stream: Stream, reading: StoredReading) -> str:
     for name, value in zip(stream.layout.names, reading.values, strict=False):
         text = _field(value)
         if text:
-            fields.append(f"{_escaped(name)}={text}")
+            fields.append(f"{_escaped(f'{name}_' if name in _TAKEN else name)}={text}")
     if not fields:
         return ""
     told = "".join(f",{name}={_escaped(value)}" for name, value in sorted(tags.items()) if value)
     fields.append(f"quality={reading.quality}i")
-    return f"{_escaped(stream.layout.kind, more='')}{told} {','.join(fields)} {reading.t_utc_ms}"
+    kind = _escaped(stream.layout.kind, more="")
+    if kind.startswith("#"):  # else the line is a comment, and is passed over without a word
+        kind = f"_{kind[1:]}"
+    return f"{kind}{told} {','.join(fields)} {reading.t_utc_ms}"
 
 
 class InfluxSink:
@@ -50,11 +55,11 @@ class InfluxSink:
         if not body:
             return
         try:
-            answer = self._client.post(self._url, content=body.encode())
+            answer = self._client.post(_in_milliseconds(self._url), content=body.encode())
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransferError(f"InfluxDB: {error or type(error).__name__}") from None
         if answer.status_code in _TOKEN_PROBLEMS:
-            raise StationError("InfluxDB: the token is not accepted: look at [influx]")
+            raise StationError("InfluxDB: the token or login is not accepted: look at [influx]")
         if 400 <= answer.status_code < 500 and answer.status_code not in {408, 429}:
             raise StationError(f"InfluxDB: HTTP {answer.status_code}: {answer.text[:200]}")
         if answer.status_code >= 300:
@@ -63,6 +68,11 @@ class InfluxSink:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+
+def _in_milliseconds(url: str) -> httpx.URL:
+    """Return where lines go, with the unit of their times: a database that is not told takes them for nanoseconds."""
+    return httpx.URL(url).copy_set_param("precision", "ms")
 
 
 def _field(value: PlainValue) -> str:

@@ -90,8 +90,9 @@ class Publisher:
         if self.influx is None or target(self._store, INFLUX).next_try_ms > now_ms:
             return
         try:
-            while not self._stopping.is_set() and self._write_page():
-                pass
+            while self._write_page():
+                if self._stopping.is_set():
+                    return
         except TransferError as error:
             _log.warning("%s", error)
             note_failure(self._store, INFLUX, str(error), now_ms)

@@ -147,7 +147,8 @@ class Influx(Table, frozen=True):
     """An InfluxDB that gets all readings with their own times: `[influx]`.
 
     Attributes:
-        url: with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b&precision=ms`; "" for none.
+        url: with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b`, or of the first generation
+            `http://name:password@host:8086/write?db=d`; "" for none.
         token: for the header; `${NAME}` is taken from the environment.
     """
 

@@ -176,11 +176,15 @@ def test_entities_have_the_classes_that_home_assistant_knows() -> None:
 
 
 class _Database(BaseHTTPRequestHandler):
+    """Where an InfluxDB of the second generation takes lines."""
+
     lines: list[str]
     answers: list[int]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"])).decode()
+        assert self.path == "/api/v2/write?org=o&bucket=b&precision=ms"
+        assert self.headers["authorization"] == "Token word"
         code = self.answers.pop(0) if self.answers else 204
         if code == 204:
             self.lines += body.split("\n")
@@ -202,7 +206,7 @@ def _database(*answers: int) -> Iterator[tuple[str, list[str]]]:
         thread = threading.Thread(target=database.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{database.server_address[1]}/write?precision=ms", Handler.lines
+            yield f"http://127.0.0.1:{database.server_address[1]}/api/v2/write?org=o&bucket=b", Handler.lines
         finally:
             database.shutdown()
             thread.join()
@@ -228,11 +232,11 @@ def test_influx_gets_everything_once_with_its_own_time_whatever_it_answers(store
     )
 
 
-@pytest.mark.parametrize(("code", "why"), [(401, "the token is not accepted"), (400, "HTTP 400")])
+@pytest.mark.parametrize(("code", "why"), [(401, "the token or login is not accepted"), (400, "HTTP 400")])
 def test_what_influx_refuses_is_told(store: Store, code: int, why: str) -> None:
     store.append(store.stream("opc", LAYOUT), [_new(1.0)])
     with _database(code) as (url, _):
-        publisher = Publisher(store, Settings(influx=Influx(url)))
+        publisher = Publisher(store, Settings(influx=Influx(url, "word")))
         with pytest.raises(StationError, match=why):
             publisher.run()
 

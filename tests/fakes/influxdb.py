@@ -1,0 +1,103 @@
+"""A real InfluxDB of the first generation on a port of the loopback."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+DEADLINE_S = 30.0
+PROGRAM = shutil.which("influxd", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
+_CONFIGURATION = """\
+reporting-disabled = true
+bind-address = "127.0.0.1:0"
+[meta]
+dir = "{folder}/meta"
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+[monitor]
+store-enabled = false
+[subscriber]
+enabled = false
+[http]
+bind-address = "127.0.0.1:{port}"
+auth-enabled = {has_login}
+"""
+
+
+class InfluxDb:
+    """A database of Debian's packages with one user, whose login it wants if it is told to; can be stopped and started.
+
+    Args:
+        folder: for its files.
+        login: name and password.
+    """
+
+    def __init__(self, folder: Path, *, login: tuple[str, str] | None = None) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port: int = listener.getsockname()[1]
+        self._login = login
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", auth=login, timeout=DEADLINE_S)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._configuration = folder / "influxdb.conf"
+        has_login = str(login is not None).lower()
+        self._configuration.write_text(_CONFIGURATION.format(folder=folder, port=self.port, has_login=has_login))
+
+    def __enter__(self) -> Self:
+        self.start()
+        if self._login is not None:
+            name, password = self._login
+            self.run(f"CREATE USER {name} WITH PASSWORD '{password}' WITH ALL PRIVILEGES")
+        self.run("CREATE DATABASE stations")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where lines are written, without a login."""
+        return f"http://127.0.0.1:{self.port}/write?db=stations"
+
+    def start(self) -> None:
+        """Run the database; it answers when this returns."""
+        assert PROGRAM is not None
+        words = [PROGRAM, "-config", str(self._configuration)]
+        self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end_s = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                self._client.get("/ping")
+            except httpx.TransportError:
+                assert self._process.poll() is None, "influxd has ended"
+                assert time.monotonic() < end_s, "influxd does not answer"
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End the database, as in an outage."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def run(self, statement: str) -> list[dict[str, Any]]:
+        """Carry out a statement; return the series of its answer, times in milliseconds."""
+        answer = self._client.post("/query", params={"db": "stations", "epoch": "ms"}, data={"q": statement})
+        (result,) = answer.json()["results"]
+        assert "error" not in result, result
+        series: list[dict[str, Any]] = result.get("series", [])
+        return series
+
+    def points(self, kind: str) -> list[dict[str, Any]]:
+        """Return all points of a measurement, tags and fields in one, in the order of their times."""
+        quoted = kind.replace('"', r"\"")
+        found = self.run(f'SELECT * FROM "{quoted}"')  # noqa: S608 - quoted
+        return [dict(zip(series["columns"], row, strict=True)) for series in found for row in series["values"]]
