@@ -262,8 +262,7 @@ def faults(speed: float) -> Iterator[Row]:
     told = f"{outcome.answers} answered of {outcome.due}; {outcome.due - outcome.answers} not asked for ({missing})"
     yield Row("histograms that the counter answered", told)
     unexplained = outcome.outcomes[UNEXPLAINED]
-    what = "of these on the server"
-    yield Row(what, _listed(outcome.outcomes), "0 unexplained", unexplained == 0)
+    yield Row("what became of these", _listed(outcome.outcomes), "0 unexplained", unexplained == 0)
 
 
 def _listed(counts: Counter[str]) -> str:

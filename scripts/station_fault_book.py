@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -15,18 +16,27 @@ START: Final = "start"
 BAD: Final = "wrong checksum"
 FIRST: Final = "first after a start or an error, discarded"
 STORED: Final = "stored"
-CUT: Final = "not stored yet when killed or unplugged"
+UNSTORED: Final = "not stored yet when killed or unplugged"
+STALLED: Final = "cut off by a stall of the computer"
 UNEXPLAINED: Final = "unexplained"
 SLOW: Final = "no fault"
 _UNSTORED_S: Final = 1.0
 """Twice the logger's quarter of a second, and as much again for a computer that others use too."""
 
 
-class Answer(NamedTuple):
-    """A histogram that the counter began to say."""
+@dataclass
+class Answer:
+    """A histogram that the counter began to say.
+
+    Attributes:
+        at_s: when.
+        raw: its bytes.
+        is_cut: whether the next byte was asked for so late that it took the question for a new command.
+    """
 
     at_s: float
     raw: bytes
+    is_cut: bool = False
 
 
 class Fault(NamedTuple):
@@ -45,6 +55,8 @@ class WatchedCounter(OpcN3Simulator):
 
     def exchange(self, octet: int, now_s: float) -> int:
         """Return the byte that comes back; see `OpcN3Simulator`."""
+        if self._answer is not None and now_s - self._last_s >= self.rest_s and self.answers:
+            self.answers[-1].is_cut = True
         before = self.histograms
         reply = super().exchange(octet, now_s)
         if self.histograms > before and self._answer is not None:
@@ -88,10 +100,12 @@ def outcomes(answers: Sequence[Answer], faults: Sequence[Fault], stored: Iterabl
             left[answer.raw] -= 1
             found[STORED] += 1
         elif any(answer.at_s <= fault.at_s < answer.at_s + _UNSTORED_S for fault in faults):
-            found[CUT] += 1
+            found[UNSTORED] += 1
+        elif answer.is_cut:
+            found[STALLED] += 1
         else:
             found[FIRST if is_first else UNEXPLAINED] += 1
-        is_first = False
+        is_first = answer.is_cut
     return found
 
 
@@ -103,4 +117,6 @@ def _cause(last: Answer, following_s: float, faults: Sequence[Fault]) -> str:
             return cause
     if not last.raw:
         return START
+    if last.is_cut:
+        return STALLED
     return SLOW if framing.is_intact(last.raw) else BAD

@@ -53,11 +53,12 @@ UNPLUGS: Final = 5
 OUTAGES: Final = 3
 OUTAGE_S: Final = 1800.0
 """Simulated, as all times here but those that follow."""
-_REST_S: Final = 0.08
+_REST_S: Final = 0.12
 """After which the counter takes a command for a new one, and by how much longer its driver rests: not accelerated, or a
 computer that others use too would cut answers in two."""
-_DRIVER_REST_S: Final = 0.12
-_LAST_TRIES: Final = 100
+_DRIVER_REST_S: Final = 0.16
+_LAST_TRIES_S: Final = 120.0
+_BETWEEN_TRIES_S: Final = 0.2
 Event: TypeAlias = tuple[float, Callable[[], None]]
 
 
@@ -203,11 +204,13 @@ class _Run:
     def _send_the_rest(self) -> None:
         settings = _settings(self.folder, self.speed)
         with Store.open(str(self.folder / "local.db")) as store:
-            for _ in range(_LAST_TRIES):
+            end_s = time.monotonic() + _LAST_TRIES_S
+            while time.monotonic() < end_s:
                 made = make_batch(store, settings, int(time.time() * 1000))
                 _upload(store, settings)
                 if not made and not batches(store, State.READY, State.SENT):
                     break
+                time.sleep(_BETWEEN_TRIES_S)
             self.outcome.batches = len(batches(store, State.ACCEPTED))
 
     def _compare(self) -> None:
