@@ -1,11 +1,5 @@
 import getpass
 import os
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -24,48 +18,11 @@ from pygnc_ground.station_server.context import clock
 from pygnc_ground.store import query
 from pygnc_ground.store.pieces import State
 from pygnc_ground.store.store import Store
+from tests.fakes.sshd import PROGRAM, WRAPPER, Sshd
 from tests.ground.station_server.samples import batch_of, server, station
 
-DEADLINE_S = 20.0
-
-
-@contextmanager
-def _sshd(folder: Path) -> Iterator[int]:
-    """Run OpenSSH's server for this user alone: keys in `folder`, logins by client_key. Yields its port."""
-    program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        pytest.skip("no sshd: apt-get install openssh-server")
-    folder.mkdir()
-    for name in ("host_key", "client_key"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
-        subprocess.run(command, check=True)
-    (folder / "authorized").write_text((folder / "client_key.pub").read_text())
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host_key.pub').read_text()}")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    options = {
-        "Port": port, "ListenAddress": "127.0.0.1", "HostKey": folder / "host_key", "StrictModes": "no", "UsePAM": "no",
-        "AuthorizedKeysFile": folder / "authorized", "PidFile": "none", "PasswordAuthentication": "yes",
-        "Subsystem": "sftp internal-sftp",
-    }  # fmt: skip
-    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    process = subprocess.Popen([program, "-D", "-f", "/dev/null", *words], stderr=subprocess.DEVNULL)
-    try:
-        end_s = time.monotonic() + DEADLINE_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert process.poll() is None, "sshd has ended"
-                assert time.monotonic() < end_s, "sshd does not answer"
-                time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+HAS_SSHD = pytest.mark.skipif(PROGRAM is None, reason="no sshd: apt-get install openssh-server")
+HAS_WRAPPER = pytest.mark.skipif(WRAPPER is None, reason="no libnss_wrapper.so: apt-get install libnss-wrapper")
 
 
 def _upload(store: Store, settings: Settings) -> Report:
@@ -87,17 +44,18 @@ def test_a_station_registers_and_uploads_by_https(tmp_path: Path) -> None:
         assert len(known.remote_id) == 32
 
 
+@HAS_SSHD
 def test_a_station_uploads_by_scp_to_a_host_whose_key_it_knows(tmp_path: Path) -> None:
-    with _sshd(tmp_path / "ssh") as port:
+    with Sshd(tmp_path / "ssh") as sshd:
         inbox = tmp_path / "inbox"
         with (
-            server(tmp_path / "server", scp_host="127.0.0.1", scp_port=port, scp_folder=str(inbox)) as there,
+            server(tmp_path / "server", scp_host="127.0.0.1", scp_port=sshd.port, scp_folder=str(inbox)) as there,
             Store.open(str(tmp_path / "r.db")) as store,
         ):
             key = there.new_key()
             (inbox / key / "inbox").mkdir(parents=True)
-            ssh = {"scp_user": getpass.getuser(), "scp_identity": str(tmp_path / "ssh/client_key")}
-            known = str(tmp_path / "ssh/known_hosts")
+            ssh = {"scp_user": getpass.getuser(), "scp_identity": str(sshd.client_key)}
+            known = str(sshd.known_hosts)
             url = f"{there.url}/api/v1"
             settings = station(tmp_path / "pi", url, key, way="tinycloud", known_hosts=known, **ssh)
             batch = batch_of(store, settings, range(10))
@@ -113,6 +71,34 @@ def test_a_station_uploads_by_scp_to_a_host_whose_key_it_knows(tmp_path: Path) -
             refused = station(tmp_path / "pi", url, key, way="tinycloud", known_hosts=known)
             with pytest.raises(StationError, match="the login is refused"):
                 _upload(store, refused)
+
+
+@HAS_SSHD
+@HAS_WRAPPER
+def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: Path) -> None:
+    with Sshd(tmp_path / "ssh", has_accounts=True) as sshd:
+        inbox = tmp_path / "inbox"
+        with (
+            server(tmp_path / "server", scp_host="127.0.0.1", scp_port=sshd.port, scp_folder=str(inbox)) as there,
+            Store.open(str(tmp_path / "r.db")) as store,
+        ):
+            key = there.new_key()
+            (inbox / key / "inbox").mkdir(parents=True)
+            known = str(sshd.known_hosts)
+            settings = station(tmp_path / "pi", f"{there.url}/api/v1", key, way="tinycloud", known_hosts=known)
+            batch = batch_of(store, settings, range(10))
+            # tinycloud makes the account when it is asked for the id, which stays the same when the station asks.
+            form = {"source_ref": batch.name, "zip_size": batch.bytes}
+            headers = {"authorization": f"Bearer {key}"}
+            told = httpx.post(f"{there.url}/api/v1/quarantine_request/", data=form, headers=headers).json()
+            sshd.add_account(key, told["batchid"])
+            assert _upload(store, settings).accepted == [batch.name]
+            assert query.count(there.store, query.streams(there.store)[0]) == 10
+            (known_batch,) = batches(store, State.ACCEPTED)
+            assert known_batch.remote_id == told["batchid"]
+            batch_of(store, settings, range(1))  # its id is another, and nobody's password
+            with pytest.raises(StationError, match="the login is refused"):
+                _upload(store, settings)
 
 
 def test_a_host_that_does_not_answer_is_tried_again_later(tmp_path: Path) -> None:
