@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from pygnc_ground.store.layout import Layout
-from pygnc_ground.store.records import NewReading, StoredReading, iso_time
+from pygnc_ground.store.records import TIMES_MS, NewReading, StoredReading, iso_time
 from pygnc_ground.store.values import from_cell, to_cell, to_text
 
 FORMAT: Final = 1
@@ -29,6 +29,9 @@ FILES: Final = "files/"
 _COMMON: Final = ("number", "time", "t_utc_ms", "quality", "lost_before", "flags")
 _RAW_VALUES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _COPY_BYTES: Final = 1 << 20
+_NUMBERS: Final = range(1, 1 << 63)
+_COUNTS: Final = range(1 << 31)
+"""What every database holds in its columns."""
 
 
 class StreamEntry(msgspec.Struct, frozen=True):
@@ -146,6 +149,7 @@ def read_rows(text: Iterable[str], entry: StreamEntry) -> Iterator[tuple[int, Ne
 
     Raises:
         ValueError: it is not as its metadata say; the message names the line.
+        csv.Error: a cell is longer than any of ours.
     """
     rows = csv.reader(text)
     expected = [*_COMMON, *entry.layout.names, "raw"]
@@ -185,8 +189,22 @@ def _from_row(row: list[str], width: int) -> tuple[int, NewReading]:
     octets = bytes.fromhex(raw[1:]) if raw.startswith("x") else None
     if octets is None and raw:
         raise ValueError("raw bytes are not in hex")
-    new = NewReading(int(t_utc_ms), int(quality), int(lost_before), flags, content, octets)
-    return int(number), new
+    new = NewReading(
+        _within(TIMES_MS, "t_utc_ms", t_utc_ms),
+        _within(_COUNTS, "quality", quality),
+        _within(_COUNTS, "lost_before", lost_before),
+        flags,
+        content,
+        octets,
+    )
+    return _within(_NUMBERS, "number", number), new
+
+
+def _within(possible: range, name: str, cell: str) -> int:
+    value = int(cell)
+    if value not in possible:
+        raise ValueError(f"{name} is {value:.6g}")
+    return value
 
 
 def _csv_lines(rows: list[list[str]]) -> bytes:

@@ -19,7 +19,7 @@ from pygnc_ground.station_server.limits import RateLimit
 from pygnc_ground.station_server.metrics import metrics_text
 from pygnc_ground.station_server.uploads import Uploads
 from pygnc_ground.store import schema
-from pygnc_ground.store.errors import StoreError
+from pygnc_ground.store.errors import RefusedReadingsError, StoreError
 from pygnc_ground.store.store import Store
 
 EXPIRES_S: Final = 300.0
@@ -53,7 +53,7 @@ def application(store: Store, serve: Serve, folder: Path, *, pin_tries: int = 5,
         Route("/metrics", metrics),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
-    handlers = {HTTPException: _refuse, StoreError: _fail}
+    handlers = {HTTPException: _refuse, RefusedReadingsError: _refuse_readings, StoreError: _fail}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]  # each takes its own error
     app.state.context = Context(store, serve, uploads, RateLimit(pin_tries, 60.0), RateLimit(key_tries, 60.0))
     return app
@@ -92,6 +92,10 @@ def _touch(store: Store) -> None:
 
 async def _refuse(_: Request, error: HTTPException) -> Response:
     return answer({"error": error.detail}, error.status_code)
+
+
+async def _refuse_readings(_: Request, error: RefusedReadingsError) -> Response:
+    return answer({"error": f"the database refuses these readings: {error.reason}"}, 400)
 
 
 async def _fail(_: Request, error: StoreError) -> Response:

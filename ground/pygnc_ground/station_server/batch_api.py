@@ -21,6 +21,7 @@ from pygnc_ground.station_server.context import (
     form_of,
     gateway,
     json_of,
+    whole,
 )
 from pygnc_ground.station_server.uploads import Upload, UploadError
 
@@ -72,10 +73,7 @@ async def send(request: Request) -> Response:
     """Take bytes from an offset on; with the last ones the batch is verified and taken."""
     asking = await gateway(request)
     id_ = _id(request)
-    text = request.query_params.get("offset", "")
-    if not text.isdecimal():
-        raise HTTPException(400, "say from which offset on")
-    uploads, offset = context_of(request).uploads, int(text)
+    uploads, offset = context_of(request).uploads, whole(request.query_params.get("offset", ""), "offset")
     piece = bytearray()
     try:
         async for octets in request.stream():

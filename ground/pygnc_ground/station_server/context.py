@@ -20,6 +20,7 @@ from pygnc_ground.store.store import Store
 
 COOKIE: Final = "pygnc_token"
 ID: Final = re.compile(r"[0-9a-f]{32}")
+_MOST_DIGITS: Final = 18
 _BEARER: Final = ("bearer ", "http_bat_api_key ")
 
 
@@ -132,7 +133,7 @@ async def json_of(body: bytes, kind: Any) -> Any:  # noqa: ANN401 - the caller n
     """
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HTTPException(400, str(error)) from None
 
 
@@ -142,10 +143,18 @@ def number_of(request: Request, name: str, usual: int, most: int) -> int:
     Raises:
         HTTPException: it is none.
     """
-    text = request.query_params.get(name, str(usual))
-    if not text.isdecimal():
-        raise HTTPException(400, f"{name} is a number, not {text!r}")
-    return min(int(text), most)
+    return min(whole(request.query_params.get(name, str(usual)), name), most)
+
+
+def whole(text: str, name: str) -> int:
+    """Return a whole number that a database can hold.
+
+    Raises:
+        HTTPException: it is none.
+    """
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise HTTPException(400, f"{name} is a whole number of up to {_MOST_DIGITS} digits")
+    return int(text)
 
 
 def answer(value: Any, status: int = 200) -> JSONResponse:  # noqa: ANN401 - any JSON

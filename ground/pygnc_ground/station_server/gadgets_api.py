@@ -192,7 +192,7 @@ def _id(connection: Connection, name: str) -> int:
 
 ROUTES: Final = [
     Route("/api/v1/gadget/", gadgets, methods=["GET", "POST"]),
-    Route("/api/v1/gadget/{name}/", gadget, methods=["GET", "PATCH", "DELETE"]),
-    Route("/api/v1/gadget/{name}/add2log/", add_to_log, methods=["POST"]),
-    Route("/api/v1/gadget/{name}/log/", log, methods=["GET"]),
+    Route("/api/v1/gadget/{name:path}/add2log/", add_to_log, methods=["POST"]),
+    Route("/api/v1/gadget/{name:path}/log/", log, methods=["GET"]),
+    Route("/api/v1/gadget/{name:path}/", gadget, methods=["GET", "PATCH", "DELETE"]),
 ]

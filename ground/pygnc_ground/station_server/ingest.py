@@ -1,5 +1,6 @@
 """Takes a verified batch into the store, all or nothing; what is there already stays as it is."""
 
+import csv
 import io
 import shutil
 import zipfile
@@ -45,7 +46,7 @@ def ingest(store: Store, connection: Connection, path: Path, files: Path, limits
     with verified(path, limits) as (archive, metadata):
         try:
             readings = sum(_put(store, connection, archive, entry) for entry in metadata.streams)
-        except ValueError as error:  # msgspec's errors are ValueErrors too
+        except (ValueError, csv.Error) as error:  # msgspec's errors are ValueErrors too
             raise BadBatchError(str(error)) from None
         _keep_files(archive, metadata, files)
         return Ingested(readings, len(metadata.files))

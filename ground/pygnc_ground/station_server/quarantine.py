@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pygnc_ground.station.settings import Limits
 T = TypeVar("T")
 _COPY_BYTES: Final = 1 << 18
 _LARGEST_DESCRIPTION: Final = 20_000_000
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
 class BadBatchError(Exception):
@@ -36,7 +38,13 @@ def verified(path: Path, limits: Limits) -> Iterator[tuple[zipfile.ZipFile, Meta
             _check_sums(archive, manifest)
             _check_metadata(metadata, manifest)
             yield archive, metadata
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:  # encrypted is a RuntimeError
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        EOFError,
+        RuntimeError,
+    ) as error:  # encrypted is a RuntimeError
         raise BadBatchError(f"no good zip: {error}") from None
 
 
@@ -55,6 +63,8 @@ def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
         raise BadBatchError("two entries have the same name")
     for entry in entries:
         _check_name(entry.filename)
+        if entry.compress_type not in _METHODS:
+            raise BadBatchError(f"{entry.filename} is packed by method {entry.compress_type}, not deflated")
         if entry.file_size > limits.ratio * max(entry.compress_size, 1024):
             raise BadBatchError(f"{entry.filename} unpacks to {entry.file_size} bytes out of {entry.compress_size}")
     total = sum(entry.file_size for entry in entries)

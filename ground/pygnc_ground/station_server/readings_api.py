@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ IMPORTED: Final = "import"
 _PAGE: Final = 100
 _POINTS: Final = 600
 _LONGEST_NAME: Final = 120
+_ID: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+"""Stream and number."""
 
 
 class Bulk(msgspec.Struct, frozen=True):
@@ -41,7 +44,7 @@ async def listing(request: Request) -> Response:
     """Return readings, the newest first."""
     await demand_token(request)
     context = context_of(request)
-    limit = number_of(request, "limit", _PAGE, context.serve.limits.rows)
+    limit = max(1, number_of(request, "limit", _PAGE, context.serve.limits.rows))
     offset = number_of(request, "offset", 0, 1_000_000)
     found = await run_in_threadpool(_list, context.store, _filters(request), limit + 1, offset)
     later = request.url.include_query_params(limit=limit, offset=offset + limit) if len(found) > limit else None
@@ -59,10 +62,8 @@ async def latest(request: Request) -> Response:
 async def single(request: Request) -> Response:
     """Return one reading."""
     await demand_token(request)
-    stream, _, number = request.path_params["id"].partition("-")
-    if not (stream.isdecimal() and number.isdecimal()):
-        raise HTTPException(404, "no such reading")
-    found = await run_in_threadpool(_one, context_of(request).store, int(stream), int(number))
+    id_ = _ID.fullmatch(request.path_params["id"])
+    found = await run_in_threadpool(_one, context_of(request).store, int(id_[1]), int(id_[2])) if id_ else None
     if found is None:
         raise HTTPException(404, "no such reading")
     return answer(found)
@@ -152,11 +153,13 @@ def _import(store: Store, said: Bulk) -> int:
         raise HTTPException(400, "gadget_id is missing")
     groups: dict[tuple[str, ...], list[tuple[int, NewReading]]] = {}
     for entry in said.readings:
-        values = {name: plain(value) for name, value in entry.items() if name not in {"timestamp", "gadget_id"}}
         try:
+            values = {name: plain(value) for name, value in entry.items() if name not in {"timestamp", "gadget_id"}}
             t_utc_ms = parse_time(str(entry.get("timestamp", "")))
         except ValueError:
             raise HTTPException(400, f"no time: {entry.get('timestamp')!r}") from None
+        except RecursionError:
+            raise HTTPException(400, "values are lists within lists, too deep") from None
         new = NewReading(t_utc_ms, int(Quality.IMPORTED), 0, "", to_text(values.values()), None)
         groups.setdefault(tuple(values), []).append((t_utc_ms, new))
     origin = f"{IMPORTED}-{hashlib.sha256(said.source_ref.encode()).hexdigest()[:32]}"

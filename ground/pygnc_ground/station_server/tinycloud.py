@@ -7,7 +7,7 @@ from email.policy import HTTP
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,10 +16,11 @@ from starlette.routing import Route
 
 from pygnc_ground.station_server.access import Gateway
 from pygnc_ground.station_server.batch_api import tried
-from pygnc_ground.station_server.context import ID, Context, answer, context_of, form_of, gateway, secret_of
+from pygnc_ground.station_server.context import ID, Context, answer, context_of, form_of, gateway, secret_of, whole
 from pygnc_ground.station_server.uploads import Upload, UploadState
 from pygnc_ground.store import schema
 
+_LONGEST_NAME: Final = 120
 _OF_NOTHING: Final = "d41d8cd98f00b204e9800998ecf8427e"
 """MD5 of no bytes: what batonopc says of every batch."""
 _STATUS: Final = {
@@ -34,12 +35,13 @@ async def quarantine_request(request: Request) -> Response:
     asking = await gateway(request)
     context = context_of(request)
     form = await form_of(request)
-    name, size, md5 = form.get("source_ref", ""), form.get("zip_size", ""), form.get("zip_md5", "")
-    if not name or not size.isdecimal() or int(size) == 0:
+    name, md5 = form.get("source_ref", "")[:_LONGEST_NAME], form.get("zip_md5", "")
+    size = whole(form.get("zip_size", ""), "zip_size")
+    if not name or size == 0:
         raise HTTPException(400, "source_ref and zip_size must be those of the batch")
-    id_ = await run_in_threadpool(_known, context, asking, name[:120]) or uuid.uuid4().hex
+    id_ = await run_in_threadpool(_known, context, asking, name, size) or uuid.uuid4().hex
     digest = f"md5:{md5}" if len(md5) == 32 and md5 != _OF_NOTHING else ""
-    await tried(context.uploads.announce, asking.id, id_, name[:120], int(size), digest)
+    await tried(context.uploads.announce, asking.id, id_, name, size, digest)
     serve = context.serve
     domain = serve.scp_host or request.url.hostname or serve.host
     port = serve.scp_port if serve.scp_host else request.url.port or serve.port
@@ -90,9 +92,11 @@ def _fetch(context: Context, asking: Gateway, found: Upload, key: str) -> Upload
     return taken
 
 
-def _known(context: Context, asking: Gateway, name: str) -> str | None:
+def _known(context: Context, asking: Gateway, name: str, size: int) -> str | None:
+    """Return the id of a batch that was asked for before; one of another size than was taken is another batch."""
     c = schema.uploads.c
-    query = select(c.id).where(c.gateway_id == asking.id, c.name == name).order_by(c.created_ms.desc())
+    is_it = or_(c.state != UploadState.ACCEPTED, c.bytes == size)
+    query = select(c.id).where(c.gateway_id == asking.id, c.name == name, is_it).order_by(c.created_ms.desc())
     with context.store.reads() as connection:
         return connection.execute(query).scalars().first()
 

@@ -4,6 +4,7 @@ How much of a batch has come is the size of its file; so a server that was kille
 """
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pygnc_ground.store.names import portable
 from pygnc_ground.store.store import Store
 
 _LOCKS: Final = 64
+_log: Final = logging.getLogger(__name__)
 
 
 class UploadState(StrEnum):
@@ -147,13 +149,16 @@ class Uploads:
             return self.get(gateway, id_)
 
     def recover(self) -> None:
-        """Finish what was cut short when the server was killed."""
+        """Finish what was cut short when the server was killed; what cannot be finished stays, and is told."""
         c = schema.uploads.c
         with self._store.reads() as connection:
             query = select(c.gateway_id, c.id).where(c.state == UploadState.RECEIVING)
             waiting = [(row[0], row[1]) for row in connection.execute(query)]
         for gateway, id_ in waiting:
-            self.complete(gateway, id_)
+            try:
+                self.complete(gateway, id_)
+            except Exception:  # noqa: BLE001 - whatever one batch does, the server serves the others
+                _log.exception("batch %s cannot be taken; it is in %s", id_, self.path(id_))
 
     def _lock_of(self, id_: str) -> threading.Lock:
         """Return the lock of a batch; some share one, so that their number does not grow."""
@@ -176,8 +181,11 @@ class Uploads:
                 table = schema.uploads
                 changed = values | {"changed_ms": self._clock(), "reason": ""}
                 connection.execute(update(table).where(table.c.id == upload.id).values(**changed))
-        except (BadBatchError, RefusedReadingsError) as error:
+        except BadBatchError as error:
             self._reject(upload, str(error))
+            return
+        except RefusedReadingsError as error:
+            self._reject(upload, f"the database refuses its readings: {error.reason}")
             return
         if self._keep:
             (self._folder / "accepted").mkdir(exist_ok=True)

@@ -80,10 +80,10 @@ def told(url: URL) -> Iterator[None]:
     try:
         yield
     except (DataError, IntegrityError) as error:
-        raise RefusedReadingsError(f"{name}: {_reason(error)}") from None
+        raise RefusedReadingsError(name, _reason(error)) from None
     except SQLAlchemyError as error:
         if isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (_CHECK_FAILED,):
-            raise RefusedReadingsError(f"{name}: {_reason(error)}") from None
+            raise RefusedReadingsError(name, _reason(error)) from None
         raise StoreError(f"{name}: {_reason(error)}") from None
     except OSError as error:
         raise StoreError(f"{name}: {error.strerror or error}") from None

@@ -6,4 +6,12 @@ class StoreError(Exception):
 
 
 class RefusedReadingsError(StoreError):
-    """The database refuses these readings, not the connection: trying again helps nothing."""
+    """The database refuses these readings, not the connection: trying again helps nothing.
+
+    Attributes:
+        reason: what it says, without its name, which is nobody's business elsewhere.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason

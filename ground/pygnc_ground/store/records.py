@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from pygnc_devices.reading import Reading
 from pygnc_ground.store.layout import Column, Layout
 from pygnc_ground.store.quality import quality_of
 from pygnc_ground.store.values import PlainValue, from_text, plain, to_text
+
+TIMES_MS: Final = range(253_402_300_800_000)
+"""Times that a calendar can tell, 1970 to 9999, in milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,12 @@ def parse_time(text: str) -> int:
     """Return the milliseconds since 1970 of an ISO 8601 time; one without a zone is UTC.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or not of 1970 to 9999.
     """
     time = datetime.fromisoformat(text.strip())
     time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     whole = time.replace(microsecond=0)
-    return int(whole.timestamp()) * 1000 + time.microsecond // 1000
+    t_utc_ms = int(whole.timestamp()) * 1000 + time.microsecond // 1000
+    if t_utc_ms not in TIMES_MS:
+        raise ValueError(f"{text}: not a time of 1970 to 9999")
+    return t_utc_ms

@@ -54,13 +54,18 @@ def test_readings_are_filtered_by_time_and_kind(client: httpx.Client) -> None:
     assert client.get("/api/v1/reading/", params={"gadget": "nobody"}).json()["results"] == []
     assert client.get("/api/v1/reading/", params={"timestamp__gte": "soon"}).status_code == 400
     assert client.get("/api/v1/reading/", params={"limit": "many"}).status_code == 400
+    assert client.get("/api/v1/reading/", params={"limit": "9" * 5000}).status_code == 400
+    assert client.get("/api/v1/reading/", params={"timestamp__gte": "0001-01-01T00:00:00+14:00"}).status_code == 400
+    page = client.get("/api/v1/reading/", params={"limit": "0"}).json()
+    assert len(page["results"]) == 1
+    assert "offset=1" in page["next"]
 
 
 def test_the_newest_of_each_and_single_readings(client: httpx.Client) -> None:
     newest = client.get("/api/v1/reading/latest/").json()["results"]
     assert [(item["gadget"], item["kind"]) for item in newest] == [("imu 1", "S1"), ("opc", "PM")]
     assert client.get(f"/api/v1/reading/{newest[0]['id']}/").json() == newest[0]
-    for id_ in ("9-9", "1-999", "x"):
+    for id_ in ("9-9", "1-999", "x", f"1-{'9' * 30}"):
         assert client.get(f"/api/v1/reading/{id_}/").status_code == 404
 
 
@@ -88,9 +93,18 @@ def test_bulk_import_is_idempotent_and_makes_unknown_devices(there: Running, cli
         {"gadget_id": "", "readings": []},
         {"readings": []},
         {"gadget_id": "a", "readings": [{"timestamp": "x"}]},
+        {"gadget_id": "a", "readings": [{"timestamp": "0001-01-01T00:00:00"}]},
+        {"gadget_id": "a", "readings": [{"timestamp": "1970-01-01T00:00:00Z"}]},  # 0 is no number of a reading
     ]
     for bad in bad_ones:
         assert client.post("/api/v1/readings/", json=bad, headers=headers).status_code == 400
+    refused = client.post("/api/v1/readings/", json=bad_ones[-1], headers=headers).json()["error"]
+    assert refused.startswith("the database refuses these readings")
+    assert "central.db" not in refused
+    deep = b'{"gadget_id":"a","readings":[{"timestamp":"2026-01-01T00:00:00Z","a":%s1%s}]}'
+    for depth in (400, 5000):
+        answer = client.post("/api/v1/readings/", content=deep % (b"[" * depth, b"]" * depth), headers=headers)
+        assert answer.status_code in {201, 400}
     assert client.post("/api/v1/readings/", content=b"{", headers=headers).status_code == 400
 
 
@@ -142,6 +156,15 @@ def test_devices_are_registered_changed_and_have_a_log(there: Running, client: h
     assert client.get("/api/v1/gadget/OPC_9/").status_code == 404
     assert client.get("/api/v1/gadget/OPC_9/log/").status_code == 404
     assert client.delete("/api/v1/gadget/opc/").status_code == 409
+
+
+def test_a_device_with_a_slash_in_its_name_is_reached(there: Running, client: httpx.Client) -> None:
+    headers = {"authorization": f"Bearer {new_token(there.store, 'x', clock(), may_write=True)}"}
+    client.post("/api/v1/gadget/", json={"factory_id": "roof/opc"}, headers=headers).raise_for_status()
+    assert client.get("/api/v1/gadget/roof%2Fopc/").json()["factory_id"] == "roof/opc"
+    entry = {"action_type": "Note", "action": "cleaned"}
+    client.post("/api/v1/gadget/roof%2Fopc/add2log/", json=entry, headers=headers).raise_for_status()
+    assert client.get("/api/v1/gadget/roof%2Fopc/log/").json()["results"][0]["action"] == "cleaned"
 
 
 def test_metrics_leave_out_what_is_old(there: Running, client: httpx.Client) -> None:

@@ -164,10 +164,15 @@ def test_batonopcs_own_calls_are_answered_as_it_expects(tmp_path: Path) -> None:
             files = {"file": ("x.zip", octets, "application/zip")}
             assert client.post("/upload", files=files, headers=headers).json()["status"] == "Processed"
             assert client.get(place).json()["status"] == "Processed"
+            assert client.post("/api/v1/quarantine_request/", data=form).json()["batchid"] == told["batchid"]
+            # A name that is given again, to another batch: this one has not been taken.
+            again = client.post("/api/v1/quarantine_request/", data=form | {"zip_size": 7}).json()["batchid"]
+            assert client.get(f"/api/v1/upload_status/{again}/").json()["status"] == "Unprocessed"
             bad = form | {"source_ref": "other", "zip_size": 3}
             other = client.post("/api/v1/quarantine_request/", data=bad).json()["batchid"]
             headers["X-Gascloud-Logpw"] = other
             assert client.post("/upload", content=b"abc", headers=headers).json()["status"] == "Rejected"
             assert client.post("/api/v1/quarantine_request/", data={"source_ref": "x"}).status_code == 400
+            assert client.post("/api/v1/quarantine_request/", data=form | {"zip_size": "9" * 5000}).status_code == 400
         headers["X-Gascloud-Logas"] = "x"
         assert httpx.post(f"{there.url}/upload", content=b"abc", headers=headers).status_code == 401

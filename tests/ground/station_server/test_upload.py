@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from pygnc_ground.station import station_sender
@@ -136,6 +137,25 @@ def test_a_server_killed_before_it_could_take_a_batch_takes_it_when_it_is_back(t
         assert _numbers(there.store) == [1, 2, 3, 4, 5]
 
 
+def test_a_batch_that_cannot_be_taken_keeps_no_server_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    octets, id_ = b"123", "f" * 32
+    with server(tmp_path / "server") as there:
+        headers = {"authorization": f"Bearer {there.new_key()}"}
+        said = {"name": "n", "bytes": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
+        httpx.put(f"{there.url}/api/v1/batches/{id_}", json=said, headers=headers).raise_for_status()
+        (there.folder / "quarantine" / f"{id_}.zip").write_bytes(octets)  # killed before it was taken
+    with monkeypatch.context() as patch:
+        patch.setattr("pygnc_ground.station_server.uploads.ingest", lambda *_: 1 // 0)
+        with server(tmp_path / "server") as there:
+            assert httpx.get(f"{there.url}/health").status_code == 200
+    assert f"batch {id_} cannot be taken" in caplog.text
+    with server(tmp_path / "server") as there:
+        told = httpx.get(f"{there.url}/api/v1/batches/{id_}", headers=headers).json()
+    assert told["state"] == "rejected"
+
+
 def test_flight_files_arrive_as_they_were(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
         base = station(tmp_path / "pi", there.url, there.new_key())
@@ -231,6 +251,25 @@ def _stream(origin: str = "o", count: int = 0) -> StreamEntry:
     return StreamEntry("a.csv", "g", "", origin, LAYOUT, 1, 5, count)
 
 
+def _row(tmp_path: Path, cells: str) -> bytes:
+    stream = msgspec.structs.replace(_stream(count=1), last=1 << 70)
+    return _good(tmp_path, lambda w: w.add("a.csv", [_HEAD, cells.encode(), b"\r\n"]), streams=(stream,))
+
+
+def _packed(method: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("manifest.json", b"{}")
+    return buffer.getvalue()
+
+
+def _broken_inside(tmp_path: Path) -> bytes:
+    octets = bytearray(_good(tmp_path, lambda w: w.add("a.csv", [_HEAD, b"1" * 500]), streams=(_stream(),)))
+    start = octets.index(b"a.csv") + len(b"a.csv") + 20  # beyond the extra field of large files
+    octets[start : start + 20] = b"\xff" * 20
+    return bytes(octets)
+
+
 _HEAD = b"number,time,t_utc_ms,quality,lost_before,flags,rate_z_rad_s,temp_degc,text,raw\r\n"
 BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "no zip": (lambda _: b"hello" * 50, "no good zip"),
@@ -256,6 +295,13 @@ BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
         lambda p: _good(p, lambda w: w.add("a.csv", [_HEAD, b"\xff\xff\r\n"]), streams=(_stream(),)),
         "codec",
     ),
+    "another way of packing": (lambda _: _packed(zipfile.ZIP_LZMA), "packed by method 14"),
+    "deflated wrongly": (_broken_inside, "no good zip"),
+    "a time that no calendar has": (lambda p: _row(p, f"1,,{10**18},0,0,,1,1,,"), "line 2: t_utc_ms is 1e+18"),
+    "a number that no database has": (lambda p: _row(p, f"{1 << 63},,0,0,0,,1,1,,"), "line 2: number is 9.22337e+18"),
+    "a quality that no database has": (lambda p: _row(p, f"1,,0,{10**30},0,,1,1,,"), "line 2: quality is 1e+30"),
+    "a gap that no database has": (lambda p: _row(p, "1,,0,0,-1,,1,1,,"), "line 2: lost_before is -1"),
+    "a cell without end": (lambda p: _row(p, f"1,,0,0,0,{'a' * 200_000},1,1,,"), "field larger than field limit"),
 }
 
 
@@ -319,6 +365,7 @@ def test_requests_that_do_not_fit_are_answered_in_words(tmp_path: Path) -> None:
             assert client.put(place, json=said, headers=theirs).status_code == 404
             assert client.patch(place, content=b"12345", headers=mine).status_code == 400
             assert client.patch(place, params={"offset": 5}, content=b"1", headers=mine).status_code == 409
+            assert client.patch(place, params={"offset": "9" * 5000}, headers=mine).status_code == 400
             assert client.patch(place, params={"offset": 0}, content=b"1" * 11, headers=mine).status_code == 413
             assert client.patch(place, params={"offset": 0}, content=b"12345", headers=mine).json()["offset"] == 5
 

@@ -134,5 +134,7 @@ async function refresh() {
   setTimeout(refresh, EVERY_MS);
 }
 
+// A token that opened the page is a cookie now; it need not stay in the address, nor in the history.
+if (location.search) history.replaceState(null, "", location.pathname);
 window.addEventListener("resize", () => shown.forEach(plot));
 refresh();
