@@ -2,7 +2,7 @@
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cached_property
@@ -98,6 +98,10 @@ class Record(ABC):
     @abstractmethod
     def table(self) -> str:
         """Return the layout as a Markdown table."""
+
+    def is_partial(self, missing: Collection[str]) -> bool:
+        """Tell whether a reading without the values of these names lacks any that should be there."""
+        return bool(missing)
 
     def columns(self) -> list[tuple[str, str]]:
         """Return name and unit of each CSV column."""

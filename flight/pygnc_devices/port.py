@@ -26,6 +26,13 @@ _READ_BYTES: Final = 65536
 _WRITE_LIMIT_S: Final = 1.0
 _LOOK_S: Final = 0.01
 """A port without a descriptor (rfc2217, Windows) is looked at this often."""
+_SCHEMES: Final = ("usb://", "socket://", "rfc2217://", "udp://", "spi://", "file://")
+_CAUSES: Final = {
+    errno.ENOENT: "no such port; is the cable in?",
+    errno.ENOTTY: "is no serial port",
+    errno.EISDIR: "is no serial port",
+    errno.ECONNREFUSED: "nobody listens there; is the serial server running?",
+}
 _BUSY: Final = (errno.EAGAIN, errno.EBUSY, errno.EACCES)
 
 
@@ -220,12 +227,22 @@ def _descriptor(port: Any) -> int | None:  # noqa: ANN401 - likewise
     return number
 
 
+def _number(error: BaseException | None) -> int | None:
+    """Return the system's number of an error; termios has it in its arguments only."""
+    found = getattr(error, "errno", None) or (error.args[0] if error and error.args else None)
+    return found if isinstance(found, int) else None
+
+
 def _why_not(url: str, error: Exception) -> PortError:
-    number = getattr(error, "errno", None)
+    cause = error.__context__
+    number = _number(error) or _number(cause)
     if number == errno.EACCES and not os.access(url, os.R_OK | os.W_OK):
         return PortError(f"{url}: no permission. On Linux: `sudo adduser $USER dialout`, then log in again")
     if number in _BUSY:
         return PortBusyError(f"{url} is in use{find_holder(url)}; end that program or name another port")
-    if number == errno.ENOENT:
-        return PortError(f"{url}: no such port; is the cable in?")
-    return PortError(f"{url}: {error}")
+    told = _CAUSES.get(number or 0, str(error))
+    if "://" in url and cause is not None and not isinstance(cause, OSError):
+        told = f"is written {urlsplit(url).scheme}://host:4000"
+    elif "protocol" in told:
+        told = f"no such kind of port; there are {', '.join(_SCHEMES)}"
+    return PortError(f"{url}: {told}")

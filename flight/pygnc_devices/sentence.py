@@ -7,7 +7,7 @@ is read. An empty field is None, so is one that an older device does not send; f
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -30,7 +30,13 @@ _MOST_DIGITS: Final = 6
 
 @dataclass(frozen=True)
 class Sentence(Record):
-    """The fields of one kind of sentence, as text between commas."""
+    """The fields of one kind of sentence, as text between commas.
+
+    Attributes:
+        reserved: places between commas, counted from 1, that mean nothing; no value comes of them.
+    """
+
+    reserved: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,6 +70,10 @@ class Sentence(Record):
         texts = ("".join(_to_text(field, values.get(field.name)) for field in slot) for slot in self._slots)
         return ",".join(texts).encode("ascii")
 
+    def is_partial(self, missing: Collection[str]) -> bool:
+        """Tell whether values are missing that should be there: an array may have fewer elements than are declared."""
+        return any(slot[0].name in missing for slot in self._slots if slot)
+
     def table(self) -> str:
         """Return the fields as a Markdown table."""
         lines = ["| field | code | name | unit | value of one bit | meaning |", "|---|---|---|---|---|---|"]
@@ -78,10 +88,13 @@ class Sentence(Record):
     def _slots(self) -> list[tuple[Field, ...]]:
         """The declared fields by the field of the text that they stand in."""
         runs = groupby(enumerate(self.fields), lambda entry: -1 if entry[1].code == "b" else entry[0])
-        return [tuple(field for _, field in run) for _, run in runs]
+        slots = [tuple(field for _, field in run) for _, run in runs]
+        for place in sorted(self.reserved):
+            slots.insert(place - 1, ())
+        return slots
 
     def _words(self, slot: tuple[Field, ...], text: str) -> list[Value | None]:
-        if not text:
+        if not text or not slot:
             return [None] * len(slot)
         kind = slot[0].code[0]
         if not _PATTERNS[kind].fullmatch(text):

@@ -48,6 +48,21 @@ def test_empty_and_missing_fields_are_none_and_further_ones_are_passed_over() ->
     assert [decode("1,1,64")[f"cell_{k}_v"] for k in (1, 2, 3)] == [3.0, None, None]
 
 
+def test_reserved_places_give_no_value_and_are_left_empty() -> None:
+    sentence = Sentence("T", (Field("a", "u2"), Field("b_1", "b"), Field("b_2", "b")), reserved=frozenset({1, 3}))
+    assert sentence.decode(b"what,1F,,0102") == {"a": 31, "b_1": 1, "b_2": 2}
+    assert sentence.encode({"a": 31, "b_1": 1}) == b",1F,,01"
+    assert "| 2 | `u2` | `a` |" in sentence.table()
+    assert "| 4 | `b` | `b_1` |" in sentence.table()
+
+
+def test_an_array_may_be_shorter_than_declared_but_not_empty() -> None:
+    assert not SENTENCE.is_partial({"cell_3_v", "cell_2_v"})
+    assert SENTENCE.is_partial({"cell_1_v", "cell_2_v", "cell_3_v"})
+    assert SENTENCE.is_partial({"day"})
+    assert not SENTENCE.is_partial(set())
+
+
 def test_the_sign_is_that_of_the_digits_that_came() -> None:
     assert decode(",FFFF")["current_a"] == -0.1
     assert decode(",0000FFFF")["current_a"] == 6553.5

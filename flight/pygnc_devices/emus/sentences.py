@@ -105,10 +105,10 @@ _ALL: Final = (
             _rate("rate_min_percent", "lowest balancing rate"),
             _rate("rate_max_percent", "highest balancing rate"),
             _rate("rate_average_percent", "average balancing rate"),
-            Field("reserved_5", "t", meaning="empty"),
             _voltage("threshold_v", "cells above this are balanced"),
         ),
         meaning="balancing, summary",
+        reserved=frozenset({5}),
     ),
     _of_each_cell("BB2", _rate, "rate_{}_percent", "balancing rate"),
     Sentence(
@@ -177,10 +177,10 @@ _ALL: Final = (
         "OT1",
         (
             Field("charger", "u2", meaning="bits of pins; prefer ST1"),
-            Field("reserved_2", "t", meaning="empty"),
             Field("outputs", "u2", meaning="bits of pins; prefer ST1"),
         ),
         meaning="output pins",
+        reserved=frozenset({2}),
     ),
     Sentence(
         "VR1",
@@ -206,10 +206,10 @@ _ALL: Final = (
         (
             Field("number", "u2", meaning="of the entry"),
             Field("event", "u2", meaning="see words.EVENTS"),
-            Field("reserved_3", "t", meaning="not known"),
             _time("t_local_s", "when"),
         ),
         meaning="entry of the event log",
+        reserved=frozenset({3}),
     ),
     Sentence(
         "SS1",
@@ -237,7 +237,6 @@ _ALL: Final = (
         "CG1",
         (
             Field("current_sensor_status", "u2", meaning="of the CAN current sensor, see words.CAN_STATUS"),
-            Field("reserved_2", "t", meaning="not known"),
             *(
                 field
                 for k in range(1, CELL_GROUPS + 1)
@@ -248,6 +247,7 @@ _ALL: Final = (
             ),
         ),
         meaning="CAN devices",
+        reserved=frozenset({2}),
     ),
     _can("CN1", "received"),
     _can("CN2", "sent"),

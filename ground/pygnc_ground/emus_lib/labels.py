@@ -25,13 +25,12 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
         "MIN CELL BALACING RATE",  # scripts know it so
         "MAX CELL BALANCING RATE",
         "AVERAGE CELL BALANCING RATE",
-        "Empty field",
         "BALANCING VOLTAGE THRESHOLF",  # likewise
     ),
     "BC1": ("BATTERY_CHARGE", "BATTERY CAPACITY", "STATE OF CHARGE"),
     "CV1": ("TOTAL VOLTAGE", "CURRENT"),
     "VR1": ("HARDWARE TYPE", "SERIAL NUMBER", "FIRMWARE VERSION"),
-    "OT1": ("CHARGER", "Reserved", "HEATER"),
+    "OT1": ("CHARGER", "HEATER"),
     "DT1": (
         "SPEED",
         "DISTANCE SINCE CHARGE",

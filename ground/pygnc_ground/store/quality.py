@@ -22,13 +22,13 @@ class Quality(IntFlag):
     """It comes from another program's database: as that one rounded it, without raw bytes."""
 
 
-def quality_of(t_utc_ms: int, lost_before: int, values: list[object], *, is_doubtful: bool = False) -> Quality:
+def quality_of(t_utc_ms: int, lost_before: int, *, is_partial: bool = False, is_doubtful: bool = False) -> Quality:
     """Return the flags of a reading.
 
     Args:
         t_utc_ms: its time.
         lost_before: how many are missing before it.
-        values: what it holds; None is a missing value.
+        is_partial: whether values are missing.
         is_doubtful: what the driver thinks of it.
     """
     flags = Quality(0)
@@ -36,7 +36,7 @@ def quality_of(t_utc_ms: int, lost_before: int, values: list[object], *, is_doub
         flags |= Quality.GAP
     if t_utc_ms < _EARLIEST_SANE_MS:
         flags |= Quality.CLOCK
-    if any(value is None for value in values):
+    if is_partial:
         flags |= Quality.PARTIAL
     if is_doubtful:
         flags |= Quality.DEVICE

@@ -38,10 +38,12 @@ class NewReading:
     def of(cls, reading: Reading) -> Self:
         """Return what is stored of a device's reading; values that its declaration does not name are not."""
         t_utc_ms = reading.t_wall_ns // 1_000_000
-        values = [plain(reading.values.get(field.name)) for field in reading.packet.fields]
+        values = {field.name: plain(reading.values.get(field.name)) for field in reading.packet.fields}
+        missing = {name for name, value in values.items() if value is None}
+        is_partial, is_doubtful = reading.packet.is_partial(missing), bool(reading.flags)
+        quality = quality_of(t_utc_ms, reading.lost_before, is_partial=is_partial, is_doubtful=is_doubtful)
         flags = ",".join(reading.flags)
-        quality = quality_of(t_utc_ms, reading.lost_before, list(values), is_doubtful=bool(flags))
-        return cls(t_utc_ms, int(quality), reading.lost_before, flags, to_text(values), reading.raw)
+        return cls(t_utc_ms, int(quality), reading.lost_before, flags, to_text(values.values()), reading.raw)
 
 
 class StoredReading(NamedTuple):

@@ -9,6 +9,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, select, text
 
+from pygnc_devices.emus.sentences import SENTENCES
+from pygnc_devices.reading import Reading
 from pygnc_ground.store import query, schema
 from pygnc_ground.store.engine import migrate, parse_url
 from pygnc_ground.store.errors import RefusedReadingsError, StoreError
@@ -98,6 +100,20 @@ def _append(url: str, count: int) -> None:
         stream = store.stream("g", LAYOUT)
         for rank in range(count):
             store.append(stream, [new(rank)])
+
+
+def test_what_a_sentence_need_not_hold_is_not_missing() -> None:
+    def quality(name: str, payload: bytes) -> Quality:
+        sentence = SENTENCES[name]
+        return Quality(
+            NewReading.of(Reading(sentence, b"", sentence.decode(payload), 0, 1_790_000_000 * 10**9)).quality
+        )
+
+    assert not quality("OT1", b"40,,08,")
+    assert not quality("BB1", b"0008,00,FF,40,,91")
+    assert not quality("BV2", b"01,0008,03,006496")
+    assert quality("BV2", b",,,") == Quality.PARTIAL
+    assert quality("ST1", b"00,00,0000,000128E3,07,00,00") == Quality.PARTIAL  # of older firmware: without pins
 
 
 def test_two_loggers_of_one_store_share_its_numbers_without_holes(url: str) -> None:
