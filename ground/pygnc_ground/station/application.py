@@ -37,6 +37,8 @@ def told(command: str) -> Iterator[None]:
     except (DeviceError, StationError, StoreError) as error:
         typer.echo(f"pygnc station {command}: {error}", err=True)
         raise typer.Exit(1) from None
+    except BrokenPipeError:
+        raise  # whoever read what was shown has had enough; the library ends the command
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         typer.echo(f"pygnc station {command}: {where}{error.strerror or error}", err=True)

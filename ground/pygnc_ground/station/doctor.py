@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import make_url
-
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
-from pygnc_devices.family import Found
+from pygnc_devices.family import Found, family
 from pygnc_ground.sinks import INFLUX
 from pygnc_ground.station.advice import ADVICE
-from pygnc_ground.station.devices import family_of, identify, read_one
+from pygnc_ground.station.devices import identify, read_one
 from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.settings import Device, Settings
 from pygnc_ground.store import query
@@ -67,7 +65,7 @@ def examine(settings: Settings, now_s: float) -> Iterator[Finding]:
 def _examine_device(device: Device) -> Iterator[Finding]:
     name = f"device {device.gadget}"
     try:
-        kind = family_of(device)
+        kind = family(device.family)
         found = _identified(device)
     except PortBusyError as error:
         yield _good(name, f"{error} - right if that is this station's logger")
@@ -140,9 +138,9 @@ def _examine_store(settings: Settings, now_s: float, *, is_logging: bool) -> Ite
 
 
 def _examine_disk(settings: Settings) -> Iterator[Finding]:
-    if "://" in settings.store_url and make_url(settings.store_url).get_backend_name() != "sqlite":
+    if "://" in settings.store_url:
         return
-    folder = settings.path(settings.store.url.removeprefix("sqlite:///")).absolute().parent
+    folder = Path(settings.store_url).absolute().parent
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):

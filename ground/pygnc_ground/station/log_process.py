@@ -5,6 +5,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from pygnc_ground.store.store import Store
 
 BUSY: Final = 3
 """Exit code when another program has a port."""
+_log: Final = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(gadget: str, reading: Reading) -> None:
-    print(line_of(gadget, Layout.of(reading.packet), unstored(reading)), flush=True)  # noqa: T201 - what was asked for
+    line = line_of(gadget, Layout.of(reading.packet), unstored(reading))
+    try:
+        print(line, flush=True)  # noqa: T201 - what was asked for
+    except OSError as error:  # nobody reads the pipe any more, or a disk is full: readings are stored all the same
+        _log.warning("logging goes on without showing readings: %s", error.strerror)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

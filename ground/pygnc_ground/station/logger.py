@@ -191,19 +191,21 @@ class Logger:
     def _flush(self) -> bool:
         """Store what waits in one transaction; False if the store cannot be written now."""
         try:
-            self._store_all(self._waiting)
-        except RefusedReadingsError:
-            self._store_one_by_one()
+            try:
+                self._store_first(len(self._waiting))
+            except RefusedReadingsError:
+                self._store_one_by_one()
         except StoreError as error:
             _log.error("readings wait: %s", error)
             if len(self._waiting) > _DEPTH:
                 _log.error("%d readings are lost: the store was away for too long", len(self._waiting) - _DEPTH)
                 self._waiting = self._waiting[-_DEPTH:]
             return False
-        self._waiting = []
         return True
 
-    def _store_all(self, entries: Sequence[Entry]) -> None:
+    def _store_first(self, count: int) -> None:
+        """Store the first readings that wait; then they wait no more, whatever comes after."""
+        entries = self._waiting[:count]
         groups: dict[int, list[NewReading]] = {}
         for logged, reading in entries:
             stream = self._store.stream(logged.device.gadget, Layout.of(reading.packet), family=logged.device.family)
@@ -211,14 +213,17 @@ class Logger:
         with self._store.writes() as connection:
             for stream_id, new in groups.items():
                 append(connection, stream_id, new)
-        self.stored += len(entries)
+        del self._waiting[:count]
+        self.stored += count
         if self._listener is not None:
             for logged, reading in entries:
                 self._listener(logged.device.gadget, reading)
 
     def _store_one_by_one(self) -> None:
-        for logged, reading in self._waiting:
+        while self._waiting:
+            logged, reading = self._waiting[0]
             try:
-                self._store_all([(logged, reading)])
+                self._store_first(1)
             except RefusedReadingsError as error:
                 _log.error("%s: refused: %s; bytes: %s", logged.device.gadget, error, reading.raw.hex())
+                del self._waiting[0]

@@ -2,13 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from pygnc_ground.station.errors import StationError
 
-Seconds: TypeAlias = float
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Days: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
+_SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
 
 
@@ -29,10 +34,10 @@ class Device(Table, frozen=True):
         options: handed to the driver's `open`.
     """
 
-    gadget: str
-    family: str
-    port: str
-    baud: int = 0
+    gadget: Name
+    family: Name
+    port: Name
+    baud: Annotated[int, msgspec.Meta(ge=0)] = 0
     interval_s: Seconds | None = None
     silence_s: Seconds = 60.0
     options: dict[str, Any] = {}
@@ -47,7 +52,7 @@ class Store(Table, frozen=True):
     """
 
     url: str = "readings.db"
-    keep_days: float = 0.0
+    keep_days: Days = 0.0
 
 
 class Batches(Table, frozen=True):
@@ -68,7 +73,7 @@ class Batches(Table, frozen=True):
     uploaded: str = "batches_uploaded"
     type: str = ""
     mode: Literal["LIVE", "TEST", "PASS"] = "LIVE"
-    most_readings: int = 100_000
+    most_readings: Count = 100_000
     delete_when_accepted: bool = False
     delete_readings: bool = False
     flight_folders: list[str] = []
@@ -133,14 +138,14 @@ class Mqtt(Table, frozen=True):
     """
 
     host: str = ""
-    port: int = 1883
+    port: Port = 1883
     username: str = ""
     password: str = ""
     tls: bool = False
     ca_file: str = ""
     prefix: str = "pygnc"
     discovery_prefix: str = "homeassistant"
-    expire_s: int = 300
+    expire_s: Annotated[int, msgspec.Meta(ge=0)] = 300
 
 
 class Influx(Table, frozen=True):
@@ -165,9 +170,9 @@ class Prometheus(Table, frozen=True):
         expire_s: after that a value is left out.
     """
 
-    port: int = 0
+    port: Port = 0
     host: str = "127.0.0.1"
-    expire_s: float = 300.0
+    expire_s: Seconds = 300.0
 
 
 class Limits(Table, frozen=True):
@@ -182,12 +187,12 @@ class Limits(Table, frozen=True):
         rows: in one answer.
     """
 
-    batch_bytes: int = 200_000_000
-    unpacked_bytes: int = 2_000_000_000
-    ratio: int = 200
-    entries: int = 5_000
-    body_bytes: int = 10_000_000
-    rows: int = 10_000
+    batch_bytes: Count = 200_000_000
+    unpacked_bytes: Count = 2_000_000_000
+    ratio: Count = 200
+    entries: Count = 5_000
+    body_bytes: Count = 10_000_000
+    rows: Count = 10_000
 
 
 class Serve(Table, frozen=True):
@@ -210,7 +215,7 @@ class Serve(Table, frozen=True):
     """
 
     host: str = "127.0.0.1"
-    port: int = 8321
+    port: Port = 8321
     folder: str = "server_data"
     tls_cert: str = ""
     tls_key: str = ""
@@ -218,7 +223,7 @@ class Serve(Table, frozen=True):
     insecure: bool = False
     open: bool | None = None
     scp_host: str = ""
-    scp_port: int = 22
+    scp_port: Port = 22
     scp_folder: str = ""
     keep_batches: bool = False
     limits: Limits = Limits()
@@ -256,7 +261,16 @@ class Settings(Table, frozen=True):
     @property
     def store_url(self) -> str:
         """The store, its path complete."""
-        return self.store.url if "://" in self.store.url else str(self.path(self.store.url))
+        return self._place(self.store.url)
+
+    @property
+    def central_url(self) -> str:
+        """The central store, its path complete; "" for none."""
+        return self._place(self.sync.url) if self.sync.url else ""
+
+    def _place(self, url: str) -> str:
+        path = url.removeprefix(_SQLITE)
+        return url if "://" in path else str(self.path(path))
 
     def gadgets(self, wanted: str = "") -> list[Device]:
         """Return the devices, or the one of a name.
@@ -265,11 +279,11 @@ class Settings(Table, frozen=True):
             StationError: there is none.
         """
         if not self.device:
-            raise StationError("the settings name no device; add a [[device]] table")
+            raise StationError(f"the settings in {self.folder} name no device; add a [[device]] table")
         found = [device for device in self.device if wanted in ("", device.gadget)]
         if not found:
             names = ", ".join(device.gadget for device in self.device)
-            raise StationError(f"no device is called {wanted!r} in the settings; there are {names}")
+            raise StationError(f"no device is called {wanted!r} in the settings of {self.folder}; there are {names}")
         return found
 
 
@@ -292,9 +306,4 @@ def checked(table: dict[str, Any], source: str) -> Settings:
             raise StationError(f"{source}: gadget {name!r}: letters, digits, spaces, points, hyphens, underscores only")
         if names.count(name) > 1:
             raise StationError(f"{source}: two devices are called {name!r}")
-    for device in settings.device:
-        if device.interval_s is not None and device.interval_s < 0:
-            raise StationError(f"{source}: interval_s of {device.gadget} is negative")
-    if settings.batches.most_readings < 1:
-        raise StationError(f"{source}: batches.most_readings must be at least 1")
     return settings

@@ -65,10 +65,14 @@ def _parse(path: Path) -> dict[str, Any]:
         table = tomllib.loads(text) if path.suffix == ".toml" else _parse_yaml(text)
     except OSError as error:
         raise StationError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise StationError(f"{path}: byte {error.start} is no UTF-8 text; save it as that") from None
     except ValueError as error:
         raise StationError(f"{path}: {' '.join(str(error).split())}") from None
+    if table is None:
+        raise StationError(f"{path}: is empty; docs/station.md shows what can be in it")
     if not isinstance(table, dict):
-        raise StationError(f"{path}: holds no settings, but {type(table).__name__}")
+        raise StationError(f"{path}: holds no settings: these are keys with values, such as `name: roof`")
     return {str(key): value for key, value in table.items()}
 
 
@@ -77,6 +81,10 @@ def _parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever it holds
 
     try:
         return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ValueError(f"{error.problem}{where}") from None
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
 
@@ -104,7 +112,7 @@ def from_batonopc(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         "gadget": str(table.get("GADGET_ID", "opc")),
         "family": _FAMILIES.get(kind, kind.lower()),
         "port": str(table.get("PORT", "/dev/ttyACM0")),
-        "interval_s": float(table.get("LOGGING_INTERVAL_SECS", 10)),
+        "interval_s": table.get("LOGGING_INTERVAL_SECS", 10),
     }
     return {**ours, "device": [device]}
 

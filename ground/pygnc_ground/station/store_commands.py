@@ -160,9 +160,9 @@ def sync(
                 typer.echo(f"the next try is due in {waiting_ms // 1000 + 1} s (--now tries at once)")
                 return
             if dead_letters:
-                done = send_dead_letters(store, chosen.sync.url)
+                done = send_dead_letters(store, chosen.central_url)
             else:
-                done = synchronise(store, chosen.sync.url, now_ms)
+                done = synchronise(store, chosen.central_url, now_ms)
         typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused and put aside" if done.refused else ""))
         if done.problem:
             raise StationError(done.problem)

@@ -33,6 +33,15 @@ _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Str
 """As Alembic makes it."""
 _CHECK_FAILED: Final = 4025
 """MariaDB's number for a value outside a column's limits, which its driver calls an operational error."""
+_REMEDIES: Final = {
+    "unable to open database file": "; this user needs the right to write it and its folder (chown)",
+    "attempt to write a readonly database": "; this user needs the right to write it and its folder (chown)",
+    "file is not a database": "; name another file, or move this one away",
+    "database disk image is malformed": "; it is damaged: move it away; `sqlite3 FILE .recover` saves what it can",
+    "database or disk is full": "; make room, `pygnc station prune` deletes old readings",
+    "disk I/O error": "; the disk or card fails, or is gone",
+}
+"""What SQLite says, and what helps."""
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Alembic's context is one for the whole process."""
 _MIGRATION_LOCK: Final = "pygnc_migration"
@@ -76,7 +85,7 @@ def parse_url(where: str) -> URL:
 @contextlib.contextmanager
 def told(url: URL) -> Iterator[None]:
     """Put what a database says into words with its name, without its password."""
-    name = url.render_as_string(hide_password=True)
+    name = name_of(url)
     try:
         yield
     except (DataError, IntegrityError) as error:
@@ -84,7 +93,8 @@ def told(url: URL) -> Iterator[None]:
     except SQLAlchemyError as error:
         if isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (_CHECK_FAILED,):
             raise RefusedReadingsError(name, _reason(error)) from None
-        raise StoreError(f"{name}: {_reason(error)}") from None
+        reason = _reason(error)
+        raise StoreError(f"{name}: {reason}" + _REMEDIES.get(reason, "")) from None
     except OSError as error:
         raise StoreError(f"{name}: {error.strerror or error}") from None
 
@@ -92,6 +102,12 @@ def told(url: URL) -> Iterator[None]:
 def writing(engine: Engine) -> Engine:
     """Return the engine for transactions that write: SQLite's take the lock at once, so that none fails half way."""
     return engine.execution_options(writes=True)
+
+
+def name_of(url: URL) -> str:
+    """Return what people call a store: the path of its file, or its URL without the password."""
+    is_file = url.get_backend_name() == "sqlite" and url.database
+    return str(url.database) if is_file else url.render_as_string(hide_password=True)
 
 
 def _reason(error: SQLAlchemyError) -> str:
@@ -153,7 +169,7 @@ def _make_anew(connection: Connection) -> None:
     """
     there = set(inspect(connection).get_table_names())
     if metadata.tables.keys() & there and facts.name not in there:
-        name = connection.engine.url.render_as_string(hide_password=True)
+        name = name_of(connection.engine.url)
         taken = ", ".join(sorted(metadata.tables.keys() & there))
         raise StoreError(f"{name}: has tables of another program ({taken}); name another database")
     metadata.create_all(connection)
@@ -178,9 +194,7 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     try:
         command.upgrade(config, revision)
     except CommandError:
-        raise StoreError(
-            f"{connection.engine.url.render_as_string(hide_password=True)}: was made by a newer PyGNC; update this one"
-        ) from None
+        raise StoreError(f"{name_of(connection.engine.url)}: was made by a newer PyGNC; update this one") from None
 
 
 def _revision(connection: Connection) -> str | None:

@@ -46,9 +46,9 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     return _start("-c", "from pygnc_ground.cli import app; app()", "station", *arguments)
 
 
-def start_logger(*arguments: object) -> subprocess.Popen[str]:
+def start_logger(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start what `pygnc station log` becomes."""
-    return _start("-m", "pygnc_ground.station.log_process", *arguments)
+    return _start("-m", "pygnc_ground.station.log_process", *arguments, stdout=stdout)
 
 
 def run(*arguments: object, expected: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
@@ -68,10 +68,9 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def _start(*arguments: object) -> subprocess.Popen[str]:
+def _start(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     command = [sys.executable, *map(str, arguments)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment(), cwd=ROOT)
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT)
 
 
 def _finish(process: subprocess.Popen[str], expected: Sequence[int]) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,8 @@
 import csv
 import json
+import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,8 +118,9 @@ def test_old_readings_are_deleted_on_request_only(settings: Path) -> None:
 
 def test_a_central_store_gets_the_readings(tmp_path: Path, settings: Path) -> None:
     assert "set url in [sync]" in _invoke("sync", "--settings", settings, code=1)
-    settings.write_text(settings.read_text() + f'[sync]\nurl = "{tmp_path / "central.db"}"\n')
+    settings.write_text(settings.read_text() + '[sync]\nurl = "central.db"\n')
     assert _invoke("sync", "--settings", settings) == "30 readings sent\n"
+    assert (tmp_path / "central.db").exists()
     settings.write_text(settings.read_text().replace("central.db", "settings.toml/central.db"))
     (tmp_path / "settings.toml").write_text("a file in the way")
     assert "settings.toml" in _invoke("sync", "--settings", settings, code=1)
@@ -137,6 +140,35 @@ def test_units_name_this_installation_and_the_settings(settings: Path, tmp_path:
     assert f"station log --settings {settings} --quiet" in service
     assert "User=pi" in service
     assert "enable --now pygnc-station.service pygnc-station-sync.timer pygnc-station-prune.timer" in output
+
+
+def test_units_are_what_systemd_reads_whatever_names_and_folders_are_called(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "pi's \"5 %n $HOME", tmp_path / "usb stick"
+    folder.mkdir()
+    settings = folder / "station.toml"
+    settings.write_text(
+        f'name = "roof %H"\n[store]\nurl = "{elsewhere}/store/readings.db"\n[serve]\nport = 443\n'
+        f'[batches]\npending = "{elsewhere}/batches"\n[sync]\nurl = "../central/c.db"\n'
+        f'[upload]\nurl = "file://{tmp_path}/share"\n'
+    )
+    program = shutil.which("systemd-analyze")
+    for options in ((), ("--server",)):
+        out = tmp_path / f"units{len(options)}"
+        _invoke("units", "--settings", settings, "--out", out, "--user", "root", *options)
+        files = sorted(out.iterdir())
+        if program is not None:
+            done = subprocess.run([program, "verify", *files], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+    service = (tmp_path / "units0/pygnc-station.service").read_text()
+    assert "PyGNC station roof %%H: log devices" in service
+    assert f'--settings "{tmp_path}/pi\'s \\"5 %%n $$HOME/station.toml" --quiet' in service
+    written = next(line for line in service.splitlines() if line.startswith("ReadWritePaths="))
+    for path in ("usb stick/store", "usb stick/batches"):
+        assert f'"{tmp_path}/{path}"' in written
+    for path in ("share", "central"):
+        assert f"{tmp_path}/{path}" in written
+    assert "CAP_NET_BIND_SERVICE" in (tmp_path / "units1/pygnc-station-serve.service").read_text()
+    assert "CAP_NET_BIND_SERVICE" not in service
 
 
 def test_import_takes_batonopcs_database(settings: Path, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +15,10 @@ from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.logger import LoggedDevice, Logger
 from pygnc_ground.station.settings import Device
 from pygnc_ground.store import query
-from pygnc_ground.store.errors import StoreError
+from pygnc_ground.store.errors import RefusedReadingsError, StoreError
 from pygnc_ground.store.records import StoredReading
 from pygnc_ground.store.store import Store
-from tests.ground.station.samples import line, run_logger, start, start_logger, wait_for, write_settings
+from tests.ground.station.samples import DEADLINE_S, line, run_logger, start, start_logger, wait_for, write_settings
 from tests.ground.store.samples import PACKET
 
 
@@ -130,6 +132,50 @@ def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch
         found = query.between(store, query.streams(store))
     counters = [item.values[10] for item in found]
     assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(len(counters))]
+
+
+def test_readings_that_are_refused_cost_themselves_only_and_none_is_stored_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Reading] = []
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: told.append(reading))
+        writes, faults = store.writes, [StoreError("away"), None, RefusedReadingsError("r.db", "too odd")]
+
+        def failing() -> Any:  # noqa: ANN401 - a context manager of the library
+            if len(told) >= 3 and faults and (fault := faults.pop()) is not None:
+                raise fault
+            return writes()
+
+        monkeypatch.setattr(store, "writes", failing)
+        with _running(logger):
+            wait_for(lambda: len(told) >= 12 and not faults, "readings")
+        found = query.between(store, query.streams(store, "imu", "S1"))
+    assert [item.raw for item in found] == [reading.raw for reading in told]
+    assert len({item.raw for item in found}) == len(found) == logger.stored
+    assert "readings wait: away" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["pipe", "disk"])
+def test_a_logger_goes_on_when_nobody_reads_what_it_shows(tmp_path: Path, where: str) -> None:
+    settings = write_settings(tmp_path)
+    database = tmp_path / "readings.db"
+    with line(tmp_path), Store.open(str(database)) as store:
+        ready, write = os.pipe() if where == "pipe" else (-1, os.open("/dev/full", os.O_WRONLY))
+        process = start_logger("--settings", settings, stdout=write)
+        os.close(write)
+        if ready != -1:
+            os.read(ready, 1)
+            os.close(ready)
+        before = len(query.between(store, query.streams(store)))
+        wait_for(lambda: len(query.between(store, query.streams(store))) >= before + 10, "readings")
+        process.terminate()
+        _, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+    assert errors.startswith("logging goes on without showing readings: ")
+    assert len(errors.splitlines()) == 1
+    raw = [item.raw for item in _stored(database)]
+    assert len(set(raw)) == len(raw)
 
 
 def test_a_port_of_another_logger_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -58,6 +58,21 @@ def test_toml_and_yaml_mean_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert settings.path("batches2upload") == tmp_path / "batches2upload"
 
 
+def test_paths_of_stores_begin_at_the_file_too(tmp_path: Path) -> None:
+    settings = _read(tmp_path, "[store]\nurl = 'sqlite:///r.db'\n[sync]\nurl = '../central.db'")
+    assert settings.store_url == str(tmp_path / "r.db")
+    assert settings.central_url == str(tmp_path / "../central.db")
+    assert _read(tmp_path, "[sync]\nurl = 'mysql://db/x'").central_url == "mysql://db/x"
+    assert _read(tmp_path, "").central_url == ""
+
+
+def test_text_that_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_bytes(b"name = '\xff'")
+    with pytest.raises(StationError, match=r"station\.toml: byte 8 is no UTF-8 text"):
+        read_settings(path)
+
+
 def test_batonopcs_settings_are_understood_as_they_are(tmp_path: Path) -> None:
     settings = _read(tmp_path, BATONOPC, "settings.yaml")
     (device,) = settings.device
@@ -88,8 +103,15 @@ def test_the_usual_names_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("[[device]]\ngadget = 'a'", "missing required field `family`"),
         ("[[device]]\ngadget='a/b'\nfamily='ucb'\nport='x'", "gadget 'a/b': letters"),
         ("[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\n" * 2, "two devices are called 'a'"),
-        ("[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\ninterval_s=-1", "interval_s of a is negative"),
-        ("[batches]\nmost_readings = 0", "at least 1"),
+        (
+            "[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\ninterval_s=-1",
+            r"`float` >= 0.0 - at `\$\.device\[0\]\.interval_s`",
+        ),
+        ("[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\ninterval_s=nan", r"\.interval_s`"),
+        ("[[device]]\ngadget='a'\nfamily='ucb'\nport=''", r"length >= 1 - at `\$\.device\[0\]\.port`"),
+        ("[batches]\nmost_readings = 0", r"`int` >= 1 - at `\$\.batches\.most_readings`"),
+        ("[store]\nkeep_days = -1", r"\$\.store\.keep_days"),
+        ("[serve]\nport = 99999", r"`int` <= 65535 - at `\$\.serve\.port`"),
         ("[batches]\nmode = 'OFTEN'", "Invalid enum value"),
         ("[store]\nurl = '${NOT_SET_ANYWHERE}'", "NOT_SET_ANYWHERE} is not set"),
         ("name = ", "Invalid value"),
@@ -104,8 +126,10 @@ def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, why: st
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("s.yaml", "a: [1", "expected"),
+        ("s.yaml", "a: [1", r"expected ',' or '\]'.* \(at line 1, column 6\)"),
+        ("s.yaml", "", "is empty"),
         ("s.yaml", "just words", "holds no settings"),
+        ("s.yaml", "GADGET_ID: a\nLOGGING_INTERVAL_SECS: often", r"Expected `float \| null`, got `str`"),
         ("s.yaml", "GADGET_ID: a\nGADGET: b", "GADGET is no key of batonopc"),
         ("s.yaml", "!!python/object/apply:os.system ['true']", "could not determine a constructor"),
     ],
