@@ -102,24 +102,39 @@ def browser() -> "webdriver.Chrome":
 
 def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webdriver.Chrome") -> None:
     now_ms = clock()
-    layout = Layout("PM", (Column("pm2_5_ug_m3", "µg/m³"), Column("temp_degc", "°C"), Column("note")))
+    names = (Column("bin_0"), Column("period_s", "s"), Column("temp_degc", "°C"), Column("pm2_5_ug_m3", "µg/m³"))
+    layout = Layout("PM", (*names, Column("note"), Column("a_name_without_any_place_where_it_could_be_broken" * 3)))
     with server(tmp_path / "server") as there:
         rows = [
-            NewReading(now_ms - 5000 * (500 - rank), 0, 0, "", f'[{12 + rank % 40 / 10},21.{rank:03d},"ok"]', None)
+            NewReading(
+                now_ms - 5000 * (500 - rank), 0, 0, "", f'[3,2.5,21.{rank:03d},{12 + rank % 40 / 10},"ok",1]', None
+            )
             for rank in range(500)
         ]
         there.store.append(there.store.stream("<b>roof</b>", layout), rows)
         there.store.append(there.store.stream("old", LAYOUT), [new(1)])
         try:
-            browser.get(there.url)
+            browser.get(f"{there.url}/?api-key=TOKEN")
             WebDriverWait(browser, 30).until(
                 lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
             )
+            assert browser.current_url == f"{there.url}/"  # a token stays neither in the address nor in the history
             first, second = browser.find_elements(By.TAG_NAME, "section")
             assert first.find_element(By.CLASS_NAME, "name").text == "<b>roof</b>"
             assert "pm2_5_ug_m3 13.9 µg/m³" in first.text.replace("\n", " ")
             assert first.get_attribute("data-points") == "500"
+            assert [row.text.split()[0] for row in first.find_elements(By.TAG_NAME, "tr")][:4] == [
+                "pm2_5_ug_m3", "temp_degc", "period_s", "bin_0"
+            ]  # fmt: skip
+            assert "pm2_5_ug_m3 in µg/m³" in first.find_element(By.TAG_NAME, "figcaption").text
             assert second.get_attribute("class") == "old"
+            assert browser.find_element(By.ID, "state").text == "2 devices"
+            # On a phone nothing is wider than the screen.
+            browser.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": 375, "height": 800, "deviceScaleFactor": 2, "mobile": True},
+            )
+            assert browser.execute_script("return document.documentElement.scrollWidth") == 375
             browser.save_screenshot(str(tmp_path / "page.png"))
             told = browser.get_log("browser")  # type: ignore[no-untyped-call]
             assert [entry for entry in told if entry["level"] == "SEVERE"] == []

@@ -17,6 +17,16 @@ function age(seconds) {
   return `${Math.round(seconds / 3600)} h ago`;
 }
 
+// What people look for comes first: concentrations, other quantities, times, and numbers without a unit.
+function rank(unit) {
+  if (!unit) return 3;
+  return unit.includes("g/m") ? 0 : /^[mµun]?s$/.test(unit) ? 2 : 1;
+}
+
+function ordered(reading) {
+  return Object.entries(reading.values).sort(([a], [b]) => rank(reading.units[a]) - rank(reading.units[b]));
+}
+
 function section(reading) {
   const key = reading.gadget + "\n" + reading.kind;
   if (!shown.has(key)) {
@@ -24,8 +34,8 @@ function section(reading) {
     node.querySelector(".name").textContent = reading.gadget;
     node.querySelector(".kind").textContent = reading.kind;
     document.getElementById("gadgets").append(node);
-    const names = Object.keys(reading.values).filter(name => typeof reading.values[name] === "number");
-    shown.set(key, { node, name: names[0], rows: new Map() });
+    const [name] = ordered(reading).find(([, value]) => typeof value === "number") || [];
+    shown.set(key, { node, name, rows: new Map() });
   }
   return shown.get(key);
 }
@@ -37,7 +47,7 @@ function fill(reading) {
   const doubts = [...reading.flags, ...reading.quality.filter(flag => flag !== "DEVICE").map(flag => flag.toLowerCase())];
   entry.node.querySelector(".time").textContent =
     `${reading.timestamp.replace("T", " ").replace("Z", " UTC")}, ${age(seconds)}` + (doubts.length ? ` (${doubts.join(", ")})` : "");
-  for (const [name, value] of Object.entries(reading.values)) {
+  for (const [name, value] of ordered(reading)) {
     if (!entry.rows.has(name)) {
       const row = entry.node.querySelector("tbody").insertRow();
       for (let cell = 0; cell < 3; cell++) row.insertCell();
@@ -96,9 +106,9 @@ function draw(canvas, points) {
     pen.fillText(text(tick), left - 6, y(tick));
   }
   pen.textBaseline = "alphabetic";
-  const parts = Math.max(1, Math.min(4, Math.floor(width / 160)));
+  const parts = points.length === 1 ? 0 : Math.max(1, Math.min(4, Math.floor(width / 160)));
   for (let part = 0; part <= parts; part++) {
-    const t = start + (end - start) * part / parts;
+    const t = start + (end - start) * part / (parts || 1);
     pen.textAlign = part === 0 ? "left" : part === parts ? "right" : "center";
     pen.fillText(new Date(t).toISOString().slice(11, 19), x(t), height - 6);
   }
@@ -123,7 +133,8 @@ async function refresh() {
     if (!answer.ok) throw new Error((await answer.json()).error);
     const { results } = await answer.json();
     results.forEach(fill);
-    state.textContent = results.length ? `${new Set(results.map(item => item.gadget)).size} devices` : "No readings yet.";
+    const count = new Set(results.map(item => item.gadget)).size;
+    state.textContent = count ? `${count} device${count === 1 ? "" : "s"}` : "No readings yet.";
     state.classList.remove("doubt");
     await Promise.all([...shown.values()].map(plot));
     document.body.dataset.ready = "yes";
