@@ -120,7 +120,7 @@ class Bench:
         for sentence in self._parser.feed(heard).sentences:
             self._channel.receive(sentence, now_s)
         self._channel.take_outcomes()
-        self._rest = self._rest or self._channel.next_line(now_s) or b""
+        self._rest = self._rest or self._channel.next_portion(now_s) or b""
         if self._rest:
             try:
                 self._rest = self._rest[os.write(self._master, self._rest) :]

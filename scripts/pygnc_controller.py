@@ -9,13 +9,14 @@ this file against the Pi's side and compare its tables with the flight software'
         for event in link.feed(uart.read(256) or b"", now_ms):
             upload.take(event, now_ms)              # and whatever else is done with events
         upload.pump(now_ms)
-        line = link.next_line(now_ms)               # one line at a time, when the port has sent the one before
-        if line:
-            uart.write(line)
+        portion = link.next_portion(now_ms)         # one at a time, when the port has sent the one before
+        if portion:
+            uart.write(portion)
 
 Events are tuples: ("connected", software), ("sentence", kind, number, body, is_late), ("acknowledged", ticket),
 ("lost", ticket, kind), ("line down",), ("incompatible", version_min, version_max). Times are milliseconds that only
 ever grow. What must be kept of a file is only where it is: chunks are read again through `read(offset, count)`.
+For the status, send("STRQ", body("STRQ", FIRST_PART), now_ms); `decode_part` reads the body of the PART that comes.
 """
 
 # The controller's Python knows no annotations of variables and no casts.
@@ -36,6 +37,10 @@ SILENCE_MS = 10000
 HELLO_MS = 500
 HELLO_MAX_MS = 5000
 QUEUE_MAX = 32
+PORTION = 96
+NESTING = 32
+FIRST_PART = 2
+SECOND_PART = 3
 
 # Delivery (r in order, i at once) and fields of what the host says; what stands behind the fields is passed as `tail`.
 SAYS = {
@@ -69,6 +74,7 @@ HEARS = {
     "PING": "<I",
     "PONG": "<I",
     "STAT": "<",
+    "PART": "<IHH",
     "INFO": "<",
     "EVNT": "<B",
     "UPST": "<HBI",
@@ -192,6 +198,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._torn = b""  # the beginning of a sentence in the midst of which another one began
 
     def feed(self, data: bytes) -> "list[tuple[str, str, int, str, int, bytes]]":
         """Take the bytes that follow; return the sentences completed by them."""
@@ -200,13 +207,23 @@ class Parser:
         end = _piece_end(rest)
         while end >= 0:
             piece, rest = rest[:end], rest[end:]
-            if piece[:1] in (b"<", b">"):
-                sentence = decode(bytes([octet for octet in piece if 32 <= octet < 127]))
-                if sentence:
-                    found.append(sentence)
+            self._take(bytes([octet for octet in piece if 32 <= octet < 127]), rest[:1] in (b"<", b">"), found)
             end = _piece_end(rest)
         self._rest = rest if len(rest) <= LINE_MAX else b""
         return found
+
+    def _take(self, piece: bytes, is_torn: bool, found: "list") -> None:  # noqa: FBT001 - its own callee
+        """Take what stands between two line ends or beginnings; keep it if it may go on behind another sentence."""
+        if not piece:
+            return
+        begins = piece[:1] in (b"<", b">")
+        if not begins:
+            piece = self._torn + piece
+        sentence = decode(piece)
+        if sentence:
+            found.append(sentence)
+        if not begins or (is_torn and not sentence):
+            self._torn = b"" if sentence or not is_torn or len(piece) > LINE_MAX else piece
 
 
 def _piece_end(data: bytes) -> int:
@@ -221,10 +238,21 @@ def decode_status(record: bytes) -> "dict[str, tuple[float, ...] | float]":
         raise ValueError("no status record")
     if struct.unpack("<I", record[-4:])[0] != binascii.crc32(record[:-4]) & 0xFFFFFFFF:
         raise ValueError("the status record is damaged")
+    return _status_fields(0, record)
+
+
+def decode_part(octets: bytes) -> "dict[str, tuple[float, ...] | float]":
+    """Return those fields of STATUS that stand in a PART's body."""
+    (_, _, offset), part = fields("PART", octets)
+    return _status_fields(offset, part)
+
+
+def _status_fields(start: int, octets: bytes) -> "dict[str, tuple[float, ...] | float]":
     found = {}
     for name, (offset, code) in STATUS.items():
-        values = struct.unpack_from("<" + code, record, offset)
-        found[name] = values if len(values) > 1 else values[0]
+        if start <= offset and offset - start + struct.calcsize("<" + code) <= len(octets):
+            values = struct.unpack_from("<" + code, octets, offset - start)
+            found[name] = values if len(values) > 1 else values[0]
     return found
 
 
@@ -245,6 +273,9 @@ class Link:
         self._queued = {"r": [], "i": []}  # items: [ticket, kind, body, number, tries, order, due_ms, end_ms]
         self._in_flight = {"r": [], "i": []}
         self._next = {"r": 1, "i": 1}
+        self._line = b""  # what is left of a line that goes out in portions
+        self._line_item = None
+        self._nests = False
         self._tickets = 0
         self._order = 0
         self._events = []
@@ -281,8 +312,28 @@ class Link:
         events, self._events = self._events, []
         return events
 
+    def next_portion(self, now_ms: int) -> "bytes | None":
+        """Return what is to be sent now, or None. What is delivered at once goes between the portions of a chunk."""
+        if not self._line:
+            line = self.next_line(now_ms)
+            if self._line_item is None or not self._nests:
+                return line
+            self._line = line
+        else:
+            self._give_up(now_ms)
+            if not self._line:
+                return self.next_line(now_ms)
+            item = self._take("i", 32, now_ms) if self.ready else None
+            self._count_as_sent(self._line_item, now_ms)  # type: ignore[arg-type]
+            if item:
+                return self._line_of("i", item)
+        end = PORTION if len(self._line) >= PORTION * 3 // 2 else len(self._line)
+        portion, self._line = self._line[:end], self._line[end:]
+        return portion
+
     def next_line(self, now_ms: int) -> "bytes | None":
         """Return the line to be sent now, or None."""
+        self._line_item = None
         self._give_up(now_ms)
         if now_ms >= self._hello_due_ms:
             return self._hello(now_ms)
@@ -295,8 +346,12 @@ class Link:
         for letter, window in (("i", 32), ("r", min(self._window, self._peer_window))):
             item = self._take(letter, window, now_ms)
             if item:
-                return encode(item[1], self._session, letter.upper() if item[4] > 1 else letter, item[3], item[2])
+                self._line_item = item if letter == "r" else None  # type: ignore[assignment]
+                return self._line_of(letter, item)
         return None
+
+    def _line_of(self, letter: str, item: list) -> bytes:
+        return encode(item[1], self._session, letter.upper() if item[4] > 1 else letter, item[3], item[2])
 
     def _take(self, letter: str, window: int, now_ms: int) -> "list | None":
         """Return the next item: a retry that is due, or a new one if the window allows."""
@@ -313,11 +368,15 @@ class Link:
             item[3] = self._next[letter]
             self._next[letter] = (item[3] + 1) % 65536
             flying.append(item)
-        self._order += 1
         item[4] += 1
+        self._count_as_sent(item, now_ms)
+        return item
+
+    def _count_as_sent(self, item: list, now_ms: int) -> None:
+        """Count an item as sent now; of what goes out in portions, that is when its last one does."""
+        self._order += 1
         item[5] = self._order
         item[6] = now_ms + min(TIMEOUT_MS << (item[4] - 1), TIMEOUT_MAX_MS)
-        return item
 
     def _give_up(self, now_ms: int) -> None:
         """Report what is not worth another try."""
@@ -337,6 +396,7 @@ class Link:
 
     def _fail(self) -> None:
         """What was for the Pi's present session is lost; packets that never were sent may go to the next."""
+        self._line = b""
         for items in (self._in_flight["r"], self._queued["r"], self._in_flight["i"]):
             while items:
                 item = items.pop(0)
@@ -352,7 +412,7 @@ class Link:
         for letter in "ri":
             flying = self._in_flight[letter]
             first[letter] = flying[0][3] if flying else self._next[letter]
-        values = (VERSION, VERSION, 1, 0, self._peer, int(self.ready), first["r"], first["i"])
+        values = (VERSION, VERSION, 1, NESTING, self._peer, int(self.ready), first["r"], first["i"])
         return encode("HELO", self._session, "c", 0, struct.pack(HELLO, *values) + self._software)
 
     def _receive(self, sentence: tuple, now_ms: int) -> None:
@@ -391,7 +451,7 @@ class Link:
 
     def _on_hello(self, session: int, octets: bytes) -> None:
         size = struct.calcsize(HELLO)
-        low, high, window, _, heard, ready, next_in_order, next_at_once = struct.unpack(HELLO, octets[:size])
+        low, high, window, abilities, heard, ready, next_in_order, next_at_once = struct.unpack(HELLO, octets[:size])
         if not low <= VERSION <= high:
             self._events.append(("incompatible", low, high))
             return
@@ -405,6 +465,7 @@ class Link:
             self._newest = (next_at_once - 1) % 65536
             self._earlier = 0xFFFFFFFF
             self._peer_window = max(window, 1)
+            self._nests = bool(abilities & NESTING)
             if heard == self._session:
                 self.ready = True
                 self._hello_wait_ms = HELLO_MS

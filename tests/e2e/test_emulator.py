@@ -173,7 +173,7 @@ def turn(link: Link, upload: Upload, port: int) -> None:
     for event in link.feed(heard, now_ms):
         upload.take(event, now_ms)
     upload.pump(now_ms)
-    line = link.next_line(now_ms)
+    line = link.next_portion(now_ms)
     while line:
         select.select([], [port], [], 1.0)
         line = line[os.write(port, line) :]

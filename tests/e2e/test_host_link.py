@@ -95,7 +95,7 @@ def test_the_controllers_own_file_uploads(linked: LinkedFlight) -> None:
         for event in link.feed(heard, now_ms):
             upload.take(event, now_ms)
         upload.pump(now_ms)
-        rest = rest or link.next_line(now_ms) or b""
+        rest = rest or link.next_portion(now_ms) or b""
         if rest:
             try:
                 rest = rest[os.write(master, rest) :]

@@ -35,7 +35,7 @@ class ChannelEnd:
 
     def _line(self, now_s: float) -> bytes | None:
         self.pump(now_s)
-        line = self.channel.next_line(now_s)
+        line = self.channel.next_portion(now_s)
         self._report(now_s)
         return line
 

@@ -70,7 +70,7 @@ class HostOnPty:
             while self.channel.room > ROOM and (saying := self.transfer.next_saying()) is not None:
                 self.channel.send(saying.kind, saying.body, now_s)
         self._flush()
-        while not self._rest and (line := self.channel.next_line(now_s)) is not None:
+        while not self._rest and (line := self.channel.next_portion(now_s)) is not None:
             self.write(self.spoil(line))
 
     def send(self, kind: SentenceType, *values: int, tail: bytes = b"") -> int:

@@ -6,7 +6,6 @@ from pygnc.host.channel import Channel
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.outcomes import Connected, LineDown, Outcome, Received
 from pygnc.host.sentence import Direction
-from pygnc.host.sentence_types import NAKN
 from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
 from pygnc_ground.emulator.line import Faults, SerialLine
 from pygnc_ground.emulator.virtual_time import End, Session
@@ -42,7 +41,7 @@ class PiEnd(ChannelEnd):
     def _react(self, outcome: Outcome, now_s: float) -> None:
         if isinstance(outcome, LineDown):
             self.downloads.line_down()
-        if not isinstance(outcome, Received) or outcome.kind is NAKN:
+        if not isinstance(outcome, Received) or not outcome.kind.name.startswith(("UP", "DN")):
             return
         engine = self.uploads if outcome.kind.name.startswith("UP") else self.downloads
         try:

@@ -19,11 +19,26 @@ from pygnc.formats import status
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, encode_lux
+from pygnc.formats.status_parts import parts_of
 from pygnc.host import sending
 from pygnc.host import session as sessions
 from pygnc.host.outcomes import Received
-from pygnc.host.sentence import Delivery, Direction, Sentence, encode
-from pygnc.host.sentence_types import ACKN, CHUNK_BYTES, EVNT, HELO, STAT, TYPES, VERSION, Sender, SentenceType
+from pygnc.host.portions import PORTION
+from pygnc.host.sentence import Delivery, Direction, Sentence, SentenceParser, encode
+from pygnc.host.sentence_types import (
+    ACKN,
+    CHUNK_BYTES,
+    EVNT,
+    HELO,
+    PART,
+    STAT,
+    TYPES,
+    VERSION,
+    Capability,
+    Question,
+    Sender,
+    SentenceType,
+)
 from pygnc.host.transfer import CHUNK_BYTES_MIN
 from pygnc_ground.emulator.line import Faults
 from pygnc_ground.emulator.virtual_time import End
@@ -53,7 +68,7 @@ class ControllerEnd:
 
     def _line(self, now_s: float) -> bytes | None:
         self._look(b"", now_s)
-        return self.link.next_line(self._now_ms)
+        return self.link.next_portion(self._now_ms)
 
     def _look(self, data: bytes, now_s: float) -> None:
         self._now_ms = int(now_s * 1000.0)
@@ -90,6 +105,8 @@ def test_the_tables_are_the_flight_softwares() -> None:
     assert codes(HELO) == controller.HELLO
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
+    assert (controller.PORTION, controller.NESTING) == (PORTION, Capability.NESTING)
+    assert (controller.FIRST_PART, controller.SECOND_PART) == (Question.FIRST_PART, Question.SECOND_PART)
     assert controller.LIFE_MS == sending.LIFE_S * 1000
     assert controller.SILENCE_MS == sessions.SILENCE_S * 1000
 
@@ -121,6 +138,19 @@ def test_a_status_record_is_decoded_whatever_is_appended_to_it() -> None:
     for bad in (b"", record[:-1], record[:-1] + b"?", b"PGST" + bytes(8)):
         with pytest.raises(ValueError, match="status record"):
             controller.decode_status(bad)
+
+
+def test_each_part_of_a_status_record_is_decoded_by_itself() -> None:
+    record = status.encode({"generation": 5, "phase": 2, "position_ecef_m_x": 6.9e6, "quaternion_w": 1.0, "events": 7})
+    first, second = (PART.pack(*part[:-1], tail=part.octets) for part in parts_of(record))
+    whole = controller.decode_status(record)
+    parts = [controller.decode_part(octets) for octets in (first, second)]
+    assert not parts[0].keys() & parts[1].keys()
+    assert repr({**parts[0], **parts[1]}) == repr(whole)
+    assert {"phase", "position_ecef_m", "partner2_rtn_m"} <= parts[0].keys()
+    assert parts[1]["events"] == 7
+    with pytest.raises(ValueError, match="too short"):
+        controller.decode_part(first[:5])
 
 
 # Packets.
@@ -212,6 +242,27 @@ def test_its_parser_finds_the_same_sentences(parts: list[bytes | int], step: int
     assert [s[4] for s in found] == [s.number for s in sentences]
 
 
+@given(st.binary(max_size=300), st.lists(st.integers(1, 400), max_size=4), st.integers(1, 60), st.integers(0, 2**32))
+def test_its_parser_finds_sentences_in_the_midst_of_others(
+    octets: bytes, places: list[int], step: int, flip: int
+) -> None:
+    line = encode(Sentence(Direction.TO_HOST, "DNCH", 7, Delivery.IN_ORDER, 9, octets))
+    stream, done = b"", 0
+    for k, place in enumerate(sorted(min(place, len(line) - 2) for place in places)):
+        stream += line[done:place] + encode(Sentence(Direction.TO_HOST, "PONG", 7, Delivery.AT_ONCE, k, bytes(k)))
+        done = place
+    broken = bytearray(stream + line[done:] + b"\n")
+    if flip % 2:
+        broken[flip // 16 % len(broken)] ^= 1 << (flip // 2 % 8)
+    parser = controller.Parser()
+    found = [s for at in range(0, len(broken), step) for s in parser.feed(bytes(broken[at : at + step]))]
+    assert [s[1:] for s in found] == [
+        (s.kind, s.session, str(s.delivery), s.number, s.body) for s in SentenceParser().feed(bytes(broken)).sentences
+    ]
+    if not flip % 2:
+        assert len(found) == len(places) + 1
+
+
 # On a line.
 
 FAULTS = st.builds(
@@ -242,6 +293,31 @@ def test_the_longest_batch_goes_up_in_fourteen_seconds() -> None:
     assert session.run(host.is_done, 400.0)
     assert pi.storage.files == {"sense.bin": content}
     assert session.now_s <= 14.0
+
+
+def test_a_packet_waits_for_no_chunk() -> None:
+    content = batch(36_144)
+    host, pi = ControllerEnd(), PiEnd(MemoryStorage())
+    host.send_file("sense.bin", content)
+    session = joined(host.end(), pi)
+    delays_s = []
+    for k in range(20):
+        session.run(lambda: False, session.now_s + 0.0537)
+        if not host.link.ready:
+            continue
+        sent_s = session.now_s
+        host.link.send("SENS", bytes([k]) * 30, int(sent_s * 1000))
+        assert session.run(lambda k=k: bytes([k]) * 30 in sensed(pi), sent_s + 1.0)  # type: ignore[misc]
+        delays_s.append(session.now_s - sent_s)
+    assert session.run(host.is_done, 60.0)
+    assert len(delays_s) > 15
+    assert max(delays_s) < 0.04
+    assert pi.storage.files == {"sense.bin": content}
+    assert not [outcome for outcome in pi.outcomes if isinstance(outcome, Received) and outcome.is_retry]
+
+
+def sensed(pi: PiEnd) -> list[bytes]:
+    return [o.body.tail for o in pi.outcomes if isinstance(o, Received) and o.kind.name == "SENS"]
 
 
 def test_it_goes_on_with_a_restarted_pi() -> None:
@@ -286,7 +362,7 @@ def test_packets_and_answers_pass_both_ways_once(faults: Faults, seed: int) -> N
     for k in range(20):
         session.at(start_s + 0.5 * k, speak(k))
     session.run(lambda: False, start_s + 25.0)
-    arrived = [o.body.tail[0] for o in pi.outcomes if isinstance(o, Received) and o.kind.name == "SENS"]
+    arrived = [packet[0] for packet in sensed(pi)]
     assert len(set(arrived)) == len(arrived)
     settled = [event[1] for event in host.events if event[0] in {"acknowledged", "lost"}]
     assert set(tickets) <= set(settled)

@@ -1,16 +1,21 @@
 """One end of the streaming interface: sessions, acknowledgement, retry. No port and no clock: both ends use it.
 
-Whoever owns the port gives sentences to `receive`, fetches the next line from `next_line` whenever the port has sent
-most of the one before, and takes what happened from `take_outcomes`. `session` says who speaks with whom, `sending`
-sees to what goes out; what comes in is put in order, acknowledged and checked here. What was on its way to an end that
-has restarted is reported lost, and nothing of it reaches the new one.
+Whoever owns the port gives sentences to `receive`, fetches what is to be sent from `next_portion` whenever the port has
+sent most of the portion before, and takes what happened from `take_outcomes`. `session` says who speaks with whom,
+`sending` sees to what goes out; what comes in is put in order, acknowledged and checked here. What was on its way to an
+end that has restarted is reported lost, and nothing of it reaches the new one.
+
+A sentence in order goes out in portions, and what is delivered at once goes in between: a request waits for no file.
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from pygnc.host.numbers import Acknowledgement, Arrival, AtOnce, InOrder
+from pygnc.host.outbox import Outgoing
 from pygnc.host.outcomes import Connected, Incompatible, LineDown, LossCause, Outcome, Received
+from pygnc.host.portions import Portions
 from pygnc.host.sending import WINDOW, Sending
 from pygnc.host.sentence import Delivery, Direction, Sentence, encode
 from pygnc.host.sentence_types import (
@@ -50,7 +55,7 @@ class Channel:
         sends: the direction in which this end speaks; the host opens sessions, the Pi answers.
         session: number of this session, 1 to 65535, another one at each start.
         software: name and version, for the other end's log.
-        capabilities: what this end can do.
+        capabilities: what this end can do, beside reading a sentence in the midst of another.
         window: sentences in order that this end can hold while one is missing.
     """
 
@@ -66,12 +71,13 @@ class Channel:
         self._sends = sends
         self._others = Sender.PI if sends is Direction.TO_PI else Sender.HOST
         self._window = window
-        self._session = Session(sends, session, software, capabilities, window)
+        self._session = Session(sends, session, software, capabilities | Capability.NESTING, window)
         self._outcomes: list[Outcome] = []
         self._sending = Sending(self._outcomes)
         self._ack_due = False
         self._ordered = InOrder[Sentence](window, 1)
         self._arrivals = AtOnce(1)
+        self._portions: Portions | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -148,6 +154,7 @@ class Channel:
             was_ready = False
             self._sending.meet()
             if had_peer:
+                self._portions = None
                 self._sending.fail(LossCause.RESTARTED)
         if not was_ready:  # and so nothing numbered has been taken from this session
             self._ordered = InOrder[Sentence](self._window, greeting.next_in_order)
@@ -179,30 +186,51 @@ class Channel:
 
     # What goes out.
 
-    def next_line(self, now_s: float) -> bytes | None:
-        """Return the line to be sent now, or None: then there is none before `wakeup_s`, or before something comes.
+    def next_portion(self, now_s: float) -> bytes | None:
+        """Return what is to be sent now, or None: then there is nothing before `wakeup_s`, or before something comes.
 
         What is delivered at once, such as an answer that is waited for, comes before acknowledgements, and these before
         files.
         """
         if self._sending.expire(now_s):
             self._line_down()
+        if self._portions is not None:
+            return self._within(self._portions, now_s)
         if self._session.due_s() <= now_s:
             return self._line(HELO, self._session.greet(*self._sending.first_numbers, now_s))
         if not self.is_ready:
             return None
-        outgoing = self._sending.next_at_once(now_s)
-        if outgoing is None and self._ack_due:
+        if outgoing := self._sending.next_at_once(now_s):
+            return self._line_of(outgoing)
+        if self._ack_due:
             self._ack_due = False
             return self._acknowledgement()
-        outgoing = outgoing or self._sending.next_in_order(now_s, self._session.peer_window)
-        if outgoing is None:
-            return None
-        self.counts.retried += outgoing.tries > 1
-        return self._line(outgoing.kind, outgoing.body, outgoing.number, is_retry=outgoing.tries > 1)
+        outgoing = self._sending.next_in_order(now_s, self._session.peer_window)
+        return None if outgoing is None else self._begin(outgoing, now_s)
+
+    def _begin(self, outgoing: Outgoing, now_s: float) -> bytes:
+        """Return a sentence in order: all of it if the other end can read nothing in the midst of it."""
+        line = self._line_of(outgoing)
+        if Capability.NESTING not in self._session.peer_capabilities:
+            return line
+        self._portions = Portions(outgoing, line)
+        return self._within(self._portions, now_s)
+
+    def _within(self, portions: Portions, now_s: float) -> bytes:
+        """Return what is delivered at once and comes into the midst of a line, else the line's next portion."""
+        urgent = self._sending.next_at_once(now_s) if self.is_ready and portions.has_begun else None
+        self._sending.note_sending(portions.outgoing, now_s)
+        if urgent is not None:
+            return self._line_of(urgent)
+        portion = portions.take()
+        if portions.are_all_taken:
+            self._portions = None
+        return portion
 
     def wakeup_s(self) -> float:
-        """When `next_line` is to be asked again, if nothing comes before that; infinity: never."""
+        """When `next_portion` is to be asked again, if nothing comes before that; infinity: never."""
+        if self._portions is not None:
+            return -inf
         times_s = [self._session.due_s(), self._sending.end_of_life_s()]
         return min([*times_s, self._sending.retry_s()] if self.is_ready else times_s)
 
@@ -210,12 +238,18 @@ class Channel:
         ordered, arrivals = self._ordered, self._arrivals
         return self._line(ACKN, ACKN.pack(ordered.next_number, ordered.later, arrivals.newest, arrivals.earlier))
 
+    def _line_of(self, outgoing: Outgoing) -> bytes:
+        is_retry = outgoing.tries > 1
+        self.counts.retried += is_retry
+        return self._line(outgoing.kind, outgoing.body, outgoing.number, is_retry=is_retry)
+
     def _line(self, kind: SentenceType, body: bytes, number: int = 0, *, is_retry: bool = False) -> bytes:
         self.counts.sent += 1
         return encode(Sentence(self._sends, kind.name, self._session.number, kind.delivery, number, body, is_retry))
 
     def _line_down(self) -> None:
         """Give the other end up, and whatever was for it; begin anew when it is heard."""
+        self._portions = None
         self._sending.fail(LossCause.LINE_DOWN)
         self._outcomes.append(LineDown())
         self._session.begin_anew()

@@ -28,6 +28,10 @@ class Outgoing:
     sent_s: float = 0.0
     due_s: float = inf
 
+    def wait(self, now_s: float, timeout_s: float) -> None:
+        """Be due again after the timeout, doubled with each try."""
+        self.due_s = now_s + min(timeout_s * 2 ** (self.tries - 1), TIMEOUT_MAX_S)
+
 
 class Outbox:
     """Numbers sentences when they are first sent, and keeps them until they are settled."""
@@ -67,7 +71,7 @@ class Outbox:
         outgoing.tries += 1
         outgoing.order = order
         outgoing.sent_s = now_s
-        outgoing.due_s = now_s + min(timeout_s * 2 ** (outgoing.tries - 1), TIMEOUT_MAX_S)
+        outgoing.wait(now_s, timeout_s)
         return outgoing
 
     def settle(self, has_arrived: Callable[[int], bool]) -> list[Outgoing]:

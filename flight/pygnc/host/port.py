@@ -12,8 +12,8 @@ from typing import Final
 STANDARD: Final = "/proc/self/fd/0"
 """The terminal that started main.py, opened anew: its own descriptor is shared with the shell, which waits on it."""
 READ_BYTES: Final = 16_384
-LEFT_S: Final = 0.02
-"""The next line is asked for when the one before takes no longer than this to go out."""
+LEFT_S: Final = 0.01
+"""The next portion is asked for when the one before takes no longer than this to go out."""
 BLOCKED_S: Final = 0.05
 _BITS_A_BYTE: Final = 10
 _SPEEDS: Final = {
@@ -83,9 +83,9 @@ class Port:
             self.is_open = False
         return data
 
-    def write(self, line: bytes) -> None:
-        """Send a line; what the line does not take now goes out with `flush`."""
-        self._rest += line
+    def write(self, portion: bytes) -> None:
+        """Send bytes; what the line does not take now goes out with `flush`."""
+        self._rest += portion
         self.flush()
 
     def flush(self) -> None:
@@ -99,7 +99,7 @@ class Port:
             self.is_open = False
 
     def free_in_s(self) -> float:
-        """How long until most of what was written has gone out; 0: the next line may be written."""
+        """How long until most of what was written has gone out; 0: the next portion may be written."""
         if not self.is_open:
             return inf
         if self._rest:

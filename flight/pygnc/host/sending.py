@@ -89,6 +89,13 @@ class Sending:
         """Return the sentence delivered in order that is to be sent now, or None."""
         return self._next(self._in_order, now_s, min(peer_window, WINDOW))
 
+    def note_sending(self, outgoing: Outgoing, now_s: float) -> None:
+        """Count a sentence as sent now: a portion of it goes out behind what has come into its midst."""
+        self._order += 1
+        outgoing.order = self._order
+        outgoing.sent_s = now_s
+        outgoing.wait(now_s, self._round_trip.timeout_s)
+
     def end_of_life_s(self) -> float:
         """When the next sentence will be given up."""
         return min((item.queued_s + LIFE_S for item in self._at_once), default=inf)

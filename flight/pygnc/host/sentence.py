@@ -7,6 +7,9 @@ none of them is a control character.
 
 `<` and `>` begin sentences and stand nowhere else in them. So junk in front of a sentence (a prompt, an echo), a lost
 or mangled line end, and control characters strewn in cost nothing; damage costs the sentence that it touches.
+
+A sentence that is waited for may stand in the midst of a long one: between its characters and line end, and the rest of
+the long one. Whether stretches belong together is for the CRC-32 to say.
 """
 
 import binascii
@@ -64,6 +67,9 @@ class LineDamage(StrEnum):
     """Begins like a sentence, but form or CRC do not agree."""
 
 
+_JUNK: Final = LineDamage.JUNK
+
+
 class Skipped(NamedTuple):
     """Bytes `start` up to, not including, `stop` of the line are part of no sentence."""
 
@@ -88,6 +94,7 @@ _FORM: Final = re.compile(
 )
 _CONTROLS: Final = bytes(range(0x20)) + bytes(range(0x7F, 0x100))
 _LINE_ENDS: Final = b"\r\n"
+_BEGINS: Final = frozenset({b"<", b">"})
 _OVERHEAD: Final = len(">TYPE,0000,r0000,*00000000\r\n")
 BODY_MAX: Final = (LINE_MAX - _OVERHEAD) // 4 * 3
 """Bytes that a body can have."""
@@ -107,12 +114,20 @@ def encode(sentence: Sentence) -> bytes:
     return text + b"%08X" % zlib.crc32(text) + LINE_END
 
 
+class _Torn(NamedTuple):
+    """The beginning of a sentence in the midst of which another one began: its text, and where it stood."""
+
+    text: bytes
+    stretches: tuple[Skipped, ...]
+
+
 class SentenceParser:
     """Finds the sentences in a stream of bytes, with the same result however the stream is cut into pieces."""
 
     def __init__(self) -> None:
         self._pending = b""
         self._pending_at = 0
+        self._torn: _Torn | None = None
 
     def feed(self, data: bytes) -> Parsed:
         """Take the bytes that follow; return the sentences completed by them, and what was skipped."""
@@ -127,27 +142,49 @@ class SentenceParser:
                 break
             done = match.end()
             if not is_line_end:
-                _judge(piece, base + match.start(), parsed)
+                self._judge(piece, base + match.start(), octets[done : done + 1] in _BEGINS, parsed)
         self._pending = octets[done:]
         self._pending_at = base + done
         return parsed
 
+    def _judge(self, piece: bytes, start: int, is_torn: bool, parsed: Parsed) -> None:  # noqa: FBT001 - its own callee
+        """Add a piece to the sentences, or to what was skipped; keep one that may go on behind another sentence."""
+        text = piece.translate(None, _CONTROLS)
+        begins = piece[:1] in _BEGINS
+        before = b"" if begins or self._torn is None else self._torn.text
+        stretch = Skipped(start, start + len(piece), LineDamage.CORRUPT if begins else LineDamage.JUNK)
+        if form := _undamaged(before + text):
+            parsed.sentences.append(_sentence(form))
+            if form.end() < len(before + text):
+                parsed.skipped.append(Skipped(start + _place(piece, form.end() - len(before)), stretch.stop, _JUNK))
+            if before:
+                self._torn = None
+        elif text and begins and is_torn:
+            self._give_up(parsed)
+            self._torn = _Torn(text, (stretch,))
+        elif text and self._torn is not None and not begins:
+            self._torn = _Torn(before + text, (*self._torn.stretches, stretch))
+            if not is_torn or len(before + text) > LINE_MAX:
+                self._give_up(parsed)
+        elif text:
+            parsed.skipped.append(stretch)
 
-def _judge(piece: bytes, start: int, parsed: Parsed) -> None:
-    """Add a piece to the sentences, or to what was skipped."""
-    text = piece.translate(None, _CONTROLS)
+    def _give_up(self, parsed: Parsed) -> None:
+        if self._torn is not None:
+            parsed.skipped.extend(self._torn.stretches)
+        self._torn = None
+
+
+def _place(piece: bytes, count: int) -> int:
+    """Return where in a piece the printable byte stands that has `count` others before it."""
+    printable = (at for at, octet in enumerate(piece) if octet not in _CONTROLS)
+    return next(islice(printable, count, None))
+
+
+def _undamaged(text: bytes) -> re.Match[bytes] | None:
+    """Return the parts of the sentence that the text begins with, None if it is none or damaged."""
     form = _FORM.match(text)
-    if form is None or zlib.crc32(text[: form.start(6)]) != int(form[6], 16):
-        begins = piece[:1] in {b"<", b">"}
-        if text:
-            reason = LineDamage.CORRUPT if begins else LineDamage.JUNK
-            parsed.skipped.append(Skipped(start, start + len(piece), reason))
-        return
-    parsed.sentences.append(_sentence(form))
-    if form.end() < len(text):
-        printable = (at for at, octet in enumerate(piece) if octet not in _CONTROLS)
-        tail_at = next(islice(printable, form.end(), None))
-        parsed.skipped.append(Skipped(start + tail_at, start + len(piece), LineDamage.JUNK))
+    return form if form is not None and zlib.crc32(text[: form.start(6)]) == int(form[6], 16) else None
 
 
 def _sentence(form: re.Match[bytes]) -> Sentence:

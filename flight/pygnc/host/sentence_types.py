@@ -108,6 +108,8 @@ class Capability(IntFlag):
     DOWNLOAD = 4
     PARAMETERS = 8
     STOP = 16
+    NESTING = 32
+    """Reads a sentence in the midst of another one."""
 
 
 @unique
@@ -145,6 +147,9 @@ class Question(IntEnum):
 
     STATUS = 0
     INFO = 1
+    FIRST_PART = 2
+    """Of the status record."""
+    SECOND_PART = 3
 
 
 @unique
@@ -182,7 +187,7 @@ HELO: Final = SentenceType(
         BodyField("version_min", "B", "least version of the protocol that this end speaks"),
         BodyField("version_max", "B", "highest; the highest common one is spoken"),
         BodyField("window", "B", "sentences in order that this end can hold while one is missing, 1 to 32"),
-        BodyField("capabilities", "I", "1 live packets, 2 upload, 4 download, 8 parameters, 16 stop"),
+        BodyField("capabilities", "I", "1 live packets, 2 upload, 4 download, 8 parameters, 16 stop, 32 nesting"),
         BodyField("heard", "H", "the other end's session, 0: none heard yet"),
         BodyField("ready", "B", "1: has heard its own session from the other end, and so takes numbered sentences"),
         BodyField("next_in_order", "H", "number of the next sentence in order"),
@@ -246,9 +251,27 @@ TIME: Final = SentenceType(
     (BodyField("spacecraft_time_s", "I", "s"), BodyField("ms", "H", "and milliseconds, 0 if not known")),
 )
 STRQ: Final = SentenceType(
-    "STRQ", _HOST, _AT_ONCE, "asks for the status", (BodyField("what", "B", "0 status record, 1 info line"),)
+    "STRQ",
+    _HOST,
+    _AT_ONCE,
+    "asks for the status",
+    (BodyField("what", "B", "0 status record, 1 info line, 2 first part of the status record, 3 second part"),),
 )
 STAT: Final = SentenceType("STAT", _PI, _AT_ONCE, "status", (), "the bytes of `pygnc_status.bin`", 1000)
+PART: Final = SentenceType(
+    "PART",
+    _PI,
+    _AT_ONCE,
+    "part of the status",
+    (
+        BodyField("generation", "I", "of the record; parts of one generation fit together"),
+        BodyField("size", "H", "of the whole record, B"),
+        BodyField("offset", "H", "place of the first byte in the record"),
+    ),
+    "bytes of `pygnc_status.bin`",
+    512,
+    1,
+)
 INFO: Final = SentenceType("INFO", _PI, _AT_ONCE, "info line", (), "the text of `pygnc_info.txt`", 200)
 EVNT: Final = SentenceType(
     "EVNT",
@@ -332,7 +355,7 @@ TYPES: Final = {
     for kind in (
         *(HELO, ACKN, NAKN, LOST, PING, PONG),
         *(SENS, GPSS, GPSR, RANG, PGPS, PRNG, TIME),
-        *(STRQ, STAT, INFO, EVNT),
+        *(STRQ, STAT, PART, INFO, EVNT),
         *(UPOP, UPST, UPCH, UPCL, DNLS, DNLE, DNOP, DNST, DNCH, DNCL),
         *(PGET, PSET, PLST, PVAL, STOP),
     )

@@ -67,6 +67,7 @@ class Session:
         is_ready: whether both ends have heard each other.
         peer: the other end's session, 0 before the first.
         peer_window: sentences in order that the other end can hold.
+        peer_capabilities: what the other end can do.
     """
 
     def __init__(self, sends: Direction, number: int, software: str, capabilities: Capability, window: int) -> None:
@@ -74,6 +75,7 @@ class Session:
         self.is_ready = False
         self.peer = 0
         self.peer_window = 1
+        self.peer_capabilities = Capability(0)
         self._is_host = sends is Direction.TO_PI
         self._software = software.encode()[:NAME_MAX]
         self._capabilities = capabilities
@@ -95,6 +97,7 @@ class Session:
             self.peer = greeting.session
         if not self.is_ready:
             self.peer_window = max(greeting.window, 1)
+            self.peer_capabilities = greeting.capabilities
             if greeting.heard == self.number:
                 self.is_ready = True
                 self._interval_s = HELLO_INTERVAL_S

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
 
+from pygnc.formats.status import StatusError
+from pygnc.formats.status_parts import parts_of
 from pygnc.host.channel import Channel
 from pygnc.host.outcomes import LineDown, Received
 from pygnc.host.parameters import Parameters
@@ -11,19 +13,20 @@ from pygnc.host.sentence import SentenceParser
 from pygnc.host.sentence_types import (
     EVNT,
     INFO,
+    PART,
     PING,
     PONG,
     STAT,
     STOP,
     STRQ,
     NakCause,
+    Question,
+    SentenceType,
 )
 from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
 
 ROOM_FOR_ANSWERS: Final = 48
 """Kept free of chunks of a download, so that requests find room for their answers."""
-WHAT_STATUS: Final = 0
-WHAT_INFO: Final = 1
 _UPLOADS: Final = frozenset({"UPOP", "UPCH", "UPCL"})
 _DOWNLOADS: Final = frozenset({"DNLS", "DNOP", "DNCL"})
 _SETTINGS: Final = frozenset({"PGET", "PSET", "PLST"})
@@ -40,8 +43,8 @@ class Desk(Protocol):
             Refusal: it is none.
         """
 
-    def report(self, what: int) -> bytes:
-        """Return the status record (0) or the info line (1).
+    def report(self, kind: SentenceType) -> bytes:
+        """Return the status record (STAT) or the info line (INFO).
 
         Raises:
             Refusal: there is none yet.
@@ -91,16 +94,16 @@ class Conversation:
         """Let the host know of an event."""
         self.channel.send(EVNT, EVNT.pack(severity, tail=text.encode()[: EVNT.tail_max]), now_s)
 
-    def next_line(self, now_s: float) -> bytes | None:
-        """Return the line to be sent now, or None."""
+    def next_portion(self, now_s: float) -> bytes | None:
+        """Return what is to be sent now, or None."""
         if self.channel.is_ready:
             self._pump(now_s)
-        line = self.channel.next_line(now_s)
+        portion = self.channel.next_portion(now_s)
         self._follow(now_s)
-        return line
+        return portion
 
     def wakeup_s(self) -> float:
-        """When `next_line` is to be asked again if nothing comes before that."""
+        """When `next_portion` is to be asked again if nothing comes before that."""
         return self.channel.wakeup_s()
 
     def _follow(self, now_s: float) -> None:
@@ -141,10 +144,16 @@ class Conversation:
         return []
 
     def _report(self, what: int) -> Saying:
-        if what not in {WHAT_STATUS, WHAT_INFO}:
-            raise Refusal(NakCause.VALUE, ": 0 asks for the status record, 1 for the info line")
-        kind = STAT if what == WHAT_STATUS else INFO
-        return Saying(kind, kind.pack(tail=self._desk.report(what)[: kind.tail_max]))
+        if what not in set(Question):
+            raise Refusal(NakCause.VALUE, ": 0 asks for the status record, 1 for the info line, 2 and 3 for its parts")
+        if what in {Question.STATUS, Question.INFO}:
+            kind = STAT if what == Question.STATUS else INFO
+            return Saying(kind, kind.pack(tail=self._desk.report(kind)[: kind.tail_max]))
+        try:
+            part = parts_of(self._desk.report(STAT))[what == Question.SECOND_PART]
+        except StatusError as error:
+            raise Refusal(NakCause.UNABLE, f": {error}; ask again in a second") from None
+        return Saying(PART, PART.pack(*part[:-1], tail=part.octets[: PART.tail_max]))
 
     def _pump(self, now_s: float) -> None:
         while self.channel.room > ROOM_FOR_ANSWERS:

@@ -8,9 +8,8 @@ from pygnc.bus.wire import StreamWriter
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.gps_packet import RANGE_GPS_SYNC
 from pygnc.host.outcomes import Received
-from pygnc.host.sentence_types import TIME, NakCause
+from pygnc.host.sentence_types import STAT, TIME, NakCause, SentenceType
 from pygnc.host.transfer import Refusal
-from pygnc.tasks.conversation import WHAT_STATUS
 from pygnc.tasks.runtime import Notify, Run
 
 CLOCK_TOLERANCE_S: Final = 2
@@ -62,9 +61,9 @@ class HostDesk:
         except OSError as error:
             raise Refusal(NakCause.STORAGE, f": {error.strerror}") from None
 
-    def report(self, what: int) -> bytes:
+    def report(self, kind: SentenceType) -> bytes:
         """See `Desk`."""
-        name = "pygnc_status.bin" if what == WHAT_STATUS else "pygnc_info.txt"
+        name = "pygnc_status.bin" if kind is STAT else "pygnc_info.txt"
         try:
             return (self._run.home / name).read_bytes()
         except OSError as error:

@@ -32,11 +32,13 @@ from pygnc.tasks.host_settings import named_values, start_check
 from pygnc.tasks.host_slots import FileSlots
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 
-LINES_A_TURN: Final = 16
+PORTIONS_A_TURN: Final = 16
 EVENT_INTERVAL_S: Final = 0.25
 EVENTS_KEPT: Final = 8
 """A host that connects later is told the newest ones; the journal has all."""
 GOODBYE_S: Final = 0.1
+POLL_S: Final = 0.001
+"""Shorter waits would be none: whoever polls counts milliseconds."""
 _ALL: Final = Capability.LIVE | Capability.UPLOAD | Capability.DOWNLOAD | Capability.PARAMETERS | Capability.STOP
 _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 _IN_MEMORY: Final = "only what is under way between two tasks"
@@ -55,18 +57,19 @@ class Line:
         if data:
             self.conversation.take(data, time.monotonic())
         self.port.flush()
-        for _ in range(LINES_A_TURN):
+        for _ in range(PORTIONS_A_TURN):
             if self.port.free_in_s() > 0.0:
                 return
-            line = self.conversation.next_line(time.monotonic())
-            if line is None:
+            portion = self.conversation.next_portion(time.monotonic())
+            if portion is None:
                 return
-            self.port.write(line)
+            self.port.write(portion)
 
     def wait_s(self) -> float:
         """How long until it has something to do, if nothing comes."""
         due_s = due_in_s(self.conversation.wakeup_s(), time.monotonic())
-        return max(due_s, self.port.free_in_s())
+        free_s = self.port.free_in_s()
+        return max(due_s, free_s, POLL_S if free_s else 0.0)
 
 
 class HostLinkTask(Task):

@@ -10,7 +10,7 @@ from pygnc.host.channel import Channel
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.outcomes import Acknowledged, Connected, Incompatible, LineDown, Lost, Outcome, Received
 from pygnc.host.sentence import Direction, SentenceParser
-from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, STAT, STRQ, Question, SentenceType
+from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, PART, STAT, STRQ, Question, SentenceType
 from pygnc.host.storage import Listed
 from pygnc.host.transfer import PAGE, Saying
 from pygnc_ground.emulator.books import Books
@@ -32,10 +32,10 @@ class Heard:
 
     Attributes:
         software: name and version in its newest HELO.
-        status: newest record; empty before the first one.
+        status: first part of the newest record, or all of it; empty before the first one.
         info: newest info line.
         events: (severity, text).
-        answers_s: from each status request to its answer.
+        answers_s: from the moment when each status request was due to the end of its answer.
         connections: sessions that began.
         lines_down: times the line was given up.
         incompatible: the versions of a Pi that speaks none of ours.
@@ -76,6 +76,7 @@ class Controller:
         self._speed = 1.0
         self._numbers = count(1)
         self._watch_s = inf
+        self._question = Question.FIRST_PART
         self._ask_at_s = inf
         self._asked_s: float | None = None
         self._listed: dict[int, Listed] = {}
@@ -102,9 +103,9 @@ class Controller:
         self._packets, self._stream_from_s, self._speed = packets, now_s, speed
         self._next_packet = next(packets, None)
 
-    def watch(self, interval_s: float, now_s: float) -> None:
-        """Ask for status and info line at intervals."""
-        self._watch_s, self._ask_at_s = interval_s, now_s
+    def watch(self, interval_s: float, now_s: float, question: Question = Question.FIRST_PART) -> None:
+        """Ask for status, all of it or a part, and for the info line at intervals."""
+        self._watch_s, self._ask_at_s, self._question = interval_s, now_s, question
 
     def send(self, kind: SentenceType, *values: int, now_s: float, tail: bytes = b"") -> int:
         """Let a sentence go out; return its ticket."""
@@ -156,16 +157,16 @@ class Controller:
             self.channel.receive(sentence, now_s)
             self._follow(now_s)
 
-    def next_line(self, now_s: float) -> bytes | None:
-        """Return the line to be sent now, or None."""
+    def next_portion(self, now_s: float) -> bytes | None:
+        """Return what is to be sent now, or None."""
         if self.channel.is_ready:
             self._pump(now_s)
-        line = self.channel.next_line(now_s)
+        portion = self.channel.next_portion(now_s)
         self._follow(now_s)
-        return line
+        return portion
 
     def wakeup_s(self) -> float:
-        """When `next_line` is to be asked again if nothing comes before that."""
+        """When `next_portion` is to be asked again if nothing comes before that."""
         own = min(self._packet_due_s(), self._ask_at_s) if self.channel.is_ready else inf
         return min(self.channel.wakeup_s(), own)
 
@@ -177,9 +178,9 @@ class Controller:
             self.streamed.append(self.send(packet.kind, *packet.values, now_s=now_s, tail=packet.body))
             self._next_packet = next(self._packets, None)
         if self._ask_at_s <= now_s:
+            self._asked_s = self._ask_at_s  # what is still on its way before the request counts too
             self._ask_at_s = now_s + self._watch_s
-            self._asked_s = now_s
-            self.send(STRQ, Question.STATUS, now_s=now_s)
+            self.send(STRQ, self._question, now_s=now_s)
             self.send(STRQ, Question.INFO, now_s=now_s)
         while (
             isinstance(self.transfer, UploadSender)
@@ -217,6 +218,7 @@ class Controller:
             self.heard.connections += 1
             self.heard.software = outcome.software
             self._asked_s = None
+            self._ask_at_s = max(self._ask_at_s, now_s)
             if self.transfer is not None and not self.is_transferred:
                 self._say([self.transfer.open()], now_s)
             if self._is_listing:
@@ -230,7 +232,7 @@ class Controller:
 
     def _hear(self, received: Received, now_s: float) -> None:
         fields, tail = received.body
-        if received.kind is STAT:
+        if received.kind in {STAT, PART}:
             self.heard.status = tail
             if self._asked_s is not None:
                 self.heard.answers_s.append(now_s - self._asked_s)

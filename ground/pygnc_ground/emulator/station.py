@@ -75,4 +75,4 @@ class Station:
         if self._raw:
             piece, self._raw = self._raw[:_PIECE], self._raw[_PIECE:]
             return piece
-        return self.controller.next_line(time.monotonic()) if self.is_talking else None
+        return self.controller.next_portion(time.monotonic()) if self.is_talking else None

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from pygnc.host.channel import Channel
+from pygnc.host.channel import Channel, LineCounts
 from pygnc.host.files import HomeFiles
 from pygnc.host.outcomes import Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
+from pygnc.host.sentence_types import STAT, SentenceType
 from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.conversation import WHAT_STATUS, Conversation, Engines
+from pygnc.tasks.conversation import Conversation, Engines
 from pygnc.tasks.host_slots import FileSlots
 from pygnc_ground.emulator.virtual_time import End
 
@@ -44,13 +45,18 @@ class VirtualPi:
         """Return what drives it."""
         return End(self._read, self._line, self._wakeup_s)
 
+    @property
+    def counts(self) -> LineCounts:
+        """What has passed at its end since it was last started."""
+        return self._talk().channel.counts
+
     def take_packet(self, received: Received) -> None:
         """See `Desk`."""
         self.packets.append((received.kind.name, received.body.tail))
 
-    def report(self, what: int) -> bytes:
+    def report(self, kind: SentenceType) -> bytes:
         """See `Desk`."""
-        return self._reports[0] if what == WHAT_STATUS else self._reports[1]
+        return self._reports[0] if kind is STAT else self._reports[1]
 
     def stop(self) -> None:
         """See `Desk`."""
@@ -66,7 +72,7 @@ class VirtualPi:
             self._down_until_s = now_s + RESTART_S
 
     def _line(self, now_s: float) -> bytes | None:
-        return None if now_s < self._down_until_s else self._talk().next_line(now_s)
+        return None if now_s < self._down_until_s else self._talk().next_portion(now_s)
 
     def _wakeup_s(self) -> float:
         return self._down_until_s if self._conversation is None else self._conversation.wakeup_s()

@@ -8,14 +8,14 @@ from typing import Final
 
 from pygnc_ground.emulator.line import SerialLine
 
-PORT_AHEAD_S: Final = 0.02
-"""An end hands its port the next line when the one before is sent but for this."""
+PORT_AHEAD_S: Final = 0.01
+"""An end hands its port the next portion when the one before is sent but for this."""
 _TICK_S: Final = 1e-6
 
 
 @dataclass
 class End:
-    """What drives one end: `read` takes bytes, `line` gives the next line, `wakeup` says when to ask again."""
+    """What drives one end: `read` takes bytes, `line` gives what is to be sent, `wakeup` says when to ask again."""
 
     read: Callable[[bytes, float], None]
     line: Callable[[float], bytes | None]

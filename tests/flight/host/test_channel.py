@@ -18,12 +18,14 @@ from pygnc.host.sentence_types import (
     PSET,
     SENS,
     STAT,
+    Capability,
 )
 from pygnc_ground.emulator.line import Faults, SerialLine
 from pygnc_ground.emulator.virtual_time import Session
 from tests.fakes.channel_line import ChannelEnd
 
 HOST_SESSION, PI_SESSION = 0x1F03, 0x0007
+NOTHING = Capability(0)
 
 
 class Pair:
@@ -145,6 +147,57 @@ def test_a_live_packet_overtakes_files() -> None:
     assert pair.now_s - sent_s < 0.12
 
 
+def test_a_packet_waits_for_no_chunk() -> None:
+    pair = Pair()
+    pair.connect()
+    for text in texts(40):
+        pair.host.channel.send(PSET, text * 23, pair.now_s)
+        pair.pi.channel.send(NAKN, NAKN.pack(1, 1, tail=b"PSET" + bytes(500)), pair.now_s)
+    delays_s = []
+    for k in range(20):
+        pair.run_for(0.0537)
+        sent_s = pair.now_s
+        pair.host.channel.send(SENS, bytes(30), sent_s)
+        assert pair.session.run(lambda k=k: len(received(pair.pi, SENS)) > k, 10.0)  # type: ignore[misc]
+        delays_s.append(pair.now_s - sent_s)
+    pair.run_for(3.0)
+    assert max(delays_s) < 0.03
+    assert received(pair.pi, PSET) == [text * 23 for text in texts(40)]
+    assert len([o for o in pair.host.outcomes if isinstance(o, Received) and o.kind is NAKN]) == 40
+    assert pair.host.channel.counts.retried == pair.pi.channel.counts.retried == 0
+
+
+def test_an_end_that_cannot_read_a_sentence_within_another_gets_whole_lines() -> None:
+    host = Channel(Direction.TO_PI, HOST_SESSION, "host")
+    greet_host(host)
+    drain(host, 0.0)
+    host.send(PSET, b"a" * 400, 0.0)
+    line = host.next_portion(0.0)
+    assert line is not None
+    assert line.endswith(b"\r\n")
+    greet_host(able := Channel(Direction.TO_PI, HOST_SESSION, "host"), Capability.NESTING)
+    drain(able, 0.0)
+    able.send(PSET, b"a" * 400, 0.0)
+    first = able.next_portion(0.0)
+    able.send(SENS, bytes(30), 0.0)
+    second = able.next_portion(0.0)
+    assert first is not None
+    assert second is not None
+    assert second.startswith(b">SENS")
+    assert first + b"".join(drain(able, 0.0)) == line
+
+
+def test_a_line_is_not_gone_on_with_when_the_other_end_has_restarted() -> None:
+    host = Channel(Direction.TO_PI, HOST_SESSION, "host")
+    greet_host(host, Capability.NESTING)
+    drain(host, 0.0)
+    host.send(PSET, b"a" * 400, 0.0)
+    assert host.next_portion(0.0)
+    body = HELO.pack(1, 1, 4, 0, 0, 0, 1, 1)
+    host.receive(Sentence(Direction.TO_HOST, "HELO", PI_SESSION + 1, Delivery.UNNUMBERED, 0, body), 0.1)
+    assert [line[:5] for line in drain(host, 0.1)] == [b">HELO"]
+
+
 def test_a_packet_behind_a_newer_one_is_late_and_the_gap_is_counted() -> None:
     pi = Channel(Direction.TO_HOST, PI_SESSION, "pi")
     greet(pi)
@@ -246,7 +299,7 @@ def test_unknown_types_and_wrong_bodies_are_acknowledged_and_refused() -> None:
     pi.receive(host_sentence("SENS", Delivery.AT_ONCE, 2, bytes(29)), 0.0)
     pi.receive(host_sentence("STAT", Delivery.AT_ONCE, 3, b""), 0.0)
     assert [o for o in pi.take_outcomes() if isinstance(o, Received)] == []
-    lines = [pi.next_line(0.0) for _ in range(6)]
+    lines = [pi.next_portion(0.0) for _ in range(6)]
     assert [line[1:5] for line in lines if line] == [b"HELO", b"ACKN", b"NAKN", b"NAKN", b"NAKN"]
 
 
@@ -298,8 +351,8 @@ def greet(pi: Channel) -> None:
     assert pi.is_ready
 
 
-def greet_host(host: Channel) -> None:
-    body = HELO.pack(1, 1, 4, 0, HOST_SESSION, 1, 1, 1)
+def greet_host(host: Channel, able: Capability = NOTHING) -> None:
+    body = HELO.pack(1, 1, 4, able, HOST_SESSION, 1, 1, 1)
     host.receive(Sentence(Direction.TO_HOST, "HELO", PI_SESSION, Delivery.UNNUMBERED, 0, body), 0.0)
     assert host.is_ready
 
@@ -312,7 +365,7 @@ def pi_acknowledges(next_in_order: int, later: int) -> Sentence:
 def drain(end: Channel, now_s: float) -> list[bytes]:
     """All lines that an end would send now."""
     lines = []
-    while (line := end.next_line(now_s)) is not None:
+    while (line := end.next_portion(now_s)) is not None:
         lines.append(line)
     return lines
 

@@ -139,6 +139,65 @@ def test_what_terminals_do_costs_nothing(mangle: "object") -> None:
     assert parse(stream).sentences == sentences
 
 
+@given(SENTENCES, st.lists(SENTENCES, min_size=1, max_size=4), st.data())
+def test_sentences_in_the_midst_of_another_cost_nothing(
+    long: Sentence, others: list[Sentence], data: st.DataObject
+) -> None:
+    line = encode(long)
+    stream, done = b"", 0
+    for other in others:
+        place = data.draw(st.integers(max(done, 1), len(line) - 2))
+        stream += line[done:place] + encode(other)
+        done = place
+    parsed = parse(stream + line[done:])
+    assert sorted(parsed.sentences) == sorted([long, *others])
+    assert [s for s in parsed.sentences if s != long] == [s for s in others if s != long]
+    assert not parsed.skipped
+
+
+@given(SENTENCES, SENTENCES, st.data())
+def test_damage_to_the_outer_sentence_does_not_cost_the_one_in_its_midst(
+    long: Sentence, other: Sentence, data: st.DataObject
+) -> None:
+    line, inner = encode(long), encode(other)
+    place = data.draw(st.integers(1, len(line) - 2))
+    broken = bytearray(line[:place] + inner + line[place:])
+    outer = [*range(place), *range(place + len(inner), len(broken))]
+    broken[data.draw(st.sampled_from(outer))] ^= 1 << data.draw(st.integers(0, 7))
+    found = parse(bytes(broken)).sentences
+    assert other in found
+    assert set(found) <= {long, other}
+
+
+@given(SENTENCES, SENTENCES, st.data())
+def test_damage_in_the_midst_of_a_sentence_gives_nothing_wrong(
+    long: Sentence, other: Sentence, data: st.DataObject
+) -> None:
+    line, inner = encode(long), bytearray(encode(other))
+    place = data.draw(st.integers(1, len(line) - 2))
+    inner[data.draw(st.integers(0, len(inner) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    found = parse(line[:place] + bytes(inner) + line[place:] + encode(GREETING)).sentences
+    assert set(found) <= {long, other, GREETING}
+    assert GREETING in found
+
+
+def test_what_is_torn_and_not_gone_on_with_is_named() -> None:
+    line = encode(GREETING)
+    stream = line[:9] + line + PROMPT + b"\r\n" + line[:12] + line + line[:7] + line + PROMPT
+    at = 9 + len(line)
+    behind = at + len(PROMPT) + 2
+    last = behind + 12 + len(line)
+    parsed = parse(stream)
+    assert parsed.sentences == [GREETING] * 3
+    assert parsed.skipped == [
+        Skipped(0, 9, LineDamage.CORRUPT),
+        Skipped(at, at + len(PROMPT), LineDamage.JUNK),
+        Skipped(behind, behind + 12, LineDamage.CORRUPT),
+        Skipped(last, last + 7, LineDamage.CORRUPT),
+        Skipped(last + 7 + len(line), len(stream), LineDamage.JUNK),
+    ]
+
+
 def test_an_echo_tells_itself_by_its_direction() -> None:
     echo = parse(encode(GREETING)).sentences[0]
     assert echo.direction is Direction.TO_PI
@@ -159,7 +218,7 @@ def test_what_is_skipped_is_named_with_its_place() -> None:
 
 @given(st.lists(st.one_of(SENTENCES.map(encode), JUNK), max_size=8))
 def test_every_printable_byte_is_in_a_sentence_or_skipped(parts: list[bytes]) -> None:
-    stream = b"".join(parts)
+    stream = b"".join(parts) + b"\n!"  # behind which nothing is waited for
     parsed = parse(stream)
     printable = sum(0x20 <= octet < 0x7F for octet in stream)
     in_sentences = sum(len(encode(sentence)) - 2 for sentence in parsed.sentences)
@@ -173,3 +232,6 @@ def test_memory_is_bounded() -> None:
         parser.feed(b">" + b"A" * 999)
         parser.feed(b"\0" * 10_000)
     assert len(parser._pending) <= LINE_MAX
+    for _ in range(1000):
+        parser.feed(b">" + b"A" * 999 + encode(GREETING) + b"B" * 999 + encode(GREETING))
+        assert parser._torn is None or len(parser._torn.text) <= LINE_MAX

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pygnc.formats import status
 from pygnc.host.channel import Channel
 from pygnc.host.outcomes import Outcome, Received
 from pygnc.host.parameters import Parameters
@@ -12,6 +13,7 @@ from pygnc.host.sentence_types import (
     EVNT,
     INFO,
     NAKN,
+    PART,
     PGET,
     PING,
     PONG,
@@ -34,7 +36,7 @@ NAME = "pygnc_batch/sense.bin"
 @dataclass
 class FakeDesk:
     packets: list[bytes] = field(default_factory=list)
-    reports: dict[int, bytes] = field(default_factory=dict)
+    reports: dict[SentenceType, bytes] = field(default_factory=dict)
     stops: int = 0
     is_full: bool = False
 
@@ -43,9 +45,9 @@ class FakeDesk:
             raise Refusal(NakCause.STORAGE, ": full")
         self.packets.append(received.body.tail)
 
-    def report(self, what: int) -> bytes:
+    def report(self, kind: SentenceType) -> bytes:
         try:
-            return self.reports[what]
+            return self.reports[kind]
         except KeyError:
             raise Refusal(NakCause.UNABLE, ": not yet") from None
 
@@ -85,9 +87,9 @@ class Both:
     def exchange(self, times: int = 10) -> None:
         for _ in range(times):
             self.now_s += 0.01
-            while (line := self.host.next_line(self.now_s)) is not None:
+            while (line := self.host.next_portion(self.now_s)) is not None:
                 self.pi.take(line, self.now_s)
-            while (line := self.pi.next_line(self.now_s)) is not None:
+            while (line := self.pi.next_portion(self.now_s)) is not None:
                 for sentence in self.parser.feed(line).sentences:
                     self.host.receive(sentence, self.now_s)
             self.outcomes += self.host.take_outcomes()
@@ -110,13 +112,29 @@ def test_the_status_is_what_the_file_holds_or_it_is_refused() -> None:
     both = Both()
     both.say(STRQ, 0)
     assert both.heard(NAKN)[0][0]["cause"] == NakCause.UNABLE
-    both.desk.reports = {0: b"record", 1: b"line"}
+    both.desk.reports = {STAT: b"record", INFO: b"line"}
     both.say(STRQ, 0)
     both.say(STRQ, 1)
-    both.say(STRQ, 2)
+    both.say(STRQ, 4)
     assert both.heard(STAT) == [({}, b"record")]
     assert both.heard(INFO) == [({}, b"line")]
     assert both.heard(NAKN)[1][0]["cause"] == NakCause.VALUE
+
+
+def test_the_parts_of_the_status_are_the_status() -> None:
+    both = Both()
+    both.say(STRQ, 2)
+    both.desk.reports = {STAT: b"no record"}
+    both.say(STRQ, 3)
+    assert [fields["cause"] for fields, _ in both.heard(NAKN)] == [NakCause.UNABLE] * 2
+    record = status.encode({"generation": 0x01020304, "events": 7})
+    both.desk.reports = {STAT: record}
+    both.say(STRQ, 2)
+    both.say(STRQ, 3)
+    (first, begin), (second, end) = both.heard(PART)
+    assert first == {"generation": 0x01020304, "size": len(record), "offset": 0}
+    assert second == {"generation": 0x01020304, "size": len(record), "offset": len(begin)}
+    assert begin + end == record
 
 
 def test_a_live_packet_is_kept_or_refused() -> None:
@@ -145,11 +163,11 @@ def test_settings_are_answered() -> None:
 def test_a_download_leaves_room_for_answers() -> None:
     both = Both()
     both.host.send(DNOP, DNOP.pack(1, 0, tail=NAME.encode()), both.now_s)
-    line = both.host.next_line(both.now_s)
+    line = both.host.next_portion(both.now_s)
     assert line is not None
     both.pi.take(line, both.now_s)
-    for _ in range(100):
-        both.pi.next_line(both.now_s)
+    for _ in range(1000):
+        both.pi.next_portion(both.now_s)
     assert both.pi.channel.room >= 48
     both.say(PGET, tail=b"logs.ceiling_bytes")
     both.exchange(300)
