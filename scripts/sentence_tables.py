@@ -4,10 +4,13 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
+from pygnc.formats import status
+from pygnc.formats.status_parts import parts_of
 from pygnc.host.sentence import Direction, Sentence, encode
 from pygnc.host.sentence_types import (
     ACKN,
     HELO,
+    PART,
     PVAL,
     SENS,
     STRQ,
@@ -50,18 +53,32 @@ def sentence_examples() -> str:
     for meaning, sentence in examples():
         line = encode(sentence).decode().rstrip()
         parts.append(f"{meaning}\n\n```\nbody {sentence.body.hex(' ')}\nline {line}\n```\n")
-    return "\n" + "\n".join(parts)
+    return "\n" + "\n".join(parts) + _nested()
+
+
+def _nested() -> str:
+    """Return a packet in the midst of a chunk."""
+    outer, inner = (encode(example.sentence).decode().rstrip() for example in (_example("UPCH"), _example("SENS")))
+    cut = len(outer) // 2
+    text = "The sensor packet in the midst of the chunk: the chunk goes on behind the packet's line end."
+    return f"\n{text}\n\n```\n{outer[:cut]}{inner}\n{outer[cut:]}\n```\n"
+
+
+def _example(kind: str) -> Example:
+    return next(example for example in examples() if example.sentence.kind == kind)
 
 
 def examples() -> list[Example]:
     """A session of a few sentences: greeting, a sensor packet, a status request, a file, a setting."""
-    able = Capability.LIVE | Capability.UPLOAD | Capability.DOWNLOAD | Capability.PARAMETERS | Capability.STOP
+    able = ~Capability(0)
+    first = parts_of(status.encode({"phase": status.Phase.IDLE, "generation": 7}))[0]
     crc = zlib.crc32(FILE)
     sensor = bytes.fromhex("386d4380 1000e0ff3000 9165 8302 7dfd 0000 0bb8 1234 2000 0000 bfff 0001")
     return [
         Example(
-            "The host opens session 1F03, can hold one sentence in order, and has not heard the Pi yet.",
-            _from_host(HELO, HELO.pack(1, 1, 1, 0, 0, 0, 1, 1, tail=b"controller")),
+            "The host opens session 1F03, can hold one sentence in order, reads sentences in the midst of others, and"
+            " has not heard the Pi yet.",
+            _from_host(HELO, HELO.pack(1, 1, 1, Capability.NESTING, 0, 0, 1, 1, tail=b"controller")),
         ),
         Example(
             "The Pi answers in session 0007 that it has heard session 1F03 (little-endian: `03 1f`).",
@@ -69,7 +86,7 @@ def examples() -> list[Example]:
         ),
         Example(
             "The host has heard its own session and is ready; with this the Pi is too.",
-            _from_host(HELO, HELO.pack(1, 1, 1, 0, PI_SESSION, 1, 1, 1, tail=b"controller")),
+            _from_host(HELO, HELO.pack(1, 1, 1, Capability.NESTING, PI_SESSION, 1, 1, 1, tail=b"controller")),
         ),
         Example("A sensor packet, number 1 of those delivered at once.", _from_host(SENS, SENS.pack(tail=sensor), 1)),
         Example(
@@ -77,7 +94,11 @@ def examples() -> list[Example]:
             _from_pi(ACKN, ACKN.pack(1, 0, 1, 0xFFFFFFFF)),
         ),
         Example("The same packet again, because the acknowledgement was lost: `I` marks the retry.", _retry(sensor)),
-        Example("The host asks for the status record.", _from_host(STRQ, STRQ.pack(0), 2)),
+        Example("The host asks for the first part of the status.", _from_host(STRQ, STRQ.pack(2), 2)),
+        Example(
+            f"The Pi answers: of the status record with generation 7, {first.size} bytes long, the bytes from 0 on.",
+            _from_pi(PART, PART.pack(*first[:-1], tail=first.octets), 1),
+        ),
         Example(
             "It opens transfer 1: `pygnc.toml`, 22 bytes.",
             _from_host(UPOP, UPOP.pack(1, len(FILE), crc, tail=b"pygnc.toml"), 1),

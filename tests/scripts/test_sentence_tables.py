@@ -28,6 +28,13 @@ def test_the_documented_examples_are_what_both_ends_read() -> None:
         assert theirs[1] == example.sentence.kind
 
 
+def test_the_documented_packet_in_the_midst_of_a_chunk_is_read_by_both_ends() -> None:
+    text = (make_docs.DOCS / "interface.md").read_text().partition("in the midst of the chunk:")[2]
+    lines = text.split("```")[1].strip().encode().replace(b"\n", b"\r\n") + b"\r\n"
+    assert [s.kind for s in SentenceParser().feed(lines).sentences] == ["SENS", "UPCH"]
+    assert [s[1] for s in pygnc_controller.Parser().feed(lines)] == ["SENS", "UPCH"]
+
+
 def test_every_type_is_in_the_table() -> None:
     rows = sentence_tables.sentence_table().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == list(TYPES)

@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 import termios
+import time
 from math import inf
 from typing import Final
 
@@ -15,6 +16,10 @@ READ_BYTES: Final = 16_384
 LEFT_S: Final = 0.01
 """The next portion is asked for when the one before takes no longer than this to go out."""
 BLOCKED_S: Final = 0.05
+PTY_BAUD: Final = 115_200
+"""A pseudo-terminal that started main.py cannot say what it holds: it is given as much as this speed carries."""
+_PTY_MAJORS: Final = range(136, 144)
+"""Device numbers of pseudo-terminals (Linux, devices.txt)."""
 _BITS_A_BYTE: Final = 10
 _SPEEDS: Final = {
     getattr(termios, f"B{baud}"): baud
@@ -37,7 +42,9 @@ class Port:
         self._descriptor = descriptor
         self._rest = b""
         self._device: object | None = None  # pyserial's, which would close the descriptor if it were forgotten
-        self._bytes_per_s = _bytes_per_s(descriptor)
+        self._is_pty = os.major(os.fstat(descriptor).st_rdev) in _PTY_MAJORS
+        self._bytes_per_s = PTY_BAUD / _BITS_A_BYTE if self._is_pty else _bytes_per_s(descriptor)
+        self._sent_s = -inf
 
     @classmethod
     def open_terminal(cls, path: str = STANDARD) -> "Port":
@@ -63,6 +70,7 @@ class Port:
             raise OSError(errno.EINVAL, str(error), path) from None
         port = cls(device.fileno())
         port._device = device
+        port._bytes_per_s = baud / _BITS_A_BYTE
         return port
 
     @property
@@ -92,7 +100,9 @@ class Port:
         """Go on with what is not sent yet."""
         try:
             while self._rest:
-                self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+                count = os.write(self._descriptor, self._rest)
+                self._rest = self._rest[count:]
+                self._sent_s = max(self._sent_s, time.monotonic()) + count / self._bytes_per_s
         except BlockingIOError:
             return
         except OSError:
@@ -104,6 +114,8 @@ class Port:
             return inf
         if self._rest:
             return BLOCKED_S
+        if self._is_pty:
+            return max(0.0, self._sent_s - time.monotonic() - LEFT_S)
         return max(0.0, self._queued_bytes() / self._bytes_per_s - LEFT_S)
 
     def close(self) -> None:

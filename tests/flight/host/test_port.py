@@ -2,12 +2,13 @@
 
 import os
 import pty
+import time
 from collections.abc import Iterator
 from math import inf
 
 import pytest
 
-from pygnc.host.port import Port
+from pygnc.host.port import LEFT_S, Port
 from pygnc.host.terminal import Terminal
 
 LINE = b"<PONG,0001,i0001,AAAAAA==*00000000\r\n"
@@ -45,7 +46,21 @@ def test_a_line_that_is_not_taken_is_kept(ends: tuple[int, int]) -> None:
         heard += os.read(master, 4096)
         port.flush()
     assert heard == octets
-    assert port.free_in_s() == 0.0
+    assert port.free_in_s() == pytest.approx(len(octets) / 11_520.0, abs=5.0)
+    port.close()
+    os.close(master)
+
+
+def test_a_terminal_that_cannot_say_what_it_holds_is_not_given_more_than_a_line_carries(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    port = Port.open_terminal(os.ttyname(slave))
+    written, began_s = 0, time.monotonic()
+    while written < 3000:
+        if port.free_in_s() == 0.0:
+            port.write(bytes(96))
+            written += 96
+        carried = (time.monotonic() - began_s) * 11_520.0
+        assert written <= carried + 96 + LEFT_S * 11_520.0 + 1.0
     port.close()
     os.close(master)
 
