@@ -154,6 +154,26 @@ def test_what_a_run_has_heard_the_next_one_begins_with(linked: LinkedFlight) -> 
     assert (again.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE
 
 
+def test_samples_of_a_record_that_the_power_cut_left_open_are_not_lost(linked: LinkedFlight) -> None:
+    (linked.home / "sense.bin").write_bytes(WHOLE[: 20 * RECORD_BYTES])
+    host = linked.connect("10", str(time_of(EARLY + 20)))
+    linked.until_phase(Phase.IDLE)
+    heard = packets(range(EARLY + 20, EARLY + 22))[:9]  # a record, and three samples of the next
+    for kind, raw in heard:
+        host.send(kind, tail=raw)
+    host.run(lambda: len(linked.live_inputs()) == len(heard))
+    host.run(lambda: (linked.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE[: 21 * RECORD_BYTES])
+    os.kill(linked.process.pid, signal.SIGKILL)  # as if the power had gone
+    linked.process.wait()
+    again = Flight(linked.home)
+    assert again.run("10", str(time_of(EARLY + 22)), "--exit-when-done", "--from-last-run") == 0
+    samples = [m.raw for m in again.inputs() if isinstance(m, SensorSample)]
+    assert samples[-5:] == [raw for _, raw in heard[6:]] + [heard[8][1]] * 2
+    assert "last_run_files" in {event.name for event in again.events()}
+    found = scan((again.home / "pygnc_batch" / "sense.bin").read_bytes())
+    assert (len(found.records), found.damage) == (22, ())
+
+
 def test_partners_sentences_drive_the_formation(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes((formation_batch.home() / "sense.bin").read_bytes())
     host = linked.connect("10", "1000")

@@ -25,6 +25,20 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def append_durably(path: Path, content: bytes) -> None:
+    """Put `content` behind what a file holds.
+
+    Raises:
+        OSError: the disk does not take it; a part of it may be there.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def keep_reserve(path: Path, size_bytes: int) -> None:
     """Make a file that holds room on the disk until it is removed.
 

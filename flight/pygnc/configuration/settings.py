@@ -24,6 +24,19 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """`[batch]`: what `~/pygnc_batch` may take of the disk."""
+
+    ceiling_bytes: int = 16_000_000
+    """It stops growing there; the input journal goes on. Of what a run begins with by `--from-last-run`, the oldest is
+    left out beyond half of it. `~/pygnc_batch_last` may take as much again."""
+
+    def __post_init__(self) -> None:
+        if self.ceiling_bytes < 100_000:
+            raise ValueError("ceiling_bytes is at least 100000")
+
+
+@dataclass(frozen=True, slots=True)
 class RadioSettings:
     """`[radio]`: the ranging radio."""
 
@@ -80,6 +93,7 @@ class Settings:
     """The whole configuration of a run."""
 
     logs: LogSettings = field(default_factory=LogSettings)
+    batch: BatchSettings = field(default_factory=BatchSettings)
     radio: RadioSettings = field(default_factory=RadioSettings)
     host: HostSettings = field(default_factory=HostSettings)
     orbit: OrbitSettings = field(default_factory=OrbitSettings)

@@ -17,6 +17,7 @@ from pygnc.bus.files import remove_flat_folder
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
+from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.earth_orientation_file import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings
@@ -34,7 +35,7 @@ from pygnc.launch.workspace import (
 from pygnc.supervisor.exit_codes import ExitCode
 from pygnc.supervisor.signals import STOP_SIGNALS, SignalInbox
 from pygnc.supervisor.supervisor import Supervisor
-from pygnc.tasks.batch_folder import BATCH, retire_batch
+from pygnc.tasks.batch_folder import BATCH, LAST, retire_batch
 from pygnc.tasks.runtime import Run, run_task
 from pygnc.tasks.status import leave_last_words
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SOURCE, TASKS
@@ -126,6 +127,8 @@ def _fly(
         from_last_run=arguments.from_last_run and _keep_last_batch(home),
     )
     log = EventLog(run)
+    if run.from_last_run:
+        _make_ready(run, log)
     if arguments.from_last_run and not run.from_last_run:
         log.report("supervisor", "warning", "no_last_run", f"no earlier run has left a whole {BATCH}; {_FROM_HOME}")
     if changes_fault:
@@ -170,6 +173,25 @@ def _keep_last_batch(home: Path) -> bool:
         return retire_batch(home)
     except OSError:
         return False
+
+
+def _make_ready(run: Run, log: "EventLog") -> None:
+    """Let the last run's files have what a power cut left open, and no more than they may."""
+    from pygnc.tasks.last_batch import add_open_record, leave_out_oldest  # noqa: PLC0415 - most runs begin with a batch
+
+    sensors = batch_sensor_gps_packet_num_sensor_packets
+    try:
+        added = add_open_record(run.home, sensors)
+        removed = leave_out_oldest(run.home, run.settings.batch.ceiling_bytes // 2, sensors)
+    except OSError as error:
+        log.report("supervisor", "warning", "last_run_files", f"{LAST}: {error.strerror}; they are read as they are")
+        return
+    if added:
+        text = f"{added} records that were not complete when the power went are made from its input journal"
+        log.report("supervisor", "info", "last_run_files", text)
+    if removed:
+        text = f"the oldest {removed} bytes are left out: half of [batch] ceiling_bytes is for what comes"
+        log.report("supervisor", "warning", "last_run_files", text)
 
 
 def _journal_header(arguments: Arguments, settings: Settings, number: int, orientation: EarthOrientationTable) -> bytes:

@@ -151,6 +151,10 @@ class BatchWriterTask(Task):
         if folder is None or not (folder.is_complete and folder.has_unsynced) or now < self._sync_at_s:
             return
         self._sync_at_s = now + SYNC_INTERVAL_S
+        ceiling_bytes = self.run.settings.batch.ceiling_bytes
+        if folder.written_bytes > ceiling_bytes:
+            folder.sync()
+            raise OSError(errno.EFBIG, f"it has the {ceiling_bytes} bytes that [batch] ceiling_bytes allows")
         free = os.statvfs(self.run.home)
         reserve_bytes = self.run.settings.logs.reserve_bytes
         folder.sync()

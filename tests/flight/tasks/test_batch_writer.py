@@ -1,5 +1,6 @@
 """The batch files are a function of the input journal, whatever is killed or cut, and readers always find records."""
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from pygnc.bus.messages import BatchBegin, BatchEnd, LivePacket, Message, SourceFile
 from pygnc.bus.wire import StreamWriter
 from pygnc.common.clock import SpacecraftReading
-from pygnc.configuration.settings import Settings
+from pygnc.configuration.settings import BatchSettings, Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.range_scan import RangeScanner
 from pygnc.formats.sense import STANDARD_LAYOUT
@@ -249,6 +250,19 @@ def test_a_run_from_the_last_one_puts_what_is_new_behind_it(tmp_path: Path) -> N
     expected = {"sense.bin": CONTENT, "range/rng00004.bin": STREAM[0], "range/rng00005.bin": b"".join(STREAM[1:3])}
     assert writer.files() == expected
     writer.close()
+
+
+def test_at_its_ceiling_the_folder_stops_growing_and_is_whole(writer: WriterHome) -> None:
+    writer.task.run = dataclasses.replace(writer.run, settings=Settings(batch=BatchSettings(ceiling_bytes=100_000)))
+    writer.write([*NO_FILES, *live_records(0, 2)])
+    assert writer.task._folder is not None
+    writer.task._folder.written_bytes = 100_001
+    writer.task._sync_at_s = 0.0
+    writer.write(live_records(2, 4))
+    writer.write(live_records(4, 6))
+    assert writer.events == ["batch_not_written"]
+    assert writer.files()["sense.bin"] in {CONTENT[: k * SIZE] for k in (2, 3, 4)}
+    assert writer.task.progress().counts["not_recorded"] == 1
 
 
 def test_a_full_disk_keeps_what_is_there(writer: WriterHome, monkeypatch: pytest.MonkeyPatch) -> None:
