@@ -1,9 +1,12 @@
 """How messages travel: numbered and journaled first, then announced over ZeroMQ; gaps are read from the journal.
 
 The announcement is the fast path and may lose messages: queues are small, so that a stopped reader costs nobody
-anything. The journal is the truth. A reader that was late, slow or restarted sees the gap and reads it there.
+anything. The journal is the truth, where a reader that was late, slow or restarted finds what it missed: it is told
+through which number the stream goes when it joins, it sees gaps, and behind a row of announcements as long as a full
+queue it looks whether the next ones did not fit in.
 """
 
+import contextlib
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,11 +20,16 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
 
 QUEUE_MESSAGES: Final = 256
+FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
+"""From so many on a queue may be taken for full, for it learns of its reader's progress by halves."""
 LINGER_MS: Final = 100
-RECONNECT_MS: Final = 50
+RECONNECT_MS: Final = 2
+RECONNECT_MAX_MS: Final = 200
+"""Tasks start side by side, so the writer is there within milliseconds; one that has failed is not coming back."""
 _NUMBER: Final = struct.Struct("<Q")
 _MARK: Final = b""
 _LIVE: Final = b"live"
+_JOINED: Final = b"\x01"
 
 encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -36,6 +44,9 @@ class StreamWriter:
 
     A frame is [stream, number, payload]; an empty payload is a mark that says through which number the stream goes.
 
+    Attributes:
+        socket: to be polled; when it is readable, `greet` has something to do.
+
     Args:
         context: the task's ZeroMQ context.
         runtime: the run's private folder.
@@ -48,10 +59,11 @@ class StreamWriter:
     ) -> None:
         self.journal = journal
         self._stream = stream.encode()
-        self._socket = context.socket(zmq.PUB)
-        self._socket.set(zmq.LINGER, LINGER_MS)
-        self._socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
-        self._socket.bind(endpoint(runtime, stream))
+        self.socket = context.socket(zmq.XPUB)
+        self.socket.set(zmq.XPUB_VERBOSE, 1)
+        self.socket.set(zmq.LINGER, LINGER_MS)
+        self.socket.set(zmq.SNDHWM, QUEUE_MESSAGES)
+        self.socket.bind(endpoint(runtime, stream))
 
     @property
     def next_seq(self) -> int:
@@ -68,20 +80,25 @@ class StreamWriter:
         payloads = [encode(message) for message in messages]
         self.journal.append(payloads)
         for k, payload in enumerate(payloads):
-            self._socket.send_multipart([self._stream, _NUMBER.pack(first + k), payload])
+            self.socket.send_multipart([self._stream, _NUMBER.pack(first + k), payload])
 
-    def mark(self) -> None:
-        """Tell readers through which number the stream goes, in case the last announcements were lost."""
-        self._socket.send_multipart([self._stream, _NUMBER.pack(self.journal.last_seq), _MARK])
+    def greet(self) -> None:
+        """Tell readers that have joined through which number the stream goes: they have missed what was announced."""
+        joined = False
+        with contextlib.suppress(zmq.Again):
+            while True:
+                joined |= self.socket.recv(zmq.NOBLOCK).startswith(_JOINED)
+        if joined:
+            self.socket.send_multipart([self._stream, _NUMBER.pack(self.journal.last_seq), _MARK])
 
     def show(self, message: Message) -> None:
         """Announce a message that belongs to the present moment only: neither numbered nor journaled."""
-        self._socket.send_multipart([self._stream, _LIVE, encode(message)])
+        self.socket.send_multipart([self._stream, _LIVE, encode(message)])
 
     def close(self) -> None:
         """Close the journal in order, then the socket."""
         self.journal.close()
-        self._socket.close()
+        self.socket.close()
 
 
 class StreamReader:
@@ -108,6 +125,7 @@ class StreamReader:
         self.behind = True
         self.lost = 0
         self._announced = after_seq
+        self._taken = 0
         self._shown: Message | None = None
         self._decode = decode
         self._journal = JournalReader(folders, stream, after_seq)
@@ -115,6 +133,7 @@ class StreamReader:
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(zmq.RCVHWM, QUEUE_MESSAGES)
         self.socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self.socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
         self.socket.subscribe(stream.encode())
         self.socket.connect(endpoint(runtime, stream))
 
@@ -127,6 +146,7 @@ class StreamReader:
             try:
                 _, number, payload = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
+                self.behind = self._taken >= FULL_MESSAGES
                 break
             if number == _LIVE:
                 self._shown = self._decode(payload)
@@ -135,6 +155,7 @@ class StreamReader:
             if payload != _MARK and seq == self.through + 1:
                 messages.append(self._decode(payload))
                 self.through = seq
+                self._taken += 1
             elif seq > self.through:
                 self._announced = seq
                 self.behind = True
@@ -151,6 +172,7 @@ class StreamReader:
         self._journal.close()
 
     def _from_journal(self, limit: int) -> list[Message]:
+        self._taken = 0
         self._journal.skip_through(self.through)
         records = self._journal.read(limit)
         self.behind = len(records) == limit

@@ -139,7 +139,7 @@ class AttitudeTask(Task):
         """Take in what is not awaited yet, such as predictions: left in the socket, it would wake us for ever."""
         ahead = self._orbit.receive(MESSAGES_A_TURN)
         self._orbits += ahead
-        return len(ahead) == MESSAGES_A_TURN
+        return self._orbit.behind or len(ahead) == MESSAGES_A_TURN
 
     def _orbit_is_late(self) -> bool:
         now = time.monotonic()
@@ -165,10 +165,9 @@ class AttitudeTask(Task):
 
 
 def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:
-    """The next message of a stream. The journal is asked when none was announced: some come while nobody listens."""
+    """The next message of a stream, be it in the journal only."""
     if not waiting:
         waiting += reader.receive(MESSAGES_A_TURN)
-    if not waiting:
-        reader.behind = True
+    if not waiting and reader.behind:
         waiting += reader.receive(MESSAGES_A_TURN)
     return waiting.popleft() if waiting else None

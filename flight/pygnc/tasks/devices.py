@@ -14,15 +14,12 @@ from typing import Final
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import DEVICES, DeviceReading
-from pygnc.bus.wire import StreamWriter
 from pygnc.tasks.device_line import DeviceLine
 from pygnc.tasks.runtime import Notify, Run, Task
 from pygnc_devices.reading import Reading
 
 CLOSING_S: Final = 2.5
-_IN_MEMORY: Final = "only what is under way between two tasks"
 
 
 class DevicesTask(Task):
@@ -30,8 +27,7 @@ class DevicesTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        journal = JournalWriter(run.folder, run.runtime, DEVICES, run.header, lambda _: _IN_MEMORY)
-        self._stream = StreamWriter(context, run.runtime, DEVICES, journal)
+        self._stream = self.open_stream(DEVICES, kept=False)
         self._news = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lines = [
             DeviceLine(name, settings, notify, lambda: os.eventfd_write(self._news, 1))
@@ -51,7 +47,6 @@ class DevicesTask(Task):
             readings = [self._message(line, reading, k) for k, reading in enumerate(line.take())]
             if readings:
                 self._stream.write(readings)
-        self._stream.mark()
         return False
 
     def progress(self) -> control.Progress:

@@ -107,7 +107,6 @@ class FormationTask(Task):
         self._estimates = []
         if not self._inputs and not self._is_held_up:
             self._through = self._input.through
-            self._stream.mark()
         return self._input.behind or bool(self._inputs) or self._is_held_up
 
     @property

@@ -16,9 +16,7 @@ import zmq
 import pygnc
 from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import LIVE, Event
-from pygnc.bus.wire import StreamWriter
 from pygnc.host.channel import Channel
 from pygnc.host.files import HomeFiles
 from pygnc.host.parameters import Parameters
@@ -41,7 +39,6 @@ POLL_S: Final = 0.001
 """Shorter waits would be none: whoever polls counts milliseconds."""
 _ALL: Final = Capability.LIVE | Capability.UPLOAD | Capability.DOWNLOAD | Capability.PARAMETERS | Capability.STOP
 _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
-_IN_MEMORY: Final = "only what is under way between two tasks"
 
 
 class Line:
@@ -77,8 +74,7 @@ class HostLinkTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        journal = JournalWriter(run.folder, run.runtime, LIVE, run.header, lambda _: _IN_MEMORY)
-        self._stream = StreamWriter(context, run.runtime, LIVE, journal)
+        self._stream = self.open_stream(LIVE, kept=False)
         self._desk = HostDesk(run, self._stream, notify)
         self._lines = [self._talk_on(port) for port in self._open_ports()]
         self._events = JournalReader(run.journal_folders, "events")
@@ -102,7 +98,6 @@ class HostLinkTask(Task):
                 if not line.port.is_open:
                     self.notify("warning", "line_closed", "the line to the host was closed at the other end")
         self._tell_events()
-        self._stream.mark()
         if self._desk.is_stop_asked:
             self.stop_request = "stopped by the host over the line"
         return False

@@ -54,7 +54,7 @@ class IngestTask(Task):
         return self._live.sockets if self._live is not None and self._pieces is None else []
 
     def work(self) -> bool:
-        """Do the next piece; with none to do look for new files, and tell readers how far the stream goes."""
+        """Do the next piece; with none to do look for new files, and for live packets."""
         now = time.monotonic()
         if self._pieces is None and self._looks_for_more and now >= self._next_look_s:
             self._next_look_s = now + LOOK_INTERVAL_S
@@ -67,10 +67,7 @@ class IngestTask(Task):
                 self._batch_is_over = True
         if self._pieces is not None:
             return True
-        more = self._take_live()
-        if not more:
-            self._stream.mark()
-        return more
+        return self._take_live()
 
     def progress(self) -> control.Progress:
         """Say whether the batch is done, and the books of bytes and packets.

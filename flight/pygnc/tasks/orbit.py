@@ -67,7 +67,6 @@ class OrbitTask(Task):
             self._checkpoint.save(Checkpoint(self._saved_through, self._answers.given, self._tracker.checkpoint()))
         if self._input.behind or messages:
             return True
-        self._stream.mark()  # else the attitude task would wait for answers whose announcements were lost
         now = time.monotonic()
         if now >= self._next_prediction_s:
             return self._predict(now)

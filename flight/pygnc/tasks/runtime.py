@@ -33,6 +33,7 @@ SIGTERM_PATIENCE_S: Final = 3.0
 """A task that closes files, sent SIGTERM by the host itself, waits so long for the supervisor's word."""
 TIDY_INTERVAL_S: Final = 2.0
 TRACEBACK_MAX: Final = 8000
+_IN_MEMORY: Final = "only what is under way between two tasks"
 
 _trim_heap: Final[Callable[[int], int]] = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
 """Of the GNU C library; others do without."""
@@ -112,6 +113,7 @@ class Task(ABC):
         self.notify = notify
         self.stop_request = ""
         self._streams: list[StreamWriter] = []
+        self._kept: list[JournalWriter] = []
         self._faults_told = 0
 
     @abstractmethod
@@ -138,19 +140,31 @@ class Task(ABC):
         """Take the state of the whole run, which is sent to tasks whose table line says so."""
         del state
 
-    def open_stream(self, name: str) -> StreamWriter:
-        """Open a stream that this task writes."""
-        self._streams.append(StreamWriter(self.context, self.run.runtime, name, self.run.open_journal(name)))
+    def open_stream(self, name: str, *, kept: bool = True) -> StreamWriter:
+        """Open a stream that this task writes; one that is not kept beyond the run has its journal in memory."""
+        run = self.run
+        if kept:
+            journal = run.open_journal(name)
+            self._kept.append(journal)
+        else:
+            journal = JournalWriter(run.folder, run.runtime, name, run.header, lambda _: _IN_MEMORY)
+        self._streams.append(StreamWriter(self.context, run.runtime, name, journal))
         return self._streams[-1]
 
-    def sync_streams(self) -> None:
-        """Make durable what was written more than a second ago, though nothing more is written now."""
+    def joins(self) -> "list[zmq.Socket[bytes]]":
+        """Return the sockets that tell of readers that join the task's streams."""
+        return [stream.socket for stream in self._streams]
+
+    def serve_streams(self) -> None:
+        """Greet readers; make durable what was written more than a second ago, though nothing more is written now."""
         for stream in self._streams:
-            stream.journal.sync_if_due()
+            stream.greet()
+        for journal in self._kept:
+            journal.sync_if_due()
 
     def not_recorded(self) -> int:
         """Return how many of the streams are not wholly on disk; say so once, when it happens."""
-        faults = [stream.journal.fault for stream in self._streams if stream.journal.fault]
+        faults = [journal.fault for journal in self._kept if journal.fault]
         for fault in faults[self._faults_told :]:
             self.notify("error", "not_recorded", f"from now on a journal is kept in memory only: {fault}")
         self._faults_told = len(faults)
@@ -183,7 +197,7 @@ class TaskLoop:
         self._answer(0)
         more = True
         while not self._must_end(more=more):
-            wanted = self._task.sockets()
+            wanted = [*self._task.sockets(), *self._task.joins()]
             if wanted != watched:
                 for source in watched:
                     poller.unregister(source)
@@ -194,7 +208,7 @@ class TaskLoop:
             poller.poll(0 if more else int(wait_s * 1e3))
             self._serve()
             more = self._task.work()
-            self._task.sync_streams()
+            self._task.serve_streams()
             if self._task.stop_request and not self._has_asked:
                 self._has_asked = control.send(self._channel, control.StopRequest(self._task.stop_request))
             if not more:

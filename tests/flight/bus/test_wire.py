@@ -45,7 +45,7 @@ def messages(first: int, count: int) -> list[BatchEnd]:
 
 
 def be_writer(folder: Path, control: Connection) -> None:
-    """Write as fast as possible, say how long it took, then mark until told to end."""
+    """Write as fast as possible, say how long it took, then greet whoever joins until told to end."""
     writer = make_writer(zmq.Context(), folder)
     control.recv()
     begin = time.monotonic()
@@ -53,7 +53,7 @@ def be_writer(folder: Path, control: Connection) -> None:
         writer.write(messages(writer.next_seq, 50))
     control.send(time.monotonic() - begin)
     while not control.poll(0.02):
-        writer.mark()
+        writer.greet()
     writer.close()
 
 
@@ -154,11 +154,34 @@ def test_a_restarted_writer_continues_the_numbers(context: Context, tmp_path: Pa
         with closing(make_writer(context, tmp_path)) as second:
             assert second.next_seq == 11
             second.write(messages(11, 5))
-            seen: list[int] = []
-            while len(seen) < 15:
-                assert reader.behind or reader.socket.poll(5000)
-                seen += [m.seq for m in reader.receive(100) if isinstance(m, BatchEnd)]
-    assert seen == list(range(1, 16))
+            assert heard(reader, 15) == list(range(1, 16))
+
+
+def test_a_reader_that_joins_is_told_of_what_nobody_heard(context: Context, tmp_path: Path) -> None:
+    with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
+        assert reader.receive(100) == []
+        writer.write(messages(1, 10))  # the subscription is on its way
+        assert writer.socket.poll(5000)
+        writer.greet()
+        assert heard(reader, 10) == list(range(1, 11))
+
+
+def test_what_a_full_queue_did_not_take_is_read_though_nothing_follows(context: Context, tmp_path: Path) -> None:
+    with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
+        assert reader.receive(100) == []
+        assert writer.socket.poll(5000)
+        writer.greet()
+        writer.write(messages(1, 2000))
+        assert heard(reader, 2000) == list(range(1, 2001))
+
+
+def heard(reader: StreamReader, count: int) -> list[int]:
+    """Read until so many messages have come."""
+    seen: list[int] = []
+    while len(seen) < count:
+        assert reader.behind or reader.socket.poll(5000)
+        seen += [m.seq for m in reader.receive(100) if isinstance(m, BatchEnd)]
+    return seen
 
 
 def test_messages_are_plain_messagepack(context: Context, tmp_path: Path) -> None:
@@ -166,7 +189,7 @@ def test_messages_are_plain_messagepack(context: Context, tmp_path: Path) -> Non
         plain.subscribe(b"input")
         plain.connect(endpoint(tmp_path, "input"))
         while not plain.poll(20):  # the subscription is on its way
-            writer.mark()
+            writer.greet()
         writer.write(messages(1, 1))
         payload = b""
         while not payload:

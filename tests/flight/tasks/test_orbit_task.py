@@ -20,7 +20,7 @@ DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 RECORDS = 8
 
 
-def test_lost_announcements_are_made_up_for_though_nothing_more_comes(tmp_path: Path) -> None:
+def test_answers_that_nobody_heard_are_told_to_who_joins_though_nothing_more_comes(tmp_path: Path) -> None:
     run = Run(
         home=tmp_path,
         folder=tmp_path / "run",
@@ -48,7 +48,9 @@ def test_lost_announcements_are_made_up_for_though_nothing_more_comes(tmp_path: 
             task.work()
         while reader.socket.poll(100):  # all announcements are lost
             reader.socket.recv_multipart()
-        task.work()
+        (joins,) = task.joins()
+        assert joins.poll(5000)
+        task.serve_streams()
         assert reader.socket.poll(5000)
         reader.receive(100)
         answers = reader.receive(100)

@@ -50,7 +50,7 @@ def test_the_last_message_of_a_quiet_task_is_synced(tmp_path: Path, monkeypatch:
         task.open_stream("quiet").write([BatchEnd(seq=1, cause="")])
         monkeypatch.setattr(os, "fdatasync", synced.append)
         monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
-        task.sync_streams()
+        task.serve_streams()
         by_then = len(synced)
         task.close()
     assert by_then == 1
