@@ -2,12 +2,13 @@
 
 The announcement is the fast path and may lose messages: queues are small, so that a stopped reader costs nobody
 anything. The journal is the truth, where a reader that was late, slow or restarted finds what it missed: it is told
-through which number the stream goes when it joins, it sees gaps, and behind a row of announcements as long as a full
-queue it looks whether the next ones did not fit in.
+through which number the stream goes when it joins, it sees gaps, and it looks by itself every other second, and behind
+as many announcements as a full queue holds, for the next ones may not have fitted in.
 """
 
 import contextlib
 import struct
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ QUEUE_MESSAGES: Final = 256
 FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
 """From so many on a queue may be taken for full, for it learns of its reader's progress by halves."""
 LINGER_MS: Final = 100
+LOOK_INTERVAL_S: Final = 2.0
+"""Nobody waits longer than this for what an announcement has not told, for whatever reason."""
 RECONNECT_MS: Final = 2
 RECONNECT_MAX_MS: Final = 200
 """Tasks start side by side, so the writer is there within milliseconds; one that has failed is not coming back."""
@@ -125,7 +128,7 @@ class StreamReader:
         self.behind = True
         self.lost = 0
         self._announced = after_seq
-        self._taken = 0
+        self._taken, self._look_at_s = 0, 0.0
         self._shown: Message | None = None
         self._decode = decode
         self._journal = JournalReader(folders, stream, after_seq)
@@ -146,8 +149,9 @@ class StreamReader:
             try:
                 _, number, payload = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                self.behind = self._taken >= FULL_MESSAGES
+                self.behind = self._taken >= FULL_MESSAGES or time.monotonic() >= self._look_at_s
                 break
+            self._taken += 1
             if number == _LIVE:
                 self._shown = self._decode(payload)
                 continue
@@ -155,7 +159,6 @@ class StreamReader:
             if payload != _MARK and seq == self.through + 1:
                 messages.append(self._decode(payload))
                 self.through = seq
-                self._taken += 1
             elif seq > self.through:
                 self._announced = seq
                 self.behind = True
@@ -172,7 +175,7 @@ class StreamReader:
         self._journal.close()
 
     def _from_journal(self, limit: int) -> list[Message]:
-        self._taken = 0
+        self._taken, self._look_at_s = 0, time.monotonic() + LOOK_INTERVAL_S
         self._journal.skip_through(self.through)
         records = self._journal.read(limit)
         self.behind = len(records) == limit

@@ -14,8 +14,9 @@ import msgspec
 import pytest
 import zmq
 
+from pygnc.bus import wire
 from pygnc.bus.journal_writer import JournalWriter
-from pygnc.bus.messages import BatchEnd, InputMessage
+from pygnc.bus.messages import BatchEnd, InputMessage, Message
 from pygnc.bus.wire import StreamReader, StreamWriter, endpoint
 
 COUNT = 20_000
@@ -166,13 +167,53 @@ def test_a_reader_that_joins_is_told_of_what_nobody_heard(context: Context, tmp_
         assert heard(reader, 10) == list(range(1, 11))
 
 
-def test_what_a_full_queue_did_not_take_is_read_though_nothing_follows(context: Context, tmp_path: Path) -> None:
+@pytest.fixture
+def joined(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[StreamWriter, StreamReader]]:
+    """A writer and a reader that has joined, and does not look into the journal just because time goes by."""
+    monkeypatch.setattr(wire, "LOOK_INTERVAL_S", 3600.0)
     with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
         assert reader.receive(100) == []
         assert writer.socket.poll(5000)
         writer.greet()
-        writer.write(messages(1, 2000))
-        assert heard(reader, 2000) == list(range(1, 2001))
+        yield writer, reader
+
+
+def test_what_a_full_queue_did_not_take_is_read_though_nothing_follows(
+    joined: tuple[StreamWriter, StreamReader],
+) -> None:
+    writer, reader = joined
+    writer.write(messages(1, 2000))
+    assert heard(reader, 2000) == list(range(1, 2001))
+
+
+def test_so_is_what_did_not_fit_behind_announcements_of_what_was_read_already(
+    joined: tuple[StreamWriter, StreamReader],
+) -> None:
+    writer, reader = joined
+    writer.write(messages(1, 2000))
+    reader.behind = True
+    read = [m.seq for _ in range(21) for m in reader.receive(100) if isinstance(m, BatchEnd)]
+    assert read == list(range(1, 2001))
+    assert not reader.behind
+    writer.write(messages(2001, 50))
+    assert heard(reader, 50) == list(range(2001, 2051))
+
+
+def test_whatever_was_not_announced_is_found_in_the_end(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "LOOK_INTERVAL_S", 0.1)
+    with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
+        assert reader.receive(100) == []
+        writer.journal.append([wire.encode(message) for message in messages(1, 3)])
+        deadline = time.monotonic() + 10.0
+        seen: list[Message] = []
+        while len(seen) < 3 and time.monotonic() < deadline:
+            seen += reader.receive(100)
+            reader.socket.poll(20)
+        assert len(seen) == 3
 
 
 def heard(reader: StreamReader, count: int) -> list[int]:
