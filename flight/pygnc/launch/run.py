@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib
 import os
 import sys
 import time
@@ -38,7 +39,7 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_folder import BATCH, LAST, retire_batch
 from pygnc.tasks.runtime import Run, run_task
 from pygnc.tasks.status import leave_last_words
-from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SOURCE, TASKS
+from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
@@ -141,6 +142,8 @@ def _fly(
         log.report("supervisor", "warning", "mounting", _MIRRORED.format(name))
     for path in recover_older_runs(folder):
         log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
+    for module in SHARED:
+        importlib.import_module(module)
     # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.
     gc.freeze()
     gc.enable()

@@ -10,6 +10,22 @@ HOST_LINK: Final = "host_link"
 DEVICE_READER: Final = "devices"
 """Runs only where the settings name a device."""
 
+SHARED: Final = (
+    "pygnc.estimators.clock.clock_map",
+    "pygnc.estimators.orbit.gate",
+    "pygnc.environment.atmosphere",
+    "pygnc.environment.bodies",
+    "pygnc.environment.frames",
+    "pygnc.environment.gravity",
+    "pygnc.environment.sunlight",
+    "pygnc.formats.ranges",
+    "pygnc.formats.sense_candidates",
+    "pygnc.tasks.answers",
+    "pygnc.tasks.checkpoint_file",
+    "pygnc.tasks.range_folders",
+)
+"""What several tasks load, and what that loads: loaded once, before they are forked."""
+
 TASKS: Final = (
     TaskSpec(
         name="ingest",

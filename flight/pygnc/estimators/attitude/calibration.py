@@ -127,7 +127,7 @@ def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
     Raises:
         CalibrationFailed: It does not know it well enough.
     """
-    biased, full = solved(readings, 3, settings), solved(readings, 9, settings)
+    biased, full = solved(readings, settings)
     if biased is not None and full is not None and biased.noise_ut > _MISFIT_MAX * full.noise_ut:
         # The axes are too unequal for it; its sigmas do not know.
         biased = None

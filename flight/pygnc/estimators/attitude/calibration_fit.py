@@ -8,6 +8,7 @@ their noise goes with that of z, and the scale comes out too small by twice (noi
 much as its sigma after an orbit.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -59,17 +60,23 @@ class Solution(NamedTuple):
         return float(np.trace(self.covariance[BIAS, BIAS]))
 
 
-def solved(readings: Readings, free: int, settings: CalibrationSettings) -> Solution | None:
-    """Maximum likelihood with the bias free (3), or bias and matrix (9); None where there is no answer.
+def solved(readings: Readings, settings: CalibrationSettings) -> tuple[Solution | None, Solution | None]:
+    """Maximum likelihood with the bias free, and with bias and matrix; None where there is no answer.
 
     Where the body's turns hardly tell scale from bias, noise makes the centred estimate's scale too small by much. So
     the matrix is also looked for from the solution for the bias alone, and the better end is taken.
     """
-    starts = [start for start in (centred_estimate(readings, free),) if start is not None]
-    if free == 9:
-        biased = solved(readings, 3, settings)
-        starts += [(biased.bias_ut, biased.matrix)] if biased is not None else []
-    ends = [end for start in starts if (end := _from(readings, *start, free, settings)) is not None]
+    biased = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
+    other = None if biased is None else (biased.bias_ut, biased.matrix)
+    return biased, _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
+
+
+def _solved_from(
+    starts: Sequence[tuple[Array, Array] | None], readings: Readings, free: int, settings: CalibrationSettings
+) -> Solution | None:
+    """The best end to which starts (bias, matrix) lead."""
+    begun = [start for start in starts if start is not None]
+    ends = [end for start in begun if (end := _from(readings, *start, free, settings)) is not None]
     # More readings outweigh less scatter, or those that do not fit would be left out.
     return max(ends, key=lambda end: (end.converged, end.used.sum() / end.noise_ut), default=None)
 
