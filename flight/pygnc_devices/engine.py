@@ -17,11 +17,12 @@ from typing import Any, Final, Protocol, TypeVar
 from pygnc_devices.agenda import Agenda
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.feed import Feed
-from pygnc_devices.frames import Frame, Scan, Scanner, scan_to_end
+from pygnc_devices.frames import Frame, Scan, Scanner
 from pygnc_devices.port import Port, open_port
 from pygnc_devices.procedure import Procedure, Task
 from pygnc_devices.reading import Reading, Stamp
 from pygnc_devices.statistics import Counts
+from pygnc_devices.tail import Tail
 
 T = TypeVar("T")
 
@@ -29,9 +30,6 @@ PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Between attempts to open a port that has gone; the last one repeats."""
 CLOSING_LIMIT_S: Final = 2.0
 _LONGEST_WAIT_S: Final = 0.5
-_SLACK_S: Final = 0.05
-_NETWORK_SLACK_S: Final = 0.25
-_BITS_PER_BYTE: Final = 10
 
 _log = logging.getLogger(__name__)
 
@@ -92,8 +90,7 @@ class Engine:
         self._orders: deque[Callable[[], None]] = deque()
         self._news = threading.Event()
         self._port_changed = threading.Condition()
-        self._tail = b""
-        self._tail_since_s = 0.0
+        self._tail = Tail(wire.scanner, wire.longest_frame, is_network="://" in url)
         self._close_before_s: float | None = None
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name=f"device {url}", daemon=True)
@@ -186,11 +183,10 @@ class Engine:
                 for octets in self._agenda.due(time.monotonic()):
                     port.write(octets)
                 piece = port.read(self._wait_s())
-                if piece or self._is_stalled():
+                if piece or self._tail.is_stalled(self.baud):
                     self._take(piece)
         except EndOfRecordingError:
-            tail, self._tail = self._tail, b""
-            self._dispatch(scan_to_end(self._wire.scanner, tail))
+            self._dispatch(self._tail.scan_to_end())
             raise
         except PortGoneError as error:
             _log.warning("%s", error)
@@ -241,16 +237,12 @@ class Engine:
         if port is not None:
             port.close()
             self._tell_of_port()
-        self._drop_tail()
+        self.counts.skipped_bytes += self._tail.drop()
         self._agenda.port_lost(error)
 
     def _tell_of_port(self) -> None:
         with self._port_changed:
             self._port_changed.notify_all()
-
-    def _drop_tail(self) -> None:
-        self.counts.skipped_bytes += len(self._tail)
-        self._tail = b""
 
     def _is_closing(self) -> bool:
         """Tell whether the device is being closed, and procedures are through or out of time."""
@@ -261,31 +253,15 @@ class Engine:
 
     def _wait_s(self) -> float:
         now_s = time.monotonic()
-        tail_ends_s = self._tail_since_s + self._stall_s() if self._tail else None
-        times = [now_s + _LONGEST_WAIT_S, self._agenda.deadline_s(), tail_ends_s]
+        times = [now_s + _LONGEST_WAIT_S, self._agenda.deadline_s(), self._tail.stalls_at_s(self.baud)]
         return max(0.0, min(moment for moment in times if moment is not None) - now_s)
 
-    def _stall_s(self) -> float:
-        """Return how long a frame may take to become whole."""
-        slack_s = _NETWORK_SLACK_S if "://" in self.url else _SLACK_S
-        return self._wire.longest_frame * _BITS_PER_BYTE / max(self.baud, 1) + slack_s
-
-    def _is_stalled(self) -> bool:
-        return bool(self._tail) and time.monotonic() - self._tail_since_s >= self._stall_s()
-
     def _take(self, piece: bytes) -> None:
-        """Scan what came; a head that does not become whole, however much comes behind it, is given up in time."""
-        stalled = self._is_stalled()
+        stalled = self._tail.is_stalled(self.baud)
         self.counts.bytes_received += len(piece)
         if self.tap is not None and piece:
             self.tap(piece)
-        is_new = not self._tail
-        self._tail += piece
-        scan = self._wire.scanner(self._tail, stalled)
-        self._tail = self._tail[scan.used :]
-        if is_new or scan.used:
-            self._tail_since_s = time.monotonic()
-        self._dispatch(scan)
+        self._dispatch(self._tail.scan(piece, stalled=stalled))
 
     def _dispatch(self, scan: Scan) -> None:
         stamp = Stamp(time.monotonic_ns(), time.time_ns())
@@ -322,4 +298,4 @@ class Engine:
             raise PortGoneError(f"{self.url}: not connected")
         self._port.set_baud(baud)
         self.baud = baud
-        self._drop_tail()
+        self.counts.skipped_bytes += self._tail.drop()
