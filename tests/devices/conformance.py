@@ -25,7 +25,8 @@ from pygnc_devices.port import Port, open_port
 from pygnc_devices.reading import Reading
 from pygnc_devices.sentence import Sentence
 from pygnc_ground.simulators.faults import FaultRates
-from pygnc_ground.simulators.line import Line, PtyLine, TcpLine
+from pygnc_ground.simulators.line import Line, PtyLine
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.unit import SimulatedUnit
 
 LINES = ["pty", "tcp"]

@@ -11,9 +11,10 @@ import pytest
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_ground.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.ucb_bootloader import make_image
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 from pygnc_ground.simulators.unit import SimulatedUnit

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[2]

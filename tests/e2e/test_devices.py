@@ -14,8 +14,9 @@ from pygnc_devices.ucb.packets import OUTPUT_PACKETS
 from pygnc_ground.inspection.journal_file import decode_message
 from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 from .conftest import DEMO, Flight

@@ -12,7 +12,8 @@ from pygnc_ground.device.terminal import say, told_plainly, until_interrupted
 from pygnc_ground.simulators.catalogue import SIMULATORS
 from pygnc_ground.simulators.declared_unit import DeclaredSimulator
 from pygnc_ground.simulators.faults import FaultRates
-from pygnc_ground.simulators.line import Line, PtyLine, TcpLine
+from pygnc_ground.simulators.line import Line, PtyLine
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.unit import SimulatedUnit
 
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")

@@ -19,7 +19,8 @@ from pygnc_devices.gx2.timer import GX2_HZ, GX3_HZ
 from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.gx2_base_station import Gx2BaseStation
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.tcp_line import TcpLine
 from tests.devices.conformance import vain_attempts
 
 G = 9.80665

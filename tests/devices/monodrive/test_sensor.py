@@ -16,8 +16,8 @@ from pygnc_devices.monodrive.configuration import read_configuration
 from pygnc_devices.monodrive.control import STREAM_DATA, stream_data
 from pygnc_devices.monodrive.driver import MonoDrive
 from pygnc_devices.monodrive.sensor import ImuSensor, make_sensors
-from pygnc_ground.simulators.line import TcpLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.udp_line import UdpLine
 from tests.devices.conformance import open_descriptors, vain_attempts
 from tests.devices.monodrive import vectors

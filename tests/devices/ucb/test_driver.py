@@ -14,7 +14,8 @@ from pygnc_devices.ucb.field_procedures import FieldsRefusedError, NotKeptError
 from pygnc_devices.ucb.fields import FieldError
 from pygnc_devices.ucb.snapshot import Snapshot, SnapshotError
 from pygnc_ground.simulators.faults import FaultRates
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 TRIES = 100

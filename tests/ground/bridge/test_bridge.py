@@ -17,8 +17,9 @@ from websockets.sync.client import connect
 from pygnc_devices.ucb.driver import Ucb
 from pygnc_ground.bridge.command import TOKEN_VARIABLE
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 from tests.ground.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
 

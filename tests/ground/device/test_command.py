@@ -19,8 +19,9 @@ from typer.testing import CliRunner, Result
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_ground.device.command import app
 from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.ucb_bootloader import make_image
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 

@@ -18,8 +18,9 @@ from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
 from pygnc_ground.device.plot_curves import SPAN_S, Panel, sample_of, ticks
-from pygnc_ground.simulators.line import PtyLine, TcpLine
+from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_ground.simulators.tcp_line import TcpLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[3]
