@@ -40,7 +40,6 @@ class TestDriver(DriverConformance):
     some_readings = 4
     readings_of_a_bad_line = 6
     readings_of_a_fair_line = 12
-    slowest_hz = 2.0
     patience_s = 15.0
 
     def simulator(self) -> UsbIssSimulator:
