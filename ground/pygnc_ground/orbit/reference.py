@@ -15,7 +15,8 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.checkpoint import pack_gate, take, unpack_gate
+from pygnc.estimators.checkpoint import take
+from pygnc.estimators.orbit.checkpoint import pack_gate, unpack_gate
 from pygnc.estimators.orbit.dynamics import Advance, OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.gate import Gate, empirical_factor

@@ -1,7 +1,7 @@
-"""The filter's memory as plain numbers and bytes, exactly: what goes in comes out bit for bit."""
+"""What the attitude filter remembers as numbers; see `estimators.checkpoint`."""
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Final
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from pygnc.estimators.attitude.tracker import Track
 from pygnc.estimators.attitude.window import Moment
-
-Checkpoint: TypeAlias = dict[str, int | float | str | bytes]
-"""Arrays are little-endian float64."""
+from pygnc.estimators.checkpoint import pack, unpack_row, unpack_rows
 
 VERSION: Final = 2
 _STATE_NUMBERS: Final = 5 + SIZE - 3 + SIZE * SIZE
@@ -26,27 +24,13 @@ _TRACK_NUMBERS: Final = _STATE_NUMBERS + 6
 _MOMENT_NUMBERS: Final = 24
 _HYPOTHESIS_NUMBERS: Final = 11
 
-_Kind = TypeVar("_Kind", bytes, int)
-
-
-def take(checkpoint: Checkpoint, key: str, kind: type[_Kind]) -> _Kind:
-    """The value under a key.
-
-    Raises:
-        ValueError: There is none, or one of another kind.
-    """
-    value = checkpoint.get(key)
-    if not isinstance(value, kind):
-        raise ValueError(f"attitude checkpoint without {kind.__name__} under {key!r}")  # noqa: TRY004 - data, not a call
-    return value
-
 
 def pack_track(track: Track | None) -> bytes:
     """State, gyro reading and running means; empty for none. Milliseconds are exact in a float64."""
     if track is None:
         return b""
     state = track.state
-    return _bytes(
+    return pack(
         [float(state.gps_ms)],
         state.quaternion,
         state.slow,
@@ -60,7 +44,7 @@ def unpack_track(packed: bytes) -> Track | None:
     """Inverse of `pack_track`."""
     if not packed:
         return None
-    numbers = _row(packed, _TRACK_NUMBERS)
+    numbers = unpack_row(packed, _TRACK_NUMBERS)
     root_from = 2 + SIZE
     state = AttitudeState(
         int(numbers[0]),
@@ -74,47 +58,47 @@ def unpack_track(packed: bytes) -> Track | None:
 
 def pack_faces(faces: FaceHealth) -> bytes:
     """Twelve numbers."""
-    return _bytes(faces.dark, faces.reversed)
+    return pack(faces.dark, faces.reversed)
 
 
 def unpack_faces(packed: bytes) -> FaceHealth:
     """Inverse of `pack_faces`."""
-    numbers = _row(packed, 12)
+    numbers = unpack_row(packed, 12)
     return FaceHealth(numbers[:6].copy(), numbers[6:].copy())
 
 
 def pack_gyro(gyro: GyroHealth) -> bytes:
     """Twelve numbers."""
-    return _bytes(gyro.reading_rad_s, gyro.repeats, gyro.beyond_range.astype(float), gyro.stuck.astype(float))
+    return pack(gyro.reading_rad_s, gyro.repeats, gyro.beyond_range.astype(float), gyro.stuck.astype(float))
 
 
 def unpack_gyro(packed: bytes) -> GyroHealth:
     """Inverse of `pack_gyro`."""
-    reading, repeats, beyond_range, stuck = _row(packed, 12).reshape(4, 3)
+    reading, repeats, beyond_range, stuck = unpack_row(packed, 12).reshape(4, 3)
     return GyroHealth(reading.copy(), repeats.copy(), beyond_range.astype(np.bool_), stuck.astype(np.bool_))
 
 
 def pack_prior(prior: Prior) -> bytes:
     """Twelve numbers."""
-    return _bytes(prior.mean, prior.sigma)
+    return pack(prior.mean, prior.sigma)
 
 
 def unpack_prior(packed: bytes) -> Prior:
     """Inverse of `pack_prior`."""
-    numbers = _row(packed, 12)
+    numbers = unpack_row(packed, 12)
     return Prior(numbers[:6].copy(), numbers[6:].copy())
 
 
 def pack_mag_bias(known: MagBias | None) -> bytes:
     """Six numbers; empty for none."""
-    return b"" if known is None else _bytes(known.mean_ut, known.sigma_ut)
+    return b"" if known is None else pack(known.mean_ut, known.sigma_ut)
 
 
 def unpack_mag_bias(packed: bytes) -> MagBias | None:
     """Inverse of `pack_mag_bias`."""
     if not packed:
         return None
-    numbers = _row(packed, 6)
+    numbers = unpack_row(packed, 6)
     return MagBias(numbers[:3].copy(), numbers[3:].copy())
 
 
@@ -124,14 +108,14 @@ def pack_moments(moments: Sequence[Moment]) -> bytes:
     for sample, around, _ in moments:
         measured = (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux)
         known = (around.field_gcrf_ut, around.sun_gcrf_m, around.position_gcrf_m)
-        rows.append(_bytes([float(sample.gps_ms), float(sample.seq)], *measured, *known, [around.sunlit_fraction]))
+        rows.append(pack([float(sample.gps_ms), float(sample.seq)], *measured, *known, [around.sunlit_fraction]))
     return b"".join(rows)
 
 
 def unpack_moments(packed: bytes, settings: AttitudeSettings) -> list[Moment]:
     """Inverse of `pack_moments`."""
     moments = []
-    for row in _rows(packed, _MOMENT_NUMBERS):
+    for row in unpack_rows(packed, _MOMENT_NUMBERS):
         sample = AttitudeSample(int(row[0]), row[2:5].copy(), row[5:8].copy(), row[8:14].copy(), int(row[1]))
         around = Surroundings(row[14:17].copy(), row[17:20].copy(), row[20:23].copy(), float(row[23]))
         moments.append(Moment(sample, around, sky(around, settings)))
@@ -143,30 +127,12 @@ def pack_hypotheses(hypotheses: Hypotheses | None, damping: Array) -> bytes:
     if hypotheses is None:
         return b""
     columns = (hypotheses.quaternion, hypotheses.gyro_bias_rad_s, hypotheses.mag_bias_ut, damping[:, None])
-    return _bytes(np.concatenate(columns, axis=1).ravel())
+    return pack(np.concatenate(columns, axis=1).ravel())
 
 
 def unpack_hypotheses(packed: bytes) -> tuple[Hypotheses | None, Array]:
     """Inverse of `pack_hypotheses`."""
-    rows = _rows(packed, _HYPOTHESIS_NUMBERS)
+    rows = unpack_rows(packed, _HYPOTHESIS_NUMBERS)
     if not packed:
         return None, np.zeros(0)
     return Hypotheses(rows[:, :4].copy(), rows[:, 4:7].copy(), rows[:, 7:10].copy()), rows[:, 10].copy()
-
-
-def _bytes(*parts: Array | list[float]) -> bytes:
-    return np.concatenate(parts).astype("<f8").tobytes()
-
-
-def _rows(packed: bytes, columns: int) -> Array:
-    if len(packed) % (8 * columns):
-        raise ValueError(f"attitude checkpoint: {len(packed)} bytes are no rows of {columns} numbers")
-    return np.frombuffer(packed, dtype="<f8").astype(np.float64).reshape(-1, columns)
-
-
-def _row(packed: bytes, columns: int) -> Array:
-    rows = _rows(packed, columns)
-    if len(rows) != 1:
-        raise ValueError(f"attitude checkpoint: {len(rows)} rows in place of one")
-    row: Array = rows[0]
-    return row

@@ -10,7 +10,6 @@ import numpy as np
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude import checkpoint as packing
-from pygnc.estimators.attitude.checkpoint import Checkpoint
 from pygnc.estimators.attitude.faces import FaceHealth
 from pygnc.estimators.attitude.gyro_health import GyroHealth
 from pygnc.estimators.attitude.handover import begun, kept_biases, unknown_biases
@@ -24,6 +23,7 @@ from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeS
 from pygnc.estimators.attitude.tracker import Track, Tracked, Tracker
 from pygnc.estimators.attitude.update import AttitudeUpdate, Mode, RejectCause
 from pygnc.estimators.attitude.window import Moment
+from pygnc.estimators.checkpoint import Checkpoint, take
 from pygnc.estimators.orbit.square_root import triangular
 
 _BRIGHT_SHARE: Final = 0.05
@@ -119,20 +119,20 @@ class AttitudeFilter:
         if version != packing.VERSION:
             raise ValueError(f"attitude checkpoint of version {version!r}, expected {packing.VERSION}")
         restored = cls(settings)
-        last_ms = packing.take(checkpoint, "last_ms", int)
+        last_ms = take(checkpoint, "last_ms", int)
         restored._last_ms = None if last_ms < 0 else last_ms
-        restored._backwards = packing.take(checkpoint, "backwards", int), packing.take(checkpoint, "backwards_ms", int)
-        restored._track = packing.unpack_track(packing.take(checkpoint, "track", bytes))
-        restored._faces = packing.unpack_faces(packing.take(checkpoint, "faces", bytes))
-        restored._calibrated = packing.unpack_mag_bias(packing.take(checkpoint, "calibrated", bytes))
-        restored._gyro = packing.unpack_gyro(packing.take(checkpoint, "gyro", bytes))
-        search = Search(settings, packing.unpack_prior(packing.take(checkpoint, "prior", bytes)))
-        search.moments = packing.unpack_moments(packing.take(checkpoint, "moments", bytes), settings)
-        search.hypotheses, search.damping = packing.unpack_hypotheses(packing.take(checkpoint, "hypotheses", bytes))
-        search.confirmations = packing.take(checkpoint, "confirmations", int)
-        left_out = packing.take(checkpoint, "left_out", int)
+        restored._backwards = take(checkpoint, "backwards", int), take(checkpoint, "backwards_ms", int)
+        restored._track = packing.unpack_track(take(checkpoint, "track", bytes))
+        restored._faces = packing.unpack_faces(take(checkpoint, "faces", bytes))
+        restored._calibrated = packing.unpack_mag_bias(take(checkpoint, "calibrated", bytes))
+        restored._gyro = packing.unpack_gyro(take(checkpoint, "gyro", bytes))
+        search = Search(settings, packing.unpack_prior(take(checkpoint, "prior", bytes)))
+        search.moments = packing.unpack_moments(take(checkpoint, "moments", bytes), settings)
+        search.hypotheses, search.damping = packing.unpack_hypotheses(take(checkpoint, "hypotheses", bytes))
+        search.confirmations = take(checkpoint, "confirmations", int)
+        left_out = take(checkpoint, "left_out", int)
         search.left_out = None if left_out < 0 else left_out
-        search.untried = list(packing.take(checkpoint, "untried", bytes))
+        search.untried = list(take(checkpoint, "untried", bytes))
         restored._search = search
         return restored
 

@@ -12,8 +12,8 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.checkpoint import Checkpoint, take
 from pygnc.estimators.orbit import checkpoint as packing
-from pygnc.estimators.orbit.checkpoint import Checkpoint
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.gate import Gate, empirical_factor
 from pygnc.estimators.orbit.measurement import Comparison, Fix, compare
@@ -126,11 +126,11 @@ class OrbitFilter:
         if identification != orientation.identification:
             raise ValueError(f"orbit checkpoint made with Earth orientation {identification!r}")
         restored = cls(settings, orientation)
-        restored._state = packing.unpack_state(packing.take(checkpoint, "state", bytes))
-        restored._position_gate = packing.unpack_gate(packing.take(checkpoint, "position_gate", bytes))
-        restored._velocity_gate = packing.unpack_gate(packing.take(checkpoint, "velocity_gate", bytes))
-        restored._empirical_factor = packing.take(checkpoint, "empirical_factor", float)
-        restored._waiting = packing.unpack_fixes(packing.take(checkpoint, "waiting", bytes))
+        restored._state = packing.unpack_state(take(checkpoint, "state", bytes))
+        restored._position_gate = packing.unpack_gate(take(checkpoint, "position_gate", bytes))
+        restored._velocity_gate = packing.unpack_gate(take(checkpoint, "velocity_gate", bytes))
+        restored._empirical_factor = take(checkpoint, "empirical_factor", float)
+        restored._waiting = packing.unpack_fixes(take(checkpoint, "waiting", bytes))
         return restored
 
     # --- Start -----------------------------------------------------------------------------------------------------

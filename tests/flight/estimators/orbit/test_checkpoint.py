@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.checkpoint import Checkpoint
+from pygnc.estimators.checkpoint import Checkpoint
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
