@@ -14,9 +14,9 @@ from pygnc_ground.report import traces
 from pygnc_ground.report.attitude_comparison import AttitudeEstimate
 from pygnc_ground.report.drawing import Chart, panel_grid, to_svg
 from pygnc_ground.report.eclipse import eclipses, shade
-from pygnc_ground.report.figures_consistency import Squares, squares_chart
+from pygnc_ground.report.figures_consistency import Squares, nees_squares, squares_chart
 from pygnc_ground.report.figures_innovations import component_panels, distance_panel
-from pygnc_ground.report.palette import FILTER, FILTER_BAND, LIMIT, OF_ESTIMATE, REJECTED, SHADE
+from pygnc_ground.report.palette import FILTER, FILTER_BAND, LIMIT, REJECTED, SHADE
 from pygnc_ground.report.time_axis import TimeAxis
 
 _TITLE: Final = "Field residuals"
@@ -78,13 +78,4 @@ def attitude_consistency(result: AttitudeResult, found: Sequence[AttitudeEstimat
 
 
 def _nees(one: AttitudeEstimate, time: TimeAxis) -> Squares:
-    known = traces.trace(time, one.errors.nees, one.errors.row)
-    return Squares(
-        name=f"NEES of the {one.name}",
-        colour=OF_ESTIMATE[one.name],
-        independent=False,
-        hours=known.hours,
-        squares=known.values,
-        dof=np.full(len(known.hours), NEES_DOF),
-        usual_dof=NEES_DOF,
-    )
+    return nees_squares(one.name, traces.trace(time, one.errors.nees, one.errors.row), NEES_DOF)

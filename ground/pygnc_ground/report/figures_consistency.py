@@ -90,20 +90,24 @@ def squares_chart(squares: Sequence[Squares], time: TimeAxis, name: str, what: s
     )
 
 
+def nees_squares(name: str, known: Trace, dof: int) -> Squares:
+    """The errors of one estimate, in `known` as normalised squares of `dof` degrees of freedom each."""
+    return Squares(
+        name=f"NEES of the {name}",
+        colour=OF_ESTIMATE[name],
+        independent=False,
+        hours=known.hours,
+        squares=known.values,
+        dof=np.full(len(known.hours), dof),
+        usual_dof=dof,
+    )
+
+
 def _nees(one: Estimate, time: TimeAxis) -> Squares:
     squares = np.full(len(time.hours), np.nan)
     if one.errors is not None:
         squares[one.errors.row] = one.errors.nees
-    known = traces.trace(time, squares)
-    return Squares(
-        name=f"NEES of the {one.name}",
-        colour=OF_ESTIMATE[one.name],
-        independent=False,
-        hours=known.hours,
-        squares=known.values,
-        dof=np.full(len(known.hours), _FULL_DOF),
-        usual_dof=_FULL_DOF,
-    )
+    return nees_squares(one.name, traces.trace(time, squares), _FULL_DOF)
 
 
 def _panel(axes: Axes, time: TimeAxis, one: Squares) -> None:

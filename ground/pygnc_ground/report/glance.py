@@ -9,7 +9,7 @@ from pygnc_ground.orbit.consistency import band
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report.clock_segments import ClockRecords
 from pygnc_ground.report.statistics import DifferenceFigures, EstimateFigures
-from pygnc_ground.report.wording import number, percent, plural, printable, whole
+from pygnc_ground.report.wording import compared, number, percent, plural, printable, whole
 
 _USED_SHARE_GOOD: Final = 0.95
 _STATE_DOF: Final = 6
@@ -85,10 +85,9 @@ def _innovations(figures: EstimateFigures) -> Iterator[Finding]:
     if nis.count:
         low, high = nis.band_per_dof
         inside = low <= nis.mean_per_dof <= high
-        verdict = "as large as" if inside else "larger than" if nis.mean_per_dof > high else "smaller than"
         text = (
-            f"The filter's innovations are {verdict} their covariance says: mean NIS {number(nis.mean_per_dof)} per "
-            f"degree of freedom, 95 % band {number(low)} to {number(high)}."
+            f"The filter's innovations are {compared(nis.mean_per_dof, low, high)} their covariance says: "
+            f"mean NIS {number(nis.mean_per_dof)} per degree of freedom, 95 % band {number(low)} to {number(high)}."
         )
         yield Finding(good=inside, text=text)
 

@@ -13,7 +13,7 @@ from pygnc_ground.replay.attitude_result import AttitudeResult, SampleRecords
 from pygnc_ground.report.attitude_comparison import AttitudeEstimate
 from pygnc_ground.report.attitude_states import face_names
 from pygnc_ground.report.glance import Finding
-from pygnc_ground.report.wording import number, percent, plural, whole
+from pygnc_ground.report.wording import compared, number, percent, plural, whole
 
 _KNOWN_SHARE_GOOD: Final = 0.95
 _RATIO_GOOD: Final = (0.7, 1.4)
@@ -67,10 +67,9 @@ def _innovations(nis: NisConsistency) -> Iterator[Finding]:
     if nis.count:
         low, high = _NIS_GOOD
         good = low <= nis.mean_per_dof <= high
-        verdict = "as large as" if good else "larger than" if nis.mean_per_dof > high else "smaller than"
         text = (
-            f"Innovations of the attitude are {verdict} their covariance says: mean NIS {number(nis.mean_per_dof)} per "
-            f"degree of freedom ({low} to {high} is good)."
+            f"Innovations of the attitude are {compared(nis.mean_per_dof, low, high)} their covariance says: "
+            f"mean NIS {number(nis.mean_per_dof)} per degree of freedom ({low} to {high} is good)."
         )
         yield Finding(good=good, text=text)
 

@@ -49,6 +49,13 @@ def percent(share: float) -> str:
     return f"{min(max(100 * share, 0.1), 99.9):.1f} %"
 
 
+def compared(value: float, low: float, high: float) -> str:
+    """How a value stands to what is right from `low` to `high`."""
+    if low <= value <= high:
+        return "as large as"
+    return "larger than" if value > high else "smaller than"
+
+
 def utc(gps_ms: int) -> str:
     """UTC to the millisecond, or to the second where that is all there is."""
     return utc_iso_from_gps_ms(gps_ms).replace(".000Z", "Z").replace("T", " ").replace("Z", " UTC")
@@ -63,4 +70,16 @@ def duration(milliseconds: int) -> str:
     return f"{seconds // 60} min {seconds % 60:02d} s" if seconds >= 60 else f"{seconds} s"
 
 
-__all__ = ["NONE", "duration", "fixed", "gps_in_words", "number", "percent", "plural", "printable", "utc", "whole"]
+__all__ = [
+    "NONE",
+    "compared",
+    "duration",
+    "fixed",
+    "gps_in_words",
+    "number",
+    "percent",
+    "plural",
+    "printable",
+    "utc",
+    "whole",
+]
