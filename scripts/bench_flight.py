@@ -280,22 +280,22 @@ def idle(_: int) -> Iterator[Row]:
 
 def stop_idle(runs: int) -> Iterator[Row]:
     """Time Ctrl-C while nothing is to do."""
-    times = []
-    for _ in range(runs):
-        with flight(records=hours(1)) as run:
-            run.until(lambda s: s["phase"] == Phase.IDLE)
-            times.append(run.stop())
-    yield Row("Ctrl-C to exit, idle", f"{max(times):.2f} s (worst)", "1 s", max(times) <= 1.0)
+    yield stopped(runs, Phase.IDLE, hours(1), "idle")
 
 
 def stop_busy(runs: int) -> Iterator[Row]:
     """Time Ctrl-C in the middle of a batch of three hours."""
+    yield stopped(runs, Phase.BATCH, hours(3), "in mid-batch")
+
+
+def stopped(runs: int, phase: Phase, records: bytes, when: str) -> Row:
+    """Time Ctrl-C in a phase."""
     times = []
     for _ in range(runs):
-        with flight(records=hours(3)) as run:
-            run.until(lambda s: s["phase"] == Phase.BATCH)
+        with flight(records=records) as run:
+            run.until(lambda s: s["phase"] == phase)
             times.append(run.stop())
-    yield Row("Ctrl-C to exit, in mid-batch", f"{max(times):.2f} s (worst)", "1 s", max(times) <= 1.0)
+    return Row(f"Ctrl-C to exit, {when}", f"{max(times):.2f} s (worst)", "1 s", max(times) <= 1.0)
 
 
 def outlier(_: int) -> Iterator[Row]:
