@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pygnc_devices.declaration import Field, Value
 from pygnc_devices.reading import Reading
+from pygnc_ground.device.csv_rows import TIME, CsvRows
 
 try:
     import fcntl
@@ -31,8 +31,6 @@ except ImportError:  # Windows lets nobody rename a file that is open
 _SYNC_S: Final = 1.0
 _PART: Final = ".part"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
-_LEAST_DECIMALS: Final = 5
-_TIME: Final = "time"
 
 
 class LogError(Exception):
@@ -53,13 +51,10 @@ class _File:
 
     path: Path
     descriptor: int
-    digits: list[str]
-    first: Reading
+    rows: CsvRows
     begun_s: float
     size: int = 0
     synced_s: float = 0.0
-    clock_from: Reading | None = None
-    """First reading with a device time; times before it are those of arrival."""
 
 
 @dataclass(slots=True)
@@ -102,7 +97,7 @@ class CsvLog:
         try:
             if file is None:
                 file = self._files[kind] = self._open(reading)
-            _append(file, _row(file, reading))
+            _append(file, file.rows.row(reading))
         except OSError as error:
             raise LogError(_why(self.folder, error)) from None
         self.rows += 1
@@ -123,7 +118,7 @@ class CsvLog:
         suffix = "" if reading.packet.name == self._first_kind else f"-{reading.packet.name}"
         path, descriptor = _create(self.folder, f"{stem}{suffix}")
         self.current = path
-        columns = [(_TIME, "s"), *reading.packet.columns()]
+        columns = [(TIME, "s"), *reading.packet.columns()]
         start = datetime.fromtimestamp(reading.t_wall_ns / 1e9, UTC)
         head = {
             **self.head,
@@ -131,8 +126,7 @@ class CsvLog:
             "start_utc": f"{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03}Z",
             "units": ",".join(unit for _, unit in columns),
         }
-        digits = [_format(entry) for entry in reading.packet.fields]
-        file = _File(path, descriptor, digits, reading, time.monotonic())
+        file = _File(path, descriptor, CsvRows(reading), time.monotonic())
         lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
         _append(file, "".join(lines) + ",".join(name for name, _ in columns) + "\n")
         return file
@@ -227,47 +221,6 @@ def _append(file: _File, text: str) -> None:
     if now_s - file.synced_s >= _SYNC_S:
         os.fsync(file.descriptor)
         file.synced_s = now_s
-
-
-def _row(file: _File, reading: Reading) -> str:
-    cells = [f"{_elapsed_s(file, reading):.5f}"]
-    for form, value in zip(file.digits, reading.packet.row(reading.values), strict=True):
-        cells.append(_cell(form, value))
-    return ",".join(cells) + "\n"
-
-
-def _elapsed_s(file: _File, reading: Reading) -> float:
-    """Return the time since the first reading: of arrival until the device's clock is known, then by that."""
-    if file.clock_from is None:
-        if reading.t_device_ns is not None:
-            file.clock_from = reading
-        return (reading.t_mono_ns - file.first.t_mono_ns) / 1e9
-    start, now_ns = file.clock_from, reading.t_device_ns
-    if start.t_device_ns is None or now_ns is None:
-        return (reading.t_mono_ns - file.first.t_mono_ns) / 1e9
-    return (start.t_mono_ns - file.first.t_mono_ns + now_ns - start.t_device_ns) / 1e9
-
-
-def _format(entry: Field) -> str:
-    """Return how a value is written: integers as such, scaled words with all their bits, floats as they are."""
-    if entry.code in {"f", "d"}:
-        return ".9g" if entry.code == "f" else ".15g"
-    if entry.scale is None:
-        return ""
-    decimals = _LEAST_DECIMALS
-    while abs(entry.scale * entry.unit.column_per_unit) < 10.0**-decimals:
-        decimals += 1
-    return f".{decimals}f"
-
-
-def _cell(form: str, value: Value | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, str):
-        return '"' + value.replace('"', '""') + '"'
-    return format(value, form) if isinstance(value, float) else str(value)
 
 
 def _sync_folder(folder: Path) -> None:
