@@ -1,6 +1,5 @@
 """An OPC-N3 that is not there, byte for byte as on its SPI bus: handshake, counts, fan and laser, and its faults."""
 
-import math
 import struct
 from dataclasses import dataclass
 from random import Random
@@ -8,6 +7,7 @@ from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.opc_n3.packets import BINS, CONFIGURATION, HISTOGRAM, PM_NAMES, STATUS
+from pygnc_ground.simulators.opc_n3_air import counted, factory_configuration, masses
 
 BUSY: Final = 0x31
 READY: Final = 0xF3
@@ -15,14 +15,6 @@ _READS: Final = {0x10: 60, 0x12: 2, 0x13: 6, 0x30: 86, 0x32: 14, 0x3C: 168, 0x3F
 _WRITES: Final = {0x03: 1, 0x05: 1, 0x11: 60, 0x3A: 167, 0x42: 2, 0x43: 5}
 _PLAIN: Final = {0x06, 0x41, 0xCF}
 _SAVE_KEY: Final = bytes.fromhex("3f3c3f3c43")
-_BOUNDARIES_UM: Final = (
-    0.35, 0.46, 0.66, 1, 1.3, 1.7, 2.3, 3, 4, 5.2, 6.5, 8, 10, 12, 14, 16, 18, 20, 22, 25, 28, 31, 34, 37, 40,
-)  # fmt: skip
-_ADC: Final = (
-    14, 40, 80, 120, 145, 215, 340, 590, 846, 1363, 2029, 2848, 4119, 5527, 7076, 8624, 10204, 11815, 13457, 15897,
-    18305, 20698, 22966, 25140, 27158,
-)  # fmt: skip
-_PARTICLES_PER_ML: Final = (6.2, 1.4, 1.3, 0.6, 0.4, 0.23, 0.05, 0.02, 0.02, 0.01, *(0.002,) * 14)
 _MUTE_S: Final = 1.0
 _LONGEST_PERIOD_S: Final = 655.35
 
@@ -76,7 +68,7 @@ class OpcN3Simulator:
         self.serial_number = serial_number
         self.rest_s = rest_s
         self.is_in_bootloader = False
-        self.saved = _factory_configuration()
+        self.saved = factory_configuration()
         self.configuration = dict(self.saved)
         self.fan_on, self.laser_on = False, False
         self.fan_pot, self.laser_pot, self.gain = 255, 140, 3
@@ -230,7 +222,7 @@ class OpcN3Simulator:
         values: dict[str, Value | None] = {f"bin_{k}": count for k, count in enumerate(counts)}
         values |= {f"mtof_bin_{k}_us": 9.0 if counts[k] else 0.0 for k in (1, 3, 5, 7)}
         values |= {"period_s": period_s, "flow_ml_s": flow_ml_s, "temperature_degc": 24.5, "humidity_percent": 48.0}
-        values |= dict(zip(PM_NAMES, self._masses(counts, period_s * flow_ml_s), strict=True))
+        values |= dict(zip(PM_NAMES, masses(self.configuration, counts, period_s * flow_ml_s), strict=True))
         values |= {"reject_glitch": self._random.randrange(20), "reject_ratio": self._random.randrange(200)}
         values |= {"laser_status": self._random.randint(600, 625) if self.laser_on else 621}
         return self._spoilt(_with_checksum(HISTOGRAM.encode(values)[:-2]))
@@ -238,25 +230,8 @@ class OpcN3Simulator:
     def _counts(self, volume_ml: float) -> list[int]:
         if not (self.fan_on and self.laser_on) or self.faults.dead_laser:
             return [0] * BINS
-        means = [concentration * volume_ml for concentration in _PARTICLES_PER_ML]
-        counts = [max(0, round(self._random.gauss(mean, math.sqrt(mean)))) for mean in means]
+        counts = counted(volume_ml, self._random)
         return [min(65535, max(counts[0], 1)), *counts[1:]]
-
-    def _masses(self, counts: list[int], volume_ml: float) -> list[float]:
-        """Of the firmware: in single precision, by the boundaries and densities in use."""
-        masses = []
-        for which in "abc":
-            cut = float(self.configuration[f"pm_{which}_um"])
-            total = 0.0
-            for k, count in enumerate(counts):
-                low, high = (float(self.configuration[f"boundary_{edge}_um"]) for edge in (k, k + 1))
-                size = (low + high) / 2
-                tail = 0.5 - 0.5 * math.erf(math.log(size / cut) / (math.log(1.5) * math.sqrt(2)))
-                share = int(1000 * 0.5 * (1 + math.exp(-0.06 * size)) * tail) / 1000
-                density = float(self.configuration[f"weighting_{k}"])
-                total += count * density * math.pi / 6 * size**3 * share
-            masses.append(total / volume_ml if volume_ml else math.nan)
-        return masses
 
     def _spoilt(self, raw: bytes) -> bytes:
         if self.faults.bad_checksums:
@@ -266,15 +241,6 @@ class OpcN3Simulator:
             self.faults.truncated -= 1
             return raw[:73] + bytes(13)
         return raw
-
-
-def _factory_configuration() -> dict[str, Value]:
-    values: dict[str, Value] = {f"adc_boundary_{k}": word for k, word in enumerate(_ADC)}
-    values |= {f"boundary_{k}_um": float(size) for k, size in enumerate(_BOUNDARIES_UM)}
-    values |= {f"weighting_{k}": 1.65 for k in range(BINS)}
-    values |= {"pm_a_um": 1.0, "pm_b_um": 2.5, "pm_c_um": 10.0, "max_tof": 4095, "am_sampling_intervals": 1}
-    values |= {"am_idle_intervals": 0, "am_max_arrays": 61798, "am_only_pm": 0, "am_fan_in_idle": 0}
-    return values | {"am_laser_in_idle": 0, "tof_to_sfr": 56, "validation_period": 48, "weighting_index": 2}
 
 
 def _with_checksum(octets: bytes) -> bytes:

@@ -10,9 +10,8 @@ from typing import Final
 
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
-from pygnc_devices.ucb.openimu_packets import USER_PACKETS
-from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS
 from pygnc_ground.simulators.ucb_bootloader import ERASE_S, Bootloader
+from pygnc_ground.simulators.ucb_fields import DEFAULTS, PACKETS, admits
 from pygnc_ground.simulators.ucb_motion import motion
 from pygnc_ground.simulators.ucb_user_commands import UserCommands
 
@@ -23,12 +22,6 @@ _ANSWER_S: Final = 0.002
 _EEPROM_S: Final = 1.0
 _RESTART_S: Final = 2.0
 _TIMER_HZ: Final = 1 << 16
-_PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
-
-DEFAULTS: Final = {
-    0x01: 1, 0x02: 5, 0x03: 0x5331, 0x05: 1070, 0x06: 1070, 0x07: 0x006B, 0x08: 0, 0x09: 0, 0x0A: 0, 0x0B: 0x8000,
-    0x0C: 0, 0x0D: 0, 0x0E: 0, 0x10: 0xFFFF, 0x11: 0xFFFF, 0x12: 0xFFFF, 0x13: 0xFFFF, 0x071C: 0x0081,
-}  # fmt: skip
 
 
 class UcbSimulator:
@@ -160,7 +153,7 @@ class UcbSimulator:
         return motion(t_s) | clock
 
     def _stream(self) -> bytes:
-        packet = _PACKETS[fields.type_text(self.ram[fields.PACKET_TYPE])]
+        packet = PACKETS[fields.type_text(self.ram[fields.PACKET_TYPE])]
         at_s = self._next_sample_s
         self._next_sample_s += 1.0 / fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
         payload = packet.encode(self.values(at_s))
@@ -230,7 +223,7 @@ class UcbSimulator:
         return payload + struct.pack(f">{count}H", *words)
 
     def _get_packet(self, payload: bytes, now_s: float) -> None:
-        packet = _PACKETS.get(payload.decode("latin-1"))
+        packet = PACKETS.get(payload.decode("latin-1"))
         if packet is None or packet.name == "CD":
             self.refuse(b"GP", now_s)
         else:
@@ -256,7 +249,7 @@ class UcbSimulator:
         store = self.ram if kind == b"SF" else self.eeprom
         accepted = []
         for number, value in zip(words[::2], words[1::2], strict=True):
-            if self._admits(number, value, store):
+            if admits(store, number, value):
                 store[number] = value
                 accepted.append(number)
         delay_s = _ANSWER_S if kind == b"SF" else _EEPROM_S
@@ -267,24 +260,6 @@ class UcbSimulator:
         if accepted:
             self.send(kind, struct.pack(f">B{len(accepted)}H", len(accepted), *accepted), now_s + delay_s)
         return None
-
-    def _admits(self, number: int, value: int, store: dict[int, int]) -> bool:
-        spec = fields.FIELD_TABLE.get(number)
-        if (
-            spec is None
-            or number not in store
-            or not spec.writable
-            or (spec.legal is not None and value not in spec.legal)
-        ):
-            return False
-        after = store | {number: value}
-        packet = _PACKETS.get(fields.type_text(after[fields.PACKET_TYPE]))
-        if packet is None or not packet.is_reading:
-            return False
-        if number not in (fields.RATE, fields.BAUD, fields.PACKET_TYPE):
-            return True
-        rate_hz, baud = fields.HZ_OF_DIVIDER[after[fields.RATE]], fields.BAUD_OF_CODE[after[fields.BAUD]]
-        return fields.fits_line(packet.layout.size, rate_hz, baud)
 
     def _apply(self, changed: list[int], now_s: float) -> None:
         if fields.RATE in changed:
@@ -305,5 +280,5 @@ class UcbSimulator:
         if request in (0x000B, 0x000C):
             found = {"request": request, "hard_iron_x_t": 1.0e-5, "hard_iron_y_t": -2.0e-5, "soft_iron_ratio": 0.98}
             after_s = self.align_s if request == 0x000C else 2 * _ANSWER_S
-            self.send(b"CD", _PACKETS["CD"].encode(found), now_s + after_s)
+            self.send(b"CD", PACKETS["CD"].encode(found), now_s + after_s)
         return payload

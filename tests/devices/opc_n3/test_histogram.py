@@ -32,7 +32,7 @@ from pygnc_devices.opc_n3.quality import (
     flags,
 )
 from pygnc_devices.opc_n3.unit import decode
-from pygnc_ground.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_ground.simulators.opc_n3_air import factory_configuration, masses
 from tests.devices.opc_n3.vectors import HISTOGRAMS, INTACT
 
 EXPECTED: dict[int, tuple[float, ...]] = {
@@ -163,9 +163,8 @@ def test_the_period_is_half_of_the_time_or_all_of_it(elapsed_s: float, fits: boo
 
 
 def test_a_unit_at_density_one_is_noticed_and_computed_right_by_its_configuration() -> None:
-    counter = OpcN3Simulator()
     configuration = CONFIGURATION.decode(
-        CONFIGURATION.encode(counter.configuration | dict.fromkeys((f"weighting_{k}" for k in range(24)), 1.0))
+        CONFIGURATION.encode(factory_configuration() | dict.fromkeys((f"weighting_{k}" for k in range(24)), 1.0))
     )
     model = MassModel.of_configuration(configuration)
     values = decode(HISTOGRAMS[1])
@@ -193,7 +192,7 @@ def test_the_frame_of_masses_has_the_same_checksum() -> None:
 
 
 def test_the_simulated_counter_computes_mass_as_real_ones_do() -> None:
-    counter = OpcN3Simulator()
     values = HISTOGRAM.decode(HISTOGRAMS[1])
     said = [float(values[name]) for name in PM_NAMES]
-    assert counter._masses(list(counts_of(values)), volume_ml(values)) == pytest.approx(said, rel=4e-7)
+    found = masses(factory_configuration(), counts_of(values), volume_ml(values))
+    assert found == pytest.approx(said, rel=4e-7)

@@ -13,6 +13,7 @@ from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_devices.ucb.field_procedures import FieldsRefusedError, NotKeptError
 from pygnc_devices.ucb.fields import FieldError
 from pygnc_devices.ucb.snapshot import Snapshot, SnapshotError
+from pygnc_ground.simulators import ucb_unit
 from pygnc_ground.simulators.faults import FaultRates
 from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.tcp_line import TcpLine
@@ -118,7 +119,7 @@ def test_an_illegal_value_is_never_sent(device: Ucb, unit: UcbSimulator) -> None
 
 
 def test_a_value_that_is_not_kept_is_noticed(device: Ucb, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit, "_admits", lambda *_: True)
+    monkeypatch.setattr(ucb_unit, "admits", lambda *_: True)
     monkeypatch.setattr(unit, "_apply", lambda *_: unit.ram.update({8: 99}))
     with pytest.raises(NotKeptError, match=r"user_behaviour.*99"):
         device.set_fields({8: 1})
