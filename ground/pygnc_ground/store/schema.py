@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
+from sqlalchemy.schema import SchemaItem
 
 REVISION: Final = "0003"
 """Of the newest step in migrations/versions: what a store must be at."""
@@ -23,20 +24,29 @@ REVISION: Final = "0003"
 metadata: Final = MetaData()
 LONG_TEXT: Final = Text().with_variant(LONGTEXT, "mysql", "mariadb")
 NAME: Final = String(120)
-_OPTIONS: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
-facts: Final = Table(
+
+def _table(name: str, *parts: SchemaItem, **options: Any) -> Table:  # noqa: ANN401 - the library's
+    return Table(
+        name,
+        metadata,
+        *parts,
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        **options,
+    )
+
+
+facts: Final = _table(
     "facts",
-    metadata,
     Column("name", NAME, primary_key=True),
     Column("value", Text, nullable=False),
     comment="what there is one of: origin, this store's own name in the identity of its readings",
-    **_OPTIONS,
 )
 
-devices: Final = Table(
+devices: Final = _table(
     "devices",
-    metadata,
     Column("id", Integer, primary_key=True),
     Column("gadget_id", NAME, nullable=False, unique=True),
     Column("family", NAME, nullable=False),
@@ -45,12 +55,10 @@ devices: Final = Table(
     Column("status", String(1), nullable=False),
     Column("notes", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    **_OPTIONS,
 )
 
-streams: Final = Table(
+streams: Final = _table(
     "streams",
-    metadata,
     Column("id", Integer, primary_key=True),
     Column("device_id", Integer, ForeignKey("devices.id"), nullable=False),
     Column("origin", String(64), nullable=False),
@@ -60,12 +68,10 @@ streams: Final = Table(
     Column("next_number", BigInteger, nullable=False),
     UniqueConstraint("device_id", "origin", "kind", "layout_digest", name="uq_streams"),
     comment="readings of one kind of one device, as one store took them",
-    **_OPTIONS,
 )
 
-readings: Final = Table(
+readings: Final = _table(
     "readings",
-    metadata,
     Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
     # By time first: a day lies together on the disk.
     Column("t_utc_ms", BigInteger, primary_key=True, autoincrement=False),
@@ -78,46 +84,38 @@ readings: Final = Table(
     CheckConstraint("number > 0", name="ck_readings_number"),
     UniqueConstraint("stream_id", "number", name="uq_readings"),
     sqlite_with_rowid=False,
-    **_OPTIONS,
 )
 
-cursors: Final = Table(
+cursors: Final = _table(
     "cursors",
-    metadata,
     Column("reader", NAME, primary_key=True),
     Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
     comment="up to which number each reader of the store has come",
-    **_OPTIONS,
 )
 
-targets: Final = Table(
+targets: Final = _table(
     "targets",
-    metadata,
     Column("name", NAME, primary_key=True),
     Column("attempts", Integer, nullable=False),
     Column("next_try_ms", BigInteger, nullable=False),
     Column("last_success_ms", BigInteger),
     Column("problem", Text, nullable=False),
     comment="where readings go, and how it went",
-    **_OPTIONS,
 )
 
-dead_letters: Final = Table(
+dead_letters: Final = _table(
     "dead_letters",
-    metadata,
     Column("target", NAME, primary_key=True),
     Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("reason", Text, nullable=False),
     Column("t_utc_ms", BigInteger, nullable=False),
     comment="readings that a target refuses; they do not hold up the others",
-    **_OPTIONS,
 )
 
-batches: Final = Table(
+batches: Final = _table(
     "batches",
-    metadata,
     Column("id", String(32), primary_key=True),
     Column("name", NAME, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
@@ -129,23 +127,19 @@ batches: Final = Table(
     Column("remote_id", NAME, nullable=False),
     Column("reason", Text, nullable=False),
     comment="readings on their way to a server",
-    **_OPTIONS,
 )
 
-batched_files: Final = Table(
+batched_files: Final = _table(
     "batched_files",
-    metadata,
     Column("path_digest", String(64), primary_key=True),
     Column("path", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     comment="files that are in a batch, as they were then",
-    **_OPTIONS,
 )
 
-gateways: Final = Table(
+gateways: Final = _table(
     "gateways",
-    metadata,
     Column("id", Integer, primary_key=True),
     Column("name", NAME, nullable=False),
     Column("device_id", NAME, nullable=False),
@@ -154,32 +148,26 @@ gateways: Final = Table(
     Column("seen_ms", BigInteger),
     Column("revoked_ms", BigInteger),
     comment="stations that may upload; of their keys only hashes are kept",
-    **_OPTIONS,
 )
 
-pins: Final = Table(
+pins: Final = _table(
     "pins",
-    metadata,
     Column("pin_hash", String(64), primary_key=True),
     Column("expires_ms", BigInteger, nullable=False),
     comment="to register stations with, once each",
-    **_OPTIONS,
 )
 
-tokens: Final = Table(
+tokens: Final = _table(
     "tokens",
-    metadata,
     Column("token_hash", String(64), primary_key=True),
     Column("name", NAME, nullable=False, unique=True),
     Column("may_write", Integer, nullable=False),
     Column("expires_ms", BigInteger),
     comment="of people and programs that use the server",
-    **_OPTIONS,
 )
 
-uploads: Final = Table(
+uploads: Final = _table(
     "uploads",
-    metadata,
     Column("id", String(32), primary_key=True),
     Column("gateway_id", Integer, ForeignKey("gateways.id"), nullable=False),
     Column("name", NAME, nullable=False),
@@ -192,12 +180,10 @@ uploads: Final = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
     comment="batches as the server sees them",
-    **_OPTIONS,
 )
 
-gadget_log: Final = Table(
+gadget_log: Final = _table(
     "gadget_log",
-    metadata,
     Column("id", Integer, primary_key=True),
     Column("device_id", Integer, ForeignKey("devices.id"), nullable=False),
     Column("t_utc_ms", BigInteger, nullable=False),
@@ -207,5 +193,4 @@ gadget_log: Final = Table(
     Column("place", Text, nullable=False),
     Column("who", NAME, nullable=False),
     comment="what was done with a device",
-    **_OPTIONS,
 )
