@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 from rich.table import Table
@@ -34,6 +34,8 @@ from pygnc_ground.device.terminal import (
     show_settings,
     told_plainly,
 )
+
+Names: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Without names, all.")]
 
 app: Final = typer.Typer(help="Work with sensors on serial lines and networks.", no_args_is_help=True)
 
@@ -89,7 +91,7 @@ def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: J
 @app.command()
 def get(
     port: NeededPort,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Without names, all.")] = None,
+    names: Names = None,
     *,
     family: FamilyName = "",
     baud: Baud = 0,
@@ -102,7 +104,7 @@ def get(
 @app.command()
 def read(
     port: NeededPort,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Without names, all.")] = None,
+    names: Names = None,
     *,
     family: FamilyName = "",
     baud: Baud = 0,
