@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 
 from pygnc.bus.messages import BatchBegin, BatchEnd, LivePacket, Message, SourceFile
 from pygnc.bus.wire import StreamWriter
-from pygnc.common.clock import SpacecraftReading
 from pygnc.configuration.settings import BatchSettings, Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.range_scan import RangeScanner
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.formats.sense_scan import scan
@@ -27,8 +25,8 @@ from pygnc.tasks.batch_rows import FILE_BYTES, BatchRow
 from pygnc.tasks.batch_writer import BatchWriterTask
 from pygnc.tasks.input_messages import sense_messages
 from pygnc.tasks.live_input import live_message
-from pygnc.tasks.runtime import Run
 from tests.flight.formats.streams import range_packets
+from tests.flight.tasks.runs import run_in
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 SIZE = STANDARD_LAYOUT.size
@@ -65,21 +63,8 @@ class WriterHome:
     """A run whose inputs a test writes, and whose writer may be lost."""
 
     def __init__(self, folder: Path, *, from_last_run: bool = False) -> None:
-        self.home = folder / "home"
-        self.run = Run(
-            home=self.home,
-            folder=folder / "run",
-            runtime=folder / "runtime",
-            number=1,
-            settings=Settings(),
-            header=b"",
-            earth_orientation=EarthOrientationTable.none(),
-            start=SpacecraftReading(0, 0),
-            has_terminal=True,
-            from_last_run=from_last_run,
-        )
-        for path in (self.home, self.run.folder, self.run.runtime):
-            path.mkdir(exist_ok=True)
+        self.run = run_in(folder, has_terminal=True, from_last_run=from_last_run)
+        self.home = self.run.home
         self.events: list[str] = []
         self._ingest: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._input = StreamWriter(self._ingest, self.run.runtime, "input", self.run.open_journal("input"))

@@ -10,13 +10,10 @@ import zmq
 from pygnc.bus import journal_writer
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement
-from pygnc.common.clock import SpacecraftReading
-from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks import batch_order, ingest
 from pygnc.tasks.ingest import IngestTask
-from pygnc.tasks.runtime import Run
 from tests.flight.formats.streams import range_packets
+from tests.flight.tasks.runs import run_in
 
 STREAM = b"".join(range_packets(8, seed=5))
 STEPS = (
@@ -36,19 +33,8 @@ class Home:
     """A home whose ingest may be lost."""
 
     def __init__(self, folder: Path) -> None:
-        self.home = folder / "home"
-        self.run = Run(
-            home=self.home,
-            folder=folder / "run",
-            runtime=folder / "runtime",
-            number=1,
-            settings=Settings(),
-            header=b"",
-            earth_orientation=EarthOrientationTable.none(),
-            start=SpacecraftReading(0, 0),
-        )
-        for path in (self.home, self.run.folder, self.run.runtime):
-            path.mkdir(parents=True)
+        self.run = run_in(folder)
+        self.home = self.run.home
         self.events: list[tuple[str, str, str]] = []
         self.writes = 0
         self._task: IngestTask | None = None

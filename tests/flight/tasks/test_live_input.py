@@ -12,17 +12,14 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import LIVE, GpsFix, InputMessage, LivePacket, Message, RangeMeasurement, SensorSample, TimeMark
 from pygnc.bus.wire import StreamWriter
-from pygnc.common.clock import SpacecraftReading
-from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.ingest import IngestTask
 from pygnc.tasks.input_ledger import InputLedger
 from pygnc.tasks.input_messages import sense_messages
 from pygnc.tasks.live_input import live_message, oddities
 from pygnc.tasks.range_files import RangeRow
-from pygnc.tasks.runtime import Run
 from tests.flight.formats.streams import range_packets
+from tests.flight.tasks.runs import run_in
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 BANDWIDTH_HZ = 812_500.0
@@ -104,19 +101,7 @@ class LiveHome:
     """A run whose host sends packets, and whose ingest may be lost at a write."""
 
     def __init__(self, folder: Path) -> None:
-        self.run = Run(
-            home=folder / "home",
-            folder=folder / "run",
-            runtime=folder / "runtime",
-            number=1,
-            settings=Settings(),
-            header=b"",
-            earth_orientation=EarthOrientationTable.none(),
-            start=SpacecraftReading(0, 0),
-            has_terminal=True,
-        )
-        for path in (self.run.home, self.run.folder, self.run.runtime):
-            path.mkdir()
+        self.run = run_in(folder, has_terminal=True)
         self.events: list[str] = []
         self._host_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         journal = JournalWriter(self.run.folder, self.run.runtime, LIVE, b"", lambda _: "in memory")

@@ -8,31 +8,17 @@ import zmq
 
 from pygnc.bus.messages import BatchEnd, OrbitMark, OrbitMessage
 from pygnc.bus.wire import StreamReader, StreamWriter
-from pygnc.common.clock import SpacecraftReading
-from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.input_messages import sense_messages
 from pygnc.tasks.orbit import OrbitTask
-from pygnc.tasks.runtime import Run
+from tests.flight.tasks.runs import run_in
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 RECORDS = 8
 
 
 def test_answers_that_nobody_heard_are_told_to_who_joins_though_nothing_more_comes(tmp_path: Path) -> None:
-    run = Run(
-        home=tmp_path,
-        folder=tmp_path / "run",
-        runtime=tmp_path / "runtime",
-        number=1,
-        settings=Settings(),
-        header=b"",
-        earth_orientation=EarthOrientationTable.none(),
-        start=SpacecraftReading(0, 0),  # long before the batch: there is nothing to predict
-    )
-    run.folder.mkdir()
-    run.runtime.mkdir()
+    run = run_in(tmp_path)  # begins long before the batch: there is nothing to predict
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         inputs = StreamWriter(context, run.runtime, "input", run.open_journal("input"))

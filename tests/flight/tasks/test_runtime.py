@@ -9,10 +9,8 @@ import zmq
 
 from pygnc.bus import control, journal_writer
 from pygnc.bus.messages import BatchEnd
-from pygnc.common.clock import SpacecraftReading
-from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.tasks.runtime import Run, Task
+from pygnc.tasks.runtime import Task
+from tests.flight.tasks.runs import run_in
 
 
 class WritesOnce(Task):
@@ -33,16 +31,7 @@ class WritesOnce(Task):
 
 
 def test_the_last_message_of_a_quiet_task_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run(
-        home=tmp_path,
-        folder=tmp_path,
-        runtime=tmp_path,
-        number=1,
-        settings=Settings(),
-        header=b"",
-        earth_orientation=EarthOrientationTable.none(),
-        start=SpacecraftReading(0, 0),
-    )
+    run = run_in(tmp_path)
     synced: list[int] = []
     monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 3_600.0)
     with zmq.Context() as context:

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
+from pygnc_ground.station.logger import Logger
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 40.0
@@ -59,6 +62,18 @@ def run(*arguments: object, expected: Sequence[int] = (0,)) -> subprocess.Comple
 def run_logger(*arguments: object, expected: Sequence[int]) -> subprocess.CompletedProcess[str]:
     """Run a logger that ends by itself."""
     return _finish(start_logger(*arguments), expected)
+
+
+@contextmanager
+def running(logger: Logger) -> Iterator[None]:
+    """Run a logger in a thread."""
+    thread = threading.Thread(target=logger.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        logger.stop()
+        thread.join()
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

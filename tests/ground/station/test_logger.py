@@ -1,9 +1,6 @@
 import os
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,16 @@ from pygnc_ground.store import query
 from pygnc_ground.store.errors import RefusedReadingsError, StoreError
 from pygnc_ground.store.records import StoredReading
 from pygnc_ground.store.store import Store
-from tests.ground.station.samples import DEADLINE_S, line, run_logger, start, start_logger, wait_for, write_settings
+from tests.ground.station.samples import (
+    DEADLINE_S,
+    line,
+    run_logger,
+    running,
+    start,
+    start_logger,
+    wait_for,
+    write_settings,
+)
 from tests.ground.store.samples import PACKET
 
 
@@ -27,22 +33,11 @@ def _stored(path: Path) -> list[StoredReading]:
         return query.between(store, query.streams(store))
 
 
-@contextmanager
-def _running(logger: Logger) -> Iterator[None]:
-    thread = threading.Thread(target=logger.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        logger.stop()
-        thread.join()
-
-
 def test_readings_are_in_the_store_with_bytes_and_told_after(tmp_path: Path) -> None:
     told: list[tuple[str, Reading]] = []
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
         logger = Logger(store, [Device("imu", "ucb", port.url)], lambda *reading: told.append(reading))
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: len(told) >= 5, "readings")
         found = query.between(store, query.streams(store, "imu", "S1"))
     assert [item.raw for item in found] == [reading.raw for _, reading in told]
@@ -91,7 +86,7 @@ def test_a_logger_waits_for_a_port_that_is_not_there_or_goes_away(
 ) -> None:
     with Store.open(str(tmp_path / "r.db")) as store:
         logger = Logger(store, [Device("imu", "ucb", str(tmp_path / "port"))])
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: "it is tried again" in caplog.text, "the first try")
             with line(tmp_path) as port:
                 wait_for(lambda: logger.stored >= 2, "readings")
@@ -106,7 +101,7 @@ def test_silence_and_its_end_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
         port.unit.ram[1] = 0  # type: ignore[attr-defined]
         logger = Logger(store, [Device("imu", "ucb", port.url, silence_s=0.5)])
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: "no reading for" in caplog.text, "the warning")
             port.unplug()
             port.plug_in(power_cycled=True)
@@ -127,7 +122,7 @@ def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch
         monkeypatch.setattr(Store, "writes", flaky)
         heard: list[Reading] = []
         logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: heard.append(reading))
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: logger.stored >= 15, "readings")
         found = query.between(store, query.streams(store))
     counters = [item.values[10] for item in found]
@@ -148,7 +143,7 @@ def test_readings_that_are_refused_cost_themselves_only_and_none_is_stored_twice
             return writes()
 
         monkeypatch.setattr(store, "writes", failing)
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: len(told) >= 12 and not faults, "readings")
         found = query.between(store, query.streams(store, "imu", "S1"))
     assert [item.raw for item in found] == [reading.raw for reading in told]
@@ -201,7 +196,7 @@ def test_devices_are_closed_when_one_of_them_cannot_be_opened(tmp_path: Path) ->
             Logger(store, [devices[0], Device("again", "ucb", port.url)]).run()
         started_s = time.monotonic()
         logger = Logger(store, [devices[0]])
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: logger.stored > 0, "a reading")
     assert time.monotonic() - started_s < 30
 

@@ -1,8 +1,5 @@
 """The seeds' devices at a station: particle counter and battery, against their simulators."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,18 +22,7 @@ from pygnc_ground.store.layout import Layout
 from pygnc_ground.store.records import NewReading
 from pygnc_ground.store.store import Store
 from tests.devices.opc_n3.quick import REST_S, counter, line_of, timing
-from tests.ground.station.samples import wait_for
-
-
-@contextmanager
-def _running(logger: Logger) -> Iterator[None]:
-    thread = threading.Thread(target=logger.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        logger.stop()
-        thread.join()
+from tests.ground.station.samples import running, wait_for
 
 
 def test_intervals_become_what_each_driver_knows() -> None:
@@ -53,7 +39,7 @@ def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
     with line_of(opc, tmp_path) as line, Store.open(str(tmp_path / "r.db")) as store:
         device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": timing(REST_S)})
         logger = Logger(store, [device])
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: logger.stored >= 3, "histograms")
         (stream,) = query.streams(store, "opc", "histogram")
         first = query.between(store, [stream])[0]
@@ -93,7 +79,7 @@ def test_a_battery_is_shown_cell_by_cell(tmp_path: Path) -> None:
     assert "no cells in the store" in CliRunner().invoke(app, arguments).output
     with PtyLine(unit, tmp_path / "port") as line, Store.open(str(tmp_path / "readings.db")) as store:
         logger = Logger(store, [Device("pack", "emus", line.url, interval_s=0.5, options={"ask": ["BV2"]})])
-        with _running(logger):
+        with running(logger):
             wait_for(lambda: len(query.streams(store, "pack", "BV2")) == 1, "cells")
             wait_for(lambda: query.count(store, query.streams(store, "pack", "BV2")[0]) >= 4, "rounds of cells")
             wait_for(lambda: len(query.streams(store, "pack", "BV1")) == 1, "the summary")
