@@ -4,11 +4,12 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
+from tests.fakes.answering import wait_for_answer
 
 DEADLINE_S = 30.0
 PROGRAM = shutil.which("influxd", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
@@ -70,16 +71,7 @@ class InfluxDb:
         assert PROGRAM is not None
         words = [PROGRAM, "-config", str(self._configuration)]
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end_s = time.monotonic() + DEADLINE_S
-        while True:
-            try:
-                self._client.get("/ping")
-            except httpx.TransportError:
-                assert self._process.poll() is None, "influxd has ended"
-                assert time.monotonic() < end_s, "influxd does not answer"
-                time.sleep(0.02)
-            else:
-                return
+        wait_for_answer(self._process, "influxd", lambda: self._client.get("/ping"), httpx.TransportError)
 
     def stop(self) -> None:
         """End the database, as in an outage."""

@@ -7,13 +7,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Self
 
 import pymysql
 
-DEADLINE_S = 60.0
+from tests.fakes.answering import wait_for_answer
+
 _TRIES = 3
 
 
@@ -61,16 +61,7 @@ class MariaDb:
             "--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
         ]  # fmt: skip
         self._process = subprocess.Popen([program, *options], stderr=subprocess.DEVNULL)
-        end_s = time.monotonic() + DEADLINE_S
-        while True:
-            try:
-                self._connect().close()
-            except pymysql.OperationalError:
-                assert self._process.poll() is None, "mariadbd has ended"
-                assert time.monotonic() < end_s, "mariadbd does not answer"
-                time.sleep(0.05)
-            else:
-                return
+        wait_for_answer(self._process, "mariadbd", lambda: self._connect().close(), pymysql.OperationalError)
 
     def stop(self) -> None:
         """End the server, as in an outage."""

@@ -4,11 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Self
 
-DEADLINE_S = 20.0
+from tests.fakes.answering import knock, wait_for_answer
 
 
 class Mosquitto:
@@ -39,16 +38,7 @@ class Mosquitto:
         """Run the broker; it listens when this returns."""
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mosquitto"
         self._process = subprocess.Popen([program, "-c", str(self._configuration)], stderr=subprocess.DEVNULL)
-        end_s = time.monotonic() + DEADLINE_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                assert self._process.poll() is None, "mosquitto has ended"
-                assert time.monotonic() < end_s, "mosquitto does not answer"
-                time.sleep(0.02)
-            else:
-                return
+        wait_for_answer(self._process, "mosquitto", lambda: knock(self.port))
 
     def stop(self) -> None:
         """End the broker."""

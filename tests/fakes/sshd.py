@@ -4,11 +4,11 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Self
 
-DEADLINE_S = 20.0
+from tests.fakes.answering import knock, wait_for_answer
+
 PROGRAM = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 WRAPPER = next(Path("/usr/lib").glob("*/libnss_wrapper.so"), None)
 """Answers sshd's questions for users and passwords from files, so that no account of this machine is touched."""
@@ -62,16 +62,8 @@ class Sshd:
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         command = [str(PROGRAM), "-D", "-f", "/dev/null", *words]
         self._process = subprocess.Popen(command, env=self._environment, stderr=subprocess.DEVNULL)
-        end_s = time.monotonic() + DEADLINE_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                assert self._process.poll() is None, "sshd has ended"
-                assert time.monotonic() < end_s, "sshd does not answer"
-                time.sleep(0.05)
-            else:
-                return self
+        wait_for_answer(self._process, "sshd", lambda: knock(self.port))
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
