@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import Any
 
+from pygnc_devices.errors import PortError
 from pygnc_ground.emus_lib.config import EMUS_SERIAL_PORT
 from pygnc_ground.emus_lib.constants import SEN_BV1, SEN_BV2
 from pygnc_ground.emus_lib.helpers import enc, init_logging
@@ -30,7 +31,12 @@ def main() -> int:
     q = ResponseQueue(SEN_RESPONSE_DEFINITION, timeout=30)
     serial = EmusSerial(EMUS_SERIAL_PORT, SEN_ONLY, SEN_RESPONSE_DEFINITION)
     serial.set_logger("emus")
-    serial.open()
+    try:
+        serial.open()
+    except PortError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the message says it all
+        Locker.unlock("emus")
+        return 1
     serial.set_queue(q)
     thread = threading.Thread(target=serial.read, args=[False])
     thread.start()
@@ -70,4 +76,7 @@ def extreme(voltages: list[float], value: float | None) -> dict[str, float | Non
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as problem:
+        sys.exit(f"{problem.filename}: {problem.strerror}; EMUS_HOME names the folder of locks and logs")

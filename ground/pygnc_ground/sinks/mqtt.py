@@ -1,6 +1,7 @@
 """Publishes readings to an MQTT broker. Values are not kept by the broker: an old one never passes for a new one."""
 
 import json
+import logging
 import ssl
 import threading
 from typing import Any, Final
@@ -18,6 +19,7 @@ from pygnc_ground.store.values import PlainValue
 _KEEPALIVE_S: Final = 30
 _QOS: Final = 1
 _MOST_WAITING: Final = 1000
+_log: Final = logging.getLogger(__name__)
 
 
 class MqttSink:
@@ -37,11 +39,13 @@ class MqttSink:
         self._availability = f"{self._root}/availability"
         self._announced: dict[str, dict[str, dict[str, Any]]] = {}
         self._refusal = ""
+        self._is_away = False
         self.connected = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"pygnc-{topic_part(settings.name)}")
         self._client.max_queued_messages_set(_MOST_WAITING)
         self._client.will_set(self._availability, "offline", _QOS, retain=True)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = lambda *_: self.connected.clear()
         if self._mqtt.username:
             self._client.username_pw_set(self._mqtt.username, self._mqtt.password)
@@ -87,10 +91,18 @@ class MqttSink:
             self._refusal = str(reason)
             return
         self._refusal = ""
+        if self._is_away:
+            _log.warning("%s:%d: the broker is there", self._mqtt.host, self._mqtt.port)
+        self._is_away = False
         self._client.publish(self._availability, "online", _QOS, retain=True)
         for found in list(self._announced.values()):  # the broker may have forgotten
             self._announce(found)
         self.connected.set()
+
+    def _on_connect_fail(self, *_: object) -> None:
+        if not self._is_away:
+            _log.warning("%s:%d: the broker is not reached; it is tried again", self._mqtt.host, self._mqtt.port)
+        self._is_away = True
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

@@ -43,7 +43,7 @@ def ask(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.R
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise StationError(f"{client.base_url}: its certificate cannot be trusted (ca_file in [upload])") from None
-        raise TransferError(f"{client.base_url}: {error}") from None
+        raise TransferError(f"{client.base_url}: {error}; is it running, and url in [upload] right?") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TransferError(f"{client.base_url}: {error or type(error).__name__}") from None
     if answer.status_code in _AGAIN:

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.http import ask, http_client, reason_of
-from pygnc_ground.station.key_file import write_key
+from pygnc_ground.station.key_file import writing_key
 from pygnc_ground.station.settings import Settings
 
 _CPU: Final = Path("/proc/cpuinfo")
@@ -23,16 +25,26 @@ def register(settings: Settings, pin: str) -> Path:
         raise StationError("no server to register with: set url in [upload]")
     form = {"pin": pin.strip(), "device_id": serial_of_this_computer(), "name": settings.name}
     path = "api/v1/activate/" if settings.upload.kind == "station" else "activate/"
-    with http_client(settings) as client:
-        answer = ask(client, "POST", path, data=form)
-    if answer.status_code != 200:
-        raise StationError(f"activation failed: {reason_of(answer)}")
-    key = str(answer.json().get("key", ""))
-    if not key.isalnum():
-        raise StationError("activation failed: the server gave no key")
     file = settings.path(settings.upload.key_file)
-    write_key(file, key)
+    with writing_key(file) as write, http_client(settings) as client:
+        answer = ask(client, "POST", path, data=form)
+        if answer.status_code == 404:
+            raise StationError(f"{answer.url}: nobody registers there; is url in [upload] right?")
+        if answer.status_code != 200:
+            raise StationError(f"activation failed: {reason_of(answer)}")
+        key = _key_of(answer)
+        if not key.isalnum():
+            raise StationError("activation failed: the server gave no key")
+        write(key)
     return file
+
+
+def _key_of(answer: httpx.Response) -> str:
+    try:
+        told = answer.json()
+    except ValueError:
+        return ""
+    return str(told.get("key", "")) if isinstance(told, dict) else ""
 
 
 def serial_of_this_computer() -> str:

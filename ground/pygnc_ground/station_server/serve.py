@@ -1,6 +1,8 @@
 """Runs the server: uvicorn, with TLS on request, on the loopback unless told otherwise."""
 
+import errno
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +14,11 @@ from pygnc_ground.station_server.application import application
 from pygnc_ground.store.store import Store
 
 _GRACE_S: Final = 5
+_REMEDIES: Final = {
+    errno.EADDRINUSE: "another program listens there; set another port in [serve]",
+    errno.EACCES: "ports below 1024 need a right, which the unit of `pygnc station units --server` gives",
+    errno.EADDRNOTAVAIL: "this computer has no such address; set another host in [serve]",
+}
 
 
 def serve(settings: Settings, store: Store, tell: Callable[[str], None]) -> None:
@@ -36,7 +43,8 @@ def serve(settings: Settings, store: Store, tell: Callable[[str], None]) -> None
     try:
         listener = socket.create_server((chosen.host, chosen.port), family=_family(chosen.host))
     except OSError as error:
-        raise StationError(f"{chosen.host}:{chosen.port}: {error.strerror or error}") from None
+        why = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        raise StationError(f"{chosen.host}:{chosen.port}: {why}") from None
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -64,6 +72,11 @@ def _tls(settings: Settings) -> tuple[str | None, str | None]:
     for path in paths:
         if not path.is_file():
             raise StationError(f"{path}: no such file")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*paths)
+    except OSError as error:  # an SSLError is one
+        why = error.strerror or error
+        raise StationError(f"{paths[0]} and {paths[1]} are no certificate and its key, PEM: {why}") from None
     return str(paths[0]), str(paths[1])
 
 

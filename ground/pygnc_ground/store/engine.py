@@ -75,7 +75,7 @@ def parse_url(where: str) -> URL:
         return URL.create("sqlite", database=where)
     try:
         url = make_url(where)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise StoreError("the store's URL cannot be read; an example: mysql://user:password@host/database") from None
     if url.get_backend_name() not in _DRIVERS:
         raise StoreError(f"a store is in sqlite, mariadb or mysql, not in {url.get_backend_name()}")
@@ -107,7 +107,11 @@ def writing(engine: Engine) -> Engine:
 def name_of(url: URL) -> str:
     """Return what people call a store: the path of its file, or its URL without the password."""
     is_file = url.get_backend_name() == "sqlite" and url.database
-    return str(url.database) if is_file else url.render_as_string(hide_password=True)
+    return (
+        str(url.database)
+        if is_file
+        else url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+    )
 
 
 def _reason(error: SQLAlchemyError) -> str:

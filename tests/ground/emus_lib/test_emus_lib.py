@@ -186,6 +186,14 @@ def test_settings_come_from_the_file_where_the_program_runs(tmp_path: Path) -> N
     assert run(tmp_path, "-c", program).stdout == "7 /dev/ttyUSB4 0403 6001 True db here me 9 2\n"
 
 
+def test_settings_without_a_value_are_as_if_not_there_and_wrong_ones_are_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("EMUS_LIVE_INTERVAL=\nEMUS_SERIAL_PORT=\n")
+    program = "from pygnc_ground.emus_lib.config import *\nprint(EMUS_LIVE_INTERVAL, repr(EMUS_SERIAL_PORT), NO_BT3)"
+    assert run(tmp_path, "-c", program).stdout == "5 '' False\n"
+    done = run(tmp_path, "-c", program, EMUS_LIVE_INTERVAL="often")
+    assert (done.returncode, done.stderr) == (1, ".env: EMUS_LIVE_INTERVAL is a whole number, not 'often'\n")
+
+
 def test_each_script_has_its_log(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logger = helpers.init_logging("a_script")
     assert helpers.init_logging("a_script") is logger
@@ -222,7 +230,18 @@ def test_the_example_that_listens_runs(tmp_path: Path) -> None:
     assert items.keys() == {"BT1", "BV1", "BC1", "CV1", "BB1", "DT1", "OT1", "BT3"}
 
 
-def test_an_example_without_a_port_says_so(tmp_path: Path) -> None:
-    done = run(tmp_path, str(ROOT / "examples/emus_broadcast.py"), EMUS_SERIAL_PORT="/dev/no_such_port")
+@pytest.mark.parametrize("example", ["emus.py", "emus_broadcast.py"])
+def test_an_example_that_cannot_run_says_why(tmp_path: Path, example: str) -> None:
+    program = str(ROOT / "examples" / example)
+    done = run(tmp_path, program, EMUS_SERIAL_PORT="/dev/no_such_port")
     assert (done.returncode, done.stderr) == (1, "")
     assert "no such port; is the cable in?" in done.stdout
+    assert not (tmp_path / "home/emus.LOCK").exists()
+    done = run(tmp_path, program, EMUS_SERIAL_VID="dead", EMUS_SERIAL_PID="beef")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "usb://dead:beef: no port is that" in done.stdout
+    (tmp_path / "file").touch()
+    done = run(tmp_path, program, EMUS_SERIAL_PORT="/dev/no_such_port", EMUS_HOME=str(tmp_path / "file/home"))
+    assert done.returncode == 1
+    assert done.stderr.endswith("EMUS_HOME names the folder of locks and logs\n")
+    assert "Traceback" not in done.stderr

@@ -30,7 +30,7 @@ from pygnc_ground.store.store import Store
 from pygnc_ground.store.targets import target
 from pygnc_ground.store.values import PlainValue, to_text
 from tests.fakes.mosquitto import Mosquitto
-from tests.ground.station.samples import start
+from tests.ground.station.samples import start, wait_for
 
 DEADLINE_S = 30.0
 LAYOUT = Layout(
@@ -145,6 +145,25 @@ def test_a_broker_that_goes_is_waited_for(broker: Mosquitto, store: Store) -> No
     finally:
         publisher.stop()
         thread.join()
+
+
+def test_a_broker_that_is_not_there_yet_is_told_once(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    if shutil.which("mosquitto") is None:
+        pytest.skip("no mosquitto: apt-get install mosquitto")
+    with Mosquitto(tmp_path) as broker:
+        broker.stop()
+        publisher = Publisher(store, Settings(mqtt=Mqtt("127.0.0.1", broker.port)))
+        assert publisher.mqtt is not None
+        wait_for(lambda: "the broker is not reached; it is tried again" in caplog.text, "a word about it")
+        broker.start()
+        assert publisher.mqtt.connected.wait(DEADLINE_S)
+        publisher.stop()
+        publisher.run()
+    told = [record.message for record in caplog.records]
+    where = f"127.0.0.1:{broker.port}: the broker is"
+    assert told == [f"{where} not reached; it is tried again", f"{where} there"]
 
 
 def test_a_broker_that_does_not_know_the_password_is_told(tmp_path: Path, store: Store) -> None:

@@ -61,6 +61,24 @@ def test_tokens_end_and_read_only_ones_do_not_write(store: Store) -> None:
     store.close()
 
 
+def test_a_pin_is_not_used_up_by_a_station_that_cannot_keep_its_key(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        pin = access.new_pin(there.store, clock(), 5)
+        (tmp_path / "taken").write_text("a file in the way")
+        with pytest.raises(OSError, match="taken"):
+            register(station(tmp_path / "pi", there.url, key_file=str(tmp_path / "taken/key.txt")), pin)
+        file = register(station(tmp_path / "pi", there.url), pin)
+        before = file.read_text()
+        with pytest.raises(StationError, match="the PIN is wrong"):
+            register(station(tmp_path / "pi", there.url), pin)
+        assert file.read_text() == before
+        assert [path.name for path in file.parent.iterdir()] == ["gateway_key.txt"]
+        with pytest.raises(
+            StationError, match=r"/nowhere/api/v1/activate/: nobody registers there; is url in \[upload\]"
+        ):
+            register(station(tmp_path / "pi", f"{there.url}/nowhere"), pin)
+
+
 def test_guessing_pins_is_slowed_down(tmp_path: Path) -> None:
     with server(tmp_path / "server", tries=3) as there:
         settings = station(tmp_path / "pi", there.url)

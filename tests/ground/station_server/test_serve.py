@@ -1,6 +1,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -80,13 +81,22 @@ def test_the_whole_way_by_commands_over_tls(tmp_path: Path) -> None:
         ('host = "0.0.0.0"', "keys would travel in the clear"),
         ('tls_cert = "a.pem"', "TLS needs both"),
         ('tls_cert = "a.pem"\ntls_key = "b.pem"', "a.pem: no such file"),
-        ('host = "192.0.2.1"\ninsecure = true', "192.0.2.1:8321: "),
+        ('tls_cert = "s.toml"\ntls_key = "s.toml"', "s.toml are no certificate and its key, PEM"),
+        ('host = "192.0.2.1"\ninsecure = true', "192.0.2.1:8321: this computer has no such address"),
     ],
 )
 def test_what_would_be_unsafe_or_cannot_be_is_refused(tmp_path: Path, serve: str, why: str) -> None:
     path = tmp_path / "s.toml"
     path.write_text(f"[serve]\n{serve}\n")
     assert why in _invoke("serve", "--settings", path, code=1)
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        path.write_text(f"[serve]\nport = {port}\n")
+        assert f"127.0.0.1:{port}: another program listens there" in _invoke("serve", "--settings", path, code=1)
 
 
 @pytest.fixture

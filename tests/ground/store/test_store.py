@@ -183,7 +183,17 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
     with pytest.raises(StoreError, match="mysql") as error:
         Store.open("mysql://pi:secret-word@127.0.0.1:1/x")
+    assert str(error.value).startswith("mysql://pi:***@127.0.0.1:1/x: ")
     assert "secret-word" not in str(error.value)
+
+
+def test_a_store_that_cannot_be_written_or_read_is_named_with_what_helps(tmp_path: Path) -> None:
+    path = tmp_path / "readings.db"
+    path.write_bytes(b"no database" * 500)
+    with pytest.raises(StoreError, match=r"^/.*/readings\.db: file is not a database; name another file"):
+        Store.open(str(path))
+    with pytest.raises(StoreError, match=r"unable to open database file; this user needs the right to write it"):
+        Store.open(str(tmp_path))
 
 
 @pytest.mark.parametrize(("where", "driver"), [("a.db", "sqlite"), ("mariadb://u@h/d", "mariadb+pymysql")])
@@ -191,7 +201,7 @@ def test_urls_and_paths_name_databases(where: str, driver: str) -> None:
     assert parse_url(where).drivername == driver
 
 
-@pytest.mark.parametrize("where", ["postgresql://h/d", "://"])
+@pytest.mark.parametrize("where", ["postgresql://h/d", "://", "mysql://user:password", "mysql://h:port/d"])
 def test_other_databases_are_refused(where: str) -> None:
     with pytest.raises(StoreError):
         parse_url(where)
