@@ -31,7 +31,8 @@ _RAW_VALUES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _COPY_BYTES: Final = 1 << 20
 _NUMBERS: Final = range(1, 1 << 63)
 _COUNTS: Final = range(1 << 31)
-"""What every database holds in its columns."""
+_LONGEST_CELL: Final = 2 * (1 << 24)
+"""What every database holds in its columns; bytes are there in hex."""
 
 
 class StreamEntry(msgspec.Struct, frozen=True):
@@ -151,6 +152,7 @@ def read_rows(text: Iterable[str], entry: StreamEntry) -> Iterator[tuple[int, Ne
         ValueError: it is not as its metadata say; the message names the line.
         csv.Error: a cell is longer than any of ours.
     """
+    csv.field_size_limit(_LONGEST_CELL)  # the library's own limit is less than the bytes of two hours put together
     rows = csv.reader(text)
     expected = [*_COMMON, *entry.layout.names, "raw"]
     if next(rows, None) != expected:

@@ -5,6 +5,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +302,6 @@ BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "a number that no database has": (lambda p: _row(p, f"{1 << 63},,0,0,0,,1,1,,"), "line 2: number is 9.22337e+18"),
     "a quality that no database has": (lambda p: _row(p, f"1,,0,{10**30},0,,1,1,,"), "line 2: quality is 1e+30"),
     "a gap that no database has": (lambda p: _row(p, "1,,0,0,-1,,1,1,,"), "line 2: lost_before is -1"),
-    "a cell without end": (lambda p: _row(p, f"1,,0,0,0,{'a' * 200_000},1,1,,"), "field larger than field limit"),
 }
 
 
@@ -321,6 +321,26 @@ def test_what_is_not_right_is_refused_with_its_reason_and_stays_in_quarantine(tm
             assert client.get(f"/api/v1/batches/{id_}").json() == told
         assert query.streams(there.store) == []
         assert (there.folder / "rejected" / f"{id_}.zip").read_bytes() == octets
+
+
+def test_readings_of_many_bytes_arrive_whole_and_cells_without_end_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = hashlib.shake_256(b"").digest(100_000)
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        batches_made = []
+        for rank in range(2):
+            reading = replace(new(rank), raw=raw)
+            store.append(store.stream("opc", LAYOUT), [reading])
+            batches_made += make_batch(store, settings, clock())
+            if rank:
+                monkeypatch.setattr("pygnc_ground.station.batch_format._LONGEST_CELL", 100_000)
+            report = _upload(store, settings)
+        (stream,) = query.streams(there.store)
+        assert [item.raw for item in query.between(there.store, [stream])] == [raw]
+    (rejected,) = report.rejected
+    assert rejected == (batches_made[1].name, "field larger than field limit (100000)")
 
 
 def test_one_wrong_byte_inside_is_found_by_the_manifest(tmp_path: Path) -> None:
