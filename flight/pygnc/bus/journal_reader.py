@@ -9,7 +9,7 @@ from pygnc.bus.segment import Segment, list_segments
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage
 
-CHUNK_BYTES: Final = 1 << 18
+CHUNK_BYTES: Final = 1 << 16
 
 
 class JournalReader:

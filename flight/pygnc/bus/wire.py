@@ -46,6 +46,7 @@ class StreamWriter:
     """The one writer of a stream: numbers, journals and only then announces its messages.
 
     A frame is [stream, number, payload]; an empty payload is a mark that says through which number the stream goes.
+    Several messages at once are announced by a mark: readers take them from the journal, in one go.
 
     Attributes:
         socket: to be polled; when it is readable, `greet` has something to do.
@@ -79,11 +80,9 @@ class StreamWriter:
         Raises:
             OSError: the journal takes no more records, on disk or in memory.
         """
-        first = self.next_seq
         payloads = [encode(message) for message in messages]
         self.journal.append(payloads)
-        for k, payload in enumerate(payloads):
-            self.socket.send_multipart([self._stream, _NUMBER.pack(first + k), payload])
+        self._announce(payloads[0] if len(payloads) == 1 else _MARK)
 
     def greet(self) -> None:
         """Tell readers that have joined through which number the stream goes: they have missed what was announced."""
@@ -92,7 +91,7 @@ class StreamWriter:
             while True:
                 joined |= self.socket.recv(zmq.NOBLOCK).startswith(_JOINED)
         if joined:
-            self.socket.send_multipart([self._stream, _NUMBER.pack(self.journal.last_seq), _MARK])
+            self._announce(_MARK)
 
     def show(self, message: Message) -> None:
         """Announce a message that belongs to the present moment only: neither numbered nor journaled."""
@@ -102,6 +101,9 @@ class StreamWriter:
         """Close the journal in order, then the socket."""
         self.journal.close()
         self.socket.close()
+
+    def _announce(self, payload: bytes) -> None:
+        self.socket.send_multipart([self._stream, _NUMBER.pack(self.journal.last_seq), payload])
 
 
 class StreamReader:

@@ -21,10 +21,13 @@ SHARED: Final = (
     "pygnc.formats.ranges",
     "pygnc.formats.sense_candidates",
     "pygnc.tasks.answers",
+    "pygnc.tasks.batch_writer",
     "pygnc.tasks.checkpoint_file",
+    "pygnc.tasks.formation",
     "pygnc.tasks.range_folders",
 )
-"""What several tasks load, and what that loads: loaded once, before they are forked."""
+"""Loaded before the tasks are forked: what several of them load, and two small tasks, for loading anything at all makes
+a process touch a megabyte that it would share."""
 
 TASKS: Final = (
     TaskSpec(

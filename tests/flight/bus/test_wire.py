@@ -51,7 +51,8 @@ def be_writer(folder: Path, control: Connection) -> None:
     control.recv()
     begin = time.monotonic()
     while writer.journal.last_seq < COUNT:
-        writer.write(messages(writer.next_seq, 50))
+        # Several messages are announced by a mark, single ones as they are.
+        writer.write(messages(writer.next_seq, 50 if writer.next_seq % 1000 < 500 else 1))
     control.send(time.monotonic() - begin)
     while not control.poll(0.02):
         writer.greet()
@@ -184,7 +185,7 @@ def test_what_a_full_queue_did_not_take_is_read_though_nothing_follows(
     joined: tuple[StreamWriter, StreamReader],
 ) -> None:
     writer, reader = joined
-    writer.write(messages(1, 2000))
+    write_one_by_one(writer, 2000)
     assert heard(reader, 2000) == list(range(1, 2001))
 
 
@@ -192,12 +193,12 @@ def test_so_is_what_did_not_fit_behind_announcements_of_what_was_read_already(
     joined: tuple[StreamWriter, StreamReader],
 ) -> None:
     writer, reader = joined
-    writer.write(messages(1, 2000))
+    write_one_by_one(writer, 2000)
     reader.behind = True
     read = [m.seq for _ in range(21) for m in reader.receive(100) if isinstance(m, BatchEnd)]
     assert read == list(range(1, 2001))
     assert not reader.behind
-    writer.write(messages(2001, 50))
+    write_one_by_one(writer, 50)
     assert heard(reader, 50) == list(range(2001, 2051))
 
 
@@ -214,6 +215,12 @@ def test_whatever_was_not_announced_is_found_in_the_end(
             seen += reader.receive(100)
             reader.socket.poll(20)
         assert len(seen) == 3
+
+
+def write_one_by_one(writer: StreamWriter, count: int) -> None:
+    """Write messages that are announced one by one, with what they say."""
+    for _ in range(count):
+        writer.write(messages(writer.next_seq, 1))
 
 
 def heard(reader: StreamReader, count: int) -> list[int]:
