@@ -4,6 +4,8 @@ import inspect
 import time
 from typing import Any, Final
 
+import msgspec
+
 from pygnc_devices.declaration import Record
 from pygnc_devices.engine import Engine
 from pygnc_devices.errors import DeviceError, NoAnswerError
@@ -17,6 +19,8 @@ USUAL_INTERVAL_S: Final = 10.0
 _INTERVALS: Final = ("interval_s", "every_s")
 _LONGEST_SAMPLE_S: Final = 20.0
 _PROBE_S: Final = 5.0
+_NO_OPTIONS: Final = ("url", "baud")
+"""Of every driver; the settings have names of their own for them."""
 
 
 def family_of(device: Device) -> Family:
@@ -40,14 +44,35 @@ def open_device(device: Device) -> BlockingDevice:
     """
     kind = family_of(device)
     opener: Any = kind.device.open  # type: ignore[attr-defined]  # every family's driver has it, with options of its own
-    options = dict(device.options)
-    options = interval_options(kind, device.interval_s) | options
-    try:
-        inspect.signature(opener).bind(device.port, **options)
-    except TypeError as error:
-        raise StationError(f"{device.gadget}: the driver of {kind.name} cannot be opened so: {error}") from None
+    options = interval_options(kind, device.interval_s) | _options(device, opener)
     opened: BlockingDevice = opener(device.port, device.baud or kind.bauds[0], **options)
     return opened
+
+
+def _options(device: Device, opener: Any) -> dict[str, Any]:  # noqa: ANN401 - a class method of any driver
+    """Return the options of a device as its driver declares them: `allow_writes = "no"` is no way to say yes.
+
+    Raises:
+        StationError: the driver has no such option, or it is of another type.
+    """
+    parameters = inspect.signature(opener).parameters
+    known = [name for name in parameters if name not in _NO_OPTIONS]
+    options = {}
+    for name, value in device.options.items():
+        where = f"{device.gadget}: option {name} of {device.family}"
+        if name not in known:
+            raise StationError(f"{where}: there is none such; there are {', '.join(known)}")
+        try:
+            options[name] = msgspec.convert(value, _type_of(parameters[name]))
+        except msgspec.ValidationError as error:
+            raise StationError(f"{where}: {error}") from None
+    return options
+
+
+def _type_of(parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - any type
+    """Return what a parameter is declared as; anything, where that is text or nothing."""
+    told = parameter.annotation
+    return Any if isinstance(told, str) or told is inspect.Parameter.empty else told
 
 
 def interval_options(kind: Family, interval_s: float | None) -> dict[str, Any]:

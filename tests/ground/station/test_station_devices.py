@@ -1,11 +1,13 @@
 """The seeds' devices at a station: particle counter and battery, against their simulators."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from pygnc_devices.emus.sentences import SENTENCES
+from pygnc_devices.errors import PortError
 from pygnc_devices.family import family
 from pygnc_devices.reading import Reading
 from pygnc_ground.simulators.emus_battery import Battery
@@ -13,8 +15,9 @@ from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.opc_n3_unit import OpcFaults
 from pygnc_ground.station.command import app
-from pygnc_ground.station.devices import interval_options
+from pygnc_ground.station.devices import interval_options, open_device
 from pygnc_ground.station.doctor import examine
+from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.logger import Logger
 from pygnc_ground.station.settings import Device, Settings
 from pygnc_ground.store import query
@@ -32,6 +35,23 @@ def test_intervals_become_what_each_driver_knows() -> None:
     assert interval_options(opc, 60.0) == {"interval_s": 60.0}
     assert interval_options(emus, 30.0) == {"every_s": 30.0}
     assert interval_options(ucb, 30.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "why"),
+    [
+        ("emus", {"allow_writes": "no"}, r"option allow_writes of emus: Expected `bool`, got `str`"),
+        ("emus", {"ask": "BV2"}, r"option ask of emus: Expected `array`, got `str`"),
+        ("emus", {"every_s": "often"}, r"option every_s of emus: Expected `float`, got `str`"),
+        ("opc_n3", {"sample_s": "5"}, r"option sample_s of opc_n3: Expected `float \| null`, got `str`"),
+        ("opc_n3", {"url": "x"}, r"option url of opc_n3: there is none such; there are sample_s, interval_s, allow_w"),
+    ],
+)
+def test_options_of_drivers_are_checked_before_a_port_is_opened(kind: str, options: dict[str, Any], why: str) -> None:
+    with pytest.raises(StationError, match=f"^pack: {why}"):
+        open_device(Device("pack", kind, "/dev/no_such_port", options=options))
+    with pytest.raises(PortError):
+        open_device(Device("pack", "emus", "/dev/no_such_port", options={"ask": ["BV2"], "every_s": 5}))
 
 
 def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
