@@ -144,9 +144,7 @@ class StreamReader:
 
     def receive(self, limit: int) -> list[Message]:
         """Return up to `limit` next messages without waiting."""
-        if self.behind:
-            return self._from_journal(limit)
-        messages: list[Message] = []
+        messages = self._from_journal(limit) if self.behind else []
         while len(messages) < limit and not self.behind:
             try:
                 _, number, payload = self.socket.recv_multipart(zmq.NOBLOCK)

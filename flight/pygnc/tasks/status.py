@@ -55,12 +55,8 @@ class StatusTask(Task):
             keep_reserve(self._reserve, RESERVE_BYTES)
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for nothing but the supervisor's word: estimates are taken when they are to be written."""
-        return []
-
-    def wait_s(self) -> float:
-        """Wake for the next record."""
-        return max(0.0, self._next_write_s - time.monotonic())
+        """Wake for estimates."""
+        return [self._orbits.socket, self._attitudes.socket, self._formations.socket]
 
     def work(self) -> bool:
         """Take the newest estimates; write when it is time."""

@@ -190,16 +190,32 @@ def test_what_a_full_queue_did_not_take_is_read_though_nothing_follows(
 
 
 def test_so_is_what_did_not_fit_behind_announcements_of_what_was_read_already(
-    joined: tuple[StreamWriter, StreamReader],
+    joined: tuple[StreamWriter, StreamReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer, reader = joined
-    write_one_by_one(writer, 2000)
+    write_one_by_one(writer, 1950)
+
+    def decode_late(payload: bytes) -> Message:
+        """The journal has been read, the queue is still full of what stands in it."""
+        message: Message = decode(payload)
+        if message.seq == 1950:
+            write_one_by_one(writer, 50)
+        return message
+
+    monkeypatch.setattr(reader, "_decode", decode_late)
     reader.behind = True
-    read = [m.seq for _ in range(21) for m in reader.receive(100) if isinstance(m, BatchEnd)]
-    assert read == list(range(1, 2001))
-    assert not reader.behind
-    write_one_by_one(writer, 50)
-    assert heard(reader, 50) == list(range(2001, 2051))
+    assert heard(reader, 2000) == list(range(1, 2001))
+
+
+def test_a_look_into_the_journal_hides_nothing_that_is_shown(joined: tuple[StreamWriter, StreamReader]) -> None:
+    writer, reader = joined
+    assert reader.socket.poll(5000)
+    assert reader.receive(100) == []  # the greeting
+    writer.show(BatchEnd(seq=0, cause="now"))
+    assert reader.socket.poll(5000)
+    reader.behind = True
+    assert reader.receive(100) == []
+    assert reader.take_shown() == BatchEnd(seq=0, cause="now")
 
 
 def test_whatever_was_not_announced_is_found_in_the_end(
