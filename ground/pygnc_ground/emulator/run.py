@@ -14,6 +14,8 @@ START_S: Final = 20.0
 START_TRIES: Final = 6
 SILENCE_S: Final = 12.0
 """After so long without a sentence the shell is asked whether it is there: the word of main.py's end may be lost."""
+UNANSWERED_MAX: Final = 2
+"""Asked in vain so often, the shell is taken for one that noise has left waiting for the end of something."""
 PRESS_S: Final = 3.0
 """Ctrl-C is pressed again so long after, for it may have been lost. Not sooner: what the line still holds of a download
 comes before the shell's word, and a second Ctrl-C would reach the shell."""
@@ -56,6 +58,7 @@ class Run:
         self._command = command
         self._number: int | None = None
         self._asked_s = -inf
+        self._unanswered = 0
 
     def start(self, timeout_min: int, t_spacecraft_s: int, *, talks: bool = True, option: str = "") -> None:
         """Start main.py and wait until both ends have heard each other.
@@ -89,6 +92,7 @@ class Run:
             )
             if station.controller.channel.is_ready:
                 self._asked_s = time.monotonic()
+                self._unanswered = 0
                 return
             if station.controller.heard.incompatible is not None:
                 raise RunError(
@@ -99,15 +103,16 @@ class Run:
         raise RunError(f"main.py does not come up ({words}); heard last: {heard!r}")
 
     def is_up(self) -> bool:
-        """Whether main.py has not ended; after a long silence the shell is asked."""
+        """Whether main.py has not ended; after a long silence the shell is asked, and at last no more waited for."""
         if self._code() is not None:
             return False
         now_s = time.monotonic()
         heard_s = self._station.controller.heard_s
         if now_s - max(heard_s, self._asked_s) < SILENCE_S:
             return True
+        self._unanswered = 1 if heard_s > self._asked_s else self._unanswered + 1
         self._asked_s = now_s
-        return not self._shell.answers
+        return not self._shell.answers and self._unanswered < UNANSWERED_MAX
 
     def until_ended(self, limit_s: float) -> int | None:
         """Wait for the end; return the exit code."""

@@ -2,6 +2,7 @@
 
 import base64
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from pygnc_ground.emulator import run
 from pygnc_ground.emulator.cable import Cable
 from pygnc_ground.emulator.controller import Controller
 from pygnc_ground.emulator.line import Faults
 from pygnc_ground.emulator.pi import PiOnPty
+from pygnc_ground.emulator.run import Run
 from pygnc_ground.emulator.shell import LINE, Shell, ShellError
 from pygnc_ground.emulator.station import Station
 
 FAST_BAUD = 2_000_000
+PROMPT = re.compile(rb"/\.pycubed[#$] $")
 BAD = Faults(lost=1e-4, flipped=1e-4, doubled=1e-4, stalled=1e-4, stall_s=0.02)
 
 
@@ -39,6 +43,23 @@ def test_commands_are_answered_with_output_and_exit_code(tmp_path: Path) -> None
         assert shell.ask("(exit 7)").code == 7
         assert "No such file" in shell.ask("cat nothing").text
         assert shell.ask("echo \"it's\" '$HOME'").text == "it's $HOME"
+
+
+def test_a_shell_that_noise_has_left_waiting_for_more_is_woken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is when a false Ctrl-C has ended main.py, and noise came behind it."""
+    monkeypatch.setattr(run, "SILENCE_S", 0.0)
+    (tmp_path / "main.sh").write_text("echo up > ~/$1; exec cat > /dev/null\n")
+    with shell_on_pty(tmp_path) as (_, station, shell):
+        main = Run(station, shell, "sh ~/main.sh")
+        main.start(1, 1000, talks=False)
+        assert station.run((tmp_path / "1").exists, 20.0)
+        station.say(b"\x03")
+        assert station.run(lambda: bool(PROMPT.search(station.plain_text())), 20.0)
+        station.say(b"cat <<noise\r")
+        assert station.run(lambda: station.plain_text().endswith(b"> "), 20.0)
+        assert [main.is_up(), main.is_up()] == [True, False]
+        main.start(2, 1000, talks=False)
+        assert station.run((tmp_path / "2").exists, 20.0)
 
 
 @pytest.mark.timeout(180)  # a bad line takes its time
