@@ -93,12 +93,12 @@ class Settings:
     """The whole configuration of a run."""
 
     logs: LogSettings = field(default_factory=LogSettings)
-    batch: BatchSettings = field(default_factory=BatchSettings)
     radio: RadioSettings = field(default_factory=RadioSettings)
     host: HostSettings = field(default_factory=HostSettings)
     orbit: OrbitSettings = field(default_factory=OrbitSettings)
     attitude: AttitudeSettings = field(default_factory=AttitudeSettings)
     formation: FormationSettings = field(default_factory=FormationSettings)
+    batch: BatchSettings = field(default_factory=BatchSettings)
     devices: dict[str, DeviceSettings] = field(default_factory=dict)
     """A section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
 
