@@ -24,7 +24,7 @@ def test_no_two_tasks_that_every_run_has_load_the_same_of_our_modules() -> None:
     everywhere = [spec for spec in TASKS if spec.name not in {"host_link", "devices"}]
     own = {spec.name: loaded_by(spec.entry.partition(":")[0]) for spec in everywhere}
     twice = {(one, other): own[one] & own[other] for one, other in combinations(own, 2)}
-    assert {pair: modules for pair, modules in twice.items() if modules} == {}
+    assert {pair: modules for pair, modules in twice.items() if modules} == {}, "name them in SHARED of tasks/table.py"
 
 
 def loaded_by(module: str) -> set[str]:
