@@ -3,9 +3,9 @@
 Usage: python scripts/bench_formation.py [--seeds N] [--draws N] [--part bound|accuracy|certainty|peer|speed]
 
 Every seed is a formation of its own: epoch, orbit from 400 to 600 km, relative states, drag of all and of each. The
-truth is the scenario generator's, with forces that no estimator here has. Each seed is measured several times with
-other noise. Errors are those of relative positions, 3-D, RMS over 64 minutes. For certainty there are ten times as many
-seeds. Prints Markdown tables; repeated, they are the same numbers, speed aside.
+truth is the scenario generator's, with forces that no estimator here has. Each seed is measured several times, with
+other noise, biases and differences of drag. Errors are those of relative positions, 3-D, RMS over 64 minutes. For
+certainty there are ten times as many seeds. Prints Markdown tables; repeated, they are the same numbers, speed aside.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What is measured: instruments, and one geometry that was measured several times."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -58,13 +58,14 @@ class Geometry(NamedTuple):
     scores: list[FormationScore]
 
 
-def geometry_of(
-    world: FormationWorld, motion: FormationMotion, instruments: Instruments, draws: Iterable[int]
-) -> Geometry:
-    """One world, measured several times."""
-    bound = bound_of(world, motion, instruments)
-    scores = [score_of(solved(world, world.records(instruments, draw), motion.gps_ms[SCORED]), bound) for draw in draws]
-    return Geometry(bound, scores)
+def geometry_of(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
+    """One geometry, measured once in each of its worlds; what differs in these has the place of the world in them."""
+    bounds = [bound_of(world, motion, instruments) for world, motion in worlds]
+    scores = [
+        score_of(solved(world, world.records(instruments, draw), motion.gps_ms[SCORED]), bound)
+        for draw, ((world, motion), bound) in enumerate(zip(worlds, bounds, strict=True))
+    ]
+    return Geometry(bounds[0], scores)
 
 
 def pooled(scores: Sequence[FormationScore], name: str) -> FloatArray:

@@ -65,5 +65,5 @@ def doubts_of_seed(kind: Kind, seed: int) -> dict[tuple[str, int], FormationScor
     scores = {}
     for instruments, satellites in DOUBTS[seed // len(Kind) % 3 :: 3]:
         some = world.first(satellites)
-        scores[instruments.name, satellites] = geometry_of(some, motion_of(some), instruments, (0,)).scores[0]
+        scores[instruments.name, satellites] = geometry_of([(some, motion_of(some))], instruments).scores[0]
     return scores

@@ -59,7 +59,7 @@ def contest_of_seed(instruments: Instruments, kind: Kind, seed: int) -> Contest:
     world = formation_world(seed, kind)
     motion = motion_of(world)
     records = world.records(instruments)
-    geometry = geometry_of(world, motion, instruments, (0,))
+    geometry = geometry_of([(world, motion)], instruments)
     score = geometry.scores[0]
     peers = [peer_of(records, motion, begin) for begin in (start_on_the_track, start_near_the_truth)]
     return Contest(

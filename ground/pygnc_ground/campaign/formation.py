@@ -181,7 +181,9 @@ class FormationWorld:
         ]
 
 
-def formation_world(seed: int, kind: Kind, satellites: int = 4, minutes: int = 64) -> FormationWorld:
+def formation_world(
+    seed: int, kind: Kind, satellites: int = 4, minutes: int = 64, *, drag_draw: int = 0
+) -> FormationWorld:
     """Formation of one seed, with fixes and ranges each of so many minutes.
 
     Cost: 0.2 s per satellite and hour.
@@ -191,6 +193,7 @@ def formation_world(seed: int, kind: Kind, satellites: int = 4, minutes: int = 6
         kind: Of formation.
         satellites: 2 to 4; fewer are the first ones of more.
         minutes: From the first fix to after the last.
+        drag_draw: Of what the satellites' drags differ by; nothing else changes with it.
     """
     draw = np.random.default_rng([2026, seed])
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
@@ -204,6 +207,9 @@ def formation_world(seed: int, kind: Kind, satellites: int = 4, minutes: int = 6
     )
     common_drag = 2.2 * float(draw.choice(DRAG_FACTORS))
     own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * draw.standard_normal(_MOST))
+    if drag_draw:
+        redrawn = np.random.default_rng([2026, seed, drag_draw])
+        own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_MOST))
     own = initial_state_gcrf(orbit)
     circle = Circle(
         motion_rad_s=float(np.sqrt(GM_EARTH_M3_S2 / orbit.semi_major_axis_m**3)),

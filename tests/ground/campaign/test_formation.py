@@ -50,6 +50,17 @@ def test_a_seed_makes_the_same_world_and_another_another() -> None:
         np.testing.assert_array_equal(one.fixes[0][1].position_ecef_m, two.fixes[0][1].position_ecef_m)
 
 
+def test_a_draw_of_drag_changes_what_drag_does_and_nothing_else() -> None:
+    drawn = [formation_world(5, Kind.BOUNDED, 2, 20, drag_draw=draw) for draw in (0, 1, 1)]
+    (_, none), (start, one), (_, again) = ((made.start_gps_ms, made.states_gcrf(made.moments_gps_ms)) for made in drawn)
+    np.testing.assert_array_equal(one, again)
+    np.testing.assert_array_equal(none, world().first(2).states_gcrf(world().moments_gps_ms))
+    assert start == world().start_gps_ms
+    apart_m = np.linalg.norm((one - none)[..., :3], axis=-1)
+    assert 1e-3 < apart_m[:, -1].max() < 10.0
+    assert apart_m[:, 0].max() < 0.01
+
+
 def test_each_draw_has_noise_and_biases_of_its_own() -> None:
     one, two = (world().records(MESH, draw) for draw in (0, 1))
     assert (one.ranges.range_m != two.ranges.range_m).all()
