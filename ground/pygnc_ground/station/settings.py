@@ -211,6 +211,7 @@ class Serve(Table, frozen=True):
         scp_port: of that sshd.
         scp_folder: as that sshd sees it; batches are looked for in KEY/inbox/ID.zip below it.
         keep_batches: keep the zips of accepted batches.
+        batonopc_zone: of the times in batonopc's batches, which are local: `Europe/Dublin`; "": this computer's.
         limits: of sizes.
     """
 
@@ -226,6 +227,7 @@ class Serve(Table, frozen=True):
     scp_port: Port = 22
     scp_folder: str = ""
     keep_batches: bool = False
+    batonopc_zone: str = ""
     limits: Limits = Limits()
 
     @property

@@ -4,7 +4,6 @@ import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -15,6 +14,7 @@ from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.settings import Settings
 from pygnc_ground.station.settings_file import read_settings
 from pygnc_ground.station.show import gadgets_of, json_of, line_of
+from pygnc_ground.station.time_zone import zone_of
 from pygnc_ground.store import query
 from pygnc_ground.store.batonopc import import_batonopc
 from pygnc_ground.store.export import export as export_files
@@ -115,11 +115,7 @@ def import_readings(
 ) -> None:
     """Take over what batonopc logged. Repeated, it takes what is new."""
     with told("import"), Store.open(read_settings(settings).store_url) as store:
-        try:
-            region = ZoneInfo(zone) if zone else None
-        except (ZoneInfoNotFoundError, ValueError):
-            raise StationError(f"{zone!r} is no time zone; an example: Europe/Dublin") from None
-        done = import_batonopc(store, database, region, gadget)
+        done = import_batonopc(store, database, zone_of(zone), gadget)
         typer.echo(
             f"{done.readings} readings" + (f", {done.untimed} rows without a time left out" if done.untimed else "")
         )

@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pygnc_ground.station.settings import Serve
+from pygnc_ground.station.time_zone import zone_of
 from pygnc_ground.station_server import batch_api, gadgets_api, readings_api, tinycloud
 from pygnc_ground.station_server.context import COOKIE, Context, answer, clock, context_of, demand_token
 from pygnc_ground.station_server.limits import RateLimit
@@ -40,8 +41,11 @@ def application(store: Store, serve: Serve, folder: Path, *, pin_tries: int = 5,
         folder: of batches that arrive, and flight files.
         pin_tries: of one client in a minute.
         key_tries: wrong ones, of one client in a minute.
+
+    Raises:
+        StationError: batonopc's time zone is none.
     """
-    uploads = Uploads(store, folder, serve.limits, clock, keep=serve.keep_batches)
+    uploads = Uploads(store, folder, serve.limits, clock, keep=serve.keep_batches, zone=zone_of(serve.batonopc_zone))
     uploads.recover()
     routes = [
         *batch_api.ROUTES,

@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,8 @@ from sqlalchemy import Connection
 
 from pygnc_ground.station.batch_format import FileEntry, Metadata, StreamEntry, read_rows
 from pygnc_ground.station.settings import Limits
-from pygnc_ground.station_server.quarantine import BadBatchError, copy, verified
+from pygnc_ground.station_server import batonopc_batch
+from pygnc_ground.station_server.quarantine import BadBatchError, copy, opened, verified
 from pygnc_ground.store.records import NewReading
 from pygnc_ground.store.store import Store, make_stream, put
 
@@ -24,13 +26,22 @@ _LONGEST_NAME: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What was in a batch."""
+    """What was in a batch.
+
+    Attributes:
+        readings: taken, or here before.
+        files: of the flight.
+        note: what was left out, in words.
+    """
 
     readings: int
     files: int
+    note: str = ""
 
 
-def ingest(store: Store, connection: Connection, path: Path, files: Path, limits: Limits) -> Ingested:
+def ingest(  # noqa: PLR0917 - each is of another kind
+    store: Store, connection: Connection, path: Path, files: Path, limits: Limits, zone: tzinfo | None
+) -> Ingested:
     """Store the readings of a batch within a transaction, and its flight files in a folder.
 
     Args:
@@ -39,14 +50,20 @@ def ingest(store: Store, connection: Connection, path: Path, files: Path, limits
         path: the batch.
         files: folder for flight files; is made when there are any.
         limits: of sizes.
+        zone: of the times in batonopc's batches; None: this computer's.
 
     Raises:
         BadBatchError: it is not taken; nothing of it is stored.
     """
-    with verified(path, limits) as (archive, metadata):
+    with opened(path, limits) as archive:
         try:
+            stem = batonopc_batch.stem_of(archive)
+            if stem:
+                count, untimed = batonopc_batch.take(connection, archive, stem, zone)
+                return Ingested(count, 0, f"{untimed} rows without a time are left out" if untimed else "")
+            metadata = verified(archive)
             readings = sum(_put(store, connection, archive, entry) for entry in metadata.streams)
-        except (ValueError, csv.Error) as error:  # msgspec's errors are ValueErrors too
+        except (ValueError, RecursionError, csv.Error) as error:  # msgspec's errors are ValueErrors too
             raise BadBatchError(str(error)) from None
         _keep_files(archive, metadata, files)
         return Ingested(readings, len(metadata.files))

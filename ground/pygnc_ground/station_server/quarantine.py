@@ -24,20 +24,16 @@ class BadBatchError(Exception):
 
 
 @contextmanager
-def verified(path: Path, limits: Limits) -> Iterator[tuple[zipfile.ZipFile, Metadata]]:
-    """Open a batch whose entries are what its manifest says.
+def opened(path: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
+    """Open a batch whose entries have sizes and names that can be.
 
     Raises:
-        BadBatchError: they are not, or it is too large, or no zip.
+        BadBatchError: they have not, or it is no zip; also when that is found while it is read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             _check_entries(archive, limits)
-            manifest = _decode(archive, MANIFEST, Manifest)
-            metadata = _decode(archive, METADATA, Metadata)
-            _check_sums(archive, manifest)
-            _check_metadata(metadata, manifest)
-            yield archive, metadata
+            yield archive
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -46,6 +42,22 @@ def verified(path: Path, limits: Limits) -> Iterator[tuple[zipfile.ZipFile, Meta
         RuntimeError,
     ) as error:  # encrypted is a RuntimeError
         raise BadBatchError(f"no good zip: {error}") from None
+
+
+def verified(archive: zipfile.ZipFile) -> Metadata:
+    """Return what a batch says of itself, when its entries are what its manifest says.
+
+    Raises:
+        BadBatchError: they are not.
+    """
+    for name in archive.namelist():
+        if ":" in name:
+            raise BadBatchError(f"an entry is called {name!r}")
+    manifest = _decode(archive, MANIFEST, Manifest)
+    metadata = _decode(archive, METADATA, Metadata)
+    _check_sums(archive, manifest)
+    _check_metadata(metadata, manifest)
+    return metadata
 
 
 def copy(entry: IO[bytes], target: IO[bytes]) -> None:
@@ -74,7 +86,7 @@ def _check_entries(archive: zipfile.ZipFile, limits: Limits) -> None:
 
 def _check_name(name: str) -> None:
     plain = name.removeprefix(FILES)
-    if not plain or plain.startswith(".") or set(plain) & set("/\\:\0") or not plain.isprintable():
+    if not plain or plain.startswith(".") or set(plain) & set("/\\\0") or not plain.isprintable():
         raise BadBatchError(f"an entry is called {name!r}")
 
 

@@ -6,8 +6,10 @@ How much of a batch has come is the size of its file; so a server that was kille
 import hashlib
 import logging
 import threading
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -15,6 +17,7 @@ from typing import Final
 from sqlalchemy import insert, select, update
 
 from pygnc_ground.station.settings import Limits
+from pygnc_ground.station_server import batonopc_batch
 from pygnc_ground.station_server.ingest import Ingested, ingest
 from pygnc_ground.station_server.quarantine import BadBatchError
 from pygnc_ground.store import schema
@@ -54,7 +57,7 @@ class Upload:
         digest: of the whole, `sha256:...`; `md5:...` by tinycloud's protocol, "" if that gave none that is true.
         offset: bytes that have come.
         readings: in it, once it is accepted.
-        reason: why it was rejected.
+        reason: why it was rejected; of one that is accepted, what was left out.
     """
 
     id: str
@@ -76,14 +79,25 @@ class Uploads:
         limits: of sizes.
         keep: whether zips of accepted batches stay.
         clock: milliseconds since 1970.
+        zone: of the times in batonopc's batches; None: this computer's.
     """
 
-    def __init__(self, store: Store, folder: Path, limits: Limits, clock: Callable[[], int], *, keep: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        limits: Limits,
+        clock: Callable[[], int],
+        *,
+        keep: bool,
+        zone: tzinfo | None,
+    ) -> None:
         self._store = store
         self._folder = folder
         self._limits = limits
         self._clock = clock
         self._keep = keep
+        self._zone = zone
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
         for name in ("quarantine", "rejected"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -151,14 +165,25 @@ class Uploads:
     def recover(self) -> None:
         """Finish what was cut short when the server was killed; what cannot be finished stays, and is told."""
         c = schema.uploads.c
-        with self._store.reads() as connection:
-            query = select(c.gateway_id, c.id).where(c.state == UploadState.RECEIVING)
-            waiting = [(row[0], row[1]) for row in connection.execute(query)]
-        for gateway, id_ in waiting:
+        for path in sorted((self._folder / "quarantine").glob("*.zip")):
+            id_ = path.stem
+            with self._store.reads() as connection:
+                gateway = connection.execute(select(c.gateway_id).where(c.id == id_)).scalar()
             try:
-                self.complete(gateway, id_)
+                if gateway is not None:
+                    self._finish(gateway, id_)
             except Exception:  # noqa: BLE001 - whatever one batch does, the server serves the others
-                _log.exception("batch %s cannot be taken; it is in %s", id_, self.path(id_))
+                _log.exception("batch %s cannot be taken; it is in %s", id_, path)
+
+    def _finish(self, gateway: int, id_: str) -> None:
+        """Take a batch that has come whole, or put away the zip of one that was decided about."""
+        upload = self.complete(gateway, id_)
+        if not self.path(id_).exists():
+            return
+        if upload.state is UploadState.ACCEPTED:
+            self._put_away(self.path(id_))
+        elif upload.state is UploadState.REJECTED:
+            self._reject(upload, upload.reason)
 
     def _lock_of(self, id_: str) -> threading.Lock:
         """Return the lock of a batch; some share one, so that their number does not grow."""
@@ -176,10 +201,10 @@ class Uploads:
         try:
             with self._store.writes() as connection:
                 files = self._folder / "files" / portable(upload.id)
-                done: Ingested = ingest(self._store, connection, path, files, self._limits)
+                done: Ingested = ingest(self._store, connection, path, files, self._limits, self._zone)
                 values = {"state": UploadState.ACCEPTED, "readings": done.readings, "files": done.files}
                 table = schema.uploads
-                changed = values | {"changed_ms": self._clock(), "reason": ""}
+                changed = values | {"changed_ms": self._clock(), "reason": done.note}
                 connection.execute(update(table).where(table.c.id == upload.id).values(**changed))
         except BadBatchError as error:
             self._reject(upload, str(error))
@@ -187,16 +212,34 @@ class Uploads:
         except RefusedReadingsError as error:
             self._reject(upload, f"the database refuses its readings: {error.reason}")
             return
-        if self._keep:
-            (self._folder / "accepted").mkdir(exist_ok=True)
-            path.replace(self._folder / "accepted" / path.name)
-        else:
+        self._put_away(path)
+
+    def _put_away(self, path: Path) -> None:
+        """Keep the zip of an accepted batch, or delete it; batonopc's is kept without the key that is in it."""
+        if not self._keep:
             path.unlink()
+            return
+        folder = self._folder / "accepted"
+        folder.mkdir(exist_ok=True)
+        with zipfile.ZipFile(path) as archive:
+            stem = batonopc_batch.stem_of(archive)
+            if stem:
+                unfinished = folder / f".{path.name}.part"
+                with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as target:
+                    batonopc_batch.without_key(archive, stem, target)
+                unfinished.replace(folder / path.name)
+        if stem:
+            path.unlink()
+        else:
+            path.replace(folder / path.name)
 
     def _reject(self, upload: Upload, reason: str) -> None:
+        """Note why a batch is rejected, and keep its zip, unless it came by tinycloud's calls: it may hold a key."""
         self._note(upload.id, state=UploadState.REJECTED, reason=reason)
         path = self.path(upload.id)
-        if path.exists():
+        if not upload.digest.startswith("sha256:"):
+            path.unlink(missing_ok=True)
+        elif path.exists():
             path.replace(self._folder / "rejected" / path.name)
 
     def _find(self, gateway: int, id_: str) -> Upload | None:

@@ -16,6 +16,7 @@ from pygnc_ground.station_server.context import clock
 from pygnc_ground.store.layout import Column, Layout
 from pygnc_ground.store.records import NewReading
 from pygnc_ground.store.store import Store
+from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
 from tests.ground.station.samples import start
 from tests.ground.station_server.samples import server
 from tests.ground.store.samples import LAYOUT, new
@@ -150,3 +151,26 @@ def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webd
             assert [entry for entry in told if entry["level"] == "SEVERE"] == []
         finally:
             browser.quit()
+
+
+def test_the_page_shows_what_a_station_of_batonopc_uploads(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+    log(tmp_path / "old.db", 3)
+    try:
+        with server(tmp_path / "server", batonopc_zone="Europe/Dublin") as there:
+            pi = Station(there.url, there.new_key())
+            for ref in ("2021-07-01_12:02_1", "2021-07-01_12:02_2"):
+                table = csv_of(rows_of(tmp_path / "old.db"))
+                assert pi.upload(ref, batch_of(ref, pi.key, table)) == ("Processed", "")
+            browser.get(there.url)
+            WebDriverWait(browser, 30).until(
+                lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
+            )
+            (section,) = browser.find_elements(By.TAG_NAME, "section")
+            assert section.find_element(By.CLASS_NAME, "name").text == "OPC_7"
+            assert "2021-07-01 11:02:00.000 UTC" in section.text
+            assert "(imported)" in section.text
+            assert "pm_25 2 µg/m³" in section.text.replace("\n", " ")
+            assert section.get_attribute("data-points") == "3"
+            browser.save_screenshot(str(tmp_path / "page.png"))
+    finally:
+        browser.quit()

@@ -9,37 +9,16 @@ from pygnc_ground.store.batonopc import Imported, import_batonopc
 from pygnc_ground.store.errors import StoreError
 from pygnc_ground.store.quality import Quality
 from pygnc_ground.store.store import Store
+from tests.fakes.batonopc import COLUMNS, log
 
 DUBLIN = ZoneInfo("Europe/Dublin")
-BINS = [f"bin_{number}" for number in range(24)]
-COLUMNS = [
-    "temp", "rh", "pm_01", "pm_25", "pm_10", *BINS, "bin1_mtof", "bin3_mtof", "bin5_mtof", "bin7_mtof",
-    "sampling_period", "sample_flow_rate", "reject_count_glitch", "reject_count_longtof",
-    "reject_count_ratio", "reject_count_outofrange",
-    "fan_rev_count", "last_status", "checksum",
-]  # fmt: skip
-
-
-def _make(path: Path, rows: int) -> None:
-    reals = ", ".join(f"{name} REAL" for name in COLUMNS)
-    with sqlite3.connect(path) as database:
-        database.execute(
-            f"CREATE TABLE IF NOT EXISTS opc (rdg_no INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT NOT NULL,"
-            f" gadget_id VARCHAR, {reals})"
-        )
-        marks = ", ".join("?" * (2 + len(COLUMNS)))
-        names = ", ".join(["timestamp", "gadget_id", *COLUMNS])
-        for rank in range(rows):
-            values = [f"2021-07-01 12:{rank:02d}", "OPC_7", 20.5, None, *[float(rank)] * (len(COLUMNS) - 2)]
-            database.execute(f"INSERT INTO opc ({names}) VALUES ({marks})", values)  # noqa: S608 - made here
-    database.close()
 
 
 def test_a_database_is_imported_once_however_often_and_as_it_grows(tmp_path: Path, url: str) -> None:
-    _make(tmp_path / "old.db", 3)
+    log(tmp_path / "old.db", 3)
     with Store.open(url) as store:
         assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == Imported(3, 0)
-        _make(tmp_path / "old.db", 2)
+        log(tmp_path / "old.db", 2)
         assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == Imported(5, 0)
         (stream,) = query.streams(store, "OPC_7")
         found = query.between(store, [stream])

@@ -1,0 +1,115 @@
+"""batonopc as its station runs it: its table, its batches, the calls that bring them to a server."""
+
+import csv
+import io
+import sqlite3
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+BINS = [f"bin_{number}" for number in range(24)]
+COLUMNS = [
+    "temp", "rh", "pm_01", "pm_25", "pm_10", *BINS, "bin1_mtof", "bin3_mtof", "bin5_mtof", "bin7_mtof",
+    "sampling_period", "sample_flow_rate", "reject_count_glitch", "reject_count_longtof",
+    "reject_count_ratio", "reject_count_outofrange",
+    "fan_rev_count", "last_status", "checksum",
+]  # fmt: skip
+
+
+def log(path: Path, rows: int) -> None:
+    """Log readings, one a minute from the first on."""
+    reals = ", ".join(f"{name} REAL" for name in COLUMNS)
+    with sqlite3.connect(path) as database:
+        database.execute(
+            f"CREATE TABLE IF NOT EXISTS opc (rdg_no INTEGER PRIMARY KEY AUTOINCREMENT, timestamp TEXT NOT NULL,"
+            f" gadget_id VARCHAR, {reals})"
+        )
+        marks = ", ".join("?" * (2 + len(COLUMNS)))
+        names = ", ".join(["timestamp", "gadget_id", *COLUMNS])
+        for rank in range(rows):
+            values = [f"2021-07-01 12:{rank:02d}", "OPC_7", 20.5, None, *[float(rank)] * (len(COLUMNS) - 2)]
+            database.execute(f"INSERT INTO opc ({names}) VALUES ({marks})", values)  # noqa: S608 - made here
+    database.close()
+
+
+def rows_of(path: Path) -> list[tuple[Any, ...]]:
+    """Return the whole table."""
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT * FROM opc ORDER BY rdg_no").fetchall()
+    database.close()
+    return rows
+
+
+def csv_of(rows: list[tuple[Any, ...]], header: list[str] | None = None) -> bytes:
+    """Return the CSV of a batch: batonopc's own has an empty header."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header or [])
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def batch_of(
+    ref: str, key: str, table: bytes, *, method: int = zipfile.ZIP_STORED, description: bytes | None = None
+) -> bytes:
+    """Return a batch as it makes them: the gateway's key is in it."""
+    files = [f"{ref}.csv", f"{ref}.yaml"]
+    told = {
+        "source": "Raspberry PI", "source_ref": ref, "version": "1.3 Dec 2020", "filelist": ",".join(files),
+        "batch_type": "OPC", "batch_mode": "LIVE", "device_id": key, "timestamp": ref[:16], "gadget_id": "OPC_7",
+        "reading_from": 0, "reading_to": 2,
+    }  # fmt: skip
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr(files[0], table)
+        archive.writestr(files[1], yaml.safe_dump(told).encode() if description is None else description)
+    return buffer.getvalue()
+
+
+@dataclass
+class Station:
+    """Its calls, one by one.
+
+    Attributes:
+        url: of the server.
+        key: of the gateway.
+    """
+
+    url: str
+    key: str
+
+    def request(self, ref: str, octets: bytes) -> dict[str, Any]:
+        """Ask for the id of a batch."""
+        form = {
+            "key": self.key, "source_ref": ref, "filelist": f"{ref}.csv,{ref}.yaml", "batch_type": "OPC",
+            "batch_mode": "LIVE", "zip_size": len(octets), "zip_md5": "d41d8cd98f00b204e9800998ecf8427e",
+        }  # fmt: skip
+        answer = httpx.post(f"{self.url}/api/v1/quarantine_request/", data=form, headers=self._headers)
+        told: dict[str, Any] = answer.raise_for_status().json()
+        return told
+
+    def post(self, id_: str, octets: bytes) -> None:
+        """Upload by HTTPS."""
+        headers = {"X-Gascloud-Logas": self.key, "X-Gascloud-Logpw": id_}
+        files = {"file": (f"{id_}.zip", octets, "application/zip")}
+        httpx.post(f"{self.url}/upload", files=files, headers=headers).raise_for_status()
+
+    def status(self, id_: str) -> tuple[str, str]:
+        """Ask what became of a batch: the status, and the reason for it."""
+        answer = httpx.get(f"{self.url}/api/v1/upload_status/{id_}/", headers=self._headers)
+        told = answer.raise_for_status().json()
+        return told["status"], told["reason"]
+
+    def upload(self, ref: str, octets: bytes) -> tuple[str, str]:
+        """Bring a batch to the server by HTTPS."""
+        id_ = self.request(ref, octets)["batchid"]
+        self.post(id_, octets)
+        return self.status(id_)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
