@@ -22,6 +22,32 @@ _INTEGER_LIMITS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """What whole numbers mean.
+
+    Attributes:
+        names: of the numbers, or of the bits, 0 the least significant; not all need have one.
+        of_bits: whether each bit means something, and not each number.
+    """
+
+    names: Mapping[int, str] = attribute(hash=False)
+    of_bits: bool = False
+
+    def of(self, value: object) -> str:
+        """Return what a value means, "" if it has no name; of bits all that are set, or `none`."""
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            return ""
+        if not self.of_bits:
+            return self.names.get(value, "")
+        return ", ".join(self.of_each_bit(value)) or "none"
+
+    def of_each_bit(self, value: int) -> tuple[str, ...]:
+        """Return what the bits of a value mean, the lowest first; `bit 10` for one without a name."""
+        bits = (bit for bit in range(value.bit_length()) if value >> bit & 1)
+        return tuple(self.names.get(bit, f"bit {bit}") for bit in bits)
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One value of a packet: kept value = word on the wire * scale + offset.
 
@@ -33,6 +59,7 @@ class Field:
         offset: kept value of a zero word.
         meaning: half a sentence.
         column: its name in CSV files, "" to use `name`.
+        words: what its values mean, where they are codes or flags.
     """
 
     name: str
@@ -42,6 +69,7 @@ class Field:
     offset: float = 0.0
     meaning: str = ""
     column: str = ""
+    words: Words | None = None
 
     def to_value(self, word: Value) -> Value:
         """Return the kept value of a word."""

@@ -1,6 +1,6 @@
 import pytest
 
-from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.declaration import Field, Packet, Words
 from pygnc_devices.units import RATE, TEMPERATURE
 
 PACKET = Packet(
@@ -31,6 +31,14 @@ def test_columns_are_in_the_units_people_expect() -> None:
     assert PACKET.columns() == [("temp", "degC"), ("rate_rad_s", "deg/s"), ("mode", "")]
     row = PACKET.row(PACKET.decode(bytes.fromhex("fffc 3f000000 07")))
     assert row == [9.0, pytest.approx(28.6478898), 7]
+
+
+def test_codes_and_bits_have_words() -> None:
+    stage, bits = Words({3: "charging"}), Words({0: "low", 2: "high"}, of_bits=True)
+    assert [stage.of(value) for value in (3, 4, None, "3", True)] == ["charging", "", "", "", ""]
+    assert [bits.of(value) for value in (0, 1, 5, 8, -1, None)] == ["none", "low", "low, high", "bit 3", "", ""]
+    assert Field("stage", "B", words=stage) == Field("stage", "B", words=Words({3: "charging"}))
+    assert len({PACKET, Packet("XY", (Field("stage", "B", words=stage),))}) == 2
 
 
 def test_the_table_is_made_from_the_declaration() -> None:

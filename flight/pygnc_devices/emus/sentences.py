@@ -3,10 +3,11 @@
 Older firmware sends fewer fields, newer ones more: what is missing is None, what is more stays in the raw sentence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from pygnc_devices.declaration import Field
+from pygnc_devices.declaration import Field, Words
+from pygnc_devices.emus import words
 from pygnc_devices.sentence import Sentence
 from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
 
@@ -19,6 +20,21 @@ RESETS: Final = 5
 _SPEED: Final = Unit("km/h", "km/h")
 _DISTANCE: Final = Unit("km", "km")
 _CONSUMPTION: Final = Unit("Wh/km", "Wh/km")
+
+_STAGES: Final = Words(words.STAGES)
+_CHARGING_ERRORS: Final = Words(words.CHARGING_ERRORS)
+_EVENTS: Final = Words(words.EVENTS)
+_CAN_STATUS: Final = Words(words.CAN_STATUS)
+_STATUS: Final = Words(words.STATUS, of_bits=True)
+_PROTECTIONS: Final = Words(words.PROTECTIONS, of_bits=True)
+_REDUCTIONS: Final = Words(words.REDUCTIONS, of_bits=True)
+_PINS: Final = Words(words.PINS, of_bits=True)
+_RESETS: Final = Words(words.RESETS, of_bits=True)
+
+
+def _pins(names: Mapping[int, str]) -> Words:
+    """Return what pins mean, each in doubt: see words.PIN_BIT_BASE."""
+    return Words({bit: f"{name}?" for bit, name in names.items()}, of_bits=True)
 
 
 def _voltage(name: str, meaning: str, code: str = "u2") -> Field:
@@ -161,23 +177,27 @@ _ALL: Final = (
     Sentence(
         "ST1",
         (
-            Field("charging_stage", "u2", meaning="see words.STAGES"),
-            Field("charging_error", "u2", meaning="last one, see words.CHARGING_ERRORS"),
+            Field("charging_stage", "u2", meaning="stage of charging", words=_STAGES),
+            Field("charging_error", "u2", meaning="last error in charging", words=_CHARGING_ERRORS),
             Field("charging_error_parameter", "u4", meaning="for the maker"),
             Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
-            Field("status", "u2", meaning="bits, see words.STATUS; which values are valid"),
-            Field("protections", "u4", meaning="bits, see words.PROTECTIONS"),
-            Field("reductions", "u2", meaning="bits, see words.REDUCTIONS"),
-            Field("pins", "u8", meaning="bits, see words.PINS"),
+            Field("status", "u2", meaning="bits: which values are valid", words=_STATUS),
+            Field("protections", "u4", meaning="bits: protections that act", words=_PROTECTIONS),
+            Field("reductions", "u2", meaning="bits: why power is reduced", words=_REDUCTIONS),
+            Field("pins", "u8", meaning="bits: pins that are active", words=_PINS),
         ),
         meaning="status",
     ),
-    Sentence("IN1", (Field("inputs", "u2", meaning="bits of pins; prefer ST1"),), meaning="input pins"),
+    Sentence(
+        "IN1",
+        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(words.INPUTS)),),
+        meaning="input pins",
+    ),
     Sentence(
         "OT1",
         (
-            Field("charger", "u2", meaning="bits of pins; prefer ST1"),
-            Field("outputs", "u2", meaning="bits of pins; prefer ST1"),
+            Field("charger", "u2", meaning="bits of pins; prefer ST1", words=_pins(words.CHARGER_OUTPUT)),
+            Field("outputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(words.OUTPUTS)),
         ),
         meaning="output pins",
         reserved=frozenset({2}),
@@ -205,7 +225,7 @@ _ALL: Final = (
         "LG1",
         (
             Field("number", "u2", meaning="of the entry"),
-            Field("event", "u2", meaning="see words.EVENTS"),
+            Field("event", "u2", meaning="what happened", words=_EVENTS),
             _time("t_local_s", "when"),
         ),
         meaning="entry of the event log",
@@ -228,7 +248,7 @@ _ALL: Final = (
             for k in range(1, RESETS + 1)
             for field in (
                 _time(f"reset_{k}_t_local_s", f"{k}. reset"),
-                Field(f"reset_{k}_causes", "u2", meaning="bits, see words.RESETS"),
+                Field(f"reset_{k}_causes", "u2", meaning="bits: why", words=_RESETS),
             )
         ),
         meaning="history of resets",
@@ -236,13 +256,13 @@ _ALL: Final = (
     Sentence(
         "CG1",
         (
-            Field("current_sensor_status", "u2", meaning="of the CAN current sensor, see words.CAN_STATUS"),
+            Field("current_sensor_status", "u2", meaning="of the CAN current sensor", words=_CAN_STATUS),
             *(
                 field
                 for k in range(1, CELL_GROUPS + 1)
                 for field in (
                     Field(f"group_{k}_cells", "u4", meaning="cells of a CAN cell group"),
-                    Field(f"group_{k}_status", "u2", meaning="of the group, see words.CAN_STATUS"),
+                    Field(f"group_{k}_status", "u2", meaning="of the group", words=_CAN_STATUS),
                 )
             ),
         ),

@@ -17,6 +17,7 @@ from pygnc_ground.store.store import Store
 
 _UNITS: Final = {"BV2": "V", "BT2": "°C", "BT4": "°C", "BB2": "%"}
 _WHAT: Final = {"BV2": "voltage", "BT2": "module temperature", "BT4": "cell temperature", "BB2": "balancing"}
+_STATUS: Final = "ST1"
 _ROUND_MS: Final = 30_000
 """Sentences of one answer are not further apart."""
 
@@ -28,7 +29,7 @@ def cells(
     *,
     bars: Annotated[bool, typer.Option(help="Draw a bar for each value.")] = True,
 ) -> None:
-    """Show the newest values of each cell of an EMUS battery: those asked for by `ask` in the device's options."""
+    """Show each cell of an EMUS battery, the values asked for by `ask` in the device's options, and its status."""
     with told("cells"), Store.open(read_settings(settings).store_url) as store:
         shown = False
         names = sorted({stream.gadget_id for stream in query.streams(store, gadget) if stream.family == "emus"})
@@ -38,6 +39,7 @@ def cells(
                 if newest is not None:
                     shown = True
                     _show(name, kind, *newest, bars=bars)
+            _show_status(store, name)
         if not shown:
             raise StationError('no cells in the store: set options = { ask = ["BV2", "BT2"] } for the device, and log')
 
@@ -54,6 +56,16 @@ def _newest(store: Store, gadget: str, kind: str, summary: str) -> tuple[CellDat
     for reading in query.between(store, streams, span):
         table.take(_values(reading, by_id[reading.stream_id]), begins_anew=True)
     return table.data(_expected(store, gadget, summary)), last[0].t_utc_ms
+
+
+def _show_status(store: Store, gadget: str) -> None:
+    """Show in words what the battery last said of itself."""
+    streams = query.streams(store, gadget, _STATUS)
+    for reading in query.recent(store, streams, 1):
+        (layout,) = (stream.layout for stream in streams if stream.id == reading.stream_id)
+        typer.echo(f"{gadget}  status  {reading.time}")
+        for name, text in layout.texts_of(reading.values).items():
+            typer.echo(f"  {name.replace('_', ' ')}: {text}")
 
 
 def _expected(store: Store, gadget: str, summary: str) -> int | None:

@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from pygnc_devices.reading import Reading
-from pygnc_ground.store.layout import Layout
+from pygnc_ground.store.layout import Column, Layout
 from pygnc_ground.store.quality import Quality
 from pygnc_ground.store.records import NewReading, StoredReading, Stream
 from pygnc_ground.store.values import PlainValue
@@ -13,15 +13,16 @@ _DIGITS: Final = 6
 
 
 def line_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
-    """Return a reading as one line: time, device, kind, values with units, what is doubtful."""
+    """Return a reading as one line: time, device, kind, values with units or what they mean, what is doubtful."""
     pairs = zip(layout.columns, reading.row(layout.columns), strict=False)
-    values = [f"{column.csv_name or column.name} {_text(value)}{_unit(column.csv_unit)}" for column, value in pairs]
+    values = [f"{column.csv_name or column.name} {_text(value)}{_more(column, value)}" for column, value in pairs]
     doubts = _doubts(reading)
     return "  ".join([reading.time, gadget, layout.kind, *values, *([f"({doubts})"] if doubts else [])])
 
 
 def json_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
     """Return a reading as one JSON object, in SI."""
+    values = reading.values
     return json.dumps(
         {
             "time": reading.time,
@@ -30,7 +31,8 @@ def json_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
             "number": reading.number,
             "quality": [flag.name for flag in Quality(reading.quality)],
             "flags": reading.flags.split(",") if reading.flags else [],
-            "values": dict(zip(layout.names, reading.values, strict=False)),
+            "values": dict(zip(layout.names, values, strict=False)),
+            "words": layout.texts_of(values),
             "raw": None if reading.raw is None else reading.raw.hex(),
         },
         ensure_ascii=False,
@@ -59,8 +61,9 @@ def _text(value: PlainValue) -> str:
     return str(value)
 
 
-def _unit(unit: str) -> str:
-    return f" {unit}" if unit else ""
+def _more(column: Column, value: PlainValue) -> str:
+    text = column.text_of(value)
+    return f" {column.csv_unit}" if column.csv_unit else f" ({text})" if text else ""
 
 
 def _doubts(reading: StoredReading) -> str:

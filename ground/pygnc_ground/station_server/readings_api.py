@@ -109,7 +109,8 @@ def newest(store: Store) -> list[dict[str, Any]]:
 
 
 def told(reading: StoredReading, stream: Stream) -> dict[str, Any]:
-    """Return a reading as the API tells it."""
+    """Return a reading as the API tells it: values in SI, and how to say them in people's units and words."""
+    values, columns = reading.values, stream.layout.columns
     return {
         "id": f"{stream.id}-{reading.number}",
         "gadget": stream.gadget_id,
@@ -117,9 +118,16 @@ def told(reading: StoredReading, stream: Stream) -> dict[str, Any]:
         "timestamp": reading.time,
         "quality": [flag.name for flag in Quality(reading.quality)],
         "flags": reading.flags.split(",") if reading.flags else [],
-        "values": dict(zip(stream.layout.names, reading.values, strict=False)),
-        "units": {column.name: column.unit for column in stream.layout.columns if column.unit},
+        "values": dict(zip(stream.layout.names, values, strict=False)),
+        "units": {column.name: column.unit for column in columns if column.unit},
+        "people": {column.name: _for_people(column) for column in columns if column.csv_per_unit != 1.0},
+        "words": stream.layout.texts_of(values),
     }
+
+
+def _for_people(column: Column) -> dict[str, str | float]:
+    """Return how people expect a value: what they call it, in which unit, and that per unit of ours."""
+    return {"name": column.csv_name or column.name, "unit": column.csv_unit, "per_unit": column.csv_per_unit}
 
 
 def _filters(request: Request) -> tuple[str, str, Span]:

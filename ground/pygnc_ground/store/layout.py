@@ -1,11 +1,12 @@
 """What the values of a stream are: names, units, CSV columns, taken from a device's declaration and kept with them."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Self
 
 import msgspec
 
-from pygnc_devices.declaration import Record
+from pygnc_devices.declaration import Record, Words
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -18,6 +19,8 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
         csv_unit: its unit there.
         csv_per_unit: a kept value times this is the value there.
         meaning: half a sentence.
+        words: numbers, or bits, and what they mean.
+        of_bits: whether they are bits.
     """
 
     name: str
@@ -26,6 +29,12 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     csv_unit: str = ""
     csv_per_unit: float = 1.0
     meaning: str = ""
+    words: tuple[tuple[int, str], ...] = ()
+    of_bits: bool = False
+
+    def text_of(self, value: object) -> str:
+        """Return what a value means in words, "" if it is a quantity or has no name."""
+        return Words(dict(self.words), self.of_bits).of(value) if self.words else ""
 
     @property
     def title(self) -> str:
@@ -53,6 +62,8 @@ class Layout(msgspec.Struct, frozen=True):
                     csv_unit=field.unit.column,
                     csv_per_unit=field.unit.column_per_unit,
                     meaning=field.meaning,
+                    words=tuple(field.words.names.items()) if field.words else (),
+                    of_bits=field.words is not None and field.words.of_bits,
                 )
                 for field in packet.fields
             ),
@@ -62,6 +73,11 @@ class Layout(msgspec.Struct, frozen=True):
     def names(self) -> list[str]:
         """Names of the values."""
         return [column.name for column in self.columns]
+
+    def texts_of(self, values: Sequence[object]) -> dict[str, str]:
+        """Return what codes and flags among the values mean, by name."""
+        texts = {column.name: column.text_of(value) for column, value in zip(self.columns, values, strict=False)}
+        return {name: text for name, text in texts.items() if text}
 
     @property
     def digest(self) -> str:

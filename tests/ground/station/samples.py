@@ -9,9 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pygnc_devices.emus.sentences import SENTENCES
+from pygnc_devices.reading import Reading
 from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.ucb_unit import UcbSimulator
 from pygnc_ground.station.logger import Logger
+from pygnc_ground.store.layout import Layout
+from pygnc_ground.store.records import NewReading
+from pygnc_ground.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 40.0
@@ -38,6 +43,13 @@ port = "{port or folder / "port"}"
 {more if more.lstrip().startswith("[") else ""}
 """)
     return path
+
+
+def store_sentence(store: Store, name: str, text: bytes, t_wall_ns: int = 1_790_000_000_000_000_000) -> None:
+    """Store what a battery said."""
+    sentence = SENTENCES[name]
+    reading = Reading(sentence, text, sentence.decode(text), 0, t_wall_ns)
+    store.append(store.stream("pack", Layout.of(sentence), family="emus"), [NewReading.of(reading)])
 
 
 def environment() -> dict[str, str]:

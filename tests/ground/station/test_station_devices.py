@@ -1,15 +1,14 @@
 """The seeds' devices at a station: particle counter and battery, against their simulators."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.errors import PortError
 from pygnc_devices.family import family
-from pygnc_devices.reading import Reading
 from pygnc_ground.simulators.emus_battery import Battery
 from pygnc_ground.simulators.emus_unit import EmusSimulator
 from pygnc_ground.simulators.line import PtyLine
@@ -21,11 +20,9 @@ from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.logger import Logger
 from pygnc_ground.station.settings import Device, Settings
 from pygnc_ground.store import query
-from pygnc_ground.store.layout import Layout
-from pygnc_ground.store.records import NewReading
 from pygnc_ground.store.store import Store
 from tests.devices.opc_n3.quick import REST_S, counter, line_of, timing
-from tests.ground.station.samples import running, wait_for
+from tests.ground.station.samples import running, store_sentence, wait_for
 
 
 def test_intervals_become_what_each_driver_knows() -> None:
@@ -114,9 +111,35 @@ def test_cells_that_did_not_come_are_named(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text("name = 'x'")
     with Store.open(str(tmp_path / "readings.db")) as store:
         for name, text in (("BV1", b"0010,4A,94,80,335B,"), ("BV2", b"00,0008,08,8686868686868686")):
-            sentence = SENTENCES[name]
-            reading = Reading(sentence, text, sentence.decode(text), 0, 1_790_000_000_000_000_000)
-            store.append(store.stream("pack", Layout.of(sentence), family="emus"), [NewReading.of(reading)])
+            store_sentence(store, name, text)
     output = CliRunner().invoke(app, ["cells", "--no-bars", "--settings", str(tmp_path / "station.toml")]).output
     assert "string 0 cell   8     3.34" in output
     assert "incomplete: 8 of 16 cells; missing: 0/0, 0/1, 0/2, 0/3, 0/4, 0/5, 0/6, 0/7" in output
+
+
+def test_what_a_battery_says_in_numbers_is_shown_in_words_too(tmp_path: Path) -> None:
+    (tmp_path / "station.toml").write_text("name = 'x'")
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        store_sentence(store, "BV2", b"00,0000,08,8686868686868686")
+        store_sentence(store, "ST1", b"03,06,0000,000128E3,05,0402,00,00040802")
+        store_sentence(store, "IN1", b"30")
+        store_sentence(store, "OT1", b"80,,50")
+        store_sentence(store, "BC1", b"000456F0,00057E40,1EDC")
+
+    def invoke(*words: str) -> str:
+        return CliRunner().invoke(app, [*words, "--settings", str(tmp_path / "station.toml")]).output
+
+    shown = invoke("recent")
+    assert "charging_stage 3 (main charging)  charging_error 6 (cell or cell module too hot)" in shown
+    assert "status 5 (cell voltages valid, balancing rates valid)" in shown
+    assert "protections 1026 (cell over-voltage, bit 10)  reductions 0 (none)" in shown
+    assert "pins 264194 (speed sensor, battery contactor, ZVU boost charge)" in shown
+    assert "inputs 48 (charger mains?, ignition key?)" in shown
+    assert "charger 128 (charger?)  outputs 80 (heater?, buzzer?)" in shown
+    assert "charge 79 Ah  capacity 100 Ah  state_of_charge_percent 79 %" in shown
+    (told,) = map(json.loads, invoke("recent", "--json", "--kind", "ST1").splitlines())
+    assert told["values"]["charging_stage"] == 3
+    assert told["words"]["charging_stage"] == "main charging"
+    cells = invoke("cells")
+    assert "  charging stage: main charging\n" in cells
+    assert "  protections: cell over-voltage, bit 10\n" in cells

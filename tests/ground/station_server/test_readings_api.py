@@ -11,6 +11,7 @@ from pygnc_ground.station_server.context import clock
 from pygnc_ground.store import query
 from pygnc_ground.store.layout import Column, Layout
 from pygnc_ground.store.records import NewReading
+from tests.ground.station.samples import store_sentence
 from tests.ground.station_server.samples import Running, server
 from tests.ground.store.samples import LAYOUT, START_MS, new
 
@@ -43,6 +44,19 @@ def test_readings_are_listed_in_pages_newest_first(client: httpx.Client) -> None
     ids = [item["id"] for page in (first, second, third) for item in page["results"]]
     assert len(ids) == len(set(ids)) == 50
     assert client.get(second["previous"]).json()["results"] == first["results"]
+
+
+def test_codes_are_told_in_words_and_units_that_people_expect_are_named(there: Running, client: httpx.Client) -> None:
+    store_sentence(there.store, "ST1", b"03,00,0000,000128E3,05,0002,00,00040802")
+    store_sentence(there.store, "BC1", b"000456F0,00057E40,1EDC")
+    charge, status = client.get("/api/v1/reading/latest/", params={"gadget": "pack"}).json()["results"][-2:]
+    assert charge["values"]["charge_c"] == 284400
+    assert charge["people"]["charge_c"] == {"name": "charge", "unit": "Ah", "per_unit": 1 / 3600}
+    assert charge["words"] == {}
+    assert status["values"]["charging_stage"] == 3
+    assert status["words"]["charging_stage"] == "main charging"
+    assert status["words"]["protections"] == "cell over-voltage"
+    assert "stage_s" not in status["words"]
 
 
 def test_readings_are_filtered_by_time_and_kind(client: httpx.Client) -> None:

@@ -17,7 +17,7 @@ from pygnc_ground.store.layout import Column, Layout
 from pygnc_ground.store.records import NewReading
 from pygnc_ground.store.store import Store
 from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
-from tests.ground.station.samples import start
+from tests.ground.station.samples import start, store_sentence
 from tests.ground.station_server.samples import server
 from tests.ground.store.samples import LAYOUT, new
 
@@ -171,6 +171,28 @@ def test_the_page_shows_what_a_station_of_batonopc_uploads(tmp_path: Path, brows
             assert "(imported)" in section.text
             assert "pm_25 2 µg/m³" in section.text.replace("\n", " ")
             assert section.get_attribute("data-points") == "3"
+            browser.save_screenshot(str(tmp_path / "page.png"))
+    finally:
+        browser.quit()
+
+
+def test_the_page_shows_charge_in_ampere_hours_and_codes_in_words(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+    try:
+        with server(tmp_path / "server") as there:
+            for minute in range(3):
+                t_wall_ns = (clock() - 60_000 * minute) * 1_000_000
+                store_sentence(there.store, "BC1", b"000456F0,00057E40,1EDC", t_wall_ns)
+                store_sentence(there.store, "ST1", b"03,00,0000,000128E3,05,0002,00,00040802", t_wall_ns)
+            browser.get(there.url)
+            WebDriverWait(browser, 30).until(
+                lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
+            )
+            charge, status = (item.text.replace("\n", " ") for item in browser.find_elements(By.TAG_NAME, "section"))
+            assert "charge 79 Ah capacity 100 Ah state_of_charge_percent 79 %" in charge
+            assert "charge in Ah, the last 24 h" in charge
+            assert "charging_stage 3 main charging" in status
+            assert "protections 2 cell over-voltage" in status
+            assert "status 5 cell voltages valid, balancing rates valid" in status
             browser.save_screenshot(str(tmp_path / "page.png"))
     finally:
         browser.quit()

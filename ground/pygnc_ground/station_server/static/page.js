@@ -11,10 +11,16 @@ function text(value) {
   return String(value);
 }
 
+// Name, unit and factor that people expect of a value: Ah, where the API has coulombs.
+function expected(reading, name) {
+  return reading.people[name] || { name, unit: reading.units[name] || "", per_unit: 1 };
+}
+
 function age(seconds) {
   if (seconds < 120) return `${Math.max(0, Math.round(seconds))} s ago`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
-  return `${Math.round(seconds / 3600)} h ago`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h ago`;
+  return `${Math.round(seconds / 86400)} days ago`;
 }
 
 // What people look for comes first: concentrations, other quantities, times, and numbers without a unit.
@@ -48,20 +54,22 @@ function fill(reading) {
   entry.node.querySelector(".time").textContent =
     `${reading.timestamp.replace("T", " ").replace("Z", " UTC")}, ${age(seconds)}` + (doubts.length ? ` (${doubts.join(", ")})` : "");
   for (const [name, value] of ordered(reading)) {
+    const told = expected(reading, name);
     if (!entry.rows.has(name)) {
       const row = entry.node.querySelector("tbody").insertRow();
       for (let cell = 0; cell < 3; cell++) row.insertCell();
-      row.cells[0].textContent = name;
-      row.cells[2].textContent = reading.units[name] || "";
+      row.cells[0].textContent = told.name;
       if (typeof value === "number") row.onclick = () => { entry.name = name; plot(entry); };
       entry.rows.set(name, row);
     }
-    entry.rows.get(name).cells[1].textContent = text(value);
+    const [, number, more] = entry.rows.get(name).cells;
+    number.textContent = text(typeof value === "number" ? value * told.per_unit : value);
+    more.textContent = told.unit || reading.words[name] || "";
   }
 }
 
 async function plot(entry) {
-  const { gadget, kind, units } = entry.reading, name = entry.name;
+  const { gadget, kind } = entry.reading, name = entry.name;
   for (const [other, row] of entry.rows) row.classList.toggle("chosen", other === name);
   if (!name) return;
   const since = new Date(Date.parse(entry.reading.timestamp) - DAY_MS).toISOString();
@@ -69,8 +77,9 @@ async function plot(entry) {
   const answer = await fetch(`api/v1/series/?${query}`);
   if (!answer.ok || entry.name !== name) return;
   const { points } = await answer.json();
-  draw(entry.node.querySelector("canvas"), points);
-  entry.node.querySelector("figcaption").textContent = `${name}${units[name] ? " in " + units[name] : ""}, the last 24 h with readings, UTC`;
+  const told = expected(entry.reading, name);
+  draw(entry.node.querySelector("canvas"), points.map(([t, value]) => [t, value * told.per_unit]));
+  entry.node.querySelector("figcaption").textContent = `${told.name}${told.unit ? " in " + told.unit : ""}, the last 24 h with readings, UTC`;
   entry.node.dataset.points = points.length;
 }
 
