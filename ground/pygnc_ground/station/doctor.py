@@ -1,5 +1,6 @@
 """What is wrong with a station, in plain words, each with what helps."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -12,9 +13,11 @@ from typing import Final
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
 from pygnc_devices.family import Found, family
 from pygnc_ground.sinks import INFLUX
+from pygnc_ground.sinks.influx import InfluxSink
 from pygnc_ground.station.advice import ADVICE
 from pygnc_ground.station.devices import identify, read_one
 from pygnc_ground.station.errors import StationError
+from pygnc_ground.station.sending import TransferError
 from pygnc_ground.station.settings import Device, Settings
 from pygnc_ground.store import query
 from pygnc_ground.store.errors import StoreError
@@ -29,6 +32,7 @@ _SYSTEMD: Final = Path("/run/systemd/system")
 _TRIES: Final = 3
 _READING_S: Final = 40.0
 _LATE_S: Final = 300.0
+_ANSWER_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ def examine(settings: Settings, now_s: float) -> Iterator[Finding]:
     yield _examine_clock(now_s)
     yield from _examine_store(settings, now_s, is_logging=is_logging)
     yield from _examine_key(settings)
+    if settings.influx.url:
+        yield _examine_influx(settings)
 
 
 def _examine_device(device: Device) -> Iterator[Finding]:
@@ -173,3 +179,12 @@ def _examine_key(settings: Settings) -> Iterator[Finding]:
         yield _bad("key", f"others can read {path}: chmod 600 it")
     else:
         yield _good("key", f"{path} is there")
+
+
+def _examine_influx(settings: Settings) -> Finding:
+    try:
+        with contextlib.closing(InfluxSink(settings, _ANSWER_S)) as sink:
+            sink.check()
+            return _good("InfluxDB", f"{sink.name.removeprefix('InfluxDB at ')} answers and lets us in")
+    except (StationError, TransferError) as error:
+        return _bad("InfluxDB", str(error).removeprefix("InfluxDB at "))

@@ -1,6 +1,7 @@
 """InfluxDB's first generation, the real one of Debian; for the second, test_sinks has a stand-in."""
 
 import itertools
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pygnc_ground.sinks import INFLUX
 from pygnc_ground.sinks.influx import InfluxSink, line_of
 from pygnc_ground.sinks.publisher import Publisher
+from pygnc_ground.station.doctor import examine
 from pygnc_ground.station.errors import StationError
 from pygnc_ground.station.settings import Influx, Settings
 from pygnc_ground.store.layout import Column, Layout
@@ -115,8 +117,41 @@ def test_a_login_in_the_url_is_used_and_a_wrong_one_told(tmp_path: Path, store: 
 
 def test_a_database_that_is_not_there_is_named(database: InfluxDb, store: Store) -> None:
     _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
-    with pytest.raises(StationError, match=r'HTTP 404: .*database not found: \\"nothing\\"'):
+    with pytest.raises(
+        StationError, match=r'HTTP 404: .*database not found: \\"nothing\\".*make the database or bucket'
+    ):
         _publish(store, Settings(influx=Influx(database.url.replace("stations", "nothing"))))
+
+
+def test_the_doctor_names_what_is_wrong_with_an_influxdb_and_what_helps(
+    database: InfluxDb, tmp_path: Path, store: Store
+) -> None:
+    _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
+
+    def told(url: str) -> tuple[bool, str]:
+        found = examine(Settings(folder=str(tmp_path), influx=Influx(url)), START_MS / 1000)
+        (finding,) = (finding for finding in found if finding.what == "InfluxDB")
+        return finding.is_good, finding.text
+
+    place = f"http://127.0.0.1:{database.port}"
+    assert told(database.url) == (True, f"{place} answers and lets us in")
+    is_good, why = told(database.url.replace("stations", "nothing"))
+    assert not is_good
+    assert "database not found" in why
+    assert "make the database or bucket there, or mend url in [influx]" in why
+    assert told("ftp://server/write")[1].startswith("url in [influx] must begin with http:// or https://")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    is_good, why = told(f"http://name:secret@127.0.0.1:{port}/write?db=stations")
+    assert not is_good
+    assert why.startswith(f"http://127.0.0.1:{port}: ")
+    assert why.endswith("is it running, and url in [influx] right?")
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    with InfluxDb(folder, login=("station", "pass word")) as locked:
+        assert "look at token in [influx], or name and password in its url" in told(locked.url)[1]
+        assert told(locked.url.replace("//", "//station:pass%20word@"))[0]
+    assert [point["value"] for point in database.points("k")] == []
 
 
 @pytest.fixture(scope="module")

@@ -237,7 +237,7 @@ def test_influx_gets_everything_once_with_its_own_time_whatever_it_answers(store
     with _database(503) as (url, lines):
         publisher = Publisher(store, Settings(name="roof", influx=Influx(url, "word")))
         publisher.write_influx(1)
-        assert target(store, INFLUX).problem == "InfluxDB: HTTP 503"
+        assert target(store, INFLUX).problem == f"InfluxDB at {url.partition('/api')[0]}: HTTP 503"
         publisher.write_influx(2)
         assert lines == []
         publisher.write_influx(1 << 60)
@@ -258,6 +258,22 @@ def test_what_influx_refuses_is_told(store: Store, code: int, why: str) -> None:
         publisher = Publisher(store, Settings(influx=Influx(url, "word")))
         with pytest.raises(StationError, match=why):
             publisher.run()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("server:8086/write?db=d", "must begin with http:// or https://; an example: http://server:8086/write"),
+        ("udp://name:secret@server:8089", "must begin with http:// or https://"),
+        ("http:///write?db=d", "names no host"),
+        ("http://name:secret/word@server/write?db=d", "signs such as / and @ are written %2F and %40"),
+    ],
+)
+def test_an_address_that_can_be_no_influxdb_is_told_at_once(store: Store, url: str, why: str) -> None:
+    with pytest.raises(StationError) as error:
+        Publisher(store, Settings(influx=Influx(url)))
+    assert why in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
