@@ -12,6 +12,7 @@ BYTE: Final = "byte"
 WHOLE: Final = "histogram"
 DISCARDED: Final = "discarded histogram"
 BROKEN: Final = "broken histogram"
+UNFINISHED: Final = "end of an average"
 
 crc16: Final = ReflectedCrc(0xA001, seed=0xFFFF)
 """CRC-16/MODBUS"""

@@ -27,7 +27,9 @@ _LOOK_AT: Final = 48
 
 
 def keep_sampling(unit: OpcUnit) -> Procedure[None]:
-    """Read histograms until given up; begin anew after errors. At the end fan and laser are switched off.
+    """Read histograms until given up; begin anew after errors.
+
+    At the end fan and laser are switched off, and what has come of an average is delivered as a shorter one.
 
     Raises:
         OtherDeviceError: it is another kind of counter.
@@ -55,6 +57,7 @@ def keep_sampling(unit: OpcUnit) -> Procedure[None]:
         if unit.may_be_on:
             with contextlib.suppress(DeviceError):
                 yield from unit.alone(switch_off_alone(unit))
+        yield Deliver(Frame(framing.UNFINISHED, b"", b""))
 
 
 def _start(unit: OpcUnit) -> Procedure[None]:

@@ -92,6 +92,8 @@ class OpcUnit:
                 is_whole = len(frame.raw) == HISTOGRAM_BYTES
                 counts.take_back(len(frame.raw), DamageReason.CHECKSUM if is_whole else DamageReason.CUT)
                 self._lost += 1
+            case framing.UNFINISHED if self._samples:
+                return self._average()
         return None
 
     def reconnected(self) -> Procedure[None] | None:
@@ -150,6 +152,9 @@ class OpcUnit:
         span_s = (reading.t_mono_ns - self._samples[0].t_mono_ns) / _NS_PER_S
         if span_s + 1.5 * (self.settings.sample_s or 0.0) <= interval_s:
             return None
+        return self._average()
+
+    def _average(self) -> Reading:
         samples, self._samples = self._samples, []
         return average(samples, self.model)
 

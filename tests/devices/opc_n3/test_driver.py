@@ -17,6 +17,7 @@ from pygnc_devices.opc_n3.packets import AVERAGE, HISTOGRAM
 from pygnc_devices.opc_n3.power import PowerError
 from pygnc_devices.opc_n3.procedures import OtherDeviceError
 from pygnc_devices.opc_n3.quality import MASS_DIFFERS, NO_PARTICLES
+from pygnc_devices.opc_n3.unit import decode
 from pygnc_devices.reading import Reading
 from pygnc_ground.simulators.line import PtyLine
 from pygnc_ground.simulators.opc_n3_unit import OpcFaults, OpcN3Simulator
@@ -137,6 +138,27 @@ def test_histograms_are_put_together(url: str) -> None:
     assert all(reading.packet is AVERAGE for reading in readings)
     assert all(int(reading.values["samples"] or 0) >= 2 for reading in readings)
     assert all(len(reading.raw) == 86 * int(reading.values["samples"] or 0) for reading in readings)
+
+
+@pytest.mark.parametrize("is_unplugged", [False, True])
+def test_an_average_that_is_not_finished_is_a_shorter_one_at_the_end(tmp_path: Path, *, is_unplugged: bool) -> None:
+    opc = counter()
+    with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url, interval_s=3600.0) as device:
+        subscription = device.engine.feed.subscribe()
+        assert line.wait_until(lambda: opc.histograms >= 6, PATIENCE_S)  # the first is discarded, the last on its way
+        assert subscription.take(0) is None
+        if is_unplugged:
+            line.unplug()
+        else:
+            device.close()
+        reading = subscription.take(PATIENCE_S)
+    assert reading is not None
+    assert reading.packet is AVERAGE
+    samples = int(reading.values["samples"] or 0)
+    assert samples >= 1
+    parts = [decode(reading.raw[at : at + 86]) for at in range(0, 86 * samples, 86)]
+    assert reading.values["period_s"] == pytest.approx(sum(float(part["period_s"] or 0) for part in parts))
+    assert reading.values["bin_0"] == sum(int(part["bin_0"] or 0) for part in parts)
 
 
 def test_a_bad_checksum_costs_the_histogram_and_the_next_and_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The seeds' devices at a station: particle counter and battery, against their simulators."""
 
 import json
+import signal
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from pygnc_ground.station.settings import Device, Settings
 from pygnc_ground.store import query
 from pygnc_ground.store.store import Store
 from tests.devices.opc_n3.quick import REST_S, counter, line_of, timing
-from tests.ground.station.samples import running, store_sentence, wait_for
+from tests.ground.station.samples import DEADLINE_S, running, start_logger, store_sentence, wait_for
 
 
 def test_intervals_become_what_each_driver_knows() -> None:
@@ -66,6 +68,33 @@ def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
     assert first.raw is not None
     assert len(first.raw) == 86
     assert isinstance(values["bin_0"], int)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_logger_that_is_stopped_stores_an_average_that_is_not_finished(tmp_path: Path, number: int) -> None:
+    opc = counter()
+    rests = ", ".join(f"{name} = {value}" for name, value in asdict(timing(REST_S)).items())
+    (tmp_path / "station.toml").write_text(
+        f'[[device]]\ngadget = "opc"\nfamily = "opc_n3"\nport = "{tmp_path / "port"}"\ninterval_s = 3600\n'
+        f"options = {{ sample_s = 0.02, timing = {{ {rests} }} }}\n"
+    )
+    with line_of(opc, tmp_path):
+        process = start_logger("--settings", tmp_path / "station.toml", "--quiet")
+        try:
+            wait_for(lambda: opc.histograms >= 6, "samples")  # the first is discarded, the last on its way
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+        assert (output, errors, process.returncode) == ("1 readings stored\n", "", 0)
+        assert not opc.is_on
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        (stream,) = query.streams(store, "opc", "average")
+        (found,) = query.between(store, [stream])
+    values = dict(zip(stream.layout.names, found.values, strict=True))
+    assert isinstance(values["samples"], int)
+    assert values["samples"] >= 1
+    assert len(found.raw or b"") == 86 * values["samples"]
 
 
 @pytest.mark.parametrize(
