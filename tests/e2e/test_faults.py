@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, Orbi
 from pygnc.bus.segment import list_segments
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
+from tests.fakes.small_disk import disk_of
 from tests.reference import recording
 
 from .conftest import DEMO, Flight, copy_demo
@@ -305,15 +305,8 @@ def test_a_critical_task_that_always_dies_ends_the_run_in_order(demo: Flight, de
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 400 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = subprocess.run(
-        ["/bin/mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], check=False, capture_output=True
-    )
-    if mount.returncode:
-        pytest.skip(f"needs the right to mount a file system: {mount.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["/bin/umount", "-l", folder], check=True)
+    with disk_of(tmp_path / "small", "400k") as folder:
+        yield folder
 
 
 def test_a_full_disk_stops_recording_but_not_the_run(small_disk: Path, demo_time_s: int) -> None:

@@ -25,6 +25,7 @@ _DEPTH: Final = 100_000
 """Readings that may wait while the store cannot be written: hours of a slow device, minutes of a fast one."""
 _RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STORE_RETRY_S: Final = 5.0
+_TELL_AGAIN_S: Final = 600.0
 _LOOK_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -144,6 +145,8 @@ class Logger:
         self._stopping = False
         self._logged = [LoggedDevice(device, self._news.set) for device in devices]
         self._waiting: list[Entry] = []
+        self._told_s: float | None = None
+        self._lost = 0
         self.stored = 0
 
     def stop(self) -> None:
@@ -175,8 +178,8 @@ class Logger:
                 except DeviceError as error:
                     _log.warning("%s: %s", logged.device.gadget, error)
             self._collect()
-            if self._waiting:
-                self._flush()
+            if self._waiting and not self._flush():
+                _log.error("%d readings are lost: the store cannot be written, and logging ends", len(self._waiting))
 
     def _pause(self, pause_s: float) -> None:
         """Let readings gather, unless it is time to stop."""
@@ -196,12 +199,23 @@ class Logger:
             except RefusedReadingsError:
                 self._store_one_by_one()
         except StoreError as error:
-            _log.error("readings wait: %s", error)
-            if len(self._waiting) > _DEPTH:
-                _log.error("%d readings are lost: the store was away for too long", len(self._waiting) - _DEPTH)
-                self._waiting = self._waiting[-_DEPTH:]
+            self._keep_waiting(error)
             return False
+        if self._told_s is not None:
+            _log.warning("readings are stored again" + (f"; {self._lost} are lost" if self._lost else ""))
+            self._told_s, self._lost = None, 0
         return True
+
+    def _keep_waiting(self, error: StoreError) -> None:
+        """Keep the newest readings until the store can be written, and say so now and then."""
+        surplus = max(0, len(self._waiting) - _DEPTH)
+        del self._waiting[:surplus]
+        self._lost += surplus
+        now_s = time.monotonic()
+        if self._told_s is None or now_s - self._told_s >= _TELL_AGAIN_S:
+            self._told_s = now_s
+            lost = f", {self._lost} are lost" if self._lost else ""
+            _log.error("%d readings wait%s: %s", len(self._waiting), lost, error)
 
     def _store_first(self, count: int) -> None:
         """Store the first readings that wait; then they wait no more, whatever comes after."""

@@ -1,6 +1,8 @@
 import os
 import signal
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pygnc_ground.store import query
 from pygnc_ground.store.errors import RefusedReadingsError, StoreError
 from pygnc_ground.store.records import StoredReading
 from pygnc_ground.store.store import Store
+from tests.fakes.small_disk import disk_of
 from tests.ground.station.samples import (
     DEADLINE_S,
     line,
@@ -127,6 +130,67 @@ def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch
         found = query.between(store, query.streams(store))
     counters = [item.values[10] for item in found]
     assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(len(counters))]
+
+
+def _fill(path: Path) -> None:
+    """Take all room of a disk."""
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_keeps_readings_waiting_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pygnc_ground.station.logger._STORE_RETRY_S", 0.1)
+    full = "database or disk is full; make room, `pygnc station prune` deletes old readings"
+    with (
+        disk_of(tmp_path / "disk", "1m") as disk,
+        line(tmp_path) as port,
+        Store.open(str(disk / "readings.db")) as store,
+    ):
+        logger = Logger(store, [Device("imu", "ucb", port.url)])
+        with running(logger):
+            wait_for(lambda: logger.stored > 3, "readings")
+            _fill(disk / "filler")
+            wait_for(lambda: full in caplog.text, "the disk to be full")
+            before = logger.stored
+            (disk / "filler").unlink()
+            wait_for(lambda: logger.stored > before, "readings")
+            _fill(disk / "filler")
+            wait_for(lambda: caplog.text.count(full) == 2, "the disk to be full again")
+        found = query.between(store, query.streams(store))
+    counters = [item.values[10] for item in found]
+    assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(logger.stored)]
+    told = [record.getMessage().partition("readings ")[2].partition(":")[0] for record in caplog.records]
+    assert told == ["wait", "are stored again", "wait", "are lost"]
+
+
+def test_readings_wait_within_a_bound_and_those_beyond_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pygnc_ground.station.logger._STORE_RETRY_S", 0.1)
+    monkeypatch.setattr("pygnc_ground.station.logger._TELL_AGAIN_S", 0.0)
+    monkeypatch.setattr("pygnc_ground.station.logger._DEPTH", 5)
+    away = threading.Event()
+    away.set()
+    right = Store.writes
+
+    def flaky(store: Store) -> object:
+        if away.is_set():
+            raise StoreError("the server is away")
+        return right(store)
+
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        monkeypatch.setattr(Store, "writes", flaky)
+        logger = Logger(store, [Device("imu", "ucb", port.url)])
+        with running(logger):
+            wait_for(lambda: "5 readings wait, " in caplog.text, "lost readings")
+            assert len(logger._waiting) <= 50
+            away.clear()
+            wait_for(lambda: logger.stored > 0, "readings")
+            wait_for(lambda: "readings are stored again; " in caplog.text, "the end")
+    assert " are lost: the server is away" in caplog.text
 
 
 def test_readings_that_are_refused_cost_themselves_only_and_none_is_stored_twice(
