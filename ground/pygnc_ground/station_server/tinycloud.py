@@ -1,5 +1,6 @@
 """tinycloud's calls, as batonopc makes them: ask for a batch id, upload by SCP or HTTPS, ask for the status."""
 
+import logging
 import uuid
 from email.message import Message
 from email.parser import BytesParser
@@ -20,6 +21,7 @@ from pygnc_ground.station_server.context import ID, Context, answer, context_of,
 from pygnc_ground.station_server.uploads import Upload, UploadState
 from pygnc_ground.store import schema
 
+_log: Final = logging.getLogger(__name__)
 _LONGEST_NAME: Final = 120
 _OF_NOTHING: Final = "d41d8cd98f00b204e9800998ecf8427e"
 """MD5 of no bytes: what batonopc says of every batch."""
@@ -82,13 +84,17 @@ def _fetch(context: Context, asking: Gateway, found: Upload, key: str) -> Upload
     if not key.isalnum():
         return found
     path = Path(context.serve.scp_folder) / key / "inbox" / f"{found.id}.zip"
-    if not path.is_file() or path.is_symlink() or path.stat().st_size != found.bytes:
-        return found
-    if found.offset == 0:
-        context.uploads.append(asking.id, found.id, 0, path.read_bytes())
-    taken = context.uploads.complete(asking.id, found.id)
-    if taken.state is not UploadState.RECEIVING:
-        path.unlink()
+    taken = found
+    try:
+        if not path.is_file() or path.is_symlink() or path.stat().st_size != found.bytes:
+            return found
+        if found.offset == 0:
+            context.uploads.append(asking.id, found.id, 0, path.read_bytes())
+        taken = context.uploads.complete(asking.id, found.id)
+        if taken.state is not UploadState.RECEIVING:
+            path.unlink()
+    except OSError as error:  # the path holds the key, and stays out of the log
+        _log.error("batch %s: its file in the inbox cannot be read, or not deleted: %s", found.id, error.strerror)
     return taken
 
 

@@ -105,6 +105,29 @@ def test_a_batch_that_comes_by_scp_is_taken_out_of_the_inbox(tmp_path: Path) -> 
         assert _files_with(tmp_path, pi.key) == []
 
 
+def test_an_inbox_that_the_server_may_not_touch_is_told_without_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = tmp_path / "inbox"
+    with server(tmp_path / "server", scp_host="127.0.0.1", scp_folder=str(inbox), batonopc_zone=DUBLIN) as there:
+        pi = Station(there.url, there.new_key())
+        octets = batch_of(REF, pi.key, csv_of([ROW]))
+        id_ = pi.request(REF, octets)["batchid"]
+        folder = inbox / pi.key / "inbox"
+        folder.mkdir(parents=True)
+        (folder / f"{id_}.zip").write_bytes(octets)
+
+        def forbidden(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", forbidden)
+            assert pi.status(id_) == ("Unprocessed", "")
+        assert f"batch {id_}: its file in the inbox cannot be read, or not deleted: Permission denied" in caplog.text
+        assert pi.key not in caplog.text
+        assert pi.status(id_) == ("Processed", "")
+
+
 @pytest.mark.parametrize("columns", [("temp", "rh", "pm_01", "pm_25", "pm_10"), ("temp", "rh")])
 def test_tables_of_older_versions_are_known_by_their_width(tmp_path: Path, columns: tuple[str, ...]) -> None:
     raw = "{'Bin 0': 1.25, 'PM_A': 3.5}"
