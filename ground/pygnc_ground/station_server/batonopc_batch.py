@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from pygnc_ground.station_server.quarantine import BadBatchError
 from pygnc_ground.store.batonopc_rows import FAMILY, KEYS, RAW, TABLES, Table, origin_of, sort_out
 from pygnc_ground.store.layout import Layout
+from pygnc_ground.store.records import Stream
 from pygnc_ground.store.store import make_stream, put
 
 LONGEST_NAME: Final = 120
@@ -36,7 +37,9 @@ def stem_of(archive: zipfile.ZipFile) -> str:
 
 
 def take(connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzinfo | None) -> tuple[int, int]:
-    """Store the readings of a batch within a transaction; those that earlier batches or an import brought stay.
+    """Store the readings of a batch within a transaction, without those that earlier batches or an import brought.
+
+    Numbers rise: what comes before the next one of its stream was here already, and stays deleted if it was pruned.
 
     Returns:
         How many readings are in it, and how many rows have no time that can be read.
@@ -47,7 +50,7 @@ def take(connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzin
     """
     gadget_id = _gadget_of(archive, stem + _YAML)
     readings = untimed = 0
-    streams: dict[tuple[str, Layout], int] = {}
+    streams: dict[tuple[str, Layout], Stream] = {}
     with _opened(archive, stem + _CSV) as rows:
         header, first = next(rows, None), next(rows, None)
         if header is None:
@@ -64,7 +67,8 @@ def take(connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzin
                     streams[key] = _stream(connection, *key, origin)
                     if len(streams) > _MOST_KINDS:
                         raise BadBatchError(f"more than {_MOST_KINDS} kinds of readings")
-                put(connection, streams[key], numbered)
+                stream = streams[key]
+                put(connection, stream.id, [entry for entry in numbered if entry[0] >= stream.next_number])
                 readings += len(numbered)
     return readings, untimed
 
@@ -147,7 +151,7 @@ def _value(cell: str) -> int | float | str | None:
         return cell
 
 
-def _stream(connection: Connection, gadget_id: str, layout: Layout, origin: str) -> int:
+def _stream(connection: Connection, gadget_id: str, layout: Layout, origin: str) -> Stream:
     if not 0 < len(gadget_id) <= LONGEST_NAME or not gadget_id.isprintable():
         raise BadBatchError("its device has no name, or an impossible one")
-    return make_stream(connection, gadget_id, layout, family=FAMILY, origin=origin).id
+    return make_stream(connection, gadget_id, layout, family=FAMILY, origin=origin)

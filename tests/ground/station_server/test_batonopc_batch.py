@@ -17,6 +17,8 @@ from pygnc_ground.station_server.quarantine import BadBatchError
 from pygnc_ground.store import query
 from pygnc_ground.store.batonopc import Imported, import_batonopc
 from pygnc_ground.store.quality import Quality
+from pygnc_ground.store.records import parse_time
+from pygnc_ground.store.retention import prune
 from pygnc_ground.store.store import Store
 from tests.fakes.batonopc import COLUMNS, Station, batch_of, csv_of, log, rows_of
 from tests.ground.station_server.samples import Running, server
@@ -86,6 +88,17 @@ def test_a_database_and_the_batches_of_its_station_are_the_same_readings(tmp_pat
         assert import_batonopc(there.store, database, zone) == Imported(5, 0)
         assert sorted(value for _, value in _told(there)) == [0.0, 0.0, 0.0, 1.0, 2.0]
         assert len(query.streams(there.store)) == 1
+
+
+def test_readings_that_were_pruned_do_not_come_back_with_the_next_batch(tmp_path: Path) -> None:
+    rows = [(number, f"2021-07-01 12:{number:02d}", *ROW[2:]) for number in range(1, 6)]
+    with server(tmp_path / "server", batonopc_zone=DUBLIN) as there:
+        pi = Station(there.url, there.new_key())
+        assert pi.upload("a", batch_of("a", pi.key, csv_of(rows[:4])))[0] == "Processed"
+        assert prune(there.store, parse_time("2021-07-01T11:03:00"), []) == 2
+        assert pi.upload("b", batch_of("b", pi.key, csv_of(rows)))[0] == "Processed"
+        (stream,) = query.streams(there.store)
+        assert [item.number for item in query.between(there.store, [stream])] == [3, 4, 5]
 
 
 def test_a_batch_that_comes_by_scp_is_taken_out_of_the_inbox(tmp_path: Path) -> None:
