@@ -99,7 +99,7 @@ def _ask(url: str, baud: int, family: Family, end_s: float) -> Found:
     try:
         task = engine.start(family.probe())
         try:
-            return task.future.result(max(0.0, end_s - time.monotonic()))
+            return task.result(max(0.0, end_s - time.monotonic()))
         finally:
             engine.abort(task)
     finally:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from pygnc_devices.agenda import Agenda
+from pygnc_devices.bell import Bell
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.feed import Feed
 from pygnc_devices.frames import Frame, Scan, Scanner
@@ -88,8 +89,8 @@ class Engine:
         self._kept: Callable[[], Procedure[None]] | None = None
         self._kept_task: Task[None] | None = None
         self._orders: deque[Callable[[], None]] = deque()
-        self._news = threading.Event()
-        self._port_changed = threading.Condition()
+        self._news = Bell()
+        self._port_change = Bell()
         self._tail = Tail(wire.scanner, wire.longest_frame, is_network="://" in url)
         self._close_before_s: float | None = None
         self._is_over = False
@@ -102,9 +103,11 @@ class Engine:
         return self._port is not None
 
     def wait_for_port(self, *, is_open: bool, timeout_s: float) -> bool:
-        """Wait until the port is open, or gone; tell whether it is so."""
-        with self._port_changed:
-            return self._port_changed.wait_for(lambda: self.is_connected is is_open, timeout_s)
+        """Wait until the port is open, or gone; tell whether it is so. For one thread at a time."""
+        end_s = time.monotonic() + timeout_s
+        while self.is_connected is not is_open and self._port_change.wait(end_s - time.monotonic()):
+            pass
+        return self.is_connected is is_open
 
     def start(self, procedure: Procedure[T]) -> Task[T]:
         """Begin a procedure; its steps are taken in the engine's thread."""
@@ -146,7 +149,7 @@ class Engine:
             self._follow_orders()
 
     def _wake(self) -> None:
-        self._news.set()
+        self._news.ring()
         port = self._port
         if port is not None:
             port.wake()
@@ -198,7 +201,6 @@ class Engine:
             pause_ends_s = time.monotonic() + PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
             while time.monotonic() < pause_ends_s:
                 self._news.wait(pause_ends_s - time.monotonic())
-                self._news.clear()
                 self._follow_orders()
                 self._agenda.due(time.monotonic())  # what waits for the port may be out of patience, and asks in vain
                 self._agenda.port_lost(PortGoneError(f"{self.url}: not connected"))
@@ -208,7 +210,7 @@ class Engine:
                 self._port = open_port(self.url, self.baud)
                 break
         self.counts.take_reconnect()
-        self._tell_of_port()
+        self._port_change.ring()
         self._agenda.port_opened(time.monotonic())
         procedure = self._interpreter.reconnected()
         if procedure is not None:
@@ -236,13 +238,9 @@ class Engine:
         port, self._port = self._port, None
         if port is not None:
             port.close()
-            self._tell_of_port()
+            self._port_change.ring()
         self.counts.skipped_bytes += self._tail.drop()
         self._agenda.port_lost(error)
-
-    def _tell_of_port(self) -> None:
-        with self._port_changed:
-            self._port_changed.notify_all()
 
     def _is_closing(self) -> bool:
         """Tell whether the device is being closed, and procedures are through or out of time."""

@@ -113,7 +113,7 @@ class BlockingDevice(Device):
         """Carry a procedure out. Ctrl-C ends it in order: its clean-up goes on behind the caller's back."""
         task = self.engine.start(procedure)
         try:
-            return task.future.result()
+            return task.result()
         except BaseException:
             self.engine.abort(task)
             raise

@@ -9,6 +9,7 @@ import errno
 import os
 import selectors
 import socket
+import sys
 import time
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -209,11 +210,13 @@ class SerialPort:
 
 
 def _open_serial(url: str, baud: int) -> Any:  # noqa: ANN401 - pyserial has no common type for its ports
+    callers = sys.exception()
     try:
         port = serial.serial_for_url(url, baudrate=baud, timeout=0, exclusive=True, do_not_open=True)
         port.open()
     except (OSError, ValueError) as error:  # pyserial's own errors are OSErrors
-        raise _why_not(url, error) from None
+        cause = error.__context__
+        raise _why_not(url, error, None if cause is callers else cause) from None
     return port
 
 
@@ -233,8 +236,7 @@ def _number(error: BaseException | None) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _why_not(url: str, error: Exception) -> PortError:
-    cause = error.__context__
+def _why_not(url: str, error: Exception, cause: BaseException | None) -> PortError:
     number = _number(error) or _number(cause)
     if number == errno.EACCES and not os.access(url, os.R_OK | os.W_OK):
         return PortError(f"{url}: no permission. On Linux: `sudo adduser $USER dialout`, then log in again")

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from pygnc_devices.bell import Bell
 from pygnc_devices.frames import Frame
 from pygnc_devices.requests import Outcome, Request
 
@@ -62,6 +63,21 @@ class Task(Generic[T]):
         self._procedure = procedure
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()
+        self._done = Bell()
+        self.future.add_done_callback(lambda _: self._done.ring())
+
+    def result(self, timeout_s: float | None = None) -> T:
+        """Wait for the end, and return the result or raise its error. None: however long.
+
+        To wait by the future itself could, when a signal ends that, keep the engine from ever ending the procedure.
+
+        Raises:
+            TimeoutError: it goes on.
+        """
+        if not self._done.wait(timeout_s):
+            raise TimeoutError
+        self._done.ring()  # for others who wait
+        return self.future.result()
 
     def start(self, begin: Callable[[Step], None]) -> None:
         """Run to the first step, which goes to `begin`."""

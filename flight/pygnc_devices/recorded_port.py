@@ -1,11 +1,11 @@
 """A recording in place of a port: `file://x.raw`, or at a pace: `file://x.raw?bytes_per_s=620`."""
 
-import threading
 import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pygnc_devices.bell import Bell
 from pygnc_devices.errors import EndOfRecordingError, PortError, PortGoneError
 
 _PIECE_BYTES: Final = 4096
@@ -35,7 +35,7 @@ class RecordedPort:
             raise PortError(f"{path}: {error.strerror}") from None
         self._at = 0
         self._t_start = time.monotonic()
-        self._woken = threading.Event()
+        self._woken = Bell()
 
     def read(self, timeout_s: float) -> bytes:
         """Return the next piece; see `Port`."""
@@ -47,7 +47,6 @@ class RecordedPort:
             size = min(size, due - self._at)
             if size <= 0:
                 self._woken.wait(min(timeout_s, 1 / _PACED_PIECES_PER_S))
-                self._woken.clear()
                 return b""
         piece = self._octets[self._at : self._at + size]
         self._at += len(piece)
@@ -62,7 +61,7 @@ class RecordedPort:
 
     def wake(self) -> None:
         """End a `read` that waits."""
-        self._woken.set()
+        self._woken.ring()
 
     def close(self) -> None:
         """Do nothing: the file has been read."""

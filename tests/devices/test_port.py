@@ -104,6 +104,11 @@ def test_a_port_of_another_program_is_refused_with_its_name(pty: tuple[int, str]
 def test_a_port_that_cannot_be_opened_is_told_why(url: str, message: str) -> None:
     with pytest.raises(PortError, match=message):
         open_port(url, 9600)
+    try:
+        int("no number")
+    except ValueError:  # what the caller is busy with has nothing to do with it
+        with pytest.raises(PortError, match=message):
+            open_port(url, 9600)
 
 
 def test_the_other_ends_hanging_up_is_noticed() -> None:

@@ -110,7 +110,7 @@ class Ucb(UcbMethods, BlockingDevice):
         holding = Task(line_procedures.go_quiet(self.unit))
         try:
             self.engine.submit(holding)
-            holding.future.result()
+            holding.result()
             yield
         finally:
             try:
@@ -118,7 +118,7 @@ class Ucb(UcbMethods, BlockingDevice):
             except BaseException:  # Ctrl-C in the middle of it
                 self._undo_quiet(holding)
                 raise
-            undoing.future.result()
+            undoing.result()
 
     def _undo_quiet(self, holding: Task[int]) -> Task[None]:
         self.engine.abort(holding)

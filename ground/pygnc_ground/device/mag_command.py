@@ -71,5 +71,5 @@ def _wait(connected: Connected, align: Any) -> tuple[dict[str, str], bool]:  # n
         finished.wait(2.0)
         say("interrupted; the alignment is ended, nothing is stored")
         raise typer.Exit(INTERRUPTED) from None
-    result: tuple[dict[str, str], bool] = task.future.result()
+    result: tuple[dict[str, str], bool] = task.result()
     return result

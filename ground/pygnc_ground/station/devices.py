@@ -106,7 +106,7 @@ def identify(device: Device) -> Found:
     try:
         task = engine.start(kind.probe())
         try:
-            return task.future.result(_PROBE_S)
+            return task.result(_PROBE_S)
         except TimeoutError:
             raise NoAnswerError(f"{device.port}: nobody answers; is it switched on?") from None
         finally:
