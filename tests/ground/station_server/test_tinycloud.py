@@ -103,7 +103,7 @@ def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: 
 
 def test_a_host_that_does_not_answer_is_tried_again_later(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    target = Target("127.0.0.1", 9, "user", "word", "/tmp/x")  # noqa: S108 - never written
+    target = Target("127.0.0.1", 9, "user", "word", "inbox/")
     with pytest.raises(TransferError, match=r"127\.0\.0\.1 port 9"):
         copy_by_scp(tmp_path / "file", target, Settings())
     with pytest.raises(StationError, match="impossible place"):
