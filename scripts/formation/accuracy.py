@@ -73,7 +73,7 @@ def print_case(case: Case, kind: Kind, geometries: Sequence[Geometry]) -> None:
         f"{missed} of {len(geometries)}",
         f"{percent(scores, 'ambiguous')}, {percent(scores, 'unsolved')}",
         f"{(~found).sum()} of {len(found)}",
-        f"{nees.mean():.2f}",
+        f"{nees.mean():.2f} ± {scatter_of(geometries):.2f}",
         "{:.2f} to {:.2f}".format(*band(6, len(nees))),
         f"{sum(score.wrong_and_certain for score in scores)} of {len(found)}",
     )
@@ -84,6 +84,16 @@ def ratio_of(geometry: Geometry) -> float:
     found = pooled(geometry.scores, "found") > 0.0
     error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")
+
+
+def scatter_of(geometries: Sequence[Geometry]) -> float:
+    """Standard deviation of the mean NEES as its means over single geometries show it.
+
+    Errors along curved valleys have long tails, and those of partners and draws hang together: the band of as many
+    independent normal errors is narrower.
+    """
+    means = [pooled(geometry.scores, "nees")[pooled(geometry.scores, "found") > 0.0].mean() for geometry in geometries]
+    return float(np.std(means, ddof=1) / np.sqrt(len(means)))
 
 
 def percent(scores: Sequence[FormationScore], flag: str) -> str:
