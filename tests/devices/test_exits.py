@@ -61,6 +61,7 @@ async def with_asyncio(url):
         async for reading in device:
             ready()
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, if that has started the tests, has set it otherwise
 name, url = sys.argv[1:]
 asyncio.run(with_asyncio(url)) if name == "asyncio" else globals()[name](url)
 """

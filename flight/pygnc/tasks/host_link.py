@@ -64,9 +64,10 @@ class Line:
 
     def wait_s(self) -> float:
         """How long until it has something to do, if nothing comes."""
-        due_s = due_in_s(self.conversation.wakeup_s(), time.monotonic())
         free_s = self.port.free_in_s()
-        return max(due_s, free_s, POLL_S if free_s else 0.0)
+        if free_s > 0.0:  # what is to be said next may wait for the line, whenever it is due
+            return max(free_s, POLL_S)
+        return due_in_s(self.conversation.wakeup_s(), time.monotonic())
 
 
 class HostLinkTask(Task):
