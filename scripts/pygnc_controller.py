@@ -16,7 +16,7 @@ this file against the Pi's side and compare its tables with the flight software'
 Events are tuples: ("connected", software), ("sentence", kind, number, body, is_late), ("acknowledged", ticket),
 ("lost", ticket, kind), ("line down",), ("incompatible", version_min, version_max). Times are milliseconds that only
 ever grow. What must be kept of a file is only where it is: chunks are read again through `read(offset, count)`.
-For the status, send("STRQ", body("STRQ", FIRST_PART), now_ms); `decode_part` reads the body of the PART that comes.
+For the status, send("STRQ", body("STRQ", 0), now_ms); `decode_status` reads the body of the STAT that comes.
 """
 
 # The controller's Python knows no annotations of variables and no casts.
@@ -37,10 +37,8 @@ SILENCE_MS = 10000
 HELLO_MS = 500
 HELLO_MAX_MS = 5000
 QUEUE_MAX = 32
-PORTION = 96
+PORTION = 48
 NESTING = 32
-FIRST_PART = 2
-SECOND_PART = 3
 
 # Delivery (r in order, i at once) and fields of what the host says; what stands behind the fields is passed as `tail`.
 SAYS = {
@@ -74,7 +72,6 @@ HEARS = {
     "PING": "<I",
     "PONG": "<I",
     "STAT": "<",
-    "PART": "<IHH",
     "INFO": "<",
     "EVNT": "<B",
     "UPST": "<HBI",
@@ -106,18 +103,18 @@ STATUS = {
     "position_sigma_m": (89, "3f"),
     "velocity_sigma_mps": (101, "3f"),
     "attitude_mode": (121, "B"),
-    "quaternion": (122, "4f"),
-    "rate_body_rad_s": (138, "3f"),
-    "partner0_id": (186, "B"),
-    "partner0_rtn_m": (188, "3f"),
-    "partner1_id": (228, "B"),
-    "partner1_rtn_m": (230, "3f"),
-    "partner2_id": (270, "B"),
-    "partner2_rtn_m": (272, "3f"),
-    "damaged_bytes": (468, "I"),
-    "fixes_received": (496, "I"),
-    "fixes_accepted": (500, "I"),
-    "events": (560, "I"),
+    "quaternion": (132, "4f"),
+    "rate_body_rad_s": (148, "3f"),
+    "partner0_id": (213, "B"),
+    "partner0_rtn_m": (221, "3f"),
+    "partner1_id": (285, "B"),
+    "partner1_rtn_m": (293, "3f"),
+    "partner2_id": (357, "B"),
+    "partner2_rtn_m": (365, "3f"),
+    "events": (477, "I"),
+    "damaged_bytes": (498, "I"),
+    "fixes_received": (520, "I"),
+    "fixes_accepted": (524, "I"),
 }
 
 
@@ -238,21 +235,10 @@ def decode_status(record: bytes) -> "dict[str, tuple[float, ...] | float]":
         raise ValueError("no status record")
     if struct.unpack("<I", record[-4:])[0] != binascii.crc32(record[:-4]) & 0xFFFFFFFF:
         raise ValueError("the status record is damaged")
-    return _status_fields(0, record)
-
-
-def decode_part(octets: bytes) -> "dict[str, tuple[float, ...] | float]":
-    """Return those fields of STATUS that stand in a PART's body."""
-    (_, _, offset), part = fields("PART", octets)
-    return _status_fields(offset, part)
-
-
-def _status_fields(start: int, octets: bytes) -> "dict[str, tuple[float, ...] | float]":
     found = {}
     for name, (offset, code) in STATUS.items():
-        if start <= offset and offset - start + struct.calcsize("<" + code) <= len(octets):
-            values = struct.unpack_from("<" + code, octets, offset - start)
-            found[name] = values if len(values) > 1 else values[0]
+        values = struct.unpack_from("<" + code, record, offset)
+        found[name] = values if len(values) > 1 else values[0]
     return found
 
 

@@ -5,14 +5,13 @@ import zlib
 from typing import Final, NamedTuple
 
 from pygnc.formats import status
-from pygnc.formats.status_parts import parts_of
 from pygnc.host.sentence import Direction, Sentence, encode
 from pygnc.host.sentence_types import (
     ACKN,
     HELO,
-    PART,
     PVAL,
     SENS,
+    STAT,
     STRQ,
     TYPES,
     UPCH,
@@ -22,6 +21,7 @@ from pygnc.host.sentence_types import (
     BodyField,
     Capability,
     ParameterFlag,
+    Question,
     SentenceType,
 )
 
@@ -71,7 +71,6 @@ def _example(kind: str) -> Example:
 def examples() -> list[Example]:
     """A session of a few sentences: greeting, a sensor packet, a status request, a file, a setting."""
     able = ~Capability(0)
-    first = parts_of(status.encode({"phase": status.Phase.IDLE, "generation": 7}))[0]
     crc = zlib.crc32(FILE)
     sensor = bytes.fromhex("386d4380 1000e0ff3000 9165 8302 7dfd 0000 0bb8 1234 2000 0000 bfff 0001")
     return [
@@ -94,10 +93,10 @@ def examples() -> list[Example]:
             _from_pi(ACKN, ACKN.pack(1, 0, 1, 0xFFFFFFFF)),
         ),
         Example("The same packet again, because the acknowledgement was lost: `I` marks the retry.", _retry(sensor)),
-        Example("The host asks for the first part of the status.", _from_host(STRQ, STRQ.pack(2), 2)),
+        Example("The host asks for the status record.", _from_host(STRQ, STRQ.pack(Question.STATUS), 2)),
         Example(
-            f"The Pi answers: of the status record with generation 7, {first.size} bytes long, the bytes from 0 on.",
-            _from_pi(PART, PART.pack(*first[:-1], tail=first.octets), 1),
+            f"The Pi answers: its {status.SIZE} bytes, here of a run that waits for data.",
+            _from_pi(STAT, STAT.pack(tail=status.encode({"phase": status.Phase.IDLE, "generation": 7})), 1),
         ),
         Example(
             "It opens transfer 1: `pygnc.toml`, 22 bytes.",

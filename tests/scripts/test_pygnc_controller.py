@@ -19,7 +19,6 @@ from pygnc.formats import status
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, encode_lux
-from pygnc.formats.status_parts import parts_of
 from pygnc.host import sending
 from pygnc.host import session as sessions
 from pygnc.host.outcomes import Received
@@ -30,12 +29,10 @@ from pygnc.host.sentence_types import (
     CHUNK_BYTES,
     EVNT,
     HELO,
-    PART,
     STAT,
     TYPES,
     VERSION,
     Capability,
-    Question,
     Sender,
     SentenceType,
 )
@@ -106,7 +103,6 @@ def test_the_tables_are_the_flight_softwares() -> None:
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
     assert (controller.PORTION, controller.NESTING) == (PORTION, Capability.NESTING)
-    assert (controller.FIRST_PART, controller.SECOND_PART) == (Question.FIRST_PART, Question.SECOND_PART)
     assert controller.LIFE_MS == sending.LIFE_S * 1000
     assert controller.SILENCE_MS == sessions.SILENCE_S * 1000
 
@@ -138,19 +134,6 @@ def test_a_status_record_is_decoded_whatever_is_appended_to_it() -> None:
     for bad in (b"", record[:-1], record[:-1] + b"?", b"PGST" + bytes(8)):
         with pytest.raises(ValueError, match="status record"):
             controller.decode_status(bad)
-
-
-def test_each_part_of_a_status_record_is_decoded_by_itself() -> None:
-    record = status.encode({"generation": 5, "phase": 2, "position_ecef_m_x": 6.9e6, "quaternion_w": 1.0, "events": 7})
-    first, second = (PART.pack(*part[:-1], tail=part.octets) for part in parts_of(record))
-    whole = controller.decode_status(record)
-    parts = [controller.decode_part(octets) for octets in (first, second)]
-    assert not parts[0].keys() & parts[1].keys()
-    assert repr({**parts[0], **parts[1]}) == repr(whole)
-    assert {"phase", "position_ecef_m", "partner2_rtn_m"} <= parts[0].keys()
-    assert parts[1]["events"] == 7
-    with pytest.raises(ValueError, match="too short"):
-        controller.decode_part(first[:5])
 
 
 # Packets.

@@ -17,9 +17,8 @@ SAMPLE: dict[str, Value] = {
     "phase": 2,
     "orbit_mode": 2,
     "position_ecef_m_x": 6.9e6,
-    "task0_name": b"ingest",
-    "task0_state": 2,
-    "task0_through": 864,
+    "task_ingest_state": 2,
+    "task_ingest_through": 864,
 }
 
 

@@ -13,9 +13,8 @@ from enum import IntEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
 MAGIC: Final = b"PGST"
-VERSION: Final = 3
+VERSION: Final = 4
 PARTNERS: Final = 3
-TASK_SLOTS: Final = 8
 NAN: Final = math.nan
 
 Value: TypeAlias = int | float | bytes
@@ -88,6 +87,9 @@ REJECT_CAUSES: Final = (
 SAMPLE_CAUSES: Final = ("searching", "no_time", "not_later", "not_finite", "no_surroundings", "gate")
 """Why a sensor sample did nothing for the attitude, in the order of the counters."""
 
+TASK_NAMES: Final = ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link", "devices")
+"""Tasks that a run may have, each with a place of its own."""
+
 
 class Field(NamedTuple):
     """One field of the record."""
@@ -108,18 +110,12 @@ def _partner(k: int) -> tuple[Field, ...]:
     return (
         Field(f"{partner}_id", "B", "", "radio id of the partner, 0: none"),
         Field(f"{partner}_ambiguous", "B", "", "1 while a mirror solution fits as well"),
+        Field(f"{partner}_gps_week", "H", "", "time at which the partner's place is valid: GPS week, 0: unknown"),
+        Field(f"{partner}_gps_tow_ms", "I", "ms", "and time of week"),
         *_vector(f"{partner}_rtn_m", "f", "m", "partner minus self, radial-transverse-normal"),
         *_vector(f"{partner}_rtn_mps", "f", "m/s", "its rate"),
         *_vector(f"{partner}_sigma_m", "f", "m", "standard deviation of the relative position"),
         Field(f"{partner}_bias_m", "f", "m", "range bias of the radio pair", NAN),
-    )
-
-
-def _partner_quality(k: int) -> tuple[Field, ...]:
-    partner = f"partner{k}"
-    return (
-        Field(f"{partner}_gps_week", "H", "", "time at which the partner's place is valid: GPS week, 0: unknown"),
-        Field(f"{partner}_gps_tow_ms", "I", "ms", "and time of week"),
         Field(f"{partner}_residual_m", "f", "m", "measured minus computed of the newest own range to it", NAN),
         Field(f"{partner}_chi2_best", "f", "", "cost of the best orbits of all partners", NAN),
         Field(f"{partner}_chi2_mirror", "f", "", "and of the best ones in which this partner moves differently", NAN),
@@ -129,12 +125,12 @@ def _partner_quality(k: int) -> tuple[Field, ...]:
     )
 
 
-def _task(k: int) -> tuple[Field, ...]:
+def _task(name: str) -> tuple[Field, ...]:
+    words = name.replace("_", " ")
     return (
-        Field(f"task{k}_name", "12s", "", "task, NUL padded", b""),
-        Field(f"task{k}_state", "B", "", "0 none, 1 starting, 2 up, 3 stopped, 4 failed"),
-        Field(f"task{k}_restarts", "B", "", "restarts in this run (255: or more)"),
-        Field(f"task{k}_through", "I", "", "number of the last input it has dealt with"),
+        Field(f"task_{name}_state", "B", "", f"{words}: 0 not in this run, 1 starting, 2 up, 3 stopped, 4 failed"),
+        Field(f"task_{name}_restarts", "B", "", "its restarts in this run (255: or more)"),
+        Field(f"task_{name}_through", "I", "", "number of the last input it has dealt with"),
     )
 
 
@@ -162,60 +158,59 @@ FIELDS: Final[tuple[Field, ...]] = (
     ),
     Field("nis_count", "I", "", "fixes in that mean"),
     Field("attitude_mode", "B", "", "0 none, 1 searching, 2 coarse, 3 fine"),
+    Field(
+        "attitude_gps_week", "H", "", "time of the newest sample, at which the attitude is valid: GPS week, 0: unknown"
+    ),
+    Field("attitude_gps_tow_ms", "I", "ms", "and time of week"),
+    Field(
+        "attitude_orbit_age_s", "f", "s", "from the newest fix in the orbit used for the attitude to the sample", NAN
+    ),
     *(Field(f"quaternion_{part}", "f", "", f"attitude, body to GCRF, Hamilton, {part}", NAN) for part in "wxyz"),
     *_vector("rate_body_rad_s", "f", "rad/s", "body rate"),
     *_vector("attitude_sigma_rad", "f", "rad", "standard deviation of the attitude, body axes"),
     *_vector("gyro_bias_rad_s", "f", "rad/s", "gyro bias, sensor axes"),
     *_vector("mag_bias_ut", "f", "uT", "magnetometer bias, all of it, sensor axes"),
+    *_vector("mag_body_ut", "f", "uT", "magnetic field at the newest sample, body axes, known bias removed"),
+    Field("in_sun", "B", "", "at the newest sample: 1 the Sun shines, 0 it does not"),
+    Field("dead_faces", "B", "", "sun sensors dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z"),
+    Field("mirrored_faces", "B", "", "sun sensors bright with the Sun behind them, the same bits"),
+    Field("stuck_gyro_axes", "B", "", "gyro axes that repeat themselves, bits 0 to 2: x, y, z, sensor axes"),
+    Field("gyro_axes_beyond_range", "B", "", "gyro axes at the end of their range, the same bits"),
     *(field for k in range(PARTNERS) for field in _partner(k)),
-    *(field for k in range(TASK_SLOTS) for field in _task(k)),
+    *(field for name in TASK_NAMES for field in _task(name)),
+    Field("events", "I", "", "events in the run's journal"),
+    Field("not_recorded", "B", "", "tasks that could not record everything on disk"),
+    Field("lost_messages", "I", "", "inputs that a task never saw"),
     Field("source_files", "H", "", "input files read"),
     Field("unreadable_files", "H", "", "input files that could not be read"),
     Field("source_bytes", "I", "B", "size of the input files"),
     Field("delivered_bytes", "I", "B", "of them in undamaged records"),
     Field("damaged_bytes", "I", "B", "of them damaged; delivered + damaged = size"),
-    Field("damaged_ranges", "I", "", "stretches of damage"),
+    Field("damaged_ranges", "H", "", "stretches of damage"),
     Field("sensor_packets", "I", "", "produced"),
     Field("gps_packets", "I", "", "produced"),
     Field("range_packets", "I", "", "produced"),
     Field("batch_written_bytes", "I", "B", "written to ~/pygnc_batch"),
-    Field("lost_messages", "I", "", "inputs that a task never saw"),
     Field("fixes_received", "I", "", "GPS packets that reached the orbit task"),
     Field("fixes_accepted", "I", "", "of them used"),
-    Field("fixes_waiting", "I", "", "of them held until the filter can start"),
-    Field("velocities_rejected", "I", "", "used fixes whose velocity was not used"),
-    *(Field(f"rejected_{cause}", "I", "", f"fixes not used: {cause.replace('_', ' ')}") for cause in REJECT_CAUSES),
-    Field("events", "I", "", "events in the run's journal"),
-    Field("not_recorded", "B", "", "tasks that could not record everything on disk"),
-    Field(
-        "attitude_gps_week", "H", "", "time of the newest sample, at which the attitude is valid: GPS week, 0: unknown"
-    ),
-    Field("attitude_gps_tow_ms", "I", "ms", "and time of week"),
-    Field("in_sun", "B", "", "at the newest sample: 1 the Sun shines, 0 it does not"),
-    Field(
-        "attitude_orbit_age_s", "f", "s", "from the newest fix in the orbit used for the attitude to the sample", NAN
-    ),
-    *_vector("mag_body_ut", "f", "uT", "magnetic field at the newest sample, body axes, known bias removed"),
-    Field("dead_faces", "B", "", "sun sensors dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z"),
-    Field("mirrored_faces", "B", "", "sun sensors bright with the Sun behind them, the same bits"),
-    Field("stuck_gyro_axes", "B", "", "gyro axes that repeat themselves, bits 0 to 2: x, y, z, sensor axes"),
-    Field("gyro_axes_beyond_range", "B", "", "gyro axes at the end of their range, the same bits"),
+    Field("fixes_waiting", "H", "", "of them held until the filter can start"),
+    Field("velocities_rejected", "H", "", "used fixes whose velocity was not used"),
+    *(Field(f"rejected_{cause}", "H", "", f"fixes not used: {cause.replace('_', ' ')}") for cause in REJECT_CAUSES),
     Field("samples_received", "I", "", "sensor packets that reached the attitude task"),
     Field("samples_used", "I", "", "of them used"),
-    Field("samples_held", "I", "", "of them held until time and orbit are known"),
-    *(Field(f"samples_{cause}", "I", "", f"samples not used: {cause.replace('_', ' ')}") for cause in SAMPLE_CAUSES),
-    Field("attitude_starts", "I", "", "how often the attitude was found"),
+    Field("samples_held", "H", "", "of them held until time and orbit are known"),
+    *(Field(f"samples_{cause}", "H", "", f"samples not used: {cause.replace('_', ' ')}") for cause in SAMPLE_CAUSES),
+    Field("attitude_starts", "H", "", "how often the attitude was found"),
     Field("mag_calibration_seen", "I", "", "samples that the magnetometer's calibration has seen"),
     Field("mag_calibration_kept", "I", "", "of them kept to calibrate with"),
     *_vector(
         "mag_calibration_sigma_ut", "f", "uT", "standard deviation of the bias by the calibration, once it is good"
     ),
-    *(field for k in range(PARTNERS) for field in _partner_quality(k)),
     Field("ranges_received", "I", "", "range packets that reached the formation task"),
-    Field("ranges_held", "I", "", "of them held until their time is known"),
-    Field("ranges_no_time", "I", "", "ranges not used: no time"),
+    Field("ranges_held", "H", "", "of them held until their time is known"),
+    Field("ranges_no_time", "H", "", "ranges not used: no time"),
     Field("ranges_used", "I", "", "ranges used in the newest solution"),
-    Field("ranges_rejected", "I", "", "ranges that do not fit it"),
+    Field("ranges_rejected", "H", "", "ranges that do not fit it"),
     Field("fixes_of_partners", "I", "", "usable GPS packets of partners"),
 )
 _BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))

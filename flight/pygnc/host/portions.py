@@ -4,8 +4,8 @@ from typing import Final
 
 from pygnc.host.outbox import Outgoing
 
-PORTION: Final = 96
-"""Characters that nothing comes between: 8 ms at 115200 baud."""
+PORTION: Final = 48
+"""Characters that nothing comes between: 4 ms at 115200 baud."""
 _REST_MIN: Final = PORTION // 2
 """No shorter portion is left for the end."""
 

@@ -147,9 +147,6 @@ class Question(IntEnum):
 
     STATUS = 0
     INFO = 1
-    FIRST_PART = 2
-    """Of the status record."""
-    SECOND_PART = 3
 
 
 @unique
@@ -255,23 +252,9 @@ STRQ: Final = SentenceType(
     _HOST,
     _AT_ONCE,
     "asks for the status",
-    (BodyField("what", "B", "0 status record, 1 info line, 2 first part of the status record, 3 second part"),),
+    (BodyField("what", "B", "0 status record, 1 info line"),),
 )
 STAT: Final = SentenceType("STAT", _PI, _AT_ONCE, "status", (), "the bytes of `pygnc_status.bin`", 1000)
-PART: Final = SentenceType(
-    "PART",
-    _PI,
-    _AT_ONCE,
-    "part of the status",
-    (
-        BodyField("generation", "I", "of the record; parts of one generation fit together"),
-        BodyField("size", "H", "of the whole record, B"),
-        BodyField("offset", "H", "place of the first byte in the record"),
-    ),
-    "bytes of `pygnc_status.bin`",
-    512,
-    1,
-)
 INFO: Final = SentenceType("INFO", _PI, _AT_ONCE, "info line", (), "the text of `pygnc_info.txt`", 200)
 EVNT: Final = SentenceType(
     "EVNT",
@@ -355,7 +338,7 @@ TYPES: Final = {
     for kind in (
         *(HELO, ACKN, NAKN, LOST, PING, PONG),
         *(SENS, GPSS, GPSR, RANG, PGPS, PRNG, TIME),
-        *(STRQ, STAT, PART, INFO, EVNT),
+        *(STRQ, STAT, INFO, EVNT),
         *(UPOP, UPST, UPCH, UPCL, DNLS, DNLE, DNOP, DNST, DNCH, DNCL),
         *(PGET, PSET, PLST, PVAL, STOP),
     )

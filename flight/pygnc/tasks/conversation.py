@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
 
-from pygnc.formats.status import StatusError
-from pygnc.formats.status_parts import parts_of
 from pygnc.host.channel import Channel
 from pygnc.host.outcomes import LineDown, Received
 from pygnc.host.parameters import Parameters
@@ -13,7 +11,6 @@ from pygnc.host.sentence import SentenceParser
 from pygnc.host.sentence_types import (
     EVNT,
     INFO,
-    PART,
     PING,
     PONG,
     STAT,
@@ -145,15 +142,9 @@ class Conversation:
 
     def _report(self, what: int) -> Saying:
         if what not in set(Question):
-            raise Refusal(NakCause.VALUE, ": 0 asks for the status record, 1 for the info line, 2 and 3 for its parts")
-        if what in {Question.STATUS, Question.INFO}:
-            kind = STAT if what == Question.STATUS else INFO
-            return Saying(kind, kind.pack(tail=self._desk.report(kind)[: kind.tail_max]))
-        try:
-            part = parts_of(self._desk.report(STAT))[what == Question.SECOND_PART]
-        except StatusError as error:
-            raise Refusal(NakCause.UNABLE, f": {error}; ask again in a second") from None
-        return Saying(PART, PART.pack(*part[:-1], tail=part.octets[: PART.tail_max]))
+            raise Refusal(NakCause.VALUE, ": 0 asks for the status record, 1 for the info line")
+        kind = STAT if what == Question.STATUS else INFO
+        return Saying(kind, kind.pack(tail=self._desk.report(kind)[: kind.tail_max]))
 
     def _pump(self, now_s: float) -> None:
         while self.channel.room > ROOM_FOR_ANSWERS:

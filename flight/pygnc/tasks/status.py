@@ -152,11 +152,10 @@ def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
         "spacecraft_time_s": run.spacecraft_time_s(),
         "events": state.events,
     }
-    for k, task in enumerate(state.tasks[: status.TASK_SLOTS]):
-        values[f"task{k}_name"] = task.name.encode()
-        values[f"task{k}_state"] = TaskWord[task.state.upper()]
-        values[f"task{k}_restarts"] = task.restarts
-        values[f"task{k}_through"] = task.progress.through
+    for task in state.tasks:
+        values[f"task_{task.name}_state"] = TaskWord[task.state.upper()]
+        values[f"task_{task.name}_restarts"] = task.restarts
+        values[f"task_{task.name}_through"] = task.progress.through
         for name, count in task.progress.counts.items():
             values[name] = int(values.get(name, 0)) + count
     return values

@@ -10,7 +10,7 @@ from pygnc.host.channel import Channel
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.outcomes import Acknowledged, Connected, Incompatible, LineDown, Lost, Outcome, Received
 from pygnc.host.sentence import Direction, SentenceParser
-from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, PART, STAT, STRQ, Question, SentenceType
+from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, STAT, STRQ, Question, SentenceType
 from pygnc.host.storage import Listed
 from pygnc.host.transfer import PAGE, Saying
 from pygnc_ground.emulator.books import Books
@@ -32,7 +32,7 @@ class Heard:
 
     Attributes:
         software: name and version in its newest HELO.
-        status: first part of the newest record, or all of it; empty before the first one.
+        status: newest record; empty before the first one.
         info: newest info line.
         events: (severity, text).
         answers_s: from the moment when each status request was due to the end of its answer.
@@ -76,7 +76,6 @@ class Controller:
         self._speed = 1.0
         self._numbers = count(1)
         self._watch_s = inf
-        self._question = Question.FIRST_PART
         self._ask_at_s = inf
         self._asked_s: float | None = None
         self._listed: dict[int, Listed] = {}
@@ -103,9 +102,9 @@ class Controller:
         self._packets, self._stream_from_s, self._speed = packets, now_s, speed
         self._next_packet = next(packets, None)
 
-    def watch(self, interval_s: float, now_s: float, question: Question = Question.FIRST_PART) -> None:
-        """Ask for status, all of it or a part, and for the info line at intervals."""
-        self._watch_s, self._ask_at_s, self._question = interval_s, now_s, question
+    def watch(self, interval_s: float, now_s: float) -> None:
+        """Ask for status and info line at intervals."""
+        self._watch_s, self._ask_at_s = interval_s, now_s
 
     def send(self, kind: SentenceType, *values: int, now_s: float, tail: bytes = b"") -> int:
         """Let a sentence go out; return its ticket."""
@@ -180,7 +179,7 @@ class Controller:
         if self._ask_at_s <= now_s:
             self._asked_s = self._ask_at_s  # what is still on its way before the request counts too
             self._ask_at_s = now_s + self._watch_s
-            self.send(STRQ, self._question, now_s=now_s)
+            self.send(STRQ, Question.STATUS, now_s=now_s)
             self.send(STRQ, Question.INFO, now_s=now_s)
         while (
             isinstance(self.transfer, UploadSender)
@@ -232,7 +231,7 @@ class Controller:
 
     def _hear(self, received: Received, now_s: float) -> None:
         fields, tail = received.body
-        if received.kind in {STAT, PART}:
+        if received.kind is STAT:
             self.heard.status = tail
             if self._asked_s is not None:
                 self.heard.answers_s.append(now_s - self._asked_s)

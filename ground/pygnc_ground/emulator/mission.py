@@ -12,7 +12,6 @@ from typing import Final
 
 from pygnc.formats import status
 from pygnc.formats.status import Phase
-from pygnc.formats.status_parts import fields_in
 from pygnc.host.host_transfer import TransferState
 from pygnc.host.sentence_types import STOP
 from pygnc_ground.emulator.controller import Transfer
@@ -315,7 +314,7 @@ class Mission:
 
     def _status(self) -> dict[str, status.Value] | None:
         try:
-            return fields_in(0, self._controller.heard.status)
+            return status.decode(self._controller.heard.status)
         except status.StatusError:
             return None
 

@@ -13,7 +13,7 @@ from pygnc.formats import status
 from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskWord
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value
 
-_SLOT: Final = re.compile(r"(task|partner)\d")
+_SLOT: Final = re.compile(r"task_|partner\d")
 _WORDS: Final[dict[str, type[IntEnum]]] = {
     "phase": Phase,
     "orbit_mode": OrbitMode,
@@ -57,12 +57,10 @@ def _summary(values: dict[str, status.Value]) -> dict[str, Value]:
 
 def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
     rows: list[tuple[Value, ...]] = []
-    for k in range(status.TASK_SLOTS):
-        name = values[f"task{k}_name"]
-        if isinstance(name, bytes) and name.rstrip(b"\0"):
-            word = _word(TaskWord, int(values[f"task{k}_state"]))
-            restarts, through = values[f"task{k}_restarts"], values[f"task{k}_through"]
-            rows.append((name.rstrip(b"\0").decode("ascii", "replace"), word, restarts, through))
+    for name in status.TASK_NAMES:
+        state, restarts, through = (values[f"task_{name}_{what}"] for what in ("state", "restarts", "through"))
+        if state != TaskWord.NONE:
+            rows.append((name, _word(TaskWord, int(state)), restarts, through))
     if rows:
         yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
 

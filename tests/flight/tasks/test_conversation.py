@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pygnc.formats import status
 from pygnc.host.channel import Channel
 from pygnc.host.outcomes import Outcome, Received
 from pygnc.host.parameters import Parameters
@@ -13,7 +12,6 @@ from pygnc.host.sentence_types import (
     EVNT,
     INFO,
     NAKN,
-    PART,
     PGET,
     PING,
     PONG,
@@ -115,26 +113,10 @@ def test_the_status_is_what_the_file_holds_or_it_is_refused() -> None:
     both.desk.reports = {STAT: b"record", INFO: b"line"}
     both.say(STRQ, 0)
     both.say(STRQ, 1)
-    both.say(STRQ, 4)
+    both.say(STRQ, 2)
     assert both.heard(STAT) == [({}, b"record")]
     assert both.heard(INFO) == [({}, b"line")]
     assert both.heard(NAKN)[1][0]["cause"] == NakCause.VALUE
-
-
-def test_the_parts_of_the_status_are_the_status() -> None:
-    both = Both()
-    both.say(STRQ, 2)
-    both.desk.reports = {STAT: b"no record"}
-    both.say(STRQ, 3)
-    assert [fields["cause"] for fields, _ in both.heard(NAKN)] == [NakCause.UNABLE] * 2
-    record = status.encode({"generation": 0x01020304, "events": 7})
-    both.desk.reports = {STAT: record}
-    both.say(STRQ, 2)
-    both.say(STRQ, 3)
-    (first, begin), (second, end) = both.heard(PART)
-    assert first == {"generation": 0x01020304, "size": len(record), "offset": 0}
-    assert second == {"generation": 0x01020304, "size": len(record), "offset": len(begin)}
-    assert begin + end == record
 
 
 def test_a_live_packet_is_kept_or_refused() -> None:
