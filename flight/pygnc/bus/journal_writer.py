@@ -81,14 +81,25 @@ class JournalWriter:
             self._segment = self._begin_segment()
             self._segment.append(block)
         self.last_seq += len(records)
-        self.sync_if_due()
 
     def sync_if_due(self) -> None:
-        """Sync what was written since the last time, if that is long enough ago."""
+        """Begin to sync what was written since the last time, if that is long enough ago.
+
+        Raises:
+            OSError: the disk has refused the time before.
+        """
         now = time.monotonic()
         if now - self._synced_at >= SYNC_INTERVAL_S:
-            self._segment.sync()
+            self._segment.begin_sync()
             self._synced_at = now
+
+    def finish_sync(self) -> None:
+        """Wait for a sync that is under way.
+
+        Raises:
+            OSError: the disk has refused.
+        """
+        self._segment.finish_sync()
 
     def close(self) -> None:
         """Make everything durable and give the last file its final name."""

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 import msgspec
 
+from pygnc.bus.disk_sync import DiskSync
 from pygnc.bus.files import sync_folder, write_all
 from pygnc.formats import journal
 
@@ -62,6 +63,7 @@ class SegmentWriter:
         self.size = size
         self._descriptor = descriptor
         self._dirty = False
+        self._sync: DiskSync | None = None
 
     @classmethod
     def create(cls, path: Path, header: bytes, last_seq: int) -> Self:
@@ -108,11 +110,28 @@ class SegmentWriter:
         self.size += len(block)
         self._dirty = True
 
-    def sync(self) -> None:
-        """Make what was appended durable."""
+    def begin_sync(self) -> None:
+        """Have made durable what was appended, unless that is under way; the writer goes on.
+
+        Raises:
+            OSError: the disk has refused the time before.
+        """
+        if self._sync is not None and self._sync.is_alive():
+            return
+        self.finish_sync()
         if self._dirty:
-            os.fdatasync(self._descriptor)
             self._dirty = False
+            self._sync = DiskSync(self._descriptor)
+
+    def finish_sync(self) -> None:
+        """Wait for a sync that is under way.
+
+        Raises:
+            OSError: the disk has refused.
+        """
+        sync, self._sync = self._sync, None
+        if sync is not None:
+            sync.finish()
 
     def close(self, last_seq: int, *, recovered: bool = False) -> None:
         """Add the footer (if there is room for it), make the file durable and give it its final name.
@@ -122,6 +141,7 @@ class SegmentWriter:
         """
         footer = journal.encode(journal.Kind.FOOTER, last_seq, msgspec.msgpack.encode({"recovered": recovered}))
         try:
+            self.finish_sync()
             try:
                 self.append(footer)
             except OSError:

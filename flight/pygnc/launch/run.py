@@ -246,8 +246,9 @@ class EventLog:
                 print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
 
     def sync_if_due(self) -> None:
-        """Make durable what was recorded some time ago."""
+        """Make durable what was recorded some time ago, and wait for it: a process that forks has one thread."""
         self._journal.sync_if_due()
+        self._journal.finish_sync()
 
     def close(self) -> None:
         """Close the journal in order."""

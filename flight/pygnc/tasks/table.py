@@ -11,6 +11,7 @@ DEVICE_READER: Final = "devices"
 """Runs only where the settings name a device."""
 
 SHARED: Final = (
+    "pygnc.common.quantiles",
     "pygnc.estimators.checkpoint",
     "pygnc.estimators.clock.clock_map",
     "pygnc.estimators.orbit.gate",

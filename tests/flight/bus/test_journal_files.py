@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -179,9 +181,73 @@ def test_what_was_written_last_is_synced_though_nothing_follows(
     writer = JournalWriter(disk, memory, "input", HEADER)
     writer.append([b"one"])
     writer.sync_if_due()
+    writer.finish_sync()
     assert synced == []
     monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    for _ in range(2):
+        writer.sync_if_due()
+        writer.finish_sync()
+        assert len(synced) == 1, "nothing new was written"
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Syncs that last until this is set."""
+    ready = threading.Event()
+    monkeypatch.setattr(os, "fdatasync", lambda _: ready.wait(30.0))
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    yield ready
+    ready.set()
+
+
+def test_a_writer_does_not_wait_for_a_slow_disk(disk: Path, memory: Path, slow_disk: threading.Event) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    for payload in (b"one", b"two", b"three"):
+        writer.append([payload])
+        writer.sync_if_due()
+    assert payloads_of(JournalReader([disk, memory], "input")) == [b"one", b"two", b"three"]
+    assert not slow_disk.is_set()
+    slow_disk.set()
+    writer.close()
+    assert not list_segments([disk])[0].is_open
+
+
+def test_what_came_during_a_sync_is_synced_by_the_next_one(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    began, ready = threading.Event(), threading.Event()
+
+    def slow_once(descriptor: int) -> None:
+        sizes.append(os.fstat(descriptor).st_size)
+        began.set()
+        ready.wait(30.0)
+
+    monkeypatch.setattr(os, "fdatasync", slow_once)
+    writer.append([b"one"])
     writer.sync_if_due()
-    assert len(synced) == 1
+    assert began.wait(30.0)
+    writer.append([b"two"])
     writer.sync_if_due()
-    assert len(synced) == 1, "nothing new was written"
+    ready.set()
+    writer.finish_sync()
+    writer.sync_if_due()
+    writer.finish_sync()
+    assert len(sizes) == 2
+    assert sizes[1] == list_segments([disk])[0].path.stat().st_size > sizes[0]
+
+
+def test_a_disk_that_refuses_a_sync_is_told(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one"])
+    writer.sync_if_due()
+    with pytest.raises(OSError, match="Input/output error"):
+        writer.finish_sync()
+    assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from pygnc.common.quantiles import median
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude.calibration_fit import Solution, rms, solved
 from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
@@ -146,7 +147,7 @@ def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
     """Readings near enough to the others to be of the same field, whatever the bias."""
     if not len(mag_ut):
         return np.zeros(0, np.bool_)
-    apart_ut = np.linalg.norm(mag_ut - np.median(mag_ut, axis=0), axis=1)
+    apart_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
     strength_ut = np.linalg.norm(field_ut, axis=1)
     near: Flags = (apart_ut <= _FARTHEST * strength_ut.max()) & (strength_ut > 0.0)
     return near

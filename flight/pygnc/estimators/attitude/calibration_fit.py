@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.common.quantiles import median
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
 from pygnc.estimators.attitude.calibration_start import (
@@ -86,7 +87,7 @@ def _from(
 ) -> Solution | None:
     """The end to which a start leads; readings that do not fit are left out and taken in again on the way."""
     misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
-    gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(np.median(np.abs(misfit_ut)))
+    gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
     noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
     for _ in range(_GATINGS):
         if used.sum() < settings.samples_min:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pygnc.common.quantiles import quantile
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude.calibration import Calibration, calibrate
 from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
@@ -100,8 +101,7 @@ class CalibrationSamples:
 
 def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
     """Cells of the directions in which readings (n, 3) lie, seen from the middle of all, shape (n,)."""
-    low, high = np.quantile(mag_ut, (0.02, 0.98), axis=0)
-    seen_ut = mag_ut - 0.5 * (low + high)
+    seen_ut = mag_ut - 0.5 * (quantile(mag_ut, 0.02) + quantile(mag_ut, 0.98))
     axis = np.abs(seen_ut).argmax(axis=1)
     row = np.arange(len(seen_ut))
     along = seen_ut[row, axis]

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.common.quantiles import median
 from pygnc.environment.arrays import Array
 from pygnc.estimators.attitude.state import Flags
 
@@ -60,7 +61,7 @@ def centred_estimate(readings: Readings, free: int) -> tuple[Array, Array] | Non
         if rank < free:
             return None
         off = np.abs((left - centred.dot(solution)) * np.sqrt(weight))
-        limit = _HUBER * MEDIAN_TO_SIGMA * float(np.median(off))
+        limit = _HUBER * MEDIAN_TO_SIGMA * float(median(off))
         share = limit / np.maximum(off, limit) if limit > 0.0 else share
     if free == 3:
         return solution, np.eye(3)

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from pygnc.common.quantiles import median
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
 from pygnc.estimators.formation.least_squares import Result, covariance
@@ -37,7 +38,7 @@ def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
     for pair, rows in enumerate(equations.ranges):
         squares = _about_polynomials(rows.places, rows.range_m)
         if len(squares):
-            scatter_m = math.sqrt(_median(squares) / _CHI_SQUARE_MEDIAN)
+            scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
             noise.range_sigma_m[pair] = _weighed(scatter_m, float(len(squares)), settings)
     return noise
 
@@ -61,7 +62,7 @@ def robust_noise(equations: Equations, result: Result, settings: FormationSettin
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
         residual = equations.range_residuals(result.guesses, pair, result.motion)[0]
-        scatter_m = _SIGMA_BY_MEDIAN * _median(np.abs(residual))
+        scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
         sigma_m[pair] = _weighed(scatter_m, len(residual) - 6.0, settings)
     return Noise(sigma_m, _fix_scale(equations, result, settings))
 
@@ -103,12 +104,5 @@ def _fix_scale(equations: Equations, result: Result, settings: FormationSettings
             continue
         residual, _ = equations.fix_residuals(satellite, result.motion, len(result.guesses))
         square = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1)[rows.there]
-        scale[satellite] = math.sqrt(_median(square) / _CHI_SQUARE_MEDIAN)
+        scale[satellite] = math.sqrt(median(square) / _CHI_SQUARE_MEDIAN)
     return np.clip(scale, 1.0, settings.fix_scale_max)
-
-
-def _median(values: Array) -> float:
-    # np.median would load numpy.ma.
-    ordered = np.sort(values)
-    middle = len(ordered) // 2
-    return float(ordered[middle] + ordered[~middle]) / 2.0

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.common.quantiles import median
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
@@ -85,8 +86,7 @@ class StartFinder:
         middle_ms = statistics.median_low(fix.gps_ms for fix in usable)
         trace = self._dynamics.trace
         traced = np.array([trace(candidate.gps_ms, candidate.x, middle_ms) for candidate in candidates])
-        # Not np.median: its first call loads numpy.ma, which takes as long as starting on the fixes themselves.
-        x = np.array([statistics.median(column) for column in traced.T.tolist()])
+        x = median(traced)
         drift_mps = _DRIFT_PER_VELOCITY * statistics.median(candidate.velocity_sigma_mps for candidate in candidates)
 
         deviations = np.empty((len(usable), 2))
