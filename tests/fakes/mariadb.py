@@ -57,6 +57,7 @@ class MariaDb:
         program = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mariadbd"
         options = [
             "--no-defaults", f"--user={self._user}", f"--datadir={self._folder / 'data'}",
+            f"--tmpdir={self._folder}",  # a server that starts removes what it finds of others in theirs
             f"--socket={self._folder / 'socket'}", f"--port={self._port}", "--bind-address=127.0.0.1",
             "--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
         ]  # fmt: skip

@@ -22,7 +22,7 @@ from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 64
 PREDICTION_INTERVAL_S: Final = 1.0
-LAST_PREDICTION_S: Final = 0.25
+LAST_PREDICTION_S: Final = 1.0
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

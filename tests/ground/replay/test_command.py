@@ -161,6 +161,7 @@ def test_the_reference_filter_runs_in_place_of_the_flights(
     assert 0.0 < apart_m[HOUR // 2 :].max() < 1.0  # type: ignore[operator]
 
 
+@pytest.mark.timeout(180)
 def test_range_files_bring_their_fixes(tmp_path: Path) -> None:
     alone = replay(DEMO / "sense.bin", "--out", tmp_path / "alone")
     both = replay(DEMO / "sense.bin", "--ranges", DEMO / "range", "--out", tmp_path / "both")
