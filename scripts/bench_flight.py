@@ -62,6 +62,7 @@ def main() -> int:
         one_hour,
         three_hours,
         idle,
+        formation,
         stop_idle,
         stop_busy,
         outlier,
@@ -212,9 +213,11 @@ class Run:
 
 
 @contextlib.contextmanager
-def flight(*options: str, records: bytes) -> Iterator[Run]:
+def flight(*options: str, records: bytes, ranges: Path | None = None) -> Iterator[Run]:
     """Start a run; clean up behind it."""
     home = Path(tempfile.mkdtemp(prefix="pygnc-bench-"))
+    if ranges is not None:
+        shutil.copytree(ranges, home / "range")
     run = Run(home, *options, records=records)
     try:
         yield run
@@ -273,9 +276,29 @@ def idle(_: int) -> Iterator[Row]:
         before, began = cpu_s(processes), time.perf_counter()
         run.until(lambda s: int(s["uptime_s"]) >= 13)
         share = (cpu_s(processes) - before) / (time.perf_counter() - began)
-        mb = sum(pss_kb(pid) for pid in processes) / 1e3
+        mb = pss_mb(processes)
     yield Row(f"memory, PSS of all {len(processes)} processes", f"{mb:.0f} MB", "80 MB", mb <= 80)
     yield Row("processor, idle", f"{100 * share:.1f} % of a core", "2 %", share < 0.02)
+
+
+def formation(_: int) -> Iterator[Row]:
+    """Measure memory with three partners: the most while the batch is worked through, and afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        pygnc = Path(sys.executable).with_name("pygnc")
+        words = [str(pygnc), "scenario", "make", "--preset", "formation4", "--out", f"{folder}/scenario"]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        files = min(path for path in Path(folder, "scenario").iterdir() if path.is_dir())
+        with flight(records=(files / "sense.bin").read_bytes(), ranges=files / "range") as run:
+            run.until(lambda s: s["phase"] == Phase.BATCH)
+            most = [0.0]
+
+            def is_at_rest(found: dict[str, Value]) -> bool:
+                most.append(pss_mb(run.processes()))
+                return found["phase"] == Phase.IDLE and bool(found["partner2_id"]) and int(found["uptime_s"]) >= 10
+
+            run.until(is_at_rest)
+    yield Row("memory with three partners, at rest", f"{most[-1]:.0f} MB", "100 MB", most[-1] <= 100)
+    yield Row("the same, at most while the batch is worked through", f"{max(most):.0f} MB", "", None)
 
 
 def stop_idle(runs: int) -> Iterator[Row]:
@@ -374,10 +397,10 @@ def cpu_s(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def pss_kb(pid: int) -> int:
-    """Return a process's memory, shared pages counted by share."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+def pss_mb(pids: list[int]) -> float:
+    """Return the memory of processes, shared pages counted by share."""
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
 
 
 if __name__ == "__main__":

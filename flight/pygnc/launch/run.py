@@ -36,6 +36,7 @@ from pygnc.launch.workspace import (
 from pygnc.supervisor.exit_codes import ExitCode
 from pygnc.supervisor.signals import STOP_SIGNALS, SignalInbox
 from pygnc.supervisor.supervisor import Supervisor
+from pygnc.tasks import heap
 from pygnc.tasks.batch_folder import BATCH, LAST, retire_batch
 from pygnc.tasks.runtime import Run, run_task
 from pygnc.tasks.status import leave_last_words
@@ -142,6 +143,7 @@ def _fly(
         log.report("supervisor", "warning", "mounting", _MIRRORED.format(name))
     for path in recover_older_runs(folder):
         log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
+    heap.share_among_threads()
     for module in SHARED:
         importlib.import_module(module)
     # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.

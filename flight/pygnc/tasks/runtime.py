@@ -1,6 +1,5 @@
 """What every task process has in common: its loop, its one way to wait, its answers to the supervisor."""
 
-import ctypes
 import importlib
 import math
 import signal
@@ -25,6 +24,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.supervisor.signals import SignalInbox
 from pygnc.supervisor.spec import TaskSpec
 from pygnc.supervisor.stopping import DRAIN_STAGES
+from pygnc.tasks import heap
 
 WAIT_S: Final = 0.5
 DRAIN_S: Final = 0.2
@@ -34,9 +34,6 @@ SIGTERM_PATIENCE_S: Final = 3.0
 TIDY_INTERVAL_S: Final = 2.0
 TRACEBACK_MAX: Final = 8000
 _IN_MEMORY: Final = "only what is under way between two tasks"
-
-_trim_heap: Final[Callable[[int], int]] = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
-"""Of the GNU C library; others do without."""
 
 Notify = Callable[[str, str, str], None]
 """Takes severity, name and text of an event."""
@@ -252,7 +249,7 @@ class TaskLoop:
         now = time.monotonic()
         if self._told != self._tidied and now >= self._tidy_at_s:
             self._tidied, self._tidy_at_s = self._told, now + TIDY_INTERVAL_S
-            _trim_heap(0)
+            heap.give_back()
 
     def _notify(self, severity: str, name: str, text: str) -> None:
         control.send(self._channel, control.Notice(severity, name, text))
