@@ -150,7 +150,8 @@ class Terrain:
         variances, directions = np.linalg.eigh(by_unknowns @ everything @ by_unknowns.swapaxes(1, 2))
         along = (directions[:, None, :, -1] @ by_unknowns)[:, 0]
         if before is not None:
-            # Eigenvectors have no sign of their own.
-            along *= np.where((along * before).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
+            # Eigenvectors have no sign of their own: the valley goes on to where the place along it grew so far.
+            onwards = (everything @ along[..., None])[..., 0]
+            along *= np.where((onwards * before).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
         breadth = -0.5 * (np.linalg.slogdet(fit.information)[1] + np.log(variances[:, -1]))
         return Points(guesses, fit.cost, everything, along, breadth)

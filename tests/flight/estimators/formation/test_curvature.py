@@ -12,11 +12,15 @@ SIGMA_M = np.array((300.0, 2.0))
 
 
 class Banana(Terrain):
-    """Two unknowns x and y; x is normal with `SIGMA_M[0]`, y is normal with `SIGMA_M[1]` about `curvature` x^2."""
+    """x is normal with `SIGMA_M[0]` about `middle_m`, y is normal with `SIGMA_M[1]` about `curvature` x^2.
 
-    def __init__(self, curvature: float) -> None:
-        self._curvature = curvature
-        self._places = np.array((0, 1))
+    The two unknowns are x in m and y in `unit_m`.
+    """
+
+    def __init__(self, curvature: float, middle_m: float = 0.0, unit_m: float = 1.0) -> None:
+        self._curvature, self._middle_m = curvature, middle_m
+        self._units_m = np.array((1.0, unit_m))
+        self._places = np.array((0,))
 
     def off(self, guesses: Array, lowest: Array) -> Array:
         return guesses - lowest
@@ -25,15 +29,15 @@ class Banana(Terrain):
         return np.full(len(guesses), 2_000.0)
 
     def _by_unknowns(self, guesses: Array) -> Array:
-        return np.tile(np.eye(2), (len(guesses), 1, 1))
+        return np.tile(np.diag(self._units_m), (len(guesses), 1, 1))
 
     def _fit(self, guesses: Array) -> Fit:
-        x, y = guesses.T
-        residual = np.stack((-x, self._curvature * x**2 - y), axis=1) / SIGMA_M
+        x, y = (guesses * self._units_m).T
+        residual = np.stack((self._middle_m - x, self._curvature * x**2 - y), axis=1) / SIGMA_M
         partials = np.zeros((len(guesses), 2, 2))
         partials[:, 0, 0], partials[:, 1, 1] = 1.0, 1.0
         partials[:, 1, 0] = -2.0 * self._curvature * x
-        partials /= SIGMA_M[:, None]
+        partials *= self._units_m / SIGMA_M[:, None]
         turned = partials.swapaxes(1, 2)
         return Fit((residual**2).sum(axis=1), turned @ partials, (turned @ residual[..., None])[..., 0])
 
@@ -46,6 +50,19 @@ def test_moments_are_those_of_the_whole_valley(curvature: float) -> None:
     assert found[0] == pytest.approx(found[1])
     assert np.sqrt(np.diagonal(found[0])) == pytest.approx((SIGMA_M[0], np.sqrt(across)), rel=0.1)
     assert abs(found[0, 0, 1]) < 1e-6 * SIGMA_M[0] * np.sqrt(across)
+
+
+@pytest.mark.parametrize("unit_m", [1e-3, 1.0, 1e3])
+def test_a_valley_is_followed_onwards_whatever_the_units(unit_m: float) -> None:
+    curvature, middle_m, sigma_m = 3e-4, -200.0, SIGMA_M[0]
+    terrain = Banana(curvature, middle_m, unit_m)
+    found = _followed(terrain, terrain.lowest(np.array(((middle_m, curvature * middle_m**2 / unit_m),))))[0]
+    # x off by d takes y off by `curvature` (2 middle d + d^2).
+    slope = 2.0 * curvature * middle_m
+    across = SIGMA_M[1] ** 2 + slope**2 * sigma_m**2 + 3.0 * curvature**2 * sigma_m**4
+    expected = np.array(((sigma_m**2, slope * sigma_m**2 / unit_m), (slope * sigma_m**2 / unit_m, across / unit_m**2)))
+    unit = np.sqrt(np.diagonal(expected))
+    assert found / unit / unit[:, None] == pytest.approx(expected / unit / unit[:, None], abs=0.1)
 
 
 def test_roots_are_triangular_and_those_of_their_matrices() -> None:
