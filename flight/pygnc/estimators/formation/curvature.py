@@ -3,7 +3,9 @@
 Ranges to one satellite leave a direction in which an orbit is hardly known, and the cost's valley along it is an arc:
 what is known well at its lowest point is something else a little farther on. The valley is followed to both sides, and
 the covariance is made of all its points, each weighed by its likelihood times the valley's breadth (Laplace's
-approximation in all directions but one; Tierney & Kadane, JASA 81, 1986). The solution itself stays the best fit.
+approximation in all directions but one; Tierney & Kadane, JASA 81, 1986). Where the direction known least of those
+across is bent too, as where a partner moves in our orbit's plane, the valley's slice through the lowest point is
+followed as well, and what second moments grow by is added. The solution itself stays the best fit.
 """
 
 from collections.abc import Sequence
@@ -17,10 +19,12 @@ from pygnc.estimators.formation.distinct import differing
 from pygnc.estimators.formation.equations import Equations, Loss, Noise, Prior
 from pygnc.estimators.formation.least_squares import Result, covariance
 from pygnc.estimators.formation.starts import Around
-from pygnc.estimators.formation.valley import Points, Terrain
+from pygnc.estimators.formation.valley import Points, Slab, Terrain, slab_at
 
 _FOLLOWED: Final = 24
 """Of a group's solutions, the best ones; each costs as much as the search of another."""
+_ALIKE: Final = 0.04
+"""Squared difference over covariance of two ends of the same search, which comes within 0.01 of the least cost."""
 _STRAIGHT: Final = 0.03
 """Bend of valleys that need no following; it makes errors larger by as little."""
 _FIRST_STEP: Final = 0.5
@@ -49,29 +53,35 @@ def covariances(
 
     Args:
         equations: Of all.
-        around: Of the search; solutions that it can exclude, and all but the best few, are taken for linear.
+        around: Of the search; orbits that it can exclude, and all but a group's best few, are taken for linear.
         result: The solutions.
         groups: Partners, by index, that have ranges among themselves.
         noise: Of the observations.
         loss: That of the last fit.
     """
     everything = covariance(result.fit.information)
-    different = differing(result, 0, result.guesses, len(equations.satellites))
-    possible = result.fit.cost <= result.fit.cost[0] + around.settings.certain_chi_square
     for group in groups:
-        # Solutions that differ in other groups only have the best one's orbits in this one.
-        others: npt.NDArray[np.bool_] = np.asarray(different[:, list(group)].any(axis=1))
-        followed = others & possible
-        followed[0] = True
-        rows = np.flatnonzero(followed)[:_FOLLOWED]
+        # Solutions may differ in other groups only.
+        first = _first_alike(result, group, len(equations.satellites))
+        rows = np.unique(first)
         columns = equations.columns_of((0, *group))
         bent, turns = _turns(equations, around, result.guesses[rows], group, noise=noise, loss=loss)
         for row, turn in zip(rows[bent].tolist(), turns, strict=True):
-            alike = np.flatnonzero(~others) if row == 0 else np.array((row,))
+            alike = np.flatnonzero(first == row)
             whole = np.eye(equations.unknowns)
             whole[columns[:, None], columns] = turn
             everything[alike] = whole @ everything[alike] @ whole.T
     return everything
+
+
+def _first_alike(result: Result, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
+    """The first solution with the same orbits of a group as each, (k,)."""
+    first = np.full(len(result.guesses), -1, dtype=np.int64)
+    for row in range(len(first)):
+        if first[row] < 0:
+            other = differing(result, row, result.guesses, satellites, limit=_ALIKE)[:, list(group)].any(axis=1)
+            first[~other & (first < 0)] = row
+    return first
 
 
 def _turns(
@@ -86,16 +96,43 @@ def _turns(
     of_part = Noise(noise.range_sigma_m[equations.pairs_among(some)], noise.fix_scale[list(some)])
     terrain = Terrain(part, around, of_part, loss, guesses[0, :6])
     lowest = terrain.lowest(guesses[:, columns])
-    bent = np.flatnonzero(terrain.bend(lowest) > _STRAIGHT)
+    # What it costs that other groups are elsewhere has no say.
+    worse = lowest.cost - lowest.cost.min()
+    bent = np.flatnonzero((terrain.bend(lowest) > _STRAIGHT) & (worse <= around.settings.certain_chi_square))
+    bent = bent[np.argsort(worse[bent], kind="stable")][:_FOLLOWED]
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
     lowest = lowest.chosen(bent)
-    return bent, _root(_followed(terrain, lowest)) @ np.linalg.inv(_root(lowest.covariance))
+    whole = _followed(terrain, lowest) + _aside(terrain, lowest)
+    return bent, _root(whole) @ np.linalg.inv(_root(lowest.covariance))
 
 
-def _followed(terrain: Terrain, lowest: Points) -> Array:
-    """Second moments about k lowest points of what their valleys hold, (k, q, q)."""
+def _aside(terrain: Terrain, lowest: Points) -> Array:
+    """By how much second moments grow where valleys are bent across them too, (k, q, q)."""
+    slab = slab_at(lowest)
+    within = terrain.lowest(lowest.guesses, slab)
+    growth = np.zeros_like(within.covariance)
+    bent = np.flatnonzero(terrain.bend(within) > _STRAIGHT)
+    if len(bent):
+        within = within.chosen(bent)
+        growth[bent] = _growth(within.covariance, _followed(terrain, within, slab.chosen(bent)))
+    return growth
+
+
+def _growth(straight: Array, whole: Array) -> Array:
+    """How far second moments exceed a covariance, in the directions in which they do, (k, q, q)."""
+    root = _root(straight)
+    inverse = np.linalg.inv(root)
+    values, vectors = np.linalg.eigh(inverse @ whole @ inverse.swapaxes(1, 2))
+    grown = root @ vectors * np.sqrt(np.maximum(values - 1.0, 0.0))[:, None]
+    growth: Array = grown @ grown.swapaxes(1, 2)
+    return growth
+
+
+def _followed(terrain: Terrain, lowest: Points, slab: Slab | None = None) -> Array:
+    """Second moments about k lowest points of what their valleys hold, or those within slabs, (k, q, q)."""
     count = len(lowest.cost)
+    owner = np.tile(np.arange(count), 2)
     bottom = Points(*(np.concatenate((part, part)) for part in lowest))
     now = Points(*(part.copy() for part in bottom))
     now.along[count:] *= -1.0
@@ -105,7 +142,8 @@ def _followed(terrain: Terrain, lowest: Points) -> Array:
     weight, moment = np.zeros(2 * count), np.zeros_like(held)
     active = np.arange(2 * count)
     for _ in range(_STEPS):
-        reached = terrain.stepped(now.chosen(active), length_m[active])
+        within = None if slab is None else slab.chosen(owner[active])
+        reached = terrain.stepped(now.chosen(active), length_m[active], within)
         rise = reached.cost - now.cost[active]
         good = np.abs(rise) < _RISE_MAX
         length_m[active[~good]] *= _SHRINKAGE

@@ -32,8 +32,12 @@ def picked(result: Result, chosen: list[int], satellites: int) -> Result:
     return Result(result.guesses[chosen], Fit(*(part[chosen] for part in result.fit)), result.motion.chosen(rows))
 
 
-def differing(result: Result, row: int, guesses: Array, satellites: int) -> npt.NDArray[np.bool_]:
+def differing(
+    result: Result, row: int, guesses: Array, satellites: int, *, limit: float = _SAME
+) -> npt.NDArray[np.bool_]:
     """Whether partners' orbits relative to ours in `guesses` (k, p) are others than in guess number `row`.
+
+    They are when their difference, squared over the covariance in that guess, is more than `limit`.
 
     Returns:
         Shape (k, satellites); never true of ourselves.
@@ -47,5 +51,5 @@ def differing(result: Result, row: int, guesses: Array, satellites: int) -> npt.
         apart = change[:, its] - change[:, own]
         mixed = everything[its[:, None], own]
         relative = everything[its[:, None], its] + everything[own[:, None], own] - mixed - mixed.T
-        different[:, partner] = np.einsum("ki,ij,kj->k", apart, covariance(relative), apart) > _SAME
+        different[:, partner] = np.einsum("ki,ij,kj->k", apart, covariance(relative), apart) > limit
     return different

@@ -20,6 +20,8 @@ _CORRECTIONS: Final = 2
 _CORRECTION_MAX: Final = 4.0
 """Over the step's length; where it takes more, the step was too long."""
 _SHORT_M: Final = 1e-3
+_THICKNESS: Final = 0.05
+"""Of a slab, in standard deviations along the valley; to the covariance within it adds the square of this."""
 
 
 class Points(NamedTuple):
@@ -55,6 +57,29 @@ class Points(NamedTuple):
         return variance
 
 
+class Slab(NamedTuple):
+    """Slices of k valleys: their places along them are hardly free.
+
+    Attributes:
+        guesses: In the middle, (k, p).
+        along: As in `Points`, (k, p).
+        variance: Of the places, in m^2, (k,).
+    """
+
+    guesses: Array
+    along: Array
+    variance: Array
+
+    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slab":
+        """Some of them."""
+        return Slab(*(part[rows] for part in self))
+
+
+def slab_at(points: Points) -> Slab:
+    """Through these points, across their valleys."""
+    return Slab(points.guesses, points.along, _THICKNESS**2 * points.variance())
+
+
 class Terrain:
     """The cost of the observations of some satellites, by all unknowns.
 
@@ -73,15 +98,15 @@ class Terrain:
         self._partners = [of_satellite(number)[:6] for number in range(1, len(equations.satellites))]
         self._places = np.concatenate([its[:3] for its in self._partners])
 
-    def lowest(self, guesses: Array) -> Points:
-        """Where solutions (k, p) are."""
-        return self._points(guesses, self._fit(guesses), self._by_unknowns(guesses), None)
+    def lowest(self, guesses: Array, slab: Slab | None = None) -> Points:
+        """Where solutions (k, p) are; their valleys within slabs of them, if given."""
+        return self._points(guesses, self._fit_within(slab, guesses), self._by_unknowns(guesses), None)
 
-    def stepped(self, start: Points, length_m: Array) -> Points:
+    def stepped(self, start: Points, length_m: Array, slab: Slab | None = None) -> Points:
         """The floor of the valleys so much farther on, (k,)."""
         guesses = start.guesses + length_m[:, None] * start.tangent()
         for _ in range(_CORRECTIONS):
-            fit = self._fit(guesses)
+            fit = self._fit_within(slab, guesses)
             everything = covariance(fit.information)
             step = (everything @ fit.gradient[..., None])[..., 0]
             aside = (everything @ start.along[..., None])[..., 0]
@@ -89,7 +114,7 @@ class Terrain:
             step = step - share[:, None] * aside
             reach_m = np.abs(step[:, self._places]).max(axis=1)
             guesses = guesses + step / np.maximum(1.0, reach_m / (_CORRECTION_MAX * length_m + _SHORT_M))[:, None]
-        return self._points(guesses, self._fit(guesses), self._by_unknowns(guesses), start.along)
+        return self._points(guesses, self._fit_within(slab, guesses), self._by_unknowns(guesses), start.along)
 
     def bend(self, points: Points) -> Array:
         """What is not linear in the ranges, a standard deviation along the valley, squared over their noise, (k,)."""
@@ -139,6 +164,18 @@ class Terrain:
             result[:, 6 * number : 6 * number + 6, its] = by_state
             result[:, 6 * number : 6 * number + 6, :6] = -by_state
         return result
+
+    def _fit_within(self, slab: Slab | None, guesses: Array) -> Fit:
+        fit = self._fit(guesses)
+        if slab is None:
+            return fit
+        off_m = ((guesses - slab.guesses) * slab.along).sum(axis=1)
+        weighted = slab.along / slab.variance[:, None]
+        return Fit(
+            fit.cost + off_m**2 / slab.variance,
+            fit.information + weighted[:, :, None] * slab.along[:, None, :],
+            fit.gradient - weighted * off_m[:, None],
+        )
 
     def _fit(self, guesses: Array) -> Fit:
         motion = self._dynamics.propagate(self._equations.states(guesses))

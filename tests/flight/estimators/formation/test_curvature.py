@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.curvature import _followed, _root
+from pygnc.estimators.formation.curvature import _aside, _followed, _root
 from pygnc.estimators.formation.equations import Fit
-from pygnc.estimators.formation.valley import Terrain
+from pygnc.estimators.formation.valley import Points, Terrain
 
 SIGMA_M = np.array((300.0, 2.0))
 
@@ -63,6 +63,48 @@ def test_a_valley_is_followed_onwards_whatever_the_units(unit_m: float) -> None:
     expected = np.array(((sigma_m**2, slope * sigma_m**2 / unit_m), (slope * sigma_m**2 / unit_m, across / unit_m**2)))
     unit = np.sqrt(np.diagonal(expected))
     assert found / unit / unit[:, None] == pytest.approx(expected / unit / unit[:, None], abs=0.1)
+
+
+class Bowl(Terrain):
+    """x and y are normal with 300 and 100 m about zero, z is normal with 2 m about `bend_x` x^2 + `bend_y` y^2."""
+
+    def __init__(self, bend_x: float, bend_y: float) -> None:
+        self._bends = np.array((bend_x, bend_y))
+        self._places = np.arange(3)
+
+    def off(self, guesses: Array, lowest: Array) -> Array:
+        return guesses - lowest
+
+    def size_m(self, guesses: Array) -> Array:
+        return np.full(len(guesses), 2_000.0)
+
+    def bend(self, points: Points) -> Array:
+        return np.ones(len(points.cost))
+
+    def _by_unknowns(self, guesses: Array) -> Array:
+        return np.tile(np.eye(3), (len(guesses), 1, 1))
+
+    def _fit(self, guesses: Array) -> Fit:
+        aside, height = guesses[:, :2], guesses[:, 2:]
+        off = np.concatenate((-aside, (self._bends * aside**2).sum(axis=1, keepdims=True) - height), axis=1)
+        partials = np.tile(np.eye(3), (len(guesses), 1, 1))
+        partials[:, 2, :2] = -2.0 * self._bends * aside
+        residual, partials = off / BOWL_M, partials / BOWL_M[:, None]
+        turned = partials.swapaxes(1, 2)
+        return Fit((residual**2).sum(axis=1), turned @ partials, (turned @ residual[..., None])[..., 0])
+
+
+BOWL_M = np.array((300.0, 100.0, 2.0))
+
+
+@pytest.mark.parametrize(("bend_x", "bend_y"), [(1e-5, 0.0), (1e-5, 1e-3), (1e-5, -1e-3), (1e-4, 1e-4)])
+def test_moments_are_those_of_a_valley_that_is_bent_across_too(bend_x: float, bend_y: float) -> None:
+    terrain = Bowl(bend_x, bend_y)
+    lowest = terrain.lowest(np.zeros((1, 3)))
+    found = (_followed(terrain, lowest) + _aside(terrain, lowest))[0]
+    along, across, height = BOWL_M**2
+    height += 3.0 * bend_x**2 * along**2 + 3.0 * bend_y**2 * across**2 + 2.0 * bend_x * bend_y * along * across
+    assert np.sqrt(np.diagonal(found)) == pytest.approx(np.sqrt((along, across, height)), rel=0.1)
 
 
 def test_roots_are_triangular_and_those_of_their_matrices() -> None:
