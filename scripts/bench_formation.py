@@ -1,11 +1,12 @@
 """Measure what docs/benchmarks.md shows of the formation: errors beside bounds, false certainty, a peer, speed.
 
-Usage: python scripts/bench_formation.py [--seeds N] [--draws N] [--part bound|accuracy|certainty|peer|speed]
+Usage: python scripts/bench_formation.py [--seeds N] [--draws N] [--part NAME], with the NAMEs in `PARTS`
 
 Every seed is a formation of its own: epoch, orbit from 400 to 600 km, relative states, drag of all and of each. The
 truth is the scenario generator's, with forces that no estimator here has. Each seed is measured several times, with
 other noise, biases and differences of drag. Errors are those of relative positions, 3-D, RMS over 64 minutes. For
-certainty there are ten times as many seeds. Prints Markdown tables; repeated, they are the same numbers, speed aside.
+consistency there are six times as many seeds, measured once, for certainty ten times as many. Prints Markdown tables;
+repeated, they are the same numbers, speed aside.
 """
 
 import argparse
@@ -20,12 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # of a program 
 from scripts.formation.accuracy import print_accuracy
 from scripts.formation.bounds import print_bounds
 from scripts.formation.certainty import print_certainty
+from scripts.formation.consistency import print_consistency
 from scripts.formation.peer import print_peer
 from scripts.formation.speed import print_speed
 
 PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
     "bound": print_bounds,
     "accuracy": print_accuracy,
+    "consistency": print_consistency,
     "certainty": print_certainty,
     "peer": print_peer,
     "speed": print_speed,
