@@ -1,12 +1,21 @@
-"""Curved valleys of which the moments have a closed form."""
+"""Curved valleys of which the moments have a closed form, and of stars, beside samples of their posterior."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
+from pygnc.estimators.formation import batch, curvature
 from pygnc.estimators.formation.curvature import _aside, _followed, _root
-from pygnc.estimators.formation.equations import Fit
+from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
+from pygnc.estimators.formation.least_squares import Result, covariance
+from pygnc.estimators.formation.reference import of_satellite
+from pygnc.estimators.formation.starts import Around
 from pygnc.estimators.formation.valley import Points, Terrain
+from pygnc_ground.campaign.formation_geometry import Kind
+from tests.flight.estimators.formation.posterior import SAMPLES, sampled, walked
+from tests.flight.estimators.formation.worlds import STAR_ANCHOR, given, world
 
 SIGMA_M = np.array((300.0, 2.0))
 
@@ -116,3 +125,70 @@ def test_roots_are_triangular_and_those_of_their_matrices() -> None:
 
 def test_a_matrix_without_an_inverse_has_a_root() -> None:
     assert np.isfinite(_root(np.ones((1, 4, 4)))).all()
+
+
+class Solved(NamedTuple):
+    """What covariances are made of, with the distinct solutions of a star."""
+
+    equations: Equations
+    around: Around
+    result: Result
+    groups: list[list[int]]
+    noise: Noise
+    loss: Loss
+
+    def covariances(self, guesses: Array) -> Array:
+        motion = self.around.dynamics.propagate(self.equations.states(guesses))
+        result = Result(guesses, self.equations.fit(guesses, motion, self.noise, self.loss), motion)
+        return curvature.covariances(self.equations, self.around, result, self.groups, noise=self.noise, loss=self.loss)
+
+    def relative(self, partner: int) -> Array:
+        """Derivatives of a partner's orbit relative to ours by all unknowns, (6, p)."""
+        derivatives = np.zeros((6, self.equations.unknowns))
+        derivatives[:, of_satellite(partner)[:6]], derivatives[:, of_satellite(0)[:6]] = np.eye(6), -np.eye(6)
+        return derivatives
+
+
+def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
+    told: list[Solved] = []
+
+    def covariances(
+        equations: Equations, around: Around, result: Result, groups: list[list[int]], *, noise: Noise, loss: Loss
+    ) -> Array:
+        told.append(Solved(equations, around, result, groups, noise, loss))
+        return covariance(result.fit.information)
+
+    monkeypatch.setattr(batch, "covariances", covariances)
+    given(world(seed, Kind.BOUNDED, satellites=satellites), STAR_ANCHOR).solved()
+    return told[0]
+
+
+def test_errors_drawn_from_the_posterior_are_as_large_as_the_covariance_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    solved = star(4, 2, monkeypatch)
+    best = solved.result.guesses[:1]
+    terrain = Terrain(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
+    samples, weight = sampled(terrain, walked(terrain, terrain.lowest(best)))
+    assert 1.0 / (weight**2).sum() > SAMPLES / 10
+    relative = solved.relative(1)
+    error = (samples - best) @ relative.T
+    straight, bent = (
+        float(weight @ np.einsum("ni,ij,nj->n", error, covariance(relative @ each[0] @ relative.T), error))
+        for each in (covariance(solved.result.fit.information), solved.covariances(best))
+    )
+    assert straight > 100.0
+    assert bent == pytest.approx(6.0, rel=0.15)
+
+
+def test_where_another_partner_is_in_a_bad_place_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    solved = star(4, 3, monkeypatch)
+    first = of_satellite(1)[:6]
+    best, *others = solved.result.guesses
+    apart_m = [np.linalg.norm((other - best)[first[:3]]) for other in others]
+    good = others[int(np.argmax(apart_m))].copy()
+    good[of_satellite(2)] = best[of_satellite(2)]
+    bad = good.copy()
+    bad[of_satellite(2)[:3]] += 100.0
+    relative = solved.relative(1)
+    expected, found = (relative @ solved.covariances(np.stack((best, each)))[1] @ relative.T for each in (good, bad))
+    unit = np.sqrt(np.diagonal(expected))
+    assert found / unit / unit[:, None] == pytest.approx(expected / unit / unit[:, None], abs=0.02)
