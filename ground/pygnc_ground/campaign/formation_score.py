@@ -18,7 +18,7 @@ from pygnc_ground.formation.bound import (
     linearise_formation,
 )
 from pygnc_ground.formation.relative import elements_by_relative_state
-from pygnc_ground.orbit.solution import BoolArray, FloatArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 SCORED: Final = slice(None, None, 4)
 """Of the moments of a world; errors of orbits hardly change in between."""
@@ -49,7 +49,7 @@ class FormationScore:
     error_m: FloatArray
     """Of the best hypothesis"""
     right_error_m: FloatArray
-    """Of the right one: the nearest to the truth of those that are not wrong, or of all if all are"""
+    """Of the right one: if it is not given, the nearest to the truth of those that are not wrong, or of all if all are"""
     formal_m: FloatArray
     """Standard deviation that it claims"""
     bound_m: FloatArray
@@ -86,8 +86,14 @@ def bound_of(world: FormationWorld, motion: FormationMotion, instruments: Instru
     return formation_bound(motion, world.sightings(instruments), priors)
 
 
-def score_of(estimate: Estimate, bound: FormationBound) -> FormationScore:
-    """Compare an estimate at the moments `SCORED` with the truth."""
+def score_of(estimate: Estimate, bound: FormationBound, home: IntArray | None = None) -> FormationScore:
+    """Compare an estimate at the moments `SCORED` with the truth.
+
+    Args:
+        estimate: All hypotheses.
+        bound: Of the same world.
+        home: The right hypothesis of each partner, (p,), if it is not to be chosen by its error.
+    """
     states = bound.motion.states_gcrf[:, SCORED]
     error = estimate.relative_gcrf - (states[1:] - states[:1])
     error_m = rms_over_moments(error)
@@ -96,7 +102,7 @@ def score_of(estimate: Estimate, bound: FormationBound) -> FormationScore:
     is_right = nees <= WRONG_NEES
     found = np.asarray(is_right.any(axis=0))
     candidates_m = np.where(is_right | ~found, error_m, np.inf)
-    right = np.argmin(np.nan_to_num(candidates_m, nan=np.inf), axis=0)
+    right = np.argmin(np.nan_to_num(candidates_m, nan=np.inf), axis=0) if home is None else home
     variance = np.trace(estimate.covariance_gcrf[right, partner, :, :3, :3], axis1=-2, axis2=-1)
     return FormationScore(
         error_m=error_m[0],

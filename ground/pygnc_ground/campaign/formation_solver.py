@@ -2,19 +2,23 @@
 
 import time
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
-from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.equations import Loss, Noise, equations_of
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix, arc_of
+from pygnc.estimators.formation.prior import prior_of
+from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.formation import INTERVAL_S, FormationWorld, Records
+from pygnc_ground.campaign.formation_home import Homes, homes_of, true_unknowns
 from pygnc_ground.campaign.formation_score import Estimate
 from pygnc_ground.campaign.world import ORIENTATION, expecting, filtered
 from pygnc_ground.orbit.solution import IntArray
@@ -22,13 +26,25 @@ from pygnc_ground.scenario.gps_settings import Gps
 
 _KNOWN_BIAS_SIGMA_M: Final = 1e-3
 """For the estimator's prior, which is to be positive."""
+_FIX_GATE: Final = 4.6
+"""Of the estimator's last fit."""
 
 
-def solved(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimate:
-    """Solve with what a user would declare, nothing of the truth, and tell all hypotheses at n moments (n,).
+class Given(NamedTuple):
+    """What a user would declare and hand over, nothing of the truth."""
+
+    settings: FormationSettings
+    orbit_settings: OrbitSettings
+    own: OrbitState
+    fixes: list[SatelliteFix]
+    ranges: list[RangeObservation]
+
+
+def given_of(world: FormationWorld, records: Records) -> Given:
+    """What the estimator is told of a world.
 
     Raises:
-        RuntimeError: There is no orbit of our own, or no solution at all.
+        RuntimeError: There is no orbit of our own.
     """
     instruments = records.instruments
     settings = replace(
@@ -44,13 +60,52 @@ def solved(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimat
         for moment, one, other, range_m in zip(*(column.tolist() for column in records.ranges), strict=True)
     ]
     own = own_orbit([fix for satellite, fix in records.fixes if satellite == 0], orbit_settings)
-    solver = FormationSolver(settings, orbit_settings, EarthFrames(ORIENTATION))
+    return Given(settings, orbit_settings, own, fixes, ranges)
+
+
+def solved(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimate:
+    """Solve, and tell all hypotheses at n moments (n,).
+
+    Raises:
+        RuntimeError: There is no orbit of our own, or no solution at all.
+    """
+    solution, seconds = _solution(given_of(world, records))
+    return _estimate(solution, world.ids[1:], gps_ms, seconds)
+
+
+def solved_with_homes(world: FormationWorld, records: Records, gps_ms: IntArray) -> tuple[Estimate, Homes]:
+    """The same, and which hypotheses' valleys of the cost the truth lies in."""
+    given = given_of(world, records)
+    solution, seconds = _solution(given)
+    arc = arc_of(
+        given.settings.own_id,
+        given.own.gps_ms,
+        round(1e3 * given.settings.arc_max_s),
+        given.fixes,
+        given.ranges,
+    )
+    if arc is None:
+        raise RuntimeError("the formation estimator found no observation")
+    reference = solution.reference
+    prior = prior_of(len(arc.satellites), len(arc.ranges), reference, None, given.settings)
+    frames, receiver = EarthFrames(ORIENTATION), given.orbit_settings.measurement
+    equations = equations_of(arc, given.settings.own_id, reference, prior, frames=frames, receiver=receiver)
+    loss = Loss(given.settings.range_gate_sigma, _FIX_GATE, hard=True)
+    noise = Noise(solution.noise_m, np.ones(len(equations.satellites)))
+    truth = true_unknowns(world, records, equations, reference)
+    homes = homes_of(equations, RelativeDynamics(reference), solution, truth, noise=noise, loss=loss)
+    return _estimate(solution, world.ids[1:], gps_ms, seconds), homes
+
+
+def _solution(given: Given) -> tuple[FormationSolution, float]:
+    """With the seconds of the processor that it took."""
+    solver = FormationSolver(given.settings, given.orbit_settings, EarthFrames(ORIENTATION))
     began = time.process_time()
-    solution = solver.solve(own, fixes, ranges)
+    solution = solver.solve(given.own, given.fixes, given.ranges)
     seconds = time.process_time() - began
     if solution is None:
         raise RuntimeError("the formation estimator found no observation")
-    return _estimate(solution, world.ids[1:], gps_ms, seconds)
+    return solution, seconds
 
 
 def own_orbit(fixes: list[Fix], settings: OrbitSettings) -> OrbitState:

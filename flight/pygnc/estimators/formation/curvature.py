@@ -63,14 +63,12 @@ def covariances(
     for group in groups:
         # Solutions may differ in other groups only.
         first = _first_alike(result, group, len(equations.satellites))
-        rows = np.unique(first)
         columns = equations.columns_of((0, *group))
-        bent, turns = _turns(equations, around, result.guesses[rows], group, noise=noise, loss=loss)
-        for row, turn in zip(rows[bent].tolist(), turns, strict=True):
-            alike = np.flatnonzero(first == row)
+        bent, turns = _turns(equations, around, result.guesses, first, group, noise=noise, loss=loss)
+        for row, turn in zip(bent.tolist(), turns, strict=True):
             whole = np.eye(equations.unknowns)
             whole[columns[:, None], columns] = turn
-            everything[alike] = whole @ everything[alike] @ whole.T
+            everything[row] = whole @ everything[row] @ whole.T
     return everything
 
 
@@ -85,7 +83,14 @@ def _first_alike(result: Result, group: Sequence[int], satellites: int) -> npt.N
 
 
 def _turns(
-    equations: Equations, around: Around, guesses: Array, group: Sequence[int], *, noise: Noise, loss: Loss
+    equations: Equations,
+    around: Around,
+    guesses: Array,
+    first: npt.NDArray[np.int64],
+    group: Sequence[int],
+    *,
+    noise: Noise,
+    loss: Loss,
 ) -> tuple[npt.NDArray[np.int64], Array]:
     """Which solutions lie in curved valleys of a group, and what makes errors of straight ones theirs, (k, q, q)."""
     some, columns = (0, *group), equations.columns_of((0, *group))
@@ -98,13 +103,17 @@ def _turns(
     lowest = terrain.lowest(guesses[:, columns])
     # What it costs that other groups are elsewhere has no say.
     worse = lowest.cost - lowest.cost.min()
-    bent = np.flatnonzero((terrain.bend(lowest) > _STRAIGHT) & (worse <= around.settings.certain_chi_square))
-    bent = bent[np.argsort(worse[bent], kind="stable")][:_FOLLOWED]
+    is_bent = (terrain.bend(lowest) > _STRAIGHT) & (worse <= around.settings.certain_chi_square)
+    followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
+    followed = np.sort(followed[np.argsort(worse[followed], kind="stable")][:_FOLLOWED])
+    bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
-    lowest = lowest.chosen(bent)
-    whole = _followed(terrain, lowest) + _aside(terrain, lowest)
-    return bent, _root(whole) @ np.linalg.inv(_root(lowest.covariance))
+    bottom = lowest.chosen(followed)
+    whole = _followed(terrain, bottom) + _aside(terrain, bottom)
+    # At a valley's flat bottom, what is the same orbit may have another linear covariance.
+    straight = lowest.covariance[bent]
+    return bent, _root(whole)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(_root(straight))
 
 
 def _aside(terrain: Terrain, lowest: Points) -> Array:
