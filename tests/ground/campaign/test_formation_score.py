@@ -68,6 +68,21 @@ def test_of_several_hypotheses_the_nearest_right_one_is_judged_and_the_first_bel
     assert score.wrong_and_certain == 1
 
 
+def test_a_hypothesis_that_is_given_is_judged_however_far_it_is() -> None:
+    nearest, other = (score_of(estimate(efficient(seed)), bound()) for seed in (1, 2))
+    both = estimate(0.1 * efficient(1), efficient(1), efficient(2))
+    score = score_of(both, bound(), np.array([1, 2]))
+    np.testing.assert_allclose(score.nees, [nearest.nees[0], other.nees[1]])
+    np.testing.assert_allclose(score.right_error_m, [nearest.right_error_m[0], other.right_error_m[1]])
+
+
+def test_the_nearest_hypothesis_has_a_smaller_nees_than_one_that_is_chosen_blindly() -> None:
+    pairs = [estimate(efficient(2 * seed), efficient(2 * seed + 1)) for seed in range(25)]
+    blind = np.mean([score_of(pair, bound(), np.zeros(2, dtype=np.int64)).nees for pair in pairs])
+    assert blind == pytest.approx(6.0, rel=0.2)
+    assert np.mean([score_of(pair, bound()).nees for pair in pairs]) < 0.9 * blind
+
+
 def test_who_admits_doubt_claims_nothing_false() -> None:
     image = np.zeros_like(efficient(1))
     image[0, :, 2] = 500.0

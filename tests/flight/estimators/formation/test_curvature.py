@@ -192,3 +192,15 @@ def test_where_another_partner_is_in_a_bad_place_has_no_say(monkeypatch: pytest.
     expected, found = (relative @ solved.covariances(np.stack((best, each)))[1] @ relative.T for each in (good, bad))
     unit = np.sqrt(np.diagonal(expected))
     assert found / unit / unit[:, None] == pytest.approx(expected / unit / unit[:, None], abs=0.02)
+
+
+def test_the_same_orbit_has_one_covariance_wherever_in_its_valley_searches_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    solved = star(4, 2, monkeypatch)
+    best = solved.result.guesses[:1]
+    terrain = Terrain(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
+    lowest = terrain.lowest(best)
+    beside = terrain.stepped(lowest, 0.15 * np.sqrt(lowest.variance())).guesses
+    relative = solved.relative(1)
+    first, second = relative @ solved.covariances(np.concatenate((best, beside))) @ relative.T
+    unit = np.sqrt(np.diagonal(first))
+    assert second / unit / unit[:, None] == pytest.approx(first / unit / unit[:, None], abs=0.01)
