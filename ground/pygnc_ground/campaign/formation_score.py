@@ -49,7 +49,7 @@ class FormationScore:
     error_m: FloatArray
     """Of the best hypothesis"""
     right_error_m: FloatArray
-    """Of the right one: if it is not given, the nearest to the truth of those that are not wrong, or of all if all are"""
+    """Of the right one: if not given, the nearest to the truth of those that are not wrong, or of all if all are"""
     formal_m: FloatArray
     """Standard deviation that it claims"""
     bound_m: FloatArray
