@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from pygnc.estimators.formation.distinct import SAME
 from pygnc_ground.campaign.formation import formation_world
 from pygnc_ground.campaign.formation_geometry import Kind
 from pygnc_ground.campaign.formation_score import SCORED, bound_of, motion_of, score_of
@@ -18,8 +19,6 @@ from scripts.formation.tables import head, line
 _SEEDS: Final = 6
 """For each seed asked for: as many measurements as `accuracy` makes, but each of another geometry."""
 _ELEMENTS: Final = 6
-_ELSEWHERE: Final = 9.0
-"""As the estimator tells different orbits from each other."""
 
 
 def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
@@ -35,7 +34,7 @@ def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> Non
             STAR.name,
             kind.value,
             str(nees.size),
-            str(int((distance > _ELSEWHERE).sum())),
+            str(int((distance > SAME).sum())),
             f"{nees.mean():.2f} ± {scatter:.2f}",
             "{:.2f} to {:.2f}".format(*band(_ELEMENTS, nees.size)),
             f"{np.median(nees):.2f}",

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.batch import FormationSolver
+from pygnc.estimators.formation.batch import FIX_GATE, FormationSolver
 from pygnc.estimators.formation.equations import Loss, Noise, equations_of
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix, arc_of
 from pygnc.estimators.formation.prior import prior_of
@@ -26,8 +26,6 @@ from pygnc_ground.scenario.gps_settings import Gps
 
 _KNOWN_BIAS_SIGMA_M: Final = 1e-3
 """For the estimator's prior, which is to be positive."""
-_FIX_GATE: Final = 4.6
-"""Of the estimator's last fit."""
 
 
 class Given(NamedTuple):
@@ -90,7 +88,7 @@ def solved_with_homes(world: FormationWorld, records: Records, gps_ms: IntArray)
     prior = prior_of(len(arc.satellites), len(arc.ranges), reference, None, given.settings)
     frames, receiver = EarthFrames(ORIENTATION), given.orbit_settings.measurement
     equations = equations_of(arc, given.settings.own_id, reference, prior, frames=frames, receiver=receiver)
-    loss = Loss(given.settings.range_gate_sigma, _FIX_GATE, hard=True)
+    loss = Loss(given.settings.range_gate_sigma, FIX_GATE, hard=True)
     noise = Noise(solution.noise_m, np.ones(len(equations.satellites)))
     truth = true_unknowns(world, records, equations, reference)
     homes = homes_of(equations, RelativeDynamics(reference), solution, truth, noise=noise, loss=loss)

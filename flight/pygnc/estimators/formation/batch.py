@@ -31,7 +31,7 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 
-_FIX_GATE: Final = 4.6
+FIX_GATE: Final = 4.6
 """In standard deviations of three components together; 1e-4 of good fixes lie farther off."""
 _ALL: Final = 1_000_000_000
 _SEARCH_ITERATIONS: Final = 12
@@ -152,7 +152,7 @@ class FormationSolver:
         result = merged(result, count)
         hopeful = int((result.fit.cost <= result.fit.cost[0] + _HOPELESS).sum())
         result = picked(result, list(range(hopeful)), count)
-        loss = Loss(settings.range_gate_sigma, _FIX_GATE, hard=True)
+        loss = Loss(settings.range_gate_sigma, FIX_GATE, hard=True)
         for _ in range(_ROUNDS):
             result = minimise(equations, dynamics, result.guesses, noise, loss, iterations=_ITERATIONS)
             result = merged(result, count)

@@ -10,7 +10,7 @@ from pygnc.estimators.formation.equations import Fit
 from pygnc.estimators.formation.least_squares import Result, covariance
 from pygnc.estimators.formation.reference import of_satellite
 
-_SAME: Final = 9.0
+SAME: Final = 9.0
 """Two orbits of a partner are one when their difference, squared over the better one's covariance, is less."""
 
 
@@ -33,7 +33,7 @@ def picked(result: Result, chosen: list[int], satellites: int) -> Result:
 
 
 def differing(
-    result: Result, row: int, guesses: Array, satellites: int, *, limit: float = _SAME
+    result: Result, row: int, guesses: Array, satellites: int, *, limit: float = SAME
 ) -> npt.NDArray[np.bool_]:
     """Whether partners' orbits relative to ours in `guesses` (k, p) are others than in guess number `row`.
 
