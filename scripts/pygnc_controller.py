@@ -128,11 +128,11 @@ def sensor_packet(time_s: int, mag: "list[int]", hall: int, gyro: "list[int]", l
 
 def lux_word(lux: float) -> int:
     """Return an OPT3001's result register for an illuminance."""
-    counts = int(lux * 100.0 + 1e-6)
+    counts = lux / 0.01
     exponent = 0
-    while exponent < 11 and counts >> exponent > 0xFFF:
+    while exponent < 11 and counts > (0xFFF << exponent) + 1e-6:
         exponent += 1
-    return exponent << 12 | min(counts >> exponent, 0xFFF)
+    return exponent << 12 | min(int(counts / (1 << exponent) + 1e-6), 0xFFF)
 
 
 def gps_packet(time_s: int, log: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pygnc.formats import status
@@ -153,6 +153,7 @@ def test_a_sensor_packet_is_what_the_flight_software_reads() -> None:
 
 
 @given(st.floats(0.0, 200_000.0))
+@example(655.25)  # above the full scale of one exponent by less than its step
 def test_light_words_are_the_sensors(lux: float) -> None:
     assert controller.lux_word(lux) == encode_lux(lux)
 
