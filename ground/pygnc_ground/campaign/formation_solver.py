@@ -14,11 +14,12 @@ from pygnc.estimators.formation.prior import prior_of
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.formation.starts import Around
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.formation import INTERVAL_S, FormationWorld, Records
-from pygnc_ground.campaign.formation_home import Homes, homes_of, true_unknowns
+from pygnc_ground.campaign.formation_home import Judged, true_unknowns
 from pygnc_ground.campaign.formation_score import Estimate
 from pygnc_ground.campaign.world import ORIENTATION, expecting, filtered
 from pygnc_ground.orbit.solution import IntArray
@@ -71,8 +72,12 @@ def solved(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimat
     return _estimate(solution, world.ids[1:], gps_ms, seconds)
 
 
-def solved_with_homes(world: FormationWorld, records: Records, gps_ms: IntArray) -> tuple[Estimate, Homes]:
-    """The same, and which hypotheses' valleys of the cost the truth lies in."""
+def solved_to_judge(world: FormationWorld, records: Records, gps_ms: IntArray) -> tuple[Estimate, Judged]:
+    """The same, and what the hypotheses were made of.
+
+    Raises:
+        RuntimeError: There is no orbit of our own, or no solution at all.
+    """
     given = given_of(world, records)
     solution, seconds = _solution(given)
     arc = arc_of(
@@ -88,11 +93,15 @@ def solved_with_homes(world: FormationWorld, records: Records, gps_ms: IntArray)
     prior = prior_of(len(arc.satellites), len(arc.ranges), reference, None, given.settings)
     frames, receiver = EarthFrames(ORIENTATION), given.orbit_settings.measurement
     equations = equations_of(arc, given.settings.own_id, reference, prior, frames=frames, receiver=receiver)
-    loss = Loss(given.settings.range_gate_sigma, FIX_GATE, hard=True)
-    noise = Noise(solution.noise_m, np.ones(len(equations.satellites)))
-    truth = true_unknowns(world, records, equations, reference)
-    homes = homes_of(equations, RelativeDynamics(reference), solution, truth, noise=noise, loss=loss)
-    return _estimate(solution, world.ids[1:], gps_ms, seconds), homes
+    return _estimate(solution, world.ids[1:], gps_ms, seconds), Judged(
+        equations,
+        Around(reference, RelativeDynamics(reference), given.settings, {}),
+        Noise(solution.noise_m, np.ones(len(equations.satellites))),
+        Loss(given.settings.range_gate_sigma, FIX_GATE, hard=True),
+        np.array([hypothesis.unknowns for hypothesis in solution.hypotheses]),
+        np.array([hypothesis.covariance for hypothesis in solution.hypotheses]),
+        true_unknowns(world, records, equations, reference),
+    )
 
 
 def _solution(given: Given) -> tuple[FormationSolution, float]:

@@ -14,7 +14,8 @@ from pygnc.estimators.formation.reference import of_satellite
 from pygnc.estimators.formation.starts import Around
 from pygnc.estimators.formation.valley import Points, Terrain
 from pygnc_ground.campaign.formation_geometry import Kind
-from tests.flight.estimators.formation.posterior import SAMPLES, sampled, walked
+from pygnc_ground.campaign.formation_home import Judged, relative_by_unknowns
+from pygnc_ground.campaign.formation_posterior import SAMPLES, sampled, walked
 from tests.flight.estimators.formation.worlds import STAR_ANCHOR, given, world
 
 SIGMA_M = np.array((300.0, 2.0))
@@ -144,9 +145,12 @@ class Solved(NamedTuple):
 
     def relative(self, partner: int) -> Array:
         """Derivatives of a partner's orbit relative to ours by all unknowns, (6, p)."""
-        derivatives = np.zeros((6, self.equations.unknowns))
-        derivatives[:, of_satellite(partner)[:6]], derivatives[:, of_satellite(0)[:6]] = np.eye(6), -np.eye(6)
-        return derivatives
+        return relative_by_unknowns(self.equations, partner)
+
+    def judged(self, guesses: Array) -> Judged:
+        """Some hypotheses; nothing is asked about the truth."""
+        covariances = self.covariances(guesses)
+        return Judged(self.equations, self.around, self.noise, self.loss, guesses, covariances, guesses[0])
 
 
 def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
@@ -167,13 +171,14 @@ def test_errors_drawn_from_the_posterior_are_as_large_as_the_covariance_says(mon
     solved = star(4, 2, monkeypatch)
     best = solved.result.guesses[:1]
     terrain = Terrain(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
-    samples, weight = sampled(terrain, walked(terrain, terrain.lowest(best)))
+    judged = solved.judged(best)
+    samples, weight = sampled(judged, walked(terrain, terrain.lowest(best)))
     assert 1.0 / (weight**2).sum() > SAMPLES / 10
     relative = solved.relative(1)
     error = (samples - best) @ relative.T
     straight, bent = (
         float(weight @ np.einsum("ni,ij,nj->n", error, covariance(relative @ each[0] @ relative.T), error))
-        for each in (covariance(solved.result.fit.information), solved.covariances(best))
+        for each in (covariance(solved.result.fit.information), judged.covariances)
     )
     assert straight > 100.0
     assert bent == pytest.approx(6.0, rel=0.15)
