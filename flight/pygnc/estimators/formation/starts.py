@@ -23,7 +23,8 @@ from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 
 _DIRECTIONS: Final = 4_096
-_KEPT: Final = 64
+_KEPT: Final = 128
+"""Of them. With half as many, 2 of 1080 partners of stars were not found at all: one valley had taken all places."""
 _LINEAR_ITERATIONS: Final = 30
 _LINEAR_TOLERANCE: Final = 0.3
 _MINIMA: Final = 12

@@ -69,6 +69,13 @@ def test_every_partner_of_a_star_is_among_the_hypotheses_within_its_covariance(s
         assert solution.partners[partner].ambiguous
 
 
+def test_a_narrow_valley_is_found_beside_a_broad_one() -> None:
+    true = world(266, Kind.BOUNDED, satellites=2)
+    solution = given(true, STAR_ANCHOR).solved()
+    found = [elements_nees(solution, true, 75, number) for number in range(len(solution.hypotheses))]
+    assert min(found) < 20.0
+
+
 def test_three_fixes_of_a_partner_tell_its_side() -> None:
     true = world(5)
     measured = given(true, replace(MESH_ANCHOR, range_noise_m=10.0, fixed=2))
