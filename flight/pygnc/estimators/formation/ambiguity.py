@@ -8,7 +8,7 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.distinct import differing
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
-from pygnc.estimators.formation.least_squares import Result, covariance
+from pygnc.estimators.formation.least_squares import Result, covariance, fitted
 from pygnc.estimators.formation.reference import UNKNOWNS
 from pygnc.estimators.formation.solution import Partner
 from pygnc.estimators.formation.starts import Around, flips
@@ -39,8 +39,7 @@ def judged(
         loss: That of the last fit.
     """
     settings, count = around.settings, len(equations.satellites)
-    motion = around.dynamics.propagate(equations.states(passed), partials=False)
-    shelves = equations.fit(passed, motion, noise, loss).cost
+    shelves = fitted(equations, around.dynamics, passed, noise, loss).cost
     cost = np.concatenate((result.fit.cost, shelves))
     different = differing(result, 0, np.concatenate((result.guesses, passed)), count)
     best = float(cost[0])
@@ -65,8 +64,7 @@ def _image_cost(
     guesses = images[differing(result, 0, images, len(equations.satellites))[:, partner]]
     if not len(guesses):
         return float(result.fit.cost[0])
-    motion = around.dynamics.propagate(equations.states(guesses))
-    return float(equations.fit(guesses, motion, noise, loss).cost.min())
+    return float(fitted(equations, around.dynamics, guesses, noise, loss).cost.min())
 
 
 def _unsolved(equations: Equations, around: Around, result: Result, partner: int, uncertain: Array) -> str | None:
@@ -74,11 +72,11 @@ def _unsolved(equations: Equations, around: Around, result: Result, partner: int
     reference = around.reference
     places = 2.0 * reference.middle * np.array(_ARC_FRACTIONS)
     points = reference.nodes.by_epoch[places.astype(np.int64), :3]
-    count = len(equations.satellites)
     columns = np.concatenate((np.arange(UNKNOWNS), UNKNOWNS * partner + np.arange(UNKNOWNS)))
     # A valley that ends sooner than linear ranges make expect is one that the data hardly close.
     joint = np.stack((covariance(result.fit.information[0]), uncertain))[:, columns[:, None], columns]
-    constants = result.motion.at(slice(0, count), places)
+    motion = around.dynamics.propagate(equations.states(result.guesses[:1]), partials=False)
+    constants = motion.at(slice(None), places)
     apart_m = (points @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
     by_unknowns = np.concatenate((-points, points), axis=2)
     placed = by_unknowns @ joint[:, None] @ by_unknowns.swapaxes(1, 2)

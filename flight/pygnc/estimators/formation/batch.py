@@ -18,7 +18,7 @@ from pygnc.estimators.formation.curvature import covariances
 from pygnc.estimators.formation.distinct import merged, picked
 from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Loss, Noise, Prior, equations_of
 from pygnc.estimators.formation.hypotheses import Known, candidates, connected
-from pygnc.estimators.formation.least_squares import Result, covariance, minimise
+from pygnc.estimators.formation.least_squares import Result, covariance, fitted, minimise
 from pygnc.estimators.formation.noise import apparent_noise, expected_noise, refined_noise, robust_noise
 from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, arc_of
 from pygnc.estimators.formation.prior import prior_of
@@ -147,27 +147,26 @@ class FormationSolver:
         result = minimise(equations, dynamics, guesses, noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS)
         result = merged(result, count)
         passed = result.guesses[:_KEPT]
-        noise = robust_noise(equations, result, settings)
+        noise = robust_noise(equations, dynamics, result, settings)
         result = minimise(equations, dynamics, result.guesses[:_KEPT], noise, SEARCH_LOSS, iterations=_ITERATIONS)
         result = merged(result, count)
         hopeful = int((result.fit.cost <= result.fit.cost[0] + _HOPELESS).sum())
-        result = picked(result, list(range(hopeful)), count)
+        result = picked(result, list(range(hopeful)))
         loss = Loss(settings.range_gate_sigma, FIX_GATE, hard=True)
         for _ in range(_ROUNDS):
             result = minimise(equations, dynamics, result.guesses, noise, loss, iterations=_ITERATIONS)
             result = merged(result, count)
-            noise = refined_noise(equations, result, noise, loss, settings)
-        fit = equations.fit(result.guesses, result.motion, noise, loss)
-        return _Solved(merged(Result(result.guesses, fit, result.motion), count), noise, loss, passed)
+            noise = refined_noise(equations, dynamics, result, settings, noise=noise, loss=loss)
+        fit = fitted(equations, dynamics, result.guesses, noise, loss)
+        return _Solved(merged(Result(result.guesses, fit), count), noise, loss, passed)
 
     def _solution(
         self, arc: Arc, equations: Equations, around: Around, solved: _Solved, lost: dict[int, str]
     ) -> FormationSolution:
         result, noise, loss, passed = solved
         count = len(equations.satellites)
-        residuals = [
-            equations.range_residuals(result.guesses, pair, result.motion) for pair in range(len(equations.pairs))
-        ]
+        motion = around.dynamics.propagate(equations.states(result.guesses), partials=False)
+        residuals = [equations.range_residuals(result.guesses, pair, motion) for pair in range(len(equations.pairs))]
         gates = [loss.limit * sigma for sigma in noise.range_sigma_m]
         used = [np.abs(residual[0]) <= gate for residual, gate in zip(residuals, gates, strict=True)]
         groups = connected(equations, range(1, count))
@@ -177,7 +176,7 @@ class FormationSolver:
                 float(result.fit.cost[row]),
                 result.guesses[row],
                 uncertain[row],
-                result.motion.chosen(count * row + np.arange(count)),
+                around.dynamics.with_partials(motion.chosen(slice(count * row, count * (row + 1)))),
                 np.concatenate([residual[row] for residual in residuals]) if residuals else np.zeros(0),
             )
             for row in range(len(result.guesses))

@@ -23,13 +23,12 @@ def merged(result: Result, satellites: int) -> Result:
         if is_open[row]:
             chosen.append(row)
             is_open &= differing(result, row, result.guesses, satellites).any(axis=1)
-    return picked(result, chosen, satellites)
+    return picked(result, chosen)
 
 
-def picked(result: Result, chosen: list[int], satellites: int) -> Result:
+def picked(result: Result, chosen: list[int]) -> Result:
     """Some of the guesses."""
-    rows = np.array([satellites * row + satellite for row in chosen for satellite in range(satellites)])
-    return Result(result.guesses[chosen], Fit(*(part[chosen] for part in result.fit)), result.motion.chosen(rows))
+    return Result(result.guesses[chosen], Fit(*(part[chosen] for part in result.fit)))
 
 
 def differing(

@@ -9,7 +9,7 @@ import numpy as np
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
-from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
+from pygnc.estimators.formation.relative_motion import RelativeDynamics
 
 _DAMPING: Final = 1e-3
 _RELIEF: Final = 0.1
@@ -18,6 +18,8 @@ _DAMPING_MIN: Final = 1e-9
 _DAMPING_MAX: Final = 1e8
 _LEAST: Final = 1e-20
 """Of a variance: rounding may leave less of the difference of two that are large and alike."""
+_TOGETHER: Final = 16
+"""Satellites in guesses whose derivatives are there at once: for three hours, each takes a quarter of a megabyte."""
 
 
 class Result(NamedTuple):
@@ -26,12 +28,10 @@ class Result(NamedTuple):
     Attributes:
         guesses: Shape (k, p).
         fit: There.
-        motion: There, for `Equations.states` of the guesses.
     """
 
     guesses: Array
     fit: Fit
-    motion: Motion
 
 
 def minimise(
@@ -49,13 +49,8 @@ def minimise(
 
     With `linear`, motion is taken for linear.
     """
-
-    def move(some: Array) -> Motion:
-        states = equations.states(some)
-        return dynamics.linear(states) if linear else dynamics.propagate(states)
-
     guesses = guesses.copy()
-    fit = equations.fit(guesses, move(guesses), noise, loss)
+    fit = fitted(equations, dynamics, guesses, noise, loss, linear=linear)
     damping = np.full(len(guesses), _DAMPING)
     active = np.arange(len(guesses))
     for _ in range(iterations):
@@ -65,7 +60,7 @@ def minimise(
         if not len(active):
             break
         tried = guesses[active] + step
-        reached = equations.fit(tried, move(tried), noise, loss)
+        reached = fitted(equations, dynamics, tried, noise, loss, linear=linear)
         better = reached.cost < fit.cost[active]
         accepted = active[better]
         guesses[accepted] = tried[better]
@@ -74,7 +69,24 @@ def minimise(
         factor = np.where(better, _RELIEF, _BURDEN)
         damping[active] = np.clip(damping[active] * factor, _DAMPING_MIN, None)
         active = active[damping[active] < _DAMPING_MAX]
-    return Result(guesses, fit, move(guesses))
+    return Result(guesses, fit)
+
+
+def fitted(
+    equations: Equations, dynamics: RelativeDynamics, guesses: Array, noise: Noise, loss: Loss, *, linear: bool = False
+) -> Fit:
+    """How guesses (k, p) fit; all move together, but few at a time have the derivatives that their equations need."""
+    states = equations.states(guesses)
+    motion = dynamics.linear(states) if linear else dynamics.propagate(states, partials=False)
+    satellites = len(equations.satellites)
+    several = max(1, _TOGETHER // satellites)
+    parts = []
+    for first in range(0, len(guesses), several):
+        some = motion.chosen(slice(satellites * first, satellites * (first + several)))
+        if not linear:
+            some = dynamics.with_partials(some)
+        parts.append(equations.fit(guesses[first : first + several], some, noise, loss))
+    return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _steps(fit: Fit, damping: Array) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from pygnc.common.quantiles import median
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
 from pygnc.estimators.formation.least_squares import Result, covariance
+from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 
 _SIGMA_BY_MEDIAN: Final = 1.4826
@@ -57,23 +58,37 @@ def _about_polynomials(places: Array, range_m: Array) -> Array:
     return np.array(squares)
 
 
-def robust_noise(equations: Equations, result: Result, settings: FormationSettings) -> Noise:
+def robust_noise(
+    equations: Equations, dynamics: RelativeDynamics, result: Result, settings: FormationSettings
+) -> Noise:
     """By medians of the residuals of the best guess, the first."""
+    best = result.guesses[:1]
+    motion = dynamics.propagate(equations.states(best), partials=False)
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
-        residual = equations.range_residuals(result.guesses, pair, result.motion)[0]
+        residual = equations.range_residuals(best, pair, motion)[0]
         scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
         sigma_m[pair] = _weighed(scatter_m, len(residual) - 6.0, settings)
-    return Noise(sigma_m, _fix_scale(equations, result, settings))
+    return Noise(sigma_m, _fix_scale(equations, motion, settings))
 
 
-def refined_noise(equations: Equations, result: Result, noise: Noise, loss: Loss, settings: FormationSettings) -> Noise:
-    """By the residuals of the best guess, the first that count, and their redundancy."""
+def refined_noise(
+    equations: Equations,
+    dynamics: RelativeDynamics,
+    result: Result,
+    settings: FormationSettings,
+    *,
+    noise: Noise,
+    loss: Loss,
+) -> Noise:
+    """By the residuals of the best guess, the first, that count, and their redundancy."""
+    best = result.guesses[:1]
+    motion = dynamics.propagate(equations.states(best))
     everything = covariance(result.fit.information[0])
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
-        residual = equations.range_residuals(result.guesses, pair, result.motion)[0]
-        partials = equations.range_partials(pair, result.motion, *equations.apart(pair, result.motion))[0]
+        residual = equations.range_residuals(best, pair, motion)[0]
+        partials = equations.range_partials(pair, motion, *equations.apart(pair, motion))[0]
         columns = equations.columns_of_pair(pair)
         used = np.abs(residual) <= loss.limit * noise.range_sigma_m[pair]
         kept = partials[used]
@@ -84,7 +99,7 @@ def refined_noise(equations: Equations, result: Result, noise: Noise, loss: Loss
         freedom = max(redundancy - 2.0, 0.5 * redundancy)
         scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
         sigma_m[pair] = _weighed(scatter_m, redundancy, settings)
-    return Noise(sigma_m, _fix_scale(equations, result, settings))
+    return Noise(sigma_m, _fix_scale(equations, motion, settings))
 
 
 def _weighed(scatter_m: float, redundancy: float, settings: FormationSettings) -> float:
@@ -96,13 +111,13 @@ def _weighed(scatter_m: float, redundancy: float, settings: FormationSettings) -
     return min(max(mean_m, settings.range_noise_min_m), settings.range_noise_max_m)
 
 
-def _fix_scale(equations: Equations, result: Result, settings: FormationSettings) -> Array:
-    """Never below one: what a receiver claims is not bettered."""
+def _fix_scale(equations: Equations, motion: Motion, settings: FormationSettings) -> Array:
+    """By one guess; never below one: what a receiver claims is not bettered."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):
         if int(rows.there[:, 0].sum()) < _FIXES_MIN:
             continue
-        residual, _ = equations.fix_residuals(satellite, result.motion, len(result.guesses))
+        residual, _ = equations.fix_residuals(satellite, motion, 1)
         square = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1)[rows.there]
         scale[satellite] = math.sqrt(median(square) / _CHI_SQUARE_MEDIAN)
     return np.clip(scale, 1.0, settings.fix_scale_max)

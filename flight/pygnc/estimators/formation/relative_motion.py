@@ -36,7 +36,7 @@ class Motion(NamedTuple):
     rates: Array
     by_start: Array | None
 
-    def chosen(self, rows: npt.NDArray[np.int64]) -> "Motion":
+    def chosen(self, rows: slice) -> "Motion":
         """Of some of them."""
         by_start = None if self.by_start is None else self.by_start[:, rows]
         return Motion(self.constants[:, rows], self.rates[:, rows], by_start)
@@ -72,6 +72,8 @@ class RelativeDynamics:
     def __init__(self, reference: Reference) -> None:
         middle = reference.middle
         self._steps = middle // _STEP_NODES
+        # Where both sides' steps from the epoch outwards are in order of time, (n, 2).
+        self._outwards = self._steps + np.arange(self._steps + 1)[:, None] * np.array((1, -1))
         # Nodes from the epoch outwards: forwards first, backwards second, (2, n, ...).
         out = np.stack((np.arange(middle, 2 * middle + 1), np.arange(middle, -1, -1)))
         transition = reference.nodes.by_epoch[out]
@@ -91,21 +93,19 @@ class RelativeDynamics:
         """Motion of deviations `start` (k, 7) at the epoch."""
         step_s = np.array((_STEP_S, -_STEP_S))[:, None, None]
         y = np.stack((start, start))
-        constants, rates = [], []
-        for step in range(self._steps):
+        constants, rates = np.empty((2, 2 * self._steps + 1, *start.shape))
+        for step, places in enumerate(self._outwards):
             node = _STEP_NODES * step
             first = self._rate(node, y)
+            constants[places], rates[places] = y, first
+            if step == self._steps:
+                break
             second = self._rate(node + 1, y + 0.5 * step_s * first)
             third = self._rate(node + 1, y + 0.5 * step_s * second)
             fourth = self._rate(node + 2, y + step_s * third)
-            constants.append(y)
-            rates.append(first)
             y = y + step_s / 6.0 * (first + 2.0 * (second + third) + fourth)
-        constants.append(y)
-        rates.append(self._rate(_STEP_NODES * self._steps, y))
-        path = np.stack(constants)  # (steps + 1, 2, k, 7)
-        by_start = self._partials(path) if partials else None
-        return Motion(_joined(path), _joined(np.stack(rates)), None if by_start is None else _joined(by_start))
+        motion = Motion(constants, rates, None)
+        return self.with_partials(motion) if partials else motion
 
     def _rate(self, node: int, y: Array) -> Array:
         """dy/dt at a node on either side, (2, k, 7)."""
@@ -114,29 +114,26 @@ class RelativeDynamics:
         rate: Array = (pull - deviation @ self._gradient[:, node]) @ self._kick[:, node]
         return rate
 
-    def _partials(self, path: Array) -> Array:
-        """Derivatives of y by its start along a path (steps + 1, 2, k, 7), by the trapezoidal rule.
+    def with_partials(self, motion: Motion) -> Motion:
+        """Motion that was asked for alone, with its derivatives by the trapezoidal rule.
 
         They differ from the unit matrix by as little as the motion from a linear one, and need no more accuracy.
         """
+        path = motion.constants[self._outwards]  # (steps + 1, 2, k, 7)
         at_steps = slice(None, None, _STEP_NODES)
         place, kick = (part[:, at_steps].swapaxes(0, 1) for part in (self._place, self._kick))
         reference_m = self._reference_m[:, at_steps].swapaxes(0, 1)[:, :, None]
         change = _gradient(reference_m + path @ place) - _gradient(reference_m)
         rates = (kick.swapaxes(-1, -2)[:, :, None] @ change) @ place.swapaxes(-1, -2)[:, :, None]
         halves = np.array((0.5 * _STEP_S, -0.5 * _STEP_S))[:, None, None, None]
-        by_start = np.empty(rates.shape)
-        by_start[0] = last = np.broadcast_to(np.eye(UNKNOWNS), rates.shape[1:])
+        by_start = np.empty((*motion.constants.shape, UNKNOWNS))
+        last = np.broadcast_to(np.eye(UNKNOWNS), rates.shape[1:])
+        by_start[self._steps] = last[0]
         for step in range(1, len(rates)):
             predicted = last + 2.0 * halves * (rates[step - 1] @ last)
             last = last + halves * (rates[step - 1] @ last + rates[step] @ predicted)
-            by_start[step] = last
-        return by_start
-
-
-def _joined(path: Array) -> Array:
-    """From both sides of the epoch, (n, 2, ...), into one order of time, (2 n - 1, ...)."""
-    return np.concatenate((path[:0:-1, 1], path[:, 0]))
+            by_start[self._outwards[step]] = last
+        return motion._replace(by_start=by_start)
 
 
 def _steps(places: Array, count: int) -> tuple[npt.NDArray[np.int64], Array]:

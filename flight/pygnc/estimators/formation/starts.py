@@ -23,6 +23,8 @@ from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 
 _DIRECTIONS: Final = 4_096
+_BLOCKS: Final = 16
+"""Of directions, scaled one after the other: all at once take ten megabytes."""
 _KEPT: Final = 128
 """Of them. With half as many, 2 of 1080 partners of stars were not found at all: one valley had taken all places."""
 _LINEAR_ITERATIONS: Final = 30
@@ -203,12 +205,16 @@ def _scaled(equations: Equations, partner: int, directions: Array, guess: Array)
     rows = equations.ranges[pair]
     anchor = rows.pair[0] if rows.pair[1] == partner else rows.pair[1]
     some = slice(None, None, max(1, len(rows.places) // 30))
-    place = rows.design[some, :, :6].reshape(-1, 6) @ directions.T
-    length = np.sqrt((place.reshape(-1, 3, len(directions)) ** 2).sum(axis=1))
     bias = UNKNOWNS * len(equations.satellites) + pair
     wanted = np.maximum(rows.range_m[some] - guess[bias], 1.0)[:, None]
-    reach = (length * wanted).sum(axis=0) / (length**2).sum(axis=0)
-    misfit = np.abs(length * reach - wanted).sum(axis=0)
-    best = np.argsort(misfit, kind="stable")[:_KEPT]
-    result: Array = guess[UNKNOWNS * anchor : UNKNOWNS * anchor + 6] + directions[best] * reach[best, None]
+    reaches, misfits = [], []
+    for block in np.split(directions, _BLOCKS):
+        place = rows.design[some, :, :6].reshape(-1, 6) @ block.T
+        length = np.sqrt((place.reshape(-1, 3, len(block)) ** 2).sum(axis=1))
+        reach = (length * wanted).sum(axis=0) / (length**2).sum(axis=0)
+        reaches.append(reach)
+        misfits.append(np.abs(length * reach - wanted).sum(axis=0))
+    best = np.argsort(np.concatenate(misfits), kind="stable")[:_KEPT]
+    reach = np.concatenate(reaches)[best, None]
+    result: Array = guess[UNKNOWNS * anchor : UNKNOWNS * anchor + 6] + directions[best] * reach
     return result

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
-from pygnc.estimators.formation.least_squares import covariance
+from pygnc.estimators.formation.least_squares import covariance, fitted
 from pygnc.estimators.formation.mirror import elements_by_state, elements_of_state
 from pygnc.estimators.formation.reference import of_satellite
 from pygnc.estimators.formation.starts import Around
@@ -178,8 +178,7 @@ class Terrain:
         )
 
     def _fit(self, guesses: Array) -> Fit:
-        motion = self._dynamics.propagate(self._equations.states(guesses))
-        return self._equations.fit(guesses, motion, self._noise, self._loss)
+        return fitted(self._equations, self._dynamics, guesses, self._noise, self._loss)
 
     @staticmethod
     def _points(guesses: Array, fit: Fit, by_unknowns: Array, before: Array | None) -> Points:

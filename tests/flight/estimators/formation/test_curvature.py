@@ -9,7 +9,7 @@ from pygnc.environment.arrays import Array
 from pygnc.estimators.formation import batch, curvature
 from pygnc.estimators.formation.curvature import _aside, _followed, _root
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
-from pygnc.estimators.formation.least_squares import Result, covariance
+from pygnc.estimators.formation.least_squares import Result, covariance, fitted
 from pygnc.estimators.formation.reference import of_satellite
 from pygnc.estimators.formation.starts import Around
 from pygnc.estimators.formation.valley import Points, Terrain
@@ -139,8 +139,7 @@ class Solved(NamedTuple):
     loss: Loss
 
     def covariances(self, guesses: Array) -> Array:
-        motion = self.around.dynamics.propagate(self.equations.states(guesses))
-        result = Result(guesses, self.equations.fit(guesses, motion, self.noise, self.loss), motion)
+        result = Result(guesses, fitted(self.equations, self.around.dynamics, guesses, self.noise, self.loss))
         return curvature.covariances(self.equations, self.around, result, self.groups, noise=self.noise, loss=self.loss)
 
     def relative(self, partner: int) -> Array:
