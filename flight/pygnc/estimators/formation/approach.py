@@ -35,6 +35,8 @@ _DEGREE: Final = 20
 _STEPS_PER_TURN: Final = 10
 _WANDER_MODES: Final = 2
 """They hold nine tenths of the variance of a random walk, and more of its effect on a place."""
+_MOMENTS: Final = 512
+"""Looked at together: each takes a kilobyte."""
 _COINCIDENT_M: Final = 1e-3
 
 
@@ -155,17 +157,21 @@ def _carried(
     shapes = _wander_shapes(wander, steps)
     x, deviations = orbit_vector(states[0]), states - states[0]
     by_start, forced = np.eye(UNKNOWNS), np.zeros((UNKNOWNS, _WANDER_MODES))
-    nodes = [(deviations[:, :DRAG], by_start[:DRAG], forced[:DRAG].copy())]
+    shapes_of_nodes = ((len(states), DRAG), (DRAG, UNKNOWNS), (DRAG, _WANDER_MODES))
+    paths = _Paths(*(np.empty((steps + 1, *shape)) for shape in shapes_of_nodes))
     gps_ms = joints[0].gps_ms
-    for number in range(steps):
+    for number in range(steps + 1):
+        paths.deviations[number] = deviations[:, :DRAG]
+        paths.by_start[number], paths.wander[number] = by_start[:DRAG], forced[:DRAG]
+        if number == steps:
+            break
         step = shared_step(dynamics, gps_ms, x, deviations, float(_STEP_S))
         forced[DRAG] = shapes[number]
         x, deviations, gps_ms = step.x, step.deviations, gps_ms + _STEP_MS
         by_start, forced = step.transition.dot(by_start), step.transition.dot(forced)
-        nodes.append((deviations[:, :DRAG], by_start[:DRAG], forced[:DRAG].copy()))
         if number % _STEPS_PER_TURN == 0:
             yield
-    return _Paths(*(np.array(parts) for parts in zip(*nodes, strict=True)))
+    return paths
 
 
 def _wander_shapes(wander: DragWander, steps: int) -> Array:
@@ -218,7 +224,8 @@ def _lowest(track: _Track, measure: Callable[[Array], Array]) -> float:
     low = np.flatnonzero((at_nodes <= around[:-2]) & (at_nodes <= around[2:]))
     seconds = (low[:, None] * _STEP_S + np.arange(-_STEP_S, _STEP_S + 1.0)).reshape(-1)
     seconds = np.clip(seconds, 0.0, float(_STEP_S * (len(at_nodes) - 1)))
-    return float(seconds[np.argmin(measure(track.at(seconds)))])
+    several = np.array_split(seconds, -(-len(seconds) // _MOMENTS))
+    return float(seconds[np.argmin(np.concatenate([measure(track.at(some)) for some in several]))])
 
 
 def _distances(values: Array) -> Array:

@@ -18,8 +18,8 @@ _DAMPING_MIN: Final = 1e-9
 _DAMPING_MAX: Final = 1e8
 _LEAST: Final = 1e-20
 """Of a variance: rounding may leave less of the difference of two that are large and alike."""
-_TOGETHER: Final = 16
-"""Satellites in guesses whose derivatives are there at once: for three hours, each takes a quarter of a megabyte."""
+_MATRICES: Final = 8_000
+"""Of seven by seven derivatives, which are there at once: three megabytes."""
 
 
 class Result(NamedTuple):
@@ -75,11 +75,13 @@ def minimise(
 def fitted(
     equations: Equations, dynamics: RelativeDynamics, guesses: Array, noise: Noise, loss: Loss, *, linear: bool = False
 ) -> Fit:
-    """How guesses (k, p) fit; all move together, but few at a time have the derivatives that their equations need."""
+    """How guesses (k, p) fit: all of them move together, but few at a time have derivatives, which take megabytes."""
     states = equations.states(guesses)
     motion = dynamics.linear(states) if linear else dynamics.propagate(states, partials=False)
     satellites = len(equations.satellites)
-    several = max(1, _TOGETHER // satellites)
+    # Of each step and satellite there are three such matrices at once, of each observation of one kind six.
+    longest = max([len(rows.places) for rows in equations.fixes] + [len(rows.places) for rows in equations.ranges])
+    several = max(1, _MATRICES // (3 * satellites * len(motion.constants) + 6 * longest))
     parts = []
     for first in range(0, len(guesses), several):
         some = motion.chosen(slice(satellites * first, satellites * (first + several)))

@@ -58,7 +58,8 @@ class Motion(NamedTuple):
             return None
         before, t = _steps(places, len(self.constants) - 1)
         t = t[:, None, None, None]
-        partials: Array = (1.0 - t) * self.by_start[before, rows] + t * self.by_start[before + 1, rows]
+        partials: Array = self.by_start[before, rows]
+        partials += t * (self.by_start[before + 1, rows] - partials)
         return partials
 
 
@@ -130,8 +131,9 @@ class RelativeDynamics:
         last = np.broadcast_to(np.eye(UNKNOWNS), rates.shape[1:])
         by_start[self._steps] = last[0]
         for step in range(1, len(rates)):
-            predicted = last + 2.0 * halves * (rates[step - 1] @ last)
-            last = last + halves * (rates[step - 1] @ last + rates[step] @ predicted)
+            slope = rates[step - 1] @ last
+            predicted = last + 2.0 * halves * slope
+            last = last + halves * (slope + rates[step] @ predicted)
             by_start[self._outwards[step]] = last
         return motion._replace(by_start=by_start)
 
