@@ -9,6 +9,7 @@ nothing divides by that distance, and the poles are places like any other.
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import numpy as np
@@ -54,7 +55,9 @@ class MainField:
         if not (np.isfinite(coefficients_nt).all() and (spans_ms > 0).all()):
             raise ValueError("main field: the epochs must ascend and all coefficients be finite")
         self._epochs_gps_ms = epochs_gps_ms
-        self._field = np.tensordot(coefficients_nt, _FIELD_BY_COEFFICIENT, axes=1)
+        self._field = np.zeros((len(epochs_gps_ms), 3, 2 * len(_HARMONICS)))
+        for at_epochs, field in zip(coefficients_nt.T, _fields_of_coefficients(), strict=True):
+            self._field += at_epochs[:, np.newaxis, np.newaxis] * field
         self._field_per_ms = np.diff(self._field, axis=0) / spans_ms[:, np.newaxis, np.newaxis]
 
     def at(self, gps_ms: int, position_ecef_m: Array) -> Array:
@@ -100,10 +103,9 @@ def _legendre() -> Array:
     return rows
 
 
-def _field_by_coefficient() -> Array:
-    """The field's three components in microtesla by harmonics for each coefficient of 1 nT, shape (195, 3, 2 * 117)."""
+def _fields_of_coefficients() -> Iterator[Array]:
+    """The field's three components in microtesla by harmonics, (3, 2 * 117), for each coefficient of 1 nT in turn."""
     column = {harmonic: index for index, harmonic in enumerate(_HARMONICS)}
-    rows: list[Array] = []
     for n in range(1, DEGREE + 1):
         for m in range(n + 1):
             schmidt = math.sqrt((2 - (m == 0)) * math.factorial(n - m) / math.factorial(n + m)) * _UT_PER_NT
@@ -115,9 +117,7 @@ def _field_by_coefficient() -> Array:
                     inner = -0.5 * (n - m + 1) * (n - m + 2) * factor
                     row[:2, column[n + 1, m - 1]] = inner, 1j * inner
                 row[2, column[n + 1, m]] = (n - m + 1) * factor
-                rows.append(np.concatenate((row.real, -row.imag), axis=1))
-    return np.array(rows)
+                yield np.concatenate((row.real, -row.imag), axis=1)
 
 
 _LEGENDRE: Final = _legendre()
-_FIELD_BY_COEFFICIENT: Final = _field_by_coefficient()

@@ -43,11 +43,16 @@ _GYRO_RAD_S_PER_COUNT: Final = np.deg2rad(GYRO_DEG_S_PER_COUNT)
 _LUX_MANTISSA_MAX: Final = 0xFFF
 _LUX_WORD_MAX: Final = LUX_EXPONENT_MAX << 12 | _LUX_MANTISSA_MAX
 
-_WORDS: Final = np.arange(1 << 16, dtype=np.uint32)
-LUX_OF_WORD: Final = ((_WORDS & _LUX_MANTISSA_MAX) << (_WORDS >> 12)) * LUX_PER_COUNT
-"""Illuminance by light word: 0.01 lux * mantissa * 2**exponent (OPT3001 data sheet, result register)."""
-_LUX_OF_SWAPPED_WORD: Final = LUX_OF_WORD[_WORDS.astype("<u2").view(">u2")]
-"""The same, by the big-endian word read as if it were little-endian: saves swapping the bytes first."""
+
+def lux_of_words(words: ArrayLike) -> NDArray[np.float64]:
+    """Illuminance by light words: 0.01 lux * mantissa * 2**exponent (OPT3001 data sheet, result register)."""
+    wide = np.asarray(words, np.uint32)
+    counts = (wide & _LUX_MANTISSA_MAX) << (wide >> 12)
+    return counts.astype(np.float64) * LUX_PER_COUNT
+
+
+_LUX_OF_SWAPPED_WORD: Final = lux_of_words(np.arange(1 << 16, dtype=np.uint16).byteswap())
+"""By the big-endian word read as if it were little-endian: saves swapping the bytes first."""
 
 _FLOOR_GUARD_COUNTS: Final = 1e-6
 """Keeps a value that came from a word from falling to the word below by rounding."""
