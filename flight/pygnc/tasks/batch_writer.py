@@ -37,7 +37,8 @@ from pygnc.tasks.batch_folder import BATCH, LAST, BatchFolder
 from pygnc.tasks.range_folders import owner_of
 from pygnc.tasks.runtime import Notify, Run, Task
 
-MESSAGES_A_TURN: Final = 512
+MESSAGES_A_TURN: Final = 64
+"""What so many have taken stays with the process: Python keeps the pools of small objects."""
 
 
 class BatchWriterTask(Task):

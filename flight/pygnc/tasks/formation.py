@@ -33,7 +33,8 @@ from pygnc.tasks.runtime import Notify, Run, Task
 if TYPE_CHECKING:
     from pygnc.tasks.formation_tracker import Answer, FormationTracker, Problem
 
-MESSAGES_A_TURN: Final = 256
+MESSAGES_A_TURN: Final = 64
+"""What so many have taken stays with the process: Python keeps the pools of small objects."""
 TURN_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
 """The end of a batch is answered when all of its fixes have been worked on."""

@@ -31,7 +31,8 @@ DRAIN_S: Final = 0.2
 """A source or estimator that is told to stop works off what waits for at most so long."""
 SIGTERM_PATIENCE_S: Final = 3.0
 """A task that closes files, sent SIGTERM by the host itself, waits so long for the supervisor's word."""
-TIDY_INTERVAL_S: Final = 2.0
+TIDY_INTERVAL_S: Final = 0.5
+"""What one task is through with is to be there when another needs most, a second later."""
 TRACEBACK_MAX: Final = 8000
 _IN_MEMORY: Final = "only what is under way between two tasks"
 

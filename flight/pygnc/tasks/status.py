@@ -27,7 +27,8 @@ from pygnc.tasks.runtime import Notify, Run, Task
 INTERVAL_S: Final = 1.0
 RESERVE_BYTES: Final = 1 << 15
 """Kept in the run's folder for the status of a run that fills the disk: journals stop there, the status does not."""
-MESSAGES_A_TURN: Final = 512
+MESSAGES_A_TURN: Final = 64
+"""What so many have taken stays with the process: Python keeps the pools of small objects."""
 
 
 class StatusTask(Task):
