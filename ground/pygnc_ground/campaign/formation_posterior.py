@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.formation.elements import relative_elements
-from pygnc.estimators.formation.least_squares import covariance
+from pygnc.estimators.formation.least_squares import covariance, fitted
 from pygnc.estimators.formation.valley import Points, Terrain
 from pygnc_ground.campaign.formation_home import Judged, ends_of, relative_by_unknowns
 from pygnc_ground.formation.relative import elements_by_relative_state
@@ -33,7 +33,6 @@ _OVERLAP: Final = 4.0
 """Squared, of neighbouring points of the valley."""
 _LEAST_EIGENVALUE: Final = 1e-13
 """Of correlations; less is rounding."""
-_AT_ONCE: Final = 200
 _DRAWN: Final = 100
 """Of the samples, by their weights, whose ways down are followed."""
 _ALIKE: Final = 1.0
@@ -91,15 +90,9 @@ def sampled(judged: Judged, points: Points) -> tuple[FloatArray, FloatArray]:
     density = np.log1p((off**2).sum(axis=2) / _FREEDOM) * (-0.5 * (_FREEDOM + size))
     density -= np.linalg.slogdet(roots)[1]
     proposed = np.log((share * np.exp(density - density.max())).sum(axis=1))
-    likely = -0.5 * np.concatenate([_cost(judged, some) for some in np.array_split(samples, SAMPLES // _AT_ONCE)])
+    likely = -0.5 * fitted(judged.equations, judged.around.dynamics, samples, judged.noise, judged.loss).cost
     weight = np.exp(likely - proposed - (likely - proposed).max())
     return samples, weight / weight.sum()
-
-
-def _cost(judged: Judged, guesses: FloatArray) -> FloatArray:
-    motion = judged.around.dynamics.propagate(judged.equations.states(guesses))
-    cost: FloatArray = judged.equations.fit(guesses, motion, judged.noise, judged.loss).cost
-    return cost
 
 
 def _roots(matrices: FloatArray) -> FloatArray:
