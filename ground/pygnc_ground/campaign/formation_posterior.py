@@ -2,8 +2,8 @@
 
 In curved valleys of the cost errors are not normal: the mean of their squares may be right, and still scatter more than
 chi-square has it. What the same observations allow besides the truth tells both: samples of the posterior, drawn by
-importance. Student's distributions along the valley propose, the cost of the observations weighs; of the estimator
-only its equations count.
+importance. Student's distributions along the valley propose; the cost of the observations weighs, and nothing else of
+the estimator counts.
 """
 
 from typing import Final, NamedTuple
@@ -49,7 +49,7 @@ class Expected(NamedTuple):
 
 
 def expected_of(judged: Judged, hypothesis: int) -> Expected:
-    """What to expect of one partner in the hypothesis in which the truth is at home."""
+    """What to expect of a partner, `Judged.alone`, in the hypothesis in which the truth is at home."""
     guess = judged.hypotheses[hypothesis]
     terrain = Terrain(judged.equations, judged.around, judged.noise, judged.loss, guess[:6])
     samples, weight = sampled(judged, walked(terrain, terrain.lowest(guess[None])))
