@@ -1,6 +1,7 @@
 """Readings reach those who wait for them, whatever ends the waiting."""
 
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def struck(work: Callable[[], object], step: int) -> bool:
                 raise SignalError
         return trace
 
+    gc.disable()  # what is called when it collects is not the work, and lets nothing out
     sys.settrace(trace)
     try:
         work()
@@ -49,6 +51,7 @@ def struck(work: Callable[[], object], step: int) -> bool:
         return True
     finally:
         sys.settrace(None)
+        gc.enable()
     return False
 
 
