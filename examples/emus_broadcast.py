@@ -7,12 +7,12 @@ import sys
 import threading
 
 from pygnc_devices.errors import PortError
-from pygnc_ground.emus_lib import constants
-from pygnc_ground.emus_lib.config import EMUS_SERIAL_PORT, NO_BT3
-from pygnc_ground.emus_lib.helpers import enc, init_logging
-from pygnc_ground.emus_lib.queue.responsequeue import ResponseQueue
-from pygnc_ground.emus_lib.serial.emus import EmusSerial
-from pygnc_ground.emus_lib.serial.locker import Locker
+from pygnc_station.emus_lib import constants
+from pygnc_station.emus_lib.config import EMUS_SERIAL_PORT, NO_BT3
+from pygnc_station.emus_lib.helpers import enc, init_logging
+from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
+from pygnc_station.emus_lib.serial.emus import EmusSerial
+from pygnc_station.emus_lib.serial.locker import Locker
 
 SEN_ONLY = [
     constants.SEN_BT1,

@@ -41,7 +41,7 @@ def arguments(out: Path, work: Path) -> list[str]:
         *("--onefile", "--noconfirm", "--log-level", "ERROR", "--name", NAME),
         *("--distpath", str(out), "--workpath", str(work), "--specpath", str(work)),
         *("--paths", str(ROOT / "flight"), "--paths", str(GROUND)),
-        *("--collect-data", "pygnc_ground.bridge"),
+        *("--collect-data", "pygnc_instruments.bridge"),
         *(("--strip",) if sys.platform == "linux" else ()),
         *(word for module in modules for word in ("--hidden-import", module)),
         *(word for module in LEFT_OUT for word in ("--exclude-module", module)),

@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from pygnc_ground.emulator.command import app
+from pygnc_controller.emulator.command import app
 
 if __name__ == "__main__":
     app()

@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from pygnc_ground.update.command import app
+from pygnc_controller.update.command import app
 
 if __name__ == "__main__":
     app()

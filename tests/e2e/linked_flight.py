@@ -9,9 +9,8 @@ from pathlib import Path
 from pygnc.bus.messages import LIVE, GpsFix, RangeMeasurement, SensorSample, TimeMark
 from pygnc.formats.status import Phase
 from pygnc.host.sentence_types import GPSS, SENS
+from tests.e2e.conftest import DEMO, ROOT, Flight
 from tests.fakes.pty_flight import HostOnPty, start_on_pty
-
-from .conftest import DEMO, ROOT, Flight
 
 CONTENT = (DEMO / "sense.bin").read_bytes()
 RECORD_BYTES, SENSOR_BYTES, SENSORS = 251, 30, 5

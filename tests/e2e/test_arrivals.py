@@ -10,8 +10,7 @@ import pytest
 
 from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, RangeMeasurement, SourceFile
 from pygnc.formats.status import OrbitMode, Phase
-
-from .conftest import DEMO, Flight, shorten_formation
+from tests.e2e.conftest import DEMO, Flight, shorten_formation
 
 STREAM = b"".join(file.read_bytes() for file in sorted((DEMO / "range").iterdir()))
 CUT = 25 * (102 + 2 * 12) + 60

@@ -12,14 +12,13 @@ from pygnc.bus.messages import DEVICES, DeviceReading, GpsFix, SensorSample
 from pygnc.formats.status import Phase
 from pygnc_devices.ucb.packets import OUTPUT_PACKETS
 from pygnc_ground.inspection.journal_file import decode_message
-from pygnc_ground.simulators.emus_unit import EmusSimulator
-from pygnc_ground.simulators.gx2_unit import Gx2Simulator
-from pygnc_ground.simulators.line import PtyLine
-from pygnc_ground.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_ground.simulators.tcp_line import TcpLine
-from pygnc_ground.simulators.ucb_unit import UcbSimulator
-
-from .conftest import DEMO, Flight
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from tests.e2e.conftest import DEMO, Flight
 
 SETTINGS = """
 [formation]

@@ -15,22 +15,21 @@ import pytest
 from typer.testing import CliRunner
 
 from pygnc.host.sentence_types import SENS
-from pygnc_ground.emulator.aftermath import look_into
-from pygnc_ground.emulator.cable import Cable
-from pygnc_ground.emulator.command import app
-from pygnc_ground.emulator.controller import Controller
-from pygnc_ground.emulator.line import Faults
-from pygnc_ground.emulator.mission import Plan
-from pygnc_ground.emulator.packets import TimedPacket
-from pygnc_ground.emulator.pi import PiOnPty
-from pygnc_ground.emulator.run import Run
-from pygnc_ground.emulator.shell import Shell
-from pygnc_ground.emulator.station import Station
+from pygnc_controller.emulator.aftermath import look_into
+from pygnc_controller.emulator.cable import Cable
+from pygnc_controller.emulator.command import app
+from pygnc_controller.emulator.controller import Controller
+from pygnc_controller.emulator.line import Faults
+from pygnc_controller.emulator.mission import Plan
+from pygnc_controller.emulator.packets import TimedPacket
+from pygnc_controller.emulator.pi import PiOnPty
+from pygnc_controller.emulator.run import Run
+from pygnc_controller.emulator.shell import Shell
+from pygnc_controller.emulator.station import Station
 from scripts.pygnc_controller import Link, Upload
+from tests.e2e.conftest import DEMO, ROOT
 from tests.fakes.pty_flight import HostOnPty, end, start_on_pty
 from tests.fakes.pty_relay import PtyRelay
-
-from .conftest import DEMO, ROOT
 
 RECORDS, RECORD_BYTES = 30, 251
 CONTENT = (DEMO / "sense.bin").read_bytes()[: RECORDS * RECORD_BYTES]

@@ -16,10 +16,9 @@ from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, Orbi
 from pygnc.bus.segment import list_segments
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
+from tests.e2e.conftest import DEMO, Flight, copy_demo
 from tests.fakes.small_disk import disk_of
 from tests.reference import recording
-
-from .conftest import DEMO, Flight, copy_demo
 
 RECORD_BYTES = 251
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()

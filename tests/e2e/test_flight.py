@@ -17,8 +17,7 @@ from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
 from pygnc.formats.status import AttitudeMode, OrbitMode, Phase
 from pygnc_ground.truth.load import load_truth
-
-from .conftest import DEMO, Flight
+from tests.e2e.conftest import DEMO, Flight
 
 
 def test_a_batch_is_flown_to_its_end(demo: Flight, demo_time_s: int) -> None:

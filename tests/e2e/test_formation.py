@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import FormationEstimate
-from tests.flight.tasks import formation_batch as batch
-
-from .conftest import DEMO, Flight
+from tests.e2e.conftest import DEMO, Flight
+from tests.pygnc.tasks import formation_batch as batch
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 
 from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
 from pygnc.formats.sense_scan import scan
-
-from .conftest import DEMO, Flight, copy_demo
+from tests.e2e.conftest import DEMO, Flight, copy_demo
 
 CONTENT = (DEMO / "sense.bin").read_bytes()[-60 * 251 :]
 HALF = 30 * 251

@@ -22,12 +22,11 @@ from pygnc.host.host_transfer import DownloadReceiver
 from pygnc.host.sentence_types import GPSR, GPSS, PGPS, PRNG, RANG, SENS, SentenceType
 from pygnc.launch.workspace import runtime_folder
 from pygnc_ground.replay.inputs import from_files
+from tests.e2e.conftest import Flight
+from tests.e2e.linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
 from tests.fakes.pty_flight import HostOnPty
-from tests.flight.tasks import formation_batch
-from tests.flight.tasks.formation_batch import true_place_m
-
-from .conftest import Flight
-from .linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
+from tests.pygnc.tasks import formation_batch
+from tests.pygnc.tasks.formation_batch import true_place_m
 
 EARLY = RECORDS - 80
 """Less to fly."""

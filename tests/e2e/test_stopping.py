@@ -14,8 +14,7 @@ import pytest
 from pygnc.bus.segment import list_segments
 from pygnc.formats import journal, sense_scan
 from pygnc.formats.status import Phase
-
-from .conftest import Flight
+from tests.e2e.conftest import Flight
 
 DEADLINE_S = 9.0
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pygnc.host.channel import Channel
 from pygnc.host.outcomes import Outcome
 from pygnc.host.sentence import SentenceParser
-from pygnc_ground.emulator.virtual_time import End
+from pygnc_controller.emulator.virtual_time import End
 
 
 class ChannelEnd:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from pygnc_ground.emulator.cable import Cable
-from pygnc_ground.emulator.line import Faults
+from pygnc_controller.emulator.cable import Cable
+from pygnc_controller.emulator.line import Faults
 
 
 class PtyRelay:

@@ -7,8 +7,8 @@ from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSend
 from pygnc.host.outcomes import Connected, LineDown, Outcome, Received
 from pygnc.host.sentence import Direction
 from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
-from pygnc_ground.emulator.line import Faults, SerialLine
-from pygnc_ground.emulator.virtual_time import End, Session
+from pygnc_controller.emulator.line import Faults, SerialLine
+from pygnc_controller.emulator.virtual_time import End, Session
 from tests.fakes.channel_line import ChannelEnd
 from tests.fakes.memory_storage import MemoryStorage
 

@@ -37,8 +37,8 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 from pygnc.host.transfer import CHUNK_BYTES_MIN
-from pygnc_ground.emulator.line import Faults
-from pygnc_ground.emulator.virtual_time import End
+from pygnc_controller.emulator.line import Faults
+from pygnc_controller.emulator.virtual_time import End
 from scripts import pygnc_controller as controller
 from tests.fakes.memory_storage import MemoryStorage
 from tests.fakes.transfer_line import PiEnd, batch, joined

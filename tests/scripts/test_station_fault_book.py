@@ -1,4 +1,4 @@
-from scripts.station_fault_book import (
+from scripts.bench.station_fault_book import (
     BAD,
     FIRST,
     KILLED,
@@ -15,7 +15,7 @@ from scripts.station_fault_book import (
     missing_by_cause,
     outcomes,
 )
-from tests.devices.opc_n3.vectors import HISTOGRAMS, INTACT
+from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
 
 GOOD = HISTOGRAMS[INTACT[0]]
 BROKEN = GOOD[:-1] + bytes([GOOD[-1] ^ 1])

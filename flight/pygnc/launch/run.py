@@ -37,9 +37,9 @@ from pygnc.supervisor.exit_codes import ExitCode
 from pygnc.supervisor.signals import STOP_SIGNALS, SignalInbox
 from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks import heap
-from pygnc.tasks.batch_folder import BATCH, LAST, retire_batch
+from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.runtime import Run, run_task
-from pygnc.tasks.status import leave_last_words
+from pygnc.tasks.status.task import leave_last_words
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _keep_last_batch(home: Path) -> bool:
 
 def _make_ready(run: Run, log: "EventLog") -> None:
     """Let the last run's files have what a power cut left open, and no more than they may."""
-    from pygnc.tasks.last_batch import add_open_record, leave_out_oldest  # noqa: PLC0415 - most runs begin with a batch
+    from pygnc.tasks.batch_writer.last_batch import add_open_record, leave_out_oldest  # noqa: PLC0415 - most runs begin with a batch
 
     sensors = batch_sensor_gps_packet_num_sensor_packets
     try:

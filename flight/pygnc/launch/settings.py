@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_of
 from pygnc.configuration.settings import Settings
-from pygnc.tasks.host_slots import FileSlots
+from pygnc.tasks.host_link.slots import FileSlots
 
 
 def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:

@@ -23,10 +23,10 @@ SHARED: Final = (
     "pygnc.formats.ranges",
     "pygnc.formats.sense_candidates",
     "pygnc.tasks.answers",
-    "pygnc.tasks.batch_writer",
+    "pygnc.tasks.batch_writer.task",
     "pygnc.tasks.checkpoint_file",
-    "pygnc.tasks.formation",
-    "pygnc.tasks.range_folders",
+    "pygnc.tasks.formation.task",
+    "pygnc.tasks.ingest.range_folders",
 )
 """Loaded before the tasks are forked: what several of them load, and two small tasks, for loading anything at all makes
 a process touch a megabyte that it would share."""
@@ -35,7 +35,7 @@ TASKS: Final = (
     TaskSpec(
         name="ingest",
         purpose="parses, orders, numbers and journals every input",
-        entry="pygnc.tasks.ingest:IngestTask",
+        entry="pygnc.tasks.ingest.task:IngestTask",
         reads=("~/sense.bin", "~/range/rng#####.bin", "~/range/partner_##/rng#####.bin", "host", "devices"),
         writes=("input",),
         critical=True,
@@ -45,7 +45,7 @@ TASKS: Final = (
     TaskSpec(
         name="orbit",
         purpose="estimates and predicts the orbit from GPS fixes",
-        entry="pygnc.tasks.orbit:OrbitTask",
+        entry="pygnc.tasks.orbit.task:OrbitTask",
         reads=("input",),
         writes=("orbit",),
         critical=False,
@@ -55,7 +55,7 @@ TASKS: Final = (
     TaskSpec(
         name="attitude",
         purpose="estimates the attitude from sensor samples along the orbit",
-        entry="pygnc.tasks.attitude:AttitudeTask",
+        entry="pygnc.tasks.attitude.task:AttitudeTask",
         reads=("input", "orbit"),
         writes=("attitude",),
         critical=False,
@@ -66,7 +66,7 @@ TASKS: Final = (
     TaskSpec(
         name="formation",
         purpose="estimates where the partners are from ranges and fixes",
-        entry="pygnc.tasks.formation:FormationTask",
+        entry="pygnc.tasks.formation.task:FormationTask",
         reads=("input", "orbit"),
         writes=("formation",),
         critical=False,
@@ -77,7 +77,7 @@ TASKS: Final = (
     TaskSpec(
         name="batch_writer",
         purpose="makes the interface's files from the input journal",
-        entry="pygnc.tasks.batch_writer:BatchWriterTask",
+        entry="pygnc.tasks.batch_writer.task:BatchWriterTask",
         reads=("input",),
         writes=("~/pygnc_batch/",),
         critical=False,
@@ -87,7 +87,7 @@ TASKS: Final = (
     TaskSpec(
         name="status",
         purpose="writes the status record and the info line",
-        entry="pygnc.tasks.status:StatusTask",
+        entry="pygnc.tasks.status.task:StatusTask",
         reads=("orbit", "attitude", "formation"),
         writes=("~/pygnc_status.bin", "~/pygnc_info.txt"),
         critical=True,
@@ -98,7 +98,7 @@ TASKS: Final = (
     TaskSpec(
         name=HOST_LINK,
         purpose="speaks with the host over its terminal or a serial port",
-        entry="pygnc.tasks.host_link:HostLinkTask",
+        entry="pygnc.tasks.host_link.task:HostLinkTask",
         reads=("~tty",),
         writes=("host",),
         critical=False,
@@ -108,7 +108,7 @@ TASKS: Final = (
     TaskSpec(
         name=DEVICE_READER,
         purpose="reads the sensors that the settings name",
-        entry="pygnc.tasks.devices:DevicesTask",
+        entry="pygnc.tasks.devices.task:DevicesTask",
         reads=("~ports",),
         writes=("devices",),
         critical=False,

@@ -4,7 +4,7 @@ Command: AA 0B 00, node, length, 00, command, sum of all but the first byte. The
 it, 21 if not. Reply: AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all but the first byte, LQI and RSSI;
 the length counts from the zero to the end of the data, and the data has no sum of its own.
 
-Sources: MicroStrain Data Communications Protocol 1.19; a recorded reply in tests/devices/gx2/test_aspp.py.
+Sources: MicroStrain Data Communications Protocol 1.19; a recorded reply in tests/pygnc_devices/gx2/test_aspp.py.
 """
 
 from collections.abc import Callable

@@ -12,9 +12,9 @@ from pygnc.common.clock import gps_ms_from_week
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import MainField
-from pygnc.tasks.orbit_tracker import OrbitTracker
-from pygnc.tasks.sample_clock import SampleClock
-from pygnc.tasks.surroundings import FollowedOrbit, SurroundingsModel
+from pygnc.tasks.attitude.environment import FollowedOrbit, SurroundingsModel
+from pygnc.tasks.attitude.sample_clock import SampleClock
+from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 

@@ -19,7 +19,7 @@ from pygnc.estimators.orbit.screening import fix_from, screen
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc.tasks.input_messages import fix_fields
+from pygnc.tasks.ingest.input_messages import fix_fields
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.gps_settings import Gps

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pygnc_cli.text import printable
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section, Value
 
 _UNITS: Final = {
@@ -144,8 +145,3 @@ def _number_in_words(name: str, value: float) -> str:
         return f"{value:.6g}"
     # Millimetres of a position.
     return f"{value:.0f}" if value.is_integer() else f"{value:.3f}"
-
-
-def printable(text: str) -> str:
-    """Text without characters that a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

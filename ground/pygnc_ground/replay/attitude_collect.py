@@ -9,9 +9,9 @@ from pygnc.configuration.data_files import data_file
 from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.tasks.attitude_report import Outcome
-from pygnc.tasks.attitude_tracker import AttitudeTracker
-from pygnc.tasks.surroundings import SurroundingsModel
+from pygnc.tasks.attitude.environment import SurroundingsModel
+from pygnc.tasks.attitude.report import Outcome
+from pygnc.tasks.attitude.tracker import AttitudeTracker
 
 
 class SampleRecord(NamedTuple):

@@ -7,7 +7,7 @@ from pygnc.bus.messages import FormationMessage, Message, OrbitMessage
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.tasks.formation_tracker import FormationTracker
+from pygnc.tasks.formation.tracker import FormationTracker
 
 
 class FormationCollector:

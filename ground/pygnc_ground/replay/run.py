@@ -16,7 +16,7 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, Observation, compare
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.orbit_tracker import TIME_INCONSISTENT, MakeEstimator, OrbitTracker
+from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, MakeEstimator, OrbitTracker
 from pygnc_ground.orbit.batch.solve import BatchFailed, solve_batch
 from pygnc_ground.orbit.reference_ukf import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth

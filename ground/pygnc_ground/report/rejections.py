@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from pygnc.estimators.orbit.reject_cause import RejectCause
-from pygnc.tasks.orbit_tracker import TIME_INCONSISTENT
-from pygnc_ground.inspection.terminal import printable
+from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
+from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult
 

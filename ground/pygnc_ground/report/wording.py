@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc_ground.inspection.terminal import printable
+from pygnc_cli.text import printable
 from pygnc_ground.inspection.times import gps_in_words
 
 NONE: Final = "–"

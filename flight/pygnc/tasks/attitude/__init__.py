@@ -1,0 +1,1 @@
+"""Process that estimates the attitude and calibrates the magnetometer."""

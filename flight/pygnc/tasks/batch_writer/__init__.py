@@ -1,0 +1,1 @@
+"""Process that writes the interface files from the input journal."""

@@ -1,0 +1,134 @@
+"""What the last run wrote, made ready for a run that begins from it: the open record added, the oldest left out.
+
+A power cut leaves `sense.bin` without the record that was not complete yet; the input journal has its packets. Without
+a limit, a row of runs that each begin from the one before would fill the disk.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pygnc.bus.files import append_durably, replace_file
+from pygnc.bus.messages import GpsFix, InputMessage, SensorSample
+from pygnc.bus.segment import list_segments
+from pygnc.common.constants import SENSE_FILE
+from pygnc.formats import journal
+from pygnc.formats.gps_packet import SENSE_GPS_PACKET
+from pygnc.formats.sense import SenseLayout
+from pygnc.formats.sense_composer import SenseComposer
+from pygnc.formats.sense_scan import recognise_layout
+from pygnc.tasks.batch_writer.folder import LAST
+from pygnc.tasks.ingest.range_folders import list_range_files
+
+_HEAD_BYTES: Final = 1 << 16
+_SEGMENTS_READ: Final = 2
+"""Of the input journal, from its end: an open record is younger than a minute."""
+_SAMPLE_BYTES: Final = 30
+
+
+def add_open_record(home: Path, sensors_per_record: int) -> int:
+    """Add to the last run's `sense.bin` what its input journal has behind it; return how many records that made.
+
+    Raises:
+        OSError: the disk does not do it; nothing was added, or a part that readers leave out.
+    """
+    path = home / LAST / SENSE_FILE
+    layout, size = _layout(path, sensors_per_record)
+    if layout is None or not size or size % layout.size:
+        return 0
+    with path.open("rb") as file:
+        file.seek(size - layout.size)
+        last = file.read(layout.size)
+    packets = list(_newest_packets(home / "pygnc_logs"))
+    known = _packets_of(last, layout)
+    places = [place for place, packet in enumerate(packets) if packet in known]
+    if not places:
+        return 0  # another run's journal
+    composer = SenseComposer(layout)
+    for packet in known:
+        _take(composer, packet)
+    composer.finish()
+    records = []
+    for packet in packets[places[-1] + 1 :]:
+        records += _take(composer, packet)
+    records += composer.finish().records
+    if records:
+        append_durably(path, b"".join(records))
+    return len(records)
+
+
+def leave_out_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
+    """Remove the oldest range files and sense records of the last run beyond a limit; return how many bytes.
+
+    Each of the two kinds may have half, and what the other one leaves.
+
+    Raises:
+        OSError: the disk does not do it.
+    """
+    sense = home / LAST / SENSE_FILE
+    sense_bytes = sense.stat().st_size if sense.exists() else 0
+    rows = [row for folder in list_range_files(home, 0, f"{LAST}/")[0] for row in folder.rows()]
+    sizes = {name: (home / name).stat().st_size for row in rows for name in row}
+    range_bytes = sum(sizes.values())
+    sense_limit = max(limit_bytes // 2, limit_bytes - range_bytes)
+    range_limit = max(limit_bytes // 2, limit_bytes - sense_bytes)
+    removed = 0
+    while range_bytes - removed > range_limit:
+        row = max(rows, key=lambda names: sum(sizes[name] for name in names))
+        name = row.pop(0)
+        (home / name).unlink()
+        removed += sizes[name]
+    return removed + (_cut_sense(sense, sense_limit, sensors_per_record) if sense_bytes > sense_limit else 0)
+
+
+def _cut_sense(path: Path, limit_bytes: int, sensors_per_record: int) -> int:
+    layout, size = _layout(path, sensors_per_record)
+    kept = limit_bytes - limit_bytes % layout.size if layout is not None else 0
+    with path.open("rb") as file:
+        file.seek(size - kept)
+        replace_file(path, file.read())
+    return size - kept
+
+
+def _layout(path: Path, sensors_per_record: int) -> tuple[SenseLayout | None, int]:
+    """How a file's records are laid out, None if it has none; and its size."""
+    try:
+        with path.open("rb") as file:
+            return recognise_layout(file.read(_HEAD_BYTES), sensors_per_record), path.stat().st_size
+    except FileNotFoundError:
+        return None, 0
+
+
+def _packets_of(record: bytes, layout: SenseLayout) -> list[bytes]:
+    ends = layout.sensors_per_record * _SAMPLE_BYTES
+    samples = [record[at : at + _SAMPLE_BYTES] for at in range(0, ends, _SAMPLE_BYTES)]
+    return [*dict.fromkeys(samples), record[ends : ends + SENSE_GPS_PACKET.itemsize]]
+
+
+def _newest_packets(logs: Path) -> Iterator[bytes]:
+    """Packets of sense records in the newest run's input journal, as they came."""
+    for folder in sorted(logs.glob("run-*"), reverse=True):
+        segments = list_segments([folder], "input")[-_SEGMENTS_READ:]
+        if segments:
+            yield from _packets_in([segment.path for segment in segments])
+            return
+
+
+def _packets_in(paths: Sequence[Path]) -> Iterator[bytes]:
+    decode = msgspec.msgpack.Decoder(InputMessage).decode
+    for path in paths:
+        for record in journal.scan(path.read_bytes()).records:
+            if record.kind is not journal.Kind.MESSAGE:
+                continue
+            message = decode(record.payload)
+            is_own_fix = isinstance(message, GpsFix) and len(message.raw) == SENSE_GPS_PACKET.itemsize
+            if isinstance(message, SensorSample) or (is_own_fix and not message.satellite_id):
+                yield message.raw
+
+
+def _take(composer: SenseComposer, packet: bytes) -> list[bytes]:
+    if len(packet) == _SAMPLE_BYTES:
+        return composer.take_sample(packet).records
+    return composer.take_fix(packet).records

@@ -1,0 +1,177 @@
+"""Makes the interface's own files, `sense.bin` and `rng#####.bin`, from the input journal, in `~/pygnc_batch/`.
+
+Packets of files go to where they stood in the undamaged part of their source. What stands in no file, or in one that
+has no place there, is put behind: live packets, and in a run that begins from the last one whatever is new since.
+Either way the files are a function of the input journal: a restarted writer reads it from the beginning and writes the
+same bytes to the same places.
+"""
+
+import errno
+import os
+import time
+from typing import Final
+
+import msgspec
+import zmq
+
+from pygnc.bus import control
+from pygnc.bus.journal_writer import SYNC_INTERVAL_S
+from pygnc.bus.messages import (
+    LIVE,
+    BatchBegin,
+    BatchEnd,
+    GpsFix,
+    InputMessage,
+    Message,
+    RangeMeasurement,
+    SensorSample,
+    SourceFile,
+)
+from pygnc.bus.wire import StreamReader
+from pygnc.common.constants import SENSE_FILE
+from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
+from pygnc.formats.sense import SenseLayout
+from pygnc.tasks.batch_writer.additions import BatchAdditions
+from pygnc.tasks.batch_writer.copies import BatchCopies
+from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
+from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.runtime import Notify, Run, Task
+
+MESSAGES_A_TURN: Final = 64
+"""What so many have taken stays with the process: Python keeps the pools of small objects."""
+
+
+class BatchWriterTask(Task):
+    """Follows the input stream and keeps the batch files."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        decode = msgspec.msgpack.Decoder(InputMessage).decode
+        self._input = StreamReader(context, run.runtime, "input", run.journal_folders, decode)
+        self._named: list[SourceFile] = []
+        self._folder: BatchFolder | None = BatchFolder(run.home, run.runtime)
+        self._copies = BatchCopies(self._folder)
+        self._additions: BatchAdditions | None = None
+        self._terminated = True
+        self._sync_at_s = 0.0
+        self._written_bytes = 0
+        self._faults = 0
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wake for inputs."""
+        return [self._input.socket]
+
+    def work(self) -> bool:
+        """Write what has come."""
+        messages = self._input.receive(MESSAGES_A_TURN)
+        try:
+            for message in messages:
+                self._take(message)
+            self._sync_if_due()
+        except OSError as error:
+            self._give_up(error)
+        return self._input.behind or len(messages) == MESSAGES_A_TURN
+
+    def progress(self) -> control.Progress:
+        """Count the bytes written."""
+        written = self._folder.written_bytes if self._folder else self._written_bytes
+        counts = {"batch_written_bytes": written, "not_recorded": self._faults, "lost_messages": self._input.lost}
+        return control.Progress(through=self._input.through, counts=counts)
+
+    def close(self) -> None:
+        """Leave an unfinished batch under its `.part` names, and else all that has come in records."""
+        try:
+            if self._folder is not None:
+                if self._additions is not None and self._folder.is_complete:
+                    self._additions.finish()
+                    if self._additions.left_out:
+                        text = (
+                            f"{self._additions.left_out} packets found no place in {BATCH}; the input journal has them"
+                        )
+                        self.notify("info", "batch_left_out", text)
+                self._folder.close()
+        except OSError as error:
+            self._give_up(error)
+        self._input.close()
+
+    def _take(self, message: Message) -> None:
+        if self._folder is None:
+            return
+        if self._input.lost:
+            self._give_up(OSError(0, "inputs are missing in the journal, so the places of packets are not known"))
+        elif isinstance(message, SourceFile):
+            if not message.fault:
+                self._named.append(message)
+        elif isinstance(message, BatchBegin):
+            self._begin(message)
+        elif isinstance(message, BatchEnd):
+            if not message.cause:
+                self._folder.complete()
+        elif isinstance(message, SensorSample | GpsFix | RangeMeasurement):
+            self._put(message)
+
+    def _begin(self, message: BatchBegin) -> None:
+        """Make room for the files that have been named."""
+        if self._folder is None:
+            return
+        first = self._additions is None
+        if first:
+            self._terminated = message.records_terminated
+        named, self._named = self._named, []
+        copied = [file for file in named if self._keeps_places(file.name)]
+        self._copies.add([msgspec.structs.replace(file, name=_target(file.name)) for file in copied])
+        if first:
+            layout = SenseLayout(message.sensors_per_record, self._terminated)
+            sense_bytes = self._copies.size_of(SENSE_FILE)
+            self._additions = BatchAdditions(self._folder, layout, sense_bytes, lambda: self._copies.names)
+
+    def _keeps_places(self, source: str) -> bool:
+        """Whether packets of a file go to where they stood in it.
+
+        In a run that begins from the last one, those of the last one's files do. Otherwise all do, until a satellite
+        has range files with numbers of their own: one of the same name may come later.
+        """
+        if self.run.from_last_run:
+            return source.startswith(f"{LAST}/")
+        if source == LIVE or self._additions is None:
+            return source != LIVE
+        return source == SENSE_FILE or not self._additions.has_row(owner_of(source))
+
+    def _put(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
+        if self._keeps_places(message.source):
+            target, raw = _target(message.source), message.raw
+            if self._terminated and target == SENSE_FILE and len(raw) == SENSE_GPS_PACKET.itemsize:
+                raw += TERMINATOR
+            self._copies.write(target, message.offset, raw)
+        elif self._additions is not None:
+            self._additions.take(message)
+
+    def _sync_if_due(self) -> None:
+        """Make durable what came behind the batch, as long as the disk has room."""
+        folder, now = self._folder, time.monotonic()
+        if folder is None or not (folder.is_complete and folder.has_unsynced) or now < self._sync_at_s:
+            return
+        self._sync_at_s = now + SYNC_INTERVAL_S
+        ceiling_bytes = self.run.settings.batch.ceiling_bytes
+        if folder.written_bytes > ceiling_bytes:
+            folder.sync()
+            raise OSError(errno.EFBIG, f"it has the {ceiling_bytes} bytes that [batch] ceiling_bytes allows")
+        free = os.statvfs(self.run.home)
+        reserve_bytes = self.run.settings.logs.reserve_bytes
+        folder.sync()
+        if free.f_bavail * free.f_frsize < reserve_bytes:
+            raise OSError(errno.ENOSPC, f"less than {reserve_bytes} bytes are free on the disk")
+
+    def _give_up(self, error: OSError) -> None:
+        """The run goes on without these files: what is on disk of an unfinished batch only fills it."""
+        if self._folder is not None:
+            self._written_bytes = self._folder.written_bytes
+            self._folder.abandon()
+            self._folder = None
+        self._faults += 1
+        self.notify("error", "batch_not_written", f"{error.filename or BATCH}: {error.strerror}")
+
+
+def _target(source: str) -> str:
+    """The name in our folder of a file that keeps its places."""
+    return source.removeprefix(f"{LAST}/")

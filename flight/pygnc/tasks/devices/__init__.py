@@ -1,0 +1,1 @@
+"""Process that reads the sensors that the settings name."""

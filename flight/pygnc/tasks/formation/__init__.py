@@ -1,0 +1,1 @@
+"""Process that estimates the orbits of the partner satellites."""

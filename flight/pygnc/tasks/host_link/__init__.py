@@ -1,0 +1,1 @@
+"""Process that serves the streaming interface to the host controller."""

@@ -1,0 +1,1 @@
+"""Process that parses, orders, numbers and journals every input."""

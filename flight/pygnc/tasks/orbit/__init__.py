@@ -1,0 +1,1 @@
+"""Process that estimates and predicts the orbit."""

@@ -1,0 +1,1 @@
+"""Process that writes the status record and the info line."""

@@ -1,0 +1,219 @@
+"""Writes the status record and the info line: at once when the run enters another phase, else once a second.
+
+What it reports comes from the streams of orbit, attitude and formation (the newest estimates) and from the supervisor
+(every task's health and counts).
+"""
+
+import contextlib
+import errno
+import math
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import zmq
+
+from pygnc.bus import control
+from pygnc.bus.files import keep_reserve, replace_file
+from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
+from pygnc.bus.wire import StreamReader
+from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
+from pygnc.formats import info, status
+from pygnc.formats.status import AttitudeMode, OrbitMode, Phase, TaskWord, Value
+from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc.tasks.status.formation import PartnersShown
+
+INTERVAL_S: Final = 1.0
+RESERVE_BYTES: Final = 1 << 15
+"""Kept in the run's folder for the status of a run that fills the disk: journals stop there, the status does not."""
+MESSAGES_A_TURN: Final = 64
+"""What so many have taken stays with the process: Python keeps the pools of small objects."""
+
+
+class StatusTask(Task):
+    """Follows orbit, attitude, formation and the run, and writes them down."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
+        decode_attitude = msgspec.msgpack.Decoder(AttitudeEstimate).decode
+        self._orbits = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode_orbit)
+        self._attitudes = StreamReader(context, run.runtime, "attitude", run.journal_folders, decode_attitude)
+        decode_formation = msgspec.msgpack.Decoder(FormationMessage).decode
+        self._formations = StreamReader(context, run.runtime, "formation", run.journal_folders, decode_formation)
+        self._orbit: OrbitEstimate | None = None
+        self._attitude: AttitudeEstimate | None = None
+        self._partners = PartnersShown()
+        self._state = control.RunState("starting", "", (), 0)
+        # The first record waits for the tasks to be up, but not longer than any other.
+        self._phase_written = self._state.phase
+        self._next_write_s = time.monotonic() + INTERVAL_S
+        self._generation = 0
+        self._fault = ""
+        self._reserve = run.folder / "reserve"
+        with contextlib.suppress(OSError):
+            keep_reserve(self._reserve, RESERVE_BYTES)
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wake for estimates."""
+        return [self._orbits.socket, self._attitudes.socket, self._formations.socket]
+
+    def work(self) -> bool:
+        """Take the newest estimates; write when it is time."""
+        more = self._take()
+        now = time.monotonic()
+        if now >= self._next_write_s or self._state.phase != self._phase_written:
+            self._next_write_s = now + INTERVAL_S
+            self._write()
+        return more
+
+    def _take(self) -> bool:
+        """Take what has come; return whether more waits."""
+        orbits = self._orbits.receive(MESSAGES_A_TURN)
+        shown = self._orbits.take_shown()
+        for message in [*orbits, shown]:
+            if isinstance(message, OrbitEstimate):
+                self._orbit = message
+        attitudes = self._attitudes.receive(MESSAGES_A_TURN)
+        if attitudes and isinstance(attitudes[-1], AttitudeEstimate):
+            self._attitude = attitudes[-1]
+        formations = self._formations.receive(MESSAGES_A_TURN)
+        for message in formations:
+            self._partners.take(message)
+        behind = self._orbits.behind or self._attitudes.behind or self._formations.behind
+        return behind or MESSAGES_A_TURN in {len(orbits), len(attitudes), len(formations)}
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Note the state of the run."""
+        self._state = state
+
+    def progress(self) -> control.Progress:
+        """Say through which estimate of the orbit this task is."""
+        return control.Progress(through=self._orbits.through, counts={"not_recorded": int(bool(self._fault))})
+
+    def close(self) -> None:
+        """Write the last status: the last words of estimators that said much at once stand in the journals only."""
+        for reader in (self._orbits, self._attitudes, self._formations):
+            reader.behind = True
+        while self._take():
+            pass
+        self._write()
+        with contextlib.suppress(OSError):
+            self._reserve.unlink()
+        self._orbits.close()
+        self._attitudes.close()
+        self._formations.close()
+
+    def _write(self) -> None:
+        self._generation += 1
+        self._phase_written = self._state.phase
+        values = run_fields(self.run, self._state) | orbit_fields(self._orbit, self.run.spacecraft_time_s())
+        values |= attitude_fields(self._attitude) | self._partners.fields()
+        values["generation"] = self._generation
+        record = status.encode(values)
+        try:
+            self._replace("pygnc_status.bin", record)
+            self._replace("pygnc_info.txt", info.compose(status.decode(record)))
+        except OSError as error:
+            fault = f"{error.filename or self.run.home}: {error.strerror}"
+            if fault != self._fault:
+                self._fault = fault
+                self.notify("error", "status_not_written", fault)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Replace a file in the home; on a full disk, in the room that was kept for it."""
+        try:
+            replace_file(self.run.home / name, content)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            replace_file(self.run.home / name, content)
+
+
+def leave_last_words(home: Path, *, failed: bool) -> None:
+    """Correct the phase in a status file whose task did not live to write the last one."""
+    path = home / "pygnc_status.bin"
+    phase = Phase.FAILED if failed else Phase.STOPPED
+    try:
+        values = status.decode(path.read_bytes())
+        if values["phase"] != phase:
+            replace_file(path, status.encode(values | {"phase": phase}))
+    except (OSError, status.StatusError):
+        return  # there is no status to correct
+
+
+def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
+    """Return the status fields that describe the run and its tasks."""
+    values: dict[str, Value] = {
+        "phase": Phase[state.phase.upper()],
+        "run_number": run.number,
+        "uptime_s": run.spacecraft_time_s() - run.start.t_spacecraft_s,
+        "spacecraft_time_s": run.spacecraft_time_s(),
+        "events": state.events,
+    }
+    for task in state.tasks:
+        values[f"task_{task.name}_state"] = TaskWord[task.state.upper()]
+        values[f"task_{task.name}_restarts"] = task.restarts
+        values[f"task_{task.name}_through"] = task.progress.through
+        for name, count in task.progress.counts.items():
+            values[name] = int(values.get(name, 0)) + count
+    return values
+
+
+def orbit_fields(estimate: OrbitEstimate | None, t_spacecraft_s: int) -> dict[str, Value]:
+    """Return the status fields that describe the orbit."""
+    if estimate is None:
+        return {}
+    week, tow_ms = week_from_gps_ms(estimate.gps_ms)
+    values: dict[str, Value] = {
+        "orbit_mode": OrbitMode.AT_FIX if estimate.gps_ms == estimate.fix_gps_ms else OrbitMode.PREDICTED,
+        "orbit_gps_week": week,
+        "orbit_gps_tow_ms": tow_ms,
+        "orbit_age_s": (estimate.gps_ms - estimate.fix_gps_ms) * 1e-3,
+        "nis_mean": estimate.nis_mean if estimate.nis_count else math.nan,
+        "nis_count": estimate.nis_count,
+    }
+    if estimate.spacecraft_to_gps_ms is not None:
+        now_ms = gps_ms_from_spacecraft_s(t_spacecraft_s, estimate.spacecraft_to_gps_ms)
+        values["gps_week"], values["gps_tow_ms"] = week_from_gps_ms(now_ms)
+    for name in ("position_ecef_m", "velocity_ecef_mps", "position_sigma_m", "velocity_sigma_mps"):
+        for axis, value in zip("xyz", getattr(estimate, name), strict=True):
+            values[f"{name}_{axis}"] = value
+    return values
+
+
+def attitude_fields(estimate: AttitudeEstimate | None) -> dict[str, Value]:
+    """Return the status fields that describe the attitude."""
+    if estimate is None:
+        return {}
+    values: dict[str, Value] = {
+        "attitude_mode": AttitudeMode[estimate.mode.upper()],
+        "in_sun": estimate.in_sun,
+        "attitude_orbit_age_s": math.nan if estimate.orbit_age_s is None else estimate.orbit_age_s,
+        "dead_faces": _bits(estimate.dead_faces),
+        "mirrored_faces": _bits(estimate.mirrored_faces),
+        "stuck_gyro_axes": _bits(estimate.stuck_gyro_axes),
+        "gyro_axes_beyond_range": _bits(estimate.gyro_axes_beyond_range),
+    }
+    if estimate.gps_ms is not None:
+        values["attitude_gps_week"], values["attitude_gps_tow_ms"] = week_from_gps_ms(estimate.gps_ms)
+    if estimate.quaternion_gcrf_from_body is not None:
+        values |= {f"quaternion_{part}": q for part, q in zip("wxyz", estimate.quaternion_gcrf_from_body, strict=True)}
+    vectors = {
+        "rate_body_rad_s": estimate.rate_body_rad_s,
+        "mag_body_ut": estimate.mag_body_ut,
+        "attitude_sigma_rad": estimate.sigma_rad,
+        "gyro_bias_rad_s": estimate.gyro_bias_imu_rad_s,
+        "mag_bias_ut": estimate.mag_bias_imu_ut,
+        "mag_calibration_sigma_ut": estimate.mag_calibration_sigma_ut,
+    }
+    for name, vector in vectors.items():
+        if vector is not None:
+            values |= {f"{name}_{axis}": value for axis, value in zip("xyz", vector, strict=True)}
+    return values
+
+
+def _bits(numbers: tuple[int, ...]) -> int:
+    return sum(1 << number for number in numbers)

@@ -1,0 +1,1 @@
+"""The `pygnc` command and what its subcommands share."""

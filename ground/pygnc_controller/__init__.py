@@ -1,0 +1,1 @@
+"""Host controller side: emulator of the PyCubed controller and update of a Raspberry Pi."""

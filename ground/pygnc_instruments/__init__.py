@@ -1,0 +1,1 @@
+"""Sensors on a desk: device commands, bridge to browsers, simulators."""

@@ -1,0 +1,81 @@
+"""`pygnc device simulate`: a device that is not there, on a pty or a TCP port, with faults by rate and seed."""
+
+import threading
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.family import all_families
+from pygnc_instruments.device.terminal import say, told_plainly, until_interrupted
+from pygnc_instruments.simulators.catalogue import SIMULATORS
+from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
+from pygnc_instruments.simulators.faults import FaultRates
+from pygnc_instruments.simulators.line import Line, PtyLine
+from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.unit import SimulatedUnit
+
+_FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
+_TURN_S: Final = 0.2
+
+
+def simulate(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=f"One of {', '.join(SIMULATORS)}, or a family of one's own.")
+    ],
+    *,
+    pty: Annotated[Path | None, typer.Option(help="Name of a serial port to make, such as ./imu-port.")] = None,
+    tcp: Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port of this computer; 0: a free one.")] = None,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="KIND=RATE", help=f"Of the line, per byte or second: {', '.join(_FAULTS)}."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the faults: the same again.")] = 0,
+    speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Seconds of the device per second.")] = 1.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="End after so long; by default with Ctrl-C.")] = 0.0,
+) -> None:
+    """Simulate a device: it streams, answers, keeps settings and takes firmware as the real one does."""
+    with told_plainly():
+        rates = FaultRates(**dict(_fault(text) for text in faults or []))
+        if (pty is None) == (tcp is None):
+            raise DeviceError("say where: --pty NAME or --tcp PORT")
+        unit = _unit(model)
+        line: Line
+        if pty is not None:
+            if pty.exists() and not pty.is_symlink():
+                raise DeviceError(f"{pty} exists already and is no simulated port")
+            line = PtyLine(unit, pty, faults=rates, seed=seed, speed=speed)
+        else:
+            line = TcpLine(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
+        stopped = threading.Event()
+        with line:
+            typer.echo(line.url)
+            say(f"a simulated {model}; Ctrl-C ends it")
+            with until_interrupted():
+                if seconds:
+                    stopped.wait(seconds)
+                while not seconds and not stopped.wait(_TURN_S):
+                    pass
+
+
+def _unit(model: str) -> SimulatedUnit:
+    """Return a simulated model, or one made from the declaration of a family that has no simulator of its own."""
+    if model in SIMULATORS:
+        return SIMULATORS[model]()
+    declared = [kind for kind in all_families() if kind.make_frame is not None]
+    for kind in declared:
+        if kind.name == model and kind.make_frame is not None:
+            return DeclaredSimulator(kind.packets, kind.make_frame, baud=kind.bauds[0], question=kind.question)
+    known = ", ".join([*SIMULATORS, *(kind.name for kind in declared)])
+    raise DeviceError(f"no simulated device is called {model!r}; there are {known}")
+
+
+def _fault(text: str) -> tuple[str, float]:
+    name, _, rate = text.partition("=")
+    try:
+        if name in _FAULTS and float(rate) >= 0:
+            return name, float(rate)
+    except ValueError:
+        pass
+    raise DeviceError(f"--fault {text}: write KIND=RATE, with a kind out of {', '.join(_FAULTS)}")

@@ -1,0 +1,253 @@
+"""An OPC-N3 that is not there, byte for byte as on its SPI bus: handshake, counts, fan and laser, and its faults."""
+
+import struct
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from pygnc_devices.declaration import Value
+from pygnc_devices.opc_n3.packets import BINS, CONFIGURATION, HISTOGRAM, PM_NAMES, STATUS
+from pygnc_instruments.simulators.opc_n3_air import counted, factory_configuration, masses
+
+BUSY: Final = 0x31
+READY: Final = 0xF3
+_READS: Final = {0x10: 60, 0x12: 2, 0x13: 6, 0x30: 86, 0x32: 14, 0x3C: 168, 0x3F: 60}
+_WRITES: Final = {0x03: 1, 0x05: 1, 0x11: 60, 0x3A: 167, 0x42: 2, 0x43: 5}
+_PLAIN: Final = {0x06, 0x41, 0xCF}
+_SAVE_KEY: Final = bytes.fromhex("3f3c3f3c43")
+_MUTE_S: Final = 1.0
+_LONGEST_PERIOD_S: Final = 655.35
+
+
+@dataclass
+class OpcFaults:
+    """What a counter does wrong; counts go down as faults are spent.
+
+    Attributes:
+        busy: replies that it stays busy for, beyond the usual one, at the next handshake.
+        is_stuck: whether it stays busy for ever.
+        bad_checksums: histograms with a wrong checksum.
+        truncated: histograms whose last 13 bytes are 0, as when another program interferes.
+        deaf_fan: commands to switch the fan on that do nothing.
+        dead_laser: whether the laser does not shine though it is on.
+        is_autonomous: whether it records by itself and answers 0, until power is switched off and on.
+        text: what it says it is.
+        forgets_writes: whether configuration variables are not kept.
+    """
+
+    busy: int = 0
+    is_stuck: bool = False
+    bad_checksums: int = 0
+    truncated: int = 0
+    deaf_fan: int = 0
+    dead_laser: bool = False
+    is_autonomous: bool = False
+    text: str = "OPC-N3 Iss1.1 FirmwareVer=1.17a...........................BS"
+    forgets_writes: bool = False
+
+
+class OpcN3Simulator:
+    """A counter on its bus: a byte in, a byte out.
+
+    Args:
+        faults: what it does wrong.
+        seed: of the particles.
+        rest_s: how long it must be left alone after a command broke off.
+        serial_number: of the counter.
+    """
+
+    def __init__(
+        self,
+        faults: OpcFaults | None = None,
+        *,
+        seed: int = 0,
+        rest_s: float = 2.0,
+        serial_number: str = "177700019",
+    ) -> None:
+        self.faults = faults or OpcFaults()
+        self.serial_number = serial_number
+        self.rest_s = rest_s
+        self.is_in_bootloader = False
+        self.saved = factory_configuration()
+        self.configuration = dict(self.saved)
+        self.fan_on, self.laser_on = False, False
+        self.fan_pot, self.laser_pot, self.gain = 255, 140, 3
+        self.histograms = 0
+        self.commands: list[tuple[int, bytes]] = []
+        self._random = Random(seed)  # noqa: S311 - particles, no secrets
+        self._is_first = True
+        self._since_s = 0.0
+        self._last_s = 0.0
+        self._mute_until_s = 0.0
+        self._idle()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether fan or laser is on."""
+        return self.fan_on or self.laser_on
+
+    def power_cycle(self, now_s: float) -> None:
+        """Start anew, with the saved configuration."""
+        self.faults.is_autonomous = False
+        self.is_in_bootloader = False
+        self._reset(now_s)
+        self._idle()
+
+    def exchange(self, octet: int, now_s: float) -> int:
+        """Return the byte that comes back for one that is sent."""
+        rested = now_s - self._last_s >= self.rest_s
+        self._last_s = now_s
+        if self.faults.is_autonomous or self.is_in_bootloader or now_s < self._mute_until_s:
+            return 0x00
+        if rested:
+            self._idle()
+        if self._answer is not None:
+            return self._in_payload(octet, now_s)
+        if self._pending is None:
+            return self._begin(octet)
+        return self._poll(octet, now_s)
+
+    def _idle(self) -> None:
+        self._pending: int | None = None
+        self._busy_left = 0
+        self._answer: bytes | None = None
+        self._received = b""
+
+    def _begin(self, octet: int) -> int:
+        if octet not in _READS and octet not in _WRITES and octet not in _PLAIN:
+            return 0x00
+        self._pending = octet
+        self._busy_left, self.faults.busy = self.faults.busy, 0
+        return BUSY
+
+    def _poll(self, octet: int, now_s: float) -> int:
+        if octet != self._pending:
+            self._idle()
+            return BUSY
+        if self._busy_left or self.faults.is_stuck:
+            self._busy_left = max(0, self._busy_left - 1)
+            return BUSY
+        if octet in _PLAIN:
+            self._idle()
+            self._carry_out(octet, b"", now_s)
+        elif octet in _READS:
+            self._answer = self._read(octet, now_s)
+        else:
+            self._answer = bytes([octet])
+        return READY
+
+    def _in_payload(self, octet: int, now_s: float) -> int:
+        command, answer = self._pending or 0, self._answer or b""
+        self._received += bytes([octet])
+        count = len(self._received)
+        length = _READS.get(command) or _WRITES[command]
+        reply = answer[count - 1] if command in _READS else (answer + self._received)[count - 1]
+        if count == length:
+            received = self._received
+            self._idle()
+            if command in _WRITES:
+                self._carry_out(command, received, now_s)
+        return reply
+
+    def _carry_out(self, command: int, payload: bytes, now_s: float) -> None:
+        self.commands.append((command, payload))
+        match command:
+            case 0x03:
+                self._switch(payload[0] >> 1, is_on=bool(payload[0] & 1), now_s=now_s)
+            case 0x05:
+                self.configuration["weighting_index"] = payload[0]
+            case 0x06:
+                self._reset(now_s)
+                self._mute_until_s = now_s + min(_MUTE_S, self.rest_s)
+            case 0x11:
+                self.serial_number = payload.decode("ascii").strip()
+            case 0x3A:
+                if not self.faults.forgets_writes:
+                    index = self.configuration["weighting_index"]
+                    self.configuration = CONFIGURATION.decode(payload + b"\0") | {"weighting_index": index}
+                self._mute_until_s = now_s + min(_MUTE_S, self.rest_s)
+            case 0x41:
+                self.is_in_bootloader = True
+            case 0x42:
+                self.fan_pot, self.laser_pot = (
+                    (self.fan_pot, payload[1]) if payload[0] else (payload[1], self.laser_pot)
+                )
+            case 0x43 if payload == _SAVE_KEY:
+                self.saved = dict(self.configuration)
+
+    def _switch(self, target: int, *, is_on: bool, now_s: float) -> None:
+        match target:
+            case 1 if is_on and self.faults.deaf_fan:
+                self.faults.deaf_fan -= 1
+            case 1:
+                self.fan_on = is_on
+                self._is_first, self._since_s = True, now_s
+            case 3:
+                self.laser_on = is_on
+            case 4:
+                self.gain = int(is_on)
+
+    def _reset(self, now_s: float) -> None:
+        self.configuration = dict(self.saved)
+        self.fan_on = self.laser_on = False
+        self.gain = 3
+        self._is_first, self._since_s = True, now_s
+
+    def _read(self, command: int, now_s: float) -> bytes:
+        texts = {0x10: f"OPC-N3 {self.serial_number}", 0x3F: self.faults.text}
+        if command in texts:
+            return texts[command].ljust(60)[:60].encode("ascii")
+        match command:
+            case 0x12:
+                return bytes([1, 17])
+            case 0x13:
+                words = (self.fan_on, 1, self.fan_pot, self.laser_pot, self.laser_on, self.gain)
+                return STATUS.layout.pack(*words)
+            case 0x30:
+                return self._histogram(now_s)
+            case 0x32:
+                return _with_checksum(self._histogram(now_s)[60:72])
+            case _:
+                return CONFIGURATION.encode(self.configuration)
+
+    def _histogram(self, now_s: float) -> bytes:
+        self.histograms += 1
+        elapsed_s, self._since_s = now_s - self._since_s, now_s
+        period_s = min(round(elapsed_s / 2 if self.gain & 2 else elapsed_s, 2), _LONGEST_PERIOD_S)
+        flow_ml_s = round(self._random.uniform(4.2, 4.6), 2) if self.fan_on else 3.69
+        counts = self._counts(period_s * flow_ml_s)
+        if self._is_first and self.fan_on:
+            counts = [min(65535, 50 * count + 40) for count in counts]
+        self._is_first = False
+        values: dict[str, Value | None] = {f"bin_{k}": count for k, count in enumerate(counts)}
+        values |= {f"mtof_bin_{k}_us": 9.0 if counts[k] else 0.0 for k in (1, 3, 5, 7)}
+        values |= {"period_s": period_s, "flow_ml_s": flow_ml_s, "temperature_degc": 24.5, "humidity_percent": 48.0}
+        values |= dict(zip(PM_NAMES, masses(self.configuration, counts, period_s * flow_ml_s), strict=True))
+        values |= {"reject_glitch": self._random.randrange(20), "reject_ratio": self._random.randrange(200)}
+        values |= {"laser_status": self._random.randint(600, 625) if self.laser_on else 621}
+        return self._spoilt(_with_checksum(HISTOGRAM.encode(values)[:-2]))
+
+    def _counts(self, volume_ml: float) -> list[int]:
+        if not (self.fan_on and self.laser_on) or self.faults.dead_laser:
+            return [0] * BINS
+        counts = counted(volume_ml, self._random)
+        return [min(65535, max(counts[0], 1)), *counts[1:]]
+
+    def _spoilt(self, raw: bytes) -> bytes:
+        if self.faults.bad_checksums:
+            self.faults.bad_checksums -= 1
+            return raw[:20] + bytes([raw[20] ^ 0x10]) + raw[21:]
+        if self.faults.truncated:
+            self.faults.truncated -= 1
+            return raw[:73] + bytes(13)
+        return raw
+
+
+def _with_checksum(octets: bytes) -> bytes:
+    """CRC-16/MODBUS, bit by bit, low byte first."""
+    crc = 0xFFFF
+    for octet in octets:
+        crc ^= octet
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return octets + struct.pack("<H", crc)

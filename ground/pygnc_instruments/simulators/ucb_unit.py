@@ -1,0 +1,284 @@
+"""A DMU38x or OpenIMU that is not there: stream, commands, RAM and EEPROM, both forms of refusal, change of speed."""
+
+import binascii
+import heapq
+import itertools
+import math
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from pygnc_devices.declaration import Packet, Value
+from pygnc_devices.ucb import fields
+from pygnc_instruments.simulators.ucb_bootloader import ERASE_S, Bootloader
+from pygnc_instruments.simulators.ucb_fields import DEFAULTS, PACKETS, admits
+from pygnc_instruments.simulators.ucb_motion import motion
+from pygnc_instruments.simulators.ucb_user_commands import UserCommands
+
+_CRC_INITIAL: Final = 0x1D0F
+_COMMAND_LIMIT_S: Final = 4.0
+_SHORT_PING_S: Final = 0.02
+_ANSWER_S: Final = 0.002
+_EEPROM_S: Final = 1.0
+_RESTART_S: Final = 2.0
+_TIMER_HZ: Final = 1 << 16
+
+
+class UcbSimulator:
+    """A unit; see `unit.SimulatedUnit`.
+
+    Args:
+        serial_number: of the unit.
+        text: model, part number and version.
+        nak: type of its refusals: 1515 of a DMU380, 0000 of an OpenIMU.
+        counter_is_timer: whether the counter of S1 is a timer of 65536 ticks per second.
+        restart_s: how long it is mute after SR and JA.
+        erase_s: how long its bootloader erases.
+        eeprom: fields that differ from DEFAULTS.
+    """
+
+    def __init__(
+        self,
+        serial_number: int = 2008705635,
+        text: str = "IMU381ZA-400 5020-1383-01 10.00.01",
+        *,
+        nak: bytes = b"\x15\x15",
+        counter_is_timer: bool = False,
+        restart_s: float = _RESTART_S,
+        erase_s: float = ERASE_S,
+        eeprom: dict[int, int] | None = None,
+    ) -> None:
+        self.serial_number = serial_number
+        self.text = text
+        self.eeprom = DEFAULTS | (eeprom or {})
+        self.ram = dict(self.eeprom)
+        self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
+        self.bit_status = 0
+        self.align_s = 2.0
+        self._nak = nak
+        self._counter_is_timer = counter_is_timer
+        self._restart_s = restart_s
+        self._input = b""
+        self._input_since_s = 0.0
+        self._sending: list[tuple[float, int, bytes]] = []
+        self._order = itertools.count()
+        self._sample = 0
+        self._next_sample_s = 0.0
+        self._mute_until_s = 0.0
+        self._user = UserCommands(self)
+        self.bootloader = Bootloader(self, erase_s)
+        self._handlers: dict[bytes, Callable[[bytes, float], bytes | None]] = {
+            b"PK": lambda payload, _: payload,
+            b"CH": lambda payload, _: payload,
+            b"GP": self._get_packet,
+            b"GF": lambda payload, now_s: self._ask(b"GF", payload, self.ram, now_s),
+            b"RF": lambda payload, now_s: self._ask(b"RF", payload, self.eeprom, now_s),
+            b"SF": lambda payload, now_s: self._put(b"SF", payload, now_s),
+            b"WF": lambda payload, now_s: self._put(b"WF", payload, now_s),
+            b"RE": self._read_words,
+            b"AR": lambda payload, _: payload,
+            b"SR": self._restart,
+            b"PR": self._restart,
+            b"WC": self._calibrate,
+            b"JI": self.bootloader.enter,
+        }
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        """Take bytes from the line; a whole command must come within 4 s, one with a wrong CRC is ignored."""
+        if now_s < self._mute_until_s:
+            return
+        if not self._input or now_s - self._input_since_s > _COMMAND_LIMIT_S:
+            self._input, self._input_since_s = b"", now_s
+        self._input += octets
+        while self._take_command(now_s):
+            self._input_since_s = now_s
+
+    def run(self, now_s: float) -> bytes:
+        """Return what it has sent up to now."""
+        self.bootloader.run(now_s)
+        if self._input == b"UUPK" and now_s - self._input_since_s > _SHORT_PING_S:
+            self._input = b""
+            self.send(b"PK", b"", now_s)
+        sent = []
+        while self._next_output_s() <= now_s:
+            if self._sending and self._sending[0][0] <= self._next_stream_s():
+                sent.append(heapq.heappop(self._sending)[2])
+            else:
+                sent.append(self._stream())
+        return b"".join(sent)
+
+    def next_s(self) -> float:
+        """Return when it will next have something to send."""
+        short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
+        return min(self._next_output_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
+
+    def power_cycle(self, now_s: float) -> None:
+        """Start anew from the EEPROM."""
+        self.ram = dict(self.eeprom)
+        self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
+        self._sending.clear()
+        self._sample, self._next_sample_s, self._input = 0, now_s, b""
+        self.bootloader.power_up(now_s)
+
+    def start_application(self, now_s: float) -> None:
+        """Run what is in flash; it takes a while until it answers."""
+        self.ram = dict(self.eeprom)
+        self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
+        self._sample, self._next_sample_s = 0, now_s + self._restart_s
+        self.be_mute_until(now_s + self._restart_s)
+
+    def be_mute_until(self, until_s: float) -> None:
+        """Hear and say nothing, but for what is on its way, up to then."""
+        self._mute_until_s, self._input = until_s, b""
+
+    def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
+        """Put a frame on its way."""
+        body = kind + bytes([len(payload)]) + payload
+        frame = b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")
+        heapq.heappush(self._sending, (at_s, next(self._order), frame))
+
+    def values(self, t_s: float) -> dict[str, Value]:
+        """Return what it measures."""
+        ms = round(t_s * 1000)
+        count = round(t_s * _TIMER_HZ) if self._counter_is_timer else self._sample
+        clock: dict[str, Value] = {
+            "counter": count & 0xFFFF,
+            "itow": (round(t_s * _TIMER_HZ) if self._counter_is_timer else ms) & 0xFFFF,
+            "itow_ms": ms,
+            "time_ticks": round(t_s * 1e6) & 0xFFFFFFFF,
+            "time_ms": ms,
+            "time_s": t_s,
+            "bit_status": self.bit_status,
+        }
+        return motion(t_s) | clock
+
+    def _stream(self) -> bytes:
+        packet = PACKETS[fields.type_text(self.ram[fields.PACKET_TYPE])]
+        at_s = self._next_sample_s
+        self._next_sample_s += 1.0 / fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
+        payload = packet.encode(self.values(at_s))
+        self._sample += 1
+        body = packet.name.encode() + bytes([len(payload)]) + payload
+        return b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")
+
+    def _next_output_s(self) -> float:
+        return min(self._next_stream_s(), self._sending[0][0] if self._sending else math.inf)
+
+    def _next_stream_s(self) -> float:
+        if self.bootloader.is_active:
+            return math.inf
+        rate_hz = fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
+        return max(self._next_sample_s, self._mute_until_s) if rate_hz else math.inf
+
+    def _take_command(self, now_s: float) -> bool:
+        begin = self._input.find(b"UU")
+        if begin < 0:
+            self._input = self._input[-1:] if self._input.endswith(b"U") else b""
+            return False
+        self._input = self._input[begin:]
+        if len(self._input) < 5 or len(self._input) < 7 + self._input[4]:
+            return False
+        stop = 7 + self._input[4]
+        body, crc = self._input[2 : stop - 2], self._input[stop - 2 : stop]
+        crc = crc[::-1] if self.bootloader.wants_swapped(body[:2]) else crc
+        if binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big") != crc:
+            self._input = self._input[1:]
+            return True
+        self._input = self._input[stop:]
+        self._obey(body[:2], body[3:], now_s)
+        return True
+
+    def _obey(self, kind: bytes, payload: bytes, now_s: float) -> None:
+        if self.bootloader.is_active:
+            self._obey_bootloader(kind, payload, now_s)
+            return
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            try:
+                answer = handler(payload, now_s)
+            except struct.error:
+                answer = None
+                self.refuse(kind, now_s)
+            if answer is not None:
+                self.send(kind, answer, now_s + _ANSWER_S)
+        elif not self._user.obey(kind, payload, now_s):
+            self.refuse(kind, now_s)
+
+    def _obey_bootloader(self, kind: bytes, payload: bytes, now_s: float) -> None:
+        try:
+            self.bootloader.obey(kind, payload, now_s)
+        except struct.error:
+            self.refuse(kind, now_s)
+
+    def refuse(self, kind: bytes, now_s: float) -> None:
+        """Say no."""
+        self.send(self._nak, kind, now_s + _ANSWER_S)
+
+    def _read_words(self, payload: bytes, now_s: float) -> bytes | None:
+        address, count = struct.unpack(">HB", payload)
+        words = [self.eeprom.get(number) for number in range(address, address + count)]
+        if not words or None in words:
+            self.refuse(b"RE", now_s)
+            return None
+        return payload + struct.pack(f">{count}H", *words)
+
+    def _get_packet(self, payload: bytes, now_s: float) -> None:
+        packet = PACKETS.get(payload.decode("latin-1"))
+        if packet is None or packet.name == "CD":
+            self.refuse(b"GP", now_s)
+        else:
+            self.send(payload, self._answer(packet, now_s), now_s + _ANSWER_S)
+
+    def _answer(self, packet: Packet, now_s: float) -> bytes:
+        if packet.name == "ID":
+            return packet.encode({"serial_number": self.serial_number, "text": self.text})
+        if packet.name == "VR":
+            return packet.encode({"major": 19, "minor": 0, "patch": 7})
+        return packet.encode(self.values(now_s))
+
+    def _ask(self, kind: bytes, payload: bytes, store: dict[int, int], now_s: float) -> bytes | None:
+        ids = struct.unpack(f">{payload[0]}H" if payload else ">B", payload[1:])
+        known = [number for number in ids if number in store]
+        if len(known) < len(ids):
+            self.refuse(kind, now_s)
+        words = [word for number in known for word in (number, store[number])]
+        return struct.pack(f">B{len(words)}H", len(known), *words) if known else None
+
+    def _put(self, kind: bytes, payload: bytes, now_s: float) -> bytes | None:
+        words = struct.unpack(f">{2 * payload[0]}H" if payload else ">B", payload[1:])
+        store = self.ram if kind == b"SF" else self.eeprom
+        accepted = []
+        for number, value in zip(words[::2], words[1::2], strict=True):
+            if admits(store, number, value):
+                store[number] = value
+                accepted.append(number)
+        delay_s = _ANSWER_S if kind == b"SF" else _EEPROM_S
+        if len(accepted) < len(words) // 2:
+            self.send(self._nak, kind, now_s + delay_s + _ANSWER_S)
+        if kind == b"SF":
+            self._apply(accepted, now_s)
+        if accepted:
+            self.send(kind, struct.pack(f">B{len(accepted)}H", len(accepted), *accepted), now_s + delay_s)
+        return None
+
+    def _apply(self, changed: list[int], now_s: float) -> None:
+        if fields.RATE in changed:
+            self._next_sample_s = now_s + _ANSWER_S
+        if fields.BAUD in changed:  # at once: the answer goes out at the new speed
+            self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
+
+    def _restart(self, _: bytes, now_s: float) -> bytes:
+        self.power_cycle(now_s + self._restart_s)
+        self._mute_until_s = now_s + self._restart_s
+        return b""
+
+    def _calibrate(self, payload: bytes, now_s: float) -> bytes | None:
+        (request,) = struct.unpack(">H", payload)
+        if request not in (0x0006, 0x0009, 0x000B, 0x000C, 0x000E):
+            self.refuse(b"WC", now_s)
+            return None
+        if request in (0x000B, 0x000C):
+            found = {"request": request, "hard_iron_x_t": 1.0e-5, "hard_iron_y_t": -2.0e-5, "soft_iron_ratio": 0.98}
+            after_s = self.align_s if request == 0x000C else 2 * _ANSWER_S
+            self.send(b"CD", PACKETS["CD"].encode(found), now_s + after_s)
+        return payload

@@ -1,0 +1,1 @@
+"""Sensor stations: loggers, their store, uploads, outputs and the server that collects them."""

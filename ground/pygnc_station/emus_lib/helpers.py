@@ -1,0 +1,55 @@
+"""What scripts take from here by `from ... import *`: logging, JSON, the checksum, the queue and the lock."""
+
+import json
+import logging
+import sys
+from logging.handlers import RotatingFileHandler
+from typing import Any, Final
+
+from pygnc_devices.emus.framing import crc8
+from pygnc_station.emus_lib import config
+from pygnc_station.emus_lib.constants import LOG_LEVEL_DEBUG_DEEPER
+from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
+from pygnc_station.emus_lib.serial.locker import Locker
+
+__all__ = ["Locker", "ResponseQueue", "crc_checksum", "dec", "enc", "get_logger", "init_logging"]
+_FILE_BYTES: Final = 5 * 1024 * 1024
+_FILES: Final = 7
+
+
+def init_logging(name: str) -> logging.Logger:
+    """Return a logger that writes to the terminal and to `log/<name>.log` in the home folder, 5 MiB, 7 older ones."""
+    logging.addLevelName(LOG_LEVEL_DEBUG_DEEPER, "DEBUG_DEEP")
+    logger = get_logger(name)
+    if logger.handlers:
+        return logger
+    logger.setLevel(logging.DEBUG)
+    folder = config.HOME_PATH / "log"
+    folder.mkdir(parents=True, exist_ok=True)
+    terminal = logging.StreamHandler(sys.stdout)
+    terminal.setFormatter(logging.Formatter("%(levelname)s - %(message)s"))
+    file = RotatingFileHandler(folder / f"{name}.log", maxBytes=_FILE_BYTES, backupCount=_FILES, delay=True)
+    file.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    logger.addHandler(terminal)
+    logger.addHandler(file)
+    return logger
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return a logger by name."""
+    return logging.getLogger(name)
+
+
+def crc_checksum(sentence: str) -> int:
+    """Return the checksum of a sentence, up to and including its last comma."""
+    return crc8(sentence.encode("ascii"))
+
+
+def enc(response: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return JSON text."""
+    return json.dumps(response)
+
+
+def dec(data: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return what JSON text says."""
+    return json.loads(data)

@@ -1,0 +1,141 @@
+"""A Control Unit as scripts use it: opened, asked by name, its sentences put into a queue by a thread of the script."""
+
+import logging
+import threading
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any, Final
+
+from pygnc_devices.emus.cells import CellData
+from pygnc_devices.emus.driver import DEFAULT_BAUD, Emus
+from pygnc_devices.emus.procedures import ask, read_cells
+from pygnc_devices.emus.sentences import SUMMARY
+from pygnc_devices.errors import PortError
+from pygnc_devices.feed import Subscription
+from pygnc_devices.usb import find_usb_port
+from pygnc_station.emus_lib import config
+from pygnc_station.emus_lib.labels import item_of, name_of
+from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
+
+_LOOK_S: Final = 0.1
+
+
+class EmusSerial:
+    """A Control Unit.
+
+    Args:
+        port_name: None: the port with the USB ids EMUS_SERIAL_VID and EMUS_SERIAL_PID.
+        filter_response: names of sentences to be kept; None: all.
+        sentence_response_definition: not needed; the queue has it.
+    """
+
+    def __init__(
+        self,
+        port_name: str | None = None,
+        filter_response: Collection[str] | None = None,
+        sentence_response_definition: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        self.port_name = port_name
+        self.baudrate = DEFAULT_BAUD
+        self.filter_response = filter_response
+        self.sentence_response_definition = sentence_response_definition
+        self.connected = False
+        self.logger: logging.Logger | None = None
+        self.q: ResponseQueue | None = None
+        self.serial = self
+        self._device: Emus | None = None
+        self._readings: Subscription | None = None
+        self._finished: list[tuple[str, bool]] = []
+        self._lock = threading.Lock()
+
+    def set_logger(self, name: str) -> None:
+        """Log what happens under this name; see `helpers.init_logging`."""
+        self.logger = logging.getLogger(name)
+
+    def set_queue(self, q: ResponseQueue) -> None:
+        """Put sentences into a queue."""
+        self.q = q
+
+    def get_port_name(self) -> str:
+        """Return the port with the USB ids of the settings.
+
+        Raises:
+            PortError: there is none, more than one, or no setting.
+        """
+        if not config.EMUS_SERIAL_VID or not config.EMUS_SERIAL_PID:
+            raise PortError("name a port, or set EMUS_SERIAL_VID and EMUS_SERIAL_PID in .env")
+        return find_usb_port(f"usb://{config.EMUS_SERIAL_VID}:{config.EMUS_SERIAL_PID}")
+
+    def open(self) -> bool:
+        """Open the port.
+
+        Raises:
+            PortError: it cannot be opened; the message says why.
+        """
+        self.port_name = self.port_name or self.get_port_name()
+        self._log(logging.INFO, "Open serial to %s", self.port_name)
+        self._device = Emus.open(self.port_name, self.baudrate)
+        self._readings = self._device.engine.feed.subscribe()
+        self.connected = True
+        return self.connected
+
+    def isOpen(self) -> bool:  # noqa: N802 - the name that scripts know
+        """Tell whether the port is open."""
+        return self._device is not None and self.connected and self._device.is_connected
+
+    def close(self) -> None:
+        """Give the port back; `read` returns."""
+        self.connected = False
+        if self._device is not None:
+            self._device.close()
+        self._log(logging.INFO, "Close serial to %s", self.port_name)
+
+    def read(self, blocking: bool = True) -> None:  # noqa: FBT001, FBT002, ARG002 - the signature that scripts know
+        """Put sentences into the queue until `close`; broadcasts and answers are one."""
+        readings = self._readings
+        if readings is None:
+            raise PortError("the port was not opened")
+        self._log(logging.INFO, "Listening...")
+        while not readings.is_over:
+            reading = readings.take(_LOOK_S)
+            if reading is None:
+                self._finish()
+                continue
+            name = name_of(reading)
+            self._log(logging.INFO, "Package read %s", name)
+            if self.filter_response is not None and name not in self.filter_response:
+                self._log(logging.DEBUG, "%s is not wanted", name)
+            elif self.q is not None:
+                self.q.put(name, item_of(reading))
+
+    read_broadcast = read
+
+    def write(self, sentence: str) -> None:
+        """Ask for a sentence. Cells that are lost on the way are asked for again."""
+        if self._device is None:
+            raise PortError("the port was not opened")
+        self._log(logging.INFO, "Serial write %s", sentence)
+        procedure: Any = read_cells if sentence in SUMMARY else ask
+        task = self._device.engine.start(procedure(self._device.unit, sentence))
+        task.future.add_done_callback(partial(self._note, sentence))
+
+    def _note(self, sentence: str, future: Any) -> None:  # noqa: ANN401 - of either procedure
+        """Remember that nothing more comes for a question; its last sentences may still be on their way to `read`."""
+        is_answered = future.exception() is None
+        if is_answered and isinstance(result := future.result(), CellData):
+            is_answered = result.is_complete
+        with self._lock:
+            self._finished.append((sentence, is_answered))
+
+    def _finish(self) -> None:
+        with self._lock:
+            finished, self._finished = self._finished, []
+        for sentence, is_answered in finished:
+            if not is_answered:
+                self._log(logging.WARNING, "%s was not answered in full", sentence)
+            if self.q is not None:
+                self.q.finish(sentence, is_answered=is_answered)
+
+    def _log(self, level: int, message: str, *arguments: object) -> None:
+        if self.logger is not None:
+            self.logger.log(level, message, *arguments)

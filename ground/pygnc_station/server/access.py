@@ -1,0 +1,94 @@
+"""Who may do what: PINs make stations gateways, keys let gateways upload, tokens let people and programs read.
+
+Only hashes are kept. PINs are for one use within minutes; what guesses them is slowed down (`limits`).
+"""
+
+import hashlib
+import secrets
+import string
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from pygnc_station.store import schema
+from pygnc_station.store.store import Store
+
+KEY_LENGTH: Final = 20
+"""What batonopc expects."""
+_PIN_DIGITS: Final = 8
+_ALPHABET: Final = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A station that may upload."""
+
+    id: int
+    name: str
+
+
+def new_pin(store: Store, now_ms: int, minutes: float) -> str:
+    """Return a PIN to register one station with."""
+    pin = "".join(secrets.choice(string.digits) for _ in range(_PIN_DIGITS))
+    with store.writes() as connection:
+        connection.execute(delete(schema.pins).where(schema.pins.c.expires_ms < now_ms))
+        connection.execute(insert(schema.pins), {"pin_hash": _hash(pin), "expires_ms": now_ms + int(minutes * 60_000)})
+    return pin
+
+
+def register(store: Store, pin: str, device_id: str, name: str, now_ms: int) -> str | None:
+    """Return a key for the station that knows the PIN, which is used up; None: it is no PIN, or too old."""
+    key = "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH))
+    with store.writes() as connection:
+        c = schema.pins.c
+        used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
+        if used.rowcount != 1:
+            return None
+        row = {"name": name[:120], "device_id": device_id[:120], "key_hash": _hash(key), "created_ms": now_ms}
+        connection.execute(insert(schema.gateways), row)
+    return key
+
+
+def gateway_of(connection: Connection, key: str, now_ms: int) -> Gateway | None:
+    """Return whose key it is, and note that it was here; None: nobody's, or revoked."""
+    table = schema.gateways
+    query = select(table.c.id, table.c.name).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
+    found = connection.execute(query).first()
+    if found is None:
+        return None
+    connection.execute(update(table).where(table.c.id == found[0]).values(seen_ms=now_ms))
+    return Gateway(found[0], found[1])
+
+
+def revoke(store: Store, name: str, now_ms: int) -> int:
+    """Take the keys of a station away; return how many."""
+    table = schema.gateways
+    with store.writes() as connection:
+        condition = (table.c.name == name, table.c.revoked_ms.is_(None))
+        return int(connection.execute(update(table).where(*condition).values(revoked_ms=now_ms)).rowcount)
+
+
+def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: float | None = None) -> str:
+    """Return a token in the place of any that had this name."""
+    token = secrets.token_urlsafe(30)
+    expires_ms = None if days is None else now_ms + int(days * 86_400_000)
+    row = {"token_hash": _hash(token), "name": name, "may_write": int(may_write), "expires_ms": expires_ms}
+    with store.writes() as connection:
+        connection.execute(delete(schema.tokens).where(schema.tokens.c.name == name))
+        connection.execute(insert(schema.tokens), row)
+    return token
+
+
+def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bool:
+    """Tell whether a token is known, in force, and enough."""
+    c = schema.tokens.c
+    with store.reads() as connection:
+        found = connection.execute(select(c.may_write, c.expires_ms).where(c.token_hash == _hash(token))).first()
+    if found is None or (found[1] is not None and found[1] < now_ms):
+        return False
+    return bool(found[0]) or not to_write
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

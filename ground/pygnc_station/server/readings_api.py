@@ -1,0 +1,232 @@
+"""Endpoints of readings: lists with filters and pages, the newest, one, bulk import, CSV, series for plots."""
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from pygnc_station.server.context import answer, body_of, context_of, demand_token, json_of, number_of
+from pygnc_station.store import query
+from pygnc_station.store.export import COMMON, csv_row
+from pygnc_station.store.layout import Column, Layout
+from pygnc_station.store.quality import Quality
+from pygnc_station.store.query import Span
+from pygnc_station.store.records import NewReading, StoredReading, Stream, parse_time
+from pygnc_station.store.store import Store, add_new, make_stream
+from pygnc_station.store.values import plain, to_text
+
+IMPORTED: Final = "import"
+_PAGE: Final = 100
+_POINTS: Final = 600
+_LONGEST_NAME: Final = 120
+_ID: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+"""Stream and number."""
+
+
+class Bulk(msgspec.Struct, frozen=True):
+    """Readings of another server, as tinycloud forwards them."""
+
+    gadget_id: str
+    readings: list[dict[str, Any]]
+    source_ref: str = ""
+
+
+async def listing(request: Request) -> Response:
+    """Return readings, the newest first."""
+    await demand_token(request)
+    context = context_of(request)
+    limit = max(1, number_of(request, "limit", _PAGE, context.serve.limits.rows))
+    offset = number_of(request, "offset", 0, 1_000_000)
+    found = await run_in_threadpool(_list, context.store, _filters(request), limit + 1, offset)
+    later = request.url.include_query_params(limit=limit, offset=offset + limit) if len(found) > limit else None
+    earlier = request.url.include_query_params(limit=limit, offset=max(0, offset - limit)) if offset else None
+    links = {"next": later and str(later), "previous": earlier and str(earlier)}
+    return answer(links | {"results": found[:limit]})
+
+
+async def latest(request: Request) -> Response:
+    """Return the newest reading of each kind of each device."""
+    await demand_token(request)
+    return answer({"results": await run_in_threadpool(newest, context_of(request).store)})
+
+
+async def single(request: Request) -> Response:
+    """Return one reading."""
+    await demand_token(request)
+    id_ = _ID.fullmatch(request.path_params["id"])
+    found = await run_in_threadpool(_one, context_of(request).store, int(id_[1]), int(id_[2])) if id_ else None
+    if found is None:
+        raise HTTPException(404, "no such reading")
+    return answer(found)
+
+
+async def bulk(request: Request) -> Response:
+    """Take readings; those of a device, time and source that are there already stay as they are."""
+    await demand_token(request, to_write=True)
+    said: Bulk = await json_of(await body_of(request), Bulk)
+    created = await run_in_threadpool(_import, context_of(request).store, said)
+    return answer({"created": created}, 201)
+
+
+async def export(request: Request) -> Response:
+    """Return the readings of a device and kind as CSV, however many."""
+    await demand_token(request)
+    store, (gadget, kind, span) = context_of(request).store, _filters(request)
+    streams = await run_in_threadpool(query.streams, store, gadget, kind)
+    if len({(stream.gadget_id, stream.layout) for stream in streams}) != 1:
+        kinds = sorted({f"{stream.gadget_id} / {stream.layout.kind}" for stream in streams})
+        raise HTTPException(400, f"name gadget and kind; there are: {', '.join(kinds) or 'none of that'}")
+    headers = {"content-disposition": 'attachment; filename="readings.csv"'}
+    return StreamingResponse(_csv(store, streams, span), media_type="text/csv", headers=headers)
+
+
+async def series(request: Request) -> Response:
+    """Return one value over time for a plot: least and greatest of each of some hundred stretches."""
+    await demand_token(request)
+    name = request.query_params.get("name", "")
+    points = await run_in_threadpool(_series, context_of(request).store, _filters(request), name)
+    return answer({"name": name, "points": points})
+
+
+def newest(store: Store) -> list[dict[str, Any]]:
+    """Return the newest reading of each kind of each device."""
+    found: dict[tuple[str, str], tuple[StoredReading, Stream]] = {}
+    for stream in query.streams(store):
+        for reading in query.recent(store, [stream], 1):
+            key = (stream.gadget_id, stream.layout.kind)
+            if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
+                found[key] = (reading, stream)
+    return [told(reading, stream) for _, (reading, stream) in sorted(found.items())]
+
+
+def told(reading: StoredReading, stream: Stream) -> dict[str, Any]:
+    """Return a reading as the API tells it: values in SI, and how to say them in people's units and words."""
+    values, columns = reading.values, stream.layout.columns
+    return {
+        "id": f"{stream.id}-{reading.number}",
+        "gadget": stream.gadget_id,
+        "kind": stream.layout.kind,
+        "timestamp": reading.time,
+        "quality": [flag.name for flag in Quality(reading.quality)],
+        "flags": reading.flags.split(",") if reading.flags else [],
+        "values": dict(zip(stream.layout.names, values, strict=False)),
+        "units": {column.name: column.unit for column in columns if column.unit},
+        "people": {column.name: _for_people(column) for column in columns if column.csv_per_unit != 1.0},
+        "words": stream.layout.texts_of(values),
+    }
+
+
+def _for_people(column: Column) -> dict[str, str | float]:
+    """Return how people expect a value: what they call it, in which unit, and that per unit of ours."""
+    return {"name": column.csv_name or column.name, "unit": column.csv_unit, "per_unit": column.csv_per_unit}
+
+
+def _filters(request: Request) -> tuple[str, str, Span]:
+    values = request.query_params
+    gadget = values.get("gadget", values.get("gadget_id", ""))
+    try:
+        start = parse_time(values["timestamp__gte"]) if "timestamp__gte" in values else None
+        stop = parse_time(values["timestamp__lte"]) + 1 if "timestamp__lte" in values else None
+    except ValueError:
+        raise HTTPException(400, "timestamps are ISO 8601, such as 2026-11-21T17:00:00Z") from None
+    return gadget, values.get("kind", ""), Span(start, stop)
+
+
+def _list(store: Store, filters: tuple[str, str, Span], limit: int, offset: int) -> list[dict[str, Any]]:
+    gadget, kind, span = filters
+    streams = query.streams(store, gadget, kind)
+    by_id = {stream.id: stream for stream in streams}
+    return [told(item, by_id[item.stream_id]) for item in query.recent(store, streams, limit, span, offset)]
+
+
+def _one(store: Store, stream_id: int, number: int) -> dict[str, Any] | None:
+    with store.reads() as connection:
+        found = query.numbered(connection, stream_id, number, number)
+        streams = query.streams_of(connection)
+    stream = next((stream for stream in streams if stream.id == stream_id), None)
+    return told(found[0], stream) if found and stream is not None else None
+
+
+def _import(store: Store, said: Bulk) -> int:
+    if not 0 < len(said.gadget_id) <= _LONGEST_NAME:
+        raise HTTPException(400, "gadget_id is missing")
+    groups: dict[tuple[str, ...], list[tuple[int, NewReading]]] = {}
+    for entry in said.readings:
+        try:
+            values = {name: plain(value) for name, value in entry.items() if name not in {"timestamp", "gadget_id"}}
+            t_utc_ms = parse_time(str(entry.get("timestamp", "")))
+        except ValueError:
+            raise HTTPException(400, f"no time: {entry.get('timestamp')!r}") from None
+        except RecursionError:
+            raise HTTPException(400, "values are lists within lists, too deep") from None
+        new = NewReading(t_utc_ms, int(Quality.IMPORTED), 0, "", to_text(values.values()), None)
+        groups.setdefault(tuple(values), []).append((t_utc_ms, new))
+    origin = f"{IMPORTED}-{hashlib.sha256(said.source_ref.encode()).hexdigest()[:32]}"
+    with store.writes() as connection:
+        created = 0
+        for names, rows in groups.items():
+            layout = Layout(IMPORTED, tuple(Column(name) for name in names))
+            stream = make_stream(connection, said.gadget_id, layout, family="", origin=origin)
+            created += add_new(connection, stream.id, rows)
+    return created
+
+
+def _csv(store: Store, streams: list[Stream], span: Span) -> Iterator[str]:
+    columns = streams[0].layout.columns
+    yield _line([*COMMON, *(column.title for column in columns), "raw"])
+    for stream in streams:
+        for page in query.walk(store, stream, span):
+            yield "".join(_line(csv_row(reading, columns)) for reading in page)
+
+
+def _line(cells: list[str]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+def _series(store: Store, filters: tuple[str, str, Span], name: str) -> list[list[float]]:
+    gadget, kind, span = filters
+    points: list[list[float]] = []
+    for stream in query.streams(store, gadget, kind):
+        if name not in stream.layout.names:
+            continue
+        rank = stream.layout.names.index(name)
+        for reading in query.between(store, [stream], span):
+            value = reading.values[rank]
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                points.append([reading.t_utc_ms, value])
+    points.sort()
+    return _thinned(points)
+
+
+def _thinned(points: list[list[float]]) -> list[list[float]]:
+    """Return the least and the greatest of each stretch: a plot of them looks like one of all."""
+    if len(points) <= 2 * _POINTS:
+        return points
+    kept = []
+    for rank in range(_POINTS):
+        stretch = points[rank * len(points) // _POINTS : (rank + 1) * len(points) // _POINTS]
+        extremes = (min(stretch, key=lambda point: point[1]), max(stretch, key=lambda point: point[1]))
+        kept += sorted(extremes)
+    return kept
+
+
+ROUTES: Final = [
+    Route("/api/v1/reading/", listing),
+    Route("/api/v1/readings/", listing, methods=["GET"]),
+    Route("/api/v1/readings/", bulk, methods=["POST"]),
+    Route("/api/v1/reading/latest/", latest),
+    Route("/api/v1/reading/{id}/", single),
+    Route("/api/v1/export/", export),
+    Route("/api/v1/series/", series),
+]

@@ -1,0 +1,116 @@
+"""Publishes readings to an MQTT broker. Values are not kept by the broker: an old one never passes for a new one."""
+
+import json
+import logging
+import ssl
+import threading
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from pygnc_station.sinks.home_assistant import entities, topic_part
+from pygnc_station.station.errors import StationError
+from pygnc_station.station.settings import Settings
+from pygnc_station.store.records import StoredReading, Stream
+from pygnc_station.store.values import PlainValue
+
+_KEEPALIVE_S: Final = 30
+_QOS: Final = 1
+_MOST_WAITING: Final = 1000
+_log: Final = logging.getLogger(__name__)
+
+
+class MqttSink:
+    """A connection to a broker; it comes back by itself.
+
+    Args:
+        settings: of the station.
+
+    Raises:
+        StationError: the broker refuses the login, or the certificates cannot be read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._mqtt = settings.mqtt
+        self._station = settings.name
+        self._root = f"{self._mqtt.prefix}/{topic_part(settings.name)}"
+        self._availability = f"{self._root}/availability"
+        self._announced: dict[str, dict[str, dict[str, Any]]] = {}
+        self._refusal = ""
+        self._is_away = False
+        self.connected = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"pygnc-{topic_part(settings.name)}")
+        self._client.max_queued_messages_set(_MOST_WAITING)
+        self._client.will_set(self._availability, "offline", _QOS, retain=True)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = lambda *_: self.connected.clear()
+        if self._mqtt.username:
+            self._client.username_pw_set(self._mqtt.username, self._mqtt.password)
+        if self._mqtt.tls:
+            self._client.tls_set_context(_tls(settings))
+        self._client.connect_async(self._mqtt.host, self._mqtt.port, _KEEPALIVE_S)
+        self._client.loop_start()
+
+    def check(self) -> None:
+        """See whether the broker lets this station in.
+
+        Raises:
+            StationError: it does not.
+        """
+        if self._refusal:
+            raise StationError(f"{self._mqtt.host}:{self._mqtt.port}: the broker refuses: {self._refusal}")
+
+    def publish(self, stream: Stream, reading: StoredReading) -> None:
+        """Publish a reading, and before the first one of its kind what Home Assistant needs to know."""
+        topic = "/".join((self._root, topic_part(stream.gadget_id), topic_part(stream.layout.kind)))
+        if self._mqtt.discovery_prefix and topic not in self._announced:
+            found = entities(self._station, stream, topic, self._availability, self._mqtt.expire_s)
+            self._announced[topic] = found
+            self._announce(found)
+        values: dict[str, PlainValue] = dict(zip(stream.layout.names, reading.values, strict=False))
+        told = {"time": reading.time, "quality": reading.quality, "flags": reading.flags, "values": values}
+        self._client.publish(topic, json.dumps(told, ensure_ascii=False), _QOS)
+
+    def close(self) -> None:
+        """Say that the station goes, and go."""
+        if self.connected.is_set():
+            self._client.publish(self._availability, "offline", _QOS, retain=True).wait_for_publish(2.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _announce(self, found: dict[str, dict[str, Any]]) -> None:
+        for id_, configuration in found.items():
+            topic = f"{self._mqtt.discovery_prefix}/sensor/{id_}/config"
+            self._client.publish(topic, json.dumps(configuration, ensure_ascii=False), _QOS, retain=True)
+
+    def _on_connect(self, _: paho.Client, __: object, ___: object, reason: ReasonCode, ____: object) -> None:
+        if reason.is_failure:
+            self._refusal = str(reason)
+            return
+        self._refusal = ""
+        if self._is_away:
+            _log.warning("%s:%d: the broker is there", self._mqtt.host, self._mqtt.port)
+        self._is_away = False
+        self._client.publish(self._availability, "online", _QOS, retain=True)
+        for found in list(self._announced.values()):  # the broker may have forgotten
+            self._announce(found)
+        self.connected.set()
+
+    def _on_connect_fail(self, *_: object) -> None:
+        if not self._is_away:
+            _log.warning("%s:%d: the broker is not reached; it is tried again", self._mqtt.host, self._mqtt.port)
+        self._is_away = True
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if settings.mqtt.ca_file:
+        path = settings.path(settings.mqtt.ca_file)
+        try:
+            context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as error:
+            raise StationError(f"{path}: {error}") from None
+    return context

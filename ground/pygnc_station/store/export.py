@@ -1,0 +1,92 @@
+"""Readings as files: CSV in the units that people expect, Parquet in SI. One file for each kind of readings."""
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pygnc_station.store.layout import Column
+from pygnc_station.store.names import portable
+from pygnc_station.store.query import ALWAYS, Span, walk
+from pygnc_station.store.records import StoredReading, Stream
+from pygnc_station.store.store import Store
+from pygnc_station.store.values import to_cell
+
+COMMON: Final = ("time", "quality", "lost_before", "flags")
+
+
+def export(store: Store, among: Sequence[Stream], folder: Path, form: str, span: Span = ALWAYS) -> list[Path]:
+    """Write readings to files that appear when they are complete.
+
+    Args:
+        store: where the readings are.
+        among: streams; each becomes a file.
+        folder: is made if missing.
+        form: `csv` or `parquet`.
+        span: of what time.
+
+    Returns:
+        The files.
+    """
+    write: Callable[[Store, Stream, Span, Path], None] = {"csv": _write_csv, "parquet": _write_parquet}[form]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for stream, name in zip(among, file_names(among), strict=True):
+        path = folder / f"{name}.{form}"
+        unfinished = path.with_name(f".{path.name}.part")
+        try:
+            write(store, stream, span, unfinished)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        paths.append(path)
+    return paths
+
+
+def file_names(among: Sequence[Stream]) -> list[str]:
+    """Return a portable name for each stream, no two alike on any file system."""
+    names: list[str] = []
+    for stream in among:
+        name = base = f"{portable(stream.gadget_id)}_{portable(stream.layout.kind)}"
+        rank = 2
+        while name.lower() in (other.lower() for other in names):
+            name, rank = f"{base}_{rank}", rank + 1
+        names.append(name)
+    return names
+
+
+def csv_row(reading: StoredReading, columns: Sequence[Column]) -> list[str]:
+    """Return the cells of a reading, below `COMMON`, the columns' titles and `raw`."""
+    cells = map(to_cell, reading.row(columns))
+    raw = "" if reading.raw is None else reading.raw.hex()
+    return [reading.time, str(reading.quality), str(reading.lost_before), reading.flags, *cells, raw]
+
+
+def _write_csv(store: Store, stream: Stream, span: Span, path: Path) -> None:
+    columns = stream.layout.columns
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COMMON, *(column.title for column in columns), "raw"])
+        for page in walk(store, stream, span):
+            for reading in page:
+                writer.writerow(csv_row(reading, columns))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_parquet(store: Store, stream: Stream, span: Span, path: Path) -> None:
+    import polars as pl  # noqa: PLC0415 - loggers do without it
+
+    rows: list[tuple[Any, ...]] = []
+    for page in walk(store, stream, span):
+        for reading in page:
+            common = (reading.t_utc_ms, reading.quality, reading.lost_before, reading.flags)
+            rows.append((*common, *reading.values, reading.raw))
+    types = {"t_utc_ms": pl.Int64, "quality": pl.Int32, "lost_before": pl.Int32, "flags": pl.String}
+    schema = types | dict.fromkeys(stream.layout.names) | {"raw": pl.Binary}
+    frame = pl.DataFrame(rows, schema=schema, infer_schema_length=None, strict=False, orient="row")
+    frame = frame.with_columns(
+        pl.from_epoch("t_utc_ms", "ms").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("time")
+    )
+    frame.select("time", pl.exclude("time")).write_parquet(path)

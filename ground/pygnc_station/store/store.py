@@ -1,0 +1,193 @@
+"""A store of readings: streams are made as devices appear, readings get numbers, and nothing is stored twice."""
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
+
+from pygnc_station.store import schema
+from pygnc_station.store.engine import open_engine, told, writing
+from pygnc_station.store.layout import Layout
+from pygnc_station.store.records import NewReading, Stream
+
+UNKNOWN_STATUS: Final = "U"
+"""Of a device that came by itself; see the server's list."""
+_ORIGIN: Final = "origin"
+_AT_ONCE: Final = 500
+
+
+class Store:
+    """Readings of any devices in one database.
+
+    Args:
+        engine: see `engine.open_engine`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._streams: dict[tuple[str, str, str], Stream] = {}
+        with self.writes() as connection:
+            add_once(connection, schema.facts, [{"name": _ORIGIN, "value": uuid.uuid4().hex}])
+            query = select(schema.facts.c.value).where(schema.facts.c.name == _ORIGIN)
+            self.origin: str = connection.execute(query).scalar_one()
+
+    @classmethod
+    def open(cls, where: str) -> Self:
+        """Open a store; see `engine.open_engine`.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        engine = open_engine(where)
+        with told(engine.url):
+            return cls(engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def writes(self) -> Iterator[Connection]:
+        """Begin a transaction that writes; see `engine.told` for what it raises."""
+        with told(self.engine.url), writing(self.engine).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reads(self) -> Iterator[Connection]:
+        """Begin a transaction that reads."""
+        with told(self.engine.url), self.engine.connect() as connection:
+            yield connection
+
+    def stream(self, gadget_id: str, layout: Layout, *, family: str = "", origin: str = "") -> Stream:
+        """Return the stream of a kind of readings; it and its device are made if they are new.
+
+        Args:
+            gadget_id: name of the device.
+            layout: what its readings hold.
+            family: kind of device, for one that is new.
+            origin: store that took the readings; by default this one.
+        """
+        key = (gadget_id, origin or self.origin, layout.digest)
+        if key not in self._streams:
+            with self.writes() as connection:
+                self._streams[key] = make_stream(connection, gadget_id, layout, family=family, origin=key[1])
+        return self._streams[key]
+
+    def append(self, stream: Stream, new: Sequence[NewReading]) -> int:
+        """Store readings under the next numbers, all or none.
+
+        Returns:
+            The number of the first.
+        """
+        if not new:
+            return 0
+        with self.writes() as connection:
+            return append(connection, stream.id, new)
+
+    def put(self, stream: Stream, numbered: Iterable[tuple[int, NewReading]]) -> None:
+        """Store readings that have their numbers; those that are there already stay as they are."""
+        with self.writes() as connection:
+            put(connection, stream.id, numbered)
+
+
+def append(connection: Connection, stream_id: int, new: Sequence[NewReading]) -> int:
+    """Store readings within a transaction; see `Store.append`."""
+    table = schema.streams
+    # The counter's row is locked until the end: numbers become visible in their order, so a cursor passes none by.
+    counted = update(table).where(table.c.id == stream_id).values(next_number=table.c.next_number + len(new))
+    connection.execute(counted)
+    after = connection.execute(select(table.c.next_number).where(table.c.id == stream_id)).scalar_one()
+    first = int(after) - len(new)
+    connection.execute(insert(schema.readings), [_row(stream_id, first + rank, item) for rank, item in enumerate(new)])
+    return first
+
+
+def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, NewReading]]) -> None:
+    """Store numbered readings within a transaction; see `Store.put`."""
+    rows = [_row(stream_id, number, item) for number, item in numbered]
+    if not rows:
+        return
+    add_once(connection, schema.readings, rows)
+    after = max(row["number"] for row in rows) + 1
+    table = schema.streams
+    connection.execute(
+        update(table).where(table.c.id == stream_id, table.c.next_number < after).values(next_number=after)
+    )
+
+
+def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> int:
+    """Store numbered readings within a transaction; return how many were not there yet."""
+    c = schema.readings.c
+    known: set[int] = set()
+    numbers = [number for number, _ in numbered]
+    for start in range(0, len(numbers), _AT_ONCE):
+        query = select(c.number).where(c.stream_id == stream_id, c.number.in_(numbers[start : start + _AT_ONCE]))
+        known |= set(connection.execute(query).scalars())
+    put(connection, stream_id, numbered)
+    return len(set(numbers) - known)
+
+
+def add_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows; those whose key is there already are left as they are."""
+    statement: Insert
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only what is needed is loaded
+
+        statement = sqlite.insert(table).on_conflict_do_nothing()
+    else:  # not INSERT IGNORE, which would hide other faults too
+        from sqlalchemy.dialects import mysql  # noqa: PLC0415 - likewise
+
+        key = next(iter(table.primary_key)).name
+        statement = mysql.insert(table).on_duplicate_key_update({key: table.c[key]})
+    connection.execute(statement, rows)
+
+
+def make_device(connection: Connection, gadget_id: str, family: str = "", status: str = UNKNOWN_STATUS) -> int:
+    """Return the id of a device; it is made if it is new."""
+    new = {"gadget_id": gadget_id, "family": family, "serial_number": "", "title": "", "status": status, "notes": ""}
+    query = select(schema.devices.c.id).where(schema.devices.c.gadget_id == gadget_id)
+    found = connection.execute(query).scalar()
+    if found is None:
+        add_once(connection, schema.devices, [new | {"created_ms": time.time_ns() // 1_000_000}])
+        found = connection.execute(query).scalar_one()
+    return int(found)
+
+
+def make_stream(connection: Connection, gadget_id: str, layout: Layout, *, family: str, origin: str) -> Stream:
+    """Return a stream within a transaction; see `Store.stream`."""
+    digest = layout.digest
+    device_id = make_device(connection, gadget_id, family)
+    table = schema.streams
+    query = select(table.c.id, table.c.next_number).where(
+        table.c.device_id == device_id,
+        table.c.origin == origin,
+        table.c.kind == layout.kind,
+        table.c.layout_digest == digest,
+    )
+    if connection.execute(query).first() is None:
+        new = {"device_id": device_id, "origin": origin, "kind": layout.kind, "layout_digest": digest}
+        add_once(connection, table, [new | {"layout": layout.to_json(), "next_number": 1}])
+    stream_id, next_number = connection.execute(query).one()
+    return Stream(stream_id, gadget_id, family, origin, layout, next_number)
+
+
+def _row(stream_id: int, number: int, new: NewReading) -> dict[str, Any]:
+    return {
+        "stream_id": stream_id,
+        "number": number,
+        "t_utc_ms": new.t_utc_ms,
+        "quality": new.quality,
+        "lost_before": new.lost_before,
+        "flags": new.flags,
+        "content": new.content,
+        "raw": new.raw,
+    }

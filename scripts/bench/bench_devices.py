@@ -1,0 +1,289 @@
+"""Measure what docs/benchmarks.md shows of the device layer: parsing, load, answers, discovery, upgrades.
+
+Usage: python scripts/bench/bench_devices.py [--part parse|load|answers|upgrade|discovery] [--python-imu380 FOLDER]
+
+Recordings are found by PYGNC_REFERENCE_DATA. Simulated units run in processes of their own. FOLDER is a checkout of
+python-imu380, whose parser is measured beside ours if it is given. Prints a Markdown table.
+"""
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pygnc_devices.discovery import search
+from pygnc_devices.frames import scan_to_end
+from pygnc_devices.procedure import Procedure
+from pygnc_devices.requests import Request
+from pygnc_devices.ucb import commands, framing
+from pygnc_devices.ucb.batch import scan_recording
+from pygnc_devices.ucb.driver import FAMILY, Ucb
+from pygnc_devices.ucb.unit import PACKETS
+from pygnc_devices.ucb.upgrade_progress import UpgradeProgress, UpgradeSettings
+from pygnc_instruments.simulators.faults import FaultRates
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.ucb_bootloader import make_image
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+
+RECORDINGS: Final = (("dmu380_s1.raw", "S1", 1002), ("openimu_z1.raw", "z1", 2127))
+ROUNDS: Final = 5
+DEVICES: Final = 8
+LOAD_S: Final = 10.0
+QUESTIONS: Final = 1000
+PERIOD_S: Final = 0.01
+IMAGE_BYTES: Final = 160_000
+"""As much as the images that are published for the OpenIMU300."""
+ONE_PERCENT: Final = FaultRates(lost=0.0033, flipped=0.0034, doubled=0.0033)
+PYTHON_IMU380: Final = """
+import collections, math, sys, time, types
+for name in ("serial", "quat", "file_storage", "glob"):
+    sys.modules[name] = types.ModuleType(name)
+sys.path.insert(0, sys.argv[1])
+import imu380
+data = open(sys.argv[2], "rb").read()
+imu = imu380.GrabIMU380Data()
+imu.packet_type = "S1"
+frames = [data[at : at + 31] for at in range(0, len(data) - 30, 31)]
+start = time.perf_counter()
+for frame in frames:
+    if imu.calc_crc(frame[2:-2]) == 256 * frame[-2] + frame[-1]:
+        imu.data = imu.parse_packet(frame[5:-2])
+print(len(frames) / (time.perf_counter() - start))
+"""
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    goal: str
+    found: str
+
+
+class Reply(NamedTuple):
+    """An answer: how long it took, and how many packets of the stream came before it."""
+
+    took_s: float
+    packets_before: int
+
+
+def main() -> int:
+    """Measure and print."""
+    parts: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
+        "parse": parse,
+        "load": load,
+        "answers": answers,
+        "upgrade": upgrade,
+        "discovery": discovery,
+    }
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--part", choices=parts)
+    parser.add_argument("--python-imu380", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    print("| what | goal | found |\n|---|---|---|")
+    for name, part in parts.items():
+        if options.part in {None, name}:
+            for row in part(options):
+                print(f"| {row.what} | {row.goal} | {row.found} |", flush=True)
+    return 0
+
+
+def parse(options: argparse.Namespace) -> Iterator[Row]:
+    """Count packets of recordings; measure both parsers, and python-imu380's."""
+    folder = os.environ.get("PYGNC_REFERENCE_DATA")
+    if folder is None:
+        sys.exit("PYGNC_REFERENCE_DATA does not name the folder of the reference recordings")
+    for name, kind, count in RECORDINGS:
+        octets = (Path(folder) / "aceinna" / name).read_bytes()
+        found = scan_recording(octets).count(kind)
+        streamed = sum(frame.kind == kind for frame in scan_to_end(framing.scan, octets).frames)
+        yield Row(f"`{name}`: {kind} packets, both parsers", str(count), f"{found}, {streamed}")
+    path = Path(folder) / "aceinna" / RECORDINGS[0][0]
+    octets = path.read_bytes() * 20
+    packet = PACKETS["S1"]
+
+    def whole() -> int:
+        table = scan_recording(octets)
+        return len(table.values(packet))
+
+    def streaming() -> int:
+        frames = scan_to_end(framing.scan, octets).frames
+        return sum(len(packet.decode(frame.payload)) > 0 for frame in frames)
+
+    yield Row("S1 with CRC and typed values, whole recordings, packets/s", ">= 300 000", f"{_per_s(whole):,.0f}")
+    yield Row("the same, one reading after the other, packets/s", "", f"{_per_s(streaming):,.0f}")
+    if options.python_imu380 is not None:
+        command = [sys.executable, "-c", PYTHON_IMU380, str(options.python_imu380), str(path)]
+        rates = [
+            float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+            for _ in range(ROUNDS)
+        ]
+        yield Row("python-imu380's parser, packets/s", "", f"{max(rates):,.0f}")
+
+
+def load(_: argparse.Namespace) -> Iterator[Row]:
+    """Read eight units at 200 Hz on one core."""
+    with contextlib.ExitStack() as stack:
+        urls = [stack.enter_context(_unit({0x01: 200})) for _ in range(DEVICES)]
+        with _on_one_core():
+            devices = [stack.enter_context(Ucb.open(url)) for url in urls]
+            feeds = [device.engine.feed.subscribe() for device in devices]
+            start_s, used_s = time.monotonic(), time.process_time()
+            while time.monotonic() - start_s < LOAD_S:
+                for feed in feeds:
+                    while feed.take(0.0) is not None:
+                        pass
+                time.sleep(0.02)
+            elapsed_s, used_s = time.monotonic() - start_s, time.process_time() - used_s
+        readings = sum(device.statistics.readings for device in devices)
+        lost = sum(device.statistics.lost_readings + device.statistics.queue_drops for device in devices)
+    what = f"{DEVICES} devices at 200 Hz, load of one core"
+    yield Row(what, "< 50 %", f"{used_s / elapsed_s:.0%} ({readings / elapsed_s:.0f} readings/s, {lost} lost)")
+
+
+def answers(_: argparse.Namespace) -> Iterator[Row]:
+    """Ask and set fields while the unit streams at 100 Hz."""
+    with _unit({}) as url, Ucb.open(url) as device:
+        device.read()
+        for name in ("GF", "RF", "SF"):
+            replies = _asked(device, name)
+            on_the_line = sum(reply.packets_before <= 2 for reply in replies)
+            by_the_clock = sum(reply.took_s <= 2 * PERIOD_S for reply in replies)
+            found = f"{on_the_line} behind at most 2 packets, {by_the_clock} within 20 ms; {_spread(replies)}"
+            yield Row(f"{name} answered within 2 packet periods", f"{QUESTIONS} of {QUESTIONS}", found)
+        start_s = time.monotonic()
+        device.write_fields({8: 1})
+        yield Row("WF, written and read back", "<= 1.5 s", f"{time.monotonic() - start_s:.2f} s")
+    with _unit({}, ONE_PERCENT) as url, Ucb.open(url) as device:
+        device.read()
+        for name in ("GF", "RF", "SF"):
+            replies = _asked(device, name)
+            found = f"{len(replies)} of {QUESTIONS}; {_spread(replies)}"
+            yield Row(f"{name} with 1 % of bytes damaged, after retries", f"{QUESTIONS} of {QUESTIONS}", found)
+
+
+def upgrade(_: argparse.Namespace) -> Iterator[Row]:
+    """Write firmware with line errors and pull the cable once."""
+    unit = UcbSimulator()
+    image = make_image("IMU381ZA-400 5020-1383-01 11.00.00", IMAGE_BYTES)
+    faults = FaultRates(lost=0.0003, flipped=0.0004, doubled=0.0003)
+    pulled = threading.Event()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        line = stack.enter_context(PtyLine(unit, folder / "port", faults=faults, seed=4))
+        device = stack.enter_context(Ucb.open(line.url))
+
+        def unplug() -> None:
+            line.unplug()
+            line.plug_in()
+
+        def pull(progress: UpgradeProgress) -> None:
+            if progress.written_bytes > IMAGE_BYTES // 2 and not pulled.is_set():
+                pulled.set()
+                threading.Thread(target=unplug).start()
+
+        result = device.upgrade(image, write_firmware=True, on_progress=pull, settings=UpgradeSettings())
+    found = (
+        f"completes in {result.seconds:.0f} s: {result.retries} blocks again, {result.interruptions} loss of the port, "
+        f"{result.restarts} new beginning"
+    )
+    yield Row(f"upgrade, {IMAGE_BYTES // 1000} kB, 0.1 % of bytes damaged, unplugged once", "completes", found)
+
+
+def discovery(_options: argparse.Namespace) -> Iterator[Row]:
+    """Find one unit among eight ports; it talks at the last speed that is tried, and does not stream."""
+    with _unit({0x01: 0, 0x02: 2}) as url, contextlib.ExitStack() as stack:
+        dead = []
+        for _ in range(7):
+            master, slave = os.openpty()
+            stack.callback(os.close, master)
+            stack.callback(os.close, slave)
+            dead.append(os.ttyname(slave))
+        for what, families in (("its family", [FAMILY]), ("all families", None)):
+            start_s = time.monotonic()
+            outcome = search([*dead[:4], url, *dead[4:]], families)
+            took_s = time.monotonic() - start_s
+            found = f"{took_s:.2f} s" if [entry.url for entry in outcome.found] == [url] else "not found"
+            yield Row(f"discovery of one unit among 8 ports, {what}", "<= 3 s", found)
+
+
+def _asked(device: Ucb, name: str) -> list[Reply]:
+    """Ask for the same fields again and again, or set one."""
+    replies = []
+    for number in range(QUESTIONS):
+        request = commands.put_fields("SF", {8: number % 2}) if name == "SF" else commands.ask_fields(name, [1, 3])
+        start_s = time.monotonic()
+        packets_before = device.run(_ask(device, request))
+        replies.append(Reply(time.monotonic() - start_s, packets_before))
+    return replies
+
+
+def _ask(device: Ucb, request: Request) -> Procedure[int]:
+    """Return how many packets of the stream came before the answer; a procedure hears of both in their order."""
+    before = device.engine.counts.readings
+    yield request
+    return device.engine.counts.readings - before
+
+
+def _spread(replies: list[Reply]) -> str:
+    times_s = [reply.took_s for reply in replies]
+    return f"median {_ms(statistics.median(times_s))}, worst {_ms(max(times_s))}"
+
+
+def _per_s(parse_all: Callable[[], int]) -> float:
+    """Return the best rate of some rounds."""
+    rates = []
+    for _ in range(ROUNDS):
+        start_s = time.perf_counter()
+        count = parse_all()
+        rates.append(count / (time.perf_counter() - start_s))
+    return max(rates)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
+
+
+@contextlib.contextmanager
+def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> Generator[str, None, None]:
+    """Run a simulated unit in a process of its own; yields its port."""
+    ours, theirs = multiprocessing.Pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        process = multiprocessing.Process(target=_serve, args=(theirs, folder, eeprom, faults))
+        process.start()
+        try:
+            url: str = ours.recv()
+            yield url
+        finally:
+            ours.send(None)
+            process.join()
+
+
+def _serve(channel: Connection, folder: str, eeprom: dict[int, int], faults: FaultRates | None) -> None:
+    with PtyLine(UcbSimulator(eeprom=eeprom), Path(folder) / "port", faults=faults, seed=6) as line:
+        channel.send(line.url)
+        channel.recv()
+
+
+@contextlib.contextmanager
+def _on_one_core() -> Generator[None, None, None]:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,368 @@
+"""Measure what docs/benchmarks.md shows of the host link: files, live packets, status, stop.
+
+Usage: python scripts/bench/bench_link.py [--runs N] [--stops N]
+
+Prints Markdown tables. Files, packets and status are measured in virtual time on a simulated line of 115200 baud, both
+ends as fast as the line, the same figures at each run. Stops are real: main.py on a pseudo-terminal.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from math import inf
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pygnc.formats import status
+from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
+from pygnc.host.sentence_types import GPSS, SENS
+from pygnc_controller.emulator.aftermath import look_into
+from pygnc_controller.emulator.cable import Cable
+from pygnc_controller.emulator.controller import Controller
+from pygnc_controller.emulator.line import Faults, SerialLine
+from pygnc_controller.emulator.mission import Plan
+from pygnc_controller.emulator.packets import LIVE_TYPES, TimedPacket, load_scenario
+from pygnc_controller.emulator.pi import PiOnPty
+from pygnc_controller.emulator.run import Run
+from pygnc_controller.emulator.shell import Shell
+from pygnc_controller.emulator.station import Station
+from pygnc_controller.emulator.virtual_pi import VirtualPi
+from pygnc_controller.emulator.virtual_time import End, Session
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DEMO: Final = ROOT / "data" / "demo"
+RAW_BYTES_PER_S: Final = 11_520.0
+HOUR_BYTES: Final = 144 * 251
+BAD: Final = Faults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
+CLEAN: Final = Faults()
+TEN_MINUTES_S: Final = 600
+KILLED_BY_CTRL_C: Final = 130
+"""As a shell says it: while Python itself starts, nothing of main.py is there to end in order."""
+INFO: Final = b"x" * 197
+
+
+class Row(NamedTuple):
+    """One line of a table."""
+
+    what: str
+    measured: str
+    limit: str
+    holds: bool | None
+
+
+class Link:
+    """Controller and Pi on a simulated line."""
+
+    def __init__(self, home: Path, faults: Faults, seed: int) -> None:
+        self.controller = Controller(1 + seed)
+        self.pi = VirtualPi(home, status.encode({}), INFO)
+        lines = [SerialLine(2 * seed + k, faults) for k in range(2)]
+        host = End(self.controller.take, self.controller.next_portion, self.controller.wakeup_s)
+        self.session = Session([host, self.pi.end()], lines)
+        self.until(lambda: self.controller.channel.is_ready)
+
+    @property
+    def now_s(self) -> float:
+        """Virtual time."""
+        return self.session.now_s
+
+    def until(self, is_done: Callable[[], bool], limit_s: float = 2000.0) -> None:
+        """Go on until something is true."""
+        if not self.session.run(is_done, limit_s):
+            raise TimeoutError(f"not within {limit_s} s of virtual time")
+
+    def pass_time(self, duration_s: float) -> None:
+        """Let virtual time pass."""
+        end_s = self.now_s + duration_s
+        self.session.at(end_s, lambda _: None)
+        self.until(lambda: self.now_s >= end_s)
+
+
+def main() -> int:
+    """Run every measurement and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=100, help="seeds of the uploads over a bad line")
+    parser.add_argument("--stops", type=int, default=100, help="real runs that are stopped; 0: none")
+    given = parser.parse_args()
+    print("| what | measured | limit | holds |\n|---|---|---|---|")
+    rows: list[Callable[[], Iterator[Row]]] = [
+        lambda: uploads(given.runs),
+        throughput,
+        lambda: streams(max(1, given.runs // 10)),
+        answers,
+        lambda: stops(given.stops),
+    ]
+    failed = 0
+    for measure in rows:
+        for row in measure():
+            word = {True: "yes", False: "NO", None: "-"}[row.holds]
+            failed += row.holds is False
+            print(f"| {row.what} | {row.measured} | {row.limit} | {word} |", flush=True)
+    return 1 if failed else 0
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def uploads(runs: int) -> Iterator[Row]:
+    """Upload the default batch over a bad line, again and again."""
+    content = (DEMO / "sense.bin").read_bytes()[:HOUR_BYTES]
+    seconds, exact, interrupts, retried = [], 0, 0, 0
+    for seed in range(runs):
+        duration_s, is_exact, link = upload(content, BAD, seed)
+        seconds.append(duration_s)
+        exact += is_exact
+        interrupts += link.pi.interrupts
+        retried += link.controller.channel.counts.retried
+    yield Row(
+        f"upload of {HOUR_BYTES} B, one byte in 10 000 lost, flipped or doubled, both ways",
+        f"{exact} of {runs} bit-exact; {statistics.median(seconds):.1f} s typical, {max(seconds):.1f} s at most;"
+        f" {retried / runs:.1f} sentences sent again; {interrupts} false Ctrl-C, resumed",
+        "all",
+        exact == runs,
+    )
+
+
+def throughput() -> Iterator[Row]:
+    """Time both directions on a clean line."""
+    whole = (DEMO / "sense.bin").read_bytes()
+    for content in (whole[:HOUR_BYTES], whole):
+        duration_s, is_exact, _ = upload(content, CLEAN, 0)
+        share = len(content) / duration_s / RAW_BYTES_PER_S
+        yield Row(
+            f"upload of {len(content)} B, clean line",
+            f"{duration_s:.1f} s, {share:.1%} of the line",
+            "70 %" if len(content) < len(whole) else "70 %, 14 s",
+            is_exact and share >= 0.70 and duration_s <= 14.0,
+        )
+        duration_s, is_exact = download(content)
+        share = len(content) / duration_s / RAW_BYTES_PER_S
+        yield Row(
+            f"download of {len(content)} B, clean line",
+            f"{duration_s:.1f} s, {share:.1%} of the line",
+            "70 %",
+            is_exact and share >= 0.70,
+        )
+
+
+def upload(content: bytes, faults: Faults, seed: int) -> tuple[float, bool, Link]:
+    """Return seconds, whether the file is bit for bit there, and the link."""
+    with tempfile.TemporaryDirectory() as folder:
+        link = Link(Path(folder), faults, seed)
+        began_s = link.now_s
+        transfer: UploadSender = link.controller.upload("sense.bin", content, link.now_s)
+        link.until(lambda: transfer.state is TransferState.DONE)
+        return link.now_s - began_s, (Path(folder) / "sense.bin").read_bytes() == content, link
+
+
+def download(content: bytes) -> tuple[float, bool]:
+    """Return seconds, and whether the file came through bit for bit."""
+    with tempfile.TemporaryDirectory() as folder:
+        link = Link(Path(folder), CLEAN, 0)
+        transfer = begin_download(link, Path(folder), content)
+        began_s = link.now_s
+        link.until(lambda: transfer.state is TransferState.DONE)
+        return link.now_s - began_s, transfer.content == content
+
+
+def begin_download(link: Link, home: Path, content: bytes) -> DownloadReceiver:
+    """Begin to fetch a file of a given content."""
+    (home / "pygnc_batch").mkdir(exist_ok=True)
+    (home / "pygnc_batch" / "sense.bin").write_bytes(content)
+    return link.controller.download("pygnc_batch/sense.bin", link.now_s)
+
+
+# --- live packets -------------------------------------------------------------------------------------------------
+
+
+def streams(runs: int) -> Iterator[Row]:
+    """Stream ten minutes of 1 Hz sensor and 1 Hz GPS packets over lines of several kinds."""
+    lines = {
+        "clean line": CLEAN,
+        "one byte in 10 000 wrong": BAD,
+        "one byte in 1000 wrong": Faults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
+        "one in 10 000 wrong, delays, 20 s cut, 2 s of noise": Faults(
+            2.5e-5, 5e-5, 2.5e-5, 1e-4, cuts=((200.0, 220.0),), garbled=((400.0, 402.0),)
+        ),
+    }
+    for name, faults in lines.items():
+        total: Counter[str] = Counter()
+        for seed in range(runs):
+            total += stream(faults, seed)
+        yield Row(
+            f"10 min of 1 Hz sensor + 1 Hz GPS, {name}, {runs} runs",
+            f"{total['sent']} sent = {total['acknowledged']} acknowledged + {total['lost']} reported lost;"
+            f" {total['unreported']} lost unreported, {total['twice']} delivered twice",
+            "0 unreported, 0 twice",
+            not total["unreported"] and not total["twice"] and not total["unbalanced"],
+        )
+
+
+def stream(faults: Faults, seed: int) -> Counter[str]:
+    """Return what became of the packets of one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        link = Link(Path(folder), faults.since(0.0), seed)
+        link.controller.stream(iter(one_hertz()), 1.0, link.now_s)
+        link.until(lambda: link.controller.is_streamed)
+        books = link.controller.books
+        acknowledged = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
+        lost = sum(books.lost_of(kind) for kind in LIVE_TYPES)
+        sent = sum(books.sent[kind] for kind in LIVE_TYPES)
+        arrived = Counter(body for _, body in link.pi.packets)
+        fates = zip(link.controller.streamed, one_hertz(), strict=True)
+        unreported = sum(p.body not in arrived and ticket not in books.lost_tickets for ticket, p in fates)
+        return Counter(
+            sent=sent,
+            acknowledged=acknowledged,
+            lost=lost,
+            unreported=unreported,
+            twice=sum(count - 1 for count in arrived.values()),
+            unbalanced=int(sent != acknowledged + lost or not books.is_balanced),
+        )
+
+
+def one_hertz() -> Iterator[TimedPacket]:
+    """Yield ten minutes of packets, no two alike."""
+    for second in range(TEN_MINUTES_S):
+        clock = second.to_bytes(4, "big")
+        yield TimedPacket(float(second), SENS, (), clock + bytes(26))
+        yield TimedPacket(float(second), GPSS, (), clock + bytes(95))
+
+
+# --- status -------------------------------------------------------------------------------------------------------
+
+
+def answers() -> Iterator[Row]:
+    """Time status requests, from the moment when each is wanted to the end of the answer."""
+    whole = (DEMO / "sense.bin").read_bytes() * 3
+    states: dict[str, Callable[[Link, Path], object]] = {
+        "nothing else": lambda _link, _home: None,
+        "1 Hz sensor + 1 Hz GPS": lambda link, _: link.controller.stream(iter(one_hertz()), 1.0, link.now_s),
+        "an upload": lambda link, _: link.controller.upload("sense.bin", whole, link.now_s),
+        "a download": lambda link, home: begin_download(link, home, whole),
+    }
+    for state, begin in states.items():
+        times_s = answer_times_s(begin)
+        typical, worst = 1e3 * statistics.median(times_s), 1e3 * max(times_s)
+        yield Row(
+            f"status on request, {status.SIZE} B; on the line: {state}",
+            f"{typical:.0f} ms typical, {worst:.0f} ms at most, {len(times_s)} answers",
+            "100 ms",
+            worst <= 100.0,
+        )
+
+
+def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
+    """Ask again and again while something else goes on, at every phase of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        link = Link(Path(folder), CLEAN, 1)
+        link.pass_time(1.0)
+        begin(link, Path(folder))
+        link.controller.watch(0.317, link.now_s)
+        link.pass_time(30.0)
+        counts = link.controller.channel.counts, link.pi.counts
+        if any(count.retried for count in counts):
+            raise RuntimeError(f"sentences were sent again on a clean line: {counts}")
+        return link.controller.heard.answers_s
+
+
+# --- stops --------------------------------------------------------------------------------------------------------
+
+
+class Stop(NamedTuple):
+    """How one run ended."""
+
+    activity: str
+    exit_s: float
+    prompt_s: float
+    faults: list[str]
+
+
+def stops(runs: int) -> Iterator[Row]:
+    """Press Ctrl-C in the midst of everything, in real runs."""
+    if not runs:
+        return
+    activities = ["start", "upload", "batch", "stream", "download", "idle"]
+    found = [stop(activities[k % len(activities)], k) for k in range(runs)]
+    for activity in [*activities, "all"]:
+        some = [one for one in found if activity in {one.activity, "all"}]
+        if not some:
+            continue
+        times_s = [one.exit_s for one in some]
+        typical, worst = statistics.median(times_s), max(times_s)
+        prompt_s = max(one.prompt_s for one in some)
+        broken = [fault for one in some for fault in one.faults]
+        yield Row(
+            f"Ctrl-C, {'in all' if activity == 'all' else 'during ' + activity}, {len(some)} runs",
+            f"{typical:.2f} s typical, {worst:.2f} s at most, prompt after {prompt_s:.2f} s at most;"
+            f" {sum(not one.faults for one in some)} with all files valid and the terminal as it was",
+            "1 s, 9 s, all",
+            typical <= 1.0 and worst <= 9.0 and not broken,
+        )
+        for fault in broken if activity == "all" else []:
+            print(fault, file=sys.stderr)
+
+
+def stop(activity: str, seed: int) -> Stop:
+    """Start main.py, let it do something, press Ctrl-C at a random moment."""
+    chance = random.Random(seed)  # noqa: S311 - moments that a seed repeats
+    scenario = load_scenario(DEMO, 600.0)
+    with tempfile.TemporaryDirectory(prefix="pygnc-bench-") as folder:
+        home = Path(folder)
+        with PiOnPty(home) as pi:
+            pi.install_from_here()
+            station = Station(Cable(pi.master), Controller(1 + seed))
+            station.chores.append(pi.look_after)
+            if activity not in {"start", "upload"}:
+                (home / "sense.bin").write_bytes(scenario.batch["sense.bin"])
+            run = Run(station, Shell(station), Plan.start)
+            run.start(60, scenario.start_s, talks=activity != "start")
+            station.run(lambda: main_of(pi) is not None, 20.0)
+            now_s = time.monotonic()
+            if activity == "upload":
+                station.controller.upload("sense.bin", scenario.batch["sense.bin"], now_s)
+            elif activity == "stream":
+                station.controller.stream(iter(scenario.packets), 100.0, now_s)
+            elif activity == "download":
+                begin_real_download(station, home)
+            elif activity == "idle":
+                station.pause(2.0)
+            station.pause(chance.uniform(0.0, 0.7 if activity == "start" else 2.0))
+            main = main_of(pi) or Path("/proc/none")
+            gone_s: list[float] = []
+            station.chores.append(lambda: None if gone_s or main.exists() else gone_s.append(time.monotonic()))
+            ended = run.interrupt(12.0)
+        faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else look_into(home).faults
+    if ended.code not in ({0, KILLED_BY_CTRL_C} if activity == "start" else {0}):
+        faults.append(f"exit code {ended.code}")
+    if not ended.terminal_restored:
+        faults.append("the terminal is not as it was")
+    exit_s = min([*gone_s, inf]) - ended.pressed_s
+    return Stop(activity, exit_s, ended.after_s, [f"{activity}, run {seed}: {fault}" for fault in faults])
+
+
+def main_of(pi: PiOnPty) -> Path | None:
+    """Return where the process of main.py is in /proc, None before it is there."""
+    process = Path("/proc", str(os.tcgetpgrp(pi.master)))
+    with contextlib.suppress(OSError):
+        return process if b"main.py" in (process / "cmdline").read_bytes() else None
+    return None
+
+
+def begin_real_download(station: Station, home: Path) -> None:
+    """Fetch the batch that the Pi writes."""
+    name = "pygnc_batch/sense.bin"
+    station.run((home / name).exists, 20.0)
+    station.controller.download(name, time.monotonic())
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(main())

@@ -1,0 +1,267 @@
+"""Measure what docs/benchmarks.md shows of the orbit: errors beside bounds, consistency, speed, memory.
+
+Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|consistency|speed]
+
+Every seed is an orbit of its own: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag that is what
+the filter's settings make expect, half or twice as much. Prints Markdown tables. Errors are 3-D and RMS over all seeds
+and the last two thirds of the time; repeated, they are the same numbers.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.campaign.accuracy import ESTIMATORS, Score, scores_of
+from pygnc_ground.campaign.consistency import PRESETS, consistency_of
+from pygnc_ground.campaign.extrapolation import OUTAGE_MIN, Extrapolation, outage_of, prediction_of
+from pygnc_ground.campaign.world import ORIENTATION, expecting, filtered, world_of
+from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.scenario.gps_settings import Gps
+
+OUTAGES_MIN: Final = (45, 75)
+"""When they begin: in the middle, and with a quarter of an hour of fixes behind them."""
+
+
+class Case(NamedTuple):
+    """One line of the table of accuracy."""
+
+    name: str
+    hours: int
+    gps: Gps
+    older: str
+    filter_limit_m: float | None
+    smoother_limit_m: float | None
+
+
+CENTIMETRE: Final = Gps()
+MILLIMETRE: Final = Gps(velocity_noise_mps=0.001)
+OUTLIERS: Final = Gps(position_outlier_rate=0.03)
+CASES: Final = (
+    Case("3 h, 10 m and 1 cm/s", 3, CENTIMETRE, "5.8-8.5 m", 1.6, 1.05),
+    Case("12 h, 10 m and 1 cm/s", 12, CENTIMETRE, "-", 1.6, 0.9),
+    Case("3 h, 10 m and 1 mm/s", 3, MILLIMETRE, "1.6-2.1 m", 0.4, 0.25),
+    Case("12 h, 10 m and 1 mm/s", 12, MILLIMETRE, "-", 0.4, 0.2),
+    Case("3 h, 3 % outliers of 1 km", 3, OUTLIERS, "-", 1.7, None),
+    Case("3 h, latency 0", 3, Gps(velocity_latency_s=0.0), "-", None, None),
+    Case("3 h, latency 0.05 s", 3, Gps(velocity_latency_s=0.05), "208 m", None, None),
+    Case("3 h, latency 0.25 s", 3, Gps(velocity_latency_s=0.25), "1043 m", None, None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything of one seed."""
+
+    scores: dict[tuple[str, str], Score] = field(default_factory=dict)
+    outages: dict[int, Extrapolation] = field(default_factory=dict)
+    """By the minute in which they begin"""
+    predictions: list[Extrapolation] = field(default_factory=list)
+
+
+# --- accuracy -----------------------------------------------------------------------------------------------------
+
+
+def accuracy(seeds: int) -> None:
+    """Print errors of all cases beside the limits and the bounds."""
+    with ProcessPoolExecutor() as pool:
+        runs = list(pool.map(run_of, range(seeds), [seeds] * seeds))
+    print(f"\n{seeds} orbits. CRB: Cramer-Rao bound of the same fixes for state and drag, without process noise.\n")
+    head("case", "older PyGNC", "filter", "limit", "CRB so far", "smoother", "limit", "batch", "CRB of all")
+    for case in CASES:
+        errors = {name: f"{pooled(runs, case, name, error_m2):.3f} m" for name in ESTIMATORS}
+        bounds = [f"{pooled(runs, case, name, bound_m2):.3f} m" for name in ("filter", "smoother")]
+        limits = ["-" if limit is None else f"{limit:g} m" for limit in (case.filter_limit_m, case.smoother_limit_m)]
+        of_filter, of_all = (errors["filter"], limits[0], bounds[0]), (errors["smoother"], limits[1])
+        line(case.name, case.older, *of_filter, *of_all, errors["batch"], bounds[1])
+    print()
+    head("case", "estimator", "error / posterior bound", "error / formal sigma", "NEES per degree of freedom")
+    for case in CASES:
+        for name in ESTIMATORS:
+            error_m = pooled(runs, case, name, error_m2)
+            ratios = [
+                f"{error_m / pooled(runs, case, name, square):.2f}"
+                for square in (lambda score: score.posterior_m2, lambda score: score.formal_m2)
+            ]
+            nees = np.mean([run.scores[case.name, name].nees for run in runs]) / 6.0
+            line(case.name, name, *ratios, f"{nees:.2f}")
+    print()
+    head("without fixes", "orbits", "filter", "limit", "smoother", "limit")
+    for minute in OUTAGES_MIN:
+        outage = f"outage from {minute} to {minute + OUTAGE_MIN} min of 3 h, error at its end"
+        print_extrapolation(outage, 40.0, [run.outages[minute] for run in runs])
+    print_extrapolation("prediction of 3 h after 3 h", 60.0, [item for run in runs for item in run.predictions])
+
+
+def error_m2(score: Score) -> float:
+    """What most of the tables show."""
+    return score.error_m2
+
+
+def bound_m2(score: Score) -> float:
+    """Bound of the fixes that the estimator knows, all or those so far."""
+    return score.deterministic_m2
+
+
+def pooled(runs: Sequence[Run], case: Case, name: str, pick: Callable[[Score], float]) -> float:
+    """Root of a mean square over all runs."""
+    return float(np.sqrt(np.mean([pick(run.scores[case.name, name]) for run in runs])))
+
+
+def print_extrapolation(what: str, limit_m: float, items: Sequence[Extrapolation]) -> None:
+    """Print a line for 500 km and higher, and one for lower orbits, whose limit depends on their drag."""
+    high = [item for item in items if item.altitude_m >= 500e3]
+    low = [item for item in items if item.altitude_m < 500e3]
+    smoothed = any(item.smoother_m for item in items)
+    for name, group in (("500 km and higher", high), ("lower", low)):
+        limits_m = [limit_m if group is high else 15.0 + 0.15 * item.drag_m for item in group]
+        errors_m = [item.filter_m for item in group]
+        shares = np.divide(errors_m, limits_m)
+        line(
+            f"{what}, {name}",
+            str(len(group)),
+            f"{rms(errors_m):.1f} m RMS, {max(errors_m):.1f} m at most; {rms(shares):.2f} of the limit RMS",
+            f"{limit_m:g} m" if group is high else "15 m + 15 % of what drag does",
+            f"{rms([item.smoother_m for item in group]):.2f} m RMS" if smoothed else "-",
+            "2 m" if smoothed else "-",
+        )
+
+
+def rms(values: Sequence[float] | FloatArray) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def head(*names: str) -> None:
+    """Print the head of a table."""
+    line(*names)
+    print("|" + "---|" * len(names))
+
+
+def line(*fields: str) -> None:
+    """Print a line of a table."""
+    print("| " + " | ".join(fields) + " |", flush=True)
+
+
+def run_of(seed: int, seeds: int) -> Run:
+    """Measure everything of one seed."""
+    world = world_of(seed, seeds)
+    run = Run()
+    for case in CASES:
+        scores = scores_of(world, case.gps, case.hours, seed)
+        run.scores.update({(case.name, name): score for name, score in scores.items()})
+    settings = expecting(CENTIMETRE, 3.0)
+    fixes = world.fixes(CENTIMETRE, 3.0, seed)
+    run.outages.update({minute: outage_of(world, fixes, settings, minute) for minute in OUTAGES_MIN})
+    run.predictions.append(prediction_of(world, fixes, settings))
+    return run
+
+
+# --- consistency --------------------------------------------------------------------------------------------------
+
+
+def consistency(seeds: int) -> None:
+    """Print NIS and NEES over independent noise, for every preset without faults."""
+    print(f"\n{seeds} seeds of noise on the orbit of each preset; bands hold 95 %.\n")
+    head(
+        "preset",
+        "estimator",
+        "NIS per dof",
+        "its band",
+        "NEES per dof",
+        "epochs in their band",
+        "formal / actual error",
+    )
+    with ProcessPoolExecutor() as pool:
+        for preset, found in zip(PRESETS, pool.map(consistency_of, PRESETS, [seeds] * len(PRESETS)), strict=True):
+            nis = (f"{found.nis.mean_per_dof:.3f}", "{:.3f} to {:.3f}".format(*found.nis.band_per_dof))
+            for name, nees in found.nees.items():
+                inside = f"{100 * nees.fraction_inside:.0f} %"
+                ratio = f"{found.formal_over_actual[name]:.2f}"
+                of_filter = nis if name == "filter" else ("-", "-")
+                line(preset, name, *of_filter, f"{nees.mean_per_dof:.2f}", inside, ratio)
+
+
+# --- speed --------------------------------------------------------------------------------------------------------
+
+
+def speed(_: int) -> None:
+    """Print what a step, a filter, a replay cost, and how that grows."""
+    world = world_of(10, 20)
+    fixes = world.fixes(CENTIMETRE, 12.0, 1)
+    print()
+    head("what", "measured", "limit")
+    for degree in (20, 50, 70):
+        settings = replace(OrbitSettings(), gravity_degree=degree)
+        seconds = min(cpu_s(lambda: filtered(fixes, settings)) for _ in range(3))  # noqa: B023 - called at once
+        older = " (older PyGNC 82 ms)" if degree == 50 else ""
+        measured = f"{1e3 * seconds / len(fixes):.2f} ms{older}; {seconds:.2f} s for 12 h"
+        line(f"predict 25 s and update, degree {degree}", measured, "1 ms; 2 s" if degree == 50 else "-")
+    peaks = [f"{peak_bytes(fixes[: 144 * hours]) / 1e3:.0f} kB" for hours in (3, 12)]
+    line("most memory that the filter adds after its start, 3 h and 12 h", " and ".join(peaks), "the same")
+    line("whole replay with smoother, batch and report, 3 h", f"{replay_s(3):.1f} s", "-")
+    line("the same, 12 h", f"{replay_s(12):.1f} s", "15 s")
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """Processor seconds of a call."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def peak_bytes(fixes: Sequence[Fix]) -> int:
+    """Most memory that a filter holds at a time, keeping nothing of what it says."""
+    orbit = OrbitFilter(OrbitSettings(), ORIENTATION)
+    for fix in fixes[:20]:
+        orbit.process(fix)
+    tracemalloc.start()
+    for fix in fixes[20:]:
+        orbit.process(fix)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def replay_s(hours: int) -> float:
+    """Seconds of `pygnc replay` from start to end."""
+    pygnc = str(Path(sys.executable).with_name("pygnc"))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "s.toml").write_text(f"duration_s = {3600 * hours}\n")
+        made = [pygnc, "scenario", "make", "--config", f"{folder}/s.toml", "--out", f"{folder}/s"]
+        subprocess.run(made, check=True, capture_output=True)
+        began = time.monotonic()
+        files = [f"{folder}/s/sense.bin", "--truth", f"{folder}/s/truth.parquet"]
+        subprocess.run([pygnc, "replay", *files, "--out", f"{folder}/r"], check=True, capture_output=True)
+        return time.monotonic() - began
+
+
+PARTS: Final[dict[str, Callable[[int], None]]] = {"accuracy": accuracy, "consistency": consistency, "speed": speed}
+
+
+def main() -> int:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--part", choices=list(PARTS))
+    arguments = parser.parse_args()
+    for name, part in PARTS.items():
+        if arguments.part in {None, name}:
+            part(arguments.seeds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

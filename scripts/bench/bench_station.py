@@ -1,0 +1,275 @@
+"""Measure what docs/benchmarks.md shows of stations: recorded vectors, store, batches, server, logger, a day of faults.
+
+Usage: python -m scripts.bench.bench_station [--part vectors|store|server|logger|faults] [--speed N]
+
+--speed: simulated seconds in a second of the fault run; at 60 it takes 25 minutes, and its counter is read every 83 ms.
+Prints Markdown tables.
+"""
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pygnc_devices.emus import framing as emus_framing
+from pygnc_devices.emus.sentences import SENTENCES
+from pygnc_devices.opc_n3 import framing as opc_framing
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_station.station.batches import make_batch
+from pygnc_station.station.settings import Settings
+from pygnc_station.store import query
+from pygnc_station.store.layout import Layout
+from pygnc_station.store.query import Span
+from pygnc_station.store.records import NewReading
+from pygnc_station.store.store import Store
+from scripts.bench.station_fault_book import UNEXPLAINED
+from scripts.bench.station_fault_run import fault_run
+from tests.fakes.mariadb import MariaDb
+from tests.pygnc_devices.emus.vectors import SENTENCES as SHEET
+from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
+from tests.pygnc_station.server.samples import batch_of, server, station
+
+READINGS: Final = 1_000_000
+IN_A_BATCH: Final = 2_000
+EVERY_MS: Final = 5_000
+DAY_MS: Final = 86_400_000
+START_MS: Final = 1_790_000_000_000
+LOOKS: Final = 9
+GATEWAYS: Final = 20
+FOR_EACH: Final = 2_000
+LOG_S: Final = 60.0
+WARM_UP_S: Final = 20.0
+LAYOUT: Final = Layout.of(SENTENCES["BV2"])
+CONTENT: Final = "[0,0,8,3.39,3.33,3.33,3.33,3.33,3.34,3.33,3.35]"
+RAW: Final = b"BV2,00,0000,08,8B85858585868587,93\r\n"
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    measured: str
+    limit: str = ""
+    holds: bool | None = None
+
+
+class Taken(NamedTuple):
+    """How long something takes, by the clock and of this program's own processor time."""
+
+    wall_s: float
+    own_s: float
+
+    def __str__(self) -> str:
+        return f"{1e3 * self.wall_s:.4g} ms; {1e3 * self.own_s:.3g} ms of its own processor time"
+
+
+def main() -> int:
+    """Run the measurements that were asked for, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=list(PARTS))
+    parser.add_argument("--speed", type=float, default=60.0)
+    chosen = parser.parse_args()
+    logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
+    print("| what | measured | limit | holds |\n|---|---|---|---|")
+    for name, part in PARTS.items():
+        if chosen.part in (None, name):
+            for row in part(chosen.speed):
+                holds = "-" if row.holds is None else "yes" if row.holds else "NO"
+                print(f"| {row.what} | {row.measured} | {row.limit} | {holds} |", flush=True)
+    return 0
+
+
+def vectors(_: float) -> Iterator[Row]:
+    """Recorded histograms and sentences, and every single flipped bit."""
+    right = sum(opc_framing.is_intact(octets) == (number in INTACT) for number, octets in HISTOGRAMS.items())
+    yield Row("OPC-N3 vectors understood or refused as they must be", f"{right} of {len(HISTOGRAMS)}", "5", right == 5)
+    flips = refused = 0
+    for number in INTACT:
+        for bit in range(8 * len(HISTOGRAMS[number])):
+            octets = bytearray(HISTOGRAMS[number])
+            octets[bit // 8] ^= 1 << bit % 8
+            flips += 1
+            refused += (
+                not opc_framing.is_intact(bytes(octets)) and not opc_framing.scan_histograms(bytes(octets)).frames
+            )
+    yield Row("single flipped bits in a histogram, refused", f"{refused} of {flips}", "all", refused == flips)
+    understood = sum(_is_understood(text) for text in SHEET)
+    yield Row("EMUS sentences understood", f"{understood} of {len(SHEET)}", "30", understood == len(SHEET) >= 30)
+
+
+def _is_understood(text: str) -> bool:
+    (frame, *_) = emus_framing.scan(text.encode() + b"\r\n").frames
+    values = SENTENCES[frame.kind].decode(frame.payload)
+    return all(
+        value == values[name] or (isinstance(value, float) and abs(value - float(values[name] or 0)) < 1e-9)
+        for name, value in SHEET[text].items()
+    )
+
+
+def store(_: float) -> Iterator[Row]:
+    """A million readings in SQLite, and in MariaDB."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _measure_store("SQLite", str(Path(folder) / "readings.db"))
+        yield _batch(Path(folder))
+    with MariaDb() as database:
+        yield from _measure_store("MariaDB", database.new_database())
+
+
+def _measure_store(name: str, where: str) -> Iterator[Row]:
+    with Store.open(where) as opened:
+        stream = opened.stream("pack", LAYOUT)
+        started_s, used_s = time.perf_counter(), time.process_time()
+        for first in range(0, READINGS, IN_A_BATCH):
+            opened.append(stream, [_reading(first + rank) for rank in range(IN_A_BATCH)])
+        rate = READINGS / (time.perf_counter() - started_s)
+        own = READINGS / (time.process_time() - used_s)
+        told = f"{rate:.0f}/s; {own:.0f}/s of its own processor time"
+        yield Row(f"{name}: 1 million readings inserted", told, "20000/s", rate >= 20_000)
+        newest = _time(lambda: query.recent(opened, [stream], 10))
+        yield Row(f"{name}: the 10 newest", str(newest), "50 ms", newest.wall_s <= 0.05)
+        middle_ms = START_MS + READINGS // 2 * EVERY_MS
+        day = Span(middle_ms, middle_ms + DAY_MS)
+        whole = _time(lambda: query.between(opened, [stream], day))
+        yield Row(f"{name}: a day, 17280 readings", str(whole), "50 ms", whole.wall_s <= 0.05)
+
+
+def _batch(folder: Path) -> Row:
+    """Make a batch of 100 000 readings."""
+    with Store.open(str(folder / "batch.db")) as opened:
+        stream = opened.stream("pack", LAYOUT)
+        for first in range(0, 100_000, IN_A_BATCH):
+            opened.append(stream, [_reading(first + rank) for rank in range(IN_A_BATCH)])
+        started_s, used_s = time.perf_counter(), time.process_time()
+        (made,) = make_batch(opened, Settings(folder=str(folder)), START_MS)
+        taken = Taken(time.perf_counter() - started_s, time.process_time() - used_s)
+    what = f"batch of {made.readings} readings, {made.bytes / 1e6:.1f} MB"
+    return Row(what, str(taken), "3 s", taken.wall_s <= 3)
+
+
+def _reading(rank: int) -> NewReading:
+    return NewReading(START_MS + rank * EVERY_MS, 0, 0, "", CONTENT, RAW)
+
+
+def _time(work: Callable[[], object]) -> Taken:
+    """Return the least of several."""
+    times = []
+    for _ in range(LOOKS):
+        started_s, used_s = time.perf_counter(), time.process_time()
+        work()
+        times.append(Taken(time.perf_counter() - started_s, time.process_time() - used_s))
+    return min(times)
+
+
+def gateways(_: float) -> Iterator[Row]:
+    """Twenty gateways that upload at once."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with server(folder / "server") as there, ThreadPoolExecutor(GATEWAYS) as pool:
+            places = [station(folder / str(rank), there.url, there.new_key(str(rank))) for rank in range(GATEWAYS)]
+            for place in places:
+                with Store.open(place.store_url) as opened:
+                    batch_of(opened, place, range(FOR_EACH), f"imu {Path(place.folder).name}")
+            started_s = time.perf_counter()
+            list(pool.map(_upload, places))
+            taken_s = time.perf_counter() - started_s
+            arrived = sum(query.count(there.store, stream) for stream in query.streams(there.store))
+    expected = GATEWAYS * FOR_EACH
+    holds = arrived == expected
+    yield Row(
+        f"{GATEWAYS} gateways at once, {expected} readings", f"{arrived} arrived in {taken_s:.1f} s", "all", holds
+    )
+
+
+def _upload(place: Settings) -> None:
+    from pygnc_station.station.upload import sender_of, upload_all  # noqa: PLC0415 - loads an HTTP client
+
+    with Store.open(place.store_url) as opened:
+        sender = sender_of(place)
+        upload_all(opened, place, sender, START_MS)
+        sender.close()
+
+
+def logger(_: float) -> Iterator[Row]:
+    """Processor and memory of a logger with both devices at their usual pace."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = folder / "station.toml"
+        settings.write_text(
+            f'[[device]]\ngadget = "opc"\nfamily = "opc_n3"\nport = "{folder / "opc"}"\ninterval_s = 5\n'
+            f'[[device]]\ngadget = "pack"\nfamily = "emus"\nport = "{folder / "emus"}"\n'
+        )
+        Store.open(str(folder / "readings.db")).close()
+        opc, emus = UsbIssSimulator(OpcN3Simulator()), EmusSimulator(broadcast_s=1.0)
+        with PtyLine(opc, folder / "opc"), PtyLine(emus, folder / "emus"), _logging(settings) as process:
+            time.sleep(WARM_UP_S)
+            before_s = _processor_s(process)
+            time.sleep(LOG_S)
+            share = (_processor_s(process) - before_s) / LOG_S
+            megabytes = _resident_kb(process) / 1000
+        with Store.open(str(folder / "readings.db")) as opened:
+            counts = {item.layout.kind: query.count(opened, item) for item in query.streams(opened)}
+    logged = f"{counts.pop('histogram', 0)} histograms, {sum(counts.values())} sentences in {WARM_UP_S + LOG_S:.0f} s"
+    what = f"logger, OPC-N3 at 5 s and EMUS broadcast at 1 s ({logged}): processor"
+    yield Row(what, f"{share:.1%} of a core", "3 %", share < 0.03)
+    yield Row("the same: memory", f"{megabytes:.0f} MB", "60 MB", megabytes < 60)
+
+
+@contextmanager
+def _logging(settings: Path) -> Iterator[int]:
+    words = [sys.executable, "-m", "pygnc_station.station.log_process", "--settings", str(settings), "--quiet"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _processor_s(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_kb(process: int) -> int:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def faults(speed: float) -> Iterator[Row]:
+    """A day with faults."""
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = fault_run(Path(folder), speed)
+    done = ", ".join(f"{count} {name}" for name, count in sorted(outcome.done.items()))
+    what = f"24 h at {speed:g} times the speed, 1 % line errors, {done}"
+    yield Row(what, f"{outcome.seconds:.0f} s, {outcome.batches} batches")
+    yield Row("readings that the logger said are stored", f"{outcome.acknowledged}, in its store {outcome.stored}")
+    holds = not (outcome.missing or outcome.doubled or outcome.different)
+    told = f"{outcome.on_server}; missing {outcome.missing}, doubled {outcome.doubled}, different {outcome.different}"
+    yield Row("of these on the server", told, "each once", holds)
+    missing = _listed(outcome.missing_by_cause)
+    told = f"{outcome.answers} answered of {outcome.due}; {outcome.due - outcome.answers} not asked for ({missing})"
+    yield Row("histograms that the counter answered", told)
+    unexplained = outcome.outcomes[UNEXPLAINED]
+    yield Row("what became of these", _listed(outcome.outcomes), "0 unexplained", unexplained == 0)
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common() if count)
+
+
+PARTS: Final = {"vectors": vectors, "store": store, "server": gateways, "logger": logger, "faults": faults}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Errors beside the bound of the same geometry."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+
+import numpy as np
+
+from pygnc_ground.campaign.formation import formation_world
+from pygnc_ground.campaign.formation_geometry import Kind
+from pygnc_ground.campaign.formation_score import FormationScore, motion_of
+from pygnc_ground.orbit.consistency import band
+from scripts.bench.formation.cases import CASES, KINDS, Case, Geometry, geometry_of, pooled
+from scripts.bench.formation.tables import head, line, rms, spread
+
+
+def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
+    """Errors of the right hypothesis over the bound of each geometry."""
+    half = _measurements(draws, fixed=1)
+    print(f"\n{seeds} geometries of each kind, each measured {draws} times with GPS on all, {half} with GPS on one.\n")
+    head(
+        "what",
+        "formation",
+        "bound, m",
+        "error / bound: RMS, median, worst",
+        "limit",
+        "worst of an efficient estimator",
+        "above the limit and not flagged",
+        "ambiguous, unsolved",
+        "truth not among hypotheses",
+        "NEES",
+        "its band",
+        "wrong and certain",
+    )
+    for kind in KINDS:
+        seedwise = list(pool.map(geometries_of_seed, repeat(kind), range(seeds), repeat(draws)))
+        for row, case in enumerate(CASES):
+            print_case(case, kind, [geometries[row] for geometries in seedwise])
+
+
+def geometries_of_seed(kind: Kind, seed: int, draws: int) -> list[Geometry]:
+    """All cases of one seed.
+
+    What the satellites' drags differ by is drawn anew each time: estimator and bound know what to expect of it.
+    """
+    worlds = [formation_world(seed, kind, drag_draw=draw) for draw in range(draws)]
+    measured = [(world, motion_of(world)) for world in worlds]
+    return [geometry_of(measured[: _measurements(draws, case.instruments.fixed)], case.instruments) for case in CASES]
+
+
+def _measurements(draws: int, fixed: int) -> int:
+    """Of a geometry: a limit near the bound needs more of them."""
+    return draws if fixed > 1 else (draws + 1) // 2
+
+
+def print_case(case: Case, kind: Kind, geometries: Sequence[Geometry]) -> None:
+    """One line."""
+    scores = [score for geometry in geometries for score in geometry.scores]
+    ratios = [ratio_of(geometry) for geometry in geometries if any(score.found.any() for score in geometry.scores)]
+    flagged = [all(score.flagged.any() for score in geometry.scores) for geometry in geometries]
+    missed = sum(
+        ratio_of(geometry) > case.limit and not doubted for geometry, doubted in zip(geometries, flagged, strict=True)
+    )
+    found = pooled(scores, "found") > 0.0
+    nees = pooled(scores, "nees")[found]
+    line(
+        case.instruments.name,
+        kind.value,
+        spread([geometry.bound.rms_all_m for geometry in geometries]),
+        f"{rms(ratios):.2f}, {np.median(ratios):.2f}, {max(ratios):.2f}",
+        f"{case.limit:g}",
+        f"{chance_of(geometries):.2f}",
+        f"{missed} of {len(geometries)}",
+        f"{percent(scores, 'ambiguous')}, {percent(scores, 'unsolved')}",
+        f"{(~found).sum()} of {len(found)}",
+        f"{nees.mean():.2f} ± {scatter_of(geometries):.2f}",
+        "{:.2f} to {:.2f}".format(*band(6, len(nees))),
+        f"{sum(score.wrong_and_certain for score in scores)} of {len(found)}",
+    )
+
+
+def ratio_of(geometry: Geometry) -> float:
+    """Error over bound of the partners whose true orbit is among the hypotheses, all draws together; NaN for none."""
+    found = pooled(geometry.scores, "found") > 0.0
+    error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
+    return rms(error_m) / rms(bound_m) if found.any() else float("nan")
+
+
+def scatter_of(geometries: Sequence[Geometry]) -> float:
+    """Standard deviation of the mean NEES as its means over single geometries show it.
+
+    Errors along curved valleys have long tails, and those of partners and draws hang together: the band of as many
+    independent normal errors is narrower.
+    """
+    means = [pooled(geometry.scores, "nees")[pooled(geometry.scores, "found") > 0.0].mean() for geometry in geometries]
+    return float(np.std(means, ddof=1) / np.sqrt(len(means)))
+
+
+def percent(scores: Sequence[FormationScore], flag: str) -> str:
+    """Share of the partners for which it is true."""
+    return f"{100.0 * pooled(scores, flag).mean():.0f} %"
+
+
+def chance_of(geometries: Sequence[Geometry]) -> float:
+    """What the worst ratio of an estimator whose errors are as large as the bound exceeds in half of all cases."""
+    draw = np.random.default_rng(1)
+    worst = np.zeros(200)
+    for bound, scores in geometries:
+        errors_m = bound.draw_rms_m(len(worst) * len(scores), draw).reshape(len(worst), -1)
+        worst = np.maximum(worst, np.sqrt((errors_m**2).mean(axis=1)) / bound.rms_all_m)
+    return float(np.median(worst))

@@ -1,0 +1,328 @@
+"""A station through a day of faults, in accelerated time: `fault_run` of scripts/bench/bench_station.py.
+
+A particle counter and a battery hang on simulated lines; logger, sender and server are processes of their own that are
+killed (-9), cables are pulled, the server is away. Good readings are those that the logger has said are stored.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pygnc_devices.opc_n3.commands import STANDARD, Timing
+from pygnc_devices.reading import Reading
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.faults import FaultRates
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_station.server.access import new_pin, register
+from pygnc_station.station.batches import batches, make_batch
+from pygnc_station.station.errors import StationError
+from pygnc_station.station.key_file import write_key
+from pygnc_station.station.logger import Logger
+from pygnc_station.station.settings import Device, Serve, Settings, Upload
+from pygnc_station.station.settings import Store as StoreSettings
+from pygnc_station.station.signals import stopped_by_signals
+from pygnc_station.station.upload import sender_of, upload_all
+from pygnc_station.store import query
+from pygnc_station.store.errors import StoreError
+from pygnc_station.store.pieces import State
+from pygnc_station.store.store import Store
+from scripts.bench.station_fault_book import (
+    KILLED,
+    UNPLUGGED,
+    Answer,
+    Fault,
+    WatchedCounter,
+    missing_by_cause,
+    outcomes,
+)
+
+SIMULATED_S: Final = 86_400
+OPC_EVERY_S: Final = 5.0
+EMUS_EVERY_S: Final = 10.0
+BAD_HISTOGRAMS: Final = 100
+"""One in so many has a wrong checksum."""
+LINE_ERRORS: Final = FaultRates(lost=0.004, flipped=0.004, doubled=0.002)
+"""1 % of the battery's bytes."""
+KILLS: Final = {"logger": 12, "sender": 8}
+UNPLUGS: Final = 5
+OUTAGES: Final = 3
+OUTAGE_S: Final = 1800.0
+"""Simulated, as all times here but those that follow."""
+_REST_S: Final = 0.12
+"""After which the counter takes a command for a new one, and by how much longer its driver rests: not accelerated, or a
+computer that others use too would cut answers in two."""
+_DRIVER_REST_S: Final = 0.16
+_LAST_TRIES_S: Final = 120.0
+_BETWEEN_TRIES_S: Final = 0.2
+Event: TypeAlias = tuple[float, Callable[[], None]]
+
+
+@dataclass
+class Outcome:
+    """What a run did and what came of it.
+
+    Attributes:
+        done: faults.
+        acknowledged: readings that the logger said are stored; what follows up to `different` is about these.
+        due: histograms of a day; `missing_by_cause` of them were not asked for, `answers` the counter gave.
+        outcomes: what became of these.
+    """
+
+    done: Counter[str] = field(default_factory=Counter)
+    acknowledged: int = 0
+    stored: int = 0
+    on_server: int = 0
+    missing: int = 0
+    doubled: int = 0
+    different: int = 0
+    due: int = 0
+    answers: int = 0
+    missing_by_cause: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+    seconds: float = 0.0
+
+
+def fault_run(folder: Path, speed: float, seed: int = 1) -> Outcome:
+    """Run a day with faults; see the module.
+
+    Args:
+        folder: for everything.
+        speed: simulated seconds in a second.
+        seed: of the faults and their times.
+    """
+    run = _Run(folder, speed, random.Random(seed))  # noqa: S311 - faults that can be repeated
+    return run.go()
+
+
+class _Run:
+    def __init__(self, folder: Path, speed: float, dice: random.Random) -> None:
+        self.folder = folder
+        self.speed = speed
+        self.dice = dice
+        self.outcome = Outcome()
+        self.roles: dict[str, subprocess.Popen[bytes]] = {}
+        self.faults: list[Fault] = []
+
+    def go(self) -> Outcome:
+        started_s = time.monotonic()
+        self._prepare()
+        opc = WatchedCounter(rest_s=_REST_S)
+        battery = EmusSimulator(broadcast_s=EMUS_EVERY_S)
+        with (
+            PtyLine(UsbIssSimulator(opc), self.folder / "opc") as opc_line,
+            PtyLine(battery, self.folder / "emus", faults=LINE_ERRORS, seed=1, speed=self.speed) as emus_line,
+        ):
+            for role in ("server", "logger", "sender"):
+                self._start(role)
+            begin_s = time.monotonic()
+            end_s = begin_s + SIMULATED_S / self.speed
+            events = self._timetable(begin_s, end_s, [opc_line, emus_line], opc)
+            for at_s, event in events:
+                time.sleep(max(0.0, at_s - time.monotonic()))
+                event()
+            time.sleep(max(0.0, end_s - time.monotonic()))
+            self._stop("logger", signal.SIGTERM)
+        self._stop("sender", signal.SIGKILL)
+        self._send_the_rest()
+        self._stop("server", signal.SIGTERM)
+        self.outcome.seconds = time.monotonic() - started_s
+        self._compare()
+        self._balance(begin_s, end_s, [answer for answer in opc.answers if answer.at_s <= end_s])
+        return self.outcome
+
+    def _prepare(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        (self.folder / "port").write_text(str(port))
+        with Store.open(str(self.folder / "central.db")) as store:
+            now_ms = int(time.time() * 1000)
+            key = register(store, new_pin(store, now_ms, 5), "0", "station", now_ms)
+        write_key(self.folder / "gateway_key.txt", str(key))
+        Store.open(str(self.folder / "local.db")).close()
+        (self.folder / "acknowledged").touch()
+
+    def _timetable(self, begin_s: float, end_s: float, lines: list[PtyLine], opc: WatchedCounter) -> list[Event]:
+        """Return what happens when. The first and last twentieth of the time is left in peace."""
+        margin_s = (end_s - begin_s) / 20
+        events: list[Callable[[], None]] = [
+            partial(self._kill, role) for role, count in KILLS.items() for _ in range(count)
+        ]
+        events += [partial(self._unplug, lines[rank % len(lines)]) for rank in range(UNPLUGS)]
+        events += [self._end_server] * OUTAGES
+        events += [partial(self._spoil, lines[0], opc)] * int(SIMULATED_S / OPC_EVERY_S / BAD_HISTOGRAMS)
+        times = [self.dice.uniform(begin_s + margin_s, end_s - margin_s) for _ in events]
+        timetable = list(zip(times, events, strict=True))
+        outage_s = OUTAGE_S / self.speed
+        timetable += [(at_s + outage_s, self._begin_server) for at_s, event in timetable if event == self._end_server]
+        return sorted(timetable, key=lambda entry: entry[0])
+
+    def _kill(self, role: str) -> None:
+        if role == "logger":
+            self.faults.append(Fault(time.monotonic(), KILLED))
+        self._stop(role, signal.SIGKILL)
+        self.outcome.done[f"kill -9 of the {role}"] += 1
+        self._start(role)
+
+    def _end_server(self) -> None:
+        self._stop("server", signal.SIGKILL)
+        self.outcome.done["outages of the server"] += 1
+
+    def _begin_server(self) -> None:
+        if self.roles["server"].poll() is not None:  # outages may overlap
+            self._start("server")
+
+    def _unplug(self, line: PtyLine) -> None:
+        if isinstance(line.unit, UsbIssSimulator):
+            self.faults.append(Fault(time.monotonic(), UNPLUGGED))
+        line.unplug()
+        self.outcome.done["pulled cables"] += 1
+        time.sleep(self.dice.uniform(0.2, 2.0))
+        line.plug_in()
+
+    def _spoil(self, line: PtyLine, opc: WatchedCounter) -> None:
+        with line.hold():
+            opc.faults.bad_checksums += 1
+        self.outcome.done["histograms with a wrong checksum"] += 1
+
+    def _start(self, role: str) -> None:
+        words = [sys.executable, "-m", "scripts.bench.station_fault_run", role, str(self.folder), str(self.speed)]
+        # If the run is given priority, it is for lines and logger: the rest would make the counter's bytes wait.
+        usual = [] if role == "logger" else ["chrt", "--other", "0"]
+        self.roles[role] = subprocess.Popen([*usual, *words])
+
+    def _stop(self, role: str, number: signal.Signals) -> None:
+        process = self.roles[role]
+        process.send_signal(number)
+        process.wait()
+
+    def _send_the_rest(self) -> None:
+        settings = _settings(self.folder, self.speed)
+        with Store.open(str(self.folder / "local.db")) as store:
+            end_s = time.monotonic() + _LAST_TRIES_S
+            while time.monotonic() < end_s:
+                made = make_batch(store, settings, int(time.time() * 1000))
+                _upload(store, settings)
+                if not made and not batches(store, State.READY, State.SENT):
+                    break
+                time.sleep(_BETWEEN_TRIES_S)
+            self.outcome.batches = len(batches(store, State.ACCEPTED))
+
+    def _compare(self) -> None:
+        """Compare what was acknowledged, what is in the station's store, and what is on the server."""
+        acknowledged = Counter((self.folder / "acknowledged").read_text().split())
+        local, central = _all(self.folder / "local.db"), _all(self.folder / "central.db")
+        stored = Counter(raw for _, raw in local.values())
+        arrived = Counter(raw for _, raw in central.values())
+        outcome = self.outcome
+        outcome.acknowledged = sum(acknowledged.values())
+        outcome.stored, outcome.on_server = len(local), len(central)
+        outcome.missing = sum((acknowledged - arrived).values()) + len(local.keys() - central.keys())
+        outcome.doubled = sum((arrived - stored).values())
+        outcome.different = sum(central.get(key) != value for key, value in local.items())
+
+    def _balance(self, begin_s: float, end_s: float, answers: list[Answer]) -> None:
+        """Find out what became of each histogram that was due."""
+        outcome = self.outcome
+        every_s = OPC_EVERY_S / self.speed
+        central = _all(self.folder / "central.db")
+        arrived = [bytes.fromhex(raw) for (gadget, *_), (_, raw) in central.items() if gadget == "opc"]
+        outcome.due, outcome.answers = round((end_s - begin_s) / every_s), len(answers)
+        outcome.missing_by_cause = missing_by_cause(begin_s, end_s, every_s, answers, self.faults)
+        outcome.outcomes = outcomes(answers, self.faults, arrived)
+
+
+def _all(path: Path) -> dict[tuple[str, str, str, int], tuple[str, str]]:
+    """Return content and bytes of all readings by their identity."""
+    found = {}
+    with Store.open(str(path)) as store:
+        for stream in query.streams(store):
+            for page in query.walk(store, stream):
+                for reading in page:
+                    key = (stream.gadget_id, stream.origin, stream.layout.kind, reading.number)
+                    found[key] = (reading.content, "" if reading.raw is None else reading.raw.hex())
+    return found
+
+
+def _settings(folder: Path, speed: float) -> Settings:
+    port = (folder / "port").read_text()
+    timing = Timing(
+        poll_s=STANDARD.poll_s / speed,
+        rest_s=_DRIVER_REST_S,
+        laser_s=STANDARD.laser_s / speed,
+        fan_s=STANDARD.fan_s / speed,
+        restart_s=STANDARD.restart_s / speed,
+    )
+    opc = Device("opc", "opc_n3", str(folder / "opc"), options={"sample_s": OPC_EVERY_S / speed, "timing": timing})
+    emus = Device("pack", "emus", str(folder / "emus"))
+    upload = Upload(f"http://127.0.0.1:{port}", timeout_s=10.0)
+    return Settings(folder=str(folder), device=[opc, emus], store=StoreSettings("local.db"), upload=upload)
+
+
+def _upload(store: Store, settings: Settings) -> None:
+    sender = sender_of(settings)
+    try:
+        upload_all(store, settings, sender, int(time.time() * 1000))
+    finally:
+        sender.close()
+
+
+def _log(folder: Path, speed: float) -> None:
+    """Log, and note each reading when it is stored."""
+    settings = _settings(folder, speed)
+    book = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def note(_: str, reading: Reading) -> None:
+        os.write(book, f"{reading.raw.hex()}\n".encode())
+
+    with Store.open(str(folder / "local.db")) as store:
+        logger = Logger(store, settings.device, note)
+        with stopped_by_signals(logger.stop):
+            logger.run()
+
+
+def _send(folder: Path, speed: float) -> None:
+    settings = _settings(folder, speed)
+    with Store.open(str(folder / "local.db")) as store:
+        while True:
+            with contextlib.suppress(StationError, StoreError, OSError):
+                make_batch(store, settings, int(time.time() * 1000))
+                _upload(store, settings)
+            time.sleep(1.0)
+
+
+def _serve(folder: Path, _: float) -> None:
+    from pygnc_station.server.serve import serve  # noqa: PLC0415 - the others do without it
+
+    port = int((folder / "port").read_text())
+    settings = Settings(folder=str(folder), serve=Serve(port=port, folder="server"))
+    with Store.open(str(folder / "central.db")) as store:
+        serve(settings, store, lambda _: None)
+
+
+def main() -> int:
+    """Play one of the parts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=["logger", "sender", "server"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("speed", type=float)
+    chosen = parser.parse_args()
+    {"logger": _log, "sender": _send, "server": _serve}[chosen.role](chosen.folder, chosen.speed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The bounded choice of readings for the magnetometer's calibration."""
+
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.calibration import CalibrationFailed
+from pygnc.estimators.attitude.calibration_samples import CAPACITY, CalibrationSamples
+from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
+from tests.pygnc.estimators.attitude.tumbling import fly
+
+PERFECT_FIELD = CalibrationSettings(field_error_ut=0.0)
+
+
+def gathered(mag_ut: Array, field_ut: Array, capacity: int = CAPACITY) -> CalibrationSamples:
+    samples = CalibrationSamples(capacity)
+    for pair in zip(mag_ut, field_ut, strict=True):
+        samples.add(*pair)
+    return samples
+
+
+def test_an_orbit_is_kept_whole_and_solved() -> None:
+    flight = fly(1, 1.6)
+    samples = gathered(flight.mag_ut, flight.field_ut)
+    assert len(samples) == samples.seen == len(flight.mag_ut)
+    found = samples.solve(PERFECT_FIELD)
+    assert np.abs(found.bias_ut - flight.bias_ut).max() < 0.15
+
+
+def test_memory_is_bounded_and_all_directions_stay() -> None:
+    flight = fly(1, 5.0)
+    samples = gathered(flight.mag_ut, flight.field_ut, 400)
+    assert len(samples) <= 400
+    assert samples.seen == len(flight.mag_ut)
+    assert len(samples.checkpoint()) <= 8 + 24 * 400
+    found = samples.solve(PERFECT_FIELD)
+    assert (found.bias_sigma_ut < 0.2).all()
+    assert np.abs(found.bias_ut - flight.bias_ut).max() < 0.5
+
+
+def test_a_tumble_outlasts_hours_of_pointing() -> None:
+    tumble = fly(1, 0.5)
+    pointing = fly(2, 6.0, rate_deg_s=0.0, bias_ut=tumble.bias_ut)
+    with pytest.raises(CalibrationFailed, match="not enough rotation"):
+        gathered(pointing.mag_ut, pointing.field_ut).solve(PERFECT_FIELD)
+    mag_ut = np.concatenate((tumble.mag_ut, pointing.mag_ut))
+    samples = gathered(mag_ut, np.concatenate((tumble.field_ut, pointing.field_ut)), 400)
+    found = samples.solve(PERFECT_FIELD)
+    assert (found.bias_sigma_ut < 0.3).all()
+    assert np.abs(found.bias_ut - tumble.bias_ut).max() < 0.9
+    kept_ut, _ = samples.readings()
+    assert kept_ut[-1] == pytest.approx(mag_ut[-1], abs=1e-5)
+
+
+def test_a_checkpoint_goes_on_bit_for_bit() -> None:
+    flight = fly(3, 3.0)
+    whole = gathered(flight.mag_ut, flight.field_ut, 500)
+    begun = gathered(flight.mag_ut[:777], flight.field_ut[:777], 500)
+    restored = CalibrationSamples.restore(begun.checkpoint(), 500)
+    assert restored.checkpoint() == begun.checkpoint()
+    for pair in zip(flight.mag_ut[777:], flight.field_ut[777:], strict=True):
+        restored.add(*pair)
+    assert restored.checkpoint() == whole.checkpoint()
+    assert (restored.solve(PERFECT_FIELD).covariance == whole.solve(PERFECT_FIELD).covariance).all()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"1234567", bytes(31), bytes(32), (9).to_bytes(8, "little") + bytes(24 * 9)])
+def test_a_damaged_checkpoint_is_refused(damaged: bytes) -> None:
+    with pytest.raises(ValueError, match="calibration checkpoint"):
+        CalibrationSamples.restore(damaged, 8)
+
+
+def test_readings_that_are_no_numbers_are_not_kept() -> None:
+    samples = CalibrationSamples()
+    samples.add([np.nan, 0.0, 0.0], [1.0, 2.0, 3.0])
+    samples.add([0.0, 0.0, 0.0], [1.0, np.inf, 3.0])
+    assert len(samples) == samples.seen == 0
+    with pytest.raises(CalibrationFailed, match="too few samples: 0"):
+        samples.solve(PERFECT_FIELD)
+
+
+def test_equal_readings_fill_the_memory_without_harm() -> None:
+    samples = gathered(np.ones((200, 3)), np.ones((200, 3)), 64)
+    assert 0 < len(samples) <= 64

@@ -1,0 +1,140 @@
+"""From nothing to a fine attitude: accuracy, consistency, search, restart."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pygnc.common import quaternion
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.filter import AttitudeFilter
+from pygnc.estimators.attitude.update import AttitudeUpdate, Mode, RejectCause
+from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, error_deg, errors_deg, fly, run
+
+TRUTH = fly(3, 60.0)
+FILTER, UPDATES = run(TRUTH)
+SETTLED = 240
+"""Samples in 20 minutes."""
+
+
+def nees(truth: Truth, updates: list[AttitudeUpdate]) -> Array:
+    """Normalised attitude error squared, 3 on average."""
+    values = []
+    for update in updates:
+        assert update.state is not None
+        error = quaternion.error_vector(truth.quaternion[update.seq], update.state.quaternion)
+        values.append(error.dot(np.linalg.solve(update.state.covariance[:3, :3], error)))
+    return np.array(values)
+
+
+def test_the_attitude_is_found_within_three_minutes_and_never_lost() -> None:
+    found = [update.state is not None for update in UPDATES].index(True)
+    assert found * STEP_S <= 180.0
+    assert UPDATES[found].restarted
+    assert all(update.state is not None and not update.restarted for update in UPDATES[found + 1 :])
+    assert errors_deg(TRUTH, UPDATES[found:]).max() < 10.0
+
+
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_a_body_that_hardly_turns_is_found_within_three_minutes_too(seed: int) -> None:
+    truth = fly(seed, 8.0, rate_deg_s=0.2)
+    errors = errors_deg(truth, run(truth)[1])
+    assert np.isfinite(errors[round(180.0 / STEP_S) :]).all()
+    assert errors[np.isfinite(errors)].max() < 15.0
+
+
+def test_errors_are_small_in_sun_and_shadow() -> None:
+    settled = UPDATES[SETTLED:]
+    errors = errors_deg(TRUTH, settled)
+    in_sun = np.array([update.in_sun for update in settled])
+    assert 100 < np.count_nonzero(in_sun) < len(settled) - 100
+    assert math.sqrt(np.mean(np.square(errors[in_sun]))) < 0.8
+    assert math.sqrt(np.mean(np.square(errors[~in_sun]))) < 2.0
+
+
+def test_errors_are_as_large_as_the_filter_says() -> None:
+    """The errors of one run hang together, so that their mean is known to a factor of two only."""
+    assert 1.5 < nees(TRUTH, UPDATES[SETTLED:]).mean() < 6.0
+
+
+def test_biases_are_found() -> None:
+    state = FILTER.state
+    assert state is not None
+    np.testing.assert_allclose(state.mag_bias_ut, TRUTH.mag_bias_ut, atol=0.3)
+    np.testing.assert_allclose(UPDATES[-1].rate_body_rad_s, TRUTH.rate_body_rad_s, atol=math.radians(0.1))
+
+
+def test_modes_follow_the_uncertainty() -> None:
+    updates = run(fly(20, 8.0, rate_deg_s=0.2))[1]
+    modes = [update.mode for update in updates]
+    assert modes[0] is Mode.SEARCHING
+    assert Mode.COARSE in modes
+    assert modes[-1] is Mode.FINE
+    for update in updates:
+        fine = update.state is not None and update.state.attitude_sigma_rad < SETTINGS.start.fine_sigma_rad
+        assert (update.mode is Mode.FINE) == fine
+
+
+def test_light_tells_sun_from_shadow() -> None:
+    for update, around in zip(UPDATES, TRUTH.surroundings, strict=True):
+        assert update.in_sun == (around.sunlit_fraction > 0.0)
+
+
+@pytest.mark.parametrize("seed", range(10, 16))
+def test_other_flights_are_found_too(seed: int) -> None:
+    truth = fly(seed, 8.0, rate_deg_s=(0.5, 1.0, 3.0)[seed % 3])
+    errors = errors_deg(truth, run(truth)[1])
+    assert not np.isnan(errors[-1])
+    assert errors[np.isfinite(errors)].max() < 15.0
+    assert errors[-20:].max() < 5.0
+
+
+def test_nothing_is_claimed_in_the_dark_with_unknown_biases() -> None:
+    truth = fly(5, 10.0, start_angle_deg=150.0)
+    assert all(around.sunlit_fraction == 0.0 for around in truth.surroundings)
+    updates = run(truth)[1]
+    assert all(update.mode is Mode.SEARCHING and update.state is None and not update.in_sun for update in updates)
+
+
+def test_without_an_orbit_there_is_still_a_rate() -> None:
+    attitude = AttitudeFilter(SETTINGS)
+    for sample in TRUTH.samples[:20]:
+        update = attitude.process(sample, None)
+        assert (update.state, update.mode, update.cause) == (None, Mode.SEARCHING, RejectCause.NO_SURROUNDINGS)
+        # The bias is not known either.
+        assert np.abs(update.rate_body_rad_s - TRUTH.rate_body_rad_s).max() < math.radians(3.2)
+
+
+def test_a_track_outlives_a_while_without_an_orbit_and_then_says_that_it_knows_nothing() -> None:
+    attitude, _ = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], surroundings=TRUTH.surroundings[:SETTLED]))
+    updates = [attitude.process(sample, None) for sample in TRUTH.samples[SETTLED : SETTLED + 60]]
+    assert all(update.cause is RejectCause.NO_SURROUNDINGS for update in updates)
+    sigma = [update.state.attitude_sigma_rad for update in updates if update.state is not None]
+    assert len(sigma) == 60
+    assert sigma[-1] > sigma[0]
+    assert error_deg(TRUTH, updates[-1]) < 5.0
+
+
+def test_a_filter_goes_on_from_its_checkpoint_bit_for_bit() -> None:
+    for cut in (2, 8, 400):
+        attitude = AttitudeFilter(SETTINGS)
+        for pair in zip(TRUTH.samples[:cut], TRUTH.surroundings[:cut], strict=True):
+            attitude.process(*pair)
+        restored = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
+        assert restored.checkpoint() == attitude.checkpoint()
+        for pair in zip(TRUTH.samples[cut : cut + 40], TRUTH.surroundings[cut : cut + 40], strict=True):
+            first, second = attitude.process(*pair), restored.process(*pair)
+            assert first.rate_body_rad_s.tobytes() == second.rate_body_rad_s.tobytes()
+            assert first.mode is second.mode
+        assert restored.checkpoint() == attitude.checkpoint()
+
+
+def test_a_damaged_checkpoint_is_refused() -> None:
+    checkpoint = FILTER.checkpoint()
+    with pytest.raises(ValueError, match="version"):
+        AttitudeFilter.restore(SETTINGS, {**checkpoint, "version": 99})
+    with pytest.raises(ValueError, match="track"):
+        AttitudeFilter.restore(SETTINGS, {key: value for key, value in checkpoint.items() if key != "track"})
+    with pytest.raises(ValueError, match="rows"):
+        AttitudeFilter.restore(SETTINGS, {**checkpoint, "faces": b"123"})

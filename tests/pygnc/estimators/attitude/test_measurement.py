@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from pygnc.common import quaternion
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.light import sky
+from pygnc.estimators.attitude.measurement import Sensors
+from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState
+from tests.pygnc.estimators.attitude.test_motion import STEPS, some_state
+from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
+
+SENSORS = Sensors(SETTINGS)
+AROUND = Surroundings(np.array([10.0, -20.0, 30.0]), SUN_M, np.array([6.9e6, 0.3e6, 0.2e6]), 1.0)
+SKY = sky(AROUND, SETTINGS)
+
+
+def body_from_gcrf(state: AttitudeState) -> Array:
+    return quaternion.to_matrix(state.quaternion).T
+
+
+def field_residual(state: AttitudeState) -> Array:
+    return SENSORS.field(state, body_from_gcrf(state), np.zeros(3), AROUND.field_gcrf_ut, 1.0).residual
+
+
+def light_residual(state: AttitudeState) -> Array:
+    return SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0).observation.residual
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
+    state = some_state(seed)
+    field = SENSORS.field(state, body_from_gcrf(state), np.zeros(3), AROUND.field_gcrf_ut, 1.0).partials
+    light = SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0).observation.partials
+    for column in range(SIZE):
+        error = np.zeros(SIZE)
+        error[column] = STEPS[column]
+        ends = [state.corrected(sign * error, state.sqrt_covariance) for sign in (1.0, -1.0)]
+        for partials, residual in ((field, field_residual), (light, light_residual)):
+            difference = (residual(ends[1]) - residual(ends[0])) / (2.0 * STEPS[column])
+            np.testing.assert_allclose(partials[:, column], difference, atol=1e-6, rtol=1e-6)
+
+
+def test_what_is_true_leaves_noise_alone() -> None:
+    truth = fly(1, 30.0)
+    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(3)))
+    field, light = [], []
+    for sample, around in zip(truth.samples, truth.surroundings, strict=True):
+        state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))
+        matrix = body_from_gcrf(state)
+        field.append(SENSORS.field(state, matrix, sample.mag_imu_ut, around.field_gcrf_ut, 1.0).residual)
+        seen = SENSORS.light(state, matrix, sample.lux, sky(around, SETTINGS), 1.0)
+        light += seen.observation.residual[seen.usable & ~seen.saturated].tolist()
+    assert np.std(field) == pytest.approx(0.6, rel=0.05)
+    assert np.std(light) == pytest.approx(0.01, rel=0.1)
+    assert abs(np.mean(light)) < 0.001
+
+
+def at_rest(cosine: float) -> AttitudeState:
+    """The Sun's cosine on +X is given, its other component is along +Y."""
+    across = np.cross(SKY.sun_gcrf, [0.0, 0.0, 1.0])
+    across /= np.linalg.norm(across)
+    sine = np.sqrt(1.0 - cosine * cosine)
+    x, y = cosine * SKY.sun_gcrf + sine * across, sine * SKY.sun_gcrf - cosine * across
+    slow = np.zeros(SIZE - 3)
+    slow[REFLECTIVITY - 3] = 0.3
+    gcrf_from_body = np.stack((x, y, np.cross(x, y)), axis=1)
+    return AttitudeState(0, quaternion.from_matrix(gcrf_from_body), slow, np.eye(SIZE))
+
+
+def test_a_saturated_face_says_at_least_this() -> None:
+    lux = np.full(6, AttitudeSettings().sun_sensors.saturation_lux)
+    for cosine, says_something in ((0.9, False), (0.4, True)):
+        state = at_rest(cosine)
+        seen = SENSORS.light(state, body_from_gcrf(state), lux, SKY, 1.0)
+        assert seen.saturated[0]
+        assert seen.usable[0] == says_something
+
+
+@pytest.mark.parametrize(("cosine", "usable"), [(0.1, False), (0.2, True), (-0.5, False)])
+def test_grazing_and_dark_faces_are_left_out(cosine: float, *, usable: bool) -> None:
+    state = at_rest(cosine)
+    assert SENSORS.light(state, body_from_gcrf(state), np.full(6, 1e4), SKY, 1.0).usable[0] == usable
+
+
+def test_the_earths_light_makes_a_face_less_certain() -> None:
+    state = at_rest(0.9)
+    seen = SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0)
+    assert seen.observation.sigma[seen.expected.earth_share.argmax()] > seen.observation.sigma.min()
+    assert seen.observation.sigma.min() >= SETTINGS.sun_sensors.noise_share

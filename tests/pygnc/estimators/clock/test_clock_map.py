@@ -1,0 +1,175 @@
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.common.clock import SPACECRAFT_RESTART_S
+from pygnc.estimators.clock.clock_map import ClockMap, Verdict
+from pygnc.estimators.clock.segment import CONFIRMATIONS, TOLERANCE_MS
+from tests.pygnc.estimators.clock.boots import Packets, packets
+from tests.pygnc.estimators.clock.recordings import recorded_range_times, recorded_sense_times
+
+OFFSET_MS = 400_000_000_000
+WEEK_MS = 604_800_000
+
+
+def observe_all(clock_map: ClockMap, made: Packets) -> list[Verdict]:
+    return [clock_map.observe(*times) for times in zip(made.t_spacecraft_s, made.gps_ms, strict=True)]
+
+
+def steady(clock_map: ClockMap, first_s: int, number: int) -> list[Verdict]:
+    times_s = range(first_s, first_s + 25 * number, 25)
+    return [clock_map.observe(t, 1000 * t + OFFSET_MS) for t in times_s]
+
+
+@given(packets(max_boots=1))
+def test_one_boot_stays_one_segment_whatever_single_values_are_damaged(made: Packets) -> None:
+    clock_map = ClockMap()
+    observe_all(clock_map, made)
+    assert len(clock_map.segments) == 1
+
+
+@given(packets(max_boots=3, damage=False))
+def test_every_boot_gets_a_segment_with_its_offset(made: Packets) -> None:
+    clock_map = ClockMap()
+    observe_all(clock_map, made)
+    segments = clock_map.segments
+    assert [segment.number for segment in segments] == list(range(len(made.offset_ms)))
+    for segment, true_offset_ms in zip(segments, made.offset_ms, strict=True):
+        known = [g for g, boot in zip(made.gps_ms, made.boot, strict=True) if boot == segment.number and g is not None]
+        if not known:
+            assert segment.offset_ms is None
+            continue
+        assert segment.offset_ms is not None
+        assert segment.spread_ms is not None
+        assert abs(segment.offset_ms - true_offset_ms) <= 3000
+        assert segment.spread_ms <= 6000
+
+
+@given(packets())
+def test_verdicts_tell_damage_from_truth_once_a_segment_is_confirmed(made: Packets) -> None:
+    clock_map = ClockMap()
+    for t, gps_ms, damaged in zip(made.t_spacecraft_s, made.gps_ms, made.damaged, strict=True):
+        verdict = clock_map.observe(t, gps_ms)
+        if gps_ms is None:
+            assert verdict is Verdict.NO_GPS_TIME
+        elif clock_map.segments[-1].observations < CONFIRMATIONS:
+            assert verdict is Verdict.UNCONFIRMED
+        elif damaged:
+            assert verdict is Verdict.INCONSISTENT
+        else:
+            residual_ms = clock_map.residual_ms(t, gps_ms)
+            assert residual_ms is not None
+            assert (verdict is Verdict.CONSISTENT) == (abs(residual_ms) <= TOLERANCE_MS)
+
+
+@given(packets(), st.integers(0, 90))
+def test_a_restored_checkpoint_goes_on_exactly_alike(made: Packets, cut: int) -> None:
+    first = ClockMap()
+    times = list(zip(made.t_spacecraft_s, made.gps_ms, strict=True))
+    for t, gps_ms in times[:cut]:
+        first.observe(t, gps_ms)
+    plain = msgspec.msgpack.decode(msgspec.msgpack.encode(first.checkpoint()))
+    second = ClockMap.restore(plain)
+    assert second.checkpoint() == first.checkpoint()
+    for t, gps_ms in times[cut:]:
+        assert first.observe(t, gps_ms) is second.observe(t, gps_ms)
+    assert first.segments == second.segments
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.none() | st.integers(0, 2**45)), max_size=200))
+def test_noise_is_survived_in_bounded_memory(times: list[tuple[int, int | None]]) -> None:
+    clock_map = ClockMap()
+    for t, gps_ms in times:
+        clock_map.observe(t, gps_ms)
+        clock_map.to_gps_ms(t)
+    assert len(clock_map.segments) <= 8
+    assert len(msgspec.msgpack.encode(clock_map.checkpoint())) < 2000
+
+
+def test_nothing_is_mapped_before_the_first_gps_time() -> None:
+    clock_map = ClockMap()
+    assert clock_map.to_gps_ms(500) is None
+    assert clock_map.residual_ms(500, 1) is None
+    assert clock_map.observe(500, None) is Verdict.NO_GPS_TIME
+    assert clock_map.to_gps_ms(500) is None
+    assert clock_map.segments[0].offset_ms is None
+
+
+def test_the_first_observations_are_unconfirmed() -> None:
+    unconfirmed, consistent = Verdict.UNCONFIRMED, Verdict.CONSISTENT
+    assert steady(ClockMap(), 5000, 4) == [unconfirmed, unconfirmed, consistent, consistent]
+
+
+def test_a_corrupt_first_week_is_outvoted() -> None:
+    clock_map = ClockMap()
+    assert clock_map.observe(4975, 1000 * 4975 + OFFSET_MS + 64 * WEEK_MS) is Verdict.UNCONFIRMED
+    assert steady(clock_map, 5000, 3)[-1] is Verdict.CONSISTENT
+    assert [(segment.number, segment.offset_ms) for segment in clock_map.segments] == [(0, OFFSET_MS)]
+
+
+def test_a_corrupt_record_that_stands_twice_counts_once() -> None:
+    clock_map = ClockMap()
+    steady(clock_map, 5000, 5)
+    for _ in range(5):
+        assert clock_map.observe(5125, 1000 * 5125 + OFFSET_MS + WEEK_MS) is Verdict.INCONSISTENT
+    assert len(clock_map.segments) == 1
+
+
+def test_a_clock_that_was_set_without_a_restart_makes_a_segment() -> None:
+    clock_map = ClockMap()
+    steady(clock_map, 5000, 5)
+    set_by_s = 700_000_000
+    verdicts = [clock_map.observe(t + set_by_s, 1000 * t + OFFSET_MS) for t in range(5125, 5225, 25)]
+    assert verdicts == [Verdict.INCONSISTENT, Verdict.INCONSISTENT, Verdict.CONSISTENT, Verdict.CONSISTENT]
+    assert [segment.offset_ms for segment in clock_map.segments] == [OFFSET_MS, OFFSET_MS - 1000 * set_by_s]
+
+
+def test_after_a_restart_nothing_is_mapped_until_gps_time_is_known_again() -> None:
+    clock_map = ClockMap()
+    steady(clock_map, SPACECRAFT_RESTART_S + 9000, 5)
+    for t in range(SPACECRAFT_RESTART_S + 60, SPACECRAFT_RESTART_S + 160, 25):
+        assert clock_map.observe(t, None) is Verdict.NO_GPS_TIME
+        assert clock_map.to_gps_ms(t) is None
+    old_boot_s = SPACECRAFT_RESTART_S + 9050
+    assert clock_map.to_gps_ms(old_boot_s, number=0) == 1000 * old_boot_s + OFFSET_MS
+    assert clock_map.residual_ms(old_boot_s, 1000 * old_boot_s + OFFSET_MS + 7, number=0) == 7
+    assert clock_map.to_gps_ms(old_boot_s, number=5) is None
+
+
+def test_falling_back_within_the_same_boot_is_no_restart() -> None:
+    clock_map = ClockMap()
+    steady(clock_map, SPACECRAFT_RESTART_S + 11_000, 5)
+    assert steady(clock_map, SPACECRAFT_RESTART_S + 9000, 5) == [Verdict.CONSISTENT] * 5
+    assert len(clock_map.segments) == 1
+
+
+def test_slow_drift_is_followed() -> None:
+    clock_map = ClockMap()
+    drift_ms_per_packet = 0.0005 * 25_000
+    for index in range(2000):
+        t = 5000 + 25 * index
+        clock_map.observe(t, 1000 * t + OFFSET_MS + round(drift_ms_per_packet * index))
+    (segment,) = clock_map.segments
+    assert segment.offset_ms is not None
+    assert abs(segment.offset_ms - OFFSET_MS - drift_ms_per_packet * 2000) < 500
+    assert segment.observations == 2000
+
+
+def test_the_recorded_sense_file() -> None:
+    clock_map = ClockMap()
+    verdicts = [clock_map.observe(t, gps_ms) for t, gps_ms in recorded_sense_times()]
+    (segment,) = clock_map.segments
+    assert verdicts[:7] == [Verdict.NO_GPS_TIME] * 7
+    assert verdicts[9:] == [Verdict.CONSISTENT] * 24
+    # GPS time read as Unix time, as the facts about this recording give it.
+    assert segment.offset_ms == 1000 * (750_356_198 - 315_964_800)
+    assert segment.spread_ms == 0
+
+
+def test_the_recorded_range_file() -> None:
+    clock_map = ClockMap()
+    for t, gps_ms in recorded_range_times():
+        clock_map.observe(t, gps_ms)
+    offsets_ms = [segment.offset_ms for segment in clock_map.segments]
+    assert offsets_ms == [None, 1000 * (747_519_639 - 315_964_800)]
+    assert clock_map.segments[-1].spread_ms == 0

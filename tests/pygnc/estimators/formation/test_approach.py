@@ -1,0 +1,183 @@
+"""Closest approaches against Clohessy and Wiltshire, true orbits by brahe, and Monte Carlo."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.gravity import GM_EARTH_M3_S2
+from pygnc.estimators.formation.approach import DAY_S, Approach, approaches
+from pygnc.estimators.formation.filter import JointGroup
+from pygnc.estimators.formation.relative_frame import rtn_from_gcrf
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import JointState
+from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
+from pygnc_ground.scenario.motion_settings import Forces, Spacecraft
+from pygnc_ground.scenario.truth import Trajectory
+from tests.pygnc.estimators.formation.joint_world import FRAMES, ORBIT, solved, truth_gcrf
+
+GPS_MS = 1_400_000_000_000
+RADIUS_M = 6.9e6
+MOTION_RAD_S = math.sqrt(GM_EARTH_M3_S2 / RADIUS_M**3)
+OWN = np.array((0.0, RADIUS_M, 0.0, -1_000.0, 0.0, math.sqrt(GM_EARTH_M3_S2 / RADIUS_M - 1e6)))
+TURN = rtn_from_gcrf(OWN)
+AIRLESS = replace(ORBIT, spacecraft=SpacecraftSettings(drag_coefficient=0.0, reflectivity_coefficient=0.0))
+PERIOD_S = 5_700
+PASSING = np.array((-40.0, -900.0, 60.0, 0.05, 2.0 * MOTION_RAD_S * 40.0 + 0.02, 0.1))
+"""Radial, transverse, normal and their rates: comes nearer from behind, and goes away again."""
+BESIDE = MOTION_RAD_S * np.array((0.0, 0.0, 0.0, 0.0, -600.0, 500.0)) + np.array((300.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+"""On an ellipse around us: nearest above or below, where errors along the track are across the line of sight."""
+
+
+def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: float = 1e-6) -> JointGroup:
+    """One partner, by several hypotheses; all uncertainty is the partner's."""
+    sigma = np.full(6, 1e-6) if sigma_rtn is None else sigma_rtn
+    back = np.linalg.inv(TURN)
+    covariance = np.diag(np.full(15, 1e-12))
+    covariance[7:13, 7:13] = back @ np.diag(sigma**2) @ back.T
+    covariance[13, 13] = log_drag_sigma**2
+    joints = tuple(
+        JointState(GPS_MS, np.array((OWN, OWN + back @ each)), np.zeros(2), np.array((1_050.0,)), covariance)
+        for each in relative_rtn
+    )
+    return JointGroup((74, 75), joints, (0.0,) * len(joints))
+
+
+def found(
+    *groups: JointGroup,
+    duration_s: int = PERIOD_S,
+    own_drag: float = 0.1,
+    orbit: OrbitSettings = AIRLESS,
+) -> tuple[Approach, ...]:
+    settings = FormationSettings(differential_log_drag_sigma=own_drag)
+    turns = approaches(groups, settings, orbit, FRAMES, duration_s)
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            return tuple(end.value)
+
+
+def clohessy_wiltshire(t_s: Array) -> Array:
+    """Transition matrices of relative states around a circular orbit, (n, 6, 6)."""
+    n = MOTION_RAD_S
+    s, c, zero, one = np.sin(n * t_s), np.cos(n * t_s), np.zeros_like(t_s), np.ones_like(t_s)
+    rows = (
+        (4 - 3 * c, zero, zero, s / n, 2 * (1 - c) / n, zero),
+        (6 * (s - n * t_s), one, zero, -2 * (1 - c) / n, (4 * s - 3 * n * t_s) / n, zero),
+        (zero, zero, c, zero, zero, s / n),
+        (3 * n * s, zero, zero, c, 2 * s, zero),
+        (-6 * n * (1 - c), zero, zero, -2 * s, 4 * c - 3, zero),
+        (zero, zero, -n * s, zero, zero, c),
+    )
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+def test_a_pass_is_where_clohessy_and_wiltshire_put_it() -> None:
+    t_s = np.arange(0.0, PERIOD_S + 1.0)
+    path = (clohessy_wiltshire(t_s) @ PASSING)[:, :3]
+    distance_m = np.linalg.norm(path, axis=1)
+    (approach,) = found(group(PASSING))
+    nearest = int(np.argmin(distance_m))
+    assert 600 < nearest < PERIOD_S - 600
+    assert approach.gps_ms == pytest.approx(GPS_MS + 1_000 * nearest, abs=20_000)
+    assert approach.distance_m == pytest.approx(distance_m[nearest], abs=3.0)
+    assert approach.least_m == pytest.approx(approach.distance_m, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("relative_rtn", "sigma_rtn"),
+    [
+        (PASSING, (1.0, 5.0, 2.0, 0.002, 0.004, 0.002)),
+        (BESIDE, (0.1, 60.0, 0.1, 1e-5, 1e-5, 1e-5)),
+    ],
+    ids=["along the line of sight", "across it"],
+)
+def test_the_sigma_is_that_of_many_random_starts(relative_rtn: Array, sigma_rtn: tuple[float, ...]) -> None:
+    sigma = np.array(sigma_rtn)
+    (approach,) = found(group(relative_rtn, sigma_rtn=sigma))
+    then = clohessy_wiltshire(np.array(((approach.gps_ms - GPS_MS) * 1e-3,)))[0]
+    drawn = relative_rtn + sigma * np.random.default_rng(1).standard_normal((20_000, 6))
+    distance_m = np.linalg.norm((drawn @ then.T)[:, :3], axis=1)
+    nominal_m = np.linalg.norm((then @ relative_rtn)[:3])
+    assert approach.sigma_m == pytest.approx(np.sqrt(np.mean((distance_m - nominal_m) ** 2)), rel=0.06)
+
+
+def test_the_least_distance_is_a_bound_at_every_moment() -> None:
+    sigma_rtn = np.array((0.5, 1.0, 0.5, 0.001, 0.002, 0.001))
+    (approach,) = found(group(PASSING, sigma_rtn=sigma_rtn))
+    assert 0.0 < approach.least_m < approach.distance_m
+    drawn = PASSING + sigma_rtn * np.random.default_rng(2).standard_normal((1_000, 6))
+    t_s = np.arange(0.0, PERIOD_S, 20.0)
+    distance_m = np.linalg.norm((clohessy_wiltshire(t_s) @ drawn.T)[:, :3], axis=1)
+    assert np.mean(distance_m.min(axis=0) < approach.least_m) < 0.01
+
+
+def test_contact_that_cannot_be_excluded_is_told_from_its_first_moment() -> None:
+    vague = np.array((5.0, 5.0, 5.0, 0.05, 0.05, 0.05))
+    (approach,) = found(group(PASSING, sigma_rtn=vague))
+    assert approach.least_m == 0.0
+    assert GPS_MS < approach.least_gps_ms < GPS_MS + 1_000 * PERIOD_S
+    before_s = (approach.least_gps_ms - GPS_MS) // 1_000 - 120
+    (earlier,) = found(group(PASSING, sigma_rtn=vague), duration_s=before_s)
+    assert earlier.least_m > 0.0
+
+
+def test_hypotheses_and_groups_are_searched_apart() -> None:
+    mirrored = PASSING * np.array((1.0, 1.0, -1.0, 1.0, 1.0, -1.0))
+    other = group(4.0 * PASSING)._replace(satellites=(74, 76))
+    told = found(other, group(PASSING, mirrored))
+    assert [(each.partner, each.hypothesis) for each in told] == [(75, 0), (75, 1), (76, 0)]
+    (alone,) = found(group(PASSING))
+    assert told[0].distance_m == pytest.approx(alone.distance_m, abs=0.02)
+    assert told[1].distance_m == pytest.approx(alone.distance_m, abs=2.0)
+    assert found() == ()
+
+
+def test_four_hours_agree_with_brahe_to_decimetres() -> None:
+    apart = np.linalg.inv(TURN) @ np.array((100.0, 800.0, 300.0, 0.1, -2.0 * MOTION_RAD_S * 100.0 - 0.02, 0.2))
+    craft, forces = Spacecraft(), Forces(gravity_degree=24, drag=False, radiation_pressure=False)
+    seconds = np.arange(0.0, 14_401.0, 5.0)
+    own, partner = (
+        Trajectory(GPS_MS, 14_460.0, np.ascontiguousarray(state), craft, forces).states_gcrf(seconds)
+        for state in (OWN, OWN + apart)
+    )
+    distance_m = np.linalg.norm((partner - own)[:, :3], axis=1)
+    (approach,) = found(group(TURN @ apart), duration_s=14_400)
+    nearest = int(np.argmin(distance_m))
+    assert 0 < nearest < len(seconds) - 1
+    assert approach.gps_ms - GPS_MS == pytest.approx(1e3 * seconds[nearest], abs=6_000)
+    assert approach.distance_m == pytest.approx(distance_m[nearest], abs=0.5)
+
+
+def test_three_hours_from_a_solution_hold_what_they_promise() -> None:
+    done = solved()
+    filtering = done.filter()
+    turns = approaches(filtering.groups, done.settings, done.orbit, FRAMES, 10_800)
+    count = 0
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            (approach,) = end.value
+            break
+        count += 1
+    assert count >= 18
+    truth_m = float(np.linalg.norm(truth_gcrf(approach.gps_ms, 75)[1][:3]))
+    assert abs(approach.distance_m - truth_m) < 3.5 * approach.sigma_m
+    assert approach.least_m < truth_m
+
+
+def test_drag_factors_that_differ_or_wander_make_the_distance_uncertain() -> None:
+    following = np.array((0.0, -1_000.0, 0.0, 0.0, 0.0, 0.0))
+
+    def uncertain_by_m(own_drag: float, log_drag_sigma: float) -> float:
+        partner = group(following, log_drag_sigma=log_drag_sigma)
+        (approach,) = found(partner, duration_s=DAY_S // 4, own_drag=own_drag, orbit=ORBIT)
+        return 1_000.0 - approach.least_m
+
+    quiet, differing, wandering = (uncertain_by_m(*each) for each in ((1e-6, 1e-6), (1e-6, 0.1), (0.1, 1e-6)))
+    assert differing > quiet + 10.0
+    assert wandering > quiet + 3.0

@@ -1,0 +1,202 @@
+"""Whole arcs of formations made by brahe: accuracy against the bound, ambiguity, and whatever may be missing."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from pygnc.estimators.formation.observations import SatelliteFix
+from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc_ground.campaign.formation import Instruments
+from pygnc_ground.campaign.formation_geometry import Kind
+from tests.pygnc.estimators.formation.worlds import (
+    MESH_ALL,
+    MESH_ANCHOR,
+    STAR_ANCHOR,
+    bound_m,
+    elements_nees,
+    errors,
+    given,
+    right,
+    total,
+    world,
+)
+
+PARTNERS = (75, 76, 77)
+
+
+@cache
+def mesh() -> FormationSolution:
+    return given(world(5), MESH_ALL).solved()
+
+
+def test_with_fixes_of_all_errors_come_near_the_bound_and_nothing_is_ambiguous() -> None:
+    true = world(5)
+    solution = mesh()
+    found = [errors(solution, true, partner) for partner in PARTNERS]
+    assert total([one.rms_m for one in found]) < 2.0 * total(bound_m(true, MESH_ALL).tolist())
+    assert total([one.sigma_m for one in found]) == pytest.approx(total(bound_m(true, MESH_ALL).tolist()), rel=0.2)
+    assert not any(partner.ambiguous for partner in solution.partners.values())
+    assert all(partner.chi_square_mirror > partner.chi_square_best + 100.0 for partner in solution.partners.values())
+
+
+@pytest.mark.parametrize("kind", [Kind.FREE, Kind.BOUNDED])
+def test_with_our_fixes_only_the_truth_is_among_the_hypotheses_and_ambiguity_is_said(kind: Kind) -> None:
+    true = world(2, kind, satellites=3)
+    solution = given(true, MESH_ANCHOR).solved()
+    found = [right(solution, true, partner) for partner in PARTNERS[:2]]
+    assert total([one.rms_m for one in found]) < 2.0 * total(bound_m(true, MESH_ANCHOR).tolist())
+    assert all(solution.partners[partner].ambiguous for partner in PARTNERS[:2])
+
+
+def test_a_star_of_ranges_is_ambiguous_and_holds_the_truth() -> None:
+    true = world(2, Kind.FREE, satellites=3)
+    solution = given(true, STAR_ANCHOR).solved()
+    assert solution.partners[75].ambiguous
+    assert len(solution.hypotheses) >= 4
+    assert right(solution, true, 75).rms_m < 2.0 * float(bound_m(true, STAR_ANCHOR)[0])
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(3, Kind.BOUNDED), (5, Kind.FREE)])
+def test_every_partner_of_a_star_is_among_the_hypotheses_within_its_covariance(seed: int, kind: Kind) -> None:
+    true = world(seed, kind)
+    solution = given(true, STAR_ANCHOR).solved()
+    for partner in PARTNERS:
+        found = [elements_nees(solution, true, partner, number) for number in range(len(solution.hypotheses))]
+        assert min(found) < 20.0
+        assert solution.partners[partner].ambiguous
+
+
+def test_a_narrow_valley_is_found_beside_a_broad_one() -> None:
+    true = world(266, Kind.BOUNDED, satellites=2)
+    solution = given(true, STAR_ANCHOR).solved()
+    found = [elements_nees(solution, true, 75, number) for number in range(len(solution.hypotheses))]
+    assert min(found) < 20.0
+
+
+def test_three_fixes_of_a_partner_tell_its_side() -> None:
+    true = world(5)
+    measured = given(true, replace(MESH_ANCHOR, range_noise_m=10.0, fixed=2))
+    of_partner = [entry for entry in measured.fixes if entry.satellite == 75][10:40:10]
+    few = measured.without_fixes(75)._replace(fixes=[*measured.without_fixes(75).fixes, *of_partner])
+    solution = few.solved()
+    assert not solution.partners[75].ambiguous
+    assert errors(solution, true, 75).nees < 20.0
+
+
+def test_a_partner_that_comes_late_is_solved_for_the_whole_arc() -> None:
+    true = world(5)
+    measured = given(true, MESH_ALL)
+    late_ms = true.start_gps_ms + 40 * 60_000
+    part = measured._replace(
+        fixes=[entry for entry in measured.fixes if entry.satellite != 77 or entry.fix.gps_ms > late_ms],
+        ranges=[seen for seen in measured.ranges if 77 not in seen.pair or seen.gps_ms > late_ms],
+    )
+    found = errors(part.solved(), true, 77)
+    assert found.rms_m < 30.0
+    assert found.nees < 20.0
+
+
+def test_a_partner_with_too_little_is_named_and_costs_the_others_nothing() -> None:
+    measured = given(world(5), MESH_ALL)
+    little = measured.without_fixes(77)
+    ranges = [seen for seen in little.ranges if 77 not in seen.pair]
+    some = [seen for seen in little.ranges if seen.pair == (74, 77)][:3]
+    without, withal = little._replace(ranges=ranges).solved(), little._replace(ranges=[*ranges, *some]).solved()
+    assert withal.partners[77].unsolved == ("3 ranges to satellites on known orbits, 7 needed, and too few fixes")
+    moment = without.reference.epoch_ms
+    for partner in (75, 76):
+        one, other = (solution.relative_at(moment, partner) for solution in (without, withal))
+        assert one.gcrf == pytest.approx(other.gcrf, abs=1e-6)
+    with pytest.raises(ValueError, match="no solution for satellite 77"):
+        withal.relative_at(moment, 77)
+
+
+def test_with_few_fixes_of_ours_the_given_orbit_tells_where_we_are() -> None:
+    true = world(5)
+    measured = given(true, MESH_ALL)
+    own = [entry for entry in measured.fixes if entry.satellite == 74][:4]
+    few = measured.without_fixes(74)
+    solution = few._replace(fixes=[*few.fixes, *own]).solved()
+    assert total([errors(solution, true, partner).nees for partner in PARTNERS]) < 30.0
+
+
+def test_outliers_of_ranges_and_fixes_are_left_out() -> None:
+    true = world(5)
+    measured = given(true, MESH_ALL)
+    draw = np.random.default_rng(3)
+    ranges = [
+        replace(seen, range_m=seen.range_m + 500.0 * float(draw.choice((-1.0, 1.0)))) if draw.random() < 0.05 else seen
+        for seen in measured.ranges
+    ]
+    fixes = [
+        SatelliteFix(entry.satellite, replace(entry.fix, position_ecef_m=entry.fix.position_ecef_m + 1e4))
+        if draw.random() < 0.03
+        else entry
+        for entry in measured.fixes
+    ]
+    solution = measured._replace(ranges=ranges, fixes=fixes).solved()
+    spoilt = {seen for seen, good in zip(ranges, measured.ranges, strict=True) if seen != good}
+    left_out = {seen for seen, used in zip(solution.ranges, solution.used, strict=True) if not used}
+    assert left_out == spoilt
+    clean = total([errors(mesh(), true, partner).rms_m for partner in PARTNERS])
+    assert total([errors(solution, true, partner).rms_m for partner in PARTNERS]) < 1.2 * clean
+
+
+def test_noise_and_bias_of_each_pair_are_found() -> None:
+    true = world(5)
+    solution = mesh()
+    bias_m = true.records(MESH_ALL).bias_m
+    assert solution.noise_m == pytest.approx(np.full(6, 10.0), rel=0.25)
+    for one, other in solution.pairs:
+        found_m, sigma_m = solution.bias_of((one, other))
+        assert abs(found_m - bias_m[one - 74, other - 74]) < 4.0 * sigma_m
+        assert sigma_m < 6.0
+
+
+def test_both_directions_of_a_pair_share_their_bias() -> None:
+    both = replace(MESH_ALL, both_directions=True)
+    solution = given(world(5), both).solved()
+    assert len(solution.pairs) == 6
+    assert len(solution.ranges) == 2 * len(mesh().ranges)
+
+
+def test_order_and_repetition_change_nothing() -> None:
+    measured = given(world(5), MESH_ALL)
+    again = measured._replace(fixes=[*measured.fixes[::-1], *measured.fixes], ranges=measured.ranges[::-1]).solved()
+    assert np.array_equal(again.hypotheses[0].unknowns, mesh().hypotheses[0].unknowns)
+
+
+def test_without_any_observation_there_is_no_solution() -> None:
+    solver_given = given(world(5), MESH_ALL)._replace(fixes=[], ranges=[])
+    with pytest.raises(AssertionError):
+        solver_given.solved()
+
+
+def test_with_a_few_fixes_of_our_own_alone_there_is_none_either() -> None:
+    measured = given(world(5), MESH_ALL)
+    own = [entry for entry in measured.fixes if entry.satellite == 74][:4]
+    with pytest.raises(AssertionError):
+        measured._replace(fixes=own, ranges=[]).solved()
+
+
+def test_one_behind_the_other_within_a_small_ellipse_nothing_wrong_is_certain() -> None:
+    true = world(3, Kind.TRAIN, satellites=3)
+    solution = given(true, Instruments("two", 1.0, mesh=True, fixed=2)).solved()
+    for partner in (75, 76):
+        assert solution.partners[partner].ambiguous or errors(solution, true, partner).nees < 40.0
+
+
+def test_with_few_ranges_errors_over_their_noise_are_no_larger_than_said() -> None:
+    # In units of the noise that is found, squared errors are one in the mean: its own uncertainty counts.
+    short = [given(world(5, minutes=16), MESH_ALL, draw).solved() for draw in range(16)]
+    noise_m = np.array([solution.noise_m for solution in short])
+    assert np.mean((MESH_ALL.range_noise_m / noise_m) ** 2) == pytest.approx(1.0, abs=0.1)
+
+
+def test_noise_stays_within_its_bounds() -> None:
+    measured = given(world(5), MESH_ALL)
+    careful = measured.solved(FormationSettings(range_noise_min_m=5.0))
+    assert careful.noise_m.min() >= 5.0

@@ -1,0 +1,244 @@
+"""The filter after the batch: accuracy, consistency, mirror images, gaps, and what it refuses."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.formation.filter import FormationFilter
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.formation.update import FormationRejectCause
+from tests.pygnc.estimators.formation.joint_world import (
+    ARC_MIN,
+    GPS_ON_ALL,
+    GPS_ON_OURS,
+    error_m,
+    flown,
+    nees,
+    observations,
+    solved,
+    truth_gcrf,
+    world,
+)
+
+DRAWS = 20
+PARTNER = 75
+
+
+def everything(filtering: FormationFilter) -> list[Array]:
+    """All numbers of the state."""
+    return [
+        part
+        for group in filtering.groups
+        for joint in group.hypotheses
+        for part in (joint.states, joint.log_drag, joint.bias_m, joint.covariance)
+    ]
+
+
+def partners_fixes(since_ms: int, minutes: int) -> list[SatelliteFix]:
+    fixes, _ = observations(world(), GPS_ON_ALL, 0)
+    return [seen for seen in fixes if seen.satellite == PARTNER and 0 < seen.fix.gps_ms - since_ms <= 60_000 * minutes]
+
+
+def mistaken(solution: FormationSolution) -> FormationSolution:
+    """The solution with the chi-squares of its first two hypotheses the wrong way round."""
+    best, second, *others = solution.hypotheses
+    swapped = (replace(second, chi_square=best.chi_square), replace(best, chi_square=second.chi_square), *others)
+    return replace(solution, hypotheses=swapped)
+
+
+def test_it_begins_where_the_batch_ends() -> None:
+    done = solved()
+    filtering = done.filter()
+    relative = filtering.relative(PARTNER)
+    expected = done.solution.relative_at(filtering.gps_ms, PARTNER)
+    np.testing.assert_allclose(relative.rtn, expected.rtn, rtol=1e-9)
+    np.testing.assert_allclose(relative.covariance_rtn, expected.covariance_rtn, rtol=1e-4, atol=1e-9)
+    assert filtering.bias_of((74, PARTNER)) == pytest.approx(done.solution.bias_of((74, PARTNER)), rel=1e-6)
+    assert filtering.partners[PARTNER].chi_square_best == done.solution.partners[PARTNER].chi_square_best
+
+
+def test_errors_and_innovations_are_as_large_as_it_says_over_many_draws() -> None:
+    squares, innovations = [], []
+    for draw in range(DRAWS):
+        done = solved(GPS_ON_ALL, draw, minutes=64, arc_minutes=34)
+        filtering = done.filter()
+        updates = flown(filtering, done.until(30))
+        truth = truth_gcrf(filtering.gps_ms, PARTNER, minutes=64)
+        squares.append(nees(filtering.relative(PARTNER), *truth))
+        innovations += [told.nis for update in updates for told in update.ranges if told.cause is None]
+    # 95 % bands of chi-square with 120 and 600 degrees of freedom.
+    assert len(innovations) == 30 * DRAWS
+    assert 4.57 < np.mean(squares) < 7.61
+    assert 0.89 < np.mean(innovations) < 1.12
+
+
+def test_after_an_hour_it_is_where_a_batch_of_the_whole_arc_would_be() -> None:
+    done = solved()
+    filtering = done.filter()
+    before = filtering.relative(PARTNER)
+    flown(filtering, done.until(60))
+    after = filtering.relative(PARTNER)
+    batch = solved(arc_minutes=ARC_MIN + 60).solution.relative_at(filtering.gps_ms, PARTNER)
+    sigma_m = [math.sqrt(np.trace(each.covariance_rtn[:3, :3])) for each in (before, after, batch)]
+    assert sigma_m[1] < 0.8 * sigma_m[0]
+    assert sigma_m[1] == pytest.approx(sigma_m[2], rel=0.15)
+    assert np.linalg.norm(after.rtn[:3] - batch.rtn[:3]) < sigma_m[2]
+
+
+def test_fixes_of_the_partner_end_the_ambiguity_even_if_the_batch_had_the_wrong_one() -> None:
+    done = solved(GPS_ON_OURS, draw=1)
+    assert error_m(done.filter(), PARTNER) < 50.0
+    wrong = mistaken(done.solution)
+    filtering = done.filter(wrong)
+    told = filtering.partners[PARTNER]
+    assert told.ambiguous
+    assert told.chi_square_best < told.chi_square_mirror < math.inf
+    assert error_m(filtering, PARTNER) > 50.0
+    for seen in partners_fixes(filtering.gps_ms, 20):
+        filtering.process([], [seen])
+    assert filtering.hypotheses(PARTNER) == 1
+    told = filtering.partners[PARTNER]
+    assert not told.ambiguous
+    assert told.chi_square_mirror - told.chi_square_best > done.settings.certain_chi_square
+    assert nees(filtering.relative(PARTNER), *truth_gcrf(filtering.gps_ms, PARTNER)) < 20.0
+
+
+def test_without_anything_new_the_ambiguity_stays() -> None:
+    done = solved(GPS_ON_OURS)
+    filtering = done.filter()
+    count = filtering.hypotheses(PARTNER)
+    flown(filtering, done.until(10))
+    assert filtering.hypotheses(PARTNER) == count > 1
+    assert filtering.partners[PARTNER].ambiguous
+
+
+def test_partners_without_ranges_to_each_other_have_hypotheses_of_their_own() -> None:
+    done = solved(GPS_ON_OURS, satellites=3, minutes=75)
+    filtering = done.filter()
+    assert [group.satellites for group in filtering.groups] == [(74, 75), (74, 76)]
+    assert filtering.hypotheses(75) + filtering.hypotheses(76) <= len(done.solution.hypotheses) + 1
+    flown(filtering, done.until(10))
+    assert {group.hypotheses[0].gps_ms for group in filtering.groups} == {filtering.gps_ms}
+    with pytest.raises(ValueError, match="no solution for satellite 99"):
+        filtering.relative(99)
+
+
+def test_a_gap_of_three_hours_widens_the_covariance_and_is_bridged() -> None:
+    done = solved()
+    filtering = done.filter()
+    before = math.sqrt(np.trace(filtering.relative(PARTNER).covariance_gcrf[:3, :3]))
+    last_ms = max(done.later)
+    for _ in filtering.carry(last_ms):
+        pass
+    (ranges, fixes) = done.later[last_ms]
+    update = filtering.process(ranges, fixes)
+    assert update.ranges[0].cause is None
+    assert filtering.gps_ms == last_ms > world().start_gps_ms + 60_000 * (ARC_MIN + 180)
+    relative = filtering.relative(PARTNER)
+    after = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
+    assert after > 2.0 * before
+    assert error_m(filtering, PARTNER) < 3.0 * after
+    assert nees(relative, *truth_gcrf(last_ms, PARTNER)) < 20.0
+
+
+def test_what_no_model_knows_widens_the_covariance_too() -> None:
+    done = solved()
+    quiet = replace(done, settings=replace(done.settings, log_drag_sigma=1e-6, differential_log_drag_sigma=1e-6))
+    last_ms = max(done.later)
+    drag_sigma = []
+    for filtering in (done.filter(), quiet.filter()):
+        filtering.process(*done.later[last_ms])
+        covariance = filtering.groups[0].hypotheses[0].covariance
+        drag_sigma.append(math.sqrt(covariance[6, 6] + covariance[13, 13] - 2.0 * covariance[6, 13]))
+    assert drag_sigma[0] > 1.01 * drag_sigma[1]
+
+
+def test_slices_make_the_same_state_as_one_go_and_a_second_run_the_same_bits() -> None:
+    done = solved()
+    one, sliced = done.filter(), done.filter()
+    turns = 0
+    for ranges, fixes in done.until(120)[::60]:
+        one.process(ranges, fixes)
+        for _ in sliced.carry((fixes[0].fix if fixes else ranges[0]).gps_ms):
+            turns += 1
+        sliced.process(ranges, fixes)
+    assert turns >= 60
+    for a, b in zip(everything(one), everything(sliced), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_comes_late_twice_or_from_strangers_is_refused_with_its_cause() -> None:
+    done = solved()
+    filtering = done.filter()
+    (fixes_only, ranges_only) = done.until(1)
+    last = max(done.solution.ranges, key=lambda seen: seen.gps_ms)
+    assert filtering.process([last], []).ranges[0].cause is FormationRejectCause.DUPLICATE
+    assert filtering.process(*ranges_only).moved
+    before = everything(filtering)
+    (seen,) = ranges_only[0]
+    refused = filtering.process(
+        [
+            seen,
+            replace(seen, other=99),
+            replace(seen, one=75, other=74, range_m=math.nan),
+        ],
+        [],
+    )
+    late = filtering.process(*fixes_only)
+    far = filtering.process([replace(seen, gps_ms=seen.gps_ms + 13 * 3_600_000)], [])
+    assert [told.cause for told in (*refused.ranges, *far.ranges)] == [
+        FormationRejectCause.DUPLICATE,
+        FormationRejectCause.SATELLITE,
+        FormationRejectCause.NOT_FINITE,
+        FormationRejectCause.GAP,
+    ]
+    assert {told.position_cause for told in late.fixes} == {FormationRejectCause.NOT_LATER}
+    assert not refused.moved
+    assert not late.moved
+    assert not far.moved
+    for a, b in zip(before, everything(filtering), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_outlier_does_not_move_the_state_or_its_time() -> None:
+    done = solved()
+    filtering = done.filter()
+    begin_ms = filtering.gps_ms
+    (seen,) = done.until(1)[1][0]
+    update = filtering.process([replace(seen, gps_ms=seen.gps_ms + 3_600_000, range_m=seen.range_m + 1_000.0)], [])
+    assert update.ranges[0].cause is FormationRejectCause.GATE
+    assert update.ranges[0].residual_m == pytest.approx(1_000.0, abs=500.0)
+    assert not update.moved
+    assert filtering.gps_ms == begin_ms
+    assert filtering.process([seen], []).ranges[0].cause is None
+
+
+def test_both_directions_of_a_pair_count_and_a_repeated_one_does_not() -> None:
+    done = solved()
+    (seen,) = done.until(1)[1][0]
+    back = RangeObservation(seen.gps_ms, seen.other, seen.one, seen.range_m)
+    update = done.filter().process([seen, back, seen], [])
+    assert [told.cause for told in update.ranges] == [None, None, FormationRejectCause.DUPLICATE]
+
+
+def test_ranges_to_a_partner_whose_place_is_vague_wait_for_the_batch() -> None:
+    done = solved()
+    best = done.solution.hypotheses[0]
+    vague = replace(best, covariance=best.covariance * 1e6)
+    filtering = done.filter(replace(done.solution, hypotheses=(vague,)))
+    told = filtering.process(done.until(1)[1][0], []).ranges[0]
+    assert told.cause is FormationRejectCause.VAGUE
+    assert filtering.partners[PARTNER].unsolved is not None
+
+
+def test_observations_of_several_moments_or_none_are_an_error() -> None:
+    done = solved()
+    (fixes, ranges) = done.until(1)
+    with pytest.raises(ValueError, match="these are of 2"):
+        done.filter().process(ranges[0], fixes[1])
+    with pytest.raises(ValueError, match="these are of 0"):
+        done.filter().process([], [])

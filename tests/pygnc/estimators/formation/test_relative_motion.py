@@ -1,0 +1,117 @@
+"""Reference and relative motion against trajectories by brahe."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.formation.elements import other_state
+from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.relative_motion import RelativeDynamics
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
+from pygnc.estimators.orbit.state import SIZE, OrbitState
+from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from tests.pygnc.estimators.formation.worlds import FRAMES
+
+START_MS = 1_391_299_218_000
+END_S = 6_000
+T_S = np.arange(37.0, END_S, 331.0)
+MOMENTS = START_MS + 1e3 * T_S
+FORCES = Forces(gravity_degree=20, drag=False, radiation_pressure=False)
+NO_AIR = SpacecraftSettings(area_m2=0.0)
+SETTINGS = OrbitSettings(gravity_degree=20, spacecraft=NO_AIR)
+DYNAMICS = OrbitDynamics(SETTINGS, FRAMES)
+OWN = initial_state_gcrf(Orbit(eccentricity=0.01))
+
+
+@cache
+def reference() -> Reference:
+    x = np.zeros(SIZE)
+    x[:6] = Trajectory(START_MS, 600.0, OWN, Spacecraft(), FORCES).states_gcrf([600.0])[0]
+    return Reference(
+        OrbitState(START_MS + 600_000, x, np.eye(SIZE)),
+        (int(MOMENTS[0]), int(MOMENTS[-1])),
+        dynamics=DYNAMICS,
+        step_max_ms=SETTINGS.force_model.step_max_ms,
+        frames=FRAMES,
+    )
+
+
+def truth(state: Array) -> tuple[Array, Array]:
+    """States at the moments, and at the reference's epoch."""
+    path = Trajectory(START_MS, float(END_S), state, Spacecraft(), FORCES)
+    return path.states_gcrf(T_S), path.states_gcrf([1e-3 * (reference().epoch_ms - START_MS)])[0]
+
+
+@cache
+def own_truth() -> tuple[Array, Array]:
+    return truth(OWN)
+
+
+def test_the_reference_is_the_orbit_between_its_nodes_too() -> None:
+    off = reference().at(MOMENTS).state - own_truth()[0]
+    assert np.abs(off[:, :3]).max() < 0.3
+    assert np.abs(off[:, 3:]).max() < 3e-4
+    epoch = np.append(reference().nodes.state[reference().middle], np.zeros(4))
+    direct = DYNAMICS.trace(reference().epoch_ms, epoch, int(MOMENTS[-4]))
+    assert reference().at(MOMENTS[-4:-3]).state[0] == pytest.approx(direct[:6], abs=0.01)
+
+
+def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
+    nodes = reference().nodes
+    middle = reference().middle
+    start = np.append(nodes.state[middle], np.zeros(4))
+    moment = int(MOMENTS[5])
+    for column, step in ((1, 10.0), (5, 0.01)):
+        there, back = (
+            DYNAMICS.trace(reference().epoch_ms, start + sign * step * np.eye(SIZE)[column], moment)[:6]
+            for sign in (1.0, -1.0)
+        )
+        by_epoch = reference().at(np.array([float(moment)])).by_epoch[0, :, column]
+        assert by_epoch == pytest.approx((there - back) / (2.0 * step), rel=2e-4, abs=2e-5)
+
+
+@pytest.mark.parametrize(("size", "least_m"), [(1.0, 0.06), (40.0, 2.4)])
+def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
+    partner = other_state(OWN, size * np.array((5.0, 700.0, 300.0, -250.0, 200.0, 400.0)))
+    moved, epoch = truth(partner)
+    apart = moved - own_truth()[0]
+    middle = reference().nodes.state[reference().middle]
+    own, start = (np.append(state - middle, 0.0) for state in (own_truth()[1], epoch))
+    dynamics = RelativeDynamics(reference())
+    points, places = reference().at(MOMENTS), reference().places(MOMENTS)
+
+    def placed(*, linear: bool) -> Array:
+        both = np.stack((own, start))
+        motion = dynamics.linear(both) if linear else dynamics.propagate(both)
+        y = motion.at(slice(None), places)
+        result: Array = np.einsum("kij,kj->ki", points.by_epoch, y[:, 1] - y[:, 0])
+        return result
+
+    off = np.abs(placed(linear=False) - apart)
+    assert np.linalg.norm(off[:, :3], axis=1).max() < least_m
+    assert np.linalg.norm(off[:, 3:], axis=1).max() < 2e-3 * least_m
+    if size > 1.0:
+        linear = np.linalg.norm((placed(linear=True) - apart)[:, :3], axis=1).max()
+        assert linear > 20.0 * least_m
+
+
+def test_derivatives_are_those_of_the_motion() -> None:
+    dynamics = RelativeDynamics(reference())
+    start = np.array([(9_000.0, -20_000.0, 15_000.0, 5.0, 10.0, -12.0, 0.0)])
+    places = reference().places(MOMENTS)
+    partials = dynamics.propagate(start).partials_at(slice(None), places)
+    assert partials is not None
+    for column in range(6):
+        step = np.eye(UNKNOWNS)[column] * (1.0 if column < 3 else 1e-3)
+        there, back = (dynamics.propagate(start + sign * step, partials=False) for sign in (1.0, -1.0))
+        difference = (there.at(slice(None), places) - back.at(slice(None), places)) / (2.0 * step.max())
+        change = difference - np.eye(UNKNOWNS)[column]
+        found = partials[..., column] - np.eye(UNKNOWNS)[column]
+        # By position and velocity, which have units of their own.
+        for rows in (slice(0, 3), slice(3, 6)):
+            size = np.abs(change[..., rows]).max()
+            assert found[..., rows] == pytest.approx(change[..., rows], abs=0.03 * size)

@@ -1,0 +1,56 @@
+"""What a solution says of other moments, and of all satellites together."""
+
+import numpy as np
+import pytest
+
+from pygnc.estimators.formation.elements import relative_elements
+from pygnc.estimators.formation.solution import FormationSolution
+from pygnc_ground.formation import relative as ground
+from tests.pygnc.estimators.formation.test_batch import mesh
+
+PARTNER = 76
+
+
+def moment(solution: FormationSolution, minutes: int) -> int:
+    return solution.reference.epoch_ms + 60_000 * minutes
+
+
+def test_the_joint_state_says_the_same_as_the_relative_one() -> None:
+    solution = mesh()
+    joint = solution.joint_at(moment(solution, 12))
+    relative = solution.relative_at(moment(solution, 12), PARTNER)
+    place = solution.satellites.index(PARTNER)
+    assert joint.states[place] - joint.states[0] == pytest.approx(relative.gcrf, abs=1e-6)
+    difference = np.zeros((6, len(joint.covariance)))
+    difference[:, :6], difference[:, 7 * place : 7 * place + 6] = -np.eye(6), np.eye(6)
+    expected = difference @ joint.covariance @ difference.T
+    assert relative.covariance_gcrf == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_axes_and_elements_are_those_of_the_ground() -> None:
+    solution = mesh()
+    gps_ms = moment(solution, -20)
+    own = solution.joint_at(gps_ms).states[0]
+    relative = solution.relative_at(gps_ms, PARTNER)
+    turn = ground.rtn_from_gcrf(own)
+    assert relative.rtn == pytest.approx(turn @ relative.gcrf, abs=1e-9)
+    assert relative.covariance_rtn == pytest.approx(turn @ relative.covariance_gcrf @ turn.T, rel=1e-9, abs=1e-12)
+    elements, covariance = solution.elements_at(gps_ms, PARTNER)
+    assert elements == pytest.approx(relative_elements(own, own + relative.gcrf), abs=1e-5)
+    by_state = ground.elements_by_relative_state(own, own + relative.gcrf)
+    assert covariance == pytest.approx(by_state @ relative.covariance_gcrf @ by_state.T, rel=1e-4, abs=1e-6)
+
+
+def test_velocity_is_the_rate_of_the_position_along_the_turning_axes() -> None:
+    """But for the slow turn of the orbit's plane, 1e-6 rad/s of some kilometres."""
+    solution = mesh()
+    before, now, after = (
+        solution.relative_at(moment(solution, 0) + offset_ms, PARTNER).rtn for offset_ms in (-1_000, 0, 1_000)
+    )
+    assert (after - before)[:3] / 2.0 == pytest.approx(now[3:], abs=1e-2)
+
+
+def test_outside_of_the_arc_nothing_is_said() -> None:
+    solution = mesh()
+    with pytest.raises(ValueError, match="outside of the arc"):
+        solution.relative_at(moment(solution, 90), PARTNER)

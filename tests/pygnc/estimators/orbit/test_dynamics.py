@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
+from pygnc.estimators.orbit.state import OrbitState
+from tests.pygnc.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous
+
+SETTINGS = OrbitSettings()
+WITHOUT_DRAG = replace(SETTINGS, spacecraft=SpacecraftSettings(area_m2=0.0))
+FRAMES = EarthFrames(ORIENTATION)
+TRUTH = sun_synchronous()
+BEGIN_MS = TRUTH.gps_ms[0]
+HOUR_MS = 3_600_000
+STATE = np.concatenate((TRUTH.gcrf[0], [0.3, 1e-7, -2e-7, 3e-7]))
+SIGMA = np.array([10.0] * 3 + [0.01] * 3 + [0.5] + [1e-7] * 3)
+
+
+@pytest.mark.parametrize("degree", [20, 50, 70])
+def test_ninety_minutes_agree_with_brahe_to_a_decimetre(degree: int) -> None:
+    """Same gravity, Sun and Moon; an integrator, frames and ephemerides of its own, and tides of more terms."""
+    end_ms = BEGIN_MS + 5_400_000
+    expected = propagate(TRUTH.gcrf[0], [BEGIN_MS, end_ms], degree, tides=True)[-1]
+    ours = OrbitDynamics(replace(WITHOUT_DRAG, gravity_degree=degree), FRAMES).trace(
+        BEGIN_MS, np.concatenate((TRUTH.gcrf[0], np.zeros(4))), end_ms
+    )
+    assert np.linalg.norm(ours[:3] - expected[:3]) < 0.15
+    assert np.linalg.norm(ours[3:6] - expected[3:]) < 1.5e-4
+
+
+def test_the_step_length_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    dynamics = OrbitDynamics(SETTINGS, FRAMES)
+    long_steps = dynamics.trace(BEGIN_MS, STATE, BEGIN_MS + HOUR_MS)
+    monkeypatch.setattr(dynamics, "_model", replace(SETTINGS.force_model, step_max_ms=10_000))
+    short_steps = dynamics.trace(BEGIN_MS, STATE, BEGIN_MS + HOUR_MS)
+    assert np.linalg.norm(long_steps[:3] - short_steps[:3]) < 2e-3
+
+
+def test_the_way_back_is_the_way_there() -> None:
+    dynamics = OrbitDynamics(SETTINGS, FRAMES)
+    there = dynamics.trace(BEGIN_MS, STATE, BEGIN_MS + HOUR_MS)
+    back = dynamics.trace(BEGIN_MS + HOUR_MS, there, BEGIN_MS)
+    np.testing.assert_allclose(back[:3], STATE[:3], atol=1e-3)
+    np.testing.assert_allclose(back[3:], STATE[3:], atol=1e-6)
+
+
+def transition_by_differences(dynamics: OrbitDynamics, step_s: float) -> Array:
+    columns = []
+    for index, step in enumerate([10.0] * 3 + [0.01] * 3 + [1e-3] + [1e-6] * 3):
+        shift = np.zeros(10)
+        shift[index] = step
+        ends = [dynamics.step(BEGIN_MS, STATE + sign * shift, step_s)[0] for sign in (1.0, -1.0)]
+        columns.append((ends[0] - ends[1]) / (2.0 * step))
+    return np.array(columns).T
+
+
+@pytest.mark.parametrize("step_s", [0.5, 25.0, -30.0])
+def test_the_state_transition_is_the_derivative(step_s: float) -> None:
+    dynamics = OrbitDynamics(SETTINGS, FRAMES)
+    _, transition, _ = dynamics.step(BEGIN_MS, STATE, step_s)
+    # In units of what each element is known to, so that metres and radians compare.
+    error = (transition - transition_by_differences(dynamics, step_s)) * SIGMA / SIGMA[:, None]
+    assert np.abs(error).max() < 1e-4
+
+
+def test_the_covariance_is_carried_by_transition_and_noise() -> None:
+    """Sigma points carried by the full dynamics spread as the covariance says, but for the noise that is added."""
+    dynamics = OrbitDynamics(SETTINGS, FRAMES)
+    end_ms = BEGIN_MS + 600_000
+    before = OrbitState(BEGIN_MS, STATE, np.diag(SIGMA))
+    after = dynamics.propagate(before, end_ms)
+    spread = [
+        (dynamics.trace(BEGIN_MS, STATE + s, end_ms) - dynamics.trace(BEGIN_MS, STATE - s, end_ms)) / 2.0
+        for s in np.diag(SIGMA)
+    ]
+    carried = np.array(spread).T.dot(np.array(spread))
+    noise = after.covariance - carried
+    assert (np.linalg.eigvalsh(noise / np.outer(SIGMA, SIGMA)) > -1e-3).all()
+    assert abs(noise[3, 3]) < 4e-8
+    np.testing.assert_allclose(after.x, dynamics.trace(BEGIN_MS, STATE, end_ms), rtol=0.0, atol=1e-9)
+
+
+def test_covariances_are_not_carried_back() -> None:
+    state = OrbitState(BEGIN_MS, STATE, np.diag(SIGMA))
+    with pytest.raises(ValueError, match="back"):
+        OrbitDynamics(SETTINGS, FRAMES).propagate(state, BEGIN_MS - 1)
+
+
+@pytest.mark.parametrize(
+    "velocity_mps", [[0.0, 5_000.0, 4_000.0], [-5_000.0, 2_000.0, 1_000.0], [3_000.0, 8_500.0, 8_000.0]]
+)
+def test_orbits_that_hit_the_earth_or_leave_it_stay_finite(velocity_mps: list[float]) -> None:
+    x = np.concatenate(([6_600_000.0, 0.0, 0.0], velocity_mps, np.zeros(4)))
+    after = OrbitDynamics(SETTINGS, FRAMES).propagate(OrbitState(BEGIN_MS, x, np.diag(SIGMA)), BEGIN_MS + 3 * HOUR_MS)
+    assert np.isfinite(after.x).all()
+    assert np.isfinite(after.sqrt_covariance).all()
+    assert np.linalg.norm(after.x[:3]) > 6_000_000.0

@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.measurement import Comparison, Fix, Observation, compare
+from pygnc.estimators.orbit.settings import MeasurementSettings
+from tests.pygnc.environment.authority import ecef_state
+from tests.pygnc.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous
+
+SETTINGS = MeasurementSettings(position_sigma_default_m=12.0, velocity_sigma_default_mps=0.02)
+FRAMES = EarthFrames(ORIENTATION)
+TRUTH = sun_synchronous()
+GPS_MS = TRUTH.gps_ms[100]
+STATE = np.concatenate((TRUTH.gcrf[100], [0.3, 1e-7, -2e-7, 3e-7]))
+
+
+def fix(latency_ms: int = 0) -> Fix:
+    """Without noise; the velocity is the one of `latency_ms` ago."""
+    earlier_ms = GPS_MS - latency_ms
+    earlier = propagate(TRUTH.gcrf[100], [GPS_MS, earlier_ms])[1] if latency_ms else TRUTH.gcrf[100]
+    return Fix(
+        gps_ms=GPS_MS,
+        position_ecef_m=TRUTH.ecef[100, :3],
+        position_sigma_m=np.array([3.0, 4.0, 5.0]),
+        velocity_ecef_mps=ecef_state(earlier_ms, earlier)[3:],
+        velocity_sigma_mps=np.array([0.1, 0.2, 0.3]),
+        velocity_latency_s=latency_ms * 1e-3,
+    )
+
+
+def compared(fix: Fix, shift: float = 0.0, column: int = 0) -> Comparison:
+    x = STATE.copy()
+    x[column] += shift
+    return compare(fix, x, FRAMES, SETTINGS)
+
+
+@pytest.mark.parametrize("latency_ms", [0, 50, 150, 250, 1_000])
+def test_a_perfect_fix_leaves_no_residual(latency_ms: int) -> None:
+    position, velocity = compared(fix(latency_ms))
+    assert velocity is not None
+    np.testing.assert_allclose(position.residual, 0.0, atol=1e-3)
+    np.testing.assert_allclose(velocity.residual, 0.0, atol=5e-5)
+
+
+def test_an_ignored_latency_would_be_seen() -> None:
+    _, velocity = compared(replace(fix(50), velocity_latency_s=0.0))
+    assert velocity is not None
+    assert 0.3 < np.linalg.norm(velocity.residual) < 0.5
+
+
+@pytest.mark.parametrize("latency_ms", [0, 250])
+def test_the_partials_are_the_derivatives(latency_ms: int) -> None:
+    measured = fix(latency_ms)
+    centre = compared(measured)
+    for column, step in enumerate([100.0] * 3 + [1.0] * 3 + [0.1] + [1e-6] * 3):
+        ends = [compared(measured, sign * step, column) for sign in (1.0, -1.0)]
+        for kind in (0, 1):
+            above, below, at = ends[0][kind], ends[1][kind], centre[kind]
+            assert above is not None
+            assert below is not None
+            assert at is not None
+            expected = (below.residual - above.residual) / (2.0 * step)
+            np.testing.assert_allclose(at.partials[:, column], expected, rtol=0.0, atol=2e-9)
+
+
+def test_sigmas_are_the_receivers_but_never_zero_nor_tiny() -> None:
+    measured = replace(
+        fix(), position_sigma_m=np.array([0.0, 0.01, 50.0]), velocity_sigma_mps=np.array([0.0, 1e-5, -1.0])
+    )
+    position, velocity = compared(measured)
+    assert velocity is not None
+    assert position.sigma.tolist() == [12.0, SETTINGS.position_sigma_floor_m, 50.0]
+    assert velocity.sigma.tolist() == [0.02, SETTINGS.velocity_sigma_floor_mps, 0.02]
+
+
+def test_a_fix_without_velocity_gives_a_position_only() -> None:
+    position, velocity = compared(replace(fix(), velocity_ecef_mps=None, velocity_sigma_mps=None))
+    assert velocity is None
+    np.testing.assert_allclose(position.residual, 0.0, atol=1e-3)
+
+
+def test_observations_stack_and_widen() -> None:
+    position, velocity = compared(fix())
+    assert velocity is not None
+    both = Observation.stacked([position.widened(2.0), velocity])
+    assert both.residual.shape == (6,)
+    assert both.partials.shape == (6, 10)
+    assert both.sigma.tolist() == [6.0, 8.0, 10.0, 0.1, 0.2, 0.3]

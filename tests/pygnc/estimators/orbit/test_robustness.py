@@ -1,0 +1,246 @@
+"""The filter among wild fixes, wrong times, outages, wrong claims and wrong models."""
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.update import OrbitUpdate
+from tests.pygnc.environment.authority import ecef_state
+from tests.pygnc.estimators.orbit.truth import (
+    ORIENTATION,
+    displaced,
+    make_fixes,
+    position_errors,
+    position_only,
+    propagate,
+    run,
+    sun_synchronous,
+)
+from tests.reference import recording
+
+TRUTH = sun_synchronous()
+HOUR = 144
+HOUR_MS = 3_600_000
+WEEK_MS = 604_800_000
+FIXES = make_fixes(TRUTH)[: HOUR + 20]
+CLEAN = position_errors(run(FIXES)[1], TRUTH)
+
+
+def last_error_m(updates: list[OrbitUpdate]) -> float:
+    return list(position_errors(updates, TRUTH).values())[-1]
+
+
+def causes(updates: list[OrbitUpdate]) -> dict[int, RejectCause]:
+    """Why positions were rejected, by number of the fix."""
+    return {update.fix.seq: update.position_cause for update in updates if update.position_cause}
+
+
+# --- Outliers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("wild", "axis"), [(0, 0), (0, 2), (2, 1), (4, 2), (5, 0), (40, 0), (40, 1), (79, 2)])
+def test_one_outlier_of_ten_kilometres_does_no_more_harm_than_a_missing_position(wild: int, axis: int) -> None:
+    fixes = FIXES[:80]
+    fixes[wild] = displaced(fixes[wild], 10_000.0 * np.eye(3)[axis])
+    _, updates = run(fixes)
+    assert list(causes(updates)) == [wild]
+    assert sum(update.velocity_accepted for update in updates) == len(fixes)
+
+    fixes[wild] = replace(FIXES[wild], position_sigma_m=np.full(3, 1e6))
+    missing = position_errors(run(fixes)[1], TRUTH)
+    errors = position_errors(updates, TRUTH)
+    later = [gps_ms for gps_ms in errors if gps_ms > TRUTH.gps_ms[wild] and gps_ms >= TRUTH.gps_ms[4]]
+    assert all(errors[gps_ms] - missing[gps_ms] < 1.0 for gps_ms in later)
+
+
+@pytest.mark.parametrize("wild", [40, HOUR // 2, HOUR])
+def test_once_settled_an_outlier_costs_less_than_a_metre(wild: int) -> None:
+    fixes = FIXES.copy()
+    fixes[wild] = displaced(fixes[wild], np.array((0.0, 0.0, -10_000.0)))
+    errors = position_errors(run(fixes)[1], TRUTH)
+    assert all(errors[gps_ms] - CLEAN[gps_ms] < 1.0 for gps_ms in errors)
+
+
+def test_three_percent_of_outliers_do_little_harm() -> None:
+    random = np.random.default_rng(6)
+    wild = [k for k in range(len(FIXES)) if random.random() < 0.03]
+    fixes = [displaced(fix, np.array((600.0, -600.0, 500.0))) if k in wild else fix for k, fix in enumerate(FIXES)]
+    _, updates = run(fixes)
+    assert set(wild) <= set(causes(updates))
+    assert last_error_m(updates) < last_error_m(run(FIXES)[1]) + 1.0
+
+
+def test_a_wild_velocity_is_rejected_and_its_position_used() -> None:
+    fixes = FIXES.copy()
+    velocity = fixes[80].velocity_ecef_mps
+    assert velocity is not None
+    fixes[80] = replace(fixes[80], velocity_ecef_mps=velocity + 1.0)
+    _, updates = run(fixes)
+    assert updates[80].position_accepted
+    assert updates[80].velocity_cause is RejectCause.GATE
+    assert updates[80].dof == 3
+
+
+# --- Time ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latency_ms", [50, 150, 250])
+def test_latency_makes_no_difference(latency_ms: int) -> None:
+    fixes = []
+    for fix, gcrf, ecef in zip(FIXES[:60], TRUTH.gcrf, TRUTH.ecef, strict=False):
+        assert fix.velocity_ecef_mps is not None
+        noise = fix.velocity_ecef_mps - ecef[3:]
+        earlier_ms = fix.gps_ms - latency_ms
+        earlier = ecef_state(earlier_ms, propagate(gcrf, [fix.gps_ms, earlier_ms], degree=20)[1])
+        fixes.append(replace(fix, velocity_ecef_mps=earlier[3:] + noise, velocity_latency_s=latency_ms * 1e-3))
+    errors = position_errors(run(fixes)[1], TRUTH)
+    assert max(abs(errors[gps_ms] - CLEAN[gps_ms]) for gps_ms in errors if gps_ms >= TRUTH.gps_ms[4]) < 0.1
+
+
+def test_fixes_at_wrong_times_are_named_and_forgotten() -> None:
+    fixes = FIXES.copy()
+    fixes[3] = replace(fixes[3], gps_ms=fixes[3].gps_ms + 10 * WEEK_MS)
+    fixes[50] = replace(fixes[50], gps_ms=fixes[50].gps_ms + HOUR_MS)
+    fixes[60] = replace(fixes[60], gps_ms=fixes[60].gps_ms - HOUR_MS)
+    fixes[70] = replace(fixes[70], gps_ms=fixes[70].gps_ms + WEEK_MS)
+    fixes[80] = replace(fixes[79], seq=80)
+    _, updates = run(fixes)
+    assert causes(updates) == {
+        3: RejectCause.START,
+        50: RejectCause.GATE,
+        60: RejectCause.NOT_LATER,
+        70: RejectCause.GAP,
+        80: RejectCause.NOT_LATER,
+    }
+    right = [update for update in updates if update.position_accepted]
+    assert last_error_m(right) < CLEAN[TRUTH.gps_ms[len(FIXES) - 1]] + 1.0
+
+
+def test_the_old_data_again_do_not_restart_the_filter() -> None:
+    orbit, _ = run(FIXES[:60])
+    before = orbit.checkpoint()
+    updates = [update for fix in FIXES[:60] for update in orbit.process(fix)]
+    assert {update.position_cause for update in updates} == {RejectCause.NOT_LATER}
+    assert orbit.checkpoint() == before
+
+
+def test_an_outage_of_ninety_minutes_is_bridged() -> None:
+    fixes = make_fixes(TRUTH)
+    _, updates = run(fixes[: HOUR + 1] + fixes[HOUR + 216 :])
+    after = updates[HOUR + 1]
+    assert after.position_accepted
+    assert after.velocity_accepted
+    assert position_errors([after], TRUTH)[after.fix.gps_ms] < 40.0
+
+
+def test_after_too_long_a_gap_the_filter_starts_again() -> None:
+    settings = OrbitSettings()
+    settings = replace(settings, start=replace(settings.start, gap_max_s=1_800.0))
+    fixes = make_fixes(TRUTH)
+    orbit, updates = run(fixes[:30] + fixes[150:160], settings)
+    assert [update.position_cause for update in updates[30:32]] == [RejectCause.GAP] * 2
+    assert updates[32].restarted_from_ms
+    assert not any(update.position_cause for update in updates[33:])
+    assert orbit.state is not None
+    assert orbit.state.gps_ms == TRUTH.gps_ms[159]
+
+
+# --- Start and restart --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_few_fixes_give_an_orbit_with_an_honest_sigma(number: int) -> None:
+    orbit, updates = run(FIXES[:number])
+    assert len(updates) == number
+    assert orbit.state is not None
+    sigma_m = np.sqrt(np.trace(orbit.state.covariance[:3, :3]))
+    assert sigma_m == pytest.approx(17.3 / number**0.5, rel=0.05)
+    assert last_error_m(updates) < 3.0 * sigma_m
+
+
+def test_two_fixes_that_contradict_each_other_give_a_wide_sigma() -> None:
+    orbit, updates = run([displaced(FIXES[0], np.array((10_000.0, 0.0, 0.0))), FIXES[1]])
+    assert orbit.state is not None
+    assert last_error_m(updates) < 3.0 * np.sqrt(np.trace(orbit.state.covariance[:3, :3]))
+
+
+def test_a_single_position_gives_no_orbit() -> None:
+    orbit, updates = run([position_only(FIXES[0])])
+    assert orbit.state is None
+    assert [(update.position_cause, update.state) for update in updates] == [(RejectCause.START, None)]
+    assert orbit.finish_start() == ()
+
+
+def test_fixes_that_never_agree_start_a_wide_state_in_the_end() -> None:
+    random = np.random.default_rng(3)
+    fixes = [replace(fix, position_ecef_m=fix.position_ecef_m + random.normal(0.0, 3e4, 3)) for fix in FIXES[:10]]
+    orbit = OrbitFilter(OrbitSettings(), ORIENTATION)
+    assert [len(orbit.process(fix)) for fix in fixes[:9]] == [0] * 9
+    updates = list(orbit.process(fixes[9]))
+    assert len(updates) == 10
+    assert orbit.state is not None
+    assert last_error_m(updates) < 3.0 * np.sqrt(np.trace(orbit.state.covariance[:3, :3]))
+
+
+def test_three_agreeing_fixes_elsewhere_restart_the_filter() -> None:
+    """From fix 60 on the receiver is ten fixes ahead on the same orbit, 1 900 km away."""
+    fixes = FIXES[:60] + [replace(ahead, gps_ms=fix.gps_ms) for fix, ahead in zip(FIXES[60:], FIXES[70:], strict=False)]
+    _, updates = run(fixes)
+    assert [update.position_cause for update in updates[60:62]] == [RejectCause.GATE] * 2
+    assert updates[62].restarted_from_ms
+    assert updates[62].position_accepted
+    assert sum(update.position_accepted for update in updates[63:]) == len(updates[63:])
+    state = updates[-1].state
+    assert state is not None
+    assert np.linalg.norm(state.x[:3] - TRUTH.gcrf[TRUTH.index(state.gps_ms), :3]) > 1_000e3
+
+
+# --- Wrong claims and wrong models --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("claim", [0.2, 3.0])
+def test_wrong_sigmas_are_found_out(claim: float) -> None:
+    _, updates = run(make_fixes(TRUTH, claim=claim)[: 2 * HOUR])
+    errors = list(position_errors(updates[HOUR:], TRUTH).values())
+    assert float(np.sqrt(np.mean(np.square(errors)))) < 5.0
+    assert sum(update.position_accepted for update in updates) > 0.97 * len(updates)
+
+
+def simulator_fixes() -> list[Fix]:
+    """The fixes of PyGNC's default scenario, by the offsets of the interface document."""
+    data = recording("default_scenario.bin").read_bytes()
+    fixes = []
+    for base in range(0, len(data), 251):
+        week, tow_ms = struct.unpack_from("<HI", data, base + 155)
+        position, velocity = (struct.unpack_from("<3d", data, base + offset) for offset in (162, 199))
+        fixes.append(
+            Fix(week * WEEK_MS + tow_ms, np.array(position), np.zeros(3), np.array(velocity), np.zeros(3), 0.0)
+        )
+    return fixes
+
+
+def test_an_orbit_in_a_wrong_gravity_field_is_followed() -> None:
+    """The scenario's field is wrong by 1e-4 m/s^2; noise is 10 m and 10 mm/s, its sigmas are zero."""
+    orbit = OrbitFilter(OrbitSettings(), EarthOrientationTable.none())
+    fixes = simulator_fixes()
+    residuals = []
+    for fix in fixes:
+        if orbit.state is not None:
+            predicted = orbit.ecef(orbit.predict(fix.gps_ms))
+            assert fix.velocity_ecef_mps is not None
+            residuals.append(
+                [*(fix.position_ecef_m - predicted.position_m), *(fix.velocity_ecef_mps - predicted.velocity_mps)]
+            )
+        for update in orbit.process(fix):
+            assert update.position_accepted
+            assert not update.restarted_from_ms
+    settled = np.sqrt(np.square(residuals[len(residuals) // 2 :]).mean(axis=0))
+    assert settled[:3].max() < 12.0
+    assert settled[3:].max() < 0.016

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.formats.damage import Gap
+from tests.pygnc.formats.streams import pieces
+
+
+@given(st.data(), st.binary(max_size=40), st.integers(0, 600), st.binary(max_size=40))
+def test_gap_does_not_depend_on_pieces(data: st.DataObject, before: bytes, fill: int, behind: bytes) -> None:
+    octets = before + bytes(fill) + behind
+    whole, parts = Gap(7), Gap(7)
+    whole.extend(octets)
+    for piece in data.draw(pieces(octets)):
+        parts.extend(memoryview(piece))
+    assert (parts.start, parts.stop, parts.length) == (7, 7 + len(octets), len(octets))
+    assert parts.is_fill == whole.is_fill
+
+
+@pytest.mark.parametrize("fill", [0x00, 0xFF, 0x5A])
+def test_erased_page_is_fill_wherever_it_lies(fill: int) -> None:
+    for before in range(256):
+        gap = Gap(0)
+        gap.extend(np.random.default_rng(before).bytes(before) + bytes([fill]) * 512)
+        assert gap.is_fill
+
+
+def test_noise_and_short_runs_are_no_fill() -> None:
+    gap = Gap(0)
+    gap.extend(np.random.default_rng(1).bytes(1000) + bytes(100) + b"\x01" * 100)
+    assert not gap.is_fill

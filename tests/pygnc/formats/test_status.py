@@ -1,0 +1,125 @@
+"""The status record and the info line."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.estimators.attitude.update import Mode
+from pygnc.estimators.attitude.update import RejectCause as SampleRejectCause
+from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.formats import info, status
+from pygnc.tasks.attitude.report import NO_TIME
+from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
+from pygnc.tasks.table import TASKS
+
+
+def test_the_record_is_small_and_self_describing() -> None:
+    record = status.encode({})
+    assert len(record) == status.SIZE < 1000
+    assert record[:4] == b"PGST"
+    assert status.decode(record)["size"] == len(record)
+
+
+def test_what_is_not_known_is_not_a_number() -> None:
+    decoded = status.decode(status.encode({}))
+    unset = [f for f in status.FIELDS if f.code in {"f", "d"}]
+    assert unset
+    assert all(math.isnan(float(decoded[f.name])) for f in unset)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"spacecraft_time_s": st.integers(0, 2**32 - 1), "position_ecef_m_x": st.floats(allow_nan=False)}
+    )
+)
+def test_values_come_back(values: dict[str, status.Value]) -> None:
+    decoded = status.decode(status.encode(values))
+    assert {name: decoded[name] for name in values} == values
+
+
+@given(st.integers(0, 8 * status.SIZE - 1))
+def test_a_flipped_bit_is_noticed(bit: int) -> None:
+    record = bytearray(status.encode({"generation": 7}))
+    record[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(status.StatusError):
+        status.decode(bytes(record))
+
+
+def test_a_counter_that_outgrew_its_field_stays_at_the_largest_value() -> None:
+    assert status.decode(status.encode({"not_recorded": 1000, "events": 2**40}))["events"] == 2**32 - 1
+
+
+def test_a_field_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        status.encode({"nonsense": 1})
+
+
+def test_every_task_has_its_place() -> None:
+    assert tuple(task.name for task in TASKS) == status.TASK_NAMES
+
+
+def test_names_are_unique() -> None:
+    names = [f.name for f in status.FIELDS]
+    assert len(set(names)) == len(names)
+
+
+def extreme(code: str) -> status.Value:
+    values: dict[str, status.Value] = {"f": -1.2345678e9, "d": -123456789.987654321, "4s": b"PGST"}
+    return values.get(code, 2**32 - 1)
+
+
+def test_the_info_line_is_short_ascii_in_the_extreme() -> None:
+    values = {f.name: extreme(f.code) for f in status.FIELDS} | {"phase": 1, "orbit_mode": 2, "attitude_mode": 2}
+    text = info.compose(values)
+    assert len(text) < 200
+    assert text.isascii()
+    assert text.endswith(b"\n")
+
+
+def test_the_info_line_says_what_is_known() -> None:
+    text = info.compose(status.decode(status.encode({"phase": status.Phase.NO_DATA, "run_number": 3})))
+    assert text.decode().splitlines() == [
+        "PyGNC run 3 NO_DATA SC 0",
+        "ORBIT unknown",
+        "EV 0 DMG 0B",
+        "FIX 0/0",
+    ]
+
+
+def test_orbit_attitude_and_field_have_room_in_the_info_line() -> None:
+    orbit: dict[str, status.Value] = {"orbit_mode": 2, "orbit_gps_week": 2358, "orbit_gps_tow_ms": 356_489_000}
+    orbit |= {"orbit_age_s": 71.0, "phase": 2, "run_number": 12, "spacecraft_time_s": 1_764_500_801}
+    attitude: dict[str, status.Value] = {"attitude_mode": 3, "in_sun": 1}
+    attitude |= {"quaternion_w": 0.25, "quaternion_x": -0.5, "quaternion_y": 0.75, "quaternion_z": -0.35}
+    vectors: dict[str, tuple[float, float, float]] = {
+        "position_ecef_m": (-3_789_160.0, 1_597_200.0, -5_535_740.0),
+        "velocity_ecef_mps": (-6259.5, -522.72, 4415.81),
+        "position_sigma_m": (1.0, 2.5, 1.0),
+        "rate_body_rad_s": (math.radians(-0.5), math.radians(0.05), math.radians(12.0)),
+        "mag_body_ut": (-35.3, 9.7, -14.6),
+    }
+    told: dict[str, status.Value] = {
+        f"{name}_{axis}": v for name, vector in vectors.items() for axis, v in zip("xyz", vector, strict=True)
+    }
+    text = info.compose(status.decode(status.encode(orbit | attitude | told)))
+    assert text.decode().splitlines()[:7] == [
+        "PyGNC run 12 IDLE SC 1764500801",
+        "GPS 2358 356489 AGE 71 SIG 2.5",
+        "R -3789.16 1597.20 -5535.74",
+        "V -6.25950 -0.52272 4.41581",
+        "Q 0.250 -0.500 0.750 -0.350 FINE SUN",
+        "GY -0.50 0.05 12.00",
+        "MG -35 10 -15",
+    ]
+
+
+def test_every_cause_of_rejection_has_its_counter() -> None:
+    of_velocities = {"velocity_status", "velocity_not_finite", "speed", "latency", "no_velocity"}
+    assert set(status.REJECT_CAUSES) == {cause.value for cause in RejectCause} - of_velocities | {TIME_INCONSISTENT}
+
+
+def test_every_cause_why_a_sample_did_nothing_has_its_counter() -> None:
+    assert set(status.SAMPLE_CAUSES) == {cause.value for cause in SampleRejectCause} | {NO_TIME, Mode.SEARCHING}
+    assert [mode.name.lower() for mode in status.AttitudeMode][1:] == [mode.value for mode in Mode]

@@ -1,0 +1,205 @@
+"""Files come through a line bit for bit, or it is said why not."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
+from pygnc.host.outcomes import Received
+from pygnc.host.sentence_types import (
+    CHUNK_BYTES,
+    DNLS,
+    DNOP,
+    TYPES,
+    UPCH,
+    UPCL,
+    UPOP,
+    UPST,
+    NakCause,
+    SentenceType,
+    UploadState,
+)
+from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
+from pygnc_controller.emulator.line import Faults
+from tests.fakes.memory_storage import MemoryStorage
+from tests.fakes.transfer_line import HostEnd, PiEnd, batch, joined
+
+DEFAULT_BATCH, LONG_BATCH = 36_144, 108_432
+RAW_BYTES_PER_S = 11_520.0
+ONE_IN_TEN_THOUSAND = Faults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
+
+
+def upload(size: int, faults: Faults | None = None, seed: int = 0) -> tuple[float, PiEnd, HostEnd]:
+    content = batch(size, seed)
+    host, pi = HostEnd(UploadSender("sense.bin", content, 1)), PiEnd(MemoryStorage())
+    session = joined(host, pi, faults, seed)
+    assert session.run(lambda: host.is_done, 400.0)
+    assert pi.storage.files == {"sense.bin": content}
+    return session.now_s, pi, host
+
+
+def test_three_hours_of_batch_go_up_in_fourteen_seconds() -> None:
+    duration_s, _, _ = upload(LONG_BATCH)
+    assert duration_s <= 14.0
+    assert LONG_BATCH / duration_s >= 0.70 * RAW_BYTES_PER_S
+
+
+@pytest.mark.parametrize("size", [DEFAULT_BATCH, LONG_BATCH])
+@pytest.mark.parametrize("seed", range(3))
+def test_one_wrong_byte_in_ten_thousand_costs_time_but_no_bit(size: int, seed: int) -> None:
+    duration_s, _, host = upload(size, ONE_IN_TEN_THOUSAND, seed)
+    assert duration_s < 1.45 * size / (0.70 * RAW_BYTES_PER_S)
+    assert host.channel.counts.retried > 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 20_000),
+    st.builds(
+        Faults,
+        lost=st.sampled_from([0.0, 1e-3]),
+        flipped=st.sampled_from([0.0, 1e-3]),
+        doubled=st.sampled_from([0.0, 1e-3]),
+        stalled=st.sampled_from([0.0, 1e-3]),
+        cuts=st.sampled_from([(), ((0.5, 2.0),), ((0.4, 25.0),)]),
+    ),
+    st.integers(0, 1000),
+)
+def test_uploads_survive_whatever_the_line_does(size: int, faults: Faults, seed: int) -> None:
+    upload(size, faults, seed)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 20_000), st.integers(0, 1000), st.sampled_from([(), ((0.5, 2.0),), ((0.4, 25.0),)]))
+def test_downloads_survive_whatever_the_line_does(size: int, seed: int, cuts: tuple[tuple[float, float], ...]) -> None:
+    content = batch(size, seed)
+    host, pi = HostEnd(DownloadReceiver("pygnc_status.bin", 1)), PiEnd(MemoryStorage({"pygnc_status.bin": content}))
+    session = joined(host, pi, Faults(flipped=1e-3, cuts=cuts), seed)
+    assert session.run(lambda: host.is_done, 400.0)
+    assert isinstance(host.transfer, DownloadReceiver)
+    assert bytes(host.transfer.content) == content
+
+
+def test_a_restarted_pi_goes_on_where_the_file_ends() -> None:
+    content = batch(DEFAULT_BATCH)
+    host, pi = HostEnd(UploadSender("range/rng00007.bin", content, 1)), PiEnd(MemoryStorage())
+    session = joined(host, pi)
+    session.run(lambda: False, 2.5)
+    (stored,) = pi.storage.parts.values()
+    assert 10_000 < len(stored) < DEFAULT_BATCH
+    pi.start_again()
+    assert session.run(lambda: host.is_done, 60.0)
+    assert pi.storage.files == {"range/rng00007.bin": content}
+    offsets = [
+        o.body.fields["offset"]
+        for o in host.of(Received)
+        if isinstance(o, Received) and o.kind is UPST and o.body.fields["state"] == UploadState.GO_ON
+    ]
+    assert offsets[0] == 0
+    assert offsets[1] >= len(stored)
+
+
+def test_a_restarted_host_goes_on_where_the_file_ends() -> None:
+    content = batch(DEFAULT_BATCH)
+    host, pi = HostEnd(UploadSender("sense.bin", content, 1)), PiEnd(MemoryStorage())
+    session = joined(host, pi)
+    session.run(lambda: False, 2.5)
+    again = HostEnd(UploadSender("sense.bin", content, 9))
+    again.channel._session.number += 1
+    session.ends[0] = again.end()
+    assert session.run(lambda: again.is_done, 60.0)
+    assert pi.storage.files == {"sense.bin": content}
+    assert session.now_s < 6.0
+
+
+def test_a_changed_download_begins_anew() -> None:
+    pi = DownloadSender(MemoryStorage({"pygnc_info.txt": b"new text, longer"}))
+    host = DownloadReceiver("pygnc_info.txt", 1, size=4, crc=5)
+    host.content += b"old"
+    sayings = [host.open()]
+    for _ in range(6):
+        answers = [answer for kind, body in sayings for answer in pi.take(received(kind, body))]
+        while (chunk := pi.next_chunk()) is not None:
+            answers.append(chunk)
+        sayings = [saying for kind, body in answers for saying in host.take(received(kind, body))]
+    assert host.state is TransferState.DONE
+    assert bytes(host.content) == b"new text, longer"
+
+
+@pytest.mark.parametrize(
+    "name", ["../sense.bin", "/etc/passwd", "sense.bin.part", "range/../sense.bin", "main.py", "pygnc_status.bin"]
+)
+def test_other_names_are_refused(name: str) -> None:
+    storage = MemoryStorage()
+    host, pi = HostEnd(UploadSender(name, b"x" * 100, 1)), PiEnd(storage)
+    session = joined(host, pi)
+    assert session.run(lambda: host.is_done, 10.0)
+    assert host.transfer.state is TransferState.REFUSED
+    assert "may not be written" in host.transfer.cause
+    assert not storage.files
+    assert not storage.parts
+
+
+def test_a_full_disk_is_an_answer() -> None:
+    storage = MemoryStorage(fault=OSError(28, "No space left on device"))
+    host, pi = HostEnd(UploadSender("sense.bin", b"x" * 100, 1)), PiEnd(storage)
+    assert joined(host, pi).run(lambda: host.is_done, 10.0)
+    assert "No space left" in host.transfer.cause
+
+
+def test_a_chunk_out_of_place_is_refused_and_closes_the_transfer() -> None:
+    pi = UploadReceiver(MemoryStorage())
+    pi.take(received(UPOP, UPOP.pack(1, 100, 0, tail=b"sense.bin")))
+    for body in (UPCH.pack(1, 5, tail=b"x"), UPCH.pack(1, 0, tail=b"x")):
+        with pytest.raises(Refusal) as refusal:
+            pi.take(received(UPCH, body))
+        assert refusal.value.cause is NakCause.ORDER
+
+
+def test_more_bytes_than_announced_are_refused() -> None:
+    pi = UploadReceiver(MemoryStorage())
+    pi.take(received(UPOP, UPOP.pack(1, 3, 0, tail=b"sense.bin")))
+    with pytest.raises(Refusal, match="0 of 3 bytes are here"):
+        pi.take(received(UPCH, UPCH.pack(1, 0, tail=b"1234")))
+
+
+def test_a_file_whose_crc_is_wrong_is_not_kept() -> None:
+    storage = MemoryStorage({"sense.bin": b"old"})
+    pi = UploadReceiver(storage)
+    pi.take(received(UPOP, UPOP.pack(1, 3, 0, tail=b"sense.bin")))
+    pi.take(received(UPCH, UPCH.pack(1, 0, tail=b"123")))
+    (answer,) = pi.take(received(UPCL, UPCL.pack(1)))
+    assert UPST.unpack(answer.body).fields["state"] == UploadState.DAMAGED
+    assert storage.files == {"sense.bin": b"old"}
+    assert not storage.parts
+
+
+def test_a_file_that_is_there_already_takes_no_chunks() -> None:
+    content = batch(5000)
+    host, pi = HostEnd(UploadSender("sense.bin", content, 1)), PiEnd(MemoryStorage({"sense.bin": content}))
+    session = joined(host, pi)
+    assert session.run(lambda: host.is_done, 10.0)
+    assert session.now_s < 0.2
+
+
+def test_names_come_in_pages() -> None:
+    pi = DownloadSender(MemoryStorage({f"pygnc_logs/run-{k:05d}/input-00000.pgj": b"x" * k for k in range(40)}))
+    names = []
+    for first in (0, 16, 32):
+        names += [TYPES["DNLE"].unpack(body).tail for _, body in pi.take(received(DNLS, DNLS.pack(first)))]
+    assert names == [b"pygnc_logs/run-%05d/input-00000.pgj" % k for k in range(40)]
+    (end,) = pi.take(received(DNLS, DNLS.pack(48)))
+    assert TYPES["DNLE"].unpack(end.body).fields == {"index": 48, "total": 40, "size": 0}
+
+
+def test_a_missing_file_is_an_answer() -> None:
+    with pytest.raises(Refusal, match="no such file"):
+        DownloadSender(MemoryStorage()).take(received(DNOP, DNOP.pack(1, 0, tail=b"pygnc_info.txt")))
+
+
+def test_a_chunk_fills_whole_groups_of_base64() -> None:
+    assert (6 + CHUNK_BYTES) % 3 == 0
+
+
+def received(kind: SentenceType, body: bytes) -> Received:
+    return Received(kind, 1, kind.unpack(body), is_late=False, is_retry=False)

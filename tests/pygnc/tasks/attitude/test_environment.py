@@ -1,0 +1,117 @@
+"""What surrounds the satellite, against a truth made by other libraries."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pygnc.bus.messages import OrbitEstimate
+from pygnc.common import quaternion
+from pygnc.common.clock import MS_PER_WEEK
+from pygnc.configuration.data_files import data_file
+from pygnc.configuration.earth_orientation_file import load_earth_orientation
+from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.attitude.settings import MountingSettings
+from pygnc.formats.sense import SenseLayout, decode_sensors
+from pygnc.tasks.attitude.environment import NOWHERE, ORBIT_AGE_MAX_S, FollowedOrbit, SurroundingsModel
+
+DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "truth.parquet"
+
+
+@pytest.fixture(scope="module")
+def truth() -> pl.DataFrame:
+    return pl.read_parquet(DEMO).with_columns((pl.col("gps_week") * MS_PER_WEEK + pl.col("gps_tow_ms")).alias("ms"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> SurroundingsModel:
+    orientation = load_earth_orientation(tmp_path_factory.mktemp("home")).table
+    return SurroundingsModel(orientation, read_main_field(data_file(PACKAGED)))
+
+
+def orbit_at(truth: pl.DataFrame, row: int) -> FollowedOrbit:
+    values = truth.row(row, named=True)
+    x, y, z = (values[f"{axis}_gcrf_m"] for axis in "xyz")
+    vx, vy, vz = (values[f"v{axis}_gcrf_mps"] for axis in "xyz")
+    return FollowedOrbit(values["ms"], values["ms"], (x, y, z, vx, vy, vz))
+
+
+def test_place_and_sunlight_are_the_truths(truth: pl.DataFrame, model: SurroundingsModel) -> None:
+    lit = 0
+    for row in range(0, len(truth) - 1, 7):
+        around, _ = model.at(truth["ms"][row + 1], orbit_at(truth, row))
+        assert around.surroundings is not None
+        assert around.orbit_age_s == pytest.approx(25.0)
+        apart_m = around.surroundings.position_gcrf_m - np.array(orbit_at(truth, row + 1).state[:3])
+        assert np.linalg.norm(apart_m) < 5.0
+        assert around.surroundings.sunlit_fraction == pytest.approx(truth["sunlit_fraction"][row + 1], abs=0.02)
+        lit += around.surroundings.sunlit_fraction == 1.0
+    assert 20 < lit < 60
+
+
+def test_the_field_is_what_the_magnetometer_shows(truth: pl.DataFrame, model: SurroundingsModel) -> None:
+    """The generator's field is brahe's, its readings have 0.6 uT of noise."""
+    records = np.fromfile(DEMO.with_name("sense.bin"), SenseLayout().record)
+    shown_imu_ut = decode_sensors(records).mag_imu_ut[:, -1]
+    imu_from_body = np.array(MountingSettings().imu_from_body)
+    residuals_ut = []
+    for row in range(0, len(truth), 5):
+        around, _ = model.at(truth["ms"][row], orbit_at(truth, row))
+        assert around.surroundings is not None
+        values = truth.row(row, named=True)
+        gcrf_from_body = quaternion.to_matrix(np.array([values[f"q{part}_gcrf_from_body"] for part in "wxyz"]))
+        bias_ut = np.array([values[f"{axis}_mag_bias_imu_ut"] for axis in "xyz"])
+        expected_ut = imu_from_body.dot(gcrf_from_body.T.dot(around.surroundings.field_gcrf_ut)) + bias_ut
+        residuals_ut.append(shown_imu_ut[row] - expected_ut)
+    assert np.sqrt(np.square(residuals_ut).mean()) == pytest.approx(0.6, abs=0.15)
+
+
+def test_going_on_step_by_step_leads_where_one_step_leads(truth: pl.DataFrame, model: SurroundingsModel) -> None:
+    begin = orbit_at(truth, 0)
+    orbit: FollowedOrbit | None = begin
+    for k in range(1, 121):
+        around, orbit = model.at(begin.gps_ms + 5_000 * k, orbit)
+    direct, _ = model.at(begin.gps_ms + 600_000, begin)
+    assert around.surroundings is not None
+    assert direct.surroundings is not None
+    assert around.orbit_age_s == direct.orbit_age_s == 600.0
+    apart_m = around.surroundings.position_gcrf_m - direct.surroundings.position_gcrf_m
+    assert np.linalg.norm(apart_m) < 1.0
+    assert np.abs(around.surroundings.field_gcrf_ut - direct.surroundings.field_gcrf_ut).max() < 1e-4
+
+
+def test_without_an_orbit_or_with_one_of_long_ago_nothing_is_known(
+    truth: pl.DataFrame, model: SurroundingsModel
+) -> None:
+    orbit = orbit_at(truth, 0)
+    too_late_ms = orbit.gps_ms + round(1e3 * ORBIT_AGE_MAX_S) + 1
+    assert model.at(too_late_ms, orbit) == (NOWHERE, orbit)
+    assert model.at(orbit.gps_ms, None) == (NOWHERE, None)
+    assert SurroundingsModel(EarthOrientationTable.none(), None).at(orbit.gps_ms, orbit) == (NOWHERE, orbit)
+
+
+def test_the_age_counts_from_the_newest_fix() -> None:
+    estimate = OrbitEstimate(
+        seq=1,
+        through=6,
+        gps_ms=2_000_000,
+        fix_gps_ms=1_500_000,
+        position_ecef_m=(0.0, 0.0, 0.0),
+        velocity_ecef_mps=(0.0, 0.0, 0.0),
+        position_sigma_m=(1.0, 1.0, 1.0),
+        velocity_sigma_mps=(1.0, 1.0, 1.0),
+        position_gcrf_m=(7e6, 1.0, 2.0),
+        velocity_gcrf_mps=(3.0, 7e3, 4.0),
+        accepted=False,
+        cause="gate",
+        nis=0.0,
+        nis_dof=0,
+        nis_mean=0.0,
+        nis_count=0,
+        spacecraft_to_gps_ms=None,
+    )
+    orbit = FollowedOrbit.of(estimate)
+    assert orbit.state == (7e6, 1.0, 2.0, 3.0, 7e3, 4.0)
+    assert orbit.at(2_010_000).age_s(2_010_000) == 510.0

@@ -1,0 +1,136 @@
+"""The magnetometer's calibration in flight: when it solves, what counts, what is news; restarts change nothing."""
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.calibration import Calibration, CalibrationFailed, calibrate
+from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
+from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
+from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.settings import MagnetometerSettings
+from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationState, Solved
+from tests.pygnc.estimators.attitude.tumbling import SKEWED, Flight, fly
+
+PLAIN = MagnetometerSettings()
+TUMBLE = fly(1, 1.0)
+
+
+def around(field_ut: Array) -> Surroundings:
+    return Surroundings(field_ut, np.zeros(3), np.zeros(3), 0.0)
+
+
+def take_all(calibration: MagCalibration, flight: Flight, first: int = 0) -> list[Solved | None]:
+    pairs = zip(flight.mag_ut[first:], flight.field_ut[first:], strict=True)
+    return [calibration.take(mag_ut, around(field_ut)) for mag_ut, field_ut in pairs]
+
+
+def solutions(solved: list[Solved | None]) -> list[Solved]:
+    return [one for one in solved if one is not None]
+
+
+def test_the_bias_is_found_within_its_sigma() -> None:
+    calibration = MagCalibration(PLAIN)
+    found = solutions(take_all(calibration, TUMBLE))
+    assert calibration.known == found[-1].total
+    for one in found:
+        error_ut = np.abs(np.array(one.total.bias_ut) - TUMBLE.bias_ut)
+        assert (error_ut < 3.0 * np.array(one.total.sigma_ut)).all()
+        assert one.left.mean_ut == pytest.approx(one.total.bias_ut)
+        assert (one.left.sigma_ut >= PLAIN.noise_ut).all()
+    assert calibration.counts == {"mag_calibration_seen": 720, "mag_calibration_kept": 720}
+
+
+def test_solutions_become_rare_and_hang_on_the_count_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def refuse(samples: CalibrationSamples, settings: CalibrationSettings) -> Calibration:
+        tried.append(samples.seen)
+        raise CalibrationFailed(f"not with {settings}")
+
+    monkeypatch.setattr(CalibrationSamples, "solve", refuse)
+    calibration = MagCalibration(PLAIN)
+    for _ in range(8640):
+        assert calibration.take(np.ones(3), around(np.ones(3))) is None
+        assert calibration.take(np.ones(3), None) is None
+    assert tried[:6] == [120, 240, 360, 540, 810, 1215]
+    assert np.diff(tried).max() == 720
+    assert len(tried) < 20
+    assert calibration.known is None
+
+
+@pytest.mark.parametrize("cut", [0, 1, 119, 120, 240, 361, 719])
+def test_a_restart_anywhere_changes_no_bit(cut: int) -> None:
+    whole = MagCalibration(PLAIN)
+    undisturbed = take_all(whole, TUMBLE)
+    first = MagCalibration(PLAIN)
+    pairs = zip(TUMBLE.mag_ut[:cut], TUMBLE.field_ut[:cut], strict=True)
+    solved = [first.take(mag_ut, around(field_ut)) for mag_ut, field_ut in pairs]
+    packed = msgspec.msgpack.encode(first.checkpoint())
+    second = MagCalibration(PLAIN, msgspec.msgpack.decode(packed, type=MagCalibrationState))
+    solved += take_all(second, TUMBLE, cut)
+    assert [one and (one.total, one.news) for one in solved] == [one and (one.total, one.news) for one in undisturbed]
+    assert msgspec.msgpack.encode(second.checkpoint()) == msgspec.msgpack.encode(whole.checkpoint())
+
+
+def test_with_a_calibration_in_the_settings_the_rest_goes_to_the_filter_and_the_whole_is_told() -> None:
+    """The settings know an older bias, and axes that are not equal."""
+    flight = fly(2, 1.0, sensor=SKEWED, bias_ut=np.array([20.0, 10.0, -25.0]))
+    x, y, z = ((row[0], row[1], row[2]) for row in flight.matrix.tolist())
+    settings = MagnetometerSettings(bias_ut=(17.0, 12.0, -24.0), matrix=(x, y, z))
+    calibration = MagCalibration(settings)
+    solved = None
+    for mag_ut, field_ut in zip(flight.mag_ut, flight.field_ut, strict=True):
+        corrected_ut = flight.matrix @ (mag_ut - settings.bias_ut)
+        solved = calibration.take(corrected_ut, around(field_ut)) or solved
+    assert solved is not None
+    assert np.array(solved.total.bias_ut) == pytest.approx(flight.bias_ut, abs=0.3)
+    assert solved.left.mean_ut == pytest.approx(flight.matrix @ [3.0, -2.0, -1.0], abs=0.3)
+
+
+def test_a_solution_counts_when_the_one_before_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = calibrate(TUMBLE.mag_ut, TUMBLE.field_ut, CalibrationSettings())
+    said_ut = [0.0, 30.0, 30.1, 55.0, 30.2, 30.0, 30.1]
+    queue = iter(said_ut)
+
+    def say(*_: object) -> Calibration:
+        return replace(real, bias_ut=np.array([next(queue), 1.0, 2.0]))
+
+    monkeypatch.setattr(CalibrationSamples, "solve", say)
+    calibration = MagCalibration(PLAIN)
+    solved = [calibration.take(np.ones(3), around(np.ones(3))) for _ in range(2000)]
+    assert [one.total.bias_ut[0] for one in solutions(solved)] == [30.1, 30.0, 30.1]
+
+
+def test_a_bias_that_moves_is_followed_and_never_lies_between() -> None:
+    moving = fly(1, 6.0)
+    moving.mag_ut[1000:] += [0.0, 20.0, 0.0]
+    for one in solutions(take_all(MagCalibration(PLAIN), moving)):
+        off_ut = np.array(one.total.bias_ut) - moving.bias_ut
+        assert min(np.abs(off_ut).max(), np.abs(off_ut - [0.0, 20.0, 0.0]).max()) < 0.5
+
+
+def test_the_first_solution_is_news_and_then_what_has_moved() -> None:
+    still = solutions(take_all(MagCalibration(PLAIN), TUMBLE))
+    assert [one.news for one in still] == [True, *[False] * (len(still) - 1)]
+    moving = fly(1, 6.0)
+    moving.mag_ut[1000:] += [0.0, 20.0, 0.0]
+    told = [one.total for one in solutions(take_all(MagCalibration(PLAIN), moving)) if one.news]
+    assert [one.bias_ut[1] - moving.bias_ut[1] for one in told] == pytest.approx([0.0, 20.0], abs=0.5)
+
+
+def test_a_body_that_hardly_turns_gives_no_bias() -> None:
+    calibration = MagCalibration(PLAIN)
+    assert solutions(take_all(calibration, fly(3, 0.5, rate_deg_s=0.01))) == []
+    assert calibration.known is None
+
+
+def test_it_is_told_with_units() -> None:
+    calibration = MagCalibration(PLAIN)
+    take_all(calibration, TUMBLE)
+    assert calibration.known is not None
+    x, y, z = calibration.known.bias_ut
+    assert str(calibration.known).startswith(f"bias {x:.2f}, {y:.2f}, {z:.2f} uT, sigma 0.")

@@ -1,0 +1,88 @@
+"""The demonstration batch before the attitude task's tracker, and what the orbit task answers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from pygnc.bus.messages import (
+    AttitudeEstimate,
+    BatchEnd,
+    GpsFix,
+    InputMessage,
+    Message,
+    OrbitMessage,
+    SensorSample,
+)
+from pygnc.configuration.data_files import data_file
+from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.tasks.attitude.environment import SurroundingsModel
+from pygnc.tasks.attitude.tracker import AttitudeTracker, TrackerState
+from pygnc.tasks.ingest.sense_file import SenseFile
+from pygnc.tasks.orbit.tracker import OrbitTracker, mark_behind
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
+RECORDS = 24
+NONE = EarthOrientationTable.none()
+SETTINGS = AttitudeSettings()
+MODEL = SurroundingsModel(NONE, read_main_field(data_file(PACKAGED)))
+
+
+def tracker(state: TrackerState | None = None) -> AttitudeTracker:
+    return AttitudeTracker(SETTINGS, MODEL, state)
+
+
+def batch(demo: SenseFile, records: int) -> list[InputMessage]:
+    """The first records, and the end of the batch."""
+    messages = [m for m in demo.messages(np.arange(records), 1) if isinstance(m, SensorSample | GpsFix)]
+    return [*messages, BatchEnd(seq=messages[-1].seq + 1, cause="")]
+
+
+def orbits_of(inputs: Sequence[Message]) -> list[OrbitMessage]:
+    """What the orbit task makes of the inputs."""
+    orbit_tracker = OrbitTracker(OrbitSettings(), NONE)
+    messages: list[OrbitMessage] = []
+    for message in inputs:
+        estimates = orbit_tracker.take(message, len(messages) + 1)
+        messages += [*estimates, *mark_behind(message, estimates, len(messages) + 1)]
+    return messages
+
+
+def run(
+    attitude: AttitudeTracker, inputs: Sequence[InputMessage], orbits: Sequence[OrbitMessage], first_seq: int = 1
+) -> list[AttitudeEstimate]:
+    """Take all inputs, and orbits when they are awaited."""
+    waiting = list(orbits)
+    estimates: list[AttitudeEstimate] = []
+    for message in inputs:
+        while attitude.awaits_orbit and waiting:
+            attitude.take_orbit(waiting.pop(0))
+        estimates += attitude.take(message, first_seq + len(estimates))
+    return estimates
+
+
+def samples_of(inputs: Sequence[InputMessage]) -> list[SensorSample]:
+    return [message for message in inputs if isinstance(message, SensorSample)]
+
+
+def with_time_shift(inputs: Sequence[InputMessage], seqs: set[int], by_s: int) -> list[InputMessage]:
+    """The inputs with another spacecraft time in some of them."""
+    return [
+        msgspec.structs.replace(message, t_spacecraft_s=message.t_spacecraft_s + by_s)
+        if message.seq in seqs and isinstance(message, SensorSample | GpsFix) and message.t_spacecraft_s is not None
+        else message
+        for message in inputs
+    ]
+
+
+def assert_books_balance(attitude: AttitudeTracker, inputs: Sequence[InputMessage]) -> None:
+    unused = sum(n for name, n in attitude.counts.items() if name.startswith("samples_") and name not in BALANCE)
+    received, used, held = (attitude.counts[name] for name in BALANCE)
+    assert received == used + held + unused == len(samples_of(inputs))
+
+
+BALANCE = ("samples_received", "samples_used", "samples_held")

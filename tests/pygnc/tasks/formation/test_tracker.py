@@ -1,0 +1,208 @@
+"""The formation tracker on the files of three satellites, and with less."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import (
+    BatchEnd,
+    ClosestApproach,
+    FormationEstimate,
+    FormationMessage,
+    GpsFix,
+    InputMessage,
+    OrbitMessage,
+    RangeMeasurement,
+)
+from pygnc.tasks.formation.tracker import SOLVED_AGAIN_MS, FormationTracker
+from tests.pygnc.tasks import formation_batch as batch
+
+
+def fly(
+    tracker: FormationTracker, messages: Iterable[InputMessage], answers: dict[int, list[OrbitMessage]]
+) -> list[FormationMessage]:
+    """Give the tracker messages, and orbits as far as it waits for them."""
+    said: list[FormationMessage] = []
+    orbits: list[OrbitMessage] = []
+    for message in messages:
+        said += tracker.take(message)
+        orbits += answers.get(message.seq, [])
+        while tracker.awaits_orbit and orbits:
+            tracker.take_orbit(orbits.pop(0))
+        if tracker.problem is not None:
+            said += tracker.accept(tracker.problem())
+    return said
+
+
+def estimates(said: Sequence[FormationMessage], partner: int) -> list[FormationEstimate]:
+    return [one for one in said if isinstance(one, FormationEstimate) and one.partner_id == partner]
+
+
+def fresh() -> FormationTracker:
+    return FormationTracker(batch.SETTINGS, batch.orientation())
+
+
+@pytest.fixture(scope="module")
+def said() -> list[FormationMessage]:
+    return fly(fresh(), batch.inputs(), batch.answers())
+
+
+@pytest.mark.parametrize("partner", batch.PARTNERS)
+def test_partners_are_near_the_truth_at_every_range(said: list[FormationMessage], partner: int) -> None:
+    found = estimates(said, partner)
+    own_ranges = [m for m in batch.inputs() if isinstance(m, RangeMeasurement) and m.satellite_id == 0]
+    assert len(found) >= len([m for m in own_ranges if m.partner_id == partner]) == 50
+    errors_m, sigmas_m = [], []
+    # A range may follow the last of the samples that the table of truth is of.
+    for one in [one for one in found if one.gps_ms in batch.truth(partner)]:
+        assert one.position_gcrf_m is not None
+        assert one.covariance_rtn is not None
+        errors_m.append(np.linalg.norm(np.array(one.position_gcrf_m) - batch.true_place_m(one.gps_ms, partner)))
+        sigmas_m.append(np.sqrt(sum(one.covariance_rtn[place] for place in (0, 2, 5))))
+    assert len(errors_m) >= 49
+    assert np.sqrt(np.mean(np.square(errors_m))) < 3.0 * np.sqrt(np.mean(np.square(sigmas_m))) < 15.0
+
+
+def test_messages_are_numbered_from_one_and_in_order_of_time(said: list[FormationMessage]) -> None:
+    assert [one.seq for one in said] == list(range(1, len(said) + 1))
+    times = [one.gps_ms for one in said if isinstance(one, FormationEstimate)]
+    assert times == sorted(times)
+
+
+def test_length_and_axes_agree_between_both_frames(said: list[FormationMessage]) -> None:
+    for one in estimates(said, 75):
+        assert one.position_rtn_m is not None
+        assert one.position_gcrf_m is not None
+        assert np.linalg.norm(one.position_rtn_m) == pytest.approx(np.linalg.norm(one.position_gcrf_m), abs=1e-6)
+
+
+def test_residuals_are_those_of_our_own_ranges(said: list[FormationMessage]) -> None:
+    found = [one for one in estimates(said, 75) if one.range_residual_m is not None]
+    assert len(found) == 50
+    residual = np.array([one.range_residual_m for one in found])
+    assert 7.0 < residual.std() < 13.0
+    for one in found:
+        assert one.position_rtn_m is not None
+        assert one.range_bias_m is not None
+        assert one.range_bias_m == pytest.approx(1052.0, abs=6.0)
+
+
+def test_with_fixes_of_the_partners_nothing_is_ambiguous(said: list[FormationMessage]) -> None:
+    found = [one for one in said if isinstance(one, FormationEstimate)]
+    assert not any(one.ambiguous or one.cause for one in found)
+    assert all(one.chi2_best is not None and one.chi2_mirror is not None for one in found)
+    assert all(one.chi2_mirror > one.chi2_best + 30.0 for one in found if one.chi2_mirror and one.chi2_best)
+
+
+def test_ranges_alone_are_called_ambiguous_and_the_mirror_is_told() -> None:
+    own = [m for m in batch.inputs() if not (isinstance(m, GpsFix | RangeMeasurement) and m.satellite_id)]
+    said = fly(fresh(), own, batch.answers())
+    solved = [one for one in said if isinstance(one, FormationEstimate) and not one.cause]
+    assert solved
+    assert all(one.ambiguous for one in solved)
+    assert any(one.mirror_rtn_m is not None for one in solved)
+
+
+def test_the_same_is_said_again(said: list[FormationMessage]) -> None:
+    assert fly(fresh(), batch.inputs(), batch.answers()) == said
+
+
+def test_the_books_of_the_ranges_balance() -> None:
+    tracker = fresh()
+    fly(tracker, batch.inputs(), batch.answers())
+    counts = tracker.counts
+    assert counts["ranges_received"] == sum(isinstance(m, RangeMeasurement) for m in batch.inputs()) == 300
+    assert counts["ranges_held"] == counts["ranges_no_time"] == 0
+    assert counts["ranges_used"] + counts["ranges_rejected"] == 300
+    assert counts["fixes_of_partners"] == 100
+
+
+def test_without_an_orbit_each_partner_is_named_with_the_cause() -> None:
+    tracker = fresh()
+    for message in batch.inputs():
+        tracker.take(message)
+    assert tracker.awaits_orbit
+    tracker.give_up_orbit()
+    assert tracker.problem is not None
+    said = tracker.accept(tracker.problem())
+    named = [(one.partner_id, one.cause) for one in said if isinstance(one, FormationEstimate)]
+    assert sorted(named) == [(partner, "our own orbit is not known") for partner in batch.PARTNERS]
+
+
+def test_nothing_is_posed_before_the_batchs_end_nor_without_a_partner() -> None:
+    tracker = fresh()
+    *messages, end = batch.inputs()
+    for message in messages:
+        tracker.take(message)
+        assert tracker.problem is None
+        assert not tracker.awaits_orbit
+    alone = fresh()
+    for message in [m for m in messages if isinstance(m, GpsFix) and m.is_own]:
+        alone.take(message)
+    alone.take(end)
+    assert alone.problem is None
+    assert not alone.awaits_orbit
+
+
+@pytest.fixture(scope="module")
+def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
+    """The batch ends after thirty minutes; what it holds beyond comes one by one. What is said before and after."""
+    *messages, end = batch.inputs()
+    ranges = [number for number, message in enumerate(messages) if isinstance(message, RangeMeasurement)]
+    early, late = messages[: ranges[180]], messages[ranges[180] :]
+    tracker = fresh()
+    # Its number is not taken from another input: answers go by numbers.
+    batch_end = BatchEnd(seq=early[-1].seq, cause="")
+    answers = {seq: answer for seq, answer in batch.answers().items() if seq < end.seq}
+    mark = msgspec.structs.replace(batch.answers()[end.seq][-1], through=batch_end.seq, seq=1)
+    said = fly(tracker, [*early, batch_end], answers | {batch_end.seq: [*answers.get(batch_end.seq, []), mark]})
+    return tracker, said, fly(tracker, late, answers)
+
+
+def test_what_comes_behind_the_batch_is_answered_at_once_and_near_the_truth(
+    in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
+) -> None:
+    _, said, later = in_two
+    newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
+    for partner in batch.PARTNERS:
+        found = [one for one in estimates(later, partner) if one.gps_ms in batch.truth(partner)]
+        assert len({one.gps_ms for one in found}) >= 18
+        assert min(one.gps_ms for one in found) > newest_ms
+        for one in found:
+            assert one.position_gcrf_m is not None
+            assert np.linalg.norm(np.array(one.position_gcrf_m) - batch.true_place_m(one.gps_ms, partner)) < 15.0
+
+
+def test_all_of_it_is_solved_again_after_a_while(
+    in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
+) -> None:
+    tracker, said, later = in_two
+    assert tracker.solution is not None
+    last_ms = max(seen.gps_ms for seen in tracker.solution.ranges)
+    newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
+    assert last_ms - newest_ms >= SOLVED_AGAIN_MS - 60_000
+    assert [one.seq for one in [*said, *later]] == list(range(1, len(said) + len(later) + 1))
+
+
+def test_closest_approaches_of_every_partner_and_hypothesis_are_told(said: list[FormationMessage]) -> None:
+    approaches = [one for one in said if isinstance(one, ClosestApproach)]
+    assert {one.partner_id for one in approaches} == set(batch.PARTNERS)
+    newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
+    for one in approaches:
+        assert 0 <= one.gps_ms - newest_ms <= 86_400_000 + 60_000
+        assert one.distance_m > 0.0
+        assert one.sigma_m > 0.0
+        assert one.least_m <= one.distance_m
+
+
+def test_a_range_that_comes_twice_counts_once() -> None:
+    messages = batch.inputs()[:200]
+    ranges = [message for message in messages if isinstance(message, RangeMeasurement)]
+    once, twice = fresh(), fresh()
+    fly(once, messages, batch.answers())
+    fly(twice, [again for message in messages for again in (message, message)], batch.answers())
+    assert twice.counts["ranges_received"] == 2 * len(ranges)
+    assert twice.counts["ranges_held"] == once.counts["ranges_held"]
+    assert len(twice._arc.ranges) == len(once._arc.ranges) == len(ranges) - once.counts["ranges_held"]

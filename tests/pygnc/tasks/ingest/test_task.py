@@ -1,0 +1,174 @@
+"""The sequencer in one process: lost at any of its writes, its successor makes the same journal."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+
+from pygnc.bus import journal_writer
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement
+from pygnc.tasks.ingest import batch_order, task
+from pygnc.tasks.ingest.task import IngestTask
+from tests.pygnc.formats.streams import range_packets
+from tests.pygnc.tasks.runs import run_in
+
+STREAM = b"".join(range_packets(8, seed=5))
+STEPS = (
+    {"range/rng00003.bin": STREAM[:333], "range/partner_75/rng00000.bin": STREAM},
+    {"range/rng00003.bin": STREAM[333:500], "range/rng00004.bin": STREAM[500:700]},
+    {"range/partner_76/rng65535.bin": STREAM[:650]},
+    {"range/rng00005.bin": STREAM[700:], "range/partner_76/rng00000.bin": STREAM[650:]},
+)
+"""What is appended to which file: first the batch, then what comes behind it."""
+
+
+class LostError(Exception):
+    """The task is killed here."""
+
+
+class Home:
+    """A home whose ingest may be lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run = run_in(folder)
+        self.home = self.run.home
+        self.events: list[tuple[str, str, str]] = []
+        self.writes = 0
+        self._task: IngestTask | None = None
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+
+    def append(self, step: dict[str, bytes]) -> None:
+        for name, content in step.items():
+            (self.home / name).parent.mkdir(parents=True, exist_ok=True)
+            with (self.home / name).open("ab") as file:
+                file.write(content)
+
+    def work(self, lost_at: int | None = None) -> None:
+        """Work until nothing is left to do; the task is lost instead of making write number `lost_at`."""
+        if self._task is None:
+            self._context = zmq.Context()
+            self._task = IngestTask(self.run, self._context, lambda *event: self.events.append(event))
+            write = self._task._stream.write
+
+            def counted(messages: Sequence[Message]) -> None:
+                if messages and self.writes == lost_at:
+                    raise LostError
+                self.writes += bool(messages)
+                write(messages)
+
+            self._task._stream.write = counted  # type: ignore[method-assign]
+        self._task._next_look_s = 0.0
+        while self._task.work():
+            pass
+        self._task._next_look_s = 0.0
+        while self._task.work():
+            pass
+
+    def lose(self) -> None:
+        """As SIGKILL does it: nothing is closed in order."""
+        assert self._context is not None
+        self._context.destroy(linger=0)
+        self._task = self._context = None
+
+    def journal(self) -> list[bytes]:
+        return [record.payload for record in JournalReader([self.run.folder], "input").read(10_000)]
+
+    def counts(self) -> dict[str, int]:
+        assert self._task is not None
+        return self._task.progress().counts
+
+
+@pytest.fixture
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Home]]:
+    made = [Home(tmp_path_factory.mktemp(name)) for name in ("undisturbed", "lost")]
+    yield made
+    for home in made:
+        if home._context is not None:
+            home.lose()
+
+
+@pytest.fixture(autouse=True)
+def _small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many writes, so that many places can be tried."""
+    monkeypatch.setattr(batch_order, "RECORDS_A_TURN", 4)
+    monkeypatch.setattr(task, "LOOK_INTERVAL_S", 0.0)
+
+
+def without_times(payloads: list[bytes]) -> list[Message]:
+    """Messages but for the times of modification, which differ between two homes."""
+    messages = [msgspec.msgpack.decode(payload, type=InputMessage) for payload in payloads]
+    return [
+        msgspec.structs.replace(message, modified_ns=0) if hasattr(message, "modified_ns") else message
+        for message in messages
+    ]
+
+
+@pytest.mark.parametrize("lost_at", range(28))
+def test_lost_at_any_write_its_successor_makes_the_same_journal(homes: list[Home], lost_at: int) -> None:
+    undisturbed, lost = homes
+    times_lost = 0
+    for step in STEPS:
+        undisturbed.append(step)
+        undisturbed.work()
+        lost.append(step)
+        try:
+            lost.work(lost_at)
+        except LostError:
+            lost.lose()
+            lost.work()
+            times_lost += 1
+    assert times_lost == (lost_at < undisturbed.writes)
+    expected = undisturbed.journal()
+    assert without_times(lost.journal()) == without_times(expected)
+    assert lost.counts() == undisturbed.counts()
+    packets = [m for m in without_times(expected) if isinstance(m, GpsFix | RangeMeasurement)]
+    for satellite_id in (0, 75, 76):
+        assert b"".join(m.raw for m in packets if m.satellite_id == satellite_id) == STREAM
+
+
+def test_every_write_is_tried(homes: list[Home]) -> None:
+    home, _ = homes
+    for step in STEPS:
+        home.append(step)
+        home.work()
+    assert 20 <= home.writes <= 28
+
+
+def test_what_is_gone_when_a_lost_ingest_looks_for_it_is_said(homes: list[Home]) -> None:
+    home, _ = homes
+    home.append(STEPS[0])
+    home.work()
+    home.lose()
+    home.append({"range/rng00009.bin": STREAM})
+    with pytest.raises(LostError):
+        home.work(lost_at=home.writes + 2)
+    home.lose()
+    (home.home / "range" / "rng00009.bin").unlink()
+    home.append(STEPS[1])
+    home.work()
+    assert ("error", "arrival_broken_off", task.CHANGED) in home.events
+    numbers = [message.seq for message in without_times(home.journal()) if hasattr(message, "seq")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert sum(isinstance(message, BatchEnd) for message in without_times(home.journal())) == 1
+    own = [m for m in without_times(home.journal()) if isinstance(m, GpsFix | RangeMeasurement) and not m.satellite_id]
+    assert b"".join(m.raw for m in own if m.source != "range/rng00009.bin") in STREAM
+
+
+def test_without_the_journals_beginning_nothing_is_read_twice(
+    homes: list[Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "SEGMENT_BYTES", 2000)  # in memory only the newest segments are kept
+    home, _ = homes
+    home.append(STEPS[0])
+    home.work()
+    home.lose()
+    before = home.journal()
+    min(home.run.folder.glob("input-*")).unlink()
+    home.work()
+    home.append(STEPS[1])
+    home.work()
+    assert [name for severity, name, _ in home.events if severity == "error"] == ["arrival_broken_off"]
+    assert home.journal() == before[-len(home.journal()) :]

@@ -1,0 +1,136 @@
+"""From inputs to orbit estimates: restarts change nothing, books balance, damaged clocks are noticed."""
+
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.tasks.ingest.sense_file import SenseFile
+from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, mark_behind
+
+DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "sense.bin"
+RECORDS = 60
+SETTINGS = OrbitSettings()
+NONE = EarthOrientationTable.none()
+
+
+@pytest.fixture(scope="module")
+def inputs() -> list[Message]:
+    """The first 25 minutes of the demonstration batch, fixes only, and the end of the batch."""
+    file = SenseFile(DEMO, "sense.bin", 5)
+    for _ in file.scan():
+        pass
+    messages: list[Message] = [m for m in file.messages(np.arange(RECORDS), 1) if isinstance(m, GpsFix)]
+    return [*messages, BatchEnd(seq=10_000, cause="")]
+
+
+def run(tracker: OrbitTracker, messages: list[Message], first_seq: int = 1) -> list[OrbitEstimate]:
+    estimates: list[OrbitEstimate] = []
+    for message in messages:
+        estimates += tracker.take(message, first_seq + len(estimates))
+    return estimates
+
+
+def test_every_fix_gives_an_estimate_with_its_input_number(inputs: list[Message]) -> None:
+    estimates = run(OrbitTracker(SETTINGS, NONE), inputs)
+    assert len(estimates) == RECORDS
+    assert [e.seq for e in estimates] == list(range(1, RECORDS + 1))
+    assert all(e.accepted for e in estimates)
+    assert [e.gps_ms for e in estimates] == sorted(e.gps_ms for e in estimates)
+    assert {e.through for e in estimates} <= {m.seq for m in inputs if isinstance(m, GpsFix)}
+
+
+@pytest.mark.parametrize("cut", [0, 2, 7, 31, RECORDS])
+def test_a_restart_anywhere_changes_no_bit(inputs: list[Message], cut: int) -> None:
+    undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
+    first = OrbitTracker(SETTINGS, NONE)
+    estimates = run(first, inputs[:cut])
+    packed = msgspec.msgpack.encode(first.checkpoint())
+    second = OrbitTracker(SETTINGS, NONE, msgspec.msgpack.decode(packed, type=TrackerState))
+    estimates += run(second, inputs[cut:], len(estimates) + 1)
+    assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
+    assert second.counts["fixes_received"] == RECORDS
+
+
+def test_a_prediction_leaves_the_estimates_alone(inputs: list[Message]) -> None:
+    undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, inputs[:40])
+    last = inputs[39]
+    assert isinstance(last, GpsFix)
+    assert last.t_spacecraft_s is not None
+    more = True
+    while more:
+        predicted, more = tracker.predict_to(last.t_spacecraft_s + 5000)
+    assert predicted is not None
+    assert predicted.gps_ms - estimates[-1].gps_ms == pytest.approx(5_000_000, abs=2000)
+    assert max(predicted.position_sigma_m) > max(estimates[-1].position_sigma_m)
+    estimates += run(tracker, inputs[40:], len(estimates) + 1)
+    assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
+
+
+def test_nothing_is_predicted_without_a_state_a_clock_or_a_future() -> None:
+    assert OrbitTracker(SETTINGS, NONE).predict_to(10**9) == (None, False)
+
+
+def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message]) -> None:
+    damaged = list(inputs)
+    fix = damaged[30]
+    assert isinstance(fix, GpsFix)
+    damaged[30] = msgspec.structs.replace(fix, gps_week=fix.gps_week ^ 64)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, damaged)
+    assert len(estimates) == RECORDS - 1
+    assert tracker.counts["rejected_time_inconsistent"] == 1
+    assert tracker.counts["fixes_received"] == tracker.counts["fixes_accepted"] + 1
+
+
+def test_books_balance_whatever_is_wrong_with_the_fixes(inputs: list[Message]) -> None:
+    faults: list[dict[str, object]] = [
+        {"gps_week": 0},
+        {"position_status": 1},
+        {"satellites_used": 0},
+        {"position_ecef_m": (0.0, 0.0, 0.0)},
+        {"position_ecef_m": (float("nan"), 0.0, 0.0)},
+        {"position_ecef_m": (7e6, 7e6, 0.0)},
+        {"time_status": 20},
+        {"velocity_status": 1},
+    ]
+    spoilt = list(inputs)
+    for k, fault in enumerate(faults):
+        spoilt[7 * k + 3] = msgspec.structs.replace(spoilt[7 * k + 3], **fault)
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, spoilt)
+    counts = tracker.counts
+    rejected = sum(count for name, count in counts.items() if name.startswith("rejected_"))
+    assert counts["fixes_received"] == counts["fixes_accepted"] + counts["fixes_waiting"] + rejected == RECORDS
+    assert rejected == 7
+    assert counts["velocities_rejected"] == 1
+
+
+def test_another_gravity_degree_gives_another_orbit(inputs: list[Message]) -> None:
+    coarse = run(OrbitTracker(dataclasses.replace(SETTINGS, gravity_degree=4), NONE), inputs)
+    fine = run(OrbitTracker(SETTINGS, NONE), inputs)
+    assert coarse[-1].position_ecef_m != fine[-1].position_ecef_m
+
+
+def test_partners_packets_are_neither_answered_nor_counted(inputs: list[Message]) -> None:
+    alone, among = OrbitTracker(SETTINGS, NONE), OrbitTracker(SETTINGS, NONE)
+    theirs = [msgspec.structs.replace(m, satellite_id=75) for m in inputs[:8] if isinstance(m, GpsFix)]
+    mixed = [message for pair in zip(inputs[:8], theirs, strict=True) for message in pair]
+    assert run(among, mixed) == run(alone, inputs[:8])
+    assert among.counts == alone.counts
+    assert not any(among.take(message, 1) or mark_behind(message, [], 1) for message in theirs)
+
+
+def test_fixes_behind_the_batchs_end_go_on_with_the_orbit(inputs: list[Message]) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, [*inputs[:20], inputs[-1]])
+    late = run(tracker, inputs[20:30])
+    assert len(late) == 10
+    assert all(estimate.accepted for estimate in late)

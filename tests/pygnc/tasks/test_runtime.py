@@ -1,0 +1,53 @@
+"""What the loop does for every task."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import zmq
+
+from pygnc.bus import control, journal_writer
+from pygnc.bus.messages import BatchEnd
+from pygnc.tasks.runtime import Task
+from tests.pygnc.tasks.runs import run_in
+
+
+class WritesOnce(Task):
+    """Writes one message when it starts and nothing afterwards."""
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        return []
+
+    def work(self) -> bool:
+        return False
+
+    def progress(self) -> control.Progress:
+        return control.Progress()
+
+    def close(self) -> None:
+        for stream in self._streams:
+            stream.close()
+
+
+def test_the_last_message_of_a_quiet_task_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_in(tmp_path)
+    synced: list[int] = []
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 3_600.0)
+    with zmq.Context() as context:
+        task = WritesOnce(run, context, lambda *_: None)
+        task.open_stream("quiet").write([BatchEnd(seq=1, cause="")])
+        monkeypatch.setattr(os, "fdatasync", synced.append)
+        monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+        task.serve_streams()
+        task.close()
+    assert len(synced) == 1  # closing calls fsync
+
+
+def test_a_control_channel_keeps_messages_apart() -> None:
+    ours, theirs = control.make_pair()
+    with ours, theirs:
+        assert isinstance(ours, socket.socket)
+        for counter in (1, 2):
+            control.send(ours, control.Ping(counter))
+        assert [control.receive_from_supervisor(theirs) for _ in range(3)] == [control.Ping(1), control.Ping(2), None]

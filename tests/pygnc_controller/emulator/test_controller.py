@@ -1,0 +1,164 @@
+"""The controller against the flight's end of the line, in virtual time: files, packets and books on bad lines."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pygnc.formats import status
+from pygnc.host.host_transfer import DownloadReceiver, TransferState
+from pygnc.host.sentence_types import GPSS, SENS
+from pygnc_controller.emulator.books import UNSETTLED
+from pygnc_controller.emulator.controller import Controller
+from pygnc_controller.emulator.line import Faults, SerialLine
+from pygnc_controller.emulator.packets import LIVE_TYPES, TimedPacket
+from pygnc_controller.emulator.virtual_pi import CTRL_C, VirtualPi
+from pygnc_controller.emulator.virtual_time import End, Session
+
+STATUS = status.encode({"generation": 3})
+INFO = b"PyGNC run 1" + b"i" * 180
+
+
+class Link:
+    def __init__(self, home: Path, faults: Faults | None = None, seed: int = 0) -> None:
+        self.controller = Controller(7)
+        self.pi = VirtualPi(home, STATUS, INFO)
+        self.lines = [SerialLine(2 * seed + k, faults or Faults()) for k in range(2)]
+        host = End(self.controller.take, self.controller.next_portion, self.controller.wakeup_s)
+        self.session = Session([host, self.pi.end()], self.lines)
+
+    def until(self, is_done: object, limit_s: float = 600.0) -> None:
+        assert callable(is_done)
+        assert self.session.run(is_done, limit_s), f"not within {limit_s} s"
+
+    def pass_time(self, duration_s: float) -> None:
+        end_s = self.session.now_s + duration_s
+        self.session.at(end_s, lambda _: None)
+        self.until(lambda: self.session.now_s >= end_s, end_s + 1.0)
+
+
+def packets(count: int, interval_s: float = 0.5) -> list[TimedPacket]:
+    sizes = {SENS: 30, GPSS: 99}
+    return [
+        TimedPacket(k * interval_s, kind, (), k.to_bytes(4, "big") + bytes(sizes[kind] - 4))
+        for k in range(count)
+        for kind in [SENS if k % 2 else GPSS]
+    ]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    rate=st.sampled_from([0.0, 1e-4, 3e-3]),
+    cut=st.sampled_from([(), ((3.0, 4.0),), ((2.0, 14.0),)]),
+    speed=st.sampled_from([1.0, 50.0]),
+)
+def test_every_packet_is_delivered_once_or_reported_lost(
+    tmp_path: Path, seed: int, rate: float, cut: tuple[tuple[float, float], ...], speed: float
+) -> None:
+    link = Link(tmp_path, Faults(rate, rate, rate, rate, cuts=cut), seed)
+    link.controller.stream(iter(packets(60)), speed, 0.0)
+    link.until(lambda: link.controller.channel.is_ready)
+    link.until(lambda: link.controller.is_streamed)
+    books = link.controller.books
+    sent = sum(books.sent[kind] for kind in LIVE_TYPES)
+    acknowledged = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
+    lost = sum(books.lost_of(kind) for kind in LIVE_TYPES)
+    arrived = Counter(body for _, body in link.pi.packets)
+    assert sent == 60 == acknowledged + lost
+    assert books.is_balanced
+    for ticket, packet in zip(link.controller.streamed, packets(60), strict=True):
+        assert packet.body in arrived or ticket in books.lost_tickets
+    assert max(arrived.values(), default=1) == 1 or link.pi.interrupts
+
+
+def test_an_upload_goes_on_after_a_false_ctrl_c(tmp_path: Path) -> None:
+    link = Link(tmp_path)
+    content = bytes(range(256)) * 100
+    upload = link.controller.upload("sense.bin", content, 0.0)
+    link.until(lambda: upload.offset > 10_000)
+    link.lines[0].write(CTRL_C, link.session.now_s)
+    began_s = link.session.now_s
+    link.until(lambda: upload.state is TransferState.DONE)
+    assert link.pi.interrupts == 1
+    assert (tmp_path / "sense.bin").read_bytes() == content
+    assert link.session.now_s - began_s < 1.5 + len(content) / 7000.0  # it did not begin anew
+    assert link.controller.books.lost_of("UPCH") > 0
+    assert link.controller.books.is_balanced
+
+
+def test_a_listing_of_many_pages_is_fetched_though_main_py_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / "pygnc_logs" / "run-00001").mkdir(parents=True)
+    for number in range(40):
+        (tmp_path / "pygnc_logs" / "run-00001" / f"input-{number:05d}.pgj").write_bytes(bytes(number))
+    link = Link(tmp_path, Faults(flipped=1e-3))
+    link.until(lambda: link.controller.channel.is_ready)
+    link.controller.list_files(link.session.now_s)
+    link.session.at(link.session.now_s + 0.05, lambda now_s: link.lines[0].write(CTRL_C, now_s))
+    link.until(lambda: link.controller.listing is not None)
+    assert sorted(listed.size for listed in link.controller.listing or []) == list(range(40))
+
+
+def test_downloads_come_through_and_refusals_are_told(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40
+    (tmp_path / "pygnc_batch").mkdir()
+    (tmp_path / "pygnc_batch" / "sense.bin").write_bytes(content)
+    link = Link(tmp_path, Faults(lost=2e-4, doubled=2e-4))
+    download: DownloadReceiver = link.controller.download("pygnc_batch/sense.bin", 0.0)
+    link.until(lambda: download.state is TransferState.DONE)
+    assert download.content == content
+    refused = link.controller.download("/etc/passwd", link.session.now_s)
+    link.until(lambda: link.controller.is_transferred)
+    assert refused.state is TransferState.REFUSED
+    assert "may not be read" in refused.cause
+
+
+def test_status_is_watched_and_answers_are_timed(tmp_path: Path) -> None:
+    link = Link(tmp_path)
+    link.controller.watch(1.0, 0.0)
+    link.pass_time(10.0)
+    assert link.controller.heard.status == STATUS
+    assert link.controller.heard.info == INFO.decode()
+    assert len(link.controller.heard.answers_s) == pytest.approx(10, abs=1)
+    assert max(link.controller.heard.answers_s) < 0.09
+    link.controller.fall_silent()
+    before = link.controller.books.sent["STRQ"]
+    link.pass_time(5.0)
+    assert link.controller.books.sent["STRQ"] == before
+
+
+@pytest.mark.parametrize("beside", ["nothing", "a stream", "an upload", "a download"])
+def test_the_status_comes_within_a_tenth_of_a_second_whatever_else_is_on_the_line(tmp_path: Path, beside: str) -> None:
+    link = Link(tmp_path)
+    controller = link.controller
+    link.until(lambda: controller.channel.is_ready)
+    content = bytes(200_000)
+    if beside == "a stream":
+        controller.stream(iter(packets(60)), 1.0, link.session.now_s)
+    elif beside == "an upload":
+        controller.upload("sense.bin", content, link.session.now_s)
+    elif beside == "a download":
+        (tmp_path / "pygnc_batch").mkdir()
+        (tmp_path / "pygnc_batch" / "sense.bin").write_bytes(content)
+        controller.download("pygnc_batch/sense.bin", link.session.now_s)
+    controller.watch(0.317, link.session.now_s)
+    link.pass_time(12.0)
+    assert controller.heard.status == STATUS
+    assert len(controller.heard.answers_s) > 35
+    assert max(controller.heard.answers_s) < 0.1
+    assert controller.channel.counts.retried == link.pi.counts.retried == 0
+    assert controller.is_transferred == (beside in {"nothing", "a stream"})  # it was under way all the time
+
+
+def test_what_nobody_answers_is_reported_at_the_end(tmp_path: Path) -> None:
+    link = Link(tmp_path, Faults(cuts=((1.0, 1e9),)))
+    link.until(lambda: link.controller.channel.is_ready)
+    link.controller.upload("sense.bin", bytes(50_000), link.session.now_s)
+    link.pass_time(3.0)
+    link.controller.restart(9)
+    books = link.controller.books
+    assert books.is_balanced
+    assert books.under_way == 0
+    assert any(cause == UNSETTLED for _, cause in books.lost)

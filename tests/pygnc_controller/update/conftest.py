@@ -1,0 +1,150 @@
+"""A Pi for updates: a home, packages that are made in no time, an ssh server of its own on loopback."""
+
+import getpass
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pygnc_controller.update.ways import INSTALLER
+
+GOOD = """\
+import os, sys
+from pathlib import Path
+assert sys.argv[1:] == ["1", "0", "--exit-when-done"]
+Path(os.environ["HOME"], "pygnc_info.txt").write_text("PyGNC run 1 STOPPED SC 0\\n")
+"""
+BROKEN = "import sys\nsys.exit('no such thing')\n"
+BROKEN_IN_PLACE = GOOD + "sys.exit('not here' if Path(sys.argv[0]).parent.name == 'pygnc' else 0)\n"
+
+
+PYTHON = shutil.which("python3") or sys.executable
+"""Has no libraries, and so starts at once."""
+
+
+class Package:
+    """A package whose main.py is a few lines."""
+
+    def __init__(self, folder: Path, name: str, main: str = GOOD, **files: str) -> None:
+        self.path = folder / f"{name}.zip"
+        content = {
+            "main.py": main,
+            "pygnc_version.info": f"2026-01-01T00:00:00Z {name} 0.1.0\n",
+            "requirements.txt": "",
+        }
+        with zipfile.ZipFile(self.path, "w") as archive:
+            for file, text in (content | files).items():
+                archive.writestr(file, text)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+class SshServer:
+    """An unprivileged sshd with a host key of its own; `config` makes ssh find it and check that key."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self._folder = folder
+        sshd = shutil.which("sshd") or "/usr/sbin/sshd"
+        for name in ("host_key", "user_key"):
+            words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+            subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        (folder / "authorized").write_text((folder / "user_key.pub").read_text())
+        (folder / "known").write_text(f"[127.0.0.1]:{self.port} {(folder / 'host_key.pub').read_text()}")
+        (folder / "sshd_config").write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n"
+            f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+            f"PermitRootLogin yes\nSubsystem sftp internal-sftp -d {home}\n"
+            f"SetEnv HOME={home}\nForceCommand {folder}/login\n"
+        )
+        # The account's home folder is not to be touched: every session begins in the Pi's.
+        (folder / "login").write_text(
+            f'#!/bin/sh\nexport HOME={home}\ncd "$HOME"\n'
+            'case "$SSH_ORIGINAL_COMMAND" in internal-sftp*) exec /usr/lib/openssh/sftp-server;; esac\n'
+            'eval "$SSH_ORIGINAL_COMMAND"\n'
+        )
+        (folder / "login").chmod(0o755)
+        self.config = folder / "ssh_config"
+        self.config.write_text(
+            f"Host pi\nHostName 127.0.0.1\nPort {self.port}\nUser {getpass.getuser()}\nIdentityFile {folder}/user_key\n"
+            f"IdentitiesOnly yes\nUserKnownHostsFile {folder}/known\nGlobalKnownHostsFile /dev/null\n"
+            "StrictHostKeyChecking yes\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # where sshd, run by root, keeps its unprivileged half
+        self._log = (folder / "log").open("w")
+        self._process = subprocess.Popen(
+            [sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL, stderr=self._log
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 20.0
+        while True:
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            else:
+                return
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    home.mkdir()
+    return home
+
+
+@pytest.fixture
+def server(tmp_path: Path, home: Path) -> Iterator[SshServer]:
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    server = SshServer(folder, home)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def old(tmp_path: Path, home: Path) -> Package:
+    """A version that is in use already."""
+    package = Package(tmp_path, "old")
+    shutil.copy(package.path, home / "old.zip")
+    assert install(home, "old.zip", package.sha256, "--python", PYTHON).returncode == 0
+    return package
+
+
+def install(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the installer as it runs on the Pi."""
+    return subprocess.run(
+        [PYTHON, "-", *words],
+        input=INSTALLER.read_text(),
+        env=os.environ | {"HOME": str(home)},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def in_use(home: Path) -> str:
+    """Return the name of the version in use."""
+    return (home / "pygnc_version.info").read_text().split()[1]

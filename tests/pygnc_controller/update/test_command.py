@@ -1,0 +1,90 @@
+"""Updates by ssh to a real server on loopback, and over a terminal's shell."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pygnc_controller.emulator.pi import PiOnPty
+from pygnc_controller.update.command import app
+from pygnc_controller.update.ways import UartWay
+from tests.pygnc_controller.update.conftest import BROKEN_IN_PLACE, PYTHON, Package, SshServer, in_use
+
+ROOT = Path(__file__).resolve().parents[3]
+FAST_BAUD = 4_000_000
+
+
+def update(server: SshServer, *words: str) -> Result:
+    return CliRunner().invoke(app, ["--host", "pi", "--ssh-config", str(server.config), *words])
+
+
+@pytest.mark.timeout(180)  # two whole starts of the flight software
+def test_this_working_copy_is_packed_sent_tried_and_put_in_place(home: Path, server: SshServer) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "update_raspi.py"), "--python", sys.executable]
+    command += ["--host", "pi", "--ssh-config", str(server.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "verified" in done.stdout
+    version = (home / "pygnc" / "pygnc_version.info").read_text().strip()
+    assert f"in use: {version}" in done.stdout
+    assert (home / "pygnc" / "pygnc" / "host" / "channel.py").exists()
+    assert not list(home.glob(".pygnc*"))
+
+
+def test_what_does_not_come_up_is_rolled_back_and_told(
+    tmp_path: Path, home: Path, old: Package, server: SshServer
+) -> None:
+    package = Package(tmp_path, "bad", BROKEN_IN_PLACE)
+    done = update(server, "--package", str(package.path), "--python", PYTHON)
+    assert done.exit_code == 4
+    assert "rolled back to" in done.stdout
+    assert in_use(home) == old.path.stem
+    good = Package(tmp_path, "good")
+    assert update(server, "--package", str(good.path), "--python", PYTHON).exit_code == 0
+    assert in_use(home) == "good"
+    assert update(server, "--roll-back").exit_code == 0
+    assert in_use(home) == old.path.stem
+
+
+def test_another_computers_host_key_is_refused(tmp_path: Path, home: Path, server: SshServer) -> None:
+    known = server.config.parent / "known"
+    user_key = (server.config.parent / "user_key.pub").read_text()
+    known.write_text(f"[127.0.0.1]:{server.port} {user_key}")
+    done = update(server, "--package", str(Package(tmp_path, "new").path))
+    assert done.exit_code == 2
+    assert "Host key verification failed" in done.stderr
+    assert not (home / "pygnc").exists()
+    assert list(home.iterdir()) == []
+
+
+def test_a_damaged_package_and_a_host_that_is_none_are_refused(tmp_path: Path, server: SshServer) -> None:
+    package = Package(tmp_path, "new")
+    octets = package.path.read_bytes()
+    package.path.write_bytes(octets.replace(b"PyGNC run 1", b"PyGNC ruin1"))
+    done = update(server, "--package", str(package.path))
+    assert (done.exit_code, "is damaged" in done.stderr or "Bad CRC" in done.stderr) == (2, True), done.stderr
+    done = update(server, "--host", "-oProxyCommand=true", "--package", str(package.path))
+    assert (done.exit_code, "is no host" in done.stderr) == (2, True)
+
+
+@pytest.fixture
+def pi(home: Path) -> Iterator[PiOnPty]:
+    with PiOnPty(home) as pi:
+        yield pi
+
+
+@pytest.mark.timeout(180)  # some fifty commands for a real shell
+def test_the_serial_line_will_do_where_there_is_no_network(
+    tmp_path: Path, home: Path, old: Package, pi: PiOnPty
+) -> None:
+    package = Package(tmp_path, "new", ballast="".join(chr(33 + k * k % 90) for k in range(9000)))
+    way = UartWay(pi.master, FAST_BAUD)
+    way.send(package.path)
+    answer = way.install(package.sha256, PYTHON)
+    assert answer.code == 0, answer.text
+    assert in_use(home) == "new"
+    assert way.roll_back().code == 0
+    assert in_use(home) == old.path.stem

@@ -1,0 +1,78 @@
+"""Cells put together by string and number."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc_devices.emus.cells import CellTable
+from tests.pygnc_devices.emus.vectors import Values, cells
+
+
+def table(*groups: Values) -> CellTable:
+    made = CellTable("BV2")
+    for group in groups:
+        made.take(group)
+    return made
+
+
+def groups(count: int, strings: int = 1) -> list[Values]:
+    """Return all sentences about strings of cells; each cell's voltage tells which it is."""
+    return [
+        cells("BV2", string, first, [2 + string + number / 100 for number in range(first, min(first + 8, count))])
+        for string in range(strings)
+        for first in range(0, count, 8)
+    ]
+
+
+@given(st.integers(1, 60), st.integers(1, 3), st.integers())
+def test_whatever_the_order_each_cell_has_its_own_value(count: int, strings: int, seed: int) -> None:
+    shuffled = groups(count, strings)
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, no secret
+    data = table(*shuffled).data(count * strings)
+    assert list(data.values) == [(string, number) for string in range(strings) for number in range(count)]
+    assert all(value == 2 + string + number / 100 for (string, number), value in data.values.items())
+    assert (data.is_complete, data.missing) == (True, ())
+
+
+@given(st.integers(9, 60), st.integers(0, 7))
+def test_a_sentence_that_is_missing_is_told(count: int, which: int) -> None:
+    found = groups(count)
+    lost = found.pop(which % len(found))
+    data = table(*found).data(count)
+    assert not data.is_complete
+    size, first = lost["size"], lost["first_cell"]
+    assert isinstance(size, int)
+    assert isinstance(first, int)
+    assert data.missing == tuple((0, number) for number in range(first, first + size))
+
+
+@pytest.mark.parametrize(("expected", "is_complete"), [(16, True), (32, True), (24, False), (None, False)])
+def test_with_two_strings_the_unit_may_count_the_cells_of_one_or_of_both(
+    expected: int | None,
+    is_complete: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    assert table(*groups(16, 2)).is_complete(expected) is is_complete
+
+
+def test_the_same_sentence_twice_counts_once() -> None:
+    assert len(table(groups(8)[0], groups(8)[0]).data(8).values) == 8
+
+
+def test_the_first_cell_of_the_first_string_begins_a_new_round() -> None:
+    made = table(*groups(16))
+    made.take(cells("BV2", 0, 0, [3.0] * 8), begins_anew=True)
+    assert len(made.data(16).values) == 8
+
+
+def test_lowest_highest_and_spread_are_named() -> None:
+    data = table(cells("BV2", 0, 0, [3.31, 3.30]), cells("BV2", 1, 0, [3.35])).data(None)
+    assert (data.lowest, data.highest, data.spread) == ((0, 1), (1, 0), 0.05)
+    nothing = CellTable("BV2").data(None)
+    assert (nothing.lowest, nothing.highest, nothing.spread, nothing.missing) == (None, None, None, ())
+
+
+def test_empty_fields_mean_that_no_cell_is_reached() -> None:
+    empty: Values = dict.fromkeys(cells("BV2", 0, 0, []))
+    assert not table(empty).data(16).has_communication

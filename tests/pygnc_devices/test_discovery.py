@@ -1,0 +1,90 @@
+import contextlib
+import math
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pygnc_devices import discovery
+from pygnc_devices.discovery import search
+from pygnc_devices.errors import DeviceError, NoAnswerError
+from pygnc_devices.family import Family, Found, all_families, family
+from pygnc_devices.ucb.driver import FAMILY
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.unit import SimulatedUnit
+from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from tests.pygnc_devices.conformance import open_descriptors
+
+
+def test_one_unit_among_eight_ports_is_found_in_three_seconds_and_all_are_given_back(tmp_path: Path) -> None:
+    # The unit talks at the last speed that is tried, and does not stream.
+    unit = UcbSimulator(eeprom={1: 0, 2: 2})
+    with contextlib.ExitStack() as stack:
+        line = stack.enter_context(PtyLine(unit, tmp_path / "unit"))
+        dead = []
+        for _ in range(7):
+            master, slave = os.openpty()
+            stack.callback(os.close, master)
+            stack.callback(os.close, slave)
+            dead.append(os.ttyname(slave))
+        threads, descriptors = threading.active_count(), open_descriptors()
+        start_s = time.monotonic()
+        outcome = search([*dead[:4], line.url, *dead[4:], "/dev/no_such_port"], [FAMILY])
+        assert time.monotonic() - start_s < 3.0
+        assert [(entry.url, entry.baud) for entry in outcome.found] == [(line.url, 38400)]
+        assert outcome.found[0].serial_number == "2008705635"
+        assert outcome.found[0].text.startswith("IMU381")
+        assert list(outcome.silent) == dead
+        assert list(outcome.problems) == ["/dev/no_such_port"]
+        assert (threading.active_count(), open_descriptors()) == (threads, descriptors)
+
+
+def test_a_port_in_use_is_left_alone_and_told(tmp_path: Path) -> None:
+    with PtyLine(UcbSimulator(), tmp_path / "unit") as line, FAMILY.device.open(line.url):  # type: ignore[attr-defined]
+        outcome = search([line.url])
+    assert "in use" in outcome.problems[line.url]
+
+
+def test_without_ports_nothing_is_found() -> None:
+    assert search([]).found == ()
+
+
+def test_families_are_known_by_name() -> None:
+    assert family("ucb") is FAMILY
+    assert FAMILY in all_families()
+    with pytest.raises(DeviceError, match="no family of devices is called 'toaster'; there are ucb"):
+        family("toaster")
+
+
+@pytest.mark.parametrize("name", ["emus", "opc_n3", "gx2"])
+def test_units_of_other_families_are_found_at_their_ports(name: str, tmp_path: Path) -> None:
+    units: dict[str, SimulatedUnit] = {
+        "emus": EmusSimulator(broadcast_s=math.inf),
+        "opc_n3": UsbIssSimulator(OpcN3Simulator()),
+        "gx2": Gx2Simulator(),
+    }
+    with PtyLine(units[name], tmp_path / "unit") as line:
+        outcome = search([line.url])
+    assert [entry.family for entry in outcome.found] == [name]
+
+
+def test_devices_on_networks_are_not_looked_for_on_serial_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def ask(url: str, _baud: int, kind: Family, *_: object) -> Found:
+        asked.append((url, kind.name))
+        raise NoAnswerError("nobody")
+
+    monkeypatch.setattr(discovery, "_ask", ask)
+    search(["/dev/ttyX", "socket://127.0.0.1:1"])
+    assert ("/dev/ttyX", "ucb") in asked
+    assert ("/dev/ttyX", "monodrive") not in asked
+    assert ("socket://127.0.0.1:1", "monodrive") in asked
+    search(["/dev/ttyX"], [family("monodrive")])  # somebody knows better
+    assert ("/dev/ttyX", "monodrive") in asked

@@ -1,0 +1,90 @@
+"""The programs of docs/devices.md run, as they stand there, against the simulated units."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pygnc_devices.ucb.framing import make_frame
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.ucb_bootloader import make_image
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.unit import SimulatedUnit
+from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = re.compile(r"^## ([\w -]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
+PROGRAMS = dict(PROGRAM.findall((ROOT / "docs/devices.md").read_text()))
+EXPECTED = {
+    "Read": "serial_number=2008705635",
+    "Command": "{1: 1, 7: 0}",
+    "Log": "",
+    "Upgrade": "IMU381ZA-400 5020-1383-01 10.00.01 -> IMU381ZA-400 5020-1383-01 11.00.00",
+    "asyncio": "serial_number=2008705635",
+    "Find": "115200 ucb 2008705635",
+    "Without a unit": "serial_number=2008705635",
+    "A whole recording at once": "3 0 0.0",
+    "MicroStrain": "name='3DM-GX2'",
+    "monoDrive": "'time_of_week': 34560",
+    "OPC-N3": "serial_number='177700019'",
+    "EMUS": "True (0, 0) 0.04 3.38",
+    "A device of your own": "",
+}
+QUICKLY = """
+import functools
+import pygnc_devices.opc_n3.driver as driver
+from pygnc_devices.opc_n3.commands import Timing
+driver.OpcN3.open = functools.partial(driver.OpcN3.open, timing=Timing(fan_s=0.1, laser_s=0.1))
+"""
+"""Before the particle counter's program, which waits 6 s for fan and laser otherwise."""
+
+
+def simulated(title: str) -> SimulatedUnit:
+    match title:
+        case "MicroStrain":
+            return Gx2Simulator()
+        case "OPC-N3":
+            return UsbIssSimulator(OpcN3Simulator())
+        case "EMUS":
+            return EmusSimulator(broadcast_s=0.3)
+        case _:
+            return UcbSimulator(eeprom={7: 0}, restart_s=0.05, erase_s=0.1)
+
+
+def test_every_program_is_known() -> None:
+    assert PROGRAMS.keys() == EXPECTED.keys()
+
+
+@pytest.mark.parametrize("title", EXPECTED)
+def test_a_documented_program_runs(title: str, tmp_path: Path) -> None:
+    (tmp_path / "recording.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
+    (tmp_path / "firmware.bin").write_bytes(make_image("IMU381ZA-400 5020-1383-01 11.00.00", 3000))
+    with PtyLine(simulated(title), tmp_path / "port") as line, TcpLine(MonoDriveSimulator()) as network:
+        configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": network._port}
+        (tmp_path / "imu.json").write_text(json.dumps(configuration))
+        program = PROGRAMS[title].replace("/dev/ttyUSB0", line.url)
+        if title == "OPC-N3":
+            program = QUICKLY + program.replace("/dev/ttyACM0", line.url).replace("sample_s=5", "sample_s=0.1")
+        environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert EXPECTED[title] in done.stdout
+    if title == "Log":
+        lines = (tmp_path / "log.csv").read_text().splitlines()
+        assert lines[0].startswith("t_wall_ns,xAccel [m/s^2],")
+        assert len(lines) == 22

@@ -1,0 +1,175 @@
+"""The device that docs/devices.md builds from nothing: exactly that text, installed as a package of its own."""
+
+import importlib
+import itertools
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pygnc_cli.app import app
+from pygnc_devices.discovery import search
+from pygnc_devices.family import Family, family, family_names
+from pygnc_devices.line_family import line_family
+from pygnc_instruments.simulators.declared_unit import DeclaredSimulator, values_at
+from pygnc_instruments.simulators.line import PtyLine
+from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
+
+ROOT = Path(__file__).resolve().parents[2]
+SECTION = (ROOT / "docs/devices.md").read_text().split("## A device of your own")[1].split("\n## ")[0]
+BLOCKS = dict(re.findall(r"```(python|toml|)\n(.*?)```", SECTION, re.DOTALL))
+PROJECT = tomllib.loads(BLOCKS["toml"])
+
+
+def install(folder: Path) -> None:
+    """Do what `pip install .` does with the module and the entry point of the documentation."""
+    (folder / "rain.py").write_text(BLOCKS["python"])
+    project = PROJECT["project"]
+    information = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    lines = [
+        line
+        for group, entries in project["entry-points"].items()
+        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in entries.items()))
+    ]
+    (information / "entry_points.txt").write_text("\n".join(lines))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("site")
+    install(folder)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    yield folder
+    sys.path.remove(str(folder))
+    sys.modules.pop("rain", None)
+
+
+class Rain:
+    """Looks the family up when it is asked for: it is installed by then."""
+
+    def __get__(self, *_: object) -> Family:
+        return rain()
+
+
+@cache
+def rain() -> Family:
+    return family("rain")
+
+
+class TestScanner(ScannerConformance):
+    family = Rain()
+
+    def frames(self) -> list[bytes]:
+        return [
+            b"$RAIN,12.25,0.4,21.5*20\r\n",
+            b"$HLTH,98,1.2.0*2A\r\n",
+            b"$RAIN,,,*38\r\n",
+            b"$HLTH,1,$RAIN*19\r\n",
+        ]
+
+    def test_the_longest_frame_is_declared(self) -> None:
+        assert max(map(len, self.frames())) <= family("rain").wire.longest_frame
+
+
+class TestPackets(PacketConformance):
+    family = Rain()
+
+
+class TestDriver(DriverConformance):
+    family = Rain()
+
+    def simulator(self) -> DeclaredSimulator:
+        return simulated(period_s=0.02)
+
+
+def simulated(kind: Family | None = None, **options: Any) -> DeclaredSimulator:  # noqa: ANN401 - the simulator's own
+    kind = kind or family("rain")
+    assert kind.make_frame is not None
+    return DeclaredSimulator(kind.packets, kind.make_frame, question=kind.question, **options)
+
+
+def test_the_documentation_takes_less_than_sixty_lines() -> None:
+    assert sum(len(block.splitlines()) for block in BLOCKS.values()) < 60
+
+
+def test_its_family_is_known_beside_ours() -> None:
+    assert "rain" in family_names()
+    assert family("rain").title == "Rain gauge"
+    assert family("rain").packets[0].columns() == [
+        ("rain_mm", "mm"),
+        ("rate_mm_h", "mm/h"),
+        ("temperature_degc", "degC"),
+    ]
+
+
+def test_the_line_of_the_documentation_is_read(tmp_path: Path) -> None:
+    (line,) = re.findall(r"`(\$RAIN.*?)`", BLOCKS["python"])
+    (tmp_path / "x.raw").write_text(f"{line}\n")
+    with family("rain").device.open(f"file://{tmp_path}/x.raw") as device:  # type: ignore[attr-defined]
+        (reading,) = list(device)
+    assert dict(reading.values) == {"rain_mm": 12.25, "rate_mm_h": 0.4, "temperature_degc": 21.5}
+
+
+def test_the_simulated_device_swings_by_its_declaration(tmp_path: Path) -> None:
+    gauge, _ = family("rain").packets
+    values = values_at(gauge, 10.0)
+    assert len(set(values.values())) == 3
+    with PtyLine(simulated(period_s=0.02), tmp_path / "port") as line:
+        found = search([line.url], [family("rain")]).found
+        assert [(entry.family, entry.text) for entry in found] == [("rain", "Rain gauge")]
+
+
+def test_a_device_that_must_be_asked_is_asked(tmp_path: Path) -> None:
+    asked = line_family("asked", "One that is asked", family("rain").packets, question=b"?\r\n", interval_s=0.02)  # type: ignore[arg-type]
+    unit = simulated(asked)
+    with PtyLine(unit, tmp_path / "port") as line, asked.device.open(line.url, interval_s=0.01) as device:  # type: ignore[attr-defined]
+        readings = list(itertools.islice(device.readings(silence_s=10.0), 6))
+        line.unplug()
+        line.plug_in()
+        assert device.read(15.0) is not None
+    assert {reading.packet.name for reading in readings} == {"RAIN", "HLTH"}
+    with PtyLine(unit, tmp_path / "port") as line:
+        assert search([line.url], [asked]).found
+
+
+def test_lines_without_a_checksum_are_read(tmp_path: Path) -> None:
+    plain = line_family("plain", "Plain lines", family("rain").packets, has_checksum=False)  # type: ignore[arg-type]
+    (tmp_path / "x.raw").write_bytes(b"\xfeRAIN,1,2,3\r\nWIND,7\nRAIN,4,5,x\nHLTH,9,abc\n")
+    with plain.device.open(f"file://{tmp_path}/x.raw") as device:  # type: ignore[attr-defined]
+        readings = list(device)
+        damaged = device.statistics.damaged
+    assert [reading.packet.name for reading in readings] == ["RAIN", "HLTH"]
+    assert damaged["content"] == 1
+
+
+def test_the_commands_of_the_documentation_know_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = [line.split("#")[0].split() for line in BLOCKS[""].splitlines()]
+    assert [command[:3] for command in commands] == [
+        ["pygnc", "device", name] for name in ("simulate", "list", "stream", "log")
+    ]
+
+    def run(command: list[str], *more: str) -> str:
+        arguments = [part for part in command[1:] if part != "&"]
+        result = CliRunner().invoke(app, [*arguments, *more])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    with PtyLine(simulated(period_s=0.05), Path("./rain-port")):
+        assert "rain" in run(commands[1])
+        assert "rate_mm_h=" in run(commands[2], "--count", "4")
+        run(commands[3], "--count", "4")
+    texts = [log.read_text() for log in (tmp_path / "logs").glob("*.csv")]
+    assert any("rain_mm,rate_mm_h,temperature_degc" in text and "s,mm,mm/h,degC" in text for text in texts)
+    assert "rain-port" in run(commands[0], "--seconds", "0.2")

@@ -1,0 +1,128 @@
+"""However the quiet ends, the unit streams as before."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pygnc_devices.errors import PortGoneError
+from pygnc_devices.ucb.driver import AsyncUcb, Ucb
+from pygnc_instruments.simulators.faults import FaultRates
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+
+DIVIDER = 2
+
+
+@pytest.fixture
+def unit() -> UcbSimulator:
+    return UcbSimulator(eeprom={1: DIVIDER})
+
+
+def interrupt_in(seconds: float) -> threading.Timer:
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    return timer
+
+
+def test_the_stream_is_held_and_goes_on(device: Ucb, unit: UcbSimulator) -> None:
+    with device.quiet():
+        assert unit.ram[1] == 0
+        assert device.read(0.1) is None
+        assert device.get_fields([3]) == {3: 0x5331}
+    assert unit.ram[1] == DIVIDER
+    assert device.read(10.0) is not None
+
+
+def test_an_exception_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
+    with pytest.raises(ZeroDivisionError), device.quiet():
+        raise ZeroDivisionError
+    assert unit.ram[1] == DIVIDER
+
+
+def test_ctrl_c_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
+    interrupt_in(0.3)
+    with pytest.raises(KeyboardInterrupt), device.quiet():
+        time.sleep(5)
+    assert unit.ram[1] == DIVIDER
+
+
+def test_ctrl_c_while_the_rate_is_brought_back_does_not_keep_it_from_that(
+    device: Ucb, line: PtyLine, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abort, quiet = device.engine.abort, device.quiet()
+
+    def be_interrupted(task: Any) -> None:  # noqa: ANN401 - any task
+        monkeypatch.setattr(device.engine, "abort", abort)
+        abort(task)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), quiet:
+        monkeypatch.setattr(device.engine, "abort", be_interrupted)
+    assert line.wait_until(lambda: unit.ram[1] == DIVIDER)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.002, 0.005, 0.008, 0.05, 0.11, 0.115])
+def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyLine, unit: UcbSimulator, after_s: float) -> None:
+    with Ucb.open(line.url) as device:
+        try:
+            interruption = interrupt_in(after_s)
+            with device.quiet():
+                pass
+            interruption.join()  # it must not come when nobody expects it any more
+            time.sleep(0.01)
+        except KeyboardInterrupt:
+            pass
+    assert unit.ram[1] == DIVIDER
+
+
+def test_cancelling_brings_the_rate_back(line: PtyLine, unit: UcbSimulator) -> None:
+    async def hold(device: AsyncUcb) -> None:
+        async with device.quiet():
+            await asyncio.sleep(5)
+
+    async def run() -> None:
+        async with await AsyncUcb.open(line.url) as device:
+            task = asyncio.create_task(hold(device))
+            assert await asyncio.to_thread(line.wait_until, lambda: unit.ram[1] == 0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(run())
+    assert unit.ram[1] == DIVIDER
+
+
+def test_a_bad_line_does_not_keep_it_quiet(unit: UcbSimulator, tmp_path: Path) -> None:
+    faults = FaultRates(flipped=0.003)
+    with PtyLine(unit, tmp_path / "port", faults=faults, seed=8) as line, Ucb.open(line.url) as device:
+        for _ in range(5):
+            with device.quiet():
+                pass
+            assert unit.ram[1] == DIVIDER
+
+
+def test_a_unit_that_was_unplugged_meanwhile_streams_when_it_is_back(
+    device: Ucb, line: PtyLine, unit: UcbSimulator
+) -> None:
+    device.set_rate(25)
+    quiet = device.quiet()
+    quiet.__enter__()
+    line.unplug()
+    assert device.engine.wait_for_port(is_open=False, timeout_s=10.0)
+    with pytest.raises(PortGoneError):
+        quiet.__exit__(None, None, None)
+    line.plug_in()
+    assert line.wait_until(lambda: unit.ram[1] == 4)
+
+
+def test_a_unit_that_was_quiet_stays_so(device: Ucb, unit: UcbSimulator) -> None:
+    device.set_rate(0)
+    with device.quiet():
+        pass
+    assert unit.ram[1] == 0

@@ -1,0 +1,79 @@
+import numpy as np
+
+from pygnc.common import quaternion
+from pygnc.environment.arrays import Array
+from pygnc.estimators.attitude.state import AttitudeState
+from pygnc_ground.attitude.smoother import smooth
+from tests.pygnc.estimators.attitude.truth import errors_deg, fly, run
+
+TRUTH = fly(3, 60.0)
+_, UPDATES = run(TRUTH)
+SMOOTHED = smooth(UPDATES)
+SETTLED = 120
+
+
+def errors_rad(states: list[AttitudeState | None]) -> Array:
+    """Turns in body axes from the states to the truth, (n, 3); those after the filter has settled."""
+    turns = [
+        quaternion.error_vector(TRUTH.quaternion[number], state.quaternion)
+        for number, state in enumerate(states)
+        if state is not None and number >= SETTLED
+    ]
+    return np.array(turns)
+
+
+def rms_deg(turns: Array) -> float:
+    return float(np.degrees(np.sqrt(np.mean(np.sum(turns**2, axis=1)))))
+
+
+def test_there_is_a_state_for_each_of_the_filters() -> None:
+    assert [state is None for state in SMOOTHED] == [update.state is None for update in UPDATES]
+
+
+def test_later_samples_make_the_attitude_better() -> None:
+    filtered = rms_deg(errors_rad([update.state for update in UPDATES]))
+    assert rms_deg(errors_rad(SMOOTHED)) < 0.8 * filtered
+
+
+def test_the_last_state_is_the_filters() -> None:
+    assert SMOOTHED[-1] is UPDATES[-1].state
+
+
+def test_the_first_state_profits_most() -> None:
+    first = next(number for number, state in enumerate(SMOOTHED) if state is not None)
+    state, update = SMOOTHED[first], UPDATES[first]
+    assert state is not None
+    assert update.state is not None
+    assert state.attitude_sigma_rad < 0.3 * update.state.attitude_sigma_rad
+    np.testing.assert_allclose(state.mag_bias_ut, TRUTH.mag_bias_ut, atol=0.3)
+
+
+def test_errors_are_as_large_as_the_smoother_says() -> None:
+    values = []
+    for number, state in enumerate(SMOOTHED):
+        if state is not None and number >= SETTLED:
+            turn = quaternion.error_vector(TRUTH.quaternion[number], state.quaternion)
+            values.append(turn.dot(np.linalg.solve(state.covariance[:3, :3], turn)))
+    # The errors of one run hang together, so that their mean is known to a factor of two only.
+    assert 1.5 < np.mean(values) < 6.0
+
+
+def test_it_is_the_solution_of_all_equations_at_once() -> None:
+    """With nothing measured between, the recursion must carry the last state back by the transition alone."""
+    updates = [UPDATES[0], *UPDATES[300:330]]
+    states = smooth(updates)
+    assert errors_deg(TRUTH, updates[-1:])[0] < 5.0
+    last, before = states[-1], states[-2]
+    assert last is not None
+    assert before is not None
+    step = updates[-1].step
+    assert step is not None
+    filtered = updates[-2].state
+    assert filtered is not None
+    # The textbook form of the gain, with covariances and an inverse.
+    predicted = step.transition.dot(filtered.covariance).dot(step.transition.T) + np.diag(step.noise_sigma**2)
+    gain = filtered.covariance.dot(step.transition.T).dot(np.linalg.inv(predicted))
+    expected = filtered.corrected(gain.dot(step.state.error_to(last)), filtered.sqrt_covariance)
+    np.testing.assert_allclose(before.error_to(expected), np.zeros(22), atol=1e-6)
+    covariance = filtered.covariance + gain.dot(last.covariance - predicted).dot(gain.T)
+    np.testing.assert_allclose(before.covariance, covariance, atol=1e-7)

@@ -1,0 +1,99 @@
+"""Fixes as arrays, against brahe's frames and motion."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pygnc.environment.arrays import Array
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
+from pygnc_ground.orbit.batch.observations import inertial, observe_positions, observe_velocities, usable
+from tests.pygnc.environment.authority import ecef_state
+from tests.pygnc.estimators.orbit.truth import ORIENTATION, make_fixes, position_only, propagate, sun_synchronous
+
+TRUTH = sun_synchronous()
+FRAMES = EarthFrames(ORIENTATION)
+LIMITS = MeasurementSettings()
+LATENCY_MS = 250
+NAN = np.array([np.nan, 0.0, 0.0])
+POLE = np.array([0.0, 0.0, 1.0])
+
+
+def late_fix() -> tuple[Fix, Array]:
+    """A fix without noise whose velocity was valid earlier, and the state (6,) at that time in GCRF."""
+    now_ms, then_ms = TRUTH.gps_ms[10], TRUTH.gps_ms[10] - LATENCY_MS
+    then = propagate(TRUTH.gcrf[9], [TRUTH.gps_ms[9], then_ms], drag=True, radiation=True, tides=True)[1]
+    fix = replace(
+        make_fixes(TRUTH)[10],
+        position_ecef_m=ecef_state(now_ms, TRUTH.gcrf[10])[:3],
+        velocity_ecef_mps=ecef_state(then_ms, then)[3:],
+        velocity_latency_s=1e-3 * LATENCY_MS,
+    )
+    return fix, then
+
+
+def test_positions_and_velocities_are_seen_where_and_when_brahe_has_them() -> None:
+    fix, then = late_fix()
+    positions, velocities = (observe([fix], FRAMES, LIMITS) for observe in (observe_positions, observe_velocities))
+    np.testing.assert_allclose(positions.from_gcrf[0] @ TRUTH.gcrf[10], positions.measured[0], atol=0.02)
+    np.testing.assert_allclose(velocities.from_gcrf[0] @ then, velocities.measured[0], atol=2e-5)
+    assert (velocities.gps_ms + 1e3 * velocities.offset_s).tolist() == [fix.gps_ms - LATENCY_MS]
+
+
+def test_inertial_velocities_are_brought_to_the_time_of_the_position() -> None:
+    fix, _ = late_fix()
+    fixes = inertial(observe_positions([fix], FRAMES, LIMITS), observe_velocities([fix], FRAMES, LIMITS), POLE)
+    np.testing.assert_allclose(fixes.position_m[0], TRUTH.gcrf[10, :3], atol=0.02)
+    np.testing.assert_allclose(fixes.velocity_mps[0], TRUTH.gcrf[10, 3:], atol=0.02)
+
+
+def test_fixes_without_velocity_have_a_position_only() -> None:
+    fixes = make_fixes(TRUTH)[:3]
+    fixes[1] = position_only(fixes[1])
+    fixes[2] = replace(fixes[2], velocity_ecef_mps=NAN)
+    fixes = usable(fixes, ScreeningSettings())
+    positions, velocities = (observe(fixes, FRAMES, LIMITS) for observe in (observe_positions, observe_velocities))
+    assert positions.fix.tolist() == [0, 1, 2]
+    assert velocities.fix.tolist() == [0]
+    assert np.isnan(inertial(positions, velocities, POLE).velocity_mps[1:]).all()
+
+
+@pytest.mark.parametrize(("claimed_m", "taken_m"), [(0.0, 10.0), (-3.0, 10.0), (0.2, 1.0), (7.0, 7.0)])
+def test_unknown_sigmas_are_replaced_and_optimistic_ones_raised(claimed_m: float, taken_m: float) -> None:
+    fix = replace(make_fixes(TRUTH)[0], position_sigma_m=np.full(3, claimed_m))
+    assert observe_positions([fix], FRAMES, LIMITS).sigma.tolist() == [[taken_m] * 3]
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"velocity_ecef_mps": NAN},
+        {"velocity_ecef_mps": np.zeros(3)},
+        {"velocity_ecef_mps": np.full(3, 1e200)},
+        {"velocity_sigma_mps": NAN},
+        {"velocity_sigma_mps": None},
+        {"velocity_latency_s": float("nan")},
+        {"velocity_latency_s": -1.0},
+        {"velocity_latency_s": 100.0},
+    ],
+)
+def test_an_impossible_velocity_leaves_the_position(impossible: dict[str, Any]) -> None:
+    (fix,) = usable([replace(make_fixes(TRUTH)[0], **impossible)], ScreeningSettings())
+    assert fix.velocity_ecef_mps is None
+    assert fix.velocity_latency_s == 0.0
+
+
+@pytest.mark.parametrize("position_m", [NAN, np.zeros(3), np.full(3, 1e200), np.full(3, 3e6), np.full(3, np.inf)])
+def test_an_impossible_position_leaves_nothing(position_m: Array) -> None:
+    assert not usable([replace(make_fixes(TRUTH)[0], position_ecef_m=position_m)], ScreeningSettings())
+
+
+def test_usable_fixes_are_in_order_of_time_and_not_repeated() -> None:
+    one, two, three = make_fixes(TRUTH)[:3]
+    broken = replace(two, position_ecef_m=NAN)
+    same_time = replace(one, position_ecef_m=one.position_ecef_m + 1.0)
+    found = usable([three, broken, one, same_time, replace(one)], ScreeningSettings())
+    assert [fix.gps_ms for fix in found] == [one.gps_ms, one.gps_ms, three.gps_ms]

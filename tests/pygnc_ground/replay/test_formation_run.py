@@ -1,0 +1,188 @@
+"""The formation's arrays against the flight's messages and the truth, on a small formation's files."""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import (
+    ClosestApproach,
+    FormationEstimate,
+    FormationMessage,
+    GpsFix,
+    InputMessage,
+    RangeMeasurement,
+)
+from pygnc_ground.replay.formation_collect import FormationCollector
+from pygnc_ground.replay.formation_result import FormationResult
+from pygnc_ground.replay.formation_run import formation_result
+from pygnc_ground.truth.load import load_truth
+from pygnc_ground.truth.orbit_truth import OrbitTruth
+from tests.pygnc.tasks import formation_batch as batch
+
+
+@cache
+def truths() -> dict[int, OrbitTruth]:
+    folder = batch.home().parent
+    return {number: load_truth(folder / str(number) / "truth.parquet") for number in (batch.OWN_ID, *batch.PARTNERS)}
+
+
+def run(messages: Iterable[InputMessage]) -> FormationCollector:
+    collector = FormationCollector(batch.SETTINGS, batch.orientation())
+    for message in messages:
+        collector.take(message, batch.answers()[message.seq])
+    return collector
+
+
+def result(collector: FormationCollector) -> FormationResult:
+    found = formation_result(
+        collector.messages, collector.solution, batch.SETTINGS.formation, collector.counts, truths()
+    )
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def everything() -> FormationCollector:
+    return run(batch.inputs())
+
+
+@pytest.fixture(scope="module")
+def solved(everything: FormationCollector) -> FormationResult:
+    return result(everything)
+
+
+@pytest.fixture(scope="module")
+def ranges_only() -> FormationResult:
+    """From our own radio and receiver alone."""
+    return result(
+        run(
+            message
+            for message in batch.inputs()
+            if not (isinstance(message, GpsFix | RangeMeasurement) and message.satellite_id)
+        )
+    )
+
+
+def test_without_partners_there_is_nothing() -> None:
+    assert formation_result([], None, batch.SETTINGS.formation, {}, {}) is None
+
+
+def test_states_are_the_flights_own_in_order_of_time(everything: FormationCollector, solved: FormationResult) -> None:
+    for partner in solved.partners:
+        said = [
+            message
+            for message in everything.messages
+            if isinstance(message, FormationEstimate) and message.partner_id == partner.partner
+        ]
+        assert sorted(message.gps_ms for message in said) == partner.states.gps_ms.tolist()
+        row = {gps_ms: number for number, gps_ms in enumerate(partner.states.gps_ms.tolist())}
+        for message in said[::50]:
+            assert message.position_rtn_m is not None
+            assert message.covariance_rtn is not None
+            assert partner.states.rtn[row[message.gps_ms], :3].tolist() == list(message.position_rtn_m)
+            covariance = partner.states.covariance_rtn[row[message.gps_ms]]
+            np.testing.assert_array_equal(covariance, covariance.T)
+            assert covariance[4, 2] == message.covariance_rtn[4 * 5 // 2 + 2]
+
+
+def test_states_and_tracks_are_near_the_truth(solved: FormationResult) -> None:
+    assert [partner.partner for partner in solved.partners] == list(batch.PARTNERS)
+    for partner in solved.partners:
+        assert not partner.ambiguous
+        assert partner.cause == ""
+        assert partner.with_truth
+        states = partner.states
+        inside = np.isfinite(states.true_rtn[:, 0])
+        assert np.abs(states.rtn - states.true_rtn)[inside, :3].max() < 12.0
+        assert np.abs(states.rtn - states.true_rtn)[inside, 3:].max() < 0.02
+        inside = np.isfinite(partner.true_track[:, 0])
+        assert inside.sum() > 50
+        assert np.abs(partner.orbits[0].rtn - partner.true_track)[inside, :3].max() < 12.0
+
+
+def test_ranges_are_the_true_distance_with_bias_and_noise(solved: FormationResult) -> None:
+    assert len(solved.links) == 3
+    assert sum(len(link.gps_ms) for link in solved.links) == solved.counts["ranges_received"]
+    for link in solved.links:
+        assert (np.diff(link.gps_ms) >= 0).all()
+        one, other = (truths()[end].at(link.gps_ms).position_ecef_m for end in link.pair)
+        distance_m = np.linalg.norm(other - one, axis=1)
+        inside = np.isfinite(distance_m)
+        assert np.abs(link.model_m - distance_m)[inside].max() < 12.0
+        np.testing.assert_allclose(link.model_m + link.residual_m + link.bias_m, link.range_m, rtol=0, atol=1e-6)
+        assert link.residual_rms_m == pytest.approx(link.noise_m, rel=0.2)
+
+
+def test_by_ranges_alone_the_mirror_is_one_of_the_orbits(ranges_only: FormationResult) -> None:
+    solved = [partner for partner in ranges_only.partners if not partner.cause]
+    assert solved
+    for partner in solved:
+        assert partner.ambiguous
+        best, mirror = partner.orbits[:2]
+        assert partner.mirror is mirror
+        assert mirror.chi_square == pytest.approx(partner.chi2_mirror)
+        assert mirror.chi_square - best.chi_square < ranges_only.margin
+        # Both have the same distances, which is why they cannot be told apart.
+        apart_m = np.linalg.norm(best.rtn[:, :3], axis=1) - np.linalg.norm(mirror.rtn[:, :3], axis=1)
+        assert np.abs(apart_m).max() < 60.0
+        assert np.linalg.norm(best.rtn[:, :3] - mirror.rtn[:, :3], axis=1).max() > 100.0
+        assert np.isfinite(partner.states.mirror_rtn_m).all()
+
+
+def test_tracks_span_the_ranges_when_little_was_said(everything: FormationCollector) -> None:
+    settings, solution = batch.SETTINGS.formation, everything.solution
+    assert solution is not None
+    said = [message for message in everything.messages if isinstance(message, FormationEstimate)]
+    found = formation_result(said[-1:], solution, settings, everything.counts, {})
+    assert found is not None
+    times = [seen.gps_ms for seen in solution.ranges]
+    assert found.track_gps_ms[0] <= min(times)
+    assert found.track_gps_ms[-1] >= max(times)
+
+
+def test_of_a_partner_that_is_not_solved_only_the_cause_is_said(ranges_only: FormationResult) -> None:
+    (partner,) = [partner for partner in ranges_only.partners if partner.cause]
+    assert re.fullmatch(r"its place is known to \d+ m only, \d+ m away", partner.cause)
+    assert not partner.states.known.any()
+    assert partner.orbits
+
+
+def test_orbits_of_a_partner_differ_from_each_other(ranges_only: FormationResult) -> None:
+    for partner in ranges_only.partners:
+        costs = [orbit.chi_square for orbit in partner.orbits]
+        assert costs == sorted(costs)
+        for number, orbit in enumerate(partner.orbits):
+            for other in partner.orbits[:number]:
+                assert np.abs(orbit.rtn - other.rtn)[:, :3].max() > 5.0
+
+
+def test_the_margin_is_the_settings_chi_square_for_many_ranges(solved: FormationResult) -> None:
+    # 30 of a logarithm's n log(1 + x / n) is 30 + 30^2 / 2 n to first order.
+    freedom = sum(len(link.gps_ms) for link in solved.links) - 7 * 3 - 3
+    assert solved.margin == pytest.approx(30.0 + 450.0 / freedom, rel=0.01)
+
+
+def test_why_nothing_is_known_is_taken_over() -> None:
+    said = [FormationEstimate(1, 9, 8, 1_000, 77, "our own orbit is not known")]
+    found = formation_result(said, None, batch.SETTINGS.formation, {"ranges_received": 3}, truths())
+    assert found is not None
+    (partner,) = found.partners
+    assert partner.cause == "our own orbit is not known"
+    assert partner.orbits == ()
+    assert not partner.states.known.any()
+    assert not partner.with_truth
+
+
+def test_only_the_newest_word_on_closest_approaches_counts() -> None:
+    said: list[FormationMessage] = [
+        FormationEstimate(1, 9, 8, 1_000, 75, "none"),
+        ClosestApproach(2, 9, 75, 50.0, 5_000, 80.0, 5.0),
+        ClosestApproach(3, 19, 75, 51.0, 5_000, 90.0, 5.0),
+        ClosestApproach(4, 19, 75, 49.0, 6_000, 95.0, 5.0),
+    ]
+    found = formation_result(said, None, batch.SETTINGS.formation, {}, {})
+    assert found is not None
+    assert [one.seq for one in found.approaches] == [4, 3]

@@ -1,0 +1,54 @@
+"""What goes into a replay is what ingest would make of the files."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.tasks.orbit.tracker import OrbitTracker
+from pygnc_ground.replay.attitude_collect import AttitudeCollector
+from pygnc_ground.replay.collect import Collected, collect
+from pygnc_ground.replay.formation_collect import FormationCollector
+from pygnc_ground.replay.inputs import ReplayError, from_files
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
+SETTINGS, NONE = Settings(), EarthOrientationTable.none()
+
+
+@pytest.fixture
+def ranges(tmp_path: Path) -> Path:
+    """Our own range files and in a folder beside them a partner's."""
+    shutil.copytree(DEMO / "range", tmp_path / "range")
+    shutil.copytree(DEMO / "range", tmp_path / "range" / "partner_75")
+    return tmp_path / "range"
+
+
+def collected(messages: list[Message]) -> Collected:
+    tracker = OrbitTracker(SETTINGS.orbit, NONE)
+    attitude, formation = AttitudeCollector(SETTINGS.attitude, NONE), FormationCollector(SETTINGS, NONE)
+    return collect(iter(messages), tracker, attitude, formation, lambda: None)
+
+
+def test_partners_files_beside_ours_are_read_with_their_owner(ranges: Path) -> None:
+    messages = list(from_files([], ranges, SETTINGS).messages)
+    packets = [m for m in messages if isinstance(m, GpsFix | RangeMeasurement)]
+    own, theirs = ([m.raw for m in packets if m.satellite_id == satellite] for satellite in (0, 75))
+    assert own == theirs
+    assert len(own) + len(theirs) == len(packets)
+
+
+def test_a_partners_fixes_are_none_of_ours(ranges: Path) -> None:
+    among = collected(list(from_files([], ranges, SETTINGS).messages)[:80])
+    assert among.timed
+    assert all(record.message.is_own for record in among.timed)
+    assert among.counts["fixes_received"] == len(among.timed)
+    assert len(among.sources) == 4
+
+
+def test_a_folder_with_our_own_id_is_refused_with_the_remedy(ranges: Path) -> None:
+    (ranges / "partner_75").rename(ranges / "partner_74")
+    with pytest.raises(ReplayError, match=r"range/partner_74: 74 is our own radio id; put our own files beside it"):
+        from_files([], ranges, SETTINGS)

@@ -1,0 +1,80 @@
+"""The files of several satellites as one batch: who is who, what goes in, and what is told when it does not work."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
+from pygnc.configuration.settings import Settings
+from pygnc_ground.replay.inputs import ReplayError
+from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites
+from tests.pygnc.tasks import formation_batch as batch
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Three satellites' files, each in a folder of its own."""
+    found = {}
+    for satellite in (batch.OWN_ID, *batch.PARTNERS):
+        folder = tmp_path_factory.mktemp("satellites") / f"s{satellite}"
+        (folder / "range").mkdir(parents=True)
+        source = batch.home().parent / str(satellite)
+        shutil.copy(source / "sense.bin", folder)
+        ranges = batch.home() / "range"
+        for file in (ranges if satellite == batch.OWN_ID else ranges / f"partner_{satellite}").glob("*.bin"):
+            shutil.copy(file, folder / "range")
+        found[satellite] = folder
+    return found
+
+
+def named(folders: dict[int, Path], names: dict[str, int]) -> list[SatelliteFolder]:
+    return [SatelliteFolder.named(f"{name}={folders[satellite]}") for name, satellite in names.items()]
+
+
+@pytest.mark.parametrize("names", [("A", "B", "C"), ("74", "75", "76"), ("J", "two", "76")])
+def test_radio_ids_are_named_or_follow_from_the_ranges(folders: dict[int, Path], names: tuple[str, ...]) -> None:
+    inputs = from_satellites(named(folders, dict(zip(names, folders, strict=True))), Settings())
+    assert inputs.settings is not None
+    assert inputs.settings.formation.own_id == batch.OWN_ID
+    fixes = Counter(m.satellite_id for m in inputs.messages if isinstance(m, GpsFix))
+    assert fixes == {0: 170, 75: 170, 76: 170}
+
+
+def test_the_first_satellite_is_ours_and_others_give_fixes_and_ranges_only(folders: dict[int, Path]) -> None:
+    inputs = from_satellites(named(folders, {"B": 75, "A": 74, "C": 76}), Settings())
+    assert inputs.settings is not None
+    assert inputs.settings.formation.own_id == 75
+    messages = list(inputs.messages)
+    sources = {m.source for m in messages if isinstance(m, SensorSample)}
+    assert sources == {str(folders[75] / "sense.bin")}
+    ranges = Counter((m.satellite_id, m.partner_id) for m in messages if isinstance(m, RangeMeasurement))
+    assert set(ranges) == {(0, 74), (0, 76), (74, 75), (74, 76), (76, 74), (76, 75)}
+    assert [m.seq for m in messages if hasattr(m, "seq")] == list(range(1, len(messages) + 1))
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (["A"], "write NAME=FOLDER"),
+        (["=x"], "write NAME=FOLDER"),
+        (["A={nowhere}"], "is no folder"),
+        (["74={of74}", "75={empty}"], "holds neither sense.bin nor range files"),
+        (["74={of74}", "74={of75}"], "not all different"),
+        (["A={of74}"], "do not tell its radio id"),
+        (["A={of74}", "B={empty}"], "do not tell its radio id"),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_its_remedy(
+    folders: dict[int, Path], tmp_path: Path, texts: list[str], reason: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {f"of{satellite}": folder for satellite, folder in folders.items()}
+    places |= {"empty": tmp_path / "empty", "nowhere": tmp_path / "nowhere"}
+
+    def try_it() -> None:
+        from_satellites([SatelliteFolder.named(text.format_map(places)) for text in texts], Settings())
+
+    with pytest.raises(ReplayError, match=reason):
+        try_it()

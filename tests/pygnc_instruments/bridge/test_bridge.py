@@ -1,0 +1,335 @@
+"""The bridge as a process of its own, with a simulated unit on a pty, and clients on real sockets."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from pygnc_devices.ucb.driver import Ucb
+from pygnc_instruments.bridge.command import TOKEN_VARIABLE
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
+
+Start = Callable[..., RunningBridge]
+S1 = {"xAccel", "yAccel", "zAccel", "xRate", "yRate", "zRate", "xRateTemp", "boardTemp", "counter", "BITstatus"}
+
+
+def status(bridge: RunningBridge) -> dict[str, Any]:
+    code, body, _ = get(bridge, "/status")
+    assert code == 200
+    return dict(json.loads(body))
+
+
+def is_output(message: dict[str, Any]) -> bool:
+    return message.get("cmd") == "output"
+
+
+def is_device(message: dict[str, Any], state: str = "") -> bool:
+    return message.get("cmd") == "device" and state in ("", message["data"]["state"])
+
+
+def test_readings_come_in_the_first_generation_s_form(bridge: RunningBridge) -> None:
+    with bridge.connect("v1") as client:
+        first, second = (client.wait(lambda message: "xAccel" in message) for _ in range(2))
+    assert set(first) >= S1 | {"time"}
+    assert second["time"] == first["time"] + 1
+    assert second["counter"] != first["counter"]
+
+
+def test_readings_come_in_the_second_generation_s_form(bridge: RunningBridge) -> None:
+    with bridge.connect("v2") as client:
+        values = client.wait(lambda message: "newOutput" in message["data"])["data"]["newOutput"]
+        assert set(values) >= S1 | {"time"}
+        client.send({"messageType": "serverStatus"})
+        data = client.wait(lambda message: message["messageType"] == "serverStatus")["data"]
+    assert data["deviceId"] == "2008705635 IMU381ZA-400 5020-1383-01 10.00.01"
+    assert data["packetType"] == "S1"
+    assert "S1" in data["deviceProperties"]["outputPackets"]
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2", "envelope"])
+def test_the_root_speaks_the_protocol_that_was_chosen(start: Start, line: PtyLine, protocol: str) -> None:
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--protocol", protocol)
+    key = {"v1": "xAccel", "v2": "messageType", "envelope": "cmd"}[protocol]
+    with bridge.connect("") as client:
+        client.wait(lambda message: key in message)
+
+
+def test_readings_come_at_the_pace_that_was_set(start: Start, line: PtyLine) -> None:
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "250")
+    with bridge.connect() as client:
+        times = [client.wait(is_output)["data"]["time"] for _ in range(5)]
+    assert times[-1] - times[0] > 0.6  # a busy machine may hold the first of them up
+
+
+def test_the_stream_is_stopped_and_started_for_one_client_alone(bridge: RunningBridge) -> None:
+    with bridge.connect() as client, bridge.connect() as other:
+        client.wait(is_output)
+        client.ask("stop_stream")
+        for _ in range(10):
+            other.wait(is_output)
+        client.send({"cmd": "status"})
+        answer = json.loads(client.connection.recv(timeout=PATIENCE_S))
+        while answer["cmd"] == "output":  # on its way before the stream was stopped
+            answer = json.loads(client.connection.recv(timeout=PATIENCE_S))
+        assert answer["cmd"] == "status"
+        client.ask("start_stream")
+        client.wait(is_output)
+
+
+def test_fields_are_read_and_changed_while_readings_come(bridge: RunningBridge, unit: UcbSimulator) -> None:
+    with bridge.connect() as client:
+        assert client.ask("GF", [1, 3]) == [[1, 1], [3, 0x5331]]
+        assert client.ask("SF", [[8, 5]]) == [[8, 5]]
+        assert (unit.ram[8], unit.eeprom[8]) == (5, 0)
+        assert client.ask("WF", {"8": 6}) == [[8, 6]]
+        assert (unit.ram[8], unit.eeprom[8]) == (5, 6)
+        assert dict(client.ask("RF")) == unit.eeprom
+        client.wait(is_output)
+
+
+def test_what_the_unit_refuses_is_told_as_an_object(bridge: RunningBridge) -> None:
+    with bridge.connect() as client:
+        illegal = client.ask_in_full("SF", [[1, 3]])
+        assert illegal["err"]["code"] == "bad_value"
+        assert "100 Hz" in illegal["err"]["message"]
+        partly = client.ask_in_full("GF", [1, 0x61])
+        assert partly["err"] | {"message": ""} == {
+            "code": "refused",
+            "message": "",
+            "refused": [0x61],
+            "accepted": [[1, 1]],
+        }
+        client.send("[]")
+        assert client.wait(lambda message: message["cmd"] is None)["err"]["code"] == "bad_message"
+        assert client.ask_in_full("load_file", "../../etc/passwd")["err"]["code"] == "no_file"
+
+
+def test_a_change_of_speed_is_followed(bridge: RunningBridge, unit: UcbSimulator) -> None:
+    with bridge.connect() as client:
+        assert client.ask("SF", [[2, 6]]) == [[2, 6]]
+        assert unit.baud == 230400
+        client.wait(is_output)
+        assert client.ask("status")["device"]["baud"] == 230400
+
+
+def test_an_unplugged_unit_is_told_and_so_is_its_return(bridge: RunningBridge, line: PtyLine) -> None:
+    with bridge.connect() as client, bridge.connect("v1") as old:
+        client.wait(is_output)
+        line.unplug()
+        client.wait(lambda message: is_device(message, "unplugged") and not message["data"]["connected"])
+        assert old.wait(lambda message: "error" in message)["error"]["code"] == "no_device"
+        assert client.ask_in_full("GF", [1])["err"]["code"] == "no_device"
+        line.plug_in()
+        back = client.wait(lambda message: is_device(message, "streaming"))["data"]
+        assert (back["connected"], back["id"][:10]) == (True, "2008705635")
+        client.wait(is_output)
+        assert client.ask("GF", [1]) == [[1, 1]]
+
+
+def test_a_unit_that_falls_silent_is_told_and_nothing_is_repeated(bridge: RunningBridge) -> None:
+    with bridge.connect() as client:
+        client.wait(is_output)
+        client.ask("SF", [[1, 0]])
+        seen = []
+        while not is_device(message := client.wait(lambda message: message["cmd"] in ("output", "device")), "silent"):
+            if is_output(message):
+                seen.append(message["data"]["counter"])
+        assert len(set(seen)) == len(seen)
+        client.ask("SF", [[1, 1]])
+        client.wait(is_output)
+
+
+def test_a_unit_is_found_by_trying_speeds_and_families(start: Start, line: PtyLine, unit: UcbSimulator) -> None:
+    unit.eeprom[2] = unit.ram[2] = 3
+    unit.baud = 57600
+    bridge = start(line.url, "--port", "0")
+    with bridge.connect() as client:
+        client.wait(is_output)
+        assert client.ask("status")["device"]["baud"] == 57600
+
+
+def test_a_bridge_waits_for_its_unit(start: Start, unit: UcbSimulator, tmp_path: Path) -> None:
+    bridge = start(str(tmp_path / "port"), "--baud", "115200", "--family", "ucb", "--port", "0")
+    with bridge.connect() as client:
+        client.wait(lambda message: is_device(message) and "is the cable in" in message["data"]["reason"])
+        assert client.ask_in_full("GF")["err"]["code"] == "no_device"
+        with PtyLine(unit, tmp_path / "port"):
+            client.wait(is_output)
+
+
+def test_a_recording_is_played_to_its_end(start: Start, tmp_path: Path) -> None:
+    unit = UcbSimulator()
+    (tmp_path / "x.raw").write_bytes(b"".join(unit._stream() for _ in range(100)))
+    bridge = start(f"file://{tmp_path}/x.raw?bytes_per_s=3100", "--port", "0")
+    with bridge.connect() as client:
+        client.wait(is_output)
+        client.wait(lambda message: is_device(message, "ended"))
+
+
+@pytest.mark.parametrize("family", ["gx2", "monodrive"])
+def test_units_of_other_families_are_shown_and_logged_too(start: Start, family: str) -> None:
+    unit = Gx2Simulator() if family == "gx2" else MonoDriveSimulator()
+    with TcpLine(unit) as network:
+        bridge = start(network.url, "--baud", "115200", "--family", family, "--port", "0")
+        with bridge.connect() as client:
+            assert any("ccel" in name for name in client.wait(is_output)["data"])
+            assert client.ask_in_full("GF", [1])["err"]["code"] == "not_supported"
+            assert client.ask("describe")["fields"] == []
+            client.ask("start_log", {"file_name": "x"})
+            client.ask("stop_log")
+    assert (bridge.folder / "x.csv").exists()
+
+
+def test_the_example_of_a_client_shows_readings_and_fields(bridge: RunningBridge, tmp_path: Path) -> None:
+    url = f"{bridge.url.replace('http', 'ws')}envelope"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples/bridge_client.py"), url],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "GF [[1, 1], [3, 21297]]" in done.stdout
+    assert done.stdout.count("output {") == 10
+
+
+def test_a_stalled_client_loses_its_oldest_messages_and_harms_nobody(start: Start, line: PtyLine) -> None:
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "10")
+    with bridge.connect() as client, socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(("127.0.0.1", bridge.port))
+        url = f"ws://127.0.0.1:{bridge.port}/envelope"
+        with connect(url, sock=stalled, max_queue=1, close_timeout=0.1) as lazy:
+            # Large answers fill what lies between, then it reads no more.
+            for _ in range(60):
+                lazy.send('{"cmd":"describe"}')
+            until(lambda: status(bridge)["dropped"] > 20, "drops")
+            seen = [client.wait(is_output)["data"]["counter"] for _ in range(50)]
+            assert all((after - before) % 65536 < 200 for before, after in pairwise(seen))
+            assert client.ask("status")["dropped"] == 0
+
+
+def test_who_may_not_connect_is_refused(start: Start, line: PtyLine) -> None:
+    bridge = start(
+        line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--origin", "https://developers.aceinna.com"
+    )
+    for origin, code in (("http://evil.example", 403), ("null", 403)):
+        with pytest.raises(InvalidStatus) as caught, bridge.connect(origin=origin):
+            pass
+        assert caught.value.response.status_code == code
+    for origin in ("https://developers.aceinna.com", f"http://localhost:{bridge.port}"):
+        with bridge.connect(origin=origin) as client:
+            client.wait(is_output)
+    assert get(bridge, "/status", Host="evil.example")[0] == 421
+    assert get(bridge, "/../../etc/passwd")[0] == 404
+    with pytest.raises(InvalidStatus, match="404"), bridge.connect("other"):
+        pass
+
+
+def test_a_token_is_wanted_where_one_is_set(start: Start, line: PtyLine) -> None:
+    place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
+    bridge = start(*place, "--host", "0.0.0.0", **{TOKEN_VARIABLE: "hush-77"})  # noqa: S104 - what is tested
+    with pytest.raises(InvalidStatus, match="401"), bridge.connect():
+        pass
+    with bridge.connect("envelope?token=hush-77") as client:
+        client.wait(is_output)
+    assert get(bridge, "/status")[0] == 401
+    assert get(bridge, "/status", Authorization="Bearer hush-77")[0] == 200
+    assert get(bridge, "/")[0] == 200  # the page, which asks for the token
+    assert "hush-77" not in bridge.log.read_text()
+
+
+def run(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pygnc_instruments.bridge.command", *arguments]
+    return subprocess.run(
+        command, env=environment(home, **more), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+
+def test_without_a_token_nothing_listens_beyond_this_computer(tmp_path: Path) -> None:
+    done = run("/dev/null", "--host", "0.0.0.0", home=tmp_path)  # noqa: S104 - what is tested
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "PYGNC_BRIDGE_TOKEN" in done.stderr
+
+
+def test_a_second_bridge_says_that_one_runs_already(bridge: RunningBridge, tmp_path: Path) -> None:
+    done = run("/dev/null", "--port", str(bridge.port), home=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"a bridge runs already at http://127.0.0.1:{bridge.port}/ (process {bridge.process.pid})" in done.stderr
+
+
+def test_a_home_that_cannot_be_written_costs_a_warning(start: Start, line: PtyLine, tmp_path: Path) -> None:
+    (tmp_path / ".pygnc").write_text("in the way")
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
+    assert str(tmp_path / ".pygnc") in bridge.log.read_text()
+    with bridge.connect() as client:
+        client.wait(is_output)
+
+
+def test_a_port_of_another_program_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = run("/dev/null", "--port", str(other.getsockname()[1]), home=tmp_path)
+    assert done.returncode == 1
+    assert "another port: --port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--protocol", "v3"), "v1, v2, envelope"),
+        (("--family", "none"), "no family of devices"),
+        (("--certificate", "/nowhere.pem"), "no certificate"),
+    ],
+)
+def test_wrong_options_are_told_in_a_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = run("/dev/null", "--port", "0", *arguments, home=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(bridge: RunningBridge, line: PtyLine, number: signal.Signals) -> None:
+    with bridge.connect() as client:
+        client.wait(is_output)
+        bridge.process.send_signal(number)
+        assert bridge.process.wait(PATIENCE_S) == 0
+    assert "Traceback" not in bridge.log.read_text()
+    assert not list(bridge.log.parent.glob(".pygnc/*"))
+    with Ucb.open(line.url) as device:  # the port has been given back
+        device.ping()
+
+
+def test_the_page_comes_with_rules_for_the_browser(bridge: RunningBridge) -> None:
+    code, body, headers = get(bridge, "/")
+    assert code == 200
+    assert b"<title>PyGNC bridge</title>" in body
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("/bridge.js", "/messages.js", "/plot.js", "/bridge.css", "/icon.svg"):
+        assert get(bridge, path)[0] == 200
+
+
+def test_strangers_that_speak_no_http_harm_nobody(bridge: RunningBridge) -> None:
+    for octets in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n" + b"X" * 70000, b"\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", bridge.port)) as stranger:
+            stranger.sendall(octets)
+    with bridge.connect() as client:
+        client.wait(is_output)
+    assert "Traceback" not in bridge.log.read_text()

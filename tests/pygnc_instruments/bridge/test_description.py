@@ -1,0 +1,43 @@
+"""What ANS and our page are told of a unit."""
+
+import json
+
+import pytest
+
+from pygnc_devices.family import Family, all_families, family
+from pygnc_instruments.bridge.description import describe, device_properties, graphs
+
+
+def titles(packet: str) -> list[str]:
+    declared = next(entry for entry in family("ucb").packets if entry.name == packet)
+    return [graph["title"] for graph in graphs(declared)]
+
+
+def test_vectors_are_drawn_by_themselves() -> None:
+    assert titles("S1") == ["specific force", "angular rate", "temperature"]
+    rates = "angular rate less its estimated bias"
+    assert titles("N0") == ["roll, pitch, yaw", rates, "velocity", "longitude, latitude", "altitude"]
+    assert "estimated bias of the angular rate" in titles("e1")
+
+
+@pytest.mark.parametrize("kind", all_families(), ids=lambda kind: kind.name)
+def test_every_family_can_be_described(kind: Family) -> None:
+    described = json.loads(json.dumps(describe(kind.packets, has_fields=False)))
+    for packet in described["packets"].values():
+        drawn = [column for graph in packet["graphs"] for column in graph["columns"]]
+        assert drawn == [column["name"] for column in packet["columns"] if column["unit"]]
+
+
+def test_navigation_studio_finds_the_keys_that_it_looks_for() -> None:
+    properties = device_properties("IMU381", family("ucb").packets, has_fields=True)
+    assert properties["properties"]["packetRate"]["options"]["5"] == "20 Hz"
+    assert properties["properties"]["packetType"]["options"]["21297"] == "S1"
+    s1 = properties["outputPackets"]["S1"]
+    assert s1["byteOffset"] == {str(2 * k): k for k in range(12)}
+    assert s1["graphs"][0] | {"colors": []} == {
+        "name": "specific force",
+        "units": "m/s^2",
+        "xAxis": "Time (s)",
+        "yAxes": ["xAccel", "yAccel", "zAccel"],
+        "colors": [],
+    }

@@ -1,0 +1,203 @@
+"""The bridge's page in a real browser: what a person sees and does."""
+
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+from websockets.sync.client import connect
+
+from pygnc_instruments.bridge.command import TOKEN_VARIABLE
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.ucb_bootloader import make_image
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, chromium, need, until
+
+Start = Callable[..., RunningBridge]
+NEW = "IMU381ZA-400 5020-1383-01 11.00.00"
+
+# One browser at a time.
+pytestmark = [pytest.mark.xdist_group("browser"), need("chromium", "chromedriver"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("profile"), "--ignore-certificate-errors") as driver:
+        yield driver
+
+
+@pytest.fixture
+def unit() -> UcbSimulator:
+    unit = UcbSimulator(restart_s=0.01, eeprom={7: 0})
+    unit.bootloader.enter_s, unit.bootloader.erase_s = 0.02, 0.05
+    return unit
+
+
+@pytest.fixture
+def page(browser: Chrome, bridge: RunningBridge) -> Iterator[Chrome]:
+    browser.get(bridge.url)
+    yield browser
+    entries = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    problems = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+    assert not [text for text in problems if "ERR_CONNECTION_REFUSED" not in text]
+    browser.get("about:blank")
+
+
+def at(page: Chrome, name: str) -> WebElement:
+    return page.find_element(By.ID, name)
+
+
+def until_text(page: Chrome, name: str, pattern: str) -> str:
+    return str(until(lambda: re.search(pattern, at(page, name).text), f"{pattern} in {name}")[0])
+
+
+def caption(page: Chrome, column: str) -> str:
+    return page.find_element(By.CSS_SELECTOR, f"[data-column={column}]").text
+
+
+def inked(page: Chrome) -> list[int]:
+    """Return how many points of each drawing are not empty."""
+    script = """return [...document.querySelectorAll("canvas")].map((canvas) => canvas.getContext("2d")
+        .getImageData(0, 0, canvas.width, canvas.height).data.filter((value, k) => k % 4 === 3 && value > 0).length)"""
+    return [int(count) for count in page.execute_script(script)]
+
+
+def test_it_shows_live_plots_of_the_unit(page: Chrome, bridge: RunningBridge) -> None:
+    until_text(page, "state", "streaming")
+    assert at(page, "unit").text.startswith("2008705635 IMU381ZA-400")
+    until(lambda: len(inked(page)) == 3 and min(inked(page)) > 1000, "three drawings")
+    titles = [title.text for title in page.find_elements(By.CSS_SELECTOR, "figcaption b")]
+    assert titles == ["specific force, m/s^2", "angular rate, deg/s", "temperature, degC"]
+    before = caption(page, "xAccel")
+    until(lambda: caption(page, "xAccel") != before, "another value")
+    until_text(page, "shown", r"[1-9]\d* Hz")
+    until_text(page, "rate", r"\d Hz")
+    loaded = page.execute_script('return performance.getEntriesByType("resource").map((entry) => entry.name)')
+    assert loaded
+    assert all(str(name).startswith(bridge.url) for name in loaded)
+
+
+def test_it_stops_and_starts_the_stream(page: Chrome) -> None:
+    until_text(page, "shown", r"[1-9]\d* Hz")
+    at(page, "stop-stream").click()
+    until_text(page, "shown", r"^0 Hz")
+    at(page, "start-stream").click()
+    until_text(page, "shown", r"[1-9]\d* Hz")
+
+
+def test_it_reads_sets_and_writes_fields(page: Chrome, unit: UcbSimulator) -> None:
+    def row(name: str) -> WebElement:
+        return until(lambda: page.find_elements(By.CSS_SELECTOR, f"[data-field={name}]"), name)[0]  # type: ignore[no-any-return]
+
+    assert len(until(lambda: page.find_elements(By.CSS_SELECTOR, "#fields tbody tr"), "fields")) == len(unit.ram)
+    Select(row("packet_rate_divider").find_element(By.TAG_NAME, "select")).select_by_visible_text("20 Hz")
+    row("packet_rate_divider").find_elements(By.TAG_NAME, "button")[0].click()
+    until(lambda: unit.ram[1] == 5, "20 Hz")
+    until_text(page, "fields", r"5 \(20 Hz\)")
+    number = row("user_behaviour").find_element(By.TAG_NAME, "input")
+    number.clear()
+    number.send_keys("3")
+    row("user_behaviour").find_elements(By.TAG_NAME, "button")[1].click()
+    until(lambda: unit.eeprom[8] == 3, "EEPROM")
+    assert unit.ram[8] == 0
+    until_text(page, "messages", "user_behaviour: 3 is written")
+    Select(row("packet_type").find_element(By.TAG_NAME, "select")).select_by_visible_text("A1")
+    row("packet_type").find_elements(By.TAG_NAME, "button")[0].click()
+    until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-column=yawAngleMag]"), "drawings of the other packet")
+
+
+def test_it_tells_what_the_unit_refuses(page: Chrome, unit: UcbSimulator) -> None:
+    row = until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-field=packet_type]"), "fields")[0]
+    Select(row.find_element(By.TAG_NAME, "select")).select_by_visible_text("e2")  # too long for this line and rate
+    row.find_elements(By.TAG_NAME, "button")[0].click()
+    until_text(page, "messages", r"refuses field 3 \(packet_type\)")
+    assert unit.ram[3] == 0x5331
+
+
+def test_it_starts_and_stops_a_log_and_hands_it_over(page: Chrome, bridge: RunningBridge) -> None:
+    until_text(page, "state", "streaming")
+    at(page, "log-name").send_keys("drive")
+    at(page, "log-token").send_keys("hush-1")
+    at(page, "start-log").click()
+    until_text(page, "log-state", "logging to drive.csv")
+    assert at(page, "log-token").get_attribute("value") == ""
+    until((bridge.folder / "drive.csv.part").exists, "the file")
+    at(page, "stop-log").click()
+    until_text(page, "log-state", "not logging")
+    row = until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-file='drive.csv']"), "the file's name")[0]
+    assert str((bridge.folder / "drive.csv").stat().st_size) in row.text
+    page.execute_script("""window.saved = [];
+        URL.createObjectURL = (blob) => { blob.text().then((text) => window.saved.push(text)); return "#"; };""")
+    row.find_element(By.TAG_NAME, "button").click()
+    saved = until(lambda: page.execute_script("return window.saved"), "what is saved")
+    assert saved == [(bridge.folder / "drive.csv").read_text()]
+
+
+def test_it_tells_when_the_unit_goes_and_comes_back(page: Chrome, line: PtyLine) -> None:
+    until_text(page, "state", "streaming")
+    line.unplug()
+    until_text(page, "state", "unplugged")
+    until_text(page, "messages", "is gone")
+    line.plug_in()
+    until_text(page, "state", "streaming")
+    before = caption(page, "xAccel")
+    until(lambda: caption(page, "xAccel") != before, "another value")
+
+
+def test_it_comes_back_when_the_bridge_does(page: Chrome, bridge: RunningBridge, start: Start, line: PtyLine) -> None:
+    until_text(page, "state", "streaming")
+    bridge.process.terminate()
+    bridge.process.wait(PATIENCE_S)
+    until_text(page, "state", "bridge has gone")
+    start(line.url, "--baud", "115200", "--family", "ucb", "--port", str(bridge.port))
+    until_text(page, "state", "streaming")
+
+
+def test_it_writes_firmware(page: Chrome, unit: UcbSimulator, tmp_path: Path) -> None:
+    (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
+    until_text(page, "state", "streaming")
+    at(page, "firmware-file").send_keys(str(tmp_path / "new.bin"))
+    at(page, "start-upgrade").click()
+    assert unit.text != NEW  # the box was not ticked: the browser sends nothing
+    at(page, "firmware-confirm").click()
+    at(page, "start-upgrade").click()
+    until_text(page, "firmware-state", f"done: {NEW}")
+    until_text(page, "unit", NEW)
+    assert unit.text == NEW
+
+
+def test_it_asks_for_a_token_where_one_is_wanted(browser: Chrome, start: Start, line: PtyLine) -> None:
+    place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
+    bridge = start(*place, **{TOKEN_VARIABLE: "hush-77"})
+    browser.get(bridge.url)
+    until(lambda: at(browser, "token").is_displayed(), "the question")
+    at(browser, "token").send_keys("hush-77")
+    at(browser, "token").submit()
+    until_text(browser, "state", "streaming")
+    browser.get("about:blank")
+
+
+@need("openssl")
+def test_https_and_wss_are_served_with_a_certificate(
+    browser: Chrome, start: Start, line: PtyLine, tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
+    subprocess.run([shutil.which("openssl") or "openssl", *make[1:], *names], check=True, capture_output=True)
+    place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
+    bridge = start(*place, "--certificate", str(certificate), "--key", str(key))
+    assert bridge.url.startswith("https://")
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    with connect(f"{bridge.url.replace('https', 'wss')}v1", ssl=trusted) as client:
+        assert client.recv(timeout=PATIENCE_S)
+    browser.get(bridge.url)
+    until_text(browser, "state", "streaming")
+    browser.get("about:blank")

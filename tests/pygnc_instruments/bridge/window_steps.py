@@ -1,0 +1,52 @@
+"""What a person does with the window, in a process of its own: Tk wants to end in the thread that it began in.
+
+Usage: window_steps.py manage|watch PORT [DEVICE]
+"""
+
+import sys
+import time
+import tkinter as tk
+from collections.abc import Callable
+from typing import Any, Final
+
+from pygnc_instruments.bridge.control import Control
+from pygnc_instruments.bridge.window import TITLE, Window
+
+PATIENCE_S: Final = 40.0
+
+
+def manage(root: tk.Tk, window: Window, control: Control) -> None:
+    """Start the bridge, look at it, stop it."""
+    assert root.title() == TITLE
+    until(root, lambda: window.headline["text"] == "stopped" and window.start.instate(["!disabled"]), "stopped")
+    assert window.stop.instate(["disabled"])
+    window.start.invoke()
+    until(root, lambda: window.headline["text"].startswith("running at http://127.0.0.1:"), "running")
+    until(root, lambda: window.told("unit").startswith("2008705635") and "Hz" in window.told("rate"), "unit and rate")
+    assert window.start.instate(["disabled"])
+    window.stop.invoke()
+    until(root, lambda: window.headline["text"] == "stopped", "stopped again")
+    child = control._child
+    assert child is not None
+    until(root, lambda: child.poll() is not None, "the end of the process")
+
+
+def watch(root: tk.Tk, window: Window, _: Control) -> None:
+    """Find the bridge that somebody else has started."""
+    until(root, lambda: window.headline["text"].startswith("running at"), "the bridge")
+
+
+def until(root: tk.Tk, condition: Callable[[], Any], what: str) -> None:
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s, f"waited for {what}"
+        root.update()
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    the_root = tk.Tk()
+    the_control = Control(int(sys.argv[2]))
+    the_window = Window(the_root, the_control, " ".join(sys.argv[3:]))
+    {"manage": manage, "watch": watch}[sys.argv[1]](the_root, the_window, the_control)
+    the_window.close()

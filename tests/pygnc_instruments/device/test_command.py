@@ -1,0 +1,360 @@
+"""`pygnc device`: every command against simulated devices, as people and programs use it."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pygnc_devices.ucb.framing import make_frame
+from pygnc_instruments.device.command import app
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.ucb_bootloader import make_image
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+
+ROOT = Path(__file__).resolve().parents[3]
+NEW = "IMU381ZA-400 5020-1383-01 11.00.00"
+UCB = ("--family", "ucb", "--baud", "115200")
+
+
+@pytest.fixture
+def unit() -> UcbSimulator:
+    return UcbSimulator(eeprom={7: 0}, restart_s=0.01, erase_s=0.05)
+
+
+@pytest.fixture
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
+    with PtyLine(unit, tmp_path / "port") as line:
+        yield line
+
+
+@pytest.fixture
+def gx2(tmp_path: Path) -> Iterator[PtyLine]:
+    with PtyLine(Gx2Simulator(eeprom={0xFCA6: 0xCC}), tmp_path / "gx2") as line:
+        yield line
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def run_json(*arguments: object) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def test_devices_of_all_families_are_listed(line: PtyLine, gx2: PtyLine, tmp_path: Path) -> None:
+    with TcpLine(MonoDriveSimulator()) as network:
+        outcome = run_json("list", line.url, gx2.url, network.url, tmp_path / "nothing")
+        families = {entry["url"]: (entry["family"], entry["serial_number"]) for entry in outcome["found"]}
+        assert families == {
+            line.url: ("ucb", "2008705635"),
+            gx2.url: ("gx2", "2143-01876"),
+            network.url: ("monodrive", ""),
+        }
+        assert list(outcome["problems"]) == [str(tmp_path / "nothing")]
+
+
+def test_the_list_is_a_table_for_people(line: PtyLine) -> None:
+    shown = run("list", line.url, "--family", "ucb").stdout
+    assert "serial number" in shown
+    assert "2008705635" in shown
+
+
+def test_nothing_found_is_an_exit_code(tmp_path: Path) -> None:
+    result = run("list", tmp_path / "nothing", code=1)
+    assert "no such port" in result.stderr
+    assert "no device is found" in result.stderr
+
+
+def test_info_tells_who_a_device_is_and_how_it_is_set(line: PtyLine, gx2: PtyLine) -> None:
+    told = run_json("info", line.url)
+    assert told["serial_number"] == "2008705635"
+    assert (told["rate"], told["orientation"], told["status"]) == ("100 Hz", "+x+y+z", "good")
+    told = run_json("info", gx2.url, "--family", "gx2")
+    assert (told["model"], told["version"], told["rate"]) == ("3DM-GX2", "2.1.03", "100 Hz")
+    assert "3DM-GX2" in run("info", gx2.url, "--family", "gx2").stdout
+
+
+def test_settings_are_got_set_read_and_written(line: PtyLine, unit: UcbSimulator) -> None:
+    assert run_json("get", line.url, "packet_type", *UCB)["packet_type"]["text"] == "S1"
+    assert len(run_json("get", line.url, *UCB)) > 10
+    run("set", line.url, "packet_rate_divider=50Hz", "gyro_filter=25 Hz", "user_behaviour=0x0A", *UCB)
+    assert (unit.ram[1], unit.ram[5], unit.ram[8]) == (2, 2142, 10)
+    run("write", line.url, "orientation=-y-x-z", *UCB)
+    assert (unit.ram[7], unit.eeprom[7]) == (0, 0x6B)
+    assert run_json("read", line.url, "orientation", *UCB)["orientation"]["text"] == "-y-x-z"
+    assert "-y-x-z" in run("read", line.url, "orientation", *UCB).stdout
+
+
+def test_parameters_of_an_openimu_application_are_settings_too(line: PtyLine, unit: UcbSimulator) -> None:
+    assert run_json("get", line.url, "user.packet_type", *UCB)["user.packet_type"]["value"] == "z1"
+    run("set", line.url, "user.packet_rate=50", *UCB)
+    assert run_json("get", line.url, "user.*", *UCB)["user.packet_rate"]["value"] == 50
+    run("write", line.url, "user.hard_iron_x=-0.5", *UCB)
+    assert unit._user.flash[10] == unit._user.ram[10] != bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["set", "PORT", "packet_rate_divider=7"], "7 is none of 0 (quiet), 1 (100 Hz)"),
+        (["set", "PORT", "orientation=+x+x+x"], "is no value, but"),
+        (["set", "PORT", "colour=red"], "no field is called 'colour'"),
+        (["set", "PORT", "orientation"], "write NAME=VALUE"),
+        (["set", "PORT", "user.packet_rate=x"], "is no int"),
+        (["get", "PORT", "accel_consistency_check"], "the unit refuses field 97"),
+        (["read", "PORT", "user.packet_rate"], "cannot be asked"),
+        (["upgrade", "PORT", "/dev/null"], "the image is empty"),
+        (["restore", "PORT", "/dev/null"], "no snapshot"),
+        (["restore", "PORT", "/nonexistent"], "/nonexistent: No such file"),
+        (["log", "PORT", "--name", "../x"], "is no file name"),
+        (["log", "PORT", "--to", "ftp://x"], "a store is az://"),
+        (["stream", "PORT", "--user-packets", "/dev/null"], "no JSON"),
+    ],
+)
+def test_errors_are_a_line_with_the_reason(arguments: list[str], why: str, line: PtyLine) -> None:
+    result = run(*(line.url if argument == "PORT" else argument for argument in arguments), *UCB, code=1)
+    assert result.stderr.startswith("pygnc device: ")
+    assert why in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_port_where_nobody_answers_is_told_with_what_helps(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    try:
+        assert "no device answers" in run("info", os.ttyname(slave), code=1).stderr
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert "no such port" in run("info", tmp_path / "nothing", code=1).stderr
+
+
+def test_settings_of_a_gx2_are_in_its_eeprom(gx2: PtyLine) -> None:
+    port = (gx2.url, "--family", "gx2")
+    run("write", *port, "rate=50 Hz", "startup=C2", "0xFC1A=0x1234")
+    unit: Any = gx2.unit
+    assert (unit.eeprom[0xFCA2], unit.eeprom[0xFCA6], unit.eeprom[0xFC1A]) == (1024, 0xC2, 0x1234)
+    assert run_json("read", *port, "startup", "0xFC1A")["0xFC1A"]["value"] == 0x1234
+    assert "does not tell" in run("get", *port, code=1).stderr
+    run("set", *port, "continuous=none")
+    assert unit._continuous == 0
+    assert "is no measurement" in run("set", *port, "continuous=EA", code=1).stderr
+
+
+def test_a_gx3_has_sampling_settings(tmp_path: Path) -> None:
+    with PtyLine(Gx2Simulator("3DM-GX3-25"), tmp_path / "gx3") as line:
+        port = (line.url, "--family", "gx2")
+        assert run_json("get", *port, "sampling.decimation")["sampling.decimation"]["value"] == 10
+        run("set", *port, "sampling.magnetic_filter_size=9")
+        assert run_json("info", *port)["filter"] == "15 and 9 samples"
+
+
+def test_what_a_family_does_not_have_is_said() -> None:
+    with TcpLine(MonoDriveSimulator()) as line:
+        for command in (["get", line.url], ["snapshot", line.url], ["calibrate-mag", line.url]):
+            assert (
+                "IMU of the monoDrive simulator: such devices" in run(*command, "--family", "monodrive", code=1).stderr
+            )
+
+
+def test_a_snapshot_is_saved_and_restored(line: PtyLine, gx2: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+    run("snapshot", line.url, tmp_path / "ucb.json", *UCB)
+    unit.eeprom[8] = 3
+    assert run_json("restore", line.url, tmp_path / "ucb.json", *UCB)["user_behaviour"]["value"] == 0
+    assert unit.eeprom[8] == 0
+    assert "exists already" in run("snapshot", line.url, tmp_path / "ucb.json", *UCB, code=1).stderr
+    text = run("snapshot", gx2.url, "--family", "gx2").stdout
+    (tmp_path / "gx2.json").write_text(text)
+    gx2_unit: Any = gx2.unit
+    gx2_unit.eeprom[0xFCA2] = 1024
+    assert "0xfca2" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2").stdout
+    assert gx2_unit.eeprom[0xFCA2] == 512
+    gx2_unit.serial_number = "another"
+    assert "the snapshot is of unit" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
+
+
+def test_readings_are_streamed_as_lines_and_as_json(line: PtyLine) -> None:
+    lines = run("stream", line.url, "--count", 3, *UCB).stdout.splitlines()
+    assert len(lines) == 3
+    assert all(text.startswith("S1 ") and "accel_z_mps2=9.7" in text for text in lines)
+    reading = json.loads(run("stream", line.url, "--count", 1, "--json", *UCB).stdout)
+    assert reading["values"]["accel_z_mps2"] == pytest.approx(9.76, abs=0.05)
+    assert bytes.fromhex(reading["raw"])[:4] == b"UUS1"
+
+
+def test_a_recording_is_streamed_without_saying_whose_it_is(tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
+    assert len(run("stream", tmp_path / "x.raw").stdout.splitlines()) == 3
+    (tmp_path / "y.raw").write_bytes(bytes(5000))
+    assert "looks like no device's recording" in run("stream", tmp_path / "y.raw", code=1).stderr
+
+
+def test_packets_of_ones_own_are_streamed(tmp_path: Path) -> None:
+    description = {"name": "xy", "payload": [{"type": "uint32", "name": "timer"}, {"type": "float", "name": "level"}]}
+    (tmp_path / "mine.json").write_text(json.dumps(description))
+    (tmp_path / "x.raw").write_bytes(make_frame("xy", b"\x01\0\0\0\0\0\x80\x3f") * 2)
+    lines = run("stream", tmp_path / "x.raw", "--user-packets", tmp_path / "mine.json").stdout.splitlines()
+    assert lines == ["xy timer=1 level=1"] * 2
+
+
+def test_a_log_has_what_is_known_of_the_device_in_its_head(line: PtyLine, tmp_path: Path) -> None:
+    out = tmp_path / "logs"
+    result = run_json("log", line.url, "--out", out, "--name", "run", "--raw", "--count", 20, *UCB)
+    assert result["rows"] == 20
+    assert [Path(path).name for path in result["files"]] == ["run.csv", "run.raw"]
+    lines = (out / "run.csv").read_text().splitlines()
+    head = dict(text[2:].split(": ", 1) for text in lines if text.startswith("# "))
+    assert head["serial_number"] == "2008705635"
+    assert (head["rate"], head["orientation"], head["filter_5"]) == ("100 Hz", "+x+y+z", "50 Hz")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", head["start_utc"])
+    assert len(lines) == len(head) + 21
+    assert len(run("stream", out / "run.raw").stdout.splitlines()) >= 20
+
+
+def test_finished_logs_are_sent_to_a_store(line: PtyLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYGNC_STORE_USER", "ann")
+    store = ["--to", f"file://{tmp_path}/store", "--spool", str(tmp_path / "spool")]
+    run("log", line.url, "--out", tmp_path / "logs", "--name", "run", "--count", 5, *store, *UCB)
+    sent = tmp_path / "store/ann/run.csv"
+    assert sent.read_bytes() == (tmp_path / "logs/run.csv").read_bytes()
+    sent.unlink()
+    run("upload", tmp_path / "logs/run.csv", *store)
+    assert sent.exists()
+    assert "name a store" in run("upload", code=1).stderr
+
+
+def test_firmware_is_upgraded(line: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+    (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
+    assert "--write-firmware" in run("upgrade", line.url, tmp_path / "new.bin", *UCB, code=1).stderr
+    result = run(
+        "upgrade", line.url, tmp_path / "new.bin", "--write-firmware", "--save-settings", tmp_path / "kept", *UCB
+    )
+    assert f"now:    {NEW}" in result.stdout
+    assert "write (240 of 3000 bytes)" in result.stderr
+    assert json.loads((tmp_path / "kept").read_text())["serial_number"] == unit.serial_number
+
+
+def test_a_unit_in_its_bootloader_is_found_and_recovered(line: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+    (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
+    with line.hold():
+        unit.bootloader._flash = bytearray(100)
+        unit.power_cycle(line.now_s())
+    assert run_json("list", line.url, "--family", "ucb")["found"][0]["text"] == "in its bootloader"
+    assert "--recover" in run("info", line.url, "--family", "ucb", code=1).stderr
+    result = run_json("upgrade", line.url, tmp_path / "new.bin", "--write-firmware", "--recover")
+    assert (result["before"], result["after"]) == ("", NEW)
+
+
+def test_ctrl_c_in_an_upgrade_says_how_to_go_on(unit: UcbSimulator, line: PtyLine, tmp_path: Path) -> None:
+    (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
+    unit.bootloader.erase_s = 600.0
+    program = "from pygnc_cli.app import app; app()"
+    environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", program, "device", "upgrade", line.url, str(tmp_path / "new.bin")]
+    command += ["--write-firmware", *UCB]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert line.wait_until(lambda: unit.bootloader.erasures == 1, 30.0)
+        process.send_signal(signal.SIGINT)
+        _, notes = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in notes
+    assert "--recover" in notes
+    assert "Traceback" not in notes
+
+
+def test_the_magnetometer_is_aligned_and_stored(line: PtyLine, unit: UcbSimulator) -> None:
+    unit.align_s = 0.1
+    result = run("calibrate-mag", line.url, *UCB)
+    assert "0.10010 G" in result.stdout
+    assert "not stored" in result.stderr
+    assert run_json("calibrate-mag", line.url, "--store", *UCB)["stored"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["toaster", "--pty", "x"], "there are dmu380"),
+        (["dmu380"], "say where"),
+        (["dmu380", "--pty", "x", "--fault", "heat=1"], "with a kind out of lost"),
+        (["dmu380", "--pty", "/dev/null"], "is no simulated port"),
+    ],
+)
+def test_a_simulation_that_cannot_be_is_said(arguments: list[str], why: str) -> None:
+    assert why in run("simulate", *arguments, code=1).stderr
+
+
+def test_ctrl_c_ends_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
+    program = "from pygnc_cli.app import app; app()"
+    environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "error", "-c", program, "device", *map(str, arguments)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    with start("simulate", "imu383", "--tcp", 0, "--fault", "lost=0.001", "--seed", 3) as simulator:
+        assert simulator.stdout is not None
+        url = simulator.stdout.readline().strip()
+        assert url.startswith("socket://127.0.0.1:")
+        with start("log", url, "--out", tmp_path, "--name", "run", *UCB) as logger:
+            part = tmp_path / "run.csv.part"
+            _wait_for(lambda: part.exists() and part.stat().st_size > 3000)
+            logger.send_signal(signal.SIGTERM)
+            out, notes = logger.communicate(timeout=20)
+        assert (logger.returncode, "Traceback" in notes) == (0, False)
+        assert "run.csv" in out
+        assert (tmp_path / "run.csv").exists()
+        with start("stream", url, *UCB) as stream:
+            assert stream.stdout is not None
+            assert stream.stdout.readline().startswith("S1 ")
+            stream.send_signal(signal.SIGINT)
+            _, notes = stream.communicate(timeout=20)
+        assert (stream.returncode, "Traceback" in notes) == (0, False)
+        assert "readings" in notes
+        simulator.send_signal(signal.SIGINT)
+        _, notes = simulator.communicate(timeout=20)
+        assert (simulator.returncode, "Traceback" in notes) == (0, False)
+
+
+def test_a_terminal_shows_a_table_that_lives(line: PtyLine, tmp_path: Path) -> None:
+    program = "from pygnc_cli.app import app; app()"
+    environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
+    environment |= {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    master, slave = pty.openpty()
+    command = [sys.executable, "-W", "error", "-c", program, "device", "stream", line.url, "--count", "30", *UCB]
+    with subprocess.Popen(command, env=environment, stdout=slave, stderr=slave, stdin=slave) as process:
+        os.close(slave)
+        shown = b""
+        while select.select([master], [], [], 20)[0]:
+            try:
+                shown += os.read(master, 65536)
+            except OSError:  # the other end is closed
+                break
+        assert process.wait(20) == 0
+    os.close(master)
+    text = shown.decode()
+    assert "scaled sensors" in text
+    assert "accel_z_mps2" in text
+    assert "m/s²" in text
+    assert "readings" in text
+
+
+def _wait_for(condition: Any) -> None:  # noqa: ANN401 - any callable
+    end_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)

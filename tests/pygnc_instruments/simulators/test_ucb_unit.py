@@ -1,0 +1,100 @@
+"""The simulated unit against the manual, in virtual time and without the drivers' code."""
+
+import binascii
+
+import pytest
+
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+
+
+def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    body = kind + bytes([len(payload)]) + payload
+    return b"UU" + body + binascii.crc_hqx(body, 0x1D0F).to_bytes(2, "big")
+
+
+def split(octets: bytes) -> list[tuple[bytes, bytes]]:
+    found = []
+    while octets:
+        stop = 7 + octets[4]
+        assert octets[:2] == b"UU"
+        assert binascii.crc_hqx(octets[2:stop], 0x1D0F) == 0
+        found.append((octets[2:4], octets[5 : stop - 2]))
+        octets = octets[stop:]
+    return found
+
+
+def ask(unit: UcbSimulator, octets: bytes, at_s: float = 0.0, wait_s: float = 0.009) -> list[tuple[bytes, bytes]]:
+    """Answers without the stream."""
+    unit.run(at_s)
+    unit.receive(octets, at_s)
+    return [entry for entry in split(unit.run(at_s + wait_s)) if entry[0] not in (b"S1", b"S0")]
+
+
+@pytest.mark.parametrize(("divider", "rate_hz"), [(1, 100), (2, 50), (4, 25), (5, 20), (10, 10), (50, 2)])
+def test_it_streams_at_the_set_rate(divider: int, rate_hz: int) -> None:
+    unit = UcbSimulator(eeprom={1: divider})
+    assert len(split(unit.run(10.0 - 1e-6))) == 10 * rate_hz
+
+
+def test_a_quiet_unit_says_nothing_until_asked() -> None:
+    unit = UcbSimulator(eeprom={1: 0})
+    assert unit.run(100.0) == b""
+    assert ask(unit, frame(b"PK"), 100.0) == [(b"PK", b"")]
+
+
+def test_a_ping_without_length_and_checksum_is_answered() -> None:
+    unit = UcbSimulator(eeprom={1: 0})
+    unit.receive(b"UUPK", 0.0)
+    assert unit.run(0.01) == b""
+    assert split(unit.run(unit.next_s())) == [(b"PK", b"")]
+
+
+def test_a_command_must_come_within_four_seconds() -> None:
+    ping = frame(b"PK")
+    for pause_s, answers in ((3.9, 1), (4.1, 0)):
+        unit = UcbSimulator(eeprom={1: 0})
+        unit.receive(ping[:4] + ping[4:5], 0.0)
+        assert len(ask(unit, ping[5:], pause_s)) == answers
+
+
+def test_a_wrong_checksum_is_ignored_silently() -> None:
+    unit = UcbSimulator(eeprom={1: 0})
+    assert ask(unit, frame(b"PK")[:-1] + b"\0" + frame(b"CH", b"x")) == [(b"CH", b"x")]
+
+
+def test_success_in_part_gives_two_answers() -> None:
+    unit = UcbSimulator()
+    answers = ask(unit, frame(b"GF", bytes.fromhex("02 0001 0061")))
+    assert sorted(answers) == [(b"\x15\x15", b"GF"), (b"GF", bytes.fromhex("01 0001 0001"))]
+    assert ask(unit, frame(b"GF", bytes.fromhex("01 0061"))) == [(b"\x15\x15", b"GF")]
+
+
+def test_eeprom_takes_effect_after_power_up_and_ram_is_lost() -> None:
+    unit = UcbSimulator()
+    assert ask(unit, frame(b"WF", bytes.fromhex("01 0001 0002")), wait_s=0.5) == []
+    assert (b"WF", bytes.fromhex("01 0001")) in split(unit.run(1.5))
+    assert (unit.ram[1], unit.eeprom[1]) == (1, 2)
+    ask(unit, frame(b"SF", bytes.fromhex("01 0008 0003")), 2.0)
+    assert unit.ram[8] == 3
+    unit.power_cycle(3.0)
+    assert (unit.ram[1], unit.ram[8]) == (2, 0)
+
+
+def test_what_the_line_cannot_carry_is_refused() -> None:
+    unit = UcbSimulator(eeprom={2: 2})  # S1 at 100 Hz is the most that 38400 baud carries
+    assert ask(unit, frame(b"SF", bytes.fromhex("01 0003 5330"))) == [(b"\x15\x15", b"SF")]
+    assert unit.ram[3] == 0x5331
+
+
+def test_the_answer_to_a_change_of_speed_comes_at_the_new_one() -> None:
+    unit = UcbSimulator()
+    unit.receive(frame(b"SF", bytes.fromhex("01 0002 0003")), 0.0)
+    assert unit.baud == 57600  # before anything is sent
+    assert (b"SF", bytes.fromhex("01 0002")) in split(unit.run(0.1))
+
+
+def test_nonsense_gets_a_refusal_and_never_raises() -> None:
+    unit = UcbSimulator(eeprom={1: 0})
+    for kind in (b"GF", b"SF", b"WC", b"uP", b"gP", b"gC", b"uC", b"QQ", b"ma", b"GP"):
+        for payload in (b"", b"\x05", b"\xff" * 9):
+            assert len(ask(unit, frame(kind, payload))) == 1, (kind, payload)

@@ -1,0 +1,73 @@
+"""A server on a port of the loopback, and stations that have batches for it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from pygnc_station.server.access import new_pin, register
+from pygnc_station.server.application import application
+from pygnc_station.server.context import clock
+from pygnc_station.station.batches import Batch, make_batch
+from pygnc_station.station.key_file import write_key
+from pygnc_station.station.settings import Batches, Serve, Settings, Upload
+from pygnc_station.store.store import Store
+from tests.pygnc_station.store.samples import LAYOUT, new
+
+DEADLINE_S = 30.0
+
+
+@dataclass
+class Running:
+    """A server that runs."""
+
+    url: str
+    store: Store
+    folder: Path
+
+    def new_key(self, name: str = "roof") -> str:
+        key = register(self.store, new_pin(self.store, clock(), 5), "0" * 16, name, clock())
+        assert key is not None
+        return key
+
+
+@contextmanager
+def server(folder: Path, where: str = "", *, port: int = 0, tries: int = 20, **serve: Any) -> Iterator[Running]:  # noqa: ANN401 - any setting
+    """Run a server in this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Store.open(where or str(folder / "central.db")) as store:
+        app = application(store, Serve(**serve), folder / "data", pin_tries=tries)
+        runner = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=runner.run)
+        thread.start()
+        end_s = time.monotonic() + DEADLINE_S
+        while not runner.started:
+            assert thread.is_alive(), "the server has ended"
+            assert time.monotonic() < end_s, "the server does not start"
+            time.sleep(0.01)
+        try:
+            found = runner.servers[0].sockets[0].getsockname()[1]
+            yield Running(f"http://127.0.0.1:{found}", store, folder / "data")
+        finally:
+            runner.should_exit = True
+            thread.join()
+
+
+def station(folder: Path, url: str, key: str = "", *, name: str = "roof", **upload: Any) -> Settings:  # noqa: ANN401 - any setting
+    """Return the settings of a station."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if key:
+        write_key(folder / "gateway_key.txt", key)
+    return Settings(name=name, folder=str(folder), batches=Batches(type="OPC"), upload=Upload(url=url, **upload))
+
+
+def batch_of(store: Store, settings: Settings, ranks: range, gadget: str = "imu") -> Batch:
+    """Store readings and make a batch of them."""
+    store.append(store.stream(gadget, LAYOUT, family="ucb"), [new(rank) for rank in ranks])
+    (batch,) = make_batch(store, settings, clock())
+    return batch

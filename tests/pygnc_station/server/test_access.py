@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pygnc_station.server import access
+from pygnc_station.server.context import clock
+from pygnc_station.station.errors import StationError
+from pygnc_station.station.register import register
+from pygnc_station.station.sending import TransferError
+from pygnc_station.store.store import Store
+from tests.pygnc_station.server.samples import server, station
+
+NOW_MS = 1_790_000_000_000
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Store:
+    return Store.open(sqlite_url)
+
+
+def test_a_pin_is_for_one_use_within_its_time(store: Store) -> None:
+    pin = access.new_pin(store, NOW_MS, 10)
+    assert access.register(store, pin, "0", "late", NOW_MS + 600_001) is None
+    pin = access.new_pin(store, NOW_MS, 10)
+    key = access.register(store, pin, "0", "roof", NOW_MS + 1)
+    assert key is not None
+    assert access.register(store, pin, "0", "again", NOW_MS + 2) is None
+    assert access.register(store, "12345678", "0", "guess", NOW_MS) is None
+    with store.writes() as connection:
+        found = access.gateway_of(connection, key, NOW_MS)
+        assert found is not None
+        assert found.name == "roof"
+        assert access.gateway_of(connection, key[:-1] + "?", NOW_MS) is None
+    assert access.revoke(store, "roof", NOW_MS) == 1
+    with store.writes() as connection:
+        assert access.gateway_of(connection, key, NOW_MS) is None
+    store.close()
+
+
+def test_secrets_are_kept_as_hashes_only(store: Store, tmp_path: Path) -> None:
+    pin = access.new_pin(store, NOW_MS, 10)
+    other = access.new_pin(store, NOW_MS, 10)
+    key = access.register(store, pin, "0", "roof", NOW_MS)
+    token = access.new_token(store, "grafana", NOW_MS, may_write=False)
+    store.close()
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"grafana" in content
+    for secret in (str(key), token, other):
+        assert secret.encode() not in content
+
+
+def test_tokens_end_and_read_only_ones_do_not_write(store: Store) -> None:
+    token = access.new_token(store, "a", NOW_MS, may_write=False, days=1)
+    assert access.token_allows(store, token, NOW_MS, to_write=False)
+    assert not access.token_allows(store, token, NOW_MS, to_write=True)
+    assert not access.token_allows(store, token, NOW_MS + 86_400_001, to_write=False)
+    newer = access.new_token(store, "a", NOW_MS, may_write=True)
+    assert not access.token_allows(store, token, NOW_MS, to_write=False)
+    assert access.token_allows(store, newer, NOW_MS, to_write=True)
+    store.close()
+
+
+def test_a_pin_is_not_used_up_by_a_station_that_cannot_keep_its_key(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        pin = access.new_pin(there.store, clock(), 5)
+        (tmp_path / "taken").write_text("a file in the way")
+        with pytest.raises(OSError, match="taken"):
+            register(station(tmp_path / "pi", there.url, key_file=str(tmp_path / "taken/key.txt")), pin)
+        file = register(station(tmp_path / "pi", there.url), pin)
+        before = file.read_text()
+        with pytest.raises(StationError, match="the PIN is wrong"):
+            register(station(tmp_path / "pi", there.url), pin)
+        assert file.read_text() == before
+        assert [path.name for path in file.parent.iterdir()] == ["gateway_key.txt"]
+        with pytest.raises(
+            StationError, match=r"/nowhere/api/v1/activate/: nobody registers there; is url in \[upload\]"
+        ):
+            register(station(tmp_path / "pi", f"{there.url}/nowhere"), pin)
+
+
+def test_guessing_pins_is_slowed_down(tmp_path: Path) -> None:
+    with server(tmp_path / "server", tries=3) as there:
+        settings = station(tmp_path / "pi", there.url)
+        for _ in range(3):
+            with pytest.raises(StationError, match="the PIN is wrong, used, or too old"):
+                register(settings, "00000000")
+        with pytest.raises(TransferError, match="too many tries"):
+            register(settings, access.new_pin(there.store, clock(), 5))
+    assert not (tmp_path / "pi/gateway_key.txt").exists()
+
+
+def test_guessing_keys_is_slowed_down(tmp_path: Path) -> None:
+    with server(tmp_path / "server", open=False) as there, httpx.Client(base_url=there.url) as client:
+        headers = {"authorization": "Bearer guess"}
+        codes = [client.get("/api/v1/reading/", headers=headers).status_code for _ in range(22)]
+        assert codes == [401] * 20 + [429] * 2
+
+
+def test_reading_needs_a_token_where_others_can_reach_the_server(tmp_path: Path) -> None:
+    with server(tmp_path / "server", open=False) as there, httpx.Client(base_url=there.url) as client:
+        token = access.new_token(there.store, "me", clock(), may_write=False)
+        assert client.get("/").status_code == 401
+        assert client.get("/metrics").status_code == 401
+        assert client.get("/health").json() == {"status": "ok"}
+        for headers in ({"authorization": f"Bearer {token}"}, {"authorization": f"HTTP_BAT_API_KEY {token}"}):
+            assert client.get("/api/v1/reading/", headers=headers).status_code == 200
+        assert client.get("/api/v1/reading/", params={"api-key": token}).status_code == 200
+        # The page keeps the token as a cookie, for what it asks itself.
+        first = client.get("/", params={"api-key": token})
+        cookie = first.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.get("/api/v1/reading/latest/").status_code == 200
+        assert client.post("/api/v1/readings/", json={"gadget_id": "g", "readings": []}).status_code == 401
+
+
+def test_a_store_that_is_away_is_told_without_its_name(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, httpx.Client(base_url=there.url) as client:
+        with there.store.writes() as connection:
+            connection.exec_driver_sql("ALTER TABLE facts RENAME TO gone")
+        answer = client.get("/health")
+    assert answer.status_code == 503
+    assert "central.db" not in answer.text

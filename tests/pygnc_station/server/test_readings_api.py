@@ -1,0 +1,191 @@
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pygnc_station.server.access import new_token
+from pygnc_station.server.context import clock
+from pygnc_station.store import query
+from pygnc_station.store.layout import Column, Layout
+from pygnc_station.store.records import NewReading
+from tests.pygnc_station.server.samples import Running, server
+from tests.pygnc_station.station.samples import store_sentence
+from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Iterator[Running]:
+    with server(tmp_path / "server") as running:
+        store = running.store
+        store.append(store.stream("imu 1", LAYOUT, family="ucb"), [new(rank) for rank in range(50)])
+        store.append(store.stream("opc", Layout("PM", (Column("pm", "µg/m³"),))), [
+            NewReading(START_MS + 1, 4, 0, "laser", "[null]", None)
+        ])  # fmt: skip
+        yield running
+
+
+@pytest.fixture
+def client(there: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=there.url) as client:
+        yield client
+
+
+def test_readings_are_listed_in_pages_newest_first(client: httpx.Client) -> None:
+    first = client.get("/api/v1/reading/", params={"gadget": "IMU 1", "limit": 20}).json()
+    assert first["results"][0]["timestamp"] == "2026-09-21T14:17:25.000Z"
+    assert first["results"][0]["values"] == {"rate_z_rad_s": 0.049, "temp_degc": 49, "text": "ok"}
+    assert first["previous"] is None
+    second = client.get(first["next"]).json()
+    third = client.get(second["next"]).json()
+    assert third["next"] is None
+    ids = [item["id"] for page in (first, second, third) for item in page["results"]]
+    assert len(ids) == len(set(ids)) == 50
+    assert client.get(second["previous"]).json()["results"] == first["results"]
+
+
+def test_codes_are_told_in_words_and_units_that_people_expect_are_named(there: Running, client: httpx.Client) -> None:
+    store_sentence(there.store, "ST1", b"03,00,0000,000128E3,05,0002,00,00040802")
+    store_sentence(there.store, "BC1", b"000456F0,00057E40,1EDC")
+    charge, status = client.get("/api/v1/reading/latest/", params={"gadget": "pack"}).json()["results"][-2:]
+    assert charge["values"]["charge_c"] == 284400
+    assert charge["people"]["charge_c"] == {"name": "charge", "unit": "Ah", "per_unit": 1 / 3600}
+    assert charge["words"] == {}
+    assert status["values"]["charging_stage"] == 3
+    assert status["words"]["charging_stage"] == "main charging"
+    assert status["words"]["protections"] == "cell over-voltage"
+    assert "stage_s" not in status["words"]
+
+
+def test_readings_are_filtered_by_time_and_kind(client: httpx.Client) -> None:
+    span = {"timestamp__gte": "2026-09-21T14:13:25Z", "timestamp__lte": "2026-09-21T14:13:35Z"}
+    found = client.get("/api/v1/readings/", params=span).json()["results"]
+    assert [item["timestamp"][17:19] for item in found] == ["35", "30", "25"]
+    (doubtful,) = client.get("/api/v1/reading/", params={"kind": "PM"}).json()["results"]
+    assert (doubtful["quality"], doubtful["flags"], doubtful["values"]) == (["PARTIAL"], ["laser"], {"pm": None})
+    assert client.get("/api/v1/reading/", params={"gadget": "nobody"}).json()["results"] == []
+    assert client.get("/api/v1/reading/", params={"timestamp__gte": "soon"}).status_code == 400
+    assert client.get("/api/v1/reading/", params={"limit": "many"}).status_code == 400
+    assert client.get("/api/v1/reading/", params={"limit": "9" * 5000}).status_code == 400
+    assert client.get("/api/v1/reading/", params={"timestamp__gte": "0001-01-01T00:00:00+14:00"}).status_code == 400
+    page = client.get("/api/v1/reading/", params={"limit": "0"}).json()
+    assert len(page["results"]) == 1
+    assert "offset=1" in page["next"]
+
+
+def test_the_newest_of_each_and_single_readings(client: httpx.Client) -> None:
+    newest = client.get("/api/v1/reading/latest/").json()["results"]
+    assert [(item["gadget"], item["kind"]) for item in newest] == [("imu 1", "S1"), ("opc", "PM")]
+    assert client.get(f"/api/v1/reading/{newest[0]['id']}/").json() == newest[0]
+    for id_ in ("9-9", "1-999", "x", f"1-{'9' * 30}"):
+        assert client.get(f"/api/v1/reading/{id_}/").status_code == 404
+
+
+def test_bulk_import_is_idempotent_and_makes_unknown_devices(there: Running, client: httpx.Client) -> None:
+    token = new_token(there.store, "forwarder", clock(), may_write=True)
+    headers = {"authorization": f"Bearer {token}"}
+    said = {
+        "gadget_id": "NEW_1",
+        "source_ref": "2020-12-16_1",
+        "readings": [
+            {"timestamp": "2020-12-16T11:52:00Z", "temp": 20.5, "bin_0": 1},
+            {"timestamp": "2020-12-16T11:57:00Z", "temp": None, "bin_0": 2},
+            {"timestamp": "2020-12-16T12:02:00Z", "temp": 21.5},
+        ],
+    }
+    assert client.post("/api/v1/readings/", json=said).status_code == 401
+    assert client.post("/api/v1/readings/", json=said, headers=headers).json() == {"created": 3}
+    assert client.post("/api/v1/readings/", json=said, headers=headers).json() == {"created": 0}
+    without = {key: value for key, value in said.items() if key != "source_ref"}
+    assert client.post("/api/v1/readings/", json=without, headers=headers).json() == {"created": 3}
+    found = client.get("/api/v1/reading/", params={"gadget": "NEW_1"}).json()["results"]
+    assert len(found) == 6
+    assert found[-1]["values"] == {"temp": 20.5, "bin_0": 1}
+    bad_ones: list[object] = [
+        {"gadget_id": "", "readings": []},
+        {"readings": []},
+        {"gadget_id": "a", "readings": [{"timestamp": "x"}]},
+        {"gadget_id": "a", "readings": [{"timestamp": "0001-01-01T00:00:00"}]},
+        {"gadget_id": "a", "readings": [{"timestamp": "1970-01-01T00:00:00Z"}]},  # 0 is no number of a reading
+    ]
+    for bad in bad_ones:
+        assert client.post("/api/v1/readings/", json=bad, headers=headers).status_code == 400
+    refused = client.post("/api/v1/readings/", json=bad_ones[-1], headers=headers).json()["error"]
+    assert refused.startswith("the database refuses these readings")
+    assert "central.db" not in refused
+    deep = b'{"gadget_id":"a","readings":[{"timestamp":"2026-01-01T00:00:00Z","a":%s1%s}]}'
+    for depth in (400, 5000):
+        answer = client.post("/api/v1/readings/", content=deep % (b"[" * depth, b"]" * depth), headers=headers)
+        assert answer.status_code in {201, 400}
+    assert client.post("/api/v1/readings/", content=b"{", headers=headers).status_code == 400
+
+
+def test_csv_holds_all_in_the_units_that_people_expect(client: httpx.Client) -> None:
+    answer = client.get("/api/v1/export/", params={"gadget": "imu 1"})
+    rows = list(csv.reader(io.StringIO(answer.text)))
+    assert rows[0][:5] == ["time", "quality", "lost_before", "flags", "zRate [deg/s]"]
+    assert len(rows) == 51
+    assert "name gadget and kind; there are: imu 1 / S1, opc / PM" in client.get("/api/v1/export/").json()["error"]
+
+
+def test_series_for_plots_keep_extremes(there: Running, client: httpx.Client) -> None:
+    points = client.get("/api/v1/series/", params={"gadget": "imu 1", "name": "temp_degc"}).json()["points"]
+    assert points == [[START_MS + 5000 * rank, rank] for rank in range(50)]
+    store = there.store
+    stream = store.stream("long", LAYOUT)
+    store.append(stream, [new(rank if rank != 777 else 99_999, step_ms=0) for rank in range(5000)])
+    assert query.count(store, stream) == 5000
+    values = client.get("/api/v1/series/", params={"gadget": "long", "name": "temp_degc"}).json()["points"]
+    assert len(values) <= 1200
+    assert max(value for _, value in values) == 99_999
+    assert client.get("/api/v1/series/", params={"gadget": "imu 1", "name": "none"}).json()["points"] == []
+
+
+def test_large_bodies_are_refused(there: Running, client: httpx.Client) -> None:
+    token = new_token(there.store, "x", clock(), may_write=True)
+    headers = {"authorization": f"Bearer {token}"}
+    assert client.post("/api/v1/readings/", content=bytes(10_000_001), headers=headers).status_code == 413
+
+
+def test_devices_are_registered_changed_and_have_a_log(there: Running, client: httpx.Client) -> None:
+    assert client.post("/api/v1/gadget/", json={"factory_id": "OPC_9"}).status_code == 401
+    client.headers["authorization"] = f"Bearer {new_token(there.store, 'x', clock(), may_write=True)}"
+    made = client.post("/api/v1/gadget/", json={"factory_id": "OPC_9", "status": "S", "notes": "in the box"})
+    assert (made.status_code, made.json()["status_text"], made.json()["last_received_data"]) == (201, "spare", None)
+    assert client.post("/api/v1/gadget/", json={"factory_id": "OPC_9"}).status_code == 409
+    assert client.post("/api/v1/gadget/", json={"factory_id": "b", "status": "X"}).status_code == 400
+    changed = client.patch("/api/v1/gadget/opc_9/", json={"status": "A"}).json()
+    assert (changed["status"], changed["notes"]) == ("A", "in the box")
+    entry = {"action_type": "Location Change", "where": "roof", "who": "me", "when": "2026-01-02T03:04:05Z"}
+    assert client.post("/api/v1/gadget/OPC_9/add2log/", json=entry).status_code == 201
+    assert client.post("/api/v1/gadget/OPC_9/add2log/", json={"action_type": "Dance"}).status_code == 400
+    (logged,) = client.get("/api/v1/gadget/OPC_9/log/").json()["results"]
+    assert (logged["when"], logged["where"]) == ("2026-01-02T03:04:05.000Z", "roof")
+    names = [item["factory_id"] for item in client.get("/api/v1/gadget/").json()["results"]]
+    assert names == ["OPC_9", "imu 1", "opc"]
+    assert client.get("/api/v1/gadget/imu 1/").json()["last_received_data"] == "2026-09-21T14:17:25.000Z"
+    assert client.delete("/api/v1/gadget/OPC_9/").status_code == 204
+    assert client.get("/api/v1/gadget/OPC_9/").status_code == 404
+    assert client.get("/api/v1/gadget/OPC_9/log/").status_code == 404
+    assert client.delete("/api/v1/gadget/opc/").status_code == 409
+
+
+def test_a_device_with_a_slash_in_its_name_is_reached(there: Running, client: httpx.Client) -> None:
+    headers = {"authorization": f"Bearer {new_token(there.store, 'x', clock(), may_write=True)}"}
+    client.post("/api/v1/gadget/", json={"factory_id": "roof/opc"}, headers=headers).raise_for_status()
+    assert client.get("/api/v1/gadget/roof%2Fopc/").json()["factory_id"] == "roof/opc"
+    entry = {"action_type": "Note", "action": "cleaned"}
+    client.post("/api/v1/gadget/roof%2Fopc/add2log/", json=entry, headers=headers).raise_for_status()
+    assert client.get("/api/v1/gadget/roof%2Fopc/log/").json()["results"][0]["action"] == "cleaned"
+
+
+def test_metrics_leave_out_what_is_old(there: Running, client: httpx.Client) -> None:
+    store = there.store
+    layout = Layout("PM", (Column("pm2.5", "µg/m³"), Column("text")))
+    store.append(store.stream("fresh", layout), [NewReading(clock(), 0, 0, "", '[12.5,"x"]', None)])
+    text = client.get("/metrics").text
+    assert 'pygnc_pm2_5{gadget="fresh",kind="PM"} 12.5' in text
+    assert "pygnc_temp_degc" not in text
+    assert 'pygnc_reading_age_seconds{gadget="imu 1",kind="S1"}' in text

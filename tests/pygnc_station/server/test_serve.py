@@ -1,0 +1,198 @@
+import json
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from typer.testing import CliRunner
+
+from pygnc_station.server.context import clock
+from pygnc_station.station.command import app
+from pygnc_station.store.layout import Column, Layout
+from pygnc_station.store.records import NewReading
+from pygnc_station.store.store import Store
+from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
+from tests.pygnc_station.server.samples import server
+from tests.pygnc_station.station.samples import start, store_sentence
+from tests.pygnc_station.store.samples import LAYOUT, new
+
+
+def _invoke(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(item) for item in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def _certificate(folder: Path) -> None:
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("no openssl: apt-get install openssl")
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    words += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([program, *words, *names, *files], check=True, capture_output=True)
+
+
+def test_the_whole_way_by_commands_over_tls(tmp_path: Path) -> None:
+    _certificate(tmp_path)
+    central, pi = tmp_path / "central.toml", tmp_path / "pi.toml"
+    central.write_text(
+        '[store]\nurl = "central.db"\n[serve]\nport = 0\ntls_cert = "cert.pem"\ntls_key = "key.pem"\nopen = false\n'
+    )
+    process = start("serve", "--settings", central)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip().rstrip("/")
+        assert url.startswith("https://127.0.0.1:")
+        text = f'name = "roof"\n[store]\nurl = "pi.db"\n[upload]\nurl = "{url}"\n'
+        pi.write_text(text)
+        with Store.open(str(tmp_path / "pi.db")) as store:
+            store.append(store.stream("imu", LAYOUT, family="ucb"), [new(rank) for rank in range(5)])
+        assert "certificate cannot be trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=1)
+        pi.write_text(f'{text}ca_file = "cert.pem"\n')
+        pin = _invoke("pin", "--settings", central).strip()
+        assert "activation failed" in _invoke("register", "--settings", pi, "--pin", "00000000", code=1)
+        assert "registered; the key is in" in _invoke("register", "--settings", pi, "--pin", pin)
+        assert _invoke("upload", "--settings", pi) == "nothing to send\n"
+        _invoke("batch", "--settings", pi)
+        assert "  accepted" in _invoke("upload", "--settings", pi)
+        assert "1 batches with 5 readings accepted" in _invoke("status", "--settings", pi)
+        shown = _invoke("recent", "--settings", central, "--json", "-n", 1)
+        assert json.loads(shown)["number"] == 5
+        assert _invoke("revoke", "roof", "--settings", central) == "1 keys revoked\n"
+        assert "no station is called 'roof'" in _invoke("revoke", "roof", "--settings", central, code=1)
+        assert len(_invoke("token", "me", "--settings", central).strip()) == 40
+    finally:
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate()[1]
+    assert errors == ""
+    assert process.returncode in {0, -signal.SIGTERM}
+    assert "the next try is due" not in _invoke("upload", "--settings", pi)
+
+
+@pytest.mark.parametrize(
+    ("serve", "why"),
+    [
+        ('host = "0.0.0.0"', "keys would travel in the clear"),
+        ('tls_cert = "a.pem"', "TLS needs both"),
+        ('tls_cert = "a.pem"\ntls_key = "b.pem"', "a.pem: no such file"),
+        ('tls_cert = "s.toml"\ntls_key = "s.toml"', "s.toml are no certificate and its key, PEM"),
+        ('host = "192.0.2.1"\ninsecure = true', "192.0.2.1:8321: this computer has no such address"),
+    ],
+)
+def test_what_would_be_unsafe_or_cannot_be_is_refused(tmp_path: Path, serve: str, why: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f"[serve]\n{serve}\n")
+    assert why in _invoke("serve", "--settings", path, code=1)
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        path.write_text(f"[serve]\nport = {port}\n")
+        assert f"127.0.0.1:{port}: another program listens there" in _invoke("serve", "--settings", path, code=1)
+
+
+@pytest.fixture
+def browser() -> "webdriver.Chrome":
+    if shutil.which("chromium") is None:
+        pytest.skip("no chromium: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,900"):
+        options.add_argument(word)
+    return webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+
+
+def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+    now_ms = clock()
+    names = (Column("bin_0"), Column("period_s", "s"), Column("temp_degc", "°C"), Column("pm2_5_ug_m3", "µg/m³"))
+    layout = Layout("PM", (*names, Column("note"), Column("a_name_without_any_place_where_it_could_be_broken" * 3)))
+    with server(tmp_path / "server") as there:
+        rows = [
+            NewReading(
+                now_ms - 5000 * (500 - rank), 0, 0, "", f'[3,2.5,21.{rank:03d},{12 + rank % 40 / 10},"ok",1]', None
+            )
+            for rank in range(500)
+        ]
+        there.store.append(there.store.stream("<b>roof</b>", layout), rows)
+        there.store.append(there.store.stream("old", LAYOUT), [new(1)])
+        try:
+            browser.get(f"{there.url}/?api-key=TOKEN")
+            WebDriverWait(browser, 30).until(
+                lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
+            )
+            assert browser.current_url == f"{there.url}/"  # a token stays neither in the address nor in the history
+            first, second = browser.find_elements(By.TAG_NAME, "section")
+            assert first.find_element(By.CLASS_NAME, "name").text == "<b>roof</b>"
+            assert "pm2_5_ug_m3 13.9 µg/m³" in first.text.replace("\n", " ")
+            assert first.get_attribute("data-points") == "500"
+            assert [row.text.split()[0] for row in first.find_elements(By.TAG_NAME, "tr")][:4] == [
+                "pm2_5_ug_m3", "temp_degc", "period_s", "bin_0"
+            ]  # fmt: skip
+            assert "pm2_5_ug_m3 in µg/m³" in first.find_element(By.TAG_NAME, "figcaption").text
+            assert second.get_attribute("class") == "old"
+            assert browser.find_element(By.ID, "state").text == "2 devices"
+            # On a phone nothing is wider than the screen.
+            browser.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": 375, "height": 800, "deviceScaleFactor": 2, "mobile": True},
+            )
+            assert browser.execute_script("return document.documentElement.scrollWidth") == 375
+            browser.save_screenshot(str(tmp_path / "page.png"))
+            told = browser.get_log("browser")  # type: ignore[no-untyped-call]
+            assert [entry for entry in told if entry["level"] == "SEVERE"] == []
+        finally:
+            browser.quit()
+
+
+def test_the_page_shows_what_a_station_of_batonopc_uploads(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+    log(tmp_path / "old.db", 3)
+    try:
+        with server(tmp_path / "server", batonopc_zone="Europe/Dublin") as there:
+            pi = Station(there.url, there.new_key())
+            for ref in ("2021-07-01_12:02_1", "2021-07-01_12:02_2"):
+                table = csv_of(rows_of(tmp_path / "old.db"))
+                assert pi.upload(ref, batch_of(ref, pi.key, table)) == ("Processed", "")
+            browser.get(there.url)
+            WebDriverWait(browser, 30).until(
+                lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
+            )
+            (section,) = browser.find_elements(By.TAG_NAME, "section")
+            assert section.find_element(By.CLASS_NAME, "name").text == "OPC_7"
+            assert "2021-07-01 11:02:00.000 UTC" in section.text
+            assert "(imported)" in section.text
+            assert "pm_25 2 µg/m³" in section.text.replace("\n", " ")
+            assert section.get_attribute("data-points") == "3"
+            browser.save_screenshot(str(tmp_path / "page.png"))
+    finally:
+        browser.quit()
+
+
+def test_the_page_shows_charge_in_ampere_hours_and_codes_in_words(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+    try:
+        with server(tmp_path / "server") as there:
+            for minute in range(3):
+                t_wall_ns = (clock() - 60_000 * minute) * 1_000_000
+                store_sentence(there.store, "BC1", b"000456F0,00057E40,1EDC", t_wall_ns)
+                store_sentence(there.store, "ST1", b"03,00,0000,000128E3,05,0002,00,00040802", t_wall_ns)
+            browser.get(there.url)
+            WebDriverWait(browser, 30).until(
+                lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
+            )
+            charge, status = (item.text.replace("\n", " ") for item in browser.find_elements(By.TAG_NAME, "section"))
+            assert "charge 79 Ah capacity 100 Ah state_of_charge_percent 79 %" in charge
+            assert "charge in Ah, the last 24 h" in charge
+            assert "charging_stage 3 main charging" in status
+            assert "protections 2 cell over-voltage" in status
+            assert "status 5 cell voltages valid, balancing rates valid" in status
+            browser.save_screenshot(str(tmp_path / "page.png"))
+    finally:
+        browser.quit()

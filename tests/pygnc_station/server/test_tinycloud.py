@@ -1,0 +1,178 @@
+import getpass
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pygnc_station.server.access import new_pin
+from pygnc_station.server.context import clock
+from pygnc_station.station.batches import batches
+from pygnc_station.station.errors import StationError
+from pygnc_station.station.register import register
+from pygnc_station.station.scp import Target, copy_by_scp
+from pygnc_station.station.sending import TransferError
+from pygnc_station.station.settings import Settings
+from pygnc_station.station.tinycloud_sender import TinycloudSender
+from pygnc_station.station.upload import Report, upload_all
+from pygnc_station.store import query
+from pygnc_station.store.pieces import State
+from pygnc_station.store.store import Store
+from tests.fakes.sshd import PROGRAM, WRAPPER, Sshd
+from tests.pygnc_station.server.samples import batch_of, server, station
+
+HAS_SSHD = pytest.mark.skipif(PROGRAM is None, reason="no sshd: apt-get install openssh-server")
+HAS_WRAPPER = pytest.mark.skipif(WRAPPER is None, reason="no libnss_wrapper.so: apt-get install libnss-wrapper")
+
+
+def _upload(store: Store, settings: Settings) -> Report:
+    sender = TinycloudSender(settings, poll_s=0.05)
+    try:
+        return upload_all(store, settings, sender, clock())
+    finally:
+        sender.close()
+
+
+def test_a_station_registers_and_uploads_by_https(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", f"{there.url}/api/v1", way="tinycloud")
+        register(settings, new_pin(there.store, clock(), 5))
+        batch = batch_of(store, settings, range(10))
+        assert _upload(store, settings).accepted == [batch.name]
+        assert query.count(there.store, query.streams(there.store)[0]) == 10
+        (known,) = batches(store, State.ACCEPTED)
+        assert len(known.remote_id) == 32
+
+
+@HAS_SSHD
+def test_a_station_uploads_by_scp_to_a_host_whose_key_it_knows(tmp_path: Path) -> None:
+    with Sshd(tmp_path / "ssh") as sshd:
+        inbox = tmp_path / "inbox"
+        with (
+            server(tmp_path / "server", scp_host="127.0.0.1", scp_port=sshd.port, scp_folder=str(inbox)) as there,
+            Store.open(str(tmp_path / "r.db")) as store,
+        ):
+            key = there.new_key()
+            (inbox / key / "inbox").mkdir(parents=True)
+            ssh = {"scp_user": getpass.getuser(), "scp_identity": str(sshd.client_key)}
+            known = str(sshd.known_hosts)
+            url = f"{there.url}/api/v1"
+            settings = station(tmp_path / "pi", url, key, way="tinycloud", known_hosts=known, **ssh)
+            batch = batch_of(store, settings, range(10))
+            assert _upload(store, settings).accepted == [batch.name]
+            assert query.count(there.store, query.streams(there.store)[0]) == 10
+            assert not list(inbox.rglob("*.zip"))
+
+            (tmp_path / "other").write_text("")
+            strange = station(tmp_path / "pi", url, key, way="tinycloud", known_hosts=str(tmp_path / "other"), **ssh)
+            batch_of(store, strange, range(1))
+            with pytest.raises(StationError, match="its host key is not the one in"):
+                _upload(store, strange)
+            refused = station(tmp_path / "pi", url, key, way="tinycloud", known_hosts=known)
+            with pytest.raises(StationError, match="the login is refused"):
+                _upload(store, refused)
+
+
+@HAS_SSHD
+@HAS_WRAPPER
+def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: Path) -> None:
+    with Sshd(tmp_path / "ssh", has_accounts=True) as sshd:
+        inbox = tmp_path / "inbox"
+        with (
+            server(tmp_path / "server", scp_host="127.0.0.1", scp_port=sshd.port, scp_folder=str(inbox)) as there,
+            Store.open(str(tmp_path / "r.db")) as store,
+        ):
+            key = there.new_key()
+            (inbox / key / "inbox").mkdir(parents=True)
+            known = str(sshd.known_hosts)
+            settings = station(tmp_path / "pi", f"{there.url}/api/v1", key, way="tinycloud", known_hosts=known)
+            batch = batch_of(store, settings, range(10))
+            # tinycloud makes the account when it is asked for the id, which stays the same when the station asks.
+            form = {"source_ref": batch.name, "zip_size": batch.bytes}
+            headers = {"authorization": f"Bearer {key}"}
+            told = httpx.post(f"{there.url}/api/v1/quarantine_request/", data=form, headers=headers).json()
+            sshd.add_account(key, told["batchid"])
+            assert _upload(store, settings).accepted == [batch.name]
+            assert query.count(there.store, query.streams(there.store)[0]) == 10
+            (known_batch,) = batches(store, State.ACCEPTED)
+            assert known_batch.remote_id == told["batchid"]
+            batch_of(store, settings, range(1))  # its id is another, and nobody's password
+            with pytest.raises(StationError, match="the login is refused"):
+                _upload(store, settings)
+
+
+def test_a_host_that_does_not_answer_is_tried_again_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    target = Target("127.0.0.1", 9, "user", "word", "inbox/")
+    with pytest.raises(TransferError, match=r"127\.0\.0\.1 port 9"):
+        copy_by_scp(tmp_path / "file", target, Settings())
+    with pytest.raises(StationError, match="impossible place"):
+        copy_by_scp(tmp_path / "file", Target("-oProxyCommand=x", 9, "u", "w", "/x"), Settings())
+
+
+def test_the_password_reaches_openssh_by_its_own_way_and_no_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "scp"
+    program.write_text(f'#!/bin/sh\n"$SSH_ASKPASS" "Password:" > {tmp_path}/told\necho "$@" > {tmp_path}/words\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    copy_by_scp(tmp_path / "b.zip", Target("host", 2222, "k" * 20, "pass word", "/in/x.zip"), Settings())
+    assert (tmp_path / "told").read_text() == "pass word\n"
+    words = (tmp_path / "words").read_text()
+    assert "pass word" not in words
+    assert "StrictHostKeyChecking=yes" in words
+    assert words.strip().endswith(f"scp://{'k' * 20}@host:2222//in/x.zip")
+
+
+def test_a_server_that_still_looks_is_asked_again_at_the_next_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", f"{there.url}/api/v1", there.new_key(), way="tinycloud")
+        batch = batch_of(store, settings, range(3))
+        with monkeypatch.context() as patch:
+            patch.setattr(TinycloudSender, "_post", lambda *_: None)
+            assert _upload(store, settings) == Report(waiting=[batch.name])
+        (waiting,) = batches(store, State.SENT)
+        path = tmp_path / "pi/batches2upload" / batch.file_name
+        sender = TinycloudSender(settings)
+        sender._post(path, waiting.remote_id)
+        sender.close()
+        assert _upload(store, settings).accepted == [batch.name]
+
+
+def test_batonopcs_own_calls_are_answered_as_it_expects(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        key = there.new_key()
+        settings = station(tmp_path / "pi", there.url, key)
+        batch = batch_of(store, settings, range(4))
+        octets = (tmp_path / "pi/batches2upload" / batch.file_name).read_bytes()
+        form = {
+            "key": key, "source_ref": "2020-12-16_11:52_1", "filelist": "a.csv,a.yaml", "batch_type": "OPC",
+            "batch_mode": "LIVE", "zip_size": len(octets), "zip_md5": "d41d8cd98f00b204e9800998ecf8427e",
+        }  # fmt: skip
+        with httpx.Client(base_url=there.url, headers={"authorization": f"Bearer {key}"}) as client:
+            told = client.post("/api/v1/quarantine_request/", data=form).json()
+            assert set(told) == {"batchid", "domain", "port", "destination"}
+            assert client.post("/api/v1/quarantine_request/", data=form).json()["batchid"] == told["batchid"]
+            place = f"/api/v1/upload_status/{told['batchid']}/"
+            assert client.get(place).json()["status"] == "Unprocessed"
+            assert client.get(f"/api/v1/upload_status/{'0' * 32}/").status_code == 404
+            headers = {"X-Gascloud-Logas": key, "X-Gascloud-Logpw": told["batchid"]}
+            assert client.post("/upload", content=octets + b"1" * 20_000, headers=headers).status_code == 413
+            files = {"file": ("x.zip", octets, "application/zip")}
+            assert client.post("/upload", files=files, headers=headers).json()["status"] == "Processed"
+            assert client.get(place).json()["status"] == "Processed"
+            assert client.post("/api/v1/quarantine_request/", data=form).json()["batchid"] == told["batchid"]
+            # A name that is given again, to another batch: this one has not been taken.
+            again = client.post("/api/v1/quarantine_request/", data=form | {"zip_size": 7}).json()["batchid"]
+            assert client.get(f"/api/v1/upload_status/{again}/").json()["status"] == "Unprocessed"
+            bad = form | {"source_ref": "other", "zip_size": 3}
+            other = client.post("/api/v1/quarantine_request/", data=bad).json()["batchid"]
+            headers["X-Gascloud-Logpw"] = other
+            assert client.post("/upload", content=b"abc", headers=headers).json()["status"] == "Rejected"
+            assert client.post("/api/v1/quarantine_request/", data={"source_ref": "x"}).status_code == 400
+            assert client.post("/api/v1/quarantine_request/", data=form | {"zip_size": "9" * 5000}).status_code == 400
+        headers["X-Gascloud-Logas"] = "x"
+        assert httpx.post(f"{there.url}/upload", content=b"abc", headers=headers).status_code == 401

@@ -1,0 +1,191 @@
+"""InfluxDB's first generation, the real one of Debian; for the second, test_sinks has a stand-in."""
+
+import itertools
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pygnc_station.sinks import INFLUX
+from pygnc_station.sinks.influx import InfluxSink, line_of
+from pygnc_station.sinks.publisher import Publisher
+from pygnc_station.station.doctor import examine
+from pygnc_station.station.errors import StationError
+from pygnc_station.station.settings import Influx, Settings
+from pygnc_station.store.layout import Column, Layout
+from pygnc_station.store.records import NewReading, StoredReading, Stream
+from pygnc_station.store.store import Store
+from pygnc_station.store.targets import target
+from pygnc_station.store.values import PlainValue, to_text
+from tests.fakes.influxdb import PROGRAM, InfluxDb
+
+pytestmark = [
+    pytest.mark.xdist_group("influxdb"),
+    pytest.mark.skipif(PROGRAM is None, reason="no influxd: apt-get install influxdb"),
+]
+START_MS = 1_790_000_000_000
+LATER_MS = 1 << 60
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+NUMBERS = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
+KINDS = (f"kind {rank} " for rank in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDb]:
+    with InfluxDb(tmp_path_factory.mktemp("influxdb")) as running:
+        yield running
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        yield store
+
+
+def _publish(store: Store, settings: Settings, now_ms: int = LATER_MS) -> None:
+    publisher = Publisher(store, settings)
+    try:
+        publisher.write_influx(now_ms)
+    finally:
+        publisher.stop()
+        publisher.run()
+
+
+def _append(store: Store, gadget: str, layout: Layout, readings: list[tuple[int, list[PlainValue]]]) -> None:
+    stream = store.stream(gadget, layout, family="opc_n3")
+    store.append(stream, [NewReading(t_ms, 0, 0, "", to_text(values), None) for t_ms, values in readings])
+
+
+def test_values_times_and_tags_arrive_as_they_were(database: InfluxDb, store: Store) -> None:
+    columns = ("pm_2_5_ug_m3", "temperature_degc", "fan_is_on", "text", "a,b=c d")
+    layout = Layout("histogram, whole", tuple(Column(name) for name in columns))
+    values: list[list[PlainValue]] = [
+        [0.1 + rank, -21.5 if rank % 2 else None, rank % 3 == 0, f'so "{rank}" \\ said', rank] for rank in range(2500)
+    ]
+    _append(store, "opc 7, east=1", layout, [(START_MS + 7 * rank, row) for rank, row in enumerate(values)])
+    _append(store, "other", layout, [(START_MS, [1e300, 5e-324, None, "Ω", None])])
+    settings = Settings(name="roof", influx=Influx(database.url))
+    _publish(store, settings)
+    _publish(store, settings)
+    points = database.points("histogram, whole")
+    tags = {"family": "opc_n3", "station": "roof", "quality": 0}
+    east = [point for point in points if point["gadget"] == "opc 7, east=1"]
+    assert east == [
+        {"time": START_MS + 7 * rank, **tags, "gadget": "opc 7, east=1"} | dict(zip(columns, row, strict=True))
+        for rank, row in enumerate(values)
+    ]
+    (other,) = (point for point in points if point["gadget"] == "other")
+    assert [other[name] for name in columns] == [1e300, 5e-324, None, "Ω", None]
+    (keys,) = database.run('SHOW TAG KEYS FROM "histogram, whole"')
+    assert keys["values"] == [["family"], ["gadget"], ["station"]]
+
+
+def test_what_was_logged_in_an_outage_comes_later(database: InfluxDb, store: Store) -> None:
+    layout = Layout("outage", (Column("value"),))
+    settings = Settings(influx=Influx(database.url))
+    _append(store, "g", layout, [(START_MS, [0.5])])
+    _publish(store, settings)
+    database.stop()
+    try:
+        _append(store, "g", layout, [(START_MS + 1 + rank, [float(rank)]) for rank in range(1200)])
+        _publish(store, settings, START_MS)
+        assert "InfluxDB" in target(store, INFLUX).problem
+    finally:
+        database.start()
+    _publish(store, settings)
+    found = [(point["time"], point["value"]) for point in database.points("outage")]
+    assert found == [(START_MS, 0.5), *((START_MS + 1 + rank, rank) for rank in range(1200))]
+    assert target(store, INFLUX).problem == ""
+
+
+def test_a_login_in_the_url_is_used_and_a_wrong_one_told(tmp_path: Path, store: Store) -> None:
+    _append(store, "g", Layout("login", (Column("value"),)), [(START_MS, [1.0])])
+    with InfluxDb(tmp_path, login=("station", "pass word")) as database:
+        for login in ("", "station:wrong@"):
+            settings = Settings(influx=Influx(database.url.replace("//", f"//{login}")))
+            with pytest.raises(StationError, match="is not accepted") as error:
+                _publish(store, settings)
+            assert "wrong" not in str(error.value)
+        _publish(store, Settings(influx=Influx(database.url.replace("//", "//station:pass%20word@"))))
+        assert [point["value"] for point in database.points("login")] == [1.0]
+
+
+def test_a_database_that_is_not_there_is_named(database: InfluxDb, store: Store) -> None:
+    _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
+    with pytest.raises(
+        StationError, match=r'HTTP 404: .*database not found: \\"nothing\\".*make the database or bucket'
+    ):
+        _publish(store, Settings(influx=Influx(database.url.replace("stations", "nothing"))))
+
+
+def test_the_doctor_names_what_is_wrong_with_an_influxdb_and_what_helps(
+    database: InfluxDb, tmp_path: Path, store: Store
+) -> None:
+    _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
+
+    def told(url: str) -> tuple[bool, str]:
+        found = examine(Settings(folder=str(tmp_path), influx=Influx(url)), START_MS / 1000)
+        (finding,) = (finding for finding in found if finding.what == "InfluxDB")
+        return finding.is_good, finding.text
+
+    place = f"http://127.0.0.1:{database.port}"
+    assert told(database.url) == (True, f"{place} answers and lets us in")
+    is_good, why = told(database.url.replace("stations", "nothing"))
+    assert not is_good
+    assert "database not found" in why
+    assert "make the database or bucket there, or mend url in [influx]" in why
+    assert told("ftp://server/write")[1].startswith("url in [influx] must begin with http:// or https://")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    is_good, why = told(f"http://name:secret@127.0.0.1:{port}/write?db=stations")
+    assert not is_good
+    assert why.startswith(f"http://127.0.0.1:{port}: ")
+    assert why.endswith("is it running, and url in [influx] right?")
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    with InfluxDb(folder, login=("station", "pass word")) as locked:
+        assert "look at token in [influx], or name and password in its url" in told(locked.url)[1]
+        assert told(locked.url.replace("//", "//station:pass%20word@"))[0]
+    assert [point["value"] for point in database.points("k")] == []
+
+
+@pytest.fixture(scope="module")
+def sink(database: InfluxDb) -> Iterator[InfluxSink]:
+    sink = InfluxSink(Settings(influx=Influx(database.url)))
+    yield sink
+    sink.close()
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.tuples(NAMES, NAMES, NAMES), NUMBERS, st.none() | st.booleans() | NAMES)
+def test_whatever_names_and_values_hold_the_database_understands(
+    database: InfluxDb, sink: InfluxSink, names: tuple[str, str, str], number: float, other: PlainValue
+) -> None:
+    gadget, kind, name = names
+    kind = next(KINDS) + kind
+    stream = Stream(1, gadget, "f", "o", Layout(kind, (Column(name), Column(f"{name}2"))), 1)
+    sink.write([line_of("s", stream, StoredReading(1, 1, START_MS, 3, 0, "", to_text([number, other]), None))])
+    (point,) = database.points(_told(kind))
+    expected: dict[str, Any] = {"time": START_MS, "family": "f", "gadget": _told(gadget), "station": "s", "quality": 3}
+    point[_told(name)] = float(point[_told(name)])  # in its answers, large ones look like integers
+    expected |= {_told(name): float(number)} | ({} if other is None else {_told(f"{name}2"): other})
+    assert point == expected
+
+
+def test_names_that_a_point_has_already_and_comments_lose_nothing(database: InfluxDb, sink: InfluxSink) -> None:
+    names = ("time", "gadget", "family", "station", "quality")
+    stream = Stream(1, "g", "f", "o", Layout("#1", tuple(map(Column, names))), 1)
+    sink.write([line_of("s", stream, StoredReading(1, 1, START_MS, 3, 0, "", to_text(list(range(5))), None))])
+    (point,) = database.points("_1")
+    assert [point[f"{name}_"] for name in names] == list(range(5))
+    assert [point[name] for name in names] == [START_MS, "g", "f", "s", 3]
+
+
+def _told(name: str) -> str:
+    """Return a name as lines can hold it."""
+    return name.replace("\\", "/")

@@ -1,0 +1,343 @@
+import json
+import queue
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import paho.mqtt.client as paho
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion
+
+from pygnc_station.sinks import INFLUX
+from pygnc_station.sinks.home_assistant import entities
+from pygnc_station.sinks.influx import line_of
+from pygnc_station.sinks.publisher import Publisher
+from pygnc_station.station.errors import StationError
+from pygnc_station.station.settings import Influx, Mqtt, Prometheus, Settings
+from pygnc_station.store.layout import Column, Layout
+from pygnc_station.store.records import NewReading, StoredReading, Stream
+from pygnc_station.store.store import Store
+from pygnc_station.store.targets import target
+from pygnc_station.store.values import PlainValue, to_text
+from tests.fakes.mosquitto import Mosquitto
+from tests.pygnc_station.station.samples import start, wait_for
+
+DEADLINE_S = 30.0
+LAYOUT = Layout(
+    "histogram",
+    (
+        Column("pm_2_5_ug_m3", "µg/m³", meaning="mass"),
+        Column("temperature_degc", "°C"),
+        Column("humidity_percent", "%"),
+        Column("it's", ""),
+    ),
+)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _new(value: float, t_utc_ms: int | None = None) -> NewReading:
+    content = to_text([value, 21.5, 40.0, "text"])
+    return NewReading(_now_ms() if t_utc_ms is None else t_utc_ms, 0, 0, "", content, None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        yield store
+
+
+@contextmanager
+def _listening(port: int) -> Iterator["queue.Queue[paho.MQTTMessage]"]:
+    heard: queue.Queue[paho.MQTTMessage] = queue.Queue()
+    ready = threading.Event()
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.on_connect = lambda client, *_: client.subscribe("#", 1)
+    client.on_subscribe = lambda *_: ready.set()
+    client.on_message = lambda _, __, message: heard.put(message)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    assert ready.wait(DEADLINE_S)
+    try:
+        yield heard
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _until(heard: "queue.Queue[paho.MQTTMessage]", topic: str, text: str = "") -> paho.MQTTMessage:
+    end_s = time.monotonic() + DEADLINE_S
+    while True:
+        message = heard.get(timeout=max(0.01, end_s - time.monotonic()))
+        if message.topic == topic and text in message.payload.decode():
+            return message
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    if shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") is None:
+        pytest.skip("no mosquitto: apt-get install mosquitto")
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+def test_home_assistant_finds_values_that_expire_and_a_station_that_may_go(broker: Mosquitto, store: Store) -> None:
+    stream = store.stream("OPC 7", LAYOUT, family="opc_n3")
+    store.append(stream, [_new(1.0)])
+    settings = Settings(name="roof/1", mqtt=Mqtt("127.0.0.1", broker.port, expire_s=77))
+    with _listening(broker.port) as heard:
+        publisher = Publisher(store, settings)
+        thread = threading.Thread(target=publisher.run)
+        thread.start()
+        try:
+            assert _until(heard, "pygnc/roof_1/availability").payload == b"online"
+            store.append(stream, [_new(12.5)])
+            id_ = "roof_1_OPC_7_histogram_pm_2_5_ug_m3"
+            found = _until(heard, f"homeassistant/sensor/{id_}/config")
+            told = json.loads(_until(heard, "pygnc/roof_1/OPC_7/histogram").payload)
+        finally:
+            publisher.stop()
+            thread.join()
+        assert _until(heard, "pygnc/roof_1/availability", "offline").payload == b"offline"
+    # What was there before it began is not news.
+    assert told["values"] == {"pm_2_5_ug_m3": 12.5, "temperature_degc": 21.5, "humidity_percent": 40.0, "it's": "text"}
+    configuration = json.loads(found.payload)
+    assert configuration["device_class"] == "pm25"
+    assert configuration["unit_of_measurement"] == "µg/m³"
+    assert configuration["expire_after"] == 77
+    assert configuration["availability_topic"] == "pygnc/roof_1/availability"
+    assert configuration["state_topic"] == "pygnc/roof_1/OPC_7/histogram"
+    assert configuration["value_template"] == "{{ value_json.values['pm_2_5_ug_m3'] }}"
+    assert configuration["device"]["name"] == "OPC 7"
+    with _listening(broker.port) as heard:  # who comes later finds the entities, and no old value
+        retained = _until(heard, f"homeassistant/sensor/{id_}/config")
+        assert retained.retain
+        assert all(heard.get_nowait().topic != "pygnc/roof_1/OPC_7/histogram" for _ in range(heard.qsize()))
+
+
+def test_a_broker_that_goes_is_waited_for(broker: Mosquitto, store: Store) -> None:
+    stream = store.stream("opc", LAYOUT)
+    settings = Settings(mqtt=Mqtt("127.0.0.1", broker.port))
+    publisher = Publisher(store, settings)
+    thread = threading.Thread(target=publisher.run)
+    thread.start()
+    try:
+        assert publisher.mqtt is not None
+        assert publisher.mqtt.connected.wait(DEADLINE_S)
+        broker.stop()
+        broker.start()
+        with _listening(broker.port) as heard:
+            _until(heard, "pygnc/station/availability", "online")
+            store.append(stream, [_new(3.0)])
+            _until(heard, "pygnc/station/opc/histogram", "3.0")
+    finally:
+        publisher.stop()
+        thread.join()
+
+
+def test_a_broker_that_is_not_there_yet_is_told_once(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    if shutil.which("mosquitto") is None:
+        pytest.skip("no mosquitto: apt-get install mosquitto")
+    with Mosquitto(tmp_path) as broker:
+        broker.stop()
+        publisher = Publisher(store, Settings(mqtt=Mqtt("127.0.0.1", broker.port)))
+        assert publisher.mqtt is not None
+        wait_for(lambda: "the broker is not reached; it is tried again" in caplog.text, "a word about it")
+        broker.start()
+        assert publisher.mqtt.connected.wait(DEADLINE_S)
+        publisher.stop()
+        publisher.run()
+    told = [record.message for record in caplog.records]
+    where = f"127.0.0.1:{broker.port}: the broker is"
+    assert told == [f"{where} not reached; it is tried again", f"{where} there"]
+
+
+def test_a_broker_that_does_not_know_the_password_is_told(tmp_path: Path, store: Store) -> None:
+    if shutil.which("mosquitto_passwd") is None:
+        pytest.skip("no mosquitto: apt-get install mosquitto")
+    with Mosquitto(tmp_path, login=("pi", "right")) as broker:
+        good = Settings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "right"))
+        publisher = Publisher(store, good)
+        assert publisher.mqtt is not None
+        assert publisher.mqtt.connected.wait(DEADLINE_S)
+        publisher.stop()
+        publisher.run()
+        bad = Settings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "wrong"))
+        with pytest.raises(StationError, match="the broker refuses: Not authorized"):
+            Publisher(store, bad).run()
+
+
+def test_entities_have_the_classes_that_home_assistant_knows() -> None:
+    columns = (
+        Column("pack_v", "V"), Column("current_a", "A"), Column("state_of_charge_percent", "%"),
+        Column("humidity_percent", "%"), Column("pm_10_ug_m3", "µg/m³"), Column("bin_0"), Column("energy_wh", "Wh"),
+    )  # fmt: skip
+    stream = Stream(1, "g", "emus", "o", Layout("K", columns), 1)
+    found = entities("s", stream, "t", "a", 60)
+    classes = [entity.get("device_class") for entity in found.values()]
+    assert classes == ["voltage", "current", "battery", "humidity", "pm10", None, "energy"]
+    assert [entity.get("state_class") for entity in found.values()][4:] == ["measurement", None, "total"]
+    assert len({entity["unique_id"] for entity in found.values()}) == 7
+
+
+class _Database(BaseHTTPRequestHandler):
+    """Where an InfluxDB of the second generation takes lines."""
+
+    lines: list[str]
+    answers: list[int]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        assert self.path == "/api/v2/write?org=o&bucket=b&precision=ms"
+        assert self.headers["authorization"] == "Token word"
+        code = self.answers.pop(0) if self.answers else 204
+        if code == 204:
+            self.lines += body.split("\n")
+        self.send_response(code)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:  # noqa: ANN401 - as its base
+        pass
+
+
+@contextmanager
+def _database(*answers: int) -> Iterator[tuple[str, list[str]]]:
+    class Handler(_Database):
+        pass
+
+    Handler.lines, Handler.answers = [], list(answers)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as database:
+        thread = threading.Thread(target=database.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{database.server_address[1]}/api/v2/write?org=o&bucket=b", Handler.lines
+        finally:
+            database.shutdown()
+            thread.join()
+
+
+def test_influx_gets_everything_once_with_its_own_time_whatever_it_answers(store: Store) -> None:
+    stream = store.stream("opc 7", LAYOUT, family="opc_n3")
+    store.append(stream, [_new(rank, 1_790_000_000_000 + rank) for rank in range(1500)])
+    with _database(503) as (url, lines):
+        publisher = Publisher(store, Settings(name="roof", influx=Influx(url, "word")))
+        publisher.write_influx(1)
+        assert target(store, INFLUX).problem == f"InfluxDB at {url.partition('/api')[0]}: HTTP 503"
+        publisher.write_influx(2)
+        assert lines == []
+        publisher.write_influx(1 << 60)
+        publisher.write_influx(1 << 60)
+        publisher.stop()
+        publisher.run()
+    assert len(lines) == 1500
+    assert lines[7] == (
+        "histogram,family=opc_n3,gadget=opc\\ 7,station=roof pm_2_5_ug_m3=7.0,temperature_degc=21.5,"
+        'humidity_percent=40.0,it\'s="text",quality=0i 1790000000007'
+    )
+
+
+@pytest.mark.parametrize(("code", "why"), [(401, "the token or login is not accepted"), (400, "HTTP 400")])
+def test_what_influx_refuses_is_told(store: Store, code: int, why: str) -> None:
+    store.append(store.stream("opc", LAYOUT), [_new(1.0)])
+    with _database(code) as (url, _):
+        publisher = Publisher(store, Settings(influx=Influx(url, "word")))
+        with pytest.raises(StationError, match=why):
+            publisher.run()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("server:8086/write?db=d", "must begin with http:// or https://; an example: http://server:8086/write"),
+        ("udp://name:secret@server:8089", "must begin with http:// or https://"),
+        ("http:///write?db=d", "names no host"),
+        ("http://name:secret/word@server/write?db=d", "signs such as / and @ are written %2F and %40"),
+    ],
+)
+def test_an_address_that_can_be_no_influxdb_is_told_at_once(store: Store, url: str, why: str) -> None:
+    with pytest.raises(StationError) as error:
+        Publisher(store, Settings(influx=Influx(url)))
+    assert why in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+VALUES = (
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False) | NAMES
+)
+
+
+_KEY = r"(?:\\.|[^,= \\])+"
+_LINE = re.compile(
+    rf"(?P<kind>(?:\\.|[^, ])+),family=f,gadget=(?P<gadget>{_KEY}),station=s "
+    rf'(?P<name>{_KEY})=(?P<value>"(?:\\.|[^"\\])*"|[^", ]+),quality=0i 5'
+)
+
+
+@given(NAMES, NAMES, NAMES, VALUES)
+def test_a_line_keeps_its_form_whatever_names_and_values_hold(
+    gadget: str, kind: str, name: str, value: PlainValue
+) -> None:
+    stream = Stream(1, gadget, "f", "o", Layout(kind, (Column(name),)), 1)
+    line = line_of("s", stream, StoredReading(1, 1, 5, 0, 0, "", to_text([value]), None))
+    if value is None:
+        assert line == ""
+        return
+    found = _LINE.fullmatch(line)
+    assert found is not None, line
+    if isinstance(value, str):
+        assert re.sub(r"\\(.)", r"\1", found["value"][1:-1]) == value
+    elif not isinstance(value, bool):
+        assert float(found["value"]) == value
+
+
+def test_prometheus_finds_fresh_values_only(store: Store) -> None:
+    store.append(store.stream("fresh", LAYOUT), [_new(12.5)])
+    store.append(store.stream("old", LAYOUT), [_new(99.0, 1_790_000_000_000)])
+    settings = Settings(prometheus=Prometheus(_free_port()))
+    publisher = Publisher(store, settings)
+    assert publisher.prometheus is not None
+    text = httpx.get(f"http://127.0.0.1:{publisher.prometheus.port}/metrics").text
+    with pytest.raises(StationError, match="Address already in use"):
+        Publisher(store, settings)
+    publisher.stop()
+    publisher.run()
+    assert 'pygnc_pm_2_5_ug_m3{gadget="fresh",kind="histogram"} 12.5' in text
+    assert "99.0" not in text
+    assert 'pygnc_reading_age_seconds{gadget="old",kind="histogram"}' in text
+
+
+def test_without_an_output_there_is_nothing_to_publish(store: Store) -> None:
+    with pytest.raises(StationError, match="no output"):
+        Publisher(store, Settings())
+
+
+def test_the_command_publishes_until_it_is_told_to_stop(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "s.toml").write_text(f"[prometheus]\nport = {_free_port()}\n")
+    store.append(store.stream("fresh", LAYOUT), [_new(1.0)])
+    process = start("publish", "--settings", tmp_path / "s.toml")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "publishing\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[1] == ""
+    assert process.returncode == 0
+
+
+def _free_port() -> int:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Database) as probe:
+        return int(probe.server_address[1])

@@ -1,0 +1,223 @@
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, select, text
+
+from pygnc_devices.emus.sentences import SENTENCES
+from pygnc_devices.reading import Reading
+from pygnc_station.store import query, schema
+from pygnc_station.store.engine import migrate, parse_url
+from pygnc_station.store.errors import RefusedReadingsError, StoreError
+from pygnc_station.store.layout import Layout
+from pygnc_station.store.quality import Quality
+from pygnc_station.store.query import Span
+from pygnc_station.store.records import NewReading, iso_time, parse_time
+from pygnc_station.store.store import Store
+from tests.pygnc_station.store.samples import LAYOUT, START_MS, new, reading
+
+
+def test_readings_come_back_with_time_values_bytes_and_flags(url: str) -> None:
+    given = [
+        reading({"rate_z_rad_s": 0.25, "temp_degc": -1.5, "text": "Ω ok"}),
+        reading({"rate_z_rad_s": None, "temp_degc": 20.0, "text": ""}, flags=("cold", "fan"), lost_before=3),
+    ]
+    with Store.open(url) as store:
+        stream = store.stream("imu 1", LAYOUT, family="ucb")
+        assert store.append(stream, [NewReading.of(item) for item in given]) == 1
+    with Store.open(url) as store:
+        (stream,) = query.streams(store, "IMU 1")
+        assert (stream.gadget_id, stream.family, stream.layout, stream.next_number) == ("imu 1", "ucb", LAYOUT, 3)
+        first, second = query.between(store, [stream])
+    assert first.values == [0.25, -1.5, "Ω ok"]
+    assert (first.raw, first.time, first.quality) == (b"\xfa\x00", iso_time(START_MS + 7), 0)
+    assert second.values == [None, 20.0, ""]
+    assert Quality(second.quality) == Quality.GAP | Quality.PARTIAL | Quality.DEVICE
+    assert (second.flags, second.lost_before) == ("cold,fan", 3)
+
+
+def test_numbers_go_on_after_reopening_and_numbered_readings_are_stored_once(url: str) -> None:
+    for start in (0, 5):
+        with Store.open(url) as store:
+            stream = store.stream("g", LAYOUT)
+            assert store.append(stream, [new(rank) for rank in range(start, start + 5)]) == start + 1
+            mirrored = store.stream("g", LAYOUT, origin="elsewhere")
+            for _ in range(2):
+                store.put(mirrored, [(number, new(number)) for number in range(1, 8)])
+            store.put(mirrored, [(3, new(99))])
+    with Store.open(url) as store:
+        own, theirs = query.streams(store, "g")
+        assert [item.number for item in query.between(store, [own])] == list(range(1, 11))
+        assert [item.content for item in query.between(store, [theirs])] == [
+            new(number).content for number in range(1, 8)
+        ]
+        assert (own.next_number, theirs.next_number) == (11, 8)
+        assert len(query.recent(store, [own, theirs], 100)) == 17
+
+
+def test_the_newest_and_those_of_a_time_are_found_across_streams(url: str) -> None:
+    with Store.open(url) as store:
+        one, two = store.stream("g", LAYOUT), store.stream("g", LAYOUT, origin="elsewhere")
+        store.append(one, [new(rank) for rank in range(0, 20, 2)])
+        store.append(two, [new(rank) for rank in range(1, 20, 2)])
+        newest = query.recent(store, [one, two], 5, skip=2)
+        assert [item.t_utc_ms for item in newest] == [new(rank).t_utc_ms for rank in range(17, 12, -1)]
+        span = Span(new(4).t_utc_ms, new(8).t_utc_ms)
+        assert [item.t_utc_ms for item in query.between(store, [one, two], span)] == [
+            new(rank).t_utc_ms for rank in range(4, 8)
+        ]
+        assert query.count(store, one, span) == 2
+        assert query.recent(store, [], 5) == []
+
+
+def test_walking_in_pages_gives_what_is_there_though_many_have_the_same_time(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "_PAGE", 7)
+    with Store.open(url) as store:
+        stream = store.stream("g", LAYOUT)
+        store.append(stream, [new(rank // 10) for rank in range(50)])
+        pages = list(query.walk(store, stream))
+    assert [item.number for page in pages for item in page] == list(range(1, 51))
+    assert {len(page) for page in pages[:-1]} == {7}
+
+
+def test_a_device_that_says_more_begins_another_stream(url: str) -> None:
+    with Store.open(url) as store:
+        older = store.stream("g", LAYOUT)
+        newer = store.stream("g", Layout(LAYOUT.kind, LAYOUT.columns[:2]))
+        assert older.id != newer.id
+        assert [stream.layout for stream in query.streams(store, "g", "S1")] == [LAYOUT, newer.layout]
+
+
+def _append(url: str, count: int) -> None:
+    with Store.open(url) as store:
+        stream = store.stream("g", LAYOUT)
+        for rank in range(count):
+            store.append(stream, [new(rank)])
+
+
+def test_what_a_sentence_need_not_hold_is_not_missing() -> None:
+    def quality(name: str, payload: bytes) -> Quality:
+        sentence = SENTENCES[name]
+        return Quality(
+            NewReading.of(Reading(sentence, b"", sentence.decode(payload), 0, 1_790_000_000 * 10**9)).quality
+        )
+
+    assert not quality("OT1", b"40,,08,")
+    assert not quality("BB1", b"0008,00,FF,40,,91")
+    assert not quality("BV2", b"01,0008,03,006496")
+    assert quality("BV2", b",,,") == Quality.PARTIAL
+    assert quality("ST1", b"00,00,0000,000128E3,07,00,00") == Quality.PARTIAL  # of older firmware: without pins
+
+
+def test_two_loggers_of_one_store_share_its_numbers_without_holes(url: str) -> None:
+    with ThreadPoolExecutor(2) as pool:  # each with connections of its own
+        list(pool.map(lambda _: _append(url, 25), range(2)))
+    with Store.open(url) as store:
+        numbers = [item.number for item in query.between(store, query.streams(store))]
+    assert sorted(numbers) == list(range(1, 51))
+
+
+def test_the_migrations_end_at_the_schema(url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.REVISION
+    engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+    with engine.begin() as connection:
+        migrate(connection)
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), schema.metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_an_older_store_is_migrated_and_keeps_its_readings(url: str) -> None:
+    engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+    with engine.begin() as connection:
+        migrate(connection, "0001")
+        assert "batches" not in inspect(connection).get_table_names()
+        stamp = "INSERT INTO devices VALUES (1, 'g', '', '', '', 'U', '', 0)"
+        connection.execute(text(stamp))
+    engine.dispose()
+    with Store.open(url) as store:
+        stream = store.stream("g", LAYOUT)
+        store.append(stream, [new(1)])
+        with store.reads() as connection:
+            assert connection.execute(select(schema.batches.c.id)).all() == []
+            assert connection.execute(select(schema.devices.c.id)).scalars().all() == [1]
+
+
+def test_tables_of_another_program_are_left_alone(url: str) -> None:
+    engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE readings (rdg_no INTEGER)"))
+    engine.dispose()
+    with pytest.raises(StoreError, match=r"has tables of another program \(readings\); name another database"):
+        Store.open(url)
+
+
+def test_a_store_of_a_newer_program_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    Store.open(str(path)).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreError, match="made by a newer PyGNC; update this one"):
+        Store.open(str(path))
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database at all, " * 100)
+    with pytest.raises(StoreError, match=r"notes\.txt: file is not a database"):
+        Store.open(str(path))
+
+
+def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
+    with pytest.raises(StoreError, match="mysql") as error:
+        Store.open("mysql://pi:secret-word@127.0.0.1:1/x")
+    assert str(error.value).startswith("mysql://pi:***@127.0.0.1:1/x: ")
+    assert "secret-word" not in str(error.value)
+
+
+def test_a_store_that_cannot_be_written_or_read_is_named_with_what_helps(tmp_path: Path) -> None:
+    path = tmp_path / "readings.db"
+    path.write_bytes(b"no database" * 500)
+    with pytest.raises(StoreError, match=r"^/.*/readings\.db: file is not a database; name another file"):
+        Store.open(str(path))
+    with pytest.raises(StoreError, match=r"unable to open database file; this user needs the right to write it"):
+        Store.open(str(tmp_path))
+
+
+@pytest.mark.parametrize(("where", "driver"), [("a.db", "sqlite"), ("mariadb://u@h/d", "mariadb+pymysql")])
+def test_urls_and_paths_name_databases(where: str, driver: str) -> None:
+    assert parse_url(where).drivername == driver
+
+
+@pytest.mark.parametrize("where", ["postgresql://h/d", "://", "mysql://user:password", "mysql://h:port/d"])
+def test_other_databases_are_refused(where: str) -> None:
+    with pytest.raises(StoreError):
+        parse_url(where)
+
+
+def test_a_reading_that_the_database_refuses_is_told_apart_from_its_absence(url: str) -> None:
+    with Store.open(url) as store:
+        stream = store.stream("g", LAYOUT)
+        with pytest.raises(RefusedReadingsError):
+            store.put(stream, [(1, new(1)), (-5, new(2))])
+        assert query.count(store, stream) == 0
+
+
+def test_times_are_utc_with_milliseconds() -> None:
+    assert iso_time(1_790_000_000_007) == "2026-09-21T14:13:20.007Z"
+    assert parse_time("2026-09-21T14:13:20.007Z") == 1_790_000_000_007
+    assert parse_time("2026-09-21 16:13:20.007+02:00") == 1_790_000_000_007
+    assert parse_time("2026-09-21T14:13") == 1_790_000_000_000 - 20_000
+    assert iso_time(-1) == "1969-12-31T23:59:59.999Z"
