@@ -22,7 +22,7 @@ def load(file: Path | None, home: Path) -> Settings:
     Raises:
         ConfigurationError: the file is missing, is no TOML, or holds an unknown or impossible setting.
     """
-    return settings_of(read_table(file, home), file or home / SETTINGS_FILE)
+    return settings_from_table(read_table(file, home), file or home / SETTINGS_FILE)
 
 
 def read_table(file: Path | None, home: Path) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-def settings_of(table: dict[str, Any], path: Path) -> Settings:
+def settings_from_table(table: dict[str, Any], path: Path) -> Settings:
     """Return the settings that a table makes; `path` is named in complaints.
 
     Raises:

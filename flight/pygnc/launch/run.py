@@ -44,7 +44,7 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
-from pygnc.tasks.status.task import leave_last_words
+from pygnc.tasks.status.task import correct_final_phase
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 
 _HIGHEST_DESCRIPTOR: Final = 4096
@@ -204,10 +204,10 @@ def _fly(
         timeout_s=arguments.timeout_min * 60.0,
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
-        last_act=terminal.restore if terminal else lambda: None,
+        before_hard_exit=terminal.restore if terminal else lambda: None,
     )
     code = supervisor.run()
-    leave_last_words(home, failed=code == ExitCode.TASK_FAILED)
+    correct_final_phase(home, failed=code == ExitCode.TASK_FAILED)
     log.close()
     recover_run(folder)
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
@@ -229,12 +229,15 @@ def _keep_last_batch(home: Path) -> bool:
 
 def _make_ready(run: Run, log: "EventLog") -> None:
     """Let the last run's files have what a power cut left open, and no more than they may."""
-    from pygnc.tasks.batch_writer.last_batch import add_open_record, leave_out_oldest  # noqa: PLC0415 - most runs begin with a batch
+    from pygnc.tasks.batch_writer.last_batch import (  # noqa: PLC0415 - few runs need it
+        add_open_record,
+        remove_oldest,
+    )
 
     sensors = batch_sensor_gps_packet_num_sensor_packets
     try:
         added = add_open_record(run.home, sensors)
-        removed = leave_out_oldest(run.home, run.settings.batch.ceiling_bytes // 2, sensors)
+        removed = remove_oldest(run.home, run.settings.batch.ceiling_bytes // 2, sensors)
     except OSError as error:
         log.report("supervisor", "warning", "last_run_files", f"{LAST}: {error.strerror}; they are read as they are")
         return

@@ -7,7 +7,7 @@ from typing import Final
 from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.range_scan import RangeScan, RangeScanner, scan
 from pygnc.formats.ranges import PacketKind, decode_ranges
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc_ground.inspection.damage_tally import AnomalyTally, DamageTally
 from pygnc_ground.inspection.decoded import element
 from pygnc_ground.inspection.gps_summary import GpsSummary
@@ -56,7 +56,7 @@ def _summary(path: Path) -> Iterator[Section]:
         times.add_gps(fixes)
         times.add_spacecraft(ranges.t_spacecraft_s)
         gps_cadence.add(known_gps_ms(fixes))
-    writer = owner_of(str(path))
+    writer = satellite_of(str(path))
     yield Facts(
         "packets",
         {

@@ -8,14 +8,14 @@ from pygnc.bus.messages import AttitudeEstimate, Message, OrbitMessage
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.tasks.attitude.environment import SurroundingsModel
-from pygnc.tasks.attitude.tracker import AttitudeTracker, Outcome
+from pygnc.tasks.attitude.environment import EnvironmentModel
+from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome
 
 
 class SampleRecord(NamedTuple):
     """A sensor sample and what the flight says of it."""
 
-    outcome: Outcome
+    outcome: SampleOutcome
     estimate: AttitudeEstimate
 
 
@@ -28,7 +28,7 @@ class AttitudeCollector:
 
     def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
         main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
-        self._tracker = AttitudeTracker(settings, SurroundingsModel(orientation, main_field))
+        self._tracker = AttitudeTracker(settings, EnvironmentModel(orientation, main_field))
         self._orbits: deque[OrbitMessage] = deque()
         self.records: list[SampleRecord] = []
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from pygnc.common.files import durable_write
-from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_of
+from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table
 from pygnc.configuration.settings import Settings
 from pygnc.host.parameters import merged
 
@@ -23,11 +23,11 @@ def named_values(settings: Settings) -> dict[str, Any]:
     return dict(_named(settings, ""))
 
 
-def start_check(file: Path | None, home: Path) -> Callable[[dict[str, Any]], object]:
+def settings_validator(file: Path | None, home: Path) -> Callable[[dict[str, Any]], object]:
     """Return what raises ValueError if no run could start with the changes it is given."""
 
     def check(changes: dict[str, Any]) -> Settings:
-        return settings_of(merged(read_table(file, home), changes), file or home / SETTINGS_FILE)
+        return settings_from_table(merged(read_table(file, home), changes), file or home / SETTINGS_FILE)
 
     return check
 
@@ -54,7 +54,7 @@ def _fields(section: object) -> list[str]:
 NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
 
 
-class FileSlots:
+class SettingsSlots:
     """Two small files in the home.
 
     Args:
@@ -92,8 +92,8 @@ def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
     """
     table = read_table(file, home)
     path = file or home / SETTINGS_FILE
-    settings = settings_of(table, path)
-    slots = FileSlots(home)
+    settings = settings_from_table(table, path)
+    slots = SettingsSlots(home)
     if not slots.exist:
         return settings, ""
     # Few runs have them, and these would delay the start.
@@ -102,6 +102,6 @@ def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
     from pygnc.host.parameters import merged, read_slots  # noqa: PLC0415
 
     try:
-        return settings_of(merged(table, tomllib.loads(read_slots(slots).text)), path), ""
+        return settings_from_table(merged(table, tomllib.loads(read_slots(slots).text)), path), ""
     except (ConfigurationError, tomllib.TOMLDecodeError) as error:
         return settings, f"settings changed over the line are left out: {error}"
