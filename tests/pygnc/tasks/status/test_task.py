@@ -17,7 +17,7 @@ def estimate(partner_id: int, seq: int = 1, **changes: object) -> FormationEstim
     covariance[0], covariance[2], covariance[5] = 4.0, 9.0, 16.0
     values: dict[str, object] = {
         "seq": seq,
-        "through": 100,
+        "last_input_seq": 100,
         "input_seq": 90,
         "gps_ms": GPS_MS,
         "partner_id": partner_id,
