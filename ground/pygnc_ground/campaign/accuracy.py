@@ -8,7 +8,7 @@ import numpy as np
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc_ground.campaign.world import ORIENTATION, World, expecting, filtered, solution_of
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds

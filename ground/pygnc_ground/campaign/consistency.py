@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc_ground.campaign.accuracy import SETTLED
 from pygnc_ground.campaign.world import CADENCE_S, World, expecting, filtered, solution_of
 from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees_consistency, nis_consistency

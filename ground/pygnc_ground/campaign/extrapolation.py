@@ -10,7 +10,7 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.world import World, filtered

@@ -10,7 +10,7 @@ import pytest
 import satkit
 
 from pygnc.common import clock
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.time_scales import TAI_MINUS_GPS_S, TT_MINUS_GPS_S, julian_date
 from tests.pygnc.environment.authority import EOP, brahe

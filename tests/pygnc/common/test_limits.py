@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pygnc.common.limits import require_positive
+from pygnc.common.validation import require_positive
 
 
 def test_what_is_positive_is_taken() -> None:

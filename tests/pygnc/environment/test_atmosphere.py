@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.environment.atmosphere import BULGE_EXPONENT, harris_priester
+from pygnc.common.arrays import Array
+from pygnc.environment.drag import BULGE_EXPONENT, harris_priester
 from tests.pygnc.environment.authority import brahe
 
 POLE = np.array([0.0, 0.0, 1.0])

@@ -11,8 +11,8 @@ import pytest
 import satkit
 from scipy.interpolate import CubicSpline
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_unix_ms, gps_ms_from_utc_iso, leap_seconds_at_gps_ms, week_from_gps_ms
-from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from tests.pygnc.environment.authority import EOP, ecef_state

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import satkit
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso, week_from_gps_ms
-from pygnc.environment.arrays import Array
-from pygnc.environment.bodies import (
+from pygnc.environment.sun_moon import (
     ASTRONOMICAL_UNIT_M,
     GM_MOON_M3_S2,
     GM_SUN_M3_S2,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import lpmv
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import data_file
 from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
-from pygnc.environment.arrays import Array
 from pygnc.environment.geomagnetic import COEFFICIENTS, DEGREE, MainField
 from tests.pygnc.environment.authority import brahe, epoch
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.environment.arrays import Array
-from pygnc.environment.bodies import SunMoon
-from pygnc.environment.sunlight import radiation_pressure_acceleration, sunlit_fraction
+from pygnc.environment.solar_radiation import radiation_pressure_acceleration, sunlit_fraction
+from pygnc.environment.sun_moon import SunMoon
 from tests.pygnc.environment.authority import brahe
 
 SUN_M = np.array([1.2e11, -0.8e11, -0.35e11])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.environment.bodies import SunMoon
-from pygnc.environment.tides import solid_tide_acceleration
+from pygnc.common.arrays import Array
+from pygnc.environment.gravity import solid_tide_acceleration
+from pygnc.environment.sun_moon import SunMoon
 from tests.pygnc.environment.authority import brahe, epoch
 from tests.pygnc.environment.moments import moments
 

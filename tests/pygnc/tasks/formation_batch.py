@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from pygnc.bus.messages import BatchEnd, InputMessage, OrbitMessage
+from pygnc.common.arrays import Array
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.data_files import data_file
 from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
 from pygnc.configuration.settings import Settings
-from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.ingest.batch_files import find_sources
 from pygnc.tasks.ingest.batch_order import record_messages

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc_ground.attitude.accuracy import AttitudeAccuracy, attitude_accuracy
-from pygnc_ground.attitude.errors import AttitudeErrors, attitude_errors
+from pygnc_ground.attitude.accuracy import AttitudeAccuracy, AttitudeErrors, attitude_accuracy, attitude_errors
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import FloatArray
 from tests.pygnc_ground.report import attitude_samples

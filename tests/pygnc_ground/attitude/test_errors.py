@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pygnc_ground.attitude.errors import attitude_errors
+from pygnc_ground.attitude.accuracy import attitude_errors
 from pygnc_ground.attitude.solution import AttitudeSolution
 from tests.pygnc_ground.report import attitude_samples
 

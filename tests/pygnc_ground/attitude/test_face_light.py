@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from pygnc.common.arrays import Array
 from pygnc.environment.albedo import earth_light
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.update import AttitudeUpdate
-from pygnc_ground.attitude.face_light import FaceLight, face_light
+from pygnc.estimators.attitude.filter import AttitudeUpdate
+from pygnc_ground.attitude.face_illuminance import FaceLight, face_light
 from tests.pygnc.estimators.attitude.truth import NORMALS, SETTINGS, SUN_M, Truth, fly, run
 
 FULL_SUN_LUX = SETTINGS.sun_sensors.full_sun_lux

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from pygnc.configuration.load import load
 from pygnc.formats.sense import SenseLayout
-from pygnc_ground.calibration.command import app
+from pygnc_ground.commands.calibrate_mag import app
 from tests.reference import recording
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"

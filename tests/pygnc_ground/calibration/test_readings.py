@@ -11,7 +11,7 @@ from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.sense import SenseLayout
-from pygnc_ground.calibration.readings import FieldReadings, field_readings
+from pygnc_ground.calibration.calibrate import FieldReadings, field_readings
 from pygnc_ground.replay.inputs import from_files
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"

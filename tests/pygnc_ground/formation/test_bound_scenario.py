@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.commands.bound import app
 from pygnc_ground.formation.bound import FormationBound
 from pygnc_ground.formation.bound_scenario import as_json, bound_of_scenario
-from pygnc_ground.orbit.bound_command import app
 from pygnc_ground.scenario.settings import checked
 
 FRAMES = EarthFrames(EarthOrientationTable.none())

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit import bound_sources
-from pygnc_ground.orbit.bound_command import app
-from pygnc_ground.orbit.bound_sources import from_recording, from_scenario
+from pygnc_ground.commands.bound import app
+from pygnc_ground.orbit import bound
+from pygnc_ground.orbit.bound import from_recording, from_scenario
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.command import app as scenario_app
 from pygnc_ground.scenario.settings import Settings, checked
@@ -176,7 +176,7 @@ def test_each_fix_keeps_its_own_sigmas() -> None:
     def truth(gps_ms: IntArray) -> FloatArray:
         return np.array([states[ms] for ms in gps_ms.tolist()])
 
-    found = bound_sources._sightings(fixes, truth, ORBIT_SETTINGS, EarthFrames(ORIENTATION), None)
+    found = bound._sightings(fixes, truth, ORBIT_SETTINGS, EarthFrames(ORIENTATION), None)
     np.testing.assert_allclose(found.sigma[:, ::3], [[10.0, 0.01], [np.inf, 0.02], [12.0, np.inf], [13.0, 0.04]])
     np.testing.assert_allclose(found.states_gcrf, TRUTH.gcrf[:4], atol=0.05)
 

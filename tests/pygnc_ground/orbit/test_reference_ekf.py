@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from filterpy.kalman import KalmanFilter
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.orbit import square_root
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.common.arrays import Array
+from pygnc.estimators import kalman
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc_ground.orbit.reference_ekf import EkfOrbitFilter
+from pygnc_ground.orbit.reference_filters import EkfOrbitFilter
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
 
 STEP_S = 25.0
@@ -56,8 +55,8 @@ def test_on_a_linear_system_roots_and_whole_covariances_agree(transition: Array,
         true = transition.dot(true) + noise.dot(random.normal(size=3))
         measured = partials.dot(true) + sigma * random.normal(size=6)
         x = transition.dot(x)
-        root = square_root.triangular(np.concatenate((transition.dot(root), noise), axis=1))
-        x, root, nis = square_root.update(x, root, measured - partials.dot(x), partials, sigma)
+        root = kalman.triangular(np.concatenate((transition.dot(root), noise), axis=1))
+        x, root, nis = kalman.update(x, root, measured - partials.dot(x), partials, sigma)
         reference.predict()
         reference.update(measured)
         scale = np.sqrt(np.diagonal(reference.P))

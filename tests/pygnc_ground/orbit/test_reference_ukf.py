@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.reference import ReferenceFilter
-from pygnc_ground.orbit.reference_ukf import UkfOrbitFilter
+from pygnc_ground.orbit.reference_filters import ReferenceFilter, UkfOrbitFilter
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, Truth, displaced, make_fixes, sun_synchronous
 
 START = 5

@@ -12,7 +12,7 @@ from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orie
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.formats.sense import SenseLayout
-from pygnc_ground.attitude.errors import attitude_errors
+from pygnc_ground.attitude.accuracy import attitude_errors
 from pygnc_ground.replay.attitude_collect import SampleRecord
 from pygnc_ground.replay.attitude_result import AttitudeResult
 from pygnc_ground.replay.attitude_run import attitude_result

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.distinct import differing
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
 from pygnc.estimators.formation.least_squares import Result, covariance, fitted

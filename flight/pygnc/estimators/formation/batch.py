@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.ambiguity import judged
 from pygnc.estimators.formation.curvature import covariances

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.distinct import differing
 from pygnc.estimators.formation.equations import Equations, Loss, Noise, Prior
 from pygnc.estimators.formation.least_squares import Result, covariance

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Fit
 from pygnc.estimators.formation.least_squares import Result, covariance
 from pygnc.estimators.formation.reference import of_satellite

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 
 _STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))

@@ -23,7 +23,7 @@ from pygnc.estimators.formation.solution import FormationSolution, JointState, P
 from pygnc.estimators.formation.turn import Gates, Key, Sensors, Turn, key_of
 from pygnc.estimators.formation.update import FixVerdict, FormationRejectCause, FormationUpdate, RangeVerdict
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gate import Gate
+from pygnc.estimators.orbit.measurement import Gate
 from pygnc.estimators.orbit.settings import OrbitSettings
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Prior
 from pygnc.estimators.formation.least_squares import Result
 from pygnc.estimators.formation.mirror import BOTH, IN_PLANE, NORMAL

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.environment.frames import rtn_axes
 from pygnc.estimators.formation.elements import other_state, relative_elements
-from pygnc.estimators.orbit.forces import rtn_axes
 
 IMAGES: Final = 4
 """The motion itself, and three of which these are the numbers."""

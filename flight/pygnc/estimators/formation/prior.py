@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Prior
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
 from pygnc.estimators.formation.settings import FormationSettings

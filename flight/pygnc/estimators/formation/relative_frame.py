@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.orbit.forces import rtn_axes
+from pygnc.common.arrays import Array
+from pygnc.environment.frames import rtn_axes
 
 
 def rtn_from_gcrf(own: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.reference import UNKNOWNS
 from pygnc.estimators.formation.relative_motion import _acceleration, _gradient
 from pygnc.estimators.orbit.dynamics import OrbitDynamics

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.elements import elements_by_state, relative_elements
 from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference

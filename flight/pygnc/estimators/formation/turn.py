@@ -12,8 +12,7 @@ from pygnc.estimators.formation.members import Member
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.formation.shared_step import orbit_vector
 from pygnc.estimators.formation.update import FixVerdict, FormationRejectCause, RangeVerdict
-from pygnc.estimators.orbit.gate import Gate, Judgement
-from pygnc.estimators.orbit.measurement import Observation, compare
+from pygnc.estimators.orbit.measurement import Gate, Judgement, Observation, compare
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import OrbitState
 

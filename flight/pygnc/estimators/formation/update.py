@@ -5,7 +5,7 @@ from enum import StrEnum, unique
 from typing import NamedTuple
 
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.orbit.update import Innovation
+from pygnc.estimators.orbit.measurement import Innovation
 
 
 @unique

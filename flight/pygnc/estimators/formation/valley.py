@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
 from pygnc.estimators.formation.least_squares import covariance, fitted
 from pygnc.estimators.formation.mirror import elements_by_state, elements_of_state

@@ -5,11 +5,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.bus.messages import AttitudeEstimate, SensorSample, Vector3
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.correction import SampleCorrection
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.filter import AttitudeUpdate, Mode
+from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
-from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
 from pygnc.tasks.attitude.environment import Around
 from pygnc.tasks.attitude.mag_calibration import TotalBias
 

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.stats import chi2
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.calibration import Calibration, CalibrationFailed, calibrate
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.magnetometer_calibration import (
+    Calibration,
+    CalibrationFailed,
+    CalibrationSettings,
+    calibrate,
+)
 from tests.pygnc.estimators.attitude.tumbling import ELEMENTS, SKEWED, Flight, fly
 
 PERFECT_FIELD = CalibrationSettings(field_error_ut=0.0)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.correction import MagCorrection
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.sample import MagCorrection
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 
 BIAS_UT = (21.0, -10.5, -25.0)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.elimination import Reduced, Rows, reduced
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.window import Reduced, Rows, reduced
 
 WANTED, ASIDE, PROBLEMS = 3, 2, 4
 ASIDE_SIGMA = np.array([0.5, 2.0])

@@ -1,9 +1,8 @@
 import numpy as np
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.faces import FaceHealth
-from pygnc.estimators.attitude.light import ExpectedLight
-from pygnc.estimators.attitude.measurement import Light, Observation
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.measurement import ExpectedLight, Light, Observation
+from pygnc.estimators.attitude.sensor_health import FaceHealth
 
 COSINE = np.array([0.8, 0.5, 0.1, -0.8, -0.5, -0.1])
 SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])

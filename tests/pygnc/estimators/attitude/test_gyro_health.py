@@ -1,6 +1,6 @@
 import numpy as np
 
-from pygnc.estimators.attitude.gyro_health import GyroHealth
+from pygnc.estimators.attitude.sensor_health import GyroHealth
 from pygnc.estimators.attitude.settings import GyroSettings
 
 LIMITS = GyroSettings()

@@ -5,10 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.hypotheses import Prior
-from pygnc.estimators.attitude.mag_bias import MagBias, informed, tells_field
-from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.hypotheses import MagBias, Prior, informed, tells_field
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
 SHADOW = fly(1, 14.0, start_angle_deg=150.0)

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.measurement import Sensors
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.measurement import Sensors, sky
 from pygnc.estimators.attitude.sample import Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState

@@ -3,8 +3,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.motion import Motion, right_jacobian
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.propagation import Motion, right_jacobian
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.faces import FaceHealth
-from pygnc.estimators.attitude.gyro_health import GyroHealth
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.measurement import Sensors
+from pygnc.estimators.attitude.measurement import Sensors, sky
+from pygnc.estimators.attitude.mekf import Track, Tracker
+from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc.estimators.attitude.tracker import Track, Tracker
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
 
 TRUTH = fly(3, 2.0)

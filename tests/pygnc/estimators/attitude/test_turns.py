@@ -1,7 +1,7 @@
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.turns import cross_matrices, right_jacobians
+from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
 
 VECTORS = np.random.default_rng(1).normal(size=(4, 5, 3))
 

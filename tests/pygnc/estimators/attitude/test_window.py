@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
-from pygnc.estimators.attitude.light import sky
+from pygnc.estimators.attitude.measurement import sky
 from pygnc.estimators.attitude.window import Moment, Window
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
 

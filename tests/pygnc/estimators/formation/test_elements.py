@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.elements import elements_by_state, other_state, relative_elements
 from pygnc_ground.scenario.motion_settings import Orbit
 from pygnc_ground.scenario.truth import initial_state_gcrf

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.joint_noise import JointNoise
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.shared_step import orbit_vector

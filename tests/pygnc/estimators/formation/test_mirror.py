@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.mirror import (
     BOTH,
     IN_PLANE,

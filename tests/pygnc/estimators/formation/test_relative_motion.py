@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.elements import other_state
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
 from pygnc.estimators.formation.relative_motion import RelativeDynamics

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.relative_frame import rtn_from_gcrf
 from pygnc.estimators.formation.shared_step import orbit_vector, shared_step
 from pygnc.estimators.orbit.dynamics import OrbitDynamics

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.orbit.coarse_motion import Coarse, carried
+from pygnc.estimators.orbit.j2_propagator import Coarse, carried
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "truth.parquet"
 """By brahe: gravity to degree 100, tides, Sun and Moon, drag."""

@@ -1,7 +1,12 @@
 import pytest
 
-from pygnc.estimators.orbit.force_model import attainable_accuracy_m, model_for
-from pygnc.estimators.orbit.settings import ArcSettings, MeasurementSettings, OrbitSettings
+from pygnc.estimators.orbit.settings import (
+    ArcSettings,
+    MeasurementSettings,
+    OrbitSettings,
+    attainable_accuracy_m,
+    model_for,
+)
 
 
 @pytest.mark.parametrize(

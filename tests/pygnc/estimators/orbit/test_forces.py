@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.environment.atmosphere import harris_priester
-from pygnc.environment.frames import EARTH_ROTATION_RAD_S
-from pygnc.estimators.orbit.forces import Surroundings, perturbation, rtn_axes
+from pygnc.common.arrays import Array
+from pygnc.environment.drag import harris_priester
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S, rtn_axes
+from pygnc.estimators.orbit.dynamics import Surroundings, perturbation
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from tests.pygnc.environment.authority import brahe
 

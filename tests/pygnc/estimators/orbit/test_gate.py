@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.orbit.gate import Gate, chi_square
-from pygnc.estimators.orbit.measurement import Observation
+from pygnc.common.arrays import Array
+from pygnc.estimators.kalman import chi_square
+from pygnc.estimators.orbit.measurement import Gate, Observation
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import OrbitState
 

@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.orbit.integrator import STAGES, nystroem_step
+from pygnc.common.arrays import Array
+from pygnc.estimators.orbit.dynamics import STAGES, nystroem_step
 
 
 def circle(step_s: float) -> float:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.measurement import Comparison, Fix, Observation, compare
+from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Comparison, Observation, compare
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous

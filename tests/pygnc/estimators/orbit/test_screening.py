@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.estimators.orbit.reject_cause import RejectCause
-from pygnc.estimators.orbit.screening import fix_from, screen, screen_velocity
+from pygnc.estimators.orbit.gps_fix import RejectCause, fix_from, screen, screen_velocity
 from pygnc.estimators.orbit.settings import ScreeningSettings
 
 Vector3: TypeAlias = tuple[float, float, float]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pygnc.estimators.orbit.square_root import innovation_covariance, triangular, update
+from pygnc.estimators.kalman import innovation_covariance, triangular, update
 
 RANDOM = np.random.default_rng(3)
 ROOT = np.tril(RANDOM.normal(size=(10, 10))) * np.logspace(4, -7, 10)[:, None]

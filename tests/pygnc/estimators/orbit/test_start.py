@@ -5,9 +5,9 @@ import pytest
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.initialisation import Start, StartFinder
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.start import Start, StartFinder
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
 
 SETTINGS = OrbitSettings()

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.cut import ARC_MAX_MS, cut_fixes, nearest_arcs
+from pygnc_ground.orbit.batch.solve import ARC_MAX_MS, cut_fixes, nearest_arcs
 
 SETTINGS = OrbitSettings()
 HOUR_MS = 3_600_000

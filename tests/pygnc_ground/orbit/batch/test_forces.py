@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pygnc.environment.atmosphere import harris_priester
-from pygnc.environment.bodies import SunMoon
+from pygnc.environment.drag import harris_priester
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
+from pygnc.environment.sun_moon import SunMoon
 from pygnc.estimators.orbit.settings import SpacecraftSettings
-from pygnc_ground.orbit.batch.forces import DRAG, EMPIRICAL, RADIATION, ForceModel, Forces, Parameters
+from pygnc_ground.orbit.batch.forces import _RADIATION_COLUMN, DRAG, EMPIRICAL, ForceModel, Forces, Parameters
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, sun_synchronous
 
 FloatArray = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ def test_derivatives_by_the_parameters_are_those_of_the_acceleration() -> None:
     more = forces(SAIL, log_drag=1e-4).acceleration_mps2 - forces(SAIL, log_drag=-1e-4).acceleration_mps2
     np.testing.assert_allclose(found[:, :, DRAG], more / 2e-4, rtol=1e-6, atol=1e-9)
     more = forces(SAIL, radiation_coefficient=1.0).acceleration_mps2 - forces(SAIL).acceleration_mps2
-    np.testing.assert_allclose(found[:, :, RADIATION], more, atol=1e-14)
+    np.testing.assert_allclose(found[:, :, _RADIATION_COLUMN], more, atol=1e-14)
     more = forces(SAIL, empirical_mps2=(1.0, 2.0, -3.0)).acceleration_mps2 - forces(SAIL).acceleration_mps2
     np.testing.assert_allclose(found[:, :, EMPIRICAL] @ (1.0, 2.0, -3.0), more, atol=1e-12)
 
@@ -82,7 +82,7 @@ def test_light_pushes_away_from_the_sun_and_not_in_the_shadow() -> None:
     sun_m = np.array([SunMoon().at(gps_ms)[0] for gps_ms in TIMES.tolist()])
     states = STATES.copy()
     states[0, :3] = -7e6 * sun_m[0] / np.linalg.norm(sun_m[0])
-    found = forces(SAIL, states).by_parameter[:, :, RADIATION]
+    found = forces(SAIL, states).by_parameter[:, :, _RADIATION_COLUMN]
     size = np.linalg.norm(found, axis=1)
     assert size[0] == 0.0
     np.testing.assert_allclose(size[1:], 4.54e-6 * 2e3 / 1.58, rtol=0.04)

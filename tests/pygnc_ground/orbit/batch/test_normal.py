@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.normal import NormalEquations, Solution, choose_factors
-from pygnc_ground.orbit.batch.parameters import FIRST_NODE, STATE, Factors, Prior, Unknowns
+from pygnc_ground.orbit.batch.forces import FIRST_NODE, STATE, Factors, Prior, Unknowns
+from pygnc_ground.orbit.batch.normal_equations import NormalEquations, Solution, choose_factors
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
 from pygnc_ground.orbit.batch.observations import inertial, observe_positions, observe_velocities, usable
 from tests.pygnc.environment.authority import ecef_state

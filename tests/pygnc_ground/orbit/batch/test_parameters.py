@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch import collocation, parameters
-from pygnc_ground.orbit.batch.parameters import Factors, Unknowns
+from pygnc_ground.orbit.batch import collocation, forces
+from pygnc_ground.orbit.batch.forces import Factors, Unknowns
 
 SETTINGS = OrbitSettings()
 
@@ -16,9 +16,9 @@ def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_h
     unknowns = Unknowns(segments=7)
     values = np.zeros(unknowns.count)
     slope = np.array([0.1, 1e-7, -2e-7, 3e-7])
-    place_s = parameters.INTERVAL_S * np.arange(unknowns.nodes)
-    values[parameters.FIRST_NODE :] = (place_s[:, None] * slope).ravel()
-    values[parameters.RADIATION] = 1.4
+    place_s = forces.INTERVAL_S * np.arange(unknowns.nodes)
+    values[forces.FIRST_NODE :] = (place_s[:, None] * slope).ravel()
+    values[forces.RADIATION] = 1.4
     at_nodes = unknowns.at_nodes(values)
     time_s = (collocation.SEGMENT_S * (np.arange(7)[:, None] + collocation.NODE)).ravel()
     np.testing.assert_allclose(at_nodes.log_drag, slope[0] * time_s, rtol=1e-12)
@@ -43,18 +43,18 @@ def test_the_prior_has_the_settings_sigmas_and_correlation_times() -> None:
     unknowns = Unknowns(segments=30)
     noise = SETTINGS.process_noise
     prior = unknowns.prior(SETTINGS, Factors(density_variation=2.0, empirical=3.0))
-    assert not prior.information[parameters.STATE].any()
+    assert not prior.information[forces.STATE].any()
     covariance = np.linalg.inv(prior.information[6:, 6:])
-    sigma = np.sqrt(np.diagonal(covariance))[1:].reshape(-1, parameters.PER_NODE)
+    sigma = np.sqrt(np.diagonal(covariance))[1:].reshape(-1, forces.PER_NODE)
     drag_sigma = np.hypot(noise.drag_log_sigma, 2.0 * noise.density_variation)
     np.testing.assert_allclose(sigma[:, 0], drag_sigma, rtol=1e-9)
     np.testing.assert_allclose(sigma[:, 1:], 3.0 * np.tile(noise.empirical_sigma_mps2, (len(sigma), 1)), rtol=1e-9)
     transverse = covariance[1 + 2 :: 4, 1 + 2 :: 4]
-    expected = np.exp(-2.0 * parameters.INTERVAL_S / noise.empirical_time_s)
+    expected = np.exp(-2.0 * forces.INTERVAL_S / noise.empirical_time_s)
     assert transverse[3, 5] / transverse[3, 3] == pytest.approx(expected, rel=1e-9)
     assert prior.log_determinant == pytest.approx(-np.linalg.slogdet(covariance)[1], rel=1e-9)
 
 
 def test_the_reflectivity_coefficient_is_expected_to_be_the_settings() -> None:
     settings = replace(SETTINGS, spacecraft=replace(SETTINGS.spacecraft, reflectivity_coefficient=1.7))
-    assert Unknowns(3).prior(settings, Factors()).mean[parameters.RADIATION] == 1.7
+    assert Unknowns(3).prior(settings, Factors()).mean[forces.RADIATION] == 1.7

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.solve import BatchFailed, BatchResult, solve_batch
 from pygnc_ground.orbit.errors import rms_3d

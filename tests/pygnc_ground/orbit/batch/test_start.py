@@ -6,7 +6,7 @@ import pytest
 import satkit
 
 from pygnc.environment.frames import EarthFrames
-from pygnc_ground.orbit.batch.start import InertialFixes, first_orbit, oblate_earth
+from pygnc_ground.orbit.batch.first_orbit import InertialFixes, first_orbit, oblate_earth
 from pygnc_ground.orbit.batch.trajectory import Grid
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, sun_synchronous
 

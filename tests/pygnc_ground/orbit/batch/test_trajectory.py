@@ -9,8 +9,8 @@ import pytest
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
-from pygnc_ground.orbit.batch.parameters import FIRST_NODE, RADIATION, STATE, Factors
-from pygnc_ground.orbit.batch.start import InertialFixes, first_orbit
+from pygnc_ground.orbit.batch.first_orbit import InertialFixes, first_orbit
+from pygnc_ground.orbit.batch.forces import FIRST_NODE, RADIATION, STATE, Factors
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_ground.orbit.batch.weights import huber, noise_scale, redescending
+from pygnc_ground.orbit.batch.observations import huber, noise_scale, redescending
 
 GATE = 21.1
 lengths = st.floats(0.0, 1e6)

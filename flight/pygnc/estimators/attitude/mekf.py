@@ -6,23 +6,20 @@ gates of their own. Factors on the sigmas of both follow the size of the innovat
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.faces import FaceHealth
-from pygnc.estimators.attitude.gyro_health import GyroHealth
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.measurement import Light, Sensors
-from pygnc.estimators.attitude.motion import Motion, Step
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.measurement import Light, Sensors, sky
+from pygnc.estimators.attitude.propagation import Motion, Step
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.estimators.attitude.update import FieldInnovation, LightInnovation, RejectCause
-from pygnc.estimators.orbit.gate import chi_square
-from pygnc.estimators.orbit.square_root import triangular
+from pygnc.estimators.attitude.state import AttitudeState, Flags
+from pygnc.estimators.kalman import chi_square, triangular
 
 _WEIGHT: Final = 1.0 / 50.0
 """Of one sample in the running means."""
@@ -30,6 +27,56 @@ _REJECTED_WEIGHT: Final = 1.0 / 10.0
 """The same of rejected samples."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
 """Faces are judged while the attitude is known better than this."""
+
+
+@unique
+class RejectCause(StrEnum):
+    """Why a sample, or a part of it, was not used."""
+
+    NOT_LATER = "not_later"
+    """The sample is not later than the one before it."""
+    NOT_FINITE = "not_finite"
+    """The sample holds something that is no number."""
+    NO_SURROUNDINGS = "no_surroundings"
+    """Where the satellite is, is not known."""
+    GATE = "gate"
+    """The innovation exceeds the chi-square limit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldInnovation:
+    """Magnetometer: measured minus predicted in uT, sensor axes.
+
+    Attributes:
+        residual: Shape (3,).
+        sigma: Expected standard deviations, shape (3,).
+        chi_square: What the gate judges.
+        cause: Why it was not used; None when it was.
+    """
+
+    residual: Array
+    sigma: Array
+    chi_square: float
+    cause: RejectCause | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LightInnovation:
+    """Sun sensors: measured minus predicted in shares of full sunlight.
+
+    Attributes:
+        residual: Shape (6,).
+        sigma: Expected standard deviations, shape (6,).
+        usable: Faces that said something of the attitude, shape (6,).
+        used: Those that went into the state, shape (6,).
+        saturated: Faces at full scale, shape (6,).
+    """
+
+    residual: Array
+    sigma: Array
+    usable: Flags
+    used: Flags
+    saturated: Flags
 
 
 class Track(NamedTuple):

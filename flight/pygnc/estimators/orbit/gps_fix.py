@@ -1,17 +1,71 @@
-"""Whether what the receiver sent is a fix at all.
+"""Why a fix, or its velocity, was not used.
+
+Whether what the receiver sent is a fix at all.
 
 The files carry no checksum, so a damaged value is found only where it is impossible; the filter's gates do the rest.
 """
 
 import math
+from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Protocol
 
 import numpy as np
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
+
+
+@unique
+class RejectCause(StrEnum):
+    """Causes as they appear in logs and books; the first group by screening, the second by the filter."""
+
+    NO_TIME = "no_time"
+    TIME_STATUS = "time_status"
+    POSITION_STATUS = "position_status"
+    NO_SATELLITES = "no_satellites"
+    NOT_FINITE = "not_finite"
+    ZERO_POSITION = "zero_position"
+    RADIUS = "radius"
+    VELOCITY_STATUS = "velocity_status"
+    VELOCITY_NOT_FINITE = "velocity_not_finite"
+    SPEED = "speed"
+    LATENCY = "latency"
+
+    NO_VELOCITY = "no_velocity"
+    """The fix came without a usable velocity."""
+    NOT_LATER = "not_later"
+    """The fix is not later than the state."""
+    GAP = "gap"
+    """The fix comes too long after the state to carry the state on."""
+    GATE = "gate"
+    """The innovation exceeds the chi-square limit."""
+    START = "start"
+    """The fix disagrees with the others that the filter started from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fix:
+    """A plausible GPS fix in ITRF.
+
+    Attributes:
+        gps_ms: GPS milliseconds since the GPS epoch.
+        position_ecef_m: Shape (3,), valid at `gps_ms`.
+        position_sigma_m: Standard deviations as the receiver gives them, shape (3,); zero stands for unknown.
+        velocity_ecef_mps: Relative to the rotating Earth, valid `velocity_latency_s` before; None when unusable.
+        velocity_sigma_mps: Shape (3,), likewise; None when unusable.
+        velocity_latency_s: How much older than the position the velocity is.
+        seq: The caller's number of this input.
+    """
+
+    gps_ms: int
+    position_ecef_m: Array
+    position_sigma_m: Array
+    velocity_ecef_mps: Array | None
+    velocity_sigma_mps: Array | None
+    velocity_latency_s: float
+    seq: int = 0
 
 
 class ReceiverFix(Protocol):

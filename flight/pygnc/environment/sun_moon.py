@@ -10,7 +10,7 @@ from typing import Final
 import erfa
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.chebyshev import ChebyshevDays
 from pygnc.environment.time_scales import TT_MINUS_GPS_S, julian_date
 

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.common.quantiles import median
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array, median
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Comparison, Fix, compare
+from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Comparison, compare
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
 

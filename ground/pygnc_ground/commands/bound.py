@@ -16,8 +16,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.formation.bound_scenario import as_json as formation_as_json
 from pygnc_ground.formation.bound_scenario import as_table as formation_as_table
 from pygnc_ground.formation.bound_scenario import bound_of_scenario
-from pygnc_ground.orbit.bound import Bound, OrbitBounds, Sightings, orbit_bounds
-from pygnc_ground.orbit.bound_sources import from_recording, from_scenario
+from pygnc_ground.orbit.bound import Bound, OrbitBounds, Sightings, from_recording, from_scenario, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.settings import Settings, checked, overlaid, read_tables

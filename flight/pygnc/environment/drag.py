@@ -1,4 +1,8 @@
-"""Density of the upper atmosphere: Harris-Priester with its diurnal bulge.
+"""Harris-Priester densities for mean solar activity.
+
+Source: Montenbruck & Gill, Satellite Orbits (2000), table 3.8, after Long et al., GTDS Mathematical Theory (1989).
+
+Density of the upper atmosphere: Harris-Priester with its diurnal bulge.
 
 Source: Harris & Priester (1962) as modified by Jacchia, in the form of Montenbruck & Gill, Satellite Orbits (2000),
 section 3.5.2. It needs no solar activity input; the orbit filter estimates the factor that is missing.
@@ -11,11 +15,66 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
-from pygnc.environment.harris_priester_table import HEIGHT_KM, MAXIMUM_DENSITY_G_KM3, MINIMUM_DENSITY_G_KM3
+from pygnc.common.arrays import Array
+from pygnc.environment.frames import WGS84_FLATTENING, WGS84_RADIUS_M
 
-WGS84_RADIUS_M: Final = 6_378_137.0
-WGS84_FLATTENING: Final = 1.0 / 298.257_223_563
+_ROWS: Final = (
+    # height km, minimum (antapex) g/km^3, maximum (apex) g/km^3
+    (100.0, 497_400.0, 497_400.0),
+    (120.0, 24_900.0, 24_900.0),
+    (130.0, 8_377.0, 8_710.0),
+    (140.0, 3_899.0, 4_059.0),
+    (150.0, 2_122.0, 2_215.0),
+    (160.0, 1_263.0, 1_344.0),
+    (170.0, 800.8, 875.8),
+    (180.0, 528.3, 601.0),
+    (190.0, 361.7, 429.7),
+    (200.0, 255.7, 316.2),
+    (210.0, 183.9, 239.6),
+    (220.0, 134.1, 185.3),
+    (230.0, 99.49, 145.5),
+    (240.0, 74.88, 115.7),
+    (250.0, 57.09, 93.08),
+    (260.0, 44.03, 75.55),
+    (270.0, 34.30, 61.82),
+    (280.0, 26.97, 50.95),
+    (290.0, 21.39, 42.26),
+    (300.0, 17.08, 35.26),
+    (320.0, 10.99, 25.11),
+    (340.0, 7.214, 18.19),
+    (360.0, 4.824, 13.37),
+    (380.0, 3.274, 9.955),
+    (400.0, 2.249, 7.492),
+    (420.0, 1.558, 5.684),
+    (440.0, 1.091, 4.355),
+    (460.0, 0.7701, 3.362),
+    (480.0, 0.5474, 2.612),
+    (500.0, 0.3916, 2.042),
+    (520.0, 0.2819, 1.605),
+    (540.0, 0.2042, 1.267),
+    (560.0, 0.1488, 1.005),
+    (580.0, 0.1092, 0.7997),
+    (600.0, 0.08070, 0.6390),
+    (620.0, 0.06012, 0.5123),
+    (640.0, 0.04519, 0.4121),
+    (660.0, 0.03430, 0.3325),
+    (680.0, 0.02632, 0.2691),
+    (700.0, 0.02043, 0.2185),
+    (720.0, 0.01607, 0.1779),
+    (740.0, 0.01281, 0.1452),
+    (760.0, 0.01036, 0.1190),
+    (780.0, 0.008496, 0.09776),
+    (800.0, 0.007069, 0.08059),
+    (840.0, 0.004680, 0.05741),
+    (880.0, 0.003200, 0.04210),
+    (920.0, 0.002210, 0.03130),
+    (960.0, 0.001560, 0.02360),
+    (1000.0, 0.001150, 0.01810),
+)
+
+HEIGHT_KM, MINIMUM_DENSITY_G_KM3, MAXIMUM_DENSITY_G_KM3 = zip(*_ROWS, strict=True)
+
+
 _ECCENTRICITY_SQUARED: Final = WGS84_FLATTENING * (2.0 - WGS84_FLATTENING)
 _POLAR_RADIUS_M: Final = WGS84_RADIUS_M * (1.0 - WGS84_FLATTENING)
 

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.measurement import Sensors
+from pygnc.estimators.attitude.measurement import Sensors, sky
 from pygnc.estimators.attitude.sample import Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState

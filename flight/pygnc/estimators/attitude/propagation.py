@@ -3,6 +3,8 @@
 The rate is integrated by the trapezoidal rule, with the term that the order of turns adds (Bortz, IEEE TAES 7, 1971:
 one twelfth of the product of both readings). Each reading's noise enters two steps, by half; so a step is given the
 noise of one whole reading, which makes the walk of the attitude what it is over many steps.
+
+Cross products and turns of many vectors at once.
 """
 
 import math
@@ -11,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array, cross_matrix
+from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -166,3 +168,22 @@ def right_jacobian(turn_rad: Array) -> Array:
     cross = cross_matrix(turn_rad)
     jacobian: Array = _IDENTITY - first * cross + second * cross.dot(cross)
     return jacobian
+
+
+def cross_matrices(vectors: Array) -> Array:
+    """Cross products as matrices, shapes (..., 3) -> (..., 3, 3)."""
+    matrices = np.zeros((*vectors.shape, 3))
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    matrices[..., 0, 1], matrices[..., 0, 2], matrices[..., 1, 2] = -z, y, -x
+    matrices[..., 1, 0], matrices[..., 2, 0], matrices[..., 2, 1] = z, -y, x
+    return matrices
+
+
+def right_jacobians(turns: Array) -> Array:
+    """As `motion.right_jacobian`, shapes (..., 3) -> (..., 3, 3)."""
+    angle2 = (turns**2).sum(axis=-1)
+    angle = np.sqrt(np.maximum(angle2, 1e-8))
+    first, second = (1.0 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
+    cross = cross_matrices(turns)
+    jacobians: Array = np.eye(3) - first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
+    return jacobians

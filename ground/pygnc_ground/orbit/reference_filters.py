@@ -3,6 +3,18 @@
 A reference has the flight's models, gates and start, and takes prediction and update from another library. The state
 after the first fixes is the flight filter's own, for before the first of them 100 km and 1 km/s are uncertain, which no
 sigma points cover; so is the one after a restart. Every decision in between rests on the reference's own numbers.
+
+The flight's filter once more, with the extended Kalman filter of filterpy in place of square roots.
+
+filterpy 2.0 (R. Labbe) keeps the covariance P whole: F P F' + Q at a prediction, Joseph's form at an update. With equal
+models and equal decisions it differs from the square-root filter by rounding alone.
+
+An orbit filter that linearises neither motion nor measurement: filterpy's unscented Kalman filter.
+
+It shows what linearising costs. Nearly all of that comes from the drag factor, whose logarithm is the state: over a
+spread s of the logarithm, the factor's mean is exp(s^2 / 2) times the median that a linearised filter takes for it.
+
+States are not scaled: Cholesky's factor of a covariance in other units is the same factor in other units.
 """
 
 from abc import ABC, abstractmethod
@@ -11,20 +23,19 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
+from filterpy.kalman import ExtendedKalmanFilter, MerweScaledSigmaPoints, UnscentedKalmanFilter
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.checkpoint import take
 from pygnc.estimators.orbit.checkpoint import pack_gate, unpack_gate
 from pygnc.estimators.orbit.dynamics import Advance, OrbitDynamics
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.gate import Gate, empirical_factor
-from pygnc.estimators.orbit.measurement import Fix, Observation, compare
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
+from pygnc.estimators.orbit.measurement import Gate, Observation, compare, empirical_factor
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import EcefOrbit, OrbitState, to_ecef
-from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc.estimators.orbit.state import SIZE, EcefOrbit, OrbitState, to_ecef
 
 Observe: TypeAlias = Callable[[Array], Observation]
 """Compares what is used of a fix with a state vector (10,), everything in units of the measurements' own standard
@@ -193,3 +204,70 @@ def _with_root(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
     """The state with Cholesky's factor of a covariance that another library keeps whole."""
     root = np.linalg.cholesky(0.5 * (covariance + covariance.T))
     return OrbitState(gps_ms, x, np.asarray(root, dtype=np.float64))
+
+
+class EkfOrbitFilter(ReferenceFilter):
+    """Extended Kalman filter by filterpy."""
+
+    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
+        ekf = _ekf(state, 1)
+        ekf.F, ekf.Q = advance.transition, advance.sqrt_noise.dot(advance.sqrt_noise.T)
+        ekf.predict()
+        # It moves the state by F as well, which is right for deviations only.
+        return advance.state.x, ekf.P
+
+    def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
+        size = len(observe(state.x).residual)
+        ekf = _ekf(state, size)
+        # Measurements count from the fix: measured is zero, and predicted the residual's negative.
+        ekf.update(
+            np.zeros(size),
+            HJacobian=lambda x: observe(x).partials,
+            Hx=lambda x: -observe(x).residual,
+            R=np.eye(size),
+        )
+        return ekf.x, ekf.P, float(ekf.mahalanobis) ** 2
+
+
+def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
+    """The library's filter at a state, for so many measured numbers."""
+    ekf = ExtendedKalmanFilter(dim_x=SIZE, dim_z=measured)
+    ekf.x, ekf.P = state.x, state.covariance
+    return ekf
+
+
+class UkfOrbitFilter(ReferenceFilter):
+    """Unscented Kalman filter by filterpy, with 20 sigma points at sqrt(3) standard deviations and one at the centre.
+
+    A fix costs 22 propagation steps per started 30 s since the last one. Gates judge by the covariance that the
+    measurement's derivatives make of the predicted one; the update itself goes by the sigma points.
+    """
+
+    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
+        super().__init__(settings, orientation)
+        # alpha 1 and kappa 3 - n fit a Gaussian's fourth moments along each column of the root. The centre's weight is
+        # negative, but with beta >= alpha^2 covariances about the mean are sums of squares all the same.
+        self._points = MerweScaledSigmaPoints(SIZE, alpha=1.0, beta=2.0, kappa=3.0 - SIZE)
+
+    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
+        def moved(x: Array, step_s: float) -> Array:
+            return self._dynamics.step(state.gps_ms, x, step_s)[0]
+
+        ukf = self._ukf(state, 1)
+        ukf.Q = advance.sqrt_noise.dot(advance.sqrt_noise.T)
+        ukf.predict(dt=(advance.state.gps_ms - state.gps_ms) * 1e-3, fx=moved)
+        return ukf.x, ukf.P
+
+    def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
+        size = len(observe(state.x).residual)
+        ukf = self._ukf(state, size)
+        ukf.sigmas_f = self._points.sigma_points(ukf.x, ukf.P)
+        # Measurements count from the fix: measured is zero, and predicted the residual's negative.
+        ukf.update(np.zeros(size), R=np.eye(size), hx=lambda x: -observe(x).residual)
+        return ukf.x, ukf.P, float(ukf.mahalanobis) ** 2
+
+    def _ukf(self, state: OrbitState, measured: int) -> UnscentedKalmanFilter:
+        """The library's filter at a state, for so many measured numbers; it is told the models when it is used."""
+        ukf = UnscentedKalmanFilter(SIZE, measured, dt=0.0, hx=None, fx=None, points=self._points)
+        ukf.x, ukf.P = state.x, state.covariance
+        return ukf

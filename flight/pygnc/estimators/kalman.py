@@ -4,9 +4,11 @@ Array algorithm by orthogonal triangularisation (Kaminski, Bryson & Schmidt, IEE
 the pre-array gives the innovation's root, the gain and the new root, and nothing is ever subtracted from a covariance.
 """
 
+import math
+
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 
 
 def triangular(root: Array) -> Array:
@@ -56,3 +58,18 @@ def update(x: Array, root: Array, residual: Array, partials: Array, sigma: Array
     lower = triangular(array)
     normalised = np.linalg.solve(lower[:size, :size], residual)
     return x + lower[size:, :size].dot(normalised), lower[size:, size:].copy(), float(normalised.dot(normalised))
+
+
+def chi_square(residual: Array, covariance: Array) -> float:
+    """Normalised innovation squared r' S^-1 r of three numbers, by Cholesky's factors in plain floats."""
+    r0, r1, r2 = residual.tolist()
+    (s00, s10, s20), (_, s11, s21), (_, _, s22) = covariance.tolist()
+    l00 = math.sqrt(s00)
+    l10, l20 = s10 / l00, s20 / l00
+    l11 = math.sqrt(s11 - l10 * l10)
+    l21 = (s21 - l20 * l10) / l11
+    l22 = math.sqrt(s22 - l20 * l20 - l21 * l21)
+    y0 = r0 / l00
+    y1 = (r1 - l10 * y0) / l11
+    y2 = (r2 - l20 * y0 - l21 * y1) / l22
+    return float(y0 * y0 + y1 * y1 + y2 * y2)

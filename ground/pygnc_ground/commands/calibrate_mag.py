@@ -12,10 +12,16 @@ from pygnc.configuration.geomagnetic_file import PACKAGED as MAIN_FIELD
 from pygnc.configuration.geomagnetic_file import read_main_field
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
-from pygnc_ground.calibration.calibrate import Calibrated, calibrated, true_bias_ut, write_json, write_settings
+from pygnc.estimators.attitude.magnetometer_calibration import CalibrationSettings
+from pygnc_ground.calibration.calibrate import (
+    Calibrated,
+    calibrated,
+    field_readings,
+    true_bias_ut,
+    write_json,
+    write_settings,
+)
 from pygnc_ground.calibration.figure import write_figure
-from pygnc_ground.calibration.readings import field_readings
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.inputs import ReplayError, from_files
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.parameters import Factors, Prior, Unknowns
+from pygnc_ground.orbit.batch.forces import Factors, Prior, Unknowns
 from pygnc_ground.orbit.solution import FloatArray
 
 _STEP: Final = 10.0**0.5

@@ -3,9 +3,9 @@
 import math
 from typing import Final
 
-from pygnc.environment.arrays import Array
-from pygnc.environment.atmosphere import WGS84_FLATTENING, WGS84_RADIUS_M
-from pygnc.environment.bodies import ASTRONOMICAL_UNIT_M
+from pygnc.common.arrays import Array
+from pygnc.environment.frames import WGS84_FLATTENING, WGS84_RADIUS_M
+from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 
 _SPHERE_PER_ELLIPSOID: Final = 1.0 / (1.0 - WGS84_FLATTENING)
 """Stretches the Earth along its axis to a sphere. A spherical Earth's shadow would have its edges wrong by 4 s in half
