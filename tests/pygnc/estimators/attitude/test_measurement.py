@@ -7,7 +7,7 @@ from pygnc.estimators.attitude.measurement import Sensors, sky
 from pygnc.estimators.attitude.sample import Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState
-from tests.pygnc.estimators.attitude.test_motion import STEPS, some_state
+from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
 
 SENSORS = Sensors(SETTINGS)

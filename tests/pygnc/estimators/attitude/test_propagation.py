@@ -1,10 +1,12 @@
+""" """
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.propagation import Motion, right_jacobian
+from pygnc.estimators.attitude.propagation import Motion, cross_matrices, right_jacobian, right_jacobians
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY
@@ -102,3 +104,25 @@ def test_a_long_gap_makes_the_attitude_uncertain_by_what_it_may_have_turned() ->
     bridged, lost = (MOTION.advance(state, rate, rate, ms, NOT_STUCK) for ms in (15_000, 600_000))
     assert bridged.noise_sigma[0] < np.radians(0.5)
     assert lost.noise_sigma[0] > np.radians(25.0)
+
+
+VECTORS = np.random.default_rng(1).normal(size=(4, 5, 3))
+
+
+def test_the_matrices_make_cross_products() -> None:
+    others = np.random.default_rng(2).normal(size=VECTORS.shape)
+    products = (cross_matrices(VECTORS) @ others[..., None])[..., 0]
+    np.testing.assert_allclose(products, np.cross(VECTORS, others), atol=1e-14)
+
+
+def test_the_jacobians_are_the_derivatives_of_the_exponential() -> None:
+    jacobians = right_jacobians(VECTORS)
+    for axis in range(3):
+        small = 1e-6 * np.eye(3)[axis]
+        ends = [quaternion.exponential(VECTORS + sign * small) for sign in (1.0, -1.0)]
+        difference = quaternion.error_vector(ends[0], ends[1]) / 2e-6
+        np.testing.assert_allclose(jacobians[..., axis], difference, atol=1e-8)
+
+
+def test_without_a_turn_the_jacobian_is_the_identity() -> None:
+    np.testing.assert_allclose(right_jacobians(np.zeros((2, 3))), np.broadcast_to(np.eye(3), (2, 3, 3)), atol=1e-12)
