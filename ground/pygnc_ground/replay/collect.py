@@ -12,7 +12,7 @@ from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.estimators.orbit.measurement import Innovation
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.ingest.input_ledger import merged
+from pygnc.tasks.ingest.input_state import merged
 from pygnc.tasks.orbit.tracker import OrbitTracker, Outcome, mark_behind
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.attitude_collect import AttitudeCollector, SampleRecord
