@@ -1,6 +1,6 @@
 """The one thread that owns a port: reads, scans, dispatches, asks, reconnects.
 
-docs/decisions/0010-a-thread-owns-each-port.md says why it is a thread.
+docs/decisions/0010-one-thread-per-port.md says why it is a thread.
 """
 
 import contextlib
