@@ -32,7 +32,7 @@ from pygnc_devices.opc_n3.quality import (
     flags,
 )
 from pygnc_devices.opc_n3.unit import decode
-from pygnc_instruments.simulators.opc_n3_air import factory_configuration, masses
+from pygnc_instruments.simulators.opc_n3_unit import factory_configuration, masses
 from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
 
 EXPECTED: dict[int, tuple[float, ...]] = {
