@@ -9,8 +9,7 @@ import numpy as np
 
 from pygnc.bus.messages import GpsFix
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.filter import OrbitFilter
@@ -19,7 +18,7 @@ from pygnc.estimators.orbit.screening import fix_from, screen
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc.tasks.ingest.input_messages import fix_fields
+from pygnc.tasks.ingest.sense_file import fix_fields
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
 from pygnc_ground.scenario.gps_settings import Gps
@@ -31,7 +30,7 @@ from pygnc_ground.truth.orbit_truth import TrueOrbit
 CADENCE_S: Final = 25
 LONGEST_H: Final = 12
 DRAG_FACTORS: Final = (1.0, 0.5, 2.0)
-ORIENTATION: Final = read_earth_orientation(data_file(PACKAGED))
+ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
 _USED: Final = Usage(0.0, 0, accepted=True)
 
 

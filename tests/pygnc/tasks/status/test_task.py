@@ -7,7 +7,7 @@ import pytest
 from pygnc.bus.messages import ClosestApproach, FormationEstimate
 from pygnc.common.clock import week_from_gps_ms
 from pygnc.formats import info, status
-from pygnc.tasks.status.formation import PartnersShown
+from pygnc.tasks.status.task import PartnersShown
 
 GPS_MS = 1_426_464_078_000
 

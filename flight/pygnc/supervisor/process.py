@@ -1,15 +1,51 @@
-"""One forked task process and the supervisor's end of its control channel."""
+"""What the supervisor must know of a task. The table of all tasks is `pygnc.tasks.table`.
+
+One forked task process and the supervisor's end of its control channel.
+
+How main.py ends, for the host: documented in docs/interface.md.
+
+Signals as data: what came is read from a list, and a poll on `descriptor` wakes up.
+"""
 
 import contextlib
 import ctypes
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, unique
 from typing import Final, Self
 
 from pygnc.bus import control
-from pygnc.supervisor.spec import TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """One OS process.
+
+    Attributes:
+        name: in health, events and process lists.
+        purpose: one line for people.
+        entry: `module:Class`, imported by name only.
+        reads: streams and files it takes in.
+        writes: streams and files it gives out.
+        critical: when its restarts are used up, the run ends; an optional task is marked failed and the rest goes on.
+        stop_stage: tasks are stopped in ascending stages, those of one stage together.
+        silence_limit_s: without an answer to its pings for so long it is killed and restarted.
+        reports_run: it is sent the state of the whole run.
+    """
+
+    name: str
+    purpose: str
+    entry: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    critical: bool
+    stop_stage: int
+    silence_limit_s: float
+    reports_run: bool = False
+
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
@@ -106,3 +142,63 @@ def _be_child(spec: TaskSpec, run_child: RunChild, channel: socket.socket, paren
             code = run_child(spec, channel)
     finally:
         os._exit(code)
+
+
+@unique
+class ExitCode(IntEnum):
+    """Exit codes of main.py."""
+
+    OK = 0
+    """The batch is done, the timeout has come, or the host stopped the run."""
+    USAGE = 2
+    """Wrong arguments or an unusable configuration file."""
+    ALREADY_RUNNING = 3
+    """Another main.py runs in the same home."""
+    TASK_FAILED = 4
+    """A critical task failed again after all its restarts; the run was ended in order."""
+    NOT_RECORDED = 5
+    """The run went to its end, but a part of it could not be recorded (disk full, home not writable)."""
+    FORCED = 6
+    """Stopped as asked, but a task had to be killed."""
+    NO_HOME = 7
+    """There is no home folder, or it cannot be entered."""
+
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class SignalInbox:
+    """Collects the signals that ask a process to stop.
+
+    Handlers are installed explicitly, so that SIGINT works also where it was inherited as ignored.
+    """
+
+    def __init__(self, numbers: Sequence[signal.Signals]) -> None:
+        self.descriptor, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._received: list[signal.Signals] = []
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, self._note)
+
+    def take(self) -> list[signal.Signals]:
+        """Return what has come since the last call."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.descriptor, 4096)
+        received, self._received = self._received, []
+        return received
+
+    def _note(self, number: int, _frame: object) -> None:
+        self._received.append(signal.Signals(number))
+
+
+def arm_hard_exit(delay_s: float, pids: Sequence[int], last_act: Callable[[], None]) -> None:
+    """After `delay_s`, kill `pids`, do `last_act` and leave without another word: the power is about to go."""
+
+    def leave(_number: int, _frame: object) -> None:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        last_act()
+        os._exit(ExitCode.FORCED)
+
+    signal.signal(signal.SIGALRM, leave)
+    signal.setitimer(signal.ITIMER_REAL, delay_s)

@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
-from pygnc.tasks.batch_writer.copies import BatchCopies
 from pygnc.tasks.batch_writer.folder import BatchFolder
-from pygnc.tasks.ingest.batch_files import BatchSource, find_sources, open_named
-from pygnc.tasks.ingest.batch_order import batch_head, record_messages
-from pygnc.tasks.ingest.input_ledger import InputLedger
-from pygnc.tasks.ingest.range_arrivals import find_arrivals
-from pygnc.tasks.ingest.range_files import RangeRow
+from pygnc.tasks.batch_writer.output_files import BatchCopies
+from pygnc.tasks.ingest.batch import BatchSource, batch_head, find_sources, open_named, record_messages
+from pygnc.tasks.ingest.input_state import InputLedger
+from pygnc.tasks.ingest.range_files import RangeRow, find_arrivals
 from tests.pygnc.formats.streams import range_packets
 
 BANDWIDTH_HZ = 812_500.0

@@ -25,7 +25,7 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
-from pygnc.tasks.host_link.conversation import Conversation, Engines
+from pygnc.tasks.host_link.connection import Conversation, Engines
 from tests.fakes.memory_storage import MemoryStorage
 
 NAME = "pygnc_batch/sense.bin"

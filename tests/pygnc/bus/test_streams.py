@@ -14,10 +14,10 @@ import msgspec
 import pytest
 import zmq
 
-from pygnc.bus import wire
+from pygnc.bus import streams
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import BatchEnd, InputMessage, Message
-from pygnc.bus.wire import StreamReader, StreamWriter, endpoint
+from pygnc.bus.streams import StreamReader, StreamWriter, endpoint
 
 COUNT = 20_000
 FORK = multiprocessing.get_context("fork")
@@ -173,7 +173,7 @@ def joined(
     context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[StreamWriter, StreamReader]]:
     """A writer and a reader that has joined, and does not look into the journal just because time goes by."""
-    monkeypatch.setattr(wire, "LOOK_INTERVAL_S", 3600.0)
+    monkeypatch.setattr(streams, "LOOK_INTERVAL_S", 3600.0)
     with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
         assert reader.receive(100) == []
         assert writer.socket.poll(5000)
@@ -221,10 +221,10 @@ def test_a_look_into_the_journal_hides_nothing_that_is_shown(joined: tuple[Strea
 def test_whatever_was_not_announced_is_found_in_the_end(
     context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "LOOK_INTERVAL_S", 0.1)
+    monkeypatch.setattr(streams, "LOOK_INTERVAL_S", 0.1)
     with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
         assert reader.receive(100) == []
-        writer.journal.append([wire.encode(message) for message in messages(1, 3)])
+        writer.journal.append([streams.encode(message) for message in messages(1, 3)])
         deadline = time.monotonic() + 10.0
         seen: list[Message] = []
         while len(seen) < 3 and time.monotonic() < deadline:

@@ -7,9 +7,7 @@ import pytest
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import HostSettings, Settings
 from pygnc.host.parameters import encode_slot
-from pygnc.launch.settings import load_settings
-from pygnc.tasks.host_link.settings import named_values, start_check
-from pygnc.tasks.host_link.slots import FileSlots
+from pygnc.tasks.host_link.settings import FileSlots, load_settings, named_values, start_check
 
 
 def keep(home: Path, generation: int, text: str) -> None:

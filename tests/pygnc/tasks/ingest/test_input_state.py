@@ -1,7 +1,7 @@
 """The books of input files and packets, as they follow from the input journal."""
 
 from pygnc.bus.messages import SourceFile
-from pygnc.tasks.ingest.input_ledger import InputLedger, merged
+from pygnc.tasks.ingest.input_state import InputLedger, merged
 
 WHOLE = SourceFile(
     seq=1,

@@ -1,17 +1,52 @@
-"""One journal file on disk: appended to in whole records, recovered after a power cut."""
+"""Makes a file durable beside its writer: a card may take half a second for it, a live packet has 50 ms.
+
+One journal file on disk: appended to in whole records, recovered after a power cut.
+"""
 
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Final, Self
 
 import msgspec
 
-from pygnc.bus.disk_sync import DiskSync
 from pygnc.common.files import sync_folder, write_all
 from pygnc.formats import journal
+
+
+class DiskSync(Thread):
+    """One `fdatasync` under way.
+
+    Args:
+        descriptor: of the file; it stays open until `finish` has returned.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(name="disk-sync", daemon=True)
+        self._descriptor = descriptor
+        self._error: OSError | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Wait for the disk."""
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._error = error
+
+    def finish(self) -> None:
+        """Wait for the end.
+
+        Raises:
+            OSError: the disk has refused.
+        """
+        self.join()
+        if self._error is not None:
+            raise self._error
+
 
 PART: Final = ".part"
 _NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?")

@@ -11,12 +11,12 @@ import zmq
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import LIVE, GpsFix, InputMessage, LivePacket, Message, RangeMeasurement, SensorSample, TimeMark
-from pygnc.bus.wire import StreamWriter
+from pygnc.bus.streams import StreamWriter
 from pygnc.formats.sense import STANDARD_LAYOUT
-from pygnc.tasks.ingest.input_ledger import InputLedger
-from pygnc.tasks.ingest.input_messages import sense_messages
-from pygnc.tasks.ingest.live_input import live_message, oddities
+from pygnc.tasks.ingest.input_state import InputLedger
+from pygnc.tasks.ingest.live import live_message, oddities
 from pygnc.tasks.ingest.range_files import RangeRow
+from pygnc.tasks.ingest.sense_file import sense_messages
 from pygnc.tasks.ingest.task import IngestTask
 from tests.pygnc.formats.streams import range_packets
 from tests.pygnc.tasks.runs import run_in
