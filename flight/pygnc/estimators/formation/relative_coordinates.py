@@ -1,9 +1,17 @@
-"""Relative orbital elements.
+"""Relative states along radial, transverse and normal of our satellite.
+
+Relative orbital elements.
 
 After D'Amico (Autonomous Formation Flying in Low Earth Orbit, TU Delft 2010, section 2.1), from osculating elements and
 times our semi-major axis, so that all are lengths: a da, a dlambda = a (du + dOmega cos i), a dex, a dey, a dix = a di,
 a diy = a dOmega sin i, with u the mean argument of latitude and (ex, ey) = e (cos w, sin w). Not for equatorial orbits,
 which have no node.
+
+Mirror images of a relative orbit, which ranges tell apart weakly or not at all.
+
+To first order the distances of two satellites stay what they are when the motion normal to our orbit's plane changes
+its sign, when the motion in the plane does, and when both do. Relative orbital elements take these signs at
+any distance: a flipped ellipse stays one, where flipped Cartesian differences would start to drift.
 """
 
 from typing import Final
@@ -12,6 +20,25 @@ import numpy as np
 
 from pygnc.environment.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
+from pygnc.estimators.orbit.forces import rtn_axes
+
+
+def rtn_from_gcrf(own: Array) -> Array:
+    """Matrix (6, 6) from relative states in GCRF to radial, transverse, normal of the state `own` (6,).
+
+    Velocities there are those seen from the turning axes.
+    """
+    axes = rtn_axes(own[:3], own[3:]).T
+    position_m = own[:3]
+    momentum = np.cross(position_m, own[3:])
+    rate_rad_s = np.sqrt(momentum.dot(momentum)) / position_m.dot(position_m)
+    matrix = np.zeros((6, 6))
+    matrix[:3, :3] = matrix[3:, 3:] = axes
+    # What is at rest in GCRF moves by -w x r, w along the normal.
+    matrix[3, :3] = rate_rad_s * axes[1]
+    matrix[4, :3] = -rate_rad_s * axes[0]
+    return matrix
+
 
 _STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
 """Of central differences, in m and m/s; curvature makes them wrong by 1e-12, rounding by 1e-9."""
@@ -40,14 +67,14 @@ def relative_elements(own: Array, other: Array) -> Array:
     return scaled
 
 
-def elements_by_state(own: Array, other: Array) -> Array:
+def d_elements_d_state(own: Array, other: Array) -> Array:
     """Derivatives of `relative_elements` by the state of `other`, (6,) each -> (6, 6)."""
     difference = relative_elements(own, other + _STEP) - relative_elements(own, other - _STEP)
     derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).T
     return derivatives
 
 
-def other_state(own: Array, relative: Array) -> Array:
+def state_from_elements(own: Array, relative: Array) -> Array:
     """States with elements `relative` (..., 6) to `own` (6,); the inverse of `relative_elements`."""
     one = _elements(own)
     axis_m, inclination = one[0], one[4]
@@ -129,3 +156,87 @@ def _norm(vector: Array) -> Array:
 def _wrapped(angle: Array) -> Array:
     wrapped: Array = np.remainder(angle + np.pi, 2.0 * np.pi) - np.pi
     return wrapped
+
+
+IMAGES: Final = 4
+"""The motion itself, and three of which these are the numbers."""
+NORMAL: Final = 1
+IN_PLANE: Final = 2
+BOTH: Final = 3
+_SIGNS: Final = np.array(
+    (
+        (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        (1.0, 1.0, 1.0, 1.0, -1.0, -1.0),
+        (-1.0, -1.0, -1.0, -1.0, 1.0, 1.0),
+        (-1.0, -1.0, -1.0, -1.0, -1.0, -1.0),
+    )
+)
+
+_MIRROR_STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
+"""Of central differences, in m and m/s."""
+
+
+def mirror_images(own: Array, apart: Array) -> Array:
+    """All images of relative states.
+
+    Args:
+        own: Our state in GCRF, shape (6,).
+        apart: Partners minus our state, shape (k, 6).
+
+    Returns:
+        Shape (4, k, 6), in the order of `IMAGES`.
+    """
+    turn = _polar(own)
+    polar = own @ turn.T
+    flipped = _SIGNS[:, None] * relative_elements(polar, polar + apart @ turn.T)
+    result: Array = (state_from_elements(polar, flipped) - polar) @ turn
+    return result
+
+
+def mirror_elements(own: Array, apart: Array) -> Array:
+    """Relative elements in the frame of the images, of relative states in GCRF; (..., 6) -> (..., 6)."""
+    turn = _polar(own)
+    polar = own @ turn.T
+    return relative_elements(polar, polar + apart @ turn.T)
+
+
+def d_mirror_elements_d_state(own: Array, apart: Array) -> Array:
+    """Derivatives of `elements_of_state` by relative states, (k, 6) -> (k, 6, 6)."""
+    both = [mirror_elements(own, apart[:, None] + sign * _MIRROR_STEP) for sign in (-1.0, 1.0)]
+    derivatives: Array = ((both[1] - both[0]) / (2.0 * np.diagonal(_MIRROR_STEP))[:, None]).swapaxes(1, 2)
+    return derivatives
+
+
+def vary_normal_motion(own: Array, apart: Array, factors: Array) -> Array:
+    """A relative state (6,) with other motions normal to the plane, shape (n, 6).
+
+    Args:
+        own: Our state in GCRF, shape (6,).
+        apart: Partner minus our state.
+        factors: The two relative elements of that motion over the size of what they are now, shape (n, 2).
+    """
+    turn = _polar(own)
+    polar = own @ turn.T
+    elements = np.tile(relative_elements(polar, polar + apart @ turn.T), (len(factors), 1))
+    elements[:, 4:] = np.hypot(elements[:, 4:5], elements[:, 5:]) * factors
+    result: Array = (state_from_elements(polar, elements) - polar) @ turn
+    return result
+
+
+def d_state_d_mirror_elements(own: Array) -> Array:
+    """Derivatives of a relative state in GCRF by relative elements in the frame of the images, (6, 6)."""
+    turn = _polar(own)
+    polar = own @ turn.T
+    unit_m = 10.0
+    elements = unit_m * np.eye(6)
+    columns = (state_from_elements(polar, elements) - state_from_elements(polar, -elements)) / (2.0 * unit_m)
+    result: Array = (columns @ turn).T
+    return result
+
+
+def _polar(own: Array) -> Array:
+    """Rotation of states (6, 6) into a frame whose poles our orbit passes, so that every orbit has a node there."""
+    radial, transverse, normal = rtn_axes(own[:3], own[3:]).T
+    turn = np.zeros((6, 6))
+    turn[:3, :3] = turn[3:, 3:] = (radial, -normal, transverse)
+    return turn

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.joint_noise import JointNoise
+from pygnc.estimators.formation.process_noise import JointNoise
+from pygnc.estimators.formation.relative_motion import orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.shared_step import orbit_vector
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
 
 STEP_S = 60.0

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation import batch, curvature
-from pygnc.estimators.formation.curvature import _aside, _followed, _root
+from pygnc.estimators.formation import batch, ridge
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
 from pygnc.estimators.formation.least_squares import Result, covariance, fitted
 from pygnc.estimators.formation.reference import of_satellite
-from pygnc.estimators.formation.starts import Around
-from pygnc.estimators.formation.valley import Points, Terrain
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.formation_home import Judged, relative_by_unknowns
-from pygnc_ground.campaign.formation_posterior import SAMPLES, sampled, walked
+from pygnc.estimators.formation.ridge import Points, Terrain, _aside, _followed, _root
+from pygnc.estimators.formation.search import Around
+from pygnc_ground.campaign.formation_posterior import SAMPLES, Judged, relative_by_unknowns, sampled, walked
+from pygnc_ground.campaign.formation_world import Kind
 from tests.pygnc.estimators.formation.worlds import STAR_ANCHOR, given, world
 
 SIGMA_M = np.array((300.0, 2.0))
@@ -140,7 +138,7 @@ class Solved(NamedTuple):
 
     def covariances(self, guesses: Array) -> Array:
         result = Result(guesses, fitted(self.equations, self.around.dynamics, guesses, self.noise, self.loss))
-        return curvature.covariances(self.equations, self.around, result, self.groups, noise=self.noise, loss=self.loss)
+        return ridge.covariances(self.equations, self.around, result, self.groups, noise=self.noise, loss=self.loss)
 
     def relative(self, partner: int) -> Array:
         """Derivatives of a partner's orbit relative to ours by all unknowns, (6, p)."""

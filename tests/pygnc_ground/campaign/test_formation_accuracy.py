@@ -5,9 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc_ground.campaign.formation import FormationWorld, Instruments, formation_world
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.formation_score import SCORED, Estimate, bound_of, motion_of, score_of
+from pygnc_ground.campaign.formation_accuracy import SCORED, Estimate, bound_of, motion_of, score_of
+from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
 from pygnc_ground.formation.bound import FormationBound, FormationMotion
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 

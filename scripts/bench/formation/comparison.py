@@ -1,4 +1,7 @@
-"""The same ranges given to SciPy's least squares."""
+"""The same ranges given to SciPy's least squares.
+
+Processor time by the length of the arc.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,15 +11,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc_ground.campaign.formation import RANGE_BIAS_M, Instruments, Records, formation_world
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.formation_score import motion_of, rms_over_moments
+from pygnc_ground.campaign.formation_accuracy import motion_of, rms_over_moments, solved
+from pygnc_ground.campaign.formation_world import RANGE_BIAS_M, Instruments, Kind, Records, formation_world
+from pygnc_ground.formation.baseline import PairRanges, on_the_track, solve_pair
 from pygnc_ground.formation.bound import FormationMotion
-from pygnc_ground.formation.reference import PairRanges, on_the_track, solve_pair
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray
-from scripts.bench.formation.cases import KINDS, STAR, STAR_FINE, geometry_of
-from scripts.bench.formation.tables import head, line, rms
+from scripts.bench.formation.cases import KINDS, MESH_ALL, MESH_ONE, STAR, STAR_FINE, geometry_of, head, line, rms
 
 
 class Contest(NamedTuple):
@@ -101,3 +102,16 @@ def start_near_the_truth(own: FloatArray, truth: FloatArray, _distance_m: float)
     """Somebody has told it nearly all."""
     near: FloatArray = rtn_from_gcrf(own) @ truth + np.repeat((58.0, 0.058), 3)
     return near
+
+
+def print_speed(_seeds: int, _draws: int, _pool: ProcessPoolExecutor) -> None:
+    """Processor time of four satellites by the length of the arc."""
+    print()
+    head("four satellites", "1 h", "3 h", "limit for 3 h")
+    worlds = [formation_world(1, Kind.BOUNDED, minutes=60 * hours) for hours in (1, 3)]
+    for instruments in (MESH_ALL, MESH_ONE, STAR):
+        seconds = [
+            min(solved(world, world.records(instruments), world.moments_gps_ms[:1]).seconds for _ in range(2))
+            for world in worlds
+        ]
+        line(instruments.name, *(f"{each:.2f} s" for each in seconds), "5 s")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygnc_ground.campaign.consistency import PRESETS, consistency_of
+from pygnc_ground.campaign.orbit_accuracy import PRESETS, consistency_of
 
 
 @pytest.mark.parametrize("preset", PRESETS)
