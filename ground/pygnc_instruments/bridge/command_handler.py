@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pygnc_devices.declaration import Record
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.ucb.field_procedures import ask_known
+from pygnc_devices.ucb.configuration import ask_known
 from pygnc_devices.ucb.fields import BAUD, BAUD_OF_CODE, FIELD_TABLE, RATE
 from pygnc_instruments.bridge.description import describe, device_properties
 from pygnc_instruments.bridge.device_link import DeviceLink

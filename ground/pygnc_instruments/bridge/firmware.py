@@ -7,8 +7,7 @@ from typing import Any
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.ucb.driver import AsyncUcb
-from pygnc_devices.ucb.firmware_image import ImageError, check_image
-from pygnc_devices.ucb.upgrade_progress import UpgradeError, UpgradeProgress, UpgradeSettings
+from pygnc_devices.ucb.firmware import ImageError, UpgradeError, UpgradeProgress, UpgradeSettings, check_image
 from pygnc_instruments.bridge.device_link import DeviceLink
 from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, Upgrade
 

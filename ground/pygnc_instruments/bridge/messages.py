@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from pygnc_devices.declaration import Value
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError, PortGoneError, RefusedError
 from pygnc_devices.reading import Reading
-from pygnc_devices.ucb.field_procedures import FieldsRefusedError, NotKeptError
+from pygnc_devices.ucb.configuration import FieldsRefusedError, NotKeptError
 from pygnc_devices.ucb.fields import FieldError
 
 

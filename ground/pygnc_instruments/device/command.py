@@ -14,9 +14,9 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pygnc_devices.controls import Setting
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.procedure import Procedure
+from pygnc_devices.family import Setting
+from pygnc_devices.scheduler import Procedure
 from pygnc_instruments.device import log_command, plot_command, simulate_command, stream_command, upgrade_command
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
