@@ -57,7 +57,7 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
         EarthOrientationFileError: It is not what this module says above.
         OSError: It cannot be read.
     """
-    remedy = "make it by scripts/make_earth_orientation.py"
+    remedy = "make it by scripts/generate/earth_orientation.py"
     lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     if len(lines) < 3 or not lines[0].startswith("# ") or lines[1] != COLUMNS:
         raise EarthOrientationFileError(f"{path}: no table of Earth orientation; {remedy}")

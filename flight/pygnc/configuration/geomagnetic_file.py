@@ -15,7 +15,7 @@ from pygnc.environment.geomagnetic import DEGREE, MainField
 
 PACKAGED: Final = "geomagnetic/igrf14.csv"
 
-_REMEDY: Final = "make it by scripts/make_geomagnetic.py, or install the package again"
+_REMEDY: Final = "make it by scripts/generate/geomagnetic.py, or install the package again"
 _HARMONICS: Final = [
     (str(degree), str(sign * order))
     for degree in range(1, DEGREE + 1)

@@ -21,7 +21,7 @@ SHARED: Final = (
     "pygnc.environment.gravity",
     "pygnc.environment.sunlight",
     "pygnc.formats.ranges",
-    "pygnc.formats.sense_candidates",
+    "pygnc.formats.sense_search",
     "pygnc.tasks.answers",
     "pygnc.tasks.batch_writer.task",
     "pygnc.tasks.checkpoint_file",

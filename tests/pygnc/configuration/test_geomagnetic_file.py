@@ -62,7 +62,7 @@ def test_a_damaged_file_is_named_with_its_remedy(content: str, says: str, tmp_pa
     with pytest.raises(GeomagneticFileError, match=says) as raised:
         read_main_field(path)
     assert str(path) in str(raised.value)
-    assert "make_geomagnetic.py" in str(raised.value)
+    assert "generate/geomagnetic.py" in str(raised.value)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,7 +7,7 @@ from pygnc.bus.messages import LivePacket
 from pygnc.bus.wire import StreamWriter
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.gps_packet import RANGE_GPS_SYNC
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import STAT, TIME, NakCause, SentenceType
 from pygnc.host.transfer import Refusal
 from pygnc.tasks.runtime import Notify, Run

@@ -18,7 +18,7 @@ from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import LIVE, Event
 from pygnc.host.channel import Channel
-from pygnc.host.files import HomeFiles
+from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.port import Port
 from pygnc.host.sentence import Direction
