@@ -24,7 +24,7 @@ from pygnc_controller.emulator.scenario import TimedPacket
 from pygnc_controller.emulator.scenario_run import RunPlan
 from pygnc_controller.emulator.serial_line import Cable, Faults
 from pygnc_controller.emulator.shell import Connection, Shell
-from scripts.pygnc_controller import Link, Upload
+from scripts.controller.pygnc_controller import Link, Upload
 from tests.e2e.conftest import DEMO, ROOT
 from tests.fakes.pty_flight import HostOnPty, end, start_on_pty
 from tests.fakes.pty_relay import PtyRelay

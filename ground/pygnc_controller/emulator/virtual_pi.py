@@ -17,8 +17,8 @@ from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
 from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.host_link.conversation import Conversation, Engines
-from pygnc.tasks.host_link.slots import FileSlots
+from pygnc.tasks.host_link.connection import Conversation, Engines
+from pygnc.tasks.host_link.settings import FileSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01

@@ -4,7 +4,7 @@ import re
 
 from pygnc.host.sentence import SentenceParser
 from pygnc.host.sentence_types import TYPES
-from scripts import pygnc_controller
+from scripts.controller import pygnc_controller
 from scripts.generate import docs, sentence_tables
 
 EXAMPLE = re.compile(r"^body ?([0-9a-f ]*)\nline (.*)$", re.MULTILINE)
