@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pygnc_devices.discovery import search
-from pygnc_devices.frames import scan_to_end
-from pygnc_devices.procedure import Procedure
-from pygnc_devices.requests import Request
+from pygnc_devices.framing import scan_to_end
+from pygnc_devices.scheduler import Procedure, Request
 from pygnc_devices.ucb import commands, framing
 from pygnc_devices.ucb.batch import scan_recording
 from pygnc_devices.ucb.driver import FAMILY, Ucb
+from pygnc_devices.ucb.firmware import UpgradeProgress, UpgradeSettings
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_devices.ucb.upgrade_progress import UpgradeProgress, UpgradeSettings
 from pygnc_instruments.simulators.faults import FaultRates
 from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.ucb_bootloader import make_image

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from pygnc_devices import engine
 from pygnc_devices.declaration import Packet, Record, Value
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import PortBusyError, PortError, SilenceError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import Family
-from pygnc_devices.frames import Frame, Scan, scan_to_end
+from pygnc_devices.framing import Frame, Scan, scan_to_end
 from pygnc_devices.port import Port, open_port
 from pygnc_devices.reading import Reading
-from pygnc_devices.sentence import Sentence
+from pygnc_devices.text_declaration import Sentence
 from pygnc_instruments.simulators.faults import FaultRates
 from pygnc_instruments.simulators.line import Line, PtyLine
 from pygnc_instruments.simulators.tcp_line import TcpLine

@@ -12,11 +12,10 @@ import pytest
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import RefusedError
-from pygnc_devices.feed import Feed
-from pygnc_devices.frames import Frame
-from pygnc_devices.procedure import Deliver, Pause, Procedure
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
+from pygnc_devices.framing import Frame
+from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.scheduler import Deliver, Pause, Procedure
+from pygnc_devices.subscriptions import Feed
 from pygnc_devices.ucb.framing import LONGEST_FRAME, make_frame, scan
 from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_instruments.simulators.line import PtyLine

@@ -7,7 +7,7 @@ from typing import Any
 
 from pygnc_devices.declaration import Record
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.ucb.field_procedures import ask_known
+from pygnc_devices.ucb.configuration import ask_known
 from pygnc_devices.ucb.fields import BAUD, BAUD_OF_CODE, FIELD_TABLE, RATE
 from pygnc_instruments.bridge import files
 from pygnc_instruments.bridge.commands import (

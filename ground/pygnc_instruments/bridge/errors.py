@@ -4,7 +4,7 @@ from enum import StrEnum, unique
 from typing import Any, Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError, PortGoneError, RefusedError
-from pygnc_devices.ucb.field_procedures import FieldsRefusedError, NotKeptError
+from pygnc_devices.ucb.configuration import FieldsRefusedError, NotKeptError
 from pygnc_devices.ucb.fields import FieldError
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.ucb.driver import AsyncUcb
-from pygnc_devices.ucb.firmware_image import ImageError, check_image
-from pygnc_devices.ucb.upgrade_progress import UpgradeError, UpgradeProgress, UpgradeSettings
+from pygnc_devices.ucb.firmware import ImageError, UpgradeError, UpgradeProgress, UpgradeSettings, check_image
 from pygnc_instruments.bridge.commands import Upgrade
 from pygnc_instruments.bridge.errors import BridgeError, Code
 from pygnc_instruments.bridge.events import Event

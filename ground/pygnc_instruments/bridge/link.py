@@ -10,9 +10,9 @@ from enum import StrEnum, unique
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pygnc_devices.device import AsyncDevice
 from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.faces import AsyncDevice
 from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.driver import AsyncUcb

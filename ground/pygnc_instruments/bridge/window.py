@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pygnc_devices.usb import candidate_ports
+from pygnc_devices.serial_port import candidate_ports
 from pygnc_instruments.bridge.control import Control, ControlError, Look
 from pygnc_instruments.bridge.settings import DIALECTS
 

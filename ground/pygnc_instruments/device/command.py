@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 from rich.table import Table
 
-from pygnc_devices.controls import Setting
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.procedure import Procedure
+from pygnc_devices.family import Setting
+from pygnc_devices.scheduler import Procedure
 from pygnc_instruments.device import (
     log_command,
     mag_command,

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
 from pygnc_devices.engine import Wire
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.frames import scan_to_end
+from pygnc_devices.framing import scan_to_end
 from pygnc_devices.ucb.openimu_packets import packets_from_json
 
 _SAMPLE_BYTES: Final = 1 << 16

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.monodrive.sensor import ImuSensor, Message, make_sensors
 from pygnc_instruments.device.connection import Connected, Wanted, connect
 from pygnc_instruments.device.follow import start

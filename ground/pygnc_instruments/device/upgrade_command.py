@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import family as family_of
-from pygnc_devices.ucb.upgrade_progress import Phase, UpgradeProgress, UpgradeSettings
+from pygnc_devices.ucb.firmware import Phase, UpgradeProgress, UpgradeSettings
 from pygnc_instruments.device.connection import Connected, Wanted, connect
 from pygnc_instruments.device.terminal import (
     INTERRUPTED,

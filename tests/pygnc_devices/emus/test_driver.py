@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pygnc_devices.emus.driver import AsyncEmus, Emus
-from pygnc_devices.emus.long_term import statistic
+from pygnc_devices.emus.labels import INPUTS, PINS, PROTECTIONS, STAGES, bit_names, name_of
+from pygnc_devices.emus.operations import statistic
 from pygnc_devices.emus.unit import IMPLAUSIBLE, NO_CELLS, NOT_VALID
-from pygnc_devices.emus.words import INPUTS, PINS, PROTECTIONS, STAGES, bit_names, name_of
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError, WriteForbiddenError
 from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.emus_battery import Battery

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
-from pygnc_devices.gx2 import stream_procedures
+from pygnc_devices.gx2 import operations
 from pygnc_devices.gx2.attitude import euler_angles
 from pygnc_devices.gx2.driver import AsyncGx2, Gx2
 from pygnc_devices.gx2.eeprom import EepromError
-from pygnc_devices.gx2.timer import GX2_HZ, GX3_HZ
+from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ
 from pygnc_instruments.simulators.faults import FaultRates
 from pygnc_instruments.simulators.gx2_base_station import Gx2BaseStation
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
@@ -82,7 +82,7 @@ def test_commands_work_beside_continuous_mode(device: Gx2, unit: Gx2Simulator) -
 
 
 def test_continuous_mode_is_brought_back_after_unplugging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_procedures, "_FIRST_S", 0.4)
+    monkeypatch.setattr(operations, "_FIRST_S", 0.4)
     in_vain = vain_attempts(monkeypatch)
     unit = Gx2Simulator(ignored_starts=1)
     with PtyLine(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
@@ -188,7 +188,7 @@ def test_a_gx3_has_another_timer_another_stop_and_sampling_settings(tmp_path: Pa
 
 
 def test_a_node_is_reached_through_its_base_station(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_procedures, "_FIRST_S", 0.4)
+    monkeypatch.setattr(operations, "_FIRST_S", 0.4)
     unit = Gx2Simulator("Inertia-Link", eeprom={0xFCA6: 0x80CC})
     with TcpLine(Gx2BaseStation(unit)) as line:
         with Gx2.open(line.url, node=76) as device:

@@ -12,8 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError, RefusedError
-from pygnc_devices.monodrive.configuration import read_configuration
-from pygnc_devices.monodrive.control import STREAM_DATA, stream_data
+from pygnc_devices.monodrive.configuration import STREAM_DATA, read_configuration, stream_data
 from pygnc_devices.monodrive.driver import MonoDrive
 from pygnc_devices.monodrive.sensor import ImuSensor, make_sensors
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator

@@ -12,11 +12,9 @@ import pytest
 from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
 from pygnc_devices.opc_n3.commands import BrokenAnswerError, HandshakeError
 from pygnc_devices.opc_n3.driver import OpcN3
-from pygnc_devices.opc_n3.mass import counts_of
+from pygnc_devices.opc_n3.evaluation import MASS_DIFFERS, NO_PARTICLES, counts_of
+from pygnc_devices.opc_n3.operations import OtherDeviceError, PowerError
 from pygnc_devices.opc_n3.packets import AVERAGE, HISTOGRAM
-from pygnc_devices.opc_n3.power import PowerError
-from pygnc_devices.opc_n3.procedures import OtherDeviceError
-from pygnc_devices.opc_n3.quality import MASS_DIFFERS, NO_PARTICLES
 from pygnc_devices.opc_n3.unit import decode
 from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.line import PtyLine

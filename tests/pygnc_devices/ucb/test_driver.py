@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.errors import NoAnswerError, PortGoneError, RefusedError
-from pygnc_devices.ucb import orientation
+from pygnc_devices.ucb import fields
+from pygnc_devices.ucb.configuration import FieldsRefusedError, NotKeptError, Snapshot, SnapshotError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
-from pygnc_devices.ucb.field_procedures import FieldsRefusedError, NotKeptError
 from pygnc_devices.ucb.fields import FieldError
-from pygnc_devices.ucb.snapshot import Snapshot, SnapshotError
 from pygnc_instruments.simulators import ucb_unit
 from pygnc_instruments.simulators.faults import FaultRates
 from pygnc_instruments.simulators.line import PtyLine
@@ -82,7 +81,7 @@ def test_both_forms_of_refusal_are_understood(nak: bytes) -> None:
 
 def test_ram_and_eeprom_are_two_things(device: Ucb, unit: UcbSimulator) -> None:
     start_s = time.monotonic()
-    device.write_fields({"orientation": orientation.CODE_OF_TEXT["-y-x-z"]})
+    device.write_fields({"orientation": fields.CODE_OF_TEXT["-y-x-z"]})
     assert time.monotonic() - start_s < 4.0  # a second of the unit, and a busy machine
     assert (unit.ram[7], unit.eeprom[7]) == (0, 0x6B)
     assert device.read_fields(["orientation"]) == {7: 0x6B}

@@ -12,8 +12,16 @@ import pytest
 
 from pygnc_devices.errors import AbortedError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
-from pygnc_devices.ucb.firmware_image import LONGEST_IMAGE, ImageError, check_image
-from pygnc_devices.ucb.upgrade_progress import NotMeantError, Phase, UpgradeError, UpgradeProgress, UpgradeSettings
+from pygnc_devices.ucb.firmware import (
+    LONGEST_IMAGE,
+    ImageError,
+    NotMeantError,
+    Phase,
+    UpgradeError,
+    UpgradeProgress,
+    UpgradeSettings,
+    check_image,
+)
 from pygnc_instruments.simulators.faults import FaultRates
 from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.ucb_bootloader import make_image

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_devices.frames import Frame
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
+from pygnc_devices.framing import Frame
+from pygnc_devices.reading import Counts, Reading, Stamp
 from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_instruments.bridge import link as link_module
 from pygnc_instruments.bridge.events import Event
