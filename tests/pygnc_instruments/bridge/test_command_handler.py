@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc_instruments.bridge import files
-from pygnc_instruments.bridge.errors import BridgeError, Code
+from pygnc_instruments.bridge import command_handler
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_log_files_are_listed_and_nothing_else(folder: Path) -> None:
-    assert [entry["name"] for entry in files.list_files(folder)] == ["a.csv"]
-    assert files.list_files(folder)[0]["bytes"] == 7
-    assert files.list_files(folder / "not there") == []
+    assert [entry["name"] for entry in command_handler.list_log_files(folder)] == ["a.csv"]
+    assert command_handler.list_log_files(folder)[0]["bytes"] == 7
+    assert command_handler.list_log_files(folder / "not there") == []
 
 
 def test_a_log_file_is_loaded(folder: Path) -> None:
-    assert files.load_file(folder, "a.csv") == {"name": "a.csv", "text": "time\n1\n"}
+    assert command_handler.load_log_file(folder, "a.csv") == {"name": "a.csv", "text": "time\n1\n"}
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_a_log_file_is_loaded(folder: Path) -> None:
 )  # fmt: skip
 def test_no_name_leads_anywhere_else(folder: Path, name: str) -> None:
     with pytest.raises(BridgeError) as caught:
-        files.load_file(folder, name)
-    assert caught.value.code is Code.NO_FILE
+        command_handler.load_log_file(folder, name)
+    assert caught.value.code is ErrorCode.NO_FILE
 
 
 @settings(deadline=None)
@@ -45,12 +45,12 @@ def test_no_name_leads_anywhere_else(folder: Path, name: str) -> None:
 def test_no_made_up_name_opens_a_file(name: str) -> None:
     here = Path(__file__).parent
     with pytest.raises(BridgeError):
-        files.load_file(here, name)
+        command_handler.load_log_file(here, name)
 
 
 def test_a_file_too_large_for_a_message_is_refused(folder: Path) -> None:
     with (folder / "big.csv").open("wb") as file:
-        file.truncate(files.LARGEST_FILE_BYTES + 1)
+        file.truncate(command_handler.LARGEST_FILE_BYTES + 1)
     with pytest.raises(BridgeError, match="copy it from") as caught:
-        files.load_file(folder, "big.csv")
-    assert caught.value.code is Code.TOO_LARGE
+        command_handler.load_log_file(folder, "big.csv")
+    assert caught.value.code is ErrorCode.TOO_LARGE

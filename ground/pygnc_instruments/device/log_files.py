@@ -1,4 +1,6 @@
-"""Logs of readings as CSV files: python-imu380's columns and units, and a head that says of which unit and when.
+"""Readings as lines of a CSV file: the time since the first one, and values with the digits that they have.
+
+Logs of readings as CSV files: python-imu380's columns and units, and a head that says of which unit and when.
 
     # serial_number: 2008705635
     # start_utc: 2026-03-01T12:00:00.000Z
@@ -8,6 +10,8 @@
 
 A file is called `.part` until it is whole. Every line goes to the system at once and to the disk once a second, so that
 a power cut costs a second at most; what it leaves behind is cut to whole lines and renamed when logging begins again.
+
+All bytes of a port in a file that can be played: `file://x.raw`.
 """
 
 import contextlib
@@ -20,8 +24,68 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pygnc_devices.declaration import Field, Value
+from pygnc_devices.engine import Engine
 from pygnc_devices.reading import Reading
-from pygnc_instruments.device.csv_rows import TIME, CsvRows
+
+TIME: Final = "time"
+"""Name of the first column."""
+_LEAST_DECIMALS: Final = 5
+
+
+class CsvRows:
+    """The lines of one file.
+
+    Args:
+        first: its first reading; all are of the same packet.
+    """
+
+    def __init__(self, first: Reading) -> None:
+        self._first = first
+        self._digits = [_format(entry) for entry in first.packet.fields]
+        self._clock_from: Reading | None = None
+        """First reading with a device time; times before it are those of arrival."""
+
+    def row(self, reading: Reading) -> str:
+        """Return a reading as a line."""
+        cells = [f"{self._elapsed_s(reading):.5f}"]
+        for form, value in zip(self._digits, reading.packet.row(reading.values), strict=True):
+            cells.append(_cell(form, value))
+        return ",".join(cells) + "\n"
+
+    def _elapsed_s(self, reading: Reading) -> float:
+        """Return the time since the first reading: of arrival until the device's clock is known, then by that."""
+        if self._clock_from is None:
+            if reading.t_device_ns is not None:
+                self._clock_from = reading
+            return (reading.t_mono_ns - self._first.t_mono_ns) / 1e9
+        start, now_ns = self._clock_from, reading.t_device_ns
+        if start.t_device_ns is None or now_ns is None:
+            return (reading.t_mono_ns - self._first.t_mono_ns) / 1e9
+        return (start.t_mono_ns - self._first.t_mono_ns + now_ns - start.t_device_ns) / 1e9
+
+
+def _format(entry: Field) -> str:
+    """Return how a value is written: integers as such, scaled words with all their bits, floats as they are."""
+    if entry.code in {"f", "d"}:
+        return ".9g" if entry.code == "f" else ".15g"
+    if entry.scale is None:
+        return ""
+    decimals = _LEAST_DECIMALS
+    while abs(entry.scale * entry.unit.column_per_unit) < 10.0**-decimals:
+        decimals += 1
+    return f".{decimals}f"
+
+
+def _cell(form: str, value: Value | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    return format(value, form) if isinstance(value, float) else str(value)
+
 
 try:
     import fcntl
@@ -143,7 +207,7 @@ class CsvLog:
         self.on_closed(file.path)
 
 
-def checked_name(name: str) -> str:
+def checked_log_name(name: str) -> str:
     """Return a file name that others have asked for, if it is one and nothing else.
 
     Raises:
@@ -155,7 +219,7 @@ def checked_name(name: str) -> str:
     return f"{stem}.csv"
 
 
-def recover(folder: Path) -> list[Path]:
+def recover_logs(folder: Path) -> list[Path]:
     """Name the files that a power cut has left as `.part`: each is cut to its whole lines. Returns the names.
 
     Those that another program is writing stay.
@@ -236,3 +300,58 @@ def _sync_folder(folder: Path) -> None:
 def _why(path: Path, error: OSError) -> str:
     name = error.filename or path
     return f"{name}: {error.strerror}; logging has stopped, what was written before is kept"
+
+
+class RawLog:
+    """Keeps what comes, damaged or not, as it comes.
+
+    Args:
+        folder: made if missing.
+        name: of the file, `.csv` replaced by `.raw`; "" to name it by the time.
+        engine: of the device.
+
+    Raises:
+        LogError: the file cannot be made.
+    """
+
+    def __init__(self, folder: Path, name: str, engine: Engine) -> None:
+        stem = name.removesuffix(".csv") or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
+        self._engine = engine
+        self._error: OSError | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path, self._descriptor = _create_raw(folder, stem)
+        except OSError as error:
+            raise LogError(f"{error.filename}: {error.strerror}") from None
+        engine.tap = self._take
+
+    def close(self) -> Path:
+        """End the file and return its name.
+
+        Raises:
+            LogError: some of it could not be written.
+        """
+        self._engine.tap = None
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+        if self._error is not None:
+            raise LogError(f"{self.path}: {self._error.strerror}; bytes are missing at its end")
+        return self.path
+
+    def _take(self, octets: bytes) -> None:
+        """Write what came; called in the thread that owns the port, which must not suffer from a full disk."""
+        try:
+            while octets and self._error is None:
+                octets = octets[os.write(self._descriptor, octets) :]
+        except OSError as error:
+            self._error = error
+
+
+def _create_raw(folder: Path, stem: str) -> tuple[Path, int]:
+    number = 0
+    while True:
+        path = folder / (f"{stem}.raw" if number == 0 else f"{stem}-{number:03}.raw")
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except FileExistsError:
+            number += 1

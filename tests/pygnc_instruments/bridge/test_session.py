@@ -1,11 +1,11 @@
 import asyncio
 
-from pygnc_instruments.bridge.outbox import Outbox
+from pygnc_instruments.bridge.session import SendQueue
 
 
 def test_a_client_that_does_not_read_loses_its_oldest_messages_counted() -> None:
     async def run() -> None:
-        outbox = Outbox(depth=3)
+        outbox = SendQueue(depth=3)
         for k in range(5):
             outbox.put(str(k))
         assert outbox.dropped == 2
@@ -16,7 +16,7 @@ def test_a_client_that_does_not_read_loses_its_oldest_messages_counted() -> None
 
 def test_answers_go_first_and_are_never_dropped() -> None:
     async def run() -> None:
-        outbox = Outbox(depth=1)
+        outbox = SendQueue(depth=1)
         answers = [asyncio.create_task(outbox.answer(word)) for word in ("a", "b")]
         await asyncio.sleep(0)
         outbox.put("x")
@@ -31,7 +31,7 @@ def test_answers_go_first_and_are_never_dropped() -> None:
 
 def test_a_message_wakes_the_sender() -> None:
     async def run() -> None:
-        outbox = Outbox()
+        outbox = SendQueue()
         taking = asyncio.create_task(outbox.take())
         await asyncio.sleep(0)
         outbox.put("late")
@@ -42,7 +42,7 @@ def test_a_message_wakes_the_sender() -> None:
 
 def test_nobody_waits_for_a_client_that_has_gone() -> None:
     async def run() -> None:
-        outbox = Outbox()
+        outbox = SendQueue()
         answering = asyncio.create_task(outbox.answer("a"))
         await asyncio.sleep(0)
         outbox.close()

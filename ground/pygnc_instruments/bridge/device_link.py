@@ -17,8 +17,7 @@ from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.driver import AsyncUcb
 from pygnc_devices.ucb.fields import RATE
-from pygnc_instruments.bridge.errors import BridgeError, Code
-from pygnc_instruments.bridge.events import Event
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event
 
 SEARCH_PAUSE_S: Final = 2.0
 _LOOK_S: Final = 0.1
@@ -29,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @unique
-class State(StrEnum):
+class LinkState(StrEnum):
     """How the line is."""
 
     SEARCHING = "searching"
@@ -54,7 +53,7 @@ class Place:
     family: str | None = None
 
 
-class Link:
+class DeviceLink:
     """One unit, found again whenever it goes.
 
     Attributes:
@@ -75,7 +74,7 @@ class Link:
         self.identity = ""
         self.divider: int | None = None
         self.latest: Reading | None = None
-        self.state = State.SEARCHING
+        self.state = LinkState.SEARCHING
         self.taps: list[Callable[[Reading], None]] = []
 
     @property
@@ -90,7 +89,7 @@ class Link:
             BridgeError: there is no unit.
         """
         if self.device is None or not self.device.is_connected:
-            raise BridgeError(Code.NO_DEVICE, self._reason or "the unit is not connected")
+            raise BridgeError(ErrorCode.NO_DEVICE, self._reason or "the unit is not connected")
         return self.device
 
     def need_ucb(self) -> AsyncUcb:
@@ -102,7 +101,7 @@ class Link:
         device = self.need()
         if not isinstance(device, AsyncUcb):
             title = "this unit" if self.family is None else self.family.title
-            raise BridgeError(Code.NOT_SUPPORTED, f"{title} has no fields; Aceinna's units have")
+            raise BridgeError(ErrorCode.NOT_SUPPORTED, f"{title} has no fields; Aceinna's units have")
         return device
 
     def summary(self) -> dict[str, Any]:
@@ -126,13 +125,13 @@ class Link:
 
     async def run(self) -> None:
         """Serve units, one after the other, until cancelled; or a recording to its end."""
-        while self.state is not State.ENDED:
+        while self.state is not LinkState.ENDED:
             self.device = device = await self._find()
             try:
                 await self._serve(device)
             except Exception:  # noqa: BLE001 - a fault of its driver ends neither the bridge nor the hope for its next try
                 _log.exception("serving %s has failed", device.url)
-                self._change(State.SEARCHING, f"{device.url}: its driver has failed; the bridge's log says more")
+                self._change(LinkState.SEARCHING, f"{device.url}: its driver has failed; the bridge's log says more")
                 await asyncio.sleep(SEARCH_PAUSE_S)
             finally:
                 await asyncio.shield(device.close())
@@ -147,9 +146,9 @@ class Link:
                 self._take(reading)
             watch.cancel()
         if self.is_recording:
-            self._change(State.ENDED, f"{device.url}: the recording has ended")
+            self._change(LinkState.ENDED, f"{device.url}: the recording has ended")
         else:
-            self._change(State.SEARCHING, f"{device.url} is gone; all serial adapters are looked at")
+            self._change(LinkState.SEARCHING, f"{device.url} is gone; all serial adapters are looked at")
 
     async def _find(self) -> AsyncDevice:
         """Look until there is a unit."""
@@ -157,7 +156,7 @@ class Link:
             try:
                 return await self._open()
             except DeviceError as error:
-                self._change(State.SEARCHING, str(error))
+                self._change(LinkState.SEARCHING, str(error))
             await asyncio.sleep(SEARCH_PAUSE_S)
 
     async def _open(self) -> AsyncDevice:
@@ -210,8 +209,8 @@ class Link:
 
     def _take(self, reading: Reading) -> None:
         self.latest = reading
-        if self.state not in (State.STREAMING, State.UNPLUGGED):
-            self._change(State.STREAMING, "")
+        if self.state not in (LinkState.STREAMING, LinkState.UNPLUGGED):
+            self._change(LinkState.STREAMING, "")
         for tap in self.taps:
             tap(reading)
 
@@ -225,19 +224,21 @@ class Link:
             if (was_connected, reconnects) != before:
                 since_s = time.monotonic()
                 if not was_connected:
-                    self._change(State.UNPLUGGED, f"{device.url} is gone: unplugged or switched off; it is looked for")
+                    self._change(
+                        LinkState.UNPLUGGED, f"{device.url} is gone: unplugged or switched off; it is looked for"
+                    )
                     continue
                 await self.identify()  # it may be another unit
-                self._change(State.STREAMING if device.latest(_SILENCE_S) else State.SILENT, "")
+                self._change(LinkState.STREAMING if device.latest(_SILENCE_S) else LinkState.SILENT, "")
             if time.monotonic() - since_s < _SILENCE_S:
                 continue
             age_s = device.statistics.age_s
             if was_connected and (age_s is None or age_s > _SILENCE_S):
-                self._change(State.SILENT, "")
+                self._change(LinkState.SILENT, "")
             elif not was_connected and self._place.url is None and time.monotonic() - since_s > _ELSEWHERE_S:
                 await device.close()  # it may come back at another port
 
-    def _change(self, state: State, reason: str) -> None:
+    def _change(self, state: LinkState, reason: str) -> None:
         if (state, reason) != (self.state, self._reason):
             self.state, self._reason = state, reason
             self._tell(Event("device", self.summary()))

@@ -13,10 +13,17 @@ import pytest
 from typer.testing import CliRunner
 
 from pygnc_cli.app import app
-from pygnc_instruments.bridge import control as control_module
-from pygnc_instruments.bridge.control import Control, ControlError
-from pygnc_instruments.bridge.instance import Note, find_running, note_path, read_note, write_note
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.bridge import instance as control_module
+from pygnc_instruments.bridge.instance import (
+    BridgeProcess,
+    BridgeProcessError,
+    InstanceFile,
+    find_running,
+    instance_path,
+    read_instance_file,
+    write_instance_file,
+)
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, need, until
 
 HAS_TK = subprocess.run([sys.executable, "-c", "import tkinter"], capture_output=True, check=False).returncode == 0
@@ -39,8 +46,8 @@ def port() -> int:
 
 
 @pytest.fixture
-def control(port: int) -> Iterator[Control]:
-    control = Control(port)
+def control(port: int) -> Iterator[BridgeProcess]:
+    control = BridgeProcess(port)
     yield control
     control.stop()
     if control._child is not None:
@@ -51,11 +58,11 @@ def control(port: int) -> Iterator[Control]:
             control._child.wait()
 
 
-def place(line: PtyLine) -> tuple[str, ...]:
+def place(line: PtyEndpoint) -> tuple[str, ...]:
     return (line.url, "--baud", "115200", "--family", "ucb")
 
 
-def test_a_bridge_is_started_found_and_stopped(control: Control, line: PtyLine) -> None:
+def test_a_bridge_is_started_found_and_stopped(control: BridgeProcess, line: PtyEndpoint) -> None:
     assert not control.look().is_running
     control.start(*place(line))
     look = until(
@@ -73,13 +80,13 @@ def test_a_bridge_is_started_found_and_stopped(control: Control, line: PtyLine) 
 
 
 def test_one_that_somebody_else_started_is_found_and_stopped(bridge: RunningBridge) -> None:
-    control = Control(bridge.port)
+    control = BridgeProcess(bridge.port)
     assert control.look().url == bridge.url
     control.stop()
     assert bridge.process.wait(PATIENCE_S) == 0
 
 
-def test_why_it_did_not_start_is_told(control: Control, port: int) -> None:
+def test_why_it_did_not_start_is_told(control: BridgeProcess, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         control.start()
         problem = until(lambda: control.look().problem, "the reason")
@@ -87,20 +94,22 @@ def test_why_it_did_not_start_is_told(control: Control, port: int) -> None:
 
 
 def test_another_users_bridge_is_left_alone(bridge: RunningBridge) -> None:
-    note_path(bridge.port).unlink()
-    control = Control(bridge.port)
+    instance_path(bridge.port).unlink()
+    control = BridgeProcess(bridge.port)
     assert control.look().is_running
-    with pytest.raises(ControlError, match="another user"):
+    with pytest.raises(BridgeProcessError, match="another user"):
         control.stop()
-    write_note(Note(os.getpid(), bridge.port, bridge.url))  # a note of another process is none of this bridge
-    with pytest.raises(ControlError):
+    write_instance_file(
+        InstanceFile(os.getpid(), bridge.port, bridge.url)
+    )  # a note of another process is none of this bridge
+    with pytest.raises(BridgeProcessError):
         control.stop()
     assert bridge.process.poll() is None
 
 
-def test_a_program_that_cannot_be_started_is_told(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_cannot_be_started_is_told(control: BridgeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_module, "server_command", lambda: ["/nowhere/python"])
-    with pytest.raises(ControlError, match="No such file"):
+    with pytest.raises(BridgeProcessError, match="No such file"):
         control.start()
 
 
@@ -110,12 +119,12 @@ def test_another_program_at_the_port_is_no_bridge() -> None:
 
 
 def test_a_note_is_for_ones_own_eyes_and_rubbish_is_none(port: int) -> None:
-    write_note(Note(1, port, "http://127.0.0.1/"))
-    assert stat.S_IMODE(note_path(port).stat().st_mode) == 0o600
-    assert read_note(port) == Note(1, port, "http://127.0.0.1/")
+    write_instance_file(InstanceFile(1, port, "http://127.0.0.1/"))
+    assert stat.S_IMODE(instance_path(port).stat().st_mode) == 0o600
+    assert read_instance_file(port) == InstanceFile(1, port, "http://127.0.0.1/")
     for rubbish in ("", "[]", "{}", '{"pid": "x", "port": 1, "url": ""}'):
-        note_path(port).write_text(rubbish)
-        assert read_note(port) is None
+        instance_path(port).write_text(rubbish)
+        assert read_instance_file(port) is None
 
 
 @pytest.fixture
@@ -142,7 +151,7 @@ def use_window(*arguments: str) -> None:
 @needs_tk
 @need("Xvfb")
 @pytest.mark.usefixtures("screen")
-def test_the_window_starts_stops_and_watches_the_bridge(line: PtyLine, port: int) -> None:
+def test_the_window_starts_stops_and_watches_the_bridge(line: PtyEndpoint, port: int) -> None:
     use_window("manage", str(port), *place(line))
 
 
@@ -177,7 +186,7 @@ def is_drawn(screen: str) -> bool:
 @need("Xvfb", "objdump")
 @pytest.mark.timeout(600)  # half a minute of work
 def test_one_file_holds_bridge_and_window(
-    screen: str, line: PtyLine, port: int, control: Control, tmp_path: Path
+    screen: str, line: PtyEndpoint, port: int, control: BridgeProcess, tmp_path: Path
 ) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts/build_bridge.py"), "--out", str(tmp_path)],

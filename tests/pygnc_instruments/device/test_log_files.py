@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pygnc_devices.gx2.packets import PACKETS as GX2_PACKETS
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.device.csv_log import CsvLog, LogError, Rotation, checked_name, recover
+from pygnc_instruments.device.log_files import CsvLog, LogError, Rotation, checked_log_name, recover_logs
 
 SENSORS = "xAccel,yAccel,zAccel,xRate,yRate,zRate"
 TEMPERATURES = "xRateTemp,yRateTemp,zRateTemp"
@@ -126,7 +126,7 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 @given(name=st.text())
 def test_a_name_that_others_ask_for_stays_in_its_folder(name: str) -> None:
     try:
-        checked = checked_name(name)
+        checked = checked_log_name(name)
     except LogError:
         return
     assert Path(checked).name == checked
@@ -137,7 +137,7 @@ def test_a_name_that_others_ask_for_stays_in_its_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "../x", "/etc/x", ".hidden", "a/b", "x\n", "a\\b", "x."])
 def test_names_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(LogError, match="no file name"):
-        checked_name(name)
+        checked_log_name(name)
 
 
 def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +159,8 @@ WRITER = """
 import sys
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
-from tests.pygnc_instruments.device.test_csv_log import reading
-from pygnc_instruments.device.csv_log import CsvLog
+from tests.pygnc_instruments.device.test_log_files import reading
+from pygnc_instruments.device.log_files import CsvLog
 log = CsvLog(Path(sys.argv[1]), "x.csv")
 for k in range(100):
     log.write(reading(0.01 * k))
@@ -176,12 +176,12 @@ def test_a_killed_program_loses_nothing_and_its_file_is_recovered(tmp_path: Path
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"
-        assert recover(tmp_path) == []  # it is being written
+        assert recover_logs(tmp_path) == []  # it is being written
         process.send_signal(signal.SIGKILL)
         process.wait()
     with (tmp_path / "x.csv.part").open("a") as file:
         file.write("1.0,2")  # the power went in the middle of a line
-    assert recover(tmp_path) == [tmp_path / "x.csv"]
+    assert recover_logs(tmp_path) == [tmp_path / "x.csv"]
     lines = content(tmp_path / "x.csv")[1]
     assert len(lines) == 101
     assert lines[-1].startswith("0.99000,")
