@@ -21,7 +21,7 @@ SHARED: Final = (
     "pygnc.environment.gravity",
     "pygnc.environment.solar_radiation",
     "pygnc.formats.ranges",
-    "pygnc.formats.sense_candidates",
+    "pygnc.formats.sense_search",
     "pygnc.tasks.batch_writer.task",
     "pygnc.tasks.recovery",
     "pygnc.tasks.formation.task",

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.common.files import durable_rename, write_all
-from pygnc.host.names import is_readable
-from pygnc.host.storage import Listed, Upload
+from pygnc.host.transfer import Listed, Upload, is_readable
 
 _PORTION: Final = 65_536
 _PART: Final = ".{name}.{size}-{crc:08x}.part"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc_controller.emulator.line import Faults, SerialLine
+from pygnc_controller.emulator.serial_line import Faults, SerialLine
 
 CONTENT = bytes(range(256)) * 200
 BYTES_PER_S = 11_520.0

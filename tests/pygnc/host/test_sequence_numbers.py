@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.host.numbers import BITS, MODULUS, Acknowledgement, Arrival, AtOnce, InOrder, ahead
+from pygnc.host.sequence_numbers import BITS, MODULUS, Acknowledgement, Arrival, AtOnce, InOrder, ahead
 
 STARTS = st.sampled_from([0, 1, 100, MODULUS - 40, MODULUS - 1])
 

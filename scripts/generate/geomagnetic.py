@@ -1,6 +1,6 @@
 """Make data/geomagnetic/igrf14.csv from the IGRF's file of spherical harmonic coefficients, IGRF14.shc.
 
-Usage: python scripts/make_geomagnetic.py IGRF14.shc
+Usage: python scripts/generate/geomagnetic.py IGRF14.shc
 
 Get the file from the package ppigrf or at https://doi.org/10.5281/zenodo.14012302. Epochs before GPS time are left out.
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-OUTPUT: Final = Path(__file__).resolve().parent.parent / "data" / "geomagnetic" / "igrf14.csv"
+OUTPUT: Final = Path(__file__).resolve().parents[2] / "data" / "geomagnetic" / "igrf14.csv"
 FIRST_YEAR: Final = 1980
 
 

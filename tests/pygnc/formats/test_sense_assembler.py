@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET
 from pygnc.formats.sense import SENSOR_PACKET, STANDARD_LAYOUT, SenseLayout
-from pygnc.formats.sense_composer import SenseComposer, no_fix
+from pygnc.formats.sense_assembler import SenseAssembler, no_fix
 from pygnc.formats.sense_scan import scan
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
@@ -32,7 +32,7 @@ def packets(content: bytes = CONTENT, layout: SenseLayout = STANDARD_LAYOUT) -> 
 
 def composed(stream: Iterable[tuple[str, bytes]], layout: SenseLayout = STANDARD_LAYOUT) -> tuple[bytes, list[bytes]]:
     """The file, and the spare GPS packets."""
-    composer = SenseComposer(layout)
+    composer = SenseAssembler(layout)
     records: list[bytes] = []
     spare: list[bytes] = []
     for kind, raw in stream:
@@ -65,7 +65,7 @@ def times(content: bytes) -> list[int]:
 def test_what_comes_in_order_is_the_same_file(terminated: bool) -> None:  # noqa: FBT001 - a parameter of the test
     layout = SenseLayout(5, terminated)
     content = CONTENT if terminated else b"".join(CONTENT[k : k + 249] for k in range(0, len(CONTENT), 251))
-    composer = SenseComposer(layout)
+    composer = SenseAssembler(layout)
     for number, (kind, raw) in enumerate(packets(content, layout), 1):
         done = composer.take_sample(raw) if kind == "sample" else composer.take_fix(raw)
         assert len(done.records) == (number % 6 == 0)  # at once
@@ -176,7 +176,7 @@ def test_another_boot_begins_a_new_record() -> None:
 
 
 def test_nothing_is_kept_for_ever() -> None:
-    composer = SenseComposer()
+    composer = SenseAssembler()
     for k in range(3):
         composer.take_sample(sample(START_S + k)[1])
     for k in range(500):

@@ -6,7 +6,7 @@ import pytest
 
 from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.sense_scan import scan as scan_sense
-from pygnc_controller.emulator.packets import load_scenario, with_time_marks
+from pygnc_controller.emulator.scenario import load_scenario, with_time_marks
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 CONTENT = (DEMO / "sense.bin").read_bytes()

@@ -8,29 +8,29 @@ import pytest
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.supervisor.process import ExitCode
-from scripts import make_docs
+from scripts.generate import docs
 
 
-@pytest.mark.parametrize(("path", "content"), make_docs.documents().items(), ids=lambda item: getattr(item, "name", ""))
+@pytest.mark.parametrize(("path", "content"), docs.documents().items(), ids=lambda item: getattr(item, "name", ""))
 def test_made_parts_are_up_to_date(path: Path, content: str) -> None:
-    assert path.read_text() == content, "run: python -m scripts.make_docs"
+    assert path.read_text() == content, "run: python -m scripts.generate.docs"
 
 
 def test_every_exit_code_is_documented() -> None:
-    text = (make_docs.DOCS / "interface.md").read_text()
+    text = (docs.DOCS / "interface.md").read_text()
     section = text.partition("## Exit codes")[2].partition("## Settings")[0]
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == set(ExitCode)
 
 
 def test_the_documented_settings_are_accepted(tmp_path: Path) -> None:
-    section = (make_docs.DOCS / "interface.md").read_text().partition("## Settings")[2]
+    section = (docs.DOCS / "interface.md").read_text().partition("## Settings")[2]
     (tmp_path / "pygnc.toml").write_text(section.partition("```toml\n")[2].partition("```")[0])
     assert load(None, tmp_path) == Settings()
 
 
 def test_every_requirement_names_a_proof_that_exists() -> None:
-    root = make_docs.DOCS.parent
-    sheets = list((make_docs.DOCS / "components").glob("*.md"))
+    root = docs.DOCS.parent
+    sheets = list((docs.DOCS / "components").glob("*.md"))
     assert sheets
     for sheet in sheets:
         rows = re.findall(r"^\| ([A-Z]+-\d+) \|.*\| (.+) \|$", sheet.read_text(), re.MULTILINE)

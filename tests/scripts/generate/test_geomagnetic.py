@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_geomagnetic
+from scripts.generate import geomagnetic
 
 SOURCE = """\
 # IGRF 14
@@ -22,8 +22,8 @@ def test_epochs_from_1980_are_kept_as_published(
 ) -> None:
     source, output = tmp_path / "IGRF14.shc", tmp_path / "igrf14.csv"
     source.write_text(SOURCE)
-    monkeypatch.setattr(make_geomagnetic, "OUTPUT", output)
-    assert make_geomagnetic.main([str(source)]) == 0
+    monkeypatch.setattr(geomagnetic, "OUTPUT", output)
+    assert geomagnetic.main([str(source)]) == 0
     assert output.read_text().splitlines() == [
         "# IGRF-14, IAGA Working Group V-MOD, coefficients in nT",
         "degree,order,1980,1985,1990",
@@ -35,5 +35,5 @@ def test_epochs_from_1980_are_kept_as_published(
 
 
 def test_without_a_file_it_says_how_to_call_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert make_geomagnetic.main([]) == 2
+    assert geomagnetic.main([]) == 2
     assert "Usage" in capsys.readouterr().err

@@ -66,4 +66,4 @@ class LineDown(NamedTuple):
     """The other end has not answered for long; a new session begins when it does."""
 
 
-Outcome: TypeAlias = Connected | Incompatible | Received | Acknowledged | Lost | LineDown
+ChannelEvent: TypeAlias = Connected | Incompatible | Received | Acknowledged | Lost | LineDown

@@ -24,7 +24,7 @@ import numpy as np
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
-from pygnc.formats.sense_candidates import GPS_OFFSET_MAX_S, SENSOR_MEAN_STEP_MIN_S, SENSOR_STEP_S
+from pygnc.formats.sense_search import GPS_OFFSET_MAX_S, SENSOR_MEAN_STEP_MIN_S, SENSOR_STEP_S
 
 BACK_MAX_S: Final = 7
 """A packet older than this behind the newest one is of another boot: late ones come within five seconds."""
@@ -39,7 +39,7 @@ class Packet(NamedTuple):
     raw: bytes
 
 
-class Composed(NamedTuple):
+class Assembled(NamedTuple):
     """What a packet has brought.
 
     Attributes:
@@ -51,7 +51,7 @@ class Composed(NamedTuple):
     spare_fixes: list[bytes]
 
 
-class SenseComposer:
+class SenseAssembler:
     """Makes the records of one sense file.
 
     Attributes:
@@ -67,9 +67,9 @@ class SenseComposer:
         self._newest_s: int | None = None
         self._written_s: int | None = None
         self._last_fix_s: int | None = None
-        self._done = Composed([], [])
+        self._done = Assembled([], [])
 
-    def take_sample(self, raw: bytes) -> Composed:
+    def take_sample(self, raw: bytes) -> Assembled:
         """Take a sensor packet."""
         sample = _packet(raw)
         self._follow_clock(sample.t_spacecraft_s)
@@ -79,7 +79,7 @@ class SenseComposer:
             insort(self._samples, sample)
         return self._settle()
 
-    def take_fix(self, raw: bytes) -> Composed:
+    def take_fix(self, raw: bytes) -> Assembled:
         """Take a GPS packet of 99 bytes."""
         fix = _packet(raw)
         self._follow_clock(fix.t_spacecraft_s)
@@ -91,7 +91,7 @@ class SenseComposer:
             insort(self._fixes, fix)
         return self._settle()
 
-    def finish(self) -> Composed:
+    def finish(self) -> Assembled:
         """Make records of what there is, for nothing more will come."""
         return self._settle(final=True)
 
@@ -106,10 +106,10 @@ class SenseComposer:
     def _is_written(self, packet: Packet) -> bool:
         return self._written_s is not None and packet.t_spacecraft_s <= self._written_s
 
-    def _settle(self, *, final: bool = False) -> Composed:
+    def _settle(self, *, final: bool = False) -> Assembled:
         while self._advance(final=final):
             pass
-        done, self._done = self._done, Composed([], [])
+        done, self._done = self._done, Assembled([], [])
         return done
 
     def _advance(self, *, final: bool) -> bool:

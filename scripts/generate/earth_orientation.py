@@ -1,6 +1,6 @@
 """Make data/earth_orientation/earth_orientation.csv from an issue of the IERS's finals2000A.all.
 
-Usage: python scripts/make_earth_orientation.py finals2000A.all ISSUE
+Usage: python scripts/generate/earth_orientation.py finals2000A.all ISSUE
 
 ISSUE is the date of the issue, such as 2026-11-02. Get the file at https://maia.usno.navy.mil/ser7/finals2000A.all or
 from the package astropy-iers-data. Rows are kept every fifth day: linear in between, polar motion is good to 0.4 mas
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-OUTPUT: Final = Path(__file__).resolve().parent.parent / "data" / "earth_orientation" / "earth_orientation.csv"
+OUTPUT: Final = Path(__file__).resolve().parents[2] / "data" / "earth_orientation" / "earth_orientation.csv"
 FIRST_MJD: Final = 57_204
 """2015-07-01."""
 STEP_DAYS: Final = 5

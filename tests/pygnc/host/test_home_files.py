@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.host.files import HomeFiles
-from pygnc.host.storage import Upload
+from pygnc.host.home_files import HomeFiles
+from pygnc.host.transfer import Upload
 
 CONTENT = bytes(range(256)) * 40
 UPLOAD = Upload("range/partner_75/rng00007.bin", len(CONTENT), zlib.crc32(CONTENT))

@@ -16,10 +16,9 @@ from pygnc.host.host_transfer import TransferState
 from pygnc.host.sentence_types import STOP
 from pygnc_controller.emulator.controller import Transfer
 from pygnc_controller.emulator.display import Display
-from pygnc_controller.emulator.packets import LIVE_TYPES, Scenario, with_time_marks
-from pygnc_controller.emulator.run import Run, RunError
-from pygnc_controller.emulator.shell import SCRATCH, Shell
-from pygnc_controller.emulator.station import Station
+from pygnc_controller.emulator.main_program import MainProgram, MainProgramError
+from pygnc_controller.emulator.scenario import LIVE_TYPES, Scenario, with_time_marks
+from pygnc_controller.emulator.shell import SCRATCH, Connection, Shell
 
 WATCH_S: Final = 1.0
 BATCH_MAX_S: Final = 600.0
@@ -30,7 +29,7 @@ STATUS_FILES: Final = ("pygnc_status.bin", "pygnc_info.txt")
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What is to be done.
 
     Attributes:
@@ -61,7 +60,7 @@ class Plan:
 
 
 @dataclass
-class Outcome:
+class RunResult:
     """What came of it.
 
     Attributes:
@@ -86,7 +85,7 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-class Mission:
+class ScenarioRun:
     """Flies a plan.
 
     Args:
@@ -95,17 +94,17 @@ class Mission:
         display: who watches.
     """
 
-    def __init__(self, station: Station, plan: Plan, display: Display) -> None:
-        self.outcome = Outcome()
+    def __init__(self, station: Connection, plan: RunPlan, display: Display) -> None:
+        self.outcome = RunResult()
         self._station = station
         self._controller = station.controller
         self._plan = plan
         self._display = display
         self._shell = Shell(station)
-        self._run = Run(station, self._shell, plan.start)
+        self._run = MainProgram(station, self._shell, plan.start)
         self._is_batch_done = False
 
-    def fly(self) -> Outcome:
+    def fly(self) -> RunResult:
         """Do everything up to the moment before the power goes.
 
         Raises:
@@ -272,7 +271,7 @@ class Mission:
         deadline = time.monotonic() + limit_s
         while not is_done():
             if time.monotonic() >= deadline:
-                raise RunError(
+                raise MainProgramError(
                     f"{progress()[0]}: not done within {limit_s:.0f} s; the line is too bad, or main.py hangs"
                 )
             self._station.run(is_done, 0.1)

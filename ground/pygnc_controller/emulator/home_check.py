@@ -17,7 +17,7 @@ _LIVE = (SensorSample, GpsFix, RangeMeasurement, TimeMark)
 _ALL = 10_000_000
 
 
-class Aftermath(NamedTuple):
+class HomeCheck(NamedTuple):
     """What was found.
 
     Attributes:
@@ -31,7 +31,7 @@ class Aftermath(NamedTuple):
     live: int
 
 
-def look_into(home: Path, *, ended_in_order: bool = True) -> Aftermath:
+def check_home(home: Path, *, ended_in_order: bool = True) -> HomeCheck:
     """Read every journal, the status record and the info line in a home.
 
     Args:
@@ -51,7 +51,7 @@ def look_into(home: Path, *, ended_in_order: bool = True) -> Aftermath:
         if ended_in_order and segment.is_open:
             faults.append(f"{name}: was not closed")
     faults += _status_faults(home, ended_in_order=ended_in_order)
-    return Aftermath(faults, journals, sum(live_packets(run).total() for run in _runs(home)))
+    return HomeCheck(faults, journals, sum(live_packets(run).total() for run in _runs(home)))
 
 
 def live_packets(run: Path) -> Counter[bytes]:

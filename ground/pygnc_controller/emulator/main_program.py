@@ -6,8 +6,7 @@ import time
 from math import inf
 from typing import Final, NamedTuple
 
-from pygnc_controller.emulator.shell import PATIENCE, SCRATCH, Shell
-from pygnc_controller.emulator.station import Station
+from pygnc_controller.emulator.shell import PATIENCE, SCRATCH, Connection, Shell
 
 START_S: Final = 20.0
 """A Pi takes seconds to load what flies; a lost command line is typed again then."""
@@ -22,7 +21,7 @@ comes before the shell's word, and a second Ctrl-C would reach the shell."""
 _SESSIONS: Final = 1 << 16
 
 
-class RunError(Exception):
+class MainProgramError(Exception):
     """main.py does not do what it should; the message says what was heard."""
 
 
@@ -42,7 +41,7 @@ class Ended(NamedTuple):
     terminal_restored: bool | None
 
 
-class Run:
+class MainProgram:
     """Starts and stops main.py.
 
     Args:
@@ -51,7 +50,7 @@ class Run:
         command: how main.py is started, without arguments.
     """
 
-    def __init__(self, station: Station, shell: Shell, command: str) -> None:
+    def __init__(self, station: Connection, shell: Shell, command: str) -> None:
         self.first_start_s = 0.0
         self._station = station
         self._shell = shell
@@ -95,12 +94,12 @@ class Run:
                 self._unanswered = 0
                 return
             if station.controller.heard.incompatible is not None:
-                raise RunError(
+                raise MainProgramError(
                     f"the Pi speaks other versions of the interface: {station.controller.heard.incompatible}"
                 )
         station.is_talking = False
         heard = station.plain_text()[-300:].decode(errors="replace").strip()
-        raise RunError(f"main.py does not come up ({words}); heard last: {heard!r}")
+        raise MainProgramError(f"main.py does not come up ({words}); heard last: {heard!r}")
 
     def is_up(self) -> bool:
         """Whether main.py has not ended; after a long silence the shell is asked, and at last no more waited for."""

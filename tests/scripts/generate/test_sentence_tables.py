@@ -4,14 +4,14 @@ import re
 
 from pygnc.host.sentence import SentenceParser
 from pygnc.host.sentence_types import TYPES
-from scripts import make_docs, sentence_tables
 from scripts.controller import pygnc_controller
+from scripts.generate import docs, sentence_tables
 
 EXAMPLE = re.compile(r"^body ?([0-9a-f ]*)\nline (.*)$", re.MULTILINE)
 
 
 def documented() -> list[tuple[bytes, bytes]]:
-    text = (make_docs.DOCS / "interface.md").read_text()
+    text = (docs.DOCS / "interface.md").read_text()
     return [(bytes.fromhex(body), line.encode() + b"\r\n") for body, line in EXAMPLE.findall(text)]
 
 
@@ -30,7 +30,7 @@ def test_the_documented_examples_are_what_both_ends_read() -> None:
 
 
 def test_the_documented_packet_in_the_midst_of_a_chunk_is_read_by_both_ends() -> None:
-    text = (make_docs.DOCS / "interface.md").read_text().partition("in the midst of the chunk:")[2]
+    text = (docs.DOCS / "interface.md").read_text().partition("in the midst of the chunk:")[2]
     lines = text.split("```")[1].strip().encode().replace(b"\n", b"\r\n") + b"\r\n"
     assert [s.kind for s in SentenceParser().feed(lines).sentences] == ["SENS", "UPCH"]
     assert [s[1] for s in pygnc_controller.Parser().feed(lines)] == ["SENS", "UPCH"]
