@@ -19,13 +19,13 @@ from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, DeviceReading
 from pygnc.configuration.settings import DeviceSettings
 from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import family
-from pygnc_devices.feed import Subscription
-from pygnc_devices.procedure import Procedure
-from pygnc_devices.procedure import Task as RunningProcedure
 from pygnc_devices.reading import Reading
+from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Task as RunningProcedure
+from pygnc_devices.subscriptions import Subscription
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 """Between attempts to open a port for the first time; the last one repeats. Later the driver sees to it."""
@@ -144,11 +144,11 @@ def _beginning(device: BlockingDevice, settings: DeviceSettings) -> Procedure[An
         return None
     unit: Any = getattr(device, "unit", None)
     if settings.family == "ucb":
-        from pygnc_devices.ucb.line_procedures import set_rate  # noqa: PLC0415 - of the families, only what is used
+        from pygnc_devices.ucb.configuration import set_rate  # noqa: PLC0415 - of the families, only what is used
 
         return set_rate(unit, int(settings.stream))
     if settings.family == "gx2":
-        from pygnc_devices.gx2.stream_procedures import start_continuous  # noqa: PLC0415 - as above
+        from pygnc_devices.gx2.operations import start_continuous  # noqa: PLC0415 - as above
 
         return start_continuous(unit, str(settings.stream))
     return None
