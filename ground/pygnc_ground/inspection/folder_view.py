@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.segment import last_number, list_segments
+from pygnc.bus.journal_files import last_number, list_segments
 from pygnc.formats import journal
 from pygnc_ground.inspection.journal_file import decode_message, read_journal
 from pygnc_ground.inspection.registry import UnknownFileError, find_viewer

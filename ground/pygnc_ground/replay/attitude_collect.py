@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pygnc.bus.messages import AttitudeEstimate, Message, OrbitMessage
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.tasks.attitude.environment import SurroundingsModel
-from pygnc.tasks.attitude.report import Outcome
-from pygnc.tasks.attitude.tracker import AttitudeTracker
+from pygnc.tasks.attitude.tracker import AttitudeTracker, Outcome
 
 
 class SampleRecord(NamedTuple):
@@ -29,7 +27,7 @@ class AttitudeCollector:
     """
 
     def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
-        main_field = read_main_field(data_file(PACKAGED))
+        main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
         self._tracker = AttitudeTracker(settings, SurroundingsModel(orientation, main_field))
         self._orbits: deque[OrbitMessage] = deque()
         self.records: list[SampleRecord] = []

@@ -11,7 +11,7 @@ from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
-from pygnc.tasks.ingest.input_ledger import merged
+from pygnc.tasks.ingest.input_state import merged
 from pygnc.tasks.orbit.tracker import OrbitTracker, Outcome, mark_behind
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.attitude_collect import AttitudeCollector, SampleRecord

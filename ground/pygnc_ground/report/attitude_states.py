@@ -8,7 +8,7 @@ import numpy as np
 
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.estimators.attitude.update import Mode, RejectCause
-from pygnc.tasks.attitude.report import NO_TIME
+from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import BoolArray
 from pygnc_ground.replay.attitude_result import SampleRecords

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygnc_ground.formation.accuracy import RelativeAccuracy, relative_accuracy
+from pygnc_ground.formation.relative import RelativeAccuracy, relative_accuracy
 from pygnc_ground.orbit.errors import rms_3d
 from pygnc_ground.replay.formation_result import FormationResult, PartnerResult, PossibleOrbit
 

@@ -18,7 +18,7 @@ import typer
 from pygnc_devices.emus import unit as emus
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
 from pygnc_devices.family import Found, family
-from pygnc_devices.opc_n3 import quality as opc
+from pygnc_devices.opc_n3 import evaluation as opc
 from pygnc_station.commands.common import SettingsOption, app, reported_errors
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.logger.devices import identify, read_one
