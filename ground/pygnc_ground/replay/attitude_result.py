@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pygnc_ground.attitude.bound import AttitudeBound
-from pygnc_ground.attitude.face_light import FaceLight
+from pygnc_ground.attitude.face_illuminance import FaceLight
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.truth.attitude_truth import TrueAttitude

@@ -8,9 +8,10 @@ import numpy as np
 from pygnc.bus.messages import FormationMessage, GpsFix, Message, OrbitEstimate, OrbitMessage, SourceFile
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import RejectCause
+from pygnc.estimators.orbit.measurement import Innovation
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
 from pygnc.tasks.ingest.input_state import merged
 from pygnc.tasks.orbit.tracker import OrbitTracker, Outcome, mark_behind
 from pygnc_ground.orbit.solution import FloatArray

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc_ground.attitude.accuracy import AttitudeAccuracy, attitude_accuracy
-from pygnc_ground.attitude.errors import AttitudeErrors, attitude_errors
+from pygnc_ground.attitude.accuracy import AttitudeAccuracy, AttitudeErrors, attitude_accuracy, attitude_errors
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.attitude_result import AttitudeResult

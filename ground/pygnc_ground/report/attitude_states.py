@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.estimators.attitude.filter import Mode
+from pygnc.estimators.attitude.mekf import RejectCause
 from pygnc.estimators.attitude.settings import MountingSettings
-from pygnc.estimators.attitude.update import Mode, RejectCause
 from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import BoolArray

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygnc.estimators.clock.segment import TOLERANCE_MS
+from pygnc.estimators.clock.clock_map import TOLERANCE_MS
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import FixRecords
 

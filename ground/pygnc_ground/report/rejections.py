@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
 from pygnc_ground.report.rejections import books_by_cause, meaning, rejected_records, rejected_rows
