@@ -1,6 +1,6 @@
 """The one thread that owns a port: reads, scans, dispatches, asks, reconnects.
 
-docs/decisions/0010-a-thread-owns-each-port.md says why it is a thread.
+docs/decisions/0010-one-thread-per-port.md says why it is a thread.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from pygnc_devices.agenda import Agenda
+from pygnc_devices.backoff import Backoff
 from pygnc_devices.bell import Bell
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
 from pygnc_devices.feed import Feed
@@ -28,7 +29,7 @@ from pygnc_devices.tail import Tail
 T = TypeVar("T")
 
 PAUSES_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Between attempts to open a port that has gone; the last one repeats."""
+"""Delays between attempts to reopen a disconnected port; the last one repeats."""
 CLOSING_LIMIT_S: Final = 2.0
 _LONGEST_WAIT_S: Final = 0.5
 
@@ -197,8 +198,9 @@ class Engine:
 
     def _reconnect(self) -> None:
         """Try again, with growing pauses, until the port is back or the device is closed."""
-        for attempt in range(1_000_000_000):
-            pause_ends_s = time.monotonic() + PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
+        backoff = Backoff(PAUSES_S)
+        while True:
+            pause_ends_s = time.monotonic() + backoff.next()
             while time.monotonic() < pause_ends_s:
                 self._news.wait(pause_ends_s - time.monotonic())
                 self._follow_orders()

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.files import remove_flat_folder
+from pygnc.common.files import remove_flat_folder
 
 DELIVERED: Final = "delivered"
 """A file of this name in a run's folder says that the host has fetched the run."""

@@ -10,7 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from pygnc.bus.disk_sync import DiskSync
-from pygnc.bus.files import sync_folder, write_all
+from pygnc.common.files import sync_folder, write_all
 from pygnc.formats import journal
 
 PART: Final = ".part"

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.files import sync_folder, write_all
+from pygnc.common.files import durable_rename, write_all
 from pygnc.host.names import is_readable
 from pygnc.host.storage import Listed, Upload
 
@@ -73,8 +73,7 @@ class HomeFiles:
         if not is_good:
             part.unlink()
             return False
-        part.replace(self._home / upload.name)
-        sync_folder(part.parent)
+        durable_rename(part, self._home / upload.name)
         return True
 
     def listing(self) -> list[Listed]:

@@ -14,11 +14,11 @@ import msgspec
 import satkit  # noqa: F401
 
 import pygnc
-from pygnc.bus.files import remove_flat_folder
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
+from pygnc.common.files import remove_flat_folder
 from pygnc.configuration.earth_orientation_file import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings

@@ -6,8 +6,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.files import remove_flat_folder
 from pygnc.bus.segment import recover_folder
+from pygnc.common.files import remove_flat_folder
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is private (0700), owned and checked
 _RUN: Final = "run-{:05d}"

@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from pygnc.bus.files import replace_file
+from pygnc.common.files import durable_write
 
 INTERVAL_S: Final = 1.0
 
@@ -36,4 +36,4 @@ class CheckpointFile(Generic[_Checkpoint]):
     def save(self, checkpoint: _Checkpoint) -> None:
         """Replace it."""
         self._due_s = time.monotonic() + INTERVAL_S
-        replace_file(self._path, msgspec.msgpack.encode(checkpoint))
+        durable_write(self._path, msgspec.msgpack.encode(checkpoint))

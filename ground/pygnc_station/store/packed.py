@@ -1,6 +1,6 @@
 """Readings of a MariaDB or MySQL server, many in one text: its driver is plain Python and takes 5 µs for each row.
 
-docs/decisions/0016-a-server-packs-its-readings.md has the measurements.
+docs/decisions/0016-database-server-packs-readings.md has the measurements.
 """
 
 from typing import Any, Final

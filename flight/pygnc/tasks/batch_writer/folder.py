@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.files import replace_file, sync_folder
+from pygnc.common.files import durable_write, sync_folder
 
 BATCH: Final = "pygnc_batch"
 LAST: Final = "pygnc_batch_last"
@@ -78,7 +78,7 @@ class BatchFolder:
         if not self._names and not self._is_noted_complete:
             retire_batch(self._home)
             self._folder.mkdir()
-            replace_file(self._note, self._identity() + (_COMPLETE if self.is_complete else b""))
+            durable_write(self._note, self._identity() + (_COMPLETE if self.is_complete else b""))
         self._names.append(name)
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ class BatchFolder:
         self._close_all()
         if self._names and not self._is_noted_complete:
             self._sync_folders()
-            replace_file(self._note, self._identity() + _COMPLETE)
+            durable_write(self._note, self._identity() + _COMPLETE)
             self._name_files()
         self.is_complete = True
 

@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from pygnc.bus.files import append_durably, replace_file
 from pygnc.bus.messages import GpsFix, InputMessage, SensorSample
 from pygnc.bus.segment import list_segments
 from pygnc.common.constants import SENSE_FILE
+from pygnc.common.files import durable_append, durable_write
 from pygnc.formats import journal
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET
 from pygnc.formats.sense import SenseLayout
@@ -55,7 +55,7 @@ def add_open_record(home: Path, sensors_per_record: int) -> int:
         records += _take(composer, packet)
     records += composer.finish().records
     if records:
-        append_durably(path, b"".join(records))
+        durable_append(path, b"".join(records))
     return len(records)
 
 
@@ -88,7 +88,7 @@ def _cut_sense(path: Path, limit_bytes: int, sensors_per_record: int) -> int:
     kept = limit_bytes - limit_bytes % layout.size if layout is not None else 0
     with path.open("rb") as file:
         file.seek(size - kept)
-        replace_file(path, file.read())
+        durable_write(path, file.read())
     return size - kept
 
 

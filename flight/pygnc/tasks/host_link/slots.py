@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.files import replace_file
+from pygnc.common.files import durable_write
 
 NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
 
@@ -32,4 +32,4 @@ class FileSlots:
 
     def write(self, slot: int, content: bytes) -> None:
         """See `Slots`."""
-        replace_file(self._paths[slot], content)
+        durable_write(self._paths[slot], content)

@@ -15,10 +15,10 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.files import keep_reserve, replace_file
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.bus.wire import StreamReader
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
+from pygnc.common.files import durable_write, reserve_space
 from pygnc.formats import info, status
 from pygnc.formats.status import AttitudeMode, OrbitMode, Phase, TaskWord, Value
 from pygnc.tasks.runtime import Notify, Run, Task
@@ -53,7 +53,7 @@ class StatusTask(Task):
         self._fault = ""
         self._reserve = run.folder / "reserve"
         with contextlib.suppress(OSError):
-            keep_reserve(self._reserve, RESERVE_BYTES)
+            reserve_space(self._reserve, RESERVE_BYTES)
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """Wake for estimates."""
@@ -124,12 +124,12 @@ class StatusTask(Task):
     def _replace(self, name: str, content: bytes) -> None:
         """Replace a file in the home; on a full disk, in the room that was kept for it."""
         try:
-            replace_file(self.run.home / name, content)
+            durable_write(self.run.home / name, content)
         except OSError as error:
             if error.errno != errno.ENOSPC or not self._reserve.exists():
                 raise
             self._reserve.unlink()
-            replace_file(self.run.home / name, content)
+            durable_write(self.run.home / name, content)
 
 
 def leave_last_words(home: Path, *, failed: bool) -> None:
@@ -139,7 +139,7 @@ def leave_last_words(home: Path, *, failed: bool) -> None:
     try:
         values = status.decode(path.read_bytes())
         if values["phase"] != phase:
-            replace_file(path, status.encode(values | {"phase": phase}))
+            durable_write(path, status.encode(values | {"phase": phase}))
     except (OSError, status.StatusError):
         return  # there is no status to correct
 

@@ -1,0 +1,90 @@
+"""Tests of the durable file operations."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pygnc.common import files
+
+
+def test_durable_write_replaces_a_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "status.bin"
+    path.write_bytes(b"old and longer")
+    files.durable_write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_durable_write_creates_a_file_with_the_given_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    files.durable_write(path, b"secret", mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_durable_write_keeps_the_old_file_when_the_disk_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "status.bin"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space"):
+        files.durable_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_durable_write_syncs_content_before_the_rename_and_the_folder_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "status.bin"
+    seen: list[tuple[bool, bool]] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        seen.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    files.durable_write(path, b"new")
+    assert seen == [(False, False), (True, True)]
+
+
+def test_durable_append_keeps_what_the_file_holds(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    path.write_bytes(b"one")
+    files.durable_append(path, b"two")
+    assert path.read_bytes() == b"onetwo"
+
+
+def test_write_all_continues_after_a_short_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = bytearray()
+
+    def write_two(_descriptor: int, data: memoryview) -> int:
+        written.extend(data[:2])
+        return min(2, len(data))
+
+    monkeypatch.setattr(os, "write", write_two)
+    files.write_all(1, b"seven b")
+    assert written == b"seven b"
+
+
+def test_reserve_space_occupies_blocks_on_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "reserve"
+    files.reserve_space(path, 65_536)
+    assert path.stat().st_blocks * 512 >= 65_536
+
+
+def test_remove_flat_folder_ignores_what_it_cannot_remove(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    (folder / "inner").mkdir(parents=True)
+    files.remove_flat_folder(folder)
+    assert folder.exists()
+    (folder / "inner").rmdir()
+    files.remove_flat_folder(folder)
+    assert not folder.exists()
+    files.remove_flat_folder(folder)
