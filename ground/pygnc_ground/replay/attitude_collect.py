@@ -10,14 +10,14 @@ from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.tasks.attitude.environment import SurroundingsModel
-from pygnc.tasks.attitude.report import Outcome
+from pygnc.tasks.attitude.report import Outcome as AttitudeOutcome
 from pygnc.tasks.attitude.tracker import AttitudeTracker
 
 
 class SampleRecord(NamedTuple):
     """A sensor sample and what the flight says of it."""
 
-    outcome: Outcome
+    outcome: AttitudeOutcome
     estimate: AttitudeEstimate
 
 
