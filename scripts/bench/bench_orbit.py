@@ -29,7 +29,7 @@ from pygnc_ground.campaign.consistency import PRESETS, consistency_of
 from pygnc_ground.campaign.extrapolation import OUTAGE_MIN, Extrapolation, outage_of, prediction_of
 from pygnc_ground.campaign.world import ORIENTATION, expecting, filtered, world_of
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 OUTAGES_MIN: Final = (45, 75)
 """When they begin: in the middle, and with a quarter of an hour of fixes behind them."""

@@ -15,7 +15,7 @@ from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds
 from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 ESTIMATORS: Final = ("filter", "smoother", "batch")
 SETTLED: Final = 1.0 / 3.0

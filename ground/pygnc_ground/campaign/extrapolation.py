@@ -15,7 +15,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.world import World, filtered
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.scenario.truth import Trajectory
+from pygnc_ground.scenario.trajectory import Trajectory
 
 OUTAGE_MIN: Final = 90
 PREDICTION_MS: Final = 3 * 3_600_000

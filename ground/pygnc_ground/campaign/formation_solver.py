@@ -23,7 +23,7 @@ from pygnc_ground.campaign.formation_home import Judged, true_unknowns
 from pygnc_ground.campaign.formation_score import Estimate
 from pygnc_ground.campaign.world import ORIENTATION, expecting, filtered
 from pygnc_ground.orbit.solution import IntArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 _KNOWN_BIAS_SIGMA_M: Final = 1e-3
 """For the estimator's prior, which is to be positive."""

@@ -16,7 +16,7 @@ from pygnc_ground.formation.bound import (
 )
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, satellites
-from pygnc_ground.scenario.gps_reception import Reception, receptions
+from pygnc_ground.scenario.gps import Reception, receptions
 from pygnc_ground.scenario.settings import Settings
 
 _LEAST_RANGE_NOISE_M = 1e-3

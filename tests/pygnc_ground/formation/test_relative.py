@@ -8,8 +8,8 @@ import pytest
 from pygnc.estimators.formation.elements import relative_elements
 from pygnc_ground.formation.relative import elements_by_relative_state, rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.motion_settings import Orbit
-from pygnc_ground.scenario.truth import initial_state_gcrf
+from pygnc_ground.scenario.settings import Orbit
+from pygnc_ground.scenario.trajectory import initial_state_gcrf
 from tests.pygnc.environment.authority import brahe
 
 

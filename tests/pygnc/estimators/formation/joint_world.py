@@ -20,7 +20,7 @@ from pygnc_ground.campaign.formation import FormationWorld, Instruments, formati
 from pygnc_ground.campaign.formation_geometry import Kind
 from pygnc_ground.campaign.formation_solver import own_orbit
 from pygnc_ground.campaign.world import ORIENTATION, expecting
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 ARC_MIN = 64
 FRAMES = EarthFrames(ORIENTATION)

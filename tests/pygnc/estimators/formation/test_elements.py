@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.elements import elements_by_state, other_state, relative_elements
-from pygnc_ground.scenario.motion_settings import Orbit
-from pygnc_ground.scenario.truth import initial_state_gcrf
+from pygnc_ground.scenario.settings import Orbit
+from pygnc_ground.scenario.trajectory import initial_state_gcrf
 from tests.pygnc.environment.authority import brahe
 
 angles = st.floats(0.0, 360.0)

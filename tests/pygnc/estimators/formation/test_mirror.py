@@ -18,8 +18,8 @@ from pygnc.estimators.formation.mirror import (
 )
 from pygnc.estimators.formation.relative_frame import rtn_from_gcrf
 from pygnc_ground.formation import relative as ground
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 POINT_MASS = Forces(
     gravity_degree=0,
