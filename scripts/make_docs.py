@@ -14,7 +14,7 @@ from typing import Final
 
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats import status
-from pygnc.supervisor.spec import TaskSpec
+from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
 from pygnc_ground.scenario.settings import Partner
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings

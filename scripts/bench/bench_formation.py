@@ -18,12 +18,9 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a program that is started by its path
 
-from scripts.bench.formation.accuracy import print_accuracy
-from scripts.bench.formation.bounds import print_bounds
-from scripts.bench.formation.certainty import print_certainty
+from scripts.bench.formation.accuracy import print_accuracy, print_bounds, print_certainty
+from scripts.bench.formation.comparison import print_peer, print_speed
 from scripts.bench.formation.consistency import print_consistency
-from scripts.bench.formation.peer import print_peer
-from scripts.bench.formation.speed import print_speed
 
 PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
     "bound": print_bounds,

@@ -20,7 +20,7 @@ import msgspec
 import zmq
 
 from pygnc.bus.messages import AttitudeEstimate, OrbitEstimate, OrbitMessage
-from pygnc.bus.wire import StreamReader
+from pygnc.bus.streams import StreamReader
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.host.channel import Channel
 from pygnc.host.sentence import Direction, SentenceParser

@@ -24,10 +24,18 @@ import numpy as np
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.accuracy import ESTIMATORS, Score, scores_of
-from pygnc_ground.campaign.consistency import PRESETS, consistency_of
-from pygnc_ground.campaign.extrapolation import OUTAGE_MIN, Extrapolation, outage_of, prediction_of
-from pygnc_ground.campaign.world import ORIENTATION, expecting, filtered, world_of
+from pygnc_ground.campaign.orbit_accuracy import (
+    ESTIMATORS,
+    OUTAGE_MIN,
+    PRESETS,
+    Extrapolation,
+    Score,
+    consistency_of,
+    outage_of,
+    prediction_of,
+    scores_of,
+)
+from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting, filtered, world_of
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.settings import Gps
 

@@ -24,7 +24,7 @@ from pygnc_devices.emus import framing as emus_framing
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.opc_n3 import framing as opc_framing
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.station.batches import make_batch
@@ -212,7 +212,7 @@ def logger(_: float) -> Iterator[Row]:
         )
         Store.open(str(folder / "readings.db")).close()
         opc, emus = UsbIssSimulator(OpcN3Simulator()), EmusSimulator(broadcast_s=1.0)
-        with PtyLine(opc, folder / "opc"), PtyLine(emus, folder / "emus"), _logging(settings) as process:
+        with PtyEndpoint(opc, folder / "opc"), PtyEndpoint(emus, folder / "emus"), _logging(settings) as process:
             time.sleep(WARM_UP_S)
             before_s = _processor_s(process)
             time.sleep(LOG_S)

@@ -23,8 +23,7 @@ from typing import Final, TypeAlias
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
 from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.station.batches import batches, make_batch
@@ -123,8 +122,8 @@ class _Run:
         opc = WatchedCounter(rest_s=_REST_S)
         battery = EmusSimulator(broadcast_s=EMUS_EVERY_S)
         with (
-            PtyLine(UsbIssSimulator(opc), self.folder / "opc") as opc_line,
-            PtyLine(battery, self.folder / "emus", faults=LINE_ERRORS, seed=1, speed=self.speed) as emus_line,
+            PtyEndpoint(UsbIssSimulator(opc), self.folder / "opc") as opc_line,
+            PtyEndpoint(battery, self.folder / "emus", faults=LINE_ERRORS, seed=1, speed=self.speed) as emus_line,
         ):
             for role in ("server", "logger", "sender"):
                 self._start(role)
@@ -155,7 +154,7 @@ class _Run:
         Store.open(str(self.folder / "local.db")).close()
         (self.folder / "acknowledged").touch()
 
-    def _timetable(self, begin_s: float, end_s: float, lines: list[PtyLine], opc: WatchedCounter) -> list[Event]:
+    def _timetable(self, begin_s: float, end_s: float, lines: list[PtyEndpoint], opc: WatchedCounter) -> list[Event]:
         """Return what happens when. The first and last twentieth of the time is left in peace."""
         margin_s = (end_s - begin_s) / 20
         events: list[Callable[[], None]] = [
@@ -185,7 +184,7 @@ class _Run:
         if self.roles["server"].poll() is not None:  # outages may overlap
             self._start("server")
 
-    def _unplug(self, line: PtyLine) -> None:
+    def _unplug(self, line: PtyEndpoint) -> None:
         if isinstance(line.unit, UsbIssSimulator):
             self.faults.append(Fault(time.monotonic(), UNPLUGGED))
         line.unplug()
@@ -193,7 +192,7 @@ class _Run:
         time.sleep(self.dice.uniform(0.2, 2.0))
         line.plug_in()
 
-    def _spoil(self, line: PtyLine, opc: WatchedCounter) -> None:
+    def _spoil(self, line: PtyEndpoint, opc: WatchedCounter) -> None:
         with line.hold():
             opc.faults.bad_checksums += 1
         self.outcome.done["histograms with a wrong checksum"] += 1

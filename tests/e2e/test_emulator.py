@@ -26,7 +26,7 @@ from pygnc_controller.emulator.pi import PiOnPty
 from pygnc_controller.emulator.run import Run
 from pygnc_controller.emulator.shell import Shell
 from pygnc_controller.emulator.station import Station
-from scripts.pygnc_controller import Link, Upload
+from scripts.controller.pygnc_controller import Link, Upload
 from tests.e2e.conftest import DEMO, ROOT
 from tests.fakes.pty_flight import HostOnPty, end, start_on_pty
 from tests.fakes.pty_relay import PtyRelay

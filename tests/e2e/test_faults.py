@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import BatchBegin, BatchEnd, GpsFix, OrbitEstimate, OrbitMessage
-from pygnc.bus.segment import list_segments
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
 from tests.e2e.conftest import DEMO, Flight, copy_demo

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import BatchEnd, GpsFix, OrbitMark, SensorSample, SourceFile
-from pygnc.bus.segment import list_segments
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status

@@ -35,7 +35,7 @@ from pygnc.host.sentence_types import (
     TIME,
     NakCause,
 )
-from scripts.pygnc_controller import Link, Upload
+from scripts.controller.pygnc_controller import Link, Upload
 from tests.e2e.conftest import ROOT, Flight, copy_demo
 from tests.e2e.linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
 from tests.fakes.pty_flight import HostOnPty, start_on_pty

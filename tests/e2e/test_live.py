@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from pygnc.bus.messages import FormationEstimate, GpsFix, OrbitMessage, RangeMeasurement, SensorSample
-from pygnc.bus.wire import StreamReader
+from pygnc.bus.streams import StreamReader
 from pygnc.configuration.settings import Settings
 from pygnc.formats.sense_composer import no_fix
 from pygnc.formats.sense_scan import scan

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.bus.segment import list_segments
+from pygnc.bus.journal_files import list_segments
 from pygnc.formats import journal, sense_scan
 from pygnc.formats.status import Phase
 from tests.e2e.conftest import Flight

@@ -7,7 +7,7 @@ import pytest
 
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
-from pygnc.supervisor.exit_codes import ExitCode
+from pygnc.supervisor.process import ExitCode
 from scripts import make_docs
 
 

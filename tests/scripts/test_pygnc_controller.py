@@ -39,7 +39,7 @@ from pygnc.host.sentence_types import (
 from pygnc.host.transfer import CHUNK_BYTES_MIN
 from pygnc_controller.emulator.line import Faults
 from pygnc_controller.emulator.virtual_time import End
-from scripts import pygnc_controller as controller
+from scripts.controller import pygnc_controller as controller
 from tests.fakes.memory_storage import MemoryStorage
 from tests.fakes.transfer_line import PiEnd, batch, joined
 

@@ -4,7 +4,8 @@ import re
 
 from pygnc.host.sentence import SentenceParser
 from pygnc.host.sentence_types import TYPES
-from scripts import make_docs, pygnc_controller, sentence_tables
+from scripts import make_docs, sentence_tables
+from scripts.controller import pygnc_controller
 
 EXAMPLE = re.compile(r"^body ?([0-9a-f ]*)\nline (.*)$", re.MULTILINE)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.segment import Segment, list_segments
+from pygnc.bus.journal_files import Segment, list_segments
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.segment import PART, SegmentWriter, last_number, list_segments
+from pygnc.bus.journal_files import PART, SegmentWriter, last_number, list_segments
 from pygnc.formats import journal
 
 SEGMENT_BYTES: Final = 1 << 20

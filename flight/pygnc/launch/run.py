@@ -1,9 +1,16 @@
-"""One run from its arguments to its exit code."""
+"""One run from its arguments to its exit code.
+
+Gives the terminal back when main.py cannot: a process that waits for main.py's end and does nothing else.
+
+Whatever ends main.py closes the pipe between the two, kill -9 included. No task can do this: they are killed with it.
+"""
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,12 +26,11 @@ from pygnc.bus.messages import Event
 from pygnc.common.clock import SpacecraftReading
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.common.files import remove_flat_folder
-from pygnc.configuration.earth_orientation_file import load_earth_orientation
+from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.launch.arguments import USAGE, Arguments, UsageError, parse
-from pygnc.launch.settings import load_settings
 from pygnc.launch.workspace import (
     AlreadyRunningError,
     HomeLock,
@@ -33,18 +39,61 @@ from pygnc.launch.workspace import (
     recover_older_runs,
     recover_run,
 )
-from pygnc.supervisor.exit_codes import ExitCode
-from pygnc.supervisor.signals import STOP_SIGNALS, SignalInbox
+from pygnc.supervisor.process import STOP_SIGNALS, ExitCode, SignalInbox
 from pygnc.supervisor.supervisor import Supervisor
-from pygnc.tasks import heap
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
-from pygnc.tasks.runtime import Run, run_task
+from pygnc.tasks.host_link.settings import load_settings
+from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
 from pygnc.tasks.status.task import leave_last_words
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 
+_HIGHEST_DESCRIPTOR: Final = 4096
+_PR_SET_NAME: Final = 15
+_IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU)
+"""The host may signal every process before main.py has ended; and a shell may have taken the terminal by then."""
+
+
+class TerminalGuard:
+    """The guard of a terminal that was prepared.
+
+    Args:
+        terminal: it.
+    """
+
+    def __init__(self, terminal: "Terminal") -> None:
+        ending, self._held = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _watch(ending, terminal)
+        os.close(ending)
+
+    def dismiss(self) -> None:
+        """End it: main.py gives the terminal back itself."""
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        os.close(self._held)
+
+
+def _watch(ending: int, terminal: "Terminal") -> None:
+    """Be the guard; never returns."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, b"pygnc-terminal")
+        signal.set_wakeup_fd(-1)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        # Its own end of the pipe, held open here too, would keep the other one waiting for ever.
+        os.closerange(3, ending)
+        os.closerange(ending + 1, _HIGHEST_DESCRIPTOR)
+        while os.read(ending, 1):
+            pass
+        terminal.restore_if_left()
+    finally:
+        os._exit(0)
+
+
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
-    from pygnc.launch.terminal_guard import TerminalGuard
 
 _MIRRORED: Final = (
     "attitude.mounting.{} mirrors, as the fleet's map does; where the sensor is mounted otherwise, set it"
@@ -97,8 +146,6 @@ def _find_terminal() -> "Terminal | None":
 
 def _prepare(terminal: "Terminal") -> "TerminalGuard":
     """Let the terminal carry sentences, and see to it that it is given back."""
-    from pygnc.launch.terminal_guard import TerminalGuard  # noqa: PLC0415 - as above
-
     terminal.prepare()
     return TerminalGuard(terminal)
 
@@ -143,7 +190,7 @@ def _fly(
         log.report("supervisor", "warning", "mounting", _MIRRORED.format(name))
     for path in recover_older_runs(folder):
         log.report("supervisor", "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
-    heap.share_among_threads()
+    share_heap_among_threads()
     for module in SHARED:
         importlib.import_module(module)
     # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.

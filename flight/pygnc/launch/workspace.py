@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.segment import recover_folder
+from pygnc.bus.journal_files import recover_folder
 from pygnc.common.files import remove_flat_folder
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is private (0700), owned and checked

@@ -1,21 +1,92 @@
 """The process tree of a run: starts the tasks, keeps them alive, stops them in order.
 
 One loop, one poll, no threads and no ZeroMQ.
+
+How often a task may be restarted.
+
+The order and the time limits in which a run is stopped.
+
+The host cuts the power ten seconds after its Ctrl-C. The line to the host goes first: what it has acknowledged must
+find ingest there. Counted from the stop: 0 to 1 s for that line, to 3 s for sources and estimators, to 6 s for the
+writers, at 6 s SIGTERM, at 7.5 s SIGKILL, and a hard exit at 9 s whatever happens.
 """
 
 import select
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pygnc.bus import control
-from pygnc.supervisor.child import Child, RunChild
-from pygnc.supervisor.exit_codes import ExitCode
-from pygnc.supervisor.restarts import RestartBudget
-from pygnc.supervisor.signals import SignalInbox, arm_hard_exit
-from pygnc.supervisor.spec import TaskSpec
-from pygnc.supervisor.stopping import HARD_EXIT_AT_S, StopPlan
+from pygnc.supervisor.process import Child, ExitCode, RunChild, SignalInbox, TaskSpec, arm_hard_exit
+
+RESTARTS_MAX: Final = 3
+WINDOW_S: Final = 60.0
+PAUSES_S: Final = (0.2, 1.0, 5.0)
+
+
+@dataclass(slots=True)
+class RestartBudget:
+    """Three restarts in a minute, each after a longer pause; restarts older than a minute are forgiven."""
+
+    total: int = 0
+    _at: list[float] = field(default_factory=list)
+
+    def pause_s(self, now_s: float) -> float | None:
+        """Take one restart out of the budget; return the pause before it, or None when the budget is used up."""
+        self._at = [at for at in self._at if now_s - at < WINDOW_S]
+        if len(self._at) >= RESTARTS_MAX:
+            return None
+        pause = PAUSES_S[len(self._at)]
+        self._at.append(now_s)
+        self.total += 1
+        return pause
+
+
+LINE_END_S: Final = 1.0
+DRAIN_END_S: Final = 3.0
+WRITE_END_S: Final = 6.0
+TERMINATE_AT_S: Final = 6.0
+KILL_AT_S: Final = 7.5
+HARD_EXIT_AT_S: Final = 9.0
+DRAIN_STAGES: Final = frozenset({0, 1, 2})
+
+
+@dataclass(slots=True)
+class StopPlan:
+    """Where a stop has got to.
+
+    Attributes:
+        cause: what ended the run, in words.
+        began_at_s: monotonic time.
+        stage: the stop stage that has been told to finish.
+    """
+
+    cause: str
+    began_at_s: float
+    stage: int = -1
+    terminated: bool = False
+    killed: bool = False
+
+    def hurry(self, now_s: float) -> None:
+        """Go straight to SIGTERM: the host asked a second time."""
+        self.began_at_s = min(self.began_at_s, now_s - TERMINATE_AT_S)
+
+    def stage_end_s(self) -> float:
+        """Monotonic time at which the present stage has had its share."""
+        if self.stage == 0:
+            return self.began_at_s + LINE_END_S
+        return self.began_at_s + (DRAIN_END_S if self.stage in DRAIN_STAGES else WRITE_END_S)
+
+    def must_terminate(self, now_s: float) -> bool:
+        """Whether it is time for SIGTERM."""
+        return not self.terminated and now_s >= self.began_at_s + TERMINATE_AT_S
+
+    def must_kill(self, now_s: float) -> bool:
+        """Whether it is time for SIGKILL."""
+        return not self.killed and now_s >= self.began_at_s + KILL_AT_S
+
 
 PING_INTERVAL_S: Final = 0.5
 

@@ -1,5 +1,9 @@
-"""What every task process has in common: its loop, its one way to wait, its answers to the supervisor."""
+"""What every task process has in common: its loop, its one way to wait, its answers to the supervisor.
 
+The C library's heap, kept small. Only GNU's takes such orders; others do as they like.
+"""
+
+import ctypes
 import importlib
 import math
 import signal
@@ -10,21 +14,35 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import zmq
 
 from pygnc.bus import control
 from pygnc.bus.disk_guard import DiskGuard
 from pygnc.bus.journal_writer import JournalWriter
-from pygnc.bus.wire import LINGER_MS, StreamWriter
+from pygnc.bus.streams import LINGER_MS, StreamWriter
 from pygnc.common.clock import SpacecraftReading, spacecraft_s_at
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.supervisor.signals import SignalInbox
-from pygnc.supervisor.spec import TaskSpec
-from pygnc.supervisor.stopping import DRAIN_STAGES
-from pygnc.tasks import heap
+from pygnc.supervisor.process import SignalInbox, TaskSpec
+from pygnc.supervisor.supervisor import DRAIN_STAGES
+
+_M_ARENA_MAX: Final = -8
+_library: Final = ctypes.CDLL(None)
+_mallopt: Final[Callable[[int, int], Any]] = getattr(_library, "mallopt", lambda *_: 0)
+_malloc_trim: Final[Callable[[int], Any]] = getattr(_library, "malloc_trim", lambda _: 0)
+
+
+def share_heap_among_threads() -> None:
+    """Let all threads take from one heap: a solver's own would keep the megabytes that it had for a second."""
+    _mallopt(_M_ARENA_MAX, 1)
+
+
+def trim_heap() -> None:
+    """Return to the system what is free."""
+    _malloc_trim(0)
+
 
 WAIT_S: Final = 0.5
 DRAIN_S: Final = 0.2
@@ -250,7 +268,7 @@ class TaskLoop:
         now = time.monotonic()
         if self._told != self._tidied and now >= self._tidy_at_s:
             self._tidied, self._tidy_at_s = self._told, now + TIDY_INTERVAL_S
-            heap.give_back()
+            trim_heap()
 
     def _notify(self, severity: str, name: str, text: str) -> None:
         control.send(self._channel, control.Notice(severity, name, text))

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pygnc.supervisor.spec import TaskSpec
+from pygnc.supervisor.process import TaskSpec
 
 SOURCE: Final = "ingest"
 HOST_LINK: Final = "host_link"
@@ -22,9 +22,8 @@ SHARED: Final = (
     "pygnc.environment.sunlight",
     "pygnc.formats.ranges",
     "pygnc.formats.sense_candidates",
-    "pygnc.tasks.answers",
     "pygnc.tasks.batch_writer.task",
-    "pygnc.tasks.checkpoint_file",
+    "pygnc.tasks.recovery",
     "pygnc.tasks.formation.task",
     "pygnc.tasks.ingest.range_folders",
 )

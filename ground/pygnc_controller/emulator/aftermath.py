@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import LIVE, GpsFix, InputMessage, RangeMeasurement, SensorSample, TimeMark
-from pygnc.bus.segment import list_segments
 from pygnc.formats import status
 from pygnc.formats.status import Phase
 from pygnc_ground.inspection.journal import count_journal

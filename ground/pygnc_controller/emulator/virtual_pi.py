@@ -10,8 +10,8 @@ from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
 from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.host_link.conversation import Conversation, Engines
-from pygnc.tasks.host_link.slots import FileSlots
+from pygnc.tasks.host_link.connection import Conversation, Engines
+from pygnc.tasks.host_link.settings import FileSlots
 from pygnc_controller.emulator.virtual_time import End
 
 RESTART_S: Final = 1.5

@@ -5,11 +5,9 @@ from typing import Annotated, Final
 
 import typer
 
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.earth_orientation_file import PACKAGED as EARTH_ORIENTATION
-from pygnc.configuration.earth_orientation_file import read_earth_orientation
-from pygnc.configuration.geomagnetic_file import PACKAGED as MAIN_FIELD
-from pygnc.configuration.geomagnetic_file import read_main_field
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE as EARTH_ORIENTATION
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE as MAIN_FIELD
+from pygnc.configuration.data_files import data_file, read_earth_orientation, read_main_field
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.calibration_settings import CalibrationSettings

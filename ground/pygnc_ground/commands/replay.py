@@ -18,8 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.configuration.load import ConfigurationError, load
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -185,7 +184,7 @@ def replay_files(
     """Run the flight's estimators on recorded files; write the orbit, its smoothed form, a batch solution, a report."""
     try:
         settings = Settings() if config is None else load(config, _NO_HOME)
-        orientation = read_earth_orientation(earth_orientation or data_file(PACKAGED))
+        orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
         known = Truth() if truth is None else Truth(load_truth(truth, object_name), load_attitude_truth(truth))
         out.mkdir(parents=True, exist_ok=True)
         files = Files(sense or [], ranges, config, earth_orientation)

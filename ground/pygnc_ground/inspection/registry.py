@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.segment import last_number, list_segments
+from pygnc.bus.journal_files import last_number, list_segments
 from pygnc.formats import journal
 from pygnc_ground.inspection.journal import JournalViewer, decode_message, read_journal
 from pygnc_ground.inspection.old_log import OldLogViewer

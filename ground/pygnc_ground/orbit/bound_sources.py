@@ -14,8 +14,7 @@ from pygnc.estimators.orbit.screening import fix_from, screen
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.formats.sense import decode_fixes
 from pygnc.formats.sense_scan import recognise_layout, scan
-from pygnc.tasks.ingest.input_messages import fix_fields
-from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES
+from pygnc.tasks.ingest.sense_file import RECOGNITION_BYTES, fix_fields
 from pygnc_ground.orbit.batch.observations import Observations, observe_positions, observe_velocities, usable
 from pygnc_ground.orbit.batch.start import oblate_earth
 from pygnc_ground.orbit.bound import Sightings

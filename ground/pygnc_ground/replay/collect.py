@@ -22,8 +22,7 @@ from pygnc.bus.messages import (
     SourceFile,
 )
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -32,10 +31,10 @@ from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
 from pygnc.tasks.attitude.environment import SurroundingsModel
-from pygnc.tasks.attitude.report import Outcome as AttitudeOutcome
 from pygnc.tasks.attitude.tracker import AttitudeTracker
+from pygnc.tasks.attitude.tracker import Outcome as AttitudeOutcome
 from pygnc.tasks.formation.tracker import FormationTracker
-from pygnc.tasks.ingest.input_ledger import merged
+from pygnc.tasks.ingest.input_state import merged
 from pygnc.tasks.orbit.tracker import OrbitTracker, Outcome, mark_behind
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.result import FixRecords, UntimedRecord
@@ -56,7 +55,7 @@ class AttitudeCollector:
     """
 
     def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
-        main_field = read_main_field(data_file(PACKAGED))
+        main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
         self._tracker = AttitudeTracker(settings, SurroundingsModel(orientation, main_field))
         self._orbits: deque[OrbitMessage] = deque()
         self.records: list[SampleRecord] = []

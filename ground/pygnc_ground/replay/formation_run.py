@@ -8,7 +8,7 @@ import numpy as np
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, FormationMessage
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc_ground.formation.relative_truth import relative_truth
+from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import FormationResult, LinkResult, PartnerResult, PossibleOrbit, RelativeStates
 from pygnc_ground.truth.orbit_truth import OrbitTruth

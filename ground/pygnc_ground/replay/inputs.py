@@ -7,13 +7,12 @@ from typing import Final
 
 import msgspec
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, InputMessage, Message
-from pygnc.bus.segment import list_segments
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
-from pygnc.tasks.ingest.batch_files import BatchSource
-from pygnc.tasks.ingest.batch_order import batch_head, record_messages
+from pygnc.tasks.ingest.batch import BatchSource, batch_head, record_messages
 from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_folder
 from pygnc.tasks.ingest.sense_file import SenseFile

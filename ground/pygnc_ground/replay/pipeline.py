@@ -12,7 +12,7 @@ import msgspec
 
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
-from pygnc.configuration.earth_orientation_file import UPLOADED
+from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc_ground.replay.inputs import ReplayError
 
 _TIMEOUT_MIN: Final = 24 * 60
@@ -34,7 +34,7 @@ def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | N
         shutil.copy(path, home / "sense.bin")
     if ranges is not None:
         shutil.copytree(ranges, home / "range")
-    for file, name in ((config, "pygnc.toml"), (orientation, UPLOADED)):
+    for file, name in ((config, "pygnc.toml"), (orientation, EARTH_ORIENTATION_UPLOAD)):
         if file is not None:
             shutil.copy(file, home / name)
     command = [sys.executable, "-c", _START, str(_TIMEOUT_MIN), "0", "--exit-when-done"]

@@ -19,7 +19,7 @@ from pygnc.bus.messages import GpsFix, Message
 from pygnc.common.constants import PARTNER_IDS, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
 from pygnc.formats.range_scan import scan
-from pygnc.tasks.ingest.batch_files import BatchSource
+from pygnc.tasks.ingest.batch import BatchSource
 from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_files
 from pygnc.tasks.ingest.sense_file import SenseFile

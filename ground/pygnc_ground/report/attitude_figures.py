@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.estimators.attitude.update import Mode, RejectCause
-from pygnc.tasks.attitude.report import NO_TIME
+from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import settled
 from pygnc_ground.attitude.solution import AttitudeSolution

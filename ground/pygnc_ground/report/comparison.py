@@ -17,7 +17,7 @@ from pygnc.common import quaternion
 from pygnc_ground.attitude.accuracy import AttitudeAccuracy, attitude_accuracy
 from pygnc_ground.attitude.errors import AttitudeErrors, attitude_errors
 from pygnc_ground.attitude.solution import AttitudeSolution
-from pygnc_ground.formation.accuracy import RelativeAccuracy, relative_accuracy
+from pygnc_ground.formation.relative import RelativeAccuracy, relative_accuracy
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.errors import OrbitErrors, orbit_errors, rms_3d
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution

@@ -3,7 +3,7 @@
 from typing import Final
 
 from pygnc_devices.emus import unit as emus
-from pygnc_devices.opc_n3 import quality as opc
+from pygnc_devices.opc_n3 import evaluation as opc
 
 ADVICE: Final = {
     opc.NO_PARTICLES: "no particle at all: the fan or the laser does not run (listen!), or the air is very clean",

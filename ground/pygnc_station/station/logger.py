@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortBusyError, PortError
-from pygnc_devices.faces import BlockingDevice
-from pygnc_devices.feed import Subscription
 from pygnc_devices.reading import Reading
+from pygnc_devices.subscriptions import Subscription
 from pygnc_station.station.devices import family_of, interval_options, open_device
 from pygnc_station.station.settings import Device
 from pygnc_station.store.errors import RefusedReadingsError, StoreError

@@ -1,17 +1,58 @@
-"""Errors beside the bound of the same geometry."""
+"""Errors beside the bound of the same geometry.
+
+How small errors can be at all.
+
+How often something is claimed that is not the truth.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
+from typing import Final
 
 import numpy as np
 
-from pygnc_ground.campaign.formation import formation_world
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.formation_score import FormationScore, motion_of
+from pygnc_ground.campaign.formation_accuracy import FormationScore, bound_of, motion_of
+from pygnc_ground.campaign.formation_world import Kind, formation_world
 from pygnc_ground.orbit.consistency import band
-from scripts.bench.formation.cases import CASES, KINDS, Case, Geometry, geometry_of, pooled
-from scripts.bench.formation.tables import head, line, rms, spread
+from scripts.bench.formation.cases import (
+    CASES,
+    DOUBTFUL,
+    FEW_FIXES,
+    KINDS,
+    MESH_ONE,
+    STAR,
+    STAR_FEW,
+    STAR_FINE,
+    TWO,
+    Case,
+    Geometry,
+    geometry_of,
+    head,
+    line,
+    pooled,
+    rms,
+    spread,
+)
+
+
+def print_bounds(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
+    """Medians and extremes over the geometries."""
+    print(f"\nCramer-Rao bound of the relative position, m, {seeds} geometries of each kind: median (least to most).\n")
+    head("what", *(kind.value for kind in Kind))
+    found = {kind: list(pool.map(bounds_of_seed, repeat(kind), range(seeds))) for kind in Kind}
+    names = [case.instruments.name for case in CASES] + [each.name for each in DOUBTFUL if each is not STAR]
+    for row, name in enumerate(dict.fromkeys(names)):
+        line(name, *(spread([bounds[row] for bounds in found[kind]]) for kind in Kind))
+
+
+def bounds_of_seed(kind: Kind, seed: int) -> list[float]:
+    """In the order of the table."""
+    world = formation_world(seed, kind)
+    motion = motion_of(world)
+    every = [case.instruments for case in CASES] + [each for each in DOUBTFUL if each is not STAR]
+    named = {each.name: each for each in every}
+    return [bound_of(world, motion, each).rms_all_m for each in named.values()]
 
 
 def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
@@ -109,3 +150,53 @@ def chance_of(geometries: Sequence[Geometry]) -> float:
         errors_m = bound.draw_rms_m(len(worst) * len(scores), draw).reshape(len(worst), -1)
         worst = np.maximum(worst, np.sqrt((errors_m**2).mean(axis=1)) / bound.rms_all_m)
     return float(np.median(worst))
+
+
+def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
+    """How often a hypothesis is claimed that is not the truth."""
+    count = 10 * seeds
+    print(f"\n{count} geometries, all kinds in turn, each in a third of the cases. Partners:\n")
+    head(
+        "what",
+        "satellites",
+        "formation",
+        "partners",
+        "best hypothesis wrong",
+        "truth not among hypotheses",
+        "ambiguous",
+        "unsolved",
+        "wrong and certain",
+    )
+    kinds = [list(Kind)[seed % len(Kind)] for seed in range(count)]
+    runs = list(pool.map(doubts_of_seed, kinds, range(count)))
+    for instruments, satellites in DOUBTS:
+        for kind in Kind:
+            case = instruments.name, satellites
+            scores = [run[case] for run, each in zip(runs, kinds, strict=True) if each is kind and case in run]
+            if not scores:
+                continue
+            columns = [pooled(scores, name) for name in ("wrong", "found", "ambiguous", "unsolved")]
+            wrong, found, ambiguous, unsolved = columns
+            false_claims = sum(score.wrong_and_certain for score in scores)
+            sums = (wrong.sum(), len(wrong) - found.sum(), ambiguous.sum(), unsolved.sum(), false_claims)
+            line(instruments.name, str(satellites), kind.value, str(len(wrong)), *(f"{each:.0f}" for each in sums))
+
+
+DOUBTS: Final = (
+    *((instruments, 4) for instruments in DOUBTFUL),
+    (STAR_FINE, 2),
+    (MESH_ONE, 3),
+    (FEW_FIXES, 4),
+    (TWO, 4),
+    (STAR_FEW, 4),
+)
+
+
+def doubts_of_seed(kind: Kind, seed: int) -> dict[tuple[str, int], FormationScore]:
+    """By instruments and number of satellites; every third case, so that each meets each kind."""
+    world = formation_world(seed, kind)
+    scores = {}
+    for instruments, satellites in DOUBTS[seed // len(Kind) % 3 :: 3]:
+        some = world.first(satellites)
+        scores[instruments.name, satellites] = geometry_of([(some, motion_of(some))], instruments).scores[0]
+    return scores

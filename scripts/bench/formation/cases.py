@@ -1,16 +1,38 @@
-"""What is measured: instruments, and one geometry that was measured several times."""
+"""What is measured: instruments, and one geometry that was measured several times.
+
+Markdown tables, and the figures in them.
+"""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc_ground.campaign.formation import FormationWorld, Instruments
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.formation_score import SCORED, FormationScore, bound_of, score_of
-from pygnc_ground.campaign.formation_solver import solved
+from pygnc_ground.campaign.formation_accuracy import SCORED, FormationScore, bound_of, score_of, solved
+from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind
 from pygnc_ground.formation.bound import FormationBound, FormationMotion
 from pygnc_ground.orbit.solution import FloatArray
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median and extremes."""
+    return f"{np.median(values):.3g} ({min(values):.3g}-{max(values):.3g})"
+
+
+def rms(values: Sequence[float] | Sequence[FloatArray] | FloatArray) -> float:
+    """Root mean square of all."""
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def head(*names: str) -> None:
+    """Print the head of a table."""
+    line(*names)
+    print("|" + "---|" * len(names))
+
+
+def line(*fields: str) -> None:
+    """Print a line of a table."""
+    print("| " + " | ".join(fields) + " |", flush=True)
 
 
 class Case(NamedTuple):

@@ -7,17 +7,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy.stats import kstest
 
-from pygnc.estimators.formation.distinct import SAME
-from pygnc_ground.campaign.formation import formation_world
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.formation_home import Homes, homes_of
-from pygnc_ground.campaign.formation_posterior import Expected, expected_of
-from pygnc_ground.campaign.formation_score import SCORED, bound_of, motion_of, score_of
-from pygnc_ground.campaign.formation_solver import solved_to_judge
+from pygnc.estimators.formation.least_squares import SAME
+from pygnc_ground.campaign.formation_accuracy import SCORED, bound_of, motion_of, score_of, solved_to_judge
+from pygnc_ground.campaign.formation_posterior import Expected, Homes, expected_of, homes_of
+from pygnc_ground.campaign.formation_world import Kind, formation_world
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
-from scripts.bench.formation.cases import KINDS, STAR
-from scripts.bench.formation.tables import head, line
+from scripts.bench.formation.cases import KINDS, STAR, head, line
 
 _SEEDS: Final = 6
 """For each seed asked for: as many measurements as `accuracy` makes, but each of another geometry."""

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc.bus import journal_writer, segment
+from pygnc.bus import journal_files, journal_writer
+from pygnc.bus.journal_files import list_segments, recover_folder
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import SEGMENT_BYTES, SPARE_SEGMENTS, JournalWriter
-from pygnc.bus.segment import list_segments, recover_folder
 from pygnc.formats import journal
 
 HEADER = b"header"
@@ -128,7 +128,7 @@ def test_a_full_disk_moves_the_journal_to_memory(disk: Path, memory: Path, monke
         if not in_memory and size + len(content) > limit:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(segment, "write_all", write_until_full)
+    monkeypatch.setattr(journal_files, "write_all", write_until_full)
     writer.append([b"in memory", b"also"])
     assert writer.fault is not None
     assert "No space left" in writer.fault

@@ -5,8 +5,7 @@ import pytest
 from scipy.special import lpmv
 
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
 from pygnc.environment.arrays import Array
 from pygnc.environment.geomagnetic import COEFFICIENTS, DEGREE, MainField
 from tests.pygnc.environment.authority import brahe, epoch
@@ -30,7 +29,7 @@ PPIGRF = (
 
 @pytest.fixture(scope="module")
 def igrf() -> MainField:
-    return read_main_field(data_file(PACKAGED))
+    return read_main_field(data_file(MAIN_FIELD_TABLE))
 
 
 def places(count: int) -> Array:

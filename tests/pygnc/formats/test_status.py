@@ -10,7 +10,7 @@ from pygnc.estimators.attitude.update import Mode
 from pygnc.estimators.attitude.update import RejectCause as SampleRejectCause
 from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.formats import info, status
-from pygnc.tasks.attitude.report import NO_TIME
+from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc.tasks.table import TASKS
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_writer import JournalWriter
-from pygnc.bus.segment import list_segments
 from pygnc.launch.workspace import (
     AlreadyRunningError,
     HomeLock,

@@ -1,4 +1,4 @@
-from pygnc.supervisor.restarts import PAUSES_S, RESTARTS_MAX, WINDOW_S, RestartBudget
+from pygnc.supervisor.supervisor import PAUSES_S, RESTARTS_MAX, WINDOW_S, RestartBudget
 
 
 def test_pauses_grow_until_the_budget_is_used_up() -> None:

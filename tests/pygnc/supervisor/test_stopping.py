@@ -1,10 +1,10 @@
-from pygnc.supervisor import stopping
-from pygnc.supervisor.stopping import StopPlan
+from pygnc.supervisor import supervisor
+from pygnc.supervisor.supervisor import StopPlan
 
 
 def test_the_limits_leave_a_second_before_the_power_goes() -> None:
-    assert stopping.DRAIN_END_S < stopping.WRITE_END_S <= stopping.TERMINATE_AT_S < stopping.KILL_AT_S
-    assert stopping.KILL_AT_S < stopping.HARD_EXIT_AT_S < 10.0
+    assert supervisor.DRAIN_END_S < supervisor.WRITE_END_S <= supervisor.TERMINATE_AT_S < supervisor.KILL_AT_S
+    assert supervisor.KILL_AT_S < supervisor.HARD_EXIT_AT_S < 10.0
 
 
 def test_signals_fall_due_in_order() -> None:

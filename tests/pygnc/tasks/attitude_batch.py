@@ -15,8 +15,7 @@ from pygnc.bus.messages import (
     OrbitMessage,
     SensorSample,
 )
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -29,7 +28,7 @@ DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 RECORDS = 24
 NONE = EarthOrientationTable.none()
 SETTINGS = AttitudeSettings()
-MODEL = SurroundingsModel(NONE, read_main_field(data_file(PACKAGED)))
+MODEL = SurroundingsModel(NONE, read_main_field(data_file(MAIN_FIELD_TABLE)))
 
 
 def tracker(state: TrackerState | None = None) -> AttitudeTracker:

@@ -10,13 +10,11 @@ import polars as pl
 
 from pygnc.bus.messages import BatchEnd, InputMessage, OrbitMessage
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.configuration.settings import Settings
 from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.tasks.ingest.batch_files import find_sources
-from pygnc.tasks.ingest.batch_order import record_messages
+from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc.tasks.orbit.tracker import OrbitTracker, mark_behind
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
@@ -44,7 +42,7 @@ def home() -> Path:
 
 @cache
 def orientation() -> EarthOrientationTable:
-    return read_earth_orientation(data_file(PACKAGED))
+    return read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
 
 
 @cache

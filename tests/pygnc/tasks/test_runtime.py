@@ -1,7 +1,12 @@
-"""What the loop does for every task."""
+"""What the loop does for every task.
+
+Threads take their memory from the heap that is trimmed.
+"""
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +56,26 @@ def test_a_control_channel_keeps_messages_apart() -> None:
         for counter in (1, 2):
             control.send(ours, control.Ping(counter))
         assert [control.receive_from_supervisor(theirs) for _ in range(3)] == [control.Ping(1), control.Ping(2), None]
+
+
+CODE = """
+import threading
+from pathlib import Path
+from pygnc.tasks import runtime
+
+runtime.share_heap_among_threads()
+blocks = []
+thread = threading.Thread(target=lambda: blocks.extend(bytes(60_000) for _ in range(30)))
+thread.start()
+thread.join()
+runtime.trim_heap()
+lines = Path("/proc/self/maps").read_text().splitlines()
+bounds = next(line for line in lines if line.endswith("[heap]")).split()[0].split("-")
+first, last = (int(bound, 16) for bound in bounds)
+print(sum(first <= id(block) < last for block in blocks))
+"""
+
+
+def test_threads_take_their_memory_from_the_one_heap() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
+    assert int(done.stdout) == 30

@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.formats.sense import SenseLayout
@@ -16,7 +15,7 @@ from pygnc_ground.replay.inputs import from_files
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 RECORD_BYTES = SenseLayout().size
-MAIN_FIELD = read_main_field(data_file(PACKAGED))
+MAIN_FIELD = read_main_field(data_file(MAIN_FIELD_TABLE))
 
 
 def readings(*files: Path) -> FieldReadings:

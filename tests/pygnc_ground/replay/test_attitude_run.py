@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.earth_orientation_file import PACKAGED, read_earth_orientation
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.formats.sense import SenseLayout
@@ -29,7 +28,7 @@ SETTINGS = Settings()
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[AttitudeResult, Collected]:
     file = tmp_path_factory.mktemp("attitude") / "sense.bin"
     file.write_bytes((DEMO / "sense.bin").read_bytes()[: RECORDS * SenseLayout().size])
-    orientation = read_earth_orientation(data_file(PACKAGED))
+    orientation = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
     truth = Truth(attitude=load_attitude_truth(DEMO / "truth.parquet"))
     inputs = from_files([file], None, SETTINGS)
     result, collected = replay(inputs, SETTINGS, orientation, truth, filter_name=FilterName.EKF, advance=lambda: None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.reading import Reading
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_station.station.logger import Logger
 from pygnc_station.store.layout import Layout
@@ -26,8 +26,8 @@ def unit() -> UcbSimulator:
     return UcbSimulator(eeprom={1: 10})
 
 
-def line(folder: Path) -> PtyLine:
-    return PtyLine(unit(), folder / "port")
+def line(folder: Path) -> PtyEndpoint:
+    return PtyEndpoint(unit(), folder / "port")
 
 
 def write_settings(folder: Path, more: str = "", *, port: str = "", device: str = "") -> Path:

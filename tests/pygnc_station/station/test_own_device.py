@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pygnc_devices.family import family
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_station.server.context import clock
 from pygnc_station.sinks.home_assistant import entities
 from pygnc_station.station.batches import make_batch
@@ -47,7 +47,7 @@ def test_everything_follows_from_the_declaration(tmp_path: Path) -> None:
     kind = family("rain")
     assert kind.make_frame is not None
     gauge = DeclaredSimulator(kind.packets, kind.make_frame)
-    with PtyLine(gauge, tmp_path / "port"), Store.open(settings.store_url) as store:
+    with PtyEndpoint(gauge, tmp_path / "port"), Store.open(settings.store_url) as store:
         logger = Logger(store, settings.device)
         thread = threading.Thread(target=logger.run)
         thread.start()

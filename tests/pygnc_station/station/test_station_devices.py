@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 
 from pygnc_devices.errors import PortError
 from pygnc_devices.family import family
-from pygnc_instruments.simulators.emus_battery import Battery
-from pygnc_instruments.simulators.emus_unit import EmusSimulator
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.emus_unit import Battery, EmusSimulator
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcFaults
 from pygnc_station.station.command import app
 from pygnc_station.station.devices import interval_options, open_device
@@ -123,7 +122,7 @@ def test_a_battery_is_shown_cell_by_cell(tmp_path: Path) -> None:
     )
     arguments = ["cells", "--settings", str(tmp_path / "station.toml")]
     assert "no cells in the store" in CliRunner().invoke(app, arguments).output
-    with PtyLine(unit, tmp_path / "port") as line, Store.open(str(tmp_path / "readings.db")) as store:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Store.open(str(tmp_path / "readings.db")) as store:
         logger = Logger(store, [Device("pack", "emus", line.url, interval_s=0.5, options={"ask": ["BV2"]})])
         with running(logger):
             wait_for(lambda: len(query.streams(store, "pack", "BV2")) == 1, "cells")

@@ -16,11 +16,11 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.filter import JointGroup
-from pygnc.estimators.formation.joint_noise import DragWander, drag_wander
-from pygnc.estimators.formation.members import root_of
+from pygnc.estimators.formation.hypothesis_bank import root_of
+from pygnc.estimators.formation.process_noise import DragWander, drag_wander
 from pygnc.estimators.formation.reference import UNKNOWNS
+from pygnc.estimators.formation.relative_motion import orbit_vector, shared_step
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.shared_step import orbit_vector, shared_step
 from pygnc.estimators.formation.solution import JointState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings

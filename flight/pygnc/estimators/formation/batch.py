@@ -3,6 +3,8 @@
 The steps: our own orbit and those of partners with enough fixes; candidates for all others; every candidate and every
 mirror image as the start of a joint fit of all observations; noise from the residuals of the best; a last fit with
 outliers left out; which of the solutions found differ, and by how much they are worse.
+
+Whether the best solution is certain, and of use.
 """
 
 import math
@@ -13,23 +15,101 @@ import numpy as np
 
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.ambiguity import judged
-from pygnc.estimators.formation.curvature import covariances
-from pygnc.estimators.formation.distinct import merged, picked
-from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Loss, Noise, Prior, equations_of
-from pygnc.estimators.formation.hypotheses import Known, candidates, connected
-from pygnc.estimators.formation.least_squares import Result, covariance, fitted, minimise
+from pygnc.estimators.formation.equations import (
+    SEARCH_LOSS,
+    Equations,
+    Loss,
+    Noise,
+    Prior,
+    initial_prior,
+    linearise_observations,
+)
+from pygnc.estimators.formation.least_squares import Result, covariance, differing, fitted, merged, minimise, picked
 from pygnc.estimators.formation.noise import apparent_noise, expected_noise, refined_noise, robust_noise
 from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, arc_of
-from pygnc.estimators.formation.prior import prior_of
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
+from pygnc.estimators.formation.ridge import covariances
+from pygnc.estimators.formation.search import Around, Known, candidates, connected, flips, from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, Hypothesis, Partner
-from pygnc.estimators.formation.starts import Around, from_fixes
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
+
+_ARC_FRACTIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def judged(
+    equations: Equations,
+    around: Around,
+    result: Result,
+    passed: Array,
+    uncertain: Array,
+    *,
+    noise: Noise,
+    loss: Loss,
+) -> dict[int, Partner]:
+    """The partners' ambiguity.
+
+    Args:
+        equations: Of all.
+        around: Of the search.
+        result: Distinct solutions, the best first.
+        passed: Guesses (k, p) that the search passed through. Where the last fit slides from one of them into another
+            solution, the cost has a shelf rather than a minimum; fitting nearly as well, it is as good a rival.
+        uncertain: Covariance of the best solution, (p, p).
+        noise: Of the observations.
+        loss: That of the last fit.
+    """
+    settings, count = around.settings, len(equations.satellites)
+    shelves = fitted(equations, around.dynamics, passed, noise, loss).cost
+    cost = np.concatenate((result.fit.cost, shelves))
+    different = differing(result, 0, np.concatenate((result.guesses, passed)), count)
+    best = float(cost[0])
+    freedom = max(sum(len(rows.places) for rows in equations.ranges) - equations.unknowns, 1)
+    by_partner = {}
+    for partner in range(1, count):
+        rivals = cost[different[:, partner]].tolist()
+        mirror = min(rivals) if rivals else _image_cost(equations, around, result, partner, noise=noise, loss=loss)
+        # As a ratio of likelihoods with the noise unknown too.
+        worse = freedom * math.log1p(max(mirror - best, 0.0) / freedom) if rivals else math.inf
+        by_partner[equations.satellites[partner]] = Partner(
+            _unsolved(equations, around, result, partner, uncertain), worse < settings.certain_chi_square, best, mirror
+        )
+    return by_partner
+
+
+def _image_cost(
+    equations: Equations, around: Around, result: Result, partner: int, *, noise: Noise, loss: Loss
+) -> float:
+    """Least cost of the best solution with this partner flipped, or the best cost if its images are no other orbits."""
+    images = flips(result.guesses[:1], (partner,), around.reference)[1:, 0]
+    guesses = images[differing(result, 0, images, len(equations.satellites))[:, partner]]
+    if not len(guesses):
+        return float(result.fit.cost[0])
+    return float(fitted(equations, around.dynamics, guesses, noise, loss).cost.min())
+
+
+def _unsolved(equations: Equations, around: Around, result: Result, partner: int, uncertain: Array) -> str | None:
+    """Why a partner's orbit is not known; None when it is."""
+    reference = around.reference
+    places = 2.0 * reference.middle * np.array(_ARC_FRACTIONS)
+    points = reference.nodes.by_epoch[places.astype(np.int64), :3]
+    columns = np.concatenate((np.arange(UNKNOWNS), UNKNOWNS * partner + np.arange(UNKNOWNS)))
+    # A valley that ends sooner than linear ranges make expect is one that the data hardly close.
+    joint = np.stack((covariance(result.fit.information[0]), uncertain))[:, columns[:, None], columns]
+    motion = around.dynamics.propagate(equations.states(result.guesses[:1]), partials=False)
+    constants = motion.at(slice(None), places)
+    apart_m = (points @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
+    by_unknowns = np.concatenate((-points, points), axis=2)
+    placed = by_unknowns @ joint[:, None] @ by_unknowns.swapaxes(1, 2)
+    variance = np.trace(placed, axis1=2, axis2=3).mean(axis=1).max()
+    sigma_m, distance_m = math.sqrt(variance), math.sqrt((apart_m**2).sum(axis=1).mean())
+    if sigma_m < around.settings.solved_sigma_ratio * distance_m:
+        return None
+    return f"its place is known to {sigma_m:.0f} m only, {distance_m:.0f} m away"
+
 
 FIX_GATE: Final = 4.6
 """In standard deviations of three components together; 1e-4 of good fixes lie farther off."""
@@ -97,8 +177,8 @@ class FormationSolver:
             step_max_ms=self._orbit.force_model.step_max_ms,
             frames=self._frames,
         )
-        prior = prior_of(len(arc.satellites), len(arc.ranges), reference, own, settings)
-        equations = equations_of(
+        prior = initial_prior(len(arc.satellites), len(arc.ranges), reference, own, settings)
+        equations = linearise_observations(
             arc, settings.own_id, reference, prior, frames=self._frames, receiver=self._orbit.measurement
         )
         apparent_m = apparent_noise(equations, settings).range_sigma_m.tolist()
@@ -109,7 +189,7 @@ class FormationSolver:
         lost = {equations.satellites[number]: reason for number, reason in starts.lost.items()}
         guesses = starts.guesses
         if lost:
-            fewer = prior_of(len(kept), len(equations.pairs_among(kept)), reference, own, settings)
+            fewer = initial_prior(len(kept), len(equations.pairs_among(kept)), reference, own, settings)
             columns = equations.columns_of(kept)
             equations = equations.subset(kept, fewer, kept, _ALL)
             guesses = guesses[:, columns]

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.elements import elements_by_state, relative_elements
 from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
-from pygnc.estimators.formation.relative_frame import rtn_from_gcrf
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements, rtn_from_gcrf
 from pygnc.estimators.formation.relative_motion import Motion
 
 
@@ -129,7 +128,7 @@ class FormationSolution:
             ValueError: As `relative_at`.
         """
         own, gcrf, covariance_gcrf = self._apart(gps_ms, partner, hypothesis)
-        by_state = elements_by_state(own, own + gcrf)
+        by_state = d_elements_d_state(own, own + gcrf)
         return relative_elements(own, own + gcrf), by_state.dot(covariance_gcrf).dot(by_state.T)
 
     def joint_at(self, gps_ms: int, hypothesis: int = 0) -> JointState:

@@ -16,15 +16,12 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
-from pygnc.bus.wire import StreamReader
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.geomagnetic_file import PACKAGED, GeomagneticFileError, read_main_field
+from pygnc.bus.streams import StreamReader
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, GeomagneticFileError, data_file, read_main_field
 from pygnc.environment.geomagnetic import MainField
-from pygnc.tasks.answers import Answers
 from pygnc.tasks.attitude.environment import SurroundingsModel
-from pygnc.tasks.attitude.report import Outcome
-from pygnc.tasks.attitude.tracker import AttitudeTracker, TrackerState
-from pygnc.tasks.checkpoint_file import CheckpointFile
+from pygnc.tasks.attitude.tracker import AttitudeTracker, Outcome, TrackerState
+from pygnc.tasks.recovery import Answers, CheckpointFile
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 64
@@ -153,7 +150,7 @@ class AttitudeTask(Task):
 
     def _load_main_field(self) -> MainField | None:
         try:
-            return read_main_field(data_file(PACKAGED))
+            return read_main_field(data_file(MAIN_FIELD_TABLE))
         except (GeomagneticFileError, OSError) as error:
             self.notify("error", "main_field", f"{error}; without it no attitude is found")
             return None

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import GpsFix, InputMessage, SensorSample
-from pygnc.bus.segment import list_segments
 from pygnc.common.constants import SENSE_FILE
 from pygnc.common.files import durable_append, durable_write
 from pygnc.formats import journal

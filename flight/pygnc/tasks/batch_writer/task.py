@@ -27,13 +27,12 @@ from pygnc.bus.messages import (
     SensorSample,
     SourceFile,
 )
-from pygnc.bus.wire import StreamReader
+from pygnc.bus.streams import StreamReader
 from pygnc.common.constants import SENSE_FILE
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import SenseLayout
-from pygnc.tasks.batch_writer.additions import BatchAdditions
-from pygnc.tasks.batch_writer.copies import BatchCopies
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
+from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
 from pygnc.tasks.ingest.range_folders import owner_of
 from pygnc.tasks.runtime import Notify, Run, Task
 

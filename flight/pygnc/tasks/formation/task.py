@@ -26,8 +26,8 @@ from pygnc.bus.messages import (
     OrbitMessage,
     RangeMeasurement,
 )
-from pygnc.bus.wire import StreamReader
-from pygnc.tasks.answers import Answers
+from pygnc.bus.streams import StreamReader
+from pygnc.tasks.recovery import Answers
 from pygnc.tasks.runtime import Notify, Run, Task
 
 if TYPE_CHECKING:

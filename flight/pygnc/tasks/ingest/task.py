@@ -5,6 +5,8 @@ or grow afterwards are given out behind it, group by group: first what was read 
 it is a function of those bytes of the files that the input journal names: a restarted task works out the same numbers
 again and goes on behind the last one in the journal. Packets that the host sends live are given out behind the batch,
 in between such groups; each carries its number in the host's stream, so that none comes twice or is left out.
+
+What a person should know of input files, as events.
 """
 
 import time
@@ -15,18 +17,67 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.messages import BatchEnd, Message, SourceFile
+from pygnc.common.clock import SpacecraftReading
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets
-from pygnc.tasks.ingest.batch_files import BatchSource, find_sources, open_named
-from pygnc.tasks.ingest.batch_order import batch_head, record_messages
-from pygnc.tasks.ingest.input_ledger import InputLedger
-from pygnc.tasks.ingest.input_recall import InputRecall
-from pygnc.tasks.ingest.input_report import report_boot, report_files, report_resumption
-from pygnc.tasks.ingest.last_run import PREFIX, told_apart
-from pygnc.tasks.ingest.live_input import live_message, oddities
-from pygnc.tasks.ingest.live_streams import LiveStreams
-from pygnc.tasks.ingest.range_arrivals import find_arrivals
+from pygnc.tasks.ingest.batch import (
+    PREFIX,
+    BatchSource,
+    News,
+    batch_head,
+    find_sources,
+    open_named,
+    record_messages,
+    told_apart,
+)
+from pygnc.tasks.ingest.input_state import InputLedger, InputRecall
+from pygnc.tasks.ingest.live import LiveStreams, live_message, oddities
+from pygnc.tasks.ingest.range_files import find_arrivals
 from pygnc.tasks.ingest.range_folders import Fault
 from pygnc.tasks.runtime import Notify, Run, Task
+
+DAMAGE_EVENTS: Final = 10
+"""So many damaged ranges of a file become events; the input journal lists more."""
+
+
+def report_files(
+    notify: Notify, sources: Sequence[BatchSource], files: Sequence[SourceFile], faults: Sequence[Fault]
+) -> None:
+    """Tell of files that cannot be read, of empty ones, of damage and of odd records."""
+    for fault in faults:
+        notify("error", "unreadable", f"{fault.name}: {fault.reason}; it is left out")
+    for file in files:
+        if not file.size_bytes:
+            notify("warning", "empty", f"{file.name} is empty")
+        for start, stop, reason in file.damage[:DAMAGE_EVENTS]:
+            notify("warning", "damage", f"{file.name}: bytes {start} to {stop} left out: {reason}")
+        if file.damaged_ranges > DAMAGE_EVENTS:
+            more = file.damaged_ranges - DAMAGE_EVENTS
+            notify("warning", "damage", f"{file.name}: {more} more damaged ranges; the journal lists more")
+    for source in sources:
+        for reason, count in source.anomalies.items():
+            notify("warning", "anomaly", f"{source.names[0]}: {count} records: {reason}")
+
+
+def report_boot(notify: Notify, seq: int) -> None:
+    """Tell of a new segment of the clock's map, known with input `seq`."""
+    text = f"GPS packets up to input {seq} say that the spacecraft clock began anew or was set; it has another map now"
+    notify("warning", "new_boot", text)
+
+
+def report_resumption(
+    notify: Notify, sources: Sequence[BatchSource], before: InputLedger, start: SpacecraftReading
+) -> None:
+    """Tell what a run that begins from the last one has begun with, and whether the controller was booted since."""
+    news = [source for source in sources if isinstance(source, News)]
+    written = sum(len(source.keys) for source in sources) - sum(len(source.keys) for source in news)
+    parts = [f"{written} records and packets are the last run's"]
+    parts += [f"{source.names[0]}: {len(source.keys)} more, {source.repeated} known" for source in news]
+    notify("info", "from_last_run", "; ".join(parts))
+    newest_s = before.newest_spacecraft_s
+    if newest_s is not None and start.t_spacecraft_s < newest_s:
+        text = f"the run was started at {start.t_spacecraft_s} s, before {newest_s} s of the last run: the controller "
+        notify("warning", "clock_fell_back", f"{text}was booted anew; nothing is predicted until its GPS packets come")
+
 
 LOOK_INTERVAL_S: Final = 1.0
 CHANGED: Final = "the input files were changed during the run"

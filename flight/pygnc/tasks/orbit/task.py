@@ -12,12 +12,11 @@ import zmq
 
 from pygnc.bus import control
 from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
-from pygnc.bus.wire import StreamReader
+from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc.configuration.earth_orientation_file import UPLOADED
-from pygnc.tasks.answers import Answers
-from pygnc.tasks.checkpoint_file import CheckpointFile
+from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, mark_behind
+from pygnc.tasks.recovery import Answers, CheckpointFile
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 64
@@ -100,7 +99,9 @@ class OrbitTask(Task):
         if expires_ms is not None and estimates and estimates[-1].gps_ms > expires_ms:
             self._orientation_expires_ms = None
             day = utc_iso_from_gps_ms(expires_ms)[:10]
-            self.notify("warning", "earth_orientation", f"the table ends at {day}; upload a newer {UPLOADED}")
+            self.notify(
+                "warning", "earth_orientation", f"the table ends at {day}; upload a newer {EARTH_ORIENTATION_UPLOAD}"
+            )
 
     def _predict(self, now: float) -> bool:
         """Do one slice of the prediction; return whether more is needed to reach the present."""

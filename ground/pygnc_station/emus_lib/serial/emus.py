@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from pygnc_devices.emus.cells import CellData
 from pygnc_devices.emus.driver import DEFAULT_BAUD, Emus
-from pygnc_devices.emus.procedures import ask, read_cells
+from pygnc_devices.emus.operations import ask, read_cells
 from pygnc_devices.emus.sentences import SUMMARY
 from pygnc_devices.errors import PortError
-from pygnc_devices.feed import Subscription
-from pygnc_devices.usb import find_usb_port
+from pygnc_devices.serial_port import find_usb_port
+from pygnc_devices.subscriptions import Subscription
 from pygnc_station.emus_lib import config
 from pygnc_station.emus_lib.labels import item_of, name_of
 from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue

@@ -9,17 +9,15 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
-from pygnc.estimators.formation.elements import elements_by_state, relative_elements
-from pygnc.estimators.formation.filter import FormationFilter
+from pygnc.estimators.formation.filter import FormationFilter, FormationUpdate
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, RelativeState
-from pygnc.estimators.formation.update import FormationUpdate
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.formation import FormationWorld, Instruments, formation_world
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.formation_solver import own_orbit
-from pygnc_ground.campaign.world import ORIENTATION, expecting
+from pygnc_ground.campaign.formation_accuracy import own_orbit
+from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
+from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting
 from pygnc_ground.scenario.settings import Gps
 
 ARC_MIN = 64
@@ -109,6 +107,6 @@ def error_m(filtering: FormationFilter, partner: int, hypothesis: int = 0, satel
 
 def nees(relative: RelativeState, own: Array, truth: Array) -> float:
     """Of the relative orbital elements, 6 on average."""
-    by_state = elements_by_state(own, own + relative.gcrf)
+    by_state = d_elements_d_state(own, own + relative.gcrf)
     error = relative_elements(own, own + relative.gcrf) - relative_elements(own, own + truth)
     return float(error.dot(np.linalg.solve(by_state @ relative.covariance_gcrf @ by_state.T, error)))

@@ -9,8 +9,7 @@ import pytest
 from pygnc.estimators.formation.observations import SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc_ground.campaign.formation import Instruments
-from pygnc_ground.campaign.formation_geometry import Kind
+from pygnc_ground.campaign.formation_world import Instruments, Kind
 from tests.pygnc.estimators.formation.worlds import (
     MESH_ALL,
     MESH_ANCHOR,

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.equations import Equations, Loss, Noise, equations_of
+from pygnc.estimators.formation.equations import Equations, Loss, Noise, initial_prior, linearise_observations
 from pygnc.estimators.formation.noise import apparent_noise
 from pygnc.estimators.formation.observations import arc_of
-from pygnc.estimators.formation.prior import prior_of
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
@@ -37,8 +36,8 @@ def system() -> System:
     dynamics = OrbitDynamics(ORBIT, FRAMES)
     step_ms = ORBIT.force_model.step_max_ms
     reference = Reference(measured.orbit, arc.span_ms, dynamics=dynamics, step_max_ms=step_ms, frames=FRAMES)
-    prior = prior_of(4, 6, reference, None, SETTINGS)
-    equations = equations_of(arc, 74, reference, prior, frames=FRAMES, receiver=ORBIT.measurement)
+    prior = initial_prior(4, 6, reference, None, SETTINGS)
+    equations = linearise_observations(arc, 74, reference, prior, frames=FRAMES, receiver=ORBIT.measurement)
     epoch = true.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
     guess = prior.mean.copy()
     guess[: 4 * UNKNOWNS].reshape(4, UNKNOWNS)[:, :6] = epoch - reference.nodes.state[reference.middle]

@@ -1,14 +1,18 @@
-"""Reference and relative motion against trajectories by brahe."""
+"""Reference and relative motion against trajectories by brahe.
 
+Deviations around one satellite against the full dynamics of each.
+"""
+
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.elements import other_state
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
-from pygnc.estimators.formation.relative_motion import RelativeDynamics
+from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf, state_from_elements
+from pygnc.estimators.formation.relative_motion import RelativeDynamics, orbit_vector, shared_step
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
@@ -76,7 +80,7 @@ def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
 
 @pytest.mark.parametrize(("size", "least_m"), [(1.0, 0.06), (40.0, 2.4)])
 def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
-    partner = other_state(OWN, size * np.array((5.0, 700.0, 300.0, -250.0, 200.0, 400.0)))
+    partner = state_from_elements(OWN, size * np.array((5.0, 700.0, 300.0, -250.0, 200.0, 400.0)))
     moved, epoch = truth(partner)
     apart = moved - own_truth()[0]
     middle = reference().nodes.state[reference().middle]
@@ -115,3 +119,35 @@ def test_derivatives_are_those_of_the_motion() -> None:
         for rows in (slice(0, 3), slice(3, 6)):
             size = np.abs(change[..., rows]).max()
             assert found[..., rows] == pytest.approx(change[..., rows], abs=0.03 * size)
+
+
+GPS_MS = 1_400_000_000_000
+EARTH_DYNAMICS = OrbitDynamics(replace(OrbitSettings(), gravity_degree=30), FRAMES)
+OWN_STATE = np.array((6.88e6, 0.0, 0.0, 0.0, -960.0, 7_540.0, 0.2))
+RTN = np.array(((0.0, 1_000.0, 0.0, 0.0, 0.0, 0.3), (300.0, -5_000.0, 2_000.0, 0.5, -0.66, 0.0)))
+
+
+def initial_deviations() -> Array:
+    apart = RTN @ np.linalg.inv(rtn_from_gcrf(OWN_STATE[:6])).T
+    return np.concatenate((apart, ((0.1,), (-0.2,))), axis=1)
+
+
+def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellite() -> None:
+    x, deviations = orbit_vector(OWN_STATE), initial_deviations()
+    states = OWN_STATE + deviations
+    for minute in range(180):
+        step = shared_step(EARTH_DYNAMICS, GPS_MS + 60_000 * minute, x, deviations, 60.0)
+        x, deviations = step.x, step.deviations
+    own = EARTH_DYNAMICS.trace(GPS_MS, orbit_vector(OWN_STATE), GPS_MS + 10_800_000)
+    np.testing.assert_allclose(x[:3], own[:3], atol=0.1)
+    for state, deviation, limit_m in zip(states, deviations, (0.3, 1.0), strict=True):
+        alone = EARTH_DYNAMICS.trace(GPS_MS, orbit_vector(state), GPS_MS + 10_800_000)
+        assert np.linalg.norm(deviation[:3] - (alone - own)[:3]) < limit_m
+        assert np.linalg.norm(deviation[3:6] - (alone - own)[3:6]) < 1e-3 * limit_m * 2.0
+        np.testing.assert_allclose(deviation[6], (alone - own)[6])
+
+
+def test_small_deviations_move_by_the_transition_matrix() -> None:
+    deviations = 1e-3 * np.eye(7)
+    step = shared_step(EARTH_DYNAMICS, GPS_MS, orbit_vector(OWN_STATE), deviations, 60.0)
+    np.testing.assert_allclose(step.deviations.T / 1e-3, step.transition, atol=1e-6)

@@ -10,16 +10,15 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
-from pygnc.estimators.formation.elements import relative_elements
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.relative_coordinates import relative_elements
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.formation import FormationWorld, Instruments, formation_world
-from pygnc_ground.campaign.formation_geometry import Kind
-from pygnc_ground.campaign.world import ORIENTATION
+from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
+from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
 
 ORBIT = OrbitSettings()

@@ -9,9 +9,7 @@ import pytest
 from pygnc.bus.messages import OrbitEstimate
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc.configuration.data_files import data_file
-from pygnc.configuration.earth_orientation_file import load_earth_orientation
-from pygnc.configuration.geomagnetic_file import PACKAGED, read_main_field
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, load_earth_orientation, read_main_field
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.formats.sense import SenseLayout, decode_sensors
@@ -28,7 +26,7 @@ def truth() -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> SurroundingsModel:
     orientation = load_earth_orientation(tmp_path_factory.mktemp("home")).table
-    return SurroundingsModel(orientation, read_main_field(data_file(PACKAGED)))
+    return SurroundingsModel(orientation, read_main_field(data_file(MAIN_FIELD_TABLE)))
 
 
 def orbit_at(truth: pl.DataFrame, row: int) -> FollowedOrbit:

@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import BatchBegin, BatchEnd, LivePacket, Message, SourceFile
-from pygnc.bus.wire import StreamWriter
+from pygnc.bus.streams import StreamWriter
 from pygnc.configuration.settings import BatchSettings, Settings
 from pygnc.formats.range_scan import RangeScanner
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.formats.sense_scan import scan
 from pygnc.tasks.batch_writer.folder import BatchFolder, retire_batch
-from pygnc.tasks.batch_writer.rows import FILE_BYTES, BatchRow
+from pygnc.tasks.batch_writer.output_files import FILE_BYTES, BatchRow
 from pygnc.tasks.batch_writer.task import BatchWriterTask
-from pygnc.tasks.ingest.input_messages import sense_messages
-from pygnc.tasks.ingest.live_input import live_message
+from pygnc.tasks.ingest.live import live_message
+from pygnc.tasks.ingest.sense_file import sense_messages
 from tests.pygnc.formats.streams import range_packets
 from tests.pygnc.tasks.runs import run_in
 

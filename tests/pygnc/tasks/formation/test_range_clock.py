@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
 from pygnc.common.clock import MS_PER_WEEK, SPACECRAFT_RESTART_S
 from pygnc.tasks.formation.range_clock import ALONE_S, HELD_MAX, RangeClock, SatelliteClockState, TimedRange
-from pygnc.tasks.ingest.batch_files import find_sources
-from pygnc.tasks.ingest.batch_order import record_messages
+from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables

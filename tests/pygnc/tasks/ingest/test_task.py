@@ -10,7 +10,7 @@ import zmq
 from pygnc.bus import journal_writer
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, GpsFix, InputMessage, Message, RangeMeasurement
-from pygnc.tasks.ingest import batch_order, task
+from pygnc.tasks.ingest import batch, task
 from pygnc.tasks.ingest.task import IngestTask
 from tests.pygnc.formats.streams import range_packets
 from tests.pygnc.tasks.runs import run_in
@@ -93,7 +93,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Home]]:
 @pytest.fixture(autouse=True)
 def _small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many writes, so that many places can be tried."""
-    monkeypatch.setattr(batch_order, "RECORDS_A_TURN", 4)
+    monkeypatch.setattr(batch, "RECORDS_A_TURN", 4)
     monkeypatch.setattr(task, "LOOK_INTERVAL_S", 0.0)
 
 

@@ -1,0 +1,203 @@
+"""Makes a file durable beside its writer: a card may take half a second for it, a live packet has 50 ms.
+
+One journal file on disk: appended to in whole records, recovered after a power cut.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Final, Self
+
+import msgspec
+
+from pygnc.common.files import sync_folder, write_all
+from pygnc.formats import journal
+
+
+class DiskSync(Thread):
+    """One `fdatasync` under way.
+
+    Args:
+        descriptor: of the file; it stays open until `finish` has returned.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(name="disk-sync", daemon=True)
+        self._descriptor = descriptor
+        self._error: OSError | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Wait for the disk."""
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._error = error
+
+    def finish(self) -> None:
+        """Wait for the end.
+
+        Raises:
+            OSError: the disk has refused.
+        """
+        self.join()
+        if self._error is not None:
+            raise self._error
+
+
+PART: Final = ".part"
+_NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One file of a journal, by name only."""
+
+    journal: str
+    index: int
+    path: Path
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file was never closed in order."""
+        return self.path.name.endswith(PART)
+
+
+def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segment]:
+    """Return the files of journal `name` (of all journals, without one) in order, wherever among `folders` they are."""
+    found: list[Segment] = []
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            match = _NAME.fullmatch(path.name)
+            if match and name in {None, match["journal"]}:
+                found.append(Segment(match["journal"], int(match["index"]), path))
+    return sorted(found, key=lambda segment: (segment.journal, segment.index))
+
+
+def last_number(path: Path) -> int:
+    """Return the number of the last good record in a file, 0 when there is none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    records = journal.scan(path.read_bytes()).records
+    return records[-1].seq if records else 0
+
+
+class SegmentWriter:
+    """Appends records to one `.part` file; an append happens wholly or not at all.
+
+    Use `create` or `resume`.
+    """
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._descriptor = descriptor
+        self._dirty = False
+        self._sync: DiskSync | None = None
+
+    @classmethod
+    def create(cls, path: Path, header: bytes, last_seq: int) -> Self:
+        """Begin a new file with its HEADER record.
+
+        Raises:
+            OSError: the file cannot be made or its header not be written.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        writer = cls(path, descriptor, 0)
+        try:
+            writer.append(journal.encode(journal.Kind.HEADER, last_seq, header))
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        return writer
+
+    @classmethod
+    def resume(cls, path: Path) -> tuple[Self, int]:
+        """Open a file that was not closed in order, cut it after its last good record, and return its last number.
+
+        Raises:
+            OSError: the file cannot be read or changed.
+        """
+        content = path.read_bytes()
+        records = journal.scan(content).records
+        end = records[-1].offset + len(journal.encode(*records[-1][:3])) if records else 0
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        os.ftruncate(descriptor, end)
+        return cls(path, descriptor, end), records[-1].seq if records else 0
+
+    def append(self, block: bytes) -> None:
+        """Write whole records.
+
+        Raises:
+            OSError: nothing of `block` is in the file.
+        """
+        try:
+            write_all(self._descriptor, block)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size += len(block)
+        self._dirty = True
+
+    def begin_sync(self) -> None:
+        """Have made durable what was appended, unless that is under way; the writer goes on.
+
+        Raises:
+            OSError: the disk has refused the time before.
+        """
+        if self._sync is not None and self._sync.is_alive():
+            return
+        self.finish_sync()
+        if self._dirty:
+            self._dirty = False
+            self._sync = DiskSync(self._descriptor)
+
+    def finish_sync(self) -> None:
+        """Wait for a sync that is under way.
+
+        Raises:
+            OSError: the disk has refused.
+        """
+        sync, self._sync = self._sync, None
+        if sync is not None:
+            sync.finish()
+
+    def close(self, last_seq: int, *, recovered: bool = False) -> None:
+        """Add the footer (if there is room for it), make the file durable and give it its final name.
+
+        Raises:
+            OSError: the file could not be synced or renamed; it keeps its `.part` name and all its records.
+        """
+        footer = journal.encode(journal.Kind.FOOTER, last_seq, msgspec.msgpack.encode({"recovered": recovered}))
+        try:
+            self.finish_sync()
+            try:
+                self.append(footer)
+            except OSError:
+                return
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+        self.path.replace(self.path.with_name(self.path.name.removesuffix(PART)))
+        sync_folder(self.path.parent)
+
+
+def recover_folder(folder: Path) -> list[Path]:
+    """Close in order every file in `folder` that a crash or power cut left open, and return their new paths.
+
+    Raises:
+        OSError: the folder cannot be read or written.
+    """
+    recovered = []
+    for segment in list_segments([folder]):
+        if segment.is_open:
+            writer, last_seq = SegmentWriter.resume(segment.path)
+            writer.close(last_seq, recovered=True)
+            recovered.append(segment.path.with_name(segment.path.name.removesuffix(PART)))
+    return recovered

@@ -1,0 +1,297 @@
+"""Which files make up a batch, under the names of the interface document and of the older code.
+
+One sequence out of all files of a batch: what is in them, then their records in the order in which they happened.
+
+It is a function of the files alone, so a restarted task, or a replay on the ground, gets the same numbers.
+
+A run that begins with what the last one wrote, and with what has come into the home since.
+
+The last run's files hold its whole input, and the home may still hold the files they were made from, grown since or
+replaced. Packets tell themselves: one that is among the last run's, bit for bit, is not given out again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc.bus.messages import BatchBegin, GpsFix, Message, RangeMeasurement, SensorSample, SourceFile
+from pygnc.common.constants import SENSE_FILE
+from pygnc.tasks.batch_writer.folder import LAST
+from pygnc.tasks.ingest.range_files import RangeRow, Span
+from pygnc.tasks.ingest.range_folders import Fault, goes_on, list_range_files, owner_of
+from pygnc.tasks.ingest.sense_file import SenseFile
+
+
+class BatchSource(Protocol):
+    """One input file, or a row of files that continue each other."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The files' names below the home folder."""
+
+    @property
+    def files(self) -> list[SourceFile]:
+        """The files and the books of their bytes, once scanned, not numbered yet."""
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the sense records end in CR LF; true for other files."""
+
+    @property
+    def anomalies(self) -> Mapping[str, int]:
+        """How many undamaged records deserve a second look, by reason."""
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """GPS milliseconds by which its records are ordered, once scanned, shape (n,)."""
+
+    def scan(self) -> Iterator[None]:
+        """Find the records; yields after each piece of work."""
+
+    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
+        """Return the messages of these records, numbered from `first_seq`."""
+
+
+def find_sources(
+    home: Path, sensors_per_record: int, bandwidth_hz: float, own_id: int, prefix: str = ""
+) -> tuple[list[BatchSource], list[Fault]]:
+    """Open the batch's files in `home`; return them, and those that cannot be read, with the reason.
+
+    `own_id` is our own radio id. With a `prefix` such as "folder/" they are looked for there, as if it were the home.
+    """
+    sources: list[BatchSource] = []
+    faults: list[Fault] = []
+    sense = prefix + SENSE_FILE
+    if (home / sense).exists():
+        try:
+            sources.append(SenseFile(home / sense, sense, sensors_per_record))
+        except OSError as error:
+            faults.append(Fault(sense, _reason(error)))
+    folders, unreadable = list_range_files(home, own_id, prefix)
+    faults += unreadable
+    for folder in folders:
+        for names in folder.rows():
+            try:
+                paths = [home / name for name in names]
+                row = RangeRow(paths, names, bandwidth_hz, satellite_id=folder.satellite_id, own_id=own_id)
+                sources.append(row)
+            except OSError as error:
+                faults.append(Fault(_name(error, home, names[0]), _reason(error)))
+    return sources, faults
+
+
+def open_named(
+    home: Path,
+    files: Sequence[tuple[SourceFile, int]],
+    sensors_per_record: int,
+    bandwidth_hz: float,
+    own_id: int,
+) -> list[BatchSource]:
+    """Open files again as the input journal names them, each with how much of it was delivered before that.
+
+    Raises:
+        OSError: A file cannot be read, or is shorter than it was.
+    """
+    sources: list[BatchSource] = []
+    rows: list[list[tuple[SourceFile, int]]] = []
+    for file, delivered_before in files:
+        if file.fault:
+            continue
+        if is_sense(file.name):
+            sources.append(SenseFile(home / file.name, file.name, sensors_per_record))
+        elif rows and file.from_byte == 0 and goes_on(rows[-1][-1][0].name, file.name):
+            rows[-1].append((file, delivered_before))
+        else:
+            rows.append([(file, delivered_before)])
+    for row in rows:
+        names = [file.name for file, _ in row]
+        paths = [home / name for name in names]
+        spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
+        satellite_id = owner_of(names[0])
+        sources.append(RangeRow(paths, names, bandwidth_hz, satellite_id=satellite_id, own_id=own_id, spans=spans))
+    return sources
+
+
+def is_sense(name: str) -> bool:
+    """Whether a file below the home folder is a sense file, by its name."""
+    return Path(name).name == SENSE_FILE
+
+
+def _name(error: OSError, home: Path, name: str) -> str:
+    return str(Path(error.filename).relative_to(home)) if error.filename else name
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+RECORDS_A_TURN: Final = 32
+
+
+def batch_head(
+    sources: Sequence[BatchSource], files: Sequence[SourceFile], sensors_per_record: int, last_seq: int = 0
+) -> list[Message]:
+    """Return the messages in front of the records: all files, readable or not, and the beginning.
+
+    Args:
+        sources: What can be read.
+        files: All files.
+        sensors_per_record: Sensor packets in a sense record.
+        last_seq: Number of the message before the first one.
+    """
+    begin = BatchBegin(
+        seq=last_seq + len(files) + 1,
+        sensors_per_record=sensors_per_record,
+        records_terminated=all(source.terminated for source in sources),
+    )
+    return [*(msgspec.structs.replace(file, seq=seq) for seq, file in enumerate(files, last_seq + 1)), begin]
+
+
+def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:
+    """Yield the messages of all records, some at a time, in the order in which they happened.
+
+    Args:
+        sources: The scanned files.
+        last_seq: Number of the message before the first one.
+
+    Raises:
+        OSError: A file cannot be read, or was changed since it was scanned.
+    """
+    which = np.repeat(np.arange(len(sources)), [len(source.keys) for source in sources])
+    ordinals = np.concatenate([np.arange(len(source.keys)) for source in sources] or [np.zeros(0, np.int64)])
+    keys = np.concatenate([source.keys for source in sources] or [np.zeros(0, np.int64)])
+    order = np.argsort(keys, kind="stable")
+    for group in _groups(which[order], RECORDS_A_TURN):
+        members = order[group]
+        messages = sources[int(which[members[0]])].messages(ordinals[members], last_seq + 1)
+        last_seq += len(messages)
+        yield messages
+
+
+def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
+    """Yield runs of equal elements, none longer than `size`."""
+    changes = np.flatnonzero(np.diff(which)) + 1
+    for start, stop in pairwise([0, *changes.tolist(), len(which)]):
+        for begin in range(start, stop, size):
+            yield slice(begin, min(begin + size, stop))
+
+
+PREFIX: Final = f"{LAST}/"
+_RECORDS_A_LOOK: Final = 64
+_Known = set[tuple[int, bytes]]
+
+
+def told_apart(sources: Iterable[BatchSource]) -> list[BatchSource]:
+    """Return the sources of a run that begins from the last one, the last one's first: those give all, others news."""
+    known: _Known = set()
+    ordered = sorted(sources, key=lambda source: not is_of_last_run(source))
+    return [Known(source, known) if is_of_last_run(source) else News(source, known) for source in ordered]
+
+
+def is_of_last_run(source: BatchSource) -> bool:
+    """Whether the last run wrote a source."""
+    return source.names[0].startswith(PREFIX)
+
+
+class _Wrapped:
+    """A source that stands for another one."""
+
+    def __init__(self, source: BatchSource, known: _Known) -> None:
+        self._source = source
+        self._known = known
+
+    @property
+    def names(self) -> Sequence[str]:
+        """See `BatchSource`."""
+        return self._source.names
+
+    @property
+    def files(self) -> list[SourceFile]:
+        """See `BatchSource`."""
+        return self._source.files
+
+    @property
+    def anomalies(self) -> Mapping[str, int]:
+        """See `BatchSource`."""
+        return self._source.anomalies
+
+    def _looks(self) -> Iterator[tuple[NDArray[np.int64], list[Message]]]:
+        """Some records at a time: their ordinals and their messages."""
+        count = len(self._source.keys)
+        for start in range(0, count, _RECORDS_A_LOOK):
+            ordinals = np.arange(start, min(start + _RECORDS_A_LOOK, count))
+            yield ordinals, self._source.messages(ordinals, 1)
+
+
+class Known(_Wrapped):
+    """A file of the last run: all of it is given out, and remembered."""
+
+    @property
+    def terminated(self) -> bool:
+        """See `BatchSource`."""
+        return self._source.terminated
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """See `BatchSource`."""
+        return self._source.keys
+
+    def scan(self) -> Iterator[None]:
+        """See `BatchSource`."""
+        yield from self._source.scan()
+        for _, messages in self._looks():
+            self._known.update(_identity(message) for message in messages)
+            yield
+
+    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
+        """See `BatchSource`."""
+        return self._source.messages(ordinals, first_seq)
+
+
+class News(_Wrapped):
+    """A file in the home: records are given out that hold anything the last run does not have.
+
+    Where they are written again they go behind the last run's, as those do end.
+    """
+
+    terminated = True
+
+    def __init__(self, source: BatchSource, known: _Known) -> None:
+        super().__init__(source, known)
+        self._ordinals: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """See `BatchSource`."""
+        return self._source.keys[self._ordinals]
+
+    @property
+    def repeated(self) -> int:
+        """So many records and packets are the last run's."""
+        return len(self._source.keys) - len(self._ordinals)
+
+    def scan(self) -> Iterator[None]:
+        """See `BatchSource`."""
+        yield from self._source.scan()
+        found = []
+        for ordinals, messages in self._looks():
+            size = len(messages) // len(ordinals)
+            is_new = [_identity(message) not in self._known for message in messages]
+            found.append(ordinals[np.reshape(is_new, (-1, size)).any(axis=1)])
+            yield
+        self._ordinals = np.concatenate([self._ordinals, *found])
+
+    def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
+        """See `BatchSource`."""
+        return self._source.messages(self._ordinals[ordinals], first_seq)
+
+
+def _identity(message: Message) -> tuple[int, bytes]:
+    if isinstance(message, GpsFix | RangeMeasurement):
+        return message.satellite_id, message.raw
+    return 0, message.raw if isinstance(message, SensorSample) else b""

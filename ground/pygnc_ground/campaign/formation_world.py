@@ -1,0 +1,374 @@
+"""How the satellites of a formation start: relative states at random, some of kinds whose mirror images look alike.
+
+Bounded kinds are made of relative orbital elements by their first-order map to radial, transverse, normal around a
+circular orbit (D'Amico, TU Delft 2010, equation 2.17); what it leaves out moves a formation by some metres per orbit.
+
+True orbits of a formation, and the ranges and fixes its radios and receivers make of them.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum, unique
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.common.clock import gps_ms_from_utc_iso
+from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
+from pygnc.estimators.orbit.measurement import Fix
+from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
+from pygnc_ground.formation.bound import FormationSightings, RangeSightings
+from pygnc_ground.formation.relative import rtn_from_gcrf
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.scenario.seeds import noise_generator
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+
+SEPARATION_M: Final = (500.0, 2_000.0)
+DRIFT_MPS: Final = (0.05, 0.3)
+
+
+@unique
+class Kind(StrEnum):
+    """Of formation."""
+
+    FREE = "free"
+    """Apart and moving apart in any direction of inertial space: tens of kilometres after an hour."""
+    BOUNDED = "bounded"
+    """The same distances, and no more than the drift along the track adds to them."""
+    FLAT = "flat"
+    """Hardly any motion across the track: mirrored at the orbit's plane it stays nearly what it is."""
+    TRAIN = "train"
+    """One behind the other, each on a small ellipse."""
+    SAFETY = "safety"
+    """Parallel eccentricity and inclination vectors: apart across the track wherever not along it."""
+    SYMMETRIC = "symmetric"
+    """Partners that are nearly each other's mirror images."""
+
+
+class Circle(NamedTuple):
+    """The circular orbit nearest to our own at the start."""
+
+    motion_rad_s: float
+    argument_rad: float
+    """Of latitude"""
+
+
+def starts(kind: Kind, partners: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+    """Partners minus our satellite at the start, (p, 6); fewer partners are the first ones of more.
+
+    Velocities are relative to the turning axes radial, transverse, normal; those of `Kind.FREE` are differences along
+    the axes of an inertial frame.
+    """
+    if kind is Kind.SYMMETRIC:
+        return _symmetric(circle, draw)[:partners]
+    return np.array([_DRAWN[kind](number, circle, draw) for number in range(partners)])
+
+
+def _free(_number: int, _circle: Circle, draw: np.random.Generator) -> FloatArray:
+    return np.concatenate((_vector(draw, *SEPARATION_M), _vector(draw, *DRIFT_MPS)))
+
+
+def _bounded(_number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+    place_m, rate = _vector(draw, *SEPARATION_M), circle.motion_rad_s
+    oscillating_mps = rate * 500.0 * draw.standard_normal(2)
+    along_mps = 0.5 * rate * (_axis_m(_drift_mps(draw), circle) - 4.0 * place_m[0])
+    return np.array([*place_m, oscillating_mps[0], along_mps, oscillating_mps[1]])
+
+
+def _flat(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+    start = _bounded(number, circle, draw)
+    height_m, phase = draw.uniform(5.0, 50.0), draw.uniform(0.0, 2.0 * math.pi)
+    start[2], start[5] = height_m * math.sin(phase), circle.motion_rad_s * height_m * math.cos(phase)
+    return start
+
+
+def _train(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+    behind_m = (1.0, -1.0)[number % 2] * (1 + number // 2) * draw.uniform(*SEPARATION_M)
+    axis_m = _axis_m(float(draw.choice((-1.0, 1.0))) * DRIFT_MPS[0], circle)
+    return _from_elements(axis_m, behind_m, _plane(draw, 20.0, 100.0), _plane(draw, 10.0, 60.0), circle)
+
+
+def _safety(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+    eccentricity_m = _plane(draw, 200.0, 600.0)
+    inclination_m = draw.uniform(0.7, 1.4) * eccentricity_m
+    behind_m = (-1.0, 1.0)[number % 2] * draw.uniform(300.0, 1_500.0)
+    axis_m = _axis_m(float(draw.choice((-1.0, 1.0))) * DRIFT_MPS[0], circle)
+    return _from_elements(axis_m, behind_m, eccentricity_m, inclination_m, circle)
+
+
+def _symmetric(circle: Circle, draw: np.random.Generator) -> FloatArray:
+    """One partner, its image on the other side of the orbit's plane, and its image through our satellite."""
+    first = _bounded(0, circle, draw)
+    images = np.array((np.ones(6), (1.0, 1.0, -1.0, 1.0, 1.0, -1.0), -np.ones(6)))
+    spoilt_m = np.array([_vector(draw, 10.0, 50.0) for _ in images])
+    starts = images * first
+    starts[1:, :3] += spoilt_m[1:]
+    # Displaced along the radius, it would drift away.
+    starts[1:, 4] -= 2.0 * circle.motion_rad_s * spoilt_m[1:, 0]
+    return starts
+
+
+_DRAWN: Final[dict[Kind, Callable[[int, Circle, np.random.Generator], FloatArray]]] = {
+    Kind.FREE: _free,
+    Kind.BOUNDED: _bounded,
+    Kind.FLAT: _flat,
+    Kind.TRAIN: _train,
+    Kind.SAFETY: _safety,
+}
+
+
+def _from_elements(
+    axis_m: float, along_m: float, eccentricity_m: FloatArray, inclination_m: FloatArray, circle: Circle
+) -> FloatArray:
+    """Relative state (6,) of relative orbital elements in m; the vectors are (2,)."""
+    cosine, sine = math.cos(circle.argument_rad), math.sin(circle.argument_rad)
+    (e_x, e_y), (i_x, i_y), rate = eccentricity_m, inclination_m, circle.motion_rad_s
+    return np.array(
+        (
+            axis_m - e_x * cosine - e_y * sine,
+            along_m + 2.0 * (e_x * sine - e_y * cosine),
+            i_x * sine - i_y * cosine,
+            rate * (e_x * sine - e_y * cosine),
+            rate * (2.0 * (e_x * cosine + e_y * sine) - 1.5 * axis_m),
+            rate * (i_x * cosine + i_y * sine),
+        )
+    )
+
+
+def _axis_m(drift_mps: float, circle: Circle) -> float:
+    """Difference of semi-major axes that makes a drift along the track."""
+    return -drift_mps / (1.5 * circle.motion_rad_s)
+
+
+def _drift_mps(draw: np.random.Generator) -> float:
+    return float(draw.choice((-1.0, 1.0)) * draw.uniform(*DRIFT_MPS))
+
+
+def _vector(draw: np.random.Generator, least: float, most: float) -> FloatArray:
+    """Of any direction, (3,)."""
+    direction = draw.standard_normal(3)
+    vector: FloatArray = draw.uniform(least, most) / np.linalg.norm(direction) * direction
+    return vector
+
+
+def _plane(draw: np.random.Generator, least: float, most: float) -> FloatArray:
+    """Of any direction, (2,)."""
+    phase = draw.uniform(0.0, 2.0 * math.pi)
+    return draw.uniform(least, most) * np.array((math.cos(phase), math.sin(phase)))
+
+
+OWN_ID: Final = 74
+INTERVAL_S: Final = 60
+RANGE_AFTER_FIX_S: Final = 20
+RANGE_BIAS_M: Final = 1_050.0
+POSITION_NOISE_M: Final = 10.0
+VELOCITY_NOISE_MPS: Final = 0.01
+VELOCITY_LATENCY_S: Final = 0.15
+_MOST: Final = 4
+"""Satellites; noise is drawn for all of them, whether they are there or not."""
+DIFFERENTIAL_DRAG_SIGMA: Final = 0.1
+"""Of the logarithm of each satellite's drag, around that of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What measures, and how well."""
+
+    name: str
+    range_noise_m: float
+    mesh: bool
+    """Ranges of all pairs, or of our satellite's only"""
+    fixed: int
+    """How many satellites have a GPS receiver whose fixes are known here, our own first"""
+    bias_sigma_m: float = 20.0
+    """By which the pairs' biases scatter about `RANGE_BIAS_M`"""
+    both_directions: bool = False
+    """Each pair measures twice, from either end"""
+    partner_fixes: int | None = None
+    """So many of each partner's fixes only, the first ones; all of them if not given"""
+
+
+class Ranges(NamedTuple):
+    """m ranges, in order of time."""
+
+    gps_ms: IntArray
+    """(m,)"""
+    one: IntArray
+    """(m,), index of the satellite that measured; 0 is our own"""
+    other: IntArray
+    """(m,)"""
+    range_m: FloatArray
+    """(m,), with noise and the pair's bias"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """What was measured of a world."""
+
+    instruments: Instruments
+    ranges: Ranges
+    fixes: list[tuple[int, Fix]]
+    """With the satellite's index, in order of time"""
+    bias_m: dict[tuple[int, int], float]
+    """True ones, by pair of satellites, lower index first"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FormationWorld:
+    """Satellites on their true orbits; the first is our own."""
+
+    seed: int
+    kind: Kind
+    start_gps_ms: int
+    minutes: int
+    paths: tuple[Trajectory, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Radio ids."""
+        return tuple(OWN_ID + number for number in range(len(self.paths)))
+
+    def first(self, satellites: int) -> "FormationWorld":
+        """The same with the first so many satellites only."""
+        return replace(self, paths=self.paths[:satellites])
+
+    def states_gcrf(self, gps_ms: IntArray) -> FloatArray:
+        """All satellites' states at n moments, (s, n, 6)."""
+        t_s = 1e-3 * (gps_ms - self.start_gps_ms)
+        return np.stack([path.states_gcrf(t_s) for path in self.paths])
+
+    def records(self, instruments: Instruments, draw: int = 0) -> Records:
+        """Measure.
+
+        Args:
+            instruments: Which. They share the noise that they have in common.
+            draw: Of the noise and the biases; each is another.
+        """
+        seed = int(noise_generator(self.seed, f"draw {draw}").integers(1 << 32))
+        links = self._links(instruments)
+        drawn = noise_generator(seed, "range biases").standard_normal((_MOST, _MOST))
+        bias_m = {
+            (one, other): RANGE_BIAS_M + instruments.bias_sigma_m * float(drawn[one, other])
+            for one, other in links
+            if one < other
+        }
+        minutes = np.arange(1, self.minutes + 1)
+        range_s = INTERVAL_S * minutes + RANGE_AFTER_FIX_S
+        places_m = np.stack([path.states_gcrf(range_s)[:, :3] for path in self.paths])
+        columns = []
+        for one, other in links:
+            noise = noise_generator(seed, f"range {one} {other}").standard_normal(self.minutes)
+            distance_m = np.linalg.norm(places_m[other] - places_m[one], axis=1)
+            columns.append(distance_m + bias_m[min(one, other), max(one, other)] + instruments.range_noise_m * noise)
+        ranges = Ranges(
+            gps_ms=np.repeat(self.start_gps_ms + 1000 * range_s, len(links)),
+            one=np.tile(np.array([one for one, _ in links]), self.minutes),
+            other=np.tile(np.array([other for _, other in links]), self.minutes),
+            range_m=np.stack(columns, axis=1).reshape(-1),
+        )
+        fixed = range(min(instruments.fixed, len(self.paths)))
+        of_each = [self._fixes(satellite, INTERVAL_S * minutes, seed) for satellite in fixed]
+        fixes = [
+            (satellite, fix)
+            for number, moment in enumerate(zip(*of_each, strict=True))
+            for satellite, fix in enumerate(moment)
+            if satellite == 0 or instruments.partner_fixes is None or number < instruments.partner_fixes
+        ]
+        return Records(instruments, ranges, fixes, bias_m)
+
+    @property
+    def moments_gps_ms(self) -> IntArray:
+        """When something is measured, (n,)."""
+        minutes = np.arange(1, self.minutes + 1)[:, None]
+        t_s: IntArray = (INTERVAL_S * minutes + np.array((0, RANGE_AFTER_FIX_S))).reshape(-1)
+        return self.start_gps_ms + 1000 * t_s
+
+    def sightings(self, instruments: Instruments) -> FormationSightings:
+        """The same measurements for the bound, at the moments of `moments_gps_ms`."""
+        moments = self.moments_gps_ms
+        fix_sigma = np.full((len(self.paths), len(moments), 6), np.inf)
+        fix_sigma[: instruments.fixed, ::2] = np.repeat((POSITION_NOISE_M, VELOCITY_NOISE_MPS), 3)
+        if instruments.partner_fixes is not None:
+            fix_sigma[1:, 2 * instruments.partner_fixes :] = np.inf
+        links = self._links(instruments)
+        ends = [np.tile(np.array(end), self.minutes) for end in zip(*links, strict=True)]
+        row = np.repeat(np.arange(1, len(moments), 2), len(links))
+        return FormationSightings(
+            fix_sigma, RangeSightings(row, ends[0], ends[1], np.full(len(row), instruments.range_noise_m))
+        )
+
+    def _links(self, instruments: Instruments) -> list[tuple[int, int]]:
+        """Who measures the range to whom, in turn."""
+        count = len(self.paths)
+        pairs = [(one, other) for one in range(count if instruments.mesh else 1) for other in range(one + 1, count)]
+        return [*pairs, *((other, one) for one, other in pairs)] if instruments.both_directions else pairs
+
+    def _fixes(self, satellite: int, t_s: IntArray, seed: int) -> list[Fix]:
+        noise = noise_generator(seed, f"fixes {satellite}").standard_normal((2, len(t_s), 3))
+        path = self.paths[satellite]
+        position_m = path.states_itrf(t_s)[:, :3] + POSITION_NOISE_M * noise[0]
+        velocity_mps = path.states_itrf(t_s - VELOCITY_LATENCY_S)[:, 3:] + VELOCITY_NOISE_MPS * noise[1]
+        return [
+            Fix(
+                gps_ms=self.start_gps_ms + 1000 * int(seconds),
+                position_ecef_m=place,
+                position_sigma_m=np.full(3, POSITION_NOISE_M),
+                velocity_ecef_mps=speed,
+                velocity_sigma_mps=np.full(3, VELOCITY_NOISE_MPS),
+                velocity_latency_s=VELOCITY_LATENCY_S,
+            )
+            for seconds, place, speed in zip(t_s, position_m, velocity_mps, strict=True)
+        ]
+
+
+def formation_world(
+    seed: int, kind: Kind, satellites: int = 4, minutes: int = 64, *, drag_draw: int = 0
+) -> FormationWorld:
+    """Formation of one seed, with fixes and ranges each of so many minutes.
+
+    Cost: 0.2 s per satellite and hour.
+
+    Args:
+        seed: Of orbit, epoch, formation and all noise.
+        kind: Of formation.
+        satellites: 2 to 4; fewer are the first ones of more.
+        minutes: From the first fix to after the last.
+        drag_draw: Of what the satellites' drags differ by; nothing else changes with it.
+    """
+    draw = np.random.default_rng([2026, seed])
+    day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
+    start_gps_ms = 86_400_000 * int(day)
+    orbit = Orbit(
+        semi_major_axis_m=EARTH_RADIUS_M + float(draw.uniform(400e3, 600e3)),
+        inclination_deg=float(draw.choice([51.6, 97.5])),
+        raan_deg=float(draw.uniform(0.0, 360.0)),
+        argument_of_perigee_deg=90.0,
+        mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
+    )
+    common_drag = 2.2 * float(draw.choice(DRAG_FACTORS))
+    own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * draw.standard_normal(_MOST))
+    if drag_draw:
+        redrawn = np.random.default_rng([2026, seed, drag_draw])
+        own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_MOST))
+    own = initial_state_gcrf(orbit)
+    circle = Circle(
+        motion_rad_s=float(np.sqrt(GM_EARTH_M3_S2 / orbit.semi_major_axis_m**3)),
+        argument_rad=float(np.radians(orbit.argument_of_perigee_deg + orbit.mean_anomaly_deg)),
+    )
+    apart = starts(kind, satellites - 1, circle, draw)
+    if kind is not Kind.FREE:
+        apart = apart @ np.linalg.inv(rtn_from_gcrf(own)).T
+    duration_s = float(INTERVAL_S * (minutes + 1))
+    paths = tuple(
+        Trajectory(
+            start_gps_ms,
+            duration_s,
+            np.ascontiguousarray(state),
+            Spacecraft(drag_coefficient=common_drag * drag),
+            Forces(),
+        )
+        for state, drag in zip((own, *(own + apart)), own_drag, strict=False)
+    )
+    return FormationWorld(seed, kind, start_gps_ms, minutes, paths)

@@ -1,0 +1,118 @@
+"""A true orbit, the fixes a receiver makes of it, and the flight's filter on them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from pygnc.bus.messages import GpsFix
+from pygnc.common.clock import gps_ms_from_utc_iso
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
+from pygnc.environment.frames import EarthFrames
+from pygnc.environment.gravity import EARTH_RADIUS_M
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.screening import fix_from, screen
+from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc.tasks.ingest.sense_file import fix_fields
+from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
+from pygnc_ground.scenario.gps import make_fixes
+from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
+from pygnc_ground.truth.orbit_truth import TrueOrbit
+
+CADENCE_S: Final = 25
+LONGEST_H: Final = 12
+DRAG_FACTORS: Final = (1.0, 0.5, 2.0)
+ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
+_USED: Final = Usage(0.0, 0, accepted=True)
+
+
+class World:
+    """A true orbit of a scenario, and the fixes a receiver makes of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.path = Trajectory(
+            settings.start_gps_ms,
+            settings.duration_s,
+            initial_state_gcrf(settings.orbit),
+            settings.spacecraft,
+            settings.forces,
+        )
+
+    @property
+    def span_gps_ms(self) -> tuple[int, int]:
+        """When the orbit is known."""
+        return self.settings.start_gps_ms, self.settings.start_gps_ms + 1000 * self.settings.duration_s
+
+    @property
+    def description(self) -> str:
+        """What it is."""
+        return "scenario"
+
+    def at(self, gps_ms: IntArray) -> TrueOrbit:
+        """True states in ITRF."""
+        states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
+        return TrueOrbit(states[:, :3], states[:, 3:])
+
+    def fixes(self, gps: Gps, hours: float, seed: int) -> list[Fix]:
+        """The plausible fixes of the first hours."""
+        settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
+        t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
+        limits = OrbitSettings().screening
+        packets = (
+            GpsFix(seq=seq, source="", offset=0, raw=b"", **{**fields, "t_spacecraft_s": 0})
+            for seq, fields in enumerate(fix_fields(make_fixes(settings, self.path, t_s, log="sense")))
+        )
+        return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
+
+
+def world_of(seed: int, seeds: int) -> World:
+    """Orbit number `seed` of so many."""
+    draw = np.random.default_rng([2025, seed])
+    altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
+    day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
+    start_utc = np.datetime64("1980-01-06T00:00:00") + np.timedelta64(int(day), "D")
+    drag = DRAG_FACTORS[seed % len(DRAG_FACTORS)]
+    return World(
+        Settings(
+            start_utc=f"{start_utc}Z",
+            duration_s=3600 * LONGEST_H,
+            orbit=Orbit(
+                semi_major_axis_m=EARTH_RADIUS_M + altitude_m,
+                inclination_deg=float(draw.choice([51.6, 97.5])),
+                raan_deg=float(draw.uniform(0.0, 360.0)),
+                argument_of_perigee_deg=90.0,
+                mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
+            ),
+            spacecraft=Spacecraft(drag_coefficient=2.2 * drag),
+        )
+    )
+
+
+def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
+    """The filter's settings for a receiver and an arc: what a user declares, nothing of the truth."""
+    base = OrbitSettings()
+    measurement = replace(
+        base.measurement,
+        position_sigma_default_m=gps.position_noise_m,
+        velocity_sigma_default_mps=gps.velocity_noise_mps,
+    )
+    return replace(base, measurement=measurement, arc=ArcSettings(3600.0 * hours, interval_s))
+
+
+def filtered(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
+    """Run the flight's filter over fixes."""
+    orbit = OrbitFilter(settings, ORIENTATION)
+    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.finish_start()]
+
+
+def solution_of(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
+    """The table of states."""
+    times = sorted(states)
+    return solution_from_states(times, [states[ms] for ms in times], [_USED] * len(times), frames)

@@ -1,0 +1,157 @@
+""" """
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pygnc.common.clock import gps_ms_from_utc_iso
+from pygnc.configuration.data_files import (
+    COLUMNS,
+    EARTH_ORIENTATION_TABLE,
+    EARTH_ORIENTATION_UPLOAD,
+    MAIN_FIELD_TABLE,
+    EarthOrientationFileError,
+    GeomagneticFileError,
+    data_file,
+    load_earth_orientation,
+    read_earth_orientation,
+    read_main_field,
+)
+from pygnc.environment.geomagnetic import COEFFICIENTS, MainField
+from tests.pygnc.environment.authority import orientation_table
+
+ORIENTATION_HEAD = f"# IERS test\n{COLUMNS}\n"
+DAY = "61000,0.1,0.2,0.3,0.4,0.5\n"
+MAS_RAD = np.pi / 648e6
+
+
+def test_the_packages_own_table_is_the_iers_as_another_library_has_it() -> None:
+    ours, theirs = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE)), orientation_table()
+    assert ours.identification.startswith("IERS finals2000A 20")
+    days = np.arange(gps_ms_from_utc_iso("2017-01-02T00:00:00Z"), gps_ms_from_utc_iso("2025-01-01T00:00:00Z"), 777e5)
+    apart = np.array([np.subtract(ours.at(int(ms)), theirs.at(int(ms))) for ms in days])
+    # Every fifth day is kept: UT1 in s, pole and pole offsets in mas.
+    assert np.sqrt((apart[:, 0] ** 2).mean()) < 5e-4
+    assert np.sqrt((apart[:, 1:3] ** 2).mean()) < 0.5 * MAS_RAD
+    assert np.sqrt((apart[:, 3:] ** 2).mean()) < 0.5 * MAS_RAD
+
+
+def test_an_uploaded_table_goes_before_the_packages_own(tmp_path: Path) -> None:
+    assert load_earth_orientation(tmp_path).table.identification.startswith("IERS finals2000A")
+    (tmp_path / EARTH_ORIENTATION_UPLOAD).write_text(ORIENTATION_HEAD + DAY)
+    table, fault = load_earth_orientation(tmp_path)
+    assert (table.identification, fault) == ("IERS test", "")
+    at = table.at(gps_ms_from_utc_iso("2025-11-22T00:00:00Z"))
+    assert at.x_pole_rad == pytest.approx(200.0 * MAS_RAD)
+    assert at.y_pole_rad == pytest.approx(300.0 * MAS_RAD)
+    assert at.dy_rad == pytest.approx(0.5 * MAS_RAD)
+    assert at.ut1_minus_gps_s == pytest.approx(0.1 - 18.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "no table"),
+        ("61000,0.1\n", "no table"),
+        (ORIENTATION_HEAD, "no table"),
+        (ORIENTATION_HEAD + DAY + "61001,0.1,0.2\n", "line 4: not a day and five numbers"),
+        (ORIENTATION_HEAD + "x,0.1,0.2,0.3,0.4,0.5\n", "line 3: not a day and five numbers"),
+        (ORIENTATION_HEAD + DAY + DAY, "days must ascend"),
+        (ORIENTATION_HEAD + "61000,nan,0.2,0.3,0.4,0.5\n", "finite"),
+        (ORIENTATION_HEAD + "inf,0.1,0.2,0.3,0.4,0.5\n", "not a day"),
+        (ORIENTATION_HEAD + "1e300,0.1,0.2,0.3,0.4,0.5\n", "not a day"),
+        ("\xff\xfe" * 50, "no table"),
+    ],
+)
+def test_a_damaged_upload_is_named_and_not_used(content: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / EARTH_ORIENTATION_UPLOAD
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(EarthOrientationFileError, match=says):
+        read_earth_orientation(path)
+    table, fault = load_earth_orientation(tmp_path)
+    assert table.identification.startswith("IERS finals2000A")
+    assert str(path) in fault
+    assert "the package's own is used" in fault
+
+
+def test_without_any_table_the_flight_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Path:
+        raise FileNotFoundError(f"{name}: missing")
+
+    monkeypatch.setattr("pygnc.configuration.data_files.data_file", missing)
+    table, fault = load_earth_orientation(tmp_path)
+    assert table.expires_gps_ms is None
+    assert "some metres" in fault
+
+
+FIELD_HEAD = "# test\ndegree,order,2000,2010\n"
+HARMONICS = [(n, sign * m) for n in range(1, 14) for m in range(n + 1) for sign in ((1, -1) if m else (1,))]
+VALUES = np.random.default_rng(1).integers(-3_000, 3_000, (COEFFICIENTS, 2)) / 100.0
+ROWS = [f"{n},{m},{a},{b}\n" for (n, m), (a, b) in zip(HARMONICS, VALUES.tolist(), strict=True)]
+TEXT = FIELD_HEAD + "".join(ROWS)
+POSITION_M = np.array([[3e6, -4e6, 5e6]])
+
+
+def test_a_file_says_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "field.csv"
+    path.write_text(TEXT)
+    expected = MainField([gps_ms_from_utc_iso(f"{year}-01-01T00:00:00Z") for year in (2000, 2010)], VALUES.T)
+    for year in (2000, 2003, 2010):
+        gps_ms = gps_ms_from_utc_iso(f"{year}-01-01T00:00:00Z")
+        np.testing.assert_array_equal(read_main_field(path).at(gps_ms, POSITION_M), expected.at(gps_ms, POSITION_M))
+
+
+def test_the_packages_file_spans_all_of_gps_time() -> None:
+    lines = data_file(MAIN_FIELD_TABLE).read_text(encoding="ascii").splitlines()
+    assert lines[0].startswith("# IGRF-14, IAGA")
+    assert lines[1] == "degree,order," + ",".join(str(year) for year in range(1980, 2031, 5))
+    # As published: g10 of 2025, and its change of 12.6 nT a year until 2030.
+    assert lines[2].endswith(",-29350.0,-29287.0")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "no coefficients"),
+        ("# test\n", "no coefficients"),
+        ("degree,order,2000,2010\n# test\n", "no coefficients"),
+        ("\xff\xfe" * 50, "no coefficients"),
+        (FIELD_HEAD, "0 coefficients in place of 195"),
+        (FIELD_HEAD + "".join(ROWS[:-1]), "194 coefficients in place of 195"),
+        (TEXT + ROWS[-1], "196 coefficients in place of 195"),
+        (TEXT.replace("2010\n", "2010.5\n"), "line 2: its epochs are no years"),
+        (TEXT.replace(",2000,2010\n", ",2010,2000\n"), "epochs must ascend"),
+        (TEXT.replace("2000,2010\n", "\n"), "line 2: its epochs are no years"),
+        (TEXT.replace("2000,2010\n", "2000\n"), "line 3: not degree 1, order 0 and 1 numbers"),
+        (FIELD_HEAD + "".join([ROWS[1], ROWS[0], *ROWS[2:]]), "line 3: not degree 1, order 0 and 2 numbers"),
+        (FIELD_HEAD + "".join([ROWS[0], "1,1,5\n", *ROWS[2:]]), "line 4: not degree 1, order 1 and 2 numbers"),
+        (FIELD_HEAD + "".join([ROWS[0], "1,1,5,x\n", *ROWS[2:]]), "line 4: not degree 1, order 1 and 2 numbers"),
+        (FIELD_HEAD + "".join([*ROWS[:-1], "13,-13,5,nan\n"]), "finite"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_remedy(content: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "field.csv"
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(GeomagneticFileError, match=says) as raised:
+        read_main_field(path)
+    assert str(path) in str(raised.value)
+    assert "make_geomagnetic.py" in str(raised.value)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, len(TEXT) - 1), junk=st.binary(max_size=4), lost=st.integers(0, 4))
+def test_no_damage_leads_to_another_error(at: int, junk: bytes, lost: int, tmp_path: Path) -> None:
+    path = tmp_path / "field.csv"
+    content = TEXT.encode()
+    path.write_bytes(content[:at] + junk + content[at + lost :])
+    with contextlib.suppress(GeomagneticFileError):
+        assert np.isfinite(read_main_field(path).at(1_400_000_000_000, POSITION_M)).all()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_main_field(tmp_path / "nowhere.csv")

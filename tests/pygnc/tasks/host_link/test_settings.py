@@ -1,0 +1,63 @@
+"""Settings of a run: the file's, and those changed over the line on top of them."""
+
+from pathlib import Path
+
+import pytest
+
+from pygnc.configuration.load import ConfigurationError
+from pygnc.configuration.settings import HostSettings, Settings
+from pygnc.host.parameters import encode_slot
+from pygnc.tasks.host_link.settings import FileSlots, load_settings, named_values, start_check
+
+
+def keep(home: Path, generation: int, text: str) -> None:
+    FileSlots(home).write(generation % 2, encode_slot(generation, text))
+
+
+def test_without_changes_the_file_holds(tmp_path: Path) -> None:
+    assert load_settings(None, tmp_path) == (Settings(), "")
+    (tmp_path / "pygnc.toml").write_text("[logs]\nceiling_bytes = 1000\n")
+    settings, fault = load_settings(None, tmp_path)
+    assert settings.logs.ceiling_bytes == 1000
+    assert not fault
+
+
+def test_changes_go_on_top_of_the_file_and_the_newest_hold(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[logs]\nceiling_bytes = 1000\nreserve_bytes = 7\n")
+    keep(tmp_path, 1, "logs.ceiling_bytes = 2000\n")
+    keep(tmp_path, 2, "logs.ceiling_bytes = 3000\n")
+    settings, fault = load_settings(tmp_path / "mine.toml", tmp_path)
+    assert (settings.logs.ceiling_bytes, settings.logs.reserve_bytes, fault) == (3000, 7, "")
+
+
+@pytest.mark.parametrize("text", ["logs.ceiling_bytes = -1\n", "logs.no_such = 1\n", "logs = \n"])
+def test_changes_that_do_not_fit_are_left_out_and_named(tmp_path: Path, text: str) -> None:
+    keep(tmp_path, 1, text)
+    settings, fault = load_settings(None, tmp_path)
+    assert settings == Settings()
+    assert "left out" in fault
+
+
+def test_a_file_that_cannot_be_used_is_refused_as_ever(tmp_path: Path) -> None:
+    keep(tmp_path, 1, "logs.ceiling_bytes = 2000\n")
+    (tmp_path / "pygnc.toml").write_text("[logs]\nceiling_bytes = -1\n")
+    with pytest.raises(ConfigurationError, match=r"pygnc\.toml"):
+        load_settings(None, tmp_path)
+
+
+def test_every_setting_has_a_name() -> None:
+    values = named_values(Settings())
+    assert values["logs.ceiling_bytes"] == Settings().logs.ceiling_bytes
+    assert values["orbit.measurement.gate"] == Settings().orbit.measurement.gate
+    assert values["host.port"] == ""
+    assert not any(isinstance(value, HostSettings) for value in values.values())
+
+
+def test_a_change_is_checked_against_the_file_as_it_is_now(tmp_path: Path) -> None:
+    check = start_check(None, tmp_path)
+    check({"logs": {"ceiling_bytes": 5}})
+    with pytest.raises(ValueError, match="baud"):
+        check({"host": {"baud": 12}})
+    (tmp_path / "pygnc.toml").write_text("[logs]\nno_such = 5\n")
+    with pytest.raises(ValueError, match="no such setting"):
+        check({"logs": {"ceiling_bytes": 5}})

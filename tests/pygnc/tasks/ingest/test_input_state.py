@@ -1,0 +1,56 @@
+"""The books of input files and packets, as they follow from the input journal."""
+
+from pygnc.bus.messages import SourceFile
+from pygnc.tasks.ingest.input_state import InputLedger, merged
+
+WHOLE = SourceFile(
+    seq=1,
+    name="rng00000.bin",
+    size_bytes=1000,
+    delivered_bytes=880,
+    damaged_bytes=120,
+    damaged_ranges=2,
+    damage=((100, 160, "content"), (940, 1000, "cut_tail")),
+    carried_bytes=60,
+)
+GROWN = SourceFile(
+    seq=90,
+    name="rng00000.bin",
+    size_bytes=260,
+    delivered_bytes=252,
+    damaged_bytes=8,
+    damaged_ranges=1,
+    damage=((1192, 1200, "content"),),
+    from_byte=940,
+)
+
+
+def test_a_packet_that_was_cut_counts_once() -> None:
+    books = merged(WHOLE, GROWN)
+    assert (books.size_bytes, books.delivered_bytes, books.damaged_bytes) == (1200, 1132, 68)
+    assert books.damage == ((100, 160, "content"), (1192, 1200, "content"))
+    assert books.damaged_ranges == 2
+    assert books.carried_bytes == 0
+
+
+def test_the_totals_are_those_of_the_files() -> None:
+    ledger = InputLedger()
+    for file in (WHOLE, SourceFile(seq=2, name="rng00001.bin", fault="Permission denied"), GROWN):
+        ledger.take(file)
+    assert ledger.counts == {
+        "source_files": 1,
+        "unreadable_files": 1,
+        "source_bytes": 1200,
+        "delivered_bytes": 1132,
+        "damaged_bytes": 68,
+        "damaged_ranges": 2,
+    }
+
+
+def test_a_file_that_was_replaced_keeps_its_books() -> None:
+    ledger = InputLedger()
+    ledger.take(WHOLE)
+    ledger.take(SourceFile(seq=9, name="rng00000.bin", fault="replaced"))
+    assert ledger.files["rng00000.bin"].fault == "replaced"
+    assert ledger.counts["source_bytes"] == 1000
+    assert ledger.counts["unreadable_files"] == 0

@@ -1,0 +1,68 @@
+""" """
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import msgspec
+import pytest
+
+from pygnc.bus.messages import Message, TimeMark
+from pygnc.bus.streams import StreamWriter
+from pygnc.tasks.recovery import INTERVAL_S, Answers, CheckpointFile
+
+
+class Stream:
+    """A stream whose journal holds some answers already."""
+
+    def __init__(self, last_seq: int) -> None:
+        self.journal = SimpleNamespace(last_seq=last_seq)
+        self.written: list[Message] = []
+
+    def write(self, messages: list[Message]) -> None:
+        self.written += messages
+        self.journal.last_seq += len(messages)
+
+
+MESSAGES = [TimeMark(number, "", 0, number, 0, 0) for number in range(1, 8)]
+
+
+def test_each_answer_is_written_once_whatever_a_restart_makes_again() -> None:
+    stream = Stream(last_seq=5)
+    answers = Answers(cast("StreamWriter", stream), given=2)
+    for begin, end in ((2, 4), (4, 6), (6, 7)):
+        answers.write(MESSAGES[begin:end])
+    assert stream.written == MESSAGES[5:]
+    assert answers.given == 7
+
+
+def test_nothing_to_say_writes_nothing() -> None:
+    stream = Stream(last_seq=0)
+    Answers(cast("StreamWriter", stream)).write([])
+    assert stream.written == []
+
+
+class Memory(msgspec.Struct, frozen=True):
+    through: int
+
+
+def test_what_was_saved_last_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "some.checkpoint"
+    assert CheckpointFile(path, Memory).load() is None
+    file = CheckpointFile(path, Memory)
+    for through in (1, 2):
+        file.save(Memory(through))
+    assert CheckpointFile(path, Memory).load() == Memory(2)
+
+
+def test_one_is_due_when_the_last_one_is_older_than_the_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("pygnc.tasks.recovery.time.monotonic", lambda: now_s)
+    file = CheckpointFile(tmp_path / "some.checkpoint", Memory)
+    assert not file.is_due
+    now_s += INTERVAL_S
+    assert file.is_due
+    file.save(Memory(1))
+    assert not file.is_due

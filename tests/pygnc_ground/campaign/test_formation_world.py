@@ -1,0 +1,206 @@
+"""Formations start as their kind says.
+
+Worlds are made of their seed alone, and their measurements of the truth and the noise they say.
+"""
+
+import math
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from pygnc.estimators.formation.relative_coordinates import relative_elements
+from pygnc_ground.campaign.formation_world import (
+    DRIFT_MPS,
+    RANGE_BIAS_M,
+    SEPARATION_M,
+    VELOCITY_LATENCY_S,
+    Circle,
+    FormationWorld,
+    Instruments,
+    Kind,
+    Records,
+    formation_world,
+    starts,
+)
+from pygnc_ground.orbit.solution import FloatArray
+
+CIRCLE = Circle(1.1e-3, 0.7)
+RADIUS_M = 6_900_000.0
+
+
+def drawn(kind: Kind, seed: int, partners: int = 3) -> FloatArray:
+    return starts(kind, partners, CIRCLE, np.random.default_rng(seed))
+
+
+def drift_mps(start: FloatArray) -> float:
+    """Secular motion along the track, by Hill, Clohessy & Wiltshire."""
+    return float(-6.0 * CIRCLE.motion_rad_s * start[0] - 3.0 * start[4])
+
+
+def radius_of_ellipse_m(start: FloatArray) -> float:
+    """Amplitude of the radial motion."""
+    rate = CIRCLE.motion_rad_s
+    return math.hypot(start[3] / rate, 3.0 * start[0] + 2.0 * start[4] / rate)
+
+
+def height_m(start: FloatArray) -> float:
+    """Amplitude across the track."""
+    return math.hypot(start[2], start[5] / CIRCLE.motion_rad_s)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", Kind)
+def test_fewer_partners_are_the_first_of_more(kind: Kind, seed: int) -> None:
+    np.testing.assert_array_equal(drawn(kind, seed, 1), drawn(kind, seed)[:1])
+    np.testing.assert_array_equal(drawn(kind, seed, 2), drawn(kind, seed)[:2])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_distance_and_drift_are_those_that_are_promised(seed: int) -> None:
+    for kind in (Kind.FREE, Kind.BOUNDED):
+        distances_m = np.linalg.norm(drawn(kind, seed)[:, :3], axis=1)
+        assert (distances_m >= SEPARATION_M[0]).all()
+        assert (distances_m <= SEPARATION_M[1]).all()
+    for start in drawn(Kind.FREE, seed):
+        assert DRIFT_MPS[0] <= np.linalg.norm(start[3:]) <= DRIFT_MPS[1]
+    for kind in (Kind.BOUNDED, Kind.FLAT, Kind.TRAIN, Kind.SAFETY):
+        for start in drawn(kind, seed):
+            assert DRIFT_MPS[0] - 1e-9 <= abs(drift_mps(start)) <= DRIFT_MPS[1] + 1e-9, kind
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_shapes_are_those_that_are_promised(seed: int) -> None:
+    for start in drawn(Kind.FLAT, seed):
+        assert 5.0 <= height_m(start) <= 50.0
+    for start in drawn(Kind.TRAIN, seed):
+        assert 20.0 <= radius_of_ellipse_m(start) <= 100.0 + 1e-9
+        assert 10.0 - 1e-9 <= height_m(start) <= 60.0 + 1e-9
+    for start in drawn(Kind.SAFETY, seed):
+        # Parallel vectors: the radial motion is at its extremes where the plane is crossed.
+        rate = CIRCLE.motion_rad_s
+        vertical = np.array((3.0 * start[0] + 2.0 * start[4] / rate, start[3] / rate))
+        across = np.array((start[5] / rate, start[2]))
+        cosine = vertical @ across / np.linalg.norm(vertical) / np.linalg.norm(across)
+        assert abs(cosine) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_partners_of_a_symmetric_formation_are_images_but_for_some_metres(seed: int) -> None:
+    first, above, opposite = drawn(Kind.SYMMETRIC, seed)
+    assert np.linalg.norm(above[:3] - first[:3] * (1.0, 1.0, -1.0)) < 51.0
+    assert np.linalg.norm(opposite[:3] + first[:3]) < 51.0
+    assert drift_mps(above) == pytest.approx(drift_mps(first), abs=1e-9)
+    assert drift_mps(opposite) == pytest.approx(-drift_mps(first), abs=1e-9)
+
+
+MESH = Instruments("mesh", range_noise_m=10.0, mesh=True, fixed=4)
+STAR = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
+
+
+@cache
+def world(minutes: int = 20) -> FormationWorld:
+    return formation_world(5, Kind.BOUNDED, minutes=minutes)
+
+
+def range_errors_m(records: Records) -> FloatArray:
+    """Without the biases."""
+    ranges = records.ranges
+    places_m = world().states_gcrf(ranges.gps_ms)[:, :, :3]
+    number = np.arange(len(ranges.range_m))
+    distance_m = np.linalg.norm(places_m[ranges.other, number] - places_m[ranges.one, number], axis=1)
+    links = zip(ranges.one.tolist(), ranges.other.tolist(), strict=True)
+    bias_m = np.array([records.bias_m[min(link), max(link)] for link in links])
+    return np.asarray(ranges.range_m - distance_m - bias_m)
+
+
+def test_a_seed_makes_the_same_world_and_another_another() -> None:
+    again, other = formation_world(5, Kind.BOUNDED, 2, 20), formation_world(6, Kind.BOUNDED, 2, 20)
+    moments = again.moments_gps_ms
+    np.testing.assert_array_equal(again.states_gcrf(moments), world().first(2).states_gcrf(moments))
+    assert again.start_gps_ms == world().start_gps_ms != other.start_gps_ms
+    assert again.ids == (74, 75)
+    for instruments in (MESH, STAR):
+        one, two = again.records(instruments), world().first(2).records(instruments)
+        np.testing.assert_array_equal(one.ranges.range_m, two.ranges.range_m)
+        np.testing.assert_array_equal(one.fixes[0][1].position_ecef_m, two.fixes[0][1].position_ecef_m)
+
+
+def test_a_draw_of_drag_changes_what_drag_does_and_nothing_else() -> None:
+    drawn = [formation_world(5, Kind.BOUNDED, 2, 20, drag_draw=draw) for draw in (0, 1, 1)]
+    (_, none), (start, one), (_, again) = ((made.start_gps_ms, made.states_gcrf(made.moments_gps_ms)) for made in drawn)
+    np.testing.assert_array_equal(one, again)
+    np.testing.assert_array_equal(none, world().first(2).states_gcrf(world().moments_gps_ms))
+    assert start == world().start_gps_ms
+    apart_m = np.linalg.norm((one - none)[..., :3], axis=-1)
+    assert 1e-3 < apart_m[:, -1].max() < 10.0
+    assert apart_m[:, 0].max() < 0.01
+
+
+def test_each_draw_has_noise_and_biases_of_its_own() -> None:
+    one, two = (world().records(MESH, draw) for draw in (0, 1))
+    assert (one.ranges.range_m != two.ranges.range_m).all()
+    assert one.bias_m != two.bias_m
+    np.testing.assert_array_equal(world().records(MESH, 1).ranges.range_m, two.ranges.range_m)
+
+
+def test_ranges_are_the_distance_the_bias_and_the_noise() -> None:
+    for instruments, links in ((MESH, 6), (STAR, 3)):
+        records = world().records(instruments)
+        errors_m = range_errors_m(records)
+        assert len(errors_m) == 20 * links
+        assert errors_m.std() == pytest.approx(instruments.range_noise_m, rel=0.25)
+        assert abs(errors_m.mean()) < 4.0 * instruments.range_noise_m / np.sqrt(len(errors_m))
+        assert (np.diff(records.ranges.gps_ms) >= 0).all()
+    biases_m = [bias for draw in range(30) for bias in world().records(MESH, draw).bias_m.values()]
+    assert np.mean(biases_m) == pytest.approx(RANGE_BIAS_M, abs=6.0)
+    assert np.std(biases_m) == pytest.approx(20.0, rel=0.2)
+
+
+def test_both_directions_share_the_bias_and_not_the_noise() -> None:
+    both = Instruments("both", range_noise_m=10.0, mesh=True, fixed=1, both_directions=True)
+    records = world().records(both)
+    errors_m = range_errors_m(records).reshape(20, 12)
+    assert abs(np.corrcoef(errors_m[:, :6].ravel(), errors_m[:, 6:].ravel())[0, 1]) < 0.3
+    assert list(zip(records.ranges.one[6:12], records.ranges.other[6:12], strict=True)) == [
+        (other, one) for one, other in combinations(range(4), 2)
+    ]
+
+
+def test_fixes_are_the_truth_and_the_noise_with_velocities_of_a_moment_ago() -> None:
+    records = world().records(MESH)
+    position_m, velocity_mps = [], []
+    for satellite, fix in records.fixes:
+        path = world().paths[satellite]
+        t_s = 1e-3 * (fix.gps_ms - world().start_gps_ms)
+        now, before = path.states_itrf([t_s, t_s - VELOCITY_LATENCY_S])
+        assert fix.velocity_ecef_mps is not None
+        position_m.append(fix.position_ecef_m - now[:3])
+        velocity_mps.append(fix.velocity_ecef_mps - before[3:])
+    assert len(position_m) == 80
+    assert np.std(position_m) == pytest.approx(10.0, rel=0.15)
+    assert np.std(velocity_mps) == pytest.approx(0.01, rel=0.15)
+    assert {satellite for satellite, _ in world().records(STAR).fixes} == {0}
+
+
+def test_the_bound_gets_the_moments_and_pairs_of_the_records() -> None:
+    few = Instruments("few", range_noise_m=1.0, mesh=True, fixed=2, partner_fixes=3)
+    assert [satellite for satellite, _ in world().records(few).fixes].count(1) == 3
+    for instruments in (MESH, STAR, few):
+        seen, records = world().sightings(instruments), world().records(instruments)
+        np.testing.assert_array_equal(world().moments_gps_ms[seen.ranges.row], records.ranges.gps_ms)
+        np.testing.assert_array_equal(seen.ranges.one, records.ranges.one)
+        np.testing.assert_array_equal(seen.ranges.other, records.ranges.other)
+        known = np.isfinite(seen.fix_sigma[:, :, 0])
+        assert known.sum() == len(records.fixes)
+        for satellite, fix in records.fixes:
+            assert known[satellite, np.searchsorted(world().moments_gps_ms, fix.gps_ms)]
+
+
+def test_a_bounded_formation_drifts_along_the_track_only() -> None:
+    """Semi-major axes, which by the oblate Earth oscillate together, differ by the drift of 0.05 to 0.3 m/s."""
+    states = world().states_gcrf(world().moments_gps_ms[:1])[:, 0]
+    for partner in states[1:]:
+        axis_m = abs(relative_elements(states[0], partner)[0])
+        assert 25.0 < axis_m < 210.0

@@ -1,0 +1,16 @@
+"""Every preset without faults: errors are what the covariance says. The benchmark does the same with 20 seeds."""
+
+import pytest
+
+from pygnc_ground.campaign.orbit_accuracy import PRESETS, consistency_of
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_errors_and_innovations_are_what_the_covariance_says(preset: str) -> None:
+    found = consistency_of(preset, 2)
+    low, high = found.nis.band_per_dof
+    assert low < found.nis.mean_per_dof < high
+    for name, nees in found.nees.items():
+        # Errors of one run hang together: two runs tell NEES to a half, and formal over actual error to a third.
+        assert 0.5 < nees.mean_per_dof < 1.5, name
+        assert 0.67 < found.formal_over_actual[name] < 1.5, name
