@@ -56,13 +56,13 @@ def replay(context: typer.Context) -> None:
 @app.command(**_PASSED_ON)
 def bound(context: typer.Context) -> None:
     """Show how small the errors of any estimator can be with given fixes."""
-    _pass_on(context, "pygnc_ground.orbit.bound_command", "bounds", "scenario")
+    _pass_on(context, "pygnc_ground.commands.bound", "bounds", "scenario")
 
 
 @app.command(name="calibrate-mag", **_PASSED_ON)
 def calibrate_mag(context: typer.Context) -> None:
     """Find bias, scale and axes of the magnetometer in recorded files; write them as settings."""
-    _pass_on(context, "pygnc_ground.calibration.command", "calibrations", "ground")
+    _pass_on(context, "pygnc_ground.commands.calibrate_mag", "calibrations", "ground")
 
 
 @app.command(**_PASSED_ON)

@@ -21,11 +21,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.filter import AttitudeFilter
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.estimators.attitude.update import AttitudeUpdate
 from pygnc.formats.sense import encode_lux, lux_of_words
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band

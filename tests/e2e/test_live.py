@@ -15,7 +15,7 @@ import zmq
 from pygnc.bus.messages import FormationEstimate, GpsFix, OrbitMessage, RangeMeasurement, SensorSample
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.settings import Settings
-from pygnc.formats.sense_composer import no_fix
+from pygnc.formats.sense_assembler import no_fix
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase
 from pygnc.host.host_transfer import DownloadReceiver

@@ -83,7 +83,7 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
         EarthOrientationFileError: It is not what this module says above.
         OSError: It cannot be read.
     """
-    remedy = "make it by scripts/make_earth_orientation.py"
+    remedy = "make it by scripts/generate/earth_orientation.py"
     lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     if len(lines) < 3 or not lines[0].startswith("# ") or lines[1] != COLUMNS:
         raise EarthOrientationFileError(f"{path}: no table of Earth orientation; {remedy}")
@@ -105,7 +105,7 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
 
 MAIN_FIELD_TABLE: Final = "geomagnetic/igrf14.csv"
 
-_REMEDY: Final = "make it by scripts/make_geomagnetic.py, or install the package again"
+_REMEDY: Final = "make it by scripts/generate/geomagnetic.py, or install the package again"
 _HARMONICS: Final = [
     (str(degree), str(sign * order))
     for degree in range(1, DEGREE + 1)

@@ -15,10 +15,10 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, expecting, filtered, solution_of
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds

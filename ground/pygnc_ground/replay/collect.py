@@ -27,9 +27,10 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import RejectCause
+from pygnc.estimators.orbit.measurement import Innovation
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
 from pygnc.tasks.attitude.environment import SurroundingsModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker
 from pygnc.tasks.attitude.tracker import Outcome as AttitudeOutcome

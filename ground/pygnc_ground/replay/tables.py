@@ -27,8 +27,8 @@ import polars as pl
 
 from pygnc.bus.messages import AttitudeEstimate, FormationEstimate, FormationMessage
 from pygnc.common.clock import MS_PER_WEEK
+from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.update import Mode
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
 from pygnc_ground.replay.collect import Collected, SampleRecord, TimedRecord

@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from pygnc.estimators.attitude.filter import Mode
+from pygnc.estimators.attitude.mekf import RejectCause
 from pygnc.estimators.attitude.settings import MountingSettings
-from pygnc.estimators.attitude.update import Mode, RejectCause
 from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import settled

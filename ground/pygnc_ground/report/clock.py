@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from pygnc.estimators.clock.segment import TOLERANCE_MS
+from pygnc.estimators.clock.clock_map import TOLERANCE_MS
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import FixRecords
 from pygnc_ground.report import traces

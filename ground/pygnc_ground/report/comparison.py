@@ -14,8 +14,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc_ground.attitude.accuracy import AttitudeAccuracy, attitude_accuracy
-from pygnc_ground.attitude.errors import AttitudeErrors, attitude_errors
+from pygnc_ground.attitude.accuracy import AttitudeAccuracy, AttitudeErrors, attitude_accuracy, attitude_errors
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.formation.relative import RelativeAccuracy, relative_accuracy
 from pygnc_ground.orbit.consistency import band

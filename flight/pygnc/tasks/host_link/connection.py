@@ -5,7 +5,7 @@ from math import inf
 from typing import Final, Protocol
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import LineDown, Received
+from pygnc.host.channel_events import LineDown, Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import SentenceParser
 from pygnc.host.sentence_types import (

@@ -23,8 +23,8 @@ from pygnc.bus.streams import StreamWriter
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.gps_packet import RANGE_GPS_SYNC
 from pygnc.host.channel import Channel
-from pygnc.host.files import HomeFiles
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
+from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.port import Port
 from pygnc.host.sentence import Direction

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
 from pygnc.estimators.formation.filter import FormationFilter, FormationUpdate

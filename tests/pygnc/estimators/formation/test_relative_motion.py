@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf, state_from_elements
 from pygnc.estimators.formation.relative_motion import RelativeDynamics, orbit_vector, shared_step
