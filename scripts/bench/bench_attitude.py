@@ -31,8 +31,8 @@ from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
 from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.scenario.true_states import TrueStates
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
 
 DURATION_S: Final = 10_800
 CADENCE_S: Final = 5
