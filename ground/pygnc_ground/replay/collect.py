@@ -94,7 +94,7 @@ class FormationCollector:
 
     def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
         """Process an input; `answer` is what the orbit task makes of it."""
-        self.messages += self._tracker.take(message)
+        self.messages += self._tracker.process(message)
         self._orbits += answer
         self._solve()
         while self._tracker.awaits_orbit and self._orbits:

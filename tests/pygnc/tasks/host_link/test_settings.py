@@ -35,7 +35,7 @@ def test_changes_that_do_not_fit_are_left_out_and_named(tmp_path: Path, text: st
     keep(tmp_path, 1, text)
     settings, fault = load_settings(None, tmp_path)
     assert settings == Settings()
-    assert "left out" in fault
+    assert "ignored" in fault
 
 
 def test_a_file_that_cannot_be_used_is_refused_as_ever(tmp_path: Path) -> None:
