@@ -15,7 +15,7 @@ import msgspec
 from pygnc.common.files import durable_write
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_of
 from pygnc.configuration.settings import Settings
-from pygnc.host.parameters import merged
+from pygnc.host.parameters import merge_settings
 
 
 def named_values(settings: Settings) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def start_check(file: Path | None, home: Path) -> Callable[[dict[str, Any]], obj
     """Return what raises ValueError if no run could start with the changes it is given."""
 
     def check(changes: dict[str, Any]) -> Settings:
-        return settings_of(merged(read_table(file, home), changes), file or home / SETTINGS_FILE)
+        return settings_of(merge_settings(read_table(file, home), changes), file or home / SETTINGS_FILE)
 
     return check
 
@@ -99,9 +99,9 @@ def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
     # Few runs have them, and these would delay the start.
     import tomllib  # noqa: PLC0415
 
-    from pygnc.host.parameters import merged, read_slots  # noqa: PLC0415
+    from pygnc.host.parameters import read_slots  # noqa: PLC0415
 
     try:
-        return settings_of(merged(table, tomllib.loads(read_slots(slots).text)), path), ""
+        return settings_of(merge_settings(table, tomllib.loads(read_slots(slots).text)), path), ""
     except (ConfigurationError, tomllib.TOMLDecodeError) as error:
         return settings, f"settings changed over the line are left out: {error}"

@@ -129,16 +129,16 @@ class Line:
             self.conversation.take(data, time.monotonic())
         self.port.flush()
         for _ in range(PORTIONS_A_TURN):
-            if self.port.free_in_s() > 0.0:
+            if self.port.ready_in_s() > 0.0:
                 return
-            portion = self.conversation.next_portion(time.monotonic())
+            portion = self.conversation.next_output(time.monotonic())
             if portion is None:
                 return
             self.port.write(portion)
 
     def wait_s(self) -> float:
         """How long until it has something to do, if nothing comes."""
-        free_s = self.port.free_in_s()
+        free_s = self.port.ready_in_s()
         if free_s > 0.0:  # what is to be said next may wait for the line, whenever it is due
             return max(free_s, POLL_S)
         return due_in_s(self.conversation.wakeup_s(), time.monotonic())
