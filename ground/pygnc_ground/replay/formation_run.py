@@ -10,13 +10,7 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.formation_result import (
-    FormationResult,
-    LinkResult,
-    PartnerResult,
-    PossibleOrbit,
-    RelativeStates,
-)
+from pygnc_ground.replay.result import FormationResult, LinkResult, PartnerResult, PossibleOrbit, RelativeStates
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 _DISTINCT: Final = 25.0

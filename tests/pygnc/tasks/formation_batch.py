@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from pygnc.bus.messages import BatchEnd, InputMessage, OrbitMessage
+from pygnc.common.arrays import Array
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.configuration.settings import Settings
-from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc.tasks.orbit.tracker import OrbitTracker, mark_behind

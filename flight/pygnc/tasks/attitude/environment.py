@@ -6,13 +6,13 @@ import msgspec
 import numpy as np
 
 from pygnc.bus.messages import OrbitEstimate
-from pygnc.environment.bodies import SunMoon
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.geomagnetic import MainField
-from pygnc.environment.sunlight import sunlit_fraction
+from pygnc.environment.solar_radiation import sunlit_fraction
+from pygnc.environment.sun_moon import SunMoon
 from pygnc.estimators.attitude.sample import Surroundings
-from pygnc.estimators.orbit.coarse_motion import Coarse, carried
+from pygnc.estimators.orbit.j2_propagator import Coarse, carried
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
 """In a day without fixes an orbit goes astray by tens of kilometres, a third of a degree; then it is unknown."""

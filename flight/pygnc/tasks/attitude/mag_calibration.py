@@ -11,14 +11,11 @@ import msgspec
 import numpy as np
 
 from pygnc.bus.messages import Vector3
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.calibration import Calibration, CalibrationFailed
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
-from pygnc.estimators.attitude.calibration_start import BIAS
-from pygnc.estimators.attitude.correction import MagCorrection
-from pygnc.estimators.attitude.mag_bias import MagBias
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.hypotheses import MagBias
+from pygnc.estimators.attitude.magnetometer_calibration import BIAS, Calibration, CalibrationFailed, CalibrationSettings
+from pygnc.estimators.attitude.sample import MagCorrection, Surroundings
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 
 _FEWEST: Final = 120

@@ -26,15 +26,13 @@ from pygnc.bus.messages import (
     SensorSample,
     Vector3,
 )
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.correction import SampleCorrection
-from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.mag_bias import MagBias
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.hypotheses import MagBias
+from pygnc.estimators.attitude.sample import AttitudeSample, SampleCorrection, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
-from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
 from pygnc.tasks.attitude.environment import NOWHERE, Around, FollowedOrbit, SurroundingsModel
 from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationState, TotalBias
 from pygnc.tasks.attitude.sample_clock import SampleClock, SampleClockState

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, Vector3
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.approach import Approach
 from pygnc.estimators.formation.filter import FormationFilter
 from pygnc.estimators.formation.observations import Pair

@@ -9,18 +9,15 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitMark, Vector3
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
 from pygnc.estimators.orbit.checkpoint import pack_state, unpack_state
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.reject_cause import RejectCause
-from pygnc.estimators.orbit.screening import fix_from, screen
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, RejectCause, fix_from, screen
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, EcefOrbit, OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
 
 TIME_INCONSISTENT: Final = "time_inconsistent"
 """The fix's GPS time contradicts the spacecraft clock: one of the two is damaged."""
