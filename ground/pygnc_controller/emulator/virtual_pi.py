@@ -17,8 +17,8 @@ from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
 from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.host_link.connection import Conversation, Engines
-from pygnc.tasks.host_link.settings import FileSlots
+from pygnc.tasks.host_link.connection import Engines, HostConnection
+from pygnc.tasks.host_link.settings import SettingsSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01
@@ -106,7 +106,7 @@ class VirtualPi:
         self._reports = (status, info)
         self._starts = 0
         self._down_until_s = 0.0
-        self._conversation: Conversation | None = None
+        self._conversation: HostConnection | None = None
 
     def end(self) -> LineEnd:
         """Return what drives it."""
@@ -144,12 +144,12 @@ class VirtualPi:
     def _wakeup_s(self) -> float:
         return self._down_until_s if self._conversation is None else self._conversation.wakeup_s()
 
-    def _talk(self) -> Conversation:
+    def _talk(self) -> HostConnection:
         if self._conversation is None:
             self._starts += 1
             files = HomeFiles(self._home, 0)
-            parameters = Parameters({}, lambda _: None, FileSlots(self._home))
+            parameters = Parameters({}, lambda _: None, SettingsSlots(self._home))
             channel = Channel(Direction.TO_HOST, self._starts, "PyGNC")
             engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
-            self._conversation = Conversation(channel, engines, self)
+            self._conversation = HostConnection(channel, engines, self)
         return self._conversation

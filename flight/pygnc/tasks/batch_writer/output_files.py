@@ -17,7 +17,7 @@ from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_numb
 from pygnc.formats.sense import SenseLayout
 from pygnc.formats.sense_assembler import Assembled, SenseAssembler
 from pygnc.tasks.batch_writer.folder import BatchFolder
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 
 
 class BatchCopies:
@@ -121,7 +121,7 @@ def _prefix(satellite_id: int, names: Iterable[str]) -> str:
     """The satellite's folder: the one it has, or else the one named by its number."""
     if not satellite_id:
         return _OWN_FOLDER
-    folders = [f"{name.rpartition('/')[0]}/" for name in names if owner_of(name) == satellite_id]
+    folders = [f"{name.rpartition('/')[0]}/" for name in names if satellite_of(name) == satellite_id]
     return folders[0] if folders else f"{_OWN_FOLDER}partner_{satellite_id}/"
 
 

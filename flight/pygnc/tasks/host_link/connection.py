@@ -19,7 +19,7 @@ _SETTINGS: Final = frozenset({"PGET", "PSET", "PLST"})
 _PACKETS: Final = frozenset({"SENS", "GPSS", "GPSR", "RANG", "PGPS", "PRNG", "TIME"})
 
 
-class Desk(Protocol):
+class HostServices(Protocol):
     """What the conversation cannot do itself."""
 
     def take_packet(self, received: Received) -> None:
@@ -49,7 +49,7 @@ class Engines:
     parameters: Parameters
 
 
-class Conversation:
+class HostConnection:
     """Understands the host and answers it.
 
     Args:
@@ -61,7 +61,7 @@ class Conversation:
         skipped_bytes: of the line, in no sentence.
     """
 
-    def __init__(self, channel: Channel, engines: Engines, desk: Desk) -> None:
+    def __init__(self, channel: Channel, engines: Engines, desk: HostServices) -> None:
         self.channel = channel
         self.skipped_bytes = 0
         self._engines = engines
