@@ -24,7 +24,7 @@ def settings_validator(file: Path | None, home: Path) -> Callable[[dict[str, Any
     """Return a validator of changes; it raises ValueError if no run could start with them."""
 
     def check(changes: dict[str, Any]) -> Settings:
-        return settings_from_table(merged(read_table(file, home), changes), file or home / SETTINGS_FILE)
+        return settings_from_table(merge_settings(read_table(file, home), changes), file or home / SETTINGS_FILE)
 
     return check
 
@@ -98,6 +98,6 @@ def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
     from pygnc.host.parameters import read_slots  # noqa: PLC0415
 
     try:
-        return settings_from_table(merged(table, tomllib.loads(read_slots(slots).text)), path), ""
+        return settings_from_table(merge_settings(table, tomllib.loads(read_slots(slots).text)), path), ""
     except (ConfigurationError, tomllib.TOMLDecodeError) as error:
         return settings, f"settings changed over the line are ignored: {error}"
