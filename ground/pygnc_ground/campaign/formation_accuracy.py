@@ -18,7 +18,7 @@ from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.search import Around
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.formation_posterior import Judged, true_unknowns
@@ -39,7 +39,7 @@ from pygnc_ground.formation.bound import (
 )
 from pygnc_ground.formation.relative import elements_by_relative_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 SCORED: Final = slice(None, None, 4)
 """Of the moments of a world; errors of orbits hardly change in between."""

@@ -19,13 +19,13 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import covariance as inverse
 from pygnc.estimators.formation.reference import UNKNOWNS
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
-from pygnc.estimators.orbit import square_root
 from pygnc.estimators.orbit.measurement import Observation
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
@@ -155,7 +155,7 @@ class Member(NamedTuple):
         x, root, size = self.x.copy(), self.root.copy(), UNKNOWNS * self.satellites
         x[:size] = states.reshape(-1)
         root[:size] = (transition @ self.root[:size].reshape(self.satellites, UNKNOWNS, -1)).reshape(size, -1)
-        return self._replace(x=x, root=square_root.triangular(np.concatenate((root, noise), axis=1)))
+        return self._replace(x=x, root=kalman.triangular(np.concatenate((root, noise), axis=1)))
 
     def apart_from(self, other: "Member", satellite: int) -> float:
         """Difference of a satellite's orbit relative to ours from another hypothesis', squared over our covariance."""
@@ -166,7 +166,7 @@ class Member(NamedTuple):
         return self.root[UNKNOWNS * satellite : UNKNOWNS * satellite + count]
 
     def _updated(self, residual: Array, partials: Array, sigma: Array) -> "Member":
-        x, root, _ = square_root.update(self.x, self.root, residual, partials, sigma)
+        x, root, _ = kalman.update(self.x, self.root, residual, partials, sigma)
         return self._replace(x=x, root=root)
 
 
@@ -206,7 +206,7 @@ def root_of(covariance: Array) -> Array:
     """Triangular root of a covariance whose unknowns have units of all sizes."""
     unit = np.sqrt(np.diagonal(covariance))
     values, vectors = np.linalg.eigh(covariance / unit / unit[:, None])
-    return square_root.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
+    return kalman.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
 
 
 _DISTINCT: Final = 25.0

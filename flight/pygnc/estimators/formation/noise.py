@@ -9,8 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.common.quantiles import median
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array, median
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
 from pygnc.estimators.formation.least_squares import Result, covariance
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
