@@ -13,6 +13,7 @@ import msgspec
 from pygnc.common.files import durable_write
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table
 from pygnc.configuration.settings import Settings
+from pygnc.host.parameters import merge_settings
 
 
 def named_values(settings: Settings) -> dict[str, Any]:
