@@ -130,5 +130,5 @@ def _packets_in(paths: Sequence[Path]) -> Iterator[bytes]:
 
 def _take(composer: SenseAssembler, packet: bytes) -> list[bytes]:
     if len(packet) == _SAMPLE_BYTES:
-        return composer.take_sample(packet).records
-    return composer.take_fix(packet).records
+        return composer.add_sample(packet).records
+    return composer.add_fix(packet).records

@@ -11,19 +11,8 @@ from pygnc.host.channel import Channel
 from pygnc.host.channel_events import LineDown, Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import SentenceParser
-from pygnc.host.sentence_types import (
-    EVNT,
-    INFO,
-    PING,
-    PONG,
-    STAT,
-    STOP,
-    STRQ,
-    NakCause,
-    Question,
-    SentenceType,
-)
-from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
+from pygnc.host.sentence_types import EVNT, INFO, PING, PONG, STAT, STOP, STRQ, NakCause, ReportKind, SentenceType
+from pygnc.host.transfer import DownloadSender, OutgoingSentence, Refusal, UploadReceiver
 
 ROOM_FOR_ANSWERS: Final = 48
 """Queue space that download chunks leave free for answers to requests."""
@@ -125,7 +114,7 @@ class HostConnection:
                 return  # the host repeats its request
             self.channel.send(kind, body, now_s)
 
-    def _answer(self, received: Received) -> list[Saying]:
+    def _answer(self, received: Received) -> list[OutgoingSentence]:
         name = received.kind.name
         if name in _UPLOADS:
             return self._engines.uploads.take(received)
@@ -136,18 +125,18 @@ class HostConnection:
         if name in _PACKETS:
             self._services.take_packet(received)
         elif received.kind is PING:
-            return [Saying(PONG, PONG.pack(received.body.fields["key"]))]
+            return [OutgoingSentence(PONG, PONG.pack(received.body.fields["key"]))]
         elif received.kind is STRQ:
             return [self._report(received.body.fields["what"])]
         elif received.kind is STOP:
             self._services.stop()
         return []
 
-    def _report(self, what: int) -> Saying:
-        if what not in set(Question):
+    def _report(self, what: int) -> OutgoingSentence:
+        if what not in set(ReportKind):
             raise Refusal(NakCause.VALUE, ": 0 asks for the status record, 1 for the info line")
-        kind = STAT if what == Question.STATUS else INFO
-        return Saying(kind, kind.pack(tail=self._services.report(kind)[: kind.tail_max]))
+        kind = STAT if what == ReportKind.STATUS else INFO
+        return OutgoingSentence(kind, kind.pack(tail=self._services.report(kind)[: kind.tail_max]))
 
     def _queue_chunks(self, now_s: float) -> None:
         while self.channel.room > ROOM_FOR_ANSWERS:

@@ -28,7 +28,7 @@ from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.common.files import durable_write, reserve_space
 from pygnc.formats import info, status
-from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskWord, Value
+from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
 _VARIANCES = (0, 2, 5)
@@ -219,7 +219,7 @@ def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
         "events": state.events,
     }
     for task in state.tasks:
-        values[f"task_{task.name}_state"] = TaskWord[task.state.upper()]
+        values[f"task_{task.name}_state"] = TaskState[task.state.upper()]
         values[f"task_{task.name}_restarts"] = task.restarts
         values[f"task_{task.name}_through"] = task.progress.last_sequence_processed
         for name, count in task.progress.counts.items():
