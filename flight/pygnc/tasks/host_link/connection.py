@@ -77,39 +77,39 @@ class HostConnection:
         self.skipped_bytes += sum(skipped.stop - skipped.start for skipped in parsed.skipped)
         for sentence in parsed.sentences:
             self.channel.receive(sentence, now_s)
-            self._process_outcomes(now_s)
+            self._process_events(now_s)
 
     def send_event(self, severity: int, text: str, now_s: float) -> None:
         """Send an event to the host."""
         self.channel.send(EVNT, EVNT.pack(severity, tail=text.encode()[: EVNT.tail_max]), now_s)
 
-    def next_portion(self, now_s: float) -> bytes | None:
+    def next_output(self, now_s: float) -> bytes | None:
         """Return the next bytes to send, or None."""
         if self.channel.is_ready:
             self._queue_chunks(now_s)
-        portion = self.channel.next_portion(now_s)
-        self._process_outcomes(now_s)
+        portion = self.channel.next_output(now_s)
+        self._process_events(now_s)
         return portion
 
     def wakeup_s(self) -> float:
-        """Return the time at which `next_portion` must be called again if no bytes arrive before."""
+        """Return the time at which `next_output` must be called again if no bytes arrive before."""
         return self.channel.wakeup_s()
 
-    def _process_outcomes(self, now_s: float) -> None:
-        """Process the outcomes of the channel."""
-        for outcome in self.channel.take_outcomes():
-            if isinstance(outcome, LineDown):
+    def _process_events(self, now_s: float) -> None:
+        """Process the events of the channel."""
+        for event in self.channel.pop_events():
+            if isinstance(event, LineDown):
                 self._engines.downloads.line_down()
-            elif isinstance(outcome, Received):
-                self._execute(outcome, now_s)
+            elif isinstance(event, Received):
+                self._execute(event, now_s)
 
     def _execute(self, received: Received, now_s: float) -> None:
         try:
-            sayings = self._answer(received)
+            answers = self._answer(received)
         except Refusal as refusal:
-            self.channel.refuse(received.number, received.kind.name, refusal.cause, str(refusal), now_s)
+            self.channel.send_nak(received.number, received.kind.name, refusal.cause, str(refusal), now_s)
             return
-        for kind, body in sayings:
+        for kind, body in answers:
             if self.channel.room <= 0:
                 return  # the host repeats its request
             self.channel.send(kind, body, now_s)
@@ -117,11 +117,11 @@ class HostConnection:
     def _answer(self, received: Received) -> list[OutgoingSentence]:
         name = received.kind.name
         if name in _UPLOADS:
-            return self._engines.uploads.take(received)
+            return self._engines.uploads.handle(received)
         if name in _DOWNLOADS:
-            return self._engines.downloads.take(received)
+            return self._engines.downloads.handle(received)
         if name in _SETTINGS:
-            return self._engines.parameters.take(received)
+            return self._engines.parameters.handle(received)
         if name in _PACKETS:
             self._services.take_packet(received)
         elif received.kind is PING:

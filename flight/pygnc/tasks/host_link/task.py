@@ -147,16 +147,16 @@ class Line:
             self.connection.take(data, time.monotonic())
         self.port.flush()
         for _ in range(PORTIONS_PER_STEP):
-            if self.port.free_in_s() > 0.0:
+            if self.port.ready_in_s() > 0.0:
                 return
-            portion = self.connection.next_portion(time.monotonic())
+            portion = self.connection.next_output(time.monotonic())
             if portion is None:
                 return
             self.port.write(portion)
 
     def wait_s(self) -> float:
         """Return the time until the line must be served if no bytes arrive."""
-        free_s = self.port.free_in_s()
+        free_s = self.port.ready_in_s()
         if free_s > 0.0:  # nothing can be sent before the port is free
             return max(free_s, POLL_S)
         return due_in_s(self.connection.wakeup_s(), time.monotonic())
