@@ -59,7 +59,7 @@ def test_without_our_own_orbit_the_cause_is_told(flight: Flight) -> None:
     for file in (flight.home / "range").iterdir():
         without_fixes(file)
     assert flight.run("10", "1000", "--exit-when-done") == 0
-    assert not places(flight) or {one.cause for one in places(flight)} == {"our own orbit is not known"}
+    assert not places(flight) or {one.cause for one in places(flight)} == {"our own orbit is unknown"}
 
 
 def without_fixes(file: Path) -> None:

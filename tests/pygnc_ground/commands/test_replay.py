@@ -309,4 +309,4 @@ def test_the_best_orbits_approach_is_told_and_a_nearer_ones() -> None:
 def test_why_a_partner_is_not_known_is_told() -> None:
     lines = list(formation_lines(formation_samples.unsolved(BEGIN_MS)))
     assert lines[0] == "9 ranges: 0 used, 0 rejected, 2 without a time"
-    assert lines[1] == "partner 75: not known: our own orbit is not known"
+    assert lines[1] == "partner 75: not known: our own orbit is unknown"

@@ -166,11 +166,11 @@ def test_the_margin_is_the_settings_chi_square_for_many_ranges(solved: Formation
 
 
 def test_why_nothing_is_known_is_taken_over() -> None:
-    said = [FormationEstimate(1, 9, 8, 1_000, 77, "our own orbit is not known")]
+    said = [FormationEstimate(1, 9, 8, 1_000, 77, "our own orbit is unknown")]
     found = formation_result(said, None, batch.SETTINGS.formation, {"ranges_received": 3}, truths())
     assert found is not None
     (partner,) = found.partners
-    assert partner.cause == "our own orbit is not known"
+    assert partner.cause == "our own orbit is unknown"
     assert partner.orbits == ()
     assert not partner.states.known.any()
     assert not partner.with_truth

@@ -228,7 +228,7 @@ def test_an_ambiguous_partner_is_told_with_both_costs_and_the_nearer_one() -> No
 
 def test_why_a_partner_is_not_known_is_told() -> None:
     sentences = formation_told(formation_samples.unsolved(BEGIN_MS))
-    assert sentences["Partner 76 is not known: our own orbit is not known."] is False
+    assert sentences["Partner 76 is not known: our own orbit is unknown."] is False
     assert sentences["The time of 2 ranges is not known."] is False
 
 

@@ -78,7 +78,7 @@ def groups(count: int, *, boot_s: int = BOOT_S, first_ms: int = START_MS, satell
 
 
 def run(clock: RangeClock, messages: list[Message]) -> list[TimedRange]:
-    return [timed for message in messages for timed in clock.take(message)]
+    return [timed for message in messages for timed in clock.process(message)]
 
 
 def offsets_ms(timed: list[TimedRange]) -> list[int]:
@@ -202,7 +202,7 @@ def test_ranges_before_the_receiver_knows_the_time_get_theirs_later() -> None:
 def test_two_groups_are_timed_at_the_batchs_end_and_not_before() -> None:
     clock = RangeClock()
     assert run(clock, groups(2)) == []
-    assert len(clock.take(BatchEnd(seq=9, cause=""))) == 2
+    assert len(clock.process(BatchEnd(seq=9, cause=""))) == 2
 
 
 def test_without_any_gps_time_a_bounded_number_is_held() -> None:
