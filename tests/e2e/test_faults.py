@@ -29,7 +29,7 @@ def fixes_in(flight: Flight) -> int:
     return sum(isinstance(message, GpsFix) and message.source == "sense.bin" for message in flight.inputs())
 
 
-class Said(NamedTuple):
+class Estimates(NamedTuple):
     """All estimates of a run, encoded."""
 
     orbits: bytes
@@ -37,18 +37,15 @@ class Said(NamedTuple):
     partners: bytes
 
 
-def said(flight: Flight) -> Said:
+def all_estimates(flight: Flight) -> Estimates:
     streams = (flight.orbit_messages(), flight.attitudes(), flight.partners())
-    return Said(*(msgspec.msgpack.encode(messages) for messages in streams))
+    return Estimates(*(msgspec.msgpack.encode(messages) for messages in streams))
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> Said:
-    """What an undisturbed run says."""
-    flight = Flight(tmp_path_factory.mktemp("undisturbed"))
-    copy_demo(flight.home)
-    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
-    return said(flight)
+def undisturbed(flown_demo: Flight) -> Estimates:
+    """Estimates of an undisturbed run."""
+    return all_estimates(flown_demo)
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -140,17 +137,17 @@ def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int)
     assert final["orbit_mode"] == OrbitMode.PREDICTED
 
 
-def test_a_ring_file_is_flown_in_the_order_of_time(demo: Flight, demo_time_s: int, undisturbed: Said) -> None:
+def test_a_ring_file_is_flown_in_the_order_of_time(demo: Flight, demo_time_s: int, undisturbed: Estimates) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
     ring = content[-40 * RECORD_BYTES :] + content[: -40 * RECORD_BYTES]
     file.write_bytes(ring)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    assert said(demo) == undisturbed
+    assert all_estimates(demo) == undisturbed
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == ring
 
 
-def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: int, undisturbed: Said) -> None:
+def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: int, undisturbed: Estimates) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
     records = [content[k : k + RECORD_BYTES] for k in range(0, len(content), RECORD_BYTES)]
@@ -218,7 +215,7 @@ def test_an_input_file_that_changes_during_the_run_ends_the_batch_in_order(demo:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("task", ["ingest", "orbit", "attitude", "formation", "batch_writer", "status"])
 def test_a_lost_task_is_restarted_and_nothing_changes(
-    demo: Flight, demo_time_s: int, undisturbed: Said, task: str, number: signal.Signals
+    demo: Flight, demo_time_s: int, undisturbed: Estimates, task: str, number: signal.Signals
 ) -> None:
     rng = random.Random(f"{task}{number}")  # noqa: S311 - moments, not secrets
     for _ in range(2):
@@ -232,7 +229,7 @@ def test_a_lost_task_is_restarted_and_nothing_changes(
         demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
         demo.signal(signal.SIGINT)
         assert demo.wait() == 0
-        assert said(demo) == undisturbed
+        assert all_estimates(demo) == undisturbed
         assert [m.seq for m in demo.inputs()] == list(range(1, len(demo.inputs()) + 1))
         assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == (DEMO / "sense.bin").read_bytes()
         assert any(e.name == "restart" and e.task == task for e in demo.events())
