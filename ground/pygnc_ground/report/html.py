@@ -1,4 +1,4 @@
-"""The report of a replay: one HTML file that needs nothing beside it."""
+"""HTML page of the report: one file without external resources."""
 
 import dataclasses
 import platform
@@ -49,14 +49,14 @@ from pygnc_ground.report.style import PALETTE, Chart, report_style
 from pygnc_ground.report.summary import attitude_findings, findings
 
 _ROWS_MAX: Final = 100
-"""Of each table of records."""
+"""Maximum rows of each table of records."""
 _FILES_MAX: Final = 6
-"""Named in the head; the table of the input has all."""
+"""Maximum number of files in the summary; the input table lists all."""
 _LIBRARIES: Final = ("numpy", "scipy", "pyerfa", "satkit", "matplotlib", "jinja2")
 
 
 def write_report(result: ReplayResult, path: Path) -> None:
-    """Write the report. Equal results give equal bytes with the same versions of the libraries.
+    """Write the report; equal results give equal bytes with the same library versions.
 
     Raises:
         OSError: The file cannot be written.
@@ -65,7 +65,7 @@ def write_report(result: ReplayResult, path: Path) -> None:
 
 
 def render_report(result: ReplayResult) -> str:
-    """The report as text."""
+    """Return the report as HTML text."""
     time = time_axis(result)
     found = compared_orbits(result)
     smoothed = filter_minus_smoother(result)
@@ -111,7 +111,7 @@ def render_report(result: ReplayResult) -> str:
 def _charts(
     result: ReplayResult, time: TimeAxis, found: tuple[ComparedOrbit, ...], of_clock: ClockRecords
 ) -> dict[str, list[Chart]]:
-    """The figures by section of the page."""
+    """Return the figures of each section."""
     with report_style():
         if result.truth is None:
             orbit = [sigmas(found, time), smoothing(result, filter_minus_smoother(result), time)]
@@ -128,7 +128,7 @@ def _charts(
 def _attitude_charts(
     result: ReplayResult, of_records: TimeAxis, found: tuple[ComparedAttitude, ...]
 ) -> dict[str, list[Chart]]:
-    """Likewise of the attitude."""
+    """Return the figures of the attitude sections."""
     attitude, settings = result.attitude, result.settings.attitude
     time = sample_axis(of_records, attitude.samples.gps_ms)
     against = attitude_smoothing if attitude.truth is None else attitude_errors
@@ -148,7 +148,7 @@ def _attitude_charts(
 
 
 def _flat(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings by their full names, as pygnc.toml has them."""
+    """Yield settings with their full names as in pygnc.toml."""
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
