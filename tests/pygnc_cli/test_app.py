@@ -56,7 +56,7 @@ def test_an_unknown_file_costs_one_clear_line_and_the_others_are_shown(files: di
     result = CliRunner().invoke(app, ["inspect", str(unknown), str(files["info text"])])
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"pygnc: {unknown}: none of: run journal, status file")
+    assert line.startswith(f"pygnc: {unknown}: unknown kind of file; supported: run journal, status file")
     assert line.endswith("it begins with 4d 5a 90 00")
     assert "info text" in result.stdout
 

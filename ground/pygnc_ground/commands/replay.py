@@ -60,9 +60,9 @@ def _errors(one: ComparedAttitude) -> str:
     accuracy = one.accuracy
     kinds = {"in sunlight": accuracy.sunlight, "in eclipse": accuracy.eclipse}
     parts = [_error(kind, where) for where, kind in kinds.items() if math.isfinite(kind.error_deg)]
-    told = ", ".join(parts) or _error(accuracy.whole, "overall")
+    errors = ", ".join(parts) or _error(accuracy.whole, "overall")
     settling = duration(accuracy.settling_ms).removesuffix(" 00 s")
-    return f"attitude error (three-axis RMS) from {settling} after the first attitude: {told}"
+    return f"attitude error (three-axis RMS) from {settling} after the first attitude: {errors}"
 
 
 def _error(kind: AngleRms, where: str) -> str:
@@ -108,7 +108,7 @@ def _line(one: ComparedPartner) -> str:
     if one.mirror is None:
         return f"{_accuracy(one)}, ambiguous"
     text = (
-        f"ambiguous: best and mirror differ by {one.mirror.apart_m:.0f} m (3-D RMS); "
+        f"ambiguous: best and mirror differ by {one.mirror.distance_m:.0f} m (3-D RMS); "
         f"chi-square {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
     )
     if one.nearest is not None:

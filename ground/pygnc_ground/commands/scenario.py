@@ -8,7 +8,7 @@ import typer
 from pygnc_ground.scenario.from_ephemeris import generate_along, settings_along
 from pygnc_ground.scenario.generate import generate, generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
-from pygnc_ground.scenario.settings import Settings, checked, overlaid, read_tables
+from pygnc_ground.scenario.settings import Settings, merge_tables, read_tables, settings_from_tables
 from pygnc_ground.scenario.writer import write_scenario
 from pygnc_ground.truth.load import load_truth
 
@@ -105,7 +105,7 @@ def _settings(config: Path | None, preset: str | None, seed: int | None) -> Sett
         )
     tables = preset_tables(preset) if preset is not None else {}
     if config is not None:
-        tables = overlaid(tables, read_tables(config))
+        tables = merge_tables(tables, read_tables(config))
     if seed is not None:
         tables = tables | {"seed": seed}
-    return checked(tables, str(config or preset))
+    return settings_from_tables(tables, str(config or preset))

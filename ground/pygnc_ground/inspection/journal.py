@@ -12,7 +12,7 @@ from pygnc.bus.messages import Message
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
-from pygnc_ground.inspection.times import unix_in_words
+from pygnc_ground.inspection.times import format_unix_time
 
 UNREADABLE: Final = "(no message)"
 _TYPES: Final = {kind.__name__: kind for kind in Message.__subclasses__()}
@@ -49,7 +49,7 @@ class JournalContents:
         return (
             "closed by a later run, after a crash or power cut"
             if self.footer.get("recovered")
-            else "closed by its own run"
+            else "closed in order"
         )
 
     def add(self, record: journal.Record) -> None:
@@ -196,7 +196,7 @@ def _header(header: Mapping[str, Value]) -> Iterator[Section]:
     settings = values.pop("settings", None)
     t_wall_ns = values.get("t_wall_ns")
     if isinstance(t_wall_ns, int) and 0 <= t_wall_ns < 1 << 62:
-        values["wall_clock_utc"] = unix_in_words(t_wall_ns * 1e-9)
+        values["wall_clock_utc"] = format_unix_time(t_wall_ns * 1e-9)
     if values:
         yield Facts("header", values)
     if isinstance(settings, Mapping):

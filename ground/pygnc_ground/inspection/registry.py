@@ -13,7 +13,7 @@ from pygnc_ground.inspection.old_log import OldLogViewer
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
 from pygnc_ground.inspection.sense_and_range import RangeViewer, SenseViewer
 from pygnc_ground.inspection.status_view import InfoViewer, StatusViewer
-from pygnc_ground.inspection.times import unix_in_words
+from pygnc_ground.inspection.times import format_unix_time
 
 VIEWERS: Final[tuple[Viewer, ...]] = (
     JournalViewer(),
@@ -108,7 +108,7 @@ def _events(paths: list[Path]) -> tuple[Value, Value, Value]:
         for event in _read_events(path):
             t_wall_ns = event["t_wall_ns"]
             if began is None and isinstance(t_wall_ns, int):
-                began = unix_in_words(t_wall_ns * 1e-9)
+                began = format_unix_time(t_wall_ns * 1e-9)
             if event["name"] == "phase":
                 phase = event["text"]
             severities[str(event["severity"])] += 1

@@ -60,7 +60,7 @@ def _facts(facts: Facts) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.values.items():
-        table.add_row(Text(label(name)), Text(in_words(name, value)))
+        table.add_row(Text(label(name)), Text(format_value(name, value)))
     return table
 
 
@@ -72,7 +72,7 @@ def _listing(listing: Listing) -> Table:
         header = Text(label(name).replace(" [", "\n["))
         table.add_column(header, justify="right" if is_numeric else "left", no_wrap=is_numeric, overflow="fold")
     for row in listing.rows:
-        table.add_row(*(Text(in_words(name, value)) for name, value in zip(listing.columns, row, strict=True)))
+        table.add_row(*(Text(format_value(name, value)) for name, value in zip(listing.columns, row, strict=True)))
     return table
 
 
@@ -96,7 +96,7 @@ def _entry(entry: Entry) -> Table:
     fields = Text()
     for name, value in _flat(entry.fields):
         fields.append(f"{printable(name)} ", style="dim")
-        fields.append(in_words(name, value).replace(" ", "\u00a0") + "  ")
+        fields.append(format_value(name, value).replace(" ", "\u00a0") + "  ")
     table.add_row(Text(printable(entry.kind)), fields)
     return table
 
@@ -121,12 +121,16 @@ def label(name: str) -> str:
     return " ".join(words)
 
 
-def in_words(name: str, value: Value) -> str:
+def format_value(name: str, value: Value) -> str:
     """Return a value as text; `name` decides whether it is a number of bytes."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{printable(str(key))} {in_words(str(key), item)}" for key, item in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{printable(str(key))} {format_value(str(key), item)}" for key, item in value.items())
+            + "}"
+        )
     if _is_row(value):
-        items = (f"({in_words(name, item)})" if _is_row(item) else in_words(name, item) for item in value)
+        items = (f"({format_value(name, item)})" if _is_row(item) else format_value(name, item) for item in value)
         return " ".join(items) if value else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"

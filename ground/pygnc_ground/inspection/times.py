@@ -52,13 +52,13 @@ class TimeSpans:
         least, most = self._spacecraft_s.least, self._spacecraft_s.most
         if least is not None and most is not None:
             rows.append(("SC time [s]", least, most, most - least))
-            rows.append(("SC as UTC", unix_in_words(least), unix_in_words(most), most - least))
+            rows.append(("SC as UTC", format_unix_time(least), format_unix_time(most), most - least))
             if least < CLOCK_NEVER_SET_BEFORE_S:
                 notes.append(Note("the spacecraft clock was not set: it counts from 2000-01-01 at boot"))
         least, most = self._gps_ms.least, self._gps_ms.most
         if least is not None and most is not None:
             span_s = (most - least) * 1e-3
-            rows.append(("GPS week, s", gps_in_words(least), gps_in_words(most), span_s))
+            rows.append(("GPS week, s", format_gps_time(least), format_gps_time(most), span_s))
             rows.append(("GPS as UTC", utc_iso_from_gps_ms(least), utc_iso_from_gps_ms(most), span_s))
         else:
             notes.append(Note("no GPS packet has a known time"))
@@ -108,12 +108,12 @@ def known_gps_ms(fixes: GpsFixes) -> NDArray[np.int64]:
     return known
 
 
-def gps_in_words(gps_ms: int) -> str:
+def format_gps_time(gps_ms: int) -> str:
     """Return GPS week and seconds of week as text."""
     week, tow_ms = week_from_gps_ms(gps_ms)
     return f"{week} {tow_ms / 1000:.3f}"
 
 
-def unix_in_words(unix_s: float) -> str:
+def format_unix_time(unix_s: float) -> str:
     """Return Unix seconds as date and time in UTC, to the second."""
     return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

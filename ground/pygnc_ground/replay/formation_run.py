@@ -10,7 +10,7 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.result import FormationResult, LinkResult, PartnerResult, PossibleOrbit, RelativeStates
+from pygnc_ground.replay.result import CandidateOrbit, FormationResult, LinkResult, PartnerResult, RelativeStates
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 _DISTINCT: Final = 25.0
@@ -74,7 +74,7 @@ class _Truths:
 
 
 def _partner(
-    estimates: Sequence[FormationEstimate], orbits: tuple[PossibleOrbit, ...], times: IntArray, truths: _Truths
+    estimates: Sequence[FormationEstimate], orbits: tuple[CandidateOrbit, ...], times: IntArray, truths: _Truths
 ) -> PartnerResult:
     newest = estimates[-1]
     states = _states(sorted(estimates, key=lambda estimate: estimate.gps_ms), truths)
@@ -117,12 +117,12 @@ def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolu
     """Return times, (k,), spread over the part of the arc that has ranges or flight estimates."""
     if solution is None:
         return np.empty(0, dtype=np.int64)
-    told = [seen.gps_ms for seen in solution.ranges]
-    told += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
-    if not told:
+    times = [seen.gps_ms for seen in solution.ranges]
+    times += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
+    if not times:
         return np.empty(0, dtype=np.int64)
-    count = int(np.clip((max(told) - min(told)) // _STEP_MS, *_MOMENTS))
-    return np.unique(np.linspace(min(told), max(told), count).round().astype(np.int64))
+    count = int(np.clip((max(times) - min(times)) // _STEP_MS, *_MOMENTS))
+    return np.unique(np.linspace(min(times), max(times), count).round().astype(np.int64))
 
 
 def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
@@ -131,7 +131,7 @@ def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
     return float(freedom * np.expm1(settings.certain_chi_square / freedom))
 
 
-def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: float) -> tuple[PossibleOrbit, ...]:
+def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: float) -> tuple[CandidateOrbit, ...]:
     """Return the distinct orbits of one partner, best first."""
     if partner not in solution.satellites or not len(times):
         return ()
@@ -150,7 +150,7 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
     for number in chosen:
         track = [solution.relative_at(gps_ms, partner, number) for gps_ms in times.tolist()]
         found.append(
-            PossibleOrbit(
+            CandidateOrbit(
                 hypothesis=number,
                 chi_square=solution.hypotheses[number].chi_square,
                 rtn=np.array([state.rtn for state in track]),

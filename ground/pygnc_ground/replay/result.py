@@ -119,7 +119,7 @@ class RelativeStates:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PossibleOrbit:
+class CandidateOrbit:
     """Candidate orbit of a partner at the k times of `FormationResult.track_gps_ms`."""
 
     hypothesis: int
@@ -147,13 +147,13 @@ class PartnerResult:
     chi2_mirror: float
     """Of the best solution with a distinct orbit, or of the mirror image; NaN without either"""
     states: RelativeStates
-    orbits: tuple[PossibleOrbit, ...]
+    orbits: tuple[CandidateOrbit, ...]
     """Distinct orbits by the newest solution, best first; of the excluded ones only the best"""
     true_track: FloatArray
     """(k, 6), NaN where unknown"""
 
     @property
-    def mirror(self) -> PossibleOrbit | None:
+    def mirror(self) -> CandidateOrbit | None:
         """Second-best orbit, if any."""
         return self.orbits[1] if len(self.orbits) > 1 else None
 

@@ -23,7 +23,7 @@ from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis, eclipses, shade, spans
 from pygnc_ground.report.comparison import (
     ComparedAttitude,
-    TurnSeries,
+    RotationSeries,
     attitude_error_series,
     attitude_filter_minus_smoother,
 )
@@ -62,7 +62,7 @@ def attitude_errors(result: AttitudeResult, found: Sequence[ComparedAttitude], t
     figure, panels = _four_panels("error")
     shade(panels, eclipses(result.samples, time))
     series = {one.name: attitude_error_series(one) for one in known}
-    _turns(panels[:3], time, series)
+    _rotations(panels[:3], time, series)
     _angles(panels[3], time, known)
     bounded = bool(np.isfinite(found[0].bound_rad).any())
     entries = [("band", BAND_OF_ESTIMATE[name], f"3 σ of the {name}") for name in series]
@@ -97,7 +97,7 @@ def attitude_smoothing(result: AttitudeResult, found: Sequence[ComparedAttitude]
         return Chart(name, title, "The filter never had an attitude.", "", Markup())
     figure, panels = _four_panels("turn")
     shade(panels, eclipses(result.samples, time))
-    _turns(panels[:3], time, {"filter": difference})
+    _rotations(panels[:3], time, {"filter": difference})
     sigmas = {one.name: np.degrees(one.solution.sigma_rss_rad) for one in found}
     for estimate, sigma in sigmas.items():
         traces.line(panels[3], time, traces.trace(time, sigma), OF_ESTIMATE[estimate])
@@ -149,10 +149,10 @@ def _four_panels(what: str) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _turns(panels: Sequence[Axes], time: TimeAxis, series: dict[str, TurnSeries]) -> None:
+def _rotations(panels: Sequence[Axes], time: TimeAxis, series: dict[str, RotationSeries]) -> None:
     """Plot three panels with a common scale that covers all bounds except the widest 5 %."""
     sigmas = [np.degrees(3.0 * one.sigma_rad) for one in series.values()]
-    values = [np.degrees(one.turn_rad) for one in series.values()]
+    values = [np.degrees(one.rotation_rad) for one in series.values()]
     limit = max(traces.limit_around(*sigmas, share=0.95), traces.limit_around(*values, share=0.99))
     for component, axes in enumerate(panels):
         axes.set_ylim(-limit, limit)
@@ -293,7 +293,7 @@ _UNKNOWN_SHOWN: Final = 40
 _NAMES: Final = ("+X", "+Y", "+Z", "−X", "−Y", "−Z")
 
 
-class Held(NamedTuple):
+class Condition(NamedTuple):
     """Condition that holds for some samples, such as a mode or a fault.
 
     Attributes:
@@ -317,27 +317,27 @@ def face_names(mounting: MountingSettings) -> tuple[str, ...]:
     return tuple(_NAMES[index] for index in along.argmax(axis=1))
 
 
-def held(samples: SampleRecords, mounting: MountingSettings) -> list[Held]:
+def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condition]:
     """Return the modes and all conditions that occurred: rejection causes, gates, failed sensors."""
     return [one for one in _all(samples, mounting) if one.flags.any()]
 
 
-def _all(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Held]:
+def _all(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Condition]:
     modes, causes = np.array(samples.mode), np.array(samples.cause)
     for mode, (label, colour) in _MODES.items():
-        yield Held(label, np.asarray(modes == mode.value), colour)
+        yield Condition(label, np.asarray(modes == mode.value), colour)
     for cause in sorted({*samples.cause} - {""}):
         label = _CAUSES.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
-        yield Held(label, np.asarray(causes == cause), REJECTED)
+        yield Condition(label, np.asarray(causes == cause), REJECTED)
     judged = np.isfinite(samples.field_chi_square)
-    yield Held("magnetometer rejected by its gate", judged & ~samples.field_used, REJECTED)
+    yield Condition("magnetometer rejected by its gate", judged & ~samples.field_used, REJECTED)
     stopped = samples.faces_usable & ~samples.faces_used
-    yield Held("a face rejected by its gate", np.asarray(stopped.any(axis=1)), REJECTED)
+    yield Condition("a face rejected by its gate", np.asarray(stopped.any(axis=1)), REJECTED)
     for number, name in enumerate(face_names(mounting)):
-        yield Held(f"face {name} dead", samples.faces_dead[:, number], REJECTED)
-        yield Held(f"face {name} mirrored", samples.faces_mirrored[:, number], REJECTED)
+        yield Condition(f"face {name} dead", samples.faces_dead[:, number], REJECTED)
+        yield Condition(f"face {name} mirrored", samples.faces_mirrored[:, number], REJECTED)
     for number, name in enumerate("xyz"):
-        yield Held(f"gyro axis {name} stuck", samples.gyro_stuck[:, number], REJECTED)
+        yield Condition(f"gyro axis {name} stuck", samples.gyro_stuck[:, number], REJECTED)
 
 
 _STATES_TITLE: Final = "Mode, faults and body rate"
@@ -349,7 +349,7 @@ _BAR: Final = 0.62
 _AXIS_COLOURS: Final = (INK, LIMIT, GOOD)
 
 
-def states(result: AttitudeResult, found: Sequence[Held], time: TimeAxis) -> Chart:
+def states(result: AttitudeResult, found: Sequence[Condition], time: TimeAxis) -> Chart:
     """Plot a bar for each time span in which a condition held, and the components of the body rate."""
     samples = result.samples
     if not len(time.order):
@@ -388,7 +388,7 @@ def states(result: AttitudeResult, found: Sequence[Held], time: TimeAxis) -> Cha
     )
 
 
-def _strips(axes: Axes, found: Sequence[Held], time: TimeAxis) -> None:
+def _strips(axes: Axes, found: Sequence[Condition], time: TimeAxis) -> None:
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_yticks(range(len(found)), [one.label for one in found])
     axes.tick_params(axis="y", length=0)

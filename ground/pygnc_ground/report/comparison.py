@@ -13,7 +13,7 @@ from pygnc_ground.formation.relative import RelativeAccuracy, relative_accuracy
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.errors import OrbitErrors, orbit_errors, rms_3d
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, PartnerResult, PossibleOrbit, ReplayResult
+from pygnc_ground.replay.result import AttitudeResult, CandidateOrbit, FormationResult, PartnerResult, ReplayResult
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 
@@ -129,12 +129,12 @@ class ComparedAttitude:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TurnSeries:
+class RotationSeries:
     """Rotations about the body axes at k samples, with their expected standard deviations."""
 
     row: IntArray
     """(k,), number of the sample"""
-    turn_rad: FloatArray
+    rotation_rad: FloatArray
     """(k, 3)"""
     sigma_rad: FloatArray
     """(k, 3)"""
@@ -159,13 +159,13 @@ def _compared_attitude(
     return ComparedAttitude(name, solution, errors, bound_rad, accuracy)
 
 
-def attitude_error_series(estimate: ComparedAttitude) -> TurnSeries:
+def attitude_error_series(estimate: ComparedAttitude) -> RotationSeries:
     """Return errors against a truth as a series."""
     errors = estimate.errors
-    return TurnSeries(errors.row, errors.turn_rad, estimate.solution.sigma_rad[errors.row])
+    return RotationSeries(errors.row, errors.turn_rad, estimate.solution.sigma_rad[errors.row])
 
 
-def attitude_filter_minus_smoother(result: AttitudeResult) -> TurnSeries:
+def attitude_filter_minus_smoother(result: AttitudeResult) -> RotationSeries:
     """Return the rotation from the smoothed to the filter's attitude with its standard deviation.
 
     The same test as for the orbit (S. R. McReynolds, Editing data using sequential smoothing techniques for discrete
@@ -175,17 +175,17 @@ def attitude_filter_minus_smoother(result: AttitudeResult) -> TurnSeries:
     row = np.flatnonzero(filtered.known & smoothed.known)
     variance = filtered.sigma_rad[row] ** 2 - smoothed.sigma_rad[row] ** 2
     turn = quaternion.error_vector(filtered.quaternion[row], smoothed.quaternion[row])
-    return TurnSeries(row, turn, np.sqrt(np.maximum(variance, 0.0)))
+    return RotationSeries(row, turn, np.sqrt(np.maximum(variance, 0.0)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedCandidate:
     """Candidate orbit of a partner."""
 
-    orbit: PossibleOrbit
+    orbit: CandidateOrbit
     above: float
     """Chi-square minus that of the best candidate"""
-    apart_m: float
+    distance_m: float
     """3-D RMS distance from the best candidate"""
     accuracy: RelativeAccuracy
 
@@ -240,7 +240,7 @@ def _compared_partner(partner: PartnerResult) -> ComparedPartner:
             ComparedCandidate(
                 orbit=orbit,
                 above=orbit.chi_square - partner.orbits[0].chi_square,
-                apart_m=rms_3d(orbit.rtn[:, :3] - partner.orbits[0].rtn[:, :3]),
+                distance_m=rms_3d(orbit.rtn[:, :3] - partner.orbits[0].rtn[:, :3]),
                 accuracy=relative_accuracy(orbit.rtn, orbit.covariance_rtn, partner.true_track),
             )
             for orbit in partner.orbits

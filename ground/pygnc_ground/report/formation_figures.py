@@ -385,12 +385,12 @@ def _orbits(axes: Axes, one: ComparedPartner, place: float) -> float:
         colour = MIRROR if rank else FILTER
         axes.plot((0.0, judged.above), (place, place), color=colour, linewidth=0.8)
         axes.plot(judged.above, place, "o", color=colour, markersize=4.4, markeredgewidth=0.0)
-        told = [f"distance {number(judged.apart_m)} m" if rank else "best"]
+        labels = [f"distance {number(judged.distance_m)} m" if rank else "best"]
         if math.isfinite(judged.accuracy.error_m):
-            told.append(f"error {number(judged.accuracy.error_m)} m, σ {number(judged.accuracy.sigma_m)} m")
+            labels.append(f"error {number(judged.accuracy.error_m)} m, σ {number(judged.accuracy.sigma_m)} m")
         weight = "bold" if rank == one.nearest else "normal"
         axes.annotate(
-            ", ".join(told),
+            ", ".join(labels),
             (judged.above, place),
             (7.0, 0.0),
             textcoords="offset points",
@@ -401,12 +401,10 @@ def _orbits(axes: Axes, one: ComparedPartner, place: float) -> float:
     image = one.result.chi2_mirror - one.result.chi2_best
     if one.mirror is None:
         place -= 1.0
-        told_of_image = "its mirror image is the same orbit" if image == 0.0 else "its mirror image"
+        image_label = "its mirror image is the same orbit" if image == 0.0 else "its mirror image"
         if math.isfinite(image):
             axes.plot(image, place, "o", color=MIRROR, markersize=4.4, markerfacecolor="none", markeredgewidth=1.0)
-            axes.annotate(
-                told_of_image, (image, place), (7.0, 0.0), textcoords="offset points", va="center", color=MUTED
-            )
+            axes.annotate(image_label, (image, place), (7.0, 0.0), textcoords="offset points", va="center", color=MUTED)
     return place
 
 

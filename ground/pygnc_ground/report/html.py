@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 import pygnc
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import wording
-from pygnc_ground.report.attitude_figures import attitude_errors, attitude_smoothing, biases, held, states
+from pygnc_ground.report.attitude_figures import attitude_errors, attitude_smoothing, biases, conditions, states
 from pygnc_ground.report.axes import TimeAxis, sample_axis, time_axis
 from pygnc_ground.report.clock import ClockRecords, clock, clock_records
 from pygnc_ground.report.comparison import (
@@ -29,7 +29,7 @@ from pygnc_ground.report.map_figure import ground_track
 from pygnc_ground.report.orbit_figures import errors, innovations, normalised_squares, sigmas, smoothing
 from pygnc_ground.report.rejections import (
     balanced,
-    books_by_cause,
+    counts_by_cause,
     meaning,
     rejected_records,
     rejected_rows,
@@ -95,7 +95,7 @@ def render_report(result: ReplayResult) -> str:
         last_attitude=last_attitude(result.attitude.solution),
         charts=_charts(result, time, found, of_clock) | _attitude_charts(result, time, attitudes),
         clock=of_clock,
-        books=books_by_cause(result),
+        causes=counts_by_cause(result),
         rejected=rejected_records(result, _ROWS_MAX),
         rejected_total=len(rejected_rows(result)),
         untimed=result.untimed[:_ROWS_MAX],
@@ -121,7 +121,7 @@ def _charts(
             "orbit": [ground_track(result, time), *orbit],
             "measurements": [innovations(result, time), normalised_squares(found, time)],
             "clock": [clock(of_clock, time)],
-            "rejections": [rejections(books_by_cause(result), time)],
+            "rejections": [rejections(counts_by_cause(result), time)],
         }
 
 
@@ -135,7 +135,7 @@ def _attitude_charts(
     with report_style():
         return {
             "attitude": [
-                states(attitude, held(attitude.samples, settings.mounting), time),
+                states(attitude, conditions(attitude.samples, settings.mounting), time),
                 against(attitude, found, time),
                 biases(attitude, found, time),
             ],

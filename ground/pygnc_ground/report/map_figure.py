@@ -16,7 +16,7 @@ from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.rejections import rejected_rows
 from pygnc_ground.report.statistics import geodetic
 from pygnc_ground.report.style import COAST, FILTER, INK, LAND, PAGE, REJECTED, Chart, new_figure, to_svg
-from pygnc_ground.report.traces import alone, legend
+from pygnc_ground.report.traces import isolated, legend
 
 
 def coastline() -> list[FloatArray]:
@@ -91,7 +91,7 @@ def ground_track(result: ReplayResult, time: TimeAxis) -> Chart:
     kept = new_line | ends_line | (np.arange(len(rows)) % -(-len(rows) // _TRACK_POINTS_MAX) == 0)
     track = flat_track(degrees[kept], new_line[kept])
     axes.plot(track[:, 0], track[:, 1], color=FILTER, linewidth=1.1)
-    lone = alone(track[:, 0])
+    lone = isolated(track[:, 0])
     axes.plot(track[lone, 0], track[lone, 1], "o", color=FILTER, markersize=2.0, markeredgewidth=0.0)
     _mark_hours(axes, degrees, hours, time.gap_h)
     crosses = _mark_rejected(axes, result, time)

@@ -46,7 +46,7 @@ _MEANINGS: Final = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CauseBooks:
+class CauseCounts:
     """Records rejected for one cause."""
 
     cause: str
@@ -81,16 +81,16 @@ def meaning(cause: str) -> str:
     return _MEANINGS.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
 
 
-def books_by_cause(result: ReplayResult) -> tuple[CauseBooks, ...]:
+def counts_by_cause(result: ReplayResult) -> tuple[CauseCounts, ...]:
     """Return the causes that occurred, the most frequent first."""
     positions, velocities = np.array(result.fixes.position_cause), np.array(result.fixes.velocity_cause)
     untimed = Counter(record.cause for record in result.untimed)
     causes = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}
-    books = [
-        CauseBooks(cause, np.flatnonzero(positions == cause), np.flatnonzero(velocities == cause), untimed[cause])
+    causes = [
+        CauseCounts(cause, np.flatnonzero(positions == cause), np.flatnonzero(velocities == cause), untimed[cause])
         for cause in sorted(causes)
     ]
-    return tuple(sorted(books, key=lambda book: -book.total))
+    return tuple(sorted(causes, key=lambda one: -one.total))
 
 
 def rejected_rows(result: ReplayResult) -> list[int]:
@@ -133,39 +133,39 @@ _STROKES_MAX: Final = 300
 """Maximum number of strokes side by side."""
 
 
-def rejections(books: Sequence[CauseBooks], time: TimeAxis) -> Chart:
+def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Chart:
     """Plot one row per cause: when it occurred, and how often."""
-    if not books:
+    if not causes:
         return Chart("rejections", _TITLE, "No record was rejected.", "", Markup())
-    height_in = _TOP_IN + _ROW_IN * len(books) + _BOTTOM_IN
+    height_in = _TOP_IN + _ROW_IN * len(causes) + _BOTTOM_IN
     figure = new_figure(height_in)
-    bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(books) / height_in
+    bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(causes) / height_in
     left_in = 2.72
     when = figure.add_axes((left_in / WIDTH_IN, bottom, 4.4 / WIDTH_IN, height))
     often = figure.add_axes(((left_in + 4.7) / WIDTH_IN, bottom, (WIDTH_IN - left_in - 5.05) / WIDTH_IN, height))
     for axes in (when, often):
-        axes.set_ylim(len(books) - 0.5, -0.5)
-        axes.set_yticks(range(len(books)), [meaning(book.cause) for book in books])
+        axes.set_ylim(len(causes) - 0.5, -0.5)
+        axes.set_yticks(range(len(causes)), [meaning(one.cause) for one in causes])
         axes.tick_params(axis="y", length=0)
     often.tick_params(labelleft=False)
     time.label_axes([when], bottom=[when])
-    for row, book in enumerate(books):
-        counts = ((len(book.positions), REJECTED), (len(book.velocities), LIMIT), (book.untimed, MUTED))
+    for row, one in enumerate(causes):
+        counts = ((len(one.positions), REJECTED), (len(one.velocities), LIMIT), (one.untimed, MUTED))
         present = [(count, colour) for count, colour in counts if count]
-        rows_of = {REJECTED: book.positions, LIMIT: book.velocities, MUTED: np.empty(0, np.int64)}
+        rows_of = {REJECTED: one.positions, LIMIT: one.velocities, MUTED: np.empty(0, np.int64)}
         for slot, (count, colour) in enumerate(present):
             height = row + _SLOT * (slot - 0.5 * (len(present) - 1))
             _strokes(when, time, rows_of[colour], height, colour)
             _bar(often, count, height, colour)
     when.grid(axis="y", visible=False)
     often.grid(axis="y", visible=False)
-    often.set_xlim(0.0, 1.22 * max(max(len(book.positions), len(book.velocities), book.untimed) for book in books))
+    often.set_xlim(0.0, 1.22 * max(max(len(one.positions), len(one.velocities), one.untimed) for one in causes))
     often.set_xlabel("records [1]")
     often.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     when.set_title("When", fontweight="bold")
     often.set_title("Count", fontweight="bold")
     entries = [("line", REJECTED, "position"), ("line", LIMIT, "velocity")]
-    if any(book.untimed for book in books):
+    if any(one.untimed for one in causes):
         entries.append(("line", MUTED, "record without a time"))
     traces.legend(figure, entries)
     return Chart(

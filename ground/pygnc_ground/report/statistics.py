@@ -301,7 +301,7 @@ def formation_rows(result: FormationResult, partners: Sequence[ComparedPartner])
             "Distance between best and mirror",
             "m",
             partners,
-            lambda one: number(one.mirror.apart_m) if one.mirror else NONE,
+            lambda one: number(one.mirror.distance_m) if one.mirror else NONE,
         ),
     ]
     if any_truth(partners) and any(one.nearest for one in partners):

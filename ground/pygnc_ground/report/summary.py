@@ -92,7 +92,7 @@ def _innovations(figures: EstimateFigures) -> Iterator[Finding]:
         low, high = nis.band_per_dof
         inside = low <= nis.mean_per_dof <= high
         text = (
-            f"The filter's innovations are {compared(nis.mean_per_dof, low, high)} expected from their covariance: "
+            f"The filter's innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
             f"mean NIS {number(nis.mean_per_dof)} per degree of freedom, 95 % band {number(low)} to {number(high)}."
         )
         yield Finding(good=inside, text=text)
@@ -184,7 +184,7 @@ def _attitude_innovations(nis: NisConsistency) -> Iterator[Finding]:
         low, high = _NIS_GOOD
         good = low <= nis.mean_per_dof <= high
         text = (
-            f"The attitude innovations are {compared(nis.mean_per_dof, low, high)} expected from their covariance: "
+            f"The attitude innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
             f"mean NIS {number(nis.mean_per_dof)} per degree of freedom (good: {low} to {high})."
         )
         yield Finding(good=good, text=text)
@@ -289,7 +289,7 @@ def _ambiguous(one: ComparedPartner) -> str:
     text = f"{one.name.capitalize()} is ambiguous"
     if one.mirror is not None:
         text += (
-            f": {whole(len(one.orbits))} distinct orbits fit; best and mirror are {number(one.mirror.apart_m)} m "
+            f": {whole(len(one.orbits))} distinct orbits fit; best and mirror are {number(one.mirror.distance_m)} m "
             f"apart, χ² {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
         )
     if one.nearest is not None:

@@ -108,12 +108,12 @@ def line(
     hours, values = np.append(shown.hours, np.nan)[picked], np.append(shown.values, np.nan)[picked]
     style = (0, (3, 1.5)) if dashed else "-"
     axes.plot(hours, values, color=colour, linewidth=width, linestyle=style, zorder=_UNDER if under else _OVER)
-    lone = alone(values)
+    lone = isolated(values)
     if lone.any():
         axes.plot(hours[lone], values[lone], "o", color=colour, markersize=2.0 * width, markeredgewidth=0.0)
 
 
-def alone(values: FloatArray) -> BoolArray:
+def isolated(values: FloatArray) -> BoolArray:
     """Return which values, (k,), have no finite neighbour, so that a line would not show them."""
     finite = np.isfinite(np.concatenate(([np.nan], values, [np.nan])))
     return np.asarray(finite[1:-1] & ~finite[:-2] & ~finite[2:])

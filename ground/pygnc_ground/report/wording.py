@@ -5,7 +5,7 @@ from typing import Final
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.text import printable
-from pygnc_ground.inspection.times import gps_in_words
+from pygnc_ground.inspection.times import format_gps_time
 
 NONE: Final = "–"
 _THIN_SPACE: Final = "\u202f"
@@ -75,7 +75,7 @@ __all__ = [
     "compared",
     "duration",
     "fixed",
-    "gps_in_words",
+    "format_gps_time",
     "number",
     "percent",
     "plural",

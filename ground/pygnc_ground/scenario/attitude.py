@@ -39,7 +39,7 @@ def to_body(quaternion_gcrf_from_body: FloatArray, vector_gcrf: FloatArray) -> F
     return components
 
 
-def without_sign_changes(quaternion: FloatArray) -> FloatArray:
+def continuous_quaternions(quaternion: FloatArray) -> FloatArray:
     """Return the quaternions, shape (n, 4), with signs chosen so that each is close to the one before."""
     alike = np.einsum("ni,ni->n", quaternion[1:], quaternion[:-1])
     signs = np.cumprod(np.where(alike < 0.0, -1.0, 1.0))
@@ -134,7 +134,7 @@ def _pointing_states(attitude: Attitude, first: _Aim, second: _Aim) -> AttitudeS
     body_triad = np.array([b1, np.cross(b3, b1), b3])
     gcrf_from_body = Rotation.from_matrix(np.stack((o1, o2, o3), axis=2) @ body_triad)
     rate_body: FloatArray = gcrf_from_body.apply(rate_gcrf, inverse=True)
-    return AttitudeStates(without_sign_changes(gcrf_from_body.as_quat(scalar_first=True)), rate_body)
+    return AttitudeStates(continuous_quaternions(gcrf_from_body.as_quat(scalar_first=True)), rate_body)
 
 
 def _unit(vector: FloatArray, change: FloatArray) -> tuple[FloatArray, FloatArray]:

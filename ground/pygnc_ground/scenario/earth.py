@@ -42,7 +42,7 @@ def epochs(start_gps_ms: int, t_s: npt.ArrayLike) -> list[brahe.Epoch]:
     return [start + float(seconds) for seconds in np.asarray(t_s)]
 
 
-def require_known(first_gps_ms: int, last_gps_ms: int) -> None:
+def require_coverage(first_gps_ms: int, last_gps_ms: int) -> None:
     """Check that the bundled tables cover a time span.
 
     Raises:

@@ -13,7 +13,7 @@ from pygnc_ground.scenario import earth
 from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.formation import Satellite
 from pygnc_ground.scenario.generate import Scenario, scenario_of
-from pygnc_ground.scenario.settings import Settings, Tables, checked
+from pygnc_ground.scenario.settings import Settings, Tables, settings_from_tables
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
 _NS_PER_S = 1e9
@@ -66,9 +66,9 @@ def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Setting
     first_gps_ms, last_gps_ms = ephemeris.span_gps_ms
     # Whole seconds of GPS time and of UTC coincide.
     own_span: Tables = {"start_utc": utc_iso_from_gps_ms(-(-first_gps_ms // 1000) * 1000)}
-    start = checked(own_span | tables, source).start_gps_ms
+    start = settings_from_tables(own_span | tables, source).start_gps_ms
     own_span |= {"duration_s": max((last_gps_ms - start) // 1000, 1)}
-    settings = checked(own_span | tables, source)
+    settings = settings_from_tables(own_span | tables, source)
     if settings.partners:
         raise ValueError(f"{source}: an ephemeris describes one satellite only; remove the partners from the settings")
     if start < first_gps_ms or start + 1000 * settings.duration_s > last_gps_ms:
@@ -89,7 +89,7 @@ def generate_along(settings: Settings, ephemeris: Ephemeris) -> Scenario:
     """
     if settings.duration_s < settings.record_s:
         raise ValueError(f"the duration of {settings.duration_s} s is shorter than one record of {settings.record_s} s")
-    earth.require_known(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
+    earth.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
     path = EphemerisTrajectory(ephemeris, settings.start_gps_ms)
     satellite = Satellite(settings.formation.own_id, settings, path, None)
     return scenario_of(settings, satellite, (satellite,))

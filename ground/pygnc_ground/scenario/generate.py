@@ -20,7 +20,7 @@ from pygnc_ground.scenario.trajectory import SatellitePath
 from pygnc_ground.scenario.true_states import TrueStates
 
 
-def readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def clock_readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the spacecraft clock's whole seconds at `t_s` true seconds after the start, in the shape of `t_s`."""
     true_s = np.asarray(t_s, dtype=np.float64)
     boots_s = np.array([-clock.boot_before_start_s, *sorted(clock.reboots_s)])
@@ -32,7 +32,7 @@ def readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int
     return readings
 
 
-def lateness_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArray[np.int64]:
+def sample_delays_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArray[np.int64]:
     """Return the delay in whole seconds of each of `count` samples, shape (count,)."""
     if clock.jitter_s == 0:
         return np.zeros(count, np.int64)
@@ -88,7 +88,7 @@ def _checked_satellites(settings: Settings) -> tuple[Satellite, ...]:
         raise ValueError(
             f"duration_s = {settings.duration_s} is shorter than one record of {settings.record_s} s; make it longer"
         )
-    earth.require_known(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
+    earth.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
     return satellites(settings)
 
 
@@ -125,7 +125,7 @@ def _sample_times(settings: Settings) -> npt.NDArray[np.int64]:
     """Return the sample times in whole seconds after the start, shape (records, samples per record)."""
     count = settings.duration_s // settings.record_s * samples_per_record
     turns_s = settings.sample_interval_s * np.arange(count)
-    t_s = turns_s + lateness_s(settings.clock, count, settings.seed)
+    t_s = turns_s + sample_delays_s(settings.clock, count, settings.seed)
     return t_s.reshape(-1, samples_per_record)
 
 
@@ -134,7 +134,7 @@ def _sense(
 ) -> list[bytes]:
     """Return the sense records; the fix of each record is taken with its last sample."""
     seed, shape = settings.seed, samples_t_s.shape
-    t_spacecraft_s = readings_s(settings.clock, samples_t_s)
+    t_spacecraft_s = clock_readings_s(settings.clock, samples_t_s)
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     lux = sun_sensors.face_lux(
@@ -159,7 +159,7 @@ def _ranges(satellite: Satellite, partners: Sequence[Link]) -> tuple[list[bytes]
     settings, radio = satellite.settings, satellite.settings.ranging
     t_s = np.arange(radio.interval_s, settings.duration_s + 1, radio.interval_s)
     made = ranging.exchanges(radio, satellite.path, partners, t_s, settings.seed)
-    t_spacecraft_s = readings_s(settings.clock, t_s)
+    t_spacecraft_s = clock_readings_s(settings.clock, t_s)
     measured = ranging.measured_ranges(radio, partners, made, t_spacecraft_s, settings.seed)
     fixes = make_fixes(settings, satellite.path, t_s, log="range")
     truth = ranging.true_ranges(partners, made, settings.start_gps_ms + 1000 * t_s)

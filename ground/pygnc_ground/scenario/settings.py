@@ -30,6 +30,7 @@ class SpacecraftClock(Section, frozen=True):
     """Clock of the main controller. It starts at 2000-01-01 at boot and counts whole seconds."""
 
     boot_before_start_s: NonNegative = 5130.4
+    """Time from the boot of the controller to the start."""
     drift_ppm: float = 0.0
     """Rate error; a positive drift runs fast."""
     jumps_s: tuple[tuple[NonNegative, Annotated[float, msgspec.Meta(ge=-9e8, le=3e9)]], ...] = ()
@@ -79,9 +80,11 @@ class Forces(Section, frozen=True):
     gravity_degree: Annotated[int, msgspec.Meta(ge=0, le=120)] = 100
     """Degree and order of EGM2008; 0 is a point mass."""
     sun_and_moon: bool = True
+    """Attraction of Sun and Moon."""
     solid_tides: bool = True
     """Solid Earth tides with the frequency-dependent part and the pole tide (IERS Conventions 2010, chapter 6)."""
     relativity: bool = True
+    """Schwarzschild term."""
     drag: bool = True
     """Drag in the NRLMSISE-00 atmosphere with the observed space weather."""
     radiation_pressure: bool = True
@@ -96,10 +99,13 @@ class Gps(Section, frozen=True):
     """
 
     position_noise_m: NonNegative = 10.0
+    """White noise of the position."""
     velocity_noise_mps: NonNegative = 0.01
+    """White noise of the velocity."""
     coloured_position_noise_m: NonNegative = 0.0
     """Standard deviation of a first-order Gauss-Markov process in addition to the white noise."""
     coloured_velocity_noise_mps: NonNegative = 0.0
+    """The same for the velocity."""
     coloured_noise_time_s: Positive = 600.0
     """Correlation time of the coloured noise."""
     reported_sigma_factor: NonNegative = 1.0
@@ -126,6 +132,7 @@ class Gps(Section, frozen=True):
     """Fraction of fixes with an error of `position_outlier_m` in a random direction."""
     position_outlier_m: NonNegative = 1000.0
     velocity_outlier_rate: Fraction = 0.0
+    """Fraction of fixes with an error of `velocity_outlier_mps` in a random direction."""
     velocity_outlier_mps: NonNegative = 10.0
     velocity_missing_rate: Fraction = 0.0
     """Fraction of fixes without a velocity."""
@@ -207,15 +214,13 @@ FaceValues: TypeAlias = tuple[float, float, float, float, float, float]
 
 
 class Attitude(Section, frozen=True):
-    """Attitude motion. Each mode uses only the settings that it needs.
-
-    tumble: constant body rate.
-    rigid: rigid body with its inertia under the gravity gradient along its orbit.
-    nadir: pointed axis to the Earth's centre, second axis as close to the direction of flight as possible. sun: pointed
-    axis to the Sun, second axis as close to celestial north as possible.
-    """
+    """Attitude motion. Each mode uses only the settings that it needs."""
 
     mode: Literal["tumble", "rigid", "nadir", "sun"] = "tumble"
+    """tumble: constant body rate. rigid: rigid body with its inertia under the gravity gradient along its orbit. nadir:
+    pointed axis to the Earth's centre, second axis as close to the direction of flight as possible. sun: pointed axis
+    to the Sun, second axis as close to celestial north as possible.
+    """
     quaternion_gcrf_from_body: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
     """Attitude at the start for tumble and rigid, scalar first."""
     rate_body_deg_s: Vector3 = (1.0, 0.3, 0.2)
@@ -231,6 +236,7 @@ class Attitude(Section, frozen=True):
     pointed_axis_body: Vector3 = (0.0, 0.0, 1.0)
     """Pointed axis for nadir and sun, of any length."""
     second_axis_body: Vector3 = (1.0, 0.0, 0.0)
+    """Second axis for nadir and sun, of any length."""
 
     def __post_init__(self) -> None:
         if not math.isclose(math.hypot(*self.quaternion_gcrf_from_body), 1.0, abs_tol=1e-6):
@@ -268,6 +274,7 @@ class Imu(Section, frozen=True):
     field_error_gcrf_ut: Vector3 = (0.0, 0.0, 0.0)
     """Difference between the Earth's field and its model, constant in GCRF; part of the true field."""
     mag_bias_ut: Vector3 | Drawn = (20.0, 10.0, -25.0)
+    """Constant bias, or `drawn`."""
     mag_bias_bound_ut: NonNegative = 40.0
     """Bound of a drawn bias."""
     mag_noise_ut: NonNegative = 0.6
@@ -277,7 +284,7 @@ class Imu(Section, frozen=True):
     """Tilt of the y axis towards x, of the z axis towards x, and of the z axis towards y."""
 
     gyro_bias_deg_s: Vector3 | Drawn = (-0.495, 0.051, 0.437)
-    """Bias at the start."""
+    """Bias at the start, or `drawn`."""
     gyro_bias_bound_deg_s: NonNegative = 3.0
     """Bound of a drawn bias."""
     gyro_bias_stability_deg_h: NonNegative = 3.0
@@ -315,9 +322,13 @@ class Settings(Section, frozen=True):
     """
 
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    """Seed of all random draws."""
     start_utc: str = "2025-03-20T00:00:00Z"
+    """Start in UTC, on a whole second."""
     duration_s: Annotated[int, msgspec.Meta(ge=1)] = 3600
+    """Duration of the scenario."""
     sample_interval_s: Annotated[int, msgspec.Meta(ge=1)] = 5
+    """Interval between sensor samples."""
     truth_every_samples: Annotated[int, msgspec.Meta(ge=1)] = 1
     """Rows in the truth table: 1 for every sample, 5 for the samples with a fix."""
     orbit: Orbit = Orbit()
@@ -332,6 +343,7 @@ class Settings(Section, frozen=True):
     formation: Formation = Formation()
     faults: Faults = Faults()
     partners: tuple[Partner, ...] = ()
+    """Satellites to which ranges are measured."""
 
     def __post_init__(self) -> None:
         if self.start_gps_ms % 1000:
@@ -369,7 +381,7 @@ def load_settings(path: Path) -> Settings:
         ValueError: The file is not TOML, or a setting is unknown, of the wrong type or out of range; the message names
             it.
     """
-    return checked(read_tables(path), str(path))
+    return settings_from_tables(read_tables(path), str(path))
 
 
 def read_tables(path: Path) -> Tables:
@@ -385,16 +397,16 @@ def read_tables(path: Path) -> Tables:
         raise ValueError(f"{path}: {error}") from error
 
 
-def overlaid(tables: Tables, by: Tables) -> Tables:
+def merge_tables(tables: Tables, by: Tables) -> Tables:
     """Return `tables` updated with `by`: tables are merged key by key, other values and lists are replaced."""
     merged = tables | by
     for name in tables.keys() & by.keys():
         if isinstance(tables[name], dict) and isinstance(by[name], dict):
-            merged[name] = overlaid(tables[name], by[name])
+            merged[name] = merge_tables(tables[name], by[name])
     return merged
 
 
-def checked(tables: Tables, source: str) -> Settings:
+def settings_from_tables(tables: Tables, source: str) -> Settings:
     """Return typed settings; missing settings get their defaults.
 
     Raises:

@@ -169,7 +169,7 @@ _TOLERABLE_M = 5e-3
 _MOST_TRIALS = 500
 
 
-def sound_arcs(arc: Arc) -> list[Arc]:
+def interpolable_arcs(arc: Arc) -> list[Arc]:
     """Return the parts of an arc between which the samples are too far apart for interpolation.
 
     Some files have velocity errors of centimetres per second. A part loses its velocities if its positions alone
@@ -271,7 +271,7 @@ class Ephemeris:
             ValueError: The samples cannot be those of an orbit or are too far apart, or Earth orientation for arcs in
                 inertial axes is missing; the message names the reason.
         """
-        self._arcs = tuple(part for arc in arcs for part in sound_arcs(arc))
+        self._arcs = tuple(part for arc in arcs for part in interpolable_arcs(arc))
         if not self._arcs or self.span_gps_ms[0] > self.span_gps_ms[1]:
             raise ValueError("the ephemeris is not valid at any time: its useable time span is empty; get a longer one")
         # Object names come from the file, and the description is printed to terminals.

@@ -126,9 +126,9 @@ def test_presets_are_listed_with_a_line_each() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ("duration_s = 10", "too short for one record"),
+        ("duration_s = 10", "shorter than one record"),
         ("duration = 10", "unknown field `duration`"),
-        ("start_utc = '2050-01-01T00:00:00Z'", "known from 1980-01-13 to"),
+        ("start_utc = '2050-01-01T00:00:00Z'", "cover 1980-01-13 to"),
     ],
 )
 def test_a_mistake_in_the_settings_is_told_in_one_line(tmp_path: Path, settings: str, complaint: str) -> None:
@@ -152,7 +152,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     ("options", "complaint"),
     [
         (["--config", "none.toml"], "none.toml"),
-        (["--preset", "calm"], "there is no preset 'calm'; there are dirty, formation4"),
+        (["--preset", "calm"], "unknown preset 'calm'; choose from dirty, formation4"),
         ([], "--config"),
     ],
 )

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pygnc_ground.inspection.render import in_words, label, render
+from pygnc_ground.inspection.render import format_value, label, render
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section, Value
 
 
@@ -51,7 +51,7 @@ def test_the_unit_in_a_name_is_shown_as_one(name: str, shown: str) -> None:
     ],
 )
 def test_values_in_words(name: str, value: Value, shown: str) -> None:
-    assert in_words(name, value) == shown
+    assert format_value(name, value) == shown
 
 
 @pytest.mark.parametrize(

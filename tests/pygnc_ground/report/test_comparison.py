@@ -90,7 +90,7 @@ def test_nothing_to_compare_gives_nothing() -> None:
 
 def test_solutions_with_other_rows_are_refused() -> None:
     result = samples.clean(5)
-    with pytest.raises(ValueError, match="a row for each record"):
+    with pytest.raises(ValueError, match="same rows"):
         filter_minus_smoother(replace(result, smoothed=samples.clean(6).smoothed))
 
 
@@ -118,7 +118,7 @@ def test_without_a_truth_there_are_no_errors() -> None:
 
 def test_the_difference_is_the_turn_from_the_smoothed_attitude_to_the_filters() -> None:
     difference = attitude_filter_minus_smoother(RESULT)
-    turn = Rotation.from_rotvec(difference.turn_rad)
+    turn = Rotation.from_rotvec(difference.rotation_rad)
     smoothed = Rotation.from_quat(RESULT.smoothed.quaternion, scalar_first=True)
     filtered = Rotation.from_quat(RESULT.solution.quaternion, scalar_first=True)
     assert ((smoothed * turn).inv() * filtered).magnitude().max() < 1e-9
@@ -151,7 +151,7 @@ def test_the_mirror_is_as_far_away_as_it_is() -> None:
     first, _ = compared_partners(formation_samples.ambiguous(BEGIN_MS, 96))
     assert first.mirror is not None
     # Twice a sine of amplitude MIRROR_M / sqrt(2) over whole turns, and the error of the best.
-    assert first.mirror.apart_m == pytest.approx(formation_samples.MIRROR_M, rel=0.02)
+    assert first.mirror.distance_m == pytest.approx(formation_samples.MIRROR_M, rel=0.02)
     assert first.mirror.above == pytest.approx(0.3)
 
 

@@ -15,7 +15,7 @@ from tests.pygnc_ground.report import formation_samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 from tests.pygnc_ground.report.samples import clean as replayed
 
-ERRORS = "Errors of relative positions"
+ERRORS = "Relative position error against truth"
 APPROACH = "Closest approach within a day"
 USUAL = ["Relative motion in three planes", "Relative positions", "Ranges and their residuals", "Hypotheses"]
 

@@ -11,7 +11,7 @@ from pygnc.bus.messages import SourceFile
 from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
-from pygnc_ground.report.rejections import balanced, books_by_cause, meaning, rejected_records, rejected_rows, strip
+from pygnc_ground.report.rejections import balanced, counts_by_cause, meaning, rejected_records, rejected_rows, strip
 from tests.pygnc_ground.report import samples
 
 POSITIONS = ("", "gate", "gate", "", "position_status")
@@ -27,11 +27,11 @@ def result() -> ReplayResult:
 
 
 def test_books_are_kept_by_cause_the_most_frequent_first() -> None:
-    books = books_by_cause(result())
+    books = counts_by_cause(result())
     assert [book.cause for book in books] == ["gate", "no_time", "no_velocity", "position_status", "velocity_status"]
     assert (books[0].positions.tolist(), books[0].velocities.tolist(), books[0].untimed) == ([1, 2], [1], 0)
     assert (len(books[1].positions), books[1].untimed, books[1].total) == (0, 1, 1)
-    assert books_by_cause(samples.clean(4)) == ()
+    assert counts_by_cause(samples.clean(4)) == ()
 
 
 def test_the_table_says_what_was_not_used_of_each_record_and_why() -> None:
@@ -57,7 +57,7 @@ def test_an_unknown_cause_is_told_as_it_is() -> None:
 
 def test_no_records_make_no_books() -> None:
     nothing = samples.clean(0)
-    assert books_by_cause(nothing) == ()
+    assert counts_by_cause(nothing) == ()
     assert rejected_records(nothing, 10) == []
     assert np.array_equal(rejected_rows(nothing), [])
 

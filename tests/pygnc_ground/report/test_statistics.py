@@ -130,7 +130,7 @@ def test_the_table_has_errors_bounds_and_sigmas_in_degrees() -> None:
     assert table["Attitude sigma in eclipse, formal"].values[1] == "0.520"
     assert table["Gyro bias sigma, formal"].values[1] == "0.0520"
     assert table["NEES, mean"].ideal == "3"
-    assert table["Longest off by more than 20°"].values == ("0", "0")
+    assert table["Longest time above 20°"].values == ("0", "0")
     assert [row.quantity for row in table.values() if row.main] == [
         "Attitude error in sunlight",
         "Attitude error in eclipse",
@@ -180,7 +180,7 @@ def test_with_a_truth_errors_stand_beside_sigmas() -> None:
     assert rows["Position error / sigma"] == ("0.816",) * 3
     # An error of one standard deviation along one axis.
     assert rows["NEES, mean"] == ("1.00",) * 3
-    assert "Orbit nearest to the truth" not in rows
+    assert "Orbit nearest to truth" not in rows
     assert "Closest approach within a day, 1 σ" not in rows
 
 
@@ -194,12 +194,12 @@ def test_both_hypotheses_have_their_chi_square() -> None:
     rows = table(formation_samples.ambiguous(BEGIN_MS))
     assert rows["χ² of the best orbit"] == ("500.0", "500.0")
     assert rows["χ² of the mirror"] == ("500.3", "580.0")
-    assert rows["Different orbits that are possible"] == ("2", "1")
+    assert rows["Candidate orbits"] == ("2", "1")
 
 
 def test_the_nearest_orbit_is_told_where_it_is_not_the_best() -> None:
     rows = table(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS)))
-    assert rows["Orbit nearest to the truth"] == ("mirror", "mirror")
+    assert rows["Orbit nearest to truth"] == ("mirror", "mirror")
 
 
 def test_the_most_dangerous_approach_of_all_orbits_counts() -> None:
@@ -211,4 +211,4 @@ def test_partners_that_are_not_known_have_dashes() -> None:
     rows = table(formation_samples.unsolved(BEGIN_MS))
     assert rows["Orbit"] == ("not known",) * 3
     assert rows["Position sigma, formal"] == (NONE,) * 3
-    assert rows["Different orbits that are possible"] == (NONE,) * 3
+    assert rows["Candidate orbits"] == (NONE,) * 3

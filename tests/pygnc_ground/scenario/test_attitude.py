@@ -18,13 +18,13 @@ from pygnc_ground.scenario.attitude import (
     AttitudeStates,
     acceleration_gcrf_mps2,
     attitude_states,
+    continuous_quaternions,
     nadir_states,
     position_spline,
     rigid_states,
     sun_states,
     to_body,
     tumble_states,
-    without_sign_changes,
 )
 from pygnc_ground.scenario.settings import Attitude, Forces, Settings, Vector3
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
@@ -128,8 +128,8 @@ def test_signs_follow_the_quaternion_before() -> None:
     turn = 0.1 * np.arange(100)
     smooth = np.column_stack((np.cos(turn), np.sin(turn), np.zeros((100, 2))))
     jumping = smooth * np.where(np.arange(100) % 7 < 3, 1.0, -1.0)[:, np.newaxis]
-    np.testing.assert_array_equal(without_sign_changes(jumping), smooth)
-    np.testing.assert_array_equal(without_sign_changes(smooth[:1]), smooth[:1])
+    np.testing.assert_array_equal(continuous_quaternions(jumping), smooth)
+    np.testing.assert_array_equal(continuous_quaternions(smooth[:1]), smooth[:1])
 
 
 PATH_ORBIT = CircularOrbit(inclination_rad=1.7)

@@ -9,13 +9,13 @@ from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
-from pygnc_ground.scenario.settings import Settings, checked, dump_settings
+from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
 
 NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "sparse_gps", "tumbling")
 
 
 def preset(name: str) -> Settings:
-    return checked(preset_tables(name), name)
+    return settings_from_tables(preset_tables(name), name)
 
 
 def test_all_are_listed_with_a_line_each() -> None:
@@ -27,7 +27,7 @@ def test_all_are_listed_with_a_line_each() -> None:
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"no preset 'calm'; there are dirty, formation4, mm_velocity, nominal"):
+    with pytest.raises(ValueError, match=r"'calm'; choose from dirty, formation4, mm_velocity, nominal"):
         preset_tables("calm")
 
 

@@ -81,11 +81,11 @@ def test_a_table_of_an_orbit_alone_has_no_attitude() -> None:
         (TABLE.drop("qy_gcrf_from_body"), "no column qy_gcrf_from_body"),
         (TABLE.drop("z_rate_body_rad_s", "x_mag_bias_imu_ut"), "no column z_rate_body_rad_s, x_mag_bias_imu_ut"),
         (TABLE.head(0), "no rows"),
-        (TABLE.with_columns(pl.lit("a").alias("qw_gcrf_from_body")), "not all numbers"),
+        (TABLE.with_columns(pl.lit("a").alias("qw_gcrf_from_body")), "not a number"),
         (TABLE.with_columns(pl.lit(None, dtype=pl.Float64).alias("x_rate_body_rad_s")), "a value is missing"),
-        (TABLE.with_columns(pl.lit(float("nan")).alias("y_mag_bias_imu_ut")), "row 1 of the table"),
-        (TABLE.with_columns(pl.col("qw_gcrf_from_body") * 1.1), "row 1 of .* length 1.*, not 1; make the scenario"),
-        (pl.concat([TABLE.head(3), TABLE.head(1)]), "row 4 of the table"),
+        (TABLE.with_columns(pl.lit(float("nan")).alias("y_mag_bias_imu_ut")), "row 1 of"),
+        (TABLE.with_columns(pl.col("qw_gcrf_from_body") * 1.1), "row 1 of .* norm 1.*not 1"),
+        (pl.concat([TABLE.head(3), TABLE.head(1)]), "row 4 of"),
     ],
 )
 def test_a_damaged_table_is_refused_with_the_row_and_the_remedy(
@@ -116,7 +116,7 @@ def test_other_kinds_of_truth_have_no_attitude(tmp_path: Path) -> None:
 def test_a_parquet_file_cut_short_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "truth.parquet"
     file.write_bytes(parquet(TABLE)[:-20])
-    with pytest.raises(ValueError, match=r"truth.parquet: .* cut short"):
+    with pytest.raises(ValueError, match=r"truth.parquet: .* truncated"):
         load_attitude_truth(file)
 
 

@@ -141,7 +141,7 @@ def test_the_object_is_chosen_by_identifier_and_the_error_lists_them() -> None:
     text = kvn(kvn_segment(EPOCHS, STATES, oem_metadata(EPOCHS)), kvn_segment(EPOCHS, 1.01 * STATES, other))
     found = read(text, "2025-001B").at(np.array([BEGIN_GPS_MS]))
     assert np.linalg.norm(found.position_ecef_m) == pytest.approx(7.07e6)
-    for wanted, complaint in ((None, "name the object"), ("2025-001C", "no object '2025-001C'")):
+    for wanted, complaint in ((None, "several objects"), ("2025-001C", "unknown object '2025-001C'")):
         with pytest.raises(ValueError, match=complaint + ".*2025-001A, 2025-001B"):
             read(text, wanted)
 
@@ -173,14 +173,14 @@ def test_lagrange_is_answered_by_hermite_of_the_arcs_own_degree() -> None:
     ("change", "complaint"),
     [
         ({"CENTER_NAME": "MARS"}, r"line 9: the centre is MARS"),
-        ({"REF_FRAME": "TEME"}, r"line 10: the frame 'TEME' is none of ITRFyyyy.*convert"),
-        ({"REF_FRAME": "GTOD"}, r"line 10: the frame 'GTOD' is none of"),
-        ({"TIME_SYSTEM": "UT1"}, r"line 11: the time system 'UT1' is none of GPS, TAI, TT, UTC"),
-        ({"OBJECT_ID": ""}, r"line 6: the metadata that begin here give no OBJECT_ID"),
-        ({"REF_FRAME": ""}, r"line 6: .* no REF_FRAME"),
-        ({"USEABLE_START_TIME": "tomorrow"}, r"line 14: 'tomorrow' is no time like"),
-        ({"USEABLE_START_TIME": "2025-03-21T00:00:00"}, r"line 6: no state of this segment"),
-        ({"INTERPOLATION": "HERMITE", "INTERPOLATION_DEGREE": "seven"}, r"line 15: the degree .*'seven'"),
+        ({"REF_FRAME": "TEME"}, r"line 10: .*'TEME'.*ITRFyyyy.*convert"),
+        ({"REF_FRAME": "GTOD"}, r"line 10: .*'GTOD'"),
+        ({"TIME_SYSTEM": "UT1"}, r"line 11: .*'UT1'.*GPS, TAI, TT, UTC"),
+        ({"OBJECT_ID": ""}, r"line 6: OBJECT_ID is missing"),
+        ({"REF_FRAME": ""}, r"line 6: REF_FRAME is missing"),
+        ({"USEABLE_START_TIME": "tomorrow"}, r"line 14: 'tomorrow' is not a time"),
+        ({"USEABLE_START_TIME": "2025-03-21T00:00:00"}, r"line 6: all states of this segment"),
+        ({"INTERPOLATION": "HERMITE", "INTERPOLATION_DEGREE": "seven"}, r"line 15: .*degree 'seven'"),
     ],
 )
 def test_impossible_metadata_are_told_with_their_line(change: dict[str, str], complaint: str) -> None:
@@ -191,9 +191,9 @@ def test_impossible_metadata_are_told_with_their_line(change: dict[str, str], co
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("2025-03-20T00:00:00.000000 4200", "2025-13-20T00:00:00.000000 4200", r"line 16: 2025-13-20 is no date"),
+        ("2025-03-20T00:00:00.000000 4200", "2025-13-20T00:00:00.000000 4200", r"line 16: 2025-13-20 is not a date"),
         ("2025-03-20T00:01:00", "2025-03-20T00:00:00", r"line 17: .* is not later than the state before"),
-        ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 4200.0x", r"line 16: .*not all numbers.*'4200.0x'"),
+        ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 4200.0x", r"line 16: .*not a number.*'4200.0x'"),
         ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 nan", r"line 16: .*not finite"),
         ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 1e999", r"line 16: .*not finite"),
     ],
@@ -206,5 +206,5 @@ def test_impossible_states_are_told_with_their_line(old: str, new: str, complain
 
 
 def test_a_message_without_states_is_told() -> None:
-    with pytest.raises(ValueError, match="holds no states"):
+    with pytest.raises(ValueError, match="no states"):
         read(kvn(kvn_segment([], STATES[:0], oem_metadata(EPOCHS))))

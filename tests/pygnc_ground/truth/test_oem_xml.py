@@ -62,11 +62,11 @@ def test_a_message_within_an_ndm_and_a_namespace_is_the_same() -> None:
     ("old", "new", "complaint"),
     [
         ("</segment>", "", r"line 29: damaged XML: mismatched tag"),
-        ('<?xml version="1.0" encoding="UTF-8"?>', "<!DOCTYPE oem>", r"line 1: a document type has no place"),
+        ('<?xml version="1.0" encoding="UTF-8"?>', "<!DOCTYPE oem>", r"line 1: .*document type"),
         ("<Z_DOT>0.0</Z_DOT>", "", r"line 21: the state that ends here lacks Z_DOT"),
-        ('<X units="km">', '<X units="m">', r"line 18: X is in m, not in km"),
+        ('<X units="km">', '<X units="m">', r"line 18: X is in m instead of km"),
         ("<oem", "<opm", r"line 30: damaged XML"),
-        ("<segment>", "<part>", r"line 16: a state stands outside a segment"),
+        ("<segment>", "<part>", r"line 16: .*outside a segment"),
     ],
 )
 def test_damage_is_told_with_its_line(old: str, new: str, complaint: str) -> None:
@@ -76,7 +76,7 @@ def test_damage_is_told_with_its_line(old: str, new: str, complaint: str) -> Non
 
 
 def test_other_xml_is_no_message() -> None:
-    with pytest.raises(ValueError, match="holds no element 'oem'"):
+    with pytest.raises(ValueError, match="no element 'oem'"):
         read_xml(b"<opm><body/></opm>")
 
 

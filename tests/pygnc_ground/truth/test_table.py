@@ -35,7 +35,7 @@ def test_the_span_is_that_of_the_rows_and_nothing_lies_outside() -> None:
     ephemeris = read_parquet(PARQUET)
     assert ephemeris.span_gps_ms == (GPS_MS[0], GPS_MS[-1])
     assert np.isnan(ephemeris.at(np.array([GPS_MS[0] - 1, GPS_MS[-1] + 1])).position_ecef_m).all()
-    assert ephemeris.description.startswith("scenario's table of truth, 2025-03-20T00:00:00.000Z to")
+    assert ephemeris.description.startswith("truth table of a scenario, 2025-03-20T00:00:00.000Z to")
 
 
 def test_a_table_across_the_end_of_a_week_goes_on() -> None:
@@ -50,15 +50,15 @@ def test_a_table_across_the_end_of_a_week_goes_on() -> None:
     [
         (TABLE.drop("y_ecef_m", "vz_ecef_mps"), "no column y_ecef_m, vz_ecef_mps"),
         (TABLE.head(0), "no rows"),
-        (TABLE.with_columns(pl.lit("a").alias("x_ecef_m")), "not all numbers"),
+        (TABLE.with_columns(pl.lit("a").alias("x_ecef_m")), "not a number"),
         (TABLE.with_columns(pl.lit(None, dtype=pl.Float64).alias("x_ecef_m")), "a value is missing"),
-        (TABLE.with_columns(pl.lit(float("nan")).alias("x_ecef_m")), "row 1 of the table"),
-        (TABLE.with_columns(pl.lit(0).alias("gps_week")), "row 1 of the table"),
-        (TABLE.with_columns(pl.lit(604_800_000).alias("gps_tow_ms")), "row 1 of the table"),
-        (pl.concat([TABLE.head(3), TABLE.head(1)]), "row 4 of the table"),
-        (pl.concat([TABLE.head(3), TABLE.slice(2, 1)]), "row 4 of the table"),
-        (TABLE.with_columns(pl.col("gps_week").cast(pl.Float64) * 1e30), "not all numbers"),
-        (TABLE.with_columns(pl.col("x_ecef_m") / 1e3), "no orbit around the Earth"),
+        (TABLE.with_columns(pl.lit(float("nan")).alias("x_ecef_m")), "row 1 of"),
+        (TABLE.with_columns(pl.lit(0).alias("gps_week")), "row 1 of"),
+        (TABLE.with_columns(pl.lit(604_800_000).alias("gps_tow_ms")), "row 1 of"),
+        (pl.concat([TABLE.head(3), TABLE.head(1)]), "row 4 of"),
+        (pl.concat([TABLE.head(3), TABLE.slice(2, 1)]), "row 4 of"),
+        (TABLE.with_columns(pl.col("gps_week").cast(pl.Float64) * 1e30), "not a number"),
+        (TABLE.with_columns(pl.col("x_ecef_m") / 1e3), "which is not an orbit"),
     ],
 )
 def test_a_table_that_is_no_truth_is_refused(table: pl.DataFrame, complaint: str) -> None:
@@ -69,7 +69,7 @@ def test_a_table_that_is_no_truth_is_refused(table: pl.DataFrame, complaint: str
 
 @given(st.integers(4, len(PARQUET) - 1))
 def test_a_parquet_file_cut_short_is_refused(length: int) -> None:
-    with pytest.raises(ValueError, match=r"cut short|damaged"):
+    with pytest.raises(ValueError, match=r"truncated|damaged"):
         read_parquet(PARQUET[:length])
 
 
