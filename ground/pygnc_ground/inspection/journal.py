@@ -47,9 +47,7 @@ class JournalContents:
         if self.footer is None:
             return "open: still being written, or cut off"
         return (
-            "closed by a later run, after a crash or power cut"
-            if self.footer.get("recovered")
-            else "closed in order"
+            "closed by a later run, after a crash or power cut" if self.footer.get("recovered") else "closed in order"
         )
 
     def add(self, record: journal.Record) -> None:

@@ -50,7 +50,7 @@ def test_the_unit_in_a_name_is_shown_as_one(name: str, shown: str) -> None:
         ("map", {"a": 1, "b": "x"}, "{a 1, b x}"),
     ],
 )
-def test_values_in_words(name: str, value: Value, shown: str) -> None:
+def test_values_are_formatted(name: str, value: Value, shown: str) -> None:
     assert format_value(name, value) == shown
 
 
@@ -64,7 +64,7 @@ def test_values_in_words(name: str, value: Value, shown: str) -> None:
     ],
     ids=["facts", "listing", "entry", "note"],
 )
-def test_a_file_cannot_speak_to_the_terminal(section: Section) -> None:
+def test_file_contents_cannot_control_the_terminal(section: Section) -> None:
     text = printed(section)
     assert "\x1b" not in text
     assert r"\x1b[2J" in text

@@ -11,7 +11,7 @@ from tests.pygnc_ground.report import attitude_samples, samples
 MOUNTING = MountingSettings()
 
 
-def test_faces_are_named_by_the_body_axis_that_they_look_along() -> None:
+def test_faces_are_named_by_their_body_axis() -> None:
     assert face_names(MOUNTING) == ("+X", "+Y", "+Z", "−X", "−Y", "−Z")
     turned = (*MOUNTING.face_normals_body[3:], *MOUNTING.face_normals_body[:3])
     assert face_names(replace(MOUNTING, face_normals_body=turned)) == ("−X", "−Y", "−Z", "+X", "+Y", "+Z")
@@ -24,7 +24,7 @@ def test_an_undisturbed_flight_has_its_mode_and_nothing_else() -> None:
     assert (fine.label, int(fine.flags.sum())) == ("fine attitude", 60)
 
 
-def test_everything_that_failed_is_named_with_its_samples() -> None:
+def test_every_fault_is_named_with_its_samples() -> None:
     result = attitude_samples.troubled(attitude_samples.clean(120, begin_ms=samples.BEGIN_MS))
     counts = {one.label: int(one.flags.sum()) for one in conditions(result.samples, MOUNTING)}
     assert counts == {

@@ -62,7 +62,7 @@ def troubled() -> str:
     return render_report(samples.troubled(150))
 
 
-def test_the_file_has_the_page(tmp_path: Path) -> None:
+def test_the_report_is_written_to_the_file(tmp_path: Path) -> None:
     result = samples.clean(12)
     write_report(result, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_bytes() == render_report(result).encode()
@@ -72,7 +72,7 @@ def test_equal_results_give_equal_bytes(troubled: str) -> None:
     assert render_report(samples.troubled(150)) == troubled
 
 
-def test_it_needs_nothing_from_elsewhere(troubled: str) -> None:
+def test_the_page_has_no_external_resources(troubled: str) -> None:
     page = Page(troubled)
     assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
     for _, name, value in page.attributes:
@@ -136,7 +136,9 @@ def test_the_attitude_is_compared_with_the_truth_or_filter_and_smoother_with_eac
     assert "Attitude: filter minus smoother" in without
     assert "Attitude error in eclipse" not in without
     for page in (troubled, without):
-        assert all(words in page for words in ("Biases", "Light on the faces", "Magnetometer residuals", "face +Y dead"))
+        assert all(
+            words in page for words in ("Biases", "Light on the faces", "Magnetometer residuals", "face +Y dead")
+        )
 
 
 def test_without_an_orbit_rates_and_light_remain() -> None:
@@ -149,7 +151,7 @@ def test_without_an_orbit_rates_and_light_remain() -> None:
     assert "Light on each face over time" in titles
 
 
-def test_the_head_tells_what_was_replayed(troubled: str) -> None:
+def test_the_summary_lists_the_input(troubled: str) -> None:
     text = Page(troubled).text
     assert "sense.bin , 112 000 bytes" in text
     assert "2025-03-20 21:10:00 UTC GPS 2358 421818.000 s" in text
@@ -179,7 +181,7 @@ def test_tables_of_records_are_bounded() -> None:
     assert page.tags["tr"] < 330
 
 
-def test_what_the_input_says_stays_text() -> None:
+def test_text_from_the_input_is_escaped() -> None:
     result = samples.troubled(40)
     fixes = replace(result.fixes, source=(_HOSTILE,) * 40, position_cause=(_HOSTILE,) * 40)
     sources = (
@@ -271,7 +273,7 @@ def test_every_kind_of_replay_gives_a_page(result: ReplayResult) -> None:
     assert "nan" not in page.text.split()
 
 
-def test_rows_without_numbers_are_left_out() -> None:
+def test_rows_without_numbers_are_omitted() -> None:
     result = samples.clean(40)
     for column in (
         result.solution.position_ecef_m,

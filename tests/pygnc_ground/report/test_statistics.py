@@ -58,7 +58,7 @@ def test_without_truth_the_sigmas_remain() -> None:
     ).all()
 
 
-def test_without_states_nothing_is_claimed() -> None:
+def test_no_statistics_without_states() -> None:
     for result in (samples.without_orbit(samples.clean(20)), samples.clean(0)):
         for truth in (result.truth, None):
             figures = estimate_figures(compared_orbits(replace(result, truth=truth))[0])
@@ -66,7 +66,7 @@ def test_without_states_nothing_is_claimed() -> None:
             assert np.isnan([figures.accuracy.position_sigma_m, figures.nis.mean_per_dof]).all()
 
 
-def test_unknown_nis_counts_for_nothing() -> None:
+def test_unknown_nis_is_ignored() -> None:
     result = samples.clean(30)
     result.solution.nis[:] = 12.0
     result.solution.nis[4:6] = np.nan
@@ -74,7 +74,7 @@ def test_unknown_nis_counts_for_nothing() -> None:
     assert (figures.nis.count, figures.nis.mean_per_dof) == (28, 2.0)
 
 
-def test_a_difference_is_summed_up() -> None:
+def test_a_difference_is_summarised() -> None:
     position = np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 1.0]])
     sigma = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
     series = RtnSeries(np.arange(2), position, sigma, 1e-3 * position, 1e-3 * sigma)
@@ -137,18 +137,18 @@ def test_the_table_has_errors_bounds_and_sigmas_in_degrees() -> None:
     ]
 
 
-def test_without_a_truth_only_what_is_known_is_in_it() -> None:
+def test_without_a_truth_rows_that_need_it_are_omitted() -> None:
     table = rows(replace(RESULT, truth=None, bound=None))
     assert not [name for name in table if "error" in name or "Bound" in name or "NEES" in name]
     assert table["Magnetometer bias sigma, formal"].values[1] == "0.0907"
 
 
-def test_a_flight_in_the_sun_has_no_lines_of_eclipse() -> None:
+def test_a_flight_in_sunlight_has_no_eclipse_rows() -> None:
     lit = replace(RESULT.samples, sunlit_fraction=np.ones(400))
     assert not [name for name in rows(replace(RESULT, samples=lit)) if "eclipse" in name]
 
 
-def test_innovations_that_were_not_used_count_for_nothing() -> None:
+def test_rejected_innovations_are_ignored() -> None:
     nis = RESULT.samples.nis.copy()
     nis[:100] = np.nan
     found = innovations_of(replace(RESULT, samples=replace(RESULT.samples, nis=nis)))
@@ -197,7 +197,7 @@ def test_both_hypotheses_have_their_chi_square() -> None:
     assert rows["Candidate orbits"] == ("2", "1")
 
 
-def test_the_nearest_orbit_is_told_where_it_is_not_the_best() -> None:
+def test_the_nearest_orbit_is_listed_if_it_is_not_the_best() -> None:
     rows = table(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS)))
     assert rows["Orbit nearest to truth"] == ("mirror", "mirror")
 

@@ -101,24 +101,24 @@ def test_the_clocks_of_the_navigation_systems(time_system: str, behind_gps_s: in
         ("9999-366T00:00:00", "year 9999"),
     ],
 )
-def test_what_is_no_time_is_refused(text: str, complaint: str) -> None:
+def test_invalid_times_are_rejected(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         gps_ns_from_ccsds(text, "UTC")
 
 
 @pytest.mark.parametrize(("hour", "minute", "second_ns"), [(-1, 0, 0), (0, -1, 0), (0, 0, -1), (24, 0, 0), (0, 60, 0)])
-def test_readings_outside_the_day_are_refused(hour: int, minute: int, second_ns: int) -> None:
+def test_readings_outside_the_day_are_rejected(hour: int, minute: int, second_ns: int) -> None:
     with pytest.raises(ValueError, match="does not exist in GPS"):
         gps_ns(date(2025, 3, 20), hour, minute, second_ns, "GPS")
 
 
 @given(st.text(max_size=30) | st.from_regex(r"\A\d{4}-\d{2,3}(-\d\d)?T\d\d:\d\d:\d\d\.\d*Z?\Z"))
-def test_any_text_is_a_time_or_refused(text: str) -> None:
+def test_any_text_is_a_time_or_rejected(text: str) -> None:
     with suppress(ValueError):
         assert 0 < gps_ns_from_ccsds(text, "UTC") + 10**15 < 2**63
 
 
 @given(st.integers(-10, 10_000), st.integers(-1, 14), st.integers(-1, 33))
-def test_any_three_numbers_are_a_date_or_refused(year: int, month: int, day: int) -> None:
+def test_any_three_numbers_are_a_date_or_rejected(year: int, month: int, day: int) -> None:
     with suppress(ValueError):
         assert calendar_date(year, month, day) == date(year, month, day)

@@ -43,12 +43,12 @@ def test_every_kind_is_recognised_by_its_content(tmp_path: Path, kind: str, pack
 
 
 @pytest.mark.parametrize("kind", ["CSV", "SP3", "OEM in KVN", "OEM in XML"])
-def test_a_byte_order_mark_does_no_harm(tmp_path: Path, kind: str) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path, kind: str) -> None:
     content = b"\xef\xbb\xbf" + CONTENTS[kind]
     assert load_truth(written(tmp_path, content)).span_gps_ms[0] == FIRST_GPS_MS
 
 
-def test_comments_in_other_encodings_do_no_harm(tmp_path: Path) -> None:
+def test_comments_in_other_encodings_are_ignored(tmp_path: Path) -> None:
     content = CONTENTS["SP3"].replace(b"/* made", b"/* m\xe9de")
     assert load_truth(written(tmp_path, content)).span_gps_ms[0] == FIRST_GPS_MS
 
@@ -76,12 +76,12 @@ def test_the_object_may_be_named(tmp_path: Path, kind: str, name: str) -> None:
         (b"\x1f\x8b\x08\x00" + bytes(range(100)), r"gzip file is damaged"),
     ],
 )
-def test_what_is_no_truth_is_refused_with_the_files_name(tmp_path: Path, content: bytes, complaint: str) -> None:
+def test_other_files_are_rejected_with_the_files_name(tmp_path: Path, content: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as told:
         load_truth(written(tmp_path, content))
     assert str(told.value).startswith(str(tmp_path / "truth.dat"))
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.sp3"):
         load_truth(tmp_path / "none.sp3")

@@ -31,7 +31,7 @@ def message(metadata: dict[str, str], states: FloatArray = STATES, epochs: Epoch
 
 
 @pytest.mark.parametrize("notation", ["kvn", "xml"])
-def test_what_was_written_is_read(notation: str) -> None:
+def test_written_files_are_read(notation: str) -> None:
     metadata = oem_metadata(EPOCHS)
     segments = read_kvn(message({})) if notation == "kvn" else read_xml(xml(EPOCHS, STATES, metadata).encode())
     ephemeris = ephemeris_from_oem(segments, None)
@@ -46,7 +46,7 @@ def test_what_was_written_is_read(notation: str) -> None:
 
 @pytest.mark.parametrize("notation", ["KVN", "XML"])
 @pytest.mark.parametrize(("frame", "time_system"), [("ITRF2014", "GPS"), ("EME2000", "UTC"), ("GCRF", "TAI")])
-def test_what_brahe_writes_is_read(notation: str, frame: str, time_system: str) -> None:
+def test_files_written_by_brahe_are_read(notation: str, frame: str, time_system: str) -> None:
     oem = ccsds.OEM(originator="TEST")
     t_s = np.arange(0.0, 3001.0, 60.0)
     start = orbits.brahe.Epoch.from_date(2025, 3, 20, getattr(orbits.brahe.TimeSystem, time_system))
@@ -71,7 +71,7 @@ def test_what_brahe_writes_is_read(notation: str, frame: str, time_system: str) 
 
 
 @pytest.mark.parametrize("spacing_s", [60.0, 300.0])
-def test_a_real_orbit_in_gcrf_is_that_in_itrf(spacing_s: float) -> None:
+def test_a_real_orbit_in_gcrf_equals_that_in_itrf(spacing_s: float) -> None:
     t_s = np.arange(0.0, 7000.0, spacing_s)
     utc = every(BEGIN, spacing_s, len(t_s))
     text = kvn(kvn_segment(utc, orbits.states_gcrf(t_s), oem_metadata(utc, frame="GCRF", time_system="UTC")))
@@ -118,7 +118,7 @@ def test_inertial_frames_go_by_two_names(name: str, same: str) -> None:
     assert 0.05 < np.abs(found.position_ecef_m - other.position_ecef_m).max() < 1.0
 
 
-def test_states_outside_the_useable_time_only_serve_to_interpolate() -> None:
+def test_states_outside_the_useable_time_are_used_for_interpolation_only() -> None:
     times = {"USEABLE_START_TIME": "2025-03-20T00:02:30", "USEABLE_STOP_TIME": "2025-03-20T00:27:30"}
     assert read(message(times)).span_gps_ms == (BEGIN_GPS_MS + 150_000, BEGIN_GPS_MS + 1_650_000)
 
@@ -162,7 +162,7 @@ def test_a_recommended_hermite_degree_is_followed(degree: str, samples: int) -> 
     assert taken == samples
 
 
-def test_lagrange_is_answered_by_hermite_of_the_arcs_own_degree() -> None:
+def test_hermite_of_the_default_degree_replaces_lagrange() -> None:
     further = {"INTERPOLATION": "LAGRANGE", "INTERPOLATION_DEGREE": "3"}
     asked = np.array([BEGIN_GPS_MS + 30_000])
     found, expected = read(message(further)).at(asked), read(message({})).at(asked)
@@ -183,7 +183,7 @@ def test_lagrange_is_answered_by_hermite_of_the_arcs_own_degree() -> None:
         ({"INTERPOLATION": "HERMITE", "INTERPOLATION_DEGREE": "seven"}, r"line 15: .*degree 'seven'"),
     ],
 )
-def test_impossible_metadata_are_told_with_their_line(change: dict[str, str], complaint: str) -> None:
+def test_invalid_metadata_are_reported_with_their_line(change: dict[str, str], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         read(message(change))
 
@@ -198,13 +198,13 @@ def test_impossible_metadata_are_told_with_their_line(change: dict[str, str], co
         ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 1e999", r"line 16: .*not finite"),
     ],
 )
-def test_impossible_states_are_told_with_their_line(old: str, new: str, complaint: str) -> None:
+def test_invalid_states_are_reported_with_their_line(old: str, new: str, complaint: str) -> None:
     text = message({})
     assert old in text
     with pytest.raises(ValueError, match=complaint):
         read(text.replace(old, new, 1))
 
 
-def test_a_message_without_states_is_told() -> None:
+def test_a_message_without_states_is_rejected() -> None:
     with pytest.raises(ValueError, match="no states"):
         read(kvn(kvn_segment([], STATES[:0], oem_metadata(EPOCHS))))

@@ -77,19 +77,19 @@ def test_every_newline_ends_a_line(newline: str) -> None:
         ("2025-001B\nMETA_STOP\n", "2025-001B\n", r"line 35: the message ends in its metadata"),
     ],
 )
-def test_damage_is_told_with_its_line(old: str, new: str, complaint: str) -> None:
+def test_damage_is_reported_with_its_line(old: str, new: str, complaint: str) -> None:
     assert old in SAMPLE
     with pytest.raises(ValueError, match=complaint):
         read_kvn(SAMPLE.replace(old, new, 1))
 
 
-def test_no_lines_are_no_message() -> None:
+def test_an_empty_message_is_rejected() -> None:
     with pytest.raises(ValueError, match="ends in its header"):
         read_kvn("")
 
 
 @given(st.integers(0, len(SAMPLE) - 1), st.text(max_size=3), st.integers(0, 200))
-def test_a_damaged_message_is_read_or_refused(place: int, inserted: str, removed: int) -> None:
+def test_a_damaged_message_is_read_or_rejected(place: int, inserted: str, removed: int) -> None:
     damaged = SAMPLE[:place] + inserted + SAMPLE[place + removed :]
     with suppress(ValueError):
         assert ephemeris_from_oem(read_kvn(damaged), "2025-001A").span_gps_ms[0] > 0

@@ -77,7 +77,7 @@ def test_an_epoch_without_a_position_is_a_gap() -> None:
 
 @pytest.mark.parametrize("version", ["c", "d"])
 @pytest.mark.parametrize("velocities", [True, False])
-def test_what_was_written_is_read(version: str, velocities: bool) -> None:  # noqa: FBT001
+def test_written_files_are_read(version: str, velocities: bool) -> None:  # noqa: FBT001
     text = sp3(EPOCHS, {"L47": STATES}, version=version, velocities=velocities)
     ephemeris = read_sp3(text, None)
     begin_ms, end_ms = ephemeris.span_gps_ms
@@ -132,7 +132,7 @@ def test_the_satellite_is_chosen_by_name_and_the_error_lists_them() -> None:
             read_sp3(text, wanted)
 
 
-def test_a_satellite_without_its_zero_is_the_same() -> None:
+def test_a_satellite_name_without_its_zero_is_accepted() -> None:
     text = sp3(EPOCHS, {"G 1": STATES})
     assert read_sp3(text, "G01").description == read_sp3(text, None).description
 
@@ -154,7 +154,7 @@ def test_missing_positions_make_gaps_and_missing_velocities_an_arc_of_positions(
     np.testing.assert_allclose(found.velocity_ecef_mps[3], STATES[20, 3:], atol=1e-3)
 
 
-def test_an_epoch_left_out_is_a_gap() -> None:
+def test_a_missing_epoch_is_a_gap() -> None:
     keep = np.arange(30) != 15
     text = sp3([epoch for epoch, kept in zip(EPOCHS, keep, strict=True) if kept], {"L47": STATES[keep]})
     assert read_sp3(text, None).description.endswith("29 samples in 2 arcs")
@@ -183,25 +183,25 @@ def test_an_epoch_left_out_is_a_gap() -> None:
         (1, "#dV2025  3 20 12  0  0.00000000       3 ORBIT J2000 FIT  TST", "line 12: .*J2000 is inertial"),
     ],
 )
-def test_damage_is_told_with_its_line(number: int, line: str, complaint: str) -> None:
+def test_damage_is_reported_with_its_line(number: int, line: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         read_sp3(lines(SAMPLE, change={number: line}), "L47")
 
 
-def test_a_satellite_without_any_position_is_told() -> None:
+def test_a_satellite_without_any_position_is_rejected() -> None:
     states = {"L47": STATES, "L48": np.full_like(STATES, np.nan)}
     with pytest.raises(ValueError, match="no position of satellite L48"):
         read_sp3(sp3(EPOCHS, states), "L48")
 
 
 @given(st.integers(0, len(SAMPLE) - 1), st.text(max_size=3), st.integers(0, 200))
-def test_a_damaged_file_is_read_or_refused(place: int, inserted: str, removed: int) -> None:
+def test_a_damaged_file_is_read_or_rejected(place: int, inserted: str, removed: int) -> None:
     damaged = SAMPLE[:place] + inserted + SAMPLE[place + removed :]
     with suppress(ValueError):
         assert read_sp3(damaged, "L47").span_gps_ms[0] > 0
 
 
 @given(st.text())
-def test_any_text_is_refused(text: str) -> None:
+def test_any_other_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"line|no epoch"):
         read_sp3(text, None)
