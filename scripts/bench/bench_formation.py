@@ -19,7 +19,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a program that is started by its path
 
 from scripts.bench.formation.accuracy import print_accuracy, print_bounds, print_certainty
-from scripts.bench.formation.comparison import print_peer, print_speed
+from scripts.bench.formation.comparison import print_comparison, print_speed
 from scripts.bench.formation.consistency import print_consistency
 
 PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
@@ -27,7 +27,7 @@ PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
     "accuracy": print_accuracy,
     "consistency": print_consistency,
     "certainty": print_certainty,
-    "peer": print_peer,
+    "peer": print_comparison,
     "speed": print_speed,
 }
 

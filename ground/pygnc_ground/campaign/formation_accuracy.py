@@ -12,16 +12,16 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FIX_GATE, FormationSolver
 from pygnc.estimators.formation.equations import Loss, Noise, initial_prior, linearise_observations
-from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix, arc_of
+from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix, select_arc
 from pygnc.estimators.formation.relative_coordinates import relative_elements
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
-from pygnc.estimators.formation.search import Around
+from pygnc.estimators.formation.search import SearchContext
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.formation_posterior import Judged, true_unknowns
+from pygnc_ground.campaign.formation_posterior import JudgedSolution, true_parameters
 from pygnc_ground.campaign.formation_world import (
     DIFFERENTIAL_DRAG_SIGMA,
     INTERVAL_S,
@@ -29,7 +29,7 @@ from pygnc_ground.campaign.formation_world import (
     Instruments,
     Records,
 )
-from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting, filtered
+from pygnc_ground.campaign.orbit_world import ORIENTATION, run_filter, settings_for
 from pygnc_ground.formation.bound import (
     FormationBound,
     FormationMotion,
@@ -37,11 +37,11 @@ from pygnc_ground.formation.bound import (
     formation_bound,
     linearise_formation,
 )
-from pygnc_ground.formation.relative import elements_by_relative_state
+from pygnc_ground.formation.relative import d_elements_d_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.gps_settings import Gps
 
-SCORED: Final = slice(None, None, 4)
+SCORED_EPOCHS: Final = slice(None, None, 4)
 """Of the moments of a world; errors of orbits hardly change in between."""
 WRONG_NEES: Final = 100.0
 """A normalised squared error of six elements beyond this, ten standard deviations, is another solution, no bad luck."""
@@ -95,19 +95,19 @@ class FormationScore:
         return int((self.wrong & ~self.flagged).sum())
 
 
-def motion_of(world: FormationWorld) -> FormationMotion:
+def true_motion(world: FormationWorld) -> FormationMotion:
     """Linearised along the truth, at the moments of its measurements."""
     moments = world.moments_gps_ms
     return linearise_formation(moments, world.states_gcrf(moments), OrbitSettings(), EarthFrames(ORIENTATION))
 
 
-def bound_of(world: FormationWorld, motion: FormationMotion, instruments: Instruments) -> FormationBound:
+def world_bound(world: FormationWorld, motion: FormationMotion, instruments: Instruments) -> FormationBound:
     """Knowing beforehand how the world was drawn."""
     priors = FormationPriors(bias_m=instruments.bias_sigma_m, differential_log_drag=DIFFERENTIAL_DRAG_SIGMA)
     return formation_bound(motion, world.sightings(instruments), priors)
 
 
-def score_of(estimate: Estimate, bound: FormationBound, home: IntArray | None = None) -> FormationScore:
+def score_estimate(estimate: Estimate, bound: FormationBound, home: IntArray | None = None) -> FormationScore:
     """Compare an estimate at the moments `SCORED` with the truth.
 
     Args:
@@ -115,7 +115,7 @@ def score_of(estimate: Estimate, bound: FormationBound, home: IntArray | None = 
         bound: Of the same world.
         home: The right hypothesis of each partner, (p,), if it is not to be chosen by its error.
     """
-    states = bound.motion.states_gcrf[:, SCORED]
+    states = bound.motion.states_gcrf[:, SCORED_EPOCHS]
     error = estimate.relative_gcrf - (states[1:] - states[:1])
     error_m = rms_over_moments(error)
     partner, middle = np.arange(error.shape[1]), error.shape[2] // 2
@@ -129,7 +129,7 @@ def score_of(estimate: Estimate, bound: FormationBound, home: IntArray | None = 
         error_m=error_m[0],
         right_error_m=error_m[right, partner],
         formal_m=np.sqrt(variance.mean(axis=1)),
-        bound_m=np.sqrt(np.mean(bound.position_m[:, SCORED] ** 2, axis=1)),
+        bound_m=np.sqrt(np.mean(bound.position_m[:, SCORED_EPOCHS] ** 2, axis=1)),
         nees=nees[right, partner],
         found=found,
         ambiguous=estimate.ambiguous,
@@ -156,7 +156,7 @@ def elements_nees(estimate: Estimate, states_gcrf: FloatArray, moment: int) -> F
     own, partners = states_gcrf[0], states_gcrf[1:]
     found = own + estimate.relative_gcrf[:, :, moment]
     error = relative_elements(own, found) - relative_elements(own, partners)
-    by_state = elements_by_relative_state(own, found)
+    by_state = d_elements_d_state(own, found)
     covariance = by_state @ estimate.covariance_gcrf[:, :, moment] @ np.swapaxes(by_state, -1, -2)
     nees: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
     return nees
@@ -166,7 +166,7 @@ _KNOWN_BIAS_SIGMA_M: Final = 1e-3
 """For the estimator's prior, which is to be positive."""
 
 
-class Given(NamedTuple):
+class EstimatorInput(NamedTuple):
     """What a user would declare and hand over, nothing of the truth."""
 
     settings: FormationSettings
@@ -176,7 +176,7 @@ class Given(NamedTuple):
     ranges: list[RangeObservation]
 
 
-def given_of(world: FormationWorld, records: Records) -> Given:
+def estimator_input(world: FormationWorld, records: Records) -> EstimatorInput:
     """What the estimator is told of a world.
 
     Raises:
@@ -189,35 +189,35 @@ def given_of(world: FormationWorld, records: Records) -> Given:
         range_noise_m=instruments.range_noise_m,
         range_bias_sigma_m=max(instruments.bias_sigma_m, _KNOWN_BIAS_SIGMA_M),
     )
-    orbit_settings = expecting(Gps(), world.minutes / 60.0, INTERVAL_S)
+    orbit_settings = settings_for(Gps(), world.minutes / 60.0, INTERVAL_S)
     fixes = [SatelliteFix(world.ids[satellite], fix) for satellite, fix in records.fixes]
     ranges = [
         RangeObservation(moment, world.ids[one], world.ids[other], range_m)
         for moment, one, other, range_m in zip(*(column.tolist() for column in records.ranges), strict=True)
     ]
-    own = own_orbit([fix for satellite, fix in records.fixes if satellite == 0], orbit_settings)
-    return Given(settings, orbit_settings, own, fixes, ranges)
+    own = own_orbit_state([fix for satellite, fix in records.fixes if satellite == 0], orbit_settings)
+    return EstimatorInput(settings, orbit_settings, own, fixes, ranges)
 
 
-def solved(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimate:
+def solve_world(world: FormationWorld, records: Records, gps_ms: IntArray) -> Estimate:
     """Solve, and tell all hypotheses at n moments (n,).
 
     Raises:
         RuntimeError: There is no orbit of our own, or no solution at all.
     """
-    solution, seconds = _solution(given_of(world, records))
-    return _estimate(solution, world.ids[1:], gps_ms, seconds)
+    solution, seconds = _timed_solution(estimator_input(world, records))
+    return _evaluate_solution(solution, world.ids[1:], gps_ms, seconds)
 
 
-def solved_to_judge(world: FormationWorld, records: Records, gps_ms: IntArray) -> tuple[Estimate, Judged]:
+def solve_with_truth(world: FormationWorld, records: Records, gps_ms: IntArray) -> tuple[Estimate, JudgedSolution]:
     """The same, and what the hypotheses were made of.
 
     Raises:
         RuntimeError: There is no orbit of our own, or no solution at all.
     """
-    given = given_of(world, records)
-    solution, seconds = _solution(given)
-    arc = arc_of(
+    given = estimator_input(world, records)
+    solution, seconds = _timed_solution(given)
+    arc = select_arc(
         given.settings.own_id,
         given.own.gps_ms,
         round(1e3 * given.settings.arc_max_s),
@@ -230,18 +230,18 @@ def solved_to_judge(world: FormationWorld, records: Records, gps_ms: IntArray) -
     prior = initial_prior(len(arc.satellites), len(arc.ranges), reference, None, given.settings)
     frames, receiver = EarthFrames(ORIENTATION), given.orbit_settings.measurement
     equations = linearise_observations(arc, given.settings.own_id, reference, prior, frames=frames, receiver=receiver)
-    return _estimate(solution, world.ids[1:], gps_ms, seconds), Judged(
+    return _evaluate_solution(solution, world.ids[1:], gps_ms, seconds), JudgedSolution(
         equations,
-        Around(reference, RelativeDynamics(reference), given.settings, {}),
+        SearchContext(reference, RelativeDynamics(reference), given.settings, {}),
         Noise(solution.noise_m, np.ones(len(equations.satellites))),
         Loss(given.settings.range_gate_sigma, FIX_GATE, hard=True),
         np.array([hypothesis.unknowns for hypothesis in solution.hypotheses]),
         np.array([hypothesis.covariance for hypothesis in solution.hypotheses]),
-        true_unknowns(world, records, equations, reference),
+        true_parameters(world, records, equations, reference),
     )
 
 
-def _solution(given: Given) -> tuple[FormationSolution, float]:
+def _timed_solution(given: EstimatorInput) -> tuple[FormationSolution, float]:
     """With the seconds of the processor that it took."""
     solver = FormationSolver(given.settings, given.orbit_settings, EarthFrames(ORIENTATION))
     began = time.process_time()
@@ -252,16 +252,18 @@ def _solution(given: Given) -> tuple[FormationSolution, float]:
     return solution, seconds
 
 
-def own_orbit(fixes: list[Fix], settings: OrbitSettings) -> OrbitState:
+def own_orbit_state(fixes: list[Fix], settings: OrbitSettings) -> OrbitState:
     """What the orbit's filter knows after the last of the fixes."""
-    _, updates = filtered(fixes, settings)
+    _, updates = run_filter(fixes, settings)
     state = updates[-1].state
     if state is None:
         raise RuntimeError("the orbit filter did not start")
     return state
 
 
-def _estimate(solution: FormationSolution, partners: tuple[int, ...], gps_ms: IntArray, seconds: float) -> Estimate:
+def _evaluate_solution(
+    solution: FormationSolution, partners: tuple[int, ...], gps_ms: IntArray, seconds: float
+) -> Estimate:
     shape = (len(solution.hypotheses), len(partners), len(gps_ms))
     relative, covariance = np.full((*shape, 6), np.nan), np.full((*shape, 6, 6), np.nan)
     for number, partner in enumerate(partners):

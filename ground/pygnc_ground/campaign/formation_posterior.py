@@ -16,13 +16,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.formation.equations import Equations, Loss, Noise, Prior
-from pygnc.estimators.formation.least_squares import covariance, fitted, minimise
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference, of_satellite
+from pygnc.estimators.formation.least_squares import evaluate, minimise, scaled_inverse
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_elements
-from pygnc.estimators.formation.ridge import Points, Terrain
-from pygnc.estimators.formation.search import Around
+from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
+from pygnc.estimators.formation.search import SearchContext
 from pygnc_ground.campaign.formation_world import FormationWorld, Records
-from pygnc_ground.formation.relative import elements_by_relative_state
+from pygnc_ground.formation.relative import d_elements_d_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _ITERATIONS: Final = 100
@@ -30,11 +30,11 @@ _TOLERANCE: Final = 1e-3
 _EVERY_RANGE: Final = 1_000_000
 
 
-class Judged(NamedTuple):
+class JudgedSolution(NamedTuple):
     """Some h hypotheses for u unknowns of s satellites, what they were made of, and the truth."""
 
     equations: Equations
-    around: Around
+    around: SearchContext
     noise: Noise
     loss: Loss
     """Of the last fit, as is the noise"""
@@ -45,13 +45,13 @@ class Judged(NamedTuple):
     truth: FloatArray
     """(u,)"""
 
-    def alone(self, partner: int) -> "Judged":
+    def alone(self, partner: int) -> "JudgedSolution":
         """One partner, by index, and we: all there is to it where it has ranges to us only."""
         some, whole = (0, partner), self.equations
         columns = whole.columns_of(some)
-        known = covariance(whole.prior.information)[columns[:, None], columns]
-        return Judged(
-            whole.subset(some, Prior(whole.prior.mean[columns], covariance(known)), some, _EVERY_RANGE),
+        known = scaled_inverse(whole.prior.information)[columns[:, None], columns]
+        return JudgedSolution(
+            whole.subset(some, Prior(whole.prior.mean[columns], scaled_inverse(known)), some, _EVERY_RANGE),
             self.around,
             Noise(self.noise.range_sigma_m[whole.pairs_among(some)], self.noise.fix_scale[list(some)]),
             self.loss,
@@ -61,7 +61,7 @@ class Judged(NamedTuple):
         )
 
 
-class Homes(NamedTuple):
+class TrueHypotheses(NamedTuple):
     """Of each of p partners."""
 
     hypothesis: IntArray
@@ -70,13 +70,13 @@ class Homes(NamedTuple):
     """To there, squared over the covariance there, (p,); hypotheses are the same orbit where it is small"""
 
 
-def homes_of(judged: Judged) -> Homes:
+def true_hypotheses(judged: JudgedSolution) -> TrueHypotheses:
     """Where least squares end that begin at the truth."""
-    distance = ends_of(judged, judged.truth[None])[0]
-    return Homes(np.argmin(distance, axis=1), np.min(distance, axis=1))
+    distance = distances_after_minimisation(judged, judged.truth[None])[0]
+    return TrueHypotheses(np.argmin(distance, axis=1), np.min(distance, axis=1))
 
 
-def ends_of(judged: Judged, guesses: FloatArray) -> FloatArray:
+def distances_after_minimisation(judged: JudgedSolution, guesses: FloatArray) -> FloatArray:
     """How far from the hypotheses least squares end that begin at guesses (n, u).
 
     Returns:
@@ -91,33 +91,33 @@ def ends_of(judged: Judged, guesses: FloatArray) -> FloatArray:
         iterations=_ITERATIONS,
         tolerance=_TOLERANCE,
     )
-    everything = covariance(found.fit.information)
+    everything = scaled_inverse(found.fit.information)
     distances = []
     for partner in range(1, len(judged.equations.satellites)):
-        relative = relative_by_unknowns(judged.equations, partner)
+        relative = d_relative_d_parameters(judged.equations, partner)
         off = (judged.hypotheses - found.guesses[:, None]) @ relative.T
-        information = covariance(relative @ everything @ relative.T)
+        information = scaled_inverse(relative @ everything @ relative.T)
         distances.append(np.einsum("nhi,nij,nhj->nh", off, information, off))
     return np.stack(distances, axis=1)
 
 
-def relative_by_unknowns(equations: Equations, partner: int) -> FloatArray:
+def d_relative_d_parameters(equations: Equations, partner: int) -> FloatArray:
     """Derivatives of a partner's state relative to ours, (6, u)."""
     derivatives = np.zeros((6, equations.unknowns))
-    derivatives[:, of_satellite(partner)[:6]], derivatives[:, of_satellite(0)[:6]] = np.eye(6), -np.eye(6)
+    derivatives[:, state_indices(partner)[:6]], derivatives[:, state_indices(0)[:6]] = np.eye(6), -np.eye(6)
     return derivatives
 
 
-def true_unknowns(world: FormationWorld, records: Records, equations: Equations, reference: Reference) -> FloatArray:
+def true_parameters(world: FormationWorld, records: Records, equations: Equations, reference: Reference) -> FloatArray:
     """True orbits and biases as deviations from the reference, (u,); drag as the prior has it."""
     truth: FloatArray = equations.prior.mean.copy()
     states = world.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
     places = [world.ids.index(identity) for identity in equations.satellites]
     for number, place in enumerate(places):
-        truth[of_satellite(number)[:6]] = states[place] - reference.nodes.state[reference.middle]
+        truth[state_indices(number)[:6]] = states[place] - reference.nodes.state[reference.middle]
     for number, (one, other) in enumerate(equations.pairs):
         pair = sorted((world.ids.index(one), world.ids.index(other)))
-        truth[UNKNOWNS * len(places) + number] = records.bias_m[pair[0], pair[1]]
+        truth[STATE_SIZE * len(places) + number] = records.bias_m[pair[0], pair[1]]
     return truth
 
 
@@ -143,7 +143,7 @@ _ALIKE: Final = 1.0
 """Hypotheses are equally near to where a way ends when their distances, squared over the covariance, differ by less."""
 
 
-class Expected(NamedTuple):
+class ExpectedNees(NamedTuple):
     """Squared errors over the covariance of one hypothesis, of samples at home there."""
 
     mean: float
@@ -152,18 +152,18 @@ class Expected(NamedTuple):
     """Share of samples with less than the truth's"""
 
 
-def expected_of(judged: Judged, hypothesis: int) -> Expected:
+def expected_nees(judged: JudgedSolution, hypothesis: int) -> ExpectedNees:
     """What to expect of a partner, `Judged.alone`, in the hypothesis in which the truth is at home."""
     guess = judged.hypotheses[hypothesis]
-    terrain = Terrain(judged.equations, judged.around, judged.noise, judged.loss, guess[:6])
-    samples, weight = sampled(judged, walked(terrain, terrain.lowest(guess[None])))
-    drawn = samples[_drawn(weight)]
-    found = _nees(judged, hypothesis, drawn[_at_home(judged, hypothesis, drawn)])
+    terrain = CostFunction(judged.equations, judged.around, judged.noise, judged.loss, guess[:6])
+    samples, weight = importance_samples(judged, ridge_points(terrain, terrain.lowest(guess[None])))
+    drawn = samples[_resample(weight)]
+    found = _nees(judged, hypothesis, drawn[_leads_to(judged, hypothesis, drawn)])
     truth = _nees(judged, hypothesis, judged.truth[None])
-    return Expected(float(found.mean()), float(found.var()), float((found < truth).mean()))
+    return ExpectedNees(float(found.mean()), float(found.var()), float((found < truth).mean()))
 
 
-def walked(terrain: Terrain, lowest: Points) -> Points:
+def ridge_points(terrain: CostFunction, lowest: RidgePoints) -> RidgePoints:
     """Points all along a valley, from one end to the other."""
     every = [lowest]
     for sign in (-1.0, 1.0):
@@ -173,10 +173,10 @@ def walked(terrain: Terrain, lowest: Points) -> Points:
             every.append(now)
             if now.cost[0] > lowest.cost[0] + _END:
                 break
-    return Points(*(np.concatenate(parts) for parts in zip(*every, strict=True)))
+    return RidgePoints(*(np.concatenate(parts) for parts in zip(*every, strict=True)))
 
 
-def sampled(judged: Judged, points: Points) -> tuple[FloatArray, FloatArray]:
+def importance_samples(judged: JudgedSolution, points: RidgePoints) -> tuple[FloatArray, FloatArray]:
     """Samples (n, u) about the points of a valley, and their weights by the cost, (n,), which sum up to one."""
     draw = np.random.default_rng(1)
     share = np.exp(0.5 * (points.cost.min() - points.cost) + points.breadth - points.breadth.max())
@@ -194,7 +194,7 @@ def sampled(judged: Judged, points: Points) -> tuple[FloatArray, FloatArray]:
     density = np.log1p((off**2).sum(axis=2) / _FREEDOM) * (-0.5 * (_FREEDOM + size))
     density -= np.linalg.slogdet(roots)[1]
     proposed = np.log((share * np.exp(density - density.max())).sum(axis=1))
-    likely = -0.5 * fitted(judged.equations, judged.around.dynamics, samples, judged.noise, judged.loss).cost
+    likely = -0.5 * evaluate(judged.equations, judged.around.dynamics, samples, judged.noise, judged.loss).cost
     weight = np.exp(likely - proposed - (likely - proposed).max())
     return samples, weight / weight.sum()
 
@@ -207,27 +207,27 @@ def _roots(matrices: FloatArray) -> FloatArray:
     return roots
 
 
-def _drawn(weight: FloatArray) -> FloatArray:
+def _resample(weight: FloatArray) -> FloatArray:
     """Indices of samples, each as often as its weight has it."""
     places = (np.arange(_DRAWN) + 0.5) / _DRAWN
     return np.minimum(np.searchsorted(np.cumsum(weight), places), len(weight) - 1)
 
 
-def _at_home(judged: Judged, hypothesis: int, guesses: FloatArray) -> BoolArray:
+def _leads_to(judged: JudgedSolution, hypothesis: int, guesses: FloatArray) -> BoolArray:
     """Whether ways down end at the hypothesis."""
-    distance = ends_of(judged, guesses)[:, 0]
+    distance = distances_after_minimisation(judged, guesses)[:, 0]
     at_home: BoolArray = distance[:, hypothesis] <= distance.min(axis=1) + _ALIKE
     return at_home
 
 
-def _nees(judged: Judged, hypothesis: int, guesses: FloatArray) -> FloatArray:
+def _nees(judged: JudgedSolution, hypothesis: int, guesses: FloatArray) -> FloatArray:
     """Squared errors of the relative orbital elements of a hypothesis if guesses (n, u) were the truth, (n,)."""
-    relative, guess = relative_by_unknowns(judged.equations, 1), judged.hypotheses[hypothesis]
+    relative, guess = d_relative_d_parameters(judged.equations, 1), judged.hypotheses[hypothesis]
     reference = judged.around.reference
     own = reference.nodes.state[reference.middle] + guess[:6]
     found = own + relative @ guess
     error = relative_elements(own, own + guesses @ relative.T) - relative_elements(own, found)
-    by_unknowns = elements_by_relative_state(own, found) @ relative
-    information = covariance(by_unknowns @ judged.covariances[hypothesis] @ by_unknowns.T)
+    by_unknowns = d_elements_d_state(own, found) @ relative
+    information = scaled_inverse(by_unknowns @ judged.covariances[hypothesis] @ by_unknowns.T)
     nees: FloatArray = np.einsum("ni,ij,nj->n", error, information, error)
     return nees

@@ -18,7 +18,7 @@ from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
-from pygnc_ground.formation.bound import FormationSightings, RangeSightings
+from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
@@ -30,7 +30,7 @@ DRIFT_MPS: Final = (0.05, 0.3)
 
 
 @unique
-class Kind(StrEnum):
+class FormationKind(StrEnum):
     """Of formation."""
 
     FREE = "free"
@@ -47,7 +47,7 @@ class Kind(StrEnum):
     """Partners that are nearly each other's mirror images."""
 
 
-class Circle(NamedTuple):
+class CircularOrbit(NamedTuple):
     """The circular orbit nearest to our own at the start."""
 
     motion_rad_s: float
@@ -55,42 +55,42 @@ class Circle(NamedTuple):
     """Of latitude"""
 
 
-def starts(kind: Kind, partners: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+def relative_states(kind: FormationKind, partners: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     """Partners minus our satellite at the start, (p, 6); fewer partners are the first ones of more.
 
     Velocities are relative to the turning axes radial, transverse, normal; those of `Kind.FREE` are differences along
     the axes of an inertial frame.
     """
-    if kind is Kind.SYMMETRIC:
+    if kind is FormationKind.SYMMETRIC:
         return _symmetric(circle, draw)[:partners]
     return np.array([_DRAWN[kind](number, circle, draw) for number in range(partners)])
 
 
-def _free(_number: int, _circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _free(_number: int, _circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     return np.concatenate((_vector(draw, *SEPARATION_M), _vector(draw, *DRIFT_MPS)))
 
 
-def _bounded(_number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _bounded(_number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     place_m, rate = _vector(draw, *SEPARATION_M), circle.motion_rad_s
     oscillating_mps = rate * 500.0 * draw.standard_normal(2)
     along_mps = 0.5 * rate * (_axis_m(_drift_mps(draw), circle) - 4.0 * place_m[0])
     return np.array([*place_m, oscillating_mps[0], along_mps, oscillating_mps[1]])
 
 
-def _flat(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _flat(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     start = _bounded(number, circle, draw)
     height_m, phase = draw.uniform(5.0, 50.0), draw.uniform(0.0, 2.0 * math.pi)
     start[2], start[5] = height_m * math.sin(phase), circle.motion_rad_s * height_m * math.cos(phase)
     return start
 
 
-def _train(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _train(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     behind_m = (1.0, -1.0)[number % 2] * (1 + number // 2) * draw.uniform(*SEPARATION_M)
     axis_m = _axis_m(float(draw.choice((-1.0, 1.0))) * DRIFT_MPS[0], circle)
     return _from_elements(axis_m, behind_m, _plane(draw, 20.0, 100.0), _plane(draw, 10.0, 60.0), circle)
 
 
-def _safety(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _safety(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     eccentricity_m = _plane(draw, 200.0, 600.0)
     inclination_m = draw.uniform(0.7, 1.4) * eccentricity_m
     behind_m = (-1.0, 1.0)[number % 2] * draw.uniform(300.0, 1_500.0)
@@ -98,7 +98,7 @@ def _safety(number: int, circle: Circle, draw: np.random.Generator) -> FloatArra
     return _from_elements(axis_m, behind_m, eccentricity_m, inclination_m, circle)
 
 
-def _symmetric(circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _symmetric(circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     """One partner, its image on the other side of the orbit's plane, and its image through our satellite."""
     first = _bounded(0, circle, draw)
     images = np.array((np.ones(6), (1.0, 1.0, -1.0, 1.0, 1.0, -1.0), -np.ones(6)))
@@ -110,17 +110,17 @@ def _symmetric(circle: Circle, draw: np.random.Generator) -> FloatArray:
     return starts
 
 
-_DRAWN: Final[dict[Kind, Callable[[int, Circle, np.random.Generator], FloatArray]]] = {
-    Kind.FREE: _free,
-    Kind.BOUNDED: _bounded,
-    Kind.FLAT: _flat,
-    Kind.TRAIN: _train,
-    Kind.SAFETY: _safety,
+_DRAWN: Final[dict[FormationKind, Callable[[int, CircularOrbit, np.random.Generator], FloatArray]]] = {
+    FormationKind.FREE: _free,
+    FormationKind.BOUNDED: _bounded,
+    FormationKind.FLAT: _flat,
+    FormationKind.TRAIN: _train,
+    FormationKind.SAFETY: _safety,
 }
 
 
 def _from_elements(
-    axis_m: float, along_m: float, eccentricity_m: FloatArray, inclination_m: FloatArray, circle: Circle
+    axis_m: float, along_m: float, eccentricity_m: FloatArray, inclination_m: FloatArray, circle: CircularOrbit
 ) -> FloatArray:
     """Relative state (6,) of relative orbital elements in m; the vectors are (2,)."""
     cosine, sine = math.cos(circle.argument_rad), math.sin(circle.argument_rad)
@@ -137,7 +137,7 @@ def _from_elements(
     )
 
 
-def _axis_m(drift_mps: float, circle: Circle) -> float:
+def _axis_m(drift_mps: float, circle: CircularOrbit) -> float:
     """Difference of semi-major axes that makes a drift along the track."""
     return -drift_mps / (1.5 * circle.motion_rad_s)
 
@@ -220,7 +220,7 @@ class FormationWorld:
     """Satellites on their true orbits; the first is our own."""
 
     seed: int
-    kind: Kind
+    kind: FormationKind
     start_gps_ms: int
     minutes: int
     paths: tuple[Trajectory, ...]
@@ -285,7 +285,7 @@ class FormationWorld:
         t_s: IntArray = (INTERVAL_S * minutes + np.array((0, RANGE_AFTER_FIX_S))).reshape(-1)
         return self.start_gps_ms + 1000 * t_s
 
-    def sightings(self, instruments: Instruments) -> FormationSightings:
+    def sightings(self, instruments: Instruments) -> FormationMeasurements:
         """The same measurements for the bound, at the moments of `moments_gps_ms`."""
         moments = self.moments_gps_ms
         fix_sigma = np.full((len(self.paths), len(moments), 6), np.inf)
@@ -295,8 +295,8 @@ class FormationWorld:
         links = self._links(instruments)
         ends = [np.tile(np.array(end), self.minutes) for end in zip(*links, strict=True)]
         row = np.repeat(np.arange(1, len(moments), 2), len(links))
-        return FormationSightings(
-            fix_sigma, RangeSightings(row, ends[0], ends[1], np.full(len(row), instruments.range_noise_m))
+        return FormationMeasurements(
+            fix_sigma, RangeMeasurements(row, ends[0], ends[1], np.full(len(row), instruments.range_noise_m))
         )
 
     def _links(self, instruments: Instruments) -> list[tuple[int, int]]:
@@ -324,7 +324,7 @@ class FormationWorld:
 
 
 def formation_world(
-    seed: int, kind: Kind, satellites: int = 4, minutes: int = 64, *, drag_draw: int = 0
+    seed: int, kind: FormationKind, satellites: int = 4, minutes: int = 64, *, drag_draw: int = 0
 ) -> FormationWorld:
     """Formation of one seed, with fixes and ranges each of so many minutes.
 
@@ -353,12 +353,12 @@ def formation_world(
         redrawn = np.random.default_rng([2026, seed, drag_draw])
         own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_MOST))
     own = initial_state_gcrf(orbit)
-    circle = Circle(
+    circle = CircularOrbit(
         motion_rad_s=float(np.sqrt(GM_EARTH_M3_S2 / orbit.semi_major_axis_m**3)),
         argument_rad=float(np.radians(orbit.argument_of_perigee_deg + orbit.mean_anomaly_deg)),
     )
-    apart = starts(kind, satellites - 1, circle, draw)
-    if kind is not Kind.FREE:
+    apart = relative_states(kind, satellites - 1, circle, draw)
+    if kind is not FormationKind.FREE:
         apart = apart @ np.linalg.inv(rtn_from_gcrf(own)).T
     duration_s = float(INTERVAL_S * (minutes + 1))
     paths = tuple(

@@ -19,7 +19,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, expecting, filtered, solution_of
+from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, run_filter, settings_for, solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds
 from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees_consistency, nis_consistency
@@ -49,32 +49,34 @@ class Score:
     nees: float
 
 
-def scores_of(world: World, gps: Gps, hours: float, seed: int) -> dict[str, Score]:
+def score_estimators(world: World, gps: Gps, hours: float, seed: int) -> dict[str, Score]:
     """Errors of filter, smoother and batch in one case."""
-    settings = expecting(gps, hours)
+    settings = settings_for(gps, hours)
     fixes = world.fixes(gps, hours, seed)
-    orbit, updates = filtered(fixes, settings)
+    orbit, updates = run_filter(fixes, settings)
     times = [fix.gps_ms for fix in fixes]
     forward = {update.fix.gps_ms: update.state for update in updates if update.state is not None}
     solutions = {
-        "filter": solution_of(forward, orbit.frames),
-        "smoother": solution_of(smooth(updates, times, OrbitDynamics(settings, orbit.frames), settings), orbit.frames),
+        "filter": solution_table(forward, orbit.frames),
+        "smoother": solution_table(
+            smooth(updates, times, OrbitDynamics(settings, orbit.frames), settings), orbit.frames
+        ),
         "batch": solve_batch(fixes, np.array(times), settings, ORIENTATION).solution,
     }
     places = world.at(np.array(times)).position_ecef_m
     good = [
         fix for fix, place in zip(fixes, places, strict=True) if np.linalg.norm(fix.position_ecef_m - place) < _WILD_M
     ]
-    bounds = orbit_bounds(sightings_of(world, good), settings, orbit.frames)
+    bounds = orbit_bounds(bound_input(world, good), settings, orbit.frames)
     of_filter = (bounds.posterior_filter, bounds.deterministic_filter)
     of_smoother = (bounds.posterior_smoother, bounds.deterministic_smoother)
     return {
-        name: score_of(solution, world, *(of_filter if name == "filter" else of_smoother))
+        name: score_solution(solution, world, *(of_filter if name == "filter" else of_smoother))
         for name, solution in solutions.items()
     }
 
 
-def sightings_of(world: World, fixes: Sequence[Fix]) -> Sightings:
+def bound_input(world: World, fixes: Sequence[Fix]) -> Sightings:
     """The fixes for a bound: where and how well, without their noise."""
     gps_ms = np.array([fix.gps_ms for fix in fixes])
     sigma = [
@@ -82,10 +84,10 @@ def sightings_of(world: World, fixes: Sequence[Fix]) -> Sightings:
         for fix in fixes
         if fix.velocity_sigma_mps is not None
     ]
-    return Sightings(gps_ms, inertial(world, gps_ms), np.array(sigma))
+    return Sightings(gps_ms, true_states_gcrf(world, gps_ms), np.array(sigma))
 
 
-def inertial(world: World, gps_ms: IntArray) -> FloatArray:
+def true_states_gcrf(world: World, gps_ms: IntArray) -> FloatArray:
     """True states in GCRF by the flight's own frames, which differ from the truth's by their Earth orientation."""
     frames = EarthFrames(ORIENTATION)
     ecef = np.concatenate(world.at(gps_ms), axis=1)
@@ -94,7 +96,7 @@ def inertial(world: World, gps_ms: IntArray) -> FloatArray:
     )
 
 
-def score_of(solution: OrbitSolution, world: World, posterior: Bound, deterministic: Bound) -> Score:
+def score_solution(solution: OrbitSolution, world: World, posterior: Bound, deterministic: Bound) -> Score:
     """Squares after the first third of the time."""
     errors = orbit_errors(solution, world)
     settled = errors.later(SETTLED)
@@ -136,20 +138,20 @@ class Sample(NamedTuple):
     formal_m2: float
 
 
-def consistency_of(preset: str, seeds: int) -> Consistency:
+def preset_consistency(preset: str, seeds: int) -> Consistency:
     """Fly a preset's orbit with so many seeds of noise."""
     scenario = checked(preset_tables(preset), preset)
     world, gps, hours = World(scenario), scenario.gps, scenario.duration_s / 3600.0
-    settings = expecting(gps, hours, CADENCE_S * gps.fix_every_records)
+    settings = settings_for(gps, hours, CADENCE_S * gps.fix_every_records)
     used: list[OrbitUpdate] = []
     samples: dict[str, list[Sample]] = {"filter": [], "smoother": []}
     for seed in range(seeds):
-        orbit, updates = filtered(world.fixes(gps, hours, seed), settings)
+        orbit, updates = run_filter(world.fixes(gps, hours, seed), settings)
         used += updates
         forward = {update.fix.gps_ms: update.state for update in updates if update.state is not None}
         smoothed = smooth(updates, list(forward), OrbitDynamics(settings, orbit.frames), settings)
-        samples["filter"].append(sample_of(solution_of(forward, orbit.frames), world))
-        samples["smoother"].append(sample_of(solution_of(smoothed, orbit.frames), world))
+        samples["filter"].append(consistency_sample(solution_table(forward, orbit.frames), world))
+        samples["smoother"].append(consistency_sample(solution_table(smoothed, orbit.frames), world))
     return Consistency(
         nis=nis_consistency(np.array([update.nis for update in used]), np.array([update.dof for update in used])),
         nees={name: nees_consistency(np.array([one.nees for one in of_name])) for name, of_name in samples.items()},
@@ -160,7 +162,7 @@ def consistency_of(preset: str, seeds: int) -> Consistency:
     )
 
 
-def sample_of(solution: OrbitSolution, world: World) -> Sample:
+def consistency_sample(solution: OrbitSolution, world: World) -> Sample:
     """Compare with the truth."""
     errors = orbit_errors(solution, world)
     settled = errors.later(SETTLED)
@@ -182,13 +184,13 @@ class Extrapolation:
     smoother_m: float = 0.0
 
 
-def outage_of(world: World, fixes: Sequence[Fix], settings: OrbitSettings, minute: int) -> Extrapolation:
+def outage_error(world: World, fixes: Sequence[Fix], settings: OrbitSettings, minute: int) -> Extrapolation:
     """Take away the fixes of 90 min; errors at the first one behind."""
     begin_ms, end_ms = (world.settings.start_gps_ms + 60_000 * m for m in (minute, minute + OUTAGE_MIN))
     seen = [fix for fix in fixes if not begin_ms < fix.gps_ms < end_ms]
-    orbit, updates = filtered([fix for fix in seen if fix.gps_ms <= begin_ms], settings)
+    orbit, updates = run_filter([fix for fix in seen if fix.gps_ms <= begin_ms], settings)
     predicted = orbit.predict(end_ms)
-    orbit, updates = filtered(seen, settings)
+    orbit, updates = run_filter(seen, settings)
     smoothed = smooth(updates, [end_ms], OrbitDynamics(settings, orbit.frames), settings)
     return Extrapolation(
         altitude_m=world.settings.orbit.semi_major_axis_m - EARTH_RADIUS_M,
@@ -198,9 +200,9 @@ def outage_of(world: World, fixes: Sequence[Fix], settings: OrbitSettings, minut
     )
 
 
-def prediction_of(world: World, fixes: Sequence[Fix], settings: OrbitSettings) -> Extrapolation:
+def prediction_error(world: World, fixes: Sequence[Fix], settings: OrbitSettings) -> Extrapolation:
     """Three hours of fixes, then three hours of none."""
-    orbit, _ = filtered(fixes, settings)
+    orbit, _ = run_filter(fixes, settings)
     begin_ms = fixes[-1].gps_ms
     end_ms = begin_ms + PREDICTION_MS
     return Extrapolation(

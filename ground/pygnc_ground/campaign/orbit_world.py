@@ -74,7 +74,7 @@ class World:
         return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
 
 
-def world_of(seed: int, seeds: int) -> World:
+def random_world(seed: int, seeds: int) -> World:
     """Orbit number `seed` of so many."""
     draw = np.random.default_rng([2025, seed])
     altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
@@ -97,7 +97,7 @@ def world_of(seed: int, seeds: int) -> World:
     )
 
 
-def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
+def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
     """The filter's settings for a receiver and an arc: what a user declares, nothing of the truth."""
     base = OrbitSettings()
     measurement = replace(
@@ -108,13 +108,13 @@ def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSet
     return replace(base, measurement=measurement, arc=ArcSettings(3600.0 * hours, interval_s))
 
 
-def filtered(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
+def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
     """Run the flight's filter over fixes."""
     orbit = OrbitFilter(settings, ORIENTATION)
     return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.finish_start()]
 
 
-def solution_of(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
+def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
     """The table of states."""
     times = sorted(states)
     return solution_from_states(times, [states[ms] for ms in times], [_USED] * len(times), frames)

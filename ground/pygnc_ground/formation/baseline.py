@@ -58,7 +58,7 @@ def solve_pair(ranges: PairRanges, own_gcrf: FloatArray, start_rtn: FloatArray, 
     return relative(found.x)
 
 
-def on_the_track(distance_m: float, own_gcrf: FloatArray) -> FloatArray:
+def guess_on_track(distance_m: float, own_gcrf: FloatArray) -> FloatArray:
     """Relative state (6,) of a satellite so far ahead on the same circle: at rest relative to the turning axes."""
     radius_m = float(np.linalg.norm(own_gcrf[:3]))
     angle = distance_m / radius_m

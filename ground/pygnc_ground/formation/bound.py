@@ -18,7 +18,7 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
-from pygnc_ground.formation.relative import elements_by_relative_state, rtn_from_gcrf
+from pygnc_ground.formation.relative import d_elements_d_state, rtn_from_gcrf
 from pygnc_ground.orbit.bound import Sightings, linearise
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, satellites
@@ -26,7 +26,7 @@ from pygnc_ground.scenario.gps_reception import Reception, receptions
 from pygnc_ground.scenario.settings import Settings
 
 _SIZE: Final = DRAG + 1
-_UNKNOWN_SIGMA: Final = np.repeat((1e5, 1e3), 3)
+_UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
 """Of position (m) and velocity (m/s) before the first measurement: as good as nothing."""
 
 
@@ -44,7 +44,7 @@ class FormationMotion:
     """(n, 6, 6), takes states to ITRF"""
 
 
-class RangeSightings(NamedTuple):
+class RangeMeasurements(NamedTuple):
     """m ranges between satellites."""
 
     row: IntArray
@@ -57,12 +57,12 @@ class RangeSightings(NamedTuple):
     """(m,)"""
 
 
-class FormationSightings(NamedTuple):
+class FormationMeasurements(NamedTuple):
     """What is measured."""
 
     fix_sigma: FloatArray
     """(s, n, 6), standard deviations of position (m) and velocity (m/s) per ITRF axis; infinite where there is none"""
-    ranges: RangeSightings
+    ranges: RangeMeasurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,13 @@ class FormationBound:
     @property
     def covariance_rtn(self) -> FloatArray:
         """The same along radial, transverse and normal of our satellite, velocities relative to the turning axes."""
-        return _turned(rtn_from_gcrf(self.motion.states_gcrf[0]), self.covariance_gcrf)
+        return _rotate(rtn_from_gcrf(self.motion.states_gcrf[0]), self.covariance_gcrf)
 
     @property
     def covariance_elements(self) -> FloatArray:
         """The same of relative orbital elements in m, in the order of the flight's `relative_elements`."""
         states = self.motion.states_gcrf
-        return _turned(elements_by_relative_state(states[0], states[1:]), self.covariance_gcrf)
+        return _rotate(d_elements_d_state(states[0], states[1:]), self.covariance_gcrf)
 
     @property
     def position_m(self) -> FloatArray:
@@ -157,34 +157,36 @@ def linearise_formation(
     return FormationMotion(gps_ms, states_gcrf, by_start, ecef_from_gcrf)
 
 
-def formation_bound(motion: FormationMotion, sightings: FormationSightings, priors: FormationPriors) -> FormationBound:
+def formation_bound(
+    motion: FormationMotion, sightings: FormationMeasurements, priors: FormationPriors
+) -> FormationBound:
     """Bound from all measurements, at all moments of the motion."""
     count, ranges = len(motion.states_gcrf), sightings.ranges
     links = [(min(link), max(link)) for link in zip(ranges.one.tolist(), ranges.other.tolist(), strict=True)]
     pairs = sorted(set(links))
     pair = np.array([pairs.index(link) for link in links], dtype=np.int64)
-    spread = _spread(count, len(pairs), priors)
+    spread = _prior_root(count, len(pairs), priors)
     measured = np.concatenate((_fix_rows(motion, sightings, len(pairs)), _range_rows(motion, ranges, pair, len(pairs))))
     whitened = np.concatenate((measured @ spread, np.eye(spread.shape[1])))
     unit = 1.0 / np.linalg.norm(whitened, axis=0)
     root = spread * unit @ np.linalg.inv(np.linalg.qr(whitened * unit, mode="r"))
-    placed = [by_start[:, :6] @ root[_of(satellite)] for satellite, by_start in enumerate(motion.by_start)]
+    placed = [by_start[:, :6] @ root[_state_columns(satellite)] for satellite, by_start in enumerate(motion.by_start)]
     relative = np.concatenate([place - placed[0] for place in placed[1:]], axis=1)
     bias_sigma_m = np.linalg.norm(root[_SIZE * count :], axis=1).tolist()
     return FormationBound(motion, relative, dict(zip(pairs, bias_sigma_m, strict=True)))
 
 
-def _fix_rows(motion: FormationMotion, sightings: FormationSightings, pairs: int) -> FloatArray:
+def _fix_rows(motion: FormationMotion, sightings: FormationMeasurements, pairs: int) -> FloatArray:
     """Derivatives of all fixes by the unknowns over their standard deviations, (6 s n, 7 s + pairs)."""
     count, moments = motion.by_start.shape[:2]
     rows = np.zeros((count, moments, 6, _SIZE * count + pairs))
     for satellite, by_start in enumerate(motion.by_start):
         whitened = motion.ecef_from_gcrf / sightings.fix_sigma[satellite][:, :, None]
-        rows[satellite, :, :, _of(satellite)] = whitened @ by_start[:, :6]
+        rows[satellite, :, :, _state_columns(satellite)] = whitened @ by_start[:, :6]
     return rows.reshape(6 * count * moments, -1)
 
 
-def _range_rows(motion: FormationMotion, ranges: RangeSightings, pair: IntArray, pairs: int) -> FloatArray:
+def _range_rows(motion: FormationMotion, ranges: RangeMeasurements, pair: IntArray, pairs: int) -> FloatArray:
     """Derivatives of all ranges by the unknowns over their standard deviations, (m, 7 s + pairs)."""
     places_m = motion.states_gcrf[:, ranges.row, :3]
     number = np.arange(len(ranges.row))
@@ -198,7 +200,7 @@ def _range_rows(motion: FormationMotion, ranges: RangeSightings, pair: IntArray,
     return np.concatenate((by_state.reshape(len(number), -1), by_bias), axis=1)
 
 
-def _spread(satellites: int, pairs: int, priors: FormationPriors) -> FloatArray:
+def _prior_root(satellites: int, pairs: int, priors: FormationPriors) -> FloatArray:
     """What the unknowns are of independent numbers of unit variance, (7 s + pairs, k); what is known depends on none.
 
     The numbers are six per satellite, one for the drag of all, one for that of each, and one per bias.
@@ -207,20 +209,20 @@ def _spread(satellites: int, pairs: int, priors: FormationPriors) -> FloatArray:
     biases = common + 1 + satellites
     spread = np.zeros((_SIZE * satellites + pairs, biases + pairs))
     for satellite in range(satellites):
-        state = _of(satellite)
-        spread[state.start : state.start + 6, 6 * satellite : 6 * satellite + 6] = np.diag(_UNKNOWN_SIGMA)
+        state = _state_columns(satellite)
+        spread[state.start : state.start + 6, 6 * satellite : 6 * satellite + 6] = np.diag(_UNINFORMATIVE_SIGMA)
         spread[state.start + DRAG, common] = priors.common_log_drag
         spread[state.start + DRAG, common + 1 + satellite] = priors.differential_log_drag
     spread[_SIZE * satellites :, biases:] = priors.bias_m * np.eye(pairs)
     return spread
 
 
-def _turned(matrices: FloatArray, covariance: FloatArray) -> FloatArray:
+def _rotate(matrices: FloatArray, covariance: FloatArray) -> FloatArray:
     turned: FloatArray = matrices @ covariance @ np.swapaxes(matrices, -1, -2)
     return turned
 
 
-def _of(satellite: int) -> slice:
+def _state_columns(satellite: int) -> slice:
     """A satellite's place among the unknowns."""
     return slice(_SIZE * satellite, _SIZE * satellite + _SIZE)
 
@@ -230,7 +232,7 @@ _LEAST_FIX_NOISE = (1e-3, 1e-6)
 """Of scenarios without noise, in m and m/s."""
 
 
-def bound_of_scenario(
+def scenario_bound(
     scenario: Settings, settings: OrbitSettings, frames: EarthFrames
 ) -> tuple[FormationBound, tuple[int, ...]]:
     """Bound from the fixes of the sense and range files and all ranges, and the partners' radio ids.
@@ -257,11 +259,11 @@ def bound_of_scenario(
     sigma_m = np.full(len(row), max(scenario.ranging.noise_m, _LEAST_RANGE_NOISE_M))
     states = np.stack([satellite.path.states_gcrf(t_s) for satellite in everyone])
     motion = linearise_formation(scenario.start_gps_ms + 1000 * t_s, states, settings, frames)
-    sightings = FormationSightings(fix_sigma, RangeSightings(row, one, other, sigma_m))
+    sightings = FormationMeasurements(fix_sigma, RangeMeasurements(row, one, other, sigma_m))
     return formation_bound(motion, sightings, FormationPriors()), tuple(each.id for each in everyone[1:])
 
 
-def as_json(bound: FormationBound, partners: tuple[int, ...]) -> dict[str, object]:
+def bound_json(bound: FormationBound, partners: tuple[int, ...]) -> dict[str, object]:
     """For programs; standard deviations, RMS over the arc and at its end."""
     return {
         "first_gps_ms": int(bound.motion.gps_ms[0]),
@@ -269,12 +271,12 @@ def as_json(bound: FormationBound, partners: tuple[int, ...]) -> dict[str, objec
         "position_rms_m": bound.rms_all_m,
         "partners": {
             str(partner): dict(zip(("r_m", "t_m", "n_m", "position_rms_m", "position_end_m"), figures, strict=True))
-            for partner, figures in zip(partners, _figures(bound), strict=True)
+            for partner, figures in zip(partners, _partner_figures(bound), strict=True)
         },
     }
 
 
-def as_table(bound: FormationBound, partners: tuple[int, ...]) -> Table:
+def bound_table(bound: FormationBound, partners: tuple[int, ...]) -> Table:
     """For people."""
     first, last = (utc_iso_from_gps_ms(int(bound.motion.gps_ms[row])) for row in (0, -1))
     table = Table(
@@ -283,12 +285,12 @@ def as_table(bound: FormationBound, partners: tuple[int, ...]) -> Table:
     )
     for column in ("partner", "radial", "transverse", "normal", "3-D", "3-D at the end"):
         table.add_column(column, justify="right")
-    for partner, figures in zip(partners, _figures(bound), strict=True):
+    for partner, figures in zip(partners, _partner_figures(bound), strict=True):
         table.add_row(str(partner), *(f"{value:.3f}" for value in figures))
     return table
 
 
-def _figures(bound: FormationBound) -> list[list[float]]:
+def _partner_figures(bound: FormationBound) -> list[list[float]]:
     """RMS along radial, transverse, normal and altogether, and the last value, of each partner."""
     variance = np.einsum("pnii->pni", bound.covariance_rtn)[:, :, :3]
     columns: FloatArray = np.column_stack((np.sqrt(variance.mean(axis=1)), bound.rms_m, bound.position_m[:, -1]))

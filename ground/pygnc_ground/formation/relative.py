@@ -49,7 +49,7 @@ def rtn_from_gcrf(own: FloatArray) -> FloatArray:
     return matrices
 
 
-def elements_by_relative_state(own: FloatArray, other: FloatArray) -> FloatArray:
+def d_elements_d_state(own: FloatArray, other: FloatArray) -> FloatArray:
     """Derivatives of the relative orbital elements in m by the state of the other satellite.
 
     Args:
@@ -128,11 +128,11 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
         sigma_m=rms_3d(sigma[:, :3]),
         velocity_error_mps=rms_3d(error[:, 3:]),
         velocity_sigma_mps=rms_3d(sigma[:, 3:]),
-        nees_mean=_DOF * nees_consistency(_squared(error, covariance)[None], _DOF).mean_per_dof,
+        nees_mean=_DOF * nees_consistency(_normalised_squares(error, covariance)[None], _DOF).mean_per_dof,
     )
 
 
-def _squared(error: FloatArray, covariance: FloatArray) -> FloatArray:
+def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
     """Errors (n, 6) over their covariance (n, 6, 6), squared, (n,)."""
     squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=1)
     return squared

@@ -8,13 +8,19 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc_ground.campaign.formation_accuracy import SCORED, FormationScore, bound_of, score_of, solved
-from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind
+from pygnc_ground.campaign.formation_accuracy import (
+    SCORED_EPOCHS,
+    FormationScore,
+    score_estimate,
+    solve_world,
+    world_bound,
+)
+from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments
 from pygnc_ground.formation.bound import FormationBound, FormationMotion
 from pygnc_ground.orbit.solution import FloatArray
 
 
-def spread(values: Sequence[float]) -> str:
+def median_and_range(values: Sequence[float]) -> str:
     """Median and extremes."""
     return f"{np.median(values):.3g} ({min(values):.3g}-{max(values):.3g})"
 
@@ -24,13 +30,13 @@ def rms(values: Sequence[float] | Sequence[FloatArray] | FloatArray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def head(*names: str) -> None:
+def print_header(*names: str) -> None:
     """Print the head of a table."""
-    line(*names)
+    print_row(*names)
     print("|" + "---|" * len(names))
 
 
-def line(*fields: str) -> None:
+def print_row(*fields: str) -> None:
     """Print a line of a table."""
     print("| " + " | ".join(fields) + " |", flush=True)
 
@@ -60,8 +66,8 @@ CASES: Final = (
     Case(Instruments("mesh, 10 m, GPS on all", range_noise_m=10.0, mesh=True, fixed=4), 1.3),
     Case(STAR, 2.0),
 )
-KINDS: Final = (Kind.FREE, Kind.BOUNDED)
-DOUBTFUL: Final = (STAR, STAR_FINE, MESH_COARSE, MESH_ONE)
+KINDS: Final = (FormationKind.FREE, FormationKind.BOUNDED)
+OWN_GPS_ONLY: Final = (STAR, STAR_FINE, MESH_COARSE, MESH_ONE)
 """What only one satellite's GPS is known to."""
 FEW_FIXES: Final = Instruments(
     "mesh, 10 m, GPS on one, 3 fixes of another", range_noise_m=10.0, mesh=True, fixed=2, partner_fixes=3
@@ -80,11 +86,11 @@ class Geometry(NamedTuple):
     scores: list[FormationScore]
 
 
-def geometry_of(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
+def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
     """One geometry, measured once in each of its worlds; what differs in these has the place of the world in them."""
-    bounds = [bound_of(world, motion, instruments) for world, motion in worlds]
+    bounds = [world_bound(world, motion, instruments) for world, motion in worlds]
     scores = [
-        score_of(solved(world, world.records(instruments, draw), motion.gps_ms[SCORED]), bound)
+        score_estimate(solve_world(world, world.records(instruments, draw), motion.gps_ms[SCORED_EPOCHS]), bound)
         for draw, ((world, motion), bound) in enumerate(zip(worlds, bounds, strict=True))
     ]
     return Geometry(bounds[0], scores)

@@ -11,16 +11,26 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc_ground.campaign.formation_accuracy import motion_of, rms_over_moments, solved
-from pygnc_ground.campaign.formation_world import RANGE_BIAS_M, Instruments, Kind, Records, formation_world
-from pygnc_ground.formation.baseline import PairRanges, on_the_track, solve_pair
+from pygnc_ground.campaign.formation_accuracy import rms_over_moments, solve_world, true_motion
+from pygnc_ground.campaign.formation_world import RANGE_BIAS_M, FormationKind, Instruments, Records, formation_world
+from pygnc_ground.formation.baseline import PairRanges, guess_on_track, solve_pair
 from pygnc_ground.formation.bound import FormationMotion
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray
-from scripts.bench.formation.cases import KINDS, MESH_ALL, MESH_ONE, STAR, STAR_FINE, geometry_of, head, line, rms
+from scripts.bench.formation.cases import (
+    KINDS,
+    MESH_ALL,
+    MESH_ONE,
+    STAR,
+    STAR_FINE,
+    measure_geometry,
+    print_header,
+    print_row,
+    rms,
+)
 
 
-class Contest(NamedTuple):
+class Comparison(NamedTuple):
     """RMS errors of one formation in m and processor seconds, in the order of `CONTESTANTS`."""
 
     bound_m: float
@@ -28,7 +38,7 @@ class Contest(NamedTuple):
     seconds: tuple[float, ...]
 
 
-CONTESTANTS: Final = (
+ESTIMATORS: Final = (
     "PyGNC, best hypothesis",
     "PyGNC, right hypothesis",
     "peer, from the track at the first range",
@@ -36,16 +46,16 @@ CONTESTANTS: Final = (
 )
 
 
-def print_peer(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
+def print_comparison(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     """Star of ranges against SciPy's Levenberg-Marquardt per partner, which knows our own orbit from the truth."""
     print(f"\n{seeds} geometries of each kind, four satellites, ranges to our own only.\n")
-    head("what", "formation", "estimator", "error, m: median", "within 3 x the bound", "s per formation")
+    print_header("what", "formation", "estimator", "error, m: median", "within 3 x the bound", "s per formation")
     for kind in KINDS:
         for instruments in (STAR, STAR_FINE):
-            contests = list(pool.map(contest_of_seed, repeat(instruments), repeat(kind), range(seeds)))
-            for number, name in enumerate(CONTESTANTS):
+            contests = list(pool.map(compare_seed, repeat(instruments), repeat(kind), range(seeds)))
+            for number, name in enumerate(ESTIMATORS):
                 near = sum(contest.error_m[number] < 3.0 * contest.bound_m for contest in contests)
-                line(
+                print_row(
                     instruments.name,
                     kind.value,
                     name,
@@ -55,25 +65,25 @@ def print_peer(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
                 )
 
 
-def contest_of_seed(instruments: Instruments, kind: Kind, seed: int) -> Contest:
+def compare_seed(instruments: Instruments, kind: FormationKind, seed: int) -> Comparison:
     """All on the same ranges."""
     world = formation_world(seed, kind)
-    motion = motion_of(world)
+    motion = true_motion(world)
     records = world.records(instruments)
-    geometry = geometry_of([(world, motion)], instruments)
+    geometry = measure_geometry([(world, motion)], instruments)
     score = geometry.scores[0]
-    peers = [peer_of(records, motion, begin) for begin in (start_on_the_track, start_near_the_truth)]
-    return Contest(
+    peers = [baseline_error(records, motion, begin) for begin in (guess_on_the_track, guess_near_the_truth)]
+    return Comparison(
         geometry.bound.rms_all_m,
         (rms(score.error_m), rms(score.right_error_m), *(error_m for error_m, _ in peers)),
         (score.seconds, score.seconds, *(seconds for _, seconds in peers)),
     )
 
 
-Start = Callable[[FloatArray, FloatArray, float], FloatArray]
+InitialGuess = Callable[[FloatArray, FloatArray, float], FloatArray]
 
 
-def peer_of(records: Records, motion: FormationMotion, begin: Start) -> tuple[float, float]:
+def baseline_error(records: Records, motion: FormationMotion, begin: InitialGuess) -> tuple[float, float]:
     """Error over all partners in m, and processor seconds."""
     ranges, own = records.ranges, motion.states_gcrf[0]
     errors_m = []
@@ -93,12 +103,12 @@ def peer_of(records: Records, motion: FormationMotion, begin: Start) -> tuple[fl
     return rms(errors_m), time.process_time() - began
 
 
-def start_on_the_track(own: FloatArray, _truth: FloatArray, distance_m: float) -> FloatArray:
+def guess_on_the_track(own: FloatArray, _truth: FloatArray, distance_m: float) -> FloatArray:
     """All that a range tells at once."""
-    return on_the_track(distance_m, own)
+    return guess_on_track(distance_m, own)
 
 
-def start_near_the_truth(own: FloatArray, truth: FloatArray, _distance_m: float) -> FloatArray:
+def guess_near_the_truth(own: FloatArray, truth: FloatArray, _distance_m: float) -> FloatArray:
     """Somebody has told it nearly all."""
     near: FloatArray = rtn_from_gcrf(own) @ truth + np.repeat((58.0, 0.058), 3)
     return near
@@ -107,11 +117,11 @@ def start_near_the_truth(own: FloatArray, truth: FloatArray, _distance_m: float)
 def print_speed(_seeds: int, _draws: int, _pool: ProcessPoolExecutor) -> None:
     """Processor time of four satellites by the length of the arc."""
     print()
-    head("four satellites", "1 h", "3 h", "limit for 3 h")
-    worlds = [formation_world(1, Kind.BOUNDED, minutes=60 * hours) for hours in (1, 3)]
+    print_header("four satellites", "1 h", "3 h", "limit for 3 h")
+    worlds = [formation_world(1, FormationKind.BOUNDED, minutes=60 * hours) for hours in (1, 3)]
     for instruments in (MESH_ALL, MESH_ONE, STAR):
         seconds = [
-            min(solved(world, world.records(instruments), world.moments_gps_ms[:1]).seconds for _ in range(2))
+            min(solve_world(world, world.records(instruments), world.moments_gps_ms[:1]).seconds for _ in range(2))
             for world in worlds
         ]
-        line(instruments.name, *(f"{each:.2f} s" for each in seconds), "5 s")
+        print_row(instruments.name, *(f"{each:.2f} s" for each in seconds), "5 s")

@@ -16,22 +16,22 @@ from pygnc_ground.campaign.formation_world import (
     RANGE_BIAS_M,
     SEPARATION_M,
     VELOCITY_LATENCY_S,
-    Circle,
+    CircularOrbit,
+    FormationKind,
     FormationWorld,
     Instruments,
-    Kind,
     Records,
     formation_world,
-    starts,
+    relative_states,
 )
 from pygnc_ground.orbit.solution import FloatArray
 
-CIRCLE = Circle(1.1e-3, 0.7)
+CIRCLE = CircularOrbit(1.1e-3, 0.7)
 RADIUS_M = 6_900_000.0
 
 
-def drawn(kind: Kind, seed: int, partners: int = 3) -> FloatArray:
-    return starts(kind, partners, CIRCLE, np.random.default_rng(seed))
+def drawn(kind: FormationKind, seed: int, partners: int = 3) -> FloatArray:
+    return relative_states(kind, partners, CIRCLE, np.random.default_rng(seed))
 
 
 def drift_mps(start: FloatArray) -> float:
@@ -51,33 +51,33 @@ def height_m(start: FloatArray) -> float:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("kind", Kind)
-def test_fewer_partners_are_the_first_of_more(kind: Kind, seed: int) -> None:
+@pytest.mark.parametrize("kind", FormationKind)
+def test_fewer_partners_are_the_first_of_more(kind: FormationKind, seed: int) -> None:
     np.testing.assert_array_equal(drawn(kind, seed, 1), drawn(kind, seed)[:1])
     np.testing.assert_array_equal(drawn(kind, seed, 2), drawn(kind, seed)[:2])
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_distance_and_drift_are_those_that_are_promised(seed: int) -> None:
-    for kind in (Kind.FREE, Kind.BOUNDED):
+    for kind in (FormationKind.FREE, FormationKind.BOUNDED):
         distances_m = np.linalg.norm(drawn(kind, seed)[:, :3], axis=1)
         assert (distances_m >= SEPARATION_M[0]).all()
         assert (distances_m <= SEPARATION_M[1]).all()
-    for start in drawn(Kind.FREE, seed):
+    for start in drawn(FormationKind.FREE, seed):
         assert DRIFT_MPS[0] <= np.linalg.norm(start[3:]) <= DRIFT_MPS[1]
-    for kind in (Kind.BOUNDED, Kind.FLAT, Kind.TRAIN, Kind.SAFETY):
+    for kind in (FormationKind.BOUNDED, FormationKind.FLAT, FormationKind.TRAIN, FormationKind.SAFETY):
         for start in drawn(kind, seed):
             assert DRIFT_MPS[0] - 1e-9 <= abs(drift_mps(start)) <= DRIFT_MPS[1] + 1e-9, kind
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_shapes_are_those_that_are_promised(seed: int) -> None:
-    for start in drawn(Kind.FLAT, seed):
+    for start in drawn(FormationKind.FLAT, seed):
         assert 5.0 <= height_m(start) <= 50.0
-    for start in drawn(Kind.TRAIN, seed):
+    for start in drawn(FormationKind.TRAIN, seed):
         assert 20.0 <= radius_of_ellipse_m(start) <= 100.0 + 1e-9
         assert 10.0 - 1e-9 <= height_m(start) <= 60.0 + 1e-9
-    for start in drawn(Kind.SAFETY, seed):
+    for start in drawn(FormationKind.SAFETY, seed):
         # Parallel vectors: the radial motion is at its extremes where the plane is crossed.
         rate = CIRCLE.motion_rad_s
         vertical = np.array((3.0 * start[0] + 2.0 * start[4] / rate, start[3] / rate))
@@ -88,7 +88,7 @@ def test_shapes_are_those_that_are_promised(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_partners_of_a_symmetric_formation_are_images_but_for_some_metres(seed: int) -> None:
-    first, above, opposite = drawn(Kind.SYMMETRIC, seed)
+    first, above, opposite = drawn(FormationKind.SYMMETRIC, seed)
     assert np.linalg.norm(above[:3] - first[:3] * (1.0, 1.0, -1.0)) < 51.0
     assert np.linalg.norm(opposite[:3] + first[:3]) < 51.0
     assert drift_mps(above) == pytest.approx(drift_mps(first), abs=1e-9)
@@ -101,7 +101,7 @@ STAR = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
 
 @cache
 def world(minutes: int = 20) -> FormationWorld:
-    return formation_world(5, Kind.BOUNDED, minutes=minutes)
+    return formation_world(5, FormationKind.BOUNDED, minutes=minutes)
 
 
 def range_errors_m(records: Records) -> FloatArray:
@@ -116,7 +116,7 @@ def range_errors_m(records: Records) -> FloatArray:
 
 
 def test_a_seed_makes_the_same_world_and_another_another() -> None:
-    again, other = formation_world(5, Kind.BOUNDED, 2, 20), formation_world(6, Kind.BOUNDED, 2, 20)
+    again, other = formation_world(5, FormationKind.BOUNDED, 2, 20), formation_world(6, FormationKind.BOUNDED, 2, 20)
     moments = again.moments_gps_ms
     np.testing.assert_array_equal(again.states_gcrf(moments), world().first(2).states_gcrf(moments))
     assert again.start_gps_ms == world().start_gps_ms != other.start_gps_ms
@@ -128,7 +128,7 @@ def test_a_seed_makes_the_same_world_and_another_another() -> None:
 
 
 def test_a_draw_of_drag_changes_what_drag_does_and_nothing_else() -> None:
-    drawn = [formation_world(5, Kind.BOUNDED, 2, 20, drag_draw=draw) for draw in (0, 1, 1)]
+    drawn = [formation_world(5, FormationKind.BOUNDED, 2, 20, drag_draw=draw) for draw in (0, 1, 1)]
     (_, none), (start, one), (_, again) = ((made.start_gps_ms, made.states_gcrf(made.moments_gps_ms)) for made in drawn)
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(none, world().first(2).states_gcrf(world().moments_gps_ms))

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc_ground.formation.baseline import PairRanges, on_the_track, solve_pair
+from pygnc_ground.formation.baseline import PairRanges, guess_on_track, solve_pair
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
@@ -51,7 +51,7 @@ def test_from_behind_the_mirror_the_image_is_found_and_fits_as_well() -> None:
 def test_a_start_on_the_track_is_as_far_away_as_the_range_and_on_the_same_circle() -> None:
     own = initial_state_gcrf(Orbit(eccentricity=0.0))
     for distance_m in (800.0, -1_500.0):
-        start = on_the_track(distance_m, own)
+        start = guess_on_track(distance_m, own)
         other = own + np.linalg.solve(rtn_from_gcrf(own), start)
         assert np.linalg.norm(start[:3]) == pytest.approx(abs(distance_m), rel=1e-6)
         assert np.linalg.norm(other[:3]) == pytest.approx(np.linalg.norm(own[:3]), rel=1e-12)

@@ -23,14 +23,14 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.formation.bound import (
     FormationBound,
+    FormationMeasurements,
     FormationMotion,
     FormationPriors,
-    FormationSightings,
-    RangeSightings,
-    as_json,
-    bound_of_scenario,
+    RangeMeasurements,
+    bound_json,
     formation_bound,
     linearise_formation,
+    scenario_bound,
 )
 from pygnc_ground.orbit.bound import Sightings, orbit_bounds
 from pygnc_ground.orbit.bound_command import app
@@ -76,10 +76,10 @@ def fixes(count: int, fixed: int, position_m: float = 10.0, velocity_mps: float 
     return sigma
 
 
-def ranges(links: list[tuple[int, int]], sigma_m: float, rows: IntArray | None = None) -> RangeSightings:
+def ranges(links: list[tuple[int, int]], sigma_m: float, rows: IntArray | None = None) -> RangeMeasurements:
     rows = np.arange(len(T_S)) if rows is None else rows
     one, other = (np.tile(np.array(end), len(rows)) for end in zip(*links, strict=True))
-    return RangeSightings(np.repeat(rows, len(links)), one, other, np.full(len(one), sigma_m))
+    return RangeMeasurements(np.repeat(rows, len(links)), one, other, np.full(len(one), sigma_m))
 
 
 def mesh(count: int) -> list[tuple[int, int]]:
@@ -90,8 +90,8 @@ def star(count: int) -> list[tuple[int, int]]:
     return [(0, other) for other in range(1, count)]
 
 
-def bound(count: int, fixed: int, seen: RangeSightings, priors: FormationPriors = KNOWN_DRAG) -> FormationBound:
-    return formation_bound(motion(count), FormationSightings(fixes(count, fixed), seen), priors)
+def bound(count: int, fixed: int, seen: RangeMeasurements, priors: FormationPriors = KNOWN_DRAG) -> FormationBound:
+    return formation_bound(motion(count), FormationMeasurements(fixes(count, fixed), seen), priors)
 
 
 def no_larger(one: FormationBound, other: FormationBound) -> bool:
@@ -219,7 +219,7 @@ def test_both_directions_are_one_range_with_half_the_variance() -> None:
 
 def test_it_grows_with_all_standard_deviations_alike() -> None:
     one = bound(3, 3, ranges(mesh(3), 1.0), FormationPriors(1.0, 0.0, 0.0))
-    wider = FormationSightings(fixes(3, 3, 30.0, 0.03), ranges(mesh(3), 3.0))
+    wider = FormationMeasurements(fixes(3, 3, 30.0, 0.03), ranges(mesh(3), 3.0))
     three = formation_bound(motion(3), wider, FormationPriors(3.0, 0.0, 0.0))
     np.testing.assert_allclose(three.covariance, 9.0 * one.covariance, rtol=1e-4, atol=1e-9)
 
@@ -229,8 +229,8 @@ def test_the_order_of_the_partners_does_not_matter() -> None:
     swapped = FormationMotion(whole.gps_ms, whole.states_gcrf[order], whole.by_start[order], whole.ecef_from_gcrf)
     seen = ranges([(0, 1), (1, 2)], 5.0)
     renamed = ranges([(0, 2), (2, 1)], 5.0)
-    one = formation_bound(whole, FormationSightings(fixes(3, 1), seen), KNOWN_DRAG)
-    other = formation_bound(swapped, FormationSightings(fixes(3, 1), renamed), KNOWN_DRAG)
+    one = formation_bound(whole, FormationMeasurements(fixes(3, 1), seen), KNOWN_DRAG)
+    other = formation_bound(swapped, FormationMeasurements(fixes(3, 1), renamed), KNOWN_DRAG)
     np.testing.assert_allclose(other.rms_m, one.rms_m[::-1], rtol=1e-6)
     assert other.rms_all_m == pytest.approx(one.rms_all_m, rel=1e-6)
 
@@ -278,7 +278,7 @@ def found(*, everyone: bool, noise_m: float = 1.0) -> tuple[FormationBound, tupl
         "formation": {"all_satellites": everyone},
         "partners": PARTNERS,
     }
-    return bound_of_scenario(checked(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
+    return scenario_bound(checked(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -304,7 +304,7 @@ def test_fixes_alone_leave_the_noise_of_as_many_fixes() -> None:
 
 
 def test_axes_add_up_to_the_distance() -> None:
-    shown = as_json(*found(everyone=True))
+    shown = bound_json(*found(everyone=True))
     assert isinstance(shown["partners"], dict)
     for figures in shown["partners"].values():
         axes = [figures[name] for name in ("r_m", "t_m", "n_m")]

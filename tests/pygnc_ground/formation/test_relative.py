@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.formation.relative_coordinates import relative_elements
-from pygnc_ground.formation.relative import elements_by_relative_state, relative_accuracy, relative_truth, rtn_from_gcrf
+from pygnc_ground.formation.relative import d_elements_d_state, relative_accuracy, relative_truth, rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.motion_settings import Orbit
 from pygnc_ground.scenario.truth import initial_state_gcrf
@@ -62,10 +62,10 @@ def test_a_satellite_ahead_on_the_same_circle_differs_in_its_place_along_it_only
 
 def test_derivatives_foretell_a_kilometre_to_its_square_over_the_radius() -> None:
     own, other = pair(7)
-    foretold = elements_by_relative_state(own, other) @ (own - other)
+    foretold = d_elements_d_state(own, other) @ (own - other)
     np.testing.assert_allclose(foretold, -relative_elements(own, other), atol=5.0)
     small = own + 1e-3 * (other - own)
-    foretold = elements_by_relative_state(own, own) @ (small - own)
+    foretold = d_elements_d_state(own, own) @ (small - own)
     np.testing.assert_allclose(foretold, relative_elements(own, small), atol=1e-5)
 
 
@@ -78,7 +78,7 @@ def test_radial_transverse_normal_are_those_of_brahe() -> None:
 
 def test_many_states_are_turned_as_one_by_one() -> None:
     own, other = np.array([pair(seed) for seed in range(4)]).transpose(1, 0, 2)
-    for function in (relative_elements, elements_by_relative_state):
+    for function in (relative_elements, d_elements_d_state):
         together = function(own, other)
         np.testing.assert_array_equal(together, [function(one, two) for one, two in zip(own, other, strict=True)])
     np.testing.assert_array_equal(rtn_from_gcrf(own), [rtn_from_gcrf(one) for one in own])

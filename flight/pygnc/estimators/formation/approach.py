@@ -16,10 +16,10 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.filter import JointGroup
-from pygnc.estimators.formation.hypothesis_bank import root_of
-from pygnc.estimators.formation.process_noise import DragWander, drag_wander
-from pygnc.estimators.formation.reference import UNKNOWNS
-from pygnc.estimators.formation.relative_motion import orbit_vector, shared_step
+from pygnc.estimators.formation.hypothesis_bank import covariance_root
+from pygnc.estimators.formation.process_noise import DragProcess, drag_process
+from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import JointState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
@@ -32,10 +32,10 @@ _STEP_S: Final = 60
 _STEP_MS: Final = 1000 * _STEP_S
 _DEGREE: Final = 20
 """Of gravity. More moves our own orbit by 60 m in a day, and the relative one by 1e-4 of the distance."""
-_STEPS_PER_TURN: Final = 10
-_WANDER_MODES: Final = 2
+_STEPS_PER_SLICE: Final = 10
+_DRAG_MODES: Final = 2
 """They hold nine tenths of the variance of a random walk, and more of its effect on a place."""
-_MOMENTS: Final = 512
+_CHUNK: Final = 512
 """Looked at together: each takes a kilobyte."""
 _COINCIDENT_M: Final = 1e-3
 
@@ -112,8 +112,8 @@ def approaches(
     found: list[Approach] = []
     if not groups:
         return ()
-    paths = yield from _carried(
-        groups, replace(orbit, gravity_degree=_DEGREE), frames, drag_wander(settings, orbit), duration_s
+    paths = yield from _propagate(
+        groups, replace(orbit, gravity_degree=_DEGREE), frames, drag_process(settings, orbit), duration_s
     )
     begin_ms, row = groups[0].hypotheses[0].gps_ms, 0
     for group in groups:
@@ -146,18 +146,18 @@ class _Paths(NamedTuple):
         return _Track(both[:, :3], both[:, 3:])
 
 
-def _carried(
-    groups: Sequence[JointGroup], orbit: OrbitSettings, frames: EarthFrames, wander: DragWander, duration_s: int
+def _propagate(
+    groups: Sequence[JointGroup], orbit: OrbitSettings, frames: EarthFrames, wander: DragProcess, duration_s: int
 ) -> Generator[None, None, _Paths]:
     """All satellites over the day, around our own orbit as the first hypothesis has it."""
     dynamics = OrbitDynamics(orbit, frames)
     joints = [joint for group in groups for joint in group.hypotheses]
     states = np.concatenate([np.concatenate((joint.states, joint.log_drag[:, None]), axis=1) for joint in joints])
     steps = max(duration_s // _STEP_S, 1)
-    shapes = _wander_shapes(wander, steps)
+    shapes = _drag_modes(wander, steps)
     x, deviations = orbit_vector(states[0]), states - states[0]
-    by_start, forced = np.eye(UNKNOWNS), np.zeros((UNKNOWNS, _WANDER_MODES))
-    shapes_of_nodes = ((len(states), DRAG), (DRAG, UNKNOWNS), (DRAG, _WANDER_MODES))
+    by_start, forced = np.eye(STATE_SIZE), np.zeros((STATE_SIZE, _DRAG_MODES))
+    shapes_of_nodes = ((len(states), DRAG), (DRAG, STATE_SIZE), (DRAG, _DRAG_MODES))
     paths = _Paths(*(np.empty((steps + 1, *shape)) for shape in shapes_of_nodes))
     gps_ms = joints[0].gps_ms
     for number in range(steps + 1):
@@ -165,16 +165,16 @@ def _carried(
         paths.by_start[number], paths.wander[number] = by_start[:DRAG], forced[:DRAG]
         if number == steps:
             break
-        step = shared_step(dynamics, gps_ms, x, deviations, float(_STEP_S))
+        step = joint_step(dynamics, gps_ms, x, deviations, float(_STEP_S))
         forced[DRAG] = shapes[number]
         x, deviations, gps_ms = step.x, step.deviations, gps_ms + _STEP_MS
         by_start, forced = step.transition.dot(by_start), step.transition.dot(forced)
-        if number % _STEPS_PER_TURN == 0:
+        if number % _STEPS_PER_SLICE == 0:
             yield
     return paths
 
 
-def _wander_shapes(wander: DragWander, steps: int) -> Array:
+def _drag_modes(wander: DragProcess, steps: int) -> Array:
     """The largest independent parts of how one satellite's own drag factor changes, at the steps' middles, (n, modes).
 
     A Gauss-Markov process that starts from zero is exp(-t/T) times a Wiener process of exp(2 t/T) - 1 (Doob, Annals of
@@ -182,7 +182,7 @@ def _wander_shapes(wander: DragWander, steps: int) -> Array:
     """
     time = (np.arange(steps) + 0.5) * _STEP_S / wander.time_s
     clock, end = np.expm1(2.0 * time), math.expm1(2.0 * steps * _STEP_S / wander.time_s)
-    waves = (np.arange(_WANDER_MODES) + 0.5) * math.pi
+    waves = (np.arange(_DRAG_MODES) + 0.5) * math.pi
     shapes: Array = (
         wander.own * np.exp(-time)[:, None] * math.sqrt(2.0 * end) / waves * np.sin(waves * (clock / end)[:, None])
     )
@@ -191,16 +191,16 @@ def _wander_shapes(wander: DragWander, steps: int) -> Array:
 
 def _relative_root(joint: JointState, place: int) -> Array:
     """Root of the covariance of a satellite's state, drag included, relative to ours, (7, 7)."""
-    own, its = slice(0, UNKNOWNS), slice(UNKNOWNS * place, UNKNOWNS * (place + 1))
+    own, its = slice(0, STATE_SIZE), slice(STATE_SIZE * place, STATE_SIZE * (place + 1))
     mixed = joint.covariance[its, own]
-    return root_of(joint.covariance[its, its] + joint.covariance[own, own] - mixed - mixed.T)
+    return covariance_root(joint.covariance[its, its] + joint.covariance[own, own] - mixed - mixed.T)
 
 
 def _approach(track: _Track, partner: int, hypothesis: int, chi_square: float, begin_ms: int) -> Approach:
     """Search a relative orbit."""
-    nearest_s = _lowest(track, _distances)
-    touching = np.flatnonzero(_surely(track.values) <= 0.0)
-    least_s = float(touching[0] * _STEP_S) if len(touching) else _lowest(track, _surely)
+    nearest_s = _minimum_time(track, _distances)
+    touching = np.flatnonzero(_lower_bounds(track.values) <= 0.0)
+    least_s = float(touching[0] * _STEP_S) if len(touching) else _minimum_time(track, _lower_bounds)
     then = track.at(np.array((nearest_s, least_s)))
     return Approach(
         partner,
@@ -209,12 +209,12 @@ def _approach(track: _Track, partner: int, hypothesis: int, chi_square: float, b
         begin_ms + round(1e3 * nearest_s),
         float(_distances(then)[0]),
         _sigma_m(then[0]),
-        max(float(_surely(then)[1]), 0.0),
+        max(float(_lower_bounds(then)[1]), 0.0),
         begin_ms + round(1e3 * least_s),
     )
 
 
-def _lowest(track: _Track, measure: Callable[[Array], Array]) -> float:
+def _minimum_time(track: _Track, measure: Callable[[Array], Array]) -> float:
     """When a measure of place and root is least, in s, to a second.
 
     Every node lower than its neighbours is looked at closely: between two passes, the nodes alone may choose wrongly.
@@ -224,7 +224,7 @@ def _lowest(track: _Track, measure: Callable[[Array], Array]) -> float:
     low = np.flatnonzero((at_nodes <= around[:-2]) & (at_nodes <= around[2:]))
     seconds = (low[:, None] * _STEP_S + np.arange(-_STEP_S, _STEP_S + 1.0)).reshape(-1)
     seconds = np.clip(seconds, 0.0, float(_STEP_S * (len(at_nodes) - 1)))
-    several = np.array_split(seconds, -(-len(seconds) // _MOMENTS))
+    several = np.array_split(seconds, -(-len(seconds) // _CHUNK))
     return float(seconds[np.argmin(np.concatenate([measure(track.at(some)) for some in several]))])
 
 
@@ -234,7 +234,7 @@ def _distances(values: Array) -> Array:
     return distances
 
 
-def _surely(values: Array) -> Array:
+def _lower_bounds(values: Array) -> Array:
     """Distances less three standard deviations along the line of sight, (k, 3, c) -> (k,)."""
     distance_m = _distances(values)
     towards = values[..., 0] / np.maximum(distance_m, _COINCIDENT_M)[:, None]

@@ -24,13 +24,28 @@ from pygnc.estimators.formation.equations import (
     initial_prior,
     linearise_observations,
 )
-from pygnc.estimators.formation.least_squares import Result, covariance, differing, fitted, merged, minimise, picked
+from pygnc.estimators.formation.least_squares import (
+    Minima,
+    differs_from,
+    distinct_solutions,
+    evaluate,
+    minimise,
+    scaled_inverse,
+    select_solutions,
+)
 from pygnc.estimators.formation.noise import apparent_noise, expected_noise, refined_noise, robust_noise
-from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, arc_of
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, select_arc
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
-from pygnc.estimators.formation.ridge import covariances
-from pygnc.estimators.formation.search import Around, Known, candidates, connected, flips, from_fixes
+from pygnc.estimators.formation.ridge import ridge_covariances
+from pygnc.estimators.formation.search import (
+    KnownOrbits,
+    SearchContext,
+    connected_groups,
+    formation_candidates,
+    mirrored_candidates,
+    orbit_from_fixes,
+)
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, Hypothesis, Partner
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
@@ -40,10 +55,10 @@ from pygnc.estimators.orbit.state import OrbitState
 _ARC_FRACTIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def judged(
+def judge_partners(
     equations: Equations,
-    around: Around,
-    result: Result,
+    around: SearchContext,
+    result: Minima,
     passed: Array,
     uncertain: Array,
     *,
@@ -63,42 +78,49 @@ def judged(
         loss: That of the last fit.
     """
     settings, count = around.settings, len(equations.satellites)
-    shelves = fitted(equations, around.dynamics, passed, noise, loss).cost
+    shelves = evaluate(equations, around.dynamics, passed, noise, loss).cost
     cost = np.concatenate((result.fit.cost, shelves))
-    different = differing(result, 0, np.concatenate((result.guesses, passed)), count)
+    different = differs_from(result, 0, np.concatenate((result.guesses, passed)), count)
     best = float(cost[0])
     freedom = max(sum(len(rows.places) for rows in equations.ranges) - equations.unknowns, 1)
     by_partner = {}
     for partner in range(1, count):
         rivals = cost[different[:, partner]].tolist()
-        mirror = min(rivals) if rivals else _image_cost(equations, around, result, partner, noise=noise, loss=loss)
+        mirror = (
+            min(rivals) if rivals else _mirror_image_cost(equations, around, result, partner, noise=noise, loss=loss)
+        )
         # As a ratio of likelihoods with the noise unknown too.
         worse = freedom * math.log1p(max(mirror - best, 0.0) / freedom) if rivals else math.inf
         by_partner[equations.satellites[partner]] = Partner(
-            _unsolved(equations, around, result, partner, uncertain), worse < settings.certain_chi_square, best, mirror
+            _unsolved_reason(equations, around, result, partner, uncertain),
+            worse < settings.certain_chi_square,
+            best,
+            mirror,
         )
     return by_partner
 
 
-def _image_cost(
-    equations: Equations, around: Around, result: Result, partner: int, *, noise: Noise, loss: Loss
+def _mirror_image_cost(
+    equations: Equations, around: SearchContext, result: Minima, partner: int, *, noise: Noise, loss: Loss
 ) -> float:
     """Least cost of the best solution with this partner flipped, or the best cost if its images are no other orbits."""
-    images = flips(result.guesses[:1], (partner,), around.reference)[1:, 0]
-    guesses = images[differing(result, 0, images, len(equations.satellites))[:, partner]]
+    images = mirrored_candidates(result.guesses[:1], (partner,), around.reference)[1:, 0]
+    guesses = images[differs_from(result, 0, images, len(equations.satellites))[:, partner]]
     if not len(guesses):
         return float(result.fit.cost[0])
-    return float(fitted(equations, around.dynamics, guesses, noise, loss).cost.min())
+    return float(evaluate(equations, around.dynamics, guesses, noise, loss).cost.min())
 
 
-def _unsolved(equations: Equations, around: Around, result: Result, partner: int, uncertain: Array) -> str | None:
+def _unsolved_reason(
+    equations: Equations, around: SearchContext, result: Minima, partner: int, uncertain: Array
+) -> str | None:
     """Why a partner's orbit is not known; None when it is."""
     reference = around.reference
     places = 2.0 * reference.middle * np.array(_ARC_FRACTIONS)
     points = reference.nodes.by_epoch[places.astype(np.int64), :3]
-    columns = np.concatenate((np.arange(UNKNOWNS), UNKNOWNS * partner + np.arange(UNKNOWNS)))
+    columns = np.concatenate((np.arange(STATE_SIZE), STATE_SIZE * partner + np.arange(STATE_SIZE)))
     # A valley that ends sooner than linear ranges make expect is one that the data hardly close.
-    joint = np.stack((covariance(result.fit.information[0]), uncertain))[:, columns[:, None], columns]
+    joint = np.stack((scaled_inverse(result.fit.information[0]), uncertain))[:, columns[:, None], columns]
     motion = around.dynamics.propagate(equations.states(result.guesses[:1]), partials=False)
     constants = motion.at(slice(None), places)
     apart_m = (points @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
@@ -113,19 +135,19 @@ def _unsolved(equations: Equations, around: Around, result: Result, partner: int
 
 FIX_GATE: Final = 4.6
 """In standard deviations of three components together; 1e-4 of good fixes lie farther off."""
-_ALL: Final = 1_000_000_000
+_NO_THINNING: Final = 1_000_000_000
 _SEARCH_ITERATIONS: Final = 12
 _ITERATIONS: Final = 30
 _ROUNDS: Final = 3
 """Of fitting and estimating the noise."""
-_HOPELESS: Final = 2_000.0
+_COST_MARGIN: Final = 2_000.0
 """Solutions that are worse by so much are not looked at any more."""
-_KEPT: Final = 40
+_SOLUTIONS_MAX: Final = 40
 """Distinct solutions that are fitted to the end."""
 
 
-class _Solved(NamedTuple):
-    result: Result
+class _Refinement(NamedTuple):
+    result: Minima
     noise: Noise
     loss: Loss
     passed: Array
@@ -161,7 +183,7 @@ class FormationSolver:
             None when there is no observation in the arc but perhaps a few fixes of our own.
         """
         settings = self._settings
-        arc = arc_of(settings.own_id, orbit.gps_ms, round(1e3 * settings.arc_max_s), fixes, ranges)
+        arc = select_arc(settings.own_id, orbit.gps_ms, round(1e3 * settings.arc_max_s), fixes, ranges)
         if arc is None:
             return None
         own = None
@@ -183,29 +205,29 @@ class FormationSolver:
         )
         apparent_m = apparent_noise(equations, settings).range_sigma_m.tolist()
         noise_m = dict(zip(equations.pairs, apparent_m, strict=True))
-        around = Around(reference, RelativeDynamics(reference), settings, noise_m)
-        starts = candidates(equations, self._known(equations, around), around)
+        around = SearchContext(reference, RelativeDynamics(reference), settings, noise_m)
+        starts = formation_candidates(equations, self._known(equations, around), around)
         kept = [number for number in range(len(equations.satellites)) if number not in starts.lost]
         lost = {equations.satellites[number]: reason for number, reason in starts.lost.items()}
         guesses = starts.guesses
         if lost:
             fewer = initial_prior(len(kept), len(equations.pairs_among(kept)), reference, own, settings)
             columns = equations.columns_of(kept)
-            equations = equations.subset(kept, fewer, kept, _ALL)
+            equations = equations.subset(kept, fewer, kept, _NO_THINNING)
             guesses = guesses[:, columns]
         solved = self._refined(equations, around, guesses)
         return self._solution(arc, equations, around, solved, lost)
 
-    def _known(self, equations: Equations, around: Around) -> Known:
+    def _known(self, equations: Equations, around: SearchContext) -> KnownOrbits:
         """Orbits that fixes tell, or the prior."""
         guess = equations.prior.mean.copy()
         placed = [0]
         for satellite in range(len(equations.satellites)):
-            start = from_fixes(equations, satellite)
+            start = orbit_from_fixes(equations, satellite)
             if start is not None:
-                guess[UNKNOWNS * satellite : UNKNOWNS * satellite + 6] = start[:6]
+                guess[STATE_SIZE * satellite : STATE_SIZE * satellite + 6] = start[:6]
                 placed = sorted({*placed, satellite})
-        states = UNKNOWNS * len(equations.satellites)
+        states = STATE_SIZE * len(equations.satellites)
         prior = Prior(equations.prior.mean[:states], equations.prior.information[:states, :states])
         alone = Equations(equations.satellites, (), equations.fixes, (), prior)
         noise = expected_noise(alone, self._settings)
@@ -213,35 +235,37 @@ class FormationSolver:
             alone, around.dynamics, guess[None, :states], noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS
         )
         guess[:states] = result.guesses[0]
-        everything = covariance(result.fit.information[0])
-        information = np.zeros((len(equations.satellites), UNKNOWNS, UNKNOWNS))
+        everything = scaled_inverse(result.fit.information[0])
+        information = np.zeros((len(equations.satellites), STATE_SIZE, STATE_SIZE))
         for satellite in placed:
-            of = slice(UNKNOWNS * satellite, UNKNOWNS * (satellite + 1))
-            information[satellite] = covariance(everything[of, of])
-        return Known(placed, guess, information)
+            of = slice(STATE_SIZE * satellite, STATE_SIZE * (satellite + 1))
+            information[satellite] = scaled_inverse(everything[of, of])
+        return KnownOrbits(placed, guess, information)
 
-    def _refined(self, equations: Equations, around: Around, guesses: Array) -> _Solved:
+    def _refined(self, equations: Equations, around: SearchContext, guesses: Array) -> _Refinement:
         """Distinct solutions, the best first, with the noise that its residuals show."""
         settings, dynamics, count = self._settings, around.dynamics, len(equations.satellites)
         noise = apparent_noise(equations, settings)
         result = minimise(equations, dynamics, guesses, noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS)
-        result = merged(result, count)
-        passed = result.guesses[:_KEPT]
+        result = distinct_solutions(result, count)
+        passed = result.guesses[:_SOLUTIONS_MAX]
         noise = robust_noise(equations, dynamics, result, settings)
-        result = minimise(equations, dynamics, result.guesses[:_KEPT], noise, SEARCH_LOSS, iterations=_ITERATIONS)
-        result = merged(result, count)
-        hopeful = int((result.fit.cost <= result.fit.cost[0] + _HOPELESS).sum())
-        result = picked(result, list(range(hopeful)))
+        result = minimise(
+            equations, dynamics, result.guesses[:_SOLUTIONS_MAX], noise, SEARCH_LOSS, iterations=_ITERATIONS
+        )
+        result = distinct_solutions(result, count)
+        hopeful = int((result.fit.cost <= result.fit.cost[0] + _COST_MARGIN).sum())
+        result = select_solutions(result, list(range(hopeful)))
         loss = Loss(settings.range_gate_sigma, FIX_GATE, hard=True)
         for _ in range(_ROUNDS):
             result = minimise(equations, dynamics, result.guesses, noise, loss, iterations=_ITERATIONS)
-            result = merged(result, count)
+            result = distinct_solutions(result, count)
             noise = refined_noise(equations, dynamics, result, settings, noise=noise, loss=loss)
-        fit = fitted(equations, dynamics, result.guesses, noise, loss)
-        return _Solved(merged(Result(result.guesses, fit), count), noise, loss, passed)
+        fit = evaluate(equations, dynamics, result.guesses, noise, loss)
+        return _Refinement(distinct_solutions(Minima(result.guesses, fit), count), noise, loss, passed)
 
     def _solution(
-        self, arc: Arc, equations: Equations, around: Around, solved: _Solved, lost: dict[int, str]
+        self, arc: Arc, equations: Equations, around: SearchContext, solved: _Refinement, lost: dict[int, str]
     ) -> FormationSolution:
         result, noise, loss, passed = solved
         count = len(equations.satellites)
@@ -249,8 +273,8 @@ class FormationSolver:
         residuals = [equations.range_residuals(result.guesses, pair, motion) for pair in range(len(equations.pairs))]
         gates = [loss.limit * sigma for sigma in noise.range_sigma_m]
         used = [np.abs(residual[0]) <= gate for residual, gate in zip(residuals, gates, strict=True)]
-        groups = connected(equations, range(1, count))
-        uncertain = covariances(equations, around, result, groups, noise=noise, loss=loss)
+        groups = connected_groups(equations, range(1, count))
+        uncertain = ridge_covariances(equations, around, result, groups, noise=noise, loss=loss)
         hypotheses = tuple(
             Hypothesis(
                 float(result.fit.cost[row]),
@@ -265,7 +289,7 @@ class FormationSolver:
             identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
             for identity, reason in lost.items()
         }
-        partners |= judged(equations, around, result, passed, uncertain[0], noise=noise, loss=loss)
+        partners |= judge_partners(equations, around, result, passed, uncertain[0], noise=noise, loss=loss)
         return FormationSolution(
             around.reference,
             equations.satellites,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pygnc.environment.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observations import Arc, Pair
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import compare
@@ -27,7 +27,7 @@ _COINCIDENT_M: Final = 1e-3
 """Nearer than this, a range has no direction."""
 
 
-class FixRows(NamedTuple):
+class FixEquations(NamedTuple):
     """The fixes of one satellite, in units of the receiver's standard deviations.
 
     Attributes:
@@ -42,12 +42,12 @@ class FixRows(NamedTuple):
     residual: Array
     there: npt.NDArray[np.bool_]
 
-    def chosen(self, some: slice) -> "FixRows":
+    def chosen(self, some: slice) -> "FixEquations":
         """Part of them."""
-        return FixRows(self.places[some], self.design[some], self.residual[some], self.there[some])
+        return FixEquations(self.places[some], self.design[some], self.residual[some], self.there[some])
 
 
-class RangeRows(NamedTuple):
+class RangeEquations(NamedTuple):
     """The ranges of one pair.
 
     Attributes:
@@ -64,9 +64,9 @@ class RangeRows(NamedTuple):
     range_m: Array
     forwards: npt.NDArray[np.bool_]
 
-    def chosen(self, some: slice) -> "RangeRows":
+    def chosen(self, some: slice) -> "RangeEquations":
         """Part of them."""
-        return RangeRows(self.pair, self.places[some], self.design[some], self.range_m[some], self.forwards[some])
+        return RangeEquations(self.pair, self.places[some], self.design[some], self.range_m[some], self.forwards[some])
 
 
 class Prior(NamedTuple):
@@ -136,16 +136,16 @@ class Equations:
     satellites: tuple[int, ...]
     """Radio ids."""
     pairs: tuple[Pair, ...]
-    fixes: tuple[FixRows, ...]
+    fixes: tuple[FixEquations, ...]
     """By satellite."""
-    ranges: tuple[RangeRows, ...]
+    ranges: tuple[RangeEquations, ...]
     """By pair."""
     prior: Prior
 
     @property
     def unknowns(self) -> int:
         """How many."""
-        return UNKNOWNS * len(self.satellites) + len(self.pairs)
+        return STATE_SIZE * len(self.satellites) + len(self.pairs)
 
     def subset(self, chosen: Sequence[int], prior: Prior, fixes_of: Sequence[int], ranges_max: int) -> "Equations":
         """The equations of some satellites among themselves.
@@ -174,13 +174,13 @@ class Equations:
 
     def columns_of(self, some: Sequence[int]) -> npt.NDArray[np.int64]:
         """Where the unknowns of some satellites and of the pairs among them are among all."""
-        states = [UNKNOWNS * satellite + number for satellite in some for number in range(UNKNOWNS)]
-        biases = [UNKNOWNS * len(self.satellites) + pair for pair in self.pairs_among(some)]
+        states = [STATE_SIZE * satellite + number for satellite in some for number in range(STATE_SIZE)]
+        biases = [STATE_SIZE * len(self.satellites) + pair for pair in self.pairs_among(some)]
         return np.array(states + biases, dtype=np.int64)
 
     def states(self, guesses: Array) -> Array:
         """The satellites' unknowns among all, (k, p) -> (k s, 7)."""
-        return guesses[:, : UNKNOWNS * len(self.satellites)].reshape(-1, UNKNOWNS)
+        return guesses[:, : STATE_SIZE * len(self.satellites)].reshape(-1, STATE_SIZE)
 
     def fit(self, guesses: Array, motion: Motion, noise: Noise, loss: Loss) -> Fit:
         """Costs and normal equations of guesses (k, p) that move as `motion` says, for `states` of them."""
@@ -225,24 +225,24 @@ class Equations:
         rows, count = self.ranges[pair], len(self.satellites)
         towards = apart_m / np.maximum(distance_m, _COINCIDENT_M)[..., None]
         by_constants = (towards[..., None, :] @ rows.design)[..., 0, :]
-        result = np.ones((*distance_m.shape, 2 * UNKNOWNS + 1))
-        for end, column, sign in ((rows.pair[0], 0, -1.0), (rows.pair[1], UNKNOWNS, 1.0)):
+        result = np.ones((*distance_m.shape, 2 * STATE_SIZE + 1))
+        for end, column, sign in ((rows.pair[0], 0, -1.0), (rows.pair[1], STATE_SIZE, 1.0)):
             partials = motion.partials_at(slice(end, None, count), rows.places)
             by_state = by_constants
             if partials is not None:
                 by_state = (by_constants[..., None, :] @ partials.swapaxes(0, 1))[..., 0, :]
-            result[..., column : column + UNKNOWNS] = sign * by_state
+            result[..., column : column + STATE_SIZE] = sign * by_state
         return result
 
     def columns_of_pair(self, pair: int) -> npt.NDArray[np.int64]:
         """Where the unknowns of `range_partials` are among all, (15,)."""
         one, other = self.ranges[pair].pair
-        each = np.arange(UNKNOWNS)
-        bias = UNKNOWNS * len(self.satellites) + pair
-        return np.concatenate((UNKNOWNS * one + each, UNKNOWNS * other + each, [bias]))
+        each = np.arange(STATE_SIZE)
+        bias = STATE_SIZE * len(self.satellites) + pair
+        return np.concatenate((STATE_SIZE * one + each, STATE_SIZE * other + each, [bias]))
 
     def _bias(self, guesses: Array, pair: int) -> Array:
-        return guesses[:, UNKNOWNS * len(self.satellites) + pair, None]
+        return guesses[:, STATE_SIZE * len(self.satellites) + pair, None]
 
     def _add_fixes(self, fit: Fit, satellite: int, motion: Motion, *, noise: Noise, loss: Loss) -> None:
         rows = self.fixes[satellite]
@@ -254,8 +254,8 @@ class Equations:
         cost, weight = loss.of(square, loss.limit_fix)
         fit.cost[:] += (cost * rows.there).sum(axis=(1, 2))
         weight = np.repeat(weight * rows.there / scale**2, 3, axis=-1).reshape(count, -1)
-        of = slice(UNKNOWNS * satellite, UNKNOWNS * (satellite + 1))
-        _add(fit, of, design.reshape(count, -1, UNKNOWNS), residual.reshape(count, -1), weight)
+        of = slice(STATE_SIZE * satellite, STATE_SIZE * (satellite + 1))
+        _accumulate(fit, of, design.reshape(count, -1, STATE_SIZE), residual.reshape(count, -1), weight)
 
     def _add_ranges(self, fit: Fit, guesses: Array, pair: int, motion: Motion, *, noise: Noise, loss: Loss) -> None:
         sigma_m = noise.range_sigma_m[pair]
@@ -264,10 +264,10 @@ class Equations:
         cost, weight = loss.of((residual / sigma_m) ** 2, loss.limit)
         fit.cost[:] += cost.sum(axis=1)
         partials = self.range_partials(pair, motion, apart_m, distance_m)
-        _add(fit, self.columns_of_pair(pair), partials, residual, weight / sigma_m**2)
+        _accumulate(fit, self.columns_of_pair(pair), partials, residual, weight / sigma_m**2)
 
 
-def _add(fit: Fit, of: slice | npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array) -> None:
+def _accumulate(fit: Fit, of: slice | npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array) -> None:
     """Add equations (k, m) for some of the unknowns, by partials (k, m, j)."""
     weighted = (partials * weight[..., None]).swapaxes(-1, -2)
     where = (slice(None), of, of) if isinstance(of, slice) else (slice(None), of[:, None], of)
@@ -289,14 +289,14 @@ def linearise_observations(
         receiver: How far fixes are believed.
     """
     satellites = (own_id, *(satellite for satellite in arc.satellites if satellite != own_id))
-    fixes = tuple(_fix_rows(arc, satellite, reference, frames, receiver) for satellite in satellites)
-    ranges = tuple(_range_rows(arc, pair, satellites, reference) for pair in arc.ranges)
+    fixes = tuple(_fix_equations(arc, satellite, reference, frames, receiver) for satellite in satellites)
+    ranges = tuple(_range_equations(arc, pair, satellites, reference) for pair in arc.ranges)
     return Equations(satellites, tuple(arc.ranges), fixes, ranges, prior)
 
 
-def _fix_rows(
+def _fix_equations(
     arc: Arc, satellite: int, reference: Reference, frames: EarthFrames, receiver: MeasurementSettings
-) -> FixRows:
+) -> FixEquations:
     """A fix is compared with the reference; what it says of a deviation is linear but for micrometres per second."""
     fixes = arc.fixes.get(satellite, ())
     times = np.array([float(fix.gps_ms) for fix in fixes])
@@ -312,14 +312,14 @@ def _fix_rows(
                 rows = slice(3 * part, 3 * part + 3)
                 design[row, rows] = seen.partials[:, :6] / seen.sigma[:, None]
                 residual[row, rows] = seen.residual / seen.sigma
-    return FixRows(reference.places(times), design @ points.by_epoch, residual, there)
+    return FixEquations(reference.places(times), design @ points.by_epoch, residual, there)
 
 
-def _range_rows(arc: Arc, pair: Pair, satellites: tuple[int, ...], reference: Reference) -> RangeRows:
+def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], reference: Reference) -> RangeEquations:
     seen = arc.ranges[pair]
     times = np.array([float(one.gps_ms) for one in seen])
     indices = (satellites.index(pair[0]), satellites.index(pair[1]))
-    return RangeRows(
+    return RangeEquations(
         indices,
         reference.places(times),
         reference.at(times).by_epoch[:, :3],
@@ -328,7 +328,7 @@ def _range_rows(arc: Arc, pair: Pair, satellites: tuple[int, ...], reference: Re
     )
 
 
-_UNKNOWN_SIGMA: Final = np.repeat((1e5, 1e3), 3)
+_UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
 """Of position (m) and velocity (m/s): as good as nothing."""
 
 
@@ -344,38 +344,38 @@ def initial_prior(
         own: The orbit from which the reference was made, if it is to tell our orbit.
         settings: Biases and drag.
     """
-    size = UNKNOWNS * satellites + pairs
+    size = STATE_SIZE * satellites + pairs
     mean, information = np.zeros(size), np.zeros((size, size))
-    mean[UNKNOWNS * satellites :] = settings.range_bias_m
-    biases = np.arange(UNKNOWNS * satellites, size)
+    mean[STATE_SIZE * satellites :] = settings.range_bias_m
+    biases = np.arange(STATE_SIZE * satellites, size)
     information[biases, biases] = settings.range_bias_sigma_m**-2.0
     for satellite in range(satellites):
-        state = UNKNOWNS * satellite + np.arange(6)
-        information[state, state] = _UNKNOWN_SIGMA**-2.0
+        state = STATE_SIZE * satellite + np.arange(6)
+        information[state, state] = _UNINFORMATIVE_SIGMA**-2.0
     # The drag of all is the common part plus each one's own.
-    drag = UNKNOWNS * np.arange(satellites) + DRAG
+    drag = STATE_SIZE * np.arange(satellites) + DRAG
     mean[drag] = -reference.drag
     shared, alone = settings.log_drag_sigma**2, settings.differential_log_drag_sigma**2
     information[drag[:, None], drag] = np.linalg.inv(shared + alone * np.eye(satellites))
     if own is not None:
         # Ours tells the drag too, and that of others as far as they share it.
         mean[drag] = 0.0
-        information[drag[:, None], drag] = _following(satellites, shared, alone)
-        information[:UNKNOWNS, :UNKNOWNS] -= np.diag(np.append(_UNKNOWN_SIGMA**-2.0, 0.0))
-        information[:UNKNOWNS, :UNKNOWNS] += _known(own, reference)
+        information[drag[:, None], drag] = _conditional_drag_information(satellites, shared, alone)
+        information[:STATE_SIZE, :STATE_SIZE] -= np.diag(np.append(_UNINFORMATIVE_SIGMA**-2.0, 0.0))
+        information[:STATE_SIZE, :STATE_SIZE] += _own_orbit_information(own, reference)
     return Prior(mean, information)
 
 
-def _known(own: OrbitState, reference: Reference) -> Array:
+def _own_orbit_information(own: OrbitState, reference: Reference) -> Array:
     """Information on our own unknowns at the epoch, (7, 7)."""
-    covariance = own.covariance[:UNKNOWNS, :UNKNOWNS]
+    covariance = own.covariance[:STATE_SIZE, :STATE_SIZE]
     at_epoch = reference.from_orbit.dot(covariance).dot(reference.from_orbit.T)
     unit = 1.0 / np.sqrt(np.diagonal(at_epoch))
     information: Array = unit[:, None] * np.linalg.inv(unit[:, None] * at_epoch * unit) * unit
     return information
 
 
-def _following(satellites: int, shared: float, alone: float) -> Array:
+def _conditional_drag_information(satellites: int, shared: float, alone: float) -> Array:
     """Information on the drag of all once the first one's own distribution is taken away."""
     joint = np.asarray(np.linalg.inv(shared + alone * np.eye(satellites)), dtype=np.float64)
     joint[0, 0] -= 1.0 / (shared + alone)

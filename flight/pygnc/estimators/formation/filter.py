@@ -21,11 +21,11 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.hypothesis_bank import Bank, Member, groups_of
+from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank, partner_groups
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
-from pygnc.estimators.formation.process_noise import JointNoise
-from pygnc.estimators.formation.reference import UNKNOWNS
-from pygnc.estimators.formation.relative_motion import orbit_vector, shared_step
+from pygnc.estimators.formation.process_noise import JointProcessNoise
+from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
@@ -112,14 +112,14 @@ class FormationUpdate:
 
 Gates: TypeAlias = dict[int, tuple[Gate, Gate]]
 """Of position and velocity, by radio id."""
-Key: TypeAlias = tuple[int, ...]
+ObservationKey: TypeAlias = tuple[int, ...]
 """What two observations of one moment have in common only if they are the same: who measured, and what."""
 
-_CURVATURE: Final = 1.0
+_CURVATURE_MAX: Final = 1.0
 """A range is used when its not being linear in the state is no more than so much of its noise."""
 
 
-class Sensors(NamedTuple):
+class MeasurementModel(NamedTuple):
     """How observations are compared with states.
 
     Attributes:
@@ -139,7 +139,7 @@ class Sensors(NamedTuple):
     frames: EarthFrames
 
 
-class Turn:
+class MeasurementEpoch:
     """One moment.
 
     Args:
@@ -155,7 +155,9 @@ class Turn:
         accepted: Whether any hypothesis has accepted any observation.
     """
 
-    def __init__(self, gps_ms: int, members: Sequence[Member], gates: Gates, sensors: Sensors) -> None:
+    def __init__(
+        self, gps_ms: int, members: Sequence[FilterHypothesis], gates: Gates, sensors: MeasurementModel
+    ) -> None:
         self.members = list(members)
         self.gates = dict(gates)
         self.ranges = 0
@@ -177,7 +179,7 @@ class Turn:
         noise_m, limit = sensors.range_noise_m[pair], sensors.range_gate
         scalars = [member.expected_range(seen.range_m, one, other, pair, noise_m) for member in self.members]
         best = scalars[0]
-        if best.curvature > _CURVATURE * noise_m:
+        if best.curvature > _CURVATURE_MAX * noise_m:
             return RangeVerdict(seen, FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
         self.members = [
             (member.with_range(scalar) if scalar.nis <= limit else member).costing(min(scalar.nis, limit))
@@ -231,7 +233,7 @@ class Turn:
         return told[0]
 
 
-def key_of(seen: RangeObservation | SatelliteFix) -> Key:
+def observation_key(seen: RangeObservation | SatelliteFix) -> ObservationKey:
     """See `Key`."""
     return (seen.one, seen.other) if isinstance(seen, RangeObservation) else (seen.satellite,)
 
@@ -280,17 +282,20 @@ class FormationFilter:
         self.pairs = solution.pairs
         self._orbit = orbit
         self._dynamics = OrbitDynamics(orbit, frames)
-        self._noise = JointNoise(settings, orbit)
+        self._noise = JointProcessNoise(settings, orbit)
         self._lost = {
             identity: told for identity, told in solution.partners.items() if identity not in solution.satellites
         }
         self._gps_ms = max((seen.gps_ms for seen in solution.ranges), default=solution.reference.epoch_ms)
-        self._used: set[Key] = {key_of(seen) for seen in solution.ranges if seen.gps_ms == self._gps_ms}
+        self._used: set[ObservationKey] = {
+            observation_key(seen) for seen in solution.ranges if seen.gps_ms == self._gps_ms
+        }
         self._banks = [
-            Bank(solution, group, self._gps_ms, settings, orbit.process_noise) for group in groups_of(solution)
+            HypothesisBank(solution, group, self._gps_ms, settings, orbit.process_noise)
+            for group in partner_groups(solution)
         ]
         self._sensors = [
-            Sensors(
+            MeasurementModel(
                 tuple(solution.satellites[satellite] for satellite in bank.satellites),
                 tuple(solution.pairs[pair] for pair in bank.pairs),
                 solution.noise_m[list(bank.pairs)].tolist(),
@@ -379,10 +384,10 @@ class FormationFilter:
             for _ in self.carry(gps_ms):
                 pass
         turns = [
-            Turn(gps_ms, members, gates, sensors)
+            MeasurementEpoch(gps_ms, members, gates, sensors)
             for members, gates, sensors in zip(self._ahead, self._gates, self._sensors, strict=True)
         ]
-        taken: set[Key] = set()
+        taken: set[ObservationKey] = set()
         told_fixes = tuple(self._take_fix(turns, seen, taken) for seen in fixes)
         told_ranges = tuple(self._take_range(turns, seen, taken) for seen in ranges)
         has_moved = any(turn.accepted for turn in turns)
@@ -395,37 +400,41 @@ class FormationFilter:
             self._ahead = [bank.members for bank in self._banks]
         return FormationUpdate(gps_ms, told_ranges, told_fixes, has_moved)
 
-    def _take_range(self, turns: list[Turn], seen: RangeObservation, taken: set[Key]) -> RangeVerdict:
+    def _take_range(
+        self, turns: list[MeasurementEpoch], seen: RangeObservation, taken: set[ObservationKey]
+    ) -> RangeVerdict:
         cause = self._unusable_range(seen, taken)
         if cause is not None:
             return RangeVerdict(seen, cause, math.nan, math.nan, math.nan)
-        taken.add(key_of(seen))
+        taken.add(observation_key(seen))
         return next(turn for turn in turns if turn.knows(seen)).take_range(seen)
 
-    def _take_fix(self, turns: list[Turn], seen: SatelliteFix, taken: set[Key]) -> FixVerdict:
+    def _take_fix(self, turns: list[MeasurementEpoch], seen: SatelliteFix, taken: set[ObservationKey]) -> FixVerdict:
         """A fix of ours goes to all groups; the first one's verdict is told."""
         cause = self._unusable_fix(seen, taken)
         if cause is not None:
             return FixVerdict(seen, cause, cause, None, None)
-        taken.add(key_of(seen))
+        taken.add(observation_key(seen))
         told = [turn.take_fix(seen) for turn in turns if turn.knows(seen)]
         return told[0]
 
-    def _unusable_range(self, seen: RangeObservation, taken: Collection[Key]) -> FormationRejectCause | None:
+    def _unusable_range(self, seen: RangeObservation, taken: Collection[ObservationKey]) -> FormationRejectCause | None:
         """Why a range is not even compared with the states."""
         if not math.isfinite(seen.range_m):
             return FormationRejectCause.NOT_FINITE
         if seen.pair not in self.pairs:
             return FormationRejectCause.SATELLITE
-        return self._untimely(seen.gps_ms, key_of(seen), taken)
+        return self._untimely(seen.gps_ms, observation_key(seen), taken)
 
-    def _unusable_fix(self, seen: SatelliteFix, taken: Collection[Key]) -> FormationRejectCause | None:
+    def _unusable_fix(self, seen: SatelliteFix, taken: Collection[ObservationKey]) -> FormationRejectCause | None:
         """Why a fix is not even compared with the states."""
         if not self._banks or seen.satellite not in self.satellites:
             return FormationRejectCause.SATELLITE
-        return self._untimely(seen.fix.gps_ms, key_of(seen), taken)
+        return self._untimely(seen.fix.gps_ms, observation_key(seen), taken)
 
-    def _untimely(self, gps_ms: int, key: Key, taken: Collection[Key]) -> FormationRejectCause | None:
+    def _untimely(
+        self, gps_ms: int, key: ObservationKey, taken: Collection[ObservationKey]
+    ) -> FormationRejectCause | None:
         if gps_ms < self._gps_ms:
             return FormationRejectCause.NOT_LATER
         if key in taken or (gps_ms == self._gps_ms and key in self._used):
@@ -438,13 +447,13 @@ class FormationFilter:
                 return group
         raise ValueError(f"there is no solution for satellite {partner}")
 
-    def _stepped(self, gps_ms: int, members: list[Member], end_ms: int) -> list[Member]:
+    def _stepped(self, gps_ms: int, members: list[FilterHypothesis], end_ms: int) -> list[FilterHypothesis]:
         """A group's hypotheses one step on, around our satellite in the best of them."""
         step_s, count = (end_ms - gps_ms) * 1e-3, members[0].satellites
         own = members[0].states[0]
         deviations = np.concatenate([member.states - own for member in members])
         apart_m = np.sqrt((deviations[:count, :3] ** 2).sum(axis=1))
-        step = shared_step(self._dynamics, gps_ms, orbit_vector(own), deviations, step_s)
+        step = joint_step(self._dynamics, gps_ms, orbit_vector(own), deviations, step_s)
         noise = self._noise.root(step_s, step.x, apart_m, step.directions, len(members[0].x))
-        states = (step.x[:UNKNOWNS] + step.deviations).reshape(len(members), count, UNKNOWNS)
+        states = (step.x[:STATE_SIZE] + step.deviations).reshape(len(members), count, STATE_SIZE)
         return [member.moved(state, step.transition, noise) for member, state in zip(members, states, strict=True)]

@@ -12,21 +12,21 @@ import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
-from pygnc.estimators.formation.reference import of_satellite
+from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 
 _DAMPING: Final = 1e-3
-_RELIEF: Final = 0.1
-_BURDEN: Final = 8.0
+_DAMPING_DECREASE: Final = 0.1
+_DAMPING_INCREASE: Final = 8.0
 _DAMPING_MIN: Final = 1e-9
 _DAMPING_MAX: Final = 1e8
-_LEAST: Final = 1e-20
+_VARIANCE_MIN: Final = 1e-20
 """Of a variance: rounding may leave less of the difference of two that are large and alike."""
-_MATRICES: Final = 8_000
+_PARTIALS_MAX: Final = 8_000
 """Of seven by seven derivatives, which are there at once: three megabytes."""
 
 
-class Result(NamedTuple):
+class Minima(NamedTuple):
     """Where k guesses ended.
 
     Attributes:
@@ -48,13 +48,13 @@ def minimise(
     iterations: int,
     tolerance: float = 1e-2,
     linear: bool = False,
-) -> Result:
+) -> Minima:
     """Improve guesses (k, p) until a step promises to lower the cost by less than `tolerance`.
 
     With `linear`, motion is taken for linear.
     """
     guesses = guesses.copy()
-    fit = fitted(equations, dynamics, guesses, noise, loss, linear=linear)
+    fit = evaluate(equations, dynamics, guesses, noise, loss, linear=linear)
     damping = np.full(len(guesses), _DAMPING)
     active = np.arange(len(guesses))
     for _ in range(iterations):
@@ -64,19 +64,19 @@ def minimise(
         if not len(active):
             break
         tried = guesses[active] + step
-        reached = fitted(equations, dynamics, tried, noise, loss, linear=linear)
+        reached = evaluate(equations, dynamics, tried, noise, loss, linear=linear)
         better = reached.cost < fit.cost[active]
         accepted = active[better]
         guesses[accepted] = tried[better]
         for part, new in zip(fit, reached, strict=True):
             part[accepted] = new[better]
-        factor = np.where(better, _RELIEF, _BURDEN)
+        factor = np.where(better, _DAMPING_DECREASE, _DAMPING_INCREASE)
         damping[active] = np.clip(damping[active] * factor, _DAMPING_MIN, None)
         active = active[damping[active] < _DAMPING_MAX]
-    return Result(guesses, fit)
+    return Minima(guesses, fit)
 
 
-def fitted(
+def evaluate(
     equations: Equations, dynamics: RelativeDynamics, guesses: Array, noise: Noise, loss: Loss, *, linear: bool = False
 ) -> Fit:
     """How guesses (k, p) fit: all of them move together, but few at a time have derivatives, which take megabytes."""
@@ -85,7 +85,7 @@ def fitted(
     satellites = len(equations.satellites)
     # Of each step and satellite there are three such matrices at once, of each observation of one kind six.
     longest = max([len(rows.places) for rows in equations.fixes] + [len(rows.places) for rows in equations.ranges])
-    several = max(1, _MATRICES // (3 * satellites * len(motion.constants) + 6 * longest))
+    several = max(1, _PARTIALS_MAX // (3 * satellites * len(motion.constants) + 6 * longest))
     parts = []
     for first in range(0, len(guesses), several):
         some = motion.chosen(slice(satellites * first, satellites * (first + several)))
@@ -106,19 +106,19 @@ def _steps(fit: Fit, damping: Array) -> tuple[Array, Array]:
     return unit * solved, promised
 
 
-def covariance(information: Array) -> Array:
+def scaled_inverse(information: Array) -> Array:
     """Inverse of normal matrices (..., p, p) whose unknowns have units of all sizes."""
-    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(information, axis1=-2, axis2=-1), _LEAST))
+    unit = 1.0 / np.sqrt(np.maximum(np.diagonal(information, axis1=-2, axis2=-1), _VARIANCE_MIN))
     scaled = unit[..., :, None] * information * unit[..., None, :]
     inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
     return inverse
 
 
-SAME: Final = 9.0
+SAME_ORBIT_LIMIT: Final = 9.0
 """Two orbits of a partner are one when their difference, squared over the better one's covariance, is less."""
 
 
-def merged(result: Result, satellites: int) -> Result:
+def distinct_solutions(result: Minima, satellites: int) -> Minima:
     """The distinct ones of the guesses, the best first."""
     order = np.argsort(result.fit.cost, kind="stable")
     is_open = np.ones(len(order), dtype=np.bool_)
@@ -126,17 +126,17 @@ def merged(result: Result, satellites: int) -> Result:
     for row in order.tolist():
         if is_open[row]:
             chosen.append(row)
-            is_open &= differing(result, row, result.guesses, satellites).any(axis=1)
-    return picked(result, chosen)
+            is_open &= differs_from(result, row, result.guesses, satellites).any(axis=1)
+    return select_solutions(result, chosen)
 
 
-def picked(result: Result, chosen: list[int]) -> Result:
+def select_solutions(result: Minima, chosen: list[int]) -> Minima:
     """Some of the guesses."""
-    return Result(result.guesses[chosen], Fit(*(part[chosen] for part in result.fit)))
+    return Minima(result.guesses[chosen], Fit(*(part[chosen] for part in result.fit)))
 
 
-def differing(
-    result: Result, row: int, guesses: Array, satellites: int, *, limit: float = SAME
+def differs_from(
+    result: Minima, row: int, guesses: Array, satellites: int, *, limit: float = SAME_ORBIT_LIMIT
 ) -> npt.NDArray[np.bool_]:
     """Whether partners' orbits relative to ours in `guesses` (k, p) are others than in guess number `row`.
 
@@ -145,14 +145,14 @@ def differing(
     Returns:
         Shape (k, satellites); never true of ourselves.
     """
-    everything = covariance(result.fit.information[row])
+    everything = scaled_inverse(result.fit.information[row])
     change = guesses - result.guesses[row]
     different = np.zeros((len(guesses), satellites), dtype=np.bool_)
-    own = of_satellite(0)[:6]
+    own = state_indices(0)[:6]
     for partner in range(1, satellites):
-        its = of_satellite(partner)[:6]
+        its = state_indices(partner)[:6]
         apart = change[:, its] - change[:, own]
         mixed = everything[its[:, None], own]
         relative = everything[its[:, None], its] + everything[own[:, None], own] - mixed - mixed.T
-        different[:, partner] = np.einsum("ki,ij,kj->k", apart, covariance(relative), apart) > limit
+        different[:, partner] = np.einsum("ki,ij,kj->k", apart, scaled_inverse(relative), apart) > limit
     return different

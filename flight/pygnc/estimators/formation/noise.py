@@ -12,7 +12,7 @@ import numpy as np
 from pygnc.common.quantiles import median
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
-from pygnc.estimators.formation.least_squares import Result, covariance
+from pygnc.estimators.formation.least_squares import Minima, scaled_inverse
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 
@@ -37,14 +37,14 @@ def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
     """Before any solution: by how much short rows of ranges scatter about polynomials."""
     noise = expected_noise(equations, settings)
     for pair, rows in enumerate(equations.ranges):
-        squares = _about_polynomials(rows.places, rows.range_m)
+        squares = _polynomial_residual_squares(rows.places, rows.range_m)
         if len(squares):
             scatter_m = math.sqrt(median(squares) / _CHI_SQUARE_MEDIAN)
-            noise.range_sigma_m[pair] = _weighed(scatter_m, float(len(squares)), settings)
+            noise.range_sigma_m[pair] = _regularised_sigma(scatter_m, float(len(squares)), settings)
     return noise
 
 
-def _about_polynomials(places: Array, range_m: Array) -> Array:
+def _polynomial_residual_squares(places: Array, range_m: Array) -> Array:
     """Sums of squared residuals, with three degrees of freedom each, of rows of eight ranges about quartics."""
     firsts = np.arange(0, len(places) - _ROW + 1, _ROW // 2)
     firsts = firsts[places[firsts + _ROW - 1] - places[firsts] <= _ROW_NODES] if len(firsts) else firsts
@@ -59,7 +59,7 @@ def _about_polynomials(places: Array, range_m: Array) -> Array:
 
 
 def robust_noise(
-    equations: Equations, dynamics: RelativeDynamics, result: Result, settings: FormationSettings
+    equations: Equations, dynamics: RelativeDynamics, result: Minima, settings: FormationSettings
 ) -> Noise:
     """By medians of the residuals of the best guess, the first."""
     best = result.guesses[:1]
@@ -68,14 +68,14 @@ def robust_noise(
     for pair in range(len(equations.pairs)):
         residual = equations.range_residuals(best, pair, motion)[0]
         scatter_m = _SIGMA_BY_MEDIAN * float(median(np.abs(residual)))
-        sigma_m[pair] = _weighed(scatter_m, len(residual) - 6.0, settings)
-    return Noise(sigma_m, _fix_scale(equations, motion, settings))
+        sigma_m[pair] = _regularised_sigma(scatter_m, len(residual) - 6.0, settings)
+    return Noise(sigma_m, _fix_scales(equations, motion, settings))
 
 
 def refined_noise(
     equations: Equations,
     dynamics: RelativeDynamics,
-    result: Result,
+    result: Minima,
     settings: FormationSettings,
     *,
     noise: Noise,
@@ -84,7 +84,7 @@ def refined_noise(
     """By the residuals of the best guess, the first, that count, and their redundancy."""
     best = result.guesses[:1]
     motion = dynamics.propagate(equations.states(best))
-    everything = covariance(result.fit.information[0])
+    everything = scaled_inverse(result.fit.information[0])
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
         residual = equations.range_residuals(best, pair, motion)[0]
@@ -98,11 +98,11 @@ def refined_noise(
         # The variance's mean by what is known of it; its likeliest value would make errors larger than said.
         freedom = max(redundancy - 2.0, 0.5 * redundancy)
         scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
-        sigma_m[pair] = _weighed(scatter_m, redundancy, settings)
-    return Noise(sigma_m, _fix_scale(equations, motion, settings))
+        sigma_m[pair] = _regularised_sigma(scatter_m, redundancy, settings)
+    return Noise(sigma_m, _fix_scales(equations, motion, settings))
 
 
-def _weighed(scatter_m: float, redundancy: float, settings: FormationSettings) -> float:
+def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationSettings) -> float:
     """The observed scatter, drawn towards the expected one when few residuals stand behind it, within bounds."""
     weight = max(redundancy, 0.0)
     observed_m = max(scatter_m, 0.1 * settings.range_noise_min_m)
@@ -111,7 +111,7 @@ def _weighed(scatter_m: float, redundancy: float, settings: FormationSettings) -
     return min(max(mean_m, settings.range_noise_min_m), settings.range_noise_max_m)
 
 
-def _fix_scale(equations: Equations, motion: Motion, settings: FormationSettings) -> Array:
+def _fix_scales(equations: Equations, motion: Motion, settings: FormationSettings) -> Array:
     """By one guess; never below one: what a receiver claims is not bettered."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):

@@ -65,7 +65,7 @@ class Arc(NamedTuple):
         return tuple(sorted({*self.fixes, *(end for pair in self.ranges for end in pair)}))
 
 
-def arc_of(
+def select_arc(
     own_id: int,
     near_gps_ms: int,
     arc_max_ms: int,

@@ -20,17 +20,17 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.reference import UNKNOWNS
+from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.process_noise import omitted_gravity_density
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
 
-_OWN_PART: Final = 0.1
+_DIFFERENTIAL_SHARE: Final = 0.1
 """Of the empirical accelerations and of the air's variation."""
 
 
-class DragWander(NamedTuple):
+class DragProcess(NamedTuple):
     """How logarithms of drag factors wander: standard deviations of all together and of each, correlation time."""
 
     shared: float
@@ -43,17 +43,17 @@ class DragWander(NamedTuple):
         return part * self.shared, part * self.own
 
 
-def drag_wander(settings: FormationSettings, orbit: OrbitSettings) -> DragWander:
+def drag_process(settings: FormationSettings, orbit: OrbitSettings) -> DragProcess:
     """By the settings."""
     own, shared = settings.differential_log_drag_sigma, settings.log_drag_sigma
-    return DragWander(shared, own, orbit.process_noise.drag_log_time_s)
+    return DragProcess(shared, own, orbit.process_noise.drag_log_time_s)
 
 
-class JointNoise:
+class JointProcessNoise:
     """Process noise of s satellites and b biases; biases stay as they are."""
 
     def __init__(self, settings: FormationSettings, orbit: OrbitSettings) -> None:
-        self._drag = drag_wander(settings, orbit)
+        self._drag = drag_process(settings, orbit)
         self._processes = orbit.process_noise
         self._degree = orbit.force_model.gravity_degree
 
@@ -74,10 +74,10 @@ class JointNoise:
         shared, own = self._accelerations(x, apart_m, directions)
         response = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
         grown_shared, grown_own = self._drag.grown(step_s)
-        root = np.zeros((size, UNKNOWNS * (satellites + 1)))
-        alone = root[: UNKNOWNS * satellites, UNKNOWNS:]
+        root = np.zeros((size, STATE_SIZE * (satellites + 1)))
+        alone = root[: STATE_SIZE * satellites, STATE_SIZE:]
         for satellite in range(satellites):
-            rows = slice(UNKNOWNS * satellite, UNKNOWNS * satellite + DRAG)
+            rows = slice(STATE_SIZE * satellite, STATE_SIZE * satellite + DRAG)
             root[rows, :DRAG] = np.kron(response, shared)
             alone[rows, rows] = np.kron(response, own[satellite])
             root[rows.stop, DRAG] = grown_shared
@@ -93,6 +93,6 @@ class JointNoise:
         radius_m = math.sqrt(x[:3].dot(x[:3]))
         omitted = omitted_gravity_density(self._degree, radius_m)
         differing = (self._degree + 3.0) / radius_m * apart_m
-        own = np.sqrt(_OWN_PART**2 * known + omitted * differing[:, None] ** 2)
+        own = np.sqrt(_DIFFERENTIAL_SHARE**2 * known + omitted * differing[:, None] ** 2)
         axes = directions[:, 1:]
         return axes * np.sqrt(known + omitted), axes * own[:, None, :]

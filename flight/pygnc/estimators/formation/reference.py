@@ -18,13 +18,13 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 
 NODE_MS: Final = 60_000
 NODE_S: Final = NODE_MS * 1e-3
-UNKNOWNS: Final = DRAG + 1
+STATE_SIZE: Final = DRAG + 1
 """Of one satellite: position, velocity and logarithm of its drag factor, as deviations from the reference."""
 _INTERPOLATION_DEGREE: Final = 36
 """Of the gravity in the accelerations at the nodes; terms beyond change the polynomial by millimetres."""
 
 
-class Points(NamedTuple):
+class ReferenceStates(NamedTuple):
     """The reference at k moments.
 
     Attributes:
@@ -71,12 +71,12 @@ class Reference:
         x = orbit.x.copy()
         x[EMPIRICAL] = 0.0
         x, transition = self._carried(orbit.gps_ms, x, self.epoch_ms, step_max_ms)
-        self.from_orbit: Array = transition[:UNKNOWNS, :UNKNOWNS]
+        self.from_orbit: Array = transition[:STATE_SIZE, :STATE_SIZE]
         self.drag = float(x[DRAG])
         halves = [self._nodes(x, sign * NODE_MS) for sign in (-1, 1)]
         states = np.array([*reversed(halves[0][0]), x, *halves[1][0]])
-        by_epoch = np.array([*reversed(halves[0][1]), np.eye(SIZE), *halves[1][1]])[:, :6, :UNKNOWNS]
-        self.nodes = Points(states[:, :6], by_epoch)
+        by_epoch = np.array([*reversed(halves[0][1]), np.eye(SIZE), *halves[1][1]])[:, :6, :STATE_SIZE]
+        self.nodes = ReferenceStates(states[:, :6], by_epoch)
         self._accelerations = self._second_derivatives(frames)
 
     @property
@@ -92,7 +92,7 @@ class Reference:
         """Moments (k,) in nodes from the first one, (k,)."""
         return (gps_ms - float(self.epoch_ms)) / NODE_MS + self.middle
 
-    def at(self, gps_ms: Array) -> Points:
+    def at(self, gps_ms: Array) -> ReferenceStates:
         """The reference at k moments, (k,), on it."""
         places = self.places(gps_ms)
         before = np.clip(places.astype(np.int64), 0, 2 * self.middle - 1)
@@ -101,11 +101,11 @@ class Reference:
         ends = np.stack(
             [part[before + end] for part in (values, rates, seconds) for end in (0, 1)], axis=1
         )  # (k, 6, 3, 8)
-        shape, slope = _quintic(places - before)
+        shape, slope = _quintic_weights(places - before)
         place = np.einsum("ke,keij->kij", shape, ends)
         rate = np.einsum("ke,keij->kij", slope, ends)
         state = np.concatenate((place[..., 0], rate[..., 0]), axis=1)
-        return Points(state, np.concatenate((place[..., 1:], rate[..., 1:]), axis=1))
+        return ReferenceStates(state, np.concatenate((place[..., 1:], rate[..., 1:]), axis=1))
 
     def _columns(self, rows: slice) -> Array:
         """Position or velocity of the nodes beside their derivatives, (n, 3, 8)."""
@@ -144,12 +144,12 @@ class Reference:
         return x, transition
 
 
-def of_satellite(satellite: int) -> npt.NDArray[np.int64]:
+def state_indices(satellite: int) -> npt.NDArray[np.int64]:
     """Where a satellite's unknowns are among those of all, (7,)."""
-    return UNKNOWNS * satellite + np.arange(UNKNOWNS)
+    return STATE_SIZE * satellite + np.arange(STATE_SIZE)
 
 
-def _quintic(t: Array) -> tuple[Array, Array]:
+def _quintic_weights(t: Array) -> tuple[Array, Array]:
     """Weights of (f0, f1, f0', f1', f0'', f1'') for value and rate at fractions `t` (k,) of a node, (k, 6) each."""
     h = NODE_S
     powers = np.stack([t**k for k in range(6)], axis=1)

@@ -48,14 +48,14 @@ _KEPLER_ITERATIONS: Final = 6
 
 def relative_elements(own: Array, other: Array) -> Array:
     """Elements in m of the satellites in `other` relative to `own`; states in GCRF, (..., 6) -> (..., 6)."""
-    one, two = _elements(own), _elements(other)
+    one, two = _osculating_elements(own), _osculating_elements(other)
     axis_m, inclination = one[..., 0], one[..., 4]
     change = two - one
-    turn = _wrapped(change[..., 5])
+    turn = _wrap_angle(change[..., 5])
     relative = np.stack(
         (
             change[..., 0] / axis_m,
-            _wrapped(change[..., 1]) + turn * np.cos(inclination),
+            _wrap_angle(change[..., 1]) + turn * np.cos(inclination),
             change[..., 2],
             change[..., 3],
             change[..., 4],
@@ -76,7 +76,7 @@ def d_elements_d_state(own: Array, other: Array) -> Array:
 
 def state_from_elements(own: Array, relative: Array) -> Array:
     """States with elements `relative` (..., 6) to `own` (6,); the inverse of `relative_elements`."""
-    one = _elements(own)
+    one = _osculating_elements(own)
     axis_m, inclination = one[0], one[4]
     change = relative / axis_m
     turn = change[..., 5] / np.sin(inclination)
@@ -91,10 +91,10 @@ def state_from_elements(own: Array, relative: Array) -> Array:
         ),
         axis=-1,
     )
-    return _state(elements)
+    return _state_from_osculating(elements)
 
 
-def _elements(state: Array) -> Array:
+def _osculating_elements(state: Array) -> Array:
     """Semi-major axis, mean argument of latitude, ex, ey, inclination, node; shape (..., 6)."""
     position_m, velocity_mps = state[..., :3], state[..., 3:]
     radius_m = _norm(position_m)
@@ -102,7 +102,7 @@ def _elements(state: Array) -> Array:
     node = np.arctan2(momentum[..., 0], -momentum[..., 1])
     inclination = np.arctan2(np.hypot(momentum[..., 0], momentum[..., 1]), momentum[..., 2])
     axis_m = 1.0 / (2.0 / radius_m - _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2)
-    to_node, ahead = _plane(node, inclination)
+    to_node, ahead = _orbital_plane_axes(node, inclination)
     eccentricity = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m[..., None]
     e_x, e_y = _dot(eccentricity, to_node), _dot(eccentricity, ahead)
     x, y = _dot(position_m, to_node) / axis_m, _dot(position_m, ahead) / axis_m
@@ -115,7 +115,7 @@ def _elements(state: Array) -> Array:
     return np.stack((axis_m, argument, e_x, e_y, inclination, node), axis=-1)
 
 
-def _state(elements: Array) -> Array:
+def _state_from_osculating(elements: Array) -> Array:
     """The inverse of `_elements`."""
     axis_m, argument, e_x, e_y, inclination, node = np.moveaxis(elements, -1, 0)
     eccentric = argument.copy()
@@ -131,12 +131,12 @@ def _state(elements: Array) -> Array:
     rate = np.sqrt(GM_EARTH_M3_S2 / axis_m) / (1.0 - e_x * cosine - e_y * sine)
     v_x = rate * (mixed * cosine - (1.0 - part * e_y**2) * sine)
     v_y = rate * ((1.0 - part * e_x**2) * cosine - mixed * sine)
-    to_node, ahead = _plane(node, inclination)
+    to_node, ahead = _orbital_plane_axes(node, inclination)
     position_m = axis_m[..., None] * (x[..., None] * to_node + y[..., None] * ahead)
     return np.concatenate((position_m, v_x[..., None] * to_node + v_y[..., None] * ahead), axis=-1)
 
 
-def _plane(node: Array, inclination: Array) -> tuple[Array, Array]:
+def _orbital_plane_axes(node: Array, inclination: Array) -> tuple[Array, Array]:
     """Unit vectors towards the ascending node and 90 degrees on, (..., 3) each."""
     cosine, sine = np.cos(node), np.sin(node)
     to_node = np.stack((cosine, sine, np.zeros_like(node)), axis=-1)
@@ -153,17 +153,17 @@ def _norm(vector: Array) -> Array:
     return np.sqrt(_dot(vector, vector))
 
 
-def _wrapped(angle: Array) -> Array:
+def _wrap_angle(angle: Array) -> Array:
     wrapped: Array = np.remainder(angle + np.pi, 2.0 * np.pi) - np.pi
     return wrapped
 
 
-IMAGES: Final = 4
+IMAGE_COUNT: Final = 4
 """The motion itself, and three of which these are the numbers."""
 NORMAL: Final = 1
 IN_PLANE: Final = 2
 BOTH: Final = 3
-_SIGNS: Final = np.array(
+_IMAGE_SIGNS: Final = np.array(
     (
         (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
         (1.0, 1.0, 1.0, 1.0, -1.0, -1.0),
@@ -186,16 +186,16 @@ def mirror_images(own: Array, apart: Array) -> Array:
     Returns:
         Shape (4, k, 6), in the order of `IMAGES`.
     """
-    turn = _polar(own)
+    turn = _polar_rotation(own)
     polar = own @ turn.T
-    flipped = _SIGNS[:, None] * relative_elements(polar, polar + apart @ turn.T)
+    flipped = _IMAGE_SIGNS[:, None] * relative_elements(polar, polar + apart @ turn.T)
     result: Array = (state_from_elements(polar, flipped) - polar) @ turn
     return result
 
 
 def mirror_elements(own: Array, apart: Array) -> Array:
     """Relative elements in the frame of the images, of relative states in GCRF; (..., 6) -> (..., 6)."""
-    turn = _polar(own)
+    turn = _polar_rotation(own)
     polar = own @ turn.T
     return relative_elements(polar, polar + apart @ turn.T)
 
@@ -215,7 +215,7 @@ def vary_normal_motion(own: Array, apart: Array, factors: Array) -> Array:
         apart: Partner minus our state.
         factors: The two relative elements of that motion over the size of what they are now, shape (n, 2).
     """
-    turn = _polar(own)
+    turn = _polar_rotation(own)
     polar = own @ turn.T
     elements = np.tile(relative_elements(polar, polar + apart @ turn.T), (len(factors), 1))
     elements[:, 4:] = np.hypot(elements[:, 4:5], elements[:, 5:]) * factors
@@ -225,7 +225,7 @@ def vary_normal_motion(own: Array, apart: Array, factors: Array) -> Array:
 
 def d_state_d_mirror_elements(own: Array) -> Array:
     """Derivatives of a relative state in GCRF by relative elements in the frame of the images, (6, 6)."""
-    turn = _polar(own)
+    turn = _polar_rotation(own)
     polar = own @ turn.T
     unit_m = 10.0
     elements = unit_m * np.eye(6)
@@ -234,7 +234,7 @@ def d_state_d_mirror_elements(own: Array) -> Array:
     return result
 
 
-def _polar(own: Array) -> Array:
+def _polar_rotation(own: Array) -> Array:
     """Rotation of states (6, 6) into a frame whose poles our orbit passes, so that every orbit has a node there."""
     radial, transverse, normal = rtn_axes(own[:3], own[3:]).T
     turn = np.zeros((6, 6))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
-from pygnc.estimators.formation.reference import NODE_S, UNKNOWNS, Reference
+from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY
 
@@ -50,7 +50,7 @@ class Motion(NamedTuple):
 
     def at(self, rows: int | slice | Array, places: Array) -> Array:
         """Y of some deviations at moments given in nodes, (m,): shape (m, rows, 7)."""
-        before, t = _steps(places, len(self.constants) - 1)
+        before, t = _step_and_fraction(places, len(self.constants) - 1)
         t = t[:, None, None]
         first, last = self.constants[before, rows], self.constants[before + 1, rows]
         r0, r1 = self.rates[before, rows], self.rates[before + 1, rows]
@@ -63,7 +63,7 @@ class Motion(NamedTuple):
         """Derivative of `at` by y at the epoch, (m, rows, 7, 7), between the steps by straight lines."""
         if self.by_start is None:
             return None
-        before, t = _steps(places, len(self.constants) - 1)
+        before, t = _step_and_fraction(places, len(self.constants) - 1)
         t = t[:, None, None, None]
         partials: Array = self.by_start[before, rows]
         partials += t * (self.by_start[before + 1, rows] - partials)
@@ -86,11 +86,11 @@ class RelativeDynamics:
         out = np.stack((np.arange(middle, 2 * middle + 1), np.arange(middle, -1, -1)))
         transition = reference.nodes.by_epoch[out]
         self._place = np.ascontiguousarray(transition[..., POSITION, :].swapaxes(-1, -2))  # (2, n, 7, 3)
-        self._kick = np.zeros((*out.shape, 3, UNKNOWNS))
+        self._kick = np.zeros((*out.shape, 3, STATE_SIZE))
         self._kick[..., :6] = np.linalg.inv(transition[..., :6])[..., 3:].swapaxes(-1, -2)
         self._reference_m = reference.nodes.state[out][..., POSITION]
-        self._pull = _acceleration(self._reference_m)
-        self._gradient = _gradient(self._reference_m)
+        self._pull = _oblate_acceleration(self._reference_m)
+        self._gradient = _oblate_gradient(self._reference_m)
 
     def linear(self, start: Array) -> Motion:
         """Motion of `start` (k, 7) without what is not linear."""
@@ -118,7 +118,7 @@ class RelativeDynamics:
     def _rate(self, node: int, y: Array) -> Array:
         """dy/dt at a node on either side, (2, k, 7)."""
         deviation = y @ self._place[:, node]
-        pull = _acceleration(self._reference_m[:, node, None] + deviation) - self._pull[:, node, None]
+        pull = _oblate_acceleration(self._reference_m[:, node, None] + deviation) - self._pull[:, node, None]
         rate: Array = (pull - deviation @ self._gradient[:, node]) @ self._kick[:, node]
         return rate
 
@@ -131,11 +131,11 @@ class RelativeDynamics:
         at_steps = slice(None, None, _STEP_NODES)
         place, kick = (part[:, at_steps].swapaxes(0, 1) for part in (self._place, self._kick))
         reference_m = self._reference_m[:, at_steps].swapaxes(0, 1)[:, :, None]
-        change = _gradient(reference_m + path @ place) - _gradient(reference_m)
+        change = _oblate_gradient(reference_m + path @ place) - _oblate_gradient(reference_m)
         rates = (kick.swapaxes(-1, -2)[:, :, None] @ change) @ place.swapaxes(-1, -2)[:, :, None]
         halves = np.array((0.5 * _STEP_S, -0.5 * _STEP_S))[:, None, None, None]
-        by_start = np.empty((*motion.constants.shape, UNKNOWNS))
-        last = np.broadcast_to(np.eye(UNKNOWNS), rates.shape[1:])
+        by_start = np.empty((*motion.constants.shape, STATE_SIZE))
+        last = np.broadcast_to(np.eye(STATE_SIZE), rates.shape[1:])
         by_start[self._steps] = last[0]
         for step in range(1, len(rates)):
             slope = rates[step - 1] @ last
@@ -145,14 +145,14 @@ class RelativeDynamics:
         return motion._replace(by_start=by_start)
 
 
-def _steps(places: Array, count: int) -> tuple[npt.NDArray[np.int64], Array]:
+def _step_and_fraction(places: Array, count: int) -> tuple[npt.NDArray[np.int64], Array]:
     """The step in which moments given in nodes lie, and the fraction of it that has passed."""
     steps = places / _STEP_NODES
     before = np.clip(steps.astype(np.int64), 0, count - 1)
     return before, steps - before
 
 
-def _acceleration(position_m: Array) -> Array:
+def _oblate_acceleration(position_m: Array) -> Array:
     """By central body and J2 about the z axis of GCRF, (..., 3)."""
     z = position_m[..., 2]
     inverse2 = 1.0 / np.einsum("...i,...i", position_m, position_m)
@@ -164,7 +164,7 @@ def _acceleration(position_m: Array) -> Array:
     return acceleration
 
 
-def _gradient(position_m: Array) -> Array:
+def _oblate_gradient(position_m: Array) -> Array:
     """Derivative of `_acceleration`, (..., 3, 3)."""
     z = position_m[..., 2]
     inverse2 = 1.0 / np.einsum("...i,...i", position_m, position_m)
@@ -182,7 +182,7 @@ def _gradient(position_m: Array) -> Array:
     return gradient
 
 
-class SharedStep(NamedTuple):
+class JointStep(NamedTuple):
     """The end of a step.
 
     Attributes:
@@ -198,17 +198,17 @@ class SharedStep(NamedTuple):
     directions: Array
 
 
-def shared_step(dynamics: OrbitDynamics, gps_ms: int, x: Array, deviations: Array, step_s: float) -> SharedStep:
+def joint_step(dynamics: OrbitDynamics, gps_ms: int, x: Array, deviations: Array, step_s: float) -> JointStep:
     """Carry the first satellite `x` (10,) and deviations (k, 7) from it; no empirical acceleration is passed on."""
-    kicked = _kicked(x[POSITION], deviations, 0.5 * step_s)
+    kicked = _with_kick(x[POSITION], deviations, 0.5 * step_s)
     end, transition, directions = dynamics.step(gps_ms, x, step_s)
-    transition = transition[:UNKNOWNS, :UNKNOWNS]
-    moved = _kicked(end[POSITION], kicked @ transition.T, 0.5 * step_s)
+    transition = transition[:STATE_SIZE, :STATE_SIZE]
+    moved = _with_kick(end[POSITION], kicked @ transition.T, 0.5 * step_s)
     # What the logarithm leaves out when factors differ by a tenth is a metre in three hours.
     drag = (np.expm1(moved[:, DRAG]) - moved[:, DRAG])[:, None] * directions[:, 0]
     moved[:, POSITION] += 0.5 * step_s**2 * drag
     moved[:, VELOCITY] += step_s * drag
-    return SharedStep(end, moved, transition, directions)
+    return JointStep(end, moved, transition, directions)
 
 
 def orbit_vector(state: Array) -> Array:
@@ -218,10 +218,14 @@ def orbit_vector(state: Array) -> Array:
     return x
 
 
-def _kicked(position_m: Array, deviations: Array, duration_s: float) -> Array:
+def _with_kick(position_m: Array, deviations: Array, duration_s: float) -> Array:
     """Deviations whose velocities have been changed for some time by gravity that is not linear."""
     apart_m = deviations[:, POSITION]
-    curved = _acceleration(position_m + apart_m) - _acceleration(position_m) - apart_m @ _gradient(position_m)
+    curved = (
+        _oblate_acceleration(position_m + apart_m)
+        - _oblate_acceleration(position_m)
+        - apart_m @ _oblate_gradient(position_m)
+    )
     result = deviations.copy()
     result[:, VELOCITY] += duration_s * curved
     return result

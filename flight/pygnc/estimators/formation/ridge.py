@@ -20,21 +20,21 @@ import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise, Prior
-from pygnc.estimators.formation.least_squares import Result, covariance, differing, fitted
-from pygnc.estimators.formation.reference import of_satellite
+from pygnc.estimators.formation.least_squares import Minima, differs_from, evaluate, scaled_inverse
+from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
-from pygnc.estimators.formation.search import Around
+from pygnc.estimators.formation.search import SearchContext
 
 _CORRECTIONS: Final = 2
 """Of a step, which goes straight on at first, back to the floor."""
 _CORRECTION_MAX: Final = 4.0
 """Over the step's length; where it takes more, the step was too long."""
-_SHORT_M: Final = 1e-3
-_THICKNESS: Final = 0.05
+_CORRECTION_MIN_M: Final = 1e-3
+_SLICE_SIGMA: Final = 0.05
 """Of a slab, in standard deviations along the valley; to the covariance within it adds the square of this."""
 
 
-class Points(NamedTuple):
+class RidgePoints(NamedTuple):
     """Points on the floors of k valleys.
 
     Attributes:
@@ -47,13 +47,13 @@ class Points(NamedTuple):
 
     guesses: Array
     cost: Array
-    covariance: Array
+    scaled_inverse: Array
     along: Array
     breadth: Array
 
-    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Points":
+    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "RidgePoints":
         """Some of them."""
-        return Points(*(part[rows] for part in self))
+        return RidgePoints(*(part[rows] for part in self))
 
     def tangent(self) -> Array:
         """Change of the unknowns per m along the valley, (k, p)."""
@@ -67,7 +67,7 @@ class Points(NamedTuple):
         return variance
 
 
-class Slab(NamedTuple):
+class Slice(NamedTuple):
     """Slices of k valleys: their places along them are hardly free.
 
     Attributes:
@@ -80,17 +80,17 @@ class Slab(NamedTuple):
     along: Array
     variance: Array
 
-    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slab":
+    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slice":
         """Some of them."""
-        return Slab(*(part[rows] for part in self))
+        return Slice(*(part[rows] for part in self))
 
 
-def slab_at(points: Points) -> Slab:
+def slice_at(points: RidgePoints) -> Slice:
     """Through these points, across their valleys."""
-    return Slab(points.guesses, points.along, _THICKNESS**2 * points.variance())
+    return Slice(points.guesses, points.along, _SLICE_SIGMA**2 * points.variance())
 
 
-class Terrain:
+class CostFunction:
     """The cost of the observations of some satellites, by all unknowns.
 
     Args:
@@ -101,32 +101,34 @@ class Terrain:
         own: Our unknowns (6,), near enough.
     """
 
-    def __init__(self, equations: Equations, around: Around, noise: Noise, loss: Loss, own: Array) -> None:
+    def __init__(self, equations: Equations, around: SearchContext, noise: Noise, loss: Loss, own: Array) -> None:
         self._equations, self._dynamics = equations, around.dynamics
         self._noise, self._loss = noise, loss
         self._own = around.reference.nodes.state[around.reference.middle] + own
-        self._partners = [of_satellite(number)[:6] for number in range(1, len(equations.satellites))]
+        self._partners = [state_indices(number)[:6] for number in range(1, len(equations.satellites))]
         self._places = np.concatenate([its[:3] for its in self._partners])
 
-    def lowest(self, guesses: Array, slab: Slab | None = None) -> Points:
+    def lowest(self, guesses: Array, slab: Slice | None = None) -> RidgePoints:
         """Where solutions (k, p) are; their valleys within slabs of them, if given."""
         return self._points(guesses, self._fit_within(slab, guesses), self._by_unknowns(guesses), None)
 
-    def stepped(self, start: Points, length_m: Array, slab: Slab | None = None) -> Points:
+    def stepped(self, start: RidgePoints, length_m: Array, slab: Slice | None = None) -> RidgePoints:
         """The floor of the valleys so much farther on, (k,)."""
         guesses = start.guesses + length_m[:, None] * start.tangent()
         for _ in range(_CORRECTIONS):
             fit = self._fit_within(slab, guesses)
-            everything = covariance(fit.information)
+            everything = scaled_inverse(fit.information)
             step = (everything @ fit.gradient[..., None])[..., 0]
             aside = (everything @ start.along[..., None])[..., 0]
             share = (step * start.along).sum(axis=1) / (aside * start.along).sum(axis=1)
             step = step - share[:, None] * aside
             reach_m = np.abs(step[:, self._places]).max(axis=1)
-            guesses = guesses + step / np.maximum(1.0, reach_m / (_CORRECTION_MAX * length_m + _SHORT_M))[:, None]
+            guesses = (
+                guesses + step / np.maximum(1.0, reach_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M))[:, None]
+            )
         return self._points(guesses, self._fit_within(slab, guesses), self._by_unknowns(guesses), start.along)
 
-    def bend(self, points: Points) -> Array:
+    def bend(self, points: RidgePoints) -> Array:
         """What is not linear in the ranges, a standard deviation along the valley, squared over their noise, (k,)."""
         shift = np.sqrt(points.variance())[:, None] * points.tangent()
         motion = self._dynamics.propagate(self._equations.states(points.guesses), partials=False)
@@ -134,7 +136,7 @@ class Terrain:
         for pair, rows in enumerate(self._equations.ranges):
             apart_m, distance_m = self._equations.apart(pair, motion)
             one, other = rows.pair
-            change = shift[:, of_satellite(other)] - shift[:, of_satellite(one)]
+            change = shift[:, state_indices(other)] - shift[:, state_indices(one)]
             moved_m = (rows.design @ change[:, None, :, None])[..., 0]
             far_m = np.maximum(distance_m, 1.0)
             ahead_m = (moved_m * apart_m).sum(axis=2) / far_m
@@ -175,7 +177,7 @@ class Terrain:
             result[:, 6 * number : 6 * number + 6, :6] = -by_state
         return result
 
-    def _fit_within(self, slab: Slab | None, guesses: Array) -> Fit:
+    def _fit_within(self, slab: Slice | None, guesses: Array) -> Fit:
         fit = self._fit(guesses)
         if slab is None:
             return fit
@@ -188,11 +190,11 @@ class Terrain:
         )
 
     def _fit(self, guesses: Array) -> Fit:
-        return fitted(self._equations, self._dynamics, guesses, self._noise, self._loss)
+        return evaluate(self._equations, self._dynamics, guesses, self._noise, self._loss)
 
     @staticmethod
-    def _points(guesses: Array, fit: Fit, by_unknowns: Array, before: Array | None) -> Points:
-        everything = covariance(fit.information)
+    def _points(guesses: Array, fit: Fit, by_unknowns: Array, before: Array | None) -> RidgePoints:
+        everything = scaled_inverse(fit.information)
         variances, directions = np.linalg.eigh(by_unknowns @ everything @ by_unknowns.swapaxes(1, 2))
         along = (directions[:, None, :, -1] @ by_unknowns)[:, 0]
         if before is not None:
@@ -200,14 +202,14 @@ class Terrain:
             onwards = (everything @ along[..., None])[..., 0]
             along *= np.where((onwards * before).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
         breadth = -0.5 * (np.linalg.slogdet(fit.information)[1] + np.log(variances[:, -1]))
-        return Points(guesses, fit.cost, everything, along, breadth)
+        return RidgePoints(guesses, fit.cost, everything, along, breadth)
 
 
-_FOLLOWED: Final = 24
+_RIDGES_MAX: Final = 24
 """Of a group's solutions, the best ones; each costs as much as the search of another."""
-_ALIKE: Final = 0.04
+_SAME_MINIMUM_LIMIT: Final = 0.04
 """Squared difference over covariance of two ends of the same search, which comes within 0.01 of the least cost."""
-_STRAIGHT: Final = 0.03
+_CURVATURE_MIN: Final = 0.03
 """Bend of valleys that need no following; it makes errors larger by as little."""
 _FIRST_STEP: Final = 0.5
 """In standard deviations, but at most half of the longest."""
@@ -215,11 +217,11 @@ _LONGEST_STEP: Final = 0.2
 """In sizes of the relative orbit."""
 _GROWTH: Final = 1.6
 _SHRINKAGE: Final = 0.4
-_RISE_MAX: Final = 2.5
+_COST_RISE_MAX: Final = 2.5
 """Of the cost in a step; one with more is repeated, shorter."""
-_RISE_SMALL: Final = 0.75
+_COST_RISE_SMALL: Final = 0.75
 """After less, steps grow."""
-_END: Final = 12.0
+_COST_END: Final = 12.0
 """Of the cost above the lowest point's."""
 _STEPS: Final = 14
 _DENSITY_MAX: Final = 5.0
@@ -228,8 +230,14 @@ _LEAST_EIGENVALUE: Final = 1e-14
 """Of correlations; less is rounding."""
 
 
-def covariances(
-    equations: Equations, around: Around, result: Result, groups: Sequence[Sequence[int]], *, noise: Noise, loss: Loss
+def ridge_covariances(
+    equations: Equations,
+    around: SearchContext,
+    result: Minima,
+    groups: Sequence[Sequence[int]],
+    *,
+    noise: Noise,
+    loss: Loss,
 ) -> Array:
     """Covariances of distinct solutions, the best first, (k, p, p).
 
@@ -241,12 +249,12 @@ def covariances(
         noise: Of the observations.
         loss: That of the last fit.
     """
-    everything = covariance(result.fit.information)
+    everything = scaled_inverse(result.fit.information)
     for group in groups:
         # Solutions may differ in other groups only.
-        first = _first_alike(result, group, len(equations.satellites))
+        first = _first_with_same_orbits(result, group, len(equations.satellites))
         columns = equations.columns_of((0, *group))
-        bent, turns = _turns(equations, around, result.guesses, first, group, noise=noise, loss=loss)
+        bent, turns = _covariance_corrections(equations, around, result.guesses, first, group, noise=noise, loss=loss)
         for row, turn in zip(bent.tolist(), turns, strict=True):
             whole = np.eye(equations.unknowns)
             whole[columns[:, None], columns] = turn
@@ -254,19 +262,21 @@ def covariances(
     return everything
 
 
-def _first_alike(result: Result, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
+def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
     """The first solution with the same orbits of a group as each, (k,)."""
     first = np.full(len(result.guesses), -1, dtype=np.int64)
     for row in range(len(first)):
         if first[row] < 0:
-            other = differing(result, row, result.guesses, satellites, limit=_ALIKE)[:, list(group)].any(axis=1)
+            other = differs_from(result, row, result.guesses, satellites, limit=_SAME_MINIMUM_LIMIT)[
+                :, list(group)
+            ].any(axis=1)
             first[~other & (first < 0)] = row
     return first
 
 
-def _turns(
+def _covariance_corrections(
     equations: Equations,
-    around: Around,
+    around: SearchContext,
     guesses: Array,
     first: npt.NDArray[np.int64],
     group: Sequence[int],
@@ -276,43 +286,43 @@ def _turns(
 ) -> tuple[npt.NDArray[np.int64], Array]:
     """Which solutions lie in curved valleys of a group, and what makes errors of straight ones theirs, (k, q, q)."""
     some, columns = (0, *group), equations.columns_of((0, *group))
-    known = covariance(equations.prior.information)[columns[:, None], columns]
-    prior = Prior(equations.prior.mean[columns], covariance(known))
+    known = scaled_inverse(equations.prior.information)[columns[:, None], columns]
+    prior = Prior(equations.prior.mean[columns], scaled_inverse(known))
     most = max((len(rows.places) for rows in equations.ranges), default=1)
     part = equations.subset(some, prior, some, most)
     of_part = Noise(noise.range_sigma_m[equations.pairs_among(some)], noise.fix_scale[list(some)])
-    terrain = Terrain(part, around, of_part, loss, guesses[0, :6])
+    terrain = CostFunction(part, around, of_part, loss, guesses[0, :6])
     lowest = terrain.lowest(guesses[:, columns])
     # What it costs that other groups are elsewhere has no say.
     worse = lowest.cost - lowest.cost.min()
-    is_bent = (terrain.bend(lowest) > _STRAIGHT) & (worse <= around.settings.certain_chi_square)
+    is_bent = (terrain.bend(lowest) > _CURVATURE_MIN) & (worse <= around.settings.certain_chi_square)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
-    followed = np.sort(followed[np.argsort(worse[followed], kind="stable")][:_FOLLOWED])
+    followed = np.sort(followed[np.argsort(worse[followed], kind="stable")][:_RIDGES_MAX])
     bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
     bottom = lowest.chosen(followed)
-    whole = _followed(terrain, bottom) + _aside(terrain, bottom)
+    whole = _ridge_moments(terrain, bottom) + _growth_across(terrain, bottom)
     # At a valley's flat bottom, what is the same orbit may have another linear covariance.
     straight = lowest.covariance[bent]
-    return bent, _root(whole)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(_root(straight))
+    return bent, _lower_roots(whole)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(_lower_roots(straight))
 
 
-def _aside(terrain: Terrain, lowest: Points) -> Array:
+def _growth_across(terrain: CostFunction, lowest: RidgePoints) -> Array:
     """By how much second moments grow where valleys are bent across them too, (k, q, q)."""
-    slab = slab_at(lowest)
+    slab = slice_at(lowest)
     within = terrain.lowest(lowest.guesses, slab)
     growth = np.zeros_like(within.covariance)
-    bent = np.flatnonzero(terrain.bend(within) > _STRAIGHT)
+    bent = np.flatnonzero(terrain.bend(within) > _CURVATURE_MIN)
     if len(bent):
         within = within.chosen(bent)
-        growth[bent] = _growth(within.covariance, _followed(terrain, within, slab.chosen(bent)))
+        growth[bent] = _excess_covariance(within.covariance, _ridge_moments(terrain, within, slab.chosen(bent)))
     return growth
 
 
-def _growth(straight: Array, whole: Array) -> Array:
+def _excess_covariance(straight: Array, whole: Array) -> Array:
     """How far second moments exceed a covariance, in the directions in which they do, (k, q, q)."""
-    root = _root(straight)
+    root = _lower_roots(straight)
     inverse = np.linalg.inv(root)
     values, vectors = np.linalg.eigh(inverse @ whole @ inverse.swapaxes(1, 2))
     grown = root @ vectors * np.sqrt(np.maximum(values - 1.0, 0.0))[:, None]
@@ -320,28 +330,28 @@ def _growth(straight: Array, whole: Array) -> Array:
     return growth
 
 
-def _followed(terrain: Terrain, lowest: Points, slab: Slab | None = None) -> Array:
+def _ridge_moments(terrain: CostFunction, lowest: RidgePoints, slab: Slice | None = None) -> Array:
     """Second moments about k lowest points of what their valleys hold, or those within slabs, (k, q, q)."""
     count = len(lowest.cost)
     owner = np.tile(np.arange(count), 2)
-    bottom = Points(*(np.concatenate((part, part)) for part in lowest))
-    now = Points(*(part.copy() for part in bottom))
+    bottom = RidgePoints(*(np.concatenate((part, part)) for part in lowest))
+    now = RidgePoints(*(part.copy() for part in bottom))
     now.along[count:] *= -1.0
     longest_m = _LONGEST_STEP * terrain.size_m(bottom.guesses)
     length_m = np.minimum(_FIRST_STEP * np.sqrt(bottom.variance()), 0.5 * longest_m)
-    density, held = np.ones(2 * count), _held(terrain, now, bottom)
+    density, held = np.ones(2 * count), _local_moments(terrain, now, bottom)
     weight, moment = np.zeros(2 * count), np.zeros_like(held)
     active = np.arange(2 * count)
     for _ in range(_STEPS):
         within = None if slab is None else slab.chosen(owner[active])
         reached = terrain.stepped(now.chosen(active), length_m[active], within)
         rise = reached.cost - now.cost[active]
-        good = np.abs(rise) < _RISE_MAX
+        good = np.abs(rise) < _COST_RISE_MAX
         length_m[active[~good]] *= _SHRINKAGE
         some, new = active[good], reached.chosen(good)
         below = bottom.chosen(some)
         level = new.breadth - below.breadth - 0.5 * (new.cost - below.cost)
-        denser, holds = np.exp(np.minimum(level, _DENSITY_MAX)), _held(terrain, new, below)
+        denser, holds = np.exp(np.minimum(level, _DENSITY_MAX)), _local_moments(terrain, new, below)
         half_m = 0.5 * length_m[some]
         weight[some] += half_m * (density[some] + denser)
         moment[some] += (half_m * density[some])[:, None, None] * held[some]
@@ -349,8 +359,10 @@ def _followed(terrain: Terrain, lowest: Points, slab: Slab | None = None) -> Arr
         density[some], held[some] = denser, holds
         for part, found in zip(now, new, strict=True):
             part[some] = found
-        length_m[some] = np.minimum(length_m[some] * np.where(rise[good] < _RISE_SMALL, _GROWTH, 1.0), longest_m[some])
-        active = active[now.cost[active] - bottom.cost[active] < _END]
+        length_m[some] = np.minimum(
+            length_m[some] * np.where(rise[good] < _COST_RISE_SMALL, _GROWTH, 1.0), longest_m[some]
+        )
+        active = active[now.cost[active] - bottom.cost[active] < _COST_END]
         if not len(active):
             break
     weight, moment = weight[:count] + weight[count:], moment[:count] + moment[count:]
@@ -360,7 +372,7 @@ def _followed(terrain: Terrain, lowest: Points, slab: Slab | None = None) -> Arr
     return result
 
 
-def _held(terrain: Terrain, points: Points, lowest: Points) -> Array:
+def _local_moments(terrain: CostFunction, points: RidgePoints, lowest: RidgePoints) -> Array:
     """Second moments about the lowest points of what lies across the valleys here, (k, q, q)."""
     tangent, variance = points.tangent(), points.variance()
     across = points.covariance - variance[:, None, None] * tangent[:, :, None] * tangent[:, None, :]
@@ -369,7 +381,7 @@ def _held(terrain: Terrain, points: Points, lowest: Points) -> Array:
     return held
 
 
-def _root(matrices: Array) -> Array:
+def _lower_roots(matrices: Array) -> Array:
     """Lower triangular roots of covariances whose unknowns have units of all sizes; our own come first."""
     unit = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
     values, vectors = np.linalg.eigh(matrices / unit[:, :, None] / unit[:, None, :])

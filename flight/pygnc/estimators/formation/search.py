@@ -19,13 +19,13 @@ import numpy as np
 from pygnc.environment.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Noise, Prior
-from pygnc.estimators.formation.least_squares import Result, differing, merged, minimise
+from pygnc.estimators.formation.least_squares import Minima, differs_from, distinct_solutions, minimise
 from pygnc.estimators.formation.noise import expected_noise
 from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import NODE_S, UNKNOWNS, Reference, of_satellite
+from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
     BOTH,
-    IMAGES,
+    IMAGE_COUNT,
     IN_PLANE,
     NORMAL,
     d_state_d_mirror_elements,
@@ -39,7 +39,7 @@ from pygnc.estimators.orbit.state import DRAG
 _DIRECTIONS: Final = 4_096
 _BLOCKS: Final = 16
 """Of directions, scaled one after the other: all at once take ten megabytes."""
-_KEPT: Final = 128
+_DIRECTIONS_KEPT: Final = 128
 """Of them. With half as many, 2 of 1080 partners of stars were not found at all: one valley had taken all places."""
 _LINEAR_ITERATIONS: Final = 30
 _LINEAR_TOLERANCE: Final = 0.3
@@ -47,7 +47,7 @@ _MINIMA: Final = 12
 """Orbits improved further that differ, and from each other's images too; with all their images."""
 _PHASES: Final = ((8, 3.0), (25, 0.1))
 """Iterations and tolerance, first of everything, then of what is left."""
-_HOPELESS: Final = 200.0
+_COST_MARGIN: Final = 200.0
 """A candidate whose cost is so much above the best, per unit of a good one's, is dropped."""
 CANDIDATES: Final = 40
 """Of a partner that has ranges to known satellites only."""
@@ -59,7 +59,7 @@ _TILTS: Final = 32
 _TILT_MAX: Final = 1.5
 
 
-class Around(NamedTuple):
+class SearchContext(NamedTuple):
     """What a search needs besides the equations; `noise_m` is the ranges' apparent noise."""
 
     reference: Reference
@@ -68,14 +68,14 @@ class Around(NamedTuple):
     noise_m: dict[Pair, float]
 
 
-def from_fixes(equations: Equations, satellite: int) -> Array | None:
+def orbit_from_fixes(equations: Equations, satellite: int) -> Array | None:
     """Deviation (7,) of a satellite by its fixes alone, as linear motion and least absolute residuals have it.
 
     Outliers in less than half of the fixes hardly move it. None when the fixes do not tell an orbit.
     """
     rows = equations.fixes[satellite]
     there = np.repeat(rows.there, 3, axis=1).reshape(-1)
-    design = rows.design.reshape(-1, UNKNOWNS)[there, :6]
+    design = rows.design.reshape(-1, STATE_SIZE)[there, :6]
     residual = rows.residual.reshape(-1)[there]
     if len(residual) < 6:
         return None
@@ -98,7 +98,9 @@ _DETERMINED: Final = 1e-6
 """Least singular value of a design with columns of unit length."""
 
 
-def from_ranges(equations: Equations, partner: int, guess: Array, around: Around, most: int) -> Result:
+def candidates_from_ranges(
+    equations: Equations, partner: int, guess: Array, around: SearchContext, most: int
+) -> Minima:
     """Orbits of one partner that its ranges to others allow, best first.
 
     Args:
@@ -108,9 +110,9 @@ def from_ranges(equations: Equations, partner: int, guess: Array, around: Around
         around: The rest.
         most: Candidates kept.
     """
-    of_partner = of_satellite(partner)[:6]
-    starts = np.tile(guess, (_KEPT, 1))
-    starts[:, of_partner] = _scaled(equations, partner, _directions(around.reference), guess)
+    of_partner = state_indices(partner)[:6]
+    starts = np.tile(guess, (_DIRECTIONS_KEPT, 1))
+    starts[:, of_partner] = _scaled_to_ranges(equations, partner, _search_directions(around.reference), guess)
     noise = expected_noise(equations, around.settings)
     result = minimise(
         equations,
@@ -122,24 +124,24 @@ def from_ranges(equations: Equations, partner: int, guess: Array, around: Around
         tolerance=_LINEAR_TOLERANCE,
         linear=True,
     )
-    imaged = flips(result.guesses, (partner,), around.reference)
-    chosen = _originals(result, imaged, len(equations.satellites))[:_MINIMA]
-    return searched(equations, around, imaged[:, chosen].reshape(-1, len(guess)), most)
+    imaged = mirrored_candidates(result.guesses, (partner,), around.reference)
+    chosen = _distinct_up_to_mirrors(result, imaged, len(equations.satellites))[:_MINIMA]
+    return refine_candidates(equations, around, imaged[:, chosen].reshape(-1, len(guess)), most)
 
 
-def _originals(result: Result, imaged: Array, satellites: int) -> list[int]:
+def _distinct_up_to_mirrors(result: Minima, imaged: Array, satellites: int) -> list[int]:
     """Indices of guesses that differ from all better ones and from their images, the best first."""
     is_open = np.ones(len(result.guesses), dtype=np.bool_)
     chosen = []
     for row in np.argsort(result.fit.cost, kind="stable").tolist():
         if is_open[row]:
             chosen.append(row)
-            other = differing(result, row, imaged.reshape(-1, imaged.shape[-1]), satellites).any(axis=1)
+            other = differs_from(result, row, imaged.reshape(-1, imaged.shape[-1]), satellites).any(axis=1)
             is_open &= other.reshape(imaged.shape[:2]).all(axis=0)
     return chosen
 
 
-def searched(equations: Equations, around: Around, guesses: Array, most: int) -> Result:
+def refine_candidates(equations: Equations, around: SearchContext, guesses: Array, most: int) -> Minima:
     """Guesses improved by full motion, the distinct ones, the best first; without those that stay hopeless."""
     noise = Noise(np.array([around.noise_m[pair] for pair in equations.pairs]), np.ones(len(equations.satellites)))
     count = len(equations.satellites)
@@ -147,43 +149,43 @@ def searched(equations: Equations, around: Around, guesses: Array, most: int) ->
         result = minimise(
             equations, around.dynamics, guesses, noise, SEARCH_LOSS, iterations=iterations, tolerance=tolerance
         )
-        result = merged(result, count)
-        guesses = result.guesses[hopeful(result, equations, most)]
+        result = distinct_solutions(result, count)
+        guesses = result.guesses[plausible_candidates(result, equations, most)]
     return result
 
 
-def hopeful(result: Result, equations: Equations, most: int) -> slice:
+def plausible_candidates(result: Minima, equations: Equations, most: int) -> slice:
     """The guesses, the best first, that are not much worse than the first."""
     count = sum(len(rows.places) for rows in equations.ranges)
     good = max(1.0, float(result.fit.cost[0]) / max(count, 1))
-    return slice(min(int((result.fit.cost <= result.fit.cost[0] + _HOPELESS * good).sum()), most))
+    return slice(min(int((result.fit.cost <= result.fit.cost[0] + _COST_MARGIN * good).sum()), most))
 
 
-def flips(guesses: Array, partners: tuple[int, ...], reference: Reference) -> Array:
+def mirrored_candidates(guesses: Array, partners: tuple[int, ...], reference: Reference) -> Array:
     """The images of some partners' motion in guesses (k, p), all flipped alike, shape (4, k, p)."""
-    flipped = np.tile(guesses, (IMAGES, 1, 1))
+    flipped = np.tile(guesses, (IMAGE_COUNT, 1, 1))
     for row, guess in enumerate(guesses):
         own = reference.nodes.state[reference.middle] + guess[:6]
         for partner in partners:
-            of_partner = of_satellite(partner)[:6]
+            of_partner = state_indices(partner)[:6]
             apart = guess[of_partner] - guess[:6]
             flipped[:, row, of_partner] = guess[:6] + mirror_images(own, apart[None])[:, 0]
     return flipped
 
 
-def scattered(guess: Array, partners: Sequence[int], reference: Reference) -> Array:
+def varied_candidates(guess: Array, partners: Sequence[int], reference: Reference) -> Array:
     """A guess (p,) with all kinds of motion of the partners normal to the plane, shape (n, p)."""
     own = reference.nodes.state[reference.middle] + guess[:6]
-    factors = _TILT_MAX * evenly(_TILTS, 2 * len(partners))
+    factors = _TILT_MAX * quasirandom_points(_TILTS, 2 * len(partners))
     starts = np.tile(guess, (_TILTS, 1))
     for number, partner in enumerate(partners):
-        of_partner = of_satellite(partner)[:6]
+        of_partner = state_indices(partner)[:6]
         apart = guess[of_partner] - guess[:6]
         starts[:, of_partner] = guess[:6] + vary_normal_motion(own, apart, factors[:, 2 * number : 2 * number + 2])
     return starts
 
 
-def evenly(count: int, dimensions: int) -> Array:
+def quasirandom_points(count: int, dimensions: int) -> Array:
     """Points that fill the cube from -1 to 1 evenly, (count, dimensions).
 
     Source: M. Roberts, The unreasonable effectiveness of quasirandom sequences (2018); the golden ratio's kin, the root
@@ -197,12 +199,12 @@ def evenly(count: int, dimensions: int) -> Array:
     return points
 
 
-def _directions(reference: Reference) -> Array:
+def _search_directions(reference: Reference) -> Array:
     """Relative states whose orbital elements fill a cube evenly, (_DIRECTIONS, 6).
 
     The drift along the track over half the arc counts as much as the place on it.
     """
-    cube = evenly(_DIRECTIONS, 6)
+    cube = quasirandom_points(_DIRECTIONS, 6)
     own = reference.nodes.state[reference.middle]
     motion_rad_s = math.sqrt(GM_EARTH_M3_S2 / float(own[:3].dot(own[:3])) ** 1.5)
     cube[:, 0] /= 1.0 + 1.5 * motion_rad_s * NODE_S * reference.middle
@@ -210,7 +212,7 @@ def _directions(reference: Reference) -> Array:
     return directions
 
 
-def _scaled(equations: Equations, partner: int, directions: Array, guess: Array) -> Array:
+def _scaled_to_ranges(equations: Equations, partner: int, directions: Array, guess: Array) -> Array:
     """Deviations (_KEPT, 6) in directions whose distances, suitably scaled, are most like the longest row of ranges."""
     pair = max(
         (pair for pair, rows in enumerate(equations.ranges) if partner in rows.pair),
@@ -219,7 +221,7 @@ def _scaled(equations: Equations, partner: int, directions: Array, guess: Array)
     rows = equations.ranges[pair]
     anchor = rows.pair[0] if rows.pair[1] == partner else rows.pair[1]
     some = slice(None, None, max(1, len(rows.places) // 30))
-    bias = UNKNOWNS * len(equations.satellites) + pair
+    bias = STATE_SIZE * len(equations.satellites) + pair
     wanted = np.maximum(rows.range_m[some] - guess[bias], 1.0)[:, None]
     reaches, misfits = [], []
     for block in np.split(directions, _BLOCKS):
@@ -228,9 +230,9 @@ def _scaled(equations: Equations, partner: int, directions: Array, guess: Array)
         reach = (length * wanted).sum(axis=0) / (length**2).sum(axis=0)
         reaches.append(reach)
         misfits.append(np.abs(length * reach - wanted).sum(axis=0))
-    best = np.argsort(np.concatenate(misfits), kind="stable")[:_KEPT]
+    best = np.argsort(np.concatenate(misfits), kind="stable")[:_DIRECTIONS_KEPT]
     reach = np.concatenate(reaches)[best, None]
-    result: Array = guess[UNKNOWNS * anchor : UNKNOWNS * anchor + 6] + directions[best] * reach
+    result: Array = guess[STATE_SIZE * anchor : STATE_SIZE * anchor + 6] + directions[best] * reach
     return result
 
 
@@ -243,7 +245,7 @@ _TRIES: Final = 3
 _BETTER: Final = 1.0
 
 
-class Known(NamedTuple):
+class KnownOrbits(NamedTuple):
     """Satellites whose orbits their fixes tell, or ours the prior.
 
     Attributes:
@@ -269,105 +271,114 @@ class Candidates(NamedTuple):
     lost: dict[int, str]
 
 
-def candidates(equations: Equations, known: Known, around: Around) -> Candidates:
+def formation_candidates(equations: Equations, known: KnownOrbits, around: SearchContext) -> Candidates:
     """Starts for the whole formation: what fits best, every other candidate of each group, every image."""
-    groups, lost = _groups(equations, known)
+    groups, lost = _groups_to_search(equations, known)
     base, others = known.guess.copy(), []
     for group in groups:
-        columns = np.concatenate([of_satellite(satellite) for satellite in group])
-        found = _search(equations, known, group, around)[:, columns]
+        columns = np.concatenate([state_indices(satellite) for satellite in group])
+        found = _group_candidates(equations, known, group, around)[:, columns]
         base[columns] = found[0]
         others += [(columns, values) for values in found[1:]]
     partners = [satellite for satellite in range(1, len(equations.satellites)) if satellite not in lost]
-    for group in connected(equations, partners):
-        for flipped, image in _flips(group):
-            columns = np.concatenate([of_satellite(satellite) for satellite in flipped])
-            others.append((columns, flips(base[None], flipped, around.reference)[image, 0][columns]))
+    for group in connected_groups(equations, partners):
+        for flipped, image in _mirror_combinations(group):
+            columns = np.concatenate([state_indices(satellite) for satellite in flipped])
+            others.append((columns, mirrored_candidates(base[None], flipped, around.reference)[image, 0][columns]))
     guesses = np.tile(base, (1 + len(others), 1))
     for guess, (columns, values) in zip(guesses[1:], others, strict=True):
         guess[columns] = values
     return Candidates(guesses, lost)
 
 
-def _flips(group: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
+def _mirror_combinations(group: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
     """Which partners are flipped together, and how: any normal to the plane; each or all in it."""
     some = [chosen for size in range(1, len(group) + 1) for chosen in combinations(group, size)]
     each_or_all = [chosen for chosen in some if len(chosen) in {1, len(group)}]
     return [*((chosen, NORMAL) for chosen in some), *product(each_or_all, (IN_PLANE, BOTH))]
 
 
-def _search(equations: Equations, known: Known, group: Sequence[int], around: Around) -> Array:
+def _group_candidates(equations: Equations, known: KnownOrbits, group: Sequence[int], around: SearchContext) -> Array:
     """Guesses (k, p) for a group of partners without enough fixes, the best first.
 
     Partners join one by one: all that fits so far is combined with all orbits that fit the next one's ranges.
     """
     most = CANDIDATES if len(group) == 1 else CANDIDATES_OF_MANY
-    together, guesses = [group[0]], _alone(equations, known, group[0], around, most)
+    together, guesses = [group[0]], _partner_candidates(equations, known, group[0], around, most)
     for partner in group[1:]:
-        alone = _alone(equations, known, partner, around, most)
+        alone = _partner_candidates(equations, known, partner, around, most)
         together = [*together, partner]
         starts = np.repeat(guesses, len(alone), axis=0)
-        starts[:, of_satellite(partner)] = np.tile(alone, (len(guesses), 1))[:, of_satellite(partner)]
+        starts[:, state_indices(partner)] = np.tile(alone, (len(guesses), 1))[:, state_indices(partner)]
         some = [*known.satellites, *together]
-        part = equations.subset(some, _prior(equations, known, some, around.settings), together, _RANGES_MAX)
-        result = searched(part, around, _narrowed(equations, part, starts), most)
+        part = equations.subset(some, _subset_prior(equations, known, some, around.settings), together, _RANGES_MAX)
+        result = refine_candidates(part, around, _to_subset(equations, part, starts), most)
         if len(together) == len(group):
-            result = _varied(part, result, [some.index(one) for one in group], around, most)
-        guesses = _widened(equations, known, part, result.guesses[hopeful(result, part, most)])
+            result = _improve_by_variations(part, result, [some.index(one) for one in group], around, most)
+        guesses = _from_subset(equations, known, part, result.guesses[plausible_candidates(result, part, most)])
     return guesses
 
 
-def _varied(part: Equations, result: Result, group: Sequence[int], around: Around, most: int) -> Result:
+def _improve_by_variations(
+    part: Equations, result: Minima, group: Sequence[int], around: SearchContext, most: int
+) -> Minima:
     """Better guesses from variations of the best, of one partner's motion normal to the plane or of several."""
     for _ in range(_TRIES):
         best = result.guesses[:1]
-        some = [flips(best, flipped, around.reference)[image] for flipped, image in _flips(group)]
-        some.append(scattered(best[0], group, around.reference))
+        some = [
+            mirrored_candidates(best, flipped, around.reference)[image]
+            for flipped, image in _mirror_combinations(group)
+        ]
+        some.append(varied_candidates(best[0], group, around.reference))
         fit = float(result.fit.cost[0])
-        result = searched(part, around, np.concatenate((result.guesses[hopeful(result, part, most)], *some)), most)
+        result = refine_candidates(
+            part, around, np.concatenate((result.guesses[plausible_candidates(result, part, most)], *some)), most
+        )
         if float(result.fit.cost[0]) > fit - _BETTER:
             break
     return result
 
 
-def _alone(equations: Equations, known: Known, partner: int, around: Around, most: int) -> Array:
+def _partner_candidates(
+    equations: Equations, known: KnownOrbits, partner: int, around: SearchContext, most: int
+) -> Array:
     """Guesses (k, p) for one partner by its own observations and its ranges to those known."""
     some = [*known.satellites, partner]
-    part = equations.subset(some, _prior(equations, known, some, around.settings), [partner], _RANGES_MAX)
-    result = from_ranges(part, len(some) - 1, part.prior.mean, around, most)
-    result = _varied(part, result, [len(some) - 1], around, most)
-    return _widened(equations, known, part, result.guesses[hopeful(result, part, most)])
+    part = equations.subset(some, _subset_prior(equations, known, some, around.settings), [partner], _RANGES_MAX)
+    result = candidates_from_ranges(part, len(some) - 1, part.prior.mean, around, most)
+    result = _improve_by_variations(part, result, [len(some) - 1], around, most)
+    return _from_subset(equations, known, part, result.guesses[plausible_candidates(result, part, most)])
 
 
-def _narrowed(equations: Equations, part: Equations, guesses: Array) -> Array:
+def _to_subset(equations: Equations, part: Equations, guesses: Array) -> Array:
     """Guesses (k, p) of all unknowns for some satellites' equations."""
     narrow = np.tile(part.prior.mean, (len(guesses), 1))
     for number, identity in enumerate(part.satellites):
-        narrow[:, of_satellite(number)] = guesses[:, of_satellite(equations.satellites.index(identity))]
+        narrow[:, state_indices(number)] = guesses[:, state_indices(equations.satellites.index(identity))]
     return narrow
 
 
-def _widened(equations: Equations, known: Known, part: Equations, narrow: Array) -> Array:
+def _from_subset(equations: Equations, known: KnownOrbits, part: Equations, narrow: Array) -> Array:
     """The reverse; those known keep what their fixes say."""
     guesses = np.tile(known.guess, (len(narrow), 1))
     for number, identity in enumerate(part.satellites):
         satellite = equations.satellites.index(identity)
         if satellite not in known.satellites:
-            guesses[:, of_satellite(satellite)] = narrow[:, of_satellite(number)]
+            guesses[:, state_indices(satellite)] = narrow[:, state_indices(number)]
     return guesses
 
 
-def _prior(equations: Equations, known: Known, some: Sequence[int], settings: FormationSettings) -> Prior:
+def _subset_prior(equations: Equations, known: KnownOrbits, some: Sequence[int], settings: FormationSettings) -> Prior:
     """Of the unknowns of some satellites, with those known held by what their fixes say."""
     pairs = len(equations.pairs_among(some))
-    states = UNKNOWNS * len(some)
+    states = STATE_SIZE * len(some)
     mean, information = np.zeros(states + pairs), np.zeros((states + pairs, states + pairs))
     mean[states:] = settings.range_bias_m
     biases = np.arange(states, states + pairs)
     information[biases, biases] = settings.range_bias_sigma_m**-2.0
     whole = equations.prior.information
     for number, satellite in enumerate(some):
-        here, there = of_satellite(number), of_satellite(satellite)
+        here, there = state_indices(number), state_indices(satellite)
         if satellite in known.satellites:
             mean[here] = known.guess[there]
             information[here[:, None], here] = known.information[satellite]
@@ -377,7 +388,7 @@ def _prior(equations: Equations, known: Known, some: Sequence[int], settings: Fo
     return Prior(mean, information)
 
 
-def _groups(equations: Equations, known: Known) -> tuple[list[list[int]], dict[int, str]]:
+def _groups_to_search(equations: Equations, known: KnownOrbits) -> tuple[list[list[int]], dict[int, str]]:
     """The partners to search, in groups that have ranges among themselves, and those of which too little is there."""
     lost = {}
     searched = []
@@ -393,10 +404,10 @@ def _groups(equations: Equations, known: Known) -> tuple[list[list[int]], dict[i
             searched.append(satellite)
         else:
             lost[satellite] = f"{count} ranges to satellites on known orbits, {RANGES_MIN} needed, and too few fixes"
-    return connected(equations, searched), lost
+    return connected_groups(equations, searched), lost
 
 
-def connected(equations: Equations, some: Sequence[int]) -> list[list[int]]:
+def connected_groups(equations: Equations, some: Sequence[int]) -> list[list[int]]:
     """Satellites, by index, in groups that have ranges among themselves."""
     group = {satellite: satellite for satellite in some}
     for rows in equations.ranges:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.observations import Pair, RangeObservation
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements, rtn_from_gcrf
 from pygnc.estimators.formation.relative_motion import Motion
 
@@ -143,19 +143,19 @@ class FormationSolution:
         unknowns, covariance = self.hypotheses[hypothesis].unknowns, self.hypotheses[hypothesis].covariance
         transition = np.eye(len(unknowns))
         for satellite in range(count):
-            first = UNKNOWNS * satellite
-            transition[first : first + 6, first : first + UNKNOWNS] = partials[satellite]
+            first = STATE_SIZE * satellite
+            transition[first : first + 6, first : first + STATE_SIZE] = partials[satellite]
         return JointState(
             gps_ms,
             reference + deviations,
-            self.reference.drag + unknowns[UNKNOWNS - 1 : UNKNOWNS * count : UNKNOWNS],
-            unknowns[UNKNOWNS * count :],
+            self.reference.drag + unknowns[STATE_SIZE - 1 : STATE_SIZE * count : STATE_SIZE],
+            unknowns[STATE_SIZE * count :],
             transition.dot(covariance).dot(transition.T),
         )
 
     def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
         """Range bias of a pair and its standard deviation, in m."""
-        place = UNKNOWNS * len(self.satellites) + self.pairs.index(pair)
+        place = STATE_SIZE * len(self.satellites) + self.pairs.index(pair)
         solved = self.hypotheses[hypothesis]
         return float(solved.unknowns[place]), float(np.sqrt(solved.covariance[place, place]))
 
@@ -166,7 +166,7 @@ class FormationSolution:
         place = self.satellites.index(partner)
         deviations, partials = self._placed(gps_ms, hypothesis)
         reference = self.reference.at(np.array([float(gps_ms)])).state[0]
-        columns = np.concatenate((np.arange(UNKNOWNS), UNKNOWNS * place + np.arange(UNKNOWNS)))
+        columns = np.concatenate((np.arange(STATE_SIZE), STATE_SIZE * place + np.arange(STATE_SIZE)))
         joint = self.hypotheses[hypothesis].covariance[columns[:, None], columns]
         by_unknowns = np.concatenate((-partials[0], partials[place]), axis=1)
         return (

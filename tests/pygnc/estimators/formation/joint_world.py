@@ -15,21 +15,21 @@ from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, 
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.formation_accuracy import own_orbit
-from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
-from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting
+from pygnc_ground.campaign.formation_accuracy import own_orbit_state
+from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
+from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
 from pygnc_ground.scenario.gps_settings import Gps
 
 ARC_MIN = 64
 FRAMES = EarthFrames(ORIENTATION)
-ORBIT = expecting(Gps(), ARC_MIN / 60.0, 60.0)
+ORBIT = settings_for(Gps(), ARC_MIN / 60.0, 60.0)
 GPS_ON_ALL = Instruments("mesh", range_noise_m=10.0, mesh=True, fixed=4)
 GPS_ON_OURS = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
 
 
 @cache
 def world(satellites: int = 2, minutes: int = 250) -> FormationWorld:
-    return formation_world(7, Kind.BOUNDED, satellites, minutes)
+    return formation_world(7, FormationKind.BOUNDED, satellites, minutes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def solved(
     end_ms = made.start_gps_ms + 60_000 * arc_minutes + 20_000
     fixes, ranges = observations(made, instruments, draw)
     settings = replace(FormationSettings(), range_noise_m=instruments.range_noise_m)
-    own = own_orbit([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
+    own = own_orbit_state([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
     solution = FormationSolver(settings, ORBIT, FRAMES).solve(
         own, [seen for seen in fixes if seen.fix.gps_ms <= end_ms], [seen for seen in ranges if seen.gps_ms <= end_ms]
     )

@@ -9,7 +9,7 @@ import pytest
 from pygnc.estimators.formation.observations import SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc_ground.campaign.formation_world import Instruments, Kind
+from pygnc_ground.campaign.formation_world import FormationKind, Instruments
 from tests.pygnc.estimators.formation.worlds import (
     MESH_ALL,
     MESH_ANCHOR,
@@ -41,8 +41,8 @@ def test_with_fixes_of_all_errors_come_near_the_bound_and_nothing_is_ambiguous()
     assert all(partner.chi_square_mirror > partner.chi_square_best + 100.0 for partner in solution.partners.values())
 
 
-@pytest.mark.parametrize("kind", [Kind.FREE, Kind.BOUNDED])
-def test_with_our_fixes_only_the_truth_is_among_the_hypotheses_and_ambiguity_is_said(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FormationKind.FREE, FormationKind.BOUNDED])
+def test_with_our_fixes_only_the_truth_is_among_the_hypotheses_and_ambiguity_is_said(kind: FormationKind) -> None:
     true = world(2, kind, satellites=3)
     solution = given(true, MESH_ANCHOR).solved()
     found = [right(solution, true, partner) for partner in PARTNERS[:2]]
@@ -51,15 +51,15 @@ def test_with_our_fixes_only_the_truth_is_among_the_hypotheses_and_ambiguity_is_
 
 
 def test_a_star_of_ranges_is_ambiguous_and_holds_the_truth() -> None:
-    true = world(2, Kind.FREE, satellites=3)
+    true = world(2, FormationKind.FREE, satellites=3)
     solution = given(true, STAR_ANCHOR).solved()
     assert solution.partners[75].ambiguous
     assert len(solution.hypotheses) >= 4
     assert right(solution, true, 75).rms_m < 2.0 * float(bound_m(true, STAR_ANCHOR)[0])
 
 
-@pytest.mark.parametrize(("seed", "kind"), [(3, Kind.BOUNDED), (5, Kind.FREE)])
-def test_every_partner_of_a_star_is_among_the_hypotheses_within_its_covariance(seed: int, kind: Kind) -> None:
+@pytest.mark.parametrize(("seed", "kind"), [(3, FormationKind.BOUNDED), (5, FormationKind.FREE)])
+def test_every_partner_of_a_star_is_among_the_hypotheses_within_its_covariance(seed: int, kind: FormationKind) -> None:
     true = world(seed, kind)
     solution = given(true, STAR_ANCHOR).solved()
     for partner in PARTNERS:
@@ -69,7 +69,7 @@ def test_every_partner_of_a_star_is_among_the_hypotheses_within_its_covariance(s
 
 
 def test_a_narrow_valley_is_found_beside_a_broad_one() -> None:
-    true = world(266, Kind.BOUNDED, satellites=2)
+    true = world(266, FormationKind.BOUNDED, satellites=2)
     solution = given(true, STAR_ANCHOR).solved()
     found = [elements_nees(solution, true, 75, number) for number in range(len(solution.hypotheses))]
     assert min(found) < 20.0
@@ -182,7 +182,7 @@ def test_with_a_few_fixes_of_our_own_alone_there_is_none_either() -> None:
 
 
 def test_one_behind_the_other_within_a_small_ellipse_nothing_wrong_is_certain() -> None:
-    true = world(3, Kind.TRAIN, satellites=3)
+    true = world(3, FormationKind.TRAIN, satellites=3)
     solution = given(true, Instruments("two", 1.0, mesh=True, fixed=2)).solved()
     for partner in (75, 76):
         assert solution.partners[partner].ambiguous or errors(solution, true, partner).nees < 40.0

@@ -10,8 +10,8 @@ import pytest
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Loss, Noise, initial_prior, linearise_observations
 from pygnc.estimators.formation.noise import apparent_noise
-from pygnc.estimators.formation.observations import arc_of
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.observations import select_arc
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
@@ -31,7 +31,7 @@ class System(NamedTuple):
 def system() -> System:
     true = world(5)
     measured = given(true, MESH_ALL)
-    arc = arc_of(74, measured.orbit.gps_ms, 43_200_000, measured.fixes, measured.ranges)
+    arc = select_arc(74, measured.orbit.gps_ms, 43_200_000, measured.fixes, measured.ranges)
     assert arc is not None
     dynamics = OrbitDynamics(ORBIT, FRAMES)
     step_ms = ORBIT.force_model.step_max_ms
@@ -40,7 +40,7 @@ def system() -> System:
     equations = linearise_observations(arc, 74, reference, prior, frames=FRAMES, receiver=ORBIT.measurement)
     epoch = true.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
     guess = prior.mean.copy()
-    guess[: 4 * UNKNOWNS].reshape(4, UNKNOWNS)[:, :6] = epoch - reference.nodes.state[reference.middle]
+    guess[: 4 * STATE_SIZE].reshape(4, STATE_SIZE)[:, :6] = epoch - reference.nodes.state[reference.middle]
     return System(equations, RelativeDynamics(reference), guess)
 
 
@@ -61,7 +61,7 @@ def test_the_gradient_is_that_of_the_cost() -> None:
     gradient = equations.fit(guess[None], motion, noise(), Loss(1e6, 1e6, hard=True)).gradient[0]
     for unknown in (1, 9, 12, 13, 24, 29, 33):
         step = np.zeros(len(guess))
-        step[unknown] = 1e-3 if unknown < 28 and unknown % UNKNOWNS in {3, 4, 5, 6} else 0.1
+        step[unknown] = 1e-3 if unknown < 28 and unknown % STATE_SIZE in {3, 4, 5, 6} else 0.1
         difference = (cost(guess - step) - cost(guess + step)) / (4.0 * step[unknown])
         assert gradient[unknown] == pytest.approx(difference, rel=3e-3, abs=1e-3 * abs(gradient).max())
 

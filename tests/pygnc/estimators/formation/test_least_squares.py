@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.least_squares import fitted
+from pygnc.estimators.formation.least_squares import evaluate
 from tests.pygnc.estimators.formation.test_equations import LOSS, noise, system
 
 
@@ -20,7 +20,7 @@ def peak_bytes(count: int) -> int:
     equations, dynamics, _ = system()
     guesses = about(count)
     tracemalloc.start()
-    fitted(equations, dynamics, guesses, noise(), LOSS)
+    evaluate(equations, dynamics, guesses, noise(), LOSS)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
@@ -29,8 +29,8 @@ def peak_bytes(count: int) -> int:
 def test_guesses_fit_as_each_does_alone() -> None:
     equations, dynamics, _ = system()
     guesses = about(12)
-    together = fitted(equations, dynamics, guesses, noise(), LOSS)
-    alone = [fitted(equations, dynamics, guess[None], noise(), LOSS) for guess in guesses]
+    together = evaluate(equations, dynamics, guesses, noise(), LOSS)
+    alone = [evaluate(equations, dynamics, guess[None], noise(), LOSS) for guess in guesses]
     for part, parts in zip(together, zip(*alone, strict=True), strict=True):
         assert part == pytest.approx(np.concatenate(parts), rel=1e-9)
 

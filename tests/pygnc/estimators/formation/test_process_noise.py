@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.process_noise import JointNoise
+from pygnc.estimators.formation.process_noise import JointProcessNoise
 from pygnc.estimators.formation.relative_motion import orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
@@ -20,7 +20,7 @@ DIRECTIONS = np.concatenate((np.array(((0.0,), (0.0,), (-4e-7,))), np.eye(3)), a
 
 
 def covariance(apart_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
-    root = JointNoise(FormationSettings(), orbit).root(STEP_S, X, apart_m, DIRECTIONS, 7 * len(apart_m) + 2)
+    root = JointProcessNoise(FormationSettings(), orbit).root(STEP_S, X, apart_m, DIRECTIONS, 7 * len(apart_m) + 2)
     return np.asarray(root @ root.T)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf, state_from_elements
-from pygnc.estimators.formation.relative_motion import RelativeDynamics, orbit_vector, shared_step
+from pygnc.estimators.formation.relative_motion import RelativeDynamics, joint_step, orbit_vector
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
@@ -110,11 +110,11 @@ def test_derivatives_are_those_of_the_motion() -> None:
     partials = dynamics.propagate(start).partials_at(slice(None), places)
     assert partials is not None
     for column in range(6):
-        step = np.eye(UNKNOWNS)[column] * (1.0 if column < 3 else 1e-3)
+        step = np.eye(STATE_SIZE)[column] * (1.0 if column < 3 else 1e-3)
         there, back = (dynamics.propagate(start + sign * step, partials=False) for sign in (1.0, -1.0))
         difference = (there.at(slice(None), places) - back.at(slice(None), places)) / (2.0 * step.max())
-        change = difference - np.eye(UNKNOWNS)[column]
-        found = partials[..., column] - np.eye(UNKNOWNS)[column]
+        change = difference - np.eye(STATE_SIZE)[column]
+        found = partials[..., column] - np.eye(STATE_SIZE)[column]
         # By position and velocity, which have units of their own.
         for rows in (slice(0, 3), slice(3, 6)):
             size = np.abs(change[..., rows]).max()
@@ -136,7 +136,7 @@ def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellit
     x, deviations = orbit_vector(OWN_STATE), initial_deviations()
     states = OWN_STATE + deviations
     for minute in range(180):
-        step = shared_step(EARTH_DYNAMICS, GPS_MS + 60_000 * minute, x, deviations, 60.0)
+        step = joint_step(EARTH_DYNAMICS, GPS_MS + 60_000 * minute, x, deviations, 60.0)
         x, deviations = step.x, step.deviations
     own = EARTH_DYNAMICS.trace(GPS_MS, orbit_vector(OWN_STATE), GPS_MS + 10_800_000)
     np.testing.assert_allclose(x[:3], own[:3], atol=0.1)
@@ -149,5 +149,5 @@ def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellit
 
 def test_small_deviations_move_by_the_transition_matrix() -> None:
     deviations = 1e-3 * np.eye(7)
-    step = shared_step(EARTH_DYNAMICS, GPS_MS, orbit_vector(OWN_STATE), deviations, 60.0)
+    step = joint_step(EARTH_DYNAMICS, GPS_MS, orbit_vector(OWN_STATE), deviations, 60.0)
     np.testing.assert_allclose(step.deviations.T / 1e-3, step.transition, atol=1e-6)

@@ -8,18 +8,24 @@ import pytest
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation import batch, ridge
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
-from pygnc.estimators.formation.least_squares import Result, covariance, fitted
-from pygnc.estimators.formation.reference import of_satellite
-from pygnc.estimators.formation.ridge import Points, Terrain, _aside, _followed, _root
-from pygnc.estimators.formation.search import Around
-from pygnc_ground.campaign.formation_posterior import SAMPLES, Judged, relative_by_unknowns, sampled, walked
-from pygnc_ground.campaign.formation_world import Kind
+from pygnc.estimators.formation.least_squares import Minima, evaluate, scaled_inverse
+from pygnc.estimators.formation.reference import state_indices
+from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _lower_roots, _ridge_moments
+from pygnc.estimators.formation.search import SearchContext
+from pygnc_ground.campaign.formation_posterior import (
+    SAMPLES,
+    JudgedSolution,
+    d_relative_d_parameters,
+    importance_samples,
+    ridge_points,
+)
+from pygnc_ground.campaign.formation_world import FormationKind
 from tests.pygnc.estimators.formation.worlds import STAR_ANCHOR, given, world
 
 SIGMA_M = np.array((300.0, 2.0))
 
 
-class Banana(Terrain):
+class Banana(CostFunction):
     """x is normal with `SIGMA_M[0]` about `middle_m`, y is normal with `SIGMA_M[1]` about `curvature` x^2.
 
     The two unknowns are x in m and y in `unit_m`.
@@ -53,7 +59,7 @@ class Banana(Terrain):
 @pytest.mark.parametrize("curvature", [0.0, 1e-5, 1e-4, 3e-4])
 def test_moments_are_those_of_the_whole_valley(curvature: float) -> None:
     terrain = Banana(curvature)
-    found = _followed(terrain, terrain.lowest(np.zeros((2, 2))))
+    found = _ridge_moments(terrain, terrain.lowest(np.zeros((2, 2))))
     across = SIGMA_M[1] ** 2 + 3.0 * curvature**2 * SIGMA_M[0] ** 4
     assert found[0] == pytest.approx(found[1])
     assert np.sqrt(np.diagonal(found[0])) == pytest.approx((SIGMA_M[0], np.sqrt(across)), rel=0.1)
@@ -64,7 +70,7 @@ def test_moments_are_those_of_the_whole_valley(curvature: float) -> None:
 def test_a_valley_is_followed_onwards_whatever_the_units(unit_m: float) -> None:
     curvature, middle_m, sigma_m = 3e-4, -200.0, SIGMA_M[0]
     terrain = Banana(curvature, middle_m, unit_m)
-    found = _followed(terrain, terrain.lowest(np.array(((middle_m, curvature * middle_m**2 / unit_m),))))[0]
+    found = _ridge_moments(terrain, terrain.lowest(np.array(((middle_m, curvature * middle_m**2 / unit_m),))))[0]
     # x off by d takes y off by `curvature` (2 middle d + d^2).
     slope = 2.0 * curvature * middle_m
     across = SIGMA_M[1] ** 2 + slope**2 * sigma_m**2 + 3.0 * curvature**2 * sigma_m**4
@@ -73,7 +79,7 @@ def test_a_valley_is_followed_onwards_whatever_the_units(unit_m: float) -> None:
     assert found / unit / unit[:, None] == pytest.approx(expected / unit / unit[:, None], abs=0.1)
 
 
-class Bowl(Terrain):
+class Bowl(CostFunction):
     """x and y are normal with 300 and 100 m about zero, z is normal with 2 m about `bend_x` x^2 + `bend_y` y^2."""
 
     def __init__(self, bend_x: float, bend_y: float) -> None:
@@ -86,7 +92,7 @@ class Bowl(Terrain):
     def size_m(self, guesses: Array) -> Array:
         return np.full(len(guesses), 2_000.0)
 
-    def bend(self, points: Points) -> Array:
+    def bend(self, points: RidgePoints) -> Array:
         return np.ones(len(points.cost))
 
     def _by_unknowns(self, guesses: Array) -> Array:
@@ -109,7 +115,7 @@ BOWL_M = np.array((300.0, 100.0, 2.0))
 def test_moments_are_those_of_a_valley_that_is_bent_across_too(bend_x: float, bend_y: float) -> None:
     terrain = Bowl(bend_x, bend_y)
     lowest = terrain.lowest(np.zeros((1, 3)))
-    found = (_followed(terrain, lowest) + _aside(terrain, lowest))[0]
+    found = (_ridge_moments(terrain, lowest) + _growth_across(terrain, lowest))[0]
     along, across, height = BOWL_M**2
     height += 3.0 * bend_x**2 * along**2 + 3.0 * bend_y**2 * across**2 + 2.0 * bend_x * bend_y * along * across
     assert np.sqrt(np.diagonal(found)) == pytest.approx(np.sqrt((along, across, height)), rel=0.1)
@@ -118,64 +124,72 @@ def test_moments_are_those_of_a_valley_that_is_bent_across_too(bend_x: float, be
 def test_roots_are_triangular_and_those_of_their_matrices() -> None:
     draw = np.random.default_rng(1).standard_normal((3, 5, 9)) * np.logspace(-3, 4, 5)[:, None]
     matrices = draw @ draw.swapaxes(1, 2)
-    roots = _root(matrices)
+    roots = _lower_roots(matrices)
     assert roots == pytest.approx(np.linalg.cholesky(matrices), rel=1e-6, abs=1e-12)
 
 
 def test_a_matrix_without_an_inverse_has_a_root() -> None:
-    assert np.isfinite(_root(np.ones((1, 4, 4)))).all()
+    assert np.isfinite(_lower_roots(np.ones((1, 4, 4)))).all()
 
 
 class Solved(NamedTuple):
     """What covariances are made of, with the distinct solutions of a star."""
 
     equations: Equations
-    around: Around
-    result: Result
+    around: SearchContext
+    result: Minima
     groups: list[list[int]]
     noise: Noise
     loss: Loss
 
     def covariances(self, guesses: Array) -> Array:
-        result = Result(guesses, fitted(self.equations, self.around.dynamics, guesses, self.noise, self.loss))
-        return ridge.covariances(self.equations, self.around, result, self.groups, noise=self.noise, loss=self.loss)
+        result = Minima(guesses, evaluate(self.equations, self.around.dynamics, guesses, self.noise, self.loss))
+        return ridge.ridge_covariances(
+            self.equations, self.around, result, self.groups, noise=self.noise, loss=self.loss
+        )
 
     def relative(self, partner: int) -> Array:
         """Derivatives of a partner's orbit relative to ours by all unknowns, (6, p)."""
-        return relative_by_unknowns(self.equations, partner)
+        return d_relative_d_parameters(self.equations, partner)
 
-    def judged(self, guesses: Array) -> Judged:
+    def judged(self, guesses: Array) -> JudgedSolution:
         """Some hypotheses; nothing is asked about the truth."""
         covariances = self.covariances(guesses)
-        return Judged(self.equations, self.around, self.noise, self.loss, guesses, covariances, guesses[0])
+        return JudgedSolution(self.equations, self.around, self.noise, self.loss, guesses, covariances, guesses[0])
 
 
 def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
     told: list[Solved] = []
 
     def covariances(
-        equations: Equations, around: Around, result: Result, groups: list[list[int]], *, noise: Noise, loss: Loss
+        equations: Equations,
+        around: SearchContext,
+        result: Minima,
+        groups: list[list[int]],
+        *,
+        noise: Noise,
+        loss: Loss,
     ) -> Array:
         told.append(Solved(equations, around, result, groups, noise, loss))
-        return covariance(result.fit.information)
+        return scaled_inverse(result.fit.information)
 
     monkeypatch.setattr(batch, "covariances", covariances)
-    given(world(seed, Kind.BOUNDED, satellites=satellites), STAR_ANCHOR).solved()
+    given(world(seed, FormationKind.BOUNDED, satellites=satellites), STAR_ANCHOR).solved()
     return told[0]
 
 
 def test_errors_drawn_from_the_posterior_are_as_large_as_the_covariance_says(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 2, monkeypatch)
     best = solved.result.guesses[:1]
-    terrain = Terrain(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
+    terrain = CostFunction(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
     judged = solved.judged(best)
-    samples, weight = sampled(judged, walked(terrain, terrain.lowest(best)))
+    samples, weight = importance_samples(judged, ridge_points(terrain, terrain.lowest(best)))
     assert 1.0 / (weight**2).sum() > SAMPLES / 10
     relative = solved.relative(1)
     error = (samples - best) @ relative.T
     straight, bent = (
-        float(weight @ np.einsum("ni,ij,nj->n", error, covariance(relative @ each[0] @ relative.T), error))
-        for each in (covariance(solved.result.fit.information), judged.covariances)
+        float(weight @ np.einsum("ni,ij,nj->n", error, scaled_inverse(relative @ each[0] @ relative.T), error))
+        for each in (scaled_inverse(solved.result.fit.information), judged.covariances)
     )
     assert straight > 100.0
     assert bent == pytest.approx(6.0, rel=0.15)
@@ -183,13 +197,13 @@ def test_errors_drawn_from_the_posterior_are_as_large_as_the_covariance_says(mon
 
 def test_where_another_partner_is_in_a_bad_place_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 3, monkeypatch)
-    first = of_satellite(1)[:6]
+    first = state_indices(1)[:6]
     best, *others = solved.result.guesses
     apart_m = [np.linalg.norm((other - best)[first[:3]]) for other in others]
     good = others[int(np.argmax(apart_m))].copy()
-    good[of_satellite(2)] = best[of_satellite(2)]
+    good[state_indices(2)] = best[state_indices(2)]
     bad = good.copy()
-    bad[of_satellite(2)[:3]] += 100.0
+    bad[state_indices(2)[:3]] += 100.0
     relative = solved.relative(1)
     expected, found = (relative @ solved.covariances(np.stack((best, each)))[1] @ relative.T for each in (good, bad))
     unit = np.sqrt(np.diagonal(expected))
@@ -199,7 +213,7 @@ def test_where_another_partner_is_in_a_bad_place_has_no_say(monkeypatch: pytest.
 def test_the_same_orbit_has_one_covariance_wherever_in_its_valley_searches_end(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 2, monkeypatch)
     best = solved.result.guesses[:1]
-    terrain = Terrain(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
+    terrain = CostFunction(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
     lowest = terrain.lowest(best)
     beside = terrain.stepped(lowest, 0.15 * np.sqrt(lowest.variance())).guesses
     relative = solved.relative(1)

@@ -17,7 +17,7 @@ from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
+from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
 
@@ -46,7 +46,9 @@ class Given(NamedTuple):
 
 
 @cache
-def world(seed: int, kind: Kind = Kind.BOUNDED, satellites: int = 4, minutes: int = 64) -> FormationWorld:
+def world(
+    seed: int, kind: FormationKind = FormationKind.BOUNDED, satellites: int = 4, minutes: int = 64
+) -> FormationWorld:
     return formation_world(seed, kind, satellites, minutes)
 
 
