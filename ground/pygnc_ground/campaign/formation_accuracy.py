@@ -235,7 +235,7 @@ def solve_with_truth(world: FormationWorld, records: Records, gps_ms: IntArray) 
         SearchContext(reference, RelativeDynamics(reference), given.settings, {}),
         Noise(solution.noise_m, np.ones(len(equations.satellites))),
         Loss(given.settings.range_gate_sigma, FIX_GATE, hard=True),
-        np.array([hypothesis.unknowns for hypothesis in solution.hypotheses]),
+        np.array([hypothesis.parameters for hypothesis in solution.hypotheses]),
         np.array([hypothesis.covariance for hypothesis in solution.hypotheses]),
         true_parameters(world, records, equations, reference),
     )

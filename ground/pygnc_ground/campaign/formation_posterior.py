@@ -34,7 +34,7 @@ class JudgedSolution(NamedTuple):
     """Some h hypotheses for u unknowns of s satellites, what they were made of, and the truth."""
 
     equations: Equations
-    around: SearchContext
+    context: SearchContext
     noise: Noise
     loss: Loss
     """Of the last fit, as is the noise"""
@@ -48,11 +48,11 @@ class JudgedSolution(NamedTuple):
     def alone(self, partner: int) -> "JudgedSolution":
         """One partner, by index, and we: all there is to it where it has ranges to us only."""
         some, whole = (0, partner), self.equations
-        columns = whole.columns_of(some)
+        columns = whole.parameter_indices(some)
         known = scaled_inverse(whole.prior.information)[columns[:, None], columns]
         return JudgedSolution(
             whole.subset(some, Prior(whole.prior.mean[columns], scaled_inverse(known)), some, _EVERY_RANGE),
-            self.around,
+            self.context,
             Noise(self.noise.range_sigma_m[whole.pairs_among(some)], self.noise.fix_scale[list(some)]),
             self.loss,
             self.hypotheses[:, columns],
@@ -84,7 +84,7 @@ def distances_after_minimisation(judged: JudgedSolution, guesses: FloatArray) ->
     """
     found = minimise(
         judged.equations,
-        judged.around.dynamics,
+        judged.context.dynamics,
         guesses,
         judged.noise,
         judged.loss,
@@ -103,7 +103,7 @@ def distances_after_minimisation(judged: JudgedSolution, guesses: FloatArray) ->
 
 def d_relative_d_parameters(equations: Equations, partner: int) -> FloatArray:
     """Derivatives of a partner's state relative to ours, (6, u)."""
-    derivatives = np.zeros((6, equations.unknowns))
+    derivatives = np.zeros((6, equations.parameter_count))
     derivatives[:, state_indices(partner)[:6]], derivatives[:, state_indices(0)[:6]] = np.eye(6), -np.eye(6)
     return derivatives
 
@@ -114,7 +114,7 @@ def true_parameters(world: FormationWorld, records: Records, equations: Equation
     states = world.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
     places = [world.ids.index(identity) for identity in equations.satellites]
     for number, place in enumerate(places):
-        truth[state_indices(number)[:6]] = states[place] - reference.nodes.state[reference.middle]
+        truth[state_indices(number)[:6]] = states[place] - reference.nodes.state[reference.epoch_node]
     for number, (one, other) in enumerate(equations.pairs):
         pair = sorted((world.ids.index(one), world.ids.index(other)))
         truth[STATE_SIZE * len(places) + number] = records.bias_m[pair[0], pair[1]]
@@ -155,7 +155,7 @@ class ExpectedNees(NamedTuple):
 def expected_nees(judged: JudgedSolution, hypothesis: int) -> ExpectedNees:
     """What to expect of a partner, `Judged.alone`, in the hypothesis in which the truth is at home."""
     guess = judged.hypotheses[hypothesis]
-    terrain = CostFunction(judged.equations, judged.around, judged.noise, judged.loss, guess[:6])
+    terrain = CostFunction(judged.equations, judged.context, judged.noise, judged.loss, guess[:6])
     samples, weight = importance_samples(judged, ridge_points(terrain, terrain.lowest(guess[None])))
     drawn = samples[_resample(weight)]
     found = _nees(judged, hypothesis, drawn[_leads_to(judged, hypothesis, drawn)])
@@ -194,7 +194,7 @@ def importance_samples(judged: JudgedSolution, points: RidgePoints) -> tuple[Flo
     density = np.log1p((off**2).sum(axis=2) / _FREEDOM) * (-0.5 * (_FREEDOM + size))
     density -= np.linalg.slogdet(roots)[1]
     proposed = np.log((share * np.exp(density - density.max())).sum(axis=1))
-    likely = -0.5 * evaluate(judged.equations, judged.around.dynamics, samples, judged.noise, judged.loss).cost
+    likely = -0.5 * evaluate(judged.equations, judged.context.dynamics, samples, judged.noise, judged.loss).cost
     weight = np.exp(likely - proposed - (likely - proposed).max())
     return samples, weight / weight.sum()
 
@@ -223,8 +223,8 @@ def _leads_to(judged: JudgedSolution, hypothesis: int, guesses: FloatArray) -> B
 def _nees(judged: JudgedSolution, hypothesis: int, guesses: FloatArray) -> FloatArray:
     """Squared errors of the relative orbital elements of a hypothesis if guesses (n, u) were the truth, (n,)."""
     relative, guess = d_relative_d_parameters(judged.equations, 1), judged.hypotheses[hypothesis]
-    reference = judged.around.reference
-    own = reference.nodes.state[reference.middle] + guess[:6]
+    reference = judged.context.reference
+    own = reference.nodes.state[reference.epoch_node] + guess[:6]
     found = own + relative @ guess
     error = relative_elements(own, own + guesses @ relative.T) - relative_elements(own, found)
     by_unknowns = d_elements_d_state(own, found) @ relative

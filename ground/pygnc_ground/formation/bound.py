@@ -190,8 +190,8 @@ def _range_rows(motion: FormationMotion, ranges: RangeMeasurements, pair: IntArr
     """Derivatives of all ranges by the unknowns over their standard deviations, (m, 7 s + pairs)."""
     places_m = motion.states_gcrf[:, ranges.row, :3]
     number = np.arange(len(ranges.row))
-    apart_m = places_m[ranges.one, number] - places_m[ranges.other, number]
-    whitened = apart_m / (np.linalg.norm(apart_m, axis=1) * ranges.sigma_m)[:, None]
+    relative_position_m = places_m[ranges.one, number] - places_m[ranges.other, number]
+    whitened = relative_position_m / (np.linalg.norm(relative_position_m, axis=1) * ranges.sigma_m)[:, None]
     by_state = np.zeros((len(number), len(motion.by_start), _SIZE))
     for end, sign in ((ranges.one, 1.0), (ranges.other, -1.0)):
         by_state[number, end] = sign * np.einsum("mi,mij->mj", whitened, motion.by_start[end, ranges.row, :3])

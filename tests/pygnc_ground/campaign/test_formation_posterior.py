@@ -44,8 +44,8 @@ def test_a_partner_of_a_star_is_at_home_where_it_is_without_the_others() -> None
     for partner in (1, 2):
         alone = true_hypotheses(judged.alone(partner))
         found = judged.alone(partner).hypotheses[[int(alone.hypothesis[0]), int(together.hypothesis[partner - 1])]]
-        apart_m = (found[0] - found[1])[7:10] - (found[0] - found[1])[:3]
-        assert np.abs(apart_m).max() < 1.0
+        relative_position_m = (found[0] - found[1])[7:10] - (found[0] - found[1])[:3]
+        assert np.abs(relative_position_m).max() < 1.0
         assert float(alone.distance[0]) < 0.1
 
 

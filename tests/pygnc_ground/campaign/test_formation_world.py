@@ -133,9 +133,9 @@ def test_a_draw_of_drag_changes_what_drag_does_and_nothing_else() -> None:
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(none, world().first(2).states_gcrf(world().moments_gps_ms))
     assert start == world().start_gps_ms
-    apart_m = np.linalg.norm((one - none)[..., :3], axis=-1)
-    assert 1e-3 < apart_m[:, -1].max() < 10.0
-    assert apart_m[:, 0].max() < 0.01
+    relative_position_m = np.linalg.norm((one - none)[..., :3], axis=-1)
+    assert 1e-3 < relative_position_m[:, -1].max() < 10.0
+    assert relative_position_m[:, 0].max() < 0.01
 
 
 def test_each_draw_has_noise_and_biases_of_its_own() -> None:

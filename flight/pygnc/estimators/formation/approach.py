@@ -248,10 +248,10 @@ def _sigma_m(values: Array) -> float:
 
     They make it longer, by half their square over the distance, but never by more than they are long.
     """
-    apart_m, root = values[:, 0], values[:, 1:]
-    distance_m = max(math.sqrt(apart_m.dot(apart_m)), _COINCIDENT_M)
-    along = apart_m.dot(root) / distance_m
-    across = root - np.outer(apart_m / distance_m, along)
+    relative_position_m, root = values[:, 0], values[:, 1:]
+    distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), _COINCIDENT_M)
+    along = relative_position_m.dot(root) / distance_m
+    across = root - np.outer(relative_position_m / distance_m, along)
     spread = across.dot(across.T)
     longer = (0.5 * float((spread**2).sum()) + 0.25 * float(np.trace(spread)) ** 2) / distance_m**2
     return math.sqrt(along.dot(along) + min(longer, float(np.trace(spread))))

@@ -57,7 +57,7 @@ _ARC_FRACTIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 def judge_partners(
     equations: Equations,
-    around: SearchContext,
+    context: SearchContext,
     result: Minima,
     passed: Array,
     uncertain: Array,
@@ -69,7 +69,7 @@ def judge_partners(
 
     Args:
         equations: Of all.
-        around: Of the search.
+        context: XX
         result: Distinct solutions, the best first.
         passed: Guesses (k, p) that the search passed through. Where the last fit slides from one of them into another
             solution, the cost has a shelf rather than a minimum; fitting nearly as well, it is as good a rival.
@@ -77,22 +77,22 @@ def judge_partners(
         noise: Of the observations.
         loss: That of the last fit.
     """
-    settings, count = around.settings, len(equations.satellites)
-    shelves = evaluate(equations, around.dynamics, passed, noise, loss).cost
+    settings, count = context.settings, len(equations.satellites)
+    shelves = evaluate(equations, context.dynamics, passed, noise, loss).cost
     cost = np.concatenate((result.fit.cost, shelves))
-    different = differs_from(result, 0, np.concatenate((result.guesses, passed)), count)
+    different = differs_from(result, 0, np.concatenate((result.parameters, passed)), count)
     best = float(cost[0])
-    freedom = max(sum(len(rows.places) for rows in equations.ranges) - equations.unknowns, 1)
+    freedom = max(sum(len(rows.node_time) for rows in equations.ranges) - equations.parameter_count, 1)
     by_partner = {}
     for partner in range(1, count):
         rivals = cost[different[:, partner]].tolist()
         mirror = (
-            min(rivals) if rivals else _mirror_image_cost(equations, around, result, partner, noise=noise, loss=loss)
+            min(rivals) if rivals else _mirror_image_cost(equations, context, result, partner, noise=noise, loss=loss)
         )
         # As a ratio of likelihoods with the noise unknown too.
         worse = freedom * math.log1p(max(mirror - best, 0.0) / freedom) if rivals else math.inf
         by_partner[equations.satellites[partner]] = Partner(
-            _unsolved_reason(equations, around, result, partner, uncertain),
+            _unsolved_reason(equations, context, result, partner, uncertain),
             worse < settings.certain_chi_square,
             best,
             mirror,
@@ -101,34 +101,34 @@ def judge_partners(
 
 
 def _mirror_image_cost(
-    equations: Equations, around: SearchContext, result: Minima, partner: int, *, noise: Noise, loss: Loss
+    equations: Equations, context: SearchContext, result: Minima, partner: int, *, noise: Noise, loss: Loss
 ) -> float:
     """Least cost of the best solution with this partner flipped, or the best cost if its images are no other orbits."""
-    images = mirrored_candidates(result.guesses[:1], (partner,), around.reference)[1:, 0]
+    images = mirrored_candidates(result.parameters[:1], (partner,), context.reference)[1:, 0]
     guesses = images[differs_from(result, 0, images, len(equations.satellites))[:, partner]]
     if not len(guesses):
         return float(result.fit.cost[0])
-    return float(evaluate(equations, around.dynamics, guesses, noise, loss).cost.min())
+    return float(evaluate(equations, context.dynamics, guesses, noise, loss).cost.min())
 
 
 def _unsolved_reason(
-    equations: Equations, around: SearchContext, result: Minima, partner: int, uncertain: Array
+    equations: Equations, context: SearchContext, result: Minima, partner: int, uncertain: Array
 ) -> str | None:
     """Why a partner's orbit is not known; None when it is."""
-    reference = around.reference
-    places = 2.0 * reference.middle * np.array(_ARC_FRACTIONS)
-    points = reference.nodes.by_epoch[places.astype(np.int64), :3]
+    reference = context.reference
+    places = 2.0 * reference.epoch_node * np.array(_ARC_FRACTIONS)
+    points = reference.nodes.d_state_d_epoch[places.astype(np.int64), :3]
     columns = np.concatenate((np.arange(STATE_SIZE), STATE_SIZE * partner + np.arange(STATE_SIZE)))
     # A valley that ends sooner than linear ranges make expect is one that the data hardly close.
     joint = np.stack((scaled_inverse(result.fit.information[0]), uncertain))[:, columns[:, None], columns]
-    motion = around.dynamics.propagate(equations.states(result.guesses[:1]), partials=False)
+    motion = context.dynamics.propagate(equations.states(result.parameters[:1]), partials=False)
     constants = motion.at(slice(None), places)
-    apart_m = (points @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
+    relative_position_m = (points @ (constants[:, partner] - constants[:, 0])[..., None])[..., 0]
     by_unknowns = np.concatenate((-points, points), axis=2)
     placed = by_unknowns @ joint[:, None] @ by_unknowns.swapaxes(1, 2)
     variance = np.trace(placed, axis1=2, axis2=3).mean(axis=1).max()
-    sigma_m, distance_m = math.sqrt(variance), math.sqrt((apart_m**2).sum(axis=1).mean())
-    if sigma_m < around.settings.solved_sigma_ratio * distance_m:
+    sigma_m, distance_m = math.sqrt(variance), math.sqrt((relative_position_m**2).sum(axis=1).mean())
+    if sigma_m < context.settings.solved_sigma_ratio * distance_m:
         return None
     return f"its place is known to {sigma_m:.0f} m only, {distance_m:.0f} m away"
 
@@ -205,20 +205,20 @@ class FormationSolver:
         )
         apparent_m = apparent_noise(equations, settings).range_sigma_m.tolist()
         noise_m = dict(zip(equations.pairs, apparent_m, strict=True))
-        around = SearchContext(reference, RelativeDynamics(reference), settings, noise_m)
-        starts = formation_candidates(equations, self._known(equations, around), around)
-        kept = [number for number in range(len(equations.satellites)) if number not in starts.lost]
-        lost = {equations.satellites[number]: reason for number, reason in starts.lost.items()}
-        guesses = starts.guesses
+        context = SearchContext(reference, RelativeDynamics(reference), settings, noise_m)
+        starts = formation_candidates(equations, self._known(equations, context), context)
+        kept = [number for number in range(len(equations.satellites)) if number not in starts.unsolved]
+        lost = {equations.satellites[number]: reason for number, reason in starts.unsolved.items()}
+        guesses = starts.parameters
         if lost:
             fewer = initial_prior(len(kept), len(equations.pairs_among(kept)), reference, own, settings)
-            columns = equations.columns_of(kept)
+            columns = equations.parameter_indices(kept)
             equations = equations.subset(kept, fewer, kept, _NO_THINNING)
             guesses = guesses[:, columns]
-        solved = self._refined(equations, around, guesses)
-        return self._solution(arc, equations, around, solved, lost)
+        solved = self._refined(equations, context, guesses)
+        return self._solution(arc, equations, context, solved, lost)
 
-    def _known(self, equations: Equations, around: SearchContext) -> KnownOrbits:
+    def _known(self, equations: Equations, context: SearchContext) -> KnownOrbits:
         """Orbits that fixes tell, or the prior."""
         guess = equations.prior.mean.copy()
         placed = [0]
@@ -232,9 +232,9 @@ class FormationSolver:
         alone = Equations(equations.satellites, (), equations.fixes, (), prior)
         noise = expected_noise(alone, self._settings)
         result = minimise(
-            alone, around.dynamics, guess[None, :states], noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS
+            alone, context.dynamics, guess[None, :states], noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS
         )
-        guess[:states] = result.guesses[0]
+        guess[:states] = result.parameters[0]
         everything = scaled_inverse(result.fit.information[0])
         information = np.zeros((len(equations.satellites), STATE_SIZE, STATE_SIZE))
         for satellite in placed:
@@ -242,56 +242,56 @@ class FormationSolver:
             information[satellite] = scaled_inverse(everything[of, of])
         return KnownOrbits(placed, guess, information)
 
-    def _refined(self, equations: Equations, around: SearchContext, guesses: Array) -> _Refinement:
+    def _refined(self, equations: Equations, context: SearchContext, guesses: Array) -> _Refinement:
         """Distinct solutions, the best first, with the noise that its residuals show."""
-        settings, dynamics, count = self._settings, around.dynamics, len(equations.satellites)
+        settings, dynamics, count = self._settings, context.dynamics, len(equations.satellites)
         noise = apparent_noise(equations, settings)
         result = minimise(equations, dynamics, guesses, noise, SEARCH_LOSS, iterations=_SEARCH_ITERATIONS)
         result = distinct_solutions(result, count)
-        passed = result.guesses[:_SOLUTIONS_MAX]
+        passed = result.parameters[:_SOLUTIONS_MAX]
         noise = robust_noise(equations, dynamics, result, settings)
         result = minimise(
-            equations, dynamics, result.guesses[:_SOLUTIONS_MAX], noise, SEARCH_LOSS, iterations=_ITERATIONS
+            equations, dynamics, result.parameters[:_SOLUTIONS_MAX], noise, SEARCH_LOSS, iterations=_ITERATIONS
         )
         result = distinct_solutions(result, count)
         hopeful = int((result.fit.cost <= result.fit.cost[0] + _COST_MARGIN).sum())
         result = select_solutions(result, list(range(hopeful)))
         loss = Loss(settings.range_gate_sigma, FIX_GATE, hard=True)
         for _ in range(_ROUNDS):
-            result = minimise(equations, dynamics, result.guesses, noise, loss, iterations=_ITERATIONS)
+            result = minimise(equations, dynamics, result.parameters, noise, loss, iterations=_ITERATIONS)
             result = distinct_solutions(result, count)
             noise = refined_noise(equations, dynamics, result, settings, noise=noise, loss=loss)
-        fit = evaluate(equations, dynamics, result.guesses, noise, loss)
-        return _Refinement(distinct_solutions(Minima(result.guesses, fit), count), noise, loss, passed)
+        fit = evaluate(equations, dynamics, result.parameters, noise, loss)
+        return _Refinement(distinct_solutions(Minima(result.parameters, fit), count), noise, loss, passed)
 
     def _solution(
-        self, arc: Arc, equations: Equations, around: SearchContext, solved: _Refinement, lost: dict[int, str]
+        self, arc: Arc, equations: Equations, context: SearchContext, solved: _Refinement, lost: dict[int, str]
     ) -> FormationSolution:
         result, noise, loss, passed = solved
         count = len(equations.satellites)
-        motion = around.dynamics.propagate(equations.states(result.guesses), partials=False)
-        residuals = [equations.range_residuals(result.guesses, pair, motion) for pair in range(len(equations.pairs))]
+        motion = context.dynamics.propagate(equations.states(result.parameters), partials=False)
+        residuals = [equations.range_residuals(result.parameters, pair, motion) for pair in range(len(equations.pairs))]
         gates = [loss.limit * sigma for sigma in noise.range_sigma_m]
         used = [np.abs(residual[0]) <= gate for residual, gate in zip(residuals, gates, strict=True)]
         groups = connected_groups(equations, range(1, count))
-        uncertain = ridge_covariances(equations, around, result, groups, noise=noise, loss=loss)
+        uncertain = ridge_covariances(equations, context, result, groups, noise=noise, loss=loss)
         hypotheses = tuple(
             Hypothesis(
                 float(result.fit.cost[row]),
-                result.guesses[row],
+                result.parameters[row],
                 uncertain[row],
-                around.dynamics.with_partials(motion.chosen(slice(count * row, count * (row + 1)))),
+                context.dynamics.with_partials(motion.select(slice(count * row, count * (row + 1)))),
                 np.concatenate([residual[row] for residual in residuals]) if residuals else np.zeros(0),
             )
-            for row in range(len(result.guesses))
+            for row in range(len(result.parameters))
         )
         partners = {
             identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
             for identity, reason in lost.items()
         }
-        partners |= judge_partners(equations, around, result, passed, uncertain[0], noise=noise, loss=loss)
+        partners |= judge_partners(equations, context, result, passed, uncertain[0], noise=noise, loss=loss)
         return FormationSolution(
-            around.reference,
+            context.reference,
             equations.satellites,
             equations.pairs,
             hypotheses,

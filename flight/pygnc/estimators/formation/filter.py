@@ -452,8 +452,8 @@ class FormationFilter:
         step_s, count = (end_ms - gps_ms) * 1e-3, members[0].satellites
         own = members[0].states[0]
         deviations = np.concatenate([member.states - own for member in members])
-        apart_m = np.sqrt((deviations[:count, :3] ** 2).sum(axis=1))
+        relative_position_m = np.sqrt((deviations[:count, :3] ** 2).sum(axis=1))
         step = joint_step(self._dynamics, gps_ms, orbit_vector(own), deviations, step_s)
-        noise = self._noise.root(step_s, step.x, apart_m, step.directions, len(members[0].x))
+        noise = self._noise.root(step_s, step.x, relative_position_m, step.directions, len(members[0].x))
         states = (step.x[:STATE_SIZE] + step.deviations).reshape(len(members), count, STATE_SIZE)
         return [member.moved(state, step.transition, noise) for member, state in zip(members, states, strict=True)]

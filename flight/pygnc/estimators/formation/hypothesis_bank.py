@@ -113,9 +113,9 @@ class FilterHypothesis(NamedTuple):
         10 m too long.
         """
         states, place = self.states, STATE_SIZE * self.satellites + bias
-        apart_m = states[other, :3] - states[one, :3]
-        distance_m = max(math.sqrt(apart_m.dot(apart_m)), _COINCIDENT_M)
-        towards = apart_m / distance_m
+        relative_position_m = states[other, :3] - states[one, :3]
+        distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), _COINCIDENT_M)
+        towards = relative_position_m / distance_m
         partials = np.zeros(len(self.x))
         partials[STATE_SIZE * other : STATE_SIZE * other + 3] = towards
         partials[STATE_SIZE * one : STATE_SIZE * one + 3] = -towards
@@ -246,7 +246,7 @@ class HypothesisBank:
         self.satellites = (0, *group)
         self._ids = tuple(solution.satellites[satellite] for satellite in self.satellites)
         self.pairs = tuple(n for n, pair in enumerate(solution.pairs) if set(self._ids) >= set(pair))
-        self._freedom = max(len(solution.ranges) - len(solution.hypotheses[0].unknowns), 1)
+        self._freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
         self._beaten = [math.inf] * len(self.satellites)
         """By how much the best hypothesis that differs in each satellite was worse when it was dropped."""
         for satellite, identity in enumerate(self._ids[1:], start=1):
@@ -334,7 +334,7 @@ def _differing_orbits(solution: FormationSolution, columns: ParameterIndices, sa
     for better, one in enumerate(solution.hypotheses):
         covariance = one.covariance[columns[:, None], columns]
         for worse in range(better + 1, count):
-            change = (solution.hypotheses[worse].unknowns - one.unknowns)[columns]
+            change = (solution.hypotheses[worse].parameters - one.parameters)[columns]
             for satellite in range(1, satellites):
                 is_other = squared_orbit_distance(change, covariance, satellite) > _DISTINCT_ORBIT_LIMIT
                 differing[better, worse, satellite] = differing[worse, better, satellite] = is_other

@@ -47,11 +47,11 @@ class RidgePoints(NamedTuple):
 
     guesses: Array
     cost: Array
-    scaled_inverse: Array
+    covariance: Array
     along: Array
     breadth: Array
 
-    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "RidgePoints":
+    def select(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "RidgePoints":
         """Some of them."""
         return RidgePoints(*(part[rows] for part in self))
 
@@ -80,7 +80,7 @@ class Slice(NamedTuple):
     along: Array
     variance: Array
 
-    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slice":
+    def select(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slice":
         """Some of them."""
         return Slice(*(part[rows] for part in self))
 
@@ -95,16 +95,16 @@ class CostFunction:
 
     Args:
         equations: Of these satellites.
-        around: Of the search.
+        context: XX
         noise: Of the observations.
         loss: Of residuals.
         own: Our unknowns (6,), near enough.
     """
 
-    def __init__(self, equations: Equations, around: SearchContext, noise: Noise, loss: Loss, own: Array) -> None:
-        self._equations, self._dynamics = equations, around.dynamics
+    def __init__(self, equations: Equations, context: SearchContext, noise: Noise, loss: Loss, own: Array) -> None:
+        self._equations, self._dynamics = equations, context.dynamics
         self._noise, self._loss = noise, loss
-        self._own = around.reference.nodes.state[around.reference.middle] + own
+        self._own = context.reference.nodes.state[context.reference.epoch_node] + own
         self._partners = [state_indices(number)[:6] for number in range(1, len(equations.satellites))]
         self._places = np.concatenate([its[:3] for its in self._partners])
 
@@ -134,12 +134,12 @@ class CostFunction:
         motion = self._dynamics.propagate(self._equations.states(points.guesses), partials=False)
         total = np.zeros(len(shift))
         for pair, rows in enumerate(self._equations.ranges):
-            apart_m, distance_m = self._equations.apart(pair, motion)
+            relative_position_m, distance_m = self._equations.relative_positions(pair, motion)
             one, other = rows.pair
             change = shift[:, state_indices(other)] - shift[:, state_indices(one)]
             moved_m = (rows.design @ change[:, None, :, None])[..., 0]
             far_m = np.maximum(distance_m, 1.0)
-            ahead_m = (moved_m * apart_m).sum(axis=2) / far_m
+            ahead_m = (moved_m * relative_position_m).sum(axis=2) / far_m
             bend_m = 0.5 * ((moved_m**2).sum(axis=2) - ahead_m**2) / far_m
             total += ((bend_m / self._noise.range_sigma_m[pair]) ** 2).sum(axis=1)
         return total
@@ -170,7 +170,7 @@ class CostFunction:
 
     def _by_unknowns(self, guesses: Array) -> Array:
         """Derivatives of `_elements` by the unknowns, (k, 6 partners, p)."""
-        result = np.zeros((len(guesses), 6 * len(self._partners), self._equations.unknowns))
+        result = np.zeros((len(guesses), 6 * len(self._partners), self._equations.parameter_count))
         for number, its in enumerate(self._partners):
             by_state = d_mirror_elements_d_state(self._own, guesses[:, its] - guesses[:, :6])
             result[:, 6 * number : 6 * number + 6, its] = by_state
@@ -232,7 +232,7 @@ _LEAST_EIGENVALUE: Final = 1e-14
 
 def ridge_covariances(
     equations: Equations,
-    around: SearchContext,
+    context: SearchContext,
     result: Minima,
     groups: Sequence[Sequence[int]],
     *,
@@ -243,7 +243,7 @@ def ridge_covariances(
 
     Args:
         equations: Of all.
-        around: Of the search; orbits that it can exclude, and all but a group's best few, are taken for linear.
+        context: XX
         result: The solutions.
         groups: Partners, by index, that have ranges among themselves.
         noise: Of the observations.
@@ -253,10 +253,12 @@ def ridge_covariances(
     for group in groups:
         # Solutions may differ in other groups only.
         first = _first_with_same_orbits(result, group, len(equations.satellites))
-        columns = equations.columns_of((0, *group))
-        bent, turns = _covariance_corrections(equations, around, result.guesses, first, group, noise=noise, loss=loss)
+        columns = equations.parameter_indices((0, *group))
+        bent, turns = _covariance_corrections(
+            equations, context, result.parameters, first, group, noise=noise, loss=loss
+        )
         for row, turn in zip(bent.tolist(), turns, strict=True):
-            whole = np.eye(equations.unknowns)
+            whole = np.eye(equations.parameter_count)
             whole[columns[:, None], columns] = turn
             everything[row] = whole @ everything[row] @ whole.T
     return everything
@@ -264,10 +266,10 @@ def ridge_covariances(
 
 def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
     """The first solution with the same orbits of a group as each, (k,)."""
-    first = np.full(len(result.guesses), -1, dtype=np.int64)
+    first = np.full(len(result.parameters), -1, dtype=np.int64)
     for row in range(len(first)):
         if first[row] < 0:
-            other = differs_from(result, row, result.guesses, satellites, limit=_SAME_MINIMUM_LIMIT)[
+            other = differs_from(result, row, result.parameters, satellites, limit=_SAME_MINIMUM_LIMIT)[
                 :, list(group)
             ].any(axis=1)
             first[~other & (first < 0)] = row
@@ -276,7 +278,7 @@ def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: in
 
 def _covariance_corrections(
     equations: Equations,
-    around: SearchContext,
+    context: SearchContext,
     guesses: Array,
     first: npt.NDArray[np.int64],
     group: Sequence[int],
@@ -285,23 +287,23 @@ def _covariance_corrections(
     loss: Loss,
 ) -> tuple[npt.NDArray[np.int64], Array]:
     """Which solutions lie in curved valleys of a group, and what makes errors of straight ones theirs, (k, q, q)."""
-    some, columns = (0, *group), equations.columns_of((0, *group))
+    some, columns = (0, *group), equations.parameter_indices((0, *group))
     known = scaled_inverse(equations.prior.information)[columns[:, None], columns]
     prior = Prior(equations.prior.mean[columns], scaled_inverse(known))
-    most = max((len(rows.places) for rows in equations.ranges), default=1)
+    most = max((len(rows.node_time) for rows in equations.ranges), default=1)
     part = equations.subset(some, prior, some, most)
     of_part = Noise(noise.range_sigma_m[equations.pairs_among(some)], noise.fix_scale[list(some)])
-    terrain = CostFunction(part, around, of_part, loss, guesses[0, :6])
+    terrain = CostFunction(part, context, of_part, loss, guesses[0, :6])
     lowest = terrain.lowest(guesses[:, columns])
     # What it costs that other groups are elsewhere has no say.
     worse = lowest.cost - lowest.cost.min()
-    is_bent = (terrain.bend(lowest) > _CURVATURE_MIN) & (worse <= around.settings.certain_chi_square)
+    is_bent = (terrain.bend(lowest) > _CURVATURE_MIN) & (worse <= context.settings.certain_chi_square)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
     followed = np.sort(followed[np.argsort(worse[followed], kind="stable")][:_RIDGES_MAX])
     bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
-    bottom = lowest.chosen(followed)
+    bottom = lowest.select(followed)
     whole = _ridge_moments(terrain, bottom) + _growth_across(terrain, bottom)
     # At a valley's flat bottom, what is the same orbit may have another linear covariance.
     straight = lowest.covariance[bent]
@@ -315,8 +317,8 @@ def _growth_across(terrain: CostFunction, lowest: RidgePoints) -> Array:
     growth = np.zeros_like(within.covariance)
     bent = np.flatnonzero(terrain.bend(within) > _CURVATURE_MIN)
     if len(bent):
-        within = within.chosen(bent)
-        growth[bent] = _excess_covariance(within.covariance, _ridge_moments(terrain, within, slab.chosen(bent)))
+        within = within.select(bent)
+        growth[bent] = _excess_covariance(within.covariance, _ridge_moments(terrain, within, slab.select(bent)))
     return growth
 
 
@@ -343,13 +345,13 @@ def _ridge_moments(terrain: CostFunction, lowest: RidgePoints, slab: Slice | Non
     weight, moment = np.zeros(2 * count), np.zeros_like(held)
     active = np.arange(2 * count)
     for _ in range(_STEPS):
-        within = None if slab is None else slab.chosen(owner[active])
-        reached = terrain.stepped(now.chosen(active), length_m[active], within)
+        within = None if slab is None else slab.select(owner[active])
+        reached = terrain.stepped(now.select(active), length_m[active], within)
         rise = reached.cost - now.cost[active]
         good = np.abs(rise) < _COST_RISE_MAX
         length_m[active[~good]] *= _SHRINKAGE
-        some, new = active[good], reached.chosen(good)
-        below = bottom.chosen(some)
+        some, new = active[good], reached.select(good)
+        below = bottom.select(some)
         level = new.breadth - below.breadth - 0.5 * (new.cost - below.cost)
         denser, holds = np.exp(np.minimum(level, _DENSITY_MAX)), _local_moments(terrain, new, below)
         half_m = 0.5 * length_m[some]

@@ -140,7 +140,7 @@ class FormationSolution:
         count = len(self.satellites)
         deviations, partials = self._placed(gps_ms, hypothesis)
         reference = self.reference.at(np.array([float(gps_ms)])).state[0]
-        unknowns, covariance = self.hypotheses[hypothesis].unknowns, self.hypotheses[hypothesis].covariance
+        unknowns, covariance = self.hypotheses[hypothesis].parameters, self.hypotheses[hypothesis].covariance
         transition = np.eye(len(unknowns))
         for satellite in range(count):
             first = STATE_SIZE * satellite
@@ -148,7 +148,7 @@ class FormationSolution:
         return JointState(
             gps_ms,
             reference + deviations,
-            self.reference.drag + unknowns[STATE_SIZE - 1 : STATE_SIZE * count : STATE_SIZE],
+            self.reference.log_drag + unknowns[STATE_SIZE - 1 : STATE_SIZE * count : STATE_SIZE],
             unknowns[STATE_SIZE * count :],
             transition.dot(covariance).dot(transition.T),
         )
@@ -157,7 +157,7 @@ class FormationSolution:
         """Range bias of a pair and its standard deviation, in m."""
         place = STATE_SIZE * len(self.satellites) + self.pairs.index(pair)
         solved = self.hypotheses[hypothesis]
-        return float(solved.unknowns[place]), float(np.sqrt(solved.covariance[place, place]))
+        return float(solved.parameters[place]), float(np.sqrt(solved.covariance[place, place]))
 
     def _apart(self, gps_ms: int, partner: int, hypothesis: int) -> tuple[Array, Array, Array]:
         """Our state, the relative state and its covariance, GCRF."""
@@ -180,8 +180,8 @@ class FormationSolution:
         if not self.reference.covers(gps_ms):
             raise ValueError(f"{gps_ms} ms GPS lies outside of the arc")
         moment = np.array([float(gps_ms)])
-        places, by_epoch = self.reference.places(moment), self.reference.at(moment).by_epoch[0]
+        places, d_state_d_epoch = self.reference.node_time(moment), self.reference.at(moment).d_state_d_epoch[0]
         motion = self.hypotheses[hypothesis].motion
-        deviations = motion.at(slice(None), places)[0] @ by_epoch.T
+        deviations = motion.at(slice(None), places)[0] @ d_state_d_epoch.T
         partials = motion.partials_at(slice(None), places)
-        return deviations, by_epoch if partials is None else by_epoch @ partials[0]
+        return deviations, d_state_d_epoch if partials is None else d_state_d_epoch @ partials[0]

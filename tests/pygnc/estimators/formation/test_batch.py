@@ -165,7 +165,7 @@ def test_both_directions_of_a_pair_share_their_bias() -> None:
 def test_order_and_repetition_change_nothing() -> None:
     measured = given(world(5), MESH_ALL)
     again = measured._replace(fixes=[*measured.fixes[::-1], *measured.fixes], ranges=measured.ranges[::-1]).solved()
-    assert np.array_equal(again.hypotheses[0].unknowns, mesh().hypotheses[0].unknowns)
+    assert np.array_equal(again.hypotheses[0].parameters, mesh().hypotheses[0].parameters)
 
 
 def test_without_any_observation_there_is_no_solution() -> None:

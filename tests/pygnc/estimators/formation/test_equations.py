@@ -40,7 +40,7 @@ def system() -> System:
     equations = linearise_observations(arc, 74, reference, prior, frames=FRAMES, receiver=ORBIT.measurement)
     epoch = true.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
     guess = prior.mean.copy()
-    guess[: 4 * STATE_SIZE].reshape(4, STATE_SIZE)[:, :6] = epoch - reference.nodes.state[reference.middle]
+    guess[: 4 * STATE_SIZE].reshape(4, STATE_SIZE)[:, :6] = epoch - reference.nodes.state[reference.epoch_node]
     return System(equations, RelativeDynamics(reference), guess)
 
 
@@ -98,5 +98,5 @@ def test_ranges_show_their_noise_before_any_orbit_is_known() -> None:
     apparent = apparent_noise(equations, SETTINGS).range_sigma_m
     assert apparent == pytest.approx(np.full(6, 10.0), rel=0.5)
     rows = equations.ranges[0]
-    few = replace(equations, ranges=(rows.chosen(slice(0, 5)), *equations.ranges[1:]))
+    few = replace(equations, ranges=(rows.select(slice(0, 5)), *equations.ranges[1:]))
     assert apparent_noise(few, SETTINGS).range_sigma_m[0] == SETTINGS.range_noise_m

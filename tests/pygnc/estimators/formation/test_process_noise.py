@@ -19,8 +19,10 @@ X = orbit_vector(np.array((6.9e6, 0.0, 0.0, 0.0, 0.0, 7_600.0, 0.0)))
 DIRECTIONS = np.concatenate((np.array(((0.0,), (0.0,), (-4e-7,))), np.eye(3)), axis=1)
 
 
-def covariance(apart_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
-    root = JointProcessNoise(FormationSettings(), orbit).root(STEP_S, X, apart_m, DIRECTIONS, 7 * len(apart_m) + 2)
+def covariance(relative_position_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
+    root = JointProcessNoise(FormationSettings(), orbit).root(
+        STEP_S, X, relative_position_m, DIRECTIONS, 7 * len(relative_position_m) + 2
+    )
     return np.asarray(root @ root.T)
 
 

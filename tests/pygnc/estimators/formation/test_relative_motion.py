@@ -74,8 +74,8 @@ def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
             DYNAMICS.trace(reference().epoch_ms, start + sign * step * np.eye(SIZE)[column], moment)[:6]
             for sign in (1.0, -1.0)
         )
-        by_epoch = reference().at(np.array([float(moment)])).by_epoch[0, :, column]
-        assert by_epoch == pytest.approx((there - back) / (2.0 * step), rel=2e-4, abs=2e-5)
+        d_state_d_epoch = reference().at(np.array([float(moment)])).d_state_d_epoch[0, :, column]
+        assert d_state_d_epoch == pytest.approx((there - back) / (2.0 * step), rel=2e-4, abs=2e-5)
 
 
 @pytest.mark.parametrize(("size", "least_m"), [(1.0, 0.06), (40.0, 2.4)])
@@ -92,7 +92,7 @@ def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
         both = np.stack((own, start))
         motion = dynamics.linear(both) if linear else dynamics.propagate(both)
         y = motion.at(slice(None), places)
-        result: Array = np.einsum("kij,kj->ki", points.by_epoch, y[:, 1] - y[:, 0])
+        result: Array = np.einsum("kij,kj->ki", points.d_state_d_epoch, y[:, 1] - y[:, 0])
         return result
 
     off = np.abs(placed(linear=False) - apart)

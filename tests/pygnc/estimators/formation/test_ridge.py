@@ -136,16 +136,16 @@ class Solved(NamedTuple):
     """What covariances are made of, with the distinct solutions of a star."""
 
     equations: Equations
-    around: SearchContext
+    context: SearchContext
     result: Minima
     groups: list[list[int]]
     noise: Noise
     loss: Loss
 
     def covariances(self, guesses: Array) -> Array:
-        result = Minima(guesses, evaluate(self.equations, self.around.dynamics, guesses, self.noise, self.loss))
+        result = Minima(guesses, evaluate(self.equations, self.context.dynamics, guesses, self.noise, self.loss))
         return ridge.ridge_covariances(
-            self.equations, self.around, result, self.groups, noise=self.noise, loss=self.loss
+            self.equations, self.context, result, self.groups, noise=self.noise, loss=self.loss
         )
 
     def relative(self, partner: int) -> Array:
@@ -155,7 +155,7 @@ class Solved(NamedTuple):
     def judged(self, guesses: Array) -> JudgedSolution:
         """Some hypotheses; nothing is asked about the truth."""
         covariances = self.covariances(guesses)
-        return JudgedSolution(self.equations, self.around, self.noise, self.loss, guesses, covariances, guesses[0])
+        return JudgedSolution(self.equations, self.context, self.noise, self.loss, guesses, covariances, guesses[0])
 
 
 def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
@@ -163,14 +163,14 @@ def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
 
     def covariances(
         equations: Equations,
-        around: SearchContext,
+        context: SearchContext,
         result: Minima,
         groups: list[list[int]],
         *,
         noise: Noise,
         loss: Loss,
     ) -> Array:
-        told.append(Solved(equations, around, result, groups, noise, loss))
+        told.append(Solved(equations, context, result, groups, noise, loss))
         return scaled_inverse(result.fit.information)
 
     monkeypatch.setattr(batch, "covariances", covariances)
@@ -180,8 +180,8 @@ def star(seed: int, satellites: int, monkeypatch: pytest.MonkeyPatch) -> Solved:
 
 def test_errors_drawn_from_the_posterior_are_as_large_as_the_covariance_says(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 2, monkeypatch)
-    best = solved.result.guesses[:1]
-    terrain = CostFunction(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
+    best = solved.result.parameters[:1]
+    terrain = CostFunction(solved.equations, solved.context, solved.noise, solved.loss, best[0, :6])
     judged = solved.judged(best)
     samples, weight = importance_samples(judged, ridge_points(terrain, terrain.lowest(best)))
     assert 1.0 / (weight**2).sum() > SAMPLES / 10
@@ -198,9 +198,9 @@ def test_errors_drawn_from_the_posterior_are_as_large_as_the_covariance_says(mon
 def test_where_another_partner_is_in_a_bad_place_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 3, monkeypatch)
     first = state_indices(1)[:6]
-    best, *others = solved.result.guesses
-    apart_m = [np.linalg.norm((other - best)[first[:3]]) for other in others]
-    good = others[int(np.argmax(apart_m))].copy()
+    best, *others = solved.result.parameters
+    relative_position_m = [np.linalg.norm((other - best)[first[:3]]) for other in others]
+    good = others[int(np.argmax(relative_position_m))].copy()
     good[state_indices(2)] = best[state_indices(2)]
     bad = good.copy()
     bad[state_indices(2)[:3]] += 100.0
@@ -212,8 +212,8 @@ def test_where_another_partner_is_in_a_bad_place_has_no_say(monkeypatch: pytest.
 
 def test_the_same_orbit_has_one_covariance_wherever_in_its_valley_searches_end(monkeypatch: pytest.MonkeyPatch) -> None:
     solved = star(4, 2, monkeypatch)
-    best = solved.result.guesses[:1]
-    terrain = CostFunction(solved.equations, solved.around, solved.noise, solved.loss, best[0, :6])
+    best = solved.result.parameters[:1]
+    terrain = CostFunction(solved.equations, solved.context, solved.noise, solved.loss, best[0, :6])
     lowest = terrain.lowest(best)
     beside = terrain.stepped(lowest, 0.15 * np.sqrt(lowest.variance())).guesses
     relative = solved.relative(1)
