@@ -89,6 +89,10 @@ class Noise(NamedTuple):
     range_sigma_m: Array
     fix_scale: Array
 
+    def subset(self, satellites: Sequence[int], pairs: Sequence[int]) -> "Noise":
+        """Return the noise of some satellites and pairs, by index."""
+        return Noise(self.range_sigma_m[list(pairs)], self.fix_scale[list(satellites)])
+
 
 class Loss(NamedTuple):
     """Loss function of a residual of u standard deviations: u^2 up to a limit.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
+from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise, Prior
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 
@@ -128,6 +128,12 @@ def scaled_inverse(information: Array) -> Array:
     scaled = unit[..., :, None] * information * unit[..., None, :]
     inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
     return inverse
+
+
+def marginal_prior(prior: Prior, columns: npt.NDArray[np.int64]) -> Prior:
+    """Return the prior of some of the parameters; the others are marginalised."""
+    covariance = scaled_inverse(prior.information)[columns[:, None], columns]
+    return Prior(prior.mean[columns], scaled_inverse(covariance))
 
 
 SAME_ORBIT_LIMIT: Final = 9.0

@@ -122,4 +122,6 @@ def connected_groups(satellites: Sequence[int], pairs: Iterable[tuple[int, int]]
         if one in group and other in group:
             merged, kept = group[other], group[one]
             group = {satellite: kept if label == merged else label for satellite, label in group.items()}
-    return [[satellite for satellite in satellites if group[satellite] == label] for label in sorted(set(group.values()))]
+    return [
+        [satellite for satellite in satellites if group[satellite] == label] for label in sorted(set(group.values()))
+    ]

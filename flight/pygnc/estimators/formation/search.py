@@ -58,6 +58,16 @@ _MEDIAN_ITERATIONS: Final = 20
 _ROOT_ITERATIONS: Final = 40
 _VARIATIONS: Final = 32
 _VARIATION_MAX: Final = 1.5
+_SINGULAR_VALUE_MIN: Final = 1e-6
+"""Minimum singular value of the design matrix with columns of unit length."""
+RANGES_MIN: Final = 7
+"""Minimum number of ranges to satellites on known orbits: six for an orbit, one for a bias."""
+_RANGES_MAX: Final = 64
+"""Maximum number of ranges of a pair in the search."""
+_ROUNDS_MAX: Final = 3
+"""Maximum rounds of variations."""
+_IMPROVEMENT_MIN: Final = 1.0
+"""Minimum decrease of the cost for another round."""
 
 
 class SearchContext(NamedTuple):
@@ -101,10 +111,6 @@ def orbit_from_fixes(equations: Equations, satellite: int) -> Array | None:
         size = np.sqrt((misfit**2).sum(axis=1))
         weight = np.repeat(1.0 / np.maximum(size, 1.0), 3)
     return np.append(solution / unit, 0.0)
-
-
-_SINGULAR_VALUE_MIN: Final = 1e-6
-"""Minimum singular value of the design matrix with columns of unit length."""
 
 
 def candidates_from_ranges(
@@ -251,16 +257,6 @@ def _scaled_to_ranges(equations: Equations, partner: int, directions: Array, par
     return result
 
 
-RANGES_MIN: Final = 7
-"""Minimum number of ranges to satellites on known orbits: six for an orbit, one for a bias."""
-_RANGES_MAX: Final = 64
-"""Maximum number of ranges of a pair in the search."""
-_ROUNDS_MAX: Final = 3
-"""Maximum rounds of variations."""
-_IMPROVEMENT_MIN: Final = 1.0
-"""Minimum decrease of the cost for another round."""
-
-
 class KnownOrbits(NamedTuple):
     """Satellites whose orbits are known from their fixes or, for our own, from the prior.
 
@@ -314,7 +310,10 @@ def formation_candidates(equations: Equations, known: KnownOrbits, context: Sear
 
 
 def _mirror_combinations(group: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
-    """Return combinations of partners and the image applied to them: normal to the plane any, in the plane each or all."""
+    """Return the combinations of partners to mirror and the image of each.
+
+    Normal to the plane, every subset of the group is mirrored; in the plane, each partner alone and all together.
+    """
     subsets = [chosen for size in range(1, len(group) + 1) for chosen in combinations(group, size)]
     each_or_all = [chosen for chosen in subsets if len(chosen) in {1, len(group)}]
     return [*((chosen, NORMAL) for chosen in subsets), *product(each_or_all, (IN_PLANE, BOTH))]
