@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pygnc.environment.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise, Prior
 from pygnc.estimators.formation.reference import state_indices
+from pygnc.estimators.formation.relative_coordinates import relative_covariance
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 
 _DAMPING: Final = 1e-3
@@ -172,11 +173,8 @@ def differs_from(
     covariance = scaled_inverse(result.fit.information[row])
     change = parameters - result.parameters[row]
     different = np.zeros((len(parameters), satellites), dtype=np.bool_)
-    own = state_indices(0)[:6]
     for partner in range(1, satellites):
-        columns = state_indices(partner)[:6]
-        difference = change[:, columns] - change[:, own]
-        cross = covariance[columns[:, None], own]
-        relative = covariance[columns[:, None], columns] + covariance[own[:, None], own] - cross - cross.T
+        difference = change[:, state_indices(partner)[:6]] - change[:, :6]
+        relative = relative_covariance(covariance, partner, 6)
         different[:, partner] = np.einsum("ki,ij,kj->k", difference, scaled_inverse(relative), difference) > limit
     return different

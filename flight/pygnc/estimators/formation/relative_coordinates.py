@@ -21,6 +21,7 @@ import numpy as np
 
 from pygnc.environment.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
+from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.orbit.forces import rtn_axes
 
 
@@ -39,6 +40,20 @@ def rtn_from_gcrf(own: Array) -> Array:
     matrix[3, :3] = rate_rad_s * axes[1]
     matrix[4, :3] = -rate_rad_s * axes[0]
     return matrix
+
+
+def relative_covariance(covariance: Array, satellite: int, size: int) -> Array:
+    """Return the covariance of a satellite's state minus ours, (size, size).
+
+    Args:
+        covariance: Joint covariance, our satellite first.
+        satellite: Index of the satellite.
+        size: Number of leading parameters of each state.
+    """
+    own, columns = slice(0, size), slice(STATE_SIZE * satellite, STATE_SIZE * satellite + size)
+    cross = covariance[columns, own]
+    relative: Array = covariance[columns, columns] + covariance[own, own] - cross - cross.T
+    return relative
 
 
 _STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
