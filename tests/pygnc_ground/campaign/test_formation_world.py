@@ -188,7 +188,7 @@ def test_the_bound_gets_the_moments_and_pairs_of_the_records() -> None:
     few = Instruments("few", range_noise_m=1.0, mesh=True, fixed=2, partner_fixes=3)
     assert [satellite for satellite, _ in world().records(few).fixes].count(1) == 3
     for instruments in (MESH, STAR, few):
-        seen, records = world().sightings(instruments), world().records(instruments)
+        seen, records = world().bound_measurements(instruments), world().records(instruments)
         np.testing.assert_array_equal(world().moments_gps_ms[seen.ranges.row], records.ranges.gps_ms)
         np.testing.assert_array_equal(seen.ranges.one, records.ranges.one)
         np.testing.assert_array_equal(seen.ranges.other, records.ranges.other)

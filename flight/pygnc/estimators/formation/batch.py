@@ -37,14 +37,13 @@ from pygnc.estimators.formation.least_squares import (
     select_solutions,
 )
 from pygnc.estimators.formation.noise import apparent_noise, expected_noise, refined_noise, robust_noise
-from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, select_arc
+from pygnc.estimators.formation.observations import Arc, RangeObservation, SatelliteFix, connected_groups, select_arc
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.ridge import ridge_covariances
 from pygnc.estimators.formation.search import (
     KnownOrbits,
     SearchContext,
-    connected_groups,
     formation_candidates,
     mirrored_candidates,
     orbit_from_fixes,

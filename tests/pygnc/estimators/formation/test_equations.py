@@ -87,7 +87,7 @@ def test_at_no_distance_a_range_has_no_direction_and_harms_nothing() -> None:
 
 @pytest.mark.parametrize("hard", [True, False])
 def test_an_outlier_costs_little_and_pulls_less(hard: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    cost_, weight = Loss(5.0, 4.6, hard=hard).of(np.array((4.0, 2_500.0)), 5.0)
+    cost_, weight = Loss(5.0, 4.6, hard=hard).cost_and_weight(np.array((4.0, 2_500.0)), 5.0)
     assert (cost_[0], weight[0]) == (4.0, 1.0)
     assert cost_[1] == (25.0 if hard else 475.0)
     assert weight[1] * 50.0 == pytest.approx(0.0 if hard else 5.0)

@@ -131,7 +131,7 @@ def test_a_gap_of_three_hours_widens_the_covariance_and_is_bridged() -> None:
     filtering = done.filter()
     before = math.sqrt(np.trace(filtering.relative(PARTNER).covariance_gcrf[:3, :3]))
     last_ms = max(done.later)
-    for _ in filtering.carry(last_ms):
+    for _ in filtering.propagate(last_ms):
         pass
     (ranges, fixes) = done.later[last_ms]
     update = filtering.process(ranges, fixes)
@@ -162,7 +162,7 @@ def test_slices_make_the_same_state_as_one_go_and_a_second_run_the_same_bits() -
     turns = 0
     for ranges, fixes in done.until(120)[::60]:
         one.process(ranges, fixes)
-        for _ in sliced.carry((fixes[0].fix if fixes else ranges[0]).gps_ms):
+        for _ in sliced.propagate((fixes[0].fix if fixes else ranges[0]).gps_ms):
             turns += 1
         sliced.process(ranges, fixes)
     assert turns >= 60

@@ -59,14 +59,14 @@ def test_the_reference_is_the_orbit_between_its_nodes_too() -> None:
     off = reference().at(MOMENTS).state - own_truth()[0]
     assert np.abs(off[:, :3]).max() < 0.3
     assert np.abs(off[:, 3:]).max() < 3e-4
-    epoch = np.append(reference().nodes.state[reference().middle], np.zeros(4))
+    epoch = np.append(reference().nodes.state[reference().epoch_node], np.zeros(4))
     direct = DYNAMICS.trace(reference().epoch_ms, epoch, int(MOMENTS[-4]))
     assert reference().at(MOMENTS[-4:-3]).state[0] == pytest.approx(direct[:6], abs=0.01)
 
 
 def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
     nodes = reference().nodes
-    middle = reference().middle
+    middle = reference().epoch_node
     start = np.append(nodes.state[middle], np.zeros(4))
     moment = int(MOMENTS[5])
     for column, step in ((1, 10.0), (5, 0.01)):
@@ -83,10 +83,10 @@ def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
     partner = state_from_elements(OWN, size * np.array((5.0, 700.0, 300.0, -250.0, 200.0, 400.0)))
     moved, epoch = truth(partner)
     apart = moved - own_truth()[0]
-    middle = reference().nodes.state[reference().middle]
+    middle = reference().nodes.state[reference().epoch_node]
     own, start = (np.append(state - middle, 0.0) for state in (own_truth()[1], epoch))
     dynamics = RelativeDynamics(reference())
-    points, places = reference().at(MOMENTS), reference().places(MOMENTS)
+    points, places = reference().at(MOMENTS), reference().node_time(MOMENTS)
 
     def placed(*, linear: bool) -> Array:
         both = np.stack((own, start))
@@ -106,7 +106,7 @@ def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
 def test_derivatives_are_those_of_the_motion() -> None:
     dynamics = RelativeDynamics(reference())
     start = np.array([(9_000.0, -20_000.0, 15_000.0, 5.0, 10.0, -12.0, 0.0)])
-    places = reference().places(MOMENTS)
+    places = reference().node_time(MOMENTS)
     partials = dynamics.propagate(start).partials_at(slice(None), places)
     assert partials is not None
     for column in range(6):

@@ -59,7 +59,7 @@ class Banana(CostFunction):
 @pytest.mark.parametrize("curvature", [0.0, 1e-5, 1e-4, 3e-4])
 def test_moments_are_those_of_the_whole_valley(curvature: float) -> None:
     terrain = Banana(curvature)
-    found = _ridge_moments(terrain, terrain.lowest(np.zeros((2, 2))))
+    found = _ridge_moments(terrain, terrain.points_at(np.zeros((2, 2))))
     across = SIGMA_M[1] ** 2 + 3.0 * curvature**2 * SIGMA_M[0] ** 4
     assert found[0] == pytest.approx(found[1])
     assert np.sqrt(np.diagonal(found[0])) == pytest.approx((SIGMA_M[0], np.sqrt(across)), rel=0.1)
@@ -70,7 +70,7 @@ def test_moments_are_those_of_the_whole_valley(curvature: float) -> None:
 def test_a_valley_is_followed_onwards_whatever_the_units(unit_m: float) -> None:
     curvature, middle_m, sigma_m = 3e-4, -200.0, SIGMA_M[0]
     terrain = Banana(curvature, middle_m, unit_m)
-    found = _ridge_moments(terrain, terrain.lowest(np.array(((middle_m, curvature * middle_m**2 / unit_m),))))[0]
+    found = _ridge_moments(terrain, terrain.points_at(np.array(((middle_m, curvature * middle_m**2 / unit_m),))))[0]
     # x off by d takes y off by `curvature` (2 middle d + d^2).
     slope = 2.0 * curvature * middle_m
     across = SIGMA_M[1] ** 2 + slope**2 * sigma_m**2 + 3.0 * curvature**2 * sigma_m**4
@@ -92,7 +92,7 @@ class Bowl(CostFunction):
     def size_m(self, guesses: Array) -> Array:
         return np.full(len(guesses), 2_000.0)
 
-    def bend(self, points: RidgePoints) -> Array:
+    def curvature(self, points: RidgePoints) -> Array:
         return np.ones(len(points.cost))
 
     def _by_unknowns(self, guesses: Array) -> Array:
@@ -114,7 +114,7 @@ BOWL_M = np.array((300.0, 100.0, 2.0))
 @pytest.mark.parametrize(("bend_x", "bend_y"), [(1e-5, 0.0), (1e-5, 1e-3), (1e-5, -1e-3), (1e-4, 1e-4)])
 def test_moments_are_those_of_a_valley_that_is_bent_across_too(bend_x: float, bend_y: float) -> None:
     terrain = Bowl(bend_x, bend_y)
-    lowest = terrain.lowest(np.zeros((1, 3)))
+    lowest = terrain.points_at(np.zeros((1, 3)))
     found = (_ridge_moments(terrain, lowest) + _growth_across(terrain, lowest))[0]
     along, across, height = BOWL_M**2
     height += 3.0 * bend_x**2 * along**2 + 3.0 * bend_y**2 * across**2 + 2.0 * bend_x * bend_y * along * across
@@ -183,7 +183,7 @@ def test_errors_drawn_from_the_posterior_are_as_large_as_the_covariance_says(mon
     best = solved.result.parameters[:1]
     terrain = CostFunction(solved.equations, solved.context, solved.noise, solved.loss, best[0, :6])
     judged = solved.judged(best)
-    samples, weight = importance_samples(judged, ridge_points(terrain, terrain.lowest(best)))
+    samples, weight = importance_samples(judged, ridge_points(terrain, terrain.points_at(best)))
     assert 1.0 / (weight**2).sum() > SAMPLES / 10
     relative = solved.relative(1)
     error = (samples - best) @ relative.T
@@ -214,8 +214,8 @@ def test_the_same_orbit_has_one_covariance_wherever_in_its_valley_searches_end(m
     solved = star(4, 2, monkeypatch)
     best = solved.result.parameters[:1]
     terrain = CostFunction(solved.equations, solved.context, solved.noise, solved.loss, best[0, :6])
-    lowest = terrain.lowest(best)
-    beside = terrain.stepped(lowest, 0.15 * np.sqrt(lowest.variance())).guesses
+    lowest = terrain.points_at(best)
+    beside = terrain.follow(lowest, 0.15 * np.sqrt(lowest.variance())).parameters
     relative = solved.relative(1)
     first, second = relative @ solved.covariances(np.concatenate((best, beside))) @ relative.T
     unit = np.sqrt(np.diagonal(first))
