@@ -1,9 +1,4 @@
-"""Errors beside the bound of the same geometry.
-
-How small errors can be at all.
-
-How often something is claimed that is not the truth.
-"""
+"""Bounds, errors over bounds, and frequency of wrong claims."""
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -37,7 +32,7 @@ from scripts.bench.formation.cases import (
 
 
 def print_bounds(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Medians and extremes over the geometries."""
+    """Print medians and extremes of the Cramer-Rao bounds over the geometries."""
     print(f"\nCramer-Rao bound of the relative position, m, {seeds} geometries of each kind: median (least to most).\n")
     print_header("what", *(kind.value for kind in FormationKind))
     found = {kind: list(pool.map(seed_bounds, repeat(kind), range(seeds))) for kind in FormationKind}
@@ -47,7 +42,7 @@ def print_bounds(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
 
 
 def seed_bounds(kind: FormationKind, seed: int) -> list[float]:
-    """In the order of the table."""
+    """Return the bounds of one seed in the order of the table."""
     world = formation_world(seed, kind)
     motion = true_motion(world)
     every = [case.instruments for case in CASES] + [each for each in OWN_GPS_ONLY if each is not STAR]
@@ -56,7 +51,7 @@ def seed_bounds(kind: FormationKind, seed: int) -> list[float]:
 
 
 def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
-    """Errors of the right hypothesis over the bound of each geometry."""
+    """Print the errors of the right hypothesis over the bound of each geometry."""
     half = _measurements(draws, fixed=1)
     print(f"\n{seeds} geometries of each kind, each measured {draws} times with GPS on all, {half} with GPS on one.\n")
     print_header(
@@ -80,9 +75,9 @@ def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
 
 
 def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
-    """All cases of one seed.
+    """Return all cases of one seed.
 
-    What the satellites' drags differ by is drawn anew each time: estimator and bound know what to expect of it.
+    Differences of drag are drawn anew for each measurement, since estimator and bound assume their distribution.
     """
     worlds = [formation_world(seed, kind, drag_draw=draw) for draw in range(draws)]
     measured = [(world, true_motion(world)) for world in worlds]
@@ -92,18 +87,18 @@ def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
 
 
 def _measurements(draws: int, fixed: int) -> int:
-    """Of a geometry: a limit near the bound needs more of them."""
+    """Return the number of measurements of a geometry; limits near the bound need more of them."""
     return draws if fixed > 1 else (draws + 1) // 2
 
 
 def print_case(case: Case, kind: FormationKind, geometries: Sequence[Geometry]) -> None:
-    """One line."""
+    """Print one row."""
     scores = [score for geometry in geometries for score in geometry.scores]
     ratios = [error_ratio(geometry) for geometry in geometries if any(score.found.any() for score in geometry.scores)]
     flagged = [all(score.flagged.any() for score in geometry.scores) for geometry in geometries]
     missed = sum(
-        error_ratio(geometry) > case.limit and not doubted
-        for geometry, doubted in zip(geometries, flagged, strict=True)
+        error_ratio(geometry) > case.limit and not is_flagged
+        for geometry, is_flagged in zip(geometries, flagged, strict=True)
     )
     found = pooled(scores, "found") > 0.0
     nees = pooled(scores, "nees")[found]
@@ -124,29 +119,32 @@ def print_case(case: Case, kind: FormationKind, geometries: Sequence[Geometry]) 
 
 
 def error_ratio(geometry: Geometry) -> float:
-    """Error over bound of the partners whose true orbit is among the hypotheses, all draws together; NaN for none."""
+    """Return error over bound, all draws together; NaN if no true orbit is found.
+
+    Counts the partners whose true orbit is among the hypotheses.
+    """
     found = pooled(geometry.scores, "found") > 0.0
     error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")
 
 
 def nees_scatter(geometries: Sequence[Geometry]) -> float:
-    """Standard deviation of the mean NEES as its means over single geometries show it.
+    """Return the standard deviation of the mean NEES, from its means over single geometries.
 
-    Errors along curved valleys have long tails, and those of partners and draws hang together: the band of as many
-    independent normal errors is narrower.
+    Errors on curved likelihood ridges have long tails, and those of partners and draws are correlated: the band of
+    as many independent normal errors is narrower.
     """
     means = [pooled(geometry.scores, "nees")[pooled(geometry.scores, "found") > 0.0].mean() for geometry in geometries]
     return float(np.std(means, ddof=1) / np.sqrt(len(means)))
 
 
 def flagged_percent(scores: Sequence[FormationScore], flag: str) -> str:
-    """Share of the partners for which it is true."""
+    """Return the share of partners with a flag."""
     return f"{100.0 * pooled(scores, flag).mean():.0f} %"
 
 
 def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
-    """What the worst ratio of an estimator whose errors are as large as the bound exceeds in half of all cases."""
+    """Return the median of the worst ratio of an estimator whose errors are as large as the bound."""
     draw = np.random.default_rng(1)
     worst = np.zeros(200)
     for bound, scores in geometries:
@@ -156,7 +154,7 @@ def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
 
 
 def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """How often a hypothesis is claimed that is not the truth."""
+    """Print how often a wrong hypothesis is claimed with certainty."""
     count = 10 * seeds
     print(f"\n{count} geometries, all kinds in turn, each in a third of the cases. Partners:\n")
     print_header(
@@ -196,7 +194,7 @@ CERTAINTY_CASES: Final = (
 
 
 def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[str, int], FormationScore]:
-    """By instruments and number of satellites; every third case, so that each meets each kind."""
+    """Return scores by instruments and number of satellites, in every third case, so that each case meets each kind."""
     world = formation_world(seed, kind)
     scores = {}
     for instruments, satellites in CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:

@@ -1,7 +1,4 @@
-"""What is measured: instruments, and one geometry that was measured several times.
-
-Markdown tables, and the figures in them.
-"""
+"""Instruments, cases and Markdown tables of the formation benchmark."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -21,32 +18,32 @@ from pygnc_ground.orbit.solution import FloatArray
 
 
 def median_and_range(values: Sequence[float]) -> str:
-    """Median and extremes."""
+    """Return median and extremes as text."""
     return f"{np.median(values):.3g} ({min(values):.3g}-{max(values):.3g})"
 
 
 def rms(values: Sequence[float] | Sequence[FloatArray] | FloatArray) -> float:
-    """Root mean square of all."""
+    """Return the root mean square of all values."""
     return float(np.sqrt(np.mean(np.square(values))))
 
 
 def print_header(*names: str) -> None:
-    """Print the head of a table."""
+    """Print the header of a Markdown table."""
     print_row(*names)
     print("|" + "---|" * len(names))
 
 
 def print_row(*fields: str) -> None:
-    """Print a line of a table."""
+    """Print a row of a Markdown table."""
     print("| " + " | ".join(fields) + " |", flush=True)
 
 
 class Case(NamedTuple):
-    """One line of the table of accuracy."""
+    """Instruments and limit of one row of the accuracy table."""
 
     instruments: Instruments
     limit: float
-    """Of error over bound"""
+    """Limit of error over bound"""
 
 
 MESH_ALL: Final = Instruments("mesh, 1 m, GPS on all", range_noise_m=1.0, mesh=True, fixed=4)
@@ -68,7 +65,7 @@ CASES: Final = (
 )
 KINDS: Final = (FormationKind.FREE, FormationKind.BOUNDED)
 OWN_GPS_ONLY: Final = (STAR, STAR_FINE, MESH_COARSE, MESH_ONE)
-"""What only one satellite's GPS is known to."""
+"""Instruments with GPS on our satellite only."""
 FEW_FIXES: Final = Instruments(
     "mesh, 10 m, GPS on one, 3 fixes of another", range_noise_m=10.0, mesh=True, fixed=2, partner_fixes=3
 )
@@ -76,18 +73,18 @@ TWO: Final = Instruments("mesh, 1 m, GPS on two", range_noise_m=1.0, mesh=True, 
 STAR_FEW: Final = Instruments(
     "star, 10 m, GPS on one, 3 fixes of each", range_noise_m=10.0, mesh=False, fixed=4, partner_fixes=3
 )
-"""What may tell the truth from its images, or not."""
+"""Instruments with a few fixes, which may resolve the mirror ambiguity."""
 
 
 class Geometry(NamedTuple):
-    """One seed of one kind in one case."""
+    """One geometry in one case, measured several times."""
 
     bound: FormationBound
     scores: list[FormationScore]
 
 
 def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], instruments: Instruments) -> Geometry:
-    """One geometry, measured once in each of its worlds; what differs in these has the place of the world in them."""
+    """Measure and solve one geometry once in each of its worlds; draws are numbered by the world."""
     bounds = [world_bound(world, motion, instruments) for world, motion in worlds]
     scores = [
         score_estimate(solve_world(world, world.records(instruments, draw), motion.gps_ms[SCORED_EPOCHS]), bound)
@@ -97,5 +94,5 @@ def measure_geometry(worlds: Sequence[tuple[FormationWorld, FormationMotion]], i
 
 
 def pooled(scores: Sequence[FormationScore], name: str) -> FloatArray:
-    """One figure of all partners of all runs."""
+    """Return one attribute of all partners of all runs."""
     return np.concatenate([getattr(score, name) for score in scores]).astype(np.float64)

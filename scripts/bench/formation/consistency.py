@@ -1,4 +1,4 @@
-"""Whether errors along curved valleys are as large as their covariance says."""
+"""Consistency of covariances on curved likelihood ridges."""
 
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
@@ -22,7 +22,7 @@ from pygnc_ground.orbit.solution import FloatArray
 from scripts.bench.formation.cases import KINDS, STAR, print_header, print_row
 
 _SEEDS: Final = 6
-"""For each seed asked for: as many measurements as `accuracy` makes, but each of another geometry."""
+"""Geometries per requested seed: as many measurements as `print_accuracy` makes, each of another geometry."""
 _ELEMENTS: Final = 6
 
 
@@ -30,21 +30,21 @@ class Seed(NamedTuple):
     """One geometry, measured once."""
 
     nees: FloatArray
-    """Of each partner"""
-    homes: TrueHypotheses
+    """NEES of each partner"""
+    true_orbits: TrueHypotheses
     expected: ExpectedNees
-    """Of one partner, each in turn"""
+    """Expected NEES of one partner; the partners take turns"""
 
 
 def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """NEES of the hypotheses in whose valleys the truth lies, whatever their errors, and what they are to be."""
+    """Print NEES of the hypotheses that contain the truth, and the NEES that the observations make expect."""
     count = _SEEDS * seeds
     runs = {kind: list(pool.map(measure_seed, repeat(kind), range(count))) for kind in KINDS}
     print(f"\n{count} geometries of each kind, four satellites, each measured once: {STAR.name}.\n")
     print_header("formation", "partners", "truth's valley not among hypotheses", "NEES", "its band", "median")
     for kind, run in runs.items():
         nees = np.array([seed.nees for seed in run])
-        distance = np.array([seed.homes.distance for seed in run])
+        distance = np.array([seed.true_orbits.distance for seed in run])
         print_row(
             kind.value,
             str(nees.size),
@@ -69,16 +69,18 @@ def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> Non
 
 
 def measure_seed(kind: FormationKind, seed: int) -> Seed:
-    """Measure, solve, and look what else the observations allow."""
+    """Measure and solve one geometry, and sample its posterior."""
     world = formation_world(seed, kind)
     motion = true_motion(world)
     estimate, judged = solve_with_truth(world, world.records(STAR), motion.gps_ms[SCORED_EPOCHS])
-    homes = true_hypotheses(judged)
-    partner = seed % len(homes.hypothesis)
-    expected = expected_nees(judged.alone(partner + 1), int(homes.hypothesis[partner]))
-    return Seed(score_estimate(estimate, world_bound(world, motion, STAR), homes.hypothesis).nees, homes, expected)
+    true_orbits = true_hypotheses(judged)
+    partner = seed % len(true_orbits.hypothesis)
+    expected = expected_nees(judged.alone(partner + 1), int(true_orbits.hypothesis[partner]))
+    return Seed(
+        score_estimate(estimate, world_bound(world, motion, STAR), true_orbits.hypothesis).nees, true_orbits, expected
+    )
 
 
 def _scatter(values: FloatArray) -> float:
-    """Of the mean of independent values."""
+    """Return the standard deviation of the mean of independent values."""
     return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -64,7 +64,9 @@ def path(state: FloatArray) -> Trajectory:
 def motion(count: int = 4) -> FormationMotion:
     if count < 4:
         whole = motion()
-        return FormationMotion(whole.gps_ms, whole.states_gcrf[:count], whole.by_start[:count], whole.ecef_from_gcrf)
+        return FormationMotion(
+            whole.gps_ms, whole.states_gcrf[:count], whole.d_state_d_first[:count], whole.ecef_from_gcrf
+        )
     own = initial_state_gcrf(Orbit())
     states = np.stack([path(own + apart).states_gcrf(T_S) for apart in APART])
     return linearise_formation(START_MS + (1e3 * T_S).astype(np.int64), states, SETTINGS, FRAMES)
@@ -165,7 +167,9 @@ def test_drag_acts_as_on_a_single_orbit() -> None:
     for row in (5, 18):
         to_ms = int(motion().gps_ms[row])
         after = [dynamics.trace(START_MS, state, to_ms)[:6] for state in (begin, more)]
-        np.testing.assert_allclose(motion().by_start[1, row, :6, 6], (after[1] - after[0]) / 0.1, rtol=0.1, atol=1e-4)
+        np.testing.assert_allclose(
+            motion().d_state_d_first[1, row, :6, 6], (after[1] - after[0]) / 0.1, rtol=0.1, atol=1e-4
+        )
 
 
 def test_without_ranges_it_is_the_sum_of_two_single_orbits() -> None:
@@ -226,7 +230,9 @@ def test_it_grows_with_all_standard_deviations_alike() -> None:
 
 def test_the_order_of_the_partners_does_not_matter() -> None:
     whole, order = motion(3), [0, 2, 1]
-    swapped = FormationMotion(whole.gps_ms, whole.states_gcrf[order], whole.by_start[order], whole.ecef_from_gcrf)
+    swapped = FormationMotion(
+        whole.gps_ms, whole.states_gcrf[order], whole.d_state_d_first[order], whole.ecef_from_gcrf
+    )
     seen = ranges([(0, 1), (1, 2)], 5.0)
     renamed = ranges([(0, 2), (2, 1)], 5.0)
     one = formation_bound(whole, FormationMeasurements(fixes(3, 1), seen), KNOWN_DRAG)

@@ -218,7 +218,7 @@ class CostFunction:
         return result
 
     def _fit_within(self, within: Slice | None, parameters: Array) -> Fit:
-        fit = evaluate(self._equations, self._dynamics, parameters, self._noise, self._loss)
+        fit = self._fit(parameters)
         if within is None:
             return fit
         offset_m = ((parameters - within.parameters) * within.coordinate).sum(axis=1)
@@ -228,6 +228,9 @@ class CostFunction:
             fit.information + weighted[:, :, None] * within.coordinate[:, None, :],
             fit.gradient - weighted * offset_m[:, None],
         )
+
+    def _fit(self, parameters: Array) -> Fit:
+        return evaluate(self._equations, self._dynamics, parameters, self._noise, self._loss)
 
     @staticmethod
     def _points(parameters: Array, fit: Fit, d_elements: Array, previous: Array | None) -> RidgePoints:
