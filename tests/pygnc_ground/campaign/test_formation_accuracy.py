@@ -40,7 +40,7 @@ def estimate(
     return Estimate(states[1:] - states[:1] + np.array(errors), covariance, ambiguous, unsolved, 0.0)
 
 
-def test_an_efficient_estimator_scores_the_bound_and_six_degrees_of_freedom() -> None:
+def test_an_efficient_estimator_reaches_the_bound_and_a_nees_of_six() -> None:
     scores = [score_estimate(estimate(efficient(seed)), bound()) for seed in range(60)]
     error_m = np.sqrt(np.mean([score.error_m**2 for score in scores], axis=0))
     np.testing.assert_allclose(error_m, bound().rms_m, rtol=0.15)
@@ -50,12 +50,12 @@ def test_an_efficient_estimator_scores_the_bound_and_six_degrees_of_freedom() ->
     assert sum(score.wrong_and_certain for score in scores) == 0
 
 
-def test_a_covariance_a_quarter_of_the_truth_makes_four_times_the_nees() -> None:
+def test_a_quarter_of_the_covariance_gives_four_times_the_nees() -> None:
     honest, proud = (score_estimate(estimate(efficient(1), claimed=claimed), bound()) for claimed in (1.0, 0.25))
     np.testing.assert_allclose(proud.nees, 4.0 * honest.nees, rtol=1e-6)
 
 
-def test_of_several_hypotheses_the_nearest_right_one_is_judged_and_the_first_believed() -> None:
+def test_scores_the_nearest_right_hypothesis_and_the_first_claim() -> None:
     image = np.zeros_like(efficient(1))
     image[0, :, 2] = 500.0
     score = score_estimate(estimate(image + efficient(1), 2.0 * efficient(1), efficient(1)), bound())
@@ -67,7 +67,7 @@ def test_of_several_hypotheses_the_nearest_right_one_is_judged_and_the_first_bel
     assert score.wrong_and_certain == 1
 
 
-def test_a_hypothesis_that_is_given_is_judged_however_far_it_is() -> None:
+def test_scores_the_given_hypothesis() -> None:
     nearest, other = (score_estimate(estimate(efficient(seed)), bound()) for seed in (1, 2))
     both = estimate(0.1 * efficient(1), efficient(1), efficient(2))
     score = score_estimate(both, bound(), np.array([1, 2]))
@@ -75,14 +75,14 @@ def test_a_hypothesis_that_is_given_is_judged_however_far_it_is() -> None:
     np.testing.assert_allclose(score.right_error_m, [nearest.right_error_m[0], other.right_error_m[1]])
 
 
-def test_the_nearest_hypothesis_has_a_smaller_nees_than_one_that_is_chosen_blindly() -> None:
+def test_the_nearest_hypothesis_has_a_smaller_nees_than_a_random_one() -> None:
     pairs = [estimate(efficient(2 * seed), efficient(2 * seed + 1)) for seed in range(25)]
     blind = np.mean([score_estimate(pair, bound(), np.zeros(2, dtype=np.int64)).nees for pair in pairs])
     assert blind == pytest.approx(6.0, rel=0.2)
     assert np.mean([score_estimate(pair, bound()).nees for pair in pairs]) < 0.9 * blind
 
 
-def test_who_admits_doubt_claims_nothing_false() -> None:
+def test_flagged_partners_are_not_wrong_and_certain() -> None:
     image = np.zeros_like(efficient(1))
     image[0, :, 2] = 500.0
     for doubted, false_claims in (([True, False], 0), ([False, True], 1)):
@@ -94,7 +94,7 @@ def test_who_admits_doubt_claims_nothing_false() -> None:
             np.testing.assert_array_equal(score.found, [False, True])
 
 
-def test_a_partner_without_an_orbit_spoils_nothing() -> None:
+def test_a_partner_without_an_orbit_has_nan_scores() -> None:
     nothing = efficient(1)
     nothing[0] = np.nan
     score = score_estimate(estimate(nothing, unsolved=np.array([True, False])), bound())

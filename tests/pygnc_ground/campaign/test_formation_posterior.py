@@ -25,7 +25,7 @@ from pygnc_ground.campaign.formation_world import FormationKind, Instruments, fo
 STAR = Instruments("star", range_noise_m=10.0, mesh=False, fixed=1)
 
 
-def test_every_hypothesis_is_at_home_in_its_own_valley_and_the_truth_in_one() -> None:
+def test_minimisation_from_a_hypothesis_returns_to_it() -> None:
     world = formation_world(4, FormationKind.BOUNDED, satellites=2)
     motion = true_motion(world)
     estimate, judged = solve_with_truth(world, world.records(STAR), motion.gps_ms[SCORED_EPOCHS])
@@ -37,7 +37,7 @@ def test_every_hypothesis_is_at_home_in_its_own_valley_and_the_truth_in_one() ->
     assert np.all(score_estimate(estimate, world_bound(world, motion, STAR), found.hypothesis).nees < 30.0)
 
 
-def test_a_partner_of_a_star_is_at_home_where_it_is_without_the_others() -> None:
+def test_a_partner_alone_has_the_same_true_hypothesis() -> None:
     world = formation_world(4, FormationKind.BOUNDED, satellites=3)
     _, judged = solve_with_truth(world, world.records(STAR), true_motion(world).gps_ms[SCORED_EPOCHS])
     together = true_hypotheses(judged)
@@ -62,20 +62,20 @@ def expected(judged: JudgedSolution) -> ExpectedNees:
     return expected_nees(judged.alone(1), int(true_hypotheses(judged).hypothesis[0]))
 
 
-def test_squares_of_normal_errors_are_those_of_chi_square(judged: JudgedSolution) -> None:
+def test_expected_nees_of_normal_errors_is_chi_square(judged: JudgedSolution) -> None:
     found = expected(judged)
     assert found.mean == pytest.approx(6.0, abs=0.8)
     assert found.variance == pytest.approx(12.0, rel=0.5)
     assert 0.0 < found.below < 1.0
 
 
-def test_half_the_covariance_makes_expect_twice_the_squares(judged: JudgedSolution) -> None:
+def test_half_the_covariance_doubles_the_expected_nees(judged: JudgedSolution) -> None:
     timid, bold = expected(judged), expected(judged._replace(covariances=0.5 * judged.covariances))
     assert bold.mean == pytest.approx(2.0 * timid.mean)
     assert bold.below == timid.below
 
 
-def test_a_truth_far_off_is_beyond_all_that_the_observations_allow(judged: JudgedSolution) -> None:
+def test_a_distant_truth_exceeds_all_samples(judged: JudgedSolution) -> None:
     far = judged.truth.copy()
     far[7] += 100.0
     assert expected_nees(judged._replace(truth=far).alone(1), 0).below == 1.0

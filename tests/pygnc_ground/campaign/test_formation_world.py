@@ -52,13 +52,13 @@ def height_m(start: FloatArray) -> float:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("kind", FormationKind)
-def test_fewer_partners_are_the_first_of_more(kind: FormationKind, seed: int) -> None:
+def test_fewer_partners_are_the_first_ones_of_more(kind: FormationKind, seed: int) -> None:
     np.testing.assert_array_equal(drawn(kind, seed, 1), drawn(kind, seed)[:1])
     np.testing.assert_array_equal(drawn(kind, seed, 2), drawn(kind, seed)[:2])
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_distance_and_drift_are_those_that_are_promised(seed: int) -> None:
+def test_distance_and_drift_are_within_their_limits(seed: int) -> None:
     for kind in (FormationKind.FREE, FormationKind.BOUNDED):
         distances_m = np.linalg.norm(drawn(kind, seed)[:, :3], axis=1)
         assert (distances_m >= SEPARATION_M[0]).all()
@@ -71,7 +71,7 @@ def test_distance_and_drift_are_those_that_are_promised(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_shapes_are_those_that_are_promised(seed: int) -> None:
+def test_kinds_have_their_documented_geometry(seed: int) -> None:
     for start in drawn(FormationKind.FLAT, seed):
         assert 5.0 <= height_m(start) <= 50.0
     for start in drawn(FormationKind.TRAIN, seed):
@@ -87,7 +87,7 @@ def test_shapes_are_those_that_are_promised(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_partners_of_a_symmetric_formation_are_images_but_for_some_metres(seed: int) -> None:
+def test_symmetric_partners_are_nearly_mirror_images(seed: int) -> None:
     first, above, opposite = drawn(FormationKind.SYMMETRIC, seed)
     assert np.linalg.norm(above[:3] - first[:3] * (1.0, 1.0, -1.0)) < 51.0
     assert np.linalg.norm(opposite[:3] + first[:3]) < 51.0
@@ -115,7 +115,7 @@ def range_errors_m(records: Records) -> FloatArray:
     return np.asarray(ranges.range_m - distance_m - bias_m)
 
 
-def test_a_seed_makes_the_same_world_and_another_another() -> None:
+def test_world_is_determined_by_its_seed() -> None:
     again, other = formation_world(5, FormationKind.BOUNDED, 2, 20), formation_world(6, FormationKind.BOUNDED, 2, 20)
     moments = again.moments_gps_ms
     np.testing.assert_array_equal(again.states_gcrf(moments), world().first(2).states_gcrf(moments))
@@ -127,7 +127,7 @@ def test_a_seed_makes_the_same_world_and_another_another() -> None:
         np.testing.assert_array_equal(one.fixes[0][1].position_ecef_m, two.fixes[0][1].position_ecef_m)
 
 
-def test_a_draw_of_drag_changes_what_drag_does_and_nothing_else() -> None:
+def test_drag_draw_changes_only_the_drag() -> None:
     drawn = [formation_world(5, FormationKind.BOUNDED, 2, 20, drag_draw=draw) for draw in (0, 1, 1)]
     (_, none), (start, one), (_, again) = ((made.start_gps_ms, made.states_gcrf(made.moments_gps_ms)) for made in drawn)
     np.testing.assert_array_equal(one, again)
@@ -138,14 +138,14 @@ def test_a_draw_of_drag_changes_what_drag_does_and_nothing_else() -> None:
     assert relative_position_m[:, 0].max() < 0.01
 
 
-def test_each_draw_has_noise_and_biases_of_its_own() -> None:
+def test_each_draw_has_its_own_noise_and_biases() -> None:
     one, two = (world().records(MESH, draw) for draw in (0, 1))
     assert (one.ranges.range_m != two.ranges.range_m).all()
     assert one.bias_m != two.bias_m
     np.testing.assert_array_equal(world().records(MESH, 1).ranges.range_m, two.ranges.range_m)
 
 
-def test_ranges_are_the_distance_the_bias_and_the_noise() -> None:
+def test_range_is_distance_plus_bias_plus_noise() -> None:
     for instruments, links in ((MESH, 6), (STAR, 3)):
         records = world().records(instruments)
         errors_m = range_errors_m(records)
@@ -158,7 +158,7 @@ def test_ranges_are_the_distance_the_bias_and_the_noise() -> None:
     assert np.std(biases_m) == pytest.approx(20.0, rel=0.2)
 
 
-def test_both_directions_share_the_bias_and_not_the_noise() -> None:
+def test_both_directions_share_the_bias_but_not_the_noise() -> None:
     both = Instruments("both", range_noise_m=10.0, mesh=True, fixed=1, both_directions=True)
     records = world().records(both)
     errors_m = range_errors_m(records).reshape(20, 12)
@@ -168,7 +168,7 @@ def test_both_directions_share_the_bias_and_not_the_noise() -> None:
     ]
 
 
-def test_fixes_are_the_truth_and_the_noise_with_velocities_of_a_moment_ago() -> None:
+def test_fixes_have_noise_and_delayed_velocities() -> None:
     records = world().records(MESH)
     position_m, velocity_mps = [], []
     for satellite, fix in records.fixes:
@@ -184,7 +184,7 @@ def test_fixes_are_the_truth_and_the_noise_with_velocities_of_a_moment_ago() -> 
     assert {satellite for satellite, _ in world().records(STAR).fixes} == {0}
 
 
-def test_the_bound_gets_the_moments_and_pairs_of_the_records() -> None:
+def test_bound_measurements_match_the_records() -> None:
     few = Instruments("few", range_noise_m=1.0, mesh=True, fixed=2, partner_fixes=3)
     assert [satellite for satellite, _ in world().records(few).fixes].count(1) == 3
     for instruments in (MESH, STAR, few):

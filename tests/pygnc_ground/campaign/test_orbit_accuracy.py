@@ -6,7 +6,7 @@ from pygnc_ground.campaign.orbit_accuracy import PRESETS, preset_consistency
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_errors_and_innovations_are_what_the_covariance_says(preset: str) -> None:
+def test_errors_and_innovations_are_consistent(preset: str) -> None:
     found = preset_consistency(preset, 2)
     low, high = found.nis.band_per_dof
     assert low < found.nis.mean_per_dof < high

@@ -37,18 +37,18 @@ def solved(start: FloatArray, bias_m: float = 1_057.0) -> tuple[FloatArray, Floa
     return np.linalg.norm((found - apart)[:, :3], axis=1), left_m - left_m.mean()
 
 
-def test_exact_ranges_lead_from_nearby_to_the_truth_whatever_the_bias() -> None:
+def test_exact_ranges_lead_to_the_truth_from_a_near_guess() -> None:
     error_m, _ = solved(APART + np.repeat((30.0, 0.03), 3))
     assert error_m.max() < 5.0
 
 
-def test_from_behind_the_mirror_the_image_is_found_and_fits_as_well() -> None:
+def test_a_mirrored_guess_leads_to_the_mirror_image() -> None:
     error_m, left_m = solved(APART * (1.0, 1.0, -1.0, 1.0, 1.0, -1.0))
     assert error_m.max() > 300.0
     assert np.abs(left_m).max() < 2.0
 
 
-def test_a_start_on_the_track_is_as_far_away_as_the_range_and_on_the_same_circle() -> None:
+def test_guess_on_track_has_the_measured_distance() -> None:
     own = initial_state_gcrf(Orbit(eccentricity=0.0))
     for distance_m in (800.0, -1_500.0):
         start = guess_on_track(distance_m, own)

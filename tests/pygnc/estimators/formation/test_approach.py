@@ -75,7 +75,7 @@ def clohessy_wiltshire(t_s: Array) -> Array:
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def test_a_pass_is_where_clohessy_and_wiltshire_put_it() -> None:
+def test_closest_approach_matches_clohessy_wiltshire() -> None:
     t_s = np.arange(0.0, PERIOD_S + 1.0)
     path = (clohessy_wiltshire(t_s) @ PASSING)[:, :3]
     distance_m = np.linalg.norm(path, axis=1)
@@ -95,7 +95,7 @@ def test_a_pass_is_where_clohessy_and_wiltshire_put_it() -> None:
     ],
     ids=["along the line of sight", "across it"],
 )
-def test_the_sigma_is_that_of_many_random_starts(relative_rtn: Array, sigma_rtn: tuple[float, ...]) -> None:
+def test_sigma_matches_random_initial_states(relative_rtn: Array, sigma_rtn: tuple[float, ...]) -> None:
     sigma = np.array(sigma_rtn)
     (approach,) = found(group(relative_rtn, sigma_rtn=sigma))
     then = clohessy_wiltshire(np.array(((approach.gps_ms - GPS_MS) * 1e-3,)))[0]
@@ -105,7 +105,7 @@ def test_the_sigma_is_that_of_many_random_starts(relative_rtn: Array, sigma_rtn:
     assert approach.sigma_m == pytest.approx(np.sqrt(np.mean((distance_m - nominal_m) ** 2)), rel=0.06)
 
 
-def test_the_least_distance_is_a_bound_at_every_moment() -> None:
+def test_lower_bound_holds_at_every_moment() -> None:
     sigma_rtn = np.array((0.5, 1.0, 0.5, 0.001, 0.002, 0.001))
     (approach,) = found(group(PASSING, sigma_rtn=sigma_rtn))
     assert 0.0 < approach.least_m < approach.distance_m
@@ -115,7 +115,7 @@ def test_the_least_distance_is_a_bound_at_every_moment() -> None:
     assert np.mean(distance_m.min(axis=0) < approach.least_m) < 0.01
 
 
-def test_contact_that_cannot_be_excluded_is_told_from_its_first_moment() -> None:
+def test_possible_contact_is_reported_from_its_first_moment() -> None:
     vague = np.array((5.0, 5.0, 5.0, 0.05, 0.05, 0.05))
     (approach,) = found(group(PASSING, sigma_rtn=vague))
     assert approach.least_m == 0.0
@@ -125,7 +125,7 @@ def test_contact_that_cannot_be_excluded_is_told_from_its_first_moment() -> None
     assert earlier.least_m > 0.0
 
 
-def test_hypotheses_and_groups_are_searched_apart() -> None:
+def test_hypotheses_and_groups_have_separate_approaches() -> None:
     mirrored = PASSING * np.array((1.0, 1.0, -1.0, 1.0, 1.0, -1.0))
     other = group(4.0 * PASSING)._replace(satellites=(74, 76))
     told = found(other, group(PASSING, mirrored))
@@ -152,7 +152,7 @@ def test_four_hours_agree_with_brahe_to_decimetres() -> None:
     assert approach.distance_m == pytest.approx(distance_m[nearest], abs=0.5)
 
 
-def test_three_hours_from_a_solution_hold_what_they_promise() -> None:
+def test_prediction_of_a_solution_contains_the_truth() -> None:
     done = solved()
     filtering = done.filter()
     turns = approaches(filtering.groups, done.settings, done.orbit, FRAMES, 10_800)
@@ -170,7 +170,7 @@ def test_three_hours_from_a_solution_hold_what_they_promise() -> None:
     assert approach.least_m < truth_m
 
 
-def test_drag_factors_that_differ_or_wander_make_the_distance_uncertain() -> None:
+def test_differential_drag_increases_the_sigma() -> None:
     following = np.array((0.0, -1_000.0, 0.0, 0.0, 0.0, 0.0))
 
     def uncertain_by_m(own_drag: float, log_drag_sigma: float) -> float:

@@ -55,7 +55,7 @@ def cost(guess: Array) -> float:
     return float(equations.fit(guess[None], dynamics.propagate(equations.states(guess[None])), noise(), loss).cost[0])
 
 
-def test_the_gradient_is_that_of_the_cost() -> None:
+def test_gradient_matches_finite_differences_of_the_cost() -> None:
     equations, dynamics, guess = system()
     motion = dynamics.propagate(equations.states(guess[None]))
     gradient = equations.fit(guess[None], motion, noise(), Loss(1e6, 1e6, hard=True)).gradient[0]
@@ -66,7 +66,7 @@ def test_the_gradient_is_that_of_the_cost() -> None:
         assert gradient[unknown] == pytest.approx(difference, rel=3e-3, abs=1e-3 * abs(gradient).max())
 
 
-def test_the_truth_fits_to_the_noise() -> None:
+def test_cost_of_the_truth_matches_the_noise() -> None:
     equations, dynamics, guess = system()
     motion = dynamics.propagate(equations.states(guess[None]))
     for satellite in range(4):
@@ -77,7 +77,7 @@ def test_the_truth_fits_to_the_noise() -> None:
         assert residual.std() == pytest.approx(10.0, rel=0.3)
 
 
-def test_at_no_distance_a_range_has_no_direction_and_harms_nothing() -> None:
+def test_coincident_satellites_give_finite_equations() -> None:
     equations, dynamics, _ = system()
     guess = equations.prior.mean[None].copy()
     fit = equations.fit(guess, dynamics.propagate(equations.states(guess)), noise(), LOSS)
@@ -86,14 +86,14 @@ def test_at_no_distance_a_range_has_no_direction_and_harms_nothing() -> None:
 
 
 @pytest.mark.parametrize("hard", [True, False])
-def test_an_outlier_costs_little_and_pulls_less(hard: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_loss_limits_cost_and_weight_of_an_outlier(hard: bool) -> None:  # noqa: FBT001 - a parameter of the test
     cost_, weight = Loss(5.0, 4.6, hard=hard).cost_and_weight(np.array((4.0, 2_500.0)), 5.0)
     assert (cost_[0], weight[0]) == (4.0, 1.0)
     assert cost_[1] == (25.0 if hard else 475.0)
     assert weight[1] * 50.0 == pytest.approx(0.0 if hard else 5.0)
 
 
-def test_ranges_show_their_noise_before_any_orbit_is_known() -> None:
+def test_estimates_range_noise_without_an_orbit() -> None:
     equations = system().equations
     apparent = apparent_noise(equations, SETTINGS).range_sigma_m
     assert apparent == pytest.approx(np.full(6, 10.0), rel=0.5)

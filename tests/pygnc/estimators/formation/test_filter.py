@@ -49,7 +49,7 @@ def mistaken(solution: FormationSolution) -> FormationSolution:
     return replace(solution, hypotheses=swapped)
 
 
-def test_it_begins_where_the_batch_ends() -> None:
+def test_initial_state_equals_the_batch() -> None:
     done = solved()
     filtering = done.filter()
     relative = filtering.relative(PARTNER)
@@ -60,7 +60,7 @@ def test_it_begins_where_the_batch_ends() -> None:
     assert filtering.partners[PARTNER].chi_square_best == done.solution.partners[PARTNER].chi_square_best
 
 
-def test_errors_and_innovations_are_as_large_as_it_says_over_many_draws() -> None:
+def test_errors_and_innovations_are_consistent_over_many_draws() -> None:
     squares, innovations = [], []
     for draw in range(DRAWS):
         done = solved(GPS_ON_ALL, draw, minutes=64, arc_minutes=34)
@@ -75,7 +75,7 @@ def test_errors_and_innovations_are_as_large_as_it_says_over_many_draws() -> Non
     assert 0.89 < np.mean(innovations) < 1.12
 
 
-def test_after_an_hour_it_is_where_a_batch_of_the_whole_arc_would_be() -> None:
+def test_agrees_with_a_batch_of_the_whole_arc_after_an_hour() -> None:
     done = solved()
     filtering = done.filter()
     before = filtering.relative(PARTNER)
@@ -88,7 +88,7 @@ def test_after_an_hour_it_is_where_a_batch_of_the_whole_arc_would_be() -> None:
     assert np.linalg.norm(after.rtn[:3] - batch.rtn[:3]) < sigma_m[2]
 
 
-def test_fixes_of_the_partner_end_the_ambiguity_even_if_the_batch_had_the_wrong_one() -> None:
+def test_partner_fixes_resolve_the_ambiguity_even_if_the_batch_chose_wrong() -> None:
     done = solved(GPS_ON_OURS, draw=1)
     assert error_m(done.filter(), PARTNER) < 50.0
     wrong = mistaken(done.solution)
@@ -106,7 +106,7 @@ def test_fixes_of_the_partner_end_the_ambiguity_even_if_the_batch_had_the_wrong_
     assert nees(filtering.relative(PARTNER), *truth_gcrf(filtering.gps_ms, PARTNER)) < 20.0
 
 
-def test_without_anything_new_the_ambiguity_stays() -> None:
+def test_ambiguity_remains_without_observations() -> None:
     done = solved(GPS_ON_OURS)
     filtering = done.filter()
     count = filtering.hypotheses(PARTNER)
@@ -115,7 +115,7 @@ def test_without_anything_new_the_ambiguity_stays() -> None:
     assert filtering.partners[PARTNER].ambiguous
 
 
-def test_partners_without_ranges_to_each_other_have_hypotheses_of_their_own() -> None:
+def test_unconnected_partners_have_separate_hypotheses() -> None:
     done = solved(GPS_ON_OURS, satellites=3, minutes=75)
     filtering = done.filter()
     assert [group.satellites for group in filtering.groups] == [(74, 75), (74, 76)]
@@ -126,7 +126,7 @@ def test_partners_without_ranges_to_each_other_have_hypotheses_of_their_own() ->
         filtering.relative(99)
 
 
-def test_a_gap_of_three_hours_widens_the_covariance_and_is_bridged() -> None:
+def test_bridges_a_gap_of_three_hours_with_a_larger_covariance() -> None:
     done = solved()
     filtering = done.filter()
     before = math.sqrt(np.trace(filtering.relative(PARTNER).covariance_gcrf[:3, :3]))
@@ -144,7 +144,7 @@ def test_a_gap_of_three_hours_widens_the_covariance_and_is_bridged() -> None:
     assert nees(relative, *truth_gcrf(last_ms, PARTNER)) < 20.0
 
 
-def test_what_no_model_knows_widens_the_covariance_too() -> None:
+def test_process_noise_enlarges_the_covariance() -> None:
     done = solved()
     quiet = replace(done, settings=replace(done.settings, log_drag_sigma=1e-6, differential_log_drag_sigma=1e-6))
     last_ms = max(done.later)
@@ -156,7 +156,7 @@ def test_what_no_model_knows_widens_the_covariance_too() -> None:
     assert drag_sigma[0] > 1.01 * drag_sigma[1]
 
 
-def test_slices_make_the_same_state_as_one_go_and_a_second_run_the_same_bits() -> None:
+def test_slices_and_repeated_runs_give_the_same_bits() -> None:
     done = solved()
     one, sliced = done.filter(), done.filter()
     turns = 0
@@ -170,7 +170,7 @@ def test_slices_make_the_same_state_as_one_go_and_a_second_run_the_same_bits() -
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_comes_late_twice_or_from_strangers_is_refused_with_its_cause() -> None:
+def test_rejects_late_duplicate_and_unknown_observations_with_a_cause() -> None:
     done = solved()
     filtering = done.filter()
     (fixes_only, ranges_only) = done.until(1)
@@ -203,7 +203,7 @@ def test_what_comes_late_twice_or_from_strangers_is_refused_with_its_cause() -> 
         np.testing.assert_array_equal(a, b)
 
 
-def test_an_outlier_does_not_move_the_state_or_its_time() -> None:
+def test_an_outlier_moves_neither_state_nor_time() -> None:
     done = solved()
     filtering = done.filter()
     begin_ms = filtering.gps_ms
@@ -216,7 +216,7 @@ def test_an_outlier_does_not_move_the_state_or_its_time() -> None:
     assert filtering.process([seen], []).ranges[0].cause is None
 
 
-def test_both_directions_of_a_pair_count_and_a_repeated_one_does_not() -> None:
+def test_uses_both_directions_of_a_pair_once() -> None:
     done = solved()
     (seen,) = done.until(1)[1][0]
     back = RangeObservation(seen.gps_ms, seen.other, seen.one, seen.range_m)
@@ -224,7 +224,7 @@ def test_both_directions_of_a_pair_count_and_a_repeated_one_does_not() -> None:
     assert [told.cause for told in update.ranges] == [None, None, FormationRejectCause.DUPLICATE]
 
 
-def test_ranges_to_a_partner_whose_place_is_vague_wait_for_the_batch() -> None:
+def test_rejects_ranges_to_a_partner_with_an_uncertain_position() -> None:
     done = solved()
     best = done.solution.hypotheses[0]
     vague = replace(best, covariance=best.covariance * 1e6)
@@ -234,7 +234,7 @@ def test_ranges_to_a_partner_whose_place_is_vague_wait_for_the_batch() -> None:
     assert filtering.partners[PARTNER].unsolved is not None
 
 
-def test_observations_of_several_moments_or_none_are_an_error() -> None:
+def test_raises_for_observations_of_several_moments_or_none() -> None:
     done = solved()
     (fixes, ranges) = done.until(1)
     with pytest.raises(ValueError, match="these are of 2"):

@@ -26,7 +26,7 @@ def peak_bytes(count: int) -> int:
     return peak
 
 
-def test_guesses_fit_as_each_does_alone() -> None:
+def test_candidates_fit_as_each_does_alone() -> None:
     equations, dynamics, _ = system()
     guesses = about(12)
     together = evaluate(equations, dynamics, guesses, noise(), LOSS)
@@ -35,7 +35,7 @@ def test_guesses_fit_as_each_does_alone() -> None:
         assert part == pytest.approx(np.concatenate(parts), rel=1e-9)
 
 
-def test_one_more_guess_takes_little_memory() -> None:
+def test_another_candidate_takes_little_memory() -> None:
     many, few = peak_bytes(48), peak_bytes(24)
     assert few < 4e6
     assert (many - few) / 24 < 50e3, "its derivatives alone take 200 kB"

@@ -55,7 +55,7 @@ def own_truth() -> tuple[Array, Array]:
     return truth(OWN)
 
 
-def test_the_reference_is_the_orbit_between_its_nodes_too() -> None:
+def test_reference_matches_the_orbit_between_nodes() -> None:
     off = reference().at(MOMENTS).state - own_truth()[0]
     assert np.abs(off[:, :3]).max() < 0.3
     assert np.abs(off[:, 3:]).max() < 3e-4
@@ -64,7 +64,7 @@ def test_the_reference_is_the_orbit_between_its_nodes_too() -> None:
     assert reference().at(MOMENTS[-4:-3]).state[0] == pytest.approx(direct[:6], abs=0.01)
 
 
-def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
+def test_transition_matrix_matches_finite_differences() -> None:
     nodes = reference().nodes
     middle = reference().epoch_node
     start = np.append(nodes.state[middle], np.zeros(4))
@@ -79,7 +79,7 @@ def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
 
 
 @pytest.mark.parametrize(("size", "least_m"), [(1.0, 0.06), (40.0, 2.4)])
-def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
+def test_relative_motion_matches_brahe(size: float, least_m: float) -> None:
     partner = state_from_elements(OWN, size * np.array((5.0, 700.0, 300.0, -250.0, 200.0, 400.0)))
     moved, epoch = truth(partner)
     apart = moved - own_truth()[0]
@@ -103,7 +103,7 @@ def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
         assert linear > 20.0 * least_m
 
 
-def test_derivatives_are_those_of_the_motion() -> None:
+def test_partials_match_finite_differences() -> None:
     dynamics = RelativeDynamics(reference())
     start = np.array([(9_000.0, -20_000.0, 15_000.0, 5.0, 10.0, -12.0, 0.0)])
     places = reference().node_time(MOMENTS)
@@ -132,7 +132,7 @@ def initial_deviations() -> Array:
     return np.concatenate((apart, ((0.1,), (-0.2,))), axis=1)
 
 
-def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellite() -> None:
+def test_joint_step_matches_full_dynamics_for_three_hours() -> None:
     x, deviations = orbit_vector(OWN_STATE), initial_deviations()
     states = OWN_STATE + deviations
     for minute in range(180):
@@ -147,7 +147,7 @@ def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellit
         np.testing.assert_allclose(deviation[6], (alone - own)[6])
 
 
-def test_small_deviations_move_by_the_transition_matrix() -> None:
+def test_small_deviations_follow_the_transition_matrix() -> None:
     deviations = 1e-3 * np.eye(7)
     step = joint_step(EARTH_DYNAMICS, GPS_MS, orbit_vector(OWN_STATE), deviations, 60.0)
     np.testing.assert_allclose(step.deviations.T / 1e-3, step.transition, atol=1e-6)
