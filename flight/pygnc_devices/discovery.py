@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pygnc_devices.engine import Engine
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, Found, all_families
-from pygnc_devices.usb import candidate_ports
+from pygnc_devices.serial_port import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0
 """Of each family and speed; what one does not need the others may have."""

@@ -14,17 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from pygnc_devices.agenda import Agenda
 from pygnc_devices.backoff import Backoff
-from pygnc_devices.bell import Bell
 from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, PortGoneError
-from pygnc_devices.feed import Feed
-from pygnc_devices.frames import Frame, Scan, Scanner
+from pygnc_devices.framing import Frame, Scan, Scanner, Tail
 from pygnc_devices.port import Port, open_port
-from pygnc_devices.procedure import Procedure, Task
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
-from pygnc_devices.tail import Tail
+from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.scheduler import Agenda, Procedure, Task
+from pygnc_devices.subscriptions import Feed
+from pygnc_devices.wake_event import Bell
 
 T = TypeVar("T")
 

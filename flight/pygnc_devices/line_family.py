@@ -11,17 +11,14 @@ from functools import partial, reduce
 from operator import xor
 from typing import Any, Final, TypeAlias
 
+from pygnc_devices.device import AsyncDevice, BlockingDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import NoAnswerError
-from pygnc_devices.faces import AsyncDevice, BlockingDevice
 from pygnc_devices.family import Family, Found
-from pygnc_devices.frames import DamageReason, Frame
-from pygnc_devices.procedure import Pause, Procedure
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.requests import Claim, Request
-from pygnc_devices.sentence import Sentence
-from pygnc_devices.statistics import Counts
-from pygnc_devices.text_lines import Judgement, LineFormat
+from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat
+from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.scheduler import Claim, Pause, Procedure, Request
+from pygnc_devices.text_declaration import Sentence
 
 LONGEST: Final = 256
 """Bytes of a line with its end."""

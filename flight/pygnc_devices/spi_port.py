@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
-from pygnc_devices.tty import find_holder
+from pygnc_devices.serial_port import find_holder
 
 try:
     import fcntl

@@ -21,19 +21,18 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.filter import AttitudeFilter
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.estimators.attitude.update import AttitudeUpdate
 from pygnc.formats.sense import encode_lux, lux_of_words
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
 from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.scenario.true_states import TrueStates
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
 
 DURATION_S: Final = 10_800
 CADENCE_S: Final = 5

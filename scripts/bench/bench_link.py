@@ -23,18 +23,15 @@ from typing import Final, NamedTuple
 from pygnc.formats import status
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence_types import GPSS, SENS
-from pygnc_controller.emulator.aftermath import look_into
-from pygnc_controller.emulator.cable import Cable
 from pygnc_controller.emulator.controller import Controller
-from pygnc_controller.emulator.line import Faults, SerialLine
-from pygnc_controller.emulator.mission import Plan
-from pygnc_controller.emulator.packets import LIVE_TYPES, TimedPacket, load_scenario
-from pygnc_controller.emulator.pi import PiOnPty
-from pygnc_controller.emulator.run import Run
-from pygnc_controller.emulator.shell import Shell
-from pygnc_controller.emulator.station import Station
-from pygnc_controller.emulator.virtual_pi import VirtualPi
-from pygnc_controller.emulator.virtual_time import End, Session
+from pygnc_controller.emulator.home_check import check_home
+from pygnc_controller.emulator.main_program import MainProgram
+from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket, load_scenario
+from pygnc_controller.emulator.scenario_run import RunPlan
+from pygnc_controller.emulator.serial_line import Cable, Faults, SerialLine
+from pygnc_controller.emulator.shell import Connection, Shell
+from pygnc_controller.emulator.virtual_pi import End, Session, VirtualPi
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEMO: Final = ROOT / "data" / "demo"
@@ -318,11 +315,11 @@ def stop(activity: str, seed: int) -> Stop:
         home = Path(folder)
         with PiOnPty(home) as pi:
             pi.install_from_here()
-            station = Station(Cable(pi.master), Controller(1 + seed))
+            station = Connection(Cable(pi.master), Controller(1 + seed))
             station.chores.append(pi.look_after)
             if activity not in {"start", "upload"}:
                 (home / "sense.bin").write_bytes(scenario.batch["sense.bin"])
-            run = Run(station, Shell(station), Plan.start)
+            run = MainProgram(station, Shell(station), RunPlan.start)
             run.start(60, scenario.start_s, talks=activity != "start")
             station.run(lambda: main_of(pi) is not None, 20.0)
             now_s = time.monotonic()
@@ -339,7 +336,7 @@ def stop(activity: str, seed: int) -> Stop:
             gone_s: list[float] = []
             station.chores.append(lambda: None if gone_s or main.exists() else gone_s.append(time.monotonic()))
             ended = run.interrupt(12.0)
-        faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else look_into(home).faults
+        faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else check_home(home).faults
     if ended.code not in ({0, KILLED_BY_CTRL_C} if activity == "start" else {0}):
         faults.append(f"exit code {ended.code}")
     if not ended.terminal_restored:
@@ -356,7 +353,7 @@ def main_of(pi: PiOnPty) -> Path | None:
     return None
 
 
-def begin_real_download(station: Station, home: Path) -> None:
+def begin_real_download(station: Connection, home: Path) -> None:
     """Fetch the batch that the Pi writes."""
     name = "pygnc_batch/sense.bin"
     station.run((home / name).exists, 20.0)

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.orbit_accuracy import (
     ESTIMATORS,
@@ -37,7 +37,7 @@ from pygnc_ground.campaign.orbit_accuracy import (
 )
 from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 OUTAGES_MIN: Final = (45, 75)
 """When they begin: in the middle, and with a quarter of an hour of fixes behind them."""

@@ -15,17 +15,15 @@ import pytest
 from typer.testing import CliRunner
 
 from pygnc.host.sentence_types import SENS
-from pygnc_controller.emulator.aftermath import look_into
-from pygnc_controller.emulator.cable import Cable
 from pygnc_controller.emulator.command import app
 from pygnc_controller.emulator.controller import Controller
-from pygnc_controller.emulator.line import Faults
-from pygnc_controller.emulator.mission import Plan
-from pygnc_controller.emulator.packets import TimedPacket
-from pygnc_controller.emulator.pi import PiOnPty
-from pygnc_controller.emulator.run import Run
-from pygnc_controller.emulator.shell import Shell
-from pygnc_controller.emulator.station import Station
+from pygnc_controller.emulator.home_check import check_home
+from pygnc_controller.emulator.main_program import MainProgram
+from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.scenario import TimedPacket
+from pygnc_controller.emulator.scenario_run import RunPlan
+from pygnc_controller.emulator.serial_line import Cable, Faults
+from pygnc_controller.emulator.shell import Connection, Shell
 from scripts.controller.pygnc_controller import Link, Upload
 from tests.e2e.conftest import DEMO, ROOT
 from tests.fakes.pty_flight import HostOnPty, end, start_on_pty
@@ -122,7 +120,7 @@ def test_on_a_serial_port_with_a_bad_cable_false_ctrl_c_are_resumed(scenario: Pa
     assert (pi.home / "sense.bin").read_bytes() == CONTENT[: (pi.home / "sense.bin").stat().st_size]
     found = books(heard)
     assert all(sent == done + lost for sent, done, lost in found.values())
-    aftermath = look_into(pi.home)
+    aftermath = check_home(pi.home)
     assert aftermath.faults == []
     assert aftermath.live >= found["SENS"][1] + found["GPSS"][1]
     assert relay.cable.to_pi.injected
@@ -130,8 +128,8 @@ def test_on_a_serial_port_with_a_bad_cable_false_ctrl_c_are_resumed(scenario: Pa
 
 def test_what_is_acknowledged_when_ctrl_c_comes_is_in_the_journal(pi: PiOnPty) -> None:
     packets = [TimedPacket(0.0, SENS, (), k.to_bytes(4, "big") + bytes(26)) for k in range(20_000)]
-    station = Station(Cable(pi.master, 4_000_000), Controller(5))
-    run = Run(station, Shell(station), Plan.start)
+    station = Connection(Cable(pi.master, 4_000_000), Controller(5))
+    run = MainProgram(station, Shell(station), RunPlan.start)
     run.start(10, 1000)
     info = pi.home / "pygnc_info.txt"
     assert station.run(lambda: info.exists() and b"NO_DATA" in info.read_bytes(), 30.0)
@@ -142,7 +140,7 @@ def test_what_is_acknowledged_when_ctrl_c_comes_is_in_the_journal(pi: PiOnPty) -
     books.close()
     assert books.sent["SENS"] < len(packets)
     assert books.lost_of("SENS") > 0
-    assert look_into(pi.home).live >= books.acknowledged["SENS"]
+    assert check_home(pi.home).live >= books.acknowledged["SENS"]
 
 
 def test_the_controllers_own_file_uploads_over_a_bad_cable(tmp_path: Path) -> None:

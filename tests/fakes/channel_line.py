@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import Outcome
+from pygnc.host.channel_events import ChannelEvent
 from pygnc.host.sentence import SentenceParser
-from pygnc_controller.emulator.virtual_time import End
+from pygnc_controller.emulator.virtual_pi import End
 
 
 class ChannelEnd:
@@ -14,8 +14,8 @@ class ChannelEnd:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.parser = SentenceParser()
-        self.outcomes: list[Outcome] = []
-        self.react: Callable[[Outcome, float], None] = lambda _outcome, _now_s: None
+        self.outcomes: list[ChannelEvent] = []
+        self.react: Callable[[ChannelEvent, float], None] = lambda _outcome, _now_s: None
         self.pump: Callable[[float], None] = lambda _now_s: None
 
     def end(self) -> End:
@@ -25,7 +25,7 @@ class ChannelEnd:
         self.channel = channel
         self.parser = SentenceParser()
 
-    def of(self, kind: type) -> list[Outcome]:
+    def of(self, kind: type) -> list[ChannelEvent]:
         return [outcome for outcome in self.outcomes if isinstance(outcome, kind)]
 
     def _read(self, data: bytes, now_s: float) -> None:

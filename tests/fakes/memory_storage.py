@@ -3,7 +3,7 @@
 import zlib
 from dataclasses import dataclass, field
 
-from pygnc.host.storage import Listed, Upload
+from pygnc.host.transfer import Listed, Upload
 
 
 @dataclass

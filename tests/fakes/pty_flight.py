@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pygnc.host.channel import Channel
+from pygnc.host.channel_events import ChannelEvent, Connected, LineDown, Lost, Received
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
-from pygnc.host.outcomes import Connected, LineDown, Lost, Outcome, Received
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import SentenceType
 
@@ -31,7 +31,7 @@ class HostOnPty:
         os.set_blocking(self.master, False)
         self.before: list[Any] = termios.tcgetattr(self.slave)
         self.channel = Channel(Direction.TO_PI, session, "test")
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[ChannelEvent] = []
         self.heard = b""
         self.transfer: UploadSender | DownloadReceiver | None = None
         self._parser = SentenceParser()

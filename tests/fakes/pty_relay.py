@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from pygnc_controller.emulator.cable import Cable
-from pygnc_controller.emulator.line import Faults
+from pygnc_controller.emulator.serial_line import Cable, Faults
 
 
 class PtyRelay:

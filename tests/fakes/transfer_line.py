@@ -3,12 +3,12 @@
 import random
 
 from pygnc.host.channel import Channel
+from pygnc.host.channel_events import ChannelEvent, Connected, LineDown, Received
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
-from pygnc.host.outcomes import Connected, LineDown, Outcome, Received
 from pygnc.host.sentence import Direction
 from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
-from pygnc_controller.emulator.line import Faults, SerialLine
-from pygnc_controller.emulator.virtual_time import End, Session
+from pygnc_controller.emulator.serial_line import Faults, SerialLine
+from pygnc_controller.emulator.virtual_pi import End, Session
 from tests.fakes.channel_line import ChannelEnd
 from tests.fakes.memory_storage import MemoryStorage
 
@@ -38,7 +38,7 @@ class PiEnd(ChannelEnd):
         self.downloads = DownloadSender(self.storage)
         return Channel(Direction.TO_HOST, self.sessions, "pygnc")
 
-    def _react(self, outcome: Outcome, now_s: float) -> None:
+    def _react(self, outcome: ChannelEvent, now_s: float) -> None:
         if isinstance(outcome, LineDown):
             self.downloads.line_down()
         if not isinstance(outcome, Received) or not outcome.kind.name.startswith(("UP", "DN")):
@@ -67,7 +67,7 @@ class HostEnd(ChannelEnd):
     def is_done(self) -> bool:
         return self.transfer.state in {TransferState.DONE, TransferState.REFUSED}
 
-    def _react(self, outcome: Outcome, now_s: float) -> None:
+    def _react(self, outcome: ChannelEvent, now_s: float) -> None:
         if isinstance(outcome, Connected) and not self.is_done:
             say(self.channel, [self.transfer.open()], now_s)
         elif isinstance(outcome, LineDown) and isinstance(self.transfer, UploadSender) and not self.is_done:

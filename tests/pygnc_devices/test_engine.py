@@ -12,14 +12,13 @@ import pytest
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import RefusedError
-from pygnc_devices.feed import Feed
-from pygnc_devices.frames import Frame
-from pygnc_devices.procedure import Deliver, Pause, Procedure
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
+from pygnc_devices.framing import Frame
+from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.scheduler import Deliver, Pause, Procedure
+from pygnc_devices.subscriptions import Feed
 from pygnc_devices.ucb.framing import LONGEST_FRAME, make_frame, scan
 from pygnc_devices.ucb.unit import UcbUnit
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 S1 = make_frame("S1", bytes(24))
@@ -141,7 +140,7 @@ def test_a_kept_procedure_delivers_readings_and_is_given_up_at_the_end_with_its_
 
 def test_a_kept_procedure_begins_anew_when_the_port_is_back(tmp_path: Path) -> None:
     unit = Polled()
-    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         engine = Engine(line.url, 115200, Wire(scan, LONGEST_FRAME), unit)
         subscription = engine.feed.subscribe()
         engine.keep(unit.poll)

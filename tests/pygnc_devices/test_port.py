@@ -13,7 +13,7 @@ import serial
 import serial.rfc2217
 from serial.tools import list_ports
 
-from pygnc_devices import usb
+from pygnc_devices import serial_port
 from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
 from pygnc_devices.port import Port, open_port
 
@@ -136,7 +136,7 @@ def test_a_server_that_closes_is_noticed() -> None:
 
 
 def test_a_server_that_takes_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pygnc_devices.port._WRITE_LIMIT_S", 0.1)
+    monkeypatch.setattr("pygnc_devices.serial_port._WRITE_LIMIT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = open_port(f"socket://127.0.0.1:{server.getsockname()[1]}", 9600)
         with pytest.raises(PortGoneError, match="takes no bytes"):
@@ -224,13 +224,13 @@ def usb_ports(monkeypatch: pytest.MonkeyPatch, pty: tuple[int, str]) -> str:
 
 
 def test_a_port_is_found_by_usb_id_and_serial_number(usb_ports: str) -> None:
-    assert usb.find_usb_port("usb://0403:6015/A1") == usb_ports
+    assert serial_port.find_usb_port("usb://0403:6015/A1") == usb_ports
     open_port("usb://0403:6015/A1", 9600).close()
     with pytest.raises(PortError, match="more than one port is that"):
-        usb.find_usb_port("usb://0403:6015")
+        serial_port.find_usb_port("usb://0403:6015")
     with pytest.raises(PortError, match=r"no port is that; on the USB there is .*usb://1d6b:0001 at /dev/ttyACM0"):
-        usb.find_usb_port("usb://0403:6015/C3")
+        serial_port.find_usb_port("usb://0403:6015/C3")
 
 
 def test_only_serial_adapters_are_candidates_for_probing(usb_ports: str) -> None:
-    assert usb.candidate_ports() == sorted([usb_ports, "/dev/ttyUSB7"])
+    assert serial_port.candidate_ports() == sorted([usb_ports, "/dev/ttyUSB7"])

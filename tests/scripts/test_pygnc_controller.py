@@ -19,10 +19,10 @@ from pygnc.formats import status
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, encode_lux
-from pygnc.host import sending
-from pygnc.host import session as sessions
-from pygnc.host.outcomes import Received
-from pygnc.host.portions import PORTION
+from pygnc.host import channel as sessions
+from pygnc.host import retransmission
+from pygnc.host.channel import PORTION
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence import Delivery, Direction, Sentence, SentenceParser, encode
 from pygnc.host.sentence_types import (
     ACKN,
@@ -37,8 +37,8 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 from pygnc.host.transfer import CHUNK_BYTES_MIN
-from pygnc_controller.emulator.line import Faults
-from pygnc_controller.emulator.virtual_time import End
+from pygnc_controller.emulator.serial_line import Faults
+from pygnc_controller.emulator.virtual_pi import End
 from scripts.controller import pygnc_controller as controller
 from tests.fakes.memory_storage import MemoryStorage
 from tests.fakes.transfer_line import PiEnd, batch, joined
@@ -103,7 +103,7 @@ def test_the_tables_are_the_flight_softwares() -> None:
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
     assert (controller.PORTION, controller.NESTING) == (PORTION, Capability.NESTING)
-    assert controller.LIFE_MS == sending.LIFE_S * 1000
+    assert controller.LIFE_MS == retransmission.LIFE_S * 1000
     assert controller.SILENCE_MS == sessions.SILENCE_S * 1000
 
 

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array, cross_matrix
-from pygnc.environment.atmosphere import WGS84_RADIUS_M
+from pygnc.common.arrays import Array, cross_matrix
+from pygnc.environment.frames import WGS84_RADIUS_M
 
 _SECTORS: Final = 12
 _AZIMUTH_RAD: Final = (np.arange(_SECTORS) + 0.5) * (2.0 * math.pi / _SECTORS)

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.time_scales import MS_PER_DAY, SECONDS_PER_DAY
 
 _DAYS_KEPT: Final = 4

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_unix_ms, leap_seconds_at_gps_ms
-from pygnc.environment.arrays import Array
 from pygnc.environment.time_scales import MS_PER_DAY
 
 _MJD_OF_UNIX_EPOCH: Final = 40_587

@@ -4,12 +4,13 @@
 1e-13 rad; Earth rotation and polar motion are computed for each call.
 """
 
+import math
 from typing import Final, NamedTuple
 
 import erfa
 import numpy as np
 
-from pygnc.environment.arrays import Array, cross_matrix
+from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.chebyshev import ChebyshevDays
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.time_scales import SECONDS_PER_DAY, TT_MINUS_GPS_S, julian_date
@@ -71,3 +72,22 @@ class EarthFrames:
 def _sample_celestial_pole(gps_ms: int, offsets_s: Array) -> Array:
     """X, Y of the celestial intermediate pole and the CIO locator s in rad, shape (n, 3)."""
     return np.stack(erfa.xys06a(*julian_date(gps_ms, offsets_s + TT_MINUS_GPS_S)), axis=1)
+
+
+WGS84_RADIUS_M: Final = 6_378_137.0
+
+
+WGS84_FLATTENING: Final = 1.0 / 298.257_223_563
+
+
+def rtn_axes(position_m: Array, velocity_mps: Array) -> Array:
+    """Unit vectors radial, transverse and normal as columns, shape (3, 3)."""
+    x, y, z = position_m.tolist()
+    vx, vy, vz = velocity_mps.tolist()
+    radius_m = math.hypot(x, y, z)
+    rx, ry, rz = x / radius_m, y / radius_m, z / radius_m
+    climb_mps = rx * vx + ry * vy + rz * vz
+    tx, ty, tz = vx - climb_mps * rx, vy - climb_mps * ry, vz - climb_mps * rz
+    speed_mps = math.hypot(tx, ty, tz)
+    tx, ty, tz = tx / speed_mps, ty / speed_mps, tz / speed_mps
+    return np.array(((rx, tx, ry * tz - rz * ty), (ry, ty, rz * tx - rx * tz), (rz, tz, rx * ty - ry * tx)))

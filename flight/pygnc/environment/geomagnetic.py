@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 
 DEGREE: Final = 13
 COEFFICIENTS: Final = DEGREE * (DEGREE + 2)

@@ -6,7 +6,7 @@ first part of the date, so that the second keeps its resolution (2e-14 day, 2 ns
 
 from typing import Final
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 
 MS_PER_DAY: Final = 86_400_000
 SECONDS_PER_DAY: Final = 86_400.0

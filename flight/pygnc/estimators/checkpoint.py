@@ -4,7 +4,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 
 Checkpoint: TypeAlias = dict[str, int | float | str | bytes]
 """Arrays are little-endian float64."""

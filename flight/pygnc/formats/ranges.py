@@ -20,7 +20,7 @@ from pygnc.common.constants import (
     SX1280_FREQUENCY_REFERENCE_HZ,
     SX1280_M_HZ_PER_COUNT,
 )
-from pygnc.formats.words import store_words
+from pygnc.formats.gps_packet import store_words
 
 RANGE_PACKET: Final = np.dtype(
     [

@@ -23,10 +23,11 @@ from pygnc.formats.gps_packet import (
     SENSE_GPS_PACKET,
     TERMINATOR,
     GpsFixes,
+    cache_blocks,
     decode_gps_packets,
     encode_gps_packets,
+    store_words,
 )
-from pygnc.formats.words import cache_blocks, store_words
 
 SENSOR_PACKET: Final = np.dtype(
     [

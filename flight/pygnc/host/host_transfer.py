@@ -4,7 +4,7 @@ import zlib
 from dataclasses import dataclass
 from enum import Enum, auto, unique
 
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import (
     CHUNK_BYTES,
     DNCH,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, Protocol
 
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import PGET, PSET, PVAL, NakCause, ParameterFlag
 from pygnc.host.transfer import PAGE, Refusal, Saying, text_of
 

@@ -3,12 +3,18 @@
 Chunks travel in order, so a file only ever grows at its end, and what is there of an upload is what to resume from.
 A side that was restarted, or a host that has lost the line, opens the same transfer again and hears where to go on.
 Nothing here touches a port or a file: answers are returned as `Saying`, bytes go through `Storage`.
+
+The names under which the host may write and read files, below the home folder. All others are refused.
+
+What the transfers need of a file system; `files.py` has one.
 """
 
-from typing import Final, NamedTuple
+import re
+from typing import Final, NamedTuple, Protocol
 
-from pygnc.host.names import is_readable, is_writable
-from pygnc.host.outcomes import Received
+from pygnc.common.constants import PARTNER_IDS
+from pygnc.formats.ranges import range_file_number
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import (
     CHUNK_BYTES,
     DNCH,
@@ -23,7 +29,120 @@ from pygnc.host.sentence_types import (
     SentenceType,
     UploadState,
 )
-from pygnc.host.storage import Source, Storage, Upload
+
+_FIXED_WRITABLE: Final = frozenset({"sense.bin", "pygnc.toml", "pygnc_earth_orientation.csv", "flight.zip"})
+_FIXED_READABLE: Final = frozenset({"pygnc_status.bin", "pygnc_info.txt", "pygnc_batch/sense.bin"})
+_RANGE_FOLDERS: Final = frozenset({"range/", *(f"range/partner_{radio_id}/" for radio_id in PARTNER_IDS)})
+_LETTER_FOLDERS: Final = frozenset(f"range/partner_{chr(radio_id)}/" for radio_id in PARTNER_IDS)
+"""People may name a partner's folder so; the host names it by the number, lest a partner has two."""
+_BATCH: Final = "pygnc_batch/"
+_LOG: Final = re.compile(r"pygnc_logs/run-[0-9]{5}/[a-z_]{1,24}-[0-9]{5}\.pgj(\.part)?")
+
+
+def is_writable(name: str) -> bool:
+    """Whether the host may upload a file of this name."""
+    return name in _FIXED_WRITABLE or _is_range_file(name, _RANGE_FOLDERS)
+
+
+def is_readable(name: str) -> bool:
+    """Whether the host may download a file of this name."""
+    return name in _FIXED_READABLE or _LOG.fullmatch(name) is not None or _is_batch_range_file(name)
+
+
+def _is_batch_range_file(name: str) -> bool:
+    rest = name.removeprefix(_BATCH)
+    return rest != name and (rest == "range.bin" or _is_range_file(rest, _RANGE_FOLDERS | _LETTER_FOLDERS | {""}))
+
+
+def _is_range_file(name: str, folders: frozenset[str]) -> bool:
+    folder, slash, file = name.rpartition("/")
+    return folder + slash in folders and range_file_number(file) is not None
+
+
+class Upload(NamedTuple):
+    """A file on its way in; what is there of it belongs to exactly this size and CRC-32."""
+
+    name: str
+    size: int
+    crc: int
+
+
+class Listed(NamedTuple):
+    """A file that the host may fetch."""
+
+    name: str
+    size: int
+
+
+class Source(Protocol):
+    """A file being read, as it was when it was opened."""
+
+    @property
+    def size(self) -> int:
+        """Of the whole file, B."""
+        ...
+
+    @property
+    def crc(self) -> int:
+        """CRC-32 of the whole file."""
+        ...
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return `count` bytes from a place on, fewer at the end.
+
+        Raises:
+            OSError: the disk does not give them.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Storage(Protocol):
+    """Files by their names below the home folder. Names have been checked before they come here."""
+
+    def has(self, upload: Upload) -> bool:
+        """Whether this very file is in place already."""
+        ...
+
+    def stored(self, upload: Upload) -> int:
+        """Return how many bytes of an upload are there; its folder exists then, and other uploads of its name do not.
+
+        Raises:
+            OSError: the disk refuses, or has no room for the rest.
+        """
+        ...
+
+    def append(self, upload: Upload, data: bytes) -> None:
+        """Add bytes at the end of what is there.
+
+        Raises:
+            OSError: the disk refuses; a part of `data` may be there.
+        """
+        ...
+
+    def complete(self, upload: Upload) -> bool:
+        """Put the whole file in place of the old one, atomically; False, and nothing kept, if its CRC-32 is wrong.
+
+        Raises:
+            OSError: the disk refuses; the old file is still there.
+        """
+        ...
+
+    def listing(self) -> list[Listed]:
+        """Return what can be fetched, newest first."""
+        ...
+
+    def open(self, name: str) -> Source:
+        """Open a file for reading.
+
+        Raises:
+            OSError: there is none, or it cannot be read.
+        """
+        ...
+
 
 PAGE: Final = 16
 """Names that answer one request."""

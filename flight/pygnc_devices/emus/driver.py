@@ -1,16 +1,38 @@
-"""The driver of EMUS' G1 Control Unit: `Emus` for plain scripts, `AsyncEmus`."""
+"""The driver of EMUS' G1 Control Unit: `Emus` for plain scripts, `AsyncEmus`.
+
+The controls of a Control Unit: who it is, how many cells it has. Parameters have methods of their own.
+"""
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Final, Self
 
-from pygnc_devices.emus import controls, framing, procedures, writing
+from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice, method
+from pygnc_devices.emus import framing, operations, write_operations
+from pygnc_devices.emus.operations import ask, identify
 from pygnc_devices.emus.sentences import SENTENCES, UNKNOWN
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
-from pygnc_devices.family import Family
+from pygnc_devices.family import Controls, Family
+from pygnc_devices.scheduler import Procedure
+
+
+def describe(unit: EmusUnit) -> Procedure[dict[str, str]]:
+    """Return who the unit is and what it watches over."""
+    who = yield from identify(unit)
+    cells = (yield from ask(unit, "BV1"))["cells"]
+    return {
+        "serial_number": who.serial_number,
+        "model": f"EMUS {who.hardware}",
+        "version": who.firmware,
+        "cells": "no cell communication" if cells is None else str(cells),
+        "rate": "as it broadcasts",
+    }
+
+
+CONTROLS: Final = Controls(describe=describe)
+
 
 DEFAULT_BAUD: Final = 57600
 WIRE: Final = Wire(framing.scan, framing.LONGEST)
@@ -18,38 +40,38 @@ WIRE: Final = Wire(framing.scan, framing.LONGEST)
 
 def _open(url: str, baud: int, ask: Sequence[str], every_s: float, allow_writes: bool) -> tuple[Engine, EmusUnit]:  # noqa: FBT001 - as given
     for name in ask:
-        procedures.check_name(name)
+        operations.check_name(name)
     unit = EmusUnit(allow_writes=allow_writes)
     engine = Engine(url, baud, WIRE, unit)
     if ask:
-        engine.keep(partial(procedures.ask_over_and_over, unit, tuple(ask), every_s))
+        engine.keep(partial(operations.ask_over_and_over, unit, tuple(ask), every_s))
     return engine, unit
 
 
 class EmusMethods(UnitDevice[EmusUnit]):
     """What a unit can be told, by either face. Methods raise what their procedure says."""
 
-    identify = method(procedures.identify)
-    ask = method(procedures.ask)
-    read_cells = method(procedures.read_cells)
-    read_log = method(procedures.read_log)
-    read_statistics = method(procedures.read_statistics)
-    read_parameter = method(procedures.read_parameter)
-    is_logged_in = method(procedures.is_logged_in)
+    identify = method(operations.identify)
+    ask = method(operations.ask)
+    read_cells = method(operations.read_cells)
+    read_log = method(operations.read_log)
+    read_statistics = method(operations.read_statistics)
+    read_parameter = method(operations.read_parameter)
+    is_logged_in = method(operations.is_logged_in)
 
-    write_parameter = method(writing.write_parameter)
-    write_function_flag = method(writing.write_function_flag)
-    open_contactor = method(writing.open_contactor)
-    release_contactor = method(writing.release_contactor)
-    log_in = method(writing.log_in)
-    log_out = method(writing.log_out)
-    set_password = method(writing.set_password)
-    set_state_of_charge = method(writing.set_state_of_charge)
-    zero_current_sensor = method(writing.zero_current_sensor)
-    restart = method(writing.restart)
-    reset_to_factory = method(writing.reset_to_factory)
-    clear_log = method(writing.clear_log)
-    clear_statistics = method(writing.clear_statistics)
+    write_parameter = method(write_operations.write_parameter)
+    write_function_flag = method(write_operations.write_function_flag)
+    open_contactor = method(write_operations.open_contactor)
+    release_contactor = method(write_operations.release_contactor)
+    log_in = method(write_operations.log_in)
+    log_out = method(write_operations.log_out)
+    set_password = method(write_operations.set_password)
+    set_state_of_charge = method(write_operations.set_state_of_charge)
+    zero_current_sensor = method(write_operations.zero_current_sensor)
+    restart = method(write_operations.restart)
+    reset_to_factory = method(write_operations.reset_to_factory)
+    clear_log = method(write_operations.clear_log)
+    clear_statistics = method(write_operations.clear_statistics)
 
 
 class Emus(EmusMethods, BlockingDevice):
@@ -107,6 +129,6 @@ FAMILY: Final = Family(
     device=Emus,
     async_device=AsyncEmus,
     interpreter=lambda _: EmusUnit(),
-    probe=procedures.probe,
-    controls=controls.CONTROLS,
+    probe=operations.probe,
+    controls=CONTROLS,
 )

@@ -6,11 +6,9 @@ The checksum is CRC-8/MAXIM-DOW over the bytes as they came, from the name up to
 import re
 from typing import Final
 
-from pygnc_devices.crc import ReflectedCrc
 from pygnc_devices.emus.cells import size_fits
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY
-from pygnc_devices.frames import DamageReason
-from pygnc_devices.text_lines import Judgement, LineFormat
+from pygnc_devices.framing import DamageReason, Judgement, LineFormat, ReflectedCrc
 
 LONGEST: Final = 512
 """Bytes of a sentence with its end. The longest known, CG1, has some 300."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pygnc_devices.declaration import Field, Words
-from pygnc_devices.emus import words
-from pygnc_devices.sentence import Sentence
+from pygnc_devices.emus import labels
+from pygnc_devices.text_declaration import Sentence
 from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
 
 CELLS_PER_FRAME: Final = 8
@@ -21,15 +21,15 @@ _SPEED: Final = Unit("km/h", "km/h")
 _DISTANCE: Final = Unit("km", "km")
 _CONSUMPTION: Final = Unit("Wh/km", "Wh/km")
 
-_STAGES: Final = Words(words.STAGES)
-_CHARGING_ERRORS: Final = Words(words.CHARGING_ERRORS)
-_EVENTS: Final = Words(words.EVENTS)
-_CAN_STATUS: Final = Words(words.CAN_STATUS)
-_STATUS: Final = Words(words.STATUS, of_bits=True)
-_PROTECTIONS: Final = Words(words.PROTECTIONS, of_bits=True)
-_REDUCTIONS: Final = Words(words.REDUCTIONS, of_bits=True)
-_PINS: Final = Words(words.PINS, of_bits=True)
-_RESETS: Final = Words(words.RESETS, of_bits=True)
+_STAGES: Final = Words(labels.STAGES)
+_CHARGING_ERRORS: Final = Words(labels.CHARGING_ERRORS)
+_EVENTS: Final = Words(labels.EVENTS)
+_CAN_STATUS: Final = Words(labels.CAN_STATUS)
+_STATUS: Final = Words(labels.STATUS, of_bits=True)
+_PROTECTIONS: Final = Words(labels.PROTECTIONS, of_bits=True)
+_REDUCTIONS: Final = Words(labels.REDUCTIONS, of_bits=True)
+_PINS: Final = Words(labels.PINS, of_bits=True)
+_RESETS: Final = Words(labels.RESETS, of_bits=True)
 
 
 def _pins(names: Mapping[int, str]) -> Words:
@@ -190,14 +190,14 @@ _ALL: Final = (
     ),
     Sentence(
         "IN1",
-        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(words.INPUTS)),),
+        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.INPUTS)),),
         meaning="input pins",
     ),
     Sentence(
         "OT1",
         (
-            Field("charger", "u2", meaning="bits of pins; prefer ST1", words=_pins(words.CHARGER_OUTPUT)),
-            Field("outputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(words.OUTPUTS)),
+            Field("charger", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.CHARGER_OUTPUT)),
+            Field("outputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.OUTPUTS)),
         ),
         meaning="output pins",
         reserved=frozenset({2}),

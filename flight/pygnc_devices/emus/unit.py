@@ -6,11 +6,9 @@ from typing import Final
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellTable
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
-from pygnc_devices.frames import Frame
-from pygnc_devices.procedure import Procedure
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
-from pygnc_devices.text_lines import LINE_END
+from pygnc_devices.framing import LINE_END, Frame
+from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.scheduler import Procedure
 
 NOT_VALID: Final = "not valid"
 """The unit's status (ST1) says that values of this kind are not valid now."""

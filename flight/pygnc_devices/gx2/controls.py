@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
-from pygnc_devices.controls import Controls, Setting
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.gx2 import eeprom, stream_procedures
+from pygnc_devices.family import Controls, Setting
+from pygnc_devices.gx2 import eeprom, operations
 from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS, Sampling
+from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import STREAMABLE
-from pygnc_devices.gx2.procedures import identify
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.procedure import Procedure
+from pygnc_devices.scheduler import Procedure
 
 _FORMAT: Final = "pygnc 3DM-GX2 settings 1"
 _SAMPLING: Final = "sampling."
@@ -43,7 +43,7 @@ def describe(unit: Gx2Unit) -> Procedure[dict[str, str]]:
 def start(unit: Gx2Unit) -> Procedure[None]:
     """Have replies sent in every cycle, unless they are."""
     if unit.stream is None:
-        yield from stream_procedures.start_continuous(unit)
+        yield from operations.start_continuous(unit)
 
 
 def get(unit: Gx2Unit, names: Sequence[str]) -> Procedure[list[Setting]]:
@@ -63,9 +63,9 @@ def put(unit: Gx2Unit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
     if "continuous" in values:
         kind = _reply(values["continuous"])
         if kind is None:
-            yield from stream_procedures.stop_continuous(unit)
+            yield from operations.stop_continuous(unit)
         else:
-            yield from stream_procedures.start_continuous(unit, kind)
+            yield from operations.start_continuous(unit, kind)
         settings.append(Setting("continuous", kind or _NO_REPLY, meaning=_CONTINUOUS))
     return settings
 

@@ -4,10 +4,10 @@ import asyncio
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.family import Family
-from pygnc_devices.gx2 import aspp, eeprom, framing, procedures, stream_procedures
+from pygnc_devices.gx2 import eeprom, framing, operations
 from pygnc_devices.gx2.controls import CONTROLS
 from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit
@@ -18,31 +18,31 @@ WIRE: Final = Wire(framing.scan, LONGEST_FRAME)
 
 def wireless_wire(node: int) -> Wire:
     """Return how a node talks through its base station."""
-    return Wire(aspp.scanner(node), aspp.LONGEST_WRAPPED)
+    return Wire(framing.scanner(node), framing.LONGEST_WRAPPED)
 
 
 def _open(url: str, baud: int, timer_hz: int | None, node: int | None) -> tuple[Engine, Gx2Unit]:
     is_recording = urlsplit(url).scheme == "file"
-    unit = Gx2Unit(timer_hz, node, recover=stream_procedures.recover, is_recording=is_recording)
+    unit = Gx2Unit(timer_hz, node, recover=operations.recover, is_recording=is_recording)
     return Engine(url, baud, WIRE if node is None else wireless_wire(node), unit), unit
 
 
 class Gx2Methods(UnitDevice[Gx2Unit]):
     """What a unit can be told, by either face. Methods raise what their procedure says."""
 
-    send = method(procedures.send)
-    poll = method(procedures.poll)
-    identify = method(procedures.identify)
-    ping_node = method(procedures.ping_node)
-    write_accel_bias = method(procedures.write_accel_bias)
-    write_gyro_bias = method(procedures.write_gyro_bias)
-    capture_gyro_bias = method(procedures.capture_gyro_bias)
-    store_bias = method(procedures.store_bias)
-    temperatures = method(procedures.temperatures)
-    built_in_test = method(procedures.built_in_test)
+    send = method(operations.send)
+    poll = method(operations.poll)
+    identify = method(operations.identify)
+    ping_node = method(operations.ping_node)
+    write_accel_bias = method(operations.write_accel_bias)
+    write_gyro_bias = method(operations.write_gyro_bias)
+    capture_gyro_bias = method(operations.capture_gyro_bias)
+    store_bias = method(operations.store_bias)
+    temperatures = method(operations.temperatures)
+    built_in_test = method(operations.built_in_test)
 
-    start_continuous = method(stream_procedures.start_continuous)
-    stop_continuous = method(stream_procedures.stop_continuous)
+    start_continuous = method(operations.start_continuous)
+    stop_continuous = method(operations.stop_continuous)
 
     read_word = method(eeprom.read_word)
     write_word = method(eeprom.write_word)
@@ -93,6 +93,6 @@ FAMILY: Final = Family(
     device=Gx2,
     async_device=AsyncGx2,
     interpreter=lambda _: Gx2Unit(),
-    probe=procedures.probe,
+    probe=operations.probe,
     controls=CONTROLS,
 )

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError
-from pygnc_devices.gx2 import commands
+from pygnc_devices.gx2 import operations
+from pygnc_devices.gx2.operations import ask, check_kind, identify
 from pygnc_devices.gx2.packets import PACKETS
-from pygnc_devices.gx2.procedures import ask, check_kind, identify
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.procedure import Procedure
+from pygnc_devices.scheduler import Procedure
 
 RATE_ADDRESS: Final = 0xFCA2
 STARTUP_ADDRESS: Final = 0xFCA6
@@ -52,7 +52,7 @@ def read_word(unit: Gx2Unit, address: int) -> Procedure[int]:
     """
     for attempt in range(_TRIES):
         try:
-            return _word((yield from ask(unit, commands.read_word(address))).payload)
+            return _word((yield from ask(unit, operations.read_word(address))).payload)
         except NoAnswerError:
             if attempt == _TRIES - 1:
                 raise
@@ -71,7 +71,7 @@ def write_word(unit: Gx2Unit, address: int, word: int) -> Procedure[None]:
         return
     for _ in range(_TRIES):
         try:
-            yield from ask(unit, commands.write_word(address, word))
+            yield from ask(unit, operations.write_word(address, word))
         except NoAnswerError:
             yield from _wait_for_late_words()
         found = yield from read_word(unit, address)
@@ -161,7 +161,7 @@ def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Procedure[Sampl
         wanted.north_compensation_s,
         wanted.magnetic_power,
     )
-    payload = (yield from ask(unit, commands.command("DB", b"\xa8\xb9" + bytes([function]) + words))).payload
+    payload = (yield from ask(unit, operations.command("DB", b"\xa8\xb9" + bytes([function]) + words))).payload
     values = [value for value in PACKETS["DB"].decode(payload).values() if isinstance(value, int)]
     return Sampling(*values)
 
@@ -169,7 +169,7 @@ def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Procedure[Sampl
 def _wait_for_late_words() -> Procedure[None]:
     while True:
         try:
-            yield commands.late_word()
+            yield operations.late_word()
         except NoAnswerError:
             return
 

@@ -2,13 +2,22 @@
 
 One byte and a sum are weak: payloads are full of bytes that could begin a reply. Within a good frame nobody looks for
 another; where a frame was damaged, a candidate must have the right sum and values that a unit can send.
+
+The wireless wrapper (ASPP) between a base station and its nodes.
+
+Command: AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station answers AA if it has taken
+it, 21 if not. Reply: AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all but the first byte, LQI and RSSI;
+the length counts from the zero to the end of the data, and the data has no sum of its own.
+
+Sources: MicroStrain Data Communications Protocol 1.19; a recorded reply in tests/pygnc_devices/gx2/test_framing.py.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
-from pygnc_devices.frames import Damage, DamageReason, Frame, Scan
-from pygnc_devices.gx2.packets import OVERHEAD_BYTES, PACKET_OF_BYTE, can_be
+from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, Scanner
+from pygnc_devices.gx2.packets import LONGEST_FRAME, OVERHEAD_BYTES, PACKET_OF_BYTE, can_be
 
 _HEADER: Final = re.compile(b"[" + b"".join(re.escape(bytes([octet])) for octet in sorted(PACKET_OF_BYTE)) + b"]")
 _LENGTHS: Final = {octet: packet.layout.size + OVERHEAD_BYTES for octet, packet in PACKET_OF_BYTE.items()}
@@ -55,3 +64,94 @@ def _judge(raw: bytes) -> DamageReason | None:
     if checksum(raw[:-2]) != raw[-2:]:
         return DamageReason.CHECKSUM
     return None if can_be(PACKET_OF_BYTE[raw[0]], raw[1:-2]) else DamageReason.CONTENT
+
+
+ACK: Final = "ACK"
+NACK: Final = "NACK"
+NODE_IS_THERE: Final = "02"
+_BEGIN: Final = b"\xaa\x07\x00"
+_SINGLES: Final = {0xAA: ACK, 0x21: NACK, 0x02: NODE_IS_THERE}
+"""Answers of one byte. Nothing protects them: they count where a reply follows or nothing does."""
+_HEADER_BYTES: Final = 7
+_TRAILER_BYTES: Final = 4
+LONGEST_WRAPPED: Final = LONGEST_FRAME - OVERHEAD_BYTES + 1 + _HEADER_BYTES + _TRAILER_BYTES
+
+
+def wrap(node: int, command: bytes) -> bytes:
+    """Return a command for a node, as the base station wants it."""
+    body = b"\x0b\x00" + node.to_bytes(2, "big") + bytes([len(command) + 1, 0]) + command
+    return b"\xaa" + body + checksum(body)
+
+
+def link_quality(raw: bytes) -> tuple[int, int]:
+    """Return LQI and RSSI of a wrapped reply, as the base station tells them."""
+    return raw[-4], raw[-3]
+
+
+def scanner(node: int) -> Scanner:
+    """Return a scanner for the replies of one node; those of others get a kind that names them (`C2@95`)."""
+
+    def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
+        return _scan_wrapped(
+            octets, stalled, lambda command, origin: command if origin == node else f"{command}@{origin}"
+        )
+
+    return scan
+
+
+def _scan_wrapped(octets: bytes, stalled: bool, kind_of: Callable[[str, int], str]) -> Scan:  # noqa: FBT001 - see above
+    frames: list[Frame] = []
+    damage: list[Damage] = []
+    at, size = 0, len(octets)
+    while at < size:
+        begin = octets.find(_BEGIN, at)
+        is_acknowledged = begin > at and octets[begin - 1] in _SINGLES
+        noise_ends = begin - is_acknowledged if begin >= 0 else size - _waiting(octets[at:])
+        if noise_ends > at:
+            damage.append(Damage(at, noise_ends, DamageReason.NOISE))
+            at, stalled = noise_ends, False
+            continue
+        if at != begin:
+            if begin < 0 and not stalled:
+                break
+            if begin > at or (at == size - 1 and octets[at] in _SINGLES):
+                frames.append(Frame(_SINGLES[octets[at]], b"", octets[at : at + 1], at))
+            else:
+                damage.append(Damage(at, at + 1, DamageReason.NOISE))
+            at, stalled = at + 1, False
+            continue
+        outcome = _judge_wrapped(octets[at:])
+        if outcome is None and not stalled:
+            break
+        if isinstance(outcome, int):
+            raw = octets[at : at + outcome]
+            kind = kind_of(f"{raw[7]:02X}", int.from_bytes(raw[3:5], "big"))
+            frames.append(Frame(kind, raw[8:-_TRAILER_BYTES], raw, at))
+            at += outcome
+        else:
+            damage.append(Damage(at, at + 1, outcome or DamageReason.CUT))
+            at += 1
+        stalled = False
+    return Scan(tuple(frames), tuple(damage), at)
+
+
+def _waiting(octets: bytes) -> int:
+    """Return how many bytes at the end may begin something: an answer of one byte, AA 07 00, or both."""
+    begun = next((count for count in (2, 1) if octets.endswith(_BEGIN[:count])), 0)
+    before = octets[-begun - 1 : len(octets) - begun]
+    return begun + bool(before and before[0] in _SINGLES)
+
+
+def _judge_wrapped(octets: bytes) -> int | DamageReason | None:
+    """Return the length of the reply at the head, what is wrong with it, or None if it has not all come yet."""
+    if len(octets) <= _HEADER_BYTES:
+        return None
+    packet = PACKET_OF_BYTE.get(octets[7])
+    if packet is None or octets[5] != packet.layout.size + 2 or octets[6] != 0:
+        return DamageReason.CONTENT
+    end = 6 + octets[5] + _TRAILER_BYTES
+    if len(octets) < end:
+        return None
+    if checksum(octets[1 : end - 4]) != octets[end - 2 : end]:
+        return DamageReason.CHECKSUM
+    return end if can_be(packet, octets[8 : end - 4]) else DamageReason.CONTENT

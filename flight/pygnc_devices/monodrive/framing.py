@@ -6,7 +6,7 @@ import struct
 from functools import partial
 from typing import Final, Literal
 
-from pygnc_devices.frames import Damage, DamageReason, Frame, Scan, Scanner
+from pygnc_devices.framing import Damage, DamageReason, Frame, Scan, Scanner
 from pygnc_devices.monodrive.packets import FRAME_BYTES, HEADERS, START, Layout
 
 Order = Literal[">", "<"]

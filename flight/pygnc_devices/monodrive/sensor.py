@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final, Self, TypeAlias
 
 from pygnc_devices.errors import PortError
-from pygnc_devices.feed import Subscription
 from pygnc_devices.monodrive.configuration import SensorConfiguration, read_configuration, read_vehicle
 from pygnc_devices.monodrive.driver import MonoDrive
 from pygnc_devices.monodrive.framing import header_order, likely_order, unpack
 from pygnc_devices.monodrive.packets import FRAME_BYTES
 from pygnc_devices.reading import Reading
+from pygnc_devices.subscriptions import Subscription
 
 Message: TypeAlias = dict[str, int | float | list[float]]
 QUEUE_DEPTH: Final = 10

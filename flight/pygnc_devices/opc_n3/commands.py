@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError
-from pygnc_devices.opc_n3.spi import Link
-from pygnc_devices.procedure import Pause, Procedure
+from pygnc_devices.opc_n3.link import Link
+from pygnc_devices.scheduler import Pause, Procedure
 
 POWER: Final = 0x03
 WEIGHTING_INDEX: Final = 0x05

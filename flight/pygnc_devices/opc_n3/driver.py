@@ -1,21 +1,71 @@
-"""The driver of the OPC-N3: `OpcN3` for plain scripts, `AsyncOpcN3`."""
+"""The driver of the OPC-N3: `OpcN3` for plain scripts, `AsyncOpcN3`.
+
+The controls of an OPC-N3: who it is, how fan and laser stand, how it is configured.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from pygnc_devices.declaration import Packet, Value
+from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.exits import close_at_exit, end_in_order_on_signals
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
-from pygnc_devices.family import Family
-from pygnc_devices.opc_n3 import controls, framing, power, procedures, sampling, writing
+from pygnc_devices.family import Controls, Family, Setting
+from pygnc_devices.opc_n3 import framing, operations, sampling
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
+from pygnc_devices.opc_n3.link import link_of
+from pygnc_devices.opc_n3.operations import identify, read_configuration, read_status
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
-from pygnc_devices.opc_n3.spi import link_of
 from pygnc_devices.opc_n3.unit import OpcUnit, Settings
+from pygnc_devices.scheduler import Procedure
+from pygnc_devices.shutdown import close_at_exit, end_in_order_on_signals
+
+
+def describe(unit: OpcUnit) -> Procedure[dict[str, str]]:
+    """Return who the counter is and how it is set."""
+    who = yield from identify(unit)
+    interval_s = unit.settings.interval_s or unit.settings.sample_s
+    return {
+        "serial_number": who.serial_number,
+        "model": "OPC-N3",
+        "version": who.firmware,
+        "information": who.information,
+        "adapter": who.adapter,
+        "rate": "on request" if interval_s is None else f"every {interval_s:g} s",
+    }
+
+
+def get(unit: OpcUnit, names: Sequence[str]) -> Procedure[list[Setting]]:
+    """Return configuration variables, and the state of fan, laser and gain.
+
+    Raises:
+        DeviceError: there is no such value, or the counter does not answer.
+    """
+    status = yield from read_status(unit)
+    configuration = yield from read_configuration(unit)
+    settings = _settings(STATUS, status) + _settings(CONFIGURATION, configuration)
+    unknown = set(names) - {setting.name for setting in settings}
+    if unknown:
+        raise DeviceError(f"a counter has no value called {', '.join(sorted(unknown))}")
+    return [setting for setting in settings if not names or setting.name in names]
+
+
+def _settings(packet: Packet, values: dict[str, Value]) -> list[Setting]:
+    found = []
+    for field in packet.fields:
+        value = values[field.name]
+        if not isinstance(value, bytes):
+            kept = round(value, 2) if isinstance(value, float) else value
+            found.append(Setting(field.name, kept, meaning=field.meaning))
+    return found
+
+
+CONTROLS: Final = Controls(describe=describe, get=get)
+
 
 BAUD: Final = 9600
 """Of no importance: the adapter has no line behind it."""
@@ -47,24 +97,24 @@ class OpcN3Methods(UnitDevice[OpcUnit]):
         super().__init__(engine, unit)
         close_at_exit(engine)
 
-    identify = method(procedures.identify)
-    check = method(procedures.check)
-    read_firmware = method(procedures.read_firmware)
-    read_status = method(procedures.read_status)
-    read_configuration = method(procedures.read_configuration)
-    read_histogram = method(procedures.read_histogram)
-    read_pm = method(procedures.read_pm)
-    switch_on = method(power.switch_on)
-    switch_off = method(power.switch_off)
-    set_gain = method(power.set_gain)
-    reset = method(writing.reset)
+    identify = method(operations.identify)
+    check = method(operations.check)
+    read_firmware = method(operations.read_firmware)
+    read_status = method(operations.read_status)
+    read_configuration = method(operations.read_configuration)
+    read_histogram = method(operations.read_histogram)
+    read_pm = method(operations.read_pm)
+    switch_on = method(operations.switch_on)
+    switch_off = method(operations.switch_off)
+    set_gain = method(operations.set_gain)
+    reset = method(operations.reset)
 
-    write_configuration = method(writing.write_configuration)
-    set_weighting_index = method(writing.set_weighting_index)
-    set_pot = method(writing.set_pot)
-    save_configuration = method(writing.save_configuration)
-    write_serial_string = method(writing.write_serial_string)
-    enter_bootloader = method(writing.enter_bootloader)
+    write_configuration = method(operations.write_configuration)
+    set_weighting_index = method(operations.set_weighting_index)
+    set_pot = method(operations.set_pot)
+    save_configuration = method(operations.save_configuration)
+    write_serial_string = method(operations.write_serial_string)
+    enter_bootloader = method(operations.enter_bootloader)
 
 
 class OpcN3(OpcN3Methods, BlockingDevice):
@@ -134,7 +184,7 @@ FAMILY: Final = Family(
     device=OpcN3,
     async_device=AsyncOpcN3,
     interpreter=lambda _: OpcUnit(),
-    probe=procedures.probe,
-    controls=controls.CONTROLS,
+    probe=operations.probe,
+    controls=CONTROLS,
     recorded=RECORDED,
 )

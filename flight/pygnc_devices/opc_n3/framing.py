@@ -4,8 +4,7 @@ import math
 import struct
 from typing import Final
 
-from pygnc_devices.crc import ReflectedCrc
-from pygnc_devices.frames import Damage, DamageReason, Frame, Scan
+from pygnc_devices.framing import Damage, DamageReason, Frame, ReflectedCrc, Scan
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
 
 BYTE: Final = "byte"

@@ -5,18 +5,19 @@ import time
 from typing import Final
 
 from pygnc_devices.errors import AbortedError, DeviceError, PortGoneError
-from pygnc_devices.frames import Frame
+from pygnc_devices.framing import Frame
 from pygnc_devices.opc_n3 import commands, framing
 from pygnc_devices.opc_n3.commands import BrokenAnswerError
-from pygnc_devices.opc_n3.power import switch_off_alone, switch_on_alone
-from pygnc_devices.opc_n3.procedures import (
+from pygnc_devices.opc_n3.operations import (
     OtherDeviceError,
     identify_alone,
     read_configuration_alone,
     read_histogram_alone,
+    switch_off_alone,
+    switch_on_alone,
 )
 from pygnc_devices.opc_n3.unit import OpcUnit
-from pygnc_devices.procedure import Deliver, Pause, Procedure
+from pygnc_devices.scheduler import Deliver, Pause, Procedure
 
 ZEROS: Final = 4
 """Histograms without a particle before fan and laser are started anew; each time in vain, twice as many."""

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from pygnc_devices.declaration import Value
-from pygnc_devices.frames import DamageReason, Frame
+from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.opc_n3 import framing
-from pygnc_devices.opc_n3.average import average
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
-from pygnc_devices.opc_n3.mass import MassModel, volume_ml
+from pygnc_devices.opc_n3.evaluation import MassModel, average, flags, volume_ml
+from pygnc_devices.opc_n3.link import Link, UsbIss
 from pygnc_devices.opc_n3.packets import HISTOGRAM, HISTOGRAM_BYTES, PM_NAMES
-from pygnc_devices.opc_n3.quality import flags
-from pygnc_devices.opc_n3.spi import Link, UsbIss
-from pygnc_devices.procedure import Pause, Procedure
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
+from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.scheduler import Pause, Procedure
 
 T = TypeVar("T")
 _LOOK_S: Final = 0.005

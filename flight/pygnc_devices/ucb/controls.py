@@ -4,16 +4,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from pygnc_devices.controls import Controls, Setting
 from pygnc_devices.errors import AbortedError, NoAnswerError, RefusedError
-from pygnc_devices.procedure import Procedure
-from pygnc_devices.ucb import field_procedures, fields, line_procedures, snapshot, unit_procedures
-from pygnc_devices.ucb import openimu_commands as user
-from pygnc_devices.ucb.bootloader_procedures import is_in_bootloader
+from pygnc_devices.family import Controls, Setting
+from pygnc_devices.scheduler import Procedure
+from pygnc_devices.ucb import configuration, fields, operations
+from pygnc_devices.ucb import openimu_parameters as user
 from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, FILTER_CODE_OF_HZ, ORIENTATION, PACKET_TYPE, RATE, FieldError
+from pygnc_devices.ucb.firmware import HOW_TO_GO_ON, UpgradeError
 from pygnc_devices.ucb.unit import UcbUnit
-from pygnc_devices.ucb.upgrade import upgrade
-from pygnc_devices.ucb.upgrade_progress import HOW_TO_GO_ON, UpgradeError
+from pygnc_devices.ucb.upgrade import is_in_bootloader, upgrade
 
 _USER: Final = "user."
 _FILTERS: Final = (0x0005, 0x0006)
@@ -27,11 +26,11 @@ def describe(unit: UcbUnit) -> Procedure[dict[str, str]]:
     who = yield from _who(unit)
     told = {"serial_number": str(who.serial_number), "model": who.model, "identity": who.text}
     try:
-        told["version"] = yield from unit_procedures.version(unit)
+        told["version"] = yield from operations.version(unit)
     except (RefusedError, NoAnswerError):
         told["version"] = who.text.split()[-1]
-    found = yield from field_procedures.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
-    stored = yield from field_procedures.ask_known("RF", [RATE])
+    found = yield from configuration.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
+    stored = yield from configuration.ask_known("RF", [RATE])
     told["baud"] = str(unit.baud)
     told |= {_NAMES.get(number, FIELD_TABLE[number].name): _text(number, value) for number, value in found.items()}
     if stored.get(RATE) != found.get(RATE):
@@ -56,10 +55,10 @@ def put(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
     wanted = dict(parse(name, text) for name, text in values.items() if not name.startswith(_USER))
     fields.check_values(wanted)
     code = wanted.pop(BAUD, None)
-    settings = _settings((yield from field_procedures.set_fields(unit, wanted))) if wanted else []
+    settings = _settings((yield from configuration.set_fields(unit, wanted))) if wanted else []
     settings += yield from _put_parameters(unit, values)
     if code is not None:  # last: it changes the speed of the line
-        yield from line_procedures.change_baud(unit, fields.BAUD_OF_CODE[code])
+        yield from configuration.change_baud(unit, fields.BAUD_OF_CODE[code])
         settings += _settings({BAUD: code})
     return settings
 
@@ -67,7 +66,7 @@ def put(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
 def write(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
     """Write values into EEPROM, in effect from the next power-up on; parameters of an application into flash."""
     wanted = dict(parse(name, text) for name, text in values.items() if not name.startswith(_USER))
-    settings = _settings((yield from field_procedures.write_fields(unit, wanted))) if wanted else []
+    settings = _settings((yield from configuration.write_fields(unit, wanted))) if wanted else []
     parameters = yield from _put_parameters(unit, values)
     if parameters:
         yield from user.save_parameters(unit)
@@ -104,21 +103,21 @@ def parse(name: str, text: str) -> tuple[int, int]:
 
 def take_snapshot(unit: UcbUnit) -> Procedure[str]:
     """Return all fields as JSON text."""
-    return (yield from snapshot.take_snapshot(unit)).to_json()
+    return (yield from configuration.take_snapshot(unit)).to_json()
 
 
 def restore(unit: UcbUnit, text: str, to_another_unit: bool) -> Procedure[list[Setting]]:  # noqa: FBT001 - see Controls
     """Put a snapshot back; returns what was written into EEPROM."""
-    kept = snapshot.Snapshot.from_json(text)
-    return _settings((yield from snapshot.restore_snapshot(unit, kept, to_another_unit=to_another_unit)))
+    kept = configuration.Snapshot.from_json(text)
+    return _settings((yield from configuration.restore_snapshot(unit, kept, to_another_unit=to_another_unit)))
 
 
 def align_magnetometer(unit: UcbUnit) -> Procedure[tuple[dict[str, str], bool]]:
     """Have the unit align its magnetometer while it is turned; ended in order if it is given up."""
     try:
-        found = yield from unit_procedures.align_magnetometer(unit)
+        found = yield from operations.align_magnetometer(unit)
     except AbortedError:
-        yield from unit_procedures.stop_alignment(unit)
+        yield from operations.stop_alignment(unit)
         raise
     told = {
         "hard_iron_x": f"{found.hard_iron_x_t * 1e4:.5f} G",
@@ -134,8 +133,8 @@ def _ask(unit: UcbUnit, kind: str, names: Sequence[str]) -> Procedure[list[Setti
     ids = [fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
            for name in names if not name.startswith(_USER)]  # fmt: skip
     if not names:
-        return _settings((yield from field_procedures.ask_known(kind, list(FIELD_TABLE))))
-    ask = field_procedures.get_fields if kind == "GF" else field_procedures.read_fields
+        return _settings((yield from configuration.ask_known(kind, list(FIELD_TABLE))))
+    ask = configuration.get_fields if kind == "GF" else configuration.read_fields
     settings = _settings((yield from ask(unit, ids))) if ids else []
     if "*" in parameters:
         found = yield from user.get_parameters(unit)
@@ -174,9 +173,9 @@ def _text(number: int, value: int) -> str:
     return FIELD_TABLE[number].describe(value)
 
 
-def _who(unit: UcbUnit) -> Procedure[unit_procedures.Identity]:
+def _who(unit: UcbUnit) -> Procedure[operations.Identity]:
     try:
-        return (yield from unit_procedures.identify(unit))
+        return (yield from operations.identify(unit))
     except RefusedError:
         if (yield from is_in_bootloader(unit.baud, _LOOK_S)):
             raise UpgradeError(f"this unit has no application. {HOW_TO_GO_ON}", is_in_bootloader=True) from None
@@ -185,7 +184,7 @@ def _who(unit: UcbUnit) -> Procedure[unit_procedures.Identity]:
 
 def _status(unit: UcbUnit) -> Procedure[dict[str, str]]:
     try:
-        status = yield from unit_procedures.status(unit)
+        status = yield from operations.status(unit)
     except (RefusedError, NoAnswerError):
         return {}
     raised = {f"status.{name}": ", ".join(bits) for name, bits in status.items() if bits}
@@ -202,5 +201,5 @@ CONTROLS: Final = Controls(
     restore=restore,
     upgrade=upgrade,
     align_magnetometer=align_magnetometer,
-    store_alignment=unit_procedures.store_alignment,
+    store_alignment=operations.store_alignment,
 )

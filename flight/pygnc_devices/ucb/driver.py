@@ -7,14 +7,14 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pygnc_devices.declaration import Packet
+from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.faces import AsyncDevice, BlockingDevice, UnitDevice, method
 from pygnc_devices.family import Family
-from pygnc_devices.procedure import Task
-from pygnc_devices.ucb import field_procedures as fields
-from pygnc_devices.ucb import framing, line_procedures, snapshot
-from pygnc_devices.ucb import openimu_commands as user
-from pygnc_devices.ucb import unit_procedures as procedures
+from pygnc_devices.scheduler import Task
+from pygnc_devices.ucb import configuration, framing
+from pygnc_devices.ucb import configuration as fields
+from pygnc_devices.ucb import openimu_parameters as user
+from pygnc_devices.ucb import operations as procedures
 from pygnc_devices.ucb import upgrade as firmware
 from pygnc_devices.ucb.controls import CONTROLS
 from pygnc_devices.ucb.unit import PACKETS, UcbUnit
@@ -27,7 +27,7 @@ WIRE: Final = Wire(framing.scan, framing.LONGEST_FRAME, closing_limit_s=_CLOSING
 
 def _open(url: str, baud: int, user_packets: Iterable[Packet], magnetic_range: float) -> tuple[Engine, UcbUnit]:
     is_recording = urlsplit(url).scheme == "file"
-    unit = UcbUnit(baud, user_packets, magnetic_range, recover=line_procedures.recover, is_recording=is_recording)
+    unit = UcbUnit(baud, user_packets, magnetic_range, recover=configuration.recover, is_recording=is_recording)
     return Engine(url, baud, WIRE, unit), unit
 
 
@@ -54,11 +54,11 @@ class UcbMethods(UnitDevice[UcbUnit]):
     read_fields = method(fields.read_fields)
     set_fields = method(fields.set_fields)
     write_fields = method(fields.write_fields)
-    set_rate = method(line_procedures.set_rate)
-    set_packet_type = method(line_procedures.set_packet_type)
-    change_baud = method(line_procedures.change_baud)
-    take_snapshot = method(snapshot.take_snapshot)
-    restore_snapshot = method(snapshot.restore_snapshot)
+    set_rate = method(configuration.set_rate)
+    set_packet_type = method(configuration.set_packet_type)
+    change_baud = method(configuration.change_baud)
+    take_snapshot = method(configuration.take_snapshot)
+    restore_snapshot = method(configuration.restore_snapshot)
     upgrade = method(firmware.upgrade)
 
     user_ping = method(user.user_ping)
@@ -107,7 +107,7 @@ class Ucb(UcbMethods, BlockingDevice):
         Commands work without it; it is for lines that are nearly full. The engine's thread brings the rate back, even
         if another Ctrl-C ends the wait for that.
         """
-        holding = Task(line_procedures.go_quiet(self.unit))
+        holding = Task(configuration.go_quiet(self.unit))
         try:
             self.engine.submit(holding)
             holding.result()
@@ -122,7 +122,7 @@ class Ucb(UcbMethods, BlockingDevice):
 
     def _undo_quiet(self, holding: Task[int]) -> Task[None]:
         self.engine.abort(holding)
-        return self.engine.start(line_procedures.undo_quiet(self.unit, holding.future))
+        return self.engine.start(configuration.undo_quiet(self.unit, holding.future))
 
 
 class AsyncUcb(UcbMethods, AsyncDevice):
@@ -143,13 +143,13 @@ class AsyncUcb(UcbMethods, AsyncDevice):
     @asynccontextmanager
     async def quiet(self) -> AsyncGenerator[None, None]:
         """Hold the stream; see `Ucb.quiet`. Cancelling counts as an exception."""
-        holding = self.engine.start(line_procedures.go_quiet(self.unit))
+        holding = self.engine.start(configuration.go_quiet(self.unit))
         try:
             await asyncio.wrap_future(holding.future)
             yield
         finally:
             self.engine.abort(holding)
-            ending = self.engine.start(line_procedures.undo_quiet(self.unit, holding.future))
+            ending = self.engine.start(configuration.undo_quiet(self.unit, holding.future))
             await asyncio.shield(asyncio.wrap_future(ending.future))
 
 

@@ -1,12 +1,64 @@
-"""The configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning."""
+"""The configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning.
+
+Field 7: which axis of the unit its X, Y and Z outputs follow. Derived by the manual's rule, not listed.
+
+Bit 0 is the sign of X (1: negative), bits 1 and 2 its source; bit 3 and 4 to 5 the same for Y, bit 6 and 7 to 8 for Z.
+The sources 0, 1, 2 mean x, y, z for X, y, z, x for Y and z, x, y for Z. Right-handed triples alone are legal: 24 codes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations, product
 from typing import Final
 
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.ucb import orientation
 from pygnc_devices.ucb.packets import OVERHEAD_BYTES
+
+_LETTERS: Final = "xyz"
+
+
+def _code(sources: tuple[int, ...], signs: tuple[int, ...]) -> int:
+    code = 0
+    for axis, (source, sign) in enumerate(zip(sources, signs, strict=True)):
+        code |= (int(sign < 0) | ((source - axis) % 3) << 1) << (3 * axis)
+    return code
+
+
+def _is_right_handed(sources: tuple[int, ...], signs: tuple[int, ...]) -> bool:
+    parity = 1 if sources in ((0, 1, 2), (1, 2, 0), (2, 0, 1)) else -1
+    return parity * signs[0] * signs[1] * signs[2] == 1
+
+
+def _text(sources: tuple[int, ...], signs: tuple[int, ...]) -> str:
+    return "".join(f"{'+' if sign > 0 else '-'}{_LETTERS[source]}" for source, sign in zip(sources, signs, strict=True))
+
+
+TEXT_OF_CODE: Final = dict(
+    sorted(
+        (_code(sources, signs), _text(sources, signs))
+        for sources in permutations(range(3))
+        for signs in product((1, -1), repeat=3)
+        if _is_right_handed(sources, signs)
+    )
+)
+"""Code -> axes of the unit along X, Y, Z, such as `-y+x+z`."""
+
+CODE_OF_TEXT: Final = {text: code for code, text in TEXT_OF_CODE.items()}
+
+
+def matrix(code: int) -> tuple[tuple[int, int, int], ...]:
+    """Return rows of M with v_output = M v_unit.
+
+    Raises:
+        KeyError: no such orientation.
+    """
+    text = TEXT_OF_CODE[code]
+    rows = []
+    for sign, letter in zip(text[::2], text[1::2], strict=True):
+        value = 1 if sign == "+" else -1
+        rows.append((value * (letter == "x"), value * (letter == "y"), value * (letter == "z")))
+    return tuple(rows)
+
 
 RATE: Final = 0x0001
 BAUD: Final = 0x0002
@@ -105,7 +157,7 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
                   aliases={"dmu380": "gyro_filter", "openimu": "accel_filter"}),
         FieldSpec(0x0006, "filter_6", "low pass, DMU380: accelerometers, OpenIMU: gyros",
                   aliases={"dmu380": "accel_filter", "openimu": "gyro_filter"}),
-        FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", orientation.TEXT_OF_CODE),
+        FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", TEXT_OF_CODE),
         FieldSpec(0x0008, "user_behaviour", "bits: 0 free integration, 1 magnetometer, 2 GPS, 3 stationary yaw lock, "
                   "4 restart on over range, 5 dynamic motion, 7 external magnetometer, 8 external GPS"),
         FieldSpec(0x0009, "hard_iron_x", "signed, 2/65536 G per bit (newer models 20/65536)"),
@@ -126,7 +178,7 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
         *(FieldSpec(0x0019 + k, f"align_{name}", "mounting angle") for k, name in enumerate(("roll", "pitch", "yaw"))),
         *(FieldSpec(0x001C + k, f"external_{name}", "of the external magnetometer")
           for k, name in enumerate(("hard_iron_x", "hard_iron_y", "soft_iron_ratio", "soft_iron_angle"))),
-        FieldSpec(0x0020, "external_orientation", "of the external magnetometer", orientation.TEXT_OF_CODE),
+        FieldSpec(0x0020, "external_orientation", "of the external magnetometer", TEXT_OF_CODE),
         *(FieldSpec(0x0021 + k, f"port_{k}_use", "what the port is for") for k in range(4)),
         *(FieldSpec(0x0025 + k, f"port_{k}_baud_code", "of the port", _BAUDS) for k in range(4)),
         *(FieldSpec(0x0029 + k, f"tilt_alarm_{k}", "of the tilt alarms") for k in range(9)),

@@ -7,7 +7,7 @@ and payload. DMU380ZA manual 7430-3810, whose "initial 0xFFFF" is the same regis
 import binascii
 from typing import Final
 
-from pygnc_devices.frames import Damage, DamageReason, Frame, Scan
+from pygnc_devices.framing import Damage, DamageReason, Frame, Scan
 from pygnc_devices.ucb.packets import OVERHEAD_BYTES
 
 PREAMBLE: Final = b"\x55\x55"

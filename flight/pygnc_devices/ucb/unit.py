@@ -1,20 +1,148 @@
-"""What a driver knows of one DMU38x or OpenIMU: its packets, the meaning of its clock, what its user has set."""
+"""What a driver knows of one DMU38x or OpenIMU: its packets, the meaning of its clock, what its user has set.
 
+What the time words of UCB packets mean: found out from how they step.
+
+Sixteen-bit words of S0, S1, N0 ... are a packet count, the low word of GPS milliseconds, or a timer of 65536 ticks per
+second, as the model has it; the 32-bit word of z1 is milliseconds by its documentation and microseconds in recordings.
+"""
+
+import struct
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from enum import Enum, unique
+from statistics import median
 from typing import Final
 
 from pygnc_devices.declaration import Packet
-from pygnc_devices.device_time import NS_PER_S
-from pygnc_devices.frames import DamageReason, Frame
-from pygnc_devices.procedure import Procedure
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
+from pygnc_devices.device_time import NS_PER_S, Unwrapper
+from pygnc_devices.framing import DamageReason, Frame
+from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.scheduler import Procedure
 from pygnc_devices.ucb import commands
-from pygnc_devices.ucb.clock import PacketClock
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
 from pygnc_devices.ucb.openimu_packets import USER_PACKETS
 from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PACKETS
+
+_RATES_HZ: Final = (200, 100, 50, 25, 20, 10, 5, 4, 2)
+_TIMER_HZ: Final = 1 << 16
+_MS_PER_WEEK: Final = 604_800_000
+_STEPS_TO_DECIDE: Final = 3
+_STEPS_KEPT: Final = 9
+_TOLERANCE: Final = 0.03
+_JITTER: Final = 0.01
+_RESTART_NS: Final = 2 * NS_PER_S
+"""A clock that has gone further than this beyond ours was set anew: the unit has restarted."""
+_LEAST_STEP_US: Final = 1000
+"""More ticks than this between packets cannot be milliseconds: that would be a packet per second or fewer."""
+
+
+@unique
+class Tick(Enum):
+    """What one count of the word is."""
+
+    UNKNOWN = "unknown"
+    PACKET = "packet"
+    MILLISECOND = "ms"
+    MICROSECOND = "us"
+    TIMER = "1/65536 s"
+
+
+_TICKS_PER_S: Final = {Tick.MILLISECOND: 1000, Tick.MICROSECOND: 1_000_000, Tick.TIMER: _TIMER_HZ}
+
+
+class PacketClock:
+    """The time of one kind of packet.
+
+    Attributes:
+        tick: what one count is, as far as it is known.
+    """
+
+    def __init__(self, packet: Packet) -> None:
+        self.packet = packet
+        self.tick = Tick.UNKNOWN
+        code = next(field.code for field in packet.fields if field.name == packet.clock)
+        self._is_short = code == "H"
+        bits = 8 * struct.calcsize(f"<{code}")
+        self._is_week = packet.clock == "itow_ms"
+        self._modulus = _MS_PER_WEEK if self._is_week else 1 << bits
+        self._unwrapper = Unwrapper(self._modulus)
+        self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
+        self._packets_ns = 0
+        self._host_ns: int | None = None
+
+    def relearn(self) -> None:
+        """Forget the usual step: the rate may have changed."""
+        self._steps.clear()
+
+    def take(self, word: int, period_ns: int | None, host_ns: int | None) -> tuple[int | None, int]:
+        """Take the word of the next packet.
+
+        Args:
+            word: as it came.
+            period_ns: between packets, if it is known.
+            host_ns: arrival, to bridge gaps longer than a wrap; None in a recording.
+
+        Returns:
+            Device time in ns since the first packet, None while it is unknown; and how many packets are missing.
+        """
+        if self._is_week and word >= _MS_PER_WEEK:  # not a time of week, but of the unit's start
+            self._is_week, self._modulus, self._unwrapper = False, 1 << 32, Unwrapper(1 << 32)
+        tick_ns = self._tick_ns(period_ns)
+        # A wrapped packet count is not bridged: how many packets were missed is what it is asked for.
+        usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
+        # A packet that follows the one before by the usual step is late and not one of many that are missing: this
+        # computer was busy.
+        is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
+        step = self._unwrapper.take(
+            word, 0.0 if self.tick is Tick.PACKET else tick_ns, host_ns, may_have_wrapped=not is_next
+        )
+        step = self._without_restart(step, tick_ns, host_ns)
+        self._packets_ns += step * (period_ns or 0)
+        lost = max(0, round(step / usual) - 1) if usual else 0
+        if step:
+            self._steps.append(step)
+        if self.tick is Tick.UNKNOWN and len(self._steps) >= _STEPS_TO_DECIDE:
+            self.tick = self._decide(median(self._steps))
+        return self._time_ns(period_ns), lost
+
+    def _decide(self, step: float) -> Tick:
+        if self._is_week or self.packet.clock == "time_ms":
+            return Tick.MILLISECOND
+        if not self._is_short:
+            return Tick.MICROSECOND if step > _LEAST_STEP_US else Tick.MILLISECOND
+        if step == 1:
+            return Tick.PACKET
+        for tick in (Tick.TIMER, Tick.MILLISECOND):
+            if any(abs(step - _TICKS_PER_S[tick] / hz) <= max(1.0, _TOLERANCE * step) for hz in _RATES_HZ):
+                return tick
+        return Tick.UNKNOWN
+
+    def _tick_ns(self, period_ns: int | None) -> float:
+        """Return the length of a tick, 0 if it is not known."""
+        if self.tick is Tick.PACKET:
+            return period_ns or 0
+        ticks_per_s = _TICKS_PER_S.get(self.tick)
+        return NS_PER_S / ticks_per_s if ticks_per_s else 0.0
+
+    def _without_restart(self, step: int, tick_ns: float, host_ns: int | None) -> int:
+        """Return the step, or what this computer's clock says if the unit's has been set anew in between."""
+        elapsed_ns = None if host_ns is None or self._host_ns is None else host_ns - self._host_ns
+        self._host_ns = host_ns
+        if elapsed_ns is None or not tick_ns or step * tick_ns <= elapsed_ns + _RESTART_NS:
+            return step
+        likely = max(1, round(elapsed_ns / tick_ns))
+        self._unwrapper.total += likely - step
+        self._steps.clear()
+        return likely
+
+    def _time_ns(self, period_ns: int | None) -> int | None:
+        total = self._unwrapper.total
+        if self.tick is Tick.PACKET:
+            return None if period_ns is None else self._packets_ns
+        ticks_per_s = _TICKS_PER_S.get(self.tick)
+        return None if ticks_per_s is None else round(total * NS_PER_S / ticks_per_s)
+
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
 _CHANGES_RATE: Final = ("SF", "AR", "SR", "PR", "uP", "rS")

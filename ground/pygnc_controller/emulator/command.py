@@ -1,28 +1,112 @@
-"""The emulator's command line."""
+"""The emulator's command line.
+
+The end of a run in tables: the books, the line, the files, the stop.
+"""
 
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Final
 from zipfile import BadZipFile
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
-from pygnc_controller.emulator.aftermath import look_into
-from pygnc_controller.emulator.cable import Cable
-from pygnc_controller.emulator.controller import Controller
+from pygnc_controller.emulator.controller import Controller, Heard, SentenceCounters
 from pygnc_controller.emulator.display import RichDisplay
-from pygnc_controller.emulator.line import Faults, Spans
-from pygnc_controller.emulator.mission import Mission, Outcome, Plan
-from pygnc_controller.emulator.packets import load_scenario
-from pygnc_controller.emulator.pi import PiOnPty
-from pygnc_controller.emulator.run import RunError
-from pygnc_controller.emulator.shell import ShellError
-from pygnc_controller.emulator.station import Station
-from pygnc_controller.emulator.summary import found_faults, print_summary
+from pygnc_controller.emulator.home_check import HomeCheck, check_home
+from pygnc_controller.emulator.main_program import MainProgramError
+from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.scenario import LIVE_TYPES, load_scenario
+from pygnc_controller.emulator.scenario_run import RunPlan, RunResult, ScenarioRun
+from pygnc_controller.emulator.serial_line import Cable, Faults, SerialLine, Spans
+from pygnc_controller.emulator.shell import Connection, ShellError
+
+
+def books_table(books: SentenceCounters) -> Table:
+    """Return what became of the sentences, by type."""
+    table = Table("sentence", "sent", "acknowledged", "reported lost", title="Books", title_justify="left")
+    for kind in sorted(books.sent):
+        causes = ", ".join(
+            f"{count} {cause}" for (lost_kind, cause), count in sorted(books.lost.items()) if lost_kind == kind
+        )
+        table.add_row(kind, str(books.sent[kind]), str(books.acknowledged[kind]), causes or "0")
+    return table
+
+
+def line_table(cable: Cable) -> Table:
+    """Return what happened to bytes on the way."""
+    table = Table("direction", "bytes written", "delivered", "faults", title="Line", title_justify="left")
+    for name, line in (("to the Pi", cable.to_pi), ("to the controller", cable.to_host)):
+        table.add_row(name, str(line.written), str(line.delivered), _faults(line))
+    return table
+
+
+def print_summary(console: Console, outcome: RunResult, station: Connection, aftermath: HomeCheck | None) -> None:
+    """Print all of it."""
+    books = station.controller.books
+    if books.sent:
+        console.print(books_table(books))
+    console.print(line_table(station.cable))
+    for text in _figures(outcome, station.controller.heard):
+        console.print(text, highlight=False)
+    if aftermath is not None:
+        live = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
+        console.print(
+            f"after power-off: {aftermath.journals} journal files read, {aftermath.live} live packets in them"
+            f" ({live} were acknowledged)",
+            highlight=False,
+        )
+    found = found_faults(outcome, books, aftermath)
+    for text in found:
+        console.print(f"[red]wrong:[/] {text}", highlight=False)
+    if not found:
+        console.print("all in order", style="green")
+
+
+def found_faults(outcome: RunResult, books: SentenceCounters, aftermath: HomeCheck | None) -> list[str]:
+    """Return everything that is not as it should be."""
+    found = list(outcome.faults)
+    if not books.is_balanced:
+        found.append("the books do not balance: sent is not acknowledged + lost")
+    if outcome.exit_code not in {0, None}:
+        found.append(f"main.py ended with exit code {outcome.exit_code}; docs/interface.md says what it means")
+    if aftermath is not None:
+        found += aftermath.faults
+        acknowledged = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
+        if aftermath.live < acknowledged:
+            found.append(f"{acknowledged - aftermath.live} acknowledged live packets are in no input journal")
+    return found
+
+
+def _figures(outcome: RunResult, heard: Heard) -> Iterator[str]:
+    if outcome.uploaded_bytes:
+        speed = outcome.uploaded_bytes / outcome.uploaded_s
+        yield f"uploaded {outcome.uploaded_bytes} bytes in {outcome.uploaded_s:.1f} s, {speed:.0f} bytes/s"
+    if outcome.fetched:
+        yield f"fetched {len(outcome.fetched)} files, {sum(map(len, outcome.fetched.values()))} bytes"
+    if heard.answers_s:
+        typical, worst = median(heard.answers_s), max(heard.answers_s)
+        count = len(heard.answers_s)
+        yield f"status on request: {1e3 * typical:.0f} ms typical, {1e3 * worst:.0f} ms at most, {count} answers"
+    yield (
+        f"sessions {heard.connections}, line given up {heard.lines_down} times,"
+        f" main.py started again {outcome.restarts} times"
+    )
+    if outcome.exit_s < inf:
+        yield f"Ctrl-C to exit: {outcome.exit_s:.2f} s, exit code {outcome.exit_code}"
+    if outcome.terminal_restored:
+        yield "terminal settings: as they were before the start"
+
+
+def _faults(line: SerialLine) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(line.injected.items())) or "none"
+
 
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 LINE: Final = "Line"
@@ -55,7 +139,7 @@ def emulate(
     ] = None,
     start: Annotated[
         str, typer.Option(help="How main.py is started, without its arguments.", rich_help_panel=PI)
-    ] = Plan.start,
+    ] = RunPlan.start,
     user: Annotated[str, typer.Option(help="Who must be logged in; empty: anybody.", rich_help_panel=PI)] = "",
     baud: Annotated[int, typer.Option(min=1200, help="Speed of the line.", rich_help_panel=LINE)] = 115_200,
     seed: Annotated[int, typer.Option(min=0, help="Of the faults.", rich_help_panel=LINE)] = 0,
@@ -81,7 +165,7 @@ def emulate(
     """
     console = Console(highlight=False)
     try:
-        plan = Plan(
+        plan = RunPlan(
             load_scenario(scenario, 0.0 if plain else 60.0 * live_min),
             out,
             speed=speed or inf,
@@ -97,7 +181,7 @@ def emulate(
         faults = Faults(lost, flipped, doubled, delayed, cuts=_spans(cut), garbled=_spans(wrong_baud))
         line = LineSettings(baud, faults, seed)
         in_order = _fly_on_port(console, plan, port, line) if port else _fly_on_pty(console, plan, package, line)
-    except (OSError, ValueError, BadZipFile, ShellError, RunError) as error:
+    except (OSError, ValueError, BadZipFile, ShellError, MainProgramError) as error:
         console.print(f"pycubed emulator: {error}", style="red", markup=False)
         raise typer.Exit(2) from None
     raise typer.Exit(0 if in_order else 1)
@@ -111,13 +195,13 @@ class LineSettings:
     faults: Faults
     seed: int
 
-    def station(self, descriptor: int) -> Station:
+    def station(self, descriptor: int) -> Connection:
         """Return a controller at a port."""
         session = 1 + int.from_bytes(os.urandom(4)) % 65_535
-        return Station(Cable(descriptor, self.baud, self.faults, self.seed), Controller(session))
+        return Connection(Cable(descriptor, self.baud, self.faults, self.seed), Controller(session))
 
 
-def _fly_on_pty(console: Console, plan: Plan, package: Path | None, line: LineSettings) -> bool:
+def _fly_on_pty(console: Console, plan: RunPlan, package: Path | None, line: LineSettings) -> bool:
     with tempfile.TemporaryDirectory(prefix="pygnc-pi-") as folder:
         home = Path(folder)
         with PiOnPty(home) as pi:
@@ -131,12 +215,12 @@ def _fly_on_pty(console: Console, plan: Plan, package: Path | None, line: LineSe
             killed = len(pi.processes())
             pi.power_off()
         console.print(f"  processes killed: {killed}")
-        aftermath = look_into(home, ended_in_order=outcome.exit_code is not None)
+        aftermath = check_home(home, ended_in_order=outcome.exit_code is not None)
         print_summary(console, outcome, station, aftermath)
         return not found_faults(outcome, station.controller.books, aftermath)
 
 
-def _fly_on_port(console: Console, plan: Plan, port: str, line: LineSettings) -> bool:
+def _fly_on_port(console: Console, plan: RunPlan, port: str, line: LineSettings) -> bool:
     import serial  # noqa: PLC0415 - not needed for an emulated Pi
 
     with serial.Serial(port, line.baud, exclusive=True) as device:
@@ -147,9 +231,9 @@ def _fly_on_port(console: Console, plan: Plan, port: str, line: LineSettings) ->
     return not found_faults(outcome, station.controller.books, None)
 
 
-def _fly(console: Console, station: Station, plan: Plan) -> Outcome:
+def _fly(console: Console, station: Connection, plan: RunPlan) -> RunResult:
     with RichDisplay(console) as display:
-        return Mission(station, plan, display).fly()
+        return ScenarioRun(station, plan, display).fly()
 
 
 def _spans(words: list[str] | None) -> Spans:

@@ -1,5 +1,9 @@
-"""The controller's side of the streaming interface: transfers, live packets, status requests. No port and no clock."""
+"""The controller's side of the streaming interface: transfers, live packets, status requests. No port and no clock.
 
+What became of every sentence that the controller sent: sent = acknowledged + reported lost + under way.
+"""
+
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -7,14 +11,77 @@ from math import inf
 from typing import Final, TypeAlias, TypeVar
 
 from pygnc.host.channel import Channel
+from pygnc.host.channel_events import Acknowledged, ChannelEvent, Connected, Incompatible, LineDown, Lost, Received
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
-from pygnc.host.outcomes import Acknowledged, Connected, Incompatible, LineDown, Lost, Outcome, Received
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, STAT, STRQ, Question, SentenceType
-from pygnc.host.storage import Listed
-from pygnc.host.transfer import PAGE, Saying
-from pygnc_controller.emulator.books import Books
-from pygnc_controller.emulator.packets import LIVE_TYPES, TimedPacket
+from pygnc.host.transfer import PAGE, Listed, Saying
+from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket
+
+UNSETTLED: Final = "not settled at the end"
+
+
+class SentenceCounters:
+    """Counts by type of sentence.
+
+    Attributes:
+        sent: handed to the channel.
+        acknowledged: the Pi has them.
+        lost: by (type, cause).
+        lost_tickets: which ones, since the controller was last restarted.
+    """
+
+    def __init__(self) -> None:
+        self.sent: Counter[str] = Counter()
+        self.acknowledged: Counter[str] = Counter()
+        self.lost: Counter[tuple[str, str]] = Counter()
+        self.lost_tickets: set[int] = set()
+        self._open: dict[int, str] = {}
+
+    @property
+    def under_way(self) -> int:
+        """Sentences whose fate is not known yet."""
+        return len(self._open)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every sentence of every type is accounted for."""
+        open_now = Counter(self._open.values())
+        return all(
+            count == self.acknowledged[kind] + self.lost_of(kind) + open_now[kind] for kind, count in self.sent.items()
+        )
+
+    def lost_of(self, kind: str) -> int:
+        """How many of a type were reported lost."""
+        return sum(count for (lost_kind, _), count in self.lost.items() if lost_kind == kind)
+
+    def under_way_of(self, kinds: frozenset[str]) -> int:
+        """How many sentences of some types are under way."""
+        return sum(kind in kinds for kind in self._open.values())
+
+    def note_sent(self, ticket: int, kind: str) -> None:
+        """Enter a sentence."""
+        self.sent[kind] += 1
+        self._open[ticket] = kind
+
+    def settle(self, outcome: Acknowledged | Lost) -> None:
+        """Enter what became of one; what the channel sent by itself is not in the books."""
+        kind = self._open.pop(outcome.ticket, None)
+        if kind is None:
+            return
+        if isinstance(outcome, Lost):
+            self.lost[kind, str(outcome.cause)] += 1
+            self.lost_tickets.add(outcome.ticket)
+        else:
+            self.acknowledged[kind] += 1
+
+    def close(self) -> None:
+        """Report what is still under way as lost: nobody will answer any more."""
+        for ticket, kind in self._open.items():
+            self.lost[kind, UNSETTLED] += 1
+            self.lost_tickets.add(ticket)
+        self._open.clear()
+
 
 Transfer: TypeAlias = UploadSender | DownloadReceiver
 T = TypeVar("T", UploadSender, DownloadReceiver)
@@ -63,7 +130,7 @@ class Controller:
 
     def __init__(self, session: int) -> None:
         self.channel = Channel(Direction.TO_PI, session, NAME)
-        self.books = Books()
+        self.books = SentenceCounters()
         self.heard = Heard()
         self.skipped_bytes = 0
         self.streamed: list[int] = []
@@ -212,7 +279,7 @@ class Controller:
             else:
                 self._note_session(outcome, now_s)
 
-    def _note_session(self, outcome: Outcome, now_s: float) -> None:
+    def _note_session(self, outcome: ChannelEvent, now_s: float) -> None:
         if isinstance(outcome, Connected):
             self.heard.connections += 1
             self.heard.software = outcome.software

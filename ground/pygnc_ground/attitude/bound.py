@@ -14,14 +14,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.estimators.attitude.correction import MagCorrection
-from pygnc.estimators.attitude.faces import FaceHealth
-from pygnc.estimators.attitude.gyro_health import GyroHealth
-from pygnc.estimators.attitude.motion import Step
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.mekf import Track, Tracker
+from pygnc.estimators.attitude.propagation import Step
+from pygnc.estimators.attitude.sample import AttitudeSample, MagCorrection, Surroundings
+from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, REFLECTIVITY, SIZE, AttitudeState
-from pygnc.estimators.attitude.tracker import Track, Tracker
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.truth.attitude_truth import TrueAttitude

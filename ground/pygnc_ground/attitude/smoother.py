@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from pygnc.estimators.attitude.motion import Step
+from pygnc.estimators.attitude.propagation import Step
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc.estimators.orbit.square_root import triangular
+from pygnc.estimators.kalman import triangular
 
 
 class Filtered(Protocol):

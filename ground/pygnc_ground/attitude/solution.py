@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygnc.estimators.attitude.correction import MagCorrection
-from pygnc.estimators.attitude.motion import Motion
+from pygnc.estimators.attitude.propagation import Motion
+from pygnc.estimators.attitude.sample import MagCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray

@@ -15,7 +15,7 @@ from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.search import SearchContext
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.formation_posterior import JudgedSolution, true_parameters
@@ -36,7 +36,7 @@ from pygnc_ground.formation.bound import (
 )
 from pygnc_ground.formation.relative import d_elements_d_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 SCORED_EPOCHS: Final = slice(None, None, 4)
 """Every fourth epoch of a world is evaluated; errors of orbits hardly change in between."""

@@ -15,10 +15,10 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, run_filter, settings_for, solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds
@@ -26,10 +26,9 @@ from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees
 from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
-from pygnc_ground.scenario.gps_settings import Gps
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import checked
-from pygnc_ground.scenario.truth import Trajectory
+from pygnc_ground.scenario.settings import Gps, checked
+from pygnc_ground.scenario.trajectory import Trajectory
 
 ESTIMATORS: Final = ("filter", "smoother", "batch")
 SETTLED: Final = 1.0 / 3.0

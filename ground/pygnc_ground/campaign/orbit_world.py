@@ -12,19 +12,15 @@ from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.screening import fix_from, screen
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, fix_from, screen
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.tasks.ingest.sense_file import fix_fields
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.gps_settings import Gps
-from pygnc_ground.scenario.motion_settings import Orbit, Spacecraft
-from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 CADENCE_S: Final = 25

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from pygnc_ground.formation.relative import rtn_from_gcrf
-from pygnc_ground.orbit.batch.start import oblate_earth
+from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _STEP_S: Final = 20.0

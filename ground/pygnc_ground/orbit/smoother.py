@@ -15,13 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.filter import unknown_state
+from pygnc.estimators.orbit.filter import OrbitUpdate, unknown_state
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.square_root import triangular
 from pygnc.estimators.orbit.state import SIZE, OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
 
 
 class _Backward(NamedTuple):

@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from pygnc.estimators.attitude.correction import SampleCorrection
+from pygnc.estimators.attitude.filter import AttitudeUpdate
+from pygnc.estimators.attitude.mekf import FieldInnovation, RejectCause
+from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.estimators.attitude.update import AttitudeUpdate, FieldInnovation, RejectCause
 from pygnc_ground.attitude.bound import Seen, attitude_bound
-from pygnc_ground.attitude.face_light import face_light
+from pygnc_ground.attitude.face_illuminance import face_light
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.attitude.solution import Readings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
-from pygnc_ground.replay.attitude_collect import SampleRecord
-from pygnc_ground.replay.attitude_result import AttitudeResult, SampleRecords
+from pygnc_ground.replay.collect import SampleRecord
+from pygnc_ground.replay.result import AttitudeResult, SampleRecords
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _UNKNOWN = (float("nan"),) * 3

@@ -13,18 +13,24 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix, Observation, compare
+from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Observation, compare
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, MakeEstimator, OrbitTracker
 from pygnc_ground.orbit.batch.solve import BatchFailed, solve_batch
-from pygnc_ground.orbit.reference_ukf import UkfOrbitFilter
+from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
-from pygnc_ground.replay.attitude_collect import AttitudeCollector
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records
-from pygnc_ground.replay.formation_collect import FormationCollector
+from pygnc_ground.replay.collect import (
+    AttitudeCollector,
+    Collected,
+    FormationCollector,
+    TimedRecord,
+    collect,
+    fix_records,
+)
 from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.inputs import Inputs
 from pygnc_ground.replay.result import ReplayResult

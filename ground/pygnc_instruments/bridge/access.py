@@ -24,7 +24,7 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessRules:
     """The rules.
 
     Attributes:

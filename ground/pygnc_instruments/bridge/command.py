@@ -12,10 +12,9 @@ import typer
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.link import Place
-from pygnc_instruments.bridge.server import Bridge
-from pygnc_instruments.bridge.settings import Settings, SettingsError
+from pygnc_instruments.bridge.device_link import Place
+from pygnc_instruments.bridge.messages import Event
+from pygnc_instruments.bridge.server import Bridge, BridgeSettings, BridgeSettingsError
 
 TOKEN_VARIABLE: Final = "PYGNC_BRIDGE_TOKEN"  # noqa: S105 - the name of the variable
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
@@ -55,7 +54,7 @@ def bridge(
     try:
         if family_name is not None:
             family(family_name)
-        settings = Settings(
+        settings = BridgeSettings(
             Place(device, baud, family_name),
             folder,
             host,
@@ -68,12 +67,12 @@ def bridge(
             key,
         )
         asyncio.run(_run(settings))
-    except (SettingsError, DeviceError) as error:
+    except (BridgeSettingsError, DeviceError) as error:
         typer.echo(f"pygnc: {error}", err=True)
         raise typer.Exit(1) from None
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: BridgeSettings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

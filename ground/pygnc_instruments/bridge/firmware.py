@@ -7,17 +7,14 @@ from typing import Any
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.ucb.driver import AsyncUcb
-from pygnc_devices.ucb.firmware_image import ImageError, check_image
-from pygnc_devices.ucb.upgrade_progress import UpgradeError, UpgradeProgress, UpgradeSettings
-from pygnc_instruments.bridge.commands import Upgrade
-from pygnc_instruments.bridge.errors import BridgeError, Code
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.link import Link
+from pygnc_devices.ucb.firmware import ImageError, UpgradeError, UpgradeProgress, UpgradeSettings, check_image
+from pygnc_instruments.bridge.device_link import DeviceLink
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, Upgrade
 
 _log = logging.getLogger(__name__)
 
 
-class Firmware:
+class FirmwareUpgrader:
     """Upgrades, one after the other.
 
     Args:
@@ -28,7 +25,7 @@ class Firmware:
         progress: of the upgrade that runs or ran last; None if there was none.
     """
 
-    def __init__(self, link: Link, tell: Callable[[Event], None]) -> None:
+    def __init__(self, link: DeviceLink, tell: Callable[[Event], None]) -> None:
         self._link = link
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
@@ -46,14 +43,14 @@ class Firmware:
             BridgeError: it is not confirmed, the image is none, there is no such unit, or one is running.
         """
         if self.is_running:
-            raise BridgeError(Code.UPGRADE, "firmware is being written already")
+            raise BridgeError(ErrorCode.UPGRADE, "firmware is being written already")
         try:
             check_image(command.image, sha256=command.sha256)
         except ImageError as error:
-            raise BridgeError(Code.BAD_VALUE, str(error)) from None
+            raise BridgeError(ErrorCode.BAD_VALUE, str(error)) from None
         if not command.confirmed:
             raise BridgeError(
-                Code.UPGRADE, 'an upgrade erases the firmware of the unit: say "confirm": true to mean it'
+                ErrorCode.UPGRADE, 'an upgrade erases the firmware of the unit: say "confirm": true to mean it'
             )
         device = self._link.need_ucb()
         self._task = asyncio.create_task(self._run(device, command))

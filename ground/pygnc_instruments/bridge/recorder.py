@@ -12,13 +12,10 @@ from urllib.parse import urlsplit
 import pygnc
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.reading import Reading
-from pygnc_instruments.bridge.commands import StartLog
-from pygnc_instruments.bridge.errors import BridgeError, Code
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.link import Link
-from pygnc_instruments.device.csv_log import CsvLog, LogError, checked_name, recover
-from pygnc_instruments.device.destination import Destination, DestinationError, destination
-from pygnc_instruments.device.upload import Spool, Uploader, default_spool
+from pygnc_instruments.bridge.device_link import DeviceLink
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event, StartLog
+from pygnc_instruments.device.log_files import CsvLog, LogError, checked_log_name, recover_logs
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, default_spool, destination
 
 _FIRST_READING_S: Final = 3.0
 _QUEUE_DEPTH: Final = 20_000
@@ -36,7 +33,7 @@ class Recorder:
         tell: told when a log begins and ends, and what became of its upload.
     """
 
-    def __init__(self, link: Link, folder: Path, tell: _Tell) -> None:
+    def __init__(self, link: DeviceLink, folder: Path, tell: _Tell) -> None:
         self._link = link
         self._folder = folder
         self._tell = tell
@@ -58,12 +55,14 @@ class Recorder:
         """
         self._link.need()
         if self._writer is not None:
-            raise BridgeError(Code.LOGGING, f"{self._writer.name or 'a log'} is being written already; stop it first")
+            raise BridgeError(
+                ErrorCode.LOGGING, f"{self._writer.name or 'a log'} is being written already; stop it first"
+            )
         try:
-            name = checked_name(command.file_name) if command.file_name else ""
+            name = checked_log_name(command.file_name) if command.file_name else ""
             writer = _Writer(CsvLog(self._folder, name), _place(command), asyncio.get_running_loop(), self._fail)
         except (LogError, DestinationError) as error:
-            code = Code.STORAGE if isinstance(error, DestinationError) else Code.LOGGING
+            code = ErrorCode.STORAGE if isinstance(error, DestinationError) else ErrorCode.LOGGING
             raise BridgeError(code, str(error)) from None
         self._writer = writer
         try:
@@ -80,15 +79,15 @@ class Recorder:
             writer.csv.head = await self._head(user)
             await asyncio.to_thread(_prepare, self._folder)
         except OSError as error:
-            raise BridgeError(Code.LOGGING, f"{self._folder}: {error.strerror}") from None
+            raise BridgeError(ErrorCode.LOGGING, f"{self._folder}: {error.strerror}") from None
         writer.start()
         self._link.taps.append(writer.take)
         try:
             await asyncio.wait_for(writer.has_begun.wait(), _FIRST_READING_S)
         except TimeoutError:
-            raise BridgeError(Code.LOGGING, f"nothing to log: no reading for {_FIRST_READING_S:.0f} s") from None
+            raise BridgeError(ErrorCode.LOGGING, f"nothing to log: no reading for {_FIRST_READING_S:.0f} s") from None
         if writer.error:
-            raise BridgeError(Code.LOGGING, writer.error)
+            raise BridgeError(ErrorCode.LOGGING, writer.error)
 
     async def stop(self) -> dict[str, Any]:
         """Close the log; its upload goes on.
@@ -98,7 +97,7 @@ class Recorder:
         """
         writer = self._writer
         if writer is None:
-            raise BridgeError(Code.LOGGING, "no log is being written")
+            raise BridgeError(ErrorCode.LOGGING, "no log is being written")
         await self._drop(writer)
         self._tell(Event("log", self.summary()))
         if writer.place is not None and writer.closed:
@@ -221,4 +220,4 @@ def _place(command: StartLog) -> Destination | None:
 
 def _prepare(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    recover(folder)
+    recover_logs(folder)

@@ -1,31 +1,108 @@
-"""The bridge: one unit, one port, any number of clients up to a limit."""
+"""The bridge: one unit, one port, any number of clients up to a limit.
+
+What a bridge is told when it is started.
+"""
 
 import asyncio
 import contextlib
 import logging
 import os
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from pygnc_instruments.bridge.access import Access
-from pygnc_instruments.bridge.actions import Actions
-from pygnc_instruments.bridge.arguments import LARGEST_IMAGE_BYTES
-from pygnc_instruments.bridge.dialect import SERVER_VERSION
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.firmware import Firmware
-from pygnc_instruments.bridge.instance import Note, find_running, remove_note, write_note
-from pygnc_instruments.bridge.link import Link
+from pygnc_instruments.bridge.access import AccessRules, is_loopback
+from pygnc_instruments.bridge.command_handler import CommandHandler
+from pygnc_instruments.bridge.device_link import DeviceLink, Place
+from pygnc_instruments.bridge.firmware import FirmwareUpgrader
+from pygnc_instruments.bridge.instance import InstanceFile, find_running, remove_instance_file, write_instance_file
+from pygnc_instruments.bridge.messages import LARGEST_IMAGE_BYTES, Event
 from pygnc_instruments.bridge.pages import SERVER, Pages, refusal
+from pygnc_instruments.bridge.protocols import SERVER_VERSION, EnvelopeProtocol, MessageProtocol, ProtocolV1, ProtocolV2
 from pygnc_instruments.bridge.recorder import Recorder
 from pygnc_instruments.bridge.session import Session
-from pygnc_instruments.bridge.settings import Settings, SettingsError
+
+PROTOCOLS: dict[str, type[ProtocolV1 | ProtocolV2 | EnvelopeProtocol]] = {
+    kind.name: kind for kind in (ProtocolV1, ProtocolV2, EnvelopeProtocol)
+}
+
+
+class BridgeSettingsError(Exception):
+    """Settings that cannot be; the message says why and what helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeSettings:
+    """All of it.
+
+    Attributes:
+        place: where the unit is looked for.
+        folder: of log files.
+        host: to listen on.
+        port: likewise; 0: any.
+        protocol: of clients at the path `/`; those at `/v1`, `/v2`, `/envelope` get what they ask for.
+        interval_s: between readings; None: as each protocol has it.
+        origins: pages of others that may connect.
+        token: that clients must show; "" for none.
+        certificate: PEM file; None: without TLS.
+        key: of the certificate; None: in the same file.
+    """
+
+    place: Place
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    protocol: str = "v2"
+    interval_s: float | None = None
+    origins: tuple[str, ...] = ()
+    token: str = field(default="", repr=False)
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise BridgeSettingsError(f"--protocol is one of {', '.join(PROTOCOLS)}, not {self.protocol!r}")
+        if not is_loopback(self.host) and not self.token:
+            raise BridgeSettingsError(
+                f"{self.host} can be reached from other computers: set a token in the environment, "
+                "PYGNC_BRIDGE_TOKEN, that clients must show"
+            )
+
+    @property
+    def scheme(self) -> str:
+        """Of the page's address."""
+        return "http" if self.certificate is None else "https"
+
+    def dialect(self, path: str) -> MessageProtocol | None:
+        """Return a new dialect for a client at a path, None if there is no such path."""
+        kind = PROTOCOLS.get(path.strip("/") or self.protocol)
+        return None if kind is None else kind()
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return the server's side of TLS.
+
+        Raises:
+            SettingsError: certificate or key cannot be used.
+        """
+        if self.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            files = f"{self.certificate}" if self.key is None else f"{self.certificate}, {self.key}"
+            raise BridgeSettingsError(f"{files}: no certificate with its key in PEM form: {error}") from None
+        return context
+
 
 MOST_CLIENTS: Final = 64
 _SEND_BUFFER_BYTES: Final = 1 << 16
@@ -47,15 +124,15 @@ class Bridge:
         url: of the page; "" before it listens.
     """
 
-    def __init__(self, settings: Settings, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, settings: BridgeSettings, on_event: Callable[[Event], None]) -> None:
         self._settings = settings
         self._on_event = on_event
-        self._link = Link(settings.place, self.tell)
+        self._link = DeviceLink(settings.place, self.tell)
         self._recorder = Recorder(self._link, settings.folder, self.tell)
-        self._firmware = Firmware(self._link, self.tell)
-        self._actions = Actions(self._link, self._recorder, self._firmware, settings.folder)
+        self._firmware = FirmwareUpgrader(self._link, self.tell)
+        self._actions = CommandHandler(self._link, self._recorder, self._firmware, settings.folder)
         self._pages = Pages()
-        self._access: Access | None = None
+        self._access: AccessRules | None = None
         self._sessions: set[Session] = set()
         self._left_drops = 0
         self._port = 0
@@ -84,7 +161,7 @@ class Bridge:
                 serving.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await serving
-                remove_note(self._port)
+                remove_instance_file(self._port)
                 for session in self._sessions:
                     session.hang_up()
 
@@ -93,7 +170,7 @@ class Bridge:
         tls = settings.tls()
         listener = await asyncio.to_thread(_bind, settings.host, settings.port)
         self._port = port = listener.getsockname()[1]
-        self._access = Access(settings.host, port, settings.scheme, settings.origins, settings.token)
+        self._access = AccessRules(settings.host, port, settings.scheme, settings.origins, settings.token)
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"{settings.scheme}://{name}:{port}/"
         server = await serve(
@@ -109,7 +186,7 @@ class Bridge:
             logger=_silent_logger(),
         )
         try:
-            write_note(Note(os.getpid(), port, self.url))
+            write_instance_file(InstanceFile(os.getpid(), port, self.url))
         except OSError as error:  # it serves all the same; the window will not be able to end it
             _log.warning("%s: %s", error.filename, error.strerror)
         return server
@@ -169,9 +246,9 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         running = find_running(port) if port else None
         if running is None:
-            raise SettingsError(f"{host}:{port}: {error.strerror or error}; another port: --port") from None
+            raise BridgeSettingsError(f"{host}:{port}: {error.strerror or error}; another port: --port") from None
         who = f" (process {running.status['pid']})" if "pid" in running.status else ""
-        raise SettingsError(f"a bridge runs already at {running.scheme}://{host}:{port}/{who}") from None
+        raise BridgeSettingsError(f"a bridge runs already at {running.scheme}://{host}:{port}/{who}") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     return listener
 

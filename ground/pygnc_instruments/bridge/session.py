@@ -1,20 +1,85 @@
-"""One client: its commands one after the other, readings at its pace; nobody else ever waits for it."""
+"""One client: its commands one after the other, readings at its pace; nobody else ever waits for it.
+
+What waits to be sent to one client: bounded, so that a client that does not read costs only itself.
+"""
 
 import asyncio
 import logging
+from collections import deque
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from pygnc_devices.reading import Reading
-from pygnc_instruments.bridge.actions import Actions
-from pygnc_instruments.bridge.commands import Asked, Describe, Status, Stream
-from pygnc_instruments.bridge.dialect import Dialect
-from pygnc_instruments.bridge.errors import BridgeError, Code
-from pygnc_instruments.bridge.events import Event, output_of
-from pygnc_instruments.bridge.link import Link
-from pygnc_instruments.bridge.outbox import Outbox
+from pygnc_instruments.bridge.command_handler import CommandHandler
+from pygnc_instruments.bridge.device_link import DeviceLink
+from pygnc_instruments.bridge.messages import (
+    BridgeError,
+    Describe,
+    ErrorCode,
+    Event,
+    Request,
+    Status,
+    Stream,
+    output_values,
+)
+from pygnc_instruments.bridge.protocols import MessageProtocol
+
+QUEUE_DEPTH: Final = 64
+"""Messages: two seconds of readings."""
+
+
+class SendQueue:
+    """A bounded queue; answers are never dropped, of the rest the oldest is.
+
+    Answers need no bound: a client's next command is taken when the answer to the one before has been sent.
+
+    Attributes:
+        dropped: messages that were dropped because the client did not read in time.
+    """
+
+    def __init__(self, depth: int = QUEUE_DEPTH) -> None:
+        self._depth = depth
+        self._messages: deque[str] = deque()
+        self._answers: deque[str] = deque()
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_closed = False
+        self.dropped = 0
+
+    def put(self, message: str) -> None:
+        """Add a message that the client did not ask for."""
+        if len(self._messages) >= self._depth:
+            self._messages.popleft()
+            self.dropped += 1
+        self._messages.append(message)
+        self._news.set()
+
+    async def answer(self, message: str) -> None:
+        """Add an answer, and wait until it has been sent."""
+        if self._is_closed:
+            return
+        self._answers.append(message)
+        self._idle.clear()
+        self._news.set()
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """Let go of whoever waits, and of who will: nothing will be sent any more."""
+        self._is_closed = True
+        self._idle.set()
+
+    async def take(self) -> str:
+        """Return what is to be sent next: answers first."""
+        if not self._answers:
+            self._idle.set()
+        while not self._answers and not self._messages:
+            self._news.clear()
+            await self._news.wait()
+        return self._answers.popleft() if self._answers else self._messages.popleft()
+
 
 STALL_LIMIT_S: Final = 60.0
 """A client that takes nothing for so long is let go. The library's own pings wait for it without end."""
@@ -34,7 +99,12 @@ class Session:
     """
 
     def __init__(
-        self, connection: ServerConnection, dialect: Dialect, interval_s: float, link: Link, actions: Actions
+        self,
+        connection: ServerConnection,
+        dialect: MessageProtocol,
+        interval_s: float,
+        link: DeviceLink,
+        actions: CommandHandler,
     ) -> None:
         self._connection = connection
         self._dialect = dialect
@@ -45,7 +115,7 @@ class Session:
         self._is_sending = False
         self._last: Reading | None = link.latest
         self._first_ns: int | None = None
-        self._outbox = Outbox()
+        self._outbox = SendQueue()
 
     @property
     def dropped(self) -> int:
@@ -105,7 +175,7 @@ class Session:
             if reading is not None and reading is not self._last:
                 self._last = reading
                 if self._is_streaming:
-                    self._outbox.put(self._dialect.output(output_of(reading), self._elapsed_s(reading)))
+                    self._outbox.put(self._dialect.output(output_values(reading), self._elapsed_s(reading)))
 
     def _elapsed_s(self, reading: Reading) -> float:
         if self._first_ns is None:
@@ -123,9 +193,9 @@ class Session:
             return self._dialect.refuse(word or str(error.details.pop("cmd", "")), error)
         except Exception:  # noqa: BLE001 - a client must hear something, and the others must not notice
             _log.exception("the command %s has failed", word)
-            return self._dialect.refuse(word, BridgeError(Code.DEVICE, "the bridge has failed; its log says more"))
+            return self._dialect.refuse(word, BridgeError(ErrorCode.DEVICE, "the bridge has failed; its log says more"))
 
-    async def _do(self, asked: Asked) -> Any:  # noqa: ANN401 - each command has its own result
+    async def _do(self, asked: Request) -> Any:  # noqa: ANN401 - each command has its own result
         if isinstance(asked.command, Stream):
             self._is_streaming = asked.command.on
         result = await self._actions.do(asked.command)

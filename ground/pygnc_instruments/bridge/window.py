@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
-from pygnc_devices.usb import candidate_ports
-from pygnc_instruments.bridge.control import Control, ControlError, Look
-from pygnc_instruments.bridge.settings import DIALECTS
+from pygnc_devices.serial_port import candidate_ports
+from pygnc_instruments.bridge.instance import BridgeProcess, BridgeProcessError, BridgeState
+from pygnc_instruments.bridge.server import PROTOCOLS
 
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 TITLE: Final = "PyGNC bridge"
@@ -32,10 +32,10 @@ class Window:
         device: port of the unit to begin with; "" to have it found.
     """
 
-    def __init__(self, root: tk.Tk, control: Control, device: str = _AUTOMATIC) -> None:
+    def __init__(self, root: tk.Tk, control: BridgeProcess, device: str = _AUTOMATIC) -> None:
         self.root = root
         self._control = control
-        self._look = Look(is_running=False)
+        self._look = BridgeState(is_running=False)
         self._closing = threading.Event()
         self._hurry = threading.Event()
         root.title(TITLE)
@@ -47,7 +47,7 @@ class Window:
         self.headline.grid(row=0, column=0, columnspan=2, sticky="ew")
         self._details = {name: self._add_line(frame, row, name) for row, name in enumerate(self._names(), start=1)}
         self.device = self._add_choice(frame, 10, "port (empty: any)", device, tuple(candidate_ports()), is_open=True)
-        self.protocol = self._add_choice(frame, 11, "protocol", "v2", tuple(DIALECTS), is_open=False)
+        self.protocol = self._add_choice(frame, 11, "protocol", "v2", tuple(PROTOCOLS), is_open=False)
         buttons = ttk.Frame(frame)
         buttons.grid(row=12, column=0, columnspan=2, sticky="w", pady=(_PAD, 0))
         self.start = self._add_button(buttons, "Start", self._start)
@@ -133,7 +133,7 @@ class Window:
         self.problem.configure(text="")
         try:
             action()
-        except ControlError as error:
+        except BridgeProcessError as error:
             self.problem.configure(text=str(error))
         self._hurry.set()
 
@@ -150,7 +150,7 @@ def bridge_window(
     except tk.TclError as error:
         typer.echo(f"pygnc: no screen for a window: {error}", err=True)
         raise typer.Exit(1) from None
-    Window(root, Control(port), device)
+    Window(root, BridgeProcess(port), device)
     root.mainloop()
 
 

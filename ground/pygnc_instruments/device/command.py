@@ -1,32 +1,33 @@
-"""`pygnc device`: find sensors, ask and set them, show and log what they say, upgrade them, simulate them."""
+"""`pygnc device`: find sensors, ask and set them, show and log what they say, upgrade them, simulate them.
 
+`pygnc device calibrate-mag`: has a device align its magnetometer while it is turned.
+"""
+
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pygnc_devices.controls import Setting
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.procedure import Procedure
-from pygnc_instruments.device import (
-    log_command,
-    mag_command,
-    plot_command,
-    simulate_command,
-    stream_command,
-    upgrade_command,
-)
-from pygnc_instruments.device.connection import Connected, Wanted, connect, look
+from pygnc_devices.family import Setting
+from pygnc_devices.scheduler import Procedure
+from pygnc_instruments.device import log_command, plot_command, simulate_command, stream_command, upgrade_command
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
+    INTERRUPTED,
     Baud,
     FamilyName,
     Json,
     NeededPort,
     Port,
     console,
+    notes,
     say,
     settings_json,
     show_json,
@@ -35,6 +36,59 @@ from pygnc_instruments.device.terminal import (
     told_plainly,
 )
 
+_TURN_S: Final = 120.0
+_LOOK_S: Final = 0.1
+
+
+def calibrate_mag(
+    port: NeededPort,
+    *,
+    store: Annotated[bool, typer.Option("--store", help="Keep an acceptable result for good.")] = False,
+    family: FamilyName = "",
+    baud: Baud = 0,
+    as_json: Json = False,
+) -> None:
+    """Align the magnetometer: turn the device, level, by more than a full turn within two minutes."""
+    with told_plainly(), connect(DeviceSelection(port, family, baud)) as connected:
+        controls = connected.family.controls
+        if controls.align_magnetometer is None or controls.store_alignment is None:
+            raise DeviceError(f"{connected.family.title}: such devices do not align a magnetometer themselves")
+        found, is_acceptable = _wait(connected, controls.align_magnetometer)
+        told = found | {"acceptable": "yes" if is_acceptable else "no: is iron near, or was it turned too little?"}
+        if store and is_acceptable:
+            connected.device.run(controls.store_alignment(connected.unit))
+            told["stored"] = "yes"
+    if as_json:
+        show_json(told)
+    else:
+        show_pairs("magnetic alignment", told)
+        if is_acceptable and not store:
+            say("not stored: in effect until power-off; --store keeps it")
+    if not is_acceptable:
+        raise typer.Exit(1)
+
+
+def _wait(connected: ConnectedDevice, align: Any) -> tuple[dict[str, str], bool]:  # noqa: ANN401 - of any family
+    say("turn the device now, level, by 380 degrees within two minutes; it ends by itself")
+    task = connected.device.engine.start(align(connected.unit))
+    finished = threading.Event()
+    task.future.add_done_callback(lambda _: finished.set())
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=notes, disable=not notes.is_terminal) as bar:
+            shown = bar.add_task("turn", total=_TURN_S)
+            start_s = time.monotonic()
+            while not finished.wait(_LOOK_S):
+                bar.update(shown, completed=min(_TURN_S, time.monotonic() - start_s))
+    except KeyboardInterrupt:
+        connected.device.engine.abort(task)
+        finished.wait(2.0)
+        say("interrupted; the alignment is ended, nothing is stored")
+        raise typer.Exit(INTERRUPTED) from None
+    result: tuple[dict[str, str], bool] = task.result()
+    return result
+
+
 Names: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Without names, all.")]
 
 app: Final = typer.Typer(help="Work with sensors on serial lines and networks.", no_args_is_help=True)
@@ -42,7 +96,9 @@ app: Final = typer.Typer(help="Work with sensors on serial lines and networks.",
 
 @app.command(name="list")
 def list_devices(
-    ports: Annotated[list[str] | None, typer.Argument(metavar="[PORT...]", help="Ports to look at too.")] = None,
+    ports: Annotated[
+        list[str] | None, typer.Argument(metavar="[PORT...]", help="Ports to find_devices at too.")
+    ] = None,
     *,
     family: FamilyName = "",
     baud: Baud = 0,
@@ -50,7 +106,7 @@ def list_devices(
 ) -> None:
     """Look for devices at the serial adapters, or at the ports that are named. Other ports are never opened."""
     with told_plainly():
-        outcome = look(ports or [], family, baud)
+        outcome = find_devices(ports or [], family, baud)
     if as_json:
         show_json(
             {
@@ -77,7 +133,7 @@ def list_devices(
 @app.command()
 def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
     """Show who a device is, how it is set, how it is."""
-    with told_plainly(), connect(Wanted(port, family, baud)) as connected:
+    with told_plainly(), connect(DeviceSelection(port, family, baud)) as connected:
         device = connected.device
         describe = connected.family.controls.describe
         told = {} if describe is None else device.run(describe(connected.unit))
@@ -98,7 +154,7 @@ def get(
     as_json: Json = False,
 ) -> None:
     """Show settings in effect now. Of a DMU38x or OpenIMU: fields, and `user.*` for parameters of an application."""
-    _ask(Wanted(port, family, baud), names or [], as_json=as_json, stored=False)
+    _ask(DeviceSelection(port, family, baud), names or [], as_json=as_json, stored=False)
 
 
 @app.command()
@@ -111,7 +167,7 @@ def read(
     as_json: Json = False,
 ) -> None:
     """Show settings that the device keeps without power."""
-    _ask(Wanted(port, family, baud), names or [], as_json=as_json, stored=True)
+    _ask(DeviceSelection(port, family, baud), names or [], as_json=as_json, stored=True)
 
 
 @app.command(name="set")
@@ -124,7 +180,7 @@ def set_values(
     as_json: Json = False,
 ) -> None:
     """Set values at once, until power-off. They are checked before, and read back after."""
-    _put(Wanted(port, family, baud), values, as_json=as_json, stored=False)
+    _put(DeviceSelection(port, family, baud), values, as_json=as_json, stored=False)
 
 
 @app.command()
@@ -137,7 +193,7 @@ def write(
     as_json: Json = False,
 ) -> None:
     """Write values that the device keeps without power. They are checked before, and read back after."""
-    _put(Wanted(port, family, baud), values, as_json=as_json, stored=True)
+    _put(DeviceSelection(port, family, baud), values, as_json=as_json, stored=True)
 
 
 @app.command()
@@ -152,7 +208,7 @@ def snapshot(
     with told_plainly():
         if file is not None and file.exists():
             raise DeviceError(f"{file} exists already; name another file")
-        with connect(Wanted(port, family, baud)) as connected:
+        with connect(DeviceSelection(port, family, baud)) as connected:
             take = _control(connected, connected.family.controls.snapshot, "settings to save")
             text = connected.device.run(take(connected.unit))
         if file is None:
@@ -175,13 +231,13 @@ def restore(
     """Put saved settings back; what is as it was is not written."""
     with told_plainly():
         text = file.read_text()
-        with connect(Wanted(port, family, baud)) as connected:
+        with connect(DeviceSelection(port, family, baud)) as connected:
             control = _control(connected, connected.family.controls.restore, "settings to restore")
             changed = connected.device.run(control(connected.unit, text, to_another_unit))
     _show(changed, as_json=as_json, title="written" if changed else "everything is as it was saved")
 
 
-def _ask(wanted: Wanted, names: Sequence[str], *, as_json: bool, stored: bool) -> None:
+def _ask(wanted: DeviceSelection, names: Sequence[str], *, as_json: bool, stored: bool) -> None:
     with told_plainly(), connect(wanted) as connected:
         controls = connected.family.controls
         control = _control(connected, controls.read if stored else controls.get, "settings")
@@ -189,7 +245,7 @@ def _ask(wanted: Wanted, names: Sequence[str], *, as_json: bool, stored: bool) -
     _show(settings, as_json=as_json, title="kept without power" if stored else "in effect")
 
 
-def _put(wanted: Wanted, values: Sequence[str], *, as_json: bool, stored: bool) -> None:
+def _put(wanted: DeviceSelection, values: Sequence[str], *, as_json: bool, stored: bool) -> None:
     with told_plainly():
         pairs = dict(_pair(value) for value in values)
         with connect(wanted) as connected:
@@ -206,7 +262,9 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _control(connected: Connected, control: Callable[..., Procedure[Any]] | None, what: str) -> Callable[..., Any]:
+def _control(
+    connected: ConnectedDevice, control: Callable[..., Procedure[Any]] | None, what: str
+) -> Callable[..., Any]:
     if control is None:
         raise DeviceError(f"{connected.family.title}: such devices have no {what}")
     return control
@@ -224,5 +282,5 @@ app.command(name="plot")(plot_command.plot)
 app.command(name="log")(log_command.log)
 app.command(name="upload")(log_command.upload)
 app.command(name="upgrade")(upgrade_command.upgrade)
-app.command(name="calibrate-mag")(mag_command.calibrate_mag)
+app.command(name="calibrate-mag")(calibrate_mag)
 app.command(name="simulate")(simulate_command.simulate)

@@ -1,25 +1,32 @@
-"""From what a user has typed to an open device: which port, which family, which speed."""
+"""From what a user has typed to an open device: which port, which family, which speed.
 
-from collections.abc import Sequence
+Readings one after the other, with a turn for the display in between, until enough have come.
+"""
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
 from pygnc_devices.engine import Wire
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.frames import scan_to_end
+from pygnc_devices.framing import scan_to_end
+from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.openimu_packets import packets_from_json
+from pygnc_instruments.device.terminal import say
 
 _SAMPLE_BYTES: Final = 1 << 16
 _LEAST_SHARE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DeviceSelection:
     """What a user has said about a device.
 
     Attributes:
@@ -36,7 +43,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
+class ConnectedDevice:
     """An open device and its family; a context manager that closes it."""
 
     device: BlockingDevice
@@ -59,7 +66,7 @@ class Connected:
         return self.device.unit  # type: ignore[attr-defined]
 
 
-def connect(wanted: Wanted) -> Connected:
+def connect(wanted: DeviceSelection) -> ConnectedDevice:
     """Open a device.
 
     Raises:
@@ -72,16 +79,16 @@ def connect(wanted: Wanted) -> Connected:
             raise DeviceError(f"user packets are a matter of the family ucb, and this is {kind.name}")
         options["user_packets"] = packets_from_json(_text(wanted.user_packets))
     device: BlockingDevice = kind.device.open(url, baud, **options)  # type: ignore[attr-defined]
-    return Connected(device, kind)
+    return ConnectedDevice(device, kind)
 
 
-def look(ports: Sequence[str], family_name: str = "", baud: int = 0) -> Search:
+def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> Search:
     """Look for devices at these ports, or at all serial adapters; of all families and at their usual speeds, or one."""
     families = [family(family_name)] if family_name else list(all_families())
     return search(list(ports) or None, [replace(kind, bauds=(baud,)) for kind in families] if baud else families)
 
 
-def _located(wanted: Wanted) -> tuple[str, Family, int]:
+def _located(wanted: DeviceSelection) -> tuple[str, Family, int]:
     if wanted.port.startswith("file:") or Path(wanted.port).is_file():
         url = wanted.port if wanted.port.startswith("file:") else Path(wanted.port).resolve().as_uri()
         return url, family(wanted.family) if wanted.family else _of_recording(url), wanted.baud
@@ -89,11 +96,11 @@ def _located(wanted: Wanted) -> tuple[str, Family, int]:
         kind = family(wanted.family)
         if wanted.baud or len(kind.bauds) == 1:
             return wanted.port, kind, wanted.baud or kind.bauds[0]
-    found = _only(look([wanted.port] if wanted.port else [], wanted.family, wanted.baud), wanted)
+    found = _only(find_devices([wanted.port] if wanted.port else [], wanted.family, wanted.baud), wanted)
     return found.url, family(found.family), found.baud
 
 
-def _only(outcome: Search, wanted: Wanted) -> Discovery:
+def _only(outcome: Search, wanted: DeviceSelection) -> Discovery:
     for url, problem in outcome.problems.items():
         if url == wanted.port:
             raise PortError(problem)
@@ -138,3 +145,50 @@ def _text(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise DeviceError(f"{path}: {error}") from None
+
+
+TURN_S: Final = 0.2
+_SILENCE_S: Final = 3.0
+
+
+def start_streaming(connected: ConnectedDevice) -> None:
+    """Have a device stream, if it waits to be told."""
+    begin = connected.family.controls.start
+    if begin is not None and not connected.is_recording:
+        connected.device.run(begin(connected.unit))
+
+
+def readings_of(
+    connected: ConnectedDevice, count: int = 0, seconds: float = 0.0
+) -> Generator[Reading | None, None, None]:
+    """Yield readings, and None whenever none has come for a moment.
+
+    Args:
+        connected: the device.
+        count: end after so many; 0: never.
+        seconds: end after so long; 0: never.
+    """
+    end_s = time.monotonic() + seconds if seconds else float("inf")
+    heard_s: float | None = time.monotonic()
+    with closing(connected.device.engine.feed.subscribe()) as subscription:
+        while (now_s := time.monotonic()) < end_s:
+            reading = subscription.take(min(TURN_S, end_s - now_s))
+            if reading is None and subscription.is_over:
+                return
+            if reading is not None:
+                heard_s = now_s
+            elif heard_s is not None and now_s - heard_s > _SILENCE_S:
+                say(_silent(connected))
+                heard_s = None
+            yield reading
+            count -= reading is not None
+            if count == 0 and reading is not None:
+                return
+
+
+def _silent(connected: ConnectedDevice) -> str:
+    if not connected.device.is_connected:
+        return f"{connected.device.url}: the port is gone; it is looked for"
+    if connected.device.statistics.bytes_received:
+        return f"{connected.device.url}: bytes come, and no reading is in them: is the speed right, and the family?"
+    return f"{connected.device.url}: nothing comes. Is the device quiet? `pygnc device get` shows its rate"

@@ -10,11 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 import pygnc
-from pygnc_instruments.device.connection import Connected, Wanted, connect
-from pygnc_instruments.device.csv_log import CsvLog, LogError, Rotation, checked_name, recover
-from pygnc_instruments.device.destination import Destination, DestinationError, destination
-from pygnc_instruments.device.follow import follow, start
-from pygnc_instruments.device.raw_log import RawLog
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, readings_of, start_streaming
+from pygnc_instruments.device.log_files import CsvLog, LogError, RawLog, Rotation, checked_log_name, recover_logs
 from pygnc_instruments.device.terminal import (
     Baud,
     Count,
@@ -31,7 +28,7 @@ from pygnc_instruments.device.terminal import (
     told_plainly,
     until_interrupted,
 )
-from pygnc_instruments.device.upload import Spool, Uploader, default_spool
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, default_spool, destination
 
 _DRAW_EVERY: Final = 16
 _MEGABYTE: Final = 1_000_000
@@ -69,11 +66,14 @@ def log(
     with told_plainly():
         place = _place(to, user)
         rotation = Rotation(round(rotate_mb * _MEGABYTE), rotate_minutes * 60.0)
-        chosen = checked_name(name) if name else ""
-        for left in recover(out) if out.is_dir() else []:
+        chosen = checked_log_name(name) if name else ""
+        for left in recover_logs(out) if out.is_dir() else []:
             say(f"{left}: recovered, its end is missing")
         closed: list[Path] = []
-        with connect(Wanted(port, family, baud, user_packets)) as connected, _sending(place, spool) as uploader:
+        with (
+            connect(DeviceSelection(port, family, baud, user_packets)) as connected,
+            _sending(place, spool) as uploader,
+        ):
             csv = CsvLog(out, chosen, _head(connected), rotation)
 
             def take(path: Path) -> None:
@@ -85,7 +85,7 @@ def log(
             bytes_kept = RawLog(out, chosen, connected.device.engine) if raw else None
             try:
                 with until_interrupted():
-                    start(connected)
+                    start_streaming(connected)
                     _write(connected, csv, count, seconds)
             finally:
                 csv.close()
@@ -146,17 +146,17 @@ def _sending(place: Destination | None, spool: Path | None) -> Generator[Uploade
             say(f"{left} files stay in the spool: `pygnc device upload` sends them")
 
 
-def _head(connected: Connected) -> dict[str, str]:
+def _head(connected: ConnectedDevice) -> dict[str, str]:
     describe = connected.family.controls.describe
     told = {} if describe is None or connected.is_recording else connected.device.run(describe(connected.unit))
     ours = {"software": f"pygnc {pygnc.__version__}", "family": connected.family.name, "port": connected.device.url}
     return told | ours
 
 
-def _write(connected: Connected, csv: CsvLog, count: int, seconds: float) -> None:
+def _write(connected: ConnectedDevice, csv: CsvLog, count: int, seconds: float) -> None:
     with contextlib.ExitStack() as stack:
         live = stack.enter_context(Live(console=notes, auto_refresh=False)) if notes.is_terminal else None
-        for turn, reading in enumerate(follow(connected, count, seconds)):
+        for turn, reading in enumerate(readings_of(connected, count, seconds)):
             if reading is not None:
                 csv.write(reading)
             if live is not None and (turn % _DRAW_EVERY == 0 or reading is None):

@@ -1,6 +1,10 @@
-"""`pygnc device simulate`: a device that is not there, on a pty or a TCP port, with faults by rate and seed."""
+"""`pygnc device simulate`: a device that is not there, on a pty or a TCP port, with faults by rate and seed.
+
+Simulated units by name, for commands.
+"""
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,12 +13,32 @@ import typer
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
 from pygnc_instruments.device.terminal import say, told_plainly, until_interrupted
-from pygnc_instruments.simulators.catalogue import SIMULATORS
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import Line, PtyLine
-from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
+from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+
+_CONTINUOUS: Final = {0xFCA6: 0xCC}
+
+SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
+    "dmu380": UcbSimulator,
+    "imu383": lambda: UcbSimulator(text="IMU383ZA-400 5020-3885-01 1.0.3", counter_is_timer=True),
+    "openimu": lambda: UcbSimulator(
+        text="OpenIMU300ZI 5020-3885-02 1.1.1", nak=b"\0\0", eeprom={0x03: int.from_bytes(b"z1", "big")}
+    ),
+    "3dm-gx2": lambda: Gx2Simulator(eeprom=_CONTINUOUS),
+    "inertia-link": lambda: Gx2Simulator("Inertia-Link", eeprom=_CONTINUOUS),
+    "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", eeprom=_CONTINUOUS),
+    "monodrive": MonoDriveSimulator,
+    "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
+    "emus": EmusSimulator,
+}
+
 
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 _TURN_S: Final = 0.2
@@ -41,13 +65,13 @@ def simulate(
         if (pty is None) == (tcp is None):
             raise DeviceError("say where: --pty NAME or --tcp PORT")
         unit = _unit(model)
-        line: Line
+        line: Endpoint
         if pty is not None:
             if pty.exists() and not pty.is_symlink():
                 raise DeviceError(f"{pty} exists already and is no simulated port")
-            line = PtyLine(unit, pty, faults=rates, seed=seed, speed=speed)
+            line = PtyEndpoint(unit, pty, faults=rates, seed=seed, speed=speed)
         else:
-            line = TcpLine(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
+            line = TcpEndpoint(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
         stopped = threading.Event()
         with line:
             typer.echo(line.url)

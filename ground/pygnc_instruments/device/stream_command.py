@@ -12,8 +12,7 @@ from rich.text import Text
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.reading import Reading
-from pygnc_instruments.device.connection import Connected, Wanted, connect
-from pygnc_instruments.device.follow import follow, start
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, readings_of, start_streaming
 from pygnc_instruments.device.terminal import (
     Baud,
     Count,
@@ -44,9 +43,9 @@ def stream(
     as_json: Json = False,
 ) -> None:
     """Show what a device says, in SI units and radians, until Ctrl-C."""
-    with told_plainly(), connect(Wanted(port, family, baud, user_packets)) as connected:
+    with told_plainly(), connect(DeviceSelection(port, family, baud, user_packets)) as connected:
         with until_interrupted():
-            start(connected)
+            start_streaming(connected)
             if console.is_terminal and not as_json:
                 _show_live(connected, count, seconds)
             else:
@@ -74,20 +73,20 @@ def reading_line(reading: Reading) -> str:
     return f"{reading.packet.name}{time_s} {values}"
 
 
-def _print(connected: Connected, count: int, seconds: float, *, as_json: bool) -> None:
-    for reading in follow(connected, count, seconds):
+def _print(connected: ConnectedDevice, count: int, seconds: float, *, as_json: bool) -> None:
+    for reading in readings_of(connected, count, seconds):
         if reading is not None and as_json:
             show_json(reading_json(reading))
         elif reading is not None:
             typer.echo(reading_line(reading))
 
 
-def _show_live(connected: Connected, count: int, seconds: float) -> None:
+def _show_live(connected: ConnectedDevice, count: int, seconds: float) -> None:
     """Show the newest reading of each kind, and the statistics, in place."""
     newest: dict[str, Reading] = {}
     drawn_s = 0.0
     with Live(console=console, auto_refresh=False, transient=False) as live:
-        for reading in follow(connected, count, seconds):
+        for reading in readings_of(connected, count, seconds):
             if reading is not None:
                 newest[reading.packet.name] = reading
             if time.monotonic() - drawn_s >= 1 / _DRAWS_PER_S:
@@ -96,7 +95,7 @@ def _show_live(connected: Connected, count: int, seconds: float) -> None:
         live.update(_picture(newest, connected), refresh=True)
 
 
-def _picture(newest: Mapping[str, Reading], connected: Connected) -> Group:
+def _picture(newest: Mapping[str, Reading], connected: ConnectedDevice) -> Group:
     tables = [_table(reading) for reading in newest.values()]
     port = connected.device.url + ("" if connected.device.is_connected else " is gone; it is looked for")
     return Group(*tables, Text(f"{port}: {statistics_line(connected.device.statistics)}", "dim"))

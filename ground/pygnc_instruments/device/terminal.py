@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pygnc_cli.text import printable
-from pygnc_devices.controls import Setting
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.statistics import Statistics
-from pygnc_instruments.device.csv_log import LogError
-from pygnc_instruments.device.destination import DestinationError
+from pygnc_devices.family import Setting
+from pygnc_devices.reading import Statistics
+from pygnc_instruments.device.log_files import LogError
+from pygnc_instruments.device.upload import DestinationError
 
 Port: TypeAlias = Annotated[
     str,

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import family as family_of
-from pygnc_devices.ucb.upgrade_progress import Phase, UpgradeProgress, UpgradeSettings
-from pygnc_instruments.device.connection import Connected, Wanted, connect
+from pygnc_devices.ucb.firmware import Phase, UpgradeProgress, UpgradeSettings
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.terminal import (
     INTERRUPTED,
     Baud,
@@ -52,7 +52,7 @@ def upgrade(
     with told_plainly():
         octets = image.read_bytes()
         settings = UpgradeSettings(at_power_up=at_power_up, sha256=sha256, any_content=any_content)
-        with _connected(Wanted(port, family, baud), is_mute=recover or at_power_up) as connected:
+        with _connected(DeviceSelection(port, family, baud), is_mute=recover or at_power_up) as connected:
             procedure = connected.family.controls.upgrade
             if procedure is None:
                 raise DeviceError(f"{connected.family.title}: the firmware of such devices is not upgraded by this")
@@ -80,7 +80,7 @@ def upgrade(
         )
 
 
-def _connected(wanted: Wanted, *, is_mute: bool) -> Connected:
+def _connected(wanted: DeviceSelection, *, is_mute: bool) -> ConnectedDevice:
     """Open a device; one that is in its bootloader cannot be found by asking who it is."""
     try:
         return connect(wanted)
@@ -93,10 +93,10 @@ def _connected(wanted: Wanted, *, is_mute: bool) -> Connected:
     if not is_mute:
         say("no device answers; looking for a bootloader")
     device: BlockingDevice = kind.device.open(wanted.port, wanted.baud or _USUAL_BAUD)  # type: ignore[attr-defined]
-    return Connected(device, kind)
+    return ConnectedDevice(device, kind)
 
 
-def _save(connected: Connected, path: Path) -> None:
+def _save(connected: ConnectedDevice, path: Path) -> None:
     take = connected.family.controls.snapshot
     if take is not None:
         text = connected.device.run(take(connected.unit))

@@ -3,7 +3,7 @@
 import struct
 from typing import Literal
 
-from pygnc_instruments.simulators.ucb_motion import motion
+from pygnc_instruments.simulators.unit import motion
 
 _TIMER_HZ = 19_660_800
 _G = 9.80665

@@ -1,24 +1,156 @@
-"""A DMU38x or OpenIMU that is not there: stream, commands, RAM and EEPROM, both forms of refusal, change of speed."""
+"""A DMU38x or OpenIMU that is not there: stream, commands, RAM and EEPROM, both forms of refusal, change of speed.
+
+The fields of a simulated DMU38x or OpenIMU: what they are at first, and which words it takes.
+
+The lower-case commands of a simulated OpenIMU application.
+"""
 
 import binascii
 import heapq
 import itertools
 import math
 import struct
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
+from pygnc_devices.ucb.openimu_packets import USER_PACKETS
+from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS
 from pygnc_instruments.simulators.ucb_bootloader import ERASE_S, Bootloader
-from pygnc_instruments.simulators.ucb_fields import DEFAULTS, PACKETS, admits
-from pygnc_instruments.simulators.ucb_motion import motion
-from pygnc_instruments.simulators.ucb_user_commands import UserCommands
+from pygnc_instruments.simulators.unit import motion
+
+PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
+DEFAULTS: Final = {
+    0x01: 1, 0x02: 5, 0x03: 0x5331, 0x05: 1070, 0x06: 1070, 0x07: 0x006B, 0x08: 0, 0x09: 0, 0x0A: 0, 0x0B: 0x8000,
+    0x0C: 0, 0x0D: 0, 0x0E: 0, 0x10: 0xFFFF, 0x11: 0xFFFF, 0x12: 0xFFFF, 0x13: 0xFFFF, 0x071C: 0x0081,
+}  # fmt: skip
+
+
+def accepts_field(store: Mapping[int, int], number: int, value: int) -> bool:
+    """Tell whether a unit with these fields takes a word for one of them."""
+    spec = fields.FIELD_TABLE.get(number)
+    if spec is None or number not in store or not spec.writable:
+        return False
+    if spec.legal is not None and value not in spec.legal:
+        return False
+    after = {**store, number: value}
+    packet = PACKETS.get(fields.type_text(after[fields.PACKET_TYPE]))
+    if packet is None or not packet.is_reading:
+        return False
+    if number not in (fields.RATE, fields.BAUD, fields.PACKET_TYPE):
+        return True
+    rate_hz, baud = fields.HZ_OF_DIVIDER[after[fields.RATE]], fields.BAUD_OF_CODE[after[fields.BAUD]]
+    return fields.fits_line(packet.layout.size, rate_hz, baud)
+
+
+_SLOTS: Final = 20
+_SLOT_BYTES: Final = 8
+_ANSWER_S: Final = 0.002
+_TYPE, _RATE, _ORIENTATION = 3, 4, 7
+_RATES_HZ: Final = (0, 2, 5, 10, 20, 25, 50, 100, 200)
+
+
+class _CommandedUnit(Protocol):
+    serial_number: int
+    text: str
+
+    def send(self, kind: bytes, payload: bytes, at_s: float) -> None: ...
+
+    def power_cycle(self, now_s: float) -> None: ...
+
+
+def _defaults() -> list[bytes]:
+    slots = [struct.pack("<q", 0)] * _SLOTS
+    slots[2] = struct.pack("<q", 115200)
+    slots[_TYPE] = b"z1".ljust(_SLOT_BYTES, b"\0")
+    slots[_RATE] = struct.pack("<q", 100)
+    slots[_ORIENTATION] = b"+X+Y+Z".ljust(_SLOT_BYTES, b"\0")
+    return slots
+
+
+class UserCommands:
+    """Parameters of eight bytes each, in RAM and in flash."""
+
+    def __init__(self, unit: _CommandedUnit) -> None:
+        self._unit = unit
+        self.ram = _defaults()
+        self.flash = _defaults()
+
+    def obey(self, kind: bytes, payload: bytes, now_s: float) -> bool:
+        """Carry a command out; False if it is none of these."""
+        handler = {
+            b"pG": self._ping, b"gV": self._version, b"gA": self._get_all, b"gP": self._get, b"gC": self._get_some,
+            b"uP": self._set, b"uC": self._set_some, b"uA": self._set_all, b"sC": self._save, b"rD": self._default,
+            b"ma": self._align,
+        }.get(kind)  # fmt: skip
+        if kind == b"rS":
+            self.ram = list(self.flash)
+            self._unit.power_cycle(now_s)
+            return True
+        if handler is None:
+            return False
+        try:
+            answer = handler(payload)
+        except (struct.error, IndexError):
+            return False
+        self._unit.send(kind, answer, now_s + _ANSWER_S)
+        return True
+
+    def _ping(self, _: bytes) -> bytes:
+        return f"{self._unit.text} SN:{self._unit.serial_number}".encode("latin-1") + b"\0"
+
+    def _version(self, _: bytes) -> bytes:
+        return b"OpenIMU300-IMU 1.1.1\0"
+
+    def _get_all(self, _: bytes) -> bytes:
+        return b"".join(self.ram)
+
+    def _get(self, payload: bytes) -> bytes:
+        (number,) = struct.unpack("<I", payload)
+        return payload + bytes(self.ram[number])
+
+    def _get_some(self, payload: bytes) -> bytes:
+        count, first = struct.unpack("<II", payload)
+        return payload + b"".join(self.ram[first : first + count])
+
+    def _set(self, payload: bytes) -> bytes:
+        (number,) = struct.unpack_from("<I", payload)
+        return self._put(number, payload[4:])
+
+    def _set_some(self, payload: bytes) -> bytes:
+        count, first = struct.unpack_from("<II", payload)
+        return self._put(first, payload[8:]) if len(payload) == 8 + count * _SLOT_BYTES else struct.pack("<i", -3)
+
+    def _set_all(self, payload: bytes) -> bytes:
+        return self._put(0, payload) if len(payload) == _SLOTS * _SLOT_BYTES else struct.pack("<i", -3)
+
+    def _put(self, first: int, octets: bytes) -> bytes:
+        if first + len(octets) // _SLOT_BYTES > _SLOTS:
+            return struct.pack("<i", -1)
+        slots = [octets[at : at + _SLOT_BYTES] for at in range(0, len(octets), _SLOT_BYTES)]
+        for number, slot in enumerate(slots, first):
+            if number == _RATE and int.from_bytes(slot, "little", signed=True) not in _RATES_HZ:
+                return struct.pack("<i", -2)
+        self.ram[first : first + len(slots)] = slots
+        return struct.pack("<i", 0)
+
+    def _save(self, _: bytes) -> bytes:
+        self.flash = list(self.ram)
+        return b""
+
+    def _default(self, _: bytes) -> bytes:
+        self.ram = _defaults()
+        return b""
+
+    def _align(self, payload: bytes) -> bytes:
+        (action,) = struct.unpack("B", payload)
+        return bytes([action, 0])
+
 
 _CRC_INITIAL: Final = 0x1D0F
 _COMMAND_LIMIT_S: Final = 4.0
 _SHORT_PING_S: Final = 0.02
-_ANSWER_S: Final = 0.002
 _EEPROM_S: Final = 1.0
 _RESTART_S: Final = 2.0
 _TIMER_HZ: Final = 1 << 16
@@ -249,7 +381,7 @@ class UcbSimulator:
         store = self.ram if kind == b"SF" else self.eeprom
         accepted = []
         for number, value in zip(words[::2], words[1::2], strict=True):
-            if admits(store, number, value):
+            if accepts_field(store, number, value):
                 store[number] = value
                 accepted.append(number)
         delay_s = _ANSWER_S if kind == b"SF" else _EEPROM_S

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
+from pygnc.common.arrays import Array
 from pygnc.environment.albedo import earth_light
-from pygnc.environment.arrays import Array
 
 EARTH_RADIUS_M = 6_378_137.0
 FACES = np.vstack((np.eye(3), -np.eye(3)))

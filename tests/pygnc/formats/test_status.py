@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.estimators.attitude.update import Mode
-from pygnc.estimators.attitude.update import RejectCause as SampleRejectCause
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.attitude.filter import Mode
+from pygnc.estimators.attitude.mekf import RejectCause as SampleRejectCause
+from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.formats import info, status
 from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import Acknowledged, Connected, Incompatible, LineDown, LossCause, Lost, Received
-from pygnc.host.sending import LIFE_S
+from pygnc.host.channel_events import Acknowledged, Connected, Incompatible, LineDown, LossCause, Lost, Received
+from pygnc.host.retransmission import LIFE_S
 from pygnc.host.sentence import Delivery, Direction, Sentence
 from pygnc.host.sentence_types import (
     ACKN,
@@ -20,8 +20,8 @@ from pygnc.host.sentence_types import (
     STAT,
     Capability,
 )
-from pygnc_controller.emulator.line import Faults, SerialLine
-from pygnc_controller.emulator.virtual_time import Session
+from pygnc_controller.emulator.serial_line import Faults, SerialLine
+from pygnc_controller.emulator.virtual_pi import Session
 from tests.fakes.channel_line import ChannelEnd
 
 HOST_SESSION, PI_SESSION = 0x1F03, 0x0007

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
 from pygnc.host.parameters import Parameters, encode_slot, merged, read_slots
 from pygnc.host.sentence_types import PGET, PLST, PSET, PVAL, NakCause, ParameterFlag, SentenceType
 from pygnc.host.transfer import Refusal

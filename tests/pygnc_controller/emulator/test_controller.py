@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from pygnc.formats import status
 from pygnc.host.host_transfer import DownloadReceiver, TransferState
 from pygnc.host.sentence_types import GPSS, SENS
-from pygnc_controller.emulator.books import UNSETTLED
-from pygnc_controller.emulator.controller import Controller
-from pygnc_controller.emulator.line import Faults, SerialLine
-from pygnc_controller.emulator.packets import LIVE_TYPES, TimedPacket
-from pygnc_controller.emulator.virtual_pi import CTRL_C, VirtualPi
-from pygnc_controller.emulator.virtual_time import End, Session
+from pygnc_controller.emulator.controller import UNSETTLED, Controller
+from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket
+from pygnc_controller.emulator.serial_line import Faults, SerialLine
+from pygnc_controller.emulator.virtual_pi import CTRL_C, End, Session, VirtualPi
 
 STATUS = status.encode({"generation": 3})
 INFO = b"PyGNC run 1" + b"i" * 180

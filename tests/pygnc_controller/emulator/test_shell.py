@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_controller.emulator import run
-from pygnc_controller.emulator.cable import Cable
+from pygnc_controller.emulator import main_program
 from pygnc_controller.emulator.controller import Controller
-from pygnc_controller.emulator.line import Faults
-from pygnc_controller.emulator.pi import PiOnPty
-from pygnc_controller.emulator.run import Run
-from pygnc_controller.emulator.shell import LINE, Shell, ShellError
-from pygnc_controller.emulator.station import Station
+from pygnc_controller.emulator.main_program import MainProgram
+from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.serial_line import Cable, Faults
+from pygnc_controller.emulator.shell import LINE, Connection, Shell, ShellError
 
 FAST_BAUD = 2_000_000
 PROMPT = re.compile(rb"/\.pycubed[#$] $")
@@ -27,9 +25,11 @@ BAD = Faults(lost=1e-4, flipped=1e-4, doubled=1e-4, stalled=1e-4, stall_s=0.02)
 
 
 @contextmanager
-def shell_on_pty(home: Path, faults: Faults | None = None, seed: int = 0) -> Iterator[tuple[PiOnPty, Station, Shell]]:
+def shell_on_pty(
+    home: Path, faults: Faults | None = None, seed: int = 0
+) -> Iterator[tuple[PiOnPty, Connection, Shell]]:
     with PiOnPty(home) as pi:
-        station = Station(Cable(pi.master, FAST_BAUD, faults, seed), Controller(1))
+        station = Connection(Cable(pi.master, FAST_BAUD, faults, seed), Controller(1))
         station.chores.append(pi.look_after)
         shell = Shell(station)
         shell.wake()
@@ -47,10 +47,10 @@ def test_commands_are_answered_with_output_and_exit_code(tmp_path: Path) -> None
 
 def test_a_shell_that_noise_has_left_waiting_for_more_is_woken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is when a false Ctrl-C has ended main.py, and noise came behind it."""
-    monkeypatch.setattr(run, "SILENCE_S", 0.0)
+    monkeypatch.setattr(main_program, "SILENCE_S", 0.0)
     (tmp_path / "main.sh").write_text("echo up > ~/$1; exec cat > /dev/null\n")
     with shell_on_pty(tmp_path) as (_, station, shell):
-        main = Run(station, shell, "sh ~/main.sh")
+        main = MainProgram(station, shell, "sh ~/main.sh")
         main.start(1, 1000, talks=False)
         assert station.run((tmp_path / "1").exists, 20.0)
         station.say(b"\x03")
@@ -123,7 +123,7 @@ def test_a_line_without_a_shell_is_told_with_the_remedy(tmp_path: Path) -> None:
     with PiOnPty(tmp_path) as pi:
         for pid in pi.processes():
             subprocess.run(["kill", f"-{signal.SIGSTOP.value}", str(pid)], check=True)  # noqa: S607 - found on the path
-        station = Station(Cable(pi.master), Controller(1))
+        station = Connection(Cable(pi.master), Controller(1))
         shell = Shell(station)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pygnc_controller.emulator.shell._READY_S", 0.01)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pygnc_controller.emulator.pi import PiOnPty
-from pygnc_controller.update.command import app
-from pygnc_controller.update.ways import UartWay
+from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.update.command import SerialTransport, app
 from tests.pygnc_controller.update.conftest import BROKEN_IN_PLACE, PYTHON, Package, SshServer, in_use
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -81,7 +80,7 @@ def test_the_serial_line_will_do_where_there_is_no_network(
     tmp_path: Path, home: Path, old: Package, pi: PiOnPty
 ) -> None:
     package = Package(tmp_path, "new", ballast="".join(chr(33 + k * k % 90) for k in range(9000)))
-    way = UartWay(pi.master, FAST_BAUD)
+    way = SerialTransport(pi.master, FAST_BAUD)
     way.send(package.path)
     answer = way.install(package.sha256, PYTHON)
     assert answer.code == 0, answer.text

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from pygnc_devices.emus.driver import AsyncEmus, Emus
-from pygnc_devices.emus.long_term import statistic
+from pygnc_devices.emus.labels import INPUTS, PINS, PROTECTIONS, STAGES, bit_names, name_of
+from pygnc_devices.emus.operations import statistic
 from pygnc_devices.emus.unit import IMPLAUSIBLE, NO_CELLS, NOT_VALID
-from pygnc_devices.emus.words import INPUTS, PINS, PROTECTIONS, STAGES, bit_names, name_of
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError, WriteForbiddenError
 from pygnc_devices.reading import Reading
-from pygnc_instruments.simulators.emus_battery import Battery
-from pygnc_instruments.simulators.emus_unit import EmusFaults, EmusSimulator
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.emus_unit import Battery, EmusFaults, EmusSimulator
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 
 SILENT = math.inf
 
@@ -32,7 +31,7 @@ def unit() -> EmusSimulator:
 
 @pytest.fixture
 def url(unit: EmusSimulator, tmp_path: Path) -> Iterator[str]:
-    with PtyLine(unit, tmp_path / "port") as line:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line.url
 
 
@@ -54,7 +53,7 @@ def test_a_unit_tells_who_it_is_and_answers_single_questions(url: str) -> None:
 
 def test_broadcasts_are_readings_while_it_is_asked(tmp_path: Path) -> None:
     names: set[str] = set()
-    with PtyLine(EmusSimulator(broadcast_s=0.2), tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.2), tmp_path / "port") as line, Emus.open(line.url) as device:
         readings = device.engine.feed.subscribe()
         end_s = time.monotonic() + 15
         while not names >= {"BV1", "BV2", "BC1", "CV1", "ST1", "VR1"} and time.monotonic() < end_s:
@@ -77,7 +76,7 @@ def test_all_cells_come_without_a_count_set_by_hand(name: str, unit: EmusSimulat
 
 def test_cells_of_several_strings_come_in_any_order(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=12, strings=3), broadcast_s=0.1, faults=EmusFaults(is_unordered=True))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         data = device.read_cells("BT2")
         assert list(data.values) == [(string, number) for string in range(3) for number in range(12)]
         assert data.is_complete
@@ -85,14 +84,14 @@ def test_cells_of_several_strings_come_in_any_order(tmp_path: Path) -> None:
 
 def test_a_sentence_that_was_lost_is_asked_for_again(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=40), broadcast_s=SILENT, faults=EmusFaults(lost_frames=2))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         assert device.read_cells("BV2").is_complete
     assert unit.commands.count("BV2,?") == 2
 
 
 def test_what_is_missing_in_the_end_is_told(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=16), broadcast_s=SILENT, faults=EmusFaults(lost_frames=1))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         unit._lost_frames = 100  # this once more than all there are
         unit.battery = Battery(cells=16)
         cells = unit._cells
@@ -111,7 +110,7 @@ def _one_group(unit: EmusSimulator, name: str, now_s: float) -> list[str]:
 def test_without_cell_communication_it_is_no_error_of_ours(tmp_path: Path) -> None:
     faults = EmusFaults(has_no_cells=True, no_cells_s=0.5)
     unit = EmusSimulator(faults=faults, broadcast_s=0.2)
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         first(device, "ST1")
         data = device.read_cells("BV2")
         assert (dict(data.values), data.has_communication, data.is_valid) == ({}, False, False)
@@ -125,7 +124,7 @@ def test_the_units_status_says_what_is_valid(tmp_path: Path) -> None:
     values = unit.battery.values
     status = 0b101101  # all but module temperatures
     unit.battery.values = lambda name, t_s: values(name, t_s) | ({"status": status} if name == "ST1" else {})  # type: ignore[method-assign]
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         first(device, "ST1")
         assert first(device, "BT1").flags == (NOT_VALID,)
         assert first(device, "BV1").flags == ()
@@ -149,13 +148,13 @@ def test_sums_that_contradict_the_cells_are_flagged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("strings", [1, 2, 5])
 def test_strings_in_parallel_are_no_contradiction(strings: int, tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=14, strings=strings), broadcast_s=0.1)
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         assert first(device, "BV1").flags == ()
 
 
 def test_unknown_sentences_are_kept_as_they_came(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(unknown=("BC2", "0001,what,,is this")))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         reading = first(device, "unknown")
         assert dict(reading.values) == {"name": "BC2", "text": "0001,what,,is this"}
         assert device.statistics.frames["BC2"] >= 1
@@ -164,7 +163,7 @@ def test_unknown_sentences_are_kept_as_they_came(tmp_path: Path) -> None:
 
 def test_a_newer_units_further_fields_cost_nothing(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(has_further_fields=True, has_empty_lines=True))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         reading = first(device, "BV1")
         skipped = device.statistics.skipped_bytes  # of the sentence in whose midst the port was opened
         assert reading.values["cells"] == 16
@@ -176,7 +175,7 @@ def test_a_newer_units_further_fields_cost_nothing(tmp_path: Path) -> None:
 
 def test_a_flood_of_can_frames_starves_nobody(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(can_frames=18))  # 5 kB/s, what the line can carry
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         readings = list(itertools.islice(device.readings(silence_s=5.0), 200))
         assert device.read_cells("BV2").is_complete
     names = [reading.packet.name for reading in readings]
@@ -195,7 +194,7 @@ def test_summaries_can_be_asked_for_again_and_again(unit: EmusSimulator, url: st
 
 def test_a_unit_that_goes_away_is_asked_again_when_it_is_back(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=SILENT)
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url, ask=("BC1",), every_s=0.1) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url, ask=("BC1",), every_s=0.1) as device:
         first(device, "BC1")
         line.unplug()
         line.plug_in()
@@ -288,7 +287,7 @@ def test_the_contactor_is_one_bit_and_the_others_stay(unit: EmusSimulator, url: 
 def test_a_parameter_that_is_not_kept_is_noticed(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=SILENT, faults=EmusFaults(forgets_writes=True))
     is_told = pytest.raises(RefusedError, match="was written as 08000001 and reads 00000001")
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url, allow_writes=True) as device, is_told:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url, allow_writes=True) as device, is_told:
         device.open_contactor()
 
 
@@ -314,7 +313,7 @@ def test_a_password_opens_and_is_never_logged(unit: EmusSimulator, url: str, cap
 
 
 def test_many_threads_ask_at_once(tmp_path: Path) -> None:
-    with PtyLine(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line, Emus.open(line.url) as device:
         outcomes: list[bool] = []
 
         def work() -> None:
@@ -336,5 +335,5 @@ def test_asyncio_programs_ask_beside_the_broadcasts(tmp_path: Path) -> None:
             assert who.hardware == "G1"
             assert await device.read(5.0) is not None
 
-    with PtyLine(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line:
         asyncio.run(run(line.url))

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from pygnc_devices.emus.framing import crc8, make_sentence, scan
 from pygnc_devices.emus.sentences import SENTENCES
-from pygnc_devices.frames import Frame, scan_to_end
-from pygnc_devices.text_lines import LINE_END
+from pygnc_devices.framing import LINE_END, Frame, scan_to_end
 from tests.pygnc_devices.emus import vectors
 from tests.pygnc_devices.emus.vectors import REQUESTS
 

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from pygnc_devices.gx2 import aspp
+from pygnc_devices.gx2 import framing
 from pygnc_devices.gx2.driver import FAMILY, wireless_wire
 from pygnc_devices.gx2.framing import checksum, make_frame
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
@@ -32,7 +32,7 @@ class TestWirelessScanner(ScannerConformance):
         return [RADIO_C4, RADIO_CC, inside, RADIO_CC, RADIO_C4]
 
     def test_the_longest_frame_is_declared(self) -> None:
-        assert len(RADIO_CC) == aspp.LONGEST_WRAPPED
+        assert len(RADIO_CC) == framing.LONGEST_WRAPPED
 
 
 class TestPackets(PacketConformance):

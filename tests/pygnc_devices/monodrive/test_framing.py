@@ -3,12 +3,11 @@ import struct
 
 import pytest
 
-from pygnc_devices.frames import DamageReason, scan_to_end
+from pygnc_devices.framing import DamageReason, scan_to_end
+from pygnc_devices.monodrive.driver import MonoDriveUnit
 from pygnc_devices.monodrive.framing import likely_order, scanner
 from pygnc_devices.monodrive.packets import Layout
-from pygnc_devices.monodrive.unit import MonoDriveUnit
-from pygnc_devices.reading import Reading, Stamp
-from pygnc_devices.statistics import Counts
+from pygnc_devices.reading import Counts, Reading, Stamp
 from tests.pygnc_devices.monodrive import vectors
 
 G = 9.80665

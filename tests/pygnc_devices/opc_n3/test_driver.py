@@ -12,14 +12,12 @@ import pytest
 from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
 from pygnc_devices.opc_n3.commands import BrokenAnswerError, HandshakeError
 from pygnc_devices.opc_n3.driver import OpcN3
-from pygnc_devices.opc_n3.mass import counts_of
+from pygnc_devices.opc_n3.evaluation import MASS_DIFFERS, NO_PARTICLES, counts_of
+from pygnc_devices.opc_n3.operations import OtherDeviceError, PowerError
 from pygnc_devices.opc_n3.packets import AVERAGE, HISTOGRAM
-from pygnc_devices.opc_n3.power import PowerError
-from pygnc_devices.opc_n3.procedures import OtherDeviceError
-from pygnc_devices.opc_n3.quality import MASS_DIFFERS, NO_PARTICLES
 from pygnc_devices.opc_n3.unit import decode
 from pygnc_devices.reading import Reading
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcFaults, OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from tests.pygnc_devices.opc_n3.quick import QuickAsyncOpcN3, QuickOpcN3, counter, line_of
@@ -193,7 +191,7 @@ def test_a_counter_that_stays_busy_is_told(tmp_path: Path) -> None:
 
 def test_an_adapter_that_refuses_is_asked_again(tmp_path: Path) -> None:
     adapter = UsbIssSimulator(counter(), nacks=3)
-    with PtyLine(adapter, tmp_path / "port") as line, QuickOpcN3.open(line.url) as device:
+    with PtyEndpoint(adapter, tmp_path / "port") as line, QuickOpcN3.open(line.url) as device:
         take(device, 2)
     assert adapter.nacks == 0
 
@@ -253,7 +251,7 @@ def test_another_counter_is_refused(tmp_path: Path) -> None:
 
 def test_an_adapter_without_a_counter_is_told(tmp_path: Path) -> None:
     is_told = pytest.raises(HandshakeError, match="is its cable in and its power on")
-    with PtyLine(UsbIssSimulator(None), tmp_path / "port") as line, by_hand(line.url) as device, is_told:
+    with PtyEndpoint(UsbIssSimulator(None), tmp_path / "port") as line, by_hand(line.url) as device, is_told:
         device.identify()
 
 

@@ -8,15 +8,12 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.errors import NoAnswerError, PortGoneError, RefusedError
-from pygnc_devices.ucb import orientation
+from pygnc_devices.ucb import fields
+from pygnc_devices.ucb.configuration import FieldsRefusedError, NotKeptError, Snapshot, SnapshotError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
-from pygnc_devices.ucb.field_procedures import FieldsRefusedError, NotKeptError
 from pygnc_devices.ucb.fields import FieldError
-from pygnc_devices.ucb.snapshot import Snapshot, SnapshotError
 from pygnc_instruments.simulators import ucb_unit
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
-from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 TRIES = 100
@@ -52,7 +49,7 @@ def test_fields_are_answered_within_two_packet_periods_while_streaming(device: U
 
 def test_fields_are_answered_on_a_bad_line_after_retries(tmp_path: Path) -> None:
     faults = FaultRates(flipped=0.0005, lost=0.0003, doubled=0.0002)
-    with PtyLine(UcbSimulator(), tmp_path / "port", faults=faults, seed=3) as line, Ucb.open(line.url) as device:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port", faults=faults, seed=3) as line, Ucb.open(line.url) as device:
         for k in range(40):
             assert device.set_fields({8: k, 16: k}) == {8: k, 16: k}
         assert line.faults.injected > 0
@@ -74,7 +71,7 @@ def test_success_in_part_tells_both_parts(device: Ucb, unit: UcbSimulator) -> No
 
 @pytest.mark.parametrize("nak", [b"\x15\x15", b"\0\0"])
 def test_both_forms_of_refusal_are_understood(nak: bytes) -> None:
-    with TcpLine(UcbSimulator(nak=nak)) as line, Ucb.open(line.url) as device:
+    with TcpEndpoint(UcbSimulator(nak=nak)) as line, Ucb.open(line.url) as device:
         with pytest.raises(RefusedError, match="does not send Q7"):
             device.get_packet("Q7")
         assert device.statistics.refusals >= 1
@@ -82,7 +79,7 @@ def test_both_forms_of_refusal_are_understood(nak: bytes) -> None:
 
 def test_ram_and_eeprom_are_two_things(device: Ucb, unit: UcbSimulator) -> None:
     start_s = time.monotonic()
-    device.write_fields({"orientation": orientation.CODE_OF_TEXT["-y-x-z"]})
+    device.write_fields({"orientation": fields.CODE_OF_TEXT["-y-x-z"]})
     assert time.monotonic() - start_s < 4.0  # a second of the unit, and a busy machine
     assert (unit.ram[7], unit.eeprom[7]) == (0, 0x6B)
     assert device.read_fields(["orientation"]) == {7: 0x6B}
@@ -175,7 +172,7 @@ def test_a_unit_that_is_heard_at_no_speed_is_told_with_what_helps(
 
 
 def test_after_unplugging_volatile_fields_and_speed_are_set_again(
-    device: Ucb, line: PtyLine, unit: UcbSimulator
+    device: Ucb, line: PtyEndpoint, unit: UcbSimulator
 ) -> None:
     device.set_rate(50)
     device.change_baud(57600)
@@ -262,7 +259,7 @@ def test_many_threads_ask_at_once_and_each_gets_its_own_answer(device: Ucb) -> N
     assert not wrong
 
 
-def test_a_unit_that_does_not_answer_is_told_in_time(device: Ucb, line: PtyLine) -> None:
+def test_a_unit_that_does_not_answer_is_told_in_time(device: Ucb, line: PtyEndpoint) -> None:
     with line.hold():
         start_s = time.monotonic()
         with pytest.raises(NoAnswerError, match="PK command, asked 10 times"):
@@ -271,7 +268,7 @@ def test_a_unit_that_does_not_answer_is_told_in_time(device: Ucb, line: PtyLine)
     assert device.statistics.timeouts == 10
 
 
-def test_asyncio_commands_run_beside_the_stream(line: PtyLine) -> None:
+def test_asyncio_commands_run_beside_the_stream(line: PtyEndpoint) -> None:
     async def run() -> None:
         async with await AsyncUcb.open(line.url) as device:
             who, fields = await asyncio.gather(device.identify(), device.get_fields([1, 3]))

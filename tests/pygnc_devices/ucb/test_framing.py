@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygnc_devices.frames import Damage, DamageReason, scan_to_end
+from pygnc_devices.framing import Damage, DamageReason, scan_to_end
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.framing import crc16, make_frame, scan
 from tests.reference import recording

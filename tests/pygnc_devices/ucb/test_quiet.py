@@ -12,8 +12,7 @@ import pytest
 
 from pygnc_devices.errors import PortGoneError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 DIVIDER = 2
@@ -53,7 +52,7 @@ def test_ctrl_c_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
 
 
 def test_ctrl_c_while_the_rate_is_brought_back_does_not_keep_it_from_that(
-    device: Ucb, line: PtyLine, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
+    device: Ucb, line: PtyEndpoint, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     abort, quiet = device.engine.abort, device.quiet()
 
@@ -68,7 +67,7 @@ def test_ctrl_c_while_the_rate_is_brought_back_does_not_keep_it_from_that(
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.002, 0.005, 0.008, 0.05, 0.11, 0.115])
-def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyLine, unit: UcbSimulator, after_s: float) -> None:
+def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyEndpoint, unit: UcbSimulator, after_s: float) -> None:
     with Ucb.open(line.url) as device:
         try:
             interruption = interrupt_in(after_s)
@@ -81,7 +80,7 @@ def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyLine, unit: UcbSimul
     assert unit.ram[1] == DIVIDER
 
 
-def test_cancelling_brings_the_rate_back(line: PtyLine, unit: UcbSimulator) -> None:
+def test_cancelling_brings_the_rate_back(line: PtyEndpoint, unit: UcbSimulator) -> None:
     async def hold(device: AsyncUcb) -> None:
         async with device.quiet():
             await asyncio.sleep(5)
@@ -100,7 +99,7 @@ def test_cancelling_brings_the_rate_back(line: PtyLine, unit: UcbSimulator) -> N
 
 def test_a_bad_line_does_not_keep_it_quiet(unit: UcbSimulator, tmp_path: Path) -> None:
     faults = FaultRates(flipped=0.003)
-    with PtyLine(unit, tmp_path / "port", faults=faults, seed=8) as line, Ucb.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port", faults=faults, seed=8) as line, Ucb.open(line.url) as device:
         for _ in range(5):
             with device.quiet():
                 pass
@@ -108,7 +107,7 @@ def test_a_bad_line_does_not_keep_it_quiet(unit: UcbSimulator, tmp_path: Path) -
 
 
 def test_a_unit_that_was_unplugged_meanwhile_streams_when_it_is_back(
-    device: Ucb, line: PtyLine, unit: UcbSimulator
+    device: Ucb, line: PtyEndpoint, unit: UcbSimulator
 ) -> None:
     device.set_rate(25)
     quiet = device.quiet()

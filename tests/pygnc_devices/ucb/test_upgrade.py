@@ -12,10 +12,17 @@ import pytest
 
 from pygnc_devices.errors import AbortedError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
-from pygnc_devices.ucb.firmware_image import LONGEST_IMAGE, ImageError, check_image
-from pygnc_devices.ucb.upgrade_progress import NotMeantError, Phase, UpgradeError, UpgradeProgress, UpgradeSettings
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_devices.ucb.firmware import (
+    LONGEST_IMAGE,
+    ImageError,
+    NotMeantError,
+    Phase,
+    UpgradeError,
+    UpgradeProgress,
+    UpgradeSettings,
+    check_image,
+)
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
@@ -36,8 +43,8 @@ def quick_unit() -> UcbSimulator:
 
 
 @pytest.fixture
-def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(unit, tmp_path / "port") as line:
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line
 
 
@@ -64,7 +71,7 @@ def later(action: Any) -> Any:  # noqa: ANN401 - any callable
     return lambda: threading.Thread(target=action).start()
 
 
-def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyEndpoint) -> None:
     listener = Listener()
     with Ucb.open(line.url) as device:
         result = device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
@@ -81,7 +88,7 @@ def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyLine
 @pytest.mark.parametrize("seed", [1, 3])
 def test_it_completes_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_path: Path, seed: int) -> None:
     faults = FaultRates(lost=0.0003, flipped=0.0004, doubled=0.0003)
-    with PtyLine(unit, tmp_path / "port", faults=faults, seed=seed) as line, Ucb.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port", faults=faults, seed=seed) as line, Ucb.open(line.url) as device:
 
         def unplug() -> None:
             line.unplug()
@@ -95,7 +102,7 @@ def test_it_completes_with_line_errors_and_one_unplugging(unit: UcbSimulator, tm
     assert line.faults.injected > 0
 
 
-def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, line: PtyEndpoint) -> None:
     def unplug() -> None:
         line.unplug()
         line.plug_in(power_cycled=False)
@@ -105,7 +112,7 @@ def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, lin
     assert (result.interruptions, result.restarts, unit.bootloader.erasures) == (1, 0, 1)
 
 
-def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyLine) -> None:
+def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyEndpoint) -> None:
     with Ucb.open(line.url) as device:
         with pytest.raises(NotMeantError, match="--write-firmware"):
             device.upgrade(IMAGE)
@@ -141,7 +148,7 @@ def test_the_makers_hash_is_checked() -> None:
         check_image(IMAGE, sha256="00" * 32)
 
 
-def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyLine) -> None:
+def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyEndpoint) -> None:
     settings = UpgradeSettings(enter_s=0.6, erase_s=0.6, block_s=0.2, block_tries=3, start_s=2.0)
     with Ucb.open(line.url) as device:
         send = unit.send
@@ -163,7 +170,7 @@ def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyLine)
         assert device.identify().text == NEW
 
 
-def test_a_bootloader_that_is_found_needs_no_flag(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_bootloader_that_is_found_needs_no_flag(unit: UcbSimulator, line: PtyEndpoint) -> None:
     with line.hold():
         unit.bootloader._flash = bytearray(100)
         unit.power_cycle(line.now_s())
@@ -171,7 +178,7 @@ def test_a_bootloader_that_is_found_needs_no_flag(unit: UcbSimulator, line: PtyL
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_ctrl_c_says_how_to_go_on(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
+def test_ctrl_c_says_how_to_go_on(line: PtyEndpoint, caplog: pytest.LogCaptureFixture) -> None:
     with Ucb.open(line.url) as device:
         task: Any = None
         reached = threading.Event()
@@ -194,7 +201,7 @@ def _upgrade(device: Ucb, listener: Listener) -> Any:  # noqa: ANN401 - a proced
     return upgrade(device.unit, IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
 
 
-def test_a_unit_that_refuses_stays_as_it_was(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_unit_that_refuses_stays_as_it_was(unit: UcbSimulator, line: PtyEndpoint) -> None:
     unit.bootloader.catch_s = 0.1
     with Ucb.open(line.url) as device:
         with pytest.raises(UpgradeError, match="--at-power-up") as caught:
@@ -204,7 +211,7 @@ def test_a_unit_that_refuses_stays_as_it_was(unit: UcbSimulator, line: PtyLine) 
         assert unit.ram[1] == 1
 
 
-def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyEndpoint) -> None:
     unit.bootloader.catch_s, unit.bootloader.swapped_crc = 0.1, True
 
     def switch_off_and_on() -> None:
@@ -221,7 +228,7 @@ def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyLine) -
 
 @pytest.mark.parametrize("names_blocks", [True, False])
 def test_a_bootloader_that_answers_no_ping_is_believed(
-    unit: UcbSimulator, line: PtyLine, *, names_blocks: bool
+    unit: UcbSimulator, line: PtyEndpoint, *, names_blocks: bool
 ) -> None:
     unit.bootloader.answers_ping = False
     unit.bootloader.names_blocks = names_blocks
@@ -229,7 +236,7 @@ def test_a_bootloader_that_answers_no_ping_is_believed(
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_a_listener_that_fails_harms_nothing(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_fails_harms_nothing(line: PtyEndpoint, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: UpgradeProgress) -> None:
         raise RuntimeError("a page has gone")
 
@@ -238,7 +245,7 @@ def test_a_listener_that_fails_harms_nothing(line: PtyLine, caplog: pytest.LogCa
     assert "has failed" in caplog.text
 
 
-def test_the_asyncio_face_upgrades_too(line: PtyLine) -> None:
+def test_the_asyncio_face_upgrades_too(line: PtyEndpoint) -> None:
     async def run() -> str:
         async with await AsyncUcb.open(line.url) as device:
             listener = Listener()

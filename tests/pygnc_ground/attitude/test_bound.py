@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc_ground.attitude.bound import AttitudeBound, Seen, attitude_bound
 from pygnc_ground.attitude.smoother import smooth

@@ -21,6 +21,7 @@ from pygnc.estimators.formation.relative_coordinates import relative_elements
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.commands.bound import app
 from pygnc_ground.formation.bound import (
     FormationBound,
     FormationMeasurements,
@@ -33,11 +34,9 @@ from pygnc_ground.formation.bound import (
     scenario_bound,
 )
 from pygnc_ground.orbit.bound import Sightings, orbit_bounds
-from pygnc_ground.orbit.bound_command import app
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.settings import checked
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, checked
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 START_MS = 1_391_299_218_000
 T_S = 100.0 * np.arange(19)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, environment, get, until
 
@@ -48,13 +48,13 @@ def unit() -> UcbSimulator:
 
 
 @pytest.fixture
-def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(unit, tmp_path / "port") as line:
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line
 
 
 @pytest.fixture
-def bridge(start: Callable[..., RunningBridge], line: PtyLine) -> RunningBridge:
+def bridge(start: Callable[..., RunningBridge], line: PtyEndpoint) -> RunningBridge:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
     until(lambda: '"streaming"' in get(bridge, "/status")[1].decode(), "the unit")
     return bridge

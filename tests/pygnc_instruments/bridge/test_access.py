@@ -5,13 +5,13 @@ from http import HTTPStatus
 import pytest
 from websockets.datastructures import Headers
 
-from pygnc_instruments.bridge.access import Access, is_loopback
+from pygnc_instruments.bridge.access import AccessRules, is_loopback
 
-HERE = Access("127.0.0.1", 8000, "http", ("https://developers.aceinna.com",))
-AWAY = Access("0.0.0.0", 8000, "http", (), "hush")  # noqa: S104 - what is tested
+HERE = AccessRules("127.0.0.1", 8000, "http", ("https://developers.aceinna.com",))
+AWAY = AccessRules("0.0.0.0", 8000, "http", (), "hush")  # noqa: S104 - what is tested
 
 
-def refused(access: Access, path: str = "/", *, is_websocket: bool = True, **headers: str) -> HTTPStatus | None:
+def refused(access: AccessRules, path: str = "/", *, is_websocket: bool = True, **headers: str) -> HTTPStatus | None:
     given = Headers({name.replace("_", "-"): value for name, value in headers.items()})
     reason = access.refuse(path, given, is_websocket=is_websocket)
     return None if reason is None else reason[0]

@@ -16,10 +16,9 @@ from websockets.sync.client import connect
 
 from pygnc_devices.ucb.driver import Ucb
 from pygnc_instruments.bridge.command import TOKEN_VARIABLE
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
 
@@ -61,14 +60,14 @@ def test_readings_come_in_the_second_generation_s_form(bridge: RunningBridge) ->
 
 
 @pytest.mark.parametrize("protocol", ["v1", "v2", "envelope"])
-def test_the_root_speaks_the_protocol_that_was_chosen(start: Start, line: PtyLine, protocol: str) -> None:
+def test_the_root_speaks_the_protocol_that_was_chosen(start: Start, line: PtyEndpoint, protocol: str) -> None:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--protocol", protocol)
     key = {"v1": "xAccel", "v2": "messageType", "envelope": "cmd"}[protocol]
     with bridge.connect("") as client:
         client.wait(lambda message: key in message)
 
 
-def test_readings_come_at_the_pace_that_was_set(start: Start, line: PtyLine) -> None:
+def test_readings_come_at_the_pace_that_was_set(start: Start, line: PtyEndpoint) -> None:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "250")
     with bridge.connect() as client:
         times = [client.wait(is_output)["data"]["time"] for _ in range(5)]
@@ -126,7 +125,7 @@ def test_a_change_of_speed_is_followed(bridge: RunningBridge, unit: UcbSimulator
         assert client.ask("status")["device"]["baud"] == 230400
 
 
-def test_an_unplugged_unit_is_told_and_so_is_its_return(bridge: RunningBridge, line: PtyLine) -> None:
+def test_an_unplugged_unit_is_told_and_so_is_its_return(bridge: RunningBridge, line: PtyEndpoint) -> None:
     with bridge.connect() as client, bridge.connect("v1") as old:
         client.wait(is_output)
         line.unplug()
@@ -153,7 +152,7 @@ def test_a_unit_that_falls_silent_is_told_and_nothing_is_repeated(bridge: Runnin
         client.wait(is_output)
 
 
-def test_a_unit_is_found_by_trying_speeds_and_families(start: Start, line: PtyLine, unit: UcbSimulator) -> None:
+def test_a_unit_is_found_by_trying_speeds_and_families(start: Start, line: PtyEndpoint, unit: UcbSimulator) -> None:
     unit.eeprom[2] = unit.ram[2] = 3
     unit.baud = 57600
     bridge = start(line.url, "--port", "0")
@@ -167,7 +166,7 @@ def test_a_bridge_waits_for_its_unit(start: Start, unit: UcbSimulator, tmp_path:
     with bridge.connect() as client:
         client.wait(lambda message: is_device(message) and "is the cable in" in message["data"]["reason"])
         assert client.ask_in_full("GF")["err"]["code"] == "no_device"
-        with PtyLine(unit, tmp_path / "port"):
+        with PtyEndpoint(unit, tmp_path / "port"):
             client.wait(is_output)
 
 
@@ -183,7 +182,7 @@ def test_a_recording_is_played_to_its_end(start: Start, tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", ["gx2", "monodrive"])
 def test_units_of_other_families_are_shown_and_logged_too(start: Start, family: str) -> None:
     unit = Gx2Simulator() if family == "gx2" else MonoDriveSimulator()
-    with TcpLine(unit) as network:
+    with TcpEndpoint(unit) as network:
         bridge = start(network.url, "--baud", "115200", "--family", family, "--port", "0")
         with bridge.connect() as client:
             assert any("ccel" in name for name in client.wait(is_output)["data"])
@@ -208,7 +207,7 @@ def test_the_example_of_a_client_shows_readings_and_fields(bridge: RunningBridge
     assert done.stdout.count("output {") == 10
 
 
-def test_a_stalled_client_loses_its_oldest_messages_and_harms_nobody(start: Start, line: PtyLine) -> None:
+def test_a_stalled_client_loses_its_oldest_messages_and_harms_nobody(start: Start, line: PtyEndpoint) -> None:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "10")
     with bridge.connect() as client, socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -224,7 +223,7 @@ def test_a_stalled_client_loses_its_oldest_messages_and_harms_nobody(start: Star
             assert client.ask("status")["dropped"] == 0
 
 
-def test_who_may_not_connect_is_refused(start: Start, line: PtyLine) -> None:
+def test_who_may_not_connect_is_refused(start: Start, line: PtyEndpoint) -> None:
     bridge = start(
         line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--origin", "https://developers.aceinna.com"
     )
@@ -241,7 +240,7 @@ def test_who_may_not_connect_is_refused(start: Start, line: PtyLine) -> None:
         pass
 
 
-def test_a_token_is_wanted_where_one_is_set(start: Start, line: PtyLine) -> None:
+def test_a_token_is_wanted_where_one_is_set(start: Start, line: PtyEndpoint) -> None:
     place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
     bridge = start(*place, "--host", "0.0.0.0", **{TOKEN_VARIABLE: "hush-77"})  # noqa: S104 - what is tested
     with pytest.raises(InvalidStatus, match="401"), bridge.connect():
@@ -273,7 +272,7 @@ def test_a_second_bridge_says_that_one_runs_already(bridge: RunningBridge, tmp_p
     assert f"a bridge runs already at http://127.0.0.1:{bridge.port}/ (process {bridge.process.pid})" in done.stderr
 
 
-def test_a_home_that_cannot_be_written_costs_a_warning(start: Start, line: PtyLine, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_costs_a_warning(start: Start, line: PtyEndpoint, tmp_path: Path) -> None:
     (tmp_path / ".pygnc").write_text("in the way")
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
     assert str(tmp_path / ".pygnc") in bridge.log.read_text()
@@ -305,7 +304,7 @@ def test_wrong_options_are_told_in_a_line(arguments: tuple[str, ...], message: s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order(bridge: RunningBridge, line: PtyLine, number: signal.Signals) -> None:
+def test_a_signal_ends_it_in_order(bridge: RunningBridge, line: PtyEndpoint, number: signal.Signals) -> None:
     with bridge.connect() as client:
         client.wait(is_output)
         bridge.process.send_signal(number)

@@ -5,9 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pygnc_instruments.bridge.dialect_v2 import ACTIONS
-from pygnc_instruments.bridge.envelope import COMMANDS
-from pygnc_instruments.bridge.errors import Code
+from pygnc_instruments.bridge.messages import ErrorCode
+from pygnc_instruments.bridge.protocols import ENVELOPE_COMMANDS, V2_ACTIONS
 from tests.pygnc_instruments.bridge.running import ROOT, RunningBridge, environment
 
 TEXT = (ROOT / "docs/bridge.md").read_text()
@@ -28,9 +27,9 @@ def test_the_documented_program_runs(bridge: RunningBridge, tmp_path: Path) -> N
 
 def test_every_code_action_and_command_is_documented() -> None:
     named = set(re.findall(r"`(\w+)`", TEXT))
-    assert {str(code) for code in Code} <= named
-    assert set(ACTIONS) <= named
-    assert set(COMMANDS) <= named
+    assert {str(code) for code in ErrorCode} <= named
+    assert set(V2_ACTIONS) <= named
+    assert set(ENVELOPE_COMMANDS) <= named
 
 
 def test_every_option_is_documented(tmp_path: Path) -> None:

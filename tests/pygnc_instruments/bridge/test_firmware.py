@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from pygnc_instruments.bridge.commands import Upgrade
-from pygnc_instruments.bridge.envelope import parse
-from pygnc_instruments.bridge.errors import BridgeError
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.firmware import Firmware
-from pygnc_instruments.bridge.link import Link, Place
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.bridge.device_link import DeviceLink, Place
+from pygnc_instruments.bridge.firmware import FirmwareUpgrader
+from pygnc_instruments.bridge.messages import BridgeError, Event, Upgrade
+from pygnc_instruments.bridge.protocols import parse_envelope
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import Client, RunningBridge
@@ -78,11 +76,11 @@ def test_progress_is_told_in_the_second_generation_too(bridge: RunningBridge) ->
 def test_what_must_not_be_written_is_refused_before_anything_is_sent(data: object, code: str) -> None:
     async def ask() -> str:
         events: list[Event] = []
-        link = Link(Place("/dev/null"), events.append)
+        link = DeviceLink(Place("/dev/null"), events.append)
         try:
-            command = parse(json.dumps({"cmd": "upgrade", "data": data})).command
+            command = parse_envelope(json.dumps({"cmd": "upgrade", "data": data})).command
             assert isinstance(command, Upgrade)
-            Firmware(link, events.append).start(command)
+            FirmwareUpgrader(link, events.append).start(command)
         except BridgeError as error:
             assert not events
             return str(error.code)
@@ -103,7 +101,7 @@ def test_one_upgrade_at_a_time_and_fields_wait(bridge: RunningBridge, unit: UcbS
 
 
 def test_an_upgrade_goes_on_when_its_client_leaves_and_the_cable_is_pulled(
-    bridge: RunningBridge, line: PtyLine
+    bridge: RunningBridge, line: PtyEndpoint
 ) -> None:
     with bridge.connect() as watching:
         with bridge.connect() as client:

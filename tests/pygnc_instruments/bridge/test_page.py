@@ -15,7 +15,7 @@ from selenium.webdriver.support.select import Select
 from websockets.sync.client import connect
 
 from pygnc_instruments.bridge.command import TOKEN_VARIABLE
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, chromium, need, until
@@ -140,7 +140,7 @@ def test_it_starts_and_stops_a_log_and_hands_it_over(page: Chrome, bridge: Runni
     assert saved == [(bridge.folder / "drive.csv").read_text()]
 
 
-def test_it_tells_when_the_unit_goes_and_comes_back(page: Chrome, line: PtyLine) -> None:
+def test_it_tells_when_the_unit_goes_and_comes_back(page: Chrome, line: PtyEndpoint) -> None:
     until_text(page, "state", "streaming")
     line.unplug()
     until_text(page, "state", "unplugged")
@@ -151,7 +151,9 @@ def test_it_tells_when_the_unit_goes_and_comes_back(page: Chrome, line: PtyLine)
     until(lambda: caption(page, "xAccel") != before, "another value")
 
 
-def test_it_comes_back_when_the_bridge_does(page: Chrome, bridge: RunningBridge, start: Start, line: PtyLine) -> None:
+def test_it_comes_back_when_the_bridge_does(
+    page: Chrome, bridge: RunningBridge, start: Start, line: PtyEndpoint
+) -> None:
     until_text(page, "state", "streaming")
     bridge.process.terminate()
     bridge.process.wait(PATIENCE_S)
@@ -173,7 +175,7 @@ def test_it_writes_firmware(page: Chrome, unit: UcbSimulator, tmp_path: Path) ->
     assert unit.text == NEW
 
 
-def test_it_asks_for_a_token_where_one_is_wanted(browser: Chrome, start: Start, line: PtyLine) -> None:
+def test_it_asks_for_a_token_where_one_is_wanted(browser: Chrome, start: Start, line: PtyEndpoint) -> None:
     place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
     bridge = start(*place, **{TOKEN_VARIABLE: "hush-77"})
     browser.get(bridge.url)
@@ -186,7 +188,7 @@ def test_it_asks_for_a_token_where_one_is_wanted(browser: Chrome, start: Start, 
 
 @need("openssl")
 def test_https_and_wss_are_served_with_a_certificate(
-    browser: Chrome, start: Start, line: PtyLine, tmp_path: Path
+    browser: Chrome, start: Start, line: PtyEndpoint, tmp_path: Path
 ) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]

@@ -11,13 +11,11 @@ import pytest
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
 from pygnc_instruments.bridge import recorder as recorder_module
-from pygnc_instruments.bridge.commands import StartLog
-from pygnc_instruments.bridge.errors import BridgeError
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.link import Link, Place, State
+from pygnc_instruments.bridge.device_link import DeviceLink, LinkState, Place
+from pygnc_instruments.bridge.messages import BridgeError, Event, StartLog
 from pygnc_instruments.bridge.recorder import Recorder
-from pygnc_instruments.device.csv_log import CsvLog, LogError
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.device.log_files import CsvLog, LogError
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, until
 
@@ -103,8 +101,8 @@ def test_a_disk_that_takes_no_more_ends_the_log_and_is_told(tmp_path: Path) -> N
 
     async def run() -> None:
         events: list[Event] = []
-        link = Link(Place(), events.append)
-        link.device, link.state = SimpleNamespace(is_connected=True, url="x"), State.STREAMING  # type: ignore[assignment]
+        link = DeviceLink(Place(), events.append)
+        link.device, link.state = SimpleNamespace(is_connected=True, url="x"), LinkState.STREAMING  # type: ignore[assignment]
         recorder = Recorder(link, tmp_path, events.append)
         starting = asyncio.create_task(recorder.start(StartLog("a")))
         while not starting.done() or recorder.summary()["active"]:
@@ -122,7 +120,7 @@ def test_a_disk_that_takes_no_more_ends_the_log_and_is_told(tmp_path: Path) -> N
         asyncio.run(run())
 
 
-def test_a_finished_log_goes_to_the_users_place_in_the_store(start: Start, line: PtyLine, tmp_path: Path) -> None:
+def test_a_finished_log_goes_to_the_users_place_in_the_store(start: Start, line: PtyEndpoint, tmp_path: Path) -> None:
     store = tmp_path / "store"
     bridge = start(
         line.url, "--baud", "115200", "--family", "ucb", "--port", "0", PYGNC_STORE_URL=f"file://{store}"
@@ -160,7 +158,7 @@ def test_ending_the_bridge_closes_the_log(bridge: RunningBridge, number: signal.
     assert len(rows(bridge.folder / "a.csv")) > 1
 
 
-def test_a_log_goes_on_when_the_unit_comes_back(bridge: RunningBridge, line: PtyLine, unit: UcbSimulator) -> None:
+def test_a_log_goes_on_when_the_unit_comes_back(bridge: RunningBridge, line: PtyEndpoint, unit: UcbSimulator) -> None:
     with bridge.connect() as client:
         client.ask("start_log", {"fileName": "a"})
         line.unplug()

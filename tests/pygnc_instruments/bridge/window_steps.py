@@ -9,13 +9,13 @@ import tkinter as tk
 from collections.abc import Callable
 from typing import Any, Final
 
-from pygnc_instruments.bridge.control import Control
+from pygnc_instruments.bridge.instance import BridgeProcess
 from pygnc_instruments.bridge.window import TITLE, Window
 
 PATIENCE_S: Final = 40.0
 
 
-def manage(root: tk.Tk, window: Window, control: Control) -> None:
+def manage(root: tk.Tk, window: Window, control: BridgeProcess) -> None:
     """Start the bridge, look at it, stop it."""
     assert root.title() == TITLE
     until(root, lambda: window.headline["text"] == "stopped" and window.start.instate(["!disabled"]), "stopped")
@@ -31,7 +31,7 @@ def manage(root: tk.Tk, window: Window, control: Control) -> None:
     until(root, lambda: child.poll() is not None, "the end of the process")
 
 
-def watch(root: tk.Tk, window: Window, _: Control) -> None:
+def watch(root: tk.Tk, window: Window, _: BridgeProcess) -> None:
     """Find the bridge that somebody else has started."""
     until(root, lambda: window.headline["text"].startswith("running at"), "the bridge")
 
@@ -46,7 +46,7 @@ def until(root: tk.Tk, condition: Callable[[], Any], what: str) -> None:
 
 if __name__ == "__main__":
     the_root = tk.Tk()
-    the_control = Control(int(sys.argv[2]))
+    the_control = BridgeProcess(int(sys.argv[2]))
     the_window = Window(the_root, the_control, " ".join(sys.argv[3:]))
     {"manage": manage, "watch": watch}[sys.argv[1]](the_root, the_window, the_control)
     the_window.close()

@@ -18,10 +18,9 @@ from typer.testing import CliRunner, Result
 
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_instruments.device.command import app
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
@@ -36,14 +35,14 @@ def unit() -> UcbSimulator:
 
 
 @pytest.fixture
-def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(unit, tmp_path / "port") as line:
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line
 
 
 @pytest.fixture
-def gx2(tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(Gx2Simulator(eeprom={0xFCA6: 0xCC}), tmp_path / "gx2") as line:
+def gx2(tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(Gx2Simulator(eeprom={0xFCA6: 0xCC}), tmp_path / "gx2") as line:
         yield line
 
 
@@ -57,8 +56,8 @@ def run_json(*arguments: object) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(run(*arguments, "--json").stdout)
 
 
-def test_devices_of_all_families_are_listed(line: PtyLine, gx2: PtyLine, tmp_path: Path) -> None:
-    with TcpLine(MonoDriveSimulator()) as network:
+def test_devices_of_all_families_are_listed(line: PtyEndpoint, gx2: PtyEndpoint, tmp_path: Path) -> None:
+    with TcpEndpoint(MonoDriveSimulator()) as network:
         outcome = run_json("list", line.url, gx2.url, network.url, tmp_path / "nothing")
         families = {entry["url"]: (entry["family"], entry["serial_number"]) for entry in outcome["found"]}
         assert families == {
@@ -69,7 +68,7 @@ def test_devices_of_all_families_are_listed(line: PtyLine, gx2: PtyLine, tmp_pat
         assert list(outcome["problems"]) == [str(tmp_path / "nothing")]
 
 
-def test_the_list_is_a_table_for_people(line: PtyLine) -> None:
+def test_the_list_is_a_table_for_people(line: PtyEndpoint) -> None:
     shown = run("list", line.url, "--family", "ucb").stdout
     assert "serial number" in shown
     assert "2008705635" in shown
@@ -81,7 +80,7 @@ def test_nothing_found_is_an_exit_code(tmp_path: Path) -> None:
     assert "no device is found" in result.stderr
 
 
-def test_info_tells_who_a_device_is_and_how_it_is_set(line: PtyLine, gx2: PtyLine) -> None:
+def test_info_tells_who_a_device_is_and_how_it_is_set(line: PtyEndpoint, gx2: PtyEndpoint) -> None:
     told = run_json("info", line.url)
     assert told["serial_number"] == "2008705635"
     assert (told["rate"], told["orientation"], told["status"]) == ("100 Hz", "+x+y+z", "good")
@@ -90,7 +89,7 @@ def test_info_tells_who_a_device_is_and_how_it_is_set(line: PtyLine, gx2: PtyLin
     assert "3DM-GX2" in run("info", gx2.url, "--family", "gx2").stdout
 
 
-def test_settings_are_got_set_read_and_written(line: PtyLine, unit: UcbSimulator) -> None:
+def test_settings_are_got_set_read_and_written(line: PtyEndpoint, unit: UcbSimulator) -> None:
     assert run_json("get", line.url, "packet_type", *UCB)["packet_type"]["text"] == "S1"
     assert len(run_json("get", line.url, *UCB)) > 10
     run("set", line.url, "packet_rate_divider=50Hz", "gyro_filter=25 Hz", "user_behaviour=0x0A", *UCB)
@@ -101,7 +100,7 @@ def test_settings_are_got_set_read_and_written(line: PtyLine, unit: UcbSimulator
     assert "-y-x-z" in run("read", line.url, "orientation", *UCB).stdout
 
 
-def test_parameters_of_an_openimu_application_are_settings_too(line: PtyLine, unit: UcbSimulator) -> None:
+def test_parameters_of_an_openimu_application_are_settings_too(line: PtyEndpoint, unit: UcbSimulator) -> None:
     assert run_json("get", line.url, "user.packet_type", *UCB)["user.packet_type"]["value"] == "z1"
     run("set", line.url, "user.packet_rate=50", *UCB)
     assert run_json("get", line.url, "user.*", *UCB)["user.packet_rate"]["value"] == 50
@@ -127,7 +126,7 @@ def test_parameters_of_an_openimu_application_are_settings_too(line: PtyLine, un
         (["stream", "PORT", "--user-packets", "/dev/null"], "no JSON"),
     ],
 )
-def test_errors_are_a_line_with_the_reason(arguments: list[str], why: str, line: PtyLine) -> None:
+def test_errors_are_a_line_with_the_reason(arguments: list[str], why: str, line: PtyEndpoint) -> None:
     result = run(*(line.url if argument == "PORT" else argument for argument in arguments), *UCB, code=1)
     assert result.stderr.startswith("pygnc device: ")
     assert why in result.stderr
@@ -144,7 +143,7 @@ def test_a_port_where_nobody_answers_is_told_with_what_helps(tmp_path: Path) -> 
     assert "no such port" in run("info", tmp_path / "nothing", code=1).stderr
 
 
-def test_settings_of_a_gx2_are_in_its_eeprom(gx2: PtyLine) -> None:
+def test_settings_of_a_gx2_are_in_its_eeprom(gx2: PtyEndpoint) -> None:
     port = (gx2.url, "--family", "gx2")
     run("write", *port, "rate=50 Hz", "startup=C2", "0xFC1A=0x1234")
     unit: Any = gx2.unit
@@ -157,7 +156,7 @@ def test_settings_of_a_gx2_are_in_its_eeprom(gx2: PtyLine) -> None:
 
 
 def test_a_gx3_has_sampling_settings(tmp_path: Path) -> None:
-    with PtyLine(Gx2Simulator("3DM-GX3-25"), tmp_path / "gx3") as line:
+    with PtyEndpoint(Gx2Simulator("3DM-GX3-25"), tmp_path / "gx3") as line:
         port = (line.url, "--family", "gx2")
         assert run_json("get", *port, "sampling.decimation")["sampling.decimation"]["value"] == 10
         run("set", *port, "sampling.magnetic_filter_size=9")
@@ -165,14 +164,16 @@ def test_a_gx3_has_sampling_settings(tmp_path: Path) -> None:
 
 
 def test_what_a_family_does_not_have_is_said() -> None:
-    with TcpLine(MonoDriveSimulator()) as line:
+    with TcpEndpoint(MonoDriveSimulator()) as line:
         for command in (["get", line.url], ["snapshot", line.url], ["calibrate-mag", line.url]):
             assert (
                 "IMU of the monoDrive simulator: such devices" in run(*command, "--family", "monodrive", code=1).stderr
             )
 
 
-def test_a_snapshot_is_saved_and_restored(line: PtyLine, gx2: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_a_snapshot_is_saved_and_restored(
+    line: PtyEndpoint, gx2: PtyEndpoint, unit: UcbSimulator, tmp_path: Path
+) -> None:
     run("snapshot", line.url, tmp_path / "ucb.json", *UCB)
     unit.eeprom[8] = 3
     assert run_json("restore", line.url, tmp_path / "ucb.json", *UCB)["user_behaviour"]["value"] == 0
@@ -188,7 +189,7 @@ def test_a_snapshot_is_saved_and_restored(line: PtyLine, gx2: PtyLine, unit: Ucb
     assert "the snapshot is of unit" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
 
 
-def test_readings_are_streamed_as_lines_and_as_json(line: PtyLine) -> None:
+def test_readings_are_streamed_as_lines_and_as_json(line: PtyEndpoint) -> None:
     lines = run("stream", line.url, "--count", 3, *UCB).stdout.splitlines()
     assert len(lines) == 3
     assert all(text.startswith("S1 ") and "accel_z_mps2=9.7" in text for text in lines)
@@ -212,7 +213,7 @@ def test_packets_of_ones_own_are_streamed(tmp_path: Path) -> None:
     assert lines == ["xy timer=1 level=1"] * 2
 
 
-def test_a_log_has_what_is_known_of_the_device_in_its_head(line: PtyLine, tmp_path: Path) -> None:
+def test_a_log_has_what_is_known_of_the_device_in_its_head(line: PtyEndpoint, tmp_path: Path) -> None:
     out = tmp_path / "logs"
     result = run_json("log", line.url, "--out", out, "--name", "run", "--raw", "--count", 20, *UCB)
     assert result["rows"] == 20
@@ -226,7 +227,7 @@ def test_a_log_has_what_is_known_of_the_device_in_its_head(line: PtyLine, tmp_pa
     assert len(run("stream", out / "run.raw").stdout.splitlines()) >= 20
 
 
-def test_finished_logs_are_sent_to_a_store(line: PtyLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_logs_are_sent_to_a_store(line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYGNC_STORE_USER", "ann")
     store = ["--to", f"file://{tmp_path}/store", "--spool", str(tmp_path / "spool")]
     run("log", line.url, "--out", tmp_path / "logs", "--name", "run", "--count", 5, *store, *UCB)
@@ -238,7 +239,7 @@ def test_finished_logs_are_sent_to_a_store(line: PtyLine, tmp_path: Path, monkey
     assert "name a store" in run("upload", code=1).stderr
 
 
-def test_firmware_is_upgraded(line: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_firmware_is_upgraded(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     assert "--write-firmware" in run("upgrade", line.url, tmp_path / "new.bin", *UCB, code=1).stderr
     result = run(
@@ -249,7 +250,7 @@ def test_firmware_is_upgraded(line: PtyLine, unit: UcbSimulator, tmp_path: Path)
     assert json.loads((tmp_path / "kept").read_text())["serial_number"] == unit.serial_number
 
 
-def test_a_unit_in_its_bootloader_is_found_and_recovered(line: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_a_unit_in_its_bootloader_is_found_and_recovered(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     with line.hold():
         unit.bootloader._flash = bytearray(100)
@@ -260,7 +261,7 @@ def test_a_unit_in_its_bootloader_is_found_and_recovered(line: PtyLine, unit: Uc
     assert (result["before"], result["after"]) == ("", NEW)
 
 
-def test_ctrl_c_in_an_upgrade_says_how_to_go_on(unit: UcbSimulator, line: PtyLine, tmp_path: Path) -> None:
+def test_ctrl_c_in_an_upgrade_says_how_to_go_on(unit: UcbSimulator, line: PtyEndpoint, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     unit.bootloader.erase_s = 600.0
     program = "from pygnc_cli.app import app; app()"
@@ -277,7 +278,7 @@ def test_ctrl_c_in_an_upgrade_says_how_to_go_on(unit: UcbSimulator, line: PtyLin
     assert "Traceback" not in notes
 
 
-def test_the_magnetometer_is_aligned_and_stored(line: PtyLine, unit: UcbSimulator) -> None:
+def test_the_magnetometer_is_aligned_and_stored(line: PtyEndpoint, unit: UcbSimulator) -> None:
     unit.align_s = 0.1
     result = run("calibrate-mag", line.url, *UCB)
     assert "0.10010 G" in result.stdout
@@ -330,7 +331,7 @@ def test_ctrl_c_ends_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
         assert (simulator.returncode, "Traceback" in notes) == (0, False)
 
 
-def test_a_terminal_shows_a_table_that_lives(line: PtyLine, tmp_path: Path) -> None:
+def test_a_terminal_shows_a_table_that_lives(line: PtyEndpoint, tmp_path: Path) -> None:
     program = "from pygnc_cli.app import app; app()"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
     environment |= {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}

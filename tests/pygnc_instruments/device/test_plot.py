@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.device.plot_curves import SPAN_S, Panel, sample_of, ticks
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.device.plot_command import SPAN_S, Panel, sample_of, ticks
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -110,7 +109,7 @@ def wait_for_colour(display: str, colour: tuple[int, int, int], process: subproc
 
 
 def test_a_window_shows_what_a_device_feels_until_ctrl_c(display: str, tmp_path: Path) -> None:
-    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         process = plot(display, tmp_path, line.url, "--family", "ucb", "--baud", 115200)
         wait_for_colour(display, (0xC0, 0x39, 0x2B), process)
         process.send_signal(signal.SIGINT)
@@ -119,7 +118,7 @@ def test_a_window_shows_what_a_device_feels_until_ctrl_c(display: str, tmp_path:
 
 
 def test_a_monodrive_sensor_with_display_process_has_a_window(display: str, tmp_path: Path) -> None:
-    with TcpLine(MonoDriveSimulator()) as line:
+    with TcpEndpoint(MonoDriveSimulator()) as line:
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": line._port}
         (tmp_path / "imu.json").write_text(json.dumps(configuration))
         process = plot(display, tmp_path, tmp_path / "imu.json")
@@ -136,7 +135,7 @@ def test_a_monodrive_sensor_with_display_process_has_a_window(display: str, tmp_
 
 def test_without_a_display_it_is_said(tmp_path: Path) -> None:
     pytest.importorskip("tkinter", reason="Tk is not installed")
-    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         process = plot("", tmp_path, line.url, "--family", "ucb", "--baud", 115200)
         _, notes = process.communicate(timeout=20)
     assert process.returncode == 1

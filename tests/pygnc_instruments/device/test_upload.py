@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_instruments.device import upload as module
-from pygnc_instruments.device.destination import Destination, DestinationError, destination
-from pygnc_instruments.device.upload import Spool, Uploader, send
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination, send
 from tests.pygnc_instruments.device import azurite_server
 from tests.pygnc_instruments.device.azurite_server import Azurite
 

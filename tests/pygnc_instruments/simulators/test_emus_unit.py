@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from pygnc_instruments.simulators.emus_battery import Battery
-from pygnc_instruments.simulators.emus_unit import BROADCAST, EmusFaults, EmusSimulator
+from pygnc_instruments.simulators.emus_unit import BROADCAST, Battery, EmusFaults, EmusSimulator
 from tests.pygnc_devices.emus.vectors import REQUESTS
 
 

@@ -1,7 +1,6 @@
 """Bytes in and bytes out, worked out by hand from the protocol's tables."""
 
-from pygnc_instruments.simulators.gx2_base_station import Gx2BaseStation
-from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.gx2_unit import Gx2BaseStation, Gx2Simulator
 
 CYCLE_S = 0.01
 STREAM_C2 = bytes.fromhex("c4c129c2")

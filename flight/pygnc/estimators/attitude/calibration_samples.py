@@ -9,10 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.common.quantiles import quantile
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.calibration import Calibration, calibrate
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
+from pygnc.common.arrays import Array, quantile
+from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationSettings, calibrate
 
 CAPACITY: Final = 1536
 """Two hours of a reading each 5 s: more than a revolution."""

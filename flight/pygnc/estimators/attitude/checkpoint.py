@@ -5,16 +5,14 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.faces import FaceHealth
-from pygnc.estimators.attitude.gyro_health import GyroHealth
-from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.mag_bias import MagBias
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.hypotheses import Hypotheses, MagBias, Prior
+from pygnc.estimators.attitude.measurement import sky
+from pygnc.estimators.attitude.mekf import Track
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc.estimators.attitude.tracker import Track
 from pygnc.estimators.attitude.window import Moment
 from pygnc.estimators.checkpoint import pack, unpack_row, unpack_rows
 

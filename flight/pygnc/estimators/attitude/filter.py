@@ -1,30 +1,82 @@
 """The attitude filter: search, track, give up, search again.
 
 It asks nobody: what surrounds the satellite comes with each sample. Without it there is still a rate.
+
+What the filter says of each sample.
 """
 
 import math
+from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import checkpoint as packing
-from pygnc.estimators.attitude.faces import FaceHealth
-from pygnc.estimators.attitude.gyro_health import GyroHealth
-from pygnc.estimators.attitude.handover import begun, kept_biases, unknown_biases
-from pygnc.estimators.attitude.hypotheses import Prior
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.mag_bias import MagBias, informed, tells_field
+from pygnc.estimators.attitude.hypotheses import MagBias, Prior, informed, kept_biases, tells_field, unknown_biases
+from pygnc.estimators.attitude.measurement import sky
+from pygnc.estimators.attitude.mekf import FieldInnovation, LightInnovation, RejectCause, Track, Tracked, Tracker
+from pygnc.estimators.attitude.propagation import Step
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
-from pygnc.estimators.attitude.search import Search
+from pygnc.estimators.attitude.search import Search, begun
+from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
-from pygnc.estimators.attitude.tracker import Track, Tracked, Tracker
-from pygnc.estimators.attitude.update import AttitudeUpdate, Mode, RejectCause
 from pygnc.estimators.attitude.window import Moment
 from pygnc.estimators.checkpoint import Checkpoint, take
-from pygnc.estimators.orbit.square_root import triangular
+from pygnc.estimators.kalman import triangular
+
+
+@unique
+class Mode(StrEnum):
+    """How much is known of the attitude."""
+
+    SEARCHING = "searching"
+    """Nothing."""
+    COARSE = "coarse"
+    FINE = "fine"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttitudeUpdate:
+    """What became of one sample.
+
+    Attributes:
+        gps_ms: Time of the sample.
+        seq: Its number.
+        mode: How much is known of the attitude.
+        state: Estimate at the sample's time; None when the attitude is unknown.
+        rate_body_rad_s: Body rate, what is known of the bias removed, shape (3,).
+        in_sun: Whether the Sun shines on the satellite, by model and light; by light alone where the place is unknown.
+        cause: Why nothing at all of the sample was used; None when something was.
+        faces: What is held against sun sensors.
+        gyro: What is held against gyro axes.
+        field: Innovation of the magnetometer; None where there was nothing to compare with.
+        light: The same of the sun sensors; also None in the Earth's shadow.
+        nis: Normalised innovation squared of what was used; chi-square with `dof` degrees of freedom if the filter is
+            consistent.
+        dof: Numbers used.
+        restarted: Whether this state was found by a search, and does not follow from the one before it.
+        step: How the state before led to this one; None where none did. For the smoother.
+    """
+
+    gps_ms: int
+    seq: int
+    mode: Mode
+    state: AttitudeState | None
+    rate_body_rad_s: Array
+    in_sun: bool
+    cause: RejectCause | None
+    faces: FaceHealth
+    gyro: GyroHealth
+    field: FieldInnovation | None = None
+    light: LightInnovation | None = None
+    nis: float = 0.0
+    dof: int = 0
+    restarted: bool = False
+    step: Step | None = None
+
 
 _BRIGHT_SHARE: Final = 0.05
 """Light that only the Sun, or the Earth lit by it, gives."""

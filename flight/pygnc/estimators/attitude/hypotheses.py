@@ -1,16 +1,21 @@
 """What may be true while the attitude is searched for.
 
 A hypothesis is an attitude at the newest sample, a gyro bias and a magnetometer bias.
+
+A magnetometer's bias that was found without an attitude, for the search to begin with.
+
+From search to track and back: the state that a track begins with, and the biases that a search does.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.state import Flags
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState, Flags
 
 
 class Prior(NamedTuple):
@@ -66,3 +71,52 @@ class Hypotheses:
             np.where(pick, self.gyro_bias_rad_s, other.gyro_bias_rad_s),
             np.where(pick, self.mag_bias_ut, other.mag_bias_ut),
         )
+
+
+_KNOWN_UT: Final = 5.0
+"""A bias known better than this leaves the field's direction."""
+
+
+class MagBias(NamedTuple):
+    """What a calibration tells.
+
+    Attributes:
+        mean_ut: Sensor axes, shape (3,).
+        sigma_ut: Standard deviations, shape (3,).
+    """
+
+    mean_ut: Array
+    sigma_ut: Array
+
+
+def informed(prior: Prior, calibrated: MagBias | None) -> Prior:
+    """The prior with the magnetometer's bias of a calibration, if that knows it better."""
+    if calibrated is None or calibrated.sigma_ut.max() >= prior.sigma[3:].max():
+        return prior
+    mean, sigma = np.append(prior.mean[:3], calibrated.mean_ut), np.append(prior.sigma[:3], calibrated.sigma_ut)
+    return Prior(mean, sigma)
+
+
+def tells_field(prior: Prior) -> bool:
+    """Whether the magnetometer's bias is known well enough for a reading to show where the field points."""
+    return bool(prior.sigma[3:].max() < _KNOWN_UT)
+
+
+_AFTER_A_WHILE: Final = 2.0
+"""On the sigmas of biases that are kept while the attitude is searched for."""
+
+
+def unknown_biases(settings: AttitudeSettings, calibrated: MagBias | None) -> Prior:
+    """What a search knows of the biases at first, or when they were wrong."""
+    sigma = [settings.gyro.bias_sigma_rad_s] * 3 + [settings.magnetometer.bias_sigma_ut] * 3
+    return informed(Prior(np.zeros(6), np.array(sigma)), calibrated)
+
+
+def kept_biases(state: AttitudeState, settings: AttitudeSettings, calibrated: MagBias | None) -> Prior:
+    """What a search knows of the biases when the attitude of a track was lost."""
+    magnetometer, gyro = settings.magnetometer, settings.gyro
+    unknown = np.repeat((gyro.bias_sigma_rad_s, magnetometer.bias_sigma_ut), 3)
+    floor = 0.02 * unknown
+    sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
+    kept = Prior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
+    return informed(kept, calibrated)

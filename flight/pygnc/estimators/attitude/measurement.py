@@ -1,13 +1,118 @@
-"""Magnetometer and sun sensors against the predicted state."""
+"""Magnetometer and sun sensors against the predicted state.
 
+Light on the faces: what the state makes expect, and how that changes with the state.
+"""
+
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array, cross_matrix
-from pygnc.estimators.attitude.light import ExpectedLight, Faces, Sky, expected_light
-from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, MAG_BIAS, SIZE, AttitudeState, Flags
+from pygnc.common.arrays import Array, cross_matrix
+from pygnc.environment.albedo import EarthLight, earth_light
+from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
+from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
+from pygnc.estimators.attitude.state import (
+    ATTITUDE,
+    FACE_GAINS,
+    FIELD_ERROR,
+    MAG_BIAS,
+    REFLECTIVITY,
+    SIZE,
+    AttitudeState,
+    Flags,
+)
+
+
+class Sky(NamedTuple):
+    """Where light comes from.
+
+    Attributes:
+        sun_gcrf: Unit vector from the satellite to the Sun, shape (3,).
+        full_sun_lux: Direct light on a plate that faces the Sun, outside the Earth's shadow.
+        sunlit_fraction: Visible part of the Sun's disc, 0 to 1.
+        earth: The Earth's light.
+    """
+
+    sun_gcrf: Array
+    full_sun_lux: float
+    sunlit_fraction: float
+    earth: EarthLight
+
+
+class Faces(NamedTuple):
+    """How the sun sensors look.
+
+    Attributes:
+        normals: Outward unit normals in body axes, shape (6, 3).
+        crosses: Their cross products as matrices, shape (6, 3, 3).
+    """
+
+    normals: Array
+    crosses: Array
+
+    @classmethod
+    def mounted(cls, mounting: MountingSettings) -> "Faces":
+        """As the settings say."""
+        normals = np.array(mounting.face_normals_body)
+        return cls(normals, np.array([cross_matrix(normal) for normal in normals]))
+
+
+class ExpectedLight(NamedTuple):
+    """Light on six faces as shares of full sunlight.
+
+    Attributes:
+        cosine: Of the angle between normal and Sun, shape (6,).
+        share: Expected reading, saturation left aside, shape (6,).
+        earth_share: What the Earth adds to it, shape (6,).
+        partials: Derivatives of `share` by the error state, shape (6, 22).
+    """
+
+    cosine: Array
+    share: Array
+    earth_share: Array
+    partials: Array
+
+
+def sky(surroundings: Surroundings, settings: AttitudeSettings) -> Sky:
+    """Sun and Earth as seen from the satellite."""
+    position_m = surroundings.position_gcrf_m
+    to_sun_m = surroundings.sun_gcrf_m - position_m
+    distance_m = math.sqrt(to_sun_m.dot(to_sun_m))
+    full_sun_lux = settings.sun_sensors.full_sun_lux * (ASTRONOMICAL_UNIT_M / distance_m) ** 2
+    light = earth_light(position_m, surroundings.sun_gcrf_m)
+    return Sky(to_sun_m / distance_m, full_sun_lux, surroundings.sunlit_fraction, light)
+
+
+def expected_light(
+    body_from_gcrf: Array, gain_errors: Array, reflectivity: float, from_where: Sky, faces: Faces
+) -> ExpectedLight:
+    """Light on the faces of a body.
+
+    Args:
+        body_from_gcrf: Rotation matrix, shape (3, 3).
+        gain_errors: Of the faces, shape (6,).
+        reflectivity: Of the Earth.
+        from_where: Sun and Earth.
+        faces: How they look.
+    """
+    normals = faces.normals
+    sun = body_from_gcrf.dot(from_where.sun_gcrf)
+    cosine = normals.dot(sun)
+    # Light as a vector: a plate's share of it is the product with its normal, and so is the derivative.
+    by_earth, vector_gcrf = from_where.earth.on_plates(normals.dot(body_from_gcrf))
+    from_earth = reflectivity * vector_gcrf.dot(body_from_gcrf.T)
+    from_sun = ((cosine > 0.0) * from_where.sunlit_fraction)[:, None] * sun
+    gain = 1.0 + gain_errors
+    ungained = np.maximum(cosine, 0.0) * from_where.sunlit_fraction + reflectivity * by_earth
+    partials = np.zeros((len(normals), SIZE))
+    partials[:, ATTITUDE] = gain[:, None] * (faces.crosses @ (from_sun + from_earth)[:, :, None])[:, :, 0]
+    # The diagonal of this block, without the price of making one.
+    partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
+    partials[:, REFLECTIVITY] = gain * by_earth
+    return ExpectedLight(cosine, gain * ungained, gain * reflectivity * by_earth, partials)
+
 
 _IDENTITY: Final = np.eye(3)
 _CONTRADICTION_SIGMA: Final = 1.0

@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pygnc.common.limits import require_positive
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.common.validation import require_positive
 
 Vector: TypeAlias = tuple[float, float, float]
 Matrix: TypeAlias = tuple[Vector, Vector, Vector]

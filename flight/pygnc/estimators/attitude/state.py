@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array, cross_matrix
+from pygnc.common.arrays import Array, cross_matrix
 
 
 class Solution(NamedTuple):

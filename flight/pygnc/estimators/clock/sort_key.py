@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.clock import SPACECRAFT_RESTART_S
-from pygnc.estimators.clock.segment import CONFIRMATIONS, RESTART_WINDOW_S, TOLERANCE_MS
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS, RESTART_WINDOW_S, TOLERANCE_MS
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

@@ -26,11 +26,9 @@ from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gate import Gate, Judgement
-from pygnc.estimators.orbit.measurement import Observation, compare
+from pygnc.estimators.orbit.measurement import Gate, Innovation, Judgement, Observation, compare
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import Innovation
 
 
 @unique

@@ -19,14 +19,14 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import scaled_inverse
 from pygnc.estimators.formation.observations import connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_coordinates import relative_covariance, rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState, unsolved_reason
-from pygnc.estimators.orbit import square_root
 from pygnc.estimators.orbit.measurement import Observation
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
@@ -164,7 +164,7 @@ class FilterHypothesis(NamedTuple):
         x, root, size = self.x.copy(), self.root.copy(), STATE_SIZE * self.satellites
         x[:size] = states.reshape(-1)
         root[:size] = (transition @ self.root[:size].reshape(self.satellites, STATE_SIZE, -1)).reshape(size, -1)
-        return self._replace(x=x, root=square_root.triangular(np.concatenate((root, noise), axis=1)))
+        return self._replace(x=x, root=kalman.triangular(np.concatenate((root, noise), axis=1)))
 
     def squared_distance_to(self, other: "FilterHypothesis", satellite: int) -> float:
         """Return the squared Mahalanobis distance of a satellite's relative orbit in another hypothesis."""
@@ -175,7 +175,7 @@ class FilterHypothesis(NamedTuple):
         return self.root[STATE_SIZE * satellite : STATE_SIZE * satellite + count]
 
     def _updated(self, residual: Array, partials: Array, sigma: Array) -> "FilterHypothesis":
-        x, root, _ = square_root.update(self.x, self.root, residual, partials, sigma)
+        x, root, _ = kalman.update(self.x, self.root, residual, partials, sigma)
         return self._replace(x=x, root=root)
 
 
@@ -214,7 +214,7 @@ def covariance_root(covariance: Array) -> Array:
     """Return a triangular root of a covariance whose parameters have different units."""
     unit = np.sqrt(np.diagonal(covariance))
     values, vectors = np.linalg.eigh(covariance / unit / unit[:, None])
-    return square_root.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
+    return kalman.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
 
 
 _DISTINCT_ORBIT_LIMIT: Final = 25.0

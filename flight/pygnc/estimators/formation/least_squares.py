@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise, Prior
 from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance

@@ -10,8 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.common.quantiles import median
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array, median
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
 from pygnc.estimators.formation.least_squares import Minima, scaled_inverse
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.process_noise import omitted_gravity_density

@@ -19,10 +19,10 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.environment.frames import rtn_axes
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.reference import STATE_SIZE
-from pygnc.estimators.orbit.forces import rtn_axes
 
 
 def rtn_from_gcrf(own: Array) -> Array:

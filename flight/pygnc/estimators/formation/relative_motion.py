@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference
 from pygnc.estimators.orbit.dynamics import OrbitDynamics

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
 from pygnc.estimators.formation.least_squares import Minima, differs_from, evaluate, marginal_prior, scaled_inverse
 from pygnc.estimators.formation.reference import state_indices

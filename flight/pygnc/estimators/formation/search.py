@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Noise, Prior
 from pygnc.estimators.formation.least_squares import Minima, differs_from, distinct_solutions, minimise

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pygnc.common.limits import require_positive
+from pygnc.common.validation import require_positive
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.observations import Pair, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements, rtn_from_gcrf

@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.checkpoint import pack, unpack_row, unpack_rows
-from pygnc.estimators.orbit.gate import Gate
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
+from pygnc.estimators.orbit.measurement import Gate
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 
 VERSION: Final = 1

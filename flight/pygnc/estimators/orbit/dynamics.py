@@ -3,23 +3,140 @@
 Position and velocity are integrated together with their derivatives by the whole state (variational equations), all as
 one matrix in one Nystroem step of a minute at most. The Earth's gravity is taken at every stage. All other
 accelerations change so little within a step (1e-4 of 1e-6 m/s^2) that their value at its middle serves throughout.
+
+Everything but the gravity of a rigid Earth that moves the satellite, and what no model knows.
+
+One step of a sixth-order Runge-Kutta-Nystroem method for y'' = f(t, y).
+
+Source: J. Albrecht, ZAMM 35 (1955) 100-101; five stages at the quarters of the step.
 """
 
 import math
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
-from pygnc.environment.bodies import SunMoon
-from pygnc.environment.frames import EarthFrames
-from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2, gravity, gravity_and_gradient
-from pygnc.estimators.orbit.forces import Perturbation, Surroundings, perturbation
-from pygnc.estimators.orbit.integrator import STAGES, nystroem_step
+from pygnc.common.arrays import Array, cross_matrix
+from pygnc.environment.drag import harris_priester
+from pygnc.environment.frames import EarthFrames, rtn_axes
+from pygnc.environment.gravity import (
+    EARTH_RADIUS_M,
+    GM_EARTH_M3_S2,
+    gravity,
+    gravity_and_gradient,
+    solid_tide_acceleration,
+)
+from pygnc.environment.solar_radiation import radiation_pressure_acceleration
+from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
+from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.process_noise import decay, omitted_gravity_density, sqrt_process_noise
-from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.square_root import triangular
-from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY, OrbitState
+from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
+from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
+
+
+class Surroundings(NamedTuple):
+    """What the forces depend on besides the state, in GCRF, each (3,)."""
+
+    sun_m: Array
+    moon_m: Array
+    earth_rotation_rad_s: Array
+
+
+class Perturbation(NamedTuple):
+    """Perturbing acceleration in m/s^2, GCRF.
+
+    Attributes:
+        acceleration: Shape (3,).
+        partials: Its derivative by the state, shape (3, 10); by the position only as far as drag is concerned.
+    """
+
+    acceleration: Array
+    partials: Array
+
+
+def perturbation(
+    x: Array, surroundings: Surroundings, spacecraft: SpacecraftSettings, *, minor_forces: bool = True
+) -> Perturbation:
+    """Acceleration by Sun, Moon, drag, the empirical term and, as minor forces, tides and sunlight; state `x` (10,).
+
+    Left out of the partials: the gradient of what Sun and Moon do (1e-13 1/s^2) and the turn of the empirical axes with
+    the orbit.
+    """
+    position_m, velocity_mps = x[POSITION], x[VELOCITY]
+    axes = rtn_axes(position_m, velocity_mps)
+    partials = np.zeros((3, SIZE))
+    drag = _drag(x, surroundings, spacecraft, partials)
+    partials[:, EMPIRICAL] = axes
+    sun_m, moon_m = surroundings.sun_m, surroundings.moon_m
+    acceleration = third_body_acceleration(position_m, sun_m, moon_m) + drag + axes.dot(x[EMPIRICAL])
+    if minor_forces:
+        light_area = spacecraft.reflectivity_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
+        acceleration += solid_tide_acceleration(position_m, sun_m, moon_m)
+        acceleration += radiation_pressure_acceleration(position_m, sun_m, light_area)
+    return Perturbation(acceleration, partials)
+
+
+def _drag(x: Array, surroundings: Surroundings, spacecraft: SpacecraftSettings, partials: Array) -> Array:
+    """Drag against the atmosphere that turns with the Earth; writes its derivatives into `partials`."""
+    position_m = x[POSITION]
+    spin = surroundings.earth_rotation_rad_s
+    spin_cross = cross_matrix(spin)
+    wind_mps = x[VELOCITY] - spin_cross.dot(position_m)
+    speed_mps = math.sqrt(wind_mps.dot(wind_mps))
+    density, gradient = harris_priester(position_m, surroundings.sun_m, spin / math.sqrt(spin.dot(spin)))
+    area_per_mass = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
+    strength = -0.5 * area_per_mass * speed_mps * math.exp(x[DRAG])
+    drag: Array = (strength * density) * wind_mps
+    by_velocity = (drag / (speed_mps * speed_mps))[:, None] * wind_mps
+    by_velocity.flat[::4] += strength * density
+    partials[:, POSITION] = (strength * wind_mps)[:, None] * gradient - by_velocity.dot(spin_cross)
+    partials[:, VELOCITY] = by_velocity
+    partials[:, DRAG] = drag
+    return drag
+
+
+STAGES: Final = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+"""Where the stages lie, as fractions of the step."""
+
+_STAGE_WEIGHTS: Final = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0 / 32.0, 0.0, 0.0, 0.0, 0.0],
+        [-1.0 / 24.0, 1.0 / 6.0, 0.0, 0.0, 0.0],
+        [3.0 / 32.0, 1.0 / 8.0, 1.0 / 16.0, 0.0, 0.0],
+        [0.0, 3.0 / 7.0, -1.0 / 14.0, 1.0 / 7.0, 0.0],
+    ]
+)
+_END_WEIGHTS: Final = np.array(
+    [
+        [7.0 / 90.0, 4.0 / 15.0, 1.0 / 15.0, 4.0 / 45.0, 0.0],
+        [7.0 / 90.0, 16.0 / 45.0, 2.0 / 15.0, 16.0 / 45.0, 7.0 / 90.0],
+    ]
+)
+
+
+def nystroem_step(y: Array, rate: Array, step_s: float, second: Callable[[int, Array], Array]) -> tuple[Array, Array]:
+    """Advance y and dy/dt by `step_s`, which may be negative.
+
+    Args:
+        y: Any shape.
+        rate: dy/dt, same shape.
+        step_s: Step length.
+        second: Gives d2y/dt2 at stage 0 to 4 for y there.
+
+    Returns:
+        y and dy/dt at the end.
+    """
+    straight = y.ravel() + (STAGES * step_s)[:, None] * rate.ravel()
+    weights = _STAGE_WEIGHTS * (step_s * step_s)
+    curvature = np.zeros(straight.shape)
+    for stage in range(len(STAGES)):
+        y_stage = straight[stage] + weights[stage].dot(curvature)
+        curvature[stage] = second(stage, y_stage.reshape(y.shape)).ravel()
+    end, end_rate = _END_WEIGHTS.dot(curvature).reshape(2, *y.shape)
+    return y + step_s * (rate + step_s * end), rate + step_s * end_rate
+
 
 _GRADIENT_DEGREE: Final = 8
 """Terms beyond change the gradient by 1e-5 of itself."""

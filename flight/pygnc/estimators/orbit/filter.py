@@ -2,28 +2,98 @@
 
 An extended Kalman filter in square-root form on the models of `dynamics` and `measurement`. A fix of which nothing is
 accepted leaves the state where it was, so a wrong time tag cannot drag the filter into the future.
+
+What the filter says of each fix.
+
+The state after what of a fix is used.
 """
 
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators import kalman
 from pygnc.estimators.checkpoint import Checkpoint, take
 from pygnc.estimators.orbit import checkpoint as packing
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gate import Gate, empirical_factor
-from pygnc.estimators.orbit.measurement import Comparison, Fix, compare
+from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
+from pygnc.estimators.orbit.initialisation import Start, StartFinder, Verdict
+from pygnc.estimators.orbit.measurement import Comparison, Gate, Innovation, Observation, compare, empirical_factor
 from pygnc.estimators.orbit.process_noise import steady_sigma
-from pygnc.estimators.orbit.reject_cause import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.start import Start, StartFinder, Verdict
 from pygnc.estimators.orbit.state import EcefOrbit, OrbitState, to_ecef
-from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc.estimators.orbit.used import Used, updated
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrbitUpdate:
+    """What became of one fix.
+
+    Attributes:
+        fix: The fix.
+        state: Estimate at the fix's time: updated or, when nothing of the fix was accepted, predicted; None when there
+            is no estimate for that time.
+        position_cause: Why the position was rejected; None when it was accepted.
+        velocity_cause: The same for the velocity.
+        nis: Normalised innovation squared of what was accepted; chi-square with `dof` degrees of freedom if the filter
+            is consistent.
+        dof: 3 or 6; 0 for a fix that was rejected, or that the filter started from.
+        restarted_from_ms: Set when the state was replaced by one made from this and earlier rejected fixes: the time of
+            the first of those.
+        position: Innovation of the position; None where there was no prediction to compare with.
+        velocity: The same for the velocity.
+        empirical_factor: By which the empirical accelerations were widened on the way to this fix.
+    """
+
+    fix: Fix
+    state: OrbitState | None
+    position_cause: RejectCause | None
+    velocity_cause: RejectCause | None
+    nis: float = 0.0
+    dof: int = 0
+    restarted_from_ms: int | None = None
+    position: Innovation | None = None
+    velocity: Innovation | None = None
+    empirical_factor: float = 1.0
+
+    @classmethod
+    def unused(cls, fix: Fix, cause: RejectCause) -> "OrbitUpdate":
+        """The fix was put aside as a whole, without an estimate for its time."""
+        return cls(fix, None, cause, cause)
+
+    @property
+    def position_accepted(self) -> bool:
+        """Whether the position was used."""
+        return self.position_cause is None
+
+    @property
+    def velocity_accepted(self) -> bool:
+        """Whether the velocity was used."""
+        return self.velocity_cause is None
+
+
+class Used(NamedTuple):
+    """What of a fix goes into the state; None for what does not."""
+
+    position: Observation | None
+    velocity: Observation | None
+
+    def present(self) -> list[Observation]:
+        """What there is."""
+        return [observation for observation in self if observation is not None]
+
+
+def updated(state: OrbitState, used: Used) -> tuple[OrbitState, float]:
+    """The state after the observations, and their normalised innovation squared."""
+    present = used.present()
+    if not present:
+        return state, 0.0
+    x, root, nis = kalman.update(state.x, state.sqrt_covariance, *Observation.stacked(present))
+    return OrbitState(state.gps_ms, x, root), nis
+
 
 _UNKNOWN_POSITION_M: Final = 1e5
 _UNKNOWN_VELOCITY_MPS: Final = 1e3

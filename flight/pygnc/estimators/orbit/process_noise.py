@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE

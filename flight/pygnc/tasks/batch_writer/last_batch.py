@@ -17,7 +17,7 @@ from pygnc.common.files import durable_append, durable_write
 from pygnc.formats import journal
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET
 from pygnc.formats.sense import SenseLayout
-from pygnc.formats.sense_composer import SenseComposer
+from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
 from pygnc.tasks.batch_writer.folder import LAST
 from pygnc.tasks.ingest.range_folders import list_range_files
@@ -46,7 +46,7 @@ def add_open_record(home: Path, sensors_per_record: int) -> int:
     places = [place for place, packet in enumerate(packets) if packet in known]
     if not places:
         return 0  # another run's journal
-    composer = SenseComposer(layout)
+    composer = SenseAssembler(layout)
     for packet in known:
         _take(composer, packet)
     composer.finish()
@@ -59,7 +59,7 @@ def add_open_record(home: Path, sensors_per_record: int) -> int:
     return len(records)
 
 
-def leave_out_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
+def remove_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
     """Remove the oldest range files and sense records of the last run beyond a limit; return how many bytes.
 
     Each of the two kinds may have half, and what the other one leaves.
@@ -128,7 +128,7 @@ def _packets_in(paths: Sequence[Path]) -> Iterator[bytes]:
                 yield message.raw
 
 
-def _take(composer: SenseComposer, packet: bytes) -> list[bytes]:
+def _take(composer: SenseAssembler, packet: bytes) -> list[bytes]:
     if len(packet) == _SAMPLE_BYTES:
         return composer.take_sample(packet).records
     return composer.take_fix(packet).records

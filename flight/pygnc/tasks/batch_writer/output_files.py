@@ -15,9 +15,9 @@ from pygnc.common.constants import SENSE_FILE
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET, range_packet_of
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 from pygnc.formats.sense import SenseLayout
-from pygnc.formats.sense_composer import Composed, SenseComposer
+from pygnc.formats.sense_assembler import Assembled, SenseAssembler
 from pygnc.tasks.batch_writer.folder import BatchFolder
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 
 
 class BatchCopies:
@@ -121,7 +121,7 @@ def _prefix(satellite_id: int, names: Iterable[str]) -> str:
     """The satellite's folder: the one it has, or else the one named by its number."""
     if not satellite_id:
         return _OWN_FOLDER
-    folders = [f"{name.rpartition('/')[0]}/" for name in names if owner_of(name) == satellite_id]
+    folders = [f"{name.rpartition('/')[0]}/" for name in names if satellite_of(name) == satellite_id]
     return folders[0] if folders else f"{_OWN_FOLDER}partner_{satellite_id}/"
 
 
@@ -148,7 +148,7 @@ class BatchAdditions:
         self, folder: BatchFolder, layout: SenseLayout, sense_bytes: int, names: Callable[[], Sequence[str]]
     ) -> None:
         self._folder = folder
-        self._composer = SenseComposer(layout)
+        self._composer = SenseAssembler(layout)
         self._sense_bytes = sense_bytes
         self._names = names
         self._rows: dict[int, BatchRow] = {}
@@ -183,7 +183,7 @@ class BatchAdditions:
         """
         self._write(self._composer.finish())
 
-    def _write(self, done: Composed) -> None:
+    def _write(self, done: Assembled) -> None:
         for record in done.records:
             if not self._sense_bytes:
                 self._folder.create(SENSE_FILE)

@@ -19,20 +19,20 @@ from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, DeviceReading
 from pygnc.configuration.settings import DeviceSettings
 from pygnc.tasks.runtime import Notify, Run, Task
+from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.faces import BlockingDevice
 from pygnc_devices.family import family
-from pygnc_devices.feed import Subscription
-from pygnc_devices.procedure import Procedure
-from pygnc_devices.procedure import Task as RunningProcedure
 from pygnc_devices.reading import Reading
+from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Task as RunningProcedure
+from pygnc_devices.subscriptions import Subscription
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 """Between attempts to open a port for the first time; the last one repeats. Later the driver sees to it."""
 Tell = Callable[[str, str, str], None]
 
 
-class DeviceLine:
+class ConfiguredDevice:
     """A device of the settings.
 
     Args:
@@ -144,11 +144,11 @@ def _beginning(device: BlockingDevice, settings: DeviceSettings) -> Procedure[An
         return None
     unit: Any = getattr(device, "unit", None)
     if settings.family == "ucb":
-        from pygnc_devices.ucb.line_procedures import set_rate  # noqa: PLC0415 - of the families, only what is used
+        from pygnc_devices.ucb.configuration import set_rate  # noqa: PLC0415 - of the families, only what is used
 
         return set_rate(unit, int(settings.stream))
     if settings.family == "gx2":
-        from pygnc_devices.gx2.stream_procedures import start_continuous  # noqa: PLC0415 - as above
+        from pygnc_devices.gx2.operations import start_continuous  # noqa: PLC0415 - as above
 
         return start_continuous(unit, str(settings.stream))
     return None
@@ -162,10 +162,10 @@ class DevicesTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._stream = self.open_stream(DEVICES, kept=False)
+        self._stream = self.open_stream(DEVICES, durable=False)
         self._news = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lines = [
-            DeviceLine(name, settings, notify, lambda: os.eventfd_write(self._news, 1))
+            ConfiguredDevice(name, settings, notify, lambda: os.eventfd_write(self._news, 1))
             for name, settings in run.settings.devices.items()
         ]
 
@@ -186,7 +186,7 @@ class DevicesTask(Task):
 
     def progress(self) -> control.Progress:
         """Say how many readings there are."""
-        return control.Progress(through=self._stream.journal.last_seq)
+        return control.Progress(last_sequence_processed=self._stream.journal.last_seq)
 
     def close(self) -> None:
         """Give the ports back, side by side: some units are switched off in order, which takes its time."""
@@ -198,7 +198,7 @@ class DevicesTask(Task):
             thread.join(max(0.0, deadline - time.monotonic()))
         self._stream.close()
 
-    def _message(self, line: DeviceLine, reading: Reading, place: int) -> DeviceReading:
+    def _message(self, line: ConfiguredDevice, reading: Reading, place: int) -> DeviceReading:
         number = self._stream.next_seq + place
         return DeviceReading(
             seq=number,

@@ -14,8 +14,7 @@ import msgspec
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
-from pygnc.estimators.clock.segment import CONFIRMATIONS, TOLERANCE_MS
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockMapState, Verdict
 
 HELD_MAX: Final = 256
 """More than an hour of ranges to three partners, one a minute each."""

@@ -5,7 +5,7 @@ from math import inf
 from typing import Final, Protocol
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import LineDown, Received
+from pygnc.host.channel_events import LineDown, Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import SentenceParser
 from pygnc.host.sentence_types import (
@@ -30,7 +30,7 @@ _SETTINGS: Final = frozenset({"PGET", "PSET", "PLST"})
 _PACKETS: Final = frozenset({"SENS", "GPSS", "GPSR", "RANG", "PGPS", "PRNG", "TIME"})
 
 
-class Desk(Protocol):
+class HostServices(Protocol):
     """What the conversation cannot do itself."""
 
     def take_packet(self, received: Received) -> None:
@@ -60,7 +60,7 @@ class Engines:
     parameters: Parameters
 
 
-class Conversation:
+class HostConnection:
     """Understands the host and answers it.
 
     Args:
@@ -72,7 +72,7 @@ class Conversation:
         skipped_bytes: of the line, in no sentence.
     """
 
-    def __init__(self, channel: Channel, engines: Engines, desk: Desk) -> None:
+    def __init__(self, channel: Channel, engines: Engines, desk: HostServices) -> None:
         self.channel = channel
         self.skipped_bytes = 0
         self._engines = engines

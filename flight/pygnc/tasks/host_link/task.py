@@ -23,22 +23,22 @@ from pygnc.bus.streams import StreamWriter
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.gps_packet import RANGE_GPS_SYNC
 from pygnc.host.channel import Channel
-from pygnc.host.files import HomeFiles
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
+from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.port import Port
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
 from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
-from pygnc.tasks.host_link.connection import Conversation, Engines, due_in_s
-from pygnc.tasks.host_link.settings import FileSlots, named_values, start_check
+from pygnc.tasks.host_link.connection import Engines, HostConnection, due_in_s
+from pygnc.tasks.host_link.settings import SettingsSlots, named_values, settings_validator
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 
 CLOCK_TOLERANCE_S: Final = 2
 _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})
 
 
-class HostDesk:
+class RunServices:
     """Serves the conversations of one run.
 
     Args:
@@ -118,7 +118,7 @@ _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 class Line:
     """A port and the conversation on it."""
 
-    def __init__(self, port: Port, conversation: Conversation) -> None:
+    def __init__(self, port: Port, conversation: HostConnection) -> None:
         self.port = port
         self.conversation = conversation
 
@@ -149,8 +149,8 @@ class HostLinkTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._stream = self.open_stream(LIVE, kept=False)
-        self._desk = HostDesk(run, self._stream, notify)
+        self._stream = self.open_stream(LIVE, durable=False)
+        self._desk = RunServices(run, self._stream, notify)
         self._lines = [self._talk_on(port) for port in self._open_ports()]
         self._events = JournalReader(run.journal_folders, "events")
         self._decode_event = msgspec.msgpack.Decoder(Event).decode
@@ -179,7 +179,7 @@ class HostLinkTask(Task):
 
     def progress(self) -> control.Progress:
         """Say how many live packets have come."""
-        return control.Progress(through=self._stream.journal.last_seq)
+        return control.Progress(last_sequence_processed=self._stream.journal.last_seq)
 
     def close(self) -> None:
         """Send the last acknowledgements, as far as the port takes them."""
@@ -210,10 +210,12 @@ class HostLinkTask(Task):
     def _talk_on(self, port: Port) -> Line:
         run = self.run
         files = HomeFiles(run.home, run.settings.logs.reserve_bytes)
-        parameters = Parameters(named_values(run.settings), start_check(run.config, run.home), FileSlots(run.home))
+        parameters = Parameters(
+            named_values(run.settings), settings_validator(run.config, run.home), SettingsSlots(run.home)
+        )
         engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
         channel = Channel(Direction.TO_HOST, _new_session(), f"PyGNC {pygnc.__version__}", _ALL)
-        return Line(port, Conversation(channel, engines, self._desk))
+        return Line(port, HostConnection(channel, engines, self._desk))
 
     def _tell_events(self) -> None:
         """Send events on; those that nobody could hear are kept, the newest ones."""

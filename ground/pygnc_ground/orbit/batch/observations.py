@@ -1,17 +1,30 @@
-"""The fixes of an arc as arrays: what was measured, when, and which part of the state it shows."""
+"""The fixes of an arc as arrays: what was measured, when, and which part of the state it shows.
+
+Weights that keep wild fixes from the solution, and the scale of the noise, from the residuals themselves.
+
+A residual is judged as a vector: its length in standard deviations, squared, is chi-square with three degrees of
+freedom. While the orbit still moves, Huber's weights are used (1964): they never leave anything out for good. Then
+those of Yang's IGG III scheme (J. Geodesy 73, 1999): one, falling to zero at the gate.
+
+Observations against an orbit: residuals, the noise they show, weights, and their part in the normal equations.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import cross_matrix
+from pygnc.common.arrays import cross_matrix
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
-from pygnc_ground.orbit.batch.start import InertialFixes, oblate_earth
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.orbit.batch.first_orbit import InertialFixes, oblate_earth
+from pygnc_ground.orbit.batch.normal_equations import NormalEquations
+from pygnc_ground.orbit.batch.trajectory import LinearMotion
+from pygnc_ground.orbit.errors import rms_3d
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,3 +135,119 @@ def _trusted(sigma: Sequence[FloatArray | None], default: float, floor: float) -
     """Standard deviations (n, 3) with unknown ones replaced and optimistic ones raised."""
     given = np.array(sigma, dtype=np.float64).reshape(-1, 3)
     return np.maximum(np.where(given > 0.0, given, default), floor)
+
+
+_HUBER_LIMIT: Final = 2.5
+"""Nine in ten lengths of three normal components are below."""
+_FULL_WEIGHT: Final = 0.75
+"""Up to this fraction of the gate's length a residual has full weight."""
+_MEDIAN_OF_CHI_SQUARE: Final = 2.366
+"""With three degrees of freedom."""
+_FITTED_MAX: Final = 0.8
+_CLAIM: Final = 20.0
+"""The receiver's own standard deviations count as much as so many residuals."""
+
+
+def huber(length: FloatArray) -> FloatArray:
+    """Weights for residuals of a length in standard deviations, shape (n,)."""
+    return _HUBER_LIMIT / np.maximum(length, _HUBER_LIMIT)
+
+
+def redescending(length: FloatArray, gate: float) -> FloatArray:
+    """Weights that are zero from the chi-square limit `gate` on, shape (n,)."""
+    last = np.sqrt(gate)
+    full = _FULL_WEIGHT * last
+    falling = full / np.maximum(length, full) * (np.clip(last - length, 0.0, last - full) / (last - full)) ** 2
+    return np.where(length <= full, 1.0, falling)
+
+
+def noise_scale(chi_square: FloatArray, fitted: float, gate: float, scale_min: float) -> float:
+    """Factor on the receiver's standard deviations: by the median, then by the median of what the gate lets pass.
+
+    Args:
+        chi_square: Squared lengths of residuals in the receiver's standard deviations, shape (n,).
+        fitted: Part of the numbers that went into the fit and lowers the residuals, 0 to 1.
+        gate: Chi-square limit.
+        scale_min: Least factor.
+    """
+    if not len(chi_square):
+        return 1.0
+    passing = chi_square[chi_square <= gate * max(_variance(chi_square), scale_min**2)]
+    variance = _variance(passing) / (1.0 - min(fitted, _FITTED_MAX))
+    return max(math.sqrt((len(passing) * variance + _CLAIM) / (len(passing) + _CLAIM)), scale_min)
+
+
+def _variance(chi_square: FloatArray) -> float:
+    """Of one component, by the median."""
+    return float(np.median(chi_square)) / _MEDIAN_OF_CHI_SQUARE
+
+
+_ACCEPTED_WEIGHT: Final = 0.1
+_BLOCK: Final = 512
+"""So many observations have their derivatives in memory at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """One kind of observations against an orbit."""
+
+    observations: Observations
+    normalised: FloatArray
+    """(n, 3), measured minus computed over the receiver's standard deviations"""
+    scale: float
+    """Factor on those standard deviations"""
+    weight: FloatArray
+    """(n,)"""
+
+    @classmethod
+    def of(
+        cls,
+        observations: Observations,
+        motion: LinearMotion,
+        limits: MeasurementSettings,
+        fitted: float,
+        *,
+        settled: bool,
+    ) -> "Residuals":
+        """Compare with a motion.
+
+        Args:
+            observations: What was measured.
+            motion: The orbit.
+            limits: Gate and least noise.
+            fitted: Part of the numbers that went into the fit, 0 to 1.
+            settled: Whether the orbit is good enough to leave something out by it.
+        """
+        states = motion.states(observations.gps_ms, observations.offset_s)
+        computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
+        normalised = (observations.measured - computed) / observations.sigma
+        length = np.linalg.norm(normalised, axis=1)
+        scale = noise_scale(length**2, fitted, limits.gate, limits.noise_scale_min)
+        weight = redescending(length / scale, limits.gate) if settled else huber(length / scale)
+        return cls(observations, normalised, scale, weight)
+
+    @property
+    def chi_square(self) -> FloatArray:
+        """Squared residuals over their variances, (n,); three degrees of freedom."""
+        chi_square: FloatArray = (self.normalised**2).sum(axis=1) / self.scale**2
+        return chi_square
+
+    @property
+    def accepted(self) -> BoolArray:
+        """Which of them count, (n,)."""
+        return self.weight >= _ACCEPTED_WEIGHT
+
+    @property
+    def rms(self) -> float:
+        """Of the accepted residuals in m or m/s, 3-D; NaN for none."""
+        return rms_3d((self.normalised * self.observations.sigma)[self.accepted])
+
+    def add_to(self, normal: NormalEquations, motion: LinearMotion) -> None:
+        """Add the observations, whitened and weighted, to normal equations for corrections of the motion's unknowns."""
+        seen = self.observations
+        each = (np.sqrt(self.weight) / self.scale)[:, None]
+        for first in range(0, len(seen), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            derivatives = motion.derivatives(seen.gps_ms[rows], seen.offset_s[rows])
+            whitened = (seen.from_gcrf[rows] * (each[rows] / seen.sigma[rows])[:, :, None]) @ derivatives
+            normal.add(whitened.reshape(-1, whitened.shape[2]), (each[rows] * self.normalised[rows]).ravel())

@@ -5,22 +5,114 @@ linearisation, own start, weights and normal equations, no filter's verdict on a
 
 Fixes are cut into arcs where there is none for longer than the settings' `gap_max_s`, at restarts that the caller knows
 of, and evenly where an arc would be longer than two days. Each arc is solved for alone.
+
+Which fixes belong together: arcs that one orbit describes, and which arc answers for which time.
+
+The fits of all arcs as one table of states.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.arc import ArcFailed, BatchArc, solve_arc
-from pygnc_ground.orbit.batch.cut import cut_fixes, nearest_arcs
+from pygnc_ground.orbit.batch.arc import ArcFailed, ArcFit, BatchArc, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
-from pygnc_ground.orbit.batch.table import OrbitTable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
+
+ARC_MAX_MS: Final = 172_800_000
+"""The equations of a longer arc would take tens of seconds."""
+
+
+def cut_fixes(fixes: Sequence[Fix], settings: OrbitSettings, restarts_gps_ms: Sequence[int]) -> list[Sequence[Fix]]:
+    """Arcs of the fixes, which are in order of time: cut at gaps and restarts, long ones evenly in addition."""
+    gap_ms = settings.start.gap_max_s * 1e3
+    restarts = sorted(restarts_gps_ms)
+    cuts = [
+        number
+        for number, (before, after) in enumerate(pairwise(fixes), start=1)
+        if after.gps_ms - before.gps_ms > gap_ms
+        or bisect_right(restarts, before.gps_ms) < bisect_right(restarts, after.gps_ms)
+    ]
+    arcs = [fixes[begin:end] for begin, end in pairwise((0, *cuts, len(fixes))) if begin < end]
+    return [part for arc in arcs for part in _evenly(arc)]
+
+
+def nearest_arcs(times_gps_ms: IntArray, arcs: Sequence[Sequence[Fix]], settings: OrbitSettings) -> IntArray:
+    """Index of the arc nearest to each time, -1 where none is near enough, shape (n,)."""
+    if not arcs:
+        return np.full(len(times_gps_ms), -1)
+    away_ms = np.array(
+        [np.maximum(np.maximum(arc[0].gps_ms - times_gps_ms, times_gps_ms - arc[-1].gps_ms), 0) for arc in arcs]
+    )
+    nearest = away_ms.argmin(axis=0)
+    return np.where(away_ms.min(axis=0) <= settings.start.gap_max_s * 1e3, nearest, -1)
+
+
+def _evenly(arc: Sequence[Fix]) -> list[Sequence[Fix]]:
+    """The arc in the fewest parts of equal duration that are short enough."""
+    begin_ms, length_ms = arc[0].gps_ms, arc[-1].gps_ms - arc[0].gps_ms
+    parts = max(-(-length_ms // ARC_MAX_MS), 1)
+    times = [fix.gps_ms for fix in arc]
+    ends = [bisect_right(times, begin_ms + length_ms * part // parts) for part in range(1, parts)]
+    return [arc[begin:end] for begin, end in pairwise((0, *ends, len(arc))) if begin < end]
+
+
+class OrbitTable:
+    """A solution that is filled arc by arc.
+
+    Attributes:
+        solution: NaN, and not accepted, where no arc has filled it.
+    """
+
+    def __init__(self, times_gps_ms: IntArray, frames: EarthFrames) -> None:
+        count = len(times_gps_ms)
+        self._frames = frames
+        self.solution = OrbitSolution(
+            gps_ms=times_gps_ms,
+            position_ecef_m=np.full((count, 3), np.nan),
+            velocity_ecef_mps=np.full((count, 3), np.nan),
+            position_gcrf_m=np.full((count, 3), np.nan),
+            velocity_gcrf_mps=np.full((count, 3), np.nan),
+            covariance_ecef=np.full((count, 6, 6), np.nan),
+            nis=np.full(count, np.nan),
+            dof=np.zeros(count, dtype=np.int64),
+            accepted=np.zeros(count, dtype=bool),
+        )
+
+    def fill(self, rows: IntArray, fit: ArcFit) -> None:
+        """States and fixes of an arc into the rows (n,) that it answers for."""
+        table = self.solution
+        gps_ms = table.gps_ms[rows]
+        gcrf, covariance = fit.states(gps_ms)
+        to_ecef = np.array([self._frames.ecef_state_from_gcrf(ms) for ms in gps_ms.tolist()]).reshape(-1, 6, 6)
+        ecef = np.einsum("nij,nj->ni", to_ecef, gcrf)
+        table.position_gcrf_m[rows], table.velocity_gcrf_mps[rows] = gcrf[:, :3], gcrf[:, 3:]
+        table.position_ecef_m[rows], table.velocity_ecef_mps[rows] = ecef[:, :3], ecef[:, 3:]
+        table.covariance_ecef[rows] = to_ecef @ covariance @ to_ecef.transpose(0, 2, 1)
+        self._book(rows, fit)
+
+    def _book(self, rows: IntArray, fit: ArcFit) -> None:
+        """What became of each fix, in the first row of its time that no other fix has taken."""
+        table = self.solution
+        free: dict[int, list[int]] = {}
+        for row in rows[::-1].tolist():
+            free.setdefault(int(table.gps_ms[row]), []).append(row)
+        row_of_fix = [free[ms].pop() if free.get(ms) else -1 for ms in fit.positions.observations.gps_ms.tolist()]
+        for judged in (fit.positions, fit.velocities):
+            row = np.array(row_of_fix, dtype=np.int64)[judged.observations.fix]
+            booked = judged.accepted & (row >= 0)
+            taken = row[booked]
+            table.nis[taken] = np.nan_to_num(table.nis[taken]) + judged.chi_square[booked]
+            table.dof[taken] += 3
+            table.accepted[taken] = True
 
 
 class BatchFailed(ValueError):  # noqa: N818 - what happened, as in the report

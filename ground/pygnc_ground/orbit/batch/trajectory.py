@@ -10,8 +10,7 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc_ground.orbit.batch import collocation
-from pygnc_ground.orbit.batch.forces import ForceModel
-from pygnc_ground.orbit.batch.parameters import STATE, Unknowns
+from pygnc_ground.orbit.batch.forces import STATE, ForceModel, Unknowns
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 SEGMENT_MS = round(1e3 * collocation.SEGMENT_S)

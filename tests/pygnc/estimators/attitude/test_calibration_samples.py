@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.calibration import CalibrationFailed
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CAPACITY, CalibrationSamples
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
+from pygnc.estimators.attitude.magnetometer_calibration import CalibrationFailed, CalibrationSettings
 from tests.pygnc.estimators.attitude.tumbling import fly
 
 PERFECT_FIELD = CalibrationSettings(field_error_ut=0.0)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.update import AttitudeUpdate, Mode, RejectCause
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.mekf import RejectCause
 from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, error_deg, errors_deg, fly, run
 
 TRUTH = fly(3, 60.0)

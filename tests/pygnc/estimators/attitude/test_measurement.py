@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.measurement import Sensors
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.measurement import Sensors, sky
 from pygnc.estimators.attitude.sample import Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState
-from tests.pygnc.estimators.attitude.test_motion import STEPS, some_state
+from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
 
 SENSORS = Sensors(SETTINGS)

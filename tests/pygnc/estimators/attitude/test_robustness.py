@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.filter import Mode
+from pygnc.estimators.attitude.mekf import RejectCause
 from pygnc.estimators.attitude.sample import AttitudeSample
-from pygnc.estimators.attitude.update import Mode, RejectCause
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
 
 TRUTH = fly(3, 30.0)

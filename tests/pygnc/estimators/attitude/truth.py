@@ -9,12 +9,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pygnc.common import quaternion
+from pygnc.common.arrays import Array
 from pygnc.environment.albedo import earth_light
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.update import AttitudeUpdate
 
 START_MS = 1_400_000_000_000
 STEP_S = 5.0

@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.common.clock import SPACECRAFT_RESTART_S
-from pygnc.estimators.clock.clock_map import ClockMap, Verdict
-from pygnc.estimators.clock.segment import CONFIRMATIONS, TOLERANCE_MS
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, Verdict
 from tests.pygnc.estimators.clock.boots import Packets, packets
 from tests.pygnc.estimators.clock.recordings import recorded_range_times, recorded_sense_times
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
 from pygnc.estimators.formation.filter import FormationFilter, FormationUpdate
@@ -18,7 +18,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.formation_accuracy import own_orbit_state
 from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 ARC_MIN = 64
 FRAMES = EarthFrames(ORIENTATION)

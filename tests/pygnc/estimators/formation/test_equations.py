@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.equations import Equations, Loss, Noise, initial_prior, linearise_observations
 from pygnc.estimators.formation.noise import apparent_noise
 from pygnc.estimators.formation.observations import select_arc

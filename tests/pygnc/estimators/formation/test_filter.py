@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.filter import FormationFilter, FormationRejectCause
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.solution import FormationSolution

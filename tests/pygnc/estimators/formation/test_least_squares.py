@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.least_squares import evaluate
 from tests.pygnc.estimators.formation.test_equations import LOSS, noise, system
 

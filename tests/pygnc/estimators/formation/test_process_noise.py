@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.process_noise import JointProcessNoise
 from pygnc.estimators.formation.relative_motion import orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation import batch, ridge
 from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
 from pygnc.estimators.formation.least_squares import Minima, evaluate, scaled_inverse

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix

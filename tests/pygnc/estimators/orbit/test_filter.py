@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.estimators.orbit.truth import (
     ORIENTATION,
     make_fixes,

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     ORIENTATION,

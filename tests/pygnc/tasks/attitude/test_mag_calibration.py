@@ -6,10 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.calibration import Calibration, CalibrationFailed, calibrate
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
+from pygnc.estimators.attitude.magnetometer_calibration import (
+    Calibration,
+    CalibrationFailed,
+    CalibrationSettings,
+    calibrate,
+)
 from pygnc.estimators.attitude.sample import Surroundings
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationState, Solved

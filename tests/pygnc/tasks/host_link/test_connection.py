@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import Outcome, Received
+from pygnc.host.channel_events import ChannelEvent, Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import (
@@ -25,7 +25,7 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
-from pygnc.tasks.host_link.connection import Conversation, Engines
+from pygnc.tasks.host_link.connection import Engines, HostConnection
 from tests.fakes.memory_storage import MemoryStorage
 
 NAME = "pygnc_batch/sense.bin"
@@ -76,10 +76,10 @@ class Both:
         engines = Engines(
             UploadReceiver(self.storage), DownloadSender(self.storage), Parameters(values, lambda _: None, self.slots)
         )
-        self.pi = Conversation(Channel(Direction.TO_HOST, 9, "pygnc"), engines, self.desk)
+        self.pi = HostConnection(Channel(Direction.TO_HOST, 9, "pygnc"), engines, self.desk)
         self.host = Channel(Direction.TO_PI, 7, "host")
         self.parser = SentenceParser()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[ChannelEvent] = []
         self.exchange()
 
     def exchange(self, times: int = 10) -> None:

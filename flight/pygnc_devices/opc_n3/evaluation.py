@@ -1,0 +1,230 @@
+"""Mass from counts, as the firmware does it; found on 17 413 histograms of two units, exact to single precision.
+
+A bin's particles have the mean of its boundaries as diameter. Of their mass, a share of whole thousandths counts: what
+is inhaled, 0.5 (1 + exp(-0.06 d)), times what a normal distribution of ln(d / cut) with the deviation ln 1.5 leaves
+above.
+
+Several histograms as if they were one: counts and volumes are summed, and mass follows from the sums, exactly.
+
+What makes a histogram doubtful. It is kept all the same, with the flag.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Self
+
+from pygnc_devices.declaration import Value
+from pygnc_devices.opc_n3.packets import AVERAGE, BINS, PM_NAMES
+from pygnc_devices.reading import Reading
+
+FACTORY_BOUNDARIES_UM: Final = (
+    0.35, 0.46, 0.66, 1.0, 1.3, 1.7, 2.3, 3.0, 4.0, 5.2, 6.5, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0, 25.0, 28.0,
+    31.0, 34.0, 37.0, 40.0,
+)  # fmt: skip
+FACTORY_DENSITY: Final = 1.65
+FACTORY_CUTS_UM: Final = (1.0, 2.5, 10.0)
+_LN_DEVIATION: Final = math.log(1.5)
+_INHALABLE_PER_UM: Final = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class MassModel:
+    """What a particle of each bin weighs.
+
+    Attributes:
+        boundaries_um: of the bins, 25.
+        densities: of particles in each bin, g/cm³, 24.
+        cuts_um: diameters of the mass concentrations.
+    """
+
+    boundaries_um: tuple[float, ...] = FACTORY_BOUNDARIES_UM
+    densities: tuple[float, ...] = (FACTORY_DENSITY,) * BINS
+    cuts_um: tuple[float, ...] = FACTORY_CUTS_UM
+
+    @classmethod
+    def of_configuration(cls, values: Mapping[str, Value | None]) -> Self:
+        """Return the model of a unit's configuration variables."""
+
+        def numbers(names: Sequence[str]) -> tuple[float, ...]:
+            return tuple(round(value, 2) for name in names if isinstance(value := values[name], int | float))
+
+        return cls(
+            numbers([f"boundary_{k}_um" for k in range(BINS + 1)]),
+            numbers([f"weighting_{k}" for k in range(BINS)]),
+            numbers([f"pm_{which}_um" for which in "abc"]),
+        )
+
+    def concentrations_ug_m3(self, counts: Sequence[int], volume_ml: float) -> tuple[float | None, ...]:
+        """Return the mass concentration of each cut; None where there is no volume."""
+        if volume_ml <= 0:
+            return (None,) * len(self.cuts_um)
+        return tuple(
+            sum(count * mass for count, mass in zip(counts, masses, strict=True)) / volume_ml
+            for masses in masses_pg(self)
+        )
+
+
+@lru_cache(maxsize=16)
+def masses_pg(model: MassModel) -> tuple[tuple[float, ...], ...]:
+    """Return for each cut the mass that a particle of each bin counts for."""
+    bins = list(zip(model.boundaries_um, model.boundaries_um[1:], model.densities, strict=False))
+    return tuple(
+        tuple(
+            density * math.pi / 6 * ((low + high) / 2) ** 3 * permille((low + high) / 2, cut) / 1000
+            for low, high, density in bins
+        )
+        for cut in model.cuts_um
+    )
+
+
+def permille(diameter_um: float, cut_um: float) -> int:
+    """Return the share of a particle's mass that counts, in whole thousandths."""
+    inhalable = 0.5 * (1 + math.exp(-_INHALABLE_PER_UM * diameter_um))
+    above = 0.5 * math.erfc(math.log(diameter_um / cut_um) / _LN_DEVIATION / math.sqrt(2))
+    return math.floor(1000 * inhalable * above)
+
+
+def counts_of(values: Mapping[str, Value | None]) -> tuple[int, ...]:
+    """Return the counts of a histogram's values."""
+    return tuple(value for k in range(BINS) if isinstance(value := values[f"bin_{k}"], int))
+
+
+def volume_ml(values: Mapping[str, Value | None]) -> float:
+    """Return the air that a histogram has looked at: sampling period times flow."""
+    period_s, flow_ml_s = values["period_s"], values["flow_ml_s"]
+    if not isinstance(period_s, int | float) or not isinstance(flow_ml_s, int | float):
+        return 0.0
+    return period_s * flow_ml_s
+
+
+def number_concentrations(values: Mapping[str, Value | None]) -> tuple[float | None, ...]:
+    """Return particles per cm³ in each bin of a histogram; None without volume."""
+    volume = volume_ml(values)
+    return tuple(count / volume if volume > 0 else None for count in counts_of(values))
+
+
+_REJECTS: Final = ("reject_glitch", "reject_long_tof", "reject_ratio", "reject_out_of_range")
+
+
+def average(readings: Sequence[Reading], model: MassModel | None = None) -> Reading:
+    """Return the average of histograms, with the time of the last, the bytes of all and the doubts of each.
+
+    Args:
+        readings: histograms, at least one.
+        model: of the unit's configuration; None: the factory's.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not readings:
+        raise ValueError("there is no histogram to average")
+    values = _values([reading.values for reading in readings], model or MassModel())
+    last = readings[-1]
+    return Reading(
+        AVERAGE,
+        b"".join(reading.raw for reading in readings),
+        values,
+        last.t_mono_ns,
+        last.t_wall_ns,
+        lost_before=sum(reading.lost_before for reading in readings),
+        flags=tuple(dict.fromkeys(flag for reading in readings for flag in reading.flags)),
+    )
+
+
+def _values(samples: Sequence[Mapping[str, Value | None]], model: MassModel) -> dict[str, Value | None]:
+    counts = [sum(column) for column in zip(*(counts_of(values) for values in samples), strict=True)]
+    volume = sum(volume_ml(values) for values in samples)
+    concentrations = [count / volume if volume > 0 else None for count in counts]
+    result: dict[str, Value | None] = {
+        "samples": len(samples),
+        "period_s": sum(_numbers(samples, "period_s")),
+        "volume_ml": volume,
+        "particles_per_cm3": sum(counts) / volume if volume > 0 else None,
+        "laser_status": _mean(_numbers(samples, "laser_status")),
+    }
+    result |= {f"bin_{k}": counts[k] for k in range(BINS)}
+    result |= {f"concentration_{k}_per_cm3": concentrations[k] for k in range(BINS)}
+    result |= dict(zip(PM_NAMES, model.concentrations_ug_m3(counts, volume), strict=True))
+    result |= {name: round(sum(_numbers(samples, name))) for name in _REJECTS}
+    for name, suffix in (("temperature", "_degc"), ("humidity", "_percent")):
+        numbers = _numbers(samples, name + suffix)
+        result |= {f"{name}{suffix}": _mean(numbers), f"{name}_min{suffix}": min(numbers, default=None)}
+        result |= {f"{name}_max{suffix}": max(numbers, default=None)}
+    return result
+
+
+def _numbers(samples: Sequence[Mapping[str, Value | None]], name: str) -> list[float]:
+    return [value for values in samples if isinstance(value := values[name], int | float)]
+
+
+def _mean(numbers: Sequence[float]) -> float | None:
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+NO_VOLUME: Final = "no volume"
+"""Flow or sampling period is 0: concentrations are not defined."""
+NO_PARTICLES: Final = "no particles"
+"""All bins are 0: the air is very clean, or fan or laser do not run."""
+MASS_DIFFERS: Final = "mass differs"
+"""PM is not what counts and configuration give: the frame, or what is known of the configuration, is wrong."""
+LASER: Final = "laser status"
+"""It is far from what working lasers show."""
+FLOW: Final = "flow"
+"""It is far from what working fans give."""
+PERIOD: Final = "sampling period"
+"""It is neither half of the time since the histogram before (gain switched automatically) nor all of it."""
+HUMID: Final = "humid"
+"""Above 85 % relative humidity particles swell, and their mass is overestimated."""
+FULL: Final = "count at its end"
+"""A bin has 65535 particles or more."""
+
+_PM_TOLERANCE: Final = 1e-5
+_LASER: Final = (500, 700)
+_FLOW_ML_S: Final = (2.0, 10.0)
+_RATIOS: Final = ((0.40, 0.55), (0.93, 1.02))
+_HUMID_PERCENT: Final = 85.0
+_FULL_COUNT: Final = 0xFFFF
+_TICK_S: Final = 0.01
+
+
+def flags(values: Mapping[str, Value | None], model: MassModel, elapsed_s: float | None) -> tuple[str, ...]:
+    """Return all that apply.
+
+    Args:
+        values: of a histogram.
+        model: of the unit's configuration.
+        elapsed_s: since the histogram before; None if there was none.
+    """
+    counts, volume = counts_of(values), volume_ml(values)
+    checks = {
+        NO_VOLUME: volume <= 0,
+        NO_PARTICLES: len(counts) == BINS and not any(counts),
+        FULL: _FULL_COUNT in counts,
+        MASS_DIFFERS: volume > 0 and not _mass_fits(values, model, counts, volume),
+        LASER: not _within(values["laser_status"], _LASER),
+        FLOW: not _within(values["flow_ml_s"], _FLOW_ML_S),
+        PERIOD: elapsed_s is not None and not _period_fits(values["period_s"], elapsed_s),
+        HUMID: not _within(values["humidity_percent"], (0.0, _HUMID_PERCENT)),
+    }
+    return tuple(flag for flag, applies in checks.items() if applies)
+
+
+def _within(value: Value | None, limits: tuple[float, float]) -> bool:
+    return isinstance(value, int | float) and limits[0] <= value <= limits[1]
+
+
+def _mass_fits(values: Mapping[str, Value | None], model: MassModel, counts: tuple[int, ...], volume: float) -> bool:
+    computed = model.concentrations_ug_m3(counts, volume)
+    return all(
+        isinstance(said, int | float) and mass is not None and abs(said - mass) <= _PM_TOLERANCE * max(mass, 1e-3)
+        for said, mass in zip((values[name] for name in PM_NAMES), computed, strict=True)
+    )
+
+
+def _period_fits(period_s: Value | None, elapsed_s: float) -> bool:
+    if not isinstance(period_s, int | float) or elapsed_s <= 0:
+        return False
+    slack = _TICK_S / elapsed_s
+    return any(low - slack <= period_s / elapsed_s <= high + slack for low, high in _RATIOS)

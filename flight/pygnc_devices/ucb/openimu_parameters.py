@@ -1,0 +1,197 @@
+"""User ("lower-case") commands of OpenIMU applications: little-endian payload, parameters of eight bytes each."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.framing import Frame
+from pygnc_devices.scheduler import Procedure, Request
+from pygnc_devices.ucb import commands
+from pygnc_devices.ucb.unit import UcbUnit
+
+ParameterValue: TypeAlias = int | float | str
+
+_WRITE_ERRORS: Final = {-1: "no such parameter", -2: "no legal value", -3: "wrong size"}
+_SAVE_TIMEOUT_S: Final = 3.0
+_PARAMETER_BYTES: Final = 8
+MAG_ALIGN_ACTIONS: Final = {
+    "status": 0, "start": 1, "start_manual": 2, "stop": 3, "accept": 4, "accept_and_save": 5, "abort": 6, "values": 7,
+    "restore_defaults": 8, "restore_defaults_and_save": 9,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of an application: its number, name and type (`text`, `int` or `float`, in eight bytes)."""
+
+    number: int
+    name: str
+    kind: str
+
+    def decode(self, octets: bytes) -> ParameterValue:
+        """Return the value of eight bytes."""
+        if self.kind == "text":
+            return octets.partition(b"\0")[0].decode("latin-1")
+        value: ParameterValue = struct.unpack("<d" if self.kind == "float" else "<q", octets)[0]
+        return value
+
+    def encode(self, value: ParameterValue) -> bytes:
+        """Return the eight bytes of a value.
+
+        Raises:
+            ParameterError: it is of the wrong type, or does not fit.
+        """
+        try:
+            if self.kind == "text":
+                octets = str(value).encode("latin-1")
+                if len(octets) > _PARAMETER_BYTES:
+                    raise ParameterError(f"parameter {self.name}: {value!r} has more than eight letters")
+                return octets.ljust(_PARAMETER_BYTES, b"\0")
+            return struct.pack("<d" if self.kind == "float" else "<q", value)
+        except (struct.error, UnicodeEncodeError):
+            raise ParameterError(f"parameter {self.name}: {value!r} is no {self.kind}") from None
+
+
+class ParameterError(DeviceError):
+    """No such parameter, or a value it cannot have."""
+
+
+PARAMETERS: Final = tuple(
+    Parameter(number, name, kind)
+    for number, (name, kind) in enumerate(
+        (
+            ("data_crc", "int"), ("data_size", "int"), ("baud_rate", "int"), ("packet_type", "text"),
+            ("packet_rate", "int"), ("accel_filter", "int"), ("rate_filter", "int"), ("orientation", "text"),
+            ("gps_baud_rate", "int"), ("gps_protocol", "int"),
+            ("hard_iron_x", "float"), ("hard_iron_y", "float"), ("soft_iron_ratio", "float"),
+            ("soft_iron_angle", "float"), ("lever_arm_x", "float"), ("lever_arm_y", "float"), ("lever_arm_z", "float"),
+            ("point_of_interest_x", "float"), ("point_of_interest_y", "float"), ("point_of_interest_z", "float"),
+        )
+    )
+)  # fmt: skip
+"""Of the applications that Aceinna ships; which of them an application has is its own matter."""
+
+
+def parameter(name: str | int) -> Parameter:
+    """Return a parameter by name or number.
+
+    Raises:
+        ParameterError: there is none such.
+    """
+    for entry in PARAMETERS:
+        if name in (entry.name, entry.number):
+            return entry
+    raise ParameterError(f"no parameter {name!r}; there are {', '.join(entry.name for entry in PARAMETERS)}")
+
+
+def user_ping(unit: UcbUnit) -> Procedure[str]:
+    """Return model, part number, revision and serial number as the unit writes them (pG)."""
+    return _text((yield from _ask(unit, commands.command("pG"))).payload)
+
+
+def user_version(unit: UcbUnit) -> Procedure[str]:
+    """Return name and version of the application (gV)."""
+    return _text((yield from _ask(unit, commands.command("gV"))).payload)
+
+
+def get_parameters(unit: UcbUnit) -> Procedure[dict[str, ParameterValue]]:
+    """Return all parameters by name (gA)."""
+    payload = (yield from _ask(unit, commands.command("gA"))).payload
+    count = min(len(payload) // _PARAMETER_BYTES, len(PARAMETERS))
+    return {entry.name: entry.decode(_slot(payload, entry.number)) for entry in PARAMETERS[:count]}
+
+
+def get_parameter(unit: UcbUnit, name: str | int) -> Procedure[ParameterValue]:
+    """Return one parameter (gP)."""
+    entry = parameter(name)
+    number = struct.pack("<I", entry.number)
+    request = commands.command("gP", number, fits=lambda payload: payload[:4] == number and len(payload) == 12)
+    return entry.decode((yield from _ask(unit, request)).payload[4:])
+
+
+def get_parameter_range(unit: UcbUnit, first: int, count: int) -> Procedure[dict[str, ParameterValue]]:
+    """Return parameters that follow each other (gC)."""
+    head = struct.pack("<II", count, first)
+    size = len(head) + count * _PARAMETER_BYTES
+    request = commands.command("gC", head, fits=lambda payload: payload[:8] == head and len(payload) == size)
+    payload = (yield from _ask(unit, request)).payload[len(head) :]
+    return {PARAMETERS[first + k].name: PARAMETERS[first + k].decode(_slot(payload, k)) for k in range(count)}
+
+
+def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -> Procedure[None]:
+    """Set one parameter, until power-off (uP), and read it back."""
+    entry = parameter(name)
+    octets = entry.encode(value)
+    request = commands.command("uP", struct.pack("<I", entry.number) + octets)
+    _check((yield from _ask(unit, request)), entry.name)
+    found = yield from get_parameter(unit, entry.number)
+    if found != entry.decode(octets):
+        raise ParameterError(f"parameter {entry.name} was set to {value!r} and reads {found!r}")
+
+
+def set_parameter_range(unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> Procedure[None]:
+    """Set parameters that follow each other (uC)."""
+    octets = b"".join(PARAMETERS[first + k].encode(value) for k, value in enumerate(values))
+    request = commands.command("uC", struct.pack("<II", len(values), first) + octets)
+    _check((yield from _ask(unit, request)), f"{first} to {first + len(values) - 1}")
+
+
+def set_parameters(unit: UcbUnit, values: dict[str, ParameterValue]) -> Procedure[None]:
+    """Set all parameters of the application (uA): those that are not given keep their values."""
+    present = yield from get_parameters(unit)
+    unknown = set(values) - set(present)
+    if unknown:
+        raise ParameterError(f"the application has no {', '.join(sorted(unknown))}")
+    octets = b"".join(parameter(name).encode(value) for name, value in (present | values).items())
+    _check((yield from _ask(unit, commands.command("uA", octets))), "of all")
+
+
+def save_parameters(unit: UcbUnit) -> Procedure[None]:
+    """Keep the parameters in flash (sC)."""
+    yield from _ask(unit, commands.command("sC", timeout_s=_SAVE_TIMEOUT_S))
+
+
+def restore_default_parameters(unit: UcbUnit) -> Procedure[None]:
+    """Bring back the application's defaults (rD)."""
+    yield from _ask(unit, commands.command("rD", timeout_s=_SAVE_TIMEOUT_S))
+
+
+def user_mag_align(unit: UcbUnit, action: str) -> Procedure[bytes]:
+    """Do a step of the magnetic alignment (ma): one of MAG_ALIGN_ACTIONS. Returns the answer's payload."""
+    number = MAG_ALIGN_ACTIONS.get(action)
+    if number is None:
+        raise ParameterError(f"no action {action!r}; there are {', '.join(MAG_ALIGN_ACTIONS)}")
+    return (yield from _ask(unit, commands.command("ma", bytes([number])))).payload
+
+
+def user_reset(unit: UcbUnit) -> Procedure[None]:
+    """Restart the unit (rS): it does not answer."""
+    del unit
+    request = commands.command("rS")
+    try:
+        yield Request(request.octets, request.accept, request.queue, timeout_s=0.0, tries=1)
+    except NoAnswerError:
+        return
+
+
+def _ask(unit: UcbUnit, request: Request) -> Procedure[Frame]:
+    del unit
+    frame = (yield request)[-1]
+    if frame.kind in commands.NAK_KINDS:
+        raise RefusedError(f"the unit refuses the {request.what}")
+    return frame
+
+
+def _check(frame: Frame, name: str) -> None:
+    error = int.from_bytes(frame.payload[:4], "little", signed=True)
+    if error:
+        raise RefusedError(f"parameter {name}: {_WRITE_ERRORS.get(error, f'error {error}')}")
+
+
+def _slot(payload: bytes, index: int) -> bytes:
+    return payload[index * _PARAMETER_BYTES : (index + 1) * _PARAMETER_BYTES]
+
+
+def _text(payload: bytes) -> str:
+    return payload.partition(b"\0")[0].decode("latin-1").strip()

@@ -1,0 +1,72 @@
+"""Light on the six faces: what the sensors read, and what the flight's model makes of an attitude."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pygnc.common import quaternion
+from pygnc.estimators.attitude.measurement import Sensors, sky
+from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import AttitudeState
+from pygnc_ground.orbit.solution import BoolArray, FloatArray
+
+_AS_SET: Final = 1.0
+"""Sigmas are those of the settings, whatever the innovations were like."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceLight:
+    """Readings of n samples as shares of full sunlight at the satellite's distance from the Sun.
+
+    Where the place is unknown, full sunlight is that at one astronomical unit, and nothing is expected.
+    """
+
+    measured: FloatArray
+    """(n, 6)"""
+    expected: FloatArray
+    """(n, 6), what the model makes the sensors read, full scale included; NaN without an attitude or a place"""
+    sigma: FloatArray
+    """(n, 6), standard deviations expected of measured minus expected at the true attitude; NaN likewise"""
+    full_scale: FloatArray
+    """(n,), the reading of a saturated sensor"""
+    saturated: BoolArray
+    """(n, 6), readings at full scale"""
+    dark: BoolArray
+    """(n, 6), readings of darkness while the model has the Sun, unshaded, before the face"""
+
+
+def face_light(
+    lux: FloatArray,
+    states: Sequence[AttitudeState | None],
+    surroundings: Sequence[Surroundings | None],
+    settings: AttitudeSettings,
+) -> FaceLight:
+    """Compare readings (n, 6) in lux with what n states make expect. Cost: 0.1 ms per sample."""
+    sensors, limits = Sensors(settings), settings.sun_sensors
+    full_sun_lux = np.full(len(lux), limits.full_sun_lux)
+    expected, sigma = np.full((2, len(lux), 6), np.nan)
+    facing = np.zeros((len(lux), 6), dtype=np.bool_)
+    for row, (state, around) in enumerate(zip(states, surroundings, strict=True)):
+        if around is None:
+            continue
+        from_where = sky(around, settings)
+        full_sun_lux[row] = from_where.full_sun_lux
+        if state is not None:
+            body_from_gcrf = quaternion.to_matrix(state.quaternion).T
+            light = sensors.light(state, body_from_gcrf, lux[row], from_where, _AS_SET)
+            expected[row], sigma[row] = light.expected.share, light.observation.sigma
+            facing[row] = (light.expected.cosine > limits.cosine_min) & (around.sunlit_fraction == 1.0)
+    full_scale = limits.saturation_lux / full_sun_lux
+    measured = lux / full_sun_lux[:, None]
+    saturated = lux >= (1.0 - 1e-6) * limits.saturation_lux
+    return FaceLight(
+        measured=measured,
+        expected=np.minimum(expected, full_scale[:, None]),
+        sigma=sigma,
+        full_scale=full_scale,
+        saturated=saturated,
+        dark=facing & (measured < limits.dark_share),
+    )

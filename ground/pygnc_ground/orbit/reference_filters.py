@@ -1,0 +1,273 @@
+"""What reference filters have in common: how they start, gate, widen and start again.
+
+A reference has the flight's models, gates and start, and takes prediction and update from another library. The state
+after the first fixes is the flight filter's own, for before the first of them 100 km and 1 km/s are uncertain, which no
+sigma points cover; so is the one after a restart. Every decision in between rests on the reference's own numbers.
+
+The flight's filter once more, with the extended Kalman filter of filterpy in place of square roots.
+
+filterpy 2.0 (R. Labbe) keeps the covariance P whole: F P F' + Q at a prediction, Joseph's form at an update. With equal
+models and equal decisions it differs from the square-root filter by rounding alone.
+
+An orbit filter that linearises neither motion nor measurement: filterpy's unscented Kalman filter.
+
+It shows what linearising costs. Nearly all of that comes from the drag factor, whose logarithm is the state: over a
+spread s of the logarithm, the factor's mean is exp(s^2 / 2) times the median that a linearised filter takes for it.
+
+States are not scaled: Cholesky's factor of a covariance in other units is the same factor in other units.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+from filterpy.kalman import ExtendedKalmanFilter, MerweScaledSigmaPoints, UnscentedKalmanFilter
+
+from pygnc.common.arrays import Array
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.checkpoint import take
+from pygnc.estimators.orbit.checkpoint import pack_gate, unpack_gate
+from pygnc.estimators.orbit.dynamics import Advance, OrbitDynamics
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
+from pygnc.estimators.orbit.measurement import Gate, Observation, compare, empirical_factor
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import SIZE, EcefOrbit, OrbitState, to_ecef
+
+Observe: TypeAlias = Callable[[Array], Observation]
+"""Compares what is used of a fix with a state vector (10,), everything in units of the measurements' own standard
+deviations: metres and m/s mixed make matrices that a library rightly calls ill-conditioned."""
+
+
+class ReferenceFilter(ABC):
+    """Turns fixes into orbit states, in place of the flight's `OrbitFilter` and with its interface.
+
+    Args:
+        settings: Force model, noise, gates.
+        orientation: Earth orientation for all of this filter's life.
+    """
+
+    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
+        self.settings = settings
+        self.frames = EarthFrames(orientation)
+        self._dynamics = OrbitDynamics(settings, self.frames)
+        self._starter = OrbitFilter(settings, orientation)
+        self._state: OrbitState | None = None
+        self._position_gate = Gate()
+        self._velocity_gate = Gate()
+        self._empirical_factor = 1.0
+        self._rejected: list[Fix] = []
+
+    @property
+    def state(self) -> OrbitState | None:
+        """The estimate after the last accepted fix; None before the start."""
+        return self._state
+
+    def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
+        """Take in one fix; return the fixes whose fate is now decided, in order of time."""
+        if self._state is not None:
+            return (self._follow(self._state, fix),)
+        updates = self._starter.process(fix)
+        self._go_on_from(self._starter)
+        return updates
+
+    def finish_start(self) -> tuple[OrbitUpdate, ...]:
+        """Start with the fixes there are, be it one; for when no more will come."""
+        if self._state is not None:
+            return ()
+        updates = self._starter.finish_start()
+        self._go_on_from(self._starter)
+        return updates
+
+    def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
+        """The orbit at a later time, from `start` or the filter's own state. Nothing of the filter changes.
+
+        Raises:
+            ValueError: There is no state yet, or `gps_ms` lies before it.
+        """
+        state = start or self._state
+        if state is None:
+            raise ValueError("the orbit filter has not started, there is nothing to predict from")
+        if gps_ms < state.gps_ms:
+            raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
+        return self._propagated(state, gps_ms)
+
+    def ecef(self, state: OrbitState) -> EcefOrbit:
+        """A state in the Earth-fixed frame, with standard deviations."""
+        return to_ecef(state, self.frames)
+
+    # --- By another library ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
+        """State vector (10,) and covariance (10, 10) after the step `advance`, which begins at `state`."""
+
+    @abstractmethod
+    def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
+        """State vector (10,) and covariance (10, 10) after an observation, and its normalised innovation squared."""
+
+    # --- Flight ----------------------------------------------------------------------------------------------------
+
+    def _propagated(self, state: OrbitState, gps_ms: int) -> OrbitState:
+        while state.gps_ms < gps_ms:
+            advance = self._dynamics.advance(state, gps_ms, self._empirical_factor)
+            state = _with_root(advance.state.gps_ms, *self._predicted(state, advance))
+        return state
+
+    def _follow(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
+        if fix.gps_ms <= state.gps_ms:
+            return OrbitUpdate.unused(fix, RejectCause.NOT_LATER)
+        if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
+            return self._try_restart(OrbitUpdate.unused(fix, RejectCause.GAP))
+        update = self._judge(self._propagated(state, fix.gps_ms), fix)
+        if update.position_accepted or update.velocity_accepted:
+            self._state = update.state
+        if not update.position_accepted:
+            return self._try_restart(update)
+        self._rejected = []
+        return update
+
+    def _judge(self, predicted: OrbitState, fix: Fix) -> OrbitUpdate:
+        """Gate position and velocity apart from each other, then update with what passes."""
+        limits, factor = self.settings.measurement, self._empirical_factor
+        of_position, of_velocity = compare(fix, predicted.x, self.frames, limits)
+        position = self._position_gate.judge(of_position, predicted, limits)
+        velocity = self._velocity_gate.judge(of_velocity, predicted, limits) if of_velocity else None
+        used = (position.used is not None, velocity is not None and velocity.used is not None)
+        scales = (self._position_gate.factor, self._velocity_gate.factor)
+
+        def observe(x: Array) -> Observation:
+            parts = zip(compare(fix, x, self.frames, limits), scales, used, strict=True)
+            taken = [part.widened(scale) for part, scale, use in parts if part and use]
+            residual, partials, sigma = Observation.stacked(taken)
+            return Observation(residual / sigma, partials / sigma[:, None], np.ones(len(sigma)))
+
+        state, nis = predicted, 0.0
+        if any(used):
+            x, covariance, nis = self._updated(predicted, observe)
+            state = _with_root(fix.gps_ms, x, covariance)
+        self._position_gate = position.gate
+        self._velocity_gate = velocity.gate if velocity else self._velocity_gate
+        gates = [position.gate] if velocity is None else [position.gate, velocity.gate]
+        self._empirical_factor = empirical_factor(factor, gates, self.settings.process_noise.empirical_factor_max)
+        return OrbitUpdate(
+            fix=fix,
+            state=state,
+            position_cause=None if used[0] else RejectCause.GATE,
+            velocity_cause=None if used[1] else RejectCause.GATE if velocity else RejectCause.NO_VELOCITY,
+            nis=nis,
+            dof=3 * sum(used),
+            position=position.innovation,
+            velocity=velocity.innovation if velocity else None,
+            empirical_factor=factor,
+        )
+
+    # --- Start -----------------------------------------------------------------------------------------------------
+
+    def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
+        """Start again from the last rejected fixes once enough of them agree."""
+        limits = self.settings.start
+        self._rejected = [*self._rejected, rejected.fix][-limits.fixes :]
+        if len(self._rejected) < limits.restart_fixes:
+            return rejected
+        starter = self._new_starter(len(self._rejected))
+        updates = [update for fix in self._rejected for update in starter.process(fix)]
+        if sum(update.position_accepted for update in updates) < limits.restart_fixes:
+            return rejected
+        self._go_on_from(starter)
+        update = next(update for update in updates if update.fix is rejected.fix)
+        return replace(update, restarted_from_ms=updates[0].fix.gps_ms)
+
+    def _new_starter(self, fixes: int) -> OrbitFilter:
+        """The flight's filter before the start, which it makes of so many fixes; it knows what the gates know."""
+        settings = replace(self.settings, start=replace(self.settings.start, fixes=fixes))
+        orientation = self.frames.orientation
+        memory = OrbitFilter(settings, orientation).checkpoint()
+        memory |= {"position_gate": pack_gate(self._position_gate), "velocity_gate": pack_gate(self._velocity_gate)}
+        return OrbitFilter.restore(settings, orientation, memory)
+
+    def _go_on_from(self, starter: OrbitFilter) -> None:
+        """Take over state and gates of the flight's filter, if it has started."""
+        if starter.state is None:
+            return
+        memory = starter.checkpoint()
+        self._position_gate = unpack_gate(take(memory, "position_gate", bytes))
+        self._velocity_gate = unpack_gate(take(memory, "velocity_gate", bytes))
+        self._state = starter.state
+        self._rejected = []
+
+
+def _with_root(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
+    """The state with Cholesky's factor of a covariance that another library keeps whole."""
+    root = np.linalg.cholesky(0.5 * (covariance + covariance.T))
+    return OrbitState(gps_ms, x, np.asarray(root, dtype=np.float64))
+
+
+class EkfOrbitFilter(ReferenceFilter):
+    """Extended Kalman filter by filterpy."""
+
+    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
+        ekf = _ekf(state, 1)
+        ekf.F, ekf.Q = advance.transition, advance.sqrt_noise.dot(advance.sqrt_noise.T)
+        ekf.predict()
+        # It moves the state by F as well, which is right for deviations only.
+        return advance.state.x, ekf.P
+
+    def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
+        size = len(observe(state.x).residual)
+        ekf = _ekf(state, size)
+        # Measurements count from the fix: measured is zero, and predicted the residual's negative.
+        ekf.update(
+            np.zeros(size),
+            HJacobian=lambda x: observe(x).partials,
+            Hx=lambda x: -observe(x).residual,
+            R=np.eye(size),
+        )
+        return ekf.x, ekf.P, float(ekf.mahalanobis) ** 2
+
+
+def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
+    """The library's filter at a state, for so many measured numbers."""
+    ekf = ExtendedKalmanFilter(dim_x=SIZE, dim_z=measured)
+    ekf.x, ekf.P = state.x, state.covariance
+    return ekf
+
+
+class UkfOrbitFilter(ReferenceFilter):
+    """Unscented Kalman filter by filterpy, with 20 sigma points at sqrt(3) standard deviations and one at the centre.
+
+    A fix costs 22 propagation steps per started 30 s since the last one. Gates judge by the covariance that the
+    measurement's derivatives make of the predicted one; the update itself goes by the sigma points.
+    """
+
+    def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
+        super().__init__(settings, orientation)
+        # alpha 1 and kappa 3 - n fit a Gaussian's fourth moments along each column of the root. The centre's weight is
+        # negative, but with beta >= alpha^2 covariances about the mean are sums of squares all the same.
+        self._points = MerweScaledSigmaPoints(SIZE, alpha=1.0, beta=2.0, kappa=3.0 - SIZE)
+
+    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
+        def moved(x: Array, step_s: float) -> Array:
+            return self._dynamics.step(state.gps_ms, x, step_s)[0]
+
+        ukf = self._ukf(state, 1)
+        ukf.Q = advance.sqrt_noise.dot(advance.sqrt_noise.T)
+        ukf.predict(dt=(advance.state.gps_ms - state.gps_ms) * 1e-3, fx=moved)
+        return ukf.x, ukf.P
+
+    def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
+        size = len(observe(state.x).residual)
+        ukf = self._ukf(state, size)
+        ukf.sigmas_f = self._points.sigma_points(ukf.x, ukf.P)
+        # Measurements count from the fix: measured is zero, and predicted the residual's negative.
+        ukf.update(np.zeros(size), R=np.eye(size), hx=lambda x: -observe(x).residual)
+        return ukf.x, ukf.P, float(ukf.mahalanobis) ** 2
+
+    def _ukf(self, state: OrbitState, measured: int) -> UnscentedKalmanFilter:
+        """The library's filter at a state, for so many measured numbers; it is told the models when it is used."""
+        ukf = UnscentedKalmanFilter(SIZE, measured, dt=0.0, hx=None, fx=None, points=self._points)
+        ukf.x, ukf.P = state.x, state.covariance
+        return ukf
