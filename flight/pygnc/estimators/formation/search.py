@@ -433,6 +433,6 @@ def _groups_to_search(equations: Equations, known: KnownOrbits) -> tuple[list[li
             to_search.append(satellite)
         else:
             unsolved[satellite] = (
-                f"{count} ranges to satellites on known orbits, {RANGES_MIN} needed, and too few fixes"
+                f"too few fixes, and {count} ranges to satellites on known orbits ({RANGES_MIN} needed)"
             )
     return connected_groups(to_search, equations.index_pairs), unsolved

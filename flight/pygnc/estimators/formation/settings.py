@@ -43,6 +43,7 @@ class FormationSettings:
         require_positive(self, "log_drag_sigma", "differential_log_drag_sigma")
         require_positive(self, "certain_chi_square", "solved_sigma_ratio")
         if not self.range_noise_min_m <= self.range_noise_m <= self.range_noise_max_m:
-            raise ValueError("range_noise_m lies between range_noise_min_m and range_noise_max_m")
-        if self.fix_scale_max < 1.0 or self.own_fixes_min < 1:
-            raise ValueError("fix_scale_max and own_fixes_min are at least 1")
+            raise ValueError("range_noise_m must be between range_noise_min_m and range_noise_max_m")
+        for name in ("fix_scale_max", "own_fixes_min"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
