@@ -236,7 +236,7 @@ class FormationSolver:
             hypotheses,
             partners,
             noise.range_sigma_m,
-            tuple(seen for pair in equations.pairs for seen in arc.ranges[pair]),
+            tuple(observation for pair in equations.pairs for observation in arc.ranges[pair]),
             np.concatenate(used) if used else np.zeros(0, dtype=np.bool_),
         )
 

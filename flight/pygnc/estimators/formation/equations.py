@@ -322,24 +322,24 @@ def _fix_equations(
     x = np.zeros(SIZE)
     for row, fix in enumerate(fixes):
         x[:6] = points.state[row]
-        for part, seen in enumerate(compare(fix, x, frames, receiver)):
-            available[row, part] = seen is not None
-            if seen is not None:
+        for part, observation in enumerate(compare(fix, x, frames, receiver)):
+            available[row, part] = observation is not None
+            if observation is not None:
                 rows = slice(3 * part, 3 * part + 3)
-                design[row, rows] = seen.partials[:, :6] / seen.sigma[:, None]
-                residual[row, rows] = seen.residual / seen.sigma
+                design[row, rows] = observation.partials[:, :6] / observation.sigma[:, None]
+                residual[row, rows] = observation.residual / observation.sigma
     return FixEquations(reference.node_time(times), design @ points.d_state_d_epoch, residual, available)
 
 
 def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], reference: Reference) -> RangeEquations:
-    seen = arc.ranges[pair]
-    times = np.array([float(one.gps_ms) for one in seen])
+    ranges = arc.ranges[pair]
+    times = np.array([float(each.gps_ms) for each in ranges])
     indices = (satellites.index(pair[0]), satellites.index(pair[1]))
     return RangeEquations(
         indices,
         reference.node_time(times),
         reference.at(times).d_state_d_epoch[:, :3],
-        np.array([one.range_m for one in seen]),
+        np.array([each.range_m for each in ranges]),
     )
 
 

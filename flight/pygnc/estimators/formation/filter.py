@@ -56,14 +56,14 @@ class RangeVerdict(NamedTuple):
     """Result of a range, by the best hypothesis.
 
     Attributes:
-        seen: The range.
+        observation: The range.
         cause: Cause of its rejection; None if it was accepted.
         residual_m: Measured minus predicted. This and the following are NaN if there is no prediction.
         sigma_m: Standard deviation of the residual.
         nis: Normalised innovation squared; chi-square of one degree of freedom if the filter is consistent.
     """
 
-    seen: RangeObservation
+    observation: RangeObservation
     cause: FormationRejectCause | None
     residual_m: float
     sigma_m: float
@@ -74,14 +74,14 @@ class FixVerdict(NamedTuple):
     """Result of a fix, by the best hypothesis.
 
     Attributes:
-        seen: The fix.
+        observation: The fix.
         position_cause: Cause of the rejection of its position; None if it was accepted.
         velocity_cause: Cause of the rejection of its velocity; None if it was accepted.
         position: Innovation of the position; None if there is no prediction.
         velocity: Innovation of the velocity; None if there is no prediction.
     """
 
-    seen: SatelliteFix
+    observation: SatelliteFix
     position_cause: FormationRejectCause | None
     velocity_cause: FormationRejectCause | None
     position: Innovation | None
@@ -160,24 +160,25 @@ class MeasurementEpoch:
         self._gps_ms = gps_ms
         self._model = model
 
-    def concerns(self, seen: RangeObservation | SatelliteFix) -> bool:
+    def concerns(self, observation: RangeObservation | SatelliteFix) -> bool:
         """Return whether an observation is of this group."""
-        if isinstance(seen, RangeObservation):
-            return seen.pair in self._model.pairs
-        return seen.satellite in self._model.satellites
+        if isinstance(observation, RangeObservation):
+            return observation.pair in self._model.pairs
+        return observation.satellite in self._model.satellites
 
-    def update_with_range(self, seen: RangeObservation) -> RangeVerdict:
+    def update_with_range(self, observation: RangeObservation) -> RangeVerdict:
         """Update all hypotheses with a range."""
         model = self._model
-        one, other = (model.satellites.index(end) for end in seen.pair)
-        pair = model.pairs.index(seen.pair)
+        one, other = (model.satellites.index(end) for end in observation.pair)
+        pair = model.pairs.index(observation.pair)
         noise_m, limit = model.range_noise_m[pair], model.range_gate
         innovations = [
-            hypothesis.range_innovation(seen.range_m, one, other, pair, noise_m) for hypothesis in self.hypotheses
+            hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m)
+            for hypothesis in self.hypotheses
         ]
         best = innovations[0]
         if best.curvature > _CURVATURE_MAX * noise_m:
-            return RangeVerdict(seen, FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
+            return RangeVerdict(observation, FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
         self.hypotheses = [
             (hypothesis.update_with_range(innovation) if innovation.nis <= limit else hypothesis).with_added_cost(
                 min(innovation.nis, limit)
@@ -187,33 +188,33 @@ class MeasurementEpoch:
         self.accepted |= any(innovation.nis <= limit for innovation in innovations)
         self.ranges += best.nis <= limit
         cause = None if best.nis <= limit else FormationRejectCause.GATE
-        return RangeVerdict(seen, cause, best.residual, best.sigma, best.nis)
+        return RangeVerdict(observation, cause, best.residual, best.sigma, best.nis)
 
-    def update_with_fix(self, seen: SatelliteFix) -> FixVerdict:
+    def update_with_fix(self, observation: SatelliteFix) -> FixVerdict:
         """Update all hypotheses with a fix: its position, then its velocity."""
-        satellite = self._model.satellites.index(seen.satellite)
-        gates = list(self.gates[seen.satellite])
+        satellite = self._model.satellites.index(observation.satellite)
+        gates = list(self.gates[observation.satellite])
         judgements: list[Judgement | None] = [None, None]
         for part in (0, 1):
-            observations = self._observations(seen, satellite, part)
+            observations = self._observations(observation, satellite, part)
             if observations:
                 judgements[part] = judgement = self._update(observations, gates[part], satellite)
                 gates[part] = judgement.gate
-        self.gates[seen.satellite] = (gates[0], gates[1])
+        self.gates[observation.satellite] = (gates[0], gates[1])
         position, velocity = judgements
         return FixVerdict(
-            seen,
+            observation,
             _cause(position),
             _cause(velocity),
             position.innovation if position else None,
             velocity.innovation if velocity else None,
         )
 
-    def _observations(self, seen: SatelliteFix, satellite: int, part: int) -> list[Observation]:
+    def _observations(self, satellite_fix: SatelliteFix, satellite: int, part: int) -> list[Observation]:
         """Compare position (part 0) or velocity (part 1) with each hypothesis; empty if the fix has none."""
         model = self._model
         observations = [
-            compare(seen.fix, orbit_vector(hypothesis.states[satellite]), model.frames, model.receiver)[part]
+            compare(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), model.frames, model.receiver)[part]
             for hypothesis in self.hypotheses
         ]
         return [observation for observation in observations if observation is not None]
@@ -234,9 +235,11 @@ class MeasurementEpoch:
         return judgements[0]
 
 
-def observation_key(seen: RangeObservation | SatelliteFix) -> ObservationKey:
+def observation_key(observation: RangeObservation | SatelliteFix) -> ObservationKey:
     """Return the key of an observation."""
-    return (seen.one, seen.other) if isinstance(seen, RangeObservation) else (seen.satellite,)
+    return (
+        (observation.one, observation.other) if isinstance(observation, RangeObservation) else (observation.satellite,)
+    )
 
 
 def _cause(judgement: Judgement | None) -> FormationRejectCause | None:
@@ -287,9 +290,9 @@ class FormationFilter:
         self._unsolved = {
             identity: partner for identity, partner in solution.partners.items() if identity not in solution.satellites
         }
-        self._gps_ms = max((seen.gps_ms for seen in solution.ranges), default=solution.reference.epoch_ms)
+        self._gps_ms = max((observation.gps_ms for observation in solution.ranges), default=solution.reference.epoch_ms)
         self._used_keys: set[ObservationKey] = {
-            observation_key(seen) for seen in solution.ranges if seen.gps_ms == self._gps_ms
+            observation_key(observation) for observation in solution.ranges if observation.gps_ms == self._gps_ms
         }
         self._banks = [
             HypothesisBank(solution, group, self._gps_ms, settings, orbit.process_noise)
@@ -378,12 +381,12 @@ class FormationFilter:
         Raises:
             ValueError: There are no observations, or they are of several moments.
         """
-        moments = {seen.gps_ms for seen in ranges} | {seen.fix.gps_ms for seen in fixes}
+        moments = {observation.gps_ms for observation in ranges} | {observation.fix.gps_ms for observation in fixes}
         if len(moments) != 1:
             raise ValueError(f"process() takes observations of one moment; these are of {len(moments)} moments")
         (gps_ms,) = moments
-        usable = [self._range_fault(seen, ()) is None for seen in ranges]
-        usable += [self._fix_fault(seen, ()) is None for seen in fixes]
+        usable = [self._range_fault(observation, ()) is None for observation in ranges]
+        usable += [self._fix_fault(observation, ()) is None for observation in fixes]
         if any(usable):
             for _ in self.propagate(gps_ms):
                 pass
@@ -392,8 +395,8 @@ class FormationFilter:
             for hypotheses, gates, model in zip(self._predicted, self._gates, self._models, strict=True)
         ]
         processed: set[ObservationKey] = set()
-        fix_verdicts = tuple(self._process_fix(epochs, seen, processed) for seen in fixes)
-        range_verdicts = tuple(self._process_range(epochs, seen, processed) for seen in ranges)
+        fix_verdicts = tuple(self._process_fix(epochs, observation, processed) for observation in fixes)
+        range_verdicts = tuple(self._process_range(epochs, observation, processed) for observation in ranges)
         has_moved = any(epoch.accepted for epoch in epochs)
         if has_moved:
             self._used_keys = processed | (self._used_keys if gps_ms == self._gps_ms else set())
@@ -405,40 +408,42 @@ class FormationFilter:
         return FormationUpdate(gps_ms, range_verdicts, fix_verdicts, has_moved)
 
     def _process_range(
-        self, epochs: list[MeasurementEpoch], seen: RangeObservation, processed: set[ObservationKey]
+        self, epochs: list[MeasurementEpoch], observation: RangeObservation, processed: set[ObservationKey]
     ) -> RangeVerdict:
-        cause = self._range_fault(seen, processed)
+        cause = self._range_fault(observation, processed)
         if cause is not None:
-            return RangeVerdict(seen, cause, math.nan, math.nan, math.nan)
-        processed.add(observation_key(seen))
-        return next(epoch for epoch in epochs if epoch.concerns(seen)).update_with_range(seen)
+            return RangeVerdict(observation, cause, math.nan, math.nan, math.nan)
+        processed.add(observation_key(observation))
+        return next(epoch for epoch in epochs if epoch.concerns(observation)).update_with_range(observation)
 
     def _process_fix(
-        self, epochs: list[MeasurementEpoch], seen: SatelliteFix, processed: set[ObservationKey]
+        self, epochs: list[MeasurementEpoch], observation: SatelliteFix, processed: set[ObservationKey]
     ) -> FixVerdict:
         """Process a fix. One of our own satellite goes to all groups; the first one's verdict is returned."""
-        cause = self._fix_fault(seen, processed)
+        cause = self._fix_fault(observation, processed)
         if cause is not None:
-            return FixVerdict(seen, cause, cause, None, None)
-        processed.add(observation_key(seen))
-        verdicts = [epoch.update_with_fix(seen) for epoch in epochs if epoch.concerns(seen)]
+            return FixVerdict(observation, cause, cause, None, None)
+        processed.add(observation_key(observation))
+        verdicts = [epoch.update_with_fix(observation) for epoch in epochs if epoch.concerns(observation)]
         return verdicts[0]
 
     def _range_fault(
-        self, seen: RangeObservation, processed: Collection[ObservationKey]
+        self, observation: RangeObservation, processed: Collection[ObservationKey]
     ) -> FormationRejectCause | None:
         """Return why a range cannot be compared with the states; None if it can."""
-        if not math.isfinite(seen.range_m):
+        if not math.isfinite(observation.range_m):
             return FormationRejectCause.NOT_FINITE
-        if seen.pair not in self.pairs:
+        if observation.pair not in self.pairs:
             return FormationRejectCause.SATELLITE
-        return self._time_fault(seen.gps_ms, observation_key(seen), processed)
+        return self._time_fault(observation.gps_ms, observation_key(observation), processed)
 
-    def _fix_fault(self, seen: SatelliteFix, processed: Collection[ObservationKey]) -> FormationRejectCause | None:
+    def _fix_fault(
+        self, observation: SatelliteFix, processed: Collection[ObservationKey]
+    ) -> FormationRejectCause | None:
         """Return why a fix cannot be compared with the states; None if it can."""
-        if not self._banks or seen.satellite not in self.satellites:
+        if not self._banks or observation.satellite not in self.satellites:
             return FormationRejectCause.SATELLITE
-        return self._time_fault(seen.fix.gps_ms, observation_key(seen), processed)
+        return self._time_fault(observation.fix.gps_ms, observation_key(observation), processed)
 
     def _time_fault(
         self, gps_ms: int, key: ObservationKey, processed: Collection[ObservationKey]

@@ -278,7 +278,7 @@ class HypothesisBank:
             if not self._is_within_margin(excess):
                 for satellite in np.flatnonzero(self._differing[best.number, hypothesis.number]).tolist():
                     self._dropped_excess[satellite] = excess
-            elif not any(self._coincide(kept, hypothesis) for kept in self.hypotheses):
+            elif not any(self._coincide(better, hypothesis) for better in self.hypotheses):
                 self.hypotheses.append(hypothesis)
 
     def partners(self) -> dict[int, Partner]:

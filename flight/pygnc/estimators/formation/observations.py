@@ -56,7 +56,7 @@ class Arc(NamedTuple):
     def span_ms(self) -> tuple[int, int]:
         """GPS milliseconds of the first and the last observation."""
         times = [fix.gps_ms for fixes in self.fixes.values() for fix in fixes]
-        times += [seen.gps_ms for ranges in self.ranges.values() for seen in ranges]
+        times += [observation.gps_ms for ranges in self.ranges.values() for observation in ranges]
         return min(times), max(times)
 
     @property
@@ -93,9 +93,11 @@ def select_arc(
         if abs(entry.fix.gps_ms - near_gps_ms) <= arc_max_ms
     }
     range_by_key = {
-        (seen.pair, seen.gps_ms, seen.one): seen
-        for seen in reversed(ranges)
-        if abs(seen.gps_ms - near_gps_ms) <= arc_max_ms and seen.one != seen.other and math.isfinite(seen.range_m)
+        (observation.pair, observation.gps_ms, observation.one): observation
+        for observation in reversed(ranges)
+        if abs(observation.gps_ms - near_gps_ms) <= arc_max_ms
+        and observation.one != observation.other
+        and math.isfinite(observation.range_m)
     }
     times = [*(gps_ms for _, gps_ms in fix_by_key), *(gps_ms for _, gps_ms, _ in range_by_key)]
     if not times:
