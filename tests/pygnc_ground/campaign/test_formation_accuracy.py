@@ -1,4 +1,4 @@
-"""Scores of errors that were drawn from the bound itself, and of solutions that are somewhere else."""
+"""Scores of errors drawn from the bound, and of wrong solutions."""
 
 from functools import cache
 

@@ -1,7 +1,4 @@
-"""Errors to be expected where they are normal, and of covariances that are wrong.
-
-Hypotheses of a star, each at home in its own valley, and the truth in one of them.
-"""
+"""Hypotheses that contain the truth, and the expected NEES of normal errors and wrong covariances."""
 
 import numpy as np
 import pytest

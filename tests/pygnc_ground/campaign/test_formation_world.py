@@ -1,7 +1,4 @@
-"""Formations start as their kind says.
-
-Worlds are made of their seed alone, and their measurements of the truth and the noise they say.
-"""
+"""Geometry of the kinds of formation, and their measurements."""
 
 import math
 from functools import cache

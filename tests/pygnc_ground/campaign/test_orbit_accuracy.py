@@ -1,4 +1,4 @@
-"""Every preset without faults: errors are what the covariance says. The benchmark does the same with 20 seeds."""
+"""Consistency on every preset without faults. The benchmark does the same with 20 seeds."""
 
 import pytest
 

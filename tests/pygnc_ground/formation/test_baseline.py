@@ -1,4 +1,4 @@
-"""The simple method finds what it starts near, and that may be the image behind the mirror."""
+"""The baseline method finds the truth from a near guess, and the mirror image from a mirrored one."""
 
 from functools import cache
 
@@ -29,12 +29,12 @@ def truth() -> tuple[IntArray, FloatArray]:
 def solved(start: FloatArray, bias_m: float = 1_057.0) -> tuple[FloatArray, FloatArray]:
     """Error of the relative position (n,), and what is left of the ranges once their mean is taken away (n,)."""
     gps_ms, states = truth()
-    apart = states[1] - states[0]
-    exact_m = np.linalg.norm(apart[:, :3], axis=1)
+    relative = states[1] - states[0]
+    exact_m = np.linalg.norm(relative[:, :3], axis=1)
     ranges = PairRanges(gps_ms[1:], exact_m[1:] + bias_m, 0.1, 1_050.0, 20.0)
     found = solve_pair(ranges, states[0, 0], start, gps_ms)
     left_m = (np.linalg.norm(found[:, :3], axis=1) - exact_m)[1:]
-    return np.linalg.norm((found - apart)[:, :3], axis=1), left_m - left_m.mean()
+    return np.linalg.norm((found - relative)[:, :3], axis=1), left_m - left_m.mean()
 
 
 def test_exact_ranges_lead_to_the_truth_from_a_near_guess() -> None:

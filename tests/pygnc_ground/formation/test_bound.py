@@ -1,7 +1,4 @@
-"""The bound against differences of trajectories by brahe, the bound of a single orbit, and limits it must keep.
-
-`pygnc bound --formation` from settings.
-"""
+"""Cramer-Rao bound against finite differences of trajectories by brahe, single orbits and limiting cases."""
 
 import json
 import math
@@ -45,7 +42,7 @@ CRAFT = Spacecraft()
 FRAMES = EarthFrames(ORIENTATION)
 SETTINGS = OrbitSettings(gravity_degree=12)
 KNOWN_DRAG = FormationPriors(bias_m=20.0, common_log_drag=0.0, differential_log_drag=0.0)
-APART = np.array(
+RELATIVE = np.array(
     (
         np.zeros(6),
         (900.0, -600.0, 700.0, 0.1, 0.2, -0.1),
@@ -62,12 +59,10 @@ def path(state: FloatArray) -> Trajectory:
 @cache
 def motion(count: int = 4) -> FormationMotion:
     if count < 4:
-        whole = motion()
-        return FormationMotion(
-            whole.gps_ms, whole.states_gcrf[:count], whole.d_state_d_first[:count], whole.ecef_from_gcrf
-        )
+        full = motion()
+        return FormationMotion(full.gps_ms, full.states_gcrf[:count], full.d_state_d_first[:count], full.ecef_from_gcrf)
     own = initial_state_gcrf(Orbit())
-    states = np.stack([path(own + apart).states_gcrf(T_S) for apart in APART])
+    states = np.stack([path(own + relative).states_gcrf(T_S) for relative in RELATIVE])
     return linearise_formation(START_MS + (1e3 * T_S).astype(np.int64), states, SETTINGS, FRAMES)
 
 
@@ -115,7 +110,7 @@ def displaced() -> tuple[FloatArray, FloatArray]:
 
     Shapes (3, 6, 2, 3, n, 6): which satellite, which number, which way; then the states of all.
     """
-    starts = initial_state_gcrf(Orbit()) + APART[:3]
+    starts = initial_state_gcrf(Orbit()) + RELATIVE[:3]
     as_is = [path(start) for start in starts]
     kinds = []
     for states_of in (Trajectory.states_itrf, Trajectory.states_gcrf):
@@ -135,10 +130,10 @@ def test_bound_matches_finite_differences_of_trajectories(
     itrf, gcrf = displaced()
     between = [np.linalg.norm(gcrf[..., one, :, :3] - gcrf[..., other, :, :3], axis=-1) for one, other in links]
     measured = np.concatenate((itrf[..., :fixed, :, :].reshape(3, 6, 2, -1), *between), axis=-1)
-    apart = gcrf[..., 1:, :, :3] - gcrf[..., :1, :, :3]
+    relative = gcrf[..., 1:, :, :3] - gcrf[..., :1, :, :3]
     by_state, moved = (
         ((each[:, :, 0] - each[:, :, 1]).reshape(18, -1) / (2.0 * np.tile(STEPS, 3)[:, None])).T
-        for each in (measured, apart.reshape(3, 6, 2, -1))
+        for each in (measured, relative.reshape(3, 6, 2, -1))
     )
     by_bias = np.zeros((len(by_state), len(links)))
     by_bias[-len(links) * len(T_S) :] = np.repeat(np.eye(len(links)), len(T_S), axis=0)
@@ -172,7 +167,7 @@ def test_drag_partials_match_the_orbit_bound() -> None:
 
 
 def test_without_ranges_the_bound_is_that_of_two_single_orbits() -> None:
-    """Of satellites a kilometre apart, whose drags are as unknown as the single orbit's, the root of two of one."""
+    """Of satellites a kilometre relative, whose drags are as unknown as the single orbit's, the root of two of one."""
     priors = FormationPriors(common_log_drag=0.0, differential_log_drag=10.0)
     found = bound(2, 2, ranges(star(2), 1e9), priors)
     singles = [
@@ -228,13 +223,11 @@ def test_bound_scales_with_all_standard_deviations() -> None:
 
 
 def test_bound_does_not_depend_on_the_order_of_partners() -> None:
-    whole, order = motion(3), [0, 2, 1]
-    swapped = FormationMotion(
-        whole.gps_ms, whole.states_gcrf[order], whole.d_state_d_first[order], whole.ecef_from_gcrf
-    )
+    full, order = motion(3), [0, 2, 1]
+    swapped = FormationMotion(full.gps_ms, full.states_gcrf[order], full.d_state_d_first[order], full.ecef_from_gcrf)
     seen = ranges([(0, 1), (1, 2)], 5.0)
     renamed = ranges([(0, 2), (2, 1)], 5.0)
-    one = formation_bound(whole, FormationMeasurements(fixes(3, 1), seen), KNOWN_DRAG)
+    one = formation_bound(full, FormationMeasurements(fixes(3, 1), seen), KNOWN_DRAG)
     other = formation_bound(swapped, FormationMeasurements(fixes(3, 1), renamed), KNOWN_DRAG)
     np.testing.assert_allclose(other.rms_m, one.rms_m[::-1], rtol=1e-6)
     assert other.rms_all_m == pytest.approx(one.rms_all_m, rel=1e-6)
@@ -244,8 +237,8 @@ def test_drawn_errors_match_the_bound_on_average() -> None:
     found = bound(3, 1, ranges(mesh(3), 5.0))
     drawn_m = found.draw_rms_m(20_000, np.random.default_rng(5))
     assert np.sqrt(np.mean(drawn_m**2)) == pytest.approx(found.rms_all_m, rel=0.03)
-    whole = found.root[:, :, :] @ np.random.default_rng(6).standard_normal((found.root.shape[2], 2_000))
-    each = np.sqrt((whole.reshape(len(whole), 2, 6, -1)[:, :, :3] ** 2).sum(axis=2).mean(axis=(0, 1)))
+    full = found.root[:, :, :] @ np.random.default_rng(6).standard_normal((found.root.shape[2], 2_000))
+    each = np.sqrt((full.reshape(len(full), 2, 6, -1)[:, :, :3] ** 2).sum(axis=2).mean(axis=(0, 1)))
     np.testing.assert_allclose(np.percentile(drawn_m, (10, 50, 90)), np.percentile(each, (10, 50, 90)), rtol=0.1)
 
 
@@ -321,11 +314,11 @@ def test_table_and_json_show_the_same_figures(tmp_path: Path) -> None:
     short = ("--preset", "formation4", "--config", str(tmp_path / "short.toml"), "--formation")
     code, text = run(*short, "--json")
     assert code == 0
-    told = json.loads(text)
-    assert set(told["partners"]) == {"75", "76", "77"}
+    printed = json.loads(text)
+    assert set(printed["partners"]) == {"75", "76", "77"}
     code, table = run(*short)
     assert code == 0
-    for partner, figures in told["partners"].items():
+    for partner, figures in printed["partners"].items():
         (row,) = [line for line in table.splitlines() if f" {partner} " in line]
         assert f"{figures['position_rms_m']:.3f}" in row
 

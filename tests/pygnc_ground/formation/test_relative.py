@@ -1,7 +1,4 @@
-"""Relative motion against brahe's, and against a rotation in closed form.
-
-True relative states against circles in closed form.
-"""
+"""Relative coordinates against brahe and closed forms; truth and accuracy of relative states."""
 
 import math
 from dataclasses import dataclass

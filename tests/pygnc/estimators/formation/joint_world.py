@@ -1,4 +1,4 @@
-"""True formations by brahe, what is measured of them, and the batch solution of the first part."""
+"""Simulated formations with a batch solution of the first part and the measurements after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ def world(satellites: int = 2, minutes: int = 250) -> FormationWorld:
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A batch solution, and what is measured later: by moment, ranges and fixes."""
+    """A batch solution and the later measurements: ranges and fixes by moment."""
 
     solution: FormationSolution
     settings: FormationSettings
@@ -45,7 +45,7 @@ class Solved:
         return FormationFilter(solution or self.solution, self.settings, self.orbit, FRAMES)
 
     def until(self, minutes: float) -> list[tuple[list[RangeObservation], list[SatelliteFix]]]:
-        """Of so many minutes after the batch."""
+        """Return the measurements of the first minutes after the batch."""
         first_ms = min(self.later)
         return [seen for gps_ms, seen in self.later.items() if gps_ms < first_ms + 60e3 * minutes]
 
@@ -88,14 +88,14 @@ def observations(
     ]
 
 
-def flown(
+def process_all(
     filtering: FormationFilter, moments: Sequence[tuple[list[RangeObservation], list[SatelliteFix]]]
 ) -> list[FormationUpdate]:
     return [filtering.process(*seen) for seen in moments]
 
 
 def truth_gcrf(gps_ms: int, partner: int, satellites: int = 2, minutes: int = 250) -> tuple[Array, Array]:
-    """Our state and the partner's relative to it."""
+    """Return our state and the partner's state relative to it."""
     states = world(satellites, minutes).states_gcrf(np.array([gps_ms]))[:, 0]
     return states[0], states[partner - 74] - states[0]
 
@@ -106,7 +106,7 @@ def error_m(filtering: FormationFilter, partner: int, hypothesis: int = 0, satel
 
 
 def nees(relative: RelativeState, own: Array, truth: Array) -> float:
-    """Of the relative orbital elements, 6 on average."""
+    """Return the NEES of the relative orbital elements, 6 on average."""
     by_state = d_elements_d_state(own, own + relative.gcrf)
     error = relative_elements(own, own + relative.gcrf) - relative_elements(own, own + truth)
     return float(error.dot(np.linalg.solve(by_state @ relative.covariance_gcrf @ by_state.T, error)))

@@ -1,4 +1,4 @@
-"""Closest approaches against Clohessy and Wiltshire, true orbits by brahe, and Monte Carlo."""
+"""Closest approaches against Clohessy-Wiltshire, orbits by brahe, and Monte Carlo."""
 
 import math
 from dataclasses import replace
@@ -22,7 +22,7 @@ GPS_MS = 1_400_000_000_000
 RADIUS_M = 6.9e6
 MOTION_RAD_S = math.sqrt(GM_EARTH_M3_S2 / RADIUS_M**3)
 OWN = np.array((0.0, RADIUS_M, 0.0, -1_000.0, 0.0, math.sqrt(GM_EARTH_M3_S2 / RADIUS_M - 1e6)))
-TURN = rtn_from_gcrf(OWN)
+GCRF_FROM_RTN = rtn_from_gcrf(OWN)
 AIRLESS = replace(ORBIT, spacecraft=SpacecraftSettings(drag_coefficient=0.0, reflectivity_coefficient=0.0))
 PERIOD_S = 5_700
 PASSING = np.array((-40.0, -900.0, 60.0, 0.05, 2.0 * MOTION_RAD_S * 40.0 + 0.02, 0.1))
@@ -34,7 +34,7 @@ BESIDE = MOTION_RAD_S * np.array((0.0, 0.0, 0.0, 0.0, -600.0, 500.0)) + np.array
 def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: float = 1e-6) -> JointGroup:
     """One partner, by several hypotheses; all uncertainty is the partner's."""
     sigma = np.full(6, 1e-6) if sigma_rtn is None else sigma_rtn
-    back = np.linalg.inv(TURN)
+    back = np.linalg.inv(GCRF_FROM_RTN)
     covariance = np.diag(np.full(15, 1e-12))
     covariance[7:13, 7:13] = back @ np.diag(sigma**2) @ back.T
     covariance[13, 13] = log_drag_sigma**2
@@ -128,24 +128,26 @@ def test_possible_contact_is_reported_from_its_first_moment() -> None:
 def test_hypotheses_and_groups_have_separate_approaches() -> None:
     mirrored = PASSING * np.array((1.0, 1.0, -1.0, 1.0, 1.0, -1.0))
     other = group(4.0 * PASSING)._replace(satellites=(74, 76))
-    told = found(other, group(PASSING, mirrored))
-    assert [(each.partner, each.hypothesis) for each in told] == [(75, 0), (75, 1), (76, 0)]
+    results = found(other, group(PASSING, mirrored))
+    assert [(each.partner, each.hypothesis) for each in results] == [(75, 0), (75, 1), (76, 0)]
     (alone,) = found(group(PASSING))
-    assert told[0].distance_m == pytest.approx(alone.distance_m, abs=0.02)
-    assert told[1].distance_m == pytest.approx(alone.distance_m, abs=2.0)
+    assert results[0].distance_m == pytest.approx(alone.distance_m, abs=0.02)
+    assert results[1].distance_m == pytest.approx(alone.distance_m, abs=2.0)
     assert found() == ()
 
 
 def test_four_hours_agree_with_brahe_to_decimetres() -> None:
-    apart = np.linalg.inv(TURN) @ np.array((100.0, 800.0, 300.0, 0.1, -2.0 * MOTION_RAD_S * 100.0 - 0.02, 0.2))
+    relative = np.linalg.inv(GCRF_FROM_RTN) @ np.array(
+        (100.0, 800.0, 300.0, 0.1, -2.0 * MOTION_RAD_S * 100.0 - 0.02, 0.2)
+    )
     craft, forces = Spacecraft(), Forces(gravity_degree=24, drag=False, radiation_pressure=False)
     seconds = np.arange(0.0, 14_401.0, 5.0)
     own, partner = (
         Trajectory(GPS_MS, 14_460.0, np.ascontiguousarray(state), craft, forces).states_gcrf(seconds)
-        for state in (OWN, OWN + apart)
+        for state in (OWN, OWN + relative)
     )
     distance_m = np.linalg.norm((partner - own)[:, :3], axis=1)
-    (approach,) = found(group(TURN @ apart), duration_s=14_400)
+    (approach,) = found(group(GCRF_FROM_RTN @ relative), duration_s=14_400)
     nearest = int(np.argmin(distance_m))
     assert 0 < nearest < len(seconds) - 1
     assert approach.gps_ms - GPS_MS == pytest.approx(1e3 * seconds[nearest], abs=6_000)

@@ -1,4 +1,4 @@
-"""Whole arcs of formations made by brahe: accuracy against the bound, ambiguity, and whatever may be missing."""
+"""Arcs of simulated formations: accuracy against the bound, ambiguity, and missing observations."""
 
 from dataclasses import replace
 from functools import cache
@@ -102,15 +102,15 @@ def test_reports_a_partner_with_too_few_ranges_without_effect_on_others() -> Non
     measured = given(world(5), MESH_ALL)
     little = measured.without_fixes(77)
     ranges = [seen for seen in little.ranges if 77 not in seen.pair]
-    some = [seen for seen in little.ranges if seen.pair == (74, 77)][:3]
-    without, withal = little._replace(ranges=ranges).solved(), little._replace(ranges=[*ranges, *some]).solved()
-    assert "3 ranges" in (withal.partners[77].unsolved or "")
+    few = [seen for seen in little.ranges if seen.pair == (74, 77)][:3]
+    without, with_few = little._replace(ranges=ranges).solved(), little._replace(ranges=[*ranges, *few]).solved()
+    assert "3 ranges" in (with_few.partners[77].unsolved or "")
     moment = without.reference.epoch_ms
     for partner in (75, 76):
-        one, other = (solution.relative_at(moment, partner) for solution in (without, withal))
+        one, other = (solution.relative_at(moment, partner) for solution in (without, with_few))
         assert one.gcrf == pytest.approx(other.gcrf, abs=1e-6)
     with pytest.raises(ValueError, match="no solution for satellite 77"):
-        withal.relative_at(moment, 77)
+        with_few.relative_at(moment, 77)
 
 
 def test_with_few_own_fixes_the_orbit_estimate_is_the_prior() -> None:

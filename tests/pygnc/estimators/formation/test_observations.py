@@ -1,4 +1,4 @@
-"""What an arc takes of what it is given."""
+"""Selection of the observations of an arc."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def test_uses_duplicates_once_and_both_directions() -> None:
     ranges = [RangeObservation(NOW_MS, 74, 75, 1.0)] * 2 + [RangeObservation(NOW_MS, 75, 74, 2.0)]
     arc = select_arc(74, NOW_MS, HOUR_MS, fixes, ranges)
     assert arc is not None
-    assert {satellite: len(some) for satellite, some in arc.fixes.items()} == {74: 1, 75: 1}
+    assert {satellite: len(fixes) for satellite, fixes in arc.fixes.items()} == {74: 1, 75: 1}
     assert [seen.range_m for seen in arc.ranges[74, 75]] == [1.0, 2.0]
 
 
@@ -56,7 +56,7 @@ def test_arc_does_not_depend_on_the_order(ranges: list[RangeObservation], shuffl
     unique = list({(seen.gps_ms, seen.one, seen.other): seen for seen in ranges}.values())
     mixed = unique.copy()
     shuffler.shuffle(mixed)
-    one, other = (select_arc(74, NOW_MS, HOUR_MS, [], some) for some in (unique, mixed))
+    one, other = (select_arc(74, NOW_MS, HOUR_MS, [], ranges) for ranges in (unique, mixed))
     assert (one is None) == (other is None)
     if one is not None and other is not None:
         assert one.ranges == other.ranges

@@ -1,4 +1,4 @@
-"""Process noise against what white acceleration and a Gauss-Markov process do in closed form."""
+"""Process noise against closed forms of white acceleration and Gauss-Markov processes."""
 
 import math
 from dataclasses import replace
@@ -39,9 +39,9 @@ def test_many_steps_match_white_acceleration_in_closed_form() -> None:
 
 def test_relative_density_of_neighbours_is_a_hundredth() -> None:
     noise = covariance(np.zeros(2))
-    apart = np.concatenate((np.eye(6), np.zeros((6, 1)), -np.eye(6), np.zeros((6, 3))), axis=1)
+    difference = np.concatenate((np.eye(6), np.zeros((6, 1)), -np.eye(6), np.zeros((6, 3))), axis=1)
     density = 2.0 * 900.0 * np.array((1e-7, 2e-7, 3e-7)) ** 2
-    relative = apart @ noise @ apart.T
+    relative = difference @ noise @ difference.T
     np.testing.assert_allclose(np.diagonal(relative)[3:], 2.0 * 0.01 * density * STEP_S, rtol=1e-6)
 
 

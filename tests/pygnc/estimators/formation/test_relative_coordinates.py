@@ -1,7 +1,4 @@
-"""Relative orbital elements against brahe's, and back.
-
-Images keep distances and change sides.
-"""
+"""Relative orbital elements against brahe, and mirror images against propagated distances."""
 
 from functools import cache
 
@@ -89,11 +86,12 @@ RTN = rtn_from_gcrf(OWN)
 RELATIVE_STATES: Array = np.asarray(np.linalg.solve(RTN, (400.0, 700.0, 300.0, 0.1, -0.9, 0.25)), dtype=np.float64)
 
 
-def distances(apart: Array) -> Array:
+def distances(relative: Array) -> Array:
     t_s = np.linspace(0.0, 6_000.0, 30)
     start_ms = 1_391_299_218_000
     own, other = (
-        Trajectory(start_ms, 6_000.0, state, Spacecraft(), POINT_MASS).states_gcrf(t_s) for state in (OWN, OWN + apart)
+        Trajectory(start_ms, 6_000.0, state, Spacecraft(), POINT_MASS).states_gcrf(t_s)
+        for state in (OWN, OWN + relative)
     )
     result: Array = np.linalg.norm((other - own)[:, :3], axis=1)
     return result

@@ -1,7 +1,4 @@
-"""Reference and relative motion against trajectories by brahe.
-
-Deviations around one satellite against the full dynamics of each.
-"""
+"""Reference, relative motion and joint steps against trajectories by brahe and the full dynamics."""
 
 from dataclasses import replace
 from functools import cache
@@ -56,9 +53,9 @@ def own_truth() -> tuple[Array, Array]:
 
 
 def test_reference_matches_the_orbit_between_nodes() -> None:
-    off = reference().at(MOMENTS).state - own_truth()[0]
-    assert np.abs(off[:, :3]).max() < 0.3
-    assert np.abs(off[:, 3:]).max() < 3e-4
+    error = reference().at(MOMENTS).state - own_truth()[0]
+    assert np.abs(error[:, :3]).max() < 0.3
+    assert np.abs(error[:, 3:]).max() < 3e-4
     epoch = np.append(reference().nodes.state[reference().epoch_node], np.zeros(4))
     direct = DYNAMICS.trace(reference().epoch_ms, epoch, int(MOMENTS[-4]))
     assert reference().at(MOMENTS[-4:-3]).state[0] == pytest.approx(direct[:6], abs=0.01)
@@ -78,29 +75,29 @@ def test_transition_matrix_matches_finite_differences() -> None:
         assert d_state_d_epoch == pytest.approx((there - back) / (2.0 * step), rel=2e-4, abs=2e-5)
 
 
-@pytest.mark.parametrize(("size", "least_m"), [(1.0, 0.06), (40.0, 2.4)])
-def test_relative_motion_matches_brahe(size: float, least_m: float) -> None:
+@pytest.mark.parametrize(("size", "limit_m"), [(1.0, 0.06), (40.0, 2.4)])
+def test_relative_motion_matches_brahe(size: float, limit_m: float) -> None:
     partner = state_from_elements(OWN, size * np.array((5.0, 700.0, 300.0, -250.0, 200.0, 400.0)))
     moved, epoch = truth(partner)
-    apart = moved - own_truth()[0]
+    relative = moved - own_truth()[0]
     middle = reference().nodes.state[reference().epoch_node]
     own, start = (np.append(state - middle, 0.0) for state in (own_truth()[1], epoch))
     dynamics = RelativeDynamics(reference())
     points, places = reference().at(MOMENTS), reference().node_time(MOMENTS)
 
-    def placed(*, linear: bool) -> Array:
+    def deviations_at(*, linear: bool) -> Array:
         both = np.stack((own, start))
         motion = dynamics.linear(both) if linear else dynamics.propagate(both)
         y = motion.at(slice(None), places)
         result: Array = np.einsum("kij,kj->ki", points.d_state_d_epoch, y[:, 1] - y[:, 0])
         return result
 
-    off = np.abs(placed(linear=False) - apart)
-    assert np.linalg.norm(off[:, :3], axis=1).max() < least_m
-    assert np.linalg.norm(off[:, 3:], axis=1).max() < 2e-3 * least_m
+    error = np.abs(deviations_at(linear=False) - relative)
+    assert np.linalg.norm(error[:, :3], axis=1).max() < limit_m
+    assert np.linalg.norm(error[:, 3:], axis=1).max() < 2e-3 * limit_m
     if size > 1.0:
-        linear = np.linalg.norm((placed(linear=True) - apart)[:, :3], axis=1).max()
-        assert linear > 20.0 * least_m
+        linear = np.linalg.norm((deviations_at(linear=True) - relative)[:, :3], axis=1).max()
+        assert linear > 20.0 * limit_m
 
 
 def test_partials_match_finite_differences() -> None:
@@ -128,8 +125,8 @@ RTN = np.array(((0.0, 1_000.0, 0.0, 0.0, 0.0, 0.3), (300.0, -5_000.0, 2_000.0, 0
 
 
 def initial_deviations() -> Array:
-    apart = RTN @ np.linalg.inv(rtn_from_gcrf(OWN_STATE[:6])).T
-    return np.concatenate((apart, ((0.1,), (-0.2,))), axis=1)
+    relative = RTN @ np.linalg.inv(rtn_from_gcrf(OWN_STATE[:6])).T
+    return np.concatenate((relative, ((0.1,), (-0.2,))), axis=1)
 
 
 def test_joint_step_matches_full_dynamics_for_three_hours() -> None:

@@ -1,4 +1,4 @@
-"""Settings that make no sense are refused."""
+"""Validation of the settings."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a solution says of other moments, and of all satellites together."""
+"""Relative and joint states of a solution."""
 
 import numpy as np
 import pytest
