@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from pygnc.host.channel import Channel, LineCounts
+from pygnc.host.channel import Channel, ChannelCounters
 from pygnc.host.channel_events import Received
 from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
@@ -27,7 +27,7 @@ _TICK_S: Final = 1e-6
 
 
 @dataclass
-class End:
+class LineEnd:
     """What drives one end: `read` takes bytes, `line` gives what is to be sent, `wakeup` says when to ask again."""
 
     read: Callable[[bytes, float], None]
@@ -35,10 +35,10 @@ class End:
     wakeup: Callable[[], float]
 
 
-class Session:
+class VirtualLink:
     """Two ends, joined by a line in each direction."""
 
-    def __init__(self, ends: Sequence[End], lines: Sequence[SerialLine]) -> None:
+    def __init__(self, ends: Sequence[LineEnd], lines: Sequence[SerialLine]) -> None:
         self.ends = list(ends)
         self.lines = list(lines)
         self.now_s = 0.0
@@ -108,12 +108,12 @@ class VirtualPi:
         self._down_until_s = 0.0
         self._conversation: HostConnection | None = None
 
-    def end(self) -> End:
+    def end(self) -> LineEnd:
         """Return what drives it."""
-        return End(self._read, self._line, self._wakeup_s)
+        return LineEnd(self._read, self._line, self._wakeup_s)
 
     @property
-    def counts(self) -> LineCounts:
+    def counts(self) -> ChannelCounters:
         """What has passed at its end since it was last started."""
         return self._talk().channel.counts
 
@@ -139,7 +139,7 @@ class VirtualPi:
             self._down_until_s = now_s + RESTART_S
 
     def _line(self, now_s: float) -> bytes | None:
-        return None if now_s < self._down_until_s else self._talk().next_portion(now_s)
+        return None if now_s < self._down_until_s else self._talk().next_output(now_s)
 
     def _wakeup_s(self) -> float:
         return self._down_until_s if self._conversation is None else self._conversation.wakeup_s()

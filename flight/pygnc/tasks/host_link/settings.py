@@ -13,6 +13,7 @@ import msgspec
 from pygnc.common.files import durable_write
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table
 from pygnc.configuration.settings import Settings
+from pygnc.host.parameters import merge_settings
 
 
 def named_values(settings: Settings) -> dict[str, Any]:
@@ -22,10 +23,9 @@ def named_values(settings: Settings) -> dict[str, Any]:
 
 def settings_validator(file: Path | None, home: Path) -> Callable[[dict[str, Any]], object]:
     """Return a validator of changes; it raises ValueError if no run could start with them."""
-    from pygnc.host.parameters import merged  # noqa: PLC0415 - launch imports this module; it must start quickly
 
     def check(changes: dict[str, Any]) -> Settings:
-        return settings_from_table(merged(read_table(file, home), changes), file or home / SETTINGS_FILE)
+        return settings_from_table(merge_settings(read_table(file, home), changes), file or home / SETTINGS_FILE)
 
     return check
 
@@ -96,9 +96,9 @@ def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
     # Few runs have changes, and these imports delay the start.
     import tomllib  # noqa: PLC0415
 
-    from pygnc.host.parameters import merged, read_slots  # noqa: PLC0415
+    from pygnc.host.parameters import read_slots  # noqa: PLC0415
 
     try:
-        return settings_from_table(merged(table, tomllib.loads(read_slots(slots).text)), path), ""
+        return settings_from_table(merge_settings(table, tomllib.loads(read_slots(slots).text)), path), ""
     except (ConfigurationError, tomllib.TOMLDecodeError) as error:
         return settings, f"settings changed over the line are ignored: {error}"
