@@ -74,7 +74,7 @@ def device(context: typer.Context) -> None:
 @app.command(**_PASSED_ON)
 def station(context: typer.Context) -> None:
     """Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ..."""
-    _pass_on(context, "pygnc_station.station.command", "stations", "ground")
+    _pass_on(context, "pygnc_station.commands.main", "stations", "ground")
 
 
 @app.command(**_PASSED_ON)

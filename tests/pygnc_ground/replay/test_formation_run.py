@@ -145,7 +145,7 @@ def test_tracks_span_the_ranges_without_estimates(everything: FormationCollector
 
 def test_an_unsolved_partner_has_only_a_cause(ranges_only: FormationResult) -> None:
     (partner,) = [partner for partner in ranges_only.partners if partner.cause]
-    assert re.fullmatch(r"its place is known to \d+ m only, \d+ m away", partner.cause)
+    assert re.fullmatch(r"standard deviation of its position \d+ m at a distance of \d+ m", partner.cause)
     assert not partner.states.known.any()
     assert partner.orbits
 
