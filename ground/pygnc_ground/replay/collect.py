@@ -89,7 +89,7 @@ class FormationCollector:
 
     def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
         """Process an input; `answer` holds the orbit task's messages for it."""
-        self.messages += self._tracker.take(message)
+        self.messages += self._tracker.process(message)
         self._orbits += answer
         self._solve()
         while self._tracker.awaits_orbit and self._orbits:

@@ -127,7 +127,7 @@ def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolu
 
 def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
     """Return the flight's margin above the best chi-square; the noise is estimated, so fewer ranges count for less."""
-    freedom = max(len(solution.ranges) - len(solution.hypotheses[0].unknowns), 1)
+    freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
     return float(freedom * np.expm1(settings.certain_chi_square / freedom))
 
 
@@ -191,8 +191,8 @@ def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:
 def _approaches(messages: Sequence[FormationMessage]) -> tuple[ClosestApproach, ...]:
     """Return the approaches of the newest message about each partner."""
     every = [message for message in messages if isinstance(message, ClosestApproach)]
-    newest = {message.partner_id: message.through for message in every}
-    current = [message for message in every if message.through == newest[message.partner_id]]
+    newest = {message.partner_id: message.last_input_seq for message in every}
+    current = [message for message in every if message.last_input_seq == newest[message.partner_id]]
     return tuple(sorted(current, key=lambda message: (message.partner_id, message.chi2)))
 
 

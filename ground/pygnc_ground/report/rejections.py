@@ -85,10 +85,10 @@ def counts_by_cause(result: ReplayResult) -> tuple[CauseCounts, ...]:
     """Return the causes that occurred, the most frequent first."""
     positions, velocities = np.array(result.fixes.position_cause), np.array(result.fixes.velocity_cause)
     untimed = Counter(record.cause for record in result.untimed)
-    causes = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}
+    names = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}
     causes = [
         CauseCounts(cause, np.flatnonzero(positions == cause), np.flatnonzero(velocities == cause), untimed[cause])
-        for cause in sorted(causes)
+        for cause in sorted(names)
     ]
     return tuple(sorted(causes, key=lambda one: -one.total))
 

@@ -186,7 +186,7 @@ def test_range_files_bring_their_fixes(hour: Path, tmp_path: Path) -> None:
         (["{hour}", "--ranges", "{empty}"], "no range file (rng00000.bin"),
         (["{empty}"], "has no input journal"),
         (["{hour}", "{empty}"], "is a folder; name sense files only"),
-        (["{hour}", "--config", "{bad}"], "no such setting: orbt"),
+        (["{hour}", "--config", "{bad}"], "unknown setting orbt"),
         (["{hour}", "--config", "{empty}/none.toml"], "no such file"),
     ],
 )
