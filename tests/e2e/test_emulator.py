@@ -179,7 +179,7 @@ def turn(link: Link, upload: Upload, port: int) -> None:
     ("words", "said"),
     [
         (["--port", "/dev/nothing"], "could not open port"),
-        (["--cut", "three"], "is not AT:FOR"),
+        (["--cut", "three"], "AT:FOR"),
         (["--package", "/etc/hostname"], "not a zip file"),
     ],
 )
