@@ -55,7 +55,7 @@ def _midnight_unix_ms(day: str) -> int:
     return (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400_000
 
 
-# The table once by UTC and once by GPS time of the first instant after each leap second.
+# First instant after each leap second, in UTC and in GPS time.
 _STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day, _ in _LEAP_SECONDS)
 _STEPS_GPS_MS: Final = tuple(
     unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S)
@@ -148,13 +148,13 @@ def gps_ms_from_utc_iso(text: str) -> int:
     except ValueError as error:
         raise ValueError(f"{text!r} is not a UTC time: {error}") from error
     if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 60:
-        raise ValueError(f"{text!r} is not a UTC time: hours to 23, minutes to 59, seconds to 60")
+        raise ValueError(f"{text!r} is not a UTC time: hours up to 23, minutes up to 59 and seconds up to 60 are valid")
     unix_ms = midnight_ms + 1000 * (3600 * int(hours) + 60 * int(minutes) + int(seconds)) + int(fraction.ljust(3, "0"))
     if int(seconds) < 60:
         return gps_ms_from_unix_ms(unix_ms)
     gps_ms = gps_ms_from_unix_ms(unix_ms) - 1000
     if not _in_leap_second(gps_ms):
-        raise ValueError(f"{text!r}: no leap second was inserted there")
+        raise ValueError(f"{text!r} is not a UTC time: no leap second was inserted there")
     return gps_ms
 
 

@@ -9,4 +9,4 @@ def require_positive(settings: object, *names: str) -> None:
     """
     for name in names:
         if not getattr(settings, name) > 0.0:
-            raise ValueError(f"{name} is positive")
+            raise ValueError(f"{name} must be positive, not {getattr(settings, name)}")

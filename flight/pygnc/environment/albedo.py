@@ -34,7 +34,7 @@ _OVERHEAD: Final = 1e-9
 """Sine of the Sun's zenith angle below which the horizontal axis may point anywhere."""
 
 
-class EarthLight(NamedTuple):
+class EarthAlbedo(NamedTuple):
     """Reflected sunlight from n = 36 directions.
 
     Attributes:
@@ -58,7 +58,7 @@ class EarthLight(NamedTuple):
         return np.einsum("ki,ki->k", normals, by_normal), by_normal
 
 
-def earth_light(position_m: Array, sun_m: Array) -> EarthLight:
+def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
     """Return the Earth's reflected light at a satellite.
 
     Args:
@@ -79,7 +79,7 @@ def earth_light(position_m: Array, sun_m: Array) -> EarthLight:
     axes = np.array((ahead, across.dot(ahead), up))
     disc = _disc(max(round(radius_m / _STEP_M), _GROUND))
     sunlight = sun_ahead * disc.by_ahead + sun_up * disc.by_up
-    return EarthLight(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
+    return EarthAlbedo(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
 
 
 class _Disc(NamedTuple):

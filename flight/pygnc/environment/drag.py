@@ -116,7 +116,7 @@ _MINIMUM: Final = _profile(_MINIMUM_G_KM3)
 _MAXIMUM: Final = _profile(_MAXIMUM_G_KM3)
 
 
-def drag_acceleration(  # noqa: PLR0913, PLR0917 - the arguments of the formula
+def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
     position_m: Array,
     velocity_mps: Array,
     sun_m: Array,

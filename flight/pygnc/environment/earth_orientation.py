@@ -50,7 +50,9 @@ class EarthOrientationTable:
             ValueError: The shapes disagree, the days do not ascend, or a value is not finite.
         """
         if parameters.shape != (len(mjd_utc), 5):
-            raise ValueError(f"Earth orientation {identification!r}: {parameters.shape} values, {len(mjd_utc)} days")
+            raise ValueError(
+                f"Earth orientation {identification!r}: {len(mjd_utc)} days, but values of shape {parameters.shape}"
+            )
         if not (np.isfinite(mjd_utc).all() and np.isfinite(parameters).all() and (np.diff(mjd_utc) > 0).all()):
             raise ValueError(f"Earth orientation {identification!r}: days must ascend and all values be finite")
         self.identification = identification

@@ -50,10 +50,13 @@ class MainField:
             ValueError: The shapes disagree, the epochs do not ascend, or a value is not finite.
         """
         if len(epochs_gps_ms) < 2 or coefficients_nt.shape != (len(epochs_gps_ms), COEFFICIENTS):
-            raise ValueError(f"main field: {coefficients_nt.shape} coefficients for {len(epochs_gps_ms)} epochs")
+            raise ValueError(
+                f"main field: {len(epochs_gps_ms)} epochs with coefficients of shape {coefficients_nt.shape}:"
+                f" at least 2 epochs with {COEFFICIENTS} coefficients each are required"
+            )
         spans_ms = np.diff(np.array(epochs_gps_ms))
         if not (np.isfinite(coefficients_nt).all() and (spans_ms > 0).all()):
-            raise ValueError("main field: the epochs must ascend and all coefficients be finite")
+            raise ValueError("main field: the epochs must ascend and all coefficients must be finite")
         self._epochs_gps_ms = epochs_gps_ms
         self._field = np.zeros((len(epochs_gps_ms), 3, 2 * len(_HARMONICS)))
         for at_epochs, field in zip(coefficients_nt.T, _fields_of_coefficients(), strict=True):

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.estimators.attitude.mekf import Track, Tracker
-from pygnc.estimators.attitude.propagation import Step
-from pygnc.estimators.attitude.sample import AttitudeSample, MagCorrection, Surroundings
+from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
+from pygnc.estimators.attitude.propagation import AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, REFLECTIVITY, SIZE, AttitudeState
@@ -28,7 +28,7 @@ _UNKNOWN_RAD: Final = 1.0
 """Sigma of the attitude about each axis before the first sample."""
 
 
-class Seen(NamedTuple):
+class BoundSample(NamedTuple):
     """A sample that the filter took in.
 
     Attributes:
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
     row: int
     sample: AttitudeSample
-    surroundings: Surroundings | None
+    surroundings: AttitudeEnvironment | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,10 +56,10 @@ class _Moment(NamedTuple):
     """The truth with a covariance, and the step that led there, as the smoother takes them."""
 
     state: AttitudeState | None
-    step: Step | None
+    step: AttitudeStep | None
 
 
-def attitude_bound(seen: Sequence[Seen], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
+def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
     """The bound from the first sample whose truth is known on; as costly as filter and smoother.
 
     Args:
@@ -78,8 +78,8 @@ def attitude_bound(seen: Sequence[Seen], truth: TrueAttitude, settings: Attitude
     return AttitudeBound(*sigmas)
 
 
-def _filtered(seen: Sequence[Seen], truth: TrueAttitude, settings: AttitudeSettings) -> Iterator[_Moment]:
-    tracker, correction = Tracker(settings), MagCorrection(settings.magnetometer)
+def _filtered(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> Iterator[_Moment]:
+    tracker, correction = MultiplicativeEkf(settings), MagnetometerCorrection(settings.magnetometer)
     faces, gyro = FaceHealth.unknown(), GyroHealth.unknown()
     track: Track | None = None
     for row, sample, surroundings in seen:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.measurement import Sensors, sky
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
@@ -18,7 +18,7 @@ _AS_SET: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceLight:
+class FaceIlluminance:
     """Readings of n samples as shares of full sunlight at the satellite's distance from the Sun.
 
     Where the place is unknown, full sunlight is that at one astronomical unit, and nothing is expected.
@@ -38,21 +38,21 @@ class FaceLight:
     """(n, 6), readings of darkness while the model has the Sun, unshaded, before the face"""
 
 
-def face_light(
+def face_illuminance(
     lux: FloatArray,
     states: Sequence[AttitudeState | None],
-    surroundings: Sequence[Surroundings | None],
+    surroundings: Sequence[AttitudeEnvironment | None],
     settings: AttitudeSettings,
-) -> FaceLight:
+) -> FaceIlluminance:
     """Compare readings (n, 6) in lux with what n states make expect. Cost: 0.1 ms per sample."""
-    sensors, limits = Sensors(settings), settings.sun_sensors
+    sensors, limits = SensorModel(settings), settings.sun_sensors
     full_sun_lux = np.full(len(lux), limits.full_sun_lux)
     expected, sigma = np.full((2, len(lux), 6), np.nan)
     facing = np.zeros((len(lux), 6), dtype=np.bool_)
     for row, (state, around) in enumerate(zip(states, surroundings, strict=True)):
         if around is None:
             continue
-        from_where = sky(around, settings)
+        from_where = light_sources(around, settings)
         full_sun_lux[row] = from_where.full_sun_lux
         if state is not None:
             body_from_gcrf = quaternion.to_matrix(state.quaternion).T
@@ -62,7 +62,7 @@ def face_light(
     full_scale = limits.saturation_lux / full_sun_lux
     measured = lux / full_sun_lux[:, None]
     saturated = lux >= (1.0 - 1e-6) * limits.saturation_lux
-    return FaceLight(
+    return FaceIlluminance(
         measured=measured,
         expected=np.minimum(expected, full_scale[:, None]),
         sigma=sigma,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pygnc.estimators.attitude.propagation import Step
+from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from pygnc.estimators.kalman import triangular
 
@@ -23,7 +23,7 @@ class Filtered(Protocol):
         """After the sample; None where the attitude is unknown."""
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> AttitudeStep | None:
         """From the state before to the sample; None where none led there."""
 
 
@@ -39,7 +39,7 @@ def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
     Cost: as much as the filter; some 10 kB per sample.
     """
     smoothed: list[AttitudeState | None] = [None] * len(updates)
-    later: tuple[Step | None, AttitudeState] | None = None
+    later: tuple[AttitudeStep | None, AttitudeState] | None = None
     for number in range(len(updates) - 1, -1, -1):
         state = updates[number].state
         if state is None:
@@ -53,7 +53,7 @@ def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
     return smoothed
 
 
-def _earlier(filtered: AttitudeState, step: Step, later: AttitudeState) -> AttitudeState:
+def _earlier(filtered: AttitudeState, step: AttitudeStep, later: AttitudeState) -> AttitudeState:
     """The smoothed state before a step, from the filtered one there and the smoothed one behind it."""
     array = np.zeros((2 * SIZE, 2 * SIZE))
     array[:SIZE, :SIZE] = step.transition.dot(filtered.sqrt_covariance)

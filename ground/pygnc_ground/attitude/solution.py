@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygnc.estimators.attitude.propagation import Motion
-from pygnc.estimators.attitude.sample import MagCorrection
+from pygnc.estimators.attitude.propagation import AttitudeDynamics
+from pygnc.estimators.attitude.sample import MagnetometerCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
@@ -53,7 +53,7 @@ class AttitudeSolution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Readings:
+class GyroReadings:
     """Of n samples: what turns states into rates, and what is known without a state."""
 
     gps_ms: IntArray
@@ -67,10 +67,10 @@ class Readings:
 
 
 def solution_from_states(
-    states: Sequence[AttitudeState | None], readings: Readings, settings: AttitudeSettings
+    states: Sequence[AttitudeState | None], readings: GyroReadings, settings: AttitudeSettings
 ) -> AttitudeSolution:
     """The table of n states, None where there is none."""
-    motion, correction = Motion(settings), MagCorrection(settings.magnetometer)
+    motion, correction = AttitudeDynamics(settings), MagnetometerCorrection(settings.magnetometer)
     count = len(states)
     quaternion, covariance = np.full((count, 4), np.nan), np.full((count, 3, 3), np.nan)
     rate, mag_bias = readings.rate_body_rad_s.copy(), readings.mag_bias_imu_ut.copy()

@@ -20,7 +20,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import MainField
 from pygnc.estimators.attitude.magnetometer_calibration import (
     Calibration,
-    CalibrationFailed,
+    CalibrationError,
     CalibrationSettings,
     calibrate,
 )
@@ -179,8 +179,8 @@ def calibrated(
     """
     try:
         calibration = calibrate(readings.mag_imu_ut, readings.field_gcrf_ut, settings)
-    except CalibrationFailed as failure:
-        raise CalibrationFailed(f"{', '.join(readings.sources)}: {failure}; add files") from None
+    except CalibrationError as failure:
+        raise CalibrationError(f"{', '.join(readings.sources)}: {failure}; add files") from None
     return Calibrated(readings, settings, calibration, true_bias_ut)
 
 

@@ -21,7 +21,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, expecting, filtered, solution_of
 from pygnc_ground.orbit.batch.solve import solve_batch
-from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds
+from pygnc_ground.orbit.bound import Bound, KnownFixes, orbit_bounds
 from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees_consistency, nis_consistency
 from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
@@ -74,7 +74,7 @@ def scores_of(world: World, gps: Gps, hours: float, seed: int) -> dict[str, Scor
     }
 
 
-def sightings_of(world: World, fixes: Sequence[Fix]) -> Sightings:
+def sightings_of(world: World, fixes: Sequence[Fix]) -> KnownFixes:
     """The fixes for a bound: where and how well, without their noise."""
     gps_ms = np.array([fix.gps_ms for fix in fixes])
     sigma = [
@@ -82,7 +82,7 @@ def sightings_of(world: World, fixes: Sequence[Fix]) -> Sightings:
         for fix in fixes
         if fix.velocity_sigma_mps is not None
     ]
-    return Sightings(gps_ms, inertial(world, gps_ms), np.array(sigma))
+    return KnownFixes(gps_ms, inertial(world, gps_ms), np.array(sigma))
 
 
 def inertial(world: World, gps_ms: IntArray) -> FloatArray:

@@ -109,7 +109,7 @@ def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSet
 def filtered(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
     """Run the flight's filter over fixes."""
     orbit = OrbitFilter(settings, ORIENTATION)
-    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.finish_start()]
+    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.initialise_from_buffered()]
 
 
 def solution_of(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:

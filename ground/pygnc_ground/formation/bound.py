@@ -19,7 +19,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
 from pygnc_ground.formation.relative import elements_by_relative_state, rtn_from_gcrf
-from pygnc_ground.orbit.bound import Sightings, linearise
+from pygnc_ground.orbit.bound import KnownFixes, linearise
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.gps_reception import Reception, receptions
@@ -147,7 +147,7 @@ def linearise_formation(
     nothing = np.full(states_gcrf.shape[1:], np.inf)
     by_start = np.tile(np.eye(_SIZE), (*states_gcrf.shape[:2], 1, 1))
     for carried, states in zip(by_start, states_gcrf, strict=True):
-        steps = linearise(Sightings(gps_ms, states, nothing), settings, frames).transition
+        steps = linearise(KnownFixes(gps_ms, states, nothing), settings, frames).transition
         steps = steps[:, :_SIZE, :_SIZE].copy()
         # The flight's drag factor fades. This one is a constant.
         steps[:, DRAG, DRAG] = 1.0

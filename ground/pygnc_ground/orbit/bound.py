@@ -41,7 +41,7 @@ _UNKNOWN_SIGMA: Final = np.array([1e5, 1e5, 1e5, 1e3, 1e3, 1e3, 10.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sightings:
+class KnownFixes:
     """n fixes of a known orbit, in order of time."""
 
     gps_ms: IntArray
@@ -56,7 +56,7 @@ class Sightings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Linearised:
+class LinearSystem:
     """A linear system along the truth, n moments, m states of which position and velocity come first."""
 
     transition: FloatArray
@@ -97,7 +97,7 @@ class OrbitBounds:
     posterior_smoother: Bound
 
 
-def orbit_bounds(sightings: Sightings, settings: OrbitSettings, frames: EarthFrames) -> OrbitBounds:
+def orbit_bounds(sightings: KnownFixes, settings: OrbitSettings, frames: EarthFrames) -> OrbitBounds:
     """Bounds at the times of the fixes.
 
     Cost: 0.5 ms per fix or, in gaps, per step of the flight's dynamics.
@@ -119,7 +119,7 @@ def orbit_bounds(sightings: Sightings, settings: OrbitSettings, frames: EarthFra
     return OrbitBounds(bound(sharp_filtered), bound(sharp_smoothed), bound(filtered), bound(smoothed))
 
 
-def linearise(sightings: Sightings, settings: OrbitSettings, frames: EarthFrames) -> Linearised:
+def linearise(sightings: KnownFixes, settings: OrbitSettings, frames: EarthFrames) -> LinearSystem:
     """The flight's dynamics, process noise and measurements along the truth.
 
     The latency of velocities is left out: the model bridges it without a loss.
@@ -139,10 +139,10 @@ def linearise(sightings: Sightings, settings: OrbitSettings, frames: EarthFrames
     for row, gps_ms in enumerate(sightings.gps_ms.tolist()):
         whitened = frames.ecef_state_from_gcrf(gps_ms) / sightings.sigma[row][:, None]
         information[row, :6, :6] = whitened.T @ whitened
-    return Linearised(transition, noise, information)
+    return LinearSystem(transition, noise, information)
 
 
-def deterministic_bounds(system: Linearised, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+def deterministic_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Bounds of a system without process noise.
 
     Args:
@@ -165,7 +165,7 @@ def deterministic_bounds(system: Linearised, start: FloatArray) -> tuple[FloatAr
     return filtered, from_start @ everything @ from_start.transpose(0, 2, 1)
 
 
-def posterior_bounds(system: Linearised, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+def posterior_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Covariances of Kalman filter and smoother.
 
     Args:
@@ -193,12 +193,12 @@ def posterior_bounds(system: Linearised, start: FloatArray) -> tuple[FloatArray,
     return filtered, smoothed
 
 
-def _without_noise(system: Linearised) -> Linearised:
+def _without_noise(system: LinearSystem) -> LinearSystem:
     """Position, velocity and a drag factor that stays what it is."""
     kept = (slice(None), slice(_DETERMINISTIC_SIZE), slice(_DETERMINISTIC_SIZE))
     transition = system.transition[kept].copy()
     transition[:, DRAG, DRAG] = 1.0
-    return Linearised(transition, np.zeros_like(transition), system.information[kept])
+    return LinearSystem(transition, np.zeros_like(transition), system.information[kept])
 
 
 def _updated(covariance: FloatArray, information: FloatArray) -> FloatArray:
@@ -228,7 +228,7 @@ _LEAST_NOISE: Final = (1e-3, 1e-6)
 """Of scenarios without noise, in m and m/s."""
 
 
-def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: EarthFrames) -> Sightings:
+def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: EarthFrames) -> KnownFixes:
     """The fixes of a scenario, with the white noise that they really have.
 
     Raises:
@@ -247,7 +247,7 @@ def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: E
     return _sightings(_fixes(made.sense, settings), truth, settings, frames, noise)
 
 
-def from_recording(path: Path, truth: OrbitTruth, settings: OrbitSettings, frames: EarthFrames) -> Sightings:
+def from_recording(path: Path, truth: OrbitTruth, settings: OrbitSettings, frames: EarthFrames) -> KnownFixes:
     """The fixes of a sense file for which the truth is known, with the receiver's own standard deviations.
 
     Raises:
@@ -282,7 +282,7 @@ def _sightings(
     settings: OrbitSettings,
     frames: EarthFrames,
     noise: Sequence[float] | None,
-) -> Sightings:
+) -> KnownFixes:
     """What of the fixes agrees with the truth; `noise`, of positions and velocities, replaces the receiver's sigmas."""
     if not fixes:
         raise ValueError("no plausible fix; pygnc inspect shows what there is")
@@ -300,7 +300,7 @@ def _sightings(
     used = np.isfinite(sigma).any(axis=1)
     if not used.any():
         raise ValueError(f"none of {len(fixes)} fixes agrees with the truth; is it of this satellite and time?")
-    return Sightings(gps_ms[used], gcrf[used], sigma[used])
+    return KnownFixes(gps_ms[used], gcrf[used], sigma[used])
 
 
 def _distance(observations: Observations, gcrf: FloatArray, pole: FloatArray) -> FloatArray:

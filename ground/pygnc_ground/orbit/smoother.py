@@ -18,7 +18,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.filter import OrbitUpdate, unknown_state
+from pygnc.estimators.orbit.filter import OrbitUpdate, uninformative_state
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 
@@ -88,7 +88,9 @@ def _smooth_stretch(
     times = sorted(wanted | filtered.keys())
     first = stretch.updates[0]
     first_state = _state_of(first)
-    state = unknown_state(times[0], dynamics.trace(first.fix.gps_ms, first_state.x, times[0]), settings)
+    state = uninformative_state(
+        times[0], dynamics.propagate_vector(first.fix.gps_ms, first_state.x, times[0]), settings
+    )
     if times[0] == first.fix.gps_ms:
         state = first_state
     backward: list[_Backward] = []

@@ -6,14 +6,14 @@ from typing import Final
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.hypotheses import Hypotheses, MagBias, Prior
-from pygnc.estimators.attitude.measurement import sky
+from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses, MagnetometerBias
+from pygnc.estimators.attitude.measurement import light_sources
 from pygnc.estimators.attitude.mekf import Track
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc.estimators.attitude.window import Moment
+from pygnc.estimators.attitude.window import WindowSample
 from pygnc.estimators.checkpoint import pack, unpack_row, unpack_rows
 
 VERSION: Final = 2
@@ -76,31 +76,31 @@ def unpack_gyro(packed: bytes) -> GyroHealth:
     return GyroHealth(reading.copy(), repeats.copy(), beyond_range.astype(np.bool_), stuck.astype(np.bool_))
 
 
-def pack_prior(prior: Prior) -> bytes:
+def pack_prior(prior: BiasPrior) -> bytes:
     """Twelve numbers."""
     return pack(prior.mean, prior.sigma)
 
 
-def unpack_prior(packed: bytes) -> Prior:
+def unpack_prior(packed: bytes) -> BiasPrior:
     """Inverse of `pack_prior`."""
     numbers = unpack_row(packed, 12)
-    return Prior(numbers[:6].copy(), numbers[6:].copy())
+    return BiasPrior(numbers[:6].copy(), numbers[6:].copy())
 
 
-def pack_mag_bias(known: MagBias | None) -> bytes:
+def pack_mag_bias(known: MagnetometerBias | None) -> bytes:
     """Six numbers; empty for none."""
     return b"" if known is None else pack(known.mean_ut, known.sigma_ut)
 
 
-def unpack_mag_bias(packed: bytes) -> MagBias | None:
+def unpack_mag_bias(packed: bytes) -> MagnetometerBias | None:
     """Inverse of `pack_mag_bias`."""
     if not packed:
         return None
     numbers = unpack_row(packed, 6)
-    return MagBias(numbers[:3].copy(), numbers[3:].copy())
+    return MagnetometerBias(numbers[:3].copy(), numbers[3:].copy())
 
 
-def pack_moments(moments: Sequence[Moment]) -> bytes:
+def pack_moments(moments: Sequence[WindowSample]) -> bytes:
     """One row of 24 numbers per moment; the sky is computed again."""
     rows = []
     for sample, around, _ in moments:
@@ -110,13 +110,13 @@ def pack_moments(moments: Sequence[Moment]) -> bytes:
     return b"".join(rows)
 
 
-def unpack_moments(packed: bytes, settings: AttitudeSettings) -> list[Moment]:
+def unpack_moments(packed: bytes, settings: AttitudeSettings) -> list[WindowSample]:
     """Inverse of `pack_moments`."""
     moments = []
     for row in unpack_rows(packed, _MOMENT_NUMBERS):
         sample = AttitudeSample(int(row[0]), row[2:5].copy(), row[5:8].copy(), row[8:14].copy(), int(row[1]))
-        around = Surroundings(row[14:17].copy(), row[17:20].copy(), row[20:23].copy(), float(row[23]))
-        moments.append(Moment(sample, around, sky(around, settings)))
+        around = AttitudeEnvironment(row[14:17].copy(), row[17:20].copy(), row[20:23].copy(), float(row[23]))
+        moments.append(WindowSample(sample, around, light_sources(around, settings)))
     return moments
 
 

@@ -14,16 +14,30 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import checkpoint as packing
-from pygnc.estimators.attitude.hypotheses import MagBias, Prior, informed, kept_biases, tells_field, unknown_biases
-from pygnc.estimators.attitude.measurement import sky
-from pygnc.estimators.attitude.mekf import FieldInnovation, LightInnovation, RejectCause, Track, Tracked, Tracker
-from pygnc.estimators.attitude.propagation import Step
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
-from pygnc.estimators.attitude.search import Search, begun
+from pygnc.estimators.attitude.hypotheses import (
+    BiasPrior,
+    MagnetometerBias,
+    bias_prior_from_state,
+    field_direction_known,
+    initial_bias_prior,
+    with_calibrated_bias,
+)
+from pygnc.estimators.attitude.measurement import light_sources
+from pygnc.estimators.attitude.mekf import (
+    AttitudeRejectCause,
+    FieldInnovation,
+    IlluminanceInnovation,
+    MultiplicativeEkf,
+    Track,
+    TrackUpdate,
+)
+from pygnc.estimators.attitude.propagation import AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.search import Search, initial_state
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
-from pygnc.estimators.attitude.window import Moment
+from pygnc.estimators.attitude.window import WindowSample
 from pygnc.estimators.checkpoint import Checkpoint, take
 from pygnc.estimators.kalman import triangular
 
@@ -67,15 +81,15 @@ class AttitudeUpdate:
     state: AttitudeState | None
     rate_body_rad_s: Array
     in_sun: bool
-    cause: RejectCause | None
+    cause: AttitudeRejectCause | None
     faces: FaceHealth
     gyro: GyroHealth
     field: FieldInnovation | None = None
-    light: LightInnovation | None = None
+    light: IlluminanceInnovation | None = None
     nis: float = 0.0
     dof: int = 0
     restarted: bool = False
-    step: Step | None = None
+    step: AttitudeStep | None = None
 
 
 _BRIGHT_SHARE: Final = 0.05
@@ -91,10 +105,10 @@ class AttitudeFilter:
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.settings = settings
-        self._tracker = Tracker(settings)
+        self._tracker = MultiplicativeEkf(settings)
         self._track: Track | None = None
-        self._calibrated: MagBias | None = None
-        self._search = Search(settings, unknown_biases(settings, None))
+        self._calibrated: MagnetometerBias | None = None
+        self._search = Search(settings, initial_bias_prior(settings, None))
         self._faces = FaceHealth.unknown()
         self._gyro = GyroHealth.unknown()
         self._last_ms: int | None = None
@@ -111,9 +125,9 @@ class AttitudeFilter:
         """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
         if self._track is not None:
             return self._track.state.mag_bias_ut
-        return self._search.prior.mean[3:] if tells_field(self._search.prior) else None
+        return self._search.prior.mean[3:] if field_direction_known(self._search.prior) else None
 
-    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
         """Take in one sample.
 
         Args:
@@ -122,24 +136,24 @@ class AttitudeFilter:
                 the gyro alone, until its attitude is as good as unknown.
         """
         if not _finite(sample):
-            return self._told(sample, surroundings, RejectCause.NOT_FINITE)
+            return self._told(sample, surroundings, AttitudeRejectCause.NOT_FINITE)
         if self._last_ms is not None and sample.gps_ms <= self._last_ms and not self._clock_was_set(sample):
-            return self._told(sample, surroundings, RejectCause.NOT_LATER)
+            return self._told(sample, surroundings, AttitudeRejectCause.NOT_LATER)
         self._last_ms, self._backwards = sample.gps_ms, (0, 0)
         before = self._gyro.stuck
         self._gyro = self._gyro.judged(sample.gyro_imu_rad_s, self.settings.gyro)
         if self._track is not None and self._gyro.beyond_range.any():
-            self._give_up(kept_biases(self._track.state, self.settings, self._calibrated))
+            self._give_up(bias_prior_from_state(self._track.state, self.settings, self._calibrated))
         if self._track is not None:
             track = self._widened(self._track, self._gyro.stuck & ~before)
             return self._follow(track, sample, surroundings)
         return self._look(sample, surroundings)
 
-    def take_mag_bias(self, calibrated: MagBias) -> None:
+    def take_mag_bias(self, calibrated: MagnetometerBias) -> None:
         """Begin searches with this bias of the magnetometer; a track goes on as it is."""
         self._calibrated = calibrated
         if self._track is None:
-            self._search.prior = informed(self._search.prior, calibrated)
+            self._search.prior = with_calibrated_bias(self._search.prior, calibrated)
 
     def checkpoint(self) -> Checkpoint:
         """All that the filter remembers; with `restore` it goes on bit for bit."""
@@ -190,19 +204,21 @@ class AttitudeFilter:
 
     # --- Track -----------------------------------------------------------------------------------------------------
 
-    def _follow(self, track: Track, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def _follow(self, track: Track, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
         limits = self.settings.start
         tracked = self._tracker.follow(track, sample, surroundings, self._faces, self._gyro)
         followed = tracked.track
         self._track, self._faces = followed, tracked.faces
         if followed.rejected > limits.rejected_max:
             # A wrong attitude has made wrong biases.
-            self._give_up(unknown_biases(self.settings, self._calibrated))
+            self._give_up(initial_bias_prior(self.settings, self._calibrated))
         elif tracked.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
             # So far off, one update of a linearised filter cannot be trusted.
-            self._give_up(kept_biases(followed.state, self.settings, self._calibrated))
+            self._give_up(bias_prior_from_state(followed.state, self.settings, self._calibrated))
         if self._track is None:
-            return self._told(sample, surroundings, RejectCause.GATE if tracked.field else RejectCause.NO_SURROUNDINGS)
+            return self._told(
+                sample, surroundings, AttitudeRejectCause.GATE if tracked.field else AttitudeRejectCause.NO_SURROUNDINGS
+            )
         return self._reported(sample, surroundings, tracked)
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
@@ -217,7 +233,7 @@ class AttitudeFilter:
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
 
-    def _give_up(self, prior: Prior) -> None:
+    def _give_up(self, prior: BiasPrior) -> None:
         self._track = None
         self._search = Search(self.settings, prior)
 
@@ -230,20 +246,20 @@ class AttitudeFilter:
         if self._track is None:
             self._give_up(self._search.prior)
         else:
-            self._give_up(kept_biases(self._track.state, self.settings, self._calibrated))
+            self._give_up(bias_prior_from_state(self._track.state, self.settings, self._calibrated))
         return True
 
     # --- Search ----------------------------------------------------------------------------------------------------
 
-    def _look(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def _look(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
         if surroundings is None or self._gyro.beyond_range.any():
             self._search.forget()
-            cause = RejectCause.NO_SURROUNDINGS if surroundings is None else None
+            cause = AttitudeRejectCause.NO_SURROUNDINGS if surroundings is None else None
             return self._told(sample, surroundings, cause)
-        found = self._search.process(Moment(sample, surroundings, sky(surroundings, self.settings)))
+        found = self._search.process(WindowSample(sample, surroundings, light_sources(surroundings, self.settings)))
         if found is None:
             return self._told(sample, surroundings, None)
-        track = Track(begun(sample.gps_ms, found, self.settings), sample.gyro_imu_rad_s)
+        track = Track(initial_state(sample.gps_ms, found, self.settings), sample.gyro_imu_rad_s)
         self._track = self._widened(track, self._gyro.stuck)
         if found.left_out is not None:
             self._faces = self._faces.doubted(found.left_out)
@@ -253,7 +269,7 @@ class AttitudeFilter:
     # --- Report ----------------------------------------------------------------------------------------------------
 
     def _told(
-        self, sample: AttitudeSample, surroundings: Surroundings | None, cause: RejectCause | None
+        self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None, cause: AttitudeRejectCause | None
     ) -> AttitudeUpdate:
         """A sample after which there is no attitude for its time."""
         bias = self._search.prior.mean[:3] if self._track is None else self._track.state.gyro_bias_rad_s
@@ -270,7 +286,7 @@ class AttitudeFilter:
         )
 
     def _reported(
-        self, sample: AttitudeSample, surroundings: Surroundings | None, tracked: Tracked | None
+        self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None, tracked: TrackUpdate | None
     ) -> AttitudeUpdate:
         """A sample after which the attitude is known; `tracked` None when it was just found."""
         track = self._track
@@ -279,7 +295,7 @@ class AttitudeFilter:
         fine = track.state.attitude_sigma_rad < self.settings.start.fine_sigma_rad
         cause = None
         if tracked is not None and tracked.dof == 0:
-            cause = RejectCause.NO_SURROUNDINGS if surroundings is None else RejectCause.GATE
+            cause = AttitudeRejectCause.NO_SURROUNDINGS if surroundings is None else AttitudeRejectCause.GATE
         return AttitudeUpdate(
             sample.gps_ms,
             sample.seq,
@@ -298,7 +314,7 @@ class AttitudeFilter:
             step=tracked.step if tracked else None,
         )
 
-    def _in_sun(self, sample: AttitudeSample, surroundings: Surroundings | None) -> bool:
+    def _in_sun(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> bool:
         bright = bool(sample.lux.max() > _BRIGHT_SHARE * self.settings.sun_sensors.full_sun_lux)
         return bright and (surroundings is None or surroundings.sunlit_fraction > 0.0)
 

@@ -18,7 +18,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState, Flags
 
 
-class Prior(NamedTuple):
+class BiasPrior(NamedTuple):
     """What is known of the biases before the window.
 
     Attributes:
@@ -77,7 +77,7 @@ _KNOWN_UT: Final = 5.0
 """A bias known better than this leaves the field's direction."""
 
 
-class MagBias(NamedTuple):
+class MagnetometerBias(NamedTuple):
     """What a calibration tells.
 
     Attributes:
@@ -89,15 +89,15 @@ class MagBias(NamedTuple):
     sigma_ut: Array
 
 
-def informed(prior: Prior, calibrated: MagBias | None) -> Prior:
+def with_calibrated_bias(prior: BiasPrior, calibrated: MagnetometerBias | None) -> BiasPrior:
     """The prior with the magnetometer's bias of a calibration, if that knows it better."""
     if calibrated is None or calibrated.sigma_ut.max() >= prior.sigma[3:].max():
         return prior
     mean, sigma = np.append(prior.mean[:3], calibrated.mean_ut), np.append(prior.sigma[:3], calibrated.sigma_ut)
-    return Prior(mean, sigma)
+    return BiasPrior(mean, sigma)
 
 
-def tells_field(prior: Prior) -> bool:
+def field_direction_known(prior: BiasPrior) -> bool:
     """Whether the magnetometer's bias is known well enough for a reading to show where the field points."""
     return bool(prior.sigma[3:].max() < _KNOWN_UT)
 
@@ -106,17 +106,19 @@ _AFTER_A_WHILE: Final = 2.0
 """On the sigmas of biases that are kept while the attitude is searched for."""
 
 
-def unknown_biases(settings: AttitudeSettings, calibrated: MagBias | None) -> Prior:
+def initial_bias_prior(settings: AttitudeSettings, calibrated: MagnetometerBias | None) -> BiasPrior:
     """What a search knows of the biases at first, or when they were wrong."""
     sigma = [settings.gyro.bias_sigma_rad_s] * 3 + [settings.magnetometer.bias_sigma_ut] * 3
-    return informed(Prior(np.zeros(6), np.array(sigma)), calibrated)
+    return with_calibrated_bias(BiasPrior(np.zeros(6), np.array(sigma)), calibrated)
 
 
-def kept_biases(state: AttitudeState, settings: AttitudeSettings, calibrated: MagBias | None) -> Prior:
+def bias_prior_from_state(
+    state: AttitudeState, settings: AttitudeSettings, calibrated: MagnetometerBias | None
+) -> BiasPrior:
     """What a search knows of the biases when the attitude of a track was lost."""
     magnetometer, gyro = settings.magnetometer, settings.gyro
     unknown = np.repeat((gyro.bias_sigma_rad_s, magnetometer.bias_sigma_ut), 3)
     floor = 0.02 * unknown
     sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
-    kept = Prior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
-    return informed(kept, calibrated)
+    kept = BiasPrior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
+    return with_calibrated_bias(kept, calibrated)

@@ -319,7 +319,7 @@ _MISFIT_MAX: Final = 1.5
 """By which the scatter may be larger with the bias alone."""
 
 
-class CalibrationFailed(ValueError):  # noqa: N818 - it is no mistake of the caller's
+class CalibrationError(ValueError):
     """The readings do not tell the bias; the message says why."""
 
 
@@ -395,7 +395,7 @@ def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSett
     finite = np.isfinite(mag_imu_ut).all(axis=1) & np.isfinite(field_gcrf_ut).all(axis=1)
     plausible = np.flatnonzero(finite)[_plausible(mag_imu_ut[finite], field_gcrf_ut[finite])]
     if len(plausible) < settings.samples_min:
-        raise CalibrationFailed(f"too few samples: {len(plausible)}, and {settings.samples_min} are needed")
+        raise CalibrationError(f"too few samples: {len(plausible)}, and {settings.samples_min} are needed")
     mag_ut, field_ut = mag_imu_ut[plausible], field_gcrf_ut[plausible]
     readings = Readings(mag_ut, field_ut, np.sqrt(np.square(field_ut).sum(axis=1)))
 
@@ -435,7 +435,7 @@ def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
     if best is None or unresolved:
         axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
         known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_TOLD_UT else ""
-        raise CalibrationFailed(f"not enough rotation: {axes}{known}")
+        raise CalibrationError(f"not enough rotation: {axes}{known}")
     return best
 
 

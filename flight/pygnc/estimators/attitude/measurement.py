@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array, cross_matrix
-from pygnc.environment.albedo import EarthLight, earth_light
+from pygnc.environment.albedo import EarthAlbedo, earth_albedo
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -25,7 +25,7 @@ from pygnc.estimators.attitude.state import (
 )
 
 
-class Sky(NamedTuple):
+class LightSources(NamedTuple):
     """Where light comes from.
 
     Attributes:
@@ -38,10 +38,10 @@ class Sky(NamedTuple):
     sun_gcrf: Array
     full_sun_lux: float
     sunlit_fraction: float
-    earth: EarthLight
+    earth: EarthAlbedo
 
 
-class Faces(NamedTuple):
+class SunSensorGeometry(NamedTuple):
     """How the sun sensors look.
 
     Attributes:
@@ -53,13 +53,13 @@ class Faces(NamedTuple):
     crosses: Array
 
     @classmethod
-    def mounted(cls, mounting: MountingSettings) -> "Faces":
+    def mounted(cls, mounting: MountingSettings) -> "SunSensorGeometry":
         """As the settings say."""
         normals = np.array(mounting.face_normals_body)
         return cls(normals, np.array([cross_matrix(normal) for normal in normals]))
 
 
-class ExpectedLight(NamedTuple):
+class PredictedIlluminance(NamedTuple):
     """Light on six faces as shares of full sunlight.
 
     Attributes:
@@ -75,19 +75,19 @@ class ExpectedLight(NamedTuple):
     partials: Array
 
 
-def sky(surroundings: Surroundings, settings: AttitudeSettings) -> Sky:
+def light_sources(surroundings: AttitudeEnvironment, settings: AttitudeSettings) -> LightSources:
     """Sun and Earth as seen from the satellite."""
     position_m = surroundings.position_gcrf_m
     to_sun_m = surroundings.sun_gcrf_m - position_m
     distance_m = math.sqrt(to_sun_m.dot(to_sun_m))
     full_sun_lux = settings.sun_sensors.full_sun_lux * (ASTRONOMICAL_UNIT_M / distance_m) ** 2
-    light = earth_light(position_m, surroundings.sun_gcrf_m)
-    return Sky(to_sun_m / distance_m, full_sun_lux, surroundings.sunlit_fraction, light)
+    light = earth_albedo(position_m, surroundings.sun_gcrf_m)
+    return LightSources(to_sun_m / distance_m, full_sun_lux, surroundings.sunlit_fraction, light)
 
 
-def expected_light(
-    body_from_gcrf: Array, gain_errors: Array, reflectivity: float, from_where: Sky, faces: Faces
-) -> ExpectedLight:
+def predicted_illuminance(
+    body_from_gcrf: Array, gain_errors: Array, reflectivity: float, from_where: LightSources, faces: SunSensorGeometry
+) -> PredictedIlluminance:
     """Light on the faces of a body.
 
     Args:
@@ -111,7 +111,7 @@ def expected_light(
     # The diagonal of this block, without the price of making one.
     partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
     partials[:, REFLECTIVITY] = gain * by_earth
-    return ExpectedLight(cosine, gain * ungained, gain * reflectivity * by_earth, partials)
+    return PredictedIlluminance(cosine, gain * ungained, gain * reflectivity * by_earth, partials)
 
 
 _IDENTITY: Final = np.eye(3)
@@ -133,7 +133,7 @@ class Observation(NamedTuple):
     sigma: Array
 
 
-class Light(NamedTuple):
+class IlluminanceObservation(NamedTuple):
     """Light of one sample.
 
     Attributes:
@@ -145,19 +145,19 @@ class Light(NamedTuple):
     """
 
     share: Array
-    expected: ExpectedLight
+    expected: PredictedIlluminance
     saturated: Flags
     usable: Flags
     observation: Observation
 
 
-class Sensors:
+class SensorModel:
     """Compares samples with states under one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
         self._magnetometer_from_body = settings.mounting.magnetometer
-        self._faces = Faces.mounted(settings.mounting)
+        self._faces = SunSensorGeometry.mounted(settings.mounting)
         magnetometer = settings.magnetometer
         self._field_sigma_ut = np.full(3, magnetometer.noise_ut)
 
@@ -173,14 +173,18 @@ class Sensors:
         predicted = self._magnetometer_from_body.dot(field_body) + state.mag_bias_ut
         return Observation(mag_imu_ut - predicted, partials, factor * self._field_sigma_ut)
 
-    def light(self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sky: Sky, factor: float) -> Light:
+    def light(
+        self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sky: LightSources, factor: float
+    ) -> IlluminanceObservation:
         """The sun sensors, their sigmas widened by `factor`."""
         limits = self._settings.sun_sensors
-        expected = expected_light(body_from_gcrf, state.face_gain_errors, state.reflectivity, sky, self._faces)
+        expected = predicted_illuminance(body_from_gcrf, state.face_gain_errors, state.reflectivity, sky, self._faces)
         share = lux / sky.full_sun_lux
         full_scale = limits.saturation_lux / sky.full_sun_lux
         saturated = share >= (1.0 - 1e-6) * full_scale
         residual = np.minimum(share, full_scale) - expected.share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * expected.earth_share)
         usable = (expected.cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
-        return Light(share, expected, saturated, usable, Observation(residual, expected.partials, sigma))
+        return IlluminanceObservation(
+            share, expected, saturated, usable, Observation(residual, expected.partials, sigma)
+        )

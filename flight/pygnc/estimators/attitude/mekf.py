@@ -13,9 +13,9 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import Light, Sensors, sky
-from pygnc.estimators.attitude.propagation import Motion, Step
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.measurement import IlluminanceObservation, SensorModel, light_sources
+from pygnc.estimators.attitude.propagation import AttitudeDynamics, AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState, Flags
@@ -30,7 +30,7 @@ _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
 
 
 @unique
-class RejectCause(StrEnum):
+class AttitudeRejectCause(StrEnum):
     """Why a sample, or a part of it, was not used."""
 
     NOT_LATER = "not_later"
@@ -57,11 +57,11 @@ class FieldInnovation:
     residual: Array
     sigma: Array
     chi_square: float
-    cause: RejectCause | None
+    cause: AttitudeRejectCause | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LightInnovation:
+class IlluminanceInnovation:
     """Sun sensors: measured minus predicted in shares of full sunlight.
 
     Attributes:
@@ -98,14 +98,14 @@ class Track(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tracked:
+class TrackUpdate:
     """A track after a sample, and what was seen on the way."""
 
     track: Track
     faces: FaceHealth
-    step: Step
+    step: AttitudeStep
     field: FieldInnovation | None = None
-    light: LightInnovation | None = None
+    light: IlluminanceInnovation | None = None
     nis: float = 0.0
     dof: int = 0
 
@@ -124,7 +124,7 @@ class _Accepted(NamedTuple):
     sigma: Array
 
 
-_Innovation = TypeVar("_Innovation", FieldInnovation, LightInnovation)
+_Innovation = TypeVar("_Innovation", FieldInnovation, IlluminanceInnovation)
 
 
 class _Verdict(NamedTuple, Generic[_Innovation]):
@@ -136,13 +136,13 @@ class _Verdict(NamedTuple, Generic[_Innovation]):
     rejected: bool
 
 
-class Tracker:
+class MultiplicativeEkf:
     """Carries tracks on under one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
-        self._motion = Motion(settings)
-        self._sensors = Sensors(settings)
+        self._motion = AttitudeDynamics(settings)
+        self._sensors = SensorModel(settings)
 
     def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
         """Body rate, bias and scale error removed, shape (3,)."""
@@ -152,23 +152,23 @@ class Tracker:
         self,
         track: Track,
         sample: AttitudeSample,
-        surroundings: Surroundings | None,
+        surroundings: AttitudeEnvironment | None,
         faces: FaceHealth,
         gyro: GyroHealth,
-    ) -> Tracked:
+    ) -> TrackUpdate:
         """Carry the track to a sample and take in what passes the gates."""
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         step = self._motion.advance(track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck)
         if surroundings is None:
             state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
-            return Tracked(track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s), faces, step)
+            return TrackUpdate(track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s), faces, step)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
         field = self._judged_field(track, step.state, body_from_gcrf, sample.mag_imu_ut, surroundings.field_gcrf_ut)
         light = None
         if surroundings.sunlit_fraction > 0.0:
             factor = self._factor(track.light_misfit)
-            from_where = sky(surroundings, self._settings)
+            from_where = light_sources(surroundings, self._settings)
             seen = self._sensors.light(step.state, body_from_gcrf, sample.lux, from_where, factor)
             if surroundings.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
                 faces = faces.judged(seen, self._settings.sun_sensors.dark_share)
@@ -184,7 +184,7 @@ class Tracker:
             track.light_misfit if light is None else light.misfit,
             track.rejected + _REJECTED_WEIGHT * (any(verdict.rejected for verdict in verdicts) - track.rejected),
         )
-        return Tracked(followed, faces, step, field.innovation, light.innovation if light else None, nis, dof)
+        return TrackUpdate(followed, faces, step, field.innovation, light.innovation if light else None, nis, dof)
 
     def _factor(self, misfit: float) -> float:
         """By which sigmas are widened."""
@@ -201,7 +201,7 @@ class Tracker:
         distance = chi_square(residual, covariance)
         accepted = distance <= self._settings.magnetometer.gate
         # Were the sigmas not widened, the squares would be larger by about the factor's square.
-        cause = None if accepted else RejectCause.GATE
+        cause = None if accepted else AttitudeRejectCause.GATE
         innovation = FieldInnovation(residual, np.sqrt(np.diagonal(covariance)), distance, cause)
         if not accepted:
             return _Verdict(innovation, track.field_misfit, None, rejected=True)
@@ -209,8 +209,8 @@ class Tracker:
         return _Verdict(innovation, misfit, _Accepted(residual, projected, sigma), rejected=False)
 
     def _judged_light(
-        self, track: Track, predicted: AttitudeState, seen: Light, faces: FaceHealth
-    ) -> _Verdict[LightInnovation]:
+        self, track: Track, predicted: AttitudeState, seen: IlluminanceObservation, faces: FaceHealth
+    ) -> _Verdict[IlluminanceInnovation]:
         limits = self._settings.sun_sensors
         residual, partials, sigma = seen.observation
         projected = partials.dot(predicted.sqrt_covariance)
@@ -227,7 +227,7 @@ class Tracker:
             misfit = _followed(misfit, float(plain.sum()) / len(plain) * self._factor(misfit) ** 2)
         taken = int(np.count_nonzero(used))
         accepted = _Accepted(residual[used], projected[used], sigma[used]) if taken else None
-        innovation = LightInnovation(residual, np.sqrt(variance), usable, used, seen.saturated)
+        innovation = IlluminanceInnovation(residual, np.sqrt(variance), usable, used, seen.saturated)
         return _Verdict(innovation, misfit, accepted, rejected=2 * taken < int(np.count_nonzero(usable)))
 
 

@@ -39,7 +39,7 @@ _STUCK_WALK_RAD_S: Final = math.radians(0.05)
 """Per root second: the bias of a stuck axis takes the part of the body's rate."""
 
 
-class Step(NamedTuple):
+class AttitudeStep(NamedTuple):
     """One step of the error state.
 
     Attributes:
@@ -67,7 +67,7 @@ class _Slow(NamedTuple):
     noise: Array
 
 
-class Motion:
+class AttitudeDynamics:
     """Propagation with one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
@@ -97,7 +97,7 @@ class Motion:
 
     def advance(
         self, state: AttitudeState, before_imu_rad_s: Array, after_imu_rad_s: Array, gps_ms: int, stuck: Flags
-    ) -> Step:
+    ) -> AttitudeStep:
         """Carry a state on.
 
         Args:
@@ -129,7 +129,7 @@ class Motion:
         root = np.zeros((SIZE, 2 * SIZE))
         root[:, :SIZE] = transition.dot(state.sqrt_covariance)
         root.ravel()[SIZE :: 2 * SIZE + 1] = noise
-        return Step(AttitudeState(gps_ms, turned, drawn, root), transition, noise)
+        return AttitudeStep(AttitudeState(gps_ms, turned, drawn, root), transition, noise)
 
     def _turn_sigma_rad(self, step_s: float, turn: Array, change_rad_s: Array) -> float:
         gyro = self._settings.gyro

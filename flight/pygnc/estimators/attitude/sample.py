@@ -34,7 +34,7 @@ class AttitudeSample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surroundings:
+class AttitudeEnvironment:
     """What the models say of the place where the satellite is.
 
     Attributes:
@@ -50,7 +50,7 @@ class Surroundings:
     sunlit_fraction: float
 
 
-class MagCorrection:
+class MagnetometerCorrection:
     """The calibration of the settings, there and back. All vectors are in sensor axes and uT."""
 
     def __init__(self, settings: MagnetometerSettings) -> None:
@@ -74,7 +74,7 @@ class MagCorrection:
         return sigma
 
 
-class Reading(Protocol):
+class SensorReading(Protocol):
     """A sensor sample in its own words; the bus's is one. Field and rate are in sensor axes."""
 
     @property
@@ -102,18 +102,18 @@ class SampleCorrection:
     """
 
     def __init__(self, settings: AttitudeSettings) -> None:
-        self.magnetometer = MagCorrection(settings.magnetometer)
+        self.magnetometer = MagnetometerCorrection(settings.magnetometer)
         self._gyro_scale, self._lux_scale = settings.gyro.scale, settings.sun_sensors.scale
 
-    def gyro_rad_s(self, reading: Reading) -> Array:
+    def gyro_rad_s(self, reading: SensorReading) -> Array:
         """Rate, shape (3,)."""
         return self._gyro_scale * np.array(reading.gyro_imu_rad_s)
 
-    def lux(self, reading: Reading) -> Array:
+    def lux(self, reading: SensorReading) -> Array:
         """Light, shape (6,)."""
         return self._lux_scale * np.array(reading.lux)
 
-    def sample(self, reading: Reading, gps_ms: int) -> AttitudeSample:
+    def sample(self, reading: SensorReading, gps_ms: int) -> AttitudeSample:
         """What the filter is given."""
         mag_ut = self.magnetometer.corrected_ut(np.array(reading.mag_imu_ut))
         return AttitudeSample(gps_ms, mag_ut, self.gyro_rad_s(reading), self.lux(reading), reading.seq)

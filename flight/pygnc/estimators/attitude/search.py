@@ -1,7 +1,7 @@
 """Finding the attitude from nothing: many hypotheses side by side until one wins clearly.
 
 Neither bias is known at first, and the magnetometer's may be as large as the field. Hypotheses are seeded on three
-samples (`seeds`). With every sample the window grows, each hypothesis is fitted to the whole of it by a damped
+samples (`initial_hypotheses`). With every sample the window grows, each hypothesis is fitted to the whole of it by a damped
 Gauss-Newton step or two, and those that fit much worse or have become equal are dropped.
 
 What a search begins with: attitudes and gyro biases that one sample allows.
@@ -20,10 +20,10 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import wahba
-from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior, tells_field
+from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses, field_direction_known
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import FIELD_ERROR, SIZE, AttitudeState
-from pygnc.estimators.attitude.window import Fit, Moment, Window
+from pygnc.estimators.attitude.window import Fit, Window, WindowSample
 
 _TURNS: Final = 12
 _BIASES: Final = (0.0, 0.7, -0.7, 1.4, -1.4)
@@ -37,30 +37,32 @@ _SHORTEST: Final = 1e-3
 """Opposite faces that cancel, in shares of full sunlight, or a field that the bias takes away, in uT."""
 
 
-class Line(NamedTuple):
+class DirectionPair(NamedTuple):
     """A direction as unit vector in body axes and in GCRF, each (3,)."""
 
     body: Array
     gcrf: Array
 
     @classmethod
-    def along(cls, body: Array, gcrf: Array) -> "Line | None":
+    def along(cls, body: Array, gcrf: Array) -> "DirectionPair | None":
         """Of vectors of any length; None when the first has none."""
         length = np.linalg.norm(body)
         return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _SHORTEST else None
 
     def turns(self) -> Array:
         """Attitudes in which it stands where it does, all around it, shape (k, 4)."""
-        return wahba.about(self.body, self.gcrf, _TURNS)
+        return wahba.rotations_about(self.body, self.gcrf, _TURNS)
 
 
-def seeds(moment: Moment, settings: AttitudeSettings, prior: Prior, left_out: int | None) -> Hypotheses | None:
+def initial_hypotheses(
+    moment: WindowSample, settings: AttitudeSettings, prior: BiasPrior, left_out: int | None
+) -> Hypotheses | None:
     """Attitudes and biases that a sample allows, without the light of one face; None when it says too little."""
     mounting = settings.mounting
     mag_body_ut = (moment.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
-    field = Line.along(mag_body_ut, moment.surroundings.field_gcrf_ut)
-    field = field if tells_field(prior) else None
-    sun = sun_line(moment, settings, left_out)
+    field = DirectionPair.along(mag_body_ut, moment.surroundings.field_gcrf_ut)
+    field = field if field_direction_known(prior) else None
+    sun = sun_direction(moment, settings, left_out)
     line = sun or field
     if line is None:
         return None
@@ -78,14 +80,14 @@ def seeds(moment: Moment, settings: AttitudeSettings, prior: Prior, left_out: in
     )
 
 
-def sun_line(moment: Moment, settings: AttitudeSettings, left_out: int | None) -> Line | None:
+def sun_direction(moment: WindowSample, settings: AttitudeSettings, left_out: int | None) -> DirectionPair | None:
     """Where the Sun stands, by the sum of all light but that of one face; None in the dark."""
     share = moment.sample.lux / moment.sky.full_sun_lux
     if left_out is not None:
         share[left_out] = 0.0
     if moment.sky.sunlit_fraction <= 0.5 or share.max() <= _BRIGHT_SHARE:
         return None
-    return Line.along(share.dot(np.array(settings.mounting.face_normals_body)), moment.sky.sun_gcrf)
+    return DirectionPair.along(share.dot(np.array(settings.mounting.face_normals_body)), moment.sky.sun_gcrf)
 
 
 _SEED_SAMPLES: Final = 3
@@ -103,7 +105,7 @@ _CONFIRMATIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class SearchResult:
     """The winner at the newest sample.
 
     Attributes:
@@ -129,10 +131,10 @@ class Search:
         prior: What is known of the biases.
     """
 
-    def __init__(self, settings: AttitudeSettings, prior: Prior) -> None:
+    def __init__(self, settings: AttitudeSettings, prior: BiasPrior) -> None:
         self._settings = settings
         self.prior = prior
-        self.moments: list[Moment] = []
+        self.moments: list[WindowSample] = []
         self.hypotheses: Hypotheses | None = None
         self.damping = np.zeros(0)
         self.confirmations = 0
@@ -141,7 +143,7 @@ class Search:
         self.untried: list[int] = []
         """Those that the next attempts are to do without"""
 
-    def process(self, moment: Moment) -> Found | None:
+    def process(self, moment: WindowSample) -> SearchResult | None:
         """Take in one sample; the attitude once it is clear."""
         limits = self._settings.start
         if self.moments:
@@ -154,7 +156,7 @@ class Search:
             self.moments = self.moments[-_SEED_SAMPLES:]
             if len(self.moments) < _SEED_SAMPLES:
                 return None
-            guess = seeds(moment, self._settings, self.prior, self.left_out)
+            guess = initial_hypotheses(moment, self._settings, self.prior, self.left_out)
             if guess is None:
                 return None
             self.damping = np.full(len(guess.quaternion), _SEED_DAMPING)
@@ -184,12 +186,12 @@ class Search:
         self.left_out = self.untried.pop(0) if self.untried else None
         self.forget()
 
-    def _challenged(self, moment: Moment, window: Window, guess: Hypotheses, fit: Fit) -> tuple[Hypotheses, Fit]:
+    def _challenged(self, moment: WindowSample, window: Window, guess: Hypotheses, fit: Fit) -> tuple[Hypotheses, Fit]:
         """The best beside all turns about the line to the Sun, if it is about to win.
 
         Where the body hardly turns, an attitude may have dropped out before the window told it from others.
         """
-        sun = sun_line(moment, self._settings, self.left_out)
+        sun = sun_direction(moment, self._settings, self.left_out)
         if sun is None or not self._clear(guess, fit, window.measurements):
             return guess, fit
         turns = sun.turns()
@@ -198,7 +200,7 @@ class Search:
         self.damping = np.concatenate((self.damping, np.full(len(turns), _SEED_DAMPING)))
         return self._pruned(*self._improved(window, guess.joined(rivals), _SEED_ITERATIONS))
 
-    def _carried(self, moment: Moment) -> Hypotheses | None:
+    def _carried(self, moment: WindowSample) -> Hypotheses | None:
         """The hypotheses at the time of a new sample."""
         guess = self.hypotheses
         if guess is None:
@@ -255,7 +257,7 @@ class Search:
         self.damping = self.damping[rows]
         return guess.chosen(rows), Fit(*(part[rows] for part in fit))
 
-    def _winner(self, window: Window, guess: Hypotheses, fit: Fit) -> Found | None:
+    def _winner(self, window: Window, guess: Hypotheses, fit: Fit) -> SearchResult | None:
         """The best hypothesis when it was clear several times in a row."""
         enough = len(self.moments) >= self._settings.start.samples_min
         clear = enough and self._clear(guess, fit, window.measurements)
@@ -264,7 +266,9 @@ class Search:
             return None
         best = guess.chosen(np.array([0]))
         covariance = _scatter(fit, window.measurements) * window.covariances(best, self.prior)[0]
-        return Found(guess.quaternion[0], guess.gyro_bias_rad_s[0], guess.mag_bias_ut[0], covariance, self.left_out)
+        return SearchResult(
+            guess.quaternion[0], guess.gyro_bias_rad_s[0], guess.mag_bias_ut[0], covariance, self.left_out
+        )
 
     def _clear(self, guess: Hypotheses, fit: Fit, measurements: int) -> bool:
         """Whether the first hypothesis is certain enough and fits much better than any other attitude."""
@@ -287,7 +291,7 @@ def _angle(quaternions: Array, other: Array) -> Array:
     return angles
 
 
-def begun(gps_ms: int, found: Found, settings: AttitudeSettings) -> AttitudeState:
+def initial_state(gps_ms: int, found: SearchResult, settings: AttitudeSettings) -> AttitudeState:
     """The state of a track on what was found."""
     slow = np.zeros(SIZE - 3)
     slow[0:3], slow[3:6] = found.gyro_bias_rad_s, found.mag_bias_ut

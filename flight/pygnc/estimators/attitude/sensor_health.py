@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import Light
+from pygnc.estimators.attitude.measurement import IlluminanceObservation
 from pygnc.estimators.attitude.settings import GyroSettings
 from pygnc.estimators.attitude.state import Flags
 
@@ -65,7 +65,7 @@ class FaceHealth:
         dark[face] = max(dark[face], 1.0)
         return FaceHealth(dark, self.reversed)
 
-    def judged(self, light: Light, dark_share: float) -> "FaceHealth":
+    def judged(self, light: IlluminanceObservation, dark_share: float) -> "FaceHealth":
         """After one sample in full sunlight, at a known attitude.
 
         A sample in which no face is bright says nothing: that is a shadow of which the model does not know.

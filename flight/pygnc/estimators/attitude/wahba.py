@@ -14,7 +14,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross_matrix
 
 
-class Solution(NamedTuple):
+class WahbaSolution(NamedTuple):
     """Answer to Wahba's problem.
 
     Attributes:
@@ -29,7 +29,7 @@ class Solution(NamedTuple):
     loss: float
 
 
-def solve(body: Array, gcrf: Array, sigma_rad: Array) -> Solution:
+def solve(body: Array, gcrf: Array, sigma_rad: Array) -> WahbaSolution:
     """Davenport's q-method.
 
     Args:
@@ -54,10 +54,10 @@ def solve(body: Array, gcrf: Array, sigma_rad: Array) -> Solution:
         covariance = np.full((3, 3), np.inf)
     else:
         covariance = np.linalg.inv(information)
-    return Solution(vectors[:, 3], covariance, float(weights.sum() - values[3]))
+    return WahbaSolution(vectors[:, 3], covariance, float(weights.sum() - values[3]))
 
 
-def about(body: Array, gcrf: Array, count: int) -> Array:
+def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
     """Attitudes that turn one direction into another, evenly spread over the turn about it that remains.
 
     Args:

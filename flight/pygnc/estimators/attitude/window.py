@@ -19,14 +19,14 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
-from pygnc.estimators.attitude.measurement import Sky
+from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses
+from pygnc.estimators.attitude.measurement import LightSources
 from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 
 
-class Rows(NamedTuple):
+class LinearisedMeasurements(NamedTuple):
     """Measurements of one kind for k problems.
 
     Attributes:
@@ -47,7 +47,7 @@ class Rows(NamedTuple):
         return left
 
 
-class Reduced(NamedTuple):
+class MarginalNormalEquations(NamedTuple):
     """Normal equations of the wanted unknowns.
 
     Attributes:
@@ -61,7 +61,7 @@ class Reduced(NamedTuple):
     aside: Array
 
 
-def reduced(parts: Sequence[Rows], aside_sigma: Array) -> Reduced:
+def marginalise(parts: Sequence[LinearisedMeasurements], aside_sigma: Array) -> MarginalNormalEquations:
     """Normal equations without the last unknowns.
 
     Args:
@@ -77,14 +77,14 @@ def reduced(parts: Sequence[Rows], aside_sigma: Array) -> Reduced:
     right = np.concatenate((cross, gradient[:, wanted:, None]), axis=2)
     solved: Array = np.linalg.solve(known, right).astype(np.float64, copy=False)
     taken = np.swapaxes(cross, 1, 2) @ solved
-    return Reduced(
+    return MarginalNormalEquations(
         information[:, :wanted, :wanted] - taken[..., :wanted],
         gradient[:, :wanted] - taken[..., wanted],
         solved[..., wanted],
     )
 
 
-def _normal(part: Rows) -> tuple[Array, Array]:
+def _normal(part: LinearisedMeasurements) -> tuple[Array, Array]:
     """Normal matrices (k, c, c) and right-hand sides (k, c)."""
     problems, count = len(part.residual), part.partials.shape[-1]
     rows = part.partials.reshape(problems, -1, count)
@@ -92,7 +92,7 @@ def _normal(part: Rows) -> tuple[Array, Array]:
     return weighted @ rows, (weighted @ part.residual.reshape(problems, -1, 1))[..., 0]
 
 
-UNKNOWNS: Final = 9
+PARAMETERS: Final = 9
 """Attitude error in body axes (rad), gyro bias (rad/s) and magnetometer bias (uT), both in sensor axes."""
 _FIELD_ERROR: Final = slice(9, 12)
 """Of the model, uT, GCRF."""
@@ -107,12 +107,12 @@ _OUTLIER_SIGMA: Final = 4.0
 """Where a face begins to lose weight: it may be dead or mirrored."""
 
 
-class Moment(NamedTuple):
+class WindowSample(NamedTuple):
     """One sample of the window with what surrounds it."""
 
     sample: AttitudeSample
-    surroundings: Surroundings
-    sky: Sky
+    surroundings: AttitudeEnvironment
+    sky: LightSources
 
 
 class Fit(NamedTuple):
@@ -132,7 +132,7 @@ class Fit(NamedTuple):
 class Window:
     """The samples as arrays, without the light of the face `left_out`."""
 
-    def __init__(self, moments: list[Moment], settings: AttitudeSettings, left_out: int | None = None) -> None:
+    def __init__(self, moments: list[WindowSample], settings: AttitudeSettings, left_out: int | None = None) -> None:
         self._magnetometer_from_body = settings.mounting.magnetometer
         self._body_from_gyro = settings.mounting.gyro.T
         self._normals = np.array(settings.mounting.face_normals_body)
@@ -170,10 +170,10 @@ class Window:
             bright[:, left_out] = False
         self.measurements = 3 * len(samples) + int(bright.sum())
 
-    def fit(self, guess: Hypotheses, prior: Prior) -> Fit:
+    def fit(self, guess: Hypotheses, prior: BiasPrior) -> Fit:
         """Cost and normal equations of k hypotheses."""
         field, light = self._rows(guess)
-        information, gradient, aside = reduced((field, _doubted(light)), self._aside_sigma)
+        information, gradient, aside = marginalise((field, _doubted(light)), self._aside_sigma)
         biases = np.concatenate((guess.gyro_bias_rad_s, guess.mag_bias_ut), axis=1)
         off = (prior.mean - biases) / prior.sigma
         information[:, 3:, 3:] += np.diag(prior.sigma**-2.0)
@@ -183,13 +183,13 @@ class Window:
         cost += _saturating(light.weight * light.without(aside) ** 2).sum(axis=(1, 2))
         return Fit(cost, information, gradient)
 
-    def covariances(self, guess: Hypotheses, prior: Prior) -> Array:
+    def covariances(self, guess: Hypotheses, prior: BiasPrior) -> Array:
         """Of attitude error, both biases and the field model's error, shape (k, 12, 12).
 
         A bias and the field's error hang together: where the body hardly turns, their sum alone is known.
         """
         field, light = self._rows(guess)
-        information = reduced((field, _doubted(light)), self._aside_sigma[3:]).information
+        information = marginalise((field, _doubted(light)), self._aside_sigma[3:]).information
         known = np.concatenate((prior.sigma, self._aside_sigma[:3]))
         information[:, 3:, 3:] += np.diag(known**-2.0)
         return np.asarray(np.linalg.inv(information), np.float64)
@@ -200,7 +200,7 @@ class Window:
         costs: Array = _saturating(weight * residual**2).sum(axis=1)
         return costs
 
-    def _rows(self, guess: Hypotheses) -> tuple[Rows, Rows]:
+    def _rows(self, guess: Hypotheses) -> tuple[LinearisedMeasurements, LinearisedMeasurements]:
         """Magnetometer and faces."""
         attitude, by_error = self._carried_back(guess)
         return self._field_rows(guess, attitude, by_error), self._light_rows(attitude, by_error)
@@ -226,23 +226,23 @@ class Window:
             last = back[:, k] @ last
             carried[k] = last
         carried = carried.transpose(1, 0, 2, 3)
-        by_error = np.zeros((count, length, 3, UNKNOWNS + len(self._aside_sigma)))
+        by_error = np.zeros((count, length, 3, PARAMETERS + len(self._aside_sigma)))
         by_error[..., :3] = carried[..., 3:6]
         # The bias is the rate that all stretches have in common.
         by_error[..., 3:6] = carried[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
         by_error[..., _DRIFT:] = carried[..., 6:]
         return carried[..., :3], by_error
 
-    def _field_rows(self, guess: Hypotheses, attitude: Array, by_error: Array) -> Rows:
+    def _field_rows(self, guess: Hypotheses, attitude: Array, by_error: Array) -> LinearisedMeasurements:
         """The magnetometer, (k, n, 3)."""
         field = np.einsum("knij,nj->kni", attitude, self._field)
         residual = self._mag - field @ self._magnetometer_from_body.T - guess.mag_bias_ut[:, None]
         partials = self._magnetometer_from_body @ cross_matrices(field) @ by_error
         partials[..., 6:9] = np.eye(3)
         partials[..., _FIELD_ERROR] = self._magnetometer_from_body @ attitude
-        return Rows(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
+        return LinearisedMeasurements(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
-    def _light_rows(self, attitude: Array, by_error: Array) -> Rows:
+    def _light_rows(self, attitude: Array, by_error: Array) -> LinearisedMeasurements:
         """The faces, (k, n, 6)."""
         sun = np.einsum("knij,nj->kni", attitude, self._sun)
         cosine = sun @ self._normals.T
@@ -258,10 +258,10 @@ class Window:
         partials = np.cross(self._normals, light) @ by_error
         partials[..., _REFLECTIVITY] = earth
         weight = np.where(idle, 0.0, self._asked / (self._light_variance + (self._earth_error * earth) ** 2))
-        return Rows(residual, partials, weight)
+        return LinearisedMeasurements(residual, partials, weight)
 
 
-def _doubted(light: Rows) -> Rows:
+def _doubted(light: LinearisedMeasurements) -> LinearisedMeasurements:
     """Faces that are far off, with less weight."""
     return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _OUTLIER_SIGMA**2))
 

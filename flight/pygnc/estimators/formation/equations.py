@@ -19,7 +19,7 @@ from pygnc.estimators.formation.observations import Arc, Pair
 from pygnc.estimators.formation.reference import UNKNOWNS, Reference
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.measurement import compare
+from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
@@ -306,7 +306,7 @@ def _fix_rows(
     x = np.zeros(SIZE)
     for row, fix in enumerate(fixes):
         x[:6] = points.state[row]
-        for part, seen in enumerate(compare(fix, x, frames, receiver)):
+        for part, seen in enumerate(linearise_fix(fix, x, frames, receiver)):
             there[row, part] = seen is not None
             if seen is not None:
                 rows = slice(3 * part, 3 * part + 3)

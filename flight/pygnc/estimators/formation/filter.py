@@ -29,7 +29,7 @@ from pygnc.estimators.formation.relative_motion import orbit_vector, shared_step
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Gate, Innovation, Judgement, Observation, compare
+from pygnc.estimators.orbit.measurement import Gate, GateResult, Innovation, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 
@@ -190,7 +190,7 @@ class Turn:
         """Let all hypotheses have a fix: its position, and then its velocity."""
         place = self._sensors.satellites.index(seen.satellite)
         gates = list(self.gates[seen.satellite])
-        told: list[Judgement | None] = [None, None]
+        told: list[GateResult | None] = [None, None]
         for part in (0, 1):
             observations = self._compared(seen, place, part)
             if observations:
@@ -210,17 +210,17 @@ class Turn:
         """Position (part 0) or velocity (1) against each hypothesis; empty if the fix has none."""
         sensors = self._sensors
         every = [
-            compare(seen.fix, orbit_vector(member.states[place]), sensors.frames, sensors.receiver)[part]
+            linearise_fix(seen.fix, orbit_vector(member.states[place]), sensors.frames, sensors.receiver)[part]
             for member in self.members
         ]
         return [observation for observation in every if observation is not None]
 
-    def _judged(self, observations: list[Observation], gate: Gate, place: int) -> Judgement:
+    def _judged(self, observations: list[Observation], gate: Gate, place: int) -> GateResult:
         """Take what passes the gate; the verdict of the best hypothesis."""
         limits, members, told = self._sensors.receiver, [], []
         for member, observation in zip(self.members, observations, strict=True):
             predicted = OrbitState(self._gps_ms, orbit_vector(member.states[place]), member.orbit_root(place))
-            judgement = gate.judge(observation, predicted, limits)
+            judgement = gate.test(observation, predicted, limits)
             after = member if judgement.used is None else member.with_fix(judgement.used, place)
             members.append(after.costing(min(judgement.innovation.chi_square, limits.gate)))
             self.accepted |= judgement.used is not None
@@ -234,7 +234,7 @@ def key_of(seen: RangeObservation | SatelliteFix) -> Key:
     return (seen.one, seen.other) if isinstance(seen, RangeObservation) else (seen.satellite,)
 
 
-def _cause(judgement: Judgement | None) -> FormationRejectCause | None:
+def _cause(judgement: GateResult | None) -> FormationRejectCause | None:
     if judgement is None:
         return FormationRejectCause.NO_VELOCITY
     return None if judgement.used else FormationRejectCause.GATE

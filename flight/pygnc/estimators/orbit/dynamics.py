@@ -171,7 +171,9 @@ class OrbitDynamics:
         transition.flat[DRAG * (SIZE + 1) :: SIZE + 1] = remaining
         return np.concatenate((y[:, 0], rate[:, 0], remaining * x[DRAG:])), transition, middle.partials[:, DRAG:]
 
-    def _perturbation_at_middle(self, gps_ms: int, x: Array, step_s: float, earth_rotation_rad_s: Array) -> Perturbation:
+    def _perturbation_at_middle(
+        self, gps_ms: int, x: Array, step_s: float, earth_rotation_rad_s: Array
+    ) -> Perturbation:
         """Return the perturbation halfway through a step, at a position extrapolated to within a metre."""
         half_s = 0.5 * step_s
         position_m, velocity_mps = x[POSITION], x[VELOCITY]
@@ -186,7 +188,7 @@ class OrbitDynamics:
         return perturbation(x_middle, sun_m, moon_m, earth_rotation_rad_s, self._spacecraft, minor_forces=minor_forces)
 
 
-def perturbation(  # noqa: PLR0913 - what the acceleration depends on
+def perturbation(
     x: Array,
     sun_m: Array,
     moon_m: Array,

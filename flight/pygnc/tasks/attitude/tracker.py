@@ -29,8 +29,8 @@ from pygnc.bus.messages import (
 from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.hypotheses import MagBias
-from pygnc.estimators.attitude.sample import AttitudeSample, SampleCorrection, Surroundings
+from pygnc.estimators.attitude.hypotheses import MagnetometerBias
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.tasks.attitude.environment import NOWHERE, Around, FollowedOrbit, SurroundingsModel
@@ -164,10 +164,10 @@ class AttitudeEstimator(Protocol):
     def mag_bias_ut(self) -> Array | None:
         """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
 
-    def take_mag_bias(self, calibrated: MagBias) -> None:
+    def take_mag_bias(self, calibrated: MagnetometerBias) -> None:
         """Begin with this bias of the magnetometer when next the attitude is searched for."""
 
-    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
         """Take in one sample."""
 
 

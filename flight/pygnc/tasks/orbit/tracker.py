@@ -4,7 +4,7 @@ Nothing here waits, reads a clock or a file, so that a replay on the ground runs
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -12,8 +12,8 @@ from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitMa
 from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
-from pygnc.estimators.orbit.checkpoint import pack_state, unpack_state
+from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, ClockVerdict
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.gps_fix import Fix, RejectCause, fix_from, screen
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -54,7 +54,7 @@ class OrbitEstimator(Protocol):
     def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
         """Take in one fix; return those whose fate is now decided."""
 
-    def finish_start(self) -> tuple[OrbitUpdate, ...]:
+    def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
         """Start with the fixes there are, for no more will come."""
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
@@ -70,8 +70,8 @@ MakeEstimator: TypeAlias = Callable[[OrbitSettings, EarthOrientationTable], Orbi
 class TrackerState(msgspec.Struct, frozen=True):
     """An `OrbitTracker` as plain values."""
 
-    filter: dict[str, Any]
-    coasting: bytes
+    filter: bytes
+    coasting: bytes | None
     clock: ClockMapState
     counts: dict[str, int]
     through: int
@@ -105,7 +105,7 @@ class OrbitTracker:
             self._through, self._fix_gps_ms, self._nis_sum, self._nis_dof, self._nis_count = 0, 0, 0.0, 0, 0
         else:
             self._filter = OrbitFilter.restore(settings, orientation, state.filter)
-            self._coasting = unpack_state(state.coasting)
+            self._coasting = None if state.coasting is None else decode(state.coasting, OrbitState)
             self._clock = ClockMap.restore(state.clock)
             self.counts = dict(state.counts)
             self._through, self._fix_gps_ms = state.through, state.fix_gps_ms
@@ -118,7 +118,7 @@ class OrbitTracker:
             raise TypeError(f"{type(self._filter).__name__} has no checkpoints")
         return TrackerState(
             filter=self._filter.checkpoint(),
-            coasting=pack_state(self._coasting),
+            coasting=None if self._coasting is None else encode(self._coasting),
             clock=self._clock.checkpoint(),
             counts=dict(self.counts),
             through=self._through,
@@ -143,7 +143,7 @@ class OrbitTracker:
             yield from self._take_fix(message)
         elif isinstance(message, BatchEnd):
             self._through = message.seq
-            yield from map(self._judged, self._filter.finish_start())
+            yield from map(self._judged, self._filter.initialise_from_buffered())
 
     def estimate(self, outcome: Outcome, seq: int) -> OrbitEstimate:
         """Return the message for an outcome with a state; before the next one is asked for."""
@@ -208,7 +208,7 @@ class OrbitTracker:
         if message.t_spacecraft_s is None:
             return False
         gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
-        return self._clock.observe(message.t_spacecraft_s, gps_ms) is Verdict.INCONSISTENT
+        return self._clock.observe(message.t_spacecraft_s, gps_ms) is ClockVerdict.INCONSISTENT
 
     def _book(self, update: OrbitUpdate) -> None:
         self.counts["fixes_waiting"] -= 1

@@ -162,7 +162,7 @@ FIXES_MIN: Final = 4
 """Fewer leave nothing to tell a wild one by."""
 
 
-class ArcFailed(ValueError):  # noqa: N818 - what happened, as in the report
+class ArcError(ValueError):
     """The fixes give no orbit; the message says why."""
 
 
@@ -216,7 +216,7 @@ def solve_arc(
     """
     times = {fix.gps_ms for fix in fixes}
     if len(times) < FIXES_MIN:
-        raise ArcFailed(f"only {len(times)} fixes at times of their own, at least {FIXES_MIN} are needed")
+        raise ArcError(f"only {len(times)} fixes at times of their own, at least {FIXES_MIN} are needed")
     first_ms, last_ms = fixes[0].gps_ms, fixes[-1].gps_ms
     positions = observe_positions(fixes, frames, settings.measurement)
     velocities = observe_velocities(fixes, frames, settings.measurement)
@@ -226,17 +226,17 @@ def solve_arc(
     pole = spin / np.linalg.norm(spin)
     first = first_orbit(inertial(positions, velocities, pole), grid, pole)
     if first is None:
-        raise ArcFailed("no velocity, and no two positions near enough to each other to make one")
+        raise ArcError("no velocity, and no two positions near enough to each other to make one")
     try:
         fit = ArcFitter(dynamics, first, (positions, velocities), settings).run()
     except NoOrbitError as error:
-        raise ArcFailed(str(error)) from None
+        raise ArcError(str(error)) from None
     except np.linalg.LinAlgError:
-        raise ArcFailed(f"{len(fixes)} fixes do not determine an orbit") from None
+        raise ArcError(f"{len(fixes)} fixes do not determine an orbit") from None
     return _summary(fixes, fit, grid, dynamics.unknowns), fit
 
 
-def _summary(fixes: Sequence[Fix], fit: ArcFit, grid: Grid, unknowns: forces.Unknowns) -> BatchArc:
+def _summary(fixes: Sequence[Fix], fit: ArcFit, grid: Grid, unknowns: forces.ArcParameters) -> BatchArc:
     sigma = np.sqrt(np.diagonal(fit.covariance))
     by_node = fit.values[forces.FIRST_NODE :].reshape(unknowns.nodes, forces.PER_NODE)
     sigma_by_node = sigma[forces.FIRST_NODE :].reshape(unknowns.nodes, forces.PER_NODE)

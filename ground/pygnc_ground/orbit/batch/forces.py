@@ -34,7 +34,7 @@ _RADIATION_COLUMN: Final = 4
 normal, radiation coefficient."""
 
 
-class Parameters(NamedTuple):
+class ForceParameters(NamedTuple):
     """What scales the forces at n nodes."""
 
     log_drag: FloatArray
@@ -57,7 +57,7 @@ class Forces(NamedTuple):
     """(n, 3, 5)"""
 
 
-class ForceModel:
+class ArcForces:
     """Forces at n moments.
 
     Cost: 60 us per moment when made, 35 us per moment and call.
@@ -76,7 +76,7 @@ class ForceModel:
         self._drag_area_per_mass = craft.drag_coefficient * craft.area_m2 / craft.mass_kg
         self._area_per_mass = craft.area_m2 / craft.mass_kg
 
-    def at(self, states: FloatArray, parameters: Parameters) -> Forces:
+    def at(self, states: FloatArray, parameters: ForceParameters) -> Forces:
         """Forces on a satellite that is in `states` (n, 6) at the n moments."""
         position_m, velocity_mps = states[:, :3], states[:, 3:]
         acceleration, by_position = self._earth(position_m)
@@ -160,7 +160,7 @@ class Prior(NamedTuple):
     """Of the information, without the state"""
 
 
-class Unknowns:
+class ArcParameters:
     """Order and meaning of the unknowns of an arc of `segments` segments."""
 
     def __init__(self, segments: int) -> None:
@@ -172,12 +172,12 @@ class Unknowns:
         """(k, 9), the unknowns that act in each segment"""
         self._later = (place[:, None] + collocation.NODE) / SEGMENTS_PER_INTERVAL
 
-    def at_nodes(self, values: FloatArray) -> Parameters:
+    def at_nodes(self, values: FloatArray) -> ForceParameters:
         """The forces' parameters at all nodes of all segments, in order."""
         local = values[self.local_columns]
         earlier, later = local[:, None, :PER_NODE], local[:, None, PER_NODE : 2 * PER_NODE]
         each = (earlier + self._later[:, :, None] * (later - earlier)).reshape(-1, PER_NODE)
-        return Parameters(each[:, 0], each[:, 1:], float(values[RADIATION]))
+        return ForceParameters(each[:, 0], each[:, 1:], float(values[RADIATION]))
 
     def local(self, by_parameter: FloatArray) -> FloatArray:
         """From the derivatives by the forces' parameters (k, s, 3, 5) to those by `local_columns` (k, s, 3, 9)."""

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.forces import Factors, Prior, Unknowns
+from pygnc_ground.orbit.batch.forces import ArcParameters, Factors, Prior
 from pygnc_ground.orbit.solution import FloatArray
 
 _STEP: Final = 10.0**0.5
@@ -89,7 +89,7 @@ class Solution:
 
 
 def choose_factors(
-    normal: NormalEquations, unknowns: Unknowns, settings: OrbitSettings, values: FloatArray, start: Factors | None
+    normal: NormalEquations, unknowns: ArcParameters, settings: OrbitSettings, values: FloatArray, start: Factors | None
 ) -> Factors:
     """The factors with the greatest evidence: uphill on a fine grid from `start`, or from the best of a coarse grid.
 

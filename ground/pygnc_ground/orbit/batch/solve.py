@@ -23,7 +23,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.arc import ArcFailed, ArcFit, BatchArc, solve_arc
+from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, BatchArc, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
@@ -115,12 +115,12 @@ class OrbitTable:
             table.accepted[taken] = True
 
 
-class BatchFailed(ValueError):  # noqa: N818 - what happened, as in the report
+class BatchError(ValueError):
     """No arc of the fixes gives an orbit; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedArc:
     """Fixes that give no orbit: an arc with too few of them, or with nothing but wild ones."""
 
     first_gps_ms: int
@@ -137,7 +137,7 @@ class BatchResult:
     """One row per time asked for; `nis` is of the residuals"""
     arcs: tuple[BatchArc, ...]
     """In order of time, with parameters and residuals of each; at least one"""
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedArc, ...]
 
     @property
     def converged(self) -> bool:
@@ -175,7 +175,7 @@ def solve_batch(
     """
     frames = EarthFrames(orientation)
     arcs: list[BatchArc] = []
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedArc] = []
     ordered = usable(fixes, settings.screening)
     table = OrbitTable(times_gps_ms, frames)
     cuts = cut_fixes(ordered, settings, restarts_gps_ms)
@@ -184,17 +184,17 @@ def solve_batch(
         rows = np.flatnonzero(nearest == number)
         try:
             arc, fit = solve_arc(of_arc, times_gps_ms[rows], settings, frames)
-        except ArcFailed as failure:
-            left_out.append(LeftOut(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
+        except ArcError as failure:
+            left_out.append(SkippedArc(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
             continue
         arcs.append(arc)
         table.fill(rows, fit)
     if not arcs:
-        raise BatchFailed(_why(fixes, left_out))
+        raise BatchError(_why(fixes, left_out))
     return BatchResult(table.solution, tuple(arcs), tuple(left_out))
 
 
-def _why(fixes: Sequence[Fix], left_out: Sequence[LeftOut]) -> str:
+def _why(fixes: Sequence[Fix], left_out: Sequence[SkippedArc]) -> str:
     if not left_out:
         return f"no orbit: none of {len(fixes)} fixes has a position that an orbit can have"
     largest = max(left_out, key=lambda one: one.fixes)

@@ -10,7 +10,7 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc_ground.orbit.batch import collocation
-from pygnc_ground.orbit.batch.forces import STATE, ForceModel, Unknowns
+from pygnc_ground.orbit.batch.forces import STATE, ArcForces, ArcParameters
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 SEGMENT_MS = round(1e3 * collocation.SEGMENT_S)
@@ -40,9 +40,9 @@ class ArcDynamics:
 
     def __init__(self, grid: Grid, frames: EarthFrames, craft: SpacecraftSettings) -> None:
         self.grid = grid
-        self.unknowns = Unknowns(grid.segments)
+        self.unknowns = ArcParameters(grid.segments)
         node_s = np.tile(collocation.SEGMENT_S * collocation.NODE, grid.segments)
-        self._forces = ForceModel(np.repeat(grid.starts_gps_ms, collocation.NODES), node_s, frames, craft)
+        self._forces = ArcForces(np.repeat(grid.starts_gps_ms, collocation.NODES), node_s, frames, craft)
 
     def linearise(self, reference: FloatArray, values: FloatArray) -> "LinearMotion":
         """The motion around a reference.
@@ -68,7 +68,7 @@ class LinearMotion:
     Cost: some microseconds per segment and moment, times the number of unknowns.
     """
 
-    def __init__(self, grid: Grid, unknowns: Unknowns, response: FloatArray, values: FloatArray) -> None:
+    def __init__(self, grid: Grid, unknowns: ArcParameters, response: FloatArray, values: FloatArray) -> None:
         self._grid = grid
         self._unknowns = unknowns
         self._response = response

@@ -9,7 +9,7 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.mekf import RejectCause
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, error_deg, errors_deg, fly, run
 
 TRUTH = fly(3, 60.0)
@@ -101,7 +101,7 @@ def test_without_an_orbit_there_is_still_a_rate() -> None:
     attitude = AttitudeFilter(SETTINGS)
     for sample in TRUTH.samples[:20]:
         update = attitude.process(sample, None)
-        assert (update.state, update.mode, update.cause) == (None, Mode.SEARCHING, RejectCause.NO_SURROUNDINGS)
+        assert (update.state, update.mode, update.cause) == (None, Mode.SEARCHING, AttitudeRejectCause.NO_SURROUNDINGS)
         # The bias is not known either.
         assert np.abs(update.rate_body_rad_s - TRUTH.rate_body_rad_s).max() < math.radians(3.2)
 
@@ -109,7 +109,7 @@ def test_without_an_orbit_there_is_still_a_rate() -> None:
 def test_a_track_outlives_a_while_without_an_orbit_and_then_says_that_it_knows_nothing() -> None:
     attitude, _ = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], surroundings=TRUTH.surroundings[:SETTLED]))
     updates = [attitude.process(sample, None) for sample in TRUTH.samples[SETTLED : SETTLED + 60]]
-    assert all(update.cause is RejectCause.NO_SURROUNDINGS for update in updates)
+    assert all(update.cause is AttitudeRejectCause.NO_SURROUNDINGS for update in updates)
     sigma = [update.state.attitude_sigma_rad for update in updates if update.state is not None]
     assert len(sigma) == 60
     assert sigma[-1] > sigma[0]

@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.hypotheses import MagBias, Prior, informed, tells_field
+from pygnc.estimators.attitude.hypotheses import (
+    BiasPrior,
+    MagnetometerBias,
+    field_direction_known,
+    with_calibrated_bias,
+)
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
 SHADOW = fly(1, 14.0, start_angle_deg=150.0)
 SUN = fly(3, 8.0)
 
 
-def calibrated(truth: Truth, off_ut: float = 0.5) -> MagBias:
+def calibrated(truth: Truth, off_ut: float = 0.5) -> MagnetometerBias:
     """What a calibration might say."""
-    return MagBias(truth.mag_bias_ut + off_ut * np.array([0.6, -0.6, 0.5]), np.full(3, 0.6))
+    return MagnetometerBias(truth.mag_bias_ut + off_ut * np.array([0.6, -0.6, 0.5]), np.full(3, 0.6))
 
 
 def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | None = None) -> list[AttitudeUpdate]:
@@ -33,7 +38,7 @@ def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitud
         attitude = AttitudeFilter(replace(SETTINGS, mounting=mounting))
         if truth is SHADOW:
             known = calibrated(truth)
-            attitude.take_mag_bias(MagBias(turned.dot(known.mean_ut), known.sigma_ut))
+            attitude.take_mag_bias(MagnetometerBias(turned.dot(known.mean_ut), known.sigma_ut))
         updates = follow(attitude, replace(truth, samples=samples))
         assert errors_deg(truth, updates[-20:]).max() < 5.0
         assert attitude.mag_bias_ut == pytest.approx(turned.dot(truth.mag_bias_ut), abs=1.5)
@@ -67,7 +72,7 @@ def test_a_track_goes_on_as_it_is_to_the_bit() -> None:
     for attitude in (alone, told):
         follow(attitude, SUN, 0, 60)
     assert told.state is not None
-    told.take_mag_bias(MagBias(np.array([900.0, 0.0, 0.0]), np.full(3, 0.1)))
+    told.take_mag_bias(MagnetometerBias(np.array([900.0, 0.0, 0.0]), np.full(3, 0.1)))
     for ours, theirs in zip(follow(told, SUN, 60), follow(alone, SUN, 60), strict=True):
         assert ours.state is not None
         assert theirs.state is not None
@@ -90,11 +95,14 @@ def test_a_search_after_a_lost_track_begins_with_it(*, restored: bool) -> None:
 
 
 def test_what_is_known_better_prevails_and_the_gyro_is_left_alone() -> None:
-    prior = Prior(np.arange(6.0), np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]))
-    better, worse = MagBias(np.full(3, 7.0), np.full(3, 1.9)), MagBias(np.full(3, 7.0), np.array([0.1, 0.1, 2.0]))
-    assert informed(prior, better).mean.tolist() == [0.0, 1.0, 2.0, 7.0, 7.0, 7.0]
-    assert informed(prior, better).sigma.tolist() == [1.0, 1.0, 1.0, 1.9, 1.9, 1.9]
-    assert informed(prior, worse) is prior
-    assert informed(prior, None) is prior
-    assert tells_field(prior)
-    assert not tells_field(Prior(np.zeros(6), np.full(6, SETTINGS.magnetometer.bias_sigma_ut)))
+    prior = BiasPrior(np.arange(6.0), np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]))
+    better, worse = (
+        MagnetometerBias(np.full(3, 7.0), np.full(3, 1.9)),
+        MagnetometerBias(np.full(3, 7.0), np.array([0.1, 0.1, 2.0])),
+    )
+    assert with_calibrated_bias(prior, better).mean.tolist() == [0.0, 1.0, 2.0, 7.0, 7.0, 7.0]
+    assert with_calibrated_bias(prior, better).sigma.tolist() == [1.0, 1.0, 1.0, 1.9, 1.9, 1.9]
+    assert with_calibrated_bias(prior, worse) is prior
+    assert with_calibrated_bias(prior, None) is prior
+    assert field_direction_known(prior)
+    assert not field_direction_known(BiasPrior(np.zeros(6), np.full(6, SETTINGS.magnetometer.bias_sigma_ut)))

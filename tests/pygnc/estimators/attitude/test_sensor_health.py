@@ -1,9 +1,7 @@
-""" """
-
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import ExpectedLight, Light, Observation
+from pygnc.estimators.attitude.measurement import IlluminanceObservation, Observation, PredictedIlluminance
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import GyroSettings
 
@@ -11,10 +9,12 @@ COSINE = np.array([0.8, 0.5, 0.1, -0.8, -0.5, -0.1])
 SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])
 
 
-def seen(share: Array) -> Light:
+def seen(share: Array) -> IlluminanceObservation:
     nothing = np.zeros(6, np.bool_)
-    expected = ExpectedLight(COSINE, SHARES, np.zeros(6), np.zeros((6, 22)))
-    return Light(share, expected, nothing, nothing, Observation(np.zeros(6), np.zeros((6, 22)), np.ones(6)))
+    expected = PredictedIlluminance(COSINE, SHARES, np.zeros(6), np.zeros((6, 22)))
+    return IlluminanceObservation(
+        share, expected, nothing, nothing, Observation(np.zeros(6), np.zeros((6, 22)), np.ones(6))
+    )
 
 
 def after(share: Array, times: int, health: FaceHealth | None = None) -> FaceHealth:

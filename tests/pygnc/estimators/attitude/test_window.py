@@ -8,20 +8,28 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
-from pygnc.estimators.attitude.measurement import sky
-from pygnc.estimators.attitude.window import Moment, Reduced, Rows, Window, reduced
+from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses
+from pygnc.estimators.attitude.measurement import light_sources
+from pygnc.estimators.attitude.window import (
+    LinearisedMeasurements,
+    MarginalNormalEquations,
+    Window,
+    WindowSample,
+    marginalise,
+)
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
 
 SAMPLES = 30
-PRIOR = Prior(np.zeros(6), np.repeat((np.radians(2.0), 25.0), 3))
+PRIOR = BiasPrior(np.zeros(6), np.repeat((np.radians(2.0), 25.0), 3))
 
 
 def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
     """Errors (9,) of the fit that lies next to the truth, its covariance (12, 12), and its cost per measurement."""
     truth = fly(seed, 2.5, rate_deg_s=rate_deg_s)
     pairs = zip(truth.samples[:SAMPLES], truth.surroundings[:SAMPLES], strict=True)
-    window = Window([Moment(sample, around, sky(around, SETTINGS)) for sample, around in pairs], SETTINGS)
+    window = Window(
+        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
+    )
     true = truth.quaternion[SAMPLES - 1]
     guess = Hypotheses(true[None], truth.gyro_bias_rad_s[None], truth.mag_bias_ut[None])
     for _ in range(6):
@@ -52,7 +60,9 @@ def test_a_fit_is_as_certain_as_it_says(rate_deg_s: float) -> None:
 def test_costs_and_what_is_handed_over_rest_on_the_same_information() -> None:
     truth = fly(1, 2.5)
     pairs = zip(truth.samples, truth.surroundings, strict=True)
-    window = Window([Moment(sample, around, sky(around, SETTINGS)) for sample, around in pairs], SETTINGS)
+    window = Window(
+        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
+    )
     guess = Hypotheses(truth.quaternion[-1:], truth.gyro_bias_rad_s[None], truth.mag_bias_ut[None])
     covariance = window.covariances(guess, PRIOR)[0]
     np.testing.assert_allclose(covariance[:9, :9], np.linalg.inv(window.fit(guess, PRIOR).information[0]), rtol=1e-6)
@@ -65,26 +75,28 @@ WANTED, ASIDE, PROBLEMS = 3, 2, 4
 ASIDE_SIGMA = np.array([0.5, 2.0])
 
 
-def some_parts(seed: int) -> list[Rows]:
+def some_parts(seed: int) -> list[LinearisedMeasurements]:
     """Two kinds of measurements of four problems."""
     rng = np.random.default_rng(seed)
     shapes = (PROBLEMS, 6, 3), (PROBLEMS, 5, 2)
     return [
-        Rows(rng.normal(size=shape), rng.normal(size=(*shape, WANTED + ASIDE)), rng.uniform(0.5, 2.0, shape))
+        LinearisedMeasurements(
+            rng.normal(size=shape), rng.normal(size=(*shape, WANTED + ASIDE)), rng.uniform(0.5, 2.0, shape)
+        )
         for shape in shapes
     ]
 
 
-def stacked(parts: list[Rows], problem: int) -> tuple[Array, Array, Array]:
+def stacked(parts: list[LinearisedMeasurements], problem: int) -> tuple[Array, Array, Array]:
     """Residuals (m,), partials (m, 5) and weights (m,) of one problem."""
     residual = np.concatenate([part.residual[problem].ravel() for part in parts])
     partials = np.concatenate([part.partials[problem].reshape(-1, WANTED + ASIDE) for part in parts])
     return residual, partials, np.concatenate([part.weight[problem].ravel() for part in parts])
 
 
-def solved(seed: int) -> tuple[list[Rows], Reduced]:
+def solved(seed: int) -> tuple[list[LinearisedMeasurements], MarginalNormalEquations]:
     parts = some_parts(seed)
-    return parts, reduced(parts, ASIDE_SIGMA)
+    return parts, marginalise(parts, ASIDE_SIGMA)
 
 
 @pytest.mark.parametrize("seed", range(3))

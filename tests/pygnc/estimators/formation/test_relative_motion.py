@@ -60,7 +60,7 @@ def test_the_reference_is_the_orbit_between_its_nodes_too() -> None:
     assert np.abs(off[:, :3]).max() < 0.3
     assert np.abs(off[:, 3:]).max() < 3e-4
     epoch = np.append(reference().nodes.state[reference().middle], np.zeros(4))
-    direct = DYNAMICS.trace(reference().epoch_ms, epoch, int(MOMENTS[-4]))
+    direct = DYNAMICS.propagate_vector(reference().epoch_ms, epoch, int(MOMENTS[-4]))
     assert reference().at(MOMENTS[-4:-3]).state[0] == pytest.approx(direct[:6], abs=0.01)
 
 
@@ -71,7 +71,7 @@ def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
     moment = int(MOMENTS[5])
     for column, step in ((1, 10.0), (5, 0.01)):
         there, back = (
-            DYNAMICS.trace(reference().epoch_ms, start + sign * step * np.eye(SIZE)[column], moment)[:6]
+            DYNAMICS.propagate_vector(reference().epoch_ms, start + sign * step * np.eye(SIZE)[column], moment)[:6]
             for sign in (1.0, -1.0)
         )
         by_epoch = reference().at(np.array([float(moment)])).by_epoch[0, :, column]
@@ -138,10 +138,10 @@ def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellit
     for minute in range(180):
         step = shared_step(EARTH_DYNAMICS, GPS_MS + 60_000 * minute, x, deviations, 60.0)
         x, deviations = step.x, step.deviations
-    own = EARTH_DYNAMICS.trace(GPS_MS, orbit_vector(OWN_STATE), GPS_MS + 10_800_000)
+    own = EARTH_DYNAMICS.propagate_vector(GPS_MS, orbit_vector(OWN_STATE), GPS_MS + 10_800_000)
     np.testing.assert_allclose(x[:3], own[:3], atol=0.1)
     for state, deviation, limit_m in zip(states, deviations, (0.3, 1.0), strict=True):
-        alone = EARTH_DYNAMICS.trace(GPS_MS, orbit_vector(state), GPS_MS + 10_800_000)
+        alone = EARTH_DYNAMICS.propagate_vector(GPS_MS, orbit_vector(state), GPS_MS + 10_800_000)
         assert np.linalg.norm(deviation[:3] - (alone - own)[:3]) < limit_m
         assert np.linalg.norm(deviation[3:6] - (alone - own)[3:6]) < 1e-3 * limit_m * 2.0
         np.testing.assert_allclose(deviation[6], (alone - own)[6])
