@@ -1,4 +1,4 @@
-"""Array type of the numerics, cross-product matrix and quantiles.
+"""Array type of the numerics and small functions of arrays.
 
 `numpy.quantile` loads `numpy.ma` at its first call, which costs a flight process 20 ms and 3 MB; hence `quantile` and
 `median`.
@@ -10,6 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float64]
+
+
+def vector3(vector: Array) -> tuple[float, float, float]:
+    """Return the three components of `vector` (3,) as plain numbers."""
+    x, y, z = vector.tolist()
+    return x, y, z
 
 
 def cross_matrix(vector: Array) -> Array:

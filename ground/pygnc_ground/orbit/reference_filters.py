@@ -1,20 +1,12 @@
-"""What reference filters have in common: how they start, gate, widen and start again.
+"""Reference orbit filters with the algebra of filterpy 2.0 (R. Labbe): extended and unscented Kalman filter.
 
-A reference has the flight's models, gates and start, and takes prediction and update from another library. The state
-after the first fixes is the flight filter's own, for before the first of them 100 km and 1 km/s are uncertain, which no
-sigma points cover; so is the one after a restart. Every decision in between rests on the reference's own numbers.
+The EKF keeps the covariance P itself: F P F' + Q in the prediction, Joseph's form in the update. With equal models and
+equal decisions it differs from the flight's square-root filter by rounding only.
 
-The flight's filter once more, with the extended Kalman filter of filterpy in place of square roots.
-
-filterpy 2.0 (R. Labbe) keeps the covariance P whole: F P F' + Q at a prediction, Joseph's form at an update. With equal
-models and equal decisions it differs from the square-root filter by rounding alone.
-
-An orbit filter that linearises neither motion nor measurement: filterpy's unscented Kalman filter.
-
-It shows what linearising costs. Nearly all of that comes from the drag factor, whose logarithm is the state: over a
-spread s of the logarithm, the factor's mean is exp(s^2 / 2) times the median that a linearised filter takes for it.
-
-States are not scaled: Cholesky's factor of a covariance in other units is the same factor in other units.
+The UKF linearises neither motion nor measurement and thus shows the cost of linearisation. Nearly all of it comes from
+the drag factor, whose logarithm is the state: with a standard deviation s of the logarithm, the mean of the factor is
+exp(s^2 / 2) times the median that a linearised filter uses. States are not scaled, because the Cholesky factor of a
+covariance is the same in other units.
 """
 
 from abc import ABC, abstractmethod
@@ -227,7 +219,7 @@ class EkfOrbitFilter(ReferenceFilter):
 
 
 def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
-    """The library's filter at a state, for so many measured numbers."""
+    """Return the library's filter at a state for measurements of `measured` components."""
     ekf = ExtendedKalmanFilter(dim_x=SIZE, dim_z=measured)
     ekf.x, ekf.P = state.x, state.covariance
     return ekf
@@ -236,8 +228,8 @@ def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
 class UkfOrbitFilter(ReferenceFilter):
     """Unscented Kalman filter by filterpy, with 20 sigma points at sqrt(3) standard deviations and one at the centre.
 
-    A fix costs 22 propagation steps per started 30 s since the last one. Gates judge by the covariance that the
-    measurement's derivatives make of the predicted one; the update itself goes by the sigma points.
+    A fix costs 22 propagation steps per started 30 s since the last one. The gates use the linearised innovation
+    covariance; the update itself uses the sigma points.
     """
 
     def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
@@ -264,7 +256,10 @@ class UkfOrbitFilter(ReferenceFilter):
         return ukf.x, ukf.P, float(ukf.mahalanobis) ** 2
 
     def _ukf(self, state: OrbitState, measured: int) -> UnscentedKalmanFilter:
-        """The library's filter at a state, for so many measured numbers; it is told the models when it is used."""
+        """Return the library's filter at a state for measurements of `measured` components.
+
+        Models are passed at each call.
+        """
         ukf = UnscentedKalmanFilter(SIZE, measured, dt=0.0, hx=None, fx=None, points=self._points)
         ukf.x, ukf.P = state.x, state.covariance
         return ukf

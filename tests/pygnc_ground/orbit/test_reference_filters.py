@@ -147,7 +147,7 @@ def test_after_too_long_a_gap_it_starts_again_too(fixes: list[Fix]) -> None:
 def test_few_fixes_start_it_when_no_more_come(fixes: list[Fix]) -> None:
     reference = EkfOrbitFilter(OrbitSettings(), ORIENTATION)
     assert reference.initialise_from_buffered() == ()
-    with pytest.raises(ValueError, match="not started"):
+    with pytest.raises(ValueError, match="not initialised"):
         reference.predict(fixes[3].gps_ms)
     assert [reference.process(fix) for fix in fixes[:3]] == [()] * 3
     assert [update.fix for update in reference.initialise_from_buffered()] == fixes[:3]

@@ -10,7 +10,7 @@ What became of a sensor sample, as the message that goes out.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -24,12 +24,12 @@ from pygnc.bus.messages import (
     OrbitEstimate,
     OrbitMessage,
     SensorSample,
-    Vector3,
 )
-from pygnc.common.arrays import Array
+from pygnc.common.arrays import Array, vector3
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
 from pygnc.estimators.attitude.hypotheses import MagnetometerBias
+from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
@@ -39,8 +39,6 @@ from pygnc.tasks.attitude.sample_clock import SampleClock, SampleClockState
 
 NO_TIME: Final = "no_time"
 """The sample's GPS time is not known."""
-_BRIGHT_SHARE: Final = 0.05
-"""Light that only the Sun, or the Earth lit by it, gives."""
 
 
 class Outcome(NamedTuple):
@@ -71,7 +69,7 @@ class AttitudeReport:
     def __init__(self, settings: AttitudeSettings) -> None:
         self._mounting = settings.mounting
         self._correction = SampleCorrection(settings)
-        self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
+        self._bright_lux = DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
     def estimate(
         self, outcome: Outcome, known: AttitudeState | None, mag_bias_ut: Array | None, through: int, seq: int
@@ -104,11 +102,11 @@ class AttitudeReport:
             gps_ms=outcome.gps_ms,
             mode=Mode.SEARCHING.value if update is None else update.mode.value,
             quaternion_gcrf_from_body=None if state is None else _quadruple(state.quaternion),
-            rate_body_rad_s=_triple(rate_body_rad_s),
-            mag_body_ut=_triple(mag_ut.dot(self._mounting.magnetometer)),
-            gyro_bias_imu_rad_s=None if state is None else _triple(state.gyro_bias_rad_s),
-            mag_bias_imu_ut=None if mag_bias_ut is None else _triple(magnetometer.total_bias_ut(mag_bias_ut)),
-            sigma_rad=None if state is None else _triple(state.sigma[ATTITUDE]),
+            rate_body_rad_s=vector3(rate_body_rad_s),
+            mag_body_ut=vector3(mag_ut.dot(self._mounting.magnetometer)),
+            gyro_bias_imu_rad_s=None if state is None else vector3(state.gyro_bias_rad_s),
+            mag_bias_imu_ut=None if mag_bias_ut is None else vector3(magnetometer.total_bias_ut(mag_bias_ut)),
+            sigma_rad=None if state is None else vector3(state.sigma[ATTITUDE]),
             in_sun=bool(self._correction.lux(sample).max() > self._bright_lux) if update is None else update.in_sun,
             orbit_age_s=outcome.around.orbit_age_s,
             orbit_late=outcome.late,
@@ -132,11 +130,6 @@ def _cause(update: AttitudeUpdate | None) -> str:
 
 def _numbers(flags: Flags) -> tuple[int, ...]:
     return tuple(np.flatnonzero(flags).tolist()) if flags.any() else ()
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z
 
 
 def _quadruple(vector: Array) -> tuple[float, float, float, float]:
@@ -164,7 +157,7 @@ class AttitudeEstimator(Protocol):
     def mag_bias_ut(self) -> Array | None:
         """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
 
-    def take_mag_bias(self, calibrated: MagnetometerBias) -> None:
+    def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
         """Begin with this bias of the magnetometer when next the attitude is searched for."""
 
     def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
@@ -177,7 +170,7 @@ MakeEstimator: TypeAlias = Callable[[AttitudeSettings], AttitudeEstimator]
 class TrackerState(msgspec.Struct, frozen=True):
     """An `AttitudeTracker` as plain values."""
 
-    filter: dict[str, Any]
+    filter: bytes
     calibration: MagCalibrationState
     clock: SampleClockState
     orbit: FollowedOrbit | None
@@ -342,7 +335,7 @@ class AttitudeTracker:
         self._book(update)
         solved = self._calibration.take(measured.mag_imu_ut, around.surroundings)
         if solved is not None:
-            self._filter.take_mag_bias(solved.left)
+            self._filter.set_calibrated_bias(solved.left)
         told = self._calibration.known, solved is not None and solved.news
         return Outcome(sample, gps_ms, around, update, self.awaits_orbit, *told)
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import ClosestApproach, FormationEstimate, Vector3
-from pygnc.common.arrays import Array
+from pygnc.bus.messages import ClosestApproach, FormationEstimate
+from pygnc.common.arrays import vector3
 from pygnc.estimators.formation.approach import Approach
 from pygnc.estimators.formation.filter import FormationFilter
 from pygnc.estimators.formation.observations import Pair
@@ -145,10 +145,10 @@ def placed(occasion: Occasion, place: Place, through: int, seq: int) -> Formatio
         gps_ms=occasion.gps_ms,
         partner_id=occasion.partner,
         cause="",
-        position_rtn_m=_triple(state.rtn[:3]),
-        velocity_rtn_mps=_triple(state.rtn[3:]),
-        position_gcrf_m=_triple(state.gcrf[:3]),
-        velocity_gcrf_mps=_triple(state.gcrf[3:]),
+        position_rtn_m=vector3(state.rtn[:3]),
+        velocity_rtn_mps=vector3(state.rtn[3:]),
+        position_gcrf_m=vector3(state.gcrf[:3]),
+        velocity_gcrf_mps=vector3(state.gcrf[3:]),
         covariance_rtn=tuple(state.covariance_rtn[_LOWER].tolist()),
         range_bias_m=None if place.bias_m is None else place.bias_m[0],
         range_bias_sigma_m=None if place.bias_m is None else place.bias_m[1],
@@ -158,7 +158,7 @@ def placed(occasion: Occasion, place: Place, through: int, seq: int) -> Formatio
         chi2_best=partner.chi_square_best,
         chi2_mirror=partner.chi_square_mirror if math.isfinite(partner.chi_square_mirror) else None,
         dof=place.dof,
-        mirror_rtn_m=None if place.mirror is None else _triple(place.mirror.rtn[:3]),
+        mirror_rtn_m=None if place.mirror is None else vector3(place.mirror.rtn[:3]),
     )
 
 
@@ -188,8 +188,3 @@ def pair_of(one: int, other: int) -> Pair:
 def degrees_of_freedom(solution: FormationSolution) -> int:
     """Of the ranges that a solution used."""
     return max(0, int(solution.used.sum()) - len(solution.hypotheses[0].unknowns))
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z

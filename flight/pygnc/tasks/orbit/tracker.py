@@ -8,8 +8,8 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitMark, Vector3
-from pygnc.common.arrays import Array
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitMark
+from pygnc.common.arrays import vector3
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
@@ -236,12 +236,12 @@ class OrbitTracker:
             through=self._through,
             gps_ms=state.gps_ms,
             fix_gps_ms=self._fix_gps_ms,
-            position_ecef_m=_triple(ecef.position_m),
-            velocity_ecef_mps=_triple(ecef.velocity_mps),
-            position_sigma_m=_triple(ecef.position_sigma_m),
-            velocity_sigma_mps=_triple(ecef.velocity_sigma_mps),
-            position_gcrf_m=_triple(state.x[POSITION]),
-            velocity_gcrf_mps=_triple(state.x[VELOCITY]),
+            position_ecef_m=vector3(ecef.position_m),
+            velocity_ecef_mps=vector3(ecef.velocity_mps),
+            position_sigma_m=vector3(ecef.position_sigma_m),
+            velocity_sigma_mps=vector3(ecef.velocity_sigma_mps),
+            position_gcrf_m=vector3(state.x[POSITION]),
+            velocity_gcrf_mps=vector3(state.x[VELOCITY]),
             accepted=update is not None and (update.position_accepted or update.velocity_accepted),
             cause=outcome.cause if outcome else "",
             nis=update.nis if update else 0.0,
@@ -260,8 +260,3 @@ def mark_behind(message: Message, estimates: Sequence[OrbitEstimate], first_seq:
     if estimates and estimates[-1].input_seq == message.seq:
         return []
     return [OrbitMark(seq=first_seq + len(estimates), through=message.seq)]
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z

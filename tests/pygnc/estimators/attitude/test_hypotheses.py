@@ -38,7 +38,7 @@ def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitud
         attitude = AttitudeFilter(replace(SETTINGS, mounting=mounting))
         if truth is SHADOW:
             known = calibrated(truth)
-            attitude.take_mag_bias(MagnetometerBias(turned.dot(known.mean_ut), known.sigma_ut))
+            attitude.set_calibrated_bias(MagnetometerBias(turned.dot(known.mean_ut), known.sigma_ut))
         updates = follow(attitude, replace(truth, samples=samples))
         assert errors_deg(truth, updates[-20:]).max() < 5.0
         assert attitude.mag_bias_ut == pytest.approx(turned.dot(truth.mag_bias_ut), abs=1.5)
@@ -48,7 +48,7 @@ def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitud
 def test_a_start_in_the_shadow_takes_minutes_in_place_of_the_whole_shadow(off_ut: float) -> None:
     assert all(around.sunlit_fraction == 0.0 for around in SHADOW.surroundings)
     alone, informed_one = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
-    informed_one.take_mag_bias(calibrated(SHADOW, off_ut))
+    informed_one.set_calibrated_bias(calibrated(SHADOW, off_ut))
     assert {update.mode for update in follow(alone, SHADOW)} == {Mode.SEARCHING}
     updates = follow(informed_one, SHADOW)
     found = [update.state is not None for update in updates].index(True)
@@ -61,7 +61,7 @@ def test_a_search_in_progress_goes_on_with_it() -> None:
     attitude = AttitudeFilter(SETTINGS)
     follow(attitude, SHADOW, 0, 60)
     assert attitude.mag_bias_ut is None
-    attitude.take_mag_bias(calibrated(SHADOW))
+    attitude.set_calibrated_bias(calibrated(SHADOW))
     assert attitude.mag_bias_ut == pytest.approx(calibrated(SHADOW).mean_ut)
     updates = follow(attitude, SHADOW, 60)
     assert errors_deg(SHADOW, updates)[-1] < 5.0
@@ -72,7 +72,7 @@ def test_a_track_goes_on_as_it_is_to_the_bit() -> None:
     for attitude in (alone, told):
         follow(attitude, SUN, 0, 60)
     assert told.state is not None
-    told.take_mag_bias(MagnetometerBias(np.array([900.0, 0.0, 0.0]), np.full(3, 0.1)))
+    told.set_calibrated_bias(MagnetometerBias(np.array([900.0, 0.0, 0.0]), np.full(3, 0.1)))
     for ours, theirs in zip(follow(told, SUN, 60), follow(alone, SUN, 60), strict=True):
         assert ours.state is not None
         assert theirs.state is not None
@@ -85,7 +85,7 @@ def test_a_track_goes_on_as_it_is_to_the_bit() -> None:
 def test_a_search_after_a_lost_track_begins_with_it(*, restored: bool) -> None:
     attitude = AttitudeFilter(SETTINGS)
     follow(attitude, SUN, 0, 60)
-    attitude.take_mag_bias(calibrated(SUN, 0.0))
+    attitude.set_calibrated_bias(calibrated(SUN, 0.0))
     if restored:
         attitude = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
     turned = [replace(sample, mag_imu_ut=-sample.mag_imu_ut) for sample in SUN.samples]

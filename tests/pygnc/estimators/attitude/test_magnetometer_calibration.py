@@ -159,13 +159,13 @@ def test_readings_that_never_change_are_refused() -> None:
     mag_ut = np.tile([10.0, 20.0, 30.0], (200, 1))
     with pytest.raises(CalibrationError, match="x, y, z axes unresolved"):
         calibrate(mag_ut, mag_ut, PERFECT_FIELD)
-    with pytest.raises(CalibrationError, match="too few samples: 0, and 60 are needed"):
+    with pytest.raises(CalibrationError, match="too few samples: 0;"):
         calibrate(mag_ut, np.zeros_like(mag_ut), PERFECT_FIELD)
 
 
 def test_too_few_readings_are_refused() -> None:
     flight = fly(1, 1.0)
-    with pytest.raises(CalibrationError, match="too few samples: 59, and 60 are needed"):
+    with pytest.raises(CalibrationError, match="too few samples: 59;"):
         calibrate(flight.mag_ut[:59], flight.field_ut[:59], PERFECT_FIELD)
 
 

@@ -26,7 +26,7 @@ def begun() -> Track:
 
 def test_an_update_is_kalmans() -> None:
     sample, around = TRUTH.samples[1], TRUTH.surroundings[1]
-    tracked = MultiplicativeEkf(SETTINGS).follow(begun(), sample, around, FaceHealth.unknown(), GyroHealth.unknown())
+    tracked = MultiplicativeEkf(SETTINGS).process(begun(), sample, around, FaceHealth.unknown(), GyroHealth.unknown())
     predicted = tracked.step.state
     body_from_gcrf = quaternion.to_matrix(predicted.quaternion).T
     sensors = SensorModel(SETTINGS)

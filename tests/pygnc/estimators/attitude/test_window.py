@@ -71,8 +71,8 @@ def test_costs_and_what_is_handed_over_rest_on_the_same_information() -> None:
     assert np.abs(correlation[6:9, 9:12]).max() > 0.3
 
 
-WANTED, ASIDE, PROBLEMS = 3, 2, 4
-ASIDE_SIGMA = np.array([0.5, 2.0])
+WANTED, NUISANCE, PROBLEMS = 3, 2, 4
+NUISANCE_SIGMA = np.array([0.5, 2.0])
 
 
 def some_parts(seed: int) -> list[LinearisedMeasurements]:
@@ -81,7 +81,7 @@ def some_parts(seed: int) -> list[LinearisedMeasurements]:
     shapes = (PROBLEMS, 6, 3), (PROBLEMS, 5, 2)
     return [
         LinearisedMeasurements(
-            rng.normal(size=shape), rng.normal(size=(*shape, WANTED + ASIDE)), rng.uniform(0.5, 2.0, shape)
+            rng.normal(size=shape), rng.normal(size=(*shape, WANTED + NUISANCE)), rng.uniform(0.5, 2.0, shape)
         )
         for shape in shapes
     ]
@@ -90,23 +90,23 @@ def some_parts(seed: int) -> list[LinearisedMeasurements]:
 def stacked(parts: list[LinearisedMeasurements], problem: int) -> tuple[Array, Array, Array]:
     """Residuals (m,), partials (m, 5) and weights (m,) of one problem."""
     residual = np.concatenate([part.residual[problem].ravel() for part in parts])
-    partials = np.concatenate([part.partials[problem].reshape(-1, WANTED + ASIDE) for part in parts])
+    partials = np.concatenate([part.partials[problem].reshape(-1, WANTED + NUISANCE) for part in parts])
     return residual, partials, np.concatenate([part.weight[problem].ravel() for part in parts])
 
 
 def solved(seed: int) -> tuple[list[LinearisedMeasurements], MarginalNormalEquations]:
     parts = some_parts(seed)
-    return parts, marginalise(parts, ASIDE_SIGMA)
+    return parts, marginalise(parts, NUISANCE_SIGMA)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_wanted_unknowns_are_those_of_the_whole_problem(seed: int) -> None:
+def test_marginalisation_agrees_with_the_full_problem(seed: int) -> None:
     parts, answer = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
-        prior = np.hstack((np.zeros((ASIDE, WANTED)), np.diag(1.0 / ASIDE_SIGMA)))
+        prior = np.hstack((np.zeros((NUISANCE, WANTED)), np.diag(1.0 / NUISANCE_SIGMA)))
         rows = np.vstack((np.sqrt(weight)[:, None] * partials, prior))
-        whole = np.linalg.lstsq(rows, np.concatenate((np.sqrt(weight) * residual, np.zeros(ASIDE))))[0]
+        whole = np.linalg.lstsq(rows, np.concatenate((np.sqrt(weight) * residual, np.zeros(NUISANCE))))[0]
         covariance = np.linalg.inv(rows.T @ rows)[:WANTED, :WANTED]
         found = np.linalg.solve(answer.information[problem], answer.gradient[problem])
         np.testing.assert_allclose(found, whole[:WANTED], atol=1e-12)
@@ -114,13 +114,13 @@ def test_the_wanted_unknowns_are_those_of_the_whole_problem(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_remains_is_judged_by_the_covariance_of_all_errors(seed: int) -> None:
-    """Costs of residuals and of what was put aside make up r' (R + C S C')^-1 r."""
+def test_costs_use_the_covariance_of_all_errors(seed: int) -> None:
+    """The costs of residuals and nuisance parameters add up to r' (R + C S C')^-1 r."""
     parts, answer = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
-        by_aside = partials[:, WANTED:] * ASIDE_SIGMA
-        expected = residual.dot(np.linalg.solve(np.diag(1.0 / weight) + by_aside @ by_aside.T, residual))
-        left = np.concatenate([part.without(answer.aside)[problem].ravel() for part in parts])
-        cost = (weight * left**2).sum() + np.square(answer.aside[problem] / ASIDE_SIGMA).sum()
+        d_nuisance = partials[:, WANTED:] * NUISANCE_SIGMA
+        expected = residual.dot(np.linalg.solve(np.diag(1.0 / weight) + d_nuisance @ d_nuisance.T, residual))
+        left = np.concatenate([part.residual_after(answer.nuisance)[problem].ravel() for part in parts])
+        cost = (weight * left**2).sum() + np.square(answer.nuisance[problem] / NUISANCE_SIGMA).sum()
         assert cost == pytest.approx(expected, rel=1e-12)
