@@ -38,19 +38,19 @@ def options(
 @app.command(name="inspect", **_PASSED_ON)
 def inspect(context: typer.Context) -> None:
     """Show what files hold: journals, status, info, sense and range files, logs of the original PyGNC, folders."""
-    _pass_on(context, "pygnc_ground.inspection.command", "inspections", "ground")
+    _pass_on(context, "pygnc_ground.commands.inspect", "inspections", "ground")
 
 
 @app.command(**_PASSED_ON)
 def scenario(context: typer.Context) -> None:
     """Make input files with a known truth: pygnc scenario make, from-ephemeris, presets."""
-    _pass_on(context, "pygnc_ground.scenario.command", "scenarios", "scenario")
+    _pass_on(context, "pygnc_ground.commands.scenario", "scenarios", "scenario")
 
 
 @app.command(**_PASSED_ON)
 def replay(context: typer.Context) -> None:
     """Run the flight's estimators on recorded files; write tables and a report."""
-    _pass_on(context, "pygnc_ground.replay.command", "replays", "ground")
+    _pass_on(context, "pygnc_ground.commands.replay", "replays", "ground")
 
 
 @app.command(**_PASSED_ON)
@@ -74,7 +74,7 @@ def device(context: typer.Context) -> None:
 @app.command(**_PASSED_ON)
 def station(context: typer.Context) -> None:
     """Log sensors for years and get their readings to a server: pygnc station log, batch, upload, serve, doctor ..."""
-    _pass_on(context, "pygnc_station.station.command", "stations", "ground")
+    _pass_on(context, "pygnc_station.commands.main", "stations", "ground")
 
 
 @app.command(**_PASSED_ON)

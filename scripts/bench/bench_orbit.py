@@ -37,7 +37,7 @@ from pygnc_ground.campaign.orbit_accuracy import (
 )
 from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting, filtered, world_of
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 OUTAGES_MIN: Final = (45, 75)
 """When they begin: in the middle, and with a quarter of an hour of fixes behind them."""

@@ -25,7 +25,7 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats import status
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
-from pygnc_ground.scenario.ranging_settings import Partner
+from pygnc_ground.scenario.settings import Partner
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from scripts.generate.sentence_tables import sentence_examples, sentence_table
 

@@ -11,7 +11,7 @@ import pytest
 from pygnc.bus.messages import DEVICES, DeviceReading, GpsFix, SensorSample
 from pygnc.formats.status import Phase
 from pygnc_devices.ucb.packets import OUTPUT_PACKETS
-from pygnc_ground.inspection.journal_file import decode_message
+from pygnc_ground.inspection.journal import decode_message
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator

@@ -252,7 +252,7 @@ def test_an_optional_task_that_always_dies_is_given_up_and_the_rest_goes_on(demo
     assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "formation", "status"}
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
-    assert demo.status()["task_batch_writer_state"] == status.TaskWord.FAILED
+    assert demo.status()["task_batch_writer_state"] == status.TaskState.FAILED
 
 
 def test_without_an_orbit_task_there_are_still_rates_and_it_is_said(demo: Flight, demo_time_s: int) -> None:

@@ -113,7 +113,7 @@ def test_scenario_passes_its_arguments_on(monkeypatch: pytest.MonkeyPatch) -> No
     def presets() -> None:
         typer.echo("calm")
 
-    monkeypatch.setitem(sys.modules, "pygnc_ground.scenario.command", SimpleNamespace(app=commands))
+    monkeypatch.setitem(sys.modules, "pygnc_ground.commands.scenario", SimpleNamespace(app=commands))
     result = CliRunner().invoke(app, ["scenario", "make", "--config", "x.toml"])
     assert (result.exit_code, result.stdout) == (0, "made of x.toml\n")
     assert CliRunner().invoke(app, ["scenario", "presets"]).stdout == "calm\n"

@@ -11,7 +11,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import LIVE, GpsFix, InputMessage, RangeMeasurement, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
-from pygnc_ground.inspection.journal_file import count_journal
+from pygnc_ground.inspection.journal import count_journal
 
 _LIVE = (SensorSample, GpsFix, RangeMeasurement, TimeMark)
 _ALL = 10_000_000

@@ -13,9 +13,8 @@ from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms
 from pygnc_ground.calibration.calibrate import Calibrated
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.report import traces
-from pygnc_ground.report.drawing import WIDTH_IN, report_style
-from pygnc_ground.report.palette import FILTER, LIMIT, OF_ESTIMATE, PAGE, REJECTED
-from pygnc_ground.report.time_axis import TimeAxis
+from pygnc_ground.report.axes import TimeAxis
+from pygnc_ground.report.style import FILTER, LIMIT, OF_ESTIMATE, PAGE, REJECTED, WIDTH_IN, report_style
 
 _BEFORE: Final = OF_ESTIMATE["smoother"]
 _AFTER: Final = FILTER

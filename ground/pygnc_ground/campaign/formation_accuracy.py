@@ -39,7 +39,7 @@ from pygnc_ground.formation.bound import (
 )
 from pygnc_ground.formation.relative import elements_by_relative_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 SCORED: Final = slice(None, None, 4)
 """Of the moments of a world; errors of orbits hardly change in between."""

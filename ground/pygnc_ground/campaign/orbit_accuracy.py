@@ -26,10 +26,9 @@ from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees
 from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
-from pygnc_ground.scenario.gps_settings import Gps
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import checked
-from pygnc_ground.scenario.truth import Trajectory
+from pygnc_ground.scenario.settings import Gps, checked
+from pygnc_ground.scenario.trajectory import Trajectory
 
 ESTIMATORS: Final = ("filter", "smoother", "batch")
 SETTLED: Final = 1.0 / 3.0

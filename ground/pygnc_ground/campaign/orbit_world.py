@@ -19,10 +19,8 @@ from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.ingest.sense_file import fix_fields
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.gps_settings import Gps
-from pygnc_ground.scenario.motion_settings import Orbit, Spacecraft
-from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 CADENCE_S: Final = 25

@@ -22,7 +22,7 @@ from pygnc_ground.formation.relative import elements_by_relative_state, rtn_from
 from pygnc_ground.orbit.bound import KnownFixes, linearise
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, satellites
-from pygnc_ground.scenario.gps_reception import Reception, receptions
+from pygnc_ground.scenario.gps import Reception, receptions
 from pygnc_ground.scenario.settings import Settings
 
 _SIZE: Final = DRAG + 1

@@ -1,4 +1,7 @@
-"""Shows a status file."""
+"""Shows a status file.
+
+Shows an info text, today's or the original PyGNC's.
+"""
 
 import math
 import re
@@ -10,7 +13,7 @@ from typing import Final
 
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
-from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskWord
+from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value
 
 _SLOT: Final = re.compile(r"task_|partner\d")
@@ -59,8 +62,8 @@ def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
     rows: list[tuple[Value, ...]] = []
     for name in status.TASK_NAMES:
         state, restarts, through = (values[f"task_{name}_{what}"] for what in ("state", "restarts", "through"))
-        if state != TaskWord.NONE:
-            rows.append((name, _word(TaskWord, int(state)), restarts, through))
+        if state != TaskState.NONE:
+            rows.append((name, _word(TaskState, int(state)), restarts, through))
     if rows:
         yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
 
@@ -97,3 +100,47 @@ def _word(kind: type[IntEnum], number: int) -> str:
 def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:
     gps_ms = gps_ms_from_week(int(values[week]), int(values[tow_ms]))
     return None if gps_ms is None else utc_iso_from_gps_ms(gps_ms)
+
+
+_SHOWN_BYTES: Final = 4096
+_OURS: Final = re.compile(rb"PyGNC run \d+ [A-Z_]+ SC \d+\n")
+_OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
+_LEGEND: Final[dict[str, Value]] = {
+    "SC": "spacecraft time [s]",
+    "GPS": "week and seconds at which the orbit is valid",
+    "AGE": "of the newest used fix then [s]",
+    "SIG": "largest standard deviation of the position [m]",
+    "R, V": "position [km] and velocity [km/s], ITRF",
+    "Q": "attitude, body to GCRF, Hamilton, scalar first; how well known; SUN or ECL(ipse)",
+    "P": "partner's radio id; radial, transverse, normal of it from us [m]; S: largest sigma [m]; ?: ambiguous",
+    "GY": "body rate [deg/s]",
+    "MG": "magnetic field, body axes [µT]",
+    "EV": "events in the run's journal",
+    "DMG": "damaged input bytes",
+    "FIX": "fixes used of those received",
+}
+_OLD_LEGEND: Final[dict[str, Value]] = {
+    "T": "time of the estimate, whole seconds",
+    "OE": "position [m] and velocity [m/s], GCRF",
+    "GY": "gyro [deg/s], sensor axes",
+    "MG": "magnetometer [µT], sensor axes",
+}
+
+
+class InfoViewer:
+    """`pygnc_info.txt`."""
+
+    kind = "info text"
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether it begins with the first line of either form."""
+        return bool(_OURS.match(head) or _OLD.match(head))
+
+    def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
+        """Show the text and what its abbreviations mean."""
+        with path.open("rb") as file:
+            text = file.read(_SHOWN_BYTES).decode("ascii", "backslashreplace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        yield Listing("text", ("line",), [(line,) for line in lines])
+        legend = _OLD_LEGEND if any(line.startswith("OE:") for line in lines) else _LEGEND
+        yield Facts("legend", legend)

@@ -15,8 +15,8 @@ from pygnc_ground.attitude.face_illuminance import face_illuminance
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
-from pygnc_ground.replay.attitude_collect import SampleRecord
-from pygnc_ground.replay.attitude_result import AttitudeResult, SampleRecords
+from pygnc_ground.replay.collect import SampleRecord
+from pygnc_ground.replay.result import AttitudeResult, SampleRecords
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _UNKNOWN = (float("nan"),) * 3

@@ -1,23 +1,110 @@
-"""Inputs through the flight's tracker, and everything that it said of each GPS record."""
+"""Inputs through the flight's tracker, and everything that it said of each GPS record.
 
-from collections.abc import Callable, Iterator
+Inputs and orbits through the flight's attitude tracker, and everything that it said of each sample.
+
+Inputs and orbits through the flight's formation tracker, and everything that it said of the partners.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import FormationMessage, GpsFix, Message, OrbitEstimate, OrbitMessage, SourceFile
+from pygnc.bus.messages import (
+    AttitudeEstimate,
+    FormationMessage,
+    GpsFix,
+    Message,
+    OrbitEstimate,
+    OrbitMessage,
+    SourceFile,
+)
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.estimators.orbit.measurement import Innovation
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.ingest.input_state import merged
-from pygnc.tasks.orbit.tracker import OrbitTracker, Outcome, mark_behind
+from pygnc.tasks.attitude.environment import EnvironmentModel
+from pygnc.tasks.attitude.tracker import AttitudeTracker
+from pygnc.tasks.attitude.tracker import SampleOutcome as AttitudeOutcome
+from pygnc.tasks.formation.tracker import FormationTracker
+from pygnc.tasks.ingest.input_state import merge_file_counts
+from pygnc.tasks.orbit.tracker import FixOutcome, OrbitTracker, watermark_after
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.replay.attitude_collect import AttitudeCollector, SampleRecord
-from pygnc_ground.replay.formation_collect import FormationCollector
 from pygnc_ground.replay.result import FixRecords, UntimedRecord
+
+
+class SampleRecord(NamedTuple):
+    """A sensor sample and what the flight says of it."""
+
+    outcome: AttitudeOutcome
+    estimate: AttitudeEstimate
+
+
+class AttitudeCollector:
+    """Runs the tracker as the attitude task does: an orbit is taken when the tracker awaits one.
+
+    Attributes:
+        records: The samples, in the order in which the flight gives its estimates.
+    """
+
+    def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
+        main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
+        self._tracker = AttitudeTracker(settings, EnvironmentModel(orientation, main_field))
+        self._orbits: deque[OrbitMessage] = deque()
+        self.records: list[SampleRecord] = []
+
+    def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
+        """Process an input; `answer` is what the orbit task makes of it."""
+        for outcome in self._tracker.outcomes(message):
+            self.records.append(SampleRecord(outcome, self._tracker.estimate(outcome, len(self.records) + 1)))
+        self._orbits += answer
+        while self._tracker.awaits_orbit and self._orbits:
+            self._tracker.take_orbit(self._orbits.popleft())
+
+
+class FormationCollector:
+    """Runs the tracker as the formation task does: an orbit is taken when the tracker awaits one.
+
+    Attributes:
+        messages: What the tracker said, in its order.
+    """
+
+    def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
+        self._tracker = FormationTracker(settings, orientation)
+        self._orbits: deque[OrbitMessage] = deque()
+        self.messages: list[FormationMessage] = []
+
+    @property
+    def solution(self) -> FormationSolution | None:
+        """The newest."""
+        return self._tracker.solution
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Books of ranges and partners' fixes."""
+        return self._tracker.counts
+
+    def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
+        """Process an input; `answer` is what the orbit task makes of it."""
+        self.messages += self._tracker.process(message)
+        self._orbits += answer
+        self._solve()
+        while self._tracker.awaits_orbit and self._orbits:
+            self._tracker.take_orbit(self._orbits.popleft())
+            self._solve()
+
+    def _solve(self) -> None:
+        if self._tracker.problem is not None:
+            self.messages += self._tracker.accept(self._tracker.problem())
+
 
 _UNKNOWN = np.full(3, np.nan)
 
@@ -28,7 +115,7 @@ class TimedRecord:
 
     message: GpsFix
     gps_ms: int
-    outcome: Outcome | None = None
+    outcome: FixOutcome | None = None
     estimate: OrbitEstimate | None = None
 
     @property
@@ -103,7 +190,7 @@ def collect(
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
-            sources[message.name] = merged(before, message) if before else message
+            sources[message.name] = merge_file_counts(before, message) if before else message
         gps_ms = _own_gps_ms(message)
         if isinstance(message, GpsFix) and gps_ms is not None:
             by_seq[message.seq] = TimedRecord(message, gps_ms)
@@ -120,7 +207,7 @@ def collect(
             if outcome.state is not None:
                 record.estimate = tracker.estimate(outcome, given + len(estimates) + 1)
                 estimates.append(record.estimate)
-        answer: list[OrbitMessage] = [*estimates, *mark_behind(message, estimates, given + 1)]
+        answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(answer)
         attitude.take(message, answer)
         formation.take(message, answer)
@@ -141,7 +228,7 @@ def _own_gps_ms(message: Message) -> int | None:
     return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
 
 
-def _untimed(message: Message, outcome: Outcome) -> UntimedRecord:
+def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
     if not isinstance(message, GpsFix):
         raise TypeError(f"input {outcome.seq} is no GPS record")
     return UntimedRecord(message.seq, message.source, message.offset, message.t_spacecraft_s, outcome.cause)

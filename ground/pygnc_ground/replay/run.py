@@ -22,10 +22,15 @@ from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
-from pygnc_ground.replay.attitude_collect import AttitudeCollector
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records
-from pygnc_ground.replay.formation_collect import FormationCollector
+from pygnc_ground.replay.collect import (
+    AttitudeCollector,
+    Collected,
+    FormationCollector,
+    TimedRecord,
+    collect,
+    fix_records,
+)
 from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.inputs import Inputs
 from pygnc_ground.replay.result import ReplayResult

@@ -2,6 +2,8 @@
 
 What the partners' receivers and radios measured goes in as if their files lay in the first one's home, and their sense
 files too, of which the flight knows nothing: only the GPS packets of these are used.
+
+True orbits of partners: those that the user names, and those that lie beside satellites' files.
 """
 
 from collections.abc import Sequence
@@ -22,6 +24,8 @@ from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.range_folders import list_range_files
 from pygnc.tasks.ingest.sense_file import SenseFile
 from pygnc_ground.replay.inputs import Inputs, ReplayError, inputs_of
+from pygnc_ground.truth.load import load_truth
+from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 RADIO_IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
 """By what users may call them: the number, or the letter of that code."""
@@ -143,3 +147,42 @@ class PartnerSense(SenseFile):
             msgspec.structs.replace(fix, seq=seq, satellite_id=self._satellite_id)
             for seq, fix in enumerate(fixes, first_seq)
         ]
+
+
+_BESIDE: Final = "truth.parquet"
+
+
+def partner_truths(
+    named: Sequence[str], satellites: Sequence[SatelliteFolder], *, own_truth: bool
+) -> dict[int, OrbitTruth]:
+    """True orbits by radio id.
+
+    Args:
+        named: What the user says, NAME=FILE each; the name is a radio id or a satellite's.
+        satellites: The first is ours. With a truth of ours, `truth.parquet` in the others' folders is theirs.
+        own_truth: Whether the true orbit of our satellite is known.
+
+    Raises:
+        OSError: A file cannot be read.
+        ReplayError: A name is not known, or our own orbit's truth is missing.
+        ValueError: A file is damaged or of no known kind; the message names it.
+    """
+    if named and not own_truth:
+        raise ReplayError("--partner-truth: relative to us it says nothing; name our own true orbit by --truth")
+    if not own_truth:
+        return {}
+    ids = radio_ids(satellites)
+    files = {
+        radio_id: satellite.folder / _BESIDE
+        for radio_id, satellite in zip(ids[1:], satellites[1:], strict=True)
+        if (satellite.folder / _BESIDE).exists()
+    }
+    of_name = RADIO_IDS | {satellite.name: radio_id for satellite, radio_id in zip(satellites, ids, strict=True)}
+    for text in named:
+        name, _, file = text.partition("=")
+        if name not in of_name or not file:
+            raise ReplayError(f"--partner-truth {text}: write NAME=FILE, the name a radio id such as 75")
+        if of_name[name] in ids[:1]:
+            raise ReplayError(f"--partner-truth {text}: {name} is our own satellite; name its orbit by --truth")
+        files[of_name[name]] = Path(file)
+    return {radio_id: load_truth(file) for radio_id, file in files.items()}

@@ -1,4 +1,9 @@
-"""What is drawn over the time axis: lines, bands, dots, and marks of rejected records."""
+"""What is drawn over the time axis: lines, bands, dots, and marks of rejected records.
+
+Fewer points for the same picture.
+
+The scale of a panel that shows lengths.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +16,45 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path as Outline
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.report.decimation import extremes, scattered
-from pygnc_ground.report.palette import LIMIT, MUTED, REJECTED
-from pygnc_ground.report.time_axis import TimeAxis
+from pygnc_ground.report.axes import TimeAxis
+from pygnc_ground.report.style import LIMIT, MUTED, REJECTED
+
+_GOLDEN: Final = 0.6180339887498949
+"""Of its multiples, the fractional parts fill the interval evenly and without a period."""
+
+
+def extremes(y: FloatArray, bins: int) -> IntArray:
+    """Indices, ascending, of the lowest and the highest value in each of at most `bins` runs of equal length.
+
+    All indices when there are not more than two per bin. `y` is (n,) and finite. Peaks survive, so that an outlier
+    among thousands of points is still seen.
+    """
+    if len(y) <= 2 * bins:
+        return np.arange(len(y))
+    length = -(-len(y) // bins)
+    runs = -(-len(y) // length)
+    padded = np.pad(y, (0, runs * length - len(y)), mode="edge").reshape(runs, length)
+    begin = np.arange(runs) * length
+    picked = np.concatenate((begin + padded.argmin(axis=1), begin + padded.argmax(axis=1), [0, len(y) - 1]))
+    return np.unique(np.minimum(picked, len(y) - 1))
+
+
+def scattered(y: FloatArray, bins: int) -> IntArray:
+    """Indices, ascending, of at most about two values per bin: peaks as `extremes`, the rest scattered as all are.
+
+    Extremes alone would leave a void in the middle of noise. `y` is (n,) and finite.
+    """
+    if len(y) <= 2 * bins:
+        return np.arange(len(y))
+    runs = 7 * bins // 4
+    edges = np.arange(runs + 1) * len(y) // runs
+    within = np.arange(runs) * _GOLDEN % 1.0
+    drawn = edges[:-1] + (within * np.diff(edges)).astype(np.int64)
+    return np.unique(np.concatenate((drawn, extremes(y, max(1, bins // 8)))))
+
 
 _LINE_BINS: Final = 300
 _DOT_BINS: Final = 600
@@ -176,3 +215,26 @@ def _with_breaks(time: TimeAxis, shown: Trace, bins: int) -> IntArray:
         share = max(2, round(bins * len(part) / max(1, len(shown.hours))))
         pieces += [part[extremes(shown.values[part], share)], np.array([-1])]
     return np.concatenate(pieces)
+
+
+_WIDE: Final = 8.0
+"""A greatest value so many times the median does not go with a linear scale."""
+_FEW_DECADES: Final = 30.0
+
+
+def length_scale(axes: Axes, values: Sequence[FloatArray]) -> None:
+    """From zero on, or logarithmic where values differ widely; with room around all of them."""
+    every = np.concatenate([one.ravel() for one in values])
+    every = every[np.isfinite(every) & (every > 0.0)]
+    if not len(every):
+        return
+    low, high = float(every.min()), float(every.max())
+    if high <= _WIDE * float(np.median(every)):
+        axes.set_ylim(0.0, 1.25 * high)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(0.6 * low, 1.7 * high)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < _FEW_DECADES * low else (1.0,)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from pygnc_ground.scenario.fault_settings import Damage
 from pygnc_ground.scenario.seeds import noise_generator
+from pygnc_ground.scenario.settings import Damage
 
 _LONGEST_RUN = 16
 """Of lost and of inserted bytes."""

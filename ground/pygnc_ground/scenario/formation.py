@@ -6,11 +6,9 @@ from typing import Self
 import msgspec
 
 from pygnc_ground.scenario.earth import FloatArray
-from pygnc_ground.scenario.path import SatellitePath
-from pygnc_ground.scenario.ranging_settings import Partner
 from pygnc_ground.scenario.seeds import noise_generator, partner_seed
-from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf, partner_state_gcrf
+from pygnc_ground.scenario.settings import Partner, Settings
+from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory, initial_state_gcrf, partner_state_gcrf
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,7 @@
-"""A scenario from its settings: the bytes of the flight's input files, and what was true."""
+"""A scenario from its settings: the bytes of the flight's input files, and what was true.
+
+The main controller's clock as it stamps packets, and its samples' delays.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,17 +9,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pygnc.common.clock import SPACECRAFT_RESTART_S
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets as samples_per_record
 from pygnc.formats.sense import SensorSamples, encode_records
-from pygnc_ground.scenario import earth, imu, ranging, spacecraft_clock, sun_sensors
-from pygnc_ground.scenario.fault_settings import Damage
+from pygnc_ground.scenario import earth, imu, ranging, sun_sensors
 from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.path import SatellitePath
 from pygnc_ground.scenario.ranging import TrueRanges
-from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.seeds import noise_generator
+from pygnc_ground.scenario.settings import Damage, Settings, SpacecraftClock
+from pygnc_ground.scenario.trajectory import SatellitePath
 from pygnc_ground.scenario.true_states import TrueStates
+
+
+def readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Whole seconds the clock shows `t_s` true seconds after the start, in the shape of `t_s`."""
+    true_s = np.asarray(t_s, dtype=np.float64)
+    boots_s = np.array([-clock.boot_before_start_s, *sorted(clock.reboots_s)])
+    boot_s = boots_s[np.searchsorted(boots_s, true_s, side="right") - 1]
+    since_boot_s = (true_s - boot_s) * (1.0 + 1e-6 * clock.drift_ppm)
+    for at_s, by_s in clock.jumps_s:
+        since_boot_s = since_boot_s + np.where((true_s >= at_s) & (boot_s <= at_s), by_s, 0.0)
+    readings: npt.NDArray[np.int64] = SPACECRAFT_RESTART_S + np.floor(since_boot_s).astype(np.int64)
+    return readings
+
+
+def lateness_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """By how many whole seconds each of `count` samples is taken after its turn, shape (count,)."""
+    if clock.jitter_s == 0:
+        return np.zeros(count, np.int64)
+    is_late = noise_generator(seed, "late samples").random(count) < clock.jitter_rate
+    delay_s = noise_generator(seed, "lateness").integers(1, clock.jitter_s, count, endpoint=True)
+    return np.where(is_late, delay_s, 0)
+
 
 HALL_RAW = 26_400
 """Hall resistance word, in the middle of what the fleet recorded; the magnetometer's temperature is not modelled."""
@@ -100,7 +126,7 @@ def _sample_times(settings: Settings) -> npt.NDArray[np.int64]:
     """Whole seconds after the start, shape (records, samples per record)."""
     count = settings.duration_s // settings.record_s * samples_per_record
     turns_s = settings.sample_interval_s * np.arange(count)
-    t_s = turns_s + spacecraft_clock.lateness_s(settings.clock, count, settings.seed)
+    t_s = turns_s + lateness_s(settings.clock, count, settings.seed)
     return t_s.reshape(-1, samples_per_record)
 
 
@@ -109,7 +135,7 @@ def _sense(
 ) -> list[bytes]:
     """The records of the sense file; each one's fix is taken with its last sample."""
     seed, shape = settings.seed, samples_t_s.shape
-    t_spacecraft_s = spacecraft_clock.readings_s(settings.clock, samples_t_s)
+    t_spacecraft_s = readings_s(settings.clock, samples_t_s)
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     lux = sun_sensors.face_lux(
@@ -134,7 +160,7 @@ def _ranges(satellite: Satellite, partners: Sequence[Link]) -> tuple[list[bytes]
     settings, radio = satellite.settings, satellite.settings.ranging
     t_s = np.arange(radio.interval_s, settings.duration_s + 1, radio.interval_s)
     made = ranging.exchanges(radio, satellite.path, partners, t_s, settings.seed)
-    t_spacecraft_s = spacecraft_clock.readings_s(settings.clock, t_s)
+    t_spacecraft_s = readings_s(settings.clock, t_s)
     measured = ranging.measured_ranges(radio, partners, made, t_spacecraft_s, settings.seed)
     fixes = make_fixes(settings, satellite.path, t_s, log="range")
     truth = ranging.true_ranges(partners, made, settings.start_gps_ms + 1000 * t_s)

@@ -1,16 +1,149 @@
-"""The GPS receiver: noisy fixes with the status words a NovAtel receiver gives."""
+"""The GPS receiver: noisy fixes with the status words a NovAtel receiver gives.
+
+Errors of fixes: white noise, a Gauss-Markov process, outliers.
+
+When the receiver has a fix: cold start, outages, duty cycle.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from itertools import accumulate
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc.common.constants import SolutionStatus
+from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.formats.gps_packet import GpsFixes
-from pygnc_ground.scenario.gps_errors import FixErrors
-from pygnc_ground.scenario.gps_reception import Reception, receptions, time_statuses
-from pygnc_ground.scenario.path import SatellitePath
+from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.settings import Gps, Settings
+from pygnc_ground.scenario.trajectory import SatellitePath
+
+
+@dataclass(frozen=True, slots=True)
+class FixErrors:
+    """The errors of one vector of the fixes, in m or m/s."""
+
+    vector: str
+    """Which, names the noise"""
+    white: float
+    coloured: float
+    coloured_time_s: float
+    outlier_rate: float
+    outlier_size: float
+
+    @classmethod
+    def of_position(cls, receiver: Gps) -> Self:
+        """In m."""
+        return cls(
+            "position",
+            receiver.position_noise_m,
+            receiver.coloured_position_noise_m,
+            receiver.coloured_noise_time_s,
+            receiver.position_outlier_rate,
+            receiver.position_outlier_m,
+        )
+
+    @classmethod
+    def of_velocity(cls, receiver: Gps) -> Self:
+        """In m/s."""
+        return cls(
+            "velocity",
+            receiver.velocity_noise_mps,
+            receiver.coloured_velocity_noise_mps,
+            receiver.coloured_noise_time_s,
+            receiver.velocity_outlier_rate,
+            receiver.velocity_outlier_mps,
+        )
+
+    @property
+    def sigma(self) -> float:
+        """True standard deviation per axis, outliers apart."""
+        return math.hypot(self.white, self.coloured)
+
+    def draw(self, t_s: npt.NDArray[np.int64], seed: int, log: str) -> FloatArray:
+        """Errors at `t_s` whole seconds after the start, shape (n, 3).
+
+        `log` names the white noise and the outliers; the coloured noise is the receiver's and common to its logs.
+        """
+        count, name = len(t_s), f"{log}.{self.vector}"
+        errors: FloatArray = self.white * noise_generator(seed, name).standard_normal((count, 3))
+        if self.coloured > 0.0:
+            errors += self.coloured * self._gauss_markov(int(t_s.max(initial=0)), seed)[t_s]
+        if self.outlier_rate > 0.0:
+            is_outlier = noise_generator(seed, f"{name} outliers").random(count) < self.outlier_rate
+            direction = noise_generator(seed, f"{name} outlier directions").standard_normal((count, 3))
+            direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+            errors += self.outlier_size * is_outlier[:, np.newaxis] * direction
+        return errors
+
+    def _gauss_markov(self, last_s: int, seed: int) -> FloatArray:
+        """A stationary process of unit variance at every second from 0 to `last_s`, shape (last_s + 1, 3)."""
+        kept = math.exp(-1.0 / self.coloured_time_s)
+        steps = noise_generator(seed, f"gps.coloured {self.vector}").standard_normal((last_s + 1, 3))
+        steps[1:] *= math.sqrt(1.0 - kept**2)
+        axes = [list(accumulate(axis, lambda before, step: kept * before + step)) for axis in steps.T.tolist()]
+        return np.array(axes).T
+
+
+_FINE_TIME_S: Final = 60.0
+"""So long after the first fix of a cold start the receiver's clock is still being steered."""
+
+
+@unique
+class Reception(IntEnum):
+    """What the receiver knows."""
+
+    NOTHING = 0
+    """Neither time nor position."""
+    TIME = 1
+    """The time, from its first satellites."""
+    INTERRUPTED = 2
+    """The time, kept since an earlier fix."""
+    FIX = 3
+
+
+def receptions(receiver: Gps, t_s: npt.NDArray[np.int64], record_s: int, seed: int) -> npt.NDArray[np.int64]:
+    """`Reception` at `t_s` whole seconds after the start, shape (n,); `record_s` is from one record to the next."""
+    off = t_s // record_s % receiver.fix_every_records != 0
+    for begin_s, duration_s in [*receiver.outages_s, *_random_outages_s(receiver, int(t_s.max(initial=0)), seed)]:
+        off |= (t_s >= begin_s) & (t_s < begin_s + duration_s)
+    found = np.where(off, Reception.INTERRUPTED, Reception.FIX)
+    found[t_s < receiver.cold_start_s] = Reception.TIME
+    found[t_s < receiver.time_unknown_fraction * receiver.cold_start_s] = Reception.NOTHING
+    return found
+
+
+def time_statuses(receiver: Gps, t_s: npt.NDArray[np.int64], reception: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """NovAtel's words for what the receiver knows of the time, shape (n,).
+
+    Those before the first fix are the recorded ones; a receiver that lost its satellites runs freely (OEM7 manual, GPS
+    reference time status).
+    """
+    of_reception = {
+        Reception.NOTHING: GpsTimeStatus.UNKNOWN,
+        Reception.TIME: GpsTimeStatus.COARSE_STEERING,
+        Reception.INTERRUPTED: GpsTimeStatus.FREE_WHEELING,
+        Reception.FIX: receiver.time_status,
+    }
+    statuses = np.array([of_reception[kind] for kind in Reception])[reception]
+    settling = (reception == Reception.FIX) & (receiver.cold_start_s > 0.0)
+    settling &= t_s < receiver.cold_start_s + _FINE_TIME_S
+    return np.where(settling, GpsTimeStatus.FINE, statuses)
+
+
+def _random_outages_s(receiver: Gps, last_s: int, seed: int) -> list[tuple[float, float]]:
+    """Begin and duration; one may begin at any second, so that a longer scenario begins with the same ones."""
+    if receiver.outage_rate_per_h == 0.0:
+        return []
+    begins = noise_generator(seed, "gps.outages").random(last_s + 1) < receiver.outage_rate_per_h / 3600.0
+    begin_s = np.flatnonzero(begins)
+    duration_s = noise_generator(seed, "gps.outage durations").exponential(receiver.outage_mean_s, len(begin_s))
+    return list(zip(begin_s.tolist(), duration_s.tolist(), strict=True))
+
 
 _UPTIME_AT_START_S = 15
 """A receiver without GPS time counts milliseconds since its own start instead."""

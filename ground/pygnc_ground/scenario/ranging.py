@@ -14,9 +14,9 @@ from pygnc.formats.gps_packet import RANGE_GPS_PACKET, GpsFixes, encode_gps_pack
 from pygnc.formats.ranges import RANGE_PACKET, PacketKind, RangeMeasurements, encode_ranges, join_packets
 from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.formation import Link
-from pygnc_ground.scenario.path import SatellitePath
-from pygnc_ground.scenario.ranging_settings import Ranging
 from pygnc_ground.scenario.seeds import noise_generator
+from pygnc_ground.scenario.settings import Ranging
+from pygnc_ground.scenario.trajectory import SatellitePath
 
 _TRANSMIT_POWER_DBM: Final = 12.5
 """The SX1280's maximum; antennas without gain."""

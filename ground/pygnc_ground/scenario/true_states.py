@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc_ground.scenario import earth
-from pygnc_ground.scenario.attitude import attitude_states
-from pygnc_ground.scenario.attitude_kinematics import to_body
+from pygnc_ground.scenario.attitude import attitude_states, to_body
 from pygnc_ground.scenario.earth import FloatArray
-from pygnc_ground.scenario.imu_biases import gyro_bias_rad_s, mag_bias_ut
-from pygnc_ground.scenario.path import SatellitePath
+from pygnc_ground.scenario.imu import gyro_bias_rad_s, mag_bias_ut
 from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.trajectory import SatellitePath
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, attitude_truth
 from pygnc_ground.truth.ephemeris import Ephemeris
-from pygnc_ground.truth.oem import ephemeris_from_oem
-from pygnc_ground.truth.oem_kvn import read_kvn
-from pygnc_ground.truth.oem_xml import read_xml
+from pygnc_ground.truth.oem import ephemeris_from_oem, read_kvn, read_xml
 from pygnc_ground.truth.sp3 import read_sp3
 from pygnc_ground.truth.table import csv_table, parquet_table, read_csv, read_parquet
 

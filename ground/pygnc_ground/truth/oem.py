@@ -1,21 +1,55 @@
 """CCSDS Orbit Ephemeris Messages, versions 1 to 3: metadata and states as arcs of a true orbit.
 
 Source: CCSDS 502.0-B-3, chapter 5; names of frames and time systems by the SANA registries.
+
+The content of a CCSDS Orbit Ephemeris Message, however it is written.
+
+Orbit Ephemeris Messages in keyword = value notation (CCSDS 502.0-B-3, chapter 5 and section 7.4).
+
+Orbit Ephemeris Messages in XML (CCSDS 505.0-B-3, chapter 4), alone or within an NDM.
 """
 
 import math
 import re
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final, NamedTuple
+from xml.parsers import expat
 
 import numpy as np
 
-from pygnc_ground.truth.arc import HERMITE_WINDOW, Arc
-from pygnc_ground.truth.ephemeris import Ephemeris
+from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, Arc, Ephemeris, choose_object
 from pygnc_ground.truth.epochs import OEM_TIME_SYSTEMS, gps_ns_from_ccsds
-from pygnc_ground.truth.inertial import Frame
-from pygnc_ground.truth.oem_segment import Entry, Segment, StateLine
+from pygnc_ground.truth.frames import Frame
 from pygnc_ground.truth.orbit_truth import IntArray
-from pygnc_ground.truth.selection import choose_object
+
+
+class Entry(NamedTuple):
+    """The value of a keyword."""
+
+    text: str
+    line: int
+
+
+class StateLine(NamedTuple):
+    """A state as it stands in the file: position in km, then velocity in km/s."""
+
+    epoch: str
+    components: tuple[str, ...]
+    """6"""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Metadata and the states below it."""
+
+    line: int
+    """Where it begins"""
+    metadata: dict[str, Entry] = field(default_factory=dict)
+    states: list[StateLine] = field(default_factory=list)
+
 
 _M_PER_KM = 1e3
 _EARTH_FIXED: Final = re.compile(r"(ITRF|IGS|IGB)[-_ ]?\d*|WGS[-_ ]?84|ECEF")
@@ -139,3 +173,157 @@ def _components(line: StateLine) -> list[float]:
     if not all(math.isfinite(number) and abs(number) < _LARGEST for number in numbers):
         raise ValueError(f"line {line.line}: the state holds a number that is not finite; leave the state out")
     return numbers
+
+
+class _Block(Enum):
+    HEADER = auto()
+    METADATA = auto()
+    STATES = auto()
+    COVARIANCE = auto()
+
+
+_DELIMITERS = {
+    "META_START": ({_Block.HEADER, _Block.STATES}, _Block.METADATA),
+    "META_STOP": ({_Block.METADATA}, _Block.STATES),
+    "COVARIANCE_START": ({_Block.STATES}, _Block.COVARIANCE),
+    "COVARIANCE_STOP": ({_Block.COVARIANCE}, _Block.STATES),
+}
+"""Which block a delimiter may end, and which it begins."""
+
+
+def read_kvn(text: str) -> list[Segment]:
+    """The segments of a message, covariances and comments left out.
+
+    Raises:
+        ValueError: A line cannot be what its place demands; the message names it.
+    """
+    segments: list[Segment] = []
+    block = _Block.HEADER
+    number = 0
+    for number, line in _content(text):
+        if line in _DELIMITERS:
+            ends, begins = _DELIMITERS[line]
+            if block not in ends:
+                raise ValueError(f"line {number}: {line} cannot stand in the {block.name.lower()}")
+            block = begins
+            if line == "META_START":
+                segments.append(Segment(number))
+        elif block is _Block.METADATA:
+            keyword, value = _assignment(number, line)
+            segments[-1].metadata[keyword] = Entry(value, number)
+        elif block is _Block.STATES:
+            segments[-1].states.append(_state(number, line))
+        elif block is _Block.HEADER:
+            _assignment(number, line)
+    if block is not _Block.STATES:
+        raise ValueError(f"line {number}: the message ends in its {block.name.lower()}; fetch the file again")
+    return segments
+
+
+def _content(text: str) -> Iterator[tuple[int, str]]:
+    """Lines that say something, with their numbers."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        content = line.strip()
+        if content and content.split(maxsplit=1)[0] != "COMMENT":
+            yield number, content
+
+
+def _assignment(number: int, line: str) -> tuple[str, str]:
+    keyword, equals, value = line.partition("=")
+    if not equals:
+        raise ValueError(f"line {number}: {line[:40]!r} is no KEYWORD = value")
+    return keyword.strip(), value.strip()
+
+
+def _state(number: int, line: str) -> StateLine:
+    """A state with or without acceleration, which is not needed."""
+    epoch, *components = line.split()
+    if len(components) not in (6, 9):
+        raise ValueError(
+            f"line {number}: a state has a time and 6 or 9 numbers, this one has {len(components)}; complete it or"
+            " leave it out"
+        )
+    return StateLine(epoch, tuple(components[:6]), number)
+
+
+_STATE = {"X": "km", "Y": "km", "Z": "km", "X_DOT": "km/s", "Y_DOT": "km/s", "Z_DOT": "km/s"}
+
+
+def read_xml(content: bytes) -> list[Segment]:
+    """The segments of all messages in a document, covariances and comments left out.
+
+    Raises:
+        ValueError: It is no XML, holds no such message, or a state is incomplete; the message names the line.
+    """
+    reader = _Reader()
+    try:
+        reader.parser.Parse(content, True)  # noqa: FBT003 - expat takes no keyword
+    except expat.ExpatError as error:
+        raise ValueError(f"line {error.lineno}: damaged XML: {expat.ErrorString(error.code)}") from error
+    except LookupError as error:
+        raise ValueError(f"line 1: {error}; convert the document to UTF-8") from error
+    if not reader.is_oem:
+        raise ValueError("the XML document holds no element 'oem', so it is no Orbit Ephemeris Message")
+    return reader.segments
+
+
+class _Reader:
+    """Follows the elements of a document."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.is_oem = False
+        self._path: list[str] = []
+        self._text = ""
+        self._state: dict[str, str] = {}
+        self.parser = expat.ParserCreate(namespace_separator=" ")
+        self.parser.StartDoctypeDeclHandler = self._doctype
+        self.parser.StartElementHandler = self._start
+        self.parser.CharacterDataHandler = self._characters
+        self.parser.EndElementHandler = self._end
+
+    @property
+    def _line(self) -> int:
+        return self.parser.CurrentLineNumber
+
+    def _doctype(self, *_declaration: object) -> None:
+        raise ValueError(f"line {self._line}: a document type has no place in a CCSDS message; remove it")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        element = name.rpartition(" ")[2]
+        self._path.append(element)
+        self._text = ""
+        self.is_oem |= element == "oem"
+        if element == "segment":
+            self.segments.append(Segment(self._line))
+        elif element == "stateVector":
+            if not self.segments:
+                raise ValueError(f"line {self._line}: a state stands outside a segment")
+            self._state = {}
+        elif self._within("stateVector") and element in _STATE:
+            unit = attributes.get("units", _STATE[element])
+            if unit.lower() != _STATE[element]:
+                raise ValueError(f"line {self._line}: {element} is in {unit}, not in {_STATE[element]}; convert it")
+
+    def _characters(self, text: str) -> None:
+        self._text += text
+
+    def _end(self, _name: str) -> None:
+        if self._within("metadata"):
+            self.segments[-1].metadata[self._path[-1]] = Entry(self._text.strip(), self._line)
+        elif self._within("stateVector"):
+            self._state[self._path[-1]] = self._text.strip()
+        elif self._path[-1] == "stateVector":
+            self._close_state()
+        self._path.pop()
+
+    def _within(self, parent: str) -> bool:
+        """Whether this element is a child of `parent` in a segment."""
+        return bool(self.segments) and len(self._path) > 1 and self._path[-2] == parent
+
+    def _close_state(self) -> None:
+        missing = [name for name in ("EPOCH", *_STATE) if name not in self._state]
+        if missing:
+            raise ValueError(f"line {self._line}: the state that ends here lacks {', '.join(missing)}")
+        components = tuple(self._state[name] for name in _STATE)
+        self.segments[-1].states.append(StateLine(self._state["EPOCH"], components, self._line))

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pygnc_ground.truth.arc import HERMITE_WINDOW, LAGRANGE_WINDOW, Arc
-from pygnc_ground.truth.ephemeris import Ephemeris
+from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, LAGRANGE_WINDOW, Arc, Ephemeris, choose_object
 from pygnc_ground.truth.epochs import SP3_TIME_SYSTEMS, calendar_date, gps_ns
-from pygnc_ground.truth.inertial import Frame
-from pygnc_ground.truth.selection import choose_object
+from pygnc_ground.truth.frames import Frame
 
 _M_PER_KM = 1e3
 _MPS_PER_DMPS = 0.1

@@ -7,9 +7,8 @@ import numpy as np
 import polars as pl
 
 from pygnc.common.clock import MS_PER_WEEK
-from pygnc_ground.truth.arc import HERMITE_WINDOW, Arc
-from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
-from pygnc_ground.truth.inertial import Frame
+from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, NS_PER_MS, Arc, Ephemeris
+from pygnc_ground.truth.frames import Frame
 from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
 _TIME = ("gps_week", "gps_tow_ms")

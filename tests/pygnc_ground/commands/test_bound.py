@@ -14,10 +14,10 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.commands.bound import app
+from pygnc_ground.commands.scenario import app as scenario_app
 from pygnc_ground.orbit import bound
 from pygnc_ground.orbit.bound import from_recording, from_scenario
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.command import app as scenario_app
 from pygnc_ground.scenario.settings import Settings, checked
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import IntArray, TrueOrbit

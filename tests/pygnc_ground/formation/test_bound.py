@@ -35,9 +35,8 @@ from pygnc_ground.formation.bound import (
 )
 from pygnc_ground.orbit.bound import KnownFixes, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.settings import checked
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, checked
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 START_MS = 1_391_299_218_000
 T_S = 100.0 * np.arange(19)

@@ -12,8 +12,8 @@ import pytest
 from pygnc.estimators.formation.relative_coordinates import relative_elements
 from pygnc_ground.formation.relative import elements_by_relative_state, relative_accuracy, relative_truth, rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.motion_settings import Orbit
-from pygnc_ground.scenario.truth import initial_state_gcrf
+from pygnc_ground.scenario.settings import Orbit
+from pygnc_ground.scenario.trajectory import initial_state_gcrf
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 from tests.pygnc.environment.authority import brahe
 

@@ -11,11 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pygnc_ground.inspection.json_lines import to_json_lines
 from pygnc_ground.inspection.registry import VIEWERS, find_viewer
-from pygnc_ground.inspection.sections import Entry, Note, Section
-from pygnc_ground.inspection.terminal import render
-from pygnc_ground.inspection.viewer import Viewer
+from pygnc_ground.inspection.render import render, to_json_lines
+from pygnc_ground.inspection.sections import Entry, Note, Section, Viewer
 from tests.pygnc_ground.inspection.samples import SAMPLES
 
 WIDTH = 100

@@ -12,11 +12,10 @@ from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.formats.sense import SenseLayout
 from pygnc_ground.attitude.accuracy import attitude_errors
-from pygnc_ground.replay.attitude_collect import SampleRecord
-from pygnc_ground.replay.attitude_result import AttitudeResult
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.collect import Collected, SampleRecord
 from pygnc_ground.replay.inputs import from_files
+from pygnc_ground.replay.result import AttitudeResult
 from pygnc_ground.replay.run import FilterName, Truth, replay
 from pygnc_ground.truth.load import load_attitude_truth
 

@@ -15,9 +15,9 @@ from pygnc.bus.messages import (
     InputMessage,
     RangeMeasurement,
 )
-from pygnc_ground.replay.formation_collect import FormationCollector
-from pygnc_ground.replay.formation_result import FormationResult
+from pygnc_ground.replay.collect import FormationCollector
 from pygnc_ground.replay.formation_run import formation_result
+from pygnc_ground.replay.result import FormationResult
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 from tests.pygnc.tasks import formation_batch as batch

@@ -9,9 +9,7 @@ from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.orbit.tracker import OrbitTracker
-from pygnc_ground.replay.attitude_collect import AttitudeCollector
-from pygnc_ground.replay.collect import Collected, collect
-from pygnc_ground.replay.formation_collect import FormationCollector
+from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
 from pygnc_ground.replay.inputs import ReplayError, from_files
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"

@@ -10,7 +10,7 @@ from pygnc_ground.attitude.bound import AttitudeBound
 from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.attitude_result import AttitudeResult, SampleRecords
+from pygnc_ground.replay.result import AttitudeResult, SampleRecords
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
 STEP_MS = 5_000

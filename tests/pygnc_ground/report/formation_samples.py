@@ -6,13 +6,7 @@ import numpy as np
 
 from pygnc.bus.messages import ClosestApproach
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.formation_result import (
-    FormationResult,
-    LinkResult,
-    PartnerResult,
-    PossibleOrbit,
-    RelativeStates,
-)
+from pygnc_ground.replay.result import FormationResult, LinkResult, PartnerResult, PossibleOrbit, RelativeStates
 
 STEP_MS = 60_000
 RATE_RAD_S = 1.1e-3

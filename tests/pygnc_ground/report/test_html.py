@@ -11,8 +11,7 @@ import pytest
 
 from pygnc.bus.messages import SourceFile
 from pygnc_ground.orbit.solution import IntArray
-from pygnc_ground.replay.attitude_result import AttitudeResult
-from pygnc_ground.replay.result import ReplayResult, UntimedRecord
+from pygnc_ground.replay.result import AttitudeResult, ReplayResult, UntimedRecord
 from pygnc_ground.report.html import render_report, write_report
 from tests.pygnc_ground.report import attitude_samples, samples
 

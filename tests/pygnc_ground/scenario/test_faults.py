@@ -10,12 +10,9 @@ from msgspec.structs import replace
 
 from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.sense_scan import scan as scan_sense
-from pygnc_ground.scenario.fault_settings import Damage, Faults
 from pygnc_ground.scenario.faults import inject
 from pygnc_ground.scenario.generate import Scenario, generate
-from pygnc_ground.scenario.motion_settings import Forces
-from pygnc_ground.scenario.ranging_settings import Partner, Ranging
-from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.settings import Damage, Faults, Forces, Partner, Ranging, Settings
 
 RECORDS = [bytes([number % 251]) * 40 for number in range(2000)]
 EVERYTHING = Damage(

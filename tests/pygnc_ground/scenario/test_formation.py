@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 
 from pygnc_ground.scenario.formation import Link, links, satellites
-from pygnc_ground.scenario.motion_settings import Forces
-from pygnc_ground.scenario.ranging_settings import Formation, Partner
-from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.settings import Forces, Formation, Partner, Settings
 
 SETTINGS = Settings(
     duration_s=120,

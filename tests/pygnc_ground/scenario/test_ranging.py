@@ -8,10 +8,8 @@ from pygnc.formats.ranges import RangeMeasurements, decode_ranges
 from pygnc_ground.scenario import ranging
 from pygnc_ground.scenario.formation import Link, links, satellites
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.motion_settings import Forces, Orbit
-from pygnc_ground.scenario.path import SatellitePath
-from pygnc_ground.scenario.ranging_settings import Partner, Ranging
-from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Ranging, Settings
+from pygnc_ground.scenario.trajectory import SatellitePath
 
 FORCES = Forces(
     gravity_degree=0, sun_and_moon=False, solid_tides=False, relativity=False, drag=False, radiation_pressure=False

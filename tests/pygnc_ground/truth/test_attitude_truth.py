@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pygnc_ground.scenario.tables import parquet as scenario_parquet
+from pygnc_ground.scenario.writer import parquet as scenario_parquet
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, attitude_truth
 from pygnc_ground.truth.load import load_attitude_truth
 from pygnc_ground.truth.table import csv_table

@@ -8,9 +8,7 @@ from brahe import ccsds
 
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc_ground.truth.ephemeris import Ephemeris
-from pygnc_ground.truth.oem import ephemeris_from_oem
-from pygnc_ground.truth.oem_kvn import read_kvn
-from pygnc_ground.truth.oem_xml import read_xml
+from pygnc_ground.truth.oem import ephemeris_from_oem, read_kvn, read_xml
 from pygnc_ground.truth.orbit_truth import FloatArray
 from tests.pygnc_ground.truth import orbits
 from tests.pygnc_ground.truth.writers import Epochs, every, kvn, kvn_segment, oem_metadata, xml

@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_ground.truth.oem import ephemeris_from_oem
-from pygnc_ground.truth.oem_kvn import read_kvn
-from pygnc_ground.truth.oem_segment import Entry, StateLine
+from pygnc_ground.truth.oem import Entry, StateLine, ephemeris_from_oem, read_kvn
 
 # Written by hand after the layout of the published examples (CCSDS 502.0-B-3, annex G).
 SAMPLE = """\

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import Vector3
-from pygnc.common.arrays import Array, vector3
+from pygnc.bus.messages import Vector3, vector3
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
 from pygnc.estimators.attitude.hypotheses import MagnetometerBias
 from pygnc.estimators.attitude.magnetometer_calibration import BIAS, Calibration, CalibrationError, CalibrationSettings

@@ -59,7 +59,7 @@ def add_open_record(home: Path, sensors_per_record: int) -> int:
     return len(records)
 
 
-def leave_out_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
+def remove_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
     """Remove the oldest range files and sense records of the last run beyond a limit; return how many bytes.
 
     Each of the two kinds may have half, and what the other one leaves.
@@ -130,5 +130,5 @@ def _packets_in(paths: Sequence[Path]) -> Iterator[bytes]:
 
 def _take(composer: SenseAssembler, packet: bytes) -> list[bytes]:
     if len(packet) == _SAMPLE_BYTES:
-        return composer.take_sample(packet).records
-    return composer.take_fix(packet).records
+        return composer.add_sample(packet).records
+    return composer.add_fix(packet).records

@@ -12,12 +12,12 @@ from typing import Final
 
 from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import SENSE_FILE
-from pygnc.formats.gps_packet import SENSE_GPS_PACKET, range_packet_of
+from pygnc.formats.gps_packet import SENSE_GPS_PACKET, range_packet_from_sense
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 from pygnc.formats.sense import SenseLayout
 from pygnc.formats.sense_assembler import Assembled, SenseAssembler
 from pygnc.tasks.batch_writer.folder import BatchFolder
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 
 
 class BatchCopies:
@@ -121,7 +121,7 @@ def _prefix(satellite_id: int, names: Iterable[str]) -> str:
     """The satellite's folder: the one it has, or else the one named by its number."""
     if not satellite_id:
         return _OWN_FOLDER
-    folders = [f"{name.rpartition('/')[0]}/" for name in names if owner_of(name) == satellite_id]
+    folders = [f"{name.rpartition('/')[0]}/" for name in names if satellite_of(name) == satellite_id]
     return folders[0] if folders else f"{_OWN_FOLDER}partner_{satellite_id}/"
 
 
@@ -169,9 +169,9 @@ class BatchAdditions:
             OSError: the disk does not take it.
         """
         if isinstance(message, SensorSample):
-            self._write(self._composer.take_sample(message.raw))
+            self._write(self._composer.add_sample(message.raw))
         elif len(message.raw) == SENSE_GPS_PACKET.itemsize:
-            self._write(self._composer.take_fix(message.raw))
+            self._write(self._composer.add_fix(message.raw))
         else:
             self._row(message.satellite_id).append(message.raw)
 
@@ -190,7 +190,7 @@ class BatchAdditions:
             self._folder.write(SENSE_FILE, self._sense_bytes, record)
             self._sense_bytes += len(record)
         for fix in done.spare_fixes:
-            self._row(OWN).append(range_packet_of(fix))
+            self._row(OWN).append(range_packet_from_sense(fix))
 
     def _row(self, satellite_id: int) -> BatchRow:
         if satellite_id not in self._rows:

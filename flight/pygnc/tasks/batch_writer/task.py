@@ -33,7 +33,7 @@ from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import SenseLayout
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 64
@@ -69,13 +69,13 @@ class BatchWriterTask(Task):
             self._sync_if_due()
         except OSError as error:
             self._give_up(error)
-        return self._input.behind or len(messages) == MESSAGES_A_TURN
+        return self._input.has_backlog or len(messages) == MESSAGES_A_TURN
 
     def progress(self) -> control.Progress:
         """Count the bytes written."""
         written = self._folder.written_bytes if self._folder else self._written_bytes
         counts = {"batch_written_bytes": written, "not_recorded": self._faults, "lost_messages": self._input.lost}
-        return control.Progress(through=self._input.through, counts=counts)
+        return control.Progress(last_sequence_processed=self._input.last_seq, counts=counts)
 
     def close(self) -> None:
         """Leave an unfinished batch under its `.part` names, and else all that has come in records."""
@@ -134,7 +134,7 @@ class BatchWriterTask(Task):
             return source.startswith(f"{LAST}/")
         if source == LIVE or self._additions is None:
             return source != LIVE
-        return source == SENSE_FILE or not self._additions.has_row(owner_of(source))
+        return source == SENSE_FILE or not self._additions.has_row(satellite_of(source))
 
     def _put(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
         if self._keeps_places(message.source):

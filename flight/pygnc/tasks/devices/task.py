@@ -32,7 +32,7 @@ PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 Tell = Callable[[str, str, str], None]
 
 
-class DeviceLine:
+class ConfiguredDevice:
     """A device of the settings.
 
     Args:
@@ -162,10 +162,10 @@ class DevicesTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._stream = self.open_stream(DEVICES, kept=False)
+        self._stream = self.open_stream(DEVICES, durable=False)
         self._news = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lines = [
-            DeviceLine(name, settings, notify, lambda: os.eventfd_write(self._news, 1))
+            ConfiguredDevice(name, settings, notify, lambda: os.eventfd_write(self._news, 1))
             for name, settings in run.settings.devices.items()
         ]
 
@@ -186,7 +186,7 @@ class DevicesTask(Task):
 
     def progress(self) -> control.Progress:
         """Say how many readings there are."""
-        return control.Progress(through=self._stream.journal.last_seq)
+        return control.Progress(last_sequence_processed=self._stream.journal.last_seq)
 
     def close(self) -> None:
         """Give the ports back, side by side: some units are switched off in order, which takes its time."""
@@ -198,7 +198,7 @@ class DevicesTask(Task):
             thread.join(max(0.0, deadline - time.monotonic()))
         self._stream.close()
 
-    def _message(self, line: DeviceLine, reading: Reading, place: int) -> DeviceReading:
+    def _message(self, line: ConfiguredDevice, reading: Reading, place: int) -> DeviceReading:
         number = self._stream.next_seq + place
         return DeviceReading(
             seq=number,

@@ -8,19 +8,8 @@ from pygnc.host.channel import Channel
 from pygnc.host.channel_events import LineDown, Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import SentenceParser
-from pygnc.host.sentence_types import (
-    EVNT,
-    INFO,
-    PING,
-    PONG,
-    STAT,
-    STOP,
-    STRQ,
-    NakCause,
-    Question,
-    SentenceType,
-)
-from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
+from pygnc.host.sentence_types import EVNT, INFO, PING, PONG, STAT, STOP, STRQ, NakCause, ReportKind, SentenceType
+from pygnc.host.transfer import DownloadSender, OutgoingSentence, Refusal, UploadReceiver
 
 ROOM_FOR_ANSWERS: Final = 48
 """Kept free of chunks of a download, so that requests find room for their answers."""
@@ -30,7 +19,7 @@ _SETTINGS: Final = frozenset({"PGET", "PSET", "PLST"})
 _PACKETS: Final = frozenset({"SENS", "GPSS", "GPSR", "RANG", "PGPS", "PRNG", "TIME"})
 
 
-class Desk(Protocol):
+class HostServices(Protocol):
     """What the conversation cannot do itself."""
 
     def take_packet(self, received: Received) -> None:
@@ -60,7 +49,7 @@ class Engines:
     parameters: Parameters
 
 
-class Conversation:
+class HostConnection:
     """Understands the host and answers it.
 
     Args:
@@ -72,7 +61,7 @@ class Conversation:
         skipped_bytes: of the line, in no sentence.
     """
 
-    def __init__(self, channel: Channel, engines: Engines, desk: Desk) -> None:
+    def __init__(self, channel: Channel, engines: Engines, desk: HostServices) -> None:
         self.channel = channel
         self.skipped_bytes = 0
         self._engines = engines
@@ -91,21 +80,21 @@ class Conversation:
         """Let the host know of an event."""
         self.channel.send(EVNT, EVNT.pack(severity, tail=text.encode()[: EVNT.tail_max]), now_s)
 
-    def next_portion(self, now_s: float) -> bytes | None:
+    def next_output(self, now_s: float) -> bytes | None:
         """Return what is to be sent now, or None."""
         if self.channel.is_ready:
             self._pump(now_s)
-        portion = self.channel.next_portion(now_s)
+        portion = self.channel.next_output(now_s)
         self._follow(now_s)
         return portion
 
     def wakeup_s(self) -> float:
-        """When `next_portion` is to be asked again if nothing comes before that."""
+        """When `next_output` is to be asked again if nothing comes before that."""
         return self.channel.wakeup_s()
 
     def _follow(self, now_s: float) -> None:
         """Deal with what has happened on the channel."""
-        for outcome in self.channel.take_outcomes():
+        for outcome in self.channel.pop_events():
             if isinstance(outcome, LineDown):
                 self._engines.downloads.line_down()
             elif isinstance(outcome, Received):
@@ -115,36 +104,36 @@ class Conversation:
         try:
             sayings = self._answer(received)
         except Refusal as refusal:
-            self.channel.refuse(received.number, received.kind.name, refusal.cause, str(refusal), now_s)
+            self.channel.send_nak(received.number, received.kind.name, refusal.cause, str(refusal), now_s)
             return
         for kind, body in sayings:
             if self.channel.room <= 0:
                 return  # the host asks again for what it misses
             self.channel.send(kind, body, now_s)
 
-    def _answer(self, received: Received) -> list[Saying]:
+    def _answer(self, received: Received) -> list[OutgoingSentence]:
         name = received.kind.name
         if name in _UPLOADS:
-            return self._engines.uploads.take(received)
+            return self._engines.uploads.handle(received)
         if name in _DOWNLOADS:
-            return self._engines.downloads.take(received)
+            return self._engines.downloads.handle(received)
         if name in _SETTINGS:
-            return self._engines.parameters.take(received)
+            return self._engines.parameters.handle(received)
         if name in _PACKETS:
             self._desk.take_packet(received)
         elif received.kind is PING:
-            return [Saying(PONG, PONG.pack(received.body.fields["key"]))]
+            return [OutgoingSentence(PONG, PONG.pack(received.body.fields["key"]))]
         elif received.kind is STRQ:
             return [self._report(received.body.fields["what"])]
         elif received.kind is STOP:
             self._desk.stop()
         return []
 
-    def _report(self, what: int) -> Saying:
-        if what not in set(Question):
+    def _report(self, what: int) -> OutgoingSentence:
+        if what not in set(ReportKind):
             raise Refusal(NakCause.VALUE, ": 0 asks for the status record, 1 for the info line")
-        kind = STAT if what == Question.STATUS else INFO
-        return Saying(kind, kind.pack(tail=self._desk.report(kind)[: kind.tail_max]))
+        kind = STAT if what == ReportKind.STATUS else INFO
+        return OutgoingSentence(kind, kind.pack(tail=self._desk.report(kind)[: kind.tail_max]))
 
     def _pump(self, now_s: float) -> None:
         while self.channel.room > ROOM_FOR_ANSWERS:

@@ -30,15 +30,15 @@ from pygnc.host.port import Port
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
 from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
-from pygnc.tasks.host_link.connection import Conversation, Engines, due_in_s
-from pygnc.tasks.host_link.settings import FileSlots, named_values, start_check
+from pygnc.tasks.host_link.connection import Engines, HostConnection, due_in_s
+from pygnc.tasks.host_link.settings import SettingsSlots, named_values, settings_validator
 from pygnc.tasks.runtime import WAIT_S, Notify, Run, Task
 
 CLOCK_TOLERANCE_S: Final = 2
 _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})
 
 
-class HostDesk:
+class RunServices:
     """Serves the conversations of one run.
 
     Args:
@@ -118,7 +118,7 @@ _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 class Line:
     """A port and the conversation on it."""
 
-    def __init__(self, port: Port, conversation: Conversation) -> None:
+    def __init__(self, port: Port, conversation: HostConnection) -> None:
         self.port = port
         self.conversation = conversation
 
@@ -129,16 +129,16 @@ class Line:
             self.conversation.take(data, time.monotonic())
         self.port.flush()
         for _ in range(PORTIONS_A_TURN):
-            if self.port.free_in_s() > 0.0:
+            if self.port.ready_in_s() > 0.0:
                 return
-            portion = self.conversation.next_portion(time.monotonic())
+            portion = self.conversation.next_output(time.monotonic())
             if portion is None:
                 return
             self.port.write(portion)
 
     def wait_s(self) -> float:
         """How long until it has something to do, if nothing comes."""
-        free_s = self.port.free_in_s()
+        free_s = self.port.ready_in_s()
         if free_s > 0.0:  # what is to be said next may wait for the line, whenever it is due
             return max(free_s, POLL_S)
         return due_in_s(self.conversation.wakeup_s(), time.monotonic())
@@ -149,8 +149,8 @@ class HostLinkTask(Task):
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
-        self._stream = self.open_stream(LIVE, kept=False)
-        self._desk = HostDesk(run, self._stream, notify)
+        self._stream = self.open_stream(LIVE, durable=False)
+        self._desk = RunServices(run, self._stream, notify)
         self._lines = [self._talk_on(port) for port in self._open_ports()]
         self._events = JournalReader(run.journal_folders, "events")
         self._decode_event = msgspec.msgpack.Decoder(Event).decode
@@ -179,7 +179,7 @@ class HostLinkTask(Task):
 
     def progress(self) -> control.Progress:
         """Say how many live packets have come."""
-        return control.Progress(through=self._stream.journal.last_seq)
+        return control.Progress(last_sequence_processed=self._stream.journal.last_seq)
 
     def close(self) -> None:
         """Send the last acknowledgements, as far as the port takes them."""
@@ -210,10 +210,12 @@ class HostLinkTask(Task):
     def _talk_on(self, port: Port) -> Line:
         run = self.run
         files = HomeFiles(run.home, run.settings.logs.reserve_bytes)
-        parameters = Parameters(named_values(run.settings), start_check(run.config, run.home), FileSlots(run.home))
+        parameters = Parameters(
+            named_values(run.settings), settings_validator(run.config, run.home), SettingsSlots(run.home)
+        )
         engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
         channel = Channel(Direction.TO_HOST, _new_session(), f"PyGNC {pygnc.__version__}", _ALL)
-        return Line(port, Conversation(channel, engines, self._desk))
+        return Line(port, HostConnection(channel, engines, self._desk))
 
     def _tell_events(self) -> None:
         """Send events on; those that nobody could hear are kept, the newest ones."""

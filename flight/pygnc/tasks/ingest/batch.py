@@ -23,7 +23,7 @@ from pygnc.bus.messages import BatchBegin, GpsFix, Message, RangeMeasurement, Se
 from pygnc.common.constants import SENSE_FILE
 from pygnc.tasks.batch_writer.folder import LAST
 from pygnc.tasks.ingest.range_files import RangeRow, Span
-from pygnc.tasks.ingest.range_folders import Fault, goes_on, list_range_files, owner_of
+from pygnc.tasks.ingest.range_folders import UnreadableFile, is_next_file, list_range_files, satellite_of
 from pygnc.tasks.ingest.sense_file import SenseFile
 
 
@@ -59,19 +59,19 @@ class BatchSource(Protocol):
 
 def find_sources(
     home: Path, sensors_per_record: int, bandwidth_hz: float, own_id: int, prefix: str = ""
-) -> tuple[list[BatchSource], list[Fault]]:
+) -> tuple[list[BatchSource], list[UnreadableFile]]:
     """Open the batch's files in `home`; return them, and those that cannot be read, with the reason.
 
     `own_id` is our own radio id. With a `prefix` such as "folder/" they are looked for there, as if it were the home.
     """
     sources: list[BatchSource] = []
-    faults: list[Fault] = []
+    faults: list[UnreadableFile] = []
     sense = prefix + SENSE_FILE
     if (home / sense).exists():
         try:
             sources.append(SenseFile(home / sense, sense, sensors_per_record))
         except OSError as error:
-            faults.append(Fault(sense, _reason(error)))
+            faults.append(UnreadableFile(sense, _reason(error)))
     folders, unreadable = list_range_files(home, own_id, prefix)
     faults += unreadable
     for folder in folders:
@@ -81,7 +81,7 @@ def find_sources(
                 row = RangeRow(paths, names, bandwidth_hz, satellite_id=folder.satellite_id, own_id=own_id)
                 sources.append(row)
             except OSError as error:
-                faults.append(Fault(_name(error, home, names[0]), _reason(error)))
+                faults.append(UnreadableFile(_name(error, home, names[0]), _reason(error)))
     return sources, faults
 
 
@@ -104,7 +104,7 @@ def open_named(
             continue
         if is_sense(file.name):
             sources.append(SenseFile(home / file.name, file.name, sensors_per_record))
-        elif rows and file.from_byte == 0 and goes_on(rows[-1][-1][0].name, file.name):
+        elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:
             rows.append([(file, delivered_before)])
@@ -112,7 +112,7 @@ def open_named(
         names = [file.name for file, _ in row]
         paths = [home / name for name in names]
         spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
-        satellite_id = owner_of(names[0])
+        satellite_id = satellite_of(names[0])
         sources.append(RangeRow(paths, names, bandwidth_hz, satellite_id=satellite_id, own_id=own_id, spans=spans))
     return sources
 
@@ -130,7 +130,7 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-RECORDS_A_TURN: Final = 32
+RECORDS_PER_STEP: Final = 32
 
 
 def batch_head(
@@ -166,7 +166,7 @@ def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[l
     ordinals = np.concatenate([np.arange(len(source.keys)) for source in sources] or [np.zeros(0, np.int64)])
     keys = np.concatenate([source.keys for source in sources] or [np.zeros(0, np.int64)])
     order = np.argsort(keys, kind="stable")
-    for group in _groups(which[order], RECORDS_A_TURN):
+    for group in _groups(which[order], RECORDS_PER_STEP):
         members = order[group]
         messages = sources[int(which[members[0]])].messages(ordinals[members], last_seq + 1)
         last_seq += len(messages)
@@ -186,7 +186,7 @@ _RECORDS_A_LOOK: Final = 64
 _Known = set[tuple[int, bytes]]
 
 
-def told_apart(sources: Iterable[BatchSource]) -> list[BatchSource]:
+def without_repeats(sources: Iterable[BatchSource]) -> list[BatchSource]:
     """Return the sources of a run that begins from the last one, the last one's first: those give all, others news."""
     known: _Known = set()
     ordered = sorted(sources, key=lambda source: not is_of_last_run(source))

@@ -37,7 +37,7 @@ _FILE_COUNTS: Final = {
 }
 
 
-class InputLedger:
+class InputCounters:
     """Follows the messages of the input journal.
 
     Attributes:
@@ -94,7 +94,7 @@ class InputLedger:
 
     def _take_file(self, file: SourceFile) -> None:
         before = self.files.get(file.name)
-        books = file if before is None else merged(before, file)
+        books = file if before is None else merge_file_counts(before, file)
         if before is None:
             self._count("unreadable_files" if file.fault else "source_files")
         for name, field in _FILE_COUNTS.items():
@@ -105,7 +105,7 @@ class InputLedger:
         self.counts[name] = self.counts.get(name, 0) + amount
 
 
-def merged(before: SourceFile, now: SourceFile) -> SourceFile:
+def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
     """The books of all that was read of a file, out of those so far and of what is now said of it.
 
     What is read a second time is the packet that was cut by the end of the file: damage, listed as one range.
@@ -130,7 +130,7 @@ def merged(before: SourceFile, now: SourceFile) -> SourceFile:
 RECORDS_A_READ: Final = 512
 
 
-class InputRecall:
+class InputRecovery:
     """The input journal of a run that a former process of the task began; of one that begins, nothing.
 
     Attributes:
@@ -143,7 +143,7 @@ class InputRecall:
         is_whole: Whether no number is missing.
     """
 
-    def __init__(self, folders: Sequence[Path], ledger: InputLedger) -> None:
+    def __init__(self, folders: Sequence[Path], ledger: InputCounters) -> None:
         self.group: list[tuple[SourceFile, int]] = []
         self.begin_seq = 0
         self.missing_bytes = 0

@@ -27,7 +27,7 @@ from pygnc.common.clock import gps_ms_from_week
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
-from pygnc.tasks.ingest.input_state import InputLedger
+from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.sense_file import fix_fields
 from pygnc.tasks.runtime import Run
 
@@ -58,7 +58,7 @@ def live_message(packet: LivePacket | DeviceReading, seq: int, bandwidth_hz: flo
     return TimeMark(**place, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns)
 
 
-def oddities(message: Message, before: InputLedger) -> list[tuple[str, str]]:
+def live_anomalies(message: Message, before: InputCounters) -> list[tuple[str, str]]:
     """Name and text of an event for each way in which a live packet of ours does not go on from what came before."""
     found = []
     t_spacecraft_s = spacecraft_time_of(message)
@@ -152,12 +152,12 @@ class LiveStreams:
     @property
     def behind(self) -> bool:
         """Whether messages are known to wait."""
-        return any(reader.behind for reader in self._readers)
+        return any(reader.has_backlog for reader in self._readers)
 
     def look_again(self) -> None:
         """Read the journals, in case announcements were lost."""
         for reader in self._readers:
-            reader.behind = True
+            reader.has_backlog = True
 
     def take(self) -> tuple[list[LivePacket | DeviceReading], bool]:
         """Return what has come, and whether more waits."""
@@ -165,7 +165,7 @@ class LiveStreams:
         more = False
         for reader in self._readers:
             messages = reader.receive(MESSAGES_A_TURN)
-            more = more or reader.behind or len(messages) == MESSAGES_A_TURN
+            more = more or reader.has_backlog or len(messages) == MESSAGES_A_TURN
             taken += [message for message in messages if isinstance(message, LivePacket | DeviceReading)]
         return taken, more
 

@@ -30,7 +30,7 @@ from pygnc.formats.ranges import (
     decode_ranges,
     range_file_number,
 )
-from pygnc.tasks.ingest.range_folders import Fault, RangeFolder, goes_on, list_range_files
+from pygnc.tasks.ingest.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
 from pygnc.tasks.ingest.sense_file import DAMAGE_LISTED, fix_fields
 
 FILE_BYTES_MAX: Final = 1 << 24
@@ -278,7 +278,7 @@ class Arrivals(NamedTuple):
     """
 
     rows: list[RangeRow]
-    faults: list[Fault]
+    faults: list[UnreadableFile]
 
 
 def find_arrivals(home: Path, known: dict[str, SourceFile], bandwidth_hz: float, own_id: int) -> Arrivals:
@@ -301,13 +301,15 @@ def find_arrivals(home: Path, known: dict[str, SourceFile], bandwidth_hz: float,
                 continue  # removed since it was listed
             except OSError as error:
                 name = str(Path(error.filename).relative_to(home)) if error.filename else names[-1]
-                arrivals.faults.append(Fault(name, error.strerror or str(error)))
+                arrivals.faults.append(UnreadableFile(name, error.strerror or str(error)))
             else:
                 arrivals.rows.append(row)
     return arrivals
 
 
-def _grown(home: Path, folder: RangeFolder, known: dict[str, SourceFile], faults: list[Fault]) -> dict[str, int]:
+def _grown(
+    home: Path, folder: RangeFolder, known: dict[str, SourceFile], faults: list[UnreadableFile]
+) -> dict[str, int]:
     """The sizes of those files of a folder that hold bytes not read yet, and of new empty ones."""
     sizes: dict[str, int] = {}
     for name in (folder.prefix + name for name in folder.names):
@@ -319,10 +321,12 @@ def _grown(home: Path, folder: RangeFolder, known: dict[str, SourceFile], faults
         except FileNotFoundError:
             continue
         except OSError as error:
-            faults.append(Fault(name, error.strerror or str(error)))
+            faults.append(UnreadableFile(name, error.strerror or str(error)))
             continue
         if size < books.size_bytes:
-            faults.append(Fault(name, f"shorter than the {books.size_bytes} bytes that were read: it was replaced"))
+            faults.append(
+                UnreadableFile(name, f"shorter than the {books.size_bytes} bytes that were read: it was replaced")
+            )
         elif size > books.size_bytes or name not in known:
             sizes[name] = size
     return sizes
@@ -346,7 +350,7 @@ def _rows(names: list[str], sizes: dict[str, int], known: dict[str, SourceFile])
     rows: list[list[str]] = []
     for name in names:
         is_read_from_its_start = _span(known.get(name, _NOTHING), 0).from_byte == 0
-        if rows and is_read_from_its_start and goes_on(rows[-1][-1], name):
+        if rows and is_read_from_its_start and is_next_file(rows[-1][-1], name):
             rows[-1].append(name)
         else:
             rows.append([name])

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 
-LONE: Final = "range.bin"
+LEGACY_FILE: Final = "range.bin"
 """The older code's name: continues nothing, and nothing continues it."""
 _PARTNER: Final = re.compile(r"partner_(.*)")
 _IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
@@ -33,34 +33,37 @@ class RangeFolder(NamedTuple):
 
     def rows(self) -> Iterator[list[str]]:
         """Rows of files that continue each other, by their names below the home folder."""
-        if LONE in self.names:
-            yield [f"{self.prefix}{LONE}"]
+        if LEGACY_FILE in self.names:
+            yield [f"{self.prefix}{LEGACY_FILE}"]
         numbers = [number for name in self.names if (number := range_file_number(name)) is not None]
         for row in consecutive_runs(numbers):
             yield [f"{self.prefix}rng{number:05d}.bin" for number in row]
 
 
-class Fault(NamedTuple):
+class UnreadableFile(NamedTuple):
     """What cannot be read, below the home folder, and why."""
 
     name: str
     reason: str
 
 
-def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[Fault]]:
+def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[UnreadableFile]]:
     """Find all range files below the home folder by their names; `own_id` is our own radio id.
 
     With a `prefix` such as "folder/" they are looked for there, as if it were the home.
     """
-    faults: list[Fault] = []
-    names = [*_numbered(_names(home, prefix, faults)), *([LONE] if (home / prefix / LONE).exists() else [])]
+    faults: list[UnreadableFile] = []
+    names = [
+        *_numbered(_names(home, prefix, faults)),
+        *([LEGACY_FILE] if (home / prefix / LEGACY_FILE).exists() else []),
+    ]
     folders, unreadable = list_range_folder(home, f"{prefix}range/", own_id)
     return [RangeFolder(prefix, 0, frozenset(names)), *folders], faults + unreadable
 
 
-def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[Fault]]:
+def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[UnreadableFile]]:
     """Find our own files in the folder `prefix` below `root`, and in folders in it those of partners."""
-    faults: list[Fault] = []
+    faults: list[UnreadableFile] = []
     names = _names(root, prefix, faults)
     folders = [RangeFolder(prefix, 0, frozenset(_numbered(names)))]
     for path, satellite_id in _partner_folders(prefix, names, own_id, faults):
@@ -68,13 +71,13 @@ def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeF
     return folders, faults
 
 
-def owner_of(name: str) -> int:
+def satellite_of(name: str) -> int:
     """The radio id in the name of a range file below the home folder; 0: our own file."""
     match = _PARTNER.fullmatch(Path(name).parent.name)
     return _IDS.get(match[1], 0) if match else 0
 
 
-def goes_on(before: str, name: str) -> bool:
+def is_next_file(before: str, name: str) -> bool:
     """Whether a range file is the one behind another, by their names below the home folder; 0 follows 65535."""
     one, other = Path(before), Path(name)
     number, next_number = range_file_number(one.name), range_file_number(other.name)
@@ -83,19 +86,23 @@ def goes_on(before: str, name: str) -> bool:
     return next_number == (number + 1) % FILE_NUMBERS
 
 
-def _partner_folders(prefix: str, names: Sequence[str], own_id: int, faults: list[Fault]) -> list[tuple[str, int]]:
+def _partner_folders(
+    prefix: str, names: Sequence[str], own_id: int, faults: list[UnreadableFile]
+) -> list[tuple[str, int]]:
     """Prefixes and radio ids of the partners' folders among `names`; those left out become faults."""
     found: dict[int, str] = {}
     for folder in sorted(name for name in names if _PARTNER.fullmatch(name)):
         path = f"{prefix}{folder}"
         satellite_id = _IDS.get(folder.removeprefix("partner_"))
         if satellite_id is None:
-            faults.append(Fault(path, f"names no radio id; {_REMEDY}"))
+            faults.append(UnreadableFile(path, f"names no radio id; {_REMEDY}"))
         elif satellite_id == own_id:
             remedy = "put our own files beside it, or set [formation] own_id to our radio id"
-            faults.append(Fault(path, f"{own_id} is our own radio id; {remedy}"))
+            faults.append(UnreadableFile(path, f"{own_id} is our own radio id; {remedy}"))
         elif satellite_id in found:
-            faults.append(Fault(path, f"{found[satellite_id]} is of the same satellite; put its files into one folder"))
+            faults.append(
+                UnreadableFile(path, f"{found[satellite_id]} is of the same satellite; put its files into one folder")
+            )
         else:
             found[satellite_id] = path
     return [(f"{path}/", satellite_id) for satellite_id, path in sorted(found.items())]
@@ -105,11 +112,11 @@ def _numbered(names: Sequence[str]) -> list[str]:
     return [name for name in names if range_file_number(name) is not None]
 
 
-def _names(home: Path, prefix: str, faults: list[Fault]) -> list[str]:
+def _names(home: Path, prefix: str, faults: list[UnreadableFile]) -> list[str]:
     try:
         return os.listdir(home / prefix)  # noqa: PTH208 - names alone: this is done every second
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        faults.append(Fault(prefix, error.strerror or str(error)))
+        faults.append(UnreadableFile(prefix, error.strerror or str(error)))
         return []

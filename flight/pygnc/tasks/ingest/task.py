@@ -27,12 +27,12 @@ from pygnc.tasks.ingest.batch import (
     find_sources,
     open_named,
     record_messages,
-    told_apart,
+    without_repeats,
 )
-from pygnc.tasks.ingest.input_state import InputLedger, InputRecall
-from pygnc.tasks.ingest.live import LiveStreams, live_message, oddities
+from pygnc.tasks.ingest.input_state import InputCounters, InputRecovery
+from pygnc.tasks.ingest.live import LiveStreams, live_anomalies, live_message
 from pygnc.tasks.ingest.range_files import find_arrivals
-from pygnc.tasks.ingest.range_folders import Fault
+from pygnc.tasks.ingest.range_folders import UnreadableFile
 from pygnc.tasks.runtime import Notify, Run, Task
 
 DAMAGE_EVENTS: Final = 10
@@ -40,7 +40,7 @@ DAMAGE_EVENTS: Final = 10
 
 
 def report_files(
-    notify: Notify, sources: Sequence[BatchSource], files: Sequence[SourceFile], faults: Sequence[Fault]
+    notify: Notify, sources: Sequence[BatchSource], files: Sequence[SourceFile], faults: Sequence[UnreadableFile]
 ) -> None:
     """Tell of files that cannot be read, of empty ones, of damage and of odd records."""
     for fault in faults:
@@ -65,7 +65,7 @@ def report_boot(notify: Notify, seq: int) -> None:
 
 
 def report_resumption(
-    notify: Notify, sources: Sequence[BatchSource], before: InputLedger, start: SpacecraftReading
+    notify: Notify, sources: Sequence[BatchSource], before: InputCounters, start: SpacecraftReading
 ) -> None:
     """Tell what a run that begins from the last one has begun with, and whether the controller was booted since."""
     news = [source for source in sources if isinstance(source, News)]
@@ -91,7 +91,7 @@ class IngestTask(Task):
         self._stream = self.open_stream("input")
         self._resume_after = self._stream.journal.last_seq
         self._seq = 0
-        self._ledger = InputLedger()
+        self._ledger = InputCounters()
         self._is_recalled = False
         self._batch_is_over = False
         self._files_through = 0
@@ -127,7 +127,7 @@ class IngestTask(Task):
         """
         counts = self._ledger.counts | {"not_recorded": self.not_recorded()}
         through = self._files_through if self._batch_is_over else self._stream.journal.last_seq
-        return control.Progress(through=through, idle=self._batch_is_over, counts=counts)
+        return control.Progress(last_sequence_processed=through, idle=self._batch_is_over, counts=counts)
 
     def close(self) -> None:
         """Take what was acknowledged to the host, though the batch be cut short; close the input journal."""
@@ -147,7 +147,7 @@ class IngestTask(Task):
         _, bandwidth_hz, _ = self._format
         for packet in packets:
             message = live_message(packet, self._seq + 1, bandwidth_hz)
-            for name, text in oddities(message, self._ledger):
+            for name, text in live_anomalies(message, self._ledger):
                 self.notify("warning", name, text)
             self._write([message])
         return more
@@ -160,7 +160,7 @@ class IngestTask(Task):
 
     def _begin(self) -> Iterator[None]:
         """Read the batch, or go on where the task was when it was lost."""
-        recall = InputRecall(self.run.journal_folders, self._ledger)
+        recall = InputRecovery(self.run.journal_folders, self._ledger)
         yield from recall.read()
         self._is_recalled = True
         if recall.is_ended or not recall.is_whole:
@@ -173,7 +173,7 @@ class IngestTask(Task):
         else:
             yield from self._read_batch(recall)
 
-    def _read_batch(self, recall: InputRecall) -> Iterator[None]:
+    def _read_batch(self, recall: InputRecovery) -> Iterator[None]:
         try:
             found, faults = self._find_batch(recall)
         except OSError:
@@ -185,7 +185,7 @@ class IngestTask(Task):
                 yield from source.scan()
                 sources.append(source)
             except OSError as error:
-                faults.append(Fault(source.names[0], error.strerror or str(error)))
+                faults.append(UnreadableFile(source.names[0], error.strerror or str(error)))
         files = _files(sources)
         report_files(self.notify, sources, files, faults)
         if not files and not faults:
@@ -202,7 +202,7 @@ class IngestTask(Task):
             if self.run.from_last_run:
                 report_resumption(self.notify, found, self._ledger, self.run.start)
 
-    def _find_batch(self, recall: InputRecall) -> tuple[list[BatchSource], list[Fault]]:
+    def _find_batch(self, recall: InputRecovery) -> tuple[list[BatchSource], list[UnreadableFile]]:
         """The batch's files, and those that cannot be read: those that a former process has named, or what there is.
 
         Raises:
@@ -210,15 +210,15 @@ class IngestTask(Task):
         """
         if recall.group:
             found = open_named(self.run.home, recall.group, *self._format)
-            faults = [Fault(file.name, file.fault) for file, _ in recall.group if file.fault]
+            faults = [UnreadableFile(file.name, file.fault) for file, _ in recall.group if file.fault]
         else:
             found, faults = find_sources(self.run.home, *self._format)
             if self.run.from_last_run:
                 last, unreadable = find_sources(self.run.home, *self._format, PREFIX)
                 found, faults = [*last, *found], [*unreadable, *faults]
-        return told_apart(found) if self.run.from_last_run else found, faults
+        return without_repeats(found) if self.run.from_last_run else found, faults
 
-    def _finish_group(self, recall: InputRecall) -> Iterator[None]:
+    def _finish_group(self, recall: InputRecovery) -> Iterator[None]:
         """Give what is missing of the packets of files that were read behind the batch."""
         if not recall.missing_bytes:
             return
@@ -256,7 +256,7 @@ class IngestTask(Task):
         return batch_sensor_gps_packet_num_sensor_packets, settings.radio.bandwidth_hz, settings.formation.own_id
 
     def _give_group(
-        self, sources: Sequence[BatchSource], files: Sequence[SourceFile], faults: Sequence[Fault]
+        self, sources: Sequence[BatchSource], files: Sequence[SourceFile], faults: Sequence[UnreadableFile]
     ) -> Iterator[None]:
         """Name the files, then give out their records."""
         unreadable = [SourceFile(seq=0, name=fault.name, fault=fault.reason) for fault in faults]
@@ -287,7 +287,7 @@ class IngestTask(Task):
                 report_boot(self.notify, seq)
         self._stream.write(fresh)
 
-    def _break_off(self, recall: InputRecall, cause: str) -> None:
+    def _break_off(self, recall: InputRecovery, cause: str) -> None:
         """Leave the present files, say why, and end the batch if it has not ended."""
         self._seq = max(self._seq, self._resume_after)
         if recall.is_ended:

@@ -30,14 +30,14 @@ from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.common.files import durable_write, reserve_space
 from pygnc.formats import info, status
-from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskWord, Value
+from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
 _VARIANCES = (0, 2, 5)
 """Where those of the position stand in the lower triangle of a covariance."""
 
 
-class PartnersShown:
+class PartnerFields:
     """Follows the formation stream."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class PartnersShown:
             self._estimates[message.partner_id] = message
         elif isinstance(message, ClosestApproach):
             known = self._approaches.get(message.partner_id)
-            if known is None or message.through > known.through or message.chi2 < known.chi2:
+            if known is None or message.last_input_seq > known.last_input_seq or message.chi2 < known.chi2:
                 self._approaches[message.partner_id] = message
 
     def fields(self) -> dict[str, Value]:
@@ -111,7 +111,7 @@ class StatusTask(Task):
         self._formations = StreamReader(context, run.runtime, "formation", run.journal_folders, decode_formation)
         self._orbit: OrbitEstimate | None = None
         self._attitude: AttitudeEstimate | None = None
-        self._partners = PartnersShown()
+        self._partners = PartnerFields()
         self._state = control.RunState("starting", "", (), 0)
         # The first record waits for the tasks to be up, but not longer than any other.
         self._phase_written = self._state.phase
@@ -138,7 +138,7 @@ class StatusTask(Task):
     def _take(self) -> bool:
         """Take what has come; return whether more waits."""
         orbits = self._orbits.receive(MESSAGES_A_TURN)
-        shown = self._orbits.take_shown()
+        shown = self._orbits.take_transient()
         for message in [*orbits, shown]:
             if isinstance(message, OrbitEstimate):
                 self._orbit = message
@@ -148,7 +148,7 @@ class StatusTask(Task):
         formations = self._formations.receive(MESSAGES_A_TURN)
         for message in formations:
             self._partners.take(message)
-        behind = self._orbits.behind or self._attitudes.behind or self._formations.behind
+        behind = self._orbits.has_backlog or self._attitudes.has_backlog or self._formations.has_backlog
         return behind or MESSAGES_A_TURN in {len(orbits), len(attitudes), len(formations)}
 
     def on_run_state(self, state: control.RunState) -> None:
@@ -156,13 +156,15 @@ class StatusTask(Task):
         self._state = state
 
     def progress(self) -> control.Progress:
-        """Say through which estimate of the orbit this task is."""
-        return control.Progress(through=self._orbits.through, counts={"not_recorded": int(bool(self._fault))})
+        """Return the number of the last orbit estimate read."""
+        return control.Progress(
+            last_sequence_processed=self._orbits.last_seq, counts={"not_recorded": int(bool(self._fault))}
+        )
 
     def close(self) -> None:
         """Write the last status: the last words of estimators that said much at once stand in the journals only."""
         for reader in (self._orbits, self._attitudes, self._formations):
-            reader.behind = True
+            reader.has_backlog = True
         while self._take():
             pass
         self._write()
@@ -199,7 +201,7 @@ class StatusTask(Task):
             durable_write(self.run.home / name, content)
 
 
-def leave_last_words(home: Path, *, failed: bool) -> None:
+def correct_final_phase(home: Path, *, failed: bool) -> None:
     """Correct the phase in a status file whose task did not live to write the last one."""
     path = home / "pygnc_status.bin"
     phase = Phase.FAILED if failed else Phase.STOPPED
@@ -221,9 +223,9 @@ def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
         "events": state.events,
     }
     for task in state.tasks:
-        values[f"task_{task.name}_state"] = TaskWord[task.state.upper()]
+        values[f"task_{task.name}_state"] = TaskState[task.state.upper()]
         values[f"task_{task.name}_restarts"] = task.restarts
-        values[f"task_{task.name}_through"] = task.progress.through
+        values[f"task_{task.name}_through"] = task.progress.last_sequence_processed
         for name, count in task.progress.counts.items():
             values[name] = int(values.get(name, 0)) + count
     return values

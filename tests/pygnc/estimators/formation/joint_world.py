@@ -18,7 +18,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.formation_accuracy import own_orbit
 from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 ARC_MIN = 64
 FRAMES = EarthFrames(ORIENTATION)

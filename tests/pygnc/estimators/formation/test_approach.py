@@ -14,8 +14,8 @@ from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import JointState
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
-from pygnc_ground.scenario.motion_settings import Forces, Spacecraft
-from pygnc_ground.scenario.truth import Trajectory
+from pygnc_ground.scenario.settings import Forces, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory
 from tests.pygnc.estimators.formation.joint_world import FRAMES, ORBIT, solved, truth_gcrf
 
 GPS_MS = 1_400_000_000_000

@@ -26,8 +26,8 @@ from pygnc.estimators.formation.relative_coordinates import (
     vary_normal_motion,
 )
 from pygnc_ground.formation import relative as ground
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from tests.pygnc.environment.authority import brahe
 
 angles = st.floats(0.0, 360.0)

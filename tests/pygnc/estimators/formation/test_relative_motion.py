@@ -16,8 +16,8 @@ from pygnc.estimators.formation.relative_motion import RelativeDynamics, orbit_v
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from tests.pygnc.estimators.formation.worlds import FRAMES
 
 START_MS = 1_391_299_218_000

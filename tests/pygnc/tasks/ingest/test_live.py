@@ -13,8 +13,8 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import LIVE, GpsFix, InputMessage, LivePacket, Message, RangeMeasurement, SensorSample, TimeMark
 from pygnc.bus.streams import StreamWriter
 from pygnc.formats.sense import STANDARD_LAYOUT
-from pygnc.tasks.ingest.input_state import InputLedger
-from pygnc.tasks.ingest.live import live_message, oddities
+from pygnc.tasks.ingest.input_state import InputCounters
+from pygnc.tasks.ingest.live import live_anomalies, live_message
 from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.sense_file import sense_messages
 from pygnc.tasks.ingest.task import IngestTask
@@ -69,8 +69,8 @@ def test_a_time_mark_keeps_both_clocks() -> None:
     assert mark == TimeMark(seq=9, source=LIVE, offset=3, t_spacecraft_s=700, ms=250, t_mono_ns=5)
 
 
-def names_of(message: Message, ledger: InputLedger) -> list[str]:
-    return [name for name, _ in oddities(message, ledger)]
+def names_of(message: Message, ledger: InputCounters) -> list[str]:
+    return [name for name, _ in live_anomalies(message, ledger)]
 
 
 def test_what_goes_on_is_not_odd_and_what_does_not_is() -> None:
@@ -78,7 +78,7 @@ def test_what_goes_on_is_not_odd_and_what_does_not_is() -> None:
     assert isinstance(first, SensorSample)
     assert isinstance(last, GpsFix)
     assert last.t_spacecraft_s is not None
-    ledger = InputLedger()
+    ledger = InputCounters()
     assert names_of(first, ledger) == []
     ledger.take(last)
     assert names_of(last, ledger) == []
@@ -193,7 +193,7 @@ def test_live_packets_begin_no_new_batch(live_home: LiveHome) -> None:
     live_home.work()
     after = live_home.task.progress()
     assert before.idle
-    assert after.through == before.through
+    assert after.last_sequence_processed == before.last_sequence_processed
     assert after.counts["sensor_packets"] == 5 * RECORDS
 
 

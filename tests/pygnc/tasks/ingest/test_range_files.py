@@ -13,7 +13,7 @@ from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.tasks.batch_writer.folder import BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchCopies
 from pygnc.tasks.ingest.batch import BatchSource, batch_head, find_sources, open_named, record_messages
-from pygnc.tasks.ingest.input_state import InputLedger
+from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.range_files import RangeRow, find_arrivals
 from tests.pygnc.formats.streams import range_packets
 
@@ -27,7 +27,7 @@ class Reader:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.ledger = InputLedger()
+        self.ledger = InputCounters()
         self.raw = b""
         self.messages: list[Message] = []
         (home / "written").mkdir()
