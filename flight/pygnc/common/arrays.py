@@ -12,12 +12,6 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[np.float64]
 
 
-def vector3(vector: Array) -> tuple[float, float, float]:
-    """Return the three components of `vector` (3,) as plain numbers."""
-    x, y, z = vector.tolist()
-    return x, y, z
-
-
 def cross_matrix(vector: Array) -> Array:
     """Return the matrix (3, 3) whose product with a vector w is the cross product of `vector` (3,) and w."""
     x, y, z = vector.tolist()

@@ -85,7 +85,7 @@ def field_readings(
             if message.raw not in seen:
                 seen.add(message.raw)
                 noted.append(message)
-        orbits += tracker.take(message, len(orbits) + 1)
+        orbits += tracker.process(message, len(orbits) + 1)
     if not samples:
         raise ReplayError(f"{', '.join(sources)}: no sensor packets: no sense file, or wholly damaged")
     orbits.sort(key=lambda estimate: estimate.gps_ms)
