@@ -129,10 +129,10 @@ def test_wrong_arguments_get_one_line_and_exit_code_2(flight: Flight, words: tup
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("[orbit]\ngravity = 50\n", "no such setting: orbit.gravity"),
+        ("[orbit]\ngravity = 50\n", "unknown setting orbit.gravity"),
         ("[orbit]\ngravity_degree = 500\n", "gravity_degree"),
         ("[orbit\n", "line 1"),
-        ("[attitude.mounting]\nimu_from_body = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "not a mirror"),
+        ("[attitude.mounting]\nimu_from_body = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "another reflection"),
         ("[attitude.mounting]\nmagnetometer_from_body = [[2, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "magnetometer_from_body"),
     ],
 )

@@ -13,9 +13,9 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.formation.bound import as_json as formation_as_json
-from pygnc_ground.formation.bound import as_table as formation_as_table
-from pygnc_ground.formation.bound import bound_of_scenario
+from pygnc_ground.formation.bound import bound_json as formation_as_json
+from pygnc_ground.formation.bound import bound_table as formation_as_table
+from pygnc_ground.formation.bound import scenario_bound
 from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.presets import preset_tables
@@ -61,7 +61,7 @@ def bound(
     settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
     try:
         if formation:
-            found = bound_of_scenario(_scenario(config, preset), settings, frames)
+            found = scenario_bound(_scenario(config, preset), settings, frames)
             _show(formation_as_json(*found) if as_json else formation_as_table(*found))
             return
         if sense is not None and truth is not None:

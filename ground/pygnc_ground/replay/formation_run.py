@@ -127,7 +127,7 @@ def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolu
 
 def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
     """Above the best chi-square, as the flight has it: the noise is estimated, so fewer ranges count for less."""
-    freedom = max(len(solution.ranges) - len(solution.hypotheses[0].unknowns), 1)
+    freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
     return float(freedom * np.expm1(settings.certain_chi_square / freedom))
 
 

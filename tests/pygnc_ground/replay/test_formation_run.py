@@ -145,7 +145,7 @@ def test_tracks_span_the_ranges_when_little_was_said(everything: FormationCollec
 
 def test_of_a_partner_that_is_not_solved_only_the_cause_is_said(ranges_only: FormationResult) -> None:
     (partner,) = [partner for partner in ranges_only.partners if partner.cause]
-    assert re.fullmatch(r"its place is known to \d+ m only, \d+ m away", partner.cause)
+    assert re.fullmatch(r"standard deviation of its position \d+ m at a distance of \d+ m", partner.cause)
     assert not partner.states.known.any()
     assert partner.orbits
 

@@ -1,4 +1,4 @@
-"""Where range files lie: ours under the names of the interface document and of the older code, partners' in folders."""
+"""Location of range files: our own under the names of the interface document and of the older code, and partners'."""
 
 import os
 import re
@@ -10,11 +10,11 @@ from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 
 LEGACY_FILE: Final = "range.bin"
-"""The older code's name: continues nothing, and nothing continues it."""
+"""File name of the older code; it neither continues another file nor is it continued."""
 _PARTNER: Final = re.compile(r"partner_(.*)")
 _IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
 _REMEDY: Final = (
-    f"name it partner_{PARTNER_IDS[0]} to partner_{PARTNER_IDS[-1]}, by the radio id of whose files it holds"
+    f"name the folder partner_{PARTNER_IDS[0]} to partner_{PARTNER_IDS[-1]}, after the radio id of the satellite"
 )
 
 
@@ -22,9 +22,9 @@ class RangeFolder(NamedTuple):
     """A folder of range files.
 
     Attributes:
-        prefix: What stands in front of its files' names, below the home folder (or another one).
-        satellite_id: Radio id of the partner that wrote them; 0: our own.
-        names: The range files in it, in no order.
+        prefix: Path of the folder relative to the home (or another root), with a slash; empty for the root itself.
+        satellite_id: Radio id of the partner that wrote the files, 0 for our own.
+        names: Names of the range files, without order.
     """
 
     prefix: str
@@ -32,7 +32,7 @@ class RangeFolder(NamedTuple):
     names: frozenset[str]
 
     def rows(self) -> Iterator[list[str]]:
-        """Rows of files that continue each other, by their names below the home folder."""
+        """Yield series of files that continue each other, as names relative to the root."""
         if LEGACY_FILE in self.names:
             yield [f"{self.prefix}{LEGACY_FILE}"]
         numbers = [number for name in self.names if (number := range_file_number(name)) is not None]
@@ -41,17 +41,14 @@ class RangeFolder(NamedTuple):
 
 
 class UnreadableFile(NamedTuple):
-    """What cannot be read, below the home folder, and why."""
+    """A file or folder, relative to the home, and why it cannot be read."""
 
     name: str
     reason: str
 
 
 def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[UnreadableFile]]:
-    """Find all range files below the home folder by their names; `own_id` is our own radio id.
-
-    With a `prefix` such as "folder/" they are looked for there, as if it were the home.
-    """
+    """Find all range files below `home`, or below its folder `prefix` (such as "folder/"); `own_id` is our radio id."""
     faults: list[UnreadableFile] = []
     names = [
         *_numbered(_names(home, prefix, faults)),
@@ -62,7 +59,7 @@ def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[Ra
 
 
 def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[UnreadableFile]]:
-    """Find our own files in the folder `prefix` below `root`, and in folders in it those of partners."""
+    """Find our own files in the folder `prefix` below `root`, and partners' files in its subfolders."""
     faults: list[UnreadableFile] = []
     names = _names(root, prefix, faults)
     folders = [RangeFolder(prefix, 0, frozenset(_numbered(names)))]
@@ -72,13 +69,13 @@ def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeF
 
 
 def satellite_of(name: str) -> int:
-    """The radio id in the name of a range file below the home folder; 0: our own file."""
+    """Return the radio id of the satellite that wrote a range file, by the file's path; 0 for our own."""
     match = _PARTNER.fullmatch(Path(name).parent.name)
     return _IDS.get(match[1], 0) if match else 0
 
 
 def is_next_file(before: str, name: str) -> bool:
-    """Whether a range file is the one behind another, by their names below the home folder; 0 follows 65535."""
+    """Whether `name` is the file that follows `before` in the same folder; 0 follows 65535."""
     one, other = Path(before), Path(name)
     number, next_number = range_file_number(one.name), range_file_number(other.name)
     if number is None or next_number is None or one.parent != other.parent:
@@ -89,19 +86,21 @@ def is_next_file(before: str, name: str) -> bool:
 def _partner_folders(
     prefix: str, names: Sequence[str], own_id: int, faults: list[UnreadableFile]
 ) -> list[tuple[str, int]]:
-    """Prefixes and radio ids of the partners' folders among `names`; those left out become faults."""
+    """Return prefixes and radio ids of the partners' folders among `names`; report invalid ones in `faults`."""
     found: dict[int, str] = {}
     for folder in sorted(name for name in names if _PARTNER.fullmatch(name)):
         path = f"{prefix}{folder}"
         satellite_id = _IDS.get(folder.removeprefix("partner_"))
         if satellite_id is None:
-            faults.append(UnreadableFile(path, f"names no radio id; {_REMEDY}"))
+            faults.append(UnreadableFile(path, f"the name contains no radio id; {_REMEDY}"))
         elif satellite_id == own_id:
-            remedy = "put our own files beside it, or set [formation] own_id to our radio id"
+            remedy = "put our own files into its parent folder, or set [formation] own_id to our radio id"
             faults.append(UnreadableFile(path, f"{own_id} is our own radio id; {remedy}"))
         elif satellite_id in found:
             faults.append(
-                UnreadableFile(path, f"{found[satellite_id]} is of the same satellite; put its files into one folder")
+                UnreadableFile(
+                    path, f"{found[satellite_id]} is of the same satellite; put all its files into one folder"
+                )
             )
         else:
             found[satellite_id] = path
@@ -114,7 +113,7 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 def _names(home: Path, prefix: str, faults: list[UnreadableFile]) -> list[str]:
     try:
-        return os.listdir(home / prefix)  # noqa: PTH208 - names alone: this is done every second
+        return os.listdir(home / prefix)  # noqa: PTH208 - called every second; names are enough
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -65,7 +65,7 @@ class MemorySlots:
 
 
 class Both:
-    """Host and conversation joined by a perfect line; each exchange takes 10 ms."""
+    """Host and connection joined by a perfect line; each exchange takes 10 ms."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -158,7 +158,7 @@ def test_a_download_leaves_room_for_answers() -> None:
 
 def test_an_event_is_cut_to_what_a_sentence_holds() -> None:
     both = Both()
-    both.pi.tell(2, "crash: " + "x" * 9000, both.now_s)
+    both.pi.send_event(2, "crash: " + "x" * 9000, both.now_s)
     both.exchange()
     ((fields, tail),) = both.heard(EVNT)
     assert fields["severity"] == 2

@@ -59,5 +59,5 @@ def test_a_change_is_checked_against_the_file_as_it_is_now(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="baud"):
         check({"host": {"baud": 12}})
     (tmp_path / "pygnc.toml").write_text("[logs]\nno_such = 5\n")
-    with pytest.raises(ValueError, match="no such setting"):
+    with pytest.raises(ValueError, match="unknown setting"):
         check({"logs": {"ceiling_bytes": 5}})

@@ -34,10 +34,10 @@ def test_a_packet_that_was_cut_counts_once() -> None:
 
 
 def test_the_totals_are_those_of_the_files() -> None:
-    ledger = InputCounters()
+    counters = InputCounters()
     for file in (WHOLE, SourceFile(seq=2, name="rng00001.bin", fault="Permission denied"), GROWN):
-        ledger.take(file)
-    assert ledger.counts == {
+        counters.count(file)
+    assert counters.counts == {
         "source_files": 1,
         "unreadable_files": 1,
         "source_bytes": 1200,
@@ -48,9 +48,9 @@ def test_the_totals_are_those_of_the_files() -> None:
 
 
 def test_a_file_that_was_replaced_keeps_its_books() -> None:
-    ledger = InputCounters()
-    ledger.take(WHOLE)
-    ledger.take(SourceFile(seq=9, name="rng00000.bin", fault="replaced"))
-    assert ledger.files["rng00000.bin"].fault == "replaced"
-    assert ledger.counts["source_bytes"] == 1000
-    assert ledger.counts["unreadable_files"] == 0
+    counters = InputCounters()
+    counters.count(WHOLE)
+    counters.count(SourceFile(seq=9, name="rng00000.bin", fault="replaced"))
+    assert counters.files["rng00000.bin"].fault == "replaced"
+    assert counters.counts["source_bytes"] == 1000
+    assert counters.counts["unreadable_files"] == 0

@@ -32,11 +32,11 @@ def test_own_and_partners_files_are_found_under_all_their_names(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("folder", "reason"),
     [
-        ("partner_77", "77 is our own radio id; put our own files beside it, or set [formation] own_id"),
+        ("partner_77", "77 is our own radio id; put our own files into its parent folder, or set [formation] own_id"),
         ("partner_M", "77 is our own radio id"),
-        ("partner_", "names no radio id; name it partner_74 to partner_77"),
-        ("partner_4B", "names no radio id"),
-        ("partner_k", "names no radio id"),
+        ("partner_", "the name contains no radio id; name the folder partner_74 to partner_77"),
+        ("partner_4B", "the name contains no radio id"),
+        ("partner_k", "the name contains no radio id"),
     ],
 )
 def test_a_folder_that_cannot_be_a_partners_is_named_with_the_remedy(tmp_path: Path, folder: str, reason: str) -> None:

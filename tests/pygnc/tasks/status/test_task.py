@@ -7,7 +7,7 @@ import pytest
 from pygnc.bus.messages import ClosestApproach, FormationEstimate
 from pygnc.common.clock import week_from_gps_ms
 from pygnc.formats import info, status
-from pygnc.tasks.status.task import PartnerFields
+from pygnc.tasks.status.task import PartnerStatus
 
 GPS_MS = 1_426_464_078_000
 
@@ -35,12 +35,12 @@ def estimate(partner_id: int, seq: int = 1, **changes: object) -> FormationEstim
     return FormationEstimate(**(values | changes))  # type: ignore[arg-type]
 
 
-def decoded(shown: PartnerFields) -> dict[str, status.Value]:
+def decoded(shown: PartnerStatus) -> dict[str, status.Value]:
     return status.decode(status.encode(shown.fields()))
 
 
 def test_the_newest_of_each_partner_is_shown_in_order_of_ids() -> None:
-    shown = PartnerFields()
+    shown = PartnerStatus()
     shown.take(estimate(77))
     shown.take(estimate(75))
     shown.take(estimate(75, seq=2, position_rtn_m=(11.0, -501.0, 31.0), ambiguous=True))
@@ -55,7 +55,7 @@ def test_the_newest_of_each_partner_is_shown_in_order_of_ids() -> None:
 
 
 def test_a_partner_without_a_solution_has_a_name_and_no_numbers() -> None:
-    shown = PartnerFields()
+    shown = PartnerStatus()
     shown.take(
         FormationEstimate(seq=1, last_input_seq=9, input_seq=8, gps_ms=GPS_MS, partner_id=76, cause="too few ranges")
     )
@@ -66,7 +66,7 @@ def test_a_partner_without_a_solution_has_a_name_and_no_numbers() -> None:
 
 
 def test_of_several_approaches_the_best_orbits_is_shown_and_newer_ones_replace_it() -> None:
-    shown = PartnerFields()
+    shown = PartnerStatus()
     shown.take(estimate(75))
     approach = {"seq": 2, "partner_id": 75, "gps_ms": GPS_MS + 3_600_000, "sigma_m": 5.0}
     shown.take(ClosestApproach(last_input_seq=100, chi2=200.0, distance_m=150.0, **approach))  # type: ignore[arg-type]
@@ -79,14 +79,14 @@ def test_of_several_approaches_the_best_orbits_is_shown_and_newer_ones_replace_i
 
 @pytest.mark.parametrize("ambiguous", [False, True])
 def test_the_info_line_says_where_the_partner_is_and_whether_that_is_certain(*, ambiguous: bool) -> None:
-    shown = PartnerFields()
+    shown = PartnerStatus()
     shown.take(estimate(75, ambiguous=ambiguous))
     line = b"P75 10 -500 30 S4?\n" if ambiguous else b"P75 10 -500 30 S4\n"
     assert line in info.compose(decoded(shown))
 
 
 def test_three_partners_fit_into_the_info_line_beside_orbit_and_attitude() -> None:
-    shown = PartnerFields()
+    shown = PartnerStatus()
     for partner in (75, 76, 77):
         shown.take(estimate(partner, position_rtn_m=(-1234.0, 56789.0, -1234.0)))
     known: dict[str, status.Value] = {
