@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pygnc.estimators.attitude.filter import Mode
-from pygnc.estimators.attitude.mekf import RejectCause
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc_cli.text import printable
@@ -283,10 +283,10 @@ _MODES: Final = MappingProxyType(
 _CAUSES: Final = MappingProxyType(
     {
         NO_TIME: "sample without a time",
-        RejectCause.NOT_LATER: "sample not later than the previous one",
-        RejectCause.NOT_FINITE: "sample with a value that is not finite",
-        RejectCause.NO_SURROUNDINGS: "no orbit",
-        RejectCause.GATE: "all measurements of the sample rejected by the gates",
+        AttitudeRejectCause.NOT_LATER: "sample not later than the previous one",
+        AttitudeRejectCause.NOT_FINITE: "sample with a value that is not finite",
+        AttitudeRejectCause.NO_SURROUNDINGS: "no orbit",
+        AttitudeRejectCause.GATE: "all measurements of the sample rejected by the gates",
     }
 )
 _UNKNOWN_SHOWN: Final = 40
