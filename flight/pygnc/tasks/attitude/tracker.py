@@ -28,8 +28,8 @@ from pygnc.bus.messages import (
 from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.hypotheses import MagBias
-from pygnc.estimators.attitude.sample import AttitudeSample, SampleCorrection, Surroundings
+from pygnc.estimators.attitude.hypotheses import MagnetometerBias
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.tasks.attitude.environment import UNKNOWN_ENVIRONMENT, EnvironmentModel, OrbitalEnvironment, PropagatedOrbit
@@ -163,10 +163,10 @@ class AttitudeEstimator(Protocol):
     def mag_bias_ut(self) -> Array | None:
         """Known bias of the magnetometer, uT, sensor axes, shape (3,), whether or not the attitude is known."""
 
-    def take_mag_bias(self, calibrated: MagBias) -> None:
+    def take_mag_bias(self, calibrated: MagnetometerBias) -> None:
         """Use this bias of the magnetometer in the next search for the attitude."""
 
-    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
         """Process one sample."""
 
 
