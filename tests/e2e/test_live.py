@@ -67,7 +67,7 @@ def undisturbed(folder: Path) -> dict[int, np.ndarray[tuple[int], np.dtype[np.fl
     return {one.gps_ms: np.array(one.position_ecef_m) for one in flight.estimates()}
 
 
-def test_late_missing_repeated_and_swapped_packets_are_flown_and_written(linked: LinkedFlight) -> None:
+def test_processes_late_missing_repeated_and_swapped_packets(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : BEGIN * RECORD_BYTES])
     host = linked.connect("10", str(time_of(BEGIN)))
     linked.until_phase(Phase.IDLE)
@@ -122,7 +122,7 @@ def test_late_missing_repeated_and_swapped_packets_are_flown_and_written(linked:
     assert {raw for raw in written if raw not in CONTENT} <= {no_fix(t) for t in times}
 
 
-def test_what_a_run_has_heard_the_next_one_begins_with(linked: LinkedFlight) -> None:
+def test_the_next_run_begins_with_the_live_packets_of_the_last(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes(CONTENT[EARLY * RECORD_BYTES : FIRST * RECORD_BYTES])
     host = linked.connect("10", str(time_of(FIRST)))
     linked.until_phase(Phase.IDLE)
@@ -148,7 +148,7 @@ def test_what_a_run_has_heard_the_next_one_begins_with(linked: LinkedFlight) -> 
     assert (again.home / "pygnc_batch" / "sense.bin").read_bytes() == WHOLE
 
 
-def test_samples_of_a_record_that_the_power_cut_left_open_are_not_lost(linked: LinkedFlight) -> None:
+def test_keeps_the_samples_of_a_record_that_a_power_cut_left_open(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes(WHOLE[: 20 * RECORD_BYTES])
     host = linked.connect("10", str(time_of(EARLY + 20)))
     linked.until_phase(Phase.IDLE)
@@ -168,7 +168,7 @@ def test_samples_of_a_record_that_the_power_cut_left_open_are_not_lost(linked: L
     assert (len(found.records), found.damage) == (22, ())
 
 
-def test_partners_sentences_drive_the_formation(linked: LinkedFlight) -> None:
+def test_estimates_the_formation_from_live_packets(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes((formation_batch.home() / "sense.bin").read_bytes())
     host = linked.connect("10", "1000")
     linked.until_phase(Phase.IDLE)

@@ -9,7 +9,7 @@ confirms it. At most `HELD_MAX` samples are held, and after a live sample at mos
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
 from pygnc.estimators.attitude.hypotheses import MagnetometerBias
+from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
@@ -38,8 +39,6 @@ from pygnc.tasks.attitude.sample_clock import SampleClock, SampleClockState
 
 NO_TIME: Final = "no_time"
 """Cause: the GPS time of the sample is unknown."""
-_BRIGHT_SHARE: Final = 0.05
-"""Illuminance, relative to full sunlight, that only the Sun or the sunlit Earth exceeds."""
 
 
 class SampleOutcome(NamedTuple):
@@ -70,7 +69,7 @@ class AttitudeReport:
     def __init__(self, settings: AttitudeSettings) -> None:
         self._mounting = settings.mounting
         self._correction = SampleCorrection(settings)
-        self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
+        self._bright_lux = DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
     def estimate(
         self,
@@ -163,7 +162,7 @@ class AttitudeEstimator(Protocol):
     def mag_bias_ut(self) -> Array | None:
         """Known bias of the magnetometer, uT, sensor axes, shape (3,), whether or not the attitude is known."""
 
-    def take_mag_bias(self, calibrated: MagnetometerBias) -> None:
+    def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
         """Use this bias of the magnetometer in the next search for the attitude."""
 
     def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
@@ -176,7 +175,7 @@ MakeEstimator: TypeAlias = Callable[[AttitudeSettings], AttitudeEstimator]
 class TrackerState(msgspec.Struct, frozen=True):
     """Checkpoint of an `AttitudeTracker`."""
 
-    filter: dict[str, Any]
+    filter: bytes
     calibration: MagCalibrationState
     clock: SampleClockState
     orbit: PropagatedOrbit | None
@@ -349,7 +348,7 @@ class AttitudeTracker:
         self._count_update(update)
         solved = self._calibration.take(measured.mag_imu_ut, environment.surroundings)
         if solved is not None:
-            self._filter.take_mag_bias(solved.residual)
+            self._filter.set_calibrated_bias(solved.residual)
         calibrated = self._calibration.known, solved is not None and solved.is_new
         return SampleOutcome(sample, gps_ms, environment, update, self.awaits_orbit, *calibrated)
 
