@@ -60,7 +60,9 @@ class ClientRecord:
 
 def main() -> None:
     """Measure and print the table."""
-    print("| clients | lowest rate | longest gap | dropped, reading clients | dropped, stalled client | bridge's CPU |")
+    print(
+        "| clients | rate of the slowest | longest gap | dropped, reading clients | dropped, stalled client | CPU of the bridge |"
+    )
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, PtyEndpoint(UcbSimulator(), Path(folder) / "port") as line:
         for count, is_one_stalled in ((1, False), (20, False), (20, True), (60, False)):
