@@ -1,7 +1,7 @@
 """Find, start and stop the bridge of a port from another program.
 
-A bridge is found by a request to its port, even if another program has started it. The instance file in `~/.pygnc` names
-its process.
+A bridge is found by a request to its port, even if another program has started it. The instance file in `~/.pygnc`
+names its process.
 """
 
 import contextlib
