@@ -60,10 +60,8 @@ class ClientRecord:
 
 def main() -> None:
     """Measure and print the table."""
-    print(
-        "| clients | rate of the slowest | longest gap | dropped, reading clients | dropped, stalled client | CPU of the bridge |"
-    )
-    print("|---|---|---|---|---|---|")
+    columns = ("rate of the slowest", "longest gap", "dropped, reading clients", "dropped, stalled client")
+    print(f"| clients | {' | '.join(columns)} | CPU of the bridge |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, PtyEndpoint(UcbSimulator(), Path(folder) / "port") as line:
         for count, is_one_stalled in ((1, False), (20, False), (20, True), (60, False)):
             with running(line.url, Path(folder)) as (process, port):
