@@ -22,7 +22,7 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.formats.sense import encode_lux, lux_from_words
@@ -74,7 +74,7 @@ class Flight:
     """What the filter gets, and what is true."""
 
     samples: list[AttitudeSample]
-    surroundings: list[Surroundings]
+    surroundings: list[AttitudeEnvironment]
     quaternion: FloatArray
     mag_bias_ut: FloatArray
     lit: FloatArray
@@ -124,7 +124,8 @@ def make_flight(seed: int, case: Case) -> Flight:
     lit = truth.sunlit_fraction
     samples = [AttitudeSample(int(truth.gps_ms[seq]), mag[seq], gyro[seq], lux[seq], seq) for seq in range(len(lit))]
     around = [
-        Surroundings(field[seq], sun[seq], truth.position_gcrf_m[seq], float(lit[seq])) for seq in range(len(lit))
+        AttitudeEnvironment(field[seq], sun[seq], truth.position_gcrf_m[seq], float(lit[seq]))
+        for seq in range(len(lit))
     ]
     return Flight(samples, around, q, truth.mag_bias_imu_ut, lit)
 

@@ -16,7 +16,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.formation.bound import bound_json as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
 from pygnc_ground.formation.bound import scenario_bound
-from pygnc_ground.orbit.bound import Bound, OrbitBounds, Sightings, from_recording, from_scenario, orbit_bounds
+from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.settings import Settings, checked, overlaid, read_tables
@@ -94,7 +94,7 @@ def _scenario(config: Path | None, preset: str | None) -> Settings:
     return checked(tables, str(config or preset))
 
 
-def _as_table(sightings: Sightings, bounds: OrbitBounds) -> Table:
+def _as_table(sightings: KnownFixes, bounds: OrbitBounds) -> Table:
     first, last = (utc_iso_from_gps_ms(int(sightings.gps_ms[row])) for row in (0, -1))
     table = Table(title=f"{len(sightings)} fixes, {first} to {last}", caption="3-D standard deviations")
     table.add_column("bound")
@@ -110,7 +110,7 @@ def _as_table(sightings: Sightings, bounds: OrbitBounds) -> Table:
     return table
 
 
-def _as_json(sightings: Sightings, bounds: OrbitBounds) -> dict[str, object]:
+def _as_json(sightings: KnownFixes, bounds: OrbitBounds) -> dict[str, object]:
     return {
         "fixes": len(sightings),
         "first_gps_ms": int(sightings.gps_ms[0]),

@@ -17,7 +17,7 @@ from pygnc.bus.messages import ClosestApproach, SourceFile
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.formation.observations import Pair
 from pygnc_ground.attitude.bound import AttitudeBound
-from pygnc_ground.attitude.face_illuminance import FaceLight
+from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
 from pygnc_ground.truth.attitude_truth import TrueAttitude
@@ -84,7 +84,7 @@ class AttitudeResult:
     solution: AttitudeSolution
     """Of the flight's filter"""
     smoothed: AttitudeSolution
-    light: FaceLight
+    light: FaceIlluminance
     """Against the smoothed attitude"""
     truth: TrueAttitude | None
     """At the samples' times; None where the truth has no attitude"""

@@ -14,11 +14,11 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.gps_fix import Fix
-from pygnc.estimators.orbit.measurement import Observation, compare
+from pygnc.estimators.orbit.measurement import Observation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT, MakeEstimator, OrbitTracker
-from pygnc_ground.orbit.batch.solve import BatchFailed, solve_batch
+from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
@@ -155,7 +155,7 @@ def _residual_usage(
     update = record.update
     if update is None or state is None:
         return Usage(0.0, 0, accepted=False)
-    position, velocity = compare(update.fix, state.x, frames, settings.measurement)
+    position, velocity = linearise_fix(update.fix, state.x, frames, settings.measurement)
     used: Sequence[Observation] = [
         observation
         for observation, accepted in ((position, update.position_accepted), (velocity, update.velocity_accepted))
@@ -173,7 +173,7 @@ def _batch(
     restarts = [ms for update in collected.updates if (ms := update.restarted_from_ms) is not None]
     try:
         batch = solve_batch(fixes, times, settings, orientation, restarts)
-    except BatchFailed as failure:
+    except BatchError as failure:
         notes.append(f"batch: {failure}")
         return None
     if not batch.converged:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pygnc.estimators.attitude.filter import Mode
-from pygnc.estimators.attitude.mekf import RejectCause
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.tasks.attitude.tracker import NO_TIME
 from pygnc_cli.text import printable
@@ -292,10 +292,10 @@ _MODES: Final = MappingProxyType(
 _CAUSES: Final = MappingProxyType(
     {
         NO_TIME: "sample without a time",
-        RejectCause.NOT_LATER: "sample not later than the one before",
-        RejectCause.NOT_FINITE: "a number of the sample is none",
-        RejectCause.NO_SURROUNDINGS: "no orbit",
-        RejectCause.GATE: "all of the sample stopped by the gates",
+        AttitudeRejectCause.NOT_LATER: "sample not later than the one before",
+        AttitudeRejectCause.NOT_FINITE: "a number of the sample is none",
+        AttitudeRejectCause.NO_SURROUNDINGS: "no orbit",
+        AttitudeRejectCause.GATE: "all of the sample stopped by the gates",
     }
 )
 _UNKNOWN_SHOWN: Final = 40

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.estimators.attitude.filter import Mode
-from pygnc.estimators.attitude.mekf import RejectCause as SampleRejectCause
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause as SampleRejectCause
 from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.formats import info, status
 from pygnc.tasks.attitude.tracker import NO_TIME

@@ -176,7 +176,7 @@ def test_each_fix_keeps_its_own_sigmas() -> None:
     def truth(gps_ms: IntArray) -> FloatArray:
         return np.array([states[ms] for ms in gps_ms.tolist()])
 
-    found = bound._sightings(fixes, truth, ORBIT_SETTINGS, EarthFrames(ORIENTATION), None)
+    found = bound._known_fixes(fixes, truth, ORBIT_SETTINGS, EarthFrames(ORIENTATION), None)
     np.testing.assert_allclose(found.sigma[:, ::3], [[10.0, 0.01], [np.inf, 0.02], [12.0, np.inf], [13.0, 0.04]])
     np.testing.assert_allclose(found.states_gcrf, TRUTH.gcrf[:4], atol=0.05)
 

@@ -26,7 +26,7 @@ from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Gate, Innovation, Judgement, Observation, compare
+from pygnc.estimators.orbit.measurement import Gate, GateResult, Innovation, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 
@@ -194,7 +194,7 @@ class MeasurementEpoch:
         """Update all hypotheses with a fix: its position, then its velocity."""
         satellite = self._model.satellites.index(observation.satellite)
         gates = list(self.gates[observation.satellite])
-        judgements: list[Judgement | None] = [None, None]
+        judgements: list[GateResult | None] = [None, None]
         for part in (0, 1):
             observations = self._observations(observation, satellite, part)
             if observations:
@@ -214,19 +214,21 @@ class MeasurementEpoch:
         """Compare position (part 0) or velocity (part 1) with each hypothesis; empty if the fix has none."""
         model = self._model
         observations = [
-            compare(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), model.frames, model.receiver)[part]
+            linearise_fix(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), model.frames, model.receiver)[
+                part
+            ]
             for hypothesis in self.hypotheses
         ]
         return [observation for observation in observations if observation is not None]
 
-    def _update(self, observations: list[Observation], gate: Gate, satellite: int) -> Judgement:
+    def _update(self, observations: list[Observation], gate: Gate, satellite: int) -> GateResult:
         """Update each hypothesis if its observation passes the gate; return the judgement of the best one."""
         limits, hypotheses, judgements = self._model.receiver, [], []
         for hypothesis, observation in zip(self.hypotheses, observations, strict=True):
             predicted = OrbitState(
                 self._gps_ms, orbit_vector(hypothesis.states[satellite]), hypothesis.orbit_root(satellite)
             )
-            judgement = gate.judge(observation, predicted, limits)
+            judgement = gate.test(observation, predicted, limits)
             updated = hypothesis if judgement.used is None else hypothesis.update_with_fix(judgement.used, satellite)
             hypotheses.append(updated.with_added_cost(min(judgement.innovation.chi_square, limits.gate)))
             self.accepted |= judgement.used is not None
@@ -242,7 +244,7 @@ def observation_key(observation: RangeObservation | SatelliteFix) -> Observation
     )
 
 
-def _cause(judgement: Judgement | None) -> FormationRejectCause | None:
+def _cause(judgement: GateResult | None) -> FormationRejectCause | None:
     if judgement is None:
         return FormationRejectCause.NO_VELOCITY
     return None if judgement.used else FormationRejectCause.GATE
