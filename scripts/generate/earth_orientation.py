@@ -3,8 +3,9 @@
 Usage: python scripts/generate/earth_orientation.py finals2000A.all ISSUE
 
 ISSUE is the date of the issue, such as 2026-11-02. The file is at https://maia.usno.navy.mil/ser7/finals2000A.all and
-in the package astropy-iers-data. Every fifth day is kept. With linear interpolation, polar motion is accurate to 0.4 mas
-(1 cm) and UT1 to 0.3 ms (15 cm in space; orbits from Earth-fixed fixes do not depend on it), RMS from 2017 to 2026.
+in the package astropy-iers-data. Every fifth day is kept. With linear interpolation, polar motion is accurate to
+0.4 mas (1 cm) and UT1 to 0.3 ms (15 cm in space; orbits from Earth-fixed fixes do not depend on it), RMS from 2017 to
+2026.
 """
 
 import sys
