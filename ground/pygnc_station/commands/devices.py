@@ -38,7 +38,7 @@ def check(
     """Ask each device who it is, take one reading, and switch it off."""
     with reported_errors("test"):
         failures = 0
-        for device in read_settings(settings).gadgets(gadget):
+        for device in read_settings(settings).devices(gadget):
             try:
                 found = identify(device)
                 typer.echo(f"{device.gadget}: {found.text or family_of(device).title} {found.serial_number}".rstrip())
@@ -62,7 +62,7 @@ def read_once(
 ) -> None:
     """Take one reading of each device, show it, and switch the device off. Nothing is stored."""
     with reported_errors("read-once"):
-        for device in read_settings(settings).gadgets(gadget):
+        for device in read_settings(settings).devices(gadget):
             reading = read_one(device, timeout)
             show = json_of if as_json else line_of
             typer.echo(show(device.gadget, Layout.of(reading.packet), as_stored(reading)))

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         settings = read_settings(chosen.settings)
-        devices = settings.gadgets(chosen.gadget)
+        devices = settings.devices(chosen.gadget)
         with Store.open(settings.store_url) as store:
             logger = Logger(store, devices, None if chosen.quiet else _print)
             with stopped_by_signals(logger.stop):

@@ -333,7 +333,7 @@ def test_readings_of_many_bytes_arrive_whole_and_cells_without_end_are_refused(
             store.append(store.stream("opc", LAYOUT), [reading])
             batches_made += make_batch(store, settings, clock())
             if rank:
-                monkeypatch.setattr("pygnc_station.batch_format._LONGEST_CELL", 100_000)
+                monkeypatch.setattr("pygnc_station.batch_format._MAX_CELL_CHARACTERS", 100_000)
             report = _upload(store, settings)
         (stream,) = query.streams(there.store)
         assert [item.raw for item in query.between(there.store, [stream])] == [raw]
