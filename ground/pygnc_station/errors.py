@@ -21,5 +21,9 @@ class RefusedReadingsError(StoreError):
         self.reason = reason
 
 
+class BadBatchError(Exception):
+    """A server rejects a batch; the message is the reason."""
+
+
 class TransferError(Exception):
     """Temporary failure of a remote system: it does not respond, or asks to retry later."""

@@ -48,7 +48,8 @@ class Store(Table, frozen=True):
     """Database of the readings: `[store]`.
 
     Attributes:
-        url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is replaced from the environment.
+        url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is replaced by an
+            environment variable.
         keep_days: delete readings that are older than this, unless they are still to be transferred; 0 keeps all.
     """
 
@@ -130,7 +131,7 @@ class Mqtt(Table, frozen=True):
         host: host name of the broker; "" disables the output.
         port: TCP port of the broker; usually 8883 with TLS.
         username: user name at the broker.
-        password: password at the broker; `${NAME}` is replaced from the environment.
+        password: password at the broker; `${NAME}` is replaced by an environment variable.
         tls: encrypt the connection and check the broker's certificate.
         ca_file: additional CA certificates.
         prefix: first part of all topics.
@@ -155,7 +156,7 @@ class Influx(Table, frozen=True):
     Attributes:
         url: with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b`, or for InfluxDB 1
             `http://name:password@host:8086/write?db=d`; "" disables the output.
-        token: API token; `${NAME}` is replaced from the environment.
+        token: API token; `${NAME}` is replaced by an environment variable.
     """
 
     url: str = ""
@@ -212,8 +213,8 @@ class Serve(Table, frozen=True):
         scp_port: TCP port of that sshd.
         scp_folder: folder as seen by that sshd; batches are expected in KEY/inbox/ID.zip below it.
         keep_batches: keep the zips of accepted batches.
-        batonopc_zone: time zone of the local times in batonopc's batches, such as `Europe/Dublin`; "" selects the zone of
-            this computer.
+        batonopc_zone: time zone of the local times in batonopc's batches, such as `Europe/Dublin`; "" selects this
+            computer's zone.
         limits: limits of requests and batches.
     """
 

@@ -9,8 +9,10 @@ from pygnc_station.store.readings import NewReading, Quality, StoredReading, Str
 
 def line_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
     """Return a reading as one line: time, device, kind, values with units or labels, and quality flags."""
-    pairs = zip(layout.columns, reading.row(layout.columns), strict=False)
-    values = [f"{column.csv_name or column.name} {_text(value)}{_unit_or_label(column, value)}" for column, value in pairs]
+    values = [
+        f"{column.csv_name or column.name} {_text(value)}{_unit_or_label(column, value)}"
+        for column, value in zip(layout.columns, reading.row(layout.columns), strict=False)
+    ]
     flags = _flags(reading)
     return "  ".join([reading.time, gadget, layout.kind, *values, *([f"({flags})"] if flags else [])])
 

@@ -1,4 +1,4 @@
-from scripts.bench.station_fault_book import (
+from scripts.bench.station_fault_statistics import (
     BAD,
     FIRST,
     KILLED,
