@@ -25,7 +25,7 @@ from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
 from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.formats.sense import encode_lux, lux_of_words
+from pygnc.formats.sense import encode_lux, lux_from_words
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
@@ -117,7 +117,7 @@ def make_flight(seed: int, case: Case) -> Flight:
     mag = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     bodies = truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction
-    lux = lux_of_words(encode_lux(sun_sensors.face_lux(settings.sun_sensors, *bodies, seed)))
+    lux = lux_from_words(encode_lux(sun_sensors.face_lux(settings.sun_sensors, *bodies, seed)))
     q = truth.quaternion_gcrf_from_body
     field = quaternion.rotate(q, truth.field_body_ut) - error
     sun = quaternion.rotate(q, truth.sun_body_m) + truth.position_gcrf_m

@@ -72,7 +72,7 @@ def main() -> None:
 @contextmanager
 def running(url: str, folder: Path) -> Generator[tuple[subprocess.Popen[str], int], None, None]:
     """Start a bridge and give its process and port."""
-    command = [sys.executable, "-m", "pygnc_instruments.bridge.command", url, "--port", "0", "--baud", "115200"]
+    command = [sys.executable, "-m", "pygnc_instruments.bridge", "serve", url, "--port", "0", "--baud", "115200"]
     command += ["--family", "ucb", "--interval-ms", str(INTERVAL_MS), "--folder", str(folder)]
     paths = os.pathsep.join(str(ROOT / name) for name in ("flight", "ground"))
     environment = os.environ | {"PYTHONPATH": paths, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}

@@ -26,19 +26,19 @@ from pygnc.host.sentence_types import GPSS, SENS
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.home_check import check_home
 from pygnc_controller.emulator.main_program import MainProgram
-from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket, load_scenario
 from pygnc_controller.emulator.scenario_run import RunPlan
-from pygnc_controller.emulator.serial_line import Cable, Faults, SerialLine
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine
 from pygnc_controller.emulator.shell import Connection, Shell
-from pygnc_controller.emulator.virtual_pi import End, Session, VirtualPi
+from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink, VirtualPi
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEMO: Final = ROOT / "data" / "demo"
 RAW_BYTES_PER_S: Final = 11_520.0
 HOUR_BYTES: Final = 144 * 251
-BAD: Final = Faults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
-CLEAN: Final = Faults()
+BAD: Final = LineFaults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
+CLEAN: Final = LineFaults()
 TEN_MINUTES_S: Final = 600
 KILLED_BY_CTRL_C: Final = 130
 """As a shell says it: while Python itself starts, nothing of main.py is there to end in order."""
@@ -57,12 +57,12 @@ class Row(NamedTuple):
 class Link:
     """Controller and Pi on a simulated line."""
 
-    def __init__(self, home: Path, faults: Faults, seed: int) -> None:
+    def __init__(self, home: Path, faults: LineFaults, seed: int) -> None:
         self.controller = Controller(1 + seed)
         self.pi = VirtualPi(home, status.encode({}), INFO)
         lines = [SerialLine(2 * seed + k, faults) for k in range(2)]
-        host = End(self.controller.take, self.controller.next_portion, self.controller.wakeup_s)
-        self.session = Session([host, self.pi.end()], lines)
+        host = LineEnd(self.controller.take, self.controller.next_output, self.controller.wakeup_s)
+        self.session = VirtualLink([host, self.pi.end()], lines)
         self.until(lambda: self.controller.channel.is_ready)
 
     @property
@@ -149,7 +149,7 @@ def throughput() -> Iterator[Row]:
         )
 
 
-def upload(content: bytes, faults: Faults, seed: int) -> tuple[float, bool, Link]:
+def upload(content: bytes, faults: LineFaults, seed: int) -> tuple[float, bool, Link]:
     """Return seconds, whether the file is bit for bit there, and the link."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults, seed)
@@ -184,8 +184,8 @@ def streams(runs: int) -> Iterator[Row]:
     lines = {
         "clean line": CLEAN,
         "one byte in 10 000 wrong": BAD,
-        "one byte in 1000 wrong": Faults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
-        "one in 10 000 wrong, delays, 20 s cut, 2 s of noise": Faults(
+        "one byte in 1000 wrong": LineFaults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
+        "one in 10 000 wrong, delays, 20 s cut, 2 s of noise": LineFaults(
             2.5e-5, 5e-5, 2.5e-5, 1e-4, cuts=((200.0, 220.0),), garbled=((400.0, 402.0),)
         ),
     }
@@ -202,7 +202,7 @@ def streams(runs: int) -> Iterator[Row]:
         )
 
 
-def stream(faults: Faults, seed: int) -> Counter[str]:
+def stream(faults: LineFaults, seed: int) -> Counter[str]:
     """Return what became of the packets of one run."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults.since(0.0), seed)
@@ -313,9 +313,9 @@ def stop(activity: str, seed: int) -> Stop:
     scenario = load_scenario(DEMO, 600.0)
     with tempfile.TemporaryDirectory(prefix="pygnc-bench-") as folder:
         home = Path(folder)
-        with PiOnPty(home) as pi:
+        with PtyPi(home) as pi:
             pi.install_from_here()
-            station = Connection(Cable(pi.master), Controller(1 + seed))
+            station = Connection(PacedPort(pi.master), Controller(1 + seed))
             station.chores.append(pi.look_after)
             if activity not in {"start", "upload"}:
                 (home / "sense.bin").write_bytes(scenario.batch["sense.bin"])
@@ -345,7 +345,7 @@ def stop(activity: str, seed: int) -> Stop:
     return Stop(activity, exit_s, ended.after_s, [f"{activity}, run {seed}: {fault}" for fault in faults])
 
 
-def main_of(pi: PiOnPty) -> Path | None:
+def main_of(pi: PtyPi) -> Path | None:
     """Return where the process of main.py is in /proc, None before it is there."""
     process = Path("/proc", str(os.tcgetpgrp(pi.master)))
     with contextlib.suppress(OSError):

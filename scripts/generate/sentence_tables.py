@@ -21,7 +21,7 @@ from pygnc.host.sentence_types import (
     BodyField,
     Capability,
     ParameterFlag,
-    Question,
+    ReportKind,
     SentenceType,
 )
 
@@ -93,7 +93,7 @@ def examples() -> list[Example]:
             _from_pi(ACKN, ACKN.pack(1, 0, 1, 0xFFFFFFFF)),
         ),
         Example("The same packet again, because the acknowledgement was lost: `I` marks the retry.", _retry(sensor)),
-        Example("The host asks for the status record.", _from_host(STRQ, STRQ.pack(Question.STATUS), 2)),
+        Example("The host asks for the status record.", _from_host(STRQ, STRQ.pack(ReportKind.STATUS), 2)),
         Example(
             f"The Pi answers: its {status.SIZE} bytes, here of a run that waits for data.",
             _from_pi(STAT, STAT.pack(tail=status.encode({"phase": status.Phase.IDLE, "generation": 7})), 1),

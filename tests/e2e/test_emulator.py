@@ -19,10 +19,10 @@ from pygnc_controller.emulator.command import app
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.home_check import check_home
 from pygnc_controller.emulator.main_program import MainProgram
-from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.scenario import TimedPacket
 from pygnc_controller.emulator.scenario_run import RunPlan
-from pygnc_controller.emulator.serial_line import Cable, Faults
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort
 from pygnc_controller.emulator.shell import Connection, Shell
 from scripts.controller.pygnc_controller import Link, Upload
 from tests.e2e.conftest import DEMO, ROOT
@@ -33,7 +33,7 @@ RECORDS, RECORD_BYTES = 30, 251
 CONTENT = (DEMO / "sense.bin").read_bytes()[: RECORDS * RECORD_BYTES]
 PACKETS = 6 * 10
 """Live ones, in the last four minutes."""
-BAD = Faults(lost=5e-5, flipped=1e-4, doubled=5e-5, stalled=5e-5, cuts=((4.0, 5.5),))
+BAD = LineFaults(lost=5e-5, flipped=1e-4, doubled=5e-5, stalled=5e-5, cuts=((4.0, 5.5),))
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def scenario(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pi(tmp_path: Path) -> Iterator[PiOnPty]:
+def pi(tmp_path: Path) -> Iterator[PtyPi]:
     home = tmp_path / "home"
     home.mkdir()
-    with PiOnPty(home) as pi:
+    with PtyPi(home) as pi:
         pi.install_from_here()
         yield pi
 
@@ -104,7 +104,7 @@ def test_the_shell_alone_will_do(scenario: Path, monkeypatch: pytest.MonkeyPatch
     assert "FINE" in said
 
 
-def test_on_a_serial_port_with_a_bad_cable_false_ctrl_c_are_resumed(scenario: Path, pi: PiOnPty) -> None:
+def test_on_a_serial_port_with_a_bad_cable_false_ctrl_c_are_resumed(scenario: Path, pi: PtyPi) -> None:
     with PtyRelay(pi.master, BAD, seed=8, baud=115_200) as relay:
         relay.chores.append(pi.look_after)
         process = emulator(scenario, "--live-min", "4", "--speed", "60", "--port", str(relay.port))
@@ -126,9 +126,9 @@ def test_on_a_serial_port_with_a_bad_cable_false_ctrl_c_are_resumed(scenario: Pa
     assert relay.cable.to_pi.injected
 
 
-def test_what_is_acknowledged_when_ctrl_c_comes_is_in_the_journal(pi: PiOnPty) -> None:
+def test_what_is_acknowledged_when_ctrl_c_comes_is_in_the_journal(pi: PtyPi) -> None:
     packets = [TimedPacket(0.0, SENS, (), k.to_bytes(4, "big") + bytes(26)) for k in range(20_000)]
-    station = Connection(Cable(pi.master, 4_000_000), Controller(5))
+    station = Connection(PacedPort(pi.master, 4_000_000), Controller(5))
     run = MainProgram(station, Shell(station), RunPlan.start)
     run.start(10, 1000)
     info = pi.home / "pygnc_info.txt"
@@ -146,7 +146,7 @@ def test_what_is_acknowledged_when_ctrl_c_comes_is_in_the_journal(pi: PiOnPty) -
 def test_the_controllers_own_file_uploads_over_a_bad_cable(tmp_path: Path) -> None:
     host = HostOnPty()
     process = start_on_pty(host, tmp_path, ROOT / "flight" / "main.py", "10", "1000")
-    with PtyRelay(host.master, Faults(lost=1e-4, doubled=1e-4, stalled=1e-4), seed=2, baud=115_200) as relay:
+    with PtyRelay(host.master, LineFaults(lost=1e-4, doubled=1e-4, stalled=1e-4), seed=2, baud=115_200) as relay:
         port = os.open(relay.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         link = Link(session=7)
         upload = Upload(

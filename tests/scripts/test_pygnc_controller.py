@@ -21,7 +21,7 @@ from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, encode_lux
 from pygnc.host import channel as sessions
 from pygnc.host import retransmission
-from pygnc.host.channel import PORTION
+from pygnc.host.channel import FRAGMENT_BYTES
 from pygnc.host.channel_events import Received
 from pygnc.host.sentence import Delivery, Direction, Sentence, SentenceParser, encode
 from pygnc.host.sentence_types import (
@@ -37,8 +37,8 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 from pygnc.host.transfer import CHUNK_BYTES_MIN
-from pygnc_controller.emulator.serial_line import Faults
-from pygnc_controller.emulator.virtual_pi import End
+from pygnc_controller.emulator.serial_line import LineFaults
+from pygnc_controller.emulator.virtual_pi import LineEnd
 from scripts.controller import pygnc_controller as controller
 from tests.fakes.memory_storage import MemoryStorage
 from tests.fakes.transfer_line import PiEnd, batch, joined
@@ -57,8 +57,8 @@ class ControllerEnd:
         self.events: list[tuple[Any, ...]] = []
         self._now_ms = 0
 
-    def end(self) -> End:
-        return End(self._read, self._line, lambda: (self._now_ms + 1) / 1000.0 + self.LOOK_S)
+    def end(self) -> LineEnd:
+        return LineEnd(self._read, self._line, lambda: (self._now_ms + 1) / 1000.0 + self.LOOK_S)
 
     def _read(self, data: bytes, now_s: float) -> None:
         self._look(data, now_s)
@@ -102,8 +102,8 @@ def test_the_tables_are_the_flight_softwares() -> None:
     assert codes(HELO) == controller.HELLO
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
-    assert (controller.PORTION, controller.NESTING) == (PORTION, Capability.NESTING)
-    assert controller.LIFE_MS == retransmission.LIFE_S * 1000
+    assert (controller.PORTION, controller.NESTING) == (FRAGMENT_BYTES, Capability.NESTING)
+    assert controller.LIFE_MS == retransmission.UNORDERED_LIFETIME_S * 1000
     assert controller.SILENCE_MS == sessions.SILENCE_S * 1000
 
 
@@ -211,14 +211,14 @@ def test_both_encode_the_same_line(kind: str, session: int, letter: str, number:
 @given(st.lists(st.one_of(st.binary(max_size=40), WORDS), max_size=8), st.integers(1, 50))
 def test_its_parser_finds_the_same_sentences(parts: list[bytes | int], step: int) -> None:
     sentences = [
-        Sentence(Direction.TO_HOST, "PONG", 7, Delivery.AT_ONCE, part, bytes(part % 30))
+        Sentence(Direction.TO_HOST, "PONG", 7, Delivery.UNORDERED, part, bytes(part % 30))
         for part in parts
         if isinstance(part, int)
     ]
     stream = b"".join(
         part
         if isinstance(part, bytes)
-        else encode(Sentence(Direction.TO_HOST, "PONG", 7, Delivery.AT_ONCE, part, bytes(part % 30)))
+        else encode(Sentence(Direction.TO_HOST, "PONG", 7, Delivery.UNORDERED, part, bytes(part % 30)))
         for part in parts
     )
     parser = controller.Parser()
@@ -230,10 +230,10 @@ def test_its_parser_finds_the_same_sentences(parts: list[bytes | int], step: int
 def test_its_parser_finds_sentences_in_the_midst_of_others(
     octets: bytes, places: list[int], step: int, flip: int
 ) -> None:
-    line = encode(Sentence(Direction.TO_HOST, "DNCH", 7, Delivery.IN_ORDER, 9, octets))
+    line = encode(Sentence(Direction.TO_HOST, "DNCH", 7, Delivery.ORDERED, 9, octets))
     stream, done = b"", 0
     for k, place in enumerate(sorted(min(place, len(line) - 2) for place in places)):
-        stream += line[done:place] + encode(Sentence(Direction.TO_HOST, "PONG", 7, Delivery.AT_ONCE, k, bytes(k)))
+        stream += line[done:place] + encode(Sentence(Direction.TO_HOST, "PONG", 7, Delivery.UNORDERED, k, bytes(k)))
         done = place
     broken = bytearray(stream + line[done:] + b"\n")
     if flip % 2:
@@ -251,7 +251,7 @@ def test_its_parser_finds_sentences_in_the_midst_of_others(
 # On a line.
 
 FAULTS = st.builds(
-    Faults,
+    LineFaults,
     lost=st.sampled_from([0.0, 1e-4, 1e-3]),
     flipped=st.sampled_from([0.0, 1e-4, 1e-3]),
     doubled=st.sampled_from([0.0, 1e-3]),
@@ -262,7 +262,7 @@ FAULTS = st.builds(
 
 @settings(max_examples=15, deadline=None)
 @given(FAULTS, st.integers(0, 1000), st.integers(0, 20_000))
-def test_uploads_survive_whatever_the_line_does(faults: Faults, seed: int, size: int) -> None:
+def test_uploads_survive_whatever_the_line_does(faults: LineFaults, seed: int, size: int) -> None:
     content = batch(size, seed)
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     host.send_file("sense.bin", content)
@@ -341,7 +341,7 @@ def test_a_refusal_reaches_it() -> None:
 
 @settings(max_examples=6, deadline=None)
 @given(FAULTS, st.integers(0, 1000))
-def test_packets_and_answers_pass_both_ways_once(faults: Faults, seed: int) -> None:
+def test_packets_and_answers_pass_both_ways_once(faults: LineFaults, seed: int) -> None:
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     pi.react = lambda _outcome, _now_s: None
     session = joined(host.end(), pi, faults, seed)

@@ -132,7 +132,7 @@ def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np
     return packets
 
 
-def range_packet_of(sense_packet: bytes) -> bytes:
+def range_packet_from_sense(sense_packet: bytes) -> bytes:
     """The same GPS packet as a range file has it: without spacecraft time and time status."""
     fixes = decode_gps_packets(np.frombuffer(sense_packet, SENSE_GPS_PACKET))
     return encode_gps_packets(fixes, RANGE_GPS_PACKET).tobytes()

@@ -50,7 +50,7 @@ _POSSIBLE_START: Final = re.compile(re.escape(RANGE_GPS_SYNC) + b"|[%c-%c]" % (P
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RangeBuffer:
     """A stretch of the stream and whether the input ends with it. Places are offsets in `octets`."""
 
     octets: bytes
@@ -199,7 +199,7 @@ class RangeScanner:
 
     def _advance(self, data: bytes | bytearray | memoryview, *, final: bool) -> RangeScan:
         octets = b"".join((self._pending, data))
-        stretch = Stretch(octets, closes_input=final)
+        stretch = RangeBuffer(octets, closes_input=final)
         settled = len(octets) if final else max(0, len(octets) - LOOKAHEAD)
         found: list[_Packet] = []
         damage: list[Damage] = []

@@ -45,14 +45,14 @@ _LUX_MANTISSA_MAX: Final = 0xFFF
 _LUX_WORD_MAX: Final = LUX_EXPONENT_MAX << 12 | _LUX_MANTISSA_MAX
 
 
-def lux_of_words(words: ArrayLike) -> NDArray[np.float64]:
+def lux_from_words(words: ArrayLike) -> NDArray[np.float64]:
     """Illuminance by light words: 0.01 lux * mantissa * 2**exponent (OPT3001 data sheet, result register)."""
     wide = np.asarray(words, np.uint32)
     counts = (wide & _LUX_MANTISSA_MAX) << (wide >> 12)
     return counts.astype(np.float64) * LUX_PER_COUNT
 
 
-_LUX_OF_SWAPPED_WORD: Final = lux_of_words(np.arange(1 << 16, dtype=np.uint16).byteswap())
+_LUX_OF_SWAPPED_WORD: Final = lux_from_words(np.arange(1 << 16, dtype=np.uint16).byteswap())
 """By the big-endian word read as if it were little-endian: saves swapping the bytes first."""
 
 _FLOOR_GUARD_COUNTS: Final = 1e-6

@@ -69,7 +69,7 @@ class SenseAssembler:
         self._last_fix_s: int | None = None
         self._done = Assembled([], [])
 
-    def take_sample(self, raw: bytes) -> Assembled:
+    def add_sample(self, raw: bytes) -> Assembled:
         """Take a sensor packet."""
         sample = _packet(raw)
         self._follow_clock(sample.t_spacecraft_s)
@@ -79,7 +79,7 @@ class SenseAssembler:
             insort(self._samples, sample)
         return self._settle()
 
-    def take_fix(self, raw: bytes) -> Assembled:
+    def add_fix(self, raw: bytes) -> Assembled:
         """Take a GPS packet of 99 bytes."""
         fix = _packet(raw)
         self._follow_clock(fix.t_spacecraft_s)

@@ -29,7 +29,14 @@ from pygnc.common.constants import LUX_EXPONENT_MAX, batch_sensor_gps_packet_num
 from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason, Gap
 from pygnc.formats.gps_packet import plausible_gps_packets
 from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
-from pygnc.formats.sense_search import SENSOR_STEP_S, Surroundings, find_candidates, leading_run, records_at, select
+from pygnc.formats.sense_search import (
+    SENSOR_STEP_S,
+    BufferContext,
+    find_candidates,
+    leading_run,
+    records_at,
+    select_records,
+)
 
 DUPLICATE_REACH_RECORDS: Final = 1024
 """A record is compared with this many before it: a little over seven hours."""
@@ -193,14 +200,14 @@ class SenseScanner:
         if clean * size == len(buffer):
             return aligned, np.zeros(clean, bool)
         joined = self._gap.length == 0
-        around = Surroundings(
+        around = BufferContext(
             before=records_at(buffer, aligned[-1:], self.layout) if clean else self._latest if joined else None,
             opens_input=clean == 0 and self._pending_start == self._input_start,
             closes_input=final,
         )
         rest = buffer[clean * size :]
         found = find_candidates(rest, self.layout)
-        chosen = select(rest, found, self.layout, around) & (found.offsets < settled - clean * size)
+        chosen = select_records(rest, found, self.layout, around) & (found.offsets < settled - clean * size)
         starts = np.concatenate([aligned, found.offsets[chosen] + clean * size])
         return starts, np.concatenate([np.zeros(clean, bool), ~found.coherent[chosen]])
 

@@ -163,7 +163,7 @@ RECEIVER_DISAGREES_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surroundings:
+class BufferContext:
     """What is known about both ends of a buffer."""
 
     before: NDArray[np.void] | None
@@ -174,7 +174,9 @@ class Surroundings:
     """The buffer's last byte is the input's last."""
 
 
-def select(data: NDArray[np.uint8], found: Candidates, layout: SenseLayout, around: Surroundings) -> NDArray[np.bool_]:
+def select_records(
+    data: NDArray[np.uint8], found: Candidates, layout: SenseLayout, around: BufferContext
+) -> NDArray[np.bool_]:
     """Which of `found` are records, (n,).
 
     Final for windows that another record's length of bytes follows, and for all of them if the input ends here.

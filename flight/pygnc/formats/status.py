@@ -58,7 +58,7 @@ class AttitudeMode(IntEnum):
 
 
 @unique
-class TaskWord(IntEnum):
+class TaskState(IntEnum):
     """What a task is doing."""
 
     NONE = 0

@@ -1,4 +1,4 @@
-"""What a channel reports to whoever uses it."""
+"""Events that a channel reports to its owner."""
 
 from enum import StrEnum, unique
 from typing import NamedTuple, TypeAlias
@@ -8,19 +8,19 @@ from pygnc.host.sentence_types import Body, Capability, SentenceType
 
 @unique
 class LossCause(StrEnum):
-    """Why a sentence was given up."""
+    """Why the channel gave up a sentence."""
 
     EXPIRED = "expired"
-    """Not acknowledged within its time: it may have arrived."""
-    CROWDED_OUT = "crowded out"
-    """Newer ones took its place."""
+    """No acknowledgement within its lifetime; it may have arrived."""
+    CROWDED_OUT = "queue full"
+    """Newer sentences displaced it."""
     LINE_DOWN = "line down"
-    RESTARTED = "restarted"
+    RESTARTED = "peer restarted"
     """The other end began a new session."""
 
 
 class Connected(NamedTuple):
-    """Both ends have heard each other: a new session of either has begun."""
+    """A session is established: both ends have received each other's HELO."""
 
     version: int
     capabilities: Capability
@@ -28,16 +28,18 @@ class Connected(NamedTuple):
 
 
 class Incompatible(NamedTuple):
-    """The other end speaks no version that this end speaks."""
+    """The two ends have no protocol version in common."""
 
     version_min: int
     version_max: int
 
 
 class Received(NamedTuple):
-    """An undamaged sentence whose body is what its type says.
+    """A valid sentence from the other end.
 
-    `is_late`: a newer one came before it. `is_retry`: it was sent before, and is older than a first one would be.
+    Attributes:
+        is_late: A newer unordered sentence arrived before it.
+        is_retry: The sender had sent it before, so its content is older than its arrival suggests.
     """
 
     kind: SentenceType
@@ -48,14 +50,14 @@ class Received(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """The other end has it."""
+    """The other end has received the sentence with this ticket."""
 
     ticket: int
     kind: SentenceType
 
 
 class Lost(NamedTuple):
-    """Given up."""
+    """The channel gave up the sentence with this ticket."""
 
     ticket: int
     kind: SentenceType
@@ -63,7 +65,7 @@ class Lost(NamedTuple):
 
 
 class LineDown(NamedTuple):
-    """The other end has not answered for long; a new session begins when it does."""
+    """Too many retries stayed unanswered; the next HELO from the other end begins a new session."""
 
 
 ChannelEvent: TypeAlias = Connected | Incompatible | Received | Acknowledged | Lost | LineDown

@@ -1,4 +1,4 @@
-"""The files of the transfers, in a home folder. What is on its way in survives a restart and a power cut."""
+"""File storage of the transfers in a home folder. Partial uploads survive restarts and power cuts."""
 
 import os
 import re
@@ -7,35 +7,35 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.common.files import durable_rename, write_all
-from pygnc.host.transfer import Listed, Upload, is_readable
+from pygnc.host.transfer import ListedFile, Upload, is_readable
 
-_PORTION: Final = 65_536
+_READ_BYTES: Final = 65_536
 _PART: Final = ".{name}.{size}-{crc:08x}.part"
-"""Names what it will become, its size and CRC-32, so that an upload finds its own and no other."""
+"""Name of a partial upload; it identifies the file by name, size and CRC-32."""
 
 
 class HomeFiles:
-    """Files below a home folder.
+    """Implementation of `Storage`.
 
     Args:
-        home: the folder.
-        reserve_bytes: an upload may not take the file system's last bytes.
+        home: The home folder.
+        reserve_bytes: Free space that an upload must leave on the file system.
     """
 
     def __init__(self, home: Path, reserve_bytes: int) -> None:
         self._home = home
         self._reserve_bytes = reserve_bytes
 
-    def has(self, upload: Upload) -> bool:
+    def is_complete(self, upload: Upload) -> bool:
         """See `Storage`."""
         try:
-            file = OpenFile(self._home / upload.name)
+            file = HomeFile(self._home / upload.name)
         except OSError:
             return False
         file.close()
         return (file.size, file.crc) == (upload.size, upload.crc)
 
-    def stored(self, upload: Upload) -> int:
+    def prepare(self, upload: Upload) -> int:
         """See `Storage`."""
         part = self._part(upload)
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,9 @@ class HomeFiles:
             size = 0
         system = os.statvfs(part.parent)
         if system.f_bavail * system.f_frsize < upload.size - size + self._reserve_bytes:
-            raise OSError(28, f"no room for {upload.size - size} bytes and the reserve of {self._reserve_bytes}")
+            raise OSError(
+                28, f"no space for {upload.size - size} bytes beside the reserve of {self._reserve_bytes} bytes"
+            )
         return size
 
     def append(self, upload: Upload, data: bytes) -> None:
@@ -75,8 +77,8 @@ class HomeFiles:
         durable_rename(part, self._home / upload.name)
         return True
 
-    def listing(self) -> list[Listed]:
-        """See `Storage`. Status and info first, then what changed last."""
+    def listing(self) -> list[ListedFile]:
+        """See `Storage`. Status and info come first, then the files by time of change."""
         patterns = ("pygnc_batch/*", "pygnc_batch/range/*", "pygnc_batch/range/*/*", "pygnc_logs/*/*")
         found = [("pygnc_status.bin", 2**63), ("pygnc_info.txt", 2**63 - 1)]
         found += [(str(path.relative_to(self._home)), 0) for pattern in patterns for path in self._home.glob(pattern)]
@@ -85,23 +87,23 @@ class HomeFiles:
             try:
                 status = (self._home / name).stat()
             except OSError:
-                continue  # removed meanwhile, to keep the logs below their ceiling
+                continue  # removed meanwhile to limit disk use
             if is_readable(name):
-                listed.append((first or status.st_mtime_ns, Listed(name, status.st_size)))
+                listed.append((first or status.st_mtime_ns, ListedFile(name, status.st_size)))
         listed.sort(key=lambda item: (-item[0], item[1].name))
         return [entry for _, entry in listed]
 
-    def open(self, name: str) -> "OpenFile":
+    def open(self, name: str) -> "HomeFile":
         """See `Storage`."""
-        return OpenFile(self._home / name)
+        return HomeFile(self._home / name)
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
         return target.with_name(_PART.format(name=target.name, size=upload.size, crc=upload.crc))
 
 
-class OpenFile:
-    """A file being read. It may grow or be replaced meanwhile: what is read is what was there at first."""
+class HomeFile:
+    """Implementation of `ReadableFile`. A file that grows or is replaced meanwhile is read as it was when opened."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -122,12 +124,11 @@ class OpenFile:
 
 
 def _crc(descriptor: int, size: int) -> int:
-    """CRC-32 of the first `size` bytes."""
     crc, offset = 0, 0
     while offset < size:
-        portion = os.pread(descriptor, min(_PORTION, size - offset), offset)
-        if not portion:
+        block = os.pread(descriptor, min(_READ_BYTES, size - offset), offset)
+        if not block:
             break
-        crc = zlib.crc32(portion, crc)
-        offset += len(portion)
+        crc = zlib.crc32(block, crc)
+        offset += len(block)
     return crc

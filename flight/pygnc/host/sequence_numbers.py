@@ -1,42 +1,47 @@
-"""Sequence numbers of 16 bits, and what has arrived of them."""
+"""16-bit sequence numbers, acknowledgements, and the receivers of ordered and unordered sentences."""
 
 from enum import Enum, auto, unique
 from typing import Final, Generic, NamedTuple, TypeVar
 
 MODULUS: Final = 1 << 16
 _HALF: Final = MODULUS >> 1
-BITS: Final = 32
-"""Numbers that a bit map of an acknowledgement covers."""
+BITMAP_BITS: Final = 32
+"""Sequence numbers covered by the bit map of an acknowledgement."""
 
 T = TypeVar("T")
 
 
-def ahead(number: int, base: int) -> int:
-    """How far `number` is ahead of `base`; negative if it is behind."""
+def sequence_difference(number: int, base: int) -> int:
+    """Return `number` minus `base` modulo 2**16, between -32768 and 32767."""
     return (number - base + _HALF) % MODULUS - _HALF
 
 
 class Acknowledgement(NamedTuple):
-    """What an end says has arrived: the fields of ACKN."""
+    """Fields of an ACKN sentence: which numbers have arrived at its sender."""
 
-    next_in_order: int
-    later_in_order: int
-    newest_at_once: int
-    earlier_at_once: int
+    next_ordered: int
+    later_ordered: int
+    newest_unordered: int
+    earlier_unordered: int
 
-    def covers_in_order(self, number: int) -> bool:
-        """Whether this number in order has arrived."""
-        distance = ahead(number, self.next_in_order)
-        return distance < 0 or (0 < distance <= BITS and bool(self.later_in_order >> (distance - 1) & 1))
+    def covers_ordered(self, number: int) -> bool:
+        """Return whether this ordered sentence has arrived."""
+        distance = sequence_difference(number, self.next_ordered)
+        return distance < 0 or (0 < distance <= BITMAP_BITS and bool(self.later_ordered >> (distance - 1) & 1))
 
-    def covers_at_once(self, number: int) -> bool:
-        """Whether this number delivered at once is known to have arrived."""
-        distance = ahead(self.newest_at_once, number)
-        return distance == 0 or (0 < distance <= BITS and bool(self.earlier_at_once >> (distance - 1) & 1))
+    def covers_unordered(self, number: int) -> bool:
+        """Return whether this unordered sentence is known to have arrived."""
+        distance = sequence_difference(self.newest_unordered, number)
+        return distance == 0 or (0 < distance <= BITMAP_BITS and bool(self.earlier_unordered >> (distance - 1) & 1))
 
 
-class InOrder(Generic[T]):
-    """Puts what arrives back into the order of its numbers; holds at most `window` numbers from the missing one on."""
+class ReorderBuffer(Generic[T]):
+    """Receiver of ordered sentences: releases items in the order of their numbers.
+
+    Args:
+        window: Numbers accepted, counted from the first missing one.
+        next_number: First number to release.
+    """
 
     def __init__(self, window: int, next_number: int) -> None:
         self.next_number = next_number
@@ -44,8 +49,8 @@ class InOrder(Generic[T]):
         self._held: dict[int, T] = {}
 
     def accept(self, number: int, item: T) -> list[T]:
-        """Take an item; return those that are now at their turn. What came before, or is too far ahead, is dropped."""
-        if not 0 <= ahead(number, self.next_number) < self._window:
+        """Add an item and return the items released by it; drop a repetition or a number beyond the window."""
+        if not 0 <= sequence_difference(number, self.next_number) < self._window:
             return []
         self._held.setdefault(number, item)
         released = []
@@ -56,57 +61,52 @@ class InOrder(Generic[T]):
 
     @property
     def later(self) -> int:
-        """Bit k: number next_number + 1 + k is held."""
-        return sum(1 << (ahead(number, self.next_number) - 1) for number in self._held)
+        """Bit map of held items; bit k is number `next_number` + 1 + k."""
+        return sum(1 << (sequence_difference(number, self.next_number) - 1) for number in self._held)
 
 
 @unique
 class Arrival(Enum):
-    """How a number delivered at once has come."""
+    """Classification of an unordered sentence by its number."""
 
     NEW = auto()
     LATE = auto()
-    """Behind a newer one."""
+    """A newer number arrived before it."""
     REPEATED = auto()
-    """Not for the first time, or too old to tell."""
+    """Received before, or too old to tell."""
 
 
-class AtOnce:
-    """Tells new numbers from repeated ones, and counts those that never came.
+class UnorderedReceiver:
+    """Receiver of unordered sentences: detects repetitions and counts losses.
 
     Attributes:
-        newest: the newest number that has arrived.
-        missing: numbers that have not come and are too old to come.
+        newest: Newest number received.
+        missing: Numbers that did not arrive and are older than the bit map.
+        earlier: Bit map of received numbers; bit k is number `newest` - 1 - k.
     """
 
     def __init__(self, next_number: int) -> None:
         self.newest = (next_number - 1) % MODULUS
         self.missing = 0
-        self._earlier = (1 << BITS) - 1
-
-    @property
-    def earlier(self) -> int:
-        """Bit k: number newest - 1 - k has arrived."""
-        return self._earlier
+        self.earlier = (1 << BITMAP_BITS) - 1
 
     def accept(self, number: int) -> Arrival:
-        """Take a number."""
-        distance = ahead(number, self.newest)
+        """Record a number and classify it."""
+        distance = sequence_difference(number, self.newest)
         if distance > 0:
-            history = ((self._earlier << 1 | 1) << (distance - 1)) if distance <= BITS else 0
-            self.missing += self._fallen_out(distance)
-            self._earlier = history & ((1 << BITS) - 1)
+            history = ((self.earlier << 1 | 1) << (distance - 1)) if distance <= BITMAP_BITS else 0
+            self.missing += self._missing_before(distance)
+            self.earlier = history & ((1 << BITMAP_BITS) - 1)
             self.newest = number
             return Arrival.NEW
         bit = 1 << (-distance - 1) if distance else 0
-        if not bit or -distance > BITS or self._earlier & bit:
+        if not bit or -distance > BITMAP_BITS or self.earlier & bit:
             return Arrival.REPEATED
-        self._earlier |= bit
+        self.earlier |= bit
         return Arrival.LATE
 
-    def _fallen_out(self, distance: int) -> int:
-        """How many numbers, never seen, leave the map when it moves on by `distance`."""
-        leaving = min(distance, BITS)
-        left = self._earlier >> (BITS - leaving)
-        never_in_map = max(0, distance - BITS - 1)
-        return leaving - left.bit_count() + never_in_map
+    def _missing_before(self, distance: int) -> int:
+        """Count missing numbers that leave the bit map when it moves forward by `distance`."""
+        leaving = min(distance, BITMAP_BITS)
+        received = self.earlier >> (BITMAP_BITS - leaving)
+        return leaving - received.bit_count() + max(0, distance - BITMAP_BITS - 1)

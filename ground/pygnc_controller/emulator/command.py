@@ -17,14 +17,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pygnc_controller.emulator.controller import Controller, Heard, SentenceCounters
+from pygnc_controller.emulator.controller import Controller, PiReports, SentenceCounters
 from pygnc_controller.emulator.display import RichDisplay
 from pygnc_controller.emulator.home_check import HomeCheck, check_home
 from pygnc_controller.emulator.main_program import MainProgramError
-from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.emulator.scenario import LIVE_TYPES, load_scenario
 from pygnc_controller.emulator.scenario_run import RunPlan, RunResult, ScenarioRun
-from pygnc_controller.emulator.serial_line import Cable, Faults, SerialLine, Spans
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine, Spans
 from pygnc_controller.emulator.shell import Connection, ShellError
 
 
@@ -39,7 +39,7 @@ def books_table(books: SentenceCounters) -> Table:
     return table
 
 
-def line_table(cable: Cable) -> Table:
+def line_table(cable: PacedPort) -> Table:
     """Return what happened to bytes on the way."""
     table = Table("direction", "bytes written", "delivered", "faults", title="Line", title_justify="left")
     for name, line in (("to the Pi", cable.to_pi), ("to the controller", cable.to_host)):
@@ -84,7 +84,7 @@ def found_faults(outcome: RunResult, books: SentenceCounters, aftermath: HomeChe
     return found
 
 
-def _figures(outcome: RunResult, heard: Heard) -> Iterator[str]:
+def _figures(outcome: RunResult, heard: PiReports) -> Iterator[str]:
     if outcome.uploaded_bytes:
         speed = outcome.uploaded_bytes / outcome.uploaded_s
         yield f"uploaded {outcome.uploaded_bytes} bytes in {outcome.uploaded_s:.1f} s, {speed:.0f} bytes/s"
@@ -178,7 +178,7 @@ def emulate(
             start=start,
             user=user,
         )
-        faults = Faults(lost, flipped, doubled, delayed, cuts=_spans(cut), garbled=_spans(wrong_baud))
+        faults = LineFaults(lost, flipped, doubled, delayed, cuts=_spans(cut), garbled=_spans(wrong_baud))
         line = LineSettings(baud, faults, seed)
         in_order = _fly_on_port(console, plan, port, line) if port else _fly_on_pty(console, plan, package, line)
     except (OSError, ValueError, BadZipFile, ShellError, MainProgramError) as error:
@@ -192,19 +192,19 @@ class LineSettings:
     """How the line is."""
 
     baud: int
-    faults: Faults
+    faults: LineFaults
     seed: int
 
     def station(self, descriptor: int) -> Connection:
         """Return a controller at a port."""
         session = 1 + int.from_bytes(os.urandom(4)) % 65_535
-        return Connection(Cable(descriptor, self.baud, self.faults, self.seed), Controller(session))
+        return Connection(PacedPort(descriptor, self.baud, self.faults, self.seed), Controller(session))
 
 
 def _fly_on_pty(console: Console, plan: RunPlan, package: Path | None, line: LineSettings) -> bool:
     with tempfile.TemporaryDirectory(prefix="pygnc-pi-") as folder:
         home = Path(folder)
-        with PiOnPty(home) as pi:
+        with PtyPi(home) as pi:
             if package is None:
                 pi.install_from_here()
             else:

@@ -14,8 +14,8 @@ from pygnc.host.channel import Channel
 from pygnc.host.channel_events import Acknowledged, ChannelEvent, Connected, Incompatible, LineDown, Lost, Received
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence import Direction, SentenceParser
-from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, STAT, STRQ, Question, SentenceType
-from pygnc.host.transfer import PAGE, Listed, Saying
+from pygnc.host.sentence_types import DNLE, DNLS, EVNT, INFO, STAT, STRQ, ReportKind, SentenceType
+from pygnc.host.transfer import PAGE_ENTRIES, ListedFile, OutgoingSentence
 from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket
 
 UNSETTLED: Final = "not settled at the end"
@@ -94,7 +94,7 @@ _ENDED: Final = frozenset({TransferState.DONE, TransferState.REFUSED})
 
 
 @dataclass
-class Heard:
+class PiReports:
     """What the Pi has said.
 
     Attributes:
@@ -131,7 +131,7 @@ class Controller:
     def __init__(self, session: int) -> None:
         self.channel = Channel(Direction.TO_PI, session, NAME)
         self.books = SentenceCounters()
-        self.heard = Heard()
+        self.heard = PiReports()
         self.skipped_bytes = 0
         self.streamed: list[int] = []
         self.heard_s = -inf
@@ -145,7 +145,7 @@ class Controller:
         self._watch_s = inf
         self._ask_at_s = inf
         self._asked_s: float | None = None
-        self._listed: dict[int, Listed] = {}
+        self._listed: dict[int, ListedFile] = {}
         self._list_total: int | None = None
         self._is_listing = False
 
@@ -206,7 +206,7 @@ class Controller:
         return self._next_packet is None and self.books.under_way_of(LIVE_TYPES) == 0
 
     @property
-    def listing(self) -> list[Listed] | None:
+    def listing(self) -> list[ListedFile] | None:
         """The names asked for, None while some are missing."""
         if self._list_total is None or len(self._listed) < self._list_total:
             return None
@@ -223,16 +223,16 @@ class Controller:
             self.channel.receive(sentence, now_s)
             self._follow(now_s)
 
-    def next_portion(self, now_s: float) -> bytes | None:
+    def next_output(self, now_s: float) -> bytes | None:
         """Return what is to be sent now, or None."""
         if self.channel.is_ready:
             self._pump(now_s)
-        portion = self.channel.next_portion(now_s)
+        portion = self.channel.next_output(now_s)
         self._follow(now_s)
         return portion
 
     def wakeup_s(self) -> float:
-        """When `next_portion` is to be asked again if nothing comes before that."""
+        """When `next_output` is to be asked again if nothing comes before that."""
         own = min(self._packet_due_s(), self._ask_at_s) if self.channel.is_ready else inf
         return min(self.channel.wakeup_s(), own)
 
@@ -246,12 +246,12 @@ class Controller:
         if self._ask_at_s <= now_s:
             self._asked_s = self._ask_at_s  # what is still on its way before the request counts too
             self._ask_at_s = now_s + self._watch_s
-            self.send(STRQ, Question.STATUS, now_s=now_s)
-            self.send(STRQ, Question.INFO, now_s=now_s)
+            self.send(STRQ, ReportKind.STATUS, now_s=now_s)
+            self.send(STRQ, ReportKind.INFO, now_s=now_s)
         while (
             isinstance(self.transfer, UploadSender)
             and self.channel.room > ROOM
-            and (saying := self.transfer.next_saying()) is not None
+            and (saying := self.transfer.next_sentence()) is not None
         ):
             self._say([saying], now_s)
 
@@ -266,12 +266,12 @@ class Controller:
             self._say([transfer.open()], now_s)
         return transfer
 
-    def _say(self, sayings: list[Saying], now_s: float) -> None:
+    def _say(self, sayings: list[OutgoingSentence], now_s: float) -> None:
         for kind, body in sayings:
             self.books.note_sent(self.channel.send(kind, body, now_s), kind.name)
 
     def _follow(self, now_s: float) -> None:
-        for outcome in self.channel.take_outcomes():
+        for outcome in self.channel.pop_events():
             if isinstance(outcome, Acknowledged | Lost):
                 self.books.settle(outcome)
             elif isinstance(outcome, Received):
@@ -308,12 +308,12 @@ class Controller:
         elif received.kind is EVNT:
             self.heard.events.append((fields["severity"], tail.decode(errors="replace")))
         elif received.kind is DNLE:
-            self._take_name(fields["index"], fields["total"], Listed(tail.decode(errors="replace"), fields["size"]))
+            self._take_name(fields["index"], fields["total"], ListedFile(tail.decode(errors="replace"), fields["size"]))
             self._ask_for_more(now_s)
         elif self.transfer is not None and not self.is_transferred:
-            self._say(self.transfer.take(received), now_s)
+            self._say(self.transfer.handle(received), now_s)
 
-    def _take_name(self, index: int, total: int, listed: Listed) -> None:
+    def _take_name(self, index: int, total: int, listed: ListedFile) -> None:
         self._list_total = total
         if listed.name and index < total:
             self._listed[index] = listed
@@ -321,5 +321,5 @@ class Controller:
 
     def _ask_for_more(self, now_s: float) -> None:
         """Ask for the next page once the page before is here."""
-        if self.listing is None and len(self._listed) % PAGE == 0:
+        if self.listing is None and len(self._listed) % PAGE_ENTRIES == 0:
             self.send(DNLS, len(self._listed), now_s=now_s)

@@ -23,7 +23,7 @@ _SESSION_FIELD: Final = 3
 """Of /proc/PID/stat, behind the name."""
 
 
-class PiOnPty:
+class PtyPi:
     """A computer that is there while the context lasts.
 
     Args:

@@ -23,7 +23,7 @@ Spans: TypeAlias = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class Faults:
+class LineFaults:
     """What happens to bytes: probabilities per byte, and spans of time.
 
     Attributes:
@@ -44,7 +44,7 @@ class Faults:
     cuts: Spans = ()
     garbled: Spans = ()
 
-    def since(self, start_s: float) -> "Faults":
+    def since(self, start_s: float) -> "LineFaults":
         """Return the same with spans that count from a time."""
         return replace(self, cuts=_later(self.cuts, start_s), garbled=_later(self.garbled, start_s))
 
@@ -61,7 +61,7 @@ class SerialLine:
     """
 
     seed: int
-    faults: Faults = field(default_factory=Faults)
+    faults: LineFaults = field(default_factory=LineFaults)
     baud: int = 115_200
 
     def __post_init__(self) -> None:
@@ -148,7 +148,7 @@ BACKLOG_MAX: Final = 65_536
 """As much waits at the Pi's end as in its driver; what comes beyond is lost, for the line has no flow control."""
 
 
-class Cable:
+class PacedPort:
     """A line to a Pi.
 
     Args:
@@ -158,9 +158,9 @@ class Cable:
         seed: of the faults.
     """
 
-    def __init__(self, descriptor: int, baud: int = 115_200, faults: Faults | None = None, seed: int = 0) -> None:
+    def __init__(self, descriptor: int, baud: int = 115_200, faults: LineFaults | None = None, seed: int = 0) -> None:
         self._descriptor = descriptor
-        self._faults = faults or Faults()
+        self._faults = faults or LineFaults()
         os.set_blocking(descriptor, False)
         quiet = self._faults.since(inf)
         self.to_pi = SerialLine(2 * seed, quiet, baud)

@@ -15,7 +15,7 @@ from math import inf
 from typing import Final
 
 from pygnc_controller.emulator.controller import Controller
-from pygnc_controller.emulator.serial_line import Cable
+from pygnc_controller.emulator.serial_line import PacedPort
 
 TEXT_MAX: Final = 65_536
 TURN_MAX_S: Final = 0.02
@@ -33,7 +33,7 @@ class Connection:
         chores: called at each turn.
     """
 
-    def __init__(self, cable: Cable, controller: Controller) -> None:
+    def __init__(self, cable: PacedPort, controller: Controller) -> None:
         self.cable = cable
         self.controller = controller
         self.text = b""
@@ -83,7 +83,7 @@ class Connection:
         if self._raw:
             piece, self._raw = self._raw[:_PIECE], self._raw[_PIECE:]
             return piece
-        return self.controller.next_portion(time.monotonic()) if self.is_talking else None
+        return self.controller.next_output(time.monotonic()) if self.is_talking else None
 
 
 LINE: Final = 76

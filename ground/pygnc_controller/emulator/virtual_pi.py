@@ -10,15 +10,15 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from pygnc.host.channel import Channel, LineCounts
+from pygnc.host.channel import Channel, ChannelCounters
 from pygnc.host.channel_events import Received
 from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
 from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.host_link.connection import Conversation, Engines
-from pygnc.tasks.host_link.settings import FileSlots
+from pygnc.tasks.host_link.connection import Engines, HostConnection
+from pygnc.tasks.host_link.settings import SettingsSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01
@@ -27,7 +27,7 @@ _TICK_S: Final = 1e-6
 
 
 @dataclass
-class End:
+class LineEnd:
     """What drives one end: `read` takes bytes, `line` gives what is to be sent, `wakeup` says when to ask again."""
 
     read: Callable[[bytes, float], None]
@@ -35,10 +35,10 @@ class End:
     wakeup: Callable[[], float]
 
 
-class Session:
+class VirtualLink:
     """Two ends, joined by a line in each direction."""
 
-    def __init__(self, ends: Sequence[End], lines: Sequence[SerialLine]) -> None:
+    def __init__(self, ends: Sequence[LineEnd], lines: Sequence[SerialLine]) -> None:
         self.ends = list(ends)
         self.lines = list(lines)
         self.now_s = 0.0
@@ -106,14 +106,14 @@ class VirtualPi:
         self._reports = (status, info)
         self._starts = 0
         self._down_until_s = 0.0
-        self._conversation: Conversation | None = None
+        self._conversation: HostConnection | None = None
 
-    def end(self) -> End:
+    def end(self) -> LineEnd:
         """Return what drives it."""
-        return End(self._read, self._line, self._wakeup_s)
+        return LineEnd(self._read, self._line, self._wakeup_s)
 
     @property
-    def counts(self) -> LineCounts:
+    def counts(self) -> ChannelCounters:
         """What has passed at its end since it was last started."""
         return self._talk().channel.counts
 
@@ -139,17 +139,17 @@ class VirtualPi:
             self._down_until_s = now_s + RESTART_S
 
     def _line(self, now_s: float) -> bytes | None:
-        return None if now_s < self._down_until_s else self._talk().next_portion(now_s)
+        return None if now_s < self._down_until_s else self._talk().next_output(now_s)
 
     def _wakeup_s(self) -> float:
         return self._down_until_s if self._conversation is None else self._conversation.wakeup_s()
 
-    def _talk(self) -> Conversation:
+    def _talk(self) -> HostConnection:
         if self._conversation is None:
             self._starts += 1
             files = HomeFiles(self._home, 0)
-            parameters = Parameters({}, lambda _: None, FileSlots(self._home))
+            parameters = Parameters({}, lambda _: None, SettingsSlots(self._home))
             channel = Channel(Direction.TO_HOST, self._starts, "PyGNC")
             engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
-            self._conversation = Conversation(channel, engines, self)
+            self._conversation = HostConnection(channel, engines, self)
         return self._conversation

@@ -18,7 +18,7 @@ from zipfile import BadZipFile, ZipFile
 import typer
 
 from pygnc_controller.emulator.controller import Controller
-from pygnc_controller.emulator.serial_line import Cable
+from pygnc_controller.emulator.serial_line import PacedPort
 from pygnc_controller.emulator.shell import Connection, Shell, ShellError
 from pygnc_controller.update import installer
 from pygnc_controller.update.installer import DAMAGED
@@ -122,7 +122,7 @@ class SerialTransport(Transport):
     """
 
     def __init__(self, descriptor: int, baud: int) -> None:
-        self._shell = Shell(Connection(Cable(descriptor, baud), Controller(1)))
+        self._shell = Shell(Connection(PacedPort(descriptor, baud), Controller(1)))
         self._shell.wake()
 
     def send(self, package: Path) -> None:

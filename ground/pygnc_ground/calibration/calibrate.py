@@ -24,7 +24,7 @@ from pygnc.estimators.attitude.magnetometer_calibration import (
     CalibrationSettings,
     calibrate,
 )
-from pygnc.tasks.attitude.environment import FollowedOrbit, SurroundingsModel
+from pygnc.tasks.attitude.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.tasks.attitude.sample_clock import SampleClock
 from pygnc.tasks.orbit.tracker import OrbitTracker
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -85,7 +85,7 @@ def field_readings(
             if message.raw not in seen:
                 seen.add(message.raw)
                 noted.append(message)
-        orbits += tracker.take(message, len(orbits) + 1)
+        orbits += tracker.process(message, len(orbits) + 1)
     if not samples:
         raise ReplayError(f"{', '.join(sources)}: no sensor packets: no sense file, or wholly damaged")
     orbits.sort(key=lambda estimate: estimate.gps_ms)
@@ -95,7 +95,7 @@ def field_readings(
             " strength is known along an orbit only; add files with fixes"
         )
     timed = list(_timed(noted))
-    model = SurroundingsModel(orientation, main_field)
+    model = EnvironmentModel(orientation, main_field)
     rows = [
         (gps_ms, sample.mag_imu_ut, field)
         for gps_ms, sample in timed
@@ -136,13 +136,13 @@ def _timed(noted: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSamp
         waiting = []
 
 
-def _field_gcrf_ut(model: SurroundingsModel, gps_ms: int, orbits: list[OrbitEstimate]) -> FloatArray | None:
+def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstimate]) -> FloatArray | None:
     """The field where the satellite is by the orbit nearest in time."""
     after = bisect_left(orbits, gps_ms, key=lambda estimate: estimate.gps_ms)
     nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
     if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:
         return None
-    around, _ = model.at(gps_ms, FollowedOrbit.of(nearest))
+    around, _ = model.at(gps_ms, PropagatedOrbit.of(nearest))
     return None if around.surroundings is None else around.surroundings.field_gcrf_ut
 
 

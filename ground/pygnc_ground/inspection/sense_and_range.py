@@ -23,7 +23,7 @@ from pygnc.formats.range_scan import RangeScan, RangeScanner, scan
 from pygnc.formats.ranges import PacketKind, RangeMeasurements, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_fixes, decode_sensors
 from pygnc.formats.sense_scan import SenseScan, SenseScanner, recognise_layout
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc_ground.inspection.sections import (
     HEAD_BYTES,
     AnomalyTally,
@@ -294,7 +294,7 @@ def _range_summary(path: Path) -> Iterator[Section]:
         times.add_gps(fixes)
         times.add_spacecraft(ranges.t_spacecraft_s)
         gps_cadence.add(known_gps_ms(fixes))
-    writer = owner_of(str(path))
+    writer = satellite_of(str(path))
     yield Facts(
         "packets",
         {

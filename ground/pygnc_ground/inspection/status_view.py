@@ -13,7 +13,7 @@ from typing import Final
 
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
-from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskWord
+from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value
 
 _SLOT: Final = re.compile(r"task_|partner\d")
@@ -62,8 +62,8 @@ def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
     rows: list[tuple[Value, ...]] = []
     for name in status.TASK_NAMES:
         state, restarts, through = (values[f"task_{name}_{what}"] for what in ("state", "restarts", "through"))
-        if state != TaskWord.NONE:
-            rows.append((name, _word(TaskWord, int(state)), restarts, through))
+        if state != TaskState.NONE:
+            rows.append((name, _word(TaskState, int(state)), restarts, through))
     if rows:
         yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
 

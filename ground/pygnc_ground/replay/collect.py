@@ -31,12 +31,12 @@ from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.estimators.orbit.measurement import Innovation
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.tasks.attitude.environment import SurroundingsModel
+from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker
-from pygnc.tasks.attitude.tracker import Outcome as AttitudeOutcome
+from pygnc.tasks.attitude.tracker import SampleOutcome as AttitudeOutcome
 from pygnc.tasks.formation.tracker import FormationTracker
-from pygnc.tasks.ingest.input_state import merged
-from pygnc.tasks.orbit.tracker import OrbitTracker, Outcome, mark_behind
+from pygnc.tasks.ingest.input_state import merge_file_counts
+from pygnc.tasks.orbit.tracker import FixOutcome, OrbitTracker, watermark_after
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.result import FixRecords, UntimedRecord
 
@@ -57,7 +57,7 @@ class AttitudeCollector:
 
     def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
         main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
-        self._tracker = AttitudeTracker(settings, SurroundingsModel(orientation, main_field))
+        self._tracker = AttitudeTracker(settings, EnvironmentModel(orientation, main_field))
         self._orbits: deque[OrbitMessage] = deque()
         self.records: list[SampleRecord] = []
 
@@ -94,7 +94,7 @@ class FormationCollector:
 
     def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
         """Process an input; `answer` is what the orbit task makes of it."""
-        self.messages += self._tracker.take(message)
+        self.messages += self._tracker.process(message)
         self._orbits += answer
         self._solve()
         while self._tracker.awaits_orbit and self._orbits:
@@ -115,7 +115,7 @@ class TimedRecord:
 
     message: GpsFix
     gps_ms: int
-    outcome: Outcome | None = None
+    outcome: FixOutcome | None = None
     estimate: OrbitEstimate | None = None
 
     @property
@@ -190,7 +190,7 @@ def collect(
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
-            sources[message.name] = merged(before, message) if before else message
+            sources[message.name] = merge_file_counts(before, message) if before else message
         gps_ms = _own_gps_ms(message)
         if isinstance(message, GpsFix) and gps_ms is not None:
             by_seq[message.seq] = TimedRecord(message, gps_ms)
@@ -207,7 +207,7 @@ def collect(
             if outcome.state is not None:
                 record.estimate = tracker.estimate(outcome, given + len(estimates) + 1)
                 estimates.append(record.estimate)
-        answer: list[OrbitMessage] = [*estimates, *mark_behind(message, estimates, given + 1)]
+        answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(answer)
         attitude.take(message, answer)
         formation.take(message, answer)
@@ -228,7 +228,7 @@ def _own_gps_ms(message: Message) -> int | None:
     return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
 
 
-def _untimed(message: Message, outcome: Outcome) -> UntimedRecord:
+def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
     if not isinstance(message, GpsFix):
         raise TypeError(f"input {outcome.seq} is no GPS record")
     return UntimedRecord(message.seq, message.source, message.offset, message.t_spacecraft_s, outcome.cause)

@@ -191,8 +191,8 @@ def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:
 def _approaches(messages: Sequence[FormationMessage]) -> tuple[ClosestApproach, ...]:
     """Those of the newest word on each partner."""
     every = [message for message in messages if isinstance(message, ClosestApproach)]
-    newest = {message.partner_id: message.through for message in every}
-    current = [message for message in every if message.through == newest[message.partner_id]]
+    newest = {message.partner_id: message.last_input_seq for message in every}
+    current = [message for message in every if message.last_input_seq == newest[message.partner_id]]
     return tuple(sorted(current, key=lambda message: (message.partner_id, message.chi2)))
 
 

@@ -1,4 +1,4 @@
-"""The bridge as one program: the window without arguments, `serve` and its options for the bridge itself."""
+"""Entry point of the packed program: the window without arguments, the server with `serve` and its options."""
 
 import sys
 
@@ -6,17 +6,17 @@ import typer
 
 
 def main() -> None:
-    """Run one or the other."""
+    """Run the server or the window."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["serve"]:
-        from pygnc_instruments.bridge.command import app  # noqa: PLC0415 - each starts without the other's libraries
+        from pygnc_instruments.bridge.command import app  # noqa: PLC0415 - the window does not need it
 
         app(arguments[1:], prog_name="pygnc-bridge serve")
         return
     try:
-        from pygnc_instruments.bridge.window import app as window  # noqa: PLC0415 - likewise
+        from pygnc_instruments.bridge.window import app as window  # noqa: PLC0415 - the server does not need Tk
     except ImportError as error:
-        typer.echo(f"pygnc: the window needs Tk: {error}; the bridge itself: pygnc-bridge serve", err=True)
+        typer.echo(f"pygnc: the window needs Tk ({error}); `pygnc-bridge serve` runs without it", err=True)
         sys.exit(1)
     window(arguments, prog_name="pygnc-bridge")
 

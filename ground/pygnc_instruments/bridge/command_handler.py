@@ -1,7 +1,4 @@
-"""The log files that clients may name and read: plain CSV files in one folder, and nothing else.
-
-Carries out what clients ask for, on the one unit that all of them share.
-"""
+"""Carries out the commands of all clients on the one device that they share."""
 
 import asyncio
 from dataclasses import asdict
@@ -35,53 +32,16 @@ from pygnc_instruments.bridge.messages import (
 from pygnc_instruments.bridge.recorder import Recorder
 
 LARGEST_FILE_BYTES: Final = 32 * 1024 * 1024
-SUFFIX: Final = ".csv"
-
-
-def list_log_files(folder: Path) -> list[dict[str, Any]]:
-    """Return name, size and time of each log file, the newest first."""
-    if not folder.is_dir():
-        return []
-    found = [(path, path.stat()) for path in folder.iterdir() if _is_log(path)]
-    return [
-        {
-            "name": path.name,
-            "bytes": stat.st_size,
-            "modified": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="seconds"),
-        }
-        for path, stat in sorted(found, key=lambda entry: (-entry[1].st_mtime, entry[0].name))
-    ]
-
-
-def load_log_file(folder: Path, name: str) -> dict[str, str]:
-    """Return what a log file holds.
-
-    Raises:
-        BridgeError: there is no such log file, or it is too large for a message.
-    """
-    path = folder / name
-    # A name that leads elsewhere is no name of a file here, and a link is no file of ours.
-    if Path(name).name != name or "\0" in name or "\\" in name or not _is_log(path):
-        raise BridgeError(ErrorCode.NO_FILE, f"there is no log file {name!r:.80}")
-    size = path.stat().st_size
-    if size > LARGEST_FILE_BYTES:
-        limit = f"{LARGEST_FILE_BYTES // 1024 // 1024} MiB"
-        raise BridgeError(ErrorCode.TOO_LARGE, f"{name} has {size} bytes, more than {limit}: copy it from {folder}")
-    return {"name": name, "text": path.read_text(errors="replace")}
-
-
-def _is_log(path: Path) -> bool:
-    return path.suffix == SUFFIX and path.is_file() and not path.is_symlink()
 
 
 class CommandHandler:
-    """What can be done.
+    """Carries out commands.
 
     Args:
-        link: to the unit.
-        recorder: of readings.
-        firmware: upgrades.
-        folder: of the log files.
+        link: connection to the device.
+        recorder: writer of log files.
+        firmware: upgrader of the device's firmware.
+        folder: folder of the log files.
     """
 
     def __init__(self, link: DeviceLink, recorder: Recorder, firmware: FirmwareUpgrader, folder: Path) -> None:
@@ -90,11 +50,11 @@ class CommandHandler:
         self._firmware = firmware
         self._folder = folder
 
-    async def do(self, command: Command) -> Any:  # noqa: ANN401, PLR0911 - each command has its own result
-        """Carry a command out and return its result.
+    async def handle(self, command: Command) -> Any:  # noqa: ANN401, PLR0911 - each command has its own result
+        """Carry out a command and return its result as JSON; fields as a dictionary.
 
         Raises:
-            BridgeError: it cannot be done.
+            BridgeError: the command cannot be carried out.
         """
         match command:
             case Status():
@@ -117,7 +77,7 @@ class CommandHandler:
                 return self._firmware.start(command)
 
     def status(self) -> dict[str, Any]:
-        """Return how the unit, its line and its log are."""
+        """Return the state of device, connection, log and upgrade as JSON."""
         device = self._link.device
         return {
             "device": self._link.summary(),
@@ -129,20 +89,20 @@ class CommandHandler:
 
     async def _fields(self, command: GetFields | SetFields) -> dict[int, int]:
         if self._firmware.is_running:
-            raise BridgeError(ErrorCode.UPGRADE, "firmware is being written: fields can be asked for when that is done")
+            raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running; access fields when it is done")
         try:
-            return await (self._ask(command) if isinstance(command, GetFields) else self._put(command))
+            return await (self._get(command) if isinstance(command, GetFields) else self._set(command))
         except DeviceError as error:
             raise bridge_error(error) from None
 
-    async def _ask(self, command: GetFields) -> dict[int, int]:
-        device = self._link.need_ucb()
+    async def _get(self, command: GetFields) -> dict[int, int]:
+        device = self._link.connected_ucb()
         if command.ids is None:
             return await device.run(ask_known("RF" if command.stored else "GF", list(FIELD_TABLE)))
         return await (device.read_fields if command.stored else device.get_fields)(command.ids)
 
-    async def _put(self, command: SetFields) -> dict[int, int]:
-        device = self._link.need_ucb()
+    async def _set(self, command: SetFields) -> dict[int, int]:
+        device = self._link.connected_ucb()
         if command.stored:
             return await device.write_fields(command.values)
         others = {number: value for number, value in command.values.items() if number != BAUD}
@@ -160,3 +120,40 @@ class CommandHandler:
 
     def _packets(self) -> list[Record]:
         return [] if self._link.family is None else list(self._link.family.packets)
+
+
+def list_log_files(folder: Path) -> list[dict[str, Any]]:
+    """Return name, size and time of modification of each log file, newest first."""
+    if not folder.is_dir():
+        return []
+    files = [(path, path.stat()) for path in folder.iterdir() if _is_log(path)]
+    return [
+        {
+            "name": path.name,
+            "bytes": stat.st_size,
+            "modified": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="seconds"),
+        }
+        for path, stat in sorted(files, key=lambda entry: (-entry[1].st_mtime, entry[0].name))
+    ]
+
+
+def load_log_file(folder: Path, name: str) -> dict[str, str]:
+    """Return name and text of a log file.
+
+    Raises:
+        BridgeError: there is no such log file, or it is too large for a message.
+    """
+    path = folder / name
+    # Reject names that lead out of the folder, and links, whose target may be anywhere.
+    if Path(name).name != name or "\0" in name or "\\" in name or not _is_log(path):
+        raise BridgeError(ErrorCode.NO_FILE, f"log file {name!r:.80} does not exist")
+    size = path.stat().st_size
+    if size > LARGEST_FILE_BYTES:
+        limit = f"{LARGEST_FILE_BYTES // 1024 // 1024} MiB"
+        message = f"log file {name} has {size} bytes, more than {limit}; copy it from {folder} instead"
+        raise BridgeError(ErrorCode.TOO_LARGE, message)
+    return {"name": name, "text": path.read_text(errors="replace")}
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix == ".csv" and path.is_file() and not path.is_symlink()

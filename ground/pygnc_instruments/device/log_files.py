@@ -1,6 +1,6 @@
-"""Readings as lines of a CSV file: the time since the first one, and values with the digits that they have.
+"""Log files of readings: CSV with the columns and units of python-imu380, and raw bytes.
 
-Logs of readings as CSV files: python-imu380's columns and units, and a head that says of which unit and when.
+A CSV file begins with comment lines that describe the device and the start time:
 
     # serial_number: 2008705635
     # start_utc: 2026-03-01T12:00:00.000Z
@@ -8,10 +8,9 @@ Logs of readings as CSV files: python-imu380's columns and units, and a head tha
     time,xAccel,yAccel,...
     0.00000,-0.09577,...
 
-A file is called `.part` until it is whole. Every line goes to the system at once and to the disk once a second, so that
-a power cut costs a second at most; what it leaves behind is cut to whole lines and renamed when logging begins again.
-
-All bytes of a port in a file that can be played: `file://x.raw`.
+A CSV file has the suffix `.part` until it is complete. Each line is written at once and synced to the disk once a
+second, so a power cut loses at most one second. `recover_logs` truncates what it leaves behind to complete lines and
+removes the suffix.
 """
 
 import contextlib
@@ -24,54 +23,250 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pygnc.common.files import durable_rename, write_all
 from pygnc_devices.declaration import Field, Value
 from pygnc_devices.engine import Engine
 from pygnc_devices.reading import Reading
 
-TIME: Final = "time"
-"""Name of the first column."""
-_LEAST_DECIMALS: Final = 5
+try:
+    import fcntl
+except ImportError:  # Windows does not rename open files, so no lock is needed there
+    fcntl = None  # type: ignore[assignment]
+
+_SYNC_S: Final = 1.0
+_PART: Final = ".part"
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
+_MIN_DECIMALS: Final = 5
 
 
-class CsvRows:
-    """The lines of one file.
+class LogError(Exception):
+    """A log file cannot be written, or its name is not allowed."""
 
-    Args:
-        first: its first reading; all are of the same packet.
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Size and age at which a file is closed and the next one begun; 0 for no limit."""
+
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class CsvLog:
+    """Writes readings to CSV files in a folder, one file per kind of packet.
+
+    Attributes:
+        folder: folder of the files; created on the first reading.
+        name: file name from `checked_log_name`; "" to name files by local time, `data-2026_03_01_12_00_00.csv`.
+        head: description of the device for the comment lines of each file.
+        rotation: when to begin the next file.
+        on_closed: called with the path of each completed file.
+        rows: number of rows written.
+        current: path of the newest file, without `.part`; None before the first reading.
     """
 
-    def __init__(self, first: Reading) -> None:
-        self._first = first
-        self._digits = [_format(entry) for entry in first.packet.fields]
-        self._clock_from: Reading | None = None
-        """First reading with a device time; times before it are those of arrival."""
+    folder: Path
+    name: str = ""
+    head: Mapping[str, str] = field(default_factory=dict)
+    rotation: Rotation = Rotation()
+    on_closed: Callable[[Path], None] = lambda _: None
+    rows: int = 0
+    current: Path | None = None
+    _files: dict[str, "_CsvFile"] = field(default_factory=dict)
+    _first_kind: str = ""
+
+    def write(self, reading: Reading) -> None:
+        """Append a reading to the file of its kind of packet.
+
+        Raises:
+            LogError: the file cannot be written; what was written before is kept.
+        """
+        kind = reading.packet.name
+        file = self._files.get(kind)
+        if file is not None and self._is_full(file):
+            self._close(kind)
+            file = None
+        try:
+            if file is None:
+                file = self._files[kind] = self._open(reading)
+            file.append(file.row(reading))
+        except OSError as error:
+            raise _write_error(self.folder, error) from None
+        self.rows += 1
+
+    def close(self) -> None:
+        """Complete all open files; may be called twice.
+
+        Raises:
+            LogError: a file cannot be synced or renamed.
+        """
+        for kind in list(self._files):
+            self._close(kind)
+
+    def _is_full(self, file: "_CsvFile") -> bool:
+        age_s = time.monotonic() - file.opened_s
+        return 0 < self.rotation.bytes <= file.size or 0.0 < self.rotation.seconds <= age_s
+
+    def _open(self, reading: Reading) -> "_CsvFile":
+        kind = reading.packet.name
+        self._first_kind = self._first_kind or kind
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stem = _stem(self.name) + ("" if kind == self._first_kind else f"-{kind}")
+        self.current, descriptor = _create(self.folder, stem, ".csv", _PART)
+        _lock(descriptor)
+        columns = [("time", "s"), *reading.packet.columns()]
+        start = datetime.fromtimestamp(reading.t_wall_ns / 1e9, UTC)
+        head = {
+            **self.head,
+            "packet": kind,
+            "start_utc": f"{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03}Z",
+            "units": ",".join(unit for _, unit in columns),
+        }
+        file = _CsvFile(self.current, descriptor, reading)
+        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
+        file.append("".join(lines) + ",".join(name for name, _ in columns) + "\n")
+        return file
+
+    def _close(self, kind: str) -> None:
+        file = self._files.pop(kind)
+        try:
+            os.fsync(file.descriptor)
+            os.close(file.descriptor)
+            durable_rename(_part(file.path), file.path)
+        except OSError as error:
+            raise _write_error(file.path, error) from None
+        self.on_closed(file.path)
+
+
+class _CsvFile:
+    """One open CSV file; all its readings are of the same kind of packet."""
+
+    def __init__(self, path: Path, descriptor: int, first: Reading) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.opened_s = time.monotonic()
+        self.size = 0
+        self._synced_s = 0.0
+        self._formats = [_format(entry) for entry in first.packet.fields]
+        self._start_ns = first.t_mono_ns
+        self._clock_start: tuple[int, int] | None = None
+        """Arrival and device time of the first reading with a device time."""
+
+    def append(self, text: str) -> None:
+        octets = text.encode()
+        write_all(self.descriptor, octets)
+        self.size += len(octets)
+        now_s = time.monotonic()
+        if now_s - self._synced_s >= _SYNC_S:
+            os.fsync(self.descriptor)
+            self._synced_s = now_s
 
     def row(self, reading: Reading) -> str:
-        """Return a reading as a line."""
-        cells = [f"{self._elapsed_s(reading):.5f}"]
-        for form, value in zip(self._digits, reading.packet.row(reading.values), strict=True):
-            cells.append(_cell(form, value))
-        return ",".join(cells) + "\n"
+        values = reading.packet.row(reading.values)
+        cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
+        return f"{self._elapsed_s(reading):.5f},{','.join(cells)}\n"
 
     def _elapsed_s(self, reading: Reading) -> float:
-        """Return the time since the first reading: of arrival until the device's clock is known, then by that."""
-        if self._clock_from is None:
-            if reading.t_device_ns is not None:
-                self._clock_from = reading
-            return (reading.t_mono_ns - self._first.t_mono_ns) / 1e9
-        start, now_ns = self._clock_from, reading.t_device_ns
-        if start.t_device_ns is None or now_ns is None:
-            return (reading.t_mono_ns - self._first.t_mono_ns) / 1e9
-        return (start.t_mono_ns - self._first.t_mono_ns + now_ns - start.t_device_ns) / 1e9
+        """Return the time since the first reading, by the device's clock as soon as that is known, else by arrival."""
+        now_ns = reading.t_device_ns
+        if self._clock_start is None or now_ns is None:
+            if now_ns is not None:
+                self._clock_start = reading.t_mono_ns, now_ns
+            return (reading.t_mono_ns - self._start_ns) / 1e9
+        arrival_ns, device_ns = self._clock_start
+        return (arrival_ns - self._start_ns + now_ns - device_ns) / 1e9
+
+
+class RawLog:
+    """Writes every byte that a device's port receives, damaged or not, to a file that can be replayed (`file://x.raw`).
+
+    Args:
+        folder: folder of the file; created if missing.
+        name: file name with the suffix `.csv`, which is replaced by `.raw`; "" to name the file by local time.
+        engine: the device's connection.
+
+    Raises:
+        LogError: the file cannot be created.
+    """
+
+    def __init__(self, folder: Path, name: str, engine: Engine) -> None:
+        self._engine = engine
+        self._error: OSError | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path, self._descriptor = _create(folder, _stem(name), ".raw")
+        except OSError as error:
+            raise LogError(f"{error.filename}: {error.strerror}") from None
+        engine.tap = self._write
+
+    def close(self) -> Path:
+        """Sync and close the file, and return its path.
+
+        Raises:
+            LogError: some bytes could not be written.
+        """
+        self._engine.tap = None
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+        if self._error is not None:
+            raise LogError(f"{self.path}: {self._error.strerror}; bytes at its end are missing")
+        return self.path
+
+    def _write(self, octets: bytes) -> None:
+        """Write received bytes; an error must not stop the port's thread, which calls this."""
+        if self._error is None:
+            try:
+                write_all(self._descriptor, octets)
+            except OSError as error:
+                self._error = error
+
+
+def checked_log_name(name: str) -> str:
+    """Return a requested file name with the suffix `.csv`.
+
+    Raises:
+        LogError: the name contains a folder or characters that are not allowed.
+    """
+    stem = name.removesuffix(".csv")
+    if _NAME.fullmatch(stem) is None or stem.endswith((".", " ")):
+        raise LogError(
+            f"log name {name!r} is not allowed: use letters, digits, dots, dashes, underscores and spaces, no folder"
+        )
+    return f"{stem}.csv"
+
+
+def recover_logs(folder: Path) -> list[Path]:
+    """Complete the `.part` files that a power cut or a killed program has left, and return their new paths.
+
+    Each is truncated to complete lines and renamed. Files that a running program is still writing are skipped.
+    """
+    recovered = []
+    for part in sorted(folder.glob(f"*.csv{_PART}")):
+        with part.open("r+b") as file:
+            if not _lock(file.fileno()):
+                continue
+            size = file.read().rfind(b"\n") + 1
+            file.truncate(size)
+            file.flush()
+            os.fsync(file.fileno())
+        if size:
+            path = part.with_suffix("")
+            if path.exists():
+                path = _free_path(folder, path.stem, ".csv", _PART)
+            durable_rename(part, path)
+            recovered.append(path)
+        else:
+            part.unlink()
+    return recovered
 
 
 def _format(entry: Field) -> str:
-    """Return how a value is written: integers as such, scaled words with all their bits, floats as they are."""
+    """Return the format of a column: floats with their precision, scaled integers with the decimals of one bit."""
     if entry.code in {"f", "d"}:
         return ".9g" if entry.code == "f" else ".15g"
     if entry.scale is None:
         return ""
-    decimals = _LEAST_DECIMALS
+    decimals = _MIN_DECIMALS
     while abs(entry.scale * entry.unit.column_per_unit) < 10.0**-decimals:
         decimals += 1
     return f".{decimals}f"
@@ -87,175 +282,33 @@ def _cell(form: str, value: Value | None) -> str:
     return format(value, form) if isinstance(value, float) else str(value)
 
 
-try:
-    import fcntl
-except ImportError:  # Windows lets nobody rename a file that is open
-    fcntl = None  # type: ignore[assignment]
-
-_SYNC_S: Final = 1.0
-_PART: Final = ".part"
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
+def _stem(name: str) -> str:
+    return name.removesuffix(".csv") or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
 
 
-class LogError(Exception):
-    """A log that cannot be written; the message names the file and says what helps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """When a file is closed and the next one begun; 0: never for this reason."""
-
-    bytes: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class _File:
-    """One open file, of one kind of packet."""
-
-    path: Path
-    descriptor: int
-    rows: CsvRows
-    begun_s: float
-    size: int = 0
-    synced_s: float = 0.0
-
-
-@dataclass(slots=True)
-class CsvLog:
-    """Writes readings into files of a folder.
-
-    Args:
-        folder: made if missing.
-        name: of the file, from `checked_name`; "" to name files by the time, `data-2026_03_01_12_00_00.csv`.
-        head: what is known of the device, for the head of each file.
-        rotation: when to begin the next file.
-        on_closed: is told of every file that is whole.
-
-    Attributes:
-        rows: written so far.
-        current: the newest file, without `.part`; None before the first reading.
-    """
-
-    folder: Path
-    name: str = ""
-    head: Mapping[str, str] = field(default_factory=dict)
-    rotation: Rotation = Rotation()
-    on_closed: Callable[[Path], None] = lambda _: None
-    rows: int = 0
-    current: Path | None = None
-    _files: dict[str, _File] = field(default_factory=dict)
-    _first_kind: str = ""
-
-    def write(self, reading: Reading) -> None:
-        """Append a reading; packets of different kinds go into files of their own.
-
-        Raises:
-            LogError: the file cannot be written.
-        """
-        kind = reading.packet.name
-        file = self._files.get(kind)
-        if file is not None and self._is_full(file):
-            self._close(kind)
-            file = None
-        try:
-            if file is None:
-                file = self._files[kind] = self._open(reading)
-            _append(file, file.rows.row(reading))
-        except OSError as error:
-            raise LogError(_why(self.folder, error)) from None
-        self.rows += 1
-
-    def close(self) -> None:
-        """Give the files their names; may be called twice."""
-        for kind in list(self._files):
-            self._close(kind)
-
-    def _is_full(self, file: _File) -> bool:
-        age_s = time.monotonic() - file.begun_s
-        return 0 < self.rotation.bytes <= file.size or 0.0 < self.rotation.seconds <= age_s
-
-    def _open(self, reading: Reading) -> _File:
-        self._first_kind = self._first_kind or reading.packet.name
-        self.folder.mkdir(parents=True, exist_ok=True)
-        stem = self.name.removesuffix(".csv") or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
-        suffix = "" if reading.packet.name == self._first_kind else f"-{reading.packet.name}"
-        path, descriptor = _create(self.folder, f"{stem}{suffix}")
-        self.current = path
-        columns = [(TIME, "s"), *reading.packet.columns()]
-        start = datetime.fromtimestamp(reading.t_wall_ns / 1e9, UTC)
-        head = {
-            **self.head,
-            "packet": reading.packet.name,
-            "start_utc": f"{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03}Z",
-            "units": ",".join(unit for _, unit in columns),
-        }
-        file = _File(path, descriptor, CsvRows(reading), time.monotonic())
-        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
-        _append(file, "".join(lines) + ",".join(name for name, _ in columns) + "\n")
-        return file
-
-    def _close(self, kind: str) -> None:
-        file = self._files.pop(kind)
-        try:
-            os.fsync(file.descriptor)
-            os.close(file.descriptor)
-            _part(file.path).rename(file.path)
-            _sync_folder(self.folder)
-        except OSError as error:
-            raise LogError(_why(file.path, error)) from None
-        self.on_closed(file.path)
-
-
-def checked_log_name(name: str) -> str:
-    """Return a file name that others have asked for, if it is one and nothing else.
-
-    Raises:
-        LogError: it has a folder in it, or letters that do not belong into file names.
-    """
-    stem = name.removesuffix(".csv")
-    if _NAME.fullmatch(stem) is None or stem.endswith((".", " ")):
-        raise LogError(f"{name!r} is no file name for a log: letters, digits, dots, dashes, blanks, and no folder")
-    return f"{stem}.csv"
-
-
-def recover_logs(folder: Path) -> list[Path]:
-    """Name the files that a power cut has left as `.part`: each is cut to its whole lines. Returns the names.
-
-    Those that another program is writing stay.
-    """
-    found = []
-    for part in sorted(folder.glob(f"*.csv{_PART}")):
-        with part.open("r+b") as file:
-            if not _lock(file.fileno()):
-                continue
-            whole = file.read().rfind(b"\n") + 1
-            file.truncate(whole)
-            file.flush()
-            os.fsync(file.fileno())
-        if whole:
-            path = part.with_suffix("")
-            if path.exists():
-                path = _free(folder, path.stem)
-            part.rename(path)
-            found.append(path)
-        else:
-            part.unlink()
-    return found
-
-
-def _create(folder: Path, stem: str) -> tuple[Path, int]:
-    """Open a file that is not there yet, not even under its final name."""
+def _create(folder: Path, stem: str, suffix: str, part: str = "") -> tuple[Path, int]:
+    """Create a file under a name that does not exist yet; return its path without `part`, and its descriptor."""
     while True:
-        path = _free(folder, stem)
+        path = _free_path(folder, stem, suffix, part)
         with contextlib.suppress(FileExistsError):
-            descriptor = os.open(_part(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-            _lock(descriptor)
-            return path, descriptor
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            return path, os.open(path.with_name(path.name + part), flags, 0o644)
+
+
+def _free_path(folder: Path, stem: str, suffix: str, part: str) -> Path:
+    path, number = folder / f"{stem}{suffix}", 0
+    while path.exists() or path.with_name(path.name + part).exists():
+        number += 1
+        path = folder / f"{stem}-{number:03}{suffix}"
+    return path
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + _PART)
 
 
 def _lock(descriptor: int) -> bool:
-    """Claim a file until it is closed; False if somebody has it."""
+    """Lock a file until it is closed; return False if another program has locked it."""
     if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -264,94 +317,5 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _free(folder: Path, stem: str) -> Path:
-    path, number = folder / f"{stem}.csv", 0
-    while path.exists() or _part(path).exists():
-        number += 1
-        path = folder / f"{stem}-{number:03}.csv"
-    return path
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + _PART)
-
-
-def _append(file: _File, text: str) -> None:
-    octets = text.encode()
-    while octets:
-        octets = octets[os.write(file.descriptor, octets) :]
-    file.size += len(text.encode())
-    now_s = time.monotonic()
-    if now_s - file.synced_s >= _SYNC_S:
-        os.fsync(file.descriptor)
-        file.synced_s = now_s
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _why(path: Path, error: OSError) -> str:
-    name = error.filename or path
-    return f"{name}: {error.strerror}; logging has stopped, what was written before is kept"
-
-
-class RawLog:
-    """Keeps what comes, damaged or not, as it comes.
-
-    Args:
-        folder: made if missing.
-        name: of the file, `.csv` replaced by `.raw`; "" to name it by the time.
-        engine: of the device.
-
-    Raises:
-        LogError: the file cannot be made.
-    """
-
-    def __init__(self, folder: Path, name: str, engine: Engine) -> None:
-        stem = name.removesuffix(".csv") or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
-        self._engine = engine
-        self._error: OSError | None = None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.path, self._descriptor = _create_raw(folder, stem)
-        except OSError as error:
-            raise LogError(f"{error.filename}: {error.strerror}") from None
-        engine.tap = self._take
-
-    def close(self) -> Path:
-        """End the file and return its name.
-
-        Raises:
-            LogError: some of it could not be written.
-        """
-        self._engine.tap = None
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
-        if self._error is not None:
-            raise LogError(f"{self.path}: {self._error.strerror}; bytes are missing at its end")
-        return self.path
-
-    def _take(self, octets: bytes) -> None:
-        """Write what came; called in the thread that owns the port, which must not suffer from a full disk."""
-        try:
-            while octets and self._error is None:
-                octets = octets[os.write(self._descriptor, octets) :]
-        except OSError as error:
-            self._error = error
-
-
-def _create_raw(folder: Path, stem: str) -> tuple[Path, int]:
-    number = 0
-    while True:
-        path = folder / (f"{stem}.raw" if number == 0 else f"{stem}-{number:03}.raw")
-        try:
-            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        except FileExistsError:
-            number += 1
+def _write_error(path: Path, error: OSError) -> LogError:
+    return LogError(f"{error.filename or path}: {error.strerror}; logging has stopped, earlier rows are kept")

@@ -36,7 +36,7 @@ def composed(stream: Iterable[tuple[str, bytes]], layout: SenseLayout = STANDARD
     records: list[bytes] = []
     spare: list[bytes] = []
     for kind, raw in stream:
-        done = composer.take_sample(raw) if kind == "sample" else composer.take_fix(raw)
+        done = composer.add_sample(raw) if kind == "sample" else composer.add_fix(raw)
         records += done.records
         spare += done.spare_fixes
     done = composer.finish()
@@ -67,7 +67,7 @@ def test_what_comes_in_order_is_the_same_file(terminated: bool) -> None:  # noqa
     content = CONTENT if terminated else b"".join(CONTENT[k : k + 249] for k in range(0, len(CONTENT), 251))
     composer = SenseAssembler(layout)
     for number, (kind, raw) in enumerate(packets(content, layout), 1):
-        done = composer.take_sample(raw) if kind == "sample" else composer.take_fix(raw)
+        done = composer.add_sample(raw) if kind == "sample" else composer.add_fix(raw)
         assert len(done.records) == (number % 6 == 0)  # at once
     assert composed(packets(content, layout), layout) == (content, [])
 
@@ -178,8 +178,8 @@ def test_another_boot_begins_a_new_record() -> None:
 def test_nothing_is_kept_for_ever() -> None:
     composer = SenseAssembler()
     for k in range(3):
-        composer.take_sample(sample(START_S + k)[1])
+        composer.add_sample(sample(START_S + k)[1])
     for k in range(500):
-        composer.take_fix(fix(START_S + 3 + k)[1])
+        composer.add_fix(fix(START_S + 3 + k)[1])
         assert len(composer._fixes) < 40
     assert composer._samples == []

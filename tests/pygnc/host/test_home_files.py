@@ -1,4 +1,4 @@
-"""Files in a home folder: parts found again, the old file whole until the new one is."""
+"""File storage in a home folder: uploads resume, and a file is only replaced by a complete one."""
 
 import os
 import zlib
@@ -14,73 +14,73 @@ UPLOAD = Upload("range/partner_75/rng00007.bin", len(CONTENT), zlib.crc32(CONTEN
 
 
 def put(files: HomeFiles, upload: Upload, content: bytes) -> bool:
-    files.stored(upload)
+    files.prepare(upload)
     files.append(upload, content)
     return files.complete(upload)
 
 
-def test_a_whole_file_is_put_in_place(tmp_path: Path) -> None:
+def test_a_complete_upload_replaces_the_file(tmp_path: Path) -> None:
     files = HomeFiles(tmp_path, 0)
-    assert files.stored(UPLOAD) == 0
+    assert files.prepare(UPLOAD) == 0
     for at in range(0, len(CONTENT), 1000):
         files.append(UPLOAD, CONTENT[at : at + 1000])
     assert not (tmp_path / UPLOAD.name).exists()
     assert files.complete(UPLOAD)
     assert (tmp_path / UPLOAD.name).read_bytes() == CONTENT
     assert [path.name for path in (tmp_path / UPLOAD.name).parent.iterdir()] == ["rng00007.bin"]
-    assert files.has(UPLOAD)
-    assert not files.has(UPLOAD._replace(crc=1))
+    assert files.is_complete(UPLOAD)
+    assert not files.is_complete(UPLOAD._replace(crc=1))
 
 
-def test_a_part_is_found_again_by_its_own_upload_only(tmp_path: Path) -> None:
-    HomeFiles(tmp_path, 0).stored(UPLOAD)
+def test_a_partial_upload_is_resumed_only_by_the_same_upload(tmp_path: Path) -> None:
+    HomeFiles(tmp_path, 0).prepare(UPLOAD)
     HomeFiles(tmp_path, 0).append(UPLOAD, CONTENT[:777])
-    assert HomeFiles(tmp_path, 0).stored(UPLOAD) == 777
-    assert HomeFiles(tmp_path, 0).stored(UPLOAD._replace(crc=UPLOAD.crc ^ 1)) == 0
-    assert HomeFiles(tmp_path, 0).stored(UPLOAD) == 0, "another upload of the name takes the part's place"
+    assert HomeFiles(tmp_path, 0).prepare(UPLOAD) == 777
+    assert HomeFiles(tmp_path, 0).prepare(UPLOAD._replace(crc=UPLOAD.crc ^ 1)) == 0
+    assert HomeFiles(tmp_path, 0).prepare(UPLOAD) == 0, "another upload of the name takes the part's place"
 
 
-def test_parts_of_other_names_are_left_alone(tmp_path: Path) -> None:
+def test_partial_uploads_of_other_names_stay(tmp_path: Path) -> None:
     files = HomeFiles(tmp_path, 0)
     (tmp_path / ".sense.bin.part").write_bytes(b"not ours")
-    files.stored(Upload("flight.zip", 10, 1))
+    files.prepare(Upload("flight.zip", 10, 1))
     files.append(Upload("flight.zip", 10, 1), b"x")
-    files.stored(Upload("sense.bin", 10, 1))
-    assert files.stored(Upload("flight.zip", 10, 1)) == 1
+    files.prepare(Upload("sense.bin", 10, 1))
+    assert files.prepare(Upload("flight.zip", 10, 1)) == 1
     assert (tmp_path / ".sense.bin.part").exists()
 
 
 @pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT[:-1] + b"?", CONTENT + b"more"])
-def test_anything_but_the_whole_file_is_not_put_in_place(tmp_path: Path, content: bytes) -> None:
+def test_an_incomplete_or_damaged_upload_does_not_replace_the_file(tmp_path: Path, content: bytes) -> None:
     files = HomeFiles(tmp_path, 0)
     (target := tmp_path / UPLOAD.name).parent.mkdir(parents=True)
     target.write_bytes(b"old")
     assert not put(files, UPLOAD, content)
     assert target.read_bytes() == b"old"
-    assert files.stored(UPLOAD) == 0
+    assert files.prepare(UPLOAD) == 0
 
 
-def test_a_part_that_is_too_long_begins_anew(tmp_path: Path) -> None:
+def test_a_partial_upload_that_is_too_long_is_restarted(tmp_path: Path) -> None:
     files = HomeFiles(tmp_path, 0)
-    files.stored(UPLOAD)
+    files.prepare(UPLOAD)
     files.append(UPLOAD, CONTENT + b"more")
-    assert files.stored(UPLOAD) == 0
+    assert files.prepare(UPLOAD) == 0
 
 
-def test_an_empty_file_can_be_put(tmp_path: Path) -> None:
+def test_an_empty_file_can_be_uploaded(tmp_path: Path) -> None:
     files = HomeFiles(tmp_path, 0)
     empty = Upload("pygnc.toml", 0, 0)
-    files.stored(empty)
+    files.prepare(empty)
     assert files.complete(empty)
     assert (tmp_path / "pygnc.toml").read_bytes() == b""
 
 
-def test_the_reserve_is_not_touched(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="no room"):
-        HomeFiles(tmp_path, 1 << 60).stored(UPLOAD)
+def test_an_upload_that_needs_the_reserve_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="reserve"):
+        HomeFiles(tmp_path, 1 << 60).prepare(UPLOAD)
 
 
-def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
+def test_a_replaced_file_is_read_as_it_was_when_opened(tmp_path: Path) -> None:
     (tmp_path / "pygnc_info.txt").write_bytes(b"old")
     source = HomeFiles(tmp_path, 0).open("pygnc_info.txt")
     (tmp_path / "new").write_bytes(b"new and longer")
@@ -89,7 +89,7 @@ def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
     source.close()
 
 
-def test_a_growing_log_is_read_as_it_was(tmp_path: Path) -> None:
+def test_a_growing_journal_is_read_as_it_was_when_opened(tmp_path: Path) -> None:
     name = "pygnc_logs/run-00001/input-00000.pgj.part"
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_bytes(b"12345")
@@ -100,7 +100,7 @@ def test_a_growing_log_is_read_as_it_was(tmp_path: Path) -> None:
     source.close()
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"x")
     (tmp_path / "pygnc_info.txt").symlink_to(tmp_path / "secret")
     with pytest.raises(OSError, match="symbolic"):

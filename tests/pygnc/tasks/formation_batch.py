@@ -15,7 +15,7 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, r
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.ingest.batch import find_sources, record_messages
-from pygnc.tasks.orbit.tracker import OrbitTracker, mark_behind
+from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables
@@ -64,8 +64,8 @@ def answers() -> dict[int, list[OrbitMessage]]:
     given = 0
     found: dict[int, list[OrbitMessage]] = {}
     for message in inputs():
-        estimates = tracker.take(message, given + 1)
-        found[message.seq] = [*estimates, *mark_behind(message, estimates, given + 1)]
+        estimates = tracker.process(message, given + 1)
+        found[message.seq] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(found[message.seq])
     return found
 

@@ -12,20 +12,20 @@ from pygnc.host.host_transfer import DownloadReceiver, TransferState
 from pygnc.host.sentence_types import GPSS, SENS
 from pygnc_controller.emulator.controller import UNSETTLED, Controller
 from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket
-from pygnc_controller.emulator.serial_line import Faults, SerialLine
-from pygnc_controller.emulator.virtual_pi import CTRL_C, End, Session, VirtualPi
+from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
+from pygnc_controller.emulator.virtual_pi import CTRL_C, LineEnd, VirtualLink, VirtualPi
 
 STATUS = status.encode({"generation": 3})
 INFO = b"PyGNC run 1" + b"i" * 180
 
 
 class Link:
-    def __init__(self, home: Path, faults: Faults | None = None, seed: int = 0) -> None:
+    def __init__(self, home: Path, faults: LineFaults | None = None, seed: int = 0) -> None:
         self.controller = Controller(7)
         self.pi = VirtualPi(home, STATUS, INFO)
-        self.lines = [SerialLine(2 * seed + k, faults or Faults()) for k in range(2)]
-        host = End(self.controller.take, self.controller.next_portion, self.controller.wakeup_s)
-        self.session = Session([host, self.pi.end()], self.lines)
+        self.lines = [SerialLine(2 * seed + k, faults or LineFaults()) for k in range(2)]
+        host = LineEnd(self.controller.take, self.controller.next_output, self.controller.wakeup_s)
+        self.session = VirtualLink([host, self.pi.end()], self.lines)
 
     def until(self, is_done: object, limit_s: float = 600.0) -> None:
         assert callable(is_done)
@@ -56,7 +56,7 @@ def packets(count: int, interval_s: float = 0.5) -> list[TimedPacket]:
 def test_every_packet_is_delivered_once_or_reported_lost(
     tmp_path: Path, seed: int, rate: float, cut: tuple[tuple[float, float], ...], speed: float
 ) -> None:
-    link = Link(tmp_path, Faults(rate, rate, rate, rate, cuts=cut), seed)
+    link = Link(tmp_path, LineFaults(rate, rate, rate, rate, cuts=cut), seed)
     link.controller.stream(iter(packets(60)), speed, 0.0)
     link.until(lambda: link.controller.channel.is_ready)
     link.until(lambda: link.controller.is_streamed)
@@ -91,7 +91,7 @@ def test_a_listing_of_many_pages_is_fetched_though_main_py_is_started_again(tmp_
     (tmp_path / "pygnc_logs" / "run-00001").mkdir(parents=True)
     for number in range(40):
         (tmp_path / "pygnc_logs" / "run-00001" / f"input-{number:05d}.pgj").write_bytes(bytes(number))
-    link = Link(tmp_path, Faults(flipped=1e-3))
+    link = Link(tmp_path, LineFaults(flipped=1e-3))
     link.until(lambda: link.controller.channel.is_ready)
     link.controller.list_files(link.session.now_s)
     link.session.at(link.session.now_s + 0.05, lambda now_s: link.lines[0].write(CTRL_C, now_s))
@@ -103,7 +103,7 @@ def test_downloads_come_through_and_refusals_are_told(tmp_path: Path) -> None:
     content = bytes(range(256)) * 40
     (tmp_path / "pygnc_batch").mkdir()
     (tmp_path / "pygnc_batch" / "sense.bin").write_bytes(content)
-    link = Link(tmp_path, Faults(lost=2e-4, doubled=2e-4))
+    link = Link(tmp_path, LineFaults(lost=2e-4, doubled=2e-4))
     download: DownloadReceiver = link.controller.download("pygnc_batch/sense.bin", 0.0)
     link.until(lambda: download.state is TransferState.DONE)
     assert download.content == content
@@ -151,7 +151,7 @@ def test_the_status_comes_within_a_tenth_of_a_second_whatever_else_is_on_the_lin
 
 
 def test_what_nobody_answers_is_reported_at_the_end(tmp_path: Path) -> None:
-    link = Link(tmp_path, Faults(cuts=((1.0, 1e9),)))
+    link = Link(tmp_path, LineFaults(cuts=((1.0, 1e9),)))
     link.until(lambda: link.controller.channel.is_ready)
     link.controller.upload("sense.bin", bytes(50_000), link.session.now_s)
     link.pass_time(3.0)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc_controller.emulator.serial_line import Faults, SerialLine
+from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
 
 CONTENT = bytes(range(256)) * 200
 BYTES_PER_S = 11_520.0
 
 
-def passed(faults: Faults, seed: int = 1, content: bytes = CONTENT) -> tuple[bytes, SerialLine]:
+def passed(faults: LineFaults, seed: int = 1, content: bytes = CONTENT) -> tuple[bytes, SerialLine]:
     line = SerialLine(seed, faults)
     line.write(content, 0.0)
     return line.read(inf), line
@@ -33,7 +33,7 @@ def test_bytes_arrive_at_the_lines_pace() -> None:
 
 @pytest.mark.parametrize("name", ["lost", "flipped", "doubled", "stalled"])
 def test_each_fault_happens_as_often_as_it_should_and_is_counted(name: str) -> None:
-    arrived, line = passed(replace(Faults(), **{name: 0.01}))  # type: ignore[arg-type]
+    arrived, line = passed(replace(LineFaults(), **{name: 0.01}))  # type: ignore[arg-type]
     count = line.injected[name]
     assert count == pytest.approx(0.01 * len(CONTENT), rel=0.2)
     assert list(line.injected) == [name]
@@ -50,7 +50,7 @@ def test_each_fault_happens_as_often_as_it_should_and_is_counted(name: str) -> N
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 500), max_size=20))
 def test_a_seed_repeats_its_faults_however_the_bytes_are_cut_in_time(seed: int, cuts: list[int]) -> None:
-    faults = Faults(0.01, 0.01, 0.01, 0.01)
+    faults = LineFaults(0.01, 0.01, 0.01, 0.01)
     content = CONTENT[:2000]
     once, _ = passed(faults, seed, content)
     line = SerialLine(seed, faults)
@@ -59,7 +59,7 @@ def test_a_seed_repeats_its_faults_however_the_bytes_are_cut_in_time(seed: int, 
 
 
 def test_nothing_arrives_during_a_cut_and_noise_at_a_wrong_speed() -> None:
-    spans = Faults(cuts=((1.0, 2.0),), garbled=((3.0, 3.5),))
+    spans = LineFaults(cuts=((1.0, 2.0),), garbled=((3.0, 3.5),))
     arrived, line = passed(spans.since(0.0))
     assert line.injected["cut"] == pytest.approx(BYTES_PER_S, abs=16)
     assert line.injected["garbled"] == pytest.approx(BYTES_PER_S / 2, abs=16)
@@ -70,7 +70,7 @@ def test_nothing_arrives_during_a_cut_and_noise_at_a_wrong_speed() -> None:
 
 
 def test_a_delayed_byte_holds_up_all_behind_it() -> None:
-    line = SerialLine(3, Faults(stalled=1e-3, stall_s=5.0))
+    line = SerialLine(3, LineFaults(stalled=1e-3, stall_s=5.0))
     line.write(CONTENT, 0.0)
     in_time = line.read(line.busy_until_s)
     assert len(in_time) < len(CONTENT)

@@ -15,21 +15,21 @@ import pytest
 from pygnc_controller.emulator import main_program
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.main_program import MainProgram
-from pygnc_controller.emulator.pty_pi import PiOnPty
-from pygnc_controller.emulator.serial_line import Cable, Faults
+from pygnc_controller.emulator.pty_pi import PtyPi
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort
 from pygnc_controller.emulator.shell import LINE, Connection, Shell, ShellError
 
 FAST_BAUD = 2_000_000
 PROMPT = re.compile(rb"/\.pycubed[#$] $")
-BAD = Faults(lost=1e-4, flipped=1e-4, doubled=1e-4, stalled=1e-4, stall_s=0.02)
+BAD = LineFaults(lost=1e-4, flipped=1e-4, doubled=1e-4, stalled=1e-4, stall_s=0.02)
 
 
 @contextmanager
 def shell_on_pty(
-    home: Path, faults: Faults | None = None, seed: int = 0
-) -> Iterator[tuple[PiOnPty, Connection, Shell]]:
-    with PiOnPty(home) as pi:
-        station = Connection(Cable(pi.master, FAST_BAUD, faults, seed), Controller(1))
+    home: Path, faults: LineFaults | None = None, seed: int = 0
+) -> Iterator[tuple[PtyPi, Connection, Shell]]:
+    with PtyPi(home) as pi:
+        station = Connection(PacedPort(pi.master, FAST_BAUD, faults, seed), Controller(1))
         station.chores.append(pi.look_after)
         shell = Shell(station)
         shell.wake()
@@ -64,7 +64,7 @@ def test_a_shell_that_noise_has_left_waiting_for_more_is_woken(tmp_path: Path, m
 
 @pytest.mark.timeout(180)  # a bad line takes its time
 @pytest.mark.parametrize(("faults", "size"), [(None, 36_144), (BAD, 6000)])
-def test_files_go_both_ways_bit_for_bit(tmp_path: Path, faults: Faults | None, size: int) -> None:
+def test_files_go_both_ways_bit_for_bit(tmp_path: Path, faults: LineFaults | None, size: int) -> None:
     content = random.Random(1).randbytes(size)  # noqa: S311 - a test's input
     with shell_on_pty(tmp_path, faults, seed=4) as (_, station, shell):
         shell.put("range/rng00000.bin", content)
@@ -120,10 +120,10 @@ def test_power_off_leaves_nothing_alive(tmp_path: Path) -> None:
 
 
 def test_a_line_without_a_shell_is_told_with_the_remedy(tmp_path: Path) -> None:
-    with PiOnPty(tmp_path) as pi:
+    with PtyPi(tmp_path) as pi:
         for pid in pi.processes():
             subprocess.run(["kill", f"-{signal.SIGSTOP.value}", str(pid)], check=True)  # noqa: S607 - found on the path
-        station = Connection(Cable(pi.master), Controller(1))
+        station = Connection(PacedPort(pi.master), Controller(1))
         shell = Shell(station)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pygnc_controller.emulator.shell._READY_S", 0.01)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pygnc_controller.emulator.pty_pi import PiOnPty
+from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.update.command import SerialTransport, app
 from tests.pygnc_controller.update.conftest import BROKEN_IN_PLACE, PYTHON, Package, SshServer, in_use
 
@@ -70,15 +70,13 @@ def test_a_damaged_package_and_a_host_that_is_none_are_refused(tmp_path: Path, s
 
 
 @pytest.fixture
-def pi(home: Path) -> Iterator[PiOnPty]:
-    with PiOnPty(home) as pi:
+def pi(home: Path) -> Iterator[PtyPi]:
+    with PtyPi(home) as pi:
         yield pi
 
 
 @pytest.mark.timeout(180)  # some fifty commands for a real shell
-def test_the_serial_line_will_do_where_there_is_no_network(
-    tmp_path: Path, home: Path, old: Package, pi: PiOnPty
-) -> None:
+def test_the_serial_line_will_do_where_there_is_no_network(tmp_path: Path, home: Path, old: Package, pi: PtyPi) -> None:
     package = Package(tmp_path, "new", ballast="".join(chr(33 + k * k % 90) for k in range(9000)))
     way = SerialTransport(pi.master, FAST_BAUD)
     way.send(package.path)

@@ -186,7 +186,7 @@ def test_range_files_bring_their_fixes(hour: Path, tmp_path: Path) -> None:
         (["{hour}", "--ranges", "{empty}"], "holds no rng00000.bin"),
         (["{empty}"], "holds no input journal"),
         (["{hour}", "{empty}"], "is a folder; name sense files alone"),
-        (["{hour}", "--config", "{bad}"], "no such setting: orbt"),
+        (["{hour}", "--config", "{bad}"], "unknown setting orbt"),
         (["{hour}", "--config", "{empty}/none.toml"], "no such file"),
     ],
 )

@@ -48,5 +48,7 @@ def test_a_partners_fixes_are_none_of_ours(ranges: Path) -> None:
 
 def test_a_folder_with_our_own_id_is_refused_with_the_remedy(ranges: Path) -> None:
     (ranges / "partner_75").rename(ranges / "partner_74")
-    with pytest.raises(ReplayError, match=r"range/partner_74: 74 is our own radio id; put our own files beside it"):
+    with pytest.raises(
+        ReplayError, match=r"range/partner_74: 74 is our own radio id; put our own files into its parent folder"
+    ):
         from_files([], ranges, SETTINGS)

@@ -11,7 +11,7 @@ GPS_MS = 1_426_464_078_250
 COVARIANCE = np.diag([4.0, 9.0, 16.0, 0.01, 0.04, 0.09])
 KNOWN = FormationEstimate(
     seq=1,
-    through=9,
+    last_input_seq=9,
     input_seq=8,
     gps_ms=GPS_MS,
     partner_id=75,
@@ -26,8 +26,10 @@ KNOWN = FormationEstimate(
     chi2_best=10.0,
     chi2_mirror=12.0,
 )
-UNKNOWN = FormationEstimate(seq=2, through=9, input_seq=9, gps_ms=GPS_MS, partner_id=76, cause="too few ranges")
-APPROACH = ClosestApproach(seq=3, through=9, partner_id=75, chi2=10.0, gps_ms=GPS_MS, distance_m=5.0, sigma_m=1.0)
+UNKNOWN = FormationEstimate(seq=2, last_input_seq=9, input_seq=9, gps_ms=GPS_MS, partner_id=76, cause="too few ranges")
+APPROACH = ClosestApproach(
+    seq=3, last_input_seq=9, partner_id=75, chi2=10.0, gps_ms=GPS_MS, distance_m=5.0, sigma_m=1.0
+)
 
 
 def test_a_row_holds_what_was_said() -> None:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from scipy.spatial.transform import Rotation
 
-from pygnc.formats.sense import encode_lux, lux_of_words
+from pygnc.formats.sense import encode_lux, lux_from_words
 from pygnc_ground.scenario import earth
 from pygnc_ground.scenario.settings import SunSensors
 from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux
@@ -99,7 +99,7 @@ def test_noise_fades_in_the_penumbra() -> None:
 def test_the_format_ends_where_the_sensor_does() -> None:
     lux = face_lux(SunSensors(), np.array([[AU_M, 0.0, 0.0]]), BELOW, np.ones(1), seed=1)
     assert lux[0, 0] > 120_000.0
-    assert lux_of_words(encode_lux(lux)[0, 0]) == pytest.approx(83_865.60)
+    assert lux_from_words(encode_lux(lux)[0, 0]) == pytest.approx(83_865.60)
 
 
 def test_noise_depends_on_the_seed_and_the_earths_light_does_not_change_it() -> None:

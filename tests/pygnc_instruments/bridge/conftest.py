@@ -1,4 +1,4 @@
-"""A simulated unit, and bridges that serve it."""
+"""Fixtures: a simulated unit and bridges that serve it."""
 
 import signal
 import subprocess
@@ -15,13 +15,13 @@ from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, en
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., RunningBridge]]:
-    """Start bridges; all are ended by SIGTERM, and must end well."""
+    """Start bridges; each is stopped with SIGTERM and must exit with 0."""
     running: list[RunningBridge] = []
 
     def begin(*arguments: str, **more: str) -> RunningBridge:
         log = tmp_path / f"bridge{len(running)}.log"
         folder = tmp_path / "logs"
-        command = [sys.executable, "-m", "pygnc_instruments.bridge.command", *arguments, "--folder", str(folder)]
+        command = [sys.executable, "-m", "pygnc_instruments.bridge", "serve", *arguments, "--folder", str(folder)]
         with log.open("w") as file:
             process = subprocess.Popen(
                 command, stdout=file, stderr=subprocess.STDOUT, text=True, env=environment(tmp_path, **more)

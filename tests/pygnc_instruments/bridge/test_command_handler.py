@@ -1,3 +1,5 @@
+"""Log files that clients may list and load."""
+
 from pathlib import Path
 
 import pytest
@@ -19,13 +21,13 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_log_files_are_listed_and_nothing_else(folder: Path) -> None:
+def test_lists_log_files_only(folder: Path) -> None:
     assert [entry["name"] for entry in command_handler.list_log_files(folder)] == ["a.csv"]
     assert command_handler.list_log_files(folder)[0]["bytes"] == 7
     assert command_handler.list_log_files(folder / "not there") == []
 
 
-def test_a_log_file_is_loaded(folder: Path) -> None:
+def test_loads_a_log_file(folder: Path) -> None:
     assert command_handler.load_log_file(folder, "a.csv") == {"name": "a.csv", "text": "time\n1\n"}
 
 
@@ -34,7 +36,7 @@ def test_a_log_file_is_loaded(folder: Path) -> None:
     ["../secret.csv", "link.csv", "inner.csv", "notes.txt", "/etc/passwd", "inner.csv/../a.csv", "./a.csv", "..", "",
      "a.csv\0", "..\\secret.csv", "none.csv"],
 )  # fmt: skip
-def test_no_name_leads_anywhere_else(folder: Path, name: str) -> None:
+def test_rejects_names_outside_the_folder(folder: Path, name: str) -> None:
     with pytest.raises(BridgeError) as caught:
         command_handler.load_log_file(folder, name)
     assert caught.value.code is ErrorCode.NO_FILE
@@ -42,13 +44,13 @@ def test_no_name_leads_anywhere_else(folder: Path, name: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet="./\\a.csv\0~%", max_size=20))
-def test_no_made_up_name_opens_a_file(name: str) -> None:
+def test_rejects_random_names(name: str) -> None:
     here = Path(__file__).parent
     with pytest.raises(BridgeError):
         command_handler.load_log_file(here, name)
 
 
-def test_a_file_too_large_for_a_message_is_refused(folder: Path) -> None:
+def test_rejects_a_file_that_is_too_large_for_a_message(folder: Path) -> None:
     with (folder / "big.csv").open("wb") as file:
         file.truncate(command_handler.LARGEST_FILE_BYTES + 1)
     with pytest.raises(BridgeError, match="copy it from") as caught:

@@ -1,4 +1,4 @@
-"""The bridge's end of the line, without a bridge around it."""
+"""The bridge's connection to its device."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,8 +10,9 @@ from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counts, Reading, Stamp
 from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_instruments.bridge import device_link as link_module
-from pygnc_instruments.bridge.device_link import DeviceLink, LinkState, Place
+from pygnc_instruments.bridge.device_link import DeviceLink, LinkState
 from pygnc_instruments.bridge.messages import Event
+from pygnc_instruments.device.connection import DeviceSelection
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
@@ -19,12 +20,12 @@ from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 PATIENCE_S = 30.0
 
 
-def serve(place: Place, goal: Callable[[DeviceLink], bool]) -> list[Event]:
-    """Serve a unit until the goal is reached; return what was told."""
+def serve(selection: DeviceSelection, goal: Callable[[DeviceLink], bool]) -> list[Event]:
+    """Serve a unit until the goal is reached; return the published events."""
 
     async def run() -> list[Event]:
-        told: list[Event] = []
-        link = DeviceLink(place, told.append)
+        events: list[Event] = []
+        link = DeviceLink(selection, events.append)
         serving = asyncio.create_task(link.run())
         async with asyncio.timeout(PATIENCE_S):
             while not goal(link):
@@ -32,12 +33,12 @@ def serve(place: Place, goal: Callable[[DeviceLink], bool]) -> list[Event]:
                 await asyncio.sleep(0.01)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-        return told
+        return events
 
     return asyncio.run(run())
 
 
-def test_a_driver_that_fails_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_driver_is_reported_and_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = [ZeroDivisionError()]
     take = UcbUnit.take
 
@@ -49,25 +50,24 @@ def test_a_driver_that_fails_is_told_and_tried_again(tmp_path: Path, monkeypatch
     monkeypatch.setattr(UcbUnit, "take", fail_once)
     monkeypatch.setattr(link_module, "SEARCH_PAUSE_S", 0.05)
     with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
-        told = serve(
-            Place(line.url, 115200, "ucb"), lambda link: link.state is LinkState.STREAMING and link.latest is not None
+        events = serve(
+            DeviceSelection(line.url, "ucb", 115200),
+            lambda link: link.state is LinkState.STREAMING and link.latest is not None,
         )
-    assert any("its driver has failed" in event.data["reason"] for event in told)
+    assert any("internal error of the driver" in event.data["reason"] for event in events)
 
 
-def test_a_unit_without_fields_tells_who_it_is_too(tmp_path: Path) -> None:
+def test_identifies_a_unit_without_fields(tmp_path: Path) -> None:
     with PtyEndpoint(Gx2Simulator(), tmp_path / "port") as line:
-        told = serve(Place(line.url, 115200, "gx2"), lambda link: link.state is LinkState.STREAMING)
-    assert "2143-01876" in told[-1].data["id"]
+        events = serve(DeviceSelection(line.url, "gx2", 115200), lambda link: link.state is LinkState.STREAMING)
+    assert "2143-01876" in events[-1].data["id"]
 
 
-def test_a_unit_that_was_not_named_may_come_back_at_another_port(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_searched_unit_may_return_at_another_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ports = [str(tmp_path / "first")]
     monkeypatch.setattr("pygnc_devices.discovery.candidate_ports", lambda: ports)
     monkeypatch.setattr(link_module, "SEARCH_PAUSE_S", 0.05)
-    monkeypatch.setattr(link_module, "_ELSEWHERE_S", 0.2)
+    monkeypatch.setattr(link_module, "_OTHER_PORT_S", 0.2)
     with PtyEndpoint(UcbSimulator(), tmp_path / "first") as line:
 
         def move(link: DeviceLink) -> bool:
@@ -77,5 +77,5 @@ def test_a_unit_that_was_not_named_may_come_back_at_another_port(
             return link.state is LinkState.STREAMING and link.summary()["url"] == ports[0]
 
         with PtyEndpoint(UcbSimulator(), tmp_path / "second"):
-            told = serve(Place(), move)
-    assert [event.data["state"] for event in told if event.data["state"] == "unplugged"]
+            events = serve(DeviceSelection(), move)
+    assert [event.data["state"] for event in events if event.data["state"] == "unplugged"]

@@ -1,4 +1,4 @@
-"""docs/bridge.md says what the bridge does."""
+"""docs/bridge.md agrees with the bridge."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def test_the_documented_program_runs(bridge: RunningBridge, tmp_path: Path) -> N
     assert "SF [[1, 2]] None" in done.stdout
 
 
-def test_every_code_action_and_command_is_documented() -> None:
+def test_every_error_code_action_and_command_is_documented() -> None:
     named = set(re.findall(r"`(\w+)`", TEXT))
     assert {str(code) for code in ErrorCode} <= named
     assert set(V2_ACTIONS) <= named
@@ -34,7 +34,7 @@ def test_every_code_action_and_command_is_documented() -> None:
 
 def test_every_option_is_documented(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pygnc_instruments.bridge.command", "--help"],
+        [sys.executable, "-m", "pygnc_instruments.bridge", "serve", "--help"],
         env=environment(tmp_path, COLUMNS="200", NO_COLOR="1"),
         capture_output=True,
         text=True,

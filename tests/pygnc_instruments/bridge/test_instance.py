@@ -1,4 +1,4 @@
-"""Starting, stopping and finding a bridge from another program; and the window that does so, on a virtual screen."""
+"""Starting, stopping and finding a bridge from another program, and the window, on a virtual display."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pygnc_cli.app import app
-from pygnc_instruments.bridge import instance as control_module
+from pygnc_instruments.bridge import instance as instance_module
 from pygnc_instruments.bridge.instance import (
     BridgeProcess,
     BridgeProcessError,
@@ -27,13 +27,13 @@ from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, need, until
 
 HAS_TK = subprocess.run([sys.executable, "-c", "import tkinter"], capture_output=True, check=False).returncode == 0
-UNPACKING_S = 120.0
+UNPACK_LIMIT_S = 120.0
 needs_tk = pytest.mark.skipif(not HAS_TK and "CI" not in os.environ, reason="this Python has no Tk")
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the programs that are started here find the code, and keep their notes to themselves."""
+    """Let started programs find the code, and use a home of their own."""
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -53,7 +53,7 @@ def control(port: int) -> Iterator[BridgeProcess]:
     if control._child is not None:
         try:
             control._child.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:  # a test has failed before it answered
+        except subprocess.TimeoutExpired:  # the test failed before the bridge answered
             control._child.kill()
             control._child.wait()
 
@@ -62,68 +62,66 @@ def place(line: PtyEndpoint) -> tuple[str, ...]:
     return (line.url, "--baud", "115200", "--family", "ucb")
 
 
-def test_a_bridge_is_started_found_and_stopped(control: BridgeProcess, line: PtyEndpoint) -> None:
-    assert not control.look().is_running
+def test_starts_finds_and_stops_a_bridge(control: BridgeProcess, line: PtyEndpoint) -> None:
+    assert not control.state().is_running
     control.start(*place(line))
-    look = until(
-        lambda: (found := control.look()).is_running and dict(found.lines)["state"] == "streaming" and found, "it"
+    state = until(
+        lambda: (found := control.state()).is_running and dict(found.details)["state"] == "streaming" and found, "it"
     )
-    told = dict(look.lines)
-    assert told["unit"].startswith("2008705635")
-    assert told["CRC errors"] == "0"
-    assert told["log"] == "not logging"
-    until(lambda: "packet S1" in dict(control.look().lines)["rate"], "its rate")
-    control.start()  # one runs already: nothing happens
+    details = dict(state.details)
+    assert details["device"].startswith("2008705635")
+    assert details["CRC errors"] == "0"
+    assert details["log"] == "not logging"
+    until(lambda: "packet S1" in dict(control.state().details)["rate"], "its rate")
+    control.start()  # no effect: it is running already
     control.stop()
-    until(lambda: not control.look().is_running, "its end")
-    assert control.look().problem == ""
+    until(lambda: not control.state().is_running, "its end")
+    assert control.state().problem == ""
 
 
-def test_one_that_somebody_else_started_is_found_and_stopped(bridge: RunningBridge) -> None:
+def test_finds_and_stops_a_bridge_started_elsewhere(bridge: RunningBridge) -> None:
     control = BridgeProcess(bridge.port)
-    assert control.look().url == bridge.url
+    assert control.state().url == bridge.url
     control.stop()
     assert bridge.process.wait(PATIENCE_S) == 0
 
 
-def test_why_it_did_not_start_is_told(control: BridgeProcess, port: int) -> None:
+def test_reports_why_the_bridge_did_not_start(control: BridgeProcess, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         control.start()
-        problem = until(lambda: control.look().problem, "the reason")
-    assert "another port: --port" in problem
+        problem = until(lambda: control.state().problem, "the reason")
+    assert "choose another port" in problem
 
 
-def test_another_users_bridge_is_left_alone(bridge: RunningBridge) -> None:
+def test_does_not_stop_another_users_bridge(bridge: RunningBridge) -> None:
     instance_path(bridge.port).unlink()
     control = BridgeProcess(bridge.port)
-    assert control.look().is_running
+    assert control.state().is_running
     with pytest.raises(BridgeProcessError, match="another user"):
         control.stop()
-    write_instance_file(
-        InstanceFile(os.getpid(), bridge.port, bridge.url)
-    )  # a note of another process is none of this bridge
+    write_instance_file(InstanceFile(os.getpid(), bridge.port, bridge.url))  # names another process
     with pytest.raises(BridgeProcessError):
         control.stop()
     assert bridge.process.poll() is None
 
 
-def test_a_program_that_cannot_be_started_is_told(control: BridgeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_module, "server_command", lambda: ["/nowhere/python"])
+def test_reports_a_program_that_cannot_be_started(control: BridgeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance_module, "server_command", lambda: ["/nowhere/python"])
     with pytest.raises(BridgeProcessError, match="No such file"):
         control.start()
 
 
-def test_another_program_at_the_port_is_no_bridge() -> None:
+def test_another_program_at_the_port_is_not_a_bridge() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert find_running(silent.getsockname()[1]) is None
 
 
-def test_a_note_is_for_ones_own_eyes_and_rubbish_is_none(port: int) -> None:
+def test_instance_file_is_private_and_invalid_content_is_ignored(port: int) -> None:
     write_instance_file(InstanceFile(1, port, "http://127.0.0.1/"))
     assert stat.S_IMODE(instance_path(port).stat().st_mode) == 0o600
     assert read_instance_file(port) == InstanceFile(1, port, "http://127.0.0.1/")
-    for rubbish in ("", "[]", "{}", '{"pid": "x", "port": 1, "url": ""}'):
-        instance_path(port).write_text(rubbish)
+    for content in ("", "[]", "{}", '{"pid": "x", "port": 1, "url": ""}'):
+        instance_path(port).write_text(content)
         assert read_instance_file(port) is None
 
 
@@ -151,41 +149,41 @@ def use_window(*arguments: str) -> None:
 @needs_tk
 @need("Xvfb")
 @pytest.mark.usefixtures("screen")
-def test_the_window_starts_stops_and_watches_the_bridge(line: PtyEndpoint, port: int) -> None:
+def test_window_starts_stops_and_watches_the_bridge(line: PtyEndpoint, port: int) -> None:
     use_window("manage", str(port), *place(line))
 
 
 @needs_tk
 @need("Xvfb")
 @pytest.mark.usefixtures("screen")
-def test_the_window_finds_a_bridge_by_itself_and_leaves_it_running(bridge: RunningBridge) -> None:
+def test_window_finds_a_running_bridge_and_leaves_it_running(bridge: RunningBridge) -> None:
     use_window("watch", str(bridge.port))
     assert bridge.process.poll() is None
 
 
 @needs_tk
-def test_without_a_screen_the_window_says_so(tmp_path: Path) -> None:
+def test_window_reports_a_missing_display(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pygnc_instruments.bridge.window"],
+        [sys.executable, "-m", "pygnc_instruments.bridge"],
         env=environment(tmp_path, DISPLAY=""),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("pygnc: no screen for a window")
+    assert done.stderr.startswith("pygnc: the window needs a display")
 
 
 def is_drawn(screen: str) -> bool:
-    from PIL import ImageGrab  # noqa: PLC0415 - with this test alone
+    from PIL import ImageGrab  # noqa: PLC0415 - only this test needs Pillow
 
     return ImageGrab.grab(xdisplay=screen).getbbox() is not None
 
 
 @needs_tk
 @need("Xvfb", "objdump")
-@pytest.mark.timeout(600)  # half a minute of work
-def test_one_file_holds_bridge_and_window(
+@pytest.mark.timeout(600)  # packing takes half a minute
+def test_packed_program_contains_bridge_and_window(
     screen: str, line: PtyEndpoint, port: int, control: BridgeProcess, tmp_path: Path
 ) -> None:
     done = subprocess.run(
@@ -197,32 +195,32 @@ def test_one_file_holds_bridge_and_window(
     )
     assert done.returncode == 0, done.stderr
     program = done.stdout.strip()
-    alone = {"PATH": os.defpath, "HOME": str(tmp_path), "DISPLAY": screen}  # no Python and no code of ours
+    alone = {"PATH": os.defpath, "HOME": str(tmp_path), "DISPLAY": screen}  # neither Python nor this project's code
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONPATH")
-        patch.setattr(control_module, "server_command", lambda: [program, "serve"])
-        control.start(line.url)  # all families are tried, so all of them are in it
-        until(lambda: "Hz" in dict(control.look().lines).get("rate", ""), "the bridge in it", UNPACKING_S)
+        patch.setattr(instance_module, "server_command", lambda: [program, "serve"])
+        control.start(line.url)  # the search needs all families
+        until(lambda: "Hz" in dict(control.state().details).get("rate", ""), "the packed bridge", UNPACK_LIMIT_S)
     assert Path(program).stat().st_size < 60_000_000
     with subprocess.Popen([program, "--port", str(port)], env=alone) as window:
-        until(lambda: is_drawn(screen), "the window in it", UNPACKING_S)
+        until(lambda: is_drawn(screen), "the packed window", UNPACK_LIMIT_S)
         assert window.poll() is None
         window.terminate()
     control.stop()
-    until(lambda: not control.look().is_running, "its end")
+    until(lambda: not control.state().is_running, "its end")
     assert control._child is not None
-    assert control._child.wait(UNPACKING_S) == 0
+    assert control._child.wait(UNPACK_LIMIT_S) == 0
 
 
 @needs_tk
-def test_bridge_and_window_are_commands() -> None:
+def test_bridge_and_window_are_subcommands_of_pygnc() -> None:
     for command, words in (("bridge", ("--protocol", "--origin")), ("bridge-window", ("--port",))):
         result = CliRunner().invoke(app, [command, "--help"], env={"NO_COLOR": "1", "COLUMNS": "120"})
         assert result.exit_code == 0
         assert all(word in result.stdout for word in words)
 
 
-def test_without_tk_the_window_says_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_window_reports_missing_tk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tkinter", None)
     result = CliRunner().invoke(app, ["bridge-window"])
     assert result.exit_code == 1

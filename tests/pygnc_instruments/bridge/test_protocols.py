@@ -1,4 +1,4 @@
-"""What goes over the wire, word for word, in each dialect."""
+"""Message protocols: exact requests, answers, readings and events."""
 
 import json
 import math
@@ -39,7 +39,7 @@ from pygnc_instruments.bridge.protocols import (
     ProtocolV2,
 )
 
-DIALECTS: tuple[Callable[[], MessageProtocol], ...] = (ProtocolV1, ProtocolV2, EnvelopeProtocol)
+PROTOCOLS: tuple[Callable[[], MessageProtocol], ...] = (ProtocolV1, ProtocolV2, EnvelopeProtocol)
 DEVICE = {"connected": True, "id": "7 IMU", "divider": 1, "packet": "S1", "reason": ""}
 STATUS = {
     "device": DEVICE,
@@ -49,8 +49,8 @@ STATUS = {
 }
 
 
-def action(word: str, data: object) -> str:
-    return json.dumps({"messageType": "requestAction", "data": {word: data}})
+def action(name: str, data: object) -> str:
+    return json.dumps({"messageType": "requestAction", "data": {name: data}})
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def action(word: str, data: object) -> str:
         ('{"cmd":"WF","data":[[1,5],[3,21297]]}', SetFields(stored=True, values={1: 5, 3: 21297})),
     ],
 )
-def test_the_first_generation_is_understood(text: str, command: Command) -> None:
+def test_v1_parses_requests(text: str, command: Command) -> None:
     assert ProtocolV1().parse(text).command == command
 
 
@@ -87,7 +87,7 @@ def test_the_first_generation_is_understood(text: str, command: Command) -> None
         (action("upgrade", {"image": "AAE=", "confirm": True}), Upgrade(b"\0\1", confirmed=True)),
     ],
 )
-def test_the_second_generation_is_understood(text: str, command: Command) -> None:
+def test_v2_parses_requests(text: str, command: Command) -> None:
     assert ProtocolV2().parse(text).command == command
 
 
@@ -105,19 +105,17 @@ def test_the_second_generation_is_understood(text: str, command: Command) -> Non
         ("upgrade", {"image": "", "recover": True}, Upgrade(b"", confirmed=False, recover=True)),
     ],
 )
-def test_the_envelope_is_understood_and_so_it_is_in_the_first_generation(
-    cmd: str, data: object, command: Command
-) -> None:
+def test_envelope_and_v1_parse_envelopes(cmd: str, data: object, command: Command) -> None:
     text = json.dumps({"cmd": cmd, "data": data, "err": None})
     assert EnvelopeProtocol().parse(text).command == command
     assert ProtocolV1().parse(text).command == command
 
 
-def answer(dialect: MessageProtocol, text: str, result: Any) -> Any:  # noqa: ANN401 - any JSON
-    return json.loads(dialect.answer(dialect.parse(text), result))
+def answer(protocol: MessageProtocol, text: str, result: Any) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(protocol.answer(protocol.parse(text), result))
 
 
-def test_answers_of_the_first_generation() -> None:
+def test_v1_answers() -> None:
     v1 = ProtocolV1()
     assert answer(v1, "status", STATUS) == {"status": "pygnc bridge 1", "odr": 1, "device_id": "7 IMU"}
     assert answer(v1, "start_log", {"file": "a.csv"}) == {"logfile": "a.csv"}
@@ -127,7 +125,7 @@ def test_answers_of_the_first_generation() -> None:
     assert answer(v1, '{"cmd":"list_files"}', []) == {"cmd": "list_files", "data": [], "err": None}
 
 
-def test_answers_of_the_second_generation() -> None:
+def test_v2_answers() -> None:
     v2 = ProtocolV2()
     status = answer(v2, '{"messageType":"serverStatus"}', STATUS)
     assert status["messageType"] == "serverStatus"
@@ -151,11 +149,11 @@ def test_answers_of_the_second_generation() -> None:
     assert answer(v2, action("loadFile", {"graph_id": "a.csv"}), {"text": "x\n"})["data"] == {"loadFile": "x\n"}
 
 
-def test_answers_in_envelopes() -> None:
+def test_envelope_answers() -> None:
     assert answer(EnvelopeProtocol(), '{"cmd":"GF"}', {1: 5}) == {"cmd": "GF", "data": [[1, 5]], "err": None}
 
 
-def test_readings_of_each_generation() -> None:
+def test_readings_in_each_protocol() -> None:
     values = {"xAccel": 0.5, "counter": 7}
     v1 = ProtocolV1()
     assert [json.loads(v1.output(values, 9.0)) for _ in range(2)] == [values | {"time": 1}, values | {"time": 2}]
@@ -170,42 +168,42 @@ def test_readings_of_each_generation() -> None:
     }
 
 
-def test_pushes_are_as_fast_as_they_were() -> None:
-    assert [make().interval_s for make in DIALECTS] == [0.033, 0.050, 0.033]
+def test_default_intervals_are_those_of_python_imu380() -> None:
+    assert [make().interval_s for make in PROTOCOLS] == [0.033, 0.050, 0.033]
 
 
-def test_errors_are_objects_in_every_dialect() -> None:
+def test_errors_are_objects_in_every_protocol() -> None:
     error = BridgeError(ErrorCode.REFUSED, "no", refused=[97])
     as_object = {"code": "refused", "message": "no", "refused": [97]}
     for make, word in ((ProtocolV1, "GF"), (ProtocolV2, "getFields"), (EnvelopeProtocol, "GF")):
-        assert json.loads(make().refuse(word, error))["err"] == as_object
-        assert json.loads(make().refuse("", error))["err"] == as_object
-    # A client of then, that knows of no errors, finds what it looks for, and nothing in it.
-    assert json.loads(ProtocolV1().refuse("GF", error))["data"] == []
-    assert json.loads(ProtocolV2().refuse("getFields", error))["data"] == {"getFields": []}
-    assert json.loads(ProtocolV2().refuse("startLog", error))["data"] == {"logfile": ""}
+        assert json.loads(make().rejection(word, error))["err"] == as_object
+        assert json.loads(make().rejection("", error))["err"] == as_object
+    # An old client, which does not know `err`, finds the usual form with an empty value.
+    assert json.loads(ProtocolV1().rejection("GF", error))["data"] == []
+    assert json.loads(ProtocolV2().rejection("getFields", error))["data"] == {"getFields": []}
+    assert json.loads(ProtocolV2().rejection("startLog", error))["data"] == {"logfile": ""}
 
 
-def test_a_unit_that_has_gone_is_told_in_every_dialect() -> None:
+def test_disconnection_is_reported_in_every_protocol() -> None:
     event = Event("device", DEVICE | {"connected": False, "reason": "unplugged"})
     assert json.loads(ProtocolV1().event(event)) == {"error": {"code": "no_device", "message": "unplugged"}}
     assert json.loads(ProtocolV2().event(event))["data"]["device"]["reason"] == "unplugged"
     assert json.loads(EnvelopeProtocol().event(event))["data"]["connected"] is False
 
 
-def test_the_access_token_is_in_no_text_form_of_a_command() -> None:
+def test_repr_of_a_command_does_not_contain_the_access_token() -> None:
     command = ProtocolV2().parse(action("startLog", {"access_token": "hush-1", "storage": "https://x/?sig=hush-2"}))
     assert "hush" not in repr(command)
 
 
-def test_what_is_not_a_number_is_null() -> None:
+def test_nan_becomes_null() -> None:
     packet = Packet("zz", (Field("rate_rad_s", "f", RATE), Field("tag", "2s")))
     reading = Reading(packet, b"", {"rate_rad_s": math.nan, "tag": b"ab"}, 0, 0)
     assert output_values(reading) == {"rate_rad_s": None, "tag": "ab"}
     assert json.loads(EnvelopeProtocol().output(output_values(reading), 0.0))["data"]["rate_rad_s"] is None
 
 
-def test_readings_have_the_columns_and_units_of_csv_files() -> None:
+def test_readings_have_names_and_units_of_csv_columns() -> None:
     s1 = next(packet for packet in OUTPUT_PACKETS if packet.name == "S1")
     values = s1.decode(s1.encode({"rate_x_rad_s": math.radians(10), "counter": 3}))
     output = output_values(Reading(s1, b"", values, 0, 0))
@@ -232,25 +230,25 @@ MESSAGES = st.one_of(
 
 @settings(deadline=None)
 @given(MESSAGES)
-def test_any_message_is_understood_or_refused_with_an_object(message: str | bytes) -> None:
-    for make in DIALECTS:
-        dialect = make()
+def test_any_message_is_parsed_or_rejected_with_an_error_object(message: str | bytes) -> None:
+    for make in PROTOCOLS:
+        protocol = make()
         try:
-            asked = dialect.parse(message)
+            request = protocol.parse(message)
         except BridgeError as error:
-            refusal = json.loads(dialect.refuse(str(error.details.pop("cmd", "")), error))
+            refusal = json.loads(protocol.rejection(str(error.details.pop("cmd", "")), error))
             assert refusal["err"].keys() >= {"code", "message"}
         else:
-            assert asked.word
+            assert request.name
 
 
 @pytest.mark.parametrize("depth", [10_000])
-def test_deep_nesting_is_refused(depth: int) -> None:
+def test_rejects_deep_nesting(depth: int) -> None:
     with pytest.raises(BridgeError):
         EnvelopeProtocol().parse('{"cmd":"GF","data":' + "[" * depth + "]" * depth + "}")
 
 
 @pytest.mark.parametrize("value", [-1, 65536, 1.5, True, None, "x", "99999999999999", [1]])
-def test_only_words_of_16_bits_are_fields_and_values(value: object) -> None:
+def test_rejects_fields_and_values_outside_16_bits(value: object) -> None:
     with pytest.raises(BridgeError, match="0 to 65535"):
         EnvelopeProtocol().parse(json.dumps({"cmd": "SF", "data": [[1, value]]}))

@@ -1,4 +1,4 @@
-"""CSV logs: the columns of python-imu380, what stands in the head, rotation, what a power cut leaves."""
+"""Log files: columns of python-imu380, head, rotation, recovery after a power cut."""
 
 import errno
 import os
@@ -71,7 +71,7 @@ def test_values_are_in_the_columns_units(tmp_path: Path) -> None:
     assert [line.split(",")[0] for line in lines[1:]] == ["0.00000", "0.01000", "0.02000"]
 
 
-def test_time_follows_the_devices_clock_once_it_is_known(tmp_path: Path) -> None:
+def test_time_column_follows_the_devices_clock(tmp_path: Path) -> None:
     log = CsvLog(tmp_path, "x.csv")
     for at_s, device_s in ((0.0, None), (0.5, 1.0), (0.7, 1.1), (0.71, 1.2)):
         log.write(reading(at_s, device_s=device_s))
@@ -84,7 +84,7 @@ def test_time_follows_the_devices_clock_once_it_is_known(tmp_path: Path) -> None
     ]
 
 
-def test_what_a_device_does_not_have_is_an_empty_cell(tmp_path: Path) -> None:
+def test_a_missing_value_is_an_empty_cell(tmp_path: Path) -> None:
     packet = GX2_PACKETS["C7"]
     log = CsvLog(tmp_path, "x.csv")
     log.write(Reading(packet, b"", dict.fromkeys((field.name for field in packet.fields), None), 0, 0))
@@ -92,7 +92,7 @@ def test_what_a_device_does_not_have_is_an_empty_cell(tmp_path: Path) -> None:
     assert content(tmp_path / "x.csv")[1] == ["time,xMag,yMag,zMag,timer", "0.00000,,,,"]
 
 
-def test_files_rotate_and_each_is_told_when_it_is_whole(tmp_path: Path) -> None:
+def test_files_rotate_and_completed_ones_are_reported(tmp_path: Path) -> None:
     closed: list[Path] = []
     log = CsvLog(tmp_path, "run.csv", {"a": "b"}, Rotation(bytes=700), closed.append)
     for k in range(20):
@@ -106,7 +106,7 @@ def test_files_rotate_and_each_is_told_when_it_is_whole(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_another_packet_gets_a_file_of_its_own(tmp_path: Path) -> None:
+def test_each_kind_of_packet_has_its_own_file(tmp_path: Path) -> None:
     log = CsvLog(tmp_path, "x.csv")
     for kind in ("S1", "A1", "S1", "A1"):
         log.write(reading(kind=kind))
@@ -114,7 +114,7 @@ def test_another_packet_gets_a_file_of_its_own(tmp_path: Path) -> None:
     assert {path.name: len(content(path)[1]) for path in tmp_path.iterdir()} == {"x.csv": 3, "x-A1.csv": 3}
 
 
-def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("mine")
     log = CsvLog(tmp_path, "x.csv")
     log.write(reading())
@@ -124,7 +124,7 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 
 
 @given(name=st.text())
-def test_a_name_that_others_ask_for_stays_in_its_folder(name: str) -> None:
+def test_a_requested_name_stays_in_its_folder(name: str) -> None:
     try:
         checked = checked_log_name(name)
     except LogError:
@@ -135,12 +135,12 @@ def test_a_name_that_others_ask_for_stays_in_its_folder(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../x", "/etc/x", ".hidden", "a/b", "x\n", "a\\b", "x."])
-def test_names_that_are_none_are_refused(name: str) -> None:
-    with pytest.raises(LogError, match="no file name"):
+def test_rejects_names_with_folders_or_special_characters(name: str) -> None:
+    with pytest.raises(LogError, match="is not allowed"):
         checked_log_name(name)
 
 
-def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_raises_an_error_and_keeps_earlier_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = CsvLog(tmp_path, "x.csv")
     log.write(reading())
 
@@ -169,18 +169,18 @@ sys.stdin.read()
 """
 
 
-def test_a_killed_program_loses_nothing_and_its_file_is_recovered(tmp_path: Path) -> None:
+def test_the_file_of_a_killed_program_is_recovered(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[3]
     paths = [str(root), str(root / "flight"), str(root / "ground")]
     command = [sys.executable, "-c", WRITER, str(tmp_path), *paths]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"
-        assert recover_logs(tmp_path) == []  # it is being written
+        assert recover_logs(tmp_path) == []  # another program is writing it
         process.send_signal(signal.SIGKILL)
         process.wait()
     with (tmp_path / "x.csv.part").open("a") as file:
-        file.write("1.0,2")  # the power went in the middle of a line
+        file.write("1.0,2")  # a power cut in the middle of a line
     assert recover_logs(tmp_path) == [tmp_path / "x.csv"]
     lines = content(tmp_path / "x.csv")[1]
     assert len(lines) == 101

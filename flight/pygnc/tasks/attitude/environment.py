@@ -18,7 +18,7 @@ ORBIT_AGE_MAX_S: Final = 86_400.0
 """In a day without fixes an orbit goes astray by tens of kilometres, a third of a degree; then it is unknown."""
 
 
-class Around(NamedTuple):
+class OrbitalEnvironment(NamedTuple):
     """What is known at a time.
 
     Attributes:
@@ -30,10 +30,10 @@ class Around(NamedTuple):
     orbit_age_s: float | None
 
 
-NOWHERE: Final = Around(None, None)
+UNKNOWN_ENVIRONMENT: Final = OrbitalEnvironment(None, None)
 
 
-class FollowedOrbit(msgspec.Struct, frozen=True):
+class PropagatedOrbit(msgspec.Struct, frozen=True):
     """An orbit, carried on to a time near the next one that will be asked for.
 
     Attributes:
@@ -47,7 +47,7 @@ class FollowedOrbit(msgspec.Struct, frozen=True):
     state: Coarse
 
     @classmethod
-    def of(cls, estimate: OrbitEstimate) -> "FollowedOrbit":
+    def of(cls, estimate: OrbitEstimate) -> "PropagatedOrbit":
         """The orbit of an estimate, at the estimate's time."""
         state = (*estimate.position_gcrf_m, *estimate.velocity_gcrf_mps)
         return cls(estimate.fix_gps_ms, estimate.gps_ms, state)
@@ -56,12 +56,12 @@ class FollowedOrbit(msgspec.Struct, frozen=True):
         """From the newest fix to a time, negative before it."""
         return (gps_ms - self.fix_gps_ms) * 1e-3
 
-    def at(self, gps_ms: int) -> "FollowedOrbit":
+    def at(self, gps_ms: int) -> "PropagatedOrbit":
         """The orbit carried to a time."""
-        return FollowedOrbit(self.fix_gps_ms, gps_ms, carried(self.state, (gps_ms - self.gps_ms) * 1e-3))
+        return PropagatedOrbit(self.fix_gps_ms, gps_ms, carried(self.state, (gps_ms - self.gps_ms) * 1e-3))
 
 
-class SurroundingsModel:
+class EnvironmentModel:
     """The Sun, the Earth's shadow and the Earth's field, about 60 us for each place and time.
 
     Args:
@@ -74,10 +74,10 @@ class SurroundingsModel:
         self._sun_moon = SunMoon()
         self._main_field = main_field
 
-    def at(self, gps_ms: int, orbit: FollowedOrbit | None) -> tuple[Around, FollowedOrbit | None]:
+    def at(self, gps_ms: int, orbit: PropagatedOrbit | None) -> tuple[OrbitalEnvironment, PropagatedOrbit | None]:
         """What is around at a time, and the orbit carried there."""
         if orbit is None or self._main_field is None or abs(orbit.age_s(gps_ms)) > ORBIT_AGE_MAX_S:
-            return NOWHERE, orbit
+            return UNKNOWN_ENVIRONMENT, orbit
         orbit = orbit.at(gps_ms)
         position_gcrf_m = np.array(orbit.state[:3])
         sun_gcrf_m, _ = self._sun_moon.at(gps_ms)
@@ -90,7 +90,7 @@ class SurroundingsModel:
             position_gcrf_m,
             sunlit_fraction(position_gcrf_m, sun_gcrf_m),
         )
-        return Around(surroundings, orbit.age_s(gps_ms)), orbit
+        return OrbitalEnvironment(surroundings, orbit.age_s(gps_ms)), orbit
 
 
 _NOW: Final = np.zeros(1)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import Vector3
+from pygnc.bus.messages import Vector3, vector3
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
 from pygnc.estimators.attitude.hypotheses import MagBias
@@ -106,8 +106,8 @@ class MagCalibration:
         except CalibrationFailed:
             return None
         total = TotalBias(
-            _triple(self._correction.total_bias_ut(found.bias_ut)),
-            _triple(self._correction.total_bias_sigma_ut(found.covariance[BIAS, BIAS])),
+            vector3(self._correction.total_bias_ut(found.bias_ut)),
+            vector3(self._correction.total_bias_sigma_ut(found.covariance[BIAS, BIAS])),
         )
         last, self._last = self._last, total
         counts = last is not None and total.agrees(last)
@@ -119,8 +119,3 @@ class MagCalibration:
         self._told = total if news else self._told
         # The filter believes in equal, orthogonal axes as far as the settings make them so.
         return Solved(MagBias(found.bias_ut, np.maximum(found.bias_sigma_ut, self._noise_ut)), total, news)
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z
