@@ -21,7 +21,8 @@ class ReconnectingDevice:
         report: receives the severity (`info`, `warning` or `error`) and the text of an event.
         on_news: called in the driver's thread when a reading has arrived.
         backoff: delays between attempts to open the device.
-        interval_s: minimum time in seconds between readings of one kind, on a grid that does not drift; 0 keeps all.
+        interval_s: minimum time in seconds between readings of one kind; 0 keeps all.
+        on_grid: keep the first reading after each multiple of the interval instead, so that the mean does not drift.
         depth: readings that may wait; older ones are dropped and counted.
         fatal: subclasses of PortError that `connect` raises instead of retrying.
 
@@ -37,6 +38,7 @@ class ReconnectingDevice:
         backoff: Backoff,
         *,
         interval_s: float = 0.0,
+        on_grid: bool = False,
         depth: int = QUEUE_DEPTH,
         fatal: tuple[type[PortError], ...] = (),
     ) -> None:
@@ -46,6 +48,7 @@ class ReconnectingDevice:
         self._on_news = on_news
         self._backoff = backoff
         self._interval_ns = round(interval_s * 1e9)
+        self._on_grid = on_grid
         self._depth = depth
         self._fatal = fatal
         self._readings: Subscription | None = None
@@ -128,5 +131,6 @@ class ReconnectingDevice:
         due_ns = self._due_ns.get(kind, t_mono_ns)
         if t_mono_ns < due_ns:
             return False
-        self._due_ns[kind] = due_ns + self._interval_ns * (1 + (t_mono_ns - due_ns) // self._interval_ns)
+        base_ns = due_ns + (t_mono_ns - due_ns) // self._interval_ns * self._interval_ns if self._on_grid else t_mono_ns
+        self._due_ns[kind] = base_ns + self._interval_ns
         return True

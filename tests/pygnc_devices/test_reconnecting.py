@@ -102,9 +102,16 @@ def test_opens_the_device_again_after_its_driver_has_failed() -> None:
 
 def test_thins_readings_on_a_grid_that_does_not_drift() -> None:
     times_s = [0.0, 0.13, 0.49, 0.52, 0.9, 1.03, 1.04, 1.6, 3.4, 3.6]
-    bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=0.5)
+    bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=0.5, on_grid=True)
     bench.device.connect()
     assert [item.t_mono_ns / 1e9 for item in bench.device.take()] == [0.0, 0.52, 1.03, 1.6, 3.4, 3.6]
+
+
+def test_keeps_a_minimum_time_between_readings() -> None:
+    times_s = [0.0, 0.13, 0.52, 0.9, 1.01, 1.03, 1.52, 1.6]
+    bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=0.5)
+    bench.device.connect()
+    assert [item.t_mono_ns / 1e9 for item in bench.device.take()] == [0.0, 0.52, 1.03, 1.6]
 
 
 def test_counts_losses_before_readings_that_it_leaves_out() -> None:

@@ -50,6 +50,7 @@ class LoggedDevice:
             on_news,
             Backoff(_OPEN_RETRY_S),
             interval_s=0.0 if has_own_interval else device.interval_s or 0.0,
+            on_grid=True,
             depth=_MAX_WAITING,
             fatal=(PortBusyError,),
         )

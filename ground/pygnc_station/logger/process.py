@@ -28,7 +28,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Log until a signal comes; return the exit code."""
+    """Log until a signal arrives; return the exit code."""
     parser = argparse.ArgumentParser(prog="pygnc station log", description=__doc__)
     parser.add_argument("--settings", type=Path, help="Settings file.")
     parser.add_argument("--gadget", default="", help="Name of the device to log; by default all devices.")
