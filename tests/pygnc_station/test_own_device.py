@@ -1,4 +1,4 @@
-"""The device that docs/devices.md builds from nothing, at a station: store, batches, server, topics follow from it."""
+"""The device of docs/devices.md at a station: store, batches, server and topics follow from its declaration."""
 
 import importlib
 import json

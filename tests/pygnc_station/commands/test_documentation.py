@@ -1,4 +1,4 @@
-"""What docs/station.md says is so: its settings are accepted, its commands exist."""
+"""docs/station.md matches the program: its settings are accepted, its commands exist."""
 
 import re
 import tomllib

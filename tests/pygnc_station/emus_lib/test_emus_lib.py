@@ -1,4 +1,4 @@
-"""Scripts for emus-bms: the README's own way, the queue, labels, settings, logs."""
+"""Scripts for emus-bms: usage in its README, queue, labels, settings, logs."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def run(folder: Path, *command: str, **environment: str) -> "subprocess.Complete
 
 
 def ask(line: PtyEndpoint, definition: dict[str, dict[str, int]], timeout: float | None = 20.0) -> ResponseQueue:
-    """Ask as scripts do, and wait."""
+    """Request sentences as scripts do, and wait for the responses."""
     queue = ResponseQueue(definition, timeout)
     serial = EmusSerial(line.url, list(definition))
     serial.set_queue(queue)

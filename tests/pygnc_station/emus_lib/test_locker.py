@@ -1,4 +1,4 @@
-"""The lock file: real processes that want the same thing."""
+"""Lock files, with several processes."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def test_a_lock_of_a_running_process_does_not_expire(home: Path) -> None:
     assert Locker.is_locked("emus", 0.0)
     assert json.loads((home / "emus.LOCK").read_text())["pid"] == process.pid
     Locker.unlock("emus")
-    assert (home / "emus.LOCK").exists()  # it is not ours
+    assert (home / "emus.LOCK").exists()  # another process holds it
     end(process)
     assert not Locker.is_locked("emus")
 
@@ -144,6 +144,6 @@ def test_a_lock_of_an_unknown_process_expires_after_two_seconds(home: Path) -> N
 def test_unlocking_an_unlocked_resource_does_nothing() -> None:
     Locker.unlock("emus")
     Locker.lock("emus")
-    Locker.lock("emus")  # our own
+    Locker.lock("emus")  # held by this process
     Locker.unlock("emus")
     Locker.unlock("emus")

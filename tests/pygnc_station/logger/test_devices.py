@@ -1,4 +1,4 @@
-"""The seeds' devices at a station: particle counter and battery, against their simulators."""
+"""Particle counter and battery at a station, with their simulators."""
 
 import json
 import signal
@@ -80,7 +80,7 @@ def test_stores_the_unfinished_average_when_it_is_stopped(tmp_path: Path, number
     with line_of(opc, tmp_path):
         process = start_logger("--settings", tmp_path / "station.toml", "--quiet")
         try:
-            wait_for(lambda: opc.histograms >= 4, "samples")  # the first is discarded, the last on its way
+            wait_for(lambda: opc.histograms >= 4, "samples")  # the first is discarded, the last may be late
             process.send_signal(number)
             output, errors = process.communicate(timeout=DEADLINE_S)
         finally:

@@ -1,4 +1,4 @@
-"""A server on a port of the loopback, and stations that have batches for it."""
+"""Server on a port of the loopback, and stations with batches for it."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ DEADLINE_S = 30.0
 
 @dataclass
 class Running:
-    """A server that runs."""
+    """Running server."""
 
     url: str
     store: Store

@@ -82,7 +82,7 @@ def test_limits_attempts_to_guess_a_pin(tmp_path: Path) -> None:
         for _ in range(3):
             with pytest.raises(StationError, match="the PIN is wrong, used or expired"):
                 register(settings, "00000000")
-        with pytest.raises(TransferError, match="too many tries"):
+        with pytest.raises(TransferError, match="too many attempts"):
             register(settings, access.new_pin(there.store, clock_ms(), 5))
     assert not (tmp_path / "pi/gateway_key.txt").exists()
 
@@ -103,7 +103,7 @@ def test_reading_requires_a_token_unless_the_server_is_open(tmp_path: Path) -> N
         for headers in ({"authorization": f"Bearer {token}"}, {"authorization": f"HTTP_BAT_API_KEY {token}"}):
             assert client.get("/api/v1/reading/", headers=headers).status_code == 200
         assert client.get("/api/v1/reading/", params={"api-key": token}).status_code == 200
-        # The page keeps the token as a cookie, for what it asks itself.
+        # The page stores the token as a cookie for its own requests.
         first = client.get("/", params={"api-key": token})
         cookie = first.headers["set-cookie"].lower()
         assert "httponly" in cookie

@@ -27,7 +27,7 @@ NAMES = ["rdg_no", "timestamp", "gadget_id", *COLUMNS]
 
 
 def _told(there: Running) -> list[tuple[str, float]]:
-    """Return time and PM2.5 of all readings that the server tells, the newest first."""
+    """Return time and PM2.5 of all readings on the server, the newest first."""
     found = httpx.get(f"{there.url}/api/v1/reading/", params={"gadget": "OPC_7"}).raise_for_status().json()["results"]
     return [(item["timestamp"], item["values"]["pm_25"]) for item in found]
 
@@ -66,7 +66,7 @@ def test_batches_of_the_whole_table_add_each_reading_once(
         (newest,) = httpx.get(f"{there.url}/api/v1/reading/latest/").json()["results"]
         assert newest["values"]["pm_25"] == 3.0
         assert newest["units"]["pm_25"] == "µg/m³"
-        # The key is in each batch, and stays nowhere.
+        # Each batch contains the key, which must not be stored.
         assert len(list((there.folder / "accepted").iterdir())) == 2
         with zipfile.ZipFile(next((there.folder / "accepted").iterdir())) as kept:
             assert [name[-4:] for name in kept.namelist()] == [".csv"]
@@ -149,7 +149,7 @@ def test_recognises_tables_of_older_versions_by_their_width(tmp_path: Path, colu
             "Processed",
             "1 rows without a valid time were left out",
         )
-        (stream,) = query.streams(there.store, "OPC_7")  # its rows name none: the YAML does
+        (stream,) = query.streams(there.store, "OPC_7")  # the YAML file contains the device name, the rows do not
         (found,) = query.between(there.store, [stream])
         assert found.time == "2020-12-16T11:52:00.000Z"
         assert dict(zip(stream.layout.names, found.values, strict=True)) == dict.fromkeys(columns, 25.0) | {
@@ -185,7 +185,7 @@ BAD: dict[str, tuple[Callable[[str], bytes], str]] = {
     "a line without end": (_of_table(b"\r\n" + b"1" * 200_000 + b"\r\n"), "line 2 is longer than 100000"),
     "a cell without end": (
         _of_table(b'\r\n"' + b"1\r\n" * 50_000 + b'"\r\n'),
-        "1 columns without names|field limit",  # the limit is one for the whole process
+        "1 columns without names|field limit",  # the limit is global to the process
     ),
     "a device without a name": (_of_table(csv_of([(1, "2021-07-01 12:00", "\x07", *ROW[3:])])), "missing or invalid"),
     "rows without cells": (_of_table(b"\r\n" * 10), "0 columns without names"),

@@ -108,7 +108,7 @@ def test_bulk_import_is_idempotent_and_creates_unknown_devices(there: Running, c
         {"readings": []},
         {"gadget_id": "a", "readings": [{"timestamp": "x"}]},
         {"gadget_id": "a", "readings": [{"timestamp": "0001-01-01T00:00:00"}]},
-        {"gadget_id": "a", "readings": [{"timestamp": "1970-01-01T00:00:00Z"}]},  # 0 is no number of a reading
+        {"gadget_id": "a", "readings": [{"timestamp": "1970-01-01T00:00:00Z"}]},  # the number would be 0
     ]
     for bad in bad_ones:
         assert client.post("/api/v1/readings/", json=bad, headers=headers).status_code == 400

@@ -58,7 +58,7 @@ def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None
         pi.write_text(f'{text}ca_file = "cert.pem"\n')
         pin = _invoke("pin", "--settings", central).strip()
         assert "the PIN is wrong" in _invoke("register", "--settings", pi, "--pin", "00000000", code=1)
-        assert "registered; the key is in" in _invoke("register", "--settings", pi, "--pin", pin)
+        assert "registered; the key is stored in" in _invoke("register", "--settings", pi, "--pin", pin)
         assert _invoke("upload", "--settings", pi) == "nothing to send\n"
         _invoke("batch", "--settings", pi)
         assert "  accepted" in _invoke("upload", "--settings", pi)
@@ -129,7 +129,7 @@ def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webd
             WebDriverWait(browser, 30).until(
                 lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
             )
-            assert browser.current_url == f"{there.url}/"  # a token stays neither in the address nor in the history
+            assert browser.current_url == f"{there.url}/"  # the token is removed from the address
             first, second = browser.find_elements(By.TAG_NAME, "section")
             assert first.find_element(By.CLASS_NAME, "name").text == "<b>roof</b>"
             assert "pm2_5_ug_m3 13.9 µg/m³" in first.text.replace("\n", " ")
@@ -140,7 +140,7 @@ def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webd
             assert "pm2_5_ug_m3 in µg/m³" in first.find_element(By.TAG_NAME, "figcaption").text
             assert second.get_attribute("class") == "old"
             assert browser.find_element(By.ID, "state").text == "2 devices"
-            # On a phone nothing is wider than the screen.
+            # Nothing is wider than the screen of a phone.
             browser.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride",
                 {"width": 375, "height": 800, "deviceScaleFactor": 2, "mobile": True},

@@ -84,7 +84,7 @@ def test_scp_logs_in_with_the_key_and_the_id_of_the_batch(tmp_path: Path) -> Non
             known = str(sshd.known_hosts)
             settings = station(tmp_path / "pi", f"{there.url}/api/v1", key, way="tinycloud", known_hosts=known)
             batch = batch_of(store, settings, range(10))
-            # tinycloud makes the account when it is asked for the id, which stays the same when the station asks.
+            # tinycloud creates the account when the id is requested; a repeated request returns the same id.
             form = {"source_ref": batch.name, "zip_size": batch.bytes}
             headers = {"authorization": f"Bearer {key}"}
             told = httpx.post(f"{there.url}/api/v1/quarantine_request/", data=form, headers=headers).json()
@@ -93,7 +93,7 @@ def test_scp_logs_in_with_the_key_and_the_id_of_the_batch(tmp_path: Path) -> Non
             assert query.count(there.store, query.streams(there.store)[0]) == 10
             (known_batch,) = batches(store, BatchState.ACCEPTED)
             assert known_batch.remote_id == told["batchid"]
-            batch_of(store, settings, range(1))  # its id is another, and nobody's password
+            batch_of(store, settings, range(1))  # its id differs, so it is not a valid password
             with pytest.raises(StationError, match="the login is refused"):
                 _upload(store, settings)
 
@@ -158,7 +158,7 @@ def test_responds_to_the_requests_of_batonopc(tmp_path: Path) -> None:
             assert client.post("/upload", files=files, headers=headers).json()["status"] == "Processed"
             assert client.get(place).json()["status"] == "Processed"
             assert client.post("/api/v1/quarantine_request/", data=form).json()["batchid"] == told["batchid"]
-            # A name that is given again, to another batch: this one has not been taken.
+            # The name of an accepted batch is reused for another batch.
             again = client.post("/api/v1/quarantine_request/", data=form | {"zip_size": 7}).json()["batchid"]
             assert client.get(f"/api/v1/upload_status/{again}/").json()["status"] == "Unprocessed"
             bad = form | {"source_ref": "other", "zip_size": 3}

@@ -68,10 +68,10 @@ def test_a_repeated_batch_changes_nothing(tmp_path: Path) -> None:
         path = tmp_path / "pi/batches2upload" / batch.file_name
         kept = path.read_bytes()
         sender = sender_of(settings)
-        for _ in range(2):  # killed before it could note what the server said
+        for _ in range(2):  # killed before it could record the response
             assert sender.send(batch, path).state is BatchState.ACCEPTED
         sender.close()
-        # Known by another name, the readings are the same still.
+        # The same readings in a batch of another name are stored once.
         path.write_bytes(kept)
         assert _numbers(there.store) == [1, 2, 3, 4, 5]
 
@@ -95,7 +95,7 @@ def test_an_interrupted_upload_continues_at_its_offset(tmp_path: Path, monkeypat
             batch = batch_of(store, settings, range(30))
             assert _upload(store, settings).problem == "the line is cut"
             assert retry_state(store, "upload").attempts == 1
-        with server(tmp_path / "server") as there:  # and the server has been killed too
+        with server(tmp_path / "server") as there:  # the server was restarted as well
             again = StationSettings(folder=settings.folder, upload=Upload(url=there.url))
             assert _upload(store, again).accepted == [batch.name]
             assert _numbers(there.store) == list(range(1, 31))
@@ -144,7 +144,7 @@ def test_a_server_starts_although_a_batch_cannot_be_processed(
         headers = {"authorization": f"Bearer {there.new_key()}"}
         said = {"name": "n", "bytes": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
         httpx.put(f"{there.url}/api/v1/batches/{id_}", json=said, headers=headers).raise_for_status()
-        (there.folder / "quarantine" / f"{id_}.zip").write_bytes(octets)  # killed before it was taken
+        (there.folder / "quarantine" / f"{id_}.zip").write_bytes(octets)  # killed before it was processed
     with monkeypatch.context() as patch:
         patch.setattr("pygnc_station.server.uploads.ingest", lambda *_: 1 // 0)
         with server(tmp_path / "server") as there:

@@ -1,4 +1,4 @@
-"""InfluxDB's first generation, the real one of Debian; for the second, test_sinks has a stand-in."""
+"""InfluxDB 1 from Debian's package; test_sinks.py has a substitute for InfluxDB 2."""
 
 import itertools
 import socket
@@ -167,10 +167,16 @@ def test_influxdb_accepts_any_names_and_values(
     kind = next(KINDS) + kind
     stream = Stream(1, gadget, "f", "o", Layout(kind, (Column(name), Column(f"{name}2"))), 1)
     sink.write([line_of("s", stream, StoredReading(1, 1, START_MS, 3, 0, "", to_text([number, other]), None))])
-    (point,) = database.points(_told(kind))
-    expected: dict[str, Any] = {"time": START_MS, "family": "f", "gadget": _told(gadget), "station": "s", "quality": 3}
-    point[_told(name)] = float(point[_told(name)])  # in its answers, large ones look like integers
-    expected |= {_told(name): float(number)} | ({} if other is None else {_told(f"{name}2"): other})
+    (point,) = database.points(_escaped(kind))
+    expected: dict[str, Any] = {
+        "time": START_MS,
+        "family": "f",
+        "gadget": _escaped(gadget),
+        "station": "s",
+        "quality": 3,
+    }
+    point[_escaped(name)] = float(point[_escaped(name)])  # the database returns large floats as integers
+    expected |= {_escaped(name): float(number)} | ({} if other is None else {_escaped(f"{name}2"): other})
     assert point == expected
 
 
@@ -183,6 +189,6 @@ def test_reserved_names_and_comment_signs_lose_nothing(database: InfluxDb, sink:
     assert [point[name] for name in names] == [START_MS, "g", "f", "s", 3]
 
 
-def _told(name: str) -> str:
-    """Return a name as lines can hold it."""
+def _escaped(name: str) -> str:
+    """Return a name with the replacements that the line protocol requires."""
     return name.replace("\\", "/")

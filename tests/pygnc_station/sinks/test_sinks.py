@@ -110,7 +110,7 @@ def test_home_assistant_discovers_values_with_expiry_and_availability(broker: Mo
             publisher.stop()
             thread.join()
         assert _until(heard, "pygnc/roof_1/availability", "offline").payload == b"offline"
-    # What was there before it began is not news.
+    # Readings from before the start are not published.
     assert told["values"] == {"pm_2_5_ug_m3": 12.5, "temperature_degc": 21.5, "humidity_percent": 40.0, "it's": "text"}
     configuration = json.loads(found.payload)
     assert configuration["device_class"] == "pm25"
@@ -120,7 +120,7 @@ def test_home_assistant_discovers_values_with_expiry_and_availability(broker: Mo
     assert configuration["state_topic"] == "pygnc/roof_1/OPC_7/histogram"
     assert configuration["value_template"] == "{{ value_json.values['pm_2_5_ug_m3'] }}"
     assert configuration["device"]["name"] == "OPC 7"
-    with _listening(broker.port) as heard:  # who comes later finds the entities, and no old value
+    with _listening(broker.port) as heard:  # a late subscriber receives the entities, but no old value
         retained = _until(heard, f"homeassistant/sensor/{id_}/config")
         assert retained.retain
         assert all(heard.get_nowait().topic != "pygnc/roof_1/OPC_7/histogram" for _ in range(heard.qsize()))
@@ -191,7 +191,7 @@ def test_entities_have_the_device_classes_of_home_assistant() -> None:
 
 
 class _Database(BaseHTTPRequestHandler):
-    """Where an InfluxDB of the second generation takes lines."""
+    """Substitute for the write endpoint of InfluxDB 2."""
 
     lines: list[str]
     answers: list[int]

@@ -110,7 +110,7 @@ def test_optional_values_do_not_make_a_reading_partial() -> None:
     assert not quality("BB1", b"0008,00,FF,40,,91")
     assert not quality("BV2", b"01,0008,03,006496")
     assert quality("BV2", b",,,") == Quality.PARTIAL
-    assert quality("ST1", b"00,00,0000,000128E3,07,00,00") == Quality.PARTIAL  # of older firmware: without pins
+    assert quality("ST1", b"00,00,0000,000128E3,07,00,00") == Quality.PARTIAL  # older firmware sends no pins
 
 
 def test_two_loggers_of_one_store_number_without_gaps(url: str) -> None:

@@ -28,7 +28,7 @@ def test_writes_each_batch_and_its_checksum_once(tmp_path: Path) -> None:
         pending = tmp_path / "batches2upload" / batch.file_name
         octets = pending.read_bytes()
         sender = sender_of(settings)
-        # Cut short once, then sent twice.
+        # Interrupted once, then sent twice.
         folder = tmp_path / "bucket/roof_north"
         folder.mkdir()
         (folder / batch.file_name).write_bytes(octets[:100])

@@ -22,7 +22,7 @@ def test_every_reading_arrives_once(sqlite_url: str, url: str) -> None:
         local.append(stream, [new(rank) for rank in range(2500)])
         assert synchronise(local, url, START_MS) == sync.SyncResult(sent=2500)
         assert synchronise(local, url, START_MS) == sync.SyncResult()
-        # Killed between the central commit and its own note: the cursor is where it was.
+        # Killed between the commit of the central store and the advance of the cursor.
         with local.writes() as connection:
             connection.execute(update(schema.cursors).values(number=1000))
         local.append(stream, [new(2500)])
