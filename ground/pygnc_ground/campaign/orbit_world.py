@@ -1,4 +1,4 @@
-"""A true orbit, the fixes a receiver makes of it, and the flight's filter on them."""
+"""True orbits of scenarios, the fixes a receiver makes of them, and the flight's orbit filter on these."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ _USED: Final = Usage(0.0, 0, accepted=True)
 
 
 class World:
-    """A true orbit of a scenario, and the fixes a receiver makes of it."""
+    """True orbit of a scenario, and the fixes a receiver makes of it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -44,21 +44,21 @@ class World:
 
     @property
     def span_gps_ms(self) -> tuple[int, int]:
-        """When the orbit is known."""
+        """GPS milliseconds between which the orbit is known."""
         return self.settings.start_gps_ms, self.settings.start_gps_ms + 1000 * self.settings.duration_s
 
     @property
     def description(self) -> str:
-        """What it is."""
+        """Description of the truth in reports."""
         return "scenario"
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
-        """True states in ITRF."""
+        """Return true states in ITRF."""
         states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
         return TrueOrbit(states[:, :3], states[:, 3:])
 
     def fixes(self, gps: Gps, hours: float, seed: int) -> list[Fix]:
-        """The plausible fixes of the first hours."""
+        """Return the plausible fixes of the first hours."""
         settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
         t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
         limits = OrbitSettings().screening
@@ -67,8 +67,8 @@ class World:
         return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
 
 
-def world_of(seed: int, seeds: int) -> World:
-    """Orbit number `seed` of so many."""
+def random_world(seed: int, seeds: int) -> World:
+    """Return orbit number `seed` of so many."""
     draw = np.random.default_rng([2025, seed])
     altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
@@ -90,8 +90,8 @@ def world_of(seed: int, seeds: int) -> World:
     )
 
 
-def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
-    """The filter's settings for a receiver and an arc: what a user declares, nothing of the truth."""
+def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
+    """Return the filter's settings for a receiver and an arc, without anything of the truth."""
     base = OrbitSettings()
     measurement = replace(
         base.measurement,
@@ -101,13 +101,13 @@ def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSet
     return replace(base, measurement=measurement, arc=ArcSettings(3600.0 * hours, interval_s))
 
 
-def filtered(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
-    """Run the flight's filter over fixes."""
+def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
+    """Return the flight's orbit filter after the fixes, and its updates."""
     orbit = OrbitFilter(settings, ORIENTATION)
-    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.finish_start()]
+    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.initialise_from_buffered()]
 
 
-def solution_of(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """The table of states."""
+def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
+    """Return the table of states."""
     times = sorted(states)
     return solution_from_states(times, [states[ms] for ms in times], [_USED] * len(times), frames)

@@ -12,5 +12,5 @@ def test_what_is_positive_is_taken() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
 def test_what_is_not_is_named(value: float) -> None:
-    with pytest.raises(ValueError, match="mass_kg is positive"):
+    with pytest.raises(ValueError, match="mass_kg must be positive"):
         require_positive(SimpleNamespace(area_m2=1.0, mass_kg=value), "area_m2", "mass_kg")

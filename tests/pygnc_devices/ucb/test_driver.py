@@ -116,7 +116,7 @@ def test_an_illegal_value_is_never_sent(device: Ucb, unit: UcbSimulator) -> None
 
 
 def test_a_value_that_is_not_kept_is_noticed(device: Ucb, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ucb_unit, "admits", lambda *_: True)
+    monkeypatch.setattr(ucb_unit, "accepts_field", lambda *_: True)
     monkeypatch.setattr(unit, "_apply", lambda *_: unit.ram.update({8: 99}))
     with pytest.raises(NotKeptError, match=r"user_behaviour.*99"):
         device.set_fields({8: 1})

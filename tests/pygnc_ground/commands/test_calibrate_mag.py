@@ -150,7 +150,7 @@ def test_ten_records_are_too_few(hour: Path, tmp_path: Path) -> None:
     few.write_bytes(hour.read_bytes()[: 10 * RECORD_BYTES])
     result = calibrate_mag(few, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "few.bin: too few samples: 50, and 60 are needed; add files" in result.stderr
+    assert "few.bin: too few samples: 50;" in result.stderr
 
 
 def test_a_magnetometer_that_never_changes_has_not_turned(hour: Path, tmp_path: Path) -> None:

@@ -146,13 +146,13 @@ def test_after_too_long_a_gap_it_starts_again_too(fixes: list[Fix]) -> None:
 
 def test_few_fixes_start_it_when_no_more_come(fixes: list[Fix]) -> None:
     reference = EkfOrbitFilter(OrbitSettings(), ORIENTATION)
-    assert reference.finish_start() == ()
-    with pytest.raises(ValueError, match="not started"):
+    assert reference.initialise_from_buffered() == ()
+    with pytest.raises(ValueError, match="not initialised"):
         reference.predict(fixes[3].gps_ms)
     assert [reference.process(fix) for fix in fixes[:3]] == [()] * 3
-    assert [update.fix for update in reference.finish_start()] == fixes[:3]
+    assert [update.fix for update in reference.initialise_from_buffered()] == fixes[:3]
     assert reference.state is not None
-    assert reference.finish_start() == ()
+    assert reference.initialise_from_buffered() == ()
     assert reference.process(fixes[3])[0].dof == 6
 
 
@@ -249,7 +249,7 @@ def test_long_predictions_keep_the_covariance_positive(fixes: list[Fix]) -> None
     reference = UkfOrbitFilter(OrbitSettings(), ORIENTATION)
     for fix in fixes[:3]:
         reference.process(fix)
-    reference.finish_start()
+    reference.initialise_from_buffered()
     covariance = reference.predict(fixes[2].gps_ms + 3 * 3_600_000).covariance
     scale = np.sqrt(np.diagonal(covariance))
     assert np.linalg.eigvalsh(covariance / np.outer(scale, scale))[0] > 1e-8

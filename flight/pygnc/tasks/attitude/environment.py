@@ -11,8 +11,8 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.geomagnetic import MainField
 from pygnc.environment.solar_radiation import sunlit_fraction
 from pygnc.environment.sun_moon import SunMoon
-from pygnc.estimators.attitude.sample import Surroundings
-from pygnc.estimators.orbit.j2_propagator import Coarse, carried
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
+from pygnc.estimators.orbit.j2_propagator import StateVector, propagate
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
 """In a day without fixes an orbit goes astray by tens of kilometres, a third of a degree; then it is unknown."""
@@ -26,7 +26,7 @@ class OrbitalEnvironment(NamedTuple):
         orbit_age_s: From the orbit's newest fix to then; None without an orbit.
     """
 
-    surroundings: Surroundings | None
+    surroundings: AttitudeEnvironment | None
     orbit_age_s: float | None
 
 
@@ -44,7 +44,7 @@ class PropagatedOrbit(msgspec.Struct, frozen=True):
 
     fix_gps_ms: int
     gps_ms: int
-    state: Coarse
+    state: StateVector
 
     @classmethod
     def of(cls, estimate: OrbitEstimate) -> "PropagatedOrbit":
@@ -58,7 +58,7 @@ class PropagatedOrbit(msgspec.Struct, frozen=True):
 
     def at(self, gps_ms: int) -> "PropagatedOrbit":
         """The orbit carried to a time."""
-        return PropagatedOrbit(self.fix_gps_ms, gps_ms, carried(self.state, (gps_ms - self.gps_ms) * 1e-3))
+        return PropagatedOrbit(self.fix_gps_ms, gps_ms, propagate(self.state, (gps_ms - self.gps_ms) * 1e-3))
 
 
 class EnvironmentModel:
@@ -84,7 +84,7 @@ class EnvironmentModel:
         ecef_from_gcrf = self._frames.at(gps_ms, _NOW).ecef_from_gcrf[0]
         position_ecef_m = ecef_from_gcrf.dot(position_gcrf_m)
         field_ecef_ut = self._main_field.at(gps_ms, position_ecef_m[np.newaxis])[0]
-        surroundings = Surroundings(
+        surroundings = AttitudeEnvironment(
             field_ecef_ut.dot(ecef_from_gcrf),
             sun_gcrf_m,
             position_gcrf_m,

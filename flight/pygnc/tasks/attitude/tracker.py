@@ -10,7 +10,7 @@ What became of a sensor sample, as the message that goes out.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -29,8 +29,9 @@ from pygnc.bus.messages import (
 from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.hypotheses import MagBias
-from pygnc.estimators.attitude.sample import AttitudeSample, SampleCorrection, Surroundings
+from pygnc.estimators.attitude.hypotheses import MagnetometerBias
+from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.tasks.attitude.environment import UNKNOWN_ENVIRONMENT, EnvironmentModel, OrbitalEnvironment, PropagatedOrbit
@@ -39,8 +40,6 @@ from pygnc.tasks.attitude.sample_clock import SampleClock, SampleClockState
 
 NO_TIME: Final = "no_time"
 """The sample's GPS time is not known."""
-_BRIGHT_SHARE: Final = 0.05
-"""Light that only the Sun, or the Earth lit by it, gives."""
 
 
 class SampleOutcome(NamedTuple):
@@ -71,7 +70,7 @@ class AttitudeReport:
     def __init__(self, settings: AttitudeSettings) -> None:
         self._mounting = settings.mounting
         self._correction = SampleCorrection(settings)
-        self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
+        self._bright_lux = DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
     def estimate(
         self, outcome: SampleOutcome, known: AttitudeState | None, mag_bias_ut: Array | None, through: int, seq: int
@@ -159,10 +158,10 @@ class AttitudeEstimator(Protocol):
     def mag_bias_ut(self) -> Array | None:
         """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
 
-    def take_mag_bias(self, calibrated: MagBias) -> None:
+    def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
         """Begin with this bias of the magnetometer when next the attitude is searched for."""
 
-    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
         """Take in one sample."""
 
 
@@ -172,7 +171,7 @@ MakeEstimator: TypeAlias = Callable[[AttitudeSettings], AttitudeEstimator]
 class TrackerState(msgspec.Struct, frozen=True):
     """An `AttitudeTracker` as plain values."""
 
-    filter: dict[str, Any]
+    filter: bytes
     calibration: MagCalibrationState
     clock: SampleClockState
     orbit: PropagatedOrbit | None
@@ -341,7 +340,7 @@ class AttitudeTracker:
         self._book(update)
         solved = self._calibration.take(measured.mag_imu_ut, around.surroundings)
         if solved is not None:
-            self._filter.take_mag_bias(solved.left)
+            self._filter.set_calibrated_bias(solved.left)
         told = self._calibration.known, solved is not None and solved.news
         return SampleOutcome(sample, gps_ms, around, update, self.awaits_orbit, *told)
 

@@ -186,4 +186,4 @@ def pair_of(one: int, other: int) -> Pair:
 
 def degrees_of_freedom(solution: FormationSolution) -> int:
     """Of the ranges that a solution used."""
-    return max(0, int(solution.used.sum()) - len(solution.hypotheses[0].unknowns))
+    return max(0, int(solution.used.sum()) - len(solution.hypotheses[0].parameters))

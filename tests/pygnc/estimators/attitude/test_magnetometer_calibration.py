@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.magnetometer_calibration import (
     Calibration,
-    CalibrationFailed,
+    CalibrationError,
     CalibrationSettings,
     calibrate,
 )
@@ -140,7 +140,7 @@ def test_a_field_error_is_a_bias_along_the_spin_and_the_covariance_knows() -> No
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("hours", [0.3, 1.5])
 def test_a_body_that_does_not_turn_is_not_calibrated_by_noise(seed: int, hours: float) -> None:
-    with pytest.raises(CalibrationFailed, match=r"not enough rotation: .* unresolved"):
+    with pytest.raises(CalibrationError, match=r"not enough rotation: .* unresolved"):
         calibrated(fly(seed, hours, rate_deg_s=0.0))
 
 
@@ -151,21 +151,21 @@ def test_the_axes_that_are_not_told_apart_are_named() -> None:
     field_ut = np.tile([30.0, 0.0, 5.0], (400, 1))
     mag_ut = 30.0 * turned + [0.0, 0.0, 5.0] + np.random.default_rng(1).normal(0.0, 0.5, (400, 3)) + [7.0, -3.0, 2.0]
     # Seen from the circle's centre the z axis is known by what it adds to the strength: not at all.
-    with pytest.raises(CalibrationFailed, match=r"not enough rotation: (.*, )?z ax[ie]s unresolved"):
+    with pytest.raises(CalibrationError, match=r"not enough rotation: (.*, )?z ax[ie]s unresolved"):
         calibrate(mag_ut, field_ut, PERFECT_FIELD)
 
 
 def test_readings_that_never_change_are_refused() -> None:
     mag_ut = np.tile([10.0, 20.0, 30.0], (200, 1))
-    with pytest.raises(CalibrationFailed, match="x, y, z axes unresolved"):
+    with pytest.raises(CalibrationError, match="x, y, z axes unresolved"):
         calibrate(mag_ut, mag_ut, PERFECT_FIELD)
-    with pytest.raises(CalibrationFailed, match="too few samples: 0, and 60 are needed"):
+    with pytest.raises(CalibrationError, match="too few samples: 0;"):
         calibrate(mag_ut, np.zeros_like(mag_ut), PERFECT_FIELD)
 
 
 def test_too_few_readings_are_refused() -> None:
     flight = fly(1, 1.0)
-    with pytest.raises(CalibrationFailed, match="too few samples: 59, and 60 are needed"):
+    with pytest.raises(CalibrationError, match="too few samples: 59;"):
         calibrate(flight.mag_ut[:59], flight.field_ut[:59], PERFECT_FIELD)
 
 
@@ -182,7 +182,7 @@ def test_any_words_are_calibrated_or_refused(words: bytes, seed: int) -> None:
     mag_ut = np.frombuffer(words, "<i2").reshape(-1, 3) / 16.0
     try:
         found = calibrate(mag_ut, fly(seed, 0.1).field_ut[:64], PERFECT_FIELD)
-    except CalibrationFailed:
+    except CalibrationError:
         return
     assert np.isfinite(found.bias_ut).all()
     assert np.isfinite(found.covariance).all()

@@ -1,17 +1,15 @@
-""" """
-
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.propagation import Motion, cross_matrices, right_jacobian, right_jacobians
+from pygnc.estimators.attitude.propagation import AttitudeDynamics, cross_matrices, right_jacobian, right_jacobians
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY
 
-MOTION = Motion(AttitudeSettings())
+MOTION = AttitudeDynamics(AttitudeSettings())
 NOT_STUCK = np.zeros(3, np.bool_)
 STEPS = np.concatenate((np.full(3, 1e-6), np.full(3, 1e-7), np.full(3, 1e-4), np.full(10, 1e-5), np.full(3, 1e-4)))
 

@@ -1,9 +1,7 @@
-""" """
-
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import ExpectedLight, Light, Observation
+from pygnc.estimators.attitude.measurement import IlluminanceObservation, Observation, PredictedIlluminance
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import GyroSettings
 
@@ -11,16 +9,18 @@ COSINE = np.array([0.8, 0.5, 0.1, -0.8, -0.5, -0.1])
 SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])
 
 
-def seen(share: Array) -> Light:
+def seen(share: Array) -> IlluminanceObservation:
     nothing = np.zeros(6, np.bool_)
-    expected = ExpectedLight(COSINE, SHARES, np.zeros(6), np.zeros((6, 22)))
-    return Light(share, expected, nothing, nothing, Observation(np.zeros(6), np.zeros((6, 22)), np.ones(6)))
+    expected = PredictedIlluminance(COSINE, SHARES, np.zeros(6), np.zeros((6, 22)))
+    return IlluminanceObservation(
+        share, expected, nothing, nothing, Observation(np.zeros(6), np.zeros((6, 22)), np.ones(6))
+    )
 
 
 def after(share: Array, times: int, health: FaceHealth | None = None) -> FaceHealth:
     health = health or FaceHealth.unknown()
     for _ in range(times):
-        health = health.judged(seen(share), 0.03)
+        health = health.updated(seen(share), 0.03)
     return health
 
 
@@ -78,7 +78,7 @@ def test_noise_in_whole_counts_is_not_stuck() -> None:
     health = GyroHealth.unknown()
     flagged = 0
     for reading in readings(5000):
-        health = health.judged(np.array(reading), LIMITS)
+        health = health.updated(np.array(reading), LIMITS)
         flagged += int(health.stuck.any())
     assert flagged == 0
 
@@ -87,19 +87,19 @@ def test_an_axis_that_repeats_itself_is_stuck_until_it_moves() -> None:
     health = GyroHealth.unknown()
     for number, reading in enumerate(readings(LIMITS.stuck_samples + 1)):
         assert not health.stuck.any(), number
-        health = health.judged(np.array([reading[0], 0.0, reading[2]]), LIMITS)
+        health = health.updated(np.array([reading[0], 0.0, reading[2]]), LIMITS)
     assert health.stuck.tolist() == [False, True, False]
-    assert not health.judged(np.array([0.0, 1e-3, 0.0]), LIMITS).stuck.any()
+    assert not health.updated(np.array([0.0, 1e-3, 0.0]), LIMITS).stuck.any()
 
 
 def test_samples_that_repeat_as_a_whole_are_not_held_against_an_axis() -> None:
     health = GyroHealth.unknown()
     for _ in range(50):
-        health = health.judged(np.zeros(3), LIMITS)
+        health = health.updated(np.zeros(3), LIMITS)
     assert not health.stuck.any()
 
 
 def test_a_reading_at_the_end_of_the_range_is_told() -> None:
     for sign in (1.0, -1.0):
-        health = GyroHealth.unknown().judged(np.array([0.0, sign * np.radians(499.5), 0.0]), LIMITS)
+        health = GyroHealth.unknown().updated(np.array([0.0, sign * np.radians(499.5), 0.0]), LIMITS)
         assert health.beyond_range.tolist() == [False, True, False]

@@ -144,5 +144,5 @@ def test_predicting_leaves_the_filter_alone(after_an_hour: OrbitFilter) -> None:
 def test_nothing_is_predicted_back_or_from_nothing(after_an_hour: OrbitFilter) -> None:
     with pytest.raises(ValueError, match="back"):
         after_an_hour.predict(TRUTH.gps_ms[0])
-    with pytest.raises(ValueError, match="not started"):
+    with pytest.raises(ValueError, match="not initialised"):
         OrbitFilter(OrbitSettings(), ORIENTATION).predict(TRUTH.gps_ms[0])

@@ -173,7 +173,7 @@ def test_a_single_position_gives_no_orbit() -> None:
     orbit, updates = run([position_only(FIXES[0])])
     assert orbit.state is None
     assert [(update.position_cause, update.state) for update in updates] == [(RejectCause.START, None)]
-    assert orbit.finish_start() == ()
+    assert orbit.initialise_from_buffered() == ()
 
 
 def test_fixes_that_never_agree_start_a_wide_state_in_the_end() -> None:

@@ -1,5 +1,3 @@
-""" """
-
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +11,7 @@ from pygnc.estimators.orbit.settings import (
     SpacecraftSettings,
     StartSettings,
     attainable_accuracy_m,
-    model_for,
+    select_force_model,
 )
 
 
@@ -60,7 +58,7 @@ def test_the_rule_of_thumb_is_near_published_bounds(
 
 
 def test_better_fixes_and_longer_arcs_get_more_physics() -> None:
-    models = [model_for(accuracy_m) for accuracy_m in (10.0, 3.0, 1.5, 0.9, 0.1, 0.0)]
+    models = [select_force_model(accuracy_m) for accuracy_m in (10.0, 3.0, 1.5, 0.9, 0.1, 0.0)]
     degrees = [model.gravity_degree for model in models]
     assert degrees == sorted(degrees)
     assert degrees[0] < degrees[-1]

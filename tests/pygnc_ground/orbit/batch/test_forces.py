@@ -19,11 +19,11 @@ from pygnc_ground.orbit.batch.forces import (
     _RADIATION_COLUMN,
     DRAG,
     EMPIRICAL,
+    ArcForces,
+    ArcParameters,
     Factors,
-    ForceModel,
+    ForceParameters,
     Forces,
-    Parameters,
-    Unknowns,
 )
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, sun_synchronous
 
@@ -35,8 +35,8 @@ SAIL = SpacecraftSettings(area_m2=2e3)
 
 
 @cache
-def model(craft: SpacecraftSettings) -> ForceModel:
-    return ForceModel(TIMES, np.zeros(len(TIMES)), EarthFrames(ORIENTATION), craft)
+def model(craft: SpacecraftSettings) -> ArcForces:
+    return ArcForces(TIMES, np.zeros(len(TIMES)), EarthFrames(ORIENTATION), craft)
 
 
 def forces_at(
@@ -47,7 +47,7 @@ def forces_at(
     radiation_coefficient: float = 0.0,
 ) -> Forces:
     count = len(states)
-    parameters = Parameters(np.full(count, log_drag), np.tile(empirical_mps2, (count, 1)), radiation_coefficient)
+    parameters = ForceParameters(np.full(count, log_drag), np.tile(empirical_mps2, (count, 1)), radiation_coefficient)
     return model(craft).at(states, parameters)
 
 
@@ -108,7 +108,7 @@ SETTINGS = OrbitSettings()
 
 
 def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_hour() -> None:
-    unknowns = Unknowns(segments=7)
+    unknowns = ArcParameters(segments=7)
     values = np.zeros(unknowns.count)
     slope = np.array([0.1, 1e-7, -2e-7, 3e-7])
     place_s = forces.INTERVAL_S * np.arange(unknowns.nodes)
@@ -122,7 +122,7 @@ def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_h
 
 
 def test_derivatives_by_the_local_unknowns_agree_with_the_parameters_they_make() -> None:
-    unknowns = Unknowns(segments=4)
+    unknowns = ArcParameters(segments=4)
     random = np.random.default_rng(2)
     by_parameter = random.normal(size=(4, collocation.NODES, 3, 5))
     values = random.normal(size=unknowns.count)
@@ -135,7 +135,7 @@ def test_derivatives_by_the_local_unknowns_agree_with_the_parameters_they_make()
 
 
 def test_the_prior_has_the_settings_sigmas_and_correlation_times() -> None:
-    unknowns = Unknowns(segments=30)
+    unknowns = ArcParameters(segments=30)
     noise = SETTINGS.process_noise
     prior = unknowns.prior(SETTINGS, Factors(density_variation=2.0, empirical=3.0))
     assert not prior.information[forces.STATE].any()
@@ -152,4 +152,4 @@ def test_the_prior_has_the_settings_sigmas_and_correlation_times() -> None:
 
 def test_the_reflectivity_coefficient_is_expected_to_be_the_settings() -> None:
     settings = replace(SETTINGS, spacecraft=replace(SETTINGS.spacecraft, reflectivity_coefficient=1.7))
-    assert Unknowns(3).prior(settings, Factors()).mean[forces._RADIATION_COLUMN] == 1.7
+    assert ArcParameters(3).prior(settings, Factors()).mean[forces._RADIATION_COLUMN] == 1.7

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.solve import ARC_MAX_MS, BatchFailed, BatchResult, cut_fixes, nearest_arcs, solve_batch
+from pygnc_ground.orbit.batch.solve import ARC_MAX_MS, BatchError, BatchResult, cut_fixes, nearest_arcs, solve_batch
 from pygnc_ground.orbit.errors import rms_3d
 from pygnc_ground.orbit.solution import OrbitSolution
 from tests.pygnc.environment.authority import ecef_state
@@ -244,7 +244,7 @@ def test_fixes_that_give_no_orbit_are_named_with_the_reason() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_too_few_fixes_fail_and_say_so(count: int) -> None:
-    with pytest.raises(BatchFailed, match=f"none of 0 fixes|{count} fixes.* at least 4 are needed"):
+    with pytest.raises(BatchError, match=f"none of 0 fixes|{count} fixes.* at least 4 are needed"):
         solve(make_fixes(TRUTH)[:count])
 
 
@@ -278,7 +278,7 @@ nonsense = st.builds(
 @given(st.lists(nonsense, max_size=12))
 def test_nonsense_fails_in_order_or_gives_an_orbit(fixes: list[Fix]) -> None:
     times = np.array([fix.gps_ms for fix in fixes], dtype=np.int64)
-    with suppress(BatchFailed):
+    with suppress(BatchError):
         assert solve_batch(fixes, times, SETTINGS, EarthOrientationTable.none()).solution.known.any()
 
 
