@@ -280,8 +280,8 @@ class Shell:
 
 def _with_digest(command: str) -> str:
     """Return a command that prints its output followed by a digest."""
-    answer = f"printf '%s\\n' \"$o\"; printf '%s' \"$o\" | {_DIGEST}"
-    return f"o=$({{ {command}; }} 2>&1); e=$?; {answer}; (exit $e)"
+    report = f"printf '%s\\n' \"$o\"; printf '%s' \"$o\" | {_DIGEST}"
+    return f"o=$({{ {command}; }} 2>&1); e=$?; {report}; (exit $e)"
 
 
 def _framed(command: str, number: int) -> bytes:

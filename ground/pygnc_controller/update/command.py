@@ -1,4 +1,4 @@
-"""Command line of the update of a Pi, and the two transports to reach it: network (scp, ssh) or serial line."""
+"""Command line of the update of a Pi, and the transports: network (scp, ssh) or serial line."""
 
 import hashlib
 import shlex
