@@ -1,4 +1,4 @@
-"""A main.py whose terminal is the host's, and packets for it to hear."""
+"""A main.py with a host on its terminal, and packets to send to it."""
 
 import os
 import shlex

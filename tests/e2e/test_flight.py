@@ -1,4 +1,4 @@
-"""The main job through real processes: a batch in, status and logs out."""
+"""Processing of a batch by real processes: status, files and logs."""
 
 import os
 import shutil

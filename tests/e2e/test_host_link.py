@@ -1,4 +1,4 @@
-"""The host on a real pseudo-terminal: files, live packets, status, settings and stop, through kills."""
+"""Host link with real processes on a pseudo-terminal: files, live packets, status, settings, stop, killed tasks."""
 
 import fcntl
 import os

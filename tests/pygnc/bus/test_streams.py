@@ -1,4 +1,4 @@
-"""Streams between real processes: every message once and in order, whatever a reader suffers."""
+"""Streams between real processes: every message once and in order."""
 
 import multiprocessing
 import os
@@ -207,7 +207,7 @@ def test_reads_dropped_messages_after_announcements_of_known_ones(
     assert heard(reader, 2000) == list(range(1, 2001))
 
 
-def test_a_look_into_the_journal_hides_nothing_that_is_shown(joined: tuple[StreamWriter, StreamReader]) -> None:
+def test_reading_the_journal_does_not_hide_transient_messages(joined: tuple[StreamWriter, StreamReader]) -> None:
     writer, reader = joined
     assert reader.socket.poll(5000)
     assert reader.receive(100) == []  # the greeting
