@@ -323,6 +323,6 @@ def is_raw(host: HostOnPty) -> bool:
 
 
 def is_echoing(host: HostOnPty) -> bool:
-    """Whether anything that the host said since it was heard came back to it."""
+    """Whether the terminal has echoed anything that the host sent."""
     ready_at = host.heard.index(b"<HELO")
     return b">" in host.heard[ready_at:]

@@ -46,7 +46,7 @@ def messages(first: int, count: int) -> list[BatchEnd]:
 
 
 def be_writer(folder: Path, control: Connection) -> None:
-    """Write as fast as possible, say how long it took, then greet whoever joins until told to end."""
+    """Write as fast as possible, report the duration, then answer new readers until asked to end."""
     writer = make_writer(zmq.Context(), folder)
     control.recv()
     begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""The magnetometer's bias in flight: found without an attitude, told once, taken from the settings."""
+"""Magnetometer calibration in flight: without an attitude, reported once, combined with the settings."""
 
 import msgspec
 import numpy as np

@@ -1,4 +1,4 @@
-"""From inputs and orbits to attitudes: restarts change nothing, what is missing is said."""
+"""Attitude tracker: restarts change nothing, missing inputs are reported."""
 
 from dataclasses import replace
 

@@ -147,7 +147,7 @@ def test_the_recorded_ranges_have_the_recordings_one_offset(tmp_path: Path) -> N
 
 
 def test_our_own_clock_is_mapped_by_sense_records_where_there_are_any() -> None:
-    late = [fix(START_MS), ranged(BOOT_S + 5)]  # the range was made five seconds behind its GPS packet
+    late = [fix(START_MS), ranged(BOOT_S + 5)]  # five seconds after its GPS packet
     sense: list[Message] = [fix(START_MS + 25_000 * k, BOOT_S + 25 * k) for k in range(4)]
     timed = run(RangeClock(), [*sense, *late])
     assert [one.gps_ms for one in timed] == [START_MS + 5000]

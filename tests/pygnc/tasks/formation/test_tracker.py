@@ -148,7 +148,7 @@ def test_poses_no_problem_before_the_end_of_the_batch_or_without_a_partner() -> 
 
 @pytest.fixture(scope="module")
 def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
-    """The batch ends after thirty minutes; what it holds beyond comes one by one. What is said before and after."""
+    """Messages before and after the end of a batch of thirty minutes; later inputs are processed one by one."""
     *messages, end = batch.inputs()
     ranges = [number for number, message in enumerate(messages) if isinstance(message, RangeMeasurement)]
     early, late = messages[: ranges[180]], messages[ranges[180] :]

@@ -127,7 +127,7 @@ def test_counts_every_byte_and_reads_packets_away_from_damage(data: st.DataObjec
         counts = reader.counters.counts
         assert counts["delivered_bytes"] + counts["damaged_bytes"] == counts["source_bytes"]
         assert counts["delivered_bytes"] == len(reader.raw)
-        # A cut packet that never goes on is read once more comes.
+        # A cut packet without continuation is read again when the file grows.
         assert 0 <= len(stream) - counts["source_bytes"] < 102
         assert counts["damaged_bytes"] < 102 + 40 + 60 + 102
 

@@ -1,4 +1,4 @@
-"""From inputs to orbit estimates: restarts change nothing, books balance, damaged clocks are noticed."""
+"""Orbit tracker: restarts change nothing, counters add up, damaged clocks are detected."""
 
 import dataclasses
 from pathlib import Path
