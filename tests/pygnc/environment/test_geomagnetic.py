@@ -136,7 +136,7 @@ def test_half_a_day_may_share_a_moment(igrf: MainField) -> None:
         ([0, 1], np.full((2, COEFFICIENTS), np.nan), "finite"),
     ],
 )
-def test_unfit_coefficients_are_refused(epochs: list[int], coefficients: Array, says: str) -> None:
+def test_rejects_unusable_coefficients(epochs: list[int], coefficients: Array, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         MainField(epochs, coefficients)
 

@@ -193,7 +193,7 @@ def solve_batch(
 
 def _why(fixes: Sequence[Fix], left_out: Sequence[SkippedArc]) -> str:
     if not left_out:
-        return f"no orbit: none of {len(fixes)} fixes has a position that an orbit can have"
+        return f"no orbit: none of {len(fixes)} fixes has a plausible position"
     largest = max(left_out, key=lambda one: one.fixes)
     where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
     return f"no orbit from {len(fixes)} fixes{where}: {largest.reason}"

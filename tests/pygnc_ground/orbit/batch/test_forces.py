@@ -73,7 +73,7 @@ def test_derivatives_by_the_parameters_are_those_of_the_acceleration() -> None:
     np.testing.assert_allclose(found[:, :, EMPIRICAL] @ (1.0, 2.0, -3.0), more, atol=1e-12)
 
 
-def test_drag_slows_down_against_the_air_that_turns_with_the_earth() -> None:
+def test_drag_opposes_the_velocity_relative_to_the_rotating_atmosphere() -> None:
     found = forces_at(SAIL).by_parameter[:, :, DRAG]
     for row, (gps_ms, state) in enumerate(zip(TIMES.tolist(), STATES, strict=True)):
         # The pole of 2024 lies 0.13 degrees off the axis of GCRF.

@@ -60,7 +60,7 @@ def test_three_hours_agree_with_brahe_to_fifteen_centimetres() -> None:
     assert np.linalg.norm(error[:, 3:], axis=1).max() < 2e-4
 
 
-def test_each_linearisation_squares_the_error() -> None:
+def test_each_iteration_squares_the_error() -> None:
     final = motion(INVISIBLE, unknowns()).states(TIMES, NO_OFFSET)
     errors_m = [
         np.abs(motion(INVISIBLE, unknowns(), count).states(TIMES, NO_OFFSET) - final)[:, :3].max() for count in (1, 2)
