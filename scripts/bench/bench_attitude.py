@@ -30,7 +30,7 @@ from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
-from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.scenario.true_states import TrueStates
 
@@ -110,7 +110,7 @@ def make_flight(seed: int, case: Case) -> Flight:
         "orbit": {"mean_anomaly_deg": rng.uniform(0.0, 360.0), "raan_deg": rng.uniform(0.0, 360.0)},
     }
     merged = {name: tables.get(name, {}) | case.tables.get(name, {}) for name in tables.keys() | case.tables.keys()}
-    settings = checked({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
+    settings = settings_from_tables({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
     start = initial_state_gcrf(settings.orbit)
     path = Trajectory(settings.start_gps_ms, DURATION_S, start, settings.spacecraft, settings.forces)
     truth = TrueStates.at(settings, path, np.arange(0, DURATION_S, CADENCE_S))

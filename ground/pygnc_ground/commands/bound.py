@@ -19,7 +19,7 @@ from pygnc_ground.formation.bound import scenario_bound
 from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import Settings, checked, overlaid, read_tables
+from pygnc_ground.scenario.settings import Settings, merge_tables, read_tables, settings_from_tables
 from pygnc_ground.truth.load import load_truth
 
 app: Final = typer.Typer(add_completion=False)
@@ -93,8 +93,8 @@ def _scenario(config: Path | None, preset: str | None) -> Settings:
     """Return the preset's settings, overridden by those of the file."""
     tables = preset_tables(preset) if preset is not None else {}
     if config is not None:
-        tables = overlaid(tables, read_tables(config))
-    return checked(tables, str(config or preset))
+        tables = merge_tables(tables, read_tables(config))
+    return settings_from_tables(tables, str(config or preset))
 
 
 def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:

@@ -1,7 +1,4 @@
-"""`pygnc scenario from-ephemeris`: a scenario along a real, precise orbit.
-
-`pygnc scenario`: scenarios from presets and settings files into folders.
-"""
+"""`pygnc scenario`: generate input files with known truth from presets, settings files or ephemerides."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,27 +8,34 @@ import typer
 from pygnc_ground.scenario.from_ephemeris import generate_along, settings_along
 from pygnc_ground.scenario.generate import generate, generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
-from pygnc_ground.scenario.settings import Settings, checked, overlaid, read_tables
+from pygnc_ground.scenario.settings import Settings, merge_tables, read_tables, settings_from_tables
 from pygnc_ground.scenario.writer import write_scenario
 from pygnc_ground.truth.load import load_truth
 
 
 def from_ephemeris(
-    file: Annotated[Path, typer.Argument(help="SP3-c, SP3-d, CCSDS OEM (KVN, XML) or a scenario's table of truth.")],
+    file: Annotated[
+        Path, typer.Argument(help="SP3-c, SP3-d or CCSDS OEM file (KVN, XML), or truth table of a scenario.")
+    ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the files; made if missing, must hold no scenario yet.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; it is created if missing and must be empty.")],
     config: Annotated[
-        Path | None, typer.Option(help="Settings (TOML); orbit, spacecraft and forces in it are not used.")
+        Path | None, typer.Option(help="Settings (TOML); orbit, spacecraft and forces have no effect.")
     ] = None,
     object_id: Annotated[
-        str | None, typer.Option("--object", help="Identifier of the object, if the file has several.")
+        str | None, typer.Option("--object", help="Identifier of the object if the file has several.")
     ] = None,
     begin: Annotated[
-        str | None, typer.Option(help="UTC like 2025-03-20T00:00:00Z; else that of the settings or the file.")
+        str | None,
+        typer.Option(
+            help="Start in UTC, such as 2025-03-20T00:00:00Z. [default: start of the settings or of the file]"
+        ),
     ] = None,
-    duration: Annotated[int | None, typer.Option(min=1, help="Seconds; else to the end of the file.")] = None,
+    duration: Annotated[
+        int | None, typer.Option(min=1, help="Duration in seconds. [default: to the end of the file]")
+    ] = None,
 ) -> None:
-    """Make the flight's input files with simulated sensors along a precise orbit, and the truth behind them."""
+    """Generate input files with simulated sensors along a precise orbit, and the truth tables."""
     try:
         ephemeris = load_truth(file, object_id)
         tables = read_tables(config) if config is not None else {}
@@ -49,7 +53,7 @@ def from_ephemeris(
 
 
 def _origin(file: Path, description: str, object_id: str | None) -> str:
-    """Where the orbit is from: `scenario make` would put another one in its place."""
+    """Return the comment that names the ephemeris: `scenario make` would replace its orbit by a propagated one."""
     chosen = f" --object {object_id}" if object_id else ""
     remake = f"pygnc scenario from-ephemeris {file.name}{chosen} --config scenario.toml --out FOLDER"
     return (
@@ -58,20 +62,20 @@ def _origin(file: Path, description: str, object_id: str | None) -> str:
     )
 
 
-app: Final = typer.Typer(help="Make input files with a known truth.", no_args_is_help=True)
+app: Final = typer.Typer(help="Generate input files with known truth.", no_args_is_help=True)
 
 
 @app.command()
 def make(
-    out: Annotated[Path, typer.Option(help="Folder for the files; made if missing, must hold no scenario yet.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; it is created if missing and must be empty.")],
     config: Annotated[
         Path | None,
-        typer.Option(help="Settings (TOML), laid over the preset's; what neither names has its default."),
+        typer.Option(help="Settings (TOML); they override the preset's."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Settings of that name in `pygnc scenario presets`.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="In place of the seed in the settings.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Name of a preset; `pygnc scenario presets` lists them.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; overrides the settings.")] = None,
 ) -> None:
-    """Make the flight's input files (sense.bin, range/rng00000.bin ...) and the truth behind them."""
+    """Generate the flight's input files (sense.bin, range/rng00000.bin ...) and the truth tables."""
     try:
         settings = _settings(config, preset, seed)
         make_all = settings.formation.all_satellites
@@ -96,10 +100,12 @@ def presets() -> None:
 
 def _settings(config: Path | None, preset: str | None, seed: int | None) -> Settings:
     if config is None and preset is None:
-        raise ValueError("name a file (--config), a preset (--preset) or both; see pygnc scenario presets")
+        raise ValueError(
+            "no settings given; name a file (--config), a preset (--preset) or both; see pygnc scenario presets"
+        )
     tables = preset_tables(preset) if preset is not None else {}
     if config is not None:
-        tables = overlaid(tables, read_tables(config))
+        tables = merge_tables(tables, read_tables(config))
     if seed is not None:
         tables = tables | {"seed": seed}
-    return checked(tables, str(config or preset))
+    return settings_from_tables(tables, str(config or preset))

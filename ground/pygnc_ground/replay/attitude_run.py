@@ -1,4 +1,4 @@
-"""From the flight's word on each sensor sample to the tables of attitudes, with smoother, truth and bound."""
+"""Attitude of a replay: smoother, truth and Cramér-Rao bound for the flight's samples."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,15 +21,15 @@ from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _UNKNOWN = (float("nan"),) * 3
 _NOT_TAKEN = {AttitudeRejectCause.NOT_LATER, AttitudeRejectCause.NOT_FINITE}
-"""Samples that the filter put aside without a look at what they say."""
+"""Samples that the filter rejected before using any measurement."""
 
 
 def attitude_result(
     records: Sequence[SampleRecord], settings: AttitudeSettings, truth: AttitudeTruth | None
 ) -> AttitudeResult:
-    """The tables of n samples.
+    """Return the tables of n samples.
 
-    Cost: 0.5 ms per sample, and as much again for the bound where there is a truth.
+    Computing takes 0.5 ms per sample, and as much again for the bound if there is a truth.
     """
     samples, correction = _samples(records), SampleCorrection(settings)
     readings = GyroReadings(
@@ -62,7 +62,7 @@ def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | 
 
 
 def _seen(records: Sequence[SampleRecord], settings: AttitudeSettings) -> list[BoundSample]:
-    """What the filter took in, with times that ascend."""
+    """Return the samples that the filter used, in ascending time order."""
     correction = SampleCorrection(settings)
     seen: list[BoundSample] = []
     for row, (outcome, _) in enumerate(records):

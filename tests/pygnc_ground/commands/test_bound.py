@@ -18,7 +18,7 @@ from pygnc_ground.commands.scenario import app as scenario_app
 from pygnc_ground.orbit import bound
 from pygnc_ground.orbit.bound import from_recording, from_scenario
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.settings import Settings, checked
+from pygnc_ground.scenario.settings import Settings, settings_from_tables
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import IntArray, TrueOrbit
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
@@ -50,7 +50,7 @@ def truth_file(made: Path) -> Path:
 
 
 def scenario(**gps: Any) -> Settings:  # noqa: ANN401 - settings of all types
-    return checked({"duration_s": 1500, "forces": {"gravity_degree": 8}, "gps": gps}, "test")
+    return settings_from_tables({"duration_s": 1500, "forces": {"gravity_degree": 8}, "gps": gps}, "test")
 
 
 def test_settings_and_recorded_files_of_one_scenario_have_the_same_bounds(made: Path, truth_file: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_file_is_laid_over_a_preset(made: Path) -> None:
         ([], "name a sense file with its --truth, or a scenario"),
         (["sense.bin"], "name a sense file with its --truth, or a scenario"),
         (["--preset", "nominal", "--truth", "x"], "name a sense file with its --truth, or a scenario"),
-        (["--preset", "unheard_of"], "no preset 'unheard_of'"),
+        (["--preset", "unheard_of"], "unknown preset 'unheard_of'"),
         (["--config", "/nowhere/x.toml"], "/nowhere/x.toml: No such file or directory"),
         (["sense.bin", "--truth", "/nowhere/truth"], "/nowhere/truth: No such file or directory"),
     ],
