@@ -280,7 +280,7 @@ def _known_fixes(
     frames: EarthFrames,
     noise: Sequence[float] | None,
 ) -> KnownFixes:
-    """What of the fixes agrees with the truth; `noise`, of positions and velocities, replaces the receiver's sigmas."""
+    """Return the fixes that agree with the truth; `noise` (position, velocity) replaces the receiver's sigmas."""
     if not fixes:
         raise ValueError("no plausible fix; `pygnc inspect` shows the content of the file")
     positions = observe_positions(fixes, frames, settings.measurement)

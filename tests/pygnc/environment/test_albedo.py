@@ -71,11 +71,11 @@ def test_under_the_sun_the_nadir_plate_gets_the_closed_form() -> None:
 def test_the_derivative_is_that_of_the_light() -> None:
     for position_m, sun_m, normals in cases(40):
         light = earth_albedo(position_m, sun_m)
-        shares, by_normal = light.on_plates(normals)
-        np.testing.assert_allclose(shares, np.einsum("ki,ki->k", normals, by_normal), rtol=0.0, atol=1e-15)
+        shares, d_normal = light.on_plates(normals)
+        np.testing.assert_allclose(shares, np.einsum("ki,ki->k", normals, d_normal), rtol=0.0, atol=1e-15)
         for axis in 1e-6 * np.eye(3):
             change = light.on_plates(normals + axis)[0] - light.on_plates(normals - axis)[0]
-            np.testing.assert_allclose(by_normal.dot(axis), 0.5 * change, rtol=0.0, atol=1e-11)
+            np.testing.assert_allclose(d_normal.dot(axis), 0.5 * change, rtol=0.0, atol=1e-11)
 
 
 def test_the_axes_do_not_matter() -> None:
