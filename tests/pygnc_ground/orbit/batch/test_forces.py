@@ -113,7 +113,7 @@ def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_h
     slope = np.array([0.1, 1e-7, -2e-7, 3e-7])
     place_s = forces.INTERVAL_S * np.arange(unknowns.nodes)
     values[forces.FIRST_NODE :] = (place_s[:, None] * slope).ravel()
-    values[forces._RADIATION_COLUMN] = 1.4
+    values[forces.RADIATION] = 1.4
     at_nodes = unknowns.at_nodes(values)
     time_s = (collocation.SEGMENT_S * (np.arange(7)[:, None] + collocation.NODE)).ravel()
     np.testing.assert_allclose(at_nodes.log_drag, slope[0] * time_s, rtol=1e-12)
@@ -152,4 +152,4 @@ def test_the_prior_has_the_settings_sigmas_and_correlation_times() -> None:
 
 def test_the_reflectivity_coefficient_is_expected_to_be_the_settings() -> None:
     settings = replace(SETTINGS, spacecraft=replace(SETTINGS.spacecraft, reflectivity_coefficient=1.7))
-    assert ArcParameters(3).prior(settings, Factors()).mean[forces._RADIATION_COLUMN] == 1.7
+    assert ArcParameters(3).prior(settings, Factors()).mean[forces.RADIATION] == 1.7
