@@ -156,7 +156,7 @@ def test_an_unplugged_device_harms_nothing_and_is_found_again(
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ('family = "toaster"', "no family of devices is called 'toaster'"),
+        ('family = "toaster"', "unknown device family 'toaster'"),
         ('family = "ucb"\noptions = {colour = 3}', "colour"),
         ('family = "ucb"\nstream = 7', "there is no rate of 7 Hz"),
     ],

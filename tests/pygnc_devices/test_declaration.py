@@ -1,6 +1,6 @@
 import pytest
 
-from pygnc_devices.declaration import Field, Packet, Words
+from pygnc_devices.declaration import Field, Labels, Packet
 from pygnc_devices.units import RATE, TEMPERATURE
 
 PACKET = Packet(
@@ -27,18 +27,18 @@ def test_encoding_rounds_to_the_nearest_word_and_stops_at_the_end_of_the_range()
     assert PACKET.encode({"mode": 300, "temperature_degc": 10.0}).hex() == "000000000000ff"
 
 
-def test_columns_are_in_the_units_people_expect() -> None:
+def test_csv_columns_have_their_own_units() -> None:
     assert PACKET.columns() == [("temp", "degC"), ("rate_rad_s", "deg/s"), ("mode", "")]
     row = PACKET.row(PACKET.decode(bytes.fromhex("fffc 3f000000 07")))
     assert row == [9.0, pytest.approx(28.6478898), 7]
 
 
-def test_codes_and_bits_have_words() -> None:
-    stage, bits = Words({3: "charging"}), Words({0: "low", 2: "high"}, of_bits=True)
-    assert [stage.of(value) for value in (3, 4, None, "3", True)] == ["charging", "", "", "", ""]
-    assert [bits.of(value) for value in (0, 1, 5, 8, -1, None)] == ["none", "low", "low, high", "bit 3", "", ""]
-    assert Field("stage", "B", words=stage) == Field("stage", "B", words=Words({3: "charging"}))
-    assert len({PACKET, Packet("XY", (Field("stage", "B", words=stage),))}) == 2
+def test_codes_and_bits_have_labels() -> None:
+    stage, bits = Labels({3: "charging"}), Labels({0: "low", 2: "high"}, is_bit_field=True)
+    assert [stage.describe(value) for value in (3, 4, None, "3", True)] == ["charging", "", "", "", ""]
+    assert [bits.describe(value) for value in (0, 1, 5, 8, -1, None)] == ["none", "low", "low, high", "bit 3", "", ""]
+    assert Field("stage", "B", labels=stage) == Field("stage", "B", labels=Labels({3: "charging"}))
+    assert len({PACKET, Packet("XY", (Field("stage", "B", labels=stage),))}) == 2
 
 
 def test_the_table_is_made_from_the_declaration() -> None:
@@ -52,7 +52,7 @@ def test_the_table_is_made_from_the_declaration() -> None:
 @pytest.mark.parametrize("length", [0, 6, 8])
 def test_another_length_is_another_packet(length: int) -> None:
     assert not PACKET.fits(length)
-    with pytest.raises(ValueError, match="7 bytes"):
+    with pytest.raises(ValueError, match="instead of 7"):
         PACKET.decode(bytes(length))
 
 

@@ -58,7 +58,7 @@ def test_without_ports_nothing_is_found() -> None:
 def test_families_are_known_by_name() -> None:
     assert family("ucb") is FAMILY
     assert FAMILY in all_families()
-    with pytest.raises(DeviceError, match="no family of devices is called 'toaster'; there are ucb"):
+    with pytest.raises(DeviceError, match="unknown device family 'toaster'; choose from ucb"):
         family("toaster")
 
 

@@ -93,11 +93,11 @@ def test_a_port_of_another_program_is_refused_with_its_name(pty: tuple[int, str]
         ("file:///dev/null?speed=3", "one option"),
         ("file:///dev/null?bytes_per_s=fast", "no number"),
         ("socket://127.0.0.1:1", "is the serial server running"),
-        ("socket://127.0.0.1", "is written socket://host:4000"),
-        ("socket://127.0.0.1:99999", "is written socket://host:4000"),
-        ("/dev/null", "is no serial port"),
-        ("/dev", "is no serial port"),
-        ("nonsense://x", "no such kind of port; there are usb://"),
+        ("socket://127.0.0.1", "write the URL as socket://host:4000"),
+        ("socket://127.0.0.1:99999", "write the URL as socket://host:4000"),
+        ("/dev/null", "not a serial port"),
+        ("/dev", "not a serial port"),
+        ("nonsense://x", "unknown kind of port; choose from usb://"),
         ("usb://0403", "usb://VENDOR:PRODUCT"),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_server_that_takes_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pygnc_devices.serial_port._WRITE_LIMIT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = open_port(f"socket://127.0.0.1:{server.getsockname()[1]}", 9600)
-        with pytest.raises(PortGoneError, match="takes no bytes"):
+        with pytest.raises(PortGoneError, match="accepts no bytes"):
             port.write(bytes(50_000_000))
         port.close()
 
@@ -226,9 +226,9 @@ def usb_ports(monkeypatch: pytest.MonkeyPatch, pty: tuple[int, str]) -> str:
 def test_a_port_is_found_by_usb_id_and_serial_number(usb_ports: str) -> None:
     assert serial_port.find_usb_port("usb://0403:6015/A1") == usb_ports
     open_port("usb://0403:6015/A1", 9600).close()
-    with pytest.raises(PortError, match="more than one port is that"):
+    with pytest.raises(PortError, match="several ports match"):
         serial_port.find_usb_port("usb://0403:6015")
-    with pytest.raises(PortError, match=r"no port is that; on the USB there is .*usb://1d6b:0001 at /dev/ttyACM0"):
+    with pytest.raises(PortError, match=r"no port matches; ports on the USB: .*usb://1d6b:0001 at /dev/ttyACM0"):
         serial_port.find_usb_port("usb://0403:6015/C3")
 
 

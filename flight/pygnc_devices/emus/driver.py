@@ -15,13 +15,12 @@ from pygnc_devices.emus.sentences import SENTENCES, UNKNOWN
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Controls, Family
-from pygnc_devices.scheduler import Procedure
 
 
-def describe(unit: EmusUnit) -> Procedure[dict[str, str]]:
+async def describe(unit: EmusUnit) -> dict[str, str]:
     """Return who the unit is and what it watches over."""
-    who = yield from identify(unit)
-    cells = (yield from ask(unit, "BV1"))["cells"]
+    who = await identify(unit)
+    cells = (await ask(unit, "BV1"))["cells"]
     return {
         "serial_number": who.serial_number,
         "model": f"EMUS {who.hardware}",
@@ -44,7 +43,7 @@ def _open(url: str, baud: int, ask: Sequence[str], every_s: float, allow_writes:
     unit = EmusUnit(allow_writes=allow_writes)
     engine = Engine(url, baud, WIRE, unit)
     if ask:
-        engine.keep(partial(operations.ask_over_and_over, unit, tuple(ask), every_s))
+        engine.run_while_connected(partial(operations.ask_over_and_over, unit, tuple(ask), every_s))
     return engine, unit
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pygnc_devices.declaration import Words
+from pygnc_devices.declaration import Labels
 
 STAGES: Final[Mapping[int, str]] = {
     0: "charger disconnected", 1: "pre-heating", 2: "pre-charging", 3: "main charging", 4: "balancing", 5: "finished",
@@ -84,7 +84,7 @@ CAN_STATUS: Final[Mapping[int, str]] = {0: "not configured", 1: "ok", 2: "error"
 
 def bit_names(word: int, table: Mapping[int, str]) -> tuple[str, ...]:
     """Return what the bits of a word say, the lowest first; `bit 10` for one that the table does not have."""
-    return Words(table, of_bits=True).of_each_bit(word)
+    return Labels(table, is_bit_field=True).bit_names(word)
 
 
 def name_of(number: int, table: Mapping[int, str]) -> str:

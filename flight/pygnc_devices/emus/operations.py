@@ -21,7 +21,7 @@ from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Pause, Procedure, Request
+from pygnc_devices.scheduler import Claim, Request, Sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,18 +175,18 @@ class LogEntry:
     t_local_s: int | None
 
 
-def identify(unit: EmusUnit) -> Procedure[Identity]:
+async def identify(unit: EmusUnit) -> Identity:
     """Return who the unit is.
 
     Raises:
         NoAnswerError: it does not say.
     """
-    values = yield from ask(unit, "VR1")
+    values = await ask(unit, "VR1")
     hardware, serial_number, firmware = (str(values[name] or "") for name in ("hardware", "serial_number", "firmware"))
     return Identity(hardware, serial_number, firmware)
 
 
-def ask(unit: EmusUnit, name: str) -> Procedure[Values]:  # noqa: ARG001 - a method of the device
+async def ask(unit: EmusUnit, name: str) -> Values:  # noqa: ARG001 - a method of the device
     """Return the values of one sentence, asked for; one that is broadcast meanwhile will do. Empty fields are None.
 
     Raises:
@@ -194,10 +194,10 @@ def ask(unit: EmusUnit, name: str) -> Procedure[Values]:  # noqa: ARG001 - a met
         NoAnswerError: none came.
     """
     check_name(name)
-    return _values((yield question(name))[-1])
+    return _values((await question(name))[-1])
 
 
-def read_cells(unit: EmusUnit, name: str = "BV2") -> Procedure[CellData]:
+async def read_cells(unit: EmusUnit, name: str = "BV2") -> CellData:
     """Return voltages (BV2), module temperatures (BT2), cell temperatures (BT4) or balancing rates (BB2) of all cells.
 
     Sentences that were lost are asked for again; what is still missing then is told.
@@ -208,12 +208,12 @@ def read_cells(unit: EmusUnit, name: str = "BV2") -> Procedure[CellData]:
     """
     if name not in SUMMARY:
         raise DeviceError(f"{name} is not about single cells; {', '.join(SUMMARY)} are")
-    expected = yield from _expected_cells(unit, name)
+    expected = await _expected_cells(unit, name)
     table = CellTable(name)
     last_try = CELL_TRIES - 1
     for attempt in range(CELL_TRIES):
         try:
-            yield question(name, accept=_collector(table, expected))
+            await question(name, accept=_collector(table, expected))
         except NoAnswerError:
             if attempt == last_try and not table.data(expected).values:
                 raise
@@ -222,14 +222,14 @@ def read_cells(unit: EmusUnit, name: str = "BV2") -> Procedure[CellData]:
     return table.data(expected, is_valid=unit.is_valid(name, time.monotonic_ns()))
 
 
-def read_log(unit: EmusUnit) -> Procedure[list[LogEntry]]:  # noqa: ARG001 - a method of the device
+async def read_log(unit: EmusUnit) -> list[LogEntry]:  # noqa: ARG001 - a method of the device
     """Return the event log.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
     entries = []
-    for frame in (yield listing("LG1")):
+    for frame in await listing("LG1"):
         values = _values(frame)
         number, event, t_local_s = values["number"], values["event"], values["t_local_s"]
         if isinstance(event, int):
@@ -237,73 +237,73 @@ def read_log(unit: EmusUnit) -> Procedure[list[LogEntry]]:  # noqa: ARG001 - a m
     return entries
 
 
-def read_statistics(unit: EmusUnit, number: int | None = None) -> Procedure[list[Statistic]]:  # noqa: ARG001 - a method
+async def read_statistics(unit: EmusUnit, number: int | None = None) -> list[Statistic]:  # noqa: ARG001 - a method
     """Return the long-term statistics, all or one of them.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
     request = listing("SS1") if number is None else question("SS1", f"{number:02X}")
-    return [statistic(_values(frame)) for frame in (yield request)]
+    return [statistic(_values(frame)) for frame in (await request)]
 
 
-def read_parameter(unit: EmusUnit, number: str) -> Procedure[str]:  # noqa: ARG001 - a method of the device
+async def read_parameter(unit: EmusUnit, number: str) -> str:  # noqa: ARG001 - a method of the device
     """Return a parameter of the configuration, as the unit writes it; "1600" are the function flags.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    return str(_values((yield parameter(number))[-1])["data"] or "")
+    return str(_values((await parameter(number))[-1])["data"] or "")
 
 
-def is_logged_in(unit: EmusUnit) -> Procedure[bool]:
+async def is_logged_in(unit: EmusUnit) -> bool:
     """Return whether a password was given.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    return bool((yield from ask(unit, "PW1"))["authentication"])
+    return bool((await ask(unit, "PW1"))["authentication"])
 
 
-def ask_over_and_over(unit: EmusUnit, names: Sequence[str], every_s: float) -> Procedure[None]:
+async def ask_over_and_over(unit: EmusUnit, names: Sequence[str], every_s: float) -> None:
     """Ask for sentences again and again; what comes is a reading like any other. What does not come is passed over."""
     next_s = time.monotonic()
     while True:
         for name in names:
             try:
-                yield from _ask_once(unit, name)
+                await _ask_once(unit, name)
             except NoAnswerError:
                 continue
-            yield Pause(_BETWEEN_S)
+            await Sleep(_BETWEEN_S)
         next_s = max(next_s + every_s, time.monotonic())
-        yield Pause(next_s - time.monotonic())
+        await Sleep(next_s - time.monotonic())
 
 
-def probe() -> Procedure[Found]:
+async def probe() -> Found:
     """Ask for the identity.
 
     Raises:
         NoAnswerError: nobody answers.
     """
-    frames = yield question("VR1", tries=2, timeout_s=_PROBE_S)
+    frames = await question("VR1", tries=2, timeout_s=_PROBE_S)
     values = _values(frames[-1])
     serial_number, hardware, firmware = (str(values[key] or "") for key in ("serial_number", "hardware", "firmware"))
     return Found(serial_number, f"EMUS {hardware} {firmware}")
 
 
-def _ask_once(unit: EmusUnit, name: str) -> Procedure[None]:
+async def _ask_once(unit: EmusUnit, name: str) -> None:
     if name in SUMMARY:
-        yield from read_cells(unit, name)
+        await read_cells(unit, name)
     else:
-        yield from ask(unit, name)
+        await ask(unit, name)
 
 
-def _expected_cells(unit: EmusUnit, name: str) -> Procedure[int | None]:
+async def _expected_cells(unit: EmusUnit, name: str) -> int | None:
     known = unit.expected_cells(name)
     if known is not None:
         return known
     try:
-        answer = yield question(SUMMARY[name])
+        answer = await question(SUMMARY[name])
     except NoAnswerError:
         return None
     return _whole(_values(answer[-1])["cells"])

@@ -6,7 +6,7 @@ Older firmware sends fewer fields, newer ones more: what is missing is None, wha
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pygnc_devices.declaration import Field, Words
+from pygnc_devices.declaration import Field, Labels
 from pygnc_devices.emus import labels
 from pygnc_devices.text_declaration import Sentence
 from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
@@ -21,20 +21,20 @@ _SPEED: Final = Unit("km/h", "km/h")
 _DISTANCE: Final = Unit("km", "km")
 _CONSUMPTION: Final = Unit("Wh/km", "Wh/km")
 
-_STAGES: Final = Words(labels.STAGES)
-_CHARGING_ERRORS: Final = Words(labels.CHARGING_ERRORS)
-_EVENTS: Final = Words(labels.EVENTS)
-_CAN_STATUS: Final = Words(labels.CAN_STATUS)
-_STATUS: Final = Words(labels.STATUS, of_bits=True)
-_PROTECTIONS: Final = Words(labels.PROTECTIONS, of_bits=True)
-_REDUCTIONS: Final = Words(labels.REDUCTIONS, of_bits=True)
-_PINS: Final = Words(labels.PINS, of_bits=True)
-_RESETS: Final = Words(labels.RESETS, of_bits=True)
+_STAGES: Final = Labels(labels.STAGES)
+_CHARGING_ERRORS: Final = Labels(labels.CHARGING_ERRORS)
+_EVENTS: Final = Labels(labels.EVENTS)
+_CAN_STATUS: Final = Labels(labels.CAN_STATUS)
+_STATUS: Final = Labels(labels.STATUS, is_bit_field=True)
+_PROTECTIONS: Final = Labels(labels.PROTECTIONS, is_bit_field=True)
+_REDUCTIONS: Final = Labels(labels.REDUCTIONS, is_bit_field=True)
+_PINS: Final = Labels(labels.PINS, is_bit_field=True)
+_RESETS: Final = Labels(labels.RESETS, is_bit_field=True)
 
 
-def _pins(names: Mapping[int, str]) -> Words:
+def _pins(names: Mapping[int, str]) -> Labels:
     """Return what pins mean, each in doubt: see words.PIN_BIT_BASE."""
-    return Words({bit: f"{name}?" for bit, name in names.items()}, of_bits=True)
+    return Labels({bit: f"{name}?" for bit, name in names.items()}, is_bit_field=True)
 
 
 def _voltage(name: str, meaning: str, code: str = "u2") -> Field:
@@ -177,27 +177,27 @@ _ALL: Final = (
     Sentence(
         "ST1",
         (
-            Field("charging_stage", "u2", meaning="stage of charging", words=_STAGES),
-            Field("charging_error", "u2", meaning="last error in charging", words=_CHARGING_ERRORS),
+            Field("charging_stage", "u2", meaning="stage of charging", labels=_STAGES),
+            Field("charging_error", "u2", meaning="last error in charging", labels=_CHARGING_ERRORS),
             Field("charging_error_parameter", "u4", meaning="for the maker"),
             Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
-            Field("status", "u2", meaning="bits: which values are valid", words=_STATUS),
-            Field("protections", "u4", meaning="bits: protections that act", words=_PROTECTIONS),
-            Field("reductions", "u2", meaning="bits: why power is reduced", words=_REDUCTIONS),
-            Field("pins", "u8", meaning="bits: pins that are active", words=_PINS),
+            Field("status", "u2", meaning="bits: which values are valid", labels=_STATUS),
+            Field("protections", "u4", meaning="bits: protections that act", labels=_PROTECTIONS),
+            Field("reductions", "u2", meaning="bits: why power is reduced", labels=_REDUCTIONS),
+            Field("pins", "u8", meaning="bits: pins that are active", labels=_PINS),
         ),
         meaning="status",
     ),
     Sentence(
         "IN1",
-        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.INPUTS)),),
+        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.INPUTS)),),
         meaning="input pins",
     ),
     Sentence(
         "OT1",
         (
-            Field("charger", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.CHARGER_OUTPUT)),
-            Field("outputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.OUTPUTS)),
+            Field("charger", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.CHARGER_OUTPUT)),
+            Field("outputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.OUTPUTS)),
         ),
         meaning="output pins",
         reserved=frozenset({2}),
@@ -225,7 +225,7 @@ _ALL: Final = (
         "LG1",
         (
             Field("number", "u2", meaning="of the entry"),
-            Field("event", "u2", meaning="what happened", words=_EVENTS),
+            Field("event", "u2", meaning="what happened", labels=_EVENTS),
             _time("t_local_s", "when"),
         ),
         meaning="entry of the event log",
@@ -248,7 +248,7 @@ _ALL: Final = (
             for k in range(1, RESETS + 1)
             for field in (
                 _time(f"reset_{k}_t_local_s", f"{k}. reset"),
-                Field(f"reset_{k}_causes", "u2", meaning="bits: why", words=_RESETS),
+                Field(f"reset_{k}_causes", "u2", meaning="bits: why", labels=_RESETS),
             )
         ),
         meaning="history of resets",
@@ -256,13 +256,13 @@ _ALL: Final = (
     Sentence(
         "CG1",
         (
-            Field("current_sensor_status", "u2", meaning="of the CAN current sensor", words=_CAN_STATUS),
+            Field("current_sensor_status", "u2", meaning="of the CAN current sensor", labels=_CAN_STATUS),
             *(
                 field
                 for k in range(1, CELL_GROUPS + 1)
                 for field in (
                     Field(f"group_{k}_cells", "u4", meaning="cells of a CAN cell group"),
-                    Field(f"group_{k}_status", "u2", meaning="of the group", words=_CAN_STATUS),
+                    Field(f"group_{k}_status", "u2", meaning="of the group", labels=_CAN_STATUS),
                 )
             ),
         ),

@@ -7,8 +7,8 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellTable
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
 from pygnc_devices.framing import LINE_END, Frame
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Operation
 
 NOT_VALID: Final = "not valid"
 """The unit's status (ST1) says that values of this kind are not valid now."""
@@ -40,7 +40,7 @@ class EmusUnit:
         self._status: int | None = None
         self._status_t_mono_ns = 0
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
         """Return the reading of a sentence."""
         if frame.kind == LINE_END:
             return None
@@ -52,7 +52,7 @@ class EmusUnit:
         flags = self._flags(frame.kind, values, stamp.t_mono_ns)
         return Reading(sentence, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, flags=flags)
 
-    def reconnected(self) -> Procedure[None] | None:
+    def reconnected(self) -> Operation[None] | None:
         """Forget what a unit said that may have been another one; see `engine.Interpreter`."""
         self._status = None
         self._counts_of_cells.clear()

@@ -8,7 +8,7 @@ from pygnc_devices.emus import operations
 from pygnc_devices.emus.operations import read_parameter
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,22 +20,22 @@ _LONGEST_TEXT: Final = 64
 
 
 def _writes(
-    procedure: Callable[Concatenate[EmusUnit, P], Procedure[T]],
-) -> Callable[Concatenate[EmusUnit, P], Procedure[T]]:
+    procedure: Callable[Concatenate[EmusUnit, P], Operation[T]],
+) -> Callable[Concatenate[EmusUnit, P], Operation[T]]:
     """Refuse a procedure on a device that was not opened for writing."""
 
     @wraps(procedure)
-    def guarded(unit: EmusUnit, /, *args: P.args, **kwargs: P.kwargs) -> Procedure[T]:
+    async def guarded(unit: EmusUnit, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not unit.allow_writes:
             what = procedure.__name__.replace("_", " ")
             raise WriteForbiddenError(f"to {what} changes the Control Unit: open it with allow_writes=True")
-        return (yield from procedure(unit, *args, **kwargs))
+        return await procedure(unit, *args, **kwargs)
 
     return guarded
 
 
 @_writes
-def write_parameter(unit: EmusUnit, number: str, data: str) -> Procedure[None]:
+async def write_parameter(unit: EmusUnit, number: str, data: str) -> None:
     """Write a parameter of the configuration and read it back.
 
     Raises:
@@ -46,14 +46,14 @@ def write_parameter(unit: EmusUnit, number: str, data: str) -> Procedure[None]:
     for text in (number, data):
         if not text or not all(digit in "0123456789ABCDEFabcdef" for digit in text):
             raise DeviceError(f"{text!r}: number and data of a parameter are hexadecimal")
-    yield operations.parameter(number, data.upper())
-    found = yield from read_parameter(unit, number)
+    await operations.parameter(number, data.upper())
+    found = await read_parameter(unit, number)
     if found.lstrip("0").upper() != data.lstrip("0").upper():
         raise RefusedError(f"parameter {number} was written as {data} and reads {found or 'nothing'}")
 
 
 @_writes
-def write_function_flag(unit: EmusUnit, bit: int, is_set: bool) -> Procedure[int]:  # noqa: FBT001 - that is what is written
+async def write_function_flag(unit: EmusUnit, bit: int, is_set: bool) -> int:  # noqa: FBT001 - that is what is written
     """Set or clear one bit of the function flags, leave the others as they are, and return them.
 
     Raises:
@@ -63,74 +63,74 @@ def write_function_flag(unit: EmusUnit, bit: int, is_set: bool) -> Procedure[int
     """
     if not 0 <= bit < 32:
         raise DeviceError(f"the function flags have bits 0 to 31, not {bit}")
-    text = yield from read_parameter(unit, FUNCTION_FLAGS)
+    text = await read_parameter(unit, FUNCTION_FLAGS)
     try:
         flags = int(text, 16)
     except ValueError:
         raise DeviceError(f"the unit tells no function flags, but {text!r}") from None
     flags = flags | 1 << bit if is_set else flags & ~(1 << bit)
-    yield from write_parameter(unit, FUNCTION_FLAGS, f"{flags:08X}")
+    await write_parameter(unit, FUNCTION_FLAGS, f"{flags:08X}")
     return flags
 
 
 @_writes
-def open_contactor(unit: EmusUnit) -> Procedure[None]:
+async def open_contactor(unit: EmusUnit) -> None:
     """Force the battery's contactor open. What hangs on the battery loses power.
 
     Raises:
         RefusedError: it does not read back as it was written.
         NoAnswerError: the unit said nothing.
     """
-    yield from write_function_flag(unit, CONTACTOR_BIT, is_set=True)
+    await write_function_flag(unit, CONTACTOR_BIT, is_set=True)
 
 
 @_writes
-def release_contactor(unit: EmusUnit) -> Procedure[None]:
+async def release_contactor(unit: EmusUnit) -> None:
     """Let protections decide about the battery's contactor again.
 
     Raises:
         RefusedError: it does not read back as it was written.
         NoAnswerError: the unit said nothing.
     """
-    yield from write_function_flag(unit, CONTACTOR_BIT, is_set=False)
+    await write_function_flag(unit, CONTACTOR_BIT, is_set=False)
 
 
 @_writes
-def log_in(unit: EmusUnit, password: str) -> Procedure[bool]:  # noqa: ARG001 - a method of the device
+async def log_in(unit: EmusUnit, password: str) -> bool:  # noqa: ARG001 - a method of the device
     """Give the password; returns whether the unit takes it.
 
     Raises:
         DeviceError: no password can be written so.
         NoAnswerError: the unit said nothing.
     """
-    frame = (yield operations.question("PW1", _secret(password), tries=1))[-1]
+    frame = (await operations.question("PW1", _secret(password), tries=1))[-1]
     return frame.payload.strip(b"0") != b""
 
 
 @_writes
-def log_out(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def log_out(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Take the password back.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    yield operations.question("PW1", "", tries=1)
+    await operations.question("PW1", "", tries=1)
 
 
 @_writes
-def set_password(unit: EmusUnit, password: str) -> Procedure[bool]:  # noqa: ARG001 - a method of the device
+async def set_password(unit: EmusUnit, password: str) -> bool:  # noqa: ARG001 - a method of the device
     """Set a new password, or clear it with an empty one; returns whether the unit took it.
 
     Raises:
         DeviceError: no password can be written so.
         NoAnswerError: the unit said nothing.
     """
-    frame = (yield operations.question("PW2", _secret(password) if password else "", tries=1))[-1]
+    frame = (await operations.question("PW2", _secret(password) if password else "", tries=1))[-1]
     return frame.payload.strip(b"0") == b"1"
 
 
 @_writes
-def set_state_of_charge(unit: EmusUnit, percent: int) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def set_state_of_charge(unit: EmusUnit, percent: int) -> None:  # noqa: ARG001 - a method of the device
     """Tell the unit the state of charge.
 
     Raises:
@@ -139,57 +139,57 @@ def set_state_of_charge(unit: EmusUnit, percent: int) -> Procedure[None]:  # noq
     """
     if percent not in range(101):
         raise DeviceError(f"a state of charge is a whole number from 0 to 100 %, not {percent}")
-    yield operations.question("SC1", f"{percent:02X}", tries=1)
+    await operations.question("SC1", f"{percent:02X}", tries=1)
 
 
 @_writes
-def zero_current_sensor(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def zero_current_sensor(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Take the present current for zero.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    yield operations.question("RC1", "", tries=1)
+    await operations.question("RC1", "", tries=1)
 
 
 @_writes
-def restart(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def restart(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Restart the unit; needs the password.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    yield operations.question("RS1", "", tries=1)
+    await operations.question("RS1", "", tries=1)
 
 
 @_writes
-def reset_to_factory(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def reset_to_factory(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Put the configuration back to the factory's; needs the password.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    yield operations.question("FD1", "", tries=1)
+    await operations.question("FD1", "", tries=1)
 
 
 @_writes
-def clear_log(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def clear_log(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Clear the event log.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    yield operations.question("LG1", "c", tries=1)
+    await operations.question("LG1", "c", tries=1)
 
 
 @_writes
-def clear_statistics(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def clear_statistics(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Clear the long-term statistics that are not protected.
 
     Raises:
         NoAnswerError: the unit said nothing.
     """
-    yield operations.question("SS1", "c", tries=1)
+    await operations.question("SS1", "c", tries=1)
 
 
 def _secret(text: str) -> str:

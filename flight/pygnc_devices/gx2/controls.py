@@ -12,7 +12,6 @@ from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS
 from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.scheduler import Procedure
 
 _FORMAT: Final = "pygnc 3DM-GX2 settings 1"
 _SAMPLING: Final = "sampling."
@@ -23,103 +22,103 @@ _NO_REPLY: Final = "none"
 _CONTINUOUS: Final = "reply sent in every cycle"
 
 
-def describe(unit: Gx2Unit) -> Procedure[dict[str, str]]:
+async def describe(unit: Gx2Unit) -> dict[str, str]:
     """Return who the unit is and how it is set."""
-    who = yield from identify(unit)
+    who = await identify(unit)
     told = {
         "serial_number": who.serial_number,
         "model": who.name,
         "part_number": who.model,
         "options": who.options,
         "version": who.firmware,
-        "rate": f"{(yield from eeprom.get_rate(unit)):g} Hz",
+        "rate": f"{(await eeprom.get_rate(unit)):g} Hz",
     }
     if unit.is_gx3:
-        sampling = yield from eeprom.get_sampling(unit)
+        sampling = await eeprom.get_sampling(unit)
         told["filter"] = f"{sampling.inertial_filter_size} and {sampling.magnetic_filter_size} samples"
     return told
 
 
-def start(unit: Gx2Unit) -> Procedure[None]:
+async def start(unit: Gx2Unit) -> None:
     """Have replies sent in every cycle, unless they are."""
     if unit.stream is None:
-        yield from operations.start_continuous(unit)
+        await operations.start_continuous(unit)
 
 
-def get(unit: Gx2Unit, names: Sequence[str]) -> Procedure[list[Setting]]:
+async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
     """Return values in effect: the sampling settings of a 3DM-GX3-25; the others cannot be asked for theirs."""
-    yield from identify(unit)
+    await identify(unit)
     if not unit.is_gx3:
         raise DeviceError("a 3DM-GX2 does not tell what is in effect: `read` shows its EEPROM")
-    found = asdict((yield from eeprom.get_sampling(unit)))
+    found = asdict(await eeprom.get_sampling(unit))
     _check(names, _SAMPLING_NAMES)
     return [Setting(name, found[name.removeprefix(_SAMPLING)]) for name in names or _SAMPLING_NAMES]
 
 
-def put(unit: Gx2Unit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
     """Set `continuous` (a reply such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
     _check(values, (*_SET, *_SAMPLING_NAMES))
-    settings = yield from _put_sampling(unit, values, keep=False)
+    settings = await _put_sampling(unit, values, keep=False)
     if "continuous" in values:
         kind = _reply(values["continuous"])
         if kind is None:
-            yield from operations.stop_continuous(unit)
+            await operations.stop_continuous(unit)
         else:
-            yield from operations.start_continuous(unit, kind)
+            await operations.start_continuous(unit, kind)
         settings.append(Setting("continuous", kind or _NO_REPLY, meaning=_CONTINUOUS))
     return settings
 
 
-def read(unit: Gx2Unit, names: Sequence[str]) -> Procedure[list[Setting]]:
+async def read(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
     """Return what it keeps: rate, reply at power-up, sampling settings, words of the EEPROM by address (0xFCA2)."""
-    yield from identify(unit)
+    await identify(unit)
     known = (*_KEPT, *_SAMPLING_NAMES) if unit.is_gx3 else _KEPT
     _check([name for name in names if not _is_address(name)], known)
     settings = []
-    sampling: dict[str, Any] = asdict((yield from eeprom.get_sampling(unit))) if unit.is_gx3 else {}
+    sampling: dict[str, Any] = asdict(await eeprom.get_sampling(unit)) if unit.is_gx3 else {}
     for name in names or known:
         if name == "rate":
-            settings.append(_rate((yield from eeprom.get_rate(unit))))
+            settings.append(_rate(await eeprom.get_rate(unit)))
         elif name == "startup":
-            settings.append(_startup((yield from eeprom.get_startup(unit))))
+            settings.append(_startup(await eeprom.get_startup(unit)))
         elif name.startswith(_SAMPLING):
             settings.append(Setting(name, sampling[name.removeprefix(_SAMPLING)]))
         else:
-            word = yield from eeprom.read_word(unit, int(name, 16))
+            word = await eeprom.read_word(unit, int(name, 16))
             settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
     return settings
 
 
-def write(unit: Gx2Unit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+async def write(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
     """Write them for good. A 3DM-GX2 takes its rate at the next power-up."""
     _check([name for name in values if not _is_address(name)], (*_KEPT, *_SAMPLING_NAMES))
-    settings = yield from _put_sampling(unit, values, keep=True)
+    settings = await _put_sampling(unit, values, keep=True)
     for name, text in values.items():
         if name == "rate":
             wanted_hz = _number(name, text.lower().removesuffix("hz"), float)
-            settings.append(_rate((yield from eeprom.set_rate(unit, wanted_hz))))
+            settings.append(_rate(await eeprom.set_rate(unit, wanted_hz)))
         elif name == "startup":
-            yield from eeprom.set_startup(unit, _reply(text))
+            await eeprom.set_startup(unit, _reply(text))
             settings.append(_startup(_reply(text)))
         elif _is_address(name):
             word = int(_number(name, text, lambda digits: int(digits, 0)))
-            yield from eeprom.write_word(unit, int(name, 16), word)
+            await eeprom.write_word(unit, int(name, 16), word)
             settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
     return settings
 
 
-def take_snapshot(unit: Gx2Unit) -> Procedure[str]:
+async def take_snapshot(unit: Gx2Unit) -> str:
     """Return what it keeps as JSON text."""
-    who = yield from identify(unit)
+    who = await identify(unit)
     words = {}
     for address in (RATE_ADDRESS, STARTUP_ADDRESS):
-        words[f"{address:#06x}"] = yield from eeprom.read_word(unit, address)
-    sampling = asdict((yield from eeprom.get_sampling(unit))) if unit.is_gx3 else None
+        words[f"{address:#06x}"] = await eeprom.read_word(unit, address)
+    sampling = asdict(await eeprom.get_sampling(unit)) if unit.is_gx3 else None
     content = {"format": _FORMAT, "serial_number": who.serial_number, "name": who.name}
     return json.dumps(content | {"words": words, "sampling": sampling}, indent=2)
 
 
-def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> Procedure[list[Setting]]:  # noqa: FBT001 - see Controls
+async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
     """Put a snapshot back.
 
     Raises:
@@ -134,21 +133,21 @@ def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> Procedure[list[S
         serial_number = str(content["serial_number"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DeviceError(f"this is no snapshot of a unit's settings: {error!r}") from None
-    who = yield from identify(unit)
+    who = await identify(unit)
     if who.serial_number != serial_number and not to_another_unit:
         raise DeviceError(f"the snapshot is of unit {serial_number}, this is unit {who.serial_number}")
     changed = []
     for address, word in words.items():
-        if (yield from eeprom.read_word(unit, address)) != word:
-            yield from eeprom.write_word(unit, address, word)
+        if (await eeprom.read_word(unit, address)) != word:
+            await eeprom.write_word(unit, address, word)
             changed.append(Setting(f"{address:#06x}", word, f"{word:#06x}"))
-    if sampling is not None and (yield from eeprom.get_sampling(unit)) != sampling:
-        yield from eeprom.set_sampling(unit, sampling, keep=True)
+    if sampling is not None and (await eeprom.get_sampling(unit)) != sampling:
+        await eeprom.set_sampling(unit, sampling, keep=True)
         changed += [Setting(_SAMPLING + name, value) for name, value in asdict(sampling).items()]
     return changed
 
 
-def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> Procedure[list[Setting]]:
+async def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> list[Setting]:
     wanted = {
         name.removeprefix(_SAMPLING): int(_number(name, text, lambda digits: int(digits, 0)))
         for name, text in values.items()
@@ -156,11 +155,11 @@ def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> Pr
     }
     if not wanted:
         return []
-    yield from identify(unit)
+    await identify(unit)
     if not unit.is_gx3:
         raise DeviceError("only a 3DM-GX3-25 has sampling settings")
-    sampling = replace((yield from eeprom.get_sampling(unit)), **wanted)
-    yield from eeprom.set_sampling(unit, sampling, keep=keep)
+    sampling = replace((await eeprom.get_sampling(unit)), **wanted)
+    await eeprom.set_sampling(unit, sampling, keep=keep)
     return [Setting(_SAMPLING + name, value) for name, value in wanted.items()]
 
 

@@ -9,7 +9,6 @@ from pygnc_devices.gx2 import operations
 from pygnc_devices.gx2.operations import ask, check_kind, identify
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.scheduler import Procedure
 
 RATE_ADDRESS: Final = 0xFCA2
 STARTUP_ADDRESS: Final = 0xFCA6
@@ -44,7 +43,7 @@ class Sampling:
         return _GX3_HZ / self.decimation
 
 
-def read_word(unit: Gx2Unit, address: int) -> Procedure[int]:
+async def read_word(unit: Gx2Unit, address: int) -> int:
     """Return a word (E5).
 
     Raises:
@@ -52,61 +51,61 @@ def read_word(unit: Gx2Unit, address: int) -> Procedure[int]:
     """
     for attempt in range(_TRIES):
         try:
-            return _word((yield from ask(unit, operations.read_word(address))).payload)
+            return _word((await ask(unit, operations.read_word(address))).payload)
         except NoAnswerError:
             if attempt == _TRIES - 1:
                 raise
-            yield from _wait_for_late_words()
+            await _wait_for_late_words()
     raise AssertionError
 
 
-def write_word(unit: Gx2Unit, address: int, word: int) -> Procedure[None]:
+async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
     """Write a word, read it back, and write it once more if it is not there (E4, E5). EEPROM wears: it is read first.
 
     Raises:
         EepromError: it holds something else.
         NoAnswerError: the unit does not answer.
     """
-    if (yield from read_word(unit, address)) == word:
+    if (await read_word(unit, address)) == word:
         return
     for _ in range(_TRIES):
         try:
-            yield from ask(unit, operations.write_word(address, word))
+            await ask(unit, operations.write_word(address, word))
         except NoAnswerError:
-            yield from _wait_for_late_words()
-        found = yield from read_word(unit, address)
+            await _wait_for_late_words()
+        found = await read_word(unit, address)
         if found == word:
             return
     raise EepromError(f"word {address:#06x} was written as {word:#06x} twice and reads {found:#06x}")
 
 
-def get_rate(unit: Gx2Unit) -> Procedure[float]:
+async def get_rate(unit: Gx2Unit) -> float:
     """Return the rate in Hz."""
-    if (yield from _is_gx3(unit)):
-        return (yield from get_sampling(unit)).rate_hz
-    return COUNTS_PER_S / (yield from read_word(unit, RATE_ADDRESS))
+    if await _is_gx3(unit):
+        return (await get_sampling(unit)).rate_hz
+    return COUNTS_PER_S / (await read_word(unit, RATE_ADDRESS))
 
 
-def set_rate(unit: Gx2Unit, rate_hz: float) -> Procedure[float]:
+async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
     """Set the rate, for good, and return the nearest one that there is. A 3DM-GX2 takes it at the next power-up.
 
     Raises:
         DeviceError: it is outside of 1 to 301 Hz, or 1000 Hz of a 3DM-GX3-25.
         EepromError: it was not kept.
     """
-    if (yield from _is_gx3(unit)):
-        sampling = yield from get_sampling(unit)
+    if await _is_gx3(unit):
+        sampling = await get_sampling(unit)
         decimation = min(1000, max(1, round(_GX3_HZ / rate_hz))) if rate_hz > 0 else 1000
-        yield from set_sampling(unit, replace(sampling, decimation=decimation), keep=True)
+        await set_sampling(unit, replace(sampling, decimation=decimation), keep=True)
         return _GX3_HZ / decimation
     divider = round(COUNTS_PER_S / rate_hz) if rate_hz > 0 else 0
     if divider not in DIVIDERS:
         raise DeviceError(f"there is no rate of {rate_hz} Hz, but 1 to {COUNTS_PER_S / DIVIDERS[0]:.0f} Hz")
-    yield from write_word(unit, RATE_ADDRESS, divider)
+    await write_word(unit, RATE_ADDRESS, divider)
     return COUNTS_PER_S / divider
 
 
-def set_startup(unit: Gx2Unit, kind: str | None) -> Procedure[None]:
+async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
     """Have a reply sent continuously from the next power-up on; None: wait for commands.
 
     Raises:
@@ -117,40 +116,40 @@ def set_startup(unit: Gx2Unit, kind: str | None) -> Procedure[None]:
     if kind is not None:
         check_kind(kind)
         word = int(kind, 16) | (0 if unit.node is None else _WIRELESS)
-    yield from write_word(unit, STARTUP_ADDRESS, word)
+    await write_word(unit, STARTUP_ADDRESS, word)
 
 
-def get_startup(unit: Gx2Unit) -> Procedure[str | None]:
+async def get_startup(unit: Gx2Unit) -> str | None:
     """Return the reply that comes continuously from power-up on; None: none."""
-    word = yield from read_word(unit, STARTUP_ADDRESS)
+    word = await read_word(unit, STARTUP_ADDRESS)
     return f"{word & 0xFF:02X}" if word & 0xFF else None
 
 
-def get_sampling(unit: Gx2Unit) -> Procedure[Sampling]:
+async def get_sampling(unit: Gx2Unit) -> Sampling:
     """Return the sampling settings of a 3DM-GX3-25 (DB)."""
-    return (yield from _sampling(unit, _READ, Sampling(0, 0, 0, 0, 0, 0, 0)))
+    return await _sampling(unit, _READ, Sampling(0, 0, 0, 0, 0, 0, 0))
 
 
-def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False) -> Procedure[None]:
+async def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False) -> None:
     """Set them, until power-off or for good (DB).
 
     Raises:
         EepromError: the unit has others.
     """
-    found = yield from _sampling(unit, _STORE if keep else _SET, sampling)
+    found = await _sampling(unit, _STORE if keep else _SET, sampling)
     unit.relearn()
     if found != sampling:
         raise EepromError(f"the unit has {found} and not {sampling}")
 
 
-def _is_gx3(unit: Gx2Unit) -> Procedure[bool]:
+async def _is_gx3(unit: Gx2Unit) -> bool:
     """Tell the model; the two keep their rate in different places."""
     if unit.timer.hz is None:
-        yield from identify(unit)
+        await identify(unit)
     return unit.is_gx3
 
 
-def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Procedure[Sampling]:
+async def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Sampling:
     words = struct.pack(
         ">HHBBHHB5x",
         wanted.decimation,
@@ -161,15 +160,15 @@ def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Procedure[Sampl
         wanted.north_compensation_s,
         wanted.magnetic_power,
     )
-    payload = (yield from ask(unit, operations.command("DB", b"\xa8\xb9" + bytes([function]) + words))).payload
+    payload = (await ask(unit, operations.command("DB", b"\xa8\xb9" + bytes([function]) + words))).payload
     values = [value for value in PACKETS["DB"].decode(payload).values() if isinstance(value, int)]
     return Sampling(*values)
 
 
-def _wait_for_late_words() -> Procedure[None]:
+async def _wait_for_late_words() -> None:
     while True:
         try:
-            yield operations.late_word()
+            await operations.late_word()
         except NoAnswerError:
             return
 

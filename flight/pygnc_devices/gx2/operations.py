@@ -19,7 +19,7 @@ from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.framing import ACK, NACK, NODE_IS_THERE
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Values, decode
-from pygnc_devices.scheduler import Claim, Procedure, Request
+from pygnc_devices.scheduler import Claim, Request
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TIMEOUT_S: Final = 0.4
@@ -178,20 +178,20 @@ class Temperatures:
         return x, y, z
 
 
-def ask(unit: Gx2Unit, request: Request) -> Procedure[Frame]:
+async def ask(unit: Gx2Unit, request: Request) -> Frame:
     """Return the answer to a command.
 
     Raises:
         RefusedError: the base station cannot reach the node.
         NoAnswerError: none came.
     """
-    frame = (yield unit.wrap(request))[-1]
+    frame = (await unit.wrap(request))[-1]
     if frame.kind == NACK:
         raise RefusedError(f"the base station does not reach node {unit.node}")
     return frame
 
 
-def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> Procedure[bytes]:
+async def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> bytes:
     """Send any command, with its guard bytes, and return the payload of its reply. It changes what it changes.
 
     Raises:
@@ -200,10 +200,10 @@ def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> Procedure[bytes]:
     """
     if kind not in PACKETS:
         raise DeviceError(f"replies to command {kind} are in no table")
-    return (yield from ask(unit, command(kind, data))).payload
+    return (await ask(unit, command(kind, data))).payload
 
 
-def poll(unit: Gx2Unit, kind: str = "CC") -> Procedure[Values]:
+async def poll(unit: Gx2Unit, kind: str = "CC") -> Values:
     """Return the values of one reply, asked for; one that is streamed too may be the stream's.
 
     Raises:
@@ -213,7 +213,7 @@ def poll(unit: Gx2Unit, kind: str = "CC") -> Procedure[Values]:
     check_kind(kind)
     if kind != unit.stream:
         unit.polled.add(kind)
-    return decode(PACKETS[kind], (yield from ask(unit, command(kind))).payload)
+    return decode(PACKETS[kind], (await ask(unit, command(kind))).payload)
 
 
 def check_kind(kind: str) -> None:
@@ -222,30 +222,30 @@ def check_kind(kind: str) -> None:
         raise DeviceError(f"{kind!r} is no measurement; there are {', '.join(sorted(STREAMABLE))}")
 
 
-def identify(unit: Gx2Unit) -> Procedure[Identity]:
+async def identify(unit: Gx2Unit) -> Identity:
     """Return who the unit is (EA, E9); its name tells how fast its timer runs."""
-    model = yield from _text(unit, 0)
-    serial_number = yield from _text(unit, 1)
-    name = yield from _text(unit, 2)
-    options = yield from _text(unit, 3)
-    (number,) = struct.unpack(">I", (yield from ask(unit, command("E9"))).payload)
+    model = await _text(unit, 0)
+    serial_number = await _text(unit, 1)
+    name = await _text(unit, 2)
+    options = await _text(unit, 3)
+    (number,) = struct.unpack(">I", (await ask(unit, command("E9"))).payload)
     if unit.timer.hz is None:
         unit.timer.hz = GX3_HZ if "GX3" in name else GX2_HZ
     return Identity(model, serial_number, name, options, f"{number // 1000}.{number // 100 % 10}.{number % 100:02}")
 
 
-def probe() -> Procedure[Found]:
+async def probe() -> Found:
     """Find out whether a unit is there: only an answer to our question counts.
 
     Raises:
         NoAnswerError: nobody answers.
     """
-    name = yield replace(identify_request(2), timeout_s=_PROBE_S, tries=3)
-    serial_number = yield replace(identify_request(1), timeout_s=_PROBE_S, tries=3)
+    name = await replace(identify_request(2), timeout_s=_PROBE_S, tries=3)
+    serial_number = await replace(identify_request(1), timeout_s=_PROBE_S, tries=3)
     return Found(_as_text(serial_number[-1].payload), _as_text(name[-1].payload))
 
 
-def ping_node(unit: Gx2Unit) -> Procedure[bool]:
+async def ping_node(unit: Gx2Unit) -> bool:
     """Tell whether the base station reaches the node (02).
 
     Raises:
@@ -253,21 +253,21 @@ def ping_node(unit: Gx2Unit) -> Procedure[bool]:
     """
     if unit.node is None:
         raise DeviceError("only a base station knows nodes; open the unit with node=")
-    return (yield ping_node_request(unit.node))[-1].kind == NODE_IS_THERE
+    return (await ping_node_request(unit.node))[-1].kind == NODE_IS_THERE
 
 
-def write_accel_bias(unit: Gx2Unit, bias_mps2: Vector) -> Procedure[None]:
+async def write_accel_bias(unit: Gx2Unit, bias_mps2: Vector) -> None:
     """Set the bias of the accelerometer, until power-off (C9)."""
     x, y, z = (axis / STANDARD_GRAVITY_MPS2 for axis in bias_mps2)
-    yield from ask(unit, write_bias("C9", (x, y, z)))
+    await ask(unit, write_bias("C9", (x, y, z)))
 
 
-def write_gyro_bias(unit: Gx2Unit, bias_rad_s: Vector) -> Procedure[None]:
+async def write_gyro_bias(unit: Gx2Unit, bias_rad_s: Vector) -> None:
     """Set the bias of the gyros, until power-off (CA)."""
-    yield from ask(unit, write_bias("CA", bias_rad_s))
+    await ask(unit, write_bias("CA", bias_rad_s))
 
 
-def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Procedure[Vector]:
+async def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Vector:
     """Measure the bias of the gyros, in rad/s, and use it until power-off; the unit must stand still (CD).
 
     Raises:
@@ -276,11 +276,11 @@ def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Procedure[Vector]
     ms = round(seconds * 1000)
     if not CAPTURE_MS[0] <= ms <= CAPTURE_MS[1]:
         raise DeviceError(f"the bias of the gyros is captured within 10 to 30 s, not {seconds} s")
-    x, y, z = struct.unpack_from(">3f", (yield from ask(unit, capture_gyro_bias_request(ms))).payload)
+    x, y, z = struct.unpack_from(">3f", (await ask(unit, capture_gyro_bias_request(ms))).payload)
     return x, y, z
 
 
-def store_bias(unit: Gx2Unit, quantity: str) -> Procedure[None]:
+async def store_bias(unit: Gx2Unit, quantity: str) -> None:
     """Keep the bias of `accel` or `gyro` in EEPROM (D0).
 
     Raises:
@@ -289,19 +289,19 @@ def store_bias(unit: Gx2Unit, quantity: str) -> Procedure[None]:
     """
     if quantity not in _BIASES:
         raise DeviceError(f"{quantity!r} is no bias; there are {', '.join(_BIASES)}")
-    payload = (yield from ask(unit, store_bias_request(_BIASES[quantity]))).payload
+    payload = (await ask(unit, store_bias_request(_BIASES[quantity]))).payload
     if struct.unpack_from(">H", payload)[0] == _NOT_STORED:
         raise RefusedError(f"the unit does not store the {quantity} bias")
 
 
-def temperatures(unit: Gx2Unit) -> Procedure[Temperatures]:
+async def temperatures(unit: Gx2Unit) -> Temperatures:
     """Return the temperatures (D1)."""
-    payload = (yield from ask(unit, command("D1"))).payload
+    payload = (await ask(unit, command("D1"))).payload
     accel, x, y, z = struct.unpack_from(">4H", payload)
     return Temperatures(accel, (x, y, z))
 
 
-def built_in_test(unit: Gx2Unit, tests: Iterable[str] = ()) -> Procedure[None]:
+async def built_in_test(unit: Gx2Unit, tests: Iterable[str] = ()) -> None:
     """Switch tests on, which deflect the sensors; without any, all off (FB).
 
     Raises:
@@ -312,11 +312,11 @@ def built_in_test(unit: Gx2Unit, tests: Iterable[str] = ()) -> Procedure[None]:
         if test not in TEST_BITS:
             raise DeviceError(f"{test!r} is no test; there are {', '.join(TEST_BITS)}")
         bits |= TEST_BITS[test]
-    yield from ask(unit, built_in_test_request(bits))
+    await ask(unit, built_in_test_request(bits))
 
 
-def _text(unit: Gx2Unit, selector: int) -> Procedure[str]:
-    return _as_text((yield from ask(unit, identify_request(selector))).payload)
+async def _text(unit: Gx2Unit, selector: int) -> str:
+    return _as_text((await ask(unit, identify_request(selector))).payload)
 
 
 def _as_text(payload: bytes) -> str:
@@ -331,7 +331,7 @@ _FIRST_S: Final = 1.3
 _IDLE_S: Final = 0.15
 
 
-def start_continuous(unit: Gx2Unit, kind: str = "CC") -> Procedure[None]:
+async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
     """Have a reply sent in every cycle, and wait for the first (C4). Other commands work beside it.
 
     A unit that has just got its power may answer C4 and not obey; after a few polls it does.
@@ -343,12 +343,12 @@ def start_continuous(unit: Gx2Unit, kind: str = "CC") -> Procedure[None]:
     check_kind(kind)
     for attempt in range(_STARTS):
         try:
-            yield from ask(unit, continuous(kind))
-            yield streamed(kind, _FIRST_S)
+            await ask(unit, continuous(kind))
+            await streamed(kind, _FIRST_S)
         except NoAnswerError:
             if attempt == _STARTS - 1:
                 raise
-            yield from _wake(unit)
+            await _wake(unit)
         else:
             unit.stream = kind
             unit.polled.discard(kind)
@@ -356,7 +356,7 @@ def start_continuous(unit: Gx2Unit, kind: str = "CC") -> Procedure[None]:
             return
 
 
-def stop_continuous(unit: Gx2Unit) -> Procedure[None]:
+async def stop_continuous(unit: Gx2Unit) -> None:
     """End continuous mode and wait until it is quiet (C4, FA).
 
     Raises:
@@ -365,33 +365,33 @@ def stop_continuous(unit: Gx2Unit) -> Procedure[None]:
     kind, unit.stream = unit.stream, None
     for _ in range(_STOPS):
         try:
-            yield from ask(unit, continuous("00"))
+            await ask(unit, continuous("00"))
         except NoAnswerError:
-            yield from _stop_unheard(unit)
+            await _stop_unheard(unit)
         try:
-            yield streamed(kind or "CC", _IDLE_S)
+            await streamed(kind or "CC", _IDLE_S)
         except NoAnswerError:
             return
     raise RefusedError("the unit goes on streaming though it was told to stop")
 
 
-def recover(unit: Gx2Unit) -> Procedure[None]:
+async def recover(unit: Gx2Unit) -> None:
     """Bring continuous mode back; the unit may have lost its power."""
     if unit.stream is not None:
-        yield from start_continuous(unit, unit.stream)
+        await start_continuous(unit, unit.stream)
 
 
-def _wake(unit: Gx2Unit) -> Procedure[None]:
+async def _wake(unit: Gx2Unit) -> None:
     for _ in range(_POLLS):
         try:
-            yield from ask(unit, command("C2", tries=1))
+            await ask(unit, command("C2", tries=1))
         except NoAnswerError:
             continue
 
 
-def _stop_unheard(unit: Gx2Unit) -> Procedure[None]:
+async def _stop_unheard(unit: Gx2Unit) -> None:
     request = stop(is_gx3=unit.is_gx3)
     try:
-        yield unit.wrap(request if unit.node is None else acknowledged(request))
+        await unit.wrap(request if unit.node is None else acknowledged(request))
     except NoAnswerError:
         return

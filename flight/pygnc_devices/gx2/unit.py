@@ -11,12 +11,12 @@ from statistics import median
 from typing import Final, TypeAlias
 
 from pygnc_devices.declaration import Packet, Value
-from pygnc_devices.device_time import NS_PER_S, Unwrapper
+from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing
 from pygnc_devices.gx2.packets import PACKETS
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Procedure, Request
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Operation, Request
 
 GX2_HZ: Final = 19_660_800
 """3DM-GX2 and Inertia-Link; wraps after 218.45 s. The unit counts 51200 per second, 384 ticks each."""
@@ -28,8 +28,6 @@ _SHORTEST_GX2_STEP: Final = 170 * _TICKS_PER_COUNT
 """Of the fastest rate; the slowest of a 3DM-GX3-25 gives fewer ticks, so that the steps tell the models apart."""
 _STEPS_TO_DECIDE: Final = 3
 _STEPS_KEPT: Final = 9
-_RESTART_NS: Final = 2 * NS_PER_S
-"""A timer that has gone further than this beyond our clock was set anew."""
 
 
 class Timer:
@@ -41,8 +39,7 @@ class Timer:
 
     def __init__(self, hz: int | None = None) -> None:
         self.hz = hz
-        self._unwrapper = Unwrapper(_MODULUS)
-        self._host_ns: int | None = None
+        self._unwrapper = CounterUnwrapper(_MODULUS)
         self._steps: deque[int] = deque(maxlen=_STEPS_TO_DECIDE)
 
     def take(self, ticks: int, host_ns: int | None) -> int | None:
@@ -53,11 +50,7 @@ class Timer:
             host_ns: arrival, to bridge gaps longer than a wrap; None in a recording.
         """
         tick_ns = NS_PER_S / self.hz if self.hz else 0.0
-        step = self._unwrapper.take(ticks, tick_ns, host_ns)
-        elapsed_ns = None if host_ns is None or self._host_ns is None else host_ns - self._host_ns
-        self._host_ns = host_ns
-        if elapsed_ns is not None and tick_ns and step * tick_ns > elapsed_ns + _RESTART_NS:
-            self._unwrapper.total += max(1, round(elapsed_ns / tick_ns)) - step
+        step = self._unwrapper.advance(ticks, tick_ns, host_ns)
         if step and self.hz is None:
             self._steps.append(step)
             self.hz = self._recognise()
@@ -116,7 +109,7 @@ class Gx2Unit:
         timer_hz: int | None = None,
         node: int | None = None,
         *,
-        recover: Callable[["Gx2Unit"], Procedure[None]] | None = None,
+        recover: Callable[["Gx2Unit"], Operation[None]] | None = None,
         is_recording: bool = False,
     ) -> None:
         self.timer = Timer(timer_hz)
@@ -137,9 +130,9 @@ class Gx2Unit:
         """Return a request as this unit wants to get it."""
         return request if self.node is None else replace(request, octets=framing.wrap(self.node, request.octets))
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         """Return the reading of a frame; see `engine.Interpreter`."""
-        counts.refusals += frame.kind == framing.NACK
+        counters.refusals += frame.kind == framing.NACK
         packet = PACKETS.get(frame.kind)
         if packet is None:
             return None
@@ -154,7 +147,7 @@ class Gx2Unit:
         lost = 0 if frame.kind in self.polled else self._cadences[frame.kind].missing(t_device_ns)
         return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
-    def reconnected(self) -> Procedure[None] | None:
+    def reconnected(self) -> Operation[None] | None:
         """Bring continuous mode back; see `engine.Interpreter`."""
         self.timer.restart()
         self._cadences.clear()

@@ -11,19 +11,18 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice
-from pygnc_devices.device_time import NS_PER_S, Unwrapper
+from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, scanner, sums_right, unpack
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Procedure, Request
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Claim, Operation, Request
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
 _WRAP: Final = 1 << 32
-_RESTART_NS: Final = 2 * NS_PER_S
 _REST: Final = 0.2
 _LISTENING: Final = 10
 
@@ -46,12 +45,11 @@ class MonoDriveUnit:
         self.order: Order = ">" if self.layout.byte_order == "auto" else self.layout.byte_order
         self._packet = imu_packet(self.layout.accel_unit)
         self._is_recording = is_recording
-        self._unwrapper = Unwrapper(_WRAP)
-        self._host_ns: int | None = None
+        self._unwrapper = CounterUnwrapper(_WRAP)
         self._last_count: int | None = None
         self._heard = 0
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading:
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading:
         """Return the reading of a frame; see `engine.Interpreter`."""
         header, order = header_order(frame.raw)
         body = frame.raw[header:]
@@ -59,7 +57,7 @@ class MonoDriveUnit:
             self.order = likely_order(body, self.order)
         right = sums_right(body)
         if self.layout.checksum == "warn" and right is not None and self.order not in right:
-            counts.damaged[DamageReason.CHECKSUM] += 1
+            counters.damaged[DamageReason.CHECKSUM] += 1
             _log.warning("a frame of the IMU has a wrong sum; it is used all the same")
         _, time_stamp, game_time, *sample_count = struct.unpack(order + HEADERS[header], frame.raw[:header])
         words = struct.pack(">IfI6fIHi", time_stamp, game_time, *(sample_count or [0]), *unpack(body, self.order))
@@ -69,17 +67,13 @@ class MonoDriveUnit:
         lost = self._missing(sample_count)
         return Reading(self._packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
-    def reconnected(self) -> Procedure[None] | None:
+    def reconnected(self) -> Operation[None] | None:
         """Return None: the simulator streams by itself; see `engine.Interpreter`."""
         self._last_count = None
         return None
 
     def _time(self, ticks: int, host_ns: int | None) -> int:
-        step = self._unwrapper.take(ticks, _TICK_NS, host_ns)
-        elapsed_ns = None if host_ns is None or self._host_ns is None else host_ns - self._host_ns
-        self._host_ns = host_ns
-        if elapsed_ns is not None and step * _TICK_NS > elapsed_ns + _RESTART_NS:  # the game has begun anew
-            self._unwrapper.total += max(1, round(elapsed_ns / _TICK_NS)) - step
+        self._unwrapper.advance(ticks, _TICK_NS, host_ns)
         return round(self._unwrapper.total * _TICK_NS)
 
     def _missing(self, sample_count: list[int]) -> int:
@@ -146,13 +140,13 @@ class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
         return cls(*await asyncio.to_thread(_open, url, baud, layout))
 
 
-def probe() -> Procedure[Found]:
+async def probe() -> Found:
     """Find out whether a simulator sends; it cannot be asked.
 
     Raises:
         NoAnswerError: it does not.
     """
-    yield Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="listening")
+    await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="listening")
     return Found("", "monoDrive IMU")
 
 

@@ -75,9 +75,9 @@ class ImuSensor:
             except PortError:
                 if time.monotonic() >= end_s or self._stopping.wait(_CONNECT_PAUSE_S):
                     raise
-        self._messages = self._device.engine.feed.subscribe(QUEUE_DEPTH)
+        self._messages = self._device.subscribe(QUEUE_DEPTH)
         if self.configuration.display_process:
-            self._display = self._device.engine.feed.subscribe(QUEUE_DEPTH)
+            self._display = self._device.subscribe(QUEUE_DEPTH)
 
     def stop(self) -> None:
         """Give the port back; whoever waits for a message gets None."""
@@ -103,7 +103,7 @@ class ImuSensor:
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
         """Tell whether a frame has come, at the latest within that time."""
-        with contextlib.closing(self.device.engine.feed.subscribe(1)) as first:
+        with contextlib.closing(self.device.subscribe(1)) as first:
             return self.device.statistics.readings > 0 or first.take(timeout) is not None
 
     def get_frame_count(self) -> int:

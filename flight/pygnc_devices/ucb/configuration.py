@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Pause, Procedure, Request, SetBaud
+from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.fields import (
     BAUD,
@@ -50,26 +50,26 @@ class FieldsRefusedError(RefusedError):
         super().__init__("the unit refuses " + ", ".join(_describe(number) for number in self.refused))
 
 
-class NotKeptError(DeviceError):
+class ReadBackError(DeviceError):
     """A field does not have the value that the unit had accepted for it."""
 
 
-def get_fields(unit: UcbUnit, names: Names) -> Procedure[dict[int, int]]:
+async def get_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
     """Return the volatile values, those in effect now (GF).
 
     Raises:
         FieldsRefusedError: the unit does not have some of them.
         NoAnswerError: it did not answer.
     """
-    return (yield from _read(unit, "GF", names))
+    return await _read(unit, "GF", names)
 
 
-def read_fields(unit: UcbUnit, names: Names) -> Procedure[dict[int, int]]:
+async def read_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
     """Return the values in EEPROM, those in effect after the next power-up (RF). Raises as `get_fields`."""
-    return (yield from _read(unit, "RF", names))
+    return await _read(unit, "RF", names)
 
 
-def set_fields(unit: UcbUnit, values: Values) -> Procedure[dict[int, int]]:
+async def set_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
     """Set volatile values, in effect at once and until power-off, and read them back (SF, GF). Returns what holds now.
 
     Raises:
@@ -81,86 +81,86 @@ def set_fields(unit: UcbUnit, values: Values) -> Procedure[dict[int, int]]:
     wanted = _checked(values)
     if BAUD in wanted:
         raise FieldError("field 2 changes the speed of the line at once: use change_baud")
-    accepted, refused = yield from _put("SF", wanted)
+    accepted, refused = await _put("SF", wanted)
     unit.volatile.update(accepted)
-    yield from _compare("GF", accepted)
+    await _compare("GF", accepted)
     if refused:
         raise FieldsRefusedError(accepted, refused)
     return accepted
 
 
-def write_fields(unit: UcbUnit, values: Values) -> Procedure[dict[int, int]]:
+async def write_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
     """Write values into EEPROM, in effect after power-up, and read them back (WF, RF). Raises as `set_fields`."""
     del unit
-    accepted, refused = yield from _put("WF", _checked(values))
-    yield from _compare("RF", accepted)
+    accepted, refused = await _put("WF", _checked(values))
+    await _compare("RF", accepted)
     if refused:
         raise FieldsRefusedError(accepted, refused)
     return accepted
 
 
-def ask_known(kind: str, ids: Sequence[int]) -> Procedure[dict[int, int]]:
+async def ask_known(kind: str, ids: Sequence[int]) -> dict[int, int]:
     """Return the values of those fields that the unit has; `kind` is GF or RF."""
     known: dict[int, int] = {}
     for first in range(0, len(ids), commands.MOST_FIELDS):
-        accepted, _ = yield from _ask(kind, ids[first : first + commands.MOST_FIELDS])
+        accepted, _ = await _ask(kind, ids[first : first + commands.MOST_FIELDS])
         known |= accepted
     return known
 
 
-def _read(unit: UcbUnit, kind: str, names: Names) -> Procedure[dict[int, int]]:
+async def _read(unit: UcbUnit, kind: str, names: Names) -> dict[int, int]:
     del unit
     ids = [field_id(name) for name in names]
-    accepted, refused = yield from _ask(kind, ids)
+    accepted, refused = await _ask(kind, ids)
     if refused:
         raise FieldsRefusedError(accepted, refused)
     return accepted
 
 
-def _ask(kind: str, ids: Sequence[int]) -> Procedure[tuple[dict[int, int], list[int]]]:
+async def _ask(kind: str, ids: Sequence[int]) -> tuple[dict[int, int], list[int]]:
     """Return what the unit tells and which it refuses.
 
     A success in part is told by two frames. If the one that lists values is lost, the other seems to refuse all; each
     field is then asked for alone, where the answer leaves no doubt.
     """
-    found = _values((yield commands.ask_fields(kind, ids)), kind)
+    found = _values((await commands.ask_fields(kind, ids)), kind)
     if not found and len(ids) > 1:
         for number in ids:
-            found |= _values((yield commands.ask_fields(kind, [number])), kind)
+            found |= _values((await commands.ask_fields(kind, [number])), kind)
     return found, [number for number in ids if number not in found]
 
 
-def _put(kind: str, values: dict[int, int]) -> Procedure[tuple[dict[int, int], list[int]]]:
+async def _put(kind: str, values: dict[int, int]) -> tuple[dict[int, int], list[int]]:
     """Return what the unit takes and which it refuses; see `_ask` for why one by one."""
-    taken = yield from _put_once(kind, values)
+    taken = await _put_once(kind, values)
     if not taken and len(values) > 1:
         for number, value in values.items():
-            taken |= yield from _put_once(kind, {number: value})
+            taken |= await _put_once(kind, {number: value})
     accepted = {number: value for number, value in values.items() if number in taken}
     return accepted, [number for number in values if number not in taken]
 
 
-def _put_once(kind: str, values: dict[int, int]) -> Procedure[set[int]]:
+async def _put_once(kind: str, values: dict[int, int]) -> set[int]:
     """Return which fields the unit takes. EEPROM wears: a write is repeated only if it was not done."""
     if kind == "SF":
-        return _named((yield commands.put_fields(kind, values)), kind)
+        return _named((await commands.put_fields(kind, values)), kind)
     for _ in range(_WRITES):
         try:
-            return _named((yield commands.put_fields(kind, values)), kind)
+            return _named((await commands.put_fields(kind, values)), kind)
         except NoAnswerError:
-            found, _ = yield from _ask("RF", list(values))
+            found, _ = await _ask("RF", list(values))
             if found == values:
                 return set(values)
     raise NoAnswerError(f"no answer to WF of fields {list(values)}, and EEPROM does not hold the values")
 
 
-def _compare(kind: str, values: dict[int, int]) -> Procedure[None]:
+async def _compare(kind: str, values: dict[int, int]) -> None:
     if not values:
         return
-    found, _ = yield from _ask(kind, list(values))
+    found, _ = await _ask(kind, list(values))
     for number, value in values.items():
         if found.get(number) != value:
-            raise NotKeptError(f"{_describe(number)} was set to {value} and reads {found.get(number)}")
+            raise ReadBackError(f"{_describe(number)} was set to {value} and reads {found.get(number)}")
 
 
 def _checked(values: Values) -> dict[int, int]:
@@ -231,15 +231,15 @@ class Snapshot:
             raise SnapshotError(f"this is no snapshot of a unit's fields: {error!r}") from None
 
 
-def take_snapshot(unit: UcbUnit) -> Procedure[Snapshot]:
+async def take_snapshot(unit: UcbUnit) -> Snapshot:
     """Return all fields that the unit has."""
-    who = yield from identify(unit)
-    volatile = yield from ask_known("GF", list(FIELD_TABLE))
-    stored = yield from ask_known("RF", list(FIELD_TABLE))
+    who = await identify(unit)
+    volatile = await ask_known("GF", list(FIELD_TABLE))
+    stored = await ask_known("RF", list(FIELD_TABLE))
     return Snapshot(who.serial_number, who.text, volatile, stored)
 
 
-def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False) -> Procedure[dict[int, int]]:
+async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False) -> dict[int, int]:
     """Write what differs from a snapshot into EEPROM and into effect; return what was written into EEPROM.
 
     The speed of the line in effect stays as it is: `change_baud` changes it.
@@ -248,17 +248,17 @@ def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool
         SnapshotError: the snapshot is of another unit, and that was not said to be meant.
         FieldsRefusedError: the unit did not take some of it.
     """
-    who = yield from identify(unit)
+    who = await identify(unit)
     if who.serial_number != snapshot.serial_number and not to_another_unit:
         raise SnapshotError(f"the snapshot is of unit {snapshot.serial_number}, this is unit {who.serial_number}")
-    stored = yield from ask_known("RF", list(snapshot.stored))
+    stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:
-        yield from write_fields(unit, changes)
-    volatile = yield from ask_known("GF", list(snapshot.volatile))
+        await write_fields(unit, changes)
+    volatile = await ask_known("GF", list(snapshot.volatile))
     now = {number: value for number, value in _differences(snapshot.volatile, volatile).items() if number != BAUD}
     if now:
-        yield from set_fields(unit, now)
+        await set_fields(unit, now)
     return changes
 
 
@@ -279,7 +279,7 @@ _SETTLE_S: Final = 0.1
 _BAUD_PINGS: Final = 5
 
 
-def set_rate(unit: UcbUnit, rate_hz: int) -> Procedure[float]:
+async def set_rate(unit: UcbUnit, rate_hz: int) -> float:
     """Set the rate of the stream (field 1), measure it, and return what was measured; 0 is quiet.
 
     Raises:
@@ -289,61 +289,61 @@ def set_rate(unit: UcbUnit, rate_hz: int) -> Procedure[float]:
     divider = DIVIDER_OF_HZ.get(rate_hz)
     if divider is None:
         raise FieldError(f"there is no rate of {rate_hz} Hz, but {', '.join(map(str, DIVIDER_OF_HZ))}")
-    yield from set_fields(unit, {RATE: divider})
+    await set_fields(unit, {RATE: divider})
     if rate_hz == 0:
-        yield from _wait_until_idle(unit)
+        await _wait_until_idle(unit)
         return 0.0
-    yield _next_readings(unit, 1, rate_hz)
+    await _next_readings(unit, 1, rate_hz)
     measured_hz = 0.0
     for seconds in _RATE_MEASUREMENTS_S:  # a busy computer holds short ones up
         frames = max(_RATE_FRAMES, round(seconds * rate_hz))
         start_s = time.monotonic()
-        yield _next_readings(unit, frames, rate_hz)
+        await _next_readings(unit, frames, rate_hz)
         measured_hz = frames / (time.monotonic() - start_s)
         if abs(measured_hz / rate_hz - 1) <= _RATE_TOLERANCE:
             return measured_hz
-    raise NotKeptError(f"the rate was set to {rate_hz} Hz, and {measured_hz:.1f} Hz are measured")
+    raise ReadBackError(f"the rate was set to {rate_hz} Hz, and {measured_hz:.1f} Hz are measured")
 
 
-def set_packet_type(unit: UcbUnit, kind: str) -> Procedure[None]:
+async def set_packet_type(unit: UcbUnit, kind: str) -> None:
     """Set which packet is streamed (field 3). The unit refuses one that the line cannot carry at the rate."""
-    yield from set_fields(unit, {PACKET_TYPE: type_value(kind)})
+    await set_fields(unit, {PACKET_TYPE: type_value(kind)})
 
 
-def go_quiet(unit: UcbUnit) -> Procedure[int]:
+async def go_quiet(unit: UcbUnit) -> int:
     """End the stream, wait until what was on its way has come, and return field 1 as it was."""
-    before = (yield from get_fields(unit, [RATE]))[RATE]
+    before = (await get_fields(unit, [RATE]))[RATE]
     try:
-        yield from set_fields(unit, {RATE: 0})
-        yield from _wait_until_idle(unit)
+        await set_fields(unit, {RATE: 0})
+        await _wait_until_idle(unit)
     except DeviceError:
-        yield from end_quiet(unit, before)
+        await end_quiet(unit, before)
         raise
     return before
 
 
-def end_quiet(unit: UcbUnit, divider: int) -> Procedure[None]:
+async def end_quiet(unit: UcbUnit, divider: int) -> None:
     """Set field 1 as it was, and see to it that it is."""
     for attempt in range(_RESTORES):
         try:
-            yield from set_fields(unit, {RATE: divider})
+            await set_fields(unit, {RATE: divider})
         except PortGoneError:
             unit.volatile[RATE] = divider  # set when the port is back
             raise
-        except (NoAnswerError, NotKeptError):
+        except (NoAnswerError, ReadBackError):
             if attempt == _RESTORES - 1:
                 raise
         else:
             return
 
 
-def undo_quiet(unit: UcbUnit, holding: "Future[int]") -> Procedure[None]:
+async def undo_quiet(unit: UcbUnit, holding: "Future[int]") -> None:
     """End what `go_quiet` began, if it came to its end; if it did not, it has put back itself what it changed."""
     if holding.done() and holding.exception() is None:
-        yield from end_quiet(unit, holding.result())
+        await end_quiet(unit, holding.result())
 
 
-def change_baud(unit: UcbUnit, baud: int) -> Procedure[None]:
+async def change_baud(unit: UcbUnit, baud: int) -> None:
     """Change the speed of the line, at the unit and here; if the unit cannot be heard then, go back to the old one.
 
     The answer to the command comes at the new speed, and some of the stream is lost in between, so that a ping tells.
@@ -359,36 +359,36 @@ def change_baud(unit: UcbUnit, baud: int) -> Procedure[None]:
     request = commands.put_fields("SF", {BAUD: CODE_OF_BAUD[baud]})
     order = Request(request.octets, request.accept, request.queue, _SETTLE_S, tries=1)
     try:
-        answer: tuple[Frame, ...] = yield order
+        answer: tuple[Frame, ...] = await order
     except NoAnswerError:  # it comes at the new speed
         answer = ()
     if any(commands.is_nak(frame, "SF") for frame in answer):
         raise RefusedError(f"the unit refuses {baud} baud; its stream may need more than that carries")
-    if (yield from _is_heard_at(baud)):
+    if await _is_heard_at(baud):
         unit.baud = baud
         return
-    if (yield from _is_heard_at(current)):
+    if await _is_heard_at(current):
         raise RefusedError(f"the unit is not heard at {baud} baud; the line is at {current} baud as before")
     raise NoAnswerError(
         f"the unit is heard neither at {baud} nor at {current} baud; the speed is not in EEPROM: switch it off and on"
     )
 
 
-def recover(unit: UcbUnit) -> Procedure[None]:
+async def recover(unit: UcbUnit) -> None:
     """Bring a unit whose port is back to what its user had set; it may have lost its power in between."""
-    if not (yield from _is_heard_at(unit.baud)) and unit.baud != unit.first_baud:
+    if not (await _is_heard_at(unit.baud)) and unit.baud != unit.first_baud:
         wanted, unit.baud = unit.baud, unit.first_baud
-        yield SetBaud(unit.baud)
-        yield from change_baud(unit, wanted)
+        await SetBaud(unit.baud)
+        await change_baud(unit, wanted)
     if unit.volatile:
-        yield from set_fields(unit, unit.volatile)
+        await set_fields(unit, unit.volatile)
 
 
-def _is_heard_at(baud: int) -> Procedure[bool]:
-    yield SetBaud(baud)
-    yield Pause(_SETTLE_S)
+async def _is_heard_at(baud: int) -> bool:
+    await SetBaud(baud)
+    await Sleep(_SETTLE_S)
     try:
-        yield replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS)
+        await replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS)
     except NoAnswerError:
         return False
     return True
@@ -410,12 +410,12 @@ def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:
     return Request(b"", accept, "readings", wait_s, tries=1, grace_s=wait_s, what="readings at the new rate")
 
 
-def _wait_until_idle(unit: UcbUnit) -> Procedure[None]:
+async def _wait_until_idle(unit: UcbUnit) -> None:
     """Wait until no reading has come for a while."""
     for _ in range(_IDLE_FRAMES):
         request = _next_readings(unit, 1, 1)
         try:
-            yield Request(b"", request.accept, "idle", _IDLE_S, tries=1)
+            await Request(b"", request.accept, "idle", _IDLE_S, tries=1)
         except NoAnswerError:
             return
-    raise NotKeptError("the unit goes on streaming though it has accepted to be quiet")
+    raise ReadBackError("the unit goes on streaming though it has accepted to be quiet")

@@ -33,7 +33,7 @@ def _text(sources: tuple[int, ...], signs: tuple[int, ...]) -> str:
     return "".join(f"{'+' if sign > 0 else '-'}{_LETTERS[source]}" for source, sign in zip(sources, signs, strict=True))
 
 
-TEXT_OF_CODE: Final = dict(
+ORIENTATION_TEXTS: Final = dict(
     sorted(
         (_code(sources, signs), _text(sources, signs))
         for sources in permutations(range(3))
@@ -43,16 +43,16 @@ TEXT_OF_CODE: Final = dict(
 )
 """Code -> axes of the unit along X, Y, Z, such as `-y+x+z`."""
 
-CODE_OF_TEXT: Final = {text: code for code, text in TEXT_OF_CODE.items()}
+ORIENTATION_CODES: Final = {text: code for code, text in ORIENTATION_TEXTS.items()}
 
 
-def matrix(code: int) -> tuple[tuple[int, int, int], ...]:
+def orientation_matrix(code: int) -> tuple[tuple[int, int, int], ...]:
     """Return rows of M with v_output = M v_unit.
 
     Raises:
         KeyError: no such orientation.
     """
-    text = TEXT_OF_CODE[code]
+    text = ORIENTATION_TEXTS[code]
     rows = []
     for sign, letter in zip(text[::2], text[1::2], strict=True):
         value = 1 if sign == "+" else -1
@@ -157,7 +157,7 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
                   aliases={"dmu380": "gyro_filter", "openimu": "accel_filter"}),
         FieldSpec(0x0006, "filter_6", "low pass, DMU380: accelerometers, OpenIMU: gyros",
                   aliases={"dmu380": "accel_filter", "openimu": "gyro_filter"}),
-        FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", TEXT_OF_CODE),
+        FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", ORIENTATION_TEXTS),
         FieldSpec(0x0008, "user_behaviour", "bits: 0 free integration, 1 magnetometer, 2 GPS, 3 stationary yaw lock, "
                   "4 restart on over range, 5 dynamic motion, 7 external magnetometer, 8 external GPS"),
         FieldSpec(0x0009, "hard_iron_x", "signed, 2/65536 G per bit (newer models 20/65536)"),
@@ -178,7 +178,7 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
         *(FieldSpec(0x0019 + k, f"align_{name}", "mounting angle") for k, name in enumerate(("roll", "pitch", "yaw"))),
         *(FieldSpec(0x001C + k, f"external_{name}", "of the external magnetometer")
           for k, name in enumerate(("hard_iron_x", "hard_iron_y", "soft_iron_ratio", "soft_iron_angle"))),
-        FieldSpec(0x0020, "external_orientation", "of the external magnetometer", TEXT_OF_CODE),
+        FieldSpec(0x0020, "external_orientation", "of the external magnetometer", ORIENTATION_TEXTS),
         *(FieldSpec(0x0021 + k, f"port_{k}_use", "what the port is for") for k in range(4)),
         *(FieldSpec(0x0025 + k, f"port_{k}_baud_code", "of the port", _BAUDS) for k in range(4)),
         *(FieldSpec(0x0029 + k, f"tilt_alarm_{k}", "of the tilt alarms") for k in range(9)),

@@ -69,7 +69,7 @@ def check_image(image: bytes, *, any_content: bool = False, sha256: str = "") ->
         )
 
 
-HOW_TO_GO_ON: Final = (
+HOW_TO_RECOVER: Final = (
     "The unit waits in its bootloader for a whole image: until it has one it is mute, and switching it off and on does "
     "no harm. Write the image again with recover=True (pygnc device upgrade PORT IMAGE --recover --write-firmware)"
 )
@@ -164,7 +164,7 @@ class UpgradeResult:
     seconds: float
 
 
-class NotMeantError(DeviceError):
+class NotConfirmedError(DeviceError):
     """Nobody has said that the firmware is really to be replaced; nothing was sent to the unit."""
 
 

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Procedure, Request
+from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.unit import UcbUnit
 
@@ -85,99 +85,99 @@ def parameter(name: str | int) -> Parameter:
     raise ParameterError(f"no parameter {name!r}; there are {', '.join(entry.name for entry in PARAMETERS)}")
 
 
-def user_ping(unit: UcbUnit) -> Procedure[str]:
+async def user_ping(unit: UcbUnit) -> str:
     """Return model, part number, revision and serial number as the unit writes them (pG)."""
-    return _text((yield from _ask(unit, commands.command("pG"))).payload)
+    return _text((await _ask(unit, commands.command("pG"))).payload)
 
 
-def user_version(unit: UcbUnit) -> Procedure[str]:
+async def user_version(unit: UcbUnit) -> str:
     """Return name and version of the application (gV)."""
-    return _text((yield from _ask(unit, commands.command("gV"))).payload)
+    return _text((await _ask(unit, commands.command("gV"))).payload)
 
 
-def get_parameters(unit: UcbUnit) -> Procedure[dict[str, ParameterValue]]:
+async def get_parameters(unit: UcbUnit) -> dict[str, ParameterValue]:
     """Return all parameters by name (gA)."""
-    payload = (yield from _ask(unit, commands.command("gA"))).payload
+    payload = (await _ask(unit, commands.command("gA"))).payload
     count = min(len(payload) // _PARAMETER_BYTES, len(PARAMETERS))
     return {entry.name: entry.decode(_slot(payload, entry.number)) for entry in PARAMETERS[:count]}
 
 
-def get_parameter(unit: UcbUnit, name: str | int) -> Procedure[ParameterValue]:
+async def get_parameter(unit: UcbUnit, name: str | int) -> ParameterValue:
     """Return one parameter (gP)."""
     entry = parameter(name)
     number = struct.pack("<I", entry.number)
     request = commands.command("gP", number, fits=lambda payload: payload[:4] == number and len(payload) == 12)
-    return entry.decode((yield from _ask(unit, request)).payload[4:])
+    return entry.decode((await _ask(unit, request)).payload[4:])
 
 
-def get_parameter_range(unit: UcbUnit, first: int, count: int) -> Procedure[dict[str, ParameterValue]]:
+async def get_parameter_range(unit: UcbUnit, first: int, count: int) -> dict[str, ParameterValue]:
     """Return parameters that follow each other (gC)."""
     head = struct.pack("<II", count, first)
     size = len(head) + count * _PARAMETER_BYTES
     request = commands.command("gC", head, fits=lambda payload: payload[:8] == head and len(payload) == size)
-    payload = (yield from _ask(unit, request)).payload[len(head) :]
+    payload = (await _ask(unit, request)).payload[len(head) :]
     return {PARAMETERS[first + k].name: PARAMETERS[first + k].decode(_slot(payload, k)) for k in range(count)}
 
 
-def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -> Procedure[None]:
+async def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -> None:
     """Set one parameter, until power-off (uP), and read it back."""
     entry = parameter(name)
     octets = entry.encode(value)
     request = commands.command("uP", struct.pack("<I", entry.number) + octets)
-    _check((yield from _ask(unit, request)), entry.name)
-    found = yield from get_parameter(unit, entry.number)
+    _check((await _ask(unit, request)), entry.name)
+    found = await get_parameter(unit, entry.number)
     if found != entry.decode(octets):
         raise ParameterError(f"parameter {entry.name} was set to {value!r} and reads {found!r}")
 
 
-def set_parameter_range(unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> Procedure[None]:
+async def set_parameter_range(unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> None:
     """Set parameters that follow each other (uC)."""
     octets = b"".join(PARAMETERS[first + k].encode(value) for k, value in enumerate(values))
     request = commands.command("uC", struct.pack("<II", len(values), first) + octets)
-    _check((yield from _ask(unit, request)), f"{first} to {first + len(values) - 1}")
+    _check((await _ask(unit, request)), f"{first} to {first + len(values) - 1}")
 
 
-def set_parameters(unit: UcbUnit, values: dict[str, ParameterValue]) -> Procedure[None]:
+async def set_parameters(unit: UcbUnit, values: dict[str, ParameterValue]) -> None:
     """Set all parameters of the application (uA): those that are not given keep their values."""
-    present = yield from get_parameters(unit)
+    present = await get_parameters(unit)
     unknown = set(values) - set(present)
     if unknown:
         raise ParameterError(f"the application has no {', '.join(sorted(unknown))}")
     octets = b"".join(parameter(name).encode(value) for name, value in (present | values).items())
-    _check((yield from _ask(unit, commands.command("uA", octets))), "of all")
+    _check((await _ask(unit, commands.command("uA", octets))), "of all")
 
 
-def save_parameters(unit: UcbUnit) -> Procedure[None]:
+async def save_parameters(unit: UcbUnit) -> None:
     """Keep the parameters in flash (sC)."""
-    yield from _ask(unit, commands.command("sC", timeout_s=_SAVE_TIMEOUT_S))
+    await _ask(unit, commands.command("sC", timeout_s=_SAVE_TIMEOUT_S))
 
 
-def restore_default_parameters(unit: UcbUnit) -> Procedure[None]:
+async def restore_default_parameters(unit: UcbUnit) -> None:
     """Bring back the application's defaults (rD)."""
-    yield from _ask(unit, commands.command("rD", timeout_s=_SAVE_TIMEOUT_S))
+    await _ask(unit, commands.command("rD", timeout_s=_SAVE_TIMEOUT_S))
 
 
-def user_mag_align(unit: UcbUnit, action: str) -> Procedure[bytes]:
+async def user_mag_align(unit: UcbUnit, action: str) -> bytes:
     """Do a step of the magnetic alignment (ma): one of MAG_ALIGN_ACTIONS. Returns the answer's payload."""
     number = MAG_ALIGN_ACTIONS.get(action)
     if number is None:
         raise ParameterError(f"no action {action!r}; there are {', '.join(MAG_ALIGN_ACTIONS)}")
-    return (yield from _ask(unit, commands.command("ma", bytes([number])))).payload
+    return (await _ask(unit, commands.command("ma", bytes([number])))).payload
 
 
-def user_reset(unit: UcbUnit) -> Procedure[None]:
+async def user_reset(unit: UcbUnit) -> None:
     """Restart the unit (rS): it does not answer."""
     del unit
     request = commands.command("rS")
     try:
-        yield Request(request.octets, request.accept, request.queue, timeout_s=0.0, tries=1)
+        await Request(request.octets, request.accept, request.queue, timeout_s=0.0, tries=1)
     except NoAnswerError:
         return
 
 
-def _ask(unit: UcbUnit, request: Request) -> Procedure[Frame]:
+async def _ask(unit: UcbUnit, request: Request) -> Frame:
     del unit
-    frame = (yield request)[-1]
+    frame = (await request)[-1]
     if frame.kind in commands.NAK_KINDS:
         raise RefusedError(f"the unit refuses the {request.what}")
     return frame

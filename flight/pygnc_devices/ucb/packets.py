@@ -267,7 +267,7 @@ ANSWER_PACKETS: Final = (
 
 _SERIAL: Final = {0: "transmit overflow", 1: "receive overflow", 2: "framing", 3: "break", 4: "parity"}
 
-BITS: Final[Mapping[str, Mapping[int, str]]] = {
+STATUS_BITS: Final[Mapping[str, Mapping[int, str]]] = {
     "bit_status": {
         0: "master fail", 1: "hardware error", 2: "communication error", 3: "software error", 8: "master status",
         9: "hardware status", 10: "communication status", 11: "software status", 12: "sensor status",
@@ -301,12 +301,12 @@ HARD_FAILURES: Final = frozenset({0, 1, 2, 3})
 """Bits of `bit_status` that mean a failure; the others are states, raised as the enable masks (fields 16 to 19) say."""
 
 
-def decode(word_name: str, word: int) -> tuple[str, ...]:
+def status_bit_names(word_name: str, word: int) -> tuple[str, ...]:
     """Return the names of the bits set; a bit without a name is called by its number."""
-    names = BITS.get(word_name, {})
+    names = STATUS_BITS.get(word_name, {})
     return tuple(names.get(bit, f"bit {bit}") for bit in range(16) if word >> bit & 1)
 
 
-def has_failed(bit_status: int) -> bool:
+def reports_failure(bit_status: int) -> bool:
     """Tell whether the unit reports a failure, not merely a state."""
     return any(bit_status >> bit & 1 for bit in HARD_FAILURES)

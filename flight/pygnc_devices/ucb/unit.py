@@ -15,10 +15,10 @@ from statistics import median
 from typing import Final
 
 from pygnc_devices.declaration import Packet
-from pygnc_devices.device_time import NS_PER_S, Unwrapper
+from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
 from pygnc_devices.ucb.openimu_packets import USER_PACKETS
@@ -31,8 +31,6 @@ _STEPS_TO_DECIDE: Final = 3
 _STEPS_KEPT: Final = 9
 _TOLERANCE: Final = 0.03
 _JITTER: Final = 0.01
-_RESTART_NS: Final = 2 * NS_PER_S
-"""A clock that has gone further than this beyond ours was set anew: the unit has restarted."""
 _LEAST_STEP_US: Final = 1000
 """More ticks than this between packets cannot be milliseconds: that would be a packet per second or fewer."""
 
@@ -66,10 +64,9 @@ class PacketClock:
         bits = 8 * struct.calcsize(f"<{code}")
         self._is_week = packet.clock == "itow_ms"
         self._modulus = _MS_PER_WEEK if self._is_week else 1 << bits
-        self._unwrapper = Unwrapper(self._modulus)
+        self._unwrapper = CounterUnwrapper(self._modulus)
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
         self._packets_ns = 0
-        self._host_ns: int | None = None
 
     def relearn(self) -> None:
         """Forget the usual step: the rate may have changed."""
@@ -87,17 +84,17 @@ class PacketClock:
             Device time in ns since the first packet, None while it is unknown; and how many packets are missing.
         """
         if self._is_week and word >= _MS_PER_WEEK:  # not a time of week, but of the unit's start
-            self._is_week, self._modulus, self._unwrapper = False, 1 << 32, Unwrapper(1 << 32)
+            self._is_week, self._modulus, self._unwrapper = False, 1 << 32, CounterUnwrapper(1 << 32)
         tick_ns = self._tick_ns(period_ns)
         # A wrapped packet count is not bridged: how many packets were missed is what it is asked for.
         usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
         # A packet that follows the one before by the usual step is late and not one of many that are missing: this
         # computer was busy.
         is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
-        step = self._unwrapper.take(
-            word, 0.0 if self.tick is Tick.PACKET else tick_ns, host_ns, may_have_wrapped=not is_next
-        )
-        step = self._without_restart(step, tick_ns, host_ns)
+        may_have_wrapped = not is_next and self.tick is not Tick.PACKET
+        step = self._unwrapper.advance(word, tick_ns, host_ns, may_have_wrapped=may_have_wrapped)
+        if self._unwrapper.is_restart:
+            self._steps.clear()
         self._packets_ns += step * (period_ns or 0)
         lost = max(0, round(step / usual) - 1) if usual else 0
         if step:
@@ -124,17 +121,6 @@ class PacketClock:
             return period_ns or 0
         ticks_per_s = _TICKS_PER_S.get(self.tick)
         return NS_PER_S / ticks_per_s if ticks_per_s else 0.0
-
-    def _without_restart(self, step: int, tick_ns: float, host_ns: int | None) -> int:
-        """Return the step, or what this computer's clock says if the unit's has been set anew in between."""
-        elapsed_ns = None if host_ns is None or self._host_ns is None else host_ns - self._host_ns
-        self._host_ns = host_ns
-        if elapsed_ns is None or not tick_ns or step * tick_ns <= elapsed_ns + _RESTART_NS:
-            return step
-        likely = max(1, round(elapsed_ns / tick_ns))
-        self._unwrapper.total += likely - step
-        self._steps.clear()
-        return likely
 
     def _time_ns(self, period_ns: int | None) -> int | None:
         total = self._unwrapper.total
@@ -165,7 +151,7 @@ class UcbUnit:
         user_packets: Iterable[Packet] = (),
         magnetic_range: float = 20.0,
         *,
-        recover: Callable[["UcbUnit"], Procedure[None]] | None = None,
+        recover: Callable[["UcbUnit"], Operation[None]] | None = None,
         is_recording: bool = False,
     ) -> None:
         self.baud = self.first_baud = baud
@@ -178,23 +164,23 @@ class UcbUnit:
         self._is_recording = is_recording
         self._clock: PacketClock | None = None
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         """Return the reading of a frame; see `engine.Interpreter`."""
         if frame.kind in commands.NAK_KINDS:
-            counts.refusals += 1
+            counters.refusals += 1
             return None
         self._learn(frame)
         packet = self.packets.get(frame.kind)
         if packet is None or not packet.is_reading:
             return None
         if not packet.fits(len(frame.payload)):
-            counts.damaged[DamageReason.CONTENT] += 1
+            counters.damaged[DamageReason.CONTENT] += 1
             return None
         values = packet.decode(frame.payload)
         t_device_ns, lost = self._time(packet, values.get(packet.clock), stamp)
         return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
-    def reconnected(self) -> Procedure[None] | None:
+    def reconnected(self) -> Operation[None] | None:
         """Set again what was set; see `engine.Interpreter`."""
         self._clock = None
         return None if self._recover is None or self.is_upgrading else self._recover(self)

@@ -23,13 +23,13 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, PortGoneError
-from pygnc_devices.scheduler import Pause, Procedure, SetBaud, WaitForPort
+from pygnc_devices.scheduler import Operation, SetBaud, Sleep, WaitForPort
 from pygnc_devices.ucb import commands, configuration
 from pygnc_devices.ucb.commands import BLOCK_BYTES
 from pygnc_devices.ucb.fields import CODE_OF_BAUD, RATE
 from pygnc_devices.ucb.firmware import (
-    HOW_TO_GO_ON,
-    NotMeantError,
+    HOW_TO_RECOVER,
+    NotConfirmedError,
     OnProgress,
     Phase,
     UpgradeError,
@@ -46,14 +46,14 @@ _LOOK_S: Final = 0.2
 _ENTRIES: Final = 4
 
 
-def is_in_bootloader(baud: int, limit_s: float) -> Procedure[bool]:
+async def is_in_bootloader(baud: int, limit_s: float) -> bool:
     """Tell whether a bootloader says that it is there; one that answers no ping is not found out."""
-    yield SetBaud(baud)
-    yield Pause(_SETTLE_S)
+    await SetBaud(baud)
+    await Sleep(_SETTLE_S)
     request = commands.where_are_you()
     for attempt in range(max(1, round(limit_s / request.timeout_s))):
         try:
-            frame = (yield request)[-1]
+            frame = (await request)[-1]
         except NoAnswerError:
             continue
         if commands.is_bootloader(frame):
@@ -61,64 +61,64 @@ def is_in_bootloader(baud: int, limit_s: float) -> Procedure[bool]:
         if attempt:
             # Somebody else answers: an application, which may be about to leave after the first of these.
             return False
-        yield Pause(_LOOK_S)
+        await Sleep(_LOOK_S)
     return False
 
 
-def is_application(baud: int) -> Procedure[bool]:
+async def is_application(baud: int) -> bool:
     """Tell whether an application says who it is; a bootloader has no identity."""
-    yield SetBaud(baud)
-    yield Pause(_SETTLE_S)
+    await SetBaud(baud)
+    await Sleep(_SETTLE_S)
     try:
-        return (yield replace(commands.get_packet("ID"), timeout_s=_LOOK_S, tries=3))[-1].kind == "ID"
+        return (await replace(commands.get_packet("ID"), timeout_s=_LOOK_S, tries=3))[-1].kind == "ID"
     except NoAnswerError:
         return False
 
 
-def enter(home_baud: int, bootloader_baud: int, limit_s: float) -> Procedure[bool]:
+async def enter(home_baud: int, bootloader_baud: int, limit_s: float) -> bool:
     """Bring a unit into its bootloader; False if its application goes on.
 
     The answer to JI comes at the old speed. If it is lost the bootloader's ping tells; if it has come, and the
     bootloader answers no ping, it is believed.
     """
     for _ in range(_ENTRIES):
-        yield SetBaud(home_baud)
-        yield Pause(_SETTLE_S)
+        await SetBaud(home_baud)
+        await Sleep(_SETTLE_S)
         try:
-            frame = (yield commands.enter_bootloader())[-1]
+            frame = (await commands.enter_bootloader())[-1]
             has_agreed = frame.kind == "JI"
         except NoAnswerError:
             has_agreed = False
-        if (yield from is_in_bootloader(bootloader_baud, limit_s if has_agreed else limit_s / 2)):
+        if await is_in_bootloader(bootloader_baud, limit_s if has_agreed else limit_s / 2):
             return True
-        is_alive = yield from is_application(home_baud)
+        is_alive = await is_application(home_baud)
         if has_agreed and not is_alive:
-            yield SetBaud(bootloader_baud)
+            await SetBaud(bootloader_baud)
             return True
     return False
 
 
-def jump(bootloader_baud: int, *, swapped_crc: bool) -> Procedure[None]:
+async def jump(bootloader_baud: int, *, swapped_crc: bool) -> None:
     """Tell the bootloader to start the application. Whether it answers or not says little."""
-    yield SetBaud(bootloader_baud)
-    yield Pause(_SETTLE_S)
+    await SetBaud(bootloader_baud)
+    await Sleep(_SETTLE_S)
     try:
-        yield commands.start_application(swapped_crc=swapped_crc)
+        await commands.start_application(swapped_crc=swapped_crc)
     except NoAnswerError:
         return
 
 
-def find_application(unit: UcbUnit, bauds: Iterable[int], limit_s: float) -> Procedure[tuple[int, Identity] | None]:
+async def find_application(unit: UcbUnit, bauds: Iterable[int], limit_s: float) -> tuple[int, Identity] | None:
     """Look for an application that tells who it is, at several speeds; the first one is the likeliest."""
     likely, *others = dict.fromkeys((*bauds, *sorted(CODE_OF_BAUD, reverse=True)))
     per_round_s = 2 * (_LOOK_S + _SETTLE_S)
     for attempt in range(max(1, round(limit_s / per_round_s))):
         for baud in (likely, others[attempt % len(others)]):
-            yield SetBaud(baud)
-            yield Pause(_SETTLE_S)
+            await SetBaud(baud)
+            await Sleep(_SETTLE_S)
             try:
-                yield replace(commands.ping(), timeout_s=_LOOK_S, tries=1)
-                return baud, (yield from identify(unit))
+                await replace(commands.ping(), timeout_s=_LOOK_S, tries=1)
+                return baud, (await identify(unit))
             except PortGoneError:
                 raise
             except DeviceError:  # nobody, or a bootloader, which has no identity
@@ -180,7 +180,7 @@ class UpgradeJob:
     def broken(self, why: str) -> UpgradeError:
         """Return the error of an upgrade that leaves its unit in the bootloader."""
         return UpgradeError(
-            f"the upgrade broke off at {self.address} of {len(self.image)} bytes: {why}. {HOW_TO_GO_ON}",
+            f"the upgrade broke off at {self.address} of {len(self.image)} bytes: {why}. {HOW_TO_RECOVER}",
             is_in_bootloader=True,
             written_bytes=self.address,
         )
@@ -197,33 +197,33 @@ class UpgradeJob:
             return self.settings.block_s
         return min(self.settings.block_s, max(_LEAST_PATIENCE_S, _PATIENCE * max(self._took_s)))
 
-    def through_losses(self, step: Callable[[], Procedure[T]]) -> Procedure[T]:
+    async def through_losses(self, step: Callable[[], Operation[T]]) -> T:
         """Take steps; whenever the port is lost wait for it, bring the unit to where it was, and take them again."""
         is_back = True
         while True:
             try:
                 if not is_back:
-                    yield from self._come_back()
+                    await self._come_back()
                     is_back = True
-                return (yield from step())
+                return await step()
             except PortGoneError:
                 self.interruptions += is_back
                 is_back = False
                 self.tell(Phase.WAIT)
-                yield WaitForPort(self.settings.port_s)
+                await WaitForPort(self.settings.port_s)
 
-    def _come_back(self) -> Procedure[None]:
+    async def _come_back(self) -> None:
         """Find the unit after the port was lost: in its bootloader, or, if nothing was erased, in its application."""
         baud = self.settings.bootloader_baud
-        if (yield from is_in_bootloader(baud, self.settings.enter_s)):
+        if await is_in_bootloader(baud, self.settings.enter_s):
             return
-        if self.address < len(self.image) and (yield from is_application(self.home_baud)):
+        if self.address < len(self.image) and (await is_application(self.home_baud)):
             self.address = 0
-            yield from enter(self.home_baud, baud, self.settings.enter_s)
-        yield SetBaud(baud)
+            await enter(self.home_baud, baud, self.settings.enter_s)
+        await SetBaud(baud)
 
 
-def begin(job: UpgradeJob, *, recover: bool) -> Procedure[str]:
+async def begin(job: UpgradeJob, *, recover: bool) -> str:
     """Bring the unit into its bootloader; return who it was, "" if it was there already.
 
     Raises:
@@ -231,22 +231,22 @@ def begin(job: UpgradeJob, *, recover: bool) -> Procedure[str]:
     """
     job.tell(Phase.ENTER)
     if job.settings.at_power_up:
-        yield from _catch(job)
+        await _catch(job)
         return ""
-    if recover or not (yield from _answers()):
-        yield from _find_bootloader(job, recover=recover)
+    if recover or not (await _answers()):
+        await _find_bootloader(job, recover=recover)
         return ""
-    who = yield from identify(job.unit)
-    divider = yield from configuration.go_quiet(job.unit)
+    who = await identify(job.unit)
+    divider = await configuration.go_quiet(job.unit)
     job.unit.is_upgrading = True
     has_entered = False
     try:
-        has_entered = yield from job.through_losses(
+        has_entered = await job.through_losses(
             lambda: enter(job.home_baud, job.settings.bootloader_baud, job.settings.enter_s)
         )
     finally:
         if not has_entered:
-            yield from _stay(job, divider)
+            await _stay(job, divider)
     if not has_entered:
         raise UpgradeError(
             "the unit does not enter its bootloader; it is as it was. Some listen for that only just after they "
@@ -256,33 +256,33 @@ def begin(job: UpgradeJob, *, recover: bool) -> Procedure[str]:
     return who.text
 
 
-def _stay(job: UpgradeJob, divider: int) -> Procedure[None]:
+async def _stay(job: UpgradeJob, divider: int) -> None:
     """Bring the application back, and its stream."""
     job.unit.is_upgrading = False
     job.unit.volatile[RATE] = divider
     try:
-        yield from jump(job.settings.bootloader_baud, swapped_crc=False)
-        yield SetBaud(job.home_baud)
-        yield from configuration.end_quiet(job.unit, divider)
+        await jump(job.settings.bootloader_baud, swapped_crc=False)
+        await SetBaud(job.home_baud)
+        await configuration.end_quiet(job.unit, divider)
     except DeviceError as error:
         _log.warning("%s; nothing is erased: switch the unit off and on if it stays mute", error)
 
 
-def _answers() -> Procedure[bool]:
+async def _answers() -> bool:
     try:
-        yield commands.ping()
+        await commands.ping()
     except NoAnswerError:
         return False
     return True
 
 
-def _find_bootloader(job: UpgradeJob, *, recover: bool) -> Procedure[None]:
+async def _find_bootloader(job: UpgradeJob, *, recover: bool) -> None:
     """Find a unit that an earlier upgrade has left in its bootloader."""
     baud = job.settings.bootloader_baud
     job.unit.is_upgrading = True
-    if (yield from is_in_bootloader(baud, job.settings.enter_s)):
+    if await is_in_bootloader(baud, job.settings.enter_s):
         return
-    if (yield from is_application(job.home_baud)):
+    if await is_application(job.home_baud):
         raise UpgradeError(
             "the unit's application answers: it needs no recovery, but an upgrade", is_in_bootloader=False
         )
@@ -292,22 +292,22 @@ def _find_bootloader(job: UpgradeJob, *, recover: bool) -> Procedure[None]:
             "broke off before: recover=True (--recover)",
             is_in_bootloader=False,
         )
-    yield SetBaud(baud)  # it may be one that answers no ping: the first block will tell
+    await SetBaud(baud)  # it may be one that answers no ping: the first block will tell
 
 
-def _catch(job: UpgradeJob) -> Procedure[None]:
+async def _catch(job: UpgradeJob) -> None:
     """Wait until the unit is switched off and on, and have it stay in its bootloader."""
     job.unit.is_upgrading = True
     job.tell(Phase.SWITCH)
     end_s = time.monotonic() + job.settings.power_up_s
     while (left_s := end_s - time.monotonic()) > 0:
         try:
-            yield SetBaud(job.settings.bootloader_baud)
-            frame = (yield commands.catch_at_power_up(left_s))[-1]
+            await SetBaud(job.settings.bootloader_baud)
+            frame = (await commands.catch_at_power_up(left_s))[-1]
         except NoAnswerError:
             continue
         except PortGoneError:  # a unit that is fed by its cable: the port goes and comes with it
-            yield WaitForPort(left_s)
+            await WaitForPort(left_s)
             continue
         if frame.kind == "JI":
             return
@@ -323,7 +323,7 @@ _JUMPS: Final = (False, False, True, False)
 """Whether the CRC of each JA is swapped."""
 
 
-def write(job: UpgradeJob) -> Procedure[None]:
+async def write(job: UpgradeJob) -> None:
     """Write all blocks; go on after a loss of the port, and begin anew where the bootloader wants that.
 
     Raises:
@@ -332,9 +332,9 @@ def write(job: UpgradeJob) -> Procedure[None]:
     while job.address < len(job.image):
         job.tell(Phase.WRITE if job.address else Phase.ERASE)
         losses = job.interruptions
-        if (yield from job.through_losses(lambda: _write_block(job))):
+        if await job.through_losses(lambda: _write_block(job)):
             continue
-        if losses == job.interruptions and not (yield from job.through_losses(lambda: _is_waiting(job))):
+        if losses == job.interruptions and not (await job.through_losses(lambda: _is_waiting(job))):
             raise job.broken(f"the block at {job.address:#x} is not taken in {job.settings.block_tries} tries")
         job.restarts += 1
         if job.restarts > _RESTARTS:
@@ -342,7 +342,7 @@ def write(job: UpgradeJob) -> Procedure[None]:
         job.address = 0
 
 
-def start_application(job: UpgradeJob) -> Procedure[tuple[int, str]]:
+async def start_application(job: UpgradeJob) -> tuple[int, str]:
     """Leave the bootloader; return the application's speed and what it says that it is.
 
     Raises:
@@ -351,14 +351,14 @@ def start_application(job: UpgradeJob) -> Procedure[tuple[int, str]]:
     bauds = (job.home_baud, job.unit.first_baud)
     for swapped_crc in _JUMPS:
         job.tell(Phase.START)
-        yield from jump(job.settings.bootloader_baud, swapped_crc=swapped_crc)
-        found = yield from find_application(job.unit, bauds, job.settings.start_s)
+        await jump(job.settings.bootloader_baud, swapped_crc=swapped_crc)
+        found = await find_application(job.unit, bauds, job.settings.start_s)
         if found is not None:
             return found[0], found[1].text
     raise job.broken("the whole image is written, and the application does not answer; switch the unit off and on")
 
 
-def _write_block(job: UpgradeJob) -> Procedure[bool]:
+async def _write_block(job: UpgradeJob) -> bool:
     """Send the next block until it is confirmed; False when the tries are used up."""
     block = job.image[job.address : job.address + BLOCK_BYTES]
     limit_s = job.patience_s()
@@ -368,7 +368,7 @@ def _write_block(job: UpgradeJob) -> Procedure[bool]:
         job.retries += attempt > 0
         sent_s = time.monotonic()
         try:
-            frame = (yield request if attempt == 0 else replace(request, octets=request.again))[-1]
+            frame = (await (replace(request, octets=request.again) if attempt else request))[-1]
         except NoAnswerError:
             continue
         if frame.kind != "WA":  # refused: what came was not what was sent, or not what is wanted next
@@ -377,24 +377,24 @@ def _write_block(job: UpgradeJob) -> Procedure[bool]:
             job.took(time.monotonic() - sent_s)
         if attempt and not frame.payload:
             # It does not say which block it means: what it may still say about this one must not count later.
-            yield from _let_pass(job, limit_s)
+            await _let_pass(job, limit_s)
         job.address += len(block)
         return True
     return False
 
 
-def _let_pass(job: UpgradeJob, limit_s: float) -> Procedure[None]:
+async def _let_pass(job: UpgradeJob, limit_s: float) -> None:
     try:
-        yield replace(commands.write_block(job.address, b"", limit_s), octets=b"")
+        await replace(commands.write_block(job.address, b"", limit_s), octets=b"")
     except NoAnswerError:
         return
 
 
-def _is_waiting(job: UpgradeJob) -> Procedure[bool]:
-    return (yield from is_in_bootloader(job.settings.bootloader_baud, _WAITING_S))
+async def _is_waiting(job: UpgradeJob) -> bool:
+    return await is_in_bootloader(job.settings.bootloader_baud, _WAITING_S)
 
 
-def upgrade(
+async def upgrade(
     unit: UcbUnit,
     image: bytes,
     *,
@@ -402,7 +402,7 @@ def upgrade(
     recover: bool = False,
     on_progress: OnProgress | None = None,
     settings: UpgradeSettings | None = None,
-) -> Procedure[UpgradeResult]:
+) -> UpgradeResult:
     """Replace the firmware and return when the new one has told who it is.
 
     Args:
@@ -421,23 +421,23 @@ def upgrade(
     settings = settings or UpgradeSettings()
     check_image(image, any_content=settings.any_content, sha256=settings.sha256)
     if not write_firmware:
-        raise NotMeantError(
+        raise NotConfirmedError(
             "an upgrade erases the firmware of the unit: say that this is meant by write_firmware=True "
             "(pygnc device upgrade PORT IMAGE --write-firmware)"
         )
-    return (yield from _run(UpgradeJob(unit, image, settings, on_progress), recover=recover))
+    return await _run(UpgradeJob(unit, image, settings, on_progress), recover=recover)
 
 
-def _run(job: UpgradeJob, *, recover: bool) -> Procedure[UpgradeResult]:
+async def _run(job: UpgradeJob, *, recover: bool) -> UpgradeResult:
     try:
-        before = yield from begin(job, recover=recover)
-        yield from write(job)
-        job.home_baud, after = yield from job.through_losses(lambda: start_application(job))
+        before = await begin(job, recover=recover)
+        await write(job)
+        job.home_baud, after = await job.through_losses(lambda: start_application(job))
     except UpgradeError:
         raise
     except AbortedError:
         if job.is_erased:
-            _log.warning("the upgrade was given up at %d of %d bytes. %s", job.address, len(job.image), HOW_TO_GO_ON)
+            _log.warning("the upgrade was given up at %d of %d bytes. %s", job.address, len(job.image), HOW_TO_RECOVER)
         raise
     except DeviceError as error:
         if not job.is_erased:
@@ -450,12 +450,12 @@ def _run(job: UpgradeJob, *, recover: bool) -> Procedure[UpgradeResult]:
     finally:
         job.unit.is_upgrading = False
         job.unit.baud = job.home_baud
-        yield from _back_to(job.home_baud)
+        await _back_to(job.home_baud)
     return UpgradeResult(before, after, len(job.image), job.retries, job.interruptions, job.restarts, job.seconds)
 
 
-def _back_to(baud: int) -> Procedure[None]:
+async def _back_to(baud: int) -> None:
     try:
-        yield SetBaud(baud)
+        await SetBaud(baud)
     except DeviceError:
         _log.debug("the line cannot be set back to %d baud: the port is gone", baud)

@@ -4,7 +4,7 @@ from enum import StrEnum, unique
 from typing import Any, Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError, PortGoneError, RefusedError
-from pygnc_devices.ucb.configuration import FieldsRefusedError, NotKeptError
+from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError
 from pygnc_devices.ucb.fields import FieldError
 
 
@@ -50,7 +50,7 @@ class BridgeError(Exception):
 _CODES: Final = (
     (RefusedError, Code.REFUSED),
     (FieldError, Code.BAD_VALUE),
-    (NotKeptError, Code.NOT_KEPT),
+    (ReadBackError, Code.NOT_KEPT),
     (NoAnswerError, Code.NO_ANSWER),
     (PortError, Code.NO_DEVICE),
     (PortGoneError, Code.NO_DEVICE),

@@ -221,7 +221,7 @@ class Link:
         while True:
             await asyncio.sleep(_LOOK_S)
             before = was_connected, reconnects
-            was_connected, reconnects = device.is_connected, device.engine.counts.reconnects
+            was_connected, reconnects = device.is_connected, device.engine.counters.reconnects
             if (was_connected, reconnects) != before:
                 since_s = time.monotonic()
                 if not was_connected:

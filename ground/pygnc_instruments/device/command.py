@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Setting
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
     log_command,
     mag_command,
@@ -206,7 +206,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _control(connected: Connected, control: Callable[..., Procedure[Any]] | None, what: str) -> Callable[..., Any]:
+def _control(connected: Connected, control: Callable[..., Operation[Any]] | None, what: str) -> Callable[..., Any]:
     if control is None:
         raise DeviceError(f"{connected.family.title}: such devices have no {what}")
     return control

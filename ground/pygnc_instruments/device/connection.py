@@ -8,10 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
-from pygnc_devices.engine import Wire
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.framing import scan_to_end
+from pygnc_devices.framing import Scanner, scan_to_end
 from pygnc_devices.ucb.openimu_packets import packets_from_json
 
 _SAMPLE_BYTES: Final = 1 << 16
@@ -122,15 +121,15 @@ def _of_recording(url: str) -> Family:
             octets = file.read(_SAMPLE_BYTES)
     except OSError as error:
         raise PortError(f"{path}: {error.strerror}") from None
-    shares = {kind.name: _share_of_frames(kind.recorded or kind.wire, octets) for kind in all_families()}
+    shares = {kind.name: _share_of_frames(kind.scanner, octets) for kind in all_families()}
     best = max(shares, key=lambda name: shares[name])
     if shares[best] < _LEAST_SHARE:
         raise DeviceError(f"{path}: this looks like no device's recording; if you know better: --family NAME")
     return family(best)
 
 
-def _share_of_frames(wire: Wire, octets: bytes) -> float:
-    return sum(len(frame.raw) for frame in scan_to_end(wire.scanner, octets).frames) / max(1, len(octets))
+def _share_of_frames(scanner: Scanner, octets: bytes) -> float:
+    return sum(len(frame.raw) for frame in scan_to_end(scanner, octets).frames) / max(1, len(octets))
 
 
 def _text(path: Path) -> str:

@@ -30,7 +30,7 @@ def follow(connected: Connected, count: int = 0, seconds: float = 0.0) -> Genera
     """
     end_s = time.monotonic() + seconds if seconds else float("inf")
     heard_s: float | None = time.monotonic()
-    with closing(connected.device.engine.feed.subscribe()) as subscription:
+    with closing(connected.device.subscribe()) as subscription:
         while (now_s := time.monotonic()) < end_s:
             reading = subscription.take(min(TURN_S, end_s - now_s))
             if reading is None and subscription.is_over:

@@ -48,7 +48,7 @@ def plot(
 
 
 def _device(connected: Connected, stack: contextlib.ExitStack) -> Source:
-    readings = stack.enter_context(contextlib.closing(connected.device.engine.feed.subscribe()))
+    readings = stack.enter_context(contextlib.closing(connected.device.subscribe()))
 
     def take() -> list[Sample]:
         samples = []

@@ -108,7 +108,7 @@ class LoggedDevice:
         if self._attempts:
             _log.warning("%s: %s is there", self.device.gadget, self.device.port)
         self._attempts = 0
-        self._subscription = self._open.engine.feed.subscribe(_DEPTH, self._on_news)
+        self._subscription = self._open.subscribe(_DEPTH, self._on_news)
 
     def _wait_longer(self, now_s: float) -> None:
         self._next_try_s = now_s + _RETRY_S[min(self._attempts, len(_RETRY_S) - 1)]

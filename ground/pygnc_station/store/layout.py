@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from pygnc_devices.declaration import Record, Words
+from pygnc_devices.declaration import Labels, Record
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,7 +34,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def text_of(self, value: object) -> str:
         """Return what a value means in words, "" if it is a quantity or has no name."""
-        return Words(dict(self.words), self.of_bits).of(value) if self.words else ""
+        return Labels(dict(self.words), self.of_bits).describe(value) if self.words else ""
 
     @property
     def title(self) -> str:
@@ -62,8 +62,8 @@ class Layout(msgspec.Struct, frozen=True):
                     csv_unit=field.unit.column,
                     csv_per_unit=field.unit.column_per_unit,
                     meaning=field.meaning,
-                    words=tuple(field.words.names.items()) if field.words else (),
-                    of_bits=field.words is not None and field.words.of_bits,
+                    words=tuple(field.labels.names.items()) if field.labels else (),
+                    of_bits=field.labels is not None and field.labels.is_bit_field,
                 )
                 for field in packet.fields
             ),

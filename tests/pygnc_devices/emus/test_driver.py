@@ -55,7 +55,7 @@ def test_a_unit_tells_who_it_is_and_answers_single_questions(url: str) -> None:
 def test_broadcasts_are_readings_while_it_is_asked(tmp_path: Path) -> None:
     names: set[str] = set()
     with PtyLine(EmusSimulator(broadcast_s=0.2), tmp_path / "port") as line, Emus.open(line.url) as device:
-        readings = device.engine.feed.subscribe()
+        readings = device.subscribe()
         end_s = time.monotonic() + 15
         while not names >= {"BV1", "BV2", "BC1", "CV1", "ST1", "VR1"} and time.monotonic() < end_s:
             assert device.read_cells("BV2").is_complete

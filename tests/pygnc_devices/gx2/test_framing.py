@@ -11,7 +11,7 @@ from pygnc_devices.gx2.attitude import euler_angles
 from pygnc_devices.gx2.framing import make_frame, scan
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit, decode
-from pygnc_devices.reading import Counts, Stamp
+from pygnc_devices.reading import Counters, Stamp
 from tests.pygnc_devices.gx2 import vectors
 
 LENGTHS = {
@@ -83,7 +83,7 @@ def test_noise_with_the_right_sum_and_impossible_values_is_no_reply() -> None:
 def test_a_missing_value_has_an_empty_column() -> None:
     unit = Gx2Unit()
     (frame,) = scan_to_end(scan, vectors.INERTIA_LINK).frames
-    reading = unit.take(frame, Stamp(0, 0), Counts())
+    reading = unit.interpret(frame, Stamp(0, 0), Counters())
     assert reading is not None
     row = reading.packet.row(reading.values)
     assert row[6:9] == [None, None, None]

@@ -7,7 +7,7 @@ from pygnc_devices.framing import DamageReason, scan_to_end
 from pygnc_devices.monodrive.driver import MonoDriveUnit
 from pygnc_devices.monodrive.framing import likely_order, scanner
 from pygnc_devices.monodrive.packets import Layout
-from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.reading import Counters, Reading, Stamp
 from tests.pygnc_devices.monodrive import vectors
 
 G = 9.80665
@@ -20,11 +20,11 @@ EVERY_HEADER = [
 ]
 
 
-def read(octets: bytes, layout: Layout | None = None, counts: Counts | None = None) -> list[Reading]:
+def read(octets: bytes, layout: Layout | None = None, counts: Counters | None = None) -> list[Reading]:
     layout = layout or Layout()
     unit = MonoDriveUnit(layout, is_recording=True)
     frames = scan_to_end(scanner(layout), octets).frames
-    return [unit.take(frame, Stamp(0, 0), counts or Counts()) for frame in frames]
+    return [unit.interpret(frame, Stamp(0, 0), counts or Counters()) for frame in frames]
 
 
 @pytest.mark.parametrize("header", EVERY_HEADER)
@@ -48,7 +48,7 @@ def test_the_time_stamp_is_read_in_the_order_of_the_header() -> None:
 @pytest.mark.parametrize("policy", ["off", "warn", "drop"])
 def test_a_wrong_sum_is_treated_as_wished(policy: str, caplog: pytest.LogCaptureFixture) -> None:
     body = vectors.BIG[:29] + b"\x05\xac" + vectors.BIG[31:]
-    counts = Counts()
+    counts = Counters()
     with caplog.at_level(logging.WARNING):
         readings = read(vectors.HEADER_BIG + body, Layout(checksum=policy), counts)  # type: ignore[arg-type]
     assert len(readings) == (0 if policy == "drop" else 1)

@@ -142,7 +142,7 @@ def test_histograms_are_put_together(url: str) -> None:
 def test_an_average_that_is_not_finished_is_a_shorter_one_at_the_end(tmp_path: Path, *, is_unplugged: bool) -> None:
     opc = counter()
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url, interval_s=3600.0) as device:
-        subscription = device.engine.feed.subscribe()
+        subscription = device.subscribe()
         assert line.wait_until(
             lambda: opc.histograms >= 4, 3 * PATIENCE_S
         )  # the first is discarded, the last on its way

@@ -171,7 +171,7 @@ def test_a_unit_at_density_one_is_noticed_and_computed_right_by_its_configuratio
     configuration = CONFIGURATION.decode(
         CONFIGURATION.encode(factory_configuration() | dict.fromkeys((f"weighting_{k}" for k in range(24)), 1.0))
     )
-    model = MassModel.of_configuration(configuration)
+    model = MassModel.from_configuration(configuration)
     values = decode(HISTOGRAMS[1])
     light = model.concentrations_ug_m3(counts_of(values), volume_ml(values))
     assert light == pytest.approx([float(values[name]) / 1.65 for name in PM_NAMES], rel=1e-6)  # type: ignore[arg-type]

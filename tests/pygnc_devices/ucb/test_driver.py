@@ -9,7 +9,7 @@ import pytest
 
 from pygnc_devices.errors import NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.ucb import fields
-from pygnc_devices.ucb.configuration import FieldsRefusedError, NotKeptError, Snapshot, SnapshotError
+from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError, Snapshot, SnapshotError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_devices.ucb.fields import FieldError
 from pygnc_instruments.simulators import ucb_unit
@@ -81,7 +81,7 @@ def test_both_forms_of_refusal_are_understood(nak: bytes) -> None:
 
 def test_ram_and_eeprom_are_two_things(device: Ucb, unit: UcbSimulator) -> None:
     start_s = time.monotonic()
-    device.write_fields({"orientation": fields.CODE_OF_TEXT["-y-x-z"]})
+    device.write_fields({"orientation": fields.ORIENTATION_CODES["-y-x-z"]})
     assert time.monotonic() - start_s < 4.0  # a second of the unit, and a busy machine
     assert (unit.ram[7], unit.eeprom[7]) == (0, 0x6B)
     assert device.read_fields(["orientation"]) == {7: 0x6B}
@@ -120,7 +120,7 @@ def test_an_illegal_value_is_never_sent(device: Ucb, unit: UcbSimulator) -> None
 def test_a_value_that_is_not_kept_is_noticed(device: Ucb, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ucb_unit, "admits", lambda *_: True)
     monkeypatch.setattr(unit, "_apply", lambda *_: unit.ram.update({8: 99}))
-    with pytest.raises(NotKeptError, match=r"user_behaviour.*99"):
+    with pytest.raises(ReadBackError, match=r"user_behaviour.*99"):
         device.set_fields({8: 1})
 
 

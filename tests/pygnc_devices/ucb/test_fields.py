@@ -15,18 +15,18 @@ MANUAL = """
 
 def test_the_24_orientations_are_the_manuals() -> None:
     listed = {int(code, 16): text for code, text in zip(MANUAL.split()[::2], MANUAL.split()[1::2], strict=True)}
-    assert listed == fields.TEXT_OF_CODE
-    assert all(fields.CODE_OF_TEXT[text] == code for code, text in listed.items())
+    assert listed == fields.ORIENTATION_TEXTS
+    assert all(fields.ORIENTATION_CODES[text] == code for code, text in listed.items())
 
 
 def test_every_orientation_is_a_rotation() -> None:
-    for code in fields.TEXT_OF_CODE:
-        turned = np.array(fields.matrix(code))
+    for code in fields.ORIENTATION_TEXTS:
+        turned = np.array(fields.orientation_matrix(code))
         assert np.array_equal(turned @ turned.T, np.eye(3))
         assert round(np.linalg.det(turned)) == 1
 
 
-@pytest.mark.parametrize("code", [set(range(512)) - set(fields.TEXT_OF_CODE)])
+@pytest.mark.parametrize("code", [set(range(512)) - set(fields.ORIENTATION_TEXTS)])
 def test_other_orientations_are_refused(code: set[int]) -> None:
     assert len(code) == 488
     for illegal in code:
@@ -77,8 +77,8 @@ def test_filter_codes_mean_what_is_written_for_them() -> None:
 
 
 def test_words_of_the_built_in_test_are_told_in_words() -> None:
-    assert packets.decode("bit_status", 0x0002) == ("hardware error",)
-    assert packets.decode("software_status", 0b1001) == ("algorithm initialising", "turn switch")
-    assert packets.decode("com", 1 << 12) == ("bit 12",)
-    assert packets.has_failed(0x0002)
-    assert not packets.has_failed(0x0100)
+    assert packets.status_bit_names("bit_status", 0x0002) == ("hardware error",)
+    assert packets.status_bit_names("software_status", 0b1001) == ("algorithm initialising", "turn switch")
+    assert packets.status_bit_names("com", 1 << 12) == ("bit 12",)
+    assert packets.reports_failure(0x0002)
+    assert not packets.reports_failure(0x0100)

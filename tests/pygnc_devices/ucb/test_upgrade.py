@@ -15,7 +15,7 @@ from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_devices.ucb.firmware import (
     LONGEST_IMAGE,
     ImageError,
-    NotMeantError,
+    NotConfirmedError,
     Phase,
     UpgradeError,
     UpgradeProgress,
@@ -115,7 +115,7 @@ def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, lin
 
 def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyLine) -> None:
     with Ucb.open(line.url) as device:
-        with pytest.raises(NotMeantError, match="--write-firmware"):
+        with pytest.raises(NotConfirmedError, match="--write-firmware"):
             device.upgrade(IMAGE)
         with pytest.raises(ImageError, match="web page"):
             device.upgrade(b"<html>", write_firmware=True)

@@ -293,7 +293,7 @@ def test_a_port_of_another_program_is_told(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--protocol", "v3"), "v1, v2, envelope"),
-        (("--family", "none"), "no family of devices"),
+        (("--family", "none"), "unknown device family"),
         (("--certificate", "/nowhere.pem"), "no certificate"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.framing import Frame
-from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_instruments.bridge import link as link_module
 from pygnc_instruments.bridge.events import Event
@@ -39,14 +39,14 @@ def serve(place: Place, goal: Callable[[Link], bool]) -> list[Event]:
 
 def test_a_driver_that_fails_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = [ZeroDivisionError()]
-    take = UcbUnit.take
+    interpret = UcbUnit.interpret
 
-    def fail_once(unit: UcbUnit, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
+    def fail_once(unit: UcbUnit, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         if faults:
             raise faults.pop()
-        return take(unit, frame, stamp, counts)
+        return interpret(unit, frame, stamp, counters)
 
-    monkeypatch.setattr(UcbUnit, "take", fail_once)
+    monkeypatch.setattr(UcbUnit, "interpret", fail_once)
     monkeypatch.setattr(link_module, "SEARCH_PAUSE_S", 0.05)
     with PtyLine(UcbSimulator(), tmp_path / "port") as line:
         told = serve(

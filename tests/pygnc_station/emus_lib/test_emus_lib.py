@@ -160,7 +160,7 @@ def test_a_port_is_found_by_its_ids_or_told_how_to_name_it(monkeypatch: pytest.M
         EmusSerial().open()
     monkeypatch.setattr(config, "EMUS_SERIAL_VID", "0403")
     monkeypatch.setattr(config, "EMUS_SERIAL_PID", "6001")
-    with pytest.raises(PortError, match="usb://0403:6001: no port is that"):
+    with pytest.raises(PortError, match="usb://0403:6001: no port matches"):
         EmusSerial().open()
 
 
@@ -239,7 +239,7 @@ def test_an_example_that_cannot_run_says_why(tmp_path: Path, example: str) -> No
     assert not (tmp_path / "home/emus.LOCK").exists()
     done = run(tmp_path, program, EMUS_SERIAL_VID="dead", EMUS_SERIAL_PID="beef")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "usb://dead:beef: no port is that" in done.stdout
+    assert "usb://dead:beef: no port matches" in done.stdout
     (tmp_path / "file").touch()
     done = run(tmp_path, program, EMUS_SERIAL_PORT="/dev/no_such_port", EMUS_HOME=str(tmp_path / "file/home"))
     assert done.returncode == 1

@@ -47,7 +47,7 @@ def test_a_missing_port_a_mute_unit_and_an_unknown_family_are_told_apart(
     assert "can be opened, but no Aceinna" in told
     path = write_settings(tmp_path)
     path.write_text(path.read_text().replace('"ucb"', '"abc"'))
-    assert "no family of devices is called 'abc'" in _told(path)["device imu"]
+    assert "unknown device family 'abc'" in _told(path)["device imu"]
 
 
 def test_a_logger_at_work_is_no_problem_unless_its_readings_stop(tmp_path: Path) -> None:

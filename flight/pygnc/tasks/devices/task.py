@@ -23,7 +23,7 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family
 from pygnc_devices.reading import Reading
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 from pygnc_devices.scheduler import Task as RunningProcedure
 from pygnc_devices.subscriptions import Subscription
 
@@ -120,7 +120,7 @@ class DeviceLine:
             self._is_given_up = True
             return
         self._device = device
-        self._readings = device.engine.feed.subscribe(on_news=self._on_news)
+        self._readings = device.subscribe(notify=self._on_news)
         self._tell("info", "device", f"{self.name}: {settings.port} is open")
         procedure = _beginning(device, settings)
         if procedure is not None:
@@ -138,7 +138,7 @@ class DeviceLine:
             self._device = None
 
 
-def _beginning(device: BlockingDevice, settings: DeviceSettings) -> Procedure[Any] | None:
+def _beginning(device: BlockingDevice, settings: DeviceSettings) -> Operation[Any] | None:
     """What makes a device say what the settings ask for."""
     if not settings.stream:
         return None
