@@ -1,9 +1,9 @@
 """Readings reach those who wait for them, whatever ends the waiting.
 
-Two tests raise an exception before every single bytecode of the waiting code, as a signal handler may. Such an
-exception can strike while `Subscription.take` handles the IndexError of an empty deque, or while `WakeEvent.set`
-suppresses the RuntimeError of a lock that is not held: then "pop from an empty deque" or "release unlocked lock" appears
-as its context. Both are expected: `take` and `set` handle them, and no other thread ever sees them.
+Two tests raise an exception before every single bytecode of the waiting code. That is stricter than a signal handler,
+which runs between certain bytecodes only: an exception before the bytecode that ends an `except` block leaves the
+handled IndexError ("pop from an empty deque") or RuntimeError ("release unlocked lock") as the thread's current
+exception, and all later exceptions of that thread get it as their context. Therefore each attempt has its own thread.
 """
 
 import contextlib
@@ -36,8 +36,8 @@ def reading(number: int) -> Reading:
 
 
 def struck(work: Callable[[], object], step: int) -> bool:
-    """Call `work`, raise an exception before its `step`th bytecode, and return whether it has so many."""
-    left = step
+    """Call `work` in a thread, raise an exception before its `step`th bytecode; return whether it has so many."""
+    left, was_struck = step, False
 
     def trace(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - itself
         nonlocal left
@@ -48,16 +48,22 @@ def struck(work: Callable[[], object], step: int) -> bool:
                 raise SignalError
         return trace
 
+    def run() -> None:
+        nonlocal was_struck
+        sys.settrace(trace)
+        try:
+            work()
+        except SignalError:
+            was_struck = True
+        finally:
+            sys.settrace(None)
+
     gc.disable()  # a finaliser that the collector calls would be struck instead, and its exception ignored
-    sys.settrace(trace)
-    try:
-        work()
-    except SignalError:
-        return True
-    finally:
-        sys.settrace(None)
-        gc.enable()
-    return False
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    gc.enable()
+    return was_struck
 
 
 def ends(work: Callable[[], object]) -> bool:

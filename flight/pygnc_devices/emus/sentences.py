@@ -1,6 +1,6 @@
-"""The sentences of the serial protocol whose fields are public, up to G1 Serial Protocol 2.0.13.
+"""Declarations of the sentences whose fields are documented, up to G1 Serial Protocol 2.0.13.
 
-Older firmware sends fewer fields, newer ones more: what is missing is None, what is more stays in the raw sentence.
+Older firmware sends fewer fields, newer firmware more: missing values are None, additional fields stay in `raw`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERAT
 
 CELLS_PER_FRAME: Final = 8
 EPOCH_S: Final = 946_684_800
-"""2000-01-01 in seconds since 1970: the unit's own count begins there, of its local clock, without a zone."""
+"""2000-01-01 in seconds since 1970: epoch of the unit's clock, which is local time without a zone."""
 CELL_GROUPS: Final = 32
 RESETS: Final = 5
 
@@ -33,7 +33,7 @@ _RESETS: Final = Labels(labels.RESETS, is_bit_field=True)
 
 
 def _pins(names: Mapping[int, str]) -> Labels:
-    """Return what pins mean, each in doubt: see words.PIN_BIT_BASE."""
+    """Return the labels of pins, marked as uncertain: see labels.PIN_BIT_BASE."""
     return Labels({bit: f"{name}?" for bit, name in names.items()}, is_bit_field=True)
 
 
@@ -50,7 +50,7 @@ def _rate(name: str, meaning: str, code: str = "u2") -> Field:
 
 
 def _time(name: str, meaning: str) -> Field:
-    return Field(name, "u8", TIME, 1, EPOCH_S, meaning + ", unit's own clock since 1970, no zone")
+    return Field(name, "u8", TIME, 1, EPOCH_S, meaning + ", local clock of the unit since 1970, no zone")
 
 
 _CELLS: Final = Field("cells", "u4", meaning="number of cells")
@@ -148,11 +148,11 @@ _ALL: Final = (
         "CS1",
         (
             Field("chargers", "u2", meaning="CAN chargers connected"),
-            Field("charger_status", "u8", meaning="status of the charger, in its own words"),
-            Field("set_v", "u4", VOLTAGE, 0.1, 0.0, "voltage asked for"),
-            Field("set_a", "u4", CURRENT, 0.1, 0.0, "current asked for"),
-            Field("actual_v", "u4", VOLTAGE, 0.1, 0.0, "voltage given"),
-            Field("actual_a", "u4", CURRENT, 0.1, 0.0, "current given"),
+            Field("charger_status", "u8", meaning="status of the charger, manufacturer-specific"),
+            Field("set_v", "u4", VOLTAGE, 0.1, 0.0, "voltage requested"),
+            Field("set_a", "u4", CURRENT, 0.1, 0.0, "current requested"),
+            Field("actual_v", "u4", VOLTAGE, 0.1, 0.0, "voltage delivered"),
+            Field("actual_a", "u4", CURRENT, 0.1, 0.0, "current delivered"),
         ),
         meaning="CAN charger",
     ),
@@ -172,14 +172,14 @@ _ALL: Final = (
             _dt1("trip_consumption_wh_km", _CONSUMPTION, 0.1, "average consumption of this trip"),
             _dt1("distance_left_by_average_km", _DISTANCE, 0.01, "distance left by average consumption"),
         ),
-        meaning="distance and energy of a vehicle; units are not public and taken from the scales",
+        meaning="distance and energy of a vehicle; units are not documented and derived from the scales",
     ),
     Sentence(
         "ST1",
         (
             Field("charging_stage", "u2", meaning="stage of charging", labels=_STAGES),
             Field("charging_error", "u2", meaning="last error in charging", labels=_CHARGING_ERRORS),
-            Field("charging_error_parameter", "u4", meaning="for the maker"),
+            Field("charging_error_parameter", "u4", meaning="for the manufacturer"),
             Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
             Field("status", "u2", meaning="bits: which values are valid", labels=_STATUS),
             Field("protections", "u4", meaning="bits: protections that act", labels=_PROTECTIONS),
@@ -215,8 +215,11 @@ _ALL: Final = (
         "TD1",
         (
             Field("year", "d2", meaning="below 100: since 2000"),
-            *(Field(name, "d2", meaning="unit's own clock, no zone") for name in ("month", "day", "hour", "minute")),
-            Field("second", "d2", meaning="unit's own clock, no zone"),
+            *(
+                Field(name, "d2", meaning="local clock of the unit, no zone")
+                for name in ("month", "day", "hour", "minute")
+            ),
+            Field("second", "d2", meaning="local clock of the unit, no zone"),
             Field("uptime_s", "u8", TIME, 1, 0, "since it was switched on"),
         ),
         meaning="clock",
@@ -234,8 +237,8 @@ _ALL: Final = (
     Sentence(
         "SS1",
         (
-            Field("number", "u2", meaning="of the statistic, see long_term.STATISTICS"),
-            Field("word", "u8", meaning="its value, as long_term.STATISTICS says"),
+            Field("number", "u2", meaning="of the statistic, see operations.STATISTICS"),
+            Field("word", "u8", meaning="its value, scaled as in operations.STATISTICS"),
             Field("info", "u8", meaning="for extremes: number of the cell"),
             _time("t_local_s", "when"),
         ),
@@ -274,7 +277,7 @@ _ALL: Final = (
     Sentence(
         "CF2",
         (
-            Field("parameter", "t", meaning="number of the parameter, as it is asked for"),
+            Field("parameter", "t", meaning="number of the parameter, as requested"),
             Field("data", "t", meaning="its value, hexadecimal"),
         ),
         meaning="parameter of the configuration",
@@ -287,8 +290,8 @@ _ALL: Final = (
 SENTENCES: Final = {sentence.name: sentence for sentence in _ALL}
 UNKNOWN: Final = Sentence(
     "unknown",
-    (Field("name", "t", NONE, meaning="of the sentence"), Field("text", "t", NONE, meaning="its fields, as they came")),
-    meaning="a sentence with a right checksum that no table has",
+    (Field("name", "t", NONE, meaning="of the sentence"), Field("text", "t", NONE, meaning="its fields as received")),
+    meaning="a sentence with a right checksum that is not declared",
 )
 SUMMARY: Final = {"BV2": "BV1", "BT2": "BT1", "BT4": "BT3", "BB2": "BB1"}
-"""Sentences about single cells, and those that tell how many cells there are."""
+"""Sentences about single cells, and the summaries with the number of cells."""

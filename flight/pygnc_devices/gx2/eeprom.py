@@ -1,4 +1,4 @@
-"""Words of the EEPROM: rate and continuous mode at power-up. A 3DM-GX3-25 has sampling settings for its rate."""
+"""EEPROM of a unit: words, rate, reply at power-up. A 3DM-GX3-25 has its rate in its sampling settings."""
 
 import struct
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ RATE_ADDRESS: Final = 0xFCA2
 STARTUP_ADDRESS: Final = 0xFCA6
 COUNTS_PER_S: Final = 51_200
 DIVIDERS: Final = range(170, COUNTS_PER_S + 1)
-"""About 300 Hz to 1 Hz."""
+"""Dividers of the rate: about 300 Hz to 1 Hz."""
 _WIRELESS: Final = 0x8000
 _TRIES: Final = 2
 _GX3_HZ: Final = 1000
@@ -22,12 +22,12 @@ _READ, _SET, _STORE = 0, 1, 2
 
 
 class EepromError(DeviceError):
-    """A word does not hold what was written."""
+    """A word or setting reads back with another value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Sampling settings of a 3DM-GX3-25 (DB): rate in 1000 Hz / decimation, filters in samples, compensation in s."""
+    """Sampling settings of a 3DM-GX3-25 (DB): rate 1000 Hz / decimation, filters in samples, compensation in s."""
 
     decimation: int
     flags: int
@@ -39,7 +39,7 @@ class Sampling:
 
     @property
     def rate_hz(self) -> float:
-        """Of continuous mode."""
+        """Rate of continuous mode."""
         return _GX3_HZ / self.decimation
 
 
@@ -60,10 +60,10 @@ async def read_word(unit: Gx2Unit, address: int) -> int:
 
 
 async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
-    """Write a word, read it back, and write it once more if it is not there (E4, E5). EEPROM wears: it is read first.
+    """Write a word unless it has that value, read it back, and write it once more if necessary (E4, E5).
 
     Raises:
-        EepromError: it holds something else.
+        EepromError: the word reads back with another value.
         NoAnswerError: the unit does not answer.
     """
     if (await read_word(unit, address)) == word:
@@ -76,7 +76,7 @@ async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
         found = await read_word(unit, address)
         if found == word:
             return
-    raise EepromError(f"word {address:#06x} was written as {word:#06x} twice and reads {found:#06x}")
+    raise EepromError(f"word {address:#06x}: wrote {word:#06x} twice, read back {found:#06x}")
 
 
 async def get_rate(unit: Gx2Unit) -> float:
@@ -87,11 +87,11 @@ async def get_rate(unit: Gx2Unit) -> float:
 
 
 async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
-    """Set the rate, for good, and return the nearest one that there is. A 3DM-GX2 takes it at the next power-up.
+    """Write the nearest possible rate to EEPROM and return it. A 3DM-GX2 uses it from the next power-up on.
 
     Raises:
-        DeviceError: it is outside of 1 to 301 Hz, or 1000 Hz of a 3DM-GX3-25.
-        EepromError: it was not kept.
+        DeviceError: the rate is not from 1 to 301 Hz (3DM-GX3-25: 1000 Hz).
+        EepromError: it reads back with another value.
     """
     if await _is_gx3(unit):
         sampling = await get_sampling(unit)
@@ -100,17 +100,17 @@ async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
         return _GX3_HZ / decimation
     divider = round(COUNTS_PER_S / rate_hz) if rate_hz > 0 else 0
     if divider not in DIVIDERS:
-        raise DeviceError(f"there is no rate of {rate_hz} Hz, but 1 to {COUNTS_PER_S / DIVIDERS[0]:.0f} Hz")
+        raise DeviceError(f"rate {rate_hz} Hz is not from 1 to {COUNTS_PER_S / DIVIDERS[0]:.0f} Hz")
     await write_word(unit, RATE_ADDRESS, divider)
     return COUNTS_PER_S / divider
 
 
 async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
-    """Have a reply sent continuously from the next power-up on; None: wait for commands.
+    """Set the reply that is sent continuously from the next power-up on; None: wait for commands.
 
     Raises:
-        DeviceError: there is no such reply.
-        EepromError: it was not kept.
+        DeviceError: the reply is not a measurement.
+        EepromError: it reads back with another value.
     """
     word = 0
     if kind is not None:
@@ -120,7 +120,7 @@ async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
 
 
 async def get_startup(unit: Gx2Unit) -> str | None:
-    """Return the reply that comes continuously from power-up on; None: none."""
+    """Return the reply that is sent continuously from power-up on; None: none."""
     word = await read_word(unit, STARTUP_ADDRESS)
     return f"{word & 0xFF:02X}" if word & 0xFF else None
 
@@ -131,19 +131,19 @@ async def get_sampling(unit: Gx2Unit) -> Sampling:
 
 
 async def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False) -> None:
-    """Set them, until power-off or for good (DB).
+    """Set the sampling settings of a 3DM-GX3-25 (DB), until power-off or in non-volatile memory (`keep`).
 
     Raises:
-        EepromError: the unit has others.
+        EepromError: they read back with other values.
     """
     found = await _sampling(unit, _STORE if keep else _SET, sampling)
-    unit.relearn()
+    unit.reset_rate()
     if found != sampling:
-        raise EepromError(f"the unit has {found} and not {sampling}")
+        raise EepromError(f"wrote {sampling}, read back {found}")
 
 
 async def _is_gx3(unit: Gx2Unit) -> bool:
-    """Tell the model; the two keep their rate in different places."""
+    """Return whether the unit is a 3DM-GX3-25, which has its rate in another place."""
     if unit.timer.hz is None:
         await identify(unit)
     return unit.is_gx3

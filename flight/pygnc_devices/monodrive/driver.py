@@ -1,6 +1,6 @@
-"""The driver of monoDrive's IMU: `MonoDrive` for plain scripts, `AsyncMonoDrive`. The seed's API is in `sensor`.
+"""Driver of the IMU of the monoDrive simulator: `MonoDrive`, `AsyncMonoDrive` and their family.
 
-What a driver knows of one simulated IMU: byte order, timer, unit of acceleration.
+`sensor` has the API of monoDrive's own client.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, scanner, sums_right, unpack
+from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, orders_by_checksum, scanner, unpack
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
 from pygnc_devices.reading import Counters, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Operation, Request
+from pygnc_devices.scheduler import Claim, Request
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
@@ -30,11 +30,11 @@ _log = logging.getLogger(__name__)
 
 
 class MonoDriveUnit:
-    """The engine's interpreter for this family.
+    """Interprets the frames of a simulated IMU: byte order, timer, unit of acceleration.
 
     Args:
-        layout: what the simulator does not say of itself.
-        is_recording: whether arrival times say nothing.
+        layout: properties that the simulator does not report.
+        is_recording: whether arrival times are meaningless.
 
     Attributes:
         order: byte order of the newest frame.
@@ -50,27 +50,26 @@ class MonoDriveUnit:
         self._heard = 0
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading:
-        """Return the reading of a frame; see `engine.Interpreter`."""
+        """Return the reading in a frame; see `engine.Interpreter`."""
         header, order = header_order(frame.raw)
         body = frame.raw[header:]
         if self.layout.byte_order == "auto":
             self.order = likely_order(body, self.order)
-        right = sums_right(body)
+        right = orders_by_checksum(body)
         if self.layout.checksum == "warn" and right is not None and self.order not in right:
             counters.damaged[DamageReason.CHECKSUM] += 1
-            _log.warning("a frame of the IMU has a wrong sum; it is used all the same")
+            _log.warning("the checksum of a frame of the IMU is wrong; the frame is used all the same")
         _, time_stamp, game_time, *sample_count = struct.unpack(order + HEADERS[header], frame.raw[:header])
         words = struct.pack(">IfI6fIHi", time_stamp, game_time, *(sample_count or [0]), *unpack(body, self.order))
         values = dict(self._packet.decode(words)) | ({} if sample_count else {"sample_count": None})
         t_device_ns = self._time(int(unpack(body, self.order)[6]), None if self._is_recording else stamp.t_mono_ns)
-        self._look_at_unit(body)
+        self._check_gravity(body)
         lost = self._missing(sample_count)
         return Reading(self._packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
-    def reconnected(self) -> Operation[None] | None:
-        """Return None: the simulator streams by itself; see `engine.Interpreter`."""
+    def reconnected(self) -> None:
+        """Expect a new count of samples; see `engine.Interpreter`."""
         self._last_count = None
-        return None
 
     def _time(self, ticks: int, host_ns: int | None) -> int:
         self._unwrapper.advance(ticks, _TICK_NS, host_ns)
@@ -82,8 +81,8 @@ class MonoDriveUnit:
         last, self._last_count = self._last_count, sample_count[0]
         return 0 if last is None else max(0, sample_count[0] - last - 1)
 
-    def _look_at_unit(self, body: bytes) -> None:
-        """Say it if the first frames look like gravity in another unit than was set; no document tells the unit."""
+    def _check_gravity(self, body: bytes) -> None:
+        """Log a warning if the acceleration looks like gravity in another unit; no document names the unit."""
         self._heard += 1
         if self._heard != _LISTENING:
             return
@@ -91,7 +90,7 @@ class MonoDriveUnit:
         for unit, mps2 in MPS2_PER_UNIT.items():
             if abs(length * mps2 / STANDARD_GRAVITY_MPS2 - 1) < _REST and unit != self.layout.accel_unit:
                 _log.warning(
-                    "acceleration of %.3g looks like gravity in %s, and accel_unit is %s",
+                    "acceleration of %.3g looks like gravity in %s, but accel_unit is %s",
                     length,
                     unit,
                     self.layout.accel_unit,
@@ -99,12 +98,12 @@ class MonoDriveUnit:
 
 
 _BAUD: Final = 115200
-"""Networks have none; a recording played on a serial line has."""
+"""For recordings played on a serial line; networks have no baud rate."""
 _PROBE_S: Final = 0.5
 
 
 def wire(layout: Layout) -> Wire:
-    """Return how a simulator of this layout talks."""
+    """Return the wire format of a simulator with this layout."""
     return Wire(scanner(layout), LONGEST)
 
 
@@ -114,25 +113,25 @@ def _open(url: str, baud: int, layout: Layout | None) -> tuple[Engine, MonoDrive
 
 
 class MonoDrive(UnitDevice[MonoDriveUnit], BlockingDevice):
-    """A simulated IMU for plain scripts."""
+    """Synchronous driver."""
 
     @classmethod
     def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:
-        """Connect to a simulator, or listen for one.
+        """Connect to a simulator, or receive from one.
 
         Args:
             url: `socket://host:8083`, `udp://:8083`, `file://recording.raw`.
-            baud: means nothing on a network.
-            layout: what the simulator does not say of itself.
+            baud: without effect on a network.
+            layout: properties that the simulator does not report.
 
         Raises:
-            PortError: nobody listens there, or somebody else does.
+            PortError: the simulator does not run, or another program uses the address.
         """
         return cls(*_open(url, baud, layout))
 
 
 class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
-    """A simulated IMU for asyncio."""
+    """Driver for asyncio."""
 
     @classmethod
     async def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:
@@ -141,12 +140,12 @@ class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
 
 
 async def probe() -> Found:
-    """Find out whether a simulator sends; it cannot be asked.
+    """Detect a simulator by its frames.
 
     Raises:
-        NoAnswerError: it does not.
+        NoAnswerError: no frame comes.
     """
-    await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="listening")
+    await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="the stream")
     return Found("", "monoDrive IMU")
 
 

@@ -1,8 +1,6 @@
-"""Reading and writing configuration fields: checked before, read back after, told what was refused.
+"""Configuration of a unit: fields, snapshots of all fields, rate, packet type, baud rate, and pauses of the stream.
 
-All fields of a unit, kept and put back.
-
-Rate, packet type, speed of the line, and quiet.
+Values are checked before they are sent and read back afterwards.
 """
 
 import json
@@ -37,11 +35,11 @@ Values = Mapping[str, int] | Mapping[int, int]
 
 
 class FieldsRefusedError(RefusedError):
-    """The unit does not have some of the fields, or does not take some of the values.
+    """The unit does not have some of the fields, or does not accept some of the values.
 
     Attributes:
-        accepted: those it did take or tell.
-        refused: the others.
+        accepted: values of the other fields.
+        refused: numbers of the refused fields.
     """
 
     def __init__(self, accepted: dict[int, int], refused: Iterable[int]) -> None:
@@ -51,36 +49,36 @@ class FieldsRefusedError(RefusedError):
 
 
 class ReadBackError(DeviceError):
-    """A field does not have the value that the unit had accepted for it."""
+    """A field does not read back with the value that the unit accepted."""
 
 
 async def get_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
-    """Return the volatile values, those in effect now (GF).
+    """Return the volatile values, which are in effect (GF).
 
     Raises:
         FieldsRefusedError: the unit does not have some of them.
-        NoAnswerError: it did not answer.
+        NoAnswerError: the unit did not answer.
     """
     return await _read(unit, "GF", names)
 
 
 async def read_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
-    """Return the values in EEPROM, those in effect after the next power-up (RF). Raises as `get_fields`."""
+    """Return the values in EEPROM, in effect after the next power-up (RF); raises as `get_fields`."""
     return await _read(unit, "RF", names)
 
 
 async def set_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
-    """Set volatile values, in effect at once and until power-off, and read them back (SF, GF). Returns what holds now.
+    """Set volatile values, in effect at once and until power-off, read them back (SF, GF) and return them.
 
     Raises:
         FieldError: a value is illegal; nothing was sent.
-        FieldsRefusedError: the unit did not take some of them.
-        NotKeptError: it took one, and has another.
+        FieldsRefusedError: the unit did not accept some of them.
+        ReadBackError: a field reads back with another value.
         NoAnswerError: it did not answer.
     """
     wanted = _checked(values)
     if BAUD in wanted:
-        raise FieldError("field 2 changes the speed of the line at once: use change_baud")
+        raise FieldError("field 2 changes the baud rate of the line at once: use change_baud")
     accepted, refused = await _put("SF", wanted)
     unit.volatile.update(accepted)
     await _compare("GF", accepted)
@@ -90,7 +88,7 @@ async def set_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
 
 
 async def write_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
-    """Write values into EEPROM, in effect after power-up, and read them back (WF, RF). Raises as `set_fields`."""
+    """Write values into EEPROM, in effect after power-up, and read them back (WF, RF); raises as `set_fields`."""
     del unit
     accepted, refused = await _put("WF", _checked(values))
     await _compare("RF", accepted)
@@ -100,7 +98,7 @@ async def write_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
 
 
 async def ask_known(kind: str, ids: Sequence[int]) -> dict[int, int]:
-    """Return the values of those fields that the unit has; `kind` is GF or RF."""
+    """Return the values of the given fields that the unit has; `kind` is GF or RF."""
     known: dict[int, int] = {}
     for first in range(0, len(ids), commands.MOST_FIELDS):
         accepted, _ = await _ask(kind, ids[first : first + commands.MOST_FIELDS])
@@ -118,10 +116,10 @@ async def _read(unit: UcbUnit, kind: str, names: Names) -> dict[int, int]:
 
 
 async def _ask(kind: str, ids: Sequence[int]) -> tuple[dict[int, int], list[int]]:
-    """Return what the unit tells and which it refuses.
+    """Return the values that the unit reports, and the fields that it refuses.
 
-    A success in part is told by two frames. If the one that lists values is lost, the other seems to refuse all; each
-    field is then asked for alone, where the answer leaves no doubt.
+    Partial success gives two answers. If the one with the values is lost, the other seems to refuse all fields; each
+    field is then requested alone, which is unambiguous.
     """
     found = _values((await commands.ask_fields(kind, ids)), kind)
     if not found and len(ids) > 1:
@@ -131,7 +129,7 @@ async def _ask(kind: str, ids: Sequence[int]) -> tuple[dict[int, int], list[int]
 
 
 async def _put(kind: str, values: dict[int, int]) -> tuple[dict[int, int], list[int]]:
-    """Return what the unit takes and which it refuses; see `_ask` for why one by one."""
+    """Return the values that the unit accepts, and the fields that it refuses; repeats one by one as `_ask` does."""
     taken = await _put_once(kind, values)
     if not taken and len(values) > 1:
         for number, value in values.items():
@@ -141,7 +139,7 @@ async def _put(kind: str, values: dict[int, int]) -> tuple[dict[int, int], list[
 
 
 async def _put_once(kind: str, values: dict[int, int]) -> set[int]:
-    """Return which fields the unit takes. EEPROM wears: a write is repeated only if it was not done."""
+    """Return the fields that the unit accepts. EEPROM wears: a write is repeated only if it was not done."""
     if kind == "SF":
         return _named((await commands.put_fields(kind, values)), kind)
     for _ in range(_WRITES):
@@ -151,7 +149,7 @@ async def _put_once(kind: str, values: dict[int, int]) -> set[int]:
             found, _ = await _ask("RF", list(values))
             if found == values:
                 return set(values)
-    raise NoAnswerError(f"no answer to WF of fields {list(values)}, and EEPROM does not hold the values")
+    raise NoAnswerError(f"no answer to WF of fields {list(values)}, and the EEPROM does not contain the values")
 
 
 async def _compare(kind: str, values: dict[int, int]) -> None:
@@ -160,7 +158,7 @@ async def _compare(kind: str, values: dict[int, int]) -> None:
     found, _ = await _ask(kind, list(values))
     for number, value in values.items():
         if found.get(number) != value:
-            raise ReadBackError(f"{_describe(number)} was set to {value} and reads {found.get(number)}")
+            raise ReadBackError(f"{_describe(number)}: wrote {value}, read back {found.get(number)}")
 
 
 def _checked(values: Values) -> dict[int, int]:
@@ -191,16 +189,16 @@ _FORMAT: Final = "pygnc UCB fields 1"
 
 
 class SnapshotError(DeviceError):
-    """A snapshot that cannot be read, or is of another unit."""
+    """The snapshot cannot be read, or belongs to another unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All fields that a unit has.
+    """All fields of a unit.
 
     Attributes:
-        serial_number: of the unit.
-        text: its model, part number and version.
+        serial_number: serial number of the unit.
+        text: model, part number and version.
         volatile: values in effect, by field.
         stored: values in EEPROM, by field.
     """
@@ -211,28 +209,28 @@ class Snapshot:
     stored: dict[int, int]
 
     def to_json(self) -> str:
-        """Return it as text."""
+        """Return the snapshot as JSON text."""
         return json.dumps({"format": _FORMAT, **asdict(self)}, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read it.
+        """Return the snapshot in a JSON text.
 
         Raises:
-            SnapshotError: the text is none.
+            SnapshotError: the text is not a snapshot.
         """
         try:
             content: Any = json.loads(text)
             if content["format"] != _FORMAT:
-                raise SnapshotError(f"its format is {content['format']!r}, not {_FORMAT!r}")
+                raise SnapshotError(f"the format of the snapshot is {content['format']!r}, not {_FORMAT!r}")
             fields = ({int(key): int(value) for key, value in content[name].items()} for name in ("volatile", "stored"))
             return cls(int(content["serial_number"]), str(content["text"]), *fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SnapshotError(f"this is no snapshot of a unit's fields: {error!r}") from None
+            raise SnapshotError(f"the text is not a snapshot of a unit's fields: {error!r}") from None
 
 
 async def take_snapshot(unit: UcbUnit) -> Snapshot:
-    """Return all fields that the unit has."""
+    """Return all fields of the unit."""
     who = await identify(unit)
     volatile = await ask_known("GF", list(FIELD_TABLE))
     stored = await ask_known("RF", list(FIELD_TABLE))
@@ -240,17 +238,17 @@ async def take_snapshot(unit: UcbUnit) -> Snapshot:
 
 
 async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False) -> dict[int, int]:
-    """Write what differs from a snapshot into EEPROM and into effect; return what was written into EEPROM.
+    """Restore the fields that differ from a snapshot, in EEPROM and in effect; return those written to EEPROM.
 
-    The speed of the line in effect stays as it is: `change_baud` changes it.
+    The baud rate in effect does not change; `change_baud` changes it.
 
     Raises:
-        SnapshotError: the snapshot is of another unit, and that was not said to be meant.
-        FieldsRefusedError: the unit did not take some of it.
+        SnapshotError: the snapshot belongs to another unit, and `to_another_unit` is not set.
+        FieldsRefusedError: the unit did not accept some of the values.
     """
     who = await identify(unit)
     if who.serial_number != snapshot.serial_number and not to_another_unit:
-        raise SnapshotError(f"the snapshot is of unit {snapshot.serial_number}, this is unit {who.serial_number}")
+        raise SnapshotError(f"the snapshot belongs to unit {snapshot.serial_number}, this is unit {who.serial_number}")
     stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:
@@ -270,7 +268,7 @@ def _differences(wanted: dict[int, int], found: dict[int, int]) -> dict[int, int
 
 _IDLE_S: Final = 0.1
 _IDLE_FRAMES: Final = 50
-"""So many frames after the order to be quiet are no longer what was on its way."""
+"""More frames than this after the command to stop were not in transit: the unit is still streaming."""
 _RATE_TOLERANCE: Final = 0.3
 _RATE_FRAMES: Final = 10
 _RATE_MEASUREMENTS_S: Final = (0.0, 0.0, 1.0, 2.0, 4.0)
@@ -280,38 +278,38 @@ _BAUD_PINGS: Final = 5
 
 
 async def set_rate(unit: UcbUnit, rate_hz: int) -> float:
-    """Set the rate of the stream (field 1), measure it, and return what was measured; 0 is quiet.
+    """Set the rate of the stream (field 1), measure it and return the measured rate; 0 stops the stream.
 
     Raises:
-        FieldError: the unit has no such rate.
-        NotKeptError: it streams at another one.
+        FieldError: the unit does not have this rate.
+        ReadBackError: the unit streams at another rate.
     """
     divider = DIVIDER_OF_HZ.get(rate_hz)
     if divider is None:
-        raise FieldError(f"there is no rate of {rate_hz} Hz, but {', '.join(map(str, DIVIDER_OF_HZ))}")
+        raise FieldError(f"unknown rate {rate_hz} Hz; choose from {', '.join(map(str, DIVIDER_OF_HZ))}")
     await set_fields(unit, {RATE: divider})
     if rate_hz == 0:
         await _wait_until_idle(unit)
         return 0.0
     await _next_readings(unit, 1, rate_hz)
     measured_hz = 0.0
-    for seconds in _RATE_MEASUREMENTS_S:  # a busy computer holds short ones up
+    for seconds in _RATE_MEASUREMENTS_S:  # on a busy computer short measurements are wrong
         frames = max(_RATE_FRAMES, round(seconds * rate_hz))
         start_s = time.monotonic()
         await _next_readings(unit, frames, rate_hz)
         measured_hz = frames / (time.monotonic() - start_s)
         if abs(measured_hz / rate_hz - 1) <= _RATE_TOLERANCE:
             return measured_hz
-    raise ReadBackError(f"the rate was set to {rate_hz} Hz, and {measured_hz:.1f} Hz are measured")
+    raise ReadBackError(f"the rate was set to {rate_hz} Hz, but {measured_hz:.1f} Hz were measured")
 
 
 async def set_packet_type(unit: UcbUnit, kind: str) -> None:
-    """Set which packet is streamed (field 3). The unit refuses one that the line cannot carry at the rate."""
+    """Set the type of the streamed packet (field 3). The unit refuses one that the line cannot carry at this rate."""
     await set_fields(unit, {PACKET_TYPE: type_value(kind)})
 
 
 async def go_quiet(unit: UcbUnit) -> int:
-    """End the stream, wait until what was on its way has come, and return field 1 as it was."""
+    """Stop the stream, wait for packets in transit, and return the previous value of field 1."""
     before = (await get_fields(unit, [RATE]))[RATE]
     try:
         await set_fields(unit, {RATE: 0})
@@ -323,7 +321,7 @@ async def go_quiet(unit: UcbUnit) -> int:
 
 
 async def end_quiet(unit: UcbUnit, divider: int) -> None:
-    """Set field 1 as it was, and see to it that it is."""
+    """Restore field 1, and check it."""
     for attempt in range(_RESTORES):
         try:
             await set_fields(unit, {RATE: divider})
@@ -338,45 +336,45 @@ async def end_quiet(unit: UcbUnit, divider: int) -> None:
 
 
 async def undo_quiet(unit: UcbUnit, holding: "Future[int]") -> None:
-    """End what `go_quiet` began, if it came to its end; if it did not, it has put back itself what it changed."""
+    """Restore what a `go_quiet` changed that has completed; one that has not restores by itself."""
     if holding.done() and holding.exception() is None:
         await end_quiet(unit, holding.result())
 
 
 async def change_baud(unit: UcbUnit, baud: int) -> None:
-    """Change the speed of the line, at the unit and here; if the unit cannot be heard then, go back to the old one.
+    """Change the baud rate at both ends; if the unit does not answer then, return to the previous one.
 
-    The answer to the command comes at the new speed, and some of the stream is lost in between, so that a ping tells.
+    The answer to the command comes at the new rate, and part of the stream is lost meanwhile; a ping tells the result.
 
     Raises:
-        FieldError: the unit has no such speed.
-        RefusedError: it does not take it; the line is as it was.
-        NoAnswerError: it is heard at neither speed; the message says what helps.
+        FieldError: the unit does not have this baud rate.
+        RefusedError: the unit refuses it, or does not answer at it; the line is unchanged.
+        NoAnswerError: the unit answers at neither rate; the message names the remedy.
     """
     if baud not in CODE_OF_BAUD:
-        raise FieldError(f"there is no speed of {baud} baud, but {', '.join(map(str, sorted(CODE_OF_BAUD)))}")
+        raise FieldError(f"unknown baud rate {baud}; choose from {', '.join(map(str, sorted(CODE_OF_BAUD)))}")
     current = unit.baud
     request = commands.put_fields("SF", {BAUD: CODE_OF_BAUD[baud]})
     order = Request(request.octets, request.accept, request.queue, _SETTLE_S, tries=1)
     try:
         answer: tuple[Frame, ...] = await order
-    except NoAnswerError:  # it comes at the new speed
+    except NoAnswerError:  # it comes at the new baud rate
         answer = ()
     if any(commands.is_nak(frame, "SF") for frame in answer):
-        raise RefusedError(f"the unit refuses {baud} baud; its stream may need more than that carries")
-    if await _is_heard_at(baud):
+        raise RefusedError(f"the unit refuses {baud} baud; its stream may exceed that capacity")
+    if await _answers_at(baud):
         unit.baud = baud
         return
-    if await _is_heard_at(current):
-        raise RefusedError(f"the unit is not heard at {baud} baud; the line is at {current} baud as before")
+    if await _answers_at(current):
+        raise RefusedError(f"the unit does not answer at {baud} baud; the line is at {current} baud again")
     raise NoAnswerError(
-        f"the unit is heard neither at {baud} nor at {current} baud; the speed is not in EEPROM: switch it off and on"
+        f"the unit answers neither at {baud} nor at {current} baud; switch it off and on: the EEPROM has the old rate"
     )
 
 
 async def recover(unit: UcbUnit) -> None:
-    """Bring a unit whose port is back to what its user had set; it may have lost its power in between."""
-    if not (await _is_heard_at(unit.baud)) and unit.baud != unit.first_baud:
+    """Restore the settings of this session after a reconnection; the unit may have lost its power."""
+    if not (await _answers_at(unit.baud)) and unit.baud != unit.first_baud:
         wanted, unit.baud = unit.baud, unit.first_baud
         await SetBaud(unit.baud)
         await change_baud(unit, wanted)
@@ -384,7 +382,7 @@ async def recover(unit: UcbUnit) -> None:
         await set_fields(unit, unit.volatile)
 
 
-async def _is_heard_at(baud: int) -> bool:
+async def _answers_at(baud: int) -> bool:
     await SetBaud(baud)
     await Sleep(_SETTLE_S)
     try:
@@ -395,7 +393,7 @@ async def _is_heard_at(baud: int) -> bool:
 
 
 def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:
-    """Wait for so many readings; the engine gives them to subscribers all the same."""
+    """Return a request that waits for so many readings, which subscribers get all the same."""
     left = count
 
     def accept(frame: Frame) -> Claim:
@@ -411,11 +409,11 @@ def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:
 
 
 async def _wait_until_idle(unit: UcbUnit) -> None:
-    """Wait until no reading has come for a while."""
+    """Wait until no more readings come."""
     for _ in range(_IDLE_FRAMES):
         request = _next_readings(unit, 1, 1)
         try:
             await Request(b"", request.accept, "idle", _IDLE_S, tries=1)
         except NoAnswerError:
             return
-    raise ReadBackError("the unit goes on streaming though it has accepted to be quiet")
+    raise ReadBackError("the unit acknowledged quiet mode but is still streaming")

@@ -1,4 +1,4 @@
-"""The controls of UCB units: fields by name with values as people write them, and OpenIMU parameters as `user.*`."""
+"""Controls of UCB units: fields by name with values as people write them, and OpenIMU parameters as `user.*`."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,37 +15,39 @@ from pygnc_devices.ucb.upgrade import is_in_bootloader, upgrade
 
 _USER: Final = "user."
 _FILTERS: Final = (0x0005, 0x0006)
-_LOOK_S: Final = 0.6
+_FIND_BOOTLOADER_S: Final = 0.6
 _NAMES: Final = {RATE: "rate"}
 _HZ: Final = re.compile(r"(\d+)\s*hz", re.IGNORECASE)
 
 
 async def describe(unit: UcbUnit) -> dict[str, str]:
-    """Return who the unit is and how it is set."""
-    who = await _who(unit)
-    told = {"serial_number": str(who.serial_number), "model": who.model, "identity": who.text}
+    """Return identity, settings and status of the unit."""
+    identity = await _identify(unit)
+    description = {"serial_number": str(identity.serial_number), "model": identity.model, "identity": identity.text}
     try:
-        told["version"] = await operations.version(unit)
+        description["version"] = await operations.version(unit)
     except (RefusedError, NoAnswerError):
-        told["version"] = who.text.split()[-1]
+        description["version"] = identity.text.split()[-1]
     found = await configuration.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
     stored = await configuration.ask_known("RF", [RATE])
-    told["baud"] = str(unit.baud)
-    told |= {_NAMES.get(number, FIELD_TABLE[number].name): _text(number, value) for number, value in found.items()}
+    description["baud"] = str(unit.baud)
+    description |= {
+        _NAMES.get(number, FIELD_TABLE[number].name): _text(number, value) for number, value in found.items()
+    }
     if stored.get(RATE) != found.get(RATE):
-        told["rate_configured"] = FIELD_TABLE[RATE].describe(stored.get(RATE, 0))
-    return told | (await _status(unit))
+        description["rate_configured"] = FIELD_TABLE[RATE].describe(stored.get(RATE, 0))
+    return description | (await _status(unit))
 
 
 async def get(unit: UcbUnit, names: Sequence[str]) -> list[Setting]:
-    """Return values in effect: all fields, or those named; parameters of an OpenIMU application are `user.NAME`."""
+    """Return values in effect: all fields, or the named ones; parameters of an OpenIMU application are `user.NAME`."""
     return await _ask(unit, "GF", names)
 
 
 async def read(unit: UcbUnit, names: Sequence[str]) -> list[Setting]:
     """Return values in EEPROM."""
     if any(name.startswith(_USER) for name in names):
-        raise FieldError("what an OpenIMU application keeps in flash cannot be asked: `get` shows what is in effect")
+        raise FieldError("parameters in flash cannot be read; `get` returns those in effect")
     return await _ask(unit, "RF", names)
 
 
@@ -56,14 +58,14 @@ async def put(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
     code = wanted.pop(BAUD, None)
     settings = _settings(await configuration.set_fields(unit, wanted)) if wanted else []
     settings += await _put_parameters(unit, values)
-    if code is not None:  # last: it changes the speed of the line
+    if code is not None:  # last: it changes the baud rate of the line
         await configuration.change_baud(unit, fields.BAUD_OF_CODE[code])
         settings += _settings({BAUD: code})
     return settings
 
 
 async def write(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
-    """Write values into EEPROM, in effect from the next power-up on; parameters of an application into flash."""
+    """Write fields to EEPROM, in effect from the next power-up on, and parameters of an application to flash."""
     wanted = dict(parse(name, text) for name, text in values.items() if not name.startswith(_USER))
     settings = _settings(await configuration.write_fields(unit, wanted)) if wanted else []
     parameters = await _put_parameters(unit, values)
@@ -73,10 +75,10 @@ async def write(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
 
 
 def parse(name: str, text: str) -> tuple[int, int]:
-    """Return number and value of a field, written as people do: 0x14, 50Hz, S1, -y-x-z, 57600.
+    """Return number and value of a field from texts such as 0x14, 50Hz, S1, -y-x-z, 57600.
 
     Raises:
-        FieldError: no such field, or nothing it could be.
+        FieldError: the field is unknown, or cannot have this value.
     """
     number = fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
     spec = FIELD_TABLE.get(number)
@@ -96,8 +98,8 @@ def parse(name: str, text: str) -> tuple[int, int]:
     except ValueError:
         choices = list((spec.legal or {}).values())
         choices += [f"{hz} Hz" for hz in FILTER_CODE_OF_HZ] if number in _FILTERS else []
-        hint = f", but {', '.join(choices)}" if choices else ""
-        raise FieldError(f"field {number} ({spec.name}): {text!r} is no value{hint}") from None
+        hint = f"; choose from {', '.join(choices)}" if choices else ""
+        raise FieldError(f"field {number} ({spec.name}): unknown value {text!r}{hint}") from None
 
 
 async def take_snapshot(unit: UcbUnit) -> str:
@@ -106,25 +108,25 @@ async def take_snapshot(unit: UcbUnit) -> str:
 
 
 async def restore(unit: UcbUnit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
-    """Put a snapshot back; returns what was written into EEPROM."""
+    """Restore a snapshot; return the fields written to EEPROM."""
     kept = configuration.Snapshot.from_json(text)
     return _settings(await configuration.restore_snapshot(unit, kept, to_another_unit=to_another_unit))
 
 
 async def align_magnetometer(unit: UcbUnit) -> tuple[dict[str, str], bool]:
-    """Have the unit align its magnetometer while it is turned; ended in order if it is given up."""
+    """Align the magnetometer while the unit is turned; if aborted, end the alignment."""
     try:
         found = await operations.align_magnetometer(unit)
     except AbortedError:
         await operations.stop_alignment(unit)
         raise
-    told = {
+    description = {
         "hard_iron_x": f"{found.hard_iron_x_t * 1e4:.5f} G",
         "hard_iron_y": f"{found.hard_iron_y_t * 1e4:.5f} G",
         "soft_iron_ratio": f"{found.soft_iron_ratio:.5f}",
         "soft_iron_angle": f"{found.soft_iron_angle_rad:.5f} rad",
     }
-    return told, found.is_acceptable
+    return description, found.is_acceptable
 
 
 async def _ask(unit: UcbUnit, kind: str, names: Sequence[str]) -> list[Setting]:
@@ -151,7 +153,7 @@ async def _put_parameters(unit: UcbUnit, values: Mapping[str, str]) -> list[Sett
         try:
             value = convert(text)
         except ValueError:
-            raise user.ParameterError(f"parameter {name}: {text!r} is no {entry.kind}") from None
+            raise user.ParameterError(f"parameter {name}: {text!r} is not of type {entry.kind}") from None
         await user.set_parameter(unit, name, value)
         settings.append(Setting(_USER + name, value))
     return settings
@@ -172,12 +174,12 @@ def _text(number: int, value: int) -> str:
     return FIELD_TABLE[number].describe(value)
 
 
-async def _who(unit: UcbUnit) -> operations.Identity:
+async def _identify(unit: UcbUnit) -> operations.Identity:
     try:
         return await operations.identify(unit)
     except RefusedError:
-        if await is_in_bootloader(unit.baud, _LOOK_S):
-            raise UpgradeError(f"this unit has no application. {HOW_TO_RECOVER}", is_in_bootloader=True) from None
+        if await is_in_bootloader(unit.baud, _FIND_BOOTLOADER_S):
+            raise UpgradeError(f"the unit has no application. {HOW_TO_RECOVER}", is_in_bootloader=True) from None
         raise
 
 

@@ -13,7 +13,7 @@ from tests.pygnc_devices.emus.vectors import Values, cells
 def table(*groups: Values) -> CellTable:
     made = CellTable("BV2")
     for group in groups:
-        made.take(group)
+        made.add(group)
     return made
 
 
@@ -62,7 +62,7 @@ def test_the_same_sentence_twice_counts_once() -> None:
 
 def test_the_first_cell_of_the_first_string_begins_a_new_round() -> None:
     made = table(*groups(16))
-    made.take(cells("BV2", 0, 0, [3.0] * 8), begins_anew=True)
+    made.add(cells("BV2", 0, 0, [3.0] * 8), clear_at_first=True)
     assert len(made.data(16).values) == 8
 
 

@@ -48,7 +48,7 @@ def test_a_unit_tells_who_it_is_and_answers_single_questions(url: str) -> None:
         assert device.ask("BC1")["state_of_charge_percent"] == 79.0
         assert device.ask("TD1")["hour"] == 23
         assert name_of(int(device.ask("ST1")["charging_stage"] or 0), STAGES) == "charger disconnected"
-        with pytest.raises(DeviceError, match="'hello' is no name of a sentence"):
+        with pytest.raises(DeviceError, match="'hello' is not the name of a sentence"):
             device.ask("hello")
 
 
@@ -189,7 +189,7 @@ def test_summaries_can_be_asked_for_again_and_again(unit: EmusSimulator, url: st
         readings = itertools.islice(device.readings(silence_s=10.0), 9)
         assert {reading.packet.name for reading in readings} == {"BV1", "BV2"}
     assert unit.commands.count("BV2,?") >= 2
-    with pytest.raises(DeviceError, match="no name of a sentence"):
+    with pytest.raises(DeviceError, match="not the name of a sentence"):
         Emus.open(url, ask=("voltage",))
 
 
@@ -206,7 +206,7 @@ def test_a_unit_that_goes_away_is_asked_again_when_it_is_back(tmp_path: Path) ->
 def test_a_question_that_is_not_answered_ends_in_time(url: str) -> None:
     with (
         Emus.open(url) as device,
-        pytest.raises(NoAnswerError, match=r"no answer to QQ1 from the Control Unit, asked 3"),
+        pytest.raises(NoAnswerError, match=r"QQ1 from the Control Unit \(3 attempts"),
     ):
         device.ask("QQ1")
 
@@ -250,7 +250,7 @@ WRITES: dict[str, Callable[[Emus], Any]] = {
 
 @pytest.mark.parametrize("what", WRITES)
 def test_nothing_is_written_without_permission(what: str, unit: EmusSimulator, url: str) -> None:
-    with Emus.open(url) as device, pytest.raises(WriteForbiddenError, match=f"to {what} changes .* allow_writes=True"):
+    with Emus.open(url) as device, pytest.raises(WriteForbiddenError, match=f"^{what} changes .* allow_writes=True"):
         WRITES[what](device)
     assert unit.commands == []
 
@@ -266,7 +266,7 @@ def test_with_permission_the_unit_is_changed(unit: EmusSimulator, url: str) -> N
         device.clear_log()
         assert (unit.log, unit.statistics) == ([], {})
         assert device.read_log() == []
-        with pytest.raises(DeviceError, match="0 to 100 %, not 101"):
+        with pytest.raises(DeviceError, match="101 is not a whole number from 0 to 100 %"):
             device.set_state_of_charge(101)
 
 
@@ -279,7 +279,7 @@ def test_the_contactor_is_one_bit_and_the_others_stay(unit: EmusSimulator, url: 
         assert unit.parameters["1600"] == 0x00000001
         assert device.write_function_flag(3, is_set=True) == 9
         assert device.read_parameter("1600") == "00000009"
-        with pytest.raises(DeviceError, match="bits 0 to 31, not 32"):
+        with pytest.raises(DeviceError, match="bit 32"):
             device.write_function_flag(32, is_set=True)
         with pytest.raises(DeviceError, match="hexadecimal"):
             device.write_parameter("1600", "no")
@@ -287,7 +287,7 @@ def test_the_contactor_is_one_bit_and_the_others_stay(unit: EmusSimulator, url: 
 
 def test_a_parameter_that_is_not_kept_is_noticed(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=SILENT, faults=EmusFaults(forgets_writes=True))
-    is_told = pytest.raises(RefusedError, match="was written as 08000001 and reads 00000001")
+    is_told = pytest.raises(RefusedError, match="wrote 08000001, read back 00000001")
     with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url, allow_writes=True) as device, is_told:
         device.open_contactor()
 

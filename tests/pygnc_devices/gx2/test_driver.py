@@ -49,7 +49,7 @@ def test_every_reply_can_be_polled(device: Gx2) -> None:
     assert all("timer_ticks" in values for values in polled.values())
     accel = [polled["C2"][f"accel_{axis}_mps2"] for axis in "xyz"]
     assert math.dist([value for value in accel if isinstance(value, float)], [0, 0, 0]) == pytest.approx(G, rel=1e-3)
-    with pytest.raises(DeviceError, match="'E5' is no measurement"):
+    with pytest.raises(DeviceError, match="unknown measurement 'E5'"):
         device.poll("E5")
     assert device.statistics.lost_readings == 0
 
@@ -108,10 +108,10 @@ def test_the_eeprom_is_read_first_checked_and_written_once_more(tmp_path: Path) 
         assert (unit.eeprom[0xFCA6], device.get_startup()) == (0x00C8, "C8")
         device.set_startup(None)
         assert (unit.eeprom[0xFCA6], device.get_startup()) == (0, None)
-        with pytest.raises(DeviceError, match=r"no rate of 400 Hz, but 1 to 301 Hz"):
+        with pytest.raises(DeviceError, match=r"400 Hz is not from 1 to 301 Hz"):
             device.set_rate(400)
         unit._failing_writes = 2
-        with pytest.raises(EepromError, match="0xfca2 was written as 0x0200 twice and reads 0x0100"):
+        with pytest.raises(EepromError, match="0xfca2: wrote 0x0200 twice, read back 0x0100"):
             device.set_rate(100)
 
 
@@ -134,7 +134,7 @@ def test_biases_are_captured_written_and_stored(tmp_path: Path) -> None:
         device.store_bias("gyro")
         device.store_bias("accel")
         assert unit.stored_biases == {1, 2}
-        with pytest.raises(DeviceError, match="'mag' is no bias"):
+        with pytest.raises(DeviceError, match="unknown bias 'mag'"):
             device.store_bias("mag")
 
 
@@ -148,7 +148,7 @@ def test_temperatures_and_tests(device: Gx2, unit: Gx2Simulator) -> None:
     assert unit.test_bits == 0b100100
     device.built_in_test()
     assert unit.test_bits == 0
-    with pytest.raises(DeviceError, match="'horn' is no test"):
+    with pytest.raises(DeviceError, match="unknown test 'horn'"):
         device.built_in_test(["horn"])
 
 
@@ -209,11 +209,11 @@ def test_a_node_is_reached_through_its_base_station(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_unit_that_does_not_answer_is_told(device: Gx2) -> None:
-    with pytest.raises(NoAnswerError, match="command DF, asked 4 times"):
+    with pytest.raises(NoAnswerError, match=r"command DF \(4 attempts"):
         device.poll("DF")
-    with pytest.raises(DeviceError, match="command FD are in no table"):
+    with pytest.raises(DeviceError, match="unknown command FD"):
         device.send("FD")
-    with pytest.raises(DeviceError, match="only a base station knows nodes"):
+    with pytest.raises(DeviceError, match="without node="):
         device.ping_node()
 
 

@@ -110,7 +110,7 @@ def test_an_illegal_value_is_never_sent(device: Ucb, unit: UcbSimulator) -> None
     before = dict(unit.ram)
     with pytest.raises(FieldError, match="change_baud"):
         device.set_fields({2: 3})
-    with pytest.raises(FieldError, match="3 is none of"):
+    with pytest.raises(FieldError, match="unknown value 3"):
         device.set_fields({8: 1, 1: 3})
     with pytest.raises(FieldError, match="7 Hz"):
         device.set_rate(7)
@@ -160,7 +160,7 @@ def test_a_unit_that_accepts_a_speed_and_does_not_change_is_found_at_the_old_one
     device: Ucb, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unit, "_apply", lambda *_: None)
-    with pytest.raises(RefusedError, match="115200 baud as before"):
+    with pytest.raises(RefusedError, match="115200 baud again"):
         device.change_baud(230400)
     device.ping()
 
@@ -231,7 +231,7 @@ def test_openimu_parameters_are_read_set_and_kept(device: Ucb) -> None:
     device.set_parameters({"orientation": "-X+Y-Z"})
     found = device.get_parameters()
     assert (found["packet_rate"], found["hard_iron_x"], found["orientation"]) == (50, -0.25, "-X+Y-Z")
-    with pytest.raises(RefusedError, match="no legal value"):
+    with pytest.raises(RefusedError, match="illegal value"):
         device.set_parameter("packet_rate", 7)
     device.set_parameter_range(8, (9600, 1))
     assert device.get_parameter_range(8, 2) == {"gps_baud_rate": 9600, "gps_protocol": 1}
@@ -264,7 +264,7 @@ def test_many_threads_ask_at_once_and_each_gets_its_own_answer(device: Ucb) -> N
 def test_a_unit_that_does_not_answer_is_told_in_time(device: Ucb, line: PtyLine) -> None:
     with line.hold():
         start_s = time.monotonic()
-        with pytest.raises(NoAnswerError, match="PK command, asked 10 times"):
+        with pytest.raises(NoAnswerError, match=r"PK command \(10 attempts"):
             device.ping()
         assert time.monotonic() - start_s < 6.0  # ten times 0.2 s, and a busy machine
     assert device.statistics.timeouts == 10

@@ -37,12 +37,12 @@ def test_other_orientations_are_refused(code: set[int]) -> None:
 @pytest.mark.parametrize(
     ("number", "value", "message"),
     [
-        (1, 3, "3 is none of 0 .quiet., 1 .100 Hz."),
+        (1, 3, "unknown value 3; choose from 0 .quiet., 1 .100 Hz."),
         (2, 9, "baud"),
-        (3, 0, "two letters"),
+        (3, 0, "two characters"),
         (8, 65536, "16 bits"),
-        (0x071C, 1, "read only"),
-        (0x1234, 1, "no table"),
+        (0x071C, 1, "read-only"),
+        (0x1234, 1, "unknown field"),
     ],
 )
 def test_an_illegal_value_is_refused_with_the_legal_ones(number: int, value: int, message: str) -> None:

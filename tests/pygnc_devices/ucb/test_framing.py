@@ -65,7 +65,7 @@ def test_overlapping_preambles_hide_no_frame() -> None:
 
 @pytest.mark.parametrize("payload", [256, 300])
 def test_no_frame_is_longer_than_its_length_byte(payload: int) -> None:
-    with pytest.raises(ValueError, match="no UCB frame"):
+    with pytest.raises(ValueError, match="a UCB frame has"):
         make_frame("CH", bytes(payload))
 
 

@@ -131,7 +131,7 @@ def test_a_user_packet_follows_from_its_description() -> None:
         ({"name": "xy", "payload": [{"type": "float24", "name": "a"}]}, "float24.*uint8"),
         ({"name": "xy", "payload": [{"type": "float"}]}, "needs"),
         ({"name": "xy", "payload": [{"type": "string", "name": "a"}]}, "length"),
-        ({"name": "xy", "payload": [{"type": "float", "name": "a"}] * 2}, "same name"),
+        ({"name": "xy", "payload": [{"type": "float", "name": "a"}] * 2}, "not unique"),
     ],
 )
 def test_a_bad_description_is_told_where_it_is_bad(description: dict[str, object], message: str) -> None:
@@ -140,5 +140,5 @@ def test_a_bad_description_is_told_where_it_is_bad(description: dict[str, object
 
 
 def test_what_is_no_json_is_said() -> None:
-    with pytest.raises(DescriptionError, match="no JSON"):
+    with pytest.raises(DescriptionError, match="not JSON"):
         packets_from_json("{")

@@ -131,10 +131,10 @@ def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyLine) 
         (b"\x7fELF" + bytes(2000), "objcopy"),
         (b":10000000", "Intel HEX"),
         (bytes(2000), "vector table"),
-        (struct.pack("<II", 0x20000400, 0x08010000) + bytes(2000), "vector table"),  # an even handler is no Thumb code
+        (struct.pack("<II", 0x20000400, 0x08010000) + bytes(2000), "vector table"),  # even addresses are not Thumb code
         (IMAGE[:-1], "2999 bytes"),
-        (IMAGE[:8], "is it whole"),
-        (bytes(LONGEST_IMAGE + 4), "no unit takes more"),
+        (IMAGE[:8], "is it complete"),
+        (bytes(LONGEST_IMAGE + 4), "units accept up to"),
     ],
 )
 def test_what_is_no_image_is_said(image: bytes, why: str) -> None:
@@ -154,7 +154,7 @@ def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyLine)
     with Ucb.open(line.url) as device:
         send = unit.send
         listener = Listener(1200, lambda: setattr(unit, "send", lambda *_: None))  # it falls mute
-        with pytest.raises(UpgradeError, match=r"broke off at 1200 of 3000 bytes.*--recover") as caught:
+        with pytest.raises(UpgradeError, match=r"failed after 1200 of 3000 bytes.*--recover") as caught:
             device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=settings)
         assert (caught.value.is_in_bootloader, caught.value.written_bytes) == (True, 1200)
         unit.send = send  # type: ignore[method-assign]
@@ -165,7 +165,7 @@ def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyLine)
             device.upgrade(b"", write_firmware=True, recover=True)
         result = device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert (result.before, result.after) == ("", NEW)
-        with pytest.raises(UpgradeError, match="needs no recovery") as caught:
+        with pytest.raises(UpgradeError, match="the application of the unit answers") as caught:
             device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert not caught.value.is_in_bootloader
         assert device.identify().text == NEW
