@@ -130,7 +130,7 @@ class PacketConformance:
         """Return a random payload."""
         return sentence_payload(record, rng) if isinstance(record, Sentence) else packet_payload(record, rng)
 
-    def test_encoding_what_was_decoded_gives_the_same_bytes(self) -> None:
+    def test_encoding_decoded_values_gives_the_same_bytes(self) -> None:
         rng = np.random.default_rng(2)
         for packet in self.family.packets:
             for _ in range(50):
@@ -262,7 +262,7 @@ class DriverConformance(ABC):
             assert seen.rate_hz > 0.0
 
     @pytest.mark.parametrize("kind", LINES)
-    def test_the_books_balance_on_a_bad_line(self, kind: str, tmp_path: Path) -> None:
+    def test_the_byte_counters_add_up_on_a_bad_line(self, kind: str, tmp_path: Path) -> None:
         with self.make_line(kind, tmp_path, self.bad_line) as line:
             device = self.open(line.url)
             list(itertools.islice(device, self.readings_of_a_bad_line))
@@ -283,7 +283,7 @@ class DriverConformance(ABC):
             assert device.read(self.patience_s) is not None
             assert device.latest() is not None
 
-    def test_an_unplugged_device_is_found_again(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reconnects_to_an_unplugged_device(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
         in_vain = vain_attempts(monkeypatch)
         with self.open(line.url) as device:
             readings = device.readings(silence_s=5.0)
@@ -299,7 +299,7 @@ class DriverConformance(ABC):
             assert device.statistics.reconnects == 1
 
     @pytest.mark.parametrize("kind", LINES)
-    def test_a_bad_line_costs_readings_and_makes_none_up(self, kind: str, tmp_path: Path) -> None:
+    def test_a_bad_line_loses_readings_but_invents_none(self, kind: str, tmp_path: Path) -> None:
         with self.make_line(kind, tmp_path, self.fair_line) as line:
             with self.open(line.url) as device:
                 readings = list(itertools.islice(device.readings(silence_s=15.0), self.readings_of_a_fair_line))
@@ -309,7 +309,7 @@ class DriverConformance(ABC):
         numbers = [reading.t_device_ns for reading in readings if reading.t_device_ns is not None]
         assert numbers == sorted(set(numbers))
 
-    def test_a_slow_subscriber_loses_its_oldest_readings_and_delays_nobody(self, line: Line) -> None:
+    def test_a_slow_subscriber_loses_its_oldest_readings_and_delays_no_other(self, line: Line) -> None:
         with self.open(line.url) as device:
             slow = device.subscribe(depth=4)
             quick = list(itertools.islice(device, 10))
@@ -333,7 +333,7 @@ class DriverConformance(ABC):
         assert threading.active_count() == threads
         assert line.wait_until(lambda: open_descriptors() <= descriptors)  # its end of a connection is given back too
 
-    def test_the_asyncio_face_gives_the_same(self, line: Line) -> None:
+    def test_the_asyncio_driver_gives_the_same_readings(self, line: Line) -> None:
         async def run() -> list[Reading]:
             device: Any = await self.family.async_device.open(line.url, self.family.bauds[0])  # type: ignore[attr-defined]
             async with device, contextlib.aclosing(device.readings(silence_s=5.0)) as readings:

@@ -20,7 +20,7 @@ def test_a_value_is_word_times_scale_plus_offset() -> None:
     assert isinstance(values["mode"], int)
 
 
-def test_encoding_rounds_to_the_nearest_word_and_stops_at_the_end_of_the_range() -> None:
+def test_encoding_rounds_and_limits_to_the_range() -> None:
     assert PACKET.encode({"temperature_degc": 9.1})[:2].hex() == "fffc"
     assert PACKET.encode({"temperature_degc": 1e9})[:2].hex() == "7fff"
     assert PACKET.encode({"temperature_degc": -1e9})[:2].hex() == "8000"
@@ -50,7 +50,7 @@ def test_the_table_is_made_from_the_declaration() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 6, 8])
-def test_another_length_is_another_packet(length: int) -> None:
+def test_rejects_another_length(length: int) -> None:
     assert not PACKET.fits(length)
     with pytest.raises(ValueError, match="instead of 7"):
         PACKET.decode(bytes(length))
@@ -64,7 +64,7 @@ def test_another_length_is_another_packet(length: int) -> None:
         ((Field("a", "B"),), "b", "clock"),
     ],
 )
-def test_a_declaration_that_contradicts_itself_is_refused(fields: tuple[Field, ...], clock: str, message: str) -> None:
+def test_rejects_a_contradictory_declaration(fields: tuple[Field, ...], clock: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Packet("XY", fields, clock=clock)
 

@@ -46,7 +46,7 @@ def test_the_time_stamp_is_read_in_the_order_of_the_header() -> None:
 
 
 @pytest.mark.parametrize("policy", ["off", "warn", "drop"])
-def test_a_wrong_sum_is_treated_as_wished(policy: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_treats_a_wrong_checksum_as_configured(policy: str, caplog: pytest.LogCaptureFixture) -> None:
     body = vectors.BIG[:29] + b"\x05\xac" + vectors.BIG[31:]
     counts = Counters()
     with caplog.at_level(logging.WARNING):
@@ -56,7 +56,7 @@ def test_a_wrong_sum_is_treated_as_wished(policy: str, caplog: pytest.LogCapture
     assert len(caplog.records) == (policy == "warn")
 
 
-def test_without_a_sum_the_order_is_the_plausible_one_and_else_the_usual() -> None:
+def test_without_a_checksum_the_byte_order_is_the_plausible_or_previous_one() -> None:
     little = vectors.LITTLE[:29] + bytes(2) + vectors.LITTLE[31:]
     assert likely_order(little, ">") == "<"
     assert likely_order(vectors.UNSUMMED, "<") == ">"
@@ -64,24 +64,24 @@ def test_without_a_sum_the_order_is_the_plausible_one_and_else_the_usual() -> No
     assert (likely_order(at_rest, "<"), likely_order(at_rest, ">")) == ("<", ">")
 
 
-def test_the_order_of_one_frame_serves_for_the_next_that_shows_none() -> None:
+def test_uses_the_byte_order_of_the_previous_frame_in_doubt() -> None:
     still = b"\xc2" + bytes(24) + struct.pack("<I", 60_000_000) + bytes(6)
     readings = read(vectors.HEADER_LITTLE + vectors.LITTLE + vectors.HEADER_LITTLE + still)
     assert readings[1].values["timer_ticks"] == 60_000_000
 
 
-def test_a_byte_order_that_was_set_holds() -> None:
+def test_uses_the_configured_byte_order() -> None:
     assert not read(vectors.HEADER_BIG + vectors.LITTLE, Layout(byte_order=">"))
     assert read(vectors.HEADER_BIG + vectors.LITTLE, Layout(byte_order="<"))
 
 
 @pytest.mark.parametrize(("unit", "mps2"), [("g", G), ("m/s2", 1.0), ("cm/s2", 0.01)])
-def test_acceleration_is_in_the_unit_that_was_set(unit: str, mps2: float) -> None:
+def test_acceleration_has_the_configured_unit(unit: str, mps2: float) -> None:
     (reading,) = read(vectors.HEADER_BIG + vectors.BIG, Layout(accel_unit=unit))  # type: ignore[arg-type]
     assert reading.values["accel_z_mps2"] == pytest.approx(-mps2)
 
 
-def test_gravity_in_another_unit_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_warns_once_of_gravity_in_another_unit(caplog: pytest.LogCaptureFixture) -> None:
     body = struct.pack(">B6fIHi", 0xC2, 0, 0, 981.0, 0, 0, 0, 0, 0, 0)
     with caplog.at_level(logging.WARNING):
         read((vectors.HEADER_BIG + body) * 30)
@@ -90,7 +90,7 @@ def test_gravity_in_another_unit_is_told_once(caplog: pytest.LogCaptureFixture) 
     ]
 
 
-def test_missing_samples_are_counted_and_the_timer_goes_on_over_its_wrap() -> None:
+def test_counts_missing_samples_and_continues_over_timer_wraps() -> None:
     def frame(count: int, ticks: int) -> bytes:
         header = struct.pack("!IIfI", 51, 0, 0.0, count)
         return header + struct.pack(">B6fIHi", 0xC2, 0, 0, 1.0, 0, 0, 0, ticks, 0, 0)

@@ -72,7 +72,7 @@ def later(action: Any) -> Any:  # noqa: ANN401 - any callable
     return lambda: threading.Thread(target=action).start()
 
 
-def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyLine) -> None:
+def test_upgrades_a_unit(unit: UcbSimulator, line: PtyLine) -> None:
     listener = Listener()
     with Ucb.open(line.url) as device:
         result = device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
@@ -87,7 +87,7 @@ def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyLine
 
 
 @pytest.mark.parametrize("seed", [1, 3])
-def test_it_completes_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_path: Path, seed: int) -> None:
+def test_upgrades_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_path: Path, seed: int) -> None:
     faults = FaultRates(lost=0.0003, flipped=0.0004, doubled=0.0003)
     with PtyLine(unit, tmp_path / "port", faults=faults, seed=seed) as line, Ucb.open(line.url) as device:
 
@@ -103,7 +103,7 @@ def test_it_completes_with_line_errors_and_one_unplugging(unit: UcbSimulator, tm
     assert line.faults.injected > 0
 
 
-def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, line: PtyLine) -> None:
+def test_continues_at_the_same_block_if_the_unit_kept_its_power(unit: UcbSimulator, line: PtyLine) -> None:
     def unplug() -> None:
         line.unplug()
         line.plug_in(power_cycled=False)
@@ -113,7 +113,7 @@ def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, lin
     assert (result.interruptions, result.restarts, unit.bootloader.erasures) == (1, 0, 1)
 
 
-def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyLine) -> None:
+def test_does_nothing_without_confirmation(unit: UcbSimulator, line: PtyLine) -> None:
     with Ucb.open(line.url) as device:
         with pytest.raises(NotConfirmedError, match="--write-firmware"):
             device.upgrade(IMAGE)
@@ -137,7 +137,7 @@ def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyLine) 
         (bytes(LONGEST_IMAGE + 4), "units accept up to"),
     ],
 )
-def test_what_is_no_image_is_said(image: bytes, why: str) -> None:
+def test_rejects_files_that_are_not_images(image: bytes, why: str) -> None:
     with pytest.raises(ImageError, match=why):
         check_image(image)
 
@@ -149,7 +149,7 @@ def test_the_makers_hash_is_checked() -> None:
         check_image(IMAGE, sha256="00" * 32)
 
 
-def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyLine) -> None:
+def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyLine) -> None:
     settings = UpgradeSettings(enter_s=0.6, erase_s=0.6, block_s=0.2, block_tries=3, start_s=2.0)
     with Ucb.open(line.url) as device:
         send = unit.send
@@ -171,7 +171,7 @@ def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyLine)
         assert device.identify().text == NEW
 
 
-def test_a_bootloader_that_is_found_needs_no_flag(unit: UcbSimulator, line: PtyLine) -> None:
+def test_finds_a_bootloader_without_the_recover_flag(unit: UcbSimulator, line: PtyLine) -> None:
     with line.hold():
         unit.bootloader._flash = bytearray(100)
         unit.power_cycle(line.now_s())
@@ -179,7 +179,7 @@ def test_a_bootloader_that_is_found_needs_no_flag(unit: UcbSimulator, line: PtyL
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_ctrl_c_says_how_to_go_on(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
+def test_ctrl_c_logs_how_to_recover(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
     with Ucb.open(line.url) as device:
         task: Any = None
         reached = threading.Event()
@@ -202,7 +202,7 @@ def _upgrade(device: Ucb, listener: Listener) -> Any:  # noqa: ANN401 - a proced
     return upgrade(device.unit, IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
 
 
-def test_a_unit_that_refuses_stays_as_it_was(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_refused_upgrade_leaves_the_unit_unchanged(unit: UcbSimulator, line: PtyLine) -> None:
     unit.bootloader.catch_s = 0.1
     with Ucb.open(line.url) as device:
         with pytest.raises(UpgradeError, match="--at-power-up") as caught:
@@ -228,7 +228,7 @@ def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyLine) -
 
 
 @pytest.mark.parametrize("names_blocks", [True, False])
-def test_a_bootloader_that_answers_no_ping_is_believed(
+def test_upgrades_with_a_bootloader_without_ping(
     unit: UcbSimulator, line: PtyLine, *, names_blocks: bool
 ) -> None:
     unit.bootloader.answers_ping = False
@@ -237,7 +237,7 @@ def test_a_bootloader_that_answers_no_ping_is_believed(
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_a_listener_that_fails_harms_nothing(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_progress_callback_does_not_stop_the_upgrade(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: UpgradeProgress) -> None:
         raise RuntimeError("a page has gone")
 
@@ -246,7 +246,7 @@ def test_a_listener_that_fails_harms_nothing(line: PtyLine, caplog: pytest.LogCa
     assert "has failed" in caplog.text
 
 
-def test_the_asyncio_face_upgrades_too(line: PtyLine) -> None:
+def test_the_asyncio_driver_upgrades(line: PtyLine) -> None:
     async def run() -> str:
         async with await AsyncUcb.open(line.url) as device:
             listener = Listener()
