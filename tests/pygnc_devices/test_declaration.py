@@ -59,7 +59,7 @@ def test_rejects_another_length(length: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "clock", "message"),
     [
-        ((Field("a", "B"), Field("a", "B")), "", "same name"),
+        ((Field("a", "B"), Field("a", "B")), "", "not unique"),
         ((Field("a", "text"), Field("b", "B")), "", "last field"),
         ((Field("a", "B"),), "b", "clock"),
     ],

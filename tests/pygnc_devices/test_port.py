@@ -90,8 +90,8 @@ def test_a_port_of_another_program_is_refused_with_its_name(pty: tuple[int, str]
     [
         ("/dev/no_such_port", "is the cable in"),
         ("file:///no/such/file.raw", "No such file"),
-        ("file:///dev/null?speed=3", "one option"),
-        ("file:///dev/null?bytes_per_s=fast", "no number"),
+        ("file:///dev/null?speed=3", "only option"),
+        ("file:///dev/null?bytes_per_s=fast", "not a number"),
         ("socket://127.0.0.1:1", "is the serial server running"),
         ("socket://127.0.0.1", "write the URL as socket://host:4000"),
         ("socket://127.0.0.1:99999", "write the URL as socket://host:4000"),
@@ -105,7 +105,7 @@ def test_the_error_for_a_port_names_the_cause(url: str, message: str) -> None:
     with pytest.raises(PortError, match=message):
         open_port(url, 9600)
     try:
-        int("no number")
+        int("not a number")
     except ValueError:  # what the caller is busy with has nothing to do with it
         with pytest.raises(PortError, match=message):
             open_port(url, 9600)
@@ -130,7 +130,7 @@ def test_detects_that_a_server_closes() -> None:
         client.sendall(b"abc")
         assert port.read(1.0) == b"abc"
         client.close()
-        with pytest.raises(PortGoneError, match="hung up"):
+        with pytest.raises(PortGoneError, match="closed by the other end"):
             port.read(1.0)
         port.close()
 

@@ -111,5 +111,5 @@ def test_the_table_lists_the_positions_of_fields() -> None:
 
 
 def test_rejects_an_unknown_code() -> None:
-    with pytest.raises(ValueError, match="x has the code 'B'"):
+    with pytest.raises(ValueError, match="unknown code 'B'"):
         Sentence("S", (Field("x", "B"),))

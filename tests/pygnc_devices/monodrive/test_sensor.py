@@ -64,12 +64,14 @@ def test_reads_a_configuration_of_the_client() -> None:
     ("changes", "message"),
     [
         ({"listen_port": "8083"}, r"imu.json, sensor 1: Expected `int`, got `str` - at `\$.listen_port`"),
-        ({"listen_port": 0}, "listen_port is a number from 1 to 65535, not 0"),
+        ({"listen_port": 0}, "listen_port must be from 1 to 65535, not 0"),
         ({"accel_unit": "ft"}, "Invalid enum value 'ft'"),
-        ({"connection_type": "pigeon"}, "connection_type is tcp or udp"),
+        ({"connection_type": "pigeon"}, "connection_type must be tcp or udp"),
     ],
 )
-def test_the_error_for_a_wrong_configuration_names_the_place(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_the_error_for_a_wrong_configuration_names_the_place(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
     (tmp_path / "imu.json").write_text(json.dumps(SEED | changes))
     with pytest.raises(DeviceError, match=message):
         make_sensors(tmp_path / "imu.json")
@@ -113,7 +115,7 @@ def test_digest_frame_gives_the_documented_message() -> None:
             "timer": 49_152_000,
             "time_of_week": 345_600_000,
         }
-    with pytest.raises(ValueError, match="35 bytes, not 34"):
+    with pytest.raises(ValueError, match="34 bytes"):
         sensor.digest_frame(vectors.BIG[:-1])
 
 
@@ -167,7 +169,7 @@ def test_raises_in_time_without_a_simulator() -> None:
     sensor = ImuSensor(config(port))
     with pytest.raises(PortError, match=f"127.0.0.1:{port}"):
         sensor.start(timeout_s=0.3)
-    with pytest.raises(PortError, match="was not started"):
+    with pytest.raises(PortError, match="is not started"):
         sensor.get_frame_count()
 
 
@@ -253,7 +255,7 @@ def test_sends_the_stream_command_and_reads_its_answer(answer: bytes, error: typ
 
 def test_raises_when_another_program_answers() -> None:
     thread, port = serve(b"HTTP/1.1 400 Bad Request\r\n\r\n", [])
-    with pytest.raises(NoAnswerError, match="no monoDrive simulator"):
+    with pytest.raises(NoAnswerError, match="not a monoDrive simulator"):
         stream_data(read_configuration(config(8083)), "127.0.0.1", control_port=port)
     thread.join(5)
     with pytest.raises(NoAnswerError, match="refused"):

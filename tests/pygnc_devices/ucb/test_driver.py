@@ -117,7 +117,9 @@ def test_an_illegal_value_is_never_sent(device: Ucb, unit: UcbSimulator) -> None
     assert unit.ram == before
 
 
-def test_detects_a_value_that_does_not_read_back(device: Ucb, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detects_a_value_that_does_not_read_back(
+    device: Ucb, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ucb_unit, "admits", lambda *_: True)
     monkeypatch.setattr(unit, "_apply", lambda *_: unit.ram.update({8: 99}))
     with pytest.raises(ReadBackError, match=r"user_behaviour.*99"):

@@ -107,9 +107,7 @@ def test_restores_the_rate_on_a_bad_line(unit: UcbSimulator, tmp_path: Path) -> 
             assert unit.ram[1] == DIVIDER
 
 
-def test_restores_the_rate_after_an_unplugging(
-    device: Ucb, line: PtyLine, unit: UcbSimulator
-) -> None:
+def test_restores_the_rate_after_an_unplugging(device: Ucb, line: PtyLine, unit: UcbSimulator) -> None:
     device.set_rate(25)
     quiet = device.quiet()
     quiet.__enter__()

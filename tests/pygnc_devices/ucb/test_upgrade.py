@@ -228,9 +228,7 @@ def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyLine) -
 
 
 @pytest.mark.parametrize("names_blocks", [True, False])
-def test_upgrades_with_a_bootloader_without_ping(
-    unit: UcbSimulator, line: PtyLine, *, names_blocks: bool
-) -> None:
+def test_upgrades_with_a_bootloader_without_ping(unit: UcbSimulator, line: PtyLine, *, names_blocks: bool) -> None:
     unit.bootloader.answers_ping = False
     unit.bootloader.names_blocks = names_blocks
     with Ucb.open(line.url) as device:
@@ -243,7 +241,7 @@ def test_a_failing_progress_callback_does_not_stop_the_upgrade(line: PtyLine, ca
 
     with Ucb.open(line.url) as device:
         assert device.upgrade(IMAGE, write_firmware=True, on_progress=fail, settings=QUICK).after == NEW
-    assert "has failed" in caplog.text
+    assert "callback" in caplog.text
 
 
 def test_the_asyncio_driver_upgrades(line: PtyLine) -> None:

@@ -124,7 +124,7 @@ def test_parameters_of_an_openimu_application_are_settings_too(line: PtyLine, un
         (["restore", "PORT", "/nonexistent"], "/nonexistent: No such file"),
         (["log", "PORT", "--name", "../x"], "is no file name"),
         (["log", "PORT", "--to", "ftp://x"], "a store is az://"),
-        (["stream", "PORT", "--user-packets", "/dev/null"], "no JSON"),
+        (["stream", "PORT", "--user-packets", "/dev/null"], "not JSON"),
     ],
 )
 def test_errors_are_a_line_with_the_reason(arguments: list[str], why: str, line: PtyLine) -> None:
@@ -150,7 +150,7 @@ def test_settings_of_a_gx2_are_in_its_eeprom(gx2: PtyLine) -> None:
     unit: Any = gx2.unit
     assert (unit.eeprom[0xFCA2], unit.eeprom[0xFCA6], unit.eeprom[0xFC1A]) == (1024, 0xC2, 0x1234)
     assert run_json("read", *port, "startup", "0xFC1A")["0xFC1A"]["value"] == 0x1234
-    assert "does not tell" in run("get", *port, code=1).stderr
+    assert "does not report" in run("get", *port, code=1).stderr
     run("set", *port, "continuous=none")
     assert unit._continuous == 0
     assert "is no measurement" in run("set", *port, "continuous=EA", code=1).stderr
@@ -185,7 +185,10 @@ def test_a_snapshot_is_saved_and_restored(line: PtyLine, gx2: PtyLine, unit: Ucb
     assert "0xfca2" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2").stdout
     assert gx2_unit.eeprom[0xFCA2] == 512
     gx2_unit.serial_number = "another"
-    assert "the snapshot is of unit" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
+    assert (
+        "the snapshot belongs to unit"
+        in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
+    )
 
 
 def test_readings_are_streamed_as_lines_and_as_json(line: PtyLine) -> None:

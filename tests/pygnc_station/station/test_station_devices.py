@@ -102,7 +102,7 @@ def test_a_logger_that_is_stopped_stores_an_average_that_is_not_finished(tmp_pat
     [
         (OpcFaults(dead_laser=True), "the fan or the laser does not run"),
         (OpcFaults(deaf_fan=10**9), "fan or laser does not switch on; is the supply strong enough?"),
-        (OpcFaults(is_autonomous=True), "records by itself and answers no more: switch its power off and on"),
+        (OpcFaults(is_autonomous=True), "records autonomously and no longer answers: switch its power off and on"),
     ],
 )
 def test_the_doctor_tells_of_fan_and_laser_in_plain_words(
