@@ -45,7 +45,7 @@ def arguments(out: Path, work: Path) -> list[str]:
         *(("--strip",) if sys.platform == "linux" else ()),
         *(word for module in modules for word in ("--hidden-import", module)),
         *(word for module in LEFT_OUT for word in ("--exclude-module", module)),
-        str(GROUND / "pygnc_instruments" / "bridge" / "standalone.py"),
+        str(GROUND / "pygnc_instruments" / "bridge" / "__main__.py"),
     ]
 
 

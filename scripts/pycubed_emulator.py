@@ -1,4 +1,4 @@
-"""The host controller with a terminal: see `python scripts/pycubed_emulator.py --help`."""
+"""Emulator of the host controller: see `python scripts/pycubed_emulator.py --help`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""New flight code onto a Pi: see `python scripts/update_raspi.py --help`."""
+"""Update the flight code of a Raspberry Pi: see `python scripts/update_raspi.py --help`."""
 
 import os
 

@@ -21,19 +21,18 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.estimators.attitude.update import AttitudeUpdate
-from pygnc.formats.sense import encode_lux, lux_of_words
+from pygnc.formats.sense import encode_lux, lux_from_words
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
-from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.settings import settings_from_tables
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.scenario.true_states import TrueStates
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
 
 DURATION_S: Final = 10_800
 CADENCE_S: Final = 5
@@ -75,7 +74,7 @@ class Flight:
     """What the filter gets, and what is true."""
 
     samples: list[AttitudeSample]
-    surroundings: list[Surroundings]
+    surroundings: list[AttitudeEnvironment]
     quaternion: FloatArray
     mag_bias_ut: FloatArray
     lit: FloatArray
@@ -111,21 +110,22 @@ def make_flight(seed: int, case: Case) -> Flight:
         "orbit": {"mean_anomaly_deg": rng.uniform(0.0, 360.0), "raan_deg": rng.uniform(0.0, 360.0)},
     }
     merged = {name: tables.get(name, {}) | case.tables.get(name, {}) for name in tables.keys() | case.tables.keys()}
-    settings = checked({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
+    settings = settings_from_tables({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
     start = initial_state_gcrf(settings.orbit)
     path = Trajectory(settings.start_gps_ms, DURATION_S, start, settings.spacecraft, settings.forces)
     truth = TrueStates.at(settings, path, np.arange(0, DURATION_S, CADENCE_S))
     mag = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     bodies = truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction
-    lux = lux_of_words(encode_lux(sun_sensors.face_lux(settings.sun_sensors, *bodies, seed)))
+    lux = lux_from_words(encode_lux(sun_sensors.face_lux(settings.sun_sensors, *bodies, seed)))
     q = truth.quaternion_gcrf_from_body
     field = quaternion.rotate(q, truth.field_body_ut) - error
     sun = quaternion.rotate(q, truth.sun_body_m) + truth.position_gcrf_m
     lit = truth.sunlit_fraction
     samples = [AttitudeSample(int(truth.gps_ms[seq]), mag[seq], gyro[seq], lux[seq], seq) for seq in range(len(lit))]
     around = [
-        Surroundings(field[seq], sun[seq], truth.position_gcrf_m[seq], float(lit[seq])) for seq in range(len(lit))
+        AttitudeEnvironment(field[seq], sun[seq], truth.position_gcrf_m[seq], float(lit[seq]))
+        for seq in range(len(lit))
     ]
     return Flight(samples, around, q, truth.mag_bias_imu_ut, lit)
 

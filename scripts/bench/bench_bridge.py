@@ -21,7 +21,7 @@ from urllib.request import urlopen
 
 from websockets.asyncio.client import connect
 
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def main() -> None:
         "| clients | rate of the slowest | longest gap | dropped of those that read | of the stalled | bridge's CPU |"
     )
     print("|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, PtyLine(UcbSimulator(), Path(folder) / "port") as line:
+    with tempfile.TemporaryDirectory() as folder, PtyEndpoint(UcbSimulator(), Path(folder) / "port") as line:
         for count, is_one_stalled in ((1, False), (20, False), (20, True), (60, False)):
             with running(line.url, Path(folder)) as (process, port):
                 print(asyncio.run(measure(process.pid, port, count, is_one_stalled=is_one_stalled)), flush=True)
@@ -72,7 +72,7 @@ def main() -> None:
 @contextmanager
 def running(url: str, folder: Path) -> Generator[tuple[subprocess.Popen[str], int], None, None]:
     """Start a bridge and give its process and port."""
-    command = [sys.executable, "-m", "pygnc_instruments.bridge.command", url, "--port", "0", "--baud", "115200"]
+    command = [sys.executable, "-m", "pygnc_instruments.bridge", "serve", url, "--port", "0", "--baud", "115200"]
     command += ["--family", "ucb", "--interval-ms", str(INTERVAL_MS), "--folder", str(folder)]
     paths = os.pathsep.join(str(ROOT / name) for name in ("flight", "ground"))
     environment = os.environ | {"PYTHONPATH": paths, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}

@@ -29,8 +29,7 @@ from pygnc_devices.ucb.batch import scan_recording
 from pygnc_devices.ucb.driver import FAMILY, Ucb
 from pygnc_devices.ucb.firmware import UpgradeProgress, UpgradeSettings
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
@@ -179,7 +178,7 @@ def upgrade(_: argparse.Namespace) -> Iterator[Row]:
     pulled = threading.Event()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        line = stack.enter_context(PtyLine(unit, folder / "port", faults=faults, seed=4))
+        line = stack.enter_context(PtyEndpoint(unit, folder / "port", faults=faults, seed=4))
         device = stack.enter_context(Ucb.open(line.url))
 
         def unplug() -> None:
@@ -269,7 +268,7 @@ def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> Generator
 
 
 def _serve(channel: Connection, folder: str, eeprom: dict[int, int], faults: FaultRates | None) -> None:
-    with PtyLine(UcbSimulator(eeprom=eeprom), Path(folder) / "port", faults=faults, seed=6) as line:
+    with PtyEndpoint(UcbSimulator(eeprom=eeprom), Path(folder) / "port", faults=faults, seed=6) as line:
         channel.send(line.url)
         channel.recv()
 

@@ -23,25 +23,22 @@ from typing import Final, NamedTuple
 from pygnc.formats import status
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
 from pygnc.host.sentence_types import GPSS, SENS
-from pygnc_controller.emulator.aftermath import look_into
-from pygnc_controller.emulator.cable import Cable
 from pygnc_controller.emulator.controller import Controller
-from pygnc_controller.emulator.line import Faults, SerialLine
-from pygnc_controller.emulator.mission import Plan
-from pygnc_controller.emulator.packets import LIVE_TYPES, TimedPacket, load_scenario
-from pygnc_controller.emulator.pi import PiOnPty
-from pygnc_controller.emulator.run import Run
-from pygnc_controller.emulator.shell import Shell
-from pygnc_controller.emulator.station import Station
-from pygnc_controller.emulator.virtual_pi import VirtualPi
-from pygnc_controller.emulator.virtual_time import End, Session
+from pygnc_controller.emulator.home_check import check_home
+from pygnc_controller.emulator.main_program import MainProgram
+from pygnc_controller.emulator.pty_pi import PtyPi
+from pygnc_controller.emulator.scenario import LIVE_TYPES, TimedPacket, load_scenario
+from pygnc_controller.emulator.scenario_run import RunPlan
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort, SerialLine
+from pygnc_controller.emulator.shell import Connection, Shell
+from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink, VirtualPi
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEMO: Final = ROOT / "data" / "demo"
 RAW_BYTES_PER_S: Final = 11_520.0
 HOUR_BYTES: Final = 144 * 251
-BAD: Final = Faults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
-CLEAN: Final = Faults()
+BAD: Final = LineFaults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
+CLEAN: Final = LineFaults()
 TEN_MINUTES_S: Final = 600
 KILLED_BY_CTRL_C: Final = 130
 """As a shell says it: while Python itself starts, nothing of main.py is there to end in order."""
@@ -60,12 +57,12 @@ class Row(NamedTuple):
 class Link:
     """Controller and Pi on a simulated line."""
 
-    def __init__(self, home: Path, faults: Faults, seed: int) -> None:
+    def __init__(self, home: Path, faults: LineFaults, seed: int) -> None:
         self.controller = Controller(1 + seed)
         self.pi = VirtualPi(home, status.encode({}), INFO)
         lines = [SerialLine(2 * seed + k, faults) for k in range(2)]
-        host = End(self.controller.take, self.controller.next_portion, self.controller.wakeup_s)
-        self.session = Session([host, self.pi.end()], lines)
+        host = LineEnd(self.controller.receive, self.controller.next_output, self.controller.wakeup_s)
+        self.session = VirtualLink([host, self.pi.end()], lines)
         self.until(lambda: self.controller.channel.is_ready)
 
     @property
@@ -152,7 +149,7 @@ def throughput() -> Iterator[Row]:
         )
 
 
-def upload(content: bytes, faults: Faults, seed: int) -> tuple[float, bool, Link]:
+def upload(content: bytes, faults: LineFaults, seed: int) -> tuple[float, bool, Link]:
     """Return seconds, whether the file is bit for bit there, and the link."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults, seed)
@@ -187,8 +184,8 @@ def streams(runs: int) -> Iterator[Row]:
     lines = {
         "clean line": CLEAN,
         "one byte in 10 000 wrong": BAD,
-        "one byte in 1000 wrong": Faults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
-        "one in 10 000 wrong, delays, 20 s cut, 2 s of noise": Faults(
+        "one byte in 1000 wrong": LineFaults(lost=2.5e-4, flipped=5e-4, doubled=2.5e-4),
+        "one in 10 000 wrong, delays, 20 s cut, 2 s of noise": LineFaults(
             2.5e-5, 5e-5, 2.5e-5, 1e-4, cuts=((200.0, 220.0),), garbled=((400.0, 402.0),)
         ),
     }
@@ -205,13 +202,13 @@ def streams(runs: int) -> Iterator[Row]:
         )
 
 
-def stream(faults: Faults, seed: int) -> Counter[str]:
+def stream(faults: LineFaults, seed: int) -> Counter[str]:
     """Return what became of the packets of one run."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults.since(0.0), seed)
         link.controller.stream(iter(one_hertz()), 1.0, link.now_s)
         link.until(lambda: link.controller.is_streamed)
-        books = link.controller.books
+        books = link.controller.counters
         acknowledged = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
         lost = sum(books.lost_of(kind) for kind in LIVE_TYPES)
         sent = sum(books.sent[kind] for kind in LIVE_TYPES)
@@ -270,7 +267,7 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
         counts = link.controller.channel.counts, link.pi.counts
         if any(count.retried for count in counts):
             raise RuntimeError(f"sentences were sent again on a clean line: {counts}")
-        return link.controller.heard.answers_s
+        return link.controller.reports.answers_s
 
 
 # --- stops --------------------------------------------------------------------------------------------------------
@@ -316,14 +313,14 @@ def stop(activity: str, seed: int) -> Stop:
     scenario = load_scenario(DEMO, 600.0)
     with tempfile.TemporaryDirectory(prefix="pygnc-bench-") as folder:
         home = Path(folder)
-        with PiOnPty(home) as pi:
+        with PtyPi(home) as pi:
             pi.install_from_here()
-            station = Station(Cable(pi.master), Controller(1 + seed))
-            station.chores.append(pi.look_after)
+            station = Connection(PacedPort(pi.master), Controller(1 + seed))
+            station.chores.append(pi.ensure_login)
             if activity not in {"start", "upload"}:
                 (home / "sense.bin").write_bytes(scenario.batch["sense.bin"])
-            run = Run(station, Shell(station), Plan.start)
-            run.start(60, scenario.start_s, talks=activity != "start")
+            run = MainProgram(station, Shell(station), RunPlan.start)
+            run.start(60, scenario.start_s, streams=activity != "start")
             station.run(lambda: main_of(pi) is not None, 20.0)
             now_s = time.monotonic()
             if activity == "upload":
@@ -339,7 +336,7 @@ def stop(activity: str, seed: int) -> Stop:
             gone_s: list[float] = []
             station.chores.append(lambda: None if gone_s or main.exists() else gone_s.append(time.monotonic()))
             ended = run.interrupt(12.0)
-        faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else look_into(home).faults
+        faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else check_home(home).faults
     if ended.code not in ({0, KILLED_BY_CTRL_C} if activity == "start" else {0}):
         faults.append(f"exit code {ended.code}")
     if not ended.terminal_restored:
@@ -348,7 +345,7 @@ def stop(activity: str, seed: int) -> Stop:
     return Stop(activity, exit_s, ended.after_s, [f"{activity}, run {seed}: {fault}" for fault in faults])
 
 
-def main_of(pi: PiOnPty) -> Path | None:
+def main_of(pi: PtyPi) -> Path | None:
     """Return where the process of main.py is in /proc, None before it is there."""
     process = Path("/proc", str(os.tcgetpgrp(pi.master)))
     with contextlib.suppress(OSError):
@@ -356,7 +353,7 @@ def main_of(pi: PiOnPty) -> Path | None:
     return None
 
 
-def begin_real_download(station: Station, home: Path) -> None:
+def begin_real_download(station: Connection, home: Path) -> None:
     """Fetch the batch that the Pi writes."""
     name = "pygnc_batch/sense.bin"
     station.run((home / name).exists, 20.0)

@@ -119,8 +119,8 @@ class Bench:
             heard = b""
         for sentence in self._parser.feed(heard).sentences:
             self._channel.receive(sentence, now_s)
-        self._channel.take_outcomes()
-        self._rest = self._rest or self._channel.next_portion(now_s) or b""
+        self._channel.pop_events()
+        self._rest = self._rest or self._channel.next_output(now_s) or b""
         if self._rest:
             try:
                 self._rest = self._rest[os.write(self._master, self._rest) :]

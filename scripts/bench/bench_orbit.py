@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.orbit_accuracy import (
     ESTIMATORS,
@@ -30,14 +30,14 @@ from pygnc_ground.campaign.orbit_accuracy import (
     PRESETS,
     Extrapolation,
     Score,
-    consistency_of,
-    outage_of,
-    prediction_of,
-    scores_of,
+    outage_error,
+    prediction_error,
+    preset_consistency,
+    score_estimators,
 )
-from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting, filtered, world_of
+from pygnc_ground.campaign.orbit_world import ORIENTATION, random_world, run_filter, settings_for
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.scenario.settings import Gps
 
 OUTAGES_MIN: Final = (45, 75)
 """When they begin: in the middle, and with a quarter of an hour of fixes behind them."""
@@ -165,15 +165,15 @@ def line(*fields: str) -> None:
 
 def run_of(seed: int, seeds: int) -> Run:
     """Measure everything of one seed."""
-    world = world_of(seed, seeds)
+    world = random_world(seed, seeds)
     run = Run()
     for case in CASES:
-        scores = scores_of(world, case.gps, case.hours, seed)
+        scores = score_estimators(world, case.gps, case.hours, seed)
         run.scores.update({(case.name, name): score for name, score in scores.items()})
-    settings = expecting(CENTIMETRE, 3.0)
+    settings = settings_for(CENTIMETRE, 3.0)
     fixes = world.fixes(CENTIMETRE, 3.0, seed)
-    run.outages.update({minute: outage_of(world, fixes, settings, minute) for minute in OUTAGES_MIN})
-    run.predictions.append(prediction_of(world, fixes, settings))
+    run.outages.update({minute: outage_error(world, fixes, settings, minute) for minute in OUTAGES_MIN})
+    run.predictions.append(prediction_error(world, fixes, settings))
     return run
 
 
@@ -193,7 +193,7 @@ def consistency(seeds: int) -> None:
         "formal / actual error",
     )
     with ProcessPoolExecutor() as pool:
-        for preset, found in zip(PRESETS, pool.map(consistency_of, PRESETS, [seeds] * len(PRESETS)), strict=True):
+        for preset, found in zip(PRESETS, pool.map(preset_consistency, PRESETS, [seeds] * len(PRESETS)), strict=True):
             nis = (f"{found.nis.mean_per_dof:.3f}", "{:.3f} to {:.3f}".format(*found.nis.band_per_dof))
             for name, nees in found.nees.items():
                 inside = f"{100 * nees.fraction_inside:.0f} %"
@@ -207,13 +207,13 @@ def consistency(seeds: int) -> None:
 
 def speed(_: int) -> None:
     """Print what a step, a filter, a replay cost, and how that grows."""
-    world = world_of(10, 20)
+    world = random_world(10, 20)
     fixes = world.fixes(CENTIMETRE, 12.0, 1)
     print()
     head("what", "measured", "limit")
     for degree in (20, 50, 70):
         settings = replace(OrbitSettings(), gravity_degree=degree)
-        seconds = min(cpu_s(lambda: filtered(fixes, settings)) for _ in range(3))  # noqa: B023 - called at once
+        seconds = min(cpu_s(lambda: run_filter(fixes, settings)) for _ in range(3))  # noqa: B023 - called at once
         older = " (older PyGNC 82 ms)" if degree == 50 else ""
         measured = f"{1e3 * seconds / len(fixes):.2f} ms{older}; {seconds:.2f} s for 12 h"
         line(f"predict 25 s and update, degree {degree}", measured, "1 ms; 2 s" if degree == 50 else "-")

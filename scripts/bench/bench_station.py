@@ -24,16 +24,16 @@ from pygnc_devices.emus import framing as emus_framing
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.opc_n3 import framing as opc_framing
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
-from pygnc_station.station.batches import make_batch
-from pygnc_station.station.settings import Settings
+from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
 from pygnc_station.store.layout import Layout
 from pygnc_station.store.query import Span
-from pygnc_station.store.records import NewReading
+from pygnc_station.store.readings import NewReading
 from pygnc_station.store.store import Store
+from pygnc_station.upload.batch_builder import make_batch
 from scripts.bench.station_fault_book import UNEXPLAINED
 from scripts.bench.station_fault_run import fault_run
 from tests.fakes.mariadb import MariaDb
@@ -152,7 +152,7 @@ def _batch(folder: Path) -> Row:
         for first in range(0, 100_000, IN_A_BATCH):
             opened.append(stream, [_reading(first + rank) for rank in range(IN_A_BATCH)])
         started_s, used_s = time.perf_counter(), time.process_time()
-        (made,) = make_batch(opened, Settings(folder=str(folder)), START_MS)
+        (made,) = make_batch(opened, StationSettings(folder=str(folder)), START_MS)
         taken = Taken(time.perf_counter() - started_s, time.process_time() - used_s)
     what = f"batch of {made.readings} readings, {made.bytes / 1e6:.1f} MB"
     return Row(what, str(taken), "3 s", taken.wall_s <= 3)
@@ -192,8 +192,8 @@ def gateways(_: float) -> Iterator[Row]:
     )
 
 
-def _upload(place: Settings) -> None:
-    from pygnc_station.station.upload import sender_of, upload_all  # noqa: PLC0415 - loads an HTTP client
+def _upload(place: StationSettings) -> None:
+    from pygnc_station.upload.uploader import sender_of, upload_all  # noqa: PLC0415 - loads an HTTP client
 
     with Store.open(place.store_url) as opened:
         sender = sender_of(place)
@@ -212,7 +212,7 @@ def logger(_: float) -> Iterator[Row]:
         )
         Store.open(str(folder / "readings.db")).close()
         opc, emus = UsbIssSimulator(OpcN3Simulator()), EmusSimulator(broadcast_s=1.0)
-        with PtyLine(opc, folder / "opc"), PtyLine(emus, folder / "emus"), _logging(settings) as process:
+        with PtyEndpoint(opc, folder / "opc"), PtyEndpoint(emus, folder / "emus"), _logging(settings) as process:
             time.sleep(WARM_UP_S)
             before_s = _processor_s(process)
             time.sleep(LOG_S)
@@ -228,7 +228,7 @@ def logger(_: float) -> Iterator[Row]:
 
 @contextmanager
 def _logging(settings: Path) -> Iterator[int]:
-    words = [sys.executable, "-m", "pygnc_station.station.log_process", "--settings", str(settings), "--quiet"]
+    words = [sys.executable, "-m", "pygnc_station.logger.process", "--settings", str(settings), "--quiet"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     try:
         yield process.pid

@@ -23,22 +23,20 @@ from typing import Final, TypeAlias
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
 from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_station.errors import StationError, StoreError
+from pygnc_station.logger.logger import Logger
 from pygnc_station.server.access import new_pin, register
-from pygnc_station.station.batches import batches, make_batch
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.key_file import write_key
-from pygnc_station.station.logger import Logger
-from pygnc_station.station.settings import Device, Serve, Settings, Upload
-from pygnc_station.station.settings import Store as StoreSettings
-from pygnc_station.station.signals import stopped_by_signals
-from pygnc_station.station.upload import sender_of, upload_all
+from pygnc_station.settings import Device, Serve, StationSettings, Upload
+from pygnc_station.settings import Store as StoreSettings
+from pygnc_station.signals import stopped_by_signals
 from pygnc_station.store import query
-from pygnc_station.store.errors import StoreError
-from pygnc_station.store.pieces import State
+from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.store import Store
+from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.registration import write_key
+from pygnc_station.upload.uploader import sender_of, upload_all
 from scripts.bench.station_fault_book import (
     KILLED,
     UNPLUGGED,
@@ -123,8 +121,8 @@ class _Run:
         opc = WatchedCounter(rest_s=_REST_S)
         battery = EmusSimulator(broadcast_s=EMUS_EVERY_S)
         with (
-            PtyLine(UsbIssSimulator(opc), self.folder / "opc") as opc_line,
-            PtyLine(battery, self.folder / "emus", faults=LINE_ERRORS, seed=1, speed=self.speed) as emus_line,
+            PtyEndpoint(UsbIssSimulator(opc), self.folder / "opc") as opc_line,
+            PtyEndpoint(battery, self.folder / "emus", faults=LINE_ERRORS, seed=1, speed=self.speed) as emus_line,
         ):
             for role in ("server", "logger", "sender"):
                 self._start(role)
@@ -155,7 +153,7 @@ class _Run:
         Store.open(str(self.folder / "local.db")).close()
         (self.folder / "acknowledged").touch()
 
-    def _timetable(self, begin_s: float, end_s: float, lines: list[PtyLine], opc: WatchedCounter) -> list[Event]:
+    def _timetable(self, begin_s: float, end_s: float, lines: list[PtyEndpoint], opc: WatchedCounter) -> list[Event]:
         """Return what happens when. The first and last twentieth of the time is left in peace."""
         margin_s = (end_s - begin_s) / 20
         events: list[Callable[[], None]] = [
@@ -185,7 +183,7 @@ class _Run:
         if self.roles["server"].poll() is not None:  # outages may overlap
             self._start("server")
 
-    def _unplug(self, line: PtyLine) -> None:
+    def _unplug(self, line: PtyEndpoint) -> None:
         if isinstance(line.unit, UsbIssSimulator):
             self.faults.append(Fault(time.monotonic(), UNPLUGGED))
         line.unplug()
@@ -193,7 +191,7 @@ class _Run:
         time.sleep(self.dice.uniform(0.2, 2.0))
         line.plug_in()
 
-    def _spoil(self, line: PtyLine, opc: WatchedCounter) -> None:
+    def _spoil(self, line: PtyEndpoint, opc: WatchedCounter) -> None:
         with line.hold():
             opc.faults.bad_checksums += 1
         self.outcome.done["histograms with a wrong checksum"] += 1
@@ -216,10 +214,10 @@ class _Run:
             while time.monotonic() < end_s:
                 made = make_batch(store, settings, int(time.time() * 1000))
                 _upload(store, settings)
-                if not made and not batches(store, State.READY, State.SENT):
+                if not made and not batches(store, BatchState.READY, BatchState.SENT):
                     break
                 time.sleep(_BETWEEN_TRIES_S)
-            self.outcome.batches = len(batches(store, State.ACCEPTED))
+            self.outcome.batches = len(batches(store, BatchState.ACCEPTED))
 
     def _compare(self) -> None:
         """Compare what was acknowledged, what is in the station's store, and what is on the server."""
@@ -257,7 +255,7 @@ def _all(path: Path) -> dict[tuple[str, str, str, int], tuple[str, str]]:
     return found
 
 
-def _settings(folder: Path, speed: float) -> Settings:
+def _settings(folder: Path, speed: float) -> StationSettings:
     port = (folder / "port").read_text()
     timing = Timing(
         poll_s=STANDARD.poll_s / speed,
@@ -269,10 +267,10 @@ def _settings(folder: Path, speed: float) -> Settings:
     opc = Device("opc", "opc_n3", str(folder / "opc"), options={"sample_s": OPC_EVERY_S / speed, "timing": timing})
     emus = Device("pack", "emus", str(folder / "emus"))
     upload = Upload(f"http://127.0.0.1:{port}", timeout_s=10.0)
-    return Settings(folder=str(folder), device=[opc, emus], store=StoreSettings("local.db"), upload=upload)
+    return StationSettings(folder=str(folder), device=[opc, emus], store=StoreSettings("local.db"), upload=upload)
 
 
-def _upload(store: Store, settings: Settings) -> None:
+def _upload(store: Store, settings: StationSettings) -> None:
     sender = sender_of(settings)
     try:
         upload_all(store, settings, sender, int(time.time() * 1000))
@@ -305,10 +303,10 @@ def _send(folder: Path, speed: float) -> None:
 
 
 def _serve(folder: Path, _: float) -> None:
-    from pygnc_station.server.serve import serve  # noqa: PLC0415 - the others do without it
+    from pygnc_station.server.application import serve  # noqa: PLC0415 - the others do without it
 
     port = int((folder / "port").read_text())
-    settings = Settings(folder=str(folder), serve=Serve(port=port, folder="server"))
+    settings = StationSettings(folder=str(folder), serve=Serve(port=port, folder="server"))
     with Store.open(str(folder / "central.db")) as store:
         serve(settings, store, lambda _: None)
 

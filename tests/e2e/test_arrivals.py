@@ -83,7 +83,11 @@ def test_partners_packets_stand_between_ours_in_the_order_of_time(demo: Flight, 
 
 @pytest.mark.parametrize(
     ("folder", "complaint"),
-    [("partner_74", "74 is our own radio id"), ("partner_J", "74 is our own"), ("partner_78", "names no radio id")],
+    [
+        ("partner_74", "74 is our own radio id"),
+        ("partner_J", "74 is our own"),
+        ("partner_78", "the name contains no radio id"),
+    ],
 )
 def test_a_folder_that_is_no_partners_is_named_with_the_remedy(
     demo: Flight, demo_time_s: int, folder: str, complaint: str

@@ -57,7 +57,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> S
 def test_an_empty_file(flight: Flight) -> None:
     (flight.home / "sense.bin").touch()
     assert flight.run("10", "1000", "--exit-when-done") == 0
-    assert "sense.bin is empty" in flight.stderr
+    assert "sense.bin: the file is empty" in flight.stderr
     assert flight.status()["source_files"] == 1
     assert flight.status()["orbit_mode"] == OrbitMode.NONE
 
@@ -82,7 +82,7 @@ def test_one_byte(flight: Flight) -> None:
     (flight.home / "sense.bin").write_bytes(b"\x00")
     assert flight.run("10", "1000", "--exit-when-done") == 0
     assert flight.status()["damaged_bytes"] == 1
-    assert "bytes 0 to 1" in flight.stderr
+    assert "sense.bin: 1 bytes at offset 0" in flight.stderr
 
 
 def test_a_hundred_megabytes_of_noise_in_bounded_memory(flight: Flight) -> None:
@@ -252,7 +252,7 @@ def test_an_optional_task_that_always_dies_is_given_up_and_the_rest_goes_on(demo
     assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "formation", "status"}
     demo.signal(signal.SIGINT)
     assert demo.wait() == 0
-    assert demo.status()["task_batch_writer_state"] == status.TaskWord.FAILED
+    assert demo.status()["task_batch_writer_state"] == status.TaskState.FAILED
 
 
 def test_without_an_orbit_task_there_are_still_rates_and_it_is_said(demo: Flight, demo_time_s: int) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pygnc.bus.journal_files import list_segments
-from pygnc.bus.messages import BatchEnd, GpsFix, OrbitMark, SensorSample, SourceFile
+from pygnc.bus.messages import BatchEnd, GpsFix, OrbitWatermark, SensorSample, SourceFile
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
@@ -129,10 +129,10 @@ def test_wrong_arguments_get_one_line_and_exit_code_2(flight: Flight, words: tup
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("[orbit]\ngravity = 50\n", "no such setting: orbit.gravity"),
+        ("[orbit]\ngravity = 50\n", "unknown setting orbit.gravity"),
         ("[orbit]\ngravity_degree = 500\n", "gravity_degree"),
         ("[orbit\n", "line 1"),
-        ("[attitude.mounting]\nimu_from_body = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "not a mirror"),
+        ("[attitude.mounting]\nimu_from_body = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "another reflection"),
         ("[attitude.mounting]\nmagnetometer_from_body = [[2, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "magnetometer_from_body"),
     ],
 )
@@ -192,9 +192,9 @@ def test_every_gps_packet_and_the_batchs_end_are_answered_by_the_orbit_task(demo
     answered = [m.seq for m in demo.inputs() if isinstance(m, GpsFix | BatchEnd)]
     messages = demo.orbit_messages()
     assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
-    complete = [m.through for m in messages if isinstance(m, OrbitMark) or m.input_seq == m.through]
+    complete = [m.last_input_seq for m in messages if isinstance(m, OrbitWatermark) or m.input_seq == m.last_input_seq]
     assert complete == answered
-    marks = [m.through for m in messages if isinstance(m, OrbitMark)]
+    marks = [m.last_input_seq for m in messages if isinstance(m, OrbitWatermark)]
     assert marks == [*answered[:4], answered[-1]]  # the filter starts with the fifth fix
 
 

@@ -67,7 +67,7 @@ def test_without_a_last_run_it_begins_with_the_home(demo: Flight, demo_time_s: i
     (demo.home / "pygnc_batch").mkdir()
     (demo.home / "pygnc_batch" / "sense.bin.part").write_bytes(CONTENT[:1000])
     assert demo.run("10", str(demo_time_s), "--exit-when-done", "--from-last-run") == 0
-    assert "no earlier run has left a whole pygnc_batch" in demo.stderr
+    assert "no earlier run has left a complete pygnc_batch" in demo.stderr
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT
 
 

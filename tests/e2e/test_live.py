@@ -15,7 +15,7 @@ import zmq
 from pygnc.bus.messages import FormationEstimate, GpsFix, OrbitMessage, RangeMeasurement, SensorSample
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.settings import Settings
-from pygnc.formats.sense_composer import no_fix
+from pygnc.formats.sense_assembler import no_fix
 from pygnc.formats.sense_scan import scan
 from pygnc.formats.status import Phase
 from pygnc.host.host_transfer import DownloadReceiver
@@ -100,7 +100,7 @@ def test_late_missing_repeated_and_swapped_packets_are_flown_and_written(linked:
     assert host.lost() == []
     host.run(lambda: len(linked.live_inputs()) == len(sent))
     last_fix = max(m.seq for m in linked.live_inputs() if isinstance(m, GpsFix))
-    host.run(lambda: linked.orbit_messages()[-1].through >= last_fix)
+    host.run(lambda: linked.orbit_messages()[-1].last_input_seq >= last_fix)
     host.run(lambda: linked.attitudes()[-1].mode == "fine")
     linked.signal(signal.SIGTERM)
     assert linked.until_ended() == 0

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import Outcome
+from pygnc.host.channel_events import ChannelEvent
 from pygnc.host.sentence import SentenceParser
-from pygnc_controller.emulator.virtual_time import End
+from pygnc_controller.emulator.virtual_pi import LineEnd
 
 
 class ChannelEnd:
@@ -14,18 +14,18 @@ class ChannelEnd:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.parser = SentenceParser()
-        self.outcomes: list[Outcome] = []
-        self.react: Callable[[Outcome, float], None] = lambda _outcome, _now_s: None
+        self.outcomes: list[ChannelEvent] = []
+        self.react: Callable[[ChannelEvent, float], None] = lambda _outcome, _now_s: None
         self.pump: Callable[[float], None] = lambda _now_s: None
 
-    def end(self) -> End:
-        return End(self._read, self._line, self._wakeup_s)
+    def end(self) -> LineEnd:
+        return LineEnd(self._read, self._line, self._wakeup_s)
 
     def restart(self, channel: Channel) -> None:
         self.channel = channel
         self.parser = SentenceParser()
 
-    def of(self, kind: type) -> list[Outcome]:
+    def of(self, kind: type) -> list[ChannelEvent]:
         return [outcome for outcome in self.outcomes if isinstance(outcome, kind)]
 
     def _read(self, data: bytes, now_s: float) -> None:
@@ -35,7 +35,7 @@ class ChannelEnd:
 
     def _line(self, now_s: float) -> bytes | None:
         self.pump(now_s)
-        line = self.channel.next_portion(now_s)
+        line = self.channel.next_output(now_s)
         self._report(now_s)
         return line
 
@@ -43,6 +43,6 @@ class ChannelEnd:
         return self.channel.wakeup_s()
 
     def _report(self, now_s: float) -> None:
-        for outcome in self.channel.take_outcomes():
+        for outcome in self.channel.pop_events():
             self.outcomes.append(outcome)
             self.react(outcome, now_s)

@@ -3,7 +3,7 @@
 import zlib
 from dataclasses import dataclass, field
 
-from pygnc.host.storage import Listed, Upload
+from pygnc.host.transfer import ListedFile, Upload
 
 
 @dataclass
@@ -31,11 +31,11 @@ class MemoryStorage:
     parts: dict[Upload, bytes] = field(default_factory=dict)
     fault: OSError | None = None
 
-    def has(self, upload: Upload) -> bool:
+    def is_complete(self, upload: Upload) -> bool:
         content = self.files.get(upload.name)
         return content is not None and (len(content), zlib.crc32(content)) == (upload.size, upload.crc)
 
-    def stored(self, upload: Upload) -> int:
+    def prepare(self, upload: Upload) -> int:
         self._fail()
         return len(self.parts.setdefault(upload, b""))
 
@@ -50,8 +50,8 @@ class MemoryStorage:
         self.files[upload.name] = content
         return True
 
-    def listing(self) -> list[Listed]:
-        return [Listed(name, len(content)) for name, content in self.files.items()]
+    def listing(self) -> list[ListedFile]:
+        return [ListedFile(name, len(content)) for name, content in self.files.items()]
 
     def open(self, name: str) -> MemorySource:
         if name not in self.files:

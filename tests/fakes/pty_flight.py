@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pygnc.host.channel import Channel
+from pygnc.host.channel_events import ChannelEvent, Connected, LineDown, Lost, Received
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
-from pygnc.host.outcomes import Connected, LineDown, Lost, Outcome, Received
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import SentenceType
 
@@ -31,7 +31,7 @@ class HostOnPty:
         os.set_blocking(self.master, False)
         self.before: list[Any] = termios.tcgetattr(self.slave)
         self.channel = Channel(Direction.TO_PI, session, "test")
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[ChannelEvent] = []
         self.heard = b""
         self.transfer: UploadSender | DownloadReceiver | None = None
         self._parser = SentenceParser()
@@ -67,10 +67,10 @@ class HostOnPty:
             self.channel.receive(sentence, now_s)
         self._follow(now_s)
         if isinstance(self.transfer, UploadSender) and self.channel.is_ready:
-            while self.channel.room > ROOM and (saying := self.transfer.next_saying()) is not None:
+            while self.channel.room > ROOM and (saying := self.transfer.next_sentence()) is not None:
                 self.channel.send(saying.kind, saying.body, now_s)
         self._flush()
-        while not self._rest and (line := self.channel.next_portion(now_s)) is not None:
+        while not self._rest and (line := self.channel.next_output(now_s)) is not None:
             self.write(self.spoil(line))
 
     def send(self, kind: SentenceType, *values: int, tail: bytes = b"") -> int:
@@ -101,14 +101,14 @@ class HostOnPty:
         os.close(self.slave)
 
     def _follow(self, now_s: float) -> None:
-        for outcome in self.channel.take_outcomes():
+        for outcome in self.channel.pop_events():
             self.outcomes.append(outcome)
             if isinstance(outcome, Connected) and self.transfer is not None and not self.is_transferred():
                 self._say_open()
             elif isinstance(outcome, LineDown) and isinstance(self.transfer, UploadSender):
                 self.transfer.line_down()
             elif isinstance(outcome, Received) and self.transfer is not None:
-                for kind, body in self.transfer.take(outcome):
+                for kind, body in self.transfer.handle(outcome):
                     self.channel.send(kind, body, now_s)
 
     def _say_open(self) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from pygnc_controller.emulator.cable import Cable
-from pygnc_controller.emulator.line import Faults
+from pygnc_controller.emulator.serial_line import LineFaults, PacedPort
 
 
 class PtyRelay:
@@ -18,8 +17,8 @@ class PtyRelay:
     `port` is what the host's program opens, as if it were a serial port. `chores` are called now and then.
     """
 
-    def __init__(self, console: int, faults: Faults, seed: int, baud: int) -> None:
-        self.cable = Cable(console, baud, faults, seed)
+    def __init__(self, console: int, faults: LineFaults, seed: int, baud: int) -> None:
+        self.cable = PacedPort(console, baud, faults, seed)
         self.cable.begin_spans()
         self._host, self._slave = os.openpty()
         tty.setraw(self._slave)

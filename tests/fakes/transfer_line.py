@@ -3,12 +3,12 @@
 import random
 
 from pygnc.host.channel import Channel
+from pygnc.host.channel_events import ChannelEvent, Connected, LineDown, Received
 from pygnc.host.host_transfer import DownloadReceiver, TransferState, UploadSender
-from pygnc.host.outcomes import Connected, LineDown, Outcome, Received
 from pygnc.host.sentence import Direction
-from pygnc.host.transfer import DownloadSender, Refusal, Saying, UploadReceiver
-from pygnc_controller.emulator.line import Faults, SerialLine
-from pygnc_controller.emulator.virtual_time import End, Session
+from pygnc.host.transfer import DownloadSender, OutgoingSentence, Refusal, UploadReceiver
+from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
+from pygnc_controller.emulator.virtual_pi import LineEnd, VirtualLink
 from tests.fakes.channel_line import ChannelEnd
 from tests.fakes.memory_storage import MemoryStorage
 
@@ -38,16 +38,16 @@ class PiEnd(ChannelEnd):
         self.downloads = DownloadSender(self.storage)
         return Channel(Direction.TO_HOST, self.sessions, "pygnc")
 
-    def _react(self, outcome: Outcome, now_s: float) -> None:
+    def _react(self, outcome: ChannelEvent, now_s: float) -> None:
         if isinstance(outcome, LineDown):
             self.downloads.line_down()
         if not isinstance(outcome, Received) or not outcome.kind.name.startswith(("UP", "DN")):
             return
         engine = self.uploads if outcome.kind.name.startswith("UP") else self.downloads
         try:
-            say(self.channel, engine.take(outcome), now_s)
+            say(self.channel, engine.handle(outcome), now_s)
         except Refusal as refusal:
-            self.channel.refuse(outcome.number, outcome.kind.name, refusal.cause, str(refusal), now_s)
+            self.channel.send_nak(outcome.number, outcome.kind.name, refusal.cause, str(refusal), now_s)
 
     def _pump(self, now_s: float) -> None:
         while self.channel.room > 48 and (chunk := self.downloads.next_chunk()) is not None:
@@ -67,27 +67,29 @@ class HostEnd(ChannelEnd):
     def is_done(self) -> bool:
         return self.transfer.state in {TransferState.DONE, TransferState.REFUSED}
 
-    def _react(self, outcome: Outcome, now_s: float) -> None:
+    def _react(self, outcome: ChannelEvent, now_s: float) -> None:
         if isinstance(outcome, Connected) and not self.is_done:
             say(self.channel, [self.transfer.open()], now_s)
         elif isinstance(outcome, LineDown) and isinstance(self.transfer, UploadSender) and not self.is_done:
             self.transfer.line_down()
         elif isinstance(outcome, Received):
-            say(self.channel, self.transfer.take(outcome), now_s)
+            say(self.channel, self.transfer.handle(outcome), now_s)
 
     def _pump(self, now_s: float) -> None:
         if not isinstance(self.transfer, UploadSender):
             return
-        while self.channel.is_ready and self.channel.room > 48 and (saying := self.transfer.next_saying()) is not None:
+        while (
+            self.channel.is_ready and self.channel.room > 48 and (saying := self.transfer.next_sentence()) is not None
+        ):
             say(self.channel, [saying], now_s)
 
 
-def say(channel: Channel, sayings: list[Saying], now_s: float) -> None:
+def say(channel: Channel, sayings: list[OutgoingSentence], now_s: float) -> None:
     for kind, body in sayings:
         channel.send(kind, body, now_s)
 
 
-def joined(host: "HostEnd | End", pi: PiEnd, faults: Faults | None = None, seed: int = 0) -> Session:
+def joined(host: "HostEnd | LineEnd", pi: PiEnd, faults: LineFaults | None = None, seed: int = 0) -> VirtualLink:
     """Both on a line with the same faults in both directions."""
-    lines = [SerialLine(2 * seed + k, faults or Faults()) for k in range(2)]
-    return Session([host.end() if isinstance(host, HostEnd) else host, pi.end()], lines)
+    lines = [SerialLine(2 * seed + k, faults or LineFaults()) for k in range(2)]
+    return VirtualLink([host.end() if isinstance(host, HostEnd) else host, pi.end()], lines)

@@ -24,9 +24,7 @@ from pygnc_devices.framing import Frame, Scan, scan_to_end
 from pygnc_devices.port import Port, open_port
 from pygnc_devices.reading import Reading
 from pygnc_devices.text_declaration import Sentence
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import Line, PtyLine
-from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.unit import SimulatedUnit
 
 LINES = ["pty", "tcp"]
@@ -217,19 +215,19 @@ class DriverConformance(ABC):
         """Return a unit that streams at 50 Hz or more as soon as it has power."""
 
     @pytest.fixture(params=LINES)
-    def line(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Line]:
+    def line(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Endpoint]:
         with self.make_line(request.param, tmp_path) as line:
             yield line
 
-    def make_line(self, kind: str, folder: Path, faults: FaultRates | None = None) -> Line:
+    def make_line(self, kind: str, folder: Path, faults: FaultRates | None = None) -> Endpoint:
         if kind == "pty":
-            return PtyLine(self.simulator(), folder / "port", faults=faults, seed=5, speed=SPEED)
-        return TcpLine(self.simulator(), faults=faults, seed=5, speed=SPEED)
+            return PtyEndpoint(self.simulator(), folder / "port", faults=faults, seed=5, speed=SPEED)
+        return TcpEndpoint(self.simulator(), faults=faults, seed=5, speed=SPEED)
 
     def open(self, url: str) -> Any:  # noqa: ANN401 - each family's own class
         return self.family.device.open(url, self.family.bauds[0])  # type: ignore[attr-defined]
 
-    def test_readings_come_with_bytes_times_and_values(self, line: Line) -> None:
+    def test_readings_come_with_bytes_times_and_values(self, line: Endpoint) -> None:
         with self.open(line.url) as device:
             readings = list(itertools.islice(device, self.some_readings))
         assert all(isinstance(reading, Reading) for reading in readings)
@@ -242,7 +240,7 @@ class DriverConformance(ABC):
         device_times = [reading.t_device_ns for reading in readings if reading.t_device_ns is not None]
         assert device_times == sorted(set(device_times))
 
-    def test_a_recording_of_the_line_gives_the_same_readings(self, line: Line, tmp_path: Path) -> None:
+    def test_a_recording_of_the_line_gives_the_same_readings(self, line: Endpoint, tmp_path: Path) -> None:
         with self.open(line.url) as device:
             readings = list(itertools.islice(device, self.some_readings))
         (tmp_path / "x.raw").write_bytes(b"".join(reading.raw for reading in readings))
@@ -250,7 +248,7 @@ class DriverConformance(ABC):
             again = list(device)
         assert [reading.values for reading in again] == [reading.values for reading in readings]
 
-    def test_statistics_count_what_came(self, line: Line) -> None:
+    def test_statistics_count_what_came(self, line: Endpoint) -> None:
         with self.open(line.url) as device:
             list(itertools.islice(device, self.some_readings))
             while (seen := device.statistics).rate_hz is None:  # on a busy machine they came in one piece, at one time
@@ -271,7 +269,7 @@ class DriverConformance(ABC):
         assert seen.skipped_bytes > 0
         assert seen.bytes_received == seen.frame_bytes + seen.skipped_bytes
 
-    def test_a_silent_device_raises_and_repeats_nothing(self, line: Line) -> None:
+    def test_a_silent_device_raises_and_repeats_nothing(self, line: Endpoint) -> None:
         with self.open(line.url) as device:
             assert device.read(self.patience_s) is not None
             with line.hold():  # the unit is stopped in the middle of its work
@@ -283,7 +281,7 @@ class DriverConformance(ABC):
             assert device.read(self.patience_s) is not None
             assert device.latest() is not None
 
-    def test_reconnects_to_an_unplugged_device(self, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reconnects_to_an_unplugged_device(self, line: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
         in_vain = vain_attempts(monkeypatch)
         with self.open(line.url) as device:
             readings = device.readings(silence_s=5.0)
@@ -309,7 +307,7 @@ class DriverConformance(ABC):
         numbers = [reading.t_device_ns for reading in readings if reading.t_device_ns is not None]
         assert numbers == sorted(set(numbers))
 
-    def test_a_slow_subscriber_loses_its_oldest_readings_and_delays_no_other(self, line: Line) -> None:
+    def test_a_slow_subscriber_loses_its_oldest_readings_and_delays_no_other(self, line: Endpoint) -> None:
         with self.open(line.url) as device:
             slow = device.subscribe(depth=4)
             quick = list(itertools.islice(device, 10))
@@ -323,7 +321,7 @@ class DriverConformance(ABC):
         with self.make_line("pty", tmp_path) as line, self.open(line.url), in_use:
             self.open(line.url)
 
-    def test_closing_leaves_no_thread_and_no_descriptor(self, line: Line) -> None:
+    def test_closing_leaves_no_thread_and_no_descriptor(self, line: Endpoint) -> None:
         self.open(line.url).close()
         threads, descriptors = threading.active_count(), open_descriptors()
         device: BlockingDevice = self.open(line.url)
@@ -333,7 +331,7 @@ class DriverConformance(ABC):
         assert threading.active_count() == threads
         assert line.wait_until(lambda: open_descriptors() <= descriptors)  # its end of a connection is given back too
 
-    def test_the_asyncio_driver_gives_the_same_readings(self, line: Line) -> None:
+    def test_the_asyncio_driver_gives_the_same_readings(self, line: Endpoint) -> None:
         async def run() -> list[Reading]:
             device: Any = await self.family.async_device.open(line.url, self.family.bauds[0])  # type: ignore[attr-defined]
             async with device, contextlib.aclosing(device.readings(silence_s=5.0)) as readings:
@@ -345,7 +343,7 @@ class DriverConformance(ABC):
         assert len(readings) == 10
         assert all(isinstance(reading, Reading) for reading in readings)
 
-    def test_a_probe_finds_it(self, line: Line) -> None:
+    def test_a_probe_finds_it(self, line: Endpoint) -> None:
         from pygnc_devices.discovery import search  # noqa: PLC0415 - only here
 
         found = search([line.url], [self.family]).found

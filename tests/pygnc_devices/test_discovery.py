@@ -13,8 +13,8 @@ from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Family, Found, all_families, family
 from pygnc_devices.ucb.driver import FAMILY
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
@@ -26,7 +26,7 @@ def test_one_unit_among_eight_ports_is_found_in_three_seconds_and_all_are_given_
     # The unit talks at the last speed that is tried, and does not stream.
     unit = UcbSimulator(eeprom={1: 0, 2: 2})
     with contextlib.ExitStack() as stack:
-        line = stack.enter_context(PtyLine(unit, tmp_path / "unit"))
+        line = stack.enter_context(PtyEndpoint(unit, tmp_path / "unit"))
         dead = []
         for _ in range(7):
             master, slave = os.openpty()
@@ -46,7 +46,7 @@ def test_one_unit_among_eight_ports_is_found_in_three_seconds_and_all_are_given_
 
 
 def test_reports_a_port_in_use(tmp_path: Path) -> None:
-    with PtyLine(UcbSimulator(), tmp_path / "unit") as line, FAMILY.device.open(line.url):  # type: ignore[attr-defined]
+    with PtyEndpoint(UcbSimulator(), tmp_path / "unit") as line, FAMILY.device.open(line.url):  # type: ignore[attr-defined]
         outcome = search([line.url])
     assert "in use" in outcome.problems[line.url]
 
@@ -69,7 +69,7 @@ def test_finds_units_of_several_families(name: str, tmp_path: Path) -> None:
         "opc_n3": UsbIssSimulator(OpcN3Simulator()),
         "gx2": Gx2Simulator(),
     }
-    with PtyLine(units[name], tmp_path / "unit") as line:
+    with PtyEndpoint(units[name], tmp_path / "unit") as line:
         outcome = search([line.url])
     assert [entry.family for entry in outcome.found] == [name]
 

@@ -10,11 +10,10 @@ import pytest
 
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
@@ -67,7 +66,7 @@ def test_every_program_is_known() -> None:
 def test_a_documented_program_runs(title: str, tmp_path: Path) -> None:
     (tmp_path / "recording.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
     (tmp_path / "firmware.bin").write_bytes(make_image("IMU381ZA-400 5020-1383-01 11.00.00", 3000))
-    with PtyLine(simulated(title), tmp_path / "port") as line, TcpLine(MonoDriveSimulator()) as network:
+    with PtyEndpoint(simulated(title), tmp_path / "port") as line, TcpEndpoint(MonoDriveSimulator()) as network:
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": network._port}
         (tmp_path / "imu.json").write_text(json.dumps(configuration))
         program = PROGRAMS[title].replace("/dev/ttyUSB0", line.url)

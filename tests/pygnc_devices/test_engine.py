@@ -18,7 +18,7 @@ from pygnc_devices.scheduler import Claim, Operation, Publish, Request, Sleep
 from pygnc_devices.subscriptions import Publisher
 from pygnc_devices.ucb.framing import LONGEST_FRAME, make_frame, scan
 from pygnc_devices.ucb.unit import UcbUnit
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 S1 = make_frame("S1", bytes(24))
@@ -168,7 +168,7 @@ def test_a_device_without_framing_is_asked_byte_by_byte(pty: tuple[int, str]) ->
 
 def test_starts_a_polling_operation_again_after_reconnection(tmp_path: Path) -> None:
     unit = Polled()
-    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         engine = Engine(line.url, 115200, Wire(None), unit)
         subscription = engine.publisher.subscribe()
         engine.run_while_connected(unit.poll)

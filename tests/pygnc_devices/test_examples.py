@@ -6,10 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +23,7 @@ def run(program: str, *arguments: str, folder: Path | None = None) -> list[str]:
 
 
 def test_the_ucb_example_finds_prints_and_logs(tmp_path: Path) -> None:
-    with PtyLine(UcbSimulator(eeprom={7: 0}), tmp_path / "port") as line:
+    with PtyEndpoint(UcbSimulator(eeprom={7: 0}), tmp_path / "port") as line:
         lines = run("ucb_demo.py", line.url, folder=tmp_path)
     assert lines[0] == f"IMU381ZA-400 5020-1383-01 10.00.01, serial number 2008705635, at {tmp_path}/port"
     assert lines[1:4] == ["packet_rate_divider: 100 Hz", "packet_type: S1", "orientation: +x+y+z"]
@@ -36,7 +35,7 @@ def test_the_ucb_example_finds_prints_and_logs(tmp_path: Path) -> None:
 
 
 def test_the_gx2_example_shows_attitude(tmp_path: Path) -> None:
-    with PtyLine(Gx2Simulator(), tmp_path / "port") as line:
+    with PtyEndpoint(Gx2Simulator(), tmp_path / "port") as line:
         lines = run("gx2_attitude.py", line.url)
     assert "serial_number='2143-01876'" in lines[0]
     assert len(lines) == 12
@@ -45,7 +44,7 @@ def test_the_gx2_example_shows_attitude(tmp_path: Path) -> None:
 
 
 def test_the_monodrive_example_shows_messages(tmp_path: Path) -> None:
-    with TcpLine(MonoDriveSimulator()) as line:
+    with TcpEndpoint(MonoDriveSimulator()) as line:
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": line._port}
         (tmp_path / "imu.json").write_text(json.dumps(configuration))
         lines = run("monodrive_imu.py", str(tmp_path / "imu.json"))

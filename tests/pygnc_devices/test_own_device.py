@@ -18,7 +18,7 @@ from pygnc_devices.discovery import search
 from pygnc_devices.family import Family, family, family_names
 from pygnc_devices.line_family import line_family
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator, values_at
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def test_simulates_a_device_from_its_declaration(tmp_path: Path) -> None:
     gauge, _ = family("rain").packets
     values = values_at(gauge, 10.0)
     assert len(set(values.values())) == 3
-    with PtyLine(simulated(period_s=0.02), tmp_path / "port") as line:
+    with PtyEndpoint(simulated(period_s=0.02), tmp_path / "port") as line:
         found = search([line.url], [family("rain")]).found
         assert [(entry.family, entry.text) for entry in found] == [("rain", "Rain gauge")]
 
@@ -133,13 +133,13 @@ def test_simulates_a_device_from_its_declaration(tmp_path: Path) -> None:
 def test_polls_a_device_with_a_question(tmp_path: Path) -> None:
     asked = line_family("asked", "One that is asked", family("rain").packets, question=b"?\r\n", interval_s=0.02)  # type: ignore[arg-type]
     unit = simulated(asked)
-    with PtyLine(unit, tmp_path / "port") as line, asked.device.open(line.url, interval_s=0.01) as device:  # type: ignore[attr-defined]
+    with PtyEndpoint(unit, tmp_path / "port") as line, asked.device.open(line.url, interval_s=0.01) as device:  # type: ignore[attr-defined]
         readings = list(itertools.islice(device.readings(silence_s=10.0), 6))
         line.unplug()
         line.plug_in()
         assert device.read(15.0) is not None
     assert {reading.packet.name for reading in readings} == {"RAIN", "HLTH"}
-    with PtyLine(unit, tmp_path / "port") as line:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         assert search([line.url], [asked]).found
 
 
@@ -166,7 +166,7 @@ def test_the_documented_commands_work(tmp_path: Path, monkeypatch: pytest.Monkey
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    with PtyLine(simulated(period_s=0.05), Path("./rain-port")):
+    with PtyEndpoint(simulated(period_s=0.05), Path("./rain-port")):
         assert "rain" in run(commands[1])
         assert "rate_mm_h=" in run(commands[2], "--count", "4")
         run(commands[3], "--count", "4")

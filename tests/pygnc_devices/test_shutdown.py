@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from tests.pygnc_devices.opc_n3.quick import counter, line_of
 
@@ -73,12 +73,12 @@ def opc() -> OpcN3Simulator:
 
 
 @pytest.fixture
-def line(opc: OpcN3Simulator, tmp_path: Path) -> Iterator[PtyLine]:
+def line(opc: OpcN3Simulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
     with line_of(opc, tmp_path) as line:
         yield line
 
 
-def run(line: PtyLine, kind: str, number: int | None) -> int:
+def run(line: PtyEndpoint, kind: str, number: int | None) -> int:
     """Start a program, wait for its first reading, send it a signal, and return its exit code."""
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": "/usr/bin:/bin"}
     with subprocess.Popen(
@@ -111,7 +111,7 @@ def run(line: PtyLine, kind: str, number: int | None) -> int:
     ],
 )
 def test_the_fan_stops_however_a_program_ends(
-    opc: OpcN3Simulator, line: PtyLine, kind: str, number: int | None, code: int
+    opc: OpcN3Simulator, line: PtyEndpoint, kind: str, number: int | None, code: int
 ) -> None:
     assert run(line, kind, number) == code
     end_s = time.monotonic() + 5

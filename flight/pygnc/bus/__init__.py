@@ -1,1 +1,1 @@
-"""What is said between the tasks, and how."""
+"""Messages between the tasks, their transport and their journals."""

@@ -1,8 +1,8 @@
-"""What the supervisor and a task tell each other over their socket pair.
+"""Control protocol between the supervisor and a task, over a socket pair.
 
-The pair keeps message boundaries (SOCK_SEQPACKET); it needs no ZeroMQ. The supervisor sends Ping, RunState and Stop;
-the task answers a Ping with a Pong from its own loop, sends Notice when something happened, and StopRequest when the
-host wants the run to stop.
+The pair is SOCK_SEQPACKET, which preserves message boundaries, so neither side needs ZeroMQ here. The supervisor sends
+Ping, RunState and Stop. The task answers a Ping with a Pong from its own loop, and sends a Notice for each event and a
+StopRequest when the host wants the run to stop.
 """
 
 import socket
@@ -18,32 +18,32 @@ class ControlMessage(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Ping(ControlMessage, frozen=True):
-    """The supervisor's keyed question: the task's loop returns the same counter."""
+    """Health check; the task's loop returns the same counter."""
 
     counter: int
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
-    """How far a task is and what it counted.
+    """Progress and counters of a task.
 
-    `through` is the last input number dealt with; `idle` is the source's word that its batch is done. `counts` are
-    totals since the run began, by name.
+    `last_sequence_processed` is the number of the last input processed. `idle` is set by the source when the batch is
+    finished. `counts` are totals since the start of the run, by name.
     """
 
-    through: int = 0
+    last_sequence_processed: int = 0
     idle: bool = False
     counts: dict[str, int] = {}
 
 
 class Pong(ControlMessage, frozen=True):
-    """The task's answer, or (with counter 0) its word that it is up or has got further and now waits."""
+    """Answer to a Ping; with counter 0, an unsolicited report that the task has started or made progress."""
 
     counter: int
     progress: Progress
 
 
 class Notice(ControlMessage, frozen=True):
-    """An event for the events journal."""
+    """Event for the events journal."""
 
     severity: str
     name: str
@@ -51,7 +51,7 @@ class Notice(ControlMessage, frozen=True):
 
 
 class StopRequest(ControlMessage, frozen=True):
-    """The task has been asked, by the host, to stop the whole run."""
+    """The host has asked the task to stop the whole run."""
 
     cause: str
 
@@ -63,7 +63,7 @@ class Stop(ControlMessage, frozen=True):
 
 
 class TaskState(msgspec.Struct, frozen=True, array_like=True):
-    """One task as the supervisor sees it: state is starting, up, failed, stopped."""
+    """State of one task: starting, up, failed or stopped."""
 
     name: str
     state: str
@@ -72,9 +72,10 @@ class TaskState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RunState(ControlMessage, frozen=True):
-    """The whole run, sent to the tasks that report it.
+    """State of the whole run, sent to the tasks with `reports_run`.
 
-    `phase` is starting, batch, idle, no_data, stopping, stopped or failed; `cause` is what ended the run, in words.
+    `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `cause` is the reason why the run ended, or
+    empty.
     """
 
     phase: str
@@ -92,7 +93,7 @@ _from_task: Final = msgspec.msgpack.Decoder(FromTask).decode
 
 
 def make_pair() -> tuple[socket.socket, socket.socket]:
-    """Return the two ends of a control channel, neither of which ever blocks."""
+    """Return both ends of a control channel; neither ever blocks."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (ours, theirs):
         end.settimeout(0)
@@ -100,7 +101,7 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(channel: socket.socket, message: ControlMessage) -> bool:
-    """Send without waiting; False when the other side is gone or has stopped reading."""
+    """Send without waiting; return False if the other side is gone or does not read."""
     try:
         channel.send(_encode(message))
     except (BlockingIOError, BrokenPipeError, ConnectionResetError):
@@ -109,13 +110,13 @@ def send(channel: socket.socket, message: ControlMessage) -> bool:
 
 
 def receive_from_task(channel: socket.socket) -> FromTask | None:
-    """Return the next message, or None when there is none."""
+    """Return the next message, or None."""
     packet = _receive(channel)
     return _from_task(packet) if packet else None
 
 
 def receive_from_supervisor(channel: socket.socket) -> FromSupervisor | None:
-    """Return the next message, or None when there is none."""
+    """Return the next message, or None."""
     packet = _receive(channel)
     return _from_supervisor(packet) if packet else None
 

@@ -1,4 +1,4 @@
-"""Keeps `~/pygnc_logs` below its ceiling: the oldest runs make room, those already delivered first."""
+"""Disk ceiling of `~/pygnc_logs`: removes the oldest runs, delivered ones first."""
 
 import os
 import stat
@@ -8,16 +8,16 @@ from typing import Final
 from pygnc.common.files import remove_flat_folder
 
 DELIVERED: Final = "delivered"
-"""A file of this name in a run's folder says that the host has fetched the run."""
+"""The host puts a file of this name into the folder of a run that it has downloaded."""
 
 
 class DiskGuard:
-    """Answers whether a run may use more of the disk, and removes older runs to make it so.
+    """Decides whether a run may use more of the disk, and removes older runs to make room.
 
     Args:
-        run_folder: the run that is being written; it is never removed.
-        ceiling_bytes: all runs together stay below this.
-        reserve_bytes: so much of the file system stays free for the status file and for the host.
+        run_folder: folder of the present run, which is never removed.
+        ceiling_bytes: limit for all runs together.
+        reserve_bytes: space on the file system that stays free for the status file and the host.
     """
 
     def __init__(self, run_folder: Path, ceiling_bytes: int, reserve_bytes: int) -> None:
@@ -26,18 +26,18 @@ class DiskGuard:
         self._reserve_bytes = reserve_bytes
 
     def may_grow(self, size_bytes: int) -> str | None:
-        """Make room for `size_bytes` more; return None when there is, else the reason why not."""
-        victims = self._older_runs()
+        """Make room for `size_bytes` more; return None, or the reason why there is no room."""
+        older_runs = self._older_runs()
         while reason := self._refusal(size_bytes):
-            if not victims:
+            if not older_runs:
                 return reason
-            remove_flat_folder(victims.pop(0))
+            remove_flat_folder(older_runs.pop(0))
         return None
 
     def _refusal(self, size_bytes: int) -> str | None:
         used = _size_bytes(self._run_folder.parent)
         if used + size_bytes > self._ceiling_bytes:
-            return f"the logs would pass their ceiling of {self._ceiling_bytes} bytes"
+            return f"the logs would exceed the ceiling of {self._ceiling_bytes} bytes ([logs] ceiling_bytes)"
         try:
             free = os.statvfs(self._run_folder)
         except OSError as error:

@@ -1,6 +1,6 @@
-"""Makes a file durable beside its writer: a card may take half a second for it, a live packet has 50 ms.
+"""Files of a journal: segments that grow by whole records and are recovered after a power cut.
 
-One journal file on disk: appended to in whole records, recovered after a power cut.
+A segment is named `<journal>-<index>.pgj`, with `.part` appended until it is closed.
 """
 
 import os
@@ -13,40 +13,8 @@ from typing import Final, Self
 
 import msgspec
 
-from pygnc.common.files import sync_folder, write_all
+from pygnc.common.files import durable_rename, write_all
 from pygnc.formats import journal
-
-
-class DiskSync(Thread):
-    """One `fdatasync` under way.
-
-    Args:
-        descriptor: of the file; it stays open until `finish` has returned.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(name="disk-sync", daemon=True)
-        self._descriptor = descriptor
-        self._error: OSError | None = None
-        self.start()
-
-    def run(self) -> None:
-        """Wait for the disk."""
-        try:
-            os.fdatasync(self._descriptor)
-        except OSError as error:
-            self._error = error
-
-    def finish(self) -> None:
-        """Wait for the end.
-
-        Raises:
-            OSError: the disk has refused.
-        """
-        self.join()
-        if self._error is not None:
-            raise self._error
-
 
 PART: Final = ".part"
 _NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?")
@@ -54,7 +22,7 @@ _NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One file of a journal, by name only."""
+    """One file of a journal."""
 
     journal: str
     index: int
@@ -62,12 +30,12 @@ class Segment:
 
     @property
     def is_open(self) -> bool:
-        """Whether the file was never closed in order."""
+        """Whether the file has not been closed."""
         return self.path.name.endswith(PART)
 
 
 def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segment]:
-    """Return the files of journal `name` (of all journals, without one) in order, wherever among `folders` they are."""
+    """Return the files of journal `name` (default: of all journals) in `folders`, in order."""
     found: list[Segment] = []
     for folder in folders:
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -78,7 +46,7 @@ def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segm
 
 
 def last_number(path: Path) -> int:
-    """Return the number of the last good record in a file, 0 when there is none.
+    """Return the number of the last undamaged record in a file, 0 if it has none.
 
     Raises:
         OSError: the file cannot be read.
@@ -87,10 +55,34 @@ def last_number(path: Path) -> int:
     return records[-1].seq if records else 0
 
 
+class _DiskSync(Thread):
+    """One `fdatasync` in the background; the descriptor must stay open until `finish` returns.
+
+    An SD card may take half a second to sync, but a live packet has to be answered within 50 ms.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(name="disk-sync", daemon=True)
+        self._descriptor = descriptor
+        self._error: OSError | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._error = error
+
+    def finish(self) -> None:
+        self.join()
+        if self._error is not None:
+            raise self._error
+
+
 class SegmentWriter:
     """Appends records to one `.part` file; an append happens wholly or not at all.
 
-    Use `create` or `resume`.
+    Make one by `create` or `resume`.
     """
 
     def __init__(self, path: Path, descriptor: int, size: int) -> None:
@@ -98,14 +90,14 @@ class SegmentWriter:
         self.size = size
         self._descriptor = descriptor
         self._dirty = False
-        self._sync: DiskSync | None = None
+        self._sync: _DiskSync | None = None
 
     @classmethod
     def create(cls, path: Path, header: bytes, last_seq: int) -> Self:
-        """Begin a new file with its HEADER record.
+        """Create a file with its HEADER record.
 
         Raises:
-            OSError: the file cannot be made or its header not be written.
+            OSError: the file cannot be created or its header not be written.
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         writer = cls(path, descriptor, 0)
@@ -119,7 +111,7 @@ class SegmentWriter:
 
     @classmethod
     def resume(cls, path: Path) -> tuple[Self, int]:
-        """Open a file that was not closed in order, cut it after its last good record, and return its last number.
+        """Open an unclosed file and truncate it after its last undamaged record; also return that record's number.
 
         Raises:
             OSError: the file cannot be read or changed.
@@ -132,10 +124,10 @@ class SegmentWriter:
         return cls(path, descriptor, end), records[-1].seq if records else 0
 
     def append(self, block: bytes) -> None:
-        """Write whole records.
+        """Append whole records.
 
         Raises:
-            OSError: nothing of `block` is in the file.
+            OSError: the disk is full or gone; the file is unchanged.
         """
         try:
             write_all(self._descriptor, block)
@@ -146,33 +138,33 @@ class SegmentWriter:
         self._dirty = True
 
     def begin_sync(self) -> None:
-        """Have made durable what was appended, unless that is under way; the writer goes on.
+        """Start to sync appended records in the background, unless a sync is running.
 
         Raises:
-            OSError: the disk has refused the time before.
+            OSError: the previous sync has failed.
         """
         if self._sync is not None and self._sync.is_alive():
             return
         self.finish_sync()
         if self._dirty:
             self._dirty = False
-            self._sync = DiskSync(self._descriptor)
+            self._sync = _DiskSync(self._descriptor)
 
     def finish_sync(self) -> None:
-        """Wait for a sync that is under way.
+        """Wait for a running sync.
 
         Raises:
-            OSError: the disk has refused.
+            OSError: the sync has failed.
         """
         sync, self._sync = self._sync, None
         if sync is not None:
             sync.finish()
 
     def close(self, last_seq: int, *, recovered: bool = False) -> None:
-        """Add the footer (if there is room for it), make the file durable and give it its final name.
+        """Append the footer if there is room for it, sync the file and give it its final name.
 
         Raises:
-            OSError: the file could not be synced or renamed; it keeps its `.part` name and all its records.
+            OSError: the file could not be synced or renamed; it keeps its `.part` name and all records.
         """
         footer = journal.encode(journal.Kind.FOOTER, last_seq, msgspec.msgpack.encode({"recovered": recovered}))
         try:
@@ -184,12 +176,11 @@ class SegmentWriter:
             os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
-        self.path.replace(self.path.with_name(self.path.name.removesuffix(PART)))
-        sync_folder(self.path.parent)
+        durable_rename(self.path, self.path.with_name(self.path.name.removesuffix(PART)))
 
 
 def recover_folder(folder: Path) -> list[Path]:
-    """Close in order every file in `folder` that a crash or power cut left open, and return their new paths.
+    """Close every file in `folder` that a crash or power cut left open; return the new paths.
 
     Raises:
         OSError: the folder cannot be read or written.

@@ -1,4 +1,4 @@
-"""Reads a journal that may still be growing."""
+"""Reader of a journal that may still be growing."""
 
 import os
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ CHUNK_BYTES: Final = 1 << 16
 
 
 class JournalReader:
-    """Gives the messages of one journal in order, from after `after_seq` on, as far as they are written.
-
-    Attributes:
-        header: payload of the newest HEADER record seen, or None.
-        damage: damaged byte ranges with the file they are in.
+    """Returns the messages of one journal in order, as far as they are written.
 
     Args:
-        folders: where the journal's files may be.
+        folders: folders in which the journal's files may be.
         name: the journal's name.
         after_seq: messages up to this number are skipped.
+
+    Attributes:
+        header: payload of the newest HEADER record read, or None.
+        damage: damaged byte ranges, each with the path of its file.
     """
 
     def __init__(self, folders: Sequence[Path], name: str, after_seq: int = 0) -> None:
@@ -36,47 +36,47 @@ class JournalReader:
         self._offset = 0
 
     def read(self, limit: int) -> list[journal.Record]:
-        """Return up to `limit` next messages; an empty list means that no more are written yet."""
+        """Return up to `limit` next messages; an empty list if no more are written yet."""
         messages: list[journal.Record] = []
         while len(messages) < limit:
-            found = self._read_some(limit - len(messages))
+            found = self._read_chunk(limit - len(messages))
             if found is None:
                 break
             messages += found
         return messages
 
-    def skip_through(self, seq: int) -> None:
-        """Do not return messages up to `seq`: they came by another way."""
+    def skip_to(self, seq: int) -> None:
+        """Skip messages up to `seq`."""
         self._after_seq = max(self._after_seq, seq)
 
     def close(self) -> None:
-        """Let go of the open file."""
+        """Close the open file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _read_some(self, limit: int) -> list[journal.Record] | None:
-        """Return the wanted messages of the next stretch, or None at the end of what is written."""
-        # Asked before reading: only a segment that already had a successor is complete when its end is reached.
+    def _read_chunk(self, limit: int) -> list[journal.Record] | None:
+        """Return the wanted messages of the next chunk, or None at the end of the journal."""
+        # List the files before reading: a segment is complete only if it had a successor when its end was reached.
         successor = self._successor()
         if self._descriptor >= 0:
             data = os.pread(self._descriptor, CHUNK_BYTES, self._offset)
-            whole = len(data) < CHUNK_BYTES and successor is not None
-            scan = journal.scan(data, base_offset=self._offset, final=whole, limit=limit)
+            is_complete = len(data) < CHUNK_BYTES and successor is not None
+            scan = journal.scan(data, base_offset=self._offset, final=is_complete, limit=limit)
             if scan.consumed:
                 self._offset += scan.consumed
-                return self._take(scan)
+                return self._wanted(scan)
         if successor is None:
             return None
         try:
             descriptor = os.open(successor.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # closed under its final name, or removed, since it was listed
+        except FileNotFoundError:  # renamed when it was closed, or removed, since it was listed
             return []
         self.close()
         self._segment, self._descriptor, self._offset = successor, descriptor, 0
         return []
 
-    def _take(self, scan: journal.JournalScan) -> list[journal.Record]:
+    def _wanted(self, scan: journal.JournalScan) -> list[journal.Record]:
         if self._segment is not None:
             self.damage += [(self._segment.path, damage) for damage in scan.damage]
         wanted = []
@@ -89,5 +89,5 @@ class JournalReader:
         return wanted
 
     def _successor(self) -> Segment | None:
-        done = -1 if self._segment is None else self._segment.index
-        return next((s for s in list_segments(self._folders, self._name) if s.index > done), None)
+        index = -1 if self._segment is None else self._segment.index
+        return next((s for s in list_segments(self._folders, self._name) if s.index > index), None)

@@ -1,7 +1,7 @@
-"""A journal: a row of segment files, on disk while the disk takes them, then in memory.
+"""Writer of a journal: a series of segment files, on disk as long as the disk accepts them, then in memory.
 
-Every append is one unbuffered write, so a killed process loses nothing; data are synced on a timer, so a power cut
-costs at most that long.
+Every append is one unbuffered write, so a killed process loses nothing. Data are synced on a timer, so a power cut
+costs at most the last second.
 """
 
 import time
@@ -15,22 +15,22 @@ from pygnc.formats import journal
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8
 SYNC_INTERVAL_S: Final = 0.5
-"""With the loops' wait of half a second, what is a second old is on disk."""
+"""Together with the loops' wait of up to 0.5 s: records that are a second old are on the disk."""
 
 
 class JournalWriter:
-    """Writes one journal; a second writer of the same journal (after a restart) goes on where the first one ended.
-
-    Attributes:
-        last_seq: number of the last record, 0 before the first.
-        fault: why records go to memory and will not survive the run, or None while they go to disk.
+    """Writes one journal; after a restart, a new writer continues where the previous one ended.
 
     Args:
         disk: the run's folder.
-        memory: a folder in memory, which takes over when the disk refuses; only its newest segments are kept.
+        memory: folder in memory, used if the disk fails; only its newest segments are kept.
         name: the journal's name, lower-case letters and underscores.
         header: payload of the HEADER record of every segment.
-        may_grow: asked with a size in bytes before each new segment on disk; answers why not, or None.
+        may_grow: called with a size in bytes before each new segment on disk; returns None, or the reason for refusal.
+
+    Attributes:
+        last_seq: number of the last record, 0 before the first.
+        fault: reason why records go to memory and will not survive the run; None while they go to the disk.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class JournalWriter:
         self._name = name
         self._header = header
         self._may_grow = may_grow
-        self._synced_at = time.monotonic()
+        self._synced_at_s = time.monotonic()
         existing = list_segments([disk, memory], name)
         self._index = existing[-1].index if existing else -1
         if existing and existing[-1].path.parent == memory:
-            self.fault = "the disk refused this journal's records earlier in the run"
+            self.fault = "this journal's records could not be written to the disk earlier in the run"
         if existing and existing[-1].is_open:
             self._segment, self.last_seq = SegmentWriter.resume(existing[-1].path)
         else:
@@ -61,10 +61,10 @@ class JournalWriter:
             self._segment = self._begin_segment()
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        """Write `payloads` as the next messages.
+        """Append `payloads` as the next messages.
 
         Raises:
-            OSError: neither disk nor memory takes them.
+            OSError: neither disk nor memory has room.
         """
         records = journal.encode_messages(self.last_seq + 1, payloads)
         if self._segment.size >= SEGMENT_BYTES:
@@ -83,26 +83,26 @@ class JournalWriter:
         self.last_seq += len(records)
 
     def sync_if_due(self) -> None:
-        """Begin to sync what was written since the last time, if that is long enough ago.
+        """Start to sync new records if the last sync was long enough ago.
 
         Raises:
-            OSError: the disk has refused the time before.
+            OSError: the previous sync has failed.
         """
         now = time.monotonic()
-        if now - self._synced_at >= SYNC_INTERVAL_S:
+        if now - self._synced_at_s >= SYNC_INTERVAL_S:
             self._segment.begin_sync()
-            self._synced_at = now
+            self._synced_at_s = now
 
     def finish_sync(self) -> None:
-        """Wait for a sync that is under way.
+        """Wait for a running sync.
 
         Raises:
-            OSError: the disk has refused.
+            OSError: the sync has failed.
         """
         self._segment.finish_sync()
 
     def close(self) -> None:
-        """Make everything durable and give the last file its final name."""
+        """Sync all records and give the last file its final name."""
         self._segment.close(self.last_seq)
 
     def _begin_segment(self) -> SegmentWriter:

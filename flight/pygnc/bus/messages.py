@@ -1,34 +1,48 @@
-"""What the tasks say to each other: one typed, immutable message per kind.
+"""Messages of the streams and journals: one typed, immutable class per kind.
 
-Every message is MessagePack, an array whose first element is the message's name and whose other elements are the
-fields in the order declared here. A field may be appended with a default; nothing else may change, so that old
-journals stay readable.
+A message is encoded by MessagePack as an array. Its first element is the message's tag, the others are the fields in
+the order declared here. Old journals stay readable as long as fields are only appended, with a default value.
+
+`seq` is the message's number in its own stream. In estimates, `input_seq` is the number of the input packet that the
+estimate belongs to, and `last_input_seq` that of the newest input when the estimate was made.
 """
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Vector3: TypeAlias = tuple[float, float, float]
 
+
+def vector3(values: "NDArray[np.float64]") -> Vector3:
+    """Return an array of shape (3,) as a message field."""
+    x, y, z = values.tolist()
+    return x, y, z
+
+
 LIVE: Final = "host"
-"""The `source` of packets that come over the streaming interface; their `offset` is their number in its stream."""
+"""`source` of packets received over the streaming interface; their `offset` is their number in that stream."""
 
 DEVICES: Final = "devices"
-"""The `source` of readings of the computer's own sensors; their `offset` is their number in that stream."""
+"""`source` of readings of the computer's own sensors; their `offset` is their number in that stream."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, kw_only=True):
-    """Base of all messages: immutable, encoded as an array, named by its class."""
+    """Base of all messages: immutable, encoded as an array with the class name as tag."""
 
 
 class SourceFile(Message, frozen=True):
-    """One input file as it was found, and the books of its bytes: size = delivered + damaged.
+    """One input file and how many of its bytes were used: size = delivered + damaged.
 
-    `damage` lists the first damaged byte ranges (start, stop, reason). `fault` says why the file cannot be read; then
-    nothing else is known of it. A file that appears or grows after the batch is named then, with the books of
-    `size_bytes` bytes from `from_byte` on; what was said of these before, which was damage, does not count any more.
-    The last `carried_bytes`, damaged as yet, begin a packet that may go on in what comes.
+    `damage` lists the first damaged byte ranges (start, stop, reason); `damaged_ranges` counts all. `fault` is the
+    reason why the file cannot be read; all numbers are 0 then. A file that appears or grows after the batch is
+    reported again, with counts for `size_bytes` bytes from `from_byte` on; this supersedes earlier damage reports for
+    these bytes. The last `carried_bytes` begin a packet that may continue in later data; they count as damaged until
+    then.
     """
 
     seq: int
@@ -45,7 +59,7 @@ class SourceFile(Message, frozen=True):
 
 
 class BatchBegin(Message, frozen=True):
-    """The files of the batch have all been named, or behind its end those that came since: their packets follow."""
+    """All files of the batch, or of a group that arrived after it, have been listed; their packets follow."""
 
     seq: int
     sensors_per_record: int
@@ -55,7 +69,8 @@ class BatchBegin(Message, frozen=True):
 class SensorSample(Message, frozen=True):
     """One 30-byte sensor packet, in sensor axes.
 
-    `seq` is the global input number. `offset` is where the packet's bytes stand in the undamaged part of `source`.
+    `offset` is the position of the packet's bytes in the undamaged part of `source`. `lux` holds the illuminance of
+    the faces +X, +Y, +Z, -X, -Y, -Z.
     """
 
     seq: int
@@ -66,14 +81,15 @@ class SensorSample(Message, frozen=True):
     hall_raw: int
     gyro_imu_rad_s: Vector3
     lux: tuple[float, float, float, float, float, float]
-    """Illuminance on the faces +X, +Y, +Z, -X, -Y, -Z."""
     raw: bytes
 
 
 class GpsFix(Message, frozen=True):
-    """One GPS packet: 99 bytes of a sense record, or 102 of a range file, without spacecraft time and time status.
+    """One GPS packet: 99 bytes of a sense record, or 102 bytes of a range file.
 
-    `satellite_id` is the radio id of the partner whose file it comes from, 0 for our own.
+    Packets of range files have no spacecraft time and no time status. Positions and velocities are in ITRF. `offset`
+    is the position of the packet's bytes in the undamaged part of `source`. `satellite_id` is the radio id of the
+    partner whose file contains the packet, 0 for our own.
     """
 
     seq: int
@@ -99,14 +115,15 @@ class GpsFix(Message, frozen=True):
 
     @property
     def is_own(self) -> bool:
-        """Whether our own receiver made it."""
+        """Whether the packet comes from our own receiver."""
         return self.satellite_id == 0
 
 
 class RangeMeasurement(Message, frozen=True):
-    """One 12-byte range packet. `range_m` still contains the radio pair's delay bias.
+    """One 12-byte range packet. `range_m` includes the delay bias of the radio pair.
 
-    `satellite_id` is the radio id of the partner that measured the range to `partner_id`, by its own clock; 0: we.
+    `satellite_id` is the radio id of the satellite that measured the range to `partner_id`, 0 for our own; the
+    spacecraft time is that satellite's.
     """
 
     seq: int
@@ -122,9 +139,9 @@ class RangeMeasurement(Message, frozen=True):
 
 
 class BatchEnd(Message, frozen=True):
-    """The last input of the batch. `cause` is empty, or says why the batch ended early.
+    """Last input of the batch. `cause` is the reason why the batch ended early, or empty.
 
-    What range files bring that appear or grow later stands behind it.
+    Range files that appear or grow later follow it.
     """
 
     seq: int
@@ -132,7 +149,7 @@ class BatchEnd(Message, frozen=True):
 
 
 class TimeMark(Message, frozen=True):
-    """The host's word on the spacecraft time, at `t_mono_ns` of the computer's monotonic clock."""
+    """Spacecraft time reported by the host, and the computer's monotonic clock when it arrived."""
 
     seq: int
     source: str
@@ -143,9 +160,10 @@ class TimeMark(Message, frozen=True):
 
 
 class LivePacket(Message, frozen=True):
-    """A packet as it came over the streaming interface, on its way to ingest.
+    """A packet received over the streaming interface, on its way to ingest.
 
-    `kind` is the sentence's type, `radio_id` the partner that made it or 0. `late` says that a newer one came before.
+    `kind` is the sentence type. `radio_id` is the partner that made the packet, or 0. `late` is set if a newer packet
+    arrived before it.
     """
 
     seq: int
@@ -157,14 +175,15 @@ class LivePacket(Message, frozen=True):
 
 
 class DeviceReading(Message, frozen=True):
-    """What a sensor of the Raspberry Pi's own said, `device` by its name in the settings.
+    """One reading of a sensor that is connected to the computer.
 
-    `source` is "devices"; `offset` is the reading's number in that stream. `packet` names the packet of the family, of
-    which `raw` is the whole frame and `values` what the driver makes of it, by names that end in their units: None
-    where the device says that it has none, bytes as hexadecimal digits. `t_mono_ns` and `t_wall_ns` are the arrival by
-    the computer's clocks, `t_device_ns` is the device's own clock, unwrapped, since its first reading; None if it has
-    none. `lost_before` readings are missing before this one, by the device's own count; those that settings thin out
-    are not counted. `flags` are the driver's doubts, in words.
+    `device` is the sensor's name in the settings and `source` is "devices"; `offset` is the reading's number in that
+    stream. `packet` names the packet type of the driver family, `raw` is the whole frame and `values` the decoded
+    fields; their names end in the unit. A value is None where the device reports that it has none; bytes are given as
+    hexadecimal digits. `t_mono_ns` and `t_wall_ns` are the time of arrival by the computer's clocks. `t_device_ns` is
+    the device's own clock, unwrapped, since its first reading; None if the device has no clock. `lost_before` counts
+    the readings that are missing before this one by the device's own counter; readings that the settings thin out are
+    not counted. `flags` lists the driver's warnings about this reading.
     """
 
     seq: int
@@ -183,17 +202,18 @@ class DeviceReading(Message, frozen=True):
 
 
 class OrbitEstimate(Message, frozen=True):
-    """The orbit after one input, or (not journaled, `through` unchanged) its prediction to the present.
+    """The orbit after one input, or its prediction to the present.
 
-    Position and velocity are valid at `gps_ms`, milliseconds since 1980-01-06 in GPS time, in ITRF (ECEF) and in GCRF
-    (ECI); sigmas are of the ECEF values. `fix_gps_ms` is the time of the newest used fix. `cause` names why the fix at
-    hand was not used, or is empty. `nis` covers `nis_dof` measurements of this fix; `nis_mean` is per degree of freedom
-    over the `nis_count` fixes so far. `spacecraft_to_gps_ms` maps spacecraft time: gps_ms = 1000 t + this, or None.
-    `input_seq` is the number of the GPS packet at whose time the orbit is given, 0 for a prediction to the present.
+    Predictions are published but not journaled; their `input_seq` is 0. Position and velocity are valid at `gps_ms`,
+    milliseconds since 1980-01-06 in GPS time, in ITRF (ECEF) and in GCRF (ECI); sigmas are those of the ECEF values.
+    `fix_gps_ms` is the time of the newest accepted fix. `cause` is the reason why this input's fix was rejected, or
+    empty. `nis` is the normalised innovation squared of the `nis_dof` measurements of this fix; `nis_mean` is per
+    degree of freedom over all `nis_count` fixes so far. `spacecraft_to_gps_ms` maps spacecraft time t:
+    gps_ms = 1000 t + spacecraft_to_gps_ms; None while unknown.
     """
 
     seq: int
-    through: int
+    last_input_seq: int
     gps_ms: int
     fix_gps_ms: int
     position_ecef_m: Vector3
@@ -212,39 +232,38 @@ class OrbitEstimate(Message, frozen=True):
     input_seq: int = 0
 
 
-class OrbitMark(Message, frozen=True):
-    """The orbit task has dealt with the input `through`, and has no orbit at that input's own time (yet).
+class OrbitWatermark(Message, frozen=True, tag="OrbitMark"):
+    """The orbit task has processed this input and has no orbit at the input's own time (yet).
 
-    Each of our own GPS packets is answered, and the end of the batch: by estimates, the last of which is the packet's
-    own (`input_seq` = `through`), or else by a mark behind them.
+    Each of our own GPS packets, and the end of the batch, is answered in the orbit stream: either by estimates of
+    which the last has `input_seq` equal to `last_input_seq`, or by a watermark after them.
     """
 
     seq: int
-    through: int
+    last_input_seq: int
 
 
-OrbitMessage: TypeAlias = OrbitEstimate | OrbitMark
-"""Everything that stands in the orbit journal."""
+OrbitMessage: TypeAlias = OrbitEstimate | OrbitWatermark
+"""All messages of the orbit journal."""
 
 
 class AttitudeEstimate(Message, frozen=True):
     """The attitude after one sensor sample.
 
-    `input_seq` is the sample's number, `through` that of the newest input when this was said. `gps_ms` is the sample's
-    time by the clock map; None when that is not known. `mode` is searching, coarse or fine; while searching,
-    `quaternion_gcrf_from_body` (Hamilton's, scalar first), `gyro_bias_imu_rad_s` and `sigma_rad` (of the attitude, body
-    axes) are None. `mag_bias_imu_ut` is all of the magnetometer's bias in its own axes, that of the settings included;
-    while searching, what is known from settings, calibration or before, or None. From the body rate and the field in
-    body axes is removed what is known of the biases. `mag_calibration_sigma_ut` is of the bias by the calibration that
-    needs no attitude; None before it has succeeded.
-    `orbit_age_s` counts from the newest fix in the orbit that was used; None without an orbit. `orbit_late` says that
-    the orbit task had not answered in time, so that another run may give other numbers. `nis` covers the `dof` numbers
-    that were used; `cause` names why none was, or is empty. `found` says that the attitude does not follow from the one
-    before. Faces count from 0 (+X, +Y, +Z, -X, -Y, -Z), gyro axes too (sensor axes).
+    `gps_ms` is the sample's time by the clock map, None if unknown. `mode` is searching, coarse or fine. While
+    searching, `quaternion_gcrf_from_body` (Hamilton, scalar first), `gyro_bias_imu_rad_s` and `sigma_rad` (of the
+    attitude, body axes) are None. `mag_bias_imu_ut` is the magnetometer's total bias in sensor axes, including the
+    bias of the settings; while searching it is the newest known value, or None. `rate_body_rad_s` and `mag_body_ut`
+    are corrected by the known biases. `mag_calibration_sigma_ut` is the standard deviation of the bias found by the
+    calibration that needs no attitude; None until that has succeeded. `orbit_age_s` is the time since the newest fix
+    in the orbit used; None without an orbit. `orbit_late` is set if the orbit task did not answer in time, so that
+    another run may give other numbers. `nis` is the normalised innovation squared of the `dof` measurements used;
+    `cause` is the reason why none was used, or empty. `found` is set if this attitude was newly acquired and does not
+    follow from the one before. Faces are numbered 0 to 5 (+X, +Y, +Z, -X, -Y, -Z), gyro axes 0 to 2 (sensor axes).
     """
 
     seq: int
-    through: int
+    last_input_seq: int
     input_seq: int
     t_spacecraft_s: int
     gps_ms: int | None
@@ -270,18 +289,18 @@ class AttitudeEstimate(Message, frozen=True):
 
 
 class FormationEstimate(Message, frozen=True):
-    """Where one partner is relative to us, at the time of a range or a fix that concerns it.
+    """State of one partner relative to us, at the time of a range or fix that concerns it.
 
-    `input_seq` is the number of that packet, `through` of the newest input when this was said. Relative means partner
-    minus self; "rtn" are the radial, transverse and normal axes of our orbit, rates in these turning axes. With `cause`
-    the partner's orbit is not known, and the numbers are None. `covariance_rtn` is the lower triangle, row by row, of
-    that of relative position (m) and velocity (m/s). `range_residual_m` is measured minus computed for our own range
-    to the partner at this time, None without one. While `ambiguous`, another orbit fits as well: `mirror_rtn_m` is
-    where it is, and `chi2_mirror` its cost beside `chi2_best`, over `dof` degrees of freedom.
+    Relative means partner minus own. RTN are the radial, transverse and normal axes of our orbit; rates are in these
+    rotating axes. If `cause` is set, the partner's orbit is unknown and the numbers are None. `covariance_rtn` is the
+    lower triangle, row by row, of the covariance of relative position (m) and velocity (m/s). `range_residual_m` is
+    measured minus computed range, of our own range to the partner at this time; None without one. If `ambiguous`,
+    another orbit fits as well: `mirror_rtn_m` is the relative position in that orbit, `chi2_mirror` its chi-square
+    and `chi2_best` that of the best orbit, with `dof` degrees of freedom.
     """
 
     seq: int
-    through: int
+    last_input_seq: int
     input_seq: int
     gps_ms: int
     partner_id: int
@@ -303,15 +322,15 @@ class FormationEstimate(Message, frozen=True):
 
 
 class ClosestApproach(Message, frozen=True):
-    """The least distance to a partner within the next day, by one of the orbits that fit.
+    """Minimum distance to a partner within the next day, for one of the orbits that fit.
 
-    `chi2` is that orbit's cost; the best one's comes first. `sigma_m` is of the distance at `gps_ms`, where it is
-    least. `least_m` is the least value, at any time and first at `least_gps_ms`, of the distance less three standard
-    deviations; 0 when contact cannot be excluded.
+    `chi2` is the chi-square of that orbit; the best orbit comes first. `distance_m` is the minimum distance, at
+    `gps_ms`, and `sigma_m` its standard deviation. `least_m` is the minimum of distance minus three standard
+    deviations over the day, first reached at `least_gps_ms`; 0 if contact cannot be excluded.
     """
 
     seq: int
-    through: int
+    last_input_seq: int
     partner_id: int
     chi2: float
     gps_ms: int
@@ -322,19 +341,19 @@ class ClosestApproach(Message, frozen=True):
 
 
 FormationMessage: TypeAlias = FormationEstimate | ClosestApproach
-"""Everything that stands in the formation journal."""
+"""All messages of the formation journal."""
 
 
 InputMessage: TypeAlias = (
     SourceFile | BatchBegin | SensorSample | GpsFix | RangeMeasurement | BatchEnd | TimeMark | DeviceReading
 )
-"""Everything that stands in the input journal."""
+"""All messages of the input journal."""
 
 
 class Event(Message, frozen=True):
-    """Something that a person should know of; it stands in the events journal.
+    """An event for operators, kept in the events journal.
 
-    `severity` is info, warning or error; `t_wall_ns` is the computer's clock, which may be wrong.
+    `severity` is info, warning or error. `t_wall_ns` is the computer's clock, which may be wrong.
     """
 
     seq: int

@@ -1,9 +1,13 @@
-"""How messages travel: numbered and journaled first, then announced over ZeroMQ; gaps are read from the journal.
+"""Numbered message streams: journaled first, then announced over ZeroMQ.
 
-The announcement is the fast path and may lose messages: queues are small, so that a stopped reader costs nobody
-anything. The journal is the truth, where a reader that was late, slow or restarted finds what it missed: it is told
-through which number the stream goes when it joins, it sees gaps, and it looks by itself every other second, and behind
-as many announcements as a full queue holds, for the next ones may not have fitted in.
+The announcement is the fast path and may lose messages: its queues are small, so that a stopped reader costs nobody
+anything. The journal is authoritative, and a reader that was late, slow or restarted reads the missing messages from
+it. A reader looks into the journal
+
+- when it joins and the writer announces the number of the last message,
+- when it sees a gap in the numbers,
+- every `LOOK_INTERVAL_S`,
+- after as many announcements as a full queue holds, because later ones may have been dropped.
 """
 
 import contextlib
@@ -22,16 +26,16 @@ from pygnc.bus.messages import Message
 
 QUEUE_MESSAGES: Final = 256
 FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
-"""From so many on a queue may be taken for full, for it learns of its reader's progress by halves."""
+"""A queue may be full from here on: ZeroMQ reports the reader's progress in steps of half a queue."""
 LINGER_MS: Final = 100
 LOOK_INTERVAL_S: Final = 2.0
-"""Nobody waits longer than this for what an announcement has not told, for whatever reason."""
+"""Longest delay of a message whose announcement was lost."""
 RECONNECT_MS: Final = 2
 RECONNECT_MAX_MS: Final = 200
-"""Tasks start side by side, so the writer is there within milliseconds; one that has failed is not coming back."""
+"""Tasks start concurrently, so the writer exists within milliseconds; a failed writer does not come back."""
 _NUMBER: Final = struct.Struct("<Q")
-_MARK: Final = b""
-_LIVE: Final = b"live"
+_NUMBER_ONLY: Final = b""
+_TRANSIENT: Final = b"live"
 _JOINED: Final = b"\x01"
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -43,19 +47,19 @@ def endpoint(runtime: Path, stream: str) -> str:
 
 
 class StreamWriter:
-    """The one writer of a stream: numbers, journals and only then announces its messages.
+    """The one writer of a stream: numbers, journals and then announces its messages.
 
-    A frame is [stream, number, payload]; an empty payload is a mark that says through which number the stream goes.
-    Several messages at once are announced by a mark: readers take them from the journal, in one go.
-
-    Attributes:
-        socket: to be polled; when it is readable, `greet` has something to do.
+    A frame is [stream, number, payload]. With an empty payload it announces the number of the last message only;
+    several messages at once are announced this way, and readers take them from the journal in one read.
 
     Args:
         context: the task's ZeroMQ context.
         runtime: the run's private folder.
         stream: the stream's name.
-        journal: where the messages are kept.
+        journal: where the messages are stored.
+
+    Attributes:
+        socket: register it with the poller; call `answer_subscriptions` when it is readable.
     """
 
     def __init__(
@@ -71,34 +75,34 @@ class StreamWriter:
 
     @property
     def next_seq(self) -> int:
-        """The number that the next message gets."""
+        """Number of the next message."""
         return self.journal.last_seq + 1
 
     def write(self, messages: Sequence[Message]) -> None:
-        """Journal and announce `messages`, which carry the numbers from `next_seq` on.
+        """Journal and announce `messages`, which are numbered from `next_seq` on.
 
         Raises:
-            OSError: the journal takes no more records, on disk or in memory.
+            OSError: neither disk nor memory takes more records.
         """
         payloads = [encode(message) for message in messages]
         self.journal.append(payloads)
-        self._announce(payloads[0] if len(payloads) == 1 else _MARK)
+        self._announce(payloads[0] if len(payloads) == 1 else _NUMBER_ONLY)
 
-    def greet(self) -> None:
-        """Tell readers that have joined through which number the stream goes: they have missed what was announced."""
+    def answer_subscriptions(self) -> None:
+        """Announce the number of the last message to new readers, which have missed earlier announcements."""
         joined = False
         with contextlib.suppress(zmq.Again):
             while True:
                 joined |= self.socket.recv(zmq.NOBLOCK).startswith(_JOINED)
         if joined:
-            self._announce(_MARK)
+            self._announce(_NUMBER_ONLY)
 
-    def show(self, message: Message) -> None:
-        """Announce a message that belongs to the present moment only: neither numbered nor journaled."""
-        self.socket.send_multipart([self._stream, _LIVE, encode(message)])
+    def publish_transient(self, message: Message) -> None:
+        """Send a message that matters at the present moment only; it is neither numbered nor journaled."""
+        self.socket.send_multipart([self._stream, _TRANSIENT, encode(message)])
 
     def close(self) -> None:
-        """Close the journal in order, then the socket."""
+        """Close the journal, then the socket."""
         self.journal.close()
         self.socket.close()
 
@@ -107,13 +111,21 @@ class StreamWriter:
 
 
 class StreamReader:
-    """Reads one stream from after `after_seq` on: every message once and in order.
+    """Reads one stream from the message after `after_seq` on: every message once and in order.
+
+    Args:
+        context: the task's ZeroMQ context.
+        runtime: the run's private folder.
+        stream: the stream's name.
+        folders: folders in which the stream's journal may be.
+        decode: decoder of the stream's messages.
+        after_seq: number of the last message that is known already.
 
     Attributes:
-        socket: to be polled; when it is readable, or `behind` is set, `receive` has something to do.
-        behind: whether messages are known to wait in the journal.
-        through: number of the last message returned.
-        lost: messages that neither the bus nor the journal could give.
+        socket: register it with the poller; call `receive` when it is readable or `has_backlog` is set.
+        has_backlog: whether messages wait in the journal.
+        last_seq: number of the last message returned.
+        lost: number of messages that are in neither the queue nor the journal.
     """
 
     def __init__(
@@ -126,12 +138,12 @@ class StreamReader:
         *,
         after_seq: int = 0,
     ) -> None:
-        self.through = after_seq
-        self.behind = True
+        self.last_seq = after_seq
+        self.has_backlog = True
         self.lost = 0
-        self._announced = after_seq
-        self._taken, self._look_at_s = 0, 0.0
-        self._shown: Message | None = None
+        self._announced_seq = after_seq
+        self._received_since_look, self._next_look_s = 0, 0.0
+        self._transient: Message | None = None
         self._decode = decode
         self._journal = JournalReader(folders, stream, after_seq)
         self.socket = context.socket(zmq.SUB)
@@ -144,46 +156,47 @@ class StreamReader:
 
     def receive(self, limit: int) -> list[Message]:
         """Return up to `limit` next messages without waiting."""
-        messages = self._from_journal(limit) if self.behind else []
-        while len(messages) < limit and not self.behind:
+        messages = self._read_journal(limit) if self.has_backlog else []
+        while len(messages) < limit and not self.has_backlog:
             try:
                 _, number, payload = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                self.behind = self._taken >= FULL_MESSAGES or time.monotonic() >= self._look_at_s
+                is_due = time.monotonic() >= self._next_look_s
+                self.has_backlog = is_due or self._received_since_look >= FULL_MESSAGES
                 break
-            self._taken += 1
-            if number == _LIVE:
-                self._shown = self._decode(payload)
+            self._received_since_look += 1
+            if number == _TRANSIENT:
+                self._transient = self._decode(payload)
                 continue
             (seq,) = _NUMBER.unpack(number)
-            if payload != _MARK and seq == self.through + 1:
+            if payload != _NUMBER_ONLY and seq == self.last_seq + 1:
                 messages.append(self._decode(payload))
-                self.through = seq
-            elif seq > self.through:
-                self._announced = seq
-                self.behind = True
+                self.last_seq = seq
+            elif seq > self.last_seq:
+                self._announced_seq = seq
+                self.has_backlog = True
         return messages
 
-    def take_shown(self) -> Message | None:
-        """Return the newest message of the moment, once."""
-        shown, self._shown = self._shown, None
-        return shown
+    def take_transient(self) -> Message | None:
+        """Return the newest transient message, once."""
+        transient, self._transient = self._transient, None
+        return transient
 
     def close(self) -> None:
-        """Let go of the socket and the journal."""
+        """Close the socket and the journal."""
         self.socket.close()
         self._journal.close()
 
-    def _from_journal(self, limit: int) -> list[Message]:
-        self._taken, self._look_at_s = 0, time.monotonic() + LOOK_INTERVAL_S
-        self._journal.skip_through(self.through)
+    def _read_journal(self, limit: int) -> list[Message]:
+        self._received_since_look, self._next_look_s = 0, time.monotonic() + LOOK_INTERVAL_S
+        self._journal.skip_to(self.last_seq)
         records = self._journal.read(limit)
-        self.behind = len(records) == limit
+        self.has_backlog = len(records) == limit
         for record in records:
-            self.lost += record.seq - self.through - 1
-            self.through = record.seq
-        if not self.behind and self.through < self._announced:
-            # Announced, so it was written; gone from the journal, so it was removed to save memory.
-            self.lost += self._announced - self.through
-            self.through = self._announced
+            self.lost += record.seq - self.last_seq - 1
+            self.last_seq = record.seq
+        if not self.has_backlog and self.last_seq < self._announced_seq:
+            # An announced message was written; if the journal lacks it, its segment was removed to save memory.
+            self.lost += self._announced_seq - self.last_seq
+            self.last_seq = self._announced_seq
         return [self._decode(record.payload) for record in records]

@@ -1,1 +1,1 @@
-"""Typed settings with defaults; pygnc.toml overrides them."""
+"""Typed settings and their loader; data tables."""

@@ -1,4 +1,4 @@
-"""Reads `pygnc.toml` into `Settings`."""
+"""Loader of the settings file `pygnc.toml`."""
 
 import dataclasses
 import typing
@@ -13,23 +13,23 @@ SETTINGS_FILE: Final = "pygnc.toml"
 
 
 class ConfigurationError(ValueError):
-    """The configuration file cannot be used; the message says where and why."""
+    """The settings file cannot be used; the message names the file, the key and the reason."""
 
 
 def load(file: Path | None, home: Path) -> Settings:
-    """Return the settings of `file`; without one, those of `~/pygnc.toml`; without that, the defaults.
+    """Return the settings of `file`, else those of `~/pygnc.toml` if it exists, else the defaults.
 
     Raises:
-        ConfigurationError: the file is missing, is no TOML, or holds an unknown or impossible setting.
+        ConfigurationError: the file is missing or not TOML, or a setting is unknown or out of range.
     """
-    return settings_of(read_table(file, home), file or home / SETTINGS_FILE)
+    return settings_from_table(read_table(file, home), file or home / SETTINGS_FILE)
 
 
 def read_table(file: Path | None, home: Path) -> dict[str, Any]:
-    """Return what `file` holds, or without one `~/pygnc.toml`, as it stands there; nothing if there is none.
+    """Return the table in `file`, else that in `~/pygnc.toml`, unchecked; empty if neither exists.
 
     Raises:
-        ConfigurationError: the file is missing, or no TOML.
+        ConfigurationError: the file is missing or not TOML.
     """
     path = file or home / SETTINGS_FILE
     try:
@@ -37,7 +37,7 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
     except FileNotFoundError:
         if file is None:
             return {}
-        raise ConfigurationError(f"{path}: no such file; --config names a TOML file") from None
+        raise ConfigurationError(f"{path}: file does not exist; --config requires a TOML file") from None
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -50,11 +50,11 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-def settings_of(table: dict[str, Any], path: Path) -> Settings:
-    """Return the settings that a table makes; `path` is named in complaints.
+def settings_from_table(table: dict[str, Any], path: Path) -> Settings:
+    """Return the settings of a table read from `path`.
 
     Raises:
-        ConfigurationError: a setting is unknown or impossible.
+        ConfigurationError: a setting is unknown or out of range.
     """
     if not table:
         return Settings()
@@ -69,7 +69,7 @@ def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, path: Pa
     known = {field.name: field.type for field in dataclasses.fields(settings)}
     for name, value in table.items():
         if name not in known:
-            raise ConfigurationError(f"{path}: no such setting: {prefix}{name}; there are {', '.join(sorted(known))}")
+            raise ConfigurationError(f"{path}: unknown setting {prefix}{name}; choose from {', '.join(sorted(known))}")
         section = known[name]
         if isinstance(section, type) and dataclasses.is_dataclass(section) and isinstance(value, dict):
             _refuse_unknown(value, section, f"{prefix}{name}.", path)

@@ -1,4 +1,4 @@
-"""Every setting with its default, unit and meaning. `pygnc.toml` overrides them section by section."""
+"""All settings with default, unit and meaning. `pygnc.toml` overrides them key by key."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,41 +11,41 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`[logs]`: what `~/pygnc_logs` may take of the disk."""
+    """`[logs]`: disk space of `~/pygnc_logs`."""
 
     ceiling_bytes: int = 64_000_000
-    """All runs together; the oldest runs are removed to stay below it, delivered ones first."""
+    """Limit for all runs together; the oldest runs are removed to stay below it, delivered ones first."""
     reserve_bytes: int = 4_000_000
-    """Kept free on the file system for the status file and the host; recording stops rather than use it."""
+    """Free space kept on the file system for the status file and the host; recording stops before it is used."""
 
     def __post_init__(self) -> None:
         if self.ceiling_bytes < 0 or self.reserve_bytes < 0:
-            raise ValueError("ceiling_bytes and reserve_bytes are not negative")
+            raise ValueError("ceiling_bytes and reserve_bytes must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """`[batch]`: what `~/pygnc_batch` may take of the disk."""
+    """`[batch]`: disk space of `~/pygnc_batch`."""
 
     ceiling_bytes: int = 16_000_000
-    """It stops growing there; the input journal goes on. Of what a run begins with by `--from-last-run`, the oldest is
-    left out beyond half of it. `~/pygnc_batch_last` may take as much again."""
+    """Maximum size; the input journal continues beyond it. A run with `--from-last-run` begins with at most half of it
+    and removes the oldest data. `~/pygnc_batch_last` may need the same space again."""
 
     def __post_init__(self) -> None:
         if self.ceiling_bytes < 100_000:
-            raise ValueError("ceiling_bytes is at least 100000")
+            raise ValueError("ceiling_bytes must be at least 100000")
 
 
 @dataclass(frozen=True, slots=True)
 class RadioSettings:
-    """`[radio]`: the ranging radio."""
+    """`[radio]`: ranging radio."""
 
     bandwidth_hz: float = SX1280_BANDWIDTH_HZ
     """One of 203125, 406250, 812500, 1625000."""
 
     def __post_init__(self) -> None:
         if self.bandwidth_hz not in {203_125.0, 406_250.0, 812_500.0, 1_625_000.0}:
-            raise ValueError("bandwidth_hz is one of 203125, 406250, 812500, 1625000")
+            raise ValueError("bandwidth_hz must be one of 203125, 406250, 812500, 1625000")
 
 
 BAUDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
@@ -53,39 +53,39 @@ BAUDS: Final = (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """`[host]`: a serial port for the streaming interface, beside the terminal that started main.py."""
+    """`[host]`: serial port for the streaming interface, in addition to the terminal that started main.py."""
 
     port: str = ""
-    """Such as /dev/serial0; empty: none."""
+    """Device path such as /dev/serial0; empty for none."""
     baud: int = 115_200
 
     def __post_init__(self) -> None:
         if self.baud not in BAUDS:
-            raise ValueError(f"baud is one of {', '.join(map(str, BAUDS))}")
+            raise ValueError(f"baud must be one of {', '.join(map(str, BAUDS))}")
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSettings:
-    """`[devices.NAME]`: a sensor on a port of the computer, read while the run lasts; any number of them."""
+    """`[devices.NAME]`: a sensor on a port of the computer, read during the run; one section for each sensor."""
 
     family: str
     """ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25), emus, opc_n3, monodrive."""
     port: str
-    """Path or URL, see docs/devices.md."""
+    """Path or URL; docs/devices.md lists the forms."""
     baud: int = 0
-    """0: the family's usual one."""
+    """0 for the family's default."""
     interval_s: float = 1.0
-    """Of each kind of packet at most one reading in this time is kept; 0: all, for which the logs need room."""
+    """Minimum time between two kept readings of one packet type; 0 keeps all, which needs much log space."""
     options: dict[str, bool | int | float | str | list[str]] = field(default_factory=dict)
-    """What the family's driver takes when it is opened, such as timer_hz (gx2) or sample_s (opc_n3)."""
+    """Options of the family's driver, such as timer_hz (gx2) or sample_s (opc_n3)."""
     stream: int | str = ""
-    """Asked for once the port is open: a rate in Hz (ucb), a reply such as "CC" (gx2); empty: nothing."""
+    """Stream to request after opening: a rate in Hz (ucb), a reply such as "CC" (gx2); empty for none."""
 
     def __post_init__(self) -> None:
         if not self.family or not self.port:
-            raise ValueError("a device has a family and a port")
+            raise ValueError("a device needs a family and a port")
         if self.interval_s < 0.0 or self.baud < 0:
-            raise ValueError("interval_s and baud are not negative")
+            raise ValueError("interval_s and baud must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,11 @@ class Settings:
     formation: FormationSettings = field(default_factory=FormationSettings)
     batch: BatchSettings = field(default_factory=BatchSettings)
     devices: dict[str, DeviceSettings] = field(default_factory=dict)
-    """A section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
+    """One section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
 
     def __post_init__(self) -> None:
         for name, matrix in self.attitude.mounting.mirrors.items():
             if matrix != MountingSettings().imu_from_body:
-                raise ValueError(f"attitude.mounting.{name} is a rotation, or the fleet's default map, not a mirror")
+                raise ValueError(
+                    f"attitude.mounting.{name} must be a rotation or the fleet's default map; it is another reflection"
+                )

@@ -1,42 +1,50 @@
-"""One end of the streaming interface: sessions, acknowledgement, retry. No port and no clock: both ends use it.
+"""One end of the streaming interface: sessions, acknowledgements, retries. Both ends use it; no I/O, no clock.
 
-Whoever owns the port gives sentences to `receive`, fetches what is to be sent from `next_portion` whenever the port has
-sent most of the portion before, and takes what happened from `take_outcomes`. `session` says who speaks with whom,
-`sending` sees to what goes out; what comes in is put in order, acknowledged and checked here. What was on its way to an
-end that has restarted is reported lost, and nothing of it reaches the new one.
+The owner of the port passes sentences to `receive`, sends what `next_output` returns whenever the port has sent most of
+the previous output, and reads events from `pop_events`. Times are arguments.
 
-A sentence in order goes out in portions, and what is delivered at once goes in between: a request waits for no file.
+A session begins with HELO from both ends. A new session number of the other end means that it has restarted: sentences
+on their way to the old session are reported lost and never reach the new one.
+
+A long ordered sentence is sent in fragments. Unordered sentences are sent between them, so no request waits for a file.
 """
 
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
-from pygnc.host.numbers import Acknowledgement, Arrival, AtOnce, InOrder
-from pygnc.host.outbox import Outgoing
-from pygnc.host.outcomes import Connected, Incompatible, LineDown, LossCause, Outcome, Received
-from pygnc.host.portions import Portions
-from pygnc.host.sending import WINDOW, Sending
+from pygnc.host.channel_events import ChannelEvent, Connected, Incompatible, LineDown, LossCause, Received
+from pygnc.host.retransmission import WINDOW, QueuedSentence, Retransmitter
 from pygnc.host.sentence import Delivery, Direction, Sentence, encode
 from pygnc.host.sentence_types import (
     ACKN,
     HELO,
     NAKN,
+    NAME_MAX,
     TYPES,
+    VERSION,
+    VERSION_MIN,
     BodyError,
     Capability,
     NakCause,
     Sender,
     SentenceType,
 )
-from pygnc.host.session import Session, read_greeting
+from pygnc.host.sequence_numbers import MODULUS, Acknowledgement, Arrival, ReorderBuffer, UnorderedReceiver
 
+FRAGMENT_BYTES: Final = 48
+"""Bytes sent without interruption: 4 ms at 115200 baud."""
+_LAST_FRAGMENT_MIN_BYTES: Final = FRAGMENT_BYTES // 2
+HELLO_INTERVAL_S: Final = 0.5
+HELLO_INTERVAL_MAX_S: Final = 5.0
+SILENCE_S: Final = 10.0
+"""The host repeats HELO after this time without a sentence from the Pi."""
 _NOTHING: Final = Capability(0)
 
 
 @dataclass(slots=True)
-class LineCounts:
-    """What passed, for reports."""
+class ChannelCounters:
+    """Counts of sentences, for reports."""
 
     sent: int = 0
     retried: int = 0
@@ -45,18 +53,21 @@ class LineCounts:
     late: int = 0
     echoes: int = 0
     foreign: int = 0
-    """Sentences of a session that is not the present one."""
+    """Sentences of a session other than the present one."""
 
 
 class Channel:
-    """One end.
+    """One end of the streaming interface.
 
     Args:
-        sends: the direction in which this end speaks; the host opens sessions, the Pi answers.
-        session: number of this session, 1 to 65535, another one at each start.
-        software: name and version, for the other end's log.
-        capabilities: what this end can do, beside reading a sentence in the midst of another.
-        window: sentences in order that this end can hold while one is missing.
+        sends: Direction of this end's sentences; the host opens sessions, the Pi answers.
+        session: Number of this session, 1 to 65535, different at each start.
+        software: Name and version, for the other end's log.
+        capabilities: Capabilities of this end, in addition to NESTING.
+        window: Ordered sentences that this end can hold while one is missing.
+
+    Attributes:
+        counts: Counts of sentences.
     """
 
     def __init__(
@@ -67,189 +78,335 @@ class Channel:
         capabilities: Capability = _NOTHING,
         window: int = WINDOW,
     ) -> None:
-        self.counts = LineCounts()
+        self.counts = ChannelCounters()
         self._sends = sends
-        self._others = Sender.PI if sends is Direction.TO_PI else Sender.HOST
+        self._peer_kind = Sender.PI if sends is Direction.TO_PI else Sender.HOST
         self._window = window
         self._session = Session(sends, session, software, capabilities | Capability.NESTING, window)
-        self._outcomes: list[Outcome] = []
-        self._sending = Sending(self._outcomes)
+        self._events: list[ChannelEvent] = []
+        self._retransmitter = Retransmitter(self._events)
         self._ack_due = False
-        self._ordered = InOrder[Sentence](window, 1)
-        self._arrivals = AtOnce(1)
-        self._portions: Portions | None = None
+        self._ordered = ReorderBuffer[Sentence](window, 1)
+        self._unordered = UnorderedReceiver(1)
+        self._fragments: FragmentedLine | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether both ends have heard each other, so that numbered sentences pass."""
+        """Whether a session is established, so that numbered sentences pass."""
         return self._session.is_ready
 
     @property
     def room(self) -> int:
-        """How many more sentences in order may be sent now."""
-        return self._sending.room
+        """Number of ordered sentences that `send` still accepts."""
+        return self._retransmitter.room
 
     @property
     def missing(self) -> int:
-        """Sentences delivered at once that never came, of the other end's present session."""
-        return self._arrivals.missing
+        """Unordered sentences of the other end's present session that did not arrive."""
+        return self._unordered.missing
 
     def send(self, kind: SentenceType, body: bytes, now_s: float) -> int:
-        """Let a sentence go out; return its ticket, under which it will be reported acknowledged or lost.
+        """Queue a sentence and return its ticket, which its `Acknowledged` or `Lost` event will carry.
 
         Raises:
-            ValueError: there is no `room` for a sentence in order, or the type is not numbered.
+            ValueError: There is no `room` for an ordered sentence, or the type is not numbered.
         """
-        return self._sending.put(kind, body, now_s)
+        return self._retransmitter.add(kind, body, now_s)
 
-    def refuse(self, number: int, kind_name: str, cause: NakCause, words: str, now_s: float) -> None:
-        """Say that a sentence is not obeyed. When there is no room for that, it is left out."""
+    def send_nak(self, number: int, kind_name: str, cause: NakCause, text: str, now_s: float) -> None:
+        """Reject a received sentence (NAKN); omitted when there is no `room`."""
         if self.room > 0:
-            tail = (kind_name.encode() + words.encode())[: NAKN.tail_max]
+            tail = (kind_name.encode() + text.encode())[: NAKN.tail_max]
             self.send(NAKN, NAKN.pack(number, cause, tail=tail), now_s)
 
-    def take_outcomes(self) -> list[Outcome]:
-        """Return what happened since the last call."""
-        outcomes = self._outcomes.copy()
-        self._outcomes.clear()
-        return outcomes
+    def pop_events(self) -> list[ChannelEvent]:
+        """Return the events since the last call."""
+        events = self._events.copy()
+        self._events.clear()
+        return events
 
-    # What comes in.
+    # Receiving
 
     def receive(self, sentence: Sentence, now_s: float) -> None:
-        """Take a sentence from the line."""
+        """Process a sentence from the line."""
         if sentence.direction is self._sends:
             self.counts.echoes += 1
             return
         self.counts.received += 1
-        self._session.heard(now_s)
+        self._session.note_received(now_s)
         if sentence.kind == HELO.name:
-            self._on_hello(sentence, now_s)
+            self._process_hello(sentence, now_s)
         elif sentence.session != self._session.peer or not self.is_ready:
             self.counts.foreign += 1
-            self._session.doubt(now_s)
+            self._session.request_hello(now_s)
         elif sentence.kind == ACKN.name:
-            self._on_acknowledgement(sentence.body, now_s)
-        elif sentence.delivery is Delivery.IN_ORDER:
+            self._process_acknowledgement(sentence.body, now_s)
+        elif sentence.delivery is Delivery.ORDERED:
             self._ack_due = True
             released = self._ordered.accept(sentence.number, sentence)
             self.counts.repeated += not released and sentence.is_retry
             for item in released:
                 self._deliver(item, now_s, is_late=False)
-        elif sentence.delivery is Delivery.AT_ONCE:
+        elif sentence.delivery is Delivery.UNORDERED:
             self._ack_due = True
-            arrival = self._arrivals.accept(sentence.number)
+            arrival = self._unordered.accept(sentence.number)
             self.counts.late += arrival is Arrival.LATE
             self.counts.repeated += arrival is Arrival.REPEATED
             if arrival is not Arrival.REPEATED:
                 self._deliver(sentence, now_s, is_late=arrival is Arrival.LATE)
 
-    def _on_hello(self, sentence: Sentence, now_s: float) -> None:
-        greeting = read_greeting(sentence)
-        if greeting is None or isinstance(greeting, Incompatible):
-            self._outcomes += [greeting] if greeting else []
+    def _process_hello(self, sentence: Sentence, now_s: float) -> None:
+        hello = parse_hello(sentence)
+        if hello is None or isinstance(hello, Incompatible):
+            self._events += [hello] if hello else []
             return
         was_ready, had_peer = self.is_ready, bool(self._session.peer)
-        if self._session.take(greeting, now_s):
+        if self._session.process_hello(hello, now_s):
             was_ready = False
-            self._sending.meet()
+            self._retransmitter.reset_round_trip()
             if had_peer:
-                self._portions = None
-                self._sending.fail(LossCause.RESTARTED)
-        if not was_ready:  # and so nothing numbered has been taken from this session
-            self._ordered = InOrder[Sentence](self._window, greeting.next_in_order)
-            self._arrivals = AtOnce(greeting.next_at_once)
+                self._fragments = None
+                self._retransmitter.abandon(LossCause.RESTARTED)
+        if not was_ready:  # no numbered sentence of this session has been accepted yet
+            self._ordered = ReorderBuffer[Sentence](self._window, hello.next_ordered)
+            self._unordered = UnorderedReceiver(hello.next_unordered)
             if self.is_ready:
-                self._outcomes.append(Connected(greeting.version, greeting.capabilities, greeting.software))
-        self._ack_due |= self.is_ready and greeting.ready
+                self._events.append(Connected(hello.version, hello.capabilities, hello.software))
+        self._ack_due |= self.is_ready and hello.ready
 
-    def _on_acknowledgement(self, body: bytes, now_s: float) -> None:
+    def _process_acknowledgement(self, body: bytes, now_s: float) -> None:
         try:
             fields, _ = ACKN.unpack(body)
         except BodyError:
             return
-        self._sending.settle(Acknowledgement(**fields), now_s)
+        self._retransmitter.acknowledge(Acknowledgement(**fields), now_s)
 
     def _deliver(self, sentence: Sentence, now_s: float, *, is_late: bool) -> None:
         kind = TYPES.get(sentence.kind)
-        if kind is None or kind.sender not in {self._others, Sender.BOTH} or kind.delivery is not sentence.delivery:
-            words = ": this type is not known here; the versions' common types are in the interface document"
-            self.refuse(sentence.number, sentence.kind, NakCause.UNKNOWN_TYPE, words, now_s)
+        if kind is None or kind.sender not in {self._peer_kind, Sender.BOTH} or kind.delivery is not sentence.delivery:
+            text = ": unknown type; docs/interface.md lists the types of each protocol version"
+            self.send_nak(sentence.number, sentence.kind, NakCause.UNKNOWN_TYPE, text, now_s)
             return
         try:
             body = kind.unpack(sentence.body)
         except BodyError as error:
-            if kind is not NAKN:  # two ends that do not understand each other's refusals would refuse for ever
-                self.refuse(sentence.number, sentence.kind, NakCause.BODY, f": {error}", now_s)
+            if kind is not NAKN:  # two ends that reject each other's NAKNs would do so for ever
+                self.send_nak(sentence.number, sentence.kind, NakCause.BODY, f": {error}", now_s)
             return
-        self._outcomes.append(Received(kind, sentence.number, body, is_late, sentence.is_retry))
+        self._events.append(Received(kind, sentence.number, body, is_late, sentence.is_retry))
 
-    # What goes out.
+    # Sending
 
-    def next_portion(self, now_s: float) -> bytes | None:
-        """Return what is to be sent now, or None: then there is nothing before `wakeup_s`, or before something comes.
+    def next_output(self, now_s: float) -> bytes | None:
+        """Return the bytes to send now, or None if there is nothing before `wakeup_s` or the next `receive`.
 
-        What is delivered at once, such as an answer that is waited for, comes before acknowledgements, and these before
-        files.
+        Unordered sentences, such as answers to requests, have priority over acknowledgements, and these over files.
         """
-        if self._sending.expire(now_s):
-            self._line_down()
-        if self._portions is not None:
-            return self._within(self._portions, now_s)
-        if self._session.due_s() <= now_s:
-            return self._line(HELO, self._session.greet(*self._sending.first_numbers, now_s))
+        if self._retransmitter.expire(now_s):
+            self._declare_line_down()
+        if self._fragments is not None:
+            return self._continue(self._fragments, now_s)
+        if self._session.hello_due_s() <= now_s:
+            return self._line(HELO, self._session.make_hello(*self._retransmitter.first_numbers, now_s))
         if not self.is_ready:
             return None
-        if outgoing := self._sending.next_at_once(now_s):
-            return self._line_of(outgoing)
+        if item := self._retransmitter.next_unordered(now_s):
+            return self._numbered_line(item)
         if self._ack_due:
             self._ack_due = False
             return self._acknowledgement()
-        outgoing = self._sending.next_in_order(now_s, self._session.peer_window)
-        return None if outgoing is None else self._begin(outgoing, now_s)
-
-    def _begin(self, outgoing: Outgoing, now_s: float) -> bytes:
-        """Return a sentence in order: all of it if the other end can read nothing in the midst of it."""
-        line = self._line_of(outgoing)
-        if Capability.NESTING not in self._session.peer_capabilities:
-            return line
-        self._portions = Portions(outgoing, line)
-        return self._within(self._portions, now_s)
-
-    def _within(self, portions: Portions, now_s: float) -> bytes:
-        """Return what is delivered at once and comes into the midst of a line, else the line's next portion."""
-        urgent = self._sending.next_at_once(now_s) if self.is_ready and portions.has_begun else None
-        self._sending.note_sending(portions.outgoing, now_s)
-        if urgent is not None:
-            return self._line_of(urgent)
-        portion = portions.take()
-        if portions.are_all_taken:
-            self._portions = None
-        return portion
+        item = self._retransmitter.next_ordered(now_s, self._session.peer_window)
+        return None if item is None else self._begin(item, now_s)
 
     def wakeup_s(self) -> float:
-        """When `next_portion` is to be asked again, if nothing comes before that; infinity: never."""
-        if self._portions is not None:
+        """Return the time at which `next_output` must be called if nothing arrives before; infinity: never."""
+        if self._fragments is not None:
             return -inf
-        times_s = [self._session.due_s(), self._sending.end_of_life_s()]
-        return min([*times_s, self._sending.retry_s()] if self.is_ready else times_s)
+        times_s = [self._session.hello_due_s(), self._retransmitter.next_expiry_s()]
+        return min([*times_s, self._retransmitter.next_retry_s()] if self.is_ready else times_s)
+
+    def _begin(self, item: QueuedSentence, now_s: float) -> bytes:
+        line = self._numbered_line(item)
+        if Capability.NESTING not in self._session.peer_capabilities:
+            return line
+        self._fragments = FragmentedLine(item, line)
+        return self._continue(self._fragments, now_s)
+
+    def _continue(self, fragments: "FragmentedLine", now_s: float) -> bytes:
+        """Return an unordered sentence nested in the fragmented line, or else the next fragment."""
+        urgent = self._retransmitter.next_unordered(now_s) if self.is_ready and fragments.has_begun else None
+        self._retransmitter.mark_sent(fragments.sentence, now_s)
+        if urgent is not None:
+            return self._numbered_line(urgent)
+        fragment = fragments.pop()
+        if fragments.is_empty:
+            self._fragments = None
+        return fragment
 
     def _acknowledgement(self) -> bytes:
-        ordered, arrivals = self._ordered, self._arrivals
-        return self._line(ACKN, ACKN.pack(ordered.next_number, ordered.later, arrivals.newest, arrivals.earlier))
+        ordered, unordered = self._ordered, self._unordered
+        return self._line(ACKN, ACKN.pack(ordered.next_number, ordered.later, unordered.newest, unordered.earlier))
 
-    def _line_of(self, outgoing: Outgoing) -> bytes:
-        is_retry = outgoing.tries > 1
+    def _numbered_line(self, item: QueuedSentence) -> bytes:
+        is_retry = item.tries > 1
         self.counts.retried += is_retry
-        return self._line(outgoing.kind, outgoing.body, outgoing.number, is_retry=is_retry)
+        return self._line(item.kind, item.body, item.number, is_retry=is_retry)
 
     def _line(self, kind: SentenceType, body: bytes, number: int = 0, *, is_retry: bool = False) -> bytes:
         self.counts.sent += 1
         return encode(Sentence(self._sends, kind.name, self._session.number, kind.delivery, number, body, is_retry))
 
-    def _line_down(self) -> None:
-        """Give the other end up, and whatever was for it; begin anew when it is heard."""
-        self._portions = None
-        self._sending.fail(LossCause.LINE_DOWN)
-        self._outcomes.append(LineDown())
-        self._session.begin_anew()
+    def _declare_line_down(self) -> None:
+        self._fragments = None
+        self._retransmitter.abandon(LossCause.LINE_DOWN)
+        self._events.append(LineDown())
+        self._session.restart()
+
+
+class FragmentedLine:
+    """A line that is sent in fragments.
+
+    Args:
+        sentence: The sentence of the line.
+        line: Its encoding.
+
+    Attributes:
+        has_begun: Whether the first fragment has been sent.
+    """
+
+    def __init__(self, sentence: QueuedSentence, line: bytes) -> None:
+        self.sentence = sentence
+        self.has_begun = False
+        self._rest = line
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all fragments have been sent."""
+        return not self._rest
+
+    def pop(self) -> bytes:
+        """Return the next fragment."""
+        is_last = len(self._rest) < FRAGMENT_BYTES + _LAST_FRAGMENT_MIN_BYTES
+        size = len(self._rest) if is_last else FRAGMENT_BYTES
+        fragment, self._rest = self._rest[:size], self._rest[size:]
+        self.has_begun = True
+        return fragment
+
+
+class Hello(NamedTuple):
+    """Body of a HELO whose protocol version this end supports."""
+
+    session: int
+    version: int
+    window: int
+    capabilities: Capability
+    heard: int
+    ready: bool
+    next_ordered: int
+    next_unordered: int
+    software: str
+
+
+def parse_hello(sentence: Sentence) -> Hello | Incompatible | None:
+    """Parse a HELO; return None if its version is so different that the body is not readable."""
+    try:
+        fields, software = HELO.unpack(sentence.body)
+    except BodyError:
+        return None
+    version = min(VERSION, fields["version_max"])
+    if not max(VERSION_MIN, fields["version_min"]) <= version:
+        return Incompatible(fields["version_min"], fields["version_max"])
+    return Hello(
+        session=sentence.session,
+        version=version,
+        window=fields["window"],
+        capabilities=Capability(fields["capabilities"]),
+        heard=fields["heard"],
+        ready=bool(fields["ready"]),
+        next_ordered=fields["next_ordered"],
+        next_unordered=fields["next_unordered"],
+        software=software.decode(errors="replace"),
+    )
+
+
+class Session:
+    """Session numbers of both ends and the schedule of HELO sentences. Arguments as for `Channel`.
+
+    Attributes:
+        number: This end's session.
+        is_ready: Whether both ends have received each other's HELO.
+        peer: The other end's session, 0 before the first HELO.
+        peer_window: Ordered sentences that the other end can hold.
+        peer_capabilities: Capabilities of the other end.
+    """
+
+    def __init__(self, sends: Direction, number: int, software: str, capabilities: Capability, window: int) -> None:
+        self.number = number
+        self.is_ready = False
+        self.peer = 0
+        self.peer_window = 1
+        self.peer_capabilities = _NOTHING
+        self._is_host = sends is Direction.TO_PI
+        self._software = software.encode()[:NAME_MAX]
+        self._capabilities = capabilities
+        self._window = window
+        self._hello_due_s = -inf
+        self._hello_sent_s = -inf
+        self._hello_interval_s = HELLO_INTERVAL_S
+        self._received_s = -inf
+
+    def note_received(self, now_s: float) -> None:
+        """Record that a sentence arrived from the other end."""
+        self._received_s = now_s
+
+    def process_hello(self, hello: Hello, now_s: float) -> bool:
+        """Update the session from a HELO; return whether the other end's session is new."""
+        is_new = hello.session != self.peer
+        if is_new:
+            self.is_ready = False
+            self.peer = hello.session
+        if not self.is_ready:
+            self.peer_window = max(hello.window, 1)
+            self.peer_capabilities = hello.capabilities
+            if hello.heard == self.number:
+                self.is_ready = True
+                self._hello_interval_s = HELLO_INTERVAL_S
+        if not (self.is_ready and hello.ready):
+            self._hello_due_s = now_s
+        return is_new
+
+    def request_hello(self, now_s: float) -> None:
+        """Schedule a HELO soon, at a limited rate: a sentence of an unknown session arrived."""
+        self._hello_due_s = min(self._hello_due_s, max(now_s, self._hello_sent_s + HELLO_INTERVAL_S / 2.0))
+
+    def restart(self) -> None:
+        """Begin a new session of this end without a peer."""
+        self.number = self.number % (MODULUS - 1) + 1
+        self.peer = 0
+        self.is_ready = False
+        self._hello_due_s = -inf
+
+    def hello_due_s(self) -> float:
+        """Return the time of the next HELO."""
+        if self.is_ready and self._is_host:
+            return min(self._hello_due_s, max(self._received_s, self._hello_sent_s) + SILENCE_S)
+        return self._hello_due_s
+
+    def make_hello(self, next_ordered: int, next_unordered: int, now_s: float) -> bytes:
+        """Return the body of a HELO sent now and schedule the next one."""
+        self._hello_sent_s = now_s
+        self._hello_due_s = inf
+        if self._is_host and not self.is_ready:
+            self._hello_due_s = now_s + self._hello_interval_s
+            self._hello_interval_s = min(2.0 * self._hello_interval_s, HELLO_INTERVAL_MAX_S)
+        return HELO.pack(
+            VERSION_MIN,
+            VERSION,
+            self._window,
+            self._capabilities,
+            self.peer,
+            self.is_ready,
+            next_ordered,
+            next_unordered,
+            tail=self._software,
+        )

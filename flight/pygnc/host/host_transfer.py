@@ -1,10 +1,10 @@
-"""Files in acknowledged chunks: the host's side of uploads and downloads, for the ground's emulator and for tests."""
+"""File transfers, the host's side, for the emulator and for tests. `transfer` is the Pi's side."""
 
 import zlib
 from dataclasses import dataclass
 from enum import Enum, auto, unique
 
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import (
     CHUNK_BYTES,
     DNCH,
@@ -19,15 +19,15 @@ from pygnc.host.sentence_types import (
     NakCause,
     UploadState,
 )
-from pygnc.host.transfer import CHUNK_BYTES_MIN, Saying
+from pygnc.host.transfer import CHUNK_BYTES_MIN, OutgoingSentence
 
 
 @unique
 class TransferState(Enum):
-    """How a transfer stands on the host's side."""
+    """State of a transfer on the host's side."""
 
     OPENING = auto()
-    MOVING = auto()
+    TRANSFERRING = auto()
     CLOSING = auto()
     DONE = auto()
     REFUSED = auto()
@@ -35,7 +35,7 @@ class TransferState(Enum):
 
 @dataclass
 class UploadSender:
-    """The host's side of an upload. `cause` says in words why it was refused."""
+    """The host's side of an upload; `cause` is the text of a rejection."""
 
     name: str
     content: bytes
@@ -46,49 +46,53 @@ class UploadSender:
     chunk_bytes: int = CHUNK_BYTES
 
     def line_down(self) -> None:
-        """Wait for the next Connected, and go on with shorter chunks."""
+        """Wait for the next `Connected` event and use shorter chunks."""
         self.state = TransferState.OPENING
         self.chunk_bytes = max(self.chunk_bytes // 2, CHUNK_BYTES_MIN)
 
-    def open(self) -> Saying:
-        """Return what opens the transfer: at first, and again after each Connected."""
+    def open(self) -> OutgoingSentence:
+        """Return the sentence that opens the transfer, to be sent at first and after each `Connected` event."""
         self.state = TransferState.OPENING
         crc = zlib.crc32(self.content)
-        return Saying(UPOP, UPOP.pack(self.transfer, len(self.content), crc, tail=self.name.encode()))
+        return OutgoingSentence(UPOP, UPOP.pack(self.transfer, len(self.content), crc, tail=self.name.encode()))
 
-    def next_saying(self) -> Saying | None:
-        """Return the next chunk, or the close behind the last one; None while there is nothing to say."""
-        if self.state is not TransferState.MOVING:
+    def next_sentence(self) -> OutgoingSentence | None:
+        """Return the next chunk, or the end of the upload after the last one; None while there is nothing to send."""
+        if self.state is not TransferState.TRANSFERRING:
             return None
         if self.offset >= len(self.content):
             self.state = TransferState.CLOSING
-            return Saying(UPCL, UPCL.pack(self.transfer))
+            return OutgoingSentence(UPCL, UPCL.pack(self.transfer))
         data = self.content[self.offset : self.offset + self.chunk_bytes]
-        chunk = Saying(UPCH, UPCH.pack(self.transfer, self.offset, tail=data))
+        chunk = OutgoingSentence(UPCH, UPCH.pack(self.transfer, self.offset, tail=data))
         self.offset += len(data)
         return chunk
 
-    def take(self, received: Received) -> list[Saying]:
-        """Take an UPST or a NAKN; return what is to be said at once."""
+    def handle(self, received: Received) -> list[OutgoingSentence]:
+        """Process UPST or NAKN and return the sentences to send."""
         fields, tail = received.body
         if received.kind is NAKN and tail[:2] == b"UP" and fields["cause"] == NakCause.ORDER:
-            # Once for all the chunks that were under way: their refusals come before the answer to this.
+            # Open it once: the NAKNs of all chunks in flight arrive before the answer.
             return [] if self.state is TransferState.OPENING else [self.open()]
         if received.kind is NAKN and tail[:2] == b"UP":
             self.state, self.cause = TransferState.REFUSED, tail.decode(errors="replace")
-        elif received.kind is UPST and fields["transfer"] == self.transfer and self.state is not TransferState.MOVING:
+        elif (
+            received.kind is UPST
+            and fields["transfer"] == self.transfer
+            and self.state is not TransferState.TRANSFERRING
+        ):
             if fields["state"] == UploadState.COMPLETE:
                 self.state = TransferState.DONE
             elif fields["state"] == UploadState.DAMAGED:
                 return [self.open()]
             else:
-                self.state, self.offset = TransferState.MOVING, fields["offset"]
+                self.state, self.offset = TransferState.TRANSFERRING, fields["offset"]
         return []
 
 
 @dataclass
 class DownloadReceiver:
-    """The host's side of a download. `cause` says in words why it was refused."""
+    """The host's side of a download; `cause` is the text of a rejection."""
 
     name: str
     transfer: int
@@ -100,37 +104,39 @@ class DownloadReceiver:
     def __post_init__(self) -> None:
         self.content = bytearray()
 
-    def open(self) -> Saying:
-        """Return what opens the transfer: at first, and again after each Connected."""
+    def open(self) -> OutgoingSentence:
+        """Return the sentence that opens the transfer, to be sent at first and after each `Connected` event."""
         self.state = TransferState.OPENING
-        return Saying(DNOP, DNOP.pack(self.transfer, len(self.content), tail=self.name.encode()))
+        return OutgoingSentence(DNOP, DNOP.pack(self.transfer, len(self.content), tail=self.name.encode()))
 
-    def take(self, received: Received) -> list[Saying]:
-        """Take a DNST, DNCH or NAKN; return what is to be said at once."""
+    def handle(self, received: Received) -> list[OutgoingSentence]:
+        """Process DNST, DNCH or NAKN and return the sentences to send."""
         fields, tail = received.body
         if received.kind is NAKN and tail[:2] == b"DN":
             self.state, self.cause = TransferState.REFUSED, tail.decode(errors="replace")
         elif received.kind is DNST and fields["transfer"] == self.transfer:
             return self._begin(fields["offset"], fields["size"], fields["crc"])
-        elif received.kind is DNCH and self.state is TransferState.MOVING and fields["offset"] == len(self.content):
+        elif (
+            received.kind is DNCH and self.state is TransferState.TRANSFERRING and fields["offset"] == len(self.content)
+        ):
             self.content += tail
-        if self.state is TransferState.MOVING and len(self.content) >= self.size:
+        if self.state is TransferState.TRANSFERRING and len(self.content) >= self.size:
             return self._finish()
         return []
 
-    def _begin(self, offset: int, size: int, crc: int) -> list[Saying]:
+    def _begin(self, offset: int, size: int, crc: int) -> list[OutgoingSentence]:
         is_other_file = bool(self.content) and (size, crc) != (self.size, self.crc)
         self.size, self.crc = size, crc
         if is_other_file or offset != len(self.content):
             self.content.clear()
             if offset:
                 return [self.open()]
-        self.state = TransferState.MOVING
+        self.state = TransferState.TRANSFERRING
         return self._finish() if len(self.content) >= size else []
 
-    def _finish(self) -> list[Saying]:
+    def _finish(self) -> list[OutgoingSentence]:
         if zlib.crc32(self.content) != self.crc:
             self.content.clear()
             return [self.open()]
         self.state = TransferState.DONE
-        return [Saying(DNCL, DNCL.pack(self.transfer))]
+        return [OutgoingSentence(DNCL, DNCL.pack(self.transfer))]

@@ -1,12 +1,12 @@
-"""Settings changed over the streaming interface: validated, kept in two slots, in force from the next start.
+"""Settings changed over the streaming interface: validated, stored in two slots, in effect from the next start.
 
-What is kept are the changed settings alone, one TOML line each, `name.with.dots = value`; they go on top of what
-`pygnc.toml` says (`merged`). A slot holds them with a generation and a CRC-32, and the older slot is the one written: a
-power cut in mid-write leaves the other. The slots' layout, little-endian:
+Only changed settings are stored, one TOML line each (`dotted.name = value`); they override `pygnc.toml`. A slot holds
+them with a generation and a CRC-32. The older slot is overwritten, so a power cut while writing leaves the other one.
+Layout of a slot, little-endian:
 
 | bytes | field |
 |---|---|
-| 4 | the letters `PGPS` |
+| 4 | magic `PGPS` |
 | 4 | generation, u32 |
 | 2 | length n of the text, u16 |
 | n | text, TOML |
@@ -21,9 +21,9 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, Protocol
 
-from pygnc.host.outcomes import Received
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import PGET, PSET, PVAL, NakCause, ParameterFlag
-from pygnc.host.transfer import PAGE, Refusal, Saying, text_of
+from pygnc.host.transfer import PAGE_ENTRIES, OutgoingSentence, Refusal, decode_text
 
 _MAGIC: Final = b"PGPS"
 _HEAD: Final = struct.Struct("<4sIH")
@@ -33,23 +33,23 @@ SLOTS: Final = (0, 1)
 
 
 class Slots(Protocol):
-    """Two small files."""
+    """Storage of the two slots."""
 
     def read(self, slot: int) -> bytes:
-        """Return what a slot holds; nothing if it does not exist or cannot be read."""
+        """Return the content of a slot; empty if it does not exist or cannot be read."""
         ...
 
     def write(self, slot: int, content: bytes) -> None:
-        """Replace what a slot holds, and see to it that it is on the disk.
+        """Replace the content of a slot and sync it to disk.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: Writing failed.
         """
         ...
 
 
-class Kept(NamedTuple):
-    """What the better of two slots holds. Without any, generation 0 and nothing."""
+class StoredSettings(NamedTuple):
+    """Content of the newest valid slot; generation 0 and empty text if there is none."""
 
     generation: int
     slot: int
@@ -60,22 +60,22 @@ def encode_slot(generation: int, text: str) -> bytes:
     """Return the content of a slot.
 
     Raises:
-        ValueError: the text is too long.
+        ValueError: The text is too long.
     """
     octets = text.encode()
     if len(octets) > _TEXT_MAX:
-        raise ValueError(f"a slot holds {_TEXT_MAX} bytes, the settings have {len(octets)}")
+        raise ValueError(f"the changed settings have {len(octets)} bytes; a slot holds {_TEXT_MAX}")
     body = _HEAD.pack(_MAGIC, generation, len(octets)) + octets
     return body + _CRC.pack(zlib.crc32(body))
 
 
-def read_slots(slots: Slots) -> Kept:
-    """Return the newest undamaged slot."""
-    found = [kept for slot in SLOTS if (kept := _decode(slot, slots.read(slot))) is not None]
-    return max(found, default=Kept(0, SLOTS[-1], ""))
+def read_slots(slots: Slots) -> StoredSettings:
+    """Return the newest valid slot."""
+    found = [stored for slot in SLOTS if (stored := _decode(slot, slots.read(slot))) is not None]
+    return max(found, default=StoredSettings(0, SLOTS[-1], ""))
 
 
-def _decode(slot: int, content: bytes) -> Kept | None:
+def _decode(slot: int, content: bytes) -> StoredSettings | None:
     if len(content) < _HEAD.size + _CRC.size:
         return None
     magic, generation, length = _HEAD.unpack_from(content)
@@ -84,16 +84,16 @@ def _decode(slot: int, content: bytes) -> Kept | None:
         return None
     if zlib.crc32(body) != _CRC.unpack_from(content, len(body))[0]:
         return None
-    return Kept(generation, slot, body[_HEAD.size :].decode())
+    return StoredSettings(generation, slot, body[_HEAD.size :].decode())
 
 
-def merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a settings table with changes put over it, section by section."""
+def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a settings table with changes applied, section by section."""
     result = dict(table)
     for name, value in changes.items():
         below = result.get(name)
         both_sections = isinstance(value, dict) and isinstance(below, dict)
-        result[name] = merged(below or {}, value) if both_sections else value
+        result[name] = merge_settings(below or {}, value) if both_sections else value
     return result
 
 
@@ -101,10 +101,10 @@ class Parameters:
     """The Pi's side of PGET, PSET and PLST.
 
     Args:
-        values: every setting with dots in its name and its value in this run; None: chosen by the software.
-        check: is given the table of all changes and raises ValueError, with the reason, if no run could start with it.
-        slots: where the changes are kept.
-        at_once: names of settings that this run takes over at once; all others take effect at the next start.
+        values: Every setting of this run by dotted name; None: the value is chosen by the software.
+        check: Receives the table of all changes and raises ValueError if no run could start with it.
+        slots: Storage of the changes.
+        immediate: Names of settings that take effect in this run; all others do so at the next start.
     """
 
     def __init__(
@@ -112,59 +112,58 @@ class Parameters:
         values: Mapping[str, Any],
         check: Callable[[dict[str, Any]], object],
         slots: Slots,
-        at_once: AbstractSet[str] = frozenset(),
+        immediate: AbstractSet[str] = frozenset(),
     ) -> None:
         self._values = dict(values)
         self._check = check
         self._slots = slots
-        self._at_once = at_once
+        self._immediate = immediate
         self._generation, self._slot, text = read_slots(slots)
         lines = (line.split(" = ", 1) for line in text.splitlines())
-        self._changes = {
-            name: literal for name, literal in lines if name in self._values
-        }  # an older version's may not be
+        # Another software version may have stored settings that do not exist here.
+        self._changes = {name: literal for name, literal in lines if name in self._values}
 
-    def take(self, received: Received) -> list[Saying]:
-        """Obey one of PGET, PSET, PLST; return the answers.
+    def handle(self, received: Received) -> list[OutgoingSentence]:
+        """Process PGET, PSET or PLST and return the answers.
 
         Raises:
-            Refusal: it cannot be obeyed.
+            Refusal: The request is rejected.
         """
         fields, tail = received.body
         if received.kind is PGET:
-            return [self._answer(text_of(tail))]
+            return [self._answer(decode_text(tail))]
         if received.kind is PSET:
-            name, _, literal = (part.strip() for part in text_of(tail).partition("="))
+            name, _, literal = (part.strip() for part in decode_text(tail).partition("="))
             self._set(name, literal)
             return [self._answer(name)]
         names = list(self._values)
         first = fields["first"]
-        return [self._answer(name) for name in names[first : first + PAGE]] or [
-            Saying(PVAL, PVAL.pack(first, len(names), 0))
+        return [self._answer(name) for name in names[first : first + PAGE_ENTRIES]] or [
+            OutgoingSentence(PVAL, PVAL.pack(first, len(names), 0))
         ]
 
-    def _answer(self, name: str) -> Saying:
-        self._refuse_unknown(name)
+    def _answer(self, name: str) -> OutgoingSentence:
+        self._check_name(name)
         names = list(self._values)
         value = self._values[name]
         literal = self._changes.get(name, "" if value is None else json.dumps(value))
         flags = ParameterFlag(0)
         if name in self._changes:
             flags |= ParameterFlag.CHANGED
-        if name not in self._at_once:
+        if name not in self._immediate:
             flags |= ParameterFlag.NEXT_START
         body = PVAL.pack(names.index(name), len(names), flags, tail=f"{name} = {literal}".encode())
-        return Saying(PVAL, body)
+        return OutgoingSentence(PVAL, body)
 
     def _set(self, name: str, literal: str) -> None:
-        self._refuse_unknown(name)
+        self._check_name(name)
         changes = {other: value for other, value in self._changes.items() if other != name}
         if literal:
             changes[name] = literal
         text = "".join(f"{name} = {value}\n" for name, value in changes.items())
         try:
             if "\n" in literal or "\r" in literal:
-                raise ValueError("a value stands in one line")  # noqa: TRY301 - one way out for all that is wrong with it
+                raise ValueError("the value has a line break")  # noqa: TRY301 - one handler for all invalid values
             self._check(tomllib.loads(text))
             content = encode_slot(self._generation + 1, text)
         except ValueError as error:
@@ -178,6 +177,6 @@ class Parameters:
         self._generation += 1
         self._slot = other_slot
 
-    def _refuse_unknown(self, name: str) -> None:
+    def _check_name(self, name: str) -> None:
         if name not in self._values:
-            raise Refusal(NakCause.NAME, f": no such setting: {name}; PLST names all")
+            raise Refusal(NakCause.NAME, f": unknown setting {name!r}; PLST lists all settings")

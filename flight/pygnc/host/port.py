@@ -1,4 +1,4 @@
-"""The descriptor of a terminal line, read and written without waiting; knows how much of a line is still to be sent."""
+"""Non-blocking serial port or terminal that knows how long its unsent bytes take."""
 
 import contextlib
 import errno
@@ -11,16 +11,18 @@ from math import inf
 from typing import Final
 
 STANDARD: Final = "/proc/self/fd/0"
-"""The terminal that started main.py, opened anew: its own descriptor is shared with the shell, which waits on it."""
+"""The terminal that started main.py. It is opened anew because its own descriptor is shared with the shell, whose reads
+must stay blocking."""
 READ_BYTES: Final = 16_384
 LEFT_S: Final = 0.01
-"""The next portion is asked for when the one before takes no longer than this to go out."""
+"""Transmission time of the unsent bytes below which the port accepts the next output."""
 BLOCKED_S: Final = 0.05
+"""Polling interval while the driver accepts no bytes."""
 PTY_BAUD: Final = 115_200
-"""A pseudo-terminal that started main.py cannot say what it holds: it is given as much as this speed carries."""
+"""Assumed speed of a pseudo-terminal, which does not report its unsent bytes."""
 _PTY_MAJORS: Final = range(136, 144)
-"""Device numbers of pseudo-terminals (Linux, devices.txt)."""
-_BITS_A_BYTE: Final = 10
+"""Major device numbers of pseudo-terminals (Linux, devices.txt)."""
+_BITS_PER_BYTE: Final = 10
 _SPEEDS: Final = {
     getattr(termios, f"B{baud}"): baud
     for baud in (1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
@@ -28,10 +30,10 @@ _SPEEDS: Final = {
 
 
 class Port:
-    """An open line.
+    """An open serial port or terminal.
 
     Args:
-        descriptor: non-blocking; belongs to the port from now on.
+        descriptor: Non-blocking file descriptor; the port closes it.
 
     Attributes:
         is_open: False once the other end has hung up or the device is gone.
@@ -41,26 +43,26 @@ class Port:
         self.is_open = True
         self._descriptor = descriptor
         self._rest = b""
-        self._device: object | None = None  # pyserial's, which would close the descriptor if it were forgotten
+        self._device: object | None = None  # keeps pyserial's object alive, which closes the descriptor
         self._is_pty = os.major(os.fstat(descriptor).st_rdev) in _PTY_MAJORS
-        self._bytes_per_s = PTY_BAUD / _BITS_A_BYTE if self._is_pty else _bytes_per_s(descriptor)
+        self._bytes_per_s = PTY_BAUD / _BITS_PER_BYTE if self._is_pty else _bytes_per_s(descriptor)
         self._sent_s = -inf
 
     @classmethod
     def open_terminal(cls, path: str = STANDARD) -> "Port":
-        """Open a terminal whose settings somebody else looks after.
+        """Open a terminal without changing its settings.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: It cannot be opened.
         """
         return cls(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
 
     @classmethod
     def open_serial(cls, path: str, baud: int) -> "Port":
-        """Open a serial port for this program alone.
+        """Open a serial port for exclusive use.
 
         Raises:
-            OSError: it cannot be opened, or knows no such speed.
+            OSError: It cannot be opened or does not support the speed.
         """
         import serial  # noqa: PLC0415 - few runs have a second port
 
@@ -70,16 +72,16 @@ class Port:
             raise OSError(errno.EINVAL, str(error), path) from None
         port = cls(device.fileno())
         port._device = device
-        port._bytes_per_s = baud / _BITS_A_BYTE
+        port._bytes_per_s = baud / _BITS_PER_BYTE
         return port
 
     @property
     def descriptor(self) -> int:
-        """To be polled for reading while the port is open."""
+        """File descriptor to poll for reading while the port is open."""
         return self._descriptor
 
     def read(self) -> bytes:
-        """Return what has come, without waiting."""
+        """Return the bytes received, without waiting."""
         try:
             data = os.read(self._descriptor, READ_BYTES)
         except BlockingIOError:
@@ -91,13 +93,13 @@ class Port:
             self.is_open = False
         return data
 
-    def write(self, portion: bytes) -> None:
-        """Send bytes; what the line does not take now goes out with `flush`."""
-        self._rest += portion
+    def write(self, data: bytes) -> None:
+        """Send bytes; those that the driver does not accept now are sent by `flush`."""
+        self._rest += data
         self.flush()
 
     def flush(self) -> None:
-        """Go on with what is not sent yet."""
+        """Send the rest of what was written."""
         try:
             while self._rest:
                 count = os.write(self._descriptor, self._rest)
@@ -108,8 +110,8 @@ class Port:
         except OSError:
             self.is_open = False
 
-    def free_in_s(self) -> float:
-        """How long until most of what was written has gone out; 0: the next portion may be written."""
+    def ready_in_s(self) -> float:
+        """Return the time until most of the output has left; 0: the next output may be written."""
         if not self.is_open:
             return inf
         if self._rest:
@@ -119,7 +121,7 @@ class Port:
         return max(0.0, self._queued_bytes() / self._bytes_per_s - LEFT_S)
 
     def close(self) -> None:
-        """Let go of the line."""
+        """Close the descriptor."""
         self.is_open = False
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
@@ -137,4 +139,4 @@ def _bytes_per_s(descriptor: int) -> float:
         speed = termios.tcgetattr(descriptor)[5]
     except termios.error:
         speed = None
-    return _SPEEDS.get(speed, 115_200) / _BITS_A_BYTE
+    return _SPEEDS.get(speed, 115_200) / _BITS_PER_BYTE

@@ -1,15 +1,16 @@
-"""One printable sentence per line, found again after any damage.
+"""Sentences of the streaming interface: one printable line each, found again after any damage.
 
 A sentence is `>SENS,1F03,i0012,BASE64*CRC32` CR LF: direction, four letters of type, session of the sender, delivery
-letter and number, body, and CRC-32 (zlib) over everything before it, `*` included. Hexadecimal digits are upper-case.
-The delivery letter is a capital in a retry. A line has fewer than 4096 characters, so that no terminal cuts it, and
-none of them is a control character.
+letter and sequence number, body, and CRC-32 (zlib) over everything before it, `*` included. Hexadecimal digits are
+upper-case. The delivery letter is a capital in a retry. A line has fewer than 4096 characters, so that no terminal cuts
+it, and none of them is a control character.
 
-`<` and `>` begin sentences and stand nowhere else in them. So junk in front of a sentence (a prompt, an echo), a lost
-or mangled line end, and control characters strewn in cost nothing; damage costs the sentence that it touches.
+`<` and `>` begin sentences and occur nowhere else in them. Junk before a sentence (a prompt, an echo), a lost or
+damaged line end, and inserted control characters therefore cost nothing; other damage costs only the sentence that it
+touches.
 
-A sentence that is waited for may stand in the midst of a long one: between its characters and line end, and the rest of
-the long one. Whether stretches belong together is for the CRC-32 to say.
+A short sentence may be nested in a long one: its characters and line end interrupt the long line, which then continues.
+The CRC-32 decides whether the parts before and after belong together.
 """
 
 import binascii
@@ -21,13 +22,13 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 LINE_MAX: Final = 4095
-"""Characters in a line, CR LF included."""
+"""Maximum characters of a line, CR LF included."""
 LINE_END: Final = b"\r\n"
 
 
 @unique
 class Direction(StrEnum):
-    """Who speaks to whom. Whoever reads its own direction hears an echo."""
+    """First character of a sentence. An end that reads its own direction receives an echo."""
 
     TO_PI = ">"
     TO_HOST = "<"
@@ -35,18 +36,25 @@ class Direction(StrEnum):
 
 @unique
 class Delivery(StrEnum):
-    """How a sentence is delivered; each of the numbered ways counts on its own."""
+    """Kind of delivery; ordered and unordered sentences have separate sequence numbers."""
 
-    IN_ORDER = "r"
-    """In the order of sending, without gaps, while the line holds."""
-    AT_ONCE = "i"
-    """As it arrives; retried for a limited time."""
+    ORDERED = "r"
+    """Delivered in the order of sending, without gaps, as long as the session lasts."""
+    UNORDERED = "i"
+    """Delivered on arrival; retried for a limited time."""
     UNNUMBERED = "c"
-    """Neither acknowledged nor retried: what the other two are made of."""
+    """Neither acknowledged nor retried; controls the other two."""
 
 
 class Sentence(NamedTuple):
-    """An undamaged sentence. `session` and `number` have 16 bits; `is_retry` says that it was sent before."""
+    """A valid sentence.
+
+    Attributes:
+        kind: Four letters of type.
+        session: Session of the sender, 16 bits.
+        number: Sequence number, 16 bits.
+        is_retry: Whether it was sent before.
+    """
 
     direction: Direction
     kind: str
@@ -59,19 +67,16 @@ class Sentence(NamedTuple):
 
 @unique
 class LineDamage(StrEnum):
-    """Why bytes of the line are part of no sentence."""
+    """Reason why bytes of the line belong to no sentence."""
 
     JUNK = "junk"
-    """Does not begin like a sentence: a prompt, a shell's output, the rest of a torn sentence."""
+    """Does not begin like a sentence: a prompt, output of a shell, the rest of an interrupted sentence."""
     CORRUPT = "corrupt"
-    """Begins like a sentence, but form or CRC do not agree."""
-
-
-_JUNK: Final = LineDamage.JUNK
+    """Begins like a sentence, but its form or CRC is wrong."""
 
 
 class Skipped(NamedTuple):
-    """Bytes `start` up to, not including, `stop` of the line are part of no sentence."""
+    """Bytes `start` to `stop` (exclusive) of the line, which belong to no sentence."""
 
     start: int
     stop: int
@@ -80,109 +85,110 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a stretch of the line held."""
+    """Result of parsing a piece of the line."""
 
     sentences: list[Sentence]
     skipped: list[Skipped]
 
 
 _PIECE: Final = re.compile(rb"[\r\n]+|[<>][^<>\r\n]{0,%d}|[^<>\r\n]{1,%d}" % (LINE_MAX - 1, LINE_MAX))
-"""A piece ends where a line ends, where the next sentence begins, or when it is too long."""
+"""A piece ends at a line end, before the beginning of a sentence, or at the maximum length."""
 _FORM: Final = re.compile(
     rb"([<>][A-Z]{4}),([0-9A-F]{4}),([rRiIcC])([0-9A-F]{4}),"
     rb"((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)\*([0-9A-F]{8})"
 )
 _CONTROLS: Final = bytes(range(0x20)) + bytes(range(0x7F, 0x100))
-_LINE_ENDS: Final = b"\r\n"
 _BEGINS: Final = frozenset({b"<", b">"})
 _OVERHEAD: Final = len(">TYPE,0000,r0000,*00000000\r\n")
 BODY_MAX: Final = (LINE_MAX - _OVERHEAD) // 4 * 3
-"""Bytes that a body can have."""
+"""Maximum bytes of a body."""
 
 
 def encode(sentence: Sentence) -> bytes:
-    """Return the line of a sentence, its end included.
+    """Encode a sentence as a line with CR LF.
 
     Raises:
-        ValueError: the body is longer than BODY_MAX.
+        ValueError: The body is longer than BODY_MAX.
     """
     if len(sentence.body) > BODY_MAX:
-        raise ValueError(f"a sentence holds at most {BODY_MAX} bytes, this body has {len(sentence.body)}")
+        raise ValueError(
+            f"sentence {sentence.kind}: the body has {len(sentence.body)} bytes; at most {BODY_MAX} are possible"
+        )
     letter = sentence.delivery.upper() if sentence.is_retry else sentence.delivery
     head = f"{sentence.direction}{sentence.kind},{sentence.session:04X},{letter}{sentence.number:04X},"
     text = head.encode() + binascii.b2a_base64(sentence.body, newline=False) + b"*"
     return text + b"%08X" % zlib.crc32(text) + LINE_END
 
 
-class _Torn(NamedTuple):
-    """The beginning of a sentence in the midst of which another one began: its text, and where it stood."""
+class _Interrupted(NamedTuple):
+    """First part of a sentence that another sentence interrupted."""
 
     text: bytes
-    stretches: tuple[Skipped, ...]
+    ranges: tuple[Skipped, ...]
 
 
 class SentenceParser:
-    """Finds the sentences in a stream of bytes, with the same result however the stream is cut into pieces."""
+    """Incremental parser. The result does not depend on how the stream is cut into pieces."""
 
     def __init__(self) -> None:
         self._pending = b""
         self._pending_at = 0
-        self._torn: _Torn | None = None
+        self._interrupted: _Interrupted | None = None
 
     def feed(self, data: bytes) -> Parsed:
-        """Take the bytes that follow; return the sentences completed by them, and what was skipped."""
+        """Parse further bytes; return the sentences completed by them and the byte ranges skipped."""
         octets = self._pending + data
         base = self._pending_at
         parsed = Parsed([], [])
         done = 0
         for match in _PIECE.finditer(octets):
             piece = match[0]
-            is_line_end = piece[0] in _LINE_ENDS
+            is_line_end = piece[0] in LINE_END
             if match.end() == len(octets) and len(piece) < LINE_MAX and not is_line_end:
                 break
             done = match.end()
             if not is_line_end:
-                self._judge(piece, base + match.start(), octets[done : done + 1] in _BEGINS, parsed)
+                self._parse_piece(piece, base + match.start(), octets[done : done + 1] in _BEGINS, parsed)
         self._pending = octets[done:]
         self._pending_at = base + done
         return parsed
 
-    def _judge(self, piece: bytes, start: int, is_torn: bool, parsed: Parsed) -> None:  # noqa: FBT001 - its own callee
-        """Add a piece to the sentences, or to what was skipped; keep one that may go on behind another sentence."""
+    def _parse_piece(self, piece: bytes, start: int, is_interrupted: bool, parsed: Parsed) -> None:  # noqa: FBT001 - private
         text = piece.translate(None, _CONTROLS)
         begins = piece[:1] in _BEGINS
-        before = b"" if begins or self._torn is None else self._torn.text
-        stretch = Skipped(start, start + len(piece), LineDamage.CORRUPT if begins else LineDamage.JUNK)
-        if form := _undamaged(before + text):
+        before = b"" if begins or self._interrupted is None else self._interrupted.text
+        skipped = Skipped(start, start + len(piece), LineDamage.CORRUPT if begins else LineDamage.JUNK)
+        if form := _match_valid(before + text):
             parsed.sentences.append(_sentence(form))
             if form.end() < len(before + text):
-                parsed.skipped.append(Skipped(start + _place(piece, form.end() - len(before)), stretch.stop, _JUNK))
+                junk_start = start + _offset_of_printable(piece, form.end() - len(before))
+                parsed.skipped.append(Skipped(junk_start, skipped.stop, LineDamage.JUNK))
             if before:
-                self._torn = None
-        elif text and begins and is_torn:
-            self._give_up(parsed)
-            self._torn = _Torn(text, (stretch,))
-        elif text and self._torn is not None and not begins:
-            self._torn = _Torn(before + text, (*self._torn.stretches, stretch))
-            if not is_torn or len(before + text) > LINE_MAX:
-                self._give_up(parsed)
+                self._interrupted = None
+        elif text and begins and is_interrupted:
+            self._discard_interrupted(parsed)
+            self._interrupted = _Interrupted(text, (skipped,))
+        elif text and self._interrupted is not None and not begins:
+            self._interrupted = _Interrupted(before + text, (*self._interrupted.ranges, skipped))
+            if not is_interrupted or len(before + text) > LINE_MAX:
+                self._discard_interrupted(parsed)
         elif text:
-            parsed.skipped.append(stretch)
+            parsed.skipped.append(skipped)
 
-    def _give_up(self, parsed: Parsed) -> None:
-        if self._torn is not None:
-            parsed.skipped.extend(self._torn.stretches)
-        self._torn = None
+    def _discard_interrupted(self, parsed: Parsed) -> None:
+        if self._interrupted is not None:
+            parsed.skipped.extend(self._interrupted.ranges)
+        self._interrupted = None
 
 
-def _place(piece: bytes, count: int) -> int:
-    """Return where in a piece the printable byte stands that has `count` others before it."""
+def _offset_of_printable(piece: bytes, count: int) -> int:
+    """Return the offset of the printable byte that has `count` printable bytes before it."""
     printable = (at for at, octet in enumerate(piece) if octet not in _CONTROLS)
     return next(islice(printable, count, None))
 
 
-def _undamaged(text: bytes) -> re.Match[bytes] | None:
-    """Return the parts of the sentence that the text begins with, None if it is none or damaged."""
+def _match_valid(text: bytes) -> re.Match[bytes] | None:
+    """Match the sentence at the beginning of `text`; return None if there is none or its CRC-32 is wrong."""
     form = _FORM.match(text)
     return form if form is not None and zlib.crc32(text[: form.start(6)]) == int(form[6], 16) else None
 

@@ -1,7 +1,9 @@
-"""Every type of sentence: who sends it, how it is delivered, and what its body holds. Documentation is made from it.
+"""Sentence types of the streaming interface: sender, delivery and body of each.
 
-A body is a row of little-endian fields without padding, then bytes or text of any length up to `tail_max`. Packets
-travel in exactly the bytes of the interface's files.
+The tables in the documentation are made from these declarations.
+
+A body is a sequence of little-endian fields without padding, followed by bytes or text of up to `tail_max` bytes.
+Packets have exactly the bytes of the files.
 """
 
 import struct
@@ -12,19 +14,19 @@ from pygnc.host.sentence import Delivery
 
 VERSION: Final = 1
 VERSION_MIN: Final = 1
-"""Versions of the protocol that this software speaks, from the least to VERSION."""
+"""Lowest protocol version that this software supports; VERSION is the highest."""
 CHUNK_BYTES: Final = 762
-"""Data in a chunk of a file. With 6 bytes in front they fill 1024 characters: 72.4 % of the line carry data, and one
-sentence in ten is lost when one byte in ten thousand is. Half the size would carry 70.0 %."""
+"""Data bytes in a chunk of a file. With 6 bytes of fields they fill 1024 characters: 72.4 % of the line carries data,
+and one sentence in ten is lost at a byte error rate of 1e-4. Half the size would carry 70.0 %."""
 NAME_MAX: Final = 64
 TEXT_MAX: Final = 512
 _SETTING_MAX: Final = TEXT_MAX - 4
-"""Leaves room for blanks in the answer."""
+"""Shorter than TEXT_MAX because the answer adds blanks."""
 
 
 @unique
 class Sender(StrEnum):
-    """Which end sends a type."""
+    """End that sends a type."""
 
     HOST = "host"
     PI = "Pi"
@@ -32,7 +34,7 @@ class Sender(StrEnum):
 
 
 class BodyField(NamedTuple):
-    """One field of a body; `code` is of the struct module."""
+    """One field of a body; `code` is a format character of the struct module."""
 
     name: str
     code: str
@@ -40,11 +42,11 @@ class BodyField(NamedTuple):
 
 
 class BodyError(ValueError):
-    """The body of an undamaged sentence is not what its type says; the message says why."""
+    """The body of a valid sentence does not match its type."""
 
 
 class Body(NamedTuple):
-    """What a body holds: its fields by name, and the bytes behind them."""
+    """Decoded body: fields by name and the bytes after them."""
 
     fields: dict[str, int]
     tail: bytes
@@ -59,15 +61,15 @@ class SentenceType(NamedTuple):
     meaning: str
     fields: tuple[BodyField, ...] = ()
     tail: str = ""
-    """What stands behind the fields; empty: nothing."""
+    """Meaning of the bytes after the fields; empty if there are none."""
     tail_max: int = 0
     tail_min: int = 0
 
     def pack(self, *values: int, tail: bytes = b"") -> bytes:
-        """Return the body.
+        """Encode a body.
 
         Raises:
-            BodyError: a value does not fit its field, or the tail is too long or too short.
+            BodyError: A value does not fit its field, or the tail is too long or too short.
         """
         try:
             head = struct.pack(_layout(self), *values)
@@ -77,14 +79,14 @@ class SentenceType(NamedTuple):
         return head + tail
 
     def unpack(self, body: bytes) -> Body:
-        """Return what the body holds.
+        """Decode a body.
 
         Raises:
-            BodyError: the body is too short or too long.
+            BodyError: The body is too short or too long.
         """
         size = struct.calcsize(_layout(self))
         if len(body) < size:
-            raise BodyError(f"{self.name}: {len(body)} bytes, at least {size + self.tail_min} are needed")
+            raise BodyError(f"{self.name}: the body has {len(body)} bytes; at least {size + self.tail_min} are needed")
         self._check_tail(len(body) - size)
         values = struct.unpack_from(_layout(self), body)
         return Body(dict(zip((field.name for field in self.fields), values, strict=True)), body[size:])
@@ -92,7 +94,7 @@ class SentenceType(NamedTuple):
     def _check_tail(self, length: int) -> None:
         if not self.tail_min <= length <= self.tail_max:
             wanted = f"{self.tail_min} to {self.tail_max}" if self.tail_min < self.tail_max else f"{self.tail_max}"
-            raise BodyError(f"{self.name}: {length} bytes behind the fields, not {wanted}")
+            raise BodyError(f"{self.name}: {length} bytes after the fields instead of {wanted}")
 
 
 def _layout(kind: SentenceType) -> str:
@@ -101,7 +103,7 @@ def _layout(kind: SentenceType) -> str:
 
 @unique
 class Capability(IntFlag):
-    """What an end can do, as it says in its HELO."""
+    """Capabilities that an end announces in its HELO."""
 
     LIVE = 1
     UPLOAD = 2
@@ -109,41 +111,41 @@ class Capability(IntFlag):
     PARAMETERS = 8
     STOP = 16
     NESTING = 32
-    """Reads a sentence in the midst of another one."""
+    """Parses a sentence that is nested in another one."""
 
 
 @unique
 class NakCause(IntEnum):
-    """Why a sentence that arrived undamaged was not obeyed."""
+    """Reason why a valid sentence was rejected."""
 
     UNKNOWN_TYPE = 1
     BODY = 2
-    """The body is not what the type says."""
+    """The body does not match the type."""
     NAME = 3
-    """A name that may not be written or read, or of a setting that does not exist."""
+    """The file may not be written or read, or the setting does not exist."""
     ORDER = 4
-    """A chunk that fits no transfer under way, or not at its place."""
+    """A chunk of a transfer that is not open, or at a wrong offset."""
     STORAGE = 5
-    """The disk refused."""
+    """Reading or writing failed."""
     VALUE = 6
-    """A setting's value is impossible."""
+    """The value is impossible."""
     UNABLE = 7
-    """This end does not do that now."""
+    """Not possible at present."""
 
 
 @unique
 class UploadState(IntEnum):
-    """How an upload stands."""
+    """State of an upload."""
 
-    GO_ON = 0
+    CONTINUE = 0
     COMPLETE = 1
     DAMAGED = 2
-    """The whole file's CRC-32 does not agree; nothing of it is kept."""
+    """The CRC-32 of the whole file is wrong; its bytes were deleted."""
 
 
 @unique
-class Question(IntEnum):
-    """What a status request asks for."""
+class ReportKind(IntEnum):
+    """Report that a status request (STRQ) asks for."""
 
     STATUS = 0
     INFO = 1
@@ -151,7 +153,7 @@ class Question(IntEnum):
 
 @unique
 class ParameterFlag(IntFlag):
-    """What is said of a setting beside its value."""
+    """Flags of a setting's value."""
 
     CHANGED = 1
     """Set over this interface, not by the settings file or by default."""
@@ -160,15 +162,15 @@ class ParameterFlag(IntFlag):
 
 
 _HOST, _PI, _BOTH = Sender.HOST, Sender.PI, Sender.BOTH
-_IN_ORDER, _AT_ONCE, _UNNUMBERED = Delivery.IN_ORDER, Delivery.AT_ONCE, Delivery.UNNUMBERED
-_RADIO_ID: Final = BodyField("radio_id", "B", "of the partner that sent it, 0x4A to 0x4D")
-_TRANSFER: Final = BodyField("transfer", "H", "number that the host gave the transfer")
-_OFFSET: Final = BodyField("offset", "I", "place of the first byte in the file")
-_SIZE: Final = BodyField("size", "I", "of the whole file, B")
+_IN_ORDER, _AT_ONCE, _UNNUMBERED = Delivery.ORDERED, Delivery.UNORDERED, Delivery.UNNUMBERED
+_RADIO_ID: Final = BodyField("radio_id", "B", "radio id of the partner that sent it, 0x4A to 0x4D")
+_TRANSFER: Final = BodyField("transfer", "H", "number of the transfer, chosen by the host")
+_OFFSET: Final = BodyField("offset", "I", "offset of the first byte in the file")
+_SIZE: Final = BodyField("size", "I", "size of the whole file, B")
 _FILE_CRC: Final = BodyField("crc", "I", "CRC-32 of the whole file")
-_FIRST: Final = BodyField("first", "H", "entries to leave out, 0: from the first on")
-_INDEX: Final = BodyField("index", "H", "of this entry, from 0")
-_TOTAL: Final = BodyField("total", "H", "entries there are; behind the last one an answer has no name")
+_FIRST: Final = BodyField("first", "H", "index of the first entry to list")
+_INDEX: Final = BodyField("index", "H", "index of this entry, from 0")
+_TOTAL: Final = BodyField("total", "H", "number of entries; an answer without a name means that `first` is beyond them")
 
 
 def _packet(name: str, meaning: str, tail: str, size: int, *fields: BodyField) -> SentenceType:
@@ -181,14 +183,14 @@ HELO: Final = SentenceType(
     _UNNUMBERED,
     "opens a session",
     (
-        BodyField("version_min", "B", "least version of the protocol that this end speaks"),
-        BodyField("version_max", "B", "highest; the highest common one is spoken"),
-        BodyField("window", "B", "sentences in order that this end can hold while one is missing, 1 to 32"),
+        BodyField("version_min", "B", "lowest protocol version supported"),
+        BodyField("version_max", "B", "highest protocol version supported; the highest common one is used"),
+        BodyField("window", "B", "ordered sentences that this end can hold while one is missing, 1 to 32"),
         BodyField("capabilities", "I", "1 live packets, 2 upload, 4 download, 8 parameters, 16 stop, 32 nesting"),
-        BodyField("heard", "H", "the other end's session, 0: none heard yet"),
-        BodyField("ready", "B", "1: has heard its own session from the other end, and so takes numbered sentences"),
-        BodyField("next_in_order", "H", "number of the next sentence in order"),
-        BodyField("next_at_once", "H", "number of the next sentence delivered at once"),
+        BodyField("heard", "H", "session of the other end, 0: none received yet"),
+        BodyField("ready", "B", "1: has received its own session number in `heard`, and so accepts numbered sentences"),
+        BodyField("next_ordered", "H", "number of the next ordered sentence"),
+        BodyField("next_unordered", "H", "number of the next unordered sentence"),
     ),
     "name and version of the software",
     NAME_MAX,
@@ -197,26 +199,28 @@ ACKN: Final = SentenceType(
     "ACKN",
     _BOTH,
     _UNNUMBERED,
-    "says what has arrived",
+    "acknowledgement",
     (
-        BodyField("next_in_order", "H", "first number in order that is missing"),
-        BodyField("later_in_order", "I", "bit k: number next_in_order + 1 + k is here"),
-        BodyField("newest_at_once", "H", "newest number delivered at once"),
-        BodyField("earlier_at_once", "I", "bit k: number newest_at_once - 1 - k is here"),
+        BodyField("next_ordered", "H", "first ordered number that is missing"),
+        BodyField("later_ordered", "I", "bit k: number next_ordered + 1 + k has arrived"),
+        BodyField("newest_unordered", "H", "newest unordered number that has arrived"),
+        BodyField("earlier_unordered", "I", "bit k: number newest_unordered - 1 - k has arrived"),
     ),
 )
 NAKN: Final = SentenceType(
     "NAKN",
     _BOTH,
     _IN_ORDER,
-    "a sentence arrived and is not obeyed",
+    "a sentence was received and is rejected",
     (
-        BodyField("number", "H", "of that sentence"),
+        BodyField("number", "H", "number of that sentence"),
         BodyField(
-            "cause", "B", "1 unknown type, 2 body, 3 name, 4 order or place, 5 storage, 6 value, 7 unable at present"
+            "cause",
+            "B",
+            "1 unknown type, 2 body, 3 name, 4 order or offset, 5 storage, 6 value, 7 not possible at present",
         ),
     ),
-    "four letters of that sentence's type, then the cause in words",
+    "four letters of that sentence's type, then the cause as text",
     TEXT_MAX,
     4,
 )
@@ -224,38 +228,38 @@ LOST: Final = SentenceType(
     "LOST",
     _BOTH,
     _IN_ORDER,
-    "the sender gave up a sentence delivered at once",
-    (BodyField("number", "H", "of that sentence"),),
+    "the sender gave up an unordered sentence",
+    (BodyField("number", "H", "number of that sentence"),),
     "four letters of its type",
     4,
     4,
 )
 PING: Final = SentenceType(
-    "PING", _BOTH, _AT_ONCE, "asks for a PONG", (BodyField("key", "I", "comes back in the answer"),)
+    "PING", _BOTH, _AT_ONCE, "asks for a PONG", (BodyField("key", "I", "returned in the answer"),)
 )
-PONG: Final = SentenceType("PONG", _BOTH, _AT_ONCE, "answers a PING", (BodyField("key", "I", "of the PING"),))
+PONG: Final = SentenceType("PONG", _BOTH, _AT_ONCE, "answers a PING", (BodyField("key", "I", "key of the PING"),))
 SENS: Final = _packet("SENS", "sensor packet", "sensor packet as in `sense.bin`", 30)
 GPSS: Final = _packet("GPSS", "GPS packet of a sense record", "GPS packet as in `sense.bin`", 99)
 GPSR: Final = _packet("GPSR", "GPS packet of a range file", "GPS packet as in `rng#####.bin`", 102)
 RANG: Final = _packet("RANG", "range packet", "range packet as in `rng#####.bin`", 12)
-PGPS: Final = _packet("PGPS", "a partner's GPS packet", "GPS packet as in `rng#####.bin`", 102, _RADIO_ID)
-PRNG: Final = _packet("PRNG", "a partner's range packet", "range packet as in `rng#####.bin`", 12, _RADIO_ID)
+PGPS: Final = _packet("PGPS", "GPS packet of a partner", "GPS packet as in `rng#####.bin`", 102, _RADIO_ID)
+PRNG: Final = _packet("PRNG", "range packet of a partner", "range packet as in `rng#####.bin`", 12, _RADIO_ID)
 TIME: Final = SentenceType(
     "TIME",
     _HOST,
     _AT_ONCE,
-    "time mark: the spacecraft time when this sentence began",
-    (BodyField("spacecraft_time_s", "I", "s"), BodyField("ms", "H", "and milliseconds, 0 if not known")),
+    "time mark: spacecraft time at which this sentence was begun",
+    (BodyField("spacecraft_time_s", "I", "spacecraft time, s"), BodyField("ms", "H", "milliseconds, 0 if unknown")),
 )
 STRQ: Final = SentenceType(
     "STRQ",
     _HOST,
     _AT_ONCE,
-    "asks for the status",
-    (BodyField("what", "B", "0 status record, 1 info line"),),
+    "requests the status record or the info text",
+    (BodyField("what", "B", "0 status record, 1 info text"),),
 )
-STAT: Final = SentenceType("STAT", _PI, _AT_ONCE, "status", (), "the bytes of `pygnc_status.bin`", 1000)
-INFO: Final = SentenceType("INFO", _PI, _AT_ONCE, "info line", (), "the text of `pygnc_info.txt`", 200)
+STAT: Final = SentenceType("STAT", _PI, _AT_ONCE, "status record", (), "the bytes of `pygnc_status.bin`", 1000)
+INFO: Final = SentenceType("INFO", _PI, _AT_ONCE, "info text", (), "the text of `pygnc_info.txt`", 200)
 EVNT: Final = SentenceType(
     "EVNT",
     _PI,
@@ -269,7 +273,7 @@ UPOP: Final = SentenceType(
     "UPOP",
     _HOST,
     _IN_ORDER,
-    "upload: opens one, or goes on with it",
+    "upload: open or resume",
     (_TRANSFER, _SIZE, _FILE_CRC),
     "name",
     NAME_MAX,
@@ -279,50 +283,50 @@ UPST: Final = SentenceType(
     "UPST",
     _PI,
     _IN_ORDER,
-    "upload: how it stands, answers UPOP and UPCL",
+    "upload: state, answers UPOP and UPCL",
     (
         _TRANSFER,
-        BodyField("state", "B", "0 send from offset on, 1 complete and in place, 2 CRC-32 wrong, nothing kept"),
-        BodyField("offset", "I", "bytes that are here"),
+        BodyField("state", "B", "0 send from `offset`, 1 complete and in place, 2 CRC-32 wrong, bytes deleted"),
+        BodyField("offset", "I", "bytes received so far"),
     ),
 )
-UPCH: Final = SentenceType("UPCH", _HOST, _IN_ORDER, "upload: a chunk", (_TRANSFER, _OFFSET), "data", CHUNK_BYTES, 1)
-UPCL: Final = SentenceType("UPCL", _HOST, _IN_ORDER, "upload: that was all", (_TRANSFER,))
-DNLS: Final = SentenceType("DNLS", _HOST, _IN_ORDER, "download: asks for names, newest first", (_FIRST,))
+UPCH: Final = SentenceType("UPCH", _HOST, _IN_ORDER, "upload: chunk", (_TRANSFER, _OFFSET), "data", CHUNK_BYTES, 1)
+UPCL: Final = SentenceType("UPCL", _HOST, _IN_ORDER, "upload: end", (_TRANSFER,))
+DNLS: Final = SentenceType("DNLS", _HOST, _IN_ORDER, "download: list the files, newest first", (_FIRST,))
 DNLE: Final = SentenceType(
     "DNLE",
     _PI,
     _IN_ORDER,
-    "download: a name; at most 16 answer a DNLS",
-    (_INDEX, _TOTAL, BodyField("size", "I", "of the file, B")),
+    "download: one file of the list; at most 16 answer a DNLS",
+    (_INDEX, _TOTAL, BodyField("size", "I", "size of the file, B")),
     "name",
     NAME_MAX,
 )
 DNOP: Final = SentenceType(
-    "DNOP", _HOST, _IN_ORDER, "download: opens one from a place on", (_TRANSFER, _OFFSET), "name", NAME_MAX, 1
+    "DNOP", _HOST, _IN_ORDER, "download: open at an offset", (_TRANSFER, _OFFSET), "name", NAME_MAX, 1
 )
 DNST: Final = SentenceType(
-    "DNST", _PI, _IN_ORDER, "download: what comes, answers DNOP", (_TRANSFER, _OFFSET, _SIZE, _FILE_CRC)
+    "DNST", _PI, _IN_ORDER, "download: file to be sent, answers DNOP", (_TRANSFER, _OFFSET, _SIZE, _FILE_CRC)
 )
-DNCH: Final = SentenceType("DNCH", _PI, _IN_ORDER, "download: a chunk", (_TRANSFER, _OFFSET), "data", CHUNK_BYTES, 1)
-DNCL: Final = SentenceType("DNCL", _HOST, _IN_ORDER, "download: the host has all, or wants no more", (_TRANSFER,))
-PGET: Final = SentenceType("PGET", _HOST, _IN_ORDER, "asks for a setting", (), "name with dots", NAME_MAX, 1)
+DNCH: Final = SentenceType("DNCH", _PI, _IN_ORDER, "download: chunk", (_TRANSFER, _OFFSET), "data", CHUNK_BYTES, 1)
+DNCL: Final = SentenceType("DNCL", _HOST, _IN_ORDER, "download: complete or cancelled by the host", (_TRANSFER,))
+PGET: Final = SentenceType("PGET", _HOST, _IN_ORDER, "requests a setting", (), "dotted name", NAME_MAX, 1)
 PSET: Final = SentenceType(
     "PSET",
     _HOST,
     _IN_ORDER,
-    "sets a setting, or with nothing behind the = unsets it",
+    "changes a setting; an empty value removes the change",
     (),
     "name = value",
     _SETTING_MAX,
     2,
 )
-PLST: Final = SentenceType("PLST", _HOST, _IN_ORDER, "asks for all settings; at most 16 come at a time", (_FIRST,))
+PLST: Final = SentenceType("PLST", _HOST, _IN_ORDER, "lists the settings; at most 16 answer a PLST", (_FIRST,))
 PVAL: Final = SentenceType(
     "PVAL",
     _PI,
     _IN_ORDER,
-    "a setting, answers PGET, PSET and PLST",
+    "value of a setting, answers PGET, PSET and PLST",
     (
         _INDEX,
         _TOTAL,
@@ -331,7 +335,7 @@ PVAL: Final = SentenceType(
     "name = value",
     TEXT_MAX,
 )
-STOP: Final = SentenceType("STOP", _HOST, _AT_ONCE, "stops the run, as Ctrl-C does")
+STOP: Final = SentenceType("STOP", _HOST, _AT_ONCE, "stops the run like Ctrl-C")
 
 TYPES: Final = {
     kind.name: kind

@@ -1,9 +1,8 @@
-"""The terminal that started main.py, as the streaming interface needs it, and given back as it was found.
+"""Settings of the terminal that started main.py: transparent during a run, restored afterwards.
 
-Between the host's bytes and ours stands the system's line discipline: it echoes, gathers lines, changes line ends, and
-obeys control characters. All of that is switched off but Ctrl-C, lest a flipped bit end the input, stop the process or
-hold the output up. What sets it is main.py, which outlives every task, so that a killed task leaves nothing behind; if
-main.py itself is killed, a guard gives the terminal back.
+The kernel's line discipline echoes, buffers lines, changes line ends and acts on control characters. All of this is
+switched off except Ctrl-C, so that a flipped bit cannot end the input, stop the process or block the output. main.py
+sets it because it outlives every task. If main.py itself is killed, a guard process restores the terminal.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ import termios
 from typing import Any, Final, TypeAlias
 
 Attributes: TypeAlias = list[Any]
-"""As `termios.tcgetattr` returns them."""
+"""Result of `termios.tcgetattr`."""
 
 INTERRUPT: Final = b"\x03"
 _DISABLED: Final = b"\x00"
@@ -24,10 +23,10 @@ _CHARACTERS: Final = 6
 
 
 class Terminal:
-    """The settings of one terminal while a run lasts.
+    """Settings of one terminal.
 
     Args:
-        descriptor: of the terminal.
+        descriptor: File descriptor of the terminal.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -36,24 +35,24 @@ class Terminal:
         self._prepared: Attributes = []
 
     def prepare(self) -> None:
-        """Switch off whatever changes bytes or obeys them, but Ctrl-C; do nothing if the terminal refuses."""
+        """Make the terminal transparent except for Ctrl-C; do nothing if it rejects the settings."""
         with contextlib.suppress(termios.error):
             found = termios.tcgetattr(self._descriptor)
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, transparent(found))
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, transparent_attributes(found))
             self._prepared = termios.tcgetattr(self._descriptor)
             self._found = found
 
     def restore(self) -> None:
-        """Put the settings back, once; what came for the run and was not read must not reach the shell."""
+        """Restore the settings, once, and discard unread input, which was meant for the run and not for the shell."""
         found, self._found = self._found, None
-        if found is None or not is_ours(self._descriptor):
+        if found is None or not may_use_terminal(self._descriptor):
             return
         with contextlib.suppress(termios.error):
             termios.tcflush(self._descriptor, termios.TCIFLUSH)
             termios.tcsetattr(self._descriptor, termios.TCSANOW, found)
 
     def restore_if_left(self) -> None:
-        """Put the settings back unless somebody else has set others since: a shell may have."""
+        """Restore the settings unless another program, such as a shell, has changed them since."""
         if self._found is None:
             return
         with contextlib.suppress(termios.error):
@@ -62,28 +61,23 @@ class Terminal:
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self._found)
 
 
-def find_terminal(given: int = 0, said: int = 1) -> Terminal | None:
-    """Return the terminal that input and output both are, if this process may use it.
-
-    Args:
-        given: descriptor of the input.
-        said: of the output.
-    """
-    if not (os.isatty(given) and os.isatty(said)) or not is_ours(given):
+def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> Terminal | None:
+    """Return the terminal if input and output both are terminals that this process may use, or else None."""
+    if not (os.isatty(input_descriptor) and os.isatty(output_descriptor)) or not may_use_terminal(input_descriptor):
         return None
-    return Terminal(given)
+    return Terminal(input_descriptor)
 
 
-def is_ours(descriptor: int) -> bool:
-    """Whether no job control forbids to use a terminal: a job in the background would be stopped for trying."""
+def may_use_terminal(descriptor: int) -> bool:
+    """Return whether job control permits to change a terminal; a background job would be stopped."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
-        return True  # it controls no job of ours, or it is gone
+        return True  # it is not our controlling terminal, or it is gone
 
 
-def transparent(found: Attributes) -> Attributes:
-    """Return settings under which every byte passes unchanged both ways, and Ctrl-C alone is obeyed."""
+def transparent_attributes(found: Attributes) -> Attributes:
+    """Return settings that pass every byte unchanged in both directions and act on Ctrl-C only."""
     characters: list[bytes | int] = [_DISABLED] * len(found[_CHARACTERS])
     characters[termios.VINTR] = INTERRUPT
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
@@ -105,5 +99,5 @@ def transparent(found: Attributes) -> Attributes:
     attributes[_OUTPUT] &= ~termios.OPOST
     attributes[_CONTROL] = (attributes[_CONTROL] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8 | termios.CREAD
     attributes[_LOCAL] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.IEXTEN | termios.TOSTOP)
-    attributes[_LOCAL] |= termios.ISIG | termios.NOFLSH  # what was said before Ctrl-C still goes out
+    attributes[_LOCAL] |= termios.ISIG | termios.NOFLSH  # NOFLSH: output before Ctrl-C is still sent
     return attributes

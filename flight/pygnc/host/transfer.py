@@ -1,14 +1,16 @@
-"""Files in acknowledged chunks: the Pi's side of uploads and downloads. `host_transfer` is the other one.
+"""File transfers, the Pi's side: permitted names, uploads and downloads. `host_transfer` is the host's side.
 
-Chunks travel in order, so a file only ever grows at its end, and what is there of an upload is what to resume from.
-A side that was restarted, or a host that has lost the line, opens the same transfer again and hears where to go on.
-Nothing here touches a port or a file: answers are returned as `Saying`, bytes go through `Storage`.
+Chunks are ordered sentences, so a file only grows at its end, and the bytes stored of an upload are where it resumes.
+After a restart of the Pi or a loss of the line, the host opens the same transfer again and is told where to continue.
+No I/O here: answers are returned as `OutgoingSentence`, files are accessed through `Storage`.
 """
 
-from typing import Final, NamedTuple
+import re
+from typing import Final, NamedTuple, Protocol
 
-from pygnc.host.names import is_readable, is_writable
-from pygnc.host.outcomes import Received
+from pygnc.common.constants import PARTNER_IDS
+from pygnc.formats.ranges import range_file_number
+from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import (
     CHUNK_BYTES,
     DNCH,
@@ -23,31 +25,140 @@ from pygnc.host.sentence_types import (
     SentenceType,
     UploadState,
 )
-from pygnc.host.storage import Source, Storage, Upload
 
-PAGE: Final = 16
-"""Names that answer one request."""
+PAGE_ENTRIES: Final = 16
+"""Entries in the answer to one list request."""
 CHUNK_BYTES_MIN: Final = 93
-"""Down to here chunks are halved each time the line was down: on a line that bad, short ones come through."""
+"""Chunks are halved down to this size each time the line goes down: short ones pass a bad line more often."""
+_WRITABLE: Final = frozenset({"sense.bin", "pygnc.toml", "pygnc_earth_orientation.csv", "flight.zip"})
+_READABLE: Final = frozenset({"pygnc_status.bin", "pygnc_info.txt", "pygnc_batch/sense.bin", "pygnc_batch/range.bin"})
+_RANGE_FOLDERS: Final = frozenset({"range/", *(f"range/partner_{radio_id}/" for radio_id in PARTNER_IDS)})
+_LETTER_FOLDERS: Final = frozenset(f"range/partner_{chr(radio_id)}/" for radio_id in PARTNER_IDS)
+"""People may name a partner's folder by its letter. The host must use the number, so that a partner has one folder."""
+_BATCH: Final = "pygnc_batch/"
+_JOURNAL: Final = re.compile(r"pygnc_logs/run-[0-9]{5}/[a-z_]{1,24}-[0-9]{5}\.pgj(\.part)?")
 
 
-class Saying(NamedTuple):
-    """A sentence to be sent."""
+def is_writable(name: str) -> bool:
+    """Return whether the host may upload a file of this name, relative to the home folder."""
+    return name in _WRITABLE or _is_range_file(name, _RANGE_FOLDERS)
+
+
+def is_readable(name: str) -> bool:
+    """Return whether the host may download a file of this name, relative to the home folder."""
+    if name in _READABLE or _JOURNAL.fullmatch(name):
+        return True
+    rest = name.removeprefix(_BATCH)
+    return rest != name and _is_range_file(rest, _RANGE_FOLDERS | _LETTER_FOLDERS | {""})
+
+
+def _is_range_file(name: str, folders: frozenset[str]) -> bool:
+    folder, slash, file = name.rpartition("/")
+    return folder + slash in folders and range_file_number(file) is not None
+
+
+class Upload(NamedTuple):
+    """Identity of an upload: stored bytes belong to exactly this name, size and CRC-32."""
+
+    name: str
+    size: int
+    crc: int
+
+
+class ListedFile(NamedTuple):
+    """A file that the host may download, with its size in bytes."""
+
+    name: str
+    size: int
+
+
+class ReadableFile(Protocol):
+    """An open file. Size and CRC-32 are those at the time of opening."""
+
+    @property
+    def size(self) -> int:
+        """Size of the whole file, B."""
+        ...
+
+    @property
+    def crc(self) -> int:
+        """CRC-32 of the whole file."""
+        ...
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return `count` bytes from `offset`, fewer at the end.
+
+        Raises:
+            OSError: Reading failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class Storage(Protocol):
+    """Files by name, relative to the home folder. The caller has checked the names."""
+
+    def is_complete(self, upload: Upload) -> bool:
+        """Return whether exactly this file is in place."""
+        ...
+
+    def prepare(self, upload: Upload) -> int:
+        """Create the folder of an upload, delete other uploads of its name and return the bytes stored of this one.
+
+        Raises:
+            OSError: Writing is not possible, or there is no space for the rest.
+        """
+        ...
+
+    def append(self, upload: Upload, data: bytes) -> None:
+        """Append bytes to an upload.
+
+        Raises:
+            OSError: Writing failed; a part of `data` may be stored.
+        """
+        ...
+
+    def complete(self, upload: Upload) -> bool:
+        """Atomically replace the old file; if the CRC-32 is wrong, delete the upload and return False.
+
+        Raises:
+            OSError: Writing failed; the old file is still in place.
+        """
+        ...
+
+    def listing(self) -> list[ListedFile]:
+        """Return the readable files, newest first."""
+        ...
+
+    def open(self, name: str) -> ReadableFile:
+        """Open a file for reading.
+
+        Raises:
+            OSError: It does not exist or cannot be read.
+        """
+        ...
+
+
+class OutgoingSentence(NamedTuple):
+    """A sentence for the channel to send."""
 
     kind: SentenceType
     body: bytes
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of this program
-    """The request is not obeyed; the other end is told the cause and the words."""
+class Refusal(Exception):  # noqa: N818 - an answer to the host, not an error of this program
+    """Rejection of a request; the host receives the cause and the text as a NAKN."""
 
-    def __init__(self, cause: NakCause, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, cause: NakCause, text: str) -> None:
+        super().__init__(text)
         self.cause = cause
 
 
 class UploadReceiver:
-    """The Pi's side of uploads; one at a time."""
+    """The Pi's side of uploads, one at a time."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -55,135 +166,134 @@ class UploadReceiver:
         self._upload: Upload | None = None
         self._offset = 0
 
-    def take(self, received: Received) -> list[Saying]:
-        """Obey one of UPOP, UPCH, UPCL; return the answers.
+    def handle(self, received: Received) -> list[OutgoingSentence]:
+        """Process UPOP, UPCH or UPCL and return the answers.
 
         Raises:
-            Refusal: it cannot be obeyed.
+            Refusal: The request is rejected.
         """
         fields, tail = received.body
         try:
             if received.kind is UPOP:
-                return self._open(fields["transfer"], Upload(text_of(tail), fields["size"], fields["crc"]))
+                return self._open(fields["transfer"], Upload(decode_text(tail), fields["size"], fields["crc"]))
             if self._upload is None or fields["transfer"] != self._transfer:
-                raise Refusal(NakCause.ORDER, ": no such transfer is open; open it with UPOP")
+                raise Refusal(NakCause.ORDER, f": transfer {fields['transfer']} is not open; open it with UPOP")
             if received.kind is UPCH:
                 return self._chunk(self._upload, fields["offset"], tail)
             return self._close(self._upload)
         except OSError as error:
             self._upload = None
-            raise Refusal(NakCause.STORAGE, f": {error.strerror}; open the transfer again when there is room") from None
+            raise Refusal(NakCause.STORAGE, f": {error.strerror}; free space and open the transfer again") from None
 
-    def _open(self, transfer: int, upload: Upload) -> list[Saying]:
+    def _open(self, transfer: int, upload: Upload) -> list[OutgoingSentence]:
         self._upload = None
         if not is_writable(upload.name):
-            raise Refusal(NakCause.NAME, f": {upload.name} may not be written; the interface document has the names")
+            raise Refusal(NakCause.NAME, f": {upload.name} may not be written; docs/interface.md lists the names")
         self._transfer = transfer
-        if self._storage.has(upload):  # the answer to an earlier UPCL was lost, or there is nothing to do
+        if self._storage.is_complete(upload):  # nothing to do, or the answer to an earlier UPCL was lost
             self._offset = upload.size
             return [self._state(UploadState.COMPLETE)]
-        self._offset = self._storage.stored(upload)
+        self._offset = self._storage.prepare(upload)
         self._upload = upload
-        return [self._state(UploadState.GO_ON)]
+        return [self._state(UploadState.CONTINUE)]
 
-    def _chunk(self, upload: Upload, offset: int, data: bytes) -> list[Saying]:
+    def _chunk(self, upload: Upload, offset: int, data: bytes) -> list[OutgoingSentence]:
         if offset != self._offset or offset + len(data) > upload.size:
             self._upload = None
-            raise Refusal(NakCause.ORDER, f": {self._offset} of {upload.size} bytes are here; open the transfer again")
+            text = f": chunk at offset {offset}, but {self._offset} of {upload.size} bytes are stored"
+            raise Refusal(NakCause.ORDER, f"{text}; open the transfer again")
         self._storage.append(upload, data)
         self._offset += len(data)
         return []
 
-    def _close(self, upload: Upload) -> list[Saying]:
+    def _close(self, upload: Upload) -> list[OutgoingSentence]:
         if self._offset < upload.size:
-            return [self._state(UploadState.GO_ON)]
+            return [self._state(UploadState.CONTINUE)]
         is_good = self._storage.complete(upload)
         self._upload = None
         if not is_good:
             self._offset = 0
         return [self._state(UploadState.COMPLETE if is_good else UploadState.DAMAGED)]
 
-    def _state(self, state: UploadState) -> Saying:
-        return Saying(UPST, UPST.pack(self._transfer, state, self._offset))
+    def _state(self, state: UploadState) -> OutgoingSentence:
+        return OutgoingSentence(UPST, UPST.pack(self._transfer, state, self._offset))
 
 
 class DownloadSender:
-    """The Pi's side of downloads; one at a time."""
+    """The Pi's side of downloads, one at a time."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._transfer = 0
-        self._source: Source | None = None
+        self._file: ReadableFile | None = None
         self._offset = 0
         self._chunk_bytes = CHUNK_BYTES
 
     def line_down(self) -> None:
-        """Let go of the file; the host will open it again, and get shorter chunks."""
+        """Close the file and use shorter chunks; the host will open the file again."""
         self._close()
         self._chunk_bytes = max(self._chunk_bytes // 2, CHUNK_BYTES_MIN)
 
-    def take(self, received: Received) -> list[Saying]:
-        """Obey one of DNLS, DNOP, DNCL; return the answers.
+    def handle(self, received: Received) -> list[OutgoingSentence]:
+        """Process DNLS, DNOP or DNCL and return the answers.
 
         Raises:
-            Refusal: it cannot be obeyed.
+            Refusal: The request is rejected.
         """
         fields, tail = received.body
         try:
             if received.kind is DNLS:
                 return self._list(fields["first"])
             if received.kind is DNOP:
-                return self._open(fields["transfer"], fields["offset"], text_of(tail))
+                return self._open(fields["transfer"], fields["offset"], decode_text(tail))
         except OSError as error:
             raise Refusal(NakCause.STORAGE, f": {error.strerror}") from None
         if fields["transfer"] == self._transfer:
             self._close()
         return []
 
-    def next_chunk(self) -> Saying | None:
-        """Return the next chunk of the file under way, None when there is none.
+    def next_chunk(self) -> OutgoingSentence | None:
+        """Return the next chunk of the open file, or None if there is none.
 
         Raises:
-            OSError: the file cannot be read any more; the transfer has ended.
+            OSError: Reading failed; the transfer has ended.
         """
-        if self._source is None:
+        if self._file is None:
             return None
         try:
-            data = self._source.read(self._offset, min(self._chunk_bytes, self._source.size - self._offset))
+            data = self._file.read(self._offset, min(self._chunk_bytes, self._file.size - self._offset))
         except OSError:
             self._close()
             raise
         if not data:
             self._close()
             return None
-        chunk = Saying(DNCH, DNCH.pack(self._transfer, self._offset, tail=data))
+        chunk = OutgoingSentence(DNCH, DNCH.pack(self._transfer, self._offset, tail=data))
         self._offset += len(data)
         return chunk
 
-    def _list(self, first: int) -> list[Saying]:
+    def _list(self, first: int) -> list[OutgoingSentence]:
         listing = self._storage.listing()[: 1 << 15]
-        entries = list(enumerate(listing))[first : first + PAGE]
-        if not entries:
-            return [Saying(DNLE, DNLE.pack(first, len(listing), 0))]
+        page = list(enumerate(listing))[first : first + PAGE_ENTRIES]
         return [
-            Saying(DNLE, DNLE.pack(index, len(listing), entry.size, tail=entry.name.encode()))
-            for index, entry in entries
-        ]
+            OutgoingSentence(DNLE, DNLE.pack(index, len(listing), file.size, tail=file.name.encode()))
+            for index, file in page
+        ] or [OutgoingSentence(DNLE, DNLE.pack(first, len(listing), 0))]
 
-    def _open(self, transfer: int, offset: int, name: str) -> list[Saying]:
+    def _open(self, transfer: int, offset: int, name: str) -> list[OutgoingSentence]:
         self._close()
         if not is_readable(name):
-            raise Refusal(NakCause.NAME, f": {name} may not be read; the interface document has the names")
-        source = self._storage.open(name)
-        self._source, self._transfer, self._offset = source, transfer, min(offset, source.size)
-        return [Saying(DNST, DNST.pack(transfer, self._offset, source.size, source.crc))]
+            raise Refusal(NakCause.NAME, f": {name} may not be read; docs/interface.md lists the names")
+        file = self._storage.open(name)
+        self._file, self._transfer, self._offset = file, transfer, min(offset, file.size)
+        return [OutgoingSentence(DNST, DNST.pack(transfer, self._offset, file.size, file.crc))]
 
     def _close(self) -> None:
-        if self._source is not None:
-            self._source.close()
-        self._source = None
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
 
-def text_of(octets: bytes) -> str:
-    """Return the text in a tail; what is no ASCII becomes a mark that no name has."""
+def decode_text(octets: bytes) -> str:
+    """Decode ASCII text; other bytes become a replacement character, which no valid name contains."""
     return octets.decode("ascii", errors="replace")

@@ -1,1 +1,1 @@
-"""How a run begins: arguments, home, lock, processes."""
+"""Start of a run: arguments, home, lock, processes."""

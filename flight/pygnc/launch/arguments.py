@@ -1,4 +1,4 @@
-"""The command line of main.py, as the host types it."""
+"""Command line of main.py."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,16 @@ _FROM_LAST: Final = "--from-last-run"
 _FLAGS: Final = frozenset({_EXIT, _FROM_LAST})
 MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1
-"""Spacecraft time is a 32-bit number on the wire."""
+"""Spacecraft time is a 32-bit number in all packets."""
 
 
 class UsageError(ValueError):
-    """The arguments cannot be understood."""
+    """The arguments are invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What the host asked for."""
+    """Parsed arguments."""
 
     timeout_min: int
     t_spacecraft_s: int
@@ -32,13 +32,13 @@ class Arguments:
 
 
 def parse(words: list[str]) -> Arguments:
-    """Understand the words after the program's name.
+    """Parse the words after the program's name.
 
     Raises:
-        UsageError: they are not as USAGE says.
+        UsageError: they do not match `USAGE`.
     """
     if len(words) < 2:
-        raise UsageError(f"{len(words)} arguments instead of two")
+        raise UsageError(f"{len(words)} arguments given; two are required")
     timeout_min = _whole(words[0], MINUTES_MAX)
     t_spacecraft_s = _whole(words[1], SECONDS_MAX)
     config: Path | None = None
@@ -50,7 +50,7 @@ def parse(words: list[str]) -> Arguments:
         elif option == "--config" and (file := next(options, None)) is not None:
             config = Path(file)
         else:
-            raise UsageError(f"{option!r} is not understood")
+            raise UsageError(f"unknown option {option!r}")
     return Arguments(timeout_min, t_spacecraft_s, config, _EXIT in flags, _FROM_LAST in flags)
 
 

@@ -1,9 +1,4 @@
-"""One run from its arguments to its exit code.
-
-Gives the terminal back when main.py cannot: a process that waits for main.py's end and does nothing else.
-
-Whatever ends main.py closes the pipe between the two, kill -9 included. No task can do this: they are killed with it.
-"""
+"""One run of main.py, from its arguments to its exit code."""
 
 import contextlib
 import ctypes
@@ -16,9 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import erfa  # noqa: F401 - orbit, attitude and formation share it, as they do satkit
+import erfa  # noqa: F401 - loaded before the fork, so that orbit, attitude and formation share its memory
 import msgspec
-import satkit  # noqa: F401
+import satkit  # noqa: F401 - as above
 
 import pygnc
 from pygnc.bus.journal_writer import JournalWriter
@@ -44,65 +39,23 @@ from pygnc.supervisor.supervisor import Supervisor
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, retire_batch
 from pygnc.tasks.host_link.settings import load_settings
 from pygnc.tasks.runtime import Run, run_task, share_heap_among_threads
-from pygnc.tasks.status.task import leave_last_words
+from pygnc.tasks.status.task import correct_final_phase
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
-
-_HIGHEST_DESCRIPTOR: Final = 4096
-_PR_SET_NAME: Final = 15
-_IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU)
-"""The host may signal every process before main.py has ended; and a shell may have taken the terminal by then."""
-
-
-class TerminalGuard:
-    """The guard of a terminal that was prepared.
-
-    Args:
-        terminal: it.
-    """
-
-    def __init__(self, terminal: "Terminal") -> None:
-        ending, self._held = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            _watch(ending, terminal)
-        os.close(ending)
-
-    def dismiss(self) -> None:
-        """End it: main.py gives the terminal back itself."""
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-        os.close(self._held)
-
-
-def _watch(ending: int, terminal: "Terminal") -> None:
-    """Be the guard; never returns."""
-    try:
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, b"pygnc-terminal")
-        signal.set_wakeup_fd(-1)
-        for number in _IGNORED:
-            signal.signal(number, signal.SIG_IGN)
-        # Its own end of the pipe, held open here too, would keep the other one waiting for ever.
-        os.closerange(3, ending)
-        os.closerange(ending + 1, _HIGHEST_DESCRIPTOR)
-        while os.read(ending, 1):
-            pass
-        terminal.restore_if_left()
-    finally:
-        os._exit(0)
-
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
 
 _MIRRORED: Final = (
-    "attitude.mounting.{} mirrors, as the fleet's map does; where the sensor is mounted otherwise, set it"
+    "attitude.mounting.{} is a reflection (the fleet's default map); set it if the sensor is mounted otherwise"
 )
-_FROM_HOME: Final = "the run begins with what the home holds"
+_HIGHEST_DESCRIPTOR: Final = 4096
+_PR_SET_NAME: Final = 15
+_IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU)
+"""Ignored by the terminal guard: the host may signal all processes, and a shell may own the terminal by then."""
 
 
 def main(words: list[str]) -> int:
-    """Run PyGNC for the host; return the exit code."""
+    """Run PyGNC with these command-line arguments; return the exit code."""
     inbox = SignalInbox(STOP_SIGNALS)
     terminal = _find_terminal()
     home = Path(os.environ.get("HOME") or "HOME is not set")
@@ -119,9 +72,12 @@ def main(words: list[str]) -> int:
     except OSError as error:
         return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
     runtime = make_runtime_folder(home)
-    guard = _prepare(terminal) if terminal is not None else None
+    guard = None
+    if terminal is not None:
+        terminal.prepare()
+        guard = TerminalGuard(terminal)
     try:
-        return _fly(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
+        return _run(arguments, settings, home, runtime, inbox, terminal=terminal, changes_fault=changes_fault)
     finally:
         if terminal is not None and guard is not None:
             guard.dismiss()
@@ -136,21 +92,15 @@ def _refuse(text: str, code: ExitCode) -> int:
 
 
 def _find_terminal() -> "Terminal | None":
-    """Return the terminal on which the host is, if it is on one."""
+    """Return the terminal over which the host communicates, or None."""
     if not (os.isatty(0) and os.isatty(1)):
         return None
-    from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - not needed where files are all there is
+    from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - not needed by runs that exchange files only
 
     return find_terminal()
 
 
-def _prepare(terminal: "Terminal") -> "TerminalGuard":
-    """Let the terminal carry sentences, and see to it that it is given back."""
-    terminal.prepare()
-    return TerminalGuard(terminal)
-
-
-def _fly(
+def _run(
     arguments: Arguments,
     settings: Settings,
     home: Path,
@@ -173,17 +123,18 @@ def _fly(
         start=SpacecraftReading(arguments.t_spacecraft_s, time.monotonic_ns()),
         has_terminal=terminal is not None,
         config=arguments.config,
-        from_last_run=arguments.from_last_run and _keep_last_batch(home),
+        from_last_run=arguments.from_last_run and _retire_last_batch(home),
     )
     log = EventLog(run)
     if run.from_last_run:
-        _make_ready(run, log)
+        _prepare_last_batch(run, log)
     if arguments.from_last_run and not run.from_last_run:
-        log.report("supervisor", "warning", "no_last_run", f"no earlier run has left a whole {BATCH}; {_FROM_HOME}")
+        text = f"no earlier run has left a complete {BATCH}; the run begins with the files in the home"
+        log.report("supervisor", "warning", "no_last_run", text)
     if changes_fault:
         log.report("supervisor", "warning", "settings", changes_fault)
     if fault:
-        log.report("supervisor", "error", "not_recorded", f"{fault}; the run goes on without logs")
+        log.report("supervisor", "error", "not_recorded", f"{fault}; the run continues without logs")
     if orientation_fault:
         log.report("supervisor", "warning", "earth_orientation", orientation_fault)
     for name in settings.attitude.mounting.mirrors:
@@ -193,7 +144,7 @@ def _fly(
     share_heap_among_threads()
     for module in SHARED:
         importlib.import_module(module)
-    # Children share the memory of what is loaded now, as long as nobody touches it: not even to look for garbage.
+    # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
     gc.freeze()
     gc.enable()
     supervisor = Supervisor(
@@ -204,50 +155,53 @@ def _fly(
         timeout_s=arguments.timeout_min * 60.0,
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
-        last_act=terminal.restore if terminal else lambda: None,
+        before_hard_exit=terminal.restore if terminal else lambda: None,
     )
     code = supervisor.run()
-    leave_last_words(home, failed=code == ExitCode.TASK_FAILED)
+    correct_final_phase(home, failed=code == ExitCode.TASK_FAILED)
     log.close()
     recover_run(folder)
     return code or (ExitCode.NOT_RECORDED if supervisor.not_recorded or log.fault else ExitCode.OK)
 
 
 def _absent_tasks(run: Run) -> set[str]:
-    """The tasks that have nothing to do in this run."""
+    """Names of the tasks that this run does not need."""
     absent = set() if run.has_host else {HOST_LINK}
     return absent if run.settings.devices else absent | {DEVICE_READER}
 
 
-def _keep_last_batch(home: Path) -> bool:
-    """Put what the last run wrote to where no run writes; return whether there is anything."""
+def _retire_last_batch(home: Path) -> bool:
+    """Move the files written by the last run to where no run writes; return whether there are any."""
     try:
         return retire_batch(home)
     except OSError:
         return False
 
 
-def _make_ready(run: Run, log: "EventLog") -> None:
-    """Let the last run's files have what a power cut left open, and no more than they may."""
-    from pygnc.tasks.batch_writer.last_batch import add_open_record, leave_out_oldest  # noqa: PLC0415 - most runs begin with a batch
+def _prepare_last_batch(run: Run, log: "EventLog") -> None:
+    """Complete the last run's files from its input journal, and limit their size."""
+    from pygnc.tasks.batch_writer.last_batch import (  # noqa: PLC0415 - few runs need it
+        add_open_record,
+        remove_oldest,
+    )
 
     sensors = batch_sensor_gps_packet_num_sensor_packets
     try:
         added = add_open_record(run.home, sensors)
-        removed = leave_out_oldest(run.home, run.settings.batch.ceiling_bytes // 2, sensors)
+        removed = remove_oldest(run.home, run.settings.batch.ceiling_bytes // 2, sensors)
     except OSError as error:
-        log.report("supervisor", "warning", "last_run_files", f"{LAST}: {error.strerror}; they are read as they are")
+        text = f"{LAST}: {error.strerror}; the files are read without changes"
+        log.report("supervisor", "warning", "last_run_files", text)
         return
     if added:
-        text = f"{added} records that were not complete when the power went are made from its input journal"
+        text = f"{LAST}: added {added} incomplete records from the last run's input journal"
         log.report("supervisor", "info", "last_run_files", text)
     if removed:
-        text = f"the oldest {removed} bytes are left out: half of [batch] ceiling_bytes is for what comes"
+        text = f"{LAST}: removed the oldest {removed} bytes; half of [batch] ceiling_bytes is reserved for new data"
         log.report("supervisor", "warning", "last_run_files", text)
 
 
 def _journal_header(arguments: Arguments, settings: Settings, number: int, orientation: EarthOrientationTable) -> bytes:
-    """Return what every journal of the run says of itself."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     return msgspec.msgpack.encode(
         {
@@ -267,14 +221,14 @@ def _journal_header(arguments: Arguments, settings: Settings, number: int, orien
 
 
 class EventLog:
-    """The events journal; warnings and errors also go to the terminal."""
+    """The events journal; warnings and errors are also printed to stderr."""
 
     def __init__(self, run: Run) -> None:
         self._journal: JournalWriter = run.open_journal("events")
 
     @property
     def fault(self) -> str | None:
-        """Why events are not recorded on disk, or None."""
+        """Why events are not recorded on the disk, or None."""
         return self._journal.fault
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
@@ -291,14 +245,56 @@ class EventLog:
         self._journal.append([msgspec.msgpack.encode(event)])
         if severity != "info":
             first_line = text.partition("\n")[0]
-            with contextlib.suppress(OSError):  # the terminal may be gone; the journal has it
+            with contextlib.suppress(OSError):  # the terminal may be gone; the journal has the event
                 print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)
 
     def sync_if_due(self) -> None:
-        """Make durable what was recorded some time ago, and wait for it: a process that forks has one thread."""
+        """Sync recent events and wait for it, because a process that forks must have no other threads."""
         self._journal.sync_if_due()
         self._journal.finish_sync()
 
     def close(self) -> None:
-        """Close the journal in order."""
+        """Close the journal."""
         self._journal.close()
+
+
+class TerminalGuard:
+    """Process that restores the terminal's settings if main.py cannot, for example after SIGKILL.
+
+    It waits for the end of a pipe that main.py holds open. A task cannot do this, because all tasks are killed when
+    main.py ends.
+
+    Args:
+        terminal: the prepared terminal.
+    """
+
+    def __init__(self, terminal: "Terminal") -> None:
+        ending, self._held = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _guard_terminal(ending, terminal)
+        os.close(ending)
+
+    def dismiss(self) -> None:
+        """End the guard; main.py restores the terminal itself."""
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        os.close(self._held)
+
+
+def _guard_terminal(ending: int, terminal: "Terminal") -> None:
+    """Body of the guard's process; never returns."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, b"pygnc-terminal")
+        signal.set_wakeup_fd(-1)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        # This also closes the inherited write end of the pipe, which would keep the read below waiting for ever.
+        os.closerange(3, ending)
+        os.closerange(ending + 1, _HIGHEST_DESCRIPTOR)
+        while os.read(ending, 1):
+            pass
+        terminal.restore_if_left()
+    finally:
+        os._exit(0)

@@ -1,4 +1,4 @@
-"""The folders of a run: the lock on the home, the run's journals on disk, the private folder in memory."""
+"""Folders of a run: lock on the home, run folder on the disk, private folder in memory."""
 
 import fcntl
 import os
@@ -14,15 +14,15 @@ _RUN: Final = "run-{:05d}"
 
 
 class AlreadyRunningError(RuntimeError):
-    """Another main.py works in the same home."""
+    """Another main.py runs in the same home."""
 
 
 class HomeLock:
-    """Held while a run uses a home. It is on the folder itself, so it needs no file and works on a read-only disk.
+    """Lock on a home folder, held during a run. It locks the folder itself, so it works on a read-only disk.
 
     Raises:
         AlreadyRunningError: another process holds it.
-        OSError: there is no such folder.
+        OSError: the folder does not exist.
     """
 
     def __init__(self, home: Path) -> None:
@@ -34,14 +34,14 @@ class HomeLock:
             raise AlreadyRunningError(str(home)) from None
 
     def release(self) -> None:
-        """Let another run use the home."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
 def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
-    """Make the folder of a new run; return its number, its path, and why it could not be made (or None).
+    """Create the folder of a new run; return its number, its path, and why it could not be created (or None).
 
-    Runs are numbered on from the newest there is: no clock can be trusted to order them.
+    The number is one more than that of the newest run, because no clock can be trusted to order runs.
     """
     logs = home / "pygnc_logs"
     number = 1 + max((_number_of(path) for path in _entries(logs)), default=0)
@@ -54,29 +54,29 @@ def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
 
 
 def recover_older_runs(folder: Path) -> list[Path]:
-    """Close what power cuts left open in the runs beside `folder`; return the files that were closed."""
+    """Close journals that power cuts left open in other runs than `folder`; return their paths."""
     older_runs = [path for path in _entries(folder.parent) if path != folder and _number_of(path)]
     return [path for older in older_runs for path in recover_run(older)]
 
 
 def recover_run(folder: Path) -> list[Path]:
-    """Close the journals that killed tasks left open in a run; return the files that were closed."""
+    """Close journals that killed tasks left open in a run; return their paths."""
     try:
         return recover_folder(folder)
     except OSError:
-        return []  # what cannot be mended (a full or read-only disk) must not keep a run from starting or ending
+        return []  # a full or read-only disk must not keep a run from starting or ending
 
 
 def runtime_folder(home: Path) -> Path:
-    """Where the private folder of a run in this home is, if the system has a place in memory."""
+    """Return the path of the private folder of runs in this home, in memory."""
     status = home.stat()
     return _MEMORY / f"pygnc-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}"
 
 
 def make_runtime_folder(home: Path) -> Path:
-    """Make the run's private folder (0700), in memory where the system has such a place.
+    """Create the run's private folder (mode 0700), in memory if the system has /dev/shm.
 
-    It has the same name at each run of a home, so that what a killed run left behind is removed here.
+    All runs of a home use the same name, so the files of a killed run are removed here.
     """
     folder = runtime_folder(home)
     try:

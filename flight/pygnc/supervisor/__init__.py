@@ -1,1 +1,1 @@
-"""The process tree: start, health, restarts, stopping."""
+"""Process tree of a run: start, health checks, restarts, stop."""

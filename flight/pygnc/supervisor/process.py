@@ -1,11 +1,4 @@
-"""What the supervisor must know of a task. The table of all tasks is `pygnc.tasks.table`.
-
-One forked task process and the supervisor's end of its control channel.
-
-How main.py ends, for the host: documented in docs/interface.md.
-
-Signals as data: what came is read from a list, and a poll on `descriptor` wakes up.
-"""
+"""Operating-system side of the supervision: task processes, signals and exit codes."""
 
 import contextlib
 import ctypes
@@ -19,21 +12,48 @@ from typing import Final, Self
 
 from pygnc.bus import control
 
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+_HIGHEST_DESCRIPTOR: Final = 4096
+
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+@unique
+class ExitCode(IntEnum):
+    """Exit codes of main.py; docs/interface.md documents them for the host."""
+
+    OK = 0
+    """The batch is done, the timeout has expired, or the host has stopped the run."""
+    USAGE = 2
+    """Wrong arguments or an unusable settings file."""
+    ALREADY_RUNNING = 3
+    """Another main.py runs in the same home."""
+    TASK_FAILED = 4
+    """A critical task has failed after all its restarts; the run was stopped in order."""
+    NOT_RECORDED = 5
+    """The run finished, but a part of it could not be recorded (disk full, home not writable)."""
+    FORCED = 6
+    """The run was stopped, but a task had to be killed."""
+    NO_HOME = 7
+    """The home folder does not exist or cannot be entered."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """One OS process.
+    """Entry of the task table (`pygnc.tasks.table`): what the supervisor knows of a task.
 
     Attributes:
-        name: in health, events and process lists.
-        purpose: one line for people.
-        entry: `module:Class`, imported by name only.
-        reads: streams and files it takes in.
-        writes: streams and files it gives out.
-        critical: when its restarts are used up, the run ends; an optional task is marked failed and the rest goes on.
-        stop_stage: tasks are stopped in ascending stages, those of one stage together.
-        silence_limit_s: without an answer to its pings for so long it is killed and restarted.
-        reports_run: it is sent the state of the whole run.
+        name: name in the status, in events and in process lists.
+        purpose: one line for documentation.
+        entry: `module:Class`, imported by the task's process.
+        reads: streams and files that the task reads.
+        writes: streams and files that the task writes.
+        critical: whether the run ends when the task fails after all restarts.
+        stop_stage: tasks are stopped stage by stage in ascending order, those of one stage together.
+        silence_limit_s: a task that does not answer pings for this long is killed and restarted.
+        reports_run: whether the task receives the state of the run.
     """
 
     name: str
@@ -47,27 +67,21 @@ class TaskSpec:
     reports_run: bool = False
 
 
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NAME: Final = 15
-_HIGHEST_DESCRIPTOR: Final = 4096
-
 RunChild = Callable[[TaskSpec, socket.socket], int]
-"""The body of a task process: returns its exit code."""
-
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+"""Body of a task process; returns its exit code."""
 
 
 class Child:
-    """A running task.
+    """A running task process, seen from the supervisor.
 
     Attributes:
-        spec: its line of the task table.
-        pid: its process.
-        pidfd: becomes readable when the process ends.
-        channel: our end of the control channel.
-        progress: its last word on how far it is.
-        is_up: whether it has said anything yet.
-        answered_at_s: monotonic time of its last answer to the newest ping.
+        spec: entry of the task table.
+        pid: process id.
+        pidfd: descriptor that becomes readable when the process ends.
+        channel: the supervisor's end of the control channel.
+        progress: last reported progress.
+        is_up: whether the task has reported anything yet.
+        answered_at_s: monotonic time of the last answer to the newest ping.
     """
 
     def __init__(self, spec: TaskSpec, pid: int, channel: socket.socket, now_s: float) -> None:
@@ -78,45 +92,45 @@ class Child:
         self.progress = control.Progress()
         self.is_up = False
         self.answered_at_s = now_s
-        self._asked = 0
-        self._answered = 0
+        self._last_ping = 0
+        self._last_pong = 0
 
     @classmethod
     def start(cls, spec: TaskSpec, run_child: RunChild, now_s: float) -> Self:
-        """Fork the task."""
+        """Fork the task's process."""
         ours, theirs = control.make_pair()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _be_child(spec, run_child, theirs, parent)
+            _run_forked(spec, run_child, theirs, parent)
         theirs.close()
         return cls(spec, pid, ours, now_s)
 
     def ping(self) -> None:
-        """Ask for the next counter, unless the last question is still open."""
-        if self._asked == self._answered:
-            self._asked += 1
-            control.send(self.channel, control.Ping(self._asked))
+        """Send the next ping unless the last one is unanswered."""
+        if self._last_ping == self._last_pong:
+            self._last_ping += 1
+            control.send(self.channel, control.Ping(self._last_ping))
 
-    def take(self, pong: control.Pong, now_s: float) -> None:
-        """Note what the task said of itself."""
+    def receive_pong(self, pong: control.Pong, now_s: float) -> None:
+        """Store the reported progress; count as an answer only if the counter is that of the newest ping."""
         self.progress = pong.progress
         self.is_up = True
-        if pong.counter == self._asked:
-            self._answered = pong.counter
+        if pong.counter == self._last_ping:
+            self._last_pong = pong.counter
             self.answered_at_s = now_s
 
     def is_silent(self, now_s: float) -> bool:
-        """Whether the task's loop has not turned for longer than its limit."""
+        """Whether the task has not answered for longer than its limit."""
         return now_s - self.answered_at_s > self.spec.silence_limit_s
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if the process is still there."""
+        """Send a signal if the process still exists."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def reap(self) -> int | None:
-        """Return the exit code (negative: killed by that signal) once the process has ended, else None."""
+        """Return the exit code of an ended process (negative: killed by that signal), else None."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid == 0:
             return None
@@ -124,18 +138,19 @@ class Child:
         return os.waitstatus_to_exitcode(status)
 
 
-def _be_child(spec: TaskSpec, run_child: RunChild, channel: socket.socket, parent: int) -> None:
+def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, parent: int) -> None:
     """Run the task in the forked process; never returns."""
     code = 1
     try:
-        # No orphan survives main, whatever state either is in. The parent may have gone before the call took effect.
+        # The kernel kills the task when main.py ends, whatever state either is in. main.py may have ended before this
+        # call, therefore the check of getppid() below.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(_PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        # The supervisor's own descriptors (lock, other channels, journals) are not for tasks.
+        # Close the supervisor's own descriptors: lock, other channels, journals.
         os.closerange(3, channel.fileno())
         os.closerange(channel.fileno() + 1, _HIGHEST_DESCRIPTOR)
         if os.getppid() == parent:
@@ -144,33 +159,16 @@ def _be_child(spec: TaskSpec, run_child: RunChild, channel: socket.socket, paren
         os._exit(code)
 
 
-@unique
-class ExitCode(IntEnum):
-    """Exit codes of main.py."""
-
-    OK = 0
-    """The batch is done, the timeout has come, or the host stopped the run."""
-    USAGE = 2
-    """Wrong arguments or an unusable configuration file."""
-    ALREADY_RUNNING = 3
-    """Another main.py runs in the same home."""
-    TASK_FAILED = 4
-    """A critical task failed again after all its restarts; the run was ended in order."""
-    NOT_RECORDED = 5
-    """The run went to its end, but a part of it could not be recorded (disk full, home not writable)."""
-    FORCED = 6
-    """Stopped as asked, but a task had to be killed."""
-    NO_HOME = 7
-    """There is no home folder, or it cannot be entered."""
-
-
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 class SignalInbox:
     """Collects the signals that ask a process to stop.
 
-    Handlers are installed explicitly, so that SIGINT works also where it was inherited as ignored.
+    Handlers are installed explicitly, so that SIGINT works even if it was inherited as ignored.
+
+    Args:
+        numbers: the signals.
+
+    Attributes:
+        descriptor: becomes readable when a signal arrives.
     """
 
     def __init__(self, numbers: Sequence[signal.Signals]) -> None:
@@ -178,26 +176,26 @@ class SignalInbox:
         self._received: list[signal.Signals] = []
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, self._note)
+            signal.signal(number, self._on_signal)
 
     def take(self) -> list[signal.Signals]:
-        """Return what has come since the last call."""
+        """Return the signals received since the last call."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.descriptor, 4096)
         received, self._received = self._received, []
         return received
 
-    def _note(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, _frame: object) -> None:
         self._received.append(signal.Signals(number))
 
 
-def arm_hard_exit(delay_s: float, pids: Sequence[int], last_act: Callable[[], None]) -> None:
-    """After `delay_s`, kill `pids`, do `last_act` and leave without another word: the power is about to go."""
+def arm_hard_exit(delay_s: float, pids: Sequence[int], before_exit: Callable[[], None]) -> None:
+    """After `delay_s`, kill `pids`, call `before_exit` and exit at once, because the power is about to be cut."""
 
     def leave(_number: int, _frame: object) -> None:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        last_act()
+        before_exit()
         os._exit(ExitCode.FORCED)
 
     signal.signal(signal.SIGALRM, leave)

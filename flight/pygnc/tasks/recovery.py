@@ -1,6 +1,8 @@
-"""What a task answers, once: after a restart some answers are made a second time, and are in its journal already.
+"""Restart of a task without loss or repetition: checkpoints, and output that is written once.
 
-A task's memory in the run's private folder: it serves this run only, and is replaced as a whole.
+A task that is a function of its inputs saves its state and the number of the last input processed in a checkpoint. A
+restarted task loads it, processes the inputs after it again, and so computes some messages a second time.
+`ResumableWriter` drops those that are in the journal already.
 """
 
 import time
@@ -14,37 +16,18 @@ from pygnc.bus.messages import Message
 from pygnc.bus.streams import StreamWriter
 from pygnc.common.files import durable_write
 
-
-class Answers:
-    """Writes a task's stream of answers.
-
-    Args:
-        stream: Its stream; the journal behind it says what was written before a restart.
-        given: Answers given up to the checkpoint from which the task goes on.
-
-    Attributes:
-        given: Answers given so far, those of before the restart included.
-    """
-
-    def __init__(self, stream: StreamWriter, given: int = 0) -> None:
-        self._stream = stream
-        self.given = given
-
-    def write(self, messages: Sequence[Message]) -> None:
-        """Give the next answers; those that are not in the journal yet are written."""
-        already = max(0, self._stream.journal.last_seq - self.given)
-        self.given += len(messages)
-        if messages[already:]:
-            self._stream.write(messages[already:])
-
-
 INTERVAL_S: Final = 1.0
 
 _Checkpoint = TypeVar("_Checkpoint", bound=msgspec.Struct)
 
 
 class CheckpointFile(Generic[_Checkpoint]):
-    """The file, and when it is to be written next."""
+    """Checkpoint of one task in the run's private folder; valid for this run only.
+
+    Args:
+        path: the file.
+        kind: type of the checkpoint.
+    """
 
     def __init__(self, path: Path, kind: type[_Checkpoint]) -> None:
         self._path = path
@@ -52,7 +35,7 @@ class CheckpointFile(Generic[_Checkpoint]):
         self._due_s = time.monotonic() + INTERVAL_S
 
     def load(self) -> _Checkpoint | None:
-        """What was saved last; None when nothing was."""
+        """Return the newest checkpoint, or None if there is none."""
         try:
             return msgspec.msgpack.decode(self._path.read_bytes(), type=self._kind)
         except FileNotFoundError:
@@ -60,10 +43,33 @@ class CheckpointFile(Generic[_Checkpoint]):
 
     @property
     def is_due(self) -> bool:
-        """Whether the last one is older than the interval."""
+        """Whether the newest checkpoint is older than `INTERVAL_S`."""
         return time.monotonic() >= self._due_s
 
     def save(self, checkpoint: _Checkpoint) -> None:
-        """Replace it."""
+        """Replace the checkpoint."""
         self._due_s = time.monotonic() + INTERVAL_S
         durable_write(self._path, msgspec.msgpack.encode(checkpoint))
+
+
+class ResumableWriter:
+    """Writes a task's output stream; drops messages that an earlier process of the task has written.
+
+    Args:
+        stream: the output stream.
+        last_seq: number of the last message produced before the checkpoint.
+
+    Attributes:
+        last_seq: number of the last message produced, dropped ones included.
+    """
+
+    def __init__(self, stream: StreamWriter, last_seq: int = 0) -> None:
+        self._stream = stream
+        self.last_seq = last_seq
+
+    def write(self, messages: Sequence[Message]) -> None:
+        """Write the next messages, except those that are in the journal already."""
+        repeated = max(0, self._stream.journal.last_seq - self.last_seq)
+        self.last_seq += len(messages)
+        if messages[repeated:]:
+            self._stream.write(messages[repeated:])

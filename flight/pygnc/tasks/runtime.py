@@ -1,6 +1,17 @@
-"""What every task process has in common: its loop, its one way to wait, its answers to the supervisor.
+"""Life cycle of a task process.
 
-The C library's heap, kept small. Only GNU's takes such orders; others do as they like.
+Every process of a run, except the supervisor, is one `Task` in one `TaskLoop`:
+
+1. The supervisor forks a process and calls `run_task`. The loop imports the task's module, makes the task and reports
+   to the supervisor that it is up.
+2. The loop waits for the sockets that the task names, for the supervisor and for signals, at most `WAIT_S`. It answers
+   the supervisor's pings, calls `Task.work`, and repeats without waiting while `work` returns True.
+3. The loop ends when the supervisor sends Stop (as soon as the task has no work left, within the time that Stop
+   allows) or on SIGTERM. It then calls `Task.close` and reports the final counters.
+4. An exception becomes an event with its traceback and exit code 1. The supervisor starts a new process, which
+   continues from the journals and the checkpoint (`pygnc.tasks.recovery`).
+
+A task only implements the hooks of `Task`; it never waits on its own.
 """
 
 import ctypes
@@ -28,54 +39,38 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.supervisor.process import SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
 
-_M_ARENA_MAX: Final = -8
-_library: Final = ctypes.CDLL(None)
-_mallopt: Final[Callable[[int, int], Any]] = getattr(_library, "mallopt", lambda *_: 0)
-_malloc_trim: Final[Callable[[int], Any]] = getattr(_library, "malloc_trim", lambda _: 0)
-
-
-def share_heap_among_threads() -> None:
-    """Let all threads take from one heap: a solver's own would keep the megabytes that it had for a second."""
-    _mallopt(_M_ARENA_MAX, 1)
-
-
-def trim_heap() -> None:
-    """Return to the system what is free."""
-    _malloc_trim(0)
-
-
 WAIT_S: Final = 0.5
 DRAIN_S: Final = 0.2
-"""A source or estimator that is told to stop works off what waits for at most so long."""
+"""After Stop, a source or estimator processes waiting messages for at most this long."""
 SIGTERM_PATIENCE_S: Final = 3.0
-"""A task that closes files, sent SIGTERM by the host itself, waits so long for the supervisor's word."""
-TIDY_INTERVAL_S: Final = 0.5
-"""What one task is through with is to be there when another needs most, a second later."""
+"""After SIGTERM from the host, a task that closes files waits this long for the supervisor's Stop."""
+TRIM_INTERVAL_S: Final = 0.5
+"""Memory that one task has freed must be available to the others within a second."""
 TRACEBACK_MAX: Final = 8000
-_IN_MEMORY: Final = "only what is under way between two tasks"
+_NOT_DURABLE: Final = "the stream is kept in memory only"
 
 Notify = Callable[[str, str, str], None]
-"""Takes severity, name and text of an event."""
-Wakes: TypeAlias = "zmq.Socket[bytes] | int"
-"""A ZeroMQ socket or a descriptor."""
+"""Reports an event: severity, name, text."""
+PollSource: TypeAlias = "zmq.Socket[bytes] | int"
+"""A ZeroMQ socket or a file descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all tasks of one run know.
+    """Constants of one run, shared by all its tasks.
 
     Attributes:
-        home: the host's files are here.
+        home: folder of the host's files.
         folder: the run's journals on disk.
-        number: names the run's folder.
-        runtime: the run's private folder in memory: sockets, checkpoints, journals that the disk refuses.
+        runtime: the run's private folder in memory: sockets, checkpoints, journals that the disk does not accept.
+        number: number of the run, part of the name of its folder.
         settings: the configuration.
         header: payload of every journal's HEADER record.
-        earth_orientation: the table in use.
-        start: spacecraft time at the start, as main.py was told, and the computer's monotonic clock.
-        has_terminal: whether the host speaks over the terminal that started main.py.
-        config: the settings file that main.py was told to use.
-        from_last_run: whether the run begins with what the last one wrote.
+        earth_orientation: table of Earth orientation parameters.
+        start: spacecraft time given to main.py, with the monotonic clock at that moment.
+        has_terminal: whether the host communicates over the terminal that started main.py.
+        config: settings file given by --config.
+        from_last_run: whether the run begins with the files written by the previous run.
     """
 
     home: Path
@@ -97,30 +92,30 @@ class Run:
 
     @property
     def journal_folders(self) -> tuple[Path, Path]:
-        """Where journals may be, best first."""
+        """Folders in which a journal's files may be."""
         return self.folder, self.runtime
 
     def open_journal(self, name: str) -> JournalWriter:
-        """Open a journal of this run for writing, below the disk ceiling."""
+        """Open a journal of this run for writing, subject to the disk ceiling."""
         logs = self.settings.logs
         guard = DiskGuard(self.folder, logs.ceiling_bytes, logs.reserve_bytes)
         return JournalWriter(self.folder, self.runtime, name, self.header, guard.may_grow)
 
     def spacecraft_time_s(self) -> int:
-        """Return the present spacecraft time by the computer's monotonic clock."""
+        """Return the present spacecraft time, from the time at the start and the monotonic clock."""
         return spacecraft_s_at(time.monotonic_ns(), self.start)
 
 
 class Task(ABC):
-    """A task process. Its hooks are called from one loop, which alone waits.
+    """Base of the tasks. All hooks are called from one loop.
 
     Args:
-        run: what all tasks know.
+        run: constants of the run.
         context: the process's ZeroMQ context.
-        notify: takes events.
+        notify: reports an event.
 
     Attributes:
-        stop_request: why the task wants the run to stop; empty while it does not.
+        stop_request: set it to a reason to stop the whole run.
     """
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
@@ -129,157 +124,188 @@ class Task(ABC):
         self.notify = notify
         self.stop_request = ""
         self._streams: list[StreamWriter] = []
-        self._kept: list[JournalWriter] = []
-        self._faults_told = 0
+        self._durable: list[JournalWriter] = []
+        self._faults_reported = 0
+
+    # --- Hooks -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def sockets(self) -> "Sequence[Wakes]":
-        """Return the sockets and descriptors whose messages should wake the loop now; asked before each wait."""
+    def sockets(self) -> "Sequence[PollSource]":
+        """Return the sockets and descriptors that wake the loop; called before each wait."""
 
     def wait_s(self) -> float:
-        """Return how long the loop may wait at most."""
+        """Return the longest time that the loop may wait now."""
         return WAIT_S
 
     @abstractmethod
     def work(self) -> bool:
-        """Do what can be done within some 50 ms; return whether more waits."""
+        """Do at most about 50 ms of work; return whether more is waiting."""
 
     @abstractmethod
     def progress(self) -> control.Progress:
-        """Say how far the task is."""
+        """Return progress and counters."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close all files in order; nothing else is called afterwards."""
+        """Write what is pending and close all files; the last call."""
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Take the state of the whole run, which is sent to tasks whose table line says so."""
+        """Receive the state of the run; called only if the task table sets `reports_run`."""
         del state
 
-    def open_stream(self, name: str, *, kept: bool = True) -> StreamWriter:
-        """Open a stream that this task writes; one that is not kept beyond the run has its journal in memory."""
+    # --- Streams ---------------------------------------------------------------------------------------------------
+
+    def open_stream(self, name: str, *, durable: bool = True) -> StreamWriter:
+        """Open a stream that this task writes; unless `durable`, its journal is in memory and ends with the run."""
         run = self.run
-        if kept:
+        if durable:
             journal = run.open_journal(name)
-            self._kept.append(journal)
+            self._durable.append(journal)
         else:
-            journal = JournalWriter(run.folder, run.runtime, name, run.header, lambda _: _IN_MEMORY)
+            journal = JournalWriter(run.folder, run.runtime, name, run.header, lambda _: _NOT_DURABLE)
         self._streams.append(StreamWriter(self.context, run.runtime, name, journal))
         return self._streams[-1]
 
-    def joins(self) -> "list[zmq.Socket[bytes]]":
-        """Return the sockets that tell of readers that join the task's streams."""
+    def stream_sockets(self) -> "list[zmq.Socket[bytes]]":
+        """Return the sockets on which readers join the task's streams."""
         return [stream.socket for stream in self._streams]
 
     def serve_streams(self) -> None:
-        """Greet readers; make durable what was written more than a second ago, though nothing more is written now."""
+        """Answer new readers and sync recent records, even if no more records follow."""
         for stream in self._streams:
-            stream.greet()
-        for journal in self._kept:
+            stream.answer_subscriptions()
+        for journal in self._durable:
             journal.sync_if_due()
 
     def not_recorded(self) -> int:
-        """Return how many of the streams are not wholly on disk; say so once, when it happens."""
-        faults = [journal.fault for journal in self._kept if journal.fault]
-        for fault in faults[self._faults_told :]:
-            self.notify("error", "not_recorded", f"from now on a journal is kept in memory only: {fault}")
-        self._faults_told = len(faults)
+        """Return how many durable streams are not completely on disk; report each one once."""
+        faults = [journal.fault for journal in self._durable if journal.fault]
+        for fault in faults[self._faults_reported :]:
+            self.notify("error", "not_recorded", f"{fault}; from now on this journal is kept in memory only")
+        self._faults_reported = len(faults)
         return len(faults)
 
 
+def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
+    """Run one task in this process until it is stopped; return the exit code."""
+    try:
+        TaskLoop(spec, run, channel).run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
+        trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
+        control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
+        return 1
+    return 0
+
+
 class TaskLoop:
-    """Turns one task until it is told to stop."""
+    """The loop of one task process: wait, answer the supervisor, work.
+
+    Args:
+        spec: the task's entry in the task table.
+        run: constants of the run.
+        channel: the task's end of the control channel.
+    """
 
     def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES
         self._channel = channel
         self._inbox = SignalInbox([signal.SIGTERM])
-        self._stop_by_s = math.inf
-        self._leave_at_s = math.inf
-        self._told = self._tidied = (0, False)
-        self._tidy_at_s = 0.0
-        self._has_asked = False
+        self._stop_at_s = math.inf
+        self._exit_at_s = math.inf
+        self._reported = self._trimmed = (0, False)
+        self._next_trim_s = 0.0
+        self._stop_requested = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        # Only what all tasks share was loaded before the fork; each loads its own, side by side with the others.
+        # The parent has imported shared modules only; each task imports its own, concurrently with the others.
         module, _, name = spec.entry.partition(":")
         self._task: Task = getattr(importlib.import_module(module), name)(run, self._context, self._notify)
 
-    def turn(self) -> None:
-        """Run the task from its first word to the closing of its files."""
+    def run(self) -> None:
+        """Run the task from its start to the closing of its files."""
         poller = zmq.Poller()
         poller.register(self._channel.fileno(), zmq.POLLIN)
         poller.register(self._inbox.descriptor, zmq.POLLIN)
-        watched: Sequence[Wakes] = ()
-        self._answer(0)
+        watched: Sequence[PollSource] = ()
+        self._send_progress(0)
         more = True
         while not self._must_end(more=more):
-            wanted = [*self._task.sockets(), *self._task.joins()]
-            if wanted != watched:
-                for source in watched:
-                    poller.unregister(source)
-                for source in wanted:
-                    poller.register(source, zmq.POLLIN)
-                watched = wanted
-            wait_s = min(WAIT_S, self._task.wait_s(), max(0.0, self._leave_at_s - time.monotonic()))
+            watched = self._watch(poller, watched)
+            wait_s = min(WAIT_S, self._task.wait_s(), max(0.0, self._exit_at_s - time.monotonic()))
             poller.poll(0 if more else int(wait_s * 1e3))
-            self._serve()
+            self._receive_control()
             more = self._task.work()
             self._task.serve_streams()
-            if self._task.stop_request and not self._has_asked:
-                self._has_asked = control.send(self._channel, control.StopRequest(self._task.stop_request))
+            if self._task.stop_request and not self._stop_requested:
+                self._stop_requested = control.send(self._channel, control.StopRequest(self._task.stop_request))
             if not more:
-                self._tell_news()
-                self._tidy_up()
+                self._report_progress()
+                self._trim_heap_if_due()
         self._task.close()
-        self._answer(0)
+        self._send_progress(0)
         self._context.destroy(linger=LINGER_MS)
 
-    def _must_end(self, *, more: bool) -> bool:
-        now = time.monotonic()
-        if now >= min(self._leave_at_s, self._stop_by_s):
-            return True
-        return not more and self._stop_by_s < math.inf
+    def _watch(self, poller: zmq.Poller, watched: "Sequence[PollSource]") -> "Sequence[PollSource]":
+        """Register the sockets that the task names now."""
+        wanted = [*self._task.sockets(), *self._task.stream_sockets()]
+        if wanted != watched:
+            for source in watched:
+                poller.unregister(source)
+            for source in wanted:
+                poller.register(source, zmq.POLLIN)
+        return wanted
 
-    def _serve(self) -> None:
+    def _must_end(self, *, more: bool) -> bool:
+        if time.monotonic() >= min(self._exit_at_s, self._stop_at_s):
+            return True
+        return not more and self._stop_at_s < math.inf
+
+    def _receive_control(self) -> None:
         now = time.monotonic()
         while message := control.receive_from_supervisor(self._channel):
             if isinstance(message, control.Ping):
-                self._answer(message.counter)
+                self._send_progress(message.counter)
             elif isinstance(message, control.RunState):
                 self._task.on_run_state(message)
             else:
-                self._stop_by_s = now + (message.drain_s if self._closes_files else min(message.drain_s, DRAIN_S))
+                self._stop_at_s = now + (message.drain_s if self._closes_files else min(message.drain_s, DRAIN_S))
         if self._inbox.take():
-            # From the host itself, or from the supervisor when time is short. Those who close files wait for the
-            # others' last words, which come with the supervisor's Stop.
-            self._leave_at_s = min(self._leave_at_s, now + (SIGTERM_PATIENCE_S if self._closes_files else 0.0))
+            # SIGTERM comes from the host, or from the supervisor when time is short. Tasks that close files wait for
+            # the last messages of the others, which are complete when the supervisor sends Stop.
+            self._exit_at_s = min(self._exit_at_s, now + (SIGTERM_PATIENCE_S if self._closes_files else 0.0))
 
-    def _answer(self, counter: int) -> None:
+    def _send_progress(self, counter: int) -> None:
         control.send(self._channel, control.Pong(counter, self._task.progress()))
 
-    def _tell_news(self) -> None:
+    def _report_progress(self) -> None:
+        """Report progress without being asked, so that the supervisor sees the end of the batch at once."""
         progress = self._task.progress()
-        if (progress.through, progress.idle) != self._told:
-            self._told = (progress.through, progress.idle)
-            self._answer(0)
+        if (progress.last_sequence_processed, progress.idle) != self._reported:
+            self._reported = (progress.last_sequence_processed, progress.idle)
+            self._send_progress(0)
 
-    def _tidy_up(self) -> None:
-        """Return to the system what a batch has needed and the allocator keeps, a millisecond's work."""
+    def _trim_heap_if_due(self) -> None:
         now = time.monotonic()
-        if self._told != self._tidied and now >= self._tidy_at_s:
-            self._tidied, self._tidy_at_s = self._told, now + TIDY_INTERVAL_S
+        if self._reported != self._trimmed and now >= self._next_trim_s:
+            self._trimmed, self._next_trim_s = self._reported, now + TRIM_INTERVAL_S
             trim_heap()
 
     def _notify(self, severity: str, name: str, text: str) -> None:
         control.send(self._channel, control.Notice(severity, name, text))
 
 
-def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
-    """Be the process of one task; return its exit code."""
-    try:
-        TaskLoop(spec, run, channel).turn()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the events journal before the restart
-        trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
-        control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
-        return 1
-    return 0
+# --- Heap of the C library. The calls exist in the GNU library only and do nothing elsewhere. -------------------------
+
+_M_ARENA_MAX: Final = -8
+_libc: Final = ctypes.CDLL(None)
+_mallopt: Final[Callable[[int, int], Any]] = getattr(_libc, "mallopt", lambda *_: 0)
+_malloc_trim: Final[Callable[[int], Any]] = getattr(_libc, "malloc_trim", lambda _: 0)
+
+
+def share_heap_among_threads() -> None:
+    """Let all threads allocate from one heap; a thread's own heap would keep megabytes that it needed for a second."""
+    _mallopt(_M_ARENA_MAX, 1)
+
+
+def trim_heap() -> None:
+    """Return free heap memory to the system; takes about a millisecond."""
+    _malloc_trim(0)

@@ -11,17 +11,17 @@ DEVICE_READER: Final = "devices"
 """Runs only where the settings name a device."""
 
 SHARED: Final = (
-    "pygnc.common.quantiles",
+    "pygnc.common.arrays",
     "pygnc.estimators.checkpoint",
     "pygnc.estimators.clock.clock_map",
-    "pygnc.estimators.orbit.gate",
-    "pygnc.environment.atmosphere",
-    "pygnc.environment.bodies",
+    "pygnc.estimators.orbit.measurement",
+    "pygnc.environment.drag",
+    "pygnc.environment.sun_moon",
     "pygnc.environment.frames",
     "pygnc.environment.gravity",
-    "pygnc.environment.sunlight",
+    "pygnc.environment.solar_radiation",
     "pygnc.formats.ranges",
-    "pygnc.formats.sense_candidates",
+    "pygnc.formats.sense_search",
     "pygnc.tasks.batch_writer.task",
     "pygnc.tasks.recovery",
     "pygnc.tasks.formation.task",

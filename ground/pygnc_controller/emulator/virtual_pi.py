@@ -1,35 +1,105 @@
-"""The flight software's end of the line in virtual time: what the task host_link does, without its process."""
+"""Simulation of a line and of the Pi's end of the streaming interface in virtual time, for benchmarks and tests."""
 
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final
 
-from pygnc.host.channel import Channel, LineCounts
-from pygnc.host.files import HomeFiles
-from pygnc.host.outcomes import Received
+from pygnc.host.channel import Channel, ChannelCounters
+from pygnc.host.channel_events import Received
+from pygnc.host.home_files import HomeFiles
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, SentenceType
 from pygnc.host.transfer import DownloadSender, UploadReceiver
-from pygnc.tasks.host_link.connection import Conversation, Engines
-from pygnc.tasks.host_link.settings import FileSlots
-from pygnc_controller.emulator.virtual_time import End
+from pygnc.tasks.host_link.connection import Engines, HostConnection
+from pygnc.tasks.host_link.settings import SettingsSlots
+from pygnc_controller.emulator.serial_line import SerialLine
+
+PORT_AHEAD_S: Final = 0.01
+"""Remaining transmission time of the present output at which an end produces the next one."""
+_TICK_S: Final = 1e-6
+
+
+@dataclass
+class LineEnd:
+    """Callbacks of one end.
+
+    Attributes:
+        read: Processes received bytes.
+        line: Returns the bytes to send now, or None.
+        wakeup: Returns the time of the next call if nothing arrives before.
+    """
+
+    read: Callable[[bytes, float], None]
+    line: Callable[[float], bytes | None]
+    wakeup: Callable[[], float]
+
+
+class VirtualLink:
+    """Two ends with a line in each direction."""
+
+    def __init__(self, ends: Sequence[LineEnd], lines: Sequence[SerialLine]) -> None:
+        self.ends = list(ends)
+        self.lines = list(lines)
+        self.now_s = 0.0
+        self._calls: list[tuple[float, int, Callable[[float], None]]] = []
+
+    def at(self, time_s: float, call: Callable[[float], None]) -> None:
+        """Schedule a call."""
+        heapq.heappush(self._calls, (time_s, len(self._calls), call))
+
+    def run(self, until: Callable[[], bool], limit_s: float) -> bool:
+        """Advance the time until a condition holds; return False at `limit_s`."""
+        while not until():
+            self._step()
+            times = [self._next_s(k) for k in range(2)] + [self._calls[0][0] if self._calls else inf]
+            self.now_s = max(min(times), self.now_s + _TICK_S)
+            if self.now_s > limit_s:
+                self.now_s = limit_s
+                return until()
+        return True
+
+    def _step(self) -> None:
+        while self._calls and self._calls[0][0] <= self.now_s:
+            heapq.heappop(self._calls)[2](self.now_s)
+        for k, end in enumerate(self.ends):
+            data = self.lines[1 - k].read(self.now_s)
+            if data:
+                end.read(data, self.now_s)
+        for k, end in enumerate(self.ends):
+            while self.lines[k].busy_until_s <= self.now_s + PORT_AHEAD_S:
+                line = end.line(self.now_s)
+                if line is None:
+                    break
+                self.lines[k].write(line, self.now_s)
+
+    def _next_s(self, k: int) -> float:
+        """Return the time of the next event of end k: arrival of bytes, timer, or readiness of its port."""
+        wakeup = self.ends[k].wakeup()
+        port_s = self.lines[k].busy_until_s - PORT_AHEAD_S
+        own = port_s if port_s > self.now_s else wakeup
+        return min(self.lines[1 - k].next_arrival_s(), own)
+
 
 RESTART_S: Final = 1.5
-"""From a Ctrl-C that a flipped bit has made until main.py has been started again."""
+"""Time from a false Ctrl-C to the restart of main.py."""
 CTRL_C: Final = b"\x03"
 
 
 class VirtualPi:
-    """A Pi on a simulated line.
+    """Simulated Pi: what the task host_link does, without its process.
 
     Args:
-        home: its home folder, real files.
-        status: the record that it answers with.
-        info: the info line that it answers with.
+        home: Home folder with real files.
+        status: Status record for its answers.
+        info: Info text for its answers.
 
     Attributes:
-        packets: live packets in the order in which they came, with their types.
-        interrupts: Ctrl-C characters that came out of the line; main.py was started again after each.
+        packets: Types and bytes of the live packets, in order of arrival.
+        interrupts: Ctrl-C characters received; main.py was restarted after each.
     """
 
     def __init__(self, home: Path, status: bytes = b"", info: bytes = b"") -> None:
@@ -39,15 +109,15 @@ class VirtualPi:
         self._reports = (status, info)
         self._starts = 0
         self._down_until_s = 0.0
-        self._conversation: Conversation | None = None
+        self._conversation: HostConnection | None = None
 
-    def end(self) -> End:
-        """Return what drives it."""
-        return End(self._read, self._line, self._wakeup_s)
+    def end(self) -> LineEnd:
+        """Return the callbacks of this end."""
+        return LineEnd(self._read, self._line, self._wakeup_s)
 
     @property
-    def counts(self) -> LineCounts:
-        """What has passed at its end since it was last started."""
+    def counts(self) -> ChannelCounters:
+        """Counts of sentences since the last restart."""
         return self._talk().channel.counts
 
     def take_packet(self, received: Received) -> None:
@@ -72,17 +142,17 @@ class VirtualPi:
             self._down_until_s = now_s + RESTART_S
 
     def _line(self, now_s: float) -> bytes | None:
-        return None if now_s < self._down_until_s else self._talk().next_portion(now_s)
+        return None if now_s < self._down_until_s else self._talk().next_output(now_s)
 
     def _wakeup_s(self) -> float:
         return self._down_until_s if self._conversation is None else self._conversation.wakeup_s()
 
-    def _talk(self) -> Conversation:
+    def _talk(self) -> HostConnection:
         if self._conversation is None:
             self._starts += 1
             files = HomeFiles(self._home, 0)
-            parameters = Parameters({}, lambda _: None, FileSlots(self._home))
+            parameters = Parameters({}, lambda _: None, SettingsSlots(self._home))
             channel = Channel(Direction.TO_HOST, self._starts, "PyGNC")
             engines = Engines(UploadReceiver(files), DownloadSender(files), parameters)
-            self._conversation = Conversation(channel, engines, self)
+            self._conversation = HostConnection(channel, engines, self)
         return self._conversation

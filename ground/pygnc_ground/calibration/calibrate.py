@@ -1,33 +1,168 @@
-"""A calibration of recorded readings, and the files that tell of it."""
+"""Magnetometer calibration of recorded readings: field along the orbit, solution, and output files.
+
+Field, orbit and clock come from the flight's own code.
+"""
 
 import json
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc.estimators.attitude.calibration import Calibration, CalibrationFailed, calibrate
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
-from pygnc_ground.calibration.readings import FieldReadings
-from pygnc_ground.orbit.solution import FloatArray
+from pygnc.bus.messages import GpsFix, OrbitEstimate, SensorSample, SourceFile
+from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.geomagnetic import MainField
+from pygnc.estimators.attitude.magnetometer_calibration import (
+    Calibration,
+    CalibrationError,
+    CalibrationSettings,
+    calibrate,
+)
+from pygnc.tasks.attitude.environment import EnvironmentModel, PropagatedOrbit
+from pygnc.tasks.attitude.sample_clock import SampleClock
+from pygnc.tasks.orbit.tracker import OrbitTracker
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.inputs import Inputs, ReplayError
+
+_NEAR_S: Final = 3600
+"""Samples further from the reading that confirms their clock belong to another boot, or are damaged."""
+_CARRIED_MAX_MS: Final = 1_200_000
+"""Largest time to the nearest orbit: some hundred metres with the J2 propagator, which is irrelevant for the field."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldReadings:
+    """Readings in the order of the inputs.
+
+    Attributes:
+        gps_ms: Their times, shape (n,).
+        mag_imu_ut: In sensor axes, shape (n, 3).
+        field_gcrf_ut: Modelled field, shape (n, 3).
+        samples: Number of sensor samples.
+        repeated: Number of samples that are byte-identical to earlier ones.
+        untimed: Number of samples without a time.
+        unplaced: Number of samples too far from any orbit.
+        sources: Names of the files.
+    """
+
+    gps_ms: IntArray
+    mag_imu_ut: FloatArray
+    field_gcrf_ut: FloatArray
+    samples: int
+    repeated: int
+    untimed: int
+    unplaced: int
+    sources: tuple[str, ...]
+
+
+def field_readings(
+    inputs: Inputs, settings: Settings, orientation: EarthOrientationTable, main_field: MainField
+) -> FieldReadings:
+    """Process the inputs with the flight's orbit filter and clock map; 0.2 ms per sample.
+
+    Raises:
+        ReplayError: They give no orbit, or cannot be read.
+    """
+    tracker = OrbitTracker(settings.orbit, orientation)
+    sources: list[str] = []
+    noted: list[SensorSample | GpsFix] = []
+    orbits: list[OrbitEstimate] = []
+    seen: set[bytes] = set()
+    samples = 0
+    for message in inputs.messages:
+        if isinstance(message, SourceFile):
+            sources.append(message.name)
+        elif isinstance(message, GpsFix):
+            noted.append(message)
+        elif isinstance(message, SensorSample):
+            samples += 1
+            if message.raw not in seen:
+                seen.add(message.raw)
+                noted.append(message)
+        orbits += tracker.process(message, len(orbits) + 1)
+    if not samples:
+        raise ReplayError(f"{', '.join(sources)}: no sensor packets: no sense file, or wholly damaged")
+    orbits.sort(key=lambda estimate: estimate.gps_ms)
+    if not orbits:
+        raise ReplayError(
+            f"{', '.join(sources)}: no orbit: none of {len(noted) - len(seen)} GPS records led to one, and the field's"
+            " strength is known along an orbit only; add files with fixes"
+        )
+    timed = list(_timed(noted))
+    model = EnvironmentModel(orientation, main_field)
+    rows = [
+        (gps_ms, sample.mag_imu_ut, field)
+        for gps_ms, sample in timed
+        if (field := _field_gcrf_ut(model, gps_ms, orbits)) is not None
+    ]
+    return FieldReadings(
+        np.array([gps_ms for gps_ms, _, _ in rows], dtype=np.int64),
+        np.array([mag for _, mag, _ in rows], dtype=np.float64).reshape(-1, 3),
+        np.array([field for _, _, field in rows], dtype=np.float64).reshape(-1, 3),
+        samples,
+        samples - len(seen),
+        len(seen) - len(timed),
+        len(timed) - len(rows),
+        tuple(sources),
+    )
+
+
+def _timed(noted: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSample]]:
+    """Yield samples with their GPS times.
+
+    Unlike in flight, a sample is dated with the clock map of the next consistent GPS packet.
+    """
+    clock = SampleClock()
+    waiting: list[SensorSample] = []
+    for message in noted:
+        if isinstance(message, SensorSample):
+            waiting.append(message)
+            if clock.goes_on(message.t_spacecraft_s):
+                clock.advance(message.t_spacecraft_s)
+            continue
+        t_s = message.t_spacecraft_s
+        if t_s is None or not clock.observe(t_s, gps_ms_from_week(message.gps_week, message.gps_tow_ms)):
+            continue
+        for sample in waiting:
+            gps_ms = clock.gps_ms(sample.t_spacecraft_s)
+            if gps_ms is not None and abs(sample.t_spacecraft_s - t_s) <= _NEAR_S:
+                yield gps_ms, sample
+        waiting = []
+
+
+def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstimate]) -> FloatArray | None:
+    """Return the field at the satellite by the orbit nearest in time."""
+    after = bisect_left(orbits, gps_ms, key=lambda estimate: estimate.gps_ms)
+    nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
+    if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:
+        return None
+    around, _ = model.at(gps_ms, PropagatedOrbit.of(nearest))
+    return None if around.surroundings is None else around.surroundings.field_gcrf_ut
+
 
 _TRUE_BIAS: Final = tuple(f"{axis}_mag_bias_imu_ut" for axis in "xyz")
 _START_SIGMA_UT: Final = 3.0
-"""At least. A start takes no longer than with less, and bears a bias that has moved by 10 uT since the recording."""
+"""Least bias_sigma_ut in the written settings. An attitude search takes no longer than with a smaller value, and
+tolerates a bias that has changed by 10 uT since the recording.
+"""
 _PARAMETERS: Final = ("bias_x_ut", "bias_y_ut", "bias_z_ut", "m_xx", "m_yy", "m_zz", "m_xy", "m_xz", "m_yz")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibrated:
-    """A calibration with what it is of.
+    """A calibration with its inputs.
 
     Attributes:
-        readings: What went in.
-        settings: What was assumed and asked for.
-        calibration: What came out.
-        true_bias_ut: In sensor axes, shape (3,); None where it is not known.
+        readings: Readings of the calibration.
+        settings: Assumed errors and requirements.
+        calibration: Result.
+        true_bias_ut: In sensor axes, shape (3,); None if unknown.
     """
 
     readings: FieldReadings
@@ -42,21 +177,21 @@ def calibrated(
     """Calibrate with these readings.
 
     Raises:
-        CalibrationFailed: They do not tell the bias; the message names the files.
+        CalibrationError: The readings do not determine the bias; the message names the files.
     """
     try:
         calibration = calibrate(readings.mag_imu_ut, readings.field_gcrf_ut, settings)
-    except CalibrationFailed as failure:
-        raise CalibrationFailed(f"{', '.join(readings.sources)}: {failure}; add files") from None
+    except CalibrationError as failure:
+        raise CalibrationError(f"{', '.join(readings.sources)}: {failure}; add files") from None
     return Calibrated(readings, settings, calibration, true_bias_ut)
 
 
 def true_bias_ut(path: Path) -> FloatArray:
-    """The bias in a scenario's table of truth (Parquet), in sensor axes, shape (3,).
+    """Return the bias in a scenario's table of truth (Parquet), in sensor axes, shape (3,).
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no such table.
+        ValueError: It is not such a table.
     """
     with path.open("rb") as file:
         try:
@@ -72,7 +207,7 @@ def true_bias_ut(path: Path) -> FloatArray:
 
 
 def write_settings(result: Calibrated, path: Path) -> None:
-    """Write what `pygnc.toml` takes over.
+    """Write the settings for `pygnc.toml`.
 
     Raises:
         OSError: The file cannot be written.

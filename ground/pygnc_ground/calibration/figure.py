@@ -1,4 +1,4 @@
-"""The picture of a calibration: the field's strength and the sphere of the readings, before and after."""
+"""Figure of a magnetometer calibration: field strength and sphere of the readings, before and after."""
 
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,8 @@ from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms
 from pygnc_ground.calibration.calibrate import Calibrated
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.report import traces
-from pygnc_ground.report.drawing import WIDTH_IN, report_style
-from pygnc_ground.report.palette import FILTER, LIMIT, OF_ESTIMATE, PAGE, REJECTED
-from pygnc_ground.report.time_axis import TimeAxis
+from pygnc_ground.report.axes import TimeAxis
+from pygnc_ground.report.style import FILTER, LIMIT, OF_ESTIMATE, PAGE, REJECTED, WIDTH_IN, report_style
 
 _BEFORE: Final = OF_ESTIMATE["smoother"]
 _AFTER: Final = FILTER
@@ -30,7 +29,7 @@ _PLANES: Final = ((0, 1), (0, 2), (1, 2))
 
 
 def write_figure(result: Calibrated, path: Path) -> None:
-    """Write the picture as PNG; equal results give equal bytes with the same version of Matplotlib.
+    """Write the figure as PNG; equal results give equal bytes with the same version of Matplotlib.
 
     Raises:
         OSError: The file cannot be written.
@@ -114,7 +113,7 @@ def _residuals(axes: Axes, time: TimeAxis, residual_ut: FloatArray, used: BoolAr
 
 
 def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float | None) -> None:
-    """Counts, and the normal distribution of the scatter where it is known."""
+    """Draw the counts, and the normal distribution of the noise if it is known."""
     _, edges, _ = axes.hist(residual_ut, bins=_BINS, color=colour, alpha=0.75)
     axes.set_title("Samples", fontweight="bold")
     axes.set_xlabel("residual [µT]", labelpad=1.0)
@@ -125,7 +124,7 @@ def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float
 
 
 def _plane(axes: Axes, scaled: FloatArray, used: BoolArray, colour: str, limit: float) -> None:
-    """Two components; on the sphere of the field none lies outside the circle."""
+    """Draw two components; on the sphere of the field none lies outside the circle."""
     axes.set_aspect("equal")
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)

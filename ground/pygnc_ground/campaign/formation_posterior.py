@@ -1,43 +1,41 @@
-"""How large squared errors over the covariance are to be by the observations alone, whatever the truth.
+"""Consistency of hypotheses: which one contains the truth, and what NEES its observations make expect.
 
-In curved valleys of the cost errors are not normal: the mean of their squares may be right, and still scatter more than
-chi-square has it. What the same observations allow besides the truth tells both: samples of the posterior, drawn by
-importance. Student's distributions along the valley propose; the cost of the observations weighs, and nothing else of
-the estimator counts.
+The hypothesis nearest to the truth depends on the errors: judging errors by it selects among them. The one that least
+squares reach from the truth on the same observations does not (`true_hypotheses`).
 
-In which of an estimator's hypotheses the truth is at home.
-
-The nearest hypothesis depends on the errors: to judge errors by it is to choose among them. The one that least squares
-on the same observations find when they begin at the truth does not.
+On curved likelihood ridges errors are not normal: the mean of their squares over the covariance (NEES) may be right
+and its scatter still larger than that of chi-square. Samples of the posterior show both (`expected_nees`). They are
+drawn by importance sampling: Student's t distributions about points along the ridge propose, and the cost J of the
+observations gives the weights exp(-J/2) / proposal. No other part of the estimator is involved.
 """
 
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.estimators.formation.equations import Equations, Loss, Noise, Prior
-from pygnc.estimators.formation.least_squares import covariance, fitted, minimise
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference, of_satellite
+from pygnc.estimators.formation.equations import Equations, Loss, Noise
+from pygnc.estimators.formation.least_squares import evaluate, marginal_prior, minimise, scaled_inverse
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import relative_elements
-from pygnc.estimators.formation.ridge import Points, Terrain
-from pygnc.estimators.formation.search import Around
+from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
+from pygnc.estimators.formation.search import SearchContext
 from pygnc_ground.campaign.formation_world import FormationWorld, Records
-from pygnc_ground.formation.relative import elements_by_relative_state
+from pygnc_ground.formation.relative import d_elements_d_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _ITERATIONS: Final = 100
 _TOLERANCE: Final = 1e-3
-_EVERY_RANGE: Final = 1_000_000
+_RANGES_UNLIMITED: Final = 1_000_000
 
 
-class Judged(NamedTuple):
-    """Some h hypotheses for u unknowns of s satellites, what they were made of, and the truth."""
+class JudgedSolution(NamedTuple):
+    """Hypotheses (h) on the parameters (u) of s satellites, what they were estimated from, and the truth."""
 
     equations: Equations
-    around: Around
+    context: SearchContext
     noise: Noise
     loss: Loss
-    """Of the last fit, as is the noise"""
+    """Loss of the last fit, as is the noise"""
     hypotheses: FloatArray
     """(h, u)"""
     covariances: FloatArray
@@ -45,15 +43,14 @@ class Judged(NamedTuple):
     truth: FloatArray
     """(u,)"""
 
-    def alone(self, partner: int) -> "Judged":
-        """One partner, by index, and we: all there is to it where it has ranges to us only."""
-        some, whole = (0, partner), self.equations
-        columns = whole.columns_of(some)
-        known = covariance(whole.prior.information)[columns[:, None], columns]
-        return Judged(
-            whole.subset(some, Prior(whole.prior.mean[columns], covariance(known)), some, _EVERY_RANGE),
-            self.around,
-            Noise(self.noise.range_sigma_m[whole.pairs_among(some)], self.noise.fix_scale[list(some)]),
+    def alone(self, partner: int) -> "JudgedSolution":
+        """Return the problem of one partner, by index, and our satellite; complete if it has ranges to us only."""
+        satellites, equations = (0, partner), self.equations
+        columns = equations.parameter_indices(satellites)
+        return JudgedSolution(
+            equations.subset(satellites, marginal_prior(equations.prior, columns), satellites, _RANGES_UNLIMITED),
+            self.context,
+            self.noise.subset(satellites, equations.pairs_among(satellites)),
             self.loss,
             self.hypotheses[:, columns],
             self.covariances[:, columns[:, None], columns],
@@ -61,173 +58,175 @@ class Judged(NamedTuple):
         )
 
 
-class Homes(NamedTuple):
-    """Of each of p partners."""
+class TrueHypotheses(NamedTuple):
+    """Hypothesis that contains the truth, of each of p partners."""
 
     hypothesis: IntArray
-    """The one nearest to where the search from the truth ended, (p,)"""
+    """Index of the hypothesis nearest to the minimum reached from the truth, (p,)"""
     distance: FloatArray
-    """To there, squared over the covariance there, (p,); hypotheses are the same orbit where it is small"""
+    """Squared Mahalanobis distance to that minimum, (p,); small if the hypothesis is the same orbit"""
 
 
-def homes_of(judged: Judged) -> Homes:
-    """Where least squares end that begin at the truth."""
-    distance = ends_of(judged, judged.truth[None])[0]
-    return Homes(np.argmin(distance, axis=1), np.min(distance, axis=1))
+def true_hypotheses(judged: JudgedSolution) -> TrueHypotheses:
+    """Return the hypotheses that least squares reach from the truth."""
+    distance = distances_after_minimisation(judged, judged.truth[None])[0]
+    return TrueHypotheses(np.argmin(distance, axis=1), np.min(distance, axis=1))
 
 
-def ends_of(judged: Judged, guesses: FloatArray) -> FloatArray:
-    """How far from the hypotheses least squares end that begin at guesses (n, u).
+def distances_after_minimisation(judged: JudgedSolution, parameters: FloatArray) -> FloatArray:
+    """Return how far from the hypotheses least squares end that start from `parameters` (n, u).
 
     Returns:
-        Of each partner's orbit relative to ours, squared over the covariance at the end, (n, s - 1, h).
+        Squared Mahalanobis distance of each partner's orbit relative to ours, (n, s - 1, h).
     """
     found = minimise(
         judged.equations,
-        judged.around.dynamics,
-        guesses,
+        judged.context.dynamics,
+        parameters,
         judged.noise,
         judged.loss,
         iterations=_ITERATIONS,
         tolerance=_TOLERANCE,
     )
-    everything = covariance(found.fit.information)
+    covariance = scaled_inverse(found.fit.information)
     distances = []
     for partner in range(1, len(judged.equations.satellites)):
-        relative = relative_by_unknowns(judged.equations, partner)
-        off = (judged.hypotheses - found.guesses[:, None]) @ relative.T
-        information = covariance(relative @ everything @ relative.T)
-        distances.append(np.einsum("nhi,nij,nhj->nh", off, information, off))
+        relative = d_relative_d_parameters(judged.equations, partner)
+        difference = (judged.hypotheses - found.parameters[:, None]) @ relative.T
+        information = scaled_inverse(relative @ covariance @ relative.T)
+        distances.append(np.einsum("nhi,nij,nhj->nh", difference, information, difference))
     return np.stack(distances, axis=1)
 
 
-def relative_by_unknowns(equations: Equations, partner: int) -> FloatArray:
-    """Derivatives of a partner's state relative to ours, (6, u)."""
-    derivatives = np.zeros((6, equations.unknowns))
-    derivatives[:, of_satellite(partner)[:6]], derivatives[:, of_satellite(0)[:6]] = np.eye(6), -np.eye(6)
+def d_relative_d_parameters(equations: Equations, partner: int) -> FloatArray:
+    """Return the derivatives of a partner's state relative to ours, (6, u)."""
+    derivatives = np.zeros((6, equations.parameter_count))
+    derivatives[:, state_indices(partner)[:6]], derivatives[:, state_indices(0)[:6]] = np.eye(6), -np.eye(6)
     return derivatives
 
 
-def true_unknowns(world: FormationWorld, records: Records, equations: Equations, reference: Reference) -> FloatArray:
-    """True orbits and biases as deviations from the reference, (u,); drag as the prior has it."""
+def true_parameters(world: FormationWorld, records: Records, equations: Equations, reference: Reference) -> FloatArray:
+    """Return true orbits and biases as deviations from the reference, (u,). Drag factors are those of the prior."""
     truth: FloatArray = equations.prior.mean.copy()
     states = world.states_gcrf(np.array([reference.epoch_ms]))[:, 0]
-    places = [world.ids.index(identity) for identity in equations.satellites]
-    for number, place in enumerate(places):
-        truth[of_satellite(number)[:6]] = states[place] - reference.nodes.state[reference.middle]
+    indices = [world.ids.index(identity) for identity in equations.satellites]
+    for number, index in enumerate(indices):
+        truth[state_indices(number)[:6]] = states[index] - reference.nodes.state[reference.epoch_node]
     for number, (one, other) in enumerate(equations.pairs):
         pair = sorted((world.ids.index(one), world.ids.index(other)))
-        truth[UNKNOWNS * len(places) + number] = records.bias_m[pair[0], pair[1]]
+        truth[STATE_SIZE * len(indices) + number] = records.bias_m[pair[0], pair[1]]
     return truth
 
 
 SAMPLES: Final = 2_000
-_FREEDOM: Final = 8
-"""Of Student's distribution, whose tails are longer than the posterior's."""
+_STUDENT_DOF: Final = 8
+"""Degrees of freedom of Student's t distribution, whose tails are longer than the posterior's."""
 _STEP: Final = 0.25
-"""Of a standard deviation, from each point of the valley to the next."""
+"""Distance of neighbouring points of the ridge in standard deviations."""
 _STEPS: Final = 60
 _END: Final = 16.0
-"""Of the cost above the lowest."""
-_EVENLY: Final = 0.2
-"""Share of the samples proposed evenly along the valley."""
-_BROADER: Final = 1.3
-"""Variances across the valley."""
-_OVERLAP: Final = 4.0
-"""Squared, of neighbouring points of the valley."""
+"""Cost above the minimum at which the ridge ends."""
+_UNIFORM_SHARE: Final = 0.2
+"""Share of the samples proposed uniformly along the ridge."""
+_ACROSS_SCALE: Final = 1.3
+"""Factor on the variances across the ridge."""
+_ALONG_SCALE: Final = 4.0
+"""Variance along the ridge in squared distances of neighbouring points."""
 _LEAST_EIGENVALUE: Final = 1e-13
-"""Of correlations; less is rounding."""
-_DRAWN: Final = 100
-"""Of the samples, by their weights, whose ways down are followed."""
-_ALIKE: Final = 1.0
-"""Hypotheses are equally near to where a way ends when their distances, squared over the covariance, differ by less."""
+"""Minimum eigenvalue of a correlation matrix; less is rounding."""
+_RESAMPLED: Final = 100
+"""Number of samples, drawn by weight, from which least squares start."""
+_SAME_MARGIN: Final = 1.0
+"""Hypotheses whose squared Mahalanobis distances differ by less are equally near."""
 
 
-class Expected(NamedTuple):
-    """Squared errors over the covariance of one hypothesis, of samples at home there."""
+class ExpectedNees(NamedTuple):
+    """Distribution of the NEES of one hypothesis over posterior samples that lead to it."""
 
     mean: float
     variance: float
     below: float
-    """Share of samples with less than the truth's"""
+    """Share of samples with a smaller NEES than the truth"""
 
 
-def expected_of(judged: Judged, hypothesis: int) -> Expected:
-    """What to expect of a partner, `Judged.alone`, in the hypothesis in which the truth is at home."""
-    guess = judged.hypotheses[hypothesis]
-    terrain = Terrain(judged.equations, judged.around, judged.noise, judged.loss, guess[:6])
-    samples, weight = sampled(judged, walked(terrain, terrain.lowest(guess[None])))
-    drawn = samples[_drawn(weight)]
-    found = _nees(judged, hypothesis, drawn[_at_home(judged, hypothesis, drawn)])
+def expected_nees(judged: JudgedSolution, hypothesis: int) -> ExpectedNees:
+    """Return the expected NEES of a partner (`JudgedSolution.alone`) in the hypothesis that contains the truth."""
+    parameters = judged.hypotheses[hypothesis]
+    cost_function = CostFunction(judged.equations, judged.context, judged.noise, judged.loss, parameters[:6])
+    samples, weight = importance_samples(judged, ridge_points(cost_function, cost_function.points_at(parameters[None])))
+    drawn = samples[_resample(weight)]
+    found = _nees(judged, hypothesis, drawn[_leads_to(judged, hypothesis, drawn)])
     truth = _nees(judged, hypothesis, judged.truth[None])
-    return Expected(float(found.mean()), float(found.var()), float((found < truth).mean()))
+    return ExpectedNees(float(found.mean()), float(found.var()), float((found < truth).mean()))
 
 
-def walked(terrain: Terrain, lowest: Points) -> Points:
-    """Points all along a valley, from one end to the other."""
-    every = [lowest]
+def ridge_points(cost_function: CostFunction, lowest: RidgePoints) -> RidgePoints:
+    """Return points along a whole ridge, from one end to the other."""
+    points = [lowest]
     for sign in (-1.0, 1.0):
-        now = lowest._replace(along=sign * lowest.along)
+        current = lowest._replace(coordinate=sign * lowest.coordinate)
         for _ in range(_STEPS):
-            now = terrain.stepped(now, _STEP * np.minimum(np.sqrt(now.variance()), np.sqrt(lowest.variance())))
-            every.append(now)
-            if now.cost[0] > lowest.cost[0] + _END:
+            current = cost_function.follow(
+                current, _STEP * np.minimum(np.sqrt(current.variance()), np.sqrt(lowest.variance()))
+            )
+            points.append(current)
+            if current.cost[0] > lowest.cost[0] + _END:
                 break
-    return Points(*(np.concatenate(parts) for parts in zip(*every, strict=True)))
+    return RidgePoints(*(np.concatenate(parts) for parts in zip(*points, strict=True)))
 
 
-def sampled(judged: Judged, points: Points) -> tuple[FloatArray, FloatArray]:
-    """Samples (n, u) about the points of a valley, and their weights by the cost, (n,), which sum up to one."""
+def importance_samples(judged: JudgedSolution, points: RidgePoints) -> tuple[FloatArray, FloatArray]:
+    """Return samples (n, u) about the points of a ridge, and their weights, (n,), which sum to one."""
     draw = np.random.default_rng(1)
-    share = np.exp(0.5 * (points.cost.min() - points.cost) + points.breadth - points.breadth.max())
-    share = (1.0 - _EVENLY) * share / share.sum() + _EVENLY / len(share)
+    share = np.exp(0.5 * (points.cost.min() - points.cost) + points.log_volume - points.log_volume.max())
+    share = (1.0 - _UNIFORM_SHARE) * share / share.sum() + _UNIFORM_SHARE / len(share)
     tangent, variance = points.tangent(), points.variance()[:, None, None]
     along = tangent[:, :, None] * tangent[:, None]
-    roots = _roots(_BROADER * (points.covariance - variance * along) + _OVERLAP * _STEP**2 * variance * along)
-    size = points.guesses.shape[1]
+    roots = _roots(_ACROSS_SCALE * (points.covariance - variance * along) + _ALONG_SCALE * _STEP**2 * variance * along)
+    size = points.parameters.shape[1]
     chosen = draw.choice(len(share), SAMPLES, p=share)
-    tails = np.sqrt(_FREEDOM / draw.chisquare(_FREEDOM, SAMPLES))
-    samples = points.guesses[chosen] + tails[:, None] * np.einsum(
+    scale = np.sqrt(_STUDENT_DOF / draw.chisquare(_STUDENT_DOF, SAMPLES))
+    samples = points.parameters[chosen] + scale[:, None] * np.einsum(
         "nij,nj->ni", roots[chosen], draw.standard_normal((SAMPLES, size))
     )
-    off = np.einsum("kij,nkj->nki", np.linalg.inv(roots), samples[:, None] - points.guesses)
-    density = np.log1p((off**2).sum(axis=2) / _FREEDOM) * (-0.5 * (_FREEDOM + size))
+    standardised = np.einsum("kij,nkj->nki", np.linalg.inv(roots), samples[:, None] - points.parameters)
+    density = np.log1p((standardised**2).sum(axis=2) / _STUDENT_DOF) * (-0.5 * (_STUDENT_DOF + size))
     density -= np.linalg.slogdet(roots)[1]
-    proposed = np.log((share * np.exp(density - density.max())).sum(axis=1))
-    likely = -0.5 * fitted(judged.equations, judged.around.dynamics, samples, judged.noise, judged.loss).cost
-    weight = np.exp(likely - proposed - (likely - proposed).max())
+    log_proposal = np.log((share * np.exp(density - density.max())).sum(axis=1))
+    log_likelihood = -0.5 * evaluate(judged.equations, judged.context.dynamics, samples, judged.noise, judged.loss).cost
+    weight = np.exp(log_likelihood - log_proposal - (log_likelihood - log_proposal).max())
     return samples, weight / weight.sum()
 
 
 def _roots(matrices: FloatArray) -> FloatArray:
-    """Roots of covariances whose unknowns have units of all sizes."""
+    """Return roots of covariances whose parameters have different units."""
     unit = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
     values, vectors = np.linalg.eigh(matrices / unit[:, :, None] / unit[:, None, :])
     roots: FloatArray = unit[:, :, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[:, None]
     return roots
 
 
-def _drawn(weight: FloatArray) -> FloatArray:
-    """Indices of samples, each as often as its weight has it."""
-    places = (np.arange(_DRAWN) + 0.5) / _DRAWN
-    return np.minimum(np.searchsorted(np.cumsum(weight), places), len(weight) - 1)
+def _resample(weight: FloatArray) -> FloatArray:
+    """Return indices of samples, each as often as its weight demands (systematic resampling)."""
+    quantiles = (np.arange(_RESAMPLED) + 0.5) / _RESAMPLED
+    return np.minimum(np.searchsorted(np.cumsum(weight), quantiles), len(weight) - 1)
 
 
-def _at_home(judged: Judged, hypothesis: int, guesses: FloatArray) -> BoolArray:
-    """Whether ways down end at the hypothesis."""
-    distance = ends_of(judged, guesses)[:, 0]
-    at_home: BoolArray = distance[:, hypothesis] <= distance.min(axis=1) + _ALIKE
+def _leads_to(judged: JudgedSolution, hypothesis: int, parameters: FloatArray) -> BoolArray:
+    """Return whether least squares lead from `parameters` to the hypothesis."""
+    distance = distances_after_minimisation(judged, parameters)[:, 0]
+    at_home: BoolArray = distance[:, hypothesis] <= distance.min(axis=1) + _SAME_MARGIN
     return at_home
 
 
-def _nees(judged: Judged, hypothesis: int, guesses: FloatArray) -> FloatArray:
-    """Squared errors of the relative orbital elements of a hypothesis if guesses (n, u) were the truth, (n,)."""
-    relative, guess = relative_by_unknowns(judged.equations, 1), judged.hypotheses[hypothesis]
-    reference = judged.around.reference
-    own = reference.nodes.state[reference.middle] + guess[:6]
-    found = own + relative @ guess
-    error = relative_elements(own, own + guesses @ relative.T) - relative_elements(own, found)
-    by_unknowns = elements_by_relative_state(own, found) @ relative
-    information = covariance(by_unknowns @ judged.covariances[hypothesis] @ by_unknowns.T)
+def _nees(judged: JudgedSolution, hypothesis: int, truths: FloatArray) -> FloatArray:
+    """Return the NEES of a hypothesis's relative elements if each of `truths` (n, u) were the truth, (n,)."""
+    relative, estimate = d_relative_d_parameters(judged.equations, 1), judged.hypotheses[hypothesis]
+    reference = judged.context.reference
+    own = reference.nodes.state[reference.epoch_node] + estimate[:6]
+    partner = own + relative @ estimate
+    error = relative_elements(own, own + truths @ relative.T) - relative_elements(own, partner)
+    d_elements = d_elements_d_state(own, partner) @ relative
+    information = scaled_inverse(d_elements @ judged.covariances[hypothesis] @ d_elements.T)
     nees: FloatArray = np.einsum("ni,ij,nj->n", error, information, error)
     return nees

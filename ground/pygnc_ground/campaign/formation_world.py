@@ -1,9 +1,7 @@
-"""How the satellites of a formation start: relative states at random, some of kinds whose mirror images look alike.
+"""Simulated formations: true orbits, and the ranges and fixes of their radios and receivers.
 
-Bounded kinds are made of relative orbital elements by their first-order map to radial, transverse, normal around a
-circular orbit (D'Amico, TU Delft 2010, equation 2.17); what it leaves out moves a formation by some metres per orbit.
-
-True orbits of a formation, and the ranges and fixes its radios and receivers make of them.
+Bounded kinds are drawn as relative orbital elements and mapped to radial, transverse, normal to first order about a
+circular orbit (D'Amico, TU Delft 2010, equation 2.17); the error of the map moves a formation by some metres per orbit.
 """
 
 import math
@@ -16,113 +14,112 @@ import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc_ground.campaign.orbit_world import DRAG_FACTORS
-from pygnc_ground.formation.bound import FormationSightings, RangeSightings
+from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
 from pygnc_ground.scenario.seeds import noise_generator
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 SEPARATION_M: Final = (500.0, 2_000.0)
 DRIFT_MPS: Final = (0.05, 0.3)
 
 
 @unique
-class Kind(StrEnum):
-    """Of formation."""
+class FormationKind(StrEnum):
+    """Kind of formation, by its initial relative states."""
 
     FREE = "free"
-    """Apart and moving apart in any direction of inertial space: tens of kilometres after an hour."""
+    """Distances and relative velocities in any inertial direction: tens of kilometres after an hour."""
     BOUNDED = "bounded"
-    """The same distances, and no more than the drift along the track adds to them."""
+    """The same distances; they grow only by the drift along the track."""
     FLAT = "flat"
-    """Hardly any motion across the track: mirrored at the orbit's plane it stays nearly what it is."""
+    """Hardly any motion across the track: nearly its own mirror image at the orbital plane."""
     TRAIN = "train"
     """One behind the other, each on a small ellipse."""
     SAFETY = "safety"
-    """Parallel eccentricity and inclination vectors: apart across the track wherever not along it."""
+    """Parallel eccentricity and inclination vectors: separated across the track wherever not along it."""
     SYMMETRIC = "symmetric"
     """Partners that are nearly each other's mirror images."""
 
 
-class Circle(NamedTuple):
-    """The circular orbit nearest to our own at the start."""
+class CircularOrbit(NamedTuple):
+    """Circular orbit nearest to our own at the start."""
 
     motion_rad_s: float
     argument_rad: float
-    """Of latitude"""
+    """Argument of latitude"""
 
 
-def starts(kind: Kind, partners: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
-    """Partners minus our satellite at the start, (p, 6); fewer partners are the first ones of more.
+def relative_states(kind: FormationKind, partners: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
+    """Return initial states of the partners minus ours, (p, 6); fewer partners are the first ones of more.
 
-    Velocities are relative to the turning axes radial, transverse, normal; those of `Kind.FREE` are differences along
-    the axes of an inertial frame.
+    Velocities are relative to the rotating RTN axes; those of `FormationKind.FREE` are differences along inertial axes.
     """
-    if kind is Kind.SYMMETRIC:
+    if kind is FormationKind.SYMMETRIC:
         return _symmetric(circle, draw)[:partners]
-    return np.array([_DRAWN[kind](number, circle, draw) for number in range(partners)])
+    return np.array([_GENERATORS[kind](number, circle, draw) for number in range(partners)])
 
 
-def _free(_number: int, _circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _free(_number: int, _circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     return np.concatenate((_vector(draw, *SEPARATION_M), _vector(draw, *DRIFT_MPS)))
 
 
-def _bounded(_number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
-    place_m, rate = _vector(draw, *SEPARATION_M), circle.motion_rad_s
+def _bounded(_number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
+    position_m, rate = _vector(draw, *SEPARATION_M), circle.motion_rad_s
     oscillating_mps = rate * 500.0 * draw.standard_normal(2)
-    along_mps = 0.5 * rate * (_axis_m(_drift_mps(draw), circle) - 4.0 * place_m[0])
-    return np.array([*place_m, oscillating_mps[0], along_mps, oscillating_mps[1]])
+    along_mps = 0.5 * rate * (_axis_m(_drift_mps(draw), circle) - 4.0 * position_m[0])
+    return np.array([*position_m, oscillating_mps[0], along_mps, oscillating_mps[1]])
 
 
-def _flat(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
-    start = _bounded(number, circle, draw)
+def _flat(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
+    state = _bounded(number, circle, draw)
     height_m, phase = draw.uniform(5.0, 50.0), draw.uniform(0.0, 2.0 * math.pi)
-    start[2], start[5] = height_m * math.sin(phase), circle.motion_rad_s * height_m * math.cos(phase)
-    return start
+    state[2], state[5] = height_m * math.sin(phase), circle.motion_rad_s * height_m * math.cos(phase)
+    return state
 
 
-def _train(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
-    behind_m = (1.0, -1.0)[number % 2] * (1 + number // 2) * draw.uniform(*SEPARATION_M)
+def _train(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
+    along_m = (1.0, -1.0)[number % 2] * (1 + number // 2) * draw.uniform(*SEPARATION_M)
     axis_m = _axis_m(float(draw.choice((-1.0, 1.0))) * DRIFT_MPS[0], circle)
-    return _from_elements(axis_m, behind_m, _plane(draw, 20.0, 100.0), _plane(draw, 10.0, 60.0), circle)
+    return _from_elements(axis_m, along_m, _plane(draw, 20.0, 100.0), _plane(draw, 10.0, 60.0), circle)
 
 
-def _safety(number: int, circle: Circle, draw: np.random.Generator) -> FloatArray:
+def _safety(number: int, circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
     eccentricity_m = _plane(draw, 200.0, 600.0)
     inclination_m = draw.uniform(0.7, 1.4) * eccentricity_m
-    behind_m = (-1.0, 1.0)[number % 2] * draw.uniform(300.0, 1_500.0)
+    along_m = (-1.0, 1.0)[number % 2] * draw.uniform(300.0, 1_500.0)
     axis_m = _axis_m(float(draw.choice((-1.0, 1.0))) * DRIFT_MPS[0], circle)
-    return _from_elements(axis_m, behind_m, eccentricity_m, inclination_m, circle)
+    return _from_elements(axis_m, along_m, eccentricity_m, inclination_m, circle)
 
 
-def _symmetric(circle: Circle, draw: np.random.Generator) -> FloatArray:
-    """One partner, its image on the other side of the orbit's plane, and its image through our satellite."""
+def _symmetric(circle: CircularOrbit, draw: np.random.Generator) -> FloatArray:
+    """Return one partner, its image on the other side of our orbital plane, and its image through our satellite."""
     first = _bounded(0, circle, draw)
     images = np.array((np.ones(6), (1.0, 1.0, -1.0, 1.0, 1.0, -1.0), -np.ones(6)))
-    spoilt_m = np.array([_vector(draw, 10.0, 50.0) for _ in images])
-    starts = images * first
-    starts[1:, :3] += spoilt_m[1:]
-    # Displaced along the radius, it would drift away.
-    starts[1:, 4] -= 2.0 * circle.motion_rad_s * spoilt_m[1:, 0]
-    return starts
+    offset_m = np.array([_vector(draw, 10.0, 50.0) for _ in images])
+    states = images * first
+    states[1:, :3] += offset_m[1:]
+    # Keeps the semi-major axis, so that the radial offset causes no drift.
+    states[1:, 4] -= 2.0 * circle.motion_rad_s * offset_m[1:, 0]
+    return states
 
 
-_DRAWN: Final[dict[Kind, Callable[[int, Circle, np.random.Generator], FloatArray]]] = {
-    Kind.FREE: _free,
-    Kind.BOUNDED: _bounded,
-    Kind.FLAT: _flat,
-    Kind.TRAIN: _train,
-    Kind.SAFETY: _safety,
+_GENERATORS: Final[dict[FormationKind, Callable[[int, CircularOrbit, np.random.Generator], FloatArray]]] = {
+    FormationKind.FREE: _free,
+    FormationKind.BOUNDED: _bounded,
+    FormationKind.FLAT: _flat,
+    FormationKind.TRAIN: _train,
+    FormationKind.SAFETY: _safety,
 }
 
 
 def _from_elements(
-    axis_m: float, along_m: float, eccentricity_m: FloatArray, inclination_m: FloatArray, circle: Circle
+    axis_m: float, along_m: float, eccentricity_m: FloatArray, inclination_m: FloatArray, circle: CircularOrbit
 ) -> FloatArray:
-    """Relative state (6,) of relative orbital elements in m; the vectors are (2,)."""
+    """Return the relative state (6,) of relative orbital elements in m; the vectors are (2,)."""
     cosine, sine = math.cos(circle.argument_rad), math.sin(circle.argument_rad)
     (e_x, e_y), (i_x, i_y), rate = eccentricity_m, inclination_m, circle.motion_rad_s
     return np.array(
@@ -137,8 +134,8 @@ def _from_elements(
     )
 
 
-def _axis_m(drift_mps: float, circle: Circle) -> float:
-    """Difference of semi-major axes that makes a drift along the track."""
+def _axis_m(drift_mps: float, circle: CircularOrbit) -> float:
+    """Return the difference of semi-major axes that causes a drift along the track."""
     return -drift_mps / (1.5 * circle.motion_rad_s)
 
 
@@ -146,17 +143,17 @@ def _drift_mps(draw: np.random.Generator) -> float:
     return float(draw.choice((-1.0, 1.0)) * draw.uniform(*DRIFT_MPS))
 
 
-def _vector(draw: np.random.Generator, least: float, most: float) -> FloatArray:
-    """Of any direction, (3,)."""
+def _vector(draw: np.random.Generator, minimum: float, maximum: float) -> FloatArray:
+    """Return a vector (3,) of random direction and length."""
     direction = draw.standard_normal(3)
-    vector: FloatArray = draw.uniform(least, most) / np.linalg.norm(direction) * direction
+    vector: FloatArray = draw.uniform(minimum, maximum) / np.linalg.norm(direction) * direction
     return vector
 
 
-def _plane(draw: np.random.Generator, least: float, most: float) -> FloatArray:
-    """Of any direction, (2,)."""
+def _plane(draw: np.random.Generator, minimum: float, maximum: float) -> FloatArray:
+    """Return a vector (2,) of random direction and length."""
     phase = draw.uniform(0.0, 2.0 * math.pi)
-    return draw.uniform(least, most) * np.array((math.cos(phase), math.sin(phase)))
+    return draw.uniform(minimum, maximum) * np.array((math.cos(phase), math.sin(phase)))
 
 
 OWN_ID: Final = 74
@@ -166,32 +163,32 @@ RANGE_BIAS_M: Final = 1_050.0
 POSITION_NOISE_M: Final = 10.0
 VELOCITY_NOISE_MPS: Final = 0.01
 VELOCITY_LATENCY_S: Final = 0.15
-_MOST: Final = 4
-"""Satellites; noise is drawn for all of them, whether they are there or not."""
+_SATELLITES_MAX: Final = 4
+"""Maximum number of satellites; noise is drawn for all of them, so that it does not depend on their number."""
 DIFFERENTIAL_DRAG_SIGMA: Final = 0.1
-"""Of the logarithm of each satellite's drag, around that of all."""
+"""Standard deviation of the logarithm of each satellite's own part of the drag factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What measures, and how well."""
+    """Radios and receivers, and their noise."""
 
     name: str
     range_noise_m: float
     mesh: bool
-    """Ranges of all pairs, or of our satellite's only"""
+    """Whether all pairs measure ranges, or only our satellite"""
     fixed: int
-    """How many satellites have a GPS receiver whose fixes are known here, our own first"""
+    """Number of satellites whose GPS fixes are available, our own first"""
     bias_sigma_m: float = 20.0
-    """By which the pairs' biases scatter about `RANGE_BIAS_M`"""
+    """Standard deviation of the pairs' biases about `RANGE_BIAS_M`"""
     both_directions: bool = False
-    """Each pair measures twice, from either end"""
+    """Whether each pair measures from both ends"""
     partner_fixes: int | None = None
-    """So many of each partner's fixes only, the first ones; all of them if not given"""
+    """Number of each partner's fixes, the first ones; all if None"""
 
 
 class Ranges(NamedTuple):
-    """m ranges, in order of time."""
+    """Ranges (m), ordered by time."""
 
     gps_ms: IntArray
     """(m,)"""
@@ -200,19 +197,19 @@ class Ranges(NamedTuple):
     other: IntArray
     """(m,)"""
     range_m: FloatArray
-    """(m,), with noise and the pair's bias"""
+    """(m,), with noise and the bias of the pair"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
-    """What was measured of a world."""
+    """Measurements of a world."""
 
     instruments: Instruments
     ranges: Ranges
     fixes: list[tuple[int, Fix]]
-    """With the satellite's index, in order of time"""
+    """Fixes with the index of the satellite, ordered by time"""
     bias_m: dict[tuple[int, int], float]
-    """True ones, by pair of satellites, lower index first"""
+    """True biases, by pair of satellites, lower index first"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +217,7 @@ class FormationWorld:
     """Satellites on their true orbits; the first is our own."""
 
     seed: int
-    kind: Kind
+    kind: FormationKind
     start_gps_ms: int
     minutes: int
     paths: tuple[Trajectory, ...]
@@ -231,24 +228,24 @@ class FormationWorld:
         return tuple(OWN_ID + number for number in range(len(self.paths)))
 
     def first(self, satellites: int) -> "FormationWorld":
-        """The same with the first so many satellites only."""
+        """Return the world with the first so many satellites only."""
         return replace(self, paths=self.paths[:satellites])
 
     def states_gcrf(self, gps_ms: IntArray) -> FloatArray:
-        """All satellites' states at n moments, (s, n, 6)."""
+        """Return all satellites' states at n moments, (s, n, 6)."""
         t_s = 1e-3 * (gps_ms - self.start_gps_ms)
         return np.stack([path.states_gcrf(t_s) for path in self.paths])
 
     def records(self, instruments: Instruments, draw: int = 0) -> Records:
-        """Measure.
+        """Return measurements of the world.
 
         Args:
-            instruments: Which. They share the noise that they have in common.
-            draw: Of the noise and the biases; each is another.
+            instruments: Radios and receivers. Different instruments share the noise that they have in common.
+            draw: Number of the realisation of noise and biases.
         """
         seed = int(noise_generator(self.seed, f"draw {draw}").integers(1 << 32))
         links = self._links(instruments)
-        drawn = noise_generator(seed, "range biases").standard_normal((_MOST, _MOST))
+        drawn = noise_generator(seed, "range biases").standard_normal((_SATELLITES_MAX, _SATELLITES_MAX))
         bias_m = {
             (one, other): RANGE_BIAS_M + instruments.bias_sigma_m * float(drawn[one, other])
             for one, other in links
@@ -256,11 +253,11 @@ class FormationWorld:
         }
         minutes = np.arange(1, self.minutes + 1)
         range_s = INTERVAL_S * minutes + RANGE_AFTER_FIX_S
-        places_m = np.stack([path.states_gcrf(range_s)[:, :3] for path in self.paths])
+        positions_m = np.stack([path.states_gcrf(range_s)[:, :3] for path in self.paths])
         columns = []
         for one, other in links:
             noise = noise_generator(seed, f"range {one} {other}").standard_normal(self.minutes)
-            distance_m = np.linalg.norm(places_m[other] - places_m[one], axis=1)
+            distance_m = np.linalg.norm(positions_m[other] - positions_m[one], axis=1)
             columns.append(distance_m + bias_m[min(one, other), max(one, other)] + instruments.range_noise_m * noise)
         ranges = Ranges(
             gps_ms=np.repeat(self.start_gps_ms + 1000 * range_s, len(links)),
@@ -269,10 +266,10 @@ class FormationWorld:
             range_m=np.stack(columns, axis=1).reshape(-1),
         )
         fixed = range(min(instruments.fixed, len(self.paths)))
-        of_each = [self._fixes(satellite, INTERVAL_S * minutes, seed) for satellite in fixed]
+        satellite_fixes = [self._fixes(satellite, INTERVAL_S * minutes, seed) for satellite in fixed]
         fixes = [
             (satellite, fix)
-            for number, moment in enumerate(zip(*of_each, strict=True))
+            for number, moment in enumerate(zip(*satellite_fixes, strict=True))
             for satellite, fix in enumerate(moment)
             if satellite == 0 or instruments.partner_fixes is None or number < instruments.partner_fixes
         ]
@@ -280,13 +277,13 @@ class FormationWorld:
 
     @property
     def moments_gps_ms(self) -> IntArray:
-        """When something is measured, (n,)."""
+        """GPS milliseconds of the measurements, (n,)."""
         minutes = np.arange(1, self.minutes + 1)[:, None]
         t_s: IntArray = (INTERVAL_S * minutes + np.array((0, RANGE_AFTER_FIX_S))).reshape(-1)
         return self.start_gps_ms + 1000 * t_s
 
-    def sightings(self, instruments: Instruments) -> FormationSightings:
-        """The same measurements for the bound, at the moments of `moments_gps_ms`."""
+    def bound_measurements(self, instruments: Instruments) -> FormationMeasurements:
+        """Return the measurements for the Cramer-Rao bound, at the moments of `moments_gps_ms`."""
         moments = self.moments_gps_ms
         fix_sigma = np.full((len(self.paths), len(moments), 6), np.inf)
         fix_sigma[: instruments.fixed, ::2] = np.repeat((POSITION_NOISE_M, VELOCITY_NOISE_MPS), 3)
@@ -295,12 +292,12 @@ class FormationWorld:
         links = self._links(instruments)
         ends = [np.tile(np.array(end), self.minutes) for end in zip(*links, strict=True)]
         row = np.repeat(np.arange(1, len(moments), 2), len(links))
-        return FormationSightings(
-            fix_sigma, RangeSightings(row, ends[0], ends[1], np.full(len(row), instruments.range_noise_m))
+        return FormationMeasurements(
+            fix_sigma, RangeMeasurements(row, ends[0], ends[1], np.full(len(row), instruments.range_noise_m))
         )
 
     def _links(self, instruments: Instruments) -> list[tuple[int, int]]:
-        """Who measures the range to whom, in turn."""
+        """Return the pairs (measuring, measured) in the order of measurement."""
         count = len(self.paths)
         pairs = [(one, other) for one in range(count if instruments.mesh else 1) for other in range(one + 1, count)]
         return [*pairs, *((other, one) for one, other in pairs)] if instruments.both_directions else pairs
@@ -313,29 +310,29 @@ class FormationWorld:
         return [
             Fix(
                 gps_ms=self.start_gps_ms + 1000 * int(seconds),
-                position_ecef_m=place,
+                position_ecef_m=position,
                 position_sigma_m=np.full(3, POSITION_NOISE_M),
-                velocity_ecef_mps=speed,
+                velocity_ecef_mps=velocity,
                 velocity_sigma_mps=np.full(3, VELOCITY_NOISE_MPS),
                 velocity_latency_s=VELOCITY_LATENCY_S,
             )
-            for seconds, place, speed in zip(t_s, position_m, velocity_mps, strict=True)
+            for seconds, position, velocity in zip(t_s, position_m, velocity_mps, strict=True)
         ]
 
 
 def formation_world(
-    seed: int, kind: Kind, satellites: int = 4, minutes: int = 64, *, drag_draw: int = 0
+    seed: int, kind: FormationKind, satellites: int = 4, minutes: int = 64, *, drag_draw: int = 0
 ) -> FormationWorld:
-    """Formation of one seed, with fixes and ranges each of so many minutes.
+    """Return the formation of a seed, with fixes and ranges each minute.
 
     Cost: 0.2 s per satellite and hour.
 
     Args:
-        seed: Of orbit, epoch, formation and all noise.
-        kind: Of formation.
+        seed: Seed of orbit, epoch, formation and noise.
+        kind: Kind of formation.
         satellites: 2 to 4; fewer are the first ones of more.
-        minutes: From the first fix to after the last.
-        drag_draw: Of what the satellites' drags differ by; nothing else changes with it.
+        minutes: Duration of the measurements.
+        drag_draw: Realisation of the satellites' differences of drag; changes nothing else.
     """
     draw = np.random.default_rng([2026, seed])
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
@@ -348,18 +345,18 @@ def formation_world(
         mean_anomaly_deg=float(draw.uniform(0.0, 360.0)),
     )
     common_drag = 2.2 * float(draw.choice(DRAG_FACTORS))
-    own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * draw.standard_normal(_MOST))
+    own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * draw.standard_normal(_SATELLITES_MAX))
     if drag_draw:
         redrawn = np.random.default_rng([2026, seed, drag_draw])
-        own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_MOST))
+        own_drag = np.exp(DIFFERENTIAL_DRAG_SIGMA * redrawn.standard_normal(_SATELLITES_MAX))
     own = initial_state_gcrf(orbit)
-    circle = Circle(
+    circle = CircularOrbit(
         motion_rad_s=float(np.sqrt(GM_EARTH_M3_S2 / orbit.semi_major_axis_m**3)),
         argument_rad=float(np.radians(orbit.argument_of_perigee_deg + orbit.mean_anomaly_deg)),
     )
-    apart = starts(kind, satellites - 1, circle, draw)
-    if kind is not Kind.FREE:
-        apart = apart @ np.linalg.inv(rtn_from_gcrf(own)).T
+    relative = relative_states(kind, satellites - 1, circle, draw)
+    if kind is not FormationKind.FREE:
+        relative = relative @ np.linalg.inv(rtn_from_gcrf(own)).T
     duration_s = float(INTERVAL_S * (minutes + 1))
     paths = tuple(
         Trajectory(
@@ -369,6 +366,6 @@ def formation_world(
             Spacecraft(drag_coefficient=common_drag * drag),
             Forces(),
         )
-        for state, drag in zip((own, *(own + apart)), own_drag, strict=False)
+        for state, drag in zip((own, *(own + relative)), own_drag, strict=False)
     )
     return FormationWorld(seed, kind, start_gps_ms, minutes, paths)

@@ -1,8 +1,8 @@
-"""Errors of filter, smoother and batch beside what their covariances and the bounds say.
+"""Accuracy of the orbit filter, the smoother and the batch on simulated orbits.
 
-Whether errors and innovations are what the covariances say, over many seeds of noise on one orbit.
-
-Errors at the end of a time without fixes, beside what the air alone does to the orbit in it.
+Errors against the truth are compared with formal sigmas and Cramer-Rao bounds (`score_estimators`), with their
+covariance over many seeds of noise (`preset_consistency`), and measured after times without fixes (`outage_error`,
+`prediction_error`).
 """
 
 from collections.abc import Sequence
@@ -15,32 +15,31 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, expecting, filtered, solution_of
+from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, run_filter, settings_for, solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
-from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds
+from pygnc_ground.orbit.bound import Bound, KnownFixes, orbit_bounds
 from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees_consistency, nis_consistency
 from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
-from pygnc_ground.scenario.gps_settings import Gps
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import checked
-from pygnc_ground.scenario.truth import Trajectory
+from pygnc_ground.scenario.settings import Gps, settings_from_tables
+from pygnc_ground.scenario.trajectory import Trajectory
 
 ESTIMATORS: Final = ("filter", "smoother", "batch")
 SETTLED: Final = 1.0 / 3.0
-"""Of the time is left to the filter to find its state."""
-_WILD_M: Final = 500.0
-"""A fix farther from the truth tells nothing, so it does not count for the bounds."""
+"""Share of the time in which the filter converges; excluded from scores."""
+_OUTLIER_M: Final = 500.0
+"""A fix farther than this from the truth is an outlier and does not count for the bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Squares of one run, averaged over its last two thirds: of the error, of the formal sigma, of the bounds."""
+    """Mean squares of one run over its last two thirds: error, formal sigma and bounds."""
 
     error_m2: float
     formal_m2: float
@@ -49,44 +48,48 @@ class Score:
     nees: float
 
 
-def scores_of(world: World, gps: Gps, hours: float, seed: int) -> dict[str, Score]:
-    """Errors of filter, smoother and batch in one case."""
-    settings = expecting(gps, hours)
+def score_estimators(world: World, gps: Gps, hours: float, seed: int) -> dict[str, Score]:
+    """Return the scores of filter, smoother and batch in one case."""
+    settings = settings_for(gps, hours)
     fixes = world.fixes(gps, hours, seed)
-    orbit, updates = filtered(fixes, settings)
+    orbit, updates = run_filter(fixes, settings)
     times = [fix.gps_ms for fix in fixes]
     forward = {update.fix.gps_ms: update.state for update in updates if update.state is not None}
     solutions = {
-        "filter": solution_of(forward, orbit.frames),
-        "smoother": solution_of(smooth(updates, times, OrbitDynamics(settings, orbit.frames), settings), orbit.frames),
+        "filter": solution_table(forward, orbit.frames),
+        "smoother": solution_table(
+            smooth(updates, times, OrbitDynamics(settings, orbit.frames), settings), orbit.frames
+        ),
         "batch": solve_batch(fixes, np.array(times), settings, ORIENTATION).solution,
     }
-    places = world.at(np.array(times)).position_ecef_m
+    positions_m = world.at(np.array(times)).position_ecef_m
     good = [
-        fix for fix, place in zip(fixes, places, strict=True) if np.linalg.norm(fix.position_ecef_m - place) < _WILD_M
+        fix
+        for fix, position_m in zip(fixes, positions_m, strict=True)
+        if np.linalg.norm(fix.position_ecef_m - position_m) < _OUTLIER_M
     ]
-    bounds = orbit_bounds(sightings_of(world, good), settings, orbit.frames)
-    of_filter = (bounds.posterior_filter, bounds.deterministic_filter)
-    of_smoother = (bounds.posterior_smoother, bounds.deterministic_smoother)
+    bounds = orbit_bounds(bound_input(world, good), settings, orbit.frames)
+    filter_bounds = (bounds.posterior_filter, bounds.deterministic_filter)
+    smoother_bounds = (bounds.posterior_smoother, bounds.deterministic_smoother)
     return {
-        name: score_of(solution, world, *(of_filter if name == "filter" else of_smoother))
+        name: score_solution(solution, world, *(filter_bounds if name == "filter" else smoother_bounds))
         for name, solution in solutions.items()
     }
 
 
-def sightings_of(world: World, fixes: Sequence[Fix]) -> Sightings:
-    """The fixes for a bound: where and how well, without their noise."""
+def bound_input(world: World, fixes: Sequence[Fix]) -> KnownFixes:
+    """Return the fixes for a bound: positions and standard deviations, without their noise."""
     gps_ms = np.array([fix.gps_ms for fix in fixes])
     sigma = [
         np.concatenate((fix.position_sigma_m, fix.velocity_sigma_mps))
         for fix in fixes
         if fix.velocity_sigma_mps is not None
     ]
-    return Sightings(gps_ms, inertial(world, gps_ms), np.array(sigma))
+    return KnownFixes(gps_ms, true_states_gcrf(world, gps_ms), np.array(sigma))
 
 
-def inertial(world: World, gps_ms: IntArray) -> FloatArray:
-    """True states in GCRF by the flight's own frames, which differ from the truth's by their Earth orientation."""
+def true_states_gcrf(world: World, gps_ms: IntArray) -> FloatArray:
+    """Return true states in GCRF by the flight's frames, which differ from the truth's in their Earth orientation."""
     frames = EarthFrames(ORIENTATION)
     ecef = np.concatenate(world.at(gps_ms), axis=1)
     return np.array(
@@ -94,8 +97,8 @@ def inertial(world: World, gps_ms: IntArray) -> FloatArray:
     )
 
 
-def score_of(solution: OrbitSolution, world: World, posterior: Bound, deterministic: Bound) -> Score:
-    """Squares after the first third of the time."""
+def score_solution(solution: OrbitSolution, world: World, posterior: Bound, deterministic: Bound) -> Score:
+    """Return mean squares after the first third of the time."""
     errors = orbit_errors(solution, world)
     settled = errors.later(SETTLED)
     begin_ms = int(errors.gps_ms[settled][0])
@@ -113,55 +116,55 @@ def score_of(solution: OrbitSolution, world: World, posterior: Bound, determinis
 
 
 PRESETS: Final = ("nominal", "tumbling", "mm_velocity", "sparse_gps", "formation4")
-"""Those without faults."""
+"""Presets without faults."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Consistency:
-    """Of filter and smoother on one preset."""
+    """Consistency of filter and smoother on one preset."""
 
     nis: NisConsistency
-    """Of the filter"""
+    """NIS of the filter"""
     nees: dict[str, NeesConsistency]
-    """By estimator"""
+    """NEES by estimator"""
     formal_over_actual: dict[str, float]
     """RMS of the formal position sigmas over RMS of the position errors, by estimator"""
 
 
 class Sample(NamedTuple):
-    """One run's errors after the first third: NEES by epoch, squared error, squared formal sigma."""
+    """Errors of one run after the first third: NEES by epoch, squared error, squared formal sigma."""
 
     nees: FloatArray
     error_m2: float
     formal_m2: float
 
 
-def consistency_of(preset: str, seeds: int) -> Consistency:
-    """Fly a preset's orbit with so many seeds of noise."""
-    scenario = checked(preset_tables(preset), preset)
+def preset_consistency(preset: str, seeds: int) -> Consistency:
+    """Return the consistency over so many seeds of noise on the orbit of a preset."""
+    scenario = settings_from_tables(preset_tables(preset), preset)
     world, gps, hours = World(scenario), scenario.gps, scenario.duration_s / 3600.0
-    settings = expecting(gps, hours, CADENCE_S * gps.fix_every_records)
+    settings = settings_for(gps, hours, CADENCE_S * gps.fix_every_records)
     used: list[OrbitUpdate] = []
     samples: dict[str, list[Sample]] = {"filter": [], "smoother": []}
     for seed in range(seeds):
-        orbit, updates = filtered(world.fixes(gps, hours, seed), settings)
+        orbit, updates = run_filter(world.fixes(gps, hours, seed), settings)
         used += updates
         forward = {update.fix.gps_ms: update.state for update in updates if update.state is not None}
         smoothed = smooth(updates, list(forward), OrbitDynamics(settings, orbit.frames), settings)
-        samples["filter"].append(sample_of(solution_of(forward, orbit.frames), world))
-        samples["smoother"].append(sample_of(solution_of(smoothed, orbit.frames), world))
+        samples["filter"].append(consistency_sample(solution_table(forward, orbit.frames), world))
+        samples["smoother"].append(consistency_sample(solution_table(smoothed, orbit.frames), world))
     return Consistency(
         nis=nis_consistency(np.array([update.nis for update in used]), np.array([update.dof for update in used])),
-        nees={name: nees_consistency(np.array([one.nees for one in of_name])) for name, of_name in samples.items()},
+        nees={name: nees_consistency(np.array([run.nees for run in runs])) for name, runs in samples.items()},
         formal_over_actual={
-            name: float(np.sqrt(sum(one.formal_m2 for one in of_name) / sum(one.error_m2 for one in of_name)))
-            for name, of_name in samples.items()
+            name: float(np.sqrt(sum(run.formal_m2 for run in runs) / sum(run.error_m2 for run in runs)))
+            for name, runs in samples.items()
         },
     )
 
 
-def sample_of(solution: OrbitSolution, world: World) -> Sample:
-    """Compare with the truth."""
+def consistency_sample(solution: OrbitSolution, world: World) -> Sample:
+    """Compare a solution with the truth."""
     errors = orbit_errors(solution, world)
     settled = errors.later(SETTLED)
     squares = ((vectors[settled] ** 2).sum(axis=1) for vectors in (errors.position_rtn_m, errors.position_sigma_rtn_m))
@@ -174,7 +177,7 @@ PREDICTION_MS: Final = 3 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Extrapolation:
-    """Errors at the end of a time without fixes, and how far drag alone moves the satellite in it."""
+    """Errors in m at the end of a time without fixes, and the displacement by drag during it."""
 
     altitude_m: float
     drag_m: float
@@ -182,13 +185,13 @@ class Extrapolation:
     smoother_m: float = 0.0
 
 
-def outage_of(world: World, fixes: Sequence[Fix], settings: OrbitSettings, minute: int) -> Extrapolation:
-    """Take away the fixes of 90 min; errors at the first one behind."""
+def outage_error(world: World, fixes: Sequence[Fix], settings: OrbitSettings, minute: int) -> Extrapolation:
+    """Remove the fixes of 90 min; return the errors at the first fix after them."""
     begin_ms, end_ms = (world.settings.start_gps_ms + 60_000 * m for m in (minute, minute + OUTAGE_MIN))
     seen = [fix for fix in fixes if not begin_ms < fix.gps_ms < end_ms]
-    orbit, updates = filtered([fix for fix in seen if fix.gps_ms <= begin_ms], settings)
+    orbit, updates = run_filter([fix for fix in seen if fix.gps_ms <= begin_ms], settings)
     predicted = orbit.predict(end_ms)
-    orbit, updates = filtered(seen, settings)
+    orbit, updates = run_filter(seen, settings)
     smoothed = smooth(updates, [end_ms], OrbitDynamics(settings, orbit.frames), settings)
     return Extrapolation(
         altitude_m=world.settings.orbit.semi_major_axis_m - EARTH_RADIUS_M,
@@ -198,9 +201,9 @@ def outage_of(world: World, fixes: Sequence[Fix], settings: OrbitSettings, minut
     )
 
 
-def prediction_of(world: World, fixes: Sequence[Fix], settings: OrbitSettings) -> Extrapolation:
-    """Three hours of fixes, then three hours of none."""
-    orbit, _ = filtered(fixes, settings)
+def prediction_error(world: World, fixes: Sequence[Fix], settings: OrbitSettings) -> Extrapolation:
+    """Return the error of a prediction of three hours after three hours of fixes."""
+    orbit, _ = run_filter(fixes, settings)
     begin_ms = fixes[-1].gps_ms
     end_ms = begin_ms + PREDICTION_MS
     return Extrapolation(
@@ -211,13 +214,13 @@ def prediction_of(world: World, fixes: Sequence[Fix], settings: OrbitSettings) -
 
 
 def distance_m(world: World, state: OrbitState, frames: EarthFrames) -> float:
-    """How far a state is from the truth."""
+    """Return the distance of a state from the truth."""
     estimated = frames.ecef_state_from_gcrf(state.gps_ms)[:3] @ state.x[:6]
     return float(np.linalg.norm(estimated - world.at(np.array([state.gps_ms])).position_ecef_m[0]))
 
 
 def drag_displacement_m(world: World, begin_ms: int, end_ms: int) -> float:
-    """How far the satellite would be from where it is, had the air been absent in between."""
+    """Return the distance from the truth to an orbit without drag in the given time."""
     settings = world.settings
     begin_s, end_s = ((ms - settings.start_gps_ms) / 1000.0 for ms in (begin_ms, end_ms))
     without = Trajectory(
@@ -227,5 +230,5 @@ def drag_displacement_m(world: World, begin_ms: int, end_ms: int) -> float:
         settings.spacecraft,
         msgspec.structs.replace(settings.forces, drag=False),
     )
-    apart = without.states_gcrf([end_s - begin_s])[0, :3] - world.path.states_gcrf([end_s])[0, :3]
-    return float(np.linalg.norm(apart))
+    displacement_m = without.states_gcrf([end_s - begin_s])[0, :3] - world.path.states_gcrf([end_s])[0, :3]
+    return float(np.linalg.norm(displacement_m))

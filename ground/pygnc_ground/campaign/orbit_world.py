@@ -1,4 +1,4 @@
-"""A true orbit, the fixes a receiver makes of it, and the flight's filter on them."""
+"""True orbits of scenarios, the fixes a receiver makes of them, and the flight's orbit filter on these."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,24 +7,19 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import GpsFix
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.screening import fix_from, screen
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, fix_from, screen
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc.tasks.ingest.sense_file import fix_fields
+from pygnc.tasks.ingest.sense_file import gps_messages
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, solution_from_states
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.gps_settings import Gps
-from pygnc_ground.scenario.motion_settings import Orbit, Spacecraft
-from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 CADENCE_S: Final = 25
@@ -35,7 +30,7 @@ _USED: Final = Usage(0.0, 0, accepted=True)
 
 
 class World:
-    """A true orbit of a scenario, and the fixes a receiver makes of it."""
+    """True orbit of a scenario, and the fixes a receiver makes of it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -49,33 +44,31 @@ class World:
 
     @property
     def span_gps_ms(self) -> tuple[int, int]:
-        """When the orbit is known."""
+        """GPS milliseconds between which the orbit is known."""
         return self.settings.start_gps_ms, self.settings.start_gps_ms + 1000 * self.settings.duration_s
 
     @property
     def description(self) -> str:
-        """What it is."""
+        """Description of the truth in reports."""
         return "scenario"
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
-        """True states in ITRF."""
+        """Return true states in ITRF."""
         states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
         return TrueOrbit(states[:, :3], states[:, 3:])
 
     def fixes(self, gps: Gps, hours: float, seed: int) -> list[Fix]:
-        """The plausible fixes of the first hours."""
+        """Return the plausible fixes of the first hours."""
         settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
         t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
         limits = OrbitSettings().screening
-        packets = (
-            GpsFix(seq=seq, source="", offset=0, raw=b"", **{**fields, "t_spacecraft_s": 0})
-            for seq, fields in enumerate(fix_fields(make_fixes(settings, self.path, t_s, log="sense")))
-        )
+        fixes = make_fixes(settings, self.path, t_s, log="sense")
+        packets = gps_messages(fixes, ((seq, "", 0, b"") for seq in range(len(fixes))))
         return [fix_from(packet, limits) for packet in packets if screen(packet, limits) is None]
 
 
-def world_of(seed: int, seeds: int) -> World:
-    """Orbit number `seed` of so many."""
+def random_world(seed: int, seeds: int) -> World:
+    """Return orbit number `seed` of so many."""
     draw = np.random.default_rng([2025, seed])
     altitude_m = 400e3 + 200e3 * seed / max(seeds - 1, 1)
     day = gps_ms_from_utc_iso("2022-06-01T00:00:00Z") // 86_400_000 + int(draw.integers(0, 1_100))
@@ -97,8 +90,8 @@ def world_of(seed: int, seeds: int) -> World:
     )
 
 
-def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
-    """The filter's settings for a receiver and an arc: what a user declares, nothing of the truth."""
+def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSettings:
+    """Return the filter's settings for a receiver and an arc, without anything of the truth."""
     base = OrbitSettings()
     measurement = replace(
         base.measurement,
@@ -108,13 +101,13 @@ def expecting(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> OrbitSet
     return replace(base, measurement=measurement, arc=ArcSettings(3600.0 * hours, interval_s))
 
 
-def filtered(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
-    """Run the flight's filter over fixes."""
+def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
+    """Return the flight's orbit filter after the fixes, and its updates."""
     orbit = OrbitFilter(settings, ORIENTATION)
-    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.finish_start()]
+    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.initialise_from_buffered()]
 
 
-def solution_of(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """The table of states."""
+def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
+    """Return the table of states."""
     times = sorted(states)
     return solution_from_states(times, [states[ms] for ms in times], [_USED] * len(times), frames)

@@ -1,11 +1,4 @@
-"""Relative states of two satellites in other coordinates: radial, transverse, normal, and relative orbital elements.
-
-Unlike positions the elements stay normally distributed when a formation is known to hundreds of metres only.
-
-Where a satellite truly is relative to another one, along that one's radial, transverse and normal.
-
-How good relative states are: errors against a truth beside what the covariance claims.
-"""
+"""Relative states of two satellites: coordinates, truth and accuracy."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,13 +13,13 @@ from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.truth.orbit_truth import OrbitTruth, TrueOrbit
 
 _STEP: Final = np.repeat((10.0, 0.01), 3)
-"""Of the central differences, in m and m/s; by curvature they are off by 1e-12, by rounding by 1e-9."""
+"""Step of central differences in m and m/s. Relative error 1e-12 by curvature, 1e-9 by rounding."""
 
 
 def rtn_from_gcrf(own: FloatArray) -> FloatArray:
-    """Matrices that take relative states from GCRF to radial, transverse, normal of the satellite in `own`.
+    """Return matrices that rotate relative states from GCRF to radial, transverse, normal of the satellite in `own`.
 
-    Velocities there are relative to the turning axes.
+    Velocities in RTN are relative to the rotating axes.
 
     Args:
         own: States in GCRF, shape (..., 6).
@@ -43,18 +36,20 @@ def rtn_from_gcrf(own: FloatArray) -> FloatArray:
     rate_rad_s = (size / radius_m**2)[..., 0]
     matrices = np.zeros((*own.shape[:-1], 6, 6))
     matrices[..., :3, :3] = matrices[..., 3:, 3:] = axes
-    # Seen from the turning axes, what is at rest moves by -w x r.
+    # A point at rest in GCRF moves by -w x r in the rotating axes.
     matrices[..., 3, :3] = rate_rad_s[..., None] * axes[..., 1, :]
     matrices[..., 4, :3] = -rate_rad_s[..., None] * axes[..., 0, :]
     return matrices
 
 
-def elements_by_relative_state(own: FloatArray, other: FloatArray) -> FloatArray:
-    """Derivatives of the relative orbital elements in m by the state of the other satellite.
+def d_elements_d_state(own: FloatArray, other: FloatArray) -> FloatArray:
+    """Return the derivatives of the relative orbital elements in m by the state of the other satellite.
+
+    Unlike positions, these elements remain normally distributed if a formation is known to hundreds of metres only.
 
     Args:
         own: States in GCRF, shape (..., 6).
-        other: Likewise.
+        other: States in GCRF, shape (..., 6).
 
     Returns:
         Shape (..., 6, 6).
@@ -67,21 +62,23 @@ def elements_by_relative_state(own: FloatArray, other: FloatArray) -> FloatArray
 
 
 def relative_truth(own: OrbitTruth, other: OrbitTruth, gps_ms: IntArray) -> FloatArray:
-    """Positions in m and velocities in m/s, relative to the turning axes, of `other` minus `own` at n times.
+    """Return positions in m and velocities in m/s of `other` minus `own` in RTN of `own`, at n times.
+
+    Velocities are relative to the rotating axes.
 
     Returns:
-        Shape (n, 6); NaN where one of the two is not known.
+        Shape (n, 6); NaN where one of the two orbits is unknown.
     """
-    states = _inertial(own.at(gps_ms))
-    apart = _inertial(other.at(gps_ms)) - states
-    relative: FloatArray = np.einsum("nij,nj->ni", rtn_from_gcrf(states), apart)
+    states = _inertial_velocity_states(own.at(gps_ms))
+    relative_gcrf = _inertial_velocity_states(other.at(gps_ms)) - states
+    relative: FloatArray = np.einsum("nij,nj->ni", rtn_from_gcrf(states), relative_gcrf)
     return relative
 
 
-def _inertial(orbit: TrueOrbit) -> FloatArray:
-    """States as seen from inertial space, along the axes of ITRF, (n, 6): radial and normal need no more."""
-    spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
-    velocity_mps = orbit.velocity_ecef_mps + np.cross(spin, orbit.position_ecef_m)
+def _inertial_velocity_states(orbit: TrueOrbit) -> FloatArray:
+    """Return states with inertial velocities along ITRF axes, (n, 6); sufficient for RTN, which needs no fixed axes."""
+    rotation_rad_s = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
+    velocity_mps = orbit.velocity_ecef_mps + np.cross(rotation_rad_s, orbit.position_ecef_m)
     return np.concatenate((orbit.position_ecef_m, velocity_mps), axis=1)
 
 
@@ -90,30 +87,30 @@ _DOF = 6
 
 @dataclass(frozen=True, slots=True)
 class RelativeAccuracy:
-    """Root mean squares over all moments, of positions; errors are NaN without truth."""
+    """Accuracy of positions and velocities, RMS over all moments. Errors are NaN without truth."""
 
     moments: int
-    """With a state, and a truth if there is any"""
+    """Number of moments with a state and, if there is any truth, with a true state"""
     error_m: float
-    """Three-dimensional"""
+    """3-D position error"""
     error_rtn_m: tuple[float, float, float]
     sigma_m: float
-    """Three-dimensional"""
+    """3-D standard deviation"""
     velocity_error_mps: float
     velocity_sigma_mps: float
     nees_mean: float
-    """Of position and velocity, 6 on average over many arcs. The errors of one arc hang together"""
+    """Mean NEES of position and velocity; 6 on average over many arcs. Errors within one arc are correlated"""
 
     @property
     def ratio(self) -> float:
-        """Error over sigma; 1 when the covariance is right."""
+        """Error over standard deviation; 1 if the covariance is right."""
         return self.error_m / self.sigma_m
 
 
 def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: FloatArray) -> RelativeAccuracy:
-    """Judge states, (n, 6) and (n, 6, 6), by true ones, (n, 6); NaN where unknown.
+    """Compare states (n, 6) with covariances (n, 6, 6) to true states (n, 6); NaN where unknown.
 
-    Where nothing is true, sigmas are of all states.
+    Without any truth, sigmas are of all states.
     """
     known = np.isfinite(rtn[:, 0])
     compared = known & np.isfinite(true_rtn[:, 0])
@@ -128,11 +125,11 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
         sigma_m=rms_3d(sigma[:, :3]),
         velocity_error_mps=rms_3d(error[:, 3:]),
         velocity_sigma_mps=rms_3d(sigma[:, 3:]),
-        nees_mean=_DOF * nees_consistency(_squared(error, covariance)[None], _DOF).mean_per_dof,
+        nees_mean=_DOF * nees_consistency(_normalised_squares(error, covariance)[None], _DOF).mean_per_dof,
     )
 
 
-def _squared(error: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Errors (n, 6) over their covariance (n, 6, 6), squared, (n,)."""
+def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return squared errors (n, 6) over their covariances (n, 6, 6), (n,)."""
     squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=1)
     return squared

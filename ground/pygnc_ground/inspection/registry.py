@@ -1,15 +1,19 @@
-"""The viewers there are, and which of them fits a file."""
+"""Recognition of files by content, and listing of folders."""
 
+import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pygnc_ground.inspection.info_view import InfoViewer
-from pygnc_ground.inspection.journal_view import JournalViewer
-from pygnc_ground.inspection.old_log_view import OldLogViewer
-from pygnc_ground.inspection.range_view import RangeViewer
-from pygnc_ground.inspection.sense_view import SenseViewer
-from pygnc_ground.inspection.status_view import StatusViewer
-from pygnc_ground.inspection.viewer import HEAD_BYTES, Viewer
+from pygnc.bus.journal_files import last_number, list_segments
+from pygnc.formats import journal
+from pygnc_ground.inspection.journal import JournalViewer, decode_message, read_journal
+from pygnc_ground.inspection.old_log import OldLogViewer
+from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
+from pygnc_ground.inspection.sense_and_range import RangeViewer, SenseViewer
+from pygnc_ground.inspection.status_view import InfoViewer, StatusViewer
+from pygnc_ground.inspection.times import format_unix_time
 
 VIEWERS: Final[tuple[Viewer, ...]] = (
     JournalViewer(),
@@ -19,21 +23,21 @@ VIEWERS: Final[tuple[Viewer, ...]] = (
     RangeViewer(),
     SenseViewer(),
 )
-"""Kinds with a magic number first: the others are found by the shape of their contents."""
+"""Kinds with a magic number are first; the others are recognised by the structure of their content."""
 
 _SHOWN_BYTES: Final = 16
 
 
 class UnknownFileError(ValueError):
-    """No viewer recognises the file; the message says what was tried and how the file begins."""
+    """No viewer recognises the file; the message lists the known kinds and the first bytes of the file."""
 
 
 def find_viewer(path: Path) -> Viewer:
-    """The viewer for a file, by its content.
+    """Return the viewer for a file, by its content.
 
     Raises:
-        OSError: the file cannot be read.
-        UnknownFileError: it is of no kind that PyGNC knows.
+        OSError: The file cannot be read.
+        UnknownFileError: The file is of no known kind.
     """
     if not path.is_file():
         path.stat()
@@ -46,4 +50,90 @@ def find_viewer(path: Path) -> Viewer:
         if viewer.recognises(head):
             return viewer
     tried = ", ".join(viewer.kind for viewer in VIEWERS)
-    raise UnknownFileError(f"none of: {tried}; it begins with {head[:_SHOWN_BYTES].hex(' ')}")
+    raise UnknownFileError(f"unknown kind of file; supported: {tried}. It begins with {head[:_SHOWN_BYTES].hex(' ')}")
+
+
+FILES_MAX: Final = 200
+_RUN: Final = re.compile(r"run-\d+")
+
+
+def view_folder(folder: Path) -> Iterator[Section]:
+    """Yield one row per run and per file of a folder; subfolders that are not runs are not searched.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    entries = sorted(folder.iterdir())
+    runs = [entry for entry in entries if _RUN.fullmatch(entry.name) and entry.is_dir()]
+    files = [entry for entry in entries if entry.is_file()]
+    if runs:
+        columns = ("run", "files", "size_bytes", "inputs", "began_utc", "last_phase", "events")
+        yield Listing("runs", columns, [_run_row(run) for run in runs])
+    if files:
+        rows = [(entry.name, _kind_of(entry), entry.stat().st_size) for entry in files[:FILES_MAX]]
+        yield Listing("files", ("name", "kind", "size_bytes"), rows)
+    if len(files) > FILES_MAX:
+        yield Note(f"{len(files) - FILES_MAX} more files are not listed")
+    if others := [entry.name for entry in entries if entry.is_dir() and entry not in runs]:
+        yield Listing("folders", ("name",), [(name,) for name in others[:FILES_MAX]])
+    if not entries:
+        yield Note("the folder is empty")
+
+
+def _kind_of(path: Path) -> str:
+    try:
+        return find_viewer(path).kind
+    except UnknownFileError:
+        return "unknown"
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _run_row(run: Path) -> tuple[Value, ...]:
+    segments = list_segments([run])
+    still_open = sum(segment.is_open for segment in segments)
+    files = f"{len(segments)}, {still_open} open" if still_open else str(len(segments))
+    size_bytes = sum(segment.path.stat().st_size for segment in segments)
+    inputs = [segment.path for segment in segments if segment.journal == "input"]
+    events = [segment.path for segment in segments if segment.journal == "events"]
+    return run.name, files, size_bytes, last_number(inputs[-1]) if inputs else 0, *_events(events)
+
+
+def _events(paths: list[Path]) -> tuple[Value, Value, Value]:
+    """Return time of the first event, last phase of the run, and number of events by severity."""
+    severities: Counter[str] = Counter()
+    began: Value = None
+    phase: Value = None
+    for path in paths:
+        for event in _read_events(path):
+            t_wall_ns = event["t_wall_ns"]
+            if began is None and isinstance(t_wall_ns, int):
+                began = format_unix_time(t_wall_ns * 1e-9)
+            if event["name"] == "phase":
+                phase = event["text"]
+            severities[str(event["severity"])] += 1
+    return began, phase, ", ".join(f"{count} {severity}" for severity, count in severities.most_common())
+
+
+def _read_events(path: Path) -> Iterator[dict[str, Value]]:
+    for scan in read_journal(path):
+        for record in scan.records:
+            kind, fields = decode_message(record.payload)
+            if record.kind is journal.Kind.MESSAGE and kind == "Event" and "severity" in fields:
+                yield fields
+
+
+def inspect(path: Path, messages: int) -> Iterator[Section]:
+    """Yield the kind and content of a file or folder while reading it, then its first `messages` messages.
+
+    Raises:
+        OSError: The file cannot be read.
+        UnknownFileError: The file is of no known kind.
+    """
+    if path.is_dir():
+        yield Facts("file", {"kind": "folder"})
+        yield from view_folder(path)
+        return
+    viewer = find_viewer(path)
+    yield Facts("file", {"kind": viewer.kind, "size_bytes": path.stat().st_size})
+    yield from viewer.view(path, messages)

@@ -1,15 +1,21 @@
-"""What a viewer says about a file, before anyone decides how it looks.
+"""Content of a file as sections, independent of the output format, and the interface of the viewers.
 
-Names of values end in their unit where they have one (`size_bytes`, `position_ecef_m`), so that the terminal can show
-it and JSON carries it.
+Names of values end in their unit (`size_bytes`, `position_ecef_m`); the terminal shows it, and JSON keeps it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason
+from pygnc.formats.gps_packet import GpsFixes
+from pygnc.formats.ranges import RangeMeasurements
+from pygnc.formats.sense import SensorSamples
 
 Value: TypeAlias = "bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value] | None"
-"""A number, a text, raw bytes, or a composition of these; None: there is none; NaN: not known."""
+"""A number, text, raw bytes, or a composition of these. None means absent, NaN unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows of equal columns."""
+    """Table with named columns."""
 
     title: str
     columns: tuple[str, ...]
@@ -39,10 +45,138 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence that the reader must not miss. A fault means that the file could not be shown as it should."""
+    """Remark for the reader; a fault means that the file could not be shown as expected."""
 
     text: str
     fault: bool = False
 
 
 Section: TypeAlias = Facts | Listing | Entry | Note
+
+
+HEAD_BYTES: Final = 1 << 18
+"""Number of bytes by which the kind of a file is recognised."""
+CHUNK_BYTES: Final = 1 << 18
+
+
+class Viewer(Protocol):
+    """Viewer of one kind of file."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind."""
+
+    def recognises(self, head: bytes) -> bool:
+        """Return whether a file that begins with `head` (up to HEAD_BYTES) is of this kind, whatever its name."""
+
+    def view(self, path: Path, messages: int) -> Iterator[Section]:
+        """Yield the content of the file, then its first `messages` messages or records.
+
+        The file is processed in chunks of constant memory. Damage is shown and does not raise.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the file's bytes in chunks.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def element(arrays: SensorSamples | GpsFixes | RangeMeasurements, *index: int) -> dict[str, Value]:
+    """Return the values of packet `index` by name, without fields that this kind of packet lacks."""
+    named: list[tuple[str, Any]] = [(field.name, getattr(arrays, field.name)) for field in fields(arrays)]
+    return {name: values[index].tolist() for name, values in named if values is not None}
+
+
+LISTED_MAX: Final = 20
+
+_DAMAGE_IN_WORDS: Final = {
+    DamageReason.FILL: "zeroed or erased page",
+    DamageReason.LENGTH: "bytes were inserted or lost",
+    DamageReason.CONTENT: "no valid record in these bytes",
+    DamageReason.CUT_TAIL: "the file ends inside a record",
+}
+_ANOMALY_IN_WORDS: Final = {
+    AnomalyReason.DUPLICATE: "identical to a recent record",
+    AnomalyReason.OUT_OF_ORDER: "earlier than the record before it",
+    AnomalyReason.CLOCK_STEP: "the spacecraft clock was set within the record",
+    AnomalyReason.IMPLAUSIBLE_LIGHT: "an illuminance word that the sensor cannot produce",
+    AnomalyReason.IMPLAUSIBLE_FIX: "GPS values that contradict each other or physics",
+}
+
+
+class DamageTally:
+    """Damaged byte ranges in file order; adjacent ranges with the same reason are merged, and the first are listed."""
+
+    def __init__(self) -> None:
+        self.damaged_bytes = 0
+        self.ranges = 0
+        self._listed: list[Damage] = []
+        self._last: Damage | None = None
+
+    def add(self, found: Iterable[Damage]) -> None:
+        """Count further ranges."""
+        for damage in found:
+            self.damaged_bytes += damage.stop - damage.start
+            last = self._last
+            if last is not None and last.stop == damage.start and last.reason is damage.reason:
+                self._last = Damage(last.start, damage.stop, damage.reason)
+                if self.ranges == len(self._listed):
+                    self._listed[-1] = self._last
+                continue
+            self._last = damage
+            self.ranges += 1
+            if len(self._listed) < LISTED_MAX:
+                self._listed.append(damage)
+
+    def sections(self) -> Iterator[Section]:
+        """Yield the ranges, if there are any."""
+        if not self._listed:
+            return
+        rows = [
+            (
+                damage.start,
+                damage.stop,
+                damage.stop - damage.start,
+                damage.reason.value,
+                _DAMAGE_IN_WORDS[damage.reason],
+            )
+            for damage in self._listed
+        ]
+        yield Listing("damage", ("from_byte", "to_byte", "length_bytes", "reason", "meaning"), rows)
+        if self.ranges > len(self._listed):
+            yield Note(f"{self.ranges - len(self._listed)} more damaged ranges are not listed")
+
+
+class AnomalyTally:
+    """Counters of unusual records that were delivered nevertheless."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._by_reason: Counter[AnomalyReason] = Counter()
+        self._first: dict[AnomalyReason, Anomaly] = {}
+
+    def add(self, found: Iterable[Anomaly]) -> None:
+        """Count further anomalies."""
+        for anomaly in found:
+            self.count += 1
+            self._by_reason[anomaly.reason] += 1
+            self._first.setdefault(anomaly.reason, anomaly)
+
+    def sections(self) -> Iterator[Section]:
+        """Yield the number of each kind and the position of the first, if there are any."""
+        if not self.count:
+            return
+        rows = [
+            (reason.value, count, self._first[reason].record, self._first[reason].start, _ANOMALY_IN_WORDS[reason])
+            for reason, count in self._by_reason.most_common()
+        ]
+        yield Listing("anomalies", ("reason", "records", "first_record", "at_byte", "meaning"), rows)

@@ -1,4 +1,4 @@
-"""Shows a status file."""
+"""Status files and info texts."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from typing import Final
 
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
-from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskWord
+from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value
 
 _SLOT: Final = re.compile(r"task_|partner\d")
@@ -22,16 +22,16 @@ _WORDS: Final[dict[str, type[IntEnum]]] = {
 
 
 class StatusViewer:
-    """`pygnc_status.bin`, one record of fixed layout."""
+    """Viewer of `pygnc_status.bin`, one record of fixed layout."""
 
     kind = "status file"
 
     def recognises(self, head: bytes) -> bool:
-        """Whether it begins with the status record's magic."""
+        """Return whether `head` begins with the magic number of the status record."""
         return head.startswith(status.MAGIC)
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
-        """Show what the run does, its tasks, then every other field that is known."""
+        """Yield the state of the run and its tasks, then all other known fields."""
         with path.open("rb") as file:
             record = file.read(status.SIZE + 1)
         try:
@@ -59,8 +59,8 @@ def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
     rows: list[tuple[Value, ...]] = []
     for name in status.TASK_NAMES:
         state, restarts, through = (values[f"task_{name}_{what}"] for what in ("state", "restarts", "through"))
-        if state != TaskWord.NONE:
-            rows.append((name, _word(TaskWord, int(state)), restarts, through))
+        if state != TaskState.NONE:
+            rows.append((name, _word(TaskState, int(state)), restarts, through))
     if rows:
         yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
 
@@ -74,7 +74,7 @@ def _partners(values: dict[str, status.Value]) -> Iterator[Section]:
 
 
 def _rows(values: dict[str, status.Value]) -> list[tuple[Value, ...]]:
-    """One row per quantity: the axes of a vector stand side by side."""
+    """Return one row per quantity, with the components of a vector side by side."""
     rows: list[tuple[Value, ...]] = []
     single = (field for field in FIELDS if field.name not in {"magic", *_WORDS} and not _SLOT.match(field.name))
     for name, group in groupby(single, key=lambda field: re.sub(r"_[wxyz]$", "", field.name)):
@@ -97,3 +97,47 @@ def _word(kind: type[IntEnum], number: int) -> str:
 def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:
     gps_ms = gps_ms_from_week(int(values[week]), int(values[tow_ms]))
     return None if gps_ms is None else utc_iso_from_gps_ms(gps_ms)
+
+
+_SHOWN_BYTES: Final = 4096
+_OURS: Final = re.compile(rb"PyGNC run \d+ [A-Z_]+ SC \d+\n")
+_OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
+_LEGEND: Final[dict[str, Value]] = {
+    "SC": "spacecraft time [s]",
+    "GPS": "week and seconds of the epoch of the orbit",
+    "AGE": "age of the newest used fix at that time [s]",
+    "SIG": "largest standard deviation of the position [m]",
+    "R, V": "position [km] and velocity [km/s], ITRF",
+    "Q": "attitude from body to GCRF, scalar first; quality of the attitude; SUN or ECL(ipse)",
+    "P": "partner's radio id; its radial, transverse, normal offset [m]; S: largest sigma [m]; ?: ambiguous",
+    "GY": "body rate [deg/s]",
+    "MG": "magnetic field, body axes [µT]",
+    "EV": "events in the journal of the run",
+    "DMG": "damaged input bytes",
+    "FIX": "fixes used and received",
+}
+_OLD_LEGEND: Final[dict[str, Value]] = {
+    "T": "time of the estimate in whole seconds",
+    "OE": "position [m] and velocity [m/s], GCRF",
+    "GY": "gyro [deg/s], sensor axes",
+    "MG": "magnetometer [µT], sensor axes",
+}
+
+
+class InfoViewer:
+    """Viewer of `pygnc_info.txt`, of PyGNC and of the original PyGNC."""
+
+    kind = "info text"
+
+    def recognises(self, head: bytes) -> bool:
+        """Return whether `head` begins with the first line of either format."""
+        return bool(_OURS.match(head) or _OLD.match(head))
+
+    def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
+        """Yield the text and the meaning of its abbreviations."""
+        with path.open("rb") as file:
+            text = file.read(_SHOWN_BYTES).decode("ascii", "backslashreplace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        yield Listing("text", ("line",), [(line,) for line in lines])
+        legend = _OLD_LEGEND if any(line.startswith("OE:") for line in lines) else _LEGEND
+        yield Facts("legend", legend)

@@ -1,53 +1,136 @@
-"""Inputs through the flight's tracker, and everything that it said of each GPS record."""
+"""Run inputs through the flight's orbit, attitude and formation trackers and collect every result."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import FormationMessage, GpsFix, Message, OrbitEstimate, OrbitMessage, SourceFile
+from pygnc.bus.messages import (
+    AttitudeEstimate,
+    FormationMessage,
+    GpsFix,
+    Message,
+    OrbitEstimate,
+    OrbitMessage,
+    SourceFile,
+)
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import RejectCause
+from pygnc.estimators.orbit.measurement import Innovation
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import Innovation, OrbitUpdate
-from pygnc.tasks.ingest.input_state import merged
-from pygnc.tasks.orbit.tracker import OrbitTracker, Outcome, mark_behind
+from pygnc.tasks.attitude.environment import EnvironmentModel
+from pygnc.tasks.attitude.tracker import AttitudeTracker
+from pygnc.tasks.attitude.tracker import SampleOutcome as AttitudeOutcome
+from pygnc.tasks.formation.tracker import FormationTracker
+from pygnc.tasks.ingest.input_state import merge_file_counts
+from pygnc.tasks.orbit.tracker import FixOutcome, OrbitTracker, watermark_after
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.replay.attitude_collect import AttitudeCollector, SampleRecord
-from pygnc_ground.replay.formation_collect import FormationCollector
 from pygnc_ground.replay.result import FixRecords, UntimedRecord
+
+
+class SampleRecord(NamedTuple):
+    """Sensor sample and the flight's result for it."""
+
+    outcome: AttitudeOutcome
+    estimate: AttitudeEstimate
+
+
+class AttitudeCollector:
+    """Runs the attitude tracker as the attitude task does: it gets an orbit when it awaits one.
+
+    Attributes:
+        records: Samples in the order of the flight's estimates.
+    """
+
+    def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
+        main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
+        self._tracker = AttitudeTracker(settings, EnvironmentModel(orientation, main_field))
+        self._orbits: deque[OrbitMessage] = deque()
+        self.records: list[SampleRecord] = []
+
+    def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
+        """Process an input; `answer` holds the orbit task's messages for it."""
+        for outcome in self._tracker.outcomes(message):
+            self.records.append(SampleRecord(outcome, self._tracker.estimate(outcome, len(self.records) + 1)))
+        self._orbits += answer
+        while self._tracker.awaits_orbit and self._orbits:
+            self._tracker.take_orbit(self._orbits.popleft())
+
+
+class FormationCollector:
+    """Runs the formation tracker as the formation task does: it gets an orbit when it awaits one.
+
+    Attributes:
+        messages: Messages of the tracker in their order.
+    """
+
+    def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
+        self._tracker = FormationTracker(settings, orientation)
+        self._orbits: deque[OrbitMessage] = deque()
+        self.messages: list[FormationMessage] = []
+
+    @property
+    def solution(self) -> FormationSolution | None:
+        """Newest solution."""
+        return self._tracker.solution
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Counters of ranges and of partners' fixes."""
+        return self._tracker.counts
+
+    def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
+        """Process an input; `answer` holds the orbit task's messages for it."""
+        self.messages += self._tracker.process(message)
+        self._orbits += answer
+        self._solve()
+        while self._tracker.awaits_orbit and self._orbits:
+            self._tracker.take_orbit(self._orbits.popleft())
+            self._solve()
+
+    def _solve(self) -> None:
+        if self._tracker.problem is not None:
+            self.messages += self._tracker.accept(self._tracker.problem())
+
 
 _UNKNOWN = np.full(3, np.nan)
 
 
 @dataclass(slots=True)
 class TimedRecord:
-    """A GPS record with a time, and what became of it."""
+    """GPS record with a time, and its result."""
 
     message: GpsFix
     gps_ms: int
-    outcome: Outcome | None = None
+    outcome: FixOutcome | None = None
     estimate: OrbitEstimate | None = None
 
     @property
     def update(self) -> OrbitUpdate | None:
-        """What the filter said of it, if it got that far."""
+        """Update of the filter, if the record reached it."""
         return self.outcome.update if self.outcome else None
 
     @property
     def state(self) -> OrbitState | None:
-        """The orbit at its time."""
+        """Orbit at the time of the record."""
         return self.outcome.state if self.outcome else None
 
     @property
     def restarted(self) -> bool:
-        """Whether the filter started again with it."""
+        """Whether the filter restarted with this record."""
         return self.update is not None and self.update.restarted_from_ms is not None
 
     @property
     def causes(self) -> tuple[str, str]:
-        """Why position and velocity were not used, empty where they were."""
+        """Rejection causes of position and velocity; empty if used."""
         if self.update is not None:
             return self.update.position_cause or "", self.update.velocity_cause or ""
         cause = self.outcome.cause if self.outcome else str(RejectCause.START)
@@ -56,18 +139,18 @@ class TimedRecord:
 
 @dataclass(slots=True)
 class Collected:
-    """What a pass through the tracker gave.
+    """Results of a pass through the trackers.
 
     Attributes:
-        timed: GPS records with a time, in the order of the inputs.
-        untimed: Those without.
-        updates: What the filter said, in the order in which it said it.
+        timed: GPS records with a time, in input order.
+        untimed: GPS records without a time.
+        updates: Updates of the filter in their order.
         sources: Input files.
-        counts: Books of the fixes.
-        samples: Sensor samples, in the order in which the flight gives their attitudes.
-        partners: What the flight says of partners, in its order.
-        formation: The newest solution behind that.
-        range_counts: Books of the ranges and of partners' fixes.
+        counts: Counters of the fixes.
+        samples: Sensor samples in the order of the flight's attitudes.
+        partners: Messages about partners in their order.
+        formation: Newest solution of the formation.
+        range_counts: Counters of the ranges and of partners' fixes.
     """
 
     timed: list[TimedRecord] = field(default_factory=list)
@@ -82,7 +165,7 @@ class Collected:
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
-        """The estimates in the order in which the flight gives them."""
+        """Return the orbit estimates in the flight's order."""
         found = [record.estimate for record in self.timed if record.estimate is not None]
         return sorted(found, key=lambda estimate: estimate.seq)
 
@@ -102,7 +185,7 @@ def collect(
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
-            sources[message.name] = merged(before, message) if before else message
+            sources[message.name] = merge_file_counts(before, message) if before else message
         gps_ms = _own_gps_ms(message)
         if isinstance(message, GpsFix) and gps_ms is not None:
             by_seq[message.seq] = TimedRecord(message, gps_ms)
@@ -119,7 +202,7 @@ def collect(
             if outcome.state is not None:
                 record.estimate = tracker.estimate(outcome, given + len(estimates) + 1)
                 estimates.append(record.estimate)
-        answer: list[OrbitMessage] = [*estimates, *mark_behind(message, estimates, given + 1)]
+        answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(answer)
         attitude.take(message, answer)
         formation.take(message, answer)
@@ -134,20 +217,20 @@ def collect(
 
 
 def _own_gps_ms(message: Message) -> int | None:
-    """Time of a GPS packet of our own; None for others, which lead to no orbit, and without a time."""
+    """Return the time of our own GPS packet; None without a time and for other messages, which lead to no orbit."""
     if not isinstance(message, GpsFix) or not message.is_own:
         return None
     return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
 
 
-def _untimed(message: Message, outcome: Outcome) -> UntimedRecord:
+def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
     if not isinstance(message, GpsFix):
-        raise TypeError(f"input {outcome.seq} is no GPS record")
+        raise TypeError(f"input {outcome.seq} is not a GPS record")
     return UntimedRecord(message.seq, message.source, message.offset, message.t_spacecraft_s, outcome.cause)
 
 
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
-    """The table of records."""
+    """Return the table of records."""
     causes = [record.causes for record in timed]
     position = [record.update.position if record.update else None for record in timed]
     velocity = [record.update.velocity if record.update else None for record in timed]

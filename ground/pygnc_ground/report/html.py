@@ -1,4 +1,4 @@
-"""The report of a replay: one HTML file that needs nothing beside it."""
+"""HTML page of the report: one file without external resources."""
 
 import dataclasses
 import platform
@@ -12,42 +12,51 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 import pygnc
 from pygnc_ground.replay.result import ReplayResult
-from pygnc_ground.report import damage, wording
-from pygnc_ground.report.attitude_comparison import AttitudeEstimate, attitude_estimates
-from pygnc_ground.report.attitude_states import held
-from pygnc_ground.report.attitude_statistics import attitude_rows, innovations_of, last_attitude
-from pygnc_ground.report.clock_segments import ClockRecords, clock_records
-from pygnc_ground.report.comparison import Estimate, estimates, filter_minus_smoother, smoother_minus_batch
-from pygnc_ground.report.drawing import Chart, report_style
-from pygnc_ground.report.figures_attitude_biases import biases
-from pygnc_ground.report.figures_attitude_errors import attitude_errors, attitude_smoothing
-from pygnc_ground.report.figures_attitude_field import attitude_consistency, field_residuals
-from pygnc_ground.report.figures_attitude_states import states
-from pygnc_ground.report.figures_clock import clock
-from pygnc_ground.report.figures_consistency import normalised_squares
-from pygnc_ground.report.figures_errors import errors, smoothing
-from pygnc_ground.report.figures_innovations import innovations
-from pygnc_ground.report.figures_light import light
-from pygnc_ground.report.figures_map import ground_track
-from pygnc_ground.report.figures_rejections import rejections
-from pygnc_ground.report.figures_sigmas import sigmas
-from pygnc_ground.report.formation_section import formation_section
-from pygnc_ground.report.glance import findings
-from pygnc_ground.report.glance_attitude import attitude_findings
-from pygnc_ground.report.palette import PALETTE
-from pygnc_ground.report.rejections import books_by_cause, meaning, rejected_records, rejected_rows
-from pygnc_ground.report.statistics import difference_figures, estimate_figures, last_estimate
-from pygnc_ground.report.time_axis import TimeAxis, sample_axis, time_axis
+from pygnc_ground.report import wording
+from pygnc_ground.report.attitude_figures import attitude_errors, attitude_smoothing, biases, conditions, states
+from pygnc_ground.report.axes import TimeAxis, sample_axis, time_axis
+from pygnc_ground.report.clock import ClockRecords, clock, clock_records
+from pygnc_ground.report.comparison import (
+    ComparedAttitude,
+    ComparedOrbit,
+    compared_attitudes,
+    compared_orbits,
+    filter_minus_smoother,
+    smoother_minus_batch,
+)
+from pygnc_ground.report.formation_figures import formation_section
+from pygnc_ground.report.map_figure import ground_track
+from pygnc_ground.report.orbit_figures import errors, innovations, normalised_squares, sigmas, smoothing
+from pygnc_ground.report.rejections import (
+    balanced,
+    counts_by_cause,
+    meaning,
+    rejected_records,
+    rejected_rows,
+    rejections,
+    strip,
+)
+from pygnc_ground.report.sensor_figures import attitude_consistency, field_residuals, light
+from pygnc_ground.report.statistics import (
+    attitude_rows,
+    difference_figures,
+    estimate_figures,
+    innovations_of,
+    last_attitude,
+    last_estimate,
+)
+from pygnc_ground.report.style import PALETTE, Chart, report_style
+from pygnc_ground.report.summary import attitude_findings, findings
 
 _ROWS_MAX: Final = 100
-"""Of each table of records."""
+"""Maximum rows of each table of records."""
 _FILES_MAX: Final = 6
-"""Named in the head; the table of the input has all."""
+"""Maximum number of files in the summary; the input table lists all."""
 _LIBRARIES: Final = ("numpy", "scipy", "pyerfa", "satkit", "matplotlib", "jinja2")
 
 
 def write_report(result: ReplayResult, path: Path) -> None:
-    """Write the report. Equal results give equal bytes with the same versions of the libraries.
+    """Write the report; equal results give equal bytes with the same library versions.
 
     Raises:
         OSError: The file cannot be written.
@@ -56,14 +65,14 @@ def write_report(result: ReplayResult, path: Path) -> None:
 
 
 def render_report(result: ReplayResult) -> str:
-    """The report as text."""
+    """Return the report as HTML text."""
     time = time_axis(result)
-    found = estimates(result)
+    found = compared_orbits(result)
     smoothed = filter_minus_smoother(result)
     crossed = smoother_minus_batch(result)
     cross_check = difference_figures(crossed) if crossed else None
     figures = [estimate_figures(one) for one in found]
-    attitudes = attitude_estimates(result.attitude)
+    attitudes = compared_attitudes(result.attitude)
     attitude_nis = innovations_of(result.attitude)
     of_clock = clock_records(result.fixes)
     formation = formation_section(result.formation, time)
@@ -86,7 +95,7 @@ def render_report(result: ReplayResult) -> str:
         last_attitude=last_attitude(result.attitude.solution),
         charts=_charts(result, time, found, of_clock) | _attitude_charts(result, time, attitudes),
         clock=of_clock,
-        books=books_by_cause(result),
+        causes=counts_by_cause(result),
         rejected=rejected_records(result, _ROWS_MAX),
         rejected_total=len(rejected_rows(result)),
         untimed=result.untimed[:_ROWS_MAX],
@@ -100,9 +109,9 @@ def render_report(result: ReplayResult) -> str:
 
 
 def _charts(
-    result: ReplayResult, time: TimeAxis, found: tuple[Estimate, ...], of_clock: ClockRecords
+    result: ReplayResult, time: TimeAxis, found: tuple[ComparedOrbit, ...], of_clock: ClockRecords
 ) -> dict[str, list[Chart]]:
-    """The figures by section of the page."""
+    """Return the figures of each section."""
     with report_style():
         if result.truth is None:
             orbit = [sigmas(found, time), smoothing(result, filter_minus_smoother(result), time)]
@@ -112,21 +121,21 @@ def _charts(
             "orbit": [ground_track(result, time), *orbit],
             "measurements": [innovations(result, time), normalised_squares(found, time)],
             "clock": [clock(of_clock, time)],
-            "rejections": [rejections(books_by_cause(result), time)],
+            "rejections": [rejections(counts_by_cause(result), time)],
         }
 
 
 def _attitude_charts(
-    result: ReplayResult, of_records: TimeAxis, found: tuple[AttitudeEstimate, ...]
+    result: ReplayResult, of_records: TimeAxis, found: tuple[ComparedAttitude, ...]
 ) -> dict[str, list[Chart]]:
-    """Likewise of the attitude."""
+    """Return the figures of the attitude sections."""
     attitude, settings = result.attitude, result.settings.attitude
     time = sample_axis(of_records, attitude.samples.gps_ms)
     against = attitude_smoothing if attitude.truth is None else attitude_errors
     with report_style():
         return {
             "attitude": [
-                states(attitude, held(attitude.samples, settings.mounting), time),
+                states(attitude, conditions(attitude.samples, settings.mounting), time),
                 against(attitude, found, time),
                 biases(attitude, found, time),
             ],
@@ -139,7 +148,7 @@ def _attitude_charts(
 
 
 def _flat(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings by their full names, as pygnc.toml has them."""
+    """Yield settings with their full names as in pygnc.toml."""
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
@@ -158,6 +167,6 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(wording, name) for name in wording.__all__ if name != "NONE"}
-    environment.filters |= {"meaning": meaning, "strip": damage.strip}
-    environment.tests["balanced"] = damage.balanced
+    environment.filters |= {"meaning": meaning, "strip": strip}
+    environment.tests["balanced"] = balanced
     return environment.get_template("template.html.j2")

@@ -1,62 +1,70 @@
-"""What was not used of the GPS records, and why."""
+"""Rejected GPS records by cause, their figure, and damaged bytes of the input files."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.bus.messages import SourceFile
+from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.report import traces
+from pygnc_ground.report.axes import TimeAxis
+from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, WIDTH_IN, Chart, new_figure, to_svg
 
 _UNKNOWN_SHOWN: Final = 60
 _MEANINGS: Final = MappingProxyType(
     {
         RejectCause.NO_TIME: "the receiver does not know the time",
         RejectCause.TIME_STATUS: "the receiver's time is too coarse",
-        RejectCause.POSITION_STATUS: "the receiver has no computed position",
+        RejectCause.POSITION_STATUS: "the receiver reports no computed position",
         RejectCause.NO_SATELLITES: "no satellite was used",
-        RejectCause.NOT_FINITE: "a number of the position is none",
+        RejectCause.NOT_FINITE: "the position is not finite",
         RejectCause.ZERO_POSITION: "the position is all zero",
-        RejectCause.RADIUS: "too near to the Earth's centre, or too far",
-        RejectCause.VELOCITY_STATUS: "the receiver has no computed velocity",
-        RejectCause.VELOCITY_NOT_FINITE: "a number of the velocity is none",
+        RejectCause.RADIUS: "too close to the Earth's centre, or too far from it",
+        RejectCause.VELOCITY_STATUS: "the receiver reports no computed velocity",
+        RejectCause.VELOCITY_NOT_FINITE: "the velocity is not finite",
         RejectCause.SPEED: "too slow or too fast for an orbit",
-        RejectCause.LATENCY: "the velocity's latency makes no sense",
-        RejectCause.NO_VELOCITY: "it came without a usable velocity",
-        RejectCause.NOT_LATER: "not later than the one before",
-        RejectCause.GAP: "too long after the last one to carry the orbit on",
+        RejectCause.LATENCY: "the velocity latency is out of range",
+        RejectCause.NO_VELOCITY: "the fix has no usable velocity",
+        RejectCause.NOT_LATER: "not later than the previous fix",
+        RejectCause.GAP: "too long after the last fix to propagate the orbit",
         RejectCause.GATE: "too far from the prediction (chi-square gate)",
-        RejectCause.START: "disagrees with the others of the start",
+        RejectCause.START: "disagrees with the other fixes of the initialisation",
         TIME_INCONSISTENT: "GPS time contradicts the spacecraft clock",
     }
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CauseBooks:
-    """What one cause did."""
+class CauseCounts:
+    """Records rejected for one cause."""
 
     cause: str
     positions: IntArray
-    """Records, by number, whose position it kept out"""
+    """Indices of the records whose position was rejected"""
     velocities: IntArray
     untimed: int
-    """Records without a time"""
+    """Number of records without a time"""
 
     @property
     def total(self) -> int:
-        """Positions and velocities together, records without a time as one."""
+        """Rejected positions plus velocities; a record without a time counts once."""
         return len(self.positions) + len(self.velocities) + self.untimed
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A line of the table."""
+    """Row of the table of rejected records."""
 
     seq: int
     source: str
@@ -69,30 +77,30 @@ class RejectedRecord:
 
 
 def meaning(cause: str) -> str:
-    """A cause in plain words; unknown ones as they are, as far as they can be printed."""
+    """Return the meaning of a cause; unknown causes are returned as printable text."""
     return _MEANINGS.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
 
 
-def books_by_cause(result: ReplayResult) -> tuple[CauseBooks, ...]:
-    """The causes that occur, the most frequent one first."""
+def counts_by_cause(result: ReplayResult) -> tuple[CauseCounts, ...]:
+    """Return the causes that occurred, the most frequent first."""
     positions, velocities = np.array(result.fixes.position_cause), np.array(result.fixes.velocity_cause)
     untimed = Counter(record.cause for record in result.untimed)
-    causes = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}
-    books = [
-        CauseBooks(cause, np.flatnonzero(positions == cause), np.flatnonzero(velocities == cause), untimed[cause])
-        for cause in sorted(causes)
+    names = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}
+    causes = [
+        CauseCounts(cause, np.flatnonzero(positions == cause), np.flatnonzero(velocities == cause), untimed[cause])
+        for cause in sorted(names)
     ]
-    return tuple(sorted(books, key=lambda book: -book.total))
+    return tuple(sorted(causes, key=lambda one: -one.total))
 
 
 def rejected_rows(result: ReplayResult) -> list[int]:
-    """Records, by number, of which position or velocity was not used."""
+    """Return the indices of records whose position or velocity was rejected."""
     causes = zip(result.fixes.position_cause, result.fixes.velocity_cause, strict=True)
     return [row for row, (position, velocity) in enumerate(causes) if position or velocity]
 
 
 def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
-    """The first `most` of them, in the order of the input."""
+    """Return the first `most` rejected records in input order."""
     fixes = result.fixes
     records = []
     for row in rejected_rows(result)[:most]:
@@ -115,3 +123,102 @@ def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
             )
         )
     return records
+
+
+_TITLE: Final = "Rejections by time and cause"
+_ROW_IN: Final = 0.36
+_TOP_IN, _BOTTOM_IN = 0.46, 0.42
+_SLOT: Final = 0.33
+_STROKES_MAX: Final = 300
+"""Maximum number of strokes side by side."""
+
+
+def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Chart:
+    """Plot one row per cause: when it occurred, and how often."""
+    if not causes:
+        return Chart("rejections", _TITLE, "No record was rejected.", "", Markup())
+    height_in = _TOP_IN + _ROW_IN * len(causes) + _BOTTOM_IN
+    figure = new_figure(height_in)
+    bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(causes) / height_in
+    left_in = 2.72
+    when = figure.add_axes((left_in / WIDTH_IN, bottom, 4.4 / WIDTH_IN, height))
+    often = figure.add_axes(((left_in + 4.7) / WIDTH_IN, bottom, (WIDTH_IN - left_in - 5.05) / WIDTH_IN, height))
+    for axes in (when, often):
+        axes.set_ylim(len(causes) - 0.5, -0.5)
+        axes.set_yticks(range(len(causes)), [meaning(one.cause) for one in causes])
+        axes.tick_params(axis="y", length=0)
+    often.tick_params(labelleft=False)
+    time.label_axes([when], bottom=[when])
+    for row, one in enumerate(causes):
+        counts = ((len(one.positions), REJECTED), (len(one.velocities), LIMIT), (one.untimed, MUTED))
+        present = [(count, colour) for count, colour in counts if count]
+        rows_of = {REJECTED: one.positions, LIMIT: one.velocities, MUTED: np.empty(0, np.int64)}
+        for slot, (count, colour) in enumerate(present):
+            height = row + _SLOT * (slot - 0.5 * (len(present) - 1))
+            _strokes(when, time, rows_of[colour], height, colour)
+            _bar(often, count, height, colour)
+    when.grid(axis="y", visible=False)
+    often.grid(axis="y", visible=False)
+    often.set_xlim(0.0, 1.22 * max(max(len(one.positions), len(one.velocities), one.untimed) for one in causes))
+    often.set_xlabel("records [1]")
+    often.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    when.set_title("When", fontweight="bold")
+    often.set_title("Count", fontweight="bold")
+    entries = [("line", REJECTED, "position"), ("line", LIMIT, "velocity")]
+    if any(one.untimed for one in causes):
+        entries.append(("line", MUTED, "record without a time"))
+    traces.legend(figure, entries)
+    return Chart(
+        "rejections",
+        _TITLE,
+        "Each stroke is a record whose position or velocity was rejected, in the row of its cause; the most frequent "
+        "cause is on top. Records without a time are only counted.",
+        "Long unbroken rows of strokes (a fault of the receiver or the filter rather than of single records); "
+        "causes that begin with a new boot of the spacecraft clock.",
+        to_svg(figure, "rejections", "Rejected records over time and their number, by cause"),
+    )
+
+
+def _strokes(axes: Axes, time: TimeAxis, rows: IntArray, height: float, colour: str) -> None:
+    hours = time.hours[rows][np.isfinite(time.hours[rows])]
+    begin, end = axes.get_xlim()
+    # Strokes that would overlap are drawn once.
+    _, different = np.unique(np.round(hours / (end - begin) * _STROKES_MAX), return_index=True)
+    axes.vlines(hours[different], height - 0.4 * _SLOT, height + 0.4 * _SLOT, color=colour, linewidth=1.0)
+
+
+def _bar(axes: Axes, count: int, height: float, colour: str) -> None:
+    axes.barh(height, count, height=0.8 * _SLOT, color=colour)
+    axes.annotate(str(count), (count, height), xytext=(3, 0), textcoords="offset points", va="center", fontsize=6.5)
+
+
+_LENGTH: Final = 1000
+"""Length of the strip that represents a file."""
+_LEAST_WIDTH: Final = 4.0
+"""Minimum width, so that one damaged byte is visible."""
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRange:
+    """Position of a damaged range on the strip."""
+
+    x: float
+    width: float
+
+
+def balanced(source: SourceFile) -> bool:
+    """Return whether every byte is either delivered or damaged."""
+    return bool(source.fault) or source.size_bytes == source.delivered_bytes + source.damaged_bytes
+
+
+def strip(source: SourceFile) -> list[DamagedRange]:
+    """Return the listed damaged ranges on a strip of length 1000; overlapping ones are merged."""
+    drawn: list[DamagedRange] = []
+    for start, stop, _ in sorted(source.damage):
+        scale = _LENGTH / max(1, source.size_bytes)
+        width = min(max((stop - start) * scale, _LEAST_WIDTH), _LENGTH)
+        x = min(start * scale, _LENGTH - width)
+        if drawn and x + width <= drawn[-1].x + drawn[-1].width:
+            continue
+        drawn.append(DamagedRange(round(x, 1), round(width, 1)))
+    return drawn

@@ -1,17 +1,86 @@
-"""A scenario as a folder: the flight's files under the names the flight looks for, truth and settings beside them."""
+"""Scenario folder: the flight's input files, the truth tables and the settings.
 
+Frames and time scale of the tables: `gps_week` and `gps_tow_ms` are GPS time (no leap seconds; 18 s ahead of UTC since
+2017). `ecef` is ITRF with velocities relative to the rotating Earth; `gcrf` is GCRF. Quaternions are scalar first and
+take body components to GCRF components; body rates are relative to GCRF. Biases are in sensor axes (`imu`). The sunlit
+fraction is that of the Sun's disc, 0 in the umbra.
+"""
+
+import io
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy.typing as npt
+import polars as pl
+
+from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.scenario.generate import Scenario
+from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.settings import Settings, dump_settings
-from pygnc_ground.scenario.tables import parquet, range_truth_table, truth_table
+from pygnc_ground.scenario.true_states import TrueStates
+
+METADATA: Final = {
+    "time_scale": "GPS: gps_week (not modulo 1024) and gps_tow_ms, milliseconds of the week; no leap seconds",
+    "frames": "ecef: ITRF, velocities relative to the rotating Earth; gcrf: GCRF; body: the satellite; imu: the sensor",
+    "rotations": "quaternions scalar first, body to GCRF components; body rates relative to GCRF",
+    "units": "suffix of each column name",
+}
+"""Key-value metadata of both Parquet files."""
+
+_VECTORS: Final = {
+    "position_ecef_m": ("{}_ecef_m", "xyz"),
+    "velocity_ecef_mps": ("v{}_ecef_mps", "xyz"),
+    "position_gcrf_m": ("{}_gcrf_m", "xyz"),
+    "velocity_gcrf_mps": ("v{}_gcrf_mps", "xyz"),
+    "quaternion_gcrf_from_body": ("q{}_gcrf_from_body", "wxyz"),
+    "rate_body_rad_s": ("{}_rate_body_rad_s", "xyz"),
+    "gyro_bias_imu_rad_s": ("{}_gyro_bias_imu_rad_s", "xyz"),
+    "mag_bias_imu_ut": ("{}_mag_bias_imu_ut", "xyz"),
+}
+"""Column name pattern and components for each field of `TrueStates`."""
+
+
+def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
+    """Return the truth table with the last of every `every` samples."""
+    columns: dict[str, npt.NDArray[Any]] = {
+        "gps_week": states.gps_ms // MS_PER_WEEK,
+        "gps_tow_ms": states.gps_ms % MS_PER_WEEK,
+    }
+    known = {field.name for field in fields(states)}
+    for vector, (name, components) in _VECTORS.items():
+        if vector in known:
+            values = getattr(states, vector)
+            columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
+    columns["sunlit_fraction"] = states.sunlit_fraction
+    return pl.DataFrame({name: values[every - 1 :: every] for name, values in columns.items()})
+
+
+def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
+    """Return the true distances and delay biases, one row per range packet in the order before fault injection."""
+    return pl.DataFrame(
+        {
+            "gps_week": truth.gps_ms // MS_PER_WEEK,
+            "gps_tow_ms": truth.gps_ms % MS_PER_WEEK,
+            "partner_id": truth.partner_id,
+            "distance_m": truth.distance_m,
+            "delay_bias_m": truth.delay_bias_m,
+        }
+    )
+
+
+def parquet(table: pl.DataFrame) -> bytes:
+    """Return the table as a Parquet file with metadata that explains its columns."""
+    file = io.BytesIO()
+    table.write_parquet(file, metadata=METADATA)
+    return file.getvalue()
+
 
 RANGE_FILE_BYTES: Final = 25_600
-"""The controller begins a new range file at this size, also in the middle of a packet."""
+"""The controller starts a new range file at this size, also in the middle of a packet."""
 MADE_AGAIN_BY: Final = "Made again by: pygnc scenario make --config scenario.toml --out FOLDER"
 
 
@@ -20,17 +89,17 @@ def write_scenario(
 ) -> list[Path]:
     """Write all files of a scenario and return their paths.
 
-    Of each satellite `sense.bin`, `range/rng00000.bin` and so on, `truth.parquet`, with partners `range_truth.parquet`,
-    and `faults.json` if the settings ask for damage: in the folder itself, or in one per satellite, named by its id, if
-    the settings ask for all of them. In the folder `scenario.toml` with every setting, from which the same scenario can
-    be made again, and in its head `origin`, which says how.
+    Each satellite gets `sense.bin`, `range/rng00000.bin` and so on, `truth.parquet`, with partners
+    `range_truth.parquet`, and with injected faults `faults.json`. They are in the folder itself, or in one folder per
+    satellite, named by its id, if the settings demand all satellites. `scenario.toml` holds every setting, so that it
+    generates the same scenario again; `origin` is the comment at its top.
 
     Raises:
-        FileExistsError: The folder already holds something.
+        FileExistsError: The folder is not empty.
         OSError: A file cannot be written.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; name a new folder")
+        raise FileExistsError(f"{folder} is not empty; choose a new folder")
     contents = {"scenario.toml": _resolved_settings(settings, origin).encode()}
     for scenario in scenarios:
         place = f"{scenario.satellite_id}/" if settings.formation.all_satellites else ""
@@ -44,7 +113,7 @@ def write_scenario(
 
 
 def _files(scenario: Scenario, truth_every_samples: int) -> dict[str, bytes]:
-    """The files of one satellite by name."""
+    """Return the files of one satellite by name."""
     contents = {"sense.bin": scenario.sense}
     contents["truth.parquet"] = parquet(truth_table(scenario.truth, truth_every_samples))
     for number, start in enumerate(range(0, len(scenario.ranges), RANGE_FILE_BYTES)):

@@ -1,1 +1,1 @@
-"""`pygnc bridge`: one unit on a serial line, for browsers: WebSocket in three dialects, and a page beside it."""
+"""`pygnc bridge`: a WebSocket server in three message protocols, and a web page, for one device."""

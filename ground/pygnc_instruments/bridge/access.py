@@ -1,4 +1,4 @@
-"""Who may talk to the bridge: by origin, by name of the host, and by token beyond this computer."""
+"""Access rules: which hosts, web pages and tokens may connect to the bridge."""
 
 import hmac
 import ipaddress
@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
 
-_HERE: Final = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this computer can reach a host of that name."""
+    """Tell whether an address to listen on can be reached from this computer only."""
     if host == "localhost":
         return True
     try:
@@ -24,15 +24,15 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """The rules.
+class AccessRules:
+    """Rules for incoming requests.
 
     Attributes:
-        host: that the bridge listens on.
-        port: likewise.
+        host: address that the bridge listens on.
+        port: port that the bridge listens on.
         scheme: `http` or `https`.
-        origins: web pages of others that may connect.
-        token: that everybody must show; "" on loopback.
+        origins: origins of foreign web pages that may connect.
+        token: token that every client must send; "" for none.
     """
 
     host: str
@@ -41,37 +41,37 @@ class Access:
     origins: tuple[str, ...] = ()
     token: str = field(default="", repr=False)
 
-    def refuse(self, path: str, headers: Headers, *, is_websocket: bool) -> tuple[HTTPStatus, str] | None:
-        """Return why a request is refused, None if it is not."""
+    def rejection(self, path: str, headers: Headers, *, is_websocket: bool) -> tuple[HTTPStatus, str] | None:
+        """Return status and reason if a request must be rejected, else None."""
         host = headers.get("Host", "")
-        if not self.token and not self._is_here(host):
-            # A name that somebody else's DNS points at this computer would make a stranger's page ours.
-            return HTTPStatus.MISDIRECTED_REQUEST, f"this bridge is not called {host!r:.80}"
+        if not self.token and not self._is_own_name(host):
+            # DNS rebinding: a foreign name that resolves to this computer would make a foreign page same-origin.
+            return HTTPStatus.MISDIRECTED_REQUEST, f"{host!r:.80} is not a name of this bridge"
         origin = headers.get("Origin")
         if is_websocket and origin is not None and not self._allows(origin, host):
-            return HTTPStatus.FORBIDDEN, f"pages of {origin!r:.80} may not connect: pygnc bridge --origin {origin:.80}"
+            return HTTPStatus.FORBIDDEN, f"pages of {origin!r:.80} may not connect; allow them with --origin ORIGIN"
         if self.token and not self._has_token(path, headers):
-            return HTTPStatus.UNAUTHORIZED, "a token is needed: ?token=TOKEN, or Authorization: Bearer TOKEN"
+            return HTTPStatus.UNAUTHORIZED, "a token is required: ?token=TOKEN or Authorization: Bearer TOKEN"
         return None
 
-    def _is_here(self, host: str) -> bool:
-        return _name_and_port(f"//{host}", "")[0] in (*_HERE, self.host)
+    def _is_own_name(self, host: str) -> bool:
+        return _name_and_port(f"//{host}", "")[0] in (*_LOOPBACK, self.host)
 
     def _allows(self, origin: str, host: str) -> bool:
         if origin in self.origins:
             return True
         if not origin.startswith(f"{self.scheme}://"):
             return False
-        found = _name_and_port(origin, self.scheme)
-        if self.token:  # the page that this bridge serves, under whatever name
-            return found == _name_and_port(f"//{host}", self.scheme)
-        return found[0] in (*_HERE, self.host) and found[1] == self.port
+        name_and_port = _name_and_port(origin, self.scheme)
+        if self.token:  # the bridge's own page, under any name of this computer
+            return name_and_port == _name_and_port(f"//{host}", self.scheme)
+        return name_and_port[0] in (*_LOOPBACK, self.host) and name_and_port[1] == self.port
 
     def _has_token(self, path: str, headers: Headers) -> bool:
-        kind, _, shown = headers.get("Authorization", "").partition(" ")
+        kind, _, token = headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
-            shown = parse_qs(urlsplit(path).query).get("token", [""])[0]
-        return hmac.compare_digest(shown.encode(), self.token.encode())
+            token = parse_qs(urlsplit(path).query).get("token", [""])[0]
+        return hmac.compare_digest(token.encode(), self.token.encode())
 
 
 def _name_and_port(url: str, scheme: str) -> tuple[str | None, int | None]:

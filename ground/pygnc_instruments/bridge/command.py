@@ -1,8 +1,7 @@
-"""`pygnc bridge`: the command line of the bridge."""
+"""`pygnc bridge`: command line of the bridge's server."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 from pathlib import Path
@@ -12,51 +11,56 @@ import typer
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.link import Place
-from pygnc_instruments.bridge.server import Bridge
-from pygnc_instruments.bridge.settings import Settings, SettingsError
+from pygnc_instruments.bridge.messages import Event
+from pygnc_instruments.bridge.server import TOKEN_VARIABLE, Bridge, BridgeSettings, BridgeSettingsError
+from pygnc_instruments.device.connection import DeviceSelection
 
-TOKEN_VARIABLE: Final = "PYGNC_BRIDGE_TOKEN"  # noqa: S105 - the name of the variable
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 
 @app.command()
 def bridge(
     device: Annotated[
-        str | None,
-        typer.Argument(metavar="[PORT]", help="Path or URL of the unit's port; else USB adapters are tried."),
-    ] = None,
+        str, typer.Argument(metavar="[PORT]", help="Path or URL of the device's port; default: search USB adapters.")
+    ] = "",
     *,
-    baud: Annotated[int | None, typer.Option(help="Speed of the line; else it is found out.")] = None,
+    baud: Annotated[int, typer.Option(min=0, help="Baud rate; default: detected.", show_default=False)] = 0,
     family_name: Annotated[
-        str | None,
-        typer.Option("--family", help="Kind of unit: ucb, gx2, monodrive ...; with --baud, nothing is tried."),
-    ] = None,
-    folder: Annotated[Path, typer.Option(help="Where log files are.")] = Path("imu_logs"),
+        str,
+        typer.Option(
+            "--family",
+            help="Device family (ucb, gx2, monodrive ...); default: detected. With --baud, the search is skipped.",
+        ),
+    ] = "",
+    folder: Annotated[Path, typer.Option(help="Folder of the log files.")] = Path("imu_logs"),
     host: Annotated[
-        str, typer.Option(help="Address to listen on; beyond this computer a token is needed.")
+        str, typer.Option(help=f"Address to listen on; other computers need the token in {TOKEN_VARIABLE}.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 takes any.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on; 0 for any free one.")] = 8000,
     protocol: Annotated[
-        str, typer.Option(help="Messages at ws://HOST:PORT/: v1 or v2 of python-imu380, or envelope.")
+        str, typer.Option(help="Message protocol at ws://HOST:PORT/: v1, v2 (of python-imu380) or envelope.")
     ] = "v2",
     interval_ms: Annotated[
-        float | None, typer.Option(min=1, help="Between readings; else 33 ms (v1, envelope), 50 ms (v2).")
+        float | None,
+        typer.Option(min=1, help="Milliseconds between readings; default: 33 (v1, envelope) or 50 (v2)."),
     ] = None,
     origin: Annotated[
-        list[str] | None, typer.Option(help="A web page that may connect, such as https://developers.aceinna.com.")
+        list[str] | None,
+        typer.Option(help="Origin of a web page that may connect, such as https://developers.aceinna.com."),
     ] = None,
-    certificate: Annotated[Path | None, typer.Option(help="PEM file: serve https and wss.")] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key, if it is another one.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM file of a TLS certificate, to serve https and wss.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate's key, if it is in a file of its own.")
+    ] = None,
 ) -> None:
-    """Serve one unit to browsers: WebSocket for Aceinna Navigation Studio, and a page of its own."""
-    logging.basicConfig(level=logging.WARNING, format="pygnc: %(message)s")
+    """Serve one device to browsers: WebSocket for Aceinna Navigation Studio and other programs, and a web page."""
     try:
-        if family_name is not None:
+        if family_name:
             family(family_name)
-        settings = Settings(
-            Place(device, baud, family_name),
+        settings = BridgeSettings(
+            DeviceSelection(device, family_name, baud),
             folder,
             host,
             port,
@@ -68,12 +72,12 @@ def bridge(
             key,
         )
         asyncio.run(_run(settings))
-    except (SettingsError, DeviceError) as error:
+    except (BridgeSettingsError, DeviceError) as error:
         typer.echo(f"pygnc: {error}", err=True)
         raise typer.Exit(1) from None
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: BridgeSettings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -81,24 +85,18 @@ async def _run(settings: Settings) -> None:
             loop.add_signal_handler(number, stopping.set)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
-    served = Bridge(settings, _print)
-    async with served.running():
-        typer.echo(f"{served.url} serves {settings.place.url or 'the first unit that is found'}; Ctrl-C ends it")
+    server = Bridge(settings, _print)
+    async with server.running():
+        typer.echo(f"{server.url} serves {settings.device.port or 'the first device that is found'}; stop with Ctrl-C")
         await stopping.wait()
 
 
 def _print(event: Event) -> None:
-    """Print what has changed; a closed terminal ends nothing."""
-    with contextlib.suppress(OSError):
-        match event.word:
+    with contextlib.suppress(OSError):  # a closed terminal must not end the bridge
+        match event.name:
             case "device":
-                data = event.data
-                typer.echo(f"device {data['state']}: {data['reason'] or data['id']}")
+                typer.echo(f"device {event.data['state']}: {event.data['reason'] or event.data['id']}")
             case "log":
                 typer.echo(f"log {event.data['file'] or 'closed'}")
             case "upgrade_progress" if event.data["state"] != "running":
                 typer.echo(f"upgrade {event.data['state']}: {event.data.get('message') or event.data['after']}")
-
-
-if __name__ == "__main__":
-    app()

@@ -1,4 +1,4 @@
-"""What a unit can say and be told, from the declared tables: for our page, and as the deviceProperties of ANS."""
+"""Description of a device's packets and fields for the bridge's page and for Navigation Studio (`deviceProperties`)."""
 
 import struct
 from collections.abc import Iterable
@@ -11,17 +11,12 @@ from pygnc_devices.units import NONE, TEMPERATURE, TICKS
 
 _AXES: Final = frozenset("xyz")
 _COLOURS: Final = ("#c0392b", "#1e8449", "#1f5fa8", "#8e44ad")
-_SETTINGS: Final = {
-    "orientation": ORIENTATION,
-    "packetType": PACKET_TYPE,
-    "baudRate": BAUD,
-    "packetRate": RATE,
-}
-"""The names that Navigation Studio has for settings."""
+_SETTINGS: Final = {"orientation": ORIENTATION, "packetType": PACKET_TYPE, "baudRate": BAUD, "packetRate": RATE}
+"""Fields by the names that Navigation Studio uses for them."""
 
 
 def describe(packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
-    """Return packets with their columns and graphs, and the table of fields, for our page."""
+    """Return packets with columns and graphs, and the table of fields, for the bridge's page."""
     return {
         "packets": {packet.name: _packet(packet) for packet in packets if packet.is_reading},
         "fields": [_field(spec) for spec in FIELD_TABLE.values()] if has_fields else [],
@@ -29,28 +24,28 @@ def describe(packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
 
 
 def device_properties(name: str, packets: Iterable[Record], *, has_fields: bool) -> dict[str, Any]:
-    """Return a device description with the keys that Navigation Studio looks for."""
+    """Return the description of a device with the keys that Navigation Studio expects."""
     readings = [packet for packet in packets if packet.is_reading]
     settings = {name: _setting(name, FIELD_TABLE[number], readings) for name, number in _SETTINGS.items() if has_fields}
     return {
         "name": name,
         "type": "imu",
-        "description": f"{name}, as the packets of its driver declare it",
+        "description": f"{name}, described by the packets of its driver",
         "properties": settings,
         "outputPackets": {packet.name: _output_packet(packet) for packet in readings},
     }
 
 
 def graphs(packet: Record) -> list[dict[str, Any]]:
-    """Return which columns belong into one drawing: neighbours of one unit, vectors by themselves."""
-    drawn = []
+    """Return the graphs of a packet: neighbouring columns of the same unit share one, each vector has its own."""
+    result = []
     for _, members in groupby(packet.fields, _graph_key):
         fields = list(members)
         if fields[0].unit in (NONE, TICKS):
             continue
         columns = [field.column or field.name for field in fields]
-        drawn.append({"title": _title(fields), "unit": fields[0].unit.column, "columns": columns})
-    return drawn
+        result.append({"title": _title(fields), "unit": fields[0].unit.column, "columns": columns})
+    return result
 
 
 def _graph_key(field: Field) -> tuple[str, str]:
@@ -112,7 +107,7 @@ def _output_packet(packet: Record) -> dict[str, Any]:
 
 
 def _offsets(packet: Packet) -> dict[str, int]:
-    """Return the numbers of fields by where they begin."""
+    """Return the numbers of the fields by their byte offset in the payload."""
     offsets, offset = {}, 0
     for number, field in enumerate(packet.fields):
         offsets[str(offset)] = number

@@ -1,96 +1,209 @@
-"""Whether a bridge runs already: asked at its port; which process it is: said by a file of one's own."""
+"""Find, start and stop the bridge of a port from another program.
+
+A bridge is found by a request to its port, whoever has started it. The instance file in `~/.pygnc` names its process.
+"""
 
 import contextlib
 import json
 import os
+import signal
 import ssl
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc_instruments.bridge.pages import SERVER, STATUS_PATH
+from pygnc.common.files import durable_write
 
-_ANSWER_S: Final = 1.0
-_OWN: Final = 0o600
+SERVER: Final = "pygnc-bridge"
+"""Name of the server in the HTTP header."""
+STATUS_PATH: Final = "/status"
+_TIMEOUT_S: Final = 1.0
+_LOG_TAIL_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A bridge that answers.
+class RunningBridge:
+    """A bridge that answers at a port.
 
     Attributes:
-        status: what it says of itself; empty if it wants a token first.
-        scheme: that it speaks.
+        status: its status; empty if it requires a token.
+        scheme: `http` or `https`.
     """
 
     status: dict[str, Any]
     scheme: str
 
 
-def find_running(port: int, host: str = "127.0.0.1") -> Running | None:
-    """Return the bridge that answers at a port, None if none does."""
+def find_running(port: int, host: str = "127.0.0.1") -> RunningBridge | None:
+    """Return the bridge that answers at a port, or None."""
     for scheme in ("http", "https"):
         try:
-            return _ask(scheme, host, port)
-        except TimeoutError:  # it does not talk at all
+            return _request_status(scheme, host, port)
+        except TimeoutError:  # a program that does not answer HTTP will not answer HTTPS either
             return None
         except (OSError, HTTPException, ValueError):
             continue
     return None
 
 
-def _ask(scheme: str, host: str, port: int) -> Running | None:
-    if scheme == "https":  # whoever it is: nothing secret is sent, and nothing is believed but that it is there
-        context = ssl._create_unverified_context()  # noqa: S323, SLF001 - likewise
-        connection: HTTPConnection = HTTPSConnection(host, port, timeout=_ANSWER_S, context=context)
+def _request_status(scheme: str, host: str, port: int) -> RunningBridge | None:
+    if scheme == "https":  # the certificate may be self-signed; the request carries no secret
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001 - see above
+        connection: HTTPConnection = HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
     else:
-        connection = HTTPConnection(host, port, timeout=_ANSWER_S)
+        connection = HTTPConnection(host, port, timeout=_TIMEOUT_S)
     with contextlib.closing(connection):
         connection.request("GET", STATUS_PATH)
         response = connection.getresponse()
         if response.getheader("Server") != SERVER:
             return None
         body = json.loads(response.read()) if response.status == 200 else {}
-        return Running(body if isinstance(body, dict) else {}, scheme)
+        return RunningBridge(body if isinstance(body, dict) else {}, scheme)
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """What a bridge writes down of itself for those who want to end it."""
+class InstanceFile:
+    """Content of the file by which other programs find a bridge's process."""
 
     pid: int
     port: int
     url: str
 
 
-def note_path(port: int) -> Path:
-    """Return where the bridge of a port writes it."""
+def instance_path(port: int) -> Path:
+    """Return the path of the instance file of a port."""
     return Path.home() / ".pygnc" / f"bridge-{port}.json"
 
 
-def write_note(note: Note) -> None:
-    """Write it, for one's own eyes."""
-    path = note_path(note.port)
+def write_instance_file(content: InstanceFile) -> None:
+    """Write the instance file, readable by its owner only.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = instance_path(content.port)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWN), "w") as file:
-        json.dump(asdict(note), file)
-    temporary.replace(path)
+    durable_write(path, json.dumps(asdict(content)).encode(), mode=0o600)
 
 
-def read_note(port: int) -> Note | None:
-    """Return what is written, None if nothing is, or nothing that makes sense."""
+def read_instance_file(port: int) -> InstanceFile | None:
+    """Return the content of the instance file; None if it does not exist or is not valid."""
     try:
-        content = json.loads(note_path(port).read_text())
-        return Note(int(content["pid"]), int(content["port"]), str(content["url"]))
+        content = json.loads(instance_path(port).read_text())
+        return InstanceFile(int(content["pid"]), int(content["port"]), str(content["url"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def remove_note(port: int) -> None:
-    """Remove one's own."""
-    note = read_note(port)
-    if note is not None and note.pid == os.getpid():
-        note_path(port).unlink(missing_ok=True)
+def remove_instance_file(port: int) -> None:
+    """Remove the instance file if it belongs to this process."""
+    content = read_instance_file(port)
+    if content is not None and content.pid == os.getpid():
+        instance_path(port).unlink(missing_ok=True)
+
+
+class BridgeProcessError(Exception):
+    """The bridge cannot be started or stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeState:
+    """State of the bridge of a port.
+
+    Attributes:
+        is_running: whether a bridge answers.
+        url: URL of its page; "" if none answers.
+        details: device, rate, errors, log and clients as pairs of label and text.
+        problem: last line of its log, if it was started here and has failed.
+    """
+
+    is_running: bool
+    url: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+
+
+class BridgeProcess:
+    """The bridge of one port."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._log = instance_path(port).with_suffix(".log")
+        self._child: subprocess.Popen[bytes] | None = None
+        self._is_wanted = False
+
+    def state(self) -> BridgeState:
+        """Return the state of the bridge, whoever has started it; waits up to 1 s for an answer."""
+        running = find_running(self._port)
+        if running is not None:
+            url = f"{running.scheme}://127.0.0.1:{self._port}/"
+            return BridgeState(is_running=True, url=url, details=_details(running.status))
+        has_failed = self._is_wanted and self._child is not None and bool(self._child.poll())
+        return BridgeState(is_running=False, problem=self._last_log_line() if has_failed else "")
+
+    def start(self, *arguments: str) -> None:
+        """Start the bridge with these arguments of `pygnc bridge`; it outlives this program.
+
+        Raises:
+            BridgeProcessError: the program cannot be started.
+        """
+        if self._child is not None and self._child.poll() is None:
+            return
+        self._log.parent.mkdir(mode=0o700, exist_ok=True)
+        # A packed program must unpack again: the files that this process has unpacked vanish when it ends.
+        environment = os.environ | {"PYINSTALLER_RESET_ENVIRONMENT": "1"}
+        command = [*server_command(), *arguments, "--port", str(self._port)]
+        try:
+            with self._log.open("wb") as log:
+                self._child = subprocess.Popen(  # noqa: S603 - our own program
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+                )
+        except OSError as error:
+            raise BridgeProcessError(f"{command[0]}: {error.strerror}") from None
+        self._is_wanted = True
+
+    def stop(self) -> None:
+        """Send SIGTERM to the bridge, whoever has started it.
+
+        Raises:
+            BridgeProcessError: it belongs to another user or computer.
+        """
+        self._is_wanted = False
+        running = find_running(self._port)
+        if running is None:
+            return
+        content = read_instance_file(self._port)
+        if content is None or running.status.get("pid", content.pid) != content.pid:
+            raise BridgeProcessError("another user or another computer has started this bridge; stop it there")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(content.pid, signal.SIGTERM)
+
+    def _last_log_line(self) -> str:
+        with contextlib.suppress(OSError):
+            text = self._log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
+            return text.splitlines()[-1] if text else ""
+        return ""
+
+
+def server_command() -> list[str]:
+    """Return the command that runs the server: this program if it is packed, else the module."""
+    is_packed = getattr(sys, "frozen", False)
+    return [sys.executable, *(() if is_packed else ("-m", "pygnc_instruments.bridge")), "serve"]
+
+
+def _details(status: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the labels and texts of a status; "–" for what is unknown, such as without the token."""
+    device, log, statistics = (status.get(name) or {} for name in ("device", "log", "statistics"))
+    rate_hz = statistics.get("rate_hz") if device.get("state") == "streaming" else None
+    return (
+        ("device", str(device.get("id") or device.get("reason") or "–")),
+        ("port", f"{device['url']}, {device['baud']} baud" if device.get("baud") else "–"),
+        ("state", str(device.get("state", "–"))),
+        ("rate", "–" if rate_hz is None else f"{rate_hz:.1f} Hz, packet {device.get('packet')}"),
+        ("CRC errors", str(statistics.get("damaged", {}).get("checksum", 0)) if statistics else "–"),
+        ("log", str(log.get("file") or "not logging")),
+        ("clients", str(status.get("clients", "–"))),
+    )

@@ -1,165 +1,281 @@
-"""The bridge: one unit, one port, any number of clients up to a limit."""
+"""The bridge's server: one device, one TCP port, a web page and any number of WebSocket clients up to a limit."""
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from pygnc_instruments.bridge.access import Access
-from pygnc_instruments.bridge.actions import Actions
-from pygnc_instruments.bridge.arguments import LARGEST_IMAGE_BYTES
-from pygnc_instruments.bridge.dialect import SERVER_VERSION
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.firmware import Firmware
-from pygnc_instruments.bridge.instance import Note, find_running, remove_note, write_note
-from pygnc_instruments.bridge.link import Link
-from pygnc_instruments.bridge.pages import SERVER, Pages, refusal
+from pygnc_instruments.bridge.access import AccessRules, is_loopback
+from pygnc_instruments.bridge.command_handler import CommandHandler
+from pygnc_instruments.bridge.device_link import DeviceLink
+from pygnc_instruments.bridge.firmware import FirmwareUpgrader
+from pygnc_instruments.bridge.instance import (
+    SERVER,
+    STATUS_PATH,
+    InstanceFile,
+    find_running,
+    remove_instance_file,
+    write_instance_file,
+)
+from pygnc_instruments.bridge.messages import LARGEST_IMAGE_BYTES, Event
+from pygnc_instruments.bridge.protocols import PROTOCOLS, SERVER_VERSION, MessageProtocol
 from pygnc_instruments.bridge.recorder import Recorder
 from pygnc_instruments.bridge.session import Session
-from pygnc_instruments.bridge.settings import Settings, SettingsError
+from pygnc_instruments.device.connection import DeviceSelection
 
-MOST_CLIENTS: Final = 64
+TOKEN_VARIABLE: Final = "PYGNC_BRIDGE_TOKEN"  # noqa: S105 - the name of the variable
+_MAX_CLIENTS: Final = 64
 _SEND_BUFFER_BYTES: Final = 1 << 16
-"""Of a connection: a client that does not read has its messages dropped here, not kept for minutes by the system."""
-_LARGEST_MESSAGE: Final = LARGEST_IMAGE_BYTES * 4 // 3 + 4096
+"""Send buffer of a connection: messages that a slow client does not read are dropped here instead of queued there."""
+_MAX_MESSAGE_BYTES: Final = LARGEST_IMAGE_BYTES * 4 // 3 + 4096
 _CLOSE_S: Final = 1.0
+_PAGE: Final = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/bridge.js": ("bridge.js", "text/javascript; charset=utf-8"),
+    "/messages.js": ("messages.js", "text/javascript; charset=utf-8"),
+    "/plot.js": ("plot.js", "text/javascript; charset=utf-8"),
+    "/bridge.css": ("bridge.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self' ws: wss:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 _log = logging.getLogger(__name__)
 
 
-class Bridge:
-    """All parts of a bridge, put together.
+class BridgeSettingsError(Exception):
+    """The bridge cannot run with these settings."""
 
-    Args:
-        settings: see `Settings`.
-        on_event: told of each event too.
+
+@dataclass(frozen=True, slots=True)
+class BridgeSettings:
+    """Settings of the bridge.
 
     Attributes:
-        url: of the page; "" before it listens.
+        device: the device to serve.
+        folder: folder of the log files.
+        host: address to listen on.
+        port: port to listen on; 0 for any free one.
+        protocol: message protocol at the path `/`; `/v1`, `/v2` and `/envelope` name theirs.
+        interval_s: time between readings; None for the default of each protocol.
+        origins: origins of foreign web pages that may connect.
+        token: token that clients must send; "" for none.
+        certificate: PEM file of the TLS certificate; None for no TLS.
+        key: PEM file of the certificate's key; None if it is in the same file.
+
+    Raises:
+        BridgeSettingsError: the protocol is unknown, or the token for an address of the network is missing.
     """
 
-    def __init__(self, settings: Settings, on_event: Callable[[Event], None]) -> None:
+    device: DeviceSelection
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    protocol: str = "v2"
+    interval_s: float | None = None
+    origins: tuple[str, ...] = ()
+    token: str = field(default="", repr=False)
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise BridgeSettingsError(
+                f"--protocol: unknown protocol {self.protocol!r}; choose from {', '.join(PROTOCOLS)}"
+            )
+        if not is_loopback(self.host) and not self.token:
+            raise BridgeSettingsError(
+                f"--host {self.host}: other computers can reach this address; set a token for clients in the "
+                f"environment variable {TOKEN_VARIABLE}"
+            )
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return "http" if self.certificate is None else "https"
+
+    def message_protocol(self, path: str) -> MessageProtocol | None:
+        """Return a new message protocol for a client at a path; None if the path does not exist."""
+        kind = PROTOCOLS.get(path.strip("/") or self.protocol)
+        return None if kind is None else kind()
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the TLS context of the server; None without a certificate.
+
+        Raises:
+            BridgeSettingsError: certificate or key cannot be loaded.
+        """
+        if self.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            paths = f"{self.certificate}" if self.key is None else f"{self.certificate}, {self.key}"
+            raise BridgeSettingsError(f"{paths}: not a certificate with its key in PEM form: {error}") from None
+        return context
+
+
+class Bridge:
+    """The server and all its parts.
+
+    Args:
+        settings: settings of the bridge.
+        on_event: called with each event, besides the clients.
+
+    Attributes:
+        url: URL of the page; "" before the bridge listens.
+    """
+
+    def __init__(self, settings: BridgeSettings, on_event: Callable[[Event], None]) -> None:
         self._settings = settings
         self._on_event = on_event
-        self._link = Link(settings.place, self.tell)
-        self._recorder = Recorder(self._link, settings.folder, self.tell)
-        self._firmware = Firmware(self._link, self.tell)
-        self._actions = Actions(self._link, self._recorder, self._firmware, settings.folder)
-        self._pages = Pages()
-        self._access: Access | None = None
+        self._link = DeviceLink(settings.device, self.publish)
+        self._recorder = Recorder(self._link, settings.folder, self.publish)
+        self._firmware = FirmwareUpgrader(self._link, self.publish)
+        self._handler = CommandHandler(self._link, self._recorder, self._firmware, settings.folder)
+        page = files("pygnc_instruments.bridge") / "page"
+        self._page = {path: (kind, (page / name).read_bytes()) for path, (name, kind) in _PAGE.items()}
+        self._access: AccessRules | None = None
         self._sessions: set[Session] = set()
-        self._left_drops = 0
+        self._dropped_by_closed_sessions = 0
         self._port = 0
         self.url = ""
 
-    def tell(self, event: Event) -> None:
-        """Pass an event on to all clients."""
+    def publish(self, event: Event) -> None:
+        """Send an event to all clients."""
         self._on_event(event)
         for session in self._sessions:
-            session.tell(event)
+            session.publish(event)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
-        """Listen, and serve the unit, until the block is left.
+        """Serve the device until the block is left; then finish a running upgrade and complete a log.
 
         Raises:
-            SettingsError: it cannot listen; the message says who does, if that can be found out.
+            BridgeSettingsError: the port or the certificate cannot be used.
         """
         async with await self._listen():
-            serving = asyncio.create_task(self._link.run())
+            reading = asyncio.create_task(self._link.run())
             try:
                 yield
             finally:
                 await self._firmware.finish()
                 await self._recorder.close()
-                serving.cancel()
+                reading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await serving
-                remove_note(self._port)
+                    await reading
+                remove_instance_file(self._port)
                 for session in self._sessions:
-                    session.hang_up()
+                    session.disconnect_if_stalled()
 
     async def _listen(self) -> Server:
         settings = self._settings
-        tls = settings.tls()
+        tls = settings.tls_context()
         listener = await asyncio.to_thread(_bind, settings.host, settings.port)
         self._port = port = listener.getsockname()[1]
-        self._access = Access(settings.host, port, settings.scheme, settings.origins, settings.token)
+        self._access = AccessRules(settings.host, port, settings.scheme, settings.origins, settings.token)
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"{settings.scheme}://{name}:{port}/"
         server = await serve(
             self._serve_client,
             sock=listener,
             ssl=tls,
-            process_request=self._look_at,
+            process_request=self._respond,
             server_header=SERVER,
-            compression=None,  # on the way to this very computer it costs and saves nothing
-            max_size=_LARGEST_MESSAGE,
-            max_queue=1,  # what a client sends before its last command was answered waits in the network
+            compression=None,  # most clients run on this computer, where compression only costs time
+            max_size=_MAX_MESSAGE_BYTES,
+            max_queue=1,  # further requests of a client wait in the network until the last one has been answered
             close_timeout=_CLOSE_S,
             logger=_silent_logger(),
         )
         try:
-            write_note(Note(os.getpid(), port, self.url))
-        except OSError as error:  # it serves all the same; the window will not be able to end it
+            write_instance_file(InstanceFile(os.getpid(), port, self.url))
+        except OSError as error:  # the window cannot stop this bridge, everything else works
             _log.warning("%s: %s", error.filename, error.strerror)
         return server
 
-    async def _look_at(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer plain HTTP, and refuse who may not connect."""
+    async def _respond(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer plain HTTP requests and reject WebSocket clients that may not connect; None accepts a client."""
         del connection
         path = urlsplit(request.path).path
         is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
         if self._access is None:
-            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not yet")
-        refused = self._access.refuse(request.path, request.headers, is_websocket=is_websocket)
-        if refused is not None and not (refused[0] is HTTPStatus.UNAUTHORIZED and self._is_page(path, is_websocket)):
-            return refusal(*refused)
+            return _rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the bridge is starting")
+        rejection = self._access.rejection(request.path, request.headers, is_websocket=is_websocket)
+        # The page itself contains no data and asks for the token, so it is served without one.
+        is_page = not is_websocket and path in self._page
+        if rejection is not None and not (rejection[0] is HTTPStatus.UNAUTHORIZED and is_page):
+            return _rejection(*rejection)
         if not is_websocket:
-            return self._pages.respond(path, self._status())
-        if self._settings.dialect(path) is None:
-            return refusal(HTTPStatus.NOT_FOUND, "WebSockets are at /, /v1, /v2 and /envelope")
-        if len(self._sessions) >= MOST_CLIENTS:
-            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_CLIENTS} clients are connected already")
+            return self._http_response(path)
+        if self._settings.message_protocol(path) is None:
+            return _rejection(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2 and /envelope")
+        if len(self._sessions) >= _MAX_CLIENTS:
+            return _rejection(HTTPStatus.SERVICE_UNAVAILABLE, f"{_MAX_CLIENTS} clients are connected already")
         return None
 
-    def _is_page(self, path: str, is_websocket: bool) -> bool:  # noqa: FBT001 - of this class only
-        return not is_websocket and self._pages.is_public(path)
+    def _http_response(self, path: str) -> Response:
+        if path in self._page:
+            return _response(HTTPStatus.OK, *self._page[path])
+        if path == STATUS_PATH:
+            return _response(HTTPStatus.OK, "application/json", json.dumps(self._status()).encode())
+        return _rejection(HTTPStatus.NOT_FOUND, f"unknown path {path:.80}; choose from {', '.join(_PAGE)}")
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         path = urlsplit(connection.request.path).path if connection.request is not None else "/"
-        dialect = self._settings.dialect(path)
-        if dialect is None:
+        protocol = self._settings.message_protocol(path)
+        if protocol is None:
             return
-        interval_s = self._settings.interval_s or dialect.interval_s
-        session = Session(connection, dialect, interval_s, self._link, self._actions)
+        interval_s = self._settings.interval_s or protocol.interval_s
+        session = Session(connection, protocol, interval_s, self._link, self._handler)
         self._sessions.add(session)
         try:
             await session.run()
         finally:
             self._sessions.discard(session)
-            self._left_drops += session.dropped
+            self._dropped_by_closed_sessions += session.dropped
 
     def _status(self) -> dict[str, Any]:
-        status = self._actions.status()
+        status = self._handler.status()
         del status["properties"]
         return {
             "server": SERVER_VERSION,
             "pid": os.getpid(),
             "url": self.url,
             "clients": len(self._sessions),
-            "dropped": self._left_drops + sum(session.dropped for session in self._sessions),
+            "dropped": self._dropped_by_closed_sessions + sum(session.dropped for session in self._sessions),
             **status,
         }
+
+
+def _rejection(status: HTTPStatus, reason: str) -> Response:
+    return _response(status, "text/plain; charset=utf-8", f"{reason}\n".encode())
+
+
+def _response(status: HTTPStatus, kind: str, body: bytes) -> Response:
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **_HEADERS})
+    return Response(status.value, status.phrase, headers, body)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -169,15 +285,17 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         running = find_running(port) if port else None
         if running is None:
-            raise SettingsError(f"{host}:{port}: {error.strerror or error}; another port: --port") from None
-        who = f" (process {running.status['pid']})" if "pid" in running.status else ""
-        raise SettingsError(f"a bridge runs already at {running.scheme}://{host}:{port}/{who}") from None
+            raise BridgeSettingsError(
+                f"{host}:{port}: {error.strerror or error}; choose another port: --port"
+            ) from None
+        process = f" (process {running.status['pid']})" if "pid" in running.status else ""
+        raise BridgeSettingsError(f"{running.scheme}://{host}:{port}/: a bridge is already running{process}") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     return listener
 
 
 def _silent_logger() -> logging.Logger:
-    """Return the library's logger: it tells of every stranger's malformed request, with headers in full."""
+    """Return a logger for the library that drops its reports of malformed requests, which contain all headers."""
     logger = logging.getLogger(f"{__name__}.websockets")
     logger.setLevel(logging.CRITICAL)
     return logger

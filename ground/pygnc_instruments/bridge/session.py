@@ -1,99 +1,166 @@
-"""One client: its commands one after the other, readings at its pace; nobody else ever waits for it."""
+"""Session of one client: its requests one after the other, its readings, and a bounded queue of messages to send.
+
+A slow client delays nobody else: readings and events that it does not fetch in time are dropped and counted.
+"""
 
 import asyncio
 import logging
+from collections import deque
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from pygnc_devices.reading import Reading
-from pygnc_instruments.bridge.actions import Actions
-from pygnc_instruments.bridge.commands import Asked, Describe, Status, Stream
-from pygnc_instruments.bridge.dialect import Dialect
-from pygnc_instruments.bridge.errors import BridgeError, Code
-from pygnc_instruments.bridge.events import Event, output_of
-from pygnc_instruments.bridge.link import Link
-from pygnc_instruments.bridge.outbox import Outbox
+from pygnc_instruments.bridge.command_handler import CommandHandler
+from pygnc_instruments.bridge.device_link import DeviceLink
+from pygnc_instruments.bridge.messages import (
+    BridgeError,
+    Describe,
+    ErrorCode,
+    Event,
+    Request,
+    Status,
+    Stream,
+    output_values,
+)
+from pygnc_instruments.bridge.protocols import MessageProtocol
 
+QUEUE_DEPTH: Final = 64
+"""Messages: two seconds of readings."""
 STALL_LIMIT_S: Final = 60.0
-"""A client that takes nothing for so long is let go. The library's own pings wait for it without end."""
-_NS_PER_S: Final = 1e9
+"""A client that receives nothing for this long is disconnected; the library's own pings wait for it for ever."""
 _log = logging.getLogger(__name__)
 
 
+class SendQueue:
+    """Queue of messages for one client. The oldest readings and events are dropped when it is full; answers never are.
+
+    Answers need no limit, because a client's next request is read only after the previous answer has been sent.
+
+    Attributes:
+        dropped: number of messages that were dropped.
+    """
+
+    def __init__(self, depth: int = QUEUE_DEPTH) -> None:
+        self._depth = depth
+        self._messages: deque[str] = deque()
+        self._answers: deque[str] = deque()
+        self._available = asyncio.Event()
+        self._answers_sent = asyncio.Event()
+        self._answers_sent.set()
+        self._is_closed = False
+        self.dropped = 0
+
+    def put(self, message: str) -> None:
+        """Add a reading or an event."""
+        if len(self._messages) >= self._depth:
+            self._messages.popleft()
+            self.dropped += 1
+        self._messages.append(message)
+        self._available.set()
+
+    async def answer(self, message: str) -> None:
+        """Add an answer and wait until it has been sent, or the queue is closed."""
+        if self._is_closed:
+            return
+        self._answers.append(message)
+        self._answers_sent.clear()
+        self._available.set()
+        await self._answers_sent.wait()
+
+    def close(self) -> None:
+        """Release all waiting callers of `answer`; nothing is sent any more."""
+        self._is_closed = True
+        self._answers_sent.set()
+
+    async def get(self) -> str:
+        """Return the next message, answers first; the previous one counts as sent."""
+        if not self._answers:
+            self._answers_sent.set()
+        while not self._answers and not self._messages:
+            self._available.clear()
+            await self._available.wait()
+        return self._answers.popleft() if self._answers else self._messages.popleft()
+
+
 class Session:
-    """A client and its queue.
+    """A connected client.
 
     Args:
-        connection: to it.
-        dialect: that it speaks.
-        interval_s: between readings.
-        link: where readings come from.
-        actions: what it can ask for.
+        connection: WebSocket connection of the client.
+        protocol: message protocol of the client.
+        interval_s: time between readings.
+        link: source of the readings.
+        handler: carries out the requests.
     """
 
     def __init__(
-        self, connection: ServerConnection, dialect: Dialect, interval_s: float, link: Link, actions: Actions
+        self,
+        connection: ServerConnection,
+        protocol: MessageProtocol,
+        interval_s: float,
+        link: DeviceLink,
+        handler: CommandHandler,
     ) -> None:
         self._connection = connection
-        self._dialect = dialect
+        self._protocol = protocol
         self._interval_s = interval_s
         self._link = link
-        self._actions = actions
+        self._handler = handler
         self._is_streaming = True
         self._is_sending = False
         self._last: Reading | None = link.latest
         self._first_ns: int | None = None
-        self._outbox = Outbox()
+        self._queue = SendQueue()
 
     @property
     def dropped(self) -> int:
-        """Messages that the client did not fetch in time."""
-        return self._outbox.dropped
+        """Number of messages that the client did not fetch in time."""
+        return self._queue.dropped
 
-    def tell(self, event: Event) -> None:
-        """Put an event into the client's queue."""
-        self._outbox.put(self._dialect.event(event))
+    def publish(self, event: Event) -> None:
+        """Queue an event for the client."""
+        self._queue.put(self._protocol.event(event))
 
     async def run(self) -> None:
-        """Serve the client until it goes."""
+        """Serve the client until it disconnects."""
         if not self._link.is_connected:
-            self.tell(Event("device", self._link.summary()))
-        helpers = [asyncio.create_task(self._send()), asyncio.create_task(self._push())]
+            self.publish(Event("device", self._link.summary()))
+        tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._queue_readings())]
         try:
             async for message in self._connection:
-                await self._outbox.answer(await self._obey(message))
+                await self._queue.answer(await self._answer(message))
         except ConnectionClosed:
             pass
         finally:
-            for task in helpers:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def hang_up(self) -> None:
-        """Let go of a client that takes nothing: no farewell would reach it either."""
+    def disconnect_if_stalled(self) -> None:
+        """Abort the connection if a message is stuck in it; a closing handshake would get stuck as well."""
         if self._is_sending:
             self._connection.transport.abort()
 
     async def _send(self) -> None:
         try:
             while True:
-                message = await self._outbox.take()
+                message = await self._queue.get()
                 self._is_sending = True
                 async with asyncio.timeout(STALL_LIMIT_S):
                     await self._connection.send(message)
                 self._is_sending = False
         except TimeoutError:
-            _log.warning("a client has read nothing for %.0f s and is let go", STALL_LIMIT_S)
-            self.hang_up()
+            _log.warning("a client has not read for %.0f s; disconnecting it", STALL_LIMIT_S)
+            self.disconnect_if_stalled()
         except ConnectionClosed:
             pass
         finally:
-            self._outbox.close()
+            self._queue.close()
 
-    async def _push(self) -> None:
-        """Put the newest reading into the queue at every tick; none twice, none that is missed made up for."""
+    async def _queue_readings(self) -> None:
+        """Queue the newest reading at every interval, each reading once; missed intervals are not made up for."""
         clock = asyncio.get_running_loop().time
         tick_s = clock()
         while True:
@@ -105,30 +172,29 @@ class Session:
             if reading is not None and reading is not self._last:
                 self._last = reading
                 if self._is_streaming:
-                    self._outbox.put(self._dialect.output(output_of(reading), self._elapsed_s(reading)))
+                    if self._first_ns is None:
+                        self._first_ns = reading.t_mono_ns
+                    time_s = (reading.t_mono_ns - self._first_ns) / 1e9
+                    self._queue.put(self._protocol.output(output_values(reading), time_s))
 
-    def _elapsed_s(self, reading: Reading) -> float:
-        if self._first_ns is None:
-            self._first_ns = reading.t_mono_ns
-        return (reading.t_mono_ns - self._first_ns) / _NS_PER_S
-
-    async def _obey(self, message: str | bytes) -> str:
-        """Return the answer to a message, whatever is wrong with it."""
-        word = ""
+    async def _answer(self, message: str | bytes) -> str:
+        """Return the answer to a message; every error becomes an answer."""
+        name = ""
         try:
-            asked = self._dialect.parse(message)
-            word = asked.word
-            return self._dialect.answer(asked, await self._do(asked))
+            request = self._protocol.parse(message)
+            name = request.name
+            return self._protocol.answer(request, await self._carry_out(request))
         except BridgeError as error:
-            return self._dialect.refuse(word or str(error.details.pop("cmd", "")), error)
-        except Exception:  # noqa: BLE001 - a client must hear something, and the others must not notice
-            _log.exception("the command %s has failed", word)
-            return self._dialect.refuse(word, BridgeError(Code.DEVICE, "the bridge has failed; its log says more"))
+            return self._protocol.rejection(name or str(error.details.pop("cmd", "")), error)
+        except Exception:  # noqa: BLE001 - the client needs an answer and the other clients must not be disturbed
+            _log.exception("the command %s failed", name)
+            internal = BridgeError(ErrorCode.DEVICE, "internal error of the bridge; see its log")
+            return self._protocol.rejection(name, internal)
 
-    async def _do(self, asked: Asked) -> Any:  # noqa: ANN401 - each command has its own result
-        if isinstance(asked.command, Stream):
-            self._is_streaming = asked.command.on
-        result = await self._actions.do(asked.command)
-        if isinstance(asked.command, Status | Describe):
+    async def _carry_out(self, request: Request) -> Any:  # noqa: ANN401 - each command has its own result
+        if isinstance(request.command, Stream):
+            self._is_streaming = request.command.on
+        result = await self._handler.handle(request.command)
+        if isinstance(request.command, Status | Describe):
             result |= {"dropped": self.dropped, "interval_ms": round(self._interval_s * 1000)}
         return result

@@ -1,1 +1,1 @@
-"""Devices on the ground: commands for any family, logs of readings, their upload."""
+"""`pygnc device`: commands for sensors of any family, log files of readings, and their upload."""

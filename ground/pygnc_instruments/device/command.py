@@ -1,25 +1,24 @@
-"""`pygnc device`: find sensors, ask and set them, show and log what they say, upgrade them, simulate them."""
+"""`pygnc device`: find devices, show and change their settings, align their magnetometer.
 
+The commands that stream, plot, log, upload, upgrade and simulate have modules of their own.
+"""
+
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.family import Setting
 from pygnc_devices.scheduler import Operation
-from pygnc_instruments.device import (
-    log_command,
-    mag_command,
-    plot_command,
-    simulate_command,
-    stream_command,
-    upgrade_command,
-)
-from pygnc_instruments.device.connection import Connected, Wanted, connect, look
+from pygnc_instruments.device import log_command, plot_command, simulate_command, stream_command, upgrade_command
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
     Baud,
     FamilyName,
@@ -27,32 +26,38 @@ from pygnc_instruments.device.terminal import (
     NeededPort,
     Port,
     console,
-    say,
-    settings_json,
-    show_json,
-    show_pairs,
-    show_settings,
-    told_plainly,
+    print_json,
+    print_note,
+    print_pairs,
+    print_settings,
+    reported_errors,
+    stderr_console,
 )
 
-Names: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Without names, all.")]
+Names: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of settings; default: all.")
+]
 
 app: Final = typer.Typer(help="Work with sensors on serial lines and networks.", no_args_is_help=True)
+_ALIGNMENT_S: Final = 120.0
+_POLL_S: Final = 0.1
 
 
 @app.command(name="list")
 def list_devices(
-    ports: Annotated[list[str] | None, typer.Argument(metavar="[PORT...]", help="Ports to look at too.")] = None,
+    ports: Annotated[
+        list[str] | None, typer.Argument(metavar="[PORT...]", help="Ports to search; default: all USB serial adapters.")
+    ] = None,
     *,
     family: FamilyName = "",
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Look for devices at the serial adapters, or at the ports that are named. Other ports are never opened."""
-    with told_plainly():
-        outcome = look(ports or [], family, baud)
+    """List the devices at the USB serial adapters, or at the given ports. Other ports are never opened."""
+    with reported_errors():
+        outcome = find_devices(ports or [], family, baud)
     if as_json:
-        show_json(
+        print_json(
             {
                 "found": [asdict(entry) for entry in outcome.found],
                 "silent": outcome.silent,
@@ -66,26 +71,24 @@ def list_devices(
     if outcome.found:
         console.print(table)
     for url in outcome.silent:
-        say(f"{url}: nobody answers")
+        print_note(f"{url}: no answer")
     for problem in outcome.problems.values():
-        say(problem)
+        print_note(problem)
     if not outcome.found:
-        say("no device is found")
+        print_note("no device was found")
         raise typer.Exit(1)
 
 
 @app.command()
 def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
-    """Show who a device is, how it is set, how it is."""
-    with told_plainly(), connect(Wanted(port, family, baud)) as connected:
-        device = connected.device
-        describe = connected.family.controls.describe
-        told = {} if describe is None else device.run(describe(connected.unit))
-        told = {"port": device.url, "family": connected.family.name, "title": connected.family.title} | told
+    """Show identity, configuration and status of a device."""
+    with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
+        device, kind = connected.device, connected.family
+        report = {"port": device.url, "family": kind.name, "title": kind.title} | connected.describe()
     if as_json:
-        show_json(told)
+        print_json(report)
     else:
-        show_pairs("", told)
+        print_pairs("", report)
 
 
 @app.command()
@@ -97,8 +100,8 @@ def get(
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Show settings in effect now. Of a DMU38x or OpenIMU: fields, and `user.*` for parameters of an application."""
-    _ask(Wanted(port, family, baud), names or [], as_json=as_json, stored=False)
+    """Show the settings in effect. DMU38x and OpenIMU: fields; `user.*` names parameters of an application."""
+    _get(DeviceSelection(port, family, baud), names or [], as_json=as_json, stored=False)
 
 
 @app.command()
@@ -110,113 +113,165 @@ def read(
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Show settings that the device keeps without power."""
-    _ask(Wanted(port, family, baud), names or [], as_json=as_json, stored=True)
+    """Show the settings in non-volatile memory."""
+    _get(DeviceSelection(port, family, baud), names or [], as_json=as_json, stored=True)
 
 
 @app.command(name="set")
 def set_values(
     port: NeededPort,
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Such as packet_rate_divider=50Hz.")],
+    values: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE...", help="Settings, such as packet_rate_divider=50Hz.")
+    ],
     *,
     family: FamilyName = "",
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Set values at once, until power-off. They are checked before, and read back after."""
-    _put(Wanted(port, family, baud), values, as_json=as_json, stored=False)
+    """Change settings at once, until power-off. Values are checked first and read back afterwards."""
+    _set(DeviceSelection(port, family, baud), values, as_json=as_json, stored=False)
 
 
 @app.command()
 def write(
     port: NeededPort,
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Such as orientation=-y-x-z.")],
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Settings, such as orientation=-y-x-z.")],
     *,
     family: FamilyName = "",
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Write values that the device keeps without power. They are checked before, and read back after."""
-    _put(Wanted(port, family, baud), values, as_json=as_json, stored=True)
+    """Change settings in non-volatile memory. Values are checked first and read back afterwards."""
+    _set(DeviceSelection(port, family, baud), values, as_json=as_json, stored=True)
 
 
 @app.command()
 def snapshot(
     port: NeededPort,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Without one, it is printed.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="New file; default: standard output.")] = None,
     *,
     family: FamilyName = "",
     baud: Baud = 0,
 ) -> None:
     """Save all settings of a device as JSON."""
-    with told_plainly():
+    with reported_errors():
         if file is not None and file.exists():
-            raise DeviceError(f"{file} exists already; name another file")
-        with connect(Wanted(port, family, baud)) as connected:
-            take = _control(connected, connected.family.controls.snapshot, "settings to save")
-            text = connected.device.run(take(connected.unit))
+            raise DeviceError(f"{file}: the file exists already; name another one")
+        with connect(DeviceSelection(port, family, baud)) as connected:
+            control = _control(connected, connected.family.controls.snapshot, "saving of settings")
+            text = connected.device.run(control(connected.unit))
         if file is None:
             typer.echo(text)
         else:
             file.write_text(text + "\n")
-            say(f"{file}: saved")
+            print_note(f"{file}: saved")
 
 
 @app.command()
 def restore(
     port: NeededPort,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="From `pygnc device snapshot`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Snapshot from `pygnc device snapshot`.")],
     *,
-    to_another_unit: Annotated[bool, typer.Option("--to-another-unit", help="The snapshot is of another one.")] = False,
+    to_another_unit: Annotated[
+        bool, typer.Option("--to-another-unit", help="Accept a snapshot of a different unit.")
+    ] = False,
     family: FamilyName = "",
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Put saved settings back; what is as it was is not written."""
-    with told_plainly():
+    """Restore saved settings. Only settings that differ are written."""
+    with reported_errors():
         text = file.read_text()
-        with connect(Wanted(port, family, baud)) as connected:
-            control = _control(connected, connected.family.controls.restore, "settings to restore")
+        with connect(DeviceSelection(port, family, baud)) as connected:
+            control = _control(connected, connected.family.controls.restore, "restoring of settings")
             changed = connected.device.run(control(connected.unit, text, to_another_unit))
-    _show(changed, as_json=as_json, title="written" if changed else "everything is as it was saved")
+    title = "written" if changed else "all settings are already as saved"
+    print_settings(title, changed, as_json=as_json)
 
 
-def _ask(wanted: Wanted, names: Sequence[str], *, as_json: bool, stored: bool) -> None:
-    with told_plainly(), connect(wanted) as connected:
+@app.command(name="calibrate-mag")
+def calibrate_mag(
+    port: NeededPort,
+    *,
+    store: Annotated[bool, typer.Option("--store", help="Store an acceptable result in non-volatile memory.")] = False,
+    family: FamilyName = "",
+    baud: Baud = 0,
+    as_json: Json = False,
+) -> None:
+    """Align the magnetometer while you turn the level device by more than 360 degrees within two minutes."""
+    with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
+        controls = connected.family.controls
+        align = _control(connected, controls.align_magnetometer, "magnetometer alignment")
+        keep = _control(connected, controls.store_alignment, "magnetometer alignment")
+        result, is_acceptable = _align(connected, align(connected.unit))
+        advice = "no: keep iron away from the device and turn it by at least 380 degrees"
+        report = result | {"acceptable": "yes" if is_acceptable else advice}
+        if store and is_acceptable:
+            connected.device.run(keep(connected.unit))
+            report["stored"] = "yes"
+    if as_json:
+        print_json(report)
+    else:
+        print_pairs("magnetic alignment", report)
+        if is_acceptable and not store:
+            print_note("not stored: in effect until power-off; use --store to store it")
+    if not is_acceptable:
+        raise typer.Exit(1)
+
+
+def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[str, str], bool]:
+    """Run the alignment with a progress bar; return its result and whether that is acceptable."""
+    print_note("turn the device now: level, by 380 degrees, within two minutes; the alignment ends by itself")
+    task = connected.device.engine.start(procedure)
+    finished = threading.Event()
+    task.future.add_done_callback(lambda _: finished.set())
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=stderr_console, disable=not stderr_console.is_terminal) as progress:
+            bar = progress.add_task("turn", total=_ALIGNMENT_S)
+            start_s = time.monotonic()
+            while not finished.wait(_POLL_S):
+                progress.update(bar, completed=min(_ALIGNMENT_S, time.monotonic() - start_s))
+    except KeyboardInterrupt:
+        connected.device.engine.abort(task)
+        finished.wait(2.0)
+        print_note("interrupted: the alignment was stopped and nothing was stored")
+        raise typer.Exit(INTERRUPTED) from None
+    result: tuple[dict[str, str], bool] = task.result()
+    return result
+
+
+def _get(selection: DeviceSelection, names: Sequence[str], *, as_json: bool, stored: bool) -> None:
+    with reported_errors(), connect(selection) as connected:
         controls = connected.family.controls
         control = _control(connected, controls.read if stored else controls.get, "settings")
         settings = connected.device.run(control(connected.unit, names))
-    _show(settings, as_json=as_json, title="kept without power" if stored else "in effect")
+    print_settings("in non-volatile memory" if stored else "in effect", settings, as_json=as_json)
 
 
-def _put(wanted: Wanted, values: Sequence[str], *, as_json: bool, stored: bool) -> None:
-    with told_plainly():
+def _set(selection: DeviceSelection, values: Sequence[str], *, as_json: bool, stored: bool) -> None:
+    with reported_errors():
         pairs = dict(_pair(value) for value in values)
-        with connect(wanted) as connected:
+        with connect(selection) as connected:
             controls = connected.family.controls
             control = _control(connected, controls.write if stored else controls.set, "settings")
             settings = connected.device.run(control(connected.unit, pairs))
-    _show(settings, as_json=as_json, title="written, and read back" if stored else "set, and read back")
+    print_settings("written and read back" if stored else "set and read back", settings, as_json=as_json)
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise DeviceError(f"{text!r}: write NAME=VALUE")
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise DeviceError(f"{text!r}: write a setting as NAME=VALUE")
     return name, value
 
 
-def _control(connected: Connected, control: Callable[..., Operation[Any]] | None, what: str) -> Callable[..., Any]:
+def _control(
+    connected: ConnectedDevice, control: Callable[..., Operation[Any]] | None, what: str
+) -> Callable[..., Operation[Any]]:
     if control is None:
-        raise DeviceError(f"{connected.family.title}: such devices have no {what}")
+        raise DeviceError(f"{connected.family.title}: these devices do not support {what}")
     return control
-
-
-def _show(settings: list[Setting], *, as_json: bool, title: str) -> None:
-    if as_json:
-        show_json(settings_json(settings))
-    else:
-        show_settings(title, settings)
 
 
 app.command(name="stream")(stream_command.stream)
@@ -224,5 +279,4 @@ app.command(name="plot")(plot_command.plot)
 app.command(name="log")(log_command.log)
 app.command(name="upload")(log_command.upload)
 app.command(name="upgrade")(upgrade_command.upgrade)
-app.command(name="calibrate-mag")(mag_command.calibrate_mag)
 app.command(name="simulate")(simulate_command.simulate)

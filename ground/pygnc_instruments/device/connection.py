@@ -1,6 +1,8 @@
-"""From what a user has typed to an open device: which port, which family, which speed."""
+"""Find and open the device that a user selects, and iterate over its readings."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -8,24 +10,30 @@ from urllib.parse import unquote, urlsplit
 
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
+from pygnc_devices.engine import Wire
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.framing import Scanner, scan_to_end
+from pygnc_devices.framing import scan_to_end
+from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.openimu_packets import packets_from_json
+from pygnc_instruments.device.terminal import print_note
 
 _SAMPLE_BYTES: Final = 1 << 16
-_LEAST_SHARE: Final = 0.2
+_MIN_FRAME_SHARE: Final = 0.2
+"""Share of a recording's bytes that must be valid frames of a family for the recording to be of that family."""
+_POLL_S: Final = 0.2
+_SILENCE_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a user has said about a device.
+class DeviceSelection:
+    """The device that a user has selected.
 
     Attributes:
         port: path or URL; "" for the only device that is found.
-        family: "" to find out.
-        baud: 0 to find out.
-        user_packets: JSON description of packets of one's own, of OpenIMU applications.
+        family: name of the family; "" to detect it.
+        baud: baud rate; 0 to detect it.
+        user_packets: JSON description of the user-defined packets of an OpenIMU application.
     """
 
     port: str = ""
@@ -35,8 +43,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """An open device and its family; a context manager that closes it."""
+class ConnectedDevice:
+    """An open device and its family; a context manager that closes the device."""
 
     device: BlockingDevice
     family: Family
@@ -49,71 +57,125 @@ class Connected:
 
     @property
     def is_recording(self) -> bool:
-        """Whether it plays a file, and cannot be asked."""
+        """Whether a recorded file is played, to which no command can be sent."""
         return self.device.url.startswith("file:")
 
     @property
-    def unit(self) -> Any:  # noqa: ANN401 - each family's own
-        """What controls take for their first argument."""
+    def unit(self) -> Any:  # noqa: ANN401 - each family has its own type
+        """First argument of the family's controls."""
         return self.device.unit  # type: ignore[attr-defined]
 
+    def describe(self) -> dict[str, str]:
+        """Return identity and configuration as the device reports them; empty if it has no such command."""
+        describe = self.family.controls.describe
+        return {} if describe is None or self.is_recording else self.device.run(describe(self.unit))
 
-def connect(wanted: Wanted) -> Connected:
-    """Open a device.
+    def start_streaming(self) -> None:
+        """Switch the stream on, for families that do not stream by default."""
+        start = self.family.controls.start
+        if start is not None and not self.is_recording:
+            self.device.run(start(self.unit))
+
+    def readings(self, count: int = 0, seconds: float = 0.0) -> Generator[Reading | None, None, None]:
+        """Yield readings, and None whenever none has arrived for 0.2 s; print a note after 3 s without readings.
+
+        Args:
+            count: number of readings after which to stop; 0 for no limit.
+            seconds: time after which to stop; 0 for no limit.
+        """
+        end_s = time.monotonic() + seconds if seconds else float("inf")
+        last_s: float | None = time.monotonic()
+        with closing(self.device.engine.feed.subscribe()) as subscription:
+            while (now_s := time.monotonic()) < end_s:
+                reading = subscription.take(min(_POLL_S, end_s - now_s))
+                if reading is None and subscription.is_over:
+                    return
+                if reading is not None:
+                    last_s = now_s
+                elif last_s is not None and now_s - last_s > _SILENCE_S:
+                    print_note(self._reason_for_silence())
+                    last_s = None
+                yield reading
+                count -= reading is not None
+                if count == 0 and reading is not None:
+                    return
+
+    def _reason_for_silence(self) -> str:
+        if not self.device.is_connected:
+            return f"{self.device.url}: disconnected; reconnecting"
+        if self.device.statistics.bytes_received:
+            return f"{self.device.url}: the received bytes contain no valid frame; check --baud and --family"
+        return f"{self.device.url}: no data; the device may be in quiet mode: `pygnc device get` shows its rate"
+
+
+def connect(selection: DeviceSelection) -> ConnectedDevice:
+    """Open the selected device.
 
     Raises:
-        DeviceError: none or several are there, or it cannot be opened; the message says what helps.
+        DeviceError: there is no such device, there are several, or it cannot be opened.
     """
-    url, kind, baud = _located(wanted)
+    url, kind, baud = _locate(selection)
     options = {}
-    if wanted.user_packets is not None:
+    if selection.user_packets is not None:
         if kind.name != "ucb":
-            raise DeviceError(f"user packets are a matter of the family ucb, and this is {kind.name}")
-        options["user_packets"] = packets_from_json(_text(wanted.user_packets))
+            raise DeviceError(
+                f"--user-packets applies to devices of the family ucb; {url} is of the family {kind.name}"
+            )
+        try:
+            options["user_packets"] = packets_from_json(selection.user_packets.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise DeviceError(f"{selection.user_packets}: {error}") from None
     device: BlockingDevice = kind.device.open(url, baud, **options)  # type: ignore[attr-defined]
-    return Connected(device, kind)
+    return ConnectedDevice(device, kind)
 
 
-def look(ports: Sequence[str], family_name: str = "", baud: int = 0) -> Search:
-    """Look for devices at these ports, or at all serial adapters; of all families and at their usual speeds, or one."""
+def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> Search:
+    """Search for devices.
+
+    Args:
+        ports: paths or URLs to search; none for all USB serial adapters.
+        family_name: the only family to try; "" for all.
+        baud: the only baud rate to try; 0 for the usual ones of each family.
+    """
     families = [family(family_name)] if family_name else list(all_families())
     return search(list(ports) or None, [replace(kind, bauds=(baud,)) for kind in families] if baud else families)
 
 
-def _located(wanted: Wanted) -> tuple[str, Family, int]:
-    if wanted.port.startswith("file:") or Path(wanted.port).is_file():
-        url = wanted.port if wanted.port.startswith("file:") else Path(wanted.port).resolve().as_uri()
-        return url, family(wanted.family) if wanted.family else _of_recording(url), wanted.baud
-    if wanted.port and wanted.family:
-        kind = family(wanted.family)
-        if wanted.baud or len(kind.bauds) == 1:
-            return wanted.port, kind, wanted.baud or kind.bauds[0]
-    found = _only(look([wanted.port] if wanted.port else [], wanted.family, wanted.baud), wanted)
+def _locate(selection: DeviceSelection) -> tuple[str, Family, int]:
+    port = selection.port
+    if port.startswith("file:") or Path(port).is_file():
+        url = port if port.startswith("file:") else Path(port).resolve().as_uri()
+        return url, family(selection.family) if selection.family else _family_of_recording(url), selection.baud
+    if port and selection.family:
+        kind = family(selection.family)
+        if selection.baud or len(kind.bauds) == 1:
+            return port, kind, selection.baud or kind.bauds[0]
+    found = _single_device(find_devices([port] if port else [], selection.family, selection.baud), port)
     return found.url, family(found.family), found.baud
 
 
-def _only(outcome: Search, wanted: Wanted) -> Discovery:
-    for url, problem in outcome.problems.items():
-        if url == wanted.port:
-            raise PortError(problem)
+def _single_device(outcome: Search, port: str) -> Discovery:
+    if port in outcome.problems:
+        raise PortError(outcome.problems[port])
     if len(outcome.found) == 1:
         return outcome.found[0]
     if outcome.found:
-        seen = ", ".join(f"{entry.url} ({entry.family} {entry.serial_number})" for entry in outcome.found)
-        raise DeviceError(f"there are several devices, name one: {seen}")
-    if wanted.port:
+        found = ", ".join(f"{entry.url} ({entry.family} {entry.serial_number})" for entry in outcome.found)
+        raise DeviceError(f"several devices were found; name one of these ports: {found}")
+    if port:
         raise DeviceError(
-            f"{wanted.port}: no device answers. Is it switched on? An unusual speed must be named: --baud 230400"
+            f"{port}: no device answers; check that it is switched on, or name an unusual baud rate: --baud 230400"
         )
     problems = "".join(f"; {problem}" for problem in outcome.problems.values())
-    silent = f" ({', '.join(outcome.silent)} silent)" if outcome.silent else ""
+    silent = f" ({', '.join(outcome.silent)}: no answer)" if outcome.silent else ""
     raise DeviceError(
-        f"no device is found at any serial adapter{silent}{problems}. Name its port: /dev/ttyUSB0, COM3, socket://host:4000"
+        f"no device was found at the USB serial adapters{silent}{problems}; "
+        "name a port such as /dev/ttyUSB0, COM3 or socket://host:4000"
     )
 
 
-def _of_recording(url: str) -> Family:
-    """Return the family whose frames fill the beginning of a recording best."""
+def _family_of_recording(url: str) -> Family:
+    """Return the family whose valid frames make up the largest share of the recording's beginning."""
     parts = urlsplit(url)
     path = Path(unquote(parts.netloc + parts.path))
     try:
@@ -121,19 +183,12 @@ def _of_recording(url: str) -> Family:
             octets = file.read(_SAMPLE_BYTES)
     except OSError as error:
         raise PortError(f"{path}: {error.strerror}") from None
-    shares = {kind.name: _share_of_frames(kind.scanner, octets) for kind in all_families()}
+    shares = {kind.name: _frame_share(kind.recorded or kind.wire, octets) for kind in all_families()}
     best = max(shares, key=lambda name: shares[name])
-    if shares[best] < _LEAST_SHARE:
-        raise DeviceError(f"{path}: this looks like no device's recording; if you know better: --family NAME")
+    if shares[best] < _MIN_FRAME_SHARE:
+        raise DeviceError(f"{path}: not a recording of a known device family; name the family: --family NAME")
     return family(best)
 
 
-def _share_of_frames(scanner: Scanner, octets: bytes) -> float:
-    return sum(len(frame.raw) for frame in scan_to_end(scanner, octets).frames) / max(1, len(octets))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DeviceError(f"{path}: {error}") from None
+def _frame_share(wire: Wire, octets: bytes) -> float:
+    return sum(len(frame.raw) for frame in scan_to_end(wire.scanner, octets).frames) / max(1, len(octets))

@@ -1,108 +1,274 @@
-"""`pygnc device plot`: a small window with what a device feels; of monoDrive's sensors those with `display_process`."""
+"""`pygnc device plot`: a Tk window with curves of the last ten seconds of a device.
+
+For a configuration of monoDrive's simulator, the window shows every IMU with `display_process`.
+"""
 
 import contextlib
-import signal
+import math
 import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.monodrive.sensor import ImuSensor, Message, make_sensors
-from pygnc_instruments.device.connection import Connected, Wanted, connect
-from pygnc_instruments.device.follow import start
-from pygnc_instruments.device.plot_curves import Sample, Source, sample_of
+from pygnc_devices.monodrive.sensor import ImuSensor, make_sensors
+from pygnc_devices.reading import Reading
+from pygnc_devices.units import ACCELERATION, ANGLE, MAGNETIC, RATE
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.terminal import (
     Baud,
     FamilyName,
     Port,
     Seconds,
     UserPackets,
+    reported_errors,
     statistics_line,
-    told_plainly,
 )
 
+try:
+    import tkinter as tk
+except ImportError:  # only the window needs Tk
+    tk = None  # type: ignore[assignment]
+
+SPAN_S: Final = 10.0
+_MOTION: Final = {ACCELERATION: "specific force", RATE: "angular rate", ANGLE: "angles", MAGNETIC: "magnetic field"}
 _MONODRIVE: Final = {"acceleration": "acceleration_vector", "angular velocity": "angular_velocity_vector"}
+_MAX_POINTS: Final = 4000
+_TICK_COUNT: Final = 4
+_TICK_STEPS: Final = (1.0, 2.0, 5.0, 10.0)
+_REFRESH_MS: Final = 50
+_WIDTH, _HEIGHT, _LEFT, _EDGE = 640, 150, 64, 8
+_COLOURS: Final = ("#c0392b", "#1e8449", "#1f618d", "#b9770e", "#6c3483", "#117a65")
+_TEXT_COLOUR, _GRID_COLOUR, _BACKGROUND = "#333333", "#dddddd", "#ffffff"
 
 
 def plot(
     port: Port = "",
     *,
-    server: Annotated[str, typer.Option(help="Where the simulator of monoDrive runs.")] = "127.0.0.1",
+    server: Annotated[str, typer.Option(help="Host of monoDrive's simulator.")] = "127.0.0.1",
     seconds: Seconds = 0.0,
     family: FamilyName = "",
     baud: Baud = 0,
     user_packets: UserPackets = None,
 ) -> None:
-    """Show the last ten seconds in a window. PORT may be monoDrive's configuration (a .json file)."""
-    with told_plainly(), contextlib.ExitStack() as stack:
+    """Plot the last ten seconds in a window. PORT may be a configuration of monoDrive's simulator (a .json file)."""
+    with reported_errors(), contextlib.ExitStack() as stack:
         if port.endswith(".json"):
-            sources = _sensors(Path(port), server, stack)
+            sensors = [entry for entry in make_sensors(Path(port), server) if entry.configuration.display_process]
+            if not sensors:
+                raise DeviceError(f"{port}: no IMU has both display_process and sensor_process")
+            sources = [_sensor_source(stack.enter_context(entry)) for entry in sensors]
         else:
-            connected = stack.enter_context(connect(Wanted(port, family, baud, user_packets)))
-            start(connected)
-            sources = [_device(connected, stack)]
-        _show(sources, seconds)
+            connected = stack.enter_context(connect(DeviceSelection(port, family, baud, user_packets)))
+            connected.start_streaming()
+            sources = [_device_source(connected, stack)]
+        if tk is None:
+            raise DeviceError("the plot window needs Tk; on Debian: sudo apt install python3-tk")
+        try:
+            window = PlotWindow(sources)
+        except tk.TclError as error:
+            raise DeviceError(f"the window cannot be shown: {error}") from None
+        with stopped_by_signals(window.close):
+            window.run(seconds)
 
 
-def _device(connected: Connected, stack: contextlib.ExitStack) -> Source:
-    readings = stack.enter_context(contextlib.closing(connected.device.subscribe()))
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Values at one time, by panel (`specific force, m/s^2`) and curve (`xAccel`)."""
 
-    def take() -> list[Sample]:
+    t_s: float
+    panels: Mapping[str, Mapping[str, float]]
+
+
+def sample_of(reading: Reading) -> Sample:
+    """Return the motion in a reading, in the units of CSV columns; without motion, all its numbers by unit."""
+    motion = [entry for entry in reading.packet.fields if entry.unit in _MOTION]
+    panels: dict[str, dict[str, float]] = {}
+    for entry in motion or reading.packet.fields:
+        value = reading.values[entry.name]
+        if isinstance(value, int | float) and math.isfinite(value):
+            title = f"{_MOTION[entry.unit]}, {entry.unit.column}" if motion else entry.unit.name or "numbers"
+            panels.setdefault(title, {})[entry.column or entry.name] = value * entry.unit.column_per_unit
+    return Sample(reading.t_mono_ns / 1e9, panels)
+
+
+@dataclass(slots=True)
+class Panel:
+    """Curves of the last seconds that share an axis."""
+
+    curves: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
+
+    def add(self, t_s: float, values: Mapping[str, float]) -> None:
+        """Append a value to each curve and drop those that have become too old."""
+        for name, value in values.items():
+            curve = self.curves.setdefault(name, deque(maxlen=_MAX_POINTS))
+            curve.append((t_s, value))
+            while curve[0][0] < t_s - SPAN_S:
+                curve.popleft()
+
+    def limits(self) -> tuple[float, float]:
+        """Return the range of the axis: all values and a margin of 8 % on both sides."""
+        values = [value for curve in self.curves.values() for _, value in curve]
+        if not values:
+            return -1.0, 1.0
+        low, high = min(values), max(values)
+        margin = 0.08 * (high - low) or max(abs(high) * 0.05, 1e-6)
+        return low - margin, high + margin
+
+    def points(self, name: str, width: float, height: float) -> list[float]:
+        """Return a curve as x, y, x, y ... in pixels; y grows downwards and the newest point is at the right edge."""
+        low, high = self.limits()
+        newest_s = max(curve[-1][0] for curve in self.curves.values())
+        flat = []
+        for t_s, value in self.curves[name]:
+            flat.append(width * (1.0 - (newest_s - t_s) / SPAN_S))
+            flat.append(height * (high - value) / (high - low))
+        return flat
+
+
+@dataclass(slots=True)
+class Source:
+    """Source of samples for one section of the window.
+
+    Attributes:
+        title: title of the section.
+        new_samples: returns the samples since its last call, without waiting.
+        status: returns the state of the connection in one line.
+        panels: curves by title.
+    """
+
+    title: str
+    new_samples: Callable[[], list[Sample]]
+    status: Callable[[], str]
+    panels: dict[str, Panel] = field(default_factory=dict)
+
+
+def _device_source(connected: ConnectedDevice, stack: contextlib.ExitStack) -> Source:
+    readings = stack.enter_context(contextlib.closing(connected.device.engine.feed.subscribe()))
+
+    def new_samples() -> list[Sample]:
         samples = []
         while (reading := readings.take(0.0)) is not None:
             samples.append(sample_of(reading))
         return samples
 
-    return Source(connected.device.url, take, lambda: _status(connected.device))
+    return Source(connected.device.url, new_samples, lambda: _status(connected.device))
 
 
-def _sensors(path: Path, server: str, stack: contextlib.ExitStack) -> list[Source]:
-    """Return the IMUs of a vehicle that want a display, as their own queue for it gives them."""
-    sensors = [entry for entry in make_sensors(path, server) if entry.configuration.display_process]
-    if not sensors:
-        raise DeviceError(f"{path}: no IMU in it has display_process and sensor_process")
-    return [_sensor(stack.enter_context(entry)) for entry in sensors]
-
-
-def _sensor(sensor: ImuSensor) -> Source:
-    def take() -> list[Sample]:
+def _sensor_source(sensor: ImuSensor) -> Source:
+    def new_samples() -> list[Sample]:
         now_s = time.monotonic()
-        return [Sample(now_s, _vectors(message)) for message in sensor.get_display_messages(block=False)]
+        samples = []
+        for message in sensor.get_display_messages(block=False):
+            vectors = {title: message[key] for title, key in _MONODRIVE.items()}
+            panels = {
+                title: dict(zip("xyz", vector, strict=True))
+                for title, vector in vectors.items()
+                if isinstance(vector, list)
+            }
+            samples.append(Sample(now_s, panels))
+        return samples
 
-    return Source(sensor.name, take, lambda: _status(sensor.device))
-
-
-def _vectors(message: Message) -> dict[str, dict[str, float]]:
-    panels = {}
-    for title, key in _MONODRIVE.items():
-        vector = message[key]
-        if isinstance(vector, list):
-            panels[title] = dict(zip("xyz", vector, strict=True))
-    return panels
+    return Source(sensor.name, new_samples, lambda: _status(sensor.device))
 
 
 def _status(device: BlockingDevice) -> str:
-    gone = "" if device.is_connected else "the port is gone; it is looked for. "
-    return f"{gone}{statistics_line(device.statistics)}"
+    state = "" if device.is_connected else "disconnected; reconnecting. "
+    return f"{state}{statistics_line(device.statistics)}"
 
 
-def _show(sources: list[Source], seconds: float) -> None:
-    try:
-        from tkinter import TclError  # noqa: PLC0415 - Tk is not everywhere
+def ticks(low: float, high: float) -> list[float]:
+    """Return at most six round numbers within the range of an axis."""
+    rough = (high - low) / _TICK_COUNT
+    scale = 10.0 ** math.floor(math.log10(rough))
+    step = next(scale * factor for factor in _TICK_STEPS if scale * factor >= rough * (1.0 - 1e-9))
+    first = math.ceil(low / step)
+    return [step * number for number in range(first, math.floor(high / step) + 1)]
 
-        from pygnc_instruments.device.plot_window import PlotWindow  # noqa: PLC0415 - likewise
-    except ImportError:
-        raise DeviceError("a window needs Tk; on Debian: sudo apt install python3-tk") from None
-    try:
-        window = PlotWindow(sources)
-    except TclError as error:
-        raise DeviceError(f"no window can be shown: {error}") from None
-    before = {number: signal.signal(number, window.close) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        window.run(seconds)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+class PlotWindow:
+    """Tk window with one section per source.
+
+    Raises:
+        tkinter.TclError: there is no display.
+    """
+
+    def __init__(self, sources: list[Source]) -> None:
+        self.root = tk.Tk()
+        self.root.title(", ".join(source.title for source in sources))
+        self.root.configure(background=_BACKGROUND)
+        self._sources = sources
+        self._canvases: dict[tuple[int, str], tk.Canvas] = {}
+        self._frames: list[tk.Frame] = []
+        self._status_lines: list[tk.Label] = []
+        for source in sources:
+            frame = tk.Frame(self.root, background=_BACKGROUND)
+            frame.pack(fill="both", expand=True, padx=_EDGE, pady=_EDGE)
+            title = tk.Label(frame, text=source.title, background=_BACKGROUND, foreground=_TEXT_COLOUR, anchor="w")
+            title.pack(fill="x")
+            line = tk.Label(frame, text="", background=_BACKGROUND, foreground="#777777", anchor="w")
+            line.pack(fill="x", side="bottom")
+            self._frames.append(frame)
+            self._status_lines.append(line)
+        self._is_closing = False
+        self.root.after(0, self._refresh)
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Show the window until it is closed, or for this time."""
+        if seconds:
+            self.root.after(round(seconds * 1000), self.close)
+        self.root.mainloop()
+
+    def close(self) -> None:
+        """Close the window at its next refresh; signal handlers may call this."""
+        self._is_closing = True
+
+    def _refresh(self) -> None:
+        if self._is_closing:
+            self.root.destroy()
+            return
+        for number, source in enumerate(self._sources):
+            for sample in source.new_samples():
+                for title, values in sample.panels.items():
+                    source.panels.setdefault(title, Panel()).add(sample.t_s, values)
+            for title, panel in source.panels.items():
+                self._draw(self._canvas(number, title), title, panel)
+            self._status_lines[number].configure(text=source.status())
+        self.root.after(_REFRESH_MS, self._refresh)
+
+    def _canvas(self, number: int, title: str) -> "tk.Canvas":
+        key = (number, title)
+        if key not in self._canvases:
+            frame = self._frames[number]
+            canvas = tk.Canvas(frame, width=_WIDTH, height=_HEIGHT, background=_BACKGROUND, highlightthickness=0)
+            canvas.pack(fill="both", expand=True)
+            self._canvases[key] = canvas
+        return self._canvases[key]
+
+    @staticmethod
+    def _draw(canvas: "tk.Canvas", title: str, panel: Panel) -> None:
+        canvas.delete("all")
+        width = max(canvas.winfo_width(), _WIDTH) - _LEFT - _EDGE
+        top, height = 18, max(canvas.winfo_height(), _HEIGHT) - 18 - 16
+        low, high = panel.limits()
+        for tick in ticks(low, high):
+            y = top + height * (high - tick) / (high - low)
+            canvas.create_line(_LEFT, y, _LEFT + width, y, fill=_GRID_COLOUR)
+            canvas.create_text(_LEFT - 6, y, text=f"{tick:.5g}", anchor="e", fill=_TEXT_COLOUR)
+        canvas.create_rectangle(_LEFT, top, _LEFT + width, top + height, outline=_GRID_COLOUR)
+        canvas.create_text(_LEFT, top + height + 9, text=f"-{SPAN_S:.0f} s", anchor="w", fill=_TEXT_COLOUR)
+        canvas.create_text(_LEFT + width, top + height + 9, text="now", anchor="e", fill=_TEXT_COLOUR)
+        legend_x = canvas.bbox(canvas.create_text(_LEFT, 8, text=title, anchor="w", fill=_TEXT_COLOUR))[2] + 16
+        for (name, curve), colour in zip(panel.curves.items(), _COLOURS * len(panel.curves), strict=False):
+            points = panel.points(name, width, height)
+            if len(points) >= 4:
+                shifted = [value + (_LEFT if at % 2 == 0 else top) for at, value in enumerate(points)]
+                canvas.create_line(*shifted, fill=colour, width=1.5, tags=("curve", name))
+            text = canvas.create_text(legend_x, 8, text=f"{name} {curve[-1][1]:.4g}", anchor="w", fill=colour)
+            legend_x = canvas.bbox(text)[2] + 12

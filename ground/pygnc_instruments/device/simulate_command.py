@@ -1,66 +1,87 @@
-"""`pygnc device simulate`: a device that is not there, on a pty or a TCP port, with faults by rate and seed."""
+"""`pygnc device simulate`: simulate a device on a pseudo-terminal or a TCP port, with random but repeatable faults."""
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
-from pygnc_instruments.device.terminal import say, told_plainly, until_interrupted
-from pygnc_instruments.simulators.catalogue import SIMULATORS
+from pygnc_instruments.device.terminal import print_note, reported_errors
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import Line, PtyLine
-from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.emus_unit import EmusSimulator
+from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
+from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
+from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
+from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 
+_CONTINUOUS: Final = {0xFCA6: 0xCC}
+"""EEPROM word of a GX2 that streams packet CC after power-up."""
+SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
+    "dmu380": UcbSimulator,
+    "imu383": lambda: UcbSimulator(text="IMU383ZA-400 5020-3885-01 1.0.3", counter_is_timer=True),
+    "openimu": lambda: UcbSimulator(
+        text="OpenIMU300ZI 5020-3885-02 1.1.1", nak=b"\0\0", eeprom={0x03: int.from_bytes(b"z1", "big")}
+    ),
+    "3dm-gx2": lambda: Gx2Simulator(eeprom=_CONTINUOUS),
+    "inertia-link": lambda: Gx2Simulator("Inertia-Link", eeprom=_CONTINUOUS),
+    "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", eeprom=_CONTINUOUS),
+    "monodrive": MonoDriveSimulator,
+    "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
+    "emus": EmusSimulator,
+}
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
-_TURN_S: Final = 0.2
 
 
 def simulate(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help=f"One of {', '.join(SIMULATORS)}, or a family of one's own.")
+        str,
+        typer.Argument(metavar="MODEL", help=f"One of {', '.join(SIMULATORS)}, or a device family with a declaration."),
     ],
     *,
-    pty: Annotated[Path | None, typer.Option(help="Name of a serial port to make, such as ./imu-port.")] = None,
-    tcp: Annotated[int | None, typer.Option(min=0, max=65535, help="TCP port of this computer; 0: a free one.")] = None,
+    pty: Annotated[Path | None, typer.Option(help="Path of the serial port to create, such as ./imu-port.")] = None,
+    tcp: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="TCP port to listen on, on this computer; 0 for a free one.")
+    ] = None,
     faults: Annotated[
         list[str] | None,
-        typer.Option("--fault", metavar="KIND=RATE", help=f"Of the line, per byte or second: {', '.join(_FAULTS)}."),
+        typer.Option(
+            "--fault", metavar="KIND=RATE", help=f"Fault of the line, per byte or second: {', '.join(_FAULTS)}."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the faults: the same again.")] = 0,
-    speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Seconds of the device per second.")] = 1.0,
-    seconds: Annotated[float, typer.Option(min=0.0, help="End after so long; by default with Ctrl-C.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the fault generator.")] = 0,
+    speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Simulated seconds per second.")] = 1.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="Seconds after which to stop; default: run until Ctrl-C.")
+    ] = 0.0,
 ) -> None:
-    """Simulate a device: it streams, answers, keeps settings and takes firmware as the real one does."""
-    with told_plainly():
+    """Simulate a device that streams, answers commands, stores settings and accepts firmware like the real one."""
+    with reported_errors():
         rates = FaultRates(**dict(_fault(text) for text in faults or []))
         if (pty is None) == (tcp is None):
-            raise DeviceError("say where: --pty NAME or --tcp PORT")
+            raise DeviceError("name either --pty PATH or --tcp PORT")
         unit = _unit(model)
-        line: Line
+        endpoint: Endpoint
         if pty is not None:
             if pty.exists() and not pty.is_symlink():
-                raise DeviceError(f"{pty} exists already and is no simulated port")
-            line = PtyLine(unit, pty, faults=rates, seed=seed, speed=speed)
+                raise DeviceError(f"{pty}: the file exists and is not a simulated port; name another path")
+            endpoint = PtyEndpoint(unit, pty, faults=rates, seed=seed, speed=speed)
         else:
-            line = TcpLine(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
+            endpoint = TcpEndpoint(unit, port=tcp or 0, faults=rates, seed=seed, speed=speed)
         stopped = threading.Event()
-        with line:
-            typer.echo(line.url)
-            say(f"a simulated {model}; Ctrl-C ends it")
-            with until_interrupted():
-                if seconds:
-                    stopped.wait(seconds)
-                while not seconds and not stopped.wait(_TURN_S):
-                    pass
+        with endpoint, stopped_by_signals(stopped.set):
+            typer.echo(endpoint.url)
+            print_note(f"simulating {model}; stop with Ctrl-C")
+            stopped.wait(seconds or None)
 
 
 def _unit(model: str) -> SimulatedUnit:
-    """Return a simulated model, or one made from the declaration of a family that has no simulator of its own."""
     if model in SIMULATORS:
         return SIMULATORS[model]()
     declared = [kind for kind in all_families() if kind.make_frame is not None]
@@ -68,7 +89,7 @@ def _unit(model: str) -> SimulatedUnit:
         if kind.name == model and kind.make_frame is not None:
             return DeclaredSimulator(kind.packets, kind.make_frame, baud=kind.bauds[0], question=kind.question)
     known = ", ".join([*SIMULATORS, *(kind.name for kind in declared)])
-    raise DeviceError(f"no simulated device is called {model!r}; there are {known}")
+    raise DeviceError(f"unknown model {model!r}; choose from {known}")
 
 
 def _fault(text: str) -> tuple[str, float]:
@@ -78,4 +99,4 @@ def _fault(text: str) -> tuple[str, float]:
             return name, float(rate)
     except ValueError:
         pass
-    raise DeviceError(f"--fault {text}: write KIND=RATE, with a kind out of {', '.join(_FAULTS)}")
+    raise DeviceError(f"--fault {text}: write KIND=RATE, where KIND is one of {', '.join(_FAULTS)}")

@@ -1,8 +1,7 @@
-"""What all device commands share: their arguments, how results and errors are shown, how they end."""
+"""Options, output and error handling that all `pygnc device` commands share."""
 
 import contextlib
 import json
-import signal
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
@@ -17,107 +16,84 @@ from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Setting
 from pygnc_devices.reading import Statistics
-from pygnc_instruments.device.csv_log import LogError
-from pygnc_instruments.device.destination import DestinationError
+from pygnc_instruments.device.log_files import LogError
+from pygnc_instruments.device.upload import DestinationError
 
 Port: TypeAlias = Annotated[
-    str,
-    typer.Argument(metavar="[PORT]", help="Path or URL; without it, the only device at the serial adapters."),
+    str, typer.Argument(metavar="[PORT]", help="Path or URL of the port; default: the only device that is found.")
 ]
-NeededPort: TypeAlias = Annotated[str, typer.Argument(metavar="PORT", help="Path or URL.")]
-FamilyName: TypeAlias = Annotated[str, typer.Option("--family", help="ucb, gx2, monodrive ...; else found out.")]
-Baud: TypeAlias = Annotated[int, typer.Option("--baud", min=0, help="Speed of the line; found out if not given.")]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+NeededPort: TypeAlias = Annotated[str, typer.Argument(metavar="PORT", help="Path or URL of the port.")]
+FamilyName: TypeAlias = Annotated[
+    str, typer.Option("--family", help="Device family (ucb, gx2, monodrive ...); default: detected.")
+]
+Baud: TypeAlias = Annotated[int, typer.Option("--baud", min=0, help="Baud rate; default: detected.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 UserPackets: TypeAlias = Annotated[
-    Path | None, typer.Option("--user-packets", metavar="FILE", help="JSON description of packets of one's own (ucb).")
+    Path | None,
+    typer.Option("--user-packets", metavar="FILE", help="JSON description of user-defined packets (family ucb)."),
 ]
-Count: TypeAlias = Annotated[int, typer.Option("--count", min=0, help="End after so many readings.")]
-Seconds: TypeAlias = Annotated[float, typer.Option("--seconds", min=0.0, help="End after so long.")]
+Count: TypeAlias = Annotated[int, typer.Option("--count", min=0, help="Number of readings after which to stop.")]
+Seconds: TypeAlias = Annotated[float, typer.Option("--seconds", min=0.0, help="Seconds after which to stop.")]
 
 console: Final = Console(highlight=False)
-notes: Final = Console(stderr=True, highlight=False)
-INTERRUPTED: Final = 130
+stderr_console: Final = Console(stderr=True, highlight=False)
 
 
 @contextlib.contextmanager
-def told_plainly() -> Generator[None, None, None]:
-    """Show errors that a user can do something about in a line; end with code 1."""
+def reported_errors() -> Generator[None, None, None]:
+    """Print an expected error as one line to standard error and exit with code 1."""
     try:
         yield
     except (DeviceError, DestinationError, LogError) as error:
-        complain(str(error))
-        raise typer.Exit(1) from None
-    except BrokenPipeError:  # whoever read the output has seen enough
+        _exit_with(str(error))
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         with contextlib.suppress(OSError):
             sys.stdout = None
         raise typer.Exit(0) from None
     except OSError as error:
-        complain(f"{error.filename or ''}: {error.strerror}".removeprefix(": "))
-        raise typer.Exit(1) from None
+        _exit_with(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
 
 
-@contextlib.contextmanager
-def until_interrupted() -> Generator[None, None, None]:
-    """Take Ctrl-C and SIGTERM for the end that the user wishes."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _exit_with(message: str) -> None:
+    typer.echo(f"pygnc device: {printable(message)}", err=True)
+    raise typer.Exit(1) from None
 
 
-def complain(text: str) -> None:
-    """Print an error."""
-    typer.echo(f"pygnc device: {printable(text)}", err=True)
+def print_note(text: str) -> None:
+    """Print progress or a remark to standard error; standard output carries results only."""
+    stderr_console.print(Text(printable(text)), soft_wrap=True)
 
 
-def say(text: str) -> None:
-    """Print a remark where it does not get between results."""
-    notes.print(Text(printable(text)), soft_wrap=True)
-
-
-def show_json(content: Any) -> None:  # noqa: ANN401 - any JSON
-    """Print one object in one line."""
+def print_json(content: Any) -> None:  # noqa: ANN401 - any JSON
+    """Print one JSON value on one line."""
     typer.echo(json.dumps(content, ensure_ascii=False))
 
 
-def show_pairs(title: str, pairs: Mapping[str, str]) -> None:
-    """Print names and values."""
+def print_pairs(title: str, pairs: Mapping[str, str]) -> None:
+    """Print a table of names and values."""
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in pairs.items():
         table.add_row(Text(name), Text(printable(value)))
     console.print(table)
 
 
-def show_settings(title: str, settings: Iterable[Setting]) -> None:
-    """Print settings with what they mean."""
-    table = Table("setting", "value", "", "meaning", title=title, title_justify="left")
-    for setting in settings:
-        table.add_row(
-            setting.name, printable(str(setting.value)), Text(printable(setting.text)), Text(setting.meaning, "dim")
+def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) -> None:
+    """Print settings and their meaning as a table, or as a JSON object with the settings' names as keys."""
+    if as_json:
+        print_json(
+            {entry.name: {"value": entry.value, "text": entry.text, "meaning": entry.meaning} for entry in settings}
         )
+        return
+    table = Table("setting", "value", "", "meaning", title=title, title_justify="left")
+    for entry in settings:
+        table.add_row(entry.name, printable(str(entry.value)), Text(printable(entry.text)), Text(entry.meaning, "dim"))
     console.print(table)
 
 
-def settings_json(settings: Iterable[Setting]) -> dict[str, dict[str, Any]]:
-    """Return settings for programs."""
-    return {entry.name: {"value": entry.value, "text": entry.text, "meaning": entry.meaning} for entry in settings}
-
-
-def statistics_json(seen: Statistics) -> dict[str, Any]:
-    """Return statistics for programs."""
-    return {name: getattr(seen, name) for name in seen.__dataclass_fields__}
-
-
-def statistics_line(seen: Statistics) -> str:
-    """Return statistics for people, in a line."""
-    rate = "no rate yet" if seen.rate_hz is None else f"{seen.rate_hz:.1f} Hz"
-    parts = [f"{seen.readings} readings", rate, f"{seen.lost_readings} missing"]
-    parts += [f"{seen.damaged.get('checksum', 0)} bad checksums", f"{seen.skipped_bytes} bytes skipped"]
-    parts += [f"{seen.reconnects} reconnects"] if seen.reconnects else []
+def statistics_line(statistics: Statistics) -> str:
+    """Return the main connection statistics as one line of text."""
+    rate = "rate unknown" if statistics.rate_hz is None else f"{statistics.rate_hz:.1f} Hz"
+    parts = [f"{statistics.readings} readings", rate, f"{statistics.lost_readings} missing"]
+    parts += [f"{statistics.damaged.get('checksum', 0)} bad checksums", f"{statistics.skipped_bytes} bytes skipped"]
+    parts += [f"{statistics.reconnects} reconnects"] if statistics.reconnects else []
     return ", ".join(parts)

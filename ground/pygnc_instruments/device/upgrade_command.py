@@ -1,127 +1,131 @@
-"""`pygnc device upgrade`: new firmware, with a progress bar, and a word on how to go on if it breaks off."""
+"""`pygnc device upgrade`: replace a device's firmware, with a progress bar and advice after an interruption."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family as family_of
+from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.firmware import Phase, UpgradeProgress, UpgradeSettings
-from pygnc_instruments.device.connection import Connected, Wanted, connect
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.terminal import (
-    INTERRUPTED,
     Baud,
     FamilyName,
     Json,
     NeededPort,
-    notes,
-    say,
-    show_json,
-    told_plainly,
+    print_json,
+    print_note,
+    reported_errors,
+    stderr_console,
 )
 
-_USUAL_BAUD: Final = 115200
+_DEFAULT_BAUD: Final = 115200
 
 
 def upgrade(
     port: NeededPort,
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Firmware of the device's maker (.bin).")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Firmware image from the device's maker (.bin).")],
     *,
     write_firmware: Annotated[
-        bool, typer.Option("--write-firmware", help="Do it: without this, the image and the device are only checked.")
+        bool, typer.Option("--write-firmware", help="Write the firmware; without it, only check image and device.")
     ] = False,
     recover: Annotated[
-        bool, typer.Option("--recover", help="The device is in its bootloader, as an upgrade that broke off left it.")
+        bool, typer.Option("--recover", help="Continue with a device that an interrupted upgrade left in bootloader.")
     ] = False,
     at_power_up: Annotated[
-        bool, typer.Option("--at-power-up", help="Catch it when you switch it off and on, as some need it.")
+        bool, typer.Option("--at-power-up", help="Enter the bootloader while you switch the device off and on.")
     ] = False,
-    sha256: Annotated[str, typer.Option(help="What the maker says that the image has.")] = "",
-    any_content: Annotated[bool, typer.Option("--any-image", help="Do without the look into the image.")] = False,
+    sha256: Annotated[str, typer.Option(help="Expected SHA-256 of the image, as published by the maker.")] = "",
+    any_content: Annotated[bool, typer.Option("--any-image", help="Skip the check of the image's content.")] = False,
     keep_settings: Annotated[
-        Path | None, typer.Option("--save-settings", metavar="FILE", help="Save a snapshot of all settings before.")
+        Path | None, typer.Option("--save-settings", metavar="FILE", help="Save all settings to FILE first.")
     ] = None,
     family: FamilyName = "",
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
     """Replace the firmware of a device. The image is checked first; nothing is written without --write-firmware."""
-    with told_plainly():
-        octets = image.read_bytes()
+    with reported_errors():
+        content = image.read_bytes()
         settings = UpgradeSettings(at_power_up=at_power_up, sha256=sha256, any_content=any_content)
-        with _connected(Wanted(port, family, baud), is_mute=recover or at_power_up) as connected:
+        selection = DeviceSelection(port, family, baud)
+        with _connect(selection, in_bootloader=recover or at_power_up) as connected:
             procedure = connected.family.controls.upgrade
             if procedure is None:
-                raise DeviceError(f"{connected.family.title}: the firmware of such devices is not upgraded by this")
+                raise DeviceError(f"{connected.family.title}: these devices do not support firmware upgrades")
             if keep_settings is not None:
-                _save(connected, keep_settings)
+                _save_settings(connected, keep_settings)
             result = _run(
                 connected.device,
-                lambda told: procedure(
+                lambda on_progress: procedure(
                     connected.unit,
-                    octets,
+                    content,
                     write_firmware=write_firmware,
                     recover=recover,
-                    on_progress=told,
+                    on_progress=on_progress,
                     settings=settings,
                 ),
             )
     if as_json:
-        show_json({name: getattr(result, name) for name in result.__dataclass_fields__})
+        print_json({name: getattr(result, name) for name in result.__dataclass_fields__})
     else:
-        typer.echo(f"before: {result.before or 'in its bootloader'}")
+        typer.echo(f"before: {result.before or 'in bootloader'}")
         typer.echo(f"now:    {result.after}")
-        say(
-            f"{result.written_bytes} bytes in {result.seconds:.1f} s; {result.retries} blocks sent again,"
-            f" {result.interruptions} losses of the port, {result.restarts} new beginnings"
+        print_note(
+            f"{result.written_bytes} bytes in {result.seconds:.1f} s; {result.retries} blocks repeated,"
+            f" {result.interruptions} disconnections, {result.restarts} restarts from the first block"
         )
 
 
-def _connected(wanted: Wanted, *, is_mute: bool) -> Connected:
-    """Open a device; one that is in its bootloader cannot be found by asking who it is."""
+def _connect(selection: DeviceSelection, *, in_bootloader: bool) -> ConnectedDevice:
+    """Open a device; one in its bootloader does not answer the search, so it is opened without one."""
     try:
-        return connect(wanted)
+        return connect(selection)
     except PortError:
         raise
     except DeviceError:
-        if not is_mute and wanted.family not in {"", "ucb"}:
+        if not in_bootloader and selection.family not in {"", "ucb"}:
             raise
+    if not in_bootloader:
+        print_note("no device answers; trying its bootloader")
     kind = family_of("ucb")
-    if not is_mute:
-        say("no device answers; looking for a bootloader")
-    device: BlockingDevice = kind.device.open(wanted.port, wanted.baud or _USUAL_BAUD)  # type: ignore[attr-defined]
-    return Connected(device, kind)
+    device: BlockingDevice = kind.device.open(selection.port, selection.baud or _DEFAULT_BAUD)  # type: ignore[attr-defined]
+    return ConnectedDevice(device, kind)
 
 
-def _save(connected: Connected, path: Path) -> None:
-    take = connected.family.controls.snapshot
-    if take is not None:
-        text = connected.device.run(take(connected.unit))
+def _save_settings(connected: ConnectedDevice, path: Path) -> None:
+    snapshot = connected.family.controls.snapshot
+    if snapshot is not None:
+        text = connected.device.run(snapshot(connected.unit))
         with path.open("x") as file:
             file.write(text + "\n")
-        say(f"{path}: settings saved")
+        print_note(f"{path}: settings saved")
 
 
-def _run(device: BlockingDevice, make: Any) -> Any:  # noqa: ANN401 - of any family
+def _run(device: BlockingDevice, make_procedure: Callable[[Callable[[UpgradeProgress], None]], Operation[Any]]) -> Any:  # noqa: ANN401 - each family has its own result
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    heard: list[UpgradeProgress] = []
-    with Progress(*columns, console=notes, disable=not notes.is_terminal) as bar:
+    is_shown = stderr_console.is_terminal
+    phases: list[Phase] = []
+    with Progress(*columns, console=stderr_console, disable=not is_shown) as bar:
         task = bar.add_task("begin", total=None)
 
-        def tell(progress: UpgradeProgress) -> None:
-            if not notes.is_terminal and (not heard or heard[-1].phase != progress.phase):
-                say(f"{progress.phase} ({progress.written_bytes} of {progress.total_bytes} bytes)")
-            heard.append(progress)
+        def show(progress: UpgradeProgress) -> None:
+            if not is_shown and phases[-1:] != [progress.phase]:
+                print_note(f"{progress.phase} ({progress.written_bytes} of {progress.total_bytes} bytes)")
+            phases.append(progress.phase)
             bar.update(task, description=progress.phase, total=progress.total_bytes, completed=progress.written_bytes)
 
         try:
-            return device.run(make(tell))
+            return device.run(make_procedure(show))
         except KeyboardInterrupt:
             bar.stop()
-            is_touched = any(entry.phase is not Phase.ENTER for entry in heard)
-            # If it is, the driver says how to go on.
-            say("interrupted" if is_touched else "interrupted; the device is as it was")
+            # After the first phase the driver's own message tells how to continue.
+            is_unchanged = all(phase is Phase.ENTER for phase in phases)
+            print_note("interrupted; the device is unchanged" if is_unchanged else "interrupted")
             raise typer.Exit(INTERRUPTED) from None

@@ -1,42 +1,152 @@
-"""Sends finished logs to an object store, in a thread; what cannot be sent is kept and tried again.
+"""Upload of finished log files to an object store, with a spool for those that could not be sent yet.
 
-The spool is a folder of its own with a link to each file that is still to be sent, so that a program that starts later
-goes on with them. It holds names and places, nothing that opens a store.
+A store is a URL: `az://container/prefix`, `s3://bucket/prefix`, `gs://bucket/prefix`, `file:///folder`. Its credentials
+come from the environment, under the names that the stores' own tools use (AZURE_STORAGE_CONNECTION_STRING,
+AZURE_STORAGE_ACCOUNT_NAME and _KEY, AWS_ACCESS_KEY_ID ...), or from the message that starts a log. They are never
+written to a file.
+
+The spool is a folder with one job file per log file that is still to be sent. A job holds paths and names, no
+credentials; a program that starts later continues with it.
 """
 
 import json
 import logging
 import os
 import queue
+import re
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import obstore
+import obstore.store
 
-from pygnc_instruments.device.destination import Destination, DestinationError
+from pygnc.common.files import durable_write
+from pygnc_devices.backoff import Backoff
 
-PAUSES_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
-"""Between tries of one file; the last one repeats."""
+STORE_VARIABLE: Final = "PYGNC_STORE_URL"
+USER_VARIABLE: Final = "PYGNC_STORE_USER"
+TOKEN_VARIABLE: Final = "PYGNC_STORE_TOKEN"  # noqa: S105 - the name of a variable, no secret
+RETRY_DELAYS_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
+_CONNECTION_STRING: Final = "AZURE_STORAGE_CONNECTION_STRING"
+_USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
+_AZURE: Final = frozenset({"az", "azure", "adl", "abfs", "abfss"})
+_SCHEMES: Final = _AZURE | {"s3", "s3a", "gs", "file", "memory"}
+_SECRET_IN_URL: Final = re.compile(r"(sig|signature|token|x-amz-[a-z-]+)=[^&\s\"']+", re.IGNORECASE)
+_REASONS: Final = (re.compile(r"<Message>([^<\n]*)"), re.compile(r"status code: ([^:\n]*)"))
+_CLIENT: Final = {"connect_timeout": "5s", "timeout": "60s"}
 _JOB: Final = ".job.json"
 _TYPES: Final = {".csv": "text/csv", ".json": "application/json"}
 
 _log = logging.getLogger(__name__)
 
 
+class DestinationError(Exception):
+    """A store cannot be used, or a file did not arrive there; the message contains no credentials."""
+
+
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A file that is to be sent.
+class Destination:
+    """An object store and a user's prefix in it.
 
     Attributes:
-        note: its entry in the spool.
-        path: of the file.
-        url: of the store.
-        key: its name there.
+        url: URL of the store.
+        user: name that prefixes the keys of the files; "" for none.
+        token: shared access signature or bearer token of Azure; "" for credentials from the environment.
+
+    Raises:
+        DestinationError: URL, user or token cannot be used.
+    """
+
+    url: str
+    user: str = ""
+    token: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in _SCHEMES:
+            raise DestinationError(
+                f"{_without_secrets(self.url)!r} is not the URL of a store; use az://, s3://, gs:// or file:///"
+            )
+        if parts.password or parts.query:
+            raise DestinationError("the URL of a store must not contain secrets; set them in the environment")
+        if self.user and (_USER.fullmatch(self.user) is None or ".." in self.user):
+            raise DestinationError(f"user name {self.user!r} is not allowed: use letters, digits and any of . _ @ -")
+        if self.token and parts.scheme not in _AZURE:
+            raise DestinationError("access tokens apply to Azure stores only; for others set the environment")
+
+    def key(self, name: str) -> str:
+        """Return the key of a file in the store."""
+        return f"{self.user}/{name}" if self.user else name
+
+    @property
+    def takes_attributes(self) -> bool:
+        """Whether the store keeps a content type; folders do not."""
+        return urlsplit(self.url).scheme not in {"file", "memory"}
+
+    def open(self) -> Any:  # noqa: ANN401 - obstore has a type for each store
+        """Return the store as an obstore object.
+
+        Raises:
+            DestinationError: the store cannot be opened.
+        """
+        scheme = urlsplit(self.url).scheme
+        config = _azure_config(self.token) if scheme in _AZURE else {}
+        endpoint = config.get("endpoint", os.environ.get("AWS_ENDPOINT", ""))
+        is_local = endpoint.startswith(("http://127.0.0.1", "http://localhost"))
+        client = _CLIENT | ({"allow_http": True} if is_local else {})
+        try:
+            if scheme == "file":
+                return obstore.store.LocalStore(urlsplit(self.url).path, mkdir=True)
+            if scheme == "memory":
+                return obstore.store.from_url(self.url)
+            options: dict[str, Any] = {"config": config, "client_options": client, "retry_config": {"max_retries": 2}}
+            return obstore.store.from_url(self.url, **options)
+        except Exception as error:  # noqa: BLE001 - obstore raises errors of its own and those of its libraries
+            raise DestinationError(f"{self.url}: {self.reason(error)}") from None
+
+    def reason(self, error: Exception) -> str:
+        """Return the reason of a store's error in one line, without credentials."""
+        text = str(error).partition("\n\nDebug source")[0]
+        match = next(filter(None, (pattern.search(text) for pattern in _REASONS)), None)
+        reason = match[1] if match else text.splitlines()[0] if text else type(error).__name__
+        settings = _connection_string()
+        for secret in (self.token, settings.get("AccountKey"), settings.get("SharedAccessSignature")):
+            reason = reason.replace(secret, "***") if secret else reason
+        return _without_secrets(reason)
+
+
+def destination(message: Mapping[str, str] | None = None) -> Destination | None:
+    """Return the destination that a message names, or else the environment; None if neither names one.
+
+    Args:
+        message: optional `storage` (URL), `id` (user) and `access_token`, as a client of the bridge sends them.
+
+    Raises:
+        DestinationError: the destination cannot be used.
+    """
+    message = message or {}
+    url = message.get("storage") or os.environ.get(STORE_VARIABLE, "")
+    if not url:
+        return None
+    user = message.get("id") or os.environ.get(USER_VARIABLE, "")
+    return Destination(url, user, message.get("access_token") or os.environ.get(TOKEN_VARIABLE, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file that is still to be sent.
+
+    Attributes:
+        note: path of the job file in the spool.
+        path: path of the file to send.
+        url: URL of the store.
+        key: key of the file in the store.
     """
 
     note: Path
@@ -46,15 +156,15 @@ class Job:
 
 
 def default_spool() -> Path:
-    """Return the folder of what is still to be sent: PYGNC_SPOOL in the environment, else one of the user's own."""
+    """Return the spool's folder: PYGNC_SPOOL in the environment, else `~/.pygnc_spool`."""
     return Path(os.environ.get("PYGNC_SPOOL", "~/.pygnc_spool")).expanduser()
 
 
 class Spool:
-    """What is still to be sent.
+    """The jobs that are still to be sent.
 
     Args:
-        folder: made if missing, readable by its owner alone.
+        folder: folder of the job files; created if missing, with access for its owner only.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,19 +172,15 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def add(self, path: Path, to: Destination) -> Job:
-        """Note a file; the note is on the disk when this returns."""
-        job = Job(self.folder / f"{time.time_ns()}-{uuid4().hex[:8]}{_JOB}", path.resolve(), to.url, to.key(path.name))
-        part = job.note.with_suffix(".part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({"path": str(job.path), "url": job.url, "key": job.key}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(job.note)
+        """Add a file; its job file is on the disk when this returns."""
+        note = self.folder / f"{time.time_ns()}-{uuid4().hex[:8]}{_JOB}"
+        job = Job(note, path.resolve(), to.url, to.key(path.name))
+        durable_write(note, json.dumps({"path": str(job.path), "url": job.url, "key": job.key}).encode(), mode=0o600)
         return job
 
     def jobs(self) -> list[Job]:
-        """Return what is to be sent, the oldest first. What cannot be read, or whose file is gone, is dropped."""
-        found = []
+        """Return the jobs, oldest first; delete unreadable job files and those whose log file no longer exists."""
+        jobs = []
         for note in sorted(self.folder.glob(f"*{_JOB}")):
             try:
                 content = json.loads(note.read_text())
@@ -83,37 +189,37 @@ class Spool:
                 note.unlink(missing_ok=True)
                 continue
             if job.path.is_file():
-                found.append(job)
+                jobs.append(job)
             else:
-                _log.warning("%s is gone and cannot be sent", job.path)
+                _log.warning("%s: the file no longer exists; its upload is cancelled", job.path)
                 note.unlink(missing_ok=True)
-        return found
+        return jobs
 
 
 def send(job: Job, to: Destination) -> None:
-    """Send one file and take it off the spool.
+    """Send one file and remove its job from the spool.
 
     Raises:
-        DestinationError: it did not arrive; the message says why.
+        DestinationError: the file did not arrive; the job stays in the spool.
     """
     if job.url != to.url:
-        raise DestinationError(f"{job.path.name} is meant for {job.url}, not for {to.url}")
+        raise DestinationError(f"{job.path.name}: its destination is {job.url}, not {to.url}")
     store = to.open()
-    kind = {"Content-Type": _TYPES.get(job.path.suffix, "application/octet-stream")}
+    attributes = {"Content-Type": _TYPES.get(job.path.suffix, "application/octet-stream")}
     try:
-        obstore.put(store, job.key, job.path, attributes=kind if to.takes_attributes else None)
+        obstore.put(store, job.key, job.path, attributes=attributes if to.takes_attributes else None)
     except Exception as error:  # noqa: BLE001 - obstore raises errors of its own and those of its libraries
         raise DestinationError(f"{job.path.name}: {to.url}: {to.reason(error)}") from None
     job.note.unlink(missing_ok=True)
 
 
 class Uploader:
-    """Sends files one after the other.
+    """Sends files one after the other in a thread, beginning with those in the spool for the same destination.
 
     Args:
-        to: where they go.
-        spool: what was left before is sent first, if it goes to the same store.
-        on_event: is told what was sent, and what was not and why; in the thread that sends.
+        to: destination of the files.
+        spool: where files are noted until they have arrived.
+        on_event: called from the thread with a line of text for each success and failure.
     """
 
     def __init__(self, to: Destination, spool: Spool, on_event: Callable[[str], None] = _log.info) -> None:
@@ -121,39 +227,65 @@ class Uploader:
         self._spool = spool
         self._on_event = on_event
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._hurry = threading.Event()
-        for job in self._left():
+        self._closing = threading.Event()
+        for job in self._pending():
             self._jobs.put(job)
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
         self._thread.start()
 
     def add(self, path: Path) -> None:
-        """Send a file when those before it are through."""
+        """Add a file to the spool and to the queue."""
         self._jobs.put(self._spool.add(path, self._to))
 
-    def close(self, limit_s: float = 30.0) -> int:
-        """Send what is left, each file once more, and return how many stay in the spool."""
-        self._hurry.set()
+    def close(self, timeout_s: float = 30.0) -> int:
+        """Try each remaining file once more, and return the number of files that stay in the spool."""
+        self._closing.set()
         self._jobs.put(None)
-        self._thread.join(limit_s)
-        return len(self._left())
+        self._thread.join(timeout_s)
+        return len(self._pending())
 
-    def _left(self) -> list[Job]:
-        """Return what the spool has for this place; another user's files are sent by who may open theirs."""
+    def _pending(self) -> list[Job]:
+        """Return the spool's jobs for this store and user; other users' stores need other credentials."""
         return [job for job in self._spool.jobs() if job.url == self._to.url and job.key == self._to.key(job.path.name)]
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            attempt = 0
-            while not self._is_sent(job) and not self._hurry.is_set():
-                self._hurry.wait(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
-                attempt += 1
+            backoff = Backoff(RETRY_DELAYS_S)
+            while not self._try_to_send(job) and not self._closing.is_set():
+                self._closing.wait(backoff.next())
 
-    def _is_sent(self, job: Job) -> bool:
+    def _try_to_send(self, job: Job) -> bool:
         try:
             send(job, self._to)
         except DestinationError as error:
-            self._on_event(f"not sent, kept for later: {error}")
+            self._on_event(f"not sent, kept in the spool: {error}")
             return False
         self._on_event(f"sent: {job.path.name} to {self._to.url} as {job.key}")
         return True
+
+
+def _azure_config(token: str) -> dict[str, str]:
+    """Return obstore's options from the connection string and a token; obstore reads other variables itself."""
+    settings = _connection_string()
+    config = {
+        option: settings[name]
+        for name, option in (
+            ("AccountName", "account_name"),
+            ("AccountKey", "account_key"),
+            ("BlobEndpoint", "endpoint"),
+            ("SharedAccessSignature", "sas_key"),
+        )
+        if name in settings
+    }
+    if not token:
+        return config
+    config.pop("account_key", None)
+    return config | ({"sas_key": token.removeprefix("?")} if "sig=" in token else {"token": token})
+
+
+def _connection_string() -> dict[str, str]:
+    return dict(part.split("=", 1) for part in os.environ.get(_CONNECTION_STRING, "").split(";") if "=" in part)
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRET_IN_URL.sub(r"\1=***", text)

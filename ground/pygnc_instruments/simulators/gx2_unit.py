@@ -1,4 +1,4 @@
-"""A 3DM-GX2, Inertia-Link or 3DM-GX3-25 that is not there: cycles, continuous mode, EEPROM."""
+"""Simulated 3DM-GX2, Inertia-Link or 3DM-GX3-25, and a simulated base station with such a node."""
 
 import math
 import struct
@@ -8,7 +8,7 @@ from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
-from pygnc_instruments.simulators.ucb_motion import motion
+from pygnc_instruments.simulators.unit import motion
 
 _COUNTS_PER_S: Final = 51_200
 _TICKS_PER_COUNT: Final = 384
@@ -26,14 +26,14 @@ _GUARDS: Final = {
 
 
 class Gx2Simulator:
-    """A unit; see `unit.SimulatedUnit`.
+    """A simulated unit; see `SimulatedUnit`.
 
     Args:
         name: 3DM-GX2, Inertia-Link or 3DM-GX3-25.
-        serial_number: of the unit.
-        eeprom: words that differ from the defaults.
-        ignored_starts: so many C4 after power-up are answered and not obeyed.
-        failing_writes: so many E4 after power-up are answered and not done.
+        serial_number: serial number.
+        eeprom: EEPROM words that differ from the defaults.
+        ignored_starts: number of C4 commands after power-up that are acknowledged but not carried out.
+        failing_writes: number of E4 commands after power-up that are acknowledged but not carried out.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Gx2Simulator:
         self.power_cycle(0.0)
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line; the unit knows a command by its first byte and its guard."""
+        """Receive bytes; a command is recognised by its first byte and its fixed guard bytes."""
         if now_s - self._input_s > _COMMAND_GAP_S:
             self._input = b""
         self._input, self._input_s = self._input + octets, now_s
@@ -93,7 +93,7 @@ class Gx2Simulator:
             self._take(command)
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         sent = []
         while self.next_s() <= now_s:
             self._cycles += 1
@@ -110,11 +110,11 @@ class Gx2Simulator:
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return when the present cycle ends, if anything will be sent then."""
+        """Return the end of the current measurement cycle, when output is sent."""
         return self._boot_s + (self._cycles + 1) * self._cycle_s
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew from the EEPROM."""
+        """Restart with the settings in EEPROM."""
         self._boot_s, self._cycles, self._busy_until_s = now_s, 0, 0.0
         self._ignored_starts, self._failing_writes = self._faults_after_boot
         self._continuous = self.eeprom[_STARTUP] & 0xFF
@@ -123,7 +123,7 @@ class Gx2Simulator:
         self._set_rate()
 
     def ticks(self) -> int:
-        """Return the timer."""
+        """Return the timer in ticks, modulo 2^32."""
         if self.is_gx3:
             ticks = round(self._cycles * self._cycle_s * _GX3_HZ)
         else:
@@ -141,7 +141,7 @@ class Gx2Simulator:
             self._continuous = self._continuous if self.deafness else 0
         elif (
             command[0] in {*_LENGTHS, 0xE9} or f"{command[0]:02X}" in STREAMABLE
-        ):  # a byte that is no command costs no cycle
+        ):  # other bytes are skipped without using a cycle
             self._commands.append(command)
 
     def _obey(self, command: bytes, at_s: float) -> bytes:
@@ -167,19 +167,21 @@ class Gx2Simulator:
         return _with_sum(bytes.fromhex(kind) + payload)
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return what it measures."""
-        felt = motion(t_s)
-        roll, pitch, yaw = (float(felt[f"{name}_rad"]) for name in ("roll", "pitch", "yaw"))
+        """Return the measurements at this time by field name."""
+        measured = motion(t_s)
+        roll, pitch, yaw = (float(measured[f"{name}_rad"]) for name in ("roll", "pitch", "yaw"))
         for axis in ("x", "y", "z"):
-            felt[f"accel_{axis}_mps2"] = -float(felt[f"accel_{axis}_mps2"])  # at rest it shows away from the earth
-            felt[f"stabilized_accel_{axis}_mps2"] = felt[f"accel_{axis}_mps2"]
-            felt[f"stabilized_mag_{axis}_t"] = felt[f"mag_{axis}_t"]
+            measured[f"accel_{axis}_mps2"] = -float(
+                measured[f"accel_{axis}_mps2"]
+            )  # this family reports gravity as pointing up
+            measured[f"stabilized_accel_{axis}_mps2"] = measured[f"accel_{axis}_mps2"]
+            measured[f"stabilized_mag_{axis}_t"] = measured[f"mag_{axis}_t"]
         for row, line in enumerate(_matrix(roll, pitch, yaw), 1):
             for column, element in enumerate(line, 1):
-                felt[f"m{row}{column}"] = element
+                measured[f"m{row}{column}"] = element
         raw: dict[str, Value] = {"raw_temperature_accel": 1030, "q0": 1.0}
         raw |= {f"raw_temperature_gyro_{axis}": 3103 for axis in ("x", "y", "z")}
-        return felt | raw | {"timer_ticks": self.ticks()}
+        return measured | raw | {"timer_ticks": self.ticks()}
 
     def _timed(self, payload: bytes) -> bytes:
         return payload + self.ticks().to_bytes(4, "big")
@@ -252,7 +254,7 @@ def _with_sum(body: bytes) -> bytes:
 
 
 def _matrix(roll: float, pitch: float, yaw: float) -> list[list[float]]:
-    """Return the rotation from north-east-down to the body (3-2-1)."""
+    """Return the rotation matrix from north-east-down to the body axes (3-2-1 Euler angles, rad)."""
     cr, sr, cp, sp = math.cos(roll), math.sin(roll), math.cos(pitch), math.sin(pitch)
     cy, sy = math.cos(yaw), math.sin(yaw)
     return [
@@ -260,3 +262,70 @@ def _matrix(roll: float, pitch: float, yaw: float) -> list[list[float]]:
         [sr * sp * cy - cr * sy, sr * sp * sy + cr * cy, sr * cp],
         [cr * sp * cy + sr * sy, cr * sp * sy - sr * cy, cr * cp],
     ]
+
+
+class Gx2BaseStation:
+    """Simulated base station with one wireless node; see `SimulatedUnit`.
+
+    Args:
+        unit: the unit at the node.
+        node: address of the node.
+    """
+
+    def __init__(self, unit: Gx2Simulator, node: int = 76) -> None:
+        self.unit = unit
+        self.node = node
+        self.baud = 115200
+        self._input = b""
+        self._output = b""
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        """Receive bytes: wrapped commands, and pings of the node."""
+        self._input += octets
+        while self._input:
+            if self._input[0] == 0x02 and len(self._input) >= 3:
+                is_mine = int.from_bytes(self._input[1:3], "big") == self.node
+                self._output += b"\x02" if is_mine else b"\x21"
+                self._input = self._input[3:]
+            elif self._input[:3] == b"\xaa\x0b\x00" and len(self._input) >= 6:
+                if not self._take_wrapped(now_s):
+                    return
+            elif self._input[0] in {0x02, 0xAA} and len(self._input) < 6:
+                return
+            else:
+                self._input = self._input[1:]
+
+    def run(self, now_s: float) -> bytes:
+        """Return the bytes sent up to now."""
+        sent, self._output = self._output, b""
+        replies = self.unit.run(now_s)
+        while replies:
+            length = PACKETS[f"{replies[0]:02X}"].layout.size + 3
+            data, replies = replies[: length - 2], replies[length:]
+            body = b"\x07\x00" + self.node.to_bytes(2, "big") + bytes([len(data) + 1, 0]) + data
+            sent += b"\xaa" + body + b"\x26\xd4" + (sum(body) & 0xFFFF).to_bytes(2, "big")
+        return sent
+
+    def next_s(self) -> float:
+        """Return the time of the next output."""
+        return 0.0 if self._output else self.unit.next_s()
+
+    def power_cycle(self, now_s: float) -> None:
+        """Restart the node's unit."""
+        self.unit.power_cycle(now_s)
+
+    def _take_wrapped(self, now_s: float) -> bool:
+        end = 6 + self._input[5] + 2
+        if len(self._input) < end:
+            return False
+        body, total = self._input[1 : end - 2], self._input[end - 2 : end]
+        if (sum(body) & 0xFFFF).to_bytes(2, "big") != total:
+            self._input = self._input[1:]
+            return True
+        self._input = self._input[end:]
+        if int.from_bytes(body[2:4], "big") != self.node:
+            self._output += b"\x21"
+        else:
+            self._output += b"\xaa"
+            self.unit.receive(body[6:], now_s)
+        return True

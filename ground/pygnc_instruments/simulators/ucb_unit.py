@@ -1,40 +1,154 @@
-"""A DMU38x or OpenIMU that is not there: stream, commands, RAM and EEPROM, both forms of refusal, change of speed."""
+"""Simulated DMU38x or OpenIMU: stream, commands, fields in RAM and EEPROM, parameters of an OpenIMU application."""
 
 import binascii
 import heapq
 import itertools
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
+from pygnc_devices.ucb.openimu_packets import USER_PACKETS
+from pygnc_devices.ucb.packets import ANSWER_PACKETS, OUTPUT_PACKETS
 from pygnc_instruments.simulators.ucb_bootloader import ERASE_S, Bootloader
-from pygnc_instruments.simulators.ucb_fields import DEFAULTS, PACKETS, admits
-from pygnc_instruments.simulators.ucb_motion import motion
-from pygnc_instruments.simulators.ucb_user_commands import UserCommands
+from pygnc_instruments.simulators.unit import motion
 
+PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
+DEFAULTS: Final = {
+    0x01: 1, 0x02: 5, 0x03: 0x5331, 0x05: 1070, 0x06: 1070, 0x07: 0x006B, 0x08: 0, 0x09: 0, 0x0A: 0, 0x0B: 0x8000,
+    0x0C: 0, 0x0D: 0, 0x0E: 0, 0x10: 0xFFFF, 0x11: 0xFFFF, 0x12: 0xFFFF, 0x13: 0xFFFF, 0x071C: 0x0081,
+}  # fmt: skip
+_SLOTS: Final = 20
+_SLOT_BYTES: Final = 8
+_ANSWER_S: Final = 0.002
+_TYPE, _RATE, _ORIENTATION = 3, 4, 7
+_RATES_HZ: Final = (0, 2, 5, 10, 20, 25, 50, 100, 200)
 _CRC_INITIAL: Final = 0x1D0F
 _COMMAND_LIMIT_S: Final = 4.0
 _SHORT_PING_S: Final = 0.02
-_ANSWER_S: Final = 0.002
 _EEPROM_S: Final = 1.0
 _RESTART_S: Final = 2.0
 _TIMER_HZ: Final = 1 << 16
 
 
+def accepts_field(store: Mapping[int, int], number: int, value: int) -> bool:
+    """Return whether a unit with these fields accepts a value for one of them."""
+    spec = fields.FIELD_TABLE.get(number)
+    if spec is None or number not in store or not spec.writable:
+        return False
+    if spec.legal is not None and value not in spec.legal:
+        return False
+    after = {**store, number: value}
+    packet = PACKETS.get(fields.type_text(after[fields.PACKET_TYPE]))
+    if packet is None or not packet.is_reading:
+        return False
+    if number not in (fields.RATE, fields.BAUD, fields.PACKET_TYPE):
+        return True
+    rate_hz, baud = fields.HZ_OF_DIVIDER[after[fields.RATE]], fields.BAUD_OF_CODE[after[fields.BAUD]]
+    return fields.fits_line(packet.layout.size, rate_hz, baud)
+
+
+def _defaults() -> list[bytes]:
+    slots = [struct.pack("<q", 0)] * _SLOTS
+    slots[2] = struct.pack("<q", 115200)
+    slots[_TYPE] = b"z1".ljust(_SLOT_BYTES, b"\0")
+    slots[_RATE] = struct.pack("<q", 100)
+    slots[_ORIENTATION] = b"+X+Y+Z".ljust(_SLOT_BYTES, b"\0")
+    return slots
+
+
+class UserCommands:
+    """Lower-case commands of an OpenIMU application: parameters of eight bytes each, in RAM and in flash."""
+
+    def __init__(self, unit: "UcbSimulator") -> None:
+        self._unit = unit
+        self.ram = _defaults()
+        self.flash = _defaults()
+
+    def obey(self, kind: bytes, payload: bytes, now_s: float) -> bool:
+        """Carry out a command and return True; return False for an unknown one."""
+        handler = {
+            b"pG": self._ping, b"gV": self._version, b"gA": self._get_all, b"gP": self._get, b"gC": self._get_some,
+            b"uP": self._set, b"uC": self._set_some, b"uA": self._set_all, b"sC": self._save, b"rD": self._default,
+            b"ma": self._align,
+        }.get(kind)  # fmt: skip
+        if kind == b"rS":
+            self.ram = list(self.flash)
+            self._unit.power_cycle(now_s)
+            return True
+        if handler is None:
+            return False
+        try:
+            answer = handler(payload)
+        except (struct.error, IndexError):
+            return False
+        self._unit.send(kind, answer, now_s + _ANSWER_S)
+        return True
+
+    def _ping(self, _: bytes) -> bytes:
+        return f"{self._unit.text} SN:{self._unit.serial_number}".encode("latin-1") + b"\0"
+
+    def _version(self, _: bytes) -> bytes:
+        return b"OpenIMU300-IMU 1.1.1\0"
+
+    def _get_all(self, _: bytes) -> bytes:
+        return b"".join(self.ram)
+
+    def _get(self, payload: bytes) -> bytes:
+        (number,) = struct.unpack("<I", payload)
+        return payload + bytes(self.ram[number])
+
+    def _get_some(self, payload: bytes) -> bytes:
+        count, first = struct.unpack("<II", payload)
+        return payload + b"".join(self.ram[first : first + count])
+
+    def _set(self, payload: bytes) -> bytes:
+        (number,) = struct.unpack_from("<I", payload)
+        return self._put(number, payload[4:])
+
+    def _set_some(self, payload: bytes) -> bytes:
+        count, first = struct.unpack_from("<II", payload)
+        return self._put(first, payload[8:]) if len(payload) == 8 + count * _SLOT_BYTES else struct.pack("<i", -3)
+
+    def _set_all(self, payload: bytes) -> bytes:
+        return self._put(0, payload) if len(payload) == _SLOTS * _SLOT_BYTES else struct.pack("<i", -3)
+
+    def _put(self, first: int, octets: bytes) -> bytes:
+        if first + len(octets) // _SLOT_BYTES > _SLOTS:
+            return struct.pack("<i", -1)
+        slots = [octets[at : at + _SLOT_BYTES] for at in range(0, len(octets), _SLOT_BYTES)]
+        for number, slot in enumerate(slots, first):
+            if number == _RATE and int.from_bytes(slot, "little", signed=True) not in _RATES_HZ:
+                return struct.pack("<i", -2)
+        self.ram[first : first + len(slots)] = slots
+        return struct.pack("<i", 0)
+
+    def _save(self, _: bytes) -> bytes:
+        self.flash = list(self.ram)
+        return b""
+
+    def _default(self, _: bytes) -> bytes:
+        self.ram = _defaults()
+        return b""
+
+    def _align(self, payload: bytes) -> bytes:
+        (action,) = struct.unpack("B", payload)
+        return bytes([action, 0])
+
+
 class UcbSimulator:
-    """A unit; see `unit.SimulatedUnit`.
+    """A simulated unit; see `SimulatedUnit`.
 
     Args:
-        serial_number: of the unit.
+        serial_number: serial number.
         text: model, part number and version.
-        nak: type of its refusals: 1515 of a DMU380, 0000 of an OpenIMU.
-        counter_is_timer: whether the counter of S1 is a timer of 65536 ticks per second.
-        restart_s: how long it is mute after SR and JA.
-        erase_s: how long its bootloader erases.
-        eeprom: fields that differ from DEFAULTS.
+        nak: packet type of refusals: 0x1515 for a DMU380, 0x0000 for an OpenIMU.
+        counter_is_timer: whether the counter of S1 is a timer with 65536 ticks per second.
+        restart_s: time without answers after SR and JA.
+        erase_s: time in which the bootloader erases the flash.
+        eeprom: fields in EEPROM that differ from DEFAULTS.
     """
 
     def __init__(
@@ -64,7 +178,7 @@ class UcbSimulator:
         self._order = itertools.count()
         self._sample = 0
         self._next_sample_s = 0.0
-        self._mute_until_s = 0.0
+        self._ignoring_until_s = 0.0
         self._user = UserCommands(self)
         self.bootloader = Bootloader(self, erase_s)
         self._handlers: dict[bytes, Callable[[bytes, float], bytes | None]] = {
@@ -84,8 +198,8 @@ class UcbSimulator:
         }
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line; a whole command must come within 4 s, one with a wrong CRC is ignored."""
-        if now_s < self._mute_until_s:
+        """Receive bytes; a command must be complete within 4 s, and one with a wrong CRC is ignored."""
+        if now_s < self._ignoring_until_s:
             return
         if not self._input or now_s - self._input_since_s > _COMMAND_LIMIT_S:
             self._input, self._input_since_s = b"", now_s
@@ -94,7 +208,7 @@ class UcbSimulator:
             self._input_since_s = now_s
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         self.bootloader.run(now_s)
         if self._input == b"UUPK" and now_s - self._input_since_s > _SHORT_PING_S:
             self._input = b""
@@ -108,12 +222,12 @@ class UcbSimulator:
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return when it will next have something to send."""
+        """Return the time of the next output."""
         short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
         return min(self._next_output_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew from the EEPROM."""
+        """Restart with the fields in EEPROM."""
         self.ram = dict(self.eeprom)
         self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
         self._sending.clear()
@@ -121,24 +235,24 @@ class UcbSimulator:
         self.bootloader.power_up(now_s)
 
     def start_application(self, now_s: float) -> None:
-        """Run what is in flash; it takes a while until it answers."""
+        """Start the application in flash; it answers after the restart time."""
         self.ram = dict(self.eeprom)
         self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
         self._sample, self._next_sample_s = 0, now_s + self._restart_s
-        self.be_mute_until(now_s + self._restart_s)
+        self.ignore_until(now_s + self._restart_s)
 
-    def be_mute_until(self, until_s: float) -> None:
-        """Hear and say nothing, but for what is on its way, up to then."""
-        self._mute_until_s, self._input = until_s, b""
+    def ignore_until(self, until_s: float) -> None:
+        """Ignore commands until this time; queued frames are still sent."""
+        self._ignoring_until_s, self._input = until_s, b""
 
     def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
-        """Put a frame on its way."""
+        """Queue a frame for sending at this time."""
         body = kind + bytes([len(payload)]) + payload
         frame = b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")
         heapq.heappush(self._sending, (at_s, next(self._order), frame))
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return what it measures."""
+        """Return the measurements at this time by field name."""
         ms = round(t_s * 1000)
         count = round(t_s * _TIMER_HZ) if self._counter_is_timer else self._sample
         clock: dict[str, Value] = {
@@ -168,7 +282,7 @@ class UcbSimulator:
         if self.bootloader.is_active:
             return math.inf
         rate_hz = fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
-        return max(self._next_sample_s, self._mute_until_s) if rate_hz else math.inf
+        return max(self._next_sample_s, self._ignoring_until_s) if rate_hz else math.inf
 
     def _take_command(self, now_s: float) -> bool:
         begin = self._input.find(b"UU")
@@ -211,7 +325,7 @@ class UcbSimulator:
             self.refuse(kind, now_s)
 
     def refuse(self, kind: bytes, now_s: float) -> None:
-        """Say no."""
+        """Queue a NAK for a command."""
         self.send(self._nak, kind, now_s + _ANSWER_S)
 
     def _read_words(self, payload: bytes, now_s: float) -> bytes | None:
@@ -249,7 +363,7 @@ class UcbSimulator:
         store = self.ram if kind == b"SF" else self.eeprom
         accepted = []
         for number, value in zip(words[::2], words[1::2], strict=True):
-            if admits(store, number, value):
+            if accepts_field(store, number, value):
                 store[number] = value
                 accepted.append(number)
         delay_s = _ANSWER_S if kind == b"SF" else _EEPROM_S
@@ -264,12 +378,12 @@ class UcbSimulator:
     def _apply(self, changed: list[int], now_s: float) -> None:
         if fields.RATE in changed:
             self._next_sample_s = now_s + _ANSWER_S
-        if fields.BAUD in changed:  # at once: the answer goes out at the new speed
+        if fields.BAUD in changed:  # at once: the answer is sent at the new baud rate
             self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
 
     def _restart(self, _: bytes, now_s: float) -> bytes:
         self.power_cycle(now_s + self._restart_s)
-        self._mute_until_s = now_s + self._restart_s
+        self._ignoring_until_s = now_s + self._restart_s
         return b""
 
     def _calibrate(self, payload: bytes, now_s: float) -> bytes | None:

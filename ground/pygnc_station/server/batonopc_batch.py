@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from pygnc_station.server.quarantine import BadBatchError
-from pygnc_station.store.batonopc_rows import FAMILY, KEYS, RAW, TABLES, Table, origin_of, sort_out
+from pygnc_station.server.ingest import BadBatchError
+from pygnc_station.store.batonopc import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of
 from pygnc_station.store.layout import Layout
-from pygnc_station.store.records import Stream
+from pygnc_station.store.readings import Stream
 from pygnc_station.store.store import make_stream, put
 
 LONGEST_NAME: Final = 120
@@ -60,7 +60,7 @@ def take(connection: Connection, archive: zipfile.ZipFile, stem: str, zone: tzin
         table, origin = Table(_names(header, len(first)), zone, gadget_id), origin_of(first)
         values = (_values_of(table.names, row, line) for line, row in enumerate(chain([first], rows), 2))
         while page := list(islice(values, _PAGE)):
-            done = sort_out(table, page)
+            done = group_rows(table, page)
             untimed += done.untimed
             for key, numbered in done.readings.items():
                 if key not in streams:

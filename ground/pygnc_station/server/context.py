@@ -1,7 +1,12 @@
-"""What all endpoints share: the store, who is asking, what a request may hold."""
+"""What all endpoints share: the store, who is asking, what a request may hold.
+
+How often somebody may try.
+"""
 
 import re
+import threading
 import time
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -13,10 +18,48 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pygnc_station.server.access import Gateway, gateway_of, token_allows
-from pygnc_station.server.limits import RateLimit
 from pygnc_station.server.uploads import Uploads
-from pygnc_station.station.settings import Serve
+from pygnc_station.settings import Serve
 from pygnc_station.store.store import Store
+
+_MOST_CLIENTS: Final = 10_000
+
+
+class RateLimit:
+    """So many tries of a client, and ten times as many of all, in a time.
+
+    Args:
+        tries: of one client.
+        window_s: the time.
+    """
+
+    def __init__(self, tries: int, window_s: float) -> None:
+        self._tries = tries
+        self._window_s = window_s
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()
+
+    def allows(self, client: str) -> bool:
+        """Count a try; False: too many."""
+        now_s = time.monotonic()
+        with self._lock:
+            if len(self._times) > _MOST_CLIENTS:
+                for known in list(self._times):
+                    if not self._recent(known, now_s):
+                        del self._times[known]
+            of_client, of_all = self._recent(client, now_s), self._recent("", now_s)
+            if len(of_client) >= self._tries or len(of_all) >= 10 * self._tries:
+                return False
+            of_client.append(now_s)
+            of_all.append(now_s)
+        return True
+
+    def _recent(self, client: str, now_s: float) -> deque[float]:
+        times = self._times[client]
+        while times and times[0] < now_s - self._window_s:
+            times.popleft()
+        return times
+
 
 COOKIE: Final = "pygnc_token"
 ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -143,10 +186,10 @@ def number_of(request: Request, name: str, usual: int, most: int) -> int:
     Raises:
         HTTPException: it is none.
     """
-    return min(whole(request.query_params.get(name, str(usual)), name), most)
+    return min(parse_count(request.query_params.get(name, str(usual)), name), most)
 
 
-def whole(text: str, name: str) -> int:
+def parse_count(text: str, name: str) -> int:
     """Return a whole number that a database can hold.
 
     Raises:
@@ -157,7 +200,7 @@ def whole(text: str, name: str) -> int:
     return int(text)
 
 
-def answer(value: Any, status: int = 200) -> JSONResponse:  # noqa: ANN401 - any JSON
+def json_response(value: Any, status: int = 200) -> JSONResponse:  # noqa: ANN401 - any JSON
     """Return a JSON answer."""
     return JSONResponse(value, status)
 

@@ -14,15 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from pygnc_station.server.context import answer, body_of, context_of, demand_token, json_of, number_of
+from pygnc_station.server.context import body_of, context_of, demand_token, json_of, json_response, number_of
 from pygnc_station.store import query
 from pygnc_station.store.export import COMMON, csv_row
-from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.quality import Quality
+from pygnc_station.store.layout import Column, Layout, plain, to_text
 from pygnc_station.store.query import Span
-from pygnc_station.store.records import NewReading, StoredReading, Stream, parse_time
+from pygnc_station.store.readings import NewReading, Quality, StoredReading, Stream, parse_time
 from pygnc_station.store.store import Store, add_new, make_stream
-from pygnc_station.store.values import plain, to_text
 
 IMPORTED: Final = "import"
 _PAGE: Final = 100
@@ -50,13 +48,13 @@ async def listing(request: Request) -> Response:
     later = request.url.include_query_params(limit=limit, offset=offset + limit) if len(found) > limit else None
     earlier = request.url.include_query_params(limit=limit, offset=max(0, offset - limit)) if offset else None
     links = {"next": later and str(later), "previous": earlier and str(earlier)}
-    return answer(links | {"results": found[:limit]})
+    return json_response(links | {"results": found[:limit]})
 
 
 async def latest(request: Request) -> Response:
     """Return the newest reading of each kind of each device."""
     await demand_token(request)
-    return answer({"results": await run_in_threadpool(newest, context_of(request).store)})
+    return json_response({"results": await run_in_threadpool(newest, context_of(request).store)})
 
 
 async def single(request: Request) -> Response:
@@ -66,7 +64,7 @@ async def single(request: Request) -> Response:
     found = await run_in_threadpool(_one, context_of(request).store, int(id_[1]), int(id_[2])) if id_ else None
     if found is None:
         raise HTTPException(404, "no such reading")
-    return answer(found)
+    return json_response(found)
 
 
 async def bulk(request: Request) -> Response:
@@ -74,7 +72,7 @@ async def bulk(request: Request) -> Response:
     await demand_token(request, to_write=True)
     said: Bulk = await json_of(await body_of(request), Bulk)
     created = await run_in_threadpool(_import, context_of(request).store, said)
-    return answer({"created": created}, 201)
+    return json_response({"created": created}, 201)
 
 
 async def export(request: Request) -> Response:
@@ -94,21 +92,15 @@ async def series(request: Request) -> Response:
     await demand_token(request)
     name = request.query_params.get("name", "")
     points = await run_in_threadpool(_series, context_of(request).store, _filters(request), name)
-    return answer({"name": name, "points": points})
+    return json_response({"name": name, "points": points})
 
 
 def newest(store: Store) -> list[dict[str, Any]]:
     """Return the newest reading of each kind of each device."""
-    found: dict[tuple[str, str], tuple[StoredReading, Stream]] = {}
-    for stream in query.streams(store):
-        for reading in query.recent(store, [stream], 1):
-            key = (stream.gadget_id, stream.layout.kind)
-            if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
-                found[key] = (reading, stream)
-    return [told(reading, stream) for _, (reading, stream) in sorted(found.items())]
+    return [reading_to_json(*found) for found in query.newest_of_each_kind(store)]
 
 
-def told(reading: StoredReading, stream: Stream) -> dict[str, Any]:
+def reading_to_json(reading: StoredReading, stream: Stream) -> dict[str, Any]:
     """Return a reading as the API tells it: values in SI, and how to say them in people's units and words."""
     values, columns = reading.values, stream.layout.columns
     return {
@@ -145,7 +137,7 @@ def _list(store: Store, filters: tuple[str, str, Span], limit: int, offset: int)
     gadget, kind, span = filters
     streams = query.streams(store, gadget, kind)
     by_id = {stream.id: stream for stream in streams}
-    return [told(item, by_id[item.stream_id]) for item in query.recent(store, streams, limit, span, offset)]
+    return [reading_to_json(item, by_id[item.stream_id]) for item in query.recent(store, streams, limit, span, offset)]
 
 
 def _one(store: Store, stream_id: int, number: int) -> dict[str, Any] | None:
@@ -153,7 +145,7 @@ def _one(store: Store, stream_id: int, number: int) -> dict[str, Any] | None:
         found = query.numbered(connection, stream_id, number, number)
         streams = query.streams_of(connection)
     stream = next((stream for stream in streams if stream.id == stream_id), None)
-    return told(found[0], stream) if found and stream is not None else None
+    return reading_to_json(found[0], stream) if found and stream is not None else None
 
 
 def _import(store: Store, said: Bulk) -> int:

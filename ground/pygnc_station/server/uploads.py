@@ -16,13 +16,12 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
+from pygnc_station.errors import RefusedReadingsError
 from pygnc_station.server import batonopc_batch
-from pygnc_station.server.ingest import Ingested, ingest
-from pygnc_station.server.quarantine import BadBatchError
-from pygnc_station.station.settings import Limits
+from pygnc_station.server.ingest import BadBatchError, Ingested, ingest
+from pygnc_station.settings import Limits
 from pygnc_station.store import schema
-from pygnc_station.store.errors import RefusedReadingsError
-from pygnc_station.store.names import portable
+from pygnc_station.store.export import portable_name
 from pygnc_station.store.store import Store
 
 _LOCKS: Final = 64
@@ -46,7 +45,7 @@ class UploadError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class UploadStatus:
     """A batch as the server sees it.
 
     Attributes:
@@ -106,7 +105,7 @@ class Uploads:
         """Return where a batch is until it is verified."""
         return self._folder / "quarantine" / f"{id_}.zip"
 
-    def announce(self, gateway: int, id_: str, name: str, size: int, digest: str) -> Upload:
+    def announce(self, gateway: int, id_: str, name: str, size: int, digest: str) -> UploadStatus:
         """Begin an upload, or go on with it.
 
         Raises:
@@ -125,7 +124,7 @@ class Uploads:
                 self._note(id_, state=UploadState.RECEIVING, bytes=size, digest=digest, reason="")
             return self.get(gateway, id_)
 
-    def get(self, gateway: int, id_: str) -> Upload:
+    def get(self, gateway: int, id_: str) -> UploadStatus:
         """Return the state of an upload.
 
         Raises:
@@ -136,7 +135,7 @@ class Uploads:
             raise UploadError(404, "no such batch: announce it first")
         return found
 
-    def append(self, gateway: int, id_: str, offset: int, piece: bytes) -> Upload:
+    def append(self, gateway: int, id_: str, offset: int, piece: bytes) -> UploadStatus:
         """Take the next bytes.
 
         Raises:
@@ -154,7 +153,7 @@ class Uploads:
                 file.write(piece)
             return self.get(gateway, id_)
 
-    def complete(self, gateway: int, id_: str) -> Upload:
+    def complete(self, gateway: int, id_: str) -> UploadStatus:
         """Verify a batch that has come whole, and take it."""
         with self._lock_of(id_):
             upload = self.get(gateway, id_)
@@ -189,7 +188,7 @@ class Uploads:
         """Return the lock of a batch; some share one, so that their number does not grow."""
         return self._locks[hash(id_) % _LOCKS]
 
-    def _take(self, upload: Upload) -> None:
+    def _take(self, upload: UploadStatus) -> None:
         path = self.path(upload.id)
         kind, _, wanted = upload.digest.partition(":")
         if kind:
@@ -200,7 +199,7 @@ class Uploads:
                     return
         try:
             with self._store.writes() as connection:
-                files = self._folder / "files" / portable(upload.id)
+                files = self._folder / "files" / portable_name(upload.id)
                 done: Ingested = ingest(self._store, connection, path, files, self._limits, self._zone)
                 values = {"state": UploadState.ACCEPTED, "readings": done.readings, "files": done.files}
                 table = schema.uploads
@@ -233,7 +232,7 @@ class Uploads:
         else:
             path.replace(folder / path.name)
 
-    def _reject(self, upload: Upload, reason: str) -> None:
+    def _reject(self, upload: UploadStatus, reason: str) -> None:
         """Note why a batch is rejected, and keep its zip, unless it came by tinycloud's calls: it may hold a key."""
         self._note(upload.id, state=UploadState.REJECTED, reason=reason)
         path = self.path(upload.id)
@@ -242,7 +241,7 @@ class Uploads:
         elif path.exists():
             path.replace(self._folder / "rejected" / path.name)
 
-    def _find(self, gateway: int, id_: str) -> Upload | None:
+    def _find(self, gateway: int, id_: str) -> UploadStatus | None:
         c = schema.uploads.c
         columns = (c.name, c.state, c.bytes, c.digest, c.readings, c.reason, c.gateway_id)
         with self._store.reads() as connection:
@@ -255,7 +254,7 @@ class Uploads:
         state = UploadState(row.state)
         here = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0
         offset = row.bytes if state is UploadState.ACCEPTED else here
-        return Upload(id_, row.name, state, row.bytes, row.digest, offset, row.readings, row.reason)
+        return UploadStatus(id_, row.name, state, row.bytes, row.digest, offset, row.readings, row.reason)
 
     def _insert(self, gateway: int, id_: str, name: str, size: int, digest: str) -> None:
         row = {"id": id_, "gateway_id": gateway, "name": name, "state": UploadState.RECEIVING, "bytes": size}

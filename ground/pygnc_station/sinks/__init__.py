@@ -1,6 +1,1 @@
-"""Where else readings go: MQTT, InfluxDB, Prometheus. They follow the store: none of them can hold up a logger."""
-
-from typing import Final
-
-INFLUX: Final = "influx"
-"""Name of InfluxDB's cursor in the store."""
+"""Outputs of a station: MQTT, InfluxDB and Prometheus. They read the store, so they never delay a logger."""

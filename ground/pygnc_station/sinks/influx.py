@@ -4,11 +4,10 @@ from typing import Final
 
 import httpx
 
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.sending import TransferError
-from pygnc_station.station.settings import Settings
-from pygnc_station.store.records import StoredReading, Stream
-from pygnc_station.store.values import PlainValue
+from pygnc_station.errors import StationError, TransferError
+from pygnc_station.settings import StationSettings
+from pygnc_station.store.layout import PlainValue
+from pygnc_station.store.readings import StoredReading, Stream
 
 _TIMEOUT_S: Final = 30.0
 _TAKEN: Final = frozenset({"time", "gadget", "family", "station", "quality"})
@@ -46,7 +45,7 @@ class InfluxSink:
         StationError: the address cannot be one.
     """
 
-    def __init__(self, settings: Settings, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, settings: StationSettings, timeout_s: float = _TIMEOUT_S) -> None:
         self._url = _checked(settings.influx.url)
         self.name = f"InfluxDB at {self._url.scheme}://{self._url.netloc.decode()}"
         headers = {"content-type": "text/plain; charset=utf-8"}

@@ -1,32 +1,36 @@
-"""A port where Prometheus finds the newest values of a station. Old ones are left out."""
+"""Metrics endpoint from which Prometheus scrapes the newest values of a station."""
 
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pygnc_station.server.metrics import values_of
-from pygnc_station.server.readings_api import newest
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.settings import Settings
+from pygnc_station.errors import StationError
+from pygnc_station.settings import StationSettings
+from pygnc_station.store.query import newest_of_each_kind
+from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store
+
+_FORBIDDEN: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
 class PrometheusSink:
-    """Listens until it is closed.
+    """HTTP server for Prometheus; it runs in a thread of its own until it is closed.
 
     Raises:
-        StationError: the port cannot be had.
+        StationError: the address or port is not available.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: StationSettings, store: Store) -> None:
         chosen = settings.prometheus
         registry = CollectorRegistry()
-        registry.register(_Newest(store, chosen.expire_s))
+        registry.register(_NewestReadings(store, chosen.expire_s))
         try:
             self._server: WSGIServer
             self._thread: threading.Thread
@@ -36,25 +40,52 @@ class PrometheusSink:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """TCP port of the server."""
         return int(self._server.server_port)
 
     def close(self) -> None:
-        """Give the port back."""
+        """Stop the server and free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
-class _Newest(Collector):
-    def __init__(self, store: Store, expires_s: float) -> None:
+class _NewestReadings(Collector):
+    def __init__(self, store: Store, expire_s: float) -> None:
         self._store = store
-        self._expires_s = expires_s
+        self._expire_s = expire_s
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the newest values, read now."""
-        return values_of(newest(self._store), int(time.time() * 1000), self._expires_s)
+        return reading_metrics(newest_of_each_kind(self._store), int(time.time() * 1000), self._expire_s)
 
     def describe(self) -> list[Metric]:
-        """Return nothing: what there is is known when it is asked for."""
-        return []
+        return []  # the metrics depend on the store's content, so they are not known at registration
+
+
+def reading_metrics(
+    newest: Sequence[tuple[StoredReading, Stream]], now_ms: int, expire_s: float
+) -> Iterator[GaugeMetricFamily]:
+    """Yield the age of every reading, and a gauge per numeric value of those that are not older than `expire_s`.
+
+    Args:
+        newest: readings with their streams.
+        now_ms: current time, milliseconds since 1970 (UTC).
+        expire_s: maximum age of exported values in seconds.
+    """
+    age = GaugeMetricFamily("pygnc_reading_age_seconds", "Age of the newest reading", labels=["gadget", "kind"])
+    gauges: dict[str, GaugeMetricFamily] = {}
+    for reading, stream in newest:
+        labels = [stream.gadget_id, stream.layout.kind]
+        age_s = (now_ms - reading.t_utc_ms) / 1000
+        age.add_metric(labels, age_s)
+        if age_s > expire_s:
+            continue
+        for column, value in zip(stream.layout.columns, reading.values, strict=False):
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                metric = f"pygnc_{_FORBIDDEN.sub('_', column.name).lower()}"
+                if metric not in gauges:
+                    title = f"{column.name} {column.unit}".strip()
+                    gauges[metric] = GaugeMetricFamily(metric, title, labels=["gadget", "kind"])
+                gauges[metric].add_metric(labels, value)
+    yield age
+    yield from gauges.values()

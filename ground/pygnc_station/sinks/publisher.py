@@ -6,17 +6,15 @@ import threading
 import time
 from typing import Final
 
-from pygnc_station.sinks import INFLUX
+from pygnc_station.errors import StationError, TransferError
+from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.influx import InfluxSink, line_of
 from pygnc_station.sinks.mqtt import MqttSink
 from pygnc_station.sinks.prometheus import PrometheusSink
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.sending import TransferError
-from pygnc_station.station.settings import Settings
 from pygnc_station.store import query
-from pygnc_station.store.cursors import advance, pending
+from pygnc_station.store.cursors import INFLUX, advance, pending
 from pygnc_station.store.store import Store
-from pygnc_station.store.targets import note_failure, note_success, target
+from pygnc_station.upload.retry import note_failure, note_success, retry_state
 
 LOOK_S: Final = 1.0
 _LINES: Final = 1000
@@ -33,7 +31,7 @@ class Publisher:
         StationError: the settings name no output, or one cannot be had.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: StationSettings) -> None:
         self._store = store
         self._settings = settings
         self._stopping = threading.Event()
@@ -87,7 +85,7 @@ class Publisher:
 
     def write_influx(self, now_ms: int) -> None:
         """Write what is not there yet, the oldest first; a database that is away gets it later."""
-        if self.influx is None or target(self._store, INFLUX).next_try_ms > now_ms:
+        if self.influx is None or retry_state(self._store, INFLUX).next_try_ms > now_ms:
             return
         try:
             while self._write_page():

@@ -1,17 +1,28 @@
-"""Readings as files: CSV in the units that people expect, Parquet in SI. One file for each kind of readings."""
+"""Readings as files: CSV in the units that people expect, Parquet in SI. One file for each kind of readings.
+
+File names that every file system takes, from names that people and devices give.
+"""
 
 import csv
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc_station.store.layout import Column
-from pygnc_station.store.names import portable
+from pygnc_station.store.layout import Column, to_cell
 from pygnc_station.store.query import ALWAYS, Span, walk
-from pygnc_station.store.records import StoredReading, Stream
+from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store
-from pygnc_station.store.values import to_cell
+
+_FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST: Final = 80
+
+
+def portable_name(name: str) -> str:
+    """Return a name of letters, digits, points, hyphens and underscores that begins with none of the signs."""
+    return _FORBIDDEN.sub("_", name).strip("._-")[:_LONGEST] or "unnamed"
+
 
 COMMON: Final = ("time", "quality", "lost_before", "flags")
 
@@ -48,7 +59,7 @@ def file_names(among: Sequence[Stream]) -> list[str]:
     """Return a portable name for each stream, no two alike on any file system."""
     names: list[str] = []
     for stream in among:
-        name = base = f"{portable(stream.gadget_id)}_{portable(stream.layout.kind)}"
+        name = base = f"{portable_name(stream.gadget_id)}_{portable_name(stream.layout.kind)}"
         rank = 2
         while name.lower() in (other.lower() for other in names):
             name, rank = f"{base}_{rank}", rank + 1

@@ -1,4 +1,9 @@
-"""Questions to a store: the newest readings, those of a time, how many."""
+"""Questions to a store: the newest readings, those of a time, how many.
+
+Readings of a MariaDB or MySQL server, many in one text: its driver is plain Python and takes 5 µs for each row.
+
+docs/decisions/0016-database-server-packs-readings.md has the measurements.
+"""
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
@@ -7,13 +12,37 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from pygnc_station.store import schema
 from pygnc_station.store.layout import Layout
-from pygnc_station.store.packed import read_packed
-from pygnc_station.store.records import StoredReading, Stream
+from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store
+
+_DECODER: Final = msgspec.json.Decoder(list[StoredReading])
+
+
+def read_packed(connection: Connection, query: Select[Any]) -> list[StoredReading] | None:
+    """Return the readings that a query selects, in any order; None if the server cannot put them into one text.
+
+    Args:
+        connection: to a server whose `group_concat_max_len` is `LONGEST_TEXT`.
+        query: selects the columns of `StoredReading` by their names.
+    """
+    c = query.subquery().c
+    in_base64 = func.replace(func.to_base64(c.raw), "\n", "")
+    raw = func.coalesce(func.concat('"', in_base64, '"'), "null")  # else what is NULL would be left out
+    numbers = (c.stream_id, c.number, c.t_utc_ms, c.quality, c.lost_before)
+    row = func.concat_ws(",", *numbers, func.json_quote(c.flags), func.json_quote(c.content), raw)
+    count, text = connection.execute(select(func.count(), func.group_concat(func.concat("[", row, "]")))).one()
+    # What is too long is cut anywhere, and only a warning tells of it.
+    try:
+        readings = _DECODER.decode(f"[{text or ''}]")
+    except msgspec.DecodeError:
+        return None
+    return readings if len(readings) == count else None
+
 
 _R: Final = schema.readings.c
 _COLUMNS: Final = (_R.stream_id, _R.number, _R.t_utc_ms, _R.quality, _R.lost_before, _R.flags, _R.content, _R.raw)
@@ -79,6 +108,17 @@ def recent(
     return list(islice(newest, skip, skip + limit))
 
 
+def newest_of_each_kind(store: Store) -> list[tuple[StoredReading, Stream]]:
+    """Return the newest reading of each device and kind with its stream, ordered by device and kind."""
+    found: dict[tuple[str, str], tuple[StoredReading, Stream]] = {}
+    for stream in streams(store):
+        for reading in recent(store, [stream], 1):
+            key = (stream.gadget_id, stream.layout.kind)
+            if key not in found or found[key][0].t_utc_ms < reading.t_utc_ms:
+                found[key] = (reading, stream)
+    return [found[key] for key in sorted(found)]
+
+
 def between(store: Store, among: Sequence[Stream], span: Span = ALWAYS) -> list[StoredReading]:
     """Return all readings of a time, the oldest first."""
     with store.reads() as connection:
@@ -111,6 +151,19 @@ def numbered(
     """Return the readings of a stream by number, both ends included."""
     query = select(*_COLUMNS).where(_R.stream_id == stream_id, _R.number >= first, _R.number <= last)
     return _read_many(connection, query.order_by(_R.number).limit(limit), _BY_NUMBER)
+
+
+def numbered_pages(
+    store: Store, stream_id: int, first: int, last: int, page: int = 2000
+) -> Iterator[list[StoredReading]]:
+    """Yield the readings of a stream by number in pages, both ends included; each page is one transaction."""
+    while first <= last:
+        with store.reads() as connection:
+            readings = numbered(connection, stream_id, first, last, page)
+        if not readings:
+            return
+        yield readings
+        first = readings[-1].number + 1
 
 
 def count(store: Store, stream: Stream, span: Span = ALWAYS) -> int:

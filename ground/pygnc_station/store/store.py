@@ -9,9 +9,9 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
-from pygnc_station.store.engine import open_engine, told, writing
+from pygnc_station.store.database import open_engine, translated_errors, writing
 from pygnc_station.store.layout import Layout
-from pygnc_station.store.records import NewReading, Stream
+from pygnc_station.store.readings import NewReading, Stream
 
 UNKNOWN_STATUS: Final = "U"
 """Of a device that came by itself; see the server's list."""
@@ -42,7 +42,7 @@ class Store:
             StoreError: it cannot be opened.
         """
         engine = open_engine(where)
-        with told(engine.url):
+        with translated_errors(engine.url):
             return cls(engine)
 
     def __enter__(self) -> Self:
@@ -58,13 +58,13 @@ class Store:
     @contextmanager
     def writes(self) -> Iterator[Connection]:
         """Begin a transaction that writes; see `engine.told` for what it raises."""
-        with told(self.engine.url), writing(self.engine).begin() as connection:
+        with translated_errors(self.engine.url), writing(self.engine).begin() as connection:
             yield connection
 
     @contextmanager
     def reads(self) -> Iterator[Connection]:
         """Begin a transaction that reads."""
-        with told(self.engine.url), self.engine.connect() as connection:
+        with translated_errors(self.engine.url), self.engine.connect() as connection:
             yield connection
 
     def stream(self, gadget_id: str, layout: Layout, *, family: str = "", origin: str = "") -> Stream:

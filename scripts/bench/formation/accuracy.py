@@ -1,9 +1,4 @@
-"""Errors beside the bound of the same geometry.
-
-How small errors can be at all.
-
-How often something is claimed that is not the truth.
-"""
+"""Bounds, errors over bounds, and frequency of wrong claims."""
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,54 +7,54 @@ from typing import Final
 
 import numpy as np
 
-from pygnc_ground.campaign.formation_accuracy import FormationScore, bound_of, motion_of
-from pygnc_ground.campaign.formation_world import Kind, formation_world
+from pygnc_ground.campaign.formation_accuracy import FormationScore, true_motion, world_bound
+from pygnc_ground.campaign.formation_world import FormationKind, formation_world
 from pygnc_ground.orbit.consistency import band
 from scripts.bench.formation.cases import (
     CASES,
-    DOUBTFUL,
     FEW_FIXES,
     KINDS,
     MESH_ONE,
+    OWN_GPS_ONLY,
     STAR,
     STAR_FEW,
     STAR_FINE,
     TWO,
     Case,
     Geometry,
-    geometry_of,
-    head,
-    line,
+    measure_geometry,
+    median_and_range,
     pooled,
+    print_header,
+    print_row,
     rms,
-    spread,
 )
 
 
 def print_bounds(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """Medians and extremes over the geometries."""
+    """Print medians and extremes of the Cramer-Rao bounds over the geometries."""
     print(f"\nCramer-Rao bound of the relative position, m, {seeds} geometries of each kind: median (least to most).\n")
-    head("what", *(kind.value for kind in Kind))
-    found = {kind: list(pool.map(bounds_of_seed, repeat(kind), range(seeds))) for kind in Kind}
-    names = [case.instruments.name for case in CASES] + [each.name for each in DOUBTFUL if each is not STAR]
+    print_header("what", *(kind.value for kind in FormationKind))
+    found = {kind: list(pool.map(seed_bounds, repeat(kind), range(seeds))) for kind in FormationKind}
+    names = [case.instruments.name for case in CASES] + [each.name for each in OWN_GPS_ONLY if each is not STAR]
     for row, name in enumerate(dict.fromkeys(names)):
-        line(name, *(spread([bounds[row] for bounds in found[kind]]) for kind in Kind))
+        print_row(name, *(median_and_range([bounds[row] for bounds in found[kind]]) for kind in FormationKind))
 
 
-def bounds_of_seed(kind: Kind, seed: int) -> list[float]:
-    """In the order of the table."""
+def seed_bounds(kind: FormationKind, seed: int) -> list[float]:
+    """Return the bounds of one seed in the order of the table."""
     world = formation_world(seed, kind)
-    motion = motion_of(world)
-    every = [case.instruments for case in CASES] + [each for each in DOUBTFUL if each is not STAR]
+    motion = true_motion(world)
+    every = [case.instruments for case in CASES] + [each for each in OWN_GPS_ONLY if each is not STAR]
     named = {each.name: each for each in every}
-    return [bound_of(world, motion, each).rms_all_m for each in named.values()]
+    return [world_bound(world, motion, each).rms_all_m for each in named.values()]
 
 
 def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
-    """Errors of the right hypothesis over the bound of each geometry."""
+    """Print the errors of the right hypothesis over the bound of each geometry."""
     half = _measurements(draws, fixed=1)
     print(f"\n{seeds} geometries of each kind, each measured {draws} times with GPS on all, {half} with GPS on one.\n")
-    head(
+    print_header(
         "what",
         "formation",
         "bound, m",
@@ -74,76 +69,82 @@ def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
         "wrong and certain",
     )
     for kind in KINDS:
-        seedwise = list(pool.map(geometries_of_seed, repeat(kind), range(seeds), repeat(draws)))
+        seedwise = list(pool.map(measure_seed, repeat(kind), range(seeds), repeat(draws)))
         for row, case in enumerate(CASES):
             print_case(case, kind, [geometries[row] for geometries in seedwise])
 
 
-def geometries_of_seed(kind: Kind, seed: int, draws: int) -> list[Geometry]:
-    """All cases of one seed.
+def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
+    """Return all cases of one seed.
 
-    What the satellites' drags differ by is drawn anew each time: estimator and bound know what to expect of it.
+    Differences of drag are drawn anew for each measurement, since estimator and bound assume their distribution.
     """
     worlds = [formation_world(seed, kind, drag_draw=draw) for draw in range(draws)]
-    measured = [(world, motion_of(world)) for world in worlds]
-    return [geometry_of(measured[: _measurements(draws, case.instruments.fixed)], case.instruments) for case in CASES]
+    measured = [(world, true_motion(world)) for world in worlds]
+    return [
+        measure_geometry(measured[: _measurements(draws, case.instruments.fixed)], case.instruments) for case in CASES
+    ]
 
 
 def _measurements(draws: int, fixed: int) -> int:
-    """Of a geometry: a limit near the bound needs more of them."""
+    """Return the number of measurements of a geometry; limits near the bound need more of them."""
     return draws if fixed > 1 else (draws + 1) // 2
 
 
-def print_case(case: Case, kind: Kind, geometries: Sequence[Geometry]) -> None:
-    """One line."""
+def print_case(case: Case, kind: FormationKind, geometries: Sequence[Geometry]) -> None:
+    """Print one row."""
     scores = [score for geometry in geometries for score in geometry.scores]
-    ratios = [ratio_of(geometry) for geometry in geometries if any(score.found.any() for score in geometry.scores)]
+    ratios = [error_ratio(geometry) for geometry in geometries if any(score.found.any() for score in geometry.scores)]
     flagged = [all(score.flagged.any() for score in geometry.scores) for geometry in geometries]
     missed = sum(
-        ratio_of(geometry) > case.limit and not doubted for geometry, doubted in zip(geometries, flagged, strict=True)
+        error_ratio(geometry) > case.limit and not is_flagged
+        for geometry, is_flagged in zip(geometries, flagged, strict=True)
     )
     found = pooled(scores, "found") > 0.0
     nees = pooled(scores, "nees")[found]
-    line(
+    print_row(
         case.instruments.name,
         kind.value,
-        spread([geometry.bound.rms_all_m for geometry in geometries]),
+        median_and_range([geometry.bound.rms_all_m for geometry in geometries]),
         f"{rms(ratios):.2f}, {np.median(ratios):.2f}, {max(ratios):.2f}",
         f"{case.limit:g}",
-        f"{chance_of(geometries):.2f}",
+        f"{efficient_worst_ratio(geometries):.2f}",
         f"{missed} of {len(geometries)}",
-        f"{percent(scores, 'ambiguous')}, {percent(scores, 'unsolved')}",
+        f"{flagged_percent(scores, 'ambiguous')}, {flagged_percent(scores, 'unsolved')}",
         f"{(~found).sum()} of {len(found)}",
-        f"{nees.mean():.2f} ± {scatter_of(geometries):.2f}",
+        f"{nees.mean():.2f} ± {nees_scatter(geometries):.2f}",
         "{:.2f} to {:.2f}".format(*band(6, len(nees))),
         f"{sum(score.wrong_and_certain for score in scores)} of {len(found)}",
     )
 
 
-def ratio_of(geometry: Geometry) -> float:
-    """Error over bound of the partners whose true orbit is among the hypotheses, all draws together; NaN for none."""
+def error_ratio(geometry: Geometry) -> float:
+    """Return error over bound, all draws together; NaN if no true orbit is found.
+
+    Counts the partners whose true orbit is among the hypotheses.
+    """
     found = pooled(geometry.scores, "found") > 0.0
     error_m, bound_m = (pooled(geometry.scores, name)[found] for name in ("right_error_m", "bound_m"))
     return rms(error_m) / rms(bound_m) if found.any() else float("nan")
 
 
-def scatter_of(geometries: Sequence[Geometry]) -> float:
-    """Standard deviation of the mean NEES as its means over single geometries show it.
+def nees_scatter(geometries: Sequence[Geometry]) -> float:
+    """Return the standard deviation of the mean NEES, from its means over single geometries.
 
-    Errors along curved valleys have long tails, and those of partners and draws hang together: the band of as many
-    independent normal errors is narrower.
+    Errors on curved likelihood ridges have long tails, and those of partners and draws are correlated: the band of
+    as many independent normal errors is narrower.
     """
     means = [pooled(geometry.scores, "nees")[pooled(geometry.scores, "found") > 0.0].mean() for geometry in geometries]
     return float(np.std(means, ddof=1) / np.sqrt(len(means)))
 
 
-def percent(scores: Sequence[FormationScore], flag: str) -> str:
-    """Share of the partners for which it is true."""
+def flagged_percent(scores: Sequence[FormationScore], flag: str) -> str:
+    """Return the share of partners with a flag."""
     return f"{100.0 * pooled(scores, flag).mean():.0f} %"
 
 
-def chance_of(geometries: Sequence[Geometry]) -> float:
-    """What the worst ratio of an estimator whose errors are as large as the bound exceeds in half of all cases."""
+def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
+    """Return the median of the worst ratio of an estimator whose errors are as large as the bound."""
     draw = np.random.default_rng(1)
     worst = np.zeros(200)
     for bound, scores in geometries:
@@ -153,10 +154,10 @@ def chance_of(geometries: Sequence[Geometry]) -> float:
 
 
 def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
-    """How often a hypothesis is claimed that is not the truth."""
+    """Print how often a wrong hypothesis is claimed with certainty."""
     count = 10 * seeds
     print(f"\n{count} geometries, all kinds in turn, each in a third of the cases. Partners:\n")
-    head(
+    print_header(
         "what",
         "satellites",
         "formation",
@@ -167,10 +168,10 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
         "unsolved",
         "wrong and certain",
     )
-    kinds = [list(Kind)[seed % len(Kind)] for seed in range(count)]
-    runs = list(pool.map(doubts_of_seed, kinds, range(count)))
-    for instruments, satellites in DOUBTS:
-        for kind in Kind:
+    kinds = [list(FormationKind)[seed % len(FormationKind)] for seed in range(count)]
+    runs = list(pool.map(certainty_of_seed, kinds, range(count)))
+    for instruments, satellites in CERTAINTY_CASES:
+        for kind in FormationKind:
             case = instruments.name, satellites
             scores = [run[case] for run, each in zip(runs, kinds, strict=True) if each is kind and case in run]
             if not scores:
@@ -179,11 +180,11 @@ def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
             wrong, found, ambiguous, unsolved = columns
             false_claims = sum(score.wrong_and_certain for score in scores)
             sums = (wrong.sum(), len(wrong) - found.sum(), ambiguous.sum(), unsolved.sum(), false_claims)
-            line(instruments.name, str(satellites), kind.value, str(len(wrong)), *(f"{each:.0f}" for each in sums))
+            print_row(instruments.name, str(satellites), kind.value, str(len(wrong)), *(f"{each:.0f}" for each in sums))
 
 
-DOUBTS: Final = (
-    *((instruments, 4) for instruments in DOUBTFUL),
+CERTAINTY_CASES: Final = (
+    *((instruments, 4) for instruments in OWN_GPS_ONLY),
     (STAR_FINE, 2),
     (MESH_ONE, 3),
     (FEW_FIXES, 4),
@@ -192,11 +193,11 @@ DOUBTS: Final = (
 )
 
 
-def doubts_of_seed(kind: Kind, seed: int) -> dict[tuple[str, int], FormationScore]:
-    """By instruments and number of satellites; every third case, so that each meets each kind."""
+def certainty_of_seed(kind: FormationKind, seed: int) -> dict[tuple[str, int], FormationScore]:
+    """Return scores by instruments and number of satellites, in every third case, so that each case meets each kind."""
     world = formation_world(seed, kind)
     scores = {}
-    for instruments, satellites in DOUBTS[seed // len(Kind) % 3 :: 3]:
+    for instruments, satellites in CERTAINTY_CASES[seed // len(FormationKind) % 3 :: 3]:
         some = world.first(satellites)
-        scores[instruments.name, satellites] = geometry_of([(some, motion_of(some))], instruments).scores[0]
+        scores[instruments.name, satellites] = measure_geometry([(some, true_motion(some))], instruments).scores[0]
     return scores

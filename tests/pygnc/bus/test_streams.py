@@ -55,7 +55,7 @@ def be_writer(folder: Path, control: Connection) -> None:
         writer.write(messages(writer.next_seq, 50 if writer.next_seq % 1000 < 500 else 1))
     control.send(time.monotonic() - begin)
     while not control.poll(0.02):
-        writer.greet()
+        writer.answer_subscriptions()
     writer.close()
 
 
@@ -65,7 +65,7 @@ def be_reader(folder: Path, control: Connection, limit: int, after_seq: int) -> 
     seen = after_seq
     control.send(seen)
     while seen < COUNT:
-        if not reader.behind:
+        if not reader.has_backlog:
             reader.socket.poll(100)
         for message in reader.receive(limit):
             assert isinstance(message, BatchEnd)
@@ -164,7 +164,7 @@ def test_a_reader_that_joins_is_told_of_what_nobody_heard(context: Context, tmp_
         assert reader.receive(100) == []
         writer.write(messages(1, 10))  # the subscription is on its way
         assert writer.socket.poll(5000)
-        writer.greet()
+        writer.answer_subscriptions()
         assert heard(reader, 10) == list(range(1, 11))
 
 
@@ -177,7 +177,7 @@ def joined(
     with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
         assert reader.receive(100) == []
         assert writer.socket.poll(5000)
-        writer.greet()
+        writer.answer_subscriptions()
         yield writer, reader
 
 
@@ -203,7 +203,7 @@ def test_so_is_what_did_not_fit_behind_announcements_of_what_was_read_already(
         return message
 
     monkeypatch.setattr(reader, "_decode", decode_late)
-    reader.behind = True
+    reader.has_backlog = True
     assert heard(reader, 2000) == list(range(1, 2001))
 
 
@@ -211,11 +211,11 @@ def test_a_look_into_the_journal_hides_nothing_that_is_shown(joined: tuple[Strea
     writer, reader = joined
     assert reader.socket.poll(5000)
     assert reader.receive(100) == []  # the greeting
-    writer.show(BatchEnd(seq=0, cause="now"))
+    writer.publish_transient(BatchEnd(seq=0, cause="now"))
     assert reader.socket.poll(5000)
-    reader.behind = True
+    reader.has_backlog = True
     assert reader.receive(100) == []
-    assert reader.take_shown() == BatchEnd(seq=0, cause="now")
+    assert reader.take_transient() == BatchEnd(seq=0, cause="now")
 
 
 def test_whatever_was_not_announced_is_found_in_the_end(
@@ -243,7 +243,7 @@ def heard(reader: StreamReader, count: int) -> list[int]:
     """Read until so many messages have come."""
     seen: list[int] = []
     while len(seen) < count:
-        assert reader.behind or reader.socket.poll(5000)
+        assert reader.has_backlog or reader.socket.poll(5000)
         seen += [m.seq for m in reader.receive(100) if isinstance(m, BatchEnd)]
     return seen
 
@@ -253,7 +253,7 @@ def test_messages_are_plain_messagepack(context: Context, tmp_path: Path) -> Non
         plain.subscribe(b"input")
         plain.connect(endpoint(tmp_path, "input"))
         while not plain.poll(20):  # the subscription is on its way
-            writer.greet()
+            writer.answer_subscriptions()
         writer.write(messages(1, 1))
         payload = b""
         while not payload:
@@ -265,9 +265,9 @@ def test_a_message_of_the_moment_is_neither_numbered_nor_journaled(context: Cont
     with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
         shown = None
         while shown is None:
-            writer.show(BatchEnd(seq=0, cause="now"))
+            writer.publish_transient(BatchEnd(seq=0, cause="now"))
             reader.socket.poll(20)
             reader.receive(10)
-            shown = reader.take_shown()
+            shown = reader.take_transient()
         assert shown == BatchEnd(seq=0, cause="now")
-        assert writer.journal.last_seq == reader.through == 0
+        assert writer.journal.last_seq == reader.last_seq == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 
 os.environ["BRAHE_NETWORK_MODE"] = "offline"

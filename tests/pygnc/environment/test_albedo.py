@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from pygnc.environment.albedo import earth_light
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.environment.albedo import earth_albedo
 
 EARTH_RADIUS_M = 6_378_137.0
 FACES = np.vstack((np.eye(3), -np.eye(3)))
@@ -13,7 +13,7 @@ WIDE = math.acos(EARTH_RADIUS_M / (EARTH_RADIUS_M + 1_000e3))
 
 
 def on_faces(position_m: Array, sun_m: Array, normals: Array = FACES) -> Array:
-    return earth_light(position_m, sun_m).on_plates(normals)[0]
+    return earth_albedo(position_m, sun_m).on_plates(normals)[0]
 
 
 def of_the_ground(position_m: Array, sun_m: Array, normals: Array) -> Array:
@@ -70,7 +70,7 @@ def test_under_the_sun_the_nadir_plate_gets_the_closed_form() -> None:
 
 def test_the_derivative_is_that_of_the_light() -> None:
     for position_m, sun_m, normals in cases(40):
-        light = earth_light(position_m, sun_m)
+        light = earth_albedo(position_m, sun_m)
         shares, by_normal = light.on_plates(normals)
         np.testing.assert_allclose(shares, np.einsum("ki,ki->k", normals, by_normal), rtol=0.0, atol=1e-15)
         for axis in 1e-6 * np.eye(3):
@@ -97,7 +97,7 @@ def test_in_the_umbra_there_is_none() -> None:
     sun_m = np.array([1.5e11, 0.0, 0.0])
     for angle in np.linspace(0.0, 1.17, 30):
         position_m = 6.9e6 * np.array([-math.cos(angle), math.sin(angle), 0.0])
-        assert not earth_light(position_m, sun_m).shares.any()
+        assert not earth_albedo(position_m, sun_m).shares.any()
 
 
 def test_below_the_ground_it_stays_finite() -> None:

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.chebyshev import ChebyshevDays
 from pygnc.environment.time_scales import MS_PER_DAY
 

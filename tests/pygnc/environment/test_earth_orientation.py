@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from tests.pygnc.environment.moments import LEAP_SECOND_GPS_MS
 

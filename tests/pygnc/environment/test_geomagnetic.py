@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import lpmv
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_main_field
-from pygnc.environment.arrays import Array
 from pygnc.environment.geomagnetic import COEFFICIENTS, DEGREE, MainField
 from tests.pygnc.environment.authority import brahe, epoch
 

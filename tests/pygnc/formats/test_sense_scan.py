@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pygnc.formats.damage import Damage, DamageReason
+from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason
 from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
-from pygnc.formats.sense_scan import PIECE_BYTES, SenseScan, SenseScanner, scan
+from pygnc.formats.sense_scan import DUPLICATE_REACH_RECORDS, PIECE_BYTES, SenseScan, SenseScanner, scan
 from tests.pygnc.formats.streams import ANY, IN_PLACE, YEAR_S, Stream, damaged, joined, pieces, sense_records
 
 BARE = SenseLayout(terminated=False)
@@ -142,7 +142,7 @@ def test_erased_pages_cost_the_records_they_touch(page: int, fill: int) -> None:
         assert result.damage[-1].stop >= min(start + page, len(stream))
 
 
-def test_short_zeroed_stretches_over_times_are_found() -> None:
+def test_short_zeroed_ranges_over_times_are_damage() -> None:
     stream = stream_of(sense_records(5))
     for start in range(251, 251 + 150):
         zeroed = stream.overwrite(start, bytes(64))
@@ -150,7 +150,7 @@ def test_short_zeroed_stretches_over_times_are_found() -> None:
 
 
 @pytest.mark.parametrize("step_s", [20 * YEAR_S, 26 * YEAR_S + 77, -1760, -20 * YEAR_S])
-def test_clock_set_inside_an_undamaged_record(step_s: int) -> None:
+def test_a_record_with_a_clock_step_is_delivered(step_s: int) -> None:
     """Between any two packets of any record of a file."""
     for record in range(6):
         for packet in range(6):
@@ -169,7 +169,7 @@ def test_clock_set_inside_an_undamaged_record(step_s: int) -> None:
                 assert named == ({(record, "out_of_order")} if step_s < 0 and record > 0 else set())
 
 
-def test_two_halves_of_different_records_are_not_one_with_a_clock_step() -> None:
+def test_halves_of_different_records_are_not_a_record_with_a_clock_step() -> None:
     """Bytes lost in multiples of the record's length leave length and CR LF in place; the times do not fit."""
     records = sense_records(20)
     originals = [record.tobytes() for record in records]
@@ -203,7 +203,7 @@ def test_jitter_and_unknown_statuses_are_not_damage() -> None:
     assert (len(result.records), result.damage) == (50, ())
 
 
-def test_carriage_return_line_feed_in_payloads_splits_nothing() -> None:
+def test_cr_lf_in_payloads_does_not_split_records() -> None:
     records = sense_records(20, satellites=(13, 10))
     records["sensors"]["mag"] = records["sensors"]["gyro"] = int.from_bytes(b"\r\n", "little")
     records["sensors"]["lux"] = int.from_bytes(b"\r\n", "big")
@@ -214,14 +214,14 @@ def test_carriage_return_line_feed_in_payloads_splits_nothing() -> None:
         assert scan(bytes(stream.lose(place, 1))).offsets.tolist() == [0, *range(501, 251 * 20 - 1, 251)]
 
 
-def test_in_place_damage_of_bare_records() -> None:
+def test_in_place_damage_of_unterminated_records() -> None:
     stream = stream_of(sense_records(40, layout=BARE))
     for start in range(0, len(stream), 512):
         erased = stream.overwrite(start, bytes(512))
         assert scan(bytes(erased), BARE).offsets.tolist() == sorted(erased.intact())
 
 
-def test_bytes_lost_in_a_bare_records_gps_packet_are_found_by_the_next_record() -> None:
+def test_bytes_lost_in_an_unterminated_record_are_damage() -> None:
     stream = stream_of(sense_records(6, layout=BARE))
     for place in range(249 + 154, 498):
         shortened = stream.lose(place, 1)
@@ -266,7 +266,7 @@ def test_one_byte_is_a_cut_tail() -> None:
     assert scan(b"\x5f").damage == (Damage(0, 1, DamageReason.CUT_TAIL),)
 
 
-def test_records_of_an_undamaged_file_are_a_view() -> None:
+def test_records_of_an_undamaged_file_are_a_view_of_it() -> None:
     octets = sense_records(10).tobytes()
     records = scan(octets).records
     assert np.shares_memory(records, np.frombuffer(octets, np.uint8))
@@ -275,6 +275,65 @@ def test_records_of_an_undamaged_file_are_a_view() -> None:
 
 @settings(deadline=None)
 @given(st.data())
-def test_swaps_duplicates_and_pages_in_bare_streams(data: st.DataObject) -> None:
+def test_swaps_duplicates_and_pages_in_unterminated_streams(data: st.DataObject) -> None:
     stream = data.draw(damaged(pristine(BARE, random_payload=False), IN_PLACE))
     assert stream.intact().keys() <= set(scan(bytes(stream), BARE).offsets.tolist())
+
+
+def named(octets: bytes) -> list[tuple[int, AnomalyReason]]:
+    result = scan(octets)
+    assert not result.damage
+    for anomaly in result.anomalies:
+        start = int(result.offsets[anomaly.record])
+        assert (anomaly.start, anomaly.stop) == (start, start + 251)
+    return [(anomaly.record, anomaly.reason) for anomaly in result.anomalies]
+
+
+def test_an_undamaged_file_has_no_anomalies() -> None:
+    assert named(sense_records(200).tobytes()) == []
+
+
+def test_duplicates_are_delivered_and_reported() -> None:
+    records = sense_records(10)
+    order = [0, 1, 2, 2, 3, 1, 4, 5, 5, 5, 6]
+    duplicate = AnomalyReason.DUPLICATE
+    assert named(records[order].tobytes()) == [(3, duplicate), (5, duplicate), (8, duplicate), (9, duplicate)]
+
+
+def test_swapped_records_are_delivered_and_reported() -> None:
+    records = sense_records(10)
+    assert named(records[[0, 1, 3, 2, 4]].tobytes()) == [(3, AnomalyReason.OUT_OF_ORDER)]
+
+
+def test_a_similar_record_is_not_a_duplicate() -> None:
+    records = sense_records(3)[[0, 1, 1, 2]]
+    records["sensors"]["hall"][2, 0] += 1
+    assert named(records.tobytes()) == [(2, AnomalyReason.OUT_OF_ORDER)]
+
+
+@pytest.mark.parametrize(("distance", "found"), [(DUPLICATE_REACH_RECORDS, True), (DUPLICATE_REACH_RECORDS + 1, False)])
+def test_duplicates_are_found_within_the_reach(distance: int, *, found: bool) -> None:
+    records = sense_records(distance)
+    order = [*range(distance), 0]
+    reason = AnomalyReason.DUPLICATE if found else AnomalyReason.OUT_OF_ORDER
+    assert named(records[order].tobytes()) == [(distance, reason)]
+
+
+@pytest.mark.parametrize("exponent", [12, 13, 14, 15])
+def test_impossible_light_words_are_anomalies(exponent: int) -> None:
+    records = sense_records(4)
+    records["sensors"]["lux"][2, 3, 5] = exponent << 12 | 5
+    assert named(records.tobytes()) == [(2, AnomalyReason.IMPLAUSIBLE_LIGHT)]
+
+
+def test_a_record_can_have_several_anomalies() -> None:
+    records = sense_records(4)[[0, 2, 1, 3]]
+    records["gps"]["velocity_ecef_mps"][2] = np.nan
+    records["sensors"]["lux"][2] = 0xFFFF
+    octets = records.tobytes()
+    assert named(octets) == [
+        (2, AnomalyReason.OUT_OF_ORDER),
+        (2, AnomalyReason.IMPLAUSIBLE_LIGHT),
+        (2, AnomalyReason.IMPLAUSIBLE_FIX),
+    ]
+    assert scan(octets, base_offset=7).anomalies[0] == Anomaly(2, 509, 760, AnomalyReason.OUT_OF_ORDER)

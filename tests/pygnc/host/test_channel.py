@@ -1,12 +1,12 @@
-"""Two channels on a simulated line: everything arrives once and in order, or is reported lost."""
+"""Two channels on a simulated faulty line: sentences arrive once and in order or are reported lost."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import Acknowledged, Connected, Incompatible, LineDown, LossCause, Lost, Received
-from pygnc.host.sending import LIFE_S
+from pygnc.host.channel_events import Acknowledged, Connected, Incompatible, LineDown, LossCause, Lost, Received
+from pygnc.host.retransmission import UNORDERED_LIFETIME_S
 from pygnc.host.sentence import Delivery, Direction, Sentence
 from pygnc.host.sentence_types import (
     ACKN,
@@ -20,8 +20,8 @@ from pygnc.host.sentence_types import (
     STAT,
     Capability,
 )
-from pygnc_controller.emulator.line import Faults, SerialLine
-from pygnc_controller.emulator.virtual_time import Session
+from pygnc_controller.emulator.serial_line import LineFaults, SerialLine
+from pygnc_controller.emulator.virtual_pi import VirtualLink
 from tests.fakes.channel_line import ChannelEnd
 
 HOST_SESSION, PI_SESSION = 0x1F03, 0x0007
@@ -29,12 +29,12 @@ NOTHING = Capability(0)
 
 
 class Pair:
-    def __init__(self, faults: Faults | None = None, seed: int = 0, window: int = 16) -> None:
-        faults = faults or Faults()
+    def __init__(self, faults: LineFaults | None = None, seed: int = 0, window: int = 16) -> None:
+        faults = faults or LineFaults()
         self.host = ChannelEnd(Channel(Direction.TO_PI, HOST_SESSION, "host", window=window))
         self.pi = ChannelEnd(Channel(Direction.TO_HOST, PI_SESSION, "pi"))
         lines = [SerialLine(2 * seed, faults), SerialLine(2 * seed + 1, faults)]
-        self.session = Session([self.host.end(), self.pi.end()], lines)
+        self.session = VirtualLink([self.host.end(), self.pi.end()], lines)
 
     @property
     def now_s(self) -> float:
@@ -59,7 +59,7 @@ def texts(count: int) -> list[bytes]:
     return [b"orbit.start.fixes = %d" % k for k in range(count)]
 
 
-def test_both_ends_hear_of_each_other() -> None:
+def test_both_ends_connect() -> None:
     pair = Pair()
     pair.connect()
     pair.run_for(1.0)
@@ -69,7 +69,7 @@ def test_both_ends_hear_of_each_other() -> None:
     assert (at_host.software, at_pi.software) == ("pi", "host")
 
 
-def test_an_idle_line_is_quiet() -> None:
+def test_an_idle_channel_sends_nothing() -> None:
     pair = Pair()
     pair.connect()
     pair.run_for(60.0)
@@ -77,7 +77,7 @@ def test_an_idle_line_is_quiet() -> None:
     assert len(pair.host.of(Connected)) == len(pair.pi.of(Connected)) == 1
 
 
-def test_a_sentence_in_order_arrives_once_and_is_acknowledged() -> None:
+def test_an_ordered_sentence_arrives_once_and_is_acknowledged() -> None:
     pair = Pair()
     pair.connect()
     ticket = pair.host.channel.send(PSET, b"a = 1", pair.now_s)
@@ -87,7 +87,7 @@ def test_a_sentence_in_order_arrives_once_and_is_acknowledged() -> None:
 
 
 LINE_FAULTS = st.builds(
-    Faults,
+    LineFaults,
     lost=st.sampled_from([0.0, 1e-4, 1e-3]),
     flipped=st.sampled_from([0.0, 1e-4, 1e-3, 3e-3]),
     doubled=st.sampled_from([0.0, 1e-3]),
@@ -98,7 +98,9 @@ LINE_FAULTS = st.builds(
 
 @settings(max_examples=40, deadline=None)
 @given(LINE_FAULTS, st.integers(0, 1000), st.integers(0, 60), st.sampled_from([1, 4, 16]))
-def test_whatever_the_line_does_all_arrives_once_in_order(faults: Faults, seed: int, count: int, window: int) -> None:
+def test_ordered_sentences_arrive_once_and_in_order_on_a_faulty_line(
+    faults: LineFaults, seed: int, count: int, window: int
+) -> None:
     pair = Pair(faults, seed, window)
     pair.connect()
     for end, text in ((pair.host, b"h"), (pair.pi, b"p")):
@@ -116,7 +118,7 @@ def test_whatever_the_line_does_all_arrives_once_in_order(faults: Faults, seed: 
 
 @settings(max_examples=30, deadline=None)
 @given(LINE_FAULTS, st.integers(0, 1000))
-def test_every_live_packet_is_delivered_at_most_once_and_settled(faults: Faults, seed: int) -> None:
+def test_every_live_packet_arrives_at_most_once_and_is_acknowledged_or_lost(faults: LineFaults, seed: int) -> None:
     pair = Pair(faults, seed)
     pair.connect()
     packets = [bytes([k]) * 30 for k in range(40)]
@@ -124,7 +126,7 @@ def test_every_live_packet_is_delivered_at_most_once_and_settled(faults: Faults,
     start_s = pair.now_s
     for k, packet in enumerate(packets):
         pair.session.at(start_s + 0.1 * k, lambda now, p=packet: sent.append(pair.host.channel.send(SENS, p, now)))  # type: ignore[misc]
-    pair.run_for(4.0 + LIFE_S + 1.0)
+    pair.run_for(4.0 + UNORDERED_LIFETIME_S + 1.0)
     pair.run_for(20.0)
     arrived = received(pair.pi, SENS)
     assert len(set(arrived)) == len(arrived)
@@ -135,7 +137,7 @@ def test_every_live_packet_is_delivered_at_most_once_and_settled(faults: Faults,
     assert len(arrived) >= len([t for t in acknowledged if t in sent])
 
 
-def test_a_live_packet_overtakes_files() -> None:
+def test_a_live_packet_overtakes_file_chunks() -> None:
     pair = Pair()
     pair.connect()
     for text in texts(60):
@@ -147,7 +149,7 @@ def test_a_live_packet_overtakes_files() -> None:
     assert pair.now_s - sent_s < 0.12
 
 
-def test_a_packet_waits_for_no_chunk() -> None:
+def test_a_packet_interrupts_a_chunk() -> None:
     pair = Pair()
     pair.connect()
     for text in texts(40):
@@ -167,43 +169,43 @@ def test_a_packet_waits_for_no_chunk() -> None:
     assert pair.host.channel.counts.retried == pair.pi.channel.counts.retried == 0
 
 
-def test_an_end_that_cannot_read_a_sentence_within_another_gets_whole_lines() -> None:
+def test_an_end_without_nesting_receives_whole_lines() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     greet_host(host)
     drain(host, 0.0)
     host.send(PSET, b"a" * 400, 0.0)
-    line = host.next_portion(0.0)
+    line = host.next_output(0.0)
     assert line is not None
     assert line.endswith(b"\r\n")
     greet_host(able := Channel(Direction.TO_PI, HOST_SESSION, "host"), Capability.NESTING)
     drain(able, 0.0)
     able.send(PSET, b"a" * 400, 0.0)
-    first = able.next_portion(0.0)
+    first = able.next_output(0.0)
     able.send(SENS, bytes(30), 0.0)
-    second = able.next_portion(0.0)
+    second = able.next_output(0.0)
     assert first is not None
     assert second is not None
     assert second.startswith(b">SENS")
     assert first + b"".join(drain(able, 0.0)) == line
 
 
-def test_a_line_is_not_gone_on_with_when_the_other_end_has_restarted() -> None:
+def test_a_fragmented_line_is_abandoned_when_the_other_end_restarts() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     greet_host(host, Capability.NESTING)
     drain(host, 0.0)
     host.send(PSET, b"a" * 400, 0.0)
-    assert host.next_portion(0.0)
+    assert host.next_output(0.0)
     body = HELO.pack(1, 1, 4, 0, 0, 0, 1, 1)
     host.receive(Sentence(Direction.TO_HOST, "HELO", PI_SESSION + 1, Delivery.UNNUMBERED, 0, body), 0.1)
     assert [line[:5] for line in drain(host, 0.1)] == [b">HELO"]
 
 
-def test_a_packet_behind_a_newer_one_is_late_and_the_gap_is_counted() -> None:
+def test_a_packet_after_a_newer_one_is_late_and_the_gap_is_counted() -> None:
     pi = Channel(Direction.TO_HOST, PI_SESSION, "pi")
     greet(pi)
     for number, is_retry in ((1, False), (3, False), (2, True), (2, True), (60, False)):
-        pi.receive(host_sentence("SENS", Delivery.AT_ONCE, number, bytes(30), is_retry=is_retry), 0.0)
-    outcomes = [o for o in pi.take_outcomes() if isinstance(o, Received)]
+        pi.receive(host_sentence("SENS", Delivery.UNORDERED, number, bytes(30), is_retry=is_retry), 0.0)
+    outcomes = [o for o in pi.pop_events() if isinstance(o, Received)]
     assert [(o.number, o.is_late, o.is_retry) for o in outcomes] == [
         (1, False, False),
         (3, False, False),
@@ -211,12 +213,12 @@ def test_a_packet_behind_a_newer_one_is_late_and_the_gap_is_counted() -> None:
         (60, False, False),
     ]
     assert pi.counts.repeated == 1
-    assert pi.missing == 60 - 32 - 1 - 3  # the 32 before the newest may still come
+    assert pi.missing == 60 - 32 - 1 - 3  # the 32 before the newest may still arrive
 
 
-def test_the_other_end_hears_of_a_packet_given_up() -> None:
-    cut = (1.0, 1.0 + LIFE_S + 2.0)
-    pair = Pair(Faults(cuts=(cut,)))
+def test_an_expired_packet_is_reported_to_the_other_end() -> None:
+    cut = (1.0, 1.0 + UNORDERED_LIFETIME_S + 2.0)
+    pair = Pair(LineFaults(cuts=(cut,)))
     pair.connect()
     pair.session.run(lambda: False, 2.0)
     ticket = pair.host.channel.send(SENS, bytes(30), pair.now_s)
@@ -225,8 +227,8 @@ def test_the_other_end_hears_of_a_packet_given_up() -> None:
     assert received(pair.pi, LOST) == [b"SENS"]
 
 
-def test_a_long_cut_is_a_line_down_and_a_new_session_follows() -> None:
-    pair = Pair(Faults(cuts=((1.0, 30.0),)))
+def test_a_long_interruption_ends_the_session_and_a_new_one_follows() -> None:
+    pair = Pair(LineFaults(cuts=((1.0, 30.0),)))
     pair.connect()
     pair.session.run(lambda: False, 2.0)
     ticket = pair.host.channel.send(PSET, b"a = 1", pair.now_s)
@@ -238,7 +240,7 @@ def test_a_long_cut_is_a_line_down_and_a_new_session_follows() -> None:
 
 
 @pytest.mark.parametrize("restarted", ["host", "pi"])
-def test_a_restart_of_either_end_mixes_nothing(restarted: str) -> None:
+def test_a_restart_of_either_end_does_not_mix_sessions(restarted: str) -> None:
     pair = Pair()
     pair.connect()
     old = [pair.host.channel.send(PSET, b"old %d" % k + bytes(400), pair.now_s) for k in range(30)]
@@ -266,20 +268,20 @@ def test_a_restart_of_either_end_mixes_nothing(restarted: str) -> None:
     assert received(pair.pi, PSET).count(b"new") == 1
 
 
-def test_a_sentence_overtaken_by_an_acknowledged_one_goes_out_again_at_once() -> None:
+def test_a_sentence_overtaken_by_an_acknowledged_one_is_resent_at_once() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     greet_host(host)
     drain(host, 0.0)
     for k in range(3):
         host.send(PSET, b"a = %d" % k, 0.0)
     assert numbers(drain(host, 0.0)) == ["r0001", "r0002", "r0003"]
-    host.receive(pi_acknowledges(1, 0b1), 0.05)  # 1 is missing, 2 is here
+    host.receive(pi_acknowledges(1, 0b1), 0.05)  # 1 is missing, 2 has arrived
     assert numbers(drain(host, 0.05)) == ["R0001"]
     assert numbers(drain(host, 0.06)) == []
     assert host.wakeup_s() > 0.06
 
 
-def test_no_more_sentences_are_under_way_than_the_other_end_can_hold() -> None:
+def test_sentences_in_flight_do_not_exceed_the_window_of_the_other_end() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     greet_host(host)
     drain(host, 0.0)
@@ -288,39 +290,39 @@ def test_no_more_sentences_are_under_way_than_the_other_end_can_hold() -> None:
     assert numbers(drain(host, 0.0)) == ["r0001", "r0002", "r0003", "r0004"]
     host.receive(pi_acknowledges(3, 0), 0.01)
     assert numbers(drain(host, 0.01)) == ["r0005", "r0006"]
-    host.receive(pi_acknowledges(3, 0b1), 0.02)  # 3 is missing: what comes behind it must be held
+    host.receive(pi_acknowledges(3, 0b1), 0.02)  # 3 is missing, so 4 must be held
     assert numbers(drain(host, 0.02)) == ["R0003"]
 
 
-def test_unknown_types_and_wrong_bodies_are_acknowledged_and_refused() -> None:
+def test_unknown_types_and_invalid_bodies_are_acknowledged_and_rejected() -> None:
     pi = Channel(Direction.TO_HOST, PI_SESSION, "pi")
     greet(pi)
-    pi.receive(host_sentence("WHAT", Delivery.AT_ONCE, 1, b""), 0.0)
-    pi.receive(host_sentence("SENS", Delivery.AT_ONCE, 2, bytes(29)), 0.0)
-    pi.receive(host_sentence("STAT", Delivery.AT_ONCE, 3, b""), 0.0)
-    assert [o for o in pi.take_outcomes() if isinstance(o, Received)] == []
-    lines = [pi.next_portion(0.0) for _ in range(6)]
+    pi.receive(host_sentence("WHAT", Delivery.UNORDERED, 1, b""), 0.0)
+    pi.receive(host_sentence("SENS", Delivery.UNORDERED, 2, bytes(29)), 0.0)
+    pi.receive(host_sentence("STAT", Delivery.UNORDERED, 3, b""), 0.0)
+    assert [o for o in pi.pop_events() if isinstance(o, Received)] == []
+    lines = [pi.next_output(0.0) for _ in range(6)]
     assert [line[1:5] for line in lines if line] == [b"HELO", b"ACKN", b"NAKN", b"NAKN", b"NAKN"]
 
 
-def test_another_version_is_reported_and_not_spoken_to() -> None:
+def test_an_incompatible_version_is_reported_and_not_answered() -> None:
     pi = Channel(Direction.TO_HOST, PI_SESSION, "pi")
     body = HELO.pack(7, 9, 4, 0, PI_SESSION, 0, 1, 1)
     pi.receive(host_sentence("HELO", Delivery.UNNUMBERED, 0, body), 0.0)
-    assert pi.take_outcomes() == [Incompatible(7, 9)]
+    assert pi.pop_events() == [Incompatible(7, 9)]
     assert not pi.is_ready
 
 
-def test_an_echo_of_our_own_words_is_no_answer() -> None:
+def test_an_echo_is_ignored() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     greet_host(host)
     host.send(PING, PING.pack(5), 0.0)
-    host.receive(host_sentence("PING", Delivery.AT_ONCE, 1, PING.pack(5)), 0.0)
+    host.receive(host_sentence("PING", Delivery.UNORDERED, 1, PING.pack(5)), 0.0)
     assert host.counts.echoes == 1
-    assert not [o for o in host.take_outcomes() if isinstance(o, Received | Acknowledged)]
+    assert not [o for o in host.pop_events() if isinstance(o, Received | Acknowledged)]
 
 
-def test_a_full_channel_says_so() -> None:
+def test_a_full_channel_raises() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     while host.room:
         host.send(PSET, b"a=1", 0.0)
@@ -329,13 +331,13 @@ def test_a_full_channel_says_so() -> None:
     first = host.send(SENS, bytes(30), 0.0)
     for _ in range(64):
         host.send(SENS, bytes(30), 0.0)
-    (lost,) = [o for o in host.take_outcomes() if isinstance(o, Lost)]
+    (lost,) = [o for o in host.pop_events() if isinstance(o, Lost)]
     assert lost == Lost(first, SENS, LossCause.CROWDED_OUT)
     with pytest.raises(ValueError, match="HELO"):
         host.send(HELO, b"", 0.0)
 
 
-def test_events_and_status_reach_the_host_at_once() -> None:
+def test_events_and_status_reach_the_host_during_a_download() -> None:
     pair = Pair()
     pair.connect()
     pair.pi.channel.send(EVNT, EVNT.pack(1, tail=b"disk: full"), pair.now_s)
@@ -357,21 +359,21 @@ def greet_host(host: Channel, able: Capability = NOTHING) -> None:
     assert host.is_ready
 
 
-def pi_acknowledges(next_in_order: int, later: int) -> Sentence:
-    body = ACKN.pack(next_in_order, later, 0, 0xFFFFFFFF)
+def pi_acknowledges(next_ordered: int, later: int) -> Sentence:
+    body = ACKN.pack(next_ordered, later, 0, 0xFFFFFFFF)
     return Sentence(Direction.TO_HOST, "ACKN", PI_SESSION, Delivery.UNNUMBERED, 0, body)
 
 
 def drain(end: Channel, now_s: float) -> list[bytes]:
-    """All lines that an end would send now."""
+    """Return all lines that an end sends now."""
     lines = []
-    while (line := end.next_portion(now_s)) is not None:
+    while (line := end.next_output(now_s)) is not None:
         lines.append(line)
     return lines
 
 
 def numbers(lines: list[bytes]) -> list[str]:
-    """Delivery letters and numbers of what is numbered."""
+    """Return delivery letters and numbers of the numbered lines."""
     found = [line.split(b",")[2].decode() for line in lines]
     return [number for number in found if number[0] not in "cC"]
 

@@ -1,4 +1,4 @@
-"""A port never waits, keeps what the line does not take, and notices when it has gone."""
+"""A port never blocks, keeps unsent bytes and detects that the other end has gone."""
 
 import os
 import pty
@@ -22,7 +22,7 @@ def ends() -> Iterator[tuple[int, int]]:
     os.close(slave)
 
 
-def test_bytes_pass_both_ways(ends: tuple[int, int]) -> None:
+def test_bytes_pass_in_both_directions(ends: tuple[int, int]) -> None:
     master, slave = ends
     port = Port.open_terminal(os.ttyname(slave))
     assert port.read() == b""
@@ -30,33 +30,33 @@ def test_bytes_pass_both_ways(ends: tuple[int, int]) -> None:
     assert port.read() == LINE
     port.write(LINE)
     assert os.read(master, 100) == LINE
-    assert port.free_in_s() == 0.0
+    assert port.ready_in_s() == 0.0
     port.close()
     os.close(master)
 
 
-def test_a_line_that_is_not_taken_is_kept(ends: tuple[int, int]) -> None:
+def test_unaccepted_bytes_are_kept_and_sent_later(ends: tuple[int, int]) -> None:
     master, slave = ends
     port = Port.open_terminal(os.ttyname(slave))
     octets = os.urandom(100_000)
     port.write(octets)
-    assert port.free_in_s() > 0.0
+    assert port.ready_in_s() > 0.0
     heard = b""
     while len(heard) < len(octets):
         heard += os.read(master, 4096)
         port.flush()
     assert heard == octets
-    assert port.free_in_s() == pytest.approx(len(octets) / 11_520.0, abs=5.0)
+    assert port.ready_in_s() == pytest.approx(len(octets) / 11_520.0, abs=5.0)
     port.close()
     os.close(master)
 
 
-def test_a_terminal_that_cannot_say_what_it_holds_is_not_given_more_than_a_line_carries(ends: tuple[int, int]) -> None:
+def test_a_pseudo_terminal_is_paced_at_the_assumed_speed(ends: tuple[int, int]) -> None:
     master, slave = ends
     port = Port.open_terminal(os.ttyname(slave))
     written, began_s = 0, time.monotonic()
     while written < 3000:
-        if port.free_in_s() == 0.0:
+        if port.ready_in_s() == 0.0:
             port.write(bytes(96))
             written += 96
         carried = (time.monotonic() - began_s) * 11_520.0
@@ -65,13 +65,13 @@ def test_a_terminal_that_cannot_say_what_it_holds_is_not_given_more_than_a_line_
     os.close(master)
 
 
-def test_a_port_whose_other_end_has_gone_is_closed(ends: tuple[int, int]) -> None:
+def test_a_port_closes_when_the_other_end_hangs_up(ends: tuple[int, int]) -> None:
     master, slave = ends
     port = Port.open_terminal(os.ttyname(slave))
     os.close(master)
     assert port.read() == b""
     assert not port.is_open
-    assert port.free_in_s() == inf
+    assert port.ready_in_s() == inf
     port.close()
 
 
@@ -84,7 +84,7 @@ def test_a_serial_port_is_opened_at_its_speed(ends: tuple[int, int]) -> None:
     os.close(master)
 
 
-def test_a_port_that_is_not_there_is_an_os_error(ends: tuple[int, int]) -> None:
+def test_a_missing_port_raises_os_error(ends: tuple[int, int]) -> None:
     with pytest.raises(OSError, match="nowhere"):
         Port.open_serial("/dev/nowhere", 115_200)
     os.close(ends[0])

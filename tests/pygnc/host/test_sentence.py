@@ -1,4 +1,4 @@
-"""Sentences come out of whatever the line makes of them; everything else is named."""
+"""Sentences survive faults of the line; all other bytes are reported."""
 
 import zlib
 
@@ -34,20 +34,20 @@ PROMPT = b"pi@raspberrypi:~ $ "
 JUNK = st.one_of(
     st.binary(max_size=40), st.just(PROMPT), st.just(b"\x1b[?2004h"), st.just(b"bash: <: no such file\r\n")
 )
-GREETING = Sentence(Direction.TO_PI, "PING", 0x1F03, Delivery.AT_ONCE, 0x12, b"\x01\x02\x03\x04")
+GREETING = Sentence(Direction.TO_PI, "PING", 0x1F03, Delivery.UNORDERED, 0x12, b"\x01\x02\x03\x04")
 
 
 def parse(data: bytes) -> Parsed:
-    """What a stream holds, once a line end has closed it."""
+    """Parse a stream and close it with a line end."""
     return SentenceParser().feed(data + b"\n")
 
 
 @given(SENTENCES)
-def test_a_sentence_comes_back(sentence: Sentence) -> None:
+def test_a_sentence_survives_encoding_and_parsing(sentence: Sentence) -> None:
     assert parse(encode(sentence)) == Parsed([sentence], [])
 
 
-def test_the_form_is_what_the_interface_says() -> None:
+def test_the_encoding_matches_the_documented_example() -> None:
     line = encode(GREETING)
     text = b">PING,1F03,i0012,AQIDBA==*"
     assert line == text + b"%08X\r\n" % zlib.crc32(text)
@@ -83,7 +83,7 @@ def test_the_result_does_not_depend_on_the_pieces(parts: list[bytes], data: st.D
 
 
 @pytest.mark.parametrize("cut_every", [1, 7, 1000])
-def test_nor_does_it_for_lines_without_an_end(cut_every: int) -> None:
+def test_the_result_does_not_depend_on_the_pieces_of_endless_lines(cut_every: int) -> None:
     stream = b"x" * 10_000 + encode(GREETING) + b"<" * 3 + b">y" * 5000 + b"\0" * 9000 + encode(GREETING)
     whole = SentenceParser().feed(stream)
     parser = SentenceParser()
@@ -133,16 +133,14 @@ def test_lost_doubled_and_inserted_bytes_cost_one_sentence_each(sentences: list[
         lambda line: line[:20] + line,
     ],
 )
-def test_what_terminals_do_costs_nothing(mangle: "object") -> None:
+def test_changes_made_by_terminals_lose_no_sentence(mangle: "object") -> None:
     sentences = [GREETING._replace(number=k) for k in range(3)]
     stream = b"".join(mangle(encode(sentence)) for sentence in sentences)  # type: ignore[operator]
     assert parse(stream).sentences == sentences
 
 
 @given(SENTENCES, st.lists(SENTENCES, min_size=1, max_size=4), st.data())
-def test_sentences_in_the_midst_of_another_cost_nothing(
-    long: Sentence, others: list[Sentence], data: st.DataObject
-) -> None:
+def test_nested_sentences_are_all_found(long: Sentence, others: list[Sentence], data: st.DataObject) -> None:
     line = encode(long)
     stream, done = b"", 0
     for other in others:
@@ -156,7 +154,7 @@ def test_sentences_in_the_midst_of_another_cost_nothing(
 
 
 @given(SENTENCES, SENTENCES, st.data())
-def test_damage_to_the_outer_sentence_does_not_cost_the_one_in_its_midst(
+def test_damage_to_the_outer_sentence_does_not_affect_the_nested_one(
     long: Sentence, other: Sentence, data: st.DataObject
 ) -> None:
     line, inner = encode(long), encode(other)
@@ -170,7 +168,7 @@ def test_damage_to_the_outer_sentence_does_not_cost_the_one_in_its_midst(
 
 
 @given(SENTENCES, SENTENCES, st.data())
-def test_damage_in_the_midst_of_a_sentence_gives_nothing_wrong(
+def test_damage_inside_a_nested_sentence_yields_no_false_sentence(
     long: Sentence, other: Sentence, data: st.DataObject
 ) -> None:
     line, inner = encode(long), bytearray(encode(other))
@@ -181,7 +179,7 @@ def test_damage_in_the_midst_of_a_sentence_gives_nothing_wrong(
     assert GREETING in found
 
 
-def test_what_is_torn_and_not_gone_on_with_is_named() -> None:
+def test_an_interrupted_sentence_without_continuation_is_reported() -> None:
     line = encode(GREETING)
     stream = line[:9] + line + PROMPT + b"\r\n" + line[:12] + line + line[:7] + line + PROMPT
     at = 9 + len(line)
@@ -198,12 +196,12 @@ def test_what_is_torn_and_not_gone_on_with_is_named() -> None:
     ]
 
 
-def test_an_echo_tells_itself_by_its_direction() -> None:
+def test_an_echo_keeps_its_direction() -> None:
     echo = parse(encode(GREETING)).sentences[0]
     assert echo.direction is Direction.TO_PI
 
 
-def test_what_is_skipped_is_named_with_its_place() -> None:
+def test_skipped_bytes_are_reported_with_offsets_and_reason() -> None:
     line = encode(GREETING)
     broken = line.replace(b"1F03", b"1F04")
     stream = PROMPT + line + broken + line[:-2] + b"tail\0!\r\n"
@@ -218,7 +216,7 @@ def test_what_is_skipped_is_named_with_its_place() -> None:
 
 @given(st.lists(st.one_of(SENTENCES.map(encode), JUNK), max_size=8))
 def test_every_printable_byte_is_in_a_sentence_or_skipped(parts: list[bytes]) -> None:
-    stream = b"".join(parts) + b"\n!"  # behind which nothing is waited for
+    stream = b"".join(parts) + b"\n!"  # after which the parser holds no bytes back
     parsed = parse(stream)
     printable = sum(0x20 <= octet < 0x7F for octet in stream)
     in_sentences = sum(len(encode(sentence)) - 2 for sentence in parsed.sentences)
@@ -234,4 +232,4 @@ def test_memory_is_bounded() -> None:
     assert len(parser._pending) <= LINE_MAX
     for _ in range(1000):
         parser.feed(b">" + b"A" * 999 + encode(GREETING) + b"B" * 999 + encode(GREETING))
-        assert parser._torn is None or len(parser._torn.text) <= LINE_MAX
+        assert parser._interrupted is None or len(parser._interrupted.text) <= LINE_MAX

@@ -1,4 +1,4 @@
-"""The declarations are sound, and agree with the file formats."""
+"""The declarations are consistent and match the file formats."""
 
 import struct
 
@@ -25,7 +25,7 @@ def test_packets_have_the_sizes_of_the_files() -> None:
     sizes = {SENS: SENSOR_PACKET, GPSS: SENSE_GPS_PACKET, GPSR: RANGE_GPS_PACKET, RANG: RANGE_PACKET}
     for kind, packet in {**sizes, PGPS: RANGE_GPS_PACKET, PRNG: RANGE_PACKET}.items():
         assert kind.tail_min == kind.tail_max == packet.itemsize
-        assert kind.delivery is Delivery.AT_ONCE
+        assert kind.delivery is Delivery.UNORDERED
     assert [field.name for field in PGPS.fields] == [field.name for field in PRNG.fields] == ["radio_id"]
     assert all(f"0x{PARTNER_IDS[k]:X}" in PGPS.fields[0].meaning for k in (0, -1))
 
@@ -44,7 +44,7 @@ def test_every_type_can_be_sent(kind: SentenceType) -> None:
 
 
 @given(KINDS, st.data())
-def test_a_body_comes_back(kind: SentenceType, data: st.DataObject) -> None:
+def test_a_body_survives_packing_and_unpacking(kind: SentenceType, data: st.DataObject) -> None:
     values = [data.draw(st.integers(0, 256 ** struct.calcsize(field.code) - 1)) for field in kind.fields]
     tail = data.draw(st.binary(min_size=kind.tail_min, max_size=kind.tail_max))
     body = kind.unpack(kind.pack(*values, tail=tail))
@@ -52,7 +52,7 @@ def test_a_body_comes_back(kind: SentenceType, data: st.DataObject) -> None:
 
 
 @given(KINDS, st.binary(max_size=1200))
-def test_any_bytes_are_a_body_or_refused(kind: SentenceType, octets: bytes) -> None:
+def test_arbitrary_bytes_are_unpacked_or_rejected(kind: SentenceType, octets: bytes) -> None:
     length = len(octets) - size_of(kind)
     if kind.tail_min <= length <= kind.tail_max:
         assert kind.unpack(octets).tail == octets[size_of(kind) :]
@@ -61,7 +61,7 @@ def test_any_bytes_are_a_body_or_refused(kind: SentenceType, octets: bytes) -> N
             kind.unpack(octets)
 
 
-def test_what_does_not_fit_a_field_is_refused() -> None:
+def test_values_that_do_not_fit_are_rejected() -> None:
     with pytest.raises(BodyError, match="PING"):
         TYPES["PING"].pack(1 << 32)
     with pytest.raises(BodyError, match="30"):

@@ -1,4 +1,4 @@
-"""Bytes pass a terminal unchanged while a run lasts; afterwards it is as it was."""
+"""A terminal is transparent during a run and restored afterwards."""
 
 import os
 import pty
@@ -20,7 +20,7 @@ def ends() -> Iterator[tuple[int, int]]:
     os.close(slave)
 
 
-def test_every_byte_but_ctrl_c_comes_in_unchanged(ends: tuple[int, int]) -> None:
+def test_every_input_byte_except_ctrl_c_is_unchanged(ends: tuple[int, int]) -> None:
     master, slave = ends
     Terminal(slave).prepare()
     os.write(master, EVERY_BYTE)
@@ -30,14 +30,14 @@ def test_every_byte_but_ctrl_c_comes_in_unchanged(ends: tuple[int, int]) -> None
         os.read(master, 1)
 
 
-def test_every_byte_goes_out_unchanged(ends: tuple[int, int]) -> None:
+def test_every_output_byte_is_unchanged(ends: tuple[int, int]) -> None:
     master, slave = ends
     Terminal(slave).prepare()
     os.write(slave, bytes(range(256)))
     assert os.read(master, 1024) == bytes(range(256))
 
 
-def test_ctrl_c_is_no_input(ends: tuple[int, int]) -> None:
+def test_ctrl_c_raises_a_signal_and_is_not_input(ends: tuple[int, int]) -> None:
     master, slave = ends
     Terminal(slave).prepare()
     os.write(master, b"a\x03b")
@@ -45,7 +45,7 @@ def test_ctrl_c_is_no_input(ends: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("stop", [b"\x13", b"\x1a", b"\x0f"])
-def test_output_is_never_held_up(ends: tuple[int, int], stop: bytes) -> None:
+def test_flow_control_characters_do_not_stop_the_output(ends: tuple[int, int], stop: bytes) -> None:
     master, slave = ends
     Terminal(slave).prepare()
     os.write(master, stop + b"a")
@@ -54,7 +54,7 @@ def test_output_is_never_held_up(ends: tuple[int, int], stop: bytes) -> None:
     assert os.read(master, 16) == b"goes on"
 
 
-def test_the_settings_are_given_back_once(ends: tuple[int, int]) -> None:
+def test_the_settings_are_restored_once(ends: tuple[int, int]) -> None:
     _, slave = ends
     found = termios.tcgetattr(slave)
     found[6][termios.VINTR] = b"\x07"
@@ -72,7 +72,7 @@ def test_the_settings_are_given_back_once(ends: tuple[int, int]) -> None:
     assert termios.tcgetattr(slave) == changed
 
 
-def test_what_the_run_did_not_read_does_not_reach_the_shell(ends: tuple[int, int]) -> None:
+def test_unread_input_is_discarded_before_the_shell_continues(ends: tuple[int, int]) -> None:
     master, slave = ends
     terminal = Terminal(slave)
     terminal.prepare()
@@ -82,7 +82,7 @@ def test_what_the_run_did_not_read_does_not_reach_the_shell(ends: tuple[int, int
     assert os.read(slave, 64) == b"ls\n"
 
 
-def test_what_is_no_terminal_is_left_alone(ends: tuple[int, int]) -> None:
+def test_a_file_or_pipe_is_not_a_terminal(ends: tuple[int, int]) -> None:
     reader, writer = os.pipe()
     assert find_terminal(reader, writer) is None
     assert find_terminal(ends[1], writer) is None
@@ -91,7 +91,7 @@ def test_what_is_no_terminal_is_left_alone(ends: tuple[int, int]) -> None:
     os.close(writer)
 
 
-def test_a_terminal_that_has_gone_is_no_fault() -> None:
+def test_a_closed_terminal_raises_nothing() -> None:
     master, slave = pty.openpty()
     terminal = Terminal(slave)
     terminal.prepare()

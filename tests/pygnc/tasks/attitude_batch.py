@@ -19,16 +19,16 @@ from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, read_mai
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.tasks.attitude.environment import SurroundingsModel
+from pygnc.tasks.attitude.environment import EnvironmentModel
 from pygnc.tasks.attitude.tracker import AttitudeTracker, TrackerState
 from pygnc.tasks.ingest.sense_file import SenseFile
-from pygnc.tasks.orbit.tracker import OrbitTracker, mark_behind
+from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 RECORDS = 24
 NONE = EarthOrientationTable.none()
 SETTINGS = AttitudeSettings()
-MODEL = SurroundingsModel(NONE, read_main_field(data_file(MAIN_FIELD_TABLE)))
+MODEL = EnvironmentModel(NONE, read_main_field(data_file(MAIN_FIELD_TABLE)))
 
 
 def tracker(state: TrackerState | None = None) -> AttitudeTracker:
@@ -46,8 +46,8 @@ def orbits_of(inputs: Sequence[Message]) -> list[OrbitMessage]:
     orbit_tracker = OrbitTracker(OrbitSettings(), NONE)
     messages: list[OrbitMessage] = []
     for message in inputs:
-        estimates = orbit_tracker.take(message, len(messages) + 1)
-        messages += [*estimates, *mark_behind(message, estimates, len(messages) + 1)]
+        estimates = orbit_tracker.process(message, len(messages) + 1)
+        messages += [*estimates, *watermark_after(message, estimates, len(messages) + 1)]
     return messages
 
 
@@ -60,7 +60,7 @@ def run(
     for message in inputs:
         while attitude.awaits_orbit and waiting:
             attitude.take_orbit(waiting.pop(0))
-        estimates += attitude.take(message, first_seq + len(estimates))
+        estimates += attitude.process(message, first_seq + len(estimates))
     return estimates
 
 

@@ -9,17 +9,17 @@ import numpy as np
 import polars as pl
 
 from pygnc.bus.messages import BatchEnd, InputMessage, OrbitMessage
+from pygnc.common.arrays import Array
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
 from pygnc.configuration.settings import Settings
-from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.ingest.batch import find_sources, record_messages
-from pygnc.tasks.orbit.tracker import OrbitTracker, mark_behind
+from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.writer import write_scenario
 
 SETTINGS = Settings()
@@ -30,7 +30,7 @@ PARTNERS = (75, 76)
 @cache
 def home() -> Path:
     """The home of the first satellite, with the partners' range files."""
-    whole = checked(preset_tables("formation4"), "formation4")
+    whole = settings_from_tables(preset_tables("formation4"), "formation4")
     preset = msgspec.structs.replace(whole, duration_s=3000, partners=whole.partners[:2])
     everyone = satellites(preset)
     folder = Path(mkdtemp(prefix="pygnc-formation-")) / "all"
@@ -64,8 +64,8 @@ def answers() -> dict[int, list[OrbitMessage]]:
     given = 0
     found: dict[int, list[OrbitMessage]] = {}
     for message in inputs():
-        estimates = tracker.take(message, given + 1)
-        found[message.seq] = [*estimates, *mark_behind(message, estimates, given + 1)]
+        estimates = tracker.process(message, given + 1)
+        found[message.seq] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(found[message.seq])
     return found
 

@@ -1,5 +1,3 @@
-""" """
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,11 +7,11 @@ import pytest
 
 from pygnc.bus.messages import Message, TimeMark
 from pygnc.bus.streams import StreamWriter
-from pygnc.tasks.recovery import INTERVAL_S, Answers, CheckpointFile
+from pygnc.tasks.recovery import INTERVAL_S, CheckpointFile, ResumableWriter
 
 
 class Stream:
-    """A stream whose journal holds some answers already."""
+    """A stream whose journal holds some output already."""
 
     def __init__(self, last_seq: int) -> None:
         self.journal = SimpleNamespace(last_seq=last_seq)
@@ -29,21 +27,21 @@ MESSAGES = [TimeMark(number, "", 0, number, 0, 0) for number in range(1, 8)]
 
 def test_each_answer_is_written_once_whatever_a_restart_makes_again() -> None:
     stream = Stream(last_seq=5)
-    answers = Answers(cast("StreamWriter", stream), given=2)
+    output = ResumableWriter(cast("StreamWriter", stream), last_seq=2)
     for begin, end in ((2, 4), (4, 6), (6, 7)):
-        answers.write(MESSAGES[begin:end])
+        output.write(MESSAGES[begin:end])
     assert stream.written == MESSAGES[5:]
-    assert answers.given == 7
+    assert output.last_seq == 7
 
 
 def test_nothing_to_say_writes_nothing() -> None:
     stream = Stream(last_seq=0)
-    Answers(cast("StreamWriter", stream)).write([])
+    ResumableWriter(cast("StreamWriter", stream)).write([])
     assert stream.written == []
 
 
 class Memory(msgspec.Struct, frozen=True):
-    through: int
+    last_input_seq: int
 
 
 def test_what_was_saved_last_is_loaded(tmp_path: Path) -> None:

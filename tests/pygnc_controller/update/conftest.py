@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_controller.update.ways import INSTALLER
+from pygnc_controller.update.command import INSTALLER
 
 GOOD = """\
 import os, sys

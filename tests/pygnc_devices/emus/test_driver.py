@@ -18,9 +18,8 @@ from pygnc_devices.emus.operations import statistic
 from pygnc_devices.emus.unit import IMPLAUSIBLE, NO_CELLS, NOT_VALID
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError, WriteForbiddenError
 from pygnc_devices.reading import Reading
-from pygnc_instruments.simulators.emus_battery import Battery
-from pygnc_instruments.simulators.emus_unit import EmusFaults, EmusSimulator
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.emus_unit import Battery, EmusFaults, EmusSimulator
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 
 SILENT = math.inf
 
@@ -32,7 +31,7 @@ def unit() -> EmusSimulator:
 
 @pytest.fixture
 def url(unit: EmusSimulator, tmp_path: Path) -> Iterator[str]:
-    with PtyLine(unit, tmp_path / "port") as line:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line.url
 
 
@@ -54,7 +53,7 @@ def test_reads_the_identity_and_single_sentences(url: str) -> None:
 
 def test_broadcasts_are_readings_while_requests_are_answered(tmp_path: Path) -> None:
     names: set[str] = set()
-    with PtyLine(EmusSimulator(broadcast_s=0.2), tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.2), tmp_path / "port") as line, Emus.open(line.url) as device:
         readings = device.subscribe()
         end_s = time.monotonic() + 15
         while not names >= {"BV1", "BV2", "BC1", "CV1", "ST1", "VR1"} and time.monotonic() < end_s:
@@ -77,7 +76,7 @@ def test_reads_all_cells_without_a_configured_count(name: str, unit: EmusSimulat
 
 def test_cells_of_several_strings_come_in_any_order(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=12, strings=3), broadcast_s=0.1, faults=EmusFaults(is_unordered=True))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         data = device.read_cells("BT2")
         assert list(data.values) == [(string, number) for string in range(3) for number in range(12)]
         assert data.is_complete
@@ -85,14 +84,14 @@ def test_cells_of_several_strings_come_in_any_order(tmp_path: Path) -> None:
 
 def test_requests_a_lost_sentence_again(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=40), broadcast_s=SILENT, faults=EmusFaults(lost_frames=2))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         assert device.read_cells("BV2").is_complete
     assert unit.commands.count("BV2,?") == 2
 
 
 def test_lists_cells_that_are_missing(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=16), broadcast_s=SILENT, faults=EmusFaults(lost_frames=1))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         unit._lost_frames = 100  # this once more than all there are
         unit.battery = Battery(cells=16)
         cells = unit._cells
@@ -111,7 +110,7 @@ def _one_group(unit: EmusSimulator, name: str, now_s: float) -> list[str]:
 def test_missing_cell_communication_is_a_flag_and_not_an_error(tmp_path: Path) -> None:
     faults = EmusFaults(has_no_cells=True, no_cells_s=0.5)
     unit = EmusSimulator(faults=faults, broadcast_s=0.2)
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         first(device, "ST1")
         data = device.read_cells("BV2")
         assert (dict(data.values), data.has_communication, data.is_valid) == ({}, False, False)
@@ -125,7 +124,7 @@ def test_the_status_of_the_unit_tells_which_values_are_valid(tmp_path: Path) -> 
     values = unit.battery.values
     status = 0b101101  # all but module temperatures
     unit.battery.values = lambda name, t_s: values(name, t_s) | ({"status": status} if name == "ST1" else {})  # type: ignore[method-assign]
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         first(device, "ST1")
         assert first(device, "BT1").flags == (NOT_VALID,)
         assert first(device, "BV1").flags == ()
@@ -149,13 +148,13 @@ def test_sums_that_contradict_the_cells_are_flagged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("strings", [1, 2, 5])
 def test_parallel_strings_are_plausible(strings: int, tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=14, strings=strings), broadcast_s=0.1)
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         assert first(device, "BV1").flags == ()
 
 
 def test_unknown_sentences_are_readings_with_their_text(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(unknown=("BC2", "0001,what,,is this")))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         reading = first(device, "unknown")
         assert dict(reading.values) == {"name": "BC2", "text": "0001,what,,is this"}
         assert device.statistics.frames["BC2"] >= 1
@@ -164,7 +163,7 @@ def test_unknown_sentences_are_readings_with_their_text(tmp_path: Path) -> None:
 
 def test_ignores_additional_fields_of_newer_units(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(has_further_fields=True, has_empty_lines=True))
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         reading = first(device, "BV1")
         skipped = device.statistics.skipped_bytes  # of the sentence in whose midst the port was opened
         assert reading.values["cells"] == 16
@@ -176,7 +175,7 @@ def test_ignores_additional_fields_of_newer_units(tmp_path: Path) -> None:
 
 def test_answers_requests_in_a_flood_of_can_frames(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=0.1, faults=EmusFaults(can_frames=18))  # 5 kB/s, what the line can carry
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url) as device:
         readings = list(itertools.islice(device.readings(silence_s=5.0), 200))
         assert device.read_cells("BV2").is_complete
     names = [reading.packet.name for reading in readings]
@@ -195,7 +194,7 @@ def test_polls_summaries(unit: EmusSimulator, url: str) -> None:
 
 def test_polls_again_after_reconnection(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=SILENT)
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url, ask=("BC1",), every_s=0.1) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url, ask=("BC1",), every_s=0.1) as device:
         first(device, "BC1")
         line.unplug()
         line.plug_in()
@@ -288,7 +287,7 @@ def test_opening_the_contactor_changes_one_bit_only(unit: EmusSimulator, url: st
 def test_detects_a_parameter_that_does_not_read_back(tmp_path: Path) -> None:
     unit = EmusSimulator(broadcast_s=SILENT, faults=EmusFaults(forgets_writes=True))
     is_told = pytest.raises(RefusedError, match="wrote 08000001, read back 00000001")
-    with PtyLine(unit, tmp_path / "port") as line, Emus.open(line.url, allow_writes=True) as device, is_told:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Emus.open(line.url, allow_writes=True) as device, is_told:
         device.open_contactor()
 
 
@@ -314,7 +313,7 @@ def test_logs_in_without_logging_the_password(unit: EmusSimulator, url: str, cap
 
 
 def test_many_threads_request_at_once(tmp_path: Path) -> None:
-    with PtyLine(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line, Emus.open(line.url) as device:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line, Emus.open(line.url) as device:
         outcomes: list[bool] = []
 
         def work() -> None:
@@ -336,5 +335,5 @@ def test_asyncio_requests_work_while_broadcasting(tmp_path: Path) -> None:
             assert who.hardware == "G1"
             assert await device.read(5.0) is not None
 
-    with PtyLine(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.1), tmp_path / "port") as line:
         asyncio.run(run(line.url))

@@ -16,11 +16,8 @@ from pygnc_devices.gx2.attitude import euler_angles
 from pygnc_devices.gx2.driver import AsyncGx2, Gx2
 from pygnc_devices.gx2.eeprom import EepromError
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.gx2_base_station import Gx2BaseStation
-from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
-from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
+from pygnc_instruments.simulators.gx2_unit import Gx2BaseStation, Gx2Simulator
 from tests.pygnc_devices.conformance import vain_attempts
 
 G = 9.80665
@@ -33,7 +30,7 @@ def unit() -> Gx2Simulator:
 
 @pytest.fixture
 def device(unit: Gx2Simulator, tmp_path: Path) -> Iterator[Gx2]:
-    with PtyLine(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         yield device
 
 
@@ -85,7 +82,7 @@ def test_restores_continuous_mode_after_unplugging(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(operations, "_FIRST_S", 0.4)
     in_vain = vain_attempts(monkeypatch)
     unit = Gx2Simulator(ignored_starts=1)
-    with PtyLine(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         device.start_continuous("C2")
         line.unplug()
         assert in_vain.acquire(timeout=10.0)
@@ -98,7 +95,7 @@ def test_restores_continuous_mode_after_unplugging(tmp_path: Path, monkeypatch: 
 
 def test_reads_the_eeprom_before_and_after_a_write_and_retries_once(tmp_path: Path) -> None:
     unit = Gx2Simulator(failing_writes=1)
-    with PtyLine(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         device.write_word(0xFCA2, 512)
         assert unit.writes == 0
         assert device.set_rate(200) == 200.0
@@ -117,7 +114,7 @@ def test_reads_the_eeprom_before_and_after_a_write_and_retries_once(tmp_path: Pa
 
 def test_the_rate_takes_effect_at_power_up(tmp_path: Path) -> None:
     unit = Gx2Simulator(eeprom={0xFCA2: 1024, 0xFCA6: 0xC2})
-    with PtyLine(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         times = [reading.t_device_ns for reading in itertools.islice(device, 8)]
     assert times[:3] == [None] * 3
     assert [b - a for a, b in itertools.pairwise(times[3:])] == [20_000_000] * 4  # type: ignore[operator]
@@ -125,7 +122,7 @@ def test_the_rate_takes_effect_at_power_up(tmp_path: Path) -> None:
 
 def test_biases_are_captured_written_and_stored(tmp_path: Path) -> None:
     unit = Gx2Simulator()
-    with PtyLine(unit, tmp_path / "port", speed=20.0) as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port", speed=20.0) as line, Gx2.open(line.url) as device:
         assert device.capture_gyro_bias(10.0) == pytest.approx((0.001, -0.002, 0.003), rel=1e-6)
         with pytest.raises(DeviceError, match=r"10 to 30 s, not 5 s"):
             device.capture_gyro_bias(5)
@@ -155,7 +152,7 @@ def test_temperatures_and_tests(device: Gx2, unit: Gx2Simulator) -> None:
 def test_commands_are_answered_on_a_bad_line_after_retries(tmp_path: Path) -> None:
     faults = FaultRates(flipped=0.002, lost=0.001, doubled=0.001)
     unit = Gx2Simulator(eeprom={0xFCA6: 0xC2})
-    with PtyLine(unit, tmp_path / "port", faults=faults, seed=3) as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port", faults=faults, seed=3) as line, Gx2.open(line.url) as device:
         for k in range(20):
             device.write_gyro_bias((0.0, 0.0, k / 8))
             assert unit.gyro_bias[2] == k / 8
@@ -163,7 +160,7 @@ def test_commands_are_answered_on_a_bad_line_after_retries(tmp_path: Path) -> No
 
 
 def test_an_inertia_link_has_no_magnetometer(tmp_path: Path) -> None:
-    with PtyLine(Gx2Simulator("Inertia-Link"), tmp_path / "port") as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(Gx2Simulator("Inertia-Link"), tmp_path / "port") as line, Gx2.open(line.url) as device:
         for kind in ("C7", "CB", "CC", "D3"):
             assert device.poll(kind)["mag_y_t"] is None
         assert device.poll("D2")["stabilized_mag_x_t"] is None
@@ -171,7 +168,7 @@ def test_an_inertia_link_has_no_magnetometer(tmp_path: Path) -> None:
 
 def test_supports_timer_stop_and_sampling_of_a_gx3(tmp_path: Path) -> None:
     unit = Gx2Simulator("3DM-GX3-25")
-    with PtyLine(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         assert device.set_rate(100) == 100.0
         assert unit.writes == 0
         device.start_continuous("DF")
@@ -190,7 +187,7 @@ def test_supports_timer_stop_and_sampling_of_a_gx3(tmp_path: Path) -> None:
 def test_a_node_is_reached_through_its_base_station(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "_FIRST_S", 0.4)
     unit = Gx2Simulator("Inertia-Link", eeprom={0xFCA6: 0x80CC})
-    with TcpLine(Gx2BaseStation(unit)) as line:
+    with TcpEndpoint(Gx2BaseStation(unit)) as line:
         with Gx2.open(line.url, node=76) as device:
             assert device.ping_node()
             assert device.identify().name == "Inertia-Link"
@@ -225,5 +222,5 @@ def test_asyncio_commands_work_while_streaming(tmp_path: Path) -> None:
             assert (who.name, word) == ("3DM-GX2", 512)
             assert await device.read(10.0) is not None
 
-    with PtyLine(Gx2Simulator(), tmp_path / "port") as line:
+    with PtyEndpoint(Gx2Simulator(), tmp_path / "port") as line:
         asyncio.run(run(line.url))

@@ -15,9 +15,8 @@ from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, Port
 from pygnc_devices.monodrive.configuration import STREAM_DATA, read_configuration, stream_data
 from pygnc_devices.monodrive.driver import MonoDrive
 from pygnc_devices.monodrive.sensor import ImuSensor, make_sensors
+from pygnc_instruments.simulators.endpoints import TcpEndpoint, UdpEndpoint
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
-from pygnc_instruments.simulators.udp_line import UdpLine
 from tests.pygnc_devices.conformance import open_descriptors, vain_attempts
 from tests.pygnc_devices.monodrive import vectors
 
@@ -41,13 +40,13 @@ def config(port: int, **changes: object) -> str:
 
 
 @pytest.fixture
-def line() -> Iterator[TcpLine]:
-    with TcpLine(MonoDriveSimulator()) as line:
+def line() -> Iterator[TcpEndpoint]:
+    with TcpEndpoint(MonoDriveSimulator()) as line:
         yield line
 
 
 @pytest.fixture
-def sensor(line: TcpLine) -> Iterator[ImuSensor]:
+def sensor(line: TcpEndpoint) -> Iterator[ImuSensor]:
     with ImuSensor(config(line._port)) as sensor:
         yield sensor
 
@@ -127,13 +126,13 @@ def test_the_display_has_its_own_queue_and_drops_the_oldest(sensor: ImuSensor) -
     assert sensor.device.statistics.queue_drops > 0
 
 
-def test_has_no_display_queue_without_a_display(line: TcpLine) -> None:
+def test_has_no_display_queue_without_a_display(line: TcpEndpoint) -> None:
     with ImuSensor(config(line._port, display_process=False)) as sensor:
         assert sensor.get_message(timeout=5) is not None
         assert sensor.get_display_message(timeout=0.05) is None
 
 
-def test_the_queue_can_be_read_without_blocking_and_ends_with_the_sensor(line: TcpLine) -> None:
+def test_the_queue_can_be_read_without_blocking_and_ends_with_the_sensor(line: TcpEndpoint) -> None:
     with line.hold(), ImuSensor(config(line._port)) as sensor:
         assert sensor.get_message(block=False) is None
         assert sensor.get_message(timeout=0.05) is None
@@ -147,7 +146,7 @@ def test_the_queue_can_be_read_without_blocking_and_ends_with_the_sensor(line: T
 
 
 def test_reconnects_to_a_simulator_without_a_busy_loop(
-    line: TcpLine, sensor: ImuSensor, monkeypatch: pytest.MonkeyPatch
+    line: TcpEndpoint, sensor: ImuSensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_vain = vain_attempts(monkeypatch)
     assert sensor.get_message(timeout=5) is not None
@@ -178,7 +177,7 @@ def test_raises_in_time_without_a_simulator() -> None:
 def test_datagrams_are_read(order: Literal["<", ">"], *, is_summed: bool) -> None:
     unit = MonoDriveSimulator(header=8, order=order, has_checksum=is_summed)
     with (
-        UdpLine(unit, unit.datagram_bytes) as line,
+        UdpEndpoint(unit, unit.datagram_bytes) as line,
         ImuSensor(config(line.port, connection_type="udp")) as sensor,
     ):
         messages = [sensor.get_message(timeout=5) for _ in range(10)]
@@ -192,7 +191,7 @@ def test_datagrams_are_read(order: Literal["<", ">"], *, is_summed: bool) -> Non
 
 def test_a_udp_port_is_exclusive_and_leaves_nothing_behind() -> None:
     unit = MonoDriveSimulator(header=8)
-    with UdpLine(unit, unit.datagram_bytes) as line:
+    with UdpEndpoint(unit, unit.datagram_bytes) as line:
         MonoDrive.open(line.url).close()
         threads, descriptors = threading.active_count(), open_descriptors()
         with MonoDrive.open(line.url) as device:
@@ -207,7 +206,7 @@ def test_a_udp_port_is_exclusive_and_leaves_nothing_behind() -> None:
 
 def test_reads_newer_headers(caplog: pytest.LogCaptureFixture) -> None:
     with (
-        TcpLine(MonoDriveSimulator(header=16, header_order=">", has_checksum=False)) as line,
+        TcpEndpoint(MonoDriveSimulator(header=16, header_order=">", has_checksum=False)) as line,
         caplog.at_level(logging.WARNING),
         MonoDrive.open(line.url) as device,
     ):

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pygnc_devices.opc_n3.commands import Timing
 from pygnc_devices.opc_n3.driver import AsyncOpcN3, OpcN3
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcFaults, OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 
@@ -59,6 +59,6 @@ def counter(faults: OpcFaults | None = None, rest_s: float = REST_S) -> OpcN3Sim
     return OpcN3Simulator(faults, rest_s=rest_s)
 
 
-def line_of(opc: OpcN3Simulator, folder: Path) -> PtyLine:
+def line_of(opc: OpcN3Simulator, folder: Path) -> PtyEndpoint:
     """Return a line with an adapter and a counter."""
-    return PtyLine(UsbIssSimulator(opc), folder / "port")
+    return PtyEndpoint(UsbIssSimulator(opc), folder / "port")

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from pygnc_devices.opc_n3.driver import FAMILY
-from pygnc_instruments.simulators.faults import FaultRates
+from pygnc_instruments.simulators.endpoints import FaultRates
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
 from tests.pygnc_devices.opc_n3.quick import RECKLESS_REST_S, QuickAsyncOpcN3, RecklessOpcN3, counter

@@ -17,7 +17,7 @@ from pygnc_devices.opc_n3.operations import OtherDeviceError, PowerError
 from pygnc_devices.opc_n3.packets import AVERAGE, HISTOGRAM
 from pygnc_devices.opc_n3.unit import decode
 from pygnc_devices.reading import Reading
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.opc_n3_unit import OpcFaults, OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from tests.pygnc_devices.opc_n3.quick import QuickAsyncOpcN3, QuickOpcN3, counter, line_of
@@ -191,7 +191,7 @@ def test_raises_when_a_counter_stays_busy(tmp_path: Path) -> None:
 
 def test_retries_an_adapter_that_refuses(tmp_path: Path) -> None:
     adapter = UsbIssSimulator(counter(), nacks=3)
-    with PtyLine(adapter, tmp_path / "port") as line, QuickOpcN3.open(line.url) as device:
+    with PtyEndpoint(adapter, tmp_path / "port") as line, QuickOpcN3.open(line.url) as device:
         take(device, 2)
     assert adapter.nacks == 0
 
@@ -251,7 +251,7 @@ def test_rejects_another_kind_of_counter(tmp_path: Path) -> None:
 
 def test_raises_when_no_counter_is_behind_the_adapter(tmp_path: Path) -> None:
     is_told = pytest.raises(HandshakeError, match="check its cable and its power")
-    with PtyLine(UsbIssSimulator(None), tmp_path / "port") as line, by_hand(line.url) as device, is_told:
+    with PtyEndpoint(UsbIssSimulator(None), tmp_path / "port") as line, by_hand(line.url) as device, is_told:
         device.identify()
 
 

@@ -37,7 +37,7 @@ from pygnc_devices.opc_n3.framing import crc16, is_intact, scan_histograms
 from pygnc_devices.opc_n3.packets import AVERAGE, BINS, CONFIGURATION, HISTOGRAM, PM, PM_NAMES
 from pygnc_devices.opc_n3.unit import decode
 from pygnc_devices.reading import Reading
-from pygnc_instruments.simulators.opc_n3_air import factory_configuration, masses
+from pygnc_instruments.simulators.opc_n3_unit import factory_configuration, masses
 from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
 
 EXPECTED: dict[int, tuple[float, ...]] = {

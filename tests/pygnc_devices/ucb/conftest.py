@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.ucb.driver import Ucb
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 
@@ -14,12 +14,12 @@ def unit() -> UcbSimulator:
 
 
 @pytest.fixture
-def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(unit, tmp_path / "port") as line:
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line
 
 
 @pytest.fixture
-def device(line: PtyLine) -> Iterator[Ucb]:
+def device(line: PtyEndpoint) -> Iterator[Ucb]:
     with Ucb.open(line.url) as device:
         yield device

@@ -13,9 +13,7 @@ from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError, S
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_devices.ucb.fields import FieldError
 from pygnc_instruments.simulators import ucb_unit
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
-from pygnc_instruments.simulators.tcp_line import TcpLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 TRIES = 100
@@ -51,7 +49,7 @@ def test_fields_are_answered_within_two_packet_periods_while_streaming(device: U
 
 def test_fields_are_answered_on_a_bad_line_after_retries(tmp_path: Path) -> None:
     faults = FaultRates(flipped=0.0005, lost=0.0003, doubled=0.0002)
-    with PtyLine(UcbSimulator(), tmp_path / "port", faults=faults, seed=3) as line, Ucb.open(line.url) as device:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port", faults=faults, seed=3) as line, Ucb.open(line.url) as device:
         for k in range(40):
             assert device.set_fields({8: k, 16: k}) == {8: k, 16: k}
         assert line.faults.injected > 0
@@ -73,7 +71,7 @@ def test_partial_success_reports_both_parts(device: Ucb, unit: UcbSimulator) -> 
 
 @pytest.mark.parametrize("nak", [b"\x15\x15", b"\0\0"])
 def test_recognises_both_forms_of_refusal(nak: bytes) -> None:
-    with TcpLine(UcbSimulator(nak=nak)) as line, Ucb.open(line.url) as device:
+    with TcpEndpoint(UcbSimulator(nak=nak)) as line, Ucb.open(line.url) as device:
         with pytest.raises(RefusedError, match="does not send Q7"):
             device.get_packet("Q7")
         assert device.statistics.refusals >= 1
@@ -176,7 +174,7 @@ def test_the_error_for_a_lost_baud_rate_names_the_remedy(
 
 
 def test_restores_volatile_fields_and_baud_rate_after_unplugging(
-    device: Ucb, line: PtyLine, unit: UcbSimulator
+    device: Ucb, line: PtyEndpoint, unit: UcbSimulator
 ) -> None:
     device.set_rate(50)
     device.change_baud(57600)
@@ -263,7 +261,7 @@ def test_many_threads_request_at_once_and_get_their_own_answers(device: Ucb) -> 
     assert not wrong
 
 
-def test_raises_in_time_without_an_answer(device: Ucb, line: PtyLine) -> None:
+def test_raises_in_time_without_an_answer(device: Ucb, line: PtyEndpoint) -> None:
     with line.hold():
         start_s = time.monotonic()
         with pytest.raises(NoAnswerError, match=r"PK command \(10 attempts"):
@@ -272,7 +270,7 @@ def test_raises_in_time_without_an_answer(device: Ucb, line: PtyLine) -> None:
     assert device.statistics.timeouts == 10
 
 
-def test_asyncio_commands_work_while_streaming(line: PtyLine) -> None:
+def test_asyncio_commands_work_while_streaming(line: PtyEndpoint) -> None:
     async def run() -> None:
         async with await AsyncUcb.open(line.url) as device:
             who, fields = await asyncio.gather(device.identify(), device.get_fields([1, 3]))

@@ -12,8 +12,7 @@ import pytest
 
 from pygnc_devices.errors import PortGoneError
 from pygnc_devices.ucb.driver import AsyncUcb, Ucb
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 DIVIDER = 2
@@ -53,7 +52,7 @@ def test_ctrl_c_restores_the_rate(device: Ucb, unit: UcbSimulator) -> None:
 
 
 def test_ctrl_c_during_the_restoration_does_not_prevent_it(
-    device: Ucb, line: PtyLine, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
+    device: Ucb, line: PtyEndpoint, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     abort, quiet = device.engine.abort, device.quiet()
 
@@ -68,7 +67,7 @@ def test_ctrl_c_during_the_restoration_does_not_prevent_it(
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.002, 0.005, 0.008, 0.05, 0.11, 0.115])
-def test_ctrl_c_at_any_moment_restores_the_rate(line: PtyLine, unit: UcbSimulator, after_s: float) -> None:
+def test_ctrl_c_at_any_moment_restores_the_rate(line: PtyEndpoint, unit: UcbSimulator, after_s: float) -> None:
     with Ucb.open(line.url) as device:
         try:
             interruption = interrupt_in(after_s)
@@ -81,7 +80,7 @@ def test_ctrl_c_at_any_moment_restores_the_rate(line: PtyLine, unit: UcbSimulato
     assert unit.ram[1] == DIVIDER
 
 
-def test_cancelling_restores_the_rate(line: PtyLine, unit: UcbSimulator) -> None:
+def test_cancelling_restores_the_rate(line: PtyEndpoint, unit: UcbSimulator) -> None:
     async def hold(device: AsyncUcb) -> None:
         async with device.quiet():
             await asyncio.sleep(5)
@@ -100,14 +99,14 @@ def test_cancelling_restores_the_rate(line: PtyLine, unit: UcbSimulator) -> None
 
 def test_restores_the_rate_on_a_bad_line(unit: UcbSimulator, tmp_path: Path) -> None:
     faults = FaultRates(flipped=0.003)
-    with PtyLine(unit, tmp_path / "port", faults=faults, seed=8) as line, Ucb.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port", faults=faults, seed=8) as line, Ucb.open(line.url) as device:
         for _ in range(5):
             with device.quiet():
                 pass
             assert unit.ram[1] == DIVIDER
 
 
-def test_restores_the_rate_after_an_unplugging(device: Ucb, line: PtyLine, unit: UcbSimulator) -> None:
+def test_restores_the_rate_after_an_unplugging(device: Ucb, line: PtyEndpoint, unit: UcbSimulator) -> None:
     device.set_rate(25)
     quiet = device.quiet()
     quiet.__enter__()

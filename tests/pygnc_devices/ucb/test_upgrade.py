@@ -22,8 +22,7 @@ from pygnc_devices.ucb.firmware import (
     UpgradeSettings,
     check_image,
 )
-from pygnc_instruments.simulators.faults import FaultRates
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
@@ -44,8 +43,8 @@ def quick_unit() -> UcbSimulator:
 
 
 @pytest.fixture
-def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(unit, tmp_path / "port") as line:
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line
 
 
@@ -72,7 +71,7 @@ def later(action: Any) -> Any:  # noqa: ANN401 - any callable
     return lambda: threading.Thread(target=action).start()
 
 
-def test_upgrades_a_unit(unit: UcbSimulator, line: PtyLine) -> None:
+def test_upgrades_a_unit(unit: UcbSimulator, line: PtyEndpoint) -> None:
     listener = Listener()
     with Ucb.open(line.url) as device:
         result = device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
@@ -89,7 +88,7 @@ def test_upgrades_a_unit(unit: UcbSimulator, line: PtyLine) -> None:
 @pytest.mark.parametrize("seed", [1, 3])
 def test_upgrades_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_path: Path, seed: int) -> None:
     faults = FaultRates(lost=0.0003, flipped=0.0004, doubled=0.0003)
-    with PtyLine(unit, tmp_path / "port", faults=faults, seed=seed) as line, Ucb.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port", faults=faults, seed=seed) as line, Ucb.open(line.url) as device:
 
         def unplug() -> None:
             line.unplug()
@@ -103,7 +102,7 @@ def test_upgrades_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_pa
     assert line.faults.injected > 0
 
 
-def test_continues_at_the_same_block_if_the_unit_kept_its_power(unit: UcbSimulator, line: PtyLine) -> None:
+def test_continues_at_the_same_block_if_the_unit_kept_its_power(unit: UcbSimulator, line: PtyEndpoint) -> None:
     def unplug() -> None:
         line.unplug()
         line.plug_in(power_cycled=False)
@@ -113,7 +112,7 @@ def test_continues_at_the_same_block_if_the_unit_kept_its_power(unit: UcbSimulat
     assert (result.interruptions, result.restarts, unit.bootloader.erasures) == (1, 0, 1)
 
 
-def test_does_nothing_without_confirmation(unit: UcbSimulator, line: PtyLine) -> None:
+def test_does_nothing_without_confirmation(unit: UcbSimulator, line: PtyEndpoint) -> None:
     with Ucb.open(line.url) as device:
         with pytest.raises(NotConfirmedError, match="--write-firmware"):
             device.upgrade(IMAGE)
@@ -149,7 +148,7 @@ def test_the_makers_hash_is_checked() -> None:
         check_image(IMAGE, sha256="00" * 32)
 
 
-def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyLine) -> None:
+def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyEndpoint) -> None:
     settings = UpgradeSettings(enter_s=0.6, erase_s=0.6, block_s=0.2, block_tries=3, start_s=2.0)
     with Ucb.open(line.url) as device:
         send = unit.send
@@ -171,7 +170,7 @@ def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyLine) -> None:
         assert device.identify().text == NEW
 
 
-def test_finds_a_bootloader_without_the_recover_flag(unit: UcbSimulator, line: PtyLine) -> None:
+def test_finds_a_bootloader_without_the_recover_flag(unit: UcbSimulator, line: PtyEndpoint) -> None:
     with line.hold():
         unit.bootloader._flash = bytearray(100)
         unit.power_cycle(line.now_s())
@@ -179,7 +178,7 @@ def test_finds_a_bootloader_without_the_recover_flag(unit: UcbSimulator, line: P
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_ctrl_c_logs_how_to_recover(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
+def test_ctrl_c_logs_how_to_recover(line: PtyEndpoint, caplog: pytest.LogCaptureFixture) -> None:
     with Ucb.open(line.url) as device:
         task: Any = None
         reached = threading.Event()
@@ -202,7 +201,7 @@ def _upgrade(device: Ucb, listener: Listener) -> Any:  # noqa: ANN401 - a proced
     return upgrade(device.unit, IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
 
 
-def test_a_refused_upgrade_leaves_the_unit_unchanged(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_refused_upgrade_leaves_the_unit_unchanged(unit: UcbSimulator, line: PtyEndpoint) -> None:
     unit.bootloader.catch_s = 0.1
     with Ucb.open(line.url) as device:
         with pytest.raises(UpgradeError, match="--at-power-up") as caught:
@@ -212,7 +211,7 @@ def test_a_refused_upgrade_leaves_the_unit_unchanged(unit: UcbSimulator, line: P
         assert unit.ram[1] == 1
 
 
-def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyLine) -> None:
+def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyEndpoint) -> None:
     unit.bootloader.catch_s, unit.bootloader.swapped_crc = 0.1, True
 
     def switch_off_and_on() -> None:
@@ -228,14 +227,16 @@ def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyLine) -
 
 
 @pytest.mark.parametrize("names_blocks", [True, False])
-def test_upgrades_with_a_bootloader_without_ping(unit: UcbSimulator, line: PtyLine, *, names_blocks: bool) -> None:
+def test_upgrades_with_a_bootloader_without_ping(unit: UcbSimulator, line: PtyEndpoint, *, names_blocks: bool) -> None:
     unit.bootloader.answers_ping = False
     unit.bootloader.names_blocks = names_blocks
     with Ucb.open(line.url) as device:
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_a_failing_progress_callback_does_not_stop_the_upgrade(line: PtyLine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_progress_callback_does_not_stop_the_upgrade(
+    line: PtyEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(_: UpgradeProgress) -> None:
         raise RuntimeError("a page has gone")
 
@@ -244,7 +245,7 @@ def test_a_failing_progress_callback_does_not_stop_the_upgrade(line: PtyLine, ca
     assert "callback" in caplog.text
 
 
-def test_the_asyncio_driver_upgrades(line: PtyLine) -> None:
+def test_the_asyncio_driver_upgrades(line: PtyEndpoint) -> None:
     async def run() -> str:
         async with await AsyncUcb.open(line.url) as device:
             listener = Listener()

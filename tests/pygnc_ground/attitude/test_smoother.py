@@ -1,7 +1,7 @@
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc_ground.attitude.smoother import smooth
 from tests.pygnc.estimators.attitude.truth import errors_deg, fly, run

@@ -5,14 +5,14 @@ import pytest
 
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc_ground.attitude.solution import Readings, solution_from_states
+from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS
 
 GPS_MS = np.array([1000, 6000, 11_000])
 ROOT = np.tril(np.random.default_rng(3).normal(size=(SIZE, SIZE)))
 SLOW = np.concatenate(([0.01, -0.02, 0.03], [5.0, 6.0, -7.0], [0.02, 0.0, -0.01], np.zeros(10)))
 STATE = AttitudeState(6000, np.array([0.5, 0.5, -0.5, 0.5]), SLOW, ROOT)
-READINGS = Readings(
+READINGS = GyroReadings(
     GPS_MS,
     np.array([[0.1, 0.2, 0.3]] * 3),
     np.array([[1.0, 2.0, 3.0]] * 3),

@@ -1,7 +1,4 @@
-"""Formations start as their kind says.
-
-Worlds are made of their seed alone, and their measurements of the truth and the noise they say.
-"""
+"""Geometry of the kinds of formation, and their measurements."""
 
 import math
 from functools import cache
@@ -16,22 +13,22 @@ from pygnc_ground.campaign.formation_world import (
     RANGE_BIAS_M,
     SEPARATION_M,
     VELOCITY_LATENCY_S,
-    Circle,
+    CircularOrbit,
+    FormationKind,
     FormationWorld,
     Instruments,
-    Kind,
     Records,
     formation_world,
-    starts,
+    relative_states,
 )
 from pygnc_ground.orbit.solution import FloatArray
 
-CIRCLE = Circle(1.1e-3, 0.7)
+CIRCLE = CircularOrbit(1.1e-3, 0.7)
 RADIUS_M = 6_900_000.0
 
 
-def drawn(kind: Kind, seed: int, partners: int = 3) -> FloatArray:
-    return starts(kind, partners, CIRCLE, np.random.default_rng(seed))
+def drawn(kind: FormationKind, seed: int, partners: int = 3) -> FloatArray:
+    return relative_states(kind, partners, CIRCLE, np.random.default_rng(seed))
 
 
 def drift_mps(start: FloatArray) -> float:
@@ -51,33 +48,33 @@ def height_m(start: FloatArray) -> float:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("kind", Kind)
-def test_fewer_partners_are_the_first_of_more(kind: Kind, seed: int) -> None:
+@pytest.mark.parametrize("kind", FormationKind)
+def test_fewer_partners_are_the_first_ones_of_more(kind: FormationKind, seed: int) -> None:
     np.testing.assert_array_equal(drawn(kind, seed, 1), drawn(kind, seed)[:1])
     np.testing.assert_array_equal(drawn(kind, seed, 2), drawn(kind, seed)[:2])
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_distance_and_drift_are_those_that_are_promised(seed: int) -> None:
-    for kind in (Kind.FREE, Kind.BOUNDED):
+def test_distance_and_drift_are_within_their_limits(seed: int) -> None:
+    for kind in (FormationKind.FREE, FormationKind.BOUNDED):
         distances_m = np.linalg.norm(drawn(kind, seed)[:, :3], axis=1)
         assert (distances_m >= SEPARATION_M[0]).all()
         assert (distances_m <= SEPARATION_M[1]).all()
-    for start in drawn(Kind.FREE, seed):
+    for start in drawn(FormationKind.FREE, seed):
         assert DRIFT_MPS[0] <= np.linalg.norm(start[3:]) <= DRIFT_MPS[1]
-    for kind in (Kind.BOUNDED, Kind.FLAT, Kind.TRAIN, Kind.SAFETY):
+    for kind in (FormationKind.BOUNDED, FormationKind.FLAT, FormationKind.TRAIN, FormationKind.SAFETY):
         for start in drawn(kind, seed):
             assert DRIFT_MPS[0] - 1e-9 <= abs(drift_mps(start)) <= DRIFT_MPS[1] + 1e-9, kind
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_shapes_are_those_that_are_promised(seed: int) -> None:
-    for start in drawn(Kind.FLAT, seed):
+def test_kinds_have_their_documented_geometry(seed: int) -> None:
+    for start in drawn(FormationKind.FLAT, seed):
         assert 5.0 <= height_m(start) <= 50.0
-    for start in drawn(Kind.TRAIN, seed):
+    for start in drawn(FormationKind.TRAIN, seed):
         assert 20.0 <= radius_of_ellipse_m(start) <= 100.0 + 1e-9
         assert 10.0 - 1e-9 <= height_m(start) <= 60.0 + 1e-9
-    for start in drawn(Kind.SAFETY, seed):
+    for start in drawn(FormationKind.SAFETY, seed):
         # Parallel vectors: the radial motion is at its extremes where the plane is crossed.
         rate = CIRCLE.motion_rad_s
         vertical = np.array((3.0 * start[0] + 2.0 * start[4] / rate, start[3] / rate))
@@ -87,8 +84,8 @@ def test_shapes_are_those_that_are_promised(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_partners_of_a_symmetric_formation_are_images_but_for_some_metres(seed: int) -> None:
-    first, above, opposite = drawn(Kind.SYMMETRIC, seed)
+def test_symmetric_partners_are_nearly_mirror_images(seed: int) -> None:
+    first, above, opposite = drawn(FormationKind.SYMMETRIC, seed)
     assert np.linalg.norm(above[:3] - first[:3] * (1.0, 1.0, -1.0)) < 51.0
     assert np.linalg.norm(opposite[:3] + first[:3]) < 51.0
     assert drift_mps(above) == pytest.approx(drift_mps(first), abs=1e-9)
@@ -101,7 +98,7 @@ STAR = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
 
 @cache
 def world(minutes: int = 20) -> FormationWorld:
-    return formation_world(5, Kind.BOUNDED, minutes=minutes)
+    return formation_world(5, FormationKind.BOUNDED, minutes=minutes)
 
 
 def range_errors_m(records: Records) -> FloatArray:
@@ -115,8 +112,8 @@ def range_errors_m(records: Records) -> FloatArray:
     return np.asarray(ranges.range_m - distance_m - bias_m)
 
 
-def test_a_seed_makes_the_same_world_and_another_another() -> None:
-    again, other = formation_world(5, Kind.BOUNDED, 2, 20), formation_world(6, Kind.BOUNDED, 2, 20)
+def test_world_is_determined_by_its_seed() -> None:
+    again, other = formation_world(5, FormationKind.BOUNDED, 2, 20), formation_world(6, FormationKind.BOUNDED, 2, 20)
     moments = again.moments_gps_ms
     np.testing.assert_array_equal(again.states_gcrf(moments), world().first(2).states_gcrf(moments))
     assert again.start_gps_ms == world().start_gps_ms != other.start_gps_ms
@@ -127,25 +124,25 @@ def test_a_seed_makes_the_same_world_and_another_another() -> None:
         np.testing.assert_array_equal(one.fixes[0][1].position_ecef_m, two.fixes[0][1].position_ecef_m)
 
 
-def test_a_draw_of_drag_changes_what_drag_does_and_nothing_else() -> None:
-    drawn = [formation_world(5, Kind.BOUNDED, 2, 20, drag_draw=draw) for draw in (0, 1, 1)]
+def test_drag_draw_changes_only_the_drag() -> None:
+    drawn = [formation_world(5, FormationKind.BOUNDED, 2, 20, drag_draw=draw) for draw in (0, 1, 1)]
     (_, none), (start, one), (_, again) = ((made.start_gps_ms, made.states_gcrf(made.moments_gps_ms)) for made in drawn)
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(none, world().first(2).states_gcrf(world().moments_gps_ms))
     assert start == world().start_gps_ms
-    apart_m = np.linalg.norm((one - none)[..., :3], axis=-1)
-    assert 1e-3 < apart_m[:, -1].max() < 10.0
-    assert apart_m[:, 0].max() < 0.01
+    relative_position_m = np.linalg.norm((one - none)[..., :3], axis=-1)
+    assert 1e-3 < relative_position_m[:, -1].max() < 10.0
+    assert relative_position_m[:, 0].max() < 0.01
 
 
-def test_each_draw_has_noise_and_biases_of_its_own() -> None:
+def test_each_draw_has_its_own_noise_and_biases() -> None:
     one, two = (world().records(MESH, draw) for draw in (0, 1))
     assert (one.ranges.range_m != two.ranges.range_m).all()
     assert one.bias_m != two.bias_m
     np.testing.assert_array_equal(world().records(MESH, 1).ranges.range_m, two.ranges.range_m)
 
 
-def test_ranges_are_the_distance_the_bias_and_the_noise() -> None:
+def test_range_is_distance_plus_bias_plus_noise() -> None:
     for instruments, links in ((MESH, 6), (STAR, 3)):
         records = world().records(instruments)
         errors_m = range_errors_m(records)
@@ -158,7 +155,7 @@ def test_ranges_are_the_distance_the_bias_and_the_noise() -> None:
     assert np.std(biases_m) == pytest.approx(20.0, rel=0.2)
 
 
-def test_both_directions_share_the_bias_and_not_the_noise() -> None:
+def test_both_directions_share_the_bias_but_not_the_noise() -> None:
     both = Instruments("both", range_noise_m=10.0, mesh=True, fixed=1, both_directions=True)
     records = world().records(both)
     errors_m = range_errors_m(records).reshape(20, 12)
@@ -168,7 +165,7 @@ def test_both_directions_share_the_bias_and_not_the_noise() -> None:
     ]
 
 
-def test_fixes_are_the_truth_and_the_noise_with_velocities_of_a_moment_ago() -> None:
+def test_fixes_have_noise_and_delayed_velocities() -> None:
     records = world().records(MESH)
     position_m, velocity_mps = [], []
     for satellite, fix in records.fixes:
@@ -184,11 +181,11 @@ def test_fixes_are_the_truth_and_the_noise_with_velocities_of_a_moment_ago() -> 
     assert {satellite for satellite, _ in world().records(STAR).fixes} == {0}
 
 
-def test_the_bound_gets_the_moments_and_pairs_of_the_records() -> None:
+def test_bound_measurements_match_the_records() -> None:
     few = Instruments("few", range_noise_m=1.0, mesh=True, fixed=2, partner_fixes=3)
     assert [satellite for satellite, _ in world().records(few).fixes].count(1) == 3
     for instruments in (MESH, STAR, few):
-        seen, records = world().sightings(instruments), world().records(instruments)
+        seen, records = world().bound_measurements(instruments), world().records(instruments)
         np.testing.assert_array_equal(world().moments_gps_ms[seen.ranges.row], records.ranges.gps_ms)
         np.testing.assert_array_equal(seen.ranges.one, records.ranges.one)
         np.testing.assert_array_equal(seen.ranges.other, records.ranges.other)

@@ -1,13 +1,13 @@
-"""Every preset without faults: errors are what the covariance says. The benchmark does the same with 20 seeds."""
+"""Consistency on every preset without faults. The benchmark does the same with 20 seeds."""
 
 import pytest
 
-from pygnc_ground.campaign.orbit_accuracy import PRESETS, consistency_of
+from pygnc_ground.campaign.orbit_accuracy import PRESETS, preset_consistency
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_errors_and_innovations_are_what_the_covariance_says(preset: str) -> None:
-    found = consistency_of(preset, 2)
+def test_errors_and_innovations_are_consistent(preset: str) -> None:
+    found = preset_consistency(preset, 2)
     low, high = found.nis.band_per_dof
     assert low < found.nis.mean_per_dof < high
     for name, nees in found.nees.items():

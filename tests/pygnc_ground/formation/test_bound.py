@@ -1,7 +1,4 @@
-"""The bound against differences of trajectories by brahe, the bound of a single orbit, and limits it must keep.
-
-`pygnc bound --formation` from settings.
-"""
+"""Cramer-Rao bound against finite differences of trajectories by brahe, single orbits and limiting cases."""
 
 import json
 import math
@@ -21,23 +18,22 @@ from pygnc.estimators.formation.relative_coordinates import relative_elements
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.orbit_world import ORIENTATION
+from pygnc_ground.commands.bound import app
 from pygnc_ground.formation.bound import (
     FormationBound,
+    FormationMeasurements,
     FormationMotion,
     FormationPriors,
-    FormationSightings,
-    RangeSightings,
-    as_json,
-    bound_of_scenario,
+    RangeMeasurements,
+    bound_json,
     formation_bound,
     linearise_formation,
+    scenario_bound,
 )
-from pygnc_ground.orbit.bound import Sightings, orbit_bounds
-from pygnc_ground.orbit.bound_command import app
+from pygnc_ground.orbit.bound import KnownFixes, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.settings import checked
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, settings_from_tables
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 START_MS = 1_391_299_218_000
 T_S = 100.0 * np.arange(19)
@@ -46,7 +42,7 @@ CRAFT = Spacecraft()
 FRAMES = EarthFrames(ORIENTATION)
 SETTINGS = OrbitSettings(gravity_degree=12)
 KNOWN_DRAG = FormationPriors(bias_m=20.0, common_log_drag=0.0, differential_log_drag=0.0)
-APART = np.array(
+RELATIVE = np.array(
     (
         np.zeros(6),
         (900.0, -600.0, 700.0, 0.1, 0.2, -0.1),
@@ -63,10 +59,10 @@ def path(state: FloatArray) -> Trajectory:
 @cache
 def motion(count: int = 4) -> FormationMotion:
     if count < 4:
-        whole = motion()
-        return FormationMotion(whole.gps_ms, whole.states_gcrf[:count], whole.by_start[:count], whole.ecef_from_gcrf)
+        full = motion()
+        return FormationMotion(full.gps_ms, full.states_gcrf[:count], full.d_state_d_first[:count], full.ecef_from_gcrf)
     own = initial_state_gcrf(Orbit())
-    states = np.stack([path(own + apart).states_gcrf(T_S) for apart in APART])
+    states = np.stack([path(own + relative).states_gcrf(T_S) for relative in RELATIVE])
     return linearise_formation(START_MS + (1e3 * T_S).astype(np.int64), states, SETTINGS, FRAMES)
 
 
@@ -76,10 +72,10 @@ def fixes(count: int, fixed: int, position_m: float = 10.0, velocity_mps: float 
     return sigma
 
 
-def ranges(links: list[tuple[int, int]], sigma_m: float, rows: IntArray | None = None) -> RangeSightings:
+def ranges(links: list[tuple[int, int]], sigma_m: float, rows: IntArray | None = None) -> RangeMeasurements:
     rows = np.arange(len(T_S)) if rows is None else rows
     one, other = (np.tile(np.array(end), len(rows)) for end in zip(*links, strict=True))
-    return RangeSightings(np.repeat(rows, len(links)), one, other, np.full(len(one), sigma_m))
+    return RangeMeasurements(np.repeat(rows, len(links)), one, other, np.full(len(one), sigma_m))
 
 
 def mesh(count: int) -> list[tuple[int, int]]:
@@ -90,8 +86,8 @@ def star(count: int) -> list[tuple[int, int]]:
     return [(0, other) for other in range(1, count)]
 
 
-def bound(count: int, fixed: int, seen: RangeSightings, priors: FormationPriors = KNOWN_DRAG) -> FormationBound:
-    return formation_bound(motion(count), FormationSightings(fixes(count, fixed), seen), priors)
+def bound(count: int, fixed: int, seen: RangeMeasurements, priors: FormationPriors = KNOWN_DRAG) -> FormationBound:
+    return formation_bound(motion(count), FormationMeasurements(fixes(count, fixed), seen), priors)
 
 
 def no_larger(one: FormationBound, other: FormationBound) -> bool:
@@ -114,7 +110,7 @@ def displaced() -> tuple[FloatArray, FloatArray]:
 
     Shapes (3, 6, 2, 3, n, 6): which satellite, which number, which way; then the states of all.
     """
-    starts = initial_state_gcrf(Orbit()) + APART[:3]
+    starts = initial_state_gcrf(Orbit()) + RELATIVE[:3]
     as_is = [path(start) for start in starts]
     kinds = []
     for states_of in (Trajectory.states_itrf, Trajectory.states_gcrf):
@@ -128,16 +124,16 @@ def displaced() -> tuple[FloatArray, FloatArray]:
 
 
 @pytest.mark.parametrize(("links", "fixed", "sigma_m"), [(mesh(3), 3, 1.0), (mesh(3), 1, 10.0), (star(3), 2, 5.0)])
-def test_it_is_what_differences_of_whole_trajectories_make_of_it(
+def test_bound_matches_finite_differences_of_trajectories(
     links: list[tuple[int, int]], fixed: int, sigma_m: float
 ) -> None:
     itrf, gcrf = displaced()
     between = [np.linalg.norm(gcrf[..., one, :, :3] - gcrf[..., other, :, :3], axis=-1) for one, other in links]
     measured = np.concatenate((itrf[..., :fixed, :, :].reshape(3, 6, 2, -1), *between), axis=-1)
-    apart = gcrf[..., 1:, :, :3] - gcrf[..., :1, :, :3]
+    relative = gcrf[..., 1:, :, :3] - gcrf[..., :1, :, :3]
     by_state, moved = (
         ((each[:, :, 0] - each[:, :, 1]).reshape(18, -1) / (2.0 * np.tile(STEPS, 3)[:, None])).T
-        for each in (measured, apart.reshape(3, 6, 2, -1))
+        for each in (measured, relative.reshape(3, 6, 2, -1))
     )
     by_bias = np.zeros((len(by_state), len(links)))
     by_bias[-len(links) * len(T_S) :] = np.repeat(np.eye(len(links)), len(T_S), axis=0)
@@ -156,7 +152,7 @@ def test_it_is_what_differences_of_whole_trajectories_make_of_it(
     np.testing.assert_allclose([found.bias_sigma_m[pair] for pair in links], biases_m, rtol=2e-3)
 
 
-def test_drag_acts_as_on_a_single_orbit() -> None:
+def test_drag_partials_match_the_orbit_bound() -> None:
     """Derivative by the drag factor against the flight's dynamics with a factor that is a little larger."""
     dynamics = OrbitDynamics(SETTINGS, FRAMES)
     begin = np.concatenate((motion().states_gcrf[1, 0], np.zeros(4)))
@@ -164,16 +160,18 @@ def test_drag_acts_as_on_a_single_orbit() -> None:
     more[6] = 0.1
     for row in (5, 18):
         to_ms = int(motion().gps_ms[row])
-        after = [dynamics.trace(START_MS, state, to_ms)[:6] for state in (begin, more)]
-        np.testing.assert_allclose(motion().by_start[1, row, :6, 6], (after[1] - after[0]) / 0.1, rtol=0.1, atol=1e-4)
+        after = [dynamics.propagate_vector(START_MS, state, to_ms)[:6] for state in (begin, more)]
+        np.testing.assert_allclose(
+            motion().d_state_d_first[1, row, :6, 6], (after[1] - after[0]) / 0.1, rtol=0.1, atol=1e-4
+        )
 
 
-def test_without_ranges_it_is_the_sum_of_two_single_orbits() -> None:
-    """Of satellites a kilometre apart, whose drags are as unknown as the single orbit's, the root of two of one."""
+def test_without_ranges_the_bound_is_that_of_two_single_orbits() -> None:
+    """Of satellites a kilometre relative, whose drags are as unknown as the single orbit's, the root of two of one."""
     priors = FormationPriors(common_log_drag=0.0, differential_log_drag=10.0)
     found = bound(2, 2, ranges(star(2), 1e9), priors)
     singles = [
-        orbit_bounds(Sightings(motion().gps_ms, states, fixes(1, 1)[0]), SETTINGS, FRAMES).deterministic_smoother
+        orbit_bounds(KnownFixes(motion().gps_ms, states, fixes(1, 1)[0]), SETTINGS, FRAMES).deterministic_smoother
         for states in motion().states_gcrf[:2]
     ]
     expected = singles[0].covariance + singles[1].covariance
@@ -188,7 +186,7 @@ def test_without_ranges_it_is_the_sum_of_two_single_orbits() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.data())
-def test_another_measurement_never_enlarges_it(data: st.DataObject) -> None:
+def test_another_measurement_never_increases_the_bound(data: st.DataObject) -> None:
     chosen = data.draw(st.sets(st.sampled_from(mesh(4)), min_size=1, max_size=5))
     further = data.draw(st.sampled_from(sorted(set(mesh(4)) - chosen)))
     fixed = data.draw(st.integers(1, 3))
@@ -198,7 +196,7 @@ def test_another_measurement_never_enlarges_it(data: st.DataObject) -> None:
     assert no_larger(bound(4, fixed + 1, ranges(sorted(chosen), sigma_m)), fewer)
 
 
-def test_more_knowledge_beforehand_never_enlarges_it() -> None:
+def test_tighter_priors_never_increase_the_bound() -> None:
     seen = ranges(mesh(4), 1.0)
     known = bound(4, 1, seen, FormationPriors(0.0, 0.0, 0.0))
     biased = bound(4, 1, seen, FormationPriors(20.0, 0.0, 0.0))
@@ -209,7 +207,7 @@ def test_more_knowledge_beforehand_never_enlarges_it() -> None:
     assert all(0.0 < sigma_m <= 20.0 for sigma_m in biased.bias_sigma_m.values())
 
 
-def test_both_directions_are_one_range_with_half_the_variance() -> None:
+def test_both_directions_equal_one_range_with_half_the_variance() -> None:
     links = mesh(4)
     twice = bound(4, 1, ranges([*links, *((other, one) for one, other in links)], 10.0))
     once = bound(4, 1, ranges(links, 10.0 / np.sqrt(2.0)))
@@ -217,37 +215,37 @@ def test_both_directions_are_one_range_with_half_the_variance() -> None:
     assert twice.bias_sigma_m == pytest.approx(once.bias_sigma_m, rel=1e-6)
 
 
-def test_it_grows_with_all_standard_deviations_alike() -> None:
+def test_bound_scales_with_all_standard_deviations() -> None:
     one = bound(3, 3, ranges(mesh(3), 1.0), FormationPriors(1.0, 0.0, 0.0))
-    wider = FormationSightings(fixes(3, 3, 30.0, 0.03), ranges(mesh(3), 3.0))
+    wider = FormationMeasurements(fixes(3, 3, 30.0, 0.03), ranges(mesh(3), 3.0))
     three = formation_bound(motion(3), wider, FormationPriors(3.0, 0.0, 0.0))
     np.testing.assert_allclose(three.covariance, 9.0 * one.covariance, rtol=1e-4, atol=1e-9)
 
 
-def test_the_order_of_the_partners_does_not_matter() -> None:
-    whole, order = motion(3), [0, 2, 1]
-    swapped = FormationMotion(whole.gps_ms, whole.states_gcrf[order], whole.by_start[order], whole.ecef_from_gcrf)
+def test_bound_does_not_depend_on_the_order_of_partners() -> None:
+    full, order = motion(3), [0, 2, 1]
+    swapped = FormationMotion(full.gps_ms, full.states_gcrf[order], full.d_state_d_first[order], full.ecef_from_gcrf)
     seen = ranges([(0, 1), (1, 2)], 5.0)
     renamed = ranges([(0, 2), (2, 1)], 5.0)
-    one = formation_bound(whole, FormationSightings(fixes(3, 1), seen), KNOWN_DRAG)
-    other = formation_bound(swapped, FormationSightings(fixes(3, 1), renamed), KNOWN_DRAG)
+    one = formation_bound(full, FormationMeasurements(fixes(3, 1), seen), KNOWN_DRAG)
+    other = formation_bound(swapped, FormationMeasurements(fixes(3, 1), renamed), KNOWN_DRAG)
     np.testing.assert_allclose(other.rms_m, one.rms_m[::-1], rtol=1e-6)
     assert other.rms_all_m == pytest.approx(one.rms_all_m, rel=1e-6)
 
 
-def test_drawn_errors_are_as_large_as_it_on_average() -> None:
+def test_drawn_errors_match_the_bound_on_average() -> None:
     found = bound(3, 1, ranges(mesh(3), 5.0))
     drawn_m = found.draw_rms_m(20_000, np.random.default_rng(5))
     assert np.sqrt(np.mean(drawn_m**2)) == pytest.approx(found.rms_all_m, rel=0.03)
-    whole = found.root[:, :, :] @ np.random.default_rng(6).standard_normal((found.root.shape[2], 2_000))
-    each = np.sqrt((whole.reshape(len(whole), 2, 6, -1)[:, :, :3] ** 2).sum(axis=2).mean(axis=(0, 1)))
+    full = found.root[:, :, :] @ np.random.default_rng(6).standard_normal((found.root.shape[2], 2_000))
+    each = np.sqrt((full.reshape(len(full), 2, 6, -1)[:, :, :3] ** 2).sum(axis=2).mean(axis=(0, 1)))
     np.testing.assert_allclose(np.percentile(drawn_m, (10, 50, 90)), np.percentile(each, (10, 50, 90)), rtol=0.1)
 
 
 # --- Other coordinates ------------------------------------------------------------------------------------------------
 
 
-def test_axes_and_elements_hold_what_a_cloud_of_errors_shows() -> None:
+def test_rtn_and_element_covariances_match_samples() -> None:
     found = bound(2, 2, ranges(star(2), 1.0))
     row = 12
     own, other = (motion().states_gcrf[satellite, row] for satellite in (0, 1))
@@ -278,7 +276,7 @@ def found(*, everyone: bool, noise_m: float = 1.0) -> tuple[FormationBound, tupl
         "formation": {"all_satellites": everyone},
         "partners": PARTNERS,
     }
-    return bound_of_scenario(checked(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
+    return scenario_bound(settings_from_tables(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -286,7 +284,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_files_of_everyone_tell_far_more_than_our_own() -> None:
+def test_fixes_of_all_satellites_reduce_the_bound() -> None:
     alone, ids = found(everyone=False)
     together, _ = found(everyone=True)
     assert ids == (75, 77)
@@ -295,7 +293,7 @@ def test_files_of_everyone_tell_far_more_than_our_own() -> None:
     assert together.rms_all_m < 5.0 < alone.rms_all_m
 
 
-def test_fixes_alone_leave_the_noise_of_as_many_fixes() -> None:
+def test_bound_of_fixes_alone_matches_their_number() -> None:
     """About 19 m over the root of their number, and the root of 2 of that for a difference."""
     bound, _ = found(everyone=True, noise_m=1e6)
     fixes = len(bound.motion.gps_ms)
@@ -303,35 +301,37 @@ def test_fixes_alone_leave_the_noise_of_as_many_fixes() -> None:
     assert bound.rms_all_m == pytest.approx(math.sqrt(2.0) * 19.0 / math.sqrt(fixes), rel=0.25)
 
 
-def test_axes_add_up_to_the_distance() -> None:
-    shown = as_json(*found(everyone=True))
+def test_rms_of_the_axes_adds_up_to_3d() -> None:
+    shown = bound_json(*found(everyone=True))
     assert isinstance(shown["partners"], dict)
     for figures in shown["partners"].values():
         axes = [figures[name] for name in ("r_m", "t_m", "n_m")]
         assert math.hypot(*axes) == pytest.approx(figures["position_rms_m"])
 
 
-def test_people_and_programs_are_told_the_same(tmp_path: Path) -> None:
+def test_table_and_json_show_the_same_figures(tmp_path: Path) -> None:
     (tmp_path / "short.toml").write_text("duration_s = 600\n[forces]\ngravity_degree = 8\n")
     short = ("--preset", "formation4", "--config", str(tmp_path / "short.toml"), "--formation")
     code, text = run(*short, "--json")
     assert code == 0
-    told = json.loads(text)
-    assert set(told["partners"]) == {"75", "76", "77"}
+    printed = json.loads(text)
+    assert set(printed["partners"]) == {"75", "76", "77"}
     code, table = run(*short)
     assert code == 0
-    for partner, figures in told["partners"].items():
+    for partner, figures in printed["partners"].items():
         (row,) = [line for line in table.splitlines() if f" {partner} " in line]
         assert f"{figures['position_rms_m']:.3f}" in row
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "cause"),
     [
-        (("sense.bin", "--truth", "x", "--formation"), "--formation takes a scenario, by --config or --preset"),
-        (("--preset", "nominal", "--formation"), "the scenario has no [[partners]]"),
+        (("sense.bin", "--truth", "x", "--formation"), "--formation"),
+        (("--preset", "nominal", "--formation"), "[[partners]]"),
     ],
 )
-def test_mistakes_are_told_in_one_line(arguments: tuple[str, ...], message: str) -> None:
+def test_command_reports_errors_in_one_line(arguments: tuple[str, ...], cause: str) -> None:
     code, output = run(*arguments)
-    assert (code, output) == (2, f"pygnc bound: {message}\n")
+    assert code == 2
+    assert output.count("\n") == 1
+    assert cause in output

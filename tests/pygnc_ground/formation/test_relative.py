@@ -1,7 +1,4 @@
-"""Relative motion against brahe's, and against a rotation in closed form.
-
-True relative states against circles in closed form.
-"""
+"""Relative coordinates against brahe and closed forms; truth and accuracy of relative states."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +7,10 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.formation.relative_coordinates import relative_elements
-from pygnc_ground.formation.relative import elements_by_relative_state, relative_accuracy, relative_truth, rtn_from_gcrf
+from pygnc_ground.formation.relative import d_elements_d_state, relative_accuracy, relative_truth, rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.motion_settings import Orbit
-from pygnc_ground.scenario.truth import initial_state_gcrf
+from pygnc_ground.scenario.settings import Orbit
+from pygnc_ground.scenario.trajectory import initial_state_gcrf
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 from tests.pygnc.environment.authority import brahe
 
@@ -33,7 +30,7 @@ def pair(seed: int, **elements: float) -> tuple[FloatArray, FloatArray]:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_elements_are_those_of_brahe(seed: int) -> None:
+def test_elements_match_brahe(seed: int) -> None:
     own, other = pair(seed)
     expected = np.asarray(brahe.state_eci_to_roe(own, other, brahe.AngleFormat.RADIANS))
     # brahe's angles may be off by a full turn.
@@ -42,7 +39,7 @@ def test_elements_are_those_of_brahe(seed: int) -> None:
     np.testing.assert_allclose(relative_elements(own, other), axis_m * expected, rtol=1e-7, atol=1e-4)
 
 
-def test_elements_know_no_jump_where_angles_begin_anew() -> None:
+def test_elements_are_continuous_where_angles_wrap() -> None:
     for angles in ((0.0, 0.0, 0.0), (0.0, 200.0, 160.0), (180.0, 0.0, 180.0)):
         names = ("raan_deg", "argument_of_perigee_deg", "mean_anomaly_deg")
         own, other = pair(3, **dict(zip(names, angles, strict=True)))
@@ -51,7 +48,7 @@ def test_elements_know_no_jump_where_angles_begin_anew() -> None:
             assert np.abs(elements).max() < 2e4
 
 
-def test_a_satellite_ahead_on_the_same_circle_differs_in_its_place_along_it_only() -> None:
+def test_a_satellite_ahead_on_the_same_circle_differs_in_longitude_only() -> None:
     for ahead_deg in (0.01, -0.02):
         own, other = (
             initial_state_gcrf(Orbit(eccentricity=0.0, mean_anomaly_deg=angle)) for angle in (50.0, 50.0 + ahead_deg)
@@ -60,25 +57,25 @@ def test_a_satellite_ahead_on_the_same_circle_differs_in_its_place_along_it_only
         np.testing.assert_allclose(relative_elements(own, other), [0.0, arc_m, 0.0, 0.0, 0.0, 0.0], atol=1e-5)
 
 
-def test_derivatives_foretell_a_kilometre_to_its_square_over_the_radius() -> None:
+def test_derivatives_predict_a_kilometre_to_second_order() -> None:
     own, other = pair(7)
-    foretold = elements_by_relative_state(own, other) @ (own - other)
+    foretold = d_elements_d_state(own, other) @ (own - other)
     np.testing.assert_allclose(foretold, -relative_elements(own, other), atol=5.0)
     small = own + 1e-3 * (other - own)
-    foretold = elements_by_relative_state(own, own) @ (small - own)
+    foretold = d_elements_d_state(own, own) @ (small - own)
     np.testing.assert_allclose(foretold, relative_elements(own, small), atol=1e-5)
 
 
-def test_radial_transverse_normal_are_those_of_brahe() -> None:
+def test_rtn_axes_match_brahe() -> None:
     for seed in range(5):
         own, other = pair(seed)
         expected = brahe.state_eci_to_rtn(own, other)
         np.testing.assert_allclose(rtn_from_gcrf(own) @ (other - own), expected, rtol=1e-9, atol=1e-6)
 
 
-def test_many_states_are_turned_as_one_by_one() -> None:
+def test_arrays_of_states_equal_single_states() -> None:
     own, other = np.array([pair(seed) for seed in range(4)]).transpose(1, 0, 2)
-    for function in (relative_elements, elements_by_relative_state):
+    for function in (relative_elements, d_elements_d_state):
         together = function(own, other)
         np.testing.assert_array_equal(together, [function(one, two) for one, two in zip(own, other, strict=True)])
     np.testing.assert_array_equal(rtn_from_gcrf(own), [rtn_from_gcrf(one) for one in own])
@@ -128,7 +125,7 @@ def test_a_satellite_ahead_on_the_same_circle_is_at_rest(ahead_rad: float) -> No
     np.testing.assert_allclose(relative[:, 3:], 0.0, atol=1e-8)
 
 
-def test_another_plane_is_a_swing_along_the_normal() -> None:
+def test_another_plane_oscillates_along_the_normal() -> None:
     tilt_rad = 1e-5
     relative = relative_truth(Circle(), Circle(tilt_rad=tilt_rad), TIMES[:10])
     u = RATE_RAD_S * TIMES[:10] / 1e3
@@ -137,7 +134,7 @@ def test_another_plane_is_a_swing_along_the_normal() -> None:
     np.testing.assert_allclose(relative[:, 5], RADIUS_M * tilt_rad * RATE_RAD_S * np.cos(u), atol=1e-6)
 
 
-def test_outside_of_either_truth_nothing_is_known() -> None:
+def test_returns_nan_outside_either_truth() -> None:
     relative = relative_truth(Circle(), Circle(span_gps_ms=(1_000_000, 9_000_000)), TIMES)
     np.testing.assert_array_equal(np.isfinite(relative[:, 0]), (TIMES >= 1_000_000) & (TIMES <= 5_000_000))
 
@@ -161,7 +158,7 @@ def test_errors_and_sigmas_are_root_mean_squares() -> None:
     assert found.ratio == pytest.approx(found.error_m / 3.0)
 
 
-def test_errors_of_the_stated_size_have_a_normalised_square_of_six() -> None:
+def test_consistent_errors_have_a_nees_of_six() -> None:
     rtn, covariance = states(4000)
     mixed = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0]
     rtn = np.random.default_rng(2).normal(size=(4000, 6)) * SIGMA @ mixed.T
@@ -170,7 +167,7 @@ def test_errors_of_the_stated_size_have_a_normalised_square_of_six() -> None:
     assert found.nees_mean == pytest.approx(6.0, abs=5.0 * np.sqrt(12.0 / 4000.0))
 
 
-def test_only_moments_with_both_count() -> None:
+def test_counts_only_moments_with_state_and_truth() -> None:
     rtn, covariance = states(6)
     true = np.ones((6, 6))
     rtn[0], true[5] = np.nan, np.nan
@@ -180,7 +177,7 @@ def test_only_moments_with_both_count() -> None:
     assert found.error_m == pytest.approx(np.sqrt(3.0))
 
 
-def test_without_a_truth_sigmas_are_of_all_states() -> None:
+def test_without_truth_sigmas_are_of_all_states() -> None:
     rtn, covariance = states(5)
     rtn[2] = covariance[2] = np.nan
     found = relative_accuracy(rtn, covariance, np.full((5, 6), np.nan))
@@ -190,7 +187,7 @@ def test_without_a_truth_sigmas_are_of_all_states() -> None:
     assert np.isnan(found.nees_mean)
 
 
-def test_of_nothing_nothing_is_said() -> None:
+def test_returns_nan_without_states() -> None:
     found = relative_accuracy(np.full((2, 6), np.nan), np.full((2, 6, 6), np.nan), np.zeros((2, 6)))
     assert found.moments == 0
     assert np.isnan(found.sigma_m)

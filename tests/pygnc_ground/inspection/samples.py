@@ -66,7 +66,7 @@ def status_values() -> dict[str, status.Value]:
         "gps_week": WEEK,
         "gps_tow_ms": TOW_MS,
         "orbit_mode": status.OrbitMode.AT_FIX,
-        "task_ingest_state": status.TaskWord.UP,
+        "task_ingest_state": status.TaskState.UP,
         "task_ingest_through": 864,
         **{f"position_ecef_m_{axis}": value for axis, value in position.items()},
     }

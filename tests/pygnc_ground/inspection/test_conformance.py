@@ -11,11 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pygnc_ground.inspection.json_lines import to_json_lines
 from pygnc_ground.inspection.registry import VIEWERS, find_viewer
-from pygnc_ground.inspection.sections import Entry, Note, Section
-from pygnc_ground.inspection.terminal import render
-from pygnc_ground.inspection.viewer import Viewer
+from pygnc_ground.inspection.render import render, to_json_lines
+from pygnc_ground.inspection.sections import Entry, Note, Section, Viewer
 from tests.pygnc_ground.inspection.samples import SAMPLES
 
 WIDTH = 100
@@ -56,7 +54,7 @@ def test_recognition_does_not_depend_on_the_name(viewer: Viewer, tmp_path: Path)
 
 
 @every_viewer
-def test_nobody_recognises_noise_or_an_empty_page(viewer: Viewer) -> None:
+def test_no_viewer_recognises_noise_or_an_empty_page(viewer: Viewer) -> None:
     assert not viewer.recognises(random.Random(2).randbytes(1 << 16))  # noqa: S311 - noise, no secret
     assert not viewer.recognises(bytes(1 << 16))
 
@@ -98,7 +96,7 @@ def test_a_damaged_file_is_shown(viewer: Viewer, tmp_path: Path, data: st.DataOb
 
 
 @every_viewer
-def test_nothing_is_wider_than_the_terminal(viewer: Viewer, tmp_path: Path) -> None:
+def test_output_fits_the_terminal_width(viewer: Viewer, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(SAMPLES[viewer.kind])
     lines = as_text(all_as_json(viewer, tmp_path / "file")).splitlines()
     assert lines

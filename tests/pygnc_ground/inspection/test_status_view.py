@@ -1,11 +1,13 @@
+""" """
+
 from pathlib import Path
 
 import pytest
 
 from pygnc.formats import status
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section
-from pygnc_ground.inspection.status_view import StatusViewer
-from tests.pygnc_ground.inspection.samples import status_values
+from pygnc_ground.inspection.status_view import InfoViewer, StatusViewer
+from tests.pygnc_ground.inspection.samples import SAMPLES, status_values
 
 
 def view(path: Path, content: bytes) -> list[Section]:
@@ -18,14 +20,14 @@ def rows(sections: list[Section], title: str) -> dict[object, tuple[object, ...]
     return {row[0]: row[1:] for listing in listings for row in listing.rows}
 
 
-def test_numbers_that_stand_for_words_are_words(tmp_path: Path) -> None:
+def test_enumerations_are_shown_as_names(tmp_path: Path) -> None:
     run = next(s for s in view(tmp_path / "f", status.encode(status_values())) if isinstance(s, Facts))
     assert (run.values["phase"], run.values["orbit_mode"]) == ("idle", "at fix")
     assert run.values["time_utc"] == "2020-11-29T23:59:43.000Z"
     assert run.values["orbit_valid_at_utc"] is None
 
 
-def test_words_of_a_later_version_are_shown_as_numbers(tmp_path: Path) -> None:
+def test_unknown_enumeration_values_are_shown_as_numbers(tmp_path: Path) -> None:
     run = next(s for s in view(tmp_path / "f", status.encode({"phase": 99})) if isinstance(s, Facts))
     assert run.values["phase"] == "unknown (99)"
 
@@ -59,3 +61,37 @@ def test_a_damaged_record_is_a_fault_and_shows_no_values(tmp_path: Path, positio
     (note,) = view(tmp_path / "f", bytes(record))
     assert isinstance(note, Note)
     assert note.fault
+
+
+OLD_INFO = b"""
+T:2020-11-30 00:59:18.000 UTC
+OE:[ 4.8976e+06 -7.4957e+05  4.8426e+06 -5.3649e+03 -8.0192e+02  5.3018e+03]
+GY:[-0.495  0.051  0.437]
+MG:[1.5 2.5 3.5]
+"""
+
+
+def test_the_text_is_shown_line_by_line_with_what_it_means(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(SAMPLES["info text"])
+    text, legend = InfoViewer().view(tmp_path / "f", 0)
+    assert isinstance(text, Listing)
+    assert text.rows[0] == ("PyGNC run 7 IDLE SC 0",)
+    assert isinstance(legend, Facts)
+    assert "GY" in legend.values
+
+
+def test_the_original_pygncs_text_is_known_too(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(OLD_INFO)
+    assert InfoViewer().recognises(OLD_INFO)
+    text, legend = InfoViewer().view(tmp_path / "f", 0)
+    assert isinstance(text, Listing)
+    assert text.rows[0] == ("T:2020-11-30 00:59:18.000 UTC",)
+    assert isinstance(legend, Facts)
+    assert set(legend.values) == {"T", "OE", "GY", "MG"}
+
+
+def test_only_the_beginning_of_a_text_without_end_is_read(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(OLD_INFO + b"\xff" * 100_000)
+    text, _ = InfoViewer().view(tmp_path / "f", 0)
+    assert isinstance(text, Listing)
+    assert len(str(text.rows)) < 20_000

@@ -11,12 +11,11 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, r
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.formats.sense import SenseLayout
-from pygnc_ground.attitude.errors import attitude_errors
-from pygnc_ground.replay.attitude_collect import SampleRecord
-from pygnc_ground.replay.attitude_result import AttitudeResult
+from pygnc_ground.attitude.accuracy import attitude_errors
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.collect import Collected, SampleRecord
 from pygnc_ground.replay.inputs import from_files
+from pygnc_ground.replay.result import AttitudeResult
 from pygnc_ground.replay.run import FilterName, Truth, replay
 from pygnc_ground.truth.load import load_attitude_truth
 
@@ -57,7 +56,7 @@ def test_every_table_has_a_row_for_each_sample(result: AttitudeResult, records: 
     assert len(result.truth.quaternion) == len(result.bound.filter_rad) == count
 
 
-def test_rows_are_what_the_flight_said(result: AttitudeResult, records: list[SampleRecord]) -> None:
+def test_rows_equal_the_flights_estimates(result: AttitudeResult, records: list[SampleRecord]) -> None:
     samples, solution = result.samples, result.solution
     for row, (outcome, estimate) in enumerate(records):
         assert samples.seq[row] == estimate.input_seq
@@ -88,7 +87,7 @@ def test_the_smoothed_ones_are_nearer_to_the_truth(result: AttitudeResult) -> No
     assert rms[1] < 0.9 * rms[0] < np.radians(2.0)
 
 
-def test_the_truth_is_that_of_the_same_time_and_nothing_lies_between(result: AttitudeResult) -> None:
+def test_the_truth_is_that_of_the_sample_time(result: AttitudeResult) -> None:
     table = pl.read_parquet(DEMO / "truth.parquet").with_columns(
         (pl.col("gps_week") * MS_PER_WEEK + pl.col("gps_tow_ms")).alias("gps_ms")
     )
@@ -110,7 +109,7 @@ def test_the_bound_is_near_the_filters_own_sigma(result: AttitudeResult, records
     assert np.nanmean(result.bound.filter_rad[late]) == pytest.approx(np.nanmean(sigma[late]), rel=0.1)
 
 
-def test_readings_lie_near_what_the_smoothed_attitude_makes_expect(result: AttitudeResult) -> None:
+def test_readings_agree_with_the_smoothed_attitude(result: AttitudeResult) -> None:
     lit = result.samples.sunlit_fraction == 1.0
     difference = (result.light.measured - result.light.expected)[lit]
     assert np.sqrt(np.nanmean(difference**2)) < 0.02

@@ -9,9 +9,7 @@ from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.tasks.orbit.tracker import OrbitTracker
-from pygnc_ground.replay.attitude_collect import AttitudeCollector
-from pygnc_ground.replay.collect import Collected, collect
-from pygnc_ground.replay.formation_collect import FormationCollector
+from pygnc_ground.replay.collect import AttitudeCollector, Collected, FormationCollector, collect
 from pygnc_ground.replay.inputs import ReplayError, from_files
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
@@ -40,7 +38,7 @@ def test_partners_files_beside_ours_are_read_with_their_owner(ranges: Path) -> N
     assert len(own) + len(theirs) == len(packets)
 
 
-def test_a_partners_fixes_are_none_of_ours(ranges: Path) -> None:
+def test_a_partners_fixes_are_not_used_as_ours(ranges: Path) -> None:
     among = collected(list(from_files([], ranges, SETTINGS).messages)[:80])
     assert among.timed
     assert all(record.message.is_own for record in among.timed)
@@ -48,7 +46,9 @@ def test_a_partners_fixes_are_none_of_ours(ranges: Path) -> None:
     assert len(among.sources) == 4
 
 
-def test_a_folder_with_our_own_id_is_refused_with_the_remedy(ranges: Path) -> None:
+def test_a_partner_folder_with_our_own_id_is_rejected(ranges: Path) -> None:
     (ranges / "partner_75").rename(ranges / "partner_74")
-    with pytest.raises(ReplayError, match=r"range/partner_74: 74 is our own radio id; put our own files beside it"):
+    with pytest.raises(
+        ReplayError, match=r"range/partner_74: 74 is our own radio id; put our own files into its parent folder"
+    ):
         from_files([], ranges, SETTINGS)

@@ -9,8 +9,9 @@ import pytest
 from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample
 from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.inputs import ReplayError
-from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites
+from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
 from tests.pygnc.tasks import formation_batch as batch
+from tests.pygnc.tasks.formation_batch import home
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +60,14 @@ def test_the_first_satellite_is_ours_and_others_give_fixes_and_ranges_only(folde
     [
         (["A"], "write NAME=FOLDER"),
         (["=x"], "write NAME=FOLDER"),
-        (["A={nowhere}"], "is no folder"),
-        (["74={of74}", "75={empty}"], "holds neither sense.bin nor range files"),
+        (["A={nowhere}"], "not a folder"),
+        (["74={of74}", "75={empty}"], "neither sense.bin nor range files found"),
         (["74={of74}", "74={of75}"], "not all different"),
-        (["A={of74}"], "do not tell its radio id"),
-        (["A={of74}", "B={empty}"], "do not tell its radio id"),
+        (["A={of74}"], "radio id does not follow"),
+        (["A={of74}", "B={empty}"], "radio id does not follow"),
     ],
 )
-def test_what_cannot_be_done_is_told_with_its_remedy(
+def test_impossible_replays_are_rejected_with_a_remedy(
     folders: dict[int, Path], tmp_path: Path, texts: list[str], reason: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -78,3 +79,57 @@ def test_what_cannot_be_done_is_told_with_its_remedy(
 
     with pytest.raises(ReplayError, match=reason):
         try_it()
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    """With the folders 74, 75 and 76."""
+    return home().parent
+
+
+def satellites(folder: Path) -> list[SatelliteFolder]:
+    return [
+        SatelliteFolder("74", folder / "74"),
+        SatelliteFolder("K", folder / "75"),
+        SatelliteFolder("76", folder / "76"),
+    ]
+
+
+def test_truths_beside_partners_files_are_found_with_one_of_ours(folder: Path) -> None:
+    found = partner_truths([], satellites(folder), own_truth=True)
+    assert sorted(found) == [75, 76]
+    assert found[75].at is not found[76].at
+    assert partner_truths([], satellites(folder), own_truth=False) == {}
+
+
+def test_files_are_named_by_radio_id_or_by_the_satellites_name(folder: Path) -> None:
+    file = folder / "76" / "truth.parquet"
+    assert sorted(partner_truths([f"77={file}"], [], own_truth=True)) == [77]
+    named = partner_truths([f"K={file}"], satellites(folder), own_truth=True)
+    beside = partner_truths([], satellites(folder), own_truth=True)
+    assert named[75].description == beside[76].description
+    assert named[76].description == beside[76].description
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("99=truth.parquet", "write NAME=FILE"),
+        ("truth.parquet", "write NAME=FILE"),
+        ("75=", "write NAME=FILE"),
+        ("74=truth.parquet", "our own satellite"),
+    ],
+)
+def test_user_errors_are_reported_with_a_remedy(text: str, says: str, folder: Path) -> None:
+    with pytest.raises(ReplayError, match=says):
+        partner_truths([text], satellites(folder), own_truth=True)
+
+
+def test_a_partners_truth_requires_our_own() -> None:
+    with pytest.raises(ReplayError, match="requires --truth"):
+        partner_truths(["75=truth.parquet"], [], own_truth=False)
+
+
+def test_a_missing_file_raises_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        partner_truths([f"75={tmp_path / 'none.parquet'}"], [], own_truth=True)

@@ -1,12 +1,12 @@
+"""Errors of fixes against the statistics their settings declare."""
+
 import numpy as np
 import pytest
 
 from pygnc.formats.gps_packet import GpsFixes
-from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.gps_settings import Gps
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.gps import FixErrors, Reception, make_fixes, receptions, time_statuses
+from pygnc_ground.scenario.settings import Forces, Gps, Orbit, Settings, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 START_UTC = "2025-03-22T23:46:22Z"
 START_GPS_MS = 2358 * 604_800_000 + 604_000_000
@@ -109,7 +109,7 @@ def without_a_fix(fixes: GpsFixes, where: np.ndarray) -> None:
         (Gps(fix_every_records=12), T_S % 300 >= 25),
     ],
 )
-def test_without_a_fix_the_time_goes_on(path: Trajectory, gps: Gps, out: np.ndarray) -> None:
+def test_time_advances_without_a_fix(path: Trajectory, gps: Gps, out: np.ndarray) -> None:
     fixes, whole = fixes_of(gps, path), fixes_of(Gps(), path)
     without_a_fix(fixes, out)
     assert not fixes.position_status[~out].any()
@@ -157,3 +157,135 @@ def test_each_log_has_noise_of_its_own(path: Trajectory) -> None:
     sense, ranges = (fixes_of(Gps(), path, log).position_ecef_m for log in ("sense", "range"))
     # Independent errors of equal size differ by the square root of two of that size.
     assert np.std(sense - ranges) == pytest.approx(np.sqrt(2.0) * 10.0, rel=0.1)
+
+
+ERRORS_T_S = np.arange(0, 200_000, 25)
+COUNT = ERRORS_T_S.size
+
+
+def test_coloured_noise_is_stationary_and_fades_with_its_correlation_time() -> None:
+    receiver = Gps(position_noise_m=0.0, coloured_position_noise_m=7.0, coloured_noise_time_s=100.0)
+    error_m = FixErrors.of_position(receiver).draw(ERRORS_T_S, seed=1, log="sense") / 7.0
+    # 2000 correlation times are in the series, on each of three axes.
+    assert np.abs(error_m.mean()) < 4 * np.sqrt(2 / 6000)
+    assert error_m.std() == pytest.approx(1.0, abs=4 / np.sqrt(6000))
+    for lag in (1, 2, 4, 12):
+        kept = np.mean(error_m[lag:] * error_m[:-lag])
+        assert kept == pytest.approx(np.exp(-25.0 * lag / 100.0), abs=4 / np.sqrt(6000))
+    assert np.abs(np.corrcoef(error_m.T) - np.eye(3)).max() < 4 / np.sqrt(2000)
+    starts = [FixErrors.of_position(receiver).draw(ERRORS_T_S[:1], seed, "sense") for seed in range(200)]
+    assert np.std(starts) == pytest.approx(7.0, rel=4 / np.sqrt(1200))
+
+
+def test_coloured_noise_is_common_to_both_logs_and_white_noise_is_not() -> None:
+    coloured = FixErrors.of_velocity(Gps(velocity_noise_mps=0.0, coloured_velocity_noise_mps=0.02))
+    np.testing.assert_array_equal(coloured.draw(ERRORS_T_S, 1, "sense"), coloured.draw(ERRORS_T_S, 1, "range"))
+    # A longer scenario begins like the shorter one.
+    np.testing.assert_array_equal(
+        coloured.draw(ERRORS_T_S[:100], 1, "sense"), coloured.draw(ERRORS_T_S, 1, "sense")[:100]
+    )
+    white = FixErrors.of_velocity(Gps())
+    assert (
+        np.abs(np.corrcoef(white.draw(ERRORS_T_S, 1, "sense").T, white.draw(ERRORS_T_S, 1, "range").T)[:3, 3:]).max()
+        < 0.05
+    )
+
+
+def test_white_and_coloured_noise_add_as_squares() -> None:
+    errors = FixErrors.of_position(Gps(position_noise_m=4.0, coloured_position_noise_m=3.0))
+    assert errors.sigma == pytest.approx(5.0)
+    # The coloured half has 333 independent values per axis.
+    assert errors.draw(ERRORS_T_S, 1, "sense").std() == pytest.approx(5.0, rel=0.05)
+
+
+@pytest.mark.parametrize("log", ["sense", "range"])
+def test_outliers_have_the_stated_size_and_any_direction(log: str) -> None:
+    receiver = Gps(position_noise_m=0.0, position_outlier_rate=0.25, position_outlier_m=800.0)
+    error_m = FixErrors.of_position(receiver).draw(ERRORS_T_S, seed=2, log=log)
+    size_m = np.linalg.norm(error_m, axis=1)
+    hit = size_m > 0.0
+    assert abs(np.count_nonzero(hit) - COUNT / 4) < 4 * np.sqrt(COUNT * 0.25 * 0.75)
+    np.testing.assert_allclose(size_m[hit], 800.0)
+    direction = error_m[hit] / 800.0
+    # Isotropic: no mean, and a third of the square on each axis.
+    assert np.abs(direction.mean(axis=0)).max() < 4 / np.sqrt(3 * hit.sum())
+    assert np.abs((direction**2).mean(axis=0) - 1 / 3).max() < 4 * np.sqrt(4 / 45 / hit.sum())
+
+
+def test_velocity_outliers_are_independent_of_position_outliers() -> None:
+    receiver = Gps(velocity_noise_mps=0.0, velocity_outlier_rate=0.1, velocity_outlier_mps=5.0)
+    assert not FixErrors.of_position(Gps(position_noise_m=0.0)).draw(ERRORS_T_S, 1, "sense").any()
+    size_mps = np.linalg.norm(FixErrors.of_velocity(receiver).draw(ERRORS_T_S, 1, "sense"), axis=1)
+    assert {*np.round(size_mps, 9).tolist()} == {0.0, 5.0}
+
+
+def test_outliers_do_not_change_the_noise_of_other_fixes() -> None:
+    plain = FixErrors.of_position(Gps()).draw(ERRORS_T_S, 1, "sense")
+    hit = FixErrors.of_position(Gps(position_outlier_rate=0.5)).draw(ERRORS_T_S, 1, "sense")
+    apart_m = np.linalg.norm(hit - plain, axis=1)
+    assert np.all((apart_m == 0.0) | (np.abs(apart_m - 1000.0) < 1e-6))
+
+
+RECEPTION_T_S = np.arange(0, 3600, 5)
+RECORD_S = 25
+
+
+def between(begin_s: int, end_s: int) -> slice:
+    """Of T_S."""
+    return slice(begin_s // 5, end_s // 5)
+
+
+def test_a_cold_start_acquires_time_before_the_first_fix() -> None:
+    found = receptions(Gps(cold_start_s=600.0, time_unknown_fraction=0.25), RECEPTION_T_S, RECORD_S, seed=1)
+    for begin_s, end_s, kind in ((0, 150, Reception.NOTHING), (150, 600, Reception.TIME), (600, 3600, Reception.FIX)):
+        assert {*found[between(begin_s, end_s)].tolist()} == {kind}
+
+
+def test_the_time_status_follows_the_cold_start_as_recorded() -> None:
+    receiver = Gps(cold_start_s=600.0)
+    statuses = time_statuses(receiver, RECEPTION_T_S, receptions(receiver, RECEPTION_T_S, RECORD_S, seed=1))
+    for begin_s, end_s, word in ((0, 300, 20), (300, 600, 120), (600, 660, 160), (660, 3600, 180)):
+        assert {*statuses[between(begin_s, end_s)].tolist()} == {word}
+
+
+def test_without_a_cold_start_the_configured_status_applies_at_once() -> None:
+    receiver = Gps(time_status=160)
+    assert {
+        *time_statuses(receiver, RECEPTION_T_S, receptions(receiver, RECEPTION_T_S, RECORD_S, seed=1)).tolist()
+    } == {160}
+
+
+def test_outages_are_at_their_configured_times_and_the_clock_freewheels() -> None:
+    receiver = Gps(outages_s=((100.0, 50.0), (3000.0, 1e9)))
+    found = receptions(receiver, RECEPTION_T_S, RECORD_S, seed=1)
+    out = ((RECEPTION_T_S >= 100) & (RECEPTION_T_S < 150)) | (RECEPTION_T_S >= 3000)
+    np.testing.assert_array_equal(found == Reception.INTERRUPTED, out)
+    np.testing.assert_array_equal(time_statuses(receiver, RECEPTION_T_S, found), np.where(out, 130, 180))
+
+
+def test_a_cold_start_outlasts_an_outage_in_it() -> None:
+    found = receptions(Gps(cold_start_s=100.0, outages_s=((0.0, 100.0),)), RECEPTION_T_S, RECORD_S, seed=1)
+    assert {*found[RECEPTION_T_S < 100].tolist()} == {Reception.NOTHING, Reception.TIME}
+
+
+def test_a_duty_cycle_gives_a_fix_in_one_of_n_records() -> None:
+    found = receptions(Gps(fix_every_records=12), RECEPTION_T_S, RECORD_S, seed=1)
+    np.testing.assert_array_equal(found == Reception.FIX, RECEPTION_T_S % 300 < 25)
+    assert {*found.tolist()} == {Reception.FIX, Reception.INTERRUPTED}
+
+
+def test_random_outages_take_the_share_of_time_that_rate_and_duration_make() -> None:
+    t_s = np.arange(1_000_000)
+    found = receptions(Gps(outage_rate_per_h=2.0, outage_mean_s=120.0), t_s, RECORD_S, seed=3)
+    out = found == Reception.INTERRUPTED
+    # Outages that begin by chance and may overlap leave exp(-rate * duration) of the time.
+    assert np.mean(out) == pytest.approx(1.0 - np.exp(-2.0 / 30.0), rel=0.2)
+    begins = np.count_nonzero(np.diff(out.astype(int)) == 1)
+    assert begins == pytest.approx(2.0 * 1_000_000 / 3600.0 * np.exp(-2.0 / 30.0), rel=0.2)
+
+
+def test_a_longer_scenario_begins_with_the_same_outages() -> None:
+    receiver = Gps(outage_rate_per_h=5.0)
+    whole = receptions(receiver, RECEPTION_T_S, RECORD_S, seed=1)
+    np.testing.assert_array_equal(receptions(receiver, RECEPTION_T_S[:300], RECORD_S, seed=1), whole[:300])
+    assert Reception.INTERRUPTED in whole

@@ -9,10 +9,8 @@ from msgspec.structs import replace
 
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc_ground.scenario.generate import generate
-from pygnc_ground.scenario.imu import axes_from_orthogonal, gyro_rad_s, magnetometer_ut
-from pygnc_ground.scenario.motion_settings import Forces
-from pygnc_ground.scenario.sensor_settings import Attitude, Imu
-from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.imu import axes_from_orthogonal, gyro_bias_rad_s, gyro_rad_s, mag_bias_ut, magnetometer_ut
+from pygnc_ground.scenario.settings import Attitude, Forces, Imu, Settings
 
 COUNT = 4000
 UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -84,7 +82,7 @@ def test_the_magnetometers_tilt_is_not_the_gyros() -> None:
     np.testing.assert_array_equal(gyro_deg_s(tilted, [1.0, 2.0, 3.0]), gyro_deg_s(NOISELESS, [1.0, 2.0, 3.0]))
 
 
-def test_readings_stop_at_the_end_of_the_range_or_of_the_word() -> None:
+def test_readings_are_clipped_to_the_range_and_the_word() -> None:
     # The format's words are 16 bits: at most 32767 counts up and 32768 down.
     np.testing.assert_array_equal(mag_ut(NOISELESS, [9e3, -9e3, 9e3]), [[1150.0, -1150.0, 32_767.0 / 16.0]])
     np.testing.assert_array_equal(mag_ut(NOISELESS, [1149.0, -1149.0, -9e3]), [[1149.0, -1149.0, -2048.0]])
@@ -107,7 +105,7 @@ def test_rounding_is_to_the_nearest_count_or_down(rounding: str, mean_counts: fl
 
 @pytest.mark.parametrize("rounding", ["nearest", "floor"])
 @pytest.mark.parametrize("rate_deg_s", [1.0, 700.0])
-def test_the_file_says_what_the_sensors_read(rounding: str, rate_deg_s: float) -> None:
+def test_decoded_readings_equal_the_sensor_readings(rounding: str, rate_deg_s: float) -> None:
     settings = Settings(
         duration_s=500,
         forces=Forces(gravity_degree=0, drag=False, radiation_pressure=False),
@@ -133,3 +131,55 @@ def test_noise_depends_on_the_seed_and_on_nothing_else() -> None:
     gyro = gyro_rad_s(Imu(), rate_rad_s, NO_BIAS, seed=3)
     assert np.abs(np.corrcoef(one.T, gyro.T)[:3, 3:]).max() < four_standard_errors(COUNT)
     np.testing.assert_array_equal(gyro[:100], gyro_rad_s(Imu(), rate_rad_s[:100], NO_BIAS, seed=3))
+
+
+T_S = np.arange(0, 3600, 5)
+SEEDS = range(400)
+
+
+def test_configured_biases_are_used_unchanged() -> None:
+    imu = Imu(gyro_bias_deg_s=(-0.5, 0.05, 0.4), gyro_bias_stability_deg_h=0.0, mag_bias_ut=(1.0, 2.0, -3.0))
+    np.testing.assert_array_equal(mag_bias_ut(imu, 7, seed=1), np.tile([1.0, 2.0, -3.0], (7, 1)))
+    gyro = np.degrees(gyro_bias_rad_s(imu, T_S, seed=1))
+    np.testing.assert_allclose(gyro, np.tile([-0.5, 0.05, 0.4], (len(T_S), 1)), rtol=1e-15)
+
+
+def test_drawn_biases_fill_their_bounds_evenly() -> None:
+    imu = Imu(gyro_bias_deg_s="drawn", gyro_bias_bound_deg_s=2.0, mag_bias_ut="drawn")
+    start = np.array([0])
+    for drawn, bound in (
+        (np.array([np.degrees(gyro_bias_rad_s(imu, start, seed))[0] for seed in SEEDS]), 2.0),
+        (np.array([mag_bias_ut(imu, 1, seed)[0] for seed in SEEDS]), 40.0),
+    ):
+        assert 0.97 * bound < np.abs(drawn).max() <= bound
+        # A uniform distribution's standard deviation is its half width over the root of 3.
+        np.testing.assert_allclose(drawn.std(axis=0), bound / np.sqrt(3.0), rtol=0.15)
+        assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 0.2
+        assert np.abs(drawn.mean(axis=0)).max() < 0.2 * bound
+
+
+def test_the_gyros_bias_walks_with_the_square_root_of_the_time() -> None:
+    imu = Imu(gyro_bias_stability_deg_h=3.0)
+    at_s = np.array([0, 900, 3600])
+    bias_deg_h = 3600.0 * np.degrees([gyro_bias_rad_s(imu, at_s, seed) for seed in SEEDS])
+    walked = bias_deg_h - bias_deg_h[:, :1]
+    assert walked[:, 1].std() == pytest.approx(1.5, rel=4.0 / np.sqrt(2 * 3 * len(SEEDS)))
+    assert walked[:, 2].std() == pytest.approx(3.0, rel=4.0 / np.sqrt(2 * 3 * len(SEEDS)))
+    # What was walked in the first quarter says nothing of the rest.
+    early, late = walked[:, 1].ravel(), (walked[:, 2] - walked[:, 1]).ravel()
+    assert abs(np.corrcoef(early, late)[0, 1]) < 4.0 / np.sqrt(early.size)
+
+
+def test_the_random_walk_does_not_depend_on_the_sampling() -> None:
+    every_sample = gyro_bias_rad_s(Imu(), T_S, seed=1)
+    np.testing.assert_array_equal(every_sample[::5], gyro_bias_rad_s(Imu(), T_S[::5], seed=1))
+    np.testing.assert_array_equal(every_sample[:100], gyro_bias_rad_s(Imu(), T_S[:100], seed=1))
+    assert len(gyro_bias_rad_s(Imu(), T_S[:0], seed=1)) == 0
+
+
+def test_drawn_biases_and_walk_are_independent_streams_of_the_seed() -> None:
+    given, drawn = Imu(gyro_bias_deg_s=(0.0, 0.0, 0.0)), Imu(gyro_bias_deg_s="drawn")
+    walk, drawn_and_walked = gyro_bias_rad_s(given, T_S, seed=1), gyro_bias_rad_s(drawn, T_S, seed=1)
+    np.testing.assert_allclose(drawn_and_walked - drawn_and_walked[0], walk, rtol=0, atol=1e-15)
+    unlike = mag_bias_ut(Imu(mag_bias_ut="drawn"), 1, seed=1) - mag_bias_ut(Imu(mag_bias_ut="drawn"), 1, seed=2)
+    assert np.all(unlike)

@@ -8,10 +8,8 @@ from pygnc.formats.ranges import RangeMeasurements, decode_ranges
 from pygnc_ground.scenario import ranging
 from pygnc_ground.scenario.formation import Link, links, satellites
 from pygnc_ground.scenario.gps import make_fixes
-from pygnc_ground.scenario.motion_settings import Forces, Orbit
-from pygnc_ground.scenario.path import SatellitePath
-from pygnc_ground.scenario.ranging_settings import Partner, Ranging
-from pygnc_ground.scenario.settings import Settings
+from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Ranging, Settings
+from pygnc_ground.scenario.trajectory import SatellitePath
 
 FORCES = Forces(
     gravity_degree=0, sun_and_moon=False, solid_tides=False, relativity=False, drag=False, radiation_pressure=False
@@ -105,7 +103,7 @@ def test_missing_ranges_are_missing_from_packets_and_truth_alike(scene: Scene) -
     np.testing.assert_array_equal(T_S[number_of_fix], ranges.t_spacecraft_s - 1000)
 
 
-def test_what_is_missing_leaves_the_noise_of_the_rest_as_it_was(scene: Scene) -> None:
+def test_missing_ranges_do_not_change_the_noise_of_the_others(scene: Scene) -> None:
     made, fewer = measured(scene, Ranging(missing_rate=0.4))
     _, all_of_them = measured(scene, Ranging())
     np.testing.assert_array_equal(fewer.range_m, all_of_them.range_m[made.is_measured.ravel()])

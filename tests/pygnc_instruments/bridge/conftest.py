@@ -1,4 +1,4 @@
-"""A simulated unit, and bridges that serve it."""
+"""Fixtures: a simulated unit and bridges that serve it."""
 
 import signal
 import subprocess
@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, environment, get, until
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., RunningBridge]]:
-    """Start bridges; all are ended by SIGTERM, and must end well."""
+    """Start bridges; each is stopped with SIGTERM and must exit with 0."""
     running: list[RunningBridge] = []
 
     def begin(*arguments: str, **more: str) -> RunningBridge:
         log = tmp_path / f"bridge{len(running)}.log"
         folder = tmp_path / "logs"
-        command = [sys.executable, "-m", "pygnc_instruments.bridge.command", *arguments, "--folder", str(folder)]
+        command = [sys.executable, "-m", "pygnc_instruments.bridge", "serve", *arguments, "--folder", str(folder)]
         with log.open("w") as file:
             process = subprocess.Popen(
                 command, stdout=file, stderr=subprocess.STDOUT, text=True, env=environment(tmp_path, **more)
@@ -48,13 +48,13 @@ def unit() -> UcbSimulator:
 
 
 @pytest.fixture
-def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(unit, tmp_path / "port") as line:
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line
 
 
 @pytest.fixture
-def bridge(start: Callable[..., RunningBridge], line: PtyLine) -> RunningBridge:
+def bridge(start: Callable[..., RunningBridge], line: PtyEndpoint) -> RunningBridge:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
     until(lambda: '"streaming"' in get(bridge, "/status")[1].decode(), "the unit")
     return bridge

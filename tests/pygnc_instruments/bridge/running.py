@@ -1,4 +1,4 @@
-"""A simulated unit, a bridge that serves it as a process of its own, clients, and a browser."""
+"""Helpers: a bridge in a separate process, its clients, and a browser."""
 
 import json
 import os
@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 30.0
 
 
-def until(condition: Callable[[], Any], what: str, limit_s: float = PATIENCE_S) -> Any:  # noqa: ANN401 - whatever it gives
-    """Return the first true value of a condition."""
+def until(condition: Callable[[], Any], what: str, limit_s: float = PATIENCE_S) -> Any:  # noqa: ANN401 - any result
+    """Wait for a true value of a condition and return it."""
     end_s = time.monotonic() + limit_s
     while True:
         value = condition()
@@ -32,7 +32,7 @@ def until(condition: Callable[[], Any], what: str, limit_s: float = PATIENCE_S) 
 
 
 class RunningBridge:
-    """A bridge in a process of its own."""
+    """A bridge in a separate process."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path, folder: Path) -> None:
         self.process = process
@@ -47,14 +47,14 @@ class RunningBridge:
         return first[0].splitlines()[-1] if first[1] else None
 
     @contextmanager
-    def connect(self, path: str = "envelope", **options: Any) -> Iterator["Client"]:  # noqa: ANN401 - the library's own
+    def connect(self, path: str = "envelope", **options: Any) -> Iterator["Client"]:  # noqa: ANN401 - options of the library
         url = f"{self.url.replace('http', 'ws', 1)}{path}"
         with connect(url, open_timeout=PATIENCE_S, close_timeout=1, **options) as connection:
             yield Client(connection)
 
 
 class Client:
-    """A client that waits for the message it wants and passes over the others."""
+    """A client that waits for a message and skips others."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -70,7 +70,7 @@ class Client:
                 return dict(message)
 
     def ask(self, cmd: str, data: object = None) -> Any:  # noqa: ANN401 - any JSON
-        """Return the data of an envelope's answer."""
+        """Send a command in an envelope and return the data of its answer."""
         answer = self.ask_in_full(cmd, data)
         assert answer["err"] is None, answer["err"]
         return answer["data"]
@@ -129,6 +129,6 @@ def chromium(profile: Path, *flags: str) -> Iterator[Chrome]:
 
 
 def need(*programs: str) -> pytest.MarkDecorator:
-    """Skip where a program is missing, but never on the machine that checks everything."""
+    """Skip if a program is not installed, except in CI."""
     missing = [program for program in programs if shutil.which(program) is None]
     return pytest.mark.skipif(bool(missing) and "CI" not in os.environ, reason=f"not installed: {', '.join(missing)}")

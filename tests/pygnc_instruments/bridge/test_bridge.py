@@ -1,4 +1,4 @@
-"""The bridge as a process of its own, with a simulated unit on a pty, and clients on real sockets."""
+"""The bridge in a separate process, with a simulated unit on a pseudo-terminal and clients on real sockets."""
 
 import json
 import signal
@@ -15,11 +15,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from pygnc_devices.ucb.driver import Ucb
-from pygnc_instruments.bridge.command import TOKEN_VARIABLE
+from pygnc_instruments.bridge.server import TOKEN_VARIABLE
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, get, until
 
@@ -41,7 +40,7 @@ def is_device(message: dict[str, Any], state: str = "") -> bool:
     return message.get("cmd") == "device" and state in ("", message["data"]["state"])
 
 
-def test_readings_come_in_the_first_generation_s_form(bridge: RunningBridge) -> None:
+def test_sends_readings_in_protocol_v1(bridge: RunningBridge) -> None:
     with bridge.connect("v1") as client:
         first, second = (client.wait(lambda message: "xAccel" in message) for _ in range(2))
     assert set(first) >= S1 | {"time"}
@@ -49,7 +48,7 @@ def test_readings_come_in_the_first_generation_s_form(bridge: RunningBridge) -> 
     assert second["counter"] != first["counter"]
 
 
-def test_readings_come_in_the_second_generation_s_form(bridge: RunningBridge) -> None:
+def test_sends_readings_in_protocol_v2(bridge: RunningBridge) -> None:
     with bridge.connect("v2") as client:
         values = client.wait(lambda message: "newOutput" in message["data"])["data"]["newOutput"]
         assert set(values) >= S1 | {"time"}
@@ -61,21 +60,21 @@ def test_readings_come_in_the_second_generation_s_form(bridge: RunningBridge) ->
 
 
 @pytest.mark.parametrize("protocol", ["v1", "v2", "envelope"])
-def test_the_root_speaks_the_protocol_that_was_chosen(start: Start, line: PtyLine, protocol: str) -> None:
+def test_root_path_uses_the_selected_protocol(start: Start, line: PtyEndpoint, protocol: str) -> None:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--protocol", protocol)
     key = {"v1": "xAccel", "v2": "messageType", "envelope": "cmd"}[protocol]
     with bridge.connect("") as client:
         client.wait(lambda message: key in message)
 
 
-def test_readings_come_at_the_pace_that_was_set(start: Start, line: PtyLine) -> None:
+def test_readings_are_sent_at_the_selected_interval(start: Start, line: PtyEndpoint) -> None:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "250")
     with bridge.connect() as client:
         times = [client.wait(is_output)["data"]["time"] for _ in range(5)]
-    assert times[-1] - times[0] > 0.6  # a busy machine may hold the first of them up
+    assert times[-1] - times[0] > 0.6  # a busy machine may delay the first of them
 
 
-def test_the_stream_is_stopped_and_started_for_one_client_alone(bridge: RunningBridge) -> None:
+def test_stops_and_starts_the_stream_of_one_client_only(bridge: RunningBridge) -> None:
     with bridge.connect() as client, bridge.connect() as other:
         client.wait(is_output)
         client.ask("stop_stream")
@@ -83,14 +82,14 @@ def test_the_stream_is_stopped_and_started_for_one_client_alone(bridge: RunningB
             other.wait(is_output)
         client.send({"cmd": "status"})
         answer = json.loads(client.connection.recv(timeout=PATIENCE_S))
-        while answer["cmd"] == "output":  # on its way before the stream was stopped
+        while answer["cmd"] == "output":  # sent before the stream was stopped
             answer = json.loads(client.connection.recv(timeout=PATIENCE_S))
         assert answer["cmd"] == "status"
         client.ask("start_stream")
         client.wait(is_output)
 
 
-def test_fields_are_read_and_changed_while_readings_come(bridge: RunningBridge, unit: UcbSimulator) -> None:
+def test_reads_and_changes_fields_while_streaming(bridge: RunningBridge, unit: UcbSimulator) -> None:
     with bridge.connect() as client:
         assert client.ask("GF", [1, 3]) == [[1, 1], [3, 0x5331]]
         assert client.ask("SF", [[8, 5]]) == [[8, 5]]
@@ -101,7 +100,7 @@ def test_fields_are_read_and_changed_while_readings_come(bridge: RunningBridge, 
         client.wait(is_output)
 
 
-def test_what_the_unit_refuses_is_told_as_an_object(bridge: RunningBridge) -> None:
+def test_refusals_of_the_unit_are_error_objects(bridge: RunningBridge) -> None:
     with bridge.connect() as client:
         illegal = client.ask_in_full("SF", [[1, 3]])
         assert illegal["err"]["code"] == "bad_value"
@@ -118,7 +117,7 @@ def test_what_the_unit_refuses_is_told_as_an_object(bridge: RunningBridge) -> No
         assert client.ask_in_full("load_file", "../../etc/passwd")["err"]["code"] == "no_file"
 
 
-def test_a_change_of_speed_is_followed(bridge: RunningBridge, unit: UcbSimulator) -> None:
+def test_follows_a_change_of_baud_rate(bridge: RunningBridge, unit: UcbSimulator) -> None:
     with bridge.connect() as client:
         assert client.ask("SF", [[2, 6]]) == [[2, 6]]
         assert unit.baud == 230400
@@ -126,7 +125,7 @@ def test_a_change_of_speed_is_followed(bridge: RunningBridge, unit: UcbSimulator
         assert client.ask("status")["device"]["baud"] == 230400
 
 
-def test_an_unplugged_unit_is_told_and_so_is_its_return(bridge: RunningBridge, line: PtyLine) -> None:
+def test_reports_disconnection_and_reconnection_of_the_unit(bridge: RunningBridge, line: PtyEndpoint) -> None:
     with bridge.connect() as client, bridge.connect("v1") as old:
         client.wait(is_output)
         line.unplug()
@@ -140,7 +139,7 @@ def test_an_unplugged_unit_is_told_and_so_is_its_return(bridge: RunningBridge, l
         assert client.ask("GF", [1]) == [[1, 1]]
 
 
-def test_a_unit_that_falls_silent_is_told_and_nothing_is_repeated(bridge: RunningBridge) -> None:
+def test_reports_a_silent_unit_and_repeats_no_reading(bridge: RunningBridge) -> None:
     with bridge.connect() as client:
         client.wait(is_output)
         client.ask("SF", [[1, 0]])
@@ -153,7 +152,7 @@ def test_a_unit_that_falls_silent_is_told_and_nothing_is_repeated(bridge: Runnin
         client.wait(is_output)
 
 
-def test_a_unit_is_found_by_trying_speeds_and_families(start: Start, line: PtyLine, unit: UcbSimulator) -> None:
+def test_detects_baud_rate_and_family(start: Start, line: PtyEndpoint, unit: UcbSimulator) -> None:
     unit.eeprom[2] = unit.ram[2] = 3
     unit.baud = 57600
     bridge = start(line.url, "--port", "0")
@@ -162,16 +161,16 @@ def test_a_unit_is_found_by_trying_speeds_and_families(start: Start, line: PtyLi
         assert client.ask("status")["device"]["baud"] == 57600
 
 
-def test_a_bridge_waits_for_its_unit(start: Start, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_waits_for_a_unit_that_is_not_connected_yet(start: Start, unit: UcbSimulator, tmp_path: Path) -> None:
     bridge = start(str(tmp_path / "port"), "--baud", "115200", "--family", "ucb", "--port", "0")
     with bridge.connect() as client:
-        client.wait(lambda message: is_device(message) and "is the cable in" in message["data"]["reason"])
+        client.wait(lambda message: is_device(message, "searching") and message["data"]["reason"])
         assert client.ask_in_full("GF")["err"]["code"] == "no_device"
-        with PtyLine(unit, tmp_path / "port"):
+        with PtyEndpoint(unit, tmp_path / "port"):
             client.wait(is_output)
 
 
-def test_a_recording_is_played_to_its_end(start: Start, tmp_path: Path) -> None:
+def test_plays_a_recording_to_its_end(start: Start, tmp_path: Path) -> None:
     unit = UcbSimulator()
     (tmp_path / "x.raw").write_bytes(b"".join(unit._stream() for _ in range(100)))
     bridge = start(f"file://{tmp_path}/x.raw?bytes_per_s=3100", "--port", "0")
@@ -181,9 +180,9 @@ def test_a_recording_is_played_to_its_end(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["gx2", "monodrive"])
-def test_units_of_other_families_are_shown_and_logged_too(start: Start, family: str) -> None:
+def test_streams_and_logs_units_of_other_families(start: Start, family: str) -> None:
     unit = Gx2Simulator() if family == "gx2" else MonoDriveSimulator()
-    with TcpLine(unit) as network:
+    with TcpEndpoint(unit) as network:
         bridge = start(network.url, "--baud", "115200", "--family", family, "--port", "0")
         with bridge.connect() as client:
             assert any("ccel" in name for name in client.wait(is_output)["data"])
@@ -194,7 +193,7 @@ def test_units_of_other_families_are_shown_and_logged_too(start: Start, family: 
     assert (bridge.folder / "x.csv").exists()
 
 
-def test_the_example_of_a_client_shows_readings_and_fields(bridge: RunningBridge, tmp_path: Path) -> None:
+def test_example_client_prints_readings_and_fields(bridge: RunningBridge, tmp_path: Path) -> None:
     url = f"{bridge.url.replace('http', 'ws')}envelope"
     done = subprocess.run(
         [sys.executable, "-W", "error", str(ROOT / "examples/bridge_client.py"), url],
@@ -208,23 +207,23 @@ def test_the_example_of_a_client_shows_readings_and_fields(bridge: RunningBridge
     assert done.stdout.count("output {") == 10
 
 
-def test_a_stalled_client_loses_its_oldest_messages_and_harms_nobody(start: Start, line: PtyLine) -> None:
+def test_a_stalled_client_loses_only_its_own_messages(start: Start, line: PtyEndpoint) -> None:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "10")
     with bridge.connect() as client, socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stalled.connect(("127.0.0.1", bridge.port))
         url = f"ws://127.0.0.1:{bridge.port}/envelope"
-        with connect(url, sock=stalled, max_queue=1, close_timeout=0.1) as lazy:
-            # Large answers fill what lies between, then it reads no more.
+        with connect(url, sock=stalled, max_queue=1, close_timeout=0.1) as slow:
+            # Large answers fill the buffers of the connection; then the client stops reading.
             for _ in range(60):
-                lazy.send('{"cmd":"describe"}')
+                slow.send('{"cmd":"describe"}')
             until(lambda: status(bridge)["dropped"] > 20, "drops")
             seen = [client.wait(is_output)["data"]["counter"] for _ in range(50)]
             assert all((after - before) % 65536 < 200 for before, after in pairwise(seen))
             assert client.ask("status")["dropped"] == 0
 
 
-def test_who_may_not_connect_is_refused(start: Start, line: PtyLine) -> None:
+def test_rejects_foreign_pages_hosts_and_paths(start: Start, line: PtyEndpoint) -> None:
     bridge = start(
         line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--origin", "https://developers.aceinna.com"
     )
@@ -241,7 +240,7 @@ def test_who_may_not_connect_is_refused(start: Start, line: PtyLine) -> None:
         pass
 
 
-def test_a_token_is_wanted_where_one_is_set(start: Start, line: PtyLine) -> None:
+def test_requires_the_token_if_one_is_set(start: Start, line: PtyEndpoint) -> None:
     place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
     bridge = start(*place, "--host", "0.0.0.0", **{TOKEN_VARIABLE: "hush-77"})  # noqa: S104 - what is tested
     with pytest.raises(InvalidStatus, match="401"), bridge.connect():
@@ -255,37 +254,38 @@ def test_a_token_is_wanted_where_one_is_set(start: Start, line: PtyLine) -> None
 
 
 def run(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pygnc_instruments.bridge.command", *arguments]
+    command = [sys.executable, "-m", "pygnc_instruments.bridge", "serve", *arguments]
     return subprocess.run(
         command, env=environment(home, **more), capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 
-def test_without_a_token_nothing_listens_beyond_this_computer(tmp_path: Path) -> None:
+def test_does_not_listen_on_the_network_without_a_token(tmp_path: Path) -> None:
     done = run("/dev/null", "--host", "0.0.0.0", home=tmp_path)  # noqa: S104 - what is tested
     assert (done.returncode, done.stdout) == (1, "")
     assert "PYGNC_BRIDGE_TOKEN" in done.stderr
 
 
-def test_a_second_bridge_says_that_one_runs_already(bridge: RunningBridge, tmp_path: Path) -> None:
+def test_a_second_bridge_reports_the_running_one(bridge: RunningBridge, tmp_path: Path) -> None:
     done = run("/dev/null", "--port", str(bridge.port), home=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"a bridge runs already at http://127.0.0.1:{bridge.port}/ (process {bridge.process.pid})" in done.stderr
+    assert f"http://127.0.0.1:{bridge.port}/" in done.stderr
+    assert str(bridge.process.pid) in done.stderr
 
 
-def test_a_home_that_cannot_be_written_costs_a_warning(start: Start, line: PtyLine, tmp_path: Path) -> None:
-    (tmp_path / ".pygnc").write_text("in the way")
+def test_an_unwritable_home_causes_only_a_warning(start: Start, line: PtyEndpoint, tmp_path: Path) -> None:
+    (tmp_path / ".pygnc").write_text("not a folder")
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0")
     assert str(tmp_path / ".pygnc") in bridge.log.read_text()
     with bridge.connect() as client:
         client.wait(is_output)
 
 
-def test_a_port_of_another_program_is_told(tmp_path: Path) -> None:
+def test_reports_a_port_that_another_program_uses(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         done = run("/dev/null", "--port", str(other.getsockname()[1]), home=tmp_path)
     assert done.returncode == 1
-    assert "another port: --port" in done.stderr
+    assert "choose another port: --port" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -293,11 +293,11 @@ def test_a_port_of_another_program_is_told(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--protocol", "v3"), "v1, v2, envelope"),
-        (("--family", "none"), "unknown device family"),
-        (("--certificate", "/nowhere.pem"), "no certificate"),
+        (("--family", "none"), "no family of devices"),
+        (("--certificate", "/nowhere.pem"), "not a certificate"),
     ],
 )
-def test_wrong_options_are_told_in_a_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+def test_wrong_options_give_a_plain_error(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
     done = run("/dev/null", "--port", "0", *arguments, home=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
@@ -305,18 +305,18 @@ def test_wrong_options_are_told_in_a_line(arguments: tuple[str, ...], message: s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order(bridge: RunningBridge, line: PtyLine, number: signal.Signals) -> None:
+def test_signals_stop_the_bridge_in_order(bridge: RunningBridge, line: PtyEndpoint, number: signal.Signals) -> None:
     with bridge.connect() as client:
         client.wait(is_output)
         bridge.process.send_signal(number)
         assert bridge.process.wait(PATIENCE_S) == 0
     assert "Traceback" not in bridge.log.read_text()
     assert not list(bridge.log.parent.glob(".pygnc/*"))
-    with Ucb.open(line.url) as device:  # the port has been given back
+    with Ucb.open(line.url) as device:  # the port is free again
         device.ping()
 
 
-def test_the_page_comes_with_rules_for_the_browser(bridge: RunningBridge) -> None:
+def test_page_is_served_with_security_headers(bridge: RunningBridge) -> None:
     code, body, headers = get(bridge, "/")
     assert code == 200
     assert b"<title>PyGNC bridge</title>" in body
@@ -326,7 +326,7 @@ def test_the_page_comes_with_rules_for_the_browser(bridge: RunningBridge) -> Non
         assert get(bridge, path)[0] == 200
 
 
-def test_strangers_that_speak_no_http_harm_nobody(bridge: RunningBridge) -> None:
+def test_ignores_connections_that_are_not_http(bridge: RunningBridge) -> None:
     for octets in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n" + b"X" * 70000, b"\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", bridge.port)) as stranger:
             stranger.sendall(octets)

@@ -1,4 +1,4 @@
-"""What ANS and our page are told of a unit."""
+"""Description of a device for Navigation Studio and the bridge's page."""
 
 import json
 
@@ -13,7 +13,7 @@ def titles(packet: str) -> list[str]:
     return [graph["title"] for graph in graphs(declared)]
 
 
-def test_vectors_are_drawn_by_themselves() -> None:
+def test_each_vector_has_its_own_graph() -> None:
     assert titles("S1") == ["specific force", "angular rate", "temperature"]
     rates = "angular rate less its estimated bias"
     assert titles("N0") == ["roll, pitch, yaw", rates, "velocity", "longitude, latitude", "altitude"]
@@ -28,7 +28,7 @@ def test_every_family_can_be_described(kind: Family) -> None:
         assert drawn == [column["name"] for column in packet["columns"] if column["unit"]]
 
 
-def test_navigation_studio_finds_the_keys_that_it_looks_for() -> None:
+def test_device_properties_have_the_keys_of_navigation_studio() -> None:
     properties = device_properties("IMU381", family("ucb").packets, has_fields=True)
     assert properties["properties"]["packetRate"]["options"]["5"] == "20 Hz"
     assert properties["properties"]["packetType"]["options"]["21297"] == "S1"

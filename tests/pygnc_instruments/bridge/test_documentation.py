@@ -1,13 +1,12 @@
-"""docs/bridge.md says what the bridge does."""
+"""docs/bridge.md agrees with the bridge."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-from pygnc_instruments.bridge.dialect_v2 import ACTIONS
-from pygnc_instruments.bridge.envelope import COMMANDS
-from pygnc_instruments.bridge.errors import Code
+from pygnc_instruments.bridge.messages import ErrorCode
+from pygnc_instruments.bridge.protocols import ENVELOPE_COMMANDS, V2_ACTIONS
 from tests.pygnc_instruments.bridge.running import ROOT, RunningBridge, environment
 
 TEXT = (ROOT / "docs/bridge.md").read_text()
@@ -26,16 +25,16 @@ def test_the_documented_program_runs(bridge: RunningBridge, tmp_path: Path) -> N
     assert "SF [[1, 2]] None" in done.stdout
 
 
-def test_every_code_action_and_command_is_documented() -> None:
+def test_every_error_code_action_and_command_is_documented() -> None:
     named = set(re.findall(r"`(\w+)`", TEXT))
-    assert {str(code) for code in Code} <= named
-    assert set(ACTIONS) <= named
-    assert set(COMMANDS) <= named
+    assert {str(code) for code in ErrorCode} <= named
+    assert set(V2_ACTIONS) <= named
+    assert set(ENVELOPE_COMMANDS) <= named
 
 
 def test_every_option_is_documented(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pygnc_instruments.bridge.command", "--help"],
+        [sys.executable, "-m", "pygnc_instruments.bridge", "serve", "--help"],
         env=environment(tmp_path, COLUMNS="200", NO_COLOR="1"),
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Firmware over the bridge."""
+"""Firmware upgrades over the bridge."""
 
 import asyncio
 import base64
@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from pygnc_instruments.bridge.commands import Upgrade
-from pygnc_instruments.bridge.envelope import parse
-from pygnc_instruments.bridge.errors import BridgeError
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.firmware import Firmware
-from pygnc_instruments.bridge.link import Link, Place
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.bridge.device_link import DeviceLink
+from pygnc_instruments.bridge.firmware import FirmwareUpgrader
+from pygnc_instruments.bridge.messages import BridgeError, Event, Upgrade
+from pygnc_instruments.bridge.protocols import EnvelopeProtocol
+from pygnc_instruments.device.connection import DeviceSelection
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import Client, RunningBridge
@@ -40,11 +39,11 @@ def until_it_ends(client: Client) -> list[dict[str, Any]]:
     return steps
 
 
-def test_a_unit_gets_new_firmware_and_all_clients_hear_of_every_step(bridge: RunningBridge, unit: UcbSimulator) -> None:
+def test_upgrade_reports_every_step_to_all_clients(bridge: RunningBridge, unit: UcbSimulator) -> None:
     with bridge.connect() as client, bridge.connect() as other:
         assert client.ask("upgrade", message(confirm=True)) == {"started": True, "total_bytes": len(IMAGE)}
-        steps, heard = until_it_ends(client), until_it_ends(other)
-        assert steps == heard
+        steps, steps_of_other = until_it_ends(client), until_it_ends(other)
+        assert steps == steps_of_other
         written = [step["written_bytes"] for step in steps if step["state"] == "running"]
         assert written == sorted(written)
         assert written[-1] == len(IMAGE)
@@ -53,7 +52,7 @@ def test_a_unit_gets_new_firmware_and_all_clients_hear_of_every_step(bridge: Run
         client.wait(lambda entry: entry["cmd"] == "output")
 
 
-def test_progress_is_told_in_the_second_generation_too(bridge: RunningBridge) -> None:
+def test_upgrade_reports_progress_in_protocol_v2(bridge: RunningBridge) -> None:
     with bridge.connect("v2") as client:
         client.send({"messageType": "requestAction", "data": {"upgrade": message(confirm=True)}})
         assert client.wait(lambda entry: "upgrade" in entry["data"])["data"]["upgrade"]["started"] is True
@@ -64,7 +63,7 @@ def test_progress_is_told_in_the_second_generation_too(bridge: RunningBridge) ->
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (message(), "upgrade"),  # nobody has said that it is meant
+        (message(), "upgrade"),  # not confirmed
         (message(confirm="yes"), "upgrade"),
         (message(b"", confirm=True), "bad_value"),
         (message(b"\x7fELF" + bytes(2000), confirm=True), "bad_value"),
@@ -75,14 +74,14 @@ def test_progress_is_told_in_the_second_generation_too(bridge: RunningBridge) ->
         (message(confirm=True), "no_device"),
     ],
 )
-def test_what_must_not_be_written_is_refused_before_anything_is_sent(data: object, code: str) -> None:
+def test_rejects_invalid_or_unconfirmed_images_before_writing(data: object, code: str) -> None:
     async def ask() -> str:
         events: list[Event] = []
-        link = Link(Place("/dev/null"), events.append)
+        link = DeviceLink(DeviceSelection("/dev/null"), events.append)
         try:
-            command = parse(json.dumps({"cmd": "upgrade", "data": data})).command
+            command = EnvelopeProtocol().parse(json.dumps({"cmd": "upgrade", "data": data})).command
             assert isinstance(command, Upgrade)
-            Firmware(link, events.append).start(command)
+            FirmwareUpgrader(link, events.append).start(command)
         except BridgeError as error:
             assert not events
             return str(error.code)
@@ -91,7 +90,7 @@ def test_what_must_not_be_written_is_refused_before_anything_is_sent(data: objec
     assert asyncio.run(ask()) == code
 
 
-def test_one_upgrade_at_a_time_and_fields_wait(bridge: RunningBridge, unit: UcbSimulator) -> None:
+def test_one_upgrade_at_a_time_and_no_field_access_during_it(bridge: RunningBridge, unit: UcbSimulator) -> None:
     unit.bootloader.erase_s = 2.0
     with bridge.connect() as client, bridge.connect() as other:
         client.ask("upgrade", message(confirm=True))
@@ -102,9 +101,7 @@ def test_one_upgrade_at_a_time_and_fields_wait(bridge: RunningBridge, unit: UcbS
         assert other.ask("GF", [1]) == [[1, 1]]
 
 
-def test_an_upgrade_goes_on_when_its_client_leaves_and_the_cable_is_pulled(
-    bridge: RunningBridge, line: PtyLine
-) -> None:
+def test_upgrade_continues_after_client_and_cable_are_disconnected(bridge: RunningBridge, line: PtyEndpoint) -> None:
     with bridge.connect() as watching:
         with bridge.connect() as client:
             client.ask("upgrade", message(confirm=True))
@@ -117,11 +114,11 @@ def test_an_upgrade_goes_on_when_its_client_leaves_and_the_cable_is_pulled(
         }  # fmt: skip
 
 
-def test_ending_the_bridge_waits_until_the_unit_is_whole(bridge: RunningBridge, unit: UcbSimulator) -> None:
+def test_stopping_the_bridge_waits_for_the_upgrade(bridge: RunningBridge, unit: UcbSimulator) -> None:
     with bridge.connect() as client:
         client.ask("upgrade", message(confirm=True))
         client.wait(lambda entry: entry["cmd"] == "upgrade_progress")
         bridge.process.terminate()
         assert bridge.process.wait(30) == 0
     assert unit.text == NEW
-    assert "ends when the unit is whole" in bridge.log.read_text()
+    assert "a firmware upgrade is running" in bridge.log.read_text()

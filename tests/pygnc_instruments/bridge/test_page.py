@@ -1,4 +1,4 @@
-"""The bridge's page in a real browser: what a person sees and does."""
+"""The bridge's page in a real browser."""
 
 import re
 import shutil
@@ -14,8 +14,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from websockets.sync.client import connect
 
-from pygnc_instruments.bridge.command import TOKEN_VARIABLE
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.bridge.server import TOKEN_VARIABLE
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, chromium, need, until
@@ -63,13 +63,13 @@ def caption(page: Chrome, column: str) -> str:
 
 
 def inked(page: Chrome) -> list[int]:
-    """Return how many points of each drawing are not empty."""
+    """Return the number of drawn pixels of each plot."""
     script = """return [...document.querySelectorAll("canvas")].map((canvas) => canvas.getContext("2d")
         .getImageData(0, 0, canvas.width, canvas.height).data.filter((value, k) => k % 4 === 3 && value > 0).length)"""
     return [int(count) for count in page.execute_script(script)]
 
 
-def test_it_shows_live_plots_of_the_unit(page: Chrome, bridge: RunningBridge) -> None:
+def test_page_plots_readings(page: Chrome, bridge: RunningBridge) -> None:
     until_text(page, "state", "streaming")
     assert at(page, "unit").text.startswith("2008705635 IMU381ZA-400")
     until(lambda: len(inked(page)) == 3 and min(inked(page)) > 1000, "three drawings")
@@ -84,7 +84,7 @@ def test_it_shows_live_plots_of_the_unit(page: Chrome, bridge: RunningBridge) ->
     assert all(str(name).startswith(bridge.url) for name in loaded)
 
 
-def test_it_stops_and_starts_the_stream(page: Chrome) -> None:
+def test_page_stops_and_starts_the_stream(page: Chrome) -> None:
     until_text(page, "shown", r"[1-9]\d* Hz")
     at(page, "stop-stream").click()
     until_text(page, "shown", r"^0 Hz")
@@ -92,7 +92,7 @@ def test_it_stops_and_starts_the_stream(page: Chrome) -> None:
     until_text(page, "shown", r"[1-9]\d* Hz")
 
 
-def test_it_reads_sets_and_writes_fields(page: Chrome, unit: UcbSimulator) -> None:
+def test_page_reads_sets_and_writes_fields(page: Chrome, unit: UcbSimulator) -> None:
     def row(name: str) -> WebElement:
         return until(lambda: page.find_elements(By.CSS_SELECTOR, f"[data-field={name}]"), name)[0]  # type: ignore[no-any-return]
 
@@ -107,21 +107,21 @@ def test_it_reads_sets_and_writes_fields(page: Chrome, unit: UcbSimulator) -> No
     row("user_behaviour").find_elements(By.TAG_NAME, "button")[1].click()
     until(lambda: unit.eeprom[8] == 3, "EEPROM")
     assert unit.ram[8] == 0
-    until_text(page, "messages", "user_behaviour: 3 is written")
+    until_text(page, "messages", "user_behaviour: 3 was written")
     Select(row("packet_type").find_element(By.TAG_NAME, "select")).select_by_visible_text("A1")
     row("packet_type").find_elements(By.TAG_NAME, "button")[0].click()
     until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-column=yawAngleMag]"), "drawings of the other packet")
 
 
-def test_it_tells_what_the_unit_refuses(page: Chrome, unit: UcbSimulator) -> None:
+def test_page_shows_refusals_of_the_unit(page: Chrome, unit: UcbSimulator) -> None:
     row = until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-field=packet_type]"), "fields")[0]
-    Select(row.find_element(By.TAG_NAME, "select")).select_by_visible_text("e2")  # too long for this line and rate
+    Select(row.find_element(By.TAG_NAME, "select")).select_by_visible_text("e2")  # too long for this baud rate
     row.find_elements(By.TAG_NAME, "button")[0].click()
     until_text(page, "messages", r"refuses field 3 \(packet_type\)")
     assert unit.ram[3] == 0x5331
 
 
-def test_it_starts_and_stops_a_log_and_hands_it_over(page: Chrome, bridge: RunningBridge) -> None:
+def test_page_starts_stops_and_downloads_a_log(page: Chrome, bridge: RunningBridge) -> None:
     until_text(page, "state", "streaming")
     at(page, "log-name").send_keys("drive")
     at(page, "log-token").send_keys("hush-1")
@@ -140,32 +140,34 @@ def test_it_starts_and_stops_a_log_and_hands_it_over(page: Chrome, bridge: Runni
     assert saved == [(bridge.folder / "drive.csv").read_text()]
 
 
-def test_it_tells_when_the_unit_goes_and_comes_back(page: Chrome, line: PtyLine) -> None:
+def test_page_shows_disconnection_and_reconnection_of_the_unit(page: Chrome, line: PtyEndpoint) -> None:
     until_text(page, "state", "streaming")
     line.unplug()
     until_text(page, "state", "unplugged")
-    until_text(page, "messages", "is gone")
+    until_text(page, "messages", "unplugged or switched off")
     line.plug_in()
     until_text(page, "state", "streaming")
     before = caption(page, "xAccel")
     until(lambda: caption(page, "xAccel") != before, "another value")
 
 
-def test_it_comes_back_when_the_bridge_does(page: Chrome, bridge: RunningBridge, start: Start, line: PtyLine) -> None:
+def test_page_reconnects_to_a_restarted_bridge(
+    page: Chrome, bridge: RunningBridge, start: Start, line: PtyEndpoint
+) -> None:
     until_text(page, "state", "streaming")
     bridge.process.terminate()
     bridge.process.wait(PATIENCE_S)
-    until_text(page, "state", "bridge has gone")
+    until_text(page, "state", "bridge disconnected")
     start(line.url, "--baud", "115200", "--family", "ucb", "--port", str(bridge.port))
     until_text(page, "state", "streaming")
 
 
-def test_it_writes_firmware(page: Chrome, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_page_upgrades_firmware(page: Chrome, unit: UcbSimulator, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     until_text(page, "state", "streaming")
     at(page, "firmware-file").send_keys(str(tmp_path / "new.bin"))
     at(page, "start-upgrade").click()
-    assert unit.text != NEW  # the box was not ticked: the browser sends nothing
+    assert unit.text != NEW  # the upgrade was not confirmed
     at(page, "firmware-confirm").click()
     at(page, "start-upgrade").click()
     until_text(page, "firmware-state", f"done: {NEW}")
@@ -173,7 +175,7 @@ def test_it_writes_firmware(page: Chrome, unit: UcbSimulator, tmp_path: Path) ->
     assert unit.text == NEW
 
 
-def test_it_asks_for_a_token_where_one_is_wanted(browser: Chrome, start: Start, line: PtyLine) -> None:
+def test_page_asks_for_a_required_token(browser: Chrome, start: Start, line: PtyEndpoint) -> None:
     place = [line.url, "--baud", "115200", "--family", "ucb", "--port", "0"]
     bridge = start(*place, **{TOKEN_VARIABLE: "hush-77"})
     browser.get(bridge.url)
@@ -185,8 +187,8 @@ def test_it_asks_for_a_token_where_one_is_wanted(browser: Chrome, start: Start, 
 
 
 @need("openssl")
-def test_https_and_wss_are_served_with_a_certificate(
-    browser: Chrome, start: Start, line: PtyLine, tmp_path: Path
+def test_serves_https_and_wss_with_a_certificate(
+    browser: Chrome, start: Start, line: PtyEndpoint, tmp_path: Path
 ) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]

@@ -1,4 +1,4 @@
-"""Logs that clients start and stop, through a bridge that is a process of its own."""
+"""Logs that clients start and stop, on a bridge in a separate process."""
 
 import asyncio
 import signal
@@ -11,13 +11,12 @@ import pytest
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
 from pygnc_instruments.bridge import recorder as recorder_module
-from pygnc_instruments.bridge.commands import StartLog
-from pygnc_instruments.bridge.errors import BridgeError
-from pygnc_instruments.bridge.events import Event
-from pygnc_instruments.bridge.link import Link, Place, State
+from pygnc_instruments.bridge.device_link import DeviceLink, LinkState
+from pygnc_instruments.bridge.messages import BridgeError, Event, StartLog
 from pygnc_instruments.bridge.recorder import Recorder
-from pygnc_instruments.device.csv_log import CsvLog, LogError
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.device.connection import DeviceSelection
+from pygnc_instruments.device.log_files import CsvLog, LogError
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, until
 
@@ -30,7 +29,7 @@ def rows(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if not line.startswith("#")]
 
 
-def test_a_log_is_started_and_stopped_listed_and_loaded(bridge: RunningBridge) -> None:
+def test_log_is_started_stopped_listed_and_loaded(bridge: RunningBridge) -> None:
     with bridge.connect() as client, bridge.connect() as other:
         begun = client.ask("start_log", {"file_name": "drive", "user": "ann"})
         assert (begun["active"], begun["file"]) == (True, "drive.csv")
@@ -49,7 +48,7 @@ def test_a_log_is_started_and_stopped_listed_and_loaded(bridge: RunningBridge) -
     assert len(table) - 1 == ended["rows"] > 20
 
 
-def test_both_old_generations_start_and_stop_logs(bridge: RunningBridge) -> None:
+def test_protocols_v1_and_v2_start_and_stop_logs(bridge: RunningBridge) -> None:
     with bridge.connect("v1") as old, bridge.connect("v2") as newer:
         old.send("start_log")
         name = old.wait(lambda message: "logfile" in message)["logfile"]
@@ -65,7 +64,7 @@ def test_both_old_generations_start_and_stop_logs(bridge: RunningBridge) -> None
         assert "xAccel" in newer.wait(lambda message: "loadFile" in message["data"])["data"]["loadFile"]
 
 
-def test_what_cannot_be_logged_is_told(bridge: RunningBridge) -> None:
+def test_reports_why_a_log_cannot_be_started(bridge: RunningBridge) -> None:
     with bridge.connect() as client:
         assert client.ask_in_full("stop_log")["err"]["code"] == "logging"
         assert client.ask_in_full("start_log", {"file_name": "../x"})["err"]["code"] == "logging"
@@ -74,19 +73,19 @@ def test_what_cannot_be_logged_is_told(bridge: RunningBridge) -> None:
             assert refused["code"] == "storage"
             assert "hush" not in str(refused)
         client.ask("start_log")
-        assert "stop it first" in client.ask_in_full("start_log")["err"]["message"]
+        assert client.ask_in_full("start_log")["err"]["code"] == "logging"
         client.ask("stop_log")
         client.ask("SF", [[1, 0]])
         client.wait(lambda message: message["cmd"] == "device" and message["data"]["state"] == "silent")
-        assert "no reading" in client.ask_in_full("start_log")["err"]["message"]
+        assert client.ask_in_full("start_log")["err"]["code"] == "logging"
         client.ask("SF", [[1, 1]])
         client.ask("start_log")
 
 
-def test_a_folder_that_cannot_be_is_told(bridge: RunningBridge) -> None:
-    bridge.folder.write_text("in the way")
+def test_reports_a_folder_that_cannot_be_created(bridge: RunningBridge) -> None:
+    bridge.folder.write_text("not a folder")
     with bridge.connect() as client:
-        for _ in range(2):  # it is the same the second time: nothing of the first has stayed
+        for _ in range(2):  # the first failure must not affect the second attempt
             refused = client.ask_in_full("start_log")["err"]
             assert refused["code"] == "logging"
             assert str(bridge.folder) in refused["message"]
@@ -94,7 +93,7 @@ def test_a_folder_that_cannot_be_is_told(bridge: RunningBridge) -> None:
         client.ask("start_log")
 
 
-def test_a_disk_that_takes_no_more_ends_the_log_and_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_log_and_is_reported(tmp_path: Path) -> None:
     class Full(CsvLog):
         def write(self, reading: Reading) -> None:
             if self.rows == 2:
@@ -103,18 +102,18 @@ def test_a_disk_that_takes_no_more_ends_the_log_and_is_told(tmp_path: Path) -> N
 
     async def run() -> None:
         events: list[Event] = []
-        link = Link(Place(), events.append)
-        link.device, link.state = SimpleNamespace(is_connected=True, url="x"), State.STREAMING  # type: ignore[assignment]
+        link = DeviceLink(DeviceSelection(), events.append)
+        link.device, link.state = SimpleNamespace(is_connected=True, url="x"), LinkState.STREAMING  # type: ignore[assignment]
         recorder = Recorder(link, tmp_path, events.append)
         starting = asyncio.create_task(recorder.start(StartLog("a")))
         while not starting.done() or recorder.summary()["active"]:
-            for tap in link.taps:
+            for tap in link.listeners:
                 tap(READING)
             await asyncio.sleep(0.01)
         assert starting.result()["file"] == "a.csv"
         assert events[-1].data["error"] == "no space left"
-        assert not link.taps
-        with pytest.raises(BridgeError, match="no log"):
+        assert not link.listeners
+        with pytest.raises(BridgeError, match="no log is active"):
             await recorder.stop()
 
     with pytest.MonkeyPatch.context() as patch:
@@ -122,7 +121,7 @@ def test_a_disk_that_takes_no_more_ends_the_log_and_is_told(tmp_path: Path) -> N
         asyncio.run(run())
 
 
-def test_a_finished_log_goes_to_the_users_place_in_the_store(start: Start, line: PtyLine, tmp_path: Path) -> None:
+def test_a_finished_log_is_uploaded_under_the_users_prefix(start: Start, line: PtyEndpoint, tmp_path: Path) -> None:
     store = tmp_path / "store"
     bridge = start(
         line.url, "--baud", "115200", "--family", "ucb", "--port", "0", PYGNC_STORE_URL=f"file://{store}"
@@ -130,19 +129,19 @@ def test_a_finished_log_goes_to_the_users_place_in_the_store(start: Start, line:
     with bridge.connect() as client:
         client.ask("start_log", {"fileName": "a", "id": "ann"})
         client.ask("stop_log")
-        told = client.wait(lambda message: message["cmd"] == "log" and "upload" in message["data"])["data"]["upload"]
-    assert told.startswith("sent: a.csv")
+        result = client.wait(lambda message: message["cmd"] == "log" and "upload" in message["data"])["data"]["upload"]
+    assert result.startswith("sent: a.csv")
     assert (store / "ann" / "a.csv").read_text() == (bridge.folder / "a.csv").read_text()
 
 
-def test_the_access_token_is_written_nowhere(bridge: RunningBridge, tmp_path: Path) -> None:
+def test_the_access_token_is_not_written_to_any_file(bridge: RunningBridge, tmp_path: Path) -> None:
     with bridge.connect() as client, bridge.connect() as other:
         client.ask("start_log", {"fileName": "a", "id": "ann", **SECRETS})
         client.ask("stop_log")
-        # There is no account to open: what could not be sent is kept for later.
-        told = other.wait(lambda message: message["cmd"] == "log" and "upload" in message["data"])["data"]["upload"]
-        assert told.startswith("not sent")
-        assert "hush" not in told
+        # The store does not exist, so the file stays in the spool.
+        result = other.wait(lambda message: message["cmd"] == "log" and "upload" in message["data"])["data"]["upload"]
+        assert result.startswith("not sent")
+        assert "hush" not in result
     bridge.process.send_signal(signal.SIGTERM)
     assert bridge.process.wait(PATIENCE_S) == 0
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -151,7 +150,7 @@ def test_the_access_token_is_written_nowhere(bridge: RunningBridge, tmp_path: Pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ending_the_bridge_closes_the_log(bridge: RunningBridge, number: signal.Signals) -> None:
+def test_stopping_the_bridge_completes_the_log(bridge: RunningBridge, number: signal.Signals) -> None:
     with bridge.connect() as client:
         client.ask("start_log", {"fileName": "a"})
         bridge.process.send_signal(number)
@@ -160,7 +159,7 @@ def test_ending_the_bridge_closes_the_log(bridge: RunningBridge, number: signal.
     assert len(rows(bridge.folder / "a.csv")) > 1
 
 
-def test_a_log_goes_on_when_the_unit_comes_back(bridge: RunningBridge, line: PtyLine, unit: UcbSimulator) -> None:
+def test_a_log_continues_after_reconnection(bridge: RunningBridge, line: PtyEndpoint, unit: UcbSimulator) -> None:
     with bridge.connect() as client:
         client.ask("start_log", {"fileName": "a"})
         line.unplug()

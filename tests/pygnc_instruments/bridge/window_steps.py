@@ -1,4 +1,4 @@
-"""What a person does with the window, in a process of its own: Tk wants to end in the thread that it began in.
+"""Operate the window in a separate process, because Tk must end in the thread in which it began.
 
 Usage: window_steps.py manage|watch PORT [DEVICE]
 """
@@ -9,20 +9,24 @@ import tkinter as tk
 from collections.abc import Callable
 from typing import Any, Final
 
-from pygnc_instruments.bridge.control import Control
+from pygnc_instruments.bridge.instance import BridgeProcess
 from pygnc_instruments.bridge.window import TITLE, Window
 
 PATIENCE_S: Final = 40.0
 
 
-def manage(root: tk.Tk, window: Window, control: Control) -> None:
-    """Start the bridge, look at it, stop it."""
+def manage(root: tk.Tk, window: Window, control: BridgeProcess) -> None:
+    """Start the bridge, check its details, stop it."""
+
+    def text(name: str) -> str:
+        return str(window.details[name]["text"])
+
     assert root.title() == TITLE
     until(root, lambda: window.headline["text"] == "stopped" and window.start.instate(["!disabled"]), "stopped")
     assert window.stop.instate(["disabled"])
     window.start.invoke()
     until(root, lambda: window.headline["text"].startswith("running at http://127.0.0.1:"), "running")
-    until(root, lambda: window.told("unit").startswith("2008705635") and "Hz" in window.told("rate"), "unit and rate")
+    until(root, lambda: text("device").startswith("2008705635") and "Hz" in text("rate"), "device and rate")
     assert window.start.instate(["disabled"])
     window.stop.invoke()
     until(root, lambda: window.headline["text"] == "stopped", "stopped again")
@@ -31,22 +35,22 @@ def manage(root: tk.Tk, window: Window, control: Control) -> None:
     until(root, lambda: child.poll() is not None, "the end of the process")
 
 
-def watch(root: tk.Tk, window: Window, _: Control) -> None:
-    """Find the bridge that somebody else has started."""
+def watch(root: tk.Tk, window: Window, _: BridgeProcess) -> None:
+    """Find a bridge that another program has started."""
     until(root, lambda: window.headline["text"].startswith("running at"), "the bridge")
 
 
 def until(root: tk.Tk, condition: Callable[[], Any], what: str) -> None:
     end_s = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < end_s, f"waited for {what}"
+        assert time.monotonic() < end_s, f"waited {PATIENCE_S} s for {what}"
         root.update()
         time.sleep(0.02)
 
 
 if __name__ == "__main__":
     the_root = tk.Tk()
-    the_control = Control(int(sys.argv[2]))
+    the_control = BridgeProcess(int(sys.argv[2]))
     the_window = Window(the_root, the_control, " ".join(sys.argv[3:]))
     {"manage": manage, "watch": watch}[sys.argv[1]](the_root, the_window, the_control)
     the_window.close()

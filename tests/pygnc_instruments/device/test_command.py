@@ -1,4 +1,4 @@
-"""`pygnc device`: every command against simulated devices, as people and programs use it."""
+"""`pygnc device`: every command against simulated devices."""
 
 import json
 import os
@@ -18,10 +18,9 @@ from typer.testing import CliRunner, Result
 
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_instruments.device.command import app
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
-from pygnc_instruments.simulators.line import PtyLine
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
@@ -36,14 +35,14 @@ def unit() -> UcbSimulator:
 
 
 @pytest.fixture
-def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(unit, tmp_path / "port") as line:
+def line(unit: UcbSimulator, tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         yield line
 
 
 @pytest.fixture
-def gx2(tmp_path: Path) -> Iterator[PtyLine]:
-    with PtyLine(Gx2Simulator(eeprom={0xFCA6: 0xCC}), tmp_path / "gx2") as line:
+def gx2(tmp_path: Path) -> Iterator[PtyEndpoint]:
+    with PtyEndpoint(Gx2Simulator(eeprom={0xFCA6: 0xCC}), tmp_path / "gx2") as line:
         yield line
 
 
@@ -57,8 +56,8 @@ def run_json(*arguments: object) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(run(*arguments, "--json").stdout)
 
 
-def test_devices_of_all_families_are_listed(line: PtyLine, gx2: PtyLine, tmp_path: Path) -> None:
-    with TcpLine(MonoDriveSimulator()) as network:
+def test_list_finds_devices_of_all_families(line: PtyEndpoint, gx2: PtyEndpoint, tmp_path: Path) -> None:
+    with TcpEndpoint(MonoDriveSimulator()) as network:
         outcome = run_json("list", line.url, gx2.url, network.url, tmp_path / "nothing")
         families = {entry["url"]: (entry["family"], entry["serial_number"]) for entry in outcome["found"]}
         assert families == {
@@ -69,28 +68,27 @@ def test_devices_of_all_families_are_listed(line: PtyLine, gx2: PtyLine, tmp_pat
         assert list(outcome["problems"]) == [str(tmp_path / "nothing")]
 
 
-def test_the_list_is_a_table_for_people(line: PtyLine) -> None:
+def test_list_prints_a_table(line: PtyEndpoint) -> None:
     shown = run("list", line.url, "--family", "ucb").stdout
     assert "serial number" in shown
     assert "2008705635" in shown
 
 
-def test_nothing_found_is_an_exit_code(tmp_path: Path) -> None:
+def test_list_exits_with_1_if_no_device_is_found(tmp_path: Path) -> None:
     result = run("list", tmp_path / "nothing", code=1)
-    assert "no such port" in result.stderr
-    assert "no device is found" in result.stderr
+    assert str(tmp_path / "nothing") in result.stderr
 
 
-def test_info_tells_who_a_device_is_and_how_it_is_set(line: PtyLine, gx2: PtyLine) -> None:
-    told = run_json("info", line.url)
-    assert told["serial_number"] == "2008705635"
-    assert (told["rate"], told["orientation"], told["status"]) == ("100 Hz", "+x+y+z", "good")
-    told = run_json("info", gx2.url, "--family", "gx2")
-    assert (told["model"], told["version"], told["rate"]) == ("3DM-GX2", "2.1.03", "100 Hz")
+def test_info_reports_identity_and_configuration(line: PtyEndpoint, gx2: PtyEndpoint) -> None:
+    report = run_json("info", line.url)
+    assert report["serial_number"] == "2008705635"
+    assert (report["rate"], report["orientation"], report["status"]) == ("100 Hz", "+x+y+z", "good")
+    report = run_json("info", gx2.url, "--family", "gx2")
+    assert (report["model"], report["version"], report["rate"]) == ("3DM-GX2", "2.1.03", "100 Hz")
     assert "3DM-GX2" in run("info", gx2.url, "--family", "gx2").stdout
 
 
-def test_settings_are_got_set_read_and_written(line: PtyLine, unit: UcbSimulator) -> None:
+def test_settings_are_read_and_changed(line: PtyEndpoint, unit: UcbSimulator) -> None:
     assert run_json("get", line.url, "packet_type", *UCB)["packet_type"]["text"] == "S1"
     assert len(run_json("get", line.url, *UCB)) > 10
     run("set", line.url, "packet_rate_divider=50Hz", "gyro_filter=25 Hz", "user_behaviour=0x0A", *UCB)
@@ -101,7 +99,7 @@ def test_settings_are_got_set_read_and_written(line: PtyLine, unit: UcbSimulator
     assert "-y-x-z" in run("read", line.url, "orientation", *UCB).stdout
 
 
-def test_parameters_of_an_openimu_application_are_settings_too(line: PtyLine, unit: UcbSimulator) -> None:
+def test_openimu_application_parameters_are_settings(line: PtyEndpoint, unit: UcbSimulator) -> None:
     assert run_json("get", line.url, "user.packet_type", *UCB)["user.packet_type"]["value"] == "z1"
     run("set", line.url, "user.packet_rate=50", *UCB)
     assert run_json("get", line.url, "user.*", *UCB)["user.packet_rate"]["value"] == 50
@@ -112,72 +110,72 @@ def test_parameters_of_an_openimu_application_are_settings_too(line: PtyLine, un
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["set", "PORT", "packet_rate_divider=7"], "unknown value 7; choose from 0 (quiet), 1 (100 Hz)"),
-        (["set", "PORT", "orientation=+x+x+x"], "unknown value '+x+x+x'; choose from"),
-        (["set", "PORT", "colour=red"], "unknown field 'colour'"),
-        (["set", "PORT", "orientation"], "write NAME=VALUE"),
-        (["set", "PORT", "user.packet_rate=x"], "is not of type int"),
+        (["set", "PORT", "packet_rate_divider=7"], "7 is none of 0 (quiet), 1 (100 Hz)"),
+        (["set", "PORT", "orientation=+x+x+x"], "is no value, but"),
+        (["set", "PORT", "colour=red"], "no field is called 'colour'"),
+        (["set", "PORT", "orientation"], "NAME=VALUE"),
+        (["set", "PORT", "user.packet_rate=x"], "is no int"),
         (["get", "PORT", "accel_consistency_check"], "the unit refuses field 97"),
-        (["read", "PORT", "user.packet_rate"], "cannot be read"),
+        (["read", "PORT", "user.packet_rate"], "cannot be asked"),
         (["upgrade", "PORT", "/dev/null"], "the image is empty"),
-        (["restore", "PORT", "/dev/null"], "not a snapshot"),
+        (["restore", "PORT", "/dev/null"], "no snapshot"),
         (["restore", "PORT", "/nonexistent"], "/nonexistent: No such file"),
-        (["log", "PORT", "--name", "../x"], "is no file name"),
-        (["log", "PORT", "--to", "ftp://x"], "a store is az://"),
-        (["stream", "PORT", "--user-packets", "/dev/null"], "not JSON"),
+        (["log", "PORT", "--name", "../x"], "log name '../x' is not allowed"),
+        (["log", "PORT", "--to", "ftp://x"], "'ftp://x' is not the URL of a store"),
+        (["stream", "PORT", "--user-packets", "/dev/null"], "no JSON"),
     ],
 )
-def test_errors_are_a_line_with_the_reason(arguments: list[str], why: str, line: PtyLine) -> None:
+def test_errors_are_one_line_with_the_reason(arguments: list[str], why: str, line: PtyEndpoint) -> None:
     result = run(*(line.url if argument == "PORT" else argument for argument in arguments), *UCB, code=1)
     assert result.stderr.startswith("pygnc device: ")
     assert why in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_a_port_where_nobody_answers_is_told_with_what_helps(tmp_path: Path) -> None:
+def test_reports_a_port_without_a_device(tmp_path: Path) -> None:
     master, slave = os.openpty()
     try:
         assert "no device answers" in run("info", os.ttyname(slave), code=1).stderr
     finally:
         os.close(master)
         os.close(slave)
-    assert "no such port" in run("info", tmp_path / "nothing", code=1).stderr
+    assert str(tmp_path / "nothing") in run("info", tmp_path / "nothing", code=1).stderr
 
 
-def test_settings_of_a_gx2_are_in_its_eeprom(gx2: PtyLine) -> None:
+def test_gx2_settings_are_words_of_its_eeprom(gx2: PtyEndpoint) -> None:
     port = (gx2.url, "--family", "gx2")
     run("write", *port, "rate=50 Hz", "startup=C2", "0xFC1A=0x1234")
     unit: Any = gx2.unit
     assert (unit.eeprom[0xFCA2], unit.eeprom[0xFCA6], unit.eeprom[0xFC1A]) == (1024, 0xC2, 0x1234)
     assert run_json("read", *port, "startup", "0xFC1A")["0xFC1A"]["value"] == 0x1234
-    assert "does not report" in run("get", *port, code=1).stderr
+    assert "does not tell" in run("get", *port, code=1).stderr
     run("set", *port, "continuous=none")
     assert unit._continuous == 0
     assert "is no measurement" in run("set", *port, "continuous=EA", code=1).stderr
 
 
-def test_a_gx3_has_sampling_settings(tmp_path: Path) -> None:
-    with PtyLine(Gx2Simulator("3DM-GX3-25"), tmp_path / "gx3") as line:
+def test_gx3_has_sampling_settings(tmp_path: Path) -> None:
+    with PtyEndpoint(Gx2Simulator("3DM-GX3-25"), tmp_path / "gx3") as line:
         port = (line.url, "--family", "gx2")
         assert run_json("get", *port, "sampling.decimation")["sampling.decimation"]["value"] == 10
         run("set", *port, "sampling.magnetic_filter_size=9")
         assert run_json("info", *port)["filter"] == "15 and 9 samples"
 
 
-def test_what_a_family_does_not_have_is_said() -> None:
-    with TcpLine(MonoDriveSimulator()) as line:
+def test_reports_an_unsupported_command() -> None:
+    with TcpEndpoint(MonoDriveSimulator()) as line:
         for command in (["get", line.url], ["snapshot", line.url], ["calibrate-mag", line.url]):
-            assert (
-                "IMU of the monoDrive simulator: such devices" in run(*command, "--family", "monodrive", code=1).stderr
-            )
+            assert "these devices do not support" in run(*command, "--family", "monodrive", code=1).stderr
 
 
-def test_a_snapshot_is_saved_and_restored(line: PtyLine, gx2: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_snapshot_is_saved_and_restored(
+    line: PtyEndpoint, gx2: PtyEndpoint, unit: UcbSimulator, tmp_path: Path
+) -> None:
     run("snapshot", line.url, tmp_path / "ucb.json", *UCB)
     unit.eeprom[8] = 3
     assert run_json("restore", line.url, tmp_path / "ucb.json", *UCB)["user_behaviour"]["value"] == 0
     assert unit.eeprom[8] == 0
-    assert "exists already" in run("snapshot", line.url, tmp_path / "ucb.json", *UCB, code=1).stderr
+    assert "the file exists already" in run("snapshot", line.url, tmp_path / "ucb.json", *UCB, code=1).stderr
     text = run("snapshot", gx2.url, "--family", "gx2").stdout
     (tmp_path / "gx2.json").write_text(text)
     gx2_unit: Any = gx2.unit
@@ -185,13 +183,10 @@ def test_a_snapshot_is_saved_and_restored(line: PtyLine, gx2: PtyLine, unit: Ucb
     assert "0xfca2" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2").stdout
     assert gx2_unit.eeprom[0xFCA2] == 512
     gx2_unit.serial_number = "another"
-    assert (
-        "the snapshot belongs to unit"
-        in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
-    )
+    assert "the snapshot is of unit" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
 
 
-def test_readings_are_streamed_as_lines_and_as_json(line: PtyLine) -> None:
+def test_stream_prints_lines_or_json(line: PtyEndpoint) -> None:
     lines = run("stream", line.url, "--count", 3, *UCB).stdout.splitlines()
     assert len(lines) == 3
     assert all(text.startswith("S1 ") and "accel_z_mps2=9.7" in text for text in lines)
@@ -200,14 +195,14 @@ def test_readings_are_streamed_as_lines_and_as_json(line: PtyLine) -> None:
     assert bytes.fromhex(reading["raw"])[:4] == b"UUS1"
 
 
-def test_a_recording_is_streamed_without_saying_whose_it_is(tmp_path: Path) -> None:
+def test_family_of_a_recording_is_detected(tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
     assert len(run("stream", tmp_path / "x.raw").stdout.splitlines()) == 3
     (tmp_path / "y.raw").write_bytes(bytes(5000))
-    assert "looks like no device's recording" in run("stream", tmp_path / "y.raw", code=1).stderr
+    assert "not a recording of a known device family" in run("stream", tmp_path / "y.raw", code=1).stderr
 
 
-def test_packets_of_ones_own_are_streamed(tmp_path: Path) -> None:
+def test_streams_user_defined_packets(tmp_path: Path) -> None:
     description = {"name": "xy", "payload": [{"type": "uint32", "name": "timer"}, {"type": "float", "name": "level"}]}
     (tmp_path / "mine.json").write_text(json.dumps(description))
     (tmp_path / "x.raw").write_bytes(make_frame("xy", b"\x01\0\0\0\0\0\x80\x3f") * 2)
@@ -215,7 +210,7 @@ def test_packets_of_ones_own_are_streamed(tmp_path: Path) -> None:
     assert lines == ["xy timer=1 level=1"] * 2
 
 
-def test_a_log_has_what_is_known_of_the_device_in_its_head(line: PtyLine, tmp_path: Path) -> None:
+def test_log_has_the_devices_description_in_its_head(line: PtyEndpoint, tmp_path: Path) -> None:
     out = tmp_path / "logs"
     result = run_json("log", line.url, "--out", out, "--name", "run", "--raw", "--count", 20, *UCB)
     assert result["rows"] == 20
@@ -229,7 +224,7 @@ def test_a_log_has_what_is_known_of_the_device_in_its_head(line: PtyLine, tmp_pa
     assert len(run("stream", out / "run.raw").stdout.splitlines()) >= 20
 
 
-def test_finished_logs_are_sent_to_a_store(line: PtyLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_logs_are_uploaded(line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYGNC_STORE_USER", "ann")
     store = ["--to", f"file://{tmp_path}/store", "--spool", str(tmp_path / "spool")]
     run("log", line.url, "--out", tmp_path / "logs", "--name", "run", "--count", 5, *store, *UCB)
@@ -238,10 +233,10 @@ def test_finished_logs_are_sent_to_a_store(line: PtyLine, tmp_path: Path, monkey
     sent.unlink()
     run("upload", tmp_path / "logs/run.csv", *store)
     assert sent.exists()
-    assert "name a store" in run("upload", code=1).stderr
+    assert "no object store" in run("upload", code=1).stderr
 
 
-def test_firmware_is_upgraded(line: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_upgrade_replaces_the_firmware(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     assert "--write-firmware" in run("upgrade", line.url, tmp_path / "new.bin", *UCB, code=1).stderr
     result = run(
@@ -252,7 +247,7 @@ def test_firmware_is_upgraded(line: PtyLine, unit: UcbSimulator, tmp_path: Path)
     assert json.loads((tmp_path / "kept").read_text())["serial_number"] == unit.serial_number
 
 
-def test_a_unit_in_its_bootloader_is_found_and_recovered(line: PtyLine, unit: UcbSimulator, tmp_path: Path) -> None:
+def test_recovers_a_unit_in_its_bootloader(line: PtyEndpoint, unit: UcbSimulator, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     with line.hold():
         unit.bootloader._flash = bytearray(100)
@@ -263,7 +258,7 @@ def test_a_unit_in_its_bootloader_is_found_and_recovered(line: PtyLine, unit: Uc
     assert (result["before"], result["after"]) == ("", NEW)
 
 
-def test_ctrl_c_in_an_upgrade_says_how_to_go_on(unit: UcbSimulator, line: PtyLine, tmp_path: Path) -> None:
+def test_ctrl_c_in_an_upgrade_prints_how_to_continue(unit: UcbSimulator, line: PtyEndpoint, tmp_path: Path) -> None:
     (tmp_path / "new.bin").write_bytes(make_image(NEW, 3000))
     unit.bootloader.erase_s = 600.0
     program = "from pygnc_cli.app import app; app()"
@@ -280,7 +275,7 @@ def test_ctrl_c_in_an_upgrade_says_how_to_go_on(unit: UcbSimulator, line: PtyLin
     assert "Traceback" not in notes
 
 
-def test_the_magnetometer_is_aligned_and_stored(line: PtyLine, unit: UcbSimulator) -> None:
+def test_magnetometer_alignment_is_stored_on_request(line: PtyEndpoint, unit: UcbSimulator) -> None:
     unit.align_s = 0.1
     result = run("calibrate-mag", line.url, *UCB)
     assert "0.10010 G" in result.stdout
@@ -291,17 +286,17 @@ def test_the_magnetometer_is_aligned_and_stored(line: PtyLine, unit: UcbSimulato
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["toaster", "--pty", "x"], "there are dmu380"),
-        (["dmu380"], "say where"),
-        (["dmu380", "--pty", "x", "--fault", "heat=1"], "with a kind out of lost"),
-        (["dmu380", "--pty", "/dev/null"], "is no simulated port"),
+        (["toaster", "--pty", "x"], "choose from dmu380"),
+        (["dmu380"], "--pty PATH or --tcp PORT"),
+        (["dmu380", "--pty", "x", "--fault", "heat=1"], "KIND is one of lost"),
+        (["dmu380", "--pty", "/dev/null"], "is not a simulated port"),
     ],
 )
-def test_a_simulation_that_cannot_be_is_said(arguments: list[str], why: str) -> None:
+def test_reports_unusable_simulation_options(arguments: list[str], why: str) -> None:
     assert why in run("simulate", *arguments, code=1).stderr
 
 
-def test_ctrl_c_ends_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
+def test_signals_end_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
     program = "from pygnc_cli.app import app; app()"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
 
@@ -333,7 +328,7 @@ def test_ctrl_c_ends_simulation_stream_and_log_in_order(tmp_path: Path) -> None:
         assert (simulator.returncode, "Traceback" in notes) == (0, False)
 
 
-def test_a_terminal_shows_a_table_that_lives(line: PtyLine, tmp_path: Path) -> None:
+def test_stream_draws_a_live_table_on_a_terminal(line: PtyEndpoint, tmp_path: Path) -> None:
     program = "from pygnc_cli.app import app; app()"
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath, "HOME": str(tmp_path)}
     environment |= {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}

@@ -1,4 +1,4 @@
-"""The plot window: its curves by themselves, and the window on a display that nobody sees."""
+"""The plot window: its curves, and the window on a virtual display."""
 
 import json
 import math
@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.device.plot_curves import SPAN_S, Panel, sample_of, ticks
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.device.plot_command import SPAN_S, Panel, sample_of, ticks
+from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
-from pygnc_instruments.simulators.tcp_line import TcpLine
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,7 +30,7 @@ def reading(packet: Packet, payload: bytes = b"") -> Reading:
     return Reading(packet, b"", packet.decode(payload or bytes(packet.layout.size)), 2_000_000_000, 0)
 
 
-def test_motion_is_drawn_in_the_columns_units() -> None:
+def test_motion_is_plotted_in_the_units_of_csv_columns() -> None:
     packet = PACKETS["S1"]
     payload = packet.encode({"rate_z_rad_s": math.radians(90.0)})
     sample = sample_of(reading(packet, payload))
@@ -40,12 +39,12 @@ def test_motion_is_drawn_in_the_columns_units() -> None:
     assert sample.t_s == 2.0
 
 
-def test_a_device_without_motion_shows_its_numbers() -> None:
+def test_a_device_without_motion_is_plotted_by_unit() -> None:
     packet = Packet("XY", (Field("count", "H", meaning="a count"), Field("name", "4s", meaning="a name")))
     assert sample_of(reading(packet)).panels == {"numbers": {"count": 0}}
 
 
-def test_a_panel_keeps_its_span_and_scales_to_what_it_shows() -> None:
+def test_panel_drops_old_points_and_scales_to_the_rest() -> None:
     panel = Panel()
     for k in range(200):
         panel.add(0.1 * k, {"x": 5.0 if k == 0 else float(k % 2)})
@@ -56,7 +55,7 @@ def test_a_panel_keeps_its_span_and_scales_to_what_it_shows() -> None:
     assert all(0.0 < y < 50.0 for y in points[1::2])
 
 
-def test_a_curve_that_does_not_move_has_room_above_and_below() -> None:
+def test_a_constant_curve_is_drawn_in_the_middle() -> None:
     panel = Panel()
     panel.add(0.0, {"x": 0.0})
     panel.add(1.0, {"x": 0.0})
@@ -64,18 +63,18 @@ def test_a_curve_that_does_not_move_has_room_above_and_below() -> None:
 
 
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-6, 1e6))
-def test_ticks_are_few_and_lie_inside(low: float, span: float) -> None:
+def test_ticks_are_at_most_six_and_within_the_axis(low: float, span: float) -> None:
     found = ticks(low, low + span)
     assert len(found) <= 6
-    room = 1e-6 * (abs(low) + span)
-    assert all(low - room <= tick <= low + span + room for tick in found)
+    tolerance = 1e-6 * (abs(low) + span)
+    assert all(low - tolerance <= tick <= low + span + tolerance for tick in found)
 
 
 @pytest.fixture
 def display() -> Iterator[str]:
     if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed: no window can be shown")
-    pytest.importorskip("tkinter", reason="Tk is not installed: no window can be shown")
+        pytest.skip("Xvfb is not installed; apt install xvfb")
+    pytest.importorskip("tkinter", reason="Tk is not installed; apt install python3-tk")
     ours, theirs = os.pipe()
     command = ["Xvfb", "-displayfd", str(theirs), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
     with subprocess.Popen(command, pass_fds=(theirs,), stderr=subprocess.DEVNULL) as server:
@@ -94,8 +93,8 @@ def plot(display: str, folder: Path, *arguments: object) -> subprocess.Popen[str
 
 
 def wait_for_colour(display: str, colour: tuple[int, int, int], process: subprocess.Popen[str]) -> None:
-    """Wait until a curve of this colour is on the screen: looked at as often as the window draws."""
-    from PIL import ImageGrab  # noqa: PLC0415 - it looks for a display of its own when it is imported elsewhere
+    """Wait until a curve of this colour is on the screen."""
+    from PIL import ImageGrab  # noqa: PLC0415 - needs Pillow and a display
 
     for _ in range(400):
         colours = ImageGrab.grab(xdisplay=display).convert("RGB").getcolors(1 << 20) or []
@@ -106,11 +105,11 @@ def wait_for_colour(display: str, colour: tuple[int, int, int], process: subproc
         except subprocess.TimeoutExpired:
             continue
         raise AssertionError(notes)
-    raise AssertionError("no curve is drawn")
+    raise AssertionError("no curve was drawn")
 
 
-def test_a_window_shows_what_a_device_feels_until_ctrl_c(display: str, tmp_path: Path) -> None:
-    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
+def test_window_plots_a_device_until_ctrl_c(display: str, tmp_path: Path) -> None:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         process = plot(display, tmp_path, line.url, "--family", "ucb", "--baud", 115200)
         wait_for_colour(display, (0xC0, 0x39, 0x2B), process)
         process.send_signal(signal.SIGINT)
@@ -118,8 +117,8 @@ def test_a_window_shows_what_a_device_feels_until_ctrl_c(display: str, tmp_path:
     assert (process.returncode, notes) == (0, "")
 
 
-def test_a_monodrive_sensor_with_display_process_has_a_window(display: str, tmp_path: Path) -> None:
-    with TcpLine(MonoDriveSimulator()) as line:
+def test_window_shows_monodrive_sensors_with_display_process(display: str, tmp_path: Path) -> None:
+    with TcpEndpoint(MonoDriveSimulator()) as line:
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": line._port}
         (tmp_path / "imu.json").write_text(json.dumps(configuration))
         process = plot(display, tmp_path, tmp_path / "imu.json")
@@ -131,13 +130,13 @@ def test_a_monodrive_sensor_with_display_process_has_a_window(display: str, tmp_
         process = plot(display, tmp_path, tmp_path / "imu.json")
         _, notes = process.communicate(timeout=20)
         assert process.returncode == 1
-        assert "no IMU in it has display_process" in notes
+        assert "display_process" in notes
 
 
-def test_without_a_display_it_is_said(tmp_path: Path) -> None:
-    pytest.importorskip("tkinter", reason="Tk is not installed")
-    with PtyLine(UcbSimulator(), tmp_path / "port") as line:
+def test_reports_a_missing_display(tmp_path: Path) -> None:
+    pytest.importorskip("tkinter", reason="Tk is not installed; apt install python3-tk")
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         process = plot("", tmp_path, line.url, "--family", "ucb", "--baud", 115200)
         _, notes = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "no window can be shown" in notes
+    assert "the window cannot be shown" in notes

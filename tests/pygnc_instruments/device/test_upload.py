@@ -1,4 +1,4 @@
-"""Uploads: to a real Azurite, to a folder, to places that do not answer; and that no secret gets anywhere."""
+"""Uploads to Azurite and to a folder, retries, and that secrets are neither stored nor reported."""
 
 import logging
 import os
@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_instruments.device import upload as module
-from pygnc_instruments.device.destination import Destination, DestinationError, destination
-from pygnc_instruments.device.upload import Spool, Uploader, send
+from pygnc_instruments.device.upload import Destination, DestinationError, Spool, Uploader, destination, send
 from tests.pygnc_instruments.device import azurite_server
 from tests.pygnc_instruments.device.azurite_server import Azurite
 
@@ -74,7 +73,7 @@ class TestAzurite:
         assert azurite.read("imu/ann/run.csv") == file.read_bytes()
         assert events.texts == ["sent: run.csv to az://logs/imu as ann/run.csv"]
 
-    def test_a_users_own_signature_opens_the_store(self, azurite: Azurite, file: Path, tmp_path: Path) -> None:
+    def test_a_shared_access_signature_opens_the_store(self, azurite: Azurite, file: Path, tmp_path: Path) -> None:
         message = {"storage": "az://logs/imu", "id": "bob", "access_token": azurite.signature("cw")}
         os.environ["AZURE_STORAGE_CONNECTION_STRING"] = azurite.connection_string.replace(azurite_server.KEY, "")
         try:
@@ -85,11 +84,11 @@ class TestAzurite:
             del os.environ["AZURE_STORAGE_CONNECTION_STRING"]
         assert azurite.read("imu/bob/run.csv") == file.read_bytes()
 
-    def test_a_refusal_is_told_without_secrets(
+    def test_a_rejection_is_reported_without_secrets(
         self, azurite: Azurite, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
-        token = azurite.signature("r")  # to read is not to write
+        token = azurite.signature("r")  # permits reading only
         place = Destination("az://logs/imu", "bob", token)
         spool = Spool(tmp_path / "spool")
         with pytest.raises(DestinationError, match=r"run\.csv: az://logs/imu: ") as caught:
@@ -100,52 +99,51 @@ class TestAzurite:
         with pytest.raises(DestinationError, match="container does not exist"):
             send(spool.add(file, nowhere), nowhere)
 
-    def test_what_cannot_be_sent_is_sent_when_the_store_is_back(
+    def test_pending_files_are_sent_when_the_store_is_reachable(
         self, azurite: Azurite, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The network is away first: the store is looked for where nobody listens."""
-        away = azurite.connection_string.replace(str(azurite.port), str(azurite_server.free_port()))
-        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", away)
-        monkeypatch.setattr(module, "PAUSES_S", (0.05,))
+        unreachable = azurite.connection_string.replace(str(azurite.port), str(azurite_server.free_port()))
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", unreachable)
+        monkeypatch.setattr(module, "RETRY_DELAYS_S", (0.05,))
         events = Events()
         uploader = Uploader(Destination("az://logs", "ann"), Spool(tmp_path / "spool"), events)
         uploader.add(file)
         assert events.came.wait(30)
-        assert events.texts[0].startswith("not sent, kept for later: run.csv: az://logs: ")
+        assert events.texts[0].startswith("not sent, kept in the spool: run.csv: az://logs: ")
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
         assert uploader.close() == 0
         assert azurite.read("ann/run.csv") == file.read_bytes()
 
 
-def test_what_was_left_is_sent_by_the_next_program(file: Path, tmp_path: Path) -> None:
+def test_the_next_program_sends_pending_files_of_the_same_user_and_store(file: Path, tmp_path: Path) -> None:
     place = Destination(f"file://{tmp_path}/store", "ann")
     Spool(tmp_path / "spool").add(file, place)
     Spool(tmp_path / "spool").add(file, Destination(place.url, "bob"))
     Spool(tmp_path / "spool").add(file, Destination(f"file://{tmp_path}/elsewhere", "ann"))
     assert Uploader(place, Spool(tmp_path / "spool")).close() == 0
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.glob("store/*/*")] == ["store/ann/run.csv"]
-    assert len(Spool(tmp_path / "spool").jobs()) == 2  # those of others are sent by who may
+    assert len(Spool(tmp_path / "spool").jobs()) == 2  # those of another user and of another store
 
 
-def test_the_spool_holds_no_secret_and_is_its_owners(file: Path, tmp_path: Path) -> None:
+def test_spool_contains_no_secret_and_is_private(file: Path, tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     job = spool.add(file, Destination("az://logs", "ann", "sv=1&sig=verysecret"))
     assert "verysecret" not in job.note.read_text()
     assert (spool.folder.stat().st_mode & 0o777, job.note.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-def test_notes_that_cannot_be_used_are_dropped(file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unusable_job_files_are_deleted(file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spool = Spool(tmp_path / "spool")
     (spool.folder / "1.job.json").write_text("{")
     spool.add(file, Destination("az://logs"))
     file.unlink()
     with caplog.at_level(logging.WARNING):
         assert spool.jobs() == []
-    assert "run.csv is gone" in caplog.text
+    assert "run.csv" in caplog.text
     assert not list(spool.folder.iterdir())
 
 
-def test_place_and_token_come_with_the_message_or_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_destination_comes_from_the_message_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert destination() is None
     monkeypatch.setenv("PYGNC_STORE_URL", "az://logs")
     monkeypatch.setenv("PYGNC_STORE_USER", "ann")
@@ -158,14 +156,14 @@ def test_place_and_token_come_with_the_message_or_from_the_environment(monkeypat
 @pytest.mark.parametrize(
     ("url", "user", "token", "why"),
     [
-        ("ftp://x", "", "", "a store is az://"),
-        ("az://logs?sig=verysecret", "", "", "carries no secrets"),
-        ("az://logs", "../bob", "", "is no user"),
-        ("az://logs", "a/b", "", "is no user"),
-        ("s3://bucket", "", "x", "Azure's stores alone"),
+        ("ftp://x", "", "", "is not the URL of a store"),
+        ("az://logs?sig=verysecret", "", "", "must not contain secrets"),
+        ("az://logs", "../bob", "", "user name .* is not allowed"),
+        ("az://logs", "a/b", "", "user name .* is not allowed"),
+        ("s3://bucket", "", "x", "Azure stores only"),
     ],
 )
-def test_places_that_cannot_be_used_are_said(url: str, user: str, token: str, why: str) -> None:
+def test_rejects_unusable_destinations(url: str, user: str, token: str, why: str) -> None:
     with pytest.raises(DestinationError, match=why) as caught:
         Destination(url, user, token)
     assert "verysecret" not in str(caught.value)

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from pygnc_devices.errors import PortError
-from pygnc_instruments.simulators.emus_battery import Battery
-from pygnc_instruments.simulators.emus_unit import EmusFaults, EmusSimulator
-from pygnc_instruments.simulators.line import PtyLine
+from pygnc_instruments.simulators.emus_unit import Battery, EmusFaults, EmusSimulator
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_station.emus_lib import config, helpers
 from pygnc_station.emus_lib.queue.responsequeue import ResponseQueue
 from pygnc_station.emus_lib.serial.emus import EmusSerial
@@ -67,7 +66,7 @@ def run(folder: Path, *command: str, **environment: str) -> "subprocess.Complete
     )
 
 
-def ask(line: PtyLine, definition: dict[str, dict[str, int]], timeout: float | None = 20.0) -> ResponseQueue:
+def ask(line: PtyEndpoint, definition: dict[str, dict[str, int]], timeout: float | None = 20.0) -> ResponseQueue:
     """Ask as scripts do, and wait."""
     queue = ResponseQueue(definition, timeout)
     serial = EmusSerial(line.url, list(definition))
@@ -92,7 +91,7 @@ def values(queue: ResponseQueue, name: str) -> Any:  # noqa: ANN401 - a script's
 
 
 def test_the_way_of_the_readme_works(tmp_path: Path) -> None:
-    with PtyLine(EmusSimulator(broadcast_s=0.3), tmp_path / "port") as line:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.3), tmp_path / "port") as line:
         (tmp_path / ".env").write_text(f"EMUS_SERIAL_PORT={line.url}\nNO_BT3=False\n")
         done = run(tmp_path, "-c", README_WAY)
     assert (done.returncode, done.stderr) == (0, "")
@@ -105,7 +104,7 @@ def test_the_way_of_the_readme_works(tmp_path: Path) -> None:
 
 def test_values_have_the_labels_that_scripts_know(tmp_path: Path) -> None:
     names = ["BB1", "BB2", "BC1", "BT1", "BT2", "BT3", "BT4", "BV1", "CV1", "VR1", "ST1", "OT1", "DT1", "TD1"]
-    with PtyLine(EmusSimulator(Battery(cells=4)), tmp_path / "port") as line:
+    with PtyEndpoint(EmusSimulator(Battery(cells=4)), tmp_path / "port") as line:
         queue = ask(line, {name: {"length": 1} for name in names})
     assert queue.unanswered == set()
     assert values(queue, "BC1") == {"BATTERY_CHARGE": 284400, "BATTERY CAPACITY": 360000, "STATE OF CHARGE": 79.0}
@@ -120,7 +119,7 @@ def test_values_have_the_labels_that_scripts_know(tmp_path: Path) -> None:
 
 def test_without_a_length_all_cells_are_waited_for(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=43), faults=EmusFaults(lost_frames=1))
-    with PtyLine(unit, tmp_path / "port") as line:
+    with PtyEndpoint(unit, tmp_path / "port") as line:
         queue = ask(line, {"BV2": {}})
     numbers = {item["values"]["CELL NUMBER OF FIRST CELL IN GROUP"] for item in queue.get_items()["BV2"]}  # type: ignore[index]
     assert numbers == {0, 8, 16, 24, 32, 40}
@@ -128,7 +127,7 @@ def test_without_a_length_all_cells_are_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_script_does_not_wait_for_ever(tmp_path: Path) -> None:
-    with PtyLine(EmusSimulator(Battery(cells=8)), tmp_path / "port") as line:
+    with PtyEndpoint(EmusSimulator(Battery(cells=8)), tmp_path / "port") as line:
         queue = ask(line, {"BV2": {"length": 5}}, timeout=None)
     assert queue.unanswered == {"BV2"}
     assert len(queue.get_items()["BV2"]) == 1
@@ -211,7 +210,7 @@ def test_the_small_helpers_are_there() -> None:
 
 
 def test_the_example_that_asks_runs(tmp_path: Path) -> None:
-    with PtyLine(EmusSimulator(Battery(cells=20), broadcast_s=0.5), tmp_path / "port") as line:
+    with PtyEndpoint(EmusSimulator(Battery(cells=20), broadcast_s=0.5), tmp_path / "port") as line:
         done = run(tmp_path, str(ROOT / "examples/emus.py"), EMUS_SERIAL_PORT=line.url)
     assert (done.returncode, done.stderr) == (0, "")
     summary = json.loads(done.stdout.splitlines()[-1])
@@ -223,7 +222,7 @@ def test_the_example_that_asks_runs(tmp_path: Path) -> None:
 
 
 def test_the_example_that_listens_runs(tmp_path: Path) -> None:
-    with PtyLine(EmusSimulator(broadcast_s=0.3), tmp_path / "port") as line:
+    with PtyEndpoint(EmusSimulator(broadcast_s=0.3), tmp_path / "port") as line:
         done = run(tmp_path, str(ROOT / "examples/emus_broadcast.py"), EMUS_SERIAL_PORT=line.url)
     assert (done.returncode, done.stderr) == (0, "")
     items = json.loads(done.stdout.splitlines()[-1])

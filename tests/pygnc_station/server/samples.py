@@ -13,10 +13,11 @@ import uvicorn
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.application import application
 from pygnc_station.server.context import clock
-from pygnc_station.station.batches import Batch, make_batch
-from pygnc_station.station.key_file import write_key
-from pygnc_station.station.settings import Batches, Serve, Settings, Upload
+from pygnc_station.settings import Batches, Serve, StationSettings, Upload
+from pygnc_station.store.batches import Batch
 from pygnc_station.store.store import Store
+from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.registration import write_key
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 DEADLINE_S = 30.0
@@ -58,15 +59,15 @@ def server(folder: Path, where: str = "", *, port: int = 0, tries: int = 20, **s
             thread.join()
 
 
-def station(folder: Path, url: str, key: str = "", *, name: str = "roof", **upload: Any) -> Settings:  # noqa: ANN401 - any setting
+def station(folder: Path, url: str, key: str = "", *, name: str = "roof", **upload: Any) -> StationSettings:  # noqa: ANN401 - any setting
     """Return the settings of a station."""
     folder.mkdir(parents=True, exist_ok=True)
     if key:
         write_key(folder / "gateway_key.txt", key)
-    return Settings(name=name, folder=str(folder), batches=Batches(type="OPC"), upload=Upload(url=url, **upload))
+    return StationSettings(name=name, folder=str(folder), batches=Batches(type="OPC"), upload=Upload(url=url, **upload))
 
 
-def batch_of(store: Store, settings: Settings, ranks: range, gadget: str = "imu") -> Batch:
+def batch_of(store: Store, settings: StationSettings, ranks: range, gadget: str = "imu") -> Batch:
     """Store readings and make a batch of them."""
     store.append(store.stream(gadget, LAYOUT, family="ucb"), [new(rank) for rank in ranks])
     (batch,) = make_batch(store, settings, clock())

@@ -3,12 +3,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
 from pygnc_station.server.context import clock
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.register import register
-from pygnc_station.station.sending import TransferError
 from pygnc_station.store.store import Store
+from pygnc_station.upload.registration import register
 from tests.pygnc_station.server.samples import server, station
 
 NOW_MS = 1_790_000_000_000

@@ -9,16 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pygnc_station.errors import StationError
 from pygnc_station.server.application import application
-from pygnc_station.server.ingest import ingest
-from pygnc_station.server.quarantine import BadBatchError
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.settings import Limits, Serve
+from pygnc_station.server.ingest import BadBatchError, ingest
+from pygnc_station.settings import Limits, Serve
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import Imported, import_batonopc
-from pygnc_station.store.quality import Quality
-from pygnc_station.store.records import parse_time
-from pygnc_station.store.retention import prune
+from pygnc_station.store.cursors import prune
+from pygnc_station.store.readings import Quality, parse_time
 from pygnc_station.store.store import Store
 from tests.fakes.batonopc import COLUMNS, Station, batch_of, csv_of, log, rows_of
 from tests.pygnc_station.server.samples import Running, server

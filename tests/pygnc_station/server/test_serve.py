@@ -11,14 +11,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from typer.testing import CliRunner
 
+from pygnc_station.commands.main import app
 from pygnc_station.server.context import clock
-from pygnc_station.station.command import app
 from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.records import NewReading
+from pygnc_station.store.readings import NewReading
 from pygnc_station.store.store import Store
 from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
+from tests.pygnc_station.logger.samples import start, store_sentence
 from tests.pygnc_station.server.samples import server
-from tests.pygnc_station.station.samples import start, store_sentence
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 

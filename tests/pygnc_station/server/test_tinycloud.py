@@ -5,19 +5,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
 from pygnc_station.server.context import clock
-from pygnc_station.station.batches import batches
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.register import register
-from pygnc_station.station.scp import Target, copy_by_scp
-from pygnc_station.station.sending import TransferError
-from pygnc_station.station.settings import Settings
-from pygnc_station.station.tinycloud_sender import TinycloudSender
-from pygnc_station.station.upload import Report, upload_all
+from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
-from pygnc_station.store.pieces import State
+from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.store import Store
+from pygnc_station.upload.registration import register
+from pygnc_station.upload.tinycloud import ScpTarget, TinycloudSender, copy_by_scp
+from pygnc_station.upload.uploader import UploadReport, upload_all
 from tests.fakes.sshd import PROGRAM, WRAPPER, Sshd
 from tests.pygnc_station.server.samples import batch_of, server, station
 
@@ -25,7 +22,7 @@ HAS_SSHD = pytest.mark.skipif(PROGRAM is None, reason="no sshd: apt-get install 
 HAS_WRAPPER = pytest.mark.skipif(WRAPPER is None, reason="no libnss_wrapper.so: apt-get install libnss-wrapper")
 
 
-def _upload(store: Store, settings: Settings) -> Report:
+def _upload(store: Store, settings: StationSettings) -> UploadReport:
     sender = TinycloudSender(settings, poll_s=0.05)
     try:
         return upload_all(store, settings, sender, clock())
@@ -40,7 +37,7 @@ def test_a_station_registers_and_uploads_by_https(tmp_path: Path) -> None:
         batch = batch_of(store, settings, range(10))
         assert _upload(store, settings).accepted == [batch.name]
         assert query.count(there.store, query.streams(there.store)[0]) == 10
-        (known,) = batches(store, State.ACCEPTED)
+        (known,) = batches(store, BatchState.ACCEPTED)
         assert len(known.remote_id) == 32
 
 
@@ -94,7 +91,7 @@ def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: 
             sshd.add_account(key, told["batchid"])
             assert _upload(store, settings).accepted == [batch.name]
             assert query.count(there.store, query.streams(there.store)[0]) == 10
-            (known_batch,) = batches(store, State.ACCEPTED)
+            (known_batch,) = batches(store, BatchState.ACCEPTED)
             assert known_batch.remote_id == told["batchid"]
             batch_of(store, settings, range(1))  # its id is another, and nobody's password
             with pytest.raises(StationError, match="the login is refused"):
@@ -103,11 +100,11 @@ def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: 
 
 def test_a_host_that_does_not_answer_is_tried_again_later(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    target = Target("127.0.0.1", 9, "user", "word", "inbox/")
+    target = ScpTarget("127.0.0.1", 9, "user", "word", "inbox/")
     with pytest.raises(TransferError, match=r"127\.0\.0\.1 port 9"):
-        copy_by_scp(tmp_path / "file", target, Settings())
+        copy_by_scp(tmp_path / "file", target, StationSettings())
     with pytest.raises(StationError, match="impossible place"):
-        copy_by_scp(tmp_path / "file", Target("-oProxyCommand=x", 9, "u", "w", "/x"), Settings())
+        copy_by_scp(tmp_path / "file", ScpTarget("-oProxyCommand=x", 9, "u", "w", "/x"), StationSettings())
 
 
 def test_the_password_reaches_openssh_by_its_own_way_and_no_command_line(
@@ -117,7 +114,7 @@ def test_the_password_reaches_openssh_by_its_own_way_and_no_command_line(
     program.write_text(f'#!/bin/sh\n"$SSH_ASKPASS" "Password:" > {tmp_path}/told\necho "$@" > {tmp_path}/words\n')
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    copy_by_scp(tmp_path / "b.zip", Target("host", 2222, "k" * 20, "pass word", "/in/x.zip"), Settings())
+    copy_by_scp(tmp_path / "b.zip", ScpTarget("host", 2222, "k" * 20, "pass word", "/in/x.zip"), StationSettings())
     assert (tmp_path / "told").read_text() == "pass word\n"
     words = (tmp_path / "words").read_text()
     assert "pass word" not in words
@@ -133,8 +130,8 @@ def test_a_server_that_still_looks_is_asked_again_at_the_next_upload(
         batch = batch_of(store, settings, range(3))
         with monkeypatch.context() as patch:
             patch.setattr(TinycloudSender, "_post", lambda *_: None)
-            assert _upload(store, settings) == Report(waiting=[batch.name])
-        (waiting,) = batches(store, State.SENT)
+            assert _upload(store, settings) == UploadReport(waiting=[batch.name])
+        (waiting,) = batches(store, BatchState.SENT)
         path = tmp_path / "pi/batches2upload" / batch.file_name
         sender = TinycloudSender(settings)
         sender._post(path, waiting.remote_id)

@@ -11,17 +11,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pygnc_station.sinks import INFLUX
+from pygnc_station.commands.doctor import examine
+from pygnc_station.errors import StationError
+from pygnc_station.settings import Influx, StationSettings
 from pygnc_station.sinks.influx import InfluxSink, line_of
 from pygnc_station.sinks.publisher import Publisher
-from pygnc_station.station.doctor import examine
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.settings import Influx, Settings
-from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.records import NewReading, StoredReading, Stream
+from pygnc_station.store.cursors import INFLUX
+from pygnc_station.store.layout import Column, Layout, PlainValue, to_text
+from pygnc_station.store.readings import NewReading, StoredReading, Stream
 from pygnc_station.store.store import Store
-from pygnc_station.store.targets import target
-from pygnc_station.store.values import PlainValue, to_text
+from pygnc_station.upload.retry import retry_state
 from tests.fakes.influxdb import PROGRAM, InfluxDb
 
 pytestmark = [
@@ -47,7 +46,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def _publish(store: Store, settings: Settings, now_ms: int = LATER_MS) -> None:
+def _publish(store: Store, settings: StationSettings, now_ms: int = LATER_MS) -> None:
     publisher = Publisher(store, settings)
     try:
         publisher.write_influx(now_ms)
@@ -69,7 +68,7 @@ def test_values_times_and_tags_arrive_as_they_were(database: InfluxDb, store: St
     ]
     _append(store, "opc 7, east=1", layout, [(START_MS + 7 * rank, row) for rank, row in enumerate(values)])
     _append(store, "other", layout, [(START_MS, [1e300, 5e-324, None, "Ω", None])])
-    settings = Settings(name="roof", influx=Influx(database.url))
+    settings = StationSettings(name="roof", influx=Influx(database.url))
     _publish(store, settings)
     _publish(store, settings)
     points = database.points("histogram, whole")
@@ -87,31 +86,31 @@ def test_values_times_and_tags_arrive_as_they_were(database: InfluxDb, store: St
 
 def test_what_was_logged_in_an_outage_comes_later(database: InfluxDb, store: Store) -> None:
     layout = Layout("outage", (Column("value"),))
-    settings = Settings(influx=Influx(database.url))
+    settings = StationSettings(influx=Influx(database.url))
     _append(store, "g", layout, [(START_MS, [0.5])])
     _publish(store, settings)
     database.stop()
     try:
         _append(store, "g", layout, [(START_MS + 1 + rank, [float(rank)]) for rank in range(1200)])
         _publish(store, settings, START_MS)
-        assert "InfluxDB" in target(store, INFLUX).problem
+        assert "InfluxDB" in retry_state(store, INFLUX).problem
     finally:
         database.start()
     _publish(store, settings)
     found = [(point["time"], point["value"]) for point in database.points("outage")]
     assert found == [(START_MS, 0.5), *((START_MS + 1 + rank, rank) for rank in range(1200))]
-    assert target(store, INFLUX).problem == ""
+    assert retry_state(store, INFLUX).problem == ""
 
 
 def test_a_login_in_the_url_is_used_and_a_wrong_one_told(tmp_path: Path, store: Store) -> None:
     _append(store, "g", Layout("login", (Column("value"),)), [(START_MS, [1.0])])
     with InfluxDb(tmp_path, login=("station", "pass word")) as database:
         for login in ("", "station:wrong@"):
-            settings = Settings(influx=Influx(database.url.replace("//", f"//{login}")))
+            settings = StationSettings(influx=Influx(database.url.replace("//", f"//{login}")))
             with pytest.raises(StationError, match="is not accepted") as error:
                 _publish(store, settings)
             assert "wrong" not in str(error.value)
-        _publish(store, Settings(influx=Influx(database.url.replace("//", "//station:pass%20word@"))))
+        _publish(store, StationSettings(influx=Influx(database.url.replace("//", "//station:pass%20word@"))))
         assert [point["value"] for point in database.points("login")] == [1.0]
 
 
@@ -120,7 +119,7 @@ def test_a_database_that_is_not_there_is_named(database: InfluxDb, store: Store)
     with pytest.raises(
         StationError, match=r'HTTP 404: .*database not found: \\"nothing\\".*make the database or bucket'
     ):
-        _publish(store, Settings(influx=Influx(database.url.replace("stations", "nothing"))))
+        _publish(store, StationSettings(influx=Influx(database.url.replace("stations", "nothing"))))
 
 
 def test_the_doctor_names_what_is_wrong_with_an_influxdb_and_what_helps(
@@ -129,7 +128,7 @@ def test_the_doctor_names_what_is_wrong_with_an_influxdb_and_what_helps(
     _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
 
     def told(url: str) -> tuple[bool, str]:
-        found = examine(Settings(folder=str(tmp_path), influx=Influx(url)), START_MS / 1000)
+        found = examine(StationSettings(folder=str(tmp_path), influx=Influx(url)), START_MS / 1000)
         (finding,) = (finding for finding in found if finding.what == "InfluxDB")
         return finding.is_good, finding.text
 
@@ -156,7 +155,7 @@ def test_the_doctor_names_what_is_wrong_with_an_influxdb_and_what_helps(
 
 @pytest.fixture(scope="module")
 def sink(database: InfluxDb) -> Iterator[InfluxSink]:
-    sink = InfluxSink(Settings(influx=Influx(database.url)))
+    sink = InfluxSink(StationSettings(influx=Influx(database.url)))
     yield sink
     sink.close()
 

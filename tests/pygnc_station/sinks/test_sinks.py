@@ -18,19 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from pygnc_station.sinks import INFLUX
-from pygnc_station.sinks.home_assistant import entities
+from pygnc_station.errors import StationError
+from pygnc_station.settings import Influx, Mqtt, Prometheus, StationSettings
 from pygnc_station.sinks.influx import line_of
+from pygnc_station.sinks.mqtt import entities
 from pygnc_station.sinks.publisher import Publisher
-from pygnc_station.station.errors import StationError
-from pygnc_station.station.settings import Influx, Mqtt, Prometheus, Settings
-from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.records import NewReading, StoredReading, Stream
+from pygnc_station.store.cursors import INFLUX
+from pygnc_station.store.layout import Column, Layout, PlainValue, to_text
+from pygnc_station.store.readings import NewReading, StoredReading, Stream
 from pygnc_station.store.store import Store
-from pygnc_station.store.targets import target
-from pygnc_station.store.values import PlainValue, to_text
+from pygnc_station.upload.retry import retry_state
 from tests.fakes.mosquitto import Mosquitto
-from tests.pygnc_station.station.samples import start, wait_for
+from tests.pygnc_station.logger.samples import start, wait_for
 
 DEADLINE_S = 30.0
 LAYOUT = Layout(
@@ -96,7 +95,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 def test_home_assistant_finds_values_that_expire_and_a_station_that_may_go(broker: Mosquitto, store: Store) -> None:
     stream = store.stream("OPC 7", LAYOUT, family="opc_n3")
     store.append(stream, [_new(1.0)])
-    settings = Settings(name="roof/1", mqtt=Mqtt("127.0.0.1", broker.port, expire_s=77))
+    settings = StationSettings(name="roof/1", mqtt=Mqtt("127.0.0.1", broker.port, expire_s=77))
     with _listening(broker.port) as heard:
         publisher = Publisher(store, settings)
         thread = threading.Thread(target=publisher.run)
@@ -129,7 +128,7 @@ def test_home_assistant_finds_values_that_expire_and_a_station_that_may_go(broke
 
 def test_a_broker_that_goes_is_waited_for(broker: Mosquitto, store: Store) -> None:
     stream = store.stream("opc", LAYOUT)
-    settings = Settings(mqtt=Mqtt("127.0.0.1", broker.port))
+    settings = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port))
     publisher = Publisher(store, settings)
     thread = threading.Thread(target=publisher.run)
     thread.start()
@@ -154,7 +153,7 @@ def test_a_broker_that_is_not_there_yet_is_told_once(
         pytest.skip("no mosquitto: apt-get install mosquitto")
     with Mosquitto(tmp_path) as broker:
         broker.stop()
-        publisher = Publisher(store, Settings(mqtt=Mqtt("127.0.0.1", broker.port)))
+        publisher = Publisher(store, StationSettings(mqtt=Mqtt("127.0.0.1", broker.port)))
         assert publisher.mqtt is not None
         wait_for(lambda: "the broker is not reached; it is tried again" in caplog.text, "a word about it")
         broker.start()
@@ -170,13 +169,13 @@ def test_a_broker_that_does_not_know_the_password_is_told(tmp_path: Path, store:
     if shutil.which("mosquitto_passwd") is None:
         pytest.skip("no mosquitto: apt-get install mosquitto")
     with Mosquitto(tmp_path, login=("pi", "right")) as broker:
-        good = Settings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "right"))
+        good = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "right"))
         publisher = Publisher(store, good)
         assert publisher.mqtt is not None
         assert publisher.mqtt.connected.wait(DEADLINE_S)
         publisher.stop()
         publisher.run()
-        bad = Settings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "wrong"))
+        bad = StationSettings(mqtt=Mqtt("127.0.0.1", broker.port, "pi", "wrong"))
         with pytest.raises(StationError, match="the broker refuses: Not authorized"):
             Publisher(store, bad).run()
 
@@ -235,9 +234,9 @@ def test_influx_gets_everything_once_with_its_own_time_whatever_it_answers(store
     stream = store.stream("opc 7", LAYOUT, family="opc_n3")
     store.append(stream, [_new(rank, 1_790_000_000_000 + rank) for rank in range(1500)])
     with _database(503) as (url, lines):
-        publisher = Publisher(store, Settings(name="roof", influx=Influx(url, "word")))
+        publisher = Publisher(store, StationSettings(name="roof", influx=Influx(url, "word")))
         publisher.write_influx(1)
-        assert target(store, INFLUX).problem == f"InfluxDB at {url.partition('/api')[0]}: HTTP 503"
+        assert retry_state(store, INFLUX).problem == f"InfluxDB at {url.partition('/api')[0]}: HTTP 503"
         publisher.write_influx(2)
         assert lines == []
         publisher.write_influx(1 << 60)
@@ -255,7 +254,7 @@ def test_influx_gets_everything_once_with_its_own_time_whatever_it_answers(store
 def test_what_influx_refuses_is_told(store: Store, code: int, why: str) -> None:
     store.append(store.stream("opc", LAYOUT), [_new(1.0)])
     with _database(code) as (url, _):
-        publisher = Publisher(store, Settings(influx=Influx(url, "word")))
+        publisher = Publisher(store, StationSettings(influx=Influx(url, "word")))
         with pytest.raises(StationError, match=why):
             publisher.run()
 
@@ -271,7 +270,7 @@ def test_what_influx_refuses_is_told(store: Store, code: int, why: str) -> None:
 )
 def test_an_address_that_can_be_no_influxdb_is_told_at_once(store: Store, url: str, why: str) -> None:
     with pytest.raises(StationError) as error:
-        Publisher(store, Settings(influx=Influx(url)))
+        Publisher(store, StationSettings(influx=Influx(url)))
     assert why in str(error.value)
     assert "secret" not in str(error.value)
 
@@ -309,7 +308,7 @@ def test_a_line_keeps_its_form_whatever_names_and_values_hold(
 def test_prometheus_finds_fresh_values_only(store: Store) -> None:
     store.append(store.stream("fresh", LAYOUT), [_new(12.5)])
     store.append(store.stream("old", LAYOUT), [_new(99.0, 1_790_000_000_000)])
-    settings = Settings(prometheus=Prometheus(_free_port()))
+    settings = StationSettings(prometheus=Prometheus(_free_port()))
     publisher = Publisher(store, settings)
     assert publisher.prometheus is not None
     text = httpx.get(f"http://127.0.0.1:{publisher.prometheus.port}/metrics").text
@@ -324,7 +323,7 @@ def test_prometheus_finds_fresh_values_only(store: Store) -> None:
 
 def test_without_an_output_there_is_nothing_to_publish(store: Store) -> None:
     with pytest.raises(StationError, match="no output"):
-        Publisher(store, Settings())
+        Publisher(store, StationSettings())
 
 
 def test_the_command_publishes_until_it_is_told_to_stop(tmp_path: Path, store: Store) -> None:

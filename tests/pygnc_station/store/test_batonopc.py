@@ -4,10 +4,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pygnc_station.errors import StoreError
 from pygnc_station.store import query
 from pygnc_station.store.batonopc import Imported, import_batonopc
-from pygnc_station.store.errors import StoreError
-from pygnc_station.store.quality import Quality
+from pygnc_station.store.readings import Quality
 from pygnc_station.store.store import Store
 from tests.fakes.batonopc import COLUMNS, log
 

@@ -11,13 +11,12 @@ from sqlalchemy import create_engine, inspect, select, text
 
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.reading import Reading
+from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store import query, schema
-from pygnc_station.store.engine import migrate, parse_url
-from pygnc_station.store.errors import RefusedReadingsError, StoreError
+from pygnc_station.store.database import migrate, parse_url
 from pygnc_station.store.layout import Layout
-from pygnc_station.store.quality import Quality
 from pygnc_station.store.query import Span
-from pygnc_station.store.records import NewReading, iso_time, parse_time
+from pygnc_station.store.readings import NewReading, Quality, iso_time, parse_time
 from pygnc_station.store.store import Store
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new, reading
 

@@ -1,9 +1,13 @@
-"""The observations of an arc as equations for the unknowns: residuals, costs, normal matrices.
+"""Observation equations of an arc: residuals, cost, normal equations and prior.
 
-Unknown are seven numbers of each satellite (position, velocity and logarithm of the drag factor at the epoch, as
-deviations from the reference) and then one bias per pair. Several guesses are treated side by side.
+The parameter vector (p,) holds seven numbers per satellite (position, velocity and log drag factor at the epoch, as
+deviations from the reference) followed by one range bias per pair. With v = observed - predicted, the cost is
 
-What is known before any observation of an arc: biases, drag, and our own orbit if too few fixes tell it.
+    J(x) = (m - x)' P (m - x) + sum over fixes of rho(|v|^2 / s^2) + sum over ranges of rho(v^2 / s^2),
+
+with prior mean m, prior information P, noise s and the loss rho of `Loss`. A range is |d_j - d_i| + b_ij, with d the
+positions and b the bias of the pair. The normal equations are N = P + A' W A and g = P (m - x) + A' W v. All functions
+treat k parameter vectors (k, p) at once.
 """
 
 from collections.abc import Sequence
@@ -13,97 +17,99 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observations import Arc, Pair
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.measurement import compare
+from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 _COINCIDENT_M: Final = 1e-3
-"""Nearer than this, a range has no direction."""
+"""Minimum distance for the direction of the line of sight."""
 
 
-class FixRows(NamedTuple):
-    """The fixes of one satellite, in units of the receiver's standard deviations.
+class FixEquations(NamedTuple):
+    """Linearised fixes of one satellite, in units of the receiver's standard deviations.
 
     Attributes:
-        places: Moments in nodes of the reference, shape (m,).
-        design: Derivatives of position and velocity by the satellite's unknowns, shape (m, 6, 7).
-        residual: At the reference, shape (m, 6).
-        there: Whether there is a position, and a velocity, shape (m, 2).
+        node_time: Times in node intervals of the reference, shape (m,).
+        design: Derivatives of position and velocity by the satellite's state, shape (m, 6, 7).
+        residual: Residuals of the reference, shape (m, 6).
+        available: Whether the fix has a position and a velocity, shape (m, 2).
     """
 
-    places: Array
+    node_time: Array
     design: Array
     residual: Array
-    there: npt.NDArray[np.bool_]
+    available: npt.NDArray[np.bool_]
 
-    def chosen(self, some: slice) -> "FixRows":
-        """Part of them."""
-        return FixRows(self.places[some], self.design[some], self.residual[some], self.there[some])
+    def select(self, rows: slice) -> "FixEquations":
+        """Return some of the fixes."""
+        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
 
 
-class RangeRows(NamedTuple):
-    """The ranges of one pair.
+class RangeEquations(NamedTuple):
+    """Linearised ranges of one pair.
 
     Attributes:
         pair: Indices of the two satellites.
-        places: Moments in nodes of the reference, shape (n,).
-        design: Derivatives of the relative position by relative unknowns, shape (n, 3, 7).
-        range_m: Shape (n,).
-        forwards: Whether the first satellite measured, shape (n,).
+        node_time: Times in node intervals of the reference, shape (n,).
+        design: Derivatives of the relative position by the relative state, shape (n, 3, 7).
+        range_m: Measured ranges, shape (n,).
     """
 
     pair: tuple[int, int]
-    places: Array
+    node_time: Array
     design: Array
     range_m: Array
-    forwards: npt.NDArray[np.bool_]
 
-    def chosen(self, some: slice) -> "RangeRows":
-        """Part of them."""
-        return RangeRows(self.pair, self.places[some], self.design[some], self.range_m[some], self.forwards[some])
+    def select(self, rows: slice) -> "RangeEquations":
+        """Return some of the ranges."""
+        return RangeEquations(self.pair, self.node_time[rows], self.design[rows], self.range_m[rows])
 
 
 class Prior(NamedTuple):
-    """What is known of all unknowns beforehand: mean (p,) and information (p, p)."""
+    """Prior distribution of all parameters: mean (p,) and information matrix (p, p)."""
 
     mean: Array
     information: Array
 
 
 class Noise(NamedTuple):
-    """How observations scatter.
+    """Measurement noise.
 
     Attributes:
-        range_sigma_m: By pair.
-        fix_scale: By satellite, on what the receiver claims.
+        range_sigma_m: Standard deviation of a range, by pair.
+        fix_scale: Factor on the receiver's standard deviations, by satellite.
     """
 
     range_sigma_m: Array
     fix_scale: Array
 
+    def subset(self, satellites: Sequence[int], pairs: Sequence[int]) -> "Noise":
+        """Return the noise of some satellites and pairs, by index."""
+        return Noise(self.range_sigma_m[list(pairs)], self.fix_scale[list(satellites)])
+
 
 class Loss(NamedTuple):
-    """What a residual of u standard deviations costs.
+    """Loss function of a residual of u standard deviations: u^2 up to a limit.
 
     Attributes:
-        limit: Up to here u^2.
-        limit_fix: The same for the three components of a position or velocity together.
-        hard: Beyond, whether it costs no more than at the limit and has no say; otherwise its cost grows linearly
-            (Huber 1964).
+        limit: Limit of ranges.
+        limit_fix: Limit of the three components of a position or velocity together.
+        hard: If true, a residual beyond the limit costs as much as at the limit and has no weight. Otherwise its
+            cost grows linearly (Huber, Annals of Mathematical Statistics 35, 1964).
     """
 
     limit: float
     limit_fix: float
     hard: bool
 
-    def of(self, square: Array, limit: float) -> tuple[Array, Array]:
-        """Costs and weights of squared residuals."""
+    def cost_and_weight(self, square: Array, limit: float) -> tuple[Array, Array]:
+        """Return costs and weights of squared residuals."""
         if self.hard:
             inside = square <= limit * limit
             return np.minimum(square, limit * limit), inside.astype(np.float64)
@@ -112,16 +118,16 @@ class Loss(NamedTuple):
 
 
 SEARCH_LOSS: Final = Loss(3.0, 4.6, hard=False)
-"""While orbits are sought: outliers pull, but not much."""
+"""Loss during the search: outliers have little influence, but gradients remain."""
 
 
 class Fit(NamedTuple):
-    """How k guesses fit.
+    """Cost and normal equations of k parameter vectors.
 
     Attributes:
-        cost: Shape (k,).
-        information: Normal matrices, shape (k, p, p).
-        gradient: Right-hand sides, shape (k, p).
+        cost: Cost J, shape (k,).
+        information: Normal matrices N, shape (k, p, p).
+        gradient: Right-hand sides g = -dJ/dx / 2, shape (k, p).
     """
 
     cost: Array
@@ -131,252 +137,261 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equations:
-    """The observations of some satellites, our own first."""
+    """Observation equations of some satellites, our own first."""
 
     satellites: tuple[int, ...]
-    """Radio ids."""
+    """Radio ids, our own first."""
     pairs: tuple[Pair, ...]
-    fixes: tuple[FixRows, ...]
-    """By satellite."""
-    ranges: tuple[RangeRows, ...]
-    """By pair."""
+    """Radio ids of the pairs with ranges."""
+    fixes: tuple[FixEquations, ...]
+    """Fixes by satellite."""
+    ranges: tuple[RangeEquations, ...]
+    """Ranges by pair."""
     prior: Prior
 
     @property
-    def unknowns(self) -> int:
-        """How many."""
-        return UNKNOWNS * len(self.satellites) + len(self.pairs)
+    def parameter_count(self) -> int:
+        """Length p of the parameter vector."""
+        return STATE_SIZE * len(self.satellites) + len(self.pairs)
+
+    @property
+    def index_pairs(self) -> list[tuple[int, int]]:
+        """Indices of the satellites of each pair."""
+        return [rows.pair for rows in self.ranges]
 
     def subset(self, chosen: Sequence[int], prior: Prior, fixes_of: Sequence[int], ranges_max: int) -> "Equations":
-        """The equations of some satellites among themselves.
+        """Return the equations of some satellites and of the ranges among them.
 
         Args:
             chosen: Indices of the satellites.
-            prior: Of the fewer unknowns.
-            fixes_of: Indices of the satellites whose fixes count, among all.
-            ranges_max: Most ranges of a pair; more are thinned evenly.
+            prior: Prior of the smaller parameter vector.
+            fixes_of: Indices, among all, of the satellites whose fixes are used.
+            ranges_max: Maximum number of ranges of a pair; more are thinned evenly.
         """
-        place = {satellite: number for number, satellite in enumerate(chosen)}
-        kept = self.pairs_among(chosen)
-        fixes = [self.fixes[satellite].chosen(slice(None if satellite in fixes_of else 0)) for satellite in chosen]
+        new_index = {satellite: number for number, satellite in enumerate(chosen)}
+        pairs = self.pairs_among(chosen)
+        fixes = [self.fixes[satellite].select(slice(None if satellite in fixes_of else 0)) for satellite in chosen]
         ranges = []
-        for number in kept:
+        for number in pairs:
             rows = self.ranges[number]
-            every = -(-len(rows.places) // ranges_max)
-            pair = (place[rows.pair[0]], place[rows.pair[1]])
-            ranges.append(rows.chosen(slice(None, None, every))._replace(pair=pair))
+            stride = -(-len(rows.node_time) // ranges_max)
+            pair = (new_index[rows.pair[0]], new_index[rows.pair[1]])
+            ranges.append(rows.select(slice(None, None, stride))._replace(pair=pair))
         satellites = tuple(self.satellites[satellite] for satellite in chosen)
-        return Equations(satellites, tuple(self.pairs[number] for number in kept), tuple(fixes), tuple(ranges), prior)
+        return Equations(satellites, tuple(self.pairs[number] for number in pairs), tuple(fixes), tuple(ranges), prior)
 
-    def pairs_among(self, some: Sequence[int]) -> list[int]:
-        """Indices of the pairs of some satellites, by index."""
-        return [number for number, rows in enumerate(self.ranges) if set(some) >= set(rows.pair)]
+    def pairs_among(self, satellites: Sequence[int]) -> list[int]:
+        """Return the indices of the pairs among some satellites, given by index."""
+        return [number for number, rows in enumerate(self.ranges) if set(satellites) >= set(rows.pair)]
 
-    def columns_of(self, some: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Where the unknowns of some satellites and of the pairs among them are among all."""
-        states = [UNKNOWNS * satellite + number for satellite in some for number in range(UNKNOWNS)]
-        biases = [UNKNOWNS * len(self.satellites) + pair for pair in self.pairs_among(some)]
+    def parameter_indices(self, satellites: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Return the indices of the parameters of some satellites and of the pairs among them."""
+        states = [STATE_SIZE * satellite + number for satellite in satellites for number in range(STATE_SIZE)]
+        biases = [STATE_SIZE * len(self.satellites) + pair for pair in self.pairs_among(satellites)]
         return np.array(states + biases, dtype=np.int64)
 
-    def states(self, guesses: Array) -> Array:
-        """The satellites' unknowns among all, (k, p) -> (k s, 7)."""
-        return guesses[:, : UNKNOWNS * len(self.satellites)].reshape(-1, UNKNOWNS)
+    def states(self, parameters: Array) -> Array:
+        """Return the states of all satellites in the parameter vectors, (k, p) -> (k s, 7)."""
+        return parameters[:, : STATE_SIZE * len(self.satellites)].reshape(-1, STATE_SIZE)
 
-    def fit(self, guesses: Array, motion: Motion, noise: Noise, loss: Loss) -> Fit:
-        """Costs and normal equations of guesses (k, p) that move as `motion` says, for `states` of them."""
-        off = self.prior.mean - guesses
-        gradient = off @ self.prior.information
-        cost = np.einsum("kp,kp->k", off, gradient)
-        information = np.tile(self.prior.information, (len(guesses), 1, 1))
+    def fit(self, parameters: Array, motion: Motion, noise: Noise, loss: Loss) -> Fit:
+        """Return cost and normal equations of parameters (k, p), whose `states` move as in `motion`."""
+        deviation = self.prior.mean - parameters
+        gradient = deviation @ self.prior.information
+        cost = np.einsum("kp,kp->k", deviation, gradient)
+        information = np.tile(self.prior.information, (len(parameters), 1, 1))
         result = Fit(cost, information, gradient)
         for satellite in range(len(self.satellites)):
             self._add_fixes(result, satellite, motion, noise=noise, loss=loss)
         for pair in range(len(self.pairs)):
-            self._add_ranges(result, guesses, pair, motion, noise=noise, loss=loss)
+            self._add_ranges(result, parameters, pair, motion, noise=noise, loss=loss)
         return result
 
     def fix_residuals(self, satellite: int, motion: Motion, count: int) -> tuple[Array, Array]:
-        """Residuals of fixes by `count` guesses, (k, m, 6), and their derivatives by the unknowns, (k, m, 6, 7)."""
+        """Return a satellite's fix residuals (k, m, 6) and the derivatives of its fixes by its state (k, m, 6, 7)."""
         rows = self.fixes[satellite]
-        of_all = slice(satellite, None, len(self.satellites))
-        constants = motion.at(of_all, rows.places).swapaxes(0, 1)
+        rows_of_satellite = slice(satellite, None, len(self.satellites))
+        constants = motion.at(rows_of_satellite, rows.node_time).swapaxes(0, 1)
         residual = rows.residual - (rows.design @ constants[..., None])[..., 0]
-        partials = motion.partials_at(of_all, rows.places)
+        partials = motion.partials_at(rows_of_satellite, rows.node_time)
         if partials is None:
             return residual, np.broadcast_to(rows.design, (count, *rows.design.shape))
         return residual, rows.design @ partials.swapaxes(0, 1)
 
-    def apart(self, pair: int, motion: Motion) -> tuple[Array, Array]:
-        """Relative positions of a pair at its ranges by k guesses, (k, n, 3), and the distances (k, n)."""
+    def relative_positions(self, pair: int, motion: Motion) -> tuple[Array, Array]:
+        """Return the relative positions of a pair at its ranges, (k, n, 3), and the distances, (k, n), in m."""
         rows, count = self.ranges[pair], len(self.satellites)
         one, other = rows.pair
-        constants = motion.at(slice(other, None, count), rows.places) - motion.at(slice(one, None, count), rows.places)
-        apart_m = (rows.design @ constants.swapaxes(0, 1)[..., None])[..., 0]
-        return apart_m, np.sqrt(np.einsum("kni,kni->kn", apart_m, apart_m))
+        constants = motion.at(slice(other, None, count), rows.node_time) - motion.at(
+            slice(one, None, count), rows.node_time
+        )
+        relative_position_m = (rows.design @ constants.swapaxes(0, 1)[..., None])[..., 0]
+        return relative_position_m, np.sqrt(np.einsum("kni,kni->kn", relative_position_m, relative_position_m))
 
-    def range_residuals(self, guesses: Array, pair: int, motion: Motion) -> Array:
-        """Measured minus predicted ranges, (k, n)."""
-        _, distance_m = self.apart(pair, motion)
-        residual: Array = self.ranges[pair].range_m - distance_m - self._bias(guesses, pair)
+    def range_residuals(self, parameters: Array, pair: int, motion: Motion) -> Array:
+        """Return measured minus predicted ranges in m, (k, n)."""
+        _, distance_m = self.relative_positions(pair, motion)
+        residual: Array = self.ranges[pair].range_m - distance_m - self._bias(parameters, pair)
         return residual
 
-    def range_partials(self, pair: int, motion: Motion, apart_m: Array, distance_m: Array) -> Array:
-        """Derivatives of ranges by the unknowns of both satellites and the bias, (k, n, 15)."""
+    def range_partials(self, pair: int, motion: Motion, relative_position_m: Array, distance_m: Array) -> Array:
+        """Return the derivatives of ranges by the states of both satellites and the bias, (k, n, 15)."""
         rows, count = self.ranges[pair], len(self.satellites)
-        towards = apart_m / np.maximum(distance_m, _COINCIDENT_M)[..., None]
-        by_constants = (towards[..., None, :] @ rows.design)[..., 0, :]
-        result = np.ones((*distance_m.shape, 2 * UNKNOWNS + 1))
-        for end, column, sign in ((rows.pair[0], 0, -1.0), (rows.pair[1], UNKNOWNS, 1.0)):
-            partials = motion.partials_at(slice(end, None, count), rows.places)
-            by_state = by_constants
+        line_of_sight = relative_position_m / np.maximum(distance_m, _COINCIDENT_M)[..., None]
+        d_range_d_constants = (line_of_sight[..., None, :] @ rows.design)[..., 0, :]
+        result = np.ones((*distance_m.shape, 2 * STATE_SIZE + 1))
+        for end, column, sign in ((rows.pair[0], 0, -1.0), (rows.pair[1], STATE_SIZE, 1.0)):
+            partials = motion.partials_at(slice(end, None, count), rows.node_time)
+            d_range_d_state = d_range_d_constants
             if partials is not None:
-                by_state = (by_constants[..., None, :] @ partials.swapaxes(0, 1))[..., 0, :]
-            result[..., column : column + UNKNOWNS] = sign * by_state
+                d_range_d_state = (d_range_d_constants[..., None, :] @ partials.swapaxes(0, 1))[..., 0, :]
+            result[..., column : column + STATE_SIZE] = sign * d_range_d_state
         return result
 
-    def columns_of_pair(self, pair: int) -> npt.NDArray[np.int64]:
-        """Where the unknowns of `range_partials` are among all, (15,)."""
+    def pair_parameter_indices(self, pair: int) -> npt.NDArray[np.int64]:
+        """Return the indices of the parameters of `range_partials`, (15,)."""
         one, other = self.ranges[pair].pair
-        each = np.arange(UNKNOWNS)
-        bias = UNKNOWNS * len(self.satellites) + pair
-        return np.concatenate((UNKNOWNS * one + each, UNKNOWNS * other + each, [bias]))
+        each = np.arange(STATE_SIZE)
+        bias = STATE_SIZE * len(self.satellites) + pair
+        return np.concatenate((STATE_SIZE * one + each, STATE_SIZE * other + each, [bias]))
 
-    def _bias(self, guesses: Array, pair: int) -> Array:
-        return guesses[:, UNKNOWNS * len(self.satellites) + pair, None]
+    def _bias(self, parameters: Array, pair: int) -> Array:
+        return parameters[:, STATE_SIZE * len(self.satellites) + pair, None]
 
     def _add_fixes(self, fit: Fit, satellite: int, motion: Motion, *, noise: Noise, loss: Loss) -> None:
         rows = self.fixes[satellite]
-        if not len(rows.places):
+        if not len(rows.node_time):
             return
         count, scale = len(fit.cost), noise.fix_scale[satellite]
         residual, design = self.fix_residuals(satellite, motion, count)
         square = (residual**2).reshape(count, -1, 2, 3).sum(axis=-1) / scale**2
-        cost, weight = loss.of(square, loss.limit_fix)
-        fit.cost[:] += (cost * rows.there).sum(axis=(1, 2))
-        weight = np.repeat(weight * rows.there / scale**2, 3, axis=-1).reshape(count, -1)
-        of = slice(UNKNOWNS * satellite, UNKNOWNS * (satellite + 1))
-        _add(fit, of, design.reshape(count, -1, UNKNOWNS), residual.reshape(count, -1), weight)
+        cost, weight = loss.cost_and_weight(square, loss.limit_fix)
+        fit.cost[:] += (cost * rows.available).sum(axis=(1, 2))
+        weight = np.repeat(weight * rows.available / scale**2, 3, axis=-1).reshape(count, -1)
+        columns = slice(STATE_SIZE * satellite, STATE_SIZE * (satellite + 1))
+        _accumulate(fit, columns, design.reshape(count, -1, STATE_SIZE), residual.reshape(count, -1), weight)
 
-    def _add_ranges(self, fit: Fit, guesses: Array, pair: int, motion: Motion, *, noise: Noise, loss: Loss) -> None:
+    def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion, *, noise: Noise, loss: Loss) -> None:
         sigma_m = noise.range_sigma_m[pair]
-        apart_m, distance_m = self.apart(pair, motion)
-        residual = self.ranges[pair].range_m - distance_m - self._bias(guesses, pair)
-        cost, weight = loss.of((residual / sigma_m) ** 2, loss.limit)
+        relative_position_m, distance_m = self.relative_positions(pair, motion)
+        residual = self.ranges[pair].range_m - distance_m - self._bias(parameters, pair)
+        cost, weight = loss.cost_and_weight((residual / sigma_m) ** 2, loss.limit)
         fit.cost[:] += cost.sum(axis=1)
-        partials = self.range_partials(pair, motion, apart_m, distance_m)
-        _add(fit, self.columns_of_pair(pair), partials, residual, weight / sigma_m**2)
+        partials = self.range_partials(pair, motion, relative_position_m, distance_m)
+        _accumulate(fit, self.pair_parameter_indices(pair), partials, residual, weight / sigma_m**2)
 
 
-def _add(fit: Fit, of: slice | npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array) -> None:
-    """Add equations (k, m) for some of the unknowns, by partials (k, m, j)."""
+def _accumulate(
+    fit: Fit, columns: slice | npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array
+) -> None:
+    """Add k sets of m equations with partial derivatives (k, m, j) to the normal equations."""
     weighted = (partials * weight[..., None]).swapaxes(-1, -2)
-    where = (slice(None), of, of) if isinstance(of, slice) else (slice(None), of[:, None], of)
-    fit.information[where] += weighted @ partials
-    fit.gradient[:, of] += (weighted @ residual[..., None])[..., 0]
+    block = (slice(None), columns, columns) if isinstance(columns, slice) else (slice(None), columns[:, None], columns)
+    fit.information[block] += weighted @ partials
+    fit.gradient[:, columns] += (weighted @ residual[..., None])[..., 0]
 
 
 def linearise_observations(
     arc: Arc, own_id: int, reference: Reference, prior: Prior, *, frames: EarthFrames, receiver: MeasurementSettings
 ) -> Equations:
-    """Linearise the observations at the reference.
+    """Return the observation equations, linearised at the reference.
 
     Args:
         arc: The observations.
-        own_id: Our own satellite, which comes first.
-        reference: Covers the arc.
-        prior: Of all unknowns, in the order of `Equations`.
+        own_id: Radio id of our satellite, which becomes the first.
+        reference: Reference orbit that covers the arc.
+        prior: Prior of all parameters, in the order of `Equations`.
         frames: Earth orientation.
-        receiver: How far fixes are believed.
+        receiver: Measurement model of the GPS receivers.
     """
     satellites = (own_id, *(satellite for satellite in arc.satellites if satellite != own_id))
-    fixes = tuple(_fix_rows(arc, satellite, reference, frames, receiver) for satellite in satellites)
-    ranges = tuple(_range_rows(arc, pair, satellites, reference) for pair in arc.ranges)
+    fixes = tuple(_fix_equations(arc, satellite, reference, frames, receiver) for satellite in satellites)
+    ranges = tuple(_range_equations(arc, pair, satellites, reference) for pair in arc.ranges)
     return Equations(satellites, tuple(arc.ranges), fixes, ranges, prior)
 
 
-def _fix_rows(
+def _fix_equations(
     arc: Arc, satellite: int, reference: Reference, frames: EarthFrames, receiver: MeasurementSettings
-) -> FixRows:
-    """A fix is compared with the reference; what it says of a deviation is linear but for micrometres per second."""
+) -> FixEquations:
+    """Compare fixes with the reference. They are linear in a deviation up to micrometres per second."""
     fixes = arc.fixes.get(satellite, ())
     times = np.array([float(fix.gps_ms) for fix in fixes])
     points = reference.at(times)
     design, residual = np.zeros((len(fixes), 6, 6)), np.zeros((len(fixes), 6))
-    there = np.ones((len(fixes), 2), dtype=np.bool_)
+    available = np.ones((len(fixes), 2), dtype=np.bool_)
     x = np.zeros(SIZE)
     for row, fix in enumerate(fixes):
         x[:6] = points.state[row]
-        for part, seen in enumerate(compare(fix, x, frames, receiver)):
-            there[row, part] = seen is not None
-            if seen is not None:
+        for part, observation in enumerate(linearise_fix(fix, x, frames, receiver)):
+            available[row, part] = observation is not None
+            if observation is not None:
                 rows = slice(3 * part, 3 * part + 3)
-                design[row, rows] = seen.partials[:, :6] / seen.sigma[:, None]
-                residual[row, rows] = seen.residual / seen.sigma
-    return FixRows(reference.places(times), design @ points.by_epoch, residual, there)
+                design[row, rows] = observation.partials[:, :6] / observation.sigma[:, None]
+                residual[row, rows] = observation.residual / observation.sigma
+    return FixEquations(reference.node_time(times), design @ points.d_state_d_epoch, residual, available)
 
 
-def _range_rows(arc: Arc, pair: Pair, satellites: tuple[int, ...], reference: Reference) -> RangeRows:
-    seen = arc.ranges[pair]
-    times = np.array([float(one.gps_ms) for one in seen])
+def _range_equations(arc: Arc, pair: Pair, satellites: tuple[int, ...], reference: Reference) -> RangeEquations:
+    ranges = arc.ranges[pair]
+    times = np.array([float(each.gps_ms) for each in ranges])
     indices = (satellites.index(pair[0]), satellites.index(pair[1]))
-    return RangeRows(
+    return RangeEquations(
         indices,
-        reference.places(times),
-        reference.at(times).by_epoch[:, :3],
-        np.array([one.range_m for one in seen]),
-        np.array([one.one == pair[0] for one in seen]),
+        reference.node_time(times),
+        reference.at(times).d_state_d_epoch[:, :3],
+        np.array([each.range_m for each in ranges]),
     )
 
 
-_UNKNOWN_SIGMA: Final = np.repeat((1e5, 1e3), 3)
-"""Of position (m) and velocity (m/s): as good as nothing."""
+_UNINFORMATIVE_SIGMA: Final = np.repeat((1e5, 1e3), 3)
+"""Standard deviation of an unknown position (m) and velocity (m/s)."""
 
 
 def initial_prior(
     satellites: int, pairs: int, reference: Reference, own: OrbitState | None, settings: FormationSettings
 ) -> Prior:
-    """Prior of all unknowns.
+    """Return the prior of all parameters.
 
     Args:
-        satellites: How many, our own first.
-        pairs: How many.
-        reference: From which unknowns are counted.
-        own: The orbit from which the reference was made, if it is to tell our orbit.
-        settings: Biases and drag.
+        satellites: Number of satellites, our own first.
+        pairs: Number of pairs.
+        reference: Reference orbit, relative to which states are deviations.
+        own: Orbit from which the reference was made, if it is the prior of our state; None if our fixes determine it.
+        settings: Expected biases and drag factors.
     """
-    size = UNKNOWNS * satellites + pairs
+    size = STATE_SIZE * satellites + pairs
     mean, information = np.zeros(size), np.zeros((size, size))
-    mean[UNKNOWNS * satellites :] = settings.range_bias_m
-    biases = np.arange(UNKNOWNS * satellites, size)
+    mean[STATE_SIZE * satellites :] = settings.range_bias_m
+    biases = np.arange(STATE_SIZE * satellites, size)
     information[biases, biases] = settings.range_bias_sigma_m**-2.0
     for satellite in range(satellites):
-        state = UNKNOWNS * satellite + np.arange(6)
-        information[state, state] = _UNKNOWN_SIGMA**-2.0
-    # The drag of all is the common part plus each one's own.
-    drag = UNKNOWNS * np.arange(satellites) + DRAG
-    mean[drag] = -reference.drag
-    shared, alone = settings.log_drag_sigma**2, settings.differential_log_drag_sigma**2
-    information[drag[:, None], drag] = np.linalg.inv(shared + alone * np.eye(satellites))
+        state = STATE_SIZE * satellite + np.arange(6)
+        information[state, state] = _UNINFORMATIVE_SIGMA**-2.0
+    # Log drag factor of a satellite: common part plus its own part.
+    drag = STATE_SIZE * np.arange(satellites) + DRAG
+    mean[drag] = -reference.log_drag
+    shared, own_part = settings.log_drag_sigma**2, settings.differential_log_drag_sigma**2
+    information[drag[:, None], drag] = np.linalg.inv(shared + own_part * np.eye(satellites))
     if own is not None:
-        # Ours tells the drag too, and that of others as far as they share it.
+        # Our orbit estimate includes our drag factor, which is correlated with those of the others.
         mean[drag] = 0.0
-        information[drag[:, None], drag] = _following(satellites, shared, alone)
-        information[:UNKNOWNS, :UNKNOWNS] -= np.diag(np.append(_UNKNOWN_SIGMA**-2.0, 0.0))
-        information[:UNKNOWNS, :UNKNOWNS] += _known(own, reference)
+        information[drag[:, None], drag] = _conditional_drag_information(satellites, shared, own_part)
+        information[:STATE_SIZE, :STATE_SIZE] -= np.diag(np.append(_UNINFORMATIVE_SIGMA**-2.0, 0.0))
+        information[:STATE_SIZE, :STATE_SIZE] += _own_orbit_information(own, reference)
     return Prior(mean, information)
 
 
-def _known(own: OrbitState, reference: Reference) -> Array:
-    """Information on our own unknowns at the epoch, (7, 7)."""
-    covariance = own.covariance[:UNKNOWNS, :UNKNOWNS]
-    at_epoch = reference.from_orbit.dot(covariance).dot(reference.from_orbit.T)
+def _own_orbit_information(own: OrbitState, reference: Reference) -> Array:
+    """Return the information matrix of our own state at the epoch, (7, 7)."""
+    covariance = own.covariance[:STATE_SIZE, :STATE_SIZE]
+    at_epoch = reference.d_epoch_d_orbit.dot(covariance).dot(reference.d_epoch_d_orbit.T)
     unit = 1.0 / np.sqrt(np.diagonal(at_epoch))
     information: Array = unit[:, None] * np.linalg.inv(unit[:, None] * at_epoch * unit) * unit
     return information
 
 
-def _following(satellites: int, shared: float, alone: float) -> Array:
-    """Information on the drag of all once the first one's own distribution is taken away."""
-    joint = np.asarray(np.linalg.inv(shared + alone * np.eye(satellites)), dtype=np.float64)
-    joint[0, 0] -= 1.0 / (shared + alone)
+def _conditional_drag_information(satellites: int, shared: float, own_part: float) -> Array:
+    """Return the information of all log drag factors without that of the first one's own distribution."""
+    joint = np.asarray(np.linalg.inv(shared + own_part * np.eye(satellites)), dtype=np.float64)
+    joint[0, 0] -= 1.0 / (shared + own_part)
     return joint

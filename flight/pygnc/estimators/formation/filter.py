@@ -1,15 +1,12 @@
-"""The formation's filter: goes on from a batch solution with the packets that come after it.
+"""Sequential filter: continues a batch solution with later ranges and fixes.
 
-One square-root filter per hypothesis that the batch could not exclude. Each goes on summing up its chi-square, and is
-dropped once it is worse than the margin. A moment of which nothing is accepted leaves all states where they were, so
-a wrong time tag cannot drag the filter into the future.
+One square-root filter (`hypothesis_bank`) runs per hypothesis that the batch could not exclude. Prediction: one step of
+the joint dynamics (`joint_step`) with common and differential process noise. Update: each hypothesis uses the
+observations that pass its own gate; others add the gate to its chi-square. The best hypothesis decides on the verdicts
+reported and on the scale of the receivers' noise, so that a worse one cannot enlarge the noise until it fits.
 
-What the formation's filter says of each range and fix.
-
-The observations of one moment against a group's hypotheses.
-
-What counts for the gates' verdicts and for the noise of receivers is the best hypothesis; each takes what passes its
-own gate, and pays for the rest as much as the gate allows. A worse one must not widen the noise until it fits.
+If no observation of an epoch is accepted, all states stay where they are: a wrong time tag cannot move the filter into
+the future.
 """
 
 import math
@@ -21,54 +18,52 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.formation.hypothesis_bank import Bank, Member, groups_of
+from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank, partner_groups
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
-from pygnc.estimators.formation.process_noise import JointNoise
-from pygnc.estimators.formation.reference import UNKNOWNS
-from pygnc.estimators.formation.relative_motion import orbit_vector, shared_step
+from pygnc.estimators.formation.process_noise import JointProcessNoise
+from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.gate import Gate, Judgement
-from pygnc.estimators.orbit.measurement import Observation, compare
+from pygnc.estimators.orbit.measurement import Gate, GateResult, Innovation, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.estimators.orbit.update import Innovation
 
 
 @unique
 class FormationRejectCause(StrEnum):
-    """Causes as they appear in logs and books."""
+    """Causes of rejection, as they appear in logs and counters."""
 
     NOT_FINITE = "not_finite"
     NOT_LATER = "not_later"
-    """It is older than the state."""
+    """Older than the state."""
     DUPLICATE = "duplicate"
-    """The same one has been used already."""
+    """The same observation has already been used."""
     GAP = "gap"
-    """It comes too long after the state to carry the state on."""
+    """Too long after the state to propagate it."""
     SATELLITE = "satellite"
-    """The solution has no such satellite, or no bias for such a pair; a later one may."""
+    """The solution has no such satellite, or no bias of the pair; a later solution may have it."""
     VAGUE = "vague"
-    """The partner's place is so uncertain that a range does not depend on it linearly; a batch can use it."""
+    """The partner's position is so uncertain that the range is not linear in it; a batch can use it."""
     GATE = "gate"
-    """It is too far off."""
+    """The residual exceeds the gate."""
     NO_VELOCITY = "no_velocity"
-    """The fix came without a usable velocity."""
+    """The fix has no usable velocity."""
 
 
 class RangeVerdict(NamedTuple):
-    """What became of a range, by the best hypothesis.
+    """Result of a range, by the best hypothesis.
 
     Attributes:
-        seen: The range.
-        cause: Why it was rejected; None when it was accepted.
-        residual_m: Measured minus predicted; NaN where there was no prediction to compare with, as are all others.
-        sigma_m: Expected standard deviation of that.
+        observation: The range.
+        cause: Cause of its rejection; None if it was accepted.
+        residual_m: Measured minus predicted. This and the following are NaN if there is no prediction.
+        sigma_m: Standard deviation of the residual.
         nis: Normalised innovation squared; chi-square of one degree of freedom if the filter is consistent.
     """
 
-    seen: RangeObservation
+    observation: RangeObservation
     cause: FormationRejectCause | None
     residual_m: float
     sigma_m: float
@@ -76,17 +71,17 @@ class RangeVerdict(NamedTuple):
 
 
 class FixVerdict(NamedTuple):
-    """What became of a fix, by the best hypothesis.
+    """Result of a fix, by the best hypothesis.
 
     Attributes:
-        seen: The fix.
-        position_cause: Why the position was rejected; None when it was accepted.
-        velocity_cause: The same of the velocity.
-        position: Innovation of the position; None where there was no prediction to compare with.
-        velocity: The same of the velocity.
+        observation: The fix.
+        position_cause: Cause of the rejection of its position; None if it was accepted.
+        velocity_cause: Cause of the rejection of its velocity; None if it was accepted.
+        position: Innovation of the position; None if there is no prediction.
+        velocity: Innovation of the velocity; None if there is no prediction.
     """
 
-    seen: SatelliteFix
+    observation: SatelliteFix
     position_cause: FormationRejectCause | None
     velocity_cause: FormationRejectCause | None
     position: Innovation | None
@@ -95,13 +90,13 @@ class FixVerdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FormationUpdate:
-    """What became of the observations of one moment, in the order in which they were given.
+    """Results of the observations of one moment, in the order of the input.
 
     Attributes:
-        gps_ms: The moment.
-        ranges: The ranges.
-        fixes: The fixes.
-        moved: Whether the state is now one of this moment; not when nothing was accepted.
+        gps_ms: GPS milliseconds of the moment.
+        ranges: Results of the ranges.
+        fixes: Results of the fixes.
+        moved: Whether the state is now one of this moment; false if no observation was accepted.
     """
 
     gps_ms: int
@@ -111,23 +106,23 @@ class FormationUpdate:
 
 
 Gates: TypeAlias = dict[int, tuple[Gate, Gate]]
-"""Of position and velocity, by radio id."""
-Key: TypeAlias = tuple[int, ...]
-"""What two observations of one moment have in common only if they are the same: who measured, and what."""
+"""Gates of position and velocity, by radio id."""
+ObservationKey: TypeAlias = tuple[int, ...]
+"""Identity of an observation among those of one moment: the radio ids involved."""
 
-_CURVATURE: Final = 1.0
-"""A range is used when its not being linear in the state is no more than so much of its noise."""
+_CURVATURE_MAX: Final = 1.0
+"""A range is used if the standard deviation of its second-order term is at most this times its noise."""
 
 
-class Sensors(NamedTuple):
-    """How observations are compared with states.
+class MeasurementModel(NamedTuple):
+    """How the observations of a group are compared with states.
 
     Attributes:
         satellites: Radio ids, our own first.
-        pairs: Those with a bias.
-        range_noise_m: By pair.
+        pairs: Pairs with a bias.
+        range_noise_m: Standard deviation of a range, by pair.
         range_gate: Limit of a range's normalised innovation squared.
-        receiver: How far fixes are believed.
+        receiver: Measurement model of the GPS receivers.
         frames: Earth orientation.
     """
 
@@ -139,104 +134,117 @@ class Sensors(NamedTuple):
     frames: EarthFrames
 
 
-class Turn:
-    """One moment.
+class MeasurementEpoch:
+    """Update of a group's hypotheses with the observations of one moment.
 
     Args:
-        gps_ms: The moment.
-        members: Hypotheses predicted for it, the best first.
-        gates: Of position and velocity, by radio id.
-        sensors: The rest.
+        gps_ms: GPS milliseconds of the moment.
+        hypotheses: Hypotheses predicted for it, the best first.
+        gates: Gates of the fixes, by radio id.
+        model: Measurement model of the group.
 
     Attributes:
-        members: Hypotheses with what has been taken.
-        gates: For the next moment.
-        ranges: How many the best hypothesis has accepted.
-        accepted: Whether any hypothesis has accepted any observation.
+        hypotheses: Updated hypotheses.
+        gates: Gates for the next moment.
+        ranges: Number of ranges that the best hypothesis accepted.
+        accepted: Whether any hypothesis accepted any observation.
     """
 
-    def __init__(self, gps_ms: int, members: Sequence[Member], gates: Gates, sensors: Sensors) -> None:
-        self.members = list(members)
+    def __init__(
+        self, gps_ms: int, hypotheses: Sequence[FilterHypothesis], gates: Gates, model: MeasurementModel
+    ) -> None:
+        self.hypotheses = list(hypotheses)
         self.gates = dict(gates)
         self.ranges = 0
         self.accepted = False
         self._gps_ms = gps_ms
-        self._sensors = sensors
+        self._model = model
 
-    def knows(self, seen: RangeObservation | SatelliteFix) -> bool:
-        """Whether the observation says anything of this group."""
-        if isinstance(seen, RangeObservation):
-            return seen.pair in self._sensors.pairs
-        return seen.satellite in self._sensors.satellites
+    def concerns(self, observation: RangeObservation | SatelliteFix) -> bool:
+        """Return whether an observation is of this group."""
+        if isinstance(observation, RangeObservation):
+            return observation.pair in self._model.pairs
+        return observation.satellite in self._model.satellites
 
-    def take_range(self, seen: RangeObservation) -> RangeVerdict:
-        """Let all hypotheses have a range."""
-        sensors = self._sensors
-        one, other = (sensors.satellites.index(end) for end in seen.pair)
-        pair = sensors.pairs.index(seen.pair)
-        noise_m, limit = sensors.range_noise_m[pair], sensors.range_gate
-        scalars = [member.expected_range(seen.range_m, one, other, pair, noise_m) for member in self.members]
-        best = scalars[0]
-        if best.curvature > _CURVATURE * noise_m:
-            return RangeVerdict(seen, FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
-        self.members = [
-            (member.with_range(scalar) if scalar.nis <= limit else member).costing(min(scalar.nis, limit))
-            for member, scalar in zip(self.members, scalars, strict=True)
+    def update_with_range(self, observation: RangeObservation) -> RangeVerdict:
+        """Update all hypotheses with a range."""
+        model = self._model
+        one, other = (model.satellites.index(end) for end in observation.pair)
+        pair = model.pairs.index(observation.pair)
+        noise_m, limit = model.range_noise_m[pair], model.range_gate
+        innovations = [
+            hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m)
+            for hypothesis in self.hypotheses
         ]
-        self.accepted |= any(scalar.nis <= limit for scalar in scalars)
+        best = innovations[0]
+        if best.curvature > _CURVATURE_MAX * noise_m:
+            return RangeVerdict(observation, FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
+        self.hypotheses = [
+            (hypothesis.update_with_range(innovation) if innovation.nis <= limit else hypothesis).with_added_cost(
+                min(innovation.nis, limit)
+            )
+            for hypothesis, innovation in zip(self.hypotheses, innovations, strict=True)
+        ]
+        self.accepted |= any(innovation.nis <= limit for innovation in innovations)
         self.ranges += best.nis <= limit
         cause = None if best.nis <= limit else FormationRejectCause.GATE
-        return RangeVerdict(seen, cause, best.residual, best.sigma, best.nis)
+        return RangeVerdict(observation, cause, best.residual, best.sigma, best.nis)
 
-    def take_fix(self, seen: SatelliteFix) -> FixVerdict:
-        """Let all hypotheses have a fix: its position, and then its velocity."""
-        place = self._sensors.satellites.index(seen.satellite)
-        gates = list(self.gates[seen.satellite])
-        told: list[Judgement | None] = [None, None]
+    def update_with_fix(self, observation: SatelliteFix) -> FixVerdict:
+        """Update all hypotheses with a fix: its position, then its velocity."""
+        satellite = self._model.satellites.index(observation.satellite)
+        gates = list(self.gates[observation.satellite])
+        judgements: list[GateResult | None] = [None, None]
         for part in (0, 1):
-            observations = self._compared(seen, place, part)
+            observations = self._observations(observation, satellite, part)
             if observations:
-                told[part] = judgement = self._judged(observations, gates[part], place)
+                judgements[part] = judgement = self._update(observations, gates[part], satellite)
                 gates[part] = judgement.gate
-        self.gates[seen.satellite] = (gates[0], gates[1])
-        position, velocity = told
+        self.gates[observation.satellite] = (gates[0], gates[1])
+        position, velocity = judgements
         return FixVerdict(
-            seen,
+            observation,
             _cause(position),
             _cause(velocity),
             position.innovation if position else None,
             velocity.innovation if velocity else None,
         )
 
-    def _compared(self, seen: SatelliteFix, place: int, part: int) -> list[Observation]:
-        """Position (part 0) or velocity (1) against each hypothesis; empty if the fix has none."""
-        sensors = self._sensors
-        every = [
-            compare(seen.fix, orbit_vector(member.states[place]), sensors.frames, sensors.receiver)[part]
-            for member in self.members
+    def _observations(self, satellite_fix: SatelliteFix, satellite: int, part: int) -> list[Observation]:
+        """Compare position (part 0) or velocity (part 1) with each hypothesis; empty if the fix has none."""
+        model = self._model
+        observations = [
+            linearise_fix(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), model.frames, model.receiver)[
+                part
+            ]
+            for hypothesis in self.hypotheses
         ]
-        return [observation for observation in every if observation is not None]
+        return [observation for observation in observations if observation is not None]
 
-    def _judged(self, observations: list[Observation], gate: Gate, place: int) -> Judgement:
-        """Take what passes the gate; the verdict of the best hypothesis."""
-        limits, members, told = self._sensors.receiver, [], []
-        for member, observation in zip(self.members, observations, strict=True):
-            predicted = OrbitState(self._gps_ms, orbit_vector(member.states[place]), member.orbit_root(place))
-            judgement = gate.judge(observation, predicted, limits)
-            after = member if judgement.used is None else member.with_fix(judgement.used, place)
-            members.append(after.costing(min(judgement.innovation.chi_square, limits.gate)))
+    def _update(self, observations: list[Observation], gate: Gate, satellite: int) -> GateResult:
+        """Update each hypothesis if its observation passes the gate; return the judgement of the best one."""
+        limits, hypotheses, judgements = self._model.receiver, [], []
+        for hypothesis, observation in zip(self.hypotheses, observations, strict=True):
+            predicted = OrbitState(
+                self._gps_ms, orbit_vector(hypothesis.states[satellite]), hypothesis.orbit_root(satellite)
+            )
+            judgement = gate.test(observation, predicted, limits)
+            updated = hypothesis if judgement.used is None else hypothesis.update_with_fix(judgement.used, satellite)
+            hypotheses.append(updated.with_added_cost(min(judgement.innovation.chi_square, limits.gate)))
             self.accepted |= judgement.used is not None
-            told.append(judgement)
-        self.members = members
-        return told[0]
+            judgements.append(judgement)
+        self.hypotheses = hypotheses
+        return judgements[0]
 
 
-def key_of(seen: RangeObservation | SatelliteFix) -> Key:
-    """See `Key`."""
-    return (seen.one, seen.other) if isinstance(seen, RangeObservation) else (seen.satellite,)
+def observation_key(observation: RangeObservation | SatelliteFix) -> ObservationKey:
+    """Return the key of an observation."""
+    return (
+        (observation.one, observation.other) if isinstance(observation, RangeObservation) else (observation.satellite,)
+    )
 
 
-def _cause(judgement: Judgement | None) -> FormationRejectCause | None:
+def _cause(judgement: GateResult | None) -> FormationRejectCause | None:
     if judgement is None:
         return FormationRejectCause.NO_VELOCITY
     return None if judgement.used else FormationRejectCause.GATE
@@ -247,8 +255,8 @@ class JointGroup(NamedTuple):
 
     Attributes:
         satellites: Radio ids, our own first.
-        hypotheses: On all of them, the best first; drag factors are those of the moment.
-        chi_squares: Their costs.
+        hypotheses: Joint states, the best first; drag factors are those of the moment.
+        chi_squares: Chi-square of each hypothesis.
     """
 
     satellites: tuple[int, ...]
@@ -257,20 +265,20 @@ class JointGroup(NamedTuple):
 
 
 class FormationFilter:
-    """Turns ranges and fixes into relative orbits.
+    """Estimates relative orbits from ranges and fixes, one epoch after the other.
 
-    It begins at the solution's last range; fixes of the batch are not to be given again. A packet costs a step of the
-    orbit's dynamics per started 30 or 60 s and group, and about a millisecond per hypothesis on a desktop core.
+    Starts at the last range of the solution; do not process the fixes of the batch again. Cost of an epoch: a step
+    of the orbit dynamics per started 30 or 60 s and group, and about a millisecond per hypothesis on a desktop core.
 
     Args:
-        solution: To go on from.
-        settings: Those of the solution.
-        orbit: Forces, and how far receivers are believed.
+        solution: Batch solution to continue.
+        settings: Settings of the solution.
+        orbit: Force model and measurement model of the orbit filter.
         frames: Earth orientation.
 
     Attributes:
         satellites: Radio ids, our own first.
-        pairs: Those with a bias.
+        pairs: Pairs with a bias.
     """
 
     def __init__(
@@ -280,17 +288,20 @@ class FormationFilter:
         self.pairs = solution.pairs
         self._orbit = orbit
         self._dynamics = OrbitDynamics(orbit, frames)
-        self._noise = JointNoise(settings, orbit)
-        self._lost = {
-            identity: told for identity, told in solution.partners.items() if identity not in solution.satellites
+        self._noise = JointProcessNoise(settings, orbit)
+        self._unsolved = {
+            identity: partner for identity, partner in solution.partners.items() if identity not in solution.satellites
         }
-        self._gps_ms = max((seen.gps_ms for seen in solution.ranges), default=solution.reference.epoch_ms)
-        self._used: set[Key] = {key_of(seen) for seen in solution.ranges if seen.gps_ms == self._gps_ms}
+        self._gps_ms = max((observation.gps_ms for observation in solution.ranges), default=solution.reference.epoch_ms)
+        self._used_keys: set[ObservationKey] = {
+            observation_key(observation) for observation in solution.ranges if observation.gps_ms == self._gps_ms
+        }
         self._banks = [
-            Bank(solution, group, self._gps_ms, settings, orbit.process_noise) for group in groups_of(solution)
+            HypothesisBank(solution, group, self._gps_ms, settings, orbit.process_noise)
+            for group in partner_groups(solution)
         ]
-        self._sensors = [
-            Sensors(
+        self._models = [
+            MeasurementModel(
                 tuple(solution.satellites[satellite] for satellite in bank.satellites),
                 tuple(solution.pairs[pair] for pair in bank.pairs),
                 solution.noise_m[list(bank.pairs)].tolist(),
@@ -301,150 +312,166 @@ class FormationFilter:
             for bank in self._banks
         ]
         self._gates: list[Gates] = [
-            {satellite: (Gate(), Gate()) for satellite in sensors.satellites} for sensors in self._sensors
+            {satellite: (Gate(), Gate()) for satellite in model.satellites} for model in self._models
         ]
-        self._ahead_ms = self._gps_ms
-        self._ahead = [bank.members for bank in self._banks]
+        self._predicted_ms = self._gps_ms
+        self._predicted = [bank.hypotheses for bank in self._banks]
 
     @property
     def gps_ms(self) -> int:
-        """When the state holds."""
+        """GPS milliseconds of the state."""
         return self._gps_ms
 
     @property
     def partners(self) -> dict[int, Partner]:
-        """How well each partner's orbit is known."""
-        told = dict(self._lost)
+        """How well each partner's orbit is known, by radio id."""
+        partners = dict(self._unsolved)
         for bank in self._banks:
-            told |= bank.partners()
-        return told
+            partners |= bank.partners()
+        return partners
 
     @property
     def groups(self) -> list[JointGroup]:
-        """All that is known, for predictions."""
+        """All groups with their hypotheses, the input of predictions."""
         return [
             JointGroup(
-                sensors.satellites,
-                tuple(member.joint(self._gps_ms) for member in bank.members),
-                tuple(member.chi_square for member in bank.members),
+                model.satellites,
+                tuple(hypothesis.joint_state(self._gps_ms) for hypothesis in bank.hypotheses),
+                tuple(hypothesis.chi_square for hypothesis in bank.hypotheses),
             )
-            for sensors, bank in zip(self._sensors, self._banks, strict=True)
+            for model, bank in zip(self._models, self._banks, strict=True)
         ]
 
     def hypotheses(self, partner: int) -> int:
-        """How many are left for a partner, by radio id, and those estimated together with it.
+        """Return the number of hypotheses left for a partner, by radio id, and those estimated together with it.
 
         Raises:
-            ValueError: The partner was not solved.
+            ValueError: The partner is not solved.
         """
-        return len(self._banks[self._group_of(partner)].members)
+        return len(self._banks[self._group_of(partner)].hypotheses)
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
-        """A partner, by radio id, relative to us.
+        """Return the state of a partner, by radio id, relative to us.
 
         Raises:
-            ValueError: The partner was not solved.
+            ValueError: The partner is not solved.
         """
         group = self._group_of(partner)
-        return self._banks[group].members[hypothesis].relative(self._sensors[group].satellites.index(partner))
+        return self._banks[group].hypotheses[hypothesis].relative(self._models[group].satellites.index(partner))
 
     def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
-        """Range bias of a pair and its standard deviation, in m."""
+        """Return the range bias of a pair and its standard deviation, in m."""
         group = self._group_of(max(pair, key=lambda end: end != self.satellites[0]))
-        return self._banks[group].members[hypothesis].bias(self._sensors[group].pairs.index(pair))
+        return self._banks[group].hypotheses[hypothesis].bias(self._models[group].pairs.index(pair))
 
-    def carry(self, gps_ms: int) -> Iterator[None]:
-        """Prepare for observations of a moment to come, one integration step a turn; `process` does it in one go."""
-        if not self._gps_ms <= self._ahead_ms <= gps_ms:
-            self._ahead_ms, self._ahead = self._gps_ms, [bank.members for bank in self._banks]
-        while self._ahead_ms < gps_ms:
-            end_ms = min(self._ahead_ms + self._orbit.force_model.step_max_ms, gps_ms)
-            self._ahead = [self._stepped(self._ahead_ms, members, end_ms) for members in self._ahead]
-            self._ahead_ms = end_ms
+    def propagate(self, gps_ms: int) -> Iterator[None]:
+        """Prepare for observations of a later moment; yields after each integration step.
+
+        Optional: `process` does it in one go. Lets a task divide the work into slices.
+        """
+        if not self._gps_ms <= self._predicted_ms <= gps_ms:
+            self._predicted_ms, self._predicted = self._gps_ms, [bank.hypotheses for bank in self._banks]
+        while self._predicted_ms < gps_ms:
+            end_ms = min(self._predicted_ms + self._orbit.force_model.step_max_ms, gps_ms)
+            self._predicted = [self._step(self._predicted_ms, hypotheses, end_ms) for hypotheses in self._predicted]
+            self._predicted_ms = end_ms
             yield
 
     def process(self, ranges: Sequence[RangeObservation], fixes: Sequence[SatelliteFix]) -> FormationUpdate:
-        """Take in the observations of one moment.
+        """Update with the observations of one moment.
 
         Raises:
-            ValueError: There is none, or they are of several moments.
+            ValueError: There are no observations, or they are of several moments.
         """
-        moments = {seen.gps_ms for seen in ranges} | {seen.fix.gps_ms for seen in fixes}
+        moments = {observation.gps_ms for observation in ranges} | {observation.fix.gps_ms for observation in fixes}
         if len(moments) != 1:
-            raise ValueError(f"observations of one moment are expected, these are of {len(moments)}")
+            raise ValueError(f"process() takes observations of one moment; these are of {len(moments)} moments")
         (gps_ms,) = moments
-        usable = [self._unusable_range(seen, ()) is None for seen in ranges]
-        usable += [self._unusable_fix(seen, ()) is None for seen in fixes]
+        usable = [self._range_fault(observation, ()) is None for observation in ranges]
+        usable += [self._fix_fault(observation, ()) is None for observation in fixes]
         if any(usable):
-            for _ in self.carry(gps_ms):
+            for _ in self.propagate(gps_ms):
                 pass
-        turns = [
-            Turn(gps_ms, members, gates, sensors)
-            for members, gates, sensors in zip(self._ahead, self._gates, self._sensors, strict=True)
+        epochs = [
+            MeasurementEpoch(gps_ms, hypotheses, gates, model)
+            for hypotheses, gates, model in zip(self._predicted, self._gates, self._models, strict=True)
         ]
-        taken: set[Key] = set()
-        told_fixes = tuple(self._take_fix(turns, seen, taken) for seen in fixes)
-        told_ranges = tuple(self._take_range(turns, seen, taken) for seen in ranges)
-        has_moved = any(turn.accepted for turn in turns)
+        processed: set[ObservationKey] = set()
+        fix_verdicts = tuple(self._process_fix(epochs, observation, processed) for observation in fixes)
+        range_verdicts = tuple(self._process_range(epochs, observation, processed) for observation in ranges)
+        has_moved = any(epoch.accepted for epoch in epochs)
         if has_moved:
-            self._used = taken | (self._used if gps_ms == self._gps_ms else set())
+            self._used_keys = processed | (self._used_keys if gps_ms == self._gps_ms else set())
             self._gps_ms = gps_ms
-            self._gates = [turn.gates for turn in turns]
-            for bank, turn in zip(self._banks, turns, strict=True):
-                bank.judge(turn.members, turn.ranges)
-            self._ahead = [bank.members for bank in self._banks]
-        return FormationUpdate(gps_ms, told_ranges, told_fixes, has_moved)
+            self._gates = [epoch.gates for epoch in epochs]
+            for bank, epoch in zip(self._banks, epochs, strict=True):
+                bank.replace(epoch.hypotheses, epoch.ranges)
+            self._predicted = [bank.hypotheses for bank in self._banks]
+        return FormationUpdate(gps_ms, range_verdicts, fix_verdicts, has_moved)
 
-    def _take_range(self, turns: list[Turn], seen: RangeObservation, taken: set[Key]) -> RangeVerdict:
-        cause = self._unusable_range(seen, taken)
+    def _process_range(
+        self, epochs: list[MeasurementEpoch], observation: RangeObservation, processed: set[ObservationKey]
+    ) -> RangeVerdict:
+        cause = self._range_fault(observation, processed)
         if cause is not None:
-            return RangeVerdict(seen, cause, math.nan, math.nan, math.nan)
-        taken.add(key_of(seen))
-        return next(turn for turn in turns if turn.knows(seen)).take_range(seen)
+            return RangeVerdict(observation, cause, math.nan, math.nan, math.nan)
+        processed.add(observation_key(observation))
+        return next(epoch for epoch in epochs if epoch.concerns(observation)).update_with_range(observation)
 
-    def _take_fix(self, turns: list[Turn], seen: SatelliteFix, taken: set[Key]) -> FixVerdict:
-        """A fix of ours goes to all groups; the first one's verdict is told."""
-        cause = self._unusable_fix(seen, taken)
+    def _process_fix(
+        self, epochs: list[MeasurementEpoch], observation: SatelliteFix, processed: set[ObservationKey]
+    ) -> FixVerdict:
+        """Process a fix. One of our own satellite goes to all groups; the first one's verdict is returned."""
+        cause = self._fix_fault(observation, processed)
         if cause is not None:
-            return FixVerdict(seen, cause, cause, None, None)
-        taken.add(key_of(seen))
-        told = [turn.take_fix(seen) for turn in turns if turn.knows(seen)]
-        return told[0]
+            return FixVerdict(observation, cause, cause, None, None)
+        processed.add(observation_key(observation))
+        verdicts = [epoch.update_with_fix(observation) for epoch in epochs if epoch.concerns(observation)]
+        return verdicts[0]
 
-    def _unusable_range(self, seen: RangeObservation, taken: Collection[Key]) -> FormationRejectCause | None:
-        """Why a range is not even compared with the states."""
-        if not math.isfinite(seen.range_m):
+    def _range_fault(
+        self, observation: RangeObservation, processed: Collection[ObservationKey]
+    ) -> FormationRejectCause | None:
+        """Return why a range cannot be compared with the states; None if it can."""
+        if not math.isfinite(observation.range_m):
             return FormationRejectCause.NOT_FINITE
-        if seen.pair not in self.pairs:
+        if observation.pair not in self.pairs:
             return FormationRejectCause.SATELLITE
-        return self._untimely(seen.gps_ms, key_of(seen), taken)
+        return self._time_fault(observation.gps_ms, observation_key(observation), processed)
 
-    def _unusable_fix(self, seen: SatelliteFix, taken: Collection[Key]) -> FormationRejectCause | None:
-        """Why a fix is not even compared with the states."""
-        if not self._banks or seen.satellite not in self.satellites:
+    def _fix_fault(
+        self, observation: SatelliteFix, processed: Collection[ObservationKey]
+    ) -> FormationRejectCause | None:
+        """Return why a fix cannot be compared with the states; None if it can."""
+        if not self._banks or observation.satellite not in self.satellites:
             return FormationRejectCause.SATELLITE
-        return self._untimely(seen.fix.gps_ms, key_of(seen), taken)
+        return self._time_fault(observation.fix.gps_ms, observation_key(observation), processed)
 
-    def _untimely(self, gps_ms: int, key: Key, taken: Collection[Key]) -> FormationRejectCause | None:
+    def _time_fault(
+        self, gps_ms: int, key: ObservationKey, processed: Collection[ObservationKey]
+    ) -> FormationRejectCause | None:
         if gps_ms < self._gps_ms:
             return FormationRejectCause.NOT_LATER
-        if key in taken or (gps_ms == self._gps_ms and key in self._used):
+        if key in processed or (gps_ms == self._gps_ms and key in self._used_keys):
             return FormationRejectCause.DUPLICATE
         return FormationRejectCause.GAP if gps_ms - self._gps_ms > 1e3 * self._orbit.start.gap_max_s else None
 
     def _group_of(self, partner: int) -> int:
-        for group, sensors in enumerate(self._sensors):
-            if partner in sensors.satellites[1:]:
+        for group, model in enumerate(self._models):
+            if partner in model.satellites[1:]:
                 return group
-        raise ValueError(f"there is no solution for satellite {partner}")
+        raise ValueError(f"no solution for satellite {partner}; solved are {self.satellites[1:]}")
 
-    def _stepped(self, gps_ms: int, members: list[Member], end_ms: int) -> list[Member]:
-        """A group's hypotheses one step on, around our satellite in the best of them."""
-        step_s, count = (end_ms - gps_ms) * 1e-3, members[0].satellites
-        own = members[0].states[0]
-        deviations = np.concatenate([member.states - own for member in members])
-        apart_m = np.sqrt((deviations[:count, :3] ** 2).sum(axis=1))
-        step = shared_step(self._dynamics, gps_ms, orbit_vector(own), deviations, step_s)
-        noise = self._noise.root(step_s, step.x, apart_m, step.directions, len(members[0].x))
-        states = (step.x[:UNKNOWNS] + step.deviations).reshape(len(members), count, UNKNOWNS)
-        return [member.moved(state, step.transition, noise) for member, state in zip(members, states, strict=True)]
+    def _step(self, gps_ms: int, hypotheses: list[FilterHypothesis], end_ms: int) -> list[FilterHypothesis]:
+        """Propagate a group's hypotheses by one step. Deviations are from our satellite in the best one."""
+        step_s, count = (end_ms - gps_ms) * 1e-3, hypotheses[0].satellites
+        own = hypotheses[0].states[0]
+        deviations = np.concatenate([hypothesis.states - own for hypothesis in hypotheses])
+        distances_m = np.sqrt((deviations[:count, :3] ** 2).sum(axis=1))
+        step = joint_step(self._dynamics, gps_ms, orbit_vector(own), deviations, step_s)
+        noise = self._noise.root(step_s, step.x, distances_m, step.directions, len(hypotheses[0].x))
+        states = (step.x[:STATE_SIZE] + step.deviations).reshape(len(hypotheses), count, STATE_SIZE)
+        return [
+            hypothesis.propagated(state, step.transition, noise)
+            for hypothesis, state in zip(hypotheses, states, strict=True)
+        ]

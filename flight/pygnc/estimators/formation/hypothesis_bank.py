@@ -1,15 +1,15 @@
-"""One hypothesis of the formation's filter: the joint state, what a range and a fix say of it, and its motion.
+"""Hypotheses of the sequential filter, and the bank that holds those of one group of partners.
 
-The joint state holds position, velocity and logarithm of the drag factor of each satellite, our own first, and then
-one bias per pair, with a square root of its covariance.
+A hypothesis is a square-root extended Kalman filter of the joint state: position, velocity and log drag factor of each
+satellite, our own first, then one range bias per pair. Its chi-square continues that of the batch solution:
 
-The hypotheses that go on after a batch solution: which are left, and what that says of each partner.
+    chi-square += min(innovation' S^-1 innovation, gate).
 
-Partners without ranges to each other have banks of their own: a solution's hypotheses hold the orbits of one such
-group beside the best of the others, not their combinations, so that none may be true as a whole.
+A bank drops a hypothesis if n ln(1 + d/n) exceeds the margin of the settings, with d its excess of chi-square over the
+best and n the degrees of freedom: the noise is estimated, so differences count less with fewer observations.
 
-Each one's chi-square goes on from where the batch left it. The margin within which another hypothesis counts is the
-batch's: the noise is estimated, so that differences count less the fewer observations there are.
+Partners without ranges between them have separate banks: a hypothesis of the batch combines the orbits of one such
+group with the best orbits of the others, so that none may be right as a whole.
 """
 
 import math
@@ -19,36 +19,37 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.least_squares import covariance as inverse
-from pygnc.estimators.formation.reference import UNKNOWNS
-from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
+from pygnc.common.arrays import Array
+from pygnc.estimators import kalman
+from pygnc.estimators.formation.least_squares import scaled_inverse
+from pygnc.estimators.formation.observations import connected_groups
+from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.formation.relative_coordinates import relative_covariance, rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
-from pygnc.estimators.orbit import square_root
+from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState, unsolved_reason
 from pygnc.estimators.orbit.measurement import Observation
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG
 
-Columns: TypeAlias = npt.NDArray[np.int64]
-"""Where some satellites' and pairs' unknowns are among those of a solution."""
+ParameterIndices: TypeAlias = npt.NDArray[np.int64]
+"""Indices of the parameters of some satellites and pairs in those of a solution."""
 
 _COINCIDENT_M: Final = 1e-3
-"""Nearer than this, a range has no direction."""
+"""Minimum distance for the direction of the line of sight."""
 _LEAST_EIGENVALUE: Final = 1e-14
-"""Of correlations; less is rounding."""
+"""Minimum eigenvalue of a correlation matrix; less is rounding."""
 
 
-class Scalar(NamedTuple):
-    """A measured number against what a joint state makes expect.
+class RangeInnovation(NamedTuple):
+    """Innovation of a range.
 
     Attributes:
-        residual: Measured minus predicted.
+        residual: Measured minus predicted, in m.
         partials: Derivative of the prediction by the joint state, (n,).
-        noise: Standard deviation of all that is not the state's.
-        sigma: Expected standard deviation of the residual.
-        curvature: The part of `noise` that stems from the prediction's not being linear in the state.
+        noise: Standard deviation of the measurement noise and of the second-order term, in m.
+        sigma: Standard deviation of the residual, in m.
+        curvature: Standard deviation of the second-order term, in m.
     """
 
     residual: float
@@ -63,15 +64,15 @@ class Scalar(NamedTuple):
         return (self.residual / self.sigma) ** 2
 
 
-class Member(NamedTuple):
+class FilterHypothesis(NamedTuple):
     """A hypothesis at one moment.
 
     Attributes:
-        number: Of the hypothesis in the solution.
-        satellites: How many.
+        number: Index of the hypothesis in the solution.
+        satellites: Number of satellites.
         x: Joint state, (n,).
         root: Lower triangular L with covariance L L', (n, n).
-        chi_square: Cost of all observations so far, those of the batch included.
+        chi_square: Cost of all observations so far, including the batch.
     """
 
     number: int
@@ -82,154 +83,161 @@ class Member(NamedTuple):
 
     @property
     def states(self) -> Array:
-        """Position, velocity and logarithm of drag of each satellite, (s, 7)."""
-        return self.x[: UNKNOWNS * self.satellites].reshape(-1, UNKNOWNS)
+        """Position, velocity and log drag factor of each satellite, (s, 7)."""
+        return self.x[: STATE_SIZE * self.satellites].reshape(-1, STATE_SIZE)
 
     def relative(self, satellite: int) -> RelativeState:
-        """A satellite, by index, minus our own."""
+        """Return the state of a satellite, by index, minus our own."""
         states = self.states
         gcrf = states[satellite, :DRAG] - states[0, :DRAG]
         root = self._rows(satellite, DRAG) - self._rows(0, DRAG)
         covariance = root.dot(root.T)
-        turn = rtn_from_gcrf(states[0, :DRAG])
-        return RelativeState(turn.dot(gcrf), turn.dot(covariance).dot(turn.T), gcrf, covariance)
+        rotation = rtn_from_gcrf(states[0, :DRAG])
+        return RelativeState(rotation.dot(gcrf), rotation.dot(covariance).dot(rotation.T), gcrf, covariance)
 
-    def joint(self, gps_ms: int) -> JointState:
-        """As a batch solution gives it."""
+    def joint_state(self, gps_ms: int) -> JointState:
+        """Return the joint state in the form of a batch solution."""
         states = self.states
-        biases = self.x[UNKNOWNS * self.satellites :]
+        biases = self.x[STATE_SIZE * self.satellites :]
         return JointState(gps_ms, states[:, :DRAG].copy(), states[:, DRAG].copy(), biases, self.root.dot(self.root.T))
 
     def bias(self, pair: int) -> tuple[float, float]:
-        """Range bias of a pair, by index, and its standard deviation, in m."""
-        place = UNKNOWNS * self.satellites + pair
-        return float(self.x[place]), math.sqrt(self.root[place].dot(self.root[place]))
+        """Return the range bias of a pair, by index, and its standard deviation, in m."""
+        index = STATE_SIZE * self.satellites + pair
+        return float(self.x[index]), math.sqrt(self.root[index].dot(self.root[index]))
 
-    def expected_range(self, measured_m: float, one: int, other: int, bias: int, noise_m: float) -> Scalar:
-        """Compare a range with what is expected, to the second order.
+    def range_innovation(self, measured_m: float, one: int, other: int, bias: int, noise_m: float) -> RangeInnovation:
+        """Compare a range with the predicted one, to the second order.
 
-        The distance's mean and variance under an uncertain relative place are those of a quadratic form (Athans,
-        Wishner & Bertolini, IEEE TAC 13, 1968); places known to 100 m, 500 m away, would otherwise make ranges look
-        10 m too long.
+        Mean and variance of the distance between uncertain positions are those of a quadratic form (Athans, Wishner
+        & Bertolini, IEEE TAC 13, 1968). Without these terms, positions known to 100 m at a distance of 500 m would
+        make ranges appear 10 m too long.
         """
-        states, place = self.states, UNKNOWNS * self.satellites + bias
-        apart_m = states[other, :3] - states[one, :3]
-        distance_m = max(math.sqrt(apart_m.dot(apart_m)), _COINCIDENT_M)
-        towards = apart_m / distance_m
+        states, index = self.states, STATE_SIZE * self.satellites + bias
+        relative_position_m = states[other, :3] - states[one, :3]
+        distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), _COINCIDENT_M)
+        line_of_sight = relative_position_m / distance_m
         partials = np.zeros(len(self.x))
-        partials[UNKNOWNS * other : UNKNOWNS * other + 3] = towards
-        partials[UNKNOWNS * one : UNKNOWNS * one + 3] = -towards
-        partials[place] = 1.0
+        partials[STATE_SIZE * other : STATE_SIZE * other + 3] = line_of_sight
+        partials[STATE_SIZE * one : STATE_SIZE * one + 3] = -line_of_sight
+        partials[index] = 1.0
         root = self._rows(other, 3) - self._rows(one, 3)
-        across = root - np.outer(towards, towards.dot(root))
-        curved = across.dot(across.T) / distance_m
-        curvature_m = math.sqrt(0.5 * float((curved**2).sum()))
+        across = root - np.outer(line_of_sight, line_of_sight.dot(root))
+        second_order = across.dot(across.T) / distance_m
+        curvature_m = math.sqrt(0.5 * float((second_order**2).sum()))
         noise_m = math.hypot(noise_m, curvature_m)
-        residual = measured_m - float(self.x[place]) - distance_m - 0.5 * float(np.trace(curved))
+        residual = measured_m - float(self.x[index]) - distance_m - 0.5 * float(np.trace(second_order))
         projected = partials.dot(self.root)
-        return Scalar(residual, partials, noise_m, math.sqrt(projected.dot(projected) + noise_m**2), curvature_m)
+        return RangeInnovation(
+            residual, partials, noise_m, math.sqrt(projected.dot(projected) + noise_m**2), curvature_m
+        )
 
     def orbit_root(self, satellite: int) -> Array:
-        """Root of the covariance of one satellite's orbit state, with no empirical accelerations, (10, n)."""
-        root = np.zeros((UNKNOWNS + 3, len(self.x)))
-        root[:UNKNOWNS] = self._rows(satellite, UNKNOWNS)
+        """Return a root of the covariance of one satellite's orbit state, without empirical accelerations, (10, n)."""
+        root = np.zeros((STATE_SIZE + 3, len(self.x)))
+        root[:STATE_SIZE] = self._rows(satellite, STATE_SIZE)
         return root
 
-    def with_range(self, seen: Scalar) -> "Member":
-        """After an accepted range."""
-        residual, noise = np.array((seen.residual,)), np.array((seen.noise,))
-        return self._updated(residual, seen.partials[None], noise)
+    def update_with_range(self, innovation: RangeInnovation) -> "FilterHypothesis":
+        """Return the hypothesis after an accepted range."""
+        residual, noise = np.array((innovation.residual,)), np.array((innovation.noise,))
+        return self._updated(residual, innovation.partials[None], noise)
 
-    def with_fix(self, seen: Observation, satellite: int) -> "Member":
-        """After an accepted position or velocity of one satellite."""
-        partials = np.zeros((len(seen.residual), len(self.x)))
-        partials[:, UNKNOWNS * satellite : UNKNOWNS * (satellite + 1)] = seen.partials[:, :UNKNOWNS]
-        return self._updated(seen.residual, partials, seen.sigma)
+    def update_with_fix(self, observation: Observation, satellite: int) -> "FilterHypothesis":
+        """Return the hypothesis after an accepted position or velocity of one satellite."""
+        partials = np.zeros((len(observation.residual), len(self.x)))
+        partials[:, STATE_SIZE * satellite : STATE_SIZE * (satellite + 1)] = observation.partials[:, :STATE_SIZE]
+        return self._updated(observation.residual, partials, observation.sigma)
 
-    def costing(self, more: float) -> "Member":
-        """With so much more on its chi-square."""
-        return self._replace(chi_square=self.chi_square + more)
+    def with_added_cost(self, cost: float) -> "FilterHypothesis":
+        """Return a copy with `cost` added to chi-square."""
+        return self._replace(chi_square=self.chi_square + cost)
 
-    def moved(self, states: Array, transition: Array, noise: Array) -> "Member":
-        """After a step to `states` (s, 7), with one transition matrix (7, 7) of all and a root of the process noise."""
-        x, root, size = self.x.copy(), self.root.copy(), UNKNOWNS * self.satellites
+    def propagated(self, states: Array, transition: Array, noise: Array) -> "FilterHypothesis":
+        """Return the hypothesis after a step.
+
+        Args:
+            states: States at the end, (s, 7).
+            transition: Transition matrix of each state, (7, 7).
+            noise: Root of the process noise.
+        """
+        x, root, size = self.x.copy(), self.root.copy(), STATE_SIZE * self.satellites
         x[:size] = states.reshape(-1)
-        root[:size] = (transition @ self.root[:size].reshape(self.satellites, UNKNOWNS, -1)).reshape(size, -1)
-        return self._replace(x=x, root=square_root.triangular(np.concatenate((root, noise), axis=1)))
+        root[:size] = (transition @ self.root[:size].reshape(self.satellites, STATE_SIZE, -1)).reshape(size, -1)
+        return self._replace(x=x, root=kalman.triangular(np.concatenate((root, noise), axis=1)))
 
-    def apart_from(self, other: "Member", satellite: int) -> float:
-        """Difference of a satellite's orbit relative to ours from another hypothesis', squared over our covariance."""
-        return squared_difference(other.x - self.x, self.root.dot(self.root.T), satellite)
+    def squared_distance_to(self, other: "FilterHypothesis", satellite: int) -> float:
+        """Return the squared Mahalanobis distance of a satellite's relative orbit in another hypothesis."""
+        return squared_orbit_distance(other.x - self.x, self.root.dot(self.root.T), satellite)
 
     def _rows(self, satellite: int, count: int) -> Array:
-        """The first rows of one satellite in the root."""
-        return self.root[UNKNOWNS * satellite : UNKNOWNS * satellite + count]
+        """Return the first `count` rows of one satellite in the root."""
+        return self.root[STATE_SIZE * satellite : STATE_SIZE * satellite + count]
 
-    def _updated(self, residual: Array, partials: Array, sigma: Array) -> "Member":
-        x, root, _ = square_root.update(self.x, self.root, residual, partials, sigma)
+    def _updated(self, residual: Array, partials: Array, sigma: Array) -> "FilterHypothesis":
+        x, root, _ = kalman.update(self.x, self.root, residual, partials, sigma)
         return self._replace(x=x, root=root)
 
 
-def member_of(
-    solution: FormationSolution, gps_ms: int, number: int, columns: Columns, noise: ProcessNoiseSettings
-) -> Member:
-    """A hypothesis of a solution at a moment of its arc, for some of its unknowns.
+def filter_hypothesis(
+    solution: FormationSolution, gps_ms: int, number: int, columns: ParameterIndices, noise: ProcessNoiseSettings
+) -> FilterHypothesis:
+    """Return a hypothesis of a solution at a moment of its arc, for some of its parameters.
 
-    Drag factors are those of the moment; the solution's are those of its epoch.
+    Log drag factors decay from the epoch of the solution to the moment.
     """
     joint = solution.joint_at(gps_ms, number)
-    left = float(decay(noise, (gps_ms - solution.reference.epoch_ms) * 1e-3)[0])
-    states = np.concatenate((joint.states, left * joint.log_drag[:, None]), axis=1)
+    drag_decay = float(decay(noise, (gps_ms - solution.reference.epoch_ms) * 1e-3)[0])
+    states = np.concatenate((joint.states, drag_decay * joint.log_drag[:, None]), axis=1)
     scale = np.ones(len(joint.covariance))
-    scale[DRAG : states.size : UNKNOWNS] = left
+    scale[DRAG : states.size : STATE_SIZE] = drag_decay
     covariance = (scale[:, None] * joint.covariance * scale)[columns[:, None], columns]
     x = np.concatenate((states.reshape(-1), joint.bias_m))[columns]
-    satellites = int((columns < states.size).sum()) // UNKNOWNS
-    return Member(number, satellites, x, root_of(covariance), solution.hypotheses[number].chi_square)
+    satellites = int((columns < states.size).sum()) // STATE_SIZE
+    return FilterHypothesis(number, satellites, x, covariance_root(covariance), solution.hypotheses[number].chi_square)
 
 
-def squared_difference(change: Array, covariance: Array, satellite: int) -> float:
-    """Change of a satellite's position and velocity relative to ours, squared over its covariance.
+def squared_orbit_distance(change: Array, covariance: Array, satellite: int) -> float:
+    """Return the squared Mahalanobis distance of a change of a satellite's orbit relative to ours.
 
     Args:
-        change: Of the joint state or of a solution's unknowns, (n,).
-        covariance: Of the same, (n, n).
-        satellite: Index.
+        change: Change of the joint state or of a solution's parameters, (n,).
+        covariance: Their covariance, (n, n).
+        satellite: Index of the satellite.
     """
-    own, its = slice(0, DRAG), slice(UNKNOWNS * satellite, UNKNOWNS * satellite + DRAG)
-    apart = change[its] - change[own]
-    mixed = covariance[its, own]
-    return float(apart.dot(inverse(covariance[its, its] + covariance[own, own] - mixed - mixed.T)).dot(apart))
+    first = STATE_SIZE * satellite
+    difference = change[first : first + DRAG] - change[:DRAG]
+    return float(difference.dot(scaled_inverse(relative_covariance(covariance, satellite, DRAG))).dot(difference))
 
 
-def root_of(covariance: Array) -> Array:
-    """Triangular root of a covariance whose unknowns have units of all sizes."""
+def covariance_root(covariance: Array) -> Array:
+    """Return a triangular root of a covariance whose parameters have different units."""
     unit = np.sqrt(np.diagonal(covariance))
     values, vectors = np.linalg.eigh(covariance / unit / unit[:, None])
-    return square_root.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
+    return kalman.triangular(unit[:, None] * vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE)))
 
 
-_DISTINCT: Final = 25.0
-"""As in the batch: two orbits differ when their difference, squared over the better one's covariance, is more."""
-_ONE: Final = 1.0
-"""Hypotheses that have come so near each other in all partners are one. Less strict than in the batch: a gap that has
-widened their covariance does not make distinct ones the same."""
+_DISTINCT_ORBIT_LIMIT: Final = 25.0
+"""Two orbits differ if their squared Mahalanobis distance, with the better one's covariance, is larger."""
+_MERGE_LIMIT: Final = 1.0
+"""Hypotheses coincide if the squared distances of all partners are smaller. Stricter than the batch's limit:
+distinct hypotheses must not merge because a gap has increased their covariance."""
 
 
-class Bank:
-    """Hypotheses on a group of partners, in order of their chi-squares.
+class HypothesisBank:
+    """Hypotheses on a group of partners, ordered by chi-square.
 
     Args:
-        solution: Where they come from.
+        solution: Batch solution with the initial hypotheses.
         group: Indices of the partners in the solution.
-        gps_ms: Where they begin.
-        settings: The margin.
-        noise: Of the orbit's dynamics.
+        gps_ms: Initial moment, inside the arc.
+        settings: Settings of the formation estimator.
+        noise: Process noise of the orbit.
 
     Attributes:
         satellites: Indices in the solution, our own first.
         pairs: Indices in the solution of the pairs among them.
-        members: Hypotheses that are left, the best first.
+        hypotheses: Remaining hypotheses, the best first.
     """
 
     def __init__(
@@ -244,96 +252,87 @@ class Bank:
         self.satellites = (0, *group)
         self._ids = tuple(solution.satellites[satellite] for satellite in self.satellites)
         self.pairs = tuple(n for n, pair in enumerate(solution.pairs) if set(self._ids) >= set(pair))
-        self._freedom = max(len(solution.ranges) - len(solution.hypotheses[0].unknowns), 1)
-        self._beaten = [math.inf] * len(self.satellites)
+        self._freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
+        self._dropped_excess = [math.inf] * len(self.satellites)
         """By how much the best hypothesis that differs in each satellite was worse when it was dropped."""
         for satellite, identity in enumerate(self._ids[1:], start=1):
-            told = solution.partners[identity]
-            self._beaten[satellite] = told.chi_square_mirror - told.chi_square_best
-        columns = self._columns(len(solution.satellites))
-        self._differing = _differing(solution, columns, len(self.satellites))
+            partner = solution.partners[identity]
+            self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
+        columns = self._parameter_indices(len(solution.satellites))
+        self._differing = _differing_orbits(solution, columns, len(self.satellites))
         numbers: list[int] = []
         for number, hypothesis in enumerate(solution.hypotheses):
-            is_near = self._is_within(hypothesis.chi_square - solution.hypotheses[0].chi_square)
-            if is_near and all(self._differing[number, other].any() for other in numbers):
+            is_competitive = self._is_within_margin(hypothesis.chi_square - solution.hypotheses[0].chi_square)
+            if is_competitive and all(self._differing[number, other].any() for other in numbers):
                 numbers.append(number)
-        self.members = [member_of(solution, gps_ms, number, columns, noise) for number in numbers]
+        self.hypotheses = [filter_hypothesis(solution, gps_ms, number, columns, noise) for number in numbers]
 
-    def judge(self, members: list[Member], ranges: int) -> None:
-        """Put these in the place of the members, after so many more ranges; in order, without those that are beaten."""
+    def replace(self, hypotheses: list[FilterHypothesis], ranges: int) -> None:
+        """Replace the hypotheses after `ranges` more ranges; drop those beyond the margin and those that coincide."""
         self._freedom += ranges
-        ordered = sorted(members, key=lambda member: member.chi_square)
+        ordered = sorted(hypotheses, key=lambda hypothesis: hypothesis.chi_square)
         best = ordered[0]
-        self.members = [best]
-        for member in ordered[1:]:
-            worse = member.chi_square - best.chi_square
-            if not self._is_within(worse):
-                for satellite in np.flatnonzero(self._differing[best.number, member.number]).tolist():
-                    self._beaten[satellite] = worse
-            elif not any(self._is_one(kept, member) for kept in self.members):
-                self.members.append(member)
+        self.hypotheses = [best]
+        for hypothesis in ordered[1:]:
+            excess = hypothesis.chi_square - best.chi_square
+            if not self._is_within_margin(excess):
+                for satellite in np.flatnonzero(self._differing[best.number, hypothesis.number]).tolist():
+                    self._dropped_excess[satellite] = excess
+            elif not any(self._coincide(better, hypothesis) for better in self.hypotheses):
+                self.hypotheses.append(hypothesis)
 
     def partners(self) -> dict[int, Partner]:
-        """How well each partner's orbit is known, by radio id.
+        """Return how well each partner's orbit is known, by radio id.
 
-        Where no hypothesis is left that differs in a partner, `chi_square_mirror` keeps the distance to the best that
-        the last such one had when it was dropped.
+        If no remaining hypothesis differs in a partner, `chi_square_mirror` keeps the excess that the last one had
+        when it was dropped.
         """
-        best = self.members[0]
-        told = {}
+        best = self.hypotheses[0]
+        partners = {}
         for satellite, identity in enumerate(self._ids[1:], start=1):
             others = [
-                member.chi_square - best.chi_square
-                for member in self.members[1:]
-                if self._differing[best.number, member.number, satellite]
+                hypothesis.chi_square - best.chi_square
+                for hypothesis in self.hypotheses[1:]
+                if self._differing[best.number, hypothesis.number, satellite]
             ]
-            mirror = best.chi_square + min(others, default=self._beaten[satellite])
-            told[identity] = Partner(self._unsolved(best, satellite), bool(others), best.chi_square, mirror)
-        return told
+            mirror = best.chi_square + min(others, default=self._dropped_excess[satellite])
+            partners[identity] = Partner(self._unsolved(best, satellite), bool(others), best.chi_square, mirror)
+        return partners
 
-    def _columns(self, satellites: int) -> Columns:
-        """Where the unknowns of this group are among those of the solution."""
-        states = [UNKNOWNS * satellite + element for satellite in self.satellites for element in range(UNKNOWNS)]
-        return np.array([*states, *(UNKNOWNS * satellites + pair for pair in self.pairs)], dtype=np.int64)
+    def _parameter_indices(self, satellites: int) -> ParameterIndices:
+        """Return the indices of this group's parameters in those of the solution."""
+        states = [STATE_SIZE * satellite + element for satellite in self.satellites for element in range(STATE_SIZE)]
+        return np.array([*states, *(STATE_SIZE * satellites + pair for pair in self.pairs)], dtype=np.int64)
 
-    def _is_within(self, worse: float) -> bool:
-        """Whether a hypothesis so much worse than the best is within the margin."""
-        return self._freedom * math.log1p(worse / self._freedom) < self._settings.certain_chi_square
+    def _is_within_margin(self, excess: float) -> bool:
+        return self._freedom * math.log1p(excess / self._freedom) < self._settings.certain_chi_square
 
-    def _is_one(self, better: Member, worse: Member) -> bool:
+    def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
         partners = range(1, better.satellites)
-        return all(better.apart_from(worse, satellite) < _ONE for satellite in partners)
+        return all(better.squared_distance_to(worse, satellite) < _MERGE_LIMIT for satellite in partners)
 
-    def _unsolved(self, best: Member, satellite: int) -> str | None:
-        """Why a partner's orbit is not known; None when it is."""
+    def _unsolved(self, best: FilterHypothesis, satellite: int) -> str | None:
         relative = best.relative(satellite)
         sigma_m = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
         distance_m = math.sqrt(relative.gcrf[:3].dot(relative.gcrf[:3]))
-        if sigma_m < self._settings.solved_sigma_ratio * distance_m:
-            return None
-        return f"its place is known to {sigma_m:.0f} m only, {distance_m:.0f} m away"
+        return unsolved_reason(sigma_m, distance_m, self._settings.solved_sigma_ratio)
 
 
-def groups_of(solution: FormationSolution) -> list[list[int]]:
-    """The partners by index, in groups that have ranges among themselves."""
-    label = {satellite: satellite for satellite in range(1, len(solution.satellites))}
-    for pair in solution.pairs:
-        one, other = (solution.satellites.index(end) for end in pair)
-        if one in label and other in label:
-            joined, kept = label[other], label[one]
-            label = {satellite: kept if of == joined else of for satellite, of in label.items()}
-    return [[satellite for satellite, of in label.items() if of == kept] for kept in dict.fromkeys(label.values())]
+def partner_groups(solution: FormationSolution) -> list[list[int]]:
+    """Return the partners by index, in groups with ranges among themselves."""
+    pairs = [(solution.satellites.index(one), solution.satellites.index(other)) for one, other in solution.pairs]
+    return connected_groups(range(1, len(solution.satellites)), pairs)
 
 
-def _differing(solution: FormationSolution, columns: Columns, satellites: int) -> npt.NDArray[np.bool_]:
-    """Which satellites move differently in any two hypotheses of a solution, (h, h, s)."""
+def _differing_orbits(solution: FormationSolution, columns: ParameterIndices, satellites: int) -> npt.NDArray[np.bool_]:
+    """Return which satellites move differently in each pair of hypotheses, (h, h, s)."""
     count = len(solution.hypotheses)
     differing = np.zeros((count, count, satellites), dtype=np.bool_)
     for better, one in enumerate(solution.hypotheses):
         covariance = one.covariance[columns[:, None], columns]
         for worse in range(better + 1, count):
-            change = (solution.hypotheses[worse].unknowns - one.unknowns)[columns]
+            change = (solution.hypotheses[worse].parameters - one.parameters)[columns]
             for satellite in range(1, satellites):
-                is_other = squared_difference(change, covariance, satellite) > _DISTINCT
-                differing[better, worse, satellite] = differing[worse, better, satellite] = is_other
+                differs = squared_orbit_distance(change, covariance, satellite) > _DISTINCT_ORBIT_LIMIT
+                differing[better, worse, satellite] = differing[worse, better, satellite] = differs
     return differing

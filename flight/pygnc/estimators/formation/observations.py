@@ -1,14 +1,14 @@
-"""What the formation estimator is given: ranges between radios and GPS fixes, and which of them it takes."""
+"""Observations of the formation estimator: ranges between radios, GPS fixes, and the arc selected from them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 
 Pair: TypeAlias = tuple[int, int]
-"""Radio ids, the lower one first: both directions of a pair share their bias."""
+"""Radio ids of two satellites, the lower one first. Both directions of a pair share their range bias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class RangeObservation:
         gps_ms: GPS milliseconds since the GPS epoch.
         one: Radio id of the satellite that measured.
         other: Radio id of the satellite to which it measured.
-        range_m: With the pair's bias.
+        range_m: Measured range, including the bias of the pair.
     """
 
     gps_ms: int
@@ -29,24 +29,24 @@ class RangeObservation:
 
     @property
     def pair(self) -> Pair:
-        """The two satellites."""
+        """Radio ids of the two satellites, the lower one first."""
         return min(self.one, self.other), max(self.one, self.other)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SatelliteFix:
-    """A GPS fix and the satellite, by radio id, that made it."""
+    """A GPS fix with the radio id of the satellite that made it."""
 
     satellite: int
     fix: Fix
 
 
 class Arc(NamedTuple):
-    """The observations of one solution, in order of time, each once.
+    """Observations of one solution, ordered by time and without duplicates.
 
     Attributes:
-        fixes: By satellite; our own is there even without any.
-        ranges: By pair.
+        fixes: Fixes by satellite; contains our own satellite even if it has none.
+        ranges: Ranges by pair.
     """
 
     fixes: dict[int, tuple[Fix, ...]]
@@ -54,55 +54,76 @@ class Arc(NamedTuple):
 
     @property
     def span_ms(self) -> tuple[int, int]:
-        """First and last moment of an observation."""
+        """GPS milliseconds of the first and the last observation."""
         times = [fix.gps_ms for fixes in self.fixes.values() for fix in fixes]
-        times += [seen.gps_ms for ranges in self.ranges.values() for seen in ranges]
+        times += [observation.gps_ms for ranges in self.ranges.values() for observation in ranges]
         return min(times), max(times)
 
     @property
     def satellites(self) -> tuple[int, ...]:
-        """Whoever is named, in order of ids."""
+        """Radio ids of all satellites in the observations, in ascending order."""
         return tuple(sorted({*self.fixes, *(end for pair in self.ranges for end in pair)}))
 
 
-def arc_of(
+def select_arc(
     own_id: int,
     near_gps_ms: int,
     arc_max_ms: int,
     fixes: Sequence[SatelliteFix],
     ranges: Sequence[RangeObservation],
 ) -> Arc | None:
-    """The observations of the last `arc_max_ms`, without repetitions.
+    """Return the observations of the last `arc_max_ms` milliseconds without duplicates.
 
-    What lies farther than that from `near_gps_ms`, a moment of the arc, has a wrong time. A satellite's range to
-    itself, and one that is no number, are left out.
+    Rejects observations farther than `arc_max_ms` from `near_gps_ms` (wrong time tag), ranges of a satellite to itself
+    and ranges that are not finite. Of duplicates the first one is used.
+
+    Args:
+        own_id: Radio id of our satellite.
+        near_gps_ms: A moment inside the arc.
+        arc_max_ms: Length of the arc.
+        fixes: Fixes of all satellites, in any order.
+        ranges: Ranges, in any order.
 
     Returns:
-        None when nothing is left.
+        The arc, or None if no observation is left.
     """
-    by_moment = {
+    fix_by_key = {
         (entry.satellite, entry.fix.gps_ms): entry.fix
         for entry in reversed(fixes)
         if abs(entry.fix.gps_ms - near_gps_ms) <= arc_max_ms
     }
-    by_exchange = {
-        (seen.pair, seen.gps_ms, seen.one): seen
-        for seen in reversed(ranges)
-        if abs(seen.gps_ms - near_gps_ms) <= arc_max_ms and seen.one != seen.other and math.isfinite(seen.range_m)
+    range_by_key = {
+        (observation.pair, observation.gps_ms, observation.one): observation
+        for observation in reversed(ranges)
+        if abs(observation.gps_ms - near_gps_ms) <= arc_max_ms
+        and observation.one != observation.other
+        and math.isfinite(observation.range_m)
     }
-    times = [*(gps_ms for _, gps_ms in by_moment), *(gps_ms for _, gps_ms, _ in by_exchange)]
+    times = [*(gps_ms for _, gps_ms in fix_by_key), *(gps_ms for _, gps_ms, _ in range_by_key)]
     if not times:
         return None
     begin_ms = max(times) - arc_max_ms
-    of_satellites: dict[int, list[Fix]] = {own_id: []}
-    for satellite, gps_ms in sorted(by_moment):
+    satellite_fixes: dict[int, list[Fix]] = {own_id: []}
+    for satellite, gps_ms in sorted(fix_by_key):
         if gps_ms >= begin_ms:
-            of_satellites.setdefault(satellite, []).append(by_moment[satellite, gps_ms])
-    of_pairs: dict[Pair, list[RangeObservation]] = {}
-    for pair, gps_ms, one in sorted(by_exchange):
+            satellite_fixes.setdefault(satellite, []).append(fix_by_key[satellite, gps_ms])
+    pair_ranges: dict[Pair, list[RangeObservation]] = {}
+    for pair, gps_ms, one in sorted(range_by_key):
         if gps_ms >= begin_ms:
-            of_pairs.setdefault(pair, []).append(by_exchange[pair, gps_ms, one])
+            pair_ranges.setdefault(pair, []).append(range_by_key[pair, gps_ms, one])
     return Arc(
-        {satellite: tuple(some) for satellite, some in of_satellites.items()},
-        {pair: tuple(some) for pair, some in of_pairs.items()},
+        {satellite: tuple(observations) for satellite, observations in satellite_fixes.items()},
+        {pair: tuple(observations) for pair, observations in pair_ranges.items()},
     )
+
+
+def connected_groups(satellites: Sequence[int], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Return the satellites in groups that are connected by pairs with ranges; pairs with others are ignored."""
+    group = {satellite: satellite for satellite in satellites}
+    for one, other in pairs:
+        if one in group and other in group:
+            merged, kept = group[other], group[one]
+            group = {satellite: kept if label == merged else label for satellite, label in group.items()}
+    return [
+        [satellite for satellite in satellites if group[satellite] == label] for label in sorted(set(group.values()))
+    ]

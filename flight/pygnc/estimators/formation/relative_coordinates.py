@@ -1,32 +1,34 @@
-"""Relative states along radial, transverse and normal of our satellite.
+"""Coordinates of relative orbits: RTN axes, relative orbital elements and mirror images.
 
-Relative orbital elements.
+Relative orbital elements after D'Amico (Autonomous Formation Flying in Low Earth Orbit, TU Delft 2010, section 2.1),
+from osculating elements and multiplied by our semi-major axis a, so that all are lengths in m:
 
-After D'Amico (Autonomous Formation Flying in Low Earth Orbit, TU Delft 2010, section 2.1), from osculating elements and
-times our semi-major axis, so that all are lengths: a da, a dlambda = a (du + dOmega cos i), a dex, a dey, a dix = a di,
-a diy = a dOmega sin i, with u the mean argument of latitude and (ex, ey) = e (cos w, sin w). Not for equatorial orbits,
-which have no node.
+    a da, a dlambda = a (du + dOmega cos i), a dex, a dey, a dix = a di, a diy = a dOmega sin i
 
-Mirror images of a relative orbit, which ranges tell apart weakly or not at all.
+with u the mean argument of latitude and (ex, ey) = e (cos w, sin w). They are undefined for equatorial orbits, which
+have no node.
 
-To first order the distances of two satellites stay what they are when the motion normal to our orbit's plane changes
-its sign, when the motion in the plane does, and when both do. Relative orbital elements take these signs at
-any distance: a flipped ellipse stays one, where flipped Cartesian differences would start to drift.
+Mirror images of a relative orbit have nearly the same ranges. To first order the distance between two satellites
+does not change if the motion normal to our orbital plane changes its sign, if the motion in the plane does, or if
+both do. The signs are applied to relative orbital elements in a frame whose poles lie in our orbital plane ("mirror
+elements"): the image of a closed ellipse is again closed at any distance, whereas flipped Cartesian differences
+would start to drift.
 """
 
 from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.environment.frames import rtn_axes
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.orbit.forces import rtn_axes
+from pygnc.estimators.formation.reference import STATE_SIZE
 
 
 def rtn_from_gcrf(own: Array) -> Array:
-    """Matrix (6, 6) from relative states in GCRF to radial, transverse, normal of the state `own` (6,).
+    """Return the matrix (6, 6) that rotates relative states from GCRF to RTN of the state `own` (6,).
 
-    Velocities there are those seen from the turning axes.
+    RTN are radial, transverse, normal; velocities are relative to the rotating axes.
     """
     axes = rtn_axes(own[:3], own[3:]).T
     position_m = own[:3]
@@ -34,32 +36,49 @@ def rtn_from_gcrf(own: Array) -> Array:
     rate_rad_s = np.sqrt(momentum.dot(momentum)) / position_m.dot(position_m)
     matrix = np.zeros((6, 6))
     matrix[:3, :3] = matrix[3:, 3:] = axes
-    # What is at rest in GCRF moves by -w x r, w along the normal.
+    # A point at rest in GCRF moves by -w x r in the rotating axes, with w along the normal.
     matrix[3, :3] = rate_rad_s * axes[1]
     matrix[4, :3] = -rate_rad_s * axes[0]
     return matrix
 
 
+def relative_covariance(covariance: Array, satellite: int, size: int) -> Array:
+    """Return the covariance of a satellite's state minus ours, (size, size).
+
+    Args:
+        covariance: Joint covariance, our satellite first.
+        satellite: Index of the satellite.
+        size: Number of leading parameters of each state.
+    """
+    own, columns = slice(0, size), slice(STATE_SIZE * satellite, STATE_SIZE * satellite + size)
+    cross = covariance[columns, own]
+    relative: Array = covariance[columns, columns] + covariance[own, own] - cross - cross.T
+    return relative
+
+
 _STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
-"""Of central differences, in m and m/s; curvature makes them wrong by 1e-12, rounding by 1e-9."""
+"""Step of central differences in m and m/s. Relative error 1e-12 by curvature, 1e-9 by rounding."""
 _KEPLER_ITERATIONS: Final = 6
-"""Newton's method then is at rounding for eccentricities to 0.2."""
+"""Newton iterations of Kepler's equation; reaches rounding for eccentricities up to 0.2."""
 
 
 def relative_elements(own: Array, other: Array) -> Array:
-    """Elements in m of the satellites in `other` relative to `own`; states in GCRF, (..., 6) -> (..., 6)."""
-    one, two = _elements(own), _elements(other)
+    """Return the relative orbital elements in m of `other` with respect to `own`.
+
+    States are in GCRF, (..., 6) -> (..., 6).
+    """
+    one, two = _osculating_elements(own), _osculating_elements(other)
     axis_m, inclination = one[..., 0], one[..., 4]
     change = two - one
-    turn = _wrapped(change[..., 5])
+    node_change = _wrap_angle(change[..., 5])
     relative = np.stack(
         (
             change[..., 0] / axis_m,
-            _wrapped(change[..., 1]) + turn * np.cos(inclination),
+            _wrap_angle(change[..., 1]) + node_change * np.cos(inclination),
             change[..., 2],
             change[..., 3],
             change[..., 4],
-            turn * np.sin(inclination),
+            node_change * np.sin(inclination),
         ),
         axis=-1,
     )
@@ -68,44 +87,44 @@ def relative_elements(own: Array, other: Array) -> Array:
 
 
 def d_elements_d_state(own: Array, other: Array) -> Array:
-    """Derivatives of `relative_elements` by the state of `other`, (6,) each -> (6, 6)."""
+    """Return the derivatives of `relative_elements` by the state of `other`, (6,) each -> (6, 6)."""
     difference = relative_elements(own, other + _STEP) - relative_elements(own, other - _STEP)
     derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).T
     return derivatives
 
 
 def state_from_elements(own: Array, relative: Array) -> Array:
-    """States with elements `relative` (..., 6) to `own` (6,); the inverse of `relative_elements`."""
-    one = _elements(own)
+    """Return states with relative elements `relative` (..., 6) to `own` (6,). Inverse of `relative_elements`."""
+    one = _osculating_elements(own)
     axis_m, inclination = one[0], one[4]
     change = relative / axis_m
-    turn = change[..., 5] / np.sin(inclination)
+    node_change = change[..., 5] / np.sin(inclination)
     elements = np.stack(
         (
             one[0] + axis_m * change[..., 0],
-            one[1] + change[..., 1] - turn * np.cos(inclination),
+            one[1] + change[..., 1] - node_change * np.cos(inclination),
             one[2] + change[..., 2],
             one[3] + change[..., 3],
             one[4] + change[..., 4],
-            one[5] + turn,
+            one[5] + node_change,
         ),
         axis=-1,
     )
-    return _state(elements)
+    return _state_from_osculating(elements)
 
 
-def _elements(state: Array) -> Array:
-    """Semi-major axis, mean argument of latitude, ex, ey, inclination, node; shape (..., 6)."""
+def _osculating_elements(state: Array) -> Array:
+    """Return semi-major axis, mean argument of latitude, ex, ey, inclination and node of states (..., 6)."""
     position_m, velocity_mps = state[..., :3], state[..., 3:]
     radius_m = _norm(position_m)
     momentum = np.cross(position_m, velocity_mps)
     node = np.arctan2(momentum[..., 0], -momentum[..., 1])
     inclination = np.arctan2(np.hypot(momentum[..., 0], momentum[..., 1]), momentum[..., 2])
     axis_m = 1.0 / (2.0 / radius_m - _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2)
-    to_node, ahead = _plane(node, inclination)
+    node_axis, forward_axis = _orbital_plane_axes(node, inclination)
     eccentricity = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m[..., None]
-    e_x, e_y = _dot(eccentricity, to_node), _dot(eccentricity, ahead)
-    x, y = _dot(position_m, to_node) / axis_m, _dot(position_m, ahead) / axis_m
+    e_x, e_y = _dot(eccentricity, node_axis), _dot(eccentricity, forward_axis)
+    x, y = _dot(position_m, node_axis) / axis_m, _dot(position_m, forward_axis) / axis_m
     # Cosine and sine of the eccentric argument of latitude (Broucke & Cefola, Celestial Mechanics 5, 1972).
     root = np.sqrt(1.0 - e_x**2 - e_y**2)
     part = 1.0 / (1.0 + root)
@@ -115,14 +134,14 @@ def _elements(state: Array) -> Array:
     return np.stack((axis_m, argument, e_x, e_y, inclination, node), axis=-1)
 
 
-def _state(elements: Array) -> Array:
-    """The inverse of `_elements`."""
+def _state_from_osculating(elements: Array) -> Array:
+    """Return GCRF states of osculating elements. Inverse of `_osculating_elements`."""
     axis_m, argument, e_x, e_y, inclination, node = np.moveaxis(elements, -1, 0)
     eccentric = argument.copy()
     for _ in range(_KEPLER_ITERATIONS):
         sine, cosine = np.sin(eccentric), np.cos(eccentric)
-        miss = eccentric - e_x * sine + e_y * cosine - argument
-        eccentric = eccentric - miss / (1.0 - e_x * cosine - e_y * sine)
+        error = eccentric - e_x * sine + e_y * cosine - argument
+        eccentric = eccentric - error / (1.0 - e_x * cosine - e_y * sine)
     sine, cosine = np.sin(eccentric), np.cos(eccentric)
     part = 1.0 / (1.0 + np.sqrt(1.0 - e_x**2 - e_y**2))
     mixed = part * e_x * e_y
@@ -131,21 +150,21 @@ def _state(elements: Array) -> Array:
     rate = np.sqrt(GM_EARTH_M3_S2 / axis_m) / (1.0 - e_x * cosine - e_y * sine)
     v_x = rate * (mixed * cosine - (1.0 - part * e_y**2) * sine)
     v_y = rate * ((1.0 - part * e_x**2) * cosine - mixed * sine)
-    to_node, ahead = _plane(node, inclination)
-    position_m = axis_m[..., None] * (x[..., None] * to_node + y[..., None] * ahead)
-    return np.concatenate((position_m, v_x[..., None] * to_node + v_y[..., None] * ahead), axis=-1)
+    node_axis, forward_axis = _orbital_plane_axes(node, inclination)
+    position_m = axis_m[..., None] * (x[..., None] * node_axis + y[..., None] * forward_axis)
+    return np.concatenate((position_m, v_x[..., None] * node_axis + v_y[..., None] * forward_axis), axis=-1)
 
 
-def _plane(node: Array, inclination: Array) -> tuple[Array, Array]:
-    """Unit vectors towards the ascending node and 90 degrees on, (..., 3) each."""
+def _orbital_plane_axes(node: Array, inclination: Array) -> tuple[Array, Array]:
+    """Return unit vectors in the orbital plane: to the ascending node and 90 degrees ahead of it, (..., 3) each."""
     cosine, sine = np.cos(node), np.sin(node)
-    to_node = np.stack((cosine, sine, np.zeros_like(node)), axis=-1)
+    node_axis = np.stack((cosine, sine, np.zeros_like(node)), axis=-1)
     level = np.cos(inclination)
-    return to_node, np.stack((-sine * level, cosine * level, np.sin(inclination)), axis=-1)
+    return node_axis, np.stack((-sine * level, cosine * level, np.sin(inclination)), axis=-1)
 
 
-def _dot(one: Array, other: Array) -> Array:
-    product: Array = np.einsum("...i,...i", one, other)
+def _dot(a: Array, b: Array) -> Array:
+    product: Array = np.einsum("...i,...i", a, b)
     return product
 
 
@@ -153,17 +172,17 @@ def _norm(vector: Array) -> Array:
     return np.sqrt(_dot(vector, vector))
 
 
-def _wrapped(angle: Array) -> Array:
+def _wrap_angle(angle: Array) -> Array:
     wrapped: Array = np.remainder(angle + np.pi, 2.0 * np.pi) - np.pi
     return wrapped
 
 
-IMAGES: Final = 4
-"""The motion itself, and three of which these are the numbers."""
+IMAGE_COUNT: Final = 4
+"""Number of images, including the orbit itself at index 0."""
 NORMAL: Final = 1
 IN_PLANE: Final = 2
 BOTH: Final = 3
-_SIGNS: Final = np.array(
+_IMAGE_SIGNS: Final = np.array(
     (
         (1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
         (1.0, 1.0, 1.0, 1.0, -1.0, -1.0),
@@ -173,70 +192,73 @@ _SIGNS: Final = np.array(
 )
 
 _MIRROR_STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
-"""Of central differences, in m and m/s."""
+"""Step of central differences, in m and m/s."""
 
 
-def mirror_images(own: Array, apart: Array) -> Array:
-    """All images of relative states.
+def mirror_images(own: Array, relative: Array) -> Array:
+    """Return the images of relative states.
 
     Args:
         own: Our state in GCRF, shape (6,).
-        apart: Partners minus our state, shape (k, 6).
+        relative: Partner states minus our state, GCRF, shape (k, 6).
 
     Returns:
-        Shape (4, k, 6), in the order of `IMAGES`.
+        Relative states in GCRF, shape (4, k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
     """
-    turn = _polar(own)
-    polar = own @ turn.T
-    flipped = _SIGNS[:, None] * relative_elements(polar, polar + apart @ turn.T)
-    result: Array = (state_from_elements(polar, flipped) - polar) @ turn
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    flipped = _IMAGE_SIGNS[:, None] * relative_elements(polar, polar + relative @ rotation.T)
+    result: Array = (state_from_elements(polar, flipped) - polar) @ rotation
     return result
 
 
-def mirror_elements(own: Array, apart: Array) -> Array:
-    """Relative elements in the frame of the images, of relative states in GCRF; (..., 6) -> (..., 6)."""
-    turn = _polar(own)
-    polar = own @ turn.T
-    return relative_elements(polar, polar + apart @ turn.T)
+def mirror_elements(own: Array, relative: Array) -> Array:
+    """Return mirror elements in m of relative states in GCRF, (..., 6) -> (..., 6)."""
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    return relative_elements(polar, polar + relative @ rotation.T)
 
 
-def d_mirror_elements_d_state(own: Array, apart: Array) -> Array:
-    """Derivatives of `elements_of_state` by relative states, (k, 6) -> (k, 6, 6)."""
-    both = [mirror_elements(own, apart[:, None] + sign * _MIRROR_STEP) for sign in (-1.0, 1.0)]
-    derivatives: Array = ((both[1] - both[0]) / (2.0 * np.diagonal(_MIRROR_STEP))[:, None]).swapaxes(1, 2)
+def d_mirror_elements_d_state(own: Array, relative: Array) -> Array:
+    """Return the derivatives of `mirror_elements` by relative states, (k, 6) -> (k, 6, 6)."""
+    shifted = [mirror_elements(own, relative[:, None] + sign * _MIRROR_STEP) for sign in (-1.0, 1.0)]
+    derivatives: Array = ((shifted[1] - shifted[0]) / (2.0 * np.diagonal(_MIRROR_STEP))[:, None]).swapaxes(1, 2)
     return derivatives
 
 
-def vary_normal_motion(own: Array, apart: Array, factors: Array) -> Array:
-    """A relative state (6,) with other motions normal to the plane, shape (n, 6).
+def vary_normal_motion(own: Array, relative: Array, factors: Array) -> Array:
+    """Return variations of a relative state (6,) with other motions normal to our orbital plane, shape (n, 6).
 
     Args:
         own: Our state in GCRF, shape (6,).
-        apart: Partner minus our state.
-        factors: The two relative elements of that motion over the size of what they are now, shape (n, 2).
+        relative: Partner state minus our state.
+        factors: The two elements of the normal motion divided by its present amplitude, shape (n, 2).
     """
-    turn = _polar(own)
-    polar = own @ turn.T
-    elements = np.tile(relative_elements(polar, polar + apart @ turn.T), (len(factors), 1))
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
+    elements = np.tile(relative_elements(polar, polar + relative @ rotation.T), (len(factors), 1))
     elements[:, 4:] = np.hypot(elements[:, 4:5], elements[:, 5:]) * factors
-    result: Array = (state_from_elements(polar, elements) - polar) @ turn
+    result: Array = (state_from_elements(polar, elements) - polar) @ rotation
     return result
 
 
 def d_state_d_mirror_elements(own: Array) -> Array:
-    """Derivatives of a relative state in GCRF by relative elements in the frame of the images, (6, 6)."""
-    turn = _polar(own)
-    polar = own @ turn.T
+    """Return the derivatives of a relative state in GCRF by mirror elements, (6, 6)."""
+    rotation = _polar_rotation(own)
+    polar = own @ rotation.T
     unit_m = 10.0
     elements = unit_m * np.eye(6)
     columns = (state_from_elements(polar, elements) - state_from_elements(polar, -elements)) / (2.0 * unit_m)
-    result: Array = (columns @ turn).T
+    result: Array = (columns @ rotation).T
     return result
 
 
-def _polar(own: Array) -> Array:
-    """Rotation of states (6, 6) into a frame whose poles our orbit passes, so that every orbit has a node there."""
+def _polar_rotation(own: Array) -> Array:
+    """Return the rotation of states (6, 6) into a frame whose poles lie in our orbital plane.
+
+    No orbit near ours is equatorial in this frame, so every one has a node.
+    """
     radial, transverse, normal = rtn_axes(own[:3], own[3:]).T
-    turn = np.zeros((6, 6))
-    turn[:3, :3] = turn[3:, 3:] = (radial, -normal, transverse)
-    return turn
+    rotation = np.zeros((6, 6))
+    rotation[:3, :3] = rotation[3:, 3:] = (radial, -normal, transverse)
+    return rotation

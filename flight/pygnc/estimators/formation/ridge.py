@@ -1,15 +1,18 @@
-"""Valleys of the cost: points on their floors, and steps along them.
+"""Likelihood ridges: covariances of solutions on curved ridges of the likelihood.
 
-A valley runs in the direction in which relative orbital elements are known least.
+Ranges to one satellite leave one direction in which an orbit is hardly known, and the region of low cost along it is
+an arc. The covariance of the problem linearised at the minimum does not describe it. The ridge is followed to both
+sides in steps of its coordinate s, and the covariance becomes the second moment about the minimum x0,
 
-Covariances of solutions that lie in curved valleys of the cost.
+    C = integral p(s) [C_perp(s) + (x(s) - x0)(x(s) - x0)'] ds / integral p(s) ds,
+    p(s) = exp(-J(x(s)) / 2 + log_volume(s)),
 
-Ranges to one satellite leave a direction in which an orbit is hardly known, and the cost's valley along it is an arc:
-what is known well at its lowest point is something else a little farther on. The valley is followed to both sides, and
-the covariance is made of all its points, each weighed by its likelihood times the valley's breadth (Laplace's
-approximation in all directions but one; Tierney & Kadane, JASA 81, 1986). Where the direction known least of those
-across is bent too, as where a partner moves in our orbit's plane, the valley's slice through the lowest point is
-followed as well, and what second moments grow by is added. The solution itself stays the best fit.
+with the cost J, the covariance C_perp across the ridge and the logarithm of its volume: Laplace's approximation in
+all directions but one (Tierney & Kadane, JASA 81, 1986). If the least-known direction across the ridge is curved,
+too (a partner that moves in our orbital plane), the ridge within the slice through the minimum is also followed, and
+the growth of the second moments is added. The estimate itself remains the best fit.
+
+The ridge runs in the direction in which the mirror elements of the partners are known least.
 """
 
 from collections.abc import Sequence
@@ -18,359 +21,386 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise, Prior
-from pygnc.estimators.formation.least_squares import Result, covariance, differing, fitted
-from pygnc.estimators.formation.reference import of_satellite
+from pygnc.common.arrays import Array
+from pygnc.estimators.formation.equations import Equations, Fit, Loss, Noise
+from pygnc.estimators.formation.least_squares import Minima, differs_from, evaluate, marginal_prior, scaled_inverse
+from pygnc.estimators.formation.reference import state_indices
 from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_state, mirror_elements
-from pygnc.estimators.formation.search import Around
+from pygnc.estimators.formation.search import SearchContext
 
 _CORRECTIONS: Final = 2
-"""Of a step, which goes straight on at first, back to the floor."""
+"""Corrector steps back to the ridge after each step along its tangent."""
 _CORRECTION_MAX: Final = 4.0
-"""Over the step's length; where it takes more, the step was too long."""
-_SHORT_M: Final = 1e-3
-_THICKNESS: Final = 0.05
-"""Of a slab, in standard deviations along the valley; to the covariance within it adds the square of this."""
+"""Limit of a correction over the length of the step; a larger correction means that the step was too long."""
+_CORRECTION_MIN_M: Final = 1e-3
+_SLICE_SIGMA: Final = 0.05
+"""Standard deviation of the ridge coordinate within a slice, over that of the ridge; its square remains in the
+covariance."""
+_RIDGES_MAX: Final = 24
+"""Maximum number of ridges followed per group; each costs as much as the search of another partner."""
+_SAME_MINIMUM_LIMIT: Final = 0.04
+"""Squared Mahalanobis distance between two ends of a search of the same minimum, which stops within 0.01 of its
+cost."""
+_CURVATURE_MIN: Final = 0.03
+"""Minimum curvature of a ridge that is followed; less changes the covariance by as little."""
+_FIRST_STEP: Final = 0.5
+"""First step in standard deviations; at most half of the longest step."""
+_LONGEST_STEP: Final = 0.2
+"""Longest step in sizes of the relative orbit."""
+_GROWTH: Final = 1.6
+_SHRINKAGE: Final = 0.4
+_COST_RISE_MAX: Final = 2.5
+"""Maximum change of the cost in a step; the step is repeated with a shorter length if it is larger."""
+_COST_RISE_SMALL: Final = 0.75
+"""Change of the cost below which the next step is longer."""
+_COST_END: Final = 12.0
+"""Cost above the minimum at which a ridge ends."""
+_STEPS: Final = 14
+_DENSITY_MAX: Final = 5.0
+"""Limit of the log density over that of the minimum; a higher density belongs to another solution."""
+_LEAST_EIGENVALUE: Final = 1e-14
+"""Minimum eigenvalue of a correlation matrix; less is rounding."""
 
 
-class Points(NamedTuple):
-    """Points on the floors of k valleys.
+class RidgePoints(NamedTuple):
+    """Points on k likelihood ridges.
 
     Attributes:
-        guesses: All unknowns, (k, p).
-        cost: (k,).
-        covariance: Of the problem linearised there, (k, p, p).
-        along: The place along the valley in m is this times the unknowns, (k, p).
-        breadth: Logarithm of the volume across the valley that is as likely, (k,).
+        parameters: Parameter vectors, (k, p).
+        cost: Cost, (k,).
+        covariance: Covariance of the problem linearised there, (k, p, p).
+        coordinate: Coefficients of the ridge coordinate: s = coordinate . parameters, in m, (k, p).
+        log_volume: Logarithm of the volume across the ridge, (k,).
     """
 
-    guesses: Array
+    parameters: Array
     cost: Array
     covariance: Array
-    along: Array
-    breadth: Array
+    coordinate: Array
+    log_volume: Array
 
-    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Points":
-        """Some of them."""
-        return Points(*(part[rows] for part in self))
+    def select(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "RidgePoints":
+        """Return some of the points."""
+        return RidgePoints(*(part[rows] for part in self))
 
     def tangent(self) -> Array:
-        """Change of the unknowns per m along the valley, (k, p)."""
-        aside = (self.covariance @ self.along[..., None])[..., 0]
-        tangent: Array = aside / (aside * self.along).sum(axis=1)[:, None]
+        """Return the change of the parameters per metre of the ridge coordinate, (k, p)."""
+        response = (self.covariance @ self.coordinate[..., None])[..., 0]
+        tangent: Array = response / (response * self.coordinate).sum(axis=1)[:, None]
         return tangent
 
     def variance(self) -> Array:
-        """Along the valleys, in m^2, (k,)."""
-        variance: Array = np.einsum("ki,kij,kj->k", self.along, self.covariance, self.along)
+        """Return the variance of the ridge coordinate in m^2, (k,)."""
+        variance: Array = np.einsum("ki,kij,kj->k", self.coordinate, self.covariance, self.coordinate)
         return variance
 
 
-class Slab(NamedTuple):
-    """Slices of k valleys: their places along them are hardly free.
+class Slice(NamedTuple):
+    """Slices across k ridges: a tight constraint on the ridge coordinate.
 
     Attributes:
-        guesses: In the middle, (k, p).
-        along: As in `Points`, (k, p).
-        variance: Of the places, in m^2, (k,).
+        parameters: Parameters in the middle of the slice, (k, p).
+        coordinate: Coefficients of the ridge coordinate, (k, p).
+        variance: Variance of the ridge coordinate within the slice, in m^2, (k,).
     """
 
-    guesses: Array
-    along: Array
+    parameters: Array
+    coordinate: Array
     variance: Array
 
-    def chosen(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slab":
-        """Some of them."""
-        return Slab(*(part[rows] for part in self))
+    def select(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Slice":
+        """Return some of the slices."""
+        return Slice(*(part[rows] for part in self))
 
 
-def slab_at(points: Points) -> Slab:
-    """Through these points, across their valleys."""
-    return Slab(points.guesses, points.along, _THICKNESS**2 * points.variance())
+def slice_at(points: RidgePoints) -> Slice:
+    """Return the slices across the ridges at these points."""
+    return Slice(points.parameters, points.coordinate, _SLICE_SIGMA**2 * points.variance())
 
 
-class Terrain:
-    """The cost of the observations of some satellites, by all unknowns.
+class CostFunction:
+    """Cost of the observations of some satellites as a function of all their parameters.
 
     Args:
-        equations: Of these satellites.
-        around: Of the search.
-        noise: Of the observations.
-        loss: Of residuals.
-        own: Our unknowns (6,), near enough.
+        equations: Observation equations.
+        context: Models and settings of the search.
+        noise: Measurement noise.
+        loss: Loss of residuals.
+        own: Our own position and velocity (6,) as deviations from the reference; need not be exact.
     """
 
-    def __init__(self, equations: Equations, around: Around, noise: Noise, loss: Loss, own: Array) -> None:
-        self._equations, self._dynamics = equations, around.dynamics
+    def __init__(self, equations: Equations, context: SearchContext, noise: Noise, loss: Loss, own: Array) -> None:
+        self._equations, self._dynamics = equations, context.dynamics
         self._noise, self._loss = noise, loss
-        self._own = around.reference.nodes.state[around.reference.middle] + own
-        self._partners = [of_satellite(number)[:6] for number in range(1, len(equations.satellites))]
-        self._places = np.concatenate([its[:3] for its in self._partners])
+        self._own = context.reference.nodes.state[context.reference.epoch_node] + own
+        self._partners = [state_indices(number)[:6] for number in range(1, len(equations.satellites))]
+        self._position_columns = np.concatenate([columns[:3] for columns in self._partners])
 
-    def lowest(self, guesses: Array, slab: Slab | None = None) -> Points:
-        """Where solutions (k, p) are; their valleys within slabs of them, if given."""
-        return self._points(guesses, self._fit_within(slab, guesses), self._by_unknowns(guesses), None)
+    def points_at(self, parameters: Array, within: Slice | None = None) -> RidgePoints:
+        """Return solutions (k, p) as points of their ridges, or of the ridges within slices."""
+        return self._points(
+            parameters, self._fit_within(within, parameters), self._d_elements_d_parameters(parameters), None
+        )
 
-    def stepped(self, start: Points, length_m: Array, slab: Slab | None = None) -> Points:
-        """The floor of the valleys so much farther on, (k,)."""
-        guesses = start.guesses + length_m[:, None] * start.tangent()
+    def follow(self, start: RidgePoints, length_m: Array, within: Slice | None = None) -> RidgePoints:
+        """Return the points on the ridges after steps of `length_m` (k,)."""
+        parameters = start.parameters + length_m[:, None] * start.tangent()
         for _ in range(_CORRECTIONS):
-            fit = self._fit_within(slab, guesses)
-            everything = covariance(fit.information)
-            step = (everything @ fit.gradient[..., None])[..., 0]
-            aside = (everything @ start.along[..., None])[..., 0]
-            share = (step * start.along).sum(axis=1) / (aside * start.along).sum(axis=1)
-            step = step - share[:, None] * aside
-            reach_m = np.abs(step[:, self._places]).max(axis=1)
-            guesses = guesses + step / np.maximum(1.0, reach_m / (_CORRECTION_MAX * length_m + _SHORT_M))[:, None]
-        return self._points(guesses, self._fit_within(slab, guesses), self._by_unknowns(guesses), start.along)
+            fit = self._fit_within(within, parameters)
+            covariance = scaled_inverse(fit.information)
+            step = (covariance @ fit.gradient[..., None])[..., 0]
+            response = (covariance @ start.coordinate[..., None])[..., 0]
+            share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
+            step = step - share[:, None] * response
+            correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
+            parameters = (
+                parameters
+                + step / np.maximum(1.0, correction_m / (_CORRECTION_MAX * length_m + _CORRECTION_MIN_M))[:, None]
+            )
+        return self._points(
+            parameters,
+            self._fit_within(within, parameters),
+            self._d_elements_d_parameters(parameters),
+            start.coordinate,
+        )
 
-    def bend(self, points: Points) -> Array:
-        """What is not linear in the ranges, a standard deviation along the valley, squared over their noise, (k,)."""
+    def curvature(self, points: RidgePoints) -> Array:
+        """Return the second-order change of the ranges for a step of one sigma along the ridge.
+
+        Squared, divided by the noise and summed over all ranges, (k,).
+        """
         shift = np.sqrt(points.variance())[:, None] * points.tangent()
-        motion = self._dynamics.propagate(self._equations.states(points.guesses), partials=False)
+        motion = self._dynamics.propagate(self._equations.states(points.parameters), partials=False)
         total = np.zeros(len(shift))
         for pair, rows in enumerate(self._equations.ranges):
-            apart_m, distance_m = self._equations.apart(pair, motion)
+            relative_position_m, distance_m = self._equations.relative_positions(pair, motion)
             one, other = rows.pair
-            change = shift[:, of_satellite(other)] - shift[:, of_satellite(one)]
+            change = shift[:, state_indices(other)] - shift[:, state_indices(one)]
             moved_m = (rows.design @ change[:, None, :, None])[..., 0]
-            far_m = np.maximum(distance_m, 1.0)
-            ahead_m = (moved_m * apart_m).sum(axis=2) / far_m
-            bend_m = 0.5 * ((moved_m**2).sum(axis=2) - ahead_m**2) / far_m
-            total += ((bend_m / self._noise.range_sigma_m[pair]) ** 2).sum(axis=1)
+            distance_m = np.maximum(distance_m, 1.0)
+            radial_m = (moved_m * relative_position_m).sum(axis=2) / distance_m
+            second_order_m = 0.5 * ((moved_m**2).sum(axis=2) - radial_m**2) / distance_m
+            total += ((second_order_m / self._noise.range_sigma_m[pair]) ** 2).sum(axis=1)
         return total
 
-    def size_m(self, guesses: Array) -> Array:
-        """Largest relative element of any partner, (k,)."""
-        size_m: Array = np.abs(self._elements(guesses)).max(axis=1)
+    def size_m(self, parameters: Array) -> Array:
+        """Return the largest relative element of any partner, (k,)."""
+        size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
         return size_m
 
-    def off(self, guesses: Array, lowest: Array) -> Array:
-        """Guesses minus solutions, (k, p) each; to the first order they differ by this in relative elements.
+    def differences(self, parameters: Array, lowest: Array) -> Array:
+        """Return parameters minus minima, (k, p) each, such that relative elements differ linearly by the result.
 
-        Elements along the valley change in proportion for all time, where states would only nearly.
+        The difference of elements along a ridge remains proportional over time; that of states does so only nearly.
         """
-        off = guesses - lowest
-        change = self._elements(guesses) - self._elements(lowest)
-        for number, its in enumerate(self._partners):
-            of_elements = change[:, 6 * number : 6 * number + 6, None]
-            by_state = d_mirror_elements_d_state(self._own, lowest[:, its] - lowest[:, :6])
-            off[:, its] = off[:, :6] + np.linalg.solve(by_state, of_elements)[..., 0]
-        return off
+        difference = parameters - lowest
+        change = self._elements(parameters) - self._elements(lowest)
+        for number, columns in enumerate(self._partners):
+            elements = change[:, 6 * number : 6 * number + 6, None]
+            d_elements_d_state = d_mirror_elements_d_state(self._own, lowest[:, columns] - lowest[:, :6])
+            difference[:, columns] = difference[:, :6] + np.linalg.solve(d_elements_d_state, elements)[..., 0]
+        return difference
 
-    def _elements(self, guesses: Array) -> Array:
-        """Relative elements of all partners, (k, 6 partners)."""
+    def _elements(self, parameters: Array) -> Array:
+        """Return the mirror elements of all partners, (k, 6 partners)."""
         return np.concatenate(
-            [mirror_elements(self._own, guesses[:, its] - guesses[:, :6]) for its in self._partners], axis=1
+            [mirror_elements(self._own, parameters[:, columns] - parameters[:, :6]) for columns in self._partners],
+            axis=1,
         )
 
-    def _by_unknowns(self, guesses: Array) -> Array:
-        """Derivatives of `_elements` by the unknowns, (k, 6 partners, p)."""
-        result = np.zeros((len(guesses), 6 * len(self._partners), self._equations.unknowns))
-        for number, its in enumerate(self._partners):
-            by_state = d_mirror_elements_d_state(self._own, guesses[:, its] - guesses[:, :6])
-            result[:, 6 * number : 6 * number + 6, its] = by_state
-            result[:, 6 * number : 6 * number + 6, :6] = -by_state
+    def _d_elements_d_parameters(self, parameters: Array) -> Array:
+        """Return the derivatives of `_elements`, (k, 6 partners, p)."""
+        result = np.zeros((len(parameters), 6 * len(self._partners), self._equations.parameter_count))
+        for number, columns in enumerate(self._partners):
+            d_elements_d_state = d_mirror_elements_d_state(self._own, parameters[:, columns] - parameters[:, :6])
+            result[:, 6 * number : 6 * number + 6, columns] = d_elements_d_state
+            result[:, 6 * number : 6 * number + 6, :6] = -d_elements_d_state
         return result
 
-    def _fit_within(self, slab: Slab | None, guesses: Array) -> Fit:
-        fit = self._fit(guesses)
-        if slab is None:
+    def _fit_within(self, within: Slice | None, parameters: Array) -> Fit:
+        fit = self._fit(parameters)
+        if within is None:
             return fit
-        off_m = ((guesses - slab.guesses) * slab.along).sum(axis=1)
-        weighted = slab.along / slab.variance[:, None]
+        offset_m = ((parameters - within.parameters) * within.coordinate).sum(axis=1)
+        weighted = within.coordinate / within.variance[:, None]
         return Fit(
-            fit.cost + off_m**2 / slab.variance,
-            fit.information + weighted[:, :, None] * slab.along[:, None, :],
-            fit.gradient - weighted * off_m[:, None],
+            fit.cost + offset_m**2 / within.variance,
+            fit.information + weighted[:, :, None] * within.coordinate[:, None, :],
+            fit.gradient - weighted * offset_m[:, None],
         )
 
-    def _fit(self, guesses: Array) -> Fit:
-        return fitted(self._equations, self._dynamics, guesses, self._noise, self._loss)
+    def _fit(self, parameters: Array) -> Fit:
+        return evaluate(self._equations, self._dynamics, parameters, self._noise, self._loss)
 
     @staticmethod
-    def _points(guesses: Array, fit: Fit, by_unknowns: Array, before: Array | None) -> Points:
-        everything = covariance(fit.information)
-        variances, directions = np.linalg.eigh(by_unknowns @ everything @ by_unknowns.swapaxes(1, 2))
-        along = (directions[:, None, :, -1] @ by_unknowns)[:, 0]
-        if before is not None:
-            # Eigenvectors have no sign of their own: the valley goes on to where the place along it grew so far.
-            onwards = (everything @ along[..., None])[..., 0]
-            along *= np.where((onwards * before).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
-        breadth = -0.5 * (np.linalg.slogdet(fit.information)[1] + np.log(variances[:, -1]))
-        return Points(guesses, fit.cost, everything, along, breadth)
+    def _points(parameters: Array, fit: Fit, d_elements: Array, previous: Array | None) -> RidgePoints:
+        covariance = scaled_inverse(fit.information)
+        variances, directions = np.linalg.eigh(d_elements @ covariance @ d_elements.swapaxes(1, 2))
+        coordinate = (directions[:, None, :, -1] @ d_elements)[:, 0]
+        if previous is not None:
+            # The sign of an eigenvector is arbitrary: continue in the direction of the previous step.
+            response = (covariance @ coordinate[..., None])[..., 0]
+            coordinate *= np.where((response * previous).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
+        log_volume = -0.5 * (np.linalg.slogdet(fit.information)[1] + np.log(variances[:, -1]))
+        return RidgePoints(parameters, fit.cost, covariance, coordinate, log_volume)
 
 
-_FOLLOWED: Final = 24
-"""Of a group's solutions, the best ones; each costs as much as the search of another."""
-_ALIKE: Final = 0.04
-"""Squared difference over covariance of two ends of the same search, which comes within 0.01 of the least cost."""
-_STRAIGHT: Final = 0.03
-"""Bend of valleys that need no following; it makes errors larger by as little."""
-_FIRST_STEP: Final = 0.5
-"""In standard deviations, but at most half of the longest."""
-_LONGEST_STEP: Final = 0.2
-"""In sizes of the relative orbit."""
-_GROWTH: Final = 1.6
-_SHRINKAGE: Final = 0.4
-_RISE_MAX: Final = 2.5
-"""Of the cost in a step; one with more is repeated, shorter."""
-_RISE_SMALL: Final = 0.75
-"""After less, steps grow."""
-_END: Final = 12.0
-"""Of the cost above the lowest point's."""
-_STEPS: Final = 14
-_DENSITY_MAX: Final = 5.0
-"""Logarithm over that at the solution; more likely than it, there is another one."""
-_LEAST_EIGENVALUE: Final = 1e-14
-"""Of correlations; less is rounding."""
-
-
-def covariances(
-    equations: Equations, around: Around, result: Result, groups: Sequence[Sequence[int]], *, noise: Noise, loss: Loss
+def ridge_covariances(
+    equations: Equations,
+    context: SearchContext,
+    result: Minima,
+    groups: Sequence[Sequence[int]],
+    *,
+    noise: Noise,
+    loss: Loss,
 ) -> Array:
-    """Covariances of distinct solutions, the best first, (k, p, p).
+    """Return the covariances of distinct solutions, (k, p, p).
 
     Args:
-        equations: Of all.
-        around: Of the search; orbits that it can exclude, and all but a group's best few, are taken for linear.
-        result: The solutions.
+        equations: Equations of all satellites.
+        context: Models and settings. Solutions that exceed its margin of certainty keep the linear covariance, as do
+            all but the best few of a group.
+        result: The solutions, the best first.
         groups: Partners, by index, that have ranges among themselves.
-        noise: Of the observations.
-        loss: That of the last fit.
+        noise: Measurement noise.
+        loss: Loss of the last fit.
     """
-    everything = covariance(result.fit.information)
+    covariance = scaled_inverse(result.fit.information)
     for group in groups:
-        # Solutions may differ in other groups only.
-        first = _first_alike(result, group, len(equations.satellites))
-        columns = equations.columns_of((0, *group))
-        bent, turns = _turns(equations, around, result.guesses, first, group, noise=noise, loss=loss)
-        for row, turn in zip(bent.tolist(), turns, strict=True):
-            whole = np.eye(equations.unknowns)
-            whole[columns[:, None], columns] = turn
-            everything[row] = whole @ everything[row] @ whole.T
-    return everything
+        # Solutions may have the same orbits of this group and differ in another one.
+        first = _first_with_same_orbits(result, group, len(equations.satellites))
+        columns = equations.parameter_indices((0, *group))
+        bent, corrections = _covariance_corrections(
+            equations, context, result.parameters, first, group, noise=noise, loss=loss
+        )
+        for row, correction in zip(bent.tolist(), corrections, strict=True):
+            transform = np.eye(equations.parameter_count)
+            transform[columns[:, None], columns] = correction
+            covariance[row] = transform @ covariance[row] @ transform.T
+    return covariance
 
 
-def _first_alike(result: Result, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
-    """The first solution with the same orbits of a group as each, (k,)."""
-    first = np.full(len(result.guesses), -1, dtype=np.int64)
+def _first_with_same_orbits(result: Minima, group: Sequence[int], satellites: int) -> npt.NDArray[np.int64]:
+    """Return the index of the first solution that shares each solution's orbits of a group, (k,)."""
+    first = np.full(len(result.parameters), -1, dtype=np.int64)
     for row in range(len(first)):
         if first[row] < 0:
-            other = differing(result, row, result.guesses, satellites, limit=_ALIKE)[:, list(group)].any(axis=1)
-            first[~other & (first < 0)] = row
+            differs = differs_from(result, row, result.parameters, satellites, limit=_SAME_MINIMUM_LIMIT)[
+                :, list(group)
+            ].any(axis=1)
+            first[~differs & (first < 0)] = row
     return first
 
 
-def _turns(
+def _covariance_corrections(
     equations: Equations,
-    around: Around,
-    guesses: Array,
+    context: SearchContext,
+    parameters: Array,
     first: npt.NDArray[np.int64],
     group: Sequence[int],
     *,
     noise: Noise,
     loss: Loss,
 ) -> tuple[npt.NDArray[np.int64], Array]:
-    """Which solutions lie in curved valleys of a group, and what makes errors of straight ones theirs, (k, q, q)."""
-    some, columns = (0, *group), equations.columns_of((0, *group))
-    known = covariance(equations.prior.information)[columns[:, None], columns]
-    prior = Prior(equations.prior.mean[columns], covariance(known))
-    most = max((len(rows.places) for rows in equations.ranges), default=1)
-    part = equations.subset(some, prior, some, most)
-    of_part = Noise(noise.range_sigma_m[equations.pairs_among(some)], noise.fix_scale[list(some)])
-    terrain = Terrain(part, around, of_part, loss, guesses[0, :6])
-    lowest = terrain.lowest(guesses[:, columns])
-    # What it costs that other groups are elsewhere has no say.
-    worse = lowest.cost - lowest.cost.min()
-    is_bent = (terrain.bend(lowest) > _STRAIGHT) & (worse <= around.settings.certain_chi_square)
+    """Return the solutions on curved ridges of a group, and corrections of their linear errors (k, q, q)."""
+    satellites, columns = (0, *group), equations.parameter_indices((0, *group))
+    prior = marginal_prior(equations.prior, columns)
+    ranges_max = max((len(rows.node_time) for rows in equations.ranges), default=1)
+    subset = equations.subset(satellites, prior, satellites, ranges_max)
+    subset_noise = noise.subset(satellites, equations.pairs_among(satellites))
+    cost_function = CostFunction(subset, context, subset_noise, loss, parameters[0, :6])
+    minima = cost_function.points_at(parameters[:, columns])
+    # The cost of other orbits in other groups is excluded.
+    excess = minima.cost - minima.cost.min()
+    is_bent = (cost_function.curvature(minima) > _CURVATURE_MIN) & (excess <= context.settings.certain_chi_square)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
-    followed = np.sort(followed[np.argsort(worse[followed], kind="stable")][:_FOLLOWED])
+    followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:_RIDGES_MAX])
     bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
-    bottom = lowest.chosen(followed)
-    whole = _followed(terrain, bottom) + _aside(terrain, bottom)
-    # At a valley's flat bottom, what is the same orbit may have another linear covariance.
-    straight = lowest.covariance[bent]
-    return bent, _root(whole)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(_root(straight))
+    selected = minima.select(followed)
+    moments = _ridge_moments(cost_function, selected) + _growth_across(cost_function, selected)
+    # Searches that end at different points of a flat minimum have different linear covariances.
+    linear = minima.covariance[bent]
+    return bent, _lower_roots(moments)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(_lower_roots(linear))
 
 
-def _aside(terrain: Terrain, lowest: Points) -> Array:
-    """By how much second moments grow where valleys are bent across them too, (k, q, q)."""
-    slab = slab_at(lowest)
-    within = terrain.lowest(lowest.guesses, slab)
+def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
+    """Return the growth of second moments by ridges that are also curved across, (k, q, q)."""
+    across = slice_at(lowest)
+    within = cost_function.points_at(lowest.parameters, across)
     growth = np.zeros_like(within.covariance)
-    bent = np.flatnonzero(terrain.bend(within) > _STRAIGHT)
+    bent = np.flatnonzero(cost_function.curvature(within) > _CURVATURE_MIN)
     if len(bent):
-        within = within.chosen(bent)
-        growth[bent] = _growth(within.covariance, _followed(terrain, within, slab.chosen(bent)))
+        within = within.select(bent)
+        growth[bent] = _excess_covariance(within.covariance, _ridge_moments(cost_function, within, across.select(bent)))
     return growth
 
 
-def _growth(straight: Array, whole: Array) -> Array:
-    """How far second moments exceed a covariance, in the directions in which they do, (k, q, q)."""
-    root = _root(straight)
+def _excess_covariance(covariance: Array, moments: Array) -> Array:
+    """Return the excess of second moments over a covariance, in the directions in which it is positive, (k, q, q)."""
+    root = _lower_roots(covariance)
     inverse = np.linalg.inv(root)
-    values, vectors = np.linalg.eigh(inverse @ whole @ inverse.swapaxes(1, 2))
-    grown = root @ vectors * np.sqrt(np.maximum(values - 1.0, 0.0))[:, None]
-    growth: Array = grown @ grown.swapaxes(1, 2)
-    return growth
+    values, vectors = np.linalg.eigh(inverse @ moments @ inverse.swapaxes(1, 2))
+    excess_root = root @ vectors * np.sqrt(np.maximum(values - 1.0, 0.0))[:, None]
+    excess: Array = excess_root @ excess_root.swapaxes(1, 2)
+    return excess
 
 
-def _followed(terrain: Terrain, lowest: Points, slab: Slab | None = None) -> Array:
-    """Second moments about k lowest points of what their valleys hold, or those within slabs, (k, q, q)."""
+def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Slice | None = None) -> Array:
+    """Return the second moments of ridges about k minima, or of the ridges within slices, (k, q, q)."""
     count = len(lowest.cost)
     owner = np.tile(np.arange(count), 2)
-    bottom = Points(*(np.concatenate((part, part)) for part in lowest))
-    now = Points(*(part.copy() for part in bottom))
-    now.along[count:] *= -1.0
-    longest_m = _LONGEST_STEP * terrain.size_m(bottom.guesses)
-    length_m = np.minimum(_FIRST_STEP * np.sqrt(bottom.variance()), 0.5 * longest_m)
-    density, held = np.ones(2 * count), _held(terrain, now, bottom)
-    weight, moment = np.zeros(2 * count), np.zeros_like(held)
+    minimum = RidgePoints(*(np.concatenate((part, part)) for part in lowest))
+    current = RidgePoints(*(part.copy() for part in minimum))
+    current.coordinate[count:] *= -1.0
+    longest_m = _LONGEST_STEP * cost_function.size_m(minimum.parameters)
+    length_m = np.minimum(_FIRST_STEP * np.sqrt(minimum.variance()), 0.5 * longest_m)
+    density, local_moment = np.ones(2 * count), _local_moments(cost_function, current, minimum)
+    weight, moment = np.zeros(2 * count), np.zeros_like(local_moment)
     active = np.arange(2 * count)
     for _ in range(_STEPS):
-        within = None if slab is None else slab.chosen(owner[active])
-        reached = terrain.stepped(now.chosen(active), length_m[active], within)
-        rise = reached.cost - now.cost[active]
-        good = np.abs(rise) < _RISE_MAX
-        length_m[active[~good]] *= _SHRINKAGE
-        some, new = active[good], reached.chosen(good)
-        below = bottom.chosen(some)
-        level = new.breadth - below.breadth - 0.5 * (new.cost - below.cost)
-        denser, holds = np.exp(np.minimum(level, _DENSITY_MAX)), _held(terrain, new, below)
-        half_m = 0.5 * length_m[some]
-        weight[some] += half_m * (density[some] + denser)
-        moment[some] += (half_m * density[some])[:, None, None] * held[some]
-        moment[some] += (half_m * denser)[:, None, None] * holds
-        density[some], held[some] = denser, holds
-        for part, found in zip(now, new, strict=True):
-            part[some] = found
-        length_m[some] = np.minimum(length_m[some] * np.where(rise[good] < _RISE_SMALL, _GROWTH, 1.0), longest_m[some])
-        active = active[now.cost[active] - bottom.cost[active] < _END]
+        within = None if across is None else across.select(owner[active])
+        trial = cost_function.follow(current.select(active), length_m[active], within)
+        rise = trial.cost - current.cost[active]
+        accepted = np.abs(rise) < _COST_RISE_MAX
+        length_m[active[~accepted]] *= _SHRINKAGE
+        rows, new = active[accepted], trial.select(accepted)
+        origin = minimum.select(rows)
+        log_density = new.log_volume - origin.log_volume - 0.5 * (new.cost - origin.cost)
+        new_density = np.exp(np.minimum(log_density, _DENSITY_MAX))
+        new_local_moment = _local_moments(cost_function, new, origin)
+        half_m = 0.5 * length_m[rows]
+        weight[rows] += half_m * (density[rows] + new_density)
+        moment[rows] += (half_m * density[rows])[:, None, None] * local_moment[rows]
+        moment[rows] += (half_m * new_density)[:, None, None] * new_local_moment
+        density[rows], local_moment[rows] = new_density, new_local_moment
+        for part, values in zip(current, new, strict=True):
+            part[rows] = values
+        length_m[rows] = np.minimum(
+            length_m[rows] * np.where(rise[accepted] < _COST_RISE_SMALL, _GROWTH, 1.0), longest_m[rows]
+        )
+        active = active[current.cost[active] - minimum.cost[active] < _COST_END]
         if not len(active):
             break
     weight, moment = weight[:count] + weight[count:], moment[:count] + moment[count:]
-    walked = weight > 0.0
+    has_steps = weight > 0.0
     result = lowest.covariance.copy()
-    result[walked] = moment[walked] / weight[walked, None, None]
+    result[has_steps] = moment[has_steps] / weight[has_steps, None, None]
     return result
 
 
-def _held(terrain: Terrain, points: Points, lowest: Points) -> Array:
-    """Second moments about the lowest points of what lies across the valleys here, (k, q, q)."""
+def _local_moments(cost_function: CostFunction, points: RidgePoints, lowest: RidgePoints) -> Array:
+    """Return the second moments about the minima of the distributions across the ridges, (k, q, q)."""
     tangent, variance = points.tangent(), points.variance()
-    across = points.covariance - variance[:, None, None] * tangent[:, :, None] * tangent[:, None, :]
-    off = terrain.off(points.guesses, lowest.guesses)
-    held: Array = across + off[:, :, None] * off[:, None, :]
-    return held
+    across_ridge = points.covariance - variance[:, None, None] * tangent[:, :, None] * tangent[:, None, :]
+    difference = cost_function.differences(points.parameters, lowest.parameters)
+    local_moment: Array = across_ridge + difference[:, :, None] * difference[:, None, :]
+    return local_moment
 
 
-def _root(matrices: Array) -> Array:
-    """Lower triangular roots of covariances whose unknowns have units of all sizes; our own come first."""
+def _lower_roots(matrices: Array) -> Array:
+    """Return lower triangular roots of covariances whose parameters have different units."""
     unit = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
     values, vectors = np.linalg.eigh(matrices / unit[:, :, None] / unit[:, None, :])
     root = vectors * np.sqrt(np.maximum(values, _LEAST_EIGENVALUE))[:, None]

@@ -1,12 +1,13 @@
-"""Where the search for a partner's orbit begins: its fixes if they tell it, otherwise everywhere.
+"""Search for all orbits of the partners that fit the observations.
 
-Ranges alone allow several orbits. Directions that fill the space of relative orbital elements evenly are scaled to the
-ranges; those that fit best are improved by linear motion, and so are the images of what comes out.
+A partner with enough fixes starts from them (`orbit_from_fixes`). Ranges alone allow several orbits: a quasi-random
+set of relative orbital elements is scaled to the ranges, the best are improved with linear motion and then, together
+with their mirror images, with full motion (`candidates_from_ranges`). Partners with ranges among themselves join one
+by one: all candidates so far are combined with all candidates of the next partner, and the best combinations are
+kept.
 
-All orbits of the partners that may be: candidates of each, their combinations, and images of what is found.
-
-Partners between whom there are no ranges have nothing to do with each other once our own orbit is known: their
-candidates are not combined but stand beside the best of the others.
+Partners without ranges between them are independent once our own orbit is known: their candidates are not combined, but
+each is tried with the best orbits of the other groups.
 """
 
 import math
@@ -16,16 +17,16 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.equations import SEARCH_LOSS, Equations, Noise, Prior
-from pygnc.estimators.formation.least_squares import Result, differing, merged, minimise
+from pygnc.estimators.formation.least_squares import Minima, differs_from, distinct_solutions, minimise
 from pygnc.estimators.formation.noise import expected_noise
-from pygnc.estimators.formation.observations import Pair
-from pygnc.estimators.formation.reference import NODE_S, UNKNOWNS, Reference, of_satellite
+from pygnc.estimators.formation.observations import Pair, connected_groups
+from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE, Reference, state_indices
 from pygnc.estimators.formation.relative_coordinates import (
     BOTH,
-    IMAGES,
+    IMAGE_COUNT,
     IN_PLANE,
     NORMAL,
     d_state_d_mirror_elements,
@@ -38,29 +39,46 @@ from pygnc.estimators.orbit.state import DRAG
 
 _DIRECTIONS: Final = 4_096
 _BLOCKS: Final = 16
-"""Of directions, scaled one after the other: all at once take ten megabytes."""
-_KEPT: Final = 128
-"""Of them. With half as many, 2 of 1080 partners of stars were not found at all: one valley had taken all places."""
+"""Number of blocks in which directions are scaled, to save memory: all at once take ten megabytes."""
+_DIRECTIONS_KEPT: Final = 128
+"""Directions that are improved. With 64, one likelihood ridge took all of them for 2 of 1080 partners of stars."""
 _LINEAR_ITERATIONS: Final = 30
 _LINEAR_TOLERANCE: Final = 0.3
-_MINIMA: Final = 12
-"""Orbits improved further that differ, and from each other's images too; with all their images."""
+_MINIMA_MAX: Final = 12
+"""Maximum number of minima, distinct up to mirror images, that are improved with full motion, each with its images."""
 _PHASES: Final = ((8, 3.0), (25, 0.1))
-"""Iterations and tolerance, first of everything, then of what is left."""
-_HOPELESS: Final = 200.0
-"""A candidate whose cost is so much above the best, per unit of a good one's, is dropped."""
+"""Iterations and tolerance of the phases of refinement."""
+_COST_MARGIN: Final = 200.0
+"""A candidate is dropped if its cost exceeds the best one by this margin times the best cost per range (at least 1)."""
 CANDIDATES: Final = 40
-"""Of a partner that has ranges to known satellites only."""
+"""Maximum number of candidates of a partner with ranges to known satellites only."""
 CANDIDATES_OF_MANY: Final = 16
-"""Of a group of partners, or of one that is to join a group."""
+"""Maximum number of candidates of a group of partners, and of a partner that joins a group."""
 _MEDIAN_ITERATIONS: Final = 20
 _ROOT_ITERATIONS: Final = 40
-_TILTS: Final = 32
-_TILT_MAX: Final = 1.5
+_VARIATIONS: Final = 32
+_VARIATION_MAX: Final = 1.5
+_SINGULAR_VALUE_MIN: Final = 1e-6
+"""Minimum singular value of the design matrix with columns of unit length."""
+RANGES_MIN: Final = 7
+"""Minimum number of ranges to satellites on known orbits: six for an orbit, one for a bias."""
+_RANGES_MAX: Final = 64
+"""Maximum number of ranges of a pair in the search."""
+_ROUNDS_MAX: Final = 3
+"""Maximum rounds of variations."""
+_IMPROVEMENT_MIN: Final = 1.0
+"""Minimum decrease of the cost for another round."""
 
 
-class Around(NamedTuple):
-    """What a search needs besides the equations; `noise_m` is the ranges' apparent noise."""
+class SearchContext(NamedTuple):
+    """Models and settings of the search.
+
+    Attributes:
+        reference: Reference orbit.
+        dynamics: Relative dynamics around it.
+        settings: Settings of the estimator.
+        noise_m: Apparent standard deviation of the ranges, by pair.
+    """
 
     reference: Reference
     dynamics: RelativeDynamics
@@ -68,126 +86,131 @@ class Around(NamedTuple):
     noise_m: dict[Pair, float]
 
 
-def from_fixes(equations: Equations, satellite: int) -> Array | None:
-    """Deviation (7,) of a satellite by its fixes alone, as linear motion and least absolute residuals have it.
+def orbit_from_fixes(equations: Equations, satellite: int) -> Array | None:
+    """Return the state (7,) of a satellite from its fixes alone, or None if they do not determine an orbit.
 
-    Outliers in less than half of the fixes hardly move it. None when the fixes do not tell an orbit.
+    Uses linear motion and least absolute residuals (iteratively reweighted least squares), so that outliers in less
+    than half of the fixes have little influence.
     """
     rows = equations.fixes[satellite]
-    there = np.repeat(rows.there, 3, axis=1).reshape(-1)
-    design = rows.design.reshape(-1, UNKNOWNS)[there, :6]
-    residual = rows.residual.reshape(-1)[there]
+    available = np.repeat(rows.available, 3, axis=1).reshape(-1)
+    design = rows.design.reshape(-1, STATE_SIZE)[available, :6]
+    residual = rows.residual.reshape(-1)[available]
     if len(residual) < 6:
         return None
     unit = np.sqrt((design**2).sum(axis=0))
     design = design / unit
-    if np.linalg.svd(design, compute_uv=False)[-1] < _DETERMINED:
+    if np.linalg.svd(design, compute_uv=False)[-1] < _SINGULAR_VALUE_MIN:
         return None
     weight = np.ones(len(residual))
-    solved = np.zeros(6)
+    solution = np.zeros(6)
     for _ in range(_MEDIAN_ITERATIONS):
         weighted = design * weight[:, None]
-        solved = np.linalg.solve(weighted.T @ design, weighted.T @ residual)
-        off = (residual - design @ solved).reshape(-1, 3)
-        size = np.sqrt((off**2).sum(axis=1))
+        solution = np.linalg.solve(weighted.T @ design, weighted.T @ residual)
+        misfit = (residual - design @ solution).reshape(-1, 3)
+        size = np.sqrt((misfit**2).sum(axis=1))
         weight = np.repeat(1.0 / np.maximum(size, 1.0), 3)
-    return np.append(solved / unit, 0.0)
+    return np.append(solution / unit, 0.0)
 
 
-_DETERMINED: Final = 1e-6
-"""Least singular value of a design with columns of unit length."""
-
-
-def from_ranges(equations: Equations, partner: int, guess: Array, around: Around, most: int) -> Result:
-    """Orbits of one partner that its ranges to others allow, best first.
+def candidates_from_ranges(
+    equations: Equations, partner: int, parameters: Array, context: SearchContext, count_max: int
+) -> Minima:
+    """Return the orbits of one partner that fit its ranges to others, ordered by cost.
 
     Args:
-        equations: Of the partner and of those to which it has ranges; these have tight priors.
-        partner: Its index.
-        guess: All unknowns (p,); the partner's are not looked at.
-        around: The rest.
-        most: Candidates kept.
+        equations: Equations of the partner and of satellites to which it has ranges; these have tight priors.
+        partner: Index of the partner.
+        parameters: All parameters (p,); the partner's are ignored.
+        context: Models and settings.
+        count_max: Maximum number of candidates.
     """
-    of_partner = of_satellite(partner)[:6]
-    starts = np.tile(guess, (_KEPT, 1))
-    starts[:, of_partner] = _scaled(equations, partner, _directions(around.reference), guess)
-    noise = expected_noise(equations, around.settings)
+    columns = state_indices(partner)[:6]
+    candidates = np.tile(parameters, (_DIRECTIONS_KEPT, 1))
+    candidates[:, columns] = _scaled_to_ranges(equations, partner, _search_directions(context.reference), parameters)
+    noise = expected_noise(equations, context.settings)
     result = minimise(
         equations,
-        around.dynamics,
-        starts,
+        context.dynamics,
+        candidates,
         noise,
         SEARCH_LOSS,
         iterations=_LINEAR_ITERATIONS,
         tolerance=_LINEAR_TOLERANCE,
         linear=True,
     )
-    imaged = flips(result.guesses, (partner,), around.reference)
-    chosen = _originals(result, imaged, len(equations.satellites))[:_MINIMA]
-    return searched(equations, around, imaged[:, chosen].reshape(-1, len(guess)), most)
+    images = mirrored_candidates(result.parameters, (partner,), context.reference)
+    chosen = _distinct_up_to_mirrors(result, images, len(equations.satellites))[:_MINIMA_MAX]
+    return refine_candidates(equations, context, images[:, chosen].reshape(-1, len(parameters)), count_max)
 
 
-def _originals(result: Result, imaged: Array, satellites: int) -> list[int]:
-    """Indices of guesses that differ from all better ones and from their images, the best first."""
-    is_open = np.ones(len(result.guesses), dtype=np.bool_)
+def _distinct_up_to_mirrors(result: Minima, images: Array, satellites: int) -> list[int]:
+    """Return the rows that differ from all better ones and from their mirror images, ordered by cost."""
+    is_candidate = np.ones(len(result.parameters), dtype=np.bool_)
     chosen = []
     for row in np.argsort(result.fit.cost, kind="stable").tolist():
-        if is_open[row]:
+        if is_candidate[row]:
             chosen.append(row)
-            other = differing(result, row, imaged.reshape(-1, imaged.shape[-1]), satellites).any(axis=1)
-            is_open &= other.reshape(imaged.shape[:2]).all(axis=0)
+            differs = differs_from(result, row, images.reshape(-1, images.shape[-1]), satellites).any(axis=1)
+            is_candidate &= differs.reshape(images.shape[:2]).all(axis=0)
     return chosen
 
 
-def searched(equations: Equations, around: Around, guesses: Array, most: int) -> Result:
-    """Guesses improved by full motion, the distinct ones, the best first; without those that stay hopeless."""
-    noise = Noise(np.array([around.noise_m[pair] for pair in equations.pairs]), np.ones(len(equations.satellites)))
+def refine_candidates(equations: Equations, context: SearchContext, candidates: Array, count_max: int) -> Minima:
+    """Return the distinct minima reached from candidates (k, p) with full motion, ordered by cost.
+
+    Candidates that remain implausible after the first phase are dropped.
+    """
+    noise = Noise(np.array([context.noise_m[pair] for pair in equations.pairs]), np.ones(len(equations.satellites)))
     count = len(equations.satellites)
     for iterations, tolerance in _PHASES:
         result = minimise(
-            equations, around.dynamics, guesses, noise, SEARCH_LOSS, iterations=iterations, tolerance=tolerance
+            equations, context.dynamics, candidates, noise, SEARCH_LOSS, iterations=iterations, tolerance=tolerance
         )
-        result = merged(result, count)
-        guesses = result.guesses[hopeful(result, equations, most)]
+        result = distinct_solutions(result, count)
+        candidates = plausible_candidates(result, equations, count_max)
     return result
 
 
-def hopeful(result: Result, equations: Equations, most: int) -> slice:
-    """The guesses, the best first, that are not much worse than the first."""
-    count = sum(len(rows.places) for rows in equations.ranges)
+def plausible_candidates(result: Minima, equations: Equations, count_max: int) -> Array:
+    """Return the parameters of the minima whose cost is within a margin of the best, at most `count_max`."""
+    count = sum(len(rows.node_time) for rows in equations.ranges)
     good = max(1.0, float(result.fit.cost[0]) / max(count, 1))
-    return slice(min(int((result.fit.cost <= result.fit.cost[0] + _HOPELESS * good).sum()), most))
+    plausible = int((result.fit.cost <= result.fit.cost[0] + _COST_MARGIN * good).sum())
+    return result.parameters[: min(plausible, count_max)]
 
 
-def flips(guesses: Array, partners: tuple[int, ...], reference: Reference) -> Array:
-    """The images of some partners' motion in guesses (k, p), all flipped alike, shape (4, k, p)."""
-    flipped = np.tile(guesses, (IMAGES, 1, 1))
-    for row, guess in enumerate(guesses):
-        own = reference.nodes.state[reference.middle] + guess[:6]
+def mirrored_candidates(candidates: Array, partners: tuple[int, ...], reference: Reference) -> Array:
+    """Return candidates (k, p) with the mirror images of the relative motion of `partners`, shape (4, k, p)."""
+    flipped = np.tile(candidates, (IMAGE_COUNT, 1, 1))
+    for row, parameters in enumerate(candidates):
+        own = reference.nodes.state[reference.epoch_node] + parameters[:6]
         for partner in partners:
-            of_partner = of_satellite(partner)[:6]
-            apart = guess[of_partner] - guess[:6]
-            flipped[:, row, of_partner] = guess[:6] + mirror_images(own, apart[None])[:, 0]
+            columns = state_indices(partner)[:6]
+            relative = parameters[columns] - parameters[:6]
+            flipped[:, row, columns] = parameters[:6] + mirror_images(own, relative[None])[:, 0]
     return flipped
 
 
-def scattered(guess: Array, partners: Sequence[int], reference: Reference) -> Array:
-    """A guess (p,) with all kinds of motion of the partners normal to the plane, shape (n, p)."""
-    own = reference.nodes.state[reference.middle] + guess[:6]
-    factors = _TILT_MAX * evenly(_TILTS, 2 * len(partners))
-    starts = np.tile(guess, (_TILTS, 1))
+def varied_candidates(parameters: Array, partners: Sequence[int], reference: Reference) -> Array:
+    """Return variations of parameters (p,) in the partners' motion normal to our orbital plane, shape (n, p)."""
+    own = reference.nodes.state[reference.epoch_node] + parameters[:6]
+    factors = _VARIATION_MAX * quasirandom_points(_VARIATIONS, 2 * len(partners))
+    candidates = np.tile(parameters, (_VARIATIONS, 1))
     for number, partner in enumerate(partners):
-        of_partner = of_satellite(partner)[:6]
-        apart = guess[of_partner] - guess[:6]
-        starts[:, of_partner] = guess[:6] + vary_normal_motion(own, apart, factors[:, 2 * number : 2 * number + 2])
-    return starts
+        columns = state_indices(partner)[:6]
+        relative = parameters[columns] - parameters[:6]
+        candidates[:, columns] = parameters[:6] + vary_normal_motion(
+            own, relative, factors[:, 2 * number : 2 * number + 2]
+        )
+    return candidates
 
 
-def evenly(count: int, dimensions: int) -> Array:
-    """Points that fill the cube from -1 to 1 evenly, (count, dimensions).
+def quasirandom_points(count: int, dimensions: int) -> Array:
+    """Return points that fill the cube from -1 to 1 evenly, (count, dimensions).
 
-    Source: M. Roberts, The unreasonable effectiveness of quasirandom sequences (2018); the golden ratio's kin, the root
-    of x^(d + 1) = x + 1, is found by iteration.
+    Source: M. Roberts, The unreasonable effectiveness of quasirandom sequences (2018). The base of the sequence is
+    the root of x^(d + 1) = x + 1, found by iteration.
     """
     root = 1.5
     for _ in range(_ROOT_ITERATIONS):
@@ -197,212 +220,219 @@ def evenly(count: int, dimensions: int) -> Array:
     return points
 
 
-def _directions(reference: Reference) -> Array:
-    """Relative states whose orbital elements fill a cube evenly, (_DIRECTIONS, 6).
+def _search_directions(reference: Reference) -> Array:
+    """Return relative states whose mirror elements fill a cube evenly, (_DIRECTIONS, 6).
 
-    The drift along the track over half the arc counts as much as the place on it.
+    The drift along the track over half the arc has the same weight as the position along it.
     """
-    cube = evenly(_DIRECTIONS, 6)
-    own = reference.nodes.state[reference.middle]
-    motion_rad_s = math.sqrt(GM_EARTH_M3_S2 / float(own[:3].dot(own[:3])) ** 1.5)
-    cube[:, 0] /= 1.0 + 1.5 * motion_rad_s * NODE_S * reference.middle
+    cube = quasirandom_points(_DIRECTIONS, 6)
+    own = reference.nodes.state[reference.epoch_node]
+    mean_motion_rad_s = math.sqrt(GM_EARTH_M3_S2 / float(own[:3].dot(own[:3])) ** 1.5)
+    cube[:, 0] /= 1.0 + 1.5 * mean_motion_rad_s * NODE_S * reference.epoch_node
     directions: Array = cube @ d_state_d_mirror_elements(own).T
     return directions
 
 
-def _scaled(equations: Equations, partner: int, directions: Array, guess: Array) -> Array:
-    """Deviations (_KEPT, 6) in directions whose distances, suitably scaled, are most like the longest row of ranges."""
+def _scaled_to_ranges(equations: Equations, partner: int, directions: Array, parameters: Array) -> Array:
+    """Return the states (_DIRECTIONS_KEPT, 6) whose distances, scaled, fit the pair with the most ranges best."""
     pair = max(
         (pair for pair, rows in enumerate(equations.ranges) if partner in rows.pair),
-        key=lambda pair: len(equations.ranges[pair].places),
+        key=lambda pair: len(equations.ranges[pair].node_time),
     )
     rows = equations.ranges[pair]
     anchor = rows.pair[0] if rows.pair[1] == partner else rows.pair[1]
-    some = slice(None, None, max(1, len(rows.places) // 30))
-    bias = UNKNOWNS * len(equations.satellites) + pair
-    wanted = np.maximum(rows.range_m[some] - guess[bias], 1.0)[:, None]
-    reaches, misfits = [], []
+    thinned = slice(None, None, max(1, len(rows.node_time) // 30))
+    bias = STATE_SIZE * len(equations.satellites) + pair
+    distance_m = np.maximum(rows.range_m[thinned] - parameters[bias], 1.0)[:, None]
+    scales, misfits = [], []
     for block in np.split(directions, _BLOCKS):
-        place = rows.design[some, :, :6].reshape(-1, 6) @ block.T
-        length = np.sqrt((place.reshape(-1, 3, len(block)) ** 2).sum(axis=1))
-        reach = (length * wanted).sum(axis=0) / (length**2).sum(axis=0)
-        reaches.append(reach)
-        misfits.append(np.abs(length * reach - wanted).sum(axis=0))
-    best = np.argsort(np.concatenate(misfits), kind="stable")[:_KEPT]
-    reach = np.concatenate(reaches)[best, None]
-    result: Array = guess[UNKNOWNS * anchor : UNKNOWNS * anchor + 6] + directions[best] * reach
+        position = rows.design[thinned, :, :6].reshape(-1, 6) @ block.T
+        length = np.sqrt((position.reshape(-1, 3, len(block)) ** 2).sum(axis=1))
+        scale = (length * distance_m).sum(axis=0) / (length**2).sum(axis=0)
+        scales.append(scale)
+        misfits.append(np.abs(length * scale - distance_m).sum(axis=0))
+    best = np.argsort(np.concatenate(misfits), kind="stable")[:_DIRECTIONS_KEPT]
+    scale = np.concatenate(scales)[best, None]
+    result: Array = parameters[STATE_SIZE * anchor : STATE_SIZE * anchor + 6] + directions[best] * scale
     return result
 
 
-RANGES_MIN: Final = 7
-"""Fewer ranges to satellites whose orbits are known do not tell an orbit and a bias."""
-_RANGES_MAX: Final = 64
-"""Of a pair, in the search."""
-_TRIES: Final = 3
-"""Rounds of variations, as long as they find something better."""
-_BETTER: Final = 1.0
-
-
-class Known(NamedTuple):
-    """Satellites whose orbits their fixes tell, or ours the prior.
+class KnownOrbits(NamedTuple):
+    """Satellites whose orbits are known from their fixes or, for our own, from the prior.
 
     Attributes:
         satellites: Indices, our own first.
-        guess: All unknowns, (p,); of others zero.
-        information: On the unknowns of each, (s, 7, 7); of others zero.
+        parameters: All parameters, (p,); those of other satellites are zero.
+        information: Information on the state of each, (s, 7, 7); zero for other satellites.
     """
 
     satellites: list[int]
-    guess: Array
+    parameters: Array
     information: Array
 
 
 class Candidates(NamedTuple):
-    """What may be.
+    """Candidates of the whole formation.
 
     Attributes:
-        guesses: All unknowns, (k, p), the best first.
-        lost: Satellites of which nothing is known, by index, with the reason.
+        parameters: All parameters, (k, p), the best first.
+        unsolved: Reason why a satellite cannot be searched, by index.
     """
 
-    guesses: Array
-    lost: dict[int, str]
+    parameters: Array
+    unsolved: dict[int, str]
 
 
-def candidates(equations: Equations, known: Known, around: Around) -> Candidates:
-    """Starts for the whole formation: what fits best, every other candidate of each group, every image."""
-    groups, lost = _groups(equations, known)
-    base, others = known.guess.copy(), []
+def formation_candidates(equations: Equations, known: KnownOrbits, context: SearchContext) -> Candidates:
+    """Return the candidates of the whole formation.
+
+    They are the best orbits of all groups, and variants of these in which one group has another of its candidates,
+    or some partners have a mirror image.
+    """
+    groups, unsolved = _groups_to_search(equations, known)
+    best, alternatives = known.parameters.copy(), []
     for group in groups:
-        columns = np.concatenate([of_satellite(satellite) for satellite in group])
-        found = _search(equations, known, group, around)[:, columns]
-        base[columns] = found[0]
-        others += [(columns, values) for values in found[1:]]
-    partners = [satellite for satellite in range(1, len(equations.satellites)) if satellite not in lost]
-    for group in connected(equations, partners):
-        for flipped, image in _flips(group):
-            columns = np.concatenate([of_satellite(satellite) for satellite in flipped])
-            others.append((columns, flips(base[None], flipped, around.reference)[image, 0][columns]))
-    guesses = np.tile(base, (1 + len(others), 1))
-    for guess, (columns, values) in zip(guesses[1:], others, strict=True):
-        guess[columns] = values
-    return Candidates(guesses, lost)
+        columns = np.concatenate([state_indices(satellite) for satellite in group])
+        group_candidates = _group_candidates(equations, known, group, context)[:, columns]
+        best[columns] = group_candidates[0]
+        alternatives += [(columns, values) for values in group_candidates[1:]]
+    partners = [satellite for satellite in range(1, len(equations.satellites)) if satellite not in unsolved]
+    for group in connected_groups(partners, equations.index_pairs):
+        for flipped, image in _mirror_combinations(group):
+            columns = np.concatenate([state_indices(satellite) for satellite in flipped])
+            alternatives.append(
+                (columns, mirrored_candidates(best[None], flipped, context.reference)[image, 0][columns])
+            )
+    candidates = np.tile(best, (1 + len(alternatives), 1))
+    for candidate, (columns, values) in zip(candidates[1:], alternatives, strict=True):
+        candidate[columns] = values
+    return Candidates(candidates, unsolved)
 
 
-def _flips(group: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
-    """Which partners are flipped together, and how: any normal to the plane; each or all in it."""
-    some = [chosen for size in range(1, len(group) + 1) for chosen in combinations(group, size)]
-    each_or_all = [chosen for chosen in some if len(chosen) in {1, len(group)}]
-    return [*((chosen, NORMAL) for chosen in some), *product(each_or_all, (IN_PLANE, BOTH))]
+def _mirror_combinations(group: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
+    """Return the combinations of partners to mirror and the image of each.
 
-
-def _search(equations: Equations, known: Known, group: Sequence[int], around: Around) -> Array:
-    """Guesses (k, p) for a group of partners without enough fixes, the best first.
-
-    Partners join one by one: all that fits so far is combined with all orbits that fit the next one's ranges.
+    Normal to the plane, every subset of the group is mirrored; in the plane, each partner alone and all together.
     """
-    most = CANDIDATES if len(group) == 1 else CANDIDATES_OF_MANY
-    together, guesses = [group[0]], _alone(equations, known, group[0], around, most)
+    subsets = [chosen for size in range(1, len(group) + 1) for chosen in combinations(group, size)]
+    each_or_all = [chosen for chosen in subsets if len(chosen) in {1, len(group)}]
+    return [*((chosen, NORMAL) for chosen in subsets), *product(each_or_all, (IN_PLANE, BOTH))]
+
+
+def _group_candidates(equations: Equations, known: KnownOrbits, group: Sequence[int], context: SearchContext) -> Array:
+    """Return candidates (k, p) for a group of partners without enough fixes, ordered by cost."""
+    count_max = CANDIDATES if len(group) == 1 else CANDIDATES_OF_MANY
+    joined, candidates = [group[0]], _partner_candidates(equations, known, group[0], context, count_max)
     for partner in group[1:]:
-        alone = _alone(equations, known, partner, around, most)
-        together = [*together, partner]
-        starts = np.repeat(guesses, len(alone), axis=0)
-        starts[:, of_satellite(partner)] = np.tile(alone, (len(guesses), 1))[:, of_satellite(partner)]
-        some = [*known.satellites, *together]
-        part = equations.subset(some, _prior(equations, known, some, around.settings), together, _RANGES_MAX)
-        result = searched(part, around, _narrowed(equations, part, starts), most)
-        if len(together) == len(group):
-            result = _varied(part, result, [some.index(one) for one in group], around, most)
-        guesses = _widened(equations, known, part, result.guesses[hopeful(result, part, most)])
-    return guesses
+        partner_candidates = _partner_candidates(equations, known, partner, context, count_max)
+        joined = [*joined, partner]
+        merged = np.repeat(candidates, len(partner_candidates), axis=0)
+        merged[:, state_indices(partner)] = np.tile(partner_candidates, (len(candidates), 1))[:, state_indices(partner)]
+        members = [*known.satellites, *joined]
+        subset = equations.subset(
+            members, _subset_prior(equations, known, members, context.settings), joined, _RANGES_MAX
+        )
+        result = refine_candidates(subset, context, _to_subset(equations, subset, merged), count_max)
+        if len(joined) == len(group):
+            result = _improve_by_variations(
+                subset, result, [members.index(satellite) for satellite in group], context, count_max
+            )
+        candidates = _from_subset(equations, known, subset, plausible_candidates(result, subset, count_max))
+    return candidates
 
 
-def _varied(part: Equations, result: Result, group: Sequence[int], around: Around, most: int) -> Result:
-    """Better guesses from variations of the best, of one partner's motion normal to the plane or of several."""
-    for _ in range(_TRIES):
-        best = result.guesses[:1]
-        some = [flips(best, flipped, around.reference)[image] for flipped, image in _flips(group)]
-        some.append(scattered(best[0], group, around.reference))
-        fit = float(result.fit.cost[0])
-        result = searched(part, around, np.concatenate((result.guesses[hopeful(result, part, most)], *some)), most)
-        if float(result.fit.cost[0]) > fit - _BETTER:
+def _improve_by_variations(
+    subset: Equations, result: Minima, group: Sequence[int], context: SearchContext, count_max: int
+) -> Minima:
+    """Improve the minima by mirror images and variations of the best, as long as the best cost decreases."""
+    for _ in range(_ROUNDS_MAX):
+        best = result.parameters[:1]
+        variations = [
+            mirrored_candidates(best, flipped, context.reference)[image]
+            for flipped, image in _mirror_combinations(group)
+        ]
+        variations.append(varied_candidates(best[0], group, context.reference))
+        cost = float(result.fit.cost[0])
+        result = refine_candidates(
+            subset,
+            context,
+            np.concatenate((plausible_candidates(result, subset, count_max), *variations)),
+            count_max,
+        )
+        if float(result.fit.cost[0]) > cost - _IMPROVEMENT_MIN:
             break
     return result
 
 
-def _alone(equations: Equations, known: Known, partner: int, around: Around, most: int) -> Array:
-    """Guesses (k, p) for one partner by its own observations and its ranges to those known."""
-    some = [*known.satellites, partner]
-    part = equations.subset(some, _prior(equations, known, some, around.settings), [partner], _RANGES_MAX)
-    result = from_ranges(part, len(some) - 1, part.prior.mean, around, most)
-    result = _varied(part, result, [len(some) - 1], around, most)
-    return _widened(equations, known, part, result.guesses[hopeful(result, part, most)])
+def _partner_candidates(
+    equations: Equations, known: KnownOrbits, partner: int, context: SearchContext, count_max: int
+) -> Array:
+    """Return candidates (k, p) for one partner from its ranges to satellites on known orbits."""
+    members = [*known.satellites, partner]
+    subset = equations.subset(
+        members, _subset_prior(equations, known, members, context.settings), [partner], _RANGES_MAX
+    )
+    result = candidates_from_ranges(subset, len(members) - 1, subset.prior.mean, context, count_max)
+    result = _improve_by_variations(subset, result, [len(members) - 1], context, count_max)
+    return _from_subset(equations, known, subset, plausible_candidates(result, subset, count_max))
 
 
-def _narrowed(equations: Equations, part: Equations, guesses: Array) -> Array:
-    """Guesses (k, p) of all unknowns for some satellites' equations."""
-    narrow = np.tile(part.prior.mean, (len(guesses), 1))
-    for number, identity in enumerate(part.satellites):
-        narrow[:, of_satellite(number)] = guesses[:, of_satellite(equations.satellites.index(identity))]
-    return narrow
+def _to_subset(equations: Equations, subset: Equations, candidates: Array) -> Array:
+    """Return candidates (k, p) reduced to the parameters of a subset."""
+    reduced = np.tile(subset.prior.mean, (len(candidates), 1))
+    for number, identity in enumerate(subset.satellites):
+        reduced[:, state_indices(number)] = candidates[:, state_indices(equations.satellites.index(identity))]
+    return reduced
 
 
-def _widened(equations: Equations, known: Known, part: Equations, narrow: Array) -> Array:
-    """The reverse; those known keep what their fixes say."""
-    guesses = np.tile(known.guess, (len(narrow), 1))
-    for number, identity in enumerate(part.satellites):
+def _from_subset(equations: Equations, known: KnownOrbits, subset: Equations, reduced: Array) -> Array:
+    """Return reduced candidates with all parameters. Known orbits remain as they are."""
+    candidates = np.tile(known.parameters, (len(reduced), 1))
+    for number, identity in enumerate(subset.satellites):
         satellite = equations.satellites.index(identity)
         if satellite not in known.satellites:
-            guesses[:, of_satellite(satellite)] = narrow[:, of_satellite(number)]
-    return guesses
+            candidates[:, state_indices(satellite)] = reduced[:, state_indices(number)]
+    return candidates
 
 
-def _prior(equations: Equations, known: Known, some: Sequence[int], settings: FormationSettings) -> Prior:
-    """Of the unknowns of some satellites, with those known held by what their fixes say."""
-    pairs = len(equations.pairs_among(some))
-    states = UNKNOWNS * len(some)
+def _subset_prior(
+    equations: Equations, known: KnownOrbits, members: Sequence[int], settings: FormationSettings
+) -> Prior:
+    """Return the prior of some satellites; known orbits have the information of their fixes."""
+    pairs = len(equations.pairs_among(members))
+    states = STATE_SIZE * len(members)
     mean, information = np.zeros(states + pairs), np.zeros((states + pairs, states + pairs))
     mean[states:] = settings.range_bias_m
     biases = np.arange(states, states + pairs)
     information[biases, biases] = settings.range_bias_sigma_m**-2.0
-    whole = equations.prior.information
-    for number, satellite in enumerate(some):
-        here, there = of_satellite(number), of_satellite(satellite)
+    prior_information = equations.prior.information
+    for number, satellite in enumerate(members):
+        to, source = state_indices(number), state_indices(satellite)
         if satellite in known.satellites:
-            mean[here] = known.guess[there]
-            information[here[:, None], here] = known.information[satellite]
+            mean[to] = known.parameters[source]
+            information[to[:, None], to] = known.information[satellite]
         else:
-            information[here[:, None], here] = whole[there[:, None], there]
-            mean[here[DRAG]] = known.guess[DRAG]
+            information[to[:, None], to] = prior_information[source[:, None], source]
+            mean[to[DRAG]] = known.parameters[DRAG]
     return Prior(mean, information)
 
 
-def _groups(equations: Equations, known: Known) -> tuple[list[list[int]], dict[int, str]]:
-    """The partners to search, in groups that have ranges among themselves, and those of which too little is there."""
-    lost = {}
-    searched = []
+def _groups_to_search(equations: Equations, known: KnownOrbits) -> tuple[list[list[int]], dict[int, str]]:
+    """Return the partners to search, in groups with ranges among themselves, and the reasons why others are not."""
+    unsolved = {}
+    to_search = []
     for satellite in range(len(equations.satellites)):
         if satellite in known.satellites:
             continue
         count = sum(
-            len(rows.places)
+            len(rows.node_time)
             for rows in equations.ranges
             if satellite in rows.pair and (rows.pair[0] in known.satellites or rows.pair[1] in known.satellites)
         )
         if count >= RANGES_MIN:
-            searched.append(satellite)
+            to_search.append(satellite)
         else:
-            lost[satellite] = f"{count} ranges to satellites on known orbits, {RANGES_MIN} needed, and too few fixes"
-    return connected(equations, searched), lost
-
-
-def connected(equations: Equations, some: Sequence[int]) -> list[list[int]]:
-    """Satellites, by index, in groups that have ranges among themselves."""
-    group = {satellite: satellite for satellite in some}
-    for rows in equations.ranges:
-        one, other = rows.pair
-        if one in group and other in group:
-            joined, kept = group[other], group[one]
-            group = {satellite: kept if label == joined else label for satellite, label in group.items()}
-    labels = sorted(set(group.values()))
-    return [[satellite for satellite in some if group[satellite] == label] for label in labels]
+            unsolved[satellite] = (
+                f"too few fixes, and {count} ranges to satellites on known orbits ({RANGES_MIN} needed)"
+            )
+    return connected_groups(to_search, equations.index_pairs), unsolved

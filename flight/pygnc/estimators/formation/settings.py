@@ -1,47 +1,49 @@
-"""What can be set on the formation estimator, with units and defaults."""
+"""Settings of the formation estimator: units, defaults and checks."""
 
 from dataclasses import dataclass
 
-from pygnc.common.limits import require_positive
+from pygnc.common.validation import require_positive
 
 
 @dataclass(frozen=True, slots=True)
 class FormationSettings:
-    """Who we are, how the radios measure, and when a solution is believed."""
+    """Settings of the formation estimator."""
 
     own_id: int = 74
     """Radio id of our satellite."""
     range_bias_m: float = 1050.0
-    """What the radios of a pair add to every range, before anything is measured."""
+    """Expected bias of a range: the delay that the radios of a pair add to every measurement."""
     range_bias_sigma_m: float = 20.0
-    """By how much that differs from pair to pair."""
+    """Standard deviation of the bias from pair to pair."""
     range_noise_m: float = 10.0
-    """Expected standard deviation of a range. Each pair's own is estimated."""
+    """Expected standard deviation of a range. The estimator refines it for each pair."""
     range_noise_min_m: float = 0.3
-    """Bounds of the estimate."""
+    """Lower limit of the estimated range noise."""
     range_noise_max_m: float = 100.0
+    """Upper limit of the estimated range noise."""
     range_gate_sigma: float = 5.0
-    """Ranges farther off are not used."""
+    """Ranges with a residual larger than this many standard deviations are rejected."""
     fix_scale_max: float = 10.0
-    """Receivers' standard deviations are widened up to so much where their fixes scatter more."""
+    """Largest factor by which the receivers' standard deviations are enlarged if their fixes scatter more."""
     arc_max_s: float = 43_200.0
-    """Older observations are not used."""
+    """Length of the arc. Older observations are not used."""
     own_fixes_min: int = 10
-    """With so many fixes of ours in the arc, they alone tell our orbit; with fewer, the given orbit does."""
+    """Minimum number of our own fixes in the arc. With fewer, the orbit estimate serves as the prior of our orbit."""
     log_drag_sigma: float = 0.8
     """Standard deviation of the logarithm of the drag factor that all satellites share."""
     differential_log_drag_sigma: float = 0.1
-    """Of each satellite's own part of it."""
+    """Standard deviation of each satellite's own part of the logarithm of its drag factor."""
     certain_chi_square: float = 30.0
-    """A solution is certain when every other one is so much worse."""
+    """A solution is certain if the chi-square of every other solution is larger by at least this margin."""
     solved_sigma_ratio: float = 1.0
-    """A partner is solved when the standard deviation of its place is less than its distance times this."""
+    """A partner is solved if the standard deviation of its position is less than its distance times this ratio."""
 
     def __post_init__(self) -> None:
         require_positive(self, "range_bias_sigma_m", "range_noise_min_m", "range_gate_sigma", "arc_max_s")
         require_positive(self, "log_drag_sigma", "differential_log_drag_sigma")
         require_positive(self, "certain_chi_square", "solved_sigma_ratio")
         if not self.range_noise_min_m <= self.range_noise_m <= self.range_noise_max_m:
-            raise ValueError("range_noise_m lies between range_noise_min_m and range_noise_max_m")
-        if self.fix_scale_max < 1.0 or self.own_fixes_min < 1:
-            raise ValueError("fix_scale_max and own_fixes_min are at least 1")
+            raise ValueError("range_noise_m must be between range_noise_min_m and range_noise_max_m")
+        for name in ("fix_scale_max", "own_fixes_min"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")

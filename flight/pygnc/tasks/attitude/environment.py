@@ -6,19 +6,19 @@ import msgspec
 import numpy as np
 
 from pygnc.bus.messages import OrbitEstimate
-from pygnc.environment.bodies import SunMoon
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.geomagnetic import MainField
-from pygnc.environment.sunlight import sunlit_fraction
-from pygnc.estimators.attitude.sample import Surroundings
-from pygnc.estimators.orbit.coarse_motion import Coarse, carried
+from pygnc.environment.solar_radiation import sunlit_fraction
+from pygnc.environment.sun_moon import SunMoon
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
+from pygnc.estimators.orbit.j2_propagator import StateVector, propagate
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
 """In a day without fixes an orbit goes astray by tens of kilometres, a third of a degree; then it is unknown."""
 
 
-class Around(NamedTuple):
+class OrbitalEnvironment(NamedTuple):
     """What is known at a time.
 
     Attributes:
@@ -26,14 +26,14 @@ class Around(NamedTuple):
         orbit_age_s: From the orbit's newest fix to then; None without an orbit.
     """
 
-    surroundings: Surroundings | None
+    surroundings: AttitudeEnvironment | None
     orbit_age_s: float | None
 
 
-NOWHERE: Final = Around(None, None)
+UNKNOWN_ENVIRONMENT: Final = OrbitalEnvironment(None, None)
 
 
-class FollowedOrbit(msgspec.Struct, frozen=True):
+class PropagatedOrbit(msgspec.Struct, frozen=True):
     """An orbit, carried on to a time near the next one that will be asked for.
 
     Attributes:
@@ -44,10 +44,10 @@ class FollowedOrbit(msgspec.Struct, frozen=True):
 
     fix_gps_ms: int
     gps_ms: int
-    state: Coarse
+    state: StateVector
 
     @classmethod
-    def of(cls, estimate: OrbitEstimate) -> "FollowedOrbit":
+    def of(cls, estimate: OrbitEstimate) -> "PropagatedOrbit":
         """The orbit of an estimate, at the estimate's time."""
         state = (*estimate.position_gcrf_m, *estimate.velocity_gcrf_mps)
         return cls(estimate.fix_gps_ms, estimate.gps_ms, state)
@@ -56,12 +56,12 @@ class FollowedOrbit(msgspec.Struct, frozen=True):
         """From the newest fix to a time, negative before it."""
         return (gps_ms - self.fix_gps_ms) * 1e-3
 
-    def at(self, gps_ms: int) -> "FollowedOrbit":
+    def at(self, gps_ms: int) -> "PropagatedOrbit":
         """The orbit carried to a time."""
-        return FollowedOrbit(self.fix_gps_ms, gps_ms, carried(self.state, (gps_ms - self.gps_ms) * 1e-3))
+        return PropagatedOrbit(self.fix_gps_ms, gps_ms, propagate(self.state, (gps_ms - self.gps_ms) * 1e-3))
 
 
-class SurroundingsModel:
+class EnvironmentModel:
     """The Sun, the Earth's shadow and the Earth's field, about 60 us for each place and time.
 
     Args:
@@ -74,23 +74,23 @@ class SurroundingsModel:
         self._sun_moon = SunMoon()
         self._main_field = main_field
 
-    def at(self, gps_ms: int, orbit: FollowedOrbit | None) -> tuple[Around, FollowedOrbit | None]:
+    def at(self, gps_ms: int, orbit: PropagatedOrbit | None) -> tuple[OrbitalEnvironment, PropagatedOrbit | None]:
         """What is around at a time, and the orbit carried there."""
         if orbit is None or self._main_field is None or abs(orbit.age_s(gps_ms)) > ORBIT_AGE_MAX_S:
-            return NOWHERE, orbit
+            return UNKNOWN_ENVIRONMENT, orbit
         orbit = orbit.at(gps_ms)
         position_gcrf_m = np.array(orbit.state[:3])
         sun_gcrf_m, _ = self._sun_moon.at(gps_ms)
         ecef_from_gcrf = self._frames.at(gps_ms, _NOW).ecef_from_gcrf[0]
         position_ecef_m = ecef_from_gcrf.dot(position_gcrf_m)
         field_ecef_ut = self._main_field.at(gps_ms, position_ecef_m[np.newaxis])[0]
-        surroundings = Surroundings(
+        surroundings = AttitudeEnvironment(
             field_ecef_ut.dot(ecef_from_gcrf),
             sun_gcrf_m,
             position_gcrf_m,
             sunlit_fraction(position_gcrf_m, sun_gcrf_m),
         )
-        return Around(surroundings, orbit.age_s(gps_ms)), orbit
+        return OrbitalEnvironment(surroundings, orbit.age_s(gps_ms)), orbit
 
 
 _NOW: Final = np.zeros(1)

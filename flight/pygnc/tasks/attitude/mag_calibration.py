@@ -10,15 +10,12 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from pygnc.bus.messages import Vector3
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.calibration import Calibration, CalibrationFailed
+from pygnc.bus.messages import Vector3, vector3
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
-from pygnc.estimators.attitude.calibration_start import BIAS
-from pygnc.estimators.attitude.correction import MagCorrection
-from pygnc.estimators.attitude.mag_bias import MagBias
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.hypotheses import MagnetometerBias
+from pygnc.estimators.attitude.magnetometer_calibration import BIAS, Calibration, CalibrationError, CalibrationSettings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, MagnetometerCorrection
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 
 _FEWEST: Final = 120
@@ -64,7 +61,7 @@ class Solved(NamedTuple):
         news: Whether it is the first, or does not say the same as what was last called news.
     """
 
-    left: MagBias
+    left: MagnetometerBias
     total: TotalBias
     news: bool
 
@@ -77,7 +74,7 @@ class MagCalibration:
     """
 
     def __init__(self, settings: MagnetometerSettings, state: MagCalibrationState | None = None) -> None:
-        self._correction = MagCorrection(settings)
+        self._correction = MagnetometerCorrection(settings)
         self._noise_ut = settings.noise_ut
         self._limits = CalibrationSettings(field_error_ut=settings.field_error_ut)
         self._samples = CalibrationSamples() if state is None else CalibrationSamples.restore(state.samples)
@@ -95,7 +92,7 @@ class MagCalibration:
         """Readings seen and kept, named as in the status record."""
         return {"mag_calibration_seen": self._samples.seen, "mag_calibration_kept": len(self._samples)}
 
-    def take(self, mag_ut: Array, surroundings: Surroundings | None) -> Solved | None:
+    def take(self, mag_ut: Array, surroundings: AttitudeEnvironment | None) -> Solved | None:
         """Add a corrected reading (sensor axes) where the field is known; return what it led to."""
         if surroundings is None:
             return None
@@ -106,11 +103,11 @@ class MagCalibration:
         self._due = seen + min(max(seen // 2, _FEWEST), _MOST)
         try:
             found = self._samples.solve(self._limits)
-        except CalibrationFailed:
+        except CalibrationError:
             return None
         total = TotalBias(
-            _triple(self._correction.total_bias_ut(found.bias_ut)),
-            _triple(self._correction.total_bias_sigma_ut(found.covariance[BIAS, BIAS])),
+            vector3(self._correction.total_bias_ut(found.bias_ut)),
+            vector3(self._correction.total_bias_sigma_ut(found.covariance[BIAS, BIAS])),
         )
         last, self._last = self._last, total
         counts = last is not None and total.agrees(last)
@@ -121,9 +118,4 @@ class MagCalibration:
         self.known = total
         self._told = total if news else self._told
         # The filter believes in equal, orthogonal axes as far as the settings make them so.
-        return Solved(MagBias(found.bias_ut, np.maximum(found.bias_sigma_ut, self._noise_ut)), total, news)
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z
+        return Solved(MagnetometerBias(found.bias_ut, np.maximum(found.bias_sigma_ut, self._noise_ut)), total, news)

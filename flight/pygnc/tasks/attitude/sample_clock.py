@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pygnc.common.clock import gps_ms_from_spacecraft_s
-from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
+from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, ClockVerdict
 
 BACK_MAX_S: Final = 7
 """Jitter of three seconds to either side, and whole seconds."""
@@ -58,7 +58,7 @@ class SampleClock:
         offset_ms = self._map.segments[-1].offset_ms
         if self._offset_ms is None or offset_ms is None or abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
             self._offset_ms = offset_ms
-        believed = verdict is Verdict.CONSISTENT or self.goes_on(t_spacecraft_s)
+        believed = verdict is ClockVerdict.CONSISTENT or self.goes_on(t_spacecraft_s)
         if believed:
             self.reference_s = t_spacecraft_s
         return believed

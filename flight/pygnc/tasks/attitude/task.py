@@ -15,13 +15,13 @@ import msgspec
 import zmq
 
 from pygnc.bus import control
-from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMark, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitEstimate, OrbitMessage, OrbitWatermark
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, GeomagneticFileError, data_file, read_main_field
 from pygnc.environment.geomagnetic import MainField
-from pygnc.tasks.attitude.environment import SurroundingsModel
-from pygnc.tasks.attitude.tracker import AttitudeTracker, Outcome, TrackerState
-from pygnc.tasks.recovery import Answers, CheckpointFile
+from pygnc.tasks.attitude.environment import EnvironmentModel
+from pygnc.tasks.attitude.tracker import AttitudeTracker, SampleOutcome, TrackerState
+from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
 MESSAGES_A_TURN: Final = 64
@@ -34,9 +34,9 @@ ORBIT_PATIENCE_S: Final = 12.0
 class Checkpoint(msgspec.Struct, frozen=True):
     """All that a restarted task needs: the next input, the next orbit, the next estimate, and the tracker's memory."""
 
-    through: int
+    last_input_seq: int
     orbit_through: int
-    given: int
+    last_output_seq: int
     tracker: TrackerState
 
 
@@ -50,11 +50,11 @@ class AttitudeTask(Task):
         saved = self._checkpoint.load()
         self._tracker = AttitudeTracker(
             run.settings.attitude,
-            SurroundingsModel(run.earth_orientation, self._load_main_field()),
+            EnvironmentModel(run.earth_orientation, self._load_main_field()),
             saved.tracker if saved else None,
         )
-        self._through, self._orbit_through = (saved.through, saved.orbit_through) if saved else (0, 0)
-        self._answers = Answers(self._stream, saved.given if saved else 0)
+        self._through, self._orbit_through = (saved.last_input_seq, saved.orbit_through) if saved else (0, 0)
+        self._output = ResumableWriter(self._stream, saved.last_output_seq if saved else 0)
         self._saved_through = self._through
         decode_input = msgspec.msgpack.Decoder(InputMessage).decode
         decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
@@ -62,7 +62,7 @@ class AttitudeTask(Task):
         self._input = StreamReader(context, run.runtime, "input", folders, decode_input, after_seq=self._through)
         self._orbit = StreamReader(context, run.runtime, "orbit", folders, decode_orbit, after_seq=self._orbit_through)
         self._taken = self._through
-        self._outcomes: Iterator[Outcome] | None = None
+        self._outcomes: Iterator[SampleOutcome] | None = None
         self._estimates: list[AttitudeEstimate] = []
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
@@ -81,7 +81,7 @@ class AttitudeTask(Task):
         while more and time.monotonic() < turn_ends_s:
             more = self._deal_with_next()
         estimates, self._estimates = self._estimates, []
-        self._answers.write(estimates)
+        self._output.write(estimates)
         if self._checkpoint.is_due and self._through > self._saved_through and self._outcomes is None:
             self._save_checkpoint()
         return more or self._read_ahead()
@@ -96,7 +96,7 @@ class AttitudeTask(Task):
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
         }
-        return control.Progress(through=self._through, counts=counts)
+        return control.Progress(last_sequence_processed=self._through, counts=counts)
 
     def close(self) -> None:
         """Close the journal of estimates."""
@@ -109,7 +109,7 @@ class AttitudeTask(Task):
         if self._outcomes is not None:
             outcome = next(self._outcomes, None)
             if outcome is not None:
-                seq = self._answers.given + len(self._estimates) + 1
+                seq = self._output.last_seq + len(self._estimates) + 1
                 self._estimates.append(self._tracker.estimate(outcome, seq))
                 if outcome.calibrated_anew and seq > self._stream.journal.last_seq:
                     self.notify("info", "mag_calibrated", f"the magnetometer's {outcome.calibrated}")
@@ -118,7 +118,7 @@ class AttitudeTask(Task):
             return True
         if self._tracker.awaits_orbit:
             orbit = _next(self._orbits, self._orbit)
-            if isinstance(orbit, OrbitEstimate | OrbitMark):
+            if isinstance(orbit, OrbitEstimate | OrbitWatermark):
                 self._orbit_due_s = math.inf
                 self._orbit_through = orbit.seq
                 self._tracker.take_orbit(orbit)
@@ -127,7 +127,7 @@ class AttitudeTask(Task):
                 return False
         message = _next(self._inputs, self._input)
         if not isinstance(message, InputMessage):
-            self._through = self._input.through  # behind lost messages too
+            self._through = self._input.last_seq  # behind lost messages too
             return False
         self._taken, self._outcomes = message.seq, self._tracker.outcomes(message)
         return True
@@ -136,7 +136,7 @@ class AttitudeTask(Task):
         """Take in what is not awaited yet, such as predictions: left in the socket, it would wake us for ever."""
         ahead = self._orbit.receive(MESSAGES_A_TURN)
         self._orbits += ahead
-        return self._orbit.behind or len(ahead) == MESSAGES_A_TURN
+        return self._orbit.has_backlog or len(ahead) == MESSAGES_A_TURN
 
     def _orbit_is_late(self) -> bool:
         now = time.monotonic()
@@ -158,13 +158,13 @@ class AttitudeTask(Task):
     def _save_checkpoint(self) -> None:
         self._saved_through = self._through
         tracker = self._tracker.checkpoint()
-        self._checkpoint.save(Checkpoint(self._through, self._orbit_through, self._answers.given, tracker))
+        self._checkpoint.save(Checkpoint(self._through, self._orbit_through, self._output.last_seq, tracker))
 
 
 def _next(waiting: deque[Message], reader: StreamReader) -> Message | None:
     """The next message of a stream, be it in the journal only."""
     if not waiting:
         waiting += reader.receive(MESSAGES_A_TURN)
-    if not waiting and reader.behind:
+    if not waiting and reader.has_backlog:
         waiting += reader.receive(MESSAGES_A_TURN)
     return waiting.popleft() if waiting else None

@@ -10,7 +10,7 @@ What became of a sensor sample, as the message that goes out.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -24,28 +24,25 @@ from pygnc.bus.messages import (
     OrbitEstimate,
     OrbitMessage,
     SensorSample,
-    Vector3,
+    vector3,
 )
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.correction import SampleCorrection
-from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.mag_bias import MagBias
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.hypotheses import MagnetometerBias
+from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
-from pygnc.estimators.attitude.update import AttitudeUpdate, Mode
-from pygnc.tasks.attitude.environment import NOWHERE, Around, FollowedOrbit, SurroundingsModel
+from pygnc.tasks.attitude.environment import UNKNOWN_ENVIRONMENT, EnvironmentModel, OrbitalEnvironment, PropagatedOrbit
 from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationState, TotalBias
 from pygnc.tasks.attitude.sample_clock import SampleClock, SampleClockState
 
 NO_TIME: Final = "no_time"
 """The sample's GPS time is not known."""
-_BRIGHT_SHARE: Final = 0.05
-"""Light that only the Sun, or the Earth lit by it, gives."""
 
 
-class Outcome(NamedTuple):
+class SampleOutcome(NamedTuple):
     """What became of one sample.
 
     Attributes:
@@ -60,7 +57,7 @@ class Outcome(NamedTuple):
 
     sample: SensorSample
     gps_ms: int | None
-    around: Around
+    around: OrbitalEnvironment
     update: AttitudeUpdate | None
     late: bool
     calibrated: TotalBias | None = None
@@ -73,10 +70,10 @@ class AttitudeReport:
     def __init__(self, settings: AttitudeSettings) -> None:
         self._mounting = settings.mounting
         self._correction = SampleCorrection(settings)
-        self._bright_lux = _BRIGHT_SHARE * settings.sun_sensors.full_sun_lux
+        self._bright_lux = DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
     def estimate(
-        self, outcome: Outcome, known: AttitudeState | None, mag_bias_ut: Array | None, through: int, seq: int
+        self, outcome: SampleOutcome, known: AttitudeState | None, mag_bias_ut: Array | None, through: int, seq: int
     ) -> AttitudeEstimate:
         """The message for an outcome.
 
@@ -100,17 +97,17 @@ class AttitudeReport:
             rate_body_rad_s = (self._correction.gyro_rad_s(sample) - gyro_bias_rad_s).dot(self._mounting.gyro)
         return AttitudeEstimate(
             seq=seq,
-            through=through,
+            last_input_seq=through,
             input_seq=sample.seq,
             t_spacecraft_s=sample.t_spacecraft_s,
             gps_ms=outcome.gps_ms,
             mode=Mode.SEARCHING.value if update is None else update.mode.value,
             quaternion_gcrf_from_body=None if state is None else _quadruple(state.quaternion),
-            rate_body_rad_s=_triple(rate_body_rad_s),
-            mag_body_ut=_triple(mag_ut.dot(self._mounting.magnetometer)),
-            gyro_bias_imu_rad_s=None if state is None else _triple(state.gyro_bias_rad_s),
-            mag_bias_imu_ut=None if mag_bias_ut is None else _triple(magnetometer.total_bias_ut(mag_bias_ut)),
-            sigma_rad=None if state is None else _triple(state.sigma[ATTITUDE]),
+            rate_body_rad_s=vector3(rate_body_rad_s),
+            mag_body_ut=vector3(mag_ut.dot(self._mounting.magnetometer)),
+            gyro_bias_imu_rad_s=None if state is None else vector3(state.gyro_bias_rad_s),
+            mag_bias_imu_ut=None if mag_bias_ut is None else vector3(magnetometer.total_bias_ut(mag_bias_ut)),
+            sigma_rad=None if state is None else vector3(state.sigma[ATTITUDE]),
             in_sun=bool(self._correction.lux(sample).max() > self._bright_lux) if update is None else update.in_sun,
             orbit_age_s=outcome.around.orbit_age_s,
             orbit_late=outcome.late,
@@ -134,11 +131,6 @@ def _cause(update: AttitudeUpdate | None) -> str:
 
 def _numbers(flags: Flags) -> tuple[int, ...]:
     return tuple(np.flatnonzero(flags).tolist()) if flags.any() else ()
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z
 
 
 def _quadruple(vector: Array) -> tuple[float, float, float, float]:
@@ -166,10 +158,10 @@ class AttitudeEstimator(Protocol):
     def mag_bias_ut(self) -> Array | None:
         """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
 
-    def take_mag_bias(self, calibrated: MagBias) -> None:
+    def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
         """Begin with this bias of the magnetometer when next the attitude is searched for."""
 
-    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
         """Take in one sample."""
 
 
@@ -179,15 +171,15 @@ MakeEstimator: TypeAlias = Callable[[AttitudeSettings], AttitudeEstimator]
 class TrackerState(msgspec.Struct, frozen=True):
     """An `AttitudeTracker` as plain values."""
 
-    filter: dict[str, Any]
+    filter: bytes
     calibration: MagCalibrationState
     clock: SampleClockState
-    orbit: FollowedOrbit | None
+    orbit: PropagatedOrbit | None
     held: tuple[SensorSample, ...]
     started: bool
     expected: int
     answered: int
-    through: int
+    last_input_seq: int
     counts: dict[str, int]
 
 
@@ -201,7 +193,7 @@ class AttitudeTracker:
     def __init__(
         self,
         settings: AttitudeSettings,
-        model: SurroundingsModel,
+        model: EnvironmentModel,
         state: TrackerState | None = None,
         make_filter: MakeEstimator = AttitudeFilter,
     ) -> None:
@@ -214,7 +206,7 @@ class AttitudeTracker:
         if state is None:
             self._filter = make_filter(settings)
             self._clock = SampleClock()
-            self._orbit: FollowedOrbit | None = None
+            self._orbit: PropagatedOrbit | None = None
             self._held: list[SensorSample] = []
             self._started = False
             self._expected, self._answered, self._through = 0, 0, 0
@@ -225,7 +217,11 @@ class AttitudeTracker:
             self._orbit = state.orbit
             self._held = list(state.held)
             self._started = state.started
-            self._expected, self._answered, self._through = state.expected, state.answered, state.through
+            self._expected, self._answered, self._through = (
+                state.expected,
+                state.answered,
+                state.last_input_seq,
+            )
             self.counts = dict(state.counts)
 
     def checkpoint(self) -> TrackerState:
@@ -241,7 +237,7 @@ class AttitudeTracker:
             started=self._started,
             expected=self._expected,
             answered=self._answered,
-            through=self._through,
+            last_input_seq=self._through,
             counts=dict(self.counts),
         )
 
@@ -255,18 +251,18 @@ class AttitudeTracker:
     def take_orbit(self, message: OrbitMessage) -> None:
         """Take the next message of the orbit stream; none more than is awaited."""
         if isinstance(message, OrbitEstimate):
-            self._orbit = FollowedOrbit.of(message)
-            if message.input_seq != message.through:
+            self._orbit = PropagatedOrbit.of(message)
+            if message.input_seq != message.last_input_seq:
                 return
-        self._answered = message.through
+        self._answered = message.last_input_seq
 
     # --- Inputs ----------------------------------------------------------------------------------------------------
 
-    def take(self, message: Message, first_seq: int) -> list[AttitudeEstimate]:
+    def process(self, message: Message, first_seq: int) -> list[AttitudeEstimate]:
         """Process one input; return the estimates it gives, numbered from `first_seq`."""
         return [self.estimate(outcome, seq) for seq, outcome in enumerate(self.outcomes(message), first_seq)]
 
-    def outcomes(self, message: Message) -> Iterator[Outcome]:
+    def outcomes(self, message: Message) -> Iterator[SampleOutcome]:
         """Process one input; yield what has become of samples, each one sooner or later."""
         if isinstance(message, GpsFix) and not message.is_own:
             return
@@ -283,7 +279,7 @@ class AttitudeTracker:
             yield from self._give_up_waiting()
         self.counts |= {"samples_held": len(self._held)} | self._calibration.counts
 
-    def _take_sample(self, sample: SensorSample) -> Iterator[Outcome]:
+    def _take_sample(self, sample: SensorSample) -> Iterator[SampleOutcome]:
         self.counts["samples_received"] += 1
         if self._started and self._clock.reference_s is None:
             yield self._untimed(sample)
@@ -299,7 +295,7 @@ class AttitudeTracker:
             elif len(self._held) > HELD_MAX:
                 yield from self._give_up_waiting()
 
-    def _take_fix(self, fix: GpsFix) -> Iterator[Outcome]:
+    def _take_fix(self, fix: GpsFix) -> Iterator[SampleOutcome]:
         self._expected = fix.seq
         if fix.t_spacecraft_s is None:
             return
@@ -308,13 +304,13 @@ class AttitudeTracker:
         if self._started and believed:
             yield from self._drop() if goes_on else self._release()
 
-    def _give_up_waiting(self) -> Iterator[Outcome]:
+    def _give_up_waiting(self) -> Iterator[SampleOutcome]:
         self._started = True
         if self._held:
             self._clock.settle(self._held[-1].t_spacecraft_s)
             yield from self._release()
 
-    def _give_up_live(self, t_spacecraft_s: int) -> Iterator[Outcome]:
+    def _give_up_live(self, t_spacecraft_s: int) -> Iterator[SampleOutcome]:
         """A clock that fell back is that of another boot: its times are not known until a GPS packet tells them."""
         if self._clock.fell_back(t_spacecraft_s):
             self._clock.lose()
@@ -322,7 +318,7 @@ class AttitudeTracker:
         else:
             yield from self._give_up_waiting()
 
-    def _release(self) -> Iterator[Outcome]:
+    def _release(self) -> Iterator[SampleOutcome]:
         """Go on with the held samples, as far as their times are near the one that confirms them."""
         reference_s = self._clock.reference_s
         held, self._held = self._held, []
@@ -330,11 +326,11 @@ class AttitudeTracker:
             near = reference_s is not None and abs(sample.t_spacecraft_s - reference_s) <= HELD_SPAN_S
             yield self._timed(sample) if near else self._untimed(sample)
 
-    def _drop(self) -> Iterator[Outcome]:
+    def _drop(self) -> Iterator[SampleOutcome]:
         held, self._held = self._held, []
         yield from map(self._untimed, held)
 
-    def _timed(self, sample: SensorSample) -> Outcome:
+    def _timed(self, sample: SensorSample) -> SampleOutcome:
         gps_ms = self._clock.gps_ms(sample.t_spacecraft_s)
         if gps_ms is None:
             return self._untimed(sample)
@@ -344,13 +340,13 @@ class AttitudeTracker:
         self._book(update)
         solved = self._calibration.take(measured.mag_imu_ut, around.surroundings)
         if solved is not None:
-            self._filter.take_mag_bias(solved.left)
+            self._filter.set_calibrated_bias(solved.left)
         told = self._calibration.known, solved is not None and solved.news
-        return Outcome(sample, gps_ms, around, update, self.awaits_orbit, *told)
+        return SampleOutcome(sample, gps_ms, around, update, self.awaits_orbit, *told)
 
-    def _untimed(self, sample: SensorSample) -> Outcome:
+    def _untimed(self, sample: SensorSample) -> SampleOutcome:
         self._count(f"samples_{NO_TIME}")
-        return Outcome(sample, None, NOWHERE, None, self.awaits_orbit, self._calibration.known)
+        return SampleOutcome(sample, None, UNKNOWN_ENVIRONMENT, None, self.awaits_orbit, self._calibration.known)
 
     def _book(self, update: AttitudeUpdate) -> None:
         self.counts["attitude_starts"] += update.restarted
@@ -364,6 +360,6 @@ class AttitudeTracker:
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
 
-    def estimate(self, outcome: Outcome, seq: int) -> AttitudeEstimate:
+    def estimate(self, outcome: SampleOutcome, seq: int) -> AttitudeEstimate:
         """Return the message for an outcome; before the next one is asked for."""
         return self._report.estimate(outcome, self._filter.state, self._filter.mag_bias_ut, self._through, seq)

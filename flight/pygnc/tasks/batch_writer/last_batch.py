@@ -1,7 +1,7 @@
-"""What the last run wrote, made ready for a run that begins from it: the open record added, the oldest left out.
+"""Files written by the last run, prepared for a run with --from-last-run: complete them and limit their size.
 
-A power cut leaves `sense.bin` without the record that was not complete yet; the input journal has its packets. Without
-a limit, a row of runs that each begin from the one before would fill the disk.
+After a power cut, `sense.bin` lacks the record that was not complete; the last run's input journal has its packets.
+Without a limit, a series of runs that each begin from the previous one would fill the disk.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,22 +17,22 @@ from pygnc.common.files import durable_append, durable_write
 from pygnc.formats import journal
 from pygnc.formats.gps_packet import SENSE_GPS_PACKET
 from pygnc.formats.sense import SenseLayout
-from pygnc.formats.sense_composer import SenseComposer
+from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
 from pygnc.tasks.batch_writer.folder import LAST
 from pygnc.tasks.ingest.range_folders import list_range_files
 
 _HEAD_BYTES: Final = 1 << 16
 _SEGMENTS_READ: Final = 2
-"""Of the input journal, from its end: an open record is younger than a minute."""
+"""Newest segments of the input journal that are read: an incomplete record is less than a minute old."""
 _SAMPLE_BYTES: Final = 30
 
 
 def add_open_record(home: Path, sensors_per_record: int) -> int:
-    """Add to the last run's `sense.bin` what its input journal has behind it; return how many records that made.
+    """Append packets after the end of the last run's `sense.bin` from its input journal; return the number of records.
 
     Raises:
-        OSError: the disk does not do it; nothing was added, or a part that readers leave out.
+        OSError: the disk is full or gone; an incomplete record may have been appended, which readers skip.
     """
     path = home / LAST / SENSE_FILE
     layout, size = _layout(path, sensors_per_record)
@@ -45,8 +45,8 @@ def add_open_record(home: Path, sensors_per_record: int) -> int:
     known = _packets_of(last, layout)
     places = [place for place, packet in enumerate(packets) if packet in known]
     if not places:
-        return 0  # another run's journal
-    composer = SenseComposer(layout)
+        return 0  # the journal belongs to another run
+    composer = SenseAssembler(layout)
     for packet in known:
         _take(composer, packet)
     composer.finish()
@@ -59,13 +59,13 @@ def add_open_record(home: Path, sensors_per_record: int) -> int:
     return len(records)
 
 
-def leave_out_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
-    """Remove the oldest range files and sense records of the last run beyond a limit; return how many bytes.
+def remove_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> int:
+    """Remove the oldest range files and sense records of the last run beyond a limit; return the number of bytes.
 
-    Each of the two kinds may have half, and what the other one leaves.
+    Each of the two kinds may use half of the limit and what the other one does not use.
 
     Raises:
-        OSError: the disk does not do it.
+        OSError: the disk is full or gone.
     """
     sense = home / LAST / SENSE_FILE
     sense_bytes = sense.stat().st_size if sense.exists() else 0
@@ -85,15 +85,15 @@ def leave_out_oldest(home: Path, limit_bytes: int, sensors_per_record: int) -> i
 
 def _cut_sense(path: Path, limit_bytes: int, sensors_per_record: int) -> int:
     layout, size = _layout(path, sensors_per_record)
-    kept = limit_bytes - limit_bytes % layout.size if layout is not None else 0
+    kept_bytes = limit_bytes - limit_bytes % layout.size if layout is not None else 0
     with path.open("rb") as file:
-        file.seek(size - kept)
+        file.seek(size - kept_bytes)
         durable_write(path, file.read())
-    return size - kept
+    return size - kept_bytes
 
 
 def _layout(path: Path, sensors_per_record: int) -> tuple[SenseLayout | None, int]:
-    """How a file's records are laid out, None if it has none; and its size."""
+    """Return the layout of a file's records (None if it has none) and the file's size."""
     try:
         with path.open("rb") as file:
             return recognise_layout(file.read(_HEAD_BYTES), sensors_per_record), path.stat().st_size
@@ -108,7 +108,7 @@ def _packets_of(record: bytes, layout: SenseLayout) -> list[bytes]:
 
 
 def _newest_packets(logs: Path) -> Iterator[bytes]:
-    """Packets of sense records in the newest run's input journal, as they came."""
+    """Yield the packets of sense records in the newest run's input journal."""
     for folder in sorted(logs.glob("run-*"), reverse=True):
         segments = list_segments([folder], "input")[-_SEGMENTS_READ:]
         if segments:
@@ -128,7 +128,7 @@ def _packets_in(paths: Sequence[Path]) -> Iterator[bytes]:
                 yield message.raw
 
 
-def _take(composer: SenseComposer, packet: bytes) -> list[bytes]:
+def _take(composer: SenseAssembler, packet: bytes) -> list[bytes]:
     if len(packet) == _SAMPLE_BYTES:
-        return composer.take_sample(packet).records
-    return composer.take_fix(packet).records
+        return composer.add_sample(packet).records
+    return composer.add_fix(packet).records

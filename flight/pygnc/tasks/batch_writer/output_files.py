@@ -1,8 +1,8 @@
-"""Files of `~/pygnc_batch` that are those of the input without their damage: every packet at its place.
+"""Contents of the files in `~/pygnc_batch`: copies of the input files, and files with additional packets.
 
-Range files with numbers of their own, one row per satellite, for packets that stand in no file of the input.
-
-What is put behind the files of the input in `~/pygnc_batch`: live packets, and new files of a resumed run.
+`BatchCopies` writes the input files without their damage: each packet goes to its offset in the undamaged part of its
+source. `BatchAdditions` appends packets that have no such offset (live packets, and new files of a run with
+--from-last-run) as sense records and as numbered range files.
 """
 
 from collections import deque
@@ -12,77 +12,77 @@ from typing import Final
 
 from pygnc.bus.messages import GpsFix, RangeMeasurement, SensorSample, SourceFile
 from pygnc.common.constants import SENSE_FILE
-from pygnc.formats.gps_packet import SENSE_GPS_PACKET, range_packet_of
+from pygnc.formats.gps_packet import SENSE_GPS_PACKET, range_packet_from_sense
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 from pygnc.formats.sense import SenseLayout
-from pygnc.formats.sense_composer import Composed, SenseComposer
+from pygnc.formats.sense_assembler import Assembled, SenseAssembler
 from pygnc.tasks.batch_writer.folder import BatchFolder
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 
 
 class BatchCopies:
-    """Writes packets to where they stand in the undamaged part of their source.
+    """Copies of input files without damage.
 
     Args:
-        folder: takes the files.
+        folder: folder of the output files.
     """
 
     def __init__(self, folder: BatchFolder) -> None:
         self._folder = folder
-        self._room_bytes: dict[str, int] = {}
+        self._size_bytes: dict[str, int] = {}
         self._next: dict[str, str] = {}
 
     @property
     def names(self) -> list[str]:
-        """The files, in the order of their first naming."""
-        return list(self._room_bytes)
+        """Names of the files in the order in which they were added."""
+        return list(self._size_bytes)
 
     def size_of(self, name: str) -> int:
-        """How much room a file has, B; 0 without the file."""
-        return self._room_bytes.get(name, 0)
+        """Return the size allotted to a file in bytes; 0 if there is no such file."""
+        return self._size_bytes.get(name, 0)
 
     def add(self, sources: Sequence[SourceFile]) -> None:
-        """Make room for files, or for more in them; a packet that begins in one may end in the next of `sources`.
+        """Add files, or allot more bytes to them; a packet may begin in one of `sources` and end in the next.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk is full or gone.
         """
         for source in sources:
-            if source.name not in self._room_bytes:
+            if source.name not in self._size_bytes:
                 self._folder.create(source.name)
-            self._room_bytes[source.name] = self._room_bytes.get(source.name, 0) + source.delivered_bytes
-        self._next |= {before.name: behind.name for before, behind in pairwise(sources)}
+            self._size_bytes[source.name] = self._size_bytes.get(source.name, 0) + source.delivered_bytes
+        self._next |= {before.name: after.name for before, after in pairwise(sources)}
 
     def write(self, name: str, offset: int, content: bytes) -> None:
-        """Write `content` at `offset` of a file, going over into the next one where it ends.
+        """Write `content` at `offset` of a file; continue in the next file where it ends.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk is full or gone.
         """
         while content:
-            here = content[: max(0, self._room_bytes[name] - offset)]
+            here = content[: max(0, self._size_bytes[name] - offset)]
             self._folder.write(name, offset, here)
             content, offset = content[len(here) :], 0
             name = self._next[name] if content else name
 
 
 FILE_BYTES: Final = 25_600
-"""As long as the controller's own; no packet is cut here, so a file can be read alone."""
+"""Size of the controller's files; packets are not cut, so that each file can be read alone."""
 REPEATS_KNOWN: Final = 64
-"""So many of the latest packets are compared with: who is not sure that a packet has arrived sends it once more."""
+"""Number of recent packets that are checked for repetition: a sender repeats a packet that was not acknowledged."""
 _OWN_FOLDER: Final = "range/"
 
 
 class BatchRow:
-    """The range files made for one satellite: packets in the order in which they come, each once.
+    """Additional range files of one satellite: packets in the order of arrival, without repetitions.
 
     Args:
-        folder: takes the files.
-        satellite_id: radio id of the partner whose packets they are; 0: our own.
-        names: files that the folder holds already.
+        folder: folder of the output files.
+        satellite_id: radio id of the partner whose packets they are, 0 for our own.
+        names: names of the files that exist already.
 
     Attributes:
-        left_out: so many packets came twice.
+        left_out: number of repeated packets.
     """
 
     def __init__(self, folder: BatchFolder, satellite_id: int, names: Iterable[str]) -> None:
@@ -96,10 +96,10 @@ class BatchRow:
         self._latest: deque[bytes] = deque(maxlen=REPEATS_KNOWN)
 
     def append(self, packet: bytes) -> None:
-        """Write a packet behind the others, into the next file if there is no room for it in this one.
+        """Append a packet, in a new file if the present one is full.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk is full or gone.
         """
         if packet in self._latest:
             self.left_out += 1
@@ -118,10 +118,10 @@ class BatchRow:
 
 
 def _prefix(satellite_id: int, names: Iterable[str]) -> str:
-    """The satellite's folder: the one it has, or else the one named by its number."""
+    """Return the satellite's folder: the existing one, else one named after its radio id."""
     if not satellite_id:
         return _OWN_FOLDER
-    folders = [f"{name.rpartition('/')[0]}/" for name in names if owner_of(name) == satellite_id]
+    folders = [f"{name.rpartition('/')[0]}/" for name in names if satellite_of(name) == satellite_id]
     return folders[0] if folders else f"{_OWN_FOLDER}partner_{satellite_id}/"
 
 
@@ -131,66 +131,66 @@ def _number_in(name: str, prefix: str) -> int | None:
 
 
 OWN: Final = 0
-"""Stands for our own satellite where partners have their radio ids."""
+"""Satellite id of our own packets."""
 
 
 class BatchAdditions:
-    """Makes records and range files of packets that stand at no place of a file.
+    """Sense records and range files made of packets that have no offset in an input file.
 
     Args:
-        folder: takes the files.
-        layout: of the sense records.
-        sense_bytes: size of what stands in front of them in `sense.bin`.
-        names: tells the files that the folder holds already.
+        folder: folder of the output files.
+        layout: layout of the sense records.
+        sense_bytes: size of `sense.bin` before the additions.
+        names: returns the names of the files that exist already.
     """
 
     def __init__(
         self, folder: BatchFolder, layout: SenseLayout, sense_bytes: int, names: Callable[[], Sequence[str]]
     ) -> None:
         self._folder = folder
-        self._composer = SenseComposer(layout)
+        self._composer = SenseAssembler(layout)
         self._sense_bytes = sense_bytes
         self._names = names
         self._rows: dict[int, BatchRow] = {}
 
     @property
     def left_out(self) -> int:
-        """So many packets found no place; the input journal has them."""
+        """Number of packets that could not be written; they are in the input journal."""
         return self._composer.left_out + sum(row.left_out for row in self._rows.values())
 
     def has_row(self, satellite_id: int) -> bool:
-        """Whether there are numbered files of a satellite: then all that comes of it goes there."""
+        """Whether a satellite has additional range files; then all its later packets go there."""
         return satellite_id in self._rows
 
     def take(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
-        """Put a packet behind the others.
+        """Append a packet.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk is full or gone.
         """
         if isinstance(message, SensorSample):
-            self._write(self._composer.take_sample(message.raw))
+            self._write(self._composer.add_sample(message.raw))
         elif len(message.raw) == SENSE_GPS_PACKET.itemsize:
-            self._write(self._composer.take_fix(message.raw))
+            self._write(self._composer.add_fix(message.raw))
         else:
             self._row(message.satellite_id).append(message.raw)
 
     def finish(self) -> None:
-        """Write the last record as far as it goes.
+        """Write the last record, even if it is incomplete.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: the disk is full or gone.
         """
         self._write(self._composer.finish())
 
-    def _write(self, done: Composed) -> None:
+    def _write(self, done: Assembled) -> None:
         for record in done.records:
             if not self._sense_bytes:
                 self._folder.create(SENSE_FILE)
             self._folder.write(SENSE_FILE, self._sense_bytes, record)
             self._sense_bytes += len(record)
         for fix in done.spare_fixes:
-            self._row(OWN).append(range_packet_of(fix))
+            self._row(OWN).append(range_packet_from_sense(fix))
 
     def _row(self, satellite_id: int) -> BatchRow:
         if satellite_id not in self._rows:

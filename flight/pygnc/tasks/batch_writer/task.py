@@ -1,9 +1,8 @@
-"""Makes the interface's own files, `sense.bin` and `rng#####.bin`, from the input journal, in `~/pygnc_batch/`.
+"""Batch writer process: writes `sense.bin` and `rng#####.bin` to `~/pygnc_batch` from the input journal.
 
-Packets of files go to where they stood in the undamaged part of their source. What stands in no file, or in one that
-has no place there, is put behind: live packets, and in a run that begins from the last one whatever is new since.
-Either way the files are a function of the input journal: a restarted writer reads it from the beginning and writes the
-same bytes to the same places.
+Packets of input files are written at their offset in the undamaged part of their source. Packets without such an offset
+are appended: live packets and, in a run with --from-last-run, everything that is new. The files are a function of the
+input journal: a restarted writer reads it from the beginning and writes the same bytes at the same offsets.
 """
 
 import errno
@@ -33,15 +32,15 @@ from pygnc.formats.gps_packet import SENSE_GPS_PACKET, TERMINATOR
 from pygnc.formats.sense import SenseLayout
 from pygnc.tasks.batch_writer.folder import BATCH, LAST, BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchAdditions, BatchCopies
-from pygnc.tasks.ingest.range_folders import owner_of
+from pygnc.tasks.ingest.range_folders import satellite_of
 from pygnc.tasks.runtime import Notify, Run, Task
 
-MESSAGES_A_TURN: Final = 64
-"""What so many have taken stays with the process: Python keeps the pools of small objects."""
+MESSAGES_PER_STEP: Final = 64
+"""A larger number would cost memory for good: Python keeps its pools of small objects."""
 
 
 class BatchWriterTask(Task):
-    """Follows the input stream and keeps the batch files."""
+    """Reads the input stream and writes the batch files."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -61,32 +60,30 @@ class BatchWriterTask(Task):
         return [self._input.socket]
 
     def work(self) -> bool:
-        """Write what has come."""
-        messages = self._input.receive(MESSAGES_A_TURN)
+        """Write the next packets."""
+        messages = self._input.receive(MESSAGES_PER_STEP)
         try:
             for message in messages:
                 self._take(message)
             self._sync_if_due()
         except OSError as error:
             self._give_up(error)
-        return self._input.behind or len(messages) == MESSAGES_A_TURN
+        return self._input.has_backlog or len(messages) == MESSAGES_PER_STEP
 
     def progress(self) -> control.Progress:
-        """Count the bytes written."""
+        """Return the number of bytes written."""
         written = self._folder.written_bytes if self._folder else self._written_bytes
         counts = {"batch_written_bytes": written, "not_recorded": self._faults, "lost_messages": self._input.lost}
-        return control.Progress(through=self._input.through, counts=counts)
+        return control.Progress(last_sequence_processed=self._input.last_seq, counts=counts)
 
     def close(self) -> None:
-        """Leave an unfinished batch under its `.part` names, and else all that has come in records."""
+        """Complete the last record of a complete batch; an incomplete batch keeps its `.part` names."""
         try:
             if self._folder is not None:
                 if self._additions is not None and self._folder.is_complete:
                     self._additions.finish()
                     if self._additions.left_out:
-                        text = (
-                            f"{self._additions.left_out} packets found no place in {BATCH}; the input journal has them"
-                        )
+                        text = f"{self._additions.left_out} packets are not in {BATCH}; the input journal has them"
                         self.notify("info", "batch_left_out", text)
                 self._folder.close()
         except OSError as error:
@@ -97,7 +94,7 @@ class BatchWriterTask(Task):
         if self._folder is None:
             return
         if self._input.lost:
-            self._give_up(OSError(0, "inputs are missing in the journal, so the places of packets are not known"))
+            self._give_up(OSError(0, "inputs are missing in the journal, so the offsets of packets are unknown"))
         elif isinstance(message, SourceFile):
             if not message.fault:
                 self._named.append(message)
@@ -107,37 +104,37 @@ class BatchWriterTask(Task):
             if not message.cause:
                 self._folder.complete()
         elif isinstance(message, SensorSample | GpsFix | RangeMeasurement):
-            self._put(message)
+            self._write_packet(message)
 
     def _begin(self, message: BatchBegin) -> None:
-        """Make room for the files that have been named."""
+        """Allot space to the files that were listed."""
         if self._folder is None:
             return
         first = self._additions is None
         if first:
             self._terminated = message.records_terminated
         named, self._named = self._named, []
-        copied = [file for file in named if self._keeps_places(file.name)]
+        copied = [file for file in named if self._keeps_offsets(file.name)]
         self._copies.add([msgspec.structs.replace(file, name=_target(file.name)) for file in copied])
         if first:
             layout = SenseLayout(message.sensors_per_record, self._terminated)
             sense_bytes = self._copies.size_of(SENSE_FILE)
             self._additions = BatchAdditions(self._folder, layout, sense_bytes, lambda: self._copies.names)
 
-    def _keeps_places(self, source: str) -> bool:
-        """Whether packets of a file go to where they stood in it.
+    def _keeps_offsets(self, source: str) -> bool:
+        """Whether packets of a file are written at their offset in it.
 
-        In a run that begins from the last one, those of the last one's files do. Otherwise all do, until a satellite
-        has range files with numbers of their own: one of the same name may come later.
+        In a run with --from-last-run, only those of the last run's files are. Otherwise all are, until a satellite has
+        additional range files: their numbers may collide with those of later input files.
         """
         if self.run.from_last_run:
             return source.startswith(f"{LAST}/")
         if source == LIVE or self._additions is None:
             return source != LIVE
-        return source == SENSE_FILE or not self._additions.has_row(owner_of(source))
+        return source == SENSE_FILE or not self._additions.has_row(satellite_of(source))
 
-    def _put(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
-        if self._keeps_places(message.source):
+    def _write_packet(self, message: SensorSample | GpsFix | RangeMeasurement) -> None:
+        if self._keeps_offsets(message.source):
             target, raw = _target(message.source), message.raw
             if self._terminated and target == SENSE_FILE and len(raw) == SENSE_GPS_PACKET.itemsize:
                 raw += TERMINATOR
@@ -146,7 +143,7 @@ class BatchWriterTask(Task):
             self._additions.take(message)
 
     def _sync_if_due(self) -> None:
-        """Make durable what came behind the batch, as long as the disk has room."""
+        """Sync packets that follow the batch; give up when the folder or the disk is full."""
         folder, now = self._folder, time.monotonic()
         if folder is None or not (folder.is_complete and folder.has_unsynced) or now < self._sync_at_s:
             return
@@ -154,7 +151,7 @@ class BatchWriterTask(Task):
         ceiling_bytes = self.run.settings.batch.ceiling_bytes
         if folder.written_bytes > ceiling_bytes:
             folder.sync()
-            raise OSError(errno.EFBIG, f"it has the {ceiling_bytes} bytes that [batch] ceiling_bytes allows")
+            raise OSError(errno.EFBIG, f"the limit of {ceiling_bytes} bytes ([batch] ceiling_bytes) is reached")
         free = os.statvfs(self.run.home)
         reserve_bytes = self.run.settings.logs.reserve_bytes
         folder.sync()
@@ -162,7 +159,7 @@ class BatchWriterTask(Task):
             raise OSError(errno.ENOSPC, f"less than {reserve_bytes} bytes are free on the disk")
 
     def _give_up(self, error: OSError) -> None:
-        """The run goes on without these files: what is on disk of an unfinished batch only fills it."""
+        """Continue the run without these files; remove an incomplete batch to free the disk."""
         if self._folder is not None:
             self._written_bytes = self._folder.written_bytes
             self._folder.abandon()
@@ -172,5 +169,5 @@ class BatchWriterTask(Task):
 
 
 def _target(source: str) -> str:
-    """The name in our folder of a file that keeps its places."""
+    """Return the output name of a file whose packets keep their offsets."""
     return source.removeprefix(f"{LAST}/")

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.screening import fix_from, screen
+from pygnc.estimators.orbit.gps_fix import fix_from, screen
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.tasks.formation.range_clock import RangeClock
 
 
-class Occasion(NamedTuple):
+class MeasurementTime(NamedTuple):
     """A moment at which something was measured that concerns a partner; in order of time.
 
     Attributes:
@@ -65,7 +65,7 @@ class FormationArc:
         self._fix_of: dict[tuple[int, int], SatelliteFix] = {}
         self.ranges: list[RangeObservation] = []
         self._known: set[RangeObservation] = set()
-        self._occasions: dict[tuple[int, int], Occasion] = {}
+        self._occasions: dict[tuple[int, int], MeasurementTime] = {}
         self.newest_gps_ms: int | None = None
         self.counts = dict.fromkeys(("ranges_received", "ranges_held", "ranges_no_time", "fixes_of_partners"), 0)
 
@@ -75,7 +75,7 @@ class FormationArc:
         return tuple(self._fix_of.values())
 
     @property
-    def occasions(self) -> list[Occasion]:
+    def occasions(self) -> list[MeasurementTime]:
         """When something was measured that concerns a partner, in order of time."""
         return sorted(self._occasions.values())
 
@@ -126,5 +126,5 @@ class FormationArc:
     def _note(self, gps_ms: int, satellites: tuple[int, ...], seq: int) -> None:
         for satellite in satellites:
             if satellite != self._own_id:
-                self._occasions.setdefault((gps_ms, satellite), Occasion(gps_ms, satellite, seq))
+                self._occasions.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
                 self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)

@@ -14,8 +14,7 @@ import msgspec
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, RangeMeasurement
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
-from pygnc.estimators.clock.segment import CONFIRMATIONS, TOLERANCE_MS
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockMapState, ClockVerdict
 
 HELD_MAX: Final = 256
 """More than an hour of ranges to three partners, one a minute each."""
@@ -105,7 +104,7 @@ class SatelliteClock:
 
     def _observe(self, t_spacecraft_s: int, gps_ms: int | None) -> list[TimedRange]:
         verdict = self._map.observe(t_spacecraft_s, gps_ms)
-        return self._release(CONFIRMATIONS, t_spacecraft_s if verdict is Verdict.CONSISTENT else None)
+        return self._release(CONFIRMATIONS, t_spacecraft_s if verdict is ClockVerdict.CONSISTENT else None)
 
     def _release(self, observations: int, confirmed_s: int | None = None) -> list[TimedRange]:
         """The held ranges that belong to the present boot, once its map has so many observations.

@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import ClosestApproach, FormationEstimate, Vector3
-from pygnc.environment.arrays import Array
+from pygnc.bus.messages import ClosestApproach, FormationEstimate, vector3
 from pygnc.estimators.formation.approach import Approach
 from pygnc.estimators.formation.filter import FormationFilter
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
-from pygnc.tasks.formation.arc import Occasion
+from pygnc.tasks.formation.arc import MeasurementTime
 
 _LOWER = np.tril_indices(6)
 
@@ -52,7 +51,7 @@ class SolutionPlaces:
             if seen.one == own_id
         }
 
-    def at(self, occasion: Occasion) -> Place | None:
+    def at(self, occasion: MeasurementTime) -> Place | None:
         """Where a partner is; None when that is not known."""
         solution, (gps_ms, partner_id, _) = self._solution, occasion
         partner = solution.partners.get(partner_id)
@@ -104,7 +103,7 @@ def filtered_place(
 
 
 def solved_estimates(
-    places: SolutionPlaces | None, occasions: Sequence[Occasion], cause: str, through: int, first_seq: int
+    places: SolutionPlaces | None, occasions: Sequence[MeasurementTime], cause: str, through: int, first_seq: int
 ) -> Iterator[FormationEstimate]:
     """A message for each occasion in the arc; for a partner without a place, one for the newest of its own.
 
@@ -124,7 +123,7 @@ def solved_estimates(
             told = None if places is None else places.cause(one.partner)
             yield FormationEstimate(
                 seq=first_seq,
-                through=through,
+                last_input_seq=through,
                 input_seq=one.input_seq,
                 gps_ms=one.gps_ms,
                 partner_id=one.partner,
@@ -135,20 +134,20 @@ def solved_estimates(
         first_seq += 1
 
 
-def placed(occasion: Occasion, place: Place, through: int, seq: int) -> FormationEstimate:
+def placed(occasion: MeasurementTime, place: Place, through: int, seq: int) -> FormationEstimate:
     """The message for a partner's place."""
     state, partner = place.state, place.partner
     return FormationEstimate(
         seq=seq,
-        through=through,
+        last_input_seq=through,
         input_seq=occasion.input_seq,
         gps_ms=occasion.gps_ms,
         partner_id=occasion.partner,
         cause="",
-        position_rtn_m=_triple(state.rtn[:3]),
-        velocity_rtn_mps=_triple(state.rtn[3:]),
-        position_gcrf_m=_triple(state.gcrf[:3]),
-        velocity_gcrf_mps=_triple(state.gcrf[3:]),
+        position_rtn_m=vector3(state.rtn[:3]),
+        velocity_rtn_mps=vector3(state.rtn[3:]),
+        position_gcrf_m=vector3(state.gcrf[:3]),
+        velocity_gcrf_mps=vector3(state.gcrf[3:]),
         covariance_rtn=tuple(state.covariance_rtn[_LOWER].tolist()),
         range_bias_m=None if place.bias_m is None else place.bias_m[0],
         range_bias_sigma_m=None if place.bias_m is None else place.bias_m[1],
@@ -158,7 +157,7 @@ def placed(occasion: Occasion, place: Place, through: int, seq: int) -> Formatio
         chi2_best=partner.chi_square_best,
         chi2_mirror=partner.chi_square_mirror if math.isfinite(partner.chi_square_mirror) else None,
         dof=place.dof,
-        mirror_rtn_m=None if place.mirror is None else _triple(place.mirror.rtn[:3]),
+        mirror_rtn_m=None if place.mirror is None else vector3(place.mirror.rtn[:3]),
     )
 
 
@@ -167,7 +166,7 @@ def approach_messages(approaches: Sequence[Approach], through: int, first_seq: i
     return [
         ClosestApproach(
             seq=seq,
-            through=through,
+            last_input_seq=through,
             partner_id=approach.partner,
             chi2=approach.chi_square,
             gps_ms=approach.gps_ms,
@@ -187,9 +186,4 @@ def pair_of(one: int, other: int) -> Pair:
 
 def degrees_of_freedom(solution: FormationSolution) -> int:
     """Of the ranges that a solution used."""
-    return max(0, int(solution.used.sum()) - len(solution.hypotheses[0].unknowns))
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z
+    return max(0, int(solution.used.sum()) - len(solution.hypotheses[0].parameters))

@@ -22,12 +22,12 @@ from pygnc.bus.messages import (
     InputMessage,
     Message,
     OrbitEstimate,
-    OrbitMark,
     OrbitMessage,
+    OrbitWatermark,
     RangeMeasurement,
 )
 from pygnc.bus.streams import StreamReader
-from pygnc.tasks.recovery import Answers
+from pygnc.tasks.recovery import ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class FormationTask(Task):
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream("formation")
-        self._answers = Answers(self._stream)
+        self._output = ResumableWriter(self._stream)
         self._tracker: FormationTracker | None = None
         folders = run.journal_folders
         self._decode_input = msgspec.msgpack.Decoder(InputMessage).decode
@@ -104,11 +104,11 @@ class FormationTask(Task):
         turn_ends_s = time.monotonic() + TURN_MS * 1e-3
         while self._inputs and not self._is_held_up and time.monotonic() < turn_ends_s:
             self._take(self._inputs.popleft())
-        self._answers.write(self._estimates)
+        self._output.write(self._estimates)
         self._estimates = []
         if not self._inputs and not self._is_held_up:
-            self._through = self._input.through
-        return self._input.behind or bool(self._inputs) or self._is_held_up
+            self._through = self._input.last_seq
+        return self._input.has_backlog or bool(self._inputs) or self._is_held_up
 
     @property
     def _is_held_up(self) -> bool:
@@ -125,7 +125,7 @@ class FormationTask(Task):
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
         }
-        return control.Progress(through=self._through, counts=counts)
+        return control.Progress(last_sequence_processed=self._through, counts=counts)
 
     def close(self) -> None:
         """Close the journal of estimates."""
@@ -137,7 +137,7 @@ class FormationTask(Task):
         if self._tracker is None and _is_of_a_partner(message):
             self._tracker = self._make_tracker(message)
         if self._tracker is not None:
-            self._estimates += self._tracker.take(message)
+            self._estimates += self._tracker.process(message)
 
     def _make_tracker(self, first: Message) -> "FormationTracker":
         """Load the estimators, and catch up with the inputs before the first of a partner."""
@@ -151,7 +151,7 @@ class FormationTask(Task):
                 if message == first:
                     journal.close()
                     return tracker
-                tracker.take(message)
+                tracker.process(message)
         return tracker
 
     def _look_after(self, solving: Solving) -> bool:
@@ -163,7 +163,7 @@ class FormationTask(Task):
         if solving.error is not None:
             raise solving.error
         if self._tracker is not None and solving.answer is not None:
-            self._answers.write(self._tracker.accept(solving.answer))
+            self._output.write(self._tracker.accept(solving.answer))
         return True
 
     def _take_orbits(self, tracker: "FormationTracker") -> None:
@@ -172,7 +172,7 @@ class FormationTask(Task):
             self._orbits += self._orbit.receive(MESSAGES_A_TURN)
         while self._orbits and tracker.awaits_orbit:
             orbit = self._orbits.popleft()
-            if isinstance(orbit, OrbitEstimate | OrbitMark):
+            if isinstance(orbit, OrbitEstimate | OrbitWatermark):
                 tracker.take_orbit(orbit)
         now = time.monotonic()
         if not tracker.awaits_orbit:
@@ -183,7 +183,7 @@ class FormationTask(Task):
             tracker.give_up_orbit()
         else:
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
-            if not self._orbit.behind:
+            if not self._orbit.has_backlog:
                 self._orbit.socket.poll(TURN_MS)
 
 

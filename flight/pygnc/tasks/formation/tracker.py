@@ -30,7 +30,7 @@ from pygnc.estimators.formation.observations import RangeObservation, SatelliteF
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
-from pygnc.tasks.formation.arc import FormationArc, Observed, Occasion
+from pygnc.tasks.formation.arc import FormationArc, MeasurementTime, Observed
 from pygnc.tasks.formation.report import SolutionPlaces, approach_messages, filtered_place, placed, solved_estimates
 
 SOLVED_AGAIN_MS: Final = 600_000
@@ -93,9 +93,9 @@ class FormationTracker:
         """Take the next message of the orbit stream; none more than is awaited."""
         if isinstance(message, OrbitEstimate):
             self._orbit = message
-            if message.input_seq != message.through:
+            if message.input_seq != message.last_input_seq:
                 return
-        self._answered = message.through
+        self._answered = message.last_input_seq
         self._pose()
 
     def give_up_orbit(self) -> None:
@@ -103,7 +103,7 @@ class FormationTracker:
         self._answered = self._expected
         self._pose()
 
-    def take(self, message: Message) -> list[FormationMessage]:
+    def process(self, message: Message) -> list[FormationMessage]:
         """Process one input; return what there is to say."""
         if isinstance(message, GpsFix | RangeMeasurement | BatchEnd):
             self._through = message.seq
@@ -152,7 +152,7 @@ class FormationTracker:
         for partner in observed.satellites if update.moved else ():
             place = None if partner == self._own_id else filtered_place(formation, solution, partner, residual_m)
             if place is not None:
-                occasion = Occasion(observed.gps_ms, partner, observed.input_seq)
+                occasion = MeasurementTime(observed.gps_ms, partner, observed.input_seq)
                 self._told_gps_ms[partner] = observed.gps_ms
                 self._given += 1
                 told.append(placed(occasion, place, self._through, self._given))

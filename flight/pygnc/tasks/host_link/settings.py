@@ -1,8 +1,6 @@
-"""Settings under the names that the host uses for them, and the check that a run can start with changed ones.
+"""Settings that the host changes over the line: names, validation, storage, and their use at the next start.
 
-The two files that keep settings changed over the line.
-
-The settings of a run: what the settings file says, and on top of it what the host has changed over the line.
+Changes are kept in two small files in the home, which are written alternately.
 """
 
 import dataclasses
@@ -13,21 +11,21 @@ from typing import Any, Final
 import msgspec
 
 from pygnc.common.files import durable_write
-from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_of
+from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table
 from pygnc.configuration.settings import Settings
-from pygnc.host.parameters import merged
+from pygnc.host.parameters import merge_settings
 
 
 def named_values(settings: Settings) -> dict[str, Any]:
-    """Return every setting by its name with dots; devices are set in the settings file alone."""
+    """Return every setting by its dotted name, except `[devices]`, which only the settings file sets."""
     return dict(_named(settings, ""))
 
 
-def start_check(file: Path | None, home: Path) -> Callable[[dict[str, Any]], object]:
-    """Return what raises ValueError if no run could start with the changes it is given."""
+def settings_validator(file: Path | None, home: Path) -> Callable[[dict[str, Any]], object]:
+    """Return a validator of changes; it raises ValueError if no run could start with them."""
 
     def check(changes: dict[str, Any]) -> Settings:
-        return settings_of(merged(read_table(file, home), changes), file or home / SETTINGS_FILE)
+        return settings_from_table(merge_settings(read_table(file, home), changes), file or home / SETTINGS_FILE)
 
     return check
 
@@ -37,7 +35,7 @@ def _named(section: object, prefix: str) -> list[tuple[str, Any]]:
     for name in _fields(section):
         value = getattr(section, name)
         if isinstance(value, dict):
-            continue  # sections that are named by people have their place in the settings file
+            continue  # sections with names chosen by the user, such as [devices.NAME]
         below = _named(value, f"{prefix}{name}.")
         found += below or [(prefix + name, value)]
     return found
@@ -54,8 +52,8 @@ def _fields(section: object) -> list[str]:
 NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
 
 
-class FileSlots:
-    """Two small files in the home.
+class SettingsSlots:
+    """The two files with changed settings; implements `pygnc.host.parameters.Slots`.
 
     Args:
         home: the host's folder.
@@ -66,7 +64,7 @@ class FileSlots:
 
     @property
     def exist(self) -> bool:
-        """Whether there is any."""
+        """Whether any of the files exists."""
         return any(path.exists() for path in self._paths)
 
     def read(self, slot: int) -> bytes:
@@ -82,26 +80,25 @@ class FileSlots:
 
 
 def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
-    """Return the settings, and why the changes kept over the line are left out; empty if they are not.
+    """Return the settings of the file with the host's changes, and why the changes were ignored (else empty).
 
-    Changes were checked when they were made. If they fit the settings file no longer, a run without them is better
-    than none.
+    Changes are validated when they are made. If they no longer fit the settings file, the run starts without them.
 
     Raises:
         ConfigurationError: the settings file cannot be used.
     """
     table = read_table(file, home)
     path = file or home / SETTINGS_FILE
-    settings = settings_of(table, path)
-    slots = FileSlots(home)
+    settings = settings_from_table(table, path)
+    slots = SettingsSlots(home)
     if not slots.exist:
         return settings, ""
-    # Few runs have them, and these would delay the start.
+    # Few runs have changes, and these imports delay the start.
     import tomllib  # noqa: PLC0415
 
-    from pygnc.host.parameters import merged, read_slots  # noqa: PLC0415
+    from pygnc.host.parameters import read_slots  # noqa: PLC0415
 
     try:
-        return settings_of(merged(table, tomllib.loads(read_slots(slots).text)), path), ""
+        return settings_from_table(merge_settings(table, tomllib.loads(read_slots(slots).text)), path), ""
     except (ConfigurationError, tomllib.TOMLDecodeError) as error:
-        return settings, f"settings changed over the line are left out: {error}"
+        return settings, f"settings changed over the line are ignored: {error}"

@@ -1,13 +1,10 @@
-"""Which files make up a batch, under the names of the interface document and of the older code.
+"""Files of a batch and the order of their records.
 
-One sequence out of all files of a batch: what is in them, then their records in the order in which they happened.
+`find_sources` opens the batch's files, `record_messages` merges their records into one sequence by time. The sequence
+is a function of the files alone, so that a restarted task and a replay on the ground assign the same numbers.
 
-It is a function of the files alone, so a restarted task, or a replay on the ground, gets the same numbers.
-
-A run that begins with what the last one wrote, and with what has come into the home since.
-
-The last run's files hold its whole input, and the home may still hold the files they were made from, grown since or
-replaced. Packets tell themselves: one that is among the last run's, bit for bit, is not given out again.
+A run with --from-last-run reads the files written by the last run and the files in the home. Both may contain the same
+packets; `without_repeats` drops those in the home that are bit for bit equal to one of the last run.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,35 +20,35 @@ from pygnc.bus.messages import BatchBegin, GpsFix, Message, RangeMeasurement, Se
 from pygnc.common.constants import SENSE_FILE
 from pygnc.tasks.batch_writer.folder import LAST
 from pygnc.tasks.ingest.range_files import RangeRow, Span
-from pygnc.tasks.ingest.range_folders import Fault, goes_on, list_range_files, owner_of
+from pygnc.tasks.ingest.range_folders import UnreadableFile, is_next_file, list_range_files, satellite_of
 from pygnc.tasks.ingest.sense_file import SenseFile
 
 
 class BatchSource(Protocol):
-    """One input file, or a row of files that continue each other."""
+    """One input file, or a series of range files that continue each other."""
 
     @property
     def names(self) -> Sequence[str]:
-        """The files' names below the home folder."""
+        """Names of the files, relative to the home folder."""
 
     @property
     def files(self) -> list[SourceFile]:
-        """The files and the books of their bytes, once scanned, not numbered yet."""
+        """The files with their byte counts, without numbers; valid after the scan."""
 
     @property
     def terminated(self) -> bool:
-        """Whether the sense records end in CR LF; true for other files."""
+        """Whether sense records end in CR LF; True for other files."""
 
     @property
     def anomalies(self) -> Mapping[str, int]:
-        """How many undamaged records deserve a second look, by reason."""
+        """Number of undamaged records with an anomaly, by reason."""
 
     @property
     def keys(self) -> NDArray[np.int64]:
-        """GPS milliseconds by which its records are ordered, once scanned, shape (n,)."""
+        """Sort keys of the records in GPS ms, shape (n,); valid after the scan."""
 
     def scan(self) -> Iterator[None]:
-        """Find the records; yields after each piece of work."""
+        """Find the records; yields after each step."""
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
         """Return the messages of these records, numbered from `first_seq`."""
@@ -59,19 +56,24 @@ class BatchSource(Protocol):
 
 def find_sources(
     home: Path, sensors_per_record: int, bandwidth_hz: float, own_id: int, prefix: str = ""
-) -> tuple[list[BatchSource], list[Fault]]:
-    """Open the batch's files in `home`; return them, and those that cannot be read, with the reason.
+) -> tuple[list[BatchSource], list[UnreadableFile]]:
+    """Open the batch's files in `home`; return them, and the files that cannot be read.
 
-    `own_id` is our own radio id. With a `prefix` such as "folder/" they are looked for there, as if it were the home.
+    Args:
+        home: The home folder.
+        sensors_per_record: Sensor packets in a sense record.
+        bandwidth_hz: Bandwidth of the ranging radio.
+        own_id: Our own radio id.
+        prefix: Folder below `home` to search instead, such as "folder/".
     """
     sources: list[BatchSource] = []
-    faults: list[Fault] = []
+    faults: list[UnreadableFile] = []
     sense = prefix + SENSE_FILE
     if (home / sense).exists():
         try:
             sources.append(SenseFile(home / sense, sense, sensors_per_record))
         except OSError as error:
-            faults.append(Fault(sense, _reason(error)))
+            faults.append(UnreadableFile(sense, _reason(error)))
     folders, unreadable = list_range_files(home, own_id, prefix)
     faults += unreadable
     for folder in folders:
@@ -81,7 +83,7 @@ def find_sources(
                 row = RangeRow(paths, names, bandwidth_hz, satellite_id=folder.satellite_id, own_id=own_id)
                 sources.append(row)
             except OSError as error:
-                faults.append(Fault(_name(error, home, names[0]), _reason(error)))
+                faults.append(UnreadableFile(_name(error, home, names[0]), _reason(error)))
     return sources, faults
 
 
@@ -92,7 +94,14 @@ def open_named(
     bandwidth_hz: float,
     own_id: int,
 ) -> list[BatchSource]:
-    """Open files again as the input journal names them, each with how much of it was delivered before that.
+    """Open files again as the input journal names them.
+
+    Args:
+        home: The home folder.
+        files: The files, each with the number of its bytes that were delivered before.
+        sensors_per_record: Sensor packets in a sense record.
+        bandwidth_hz: Bandwidth of the ranging radio.
+        own_id: Our own radio id.
 
     Raises:
         OSError: A file cannot be read, or is shorter than it was.
@@ -104,7 +113,7 @@ def open_named(
             continue
         if is_sense(file.name):
             sources.append(SenseFile(home / file.name, file.name, sensors_per_record))
-        elif rows and file.from_byte == 0 and goes_on(rows[-1][-1][0].name, file.name):
+        elif rows and file.from_byte == 0 and is_next_file(rows[-1][-1][0].name, file.name):
             rows[-1].append((file, delivered_before))
         else:
             rows.append([(file, delivered_before)])
@@ -112,13 +121,13 @@ def open_named(
         names = [file.name for file, _ in row]
         paths = [home / name for name in names]
         spans = [Span(file.from_byte, file.from_byte + file.size_bytes, before) for file, before in row]
-        satellite_id = owner_of(names[0])
+        satellite_id = satellite_of(names[0])
         sources.append(RangeRow(paths, names, bandwidth_hz, satellite_id=satellite_id, own_id=own_id, spans=spans))
     return sources
 
 
 def is_sense(name: str) -> bool:
-    """Whether a file below the home folder is a sense file, by its name."""
+    """Whether a name below the home folder is that of a sense file."""
     return Path(name).name == SENSE_FILE
 
 
@@ -130,16 +139,16 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-RECORDS_A_TURN: Final = 32
+RECORDS_PER_STEP: Final = 32
 
 
 def batch_head(
     sources: Sequence[BatchSource], files: Sequence[SourceFile], sensors_per_record: int, last_seq: int = 0
 ) -> list[Message]:
-    """Return the messages in front of the records: all files, readable or not, and the beginning.
+    """Return the messages before the records: all files, readable or not, and `BatchBegin`.
 
     Args:
-        sources: What can be read.
+        sources: The readable files.
         files: All files.
         sensors_per_record: Sensor packets in a sense record.
         last_seq: Number of the message before the first one.
@@ -153,7 +162,7 @@ def batch_head(
 
 
 def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:
-    """Yield the messages of all records, some at a time, in the order in which they happened.
+    """Yield the messages of all records in the order of their time, a few at a time.
 
     Args:
         sources: The scanned files.
@@ -166,7 +175,7 @@ def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[l
     ordinals = np.concatenate([np.arange(len(source.keys)) for source in sources] or [np.zeros(0, np.int64)])
     keys = np.concatenate([source.keys for source in sources] or [np.zeros(0, np.int64)])
     order = np.argsort(keys, kind="stable")
-    for group in _groups(which[order], RECORDS_A_TURN):
+    for group in _groups(which[order], RECORDS_PER_STEP):
         members = order[group]
         messages = sources[int(which[members[0]])].messages(ordinals[members], last_seq + 1)
         last_seq += len(messages)
@@ -174,7 +183,7 @@ def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[l
 
 
 def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
-    """Yield runs of equal elements, none longer than `size`."""
+    """Yield slices of consecutive equal elements, at most `size` long."""
     changes = np.flatnonzero(np.diff(which)) + 1
     for start, stop in pairwise([0, *changes.tolist(), len(which)]):
         for begin in range(start, stop, size):
@@ -182,26 +191,26 @@ def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
 
 
 PREFIX: Final = f"{LAST}/"
-_RECORDS_A_LOOK: Final = 64
-_Known = set[tuple[int, bytes]]
+_RECORDS_PER_STEP: Final = 64
+_KnownPackets = set[tuple[int, bytes]]
 
 
-def told_apart(sources: Iterable[BatchSource]) -> list[BatchSource]:
-    """Return the sources of a run that begins from the last one, the last one's first: those give all, others news."""
-    known: _Known = set()
+def without_repeats(sources: Iterable[BatchSource]) -> list[BatchSource]:
+    """Return the sources of a run with --from-last-run: the last run's complete, then the home's without repeats."""
+    known: _KnownPackets = set()
     ordered = sorted(sources, key=lambda source: not is_of_last_run(source))
-    return [Known(source, known) if is_of_last_run(source) else News(source, known) for source in ordered]
+    return [KnownRecords(source, known) if is_of_last_run(source) else NewRecords(source, known) for source in ordered]
 
 
 def is_of_last_run(source: BatchSource) -> bool:
-    """Whether the last run wrote a source."""
+    """Whether a source was written by the last run."""
     return source.names[0].startswith(PREFIX)
 
 
 class _Wrapped:
-    """A source that stands for another one."""
+    """A source that wraps another one."""
 
-    def __init__(self, source: BatchSource, known: _Known) -> None:
+    def __init__(self, source: BatchSource, known: _KnownPackets) -> None:
         self._source = source
         self._known = known
 
@@ -220,16 +229,16 @@ class _Wrapped:
         """See `BatchSource`."""
         return self._source.anomalies
 
-    def _looks(self) -> Iterator[tuple[NDArray[np.int64], list[Message]]]:
-        """Some records at a time: their ordinals and their messages."""
+    def _steps(self) -> Iterator[tuple[NDArray[np.int64], list[Message]]]:
+        """Yield ordinals and messages of a few records at a time."""
         count = len(self._source.keys)
-        for start in range(0, count, _RECORDS_A_LOOK):
-            ordinals = np.arange(start, min(start + _RECORDS_A_LOOK, count))
+        for start in range(0, count, _RECORDS_PER_STEP):
+            ordinals = np.arange(start, min(start + _RECORDS_PER_STEP, count))
             yield ordinals, self._source.messages(ordinals, 1)
 
 
-class Known(_Wrapped):
-    """A file of the last run: all of it is given out, and remembered."""
+class KnownRecords(_Wrapped):
+    """A file of the last run: returns all records and notes them as known."""
 
     @property
     def terminated(self) -> bool:
@@ -244,7 +253,7 @@ class Known(_Wrapped):
     def scan(self) -> Iterator[None]:
         """See `BatchSource`."""
         yield from self._source.scan()
-        for _, messages in self._looks():
+        for _, messages in self._steps():
             self._known.update(_identity(message) for message in messages)
             yield
 
@@ -253,15 +262,15 @@ class Known(_Wrapped):
         return self._source.messages(ordinals, first_seq)
 
 
-class News(_Wrapped):
-    """A file in the home: records are given out that hold anything the last run does not have.
+class NewRecords(_Wrapped):
+    """A file in the home: returns only records with a packet that the last run does not have.
 
-    Where they are written again they go behind the last run's, as those do end.
+    The batch writer appends them to the last run's records, so `terminated` does not depend on this file.
     """
 
     terminated = True
 
-    def __init__(self, source: BatchSource, known: _Known) -> None:
+    def __init__(self, source: BatchSource, known: _KnownPackets) -> None:
         super().__init__(source, known)
         self._ordinals: NDArray[np.int64] = np.zeros(0, np.int64)
 
@@ -272,14 +281,14 @@ class News(_Wrapped):
 
     @property
     def repeated(self) -> int:
-        """So many records and packets are the last run's."""
+        """Number of records and packets that the last run has."""
         return len(self._source.keys) - len(self._ordinals)
 
     def scan(self) -> Iterator[None]:
         """See `BatchSource`."""
         yield from self._source.scan()
         found = []
-        for ordinals, messages in self._looks():
+        for ordinals, messages in self._steps():
             size = len(messages) // len(ordinals)
             is_new = [_identity(message) not in self._known for message in messages]
             found.append(ordinals[np.reshape(is_new, (-1, size)).any(axis=1)])

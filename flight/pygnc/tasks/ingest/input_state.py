@@ -1,8 +1,7 @@
-"""What the input journal says so far: how far each file was read, and how many packets came.
+"""State of ingest as given by its own journal: counters per file and packet type, and the point to resume from.
 
-Whatever ingest does next follows from it, so a restarted ingest that has read the journal goes on like the one before.
-
-What a restarted ingest reads in its own journal: the books so far, and what it was about to give out.
+Everything that ingest does next follows from this state. A restarted ingest therefore reads its journal and continues
+like the process before it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from pygnc.bus.messages import (
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.clock_map import ClockMap
 
+RECORDS_PER_READ: Final = 512
 _FILE_COUNTS: Final = {
     "source_bytes": "size_bytes",
     "delivered_bytes": "delivered_bytes",
@@ -37,54 +37,53 @@ _FILE_COUNTS: Final = {
 }
 
 
-class InputLedger:
-    """Follows the messages of the input journal.
+class InputCounters:
+    """Counters over the messages of the input journal.
 
     Attributes:
-        files: All files named so far, in the order of their first naming, each with the books of all that was read.
-        counts: Totals, named as in the status record; GPS packets are our own only. Bytes of live packets are among
-            those of the files.
-        live_through: Number of the newest live packet in the stream from the host, and of the newest reading in that of
-            the devices.
-        newest_spacecraft_s: Spacecraft time in the newest of our own packets.
-        newest_gps_ms: GPS time in the newest of our own GPS packets that knew it.
+        files: All files in the order in which they were first named, each with the counts over all that was read.
+        counts: Totals, named as in the status record. `gps_packets` counts our own packets only; the bytes of live
+            packets are included in those of the files.
+        last_live_seq: Number of the newest live packet and of the newest device reading, by stream.
+        newest_spacecraft_s: Spacecraft time of the newest of our own packets.
+        newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, SourceFile] = {}
         self.counts: dict[str, int] = dict.fromkeys(("source_files", "unreadable_files", *_FILE_COUNTS), 0)
-        self.live_through = {LIVE: 0, DEVICES: 0}
+        self.last_live_seq = {LIVE: 0, DEVICES: 0}
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
         self._clock = ClockMap()
 
     @property
     def boots(self) -> int:
-        """So many times our spacecraft clock began anew, by our GPS packets."""
+        """How often our spacecraft clock was restarted or set, according to our GPS packets."""
         segments = self._clock.segments
         return segments[-1].number if segments else 0
 
-    def take(self, message: Message) -> None:
-        """Book one message."""
+    def count(self, message: Message) -> None:
+        """Count one message."""
         if isinstance(message, SourceFile):
-            self._take_file(message)
+            self._count_file(message)
         elif isinstance(message, SensorSample):
-            self._count("sensor_packets")
+            self._add("sensor_packets")
             self.newest_spacecraft_s = message.t_spacecraft_s
         elif isinstance(message, RangeMeasurement):
-            self._count("range_packets")
+            self._add("range_packets")
         elif isinstance(message, GpsFix) and message.is_own:
-            self._count("gps_packets")
-            self._take_times(message)
+            self._add("gps_packets")
+            self._note_times(message)
         if isinstance(message, DeviceReading):
-            self.live_through[DEVICES] = message.offset
+            self.last_live_seq[DEVICES] = message.offset
         elif isinstance(message, SensorSample | RangeMeasurement | GpsFix | TimeMark) and message.source == LIVE:
-            self.live_through[LIVE] = message.offset
+            self.last_live_seq[LIVE] = message.offset
             if not isinstance(message, TimeMark):
-                self._count("source_bytes", len(message.raw))
-                self._count("delivered_bytes", len(message.raw))
+                self._add("source_bytes", len(message.raw))
+                self._add("delivered_bytes", len(message.raw))
 
-    def _take_times(self, fix: GpsFix) -> None:
+    def _note_times(self, fix: GpsFix) -> None:
         gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
         if fix.t_spacecraft_s is not None:
             self.newest_spacecraft_s = fix.t_spacecraft_s
@@ -92,28 +91,28 @@ class InputLedger:
         if gps_ms is not None:
             self.newest_gps_ms = gps_ms
 
-    def _take_file(self, file: SourceFile) -> None:
+    def _count_file(self, file: SourceFile) -> None:
         before = self.files.get(file.name)
-        books = file if before is None else merged(before, file)
+        total = file if before is None else merge_file_counts(before, file)
         if before is None:
-            self._count("unreadable_files" if file.fault else "source_files")
+            self._add("unreadable_files" if file.fault else "source_files")
         for name, field in _FILE_COUNTS.items():
-            self._count(name, getattr(books, field) - (getattr(before, field) if before else 0))
-        self.files[file.name] = books
+            self._add(name, getattr(total, field) - (getattr(before, field) if before else 0))
+        self.files[file.name] = total
 
-    def _count(self, name: str, amount: int = 1) -> None:
+    def _add(self, name: str, amount: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount
 
 
-def merged(before: SourceFile, now: SourceFile) -> SourceFile:
-    """The books of all that was read of a file, out of those so far and of what is now said of it.
+def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
+    """Return the counts over all that was read of a file, from the previous total and the newest report.
 
-    What is read a second time is the packet that was cut by the end of the file: damage, listed as one range.
+    Bytes that are read twice belong to a packet that was cut by the end of the file: one range, damaged until now.
     """
     if now.fault:
         return msgspec.structs.replace(before, seq=now.seq, fault=now.fault)
     is_read_again = now.from_byte < before.size_bytes
-    kept = [found for found in before.damage if found[0] < now.from_byte]
+    unchanged = [found for found in before.damage if found[0] < now.from_byte]
     size_bytes = now.from_byte + now.size_bytes
     delivered_bytes = before.delivered_bytes + now.delivered_bytes
     return msgspec.structs.replace(
@@ -122,68 +121,69 @@ def merged(before: SourceFile, now: SourceFile) -> SourceFile:
         delivered_bytes=delivered_bytes,
         damaged_bytes=size_bytes - delivered_bytes,
         damaged_ranges=before.damaged_ranges + now.damaged_ranges - is_read_again,
-        damage=(*kept, *now.damage),
+        damage=(*unchanged, *now.damage),
         from_byte=0,
     )
 
 
-RECORDS_A_READ: Final = 512
+class InputRecovery:
+    """Reads the input journal that a former process of the task has written in this run; it is empty in a new run.
 
-
-class InputRecall:
-    """The input journal of a run that a former process of the task began; of one that begins, nothing.
+    Args:
+        folders: Folders of the journal.
+        counters: Counts the messages that are read.
 
     Attributes:
-        group: The files of the batch, or behind its end those named last; each with so many bytes of it as were
+        group: Files of the batch, or after its end the files named last; each with the number of its bytes that were
             delivered before.
-        begin_seq: Number of the message behind these files.
-        missing_bytes: So many bytes of these files' packets do not stand in the journal. In a batch that includes what
-            stands between the packets of sense records.
+        begin_seq: Number of the message after these files.
+        missing_bytes: Number of bytes of these files' packets that are not in the journal. In a batch this includes
+            the bytes between the packets of sense records.
         is_ended: Whether the batch is over.
-        is_whole: Whether no number is missing.
+        is_complete: Whether no number is missing.
     """
 
-    def __init__(self, folders: Sequence[Path], ledger: InputLedger) -> None:
+    def __init__(self, folders: Sequence[Path], counters: InputCounters) -> None:
         self.group: list[tuple[SourceFile, int]] = []
         self.begin_seq = 0
         self.missing_bytes = 0
         self.is_ended = False
-        self.is_whole = True
+        self.is_complete = True
         self._journal = JournalReader(folders, "input")
-        self._ledger = ledger
+        self._counters = counters
 
     def read(self) -> Iterator[None]:
-        """Read the journal, and book what stands in it; yields after each piece of work."""
+        """Read the journal and count its messages; yields after each step."""
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         last_seq, group_is_open = 0, False
-        while records := self._journal.read(RECORDS_A_READ):
+        while records := self._journal.read(RECORDS_PER_READ):
             for record in records:
-                self.is_whole &= record.seq == last_seq + 1
+                self.is_complete &= record.seq == last_seq + 1
                 last_seq = record.seq
                 message: Message = decode(record.payload)
                 if isinstance(message, SourceFile) and not group_is_open:
                     self.group, self.missing_bytes, group_is_open = [], 0, True
-                self._note(message)
+                self._process(message)
                 group_is_open &= isinstance(message, SourceFile)
             yield
         self._journal.close()
 
-    def agrees(self, files: Sequence[SourceFile]) -> bool:
-        """Whether these readable files are those of the group, as far as they were read."""
-        noted = [file for file, _ in self.group if not file.fault]
-        if len(noted) != len(files):
+    def matches(self, files: Sequence[SourceFile]) -> bool:
+        """Whether these readable files are those of the group, with the same contents as far as they were read."""
+        named = [file for file, _ in self.group if not file.fault]
+        if len(named) != len(files):
             return False
-        for was, now in zip(noted, files, strict=True):
-            # A file that has grown since does not say any more when it was modified before.
-            modified_ns = now.modified_ns or was.modified_ns
-            if was != msgspec.structs.replace(now, seq=was.seq, modified_ns=modified_ns):
+        for before, now in zip(named, files, strict=True):
+            # The time of modification is unknown (0) for a file that has grown since.
+            modified_ns = now.modified_ns or before.modified_ns
+            if before != msgspec.structs.replace(now, seq=before.seq, modified_ns=modified_ns):
                 return False
         return True
 
-    def _note(self, message: Message) -> None:
+    def _process(self, message: Message) -> None:
         if isinstance(message, SourceFile):
-            books = self._ledger.files.get(message.name)
-            self.group.append((message, books.delivered_bytes if books else 0))
+            total = self._counters.files.get(message.name)
+            self.group.append((message, total.delivered_bytes if total else 0))
             self.missing_bytes += message.delivered_bytes
         elif isinstance(message, BatchBegin):
             self.begin_seq = message.seq
@@ -191,4 +191,4 @@ class InputRecall:
             self.missing_bytes -= len(message.raw)
         elif isinstance(message, BatchEnd):
             self.group, self.missing_bytes, self.is_ended = [], 0, True
-        self._ledger.take(message)
+        self._counters.count(message)

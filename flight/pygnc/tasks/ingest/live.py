@@ -1,7 +1,4 @@
-"""Packets of the streaming interface as input messages, and what is odd about them behind what came before.
-
-What comes into a run by itself: packets from the host, readings of the computer's own sensors.
-"""
+"""Live inputs: packets that the host streams and readings of the computer's own sensors, as input messages."""
 
 import struct
 from collections.abc import Mapping
@@ -27,15 +24,15 @@ from pygnc.common.clock import gps_ms_from_week
 from pygnc.formats.gps_packet import RANGE_GPS_PACKET, SENSE_GPS_PACKET, decode_gps_packets
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.formats.sense import SENSOR_PACKET, decode_sensors
-from pygnc.tasks.ingest.input_state import InputLedger
-from pygnc.tasks.ingest.sense_file import fix_fields
+from pygnc.tasks.ingest.input_state import InputCounters
+from pygnc.tasks.ingest.sense_file import gps_messages
 from pygnc.tasks.runtime import Run
 
 BACK_MAX_S: Final = 7
-"""Late packets, jitter of three seconds to either side, and whole seconds."""
+"""Tolerance for late packets, for jitter of 3 s to either side and for rounding to whole seconds."""
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
-"""A batch and the stream behind it are of the same day, or somebody should know."""
+"""A live packet more than a day ahead of the batch is reported."""
 _GPS_PACKETS: Final = {"GPSS": SENSE_GPS_PACKET, "GPSR": RANGE_GPS_PACKET, "PGPS": RANGE_GPS_PACKET}
 _RANGES: Final = frozenset({"RANG", "PRNG"})
 _TIME: Final = struct.Struct("<IH")
@@ -51,40 +48,40 @@ def live_message(packet: LivePacket | DeviceReading, seq: int, bandwidth_hz: flo
         return _sample(packet.raw, place)
     if packet.kind in _GPS_PACKETS:
         fixes = decode_gps_packets(np.frombuffer(packet.raw, _GPS_PACKETS[packet.kind]))
-        return GpsFix(**place, raw=packet.raw, satellite_id=packet.radio_id, **next(fix_fields(fixes)))
+        return next(gps_messages(fixes, [(seq, LIVE, packet.seq, packet.raw)], packet.radio_id))
     if packet.kind in _RANGES:
         return _range(packet, place, bandwidth_hz)
     t_spacecraft_s, ms = _TIME.unpack(packet.raw)
     return TimeMark(**place, t_spacecraft_s=t_spacecraft_s, ms=ms, t_mono_ns=packet.t_mono_ns)
 
 
-def oddities(message: Message, before: InputLedger) -> list[tuple[str, str]]:
-    """Name and text of an event for each way in which a live packet of ours does not go on from what came before."""
+def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, str]]:
+    """Return name and text of an event for each inconsistency of a live packet with earlier inputs."""
     found = []
     t_spacecraft_s = spacecraft_time_of(message)
-    newest_s, newest_ms = before.newest_spacecraft_s, before.newest_gps_ms
+    newest_s, newest_ms = earlier.newest_spacecraft_s, earlier.newest_gps_ms
     if t_spacecraft_s is not None and newest_s is not None and t_spacecraft_s < newest_s - BACK_MAX_S:
-        text = f"a live packet of {t_spacecraft_s} s came behind one of {newest_s} s: the controller was booted anew"
+        text = f"a live packet of {t_spacecraft_s} s came after one of {newest_s} s: the controller was restarted"
         found.append(("clock_fell_back", text))
     gps_ms = gps_time_of(message)
     if gps_ms is not None and newest_ms is not None:
         ahead_ms = gps_ms - newest_ms
         if not -GPS_BACK_MAX_MS <= ahead_ms <= GPS_AHEAD_MAX_MS:
-            way = "ahead of" if ahead_ms > 0 else "behind"
-            text = f"GPS time of a live packet is {abs(ahead_ms) / 1e3:.0f} s {way} what came before it"
+            side = "ahead of" if ahead_ms > 0 else "behind"
+            text = f"GPS time of a live packet is {abs(ahead_ms) / 1e3:.0f} s {side} earlier packets"
             found.append(("gps_time_apart", text))
     return found
 
 
 def spacecraft_time_of(message: Message) -> int | None:
-    """Our own spacecraft time in a message, s."""
+    """Return our own spacecraft time in a message in s, or None."""
     if isinstance(message, SensorSample) or (isinstance(message, GpsFix) and message.is_own):
         return message.t_spacecraft_s
     return None
 
 
 def gps_time_of(message: Message) -> int | None:
-    """GPS time of one of our own packets, ms."""
+    """Return the GPS time of one of our own packets in ms, or None."""
     if isinstance(message, GpsFix) and message.is_own:
         return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
     return None
@@ -117,16 +114,16 @@ def _range(packet: LivePacket, place: dict[str, Any], bandwidth_hz: float) -> Ra
     )
 
 
-MESSAGES_A_TURN: Final = 64
+MESSAGES_PER_STEP: Final = 64
 
 
 class LiveStreams:
-    """Reads both streams, as far as this run has them.
+    """Readers of the live streams that this run has.
 
     Args:
         context: the task's ZeroMQ context.
-        run: what all tasks know.
-        after: number of the last message that is known, by stream.
+        run: constants of the run.
+        after: number of the last message processed, by stream.
     """
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", run: Run, after: Mapping[str, int]) -> None:
@@ -146,30 +143,25 @@ class LiveStreams:
 
     @property
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """To be polled."""
+        """Sockets to register with the poller."""
         return [reader.socket for reader in self._readers]
 
-    @property
-    def behind(self) -> bool:
-        """Whether messages are known to wait."""
-        return any(reader.behind for reader in self._readers)
-
-    def look_again(self) -> None:
-        """Read the journals, in case announcements were lost."""
+    def look_into_journals(self) -> None:
+        """Read the journals at the next call, in case announcements were lost."""
         for reader in self._readers:
-            reader.behind = True
+            reader.has_backlog = True
 
     def take(self) -> tuple[list[LivePacket | DeviceReading], bool]:
-        """Return what has come, and whether more waits."""
+        """Return waiting messages, and whether more are waiting."""
         taken: list[LivePacket | DeviceReading] = []
         more = False
         for reader in self._readers:
-            messages = reader.receive(MESSAGES_A_TURN)
-            more = more or reader.behind or len(messages) == MESSAGES_A_TURN
+            messages = reader.receive(MESSAGES_PER_STEP)
+            more = more or reader.has_backlog or len(messages) == MESSAGES_PER_STEP
             taken += [message for message in messages if isinstance(message, LivePacket | DeviceReading)]
         return taken, more
 
     def close(self) -> None:
-        """Let go of the streams."""
+        """Close the streams."""
         for reader in self._readers:
             reader.close()

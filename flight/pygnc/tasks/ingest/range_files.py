@@ -1,12 +1,11 @@
-"""A row of range files that continue each other: scanned as one stream and given out packet by packet.
+"""Range files: series of files scanned as one stream and converted to messages, and files that arrive during the run.
 
-Range files that appear or grow during the run: what of them has not been read yet.
-
-A file may still be being written when it is looked at. What has come of it is read at once; a packet that is cut by its
-end is read again together with what follows, be it the file's growth or the file with the next number. Only new names
-and files without a successor are looked at: the controller does not come back to the others.
+A file may still be growing when it is read. Its packets are used at once; a packet that is cut by the end of the file
+is read again together with its continuation, in the same file or in the file with the next number. Only new files
+and files without a successor are checked for growth, because the controller never returns to an older file.
 """
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GpsFix, Message, RangeMeasurement, SourceFile
+from pygnc.bus.messages import Message, RangeMeasurement, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import DamageReason
@@ -30,26 +29,26 @@ from pygnc.formats.ranges import (
     decode_ranges,
     range_file_number,
 )
-from pygnc.tasks.ingest.range_folders import Fault, RangeFolder, goes_on, list_range_files
-from pygnc.tasks.ingest.sense_file import DAMAGE_LISTED, fix_fields
+from pygnc.tasks.ingest.range_folders import RangeFolder, UnreadableFile, is_next_file, list_range_files
+from pygnc.tasks.ingest.sense_file import DAMAGE_LISTED, gps_messages
 
 FILE_BYTES_MAX: Final = 1 << 24
-"""A thousand times what the controller writes into one file: longer ones are no range files."""
+"""A thousand times the size of the controller's files; larger files are not range files."""
 PIECE_BYTES: Final = 1 << 15
-"""Scanned at a time: some 10 ms."""
+"""Bytes per step of the scan, about 10 ms."""
 
 
 class RangeFileError(OSError):
-    """A file in the range folder that is no range file, or not any more the one that it was."""
+    """A file in the range folder is not a range file, or was replaced."""
 
 
 class Span(NamedTuple):
-    """The bytes of a file that are read.
+    """Range of bytes of a file.
 
     Attributes:
-        from_byte: The first one.
-        to_byte: Behind the last one; None: the end of the file.
-        delivered_before: So many bytes of the file in front of the first one stand in packets.
+        from_byte: Offset of the first byte.
+        to_byte: Offset after the last byte; None for the end of the file.
+        delivered_before: Number of bytes before `from_byte` that belong to delivered packets.
     """
 
     from_byte: int = 0
@@ -58,20 +57,20 @@ class Span(NamedTuple):
 
 
 class RangeRow:
-    """Range files of consecutive numbers; a packet cut by the end of one goes on in the next.
+    """Range files of consecutive numbers, read as one stream: a packet cut by the end of one continues in the next.
 
-    The whole row is held in memory.
+    See `BatchSource`. The contents of all files are held in memory.
 
     Args:
-        paths: the files.
-        names: their names below the home folder.
-        bandwidth_hz: of the radios.
-        satellite_id: radio id of the partner that wrote the files; 0: our own.
-        own_id: our own radio id.
-        spans: what to read of each file; all of it if None.
+        paths: The files.
+        names: Their names relative to the home folder.
+        bandwidth_hz: Bandwidth of the radios.
+        satellite_id: Radio id of the partner that wrote the files, 0 for our own.
+        own_id: Our own radio id.
+        spans: Bytes to read of each file; None for all.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: A file cannot be read.
     """
 
     terminated = True
@@ -101,7 +100,7 @@ class RangeRow:
         self.anomalies: Counter[str] = Counter()
 
     def scan(self) -> Iterator[None]:
-        """Find the packets; yields after each piece of work."""
+        """Find the packets; yields after each step."""
         scanner = RangeScanner()
         found = []
         for start in range(0, len(self._data), PIECE_BYTES):
@@ -116,18 +115,18 @@ class RangeRow:
         self._delivered_borders = self._delivered_before(self._borders)
         self._files = np.searchsorted(self._delivered_borders, self._starts, side="right") - 1
         self.anomalies.update(str(anomaly.reason) for anomaly in self._found.anomalies)
-        if itself := int(np.count_nonzero(self._found.ranges["partner_id"] == self._writer_id)):
-            self.anomalies[f"range from satellite {self._writer_id} to itself"] = itself
+        if to_itself := int(np.count_nonzero(self._found.ranges["partner_id"] == self._writer_id)):
+            self.anomalies[f"range from satellite {self._writer_id} to itself"] = to_itself
         self.keys = self._order()
 
     @property
     def is_cut_packet(self) -> bool:
-        """Whether there is nothing in it but the beginning of a packet; once scanned."""
+        """Whether the files contain only the beginning of a packet; valid after the scan."""
         return self._carried_from() == 0 and len(self._found.kinds) == 0
 
     @property
     def files(self) -> list[SourceFile]:
-        """The files and the books of their bytes, not numbered yet."""
+        """The files with their byte counts, without numbers; valid after the scan."""
         delivered = np.diff(self._delivered_borders).tolist()
         damage: list[list[tuple[int, int, str]]] = [[] for _ in self.names]
         borders = self._borders.tolist()
@@ -156,9 +155,8 @@ class RangeRow:
         ]
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """Return the numbered messages of these packets."""
+        """Return the messages of these packets, numbered from `first_seq`."""
         is_gps = self._found.kinds[ordinals] == PacketKind.GPS
-        fixes = fix_fields(decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]]))
         ranges = decode_ranges(self._found.ranges[self._places[ordinals[~is_gps]]], self._bandwidth_hz)
         range_rows = zip(
             ranges.partner_id.tolist(),
@@ -168,43 +166,50 @@ class RangeRow:
             ranges.range_m.tolist(),
             strict=True,
         )
+        places = [(seq, *self._place(k)) for seq, k in enumerate(ordinals.tolist(), first_seq)]
+        fixes = gps_messages(
+            decode_gps_packets(self._found.fixes[self._places[ordinals[is_gps]]]),
+            itertools.compress(places, is_gps.tolist()),
+            self._satellite_id,
+        )
         messages: list[Message] = []
-        for seq, k in enumerate(ordinals.tolist(), first_seq):
-            source = self.names[self._files[k]]
-            before = self._spans[self._files[k]].delivered_before
-            offset = before + int(self._starts[k] - self._delivered_borders[self._files[k]])
-            begin = self._found.offsets[k]
-            raw = self._data[begin : begin + self._lengths[k]]
-            if self._found.kinds[k] == PacketKind.GPS:
-                fix = next(fixes) | {"satellite_id": self._satellite_id}
-                messages.append(GpsFix(seq=seq, source=source, offset=offset, raw=raw, **fix))
-            else:
-                partner, rssi, time, frequency, distance = next(range_rows)
-                messages.append(
-                    RangeMeasurement(
-                        seq=seq,
-                        source=source,
-                        offset=offset,
-                        partner_id=partner,
-                        rssi_dbm=rssi,
-                        t_spacecraft_s=time,
-                        frequency_error_hz=frequency,
-                        range_m=distance,
-                        raw=raw,
-                        satellite_id=self._satellite_id,
-                    )
+        for is_fix, (seq, source, offset, raw) in zip(is_gps.tolist(), places, strict=True):
+            if is_fix:
+                messages.append(next(fixes))
+                continue
+            partner, rssi, time, frequency, distance = next(range_rows)
+            messages.append(
+                RangeMeasurement(
+                    seq=seq,
+                    source=source,
+                    offset=offset,
+                    partner_id=partner,
+                    rssi_dbm=rssi,
+                    t_spacecraft_s=time,
+                    frequency_error_hz=frequency,
+                    range_m=distance,
+                    raw=raw,
+                    satellite_id=self._satellite_id,
                 )
+            )
         return messages
 
+    def _place(self, k: int) -> tuple[str, int, bytes]:
+        """Source, offset and raw bytes of a packet."""
+        file = self._files[k]
+        offset = self._spans[file].delivered_before + int(self._starts[k] - self._delivered_borders[file])
+        begin = self._found.offsets[k]
+        return self.names[file], offset, self._data[begin : begin + self._lengths[k]]
+
     def _carried_from(self) -> int:
-        """Where the cut packet at the end of the stream begins."""
+        """Offset of the cut packet at the end of the stream; the end of the stream if there is none."""
         damage = self._found.damage
         end = len(self._data)
         is_cut = bool(damage) and damage[-1].reason is DamageReason.CUT_TAIL and damage[-1].stop == end
         return damage[-1].start if is_cut else end
 
     def _order(self) -> NDArray[np.int64]:
-        """GPS milliseconds by which the packets are ordered: those of a GPS packet's group share its key."""
+        """Return the sort keys; the ranges that follow a GPS packet share its key."""
         is_gps = self._found.kinds == PacketKind.GPS
         gps, ranges = decode_gps_packets(self._found.fixes), self._found.ranges
         if len(gps) == 0:
@@ -215,7 +220,7 @@ class RangeRow:
         return np.asarray(sort_key_gps_ms(t_spacecraft_s, gps_ms)[group], np.int64)
 
     def _delivered_before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many bytes of packets stand before each position of the stream."""
+        """Return the number of bytes of packets before each position of the stream."""
         if len(self._starts) == 0:
             return np.zeros(len(positions), np.int64)
         latest = np.maximum(np.searchsorted(self._found.offsets, positions, side="right") - 1, 0)
@@ -224,21 +229,21 @@ class RangeRow:
 
 
 def _content(path: Path, span: Span) -> tuple[bytes, int]:
-    """A span's bytes, and when the file was modified: 0, not known, if it has grown behind the span since."""
+    """Return the bytes of a span and the file's modification time; 0 if the file has grown beyond the span."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         to_byte = status.st_size if span.to_byte is None else span.to_byte
         if to_byte > FILE_BYTES_MAX:
-            raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, so it is no range file", str(path))
+            raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, so it is not a range file", str(path))
         file.seek(span.from_byte)
         content = file.read(to_byte - span.from_byte)
     if len(content) < to_byte - span.from_byte:
-        raise RangeFileError(0, f"shorter than the {to_byte} bytes it had: it was replaced during the run", str(path))
+        raise RangeFileError(0, f"shorter than its former {to_byte} bytes; it was replaced during the run", str(path))
     return content, status.st_mtime_ns if status.st_size == to_byte else 0
 
 
 def _joined(pieces: list[RangeScan]) -> RangeScan:
-    """One scan out of those of consecutive pieces. Words are joined as bytes: NumPy would swap them on the way."""
+    """Join the scans of consecutive pieces; joining packets as bytes avoids NumPy's conversion of byte order."""
     fixes = b"".join(piece.fixes.tobytes() for piece in pieces)
     ranges = b"".join(piece.ranges.tobytes() for piece in pieces)
     return RangeScan(
@@ -254,7 +259,7 @@ def _joined(pieces: list[RangeScan]) -> RangeScan:
 def _group_times(
     group: NDArray[np.int64], t_range_s: NDArray[np.int64], gps_ms: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Spacecraft time of each GPS packet: that of its first range, else carried on by GPS time from the one before."""
+    """Return the spacecraft time of each GPS packet: that of its first range, else propagated from its neighbours."""
     times = np.full(len(gps_ms), -1)
     times[group[::-1]] = t_range_s[::-1]
     for k in range(1, len(times)):
@@ -270,27 +275,34 @@ _NOTHING: Final = SourceFile(seq=0, name="")
 
 
 class Arrivals(NamedTuple):
-    """What has come.
+    """Range files with new data.
 
     Attributes:
-        rows: Files with bytes not read yet, in rows that continue each other.
-        faults: Files and folders that cannot be read, or not any more.
+        rows: Series of files with bytes that have not been read.
+        unreadable: Files and folders that cannot be read, or no longer.
     """
 
     rows: list[RangeRow]
-    faults: list[Fault]
+    unreadable: list[UnreadableFile]
 
 
 def find_arrivals(home: Path, known: dict[str, SourceFile], bandwidth_hz: float, own_id: int) -> Arrivals:
-    """Look for what the books do not name yet; `own_id` is our own radio id."""
+    """Find range files that have appeared or grown.
+
+    Args:
+        home: The home folder.
+        known: Counts of the files that were read, by name.
+        bandwidth_hz: Bandwidth of the radios.
+        own_id: Our own radio id.
+    """
     folders, faults = list_range_files(home, own_id)
     arrivals = Arrivals([], [fault for fault in faults if fault.name not in known])
     for folder in folders:
-        sizes = _grown(home, folder, known, arrivals.faults)
+        sizes = _grown(home, folder, known, arrivals.unreadable)
         if not sizes:
             continue
         for names in _rows(_in_order(folder.prefix, list(sizes), known), sizes, known):
-            spans = {name: _span(books, books.size_bytes) for name, books in _carried_into(names[0], known)}
+            spans = {name: _span(counts, counts.size_bytes) for name, counts in _carried_into(names[0], known)}
             spans |= {name: _span(known.get(name, _NOTHING), sizes[name]) for name in names}
             satellite_id = folder.satellite_id
             paths = [home / name for name in spans]
@@ -301,35 +313,39 @@ def find_arrivals(home: Path, known: dict[str, SourceFile], bandwidth_hz: float,
                 continue  # removed since it was listed
             except OSError as error:
                 name = str(Path(error.filename).relative_to(home)) if error.filename else names[-1]
-                arrivals.faults.append(Fault(name, error.strerror or str(error)))
+                arrivals.unreadable.append(UnreadableFile(name, error.strerror or str(error)))
             else:
                 arrivals.rows.append(row)
     return arrivals
 
 
-def _grown(home: Path, folder: RangeFolder, known: dict[str, SourceFile], faults: list[Fault]) -> dict[str, int]:
-    """The sizes of those files of a folder that hold bytes not read yet, and of new empty ones."""
+def _grown(
+    home: Path, folder: RangeFolder, known: dict[str, SourceFile], faults: list[UnreadableFile]
+) -> dict[str, int]:
+    """Return the sizes of a folder's files that have grown or are new, empty ones included."""
     sizes: dict[str, int] = {}
     for name in (folder.prefix + name for name in folder.names):
-        books = known.get(name, _NOTHING)
-        if name in known and (books.fault or _neighbour(name, 1) in known):
+        counts = known.get(name, _NOTHING)
+        if name in known and (counts.fault or _neighbour(name, 1) in known):
             continue
         try:
             size = (home / name).stat().st_size
         except FileNotFoundError:
             continue
         except OSError as error:
-            faults.append(Fault(name, error.strerror or str(error)))
+            faults.append(UnreadableFile(name, error.strerror or str(error)))
             continue
-        if size < books.size_bytes:
-            faults.append(Fault(name, f"shorter than the {books.size_bytes} bytes that were read: it was replaced"))
-        elif size > books.size_bytes or name not in known:
+        if size < counts.size_bytes:
+            faults.append(
+                UnreadableFile(name, f"shorter than the {counts.size_bytes} bytes that were read; it was replaced")
+            )
+        elif size > counts.size_bytes or name not in known:
             sizes[name] = size
     return sizes
 
 
 def _in_order(prefix: str, names: list[str], known: dict[str, SourceFile]) -> list[str]:
-    """The order of writing: numbers count on from the newest one that is known."""
+    """Return names in the order of writing: their numbers continue from the newest known one."""
     numbers = {number: name for name in names if (number := _number(name)) is not None}
     before = [
         number for name in known if name == f"{prefix}{Path(name).name}" and (number := _number(name)) is not None
@@ -342,11 +358,11 @@ def _in_order(prefix: str, names: list[str], known: dict[str, SourceFile]) -> li
 
 
 def _rows(names: list[str], sizes: dict[str, int], known: dict[str, SourceFile]) -> Iterator[list[str]]:
-    """Rows of files that continue each other, none with an empty end: that is still to be written."""
+    """Yield series of files that continue each other, without empty files at the end."""
     rows: list[list[str]] = []
     for name in names:
         is_read_from_its_start = _span(known.get(name, _NOTHING), 0).from_byte == 0
-        if rows and is_read_from_its_start and goes_on(rows[-1][-1], name):
+        if rows and is_read_from_its_start and is_next_file(rows[-1][-1], name):
             rows[-1].append(name)
         else:
             rows.append([name])
@@ -358,24 +374,24 @@ def _rows(names: list[str], sizes: dict[str, int], known: dict[str, SourceFile])
 
 
 def _carried_into(name: str, known: dict[str, SourceFile]) -> list[tuple[str, SourceFile]]:
-    """The files in front of this one in whose ends a packet begins that goes on in it: several when they are short."""
+    """Return the files whose end begins a packet that continues in this file; several if they are short."""
     found: list[tuple[str, SourceFile]] = []
-    books = known.get(name, _NOTHING)
-    while books.carried_bytes == books.size_bytes and len(found) < FILE_NUMBERS:
+    counts = known.get(name, _NOTHING)
+    while counts.carried_bytes == counts.size_bytes and len(found) < FILE_NUMBERS:
         before = _neighbour(name, -1)
         if before not in known or known[before].fault:
             break
-        name, books = before, known[before]
-        found.insert(0, (name, books))
+        name, counts = before, known[before]
+        found.insert(0, (name, counts))
     while found and not found[0][1].carried_bytes:
         found.pop(0)
     return found
 
 
-def _span(books: SourceFile, to_byte: int) -> Span:
-    """What is read of a file whose end stood in the books: from the beginning of the cut packet on."""
-    cut = books.carried_bytes
-    return Span(books.size_bytes - cut, to_byte, books.delivered_bytes)
+def _span(counts: SourceFile, to_byte: int) -> Span:
+    """Return the bytes to read of a file: from the beginning of the packet that was cut at its former end."""
+    cut = counts.carried_bytes
+    return Span(counts.size_bytes - cut, to_byte, counts.delivered_bytes)
 
 
 def _number(name: str) -> int | None:
@@ -383,7 +399,7 @@ def _number(name: str) -> int | None:
 
 
 def _neighbour(name: str, step: int) -> str:
-    """The name of the file so many numbers on; empty if it has no number."""
+    """Return the name of the file `step` numbers later; empty if the name has no number."""
     number = _number(name)
     if number is None:
         return ""

@@ -1,4 +1,4 @@
-"""Where range files lie: ours under the names of the interface document and of the older code, partners' in folders."""
+"""Location of range files: our own under the names of the interface document and of the older code, and partners'."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
 
-LONE: Final = "range.bin"
-"""The older code's name: continues nothing, and nothing continues it."""
+LEGACY_FILE: Final = "range.bin"
+"""File name of the older code; it neither continues another file nor is it continued."""
 _PARTNER: Final = re.compile(r"partner_(.*)")
 _IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
 _REMEDY: Final = (
-    f"name it partner_{PARTNER_IDS[0]} to partner_{PARTNER_IDS[-1]}, by the radio id of whose files it holds"
+    f"name the folder partner_{PARTNER_IDS[0]} to partner_{PARTNER_IDS[-1]}, after the radio id of the satellite"
 )
 
 
@@ -22,9 +22,9 @@ class RangeFolder(NamedTuple):
     """A folder of range files.
 
     Attributes:
-        prefix: What stands in front of its files' names, below the home folder (or another one).
-        satellite_id: Radio id of the partner that wrote them; 0: our own.
-        names: The range files in it, in no order.
+        prefix: Path of the folder relative to the home (or another root), with a slash; empty for the root itself.
+        satellite_id: Radio id of the partner that wrote the files, 0 for our own.
+        names: Names of the range files, without order.
     """
 
     prefix: str
@@ -32,35 +32,35 @@ class RangeFolder(NamedTuple):
     names: frozenset[str]
 
     def rows(self) -> Iterator[list[str]]:
-        """Rows of files that continue each other, by their names below the home folder."""
-        if LONE in self.names:
-            yield [f"{self.prefix}{LONE}"]
+        """Yield series of files that continue each other, as names relative to the root."""
+        if LEGACY_FILE in self.names:
+            yield [f"{self.prefix}{LEGACY_FILE}"]
         numbers = [number for name in self.names if (number := range_file_number(name)) is not None]
         for row in consecutive_runs(numbers):
             yield [f"{self.prefix}rng{number:05d}.bin" for number in row]
 
 
-class Fault(NamedTuple):
-    """What cannot be read, below the home folder, and why."""
+class UnreadableFile(NamedTuple):
+    """A file or folder, relative to the home, and why it cannot be read."""
 
     name: str
     reason: str
 
 
-def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[Fault]]:
-    """Find all range files below the home folder by their names; `own_id` is our own radio id.
-
-    With a `prefix` such as "folder/" they are looked for there, as if it were the home.
-    """
-    faults: list[Fault] = []
-    names = [*_numbered(_names(home, prefix, faults)), *([LONE] if (home / prefix / LONE).exists() else [])]
+def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[UnreadableFile]]:
+    """Find all range files below `home`, or below its folder `prefix` (such as "folder/"); `own_id` is our radio id."""
+    faults: list[UnreadableFile] = []
+    names = [
+        *_numbered(_names(home, prefix, faults)),
+        *([LEGACY_FILE] if (home / prefix / LEGACY_FILE).exists() else []),
+    ]
     folders, unreadable = list_range_folder(home, f"{prefix}range/", own_id)
     return [RangeFolder(prefix, 0, frozenset(names)), *folders], faults + unreadable
 
 
-def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[Fault]]:
-    """Find our own files in the folder `prefix` below `root`, and in folders in it those of partners."""
-    faults: list[Fault] = []
+def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[UnreadableFile]]:
+    """Find our own files in the folder `prefix` below `root`, and partners' files in its subfolders."""
+    faults: list[UnreadableFile] = []
     names = _names(root, prefix, faults)
     folders = [RangeFolder(prefix, 0, frozenset(_numbered(names)))]
     for path, satellite_id in _partner_folders(prefix, names, own_id, faults):
@@ -68,14 +68,14 @@ def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeF
     return folders, faults
 
 
-def owner_of(name: str) -> int:
-    """The radio id in the name of a range file below the home folder; 0: our own file."""
+def satellite_of(name: str) -> int:
+    """Return the radio id of the satellite that wrote a range file, by the file's path; 0 for our own."""
     match = _PARTNER.fullmatch(Path(name).parent.name)
     return _IDS.get(match[1], 0) if match else 0
 
 
-def goes_on(before: str, name: str) -> bool:
-    """Whether a range file is the one behind another, by their names below the home folder; 0 follows 65535."""
+def is_next_file(before: str, name: str) -> bool:
+    """Whether `name` is the file that follows `before` in the same folder; 0 follows 65535."""
     one, other = Path(before), Path(name)
     number, next_number = range_file_number(one.name), range_file_number(other.name)
     if number is None or next_number is None or one.parent != other.parent:
@@ -83,19 +83,25 @@ def goes_on(before: str, name: str) -> bool:
     return next_number == (number + 1) % FILE_NUMBERS
 
 
-def _partner_folders(prefix: str, names: Sequence[str], own_id: int, faults: list[Fault]) -> list[tuple[str, int]]:
-    """Prefixes and radio ids of the partners' folders among `names`; those left out become faults."""
+def _partner_folders(
+    prefix: str, names: Sequence[str], own_id: int, faults: list[UnreadableFile]
+) -> list[tuple[str, int]]:
+    """Return prefixes and radio ids of the partners' folders among `names`; report invalid ones in `faults`."""
     found: dict[int, str] = {}
     for folder in sorted(name for name in names if _PARTNER.fullmatch(name)):
         path = f"{prefix}{folder}"
         satellite_id = _IDS.get(folder.removeprefix("partner_"))
         if satellite_id is None:
-            faults.append(Fault(path, f"names no radio id; {_REMEDY}"))
+            faults.append(UnreadableFile(path, f"the name contains no radio id; {_REMEDY}"))
         elif satellite_id == own_id:
-            remedy = "put our own files beside it, or set [formation] own_id to our radio id"
-            faults.append(Fault(path, f"{own_id} is our own radio id; {remedy}"))
+            remedy = "put our own files into its parent folder, or set [formation] own_id to our radio id"
+            faults.append(UnreadableFile(path, f"{own_id} is our own radio id; {remedy}"))
         elif satellite_id in found:
-            faults.append(Fault(path, f"{found[satellite_id]} is of the same satellite; put its files into one folder"))
+            faults.append(
+                UnreadableFile(
+                    path, f"{found[satellite_id]} is of the same satellite; put all its files into one folder"
+                )
+            )
         else:
             found[satellite_id] = path
     return [(f"{path}/", satellite_id) for satellite_id, path in sorted(found.items())]
@@ -105,11 +111,11 @@ def _numbered(names: Sequence[str]) -> list[str]:
     return [name for name in names if range_file_number(name) is not None]
 
 
-def _names(home: Path, prefix: str, faults: list[Fault]) -> list[str]:
+def _names(home: Path, prefix: str, faults: list[UnreadableFile]) -> list[str]:
     try:
-        return os.listdir(home / prefix)  # noqa: PTH208 - names alone: this is done every second
+        return os.listdir(home / prefix)  # noqa: PTH208 - called every second; names are enough
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        faults.append(Fault(prefix, error.strerror or str(error)))
+        faults.append(UnreadableFile(prefix, error.strerror or str(error)))
         return []

@@ -1,12 +1,12 @@
-"""One sense file: what is in it, found in bounded memory, and its records again when their turn comes.
+"""Sense files: find the records in bounded memory, and convert them to messages when their turn comes.
 
-Packets as numbered messages: the one place where decoded arrays become what the tasks say to each other.
+This module is where decoded GPS and sensor packets become messages; range files and live packets use it, too.
 """
 
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,70 +27,94 @@ _SENSOR_BYTES = SENSOR_PACKET.itemsize
 def sense_messages(
     records: NDArray[np.void], ordinals: NDArray[np.int64], source: str, layout: SenseLayout, first_seq: int
 ) -> list[Message]:
-    """Return the messages of M records in order: N sensor samples and a fix of each, numbered from `first_seq`.
+    """Return the messages of M sense records in order: each record's N sensor samples, then its GPS fix.
 
-    `ordinals` (M,) count the undamaged records of the file: they say where the packets' bytes stand.
+    Args:
+        records: The records, shape (M,).
+        ordinals: Position of each record among the undamaged records of the file, shape (M,).
+        source: Name of the file.
+        layout: Layout of the records.
+        first_seq: Number of the first message.
     """
     sensors = layout.sensors_per_record
     samples = decode_sensors(records)
-    fixes = fix_fields(decode_fixes(records))
+    gps = slice(sensors * _SENSOR_BYTES, sensors * _SENSOR_BYTES + records.dtype["gps"].itemsize)
+    raws = [record.tobytes() for record in records]
+    starts = (ordinals * layout.size).tolist()
+    places = [
+        (first_seq + m * (sensors + 1) + sensors, source, start + gps.start, raw[gps])
+        for m, (start, raw) in enumerate(zip(starts, raws, strict=True))
+    ]
     messages: list[Message] = []
-    seq = first_seq
-    # Iterating over Python lists costs a tenth of iterating over arrays.
+    # Iterating over Python lists takes a tenth of the time of iterating over arrays.
     times, mag, hall = samples.t_spacecraft_s.tolist(), samples.mag_imu_ut.tolist(), samples.hall_raw.tolist()
     gyro, lux = samples.gyro_imu_rad_s.tolist(), samples.lux.tolist()
-    for m, (record, ordinal, fix) in enumerate(zip(records, ordinals.tolist(), fixes, strict=True)):
-        raw = record.tobytes()
-        start = ordinal * layout.size
+    for m, fix in enumerate(gps_messages(decode_fixes(records), places)):
         messages += [
             SensorSample(
-                seq=seq + k,
+                seq=fix.seq - sensors + k,
                 source=source,
-                offset=start + k * _SENSOR_BYTES,
+                offset=starts[m] + k * _SENSOR_BYTES,
                 t_spacecraft_s=times[m][k],
                 mag_imu_ut=tuple(mag[m][k]),
                 hall_raw=hall[m][k],
                 gyro_imu_rad_s=tuple(gyro[m][k]),
                 lux=tuple(lux[m][k]),
-                raw=raw[k * _SENSOR_BYTES : (k + 1) * _SENSOR_BYTES],
+                raw=raws[m][k * _SENSOR_BYTES : (k + 1) * _SENSOR_BYTES],
             )
             for k in range(sensors)
         ]
-        gps = slice(sensors * _SENSOR_BYTES, sensors * _SENSOR_BYTES + record["gps"].nbytes)
-        seq += sensors
-        messages.append(GpsFix(seq=seq, source=source, offset=start + gps.start, raw=raw[gps], **fix))
-        seq += 1
+        messages.append(fix)
     return messages
 
 
-def fix_fields(fixes: GpsFixes) -> Iterator[dict[str, Any]]:
-    """Yield the measured fields of a GpsFix message, packet by packet."""
+def gps_messages(
+    fixes: GpsFixes, places: Iterable[tuple[int, str, int, bytes]], satellite_id: int = 0
+) -> Iterator[GpsFix]:
+    """Yield the messages of M GPS packets.
+
+    Args:
+        fixes: The decoded packets.
+        places: Number, source, offset and raw bytes of each packet's message.
+        satellite_id: Radio id of the partner whose receiver made the packets, 0 for our own.
+    """
     names = [field.name for field in dataclasses.fields(fixes)]
     columns = [getattr(fixes, name) for name in names]
     rows = zip(*([None] * len(fixes) if column is None else column.tolist() for column in columns), strict=True)
-    for row in rows:
-        yield {name: tuple(value) if isinstance(value, list) else value for name, value in zip(names, row, strict=True)}
+    for (seq, source, offset, raw), row in zip(places, rows, strict=True):
+        values: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in zip(names, row, strict=True)
+        }
+        yield GpsFix(seq=seq, source=source, offset=offset, raw=raw, satellite_id=satellite_id, **values)
 
 
 CHUNK_BYTES: Final = 1 << 20
 RECOGNITION_BYTES: Final = 1 << 16
 DAMAGE_LISTED: Final = 100
-"""So many damaged ranges are described, all are counted: a file of noise must not fill the memory."""
+"""Maximum number of damaged ranges that are listed (all are counted): a file of noise must not fill the memory."""
 
 
 class FileChangedError(OSError):
-    """The file is not any more what it was when it was scanned."""
+    """The file was changed since it was scanned."""
 
 
 class SenseFile:
-    """An input file of sense records.
+    """An input file of sense records; see `BatchSource`.
 
-    Cost: `scan` reads the file once; 24 bytes are kept per record.
+    The scan reads the file once and keeps 24 bytes per record.
+
+    Args:
+        path: The file.
+        name: Its name relative to the home folder.
+        sensors_per_record: Sensor packets in a record.
 
     Attributes:
-        layout: how its records are laid out.
-        anomalies: how many undamaged records deserve a second look, by reason.
-        keys: GPS milliseconds by which the undamaged records are ordered, once scanned, shape (n,).
+        layout: Layout of the records.
+        anomalies: Number of undamaged records with an anomaly, by reason.
+        keys: Sort keys of the undamaged records in GPS ms, shape (n,); valid after the scan.
+
+    Raises:
+        OSError: The file cannot be read.
     """
 
     def __init__(self, path: Path, name: str, sensors_per_record: int) -> None:
@@ -108,7 +132,7 @@ class SenseFile:
         self._offsets: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def scan(self) -> Iterator[None]:
-        """Find the records; yields after each piece of work."""
+        """Find the records; yields after each step."""
         scanner = SenseScanner(self.layout)
         offsets, t_spacecraft_s, gps_ms = [], [], []
         for position in range(0, max(self._size, 1), CHUNK_BYTES):
@@ -126,12 +150,12 @@ class SenseFile:
 
     @property
     def terminated(self) -> bool:
-        """Whether its records end in CR LF."""
+        """Whether the records end in CR LF."""
         return self.layout.terminated
 
     @property
     def files(self) -> list[SourceFile]:
-        """The file and the books of its bytes, not numbered yet."""
+        """The file with its byte counts, without a number."""
         delivered = len(self._offsets) * self.layout.size
         file = SourceFile(
             seq=0,
@@ -149,12 +173,12 @@ class SenseFile:
         """Return the numbered messages of these records.
 
         Raises:
-            FileChangedError: the file was changed since it was scanned.
+            FileChangedError: The file was changed since it was scanned.
         """
         size = self.layout.size
         raw = b"".join(os.pread(self._descriptor, size, offset) for offset in self._offsets[ordinals].tolist())
         if len(raw) != size * len(ordinals) or os.fstat(self._descriptor).st_mtime_ns != self._modified_ns:
-            raise FileChangedError(f"{self.names[0]} was changed while it was read")
+            raise FileChangedError(f"{self.names[0]} was changed while it was being read")
         return sense_messages(np.frombuffer(raw, self.layout.record), ordinals, self.names[0], self.layout, first_seq)
 
     def _note(self, found: SenseScan) -> None:

@@ -1,6 +1,6 @@
-"""Estimates the orbit from GPS fixes and predicts it to the present while nothing else is to do.
+"""Orbit process: estimates the orbit from GPS fixes and, when idle, predicts it to the present.
 
-What it gives is a function of its checkpoint and of the input journal from there on: a restarted task gives the same
+The estimates are a function of the checkpoint and the input journal from there on, so a restarted task gives the same
 estimates bit for bit.
 """
 
@@ -15,39 +15,37 @@ from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
 from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
-from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, mark_behind
-from pygnc.tasks.recovery import Answers, CheckpointFile
+from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, watermark_after
+from pygnc.tasks.recovery import CheckpointFile, ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
-MESSAGES_A_TURN: Final = 64
+MESSAGES_PER_STEP: Final = 64
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 1.0
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """All that a restarted task needs: the next input, the next message, and the tracker's memory."""
+    """State of a restarted task: last input processed, last message written, and the tracker."""
 
-    through: int
-    given: int
+    last_input_seq: int
+    last_output_seq: int
     tracker: TrackerState
 
 
 class OrbitTask(Task):
-    """Follows the input stream and writes the orbit stream."""
+    """Reads the input stream and writes the orbit stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._stream = self.open_stream("orbit")
         self._checkpoint = CheckpointFile(run.runtime / "orbit.checkpoint", Checkpoint)
-        checkpoint = self._checkpoint.load()
-        self._tracker = OrbitTracker(
-            run.settings.orbit, run.earth_orientation, checkpoint.tracker if checkpoint else None
-        )
-        self._answers = Answers(self._stream, checkpoint.given if checkpoint else 0)
-        self._saved_through = checkpoint.through if checkpoint else 0
+        saved = self._checkpoint.load()
+        self._tracker = OrbitTracker(run.settings.orbit, run.earth_orientation, saved.tracker if saved else None)
+        self._output = ResumableWriter(self._stream, saved.last_output_seq if saved else 0)
+        self._saved_seq = saved.last_input_seq if saved else 0
         decode = msgspec.msgpack.Decoder(InputMessage).decode
         self._input = StreamReader(
-            context, run.runtime, "input", run.journal_folders, decode, after_seq=self._saved_through
+            context, run.runtime, "input", run.journal_folders, decode, after_seq=self._saved_seq
         )
         self._orientation_expires_ms = run.earth_orientation.expires_gps_ms
         self._next_prediction_s = 0.0
@@ -57,14 +55,14 @@ class OrbitTask(Task):
         return [self._input.socket]
 
     def work(self) -> bool:
-        """Process what has come; with nothing to do, carry the prediction on to the present."""
-        messages = self._input.receive(MESSAGES_A_TURN)
+        """Process the next inputs; without any, continue the prediction to the present."""
+        messages = self._input.receive(MESSAGES_PER_STEP)
         for message in messages:
-            self._answer(message)
-        if self._checkpoint.is_due and self._input.through > self._saved_through:
-            self._saved_through = self._input.through
-            self._checkpoint.save(Checkpoint(self._saved_through, self._answers.given, self._tracker.checkpoint()))
-        if self._input.behind or messages:
+            self._process(message)
+        if self._checkpoint.is_due and self._input.last_seq > self._saved_seq:
+            self._saved_seq = self._input.last_seq
+            self._checkpoint.save(Checkpoint(self._saved_seq, self._output.last_seq, self._tracker.checkpoint()))
+        if self._input.has_backlog or messages:
             return True
         now = time.monotonic()
         if now >= self._next_prediction_s:
@@ -72,42 +70,42 @@ class OrbitTask(Task):
         return False
 
     def progress(self) -> control.Progress:
-        """Balance the books of the fixes."""
+        """Return the fix counters: received = accepted + waiting + rejected."""
         counts = self._tracker.counts | {
             "lost_messages": self._input.lost,
             "not_recorded": self.not_recorded(),
         }
-        return control.Progress(through=self._input.through, counts=counts)
+        return control.Progress(last_sequence_processed=self._input.last_seq, counts=counts)
 
     def close(self) -> None:
-        """Leave the status task a last look at the present; close the journal of estimates."""
+        """Publish a last prediction for the status task; close the journal of estimates."""
         deadline = time.monotonic() + LAST_PREDICTION_S
-        while not self._input.behind and self._predict(time.monotonic()) and time.monotonic() < deadline:
+        while not self._input.has_backlog and self._predict(time.monotonic()) and time.monotonic() < deadline:
             pass
         self._stream.close()
         self._input.close()
 
-    def _answer(self, message: Message) -> None:
-        first_seq = self._answers.given + 1
-        estimates = self._tracker.take(message, first_seq)
-        self._watch_earth_orientation(estimates)
-        self._answers.write([*estimates, *mark_behind(message, estimates, first_seq)])
+    def _process(self, message: Message) -> None:
+        first_seq = self._output.last_seq + 1
+        estimates = self._tracker.process(message, first_seq)
+        self._check_earth_orientation(estimates)
+        self._output.write([*estimates, *watermark_after(message, estimates, first_seq)])
 
-    def _watch_earth_orientation(self, estimates: list[OrbitEstimate]) -> None:
-        """Say it once when the orbit goes on behind the last day of the table."""
+    def _check_earth_orientation(self, estimates: list[OrbitEstimate]) -> None:
+        """Report once that the orbit is later than the last day of the Earth orientation table."""
         expires_ms = self._orientation_expires_ms
         if expires_ms is not None and estimates and estimates[-1].gps_ms > expires_ms:
             self._orientation_expires_ms = None
             day = utc_iso_from_gps_ms(expires_ms)[:10]
             self.notify(
-                "warning", "earth_orientation", f"the table ends at {day}; upload a newer {EARTH_ORIENTATION_UPLOAD}"
+                "warning", "earth_orientation", f"table ends at {day}; upload a newer {EARTH_ORIENTATION_UPLOAD}"
             )
 
     def _predict(self, now: float) -> bool:
-        """Do one slice of the prediction; return whether more is needed to reach the present."""
+        """Predict one slice further; return whether more slices are needed to reach the present."""
         estimate, more = self._tracker.predict_to(self.run.spacecraft_time_s())
         if not more:
             self._next_prediction_s = now + PREDICTION_INTERVAL_S
         if estimate is not None:
-            self._stream.show(estimate)
+            self._stream.publish_transient(estimate)
         return more

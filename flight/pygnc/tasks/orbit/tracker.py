@@ -1,43 +1,40 @@
-"""From input messages to orbit estimates: the estimators of clock and orbit, and the books of the fixes.
+"""Orbit tracker: turns input messages into orbit estimates, and counts the fixes.
 
-Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code.
+It combines the clock map, the screening of GPS packets and the orbit filter. It performs no I/O and reads no clock, so
+the replay on the ground runs the same code.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitMark, Vector3
+from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitWatermark, vector3
 from pygnc.common.clock import gps_ms_from_week
-from pygnc.environment.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
-from pygnc.estimators.orbit.checkpoint import pack_state, unpack_state
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.reject_cause import RejectCause
-from pygnc.estimators.orbit.screening import fix_from, screen
+from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, ClockVerdict
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, RejectCause, fix_from, screen
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, EcefOrbit, OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
 
 TIME_INCONSISTENT: Final = "time_inconsistent"
-"""The fix's GPS time contradicts the spacecraft clock: one of the two is damaged."""
+"""Reject cause: the fix's GPS time contradicts the spacecraft clock, so one of the two is damaged."""
 PREDICTION_SLICE_MS: Final = 900_000
 PREDICTION_MAX_MS: Final = 3 * 86_400_000
-"""Older orbits are not predicted on: drag makes them worthless, and a wrong clock must not cost hours of computing."""
+"""Limit of the prediction: beyond it drag makes it worthless, and a wrong clock must not cost hours of computing."""
 
 
-class Outcome(NamedTuple):
-    """What became of one GPS packet.
+class FixOutcome(NamedTuple):
+    """Result for one GPS packet.
 
     Attributes:
-        seq: The packet's number.
-        gps_ms: Its time; None when it carries none.
-        state: The orbit at that time, with the packet or without; None when it is not known.
-        cause: Why the packet was not used, or empty.
-        update: What the filter said of it; None when the packet did not get that far.
+        seq: Input number of the packet.
+        gps_ms: Time of the packet; None if it carries none.
+        state: Orbit at that time, whether or not the packet was used; None if unknown.
+        cause: Why the packet was rejected, or empty.
+        update: The filter's result; None if the packet was rejected before the filter.
     """
 
     seq: int
@@ -48,20 +45,20 @@ class Outcome(NamedTuple):
 
 
 class OrbitEstimator(Protocol):
-    """What turns fixes into orbits: the flight's `OrbitFilter`, or a reference on the ground that takes its place."""
+    """Interface of the flight's `OrbitFilter` and of the reference filters on the ground."""
 
     @property
     def state(self) -> OrbitState | None:
-        """The estimate after the last accepted fix; None before the start."""
+        """Estimate after the last accepted fix; None before initialisation."""
 
     def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
-        """Take in one fix; return those whose fate is now decided."""
+        """Process one fix; return the results of all fixes that are decided now."""
 
-    def finish_start(self) -> tuple[OrbitUpdate, ...]:
-        """Start with the fixes there are, for no more will come."""
+    def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
+        """Initialise from the buffered fixes at the end of the input."""
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
-        """Return the orbit at a later time."""
+        """Return the orbit at a later time, propagated from `start` (default: the estimate)."""
 
     def ecef(self, state: OrbitState) -> EcefOrbit:
         """Return a state in the Earth-fixed frame."""
@@ -71,13 +68,13 @@ MakeEstimator: TypeAlias = Callable[[OrbitSettings, EarthOrientationTable], Orbi
 
 
 class TrackerState(msgspec.Struct, frozen=True):
-    """An `OrbitTracker` as plain values."""
+    """Checkpoint of an `OrbitTracker`."""
 
-    filter: dict[str, Any]
-    coasting: bytes
+    filter: bytes
+    coasting: bytes | None
     clock: ClockMapState
     counts: dict[str, int]
-    through: int
+    last_input_seq: int
     fix_gps_ms: int
     nis_sum: float
     nis_dof: int
@@ -85,10 +82,16 @@ class TrackerState(msgspec.Struct, frozen=True):
 
 
 class OrbitTracker:
-    """Takes inputs one by one and gives estimates.
+    """Processes inputs one by one and returns estimates.
+
+    Args:
+        settings: Settings of the orbit filter.
+        orientation: Earth orientation parameters.
+        state: Checkpoint to continue from.
+        make_filter: Replaces the flight's filter by a reference filter.
 
     Attributes:
-        counts: fixes received, accepted, waiting, and rejected by cause, named as in the status record.
+        counts: Fixes received, accepted, waiting, and rejected by cause, named as in the status record.
     """
 
     def __init__(
@@ -105,60 +108,68 @@ class OrbitTracker:
             self._coasting: OrbitState | None = None
             self._clock = ClockMap()
             self.counts = {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
-            self._through, self._fix_gps_ms, self._nis_sum, self._nis_dof, self._nis_count = 0, 0, 0.0, 0, 0
+            self._last_input_seq, self._fix_gps_ms, self._nis_sum, self._nis_dof, self._nis_count = 0, 0, 0.0, 0, 0
         else:
             self._filter = OrbitFilter.restore(settings, orientation, state.filter)
-            self._coasting = unpack_state(state.coasting)
+            self._coasting = None if state.coasting is None else decode(state.coasting, OrbitState)
             self._clock = ClockMap.restore(state.clock)
             self.counts = dict(state.counts)
-            self._through, self._fix_gps_ms = state.through, state.fix_gps_ms
+            self._last_input_seq, self._fix_gps_ms = state.last_input_seq, state.fix_gps_ms
             self._nis_sum, self._nis_dof, self._nis_count = state.nis_sum, state.nis_dof, state.nis_count
         self._predicted: OrbitState | None = None
 
     def checkpoint(self) -> TrackerState:
-        """Return everything that later estimates depend on; with the flight's filter only."""
+        """Return all state that later estimates depend on.
+
+        Raises:
+            TypeError: The filter is not the flight's.
+        """
         if not isinstance(self._filter, OrbitFilter):
             raise TypeError(f"{type(self._filter).__name__} has no checkpoints")
         return TrackerState(
             filter=self._filter.checkpoint(),
-            coasting=pack_state(self._coasting),
+            coasting=None if self._coasting is None else encode(self._coasting),
             clock=self._clock.checkpoint(),
             counts=dict(self.counts),
-            through=self._through,
+            last_input_seq=self._last_input_seq,
             fix_gps_ms=self._fix_gps_ms,
             nis_sum=self._nis_sum,
             nis_dof=self._nis_dof,
             nis_count=self._nis_count,
         )
 
-    def take(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
-        """Process one input; return the estimates it gives, numbered from `first_seq`."""
+    def process(self, message: Message, first_seq: int) -> list[OrbitEstimate]:
+        """Process one input; return the resulting estimates, numbered from `first_seq`."""
         estimates: list[OrbitEstimate] = []
         for outcome in self.outcomes(message):
             if outcome.state is not None:
                 estimates.append(self.estimate(outcome, first_seq + len(estimates)))
         return estimates
 
-    def outcomes(self, message: Message) -> Iterator[Outcome]:
-        """Process one input; yield what has become of our own GPS packets, each one sooner or later."""
+    def outcomes(self, message: Message) -> Iterator[FixOutcome]:
+        """Process one input; yield one result for each of our own GPS packets, possibly a later one."""
         if isinstance(message, GpsFix) and message.is_own:
-            self._through = message.seq
+            self._last_input_seq = message.seq
             yield from self._take_fix(message)
         elif isinstance(message, BatchEnd):
-            self._through = message.seq
-            yield from map(self._judged, self._filter.finish_start())
+            self._last_input_seq = message.seq
+            yield from map(self._decided, self._filter.initialise_from_buffered())
 
-    def estimate(self, outcome: Outcome, seq: int) -> OrbitEstimate:
-        """Return the message for an outcome with a state; before the next one is asked for."""
+    def estimate(self, outcome: FixOutcome, seq: int) -> OrbitEstimate:
+        """Return the message for an outcome with a state; call it before taking the next outcome.
+
+        Raises:
+            ValueError: The outcome has no state.
+        """
         if outcome.state is None:
             raise ValueError(f"no orbit is known at input {outcome.seq}")
         return self._message(outcome.state, seq, outcome)
 
     def predict_to(self, t_spacecraft_s: int) -> tuple[OrbitEstimate | None, bool]:
-        """Carry the prediction one slice on towards the present.
+        """Continue the prediction towards spacecraft time `t_spacecraft_s` by one slice.
 
         Returns:
-            The estimate for the present once it is reached, and whether more slices are needed.
+            The prediction once it has reached that time, else None; and whether more slices are needed.
         """
         state = self._predicted or self._filter.state
         now_ms = self._clock.to_gps_ms(t_spacecraft_s)
@@ -170,7 +181,7 @@ class OrbitTracker:
             return None, True
         return self._message(self._predicted, 0, None), False
 
-    def _take_fix(self, message: GpsFix) -> Iterator[Outcome]:
+    def _take_fix(self, message: GpsFix) -> Iterator[FixOutcome]:
         self.counts["fixes_received"] += 1
         cause: str | None = screen(message, self._settings.screening)
         if self._contradicts_clock(message):
@@ -178,15 +189,15 @@ class OrbitTracker:
         if cause:
             self._count(f"rejected_{cause}")
             gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
-            yield Outcome(message.seq, gps_ms, self._coast(gps_ms), str(cause), None)
+            yield FixOutcome(message.seq, gps_ms, self._coast(gps_ms), str(cause), None)
             return
         self.counts["fixes_waiting"] += 1
-        yield from map(self._judged, self._filter.process(fix_from(message, self._settings.screening)))
+        yield from map(self._decided, self._filter.process(fix_from(message, self._settings.screening)))
 
     def _coast(self, gps_ms: int | None) -> OrbitState | None:
-        """Return the orbit at the time of a packet that is no fix, as long as the state may be carried on.
+        """Return the orbit predicted to the time of a rejected packet, or None if that is too far from the last fix.
 
-        Through an outage with a packet every few seconds each prediction goes on from the one before.
+        During an outage with a packet every few seconds, each prediction starts from the previous one.
         """
         state = self._filter.state
         if state is None or gps_ms is None:
@@ -198,22 +209,22 @@ class OrbitTracker:
         self._coasting = self._filter.predict(gps_ms, state)
         return self._coasting
 
-    def _judged(self, update: OrbitUpdate) -> Outcome:
-        self._book(update)
+    def _decided(self, update: OrbitUpdate) -> FixOutcome:
+        self._count_update(update)
         state = update.state
         if update.position_accepted or update.velocity_accepted:
             self._coasting = self._predicted = None
         elif update.position_cause is RejectCause.NOT_LATER:
             state = self._coast(update.fix.gps_ms)
-        return Outcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
+        return FixOutcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
 
     def _contradicts_clock(self, message: GpsFix) -> bool:
         if message.t_spacecraft_s is None:
             return False
         gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
-        return self._clock.observe(message.t_spacecraft_s, gps_ms) is Verdict.INCONSISTENT
+        return self._clock.observe(message.t_spacecraft_s, gps_ms) is ClockVerdict.INCONSISTENT
 
-    def _book(self, update: OrbitUpdate) -> None:
+    def _count_update(self, update: OrbitUpdate) -> None:
         self.counts["fixes_waiting"] -= 1
         if update.position_accepted or update.velocity_accepted:
             self.counts["fixes_accepted"] += 1
@@ -229,22 +240,21 @@ class OrbitTracker:
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
 
-    def _message(self, state: OrbitState, seq: int, outcome: Outcome | None) -> OrbitEstimate:
-        """Return the message for a state: at a packet, or predicted to the present."""
+    def _message(self, state: OrbitState, seq: int, outcome: FixOutcome | None) -> OrbitEstimate:
         ecef = self._filter.ecef(state)
         update = outcome.update if outcome else None
         segments = self._clock.segments
         return OrbitEstimate(
             seq=seq,
-            through=self._through,
+            last_input_seq=self._last_input_seq,
             gps_ms=state.gps_ms,
             fix_gps_ms=self._fix_gps_ms,
-            position_ecef_m=_triple(ecef.position_m),
-            velocity_ecef_mps=_triple(ecef.velocity_mps),
-            position_sigma_m=_triple(ecef.position_sigma_m),
-            velocity_sigma_mps=_triple(ecef.velocity_sigma_mps),
-            position_gcrf_m=_triple(state.x[POSITION]),
-            velocity_gcrf_mps=_triple(state.x[VELOCITY]),
+            position_ecef_m=vector3(ecef.position_m),
+            velocity_ecef_mps=vector3(ecef.velocity_mps),
+            position_sigma_m=vector3(ecef.position_sigma_m),
+            velocity_sigma_mps=vector3(ecef.velocity_sigma_mps),
+            position_gcrf_m=vector3(state.x[POSITION]),
+            velocity_gcrf_mps=vector3(state.x[VELOCITY]),
             accepted=update is not None and (update.position_accepted or update.velocity_accepted),
             cause=outcome.cause if outcome else "",
             nis=update.nis if update else 0.0,
@@ -256,15 +266,10 @@ class OrbitTracker:
         )
 
 
-def mark_behind(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitMark]:
-    """The mark that completes the answer to an input, numbered on from its estimates; none where none is needed."""
+def watermark_after(message: Message, estimates: Sequence[OrbitEstimate], first_seq: int) -> list[OrbitWatermark]:
+    """Return the watermark that completes the answer to an input, if its estimates do not complete it."""
     if not isinstance(message, GpsFix | BatchEnd) or (isinstance(message, GpsFix) and not message.is_own):
         return []
     if estimates and estimates[-1].input_seq == message.seq:
         return []
-    return [OrbitMark(seq=first_seq + len(estimates), through=message.seq)]
-
-
-def _triple(vector: Array) -> Vector3:
-    x, y, z = vector.tolist()
-    return x, y, z
+    return [OrbitWatermark(seq=first_seq + len(estimates), last_input_seq=message.seq)]

@@ -1,9 +1,7 @@
-"""Writes the status record and the info line: at once when the run enters another phase, else once a second.
+"""Status process: writes the status record and the info line, at each change of the run's phase and once a second.
 
-What it reports comes from the streams of orbit, attitude and formation (the newest estimates) and from the supervisor
-(every task's health and counts).
-
-The newest that was said of each partner, as fields of the status record.
+It reports the newest estimates of orbit, attitude and formation, and the health and counters of all tasks as received
+from the supervisor.
 """
 
 import contextlib
@@ -30,27 +28,135 @@ from pygnc.bus.streams import StreamReader
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.common.files import durable_write, reserve_space
 from pygnc.formats import info, status
-from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskWord, Value
+from pygnc.formats.status import PARTNERS, AttitudeMode, OrbitMode, Phase, TaskState, Value
 from pygnc.tasks.runtime import Notify, Run, Task
 
 _VARIANCES = (0, 2, 5)
-"""Where those of the position stand in the lower triangle of a covariance."""
+"""Indices of the position's variances in the lower triangle of a 6 x 6 covariance."""
+INTERVAL_S: Final = 1.0
+RESERVE_BYTES: Final = 1 << 15
+"""Space reserved in the run's folder, so that the status can be written when the journals have filled the disk."""
+MESSAGES_PER_STEP: Final = 64
+"""A larger number would cost memory for good: Python keeps its pools of small objects."""
 
 
-class PartnersShown:
-    """Follows the formation stream."""
+class StatusTask(Task):
+    """Reads the streams of estimates and writes the status files."""
+
+    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
+        super().__init__(run, context, notify)
+        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
+        decode_attitude = msgspec.msgpack.Decoder(AttitudeEstimate).decode
+        self._orbits = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode_orbit)
+        self._attitudes = StreamReader(context, run.runtime, "attitude", run.journal_folders, decode_attitude)
+        decode_formation = msgspec.msgpack.Decoder(FormationMessage).decode
+        self._formations = StreamReader(context, run.runtime, "formation", run.journal_folders, decode_formation)
+        self._orbit: OrbitEstimate | None = None
+        self._attitude: AttitudeEstimate | None = None
+        self._partners = PartnerStatus()
+        self._state = control.RunState("starting", "", (), 0)
+        # The first record is written when the tasks are up, at the latest after the usual interval.
+        self._phase_written = self._state.phase
+        self._next_write_s = time.monotonic() + INTERVAL_S
+        self._generation = 0
+        self._fault = ""
+        self._reserve = run.folder / "reserve"
+        with contextlib.suppress(OSError):
+            reserve_space(self._reserve, RESERVE_BYTES)
+
+    def sockets(self) -> list["zmq.Socket[bytes]"]:
+        """Wake for estimates."""
+        return [self._orbits.socket, self._attitudes.socket, self._formations.socket]
+
+    def work(self) -> bool:
+        """Read the newest estimates; write the status if it is due."""
+        more = self._take()
+        now = time.monotonic()
+        if now >= self._next_write_s or self._state.phase != self._phase_written:
+            self._next_write_s = now + INTERVAL_S
+            self._write()
+        return more
+
+    def _take(self) -> bool:
+        """Read new estimates; return whether more are waiting."""
+        orbits = self._orbits.receive(MESSAGES_PER_STEP)
+        prediction = self._orbits.take_transient()
+        for message in [*orbits, prediction]:
+            if isinstance(message, OrbitEstimate):
+                self._orbit = message
+        attitudes = self._attitudes.receive(MESSAGES_PER_STEP)
+        if attitudes and isinstance(attitudes[-1], AttitudeEstimate):
+            self._attitude = attitudes[-1]
+        formations = self._formations.receive(MESSAGES_PER_STEP)
+        for message in formations:
+            self._partners.take(message)
+        behind = self._orbits.has_backlog or self._attitudes.has_backlog or self._formations.has_backlog
+        return behind or MESSAGES_PER_STEP in {len(orbits), len(attitudes), len(formations)}
+
+    def on_run_state(self, state: control.RunState) -> None:
+        """Store the state of the run."""
+        self._state = state
+
+    def progress(self) -> control.Progress:
+        """Return the number of the last orbit estimate read."""
+        return control.Progress(
+            last_sequence_processed=self._orbits.last_seq, counts={"not_recorded": int(bool(self._fault))}
+        )
+
+    def close(self) -> None:
+        """Write the last status, with the last estimates, which may be in the journals only."""
+        for reader in (self._orbits, self._attitudes, self._formations):
+            reader.has_backlog = True
+        while self._take():
+            pass
+        self._write()
+        with contextlib.suppress(OSError):
+            self._reserve.unlink()
+        self._orbits.close()
+        self._attitudes.close()
+        self._formations.close()
+
+    def _write(self) -> None:
+        self._generation += 1
+        self._phase_written = self._state.phase
+        values = run_fields(self.run, self._state) | orbit_fields(self._orbit, self.run.spacecraft_time_s())
+        values |= attitude_fields(self._attitude) | self._partners.fields()
+        values["generation"] = self._generation
+        record = status.encode(values)
+        try:
+            self._replace("pygnc_status.bin", record)
+            self._replace("pygnc_info.txt", info.compose(status.decode(record)))
+        except OSError as error:
+            fault = f"{error.filename or self.run.home}: {error.strerror}"
+            if fault != self._fault:
+                self._fault = fault
+                self.notify("error", "status_not_written", fault)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Replace a file in the home; on a full disk, use the reserved space."""
+        try:
+            durable_write(self.run.home / name, content)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            durable_write(self.run.home / name, content)
+
+
+class PartnerStatus:
+    """Newest estimate and closest approach of each partner, as fields of the status record."""
 
     def __init__(self) -> None:
         self._estimates: dict[int, FormationEstimate] = {}
         self._approaches: dict[int, ClosestApproach] = {}
 
     def take(self, message: Message) -> None:
-        """Take a message of the stream."""
+        """Store a message of the formation stream."""
         if isinstance(message, FormationEstimate):
             self._estimates[message.partner_id] = message
         elif isinstance(message, ClosestApproach):
             known = self._approaches.get(message.partner_id)
-            if known is None or message.through > known.through or message.chi2 < known.chi2:
+            if known is None or message.last_input_seq > known.last_input_seq or message.chi2 < known.chi2:
                 self._approaches[message.partner_id] = message
 
     def fields(self) -> dict[str, Value]:
@@ -91,116 +197,8 @@ def _partner_fields(estimate: FormationEstimate, approach: ClosestApproach | Non
     return values | {name: value for name, value in numbers.items() if value is not None}
 
 
-INTERVAL_S: Final = 1.0
-RESERVE_BYTES: Final = 1 << 15
-"""Kept in the run's folder for the status of a run that fills the disk: journals stop there, the status does not."""
-MESSAGES_A_TURN: Final = 64
-"""What so many have taken stays with the process: Python keeps the pools of small objects."""
-
-
-class StatusTask(Task):
-    """Follows orbit, attitude, formation and the run, and writes them down."""
-
-    def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
-        super().__init__(run, context, notify)
-        decode_orbit = msgspec.msgpack.Decoder(OrbitMessage).decode
-        decode_attitude = msgspec.msgpack.Decoder(AttitudeEstimate).decode
-        self._orbits = StreamReader(context, run.runtime, "orbit", run.journal_folders, decode_orbit)
-        self._attitudes = StreamReader(context, run.runtime, "attitude", run.journal_folders, decode_attitude)
-        decode_formation = msgspec.msgpack.Decoder(FormationMessage).decode
-        self._formations = StreamReader(context, run.runtime, "formation", run.journal_folders, decode_formation)
-        self._orbit: OrbitEstimate | None = None
-        self._attitude: AttitudeEstimate | None = None
-        self._partners = PartnersShown()
-        self._state = control.RunState("starting", "", (), 0)
-        # The first record waits for the tasks to be up, but not longer than any other.
-        self._phase_written = self._state.phase
-        self._next_write_s = time.monotonic() + INTERVAL_S
-        self._generation = 0
-        self._fault = ""
-        self._reserve = run.folder / "reserve"
-        with contextlib.suppress(OSError):
-            reserve_space(self._reserve, RESERVE_BYTES)
-
-    def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for estimates."""
-        return [self._orbits.socket, self._attitudes.socket, self._formations.socket]
-
-    def work(self) -> bool:
-        """Take the newest estimates; write when it is time."""
-        more = self._take()
-        now = time.monotonic()
-        if now >= self._next_write_s or self._state.phase != self._phase_written:
-            self._next_write_s = now + INTERVAL_S
-            self._write()
-        return more
-
-    def _take(self) -> bool:
-        """Take what has come; return whether more waits."""
-        orbits = self._orbits.receive(MESSAGES_A_TURN)
-        shown = self._orbits.take_shown()
-        for message in [*orbits, shown]:
-            if isinstance(message, OrbitEstimate):
-                self._orbit = message
-        attitudes = self._attitudes.receive(MESSAGES_A_TURN)
-        if attitudes and isinstance(attitudes[-1], AttitudeEstimate):
-            self._attitude = attitudes[-1]
-        formations = self._formations.receive(MESSAGES_A_TURN)
-        for message in formations:
-            self._partners.take(message)
-        behind = self._orbits.behind or self._attitudes.behind or self._formations.behind
-        return behind or MESSAGES_A_TURN in {len(orbits), len(attitudes), len(formations)}
-
-    def on_run_state(self, state: control.RunState) -> None:
-        """Note the state of the run."""
-        self._state = state
-
-    def progress(self) -> control.Progress:
-        """Say through which estimate of the orbit this task is."""
-        return control.Progress(through=self._orbits.through, counts={"not_recorded": int(bool(self._fault))})
-
-    def close(self) -> None:
-        """Write the last status: the last words of estimators that said much at once stand in the journals only."""
-        for reader in (self._orbits, self._attitudes, self._formations):
-            reader.behind = True
-        while self._take():
-            pass
-        self._write()
-        with contextlib.suppress(OSError):
-            self._reserve.unlink()
-        self._orbits.close()
-        self._attitudes.close()
-        self._formations.close()
-
-    def _write(self) -> None:
-        self._generation += 1
-        self._phase_written = self._state.phase
-        values = run_fields(self.run, self._state) | orbit_fields(self._orbit, self.run.spacecraft_time_s())
-        values |= attitude_fields(self._attitude) | self._partners.fields()
-        values["generation"] = self._generation
-        record = status.encode(values)
-        try:
-            self._replace("pygnc_status.bin", record)
-            self._replace("pygnc_info.txt", info.compose(status.decode(record)))
-        except OSError as error:
-            fault = f"{error.filename or self.run.home}: {error.strerror}"
-            if fault != self._fault:
-                self._fault = fault
-                self.notify("error", "status_not_written", fault)
-
-    def _replace(self, name: str, content: bytes) -> None:
-        """Replace a file in the home; on a full disk, in the room that was kept for it."""
-        try:
-            durable_write(self.run.home / name, content)
-        except OSError as error:
-            if error.errno != errno.ENOSPC or not self._reserve.exists():
-                raise
-            self._reserve.unlink()
-            durable_write(self.run.home / name, content)
-
-
-def leave_last_words(home: Path, *, failed: bool) -> None:
-    """Correct the phase in a status file whose task did not live to write the last one."""
+def correct_final_phase(home: Path, *, failed: bool) -> None:
+    """Correct the phase in a status file whose task was killed before it could write the last one."""
     path = home / "pygnc_status.bin"
     phase = Phase.FAILED if failed else Phase.STOPPED
     try:
@@ -208,7 +206,7 @@ def leave_last_words(home: Path, *, failed: bool) -> None:
         if values["phase"] != phase:
             durable_write(path, status.encode(values | {"phase": phase}))
     except (OSError, status.StatusError):
-        return  # there is no status to correct
+        return  # no valid status to correct
 
 
 def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
@@ -221,9 +219,9 @@ def run_fields(run: Run, state: control.RunState) -> dict[str, Value]:
         "events": state.events,
     }
     for task in state.tasks:
-        values[f"task_{task.name}_state"] = TaskWord[task.state.upper()]
+        values[f"task_{task.name}_state"] = TaskState[task.state.upper()]
         values[f"task_{task.name}_restarts"] = task.restarts
-        values[f"task_{task.name}_through"] = task.progress.through
+        values[f"task_{task.name}_through"] = task.progress.last_sequence_processed
         for name, count in task.progress.counts.items():
             values[name] = int(values.get(name, 0)) + count
     return values

@@ -1,39 +1,45 @@
-"""The forces of the batch: the environment's models at their best, whatever the flight filter can afford of them.
+"""Force model and parameters of the batch.
 
-Moments and with them Earth, Sun and Moon stay what they are while the orbit is improved, so they are computed once.
+The forces are the environment models at full accuracy, independent of the flight filter's choice. Earth, Sun and Moon
+at the epochs do not change while the orbit is improved, so they are computed once.
+
+Besides the initial state the batch estimates uncertain forces. The logarithm of the drag factor and the empirical
+accelerations along radial, transverse and normal are linear between nodes every quarter of an hour, a sixth of a
+revolution. Their prior is that of the flight filter's process of the same name: zero mean, a standard deviation, a
+correlation time. The variation of the density along the orbit is a second, faster part of the drag factor.
 """
 
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import cross_matrix
-from pygnc.environment.atmosphere import harris_priester
-from pygnc.environment.bodies import SunMoon, third_body_acceleration
+from pygnc.common.arrays import cross_matrix
+from pygnc.environment.drag import harris_priester
 from pygnc.environment.frames import EarthFrames
-from pygnc.environment.gravity import DEGREE_MAX, gravity, gravity_and_gradient
-from pygnc.environment.sunlight import radiation_pressure_acceleration
-from pygnc.environment.tides import solid_tide_acceleration
-from pygnc.estimators.orbit.settings import SpacecraftSettings
+from pygnc.environment.gravity import DEGREE_MAX, gravity, gravity_and_gradient, solid_tide_acceleration
+from pygnc.environment.solar_radiation import radiation_pressure_acceleration
+from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
+from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
+from pygnc_ground.orbit.batch import collocation
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _GRADIENT_DEGREE: Final = 20
-"""Steers the convergence only; terms beyond change it by 1e-6 of itself."""
+"""It affects the convergence only; higher degrees change it by a relative 1e-6."""
 
 DRAG: Final = 0
 EMPIRICAL: Final = slice(1, 4)
-RADIATION: Final = 4
+_RADIATION_COLUMN: Final = 4
 """Columns of `Forces.by_parameter`: logarithm of the drag factor, empirical acceleration along radial, transverse and
 normal, radiation coefficient."""
 
 
-class Parameters(NamedTuple):
-    """What scales the forces at n nodes."""
+class ForceParameters(NamedTuple):
+    """Parameters of the forces at n nodes."""
 
     log_drag: FloatArray
-    """(n,)"""
+    """(n,), logarithm of the drag factor."""
     empirical_rtn_mps2: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     radiation_coefficient: float
 
 
@@ -41,23 +47,23 @@ class Forces(NamedTuple):
     """Accelerations in GCRF at n nodes, and their derivatives."""
 
     acceleration_mps2: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     by_position: FloatArray
-    """(n, 3, 3), gravity and drag"""
+    """(n, 3, 3), gravity and drag."""
     by_velocity: FloatArray
-    """(n, 3, 3)"""
+    """(n, 3, 3)."""
     by_parameter: FloatArray
-    """(n, 3, 5)"""
+    """(n, 3, 5)."""
 
 
-class ForceModel:
-    """Forces at n moments.
+class ArcForces:
+    """Forces at n epochs.
 
-    Cost: 60 us per moment when made, 35 us per moment and call.
+    Cost: 60 us per epoch when constructed, 35 us per epoch and call.
     """
 
     def __init__(self, gps_ms: IntArray, offset_s: FloatArray, frames: EarthFrames, craft: SpacecraftSettings) -> None:
-        """Take the moments, `gps_ms` plus `offset_s`, each (n,)."""
+        """Compute Earth, Sun and Moon at the epochs `gps_ms` plus `offset_s`, each (n,)."""
         moments = list(zip(gps_ms.tolist(), offset_s, strict=True))
         attitudes = [frames.at(ms, np.array((offset,))) for ms, offset in moments]
         self._ecef_from_gcrf = np.array([attitude.ecef_from_gcrf[0] for attitude in attitudes])
@@ -69,8 +75,8 @@ class ForceModel:
         self._drag_area_per_mass = craft.drag_coefficient * craft.area_m2 / craft.mass_kg
         self._area_per_mass = craft.area_m2 / craft.mass_kg
 
-    def at(self, states: FloatArray, parameters: Parameters) -> Forces:
-        """Forces on a satellite that is in `states` (n, 6) at the n moments."""
+    def at(self, states: FloatArray, parameters: ForceParameters) -> Forces:
+        """Return the forces on a satellite with `states` (n, 6) at the n epochs."""
         position_m, velocity_mps = states[:, :3], states[:, 3:]
         acceleration, by_position = self._earth(position_m)
         places = list(zip(position_m, self._sun_m, self._moon_m, strict=True))
@@ -81,10 +87,10 @@ class ForceModel:
         drag, drag_by_position, by_velocity = self._drag(position_m, velocity_mps, parameters.log_drag)
         by_parameter[:, :, DRAG] = drag
         by_parameter[:, :, EMPIRICAL] = rtn_axes(position_m, velocity_mps)
-        by_parameter[:, :, RADIATION] = [
+        by_parameter[:, :, _RADIATION_COLUMN] = [
             radiation_pressure_acceleration(place_m, sun_m, self._area_per_mass) for place_m, sun_m, _ in places
         ]
-        acceleration += drag + parameters.radiation_coefficient * by_parameter[:, :, RADIATION]
+        acceleration += drag + parameters.radiation_coefficient * by_parameter[:, :, _RADIATION_COLUMN]
         acceleration += np.einsum("nij,nj->ni", by_parameter[:, :, EMPIRICAL], parameters.empirical_rtn_mps2)
         return Forces(acceleration, by_position + drag_by_position, by_velocity, by_parameter)
 
@@ -98,7 +104,7 @@ class ForceModel:
     def _drag(
         self, position_m: FloatArray, velocity_mps: FloatArray, log_drag: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Drag against the atmosphere that turns with the Earth, and its derivatives by position and velocity."""
+        """Return the drag of the rotating atmosphere and its derivatives by position and velocity."""
         wind_mps = velocity_mps - np.einsum("nij,nj->ni", self._spin_cross, position_m)
         speed_mps = np.linalg.norm(wind_mps, axis=1)
         pole = self._spin_rad_s / np.linalg.norm(self._spin_rad_s, axis=1, keepdims=True)
@@ -114,8 +120,92 @@ class ForceModel:
 
 
 def rtn_axes(position_m: FloatArray, velocity_mps: FloatArray) -> FloatArray:
-    """Unit vectors radial, transverse and normal as columns, shape (n, 3, 3)."""
+    """Return the unit vectors radial, transverse and normal as columns, shape (n, 3, 3)."""
     radial = position_m / np.linalg.norm(position_m, axis=1, keepdims=True)
     normal = np.cross(position_m, velocity_mps)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     return np.stack((radial, np.cross(normal, radial), normal), axis=2)
+
+
+STATE: Final = slice(0, 6)
+RADIATION: Final = 6
+FIRST_NODE: Final = 7
+PER_NODE: Final = 4
+"""Columns of all parameters: position and velocity at the start of the arc, radiation coefficient, then per node the
+logarithm of the drag factor and three empirical accelerations.
+"""
+
+SEGMENTS_PER_INTERVAL: Final = 3
+INTERVAL_S: Final = SEGMENTS_PER_INTERVAL * collocation.SEGMENT_S
+_RADIATION_SIGMA: Final = 0.3
+_LEAST_VARIATION: Final = 1e-3
+"""Least density variation; it keeps the covariance of a nearly constant drag factor invertible."""
+
+
+class Factors(NamedTuple):
+    """Factors on the standard deviations in the settings."""
+
+    density_variation: float = 1.0
+    empirical: float = 1.0
+
+
+class Prior(NamedTuple):
+    """Prior of the parameters; uninformative for the state."""
+
+    mean: FloatArray
+    """(p,)."""
+    information: FloatArray
+    """(p, p), inverse of the covariance; zero for the state."""
+    log_determinant: float
+    """Of the information, without the state."""
+
+
+class ArcParameters:
+    """Order and meaning of the parameters of an arc of `segments` segments."""
+
+    def __init__(self, segments: int) -> None:
+        self.nodes = -(-segments // SEGMENTS_PER_INTERVAL) + 1
+        self.count = FIRST_NODE + PER_NODE * self.nodes
+        interval, place = np.divmod(np.arange(segments), SEGMENTS_PER_INTERVAL)
+        self.local_columns: IntArray = FIRST_NODE + PER_NODE * interval[:, None] + np.arange(2 * PER_NODE)
+        self.local_columns = np.column_stack((self.local_columns, np.full(segments, RADIATION)))
+        """(k, 9), the unknowns that act in each segment"""
+        self._later = (place[:, None] + collocation.NODE) / SEGMENTS_PER_INTERVAL
+
+    def at_nodes(self, values: FloatArray) -> ForceParameters:
+        """Return the forces' parameters at all nodes of all segments, in order."""
+        local = values[self.local_columns]
+        earlier, later = local[:, None, :PER_NODE], local[:, None, PER_NODE : 2 * PER_NODE]
+        each = (earlier + self._later[:, :, None] * (later - earlier)).reshape(-1, PER_NODE)
+        return ForceParameters(each[:, 0], each[:, 1:], float(values[RADIATION]))
+
+    def local(self, by_parameter: FloatArray) -> FloatArray:
+        """Convert derivatives by the forces' parameters (k, s, 3, 5) to those by `local_columns` (k, s, 3, 9)."""
+        later = self._later[:, :, None, None]
+        process = by_parameter[..., :PER_NODE]
+        radiation = by_parameter[..., _RADIATION_COLUMN, None]
+        return np.concatenate(((1.0 - later) * process, later * process, radiation), axis=3)
+
+    def prior(self, settings: OrbitSettings, factors: Factors) -> Prior:
+        """Return the prior with the settings' standard deviations times the factors."""
+        noise = settings.process_noise
+        fast = _correlation(self.nodes, noise.empirical_time_s)
+        drag = noise.drag_log_sigma**2 * _correlation(self.nodes, noise.drag_log_time_s)
+        drag += max(noise.density_variation * factors.density_variation, _LEAST_VARIATION) ** 2 * fast
+        sigma = factors.empirical * np.array(noise.empirical_sigma_mps2)
+        mean = np.zeros(self.count)
+        mean[RADIATION] = settings.spacecraft.reflectivity_coefficient
+        information = np.zeros((self.count, self.count))
+        information[RADIATION, RADIATION] = _RADIATION_SIGMA**-2
+        log_determinant = -2.0 * np.log(_RADIATION_SIGMA)
+        for process, covariance in enumerate((drag, *(one**2 * fast for one in sigma))):
+            columns = slice(FIRST_NODE + process, None, PER_NODE)
+            information[columns, columns] = np.linalg.inv(covariance)
+            log_determinant -= np.linalg.slogdet(covariance)[1]
+        return Prior(mean, information, float(log_determinant))
+
+
+def _correlation(nodes: int, time_s: float) -> FloatArray:
+    """Return the correlation of a first-order Gauss-Markov process at the nodes, shape (nodes, nodes)."""
+    place_s = INTERVAL_S * np.arange(nodes)
+    return np.exp(-np.abs(place_s[:, None] - place_s) / time_s)

@@ -1,17 +1,26 @@
-"""The fixes of an arc as arrays: what was measured, when, and which part of the state it shows."""
+"""Observations of an arc: measured positions and velocities, their residuals, noise, and robust weights.
+
+The residual of an observation is a vector: its squared length in standard deviations is chi-square with three degrees
+of freedom. While the orbit still moves, Huber's weights are used (1964), which never exclude anything for good.
+Afterwards the weights of Yang's IGG III scheme (J. Geodesy 73, 1999) are one, decreasing to zero at the gate.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from pygnc.environment.arrays import cross_matrix
+from pygnc.common.arrays import cross_matrix
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettings
-from pygnc_ground.orbit.batch.start import InertialFixes, oblate_earth
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.orbit.batch.first_orbit import InertialFixes, oblate_earth
+from pygnc_ground.orbit.batch.normal_equations import NormalEquations
+from pygnc_ground.orbit.batch.trajectory import LinearMotion
+from pygnc_ground.orbit.errors import rms_3d
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,31 +28,31 @@ class Observations:
     """n measured vectors of one kind, positions or velocities."""
 
     fix: IntArray
-    """(n,), index into the fixes"""
+    """(n,), index into the fixes."""
     gps_ms: IntArray
-    """(n,), time of the fix"""
+    """(n,), time of the fix."""
     offset_s: FloatArray
-    """(n,), from there to the time of validity"""
+    """(n,), time of validity minus time of the fix."""
     measured: FloatArray
-    """(n, 3), in ITRF, m or m/s"""
+    """(n, 3), in ITRF, m or m/s."""
     sigma: FloatArray
-    """(n, 3), as the receiver gives it, unknown and optimistic values replaced"""
+    """(n, 3), as reported by the receiver, with unknown and optimistic values replaced."""
     from_gcrf: FloatArray
-    """(n, 3, 6), takes the state in GCRF at the time of validity to what is measured"""
+    """(n, 3, 6), maps the GCRF state at the time of validity to the measurement."""
 
     def __len__(self) -> int:
         return len(self.fix)
 
 
 def usable(fixes: Sequence[Fix], limits: ScreeningSettings) -> list[Fix]:
-    """The fixes in order of time, without repetitions, and without positions and velocities that no orbit has."""
+    """Return the fixes in order of time, without duplicates and without impossible positions and velocities."""
     possible = (_possible(fix, limits) for fix in fixes)
     single = {(fix.gps_ms, fix.position_ecef_m.tobytes()): fix for fix in possible if fix is not None}
     return sorted(single.values(), key=lambda fix: fix.gps_ms)
 
 
 def observe_positions(fixes: Sequence[Fix], frames: EarthFrames, settings: MeasurementSettings) -> Observations:
-    """The positions of fixes."""
+    """Return the positions of fixes."""
     from_gcrf = np.zeros((len(fixes), 3, 6))
     for row, fix in enumerate(fixes):
         from_gcrf[row, :, :3] = frames.at(fix.gps_ms, np.zeros(1)).ecef_from_gcrf[0]
@@ -60,7 +69,7 @@ def observe_positions(fixes: Sequence[Fix], frames: EarthFrames, settings: Measu
 
 
 def observe_velocities(fixes: Sequence[Fix], frames: EarthFrames, settings: MeasurementSettings) -> Observations:
-    """The velocities, of those fixes that have one; valid earlier than the fix by its latency."""
+    """Return the velocities of the fixes that have one; they are valid earlier than the fix by its latency."""
     having = [(row, fix) for row, fix in enumerate(fixes) if fix.velocity_ecef_mps is not None]
     from_gcrf = np.zeros((len(having), 3, 6))
     for number, (_, fix) in enumerate(having):
@@ -83,7 +92,7 @@ def observe_velocities(fixes: Sequence[Fix], frames: EarthFrames, settings: Meas
 
 
 def inertial(positions: Observations, velocities: Observations, pole: FloatArray) -> InertialFixes:
-    """The fixes in GCRF, good enough to start from; velocities are brought to the position's time by free fall."""
+    """Return the fixes in GCRF for the first orbit; velocities are propagated to the time of the position."""
     rotation = positions.from_gcrf[:, :, :3]
     position_m = np.einsum("nji,nj->ni", rotation, positions.measured)
     velocity_mps = np.full_like(position_m, np.nan)
@@ -100,7 +109,7 @@ def inertial(positions: Observations, velocities: Observations, pole: FloatArray
 
 
 def _possible(fix: Fix, limits: ScreeningSettings) -> Fix | None:
-    """The fix, without its velocity if that is impossible; None if the position is."""
+    """Return the fix, without its velocity if that is impossible; None if the position is."""
     if not limits.radius_min_m <= math.hypot(*fix.position_ecef_m) <= limits.radius_max_m:
         return None
     if not np.isfinite(fix.position_sigma_m).all():
@@ -119,6 +128,122 @@ def _has_possible_velocity(fix: Fix, limits: ScreeningSettings) -> bool:
 
 
 def _trusted(sigma: Sequence[FloatArray | None], default: float, floor: float) -> FloatArray:
-    """Standard deviations (n, 3) with unknown ones replaced and optimistic ones raised."""
+    """Return standard deviations (n, 3) with unknown ones replaced and optimistic ones raised."""
     given = np.array(sigma, dtype=np.float64).reshape(-1, 3)
     return np.maximum(np.where(given > 0.0, given, default), floor)
+
+
+_HUBER_LIMIT: Final = 2.5
+"""Nine in ten lengths of vectors of three normal components are below."""
+_FULL_WEIGHT: Final = 0.75
+"""Up to this fraction of the gate's length a residual has full weight."""
+_MEDIAN_OF_CHI_SQUARE: Final = 2.366
+"""With three degrees of freedom."""
+_FITTED_MAX: Final = 0.8
+_CLAIM: Final = 20.0
+"""The receiver's own standard deviations count as much as this many residuals."""
+
+
+def huber(length: FloatArray) -> FloatArray:
+    """Return the weights for residuals with a length in standard deviations, shape (n,)."""
+    return _HUBER_LIMIT / np.maximum(length, _HUBER_LIMIT)
+
+
+def redescending(length: FloatArray, gate: float) -> FloatArray:
+    """Return the weights, which are zero from the chi-square limit `gate` on, shape (n,)."""
+    last = np.sqrt(gate)
+    full = _FULL_WEIGHT * last
+    falling = full / np.maximum(length, full) * (np.clip(last - length, 0.0, last - full) / (last - full)) ** 2
+    return np.where(length <= full, 1.0, falling)
+
+
+def noise_scale(chi_square: FloatArray, fitted: float, gate: float, scale_min: float) -> float:
+    """Return the factor on the receiver's standard deviations, by the median of the residuals that pass the gate.
+
+    Args:
+        chi_square: Squared lengths of residuals in the receiver's standard deviations, shape (n,).
+        fitted: Fraction of the measurements that the fit absorbs, which reduces the residuals, 0 to 1.
+        gate: Chi-square limit.
+        scale_min: Least factor.
+    """
+    if not len(chi_square):
+        return 1.0
+    passing = chi_square[chi_square <= gate * max(_variance(chi_square), scale_min**2)]
+    variance = _variance(passing) / (1.0 - min(fitted, _FITTED_MAX))
+    return max(math.sqrt((len(passing) * variance + _CLAIM) / (len(passing) + _CLAIM)), scale_min)
+
+
+def _variance(chi_square: FloatArray) -> float:
+    """Return the variance of one component by the median."""
+    return float(np.median(chi_square)) / _MEDIAN_OF_CHI_SQUARE
+
+
+_ACCEPTED_WEIGHT: Final = 0.1
+_BLOCK: Final = 512
+"""Number of observations whose derivatives are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """Residuals of one kind of observations against an orbit."""
+
+    observations: Observations
+    normalised: FloatArray
+    """(n, 3), measured minus computed over the receiver's standard deviations."""
+    scale: float
+    """Factor on those standard deviations."""
+    weight: FloatArray
+    """(n,)."""
+
+    @classmethod
+    def of(
+        cls,
+        observations: Observations,
+        motion: LinearMotion,
+        limits: MeasurementSettings,
+        fitted: float,
+        *,
+        settled: bool,
+    ) -> "Residuals":
+        """Return the residuals against a motion.
+
+        Args:
+            observations: Measured vectors.
+            motion: The orbit.
+            limits: Gate and least noise.
+            fitted: Fraction of the measurements that the fit absorbs, 0 to 1.
+            settled: Whether the orbit is accurate enough to exclude observations by it.
+        """
+        states = motion.states(observations.gps_ms, observations.offset_s)
+        computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
+        normalised = (observations.measured - computed) / observations.sigma
+        length = np.linalg.norm(normalised, axis=1)
+        scale = noise_scale(length**2, fitted, limits.gate, limits.noise_scale_min)
+        weight = redescending(length / scale, limits.gate) if settled else huber(length / scale)
+        return cls(observations, normalised, scale, weight)
+
+    @property
+    def chi_square(self) -> FloatArray:
+        """Squared residuals over their variances, (n,); three degrees of freedom."""
+        chi_square: FloatArray = (self.normalised**2).sum(axis=1) / self.scale**2
+        return chi_square
+
+    @property
+    def accepted(self) -> BoolArray:
+        """Observations with sufficient weight, (n,)."""
+        return self.weight >= _ACCEPTED_WEIGHT
+
+    @property
+    def rms(self) -> float:
+        """RMS of the accepted residuals in m or m/s, 3-D; NaN for none."""
+        return rms_3d((self.normalised * self.observations.sigma)[self.accepted])
+
+    def add_to(self, normal: NormalEquations, motion: LinearMotion) -> None:
+        """Add the whitened and weighted observations to normal equations for corrections of the motion's parameters."""
+        seen = self.observations
+        each = (np.sqrt(self.weight) / self.scale)[:, None]
+        for first in range(0, len(seen), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            derivatives = motion.derivatives(seen.gps_ms[rows], seen.offset_s[rows])
+            whitened = (seen.from_gcrf[rows] * (each[rows] / seen.sigma[rows])[:, :, None]) @ derivatives
+            normal.add(whitened.reshape(-1, whitened.shape[2]), (each[rows] * self.normalised[rows]).ravel())

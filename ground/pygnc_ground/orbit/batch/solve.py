@@ -1,35 +1,124 @@
-"""Independent batch least squares: a second opinion on the flight filter, and the best orbit there is of an arc.
+"""Independent batch least squares: a check of the flight filter, and the best available orbit of an arc.
 
-Nothing is shared with the filter but the environment's models and the settings: own propagation (collocation), own
-linearisation, own start, weights and normal equations, no filter's verdict on any fix, and always the full forces.
+It shares only the environment models and the settings with the filter. Propagation (collocation), linearisation, first
+orbit, weights and normal equations are its own; it ignores the filter's rejections and always uses the full force
+model.
 
-Fixes are cut into arcs where there is none for longer than the settings' `gap_max_s`, at restarts that the caller knows
-of, and evenly where an arc would be longer than two days. Each arc is solved for alone.
+Fixes are divided into arcs at gaps longer than the settings' `gap_max_s` and at known restarts; arcs longer than two
+days are divided evenly. Each arc is solved on its own.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.arc import ArcFailed, BatchArc, solve_arc
-from pygnc_ground.orbit.batch.cut import cut_fixes, nearest_arcs
+from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, BatchArc, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
-from pygnc_ground.orbit.batch.table import OrbitTable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
+ARC_MAX_MS: Final = 172_800_000
+"""The equations of a longer arc would take tens of seconds."""
 
-class BatchFailed(ValueError):  # noqa: N818 - what happened, as in the report
-    """No arc of the fixes gives an orbit; the message says why."""
+
+def cut_fixes(fixes: Sequence[Fix], settings: OrbitSettings, restarts_gps_ms: Sequence[int]) -> list[Sequence[Fix]]:
+    """Return the arcs of the fixes, which are in order of time."""
+    gap_ms = settings.start.gap_max_s * 1e3
+    restarts = sorted(restarts_gps_ms)
+    cuts = [
+        number
+        for number, (before, after) in enumerate(pairwise(fixes), start=1)
+        if after.gps_ms - before.gps_ms > gap_ms
+        or bisect_right(restarts, before.gps_ms) < bisect_right(restarts, after.gps_ms)
+    ]
+    arcs = [fixes[begin:end] for begin, end in pairwise((0, *cuts, len(fixes))) if begin < end]
+    return [part for arc in arcs for part in _evenly(arc)]
+
+
+def nearest_arcs(times_gps_ms: IntArray, arcs: Sequence[Sequence[Fix]], settings: OrbitSettings) -> IntArray:
+    """Return the index of the arc nearest to each time, -1 if none is near enough, shape (n,)."""
+    if not arcs:
+        return np.full(len(times_gps_ms), -1)
+    away_ms = np.array(
+        [np.maximum(np.maximum(arc[0].gps_ms - times_gps_ms, times_gps_ms - arc[-1].gps_ms), 0) for arc in arcs]
+    )
+    nearest = away_ms.argmin(axis=0)
+    return np.where(away_ms.min(axis=0) <= settings.start.gap_max_s * 1e3, nearest, -1)
+
+
+def _evenly(arc: Sequence[Fix]) -> list[Sequence[Fix]]:
+    """Return the arc in the fewest parts of equal duration that are short enough."""
+    begin_ms, length_ms = arc[0].gps_ms, arc[-1].gps_ms - arc[0].gps_ms
+    parts = max(-(-length_ms // ARC_MAX_MS), 1)
+    times = [fix.gps_ms for fix in arc]
+    ends = [bisect_right(times, begin_ms + length_ms * part // parts) for part in range(1, parts)]
+    return [arc[begin:end] for begin, end in pairwise((0, *ends, len(arc))) if begin < end]
+
+
+class OrbitTable:
+    """A solution that is filled arc by arc.
+
+    Attributes:
+        solution: NaN, and not accepted, where no arc has filled it.
+    """
+
+    def __init__(self, times_gps_ms: IntArray, frames: EarthFrames) -> None:
+        count = len(times_gps_ms)
+        self._frames = frames
+        self.solution = OrbitSolution(
+            gps_ms=times_gps_ms,
+            position_ecef_m=np.full((count, 3), np.nan),
+            velocity_ecef_mps=np.full((count, 3), np.nan),
+            position_gcrf_m=np.full((count, 3), np.nan),
+            velocity_gcrf_mps=np.full((count, 3), np.nan),
+            covariance_ecef=np.full((count, 6, 6), np.nan),
+            nis=np.full(count, np.nan),
+            dof=np.zeros(count, dtype=np.int64),
+            accepted=np.zeros(count, dtype=bool),
+        )
+
+    def fill(self, rows: IntArray, fit: ArcFit) -> None:
+        """Enter states and fixes of an arc into the rows (n,) for which it is the nearest."""
+        table = self.solution
+        gps_ms = table.gps_ms[rows]
+        gcrf, covariance = fit.states(gps_ms)
+        to_ecef = np.array([self._frames.ecef_state_from_gcrf(ms) for ms in gps_ms.tolist()]).reshape(-1, 6, 6)
+        ecef = np.einsum("nij,nj->ni", to_ecef, gcrf)
+        table.position_gcrf_m[rows], table.velocity_gcrf_mps[rows] = gcrf[:, :3], gcrf[:, 3:]
+        table.position_ecef_m[rows], table.velocity_ecef_mps[rows] = ecef[:, :3], ecef[:, 3:]
+        table.covariance_ecef[rows] = to_ecef @ covariance @ to_ecef.transpose(0, 2, 1)
+        self._book(rows, fit)
+
+    def _book(self, rows: IntArray, fit: ArcFit) -> None:
+        """Count each fix in the first row of its time that no other fix has taken."""
+        table = self.solution
+        free: dict[int, list[int]] = {}
+        for row in rows[::-1].tolist():
+            free.setdefault(int(table.gps_ms[row]), []).append(row)
+        row_of_fix = [free[ms].pop() if free.get(ms) else -1 for ms in fit.positions.observations.gps_ms.tolist()]
+        for judged in (fit.positions, fit.velocities):
+            row = np.array(row_of_fix, dtype=np.int64)[judged.observations.fix]
+            booked = judged.accepted & (row >= 0)
+            taken = row[booked]
+            table.nis[taken] = np.nan_to_num(table.nis[taken]) + judged.chi_square[booked]
+            table.dof[taken] += 3
+            table.accepted[taken] = True
+
+
+class BatchError(ValueError):
+    """No arc of the fixes gives an orbit; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Fixes that give no orbit: an arc with too few of them, or with nothing but wild ones."""
+class SkippedArc:
+    """Fixes that give no orbit: an arc with too few of them, or with nothing but outliers."""
 
     first_gps_ms: int
     last_gps_ms: int
@@ -42,19 +131,19 @@ class BatchResult:
     """Orbits of all arcs."""
 
     solution: OrbitSolution
-    """One row per time asked for; `nis` is of the residuals"""
+    """One row per requested time; `nis` is that of the residuals."""
     arcs: tuple[BatchArc, ...]
-    """In order of time, with parameters and residuals of each; at least one"""
-    left_out: tuple[LeftOut, ...]
+    """In order of time, with parameters and residuals of each; at least one."""
+    left_out: tuple[SkippedArc, ...]
 
     @property
     def converged(self) -> bool:
-        """Whether all arcs did."""
+        """Whether all arcs converged."""
         return all(arc.converged for arc in self.arcs)
 
     @property
     def iterations(self) -> int:
-        """Most that an arc took."""
+        """Largest number of iterations of an arc."""
         return max(arc.iterations for arc in self.arcs)
 
 
@@ -65,25 +154,25 @@ def solve_batch(
     orientation: EarthOrientationTable,
     restarts_gps_ms: Sequence[int] = (),
 ) -> BatchResult:
-    """Orbits from all fixes.
-
-    Args:
-        fixes: Plausible fixes in any order, wild ones included.
-        times_gps_ms: When states are wanted, in any order, shape (n,): each is from the nearest arc if that is no
-            farther than `gap_max_s`, and NaN otherwise. A fix is booked with the first free row of its time.
-        settings: Spacecraft, noise and a-priori sigmas, gate, gap. The force model in them is the filter's affair.
-        orientation: Earth orientation.
-        restarts_gps_ms: Times at which a new orbit begins, after a manoeuvre for example.
-
-    Raises:
-        BatchFailed: No arc gives an orbit.
+    """Return the orbits from all fixes.
 
     Cost: with fixes every 25 s and one thread, 0.25 s for 3 h, 1.2 s for 12 h, 3.5 s for a day and 15 s for two. Forces
-    and start grow with the length of the arc, the normal equations with its cube.
+    and first orbit grow with the length of the arc, the normal equations with its cube.
+
+    Args:
+        fixes: Plausible fixes in any order, outliers included.
+        times_gps_ms: Requested times in any order, shape (n,). Each state comes from the nearest arc if that is at most
+            `gap_max_s` away, and is NaN otherwise. A fix is counted in the first free row of its time.
+        settings: Spacecraft, noise and a-priori sigmas, gate, gap. The filter's force model in them is ignored.
+        orientation: Earth orientation.
+        restarts_gps_ms: Times at which a new orbit begins, for example after a manoeuvre.
+
+    Raises:
+        BatchError: No arc gives an orbit.
     """
     frames = EarthFrames(orientation)
     arcs: list[BatchArc] = []
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedArc] = []
     ordered = usable(fixes, settings.screening)
     table = OrbitTable(times_gps_ms, frames)
     cuts = cut_fixes(ordered, settings, restarts_gps_ms)
@@ -92,17 +181,17 @@ def solve_batch(
         rows = np.flatnonzero(nearest == number)
         try:
             arc, fit = solve_arc(of_arc, times_gps_ms[rows], settings, frames)
-        except ArcFailed as failure:
-            left_out.append(LeftOut(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
+        except ArcError as failure:
+            left_out.append(SkippedArc(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
             continue
         arcs.append(arc)
         table.fill(rows, fit)
     if not arcs:
-        raise BatchFailed(_why(fixes, left_out))
+        raise BatchError(_why(fixes, left_out))
     return BatchResult(table.solution, tuple(arcs), tuple(left_out))
 
 
-def _why(fixes: Sequence[Fix], left_out: Sequence[LeftOut]) -> str:
+def _why(fixes: Sequence[Fix], left_out: Sequence[SkippedArc]) -> str:
     if not left_out:
         return f"no orbit: none of {len(fixes)} fixes has a position that an orbit can have"
     largest = max(left_out, key=lambda one: one.fixes)

@@ -1,4 +1,4 @@
-"""Settings of well-tried scenarios, by name: the TOML files beside this module. Their first line says what for."""
+"""Presets: settings of tested scenarios, one TOML file each. The first line of a file states its purpose."""
 
 import tomllib
 from importlib.resources import files
@@ -9,19 +9,19 @@ _SUFFIX = ".toml"
 
 
 def preset_summaries() -> dict[str, str]:
-    """What each preset is, by name, in alphabetical order."""
+    """Return the purpose of each preset by name, in alphabetical order."""
     return {name: text.splitlines()[0].removeprefix("# ") for name, text in sorted(_texts().items())}
 
 
 def preset_tables(name: str) -> Tables:
-    """A preset's settings as its file names them.
+    """Return a preset's settings as its file names them.
 
     Raises:
-        ValueError: There is no such preset; the message names those there are.
+        ValueError: The preset does not exist; the message lists those that do.
     """
     texts = _texts()
     if name not in texts:
-        raise ValueError(f"there is no preset {name!r}; there are {', '.join(sorted(texts))}")
+        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(sorted(texts))}")
     return tomllib.loads(texts[name])
 
 

@@ -1,25 +1,25 @@
-// The bridge's own page.
+// The bridge's page: plots, log, fields and firmware of the device.
 
 import { Connection } from "./messages.js";
 import { Plot } from "./plot.js";
 
 const STATUS_MS = 1000;
 const MESSAGE_MS = 15000;
-const MOST_MESSAGES = 5;
-const at = (id) => document.getElementById(id);
-const connection = new Connection(heard, changed);
+const MAX_MESSAGES = 5;
+const byId = (id) => document.getElementById(id);
+const connection = new Connection(receive, showConnection);
 
 let description = { packets: {}, fields: [] };
 let device = {};
 let plots = [];
 let plotted = "";
 let isDirty = false;
-let shownCount = 0;
+let readingCount = 0;
 const rows = new Map();
 
-function heard({ cmd, data, err }) {
+function receive({ cmd, data, err }) {
   if (err) {
-    say(err.message);
+    showMessage(err.message);
     return;
   }
   const listeners = { output: showOutput, device: showDevice, log: showLog, upgrade_progress: showUpgrade };
@@ -29,13 +29,13 @@ function heard({ cmd, data, err }) {
   }
 }
 
-function changed(state) {
-  at("token-form").hidden = state !== "token";
+function showConnection(state) {
+  byId("token-form").hidden = state !== "token";
   if (state === "open") {
     refresh();
   } else {
     device = {};
-    showState(state === "token" ? "token wanted" : "bridge has gone", "closed");
+    showState(state === "token" ? "token required" : "bridge disconnected", "closed");
   }
 }
 
@@ -43,25 +43,25 @@ async function attempt(action) {
   try {
     return await action();
   } catch (error) {
-    say(error.message);
+    showMessage(error.message);
     return null;
   }
 }
 
-function say(text, kind = "error") {
+function showMessage(text, kind = "error") {
   const item = document.createElement("li");
   const time = document.createElement("time");
   item.dataset.kind = kind;
   time.textContent = new Date().toLocaleTimeString();
   item.append(time, text);
-  at("messages").prepend(item);
-  while (at("messages").children.length > MOST_MESSAGES) {
-    at("messages").lastChild.remove();
+  byId("messages").prepend(item);
+  while (byId("messages").children.length > MAX_MESSAGES) {
+    byId("messages").lastChild.remove();
   }
   setTimeout(() => item.remove(), MESSAGE_MS);
 }
 
-// ---- unit and state
+// ---- device and state
 
 async function refresh() {
   await attempt(async () => {
@@ -78,23 +78,23 @@ async function refresh() {
 }
 
 function showState(text, state) {
-  at("state").textContent = text;
-  at("state").dataset.state = state;
+  byId("state").textContent = text;
+  byId("state").dataset.state = state;
 }
 
 function showDevice(data) {
   const isNew = data.connected && (!device.connected || device.id !== data.id || device.url !== data.url);
   const isGone = !data.connected && device.connected;
   device = data;
-  at("unit").textContent = data.id ? `${data.id} at ${data.url}` : data.url || "no unit yet";
+  byId("unit").textContent = data.id ? `${data.id} at ${data.url}` : data.url || "no device";
   showState(data.state, data.state);
   if (isGone || (!data.connected && data.reason)) {
-    say(data.reason);
+    showMessage(data.reason);
   }
   if (isNew) {
     rows.clear();
-    at("fields").tBodies[0].replaceChildren();
-    say(`${data.id || "a unit"} is connected`, "note");
+    byId("fields").tBodies[0].replaceChildren();
+    showMessage(`${data.id || "the device"} is connected`, "note");
     refresh();
   }
 }
@@ -103,22 +103,22 @@ function showStatus(status) {
   const { statistics } = status;
   if (status.device.state !== device.state || status.device.id !== device.id) {
     device = status.device;
-    at("unit").textContent = device.id ? `${device.id} at ${device.url}` : device.url || "no unit yet";
+    byId("unit").textContent = device.id ? `${device.id} at ${device.url}` : device.url || "no device";
     showState(device.state, device.state);
   }
   device.packet = status.device.packet;
-  at("packet").textContent = device.packet || "–";
-  at("dropped").textContent = status.dropped;
+  byId("packet").textContent = device.packet || "–";
+  byId("dropped").textContent = status.dropped;
   if (statistics) {
-    at("rate").textContent = statistics.rate_hz && device.state === "streaming" ? `${statistics.rate_hz.toFixed(1)} Hz` : "–";
-    at("damaged").textContent = Object.values(statistics.damaged).reduce((sum, count) => sum + count, 0);
-    at("lost").textContent = statistics.lost_readings;
+    byId("rate").textContent = statistics.rate_hz && device.state === "streaming" ? `${statistics.rate_hz.toFixed(1)} Hz` : "–";
+    byId("damaged").textContent = Object.values(statistics.damaged).reduce((sum, count) => sum + count, 0);
+    byId("lost").textContent = statistics.lost_readings;
   }
 }
 
 setInterval(async () => {
-  at("shown").textContent = `${Math.round((shownCount * 1000) / STATUS_MS)} Hz`;
-  shownCount = 0;
+  byId("shown").textContent = `${Math.round((readingCount * 1000) / STATUS_MS)} Hz`;
+  readingCount = 0;
   if (connection.socket?.readyState === WebSocket.OPEN) {
     const status = await connection.ask("status").catch(() => null);
     if (status) {
@@ -127,10 +127,10 @@ setInterval(async () => {
   }
 }, STATUS_MS);
 
-at("token-form").addEventListener("submit", (event) => {
+byId("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  connection.token = at("token").value;
-  at("token").value = "";
+  connection.token = byId("token").value;
+  byId("token").value = "";
   connection.open();
 });
 
@@ -140,10 +140,10 @@ function showOutput(values) {
   const { packet } = device;
   if (packet !== plotted && description.packets[packet]) {
     plotted = packet;
-    at("plots").replaceChildren();
-    plots = description.packets[packet].graphs.map((graph) => new Plot(graph, at("plots")));
+    byId("plots").replaceChildren();
+    plots = description.packets[packet].graphs.map((graph) => new Plot(graph, byId("plots")));
   }
-  shownCount += 1;
+  readingCount += 1;
   isDirty = true;
   for (const plot of plots) {
     plot.add(values);
@@ -153,7 +153,7 @@ function showOutput(values) {
 function drawAll() {
   if (isDirty) {
     isDirty = false;
-    const span = Number(at("span").value);
+    const span = Number(byId("span").value);
     for (const plot of plots) {
       plot.draw(span);
     }
@@ -163,44 +163,44 @@ function drawAll() {
 requestAnimationFrame(drawAll);
 
 for (const [id, cmd] of [["start-stream", "start_stream"], ["stop-stream", "stop_stream"]]) {
-  at(id).addEventListener("click", () => attempt(() => connection.ask(cmd)));
+  byId(id).addEventListener("click", () => attempt(() => connection.ask(cmd)));
 }
-at("span").addEventListener("change", () => { isDirty = true; });
+byId("span").addEventListener("change", () => { isDirty = true; });
 addEventListener("resize", () => { isDirty = true; });
 
 // ---- log
 
 function showLog(log) {
-  at("start-log").disabled = log.active;
-  at("stop-log").disabled = !log.active;
-  at("log-state").textContent = log.active ? `logging to ${log.file}` : "not logging";
+  byId("start-log").disabled = log.active;
+  byId("stop-log").disabled = !log.active;
+  byId("log-state").textContent = log.active ? `logging to ${log.file}` : "not logging";
   if (log.error) {
-    say(log.error);
+    showMessage(log.error);
   }
 }
 
-at("log-form").addEventListener("submit", (event) => {
+byId("log-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const wanted = {
-    fileName: at("log-name").value, id: at("log-user").value, access_token: at("log-token").value, storage: at("log-storage").value,
+  const request = {
+    fileName: byId("log-name").value, id: byId("log-user").value, access_token: byId("log-token").value, storage: byId("log-storage").value,
   };
-  at("log-token").value = "";
-  attempt(() => connection.ask("start_log", wanted));
+  byId("log-token").value = "";
+  attempt(() => connection.ask("start_log", request));
 });
 
-at("stop-log").addEventListener("click", () => attempt(async () => {
+byId("stop-log").addEventListener("click", () => attempt(async () => {
   await connection.ask("stop_log");
   await showFiles();
 }));
 
 async function showFiles() {
   const files = await connection.ask("list_files");
-  at("files").hidden = files.length === 0;
-  at("files").tBodies[0].replaceChildren(...files.map((file) => {
+  byId("files").hidden = files.length === 0;
+  byId("files").tBodies[0].replaceChildren(...files.map((file) => {
     const save = button("Save", () => attempt(async () => download(await connection.ask("load_file", { name: file.name }))));
-    const shown = row([file.name, file.bytes, new Date(file.modified).toLocaleString(), save]);
-    shown.dataset.file = file.name;
-    return shown;
+    const element = row([file.name, file.bytes, new Date(file.modified).toLocaleString(), save]);
+    element.dataset.file = file.name;
+    return element;
   }));
 }
 
@@ -217,7 +217,7 @@ function download({ name, text }) {
 async function showFields() {
   if (!description.fields.length || !device.connected) {
     rows.clear();
-    at("fields").tBodies[0].replaceChildren();
+    byId("fields").tBodies[0].replaceChildren();
     return;
   }
   const [inEffect, stored] = [new Map(await connection.ask("GF")), new Map(await connection.ask("RF"))];
@@ -229,11 +229,11 @@ async function showFields() {
   }
 }
 
-// What somebody is choosing in a row stays as it is when values are read again.
+// Reading the values again must not reset what the user has chosen in a row.
 function showField(field, values) {
   if (!rows.has(field.id)) {
     rows.set(field.id, fieldRow(field, values[0]));
-    at("fields").tBodies[0].append(rows.get(field.id));
+    byId("fields").tBodies[0].append(rows.get(field.id));
   }
   values.forEach((value, k) => { rows.get(field.id).cells[2 + k].textContent = describeValue(field, value); });
 }
@@ -244,18 +244,18 @@ function fieldRow(field, inEffect) {
   meaning.textContent = field.meaning;
   name.append(field.name, meaning);
   const choice = field.writable ? chooser(field, inEffect) : "";
-  const put = (cmd) => attempt(async () => {
+  const change = (cmd) => attempt(async () => {
     await connection.ask(cmd, [[field.id, Number(choice.value)]]);
     await showFields();
-    say(`${field.name}: ${describeValue(field, Number(choice.value))} is ${cmd === "SF" ? "set" : "written"}`, "note");
+    showMessage(`${field.name}: ${describeValue(field, Number(choice.value))} was ${cmd === "SF" ? "set" : "written"}`, "note");
   });
   const buttons = document.createElement("span");
   if (field.writable) {
-    buttons.append(button("Set", () => put("SF")), " ", button("Write", () => put("WF")));
+    buttons.append(button("Set", () => change("SF")), " ", button("Write", () => change("WF")));
   }
-  const shown = row([field.id, name, "", "", choice, buttons]);
-  shown.dataset.field = field.name;
-  return shown;
+  const element = row([field.id, name, "", "", choice, buttons]);
+  element.dataset.field = field.name;
+  return element;
 }
 
 function describeValue(field, value) {
@@ -282,36 +282,36 @@ function chooser(field, value) {
   return element;
 }
 
-at("read-fields").addEventListener("click", () => attempt(showFields));
+byId("read-fields").addEventListener("click", () => attempt(showFields));
 
 // ---- firmware
 
-at("firmware-form").addEventListener("submit", (event) => {
+byId("firmware-form").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
-    const octets = new Uint8Array(await at("firmware-file").files[0].arrayBuffer());
-    const image = btoa(Array.from(octets, (octet) => String.fromCharCode(octet)).join(""));
-    const wanted = { image, confirm: at("firmware-confirm").checked, recover: at("firmware-recover").checked };
-    at("firmware-confirm").checked = false;
-    await connection.ask("upgrade", wanted);
+    const bytes = new Uint8Array(await byId("firmware-file").files[0].arrayBuffer());
+    const image = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    const request = { image, confirm: byId("firmware-confirm").checked, recover: byId("firmware-recover").checked };
+    byId("firmware-confirm").checked = false;
+    await connection.ask("upgrade", request);
   });
 });
 
 function showUpgrade(progress) {
-  const bar = at("firmware-progress");
+  const bar = byId("firmware-progress");
   const isRunning = progress.state === "running";
   bar.hidden = !isRunning;
-  at("start-upgrade").disabled = isRunning;
+  byId("start-upgrade").disabled = isRunning;
   if (isRunning) {
     bar.max = progress.total_bytes;
     bar.value = progress.written_bytes;
-    at("firmware-state").textContent = `${progress.phase}: ${progress.written_bytes} of ${progress.total_bytes} bytes`;
+    byId("firmware-state").textContent = `${progress.phase}: ${progress.written_bytes} of ${progress.total_bytes} bytes`;
   } else {
-    at("firmware-state").textContent = progress.state === "done" ? `done: ${progress.after}` : progress.message;
+    byId("firmware-state").textContent = progress.state === "done" ? `done: ${progress.after}` : progress.message;
   }
 }
 
-// ---- small things
+// ---- elements
 
 function row(cells) {
   const element = document.createElement("tr");

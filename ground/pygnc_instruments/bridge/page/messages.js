@@ -1,16 +1,16 @@
-// The connection to the bridge: envelopes {cmd, data, err}, answers in the order of the commands.
+// WebSocket connection to the bridge: messages {cmd, data, err}; answers arrive in the order of the commands.
 
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 5000;
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 5000;
 
 export class Connection {
-  // heard: called with each envelope that is no answer; changed: with "open", "closed" or "token" (one is wanted).
-  constructor(heard, changed) {
-    this.heard = heard;
-    this.changed = changed;
+  // onMessage is called with each message that is not an answer; onState with "open", "closed" or "token" (required).
+  constructor(onMessage, onState) {
+    this.onMessage = onMessage;
+    this.onState = onState;
     this.token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
     this.waiting = [];
-    this.pause = FIRST_PAUSE_MS;
+    this.retryMs = FIRST_RETRY_MS;
   }
 
   async open() {
@@ -23,21 +23,21 @@ export class Connection {
       return;
     }
     if (!allowed) {
-      this.changed("token");
+      this.onState("token");
       return;
     }
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const query = this.token ? `?token=${encodeURIComponent(this.token)}` : "";
     this.socket = new WebSocket(`${scheme}://${location.host}/envelope${query}`);
     this.socket.addEventListener("open", () => {
-      this.pause = FIRST_PAUSE_MS;
-      this.changed("open");
+      this.retryMs = FIRST_RETRY_MS;
+      this.onState("open");
     });
-    this.socket.addEventListener("message", (event) => this.take(JSON.parse(event.data)));
+    this.socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
     this.socket.addEventListener("close", () => this.closed());
   }
 
-  // Send a command; resolves with its data, rejects with an Error of the bridge's message.
+  // Send a command; resolve with the data of its answer, or reject with an Error that has the bridge's message.
   ask(cmd, data = null) {
     return new Promise((resolve, reject) => {
       if (this.socket?.readyState !== WebSocket.OPEN) {
@@ -49,10 +49,10 @@ export class Connection {
     });
   }
 
-  take(envelope) {
+  receive(envelope) {
     const first = this.waiting[0];
     if (first?.cmd !== envelope.cmd && envelope.cmd !== null) {
-      this.heard(envelope);
+      this.onMessage(envelope);
       return;
     }
     this.waiting.shift();
@@ -65,10 +65,10 @@ export class Connection {
 
   closed() {
     for (const { reject } of this.waiting.splice(0)) {
-      reject(new Error("the bridge has gone"));
+      reject(new Error("the bridge disconnected"));
     }
-    this.changed("closed");
-    setTimeout(() => this.open(), this.pause);
-    this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);
+    this.onState("closed");
+    setTimeout(() => this.open(), this.retryMs);
+    this.retryMs = Math.min(2 * this.retryMs, MAX_RETRY_MS);
   }
 }

@@ -1,13 +1,13 @@
-// Lines over the last seconds, on a canvas.
+// Line plot of the last seconds on a canvas.
 
 export const COLOURS = ["#d1493f", "#2a9d57", "#3f82d0", "#b06fc7", "#d08a2a", "#2aa3a3"];
 const MARGIN = { left: 58, right: 8, top: 8, bottom: 22 };
 const GAP_S = 1;
 const WRAP_DEG = 300;
-const MOST_POINTS = 8000;
+const MAX_POINTS = 8000;
 
 export class Plot {
-  // graph: {title, unit, columns}; parent: where it is put.
+  // graph: {title, unit, columns}; parent: element that receives the plot.
   constructor(graph, parent) {
     this.columns = graph.columns;
     this.isAngle = graph.unit === "deg";
@@ -34,8 +34,8 @@ export class Plot {
   add(values) {
     const ys = this.columns.map((column) => values[column] ?? null);
     this.points.push({ t: values.time, ys });
-    if (this.points.length > MOST_POINTS) {
-      this.points.splice(0, MOST_POINTS / 4);
+    if (this.points.length > MAX_POINTS) {
+      this.points.splice(0, MAX_POINTS / 4);
     }
   }
 
@@ -80,7 +80,7 @@ export class Plot {
     });
   }
 
-  // No line is drawn over a gap, nor from 180 degrees to -180.
+  // Do not connect points across a gap, or where an angle wraps from 180 to -180 degrees.
   isJoined(before, t, value) {
     return before !== null && t - before.t <= GAP_S && !(this.isAngle && Math.abs(value - before.value) > WRAP_DEG);
   }
@@ -129,8 +129,8 @@ function range(points) {
   if (low > high) {
     return [-1, 1];
   }
-  const room = Math.max((high - low) * 0.08, Math.abs(high) * 1e-3, 1e-3);
-  return [low - room, high + room];
+  const margin = Math.max((high - low) * 0.08, Math.abs(high) * 1e-3, 1e-3);
+  return [low - margin, high + margin];
 }
 
 function niceStep(rough) {

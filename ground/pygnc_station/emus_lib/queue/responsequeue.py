@@ -1,33 +1,37 @@
-"""Answers that are waited for, by name and number."""
+"""Queue that collects the sentences of expected responses."""
 
 import threading
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
-from pygnc_station.emus_lib.labels import Item
+from pygnc_devices.declaration import Value
 
-_LOOK_S: Final = 0.05
-"""A script asks without a pause whether all is there: it is held up this long each time."""
+ItemValue: TypeAlias = Value | list[Value] | None
+Item: TypeAlias = dict[str, str | dict[str, ItemValue]]
+"""Sentence as scripts read it: `name`, and `values` by label."""
+_POLL_S: Final = 0.05
+"""Scripts poll `is_queue_processed` without a pause, so each call waits this long."""
 
 
 class ResponseQueue:
-    """Collects sentences until all that were defined are there, or the time is up.
+    """Sentences of expected responses, collected until all have arrived or the timeout has passed.
 
     Args:
-        definition: `{"BV1": {"length": 1}}`, sentences by name; without a length it is all there when all cells are.
-        timeout: seconds from now; None: for ever, unless a question is not answered.
+        definition: number of sentences per name, `{"BV1": {"length": 1}}`; without a length the response is complete
+            when all cells have been reported.
+        timeout: seconds from now; None waits until every request was answered or has failed.
     """
 
     def __init__(self, definition: Mapping[str, Mapping[str, int]] | None = None, timeout: float | None = None) -> None:
         self._changed = threading.Condition()
         self._ends_s = None if timeout is None else time.monotonic() + timeout
         self.unanswered: set[str] = set()
-        """Questions that were not answered, or not in full."""
+        """Names of requests that were not answered, or not completely."""
         self.init_queue(definition or {})
 
     def init_queue(self, definition: Mapping[str, Mapping[str, int]]) -> None:
-        """Begin anew."""
+        """Remove all sentences and expect those of a new definition."""
         with self._changed:
             self.definition = definition
             self._missing = {name: entry.get("length") for name, entry in definition.items()}
@@ -35,7 +39,7 @@ class ResponseQueue:
             self.unanswered.clear()
 
     def put(self, key: str, value: Item) -> None:
-        """Take a sentence; names that were not defined, and more than were defined, are passed over."""
+        """Add a sentence; names that are not expected, and surplus sentences, are ignored."""
         with self._changed:
             missing = self._missing.get(key, 0)
             if missing == 0:
@@ -45,7 +49,7 @@ class ResponseQueue:
             self._changed.notify_all()
 
     def finish(self, key: str, *, is_answered: bool) -> None:
-        """Take note that nothing more comes for a name."""
+        """Record that no more sentences of this name will arrive."""
         with self._changed:
             if self._missing.get(key, 0) == 0:
                 return
@@ -60,13 +64,10 @@ class ResponseQueue:
             return {name: list(items) for name, items in self._items.items()}
 
     def is_queue_processed(self) -> bool:
-        """Tell whether all is there, or nothing more comes."""
+        """Return whether nothing more is expected; wait up to 0.05 s for that."""
         with self._changed:
-            return self._changed.wait_for(self._is_processed, _LOOK_S)
+            return self._changed.wait_for(lambda: all(missing == 0 for missing in self._missing.values()), _POLL_S)
 
     def has_timed_out(self) -> bool:
-        """Tell whether the time is up."""
+        """Return whether the timeout has passed."""
         return self._ends_s is not None and time.monotonic() > self._ends_s
-
-    def _is_processed(self) -> bool:
-        return all(missing == 0 for missing in self._missing.values())

@@ -3,13 +3,14 @@
 import math
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.update import AttitudeUpdate, Mode, RejectCause
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, error_deg, errors_deg, fly, run
 
 TRUTH = fly(3, 60.0)
@@ -101,22 +102,22 @@ def test_without_an_orbit_there_is_still_a_rate() -> None:
     attitude = AttitudeFilter(SETTINGS)
     for sample in TRUTH.samples[:20]:
         update = attitude.process(sample, None)
-        assert (update.state, update.mode, update.cause) == (None, Mode.SEARCHING, RejectCause.NO_SURROUNDINGS)
+        assert (update.state, update.mode, update.cause) == (None, Mode.SEARCHING, AttitudeRejectCause.NO_SURROUNDINGS)
         # The bias is not known either.
         assert np.abs(update.rate_body_rad_s - TRUTH.rate_body_rad_s).max() < math.radians(3.2)
 
 
-def test_a_track_outlives_a_while_without_an_orbit_and_then_says_that_it_knows_nothing() -> None:
+def test_a_track_bridges_a_while_without_orbit() -> None:
     attitude, _ = run(replace(TRUTH, samples=TRUTH.samples[:SETTLED], surroundings=TRUTH.surroundings[:SETTLED]))
     updates = [attitude.process(sample, None) for sample in TRUTH.samples[SETTLED : SETTLED + 60]]
-    assert all(update.cause is RejectCause.NO_SURROUNDINGS for update in updates)
+    assert all(update.cause is AttitudeRejectCause.NO_SURROUNDINGS for update in updates)
     sigma = [update.state.attitude_sigma_rad for update in updates if update.state is not None]
     assert len(sigma) == 60
     assert sigma[-1] > sigma[0]
     assert error_deg(TRUTH, updates[-1]) < 5.0
 
 
-def test_a_filter_goes_on_from_its_checkpoint_bit_for_bit() -> None:
+def test_a_restored_filter_continues_bit_for_bit() -> None:
     for cut in (2, 8, 400):
         attitude = AttitudeFilter(SETTINGS)
         for pair in zip(TRUTH.samples[:cut], TRUTH.surroundings[:cut], strict=True):
@@ -130,11 +131,13 @@ def test_a_filter_goes_on_from_its_checkpoint_bit_for_bit() -> None:
         assert restored.checkpoint() == attitude.checkpoint()
 
 
-def test_a_damaged_checkpoint_is_refused() -> None:
-    checkpoint = FILTER.checkpoint()
-    with pytest.raises(ValueError, match="version"):
-        AttitudeFilter.restore(SETTINGS, {**checkpoint, "version": 99})
+def test_rejects_damaged_checkpoints() -> None:
+    saved = FILTER.checkpoint()
+    fields = msgspec.msgpack.decode(saved)
+    with pytest.raises(ValueError, match="version 99"):
+        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode({**fields, "version": 99}))
+    without = {key: value for key, value in fields.items() if key != "track"}
     with pytest.raises(ValueError, match="track"):
-        AttitudeFilter.restore(SETTINGS, {key: value for key, value in checkpoint.items() if key != "track"})
-    with pytest.raises(ValueError, match="rows"):
-        AttitudeFilter.restore(SETTINGS, {**checkpoint, "faces": b"123"})
+        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode(without))
+    with pytest.raises(ValueError, match="faces"):
+        AttitudeFilter.restore(SETTINGS, msgspec.msgpack.encode({**fields, "faces": b"123"}))

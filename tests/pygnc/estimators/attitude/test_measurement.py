@@ -2,18 +2,17 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.light import sky
-from pygnc.estimators.attitude.measurement import Sensors
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState
-from tests.pygnc.estimators.attitude.test_motion import STEPS, some_state
+from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
 
-SENSORS = Sensors(SETTINGS)
-AROUND = Surroundings(np.array([10.0, -20.0, 30.0]), SUN_M, np.array([6.9e6, 0.3e6, 0.2e6]), 1.0)
-SKY = sky(AROUND, SETTINGS)
+SENSORS = SensorModel(SETTINGS)
+AROUND = AttitudeEnvironment(np.array([10.0, -20.0, 30.0]), SUN_M, np.array([6.9e6, 0.3e6, 0.2e6]), 1.0)
+SKY = light_sources(AROUND, SETTINGS)
 
 
 def body_from_gcrf(state: AttitudeState) -> Array:
@@ -50,7 +49,7 @@ def test_what_is_true_leaves_noise_alone() -> None:
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))
         matrix = body_from_gcrf(state)
         field.append(SENSORS.field(state, matrix, sample.mag_imu_ut, around.field_gcrf_ut, 1.0).residual)
-        seen = SENSORS.light(state, matrix, sample.lux, sky(around, SETTINGS), 1.0)
+        seen = SENSORS.light(state, matrix, sample.lux, light_sources(around, SETTINGS), 1.0)
         light += seen.observation.residual[seen.usable & ~seen.saturated].tolist()
     assert np.std(field) == pytest.approx(0.6, rel=0.05)
     assert np.std(light) == pytest.approx(0.01, rel=0.1)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.filter import Mode
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import AttitudeSample
-from pygnc.estimators.attitude.update import Mode, RejectCause
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
 
 TRUTH = fly(3, 30.0)
@@ -106,7 +107,7 @@ def test_a_clock_that_is_set_costs_the_attitude_for_a_while_only(jump_ms: int) -
     truth = with_samples(TRUTH, [*TRUTH.samples[:BREAKS], *late])
     updates = run(truth)[1]
     if jump_ms < 0:
-        assert updates[BREAKS].cause is RejectCause.NOT_LATER
+        assert updates[BREAKS].cause is AttitudeRejectCause.NOT_LATER
     assert updates[BREAKS + 2].state is None
     assert np.isfinite(errors_deg(truth, updates[BREAKS + 30 :])).all()
     assert rms(errors_deg(truth, updates[BREAKS + 30 :])) < 1.5
@@ -116,7 +117,7 @@ def test_one_sample_from_the_past_changes_nothing() -> None:
     early = replace(TRUTH.samples[BREAKS], gps_ms=TRUTH.samples[0].gps_ms)
     truth = with_samples(TRUTH, [*TRUTH.samples[:BREAKS], early, *TRUTH.samples[BREAKS + 1 :]])
     updates = run(truth)[1]
-    assert updates[BREAKS].cause is RejectCause.NOT_LATER
+    assert updates[BREAKS].cause is AttitudeRejectCause.NOT_LATER
     assert sum(update.restarted for update in updates) == 1
 
 
@@ -130,7 +131,7 @@ def test_a_sample_that_is_no_number_is_put_aside(field: str) -> None:
     }[field]
     truth = with_samples(TRUTH, [*TRUTH.samples[:BREAKS], spoilt, *TRUTH.samples[BREAKS + 1 :]])
     updates = run(truth)[1]
-    assert updates[BREAKS].cause is RejectCause.NOT_FINITE
+    assert updates[BREAKS].cause is AttitudeRejectCause.NOT_FINITE
     assert updates[BREAKS + 1].state is not None
 
 

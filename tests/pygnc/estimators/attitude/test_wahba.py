@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from pygnc.common import quaternion
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import wahba
 
 
@@ -86,7 +86,7 @@ def test_one_direction_leaves_a_turn_open() -> None:
 def test_turns_about_a_direction_are_evenly_spread(gcrf: Array) -> None:
     gcrf = gcrf / np.linalg.norm(gcrf)
     body = np.array([1.0, 0.0, 0.0])
-    turns = wahba.about(body, gcrf, 12)
+    turns = wahba.rotations_about(body, gcrf, 12)
     np.testing.assert_allclose(quaternion.rotate(turns, body), np.tile(gcrf, (12, 1)), atol=1e-12)
     steps = quaternion.error_vector(turns[1:], turns[:-1])
     np.testing.assert_allclose(steps, np.tile(np.pi / 6.0 * body, (11, 1)), atol=1e-9)

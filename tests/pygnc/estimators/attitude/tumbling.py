@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import sqrtm
 from scipy.spatial.transform import Rotation
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 
 STEP_S = 5.0
 PERIOD_S = 5_740.0

@@ -1,4 +1,4 @@
-"""True formations by brahe, what is measured of them, and the batch solution of the first part."""
+"""Simulated formations with a batch solution of the first part and the measurements after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
 from pygnc.estimators.formation.filter import FormationFilter, FormationUpdate
@@ -15,26 +15,26 @@ from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, 
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, RelativeState
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.campaign.formation_accuracy import own_orbit
-from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
-from pygnc_ground.campaign.orbit_world import ORIENTATION, expecting
-from pygnc_ground.scenario.gps_settings import Gps
+from pygnc_ground.campaign.formation_accuracy import own_orbit_state
+from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
+from pygnc_ground.campaign.orbit_world import ORIENTATION, settings_for
+from pygnc_ground.scenario.settings import Gps
 
 ARC_MIN = 64
 FRAMES = EarthFrames(ORIENTATION)
-ORBIT = expecting(Gps(), ARC_MIN / 60.0, 60.0)
+ORBIT = settings_for(Gps(), ARC_MIN / 60.0, 60.0)
 GPS_ON_ALL = Instruments("mesh", range_noise_m=10.0, mesh=True, fixed=4)
 GPS_ON_OURS = Instruments("star", range_noise_m=1.0, mesh=False, fixed=1)
 
 
 @cache
 def world(satellites: int = 2, minutes: int = 250) -> FormationWorld:
-    return formation_world(7, Kind.BOUNDED, satellites, minutes)
+    return formation_world(7, FormationKind.BOUNDED, satellites, minutes)
 
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A batch solution, and what is measured later: by moment, ranges and fixes."""
+    """A batch solution and the later measurements: ranges and fixes by moment."""
 
     solution: FormationSolution
     settings: FormationSettings
@@ -45,7 +45,7 @@ class Solved:
         return FormationFilter(solution or self.solution, self.settings, self.orbit, FRAMES)
 
     def until(self, minutes: float) -> list[tuple[list[RangeObservation], list[SatelliteFix]]]:
-        """Of so many minutes after the batch."""
+        """Return the measurements of the first minutes after the batch."""
         first_ms = min(self.later)
         return [seen for gps_ms, seen in self.later.items() if gps_ms < first_ms + 60e3 * minutes]
 
@@ -62,7 +62,7 @@ def solved(
     end_ms = made.start_gps_ms + 60_000 * arc_minutes + 20_000
     fixes, ranges = observations(made, instruments, draw)
     settings = replace(FormationSettings(), range_noise_m=instruments.range_noise_m)
-    own = own_orbit([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
+    own = own_orbit_state([seen.fix for seen in fixes if seen.satellite == 74 and seen.fix.gps_ms <= end_ms], ORBIT)
     solution = FormationSolver(settings, ORBIT, FRAMES).solve(
         own, [seen for seen in fixes if seen.fix.gps_ms <= end_ms], [seen for seen in ranges if seen.gps_ms <= end_ms]
     )
@@ -88,14 +88,14 @@ def observations(
     ]
 
 
-def flown(
+def process_all(
     filtering: FormationFilter, moments: Sequence[tuple[list[RangeObservation], list[SatelliteFix]]]
 ) -> list[FormationUpdate]:
     return [filtering.process(*seen) for seen in moments]
 
 
 def truth_gcrf(gps_ms: int, partner: int, satellites: int = 2, minutes: int = 250) -> tuple[Array, Array]:
-    """Our state and the partner's relative to it."""
+    """Return our state and the partner's state relative to it."""
     states = world(satellites, minutes).states_gcrf(np.array([gps_ms]))[:, 0]
     return states[0], states[partner - 74] - states[0]
 
@@ -106,7 +106,7 @@ def error_m(filtering: FormationFilter, partner: int, hypothesis: int = 0, satel
 
 
 def nees(relative: RelativeState, own: Array, truth: Array) -> float:
-    """Of the relative orbital elements, 6 on average."""
+    """Return the NEES of the relative orbital elements, 6 on average."""
     by_state = d_elements_d_state(own, own + relative.gcrf)
     error = relative_elements(own, own + relative.gcrf) - relative_elements(own, own + truth)
     return float(error.dot(np.linalg.solve(by_state @ relative.covariance_gcrf @ by_state.T, error)))

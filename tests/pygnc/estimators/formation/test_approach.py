@@ -1,4 +1,4 @@
-"""Closest approaches against Clohessy and Wiltshire, true orbits by brahe, and Monte Carlo."""
+"""Closest approaches against Clohessy-Wiltshire, orbits by brahe, and Monte Carlo."""
 
 import math
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.formation.approach import DAY_S, Approach, approaches
 from pygnc.estimators.formation.filter import JointGroup
@@ -14,15 +14,15 @@ from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import JointState
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
-from pygnc_ground.scenario.motion_settings import Forces, Spacecraft
-from pygnc_ground.scenario.truth import Trajectory
+from pygnc_ground.scenario.settings import Forces, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory
 from tests.pygnc.estimators.formation.joint_world import FRAMES, ORBIT, solved, truth_gcrf
 
 GPS_MS = 1_400_000_000_000
 RADIUS_M = 6.9e6
 MOTION_RAD_S = math.sqrt(GM_EARTH_M3_S2 / RADIUS_M**3)
 OWN = np.array((0.0, RADIUS_M, 0.0, -1_000.0, 0.0, math.sqrt(GM_EARTH_M3_S2 / RADIUS_M - 1e6)))
-TURN = rtn_from_gcrf(OWN)
+GCRF_FROM_RTN = rtn_from_gcrf(OWN)
 AIRLESS = replace(ORBIT, spacecraft=SpacecraftSettings(drag_coefficient=0.0, reflectivity_coefficient=0.0))
 PERIOD_S = 5_700
 PASSING = np.array((-40.0, -900.0, 60.0, 0.05, 2.0 * MOTION_RAD_S * 40.0 + 0.02, 0.1))
@@ -34,7 +34,7 @@ BESIDE = MOTION_RAD_S * np.array((0.0, 0.0, 0.0, 0.0, -600.0, 500.0)) + np.array
 def group(*relative_rtn: Array, sigma_rtn: Array | None = None, log_drag_sigma: float = 1e-6) -> JointGroup:
     """One partner, by several hypotheses; all uncertainty is the partner's."""
     sigma = np.full(6, 1e-6) if sigma_rtn is None else sigma_rtn
-    back = np.linalg.inv(TURN)
+    back = np.linalg.inv(GCRF_FROM_RTN)
     covariance = np.diag(np.full(15, 1e-12))
     covariance[7:13, 7:13] = back @ np.diag(sigma**2) @ back.T
     covariance[13, 13] = log_drag_sigma**2
@@ -75,7 +75,7 @@ def clohessy_wiltshire(t_s: Array) -> Array:
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def test_a_pass_is_where_clohessy_and_wiltshire_put_it() -> None:
+def test_closest_approach_matches_clohessy_wiltshire() -> None:
     t_s = np.arange(0.0, PERIOD_S + 1.0)
     path = (clohessy_wiltshire(t_s) @ PASSING)[:, :3]
     distance_m = np.linalg.norm(path, axis=1)
@@ -95,7 +95,7 @@ def test_a_pass_is_where_clohessy_and_wiltshire_put_it() -> None:
     ],
     ids=["along the line of sight", "across it"],
 )
-def test_the_sigma_is_that_of_many_random_starts(relative_rtn: Array, sigma_rtn: tuple[float, ...]) -> None:
+def test_sigma_matches_random_initial_states(relative_rtn: Array, sigma_rtn: tuple[float, ...]) -> None:
     sigma = np.array(sigma_rtn)
     (approach,) = found(group(relative_rtn, sigma_rtn=sigma))
     then = clohessy_wiltshire(np.array(((approach.gps_ms - GPS_MS) * 1e-3,)))[0]
@@ -105,7 +105,7 @@ def test_the_sigma_is_that_of_many_random_starts(relative_rtn: Array, sigma_rtn:
     assert approach.sigma_m == pytest.approx(np.sqrt(np.mean((distance_m - nominal_m) ** 2)), rel=0.06)
 
 
-def test_the_least_distance_is_a_bound_at_every_moment() -> None:
+def test_lower_bound_holds_at_every_moment() -> None:
     sigma_rtn = np.array((0.5, 1.0, 0.5, 0.001, 0.002, 0.001))
     (approach,) = found(group(PASSING, sigma_rtn=sigma_rtn))
     assert 0.0 < approach.least_m < approach.distance_m
@@ -115,7 +115,7 @@ def test_the_least_distance_is_a_bound_at_every_moment() -> None:
     assert np.mean(distance_m.min(axis=0) < approach.least_m) < 0.01
 
 
-def test_contact_that_cannot_be_excluded_is_told_from_its_first_moment() -> None:
+def test_possible_contact_is_reported_from_its_first_moment() -> None:
     vague = np.array((5.0, 5.0, 5.0, 0.05, 0.05, 0.05))
     (approach,) = found(group(PASSING, sigma_rtn=vague))
     assert approach.least_m == 0.0
@@ -125,34 +125,36 @@ def test_contact_that_cannot_be_excluded_is_told_from_its_first_moment() -> None
     assert earlier.least_m > 0.0
 
 
-def test_hypotheses_and_groups_are_searched_apart() -> None:
+def test_hypotheses_and_groups_have_separate_approaches() -> None:
     mirrored = PASSING * np.array((1.0, 1.0, -1.0, 1.0, 1.0, -1.0))
     other = group(4.0 * PASSING)._replace(satellites=(74, 76))
-    told = found(other, group(PASSING, mirrored))
-    assert [(each.partner, each.hypothesis) for each in told] == [(75, 0), (75, 1), (76, 0)]
+    results = found(other, group(PASSING, mirrored))
+    assert [(each.partner, each.hypothesis) for each in results] == [(75, 0), (75, 1), (76, 0)]
     (alone,) = found(group(PASSING))
-    assert told[0].distance_m == pytest.approx(alone.distance_m, abs=0.02)
-    assert told[1].distance_m == pytest.approx(alone.distance_m, abs=2.0)
+    assert results[0].distance_m == pytest.approx(alone.distance_m, abs=0.02)
+    assert results[1].distance_m == pytest.approx(alone.distance_m, abs=2.0)
     assert found() == ()
 
 
 def test_four_hours_agree_with_brahe_to_decimetres() -> None:
-    apart = np.linalg.inv(TURN) @ np.array((100.0, 800.0, 300.0, 0.1, -2.0 * MOTION_RAD_S * 100.0 - 0.02, 0.2))
+    relative = np.linalg.inv(GCRF_FROM_RTN) @ np.array(
+        (100.0, 800.0, 300.0, 0.1, -2.0 * MOTION_RAD_S * 100.0 - 0.02, 0.2)
+    )
     craft, forces = Spacecraft(), Forces(gravity_degree=24, drag=False, radiation_pressure=False)
     seconds = np.arange(0.0, 14_401.0, 5.0)
     own, partner = (
         Trajectory(GPS_MS, 14_460.0, np.ascontiguousarray(state), craft, forces).states_gcrf(seconds)
-        for state in (OWN, OWN + apart)
+        for state in (OWN, OWN + relative)
     )
     distance_m = np.linalg.norm((partner - own)[:, :3], axis=1)
-    (approach,) = found(group(TURN @ apart), duration_s=14_400)
+    (approach,) = found(group(GCRF_FROM_RTN @ relative), duration_s=14_400)
     nearest = int(np.argmin(distance_m))
     assert 0 < nearest < len(seconds) - 1
     assert approach.gps_ms - GPS_MS == pytest.approx(1e3 * seconds[nearest], abs=6_000)
     assert approach.distance_m == pytest.approx(distance_m[nearest], abs=0.5)
 
 
-def test_three_hours_from_a_solution_hold_what_they_promise() -> None:
+def test_prediction_of_a_solution_contains_the_truth() -> None:
     done = solved()
     filtering = done.filter()
     turns = approaches(filtering.groups, done.settings, done.orbit, FRAMES, 10_800)
@@ -170,7 +172,7 @@ def test_three_hours_from_a_solution_hold_what_they_promise() -> None:
     assert approach.least_m < truth_m
 
 
-def test_drag_factors_that_differ_or_wander_make_the_distance_uncertain() -> None:
+def test_differential_drag_increases_the_sigma() -> None:
     following = np.array((0.0, -1_000.0, 0.0, 0.0, 0.0, 0.0))
 
     def uncertain_by_m(own_drag: float, log_drag_sigma: float) -> float:

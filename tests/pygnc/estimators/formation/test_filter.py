@@ -1,4 +1,4 @@
-"""The filter after the batch: accuracy, consistency, mirror images, gaps, and what it refuses."""
+"""Sequential filter: accuracy, consistency, ambiguity, gaps and rejected observations."""
 
 import math
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.formation.filter import FormationFilter, FormationRejectCause
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.solution import FormationSolution
@@ -15,9 +15,9 @@ from tests.pygnc.estimators.formation.joint_world import (
     GPS_ON_ALL,
     GPS_ON_OURS,
     error_m,
-    flown,
     nees,
     observations,
+    process_all,
     solved,
     truth_gcrf,
     world,
@@ -27,8 +27,8 @@ DRAWS = 20
 PARTNER = 75
 
 
-def everything(filtering: FormationFilter) -> list[Array]:
-    """All numbers of the state."""
+def state_arrays(filtering: FormationFilter) -> list[Array]:
+    """Return all arrays of the state."""
     return [
         part
         for group in filtering.groups
@@ -42,44 +42,44 @@ def partners_fixes(since_ms: int, minutes: int) -> list[SatelliteFix]:
     return [seen for seen in fixes if seen.satellite == PARTNER and 0 < seen.fix.gps_ms - since_ms <= 60_000 * minutes]
 
 
-def mistaken(solution: FormationSolution) -> FormationSolution:
-    """The solution with the chi-squares of its first two hypotheses the wrong way round."""
+def swapped_solution(solution: FormationSolution) -> FormationSolution:
+    """Return the solution with the chi-squares of its first two hypotheses exchanged."""
     best, second, *others = solution.hypotheses
     swapped = (replace(second, chi_square=best.chi_square), replace(best, chi_square=second.chi_square), *others)
     return replace(solution, hypotheses=swapped)
 
 
-def test_it_begins_where_the_batch_ends() -> None:
-    done = solved()
-    filtering = done.filter()
+def test_initial_state_equals_the_batch() -> None:
+    batch_case = solved()
+    filtering = batch_case.filter()
     relative = filtering.relative(PARTNER)
-    expected = done.solution.relative_at(filtering.gps_ms, PARTNER)
+    expected = batch_case.solution.relative_at(filtering.gps_ms, PARTNER)
     np.testing.assert_allclose(relative.rtn, expected.rtn, rtol=1e-9)
     np.testing.assert_allclose(relative.covariance_rtn, expected.covariance_rtn, rtol=1e-4, atol=1e-9)
-    assert filtering.bias_of((74, PARTNER)) == pytest.approx(done.solution.bias_of((74, PARTNER)), rel=1e-6)
-    assert filtering.partners[PARTNER].chi_square_best == done.solution.partners[PARTNER].chi_square_best
+    assert filtering.bias_of((74, PARTNER)) == pytest.approx(batch_case.solution.bias_of((74, PARTNER)), rel=1e-6)
+    assert filtering.partners[PARTNER].chi_square_best == batch_case.solution.partners[PARTNER].chi_square_best
 
 
-def test_errors_and_innovations_are_as_large_as_it_says_over_many_draws() -> None:
+def test_errors_and_innovations_are_consistent_over_many_draws() -> None:
     squares, innovations = [], []
     for draw in range(DRAWS):
-        done = solved(GPS_ON_ALL, draw, minutes=64, arc_minutes=34)
-        filtering = done.filter()
-        updates = flown(filtering, done.until(30))
+        batch_case = solved(GPS_ON_ALL, draw, minutes=64, arc_minutes=34)
+        filtering = batch_case.filter()
+        updates = process_all(filtering, batch_case.until(30))
         truth = truth_gcrf(filtering.gps_ms, PARTNER, minutes=64)
         squares.append(nees(filtering.relative(PARTNER), *truth))
-        innovations += [told.nis for update in updates for told in update.ranges if told.cause is None]
+        innovations += [verdict.nis for update in updates for verdict in update.ranges if verdict.cause is None]
     # 95 % bands of chi-square with 120 and 600 degrees of freedom.
     assert len(innovations) == 30 * DRAWS
     assert 4.57 < np.mean(squares) < 7.61
     assert 0.89 < np.mean(innovations) < 1.12
 
 
-def test_after_an_hour_it_is_where_a_batch_of_the_whole_arc_would_be() -> None:
-    done = solved()
-    filtering = done.filter()
+def test_agrees_with_a_batch_of_the_whole_arc_after_an_hour() -> None:
+    batch_case = solved()
+    filtering = batch_case.filter()
     before = filtering.relative(PARTNER)
-    flown(filtering, done.until(60))
+    process_all(filtering, batch_case.until(60))
     after = filtering.relative(PARTNER)
     batch = solved(arc_minutes=ARC_MIN + 60).solution.relative_at(filtering.gps_ms, PARTNER)
     sigma_m = [math.sqrt(np.trace(each.covariance_rtn[:3, :3])) for each in (before, after, batch)]
@@ -88,52 +88,52 @@ def test_after_an_hour_it_is_where_a_batch_of_the_whole_arc_would_be() -> None:
     assert np.linalg.norm(after.rtn[:3] - batch.rtn[:3]) < sigma_m[2]
 
 
-def test_fixes_of_the_partner_end_the_ambiguity_even_if_the_batch_had_the_wrong_one() -> None:
-    done = solved(GPS_ON_OURS, draw=1)
-    assert error_m(done.filter(), PARTNER) < 50.0
-    wrong = mistaken(done.solution)
-    filtering = done.filter(wrong)
-    told = filtering.partners[PARTNER]
-    assert told.ambiguous
-    assert told.chi_square_best < told.chi_square_mirror < math.inf
+def test_partner_fixes_resolve_the_ambiguity_even_if_the_batch_chose_wrong() -> None:
+    batch_case = solved(GPS_ON_OURS, draw=1)
+    assert error_m(batch_case.filter(), PARTNER) < 50.0
+    wrong = swapped_solution(batch_case.solution)
+    filtering = batch_case.filter(wrong)
+    partner = filtering.partners[PARTNER]
+    assert partner.ambiguous
+    assert partner.chi_square_best < partner.chi_square_mirror < math.inf
     assert error_m(filtering, PARTNER) > 50.0
     for seen in partners_fixes(filtering.gps_ms, 20):
         filtering.process([], [seen])
     assert filtering.hypotheses(PARTNER) == 1
-    told = filtering.partners[PARTNER]
-    assert not told.ambiguous
-    assert told.chi_square_mirror - told.chi_square_best > done.settings.certain_chi_square
+    partner = filtering.partners[PARTNER]
+    assert not partner.ambiguous
+    assert partner.chi_square_mirror - partner.chi_square_best > batch_case.settings.certain_chi_square
     assert nees(filtering.relative(PARTNER), *truth_gcrf(filtering.gps_ms, PARTNER)) < 20.0
 
 
-def test_without_anything_new_the_ambiguity_stays() -> None:
-    done = solved(GPS_ON_OURS)
-    filtering = done.filter()
+def test_ambiguity_remains_without_observations() -> None:
+    batch_case = solved(GPS_ON_OURS)
+    filtering = batch_case.filter()
     count = filtering.hypotheses(PARTNER)
-    flown(filtering, done.until(10))
+    process_all(filtering, batch_case.until(10))
     assert filtering.hypotheses(PARTNER) == count > 1
     assert filtering.partners[PARTNER].ambiguous
 
 
-def test_partners_without_ranges_to_each_other_have_hypotheses_of_their_own() -> None:
-    done = solved(GPS_ON_OURS, satellites=3, minutes=75)
-    filtering = done.filter()
+def test_unconnected_partners_have_separate_hypotheses() -> None:
+    batch_case = solved(GPS_ON_OURS, satellites=3, minutes=75)
+    filtering = batch_case.filter()
     assert [group.satellites for group in filtering.groups] == [(74, 75), (74, 76)]
-    assert filtering.hypotheses(75) + filtering.hypotheses(76) <= len(done.solution.hypotheses) + 1
-    flown(filtering, done.until(10))
+    assert filtering.hypotheses(75) + filtering.hypotheses(76) <= len(batch_case.solution.hypotheses) + 1
+    process_all(filtering, batch_case.until(10))
     assert {group.hypotheses[0].gps_ms for group in filtering.groups} == {filtering.gps_ms}
     with pytest.raises(ValueError, match="no solution for satellite 99"):
         filtering.relative(99)
 
 
-def test_a_gap_of_three_hours_widens_the_covariance_and_is_bridged() -> None:
-    done = solved()
-    filtering = done.filter()
+def test_bridges_a_gap_of_three_hours_with_a_larger_covariance() -> None:
+    batch_case = solved()
+    filtering = batch_case.filter()
     before = math.sqrt(np.trace(filtering.relative(PARTNER).covariance_gcrf[:3, :3]))
-    last_ms = max(done.later)
-    for _ in filtering.carry(last_ms):
+    last_ms = max(batch_case.later)
+    for _ in filtering.propagate(last_ms):
         pass
-    (ranges, fixes) = done.later[last_ms]
+    (ranges, fixes) = batch_case.later[last_ms]
     update = filtering.process(ranges, fixes)
     assert update.ranges[0].cause is None
     assert filtering.gps_ms == last_ms > world().start_gps_ms + 60_000 * (ARC_MIN + 180)
@@ -144,42 +144,44 @@ def test_a_gap_of_three_hours_widens_the_covariance_and_is_bridged() -> None:
     assert nees(relative, *truth_gcrf(last_ms, PARTNER)) < 20.0
 
 
-def test_what_no_model_knows_widens_the_covariance_too() -> None:
-    done = solved()
-    quiet = replace(done, settings=replace(done.settings, log_drag_sigma=1e-6, differential_log_drag_sigma=1e-6))
-    last_ms = max(done.later)
+def test_process_noise_enlarges_the_covariance() -> None:
+    batch_case = solved()
+    quiet = replace(
+        batch_case, settings=replace(batch_case.settings, log_drag_sigma=1e-6, differential_log_drag_sigma=1e-6)
+    )
+    last_ms = max(batch_case.later)
     drag_sigma = []
-    for filtering in (done.filter(), quiet.filter()):
-        filtering.process(*done.later[last_ms])
+    for filtering in (batch_case.filter(), quiet.filter()):
+        filtering.process(*batch_case.later[last_ms])
         covariance = filtering.groups[0].hypotheses[0].covariance
         drag_sigma.append(math.sqrt(covariance[6, 6] + covariance[13, 13] - 2.0 * covariance[6, 13]))
     assert drag_sigma[0] > 1.01 * drag_sigma[1]
 
 
-def test_slices_make_the_same_state_as_one_go_and_a_second_run_the_same_bits() -> None:
-    done = solved()
-    one, sliced = done.filter(), done.filter()
+def test_slices_and_repeated_runs_give_the_same_bits() -> None:
+    batch_case = solved()
+    one, sliced = batch_case.filter(), batch_case.filter()
     turns = 0
-    for ranges, fixes in done.until(120)[::60]:
+    for ranges, fixes in batch_case.until(120)[::60]:
         one.process(ranges, fixes)
-        for _ in sliced.carry((fixes[0].fix if fixes else ranges[0]).gps_ms):
+        for _ in sliced.propagate((fixes[0].fix if fixes else ranges[0]).gps_ms):
             turns += 1
         sliced.process(ranges, fixes)
     assert turns >= 60
-    for a, b in zip(everything(one), everything(sliced), strict=True):
+    for a, b in zip(state_arrays(one), state_arrays(sliced), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_comes_late_twice_or_from_strangers_is_refused_with_its_cause() -> None:
-    done = solved()
-    filtering = done.filter()
-    (fixes_only, ranges_only) = done.until(1)
-    last = max(done.solution.ranges, key=lambda seen: seen.gps_ms)
+def test_rejects_late_duplicate_and_unknown_observations_with_a_cause() -> None:
+    batch_case = solved()
+    filtering = batch_case.filter()
+    (fixes_only, ranges_only) = batch_case.until(1)
+    last = max(batch_case.solution.ranges, key=lambda seen: seen.gps_ms)
     assert filtering.process([last], []).ranges[0].cause is FormationRejectCause.DUPLICATE
     assert filtering.process(*ranges_only).moved
-    before = everything(filtering)
+    before = state_arrays(filtering)
     (seen,) = ranges_only[0]
-    refused = filtering.process(
+    rejected = filtering.process(
         [
             seen,
             replace(seen, other=99),
@@ -189,25 +191,25 @@ def test_what_comes_late_twice_or_from_strangers_is_refused_with_its_cause() -> 
     )
     late = filtering.process(*fixes_only)
     far = filtering.process([replace(seen, gps_ms=seen.gps_ms + 13 * 3_600_000)], [])
-    assert [told.cause for told in (*refused.ranges, *far.ranges)] == [
+    assert [verdict.cause for verdict in (*rejected.ranges, *far.ranges)] == [
         FormationRejectCause.DUPLICATE,
         FormationRejectCause.SATELLITE,
         FormationRejectCause.NOT_FINITE,
         FormationRejectCause.GAP,
     ]
-    assert {told.position_cause for told in late.fixes} == {FormationRejectCause.NOT_LATER}
-    assert not refused.moved
+    assert {verdict.position_cause for verdict in late.fixes} == {FormationRejectCause.NOT_LATER}
+    assert not rejected.moved
     assert not late.moved
     assert not far.moved
-    for a, b in zip(before, everything(filtering), strict=True):
+    for a, b in zip(before, state_arrays(filtering), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_an_outlier_does_not_move_the_state_or_its_time() -> None:
-    done = solved()
-    filtering = done.filter()
+def test_an_outlier_moves_neither_state_nor_time() -> None:
+    batch_case = solved()
+    filtering = batch_case.filter()
     begin_ms = filtering.gps_ms
-    (seen,) = done.until(1)[1][0]
+    (seen,) = batch_case.until(1)[1][0]
     update = filtering.process([replace(seen, gps_ms=seen.gps_ms + 3_600_000, range_m=seen.range_m + 1_000.0)], [])
     assert update.ranges[0].cause is FormationRejectCause.GATE
     assert update.ranges[0].residual_m == pytest.approx(1_000.0, abs=500.0)
@@ -216,28 +218,28 @@ def test_an_outlier_does_not_move_the_state_or_its_time() -> None:
     assert filtering.process([seen], []).ranges[0].cause is None
 
 
-def test_both_directions_of_a_pair_count_and_a_repeated_one_does_not() -> None:
-    done = solved()
-    (seen,) = done.until(1)[1][0]
+def test_uses_both_directions_of_a_pair_once() -> None:
+    batch_case = solved()
+    (seen,) = batch_case.until(1)[1][0]
     back = RangeObservation(seen.gps_ms, seen.other, seen.one, seen.range_m)
-    update = done.filter().process([seen, back, seen], [])
-    assert [told.cause for told in update.ranges] == [None, None, FormationRejectCause.DUPLICATE]
+    update = batch_case.filter().process([seen, back, seen], [])
+    assert [verdict.cause for verdict in update.ranges] == [None, None, FormationRejectCause.DUPLICATE]
 
 
-def test_ranges_to_a_partner_whose_place_is_vague_wait_for_the_batch() -> None:
-    done = solved()
-    best = done.solution.hypotheses[0]
+def test_rejects_ranges_to_a_partner_with_an_uncertain_position() -> None:
+    batch_case = solved()
+    best = batch_case.solution.hypotheses[0]
     vague = replace(best, covariance=best.covariance * 1e6)
-    filtering = done.filter(replace(done.solution, hypotheses=(vague,)))
-    told = filtering.process(done.until(1)[1][0], []).ranges[0]
-    assert told.cause is FormationRejectCause.VAGUE
+    filtering = batch_case.filter(replace(batch_case.solution, hypotheses=(vague,)))
+    verdict = filtering.process(batch_case.until(1)[1][0], []).ranges[0]
+    assert verdict.cause is FormationRejectCause.VAGUE
     assert filtering.partners[PARTNER].unsolved is not None
 
 
-def test_observations_of_several_moments_or_none_are_an_error() -> None:
-    done = solved()
-    (fixes, ranges) = done.until(1)
+def test_raises_for_observations_of_several_moments_or_none() -> None:
+    batch_case = solved()
+    (fixes, ranges) = batch_case.until(1)
     with pytest.raises(ValueError, match="these are of 2"):
-        done.filter().process(ranges[0], fixes[1])
+        batch_case.filter().process(ranges[0], fixes[1])
     with pytest.raises(ValueError, match="these are of 0"):
-        done.filter().process([], [])
+        batch_case.filter().process([], [])

@@ -1,41 +1,40 @@
-"""How guesses fit, and what working on many of them at once takes."""
+"""Evaluation of many candidates at once: results and memory."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.least_squares import fitted
+from pygnc.common.arrays import Array
+from pygnc.estimators.formation.least_squares import evaluate
 from tests.pygnc.estimators.formation.test_equations import LOSS, noise, system
 
 
-def about(count: int) -> Array:
-    """Guesses around the truth."""
-    guess = system().guess
-    return guess + np.random.default_rng(1).standard_normal((count, len(guess)))
+def candidates_near_truth(count: int) -> Array:
+    truth = system().parameters
+    return truth + np.random.default_rng(1).standard_normal((count, len(truth)))
 
 
 def peak_bytes(count: int) -> int:
     equations, dynamics, _ = system()
-    guesses = about(count)
+    candidates = candidates_near_truth(count)
     tracemalloc.start()
-    fitted(equations, dynamics, guesses, noise(), LOSS)
+    evaluate(equations, dynamics, candidates, noise(), LOSS)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
 
 
-def test_guesses_fit_as_each_does_alone() -> None:
+def test_candidates_fit_as_each_does_alone() -> None:
     equations, dynamics, _ = system()
-    guesses = about(12)
-    together = fitted(equations, dynamics, guesses, noise(), LOSS)
-    alone = [fitted(equations, dynamics, guess[None], noise(), LOSS) for guess in guesses]
-    for part, parts in zip(together, zip(*alone, strict=True), strict=True):
+    candidates = candidates_near_truth(12)
+    joint = evaluate(equations, dynamics, candidates, noise(), LOSS)
+    alone = [evaluate(equations, dynamics, candidate[None], noise(), LOSS) for candidate in candidates]
+    for part, parts in zip(joint, zip(*alone, strict=True), strict=True):
         assert part == pytest.approx(np.concatenate(parts), rel=1e-9)
 
 
-def test_one_more_guess_takes_little_memory() -> None:
+def test_another_candidate_takes_little_memory() -> None:
     many, few = peak_bytes(48), peak_bytes(24)
     assert few < 4e6
     assert (many - few) / 24 < 50e3, "its derivatives alone take 200 kB"

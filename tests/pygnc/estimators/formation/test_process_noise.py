@@ -1,4 +1,4 @@
-"""Process noise against what white acceleration and a Gauss-Markov process do in closed form."""
+"""Process noise against closed forms of white acceleration and Gauss-Markov processes."""
 
 import math
 from dataclasses import replace
@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.process_noise import JointNoise
+from pygnc.common.arrays import Array
+from pygnc.estimators.formation.process_noise import JointProcessNoise
 from pygnc.estimators.formation.relative_motion import orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
@@ -19,12 +19,14 @@ X = orbit_vector(np.array((6.9e6, 0.0, 0.0, 0.0, 0.0, 7_600.0, 0.0)))
 DIRECTIONS = np.concatenate((np.array(((0.0,), (0.0,), (-4e-7,))), np.eye(3)), axis=1)
 
 
-def covariance(apart_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
-    root = JointNoise(FormationSettings(), orbit).root(STEP_S, X, apart_m, DIRECTIONS, 7 * len(apart_m) + 2)
+def covariance(relative_position_m: Array, orbit: OrbitSettings = ORBIT) -> Array:
+    root = JointProcessNoise(FormationSettings(), orbit).root(
+        STEP_S, X, relative_position_m, DIRECTIONS, 7 * len(relative_position_m) + 2
+    )
     return np.asarray(root @ root.T)
 
 
-def test_many_steps_make_what_white_acceleration_makes_in_closed_form() -> None:
+def test_many_steps_match_white_acceleration_in_closed_form() -> None:
     drift = np.eye(16)
     drift[:3, 3:6] = drift[7:10, 10:13] = STEP_S * np.eye(3)
     noise, total = covariance(np.zeros(2)), np.zeros((16, 16))
@@ -35,15 +37,15 @@ def test_many_steps_make_what_white_acceleration_makes_in_closed_form() -> None:
     np.testing.assert_allclose(np.diagonal(total)[3:6], 1.01 * density * 3600.0, rtol=0.02)
 
 
-def test_satellites_side_by_side_are_moved_apart_by_a_hundredth_of_the_density() -> None:
+def test_relative_density_of_neighbours_is_a_hundredth() -> None:
     noise = covariance(np.zeros(2))
-    apart = np.concatenate((np.eye(6), np.zeros((6, 1)), -np.eye(6), np.zeros((6, 3))), axis=1)
+    difference = np.concatenate((np.eye(6), np.zeros((6, 1)), -np.eye(6), np.zeros((6, 3))), axis=1)
     density = 2.0 * 900.0 * np.array((1e-7, 2e-7, 3e-7)) ** 2
-    relative = apart @ noise @ apart.T
+    relative = difference @ noise @ difference.T
     np.testing.assert_allclose(np.diagonal(relative)[3:], 2.0 * 0.01 * density * STEP_S, rtol=1e-6)
 
 
-def test_the_omitted_field_moves_satellites_apart_that_are_far_from_each_other() -> None:
+def test_omitted_gravity_acts_on_distant_satellites() -> None:
     coarse = replace(ORBIT, gravity_degree=20)
     near, far = covariance(np.array((0.0, 0.0)), coarse), covariance(np.array((0.0, 20_000.0)), coarse)
     np.testing.assert_allclose(near[:7, :7], far[:7, :7])
@@ -51,14 +53,14 @@ def test_the_omitted_field_moves_satellites_apart_that_are_far_from_each_other()
     assert np.trace(far[7:13, 7:13]) > 1.001 * np.trace(near[7:13, 7:13])
 
 
-def test_air_that_varies_acts_along_the_track() -> None:
+def test_density_variation_acts_along_the_track() -> None:
     varied = replace(ORBIT, process_noise=replace(PROCESSES, density_variation=1.0))
     change = np.diagonal(covariance(np.zeros(1), varied) - covariance(np.zeros(1)))
     assert change[4] == pytest.approx(1.01 * 2.0 * 900.0 * (4e-7) ** 2 * STEP_S, rel=1e-6)
     np.testing.assert_allclose(change[[3, 5]], 0.0, atol=1e-20)
 
 
-def test_drag_factors_settle_at_their_standard_deviations_and_biases_stay() -> None:
+def test_drag_factors_reach_their_stationary_variance_and_biases_are_constant() -> None:
     noise, total = covariance(np.zeros(2)), np.zeros((16, 16))
     left = math.exp(-STEP_S / PROCESSES.drag_log_time_s)
     drags = np.ix_((6, 13), (6, 13))

@@ -1,7 +1,4 @@
-"""Reference and relative motion against trajectories by brahe.
-
-Deviations around one satellite against the full dynamics of each.
-"""
+"""Reference, relative motion and joint steps against trajectories by brahe and the full dynamics."""
 
 from dataclasses import replace
 from functools import cache
@@ -9,15 +6,15 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.formation.reference import UNKNOWNS, Reference
+from pygnc.common.arrays import Array
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf, state_from_elements
-from pygnc.estimators.formation.relative_motion import RelativeDynamics, orbit_vector, shared_step
+from pygnc.estimators.formation.relative_motion import RelativeDynamics, joint_step, orbit_vector
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
-from pygnc_ground.scenario.motion_settings import Forces, Orbit, Spacecraft
-from pygnc_ground.scenario.truth import Trajectory, initial_state_gcrf
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft
+from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from tests.pygnc.estimators.formation.worlds import FRAMES
 
 START_MS = 1_391_299_218_000
@@ -55,66 +52,66 @@ def own_truth() -> tuple[Array, Array]:
     return truth(OWN)
 
 
-def test_the_reference_is_the_orbit_between_its_nodes_too() -> None:
-    off = reference().at(MOMENTS).state - own_truth()[0]
-    assert np.abs(off[:, :3]).max() < 0.3
-    assert np.abs(off[:, 3:]).max() < 3e-4
-    epoch = np.append(reference().nodes.state[reference().middle], np.zeros(4))
-    direct = DYNAMICS.trace(reference().epoch_ms, epoch, int(MOMENTS[-4]))
+def test_reference_matches_the_orbit_between_nodes() -> None:
+    error = reference().at(MOMENTS).state - own_truth()[0]
+    assert np.abs(error[:, :3]).max() < 0.3
+    assert np.abs(error[:, 3:]).max() < 3e-4
+    epoch = np.append(reference().nodes.state[reference().epoch_node], np.zeros(4))
+    direct = DYNAMICS.propagate_vector(reference().epoch_ms, epoch, int(MOMENTS[-4]))
     assert reference().at(MOMENTS[-4:-3]).state[0] == pytest.approx(direct[:6], abs=0.01)
 
 
-def test_its_transition_matrix_is_the_derivative_of_its_state() -> None:
+def test_transition_matrix_matches_finite_differences() -> None:
     nodes = reference().nodes
-    middle = reference().middle
+    middle = reference().epoch_node
     start = np.append(nodes.state[middle], np.zeros(4))
     moment = int(MOMENTS[5])
     for column, step in ((1, 10.0), (5, 0.01)):
         there, back = (
-            DYNAMICS.trace(reference().epoch_ms, start + sign * step * np.eye(SIZE)[column], moment)[:6]
+            DYNAMICS.propagate_vector(reference().epoch_ms, start + sign * step * np.eye(SIZE)[column], moment)[:6]
             for sign in (1.0, -1.0)
         )
-        by_epoch = reference().at(np.array([float(moment)])).by_epoch[0, :, column]
-        assert by_epoch == pytest.approx((there - back) / (2.0 * step), rel=2e-4, abs=2e-5)
+        d_state_d_epoch = reference().at(np.array([float(moment)])).d_state_d_epoch[0, :, column]
+        assert d_state_d_epoch == pytest.approx((there - back) / (2.0 * step), rel=2e-4, abs=2e-5)
 
 
-@pytest.mark.parametrize(("size", "least_m"), [(1.0, 0.06), (40.0, 2.4)])
-def test_a_partner_moves_as_brahe_has_it(size: float, least_m: float) -> None:
+@pytest.mark.parametrize(("size", "limit_m"), [(1.0, 0.06), (40.0, 2.4)])
+def test_relative_motion_matches_brahe(size: float, limit_m: float) -> None:
     partner = state_from_elements(OWN, size * np.array((5.0, 700.0, 300.0, -250.0, 200.0, 400.0)))
     moved, epoch = truth(partner)
-    apart = moved - own_truth()[0]
-    middle = reference().nodes.state[reference().middle]
+    relative = moved - own_truth()[0]
+    middle = reference().nodes.state[reference().epoch_node]
     own, start = (np.append(state - middle, 0.0) for state in (own_truth()[1], epoch))
     dynamics = RelativeDynamics(reference())
-    points, places = reference().at(MOMENTS), reference().places(MOMENTS)
+    points, places = reference().at(MOMENTS), reference().node_time(MOMENTS)
 
-    def placed(*, linear: bool) -> Array:
+    def deviations_at(*, linear: bool) -> Array:
         both = np.stack((own, start))
         motion = dynamics.linear(both) if linear else dynamics.propagate(both)
         y = motion.at(slice(None), places)
-        result: Array = np.einsum("kij,kj->ki", points.by_epoch, y[:, 1] - y[:, 0])
+        result: Array = np.einsum("kij,kj->ki", points.d_state_d_epoch, y[:, 1] - y[:, 0])
         return result
 
-    off = np.abs(placed(linear=False) - apart)
-    assert np.linalg.norm(off[:, :3], axis=1).max() < least_m
-    assert np.linalg.norm(off[:, 3:], axis=1).max() < 2e-3 * least_m
+    error = np.abs(deviations_at(linear=False) - relative)
+    assert np.linalg.norm(error[:, :3], axis=1).max() < limit_m
+    assert np.linalg.norm(error[:, 3:], axis=1).max() < 2e-3 * limit_m
     if size > 1.0:
-        linear = np.linalg.norm((placed(linear=True) - apart)[:, :3], axis=1).max()
-        assert linear > 20.0 * least_m
+        linear = np.linalg.norm((deviations_at(linear=True) - relative)[:, :3], axis=1).max()
+        assert linear > 20.0 * limit_m
 
 
-def test_derivatives_are_those_of_the_motion() -> None:
+def test_partials_match_finite_differences() -> None:
     dynamics = RelativeDynamics(reference())
     start = np.array([(9_000.0, -20_000.0, 15_000.0, 5.0, 10.0, -12.0, 0.0)])
-    places = reference().places(MOMENTS)
+    places = reference().node_time(MOMENTS)
     partials = dynamics.propagate(start).partials_at(slice(None), places)
     assert partials is not None
     for column in range(6):
-        step = np.eye(UNKNOWNS)[column] * (1.0 if column < 3 else 1e-3)
+        step = np.eye(STATE_SIZE)[column] * (1.0 if column < 3 else 1e-3)
         there, back = (dynamics.propagate(start + sign * step, partials=False) for sign in (1.0, -1.0))
         difference = (there.at(slice(None), places) - back.at(slice(None), places)) / (2.0 * step.max())
-        change = difference - np.eye(UNKNOWNS)[column]
-        found = partials[..., column] - np.eye(UNKNOWNS)[column]
+        change = difference - np.eye(STATE_SIZE)[column]
+        found = partials[..., column] - np.eye(STATE_SIZE)[column]
         # By position and velocity, which have units of their own.
         for rows in (slice(0, 3), slice(3, 6)):
             size = np.abs(change[..., rows]).max()
@@ -128,26 +125,26 @@ RTN = np.array(((0.0, 1_000.0, 0.0, 0.0, 0.0, 0.3), (300.0, -5_000.0, 2_000.0, 0
 
 
 def initial_deviations() -> Array:
-    apart = RTN @ np.linalg.inv(rtn_from_gcrf(OWN_STATE[:6])).T
-    return np.concatenate((apart, ((0.1,), (-0.2,))), axis=1)
+    relative = RTN @ np.linalg.inv(rtn_from_gcrf(OWN_STATE[:6])).T
+    return np.concatenate((relative, ((0.1,), (-0.2,))), axis=1)
 
 
-def test_three_hours_agree_to_decimetres_with_the_full_dynamics_of_each_satellite() -> None:
+def test_joint_step_matches_full_dynamics_for_three_hours() -> None:
     x, deviations = orbit_vector(OWN_STATE), initial_deviations()
     states = OWN_STATE + deviations
     for minute in range(180):
-        step = shared_step(EARTH_DYNAMICS, GPS_MS + 60_000 * minute, x, deviations, 60.0)
+        step = joint_step(EARTH_DYNAMICS, GPS_MS + 60_000 * minute, x, deviations, 60.0)
         x, deviations = step.x, step.deviations
-    own = EARTH_DYNAMICS.trace(GPS_MS, orbit_vector(OWN_STATE), GPS_MS + 10_800_000)
+    own = EARTH_DYNAMICS.propagate_vector(GPS_MS, orbit_vector(OWN_STATE), GPS_MS + 10_800_000)
     np.testing.assert_allclose(x[:3], own[:3], atol=0.1)
     for state, deviation, limit_m in zip(states, deviations, (0.3, 1.0), strict=True):
-        alone = EARTH_DYNAMICS.trace(GPS_MS, orbit_vector(state), GPS_MS + 10_800_000)
+        alone = EARTH_DYNAMICS.propagate_vector(GPS_MS, orbit_vector(state), GPS_MS + 10_800_000)
         assert np.linalg.norm(deviation[:3] - (alone - own)[:3]) < limit_m
         assert np.linalg.norm(deviation[3:6] - (alone - own)[3:6]) < 1e-3 * limit_m * 2.0
         np.testing.assert_allclose(deviation[6], (alone - own)[6])
 
 
-def test_small_deviations_move_by_the_transition_matrix() -> None:
+def test_small_deviations_follow_the_transition_matrix() -> None:
     deviations = 1e-3 * np.eye(7)
-    step = shared_step(EARTH_DYNAMICS, GPS_MS, orbit_vector(OWN_STATE), deviations, 60.0)
+    step = joint_step(EARTH_DYNAMICS, GPS_MS, orbit_vector(OWN_STATE), deviations, 60.0)
     np.testing.assert_allclose(step.deviations.T / 1e-3, step.transition, atol=1e-6)

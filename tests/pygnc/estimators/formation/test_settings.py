@@ -1,4 +1,4 @@
-"""Settings that make no sense are refused."""
+"""Validation of the settings."""
 
 from dataclasses import replace
 
@@ -17,6 +17,6 @@ from pygnc.estimators.formation.settings import FormationSettings
         {"own_fixes_min": 0},
     ],
 )
-def test_what_makes_no_sense_is_refused(changed: dict[str, float]) -> None:
+def test_raises_for_invalid_settings(changed: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(changed))):
         replace(FormationSettings(), **changed)  # type: ignore[arg-type] # whichever it is

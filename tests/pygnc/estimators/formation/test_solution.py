@@ -1,4 +1,4 @@
-"""What a solution says of other moments, and of all satellites together."""
+"""Relative and joint states of a solution."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def moment(solution: FormationSolution, minutes: int) -> int:
     return solution.reference.epoch_ms + 60_000 * minutes
 
 
-def test_the_joint_state_says_the_same_as_the_relative_one() -> None:
+def test_joint_state_matches_relative_state() -> None:
     solution = mesh()
     joint = solution.joint_at(moment(solution, 12))
     relative = solution.relative_at(moment(solution, 12), PARTNER)
@@ -27,7 +27,7 @@ def test_the_joint_state_says_the_same_as_the_relative_one() -> None:
     assert relative.covariance_gcrf == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
-def test_axes_and_elements_are_those_of_the_ground() -> None:
+def test_axes_and_elements_match_the_ground_analysis() -> None:
     solution = mesh()
     gps_ms = moment(solution, -20)
     own = solution.joint_at(gps_ms).states[0]
@@ -37,11 +37,11 @@ def test_axes_and_elements_are_those_of_the_ground() -> None:
     assert relative.covariance_rtn == pytest.approx(turn @ relative.covariance_gcrf @ turn.T, rel=1e-9, abs=1e-12)
     elements, covariance = solution.elements_at(gps_ms, PARTNER)
     assert elements == pytest.approx(relative_elements(own, own + relative.gcrf), abs=1e-5)
-    by_state = ground.elements_by_relative_state(own, own + relative.gcrf)
+    by_state = ground.d_elements_d_state(own, own + relative.gcrf)
     assert covariance == pytest.approx(by_state @ relative.covariance_gcrf @ by_state.T, rel=1e-4, abs=1e-6)
 
 
-def test_velocity_is_the_rate_of_the_position_along_the_turning_axes() -> None:
+def test_rtn_velocity_is_the_rate_of_the_rtn_position() -> None:
     """But for the slow turn of the orbit's plane, 1e-6 rad/s of some kilometres."""
     solution = mesh()
     before, now, after = (
@@ -50,7 +50,7 @@ def test_velocity_is_the_rate_of_the_position_along_the_turning_axes() -> None:
     assert (after - before)[:3] / 2.0 == pytest.approx(now[3:], abs=1e-2)
 
 
-def test_outside_of_the_arc_nothing_is_said() -> None:
+def test_raises_outside_the_arc() -> None:
     solution = mesh()
-    with pytest.raises(ValueError, match="outside of the arc"):
+    with pytest.raises(ValueError, match="outside"):
         solution.relative_at(moment(solution, 90), PARTNER)

@@ -1,4 +1,4 @@
-"""True formations by brahe, what was measured of them, and how far a solution is off."""
+"""Simulated formations, their measurements, and the errors of solutions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FormationSolver
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
@@ -17,7 +17,7 @@ from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.campaign.formation_world import FormationWorld, Instruments, Kind, formation_world
+from pygnc_ground.campaign.formation_world import FormationKind, FormationWorld, Instruments, formation_world
 from pygnc_ground.campaign.orbit_world import ORIENTATION
 from pygnc_ground.formation.bound import FormationPriors, formation_bound, linearise_formation
 
@@ -29,7 +29,7 @@ STAR_ANCHOR = Instruments("star, our fixes", 10.0, mesh=False, fixed=1)
 
 
 class Given(NamedTuple):
-    """What the estimator is given."""
+    """Input of the estimator."""
 
     orbit: OrbitState
     fixes: list[SatelliteFix]
@@ -46,7 +46,9 @@ class Given(NamedTuple):
 
 
 @cache
-def world(seed: int, kind: Kind = Kind.BOUNDED, satellites: int = 4, minutes: int = 64) -> FormationWorld:
+def world(
+    seed: int, kind: FormationKind = FormationKind.BOUNDED, satellites: int = 4, minutes: int = 64
+) -> FormationWorld:
     return formation_world(seed, kind, satellites, minutes)
 
 
@@ -69,51 +71,51 @@ def given(true: FormationWorld, instruments: Instruments, draw: int = 0) -> Give
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Of one partner in one hypothesis."""
+    """Errors of one partner in one hypothesis."""
 
     rms_m: float
     sigma_m: float
     nees: float
-    """Of position and velocity, mean over the arc; 6 when the covariance is right."""
+    """NEES of position and velocity, mean over the arc; 6 if the covariance is right."""
 
 
 def errors(solution: FormationSolution, true: FormationWorld, partner: int, hypothesis: int = 0) -> Errors:
     moments = [gps_ms for gps_ms in true.moments_gps_ms.tolist()[::6] if solution.reference.covers(gps_ms)]
     states = true.states_gcrf(np.array(moments))
-    apart = states[true.ids.index(partner)] - states[0]
+    relative = states[true.ids.index(partner)] - states[0]
     squares, variances, nees = [], [], []
-    for gps_ms, truth in zip(moments, apart, strict=True):
+    for gps_ms, truth in zip(moments, relative, strict=True):
         found = solution.relative_at(gps_ms, partner, hypothesis)
-        off = found.gcrf - truth
-        squares.append(off[:3].dot(off[:3]))
+        error = found.gcrf - truth
+        squares.append(error[:3].dot(error[:3]))
         variances.append(np.trace(found.covariance_gcrf[:3, :3]))
-        nees.append(off.dot(np.linalg.solve(found.covariance_gcrf, off)))
+        nees.append(error.dot(np.linalg.solve(found.covariance_gcrf, error)))
     return Errors(float(np.sqrt(np.mean(squares))), float(np.sqrt(np.mean(variances))), float(np.mean(nees)))
 
 
 def elements_nees(solution: FormationSolution, true: FormationWorld, partner: int, hypothesis: int) -> float:
-    """Normalised squared error of relative elements in the middle of the arc, of 6 degrees of freedom."""
+    """Return the NEES of the relative elements in the middle of the arc; 6 degrees of freedom."""
     moment = solution.reference.epoch_ms
     own, its = true.states_gcrf(np.array([moment]))[[0, true.ids.index(partner)], 0]
     found, covariance = solution.elements_at(moment, partner, hypothesis)
-    off = found - relative_elements(own, its)
-    return float(off.dot(np.linalg.solve(covariance, off)))
+    error = found - relative_elements(own, its)
+    return float(error.dot(np.linalg.solve(covariance, error)))
 
 
 def right(solution: FormationSolution, true: FormationWorld, partner: int) -> Errors:
-    """Of the hypothesis nearest to the truth."""
+    """Return the errors of the hypothesis nearest to the truth."""
     found = [errors(solution, true, partner, number) for number in range(len(solution.hypotheses))]
     return min(found, key=lambda one: one.rms_m)
 
 
 @cache
 def bound_m(true: FormationWorld, instruments: Instruments) -> Array:
-    """Cramer-Rao bound of the relative positions, RMS over the arc, by partner."""
+    """Return the Cramer-Rao bound of the relative positions, RMS over the arc, by partner."""
     moments = true.moments_gps_ms
     motion = linearise_formation(moments, true.states_gcrf(moments), ORBIT, FRAMES)
-    return formation_bound(motion, true.sightings(instruments), FormationPriors()).rms_m
+    return formation_bound(motion, true.bound_measurements(instruments), FormationPriors()).rms_m
 
 
 def total(parts: Sequence[float]) -> float:
-    """Root mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(np.square(parts))))

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.estimators.orbit.truth import (
     ORIENTATION,
     make_fixes,
@@ -145,5 +144,5 @@ def test_predicting_leaves_the_filter_alone(after_an_hour: OrbitFilter) -> None:
 def test_nothing_is_predicted_back_or_from_nothing(after_an_hour: OrbitFilter) -> None:
     with pytest.raises(ValueError, match="back"):
         after_an_hour.predict(TRUTH.gps_ms[0])
-    with pytest.raises(ValueError, match="not started"):
+    with pytest.raises(ValueError, match="not initialised"):
         OrbitFilter(OrbitSettings(), ORIENTATION).predict(TRUTH.gps_ms[0])

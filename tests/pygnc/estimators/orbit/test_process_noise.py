@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
+from pygnc.common.arrays import Array
 from pygnc.estimators.orbit.process_noise import (
     decay,
     omitted_gravity_density,

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.reject_cause import RejectCause
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     ORIENTATION,
@@ -175,7 +173,7 @@ def test_a_single_position_gives_no_orbit() -> None:
     orbit, updates = run([position_only(FIXES[0])])
     assert orbit.state is None
     assert [(update.position_cause, update.state) for update in updates] == [(RejectCause.START, None)]
-    assert orbit.finish_start() == ()
+    assert orbit.initialise_from_buffered() == ()
 
 
 def test_fixes_that_never_agree_start_a_wide_state_in_the_end() -> None:

@@ -5,12 +5,11 @@ from functools import cache
 
 import numpy as np
 
+from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.environment.arrays import Array
-from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.environment.authority import brahe, ecef_state, epoch, orientation_table
 
 CADENCE_S = 25
@@ -125,7 +124,7 @@ def run(fixes: list[Fix], settings: OrbitSettings | None = None) -> tuple[OrbitF
     """The filter after all fixes, and what it said of each."""
     orbit = OrbitFilter(settings or OrbitSettings(), ORIENTATION)
     updates = [update for fix in fixes for update in orbit.process(fix)]
-    return orbit, [*updates, *orbit.finish_start()]
+    return orbit, [*updates, *orbit.initialise_from_buffered()]
 
 
 def position_errors(updates: list[OrbitUpdate], truth: Truth) -> dict[int, float]:

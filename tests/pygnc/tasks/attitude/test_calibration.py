@@ -4,14 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import (
-    AttitudeEstimate,
-    GpsFix,
-    InputMessage,
-    OrbitMark,
-    OrbitMessage,
-    SensorSample,
-)
+from pygnc.bus.messages import AttitudeEstimate, GpsFix, InputMessage, OrbitMessage, OrbitWatermark, SensorSample
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
 from pygnc.tasks.attitude.tracker import AttitudeTracker, TrackerState
@@ -80,7 +73,7 @@ def test_a_restart_about_a_calibration_changes_no_bit(
             attitude = tracker(msgspec.msgpack.decode(packed, type=TrackerState))
         while attitude.awaits_orbit:
             attitude.take_orbit(waiting.pop(0))
-        estimates += attitude.take(message, len(estimates) + 1)
+        estimates += attitude.process(message, len(estimates) + 1)
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(in_the_dark)
 
 
@@ -122,7 +115,7 @@ def test_a_calibration_in_the_settings_is_used_once_and_the_whole_bias_told(
 
 
 def test_what_the_settings_know_is_told_before_anything_else_is_known(inputs: list[InputMessage]) -> None:
-    marks = [OrbitMark(seq=k, through=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
+    marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
     magnetometer = MagnetometerSettings(bias_ut=(20.1, 9.9, -25.2), bias_sigma_ut=3.0)
     estimates = run(AttitudeTracker(AttitudeSettings(magnetometer=magnetometer), MODEL), inputs, marks)
     assert {e.mode for e in estimates} == {"searching"}

@@ -13,7 +13,7 @@ from pygnc.configuration.data_files import MAIN_FIELD_TABLE, data_file, load_ear
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.formats.sense import SenseLayout, decode_sensors
-from pygnc.tasks.attitude.environment import NOWHERE, ORBIT_AGE_MAX_S, FollowedOrbit, SurroundingsModel
+from pygnc.tasks.attitude.environment import ORBIT_AGE_MAX_S, UNKNOWN_ENVIRONMENT, EnvironmentModel, PropagatedOrbit
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "truth.parquet"
 
@@ -24,19 +24,19 @@ def truth() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> SurroundingsModel:
+def model(tmp_path_factory: pytest.TempPathFactory) -> EnvironmentModel:
     orientation = load_earth_orientation(tmp_path_factory.mktemp("home")).table
-    return SurroundingsModel(orientation, read_main_field(data_file(MAIN_FIELD_TABLE)))
+    return EnvironmentModel(orientation, read_main_field(data_file(MAIN_FIELD_TABLE)))
 
 
-def orbit_at(truth: pl.DataFrame, row: int) -> FollowedOrbit:
+def orbit_at(truth: pl.DataFrame, row: int) -> PropagatedOrbit:
     values = truth.row(row, named=True)
     x, y, z = (values[f"{axis}_gcrf_m"] for axis in "xyz")
     vx, vy, vz = (values[f"v{axis}_gcrf_mps"] for axis in "xyz")
-    return FollowedOrbit(values["ms"], values["ms"], (x, y, z, vx, vy, vz))
+    return PropagatedOrbit(values["ms"], values["ms"], (x, y, z, vx, vy, vz))
 
 
-def test_place_and_sunlight_are_the_truths(truth: pl.DataFrame, model: SurroundingsModel) -> None:
+def test_place_and_sunlight_are_the_truths(truth: pl.DataFrame, model: EnvironmentModel) -> None:
     lit = 0
     for row in range(0, len(truth) - 1, 7):
         around, _ = model.at(truth["ms"][row + 1], orbit_at(truth, row))
@@ -49,7 +49,7 @@ def test_place_and_sunlight_are_the_truths(truth: pl.DataFrame, model: Surroundi
     assert 20 < lit < 60
 
 
-def test_the_field_is_what_the_magnetometer_shows(truth: pl.DataFrame, model: SurroundingsModel) -> None:
+def test_the_field_is_what_the_magnetometer_shows(truth: pl.DataFrame, model: EnvironmentModel) -> None:
     """The generator's field is brahe's, its readings have 0.6 uT of noise."""
     records = np.fromfile(DEMO.with_name("sense.bin"), SenseLayout().record)
     shown_imu_ut = decode_sensors(records).mag_imu_ut[:, -1]
@@ -66,9 +66,9 @@ def test_the_field_is_what_the_magnetometer_shows(truth: pl.DataFrame, model: Su
     assert np.sqrt(np.square(residuals_ut).mean()) == pytest.approx(0.6, abs=0.15)
 
 
-def test_going_on_step_by_step_leads_where_one_step_leads(truth: pl.DataFrame, model: SurroundingsModel) -> None:
+def test_going_on_step_by_step_leads_where_one_step_leads(truth: pl.DataFrame, model: EnvironmentModel) -> None:
     begin = orbit_at(truth, 0)
-    orbit: FollowedOrbit | None = begin
+    orbit: PropagatedOrbit | None = begin
     for k in range(1, 121):
         around, orbit = model.at(begin.gps_ms + 5_000 * k, orbit)
     direct, _ = model.at(begin.gps_ms + 600_000, begin)
@@ -81,19 +81,19 @@ def test_going_on_step_by_step_leads_where_one_step_leads(truth: pl.DataFrame, m
 
 
 def test_without_an_orbit_or_with_one_of_long_ago_nothing_is_known(
-    truth: pl.DataFrame, model: SurroundingsModel
+    truth: pl.DataFrame, model: EnvironmentModel
 ) -> None:
     orbit = orbit_at(truth, 0)
     too_late_ms = orbit.gps_ms + round(1e3 * ORBIT_AGE_MAX_S) + 1
-    assert model.at(too_late_ms, orbit) == (NOWHERE, orbit)
-    assert model.at(orbit.gps_ms, None) == (NOWHERE, None)
-    assert SurroundingsModel(EarthOrientationTable.none(), None).at(orbit.gps_ms, orbit) == (NOWHERE, orbit)
+    assert model.at(too_late_ms, orbit) == (UNKNOWN_ENVIRONMENT, orbit)
+    assert model.at(orbit.gps_ms, None) == (UNKNOWN_ENVIRONMENT, None)
+    assert EnvironmentModel(EarthOrientationTable.none(), None).at(orbit.gps_ms, orbit) == (UNKNOWN_ENVIRONMENT, orbit)
 
 
 def test_the_age_counts_from_the_newest_fix() -> None:
     estimate = OrbitEstimate(
         seq=1,
-        through=6,
+        last_input_seq=6,
         gps_ms=2_000_000,
         fix_gps_ms=1_500_000,
         position_ecef_m=(0.0, 0.0, 0.0),
@@ -110,6 +110,6 @@ def test_the_age_counts_from_the_newest_fix() -> None:
         nis_count=0,
         spacecraft_to_gps_ms=None,
     )
-    orbit = FollowedOrbit.of(estimate)
+    orbit = PropagatedOrbit.of(estimate)
     assert orbit.state == (7e6, 1.0, 2.0, 3.0, 7e3, 4.0)
     assert orbit.at(2_010_000).age_s(2_010_000) == 510.0

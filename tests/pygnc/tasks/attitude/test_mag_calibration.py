@@ -6,11 +6,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.environment.arrays import Array
-from pygnc.estimators.attitude.calibration import Calibration, CalibrationFailed, calibrate
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
-from pygnc.estimators.attitude.calibration_settings import CalibrationSettings
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.magnetometer_calibration import (
+    Calibration,
+    CalibrationError,
+    CalibrationSettings,
+    calibrate,
+)
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationState, Solved
 from tests.pygnc.estimators.attitude.tumbling import SKEWED, Flight, fly
@@ -19,8 +23,8 @@ PLAIN = MagnetometerSettings()
 TUMBLE = fly(1, 1.0)
 
 
-def around(field_ut: Array) -> Surroundings:
-    return Surroundings(field_ut, np.zeros(3), np.zeros(3), 0.0)
+def around(field_ut: Array) -> AttitudeEnvironment:
+    return AttitudeEnvironment(field_ut, np.zeros(3), np.zeros(3), 0.0)
 
 
 def take_all(calibration: MagCalibration, flight: Flight, first: int = 0) -> list[Solved | None]:
@@ -49,7 +53,7 @@ def test_solutions_become_rare_and_hang_on_the_count_alone(monkeypatch: pytest.M
 
     def refuse(samples: CalibrationSamples, settings: CalibrationSettings) -> Calibration:
         tried.append(samples.seen)
-        raise CalibrationFailed(f"not with {settings}")
+        raise CalibrationError(f"not with {settings}")
 
     monkeypatch.setattr(CalibrationSamples, "solve", refuse)
     calibration = MagCalibration(PLAIN)

@@ -103,7 +103,7 @@ def test_live_samples_behind_a_gap_are_held_for_a_few_only(
     attitude = tracker()
     before = run(attitude, inputs, orbits)
     live = live_behind(inputs, 60, 2 * tracker_module.LIVE_HELD_MAX)
-    given = [len(attitude.take(sample, len(before) + 1)) for sample in live]
+    given = [len(attitude.process(sample, len(before) + 1)) for sample in live]
     held = tracker_module.LIVE_HELD_MAX
     assert given == [0] * held + [held + 1] + [1] * (held - 1)
 
@@ -114,6 +114,6 @@ def test_live_samples_of_another_boot_have_no_time_until_gps_tells_it(
     attitude = tracker()
     run(attitude, inputs, orbits)
     live = live_behind(inputs, -5000, 2 * tracker_module.LIVE_HELD_MAX)
-    estimates = [estimate for sample in live for estimate in attitude.take(sample, 1)]
+    estimates = [estimate for sample in live for estimate in attitude.process(sample, 1)]
     assert len(estimates) == len(live)
     assert all(estimate.gps_ms is None for estimate in estimates)

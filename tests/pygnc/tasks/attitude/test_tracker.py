@@ -11,8 +11,8 @@ from pygnc.bus.messages import (
     GpsFix,
     InputMessage,
     OrbitEstimate,
-    OrbitMark,
     OrbitMessage,
+    OrbitWatermark,
     SensorSample,
 )
 from pygnc.common.clock import gps_ms_from_week
@@ -27,10 +27,10 @@ def test_a_packet_without_an_orbit_of_its_own_is_answered_by_a_mark(
     inputs: list[InputMessage], orbits: list[OrbitMessage]
 ) -> None:
     fixes = [message.seq for message in inputs if isinstance(message, GpsFix)]
-    marks = [message for message in orbits if isinstance(message, OrbitMark)]
-    assert [mark.through for mark in marks] == [*fixes[:4], inputs[-1].seq]
+    marks = [message for message in orbits if isinstance(message, OrbitWatermark)]
+    assert [mark.last_input_seq for mark in marks] == [*fixes[:4], inputs[-1].seq]
     assert [message.seq for message in orbits] == list(range(1, len(orbits) + 1))
-    own = [m.through for m in orbits if isinstance(m, OrbitEstimate) and m.input_seq == m.through]
+    own = [m.last_input_seq for m in orbits if isinstance(m, OrbitEstimate) and m.input_seq == m.last_input_seq]
     assert own == fixes[4:]
 
 
@@ -38,9 +38,9 @@ def test_after_a_gps_packet_its_answer_is_awaited(inputs: list[InputMessage]) ->
     attitude = tracker()
     (fix,) = [message for message in inputs if isinstance(message, GpsFix)][:1]
     assert not attitude.awaits_orbit
-    attitude.take(fix, 1)
+    attitude.process(fix, 1)
     assert attitude.awaits_orbit
-    attitude.take_orbit(OrbitMark(seq=1, through=fix.seq))
+    attitude.take_orbit(OrbitWatermark(seq=1, last_input_seq=fix.seq))
     assert not attitude.awaits_orbit
 
 
@@ -121,7 +121,7 @@ def test_a_restart_anywhere_changes_no_bit(
     for message in inputs[:cut]:
         while first.awaits_orbit:
             first.take_orbit(waiting.pop(0))
-        estimates += first.take(message, len(estimates) + 1)
+        estimates += first.process(message, len(estimates) + 1)
     packed = msgspec.msgpack.encode(first.checkpoint())
     second = tracker(msgspec.msgpack.decode(packed, type=TrackerState))
     estimates += run(second, inputs[cut:], waiting, len(estimates) + 1)
@@ -133,7 +133,7 @@ def test_a_restart_anywhere_changes_no_bit(
 
 
 def test_without_any_orbit_there_are_rates_and_no_attitude(inputs: list[InputMessage]) -> None:
-    marks = [OrbitMark(seq=k, through=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
+    marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
     attitude = tracker()
     estimates = run(attitude, inputs, marks)
     assert len(estimates) == len(samples_of(inputs))
@@ -149,7 +149,7 @@ def test_no_more_than_so_many_samples_wait_for_the_first_orbit(
 ) -> None:
     monkeypatch.setattr(tracker_module, "HELD_MAX", held_max := 32)
     attitude = tracker()
-    given = [len(attitude.take(message, 1)) for message in samples_of(inputs)]
+    given = [len(attitude.process(message, 1)) for message in samples_of(inputs)]
     assert given[: held_max + 1] == [*[0] * held_max, held_max + 1]
     assert set(given[held_max + 1 :]) == {1}
 
@@ -157,9 +157,9 @@ def test_no_more_than_so_many_samples_wait_for_the_first_orbit(
 def test_an_orbit_that_grows_old_is_carried_on_and_its_age_told(
     inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
 ) -> None:
-    last = next(k for k, m in enumerate(orbits) if isinstance(m, OrbitEstimate) and m.input_seq == m.through)
+    last = next(k for k, m in enumerate(orbits) if isinstance(m, OrbitEstimate) and m.input_seq == m.last_input_seq)
     stale: list[OrbitMessage] = [
-        m if k <= last or isinstance(m, OrbitMark) else OrbitMark(seq=m.seq, through=m.through)
+        m if k <= last or isinstance(m, OrbitWatermark) else OrbitWatermark(seq=m.seq, last_input_seq=m.last_input_seq)
         for k, m in enumerate(orbits)
     ]
     estimates = run(tracker(), inputs, stale)

@@ -7,7 +7,7 @@ import pytest
 
 from pygnc.formats.sense_scan import scan
 from pygnc.tasks.batch_writer.folder import retire_batch
-from pygnc.tasks.batch_writer.last_batch import add_open_record, leave_out_oldest
+from pygnc.tasks.batch_writer.last_batch import add_open_record, remove_oldest
 from tests.pygnc.tasks.batch_writer.test_task import CONTENT, NO_FILES, SIZE, STREAM, WriterHome, batch, live_records
 
 LAST = "pygnc_batch_last"
@@ -68,7 +68,7 @@ def ranged(home: Path, sizes: dict[str, int]) -> dict[str, int]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(STREAM)[:size])
     root = home / LAST
-    leave_out_oldest(home, 4 * SIZE, 5)
+    remove_oldest(home, 4 * SIZE, 5)
     return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
 
 
@@ -90,5 +90,5 @@ def test_one_kind_may_have_what_the_other_leaves(tmp_path: Path) -> None:
 
 def test_what_is_small_enough_stays(tmp_path: Path) -> None:
     home = flown(tmp_path / "home", 36, in_order=True)
-    assert leave_out_oldest(home, 6 * SIZE, 5) == 0
+    assert remove_oldest(home, 6 * SIZE, 5) == 0
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT

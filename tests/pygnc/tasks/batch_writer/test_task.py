@@ -83,7 +83,7 @@ class WriterHome:
         """Let messages be inputs, and let the writer work."""
         for message in messages:
             self._input.write([msgspec.structs.replace(message, seq=self._input.next_seq)])
-        self.task._input.behind = True
+        self.task._input.has_backlog = True
         while self.task.work():
             pass
 

@@ -16,7 +16,7 @@ from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.writer import write_scenario
 from tests.reference import recording
 
@@ -106,7 +106,7 @@ def errors_ms(timed: list[TimedRange], truth: pl.DataFrame) -> NDArray[np.int64]
 
 
 def test_all_ranges_of_four_satellites_are_timed_within_a_second(tmp_path: Path) -> None:
-    whole = checked(preset_tables("formation4"), "formation4")
+    whole = settings_from_tables(preset_tables("formation4"), "formation4")
     preset = msgspec.structs.replace(whole, duration_s=1800)
     everyone = satellites(preset)
     write_scenario(preset, [scenario_of(preset, satellite, everyone) for satellite in everyone], tmp_path / "all")
@@ -124,7 +124,7 @@ def test_all_ranges_of_four_satellites_are_timed_within_a_second(tmp_path: Path)
 
 
 def test_through_jumps_a_reboot_and_damage_hardly_a_range_is_lost_and_none_is_mistimed(tmp_path: Path) -> None:
-    preset = checked(preset_tables("dirty"), "dirty")
+    preset = settings_from_tables(preset_tables("dirty"), "dirty")
     (satellite, *_) = everyone = satellites(preset)
     write_scenario(preset, [scenario_of(preset, satellite, everyone)], tmp_path / "dirty")
     messages = list(in_order(tmp_path / "dirty"))

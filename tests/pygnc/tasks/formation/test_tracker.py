@@ -27,7 +27,7 @@ def fly(
     said: list[FormationMessage] = []
     orbits: list[OrbitMessage] = []
     for message in messages:
-        said += tracker.take(message)
+        said += tracker.process(message)
         orbits += answers.get(message.seq, [])
         while tracker.awaits_orbit and orbits:
             tracker.take_orbit(orbits.pop(0))
@@ -122,7 +122,7 @@ def test_the_books_of_the_ranges_balance() -> None:
 def test_without_an_orbit_each_partner_is_named_with_the_cause() -> None:
     tracker = fresh()
     for message in batch.inputs():
-        tracker.take(message)
+        tracker.process(message)
     assert tracker.awaits_orbit
     tracker.give_up_orbit()
     assert tracker.problem is not None
@@ -135,13 +135,13 @@ def test_nothing_is_posed_before_the_batchs_end_nor_without_a_partner() -> None:
     tracker = fresh()
     *messages, end = batch.inputs()
     for message in messages:
-        tracker.take(message)
+        tracker.process(message)
         assert tracker.problem is None
         assert not tracker.awaits_orbit
     alone = fresh()
     for message in [m for m in messages if isinstance(m, GpsFix) and m.is_own]:
-        alone.take(message)
-    alone.take(end)
+        alone.process(message)
+    alone.process(end)
     assert alone.problem is None
     assert not alone.awaits_orbit
 
@@ -156,7 +156,7 @@ def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMe
     # Its number is not taken from another input: answers go by numbers.
     batch_end = BatchEnd(seq=early[-1].seq, cause="")
     answers = {seq: answer for seq, answer in batch.answers().items() if seq < end.seq}
-    mark = msgspec.structs.replace(batch.answers()[end.seq][-1], through=batch_end.seq, seq=1)
+    mark = msgspec.structs.replace(batch.answers()[end.seq][-1], last_input_seq=batch_end.seq, seq=1)
     said = fly(tracker, [*early, batch_end], answers | {batch_end.seq: [*answers.get(batch_end.seq, []), mark]})
     return tracker, said, fly(tracker, late, answers)
 

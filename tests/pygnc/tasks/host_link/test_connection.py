@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pygnc.host.channel import Channel
-from pygnc.host.outcomes import Outcome, Received
+from pygnc.host.channel_events import ChannelEvent, Received
 from pygnc.host.parameters import Parameters
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import (
@@ -25,7 +25,7 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 from pygnc.host.transfer import DownloadSender, Refusal, UploadReceiver
-from pygnc.tasks.host_link.connection import Conversation, Engines
+from pygnc.tasks.host_link.connection import Engines, HostConnection
 from tests.fakes.memory_storage import MemoryStorage
 
 NAME = "pygnc_batch/sense.bin"
@@ -65,7 +65,7 @@ class MemorySlots:
 
 
 class Both:
-    """Host and conversation joined by a perfect line; each exchange takes 10 ms."""
+    """Host and connection joined by a perfect line; each exchange takes 10 ms."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -76,21 +76,21 @@ class Both:
         engines = Engines(
             UploadReceiver(self.storage), DownloadSender(self.storage), Parameters(values, lambda _: None, self.slots)
         )
-        self.pi = Conversation(Channel(Direction.TO_HOST, 9, "pygnc"), engines, self.desk)
+        self.pi = HostConnection(Channel(Direction.TO_HOST, 9, "pygnc"), engines, self.desk)
         self.host = Channel(Direction.TO_PI, 7, "host")
         self.parser = SentenceParser()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[ChannelEvent] = []
         self.exchange()
 
     def exchange(self, times: int = 10) -> None:
         for _ in range(times):
             self.now_s += 0.01
-            while (line := self.host.next_portion(self.now_s)) is not None:
+            while (line := self.host.next_output(self.now_s)) is not None:
                 self.pi.take(line, self.now_s)
-            while (line := self.pi.next_portion(self.now_s)) is not None:
+            while (line := self.pi.next_output(self.now_s)) is not None:
                 for sentence in self.parser.feed(line).sentences:
                     self.host.receive(sentence, self.now_s)
-            self.outcomes += self.host.take_outcomes()
+            self.outcomes += self.host.pop_events()
 
     def say(self, kind: SentenceType, *values: int, tail: bytes = b"") -> None:
         self.host.send(kind, kind.pack(*values, tail=tail), self.now_s)
@@ -145,11 +145,11 @@ def test_settings_are_answered() -> None:
 def test_a_download_leaves_room_for_answers() -> None:
     both = Both()
     both.host.send(DNOP, DNOP.pack(1, 0, tail=NAME.encode()), both.now_s)
-    line = both.host.next_portion(both.now_s)
+    line = both.host.next_output(both.now_s)
     assert line is not None
     both.pi.take(line, both.now_s)
     for _ in range(1000):
-        both.pi.next_portion(both.now_s)
+        both.pi.next_output(both.now_s)
     assert both.pi.channel.room >= 48
     both.say(PGET, tail=b"logs.ceiling_bytes")
     both.exchange(300)
@@ -158,7 +158,7 @@ def test_a_download_leaves_room_for_answers() -> None:
 
 def test_an_event_is_cut_to_what_a_sentence_holds() -> None:
     both = Both()
-    both.pi.tell(2, "crash: " + "x" * 9000, both.now_s)
+    both.pi.send_event(2, "crash: " + "x" * 9000, both.now_s)
     both.exchange()
     ((fields, tail),) = both.heard(EVNT)
     assert fields["severity"] == 2

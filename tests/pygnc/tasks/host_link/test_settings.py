@@ -7,11 +7,11 @@ import pytest
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.settings import HostSettings, Settings
 from pygnc.host.parameters import encode_slot
-from pygnc.tasks.host_link.settings import FileSlots, load_settings, named_values, start_check
+from pygnc.tasks.host_link.settings import SettingsSlots, load_settings, named_values, settings_validator
 
 
 def keep(home: Path, generation: int, text: str) -> None:
-    FileSlots(home).write(generation % 2, encode_slot(generation, text))
+    SettingsSlots(home).write(generation % 2, encode_slot(generation, text))
 
 
 def test_without_changes_the_file_holds(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_changes_that_do_not_fit_are_left_out_and_named(tmp_path: Path, text: st
     keep(tmp_path, 1, text)
     settings, fault = load_settings(None, tmp_path)
     assert settings == Settings()
-    assert "left out" in fault
+    assert "ignored" in fault
 
 
 def test_a_file_that_cannot_be_used_is_refused_as_ever(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_every_setting_has_a_name() -> None:
 
 
 def test_a_change_is_checked_against_the_file_as_it_is_now(tmp_path: Path) -> None:
-    check = start_check(None, tmp_path)
+    check = settings_validator(None, tmp_path)
     check({"logs": {"ceiling_bytes": 5}})
     with pytest.raises(ValueError, match="baud"):
         check({"host": {"baud": 12}})
     (tmp_path / "pygnc.toml").write_text("[logs]\nno_such = 5\n")
-    with pytest.raises(ValueError, match="no such setting"):
+    with pytest.raises(ValueError, match="unknown setting"):
         check({"logs": {"ceiling_bytes": 5}})

@@ -1,7 +1,7 @@
 """The books of input files and packets, as they follow from the input journal."""
 
 from pygnc.bus.messages import SourceFile
-from pygnc.tasks.ingest.input_state import InputLedger, merged
+from pygnc.tasks.ingest.input_state import InputCounters, merge_file_counts
 
 WHOLE = SourceFile(
     seq=1,
@@ -26,7 +26,7 @@ GROWN = SourceFile(
 
 
 def test_a_packet_that_was_cut_counts_once() -> None:
-    books = merged(WHOLE, GROWN)
+    books = merge_file_counts(WHOLE, GROWN)
     assert (books.size_bytes, books.delivered_bytes, books.damaged_bytes) == (1200, 1132, 68)
     assert books.damage == ((100, 160, "content"), (1192, 1200, "content"))
     assert books.damaged_ranges == 2
@@ -34,10 +34,10 @@ def test_a_packet_that_was_cut_counts_once() -> None:
 
 
 def test_the_totals_are_those_of_the_files() -> None:
-    ledger = InputLedger()
+    counters = InputCounters()
     for file in (WHOLE, SourceFile(seq=2, name="rng00001.bin", fault="Permission denied"), GROWN):
-        ledger.take(file)
-    assert ledger.counts == {
+        counters.count(file)
+    assert counters.counts == {
         "source_files": 1,
         "unreadable_files": 1,
         "source_bytes": 1200,
@@ -48,9 +48,9 @@ def test_the_totals_are_those_of_the_files() -> None:
 
 
 def test_a_file_that_was_replaced_keeps_its_books() -> None:
-    ledger = InputLedger()
-    ledger.take(WHOLE)
-    ledger.take(SourceFile(seq=9, name="rng00000.bin", fault="replaced"))
-    assert ledger.files["rng00000.bin"].fault == "replaced"
-    assert ledger.counts["source_bytes"] == 1000
-    assert ledger.counts["unreadable_files"] == 0
+    counters = InputCounters()
+    counters.count(WHOLE)
+    counters.count(SourceFile(seq=9, name="rng00000.bin", fault="replaced"))
+    assert counters.files["rng00000.bin"].fault == "replaced"
+    assert counters.counts["source_bytes"] == 1000
+    assert counters.counts["unreadable_files"] == 0

@@ -13,8 +13,8 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import LIVE, GpsFix, InputMessage, LivePacket, Message, RangeMeasurement, SensorSample, TimeMark
 from pygnc.bus.streams import StreamWriter
 from pygnc.formats.sense import STANDARD_LAYOUT
-from pygnc.tasks.ingest.input_state import InputLedger
-from pygnc.tasks.ingest.live import live_message, oddities
+from pygnc.tasks.ingest.input_state import InputCounters
+from pygnc.tasks.ingest.live import live_anomalies, live_message
 from pygnc.tasks.ingest.range_files import RangeRow
 from pygnc.tasks.ingest.sense_file import sense_messages
 from pygnc.tasks.ingest.task import IngestTask
@@ -69,8 +69,8 @@ def test_a_time_mark_keeps_both_clocks() -> None:
     assert mark == TimeMark(seq=9, source=LIVE, offset=3, t_spacecraft_s=700, ms=250, t_mono_ns=5)
 
 
-def names_of(message: Message, ledger: InputLedger) -> list[str]:
-    return [name for name, _ in oddities(message, ledger)]
+def names_of(message: Message, counters: InputCounters) -> list[str]:
+    return [name for name, _ in live_anomalies(message, counters)]
 
 
 def test_what_goes_on_is_not_odd_and_what_does_not_is() -> None:
@@ -78,19 +78,19 @@ def test_what_goes_on_is_not_odd_and_what_does_not_is() -> None:
     assert isinstance(first, SensorSample)
     assert isinstance(last, GpsFix)
     assert last.t_spacecraft_s is not None
-    ledger = InputLedger()
-    assert names_of(first, ledger) == []
-    ledger.take(last)
-    assert names_of(last, ledger) == []
+    counters = InputCounters()
+    assert names_of(first, counters) == []
+    counters.count(last)
+    assert names_of(last, counters) == []
     late = msgspec.structs.replace(first, t_spacecraft_s=last.t_spacecraft_s - 7)
-    assert names_of(late, ledger) == []
-    assert names_of(msgspec.structs.replace(first, t_spacecraft_s=10), ledger) == ["clock_fell_back"]
+    assert names_of(late, counters) == []
+    assert names_of(msgspec.structs.replace(first, t_spacecraft_s=10), counters) == ["clock_fell_back"]
     next_day = msgspec.structs.replace(last, gps_week=last.gps_week + 1)
-    assert names_of(next_day, ledger) == ["gps_time_apart"]
+    assert names_of(next_day, counters) == ["gps_time_apart"]
     before = msgspec.structs.replace(last, gps_tow_ms=last.gps_tow_ms - 61_000)
-    assert names_of(before, ledger) == ["gps_time_apart"]
-    assert names_of(msgspec.structs.replace(next_day, gps_week=0), ledger) == []
-    assert names_of(msgspec.structs.replace(next_day, satellite_id=75, t_spacecraft_s=1), ledger) == []
+    assert names_of(before, counters) == ["gps_time_apart"]
+    assert names_of(msgspec.structs.replace(next_day, gps_week=0), counters) == []
+    assert names_of(msgspec.structs.replace(next_day, satellite_id=75, t_spacecraft_s=1), counters) == []
 
 
 class LostError(Exception):
@@ -134,7 +134,7 @@ class LiveHome:
         for _ in range(3):
             self.task._next_look_s = 0.0
             if self.task._live is not None:
-                self.task._live.look_again()  # as the host's mark says when an announcement was lost or is late
+                self.task._live.look_into_journals()  # as the host's mark says when an announcement was lost or is late
             while self.task.work():
                 pass
 
@@ -193,7 +193,7 @@ def test_live_packets_begin_no_new_batch(live_home: LiveHome) -> None:
     live_home.work()
     after = live_home.task.progress()
     assert before.idle
-    assert after.through == before.through
+    assert after.last_sequence_processed == before.last_sequence_processed
     assert after.counts["sensor_packets"] == 5 * RECORDS
 
 

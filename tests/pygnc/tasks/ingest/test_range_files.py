@@ -13,7 +13,7 @@ from pygnc.bus.messages import GpsFix, Message, RangeMeasurement
 from pygnc.tasks.batch_writer.folder import BatchFolder
 from pygnc.tasks.batch_writer.output_files import BatchCopies
 from pygnc.tasks.ingest.batch import BatchSource, batch_head, find_sources, open_named, record_messages
-from pygnc.tasks.ingest.input_state import InputLedger
+from pygnc.tasks.ingest.input_state import InputCounters
 from pygnc.tasks.ingest.range_files import RangeRow, find_arrivals
 from tests.pygnc.formats.streams import range_packets
 
@@ -27,7 +27,7 @@ class Reader:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.ledger = InputLedger()
+        self.counters = InputCounters()
         self.raw = b""
         self.messages: list[Message] = []
         (home / "written").mkdir()
@@ -41,8 +41,8 @@ class Reader:
 
     def look(self) -> int:
         """Return how many rows had something new."""
-        arrivals = find_arrivals(self.home, self.ledger.files, BANDWIDTH_HZ, OWN_ID)
-        assert not arrivals.faults
+        arrivals = find_arrivals(self.home, self.counters.files, BANDWIDTH_HZ, OWN_ID)
+        assert not arrivals.unreadable
         scan(arrivals.rows)
         rows = [row for row in arrivals.rows if not row.is_cut_packet]
         self._give(rows)
@@ -50,11 +50,11 @@ class Reader:
 
     def _give(self, rows: list[RangeRow]) -> None:
         files = [file for row in rows for file in row.files]
-        books = [self.ledger.files.get(file.name) for file in files]
+        books = [self.counters.files.get(file.name) for file in files]
         named = [(file, before.delivered_bytes if before else 0) for file, before in zip(files, books, strict=True)]
         self.written.add(files)
         for message in batch_head(rows, files, 5):
-            self.ledger.take(message)
+            self.counters.count(message)
         messages = [message for group in record_messages(rows, 0) for message in group]
         # A restarted ingest makes the same packets of what the journal names.
         again = open_named(self.home, named, 5, BANDWIDTH_HZ, OWN_ID)
@@ -100,7 +100,7 @@ def test_however_a_stream_is_cut_and_grows_every_packet_comes_once(
         assert reader is not None
         reader.look()
         assert reader.raw == stream
-        counts = reader.ledger.counts
+        counts = reader.counters.counts
         assert counts["delivered_bytes"] == len(stream)
         assert counts["damaged_bytes"] == 0
         assert counts["source_bytes"] == len(stream)
@@ -126,7 +126,7 @@ def test_with_damage_the_books_hold_every_byte_and_good_packets_far_from_it_come
         for k, (start, stop) in enumerate(pairwise([*cuts, len(stream)]), 1):
             write(home / f"rng{k // 2:05d}.bin", bytes(stream[start:stop]))
             reader.look()
-        counts = reader.ledger.counts
+        counts = reader.counters.counts
         assert counts["delivered_bytes"] + counts["damaged_bytes"] == counts["source_bytes"]
         assert counts["delivered_bytes"] == len(reader.raw)
         # A cut packet that never goes on is read once more comes.
@@ -151,11 +151,11 @@ def test_a_packet_that_does_not_go_on_in_the_next_file_is_damage(tmp_path: Path)
     stream = b"".join(range_packets(6, seed=2))
     write(tmp_path / "rng00005.bin", stream[:50])
     reader = Reader(tmp_path)
-    assert reader.ledger.files["rng00005.bin"].carried_bytes == 50
+    assert reader.counters.files["rng00005.bin"].carried_bytes == 50
     write(tmp_path / "rng00006.bin", stream)
     reader.look()
     assert reader.raw == stream
-    assert reader.ledger.counts["damaged_bytes"] == 50
+    assert reader.counters.counts["damaged_bytes"] == 50
 
 
 @pytest.mark.parametrize("shorter", [0, 100])
@@ -164,7 +164,7 @@ def test_a_file_that_was_replaced_by_a_shorter_one_is_a_fault(tmp_path: Path, sh
     write(tmp_path / "range" / "partner_75" / "rng00005.bin", stream)
     reader = Reader(tmp_path)
     (tmp_path / "range" / "partner_75" / "rng00005.bin").write_bytes(stream[:shorter])
-    (fault,) = find_arrivals(tmp_path, reader.ledger.files, BANDWIDTH_HZ, OWN_ID).faults
+    (fault,) = find_arrivals(tmp_path, reader.counters.files, BANDWIDTH_HZ, OWN_ID).unreadable
     assert fault.name == "range/partner_75/rng00005.bin"
     assert f"shorter than the {len(stream)} bytes" in fault.reason
 

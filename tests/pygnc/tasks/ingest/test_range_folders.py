@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.tasks.ingest.range_folders import goes_on, list_range_files, owner_of
+from pygnc.tasks.ingest.range_folders import is_next_file, list_range_files, satellite_of
 
 
 def touch(home: Path, *names: str) -> None:
@@ -24,7 +24,7 @@ def test_own_and_partners_files_are_found_under_all_their_names(tmp_path: Path) 
         ("range/partner_75/", 75, ["rng65535.bin"]),
         ("range/partner_L/", 76, ["rng00003.bin"]),
     ]
-    assert [owner_of(name) for name in ("rng00001.bin", "range/rng00002.bin", "range/partner_L/rng00003.bin")] == [
+    assert [satellite_of(name) for name in ("rng00001.bin", "range/rng00002.bin", "range/partner_L/rng00003.bin")] == [
         *(0, 0, 76)
     ]
 
@@ -32,11 +32,11 @@ def test_own_and_partners_files_are_found_under_all_their_names(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("folder", "reason"),
     [
-        ("partner_77", "77 is our own radio id; put our own files beside it, or set [formation] own_id"),
+        ("partner_77", "77 is our own radio id; put our own files into its parent folder, or set [formation] own_id"),
         ("partner_M", "77 is our own radio id"),
-        ("partner_", "names no radio id; name it partner_74 to partner_77"),
-        ("partner_4B", "names no radio id"),
-        ("partner_k", "names no radio id"),
+        ("partner_", "the name contains no radio id; name the folder partner_74 to partner_77"),
+        ("partner_4B", "the name contains no radio id"),
+        ("partner_k", "the name contains no radio id"),
     ],
 )
 def test_a_folder_that_cannot_be_a_partners_is_named_with_the_remedy(tmp_path: Path, folder: str, reason: str) -> None:
@@ -61,8 +61,8 @@ def test_an_empty_home_has_no_range_files(tmp_path: Path) -> None:
 
 
 def test_files_go_on_in_the_next_number_of_their_folder() -> None:
-    assert goes_on("rng00001.bin", "rng00002.bin")
-    assert goes_on("range/partner_75/rng65535.bin", "range/partner_75/rng00000.bin")
-    assert not goes_on("range/rng00001.bin", "rng00002.bin")
-    assert not goes_on("rng00001.bin", "rng00003.bin")
-    assert not goes_on("range.bin", "rng00000.bin")
+    assert is_next_file("rng00001.bin", "rng00002.bin")
+    assert is_next_file("range/partner_75/rng65535.bin", "range/partner_75/rng00000.bin")
+    assert not is_next_file("range/rng00001.bin", "rng00002.bin")
+    assert not is_next_file("rng00001.bin", "rng00003.bin")
+    assert not is_next_file("range.bin", "rng00000.bin")

@@ -93,7 +93,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Home]]:
 @pytest.fixture(autouse=True)
 def _small_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many writes, so that many places can be tried."""
-    monkeypatch.setattr(batch, "RECORDS_A_TURN", 4)
+    monkeypatch.setattr(batch, "RECORDS_PER_STEP", 4)
     monkeypatch.setattr(task, "LOOK_INTERVAL_S", 0.0)
 
 

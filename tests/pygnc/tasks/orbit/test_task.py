@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import zmq
 
-from pygnc.bus.messages import BatchEnd, OrbitMark, OrbitMessage
+from pygnc.bus.messages import BatchEnd, OrbitMessage, OrbitWatermark
 from pygnc.bus.streams import StreamReader, StreamWriter
 from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.tasks.ingest.sense_file import sense_messages
@@ -30,18 +30,18 @@ def test_answers_that_nobody_heard_are_told_to_who_joins_though_nothing_more_com
         messages = sense_messages(records, np.arange(RECORDS), "sense.bin", STANDARD_LAYOUT, 1)
         last = len(messages) + 1
         inputs.write([*messages, BatchEnd(seq=last, cause="")])
-        while task.progress().through < last:
+        while task.progress().last_sequence_processed < last:
             task.work()
         while reader.socket.poll(100):  # all announcements are lost
             reader.socket.recv_multipart()
-        (joins,) = task.joins()
+        (joins,) = task.stream_sockets()
         assert joins.poll(5000)
         task.serve_streams()
         assert reader.socket.poll(5000)
         reader.receive(100)
         answers = reader.receive(100)
         assert [answer.seq for answer in answers if hasattr(answer, "seq")] == list(range(1, len(answers) + 1))
-        assert isinstance(answers[-1], OrbitMark)
-        assert answers[-1].through == last
+        assert isinstance(answers[-1], OrbitWatermark)
+        assert answers[-1].last_input_seq == last
     finally:
         context.destroy(linger=0)

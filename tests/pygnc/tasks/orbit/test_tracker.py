@@ -11,7 +11,7 @@ from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.tasks.ingest.sense_file import SenseFile
-from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, mark_behind
+from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, watermark_after
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "sense.bin"
 RECORDS = 60
@@ -32,7 +32,7 @@ def inputs() -> list[Message]:
 def run(tracker: OrbitTracker, messages: list[Message], first_seq: int = 1) -> list[OrbitEstimate]:
     estimates: list[OrbitEstimate] = []
     for message in messages:
-        estimates += tracker.take(message, first_seq + len(estimates))
+        estimates += tracker.process(message, first_seq + len(estimates))
     return estimates
 
 
@@ -42,7 +42,7 @@ def test_every_fix_gives_an_estimate_with_its_input_number(inputs: list[Message]
     assert [e.seq for e in estimates] == list(range(1, RECORDS + 1))
     assert all(e.accepted for e in estimates)
     assert [e.gps_ms for e in estimates] == sorted(e.gps_ms for e in estimates)
-    assert {e.through for e in estimates} <= {m.seq for m in inputs if isinstance(m, GpsFix)}
+    assert {e.last_input_seq for e in estimates} <= {m.seq for m in inputs if isinstance(m, GpsFix)}
 
 
 @pytest.mark.parametrize("cut", [0, 2, 7, 31, RECORDS])
@@ -125,7 +125,7 @@ def test_partners_packets_are_neither_answered_nor_counted(inputs: list[Message]
     mixed = [message for pair in zip(inputs[:8], theirs, strict=True) for message in pair]
     assert run(among, mixed) == run(alone, inputs[:8])
     assert among.counts == alone.counts
-    assert not any(among.take(message, 1) or mark_behind(message, [], 1) for message in theirs)
+    assert not any(among.process(message, 1) or watermark_after(message, [], 1) for message in theirs)
 
 
 def test_fixes_behind_the_batchs_end_go_on_with_the_orbit(inputs: list[Message]) -> None:

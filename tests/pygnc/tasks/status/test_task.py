@@ -7,7 +7,7 @@ import pytest
 from pygnc.bus.messages import ClosestApproach, FormationEstimate
 from pygnc.common.clock import week_from_gps_ms
 from pygnc.formats import info, status
-from pygnc.tasks.status.task import PartnersShown
+from pygnc.tasks.status.task import PartnerStatus
 
 GPS_MS = 1_426_464_078_000
 
@@ -17,7 +17,7 @@ def estimate(partner_id: int, seq: int = 1, **changes: object) -> FormationEstim
     covariance[0], covariance[2], covariance[5] = 4.0, 9.0, 16.0
     values: dict[str, object] = {
         "seq": seq,
-        "through": 100,
+        "last_input_seq": 100,
         "input_seq": 90,
         "gps_ms": GPS_MS,
         "partner_id": partner_id,
@@ -35,12 +35,12 @@ def estimate(partner_id: int, seq: int = 1, **changes: object) -> FormationEstim
     return FormationEstimate(**(values | changes))  # type: ignore[arg-type]
 
 
-def decoded(shown: PartnersShown) -> dict[str, status.Value]:
+def decoded(shown: PartnerStatus) -> dict[str, status.Value]:
     return status.decode(status.encode(shown.fields()))
 
 
 def test_the_newest_of_each_partner_is_shown_in_order_of_ids() -> None:
-    shown = PartnersShown()
+    shown = PartnerStatus()
     shown.take(estimate(77))
     shown.take(estimate(75))
     shown.take(estimate(75, seq=2, position_rtn_m=(11.0, -501.0, 31.0), ambiguous=True))
@@ -55,8 +55,10 @@ def test_the_newest_of_each_partner_is_shown_in_order_of_ids() -> None:
 
 
 def test_a_partner_without_a_solution_has_a_name_and_no_numbers() -> None:
-    shown = PartnersShown()
-    shown.take(FormationEstimate(seq=1, through=9, input_seq=8, gps_ms=GPS_MS, partner_id=76, cause="too few ranges"))
+    shown = PartnerStatus()
+    shown.take(
+        FormationEstimate(seq=1, last_input_seq=9, input_seq=8, gps_ms=GPS_MS, partner_id=76, cause="too few ranges")
+    )
     values = decoded(shown)
     assert values["partner0_id"] == 76
     assert math.isnan(float(values["partner0_rtn_m_x"]))
@@ -64,27 +66,27 @@ def test_a_partner_without_a_solution_has_a_name_and_no_numbers() -> None:
 
 
 def test_of_several_approaches_the_best_orbits_is_shown_and_newer_ones_replace_it() -> None:
-    shown = PartnersShown()
+    shown = PartnerStatus()
     shown.take(estimate(75))
     approach = {"seq": 2, "partner_id": 75, "gps_ms": GPS_MS + 3_600_000, "sigma_m": 5.0}
-    shown.take(ClosestApproach(through=100, chi2=200.0, distance_m=150.0, **approach))  # type: ignore[arg-type]
-    shown.take(ClosestApproach(through=100, chi2=260.0, distance_m=20.0, **approach))  # type: ignore[arg-type]
+    shown.take(ClosestApproach(last_input_seq=100, chi2=200.0, distance_m=150.0, **approach))  # type: ignore[arg-type]
+    shown.take(ClosestApproach(last_input_seq=100, chi2=260.0, distance_m=20.0, **approach))  # type: ignore[arg-type]
     assert decoded(shown)["partner0_closest_m"] == 150.0
     assert decoded(shown)["partner0_closest_in_s"] == 3600.0
-    shown.take(ClosestApproach(through=200, chi2=300.0, distance_m=90.0, **approach))  # type: ignore[arg-type]
+    shown.take(ClosestApproach(last_input_seq=200, chi2=300.0, distance_m=90.0, **approach))  # type: ignore[arg-type]
     assert decoded(shown)["partner0_closest_m"] == 90.0
 
 
 @pytest.mark.parametrize("ambiguous", [False, True])
 def test_the_info_line_says_where_the_partner_is_and_whether_that_is_certain(*, ambiguous: bool) -> None:
-    shown = PartnersShown()
+    shown = PartnerStatus()
     shown.take(estimate(75, ambiguous=ambiguous))
     line = b"P75 10 -500 30 S4?\n" if ambiguous else b"P75 10 -500 30 S4\n"
     assert line in info.compose(decoded(shown))
 
 
 def test_three_partners_fit_into_the_info_line_beside_orbit_and_attitude() -> None:
-    shown = PartnersShown()
+    shown = PartnerStatus()
     for partner in (75, 76, 77):
         shown.take(estimate(partner, position_rtn_m=(-1234.0, 56789.0, -1234.0)))
     known: dict[str, status.Value] = {

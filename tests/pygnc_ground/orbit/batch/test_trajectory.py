@@ -9,8 +9,8 @@ import pytest
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
-from pygnc_ground.orbit.batch.parameters import FIRST_NODE, RADIATION, STATE, Factors
-from pygnc_ground.orbit.batch.start import InertialFixes, first_orbit
+from pygnc_ground.orbit.batch.first_orbit import InertialFixes, first_orbit
+from pygnc_ground.orbit.batch.forces import _RADIATION_COLUMN, FIRST_NODE, STATE, Factors
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous
 
@@ -75,7 +75,7 @@ def test_each_linearisation_squares_the_error() -> None:
     [
         (0, 10.0),
         (4, 0.01),
-        (RADIATION, 0.5),
+        (_RADIATION_COLUMN, 0.5),
         (FIRST_NODE + 4, 0.05),
         (FIRST_NODE + 8 + 2, 1e-7),
         (FIRST_NODE + 3, 1e-7),

@@ -1,0 +1,443 @@
+"""Magnetometer calibration without attitude: bias, scale and misalignment from the field strength alone.
+
+With a reading m, the strength of the true field is |matrix (m - bias)|. The matrix is symmetric, because a rotation of
+all axes does not change any strength. The method is TWOSTEP (Alonso & Shuster, Complete linear attitude-independent
+magnetometer calibration, J. Astronaut. Sci. 50, 2002): a centred linear estimate, then maximum likelihood by
+Gauss-Newton iterations on z = |matrix (m - bias)|^2 - |field|^2, minus its mean under noise.
+
+The partial derivatives are evaluated where the corrected reading meets the sphere of the field. At the reading itself
+their noise is correlated with that of z, which makes the scale too small by twice (noise / field)^2, 4e-4 here, as much
+as its sigma after an orbit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.common.arrays import Array, median
+from pygnc.estimators.attitude.state import Flags
+
+BIAS: Final = slice(0, 3)
+MATRIX: Final = slice(3, 9)
+"""Elements xx, yy, zz, xy, xz, yz."""
+
+ROWS: Final = np.array([0, 1, 2, 0, 0, 1])
+COLUMNS: Final = np.array([0, 1, 2, 1, 2, 2])
+TWICE: Final = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+"""Off-diagonal elements occur twice."""
+MEDIAN_TO_SIGMA: Final = 1.4826
+"""Ratio of standard deviation to median absolute value of a normal distribution."""
+
+_CENTRED_ITERATIONS: Final = 20
+_HUBER: Final = 1.345
+"""Readings with larger deviations, in standard deviations, lose weight."""
+
+
+class Readings(NamedTuple):
+    """Measured and modelled field of the undamaged readings, both (n, 3), and the strength of the latter (n,)."""
+
+    mag_ut: Array
+    field_ut: Array
+    strength_ut: Array
+
+    def select(self, rows: Flags) -> "Readings":
+        """Return the readings of the given rows."""
+        return Readings(self.mag_ut[rows], self.field_ut[rows], self.strength_ut[rows])
+
+
+def centred_estimate(readings: Readings, free: int) -> tuple[Array, Array] | None:
+    """Return bias and matrix by linear least squares with Huber weights; None without a solution.
+
+    The squared strength is m' S m - 2 (S b)' m + constant, with S = matrix squared; centring removes the constant.
+    """
+    mag_ut, strength_ut = readings.mag_ut, readings.strength_ut
+    columns = np.concatenate((-2.0 * mag_ut, mag_ut[:, ROWS] * mag_ut[:, COLUMNS] * TWICE), axis=1)
+    wanted = np.square(strength_ut)
+    if free == 3:
+        wanted = wanted - np.square(mag_ut).sum(axis=1)
+        columns = columns[:, BIAS]
+    weight = np.square(1.0 / strength_ut)
+    share = np.ones_like(weight)
+    for _ in range(_CENTRED_ITERATIONS):
+        total = weight * share
+        centred = columns - total.dot(columns) / total.sum()
+        left = wanted - total.dot(wanted) / total.sum()
+        root = np.sqrt(total)
+        solution, _, rank, _ = np.linalg.lstsq(root[:, np.newaxis] * centred, root * left, rcond=1e-10)
+        if rank < free:
+            return None
+        off = np.abs((left - centred.dot(solution)) * np.sqrt(weight))
+        limit = _HUBER * MEDIAN_TO_SIGMA * float(median(off))
+        share = limit / np.maximum(off, limit) if limit > 0.0 else share
+    if free == 3:
+        return solution, np.eye(3)
+    squared = np.zeros((3, 3))
+    squared[ROWS, COLUMNS] = squared[COLUMNS, ROWS] = solution[MATRIX]
+    values, vectors = np.linalg.eigh(squared)
+    if values[0] <= 0.0:
+        return None
+    return np.linalg.solve(squared, solution[BIAS]), (vectors * np.sqrt(values)).dot(vectors.T)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSettings:
+    """Assumed errors (1 sigma) of magnetometer and field model, and requirements of a solution."""
+
+    field_error_ut: float = 0.3
+    """Error of the field model per axis, constant in inertial axes; it widens the covariance."""
+    scale_error: float = 0.05
+    """Error of each element of the matrix if it is not estimated."""
+    samples_min: int = 60
+    gate: float = 4.5
+    """Readings with larger deviations, in sigmas of the others' noise, are excluded."""
+    bias_sigma_max_ut: float = 3.0
+    """An axis whose bias is less certain is unresolved."""
+    prior_sigma_max_ut: float = 1.0
+    """Largest sigma with which a solution may serve as prior of the attitude filter."""
+
+    def __post_init__(self) -> None:
+        positive = (self.scale_error, self.gate, self.bias_sigma_max_ut, self.prior_sigma_max_ut)
+        if min(positive) <= 0.0 or self.field_error_ut < 0.0:
+            raise ValueError(
+                "scale_error, gate and the sigmas must be positive, and field_error_ut must not be negative"
+            )
+        if self.samples_min < 20:
+            raise ValueError("samples_min must be at least 20")
+
+
+_ITERATIONS: Final = 20
+_GATINGS: Final = 10
+"""Largest number of times the readings are divided again into those that fit and those that do not."""
+_NOISE_MIN_UT: Final = 1e-6
+_NOISE_STEP: Final = 1e-3
+"""Relative change of the noise below which the division is final."""
+_STEP_NOISE_MIN_UT: Final = 0.1
+_SCALE_MIN: Final = 0.1
+"""A smaller scale factor means that the iteration has diverged."""
+_CONDITION_MAX: Final = 1e14
+_SHARE_MIN: Final = 0.5
+"""A direction with less information than this share beyond noise is unresolved."""
+_UNRESOLVED: Final = 1e-9
+_STEP_MAX: Final = 1e-3
+"""In sigmas: smaller steps end the iteration."""
+
+
+class Solution(NamedTuple):
+    """Bias (3,), matrix (3, 3), covariance of both (9, 9), noise, readings used, and convergence."""
+
+    bias_ut: Array
+    matrix: Array
+    covariance: Array
+    noise_ut: float
+    used: Flags
+    converged: bool
+
+    @property
+    def bias_variance(self) -> float:
+        """Sum of the variances of the three components."""
+        return float(np.trace(self.covariance[BIAS, BIAS]))
+
+
+def solved(readings: Readings, settings: CalibrationSettings) -> tuple[Solution | None, Solution | None]:
+    """Return the maximum likelihood solutions for the bias alone and for bias and matrix; None without a solution.
+
+    If the rotation of the body hardly separates scale from bias, noise makes the scale of the centred estimate much too
+    small. The full solution is therefore also iterated from the solution for the bias alone, and the better result is
+    used.
+    """
+    biased = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
+    other = None if biased is None else (biased.bias_ut, biased.matrix)
+    return biased, _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
+
+
+def _solved_from(
+    starts: Sequence[tuple[Array, Array] | None], readings: Readings, free: int, settings: CalibrationSettings
+) -> Solution | None:
+    """Return the best solution of several initial values (bias, matrix)."""
+    begun = [start for start in starts if start is not None]
+    ends = [end for start in begun if (end := _from(readings, *start, free, settings)) is not None]
+    # More readings outweigh less scatter, or those that do not fit would be left out.
+    return max(ends, key=lambda end: (end.converged, end.used.sum() / end.noise_ut), default=None)
+
+
+def _from(
+    readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
+) -> Solution | None:
+    """Return the solution from one initial value; readings are excluded and included again on the way."""
+    misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
+    gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
+    noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
+    for _ in range(_GATINGS):
+        if used.sum() < settings.samples_min:
+            return None
+        kept = readings.select(used)
+        iterated = _iterated(kept, bias_ut, matrix, noise_ut, free)
+        if iterated is None:
+            return None
+        bias_ut, matrix, converged = iterated
+        if settled:
+            break
+        misfit_ut = _linearised(readings, bias_ut, matrix, noise_ut).misfit_ut
+        before, noise_before_ut = used, noise_ut
+        noise_ut = max(rms(misfit_ut[used]) * float(np.sqrt(used.sum() / (used.sum() - free))), _NOISE_MIN_UT)
+        used = np.abs(misfit_ut) <= settings.gate * noise_ut
+        settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _NOISE_STEP * noise_ut
+    kept = readings.select(used)
+    linear = _linearised(kept, bias_ut, matrix, noise_ut)
+    of_noise = _of_noise(linear, kept.strength_ut, matrix, noise_ut)
+    covariance = _covariance(linear, of_noise, noise_ut, free, settings)
+    return None if covariance is None else Solution(bias_ut, matrix, covariance, noise_ut, used, converged and settled)
+
+
+class _Linear(NamedTuple):
+    """Likelihood linearised about an estimate, in uT of field strength.
+
+    Attributes:
+        misfit_ut: z over twice the strength, shape (n,); its sigma is that of a reading.
+        partials: Derivatives by bias and matrix elements, shape (n, 9).
+        by_field: Derivatives by an error of the modelled field (inertial axes), shape (n, 3).
+        directions: Directions of the corrected readings, shape (n, 3).
+    """
+
+    misfit_ut: Array
+    partials: Array
+    by_field: Array
+    directions: Array
+
+
+def _linearised(readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float) -> _Linear:
+    corrected = (readings.mag_ut - bias_ut).dot(matrix)
+    squared = np.square(corrected).sum(axis=1)
+    directions = corrected / np.sqrt(np.maximum(squared, 1e-12))[:, np.newaxis]
+    gain = _gain(directions, matrix)
+    misfit = squared - np.square(readings.strength_ut) - noise_ut**2 * float(np.trace(matrix.dot(matrix)))
+    scale_ut = readings.strength_ut * gain
+    return _Linear(
+        0.5 * misfit / scale_ut,
+        _partials(directions, readings.strength_ut, matrix),
+        -readings.field_ut / scale_ut[:, np.newaxis],
+        directions,
+    )
+
+
+def _gain(directions: Array, matrix: Array) -> Array:
+    """Return the ratio of noise in the strength to noise of a reading, shape (n,)."""
+    gain: Array = np.sqrt(np.square(directions.dot(matrix)).sum(axis=1))
+    return gain
+
+
+def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
+    """Return the derivatives of the misfit by bias and matrix elements for corrected readings on the sphere, (n, 9)."""
+    on_sphere = strength_ut[:, np.newaxis] * directions.dot(np.linalg.inv(matrix))
+    crossed = 0.5 * (directions[:, ROWS] * on_sphere[:, COLUMNS] + directions[:, COLUMNS] * on_sphere[:, ROWS])
+    partials = np.concatenate((-directions.dot(matrix), crossed * TWICE), axis=1)
+    partials /= _gain(directions, matrix)[:, np.newaxis]
+    return partials
+
+
+def _of_noise(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: float) -> Array:
+    """Return the part of the normal matrix (9, 9) that results from noise in the directions of the readings alone.
+
+    It would simulate information on parameters that no rotation has shown, to about the field strength over the square
+    root of the number of readings.
+    """
+    directions = linear.directions
+    apart = np.eye(3)[np.abs(directions).argmin(axis=1)]
+    first = np.cross(directions, apart)
+    first /= np.sqrt(np.square(first).sum(axis=1))[:, np.newaxis]
+    total = np.zeros((9, 9))
+    for tangent in (first, np.cross(directions, first)):
+        turned = directions + (noise_ut * _gain(tangent, matrix) / strength_ut)[:, np.newaxis] * tangent
+        turned /= np.sqrt(np.square(turned).sum(axis=1))[:, np.newaxis]
+        change = _partials(turned, strength_ut, matrix) - linear.partials
+        total += change.T.dot(change)
+    return total
+
+
+def _iterated(
+    readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float, free: int
+) -> tuple[Array, Array, bool] | None:
+    """Iterate by Gauss-Newton; return bias, matrix and whether it converged, or None if it diverged."""
+    for _ in range(_ITERATIONS):
+        linear = _linearised(readings, bias_ut, matrix, noise_ut)
+        partials = linear.partials[:, :free]
+        normal = partials.T.dot(partials)
+        try:
+            step = -np.linalg.solve(normal, partials.T.dot(linear.misfit_ut))
+        except np.linalg.LinAlgError:
+            return None
+        bias_ut = bias_ut + step[BIAS]
+        if free == 9:
+            turned = np.zeros((3, 3))
+            turned[ROWS, COLUMNS] = turned[COLUMNS, ROWS] = step[MATRIX]
+            matrix = matrix + turned
+        if not np.isfinite(step).all() or np.linalg.eigvalsh(matrix)[0] <= _SCALE_MIN:
+            return None
+        if step.dot(normal).dot(step) <= np.square(_STEP_MAX * max(noise_ut, _STEP_NOISE_MIN_UT)):
+            return bias_ut, matrix, True
+    return bias_ut, matrix, False
+
+
+def _covariance(
+    linear: _Linear, of_noise: Array, noise_ut: float, free: int, settings: CalibrationSettings
+) -> Array | None:
+    """Return the covariance of bias and matrix, (9, 9), from noise and from the effect of unestimated parameters."""
+    estimated, assumed = linear.partials[:, :free], linear.partials[:, free:]
+    normal = estimated.T.dot(estimated)
+    if np.linalg.cond(normal) > _CONDITION_MAX:
+        return None
+    whitening = np.linalg.inv(np.linalg.cholesky(normal))
+    shares, vectors = np.linalg.eigh(np.eye(free) - whitening.dot(of_noise[:free, :free]).dot(whitening.T))
+    root = whitening.T.dot(vectors) / np.sqrt(np.where(shares > _SHARE_MIN, shares, _UNRESOLVED))
+    inverse = root.dot(root.T)
+    gain = inverse.dot(estimated.T)
+    by_field = settings.field_error_ut * gain.dot(linear.by_field)
+    by_matrix = settings.scale_error * gain.dot(assumed)
+    covariance = np.eye(9) * settings.scale_error**2
+    covariance[:free, :free] = noise_ut**2 * inverse + by_field.dot(by_field.T) + by_matrix.dot(by_matrix.T)
+    covariance[:free, free:] = -settings.scale_error * by_matrix
+    covariance[free:, :free] = covariance[:free, free:].T
+    return covariance
+
+
+def rms(values: Array) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+_FARTHEST: Final = 3.0
+"""Largest distance of good readings from their median in field strengths, even with scale errors of a third."""
+_SIGMA_TOLD_UT: Final = 1e3
+_MISFIT_MAX: Final = 1.5
+"""Largest ratio of the noise of the solution for the bias alone to that of the full solution."""
+
+
+class CalibrationError(ValueError):
+    """The readings do not determine the bias; the message names the reason."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Calibration of the magnetometer.
+
+    Attributes:
+        bias_ut: In sensor axes, shape (3,).
+        matrix: Symmetric, shape (3, 3).
+        covariance: Of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It includes the error of the field
+            model and, if the matrix was not estimated, that of the assumed one.
+        full: Whether the matrix was estimated; otherwise it is the identity.
+        noise_ut: Noise of the used readings, per axis.
+        rms_before_ut: Root mean square of measured minus modelled field strength, over the used readings.
+        rms_after_ut: The same after correction.
+        samples: Number of readings.
+        used: Which readings were used, shape (samples,).
+        converged: Whether the iteration converged.
+    """
+
+    bias_ut: Array
+    matrix: Array
+    covariance: Array
+    full: bool
+    noise_ut: float
+    rms_before_ut: float
+    rms_after_ut: float
+    samples: int
+    used: Flags
+    converged: bool
+
+    @property
+    def bias_sigma_ut(self) -> Array:
+        """Standard deviations of the bias, shape (3,)."""
+        sigma: Array = np.sqrt(np.diagonal(self.covariance)[BIAS])
+        return sigma
+
+    @property
+    def matrix_sigma(self) -> Array:
+        """Standard deviations of the elements xx, yy, zz, xy, xz, yz, shape (6,)."""
+        sigma: Array = np.sqrt(np.diagonal(self.covariance)[MATRIX])
+        return sigma
+
+    def corrected_ut(self, mag_imu_ut: Array) -> Array:
+        """Return readings (n, 3) or (3,) corrected for bias, scale and misalignment."""
+        corrected: Array = (mag_imu_ut - self.bias_ut).dot(self.matrix)
+        return corrected
+
+    def good_enough(self, settings: CalibrationSettings) -> bool:
+        """Return whether the attitude filter benefits from this calibration as a prior.
+
+        It is passed on as `MagnetometerBias`. A filter that processes corrected readings uses zero for the bias.
+        """
+        return self.converged and bool(self.bias_sigma_ut.max() <= settings.prior_sigma_max_ut)
+
+
+def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSettings) -> Calibration:
+    """Return the calibration from all of these readings; 20 ms for a thousand.
+
+    The matrix is estimated if that makes the bias more certain than an assumed matrix does.
+
+    Args:
+        mag_imu_ut: Readings in sensor axes, shape (n, 3).
+        field_gcrf_ut: Modelled field at their positions, shape (n, 3). The calibration uses its strength; the direction
+            determines how errors of the model are correlated.
+        settings: Limits and assumed errors.
+
+    Raises:
+        CalibrationError: There are too few readings, or the body has rotated too little.
+    """
+    finite = np.isfinite(mag_imu_ut).all(axis=1) & np.isfinite(field_gcrf_ut).all(axis=1)
+    plausible = np.flatnonzero(finite)[_plausible(mag_imu_ut[finite], field_gcrf_ut[finite])]
+    if len(plausible) < settings.samples_min:
+        raise CalibrationError(f"too few samples: {len(plausible)}; at least {settings.samples_min} are required")
+    mag_ut, field_ut = mag_imu_ut[plausible], field_gcrf_ut[plausible]
+    readings = Readings(mag_ut, field_ut, np.sqrt(np.square(field_ut).sum(axis=1)))
+
+    best = _best(readings, settings)
+    kept = readings.select(best.used)
+    after_ut = np.linalg.norm((kept.mag_ut - best.bias_ut).dot(best.matrix), axis=1) - kept.strength_ut
+    used = np.zeros(len(mag_imu_ut), np.bool_)
+    used[plausible[best.used]] = True
+    return Calibration(
+        best.bias_ut,
+        best.matrix,
+        best.covariance,
+        not np.array_equal(best.matrix, np.eye(3)),
+        best.noise_ut,
+        rms(np.linalg.norm(kept.mag_ut, axis=1) - kept.strength_ut),
+        rms(after_ut),
+        len(mag_imu_ut),
+        used,
+        best.converged,
+    )
+
+
+def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
+    """Return the more certain of the solutions with and without matrix.
+
+    Raises:
+        CalibrationError: Its bias is not certain enough.
+    """
+    biased, full = solved(readings, settings)
+    if biased is not None and full is not None and biased.noise_ut > _MISFIT_MAX * full.noise_ut:
+        # The axes are too unequal for it; its sigmas do not know.
+        biased = None
+    found = [one for one in (biased, full) if one is not None]
+    best = min(found, key=lambda one: one.bias_variance, default=None)
+    sigma_ut = np.full(3, np.inf) if best is None else np.sqrt(np.diagonal(best.covariance)[BIAS])
+    unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= settings.bias_sigma_max_ut]
+    if best is None or unresolved:
+        axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
+        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_TOLD_UT else ""
+        raise CalibrationError(f"not enough rotation: {axes}{known}")
+    return best
+
+
+def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
+    """Flag readings close enough to the others to be of the same field, whatever the bias."""
+    if not len(mag_ut):
+        return np.zeros(0, np.bool_)
+    apart_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
+    strength_ut = np.linalg.norm(field_ut, axis=1)
+    near: Flags = (apart_ut <= _FARTHEST * strength_ut.max()) & (strength_ut > 0.0)
+    return near

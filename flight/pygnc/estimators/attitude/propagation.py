@@ -1,0 +1,188 @@
+"""Propagation of the attitude state from one gyro reading to the next.
+
+The rate is integrated by the trapezoidal rule with the coning correction of one twelfth of the cross product of both
+readings (Bortz, IEEE TAES 7, 1971). The noise of each reading enters two steps by one half; adding the noise of one
+whole reading per step gives the correct random walk of the attitude over many steps.
+"""
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.common import quaternion
+from pygnc.common.arrays import Array, cross_matrix
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import (
+    ATTITUDE,
+    FACE_GAINS,
+    FIELD_ERROR,
+    GYRO_BIAS,
+    GYRO_SCALE,
+    MAG_BIAS,
+    REFLECTIVITY,
+    SIZE,
+    AttitudeState,
+    Flags,
+)
+
+_IDENTITY: Final = np.eye(3)
+
+_MEAN_ERROR: Final = 0.01
+"""Error of the mean of two rates as a fraction of their difference."""
+_GAP_ERROR: Final = 0.1
+"""Error of the rotation over a gap longer than `bridged_max_s`, as a fraction of it."""
+
+_STUCK_WALK_RAD_S: Final = math.radians(0.05)
+"""Random walk per root second by which the bias of a stuck axis takes the place of the body rate."""
+
+
+class AttitudeStep(NamedTuple):
+    """One step of the error state.
+
+    Attributes:
+        state: The propagated state; its root is not yet triangular, shape (22, 44).
+        transition: State transition matrix of the error state, shape (22, 22).
+        noise_sigma: Standard deviations of the process noise of the step, shape (22,).
+    """
+
+    state: AttitudeState
+    transition: Array
+    noise_sigma: Array
+
+
+class _Slow(NamedTuple):
+    """Effect of a step on the slowly varying parameters.
+
+    Attributes:
+        decay: Decay factors, shape (19,).
+        transition: State transition matrix of the error state without rotation, shape (22, 22).
+        noise: Standard deviations of the process noise, shape (22,).
+    """
+
+    decay: Array
+    transition: Array
+    noise: Array
+
+
+class AttitudeDynamics:
+    """Propagation with one set of settings."""
+
+    def __init__(self, settings: AttitudeSettings) -> None:
+        self._settings = settings
+        self._body_from_gyro = settings.mounting.gyro.T
+        sun, gyro = settings.sun_sensors, settings.gyro
+        self._steady = np.full(SIZE, np.inf)
+        self._steady[GYRO_SCALE], self._steady[FACE_GAINS] = gyro.scale_sigma, sun.gain_sigma
+        self._steady[REFLECTIVITY] = sun.reflectivity_sigma
+        self._steady[FIELD_ERROR] = settings.magnetometer.field_error_ut
+        self._time_s = np.full(SIZE, np.inf)
+        self._time_s[GYRO_SCALE], self._time_s[FACE_GAINS] = gyro.scale_time_s, sun.gain_time_s
+        self._time_s[REFLECTIVITY] = sun.reflectivity_time_s
+        self._time_s[FIELD_ERROR] = settings.magnetometer.field_error_time_s
+        self._walk = np.zeros(SIZE)
+        self._walk[GYRO_BIAS], self._walk[MAG_BIAS] = gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
+        self._centre = np.zeros(SIZE - 3)
+        self._centre[REFLECTIVITY - 3] = sun.reflectivity
+        self._slow_by_step: dict[float, _Slow] = {}
+
+    def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
+        """Return the body rate relative to GCRF, corrected for bias and scale error, shape (3,)."""
+        rate: Array = self._body_from_gyro.dot(
+            (gyro_imu_rad_s - state.gyro_bias_rad_s) / (1.0 + state.gyro_scale_error)
+        )
+        return rate
+
+    def advance(
+        self, state: AttitudeState, before_imu_rad_s: Array, after_imu_rad_s: Array, gps_ms: int, stuck: Flags
+    ) -> AttitudeStep:
+        """Propagate a state over one step.
+
+        Args:
+            state: State at the time of the first reading.
+            before_imu_rad_s: Gyro reading at that time, shape (3,).
+            after_imu_rad_s: Gyro reading at the end of the step, shape (3,).
+            gps_ms: End of the step, later than the state.
+            stuck: Gyro axes that are stuck, shape (3,).
+        """
+        step_s = (gps_ms - state.gps_ms) * 1e-3
+        gain = 1.0 / (1.0 + state.gyro_scale_error)
+        rates_imu = (np.array((before_imu_rad_s, after_imu_rad_s)) - state.gyro_bias_rad_s) * gain
+        first, last = rates_imu.dot(self._body_from_gyro.T)
+        turn = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
+        twist = quaternion.exponential(turn)
+        rotated = quaternion.multiply(state.quaternion, twist)
+        rotated /= math.sqrt(rotated.dot(rotated))
+
+        slow = self._slow(step_s)
+        noise, transition = slow.noise.copy(), slow.transition.copy()
+        if np.count_nonzero(stuck):
+            noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
+        noise[ATTITUDE] = self._turn_sigma_rad(step_s, turn, last - first)
+        by_rate = -step_s * right_jacobian(turn).dot(self._body_from_gyro * gain)
+        transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(twist).T
+        transition[ATTITUDE, GYRO_BIAS] = by_rate
+        transition[ATTITUDE, GYRO_SCALE] = by_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
+        slow_after = self._centre + slow.decay * (state.slow - self._centre)
+        root = np.zeros((SIZE, 2 * SIZE))
+        root[:, :SIZE] = transition.dot(state.sqrt_covariance)
+        root.ravel()[SIZE :: 2 * SIZE + 1] = noise
+        return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise)
+
+    def _turn_sigma_rad(self, step_s: float, turn: Array, change_rad_s: Array) -> float:
+        gyro = self._settings.gyro
+        variance = (step_s * gyro.noise_rad_s) ** 2 + (_MEAN_ERROR * step_s) ** 2 * float(
+            change_rad_s.dot(change_rad_s)
+        )
+        if step_s > gyro.bridged_max_s:
+            variance += _GAP_ERROR**2 * float(turn.dot(turn))
+        return math.sqrt(variance)
+
+    def _slow(self, step_s: float) -> _Slow:
+        """Return the effect of a step on the slowly varying parameters, without rotation."""
+        known = self._slow_by_step.get(step_s)
+        if known is None:
+            decay = np.exp(-step_s / self._time_s)
+            lost = -np.expm1(-2.0 * step_s / self._time_s)
+            fresh = np.where(np.isfinite(self._steady), self._steady, 0.0) * np.sqrt(lost)
+            known = _Slow(decay[3:], np.diag(decay), fresh + self._walk * math.sqrt(step_s))
+            if len(self._slow_by_step) > 64:
+                self._slow_by_step.clear()
+            self._slow_by_step[step_s] = known
+        return known
+
+
+def right_jacobian(turn_rad: Array) -> Array:
+    """Return the right Jacobian of a rotation vector in rad, shape (3, 3).
+
+    It maps a change of the rotation vector to the rotation, in final body axes, by which the end attitude changes.
+    Source: Chirikjian, Stochastic Models, Information Theory, and Lie Groups 2, equation 10.86.
+    """
+    angle2 = float(turn_rad.dot(turn_rad))
+    if angle2 < 1e-8:
+        first, second = 0.5 - angle2 / 24.0, 1.0 / 6.0 - angle2 / 120.0
+    else:
+        angle = math.sqrt(angle2)
+        first, second = (1.0 - math.cos(angle)) / angle2, (angle - math.sin(angle)) / (angle2 * angle)
+    cross = cross_matrix(turn_rad)
+    jacobian: Array = _IDENTITY - first * cross + second * cross.dot(cross)
+    return jacobian
+
+
+def cross_matrices(vectors: Array) -> Array:
+    """Return the cross-product matrices of vectors, shapes (..., 3) -> (..., 3, 3)."""
+    matrices = np.zeros((*vectors.shape, 3))
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    matrices[..., 0, 1], matrices[..., 0, 2], matrices[..., 1, 2] = -z, y, -x
+    matrices[..., 1, 0], matrices[..., 2, 0], matrices[..., 2, 1] = z, -y, x
+    return matrices
+
+
+def right_jacobians(turns: Array) -> Array:
+    """Return `right_jacobian` of many rotation vectors, shapes (..., 3) -> (..., 3, 3)."""
+    angle2 = (turns**2).sum(axis=-1)
+    angle = np.sqrt(np.maximum(angle2, 1e-8))
+    first, second = (1.0 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
+    cross = cross_matrices(turns)
+    jacobians: Array = np.eye(3) - first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
+    return jacobians

@@ -1,0 +1,130 @@
+"""Fault detection of sun sensors and gyro axes.
+
+Sun sensors may be dark in sunlight or bright without it. They are checked only while the attitude is known well enough.
+A suspect face is excluded until it has been right as often as it had been wrong. Gyro axes may be out of range or
+stuck.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE, IlluminanceObservation
+from pygnc.estimators.attitude.settings import GyroSettings
+from pygnc.estimators.attitude.state import Flags
+
+_CLEAR_COSINE: Final = 0.3
+"""Cosine of the Sun's angle of incidence beyond which the Sun is clearly in front of a face, or (negative) behind it.
+"""
+_PROVEN: Final = 4
+"""A fault is proven by this many more wrong than right readings."""
+_MOST: Final = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceHealth:
+    """Fault counters of six sun sensors.
+
+    Attributes:
+        dark: Dark minus bright readings in clear sunlight, 0 to 12, shape (6,).
+        reversed: Bright minus dark readings with the Sun clearly behind the face, 0 to 12, shape (6,).
+    """
+
+    dark: Array
+    reversed: Array
+
+    @classmethod
+    def unknown(cls) -> "FaceHealth":
+        """Return the counters without any fault."""
+        return cls(np.zeros(6), np.zeros(6))
+
+    @property
+    def dead(self) -> Flags:
+        """Faces that are dark in sunlight, shape (6,)."""
+        flags: Flags = (self.dark >= _PROVEN) & ~self.mirrored
+        return flags
+
+    @property
+    def mirrored(self) -> Flags:
+        """Faces that are bright with the Sun behind them, as if they looked the other way, shape (6,)."""
+        flags: Flags = self.reversed >= _PROVEN
+        return flags
+
+    @property
+    def trusted(self) -> Flags:
+        """Faces without any fault or suspicion, shape (6,)."""
+        flags: Flags = (self.dark == 0.0) & (self.reversed == 0.0)
+        return flags
+
+    def with_suspect(self, face: int) -> "FaceHealth":
+        """Return the counters with one face excluded until it has been right once."""
+        dark = self.dark.copy()
+        dark[face] = max(dark[face], 1.0)
+        return FaceHealth(dark, self.reversed)
+
+    def updated(self, light: IlluminanceObservation, dark_share: float) -> "FaceHealth":
+        """Return the counters after one sample in full sunlight at a known attitude.
+
+        A sample in which no face is bright changes nothing: that is a shadow unknown to the model.
+        """
+        # Six plain numbers are compared sooner than six in an array.
+        each = zip(light.share.tolist(), light.expected.cosine.tolist(), light.expected.share.tolist(), strict=True)
+        bright, wrong = False, False
+        for share, cosine, expected in each:
+            bright |= share > DIRECT_SUN_SHARE
+            wrong |= cosine > _CLEAR_COSINE and share < dark_share
+            wrong |= cosine < -_CLEAR_COSINE and share > expected + DIRECT_SUN_SHARE
+        if not bright or not (wrong or np.count_nonzero(self.dark) or np.count_nonzero(self.reversed)):
+            return self
+        in_front = light.expected.cosine > _CLEAR_COSINE
+        dark = light.share < dark_share
+        behind = light.expected.cosine < -_CLEAR_COSINE
+        unexpected = light.share > light.expected.share + DIRECT_SUN_SHARE
+        change_dark = (in_front & dark).astype(float) - (in_front & ~dark)
+        change_reversed = (behind & unexpected).astype(float) - (behind & ~unexpected)
+        return FaceHealth(
+            np.clip(self.dark + change_dark, 0.0, _MOST), np.clip(self.reversed + change_reversed, 0.0, _MOST)
+        )
+
+
+_NEVER: Final = np.zeros(3)
+_NONE: Final = np.zeros(3, np.bool_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GyroHealth:
+    """Faults of the three gyro axes, in sensor axes.
+
+    Attributes:
+        reading_rad_s: The last reading, shape (3,); NaN before the first.
+        repeats: How often each axis repeated its reading while another one changed, shape (3,).
+        beyond_range: Axes whose last reading was out of range, shape (3,).
+        stuck: Axes that repeat their reading, shape (3,).
+    """
+
+    reading_rad_s: Array
+    repeats: Array
+    beyond_range: Flags
+    stuck: Flags
+
+    @classmethod
+    def unknown(cls) -> "GyroHealth":
+        """Return the state before the first reading."""
+        return cls(np.full(3, np.nan), _NEVER, _NONE, _NONE)
+
+    def updated(self, reading_rad_s: Array, settings: GyroSettings) -> "GyroHealth":
+        """Return the state after one more reading in sensor axes, shape (3,)."""
+        within_range = max(map(abs, reading_rad_s.tolist())) < settings.range_rad_s
+        if within_range and not _alike(reading_rad_s, self.reading_rad_s):
+            return GyroHealth(reading_rad_s, _NEVER, _NONE, _NONE)
+        same = reading_rad_s == self.reading_rad_s
+        repeats = np.where(same, self.repeats + (not same.all()), 0.0)
+        beyond_range = np.abs(reading_rad_s) >= settings.range_rad_s
+        return GyroHealth(reading_rad_s, repeats, beyond_range, (repeats >= settings.stuck_samples) & ~beyond_range)
+
+
+def _alike(reading: Array, last: Array) -> bool:
+    """Return whether any axis repeats its reading."""
+    return any(new == old for new, old in zip(reading.tolist(), last.tolist(), strict=True))

@@ -1,0 +1,311 @@
+"""Search for sense records in a buffer: candidate windows, and the rules that select records among them.
+
+A window of the length of a record is a candidate if its CR LF is in place (unless the layout has none) and its N + 1
+spacecraft times are consistent. The limits cover the real files (cadence 5 s, steps of 2 to 8 s) and other numbers of
+sensor packets. They still separate halves of neighbouring records, which are 25 s or more apart. Misaligned windows
+fail because a time read one byte off changes by a factor of 256 or hardly at all.
+
+The selection treats overlaps, uncertain ends and clock steps. Its rules are local: they use a window and what begins or
+ends within one record length of it. The result therefore does not depend on how a stream is cut into pieces.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc.common.clock import MS_PER_WEEK
+from pygnc.formats.gps_packet import TERMINATOR, plausible_gps_packets
+from pygnc.formats.sense import SENSOR_PACKET, SenseLayout
+
+SENSOR_STEP_S: Final = (-1, 20)
+"""Minimum and maximum step between the sensor packets of a record; -1 allows jitter."""
+GPS_OFFSET_MAX_S: Final = 3
+"""Maximum difference between the last sensor packet and the GPS packet of a record; 0 in real files."""
+RECORD_STEP_MAX_S: Final = 60
+"""Maximum time from the end of a record to the beginning of the next for them to confirm each other."""
+SENSOR_MEAN_STEP_MIN_S: Final = 1
+"""Minimum mean step; constant fill, and times read one or more bytes early, are nearly constant."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """n candidate windows in ascending order. Each is coherent or has exactly one step of the clock."""
+
+    offsets: NDArray[np.int64]
+    """(n,) byte offsets in the buffer"""
+    times: NDArray[np.uint32]
+    """(N + 1, n): spacecraft times of the sensor packets and of the GPS packet, s"""
+    step_index: NDArray[np.int64]
+    """(n,) index of the first time after the clock step; 0 if there is none"""
+
+    @property
+    def coherent(self) -> NDArray[np.bool_]:
+        """(n,) whether the window has no clock step."""
+        coherent: NDArray[np.bool_] = self.step_index == 0
+        return coherent
+
+
+def records_at(data: NDArray[np.uint8], offsets: NDArray[np.int64], layout: SenseLayout) -> NDArray[np.void]:
+    """Return the records that begin at `offsets`: a view of `data` if they are contiguous, else a copy."""
+    if len(offsets) == 0:
+        return np.empty(0, layout.record)
+    if (np.diff(offsets) == layout.size).all():
+        return data[offsets[0] : offsets[-1] + layout.size].view(layout.record)
+    windows = np.ndarray((len(data) - layout.size + 1,), f"V{layout.size}", data, strides=(1,))
+    return windows[offsets].view(layout.record)
+
+
+def leading_run(data: NDArray[np.uint8], layout: SenseLayout) -> int:
+    """Return the number of contiguous coherent windows from the first byte on."""
+    records = data[: len(data) // layout.size * layout.size].view(layout.record)
+    times = np.empty((layout.sensors_per_record + 1, len(records)), np.uint32)
+    times[:-1] = records["sensors"]["t_spacecraft_s"].T
+    times[-1] = records["gps"]["t_spacecraft_s"]
+    good = _advances(times) & ~_is_broken(np.diff(times, axis=0)).any(axis=0)
+    if layout.terminated:
+        for place, octet in enumerate(TERMINATOR):
+            good &= records["terminator"][:, place] == octet
+    else:
+        good[1:] &= is_later(times[-1, :-1], times[0, 1:])
+    return len(good) if good.all() else int(np.argmin(good))
+
+
+def is_later(earlier: NDArray[np.uint32], later: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return whether a record with the first time `later` can directly follow one with the last time `earlier`."""
+    soon: NDArray[np.bool_] = later - earlier - np.uint32(1) < RECORD_STEP_MAX_S
+    return soon
+
+
+def find_candidates(data: NDArray[np.uint8], layout: SenseLayout) -> Candidates:
+    """All candidate windows that lie wholly inside `data`; the cost grows with its length, whatever is in it."""
+    columns = SENSOR_PACKET.itemsize * np.arange(layout.sensors_per_record + 1)
+    if len(data) < layout.size:
+        return Candidates(np.empty(0, np.int64), np.empty((len(columns), 0), np.uint32), np.empty(0, np.int64))
+    words = np.ndarray((len(data) - 3,), ">u4", data, strides=(1,))
+    offsets = _terminated_windows(data, layout) if layout.terminated else _timed_windows(words, columns, layout)
+    times = words[columns[:, None] + offsets].astype(np.uint32)
+    step_index = _step_index(times)
+    found = step_index >= 0
+    return Candidates(offsets[found], times[:, found], step_index[found])
+
+
+def _terminated_windows(data: NDArray[np.uint8], layout: SenseLayout) -> NDArray[np.int64]:
+    head = layout.size - len(TERMINATOR)
+    carriage_return, line_feed = TERMINATOR
+    return np.flatnonzero((data[head:-1] == carriage_return) & (data[head + 1 :] == line_feed))
+
+
+def _timed_windows(words: NDArray[Any], columns: NDArray[np.int64], layout: SenseLayout) -> NDArray[np.int64]:
+    """Offsets of windows with at most one inconsistent step, without those of constant time such as fill."""
+    native = words.astype(np.uint32)
+    count = len(native) + 4 - layout.size
+    times = [native[column : column + count] for column in columns]
+    broken = np.zeros(count, np.uint8)
+    for earlier, later, least, span in zip(times[:-1], times[1:], *_step_limits(len(times) - 1), strict=True):
+        broken += (later - earlier) - least > span
+    possible = broken <= 1
+    if layout.sensors_per_record > 1:
+        possible &= times[-2] != times[0]
+    return np.flatnonzero(possible)
+
+
+def _step_limits(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Return the minimum (modulo 2**32) and the width of the permitted range of each step between times.
+
+    Unsigned differences wrap context in the same way, so one comparison tests both limits.
+    """
+    limits = np.full((count, 2), SENSOR_STEP_S)
+    limits[-1] = -GPS_OFFSET_MAX_S, GPS_OFFSET_MAX_S
+    return limits[:, 0].astype(np.uint32), (limits[:, 1] - limits[:, 0]).astype(np.uint32)
+
+
+def _is_broken(steps: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return whether each step between the N + 1 times of n windows is outside its limits, (N, n)."""
+    least, span = _step_limits(len(steps))
+    broken: NDArray[np.bool_] = steps - least[:, None] > span[:, None]
+    return broken
+
+
+def _step_index(times: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return for each of n windows 0 if coherent, the index of the first time after its only step, or else -1."""
+    steps = np.diff(times, axis=0)
+    broken = _is_broken(steps)
+    count = np.count_nonzero(broken, axis=0)
+    # With a clock step, every packet must be later than the one before and no time may be a fill value. Otherwise a
+    # short zeroed range would pass as a clock set to 1970.
+    advancing = (broken[:-1] | (steps[:-1].view(np.int32) > 0)).all(axis=0)
+    stepped = (count == 1) & advancing & ~_has_fill(times)
+    coherent = (count == 0) & _advances(times)
+    return np.where(coherent, 0, np.where(stepped, np.argmax(broken, axis=0) + 1, -1))
+
+
+def _advances(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return whether the times of the sensor packets advance, (n,); with fewer than three, none may be fill."""
+    sensor_steps = len(times) - 2
+    advances: NDArray[np.bool_] = (times[-2] - times[0]).view(np.int32) >= SENSOR_MEAN_STEP_MIN_S * sensor_steps
+    return advances & ~_has_fill(times) if sensor_steps < 2 else advances
+
+
+def _has_fill(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Return whether any time of a window has four equal bytes, (n,)."""
+    fill: NDArray[np.bool_] = (times % np.uint32(0x01010101) == 0).any(axis=0)
+    return fill
+
+
+JOINED_HALVES_MAX_S: Final = 86_400
+"""Upper limit of the time between two halves of different records that a loss of bytes has joined."""
+CLOCK_DIFFERENCE_MIN_S: Final = 10
+"""Change of receiver time minus spacecraft time that shows a step of the spacecraft clock alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BufferContext:
+    """Context of a buffer in its input."""
+
+    before: NDArray[np.void] | None
+    """Record that ends where the buffer begins, shape (1,), or None."""
+    at_input_start: bool
+    """Whether the input begins with the buffer."""
+    at_input_end: bool
+    """Whether the input ends with the buffer."""
+
+
+def select_records(
+    data: NDArray[np.uint8], found: Candidates, layout: SenseLayout, context: BufferContext
+) -> NDArray[np.bool_]:
+    """Return which candidates are records, (n,).
+
+    The result is final for windows followed by at least one record length of bytes, and for all at the input's end.
+    """
+    ends = found.offsets + layout.size
+    followed = _is_followed(found, layout)
+    if context.at_input_end:
+        followed |= ends == len(data)
+    trusted = followed | ~_is_doubtful(data, found, ~followed, layout)
+    kept = trusted & found.coherent & _survives_overlap(found, trusted, followed, layout)
+    for index in np.flatnonzero(trusted & ~found.coherent):
+        start, end = int(found.offsets[index]), int(ends[index])
+        left, right = np.searchsorted(found.offsets, (start - layout.size, end))
+        follows = left < index and ends[left] == start
+        if kept[left + follows : index].any() or found.coherent[index + 1 : right].any():
+            continue
+        before = records_at(data, found.offsets[left : left + 1], layout) if follows and kept[left] else None
+        leads = right < len(ends) and found.offsets[right] == end
+        kept[index] = _is_clock_step(
+            found.times[:, index],
+            int(found.step_index[index]),
+            data[start:end].view(layout.record),
+            _Neighbours(
+                before=context.before if start == 0 else before,
+                after=records_at(data, found.offsets[right : right + 1], layout) if leads else None,
+                at_start=context.at_input_start and start == 0,
+                at_end=context.at_input_end and end == len(data),
+            ),
+        )
+    return kept
+
+
+def _is_followed(found: Candidates, layout: SenseLayout) -> NDArray[np.bool_]:
+    """Return which windows another one follows directly, (n,); without CR LF it must also be later."""
+    ends = found.offsets + layout.size
+    following = np.minimum(np.searchsorted(found.offsets, ends), max(0, len(ends) - 1))
+    followed: NDArray[np.bool_] = found.offsets[following] == ends
+    if not layout.terminated:
+        followed &= is_later(found.times[-1], found.times[0, following])
+    return followed
+
+
+def _is_doubtful(
+    data: NDArray[np.uint8], found: Candidates, loose: NDArray[np.bool_], layout: SenseLayout
+) -> NDArray[np.bool_]:
+    """Return which of the `loose` windows (those that no window follows directly) are not trustworthy, (n,).
+
+    These are implausible ones whose end may be payload of another record. With CR LF this requires 13 satellites
+    tracked and 10 used, which read like CR LF, and two bytes inserted before them. The real CR LF then follows.
+    """
+    doubtful = loose.copy()
+    if layout.terminated:
+        for index in np.flatnonzero(loose):
+            end = int(found.offsets[index]) + layout.size
+            doubtful[index] = data[end : end + len(TERMINATOR)].tobytes() == TERMINATOR
+    if doubtful.any():
+        records = records_at(data, found.offsets[doubtful], layout)
+        doubtful[doubtful] = ~plausible_gps_packets(records["gps"])
+    return doubtful
+
+
+def _survives_overlap(
+    found: Candidates, trusted: NDArray[np.bool_], followed: NDArray[np.bool_], layout: SenseLayout
+) -> NDArray[np.bool_]:
+    """Return which coherent windows survive overlaps, (n,).
+
+    Of two windows, the first survives if another one follows it directly, else the second.
+    """
+    survives = np.ones(len(found.offsets), bool)
+    indices = np.flatnonzero(found.coherent)
+    offsets = found.offsets[indices]
+    if (np.diff(offsets) >= layout.size).all():
+        return survives
+    kept_end = 0
+    next_offsets = np.append(offsets[1:], np.iinfo(np.int64).max)
+    for index, offset, next_offset in zip(indices, offsets, next_offsets, strict=True):
+        end = offset + layout.size
+        if offset < kept_end or (next_offset < end and not followed[index]):
+            survives[index] = False
+        elif trusted[index]:
+            kept_end = end
+    return survives
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Neighbours:
+    """Neighbours of a window without a gap: a record before, a candidate after, the ends of the input."""
+
+    before: NDArray[np.void] | None
+    after: NDArray[np.void] | None
+    at_start: bool
+    at_end: bool
+
+
+def _is_clock_step(
+    times: NDArray[np.uint32], step_index: int, record: NDArray[np.void], neighbours: _Neighbours
+) -> bool:
+    """Return whether a window with one step is a record written while the spacecraft clock was set.
+
+    An identical neighbour decides the question, because damage does not occur twice in the same way.
+    """
+    left_confirmed = step_index >= 2 or neighbours.at_start
+    right_confirmed = len(times) - step_index >= 2 or neighbours.at_end
+    if neighbours.before is not None:
+        left_confirmed |= _is_consecutive(int(neighbours.before["gps"]["t_spacecraft_s"][0]), int(times[0]))
+    if neighbours.after is not None:
+        right_confirmed |= _is_consecutive(int(times[-1]), int(neighbours.after["sensors"]["t_spacecraft_s"][0, 0]))
+    if any(
+        neighbour is not None and neighbour.tobytes() == record.tobytes()
+        for neighbour in (neighbours.before, neighbours.after)
+    ):
+        return True
+    if not (left_confirmed and right_confirmed):
+        return False
+    step_s = int(times[step_index]) - int(times[step_index - 1])
+    if abs(step_s) >= JOINED_HALVES_MAX_S:
+        return True
+    if neighbours.before is None:
+        # A loss of bytes joins a record to a later one, and the start of the input cannot repeat anything.
+        return neighbours.at_start and step_s < 0
+    return _receiver_clock_differs(neighbours.before, record)
+
+
+def _is_consecutive(earlier_s: int, later_s: int) -> bool:
+    return SENSOR_STEP_S[0] <= later_s - earlier_s <= RECORD_STEP_MAX_S
+
+
+def _receiver_clock_differs(before: NDArray[np.void], record: NDArray[np.void]) -> bool:
+    def clock_difference_s(record: NDArray[np.void]) -> float:
+        gps = record["gps"][0]
+        ms = int(gps["gps_week"]) * MS_PER_WEEK + int(gps["gps_tow_ms"])
+        return ms / 1000.0 - int(gps["t_spacecraft_s"])
+
+    return abs(clock_difference_s(record) - clock_difference_s(before)) > CLOCK_DIFFERENCE_MIN_S

@@ -1,0 +1,134 @@
+"""File storage of the transfers in a home folder. Partial uploads survive restarts and power cuts."""
+
+import os
+import re
+import zlib
+from pathlib import Path
+from typing import Final
+
+from pygnc.common.files import durable_rename, write_all
+from pygnc.host.transfer import ListedFile, Upload, is_readable
+
+_READ_BYTES: Final = 65_536
+_PART: Final = ".{name}.{size}-{crc:08x}.part"
+"""Name of a partial upload; it identifies the file by name, size and CRC-32."""
+
+
+class HomeFiles:
+    """Implementation of `Storage`.
+
+    Args:
+        home: The home folder.
+        reserve_bytes: Free space that an upload must leave on the file system.
+    """
+
+    def __init__(self, home: Path, reserve_bytes: int) -> None:
+        self._home = home
+        self._reserve_bytes = reserve_bytes
+
+    def is_complete(self, upload: Upload) -> bool:
+        """See `Storage`."""
+        try:
+            file = HomeFile(self._home / upload.name)
+        except OSError:
+            return False
+        file.close()
+        return (file.size, file.crc) == (upload.size, upload.crc)
+
+    def prepare(self, upload: Upload) -> int:
+        """See `Storage`."""
+        part = self._part(upload)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        other = re.compile(rf"\.{re.escape(Path(upload.name).name)}\.\d+-[0-9a-f]{{8}}\.part")
+        for path in list(part.parent.iterdir()):
+            if other.fullmatch(path.name) and path != part:
+                path.unlink(missing_ok=True)
+        size = part.stat().st_size if part.exists() else 0
+        if size > upload.size:
+            part.unlink()
+            size = 0
+        system = os.statvfs(part.parent)
+        if system.f_bavail * system.f_frsize < upload.size - size + self._reserve_bytes:
+            raise OSError(
+                28, f"no space for {upload.size - size} bytes beside the reserve of {self._reserve_bytes} bytes"
+            )
+        return size
+
+    def append(self, upload: Upload, data: bytes) -> None:
+        """See `Storage`."""
+        descriptor = os.open(self._part(upload), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+
+    def complete(self, upload: Upload) -> bool:
+        """See `Storage`."""
+        part = self._part(upload)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            is_good = os.fstat(descriptor).st_size == upload.size and _crc(descriptor, upload.size) == upload.crc
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if not is_good:
+            part.unlink()
+            return False
+        durable_rename(part, self._home / upload.name)
+        return True
+
+    def listing(self) -> list[ListedFile]:
+        """See `Storage`. Status and info come first, then the files by time of change."""
+        patterns = ("pygnc_batch/*", "pygnc_batch/range/*", "pygnc_batch/range/*/*", "pygnc_logs/*/*")
+        found = [("pygnc_status.bin", 2**63), ("pygnc_info.txt", 2**63 - 1)]
+        found += [(str(path.relative_to(self._home)), 0) for pattern in patterns for path in self._home.glob(pattern)]
+        listed = []
+        for name, first in found:
+            try:
+                status = (self._home / name).stat()
+            except OSError:
+                continue  # removed meanwhile to limit disk use
+            if is_readable(name):
+                listed.append((first or status.st_mtime_ns, ListedFile(name, status.st_size)))
+        listed.sort(key=lambda item: (-item[0], item[1].name))
+        return [entry for _, entry in listed]
+
+    def open(self, name: str) -> "HomeFile":
+        """See `Storage`."""
+        return HomeFile(self._home / name)
+
+    def _part(self, upload: Upload) -> Path:
+        target = self._home / upload.name
+        return target.with_name(_PART.format(name=target.name, size=upload.size, crc=upload.crc))
+
+
+class HomeFile:
+    """Implementation of `ReadableFile`. A file that grows or is replaced meanwhile is read as it was when opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            self.size = os.fstat(self._descriptor).st_size
+            self.crc = _crc(self._descriptor, self.size)
+        except OSError:
+            os.close(self._descriptor)
+            raise
+
+    def read(self, offset: int, count: int) -> bytes:
+        """See `Source`."""
+        return os.pread(self._descriptor, count, offset)
+
+    def close(self) -> None:
+        """See `Source`."""
+        os.close(self._descriptor)
+
+
+def _crc(descriptor: int, size: int) -> int:
+    crc, offset = 0, 0
+    while offset < size:
+        block = os.pread(descriptor, min(_READ_BYTES, size - offset), offset)
+        if not block:
+            break
+        crc = zlib.crc32(block, crc)
+        offset += len(block)
+    return crc

@@ -1,0 +1,253 @@
+"""Send queues with retransmission: numbered sentences until they are acknowledged or given up.
+
+The line delivers bytes in the order of sending. A sentence that was sent before an acknowledged one, but is not
+acknowledged itself, is therefore lost and sent again at once. All other losses are found by a timeout that follows the
+round trip time.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from pygnc.host.channel_events import Acknowledged, ChannelEvent, LossCause, Lost
+from pygnc.host.sentence import Delivery
+from pygnc.host.sentence_types import LOST, SentenceType
+from pygnc.host.sequence_numbers import BITMAP_BITS, MODULUS, Acknowledgement, sequence_difference
+
+WINDOW: Final = 16
+"""Ordered sentences in flight: 1.4 s of the line at 115200 baud."""
+TRIES_MAX: Final = 10
+"""Transmissions of an ordered sentence, spread over about 16 s, before the line counts as down."""
+UNORDERED_LIFETIME_S: Final = 5.0
+"""Time for which an unordered sentence is retried."""
+QUEUE_MAX: Final = 64
+"""Sentences waiting for their first transmission, per queue."""
+_TIMEOUT_INITIAL_S: Final = 1.0
+_TIMEOUT_MIN_S: Final = 0.2
+_TIMEOUT_MAX_S: Final = 2.0
+
+
+class RoundTripEstimator:
+    """Retransmission timeout from the smoothed round trip time and its mean deviation.
+
+    The estimator of RFC 6298 with limits for a serial line.
+    """
+
+    def __init__(self) -> None:
+        self._mean_s: float | None = None
+        self._deviation_s = 0.0
+
+    @property
+    def timeout_s(self) -> float:
+        """Time without an acknowledgement after which a sentence counts as lost."""
+        if self._mean_s is None:
+            return _TIMEOUT_INITIAL_S
+        return min(max(self._mean_s + 4.0 * self._deviation_s, _TIMEOUT_MIN_S), _TIMEOUT_MAX_S)
+
+    def update(self, duration_s: float) -> None:
+        """Add the round trip time of a sentence that was transmitted once."""
+        if self._mean_s is None:
+            self._mean_s, self._deviation_s = duration_s, duration_s / 2.0
+            return
+        self._deviation_s += (abs(duration_s - self._mean_s) - self._deviation_s) / 4.0
+        self._mean_s += (duration_s - self._mean_s) / 8.0
+
+
+@dataclass(slots=True)
+class QueuedSentence:
+    """A sentence until it is acknowledged or given up.
+
+    Attributes:
+        ticket: Identifies it in `Acknowledged` and `Lost` events.
+        number: Sequence number, assigned at the first transmission.
+        tries: Transmissions so far.
+        order: Position of the newest transmission among those of both queues.
+        due_s: Time of the next retry.
+    """
+
+    ticket: int
+    kind: SentenceType
+    body: bytes
+    queued_s: float
+    number: int = 0
+    tries: int = 0
+    order: int = 0
+    sent_s: float = 0.0
+    due_s: float = inf
+
+    def mark_sent(self, order: int, now_s: float, timeout_s: float) -> None:
+        """Record a transmission and schedule the retry; the timeout doubles with each try."""
+        self.order, self.sent_s = order, now_s
+        self.due_s = now_s + min(timeout_s * 2 ** (self.tries - 1), _TIMEOUT_MAX_S)
+
+
+class SendQueue:
+    """Queue of one kind of delivery. Iteration yields sentences in flight, then waiting ones, oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[QueuedSentence] = deque()
+        self._in_flight: dict[int, QueuedSentence] = {}
+        self._next = 1
+
+    def __iter__(self) -> Iterator[QueuedSentence]:
+        yield from self._in_flight.values()
+        yield from self._waiting
+
+    @property
+    def room(self) -> int:
+        """Number of sentences that the queue still accepts."""
+        return QUEUE_MAX - len(self._waiting)
+
+    @property
+    def first_number(self) -> int:
+        """Oldest number in flight, or else the next one to assign."""
+        return next(iter(self._in_flight), self._next)
+
+    def add(self, item: QueuedSentence) -> None:
+        """Append a sentence."""
+        self._waiting.append(item)
+
+    def next_due(self, now_s: float, order: int, timeout_s: float, window: int) -> QueuedSentence | None:
+        """Return the sentence to transmit now: a retry that is due, or a new one if the window allows it."""
+        item = next((item for item in self._in_flight.values() if item.due_s <= now_s), None)
+        if item is None:
+            in_flight = sequence_difference(self._next, self.first_number)
+            if not self._waiting or in_flight >= min(window, BITMAP_BITS):
+                return None
+            item = self._waiting.popleft()
+            item.number = self._next
+            self._in_flight[self._next] = item
+            self._next = (self._next + 1) % MODULUS
+        item.tries += 1
+        item.mark_sent(order, now_s, timeout_s)
+        return item
+
+    def remove_arrived(self, has_arrived: Callable[[int], bool]) -> list[QueuedSentence]:
+        """Remove and return the sentences in flight whose number has arrived."""
+        arrived = [item for number, item in self._in_flight.items() if has_arrived(number)]
+        for item in arrived:
+            del self._in_flight[item.number]
+        return arrived
+
+    def retry_sent_before(self, order: int, now_s: float) -> None:
+        """Make everything sent before transmission `order` due now: a later transmission has arrived."""
+        for item in self._in_flight.values():
+            if item.order < order:
+                item.due_s = now_s
+
+    def remove(self, condition: Callable[[QueuedSentence], bool]) -> list[QueuedSentence]:
+        """Remove and return the sentences that meet a condition."""
+        removed = [item for item in self if condition(item)]
+        for item in removed:
+            if item.tries:
+                del self._in_flight[item.number]
+            else:
+                self._waiting.remove(item)
+        return removed
+
+
+class Retransmitter:
+    """Queues of ordered and unordered sentences.
+
+    Args:
+        events: List to which `Acknowledged` and `Lost` events are appended.
+    """
+
+    def __init__(self, events: list[ChannelEvent]) -> None:
+        self._events = events
+        self._tickets = 0
+        self._order = 0
+        self._ordered = SendQueue()
+        self._unordered = SendQueue()
+        self._round_trip = RoundTripEstimator()
+
+    @property
+    def room(self) -> int:
+        """Number of ordered sentences that the queue still accepts."""
+        return self._ordered.room
+
+    @property
+    def first_numbers(self) -> tuple[int, int]:
+        """Oldest numbers in flight, or else the next ones: ordered, unordered."""
+        return self._ordered.first_number, self._unordered.first_number
+
+    def add(self, kind: SentenceType, body: bytes, now_s: float) -> int:
+        """Queue a sentence and return its ticket; a full unordered queue drops its oldest sentence.
+
+        Raises:
+            ValueError: The ordered queue is full, or the type is not numbered.
+        """
+        if kind.delivery is Delivery.UNNUMBERED:
+            raise ValueError(f"{kind.name} is sent by the channel itself")
+        queue = self._ordered if kind.delivery is Delivery.ORDERED else self._unordered
+        if queue.room <= 0:
+            if queue is self._ordered:
+                raise ValueError("the send queue is full: wait for acknowledgements (room)")
+            oldest = next(iter(queue)).ticket
+            self._lose(queue.remove(lambda item: item.ticket == oldest), LossCause.CROWDED_OUT)
+        self._tickets += 1
+        queue.add(QueuedSentence(self._tickets, kind, body, now_s))
+        return self._tickets
+
+    def acknowledge(self, acknowledgement: Acknowledgement, now_s: float) -> None:
+        """Remove what the other end acknowledges and retry what it has evidently lost."""
+        arrived = self._ordered.remove_arrived(acknowledgement.covers_ordered)
+        arrived += self._unordered.remove_arrived(acknowledgement.covers_unordered)
+        sent_once = [item for item in arrived if item.tries == 1]
+        if sent_once:
+            newest = max(sent_once, key=lambda item: item.order)
+            self._round_trip.update(now_s - newest.sent_s)
+            self._ordered.retry_sent_before(newest.order, now_s)
+            self._unordered.retry_sent_before(newest.order, now_s)
+        self._events += [Acknowledged(item.ticket, item.kind) for item in arrived]
+
+    def expire(self, now_s: float) -> bool:
+        """Give up unordered sentences past their lifetime; return whether the line counts as down."""
+        expired = self._unordered.remove(lambda item: now_s - item.queued_s >= UNORDERED_LIFETIME_S)
+        self._lose(expired, LossCause.EXPIRED)
+        return any(item.tries >= TRIES_MAX and item.due_s <= now_s for item in self._ordered)
+
+    def next_unordered(self, now_s: float) -> QueuedSentence | None:
+        """Return the unordered sentence to transmit now, or None."""
+        return self._next(self._unordered, now_s, QUEUE_MAX)
+
+    def next_ordered(self, now_s: float, peer_window: int) -> QueuedSentence | None:
+        """Return the ordered sentence to transmit now, or None."""
+        return self._next(self._ordered, now_s, min(peer_window, WINDOW))
+
+    def mark_sent(self, item: QueuedSentence, now_s: float) -> None:
+        """Record the transmission of a further fragment of a sentence, which restarts its timeout."""
+        self._order += 1
+        item.mark_sent(self._order, now_s, self._round_trip.timeout_s)
+
+    def next_expiry_s(self) -> float:
+        """Return the time at which the next unordered sentence expires."""
+        return min((item.queued_s + UNORDERED_LIFETIME_S for item in self._unordered), default=inf)
+
+    def next_retry_s(self) -> float:
+        """Return the time of the next retry."""
+        return min((item.due_s for queue in (self._ordered, self._unordered) for item in queue), default=inf)
+
+    def abandon(self, cause: LossCause) -> None:
+        """Report as lost what was meant for the other end's session; unsent unordered sentences stay queued."""
+        lost = self._ordered.remove(lambda _: True) + self._unordered.remove(lambda item: item.tries > 0)
+        self._events += [Lost(item.ticket, item.kind, cause) for item in lost]
+
+    def reset_round_trip(self) -> None:
+        """Discard the round trip time: the other end is a new one."""
+        self._round_trip = RoundTripEstimator()
+
+    def _next(self, queue: SendQueue, now_s: float, window: int) -> QueuedSentence | None:
+        self._order += 1
+        return queue.next_due(now_s, self._order, self._round_trip.timeout_s, window)
+
+    def _lose(self, items: list[QueuedSentence], cause: LossCause) -> None:
+        """Report lost sentences; the other end is told (LOST) of those that had a number."""
+        for item in items:
+            self._events.append(Lost(item.ticket, item.kind, cause))
+            if item.tries and self.room > 0:
+                self._tickets += 1
+                body = LOST.pack(item.number, tail=item.kind.name.encode())
+                self._ordered.add(QueuedSentence(self._tickets, LOST, body, item.queued_s))

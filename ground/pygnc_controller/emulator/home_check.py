@@ -1,0 +1,82 @@
+"""Check of the files that a run has left in the Pi's home folder, after power-off."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pygnc.bus.journal_files import list_segments
+from pygnc.bus.journal_reader import JournalReader
+from pygnc.bus.messages import LIVE, GpsFix, InputMessage, RangeMeasurement, SensorSample, TimeMark
+from pygnc.formats import status
+from pygnc.formats.status import Phase
+from pygnc_ground.inspection.journal import count_journal
+
+_LIVE = (SensorSample, GpsFix, RangeMeasurement, TimeMark)
+_ALL = 10_000_000
+
+
+class HomeCheck(NamedTuple):
+    """Result of the check.
+
+    Attributes:
+        faults: Descriptions of errors; empty if all files are valid.
+        journals: Number of journal files read.
+        live: Live packets in the input journals of all runs.
+    """
+
+    faults: list[str]
+    journals: int
+    live: int
+
+
+def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
+    """Read all journals, the status record and the info text.
+
+    Args:
+        home: Home folder of the Pi.
+        was_closed: Whether main.py has ended by itself, so that all files must be closed and the phase be STOPPED.
+    """
+    faults: list[str] = []
+    journals = 0
+    for segment in list_segments(_runs(home)):
+        journals += 1
+        contents = count_journal(segment.path)
+        name = segment.path.relative_to(home)
+        if contents.damage.damaged_bytes:
+            faults.append(f"{name}: {contents.damage.damaged_bytes} damaged bytes")
+        if contents.missing_numbers:
+            faults.append(f"{name}: {contents.missing_numbers} missing records")
+        if was_closed and segment.is_open:
+            faults.append(f"{name}: not closed")
+    faults += _status_faults(home, was_closed=was_closed)
+    return HomeCheck(faults, journals, sum(live_packets(run).total() for run in _runs(home)))
+
+
+def live_packets(run: Path) -> Counter[bytes]:
+    """Count the live packets in the input journal of a run by their bytes."""
+    decode = msgspec.msgpack.Decoder(InputMessage).decode
+    reader = JournalReader([run], "input")
+    messages = [decode(record.payload) for record in reader.read(_ALL)]
+    reader.close()
+    live = (message for message in messages if isinstance(message, _LIVE) and message.source == LIVE)
+    return Counter(b"time mark" if isinstance(message, TimeMark) else message.raw for message in live)
+
+
+def _status_faults(home: Path, *, was_closed: bool) -> list[str]:
+    try:
+        record = status.decode((home / "pygnc_status.bin").read_bytes())
+        info = (home / "pygnc_info.txt").read_text("ascii")
+    except (OSError, ValueError) as error:
+        return [f"status or info: {error}"]
+    faults = []
+    if was_closed and record["phase"] != Phase.STOPPED:
+        faults.append(f"pygnc_status.bin: the phase is {Phase(int(record['phase'])).name}, not STOPPED")
+    if not info.startswith("PyGNC run") or len(info) >= 200:
+        faults.append("pygnc_info.txt: not an info text")
+    return faults
+
+
+def _runs(home: Path) -> list[Path]:
+    return sorted((home / "pygnc_logs").glob("run-*"))

@@ -1,0 +1,1 @@
+"""Subcommands of `pygnc` for the analysis on the ground, one module each."""

@@ -1,0 +1,135 @@
+"""`pygnc bound`: how small the errors of any estimator can be with given fixes."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.formation.bound import bound_json as formation_as_json
+from pygnc_ground.formation.bound import bound_table as formation_as_table
+from pygnc_ground.formation.bound import scenario_bound
+from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
+from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.scenario.presets import preset_tables
+from pygnc_ground.scenario.settings import Settings, merge_tables, read_tables, settings_from_tables
+from pygnc_ground.truth.load import load_truth
+
+app: Final = typer.Typer(add_completion=False)
+
+_SETTLED_AFTER: Final = 1.0 / 3.0
+_KINDS: Final = {
+    "deterministic_smoother": "state and drag, all fixes",
+    "deterministic_filter": "state and drag, fixes so far",
+    "posterior_smoother": "with process noise, all fixes",
+    "posterior_filter": "with process noise, fixes so far",
+}
+
+
+@app.command()
+def bound(
+    sense: Annotated[Path | None, typer.Argument(metavar="[SENSE]", help="Sense file with recorded fixes.")] = None,
+    *,
+    truth: Annotated[
+        Path | None, typer.Option(help="True orbit of SENSE: a scenario's table, an SP3 or a CCSDS OEM file.")
+    ] = None,
+    satellite: Annotated[str | None, typer.Option(help="The object in an SP3 or OEM file that holds several.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings of a scenario (TOML), in place of SENSE.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A scenario of that name in `pygnc scenario presets`.")] = None,
+    formation: Annotated[
+        bool, typer.Option("--formation", help="Of the scenario's partners relative to its satellite.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+) -> None:
+    """Show the Cramer-Rao bounds of position and velocity.
+
+    Once for forces that are known but for one drag factor, once for the process noise that the flight's filter assumes.
+    With --formation of relative positions, for forces that are known but for the drag of all and each satellite's own.
+    """
+    from_settings = config is not None or preset is not None
+    if (sense is None) != (truth is None) or (sense is None) != from_settings:
+        _fail("name a sense file with its --truth, or a scenario by --config or --preset")
+    if formation and not from_settings:
+        _fail("--formation takes a scenario, by --config or --preset")
+    settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
+    try:
+        if formation:
+            found = scenario_bound(_scenario(config, preset), settings, frames)
+            _show(formation_as_json(*found) if as_json else formation_as_table(*found))
+            return
+        if sense is not None and truth is not None:
+            sightings = from_recording(sense, load_truth(truth, satellite), settings, frames)
+        else:
+            sightings = from_scenario(_scenario(config, preset), settings, frames)
+    except (OSError, ValueError) as error:
+        _fail(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error))
+    bounds = orbit_bounds(sightings, settings, frames)
+    _show(_as_json(sightings, bounds) if as_json else _as_table(sightings, bounds))
+
+
+def _show(found: dict[str, object] | Table) -> None:
+    if isinstance(found, Table):
+        Console(highlight=False).print(found)
+    else:
+        typer.echo(json.dumps(found))
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"pygnc bound: {reason}", err=True)
+    raise typer.Exit(2) from None
+
+
+def _scenario(config: Path | None, preset: str | None) -> Settings:
+    """The preset's settings, and the file's laid over them."""
+    tables = preset_tables(preset) if preset is not None else {}
+    if config is not None:
+        tables = merge_tables(tables, read_tables(config))
+    return settings_from_tables(tables, str(config or preset))
+
+
+def _as_table(sightings: KnownFixes, bounds: OrbitBounds) -> Table:
+    first, last = (utc_iso_from_gps_ms(int(sightings.gps_ms[row])) for row in (0, -1))
+    table = Table(title=f"{len(sightings)} fixes, {first} to {last}", caption="3-D standard deviations")
+    table.add_column("bound")
+    for column in ("RMS", "after a third", "at the end"):
+        table.add_column(column, justify="right")
+    for quantity, unit, scale in (("position", "m", 1.0), ("velocity", "mm/s", 1e3)):
+        table.add_section()
+        table.add_row(f"[bold]{quantity}, {unit}[/bold]")
+        for name, description in _KINDS.items():
+            figures = _figures(getattr(bounds, name))
+            values = [f"{scale * value:.3f}" for key, value in figures.items() if key.startswith(quantity)]
+            table.add_row(description, *values)
+    return table
+
+
+def _as_json(sightings: KnownFixes, bounds: OrbitBounds) -> dict[str, object]:
+    return {
+        "fixes": len(sightings),
+        "first_gps_ms": int(sightings.gps_ms[0]),
+        "last_gps_ms": int(sightings.gps_ms[-1]),
+        **{name: _figures(getattr(bounds, name)) for name in _KINDS},
+    }
+
+
+def _figures(bound: Bound) -> dict[str, float]:
+    """RMS over the arc, over what follows its first third, and the value at its end."""
+    begin, end = int(bound.gps_ms[0]), int(bound.gps_ms[-1])
+    settled = bound.gps_ms >= begin + _SETTLED_AFTER * (end - begin)
+    figures: dict[str, float] = {}
+    for quantity, unit, sigma in (("position", "m", bound.position_m), ("velocity", "mps", bound.velocity_mps)):
+        figures[f"{quantity}_rms_{unit}"] = _rms(sigma)
+        figures[f"{quantity}_settled_rms_{unit}"] = _rms(sigma[settled])
+        figures[f"{quantity}_end_{unit}"] = float(sigma[-1])
+    return figures
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))

@@ -1,0 +1,313 @@
+"""`pygnc replay`: run recorded files through the flight's estimators; write tables and a report."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
+from pygnc.configuration.load import ConfigurationError, load
+from pygnc.configuration.settings import Settings
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
+from pygnc_ground.orbit.errors import orbit_errors, rms_3d
+from pygnc_ground.replay.collect import Collected
+from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
+from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
+from pygnc_ground.replay.run import FilterName, Truth, replay
+from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
+from pygnc_ground.replay.tables import write_tables
+from pygnc_ground.report.comparison import (
+    ComparedAttitude,
+    ComparedPartner,
+    compared_attitudes,
+    compared_partners,
+    orbit_name,
+)
+from pygnc_ground.report.html import write_report
+from pygnc_ground.report.wording import duration, plural
+from pygnc_ground.truth.load import load_attitude_truth, load_truth
+
+
+def attitude_lines(result: AttitudeResult) -> Iterator[str]:
+    """Yield lines with the number of samples with an attitude and, with a truth, its accuracy."""
+    found = compared_attitudes(result)
+    known, again = found[0].accuracy.known, int(result.samples.found_again.sum())
+    lost = f", lost and re-acquired {plural(again, 'time')}" if again else ""
+    yield f"{len(result.samples)} sensor samples: {known} with an attitude{lost}"
+    for one in found:
+        if len(one.errors):
+            yield f"{one.name:8} {_errors(one)}"
+    if len(found[0].errors):
+        accuracy = found[0].accuracy
+        right = f"after {accuracy.right_after_s:.0f} s" if math.isfinite(accuracy.right_after_s) else "never"
+        yield (
+            f"filter   within {RIGHT_DEG:.0f} deg of the true attitude {right}; longest time off by more than "
+            f"{WRONG_DEG:.0f} deg: {accuracy.wrong_s:.0f} s"
+        )
+
+
+def _errors(one: ComparedAttitude) -> str:
+    accuracy = one.accuracy
+    kinds = {"in sunlight": accuracy.sunlight, "in eclipse": accuracy.eclipse}
+    parts = [_error(kind, where) for where, kind in kinds.items() if math.isfinite(kind.error_deg)]
+    errors = ", ".join(parts) or _error(accuracy.whole, "overall")
+    settling = duration(accuracy.settling_ms).removesuffix(" 00 s")
+    return f"attitude error (three-axis RMS) from {settling} after the first attitude: {errors}"
+
+
+def _error(kind: AngleRms, where: str) -> str:
+    return f"{kind.error_deg:.3f} deg {where} (bound {kind.bound_deg:.3f})"
+
+
+def formation_lines(result: FormationResult | None) -> Iterator[str]:
+    """Yield lines with the number of ranges, the accuracy of each partner's orbit and the closest approaches."""
+    if result is None:
+        return
+    counts = result.counts
+    yield (
+        f"{counts.get('ranges_received', 0)} ranges: {counts.get('ranges_used', 0)} used, "
+        f"{counts.get('ranges_rejected', 0)} rejected, {counts.get('ranges_no_time', 0)} without a time"
+    )
+    for one in compared_partners(result):
+        yield f"{one.name}: {_line(one)}"
+        yield from _approaches(result, one)
+
+
+def _approaches(result: FormationResult, one: ComparedPartner) -> Iterator[str]:
+    """Yield the closest approach by the best orbit and, if another orbit comes closer, by that one."""
+    best = next(iter(result.approaches_of(one.result.partner)), None)
+    worst = result.most_dangerous(one.result.partner)
+    if best is None or worst is None:
+        return
+    text = f"{one.name}: closest approach within a day {_approach(best)}"
+    if worst is not best:
+        text += f"; by another orbit that fits {_approach(worst)}"
+    yield text
+
+
+def _approach(of: ClosestApproach) -> str:
+    text = f"{of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m) at {utc_iso_from_gps_ms(of.gps_ms)}"
+    return text if of.least_m > 0.0 else f"{text}, collision cannot be excluded"
+
+
+def _line(one: ComparedPartner) -> str:
+    if one.state == "not known":
+        return f"not known: {one.result.cause}"
+    if one.state == "certain":
+        return f"{_accuracy(one)}, certain"
+    if one.mirror is None:
+        return f"{_accuracy(one)}, ambiguous"
+    text = (
+        f"ambiguous: best and mirror differ by {one.mirror.distance_m:.0f} m (3-D RMS); "
+        f"chi-square {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
+    )
+    if one.nearest is not None:
+        accuracy = one.orbits[one.nearest].accuracy
+        text += (
+            f"; nearest to the truth: {orbit_name(one.nearest)}, 3-D RMS error {accuracy.error_m:.1f} m "
+            f"(sigma {accuracy.sigma_m:.1f} m)"
+        )
+    return text
+
+
+def _accuracy(one: ComparedPartner) -> str:
+    accuracy = one.accuracy
+    if math.isfinite(accuracy.error_m):
+        return f"3-D RMS error {accuracy.error_m:.1f} m (sigma {accuracy.sigma_m:.1f} m)"
+    return f"3-D RMS sigma {accuracy.sigma_m:.1f} m"
+
+
+app: Final = typer.Typer()
+
+Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
+
+_SETTLED_AFTER: Final = 1.0 / 3.0
+_NO_HOME: Final = Path("/nonexistent")
+"""Settings come from --config alone; the user's home holds settings for flights."""
+
+
+@app.command()
+def replay_files(
+    sense: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SENSE...]", help="Sense files, or the folder of one run in ~/pygnc_logs."),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for tables and report; it is created if missing.")],
+    satellite: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER",
+            help="Files of one satellite instead of SENSE; repeat it for a joint solution, our own satellite first.",
+        ),
+    ] = None,
+    ranges: Annotated[Path | None, typer.Option(help="Folder with the range files (rng00000.bin and so on).")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="True orbit: truth.parquet of a scenario, an SP3 or a CCSDS OEM file.")
+    ] = None,
+    object_name: Annotated[
+        str | None, typer.Option("--object", help="Object in an SP3 or OEM file that holds several.")
+    ] = None,
+    partner_truth: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="True orbit of a partner; repeat it for several. [default: those in --satellite folders]",
+        ),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
+    earth_orientation: Annotated[
+        Path | None, typer.Option(help="Earth orientation table as uploaded for a flight. [default: the package's own]")
+    ] = None,
+    filter_name: Annotated[
+        FilterName, typer.Option("--filter", help="Filter: the flight's, or a reference by filterpy.")
+    ] = FilterName.EKF,
+    pipeline: Annotated[
+        bool, typer.Option("--pipeline", help="Run the real flight processes too, and compare their estimates.")
+    ] = False,
+    csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write CSV files too.")] = True,
+) -> None:
+    """Run the flight's estimators on recorded files; write filter, smoother and batch solutions and a report."""
+    try:
+        settings = Settings() if config is None else load(config, _NO_HOME)
+        orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
+        known = Truth() if truth is None else Truth(load_truth(truth, object_name), load_attitude_truth(truth))
+        out.mkdir(parents=True, exist_ok=True)
+        files = Files(sense or [], ranges, config, earth_orientation)
+        satellites = [SatelliteFolder.named(text) for text in satellite or []]
+        of_partners = partner_truths(partner_truth or [], satellites, own_truth=truth is not None)
+        known = known._replace(partners=of_partners)
+        with _inputs(files, satellites, settings, pipeline=pipeline) as (inputs, flown):
+            if inputs.settings is not None and (config is None or satellites):
+                settings = inputs.settings
+            result, collected = _run(inputs, settings, orientation, known, filter_name)
+        if flown is not None:
+            _take_over(collected, flown)
+        paths = write_tables(result, collected, out, csv=csv)
+        report = out / "report.html"
+        write_report(result, report)
+    except (ReplayError, ConfigurationError, OSError, ValueError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        typer.echo(f"pygnc replay: {reason}", err=True)
+        raise typer.Exit(2) from None
+    _tell(result, flown is not None, [*paths, report])
+
+
+class Files(NamedTuple):
+    """Input files named on the command line."""
+
+    sense: list[Path]
+    ranges: Path | None
+    config: Path | None
+    earth_orientation: Path | None
+
+
+@contextmanager
+def _inputs(
+    files: Files, satellites: Sequence[SatelliteFolder], settings: Settings, *, pipeline: bool
+) -> Iterator[tuple[Inputs, Flown | None]]:
+    """Yield the inputs and, if they were flown for this replay, the flight's estimates."""
+    if bool(files.sense) == bool(satellites):
+        raise ReplayError(
+            "no input; name sense files, a run's folder, or satellites by --satellite NAME=FOLDER (only one of these)"
+        )
+    if satellites:
+        if pipeline or files.ranges is not None:
+            raise ReplayError(
+                "--satellite: each folder holds all files of a satellite; leave out --pipeline and --ranges"
+            )
+        yield from_satellites(satellites, settings), None
+        return
+    first = files.sense[0]
+    folder = next((path for path in files.sense if path.is_dir()), None)
+    if folder is not None and len(files.sense) > 1:
+        raise ReplayError(f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges")
+    if len(files.sense) == 1 and first.is_dir():
+        if not is_run(first):
+            raise ReplayError(f"{first}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
+        if pipeline or files.ranges is not None:
+            raise ReplayError(f"{first}: the run's journal holds all of its inputs; leave out --pipeline and --ranges")
+        yield from_run(first), None
+    elif pipeline:
+        with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
+            run = fly(Path(home), *files)
+            yield from_run(run), journaled_estimates(run)
+    else:
+        yield from_files(files.sense, files.ranges, settings), None
+
+
+def _run(
+    inputs: Inputs,
+    settings: Settings,
+    orientation: EarthOrientationTable,
+    truth: Truth,
+    filter_name: FilterName,
+) -> tuple[ReplayResult, Collected]:
+    if inputs.earth_orientation not in {None, orientation.identification}:
+        table = f"{inputs.earth_orientation}, not with {orientation.identification}"
+        raise ReplayError(f"the run used the Earth orientation {table}; name its file by --earth-orientation")
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("GPS records", total=inputs.records)
+        return replay(
+            inputs, settings, orientation, truth, filter_name=filter_name, advance=lambda: progress.advance(task)
+        )
+
+
+def _take_over(collected: Collected, flown: Flown) -> None:
+    """Replace our estimates by the flight's, which must be equal."""
+    _compare("orbit", flown.orbits, collected.estimates)
+    _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
+    _compare("formation", flown.partners, collected.partners)
+    by_input = {estimate.input_seq: estimate for estimate in flown.orbits}
+    for record in collected.timed:
+        record.estimate = by_input.get(record.message.seq)
+
+
+def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> None:
+    if ours == flown:
+        return
+    first = next((theirs for theirs, own in zip(flown, ours, strict=False) if theirs != own), None)
+    where = f"from estimate {first.seq} on" if first else f"in number: {len(flown)} and {len(ours)}"
+    raise ReplayError(f"{what} estimates of processes and replay differ {where}; please report this as a fault")
+
+
+def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
+    accepted = int(result.solution.accepted.sum())
+    records = len(result.solution) + len(result.untimed)
+    typer.echo(
+        f"{records} GPS records: {accepted} used, {records - accepted} not used, {len(result.untimed)} without a time"
+    )
+    if flown:
+        typer.echo("the flight processes gave the same estimates, bit for bit")
+    for note in result.notes:
+        typer.echo(note)
+    if result.truth is not None:
+        for name, solution in (("filter", result.solution), ("smoother", result.smoothed), ("batch", result.batch)):
+            if solution is not None:
+                errors = orbit_errors(solution, result.truth)
+                if not len(errors):
+                    typer.echo(f"{name:8} no orbit within the time span of the truth")
+                    continue
+                settled = errors.later(_SETTLED_AFTER)
+                position_m, velocity_mps = (
+                    rms_3d(errors.position_rtn_m[settled]),
+                    rms_3d(errors.velocity_rtn_mps[settled]),
+                )
+                typer.echo(
+                    f"{name:8} 3-D RMS error after a third of the time: {position_m:.3f} m, {velocity_mps:.5f} m/s"
+                )
+    for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):
+        typer.echo(line)
+    for path in paths:
+        typer.echo(f"{path}  {path.stat().st_size} bytes")

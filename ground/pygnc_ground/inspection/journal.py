@@ -1,0 +1,224 @@
+"""Run journals: reading, counting and viewing one file of input, event or estimate records."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pygnc.bus.messages import Message
+from pygnc.formats import journal
+from pygnc.formats.damage import Damage, DamageReason
+from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
+from pygnc_ground.inspection.times import format_unix_time
+
+UNREADABLE: Final = "(no message)"
+_TYPES: Final = {kind.__name__: kind for kind in Message.__subclasses__()}
+
+
+@dataclass
+class NumberRange:
+    """Count and number range of the messages of one kind."""
+
+    first_seq: int
+    last_seq: int
+    count: int = 0
+    payload_bytes: int = 0
+
+
+@dataclass
+class JournalContents:
+    """Counts of everything in a journal file."""
+
+    header: dict[str, Value] = field(default_factory=dict)
+    records: Counter[journal.Kind] = field(default_factory=Counter)
+    messages: dict[str, NumberRange] = field(default_factory=dict)
+    missing_numbers: int = 0
+    first_seq: int | None = None
+    last_seq: int | None = None
+    footer: dict[str, Value] | None = None
+    damage: DamageTally = field(default_factory=DamageTally)
+
+    @property
+    def state(self) -> str:
+        """State in which the file was left."""
+        if self.footer is None:
+            return "open: still being written, or cut off"
+        return (
+            "closed by a later run, after a crash or power cut" if self.footer.get("recovered") else "closed in order"
+        )
+
+    def add(self, record: journal.Record) -> None:
+        """Count one record."""
+        self.records[record.kind] += 1
+        if record.kind is journal.Kind.HEADER:
+            self.header = _decode_map(record.payload)
+        elif record.kind is journal.Kind.FOOTER:
+            self.footer = _decode_map(record.payload)
+        else:
+            self._add_message(record)
+
+    def _add_message(self, record: journal.Record) -> None:
+        if self.last_seq is not None:
+            self.missing_numbers += max(0, record.seq - self.last_seq - 1)
+        if self.first_seq is None:
+            self.first_seq = record.seq
+        self.last_seq = record.seq
+        kind, _ = decode_message(record.payload)
+        numbers = self.messages.setdefault(kind, NumberRange(record.seq, record.seq))
+        numbers.last_seq = record.seq
+        numbers.count += 1
+        numbers.payload_bytes += len(record.payload)
+
+
+def read_journal(path: Path) -> Iterator[journal.JournalScan]:
+    """Yield the content of the file in chunks; offsets count from its beginning.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    pending, offset = b"", 0
+    for chunk in read_chunks(path):
+        scan = journal.scan(pending + chunk, base_offset=offset, final=False)
+        yield scan
+        pending = (pending + chunk)[scan.consumed :]
+        offset += scan.consumed
+    last = journal.scan(pending, base_offset=offset)
+    if last.damage and last.damage[-1].stop == offset + len(pending):
+        tail = last.damage.pop()
+        last.damage.append(Damage(tail.start, tail.stop, DamageReason.CUT_TAIL))
+    yield last
+
+
+def count_journal(path: Path) -> JournalContents:
+    """Count everything in the file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    contents = JournalContents()
+    for scan in read_journal(path):
+        contents.damage.add(scan.damage)
+        for record in scan.records:
+            contents.add(record)
+    return contents
+
+
+def decode_message(payload: bytes) -> tuple[str, dict[str, Value]]:
+    """Return name and fields of a message; unknown fields are called field_1, field_2, ..."""
+    decoded = _decode(payload)
+    if not (isinstance(decoded, list) and decoded and isinstance(decoded[0], str)):
+        return UNREADABLE, {"raw": payload}
+    kind = decoded[0]
+    numbered = {f"field_{k}": _plain(value) for k, value in enumerate(decoded) if k}
+    if kind not in _TYPES:
+        return kind, numbered
+    try:
+        return kind, _named(msgspec.convert(decoded, _TYPES[kind]))
+    except msgspec.ValidationError:
+        return kind, numbered
+
+
+def _decode_map(payload: bytes) -> dict[str, Value]:
+    decoded = _decode(payload)
+    if not isinstance(decoded, dict):
+        return {"raw": payload}
+    return {str(key): _plain(value) for key, value in decoded.items()}
+
+
+def _decode(payload: bytes) -> object:
+    try:
+        return msgspec.msgpack.decode(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _named(message: msgspec.Struct) -> dict[str, Value]:
+    return {name: _plain(getattr(message, name)) for name in message.__struct_fields__}
+
+
+def _plain(value: object) -> Value:
+    """Return nested messages as mappings by field name."""
+    if isinstance(value, msgspec.Struct):
+        return _named(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str | bytes) else str(value)
+
+
+class JournalViewer:
+    """Viewer of input, event and estimate journals, closed or open."""
+
+    kind = "run journal"
+
+    def recognises(self, head: bytes) -> bool:
+        """Return whether `head` contains a valid record or begins like one."""
+        return head.startswith(journal.SYNC) or bool(journal.scan(head, final=False, limit=1).records)
+
+    def view(self, path: Path, messages: int) -> Iterator[Section]:
+        """Yield header, counts per message kind, state and damage, then the first messages."""
+        contents = count_journal(path)
+        yield Facts("journal", _totals(contents))
+        if not contents.records:
+            yield Note("the file contains no undamaged record", fault=True)
+        yield from _header(contents.header)
+        if contents.messages:
+            rows = [
+                (kind, numbers.count, numbers.first_seq, numbers.last_seq, numbers.payload_bytes)
+                for kind, numbers in contents.messages.items()
+            ]
+            yield Listing("messages", ("kind", "count", "first_number", "last_number", "payload_bytes"), rows)
+        yield from contents.damage.sections()
+        if messages:
+            yield from _first_messages(path, messages)
+
+
+def _totals(contents: JournalContents) -> dict[str, Value]:
+    return {
+        "state": contents.state,
+        "messages": contents.records[journal.Kind.MESSAGE],
+        "first_number": contents.first_seq,
+        "last_number": contents.last_seq,
+        "missing_numbers": contents.missing_numbers,
+        "damaged_bytes": contents.damage.damaged_bytes,
+        "damaged_ranges": contents.damage.ranges,
+    }
+
+
+def _header(header: Mapping[str, Value]) -> Iterator[Section]:
+    values = dict(header)
+    settings = values.pop("settings", None)
+    t_wall_ns = values.get("t_wall_ns")
+    if isinstance(t_wall_ns, int) and 0 <= t_wall_ns < 1 << 62:
+        values["wall_clock_utc"] = format_unix_time(t_wall_ns * 1e-9)
+    if values:
+        yield Facts("header", values)
+    if isinstance(settings, Mapping):
+        yield Facts("settings", _flattened(settings))
+
+
+def _flattened(values: Mapping[str, Value], prefix: str = "") -> dict[str, Value]:
+    flat: dict[str, Value] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flattened(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + str(name)] = value
+    return flat
+
+
+def _first_messages(path: Path, limit: int) -> Iterator[Section]:
+    shown = 0
+    for scan in read_journal(path):
+        for record in scan.records:
+            if record.kind is not journal.Kind.MESSAGE:
+                continue
+            if shown == limit:
+                return
+            shown += 1
+            kind, fields = decode_message(record.payload)
+            yield Entry(kind, fields if "seq" in fields else {"seq": record.seq, **fields})

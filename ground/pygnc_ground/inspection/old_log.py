@@ -1,0 +1,258 @@
+"""Logs and status file of the original PyGNC (2023): nested MessagePack arrays.
+
+A message is an array without names and is recognised by its shape alone. The whole shape is therefore checked: numbers
+of elements, types, and the form of the epoch.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import msgpack
+
+from pygnc.formats.damage import Damage, DamageReason
+from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
+
+MESSAGE_BYTES_MAX: Final = 1024
+"""The longest message has 376 bytes."""
+
+BEGINNING: Final = re.compile(rb"\x96\xb4|\x92\x95|[\x95\x9f][\xca-\xd3]")
+"""Beginning of a message: an array of 6 with a text of 20 characters, an array in an array, or an array of 5 or 15 with
+a time that needs more than one byte.
+"""
+
+_EPOCH: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+_NUMBER: Final = 0
+_EPOCH_TEXT: Final = -1
+Shape: TypeAlias = "int | tuple[int, ...] | Mapping[str, Shape]"
+"""A number, the epoch, a vector with one of the given lengths, or a nested message."""
+
+_SENSOR: Final[dict[str, Shape]] = {
+    "t_spacecraft_s": _NUMBER,
+    "mag_imu_ut": (3,),
+    "hall_raw": _NUMBER,
+    "gyro_imu_deg_s": (3,),
+    "lux": (6,),
+}
+_GPS: Final[dict[str, Shape]] = {
+    "t_spacecraft_s": _NUMBER,
+    "time_status": _NUMBER,
+    "gps_week": _NUMBER,
+    "gps_tow_ms": _NUMBER,
+    "position_status": _NUMBER,
+    "position_ecef_m": (3,),
+    "position_sigma_m": (3,),
+    "velocity_status": _NUMBER,
+    "velocity_ecef_mps": (3,),
+    "velocity_sigma_mps": (3,),
+    "velocity_latency_s": _NUMBER,
+    "differential_age_s": _NUMBER,
+    "solution_age_s": _NUMBER,
+    "satellites_tracked": _NUMBER,
+    "satellites_used": _NUMBER,
+}
+# The disturbance arrays have six elements by default, and five once the filter has written them.
+_ORBIT_MESSAGE: Final[dict[str, Shape]] = {
+    "epoch_utc": _EPOCH_TEXT,
+    "state_eci": (6,),
+    "disturbance": (5, 6),
+    "state_variance": (6,),
+    "disturbance_variance": (5, 6),
+    "sensor": _SENSOR,
+}
+MESSAGES: Final[dict[str, dict[str, Shape]]] = {
+    "OrbitEstimateMessage": _ORBIT_MESSAGE,
+    "SensorMessage": _SENSOR,
+    "GPSMessage": _GPS,
+    "SensorGPSMessage": {"sensor": _SENSOR, "gps": _GPS},
+}
+
+
+def decode_message(data: bytes | memoryview) -> tuple[str, dict[str, Value], int] | None:
+    """Return name, fields and length in bytes of the message at the start of `data`, or None if it is not complete."""
+    unpacker = msgpack.Unpacker(
+        use_list=False,
+        max_buffer_size=MESSAGE_BYTES_MAX,
+        max_array_len=len(_GPS),
+        max_str_len=20,
+        max_bin_len=0,
+        max_map_len=0,
+        max_ext_len=0,
+    )
+    unpacker.feed(data[:MESSAGE_BYTES_MAX])
+    try:
+        decoded = unpacker.unpack()
+    except (msgpack.UnpackException, ValueError):
+        return None
+    for name, shape in MESSAGES.items():
+        fields = _match(decoded, shape)
+        if fields is not None:
+            return name, fields, unpacker.tell()
+    return None
+
+
+def _match(decoded: object, shape: Mapping[str, Shape]) -> dict[str, Value] | None:
+    if not isinstance(decoded, tuple) or len(decoded) != len(shape):
+        return None
+    fields: dict[str, Value] = {}
+    for (name, part), value in zip(shape.items(), decoded, strict=True):
+        if isinstance(part, Mapping):
+            nested = _match(value, part)
+            if nested is None:
+                return None
+            fields[name] = nested
+        elif _fits(value, part):
+            fields[name] = value
+        else:
+            return None
+    return fields
+
+
+def _fits(value: object, part: int | tuple[int, ...]) -> bool:
+    if part == _EPOCH_TEXT:
+        return isinstance(value, str) and _EPOCH.fullmatch(value) is not None
+    if part == _NUMBER:
+        return _is_number(value)
+    return isinstance(value, tuple) and isinstance(part, tuple) and len(value) in part and all(map(_is_number, value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class OldMessage:
+    """One message and its byte offset in the file."""
+
+    kind: str
+    fields: dict[str, Value]
+    offset: int
+    size: int
+
+
+def read_old_log(path: Path) -> Iterator[OldMessage]:
+    """Yield every complete message in the file; bytes between them are foreign.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    pending, offset = b"", 0
+    for chunk in read_chunks(path):
+        pending += chunk
+        # Any message that begins before this offset is complete.
+        settled = max(0, len(pending) - MESSAGE_BYTES_MAX)
+        for message in find_messages(pending, offset):
+            if message.offset >= offset + settled:
+                break
+            settled = max(settled, message.offset + message.size - offset)
+            yield message
+        pending, offset = pending[settled:], offset + settled
+    yield from find_messages(pending, offset)
+
+
+def find_messages(data: bytes, base_offset: int = 0) -> Iterator[OldMessage]:
+    """Yield every complete message in `data`, whose first byte has the offset `base_offset` in its file."""
+    position = 0
+    while (beginning := BEGINNING.search(data, position)) is not None:
+        start = beginning.start()
+        decoded = decode_message(memoryview(data)[start : start + MESSAGE_BYTES_MAX])
+        if decoded is None:
+            position = start + 1
+        else:
+            kind, fields, size = decoded
+            yield OldMessage(kind, fields, base_offset + start, size)
+            position = start + size
+
+
+_ORBIT: Final = "OrbitEstimateMessage"
+_ORBIT_NOTES: Final = (
+    Note(
+        "state_variance and disturbance_variance are not variances but the signed diagonal of the filter's"
+        " square-root factor (m, m/s, m/s², 1/s): an absolute value is at most the standard deviation"
+    ),
+    Note(
+        "disturbance holds three accelerations (m/s²), then two of three inverse time constants (1/s); PyGNC dropped"
+        " the last one"
+    ),
+    Note("epochs are truncated to whole seconds; state_eci is position (m) and velocity (m/s) in GCRF"),
+)
+
+
+@dataclass
+class _Kind:
+    count: int = 0
+    first: Value = None
+    last: Value = None
+    steps_back: int = 0
+
+    def add(self, time: Value) -> None:
+        if self.count == 0:
+            self.first = time
+        self.count += 1
+        self.steps_back += _is_earlier(time, self.last)
+        self.last = time
+
+
+class OldLogViewer:
+    """Viewer of `log_<epoch>.bin` and `pygnc_status.bin` of the original PyGNC."""
+
+    kind = "old PyGNC log"
+
+    def recognises(self, head: bytes) -> bool:
+        """Return whether `head` contains a complete message."""
+        return next(find_messages(head), None) is not None
+
+    def view(self, path: Path, messages: int) -> Iterator[Section]:
+        """Yield counts and times per message kind, foreign bytes and known pitfalls, then the first messages."""
+        kinds: dict[str, _Kind] = {}
+        damage = DamageTally()
+        end = 0
+        for message in read_old_log(path):
+            damage.add(_between(end, message.offset, DamageReason.CONTENT))
+            end = message.offset + message.size
+            kinds.setdefault(message.kind, _Kind()).add(_time_of(message.fields))
+        size = path.stat().st_size
+        reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
+        damage.add(_between(end, size, reason))
+
+        counts: dict[str, Value] = {"messages": sum(kind.count for kind in kinds.values())}
+        yield Facts("log", counts | {"damaged_bytes": damage.damaged_bytes, "damaged_ranges": damage.ranges})
+        if not kinds:
+            yield Note("the file contains no complete message", fault=True)
+            return
+        rows = [(name, kind.count, kind.first, kind.last, kind.steps_back) for name, kind in kinds.items()]
+        yield Listing("messages", ("kind", "count", "first_time", "last_time", "steps_back"), rows)
+        if any(kind.steps_back for kind in kinds.values()):
+            yield Note("time steps back: PyGNC appended a later run of the same data to this file")
+        if _ORBIT in kinds:
+            yield from _ORBIT_NOTES
+        yield from damage.sections()
+        if messages:
+            yield from _first_messages(path, messages)
+
+
+def _between(start: int, stop: int, reason: DamageReason) -> list[Damage]:
+    return [Damage(start, stop, reason)] if start < stop else []
+
+
+def _time_of(fields: dict[str, Value]) -> Value:
+    if "epoch_utc" in fields:
+        return fields["epoch_utc"]
+    sensor = fields.get("sensor", fields)
+    return sensor["t_spacecraft_s"] if isinstance(sensor, dict) else None
+
+
+def _is_earlier(time: Value, other: Value) -> bool:
+    if isinstance(time, str) and isinstance(other, str):
+        return time < other  # all epochs have the same form, so they sort as text
+    return isinstance(time, int | float) and isinstance(other, int | float) and time < other
+
+
+def _first_messages(path: Path, limit: int) -> Iterator[Section]:
+    for shown, message in enumerate(read_old_log(path)):
+        if shown == limit:
+            return
+        yield Entry(message.kind, {"at_byte": message.offset, **message.fields})

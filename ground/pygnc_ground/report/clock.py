@@ -1,0 +1,135 @@
+"""Spacecraft clock: boots, residuals of the records against the clock map, and their figure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from pygnc.estimators.clock.clock_map import TOLERANCE_MS
+from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.result import FixRecords
+from pygnc_ground.report import traces
+from pygnc_ground.report.axes import TimeAxis
+from pygnc_ground.report.style import FILTER, LIMIT, MUTED, REJECTED, Chart, panel_grid, to_svg
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSegment:
+    """Records between two jumps of the clock map."""
+
+    number: int
+    """Counted from 1"""
+    first_row: int
+    last_row: int
+    records: int
+    offset_ms: float
+    """GPS time minus spacecraft time by the map after the segment's last record"""
+    residual_median_ms: float
+    """Median residual of the records against the map"""
+    residual_spread_ms: float
+    """Range between the 5th and the 95th percentile"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClockRecords:
+    """Spacecraft clock at the records that have both times and a map."""
+
+    row: IntArray
+    """(k,), number of the record"""
+    offset_ms: FloatArray
+    """(k,), offset of the map after the record"""
+    residual_ms: FloatArray
+    """(k,), GPS time of the record minus the map's conversion of its spacecraft time"""
+    segments: tuple[ClockSegment, ...]
+
+
+def clock_records(fixes: FixRecords) -> ClockRecords:
+    """Compare both clocks; a jump of the map beyond the tolerance of one boot begins a new segment."""
+    row = np.flatnonzero((fixes.t_spacecraft_s >= 0) & np.isfinite(fixes.spacecraft_to_gps_ms))
+    offset = fixes.spacecraft_to_gps_ms[row]
+    residual = fixes.gps_ms[row] - 1000.0 * fixes.t_spacecraft_s[row] - offset
+    jumps = np.flatnonzero(np.abs(np.diff(offset)) > TOLERANCE_MS) + 1
+    parts = np.split(np.arange(len(row)), jumps) if len(row) else []
+    segments = tuple(_segment(number, part, row, offset, residual) for number, part in enumerate(parts, start=1))
+    return ClockRecords(row, offset, residual, segments)
+
+
+def _segment(number: int, part: IntArray, row: IntArray, offset: FloatArray, residual: FloatArray) -> ClockSegment:
+    least, middle, most = np.quantile(residual[part], (0.05, 0.5, 0.95)).tolist()
+    return ClockSegment(
+        number, int(row[part[0]]), int(row[part[-1]]), len(part), float(offset[part[-1]]), middle, most - least
+    )
+
+
+_TITLE: Final = "Spacecraft clock"
+_LEAST_LIMIT_MS: Final = 600.0
+"""Rounding to whole seconds alone causes residuals of half a second."""
+_UNITS: Final = ((86_400_000.0, "d"), (3_600_000.0, "h"), (60_000.0, "min"), (1_000.0, "s"))
+
+
+def clock(records: ClockRecords, time: TimeAxis) -> Chart:
+    """Plot the residual of each record against the clock map and, with several boots, the map itself."""
+    hours = time.hours[records.row]
+    if not np.isfinite(hours).any():
+        see = "No record has both a spacecraft time and a GPS time, so there is no clock map."
+        return Chart("clock", _TITLE, see, "", Markup())
+    several = len(records.segments) > 1
+    figure, grid = panel_grid(1 + several, 1, 1.4)
+    panels = [row[0] for row in grid]
+    _residuals(panels[-1], records, time)
+    if several:
+        _offsets(panels[0], records, time)
+    for segment in records.segments[1:]:
+        hour = time.hours[segment.first_row]
+        for axes in panels:
+            if np.isfinite(hour):
+                axes.axvline(hour, color=LIMIT, linewidth=0.9, linestyle=(0, (4, 2)))
+    time.label_axes(panels, bottom=panels[-1:])
+    entries = [("dot", FILTER, "record"), ("arrow", REJECTED, "beyond the panel")]
+    if several:
+        entries += [("line", MUTED, "clock map"), ("dashed", LIMIT, "new boot")]
+    traces.legend(figure, entries)
+    return Chart(
+        "clock",
+        _TITLE,
+        "GPS time of each record minus its spacecraft time converted by the clock map, as the map was after the "
+        "record. The spacecraft clock counts whole seconds, so residuals within half a second are normal."
+        + (" The upper panel shows the map itself; it jumps when the clock restarts." if several else ""),
+        "A slope that does not level off (clock drift); steps within a boot (the clock was set); a single record "
+        "far off (one of its two times is damaged).",
+        to_svg(figure, "clock", "Residuals of the spacecraft clock against the clock map over time"),
+    )
+
+
+def _residuals(axes: Axes, records: ClockRecords, time: TimeAxis) -> None:
+    limit = max(_LEAST_LIMIT_MS, traces.limit_around(records.residual_ms, share=0.95))
+    axes.set_ylim(-limit, limit)
+    axes.set_ylabel("record − map [ms]")
+    shown = traces.trace(time, records.residual_ms, records.row)
+    traces.dots(axes, shown, FILTER)
+    beyond = np.abs(shown.values) > limit
+    traces.rejected(axes, traces.Trace(shown.hours[beyond], shown.values[beyond]))
+
+
+def _offsets(axes: Axes, records: ClockRecords, time: TimeAxis) -> None:
+    """Plot the map of each segment as one level relative to the first."""
+    offsets = records.offset_ms - records.segments[0].offset_ms
+    largest = float(np.abs(offsets).max())
+    scale, unit = next((pair for pair in _UNITS if largest >= 2.0 * pair[0]), _UNITS[-1])
+    axes.set_ylabel(f"map − first map [{unit}]")
+    for segment in records.segments:
+        part = (records.row >= segment.first_row) & (records.row <= segment.last_row)
+        shown = traces.trace(time, offsets[part] / scale, records.row[part])
+        if len(shown.hours):
+            axes.plot(shown.hours[[0, -1]], shown.values[[0, -1]], color=MUTED, linewidth=1.2)
+            axes.annotate(
+                f"boot {segment.number}",
+                (shown.hours[0], shown.values[0]),
+                xytext=(3, 3),
+                textcoords="offset points",
+                color=MUTED,
+                annotation_clip=False,
+            )
+    axes.margins(y=0.25)

@@ -1,0 +1,206 @@
+"""Style of the figures: colours, fonts, panel grids, and conversion from Matplotlib to SVG.
+
+A figure is drawn in light colours. The page replaces each colour by the CSS variable of its name, so that the same
+figure suits a dark page. The hues of the estimators are distinguishable with any colour vision.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from markupsafe import Markup
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+
+class Colour(NamedTuple):
+    """Colour on a light and on a dark page, as #rrggbb; all `light` values are distinct."""
+
+    light: str
+    dark: str
+
+
+PALETTE: Final = MappingProxyType(
+    {
+        "page": Colour("#fefefe", "#12161b"),
+        "panel": Colour("#f7f9fb", "#1a2027"),
+        "ink": Colour("#1c2229", "#e4e8ec"),
+        "muted": Colour("#5a6572", "#9ba7b4"),
+        "grid": Colour("#dde3e9", "#2e3741"),
+        "edge": Colour("#b4bec8", "#46515d"),
+        "shade": Colour("#e9edf2", "#07090b"),
+        "land": Colour("#e2e7dc", "#2b3330"),
+        "coast": Colour("#96a38f", "#5d6d65"),
+        "filter": Colour("#0a62b0", "#62adf5"),
+        "filter-band": Colour("#cbdff2", "#1f3b58"),
+        "smoother": Colour("#c4570a", "#f59d4d"),
+        "smoother-band": Colour("#f7dabf", "#54371c"),
+        "batch": Colour("#177245", "#4fc98e"),
+        "mirror": Colour("#a62f7e", "#ee8fcb"),
+        "mirror-band": Colour("#f0d3e6", "#4d2340"),
+        "limit": Colour("#6d3fa3", "#b995f2"),
+        "rejected": Colour("#c2183a", "#ff7186"),
+        "good": Colour("#1a7a3e", "#58cc86"),
+        "look": Colour("#a85b00", "#f0b155"),
+    }
+)
+
+INK: Final = PALETTE["ink"].light
+MUTED: Final = PALETTE["muted"].light
+LAND: Final = PALETTE["land"].light
+COAST: Final = PALETTE["coast"].light
+GRID: Final = PALETTE["grid"].light
+SHADE: Final = PALETTE["shade"].light
+LIMIT: Final = PALETTE["limit"].light
+REJECTED: Final = PALETTE["rejected"].light
+FILTER: Final = PALETTE["filter"].light
+FILTER_BAND: Final = PALETTE["filter-band"].light
+SMOOTHER: Final = PALETTE["smoother"].light
+MIRROR: Final = PALETTE["mirror"].light
+MIRROR_BAND: Final = PALETTE["mirror-band"].light
+GOOD: Final = PALETTE["good"].light
+LOOK: Final = PALETTE["look"].light
+PAGE: Final = PALETTE["page"].light
+
+OF_ESTIMATE: Final = MappingProxyType({name: PALETTE[name].light for name in ("filter", "smoother", "batch")})
+BAND_OF_ESTIMATE: Final = MappingProxyType({name: PALETTE[f"{name}-band"].light for name in ("filter", "smoother")})
+
+STYLE: Final = MappingProxyType(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "pygnc",
+        "font.family": ["DejaVu Sans"],
+        "font.size": 7.5,
+        "text.color": INK,
+        "text.parse_math": False,
+        "axes.facecolor": PALETTE["panel"].light,
+        "axes.edgecolor": PALETTE["edge"].light,
+        "axes.labelcolor": INK,
+        "axes.linewidth": 0.6,
+        "axes.titlesize": 8.0,
+        "axes.titlelocation": "left",
+        "axes.titlepad": 4.0,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.unicode_minus": True,
+        "axes.formatter.useoffset": False,
+        "grid.color": GRID,
+        "grid.linewidth": 0.5,
+        "xtick.color": PALETTE["edge"].light,
+        "ytick.color": PALETTE["edge"].light,
+        "xtick.labelcolor": MUTED,
+        "ytick.labelcolor": MUTED,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "lines.linewidth": 0.9,
+        "legend.frameon": False,
+    }
+)
+
+
+WIDTH_IN: Final = 9.6
+_LEFT_IN, _RIGHT_IN, _TOP_IN, _BOTTOM_IN = 0.56, 0.17, 0.44, 0.4
+_BETWEEN_COLUMNS_IN, _BETWEEN_ROWS_IN = 0.62, 0.13
+
+_METADATA: Final = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
+_COMMON_STYLE: Final = re.compile(r"<defs>\s*<style type=\"text/css\">.*?</style>\s*</defs>", re.DOTALL)
+_OPENING: Final = re.compile(r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>")
+_REFERENCE: Final = re.compile(r"(?:url\(|href=\")#([^)\"]+)")
+_IDENTITY: Final = re.compile(r" id=\"([^\"]*)\"")
+_GEOMETRY: Final = re.compile(r" (?:d|x|y|transform)=\"[^\"]*\"")
+_NEEDLESS_DIGITS: Final = re.compile(r"(\.\d\d)\d+")
+_NEEDLESS_SPACE: Final = re.compile(r" ?\n?([MLQCz]) ?")
+_HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
+_VARIABLES: Final = {colour.light: f"var(--{name})" for name, colour in PALETTE.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Figure of the report with its captions."""
+
+    name: str
+    """Unique identifier in the page; letters and hyphens"""
+    title: str
+    how_to_read: str
+    """How to read the figure, or why there is none"""
+    warning_signs: str
+    """Warning signs"""
+    svg: Markup
+    """Empty if there is nothing to draw"""
+
+
+def report_style() -> AbstractContextManager[None]:
+    """Return a context that isolates figures from the user's Matplotlib settings."""
+    return style.context(dict(STYLE), after_reset=True)
+
+
+def new_figure(height_in: float) -> Figure:
+    """Return a transparent figure of page width, independent of any display."""
+    figure = Figure(figsize=(WIDTH_IN, height_in), facecolor="none")
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def panel_grid(
+    rows: int,
+    columns: int,
+    panel_height_in: float,
+    *,
+    widths: Sequence[float] | None = None,
+    between_in: float = _BETWEEN_ROWS_IN,
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with rows of panels, with room for a legend above and a time axis below them.
+
+    Columns have equal widths, or widths in the proportions of `widths`.
+    """
+    height_in = _TOP_IN + rows * panel_height_in + (rows - 1) * between_in + _BOTTOM_IN
+    figure = new_figure(height_in)
+    figure.subplots_adjust(
+        left=_LEFT_IN / WIDTH_IN,
+        right=1.0 - _RIGHT_IN / WIDTH_IN,
+        bottom=_BOTTOM_IN / height_in,
+        top=1.0 - _TOP_IN / height_in,
+        wspace=_BETWEEN_COLUMNS_IN * columns / (WIDTH_IN - _LEFT_IN - _RIGHT_IN - _BETWEEN_COLUMNS_IN * (columns - 1)),
+        hspace=between_in / panel_height_in,
+    )
+    grid = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
+    return figure, [list(row) for row in grid]
+
+
+def to_svg(figure: Figure, name: str, description: str) -> Markup:
+    """Return the figure as an SVG element; equal figures give equal text.
+
+    Referenced identifiers get the prefix `name`, so that several figures fit in one page. Coordinates are rounded to
+    0.01 points.
+    """
+    output = io.StringIO()
+    figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
+    text = output.getvalue()
+    text = text[text.index("<svg ") :]
+    text = _COMMON_STYLE.sub("", _METADATA.sub("", text), count=1)
+    opening = _OPENING.match(text)
+    if opening is None:
+        raise ValueError("Matplotlib wrote an SVG without a viewBox")
+    needed = set(_REFERENCE.findall(text))
+    text = _IDENTITY.sub(lambda match: f' id="{name}-{match[1]}"' if match[1] in needed else "", text)
+    text = re.sub(r"(url\(|href=\")#", rf"\1#{name}-", text)
+    text = _GEOMETRY.sub(_short_geometry, text)
+    text = _HEX.sub(lambda match: _VARIABLES.get(match[0], match[0]), text)
+    head = Markup(
+        '<svg class="chart" role="img" aria-label="{}" viewBox="{}" xmlns="http://www.w3.org/2000/svg"'
+        ' xmlns:xlink="http://www.w3.org/1999/xlink">'
+    ).format(description, opening[1])
+    return head + Markup(_OPENING.sub("", text, count=1))  # noqa: S704 - Matplotlib escapes what it writes
+
+
+def _short_geometry(match: re.Match[str]) -> str:
+    text = _NEEDLESS_DIGITS.sub(r"\1", match[0])
+    return _NEEDLESS_SPACE.sub(r"\1", text) if text.startswith(' d="') else text

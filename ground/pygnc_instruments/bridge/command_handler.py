@@ -1,0 +1,159 @@
+"""Carries out the commands of all clients on the one device that they share."""
+
+import asyncio
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pygnc_devices.declaration import Record
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.ucb.configuration import ask_known
+from pygnc_devices.ucb.fields import BAUD, BAUD_OF_CODE, FIELD_TABLE, RATE
+from pygnc_instruments.bridge.description import describe, device_properties
+from pygnc_instruments.bridge.device_link import DeviceLink
+from pygnc_instruments.bridge.firmware import FirmwareUpgrader
+from pygnc_instruments.bridge.messages import (
+    BridgeError,
+    Command,
+    Describe,
+    ErrorCode,
+    GetFields,
+    ListFiles,
+    LoadFile,
+    SetFields,
+    StartLog,
+    Status,
+    StopLog,
+    Stream,
+    Upgrade,
+    bridge_error,
+)
+from pygnc_instruments.bridge.recorder import Recorder
+
+LARGEST_FILE_BYTES: Final = 32 * 1024 * 1024
+
+
+class CommandHandler:
+    """Carries out commands.
+
+    Args:
+        link: connection to the device.
+        recorder: writer of log files.
+        firmware: upgrader of the device's firmware.
+        folder: folder of the log files.
+    """
+
+    def __init__(self, link: DeviceLink, recorder: Recorder, firmware: FirmwareUpgrader, folder: Path) -> None:
+        self._link = link
+        self._recorder = recorder
+        self._firmware = firmware
+        self._folder = folder
+
+    async def handle(self, command: Command) -> Any:  # noqa: ANN401, PLR0911 - each command has its own result
+        """Carry out a command and return its result as JSON; fields as a dictionary.
+
+        Raises:
+            BridgeError: the command cannot be carried out.
+        """
+        match command:
+            case Status():
+                return self.status()
+            case Describe():
+                return describe(self._packets(), has_fields=self._has_fields())
+            case Stream():
+                return {"on": command.on}
+            case GetFields() | SetFields():
+                return await self._fields(command)
+            case StartLog():
+                return await self._recorder.start(command)
+            case StopLog():
+                return await self._recorder.stop()
+            case ListFiles():
+                return await asyncio.to_thread(list_log_files, self._folder)
+            case LoadFile():
+                return await asyncio.to_thread(load_log_file, self._folder, command.name)
+            case Upgrade():
+                return self._firmware.start(command)
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of device, connection, log and upgrade as JSON."""
+        device = self._link.device
+        return {
+            "device": self._link.summary(),
+            "statistics": None if device is None else asdict(device.statistics),
+            "log": self._recorder.summary(),
+            "upgrade": self._firmware.progress,
+            "properties": device_properties(self._link.identity, self._packets(), has_fields=self._has_fields()),
+        }
+
+    async def _fields(self, command: GetFields | SetFields) -> dict[int, int]:
+        if self._firmware.is_running:
+            raise BridgeError(ErrorCode.UPGRADE, "a firmware upgrade is running; access fields when it is done")
+        try:
+            return await (self._get(command) if isinstance(command, GetFields) else self._set(command))
+        except DeviceError as error:
+            raise bridge_error(error) from None
+
+    async def _get(self, command: GetFields) -> dict[int, int]:
+        device = self._link.connected_ucb()
+        if command.ids is None:
+            return await device.run(ask_known("RF" if command.stored else "GF", list(FIELD_TABLE)))
+        return await (device.read_fields if command.stored else device.get_fields)(command.ids)
+
+    async def _set(self, command: SetFields) -> dict[int, int]:
+        device = self._link.connected_ucb()
+        if command.stored:
+            return await device.write_fields(command.values)
+        others = {number: value for number, value in command.values.items() if number != BAUD}
+        result = await device.set_fields(others) if others else {}
+        self._link.divider = result.get(RATE, self._link.divider)
+        if BAUD in command.values:
+            code = command.values[BAUD]
+            FIELD_TABLE[BAUD].check(code)
+            await device.change_baud(BAUD_OF_CODE[code])
+            result = {**result, BAUD: code}
+        return result
+
+    def _has_fields(self) -> bool:
+        return self._link.family is not None and self._link.family.name == "ucb"
+
+    def _packets(self) -> list[Record]:
+        return [] if self._link.family is None else list(self._link.family.packets)
+
+
+def list_log_files(folder: Path) -> list[dict[str, Any]]:
+    """Return name, size and time of modification of each log file, newest first."""
+    if not folder.is_dir():
+        return []
+    files = [(path, path.stat()) for path in folder.iterdir() if _is_log(path)]
+    return [
+        {
+            "name": path.name,
+            "bytes": stat.st_size,
+            "modified": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="seconds"),
+        }
+        for path, stat in sorted(files, key=lambda entry: (-entry[1].st_mtime, entry[0].name))
+    ]
+
+
+def load_log_file(folder: Path, name: str) -> dict[str, str]:
+    """Return name and text of a log file.
+
+    Raises:
+        BridgeError: there is no such log file, or it is too large for a message.
+    """
+    path = folder / name
+    # Reject names that lead out of the folder, and links, whose target may be anywhere.
+    if Path(name).name != name or "\0" in name or "\\" in name or not _is_log(path):
+        raise BridgeError(ErrorCode.NO_FILE, f"log file {name!r:.80} does not exist")
+    size = path.stat().st_size
+    if size > LARGEST_FILE_BYTES:
+        limit = f"{LARGEST_FILE_BYTES // 1024 // 1024} MiB"
+        message = f"log file {name} has {size} bytes, more than {limit}; copy it from {folder} instead"
+        raise BridgeError(ErrorCode.TOO_LARGE, message)
+    return {"name": name, "text": path.read_text(errors="replace")}
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix == ".csv" and path.is_file() and not path.is_symlink()

@@ -1,0 +1,239 @@
+"""Connection of the bridge to its device: finds it, reads it, and reports when it disconnects and reconnects."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from enum import StrEnum, unique
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pygnc_devices.device import AsyncDevice
+from pygnc_devices.discovery import search
+from pygnc_devices.errors import DeviceError, PortError
+from pygnc_devices.family import Family, all_families, family
+from pygnc_devices.reading import Reading
+from pygnc_devices.ucb.driver import AsyncUcb
+from pygnc_devices.ucb.fields import RATE
+from pygnc_instruments.bridge.messages import BridgeError, ErrorCode, Event
+from pygnc_instruments.device.connection import DeviceSelection
+
+SEARCH_PAUSE_S: Final = 2.0
+_POLL_S: Final = 0.1
+_SILENCE_S: Final = 1.0
+_OTHER_PORT_S: Final = 5.0
+"""Time without the port after which a device that was found by search is searched for at all ports again."""
+
+_log = logging.getLogger(__name__)
+
+
+@unique
+class LinkState(StrEnum):
+    """State of the connection."""
+
+    SEARCHING = "searching"
+    STREAMING = "streaming"
+    SILENT = "silent"
+    UNPLUGGED = "unplugged"
+    ENDED = "ended"
+
+
+class DeviceLink:
+    """Keeps one device connected.
+
+    Args:
+        selection: the device; without a port, the first one that is found at the USB serial adapters.
+        publish: called with a `device` event at each change of state.
+
+    Attributes:
+        device: the driver; None until a device has been found.
+        family: family of the device.
+        identity: serial number and model as the device reports them; "" while unknown.
+        divider: packet rate divider (field 1) of a UCB device; None while unknown.
+        latest: the newest reading.
+        state: state of the connection.
+        listeners: called with each reading.
+    """
+
+    def __init__(self, selection: DeviceSelection, publish: Callable[[Event], None]) -> None:
+        self._selection = selection
+        self._publish = publish
+        self._reason = "no device has been found yet"
+        self.device: AsyncDevice | None = None
+        self.family: Family | None = None
+        self.identity = ""
+        self.divider: int | None = None
+        self.latest: Reading | None = None
+        self.state = LinkState.SEARCHING
+        self.listeners: list[Callable[[Reading], None]] = []
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the device's port is open."""
+        return self.device is not None and self.device.is_connected
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether a recorded file is played instead of a device."""
+        return self.device is not None and urlsplit(self.device.url).scheme == "file"
+
+    def connected_device(self) -> AsyncDevice:
+        """Return the driver.
+
+        Raises:
+            BridgeError: no device is connected.
+        """
+        if self.device is None or not self.device.is_connected:
+            raise BridgeError(ErrorCode.NO_DEVICE, self._reason or "the device is not connected")
+        return self.device
+
+    def connected_ucb(self) -> AsyncUcb:
+        """Return the driver of a device that has fields and firmware.
+
+        Raises:
+            BridgeError: no device is connected, or it is of another family.
+        """
+        device = self.connected_device()
+        if not isinstance(device, AsyncUcb):
+            title = "this device" if self.family is None else self.family.title
+            raise BridgeError(ErrorCode.NOT_SUPPORTED, f"{title}: only Aceinna devices (family ucb) support this")
+        return device
+
+    def summary(self) -> dict[str, Any]:
+        """Return the state of the device as JSON, for the status and events."""
+        device = self.device
+        return {
+            "connected": self.is_connected,
+            "state": str(self.state),
+            "reason": "" if self.is_connected else self._reason,
+            "id": self.identity,
+            "url": self._selection.port if device is None else device.url,
+            "baud": None if device is None else device.baud,
+            "family": "" if self.family is None else self.family.name,
+            "packet": "" if self.latest is None else self.latest.packet.name,
+            "divider": self.divider,
+        }
+
+    async def run(self) -> None:
+        """Find and read the device, again after each loss, until cancelled or until a recording has ended."""
+        while self.state is not LinkState.ENDED:
+            self.device = device = await self._find()
+            try:
+                await self._read(device)
+            except Exception:  # noqa: BLE001 - a fault of one driver must not end the bridge
+                _log.exception("%s: the driver failed", device.url)
+                self._change(LinkState.SEARCHING, f"{device.url}: internal error of the driver; see the bridge's log")
+                await asyncio.sleep(SEARCH_PAUSE_S)
+            finally:
+                await asyncio.shield(device.close())
+
+    async def identify(self) -> None:
+        """Update identity and rate; they stay unknown if the device does not answer."""
+        identity, divider = "" if self.family is None else self.family.title, None
+        with contextlib.suppress(DeviceError, BridgeError):
+            if isinstance(self.device, AsyncUcb) and not self.is_recording:
+                unit = await self.device.identify()
+                identity = f"{unit.serial_number} {unit.text}"
+                divider = (await self.device.get_fields([RATE]))[RATE]
+            else:
+                report = await self.describe()
+                identity = " ".join(report[key] for key in ("serial_number", "model") if key in report) or identity
+        self.identity, self.divider = identity, divider
+
+    async def describe(self) -> dict[str, str]:
+        """Return identity and configuration as the device reports them; empty if it has no such command.
+
+        Raises:
+            BridgeError: no device is connected.
+            DeviceError: the device does not answer.
+        """
+        device, kind = self.connected_device(), self.family
+        if kind is None or kind.controls.describe is None or self.is_recording:
+            return {}
+        return await device.run(kind.controls.describe(_unit(device)))
+
+    async def _find(self) -> AsyncDevice:
+        while True:
+            try:
+                return await self._open()
+            except DeviceError as error:
+                self._change(LinkState.SEARCHING, str(error))
+            await asyncio.sleep(SEARCH_PAUSE_S)
+
+    async def _open(self) -> AsyncDevice:
+        port, baud = self._selection.port, self._selection.baud
+        named = family(self._selection.family) if self._selection.family else None
+        is_recording = urlsplit(port).scheme == "file"
+        if port and (is_recording or (baud and named is not None)):
+            self.family = named or family("ucb")
+            return await _open(self.family, port, baud)
+        families = all_families() if named is None else [named]
+        result = await asyncio.to_thread(search, [port] if port else None, families)
+        for found in result.found:
+            if baud in (0, found.baud):
+                self.family = family(found.family)
+                return await _open(self.family, found.url, found.baud)
+        problems = "; ".join(result.problems.values())
+        where = port or "the USB serial adapters"
+        raise PortError(problems or f"{where}: no device answers; check its power and cable")
+
+    async def _read(self, device: AsyncDevice) -> None:
+        await self.identify()
+        start = None if self.family is None else self.family.controls.start
+        if start is not None and not self.is_recording:
+            with contextlib.suppress(DeviceError):  # the state will show that the device is silent
+                await device.run(start(_unit(device)))
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(self._watch(device))
+            async for reading in device.readings():
+                self._receive(reading)
+            watch.cancel()
+        if self.is_recording:
+            self._change(LinkState.ENDED, f"{device.url}: end of the recording")
+        else:
+            self._change(LinkState.SEARCHING, f"{device.url}: disconnected; searching all USB serial adapters")
+
+    def _receive(self, reading: Reading) -> None:
+        self.latest = reading
+        if self.state not in (LinkState.STREAMING, LinkState.UNPLUGGED):
+            self._change(LinkState.STREAMING, "")
+        for listener in self.listeners:
+            listener(reading)
+
+    async def _watch(self, device: AsyncDevice) -> None:
+        """Detect disconnection, reconnection and silence."""
+        since_s, was_connected, reconnects = time.monotonic(), True, 0
+        while True:
+            await asyncio.sleep(_POLL_S)
+            before = was_connected, reconnects
+            was_connected, reconnects = device.is_connected, device.engine.counts.reconnects
+            if (was_connected, reconnects) != before:
+                since_s = time.monotonic()
+                if not was_connected:
+                    reason = f"{device.url}: unplugged or switched off; reconnecting"
+                    self._change(LinkState.UNPLUGGED, reason)
+                    continue
+                await self.identify()  # the device may have been replaced
+                self._change(LinkState.STREAMING if device.latest(_SILENCE_S) else LinkState.SILENT, "")
+            if time.monotonic() - since_s < _SILENCE_S:
+                continue
+            age_s = device.statistics.age_s
+            if was_connected and (age_s is None or age_s > _SILENCE_S):
+                self._change(LinkState.SILENT, "")
+            elif not was_connected and not self._selection.port and time.monotonic() - since_s > _OTHER_PORT_S:
+                await device.close()  # the device may return at another port
+
+    def _change(self, state: LinkState, reason: str) -> None:
+        if (state, reason) != (self.state, self._reason):
+            self.state, self._reason = state, reason
+            self._publish(Event("device", self.summary()))
+
+
+def _unit(device: AsyncDevice) -> Any:  # noqa: ANN401 - each family has its own type
+    return getattr(device, "unit", None)
+
+
+async def _open(kind: Family, url: str, baud: int) -> AsyncDevice:
+    device: AsyncDevice = await kind.async_device.open(url, baud or kind.bauds[0])  # type: ignore[attr-defined]
+    return device

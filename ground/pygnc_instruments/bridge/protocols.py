@@ -1,0 +1,295 @@
+"""Message protocols of the bridge: how commands, answers, readings and events are written as JSON text.
+
+`v1` and `v2` are those of python-imu380's two generations; `envelope` is the form that its README proposes and that the
+bridge's own page uses. A protocol performs no I/O.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from pygnc_instruments.bridge.messages import (
+    BridgeError,
+    Command,
+    Describe,
+    ErrorCode,
+    Event,
+    GetFields,
+    ListFiles,
+    LoadFile,
+    Request,
+    Scalar,
+    SetFields,
+    StartLog,
+    Status,
+    StopLog,
+    Stream,
+    parse_field_ids,
+    parse_field_values,
+    parse_load_file,
+    parse_object,
+    parse_start_log,
+    parse_upgrade,
+)
+
+SERVER_VERSION: Final = "pygnc bridge 1"
+_Parsers = dict[str, Callable[[object], Command]]
+
+
+class MessageProtocol(Protocol):
+    """Protocol of one client; it may count the messages that it has written.
+
+    Attributes:
+        name: name in the option `--protocol` and in the path of the URL.
+        interval_s: time between readings, unless the bridge's settings name another.
+    """
+
+    name: str
+    interval_s: float
+
+    def parse(self, text: str | bytes) -> Request:
+        """Return the request in a message.
+
+        Raises:
+            BridgeError: the message is not a valid request.
+        """
+        ...
+
+    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - each command has its own
+        """Return the answer to a request that was carried out."""
+        ...
+
+    def rejection(self, name: str, error: BridgeError) -> str:
+        """Return the answer to a request that failed; `name` is "" if its name could not be read."""
+        ...
+
+    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+        """Return a message with a reading; `time_s` is the time since the client's first reading."""
+        ...
+
+    def event(self, event: Event) -> str:
+        """Return a message with an event."""
+        ...
+
+
+class EnvelopeProtocol:
+    """Messages {cmd, data, err}; `err` is null or an object with `code` and `message`.
+
+    Unrequested messages have the `cmd` output, device, log or upgrade_progress.
+    """
+
+    name = "envelope"
+    interval_s = 0.033
+
+    def parse(self, text: str | bytes) -> Request:
+        """Return the request in a message; see `MessageProtocol`."""
+        message = parse_object(text)
+        name = message.get("cmd")
+        if not isinstance(name, str) or name not in ENVELOPE_COMMANDS:
+            known = ", ".join(ENVELOPE_COMMANDS)
+            raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"unknown cmd {name!r:.80}; choose from {known}")
+        return _request(ENVELOPE_COMMANDS, name, message.get("data"))
+
+    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
+        """Return the answer to a request; see `MessageProtocol`."""
+        if isinstance(request.command, GetFields | SetFields):
+            result = _pairs(result)
+        return _envelope(request.name, result)
+
+    def rejection(self, name: str, error: BridgeError) -> str:
+        """Return the answer to a failed request; see `MessageProtocol`."""
+        return _envelope(name or None, None, error)
+
+    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+        """Return a message with a reading; see `MessageProtocol`."""
+        return _envelope("output", {"time": time_s, **values})
+
+    def event(self, event: Event) -> str:
+        """Return a message with an event; see `MessageProtocol`."""
+        return _envelope(event.name, event.data)
+
+
+class ProtocolV1(EnvelopeProtocol):
+    """First generation of python-imu380 (README, March 2018): bare words and {cmd, data}, readings as flat objects.
+
+    Commands that its server did not have use the envelope.
+    """
+
+    name = "v1"
+    interval_s = 0.033
+
+    def __init__(self) -> None:
+        self._outputs = 0
+
+    def parse(self, text: str | bytes) -> Request:
+        """Return the request in a message; see `MessageProtocol`."""
+        word = text.strip() if isinstance(text, str) else ""
+        command = _V1_WORDS.get(word)
+        # The prefix marks requests that are answered without an envelope.
+        return super().parse(text) if command is None else Request(command, f"bare {word}")
+
+    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
+        """Return the answer to a request; see `MessageProtocol`."""
+        match request:
+            case Request(Status(), "bare status"):
+                device = result["device"]
+                return _json({"status": SERVER_VERSION, "odr": device["divider"], "device_id": device["id"]})
+            case Request(StartLog() | StopLog(), name) if name.startswith("bare"):
+                return _json({"logfile": result["file"]})
+            case Request(Stream(), name) if name.startswith("bare"):
+                return _json({"stream": result["on"]})
+            case Request(GetFields(), name):
+                return _json({"cmd": name, "data": _pairs(result)})
+            case Request(SetFields(), name):
+                return _json({"cmd": name, "data": 1})
+        return super().answer(request, result)
+
+    def rejection(self, name: str, error: BridgeError) -> str:
+        """Return the answer to a failed request in the form of its success; see `MessageProtocol`."""
+        if name in _FIELD_COMMANDS:
+            return _json({"cmd": name, "data": [], "err": error.to_json()})
+        if name.startswith("bare") or not name:
+            return _json({"err": error.to_json()})
+        return super().rejection(name, error)
+
+    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+        """Return a message with a reading; `time` counts the messages, as in the original. See `MessageProtocol`."""
+        del time_s
+        self._outputs += 1
+        return _json({**values, "time": self._outputs})
+
+    def event(self, event: Event) -> str:
+        """Return a message with an event; a disconnection is an error, as in the original. See `MessageProtocol`."""
+        if event.name == "device" and not event.data["connected"]:
+            return _json({"error": {"code": "no_device", "message": event.data["reason"]}})
+        return super().event(event)
+
+
+class ProtocolV2:
+    """Second generation of python-imu380 (from April 2018), used by Navigation Studio: {messageType, data}."""
+
+    name = "v2"
+    interval_s = 0.050
+
+    def parse(self, text: str | bytes) -> Request:
+        """Return the request in a message; see `MessageProtocol`."""
+        message = parse_object(text)
+        match message.get("messageType"):
+            case "serverStatus":
+                return Request(Status(), "serverStatus")
+            case "requestAction":
+                data = message.get("data")
+                if isinstance(data, dict) and len(data) == 1 and (name := next(iter(data))) in V2_ACTIONS:
+                    return _request(V2_ACTIONS, name, data[name])
+                known = ", ".join(V2_ACTIONS)
+                raise BridgeError(ErrorCode.UNKNOWN_COMMAND, f"data must have exactly one key; choose from {known}")
+        raise BridgeError(ErrorCode.UNKNOWN_COMMAND, "unknown messageType; choose from serverStatus, requestAction")
+
+    def answer(self, request: Request, result: Any) -> str:  # noqa: ANN401 - see `MessageProtocol`
+        """Return the answer to a request; see `MessageProtocol`."""
+        match request.command:
+            case Status():
+                return _json({"messageType": "serverStatus", "data": _server_status(result)})
+            case GetFields() | SetFields():
+                result = _pairs(result)
+            case StartLog() | StopLog():
+                return _json({"messageType": "requestAction", "data": {"logfile": result["file"]}})
+            case ListFiles():
+                result = [entry["name"] for entry in result]
+            case LoadFile():
+                result = result["text"]
+        return _json({"messageType": "requestAction", "data": {request.name: result}})
+
+    def rejection(self, name: str, error: BridgeError) -> str:
+        """Return the answer to a failed request: an empty value, and `err`; see `MessageProtocol`."""
+        if name not in V2_ACTIONS:
+            return _json({"messageType": "error", "data": None, "err": error.to_json()})
+        key = "logfile" if name in ("startLog", "stopLog") else name
+        data = {key: _V2_EMPTY.get(name, [])}
+        return _json({"messageType": "requestAction", "data": data, "err": error.to_json()})
+
+    def output(self, values: Mapping[str, Scalar], time_s: float) -> str:
+        """Return a message with a reading; see `MessageProtocol`."""
+        return _json({"messageType": "event", "data": {"newOutput": {"time": time_s, **values}}})
+
+    def event(self, event: Event) -> str:
+        """Return a message with an event; see `MessageProtocol`."""
+        name = "upgradeProgress" if event.name == "upgrade_progress" else event.name
+        return _json({"messageType": "event", "data": {name: event.data}})
+
+
+PROTOCOLS: Final[dict[str, type[ProtocolV1 | ProtocolV2 | EnvelopeProtocol]]] = {
+    kind.name: kind for kind in (ProtocolV1, ProtocolV2, EnvelopeProtocol)
+}
+ENVELOPE_COMMANDS: Final[_Parsers] = {
+    "status": lambda _: Status(),
+    "describe": lambda _: Describe(),
+    "start_stream": lambda _: Stream(on=True),
+    "stop_stream": lambda _: Stream(on=False),
+    "GF": lambda data: GetFields(stored=False, ids=parse_field_ids(data)),
+    "RF": lambda data: GetFields(stored=True, ids=parse_field_ids(data)),
+    "SF": lambda data: SetFields(stored=False, values=parse_field_values(data)),
+    "WF": lambda data: SetFields(stored=True, values=parse_field_values(data)),
+    "start_log": parse_start_log,
+    "stop_log": lambda _: StopLog(),
+    "list_files": lambda _: ListFiles(),
+    "load_file": parse_load_file,
+    "upgrade": parse_upgrade,
+}
+V2_ACTIONS: Final[_Parsers] = {
+    "getFields": ENVELOPE_COMMANDS["GF"],
+    "readFields": ENVELOPE_COMMANDS["RF"],
+    "setFields": ENVELOPE_COMMANDS["SF"],
+    "writeFields": ENVELOPE_COMMANDS["WF"],
+    "startStream": ENVELOPE_COMMANDS["start_stream"],
+    "stopStream": ENVELOPE_COMMANDS["stop_stream"],
+    "startLog": parse_start_log,
+    "stopLog": ENVELOPE_COMMANDS["stop_log"],
+    "listFiles": ENVELOPE_COMMANDS["list_files"],
+    "loadFile": parse_load_file,
+    "upgrade": parse_upgrade,
+}
+_V1_WORDS: Final[dict[str, Command]] = {
+    "status": Status(),
+    "start_log": StartLog(),
+    "stop_log": StopLog(),
+    "stream": Stream(on=True),
+}
+_FIELD_COMMANDS: Final = ("GF", "RF", "SF", "WF")
+_V2_EMPTY: Final[dict[str, Any]] = {"startLog": "", "stopLog": "", "loadFile": "", "upgrade": None}
+"""Empty values of failed actions; for all others it is an empty list. Old clients can read both."""
+
+
+def _request(parsers: _Parsers, name: str, data: object) -> Request:
+    try:
+        return Request(parsers[name](data), name)
+    except BridgeError as error:
+        error.details.setdefault("cmd", name)
+        raise
+
+
+def _server_status(status: dict[str, Any]) -> dict[str, Any]:
+    device, log = status["device"], status["log"]
+    data: dict[str, Any] = {
+        "serverVersion": SERVER_VERSION,
+        "serverUpdateRate": status["interval_ms"],
+        "deviceId": device["id"],
+        "logging": log["active"],
+        "fileName": log["file"],
+        "pygnc": status,
+    }
+    if device["connected"]:
+        data |= {"packetType": device["packet"], "deviceProperties": status["properties"]}
+    return data
+
+
+def _pairs(fields: Mapping[int, int]) -> list[list[int]]:
+    return [[number, value] for number, value in fields.items()]
+
+
+def _envelope(name: str | None, data: Any, error: BridgeError | None = None) -> str:  # noqa: ANN401 - any JSON
+    return _json({"cmd": name, "data": data, "err": None if error is None else error.to_json()})
+
+
+def _json(message: object) -> str:
+    return json.dumps(message, separators=(",", ":"), allow_nan=False)

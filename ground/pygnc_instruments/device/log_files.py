@@ -1,0 +1,321 @@
+"""Log files of readings: CSV with the columns and units of python-imu380, and raw bytes.
+
+A CSV file begins with comment lines that describe the device and the start time:
+
+    # serial_number: 2008705635
+    # start_utc: 2026-03-01T12:00:00.000Z
+    # units: s,m/s^2,...
+    time,xAccel,yAccel,...
+    0.00000,-0.09577,...
+
+A CSV file has the suffix `.part` until it is complete. Each line is written at once and synced to the disk once a
+second, so a power cut loses at most one second. `recover_logs` truncates what it leaves behind to complete lines and
+removes the suffix.
+"""
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pygnc.common.files import durable_rename, write_all
+from pygnc_devices.declaration import Field, Value
+from pygnc_devices.engine import Engine
+from pygnc_devices.reading import Reading
+
+try:
+    import fcntl
+except ImportError:  # Windows does not rename open files, so no lock is needed there
+    fcntl = None  # type: ignore[assignment]
+
+_SYNC_S: Final = 1.0
+_PART: Final = ".part"
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}")
+_MIN_DECIMALS: Final = 5
+
+
+class LogError(Exception):
+    """A log file cannot be written, or its name is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Size and age at which a file is closed and the next one begun; 0 for no limit."""
+
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class CsvLog:
+    """Writes readings to CSV files in a folder, one file per kind of packet.
+
+    Attributes:
+        folder: folder of the files; created on the first reading.
+        name: file name from `checked_log_name`; "" to name files by local time, `data-2026_03_01_12_00_00.csv`.
+        head: description of the device for the comment lines of each file.
+        rotation: when to begin the next file.
+        on_closed: called with the path of each completed file.
+        rows: number of rows written.
+        current: path of the newest file, without `.part`; None before the first reading.
+    """
+
+    folder: Path
+    name: str = ""
+    head: Mapping[str, str] = field(default_factory=dict)
+    rotation: Rotation = Rotation()
+    on_closed: Callable[[Path], None] = lambda _: None
+    rows: int = 0
+    current: Path | None = None
+    _files: dict[str, "_CsvFile"] = field(default_factory=dict)
+    _first_kind: str = ""
+
+    def write(self, reading: Reading) -> None:
+        """Append a reading to the file of its kind of packet.
+
+        Raises:
+            LogError: the file cannot be written; what was written before is kept.
+        """
+        kind = reading.packet.name
+        file = self._files.get(kind)
+        if file is not None and self._is_full(file):
+            self._close(kind)
+            file = None
+        try:
+            if file is None:
+                file = self._files[kind] = self._open(reading)
+            file.append(file.row(reading))
+        except OSError as error:
+            raise _write_error(self.folder, error) from None
+        self.rows += 1
+
+    def close(self) -> None:
+        """Complete all open files; may be called twice.
+
+        Raises:
+            LogError: a file cannot be synced or renamed.
+        """
+        for kind in list(self._files):
+            self._close(kind)
+
+    def _is_full(self, file: "_CsvFile") -> bool:
+        age_s = time.monotonic() - file.opened_s
+        return 0 < self.rotation.bytes <= file.size or 0.0 < self.rotation.seconds <= age_s
+
+    def _open(self, reading: Reading) -> "_CsvFile":
+        kind = reading.packet.name
+        self._first_kind = self._first_kind or kind
+        self.folder.mkdir(parents=True, exist_ok=True)
+        stem = _stem(self.name) + ("" if kind == self._first_kind else f"-{kind}")
+        self.current, descriptor = _create(self.folder, stem, ".csv", _PART)
+        _lock(descriptor)
+        columns = [("time", "s"), *reading.packet.columns()]
+        start = datetime.fromtimestamp(reading.t_wall_ns / 1e9, UTC)
+        head = {
+            **self.head,
+            "packet": kind,
+            "start_utc": f"{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03}Z",
+            "units": ",".join(unit for _, unit in columns),
+        }
+        file = _CsvFile(self.current, descriptor, reading)
+        lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in head.items()]
+        file.append("".join(lines) + ",".join(name for name, _ in columns) + "\n")
+        return file
+
+    def _close(self, kind: str) -> None:
+        file = self._files.pop(kind)
+        try:
+            os.fsync(file.descriptor)
+            os.close(file.descriptor)
+            durable_rename(_part(file.path), file.path)
+        except OSError as error:
+            raise _write_error(file.path, error) from None
+        self.on_closed(file.path)
+
+
+class _CsvFile:
+    """One open CSV file; all its readings are of the same kind of packet."""
+
+    def __init__(self, path: Path, descriptor: int, first: Reading) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.opened_s = time.monotonic()
+        self.size = 0
+        self._synced_s = 0.0
+        self._formats = [_format(entry) for entry in first.packet.fields]
+        self._start_ns = first.t_mono_ns
+        self._clock_start: tuple[int, int] | None = None
+        """Arrival and device time of the first reading with a device time."""
+
+    def append(self, text: str) -> None:
+        octets = text.encode()
+        write_all(self.descriptor, octets)
+        self.size += len(octets)
+        now_s = time.monotonic()
+        if now_s - self._synced_s >= _SYNC_S:
+            os.fsync(self.descriptor)
+            self._synced_s = now_s
+
+    def row(self, reading: Reading) -> str:
+        values = reading.packet.row(reading.values)
+        cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
+        return f"{self._elapsed_s(reading):.5f},{','.join(cells)}\n"
+
+    def _elapsed_s(self, reading: Reading) -> float:
+        """Return the time since the first reading, by the device's clock as soon as that is known, else by arrival."""
+        now_ns = reading.t_device_ns
+        if self._clock_start is None or now_ns is None:
+            if now_ns is not None:
+                self._clock_start = reading.t_mono_ns, now_ns
+            return (reading.t_mono_ns - self._start_ns) / 1e9
+        arrival_ns, device_ns = self._clock_start
+        return (arrival_ns - self._start_ns + now_ns - device_ns) / 1e9
+
+
+class RawLog:
+    """Writes every byte that a device's port receives, damaged or not, to a file that can be replayed (`file://x.raw`).
+
+    Args:
+        folder: folder of the file; created if missing.
+        name: file name with the suffix `.csv`, which is replaced by `.raw`; "" to name the file by local time.
+        engine: the device's connection.
+
+    Raises:
+        LogError: the file cannot be created.
+    """
+
+    def __init__(self, folder: Path, name: str, engine: Engine) -> None:
+        self._engine = engine
+        self._error: OSError | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path, self._descriptor = _create(folder, _stem(name), ".raw")
+        except OSError as error:
+            raise LogError(f"{error.filename}: {error.strerror}") from None
+        engine.tap = self._write
+
+    def close(self) -> Path:
+        """Sync and close the file, and return its path.
+
+        Raises:
+            LogError: some bytes could not be written.
+        """
+        self._engine.tap = None
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+        if self._error is not None:
+            raise LogError(f"{self.path}: {self._error.strerror}; bytes at its end are missing")
+        return self.path
+
+    def _write(self, octets: bytes) -> None:
+        """Write received bytes; an error must not stop the port's thread, which calls this."""
+        if self._error is None:
+            try:
+                write_all(self._descriptor, octets)
+            except OSError as error:
+                self._error = error
+
+
+def checked_log_name(name: str) -> str:
+    """Return a requested file name with the suffix `.csv`.
+
+    Raises:
+        LogError: the name contains a folder or characters that are not allowed.
+    """
+    stem = name.removesuffix(".csv")
+    if _NAME.fullmatch(stem) is None or stem.endswith((".", " ")):
+        raise LogError(
+            f"log name {name!r} is not allowed: use letters, digits, dots, dashes, underscores and spaces, no folder"
+        )
+    return f"{stem}.csv"
+
+
+def recover_logs(folder: Path) -> list[Path]:
+    """Complete the `.part` files that a power cut or a killed program has left, and return their new paths.
+
+    Each is truncated to complete lines and renamed. Files that a running program is still writing are skipped.
+    """
+    recovered = []
+    for part in sorted(folder.glob(f"*.csv{_PART}")):
+        with part.open("r+b") as file:
+            if not _lock(file.fileno()):
+                continue
+            size = file.read().rfind(b"\n") + 1
+            file.truncate(size)
+            file.flush()
+            os.fsync(file.fileno())
+        if size:
+            path = part.with_suffix("")
+            if path.exists():
+                path = _free_path(folder, path.stem, ".csv", _PART)
+            durable_rename(part, path)
+            recovered.append(path)
+        else:
+            part.unlink()
+    return recovered
+
+
+def _format(entry: Field) -> str:
+    """Return the format of a column: floats with their precision, scaled integers with the decimals of one bit."""
+    if entry.code in {"f", "d"}:
+        return ".9g" if entry.code == "f" else ".15g"
+    if entry.scale is None:
+        return ""
+    decimals = _MIN_DECIMALS
+    while abs(entry.scale * entry.unit.column_per_unit) < 10.0**-decimals:
+        decimals += 1
+    return f".{decimals}f"
+
+
+def _cell(form: str, value: Value | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    return format(value, form) if isinstance(value, float) else str(value)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".csv") or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
+
+
+def _create(folder: Path, stem: str, suffix: str, part: str = "") -> tuple[Path, int]:
+    """Create a file under a name that does not exist yet; return its path without `part`, and its descriptor."""
+    while True:
+        path = _free_path(folder, stem, suffix, part)
+        with contextlib.suppress(FileExistsError):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            return path, os.open(path.with_name(path.name + part), flags, 0o644)
+
+
+def _free_path(folder: Path, stem: str, suffix: str, part: str) -> Path:
+    path, number = folder / f"{stem}{suffix}", 0
+    while path.exists() or path.with_name(path.name + part).exists():
+        number += 1
+        path = folder / f"{stem}-{number:03}{suffix}"
+    return path
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + _PART)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file until it is closed; return False if another program has locked it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _write_error(path: Path, error: OSError) -> LogError:
+    return LogError(f"{error.filename or path}: {error.strerror}; logging has stopped, earlier rows are kept")

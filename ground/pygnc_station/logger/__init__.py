@@ -1,0 +1,1 @@
+"""Logging of devices into a store."""

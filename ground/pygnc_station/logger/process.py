@@ -1,0 +1,61 @@
+"""The process that logs: `python -m pygnc_station.logger.process --settings FILE`.
+
+`pygnc station log` becomes this process. It stands apart so that it loads no more than it needs, for it runs for years.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pygnc_devices.errors import DeviceError, PortBusyError
+from pygnc_devices.reading import Reading
+from pygnc_station.errors import StationError, StoreError
+from pygnc_station.logger.display import as_stored, line_of
+from pygnc_station.logger.logger import Logger
+from pygnc_station.settings_file import read_settings
+from pygnc_station.signals import stopped_by_signals
+from pygnc_station.store.layout import Layout
+from pygnc_station.store.store import Store
+
+BUSY: Final = 3
+"""Exit code when another program has a port."""
+_log: Final = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Log until a signal comes; return the exit code."""
+    parser = argparse.ArgumentParser(prog="pygnc station log", description=__doc__)
+    parser.add_argument("--settings", type=Path)
+    parser.add_argument("--gadget", default="")
+    parser.add_argument("--quiet", action="store_true", help="no line for each reading")
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        settings = read_settings(chosen.settings)
+        devices = settings.gadgets(chosen.gadget)
+        with Store.open(settings.store_url) as store:
+            logger = Logger(store, devices, None if chosen.quiet else _print)
+            with stopped_by_signals(logger.stop):
+                logger.run()
+            print(f"{logger.stored} readings stored", flush=True)  # noqa: T201 - for whoever started it
+    except (DeviceError, StationError, StoreError) as error:
+        print(f"pygnc station log: {error}", file=sys.stderr)  # noqa: T201 - likewise
+        return BUSY if isinstance(error, PortBusyError) else 1
+    return 0
+
+
+def _print(gadget: str, reading: Reading) -> None:
+    line = line_of(gadget, Layout.of(reading.packet), as_stored(reading))
+    try:
+        print(line, flush=True)  # noqa: T201 - what was asked for
+    except OSError as error:  # nobody reads the pipe any more, or a disk is full: readings are stored all the same
+        _log.warning("logging goes on without showing readings: %s", error.strerror)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Batches of a station as its store records them: contents, state, result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+from sqlalchemy import Connection, func, select, update
+
+from pygnc_station.errors import StationError
+from pygnc_station.store import schema
+from pygnc_station.store.store import Store
+
+
+class BatchState(StrEnum):
+    """State of a batch. Each leads to the next; `pygnc station batch --again` makes a rejected batch ready."""
+
+    OPEN = "open"
+    """Its readings are selected; its file may be missing or incomplete and is written again."""
+    READY = "ready"
+    """Its file is complete."""
+    SENT = "sent"
+    """The server has received it and has not decided yet."""
+    ACCEPTED = "accepted"
+    """The server has stored its readings."""
+    REJECTED = "rejected"
+    """The server refuses it; the reason is recorded with the batch."""
+
+
+class ReadingRange(msgspec.Struct, frozen=True):
+    """Readings `first` to `last` of one stream, both included."""
+
+    stream_id: int
+    first: int
+    last: int
+
+
+class BatchedFile(msgspec.Struct, frozen=True):
+    """Path, size and modification time of a file when it was selected for a batch."""
+
+    path: str
+    bytes: int
+    modified_ns: int
+
+
+class BatchContents(msgspec.Struct, frozen=True):
+    """Readings and files in a batch."""
+
+    readings: tuple[ReadingRange, ...] = ()
+    files: tuple[BatchedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Batch of a station.
+
+    Attributes:
+        id: 32 hexadecimal digits, unique everywhere.
+        name: stem of its file name.
+        created_ms: when its readings were selected, milliseconds since 1970 (UTC).
+        state: how far it has come.
+        contents: its readings and files.
+        readings: number of readings in its file.
+        bytes: size of its file.
+        sha256: checksum of its file, hexadecimal.
+        remote_id: identifier that the server has assigned, "" if none.
+        reason: why the server rejected it, "" if it did not.
+    """
+
+    id: str
+    name: str
+    created_ms: int
+    state: BatchState
+    contents: BatchContents
+    readings: int
+    bytes: int
+    sha256: str
+    remote_id: str
+    reason: str
+
+    @property
+    def file_name(self) -> str:
+        """File name of its zip."""
+        return f"{self.name}.zip"
+
+
+def batches(store: Store, *states: BatchState, names: Sequence[str] | None = None) -> list[Batch]:
+    """Return batches, the oldest first.
+
+    Args:
+        store: store of the station.
+        states: select batches in these states; all states if none is given.
+        names: select batches with these names; None selects all.
+    """
+    c = schema.batches.c
+    query = select(schema.batches).order_by(c.created_ms, c.id)
+    if states:
+        query = query.where(c.state.in_(states))
+    if names is not None:
+        query = query.where(c.name.in_(names))
+    with store.reads() as connection:
+        rows = [row._asdict() for row in connection.execute(query)]
+    return [Batch(state=BatchState(row.pop("state")), contents=_decode(row.pop("pieces")), **row) for row in rows]
+
+
+def count_accepted(store: Store) -> tuple[int, int]:
+    """Return the number of accepted batches and the number of readings in them."""
+    c = schema.batches.c
+    query = select(func.count(), func.sum(c.readings)).where(c.state == BatchState.ACCEPTED)
+    with store.reads() as connection:
+        count, readings = connection.execute(query).one()
+    return int(count), int(readings or 0)
+
+
+def update_batch(store: Store, batch: Batch, **values: object) -> None:
+    """Change columns of a batch, such as `state` or `reason`."""
+    table = schema.batches
+    with store.writes() as connection:
+        connection.execute(update(table).where(table.c.id == batch.id).values(**values))
+
+
+def retry_rejected(store: Store, name: str) -> Batch:
+    """Make a rejected batch ready again, so that the next upload sends it.
+
+    Raises:
+        StationError: no rejected batch has this name or id.
+    """
+    for batch in batches(store, BatchState.REJECTED):
+        if name in (batch.name, batch.id):
+            update_batch(store, batch, state=BatchState.READY, remote_id="", reason="")
+            return batch
+    raise StationError(f"{name!r} is not a rejected batch; `pygnc station status` lists them")
+
+
+def first_unaccepted(connection: Connection) -> dict[int, int]:
+    """Return, per stream id, the number of the first reading that is in a batch which is not accepted yet."""
+    c = schema.batches.c
+    first: dict[int, int] = {}
+    for text in connection.execute(select(c.pieces).where(c.state != BatchState.ACCEPTED)).scalars():
+        for part in _decode(text).readings:
+            first[part.stream_id] = min(part.first, first.get(part.stream_id, part.first))
+    return first
+
+
+def _decode(text: str) -> BatchContents:
+    return msgspec.json.decode(text, type=BatchContents)

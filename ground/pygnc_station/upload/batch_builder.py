@@ -1,0 +1,217 @@
+"""Builds batches: selects readings and flight files that are in no batch yet, and writes their zip files.
+
+Readings are selected in one transaction, and the file is written after it. A file that was interrupted is written again
+from the recorded selection. Each reading is therefore in exactly one batch, whenever the program is killed.
+"""
+
+import fcntl
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select
+
+from pygnc.common.files import durable_rename
+from pygnc_station.batch_format import FILES, FORMAT, BatchWriter, FileEntry, Metadata, StreamEntry
+from pygnc_station.errors import StationError
+from pygnc_station.settings import StationSettings
+from pygnc_station.store import schema
+from pygnc_station.store.batches import (
+    Batch,
+    BatchContents,
+    BatchedFile,
+    BatchState,
+    ReadingRange,
+    batches,
+    update_batch,
+)
+from pygnc_station.store.cursors import BATCHES, advance, pending
+from pygnc_station.store.export import file_names, portable_name
+from pygnc_station.store.query import numbered_pages, streams_of
+from pygnc_station.store.readings import iso_time
+from pygnc_station.store.store import Store
+
+FLIGHT_FILES: Final = (
+    "sense.bin",
+    "range/**/rng*.bin",
+    "rng*.bin",
+    "pygnc_logs/**/*",
+    "pygnc_batch/**/*",
+    "pygnc_status.bin",
+)
+"""Patterns of the files that `flight_folders` in [batches] contributes."""
+_INCOMPLETE: Final = ".part"
+_MAX_FILES: Final = 2000
+_DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
+"""Version of batonopc's batch description."""
+
+
+def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Batch]:
+    """Complete interrupted batches, then build one from the readings and files that are in no batch yet.
+
+    Args:
+        store: store of the station.
+        settings: settings of the station.
+        now_ms: current time, milliseconds since 1970 (UTC).
+
+    Returns:
+        The completed batches; empty if there is nothing new.
+
+    Raises:
+        StationError: another program is building batches in the same folder.
+        StoreError: the store cannot be read or written.
+        OSError: the file cannot be written; the next call writes it again.
+    """
+    with exclusive_lock(settings.path(settings.batches.pending), "building batches"):
+        # Interrupted batches come first: if they cannot be written, nothing new is selected.
+        made = [_write_file(store, settings, batch) for batch in batches(store, BatchState.OPEN)]
+        _select_new(store, settings, now_ms)
+        return made + [_write_file(store, settings, batch) for batch in batches(store, BatchState.OPEN)]
+
+
+@contextmanager
+def exclusive_lock(folder: Path, activity: str) -> Iterator[None]:
+    """Hold the lock of a folder, which is created if missing; the lock ends with the process that holds it.
+
+    Args:
+        folder: the folder.
+        activity: what the lock protects, for the error message.
+
+    Raises:
+        StationError: another program holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StationError(f"{folder}: another program is {activity}; wait until it ends") from None
+        yield
+
+
+def _select_new(store: Store, settings: StationSettings, now_ms: int) -> None:
+    """Record a batch of what is in no batch yet, if there is anything."""
+    with store.writes() as connection:
+        room = settings.batches.most_readings
+        ranges: list[ReadingRange] = []
+        for waiting in pending(connection, BATCHES):
+            last = min(waiting.last, waiting.first + room - 1)
+            if last < waiting.first:
+                break
+            ranges.append(ReadingRange(waiting.stream.id, waiting.first, last))
+            room -= last - waiting.first + 1
+            advance(connection, BATCHES, waiting.stream.id, last)
+        files = _find_new_files(connection, [settings.path(folder) for folder in settings.batches.flight_folders])
+        if not ranges and not files:
+            return
+        _record_files(connection, files)
+        id_ = uuid.uuid4().hex
+        stamp = iso_time(now_ms)[:19].replace("-", "").replace(":", "")
+        row = {"id": id_, "name": f"{stamp}Z_{id_[:8]}", "created_ms": now_ms, "state": BatchState.OPEN, "readings": 0}
+        row |= {"bytes": 0, "sha256": "", "remote_id": "", "reason": ""}
+        contents = msgspec.json.encode(BatchContents(tuple(ranges), tuple(files))).decode()
+        connection.execute(insert(schema.batches), row | {"pieces": contents})
+
+
+def _find_new_files(connection: Connection, folders: Sequence[Path]) -> list[BatchedFile]:
+    """Return flight files that are in no batch or have changed since; incomplete journals are skipped."""
+    c = schema.batched_files.c
+    known = {row[0]: (row[1], row[2]) for row in connection.execute(select(c.path, c.bytes, c.modified_ns))}
+    found: dict[str, BatchedFile] = {}
+    for folder in folders:
+        for pattern in FLIGHT_FILES:
+            for path in sorted(folder.glob(pattern)):
+                if path.is_symlink() or not path.is_file() or path.suffix == _INCOMPLETE:
+                    continue
+                status = path.stat()
+                if known.get(str(path)) != (status.st_size, status.st_mtime_ns):
+                    found[str(path)] = BatchedFile(str(path), status.st_size, status.st_mtime_ns)
+    return list(found.values())[:_MAX_FILES]
+
+
+def _record_files(connection: Connection, files: Sequence[BatchedFile]) -> None:
+    table = schema.batched_files
+    for file in files:
+        digest = hashlib.sha256(file.path.encode()).hexdigest()
+        connection.execute(delete(table).where(table.c.path_digest == digest))
+        connection.execute(insert(table), {"path_digest": digest, **msgspec.to_builtins(file)})
+
+
+def _write_file(store: Store, settings: StationSettings, batch: Batch) -> Batch:
+    """Write the zip file of a batch; it appears under its name when it is complete and synced."""
+    path = settings.path(settings.batches.pending) / batch.file_name
+    part = path.with_name(f".{path.name}.part")
+    readings = _write_zip(store, settings, batch, part)
+    with part.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    durable_rename(part, path)
+    size = path.stat().st_size
+    update_batch(store, batch, state=BatchState.READY, readings=readings, bytes=size, sha256=sha256)
+    return next(made for made in batches(store, BatchState.READY) if made.id == batch.id)
+
+
+def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path) -> int:
+    """Write the zip and sync it; return the number of readings in it."""
+    with store.reads() as connection:
+        by_id = {stream.id: stream for stream in streams_of(connection)}
+    ranges = batch.contents.readings
+    streams = [by_id[part.stream_id] for part in ranges]
+    entries = []
+    writer = BatchWriter(path, batch.created_ms)
+    try:
+        for part, stream, stem in zip(ranges, streams, file_names(streams), strict=True):
+            name = f"{stem}.csv"
+            pages = numbered_pages(store, part.stream_id, part.first, part.last)
+            count = writer.add_readings(name, stream.layout, pages)
+            entries.append(
+                StreamEntry(
+                    name, stream.gadget_id, stream.family, stream.origin, stream.layout, part.first, part.last, count
+                )
+            )
+        files = tuple(_add_files(writer, batch.contents.files))
+        metadata = Metadata(
+            FORMAT, batch.id, batch.name, settings.name, iso_time(batch.created_ms), settings.batches.type,
+            settings.batches.mode, tuple(entries), files,
+        )  # fmt: skip
+        writer.add(f"{batch.name}.yaml", [_description(metadata)])
+        writer.close(metadata)
+    except BaseException:
+        writer.abandon()
+        raise
+    return sum(entry.count for entry in entries)
+
+
+def _add_files(writer: BatchWriter, files: Sequence[BatchedFile]) -> Iterator[FileEntry]:
+    for rank, file in enumerate(files):
+        path = Path(file.path)
+        name = f"{FILES}{rank:04d}_{portable_name(path.name)}"
+        try:
+            writer.add_file(name, path)
+        except FileNotFoundError:  # deleted since it was selected
+            continue
+        yield FileEntry(name, file.path, file.modified_ns)
+
+
+def _description(metadata: Metadata) -> bytes:
+    """Return batonopc's description of a batch: JSON, which is YAML too; without the gateway's key."""
+    gadgets = sorted({entry.gadget_id for entry in metadata.streams})
+    return json.dumps(
+        {
+            "source": "Raspberry PI",
+            "source_ref": metadata.name,
+            "version": _DESCRIPTION_VERSION,
+            "filelist": ",".join(entry.file for entry in metadata.streams),
+            "batch_type": metadata.type,
+            "batch_mode": metadata.mode,
+            "timestamp": metadata.created,
+            "gadget_id": ",".join(gadgets),
+            "reading_from": min((entry.first for entry in metadata.streams), default=0),
+            "reading_to": max((entry.last for entry in metadata.streams), default=0),
+        },
+        indent=1,
+    ).encode()

@@ -1,0 +1,59 @@
+"""Puts batches into an object store (S3, Google, Azure, a folder), each once under its own name."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import from_url
+
+from pygnc_station.errors import StationError, TransferError
+from pygnc_station.settings import StationSettings
+from pygnc_station.store.batches import Batch, BatchState
+from pygnc_station.store.export import portable_name
+from pygnc_station.upload.sender import Sent
+
+_SUM: Final = ".sha256"
+
+
+class ObjectStoreSender:
+    """A way to an object store; its keys come from the environment, as its own tools take them."""
+
+    def __init__(self, settings: StationSettings) -> None:
+        self._url = settings.upload.url
+        self._station = portable_name(settings.name)
+        try:
+            if self._url.startswith("file://"):
+                Path(self._url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+            self._store = from_url(self._url)
+        except (BaseError, ValueError, OSError) as error:
+            raise StationError(f"{self._url}: {_line(error)}") from None
+
+    def close(self) -> None:
+        """Close nothing: each request stands alone."""
+
+    def send(self, batch: Batch, path: Path) -> Sent:
+        """Put a batch there, and its checksum beside it when it is whole; see `Sender.send`."""
+        name = f"{self._station}/{batch.file_name}"
+        try:
+            self._put(name, path, batch)
+            obstore.put(self._store, f"{name}{_SUM}", f"{batch.sha256}  {batch.file_name}\n".encode())
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise StationError(f"{self._url}: {_line(error)}") from None
+        except BaseError as error:
+            raise TransferError(f"{self._url}: {_line(error)}") from None
+        return Sent(BatchState.ACCEPTED, remote_id=name[-120:])
+
+    def _put(self, name: str, path: Path, batch: Batch) -> None:
+        """Write an object unless it is there whole: one that was cut short is written anew."""
+        try:
+            obstore.put(self._store, name, path, mode="create")
+        except AlreadyExistsError:
+            found = obstore.get(self._store, name).bytes()
+            if hashlib.sha256(found).hexdigest() != batch.sha256:
+                obstore.put(self._store, name, path)
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,136 @@
+"""Uploads the batches that are ready, one after the other, and archives those that the server has accepted."""
+
+import errno
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pygnc.common.files import durable_rename, sync_file
+from pygnc_station.errors import StationError, TransferError
+from pygnc_station.settings import StationSettings
+from pygnc_station.store.batches import Batch, BatchState, batches, update_batch
+from pygnc_station.store.cursors import BATCHES, SYNC, delete_range
+from pygnc_station.store.store import Store
+from pygnc_station.upload.batch_builder import exclusive_lock
+from pygnc_station.upload.retry import note_failure, note_success
+from pygnc_station.upload.sender import Sender
+
+UPLOAD: Final = "upload"
+"""Name of the upload's retry state."""
+
+
+@dataclass
+class UploadReport:
+    """Result of an upload.
+
+    Attributes:
+        accepted: names of batches that the server has accepted.
+        rejected: names and reasons of batches that it has rejected.
+        waiting: names of batches that it has received and not decided on.
+        problem: temporary failure that ended the upload early, "" if there was none.
+    """
+
+    accepted: list[str] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    problem: str = ""
+
+
+def sender_of(settings: StationSettings) -> Sender:
+    """Return the sender that [upload] selects.
+
+    Raises:
+        StationError: [upload] has no url, or the key file is missing.
+    """
+    if not settings.upload.url:
+        raise StationError("no server to upload to: set url in [upload]")
+    if settings.upload.kind == "object_store":
+        from pygnc_station.upload.object_store import ObjectStoreSender  # noqa: PLC0415 - loads its library on demand
+
+        return ObjectStoreSender(settings)
+    if settings.upload.kind == "tinycloud":
+        from pygnc_station.upload.tinycloud import TinycloudSender  # noqa: PLC0415 - likewise
+
+        return TinycloudSender(settings)
+    from pygnc_station.upload.station_server import StationSender  # noqa: PLC0415 - likewise
+
+    return StationSender(settings)
+
+
+def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: int) -> UploadReport:
+    """Send all batches that are ready, and query the result of those that were sent before.
+
+    A temporary failure ends the upload; `retry` then delays the next attempt.
+
+    Raises:
+        StationError: the upload failed for a reason that the user has to remove; the failure is recorded too.
+    """
+    report = UploadReport()
+    with exclusive_lock(settings.path(settings.batches.pending), "uploading batches"):
+        _archive_accepted(store, settings)
+        try:
+            for batch in batches(store, BatchState.READY, BatchState.SENT):
+                _send(store, settings, sender, batch, report)
+        except TransferError as error:
+            report.problem = str(error)
+            note_failure(store, UPLOAD, report.problem, now_ms)
+            return report
+        except StationError as error:
+            note_failure(store, UPLOAD, str(error), now_ms)
+            raise
+    note_success(store, UPLOAD, now_ms)
+    return report
+
+
+def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch, report: UploadReport) -> None:
+    path = settings.path(settings.batches.pending) / batch.file_name
+    if not path.is_file():
+        # The file was deleted; its readings are still in the store, so it is written again.
+        update_batch(store, batch, state=BatchState.OPEN, reason="")
+        return
+    sent = sender.send(batch, path)
+    update_batch(store, batch, state=sent.state, remote_id=sent.remote_id, reason=sent.reason)
+    if sent.state is BatchState.ACCEPTED:
+        report.accepted.append(batch.name)
+        _archive_accepted(store, settings)
+    elif sent.state is BatchState.REJECTED:
+        report.rejected.append((batch.name, sent.reason))
+    else:
+        report.waiting.append(batch.name)
+
+
+def _archive_accepted(store: Store, settings: StationSettings) -> None:
+    """Move or delete the files of accepted batches, and delete their readings if the settings demand it."""
+    pending = settings.path(settings.batches.pending)
+    readers = [BATCHES, SYNC] if settings.sync.url else [BATCHES]
+    names = [path.stem for path in pending.glob("*.zip")]
+    for batch in batches(store, BatchState.ACCEPTED, names=names):
+        path = pending / batch.file_name
+        if settings.batches.delete_readings:
+            for part in batch.contents.readings:
+                delete_range(store, part, readers)
+        if settings.batches.delete_when_accepted:
+            path.unlink()
+        else:
+            folder = settings.path(settings.batches.uploaded)
+            folder.mkdir(parents=True, exist_ok=True)
+            move_durably(path, folder / path.name)
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Move a file within a file system or to another one; after a power cut it exists in at least one place.
+
+    Raises:
+        OSError: the file cannot be copied; the source is still there.
+    """
+    try:
+        durable_rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # another file system
+            raise
+        part = target.with_name(f".{target.name}.part")
+        shutil.copyfile(source, part)
+        sync_file(part)
+        durable_rename(part, target)
+        source.unlink()

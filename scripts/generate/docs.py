@@ -1,0 +1,257 @@
+"""Generate the parts of the documentation that follow from the code: the drawing of the tasks and the tables.
+
+Usage: python -m scripts.generate.docs
+
+A test fails if docs/ differs from what this program generates.
+"""
+
+import ast
+import dataclasses
+import inspect
+import json
+import struct
+import sys
+from collections.abc import Iterator
+from html import escape
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pygnc.configuration.settings import Settings as FlightSettings
+from pygnc.formats import status
+from pygnc.supervisor.process import TaskSpec
+from pygnc.tasks.table import TASKS
+from pygnc_ground.scenario.settings import Partner
+from pygnc_ground.scenario.settings import Settings as ScenarioSettings
+from scripts.generate.sentence_tables import sentence_examples, sentence_table
+
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+BEGIN: Final = "<!-- {} table: made by scripts/generate/docs.py -->\n"
+END: Final = "<!-- end of {} table -->\n"
+REPEATED_BLOCKS: Final = (
+    tuple(f"partner{k}_" for k in range(status.PARTNERS)),
+    tuple(f"task_{name}_" for name in status.TASK_NAMES),
+)
+"""Prefixes of fields that repeat the same layout; only the first block of each is listed field by field."""
+
+
+def main() -> int:
+    """Update the documentation."""
+    for path, content in documents().items():
+        path.write_text(content)
+    return 0
+
+
+def documents() -> dict[Path, str]:
+    """Return the required content of each generated or partly generated file."""
+    tables = {
+        "architecture.md": {"task": task_table(TASKS)},
+        "interface.md": {
+            "status": status_table(),
+            "sentence": sentence_table(),
+            "sentence example": sentence_examples(),
+        },
+        "settings.md": {"settings": settings_tables(FlightSettings())},
+        "scenario.md": {"settings": settings_tables(ScenarioSettings()) + partner_table()},
+    }
+    drawings = {DOCS / "architecture.svg": drawing(TASKS)}
+    return drawings | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
+
+
+def with_tables(path: Path, tables: dict[str, str]) -> str:
+    """Return the text of `path` with the tables between their markers replaced."""
+    text = path.read_text()
+    for name, table in tables.items():
+        before, _, rest = text.partition(BEGIN.format(name))
+        _, _, after = rest.partition(END.format(name))
+        text = before + BEGIN.format(name) + table + END.format(name) + after
+    return text
+
+
+# Status record
+
+
+def status_table() -> str:
+    """Return the layout of the status record; similar consecutive fields share a row."""
+    rows = ["| byte | type | field | unit | meaning |", "|---|---|---|---|---|"]
+    offset = 0
+    for key, group in groupby(status.FIELDS, _row_key):
+        fields = list(group)
+        size = sum(struct.calcsize(f"<{field.code}") for field in fields)
+        if key[0] == "repeated":
+            first, *others = REPEATED_BLOCKS[int(key[1])]
+            names = ", ".join(f"`{prefix}...`" for prefix in others)
+            rows.append(f"| {offset} | | {names} | | as `{first}...`, {size // len(others)} bytes each |")
+        else:
+            names = ", ".join(f"`{field.name}`" for field in fields)
+            meaning = fields[0].meaning if len(fields) == 1 else key[-1]
+            rows.append(f"| {offset} | `{fields[0].code}` | {names} | {fields[0].unit} | {meaning} |")
+        offset += size
+    return "\n".join(rows) + "\n"
+
+
+def _row_key(field: status.Field) -> tuple[str, ...]:
+    """Return what fields of one row have in common; the last item is their common meaning."""
+    for index, prefixes in enumerate(REPEATED_BLOCKS):
+        if field.name.startswith(prefixes[1:]):
+            return "repeated", str(index)
+    cause, colon, _ = field.meaning.partition(": ")
+    if colon and cause.endswith("not used"):
+        return field.code, f"{cause}, by reason"
+    return field.name.rsplit("_", 1)[0], field.code, field.meaning.rsplit(",", 1)[0]
+
+
+# Settings
+
+
+def settings_tables(settings: object, name: str = "") -> str:
+    """Return a table for each section of settings; `settings` holds the defaults, its docstrings the meanings."""
+    defaults = {field: getattr(settings, field) for field in field_names(settings)}
+    sections = {field: value for field, value in defaults.items() if is_section(value)}
+    texts = field_docstrings(type(settings))
+    rows = [
+        f"| `{field}` | {toml_value(value)} | {texts.get(field, '')} |\n"
+        for field, value in defaults.items()
+        if field not in sections
+    ]
+    about = (inspect.getdoc(type(settings)) or "").partition("\n\n")[0].replace("\n", " ")
+    head = "| setting | default | meaning |\n|---|---|---|\n"
+    table = f"\n`[{name}]`: {about}\n\n{head}{''.join(rows)}" if name else head + "".join(rows)
+    below = (settings_tables(value, f"{name}.{field}".lstrip(".")) for field, value in sections.items())
+    return (table if rows else "") + "".join(below)
+
+
+def partner_table() -> str:
+    """Return the settings of a partner; a scenario has no partner by default."""
+    return settings_tables(Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)), "[partners]")
+
+
+def field_names(settings: object) -> Iterator[str]:
+    """Yield the names of the fields in order."""
+    if isinstance(settings, msgspec.Struct):
+        yield from (field.name for field in msgspec.structs.fields(type(settings)))
+    elif dataclasses.is_dataclass(settings):
+        yield from (field.name for field in dataclasses.fields(settings))
+
+
+def is_section(value: object) -> bool:
+    """Return whether a value is a section of settings."""
+    return isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value)
+
+
+def toml_value(value: Any) -> str:  # noqa: ANN401 - any type of setting
+    """Return a default in TOML syntax."""
+    return "-" if value is None else f"`{json.dumps(value)}`"
+
+
+def field_docstrings(kind: type) -> dict[str, str]:
+    """Return the docstring after each field of a class, in one line."""
+    tree = ast.parse(inspect.getsource(inspect.getmodule(kind) or kind))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__)
+    found: dict[str, str] = {}
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            found[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return found
+
+
+# Tasks
+
+BOX_W, BOX_H, GAP_X, GAP_Y, MARGIN = 176, 44, 46, 26, 20
+STYLE: Final = """<style>
+text { font: 13px sans-serif; text-anchor: middle; dominant-baseline: central; fill: #111 }
+.task { fill: #dbe9ff; stroke: #24508f; stroke-width: 1.5 } .optional { stroke-dasharray: 5 3 }
+.stream { fill: #fff3cd; stroke: #8a6d1a } .file { fill: #f2f2f2; stroke: #777 }
+.flow { stroke: #444; fill: none; marker-end: url(#head) }
+</style>
+<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+<path d="M0 0 L8 4 L0 8 z" fill="#444"/></marker></defs>
+"""
+
+
+def task_table(tasks: tuple[TaskSpec, ...]) -> str:
+    """Return the table of the tasks."""
+    rows = [
+        "| task | purpose | reads | writes | if it fails | stop order | watchdog limit |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for task in tasks:
+        reads, writes = (", ".join(f"`{name}`" for name in names) for names in (task.reads, task.writes))
+        consequence = "the run ends" if task.critical else "the run continues"
+        limit = f"{task.silence_limit_s:g} s"
+        rows.append(
+            f"| {task.name} | {task.purpose} | {reads} | {writes} | {consequence} | {task.stop_stage + 1}. | {limit} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def drawing(tasks: tuple[TaskSpec, ...]) -> str:
+    """Return the drawing of tasks, streams and files; data flows to the right."""
+    columns = place(tasks)
+    width = max(column for column, _ in columns.values()) * (BOX_W + GAP_X) + BOX_W + 2 * MARGIN
+    height = (max(row for _, row in columns.values()) + 1) * (BOX_H + GAP_Y) + 2 * MARGIN
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n{STYLE}']
+    parts += [arrow(columns[before], columns[after]) for before, after in flows(tasks)]
+    by_name = {task.name: task for task in tasks}
+    parts += [box(name, at, kind(name, by_name)) for name, at in columns.items()]
+    return "\n".join(parts) + "\n</svg>\n"
+
+
+def flows(tasks: tuple[TaskSpec, ...]) -> list[tuple[str, str]]:
+    """Return the data flows as pairs of names; streams are marked because they may have the name of a task."""
+
+    def label(name: str) -> str:
+        return name if name.startswith("~") else f"stream {name}"
+
+    reads = [(label(name), task.name) for task in tasks for name in task.reads]
+    return reads + [(task.name, label(name)) for task in tasks for name in task.writes]
+
+
+def place(tasks: tuple[TaskSpec, ...]) -> dict[str, tuple[int, int]]:
+    """Return column and row of every task, stream and file; a reader is to the right of what it reads."""
+    edges = flows(tasks)
+    column = dict.fromkeys((name for edge in edges for name in edge), 0)
+    for _ in column:
+        for before, after in edges:
+            column[after] = max(column[after], column[before] + 1)
+    rows: dict[int, int] = {}
+    placed = {}
+    for name, at in column.items():
+        placed[name] = (at, rows.setdefault(at, 0))
+        rows[at] += 1
+    return placed
+
+
+def kind(name: str, tasks: dict[str, TaskSpec]) -> str:
+    """Return the style of a box."""
+    if name in tasks:
+        return "task" if tasks[name].critical else "task optional"
+    return "file" if name.startswith("~") else "stream"
+
+
+def box(text: str, at: tuple[int, int], style: str) -> str:
+    """Draw one box."""
+    x, y = corner(at)
+    shape = (
+        f'<rect class="{style}" x="{x}" y="{y}" width="{BOX_W}" height="{BOX_H}" rx="{6 if "task" in style else 0}"/>'
+    )
+    return f'{shape}\n<text x="{x + BOX_W / 2:g}" y="{y + BOX_H / 2:g}">{escape(text)}</text>'
+
+
+def arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
+    """Draw one flow."""
+    (x1, y1), (x2, y2) = corner(start), corner(end)
+    x1, y1, y2 = x1 + BOX_W, y1 + BOX_H // 2, y2 + BOX_H // 2
+    bend = (x1 + x2) // 2
+    return f'<path class="flow" d="M{x1} {y1} C{bend} {y1} {bend} {y2} {x2 - 2} {y2}"/>'
+
+
+def corner(at: tuple[int, int]) -> tuple[int, int]:
+    """Return the upper left corner of a box."""
+    return MARGIN + at[0] * (BOX_W + GAP_X), MARGIN + at[1] * (BOX_H + GAP_Y)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

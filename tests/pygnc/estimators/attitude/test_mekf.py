@@ -1,0 +1,50 @@
+"""One step of the filter against Kalman's formulas as text books have them."""
+
+import numpy as np
+import pytest
+
+from pygnc.common import quaternion
+from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
+from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
+from pygnc.estimators.attitude.state import SIZE, AttitudeState
+from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
+
+TRUTH = fly(3, 2.0)
+
+
+def begun() -> Track:
+    """A track near the truth, its errors not independent of each other."""
+    sigma = np.repeat((0.03, 0.002, 1.0, 0.01, 0.02, 0.05, 0.3), (3, 3, 3, 3, 6, 1, 3))
+    mixed = np.tril(np.random.default_rng(1).normal(size=(SIZE, SIZE)), -1) / SIZE + np.eye(SIZE)
+    slow = np.concatenate((TRUTH.gyro_bias_rad_s, TRUTH.mag_bias_ut + 0.5, np.zeros(9), [0.3], np.zeros(3)))
+    q = quaternion.multiply(TRUTH.quaternion[0], quaternion.exponential(np.array([0.01, -0.02, 0.01])))
+    return Track(
+        AttitudeState(TRUTH.samples[0].gps_ms, q, slow, sigma[:, None] * mixed), TRUTH.samples[0].gyro_imu_rad_s
+    )
+
+
+def test_an_update_is_kalmans() -> None:
+    sample, around = TRUTH.samples[1], TRUTH.surroundings[1]
+    tracked = MultiplicativeEkf(SETTINGS).process(begun(), sample, around, FaceHealth.unknown(), GyroHealth.unknown())
+    predicted = tracked.step.state
+    body_from_gcrf = quaternion.to_matrix(predicted.quaternion).T
+    sensors = SensorModel(SETTINGS)
+    field = sensors.field(predicted, body_from_gcrf, sample.mag_imu_ut, around.field_gcrf_ut, 1.0)
+    light = sensors.light(predicted, body_from_gcrf, sample.lux, light_sources(around, SETTINGS), 1.0).observation
+    assert tracked.light is not None
+    used = tracked.light.used
+    assert 1 <= used.sum() < 6
+    residual, partials, sigma = (
+        np.concatenate((first, second[used])) for first, second in zip(field, light, strict=True)
+    )
+    before = predicted.covariance
+    innovation = partials @ before @ partials.T + np.diag(sigma**2)
+    gain = before @ partials.T @ np.linalg.inv(innovation)
+    expected = predicted.corrected(gain @ residual, predicted.sqrt_covariance)
+    np.testing.assert_allclose(predicted.error_to(tracked.track.state), gain @ residual, atol=1e-10)
+    np.testing.assert_allclose(tracked.track.state.quaternion, expected.quaternion, atol=1e-12)
+    after = (np.eye(SIZE) - gain @ partials) @ before
+    np.testing.assert_allclose(tracked.track.state.covariance, after, atol=1e-12)
+    assert tracked.nis == pytest.approx(residual @ np.linalg.solve(innovation, residual))
+    assert tracked.dof == len(residual)

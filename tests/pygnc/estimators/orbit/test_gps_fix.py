@@ -1,0 +1,132 @@
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pygnc.estimators.orbit.gps_fix import RejectCause, fix_from, screen, screen_velocity
+from pygnc.estimators.orbit.settings import ScreeningSettings
+
+Vector3: TypeAlias = tuple[float, float, float]
+SETTINGS = ScreeningSettings()
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What a receiver sends when all is well."""
+
+    seq: int = 7
+    time_status: int | None = 180
+    gps_week: int = 2300
+    gps_tow_ms: int = 259_200_000
+    position_status: int = 0
+    position_ecef_m: Vector3 = (6_878_000.0, 1_000.0, -2_000.0)
+    position_sigma_m: Vector3 = (3.0, 4.0, 5.0)
+    velocity_status: int = 0
+    velocity_ecef_mps: Vector3 = (-10.0, 1_200.0, 7_400.0)
+    velocity_sigma_mps: Vector3 = (0.1, 0.2, 0.3)
+    velocity_latency_s: float = 0.15
+    satellites_used: int = 8
+
+
+def test_a_good_packet_becomes_a_fix() -> None:
+    assert screen(Packet(), SETTINGS) is None
+    assert screen_velocity(Packet(), SETTINGS) is None
+    fix = fix_from(Packet(), SETTINGS)
+    assert (fix.gps_ms, fix.seq, fix.velocity_latency_s) == (2300 * 604_800_000 + 259_200_000, 7, 0.15)
+    assert tuple(fix.position_ecef_m) == Packet().position_ecef_m
+    assert fix.velocity_ecef_mps is not None
+    assert tuple(fix.velocity_ecef_mps) == Packet().velocity_ecef_mps
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"gps_week": 0}, RejectCause.NO_TIME),
+        ({"gps_tow_ms": 604_800_000}, RejectCause.NO_TIME),
+        ({"time_status": 20}, RejectCause.TIME_STATUS),
+        ({"time_status": 80}, RejectCause.TIME_STATUS),
+        ({"position_status": 1}, RejectCause.POSITION_STATUS),
+        ({"satellites_used": 0}, RejectCause.NO_SATELLITES),
+        ({"position_ecef_m": (math.nan, 0.0, 0.0)}, RejectCause.NOT_FINITE),
+        ({"position_sigma_m": (1.0, math.inf, 1.0)}, RejectCause.NOT_FINITE),
+        ({"position_ecef_m": (0.0, 0.0, 0.0)}, RejectCause.ZERO_POSITION),
+        ({"position_ecef_m": (-2_707_000.0, -4_261_000.0, 3_885_000.0)}, RejectCause.RADIUS),
+        ({"position_ecef_m": (1e300, 1e300, 1e300)}, RejectCause.RADIUS),
+    ],
+)
+def test_what_is_no_fix_is_rejected_with_its_cause(changes: dict[str, Any], cause: RejectCause) -> None:
+    assert screen(Packet(**changes), SETTINGS) is cause
+
+
+@pytest.mark.parametrize("time_status", [None, 100, 120, 160, 180])
+def test_good_time_statuses_pass(time_status: int | None) -> None:
+    assert screen(Packet(time_status=time_status), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"velocity_status": 1}, RejectCause.VELOCITY_STATUS),
+        ({"velocity_ecef_mps": (math.inf, 0.0, 0.0)}, RejectCause.VELOCITY_NOT_FINITE),
+        ({"velocity_ecef_mps": (0.0, 0.0, 0.0)}, RejectCause.SPEED),
+        ({"velocity_ecef_mps": (0.0, 12_000.0, 0.0)}, RejectCause.SPEED),
+        ({"velocity_latency_s": -0.1}, RejectCause.LATENCY),
+        ({"velocity_latency_s": math.nan}, RejectCause.LATENCY),
+        ({"velocity_latency_s": 30.0}, RejectCause.LATENCY),
+    ],
+)
+def test_a_bad_velocity_leaves_a_position_only_fix(changes: dict[str, Any], cause: RejectCause) -> None:
+    packet = Packet(**changes)
+    assert screen(packet, SETTINGS) is None
+    assert screen_velocity(packet, SETTINGS) is cause
+    fix = fix_from(packet, SETTINGS)
+    assert fix.velocity_ecef_mps is None
+    assert fix.velocity_sigma_mps is None
+    assert fix.velocity_latency_s == 0.0
+
+
+def test_the_simulators_status_is_accepted_only_when_asked_for() -> None:
+    simulated = Packet(position_status=1, velocity_status=1)
+    assert screen(simulated, SETTINGS) is RejectCause.POSITION_STATUS
+    asked = ScreeningSettings(accept_position_status=(0, 1))
+    assert screen(simulated, asked) is None
+    assert fix_from(simulated, asked).velocity_ecef_mps is not None
+
+
+def test_a_packet_without_time_makes_no_fix() -> None:
+    with pytest.raises(ValueError, match="no time"):
+        fix_from(Packet(gps_week=0), SETTINGS)
+
+
+anything = st.floats(allow_nan=True, allow_infinity=True)
+vectors = st.tuples(anything, anything, anything)
+bytes_ = st.integers(0, 255)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "gps_week": st.integers(0, 65_535),
+            "gps_tow_ms": st.integers(0, 2**32 - 1),
+            "time_status": bytes_,
+            "position_status": bytes_,
+            "satellites_used": bytes_,
+            "position_ecef_m": vectors,
+            "position_sigma_m": vectors,
+            "velocity_status": bytes_,
+            "velocity_ecef_mps": vectors,
+            "velocity_sigma_mps": vectors,
+            "velocity_latency_s": anything,
+        }
+    )
+)
+def test_whatever_comes_is_judged_and_what_passes_is_finite(changes: dict[str, Any]) -> None:
+    packet = Packet(**changes)
+    if screen(packet, SETTINGS) is None:
+        fix = fix_from(packet, SETTINGS)
+        assert np.isfinite(fix.position_ecef_m).all()
+        assert fix.velocity_ecef_mps is None or np.isfinite(fix.velocity_ecef_mps).all()

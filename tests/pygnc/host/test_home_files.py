@@ -1,0 +1,131 @@
+"""File storage in a home folder: uploads resume, and a file is only replaced by a complete one."""
+
+import os
+import zlib
+from pathlib import Path
+
+import pytest
+
+from pygnc.host.home_files import HomeFiles
+from pygnc.host.transfer import Upload
+
+CONTENT = bytes(range(256)) * 40
+UPLOAD = Upload("range/partner_75/rng00007.bin", len(CONTENT), zlib.crc32(CONTENT))
+
+
+def put(files: HomeFiles, upload: Upload, content: bytes) -> bool:
+    files.prepare(upload)
+    files.append(upload, content)
+    return files.complete(upload)
+
+
+def test_a_complete_upload_replaces_the_file(tmp_path: Path) -> None:
+    files = HomeFiles(tmp_path, 0)
+    assert files.prepare(UPLOAD) == 0
+    for at in range(0, len(CONTENT), 1000):
+        files.append(UPLOAD, CONTENT[at : at + 1000])
+    assert not (tmp_path / UPLOAD.name).exists()
+    assert files.complete(UPLOAD)
+    assert (tmp_path / UPLOAD.name).read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / UPLOAD.name).parent.iterdir()] == ["rng00007.bin"]
+    assert files.is_complete(UPLOAD)
+    assert not files.is_complete(UPLOAD._replace(crc=1))
+
+
+def test_a_partial_upload_is_resumed_only_by_the_same_upload(tmp_path: Path) -> None:
+    HomeFiles(tmp_path, 0).prepare(UPLOAD)
+    HomeFiles(tmp_path, 0).append(UPLOAD, CONTENT[:777])
+    assert HomeFiles(tmp_path, 0).prepare(UPLOAD) == 777
+    assert HomeFiles(tmp_path, 0).prepare(UPLOAD._replace(crc=UPLOAD.crc ^ 1)) == 0
+    assert HomeFiles(tmp_path, 0).prepare(UPLOAD) == 0, "another upload of the name takes the part's place"
+
+
+def test_partial_uploads_of_other_names_stay(tmp_path: Path) -> None:
+    files = HomeFiles(tmp_path, 0)
+    (tmp_path / ".sense.bin.part").write_bytes(b"not ours")
+    files.prepare(Upload("flight.zip", 10, 1))
+    files.append(Upload("flight.zip", 10, 1), b"x")
+    files.prepare(Upload("sense.bin", 10, 1))
+    assert files.prepare(Upload("flight.zip", 10, 1)) == 1
+    assert (tmp_path / ".sense.bin.part").exists()
+
+
+@pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT[:-1] + b"?", CONTENT + b"more"])
+def test_an_incomplete_or_damaged_upload_does_not_replace_the_file(tmp_path: Path, content: bytes) -> None:
+    files = HomeFiles(tmp_path, 0)
+    (target := tmp_path / UPLOAD.name).parent.mkdir(parents=True)
+    target.write_bytes(b"old")
+    assert not put(files, UPLOAD, content)
+    assert target.read_bytes() == b"old"
+    assert files.prepare(UPLOAD) == 0
+
+
+def test_a_partial_upload_that_is_too_long_is_restarted(tmp_path: Path) -> None:
+    files = HomeFiles(tmp_path, 0)
+    files.prepare(UPLOAD)
+    files.append(UPLOAD, CONTENT + b"more")
+    assert files.prepare(UPLOAD) == 0
+
+
+def test_an_empty_file_can_be_uploaded(tmp_path: Path) -> None:
+    files = HomeFiles(tmp_path, 0)
+    empty = Upload("pygnc.toml", 0, 0)
+    files.prepare(empty)
+    assert files.complete(empty)
+    assert (tmp_path / "pygnc.toml").read_bytes() == b""
+
+
+def test_an_upload_that_needs_the_reserve_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="reserve"):
+        HomeFiles(tmp_path, 1 << 60).prepare(UPLOAD)
+
+
+def test_a_replaced_file_is_read_as_it_was_when_opened(tmp_path: Path) -> None:
+    (tmp_path / "pygnc_info.txt").write_bytes(b"old")
+    source = HomeFiles(tmp_path, 0).open("pygnc_info.txt")
+    (tmp_path / "new").write_bytes(b"new and longer")
+    (tmp_path / "new").replace(tmp_path / "pygnc_info.txt")
+    assert (source.size, source.crc, source.read(1, 10)) == (3, zlib.crc32(b"old"), b"ld")
+    source.close()
+
+
+def test_a_growing_journal_is_read_as_it_was_when_opened(tmp_path: Path) -> None:
+    name = "pygnc_logs/run-00001/input-00000.pgj.part"
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_bytes(b"12345")
+    source = HomeFiles(tmp_path, 0).open(name)
+    with (tmp_path / name).open("ab") as log:
+        log.write(b"678")
+    assert (source.size, source.crc) == (5, zlib.crc32(b"12345"))
+    source.close()
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    (tmp_path / "pygnc_info.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="symbolic"):
+        HomeFiles(tmp_path, 0).open("pygnc_info.txt")
+
+
+def test_the_listing_has_status_and_info_first_then_the_newest(tmp_path: Path) -> None:
+    for age_s, name in enumerate(
+        [
+            "pygnc_logs/run-00002/input-00000.pgj.part",
+            "pygnc_batch/sense.bin",
+            "pygnc_logs/run-00001/input-00000.pgj",
+            "pygnc_info.txt",
+            "pygnc_status.bin",
+            "pygnc_logs/run-00001/delivered",
+            "pygnc.toml",
+        ]
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * age_s)
+        os.utime(tmp_path / name, ns=(0, (1000 - age_s) * 10**9))
+    assert [(entry.name, entry.size) for entry in HomeFiles(tmp_path, 0).listing()] == [
+        ("pygnc_status.bin", 4),
+        ("pygnc_info.txt", 3),
+        ("pygnc_logs/run-00002/input-00000.pgj.part", 0),
+        ("pygnc_batch/sense.bin", 1),
+        ("pygnc_logs/run-00001/input-00000.pgj", 2),
+    ]

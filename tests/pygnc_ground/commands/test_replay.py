@@ -1,0 +1,314 @@
+"""`pygnc replay` as a user runs it: on the demonstration, on a run's journal, through the real processes."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner, Result
+
+from pygnc.common import quaternion
+from pygnc.formats.sense import SenseLayout
+from pygnc_cli.app import app
+from pygnc_ground.commands import replay as replay_command
+from pygnc_ground.commands.replay import attitude_lines, formation_lines
+from pygnc_ground.replay import pipeline
+from pygnc_ground.replay.tables import ORBIT_COLUMNS
+from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
+from tests.pygnc_ground.report.samples import BEGIN_MS
+
+ROOT = Path(__file__).resolve().parents[3]
+DEMO = ROOT / "data" / "demo"
+TRUTH = DEMO / "truth.parquet"
+RECORD_BYTES = SenseLayout().size
+HOUR = 144
+
+
+def replay(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["replay", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration's first hour."""
+    file = tmp_path_factory.mktemp("hour") / "sense.bin"
+    file.write_bytes((DEMO / "sense.bin").read_bytes()[: HOUR * RECORD_BYTES])
+    return file
+
+
+@pytest.fixture(scope="module")
+def replayed(hour: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a replay of that hour with the truth, and what was printed."""
+    out = tmp_path_factory.mktemp("replayed") / "out"
+    result = replay(hour, "--truth", TRUTH, "--out", out)
+    assert result.exit_code == 0, result.output
+    return out, result.stdout
+
+
+def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> None:
+    out, printed = replayed
+    names = ("orbit", "orbit_smoothed", "orbit_batch", "attitude", "attitude_smoothed", "rejected", "fixes")
+    files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")} | {"report.html"}
+    assert {path.name for path in out.iterdir()} == files
+    assert all(str(out / name) in printed for name in files)
+    for name in ("orbit", "orbit_smoothed", "orbit_batch"):
+        table = pl.read_parquet(out / f"{name}.parquet")
+        assert tuple(table.columns) == ORBIT_COLUMNS
+        assert len(table) == HOUR
+        assert table.null_count().select(ORBIT_COLUMNS[:-2]).sum_horizontal().item() == 0
+        csv = pl.read_csv(out / f"{name}.csv", schema=table.schema)
+        assert csv.equals(table)
+
+
+def test_attitudes_have_a_row_for_each_sample(replayed: tuple[Path, str]) -> None:
+    out, _ = replayed
+    for name in ("attitude", "attitude_smoothed"):
+        table = pl.read_parquet(out / f"{name}.parquet")
+        assert ",".join(table.columns) == (
+            "gps_week,gps_tow_s,q_w,q_x,q_y,q_z,wx_rad_s,wy_rad_s,wz_rad_s,bgx_rad_s,bgy_rad_s,bgz_rad_s,"
+            "bmx_ut,bmy_ut,bmz_ut,sigma_x_rad,sigma_y_rad,sigma_z_rad,in_sun,mode"
+        )
+        assert len(table) == 5 * HOUR
+        assert table["gps_tow_s"].diff().drop_nulls().unique().to_list() == [5.0]
+        assert set(table["in_sun"]) <= {0, 1}
+        known = table["mode"] != "searching"
+        assert table["q_w"].is_not_null().to_list() == known.to_list()
+        assert table["wx_rad_s"].null_count() == 0
+        assert known.sum() > 4.5 * HOUR
+        assert pl.read_csv(out / f"{name}.csv", schema=table.schema).equals(table)
+
+
+def test_attitudes_are_near_the_truth_and_the_smoothed_ones_nearer(replayed: tuple[Path, str]) -> None:
+    errors_deg = {name: attitude_errors_deg(replayed[0] / f"{name}.parquet") for name in ATTITUDES}
+    settled = {name: float(np.sqrt(np.square(errors[12:]).mean())) for name, errors in errors_deg.items()}
+    assert settled["attitude"] < 1.8
+    assert settled["attitude_smoothed"] < 0.9 * settled["attitude"]
+    assert len(errors_deg["attitude_smoothed"]) >= len(errors_deg["attitude"])
+
+
+ATTITUDES = ("attitude", "attitude_smoothed")
+
+
+def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
+    """Angles between truth and table at the times of the truth."""
+    when = ("gps_week", "gps_tow_s")
+    truth = pl.read_parquet(TRUTH).with_columns((pl.col("gps_tow_ms") / 1000.0).alias("gps_tow_s"))
+    both = pl.read_parquet(path).drop_nulls("q_w").join(truth, on=when)
+    found = both.select(f"q_{part}" for part in "wxyz").to_numpy()
+    true = both.select(f"q{part}_gcrf_from_body" for part in "wxyz").to_numpy()
+    return np.asarray(np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1)), np.float64)
+
+
+def test_attitude_errors_are_printed_with_their_bound(replayed: tuple[Path, str]) -> None:
+    lines = replayed[1].splitlines()
+    assert "720 sensor samples: 709 with an attitude" in lines
+    errors = {line.split()[0]: line for line in lines if "attitude error" in line}
+    assert set(errors) == {"filter", "smoother"}
+    for line in errors.values():
+        for part in line.split(": ", 1)[1].split(", "):
+            error, bound = float(part.split()[0]), float(part.rstrip(")").split()[-1])
+            assert 0.5 * bound < error < 1.5 * bound
+    (start,) = [line for line in lines if "longest time off by more than 20 deg: 0 s" in line]
+    assert "within 5 deg of the true attitude after" in start
+
+
+def test_the_report_has_the_attitude(replayed: tuple[Path, str]) -> None:
+    page = (replayed[0] / "report.html").read_text(encoding="utf-8")
+    for words in ("Attitude error against truth", "Biases", "Light on the faces", "Magnetometer residuals"):
+        assert words in page
+
+
+def test_smoother_and_batch_are_nearer_to_the_truth(replayed: tuple[Path, str]) -> None:
+    lines = [line for line in replayed[1].splitlines() if "3-D RMS" in line]
+    errors_m = {line.split()[0]: float(line.split(": ")[1].split()[0]) for line in lines}
+    assert set(errors_m) == {"filter", "smoother", "batch"}
+    assert errors_m["filter"] < 5.0
+    assert errors_m["smoother"] < errors_m["filter"]
+    assert errors_m["batch"] < errors_m["filter"]
+
+
+def test_the_real_processes_give_the_same_bits(hour: Path, replayed: tuple[Path, str], tmp_path: Path) -> None:
+    result = replay(hour, "--pipeline", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "bit for bit" in result.stdout
+    assert (tmp_path / "orbit.csv").read_bytes() == (replayed[0] / "orbit.csv").read_bytes()
+    assert (tmp_path / "orbit_smoothed.csv").read_bytes() == (replayed[0] / "orbit_smoothed.csv").read_bytes()
+    assert (tmp_path / "attitude.csv").read_bytes() == (replayed[0] / "attitude.csv").read_bytes()
+
+
+def test_a_runs_own_journal_gives_its_estimates_again(hour: Path, replayed: tuple[Path, str], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "sense.bin").symlink_to(hour)
+    command: list[str | Path] = [sys.executable, ROOT / "flight" / "main.py", "5", "0", "--exit-when-done"]
+    subprocess.run(command, env={"HOME": str(home)}, check=True, timeout=40)
+    (run,) = (home / "pygnc_logs").iterdir()
+    result = replay(run, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    for name in ("orbit.csv", "attitude.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (replayed[0] / name).read_bytes()
+
+
+def test_the_reference_filter_runs_in_place_of_the_flights(
+    hour: Path, replayed: tuple[Path, str], tmp_path: Path
+) -> None:
+    result = replay(hour, "--filter", "ukf", "--no-csv", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert not list(tmp_path.glob("*.csv"))
+    reference = pl.read_parquet(tmp_path / "orbit.parquet")
+    ours = pl.read_parquet(replayed[0] / "orbit.parquet")
+    apart_m = (reference["x_ecef_m"] - ours["x_ecef_m"]).abs()
+    assert 0.0 < apart_m[HOUR // 2 :].max() < 1.0  # type: ignore[operator]
+
+
+def test_range_files_bring_their_fixes(hour: Path, tmp_path: Path) -> None:
+    ranges = tmp_path / "range"
+    ranges.mkdir()
+    (ranges / "rng00000.bin").write_bytes((DEMO / "range" / "rng00000.bin").read_bytes()[:4_000])
+    alone = replay(hour, "--out", tmp_path / "alone")
+    both = replay(hour, "--ranges", ranges, "--out", tmp_path / "both")
+    counts = [int(result.stdout.split()[0]) for result in (alone, both)]
+    assert counts[0] == HOUR
+    assert counts[1] > counts[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["missing.bin"], "missing.bin: No such file or directory"),
+        (["{hour}", "{hour}", "--pipeline"], "the flight takes one sense file"),
+        (["{hour}", "--truth", "{hour}"], "not a true orbit"),
+        (["{hour}", "--ranges", "{empty}"], "no range file (rng00000.bin"),
+        (["{empty}"], "has no input journal"),
+        (["{hour}", "{empty}"], "is a folder; name sense files only"),
+        (["{hour}", "--config", "{bad}"], "unknown setting orbt"),
+        (["{hour}", "--config", "{empty}/none.toml"], "no such file"),
+    ],
+)
+def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
+    empty, bad = tmp_path / "empty", tmp_path / "bad.toml"
+    empty.mkdir()
+    bad.write_text("[orbt]\n")
+    arguments = [word.format(hour=hour, empty=empty, bad=bad) for word in words]
+    result = replay(*arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Path) -> None:
+    """The receiver counts its uptime and knows no week."""
+    content = bytearray(hour.read_bytes()[: 3 * RECORD_BYTES])
+    for record in range(3):
+        begin = record * RECORD_BYTES + 154
+        content[begin : begin + 3] = bytes([20, 0, 0])
+    file = tmp_path / "cold.bin"
+    file.write_bytes(content)
+    result = replay(file, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("3 GPS records: 0 used, 3 not used, 3 without a time")
+    rejected = pl.read_csv(tmp_path / "out" / "rejected.csv")
+    assert rejected["cause"].to_list() == ["no_time"] * 3
+    assert rejected["offset"].to_list() == [150, 401, 652]
+    assert len(pl.read_csv(tmp_path / "out" / "orbit.csv")) == 0
+    attitude = pl.read_csv(tmp_path / "out" / "attitude.csv")
+    assert len(attitude) == 15
+    assert attitude["gps_week"].null_count() == 15
+    assert attitude["wx_rad_s"].null_count() == 0
+
+
+def test_a_difference_from_the_flights_estimates_is_an_error(
+    hour: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def altered(run: Path) -> pipeline.Flown:
+        flown = pipeline.journaled_estimates(run)
+        other = msgspec.structs.replace(flown.attitudes[99], nis=flown.attitudes[99].nis + 1e-12)
+        return flown._replace(attitudes=[*flown.attitudes[:99], other, *flown.attitudes[100:]])
+
+    monkeypatch.setattr(replay_command, "journaled_estimates", altered)
+    result = replay(hour, "--pipeline", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "differ from estimate 100 on" in result.stderr
+
+
+RESULT = attitude_samples.clean(1000, begin_ms=samples.BEGIN_MS)
+
+
+def test_with_a_truth_errors_are_printed_with_their_bound() -> None:
+    lines = list(attitude_lines(RESULT))
+    assert lines[0] == "1000 sensor samples: 1000 with an attitude"
+    for line, name, bound in zip(lines[1:3], ("filter  ", "smoother"), ("0.650", "0.500"), strict=True):
+        assert line.startswith(f"{name} attitude error (three-axis RMS) from 27 min 45 s after the first attitude: 0.")
+        assert line.count(f"(bound {bound})") == 2
+        assert " deg in sunlight (" in line
+        assert " deg in eclipse (" in line
+    assert lines[3].startswith(
+        "filter   within 5 deg of the true attitude after 5 s; longest time off by more than 20 deg: 0 s"
+    )
+    assert len(lines) == 4
+
+
+def test_without_a_truth_attitudes_are_counted() -> None:
+    troubled = attitude_samples.troubled(attitude_samples.clean(100, begin_ms=samples.BEGIN_MS))
+    lines = list(attitude_lines(replace(troubled, truth=None, bound=None)))
+    assert lines == ["100 sensor samples: 96 with an attitude, lost and re-acquired 1 time"]
+
+
+def test_without_an_orbit_the_error_is_that_of_all_samples() -> None:
+    unknown = replace(RESULT.samples, sunlit_fraction=np.full(1000, np.nan))
+    lines = list(attitude_lines(replace(RESULT, samples=unknown)))
+    assert " deg overall (bound 0.650)" in lines[1]
+    assert "true attitude never;" in lines[3]
+
+
+def test_without_an_attitude_only_samples_are_counted() -> None:
+    assert list(attitude_lines(attitude_samples.without_attitude(RESULT))) == [
+        "1000 sensor samples: 0 with an attitude"
+    ]
+
+
+def test_without_partners_nothing_is_printed() -> None:
+    assert list(formation_lines(None)) == []
+
+
+def test_errors_are_printed_with_sigmas() -> None:
+    ranges, first, *_ = formation_lines(formation_samples.clean(BEGIN_MS))
+    assert ranges == "360 ranges: 360 used, 0 rejected, 0 without a time"
+    assert first == "partner 75: 3-D RMS error 2.0 m (sigma 2.4 m), certain"
+
+
+def test_without_a_truth_there_is_a_sigma() -> None:
+    lines = list(formation_lines(formation_samples.without_truth(formation_samples.clean(BEGIN_MS))))
+    assert lines[1] == "partner 75: 3-D RMS sigma 2.4 m, certain"
+
+
+def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
+    lines = list(formation_lines(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS))))
+    assert lines[1].startswith("partner 75: ambiguous: best and mirror differ by ")
+    assert "chi-square 500.0 and 500.3; nearest to the truth: mirror, 3-D RMS error 0.0 m (sigma 2.4 m)" in lines[1]
+    assert (
+        "nearest"
+        not in list(formation_lines(formation_samples.without_truth(formation_samples.ambiguous(BEGIN_MS))))[1]
+    )
+
+
+def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() -> None:
+    result = formation_samples.ambiguous(BEGIN_MS)
+    best, nearer = list(formation_lines(result))[2].split("; ")
+    assert best.startswith("partner 75: closest approach within a day 250 m (sigma 20 m) at 2025-03-21T00:09:00")
+    assert nearer.startswith("by another orbit that fits 40 m (sigma 20 m) at ")
+    assert nearer.endswith(", collision cannot be excluded")
+    (line,) = [line for line in formation_lines(replace(result, approaches=result.approaches[:1])) if "closest" in line]
+    assert "another" not in line
+    assert "collision" not in line
+
+
+def test_the_cause_of_an_unknown_partner_is_reported() -> None:
+    lines = list(formation_lines(formation_samples.unsolved(BEGIN_MS)))
+    assert lines[0] == "9 ranges: 0 used, 0 rejected, 2 without a time"
+    assert lines[1] == "partner 75: not known: our own orbit is not known"

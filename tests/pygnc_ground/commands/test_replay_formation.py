@@ -1,0 +1,64 @@
+"""`pygnc replay` on the files of several satellites."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+from pygnc_cli.app import app
+from tests.pygnc.tasks.formation_batch import home
+
+
+def replay(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["replay", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Two satellites with the truth; the third has no files."""
+    out, folder = tmp_path_factory.mktemp("formation"), home().parent
+    words = ("--satellite", f"74={folder / '74'}", "--satellite", f"75={folder / '75'}")
+    result = replay(*words, "--truth", folder / "74" / "truth.parquet", "--csv", "--out", out)
+    assert result.exit_code == 0, result.output
+    return out, result.stdout
+
+
+def test_the_partner_is_compared_with_the_truth_beside_its_files(replayed: tuple[Path, str]) -> None:
+    (line,) = [line for line in replayed[1].splitlines() if line.startswith("partner 75: 3-D")]
+    assert line.endswith("certain")
+    assert float(line.split("3-D RMS error ")[1].split()[0]) < 12.0
+
+
+def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Path, str]) -> None:
+    table = pl.read_csv(replayed[0] / "formation.csv")
+    assert ",".join(table.columns) == (
+        "partner,gps_week,gps_tow_s,r_m,t_m,n_m,vr_mps,vt_mps,vn_mps,x_gcrf_m,y_gcrf_m,z_gcrf_m,"
+        "sigma_r_m,sigma_t_m,sigma_n_m,range_bias_m,ambiguous,chi2_best,chi2_mirror"
+    )
+    of_partner = table.filter(pl.col("partner") == 75)
+    assert len(of_partner) > 100
+    assert of_partner["r_m"].null_count() == 0
+
+
+def test_the_report_has_the_formation(replayed: tuple[Path, str]) -> None:
+    page = (replayed[0] / "report.html").read_text(encoding="utf-8")
+    assert "Relative motion in three planes" in page
+    assert "Relative position error against truth" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--partner-truth", "75={none}"], "requires --truth"),
+        (["--truth", "{truth}", "--partner-truth", "75={none}"], "No such file"),
+        (["--truth", "{truth}", "--partner-truth", "{truth}"], "write NAME=FILE"),
+    ],
+)
+def test_user_errors_are_reported_in_one_line(words: list[str], says: str, tmp_path: Path) -> None:
+    truth = home() / "truth.parquet"
+    arguments = [word.format(none=tmp_path / "none.parquet", truth=truth) for word in words]
+    result = replay(home() / "sense.bin", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1

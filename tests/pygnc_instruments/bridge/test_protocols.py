@@ -1,0 +1,254 @@
+"""Message protocols: exact requests, answers, readings and events."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.reading import Reading
+from pygnc_devices.ucb.packets import OUTPUT_PACKETS
+from pygnc_devices.units import RATE
+from pygnc_instruments.bridge.messages import (
+    BridgeError,
+    Command,
+    Describe,
+    ErrorCode,
+    Event,
+    GetFields,
+    ListFiles,
+    LoadFile,
+    SetFields,
+    StartLog,
+    Status,
+    StopLog,
+    Stream,
+    Upgrade,
+    output_values,
+)
+from pygnc_instruments.bridge.protocols import (
+    ENVELOPE_COMMANDS,
+    V2_ACTIONS,
+    EnvelopeProtocol,
+    MessageProtocol,
+    ProtocolV1,
+    ProtocolV2,
+)
+
+PROTOCOLS: tuple[Callable[[], MessageProtocol], ...] = (ProtocolV1, ProtocolV2, EnvelopeProtocol)
+DEVICE = {"connected": True, "id": "7 IMU", "divider": 1, "packet": "S1", "reason": ""}
+STATUS = {
+    "device": DEVICE,
+    "log": {"active": True, "file": "a.csv"},
+    "properties": {"name": "IMU"},
+    "interval_ms": 50,
+}
+
+
+def action(name: str, data: object) -> str:
+    return json.dumps({"messageType": "requestAction", "data": {name: data}})
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("status", Status()),
+        ("start_log", StartLog()),
+        ("stop_log\n", StopLog()),
+        ("stream", Stream(on=True)),
+        ('{"cmd":"GF","data":[1,3]}', GetFields(stored=False, ids=(1, 3))),
+        ('{"cmd":"RF","data":[7]}', GetFields(stored=True, ids=(7,))),
+        ('{"cmd":"SF","data":[[1,5]]}', SetFields(stored=False, values={1: 5})),
+        ('{"cmd":"WF","data":[[1,5],[3,21297]]}', SetFields(stored=True, values={1: 5, 3: 21297})),
+    ],
+)
+def test_v1_parses_requests(text: str, command: Command) -> None:
+    assert ProtocolV1().parse(text).command == command
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ('{"messageType":"serverStatus"}', Status()),
+        (action("getFields", {"1": "", "3": ""}), GetFields(stored=False, ids=(1, 3))),
+        (action("readFields", {"7": 0}), GetFields(stored=True, ids=(7,))),
+        (action("setFields", {"1": "5"}), SetFields(stored=False, values={1: 5})),
+        (action("writeFields", {"3": 21297}), SetFields(stored=True, values={3: 21297})),
+        (action("startStream", {}), Stream(on=True)),
+        (action("stopStream", {}), Stream(on=False)),
+        (action("startLog", {"fileName": "a", "id": 12, "access_token": "t"}), StartLog("a", "12", "t")),
+        (action("stopLog", {}), StopLog()),
+        (action("listFiles", {}), ListFiles()),
+        (action("loadFile", {"graph_id": "a.csv"}), LoadFile("a.csv")),
+        (action("upgrade", {"image": "AAE=", "confirm": True}), Upgrade(b"\0\1", confirmed=True)),
+    ],
+)
+def test_v2_parses_requests(text: str, command: Command) -> None:
+    assert ProtocolV2().parse(text).command == command
+
+
+@pytest.mark.parametrize(
+    ("cmd", "data", "command"),
+    [
+        ("status", None, Status()),
+        ("describe", None, Describe()),
+        ("start_stream", None, Stream(on=True)),
+        ("stop_stream", None, Stream(on=False)),
+        ("GF", None, GetFields(stored=False, ids=None)),
+        ("SF", {"1": 5}, SetFields(stored=False, values={1: 5})),
+        ("start_log", {"file_name": "a", "storage": "s3://x"}, StartLog("a", storage="s3://x")),
+        ("load_file", "a.csv", LoadFile("a.csv")),
+        ("upgrade", {"image": "", "recover": True}, Upgrade(b"", confirmed=False, recover=True)),
+    ],
+)
+def test_envelope_and_v1_parse_envelopes(cmd: str, data: object, command: Command) -> None:
+    text = json.dumps({"cmd": cmd, "data": data, "err": None})
+    assert EnvelopeProtocol().parse(text).command == command
+    assert ProtocolV1().parse(text).command == command
+
+
+def answer(protocol: MessageProtocol, text: str, result: Any) -> Any:  # noqa: ANN401 - any JSON
+    return json.loads(protocol.answer(protocol.parse(text), result))
+
+
+def test_v1_answers() -> None:
+    v1 = ProtocolV1()
+    assert answer(v1, "status", STATUS) == {"status": "pygnc bridge 1", "odr": 1, "device_id": "7 IMU"}
+    assert answer(v1, "start_log", {"file": "a.csv"}) == {"logfile": "a.csv"}
+    assert answer(v1, "stop_log", {"file": ""}) == {"logfile": ""}
+    assert answer(v1, '{"cmd":"GF","data":[1]}', {1: 5}) == {"cmd": "GF", "data": [[1, 5]]}
+    assert answer(v1, '{"cmd":"SF","data":[[1,5]]}', {1: 5}) == {"cmd": "SF", "data": 1}
+    assert answer(v1, '{"cmd":"list_files"}', []) == {"cmd": "list_files", "data": [], "err": None}
+
+
+def test_v2_answers() -> None:
+    v2 = ProtocolV2()
+    status = answer(v2, '{"messageType":"serverStatus"}', STATUS)
+    assert status["messageType"] == "serverStatus"
+    assert status["data"].items() >= {
+        "serverUpdateRate": 50,
+        "packetType": "S1",
+        "deviceId": "7 IMU",
+        "deviceProperties": {"name": "IMU"},
+        "logging": True,
+        "fileName": "a.csv",
+    }.items()  # fmt: skip
+    without = answer(v2, '{"messageType":"serverStatus"}', STATUS | {"device": DEVICE | {"connected": False}})
+    assert not {"packetType", "deviceProperties"} & set(without["data"])
+    for word in ("getFields", "readFields"):
+        assert answer(v2, action(word, {"1": 0}), {1: 5})["data"] == {word: [[1, 5]]}
+    for word in ("setFields", "writeFields"):
+        assert answer(v2, action(word, {"1": "5"}), {1: 5})["data"] == {word: [[1, 5]]}
+    assert answer(v2, action("startLog", {}), {"file": "a.csv"})["data"] == {"logfile": "a.csv"}
+    assert answer(v2, action("stopLog", {}), {"file": ""})["data"] == {"logfile": ""}
+    assert answer(v2, action("listFiles", {}), [{"name": "a.csv"}])["data"] == {"listFiles": ["a.csv"]}
+    assert answer(v2, action("loadFile", {"graph_id": "a.csv"}), {"text": "x\n"})["data"] == {"loadFile": "x\n"}
+
+
+def test_envelope_answers() -> None:
+    assert answer(EnvelopeProtocol(), '{"cmd":"GF"}', {1: 5}) == {"cmd": "GF", "data": [[1, 5]], "err": None}
+
+
+def test_readings_in_each_protocol() -> None:
+    values = {"xAccel": 0.5, "counter": 7}
+    v1 = ProtocolV1()
+    assert [json.loads(v1.output(values, 9.0)) for _ in range(2)] == [values | {"time": 1}, values | {"time": 2}]
+    assert json.loads(ProtocolV2().output(values, 9.0)) == {
+        "messageType": "event",
+        "data": {"newOutput": {"time": 9.0, **values}},
+    }
+    assert json.loads(EnvelopeProtocol().output(values, 9.0)) == {
+        "cmd": "output",
+        "data": {"time": 9.0, **values},
+        "err": None,
+    }
+
+
+def test_default_intervals_are_those_of_python_imu380() -> None:
+    assert [make().interval_s for make in PROTOCOLS] == [0.033, 0.050, 0.033]
+
+
+def test_errors_are_objects_in_every_protocol() -> None:
+    error = BridgeError(ErrorCode.REFUSED, "no", refused=[97])
+    as_object = {"code": "refused", "message": "no", "refused": [97]}
+    for make, word in ((ProtocolV1, "GF"), (ProtocolV2, "getFields"), (EnvelopeProtocol, "GF")):
+        assert json.loads(make().rejection(word, error))["err"] == as_object
+        assert json.loads(make().rejection("", error))["err"] == as_object
+    # An old client, which does not know `err`, finds the usual form with an empty value.
+    assert json.loads(ProtocolV1().rejection("GF", error))["data"] == []
+    assert json.loads(ProtocolV2().rejection("getFields", error))["data"] == {"getFields": []}
+    assert json.loads(ProtocolV2().rejection("startLog", error))["data"] == {"logfile": ""}
+
+
+def test_disconnection_is_reported_in_every_protocol() -> None:
+    event = Event("device", DEVICE | {"connected": False, "reason": "unplugged"})
+    assert json.loads(ProtocolV1().event(event)) == {"error": {"code": "no_device", "message": "unplugged"}}
+    assert json.loads(ProtocolV2().event(event))["data"]["device"]["reason"] == "unplugged"
+    assert json.loads(EnvelopeProtocol().event(event))["data"]["connected"] is False
+
+
+def test_repr_of_a_command_does_not_contain_the_access_token() -> None:
+    command = ProtocolV2().parse(action("startLog", {"access_token": "hush-1", "storage": "https://x/?sig=hush-2"}))
+    assert "hush" not in repr(command)
+
+
+def test_nan_becomes_null() -> None:
+    packet = Packet("zz", (Field("rate_rad_s", "f", RATE), Field("tag", "2s")))
+    reading = Reading(packet, b"", {"rate_rad_s": math.nan, "tag": b"ab"}, 0, 0)
+    assert output_values(reading) == {"rate_rad_s": None, "tag": "ab"}
+    assert json.loads(EnvelopeProtocol().output(output_values(reading), 0.0))["data"]["rate_rad_s"] is None
+
+
+def test_readings_have_names_and_units_of_csv_columns() -> None:
+    s1 = next(packet for packet in OUTPUT_PACKETS if packet.name == "S1")
+    values = s1.decode(s1.encode({"rate_x_rad_s": math.radians(10), "counter": 3}))
+    output = output_values(Reading(s1, b"", values, 0, 0))
+    assert list(output)[:4] == ["xAccel", "yAccel", "zAccel", "xRate"]
+    assert output["xRate"] == pytest.approx(10, abs=0.02)
+    assert output["counter"] == 3
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+MESSAGES = st.one_of(
+    st.text(max_size=40),
+    st.binary(max_size=40),
+    JSON.map(json.dumps),
+    st.builds(
+        lambda cmd, data: json.dumps({"cmd": cmd, "data": data}), st.sampled_from(sorted(ENVELOPE_COMMANDS)), JSON
+    ),
+    st.builds(action, st.sampled_from(sorted(V2_ACTIONS)), JSON),
+)
+
+
+@settings(deadline=None)
+@given(MESSAGES)
+def test_any_message_is_parsed_or_rejected_with_an_error_object(message: str | bytes) -> None:
+    for make in PROTOCOLS:
+        protocol = make()
+        try:
+            request = protocol.parse(message)
+        except BridgeError as error:
+            refusal = json.loads(protocol.rejection(str(error.details.pop("cmd", "")), error))
+            assert refusal["err"].keys() >= {"code", "message"}
+        else:
+            assert request.name
+
+
+@pytest.mark.parametrize("depth", [10_000])
+def test_rejects_deep_nesting(depth: int) -> None:
+    with pytest.raises(BridgeError):
+        EnvelopeProtocol().parse('{"cmd":"GF","data":' + "[" * depth + "]" * depth + "}")
+
+
+@pytest.mark.parametrize("value", [-1, 65536, 1.5, True, None, "x", "99999999999999", [1]])
+def test_rejects_fields_and_values_outside_16_bits(value: object) -> None:
+    with pytest.raises(BridgeError, match="0 to 65535"):
+        EnvelopeProtocol().parse(json.dumps({"cmd": "SF", "data": [[1, value]]}))

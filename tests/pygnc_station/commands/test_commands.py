@@ -1,0 +1,176 @@
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pygnc_station.commands.main import app
+from pygnc_station.store.store import Store
+from tests.pygnc_station.logger.samples import line, start, write_settings
+from tests.pygnc_station.store.samples import LAYOUT, new
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    path = write_settings(tmp_path)
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        store.append(store.stream("imu", LAYOUT, family="ucb"), [new(rank) for rank in range(30)])
+    return path
+
+
+def _invoke(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(item) for item in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_kinds_of_devices_are_listed_with_what_they_read() -> None:
+    assert "Aceinna DMU38x" in _invoke("families")
+
+
+def test_a_device_is_tested_by_its_own_question(tmp_path: Path) -> None:
+    path = write_settings(tmp_path)
+    with line(tmp_path):
+        output = _invoke("test", "--settings", path)
+    assert "imu: IMU381ZA-400 5020-1383-01 10.00.01 2008705635" in output
+    assert "xRate" in output
+    assert "no such port; is the cable in?" in _invoke("test", "--settings", path, code=1)
+
+
+def test_one_reading_is_shown_and_not_stored(tmp_path: Path) -> None:
+    path = write_settings(tmp_path)
+    with line(tmp_path):
+        shown = json.loads(_invoke("read-once", "--json", "--settings", path))
+    assert (shown["gadget_id"], shown["kind"]) == ("imu", "S1")
+    assert 29 < shown["values"]["temperature_board_degc"] < 33
+    assert not (tmp_path / "readings.db").exists()
+
+
+def test_the_newest_readings_are_shown_first(settings: Path) -> None:
+    lines = _invoke("recent", "--settings", settings, "-n", 2).splitlines()
+    assert lines == [
+        "2026-09-21T14:15:45.000Z  imu  S1  zRate 1.66158 deg/s  temp_degc 29 degC  text ok",
+        "2026-09-21T14:15:40.000Z  imu  S1  zRate 1.60428 deg/s  temp_degc 28 degC  text ok",
+    ]
+    assert json.loads(_invoke("recent", "--settings", settings, "-n", 1, "--json"))["raw"] == "1d"
+    assert "no readings of that" in _invoke("recent", "--settings", settings, "-g", "nobody")
+
+
+@contextmanager
+def _feeding(store: Store) -> Iterator[None]:
+    stop = threading.Event()
+
+    def feed() -> None:
+        stream, rank = store.stream("imu", LAYOUT), 100
+        while not stop.wait(0.1):
+            store.append(stream, [new(rank)])
+            rank += 1
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_readings_are_watched_as_they_come_until_ctrl_c(settings: Path, tmp_path: Path) -> None:
+    process = start("watch", "--settings", settings, "--json")
+    assert process.stdout is not None
+    try:
+        with Store.open(str(tmp_path / "readings.db")) as store, _feeding(store):
+            numbers = [json.loads(process.stdout.readline())["number"] for _ in range(3)]
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == ""
+    assert process.returncode == 0
+    assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
+    assert numbers[0] > 30
+
+
+def test_watching_ends_after_as_many_as_were_asked_for(settings: Path, tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "readings.db")) as store, _feeding(store):
+        assert len(_invoke("watch", "--settings", settings, "-n", 2).splitlines()) == 2
+
+
+def test_readings_are_exported_of_a_time(settings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    span = ("--since", "2026-09-21T14:15:00", "--until", "2026-09-21T14:15:30+00:00")
+    assert "imu_S1.csv" in _invoke("export", out, "--settings", settings, *span)
+    with (out / "imu_S1.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 7
+    assert "imu_S1.parquet" in _invoke("export", out, "--settings", settings, "--form", "parquet")
+    assert "'soon' is no time" in _invoke("export", out, "--settings", settings, "--since", "soon", code=1)
+
+
+def test_old_readings_are_deleted_on_request_only(settings: Path) -> None:
+    assert "all readings are kept" in _invoke("prune", "--settings", settings, code=1)
+    assert _invoke("prune", "--settings", settings, "--days", 1) == "30 readings deleted\n"
+
+
+def test_a_central_store_gets_the_readings(tmp_path: Path, settings: Path) -> None:
+    assert "set url in [sync]" in _invoke("sync", "--settings", settings, code=1)
+    settings.write_text(settings.read_text() + '[sync]\nurl = "central.db"\n')
+    assert _invoke("sync", "--settings", settings) == "30 readings sent\n"
+    assert (tmp_path / "central.db").exists()
+    settings.write_text(settings.read_text().replace("central.db", "settings.toml/central.db"))
+    (tmp_path / "settings.toml").write_text("a file in the way")
+    assert "settings.toml" in _invoke("sync", "--settings", settings, code=1)
+    assert "the next try is due in" in _invoke("sync", "--settings", settings)
+    assert "PROBLEM  central store: 1 failures in a row" in _invoke("doctor", "--settings", settings, code=1)
+
+
+def test_units_name_this_installation_and_the_settings(settings: Path, tmp_path: Path) -> None:
+    settings.write_text(settings.read_text() + '[store]\nkeep_days = 30\n[sync]\nurl = "c.db"\n')
+    output = _invoke("units", "--settings", settings, "--out", tmp_path / "units", "--user", "pi")
+    names = sorted(path.name for path in (tmp_path / "units").iterdir())
+    assert names == [
+        "pygnc-station-prune.service", "pygnc-station-prune.timer", "pygnc-station-sync.service",
+        "pygnc-station-sync.timer", "pygnc-station.service",
+    ]  # fmt: skip
+    service = (tmp_path / "units/pygnc-station.service").read_text()
+    assert f"station log --settings {settings} --quiet" in service
+    assert "User=pi" in service
+    assert "enable --now pygnc-station.service pygnc-station-sync.timer pygnc-station-prune.timer" in output
+
+
+def test_units_are_what_systemd_reads_whatever_names_and_folders_are_called(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "pi's \"5 %n $HOME", tmp_path / "usb stick"
+    folder.mkdir()
+    settings = folder / "station.toml"
+    settings.write_text(
+        f'name = "roof %H"\n[store]\nurl = "{elsewhere}/store/readings.db"\n[serve]\nport = 443\n'
+        f'[batches]\npending = "{elsewhere}/batches"\n[sync]\nurl = "../central/c.db"\n'
+        f'[upload]\nurl = "file://{tmp_path}/share"\n'
+    )
+    program = shutil.which("systemd-analyze")
+    for options in ((), ("--server",)):
+        out = tmp_path / f"units{len(options)}"
+        _invoke("units", "--settings", settings, "--out", out, "--user", "root", *options)
+        files = sorted(out.iterdir())
+        if program is not None:
+            done = subprocess.run([program, "verify", *files], capture_output=True, text=True, check=False)
+            assert [text for text in done.stderr.splitlines() if str(out) in text] == []
+    service = (tmp_path / "units0/pygnc-station.service").read_text()
+    assert "PyGNC station roof %%H: log devices" in service
+    assert f'--settings "{tmp_path}/pi\'s \\"5 %%n $$HOME/station.toml" --quiet' in service
+    written = next(line for line in service.splitlines() if line.startswith("ReadWritePaths="))
+    for path in ("usb stick/store", "usb stick/batches"):
+        assert f'"{tmp_path}/{path}"' in written
+    for path in ("share", "central"):
+        assert f"{tmp_path}/{path}" in written
+    assert "CAP_NET_BIND_SERVICE" in (tmp_path / "units1/pygnc-station-serve.service").read_text()
+    assert "CAP_NET_BIND_SERVICE" not in service
+
+
+def test_import_takes_batonopcs_database(settings: Path, tmp_path: Path) -> None:
+    assert "no such file" in _invoke("import", tmp_path / "none.db", "--settings", settings, code=1)
+    assert "no time zone" in _invoke("import", tmp_path / "none.db", "--settings", settings, "--zone", "Mars", code=1)

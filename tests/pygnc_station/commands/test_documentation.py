@@ -1,0 +1,24 @@
+"""What docs/station.md says is so: its settings are accepted, its commands exist."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pygnc_station.commands.main import app
+from pygnc_station.settings import settings_of
+
+TEXT = (Path(__file__).resolve().parents[3] / "docs/station.md").read_text()
+SETTINGS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = sorted(set(re.findall(r"pygnc station ([a-z-]+)", TEXT)))
+
+
+@pytest.mark.parametrize("text", SETTINGS, ids=range(len(SETTINGS)))
+def test_documented_settings_are_accepted(text: str) -> None:
+    assert settings_of(tomllib.loads(text), "docs/station.md")
+
+
+def test_documented_commands_exist_and_all_commands_are_documented() -> None:
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert set(COMMANDS) == known

@@ -1,0 +1,291 @@
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pygnc_devices.errors import PortBusyError
+from pygnc_devices.reading import Reading
+from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
+from pygnc_station.logger.logger import LoggedDevice, Logger
+from pygnc_station.settings import Device
+from pygnc_station.store import query
+from pygnc_station.store.readings import StoredReading
+from pygnc_station.store.store import Store
+from tests.fakes.small_disk import disk_of
+from tests.pygnc_station.logger.samples import (
+    DEADLINE_S,
+    line,
+    run_logger,
+    running,
+    start,
+    start_logger,
+    wait_for,
+    write_settings,
+)
+from tests.pygnc_station.store.samples import PACKET
+
+
+def _stored(path: Path) -> list[StoredReading]:
+    with Store.open(str(path)) as store:
+        return query.between(store, query.streams(store))
+
+
+def test_readings_are_in_the_store_with_bytes_and_told_after(tmp_path: Path) -> None:
+    told: list[tuple[str, Reading]] = []
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda *reading: told.append(reading))
+        with running(logger):
+            wait_for(lambda: len(told) >= 5, "readings")
+        found = query.between(store, query.streams(store, "imu", "S1"))
+    assert [item.raw for item in found] == [reading.raw for _, reading in told]
+    assert [item.number for item in found] == list(range(1, len(told) + 1))
+    assert logger.stored == len(told)
+
+
+def test_an_interval_thins_without_drift() -> None:
+    logged = LoggedDevice(Device("imu", "ucb", "port", interval_s=0.5), lambda: None)
+    times_s = [0.0, 0.13, 0.49, 0.52, 0.9, 1.03, 1.04, 1.6, 3.4, 3.6]
+    due = [time_s for time_s in times_s if logged._is_due(_at(time_s))]
+    assert due == [0.0, 0.52, 1.03, 1.6, 3.4, 3.6]
+    every = LoggedDevice(Device("imu", "ucb", "port"), lambda: None)
+    assert all(every._is_due(_at(time_s)) for time_s in times_s)
+
+
+def _at(time_s: float) -> Reading:
+    return Reading(PACKET, b"", {}, int(time_s * 1e9), 0)
+
+
+def test_a_killed_logger_leaves_a_whole_store_and_numbers_go_on(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    database = tmp_path / "readings.db"
+    with line(tmp_path):
+        for round_ in range(2):
+            process = start_logger("--settings", settings)
+            assert process.stdout is not None
+            for _ in range(3):
+                assert "S1" in process.stdout.readline()
+            if round_ == 0:
+                process.kill()
+            else:
+                process.send_signal(signal.SIGTERM)
+            rest, errors = process.communicate()
+            assert errors == ""
+    assert "readings stored" in rest
+    assert process.returncode == 0
+    numbers = [item.number for item in _stored(database)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= 6
+    assert not list(tmp_path.glob("*-wal"))
+
+
+def test_a_logger_waits_for_a_port_that_is_not_there_or_goes_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", str(tmp_path / "port"))])
+        with running(logger):
+            wait_for(lambda: "it is tried again" in caplog.text, "the first try")
+            with line(tmp_path) as port:
+                wait_for(lambda: logger.stored >= 2, "readings")
+                port.unplug()
+                before = logger.stored
+                port.plug_in()
+                wait_for(lambda: logger.stored > before + 2, "readings after the port is back")
+    assert "is there" in caplog.text
+
+
+def test_silence_and_its_end_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        port.unit.ram[1] = 0  # type: ignore[attr-defined]
+        logger = Logger(store, [Device("imu", "ucb", port.url, silence_s=0.5)])
+        with running(logger):
+            wait_for(lambda: "no reading for" in caplog.text, "the warning")
+            port.unplug()
+            port.plug_in(power_cycled=True)
+            wait_for(lambda: "readings are back" in caplog.text, "readings")
+
+
+def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pygnc_station.logger.logger._STORE_RETRY_S", 0.1)
+    failures = iter([StoreError("the server is away")] * 3)
+    right = Store.writes
+
+    def flaky(store: Store) -> object:
+        for failure in failures:
+            raise failure
+        return right(store)
+
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        monkeypatch.setattr(Store, "writes", flaky)
+        heard: list[Reading] = []
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: heard.append(reading))
+        with running(logger):
+            wait_for(lambda: logger.stored >= 15, "readings")
+        found = query.between(store, query.streams(store))
+    counters = [item.values[10] for item in found]
+    assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(len(counters))]
+
+
+def _fill(path: Path) -> None:
+    """Take all room of a disk."""
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_keeps_readings_waiting_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pygnc_station.logger.logger._STORE_RETRY_S", 0.1)
+    full = "database or disk is full; make room, `pygnc station prune` deletes old readings"
+    with (
+        disk_of(tmp_path / "disk", "1m") as disk,
+        line(tmp_path) as port,
+        Store.open(str(disk / "readings.db")) as store,
+    ):
+        logger = Logger(store, [Device("imu", "ucb", port.url)])
+        with running(logger):
+            wait_for(lambda: logger.stored > 3, "readings")
+            _fill(disk / "filler")
+            wait_for(lambda: full in caplog.text, "the disk to be full")
+            before = logger.stored
+            (disk / "filler").unlink()
+            wait_for(lambda: logger.stored > before, "readings")
+            _fill(disk / "filler")
+            wait_for(lambda: caplog.text.count(full) == 2, "the disk to be full again")
+        found = query.between(store, query.streams(store))
+    counters = [item.values[10] for item in found]
+    assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(logger.stored)]
+    told = [record.getMessage().partition("readings ")[2].partition(":")[0] for record in caplog.records]
+    assert told == ["wait", "are stored again", "wait", "are lost"]
+
+
+def test_readings_wait_within_a_bound_and_those_beyond_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pygnc_station.logger.logger._STORE_RETRY_S", 0.1)
+    monkeypatch.setattr("pygnc_station.logger.logger._TELL_AGAIN_S", 0.0)
+    monkeypatch.setattr("pygnc_station.logger.logger._DEPTH", 5)
+    away = threading.Event()
+    away.set()
+    right = Store.writes
+
+    def flaky(store: Store) -> object:
+        if away.is_set():
+            raise StoreError("the server is away")
+        return right(store)
+
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        monkeypatch.setattr(Store, "writes", flaky)
+        logger = Logger(store, [Device("imu", "ucb", port.url)])
+        with running(logger):
+            wait_for(lambda: "5 readings wait, " in caplog.text, "lost readings")
+            assert len(logger._waiting) <= 50
+            away.clear()
+            wait_for(lambda: logger.stored > 0, "readings")
+            wait_for(lambda: "readings are stored again; " in caplog.text, "the end")
+    assert " are lost: the server is away" in caplog.text
+
+
+def test_readings_that_are_refused_cost_themselves_only_and_none_is_stored_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Reading] = []
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: told.append(reading))
+        writes, faults = store.writes, [StoreError("away"), None, RefusedReadingsError("r.db", "too odd")]
+
+        def failing() -> Any:  # noqa: ANN401 - a context manager of the library
+            if len(told) >= 3 and faults and (fault := faults.pop()) is not None:
+                raise fault
+            return writes()
+
+        monkeypatch.setattr(store, "writes", failing)
+        with running(logger):
+            wait_for(lambda: len(told) >= 12 and not faults, "readings")
+        found = query.between(store, query.streams(store, "imu", "S1"))
+    assert [item.raw for item in found] == [reading.raw for reading in told]
+    assert len({item.raw for item in found}) == len(found) == logger.stored
+    assert "readings wait: away" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["pipe", "disk"])
+def test_a_logger_goes_on_when_nobody_reads_what_it_shows(tmp_path: Path, where: str) -> None:
+    settings = write_settings(tmp_path)
+    database = tmp_path / "readings.db"
+    with line(tmp_path), Store.open(str(database)) as store:
+        ready, write = os.pipe() if where == "pipe" else (-1, os.open("/dev/full", os.O_WRONLY))
+        process = start_logger("--settings", settings, stdout=write)
+        os.close(write)
+        if ready != -1:
+            os.read(ready, 1)
+            os.close(ready)
+        before = len(query.between(store, query.streams(store)))
+        wait_for(lambda: len(query.between(store, query.streams(store))) >= before + 10, "readings")
+        process.terminate()
+        _, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+    assert errors.startswith("logging goes on without showing readings: ")
+    assert len(errors.splitlines()) == 1
+    raw = [item.raw for item in _stored(database)]
+    assert len(set(raw)) == len(raw)
+
+
+def test_a_port_of_another_logger_is_refused_with_its_name(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    with line(tmp_path):
+        first = start_logger("--settings", settings)
+        try:
+            assert first.stdout is not None
+            assert "S1" in first.stdout.readline()
+            second = run_logger("--settings", settings, expected=[3])
+        finally:
+            first.send_signal(signal.SIGINT)
+            first.communicate()
+    assert "is in use by python" in second.stderr
+
+
+def test_devices_are_closed_when_one_of_them_cannot_be_opened(tmp_path: Path) -> None:
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        devices = [Device("imu", "ucb", port.url), Device("bad", "ucb", port.url, options={"colour": "red"})]
+        with pytest.raises(StationError, match="bad: option colour of ucb: there is none such; there are "):
+            Logger(store, devices).run()
+        with pytest.raises(PortBusyError):
+            Logger(store, [devices[0], Device("again", "ucb", port.url)]).run()
+        started_s = time.monotonic()
+        logger = Logger(store, [devices[0]])
+        with running(logger):
+            wait_for(lambda: logger.stored > 0, "a reading")
+    assert time.monotonic() - started_s < 30
+
+
+def test_a_logger_is_light(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    with line(tmp_path):
+        Store.open(str(tmp_path / "readings.db")).close()
+        process = start_logger("--settings", settings)
+        assert process.stdout is not None
+        process.stdout.readline()
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    kilobytes = next(int(text.split()[1]) for text in status.splitlines() if text.startswith("VmRSS"))
+    assert kilobytes < 60_000
+
+
+def test_the_command_becomes_the_logger(tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    with line(tmp_path):
+        process = start("log", "--settings", settings)
+        assert process.stdout is not None
+        process.stdout.readline()
+        program = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate()[1] == ""
+    assert b"pygnc_station.logger.process" in program
+    assert process.returncode == 0

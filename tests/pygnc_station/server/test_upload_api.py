@@ -1,0 +1,409 @@
+import hashlib
+import io
+import stat
+import threading
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from pygnc_station.batch_format import BatchWriter, Metadata, StreamEntry
+from pygnc_station.errors import StationError, TransferError
+from pygnc_station.server.access import new_pin
+from pygnc_station.server.context import clock
+from pygnc_station.settings import Batches, Limits, StationSettings, Upload
+from pygnc_station.store import query
+from pygnc_station.store.batches import BatchState, batches
+from pygnc_station.store.store import Store
+from pygnc_station.upload import station_server
+from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.registration import read_key, register
+from pygnc_station.upload.retry import retry_state
+from pygnc_station.upload.sender import send_request
+from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
+from tests.pygnc_station.server.samples import batch_of, server, station
+from tests.pygnc_station.store.samples import LAYOUT, new
+
+
+def _upload(store: Store, settings: StationSettings) -> UploadReport:
+    sender = sender_of(settings)
+    try:
+        return upload_all(store, settings, sender, clock())
+    finally:
+        sender.close()
+
+
+def _numbers(store: Store) -> list[int]:
+    return [item.number for item in query.between(store, query.streams(store))]
+
+
+def test_a_station_registers_uploads_and_its_readings_are_there_once(tmp_path: Path, url: str) -> None:
+    with server(tmp_path / "server", url) as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url)
+        file = register(settings, new_pin(there.store, clock(), 5))
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert len(read_key(file)) == 20
+        batch = batch_of(store, settings, range(30))
+        assert _upload(store, settings) == UploadReport(accepted=[batch.name])
+        assert _upload(store, settings) == UploadReport()
+        (stream,) = query.streams(there.store)
+        assert (stream.gadget_id, stream.family, stream.origin, stream.layout) == ("imu", "ucb", store.origin, LAYOUT)
+        mine = query.between(store, query.streams(store))
+        assert [item[1:] for item in query.between(there.store, [stream])] == [item[1:] for item in mine]
+        assert not list((there.folder / "quarantine").iterdir())
+    assert (tmp_path / "pi/batches_uploaded" / batch.file_name).exists()
+    assert not (tmp_path / "pi/batches2upload" / batch.file_name).exists()
+
+
+def test_a_batch_that_comes_again_changes_nothing(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        batch = batch_of(store, settings, range(5))
+        path = tmp_path / "pi/batches2upload" / batch.file_name
+        kept = path.read_bytes()
+        sender = sender_of(settings)
+        for _ in range(2):  # killed before it could note what the server said
+            assert sender.send(batch, path).state is BatchState.ACCEPTED
+        sender.close()
+        # Known by another name, the readings are the same still.
+        path.write_bytes(kept)
+        assert _numbers(there.store) == [1, 2, 3, 4, 5]
+
+
+def test_an_upload_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(station_server, "PIECE_BYTES", 100)
+    asked: list[int] = []
+    right = send_request
+
+    def cut(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - as httpx
+        if method == "PATCH":
+            asked.append(content["params"]["offset"])
+            if len(asked) == 3:
+                raise TransferError("the line is cut")
+        return right(client, method, path, **content)
+
+    monkeypatch.setattr(station_server, "send_request", cut)
+    with Store.open(str(tmp_path / "r.db")) as store:
+        with server(tmp_path / "server") as there:
+            settings = station(tmp_path / "pi", there.url, there.new_key())
+            batch = batch_of(store, settings, range(30))
+            assert _upload(store, settings).problem == "the line is cut"
+            assert retry_state(store, "upload").attempts == 1
+        with server(tmp_path / "server") as there:  # and the server has been killed too
+            again = StationSettings(folder=settings.folder, upload=Upload(url=there.url))
+            assert _upload(store, again).accepted == [batch.name]
+            assert _numbers(there.store) == list(range(1, 31))
+    assert asked[:4] == [0, 100, 200, 200]
+
+
+def test_a_batch_that_arrives_damaged_is_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = send_request
+    damaged: list[bytes] = []
+
+    def damage(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - as httpx
+        if method == "PATCH" and not damaged:
+            damaged.append(content["content"])
+            content["content"] = b"x" + content["content"][1:]
+        return right(client, method, path, **content)
+
+    monkeypatch.setattr(station_server, "send_request", damage)
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        batch = batch_of(store, settings, range(5))
+        assert _upload(store, settings).accepted == [batch.name]
+        assert _numbers(there.store) == [1, 2, 3, 4, 5]
+    assert damaged
+
+
+def test_a_server_killed_before_it_could_take_a_batch_takes_it_when_it_is_back(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        key = there.new_key()
+        settings = station(tmp_path / "pi", there.url, key)
+        batch = batch_of(store, settings, range(5))
+        octets = (tmp_path / "pi/batches2upload" / batch.file_name).read_bytes()
+        said = {"name": batch.name, "bytes": batch.bytes, "sha256": batch.sha256}
+        with httpx.Client(base_url=there.url, headers={"authorization": f"Bearer {key}"}) as client:
+            assert client.put(f"/api/v1/batches/{batch.id}", json=said).json()["offset"] == 0
+        (there.folder / "quarantine" / f"{batch.id}.zip").write_bytes(octets)
+        assert _numbers(there.store) == []
+    with server(tmp_path / "server") as there:
+        assert _numbers(there.store) == [1, 2, 3, 4, 5]
+
+
+def test_a_batch_that_cannot_be_taken_keeps_no_server_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    octets, id_ = b"123", "f" * 32
+    with server(tmp_path / "server") as there:
+        headers = {"authorization": f"Bearer {there.new_key()}"}
+        said = {"name": "n", "bytes": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
+        httpx.put(f"{there.url}/api/v1/batches/{id_}", json=said, headers=headers).raise_for_status()
+        (there.folder / "quarantine" / f"{id_}.zip").write_bytes(octets)  # killed before it was taken
+    with monkeypatch.context() as patch:
+        patch.setattr("pygnc_station.server.uploads.ingest", lambda *_: 1 // 0)
+        with server(tmp_path / "server") as there:
+            assert httpx.get(f"{there.url}/health").status_code == 200
+    assert f"batch {id_} cannot be taken" in caplog.text
+    with server(tmp_path / "server") as there:
+        told = httpx.get(f"{there.url}/api/v1/batches/{id_}", headers=headers).json()
+    assert told["state"] == "rejected"
+
+
+def test_flight_files_arrive_as_they_were(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        base = station(tmp_path / "pi", there.url, there.new_key())
+        settings = StationSettings(folder=base.folder, upload=base.upload, batches=Batches(flight_folders=["home"]))
+        (tmp_path / "pi/home").mkdir()
+        (tmp_path / "pi/home/sense.bin").write_bytes(bytes(range(256)) * 10)
+        batch = batch_of(store, settings, range(2))
+        assert _upload(store, settings).accepted == [batch.name]
+        (found,) = (there.folder / "files" / batch.id).iterdir()
+        assert found.read_bytes() == bytes(range(256)) * 10
+
+
+def test_twenty_gateways_at_once_lose_nothing(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+
+        def run(rank: int) -> list[str]:
+            with Store.open(str(tmp_path / f"{rank}.db")) as store:
+                settings = station(tmp_path / f"pi{rank}", there.url, there.new_key(f"pi {rank}"))
+                batch_of(store, settings, range(100), f"imu {rank}")
+                return _upload(store, settings).accepted
+
+        with ThreadPoolExecutor(20) as pool:
+            accepted = list(pool.map(run, range(20)))
+        assert all(len(names) == 1 for names in accepted)
+        counts = {stream.gadget_id: query.count(there.store, stream) for stream in query.streams(there.store)}
+    assert counts == {f"imu {rank}": 100 for rank in range(20)}
+
+
+def test_outages_are_noted_and_wrong_keys_are_the_users_to_mend(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", "http://127.0.0.1:9", "k" * 20)
+        batch = batch_of(store, settings, range(2))
+        assert "127.0.0.1:9" in _upload(store, settings).problem
+        assert batches(store, BatchState.READY)[0].id == batch.id
+        with server(tmp_path / "server") as there:
+            wrong = station(tmp_path / "pi", there.url, "w" * 20)
+            with pytest.raises(StationError, match="the key is not accepted"):
+                _upload(store, wrong)
+        assert retry_state(store, "upload").attempts == 2
+        (tmp_path / "pi/gateway_key.txt").unlink()
+        with pytest.raises(StationError, match="pygnc station register makes it"):
+            _upload(store, settings)
+        with pytest.raises(StationError, match="set url in"):
+            sender_of(StationSettings())
+
+
+def test_a_file_that_somebody_deleted_is_made_again(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        batch = batch_of(store, settings, range(3))
+        (tmp_path / "pi/batches2upload" / batch.file_name).unlink()
+        assert _upload(store, settings) == UploadReport()
+        assert [made.name for made in make_batch(store, settings, clock())] == [batch.name]
+        assert _upload(store, settings).accepted == [batch.name]
+        assert _numbers(there.store) == [1, 2, 3]
+
+
+def test_readings_and_files_are_deleted_on_request(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        base = station(tmp_path / "pi", there.url, there.new_key())
+        wished = Batches(delete_when_accepted=True, delete_readings=True)
+        settings = StationSettings(folder=base.folder, upload=base.upload, batches=wished)
+        batch_of(store, settings, range(3))
+        store.append(store.stream("imu", LAYOUT), [new(9)])
+        _upload(store, settings)
+        assert _numbers(store) == [4]
+        assert _numbers(there.store) == [1, 2, 3]
+    assert not list((tmp_path / "pi").rglob("*.zip"))
+
+
+def _zip(entries: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, octets in entries.items():
+            archive.writestr(name, octets)
+    return buffer.getvalue()
+
+
+def _good(tmp_path: Path, change: Callable[[BatchWriter], None], **metadata: Any) -> bytes:  # noqa: ANN401 - any field
+    path = tmp_path / "made.zip"
+    writer = BatchWriter(path, 1_790_000_000_000)
+    change(writer)
+    given = {"format": 1, "batch_id": "a" * 32, "name": "n", "station": "s", "created": "", "type": "", "mode": "LIVE"}
+    writer.close(Metadata(**given | {"streams": ()} | metadata))  # type: ignore[arg-type]
+    return path.read_bytes()
+
+
+def _nothing(_: BatchWriter) -> None:
+    pass
+
+
+def _stream(origin: str = "o", count: int = 0) -> StreamEntry:
+    return StreamEntry("a.csv", "g", "", origin, LAYOUT, 1, 5, count)
+
+
+def _row(tmp_path: Path, cells: str) -> bytes:
+    stream = msgspec.structs.replace(_stream(count=1), last=1 << 70)
+    return _good(tmp_path, lambda w: w.add("a.csv", [_HEAD, cells.encode(), b"\r\n"]), streams=(stream,))
+
+
+def _packed(method: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("manifest.json", b"{}")
+    return buffer.getvalue()
+
+
+def _broken_inside(tmp_path: Path) -> bytes:
+    octets = bytearray(_good(tmp_path, lambda w: w.add("a.csv", [_HEAD, b"1" * 500]), streams=(_stream(),)))
+    start = octets.index(b"a.csv") + len(b"a.csv") + 20  # beyond the extra field of large files
+    octets[start : start + 20] = b"\xff" * 20
+    return bytes(octets)
+
+
+_HEAD = b"number,time,t_utc_ms,quality,lost_before,flags,rate_z_rad_s,temp_degc,text,raw\r\n"
+BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "no zip": (lambda _: b"hello" * 50, "no good zip"),
+    "no manifest": (lambda _: _zip({"a.csv": b"1"}), "manifest.json is missing"),
+    "a path that leads out": (lambda _: _zip({"../../etc/passwd": b"1"}), "'../../etc/passwd'"),
+    "an absolute path": (lambda _: _zip({"/etc/passwd": b"1"}), "'/etc/passwd'"),
+    "a hidden name": (lambda _: _zip({"files/.ssh": b"1"}), "'files/.ssh'"),
+    "a bomb": (lambda _: _zip({"a.csv": bytes(60_000_000)}), "unpacks to 60000000 bytes"),
+    "two alike": (lambda _: _zip({"a.csv": b"1", "A.csv": b"2"}), "the same name"),
+    "metadata that are none": (lambda p: _good(p, _nothing, format="x"), "metadata.json"),
+    "an unknown format": (lambda p: _good(p, _nothing, format=9), "format 9 is not known"),
+    "a missing entry": (lambda p: _good(p, _nothing, streams=(_stream(),)), "a.csv is missing"),
+    "a wrong header": (lambda p: _good(p, lambda w: w.add("a.csv", [b"x\r\n"]), streams=(_stream(),)), "its header"),
+    "a wrong count": (
+        lambda p: _good(p, lambda w: w.add("a.csv", [_HEAD]), streams=(_stream(count=3),)),
+        "has 0 readings, not 3",
+    ),
+    "a row that is none": (
+        lambda p: _good(p, lambda w: w.add("a.csv", [_HEAD, b"1,2\r\n"]), streams=(_stream(),)),
+        "line 2: 2 cells",
+    ),
+    "text that is none": (
+        lambda p: _good(p, lambda w: w.add("a.csv", [_HEAD, b"\xff\xff\r\n"]), streams=(_stream(),)),
+        "codec",
+    ),
+    "another way of packing": (lambda _: _packed(zipfile.ZIP_LZMA), "packed by method 14"),
+    "deflated wrongly": (_broken_inside, "no good zip"),
+    "a time that no calendar has": (lambda p: _row(p, f"1,,{10**18},0,0,,1,1,,"), "line 2: t_utc_ms is 1e+18"),
+    "a number that no database has": (lambda p: _row(p, f"{1 << 63},,0,0,0,,1,1,,"), "line 2: number is 9.22337e+18"),
+    "a quality that no database has": (lambda p: _row(p, f"1,,0,{10**30},0,,1,1,,"), "line 2: quality is 1e+30"),
+    "a gap that no database has": (lambda p: _row(p, "1,,0,0,-1,,1,1,,"), "line 2: lost_before is -1"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_not_right_is_refused_with_its_reason_and_stays_in_quarantine(tmp_path: Path, name: str) -> None:
+    make, why = BAD[name]
+    octets = make(tmp_path)
+    id_ = "b" * 32
+    with server(tmp_path / "server") as there:
+        headers = {"authorization": f"Bearer {there.new_key()}"}
+        with httpx.Client(base_url=there.url, headers=headers) as client:
+            said = {"name": "n", "bytes": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
+            client.put(f"/api/v1/batches/{id_}", json=said).raise_for_status()
+            told = client.patch(f"/api/v1/batches/{id_}", params={"offset": 0}, content=octets).json()
+            assert told["state"] == "rejected"
+            assert why in told["reason"]
+            assert client.get(f"/api/v1/batches/{id_}").json() == told
+        assert query.streams(there.store) == []
+        assert (there.folder / "rejected" / f"{id_}.zip").read_bytes() == octets
+
+
+def test_readings_of_many_bytes_arrive_whole_and_cells_without_end_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = hashlib.shake_256(b"").digest(100_000)
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        batches_made = []
+        for rank in range(2):
+            reading = replace(new(rank), raw=raw)
+            store.append(store.stream("opc", LAYOUT), [reading])
+            batches_made += make_batch(store, settings, clock())
+            if rank:
+                monkeypatch.setattr("pygnc_station.batch_format._LONGEST_CELL", 100_000)
+            report = _upload(store, settings)
+        (stream,) = query.streams(there.store)
+        assert [item.raw for item in query.between(there.store, [stream])] == [raw]
+    (rejected,) = report.rejected
+    assert rejected == (batches_made[1].name, "field larger than field limit (100000)")
+
+
+def test_one_wrong_byte_inside_is_found_by_the_manifest(tmp_path: Path) -> None:
+    octets = _zip({"a.csv": b"1", "manifest.json": b'{"entries":{"a.csv":{"sha256":"00","bytes":1},"metadata.json":'
+                   b'{"sha256":"00","bytes":2}}}', "metadata.json": b"{}"})  # fmt: skip
+    id_ = "c" * 32
+    with server(tmp_path / "server") as there:
+        headers = {"authorization": f"Bearer {there.new_key()}"}
+        with httpx.Client(base_url=there.url, headers=headers) as client:
+            said = {"name": "n", "bytes": len(octets), "sha256": hashlib.sha256(octets).hexdigest()}
+            client.put(f"/api/v1/batches/{id_}", json=said)
+            told = client.patch(f"/api/v1/batches/{id_}", params={"offset": 0}, content=octets).json()
+    assert told["state"] == "rejected"
+
+
+def test_a_rejected_batch_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    limits = Limits(batch_bytes=3_000)
+    with server(tmp_path / "server", limits=limits) as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        large = batch_of(store, settings, range(2000))
+        small = batch_of(store, settings, range(1))
+        report = _upload(store, settings)
+        assert report.accepted == [small.name]
+        assert report.rejected == [(large.name, f"{large.bytes} bytes are more than 3000: make smaller batches")]
+        assert batches(store, BatchState.REJECTED)[0].name == large.name
+        assert retry_state(store, "upload").attempts == 0
+
+
+def test_requests_that_do_not_fit_are_answered_in_words(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        mine = {"authorization": f"Bearer {there.new_key()}"}
+        theirs = {"authorization": f"Bearer {there.new_key('other')}"}
+        place = f"/api/v1/batches/{'d' * 32}"
+        said = {"name": "n", "bytes": 10, "sha256": "0" * 64}
+        with httpx.Client(base_url=there.url) as client:
+            assert client.put(place, json=said).status_code == 401
+            assert client.get(place, headers=mine).status_code == 404
+            assert client.put("/api/v1/batches/short", json=said, headers=mine).status_code == 400
+            assert client.put(place, json={"name": "n"}, headers=mine).status_code == 400
+            assert client.put(place, json=said | {"sha256": "x"}, headers=mine).status_code == 400
+            assert client.put(place, json=said, headers=mine).json()["state"] == "receiving"
+            assert client.put(place, json=said, headers=theirs).status_code == 404
+            assert client.patch(place, content=b"12345", headers=mine).status_code == 400
+            assert client.patch(place, params={"offset": 5}, content=b"1", headers=mine).status_code == 409
+            assert client.patch(place, params={"offset": "9" * 5000}, headers=mine).status_code == 400
+            assert client.patch(place, params={"offset": 0}, content=b"1" * 11, headers=mine).status_code == 413
+            assert client.patch(place, params={"offset": 0}, content=b"12345", headers=mine).json()["offset"] == 5
+
+
+def test_a_line_cut_in_mid_request_leaves_what_has_come(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        headers = {"authorization": f"Bearer {there.new_key()}"}
+        place = f"/api/v1/batches/{'e' * 32}"
+        size = 5 << 20
+        sent = threading.Event()
+
+        def pieces() -> Any:  # noqa: ANN401 - a generator
+            yield bytes(3 << 20)
+            sent.set()
+            raise ConnectionResetError("pulled")
+
+        with httpx.Client(base_url=there.url, headers=headers) as client:
+            client.put(place, json={"name": "n", "bytes": size, "sha256": "0" * 64})
+            with pytest.raises(ConnectionResetError):
+                client.patch(place, params={"offset": 0}, content=pieces())
+            assert sent.is_set()
+            offset = client.get(place).json()["offset"]
+    assert offset % (1 << 20) == 0 or offset <= 3 << 20

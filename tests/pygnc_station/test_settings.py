@@ -1,0 +1,159 @@
+from pathlib import Path
+
+import pytest
+
+from pygnc_station.errors import StationError
+from pygnc_station.settings import StationSettings, Upload
+from pygnc_station.settings_file import read_settings
+
+TOML = """
+name = "roof"
+[[device]]
+gadget = "opc 1"
+family = "ucb"
+port = "/dev/ttyACM0"
+interval_s = 5
+[store]
+url = "mysql://pi:${STATION_PASSWORD}@db/x"
+[upload]
+url = "s3://bucket/readings"
+"""
+YAML = """
+name: roof
+device:
+  - {gadget: opc 1, family: ucb, port: /dev/ttyACM0, interval_s: 5}
+store: {url: "mysql://pi:${STATION_PASSWORD}@db/x"}
+upload: {url: "s3://bucket/readings"}
+"""
+BATONOPC = """
+API: https://tinycloud.purit.ie/api/v1
+DBNAME: readings.db
+DB_TABLE: readings
+GASCLOUD_KEY: DEMO
+GADGET_ID: OPC_7
+GADGET_TYPE: OPCN3
+UPLOAD_INTERVAL_SECS: 3600
+LOGGING_INTERVAL_SECS: 300
+BATCH_MODE: TEST
+BATCH_TYPE: OPC
+BATCH_DIR_PENDING: ./batches2upload
+BATCH_DIR_UPLOADED: ./batches_done
+DELETE_BATCH_ON_UPLOAD: true
+DELETE_READING_ON_ZIP: false
+"""
+
+
+def _read(tmp_path: Path, text: str, name: str = "station.toml") -> StationSettings:
+    path = tmp_path / name
+    path.write_text(text)
+    return read_settings(path)
+
+
+def test_toml_and_yaml_mean_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATION_PASSWORD", "word")
+    settings = _read(tmp_path, TOML)
+    assert settings == _read(tmp_path, YAML, "station.yaml")
+    assert settings.store_url == "mysql://pi:word@db/x"
+    assert settings.upload.kind == "object_store"
+    assert settings.path("batches2upload") == tmp_path / "batches2upload"
+
+
+def test_paths_of_stores_begin_at_the_file_too(tmp_path: Path) -> None:
+    settings = _read(tmp_path, "[store]\nurl = 'sqlite:///r.db'\n[sync]\nurl = '../central.db'")
+    assert settings.store_url == str(tmp_path / "r.db")
+    assert settings.central_url == str(tmp_path / "../central.db")
+    assert _read(tmp_path, "[sync]\nurl = 'mysql://db/x'").central_url == "mysql://db/x"
+    assert _read(tmp_path, "").central_url == ""
+
+
+def test_text_that_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_bytes(b"name = '\xff'")
+    with pytest.raises(StationError, match=r"station\.toml: byte 8 is no UTF-8 text"):
+        read_settings(path)
+
+
+def test_batonopcs_settings_are_understood_as_they_are(tmp_path: Path) -> None:
+    settings = _read(tmp_path, BATONOPC, "settings.yaml")
+    (device,) = settings.device
+    assert (device.gadget, device.family, device.port, device.interval_s) == ("OPC_7", "opc_n3", "/dev/ttyACM0", 300.0)
+    assert settings.store_url == str(tmp_path / "readings.pygnc.db")
+    assert (settings.upload.url, settings.upload.kind) == ("https://tinycloud.purit.ie/api/v1", "tinycloud")
+    batches = settings.batches
+    assert (batches.mode, batches.type, batches.delete_when_accepted) == ("TEST", "OPC", True)
+    assert settings.path(batches.uploaded) == tmp_path / "batches_done"
+
+
+def test_the_usual_names_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(StationError, match=r"make station\.toml here"):
+        read_settings(None)
+    (tmp_path / "settings.yaml").write_text("name: from yaml")
+    assert read_settings(None).name == "from yaml"
+    (tmp_path / "station.toml").write_text("name = 'from toml'")
+    assert read_settings(None).name == "from toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("nmae = 'x'", "unknown field `nmae`"),
+        ("name = 3", r"Expected `str`, got `int` - at `\$\.name`"),
+        ("[[device]]\ngadget = 'a'", "missing required field `family`"),
+        ("[[device]]\ngadget='a/b'\nfamily='ucb'\nport='x'", "gadget 'a/b': letters"),
+        ("[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\n" * 2, "two devices are called 'a'"),
+        (
+            "[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\ninterval_s=-1",
+            r"`float` >= 0.0 - at `\$\.device\[0\]\.interval_s`",
+        ),
+        ("[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\ninterval_s=nan", r"\.interval_s`"),
+        ("[[device]]\ngadget='a'\nfamily='ucb'\nport=''", r"length >= 1 - at `\$\.device\[0\]\.port`"),
+        ("[batches]\nmost_readings = 0", r"`int` >= 1 - at `\$\.batches\.most_readings`"),
+        ("[store]\nkeep_days = -1", r"\$\.store\.keep_days"),
+        ("[serve]\nport = 99999", r"`int` <= 65535 - at `\$\.serve\.port`"),
+        ("[batches]\nmode = 'OFTEN'", "Invalid enum value"),
+        ("[store]\nurl = '${NOT_SET_ANYWHERE}'", "NOT_SET_ANYWHERE} is not set"),
+        ("name = ", "Invalid value"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(StationError, match=why) as error:
+        _read(tmp_path, text)
+    assert "station.toml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("s.yaml", "a: [1", r"expected ',' or '\]'.* \(at line 1, column 6\)"),
+        ("s.yaml", "", "is empty"),
+        ("s.yaml", "just words", "holds no settings"),
+        ("s.yaml", "GADGET_ID: a\nLOGGING_INTERVAL_SECS: often", r"Expected `float \| null`, got `str`"),
+        ("s.yaml", "GADGET_ID: a\nGADGET: b", "GADGET is no key of batonopc"),
+        ("s.yaml", "!!python/object/apply:os.system ['true']", "could not determine a constructor"),
+    ],
+)
+def test_yaml_that_cannot_be_understood_is_refused(tmp_path: Path, name: str, text: str, why: str) -> None:
+    with pytest.raises(StationError, match=why):
+        _read(tmp_path, text, name)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StationError, match=r"none\.toml: No such file"):
+        read_settings(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(("url", "kind"), [("https://x", "station"), ("file:///x", "object_store"), ("", "station")])
+def test_the_way_of_an_upload_follows_from_its_url(url: str, kind: str) -> None:
+    assert Upload(url).kind == kind
+
+
+def test_variables_come_from_the_environment_or_a_file_beside_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("EMUS_SERIAL_PORT=/dev/ttyUSB4\nSTATION_PASSWORD=from the file\n")
+    monkeypatch.setenv("STATION_PASSWORD", "word")
+    settings = _read(tmp_path, TOML.replace("/dev/ttyACM0", "${EMUS_SERIAL_PORT}"))
+    assert settings.device[0].port == "/dev/ttyUSB4"
+    assert settings.store_url == "mysql://pi:word@db/x"

@@ -1,0 +1,82 @@
+import pytest
+from sqlalchemy import update
+
+from pygnc_station.store import query, schema
+from pygnc_station.store.store import Store
+from pygnc_station.upload import sync
+from pygnc_station.upload.retry import pause_after, retry_state
+from pygnc_station.upload.sync import dead_letters, send_dead_letters, synchronise
+from tests.fakes.mariadb import MariaDb
+from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
+
+
+def _numbers(where: str) -> list[int]:
+    with Store.open(where) as store:
+        return [item.number for item in query.between(store, query.streams(store))]
+
+
+def test_every_reading_arrives_once_however_often_it_is_sent(sqlite_url: str, url: str) -> None:
+    local_url = sqlite_url + "-local"
+    with Store.open(local_url) as local:
+        stream = local.stream("g", LAYOUT, family="ucb")
+        local.append(stream, [new(rank) for rank in range(2500)])
+        assert synchronise(local, url, START_MS) == sync.SyncResult(sent=2500)
+        assert synchronise(local, url, START_MS) == sync.SyncResult()
+        # Killed between the central commit and its own note: the cursor is where it was.
+        with local.writes() as connection:
+            connection.execute(update(schema.cursors).values(number=1000))
+        local.append(stream, [new(2500)])
+        assert synchronise(local, url, START_MS) == sync.SyncResult(sent=1501)
+        assert retry_state(local, "sync").last_success_ms == START_MS
+        origin = local.origin
+    assert _numbers(url) == list(range(1, 2502))
+    with Store.open(url) as central:
+        (mirrored,) = query.streams(central)
+        assert (mirrored.gadget_id, mirrored.family, mirrored.origin) == ("g", "ucb", origin)
+        assert query.recent(central, [mirrored], 1)[0][2:] == tuple(
+            new(2500).__getattribute__(n) for n in new(0).__slots__
+        )
+
+
+@pytest.mark.xdist_group("mariadb")
+def test_an_outage_is_told_retried_later_and_costs_nothing(sqlite_url: str, mariadb: MariaDb) -> None:
+    central = mariadb.new_database()
+    with Store.open(sqlite_url) as local:
+        local.append(local.stream("g", LAYOUT), [new(rank) for rank in range(10)])
+        mariadb.stop()
+        try:
+            problem = synchronise(local, central, START_MS).problem
+        finally:
+            mariadb.start()
+        assert "mysql" in problem
+        state = retry_state(local, "sync")
+        assert (state.attempts, state.problem) == (1, problem)
+        assert START_MS + 3_000 < state.next_try_ms < START_MS + 7_000
+        assert synchronise(local, central, START_MS).sent == 10
+        assert retry_state(local, "sync").attempts == 0
+
+
+@pytest.mark.xdist_group("mariadb")
+def test_readings_that_the_center_refuses_are_put_aside_and_hold_up_nothing(sqlite_url: str, mariadb: MariaDb) -> None:
+    central = mariadb.new_database()
+    name = central.split("?")[0].rsplit("/", 1)[1]
+    with Store.open(sqlite_url) as local:
+        local.append(
+            local.stream("g", LAYOUT), [new(rank, text="x" * 50 if rank in {3, 7} else "ok") for rank in range(20)]
+        )
+        Store.open(central).close()
+        mariadb.run(f"ALTER TABLE {name}.readings MODIFY content VARCHAR(40) NOT NULL")
+        assert synchronise(local, central, START_MS) == sync.SyncResult(sent=18, refused=2)
+        assert [number for _, number, _ in dead_letters(local)] == [4, 8]
+        assert "too long" in dead_letters(local)[0][2]
+        assert send_dead_letters(local, central) == sync.SyncResult(refused=2)
+        mariadb.run(f"ALTER TABLE {name}.readings MODIFY content LONGTEXT NOT NULL")
+        assert send_dead_letters(local, central) == sync.SyncResult(sent=2)
+        assert dead_letters(local) == []
+    assert _numbers(central) == list(range(1, 21))
+
+
+def test_pauses_double_up_to_an_hour() -> None:
+    assert 4_000 <= pause_after(0) <= 6_000
+    assert 64_000 <= pause_after(4) <= 96_000
+    assert 2_880_000 <= pause_after(1000) <= 4_320_000
