@@ -179,7 +179,7 @@ class ConfiguredDevice:
             self._is_unusable = True
             return
         self._device = device
-        self._readings = device.engine.feed.subscribe(on_news=self._on_reading)
+        self._readings = device.subscribe(notify=self._on_reading)
         self._notify("info", "device", f"{self.name}: {settings.port} is open")
         procedure = _stream_request(device, settings)
         if procedure is not None:
