@@ -123,7 +123,7 @@ def _timed(noted: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSamp
     for message in noted:
         if isinstance(message, SensorSample):
             waiting.append(message)
-            if clock.goes_on(message.t_spacecraft_s):
+            if clock.is_continuous(message.t_spacecraft_s):
                 clock.advance(message.t_spacecraft_s)
             continue
         t_s = message.t_spacecraft_s

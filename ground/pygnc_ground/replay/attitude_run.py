@@ -48,7 +48,7 @@ def attitude_result(
         light=face_illuminance(
             _rows([correction.lux(record.outcome.sample) for record in records], 6),
             smoothed,
-            [record.outcome.around.surroundings for record in records],
+            [record.outcome.environment.surroundings for record in records],
             settings,
         ),
         truth=true,
@@ -69,7 +69,7 @@ def _seen(records: Sequence[SampleRecord], settings: AttitudeSettings) -> list[B
         update, raw = outcome.update, outcome.sample
         if update is None or update.cause in _NOT_TAKEN or (seen and update.gps_ms <= seen[-1].sample.gps_ms):
             continue
-        seen.append(BoundSample(row, correction.sample(raw, update.gps_ms), outcome.around.surroundings))
+        seen.append(BoundSample(row, correction.sample(raw, update.gps_ms), outcome.environment.surroundings))
     return seen
 
 
@@ -79,7 +79,7 @@ def _samples(records: Sequence[SampleRecord]) -> SampleRecords:
     field = [update.field if update else None for update in updates]
     light = [update.light if update else None for update in updates]
     times = [-1 if outcome.gps_ms is None else outcome.gps_ms for outcome in outcomes]
-    places = [outcome.around.surroundings for outcome in outcomes]
+    places = [outcome.environment.surroundings for outcome in outcomes]
     return SampleRecords(
         seq=np.array([outcome.sample.seq for outcome in outcomes], dtype=np.int64),
         gps_ms=np.array(times, dtype=np.int64),

@@ -111,7 +111,7 @@ def connect(selection: DeviceSelection) -> ConnectedDevice:
     """Open the selected device.
 
     Raises:
-        DeviceError: there is no such device, there are several, or it cannot be opened.
+        DeviceError: no device or several devices match, or the device cannot be opened.
     """
     url, kind, baud = _locate(selection)
     options = {}

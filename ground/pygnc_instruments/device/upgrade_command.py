@@ -125,7 +125,7 @@ def _run(device: BlockingDevice, make_procedure: Callable[[Callable[[UpgradeProg
             return device.run(make_procedure(show))
         except KeyboardInterrupt:
             bar.stop()
-            # After the first phase the driver's own message tells how to continue.
+            # After the first phase, the driver's message explains how to continue.
             is_unchanged = all(phase is Phase.ENTER for phase in phases)
             print_note("interrupted; the device is unchanged" if is_unchanged else "interrupted")
             raise typer.Exit(INTERRUPTED) from None

@@ -23,7 +23,7 @@ from pygnc_station.store.store import Store
 
 @app.command()
 def families() -> None:
-    """List the kinds of devices, and what each reads."""
+    """List the families of devices and the kinds of readings of each."""
     for kind in all_families():
         typer.echo(f"{kind.name:12} {kind.title}")
         typer.echo(f"{'':12} reads {', '.join(packet.name for packet in readings_of(kind))}")
@@ -33,12 +33,12 @@ def families() -> None:
 def check(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for a reading.")] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Maximum wait for a reading in seconds.")] = 60.0,
 ) -> None:
-    """Ask each device who it is, take one reading, and switch it off."""
+    """Identify each device, take one reading, and switch it off."""
     with reported_errors("test"):
         failures = 0
-        for device in read_settings(settings).gadgets(gadget):
+        for device in read_settings(settings).devices(gadget):
             try:
                 found = identify(device)
                 typer.echo(f"{device.gadget}: {found.text or family_of(device).title} {found.serial_number}".rstrip())
@@ -58,11 +58,11 @@ def read_once(
     gadget: GadgetOption = "",
     *,
     as_json: JsonOption = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for a reading.")] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Maximum wait for a reading in seconds.")] = 60.0,
 ) -> None:
-    """Take one reading of each device, show it, and switch the device off. Nothing is stored."""
+    """Print one reading of each device, and switch the device off; nothing is stored."""
     with reported_errors("read-once"):
-        for device in read_settings(settings).gadgets(gadget):
+        for device in read_settings(settings).devices(gadget):
             reading = read_one(device, timeout)
             show = json_of if as_json else line_of
             typer.echo(show(device.gadget, Layout.of(reading.packet), as_stored(reading)))
@@ -73,22 +73,22 @@ def log(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     *,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line for each reading.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print readings.")] = False,
 ) -> None:
-    """Log until Ctrl-C or SIGTERM: each reading is in the store within a quarter of a second."""
+    """Log until Ctrl-C or SIGTERM; each reading is in the store within a quarter of a second."""
     with reported_errors("log"), Store.open(read_settings(settings).store_url):
-        pass  # a migration takes memory that the logger, which stays, shall not hold
+        pass  # a migration needs much memory, so it runs before the logger process replaces this one
     arguments = ["--settings", str(settings)] if settings else []
     arguments += ["--gadget", gadget] if gadget else []
     arguments += ["--quiet"] if quiet else []
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "pygnc_station.logger.process", *arguments])  # noqa: S606 - ours
+    os.execv(sys.executable, [sys.executable, "-m", "pygnc_station.logger.process", *arguments])  # noqa: S606 - our own module
 
 
 @app.command()
 def publish(settings: SettingsOption = None) -> None:
-    """Give readings to the outputs of [mqtt], [influx] and [prometheus] as they come into the store, until Ctrl-C."""
-    from pygnc_station.sinks.publisher import Publisher  # noqa: PLC0415 - only who needs it
+    """Send new readings of the store to the outputs of [mqtt], [influx] and [prometheus] until Ctrl-C."""
+    from pygnc_station.sinks.publisher import Publisher  # noqa: PLC0415 - imports the clients of all outputs
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     with reported_errors("publish"):

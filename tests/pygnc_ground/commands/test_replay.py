@@ -311,4 +311,4 @@ def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() ->
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:
     lines = list(formation_lines(formation_samples.unsolved(BEGIN_MS)))
     assert lines[0] == "9 ranges: 0 used, 0 rejected, 2 without a time"
-    assert lines[1] == "partner 75: not known: our own orbit is not known"
+    assert lines[1] == "partner 75: not known: our own orbit is unknown"

@@ -126,7 +126,7 @@ def without_truth(result: FormationResult) -> FormationResult:
     return replace(result, partners=tuple(partners))
 
 
-def unsolved(begin_ms: int, cause: str = "our own orbit is not known") -> FormationResult:
+def unsolved(begin_ms: int, cause: str = "our own orbit is unknown") -> FormationResult:
     """Partners that were named, of which nothing is known."""
     nothing = np.empty(0, dtype=np.int64)
     result = clean(begin_ms, 3)
