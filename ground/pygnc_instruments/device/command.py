@@ -34,9 +34,7 @@ from pygnc_instruments.device.terminal import (
     stderr_console,
 )
 
-Names: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of settings; default: all.")
-]
+Names: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Names of settings; default: all.")]
 
 app: Final = typer.Typer(help="Work with sensors on serial lines and networks.", no_args_is_help=True)
 _ALIGNMENT_S: Final = 120.0
@@ -46,7 +44,7 @@ _POLL_S: Final = 0.1
 @app.command(name="list")
 def list_devices(
     ports: Annotated[
-        list[str] | None, typer.Argument(metavar="[PORT...]", help="Ports to search; default: all USB serial adapters.")
+        list[str] | None, typer.Argument(metavar="PORT", help="Ports to search; default: all USB serial adapters.")
     ] = None,
     *,
     family: FamilyName = "",
@@ -121,7 +119,7 @@ def read(
 def set_values(
     port: NeededPort,
     values: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Settings, such as packet_rate_divider=50Hz.")
+        list[str], typer.Argument(metavar="NAME=VALUE", help="Settings, such as packet_rate_divider=50Hz.")
     ],
     *,
     family: FamilyName = "",
@@ -135,7 +133,7 @@ def set_values(
 @app.command()
 def write(
     port: NeededPort,
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Settings, such as orientation=-y-x-z.")],
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE", help="Settings, such as orientation=-y-x-z.")],
     *,
     family: FamilyName = "",
     baud: Baud = 0,
@@ -148,7 +146,7 @@ def write(
 @app.command()
 def snapshot(
     port: NeededPort,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="New file; default: standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="New file; default: standard output.")] = None,
     *,
     family: FamilyName = "",
     baud: Baud = 0,
