@@ -74,8 +74,27 @@ def test_a_prediction_leaves_the_estimates_alone(inputs: list[Message]) -> None:
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
 
 
-def test_nothing_is_predicted_without_a_state_a_clock_or_a_future() -> None:
+def test_predicts_nothing_without_a_state() -> None:
     assert OrbitTracker(SETTINGS, NONE).predict_to(10**9) == (None, False)
+
+
+def test_predicts_nothing_without_a_clock_map(inputs: list[Message]) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    last = inputs[39]
+    assert isinstance(last, GpsFix)
+    assert last.t_spacecraft_s is not None
+    assert run(tracker, [msgspec.structs.replace(message, t_spacecraft_s=None) for message in inputs[:40]])
+    assert tracker.predict_to(last.t_spacecraft_s + 100) == (None, False)
+
+
+@pytest.mark.parametrize("seconds", [-100, 4 * 86_400], ids=["past", "too far ahead"])
+def test_predicts_nothing_for_the_past_or_too_far_ahead(inputs: list[Message], seconds: int) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, inputs[:40])
+    last = inputs[39]
+    assert isinstance(last, GpsFix)
+    assert last.t_spacecraft_s is not None
+    assert tracker.predict_to(last.t_spacecraft_s + seconds) == (None, False)
 
 
 def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message]) -> None:
