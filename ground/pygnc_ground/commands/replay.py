@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
-from pygnc.configuration.load import ConfigurationError, load
+from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.orbit.errors import orbit_errors, rms_3d
 from pygnc_ground.replay.collect import Collected
@@ -178,7 +179,7 @@ def replay_files(
     csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write CSV files too.")] = True,
 ) -> None:
     """Run the flight's estimators on recorded files; write filter, smoother and batch solutions and a report."""
-    try:
+    with report_user_errors("pygnc replay"):
         settings = Settings() if config is None else load(config, _NO_HOME)
         orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
         known = Truth() if truth is None else Truth(load_truth(truth, object_name), load_attitude_truth(truth))
@@ -196,10 +197,6 @@ def replay_files(
         paths = write_tables(result, collected, out, csv=csv)
         report = out / "report.html"
         write_report(result, report)
-    except (ReplayError, ConfigurationError, OSError, ValueError) as error:
-        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        typer.echo(f"pygnc replay: {reason}", err=True)
-        raise typer.Exit(2) from None
     _tell(result, flown is not None, [*paths, report])
 
 
@@ -309,5 +306,4 @@ def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa
                 )
     for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):
         typer.echo(line)
-    for path in paths:
-        typer.echo(f"{path}  {path.stat().st_size} bytes")
+    echo_files(paths)

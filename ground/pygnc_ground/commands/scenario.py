@@ -5,10 +5,11 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.scenario.from_ephemeris import generate_along, settings_along
 from pygnc_ground.scenario.generate import generate, generate_all
-from pygnc_ground.scenario.presets import preset_summaries, preset_tables
-from pygnc_ground.scenario.settings import Settings, merge_tables, read_tables, settings_from_tables
+from pygnc_ground.scenario.presets import preset_summaries, settings_from_options
+from pygnc_ground.scenario.settings import read_tables
 from pygnc_ground.scenario.writer import write_scenario
 from pygnc_ground.truth.load import load_truth
 
@@ -36,7 +37,7 @@ def from_ephemeris(
     ] = None,
 ) -> None:
     """Generate input files with simulated sensors along a precise orbit, and the truth tables."""
-    try:
+    with report_user_errors("pygnc scenario from-ephemeris"):
         ephemeris = load_truth(file, object_id)
         tables = read_tables(config) if config is not None else {}
         asked = {"start_utc": begin, "duration_s": duration}
@@ -44,12 +45,8 @@ def from_ephemeris(
         settings = settings_along(tables, str(config or "the options"), ephemeris)
         origin = _origin(file, ephemeris.description, object_id)
         files = write_scenario(settings, [generate_along(settings, ephemeris)], out, origin)
-    except (OSError, ValueError) as error:
-        typer.echo(f"pygnc scenario from-ephemeris: {error}", err=True)
-        raise typer.Exit(code=2) from error
     typer.echo(f"along {ephemeris.description}")
-    for path in files:
-        typer.echo(f"{path}  {path.stat().st_size} bytes")
+    echo_files(files)
 
 
 def _origin(file: Path, description: str, object_id: str | None) -> str:
@@ -76,16 +73,16 @@ def make(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; overrides the settings.")] = None,
 ) -> None:
     """Generate the flight's input files (sense.bin, range/rng00000.bin ...) and the truth tables."""
-    try:
-        settings = _settings(config, preset, seed)
+    with report_user_errors("pygnc scenario make"):
+        if config is None and preset is None:
+            raise ValueError(
+                "no settings given; name a file (--config), a preset (--preset) or both; see pygnc scenario presets"
+            )
+        settings = settings_from_options(preset, config, seed)
         make_all = settings.formation.all_satellites
         scenarios = generate_all(settings) if make_all else [generate(settings)]
         files = write_scenario(settings, scenarios, out)
-    except (OSError, ValueError) as error:
-        typer.echo(f"pygnc scenario make: {error}", err=True)
-        raise typer.Exit(code=2) from error
-    for file in files:
-        typer.echo(f"{file}  {file.stat().st_size} bytes")
+    echo_files(files)
 
 
 app.command(name="from-ephemeris")(from_ephemeris)
@@ -96,16 +93,3 @@ def presets() -> None:
     """List the presets."""
     for name, summary in preset_summaries().items():
         typer.echo(f"{name:14}{summary}")
-
-
-def _settings(config: Path | None, preset: str | None, seed: int | None) -> Settings:
-    if config is None and preset is None:
-        raise ValueError(
-            "no settings given; name a file (--config), a preset (--preset) or both; see pygnc scenario presets"
-        )
-    tables = preset_tables(preset) if preset is not None else {}
-    if config is not None:
-        tables = merge_tables(tables, read_tables(config))
-    if seed is not None:
-        tables = tables | {"seed": seed}
-    return settings_from_tables(tables, str(config or preset))

@@ -59,7 +59,7 @@ class FilterName(StrEnum):
 
 
 _FILTERS: Final[dict[FilterName, tuple[str, MakeEstimator]]] = {
-    FilterName.EKF: ("square-root EKF, the flight's", OrbitFilter),
+    FilterName.EKF: ("square-root EKF of the flight", OrbitFilter),
     FilterName.UKF: ("unscented Kalman filter of filterpy on the flight's models", UkfOrbitFilter),
 }
 

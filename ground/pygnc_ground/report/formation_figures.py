@@ -287,8 +287,8 @@ def ranges(links: Sequence[LinkResult], axis: FormationAxis) -> Chart:
         [
             ("line", INK, "model"),
             ("dot", FILTER, "used"),
-            ("cross", REJECTED, "not used"),
-            ("arrow", REJECTED, "not used, beyond the panel"),
+            ("cross", REJECTED, "rejected"),
+            ("arrow", REJECTED, "rejected, beyond the panel"),
             ("band", FILTER_BAND, "3 σ of the estimated noise"),
         ],
     )

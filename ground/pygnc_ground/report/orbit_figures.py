@@ -311,8 +311,8 @@ def innovations(result: ReplayResult, time: TimeAxis) -> Chart:
     traces.restarts([*position, *velocity], time, fixes.restarted)
     entries = [
         ("dot", FILTER, "used"),
-        ("cross", REJECTED, "not used"),
-        ("arrow", REJECTED, "not used, beyond the panel"),
+        ("cross", REJECTED, "rejected"),
+        ("arrow", REJECTED, "rejected, beyond the panel"),
         ("band", FILTER_BAND, "3 σ expected"),
         ("dashed", LIMIT, f"gate √χ² = {gate:.2f}"),
     ]

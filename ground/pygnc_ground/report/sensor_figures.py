@@ -154,8 +154,8 @@ def field_residuals(result: AttitudeResult, settings: MagnetometerSettings, time
         figure,
         [
             ("dot", FILTER, "used"),
-            ("cross", REJECTED, "not used"),
-            ("arrow", REJECTED, "not used, beyond the panel"),
+            ("cross", REJECTED, "rejected"),
+            ("arrow", REJECTED, "rejected, beyond the panel"),
             ("band", FILTER_BAND, "3 σ expected"),
             ("dashed", LIMIT, f"gate √χ² = {gate:.2f}"),
             ("band", SHADE, "eclipse"),

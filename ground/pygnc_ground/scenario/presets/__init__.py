@@ -2,8 +2,9 @@
 
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
-from pygnc_ground.scenario.settings import Tables
+from pygnc_ground.scenario.settings import Settings, Tables, merge_tables, read_tables, settings_from_tables
 
 _SUFFIX = ".toml"
 
@@ -23,6 +24,21 @@ def preset_tables(name: str) -> Tables:
     if name not in texts:
         raise ValueError(f"unknown preset {name!r}; choose from {', '.join(sorted(texts))}")
     return tomllib.loads(texts[name])
+
+
+def settings_from_options(preset: str | None, config: Path | None, seed: int | None = None) -> Settings:
+    """Return the settings of a preset, overridden by those of a file and by the seed.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The preset does not exist, or a setting is unknown, of the wrong type or out of range.
+    """
+    tables = preset_tables(preset) if preset is not None else {}
+    if config is not None:
+        tables = merge_tables(tables, read_tables(config))
+    if seed is not None:
+        tables = tables | {"seed": seed}
+    return settings_from_tables(tables, str(config or preset))
 
 
 def _texts() -> dict[str, str]:
