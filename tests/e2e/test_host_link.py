@@ -1,4 +1,4 @@
-"""The host on a real pseudo-terminal: files, live packets, status, settings and stop, through kills."""
+"""Host link with real processes on a pseudo-terminal: files, live packets, status, settings, stop, killed tasks."""
 
 import fcntl
 import os
@@ -323,6 +323,6 @@ def is_raw(host: HostOnPty) -> bool:
 
 
 def is_echoing(host: HostOnPty) -> bool:
-    """Whether anything that the host said since it was heard came back to it."""
+    """Whether the terminal has echoed anything that the host sent."""
     ready_at = host.heard.index(b"<HELO")
     return b">" in host.heard[ready_at:]
