@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import log_command, plot_command, simulate_command, stream_command, upgrade_command
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
@@ -217,7 +217,7 @@ def calibrate_mag(
         raise typer.Exit(1)
 
 
-def _align(connected: ConnectedDevice, procedure: Procedure[Any]) -> tuple[dict[str, str], bool]:
+def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[str, str], bool]:
     """Run the alignment with a progress bar; return its result and whether that is acceptable."""
     print_note("turn the device now: level, by 380 degrees, within two minutes; the alignment ends by itself")
     task = connected.device.engine.start(procedure)
@@ -265,8 +265,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _control(
-    connected: ConnectedDevice, control: Callable[..., Procedure[Any]] | None, what: str
-) -> Callable[..., Procedure[Any]]:
+    connected: ConnectedDevice, control: Callable[..., Operation[Any]] | None, what: str
+) -> Callable[..., Operation[Any]]:
     if control is None:
         raise DeviceError(f"{connected.family.title}: these devices do not support {what}")
     return control

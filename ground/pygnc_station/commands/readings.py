@@ -221,7 +221,7 @@ def _newest(store: Store, gadget: str, kind: str, summary: str) -> tuple[CellDat
     by_id = {stream.id: stream for stream in streams}
     table = CellTable(kind)
     for reading in query.between(store, streams, span):
-        table.take(_values(reading, by_id[reading.stream_id]), begins_anew=True)
+        table.add(_values(reading, by_id[reading.stream_id]), clear_at_first=True)
     return table.data(_expected(store, gadget, summary)), last[0].t_utc_ms
 
 
