@@ -168,9 +168,9 @@ def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, re
     inputs = linked.live_inputs()
     assert [message.raw for message in inputs if not isinstance(message, TimeMark)] == sent
     newest_gps = [message.seq for message in inputs if isinstance(message, GpsFix)][-1]
-    host.run(lambda: linked.estimates()[-1].input_seq == newest_gps)
+    host.run(lambda: [estimate.input_seq for estimate in linked.estimates()][-1:] == [newest_gps])
     newest_sample = [message.seq for message in inputs if isinstance(message, SensorSample)][-1]
-    host.run(lambda: linked.attitudes()[-1].input_seq == newest_sample)
+    host.run(lambda: [attitude.input_seq for attitude in linked.attitudes()][-1:] == [newest_sample])
     assert linked.estimates()[-1].accepted
     assert linked.attitudes()[-1].mode == "fine"
     assert host.lost() == []
