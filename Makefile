@@ -1,10 +1,10 @@
-# The jobs of this repository. They need make and Python 3.11 or newer and nothing else beforehand: what they use is
-# installed into .venv, exactly as requirements/*.txt say.
+# Development commands. They need make and Python 3.11 or newer; everything else is installed into .venv in the versions
+# that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test lint format lock clean python
+.PHONY: help run emulate test test-slow test-all lint format lock clean python
 
-# Python 3.11 is what flies, so it is tried first. A Python without ensurepip (Debian splits it off) cannot make .venv.
+# Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON = $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 python3.14,\
 	$(shell $(name) -c '$(FITS)' 2>/dev/null && echo $(name))))
@@ -16,47 +16,55 @@ LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.1
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: .venv/project.stamp ## fly the demonstration batch and show what came out
+run: .venv/project.stamp ## fly the demonstration batch, replay it and print the path of the report
 	$(BIN)/python scripts/demo.py
 
-emulate: .venv/project.stamp ## be the host controller of an emulated Pi: upload, start, stream, fetch, stop
+emulate: .venv/project.stamp ## emulate a host controller and a Pi: upload, start, stream, download, stop
 	$(BIN)/python scripts/pycubed_emulator.py data/demo --live-min 10 --speed 60
 
-test: .venv/development.stamp ## run all tests
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-lint: .venv/development.stamp ## check style, types and who imports whom
+test: .venv/development.stamp ## run the tests, except those marked slow
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, servers of other projects, long series
+	$(PYTEST) -m slow
+
+test-all: .venv/development.stamp ## run all tests
+	$(PYTEST)
+
+lint: .venv/development.stamp ## check style, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-format: .venv/development.stamp ## put the code into the common form
+format: .venv/development.stamp ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: ## renew requirements/*.txt after a change in pyproject.toml (needs uv; pins that still fit stay)
+lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; valid pins are kept)
 	$(LOCK) --output-file requirements/flight.txt
 	$(LOCK) --output-file requirements/ground.txt --extra ground --group build \
 		--constraint requirements/flight.txt
 	$(LOCK) --output-file requirements/development.txt --all-extras --group build --group dev \
 		--constraint requirements/ground.txt
 
-clean: ## remove .venv and everything else that was made here
+clean: ## remove .venv and all generated files
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-python: ## print the Python that .venv is made with
-	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || { echo "Python 3.11 or newer with its venv module is needed: install python3.11 and" \
-		"python3.11-venv, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+python: ## print the Python that .venv uses
+	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || { echo "Python 3.11 or newer with the venv module not found: install python3.11 and" \
+		"python3.11-venv, or select one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo $(PYTHON)
 
-# Each stamp is newer than what it was made from; a changed lock makes a fresh environment.
+# A changed lock file creates a new environment.
 .venv/ground.stamp: requirements/ground.txt
 	@$(MAKE) --silent python
-	@echo "Making .venv: flight and ground libraries."
+	@echo "Creating .venv with the flight and ground libraries."
 	$(PYTHON) -m venv --clear .venv
 	$(INSTALL) $<
 	@touch $@
@@ -66,6 +74,6 @@ python: ## print the Python that .venv is made with
 	@touch $@
 
 .venv/development.stamp: requirements/development.txt .venv/project.stamp
-	@echo "Adding to .venv: libraries for tests and checks."
+	@echo "Installing the libraries for tests and checks into .venv."
 	$(INSTALL) $<
 	@touch $@

@@ -61,7 +61,7 @@ class Link:
         self.controller = Controller(1 + seed)
         self.pi = VirtualPi(home, status.encode({}), INFO)
         lines = [SerialLine(2 * seed + k, faults) for k in range(2)]
-        host = LineEnd(self.controller.take, self.controller.next_output, self.controller.wakeup_s)
+        host = LineEnd(self.controller.receive, self.controller.next_output, self.controller.wakeup_s)
         self.session = VirtualLink([host, self.pi.end()], lines)
         self.until(lambda: self.controller.channel.is_ready)
 
@@ -208,7 +208,7 @@ def stream(faults: LineFaults, seed: int) -> Counter[str]:
         link = Link(Path(folder), faults.since(0.0), seed)
         link.controller.stream(iter(one_hertz()), 1.0, link.now_s)
         link.until(lambda: link.controller.is_streamed)
-        books = link.controller.books
+        books = link.controller.counters
         acknowledged = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
         lost = sum(books.lost_of(kind) for kind in LIVE_TYPES)
         sent = sum(books.sent[kind] for kind in LIVE_TYPES)
@@ -267,7 +267,7 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
         counts = link.controller.channel.counts, link.pi.counts
         if any(count.retried for count in counts):
             raise RuntimeError(f"sentences were sent again on a clean line: {counts}")
-        return link.controller.heard.answers_s
+        return link.controller.reports.answers_s
 
 
 # --- stops --------------------------------------------------------------------------------------------------------
@@ -316,11 +316,11 @@ def stop(activity: str, seed: int) -> Stop:
         with PtyPi(home) as pi:
             pi.install_from_here()
             station = Connection(PacedPort(pi.master), Controller(1 + seed))
-            station.chores.append(pi.look_after)
+            station.chores.append(pi.ensure_login)
             if activity not in {"start", "upload"}:
                 (home / "sense.bin").write_bytes(scenario.batch["sense.bin"])
             run = MainProgram(station, Shell(station), RunPlan.start)
-            run.start(60, scenario.start_s, talks=activity != "start")
+            run.start(60, scenario.start_s, streams=activity != "start")
             station.run(lambda: main_of(pi) is not None, 20.0)
             now_s = time.monotonic()
             if activity == "upload":

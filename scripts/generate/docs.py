@@ -1,10 +1,8 @@
-"""Make those parts of the documentation that follow from the code: the drawing of the tasks, the tables.
+"""Generate the parts of the documentation that follow from the code: the drawing of the tasks and the tables.
 
 Usage: python -m scripts.generate.docs
 
-A test fails when what stands in docs/ is not what this program makes.
-
-Tables of settings for people, from the classes that hold them: names, defaults, and the docstrings behind them.
+A test fails if docs/ differs from what this program generates.
 """
 
 import ast
@@ -29,27 +27,109 @@ from pygnc_ground.scenario.settings import Partner
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from scripts.generate.sentence_tables import sentence_examples, sentence_table
 
-HEAD: Final = "| setting | default | meaning |\n|---|---|---|\n"
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+BEGIN: Final = "<!-- {} table: made by scripts/generate/docs.py -->\n"
+END: Final = "<!-- end of {} table -->\n"
+REPEATED_BLOCKS: Final = (
+    tuple(f"partner{k}_" for k in range(status.PARTNERS)),
+    tuple(f"task_{name}_" for name in status.TASK_NAMES),
+)
+"""Prefixes of fields that repeat the same layout; only the first block of each is listed field by field."""
+
+
+def main() -> int:
+    """Update the documentation."""
+    for path, content in documents().items():
+        path.write_text(content)
+    return 0
+
+
+def documents() -> dict[Path, str]:
+    """Return the required content of each generated or partly generated file."""
+    tables = {
+        "architecture.md": {"task": task_table(TASKS)},
+        "interface.md": {
+            "status": status_table(),
+            "sentence": sentence_table(),
+            "sentence example": sentence_examples(),
+        },
+        "settings.md": {"settings": settings_tables(FlightSettings())},
+        "scenario.md": {"settings": settings_tables(ScenarioSettings()) + partner_table()},
+    }
+    drawings = {DOCS / "architecture.svg": drawing(TASKS)}
+    return drawings | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
+
+
+def with_tables(path: Path, tables: dict[str, str]) -> str:
+    """Return the text of `path` with the tables between their markers replaced."""
+    text = path.read_text()
+    for name, table in tables.items():
+        before, _, rest = text.partition(BEGIN.format(name))
+        _, _, after = rest.partition(END.format(name))
+        text = before + BEGIN.format(name) + table + END.format(name) + after
+    return text
+
+
+# Status record
+
+
+def status_table() -> str:
+    """Return the layout of the status record; similar consecutive fields share a row."""
+    rows = ["| byte | type | field | unit | meaning |", "|---|---|---|---|---|"]
+    offset = 0
+    for key, group in groupby(status.FIELDS, _row_key):
+        fields = list(group)
+        size = sum(struct.calcsize(f"<{field.code}") for field in fields)
+        if key[0] == "repeated":
+            first, *others = REPEATED_BLOCKS[int(key[1])]
+            names = ", ".join(f"`{prefix}...`" for prefix in others)
+            rows.append(f"| {offset} | | {names} | | as `{first}...`, {size // len(others)} bytes each |")
+        else:
+            names = ", ".join(f"`{field.name}`" for field in fields)
+            meaning = fields[0].meaning if len(fields) == 1 else key[-1]
+            rows.append(f"| {offset} | `{fields[0].code}` | {names} | {fields[0].unit} | {meaning} |")
+        offset += size
+    return "\n".join(rows) + "\n"
+
+
+def _row_key(field: status.Field) -> tuple[str, ...]:
+    """Return what fields of one row have in common; the last item is their common meaning."""
+    for index, prefixes in enumerate(REPEATED_BLOCKS):
+        if field.name.startswith(prefixes[1:]):
+            return "repeated", str(index)
+    cause, colon, _ = field.meaning.partition(": ")
+    if colon and cause.endswith("not used"):
+        return field.code, f"{cause}, by reason"
+    return field.name.rsplit("_", 1)[0], field.code, field.meaning.rsplit(",", 1)[0]
+
+
+# Settings
 
 
 def settings_tables(settings: object, name: str = "") -> str:
-    """Return a table per section, the sections below it behind it; `settings` holds the defaults."""
+    """Return a table for each section of settings; `settings` holds the defaults, its docstrings the meanings."""
     defaults = {field: getattr(settings, field) for field in field_names(settings)}
     sections = {field: value for field, value in defaults.items() if is_section(value)}
-    texts = docstrings(type(settings))
+    texts = field_docstrings(type(settings))
     rows = [
-        f"| `{field}` | {shown(value)} | {texts.get(field, '')} |\n"
+        f"| `{field}` | {toml_value(value)} | {texts.get(field, '')} |\n"
         for field, value in defaults.items()
         if field not in sections
     ]
     about = (inspect.getdoc(type(settings)) or "").partition("\n\n")[0].replace("\n", " ")
-    table = f"\n`[{name}]`: {about}\n\n{HEAD}{''.join(rows)}" if name else HEAD + "".join(rows)
+    head = "| setting | default | meaning |\n|---|---|---|\n"
+    table = f"\n`[{name}]`: {about}\n\n{head}{''.join(rows)}" if name else head + "".join(rows)
     below = (settings_tables(value, f"{name}.{field}".lstrip(".")) for field, value in sections.items())
     return (table if rows else "") + "".join(below)
 
 
+def partner_table() -> str:
+    """Return the settings of a partner; a scenario has no partner by default."""
+    return settings_tables(Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)), "[partners]")
+
+
 def field_names(settings: object) -> Iterator[str]:
-    """Yield the names of the fields, in order."""
+    """Yield the names of the fields in order."""
     if isinstance(settings, msgspec.Struct):
         yield from (field.name for field in msgspec.structs.fields(type(settings)))
     elif dataclasses.is_dataclass(settings):
@@ -57,17 +137,17 @@ def field_names(settings: object) -> Iterator[str]:
 
 
 def is_section(value: object) -> bool:
-    """Tell a table of settings from a value."""
+    """Return whether a value is a section of settings."""
     return isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value)
 
 
-def shown(value: Any) -> str:  # noqa: ANN401 - whatever a setting may be
-    """Return a default as it would stand in TOML."""
+def toml_value(value: Any) -> str:  # noqa: ANN401 - any type of setting
+    """Return a default in TOML syntax."""
     return "-" if value is None else f"`{json.dumps(value)}`"
 
 
-def docstrings(kind: type) -> dict[str, str]:
-    """Return what stands behind each field of a class, in one line."""
+def field_docstrings(kind: type) -> dict[str, str]:
+    """Return the docstring after each field of a class, in one line."""
     tree = ast.parse(inspect.getsource(inspect.getmodule(kind) or kind))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__)
     found: dict[str, str] = {}
@@ -77,9 +157,7 @@ def docstrings(kind: type) -> dict[str, str]:
     return found
 
 
-DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
-BEGIN: Final = "<!-- {} table: made by scripts/generate/docs.py -->\n"
-END: Final = "<!-- end of {} table -->\n"
+# Tasks
 
 BOX_W, BOX_H, GAP_X, GAP_Y, MARGIN = 176, 44, 46, 26, 20
 STYLE: Final = """<style>
@@ -93,79 +171,24 @@ text { font: 13px sans-serif; text-anchor: middle; dominant-baseline: central; f
 """
 
 
-def main() -> int:
-    """Bring the documentation up to date."""
-    for path, content in documents().items():
-        path.write_text(content)
-    return 0
-
-
-def documents() -> dict[Path, str]:
-    """Return what each made or partly made file must hold."""
-    return {
-        DOCS / "architecture.svg": drawing(TASKS),
-        DOCS / "architecture.md": with_tables(DOCS / "architecture.md", {"task": task_table(TASKS)}),
-        DOCS / "interface.md": with_tables(
-            DOCS / "interface.md",
-            {
-                "status": status_table(),
-                "sentence": sentence_table(),
-                "sentence example": sentence_examples(),
-                "settings": settings_tables(FlightSettings()),
-            },
-        ),
-        DOCS / "scenario.md": with_tables(
-            DOCS / "scenario.md", {"settings": settings_tables(ScenarioSettings()) + partner_table()}
-        ),
-    }
-
-
-def with_tables(path: Path, tables: dict[str, str]) -> str:
-    """Return the text of `path` with the tables between their marks replaced."""
-    text = path.read_text()
-    for name, table in tables.items():
-        before, _, rest = text.partition(BEGIN.format(name))
-        _, _, after = rest.partition(END.format(name))
-        text = before + BEGIN.format(name) + table + END.format(name) + after
-    return text
-
-
-def partner_table() -> str:
-    """Return the settings of a partner, of which a scenario has none by default."""
-    return settings_tables(Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)), "[partners]")
-
-
-def status_table() -> str:
-    """Return the layout of the status record; alike fields in a row share a line."""
-    rows = ["| byte | type | field | unit | meaning |", "|---|---|---|---|---|"]
-    offset = 0
-    for _, group in groupby(status.FIELDS, lambda f: (f.name.rsplit("_", 1)[0], f.code, f.meaning.rsplit(",", 1)[0])):
-        fields = list(group)
-        names = ", ".join(f"`{f.name}`" for f in fields)
-        meaning = fields[0].meaning if len(fields) == 1 else fields[0].meaning.rsplit(",", 1)[0]
-        rows.append(f"| {offset} | `{fields[0].code}` | {names} | {fields[0].unit} | {meaning} |")
-        offset += sum(struct.calcsize(f"<{f.code}") for f in fields)
-    return "\n".join(rows) + "\n"
-
-
 def task_table(tasks: tuple[TaskSpec, ...]) -> str:
-    """Return the task table for people."""
+    """Return the table of the tasks."""
     rows = [
-        "| task | what it does | reads | writes | without it | stops | silence limit |",
+        "| task | purpose | reads | writes | if it fails | stop order | watchdog limit |",
         "|---|---|---|---|---|---|---|",
     ]
     for task in tasks:
         reads, writes = (", ".join(f"`{name}`" for name in names) for names in (task.reads, task.writes))
-        fate = "the run ends" if task.critical else "the rest goes on"
+        consequence = "the run ends" if task.critical else "the run continues"
         limit = f"{task.silence_limit_s:g} s"
         rows.append(
-            f"| {task.name} | {task.purpose} | {reads} | {writes} | {fate} | {task.stop_stage + 1}. | {limit} |"
+            f"| {task.name} | {task.purpose} | {reads} | {writes} | {consequence} | {task.stop_stage + 1}. | {limit} |"
         )
     return "\n".join(rows) + "\n"
 
 
 def drawing(tasks: tuple[TaskSpec, ...]) -> str:
-    """Return the drawing of tasks, streams and files: what flows to the right."""
+    """Return the drawing of tasks, streams and files; data flows to the right."""
     columns = place(tasks)
     width = max(column for column, _ in columns.values()) * (BOX_W + GAP_X) + BOX_W + 2 * MARGIN
     height = (max(row for _, row in columns.values()) + 1) * (BOX_H + GAP_Y) + 2 * MARGIN
@@ -177,17 +200,17 @@ def drawing(tasks: tuple[TaskSpec, ...]) -> str:
 
 
 def flows(tasks: tuple[TaskSpec, ...]) -> list[tuple[str, str]]:
-    """Return what flows into what. A stream may have the name of its task, so it is called by its kind as well."""
+    """Return the data flows as pairs of names; streams are marked because they may have the name of a task."""
 
-    def called(name: str) -> str:
+    def label(name: str) -> str:
         return name if name.startswith("~") else f"stream {name}"
 
-    reads = [(called(name), task.name) for task in tasks for name in task.reads]
-    return reads + [(task.name, called(name)) for task in tasks for name in task.writes]
+    reads = [(label(name), task.name) for task in tasks for name in task.reads]
+    return reads + [(task.name, label(name)) for task in tasks for name in task.writes]
 
 
 def place(tasks: tuple[TaskSpec, ...]) -> dict[str, tuple[int, int]]:
-    """Return column and row of every task, stream and file; whatever reads stands right of what it reads."""
+    """Return column and row of every task, stream and file; a reader is to the right of what it reads."""
     edges = flows(tasks)
     column = dict.fromkeys((name for edge in edges for name in edge), 0)
     for _ in column:

@@ -1,4 +1,4 @@
-"""The streaming interface for people: its types of sentences, and worked examples, from the code that speaks it."""
+"""Tables of the streaming interface for the documentation: sentence types and worked examples."""
 
 import struct
 import zlib
@@ -25,21 +25,22 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 
-DELIVERY: Final = {"r": "in order", "i": "at once", "c": "unnumbered"}
+DELIVERY: Final = {"r": "ordered", "i": "unordered", "c": "unnumbered"}
+SHOWN_BYTES_MAX: Final = 64
 HOST_SESSION: Final = 0x1F03
 PI_SESSION: Final = 0x0007
 FILE: Final = b"orbit.start.fixes = 4\n"
 
 
 class Example(NamedTuple):
-    """A sentence and what it says."""
+    """A sentence and its explanation."""
 
     meaning: str
     sentence: Sentence
 
 
 def sentence_table() -> str:
-    """Return every type with its body."""
+    """Return the table of all types with their bodies."""
     rows = ["| type | sent by | delivery | meaning | body |", "|---|---|---|---|---|"]
     for kind in TYPES.values():
         row = (f"`{kind.name}`", str(kind.sender), DELIVERY[kind.delivery], kind.meaning, _body(kind))
@@ -48,19 +49,21 @@ def sentence_table() -> str:
 
 
 def sentence_examples() -> str:
-    """Return the worked examples: what is said, the body in hexadecimal digits, the line."""
+    """Return the worked examples: explanation, body in hexadecimal digits (long ones abbreviated), line."""
     parts = []
     for meaning, sentence in examples():
         line = encode(sentence).decode().rstrip()
-        parts.append(f"{meaning}\n\n```\nbody {sentence.body.hex(' ')}\nline {line}\n```\n")
+        body = sentence.body
+        shown = body.hex(" ") if len(body) <= SHOWN_BYTES_MAX else f"{body[:16].hex(' ')} ..."
+        parts.append(f"{meaning}\n\n```\nbody {shown}\nline {line}\n```\n")
     return "\n" + "\n".join(parts) + _nested()
 
 
 def _nested() -> str:
-    """Return a packet in the midst of a chunk."""
+    """Return a packet nested in a chunk."""
     outer, inner = (encode(example.sentence).decode().rstrip() for example in (_example("UPCH"), _example("SENS")))
     cut = len(outer) // 2
-    text = "The sensor packet in the midst of the chunk: the chunk goes on behind the packet's line end."
+    text = "The sensor packet nested in the chunk: the chunk continues after the line end of the packet."
     return f"\n{text}\n\n```\n{outer[:cut]}{inner}\n{outer[cut:]}\n```\n"
 
 
@@ -69,45 +72,45 @@ def _example(kind: str) -> Example:
 
 
 def examples() -> list[Example]:
-    """A session of a few sentences: greeting, a sensor packet, a status request, a file, a setting."""
+    """Return the sentences of a short session: HELO, a sensor packet, a status request, a file, a setting."""
     able = ~Capability(0)
     crc = zlib.crc32(FILE)
     sensor = bytes.fromhex("386d4380 1000e0ff3000 9165 8302 7dfd 0000 0bb8 1234 2000 0000 bfff 0001")
     return [
         Example(
-            "The host opens session 1F03, can hold one sentence in order, reads sentences in the midst of others, and"
-            " has not heard the Pi yet.",
+            "The host opens session 1F03. It can hold one ordered sentence, supports nested sentences and has received"
+            " no HELO yet.",
             _from_host(HELO, HELO.pack(1, 1, 1, Capability.NESTING, 0, 0, 1, 1, tail=b"controller")),
         ),
         Example(
-            "The Pi answers in session 0007 that it has heard session 1F03 (little-endian: `03 1f`).",
+            "The Pi answers in session 0007 and confirms session 1F03 (little-endian: `03 1f`).",
             _from_pi(HELO, HELO.pack(1, 1, 16, able, HOST_SESSION, 0, 1, 1, tail=b"pygnc 0.1.0")),
         ),
         Example(
-            "The host has heard its own session and is ready; with this the Pi is too.",
+            "The host has received its own session number and is ready; with this sentence the Pi is, too.",
             _from_host(HELO, HELO.pack(1, 1, 1, Capability.NESTING, PI_SESSION, 1, 1, 1, tail=b"controller")),
         ),
-        Example("A sensor packet, number 1 of those delivered at once.", _from_host(SENS, SENS.pack(tail=sensor), 1)),
+        Example("A sensor packet, unordered sentence number 1.", _from_host(SENS, SENS.pack(tail=sensor), 1)),
         Example(
-            "The Pi acknowledges: of the sentences in order 1 is the next; at once, 1 has come, and all before it.",
+            "The Pi acknowledges: the next ordered number is 1; unordered number 1 and all before it have arrived.",
             _from_pi(ACKN, ACKN.pack(1, 0, 1, 0xFFFFFFFF)),
         ),
-        Example("The same packet again, because the acknowledgement was lost: `I` marks the retry.", _retry(sensor)),
-        Example("The host asks for the status record.", _from_host(STRQ, STRQ.pack(ReportKind.STATUS), 2)),
+        Example("The same packet again after the loss of the acknowledgement; `I` marks the retry.", _retry(sensor)),
+        Example("The host requests the status record.", _from_host(STRQ, STRQ.pack(ReportKind.STATUS), 2)),
         Example(
-            f"The Pi answers: its {status.SIZE} bytes, here of a run that waits for data.",
+            f"The Pi answers with its {status.SIZE} bytes, here of an idle run.",
             _from_pi(STAT, STAT.pack(tail=status.encode({"phase": status.Phase.IDLE, "generation": 7})), 1),
         ),
         Example(
-            "It opens transfer 1: `pygnc.toml`, 22 bytes.",
+            "The host opens transfer 1: `pygnc.toml`, 22 bytes.",
             _from_host(UPOP, UPOP.pack(1, len(FILE), crc, tail=b"pygnc.toml"), 1),
         ),
-        Example("The Pi has none of it yet: send from offset 0 on.", _from_pi(UPST, UPST.pack(1, 0, 0), 1)),
+        Example("The Pi has no bytes of it yet: send from offset 0.", _from_pi(UPST, UPST.pack(1, 0, 0), 1)),
         Example("The only chunk.", _from_host(UPCH, UPCH.pack(1, 0, tail=FILE), 2)),
-        Example("That was all.", _from_host(UPCL, UPCL.pack(1), 3)),
+        Example("End of the upload.", _from_host(UPCL, UPCL.pack(1), 3)),
         Example("The file is in place.", _from_pi(UPST, UPST.pack(1, 1, len(FILE)), 2)),
         Example(
-            "A setting, entry 5 of 66, which takes effect at the next start.",
+            "A setting, entry 5 of 66; changes take effect at the next start.",
             _from_pi(PVAL, PVAL.pack(5, 66, ParameterFlag.NEXT_START, tail=b"radio.bandwidth_hz = 812500.0"), 3),
         ),
     ]
@@ -126,7 +129,7 @@ def _from_pi(kind: SentenceType, body: bytes, number: int = 0) -> Sentence:
 
 
 def _body(kind: SentenceType) -> str:
-    """Return the fields with their places, and the tail."""
+    """Return the fields with their offsets, and the bytes after them."""
     parts, offset = [], 0
     for field in kind.fields:
         parts.append(f"{offset} {_word(field)} `{field.name}`: {field.meaning}")

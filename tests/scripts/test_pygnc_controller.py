@@ -1,4 +1,4 @@
-"""The controller's single file speaks to the Pi's side, and is understood by MicroPython."""
+"""The module for controllers works with the Pi's side and runs in MicroPython."""
 
 import ast
 import os
@@ -47,7 +47,7 @@ SCRIPT = Path(controller.__file__)
 
 
 class ControllerEnd:
-    """The controller's link on a simulated line; it looks at its port every few milliseconds."""
+    """The link of the controller on a simulated line; it polls its port every few milliseconds."""
 
     LOOK_S = 0.005
 
@@ -93,12 +93,12 @@ def codes(kind: SentenceType) -> str:
     return "<" + "".join(field.code for field in kind.fields)
 
 
-def test_the_tables_are_the_flight_softwares() -> None:
+def test_the_tables_match_the_flight_software() -> None:
     numbered = [kind for kind in TYPES.values() if kind.delivery is not Delivery.UNNUMBERED]
     says = {kind.name: (str(kind.delivery), codes(kind)) for kind in numbered if kind.sender is not Sender.PI}
     hears = {kind.name: codes(kind) for kind in numbered if kind.sender is not Sender.HOST}
-    assert says == controller.SAYS
-    assert hears == controller.HEARS
+    assert says == controller.HOST_SENTENCES
+    assert hears == controller.PI_SENTENCES
     assert codes(HELO) == controller.HELLO
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
@@ -107,7 +107,7 @@ def test_the_tables_are_the_flight_softwares() -> None:
     assert controller.SILENCE_MS == sessions.SILENCE_S * 1000
 
 
-def test_the_status_fields_stand_where_the_flight_software_puts_them() -> None:
+def test_the_status_offsets_match_the_flight_software() -> None:
     offset = 0
     places = {}
     for field in status.FIELDS:
@@ -121,7 +121,7 @@ def test_the_status_fields_stand_where_the_flight_software_puts_them() -> None:
         assert list(places.values())[at : at + count] == expected, name
 
 
-def test_a_status_record_is_decoded_whatever_is_appended_to_it() -> None:
+def test_a_status_record_with_appended_fields_is_decoded() -> None:
     record = status.encode({"phase": 2, "position_ecef_m_x": 6.9e6, "quaternion_w": 1.0, "events": 7})
     longer = record[:4] + b"\x63" + record[5:6] + struct.pack("<H", len(record) + 8) + record[8:-4] + bytes(8)
     for octets in (record, longer + struct.pack("<I", zlib.crc32(longer))):
@@ -139,7 +139,7 @@ def test_a_status_record_is_decoded_whatever_is_appended_to_it() -> None:
 # Packets.
 
 
-def test_a_sensor_packet_is_what_the_flight_software_reads() -> None:
+def test_a_sensor_packet_is_decoded_by_the_flight_software() -> None:
     octets = controller.sensor_packet(946_684_801, [1, -2, 3], 26_001, [-4, 5, -6], [7, 8, 9, 10, 11, 0xBFFF])
     packet = np.frombuffer(octets, SENSOR_PACKET)[0]
     words = {name: packet[name].tolist() for name in SENSOR_PACKET.names or ()}
@@ -153,13 +153,13 @@ def test_a_sensor_packet_is_what_the_flight_software_reads() -> None:
 
 
 @given(st.floats(0.0, 200_000.0))
-@example(655.25)  # above the full scale of one exponent by less than its step
-def test_light_words_are_the_sensors(lux: float) -> None:
+@example(655.25)  # above the full scale of an exponent by less than its step
+def test_light_words_match_the_sensor(lux: float) -> None:
     assert controller.lux_word(lux) == encode_lux(lux)
 
 
-def test_gps_packets_are_cut_from_the_receivers_log() -> None:
-    # OEM7 manual, message 241 with its 28-byte binary header; every field has a value of its own.
+def test_gps_packets_are_cut_from_the_log_of_the_receiver() -> None:
+    # OEM7 manual, message 241 with its 28-byte binary header; all fields have different values.
     header = struct.pack(
         "<3sBHBBHHBBHiIHH", b"\xaa\x44\x12", 28, 241, 0, 32, 112, 0, 60, 180, 2278, 356_489_000, 0, 0, 0
     )
@@ -184,7 +184,7 @@ def test_gps_packets_are_cut_from_the_receivers_log() -> None:
     assert controller.range_gps_packet(log)[:3] + controller.range_gps_packet(log)[-2:] == b"\xaa\x44\x12\r\n"
 
 
-def test_a_range_packet_is_what_the_flight_software_reads() -> None:
+def test_a_range_packet_is_decoded_by_the_flight_software() -> None:
     octets = controller.range_packet(75, 60, 946_684_801, b"\x00\x01\x00", b"\x00\x5a\x94")
     measured = decode_ranges(np.frombuffer(octets, RANGE_PACKET))
     assert (measured.partner_id[0], measured.rssi_dbm[0], measured.t_spacecraft_s[0]) == (75, -30.0, 946_684_801)
@@ -199,7 +199,9 @@ WORDS = st.integers(0, 0xFFFF)
 @given(
     st.sampled_from(["PING", "SENS", "UPCH"]), WORDS, st.sampled_from(["i", "r", "R"]), WORDS, st.binary(max_size=99)
 )
-def test_both_encode_the_same_line(kind: str, session: int, letter: str, number: int, octets: bytes) -> None:
+def test_both_implementations_encode_the_same_line(
+    kind: str, session: int, letter: str, number: int, octets: bytes
+) -> None:
     sentence = Sentence(
         Direction.TO_PI, kind, session, Delivery(letter.lower()), number, octets, is_retry=letter.isupper()
     )
@@ -209,7 +211,7 @@ def test_both_encode_the_same_line(kind: str, session: int, letter: str, number:
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), WORDS), max_size=8), st.integers(1, 50))
-def test_its_parser_finds_the_same_sentences(parts: list[bytes | int], step: int) -> None:
+def test_both_parsers_find_the_same_sentences(parts: list[bytes | int], step: int) -> None:
     sentences = [
         Sentence(Direction.TO_HOST, "PONG", 7, Delivery.UNORDERED, part, bytes(part % 30))
         for part in parts
@@ -227,9 +229,7 @@ def test_its_parser_finds_the_same_sentences(parts: list[bytes | int], step: int
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 400), max_size=4), st.integers(1, 60), st.integers(0, 2**32))
-def test_its_parser_finds_sentences_in_the_midst_of_others(
-    octets: bytes, places: list[int], step: int, flip: int
-) -> None:
+def test_the_parser_finds_nested_sentences(octets: bytes, places: list[int], step: int, flip: int) -> None:
     line = encode(Sentence(Direction.TO_HOST, "DNCH", 7, Delivery.ORDERED, 9, octets))
     stream, done = b"", 0
     for k, place in enumerate(sorted(min(place, len(line) - 2) for place in places)):
@@ -242,7 +242,7 @@ def test_its_parser_finds_sentences_in_the_midst_of_others(
     found = [s for at in range(0, len(broken), step) for s in parser.feed(bytes(broken[at : at + step]))]
     theirs = [s.body for s in SentenceParser().feed(bytes(broken)).sentences]
     ours = [s[-1] for s in found]
-    assert [body for body in ours if body in theirs] == theirs  # it takes hexadecimal digits in small letters too
+    assert [body for body in ours if body in theirs] == theirs  # it also accepts lower-case hexadecimal digits
     assert set(ours) <= {octets, *(bytes(k) for k in range(len(places)))}
     if not flip % 2:
         assert len(ours) == len(theirs) == len(places) + 1
@@ -262,7 +262,7 @@ FAULTS = st.builds(
 
 @settings(max_examples=15, deadline=None)
 @given(FAULTS, st.integers(0, 1000), st.integers(0, 20_000))
-def test_uploads_survive_whatever_the_line_does(faults: LineFaults, seed: int, size: int) -> None:
+def test_uploads_on_a_faulty_line_are_exact(faults: LineFaults, seed: int, size: int) -> None:
     content = batch(size, seed)
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     host.send_file("sense.bin", content)
@@ -270,7 +270,7 @@ def test_uploads_survive_whatever_the_line_does(faults: LineFaults, seed: int, s
     assert pi.storage.files == {"sense.bin": content}
 
 
-def test_the_longest_batch_goes_up_in_fourteen_seconds() -> None:
+def test_the_longest_batch_uploads_in_fourteen_seconds_of_line_time() -> None:
     content = batch(108_432)
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     host.send_file("sense.bin", content)
@@ -280,7 +280,7 @@ def test_the_longest_batch_goes_up_in_fourteen_seconds() -> None:
     assert session.now_s <= 14.0
 
 
-def test_a_packet_waits_for_no_chunk() -> None:
+def test_a_packet_interrupts_a_chunk() -> None:
     content = batch(36_144)
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     host.send_file("sense.bin", content)
@@ -298,10 +298,10 @@ def test_a_packet_waits_for_no_chunk() -> None:
     assert len(delays_s) > 15
     assert max(delays_s) < 0.04
     assert pi.storage.files == {"sense.bin": content}
-    assert not [outcome for outcome in pi.outcomes if isinstance(outcome, Received) and outcome.is_retry]
+    assert not [event for event in pi.events if isinstance(event, Received) and event.is_retry]
 
 
-def test_a_pi_that_cannot_read_a_sentence_within_another_gets_whole_lines() -> None:
+def test_a_pi_without_nesting_receives_whole_lines() -> None:
     for able, is_whole in ((0, True), (Capability.NESTING, False)):
         link = controller.Link(5)
         hello = HELO.pack(1, 1, 8, able, 5, 1, 1, 1)
@@ -315,10 +315,10 @@ def test_a_pi_that_cannot_read_a_sentence_within_another_gets_whole_lines() -> N
 
 
 def sensed(pi: PiEnd) -> list[bytes]:
-    return [o.body.tail for o in pi.outcomes if isinstance(o, Received) and o.kind.name == "SENS"]
+    return [o.body.tail for o in pi.events if isinstance(o, Received) and o.kind.name == "SENS"]
 
 
-def test_it_goes_on_with_a_restarted_pi() -> None:
+def test_an_upload_resumes_after_a_restart_of_the_pi() -> None:
     content = batch(36_144)
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     host.send_file("sense.bin", content)
@@ -330,7 +330,7 @@ def test_it_goes_on_with_a_restarted_pi() -> None:
     assert session.now_s < 7.0
 
 
-def test_a_refusal_reaches_it() -> None:
+def test_a_rejection_is_reported() -> None:
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     host.send_file("main.py", b"print()")
     assert joined(host.end(), pi).run(host.is_done, 10.0)
@@ -341,7 +341,7 @@ def test_a_refusal_reaches_it() -> None:
 
 @settings(max_examples=6, deadline=None)
 @given(FAULTS, st.integers(0, 1000))
-def test_packets_and_answers_pass_both_ways_once(faults: LineFaults, seed: int) -> None:
+def test_packets_and_answers_arrive_once(faults: LineFaults, seed: int) -> None:
     host, pi = ControllerEnd(), PiEnd(MemoryStorage())
     pi.react = lambda _outcome, _now_s: None
     session = joined(host.end(), pi, faults, seed)
@@ -371,7 +371,7 @@ def test_packets_and_answers_pass_both_ways_once(faults: LineFaults, seed: int) 
         assert len(arrived) == len(events) == 20
 
 
-def test_another_version_is_an_event() -> None:
+def test_an_incompatible_version_is_an_event() -> None:
     link = controller.Link(5)
     line = encode(Sentence(Direction.TO_HOST, "HELO", 1, Delivery.UNNUMBERED, 0, HELO.pack(7, 9, 1, 0, 5, 1, 1, 1)))
     assert link.feed(line, 0) == [("incompatible", 7, 9)]
@@ -381,7 +381,7 @@ def test_another_version_is_an_event() -> None:
 # The controller's Python.
 
 
-def test_it_uses_only_what_micropython_has() -> None:
+def test_only_modules_of_micropython_are_used() -> None:
     tree = ast.parse(SCRIPT.read_text())
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert {alias.name for node in imports for alias in node.names} == {"binascii", "struct"}

@@ -1,4 +1,4 @@
-"""The stand-alone decoder agrees with the flight software's layout."""
+"""The stand-alone decoder matches the layout of the flight software."""
 
 import ast
 import math
@@ -22,11 +22,11 @@ SAMPLE: dict[str, Value] = {
 }
 
 
-def test_the_layout_is_the_flight_softwares() -> None:
+def test_the_layout_matches_the_flight_software() -> None:
     assert [(f.name, f.code) for f in status.FIELDS] == [tuple(field.split()) for field in read_status.FIELDS]
 
 
-def test_both_decoders_read_the_same_values() -> None:
+def test_both_decoders_return_the_same_values() -> None:
     record = status.encode(SAMPLE)
     ours, theirs = status.decode(record), read_status.decode(record)
     assert ours.keys() == theirs.keys()
@@ -34,7 +34,7 @@ def test_both_decoders_read_the_same_values() -> None:
         assert theirs[name] == value or (isinstance(value, float) and math.isnan(value))
 
 
-def test_it_prints_a_status_file(tmp_path: Path) -> None:
+def test_a_status_file_is_printed(tmp_path: Path) -> None:
     (file := tmp_path / "pygnc_status.bin").write_bytes(status.encode(SAMPLE))
     # -S and -I: the standard library alone.
     done = subprocess.run([sys.executable, "-I", "-S", SCRIPT, file], capture_output=True, text=True, check=True)
@@ -45,7 +45,7 @@ def test_it_prints_a_status_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PGST", bytes(status.SIZE), status.encode(SAMPLE)[:-1] + b"?"])
-def test_it_refuses_anything_else_without_a_traceback(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_rejected_without_a_traceback(tmp_path: Path, content: bytes) -> None:
     (file := tmp_path / "status").write_bytes(content)
     done = subprocess.run([sys.executable, SCRIPT, file], capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -53,9 +53,9 @@ def test_it_refuses_anything_else_without_a_traceback(tmp_path: Path, content: b
     assert done.stderr == ""
 
 
-def test_it_uses_only_what_circuitpython_has() -> None:
+def test_only_modules_of_circuitpython_are_used() -> None:
     tree = ast.parse(SCRIPT.read_text())
     imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     assert imported == {"binascii", "struct", "sys"}
-    # f-strings with "=", match, dataclasses, annotations: what MicroPython's compiler does not know.
+    # MicroPython's compiler does not support f-strings with "=", match, dataclasses and annotations.
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Match | ast.AnnAssign | ast.NamedExpr)]

@@ -1,6 +1,7 @@
-"""The array type of all numerics, and the cross product as a matrix.
+"""Array type of the numerics and small functions of arrays.
 
-Quantiles. NumPy's own would load `numpy.ma` at their first call: 20 ms and 3 MB of a flight process.
+`numpy.quantile` loads `numpy.ma` at its first call, which costs a flight process 20 ms and 3 MB; hence `quantile` and
+`median`.
 """
 
 from typing import TypeAlias
@@ -12,23 +13,25 @@ Array: TypeAlias = npt.NDArray[np.float64]
 
 
 def cross_matrix(vector: Array) -> Array:
-    """Matrix (3, 3) whose product with another vector is `vector` (3,) cross that vector."""
+    """Return the matrix (3, 3) whose product with a vector w is the cross product of `vector` (3,) and w."""
     x, y, z = vector.tolist()
     return np.array(((0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)))
 
 
-Floats = npt.NDArray[np.float64]
+def quantile(values: Array, share: float) -> Array:
+    """Return the quantile of `values` (n, ...) along the first axis, with linear interpolation between neighbours.
 
-
-def quantile(values: Floats, share: float) -> Floats:
-    """Return what a share of values (n, ...) is below, along their first axis; linear between neighbours."""
+    Args:
+        values: At least one row.
+        share: Probability of the quantile, 0 to 1.
+    """
     ordered = np.sort(values, axis=0)
     place = share * (len(ordered) - 1)
     below = min(int(place), max(len(ordered) - 2, 0))
-    found: Floats = ordered[below] + (place - below) * (ordered[min(below + 1, len(ordered) - 1)] - ordered[below])
+    found: Array = ordered[below] + (place - below) * (ordered[min(below + 1, len(ordered) - 1)] - ordered[below])
     return found
 
 
-def median(values: Floats) -> Floats:
-    """Return the middle of values (n, ...) along their first axis."""
+def median(values: Array) -> Array:
+    """Return the median of `values` (n, ...) along the first axis."""
     return quantile(values, 0.5)

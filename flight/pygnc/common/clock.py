@@ -1,13 +1,14 @@
-"""The four clocks and the only conversions between them.
+"""Conversions between GPS time, UTC, spacecraft time and the monotonic clock.
 
-- GPS time: week and milliseconds of week, or one integer `gps_ms`, the milliseconds since 1980-01-06 00:00:00 GPS.
-  Week 0 means that the receiver does not know the time yet; `UNKNOWN_GPS_MS` stands for that in arrays.
-- UTC, for people: text, or Unix milliseconds (POSIX: a leap second shares its number with the second after it).
-- Spacecraft time: integer seconds of a clock that may start at 2000-01-01 at each boot. Its offset from GPS time is
-  estimated from the data by `pygnc.estimators.clock`; given that offset, the conversion stands here.
-- The computer's monotonic clock: integer nanoseconds, read by the caller and passed in.
+- GPS time: week and milliseconds of week, or one integer `gps_ms`, the milliseconds since 1980-01-06 00:00:00 GPS. Week
+  0 means that the receiver does not know the time yet; arrays mark this with `UNKNOWN_GPS_MS`.
+- UTC, for people: ISO 8601 text, or Unix milliseconds (POSIX: a leap second has the same number as the second after
+  it).
+- Spacecraft time: integer seconds of a clock that may restart at 2000-01-01 at each boot. `pygnc.estimators.clock`
+  estimates its offset from GPS time.
+- Monotonic clock of the computer: integer nanoseconds, read by the caller and passed in.
 
-Everything is integer arithmetic, so every round trip is exact.
+All conversions use integer arithmetic, so every round trip is exact.
 """
 
 import re
@@ -20,12 +21,12 @@ import numpy.typing as npt
 
 MS_PER_WEEK: Final = 604_800_000
 UNKNOWN_GPS_MS: Final = -1
-"""Stands for "GPS time unknown" in integer arrays; scalars use None."""
+"""Marks an unknown GPS time in integer arrays; scalars use None."""
 
 GPS_EPOCH_UNIX_S: Final = 315_964_800
-"""1980-01-06 00:00:00 UTC, where GPS time and UTC agreed."""
+"""1980-01-06 00:00:00 UTC, the epoch at which GPS time and UTC agree."""
 SPACECRAFT_RESTART_S: Final = 946_684_800
-"""2000-01-01 00:00:00 as spacecraft time: where the main controller's clock starts when it was never set."""
+"""2000-01-01 00:00:00 as spacecraft time: the value at which the main controller's clock starts if it was never set."""
 
 # First day on which GPS-UTC has its new value, and that value in seconds. Source: IERS Bulletin C, numbers 1 to 72.
 _LEAP_SECONDS: Final = (
@@ -54,7 +55,7 @@ def _midnight_unix_ms(day: str) -> int:
     return (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400_000
 
 
-# The table once by UTC and once by GPS time of the first instant after each leap second.
+# First instant after each leap second, in UTC and in GPS time.
 _STEPS_UNIX_MS: Final = tuple(_midnight_unix_ms(day) for day, _ in _LEAP_SECONDS)
 _STEPS_GPS_MS: Final = tuple(
     unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S)
@@ -63,7 +64,7 @@ _STEPS_GPS_MS: Final = tuple(
 _OFFSETS_S: Final = (0, *(offset_s for _, offset_s in _LEAP_SECONDS))
 
 LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = _midnight_unix_ms("2027-06-28") + 1000 * (_OFFSETS_S[-1] - GPS_EPOCH_UNIX_S)
-"""Bulletin C 72 speaks for UTC up to 2027-06-28; later UTC is given with the last known offset."""
+"""End of validity of Bulletin C 72 (2027-06-28). Later UTC is computed with the last known offset."""
 
 _ISO_UTC: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,3}))?Z")
 
@@ -72,11 +73,11 @@ _ISO_UTC: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d
 
 
 def gps_ms_from_week(week: int, tow_ms: int) -> int | None:
-    """Milliseconds since the GPS epoch, or None where `week` and `tow_ms` tell no time.
+    """Return the milliseconds since the GPS epoch, or None if the time is unknown or invalid.
 
     Args:
         week: Full GPS week number (not modulo 1024); 0 means unknown.
-        tow_ms: Milliseconds of the week; 604 800 000 and more are no time of any week.
+        tow_ms: Milliseconds of the week, valid below 604 800 000.
     """
     if week <= 0 or not 0 <= tow_ms < MS_PER_WEEK:
         return None
@@ -86,14 +87,14 @@ def gps_ms_from_week(week: int, tow_ms: int) -> int | None:
 def gps_ms_from_weeks(
     week: npt.NDArray[np.integer[Any]], tow_ms: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.int64]:
-    """`gps_ms_from_week` for arrays of any integer type and equal shape; `UNKNOWN_GPS_MS` where no time is told."""
+    """Return `gps_ms_from_week` for integer arrays of equal shape; unknown and invalid times are `UNKNOWN_GPS_MS`."""
     week_wide, tow_wide = week.astype(np.int64), tow_ms.astype(np.int64)
     known = (week_wide > 0) & (tow_wide >= 0) & (tow_wide < MS_PER_WEEK)
     return np.where(known, week_wide * MS_PER_WEEK + tow_wide, UNKNOWN_GPS_MS)
 
 
 def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
-    """GPS week and milliseconds of week."""
+    """Return the GPS week and the milliseconds of the week."""
     return divmod(gps_ms, MS_PER_WEEK)
 
 
@@ -101,17 +102,20 @@ def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
 
 
 def leap_seconds_at_gps_ms(gps_ms: int) -> int:
-    """GPS-UTC in seconds; during a leap second, the value before it."""
+    """Return GPS-UTC in seconds. During a leap second it is still the previous value."""
     return _OFFSETS_S[bisect_right(_STEPS_GPS_MS, gps_ms)]
 
 
 def unix_ms_from_gps_ms(gps_ms: int) -> int:
-    """POSIX milliseconds; a leap second repeats the numbers of the second after it."""
+    """Return POSIX milliseconds. A leap second has the same numbers as the second after it."""
     return gps_ms + 1000 * (GPS_EPOCH_UNIX_S - leap_seconds_at_gps_ms(gps_ms))
 
 
 def gps_ms_from_unix_ms(unix_ms: int) -> int:
-    """GPS milliseconds; of the two instants that share a number around a leap second, the later one."""
+    """Return GPS milliseconds.
+
+    Of the two instants with the same POSIX time at a leap second, the later one is returned.
+    """
     return unix_ms + 1000 * (_OFFSETS_S[bisect_right(_STEPS_UNIX_MS, unix_ms)] - GPS_EPOCH_UNIX_S)
 
 
@@ -121,7 +125,7 @@ def _in_leap_second(gps_ms: int) -> bool:
 
 
 def utc_iso_from_gps_ms(gps_ms: int) -> str:
-    """UTC as "YYYY-MM-DDThh:mm:ss.sssZ" (ISO 8601); within a leap second the seconds read 60."""
+    """Return UTC as "YYYY-MM-DDThh:mm:ss.sssZ" (ISO 8601). Within a leap second the seconds are 60."""
     leap = _in_leap_second(gps_ms)
     unix_ms = unix_ms_from_gps_ms(gps_ms) - 1000 * leap
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=unix_ms)
@@ -129,10 +133,11 @@ def utc_iso_from_gps_ms(gps_ms: int) -> str:
 
 
 def gps_ms_from_utc_iso(text: str) -> int:
-    """GPS milliseconds of a UTC time written as `utc_iso_from_gps_ms` writes it; fractions may be shorter or absent.
+    """Return the GPS milliseconds of a UTC time such as "2025-03-20T09:01:28.000Z"; the fraction is optional.
 
     Raises:
-        ValueError: The text has another form, names no real time, or a second 60 that was not inserted.
+        ValueError: The text has another form, is not a valid date or time, or has a second 60 where no leap second was
+            inserted.
     """
     match = _ISO_UTC.fullmatch(text)
     if match is None:
@@ -143,13 +148,13 @@ def gps_ms_from_utc_iso(text: str) -> int:
     except ValueError as error:
         raise ValueError(f"{text!r} is not a UTC time: {error}") from error
     if int(hours) > 23 or int(minutes) > 59 or int(seconds) > 60:
-        raise ValueError(f"{text!r} is not a UTC time: hours to 23, minutes to 59, seconds to 60")
+        raise ValueError(f"{text!r} is not a UTC time: hours up to 23, minutes up to 59 and seconds up to 60 are valid")
     unix_ms = midnight_ms + 1000 * (3600 * int(hours) + 60 * int(minutes) + int(seconds)) + int(fraction.ljust(3, "0"))
     if int(seconds) < 60:
         return gps_ms_from_unix_ms(unix_ms)
     gps_ms = gps_ms_from_unix_ms(unix_ms) - 1000
     if not _in_leap_second(gps_ms):
-        raise ValueError(f"{text!r}: no leap second was inserted there")
+        raise ValueError(f"{text!r} is not a UTC time: no leap second was inserted there")
     return gps_ms
 
 
@@ -157,22 +162,22 @@ def gps_ms_from_utc_iso(text: str) -> int:
 
 
 def gps_ms_from_spacecraft_s(t_spacecraft_s: int, offset_ms: int) -> int:
-    """GPS time of a spacecraft time, given `offset_ms` = GPS time - spacecraft time of its boot segment."""
+    """Return the GPS time of a spacecraft time; `offset_ms` is GPS time minus spacecraft time of the boot segment."""
     return 1000 * t_spacecraft_s + offset_ms
 
 
 def spacecraft_offset_ms(t_spacecraft_s: int, gps_ms: int) -> int:
-    """GPS time - spacecraft time, from one instant known on both clocks."""
+    """Return GPS time minus spacecraft time in milliseconds from one instant that is known on both clocks."""
     return gps_ms - 1000 * t_spacecraft_s
 
 
 class SpacecraftReading(NamedTuple):
-    """One instant on the spacecraft's and on the computer's clock."""
+    """One instant on the spacecraft clock and on the computer's monotonic clock."""
 
     t_spacecraft_s: int
     t_mono_ns: int
 
 
 def spacecraft_s_at(t_mono_ns: int, reference: SpacecraftReading) -> int:
-    """Spacecraft time at a monotonic reading, in whole seconds as that clock itself would show."""
+    """Return the spacecraft time at a monotonic reading, in whole seconds, rounded down like the clock itself."""
     return reference.t_spacecraft_s + (t_mono_ns - reference.t_mono_ns) // 1_000_000_000

@@ -1,6 +1,6 @@
-"""Fixed numbers of the host interface and its sensors.
+"""Constants of the host interface and of its sensors.
 
-Sources: the PyCubed-PyGNC interface definition, the BMX160 and OPT3001 data sheets, NovAtel's OEM reference manual,
+Sources: the PyCubed-PyGNC interface definition, the BMX160 and OPT3001 data sheets, NovAtel's OEM reference manual and
 Semtech's SX1280 data sheet.
 """
 
@@ -13,27 +13,27 @@ batch_sensor_gps_packet_num_sensor_packets: Final = 5
 
 MAGNETOMETER_UT_PER_COUNT: Final = 1.0 / 16.0
 GYRO_DEG_S_PER_COUNT: Final = 1.0 / 65.6
-"""The BMX160's +-500 deg/s range."""
+"""BMX160, range +-500 deg/s."""
 LUX_PER_COUNT: Final = 0.01
 """OPT3001: lux = 0.01 * mantissa * 2**exponent, mantissa in the low 12 bits, exponent in the high 4."""
 LUX_EXPONENT_MAX: Final = 11
-"""Exponents 12 to 15 are never produced by an OPT3001."""
+"""An OPT3001 never produces exponents 12 to 15."""
 
 SX1280_M_HZ_PER_COUNT: Final = 36621.09375
-"""range_m = raw * this / bandwidth_hz."""
+"""range_m = raw * SX1280_M_HZ_PER_COUNT / bandwidth_hz."""
 SX1280_FREQUENCY_HZ_PER_COUNT: Final = 1.55
-"""frequency_error_hz = raw * this / (1 625 000 / bandwidth_hz)."""
+"""frequency_error_hz = raw * SX1280_FREQUENCY_HZ_PER_COUNT / (1 625 000 / bandwidth_hz)."""
 SX1280_FREQUENCY_REFERENCE_HZ: Final = 1_625_000.0
 SX1280_BANDWIDTH_HZ: Final = 812_500.0
-"""The fleet's radio setting (register code 0x18)."""
+"""Radio setting of the fleet (register code 0x18)."""
 
 PARTNER_IDS: Final = range(0x4A, 0x4E)
-"""Radio ids of the satellites, 'J' to 'M'."""
+"""Radio IDs of the satellites, 'J' to 'M'."""
 
 
 @unique
 class GpsTimeStatus(IntEnum):
-    """NovAtel's GPS reference time status."""
+    """GPS reference time status, as NovAtel's OEM manual numbers it."""
 
     UNKNOWN = 20
     APPROXIMATE = 60
@@ -50,7 +50,7 @@ class GpsTimeStatus(IntEnum):
 
 @unique
 class SolutionStatus(IntEnum):
-    """NovAtel's solution status, the two values the interface is known to carry."""
+    """Solution status, the two of NovAtel's values that the interface carries."""
 
     COMPUTED = 0
     INSUFFICIENT_OBSERVATIONS = 1

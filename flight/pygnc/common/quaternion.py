@@ -1,9 +1,9 @@
-"""Attitude quaternions: Hamilton's, scalar first, from body axes to GCRF.
+"""Attitude quaternions: Hamilton convention, scalar first, from body axes to GCRF.
 
-The product of q (GCRF from body) with a quaternion in body axes turns the body first by the latter. Functions take one
-quaternion (4,) or vector (3,), or arrays of them with any leading axes, shapes (..., 4) and (..., 3); of two arguments
-either may be a single one beside an array of the other. Source: Shuster, A survey of attitude representations, J.
-Astronaut. Sci. 41, 1993, with Hamilton's order of the product.
+The product of q (GCRF from body) and a quaternion in body axes rotates the body by the latter first. Functions take one
+quaternion (4,) or vector (3,), or arrays with any leading axes, shapes (..., 4) and (..., 3). Functions of two
+arguments also combine a single one with an array. Source: Shuster, A survey of attitude representations, J. Astronaut.
+Sci. 41, 1993, with Hamilton's order of the product.
 """
 
 import math
@@ -15,8 +15,8 @@ _FloatArray = npt.NDArray[np.float64]
 
 
 def multiply(p: _FloatArray, q: _FloatArray) -> _FloatArray:
-    """Hamilton's product p q, shape (..., 4)."""
-    # Transposed, components come first, whatever axes there are; single ones become plain numbers.
+    """Return Hamilton's product p q, shape (..., 4)."""
+    # Transposing puts the components first for any leading axes; a single quaternion becomes plain numbers.
     pw, px, py, pz = p.tolist() if p.ndim == 1 else p.T
     qw, qx, qy, qz = q.tolist() if q.ndim == 1 else q.T
     product = (
@@ -29,19 +29,19 @@ def multiply(p: _FloatArray, q: _FloatArray) -> _FloatArray:
 
 
 def conjugate(q: _FloatArray) -> _FloatArray:
-    """The inverse of a unit quaternion, shape (..., 4)."""
+    """Return the inverse of a unit quaternion, shape (..., 4)."""
     inverse: _FloatArray = q * np.array((1.0, -1.0, -1.0, -1.0))
     return inverse
 
 
 def normalised(q: _FloatArray) -> _FloatArray:
-    """The quaternion at unit length, shape (..., 4)."""
+    """Return the quaternion scaled to unit length, shape (..., 4)."""
     unit: _FloatArray = q / np.sqrt((q * q).sum(axis=-1, keepdims=True))
     return unit
 
 
 def to_matrix(q: _FloatArray) -> _FloatArray:
-    """Matrix that takes body components to GCRF components, of a unit quaternion; shape (..., 3, 3)."""
+    """Return the rotation matrix, GCRF from body, of a unit quaternion, shape (..., 3, 3)."""
     w, x, y, z = q.tolist() if q.ndim == 1 else q.T
     columns = (
         (1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)),
@@ -52,9 +52,9 @@ def to_matrix(q: _FloatArray) -> _FloatArray:
 
 
 def from_matrix(matrix: _FloatArray) -> _FloatArray:
-    """Quaternion of a rotation matrix (..., 3, 3), with a scalar part that is not negative; shape (..., 4).
+    """Return the unit quaternion of a rotation matrix (..., 3, 3), with a non-negative scalar part; shape (..., 4).
 
-    Of the columns of 4 q q' the one with the largest diagonal element is taken (Shepperd, J. Guid. Control 1, 1978).
+    The column of 4 q q' with the largest diagonal element is normalised (Shepperd, J. Guid. Control 1, 1978).
     """
     m = np.asarray(matrix)
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
@@ -75,7 +75,7 @@ def from_matrix(matrix: _FloatArray) -> _FloatArray:
 
 
 def rotate(q: _FloatArray, vector_body: _FloatArray) -> _FloatArray:
-    """GCRF components of a vector given in body axes, shape (..., 3)."""
+    """Return the GCRF components of a vector given in body axes, shape (..., 3)."""
     w, v = q[..., :1], q[..., 1:]
     twice = 2.0 * np.cross(v, vector_body)
     turned: _FloatArray = vector_body + w * twice + np.cross(v, twice)
@@ -83,7 +83,7 @@ def rotate(q: _FloatArray, vector_body: _FloatArray) -> _FloatArray:
 
 
 def exponential(rotation_rad: _FloatArray) -> _FloatArray:
-    """Quaternion of a turn by |rotation| about rotation, shapes (..., 3) -> (..., 4)."""
+    """Return the quaternion of a rotation vector in rad, shapes (..., 3) -> (..., 4)."""
     if rotation_rad.ndim == 1:
         x, y, z = rotation_rad.tolist()
         half = 0.5 * math.sqrt(x * x + y * y + z * z)
@@ -95,7 +95,7 @@ def exponential(rotation_rad: _FloatArray) -> _FloatArray:
 
 
 def logarithm(q: _FloatArray) -> _FloatArray:
-    """The shortest turn that a unit quaternion stands for, in rad, inverse of `exponential`; shape (..., 3)."""
+    """Return the shortest rotation vector in rad of a unit quaternion, the inverse of `exponential`; shape (..., 3)."""
     q = q * np.where(q[..., :1] < 0.0, -1.0, 1.0)
     sine = np.sqrt((q[..., 1:] ** 2).sum(axis=-1, keepdims=True))
     half = np.arctan2(sine, q[..., :1])

@@ -1,12 +1,12 @@
-"""What settings may be."""
+"""Validation of settings."""
 
 
 def require_positive(settings: object, *names: str) -> None:
-    """Refuse settings of which one is zero, negative or no number.
+    """Check that the named attributes are positive numbers.
 
     Raises:
-        ValueError: One of them is; it is named.
+        ValueError: A value is zero, negative or NaN; the message names it.
     """
     for name in names:
         if not getattr(settings, name) > 0.0:
-            raise ValueError(f"{name} is positive")
+            raise ValueError(f"{name} must be positive, not {getattr(settings, name)}")

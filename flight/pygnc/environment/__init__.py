@@ -1,1 +1,1 @@
-"""Frames and time, gravity, atmosphere, Sun and Moon."""
+"""Models of the space environment: frames, gravity, drag, Sun, Moon, eclipse, albedo, geomagnetic field."""

@@ -1,13 +1,13 @@
-"""Sunlight that the Earth throws back on a satellite: a Lambert sphere, seen in three dozen directions.
+"""Earth albedo: sunlight that the Earth reflects to a satellite, from a Lambert sphere sampled in 36 directions.
 
-Ground that reflects all, where the Sun stands s from the zenith, gives a plate that faces it the share
+With a reflectivity of one, a plate that faces a ground element seen under the solid angle dw receives the fraction
 
     max(cos s, 0) / pi dw
 
-of full sunlight when it is seen under the solid angle dw, and a plate with another normal the cosine of it. The
-directions stand in rings around the nadir, spread over the Earth's disc by Gauss' rule, and are the same for all plates
-and attitudes. From 300 to 1000 km a plate's sum is off by 0.005 at most, where up to 0.86 comes back. How much the
-ground and the clouds reflect, 0.1 to 0.8, is for the caller to know.
+of full sunlight, where s is the Sun's zenith angle at the element. For another plate normal it is multiplied by the
+cosine of the angle of incidence. The directions lie on three rings around the nadir, placed by Gauss quadrature over
+the Earth's disc, and are the same for all plates and attitudes. From 300 to 1000 km altitude the sum on a plate is
+wrong by at most 0.005 (its maximum is 0.86). The caller supplies the reflectivity of ground and clouds, 0.1 to 0.8.
 """
 
 import math
@@ -24,45 +24,47 @@ _AZIMUTH_RAD: Final = (np.arange(_SECTORS) + 0.5) * (2.0 * math.pi / _SECTORS)
 _COSINE: Final = np.tile(np.cos(_AZIMUTH_RAD), 3)
 _SINE: Final = np.tile(np.sin(_AZIMUTH_RAD), 3)
 _INWARD: Final = np.repeat((0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), _SECTORS)
-"""Where the three rings lie between horizon (0) and nadir (1), by the cosine of the angle from the nadir."""
+"""Position of the three rings between horizon (0) and nadir (1), in the cosine of the angle from the nadir."""
 _SOLID_ANGLE_BY_PI: Final = np.repeat((5.0 / 9.0, 8.0 / 9.0, 5.0 / 9.0), _SECTORS) / _SECTORS
-"""Of each direction if the disc filled a hemisphere."""
+"""Solid angle of each direction divided by pi, if the disc filled a hemisphere."""
 _STEP_M: Final = 1000.0
-"""Heights are rounded to this: it changes a plate's share by less than 0.0002."""
+"""Radii are rounded to this step, which changes the fraction on a plate by less than 0.0002."""
 _GROUND: Final = round(WGS84_RADIUS_M / _STEP_M)
 _OVERHEAD: Final = 1e-9
-"""With the Sun so close to the zenith or to its opposite (sine of the angle), any axis along the horizon will do."""
+"""Sine of the Sun's zenith angle below which the horizontal axis may point anywhere."""
 
 
-class EarthLight(NamedTuple):
-    """Light from n = 36 directions.
+class EarthAlbedo(NamedTuple):
+    """Reflected sunlight from n = 36 directions.
 
     Attributes:
         directions: Unit vectors from the satellite to the ground, shape (n, 3).
-        shares: What each gives to a plate that faces it, of full sunlight, for a reflectivity of one, shape (n,).
+        shares: Fraction of full sunlight that each direction contributes on a plate facing it, for a reflectivity of
+            one, shape (n,).
     """
 
     directions: Array
     shares: Array
 
     def on_plates(self, normals: Array) -> tuple[Array, Array]:
-        """Light on k plates as a share of full sunlight, shape (k,), and its derivative by the normals, shape (k, 3).
+        """Return the fraction of full sunlight on k plates, shape (k,), and its derivative by the normals, (k, 3).
 
         Args:
-            normals: Outward unit normals in the axes of `directions`, shape (k, 3). A plate's share is the product of
-                its normal and its derivative.
+            normals: Outward unit normals in the axes of `directions`, shape (k, 3). The fraction on a plate is the
+                scalar product of its normal and its derivative.
         """
         seen = normals.dot(self.directions.T) > 0.0
-        by_normal = (seen * self.shares).dot(self.directions)
-        return np.einsum("ki,ki->k", normals, by_normal), by_normal
+        d_normal = (seen * self.shares).dot(self.directions)
+        return np.einsum("ki,ki->k", normals, d_normal), d_normal
 
 
-def earth_light(position_m: Array, sun_m: Array) -> EarthLight:
-    """The Earth's light at a satellite.
+def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
+    """Return the Earth's reflected light at a satellite.
 
     Args:
-        position_m: Geocentric position, shape (3,). On the ground and below it, the ground's light is taken.
-        sun_m: Geocentric position of the Sun, or the direction to it, in the same axes, whichever; shape (3,).
+        position_m: Geocentric position, shape (3,), in any Earth-centred frame. Below the ground the light at the
+            ground is returned.
+        sun_m: Geocentric position of the Sun or the direction to it, in the same axes, shape (3,).
     """
     radius_m = math.sqrt(position_m.dot(position_m))
     up = position_m / radius_m
@@ -76,22 +78,23 @@ def earth_light(position_m: Array, sun_m: Array) -> EarthLight:
     ahead = ahead / math.sqrt(ahead.dot(ahead))
     axes = np.array((ahead, across.dot(ahead), up))
     disc = _disc(max(round(radius_m / _STEP_M), _GROUND))
-    sunlight = sun_ahead * disc.by_ahead + sun_up * disc.by_up
-    return EarthLight(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
+    sunlight = sun_ahead * disc.per_ahead + sun_up * disc.per_up
+    return EarthAlbedo(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
 
 
 class _Disc(NamedTuple):
-    """The Earth's disc from one height, in axes x ahead to the Sun, y left of it, z up.
+    """The Earth's disc seen from one radius, in axes x towards the Sun along the horizon, y to the left, z up.
 
     Attributes:
         directions: Unit vectors to the ground, shape (n, 3).
-        by_ahead: Share of each direction for a sunward component of one, negative where the Sun is below, shape (n,).
-        by_up: The same for a component of one upwards, shape (n,).
+        per_ahead: Fraction per direction for a unit component of the Sun vector along x; negative where the
+            Sun is below the horizon, shape (n,).
+        per_up: The same for a unit component along z, shape (n,).
     """
 
     directions: Array
-    by_ahead: Array
-    by_up: Array
+    per_ahead: Array
+    per_up: Array
 
 
 @lru_cache(maxsize=64)

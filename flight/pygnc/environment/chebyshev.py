@@ -1,7 +1,7 @@
-"""Slow functions of time, sampled once a day and interpolated by Chebyshev polynomials.
+"""Daily Chebyshev interpolation of slow functions of time.
 
-Precession-nutation and the ephemerides of Sun and Moon cost hundreds of microseconds a call and hardly change within a
-filter step. The cells lie on a fixed grid of GPS days, so a value never depends on what was asked before: two runs with
+Precession-nutation and the ephemerides of Sun and Moon cost hundreds of microseconds per call and hardly change within
+a filter step. The cells lie on a fixed grid of GPS days, so a value never depends on earlier calls: two runs with
 different histories agree bit for bit.
 """
 
@@ -18,13 +18,13 @@ _DAYS_KEPT: Final = 4
 
 
 class ChebyshevDays:
-    """A vector function of time, one Chebyshev polynomial per GPS day.
+    """A vector function of time with one Chebyshev polynomial per GPS day.
 
-    Cost: `nodes` samples at the first use of each day, some microseconds a call after that.
+    Cost: `nodes` samples at the first use of each day, some microseconds per call after that.
 
     Args:
-        sample: Gives the values (n, c) at `gps_ms` plus offsets (n,) in seconds.
-        nodes: Samples per day; the error of a smooth function falls geometrically with it.
+        sample: Returns the values (n, c) at `gps_ms` plus offsets (n,) in seconds.
+        nodes: Samples per day; the error of a smooth function decreases geometrically with their number.
     """
 
     def __init__(self, sample: Callable[[int, Array], Array], nodes: int) -> None:
@@ -37,7 +37,7 @@ class ChebyshevDays:
         self._days: dict[int, Array] = {}
 
     def at(self, gps_ms: int, offset_s: float) -> Array:
-        """Values (c,) at `gps_ms` plus `offset_s`."""
+        """Return the values (c,) at `gps_ms` plus `offset_s`."""
         day, ms_of_day = divmod(gps_ms, MS_PER_DAY)
         seconds = ms_of_day * 1e-3 + offset_s
         if not 0.0 <= seconds < SECONDS_PER_DAY:

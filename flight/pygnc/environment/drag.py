@@ -1,11 +1,8 @@
-"""Harris-Priester densities for mean solar activity.
-
-Source: Montenbruck & Gill, Satellite Orbits (2000), table 3.8, after Long et al., GTDS Mathematical Theory (1989).
-
-Density of the upper atmosphere: Harris-Priester with its diurnal bulge.
+"""Atmospheric drag: Harris-Priester density with the diurnal bulge, and the drag acceleration.
 
 Source: Harris & Priester (1962) as modified by Jacchia, in the form of Montenbruck & Gill, Satellite Orbits (2000),
-section 3.5.2. It needs no solar activity input; the orbit filter estimates the factor that is missing.
+sections 3.5.2 (density) and 3.5 (acceleration). The density table holds for mean solar activity and needs no space
+weather input; the orbit filter estimates a drag factor that corrects it.
 """
 
 import math
@@ -15,11 +12,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.common.arrays import Array
+from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.frames import WGS84_FLATTENING, WGS84_RADIUS_M
 
-_ROWS: Final = (
-    # height km, minimum (antapex) g/km^3, maximum (apex) g/km^3
+# Densities for mean solar activity: height in km, minimum (antapex) and maximum (apex) in g/km^3. Source: Montenbruck &
+# Gill, Satellite Orbits (2000), table 3.8, after Long et al., GTDS Mathematical Theory (1989).
+_DENSITY_TABLE: Final = (
     (100.0, 497_400.0, 497_400.0),
     (120.0, 24_900.0, 24_900.0),
     (130.0, 8_377.0, 8_710.0),
@@ -72,20 +70,33 @@ _ROWS: Final = (
     (1000.0, 0.001150, 0.01810),
 )
 
-HEIGHT_KM, MINIMUM_DENSITY_G_KM3, MAXIMUM_DENSITY_G_KM3 = zip(*_ROWS, strict=True)
-
+_HEIGHT_KM, _MINIMUM_G_KM3, _MAXIMUM_G_KM3 = zip(*_DENSITY_TABLE, strict=True)
 
 _ECCENTRICITY_SQUARED: Final = WGS84_FLATTENING * (2.0 - WGS84_FLATTENING)
 _POLAR_RADIUS_M: Final = WGS84_RADIUS_M * (1.0 - WGS84_FLATTENING)
 
 BULGE_EXPONENT: Final = 4.0
-"""Between 2 for orbits of low inclination and 6 for polar ones."""
+"""Between 2 for orbits of low inclination and 6 for polar orbits."""
 _BULGE_LAG_RAD: Final = math.radians(30.0)
-"""The bulge follows the Sun by two hours."""
+"""The bulge lags the Sun by two hours."""
 _LAG_COSINE: Final = math.cos(_BULGE_LAG_RAD)
 _LAG_SINE: Final = math.sin(_BULGE_LAG_RAD)
 
 _KG_M3_PER_G_KM3: Final = 1e-12
+
+
+class Drag(NamedTuple):
+    """Drag acceleration and its partial derivatives, in the axes of the position.
+
+    Attributes:
+        acceleration_mps2: Shape (3,).
+        d_position: Derivative by position in 1/s^2, shape (3, 3).
+        d_velocity: Derivative by velocity in 1/s, shape (3, 3).
+    """
+
+    acceleration_mps2: Array
+    d_position: Array
+    d_velocity: Array
 
 
 class _Profile(NamedTuple):
@@ -100,21 +111,54 @@ def _profile(density_g_km3: tuple[float, ...]) -> _Profile:
     return _Profile(log_density.tolist(), (np.diff(log_density) / np.diff(_HEIGHT_M)).tolist())
 
 
-_HEIGHT_M: Final = [height_km * 1e3 for height_km in HEIGHT_KM]
-_MINIMUM: Final = _profile(MINIMUM_DENSITY_G_KM3)
-_MAXIMUM: Final = _profile(MAXIMUM_DENSITY_G_KM3)
+_HEIGHT_M: Final = [height_km * 1e3 for height_km in _HEIGHT_KM]
+_MINIMUM: Final = _profile(_MINIMUM_G_KM3)
+_MAXIMUM: Final = _profile(_MAXIMUM_G_KM3)
+
+
+def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
+    position_m: Array,
+    velocity_mps: Array,
+    sun_m: Array,
+    earth_rotation_rad_s: Array,
+    drag_area_per_mass_m2_kg: float,
+    factor: float,
+) -> Drag:
+    """Return the drag of an atmosphere that rotates with the Earth.
+
+    Source: Montenbruck & Gill, Satellite Orbits, section 3.5.
+
+    Args:
+        position_m: Geocentric position in an inertial frame, shape (3,).
+        velocity_mps: Inertial velocity in the same axes, shape (3,).
+        sun_m: Geocentric position of the Sun in that frame, shape (3,).
+        earth_rotation_rad_s: Angular velocity of the Earth in that frame, shape (3,).
+        drag_area_per_mass_m2_kg: Drag coefficient times cross section, divided by mass.
+        factor: Multiplies the model's density.
+    """
+    spin_cross = cross_matrix(earth_rotation_rad_s)
+    wind_mps = velocity_mps - spin_cross.dot(position_m)
+    speed_mps = math.sqrt(wind_mps.dot(wind_mps))
+    pole = earth_rotation_rad_s / math.sqrt(earth_rotation_rad_s.dot(earth_rotation_rad_s))
+    density, gradient = harris_priester(position_m, sun_m, pole)
+    strength = -0.5 * drag_area_per_mass_m2_kg * speed_mps * factor
+    drag: Array = (strength * density) * wind_mps
+    d_velocity = (drag / (speed_mps * speed_mps))[:, None] * wind_mps
+    d_velocity.flat[::4] += strength * density
+    d_position = (strength * wind_mps)[:, None] * gradient - d_velocity.dot(spin_cross)
+    return Drag(drag, d_position, d_velocity)
 
 
 def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float, Array]:
-    """Density in kg/m^3 and its derivative by position in kg/m^4, shape (3,).
+    """Return the density in kg/m^3 and its gradient by position in kg/m^4, shape (3,).
 
-    The derivative takes the height as changing along the radius only (the Earth's flattening adds up to 0.3 %).
+    The gradient assumes that the height changes along the radius only (the Earth's flattening adds up to 0.3 %).
 
     Args:
-        position_m: Geocentric position in an inertial frame, shape (3,). Below 100 km the density of 100 km stands,
-            above 1000 km the last layer's scale height continues.
+        position_m: Geocentric position in an inertial frame, shape (3,). Below 100 km the density at 100 km is
+            returned; above 1000 km the scale height of the last layer continues.
         sun_m: Geocentric position of the Sun in that frame, shape (3,).
-        pole: Unit vector of the Earth's axis in that frame, shape (3,).
+        pole: Unit vector of the Earth's rotation axis in that frame, shape (3,).
     """
     # Plain floats: three times as fast as arrays of three.
     x, y, z = position_m.tolist()
@@ -130,9 +174,9 @@ def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float
     cosine = _dot(up, apex)
     half_angle_cosine_squared = max(0.5 + 0.5 * cosine, 0.0)
     bulge = half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0)
-    by_cosine = (maximum - minimum) * (BULGE_EXPONENT / 4.0) * half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0 - 1.0)
-    by_height = minimum * _MINIMUM.slope[layer] * (1.0 - bulge) + maximum * _MAXIMUM.slope[layer] * bulge
-    along_up, along_apex = by_height - by_cosine * cosine / radius_m, by_cosine / radius_m
+    d_cosine = (maximum - minimum) * (BULGE_EXPONENT / 4.0) * half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0 - 1.0)
+    d_height = minimum * _MINIMUM.slope[layer] * (1.0 - bulge) + maximum * _MAXIMUM.slope[layer] * bulge
+    along_up, along_apex = d_height - d_cosine * cosine / radius_m, d_cosine / radius_m
     gradient = [along_up * u + along_apex * a for u, a in zip(up, apex, strict=True)]
     return minimum + (maximum - minimum) * bulge, np.array(gradient)
 
@@ -142,12 +186,12 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _ellipsoid_radius(sine_latitude: float) -> float:
-    """Radius of the WGS 84 ellipsoid at a geocentric latitude, in m."""
+    """Return the radius of the WGS 84 ellipsoid in m at a geocentric latitude."""
     return _POLAR_RADIUS_M / math.sqrt(1.0 - _ECCENTRICITY_SQUARED * (1.0 - sine_latitude * sine_latitude))
 
 
 def _bulge_apex(sun_m: Array, pole: Array) -> tuple[float, float, float]:
-    """Unit vector to the densest place: the Sun's direction turned eastwards about the pole."""
+    """Return the unit vector to the density maximum: the direction to the Sun, rotated eastwards about the pole."""
     sx, sy, sz = sun_m.tolist()
     px, py, pz = pole.tolist()
     distance_m = math.hypot(sx, sy, sz)

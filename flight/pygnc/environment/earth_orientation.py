@@ -1,8 +1,8 @@
-"""Earth orientation parameters: what of the Earth's rotation has to be observed (IERS Bulletin A or C04).
+"""Earth orientation parameters from IERS Bulletin A or C04.
 
-The table is optional. Without one, UT1 is taken as UTC and the pole as the model's: positions in space are then rotated
-by up to 0.9 s of Earth rotation, which orbit determination from Earth-fixed fixes hardly notices (input and output
-are both Earth-fixed), but states in GCRF made with different tables must never be compared.
+The table is optional. Without one, UT1 equals UTC and the pole is that of the model. Positions in GCRF are then rotated
+by up to 0.9 s of Earth rotation. This hardly affects orbit determination from Earth-fixed fixes, whose input and output
+are both Earth-fixed, but GCRF states computed with different tables must never be compared.
 """
 
 from bisect import bisect_right
@@ -18,7 +18,7 @@ _MJD_OF_UNIX_EPOCH: Final = 40_587
 
 
 class EarthOrientation(NamedTuple):
-    """Earth orientation parameters at one moment."""
+    """Earth orientation parameters at one instant (IERS Conventions 2010, chapter 5)."""
 
     ut1_minus_gps_s: float
     x_pole_rad: float
@@ -28,18 +28,18 @@ class EarthOrientation(NamedTuple):
 
 
 class EarthOrientationTable:
-    """Daily Earth orientation parameters, linear between the days.
+    """Daily Earth orientation parameters with linear interpolation.
 
-    Outside the table's span the nearest day's values hold, so that a filter running past the end is not kicked;
-    `expires_gps_ms` tells from when on that is so.
+    Outside the span of the table the values of the nearest day hold, so that a filter that runs past the end sees no
+    jump. `expires_gps_ms` is the time from which this applies.
 
     Attributes:
-        identification: Names source and issue; states made with different identifications do not mix.
-        expires_gps_ms: GPS milliseconds of the last row, None without a table.
+        identification: Source and issue of the table. States computed with different identifications must not be mixed.
+        expires_gps_ms: GPS milliseconds of the last row; None without a table.
     """
 
     def __init__(self, identification: str, mjd_utc: Array, parameters: Array) -> None:
-        """Take rows as the IERS publishes them.
+        """Build the table from rows as the IERS publishes them.
 
         Args:
             identification: Source and issue, such as "IERS finals2000A 2026-11-02".
@@ -50,7 +50,9 @@ class EarthOrientationTable:
             ValueError: The shapes disagree, the days do not ascend, or a value is not finite.
         """
         if parameters.shape != (len(mjd_utc), 5):
-            raise ValueError(f"Earth orientation {identification!r}: {parameters.shape} values, {len(mjd_utc)} days")
+            raise ValueError(
+                f"Earth orientation {identification!r}: {len(mjd_utc)} days, but values of shape {parameters.shape}"
+            )
         if not (np.isfinite(mjd_utc).all() and np.isfinite(parameters).all() and (np.diff(mjd_utc) > 0).all()):
             raise ValueError(f"Earth orientation {identification!r}: days must ascend and all values be finite")
         self.identification = identification
@@ -66,11 +68,11 @@ class EarthOrientationTable:
 
     @classmethod
     def none(cls) -> "EarthOrientationTable":
-        """The fallback: UT1 = UTC, no polar motion, no pole offsets."""
+        """Return the fallback: UT1 = UTC, no polar motion, no celestial pole offsets."""
         return cls("none", np.empty(0), np.empty((0, 5)))
 
     def at(self, gps_ms: int) -> EarthOrientation:
-        """Parameters at `gps_ms`."""
+        """Return the parameters at `gps_ms`."""
         if not self._gps_ms:
             return EarthOrientation(-float(leap_seconds_at_gps_ms(gps_ms)), 0.0, 0.0, 0.0, 0.0)
         row = max(bisect_right(self._gps_ms, gps_ms) - 1, 0)

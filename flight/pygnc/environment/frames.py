@@ -1,7 +1,8 @@
-"""GCRF and ITRF, after IERS Conventions (2010), chapter 5: IAU 2006/2000A, CIO based.
+"""Reference frames: rotations between GCRF and ITRF, orbital RTN axes and the WGS 84 ellipsoid.
 
-"ECEF" in names means ITRF. The slow part (the celestial pole and the CIO locator) comes from daily polynomials, good to
-1e-13 rad; Earth rotation and polar motion are computed for each call.
+GCRF and ITRF follow the IERS Conventions (2010), chapter 5: IAU 2006/2000A, CIO based. "ECEF" in names means ITRF. The
+celestial pole and the CIO locator come from daily polynomials, accurate to 1e-13 rad; Earth rotation and polar motion
+are computed in each call.
 """
 
 import math
@@ -18,17 +19,22 @@ from pygnc.environment.time_scales import SECONDS_PER_DAY, TT_MINUS_GPS_S, julia
 EARTH_ROTATION_RAD_S: Final = 2.0 * np.pi * 1.002_737_811_911_354_48 / SECONDS_PER_DAY
 """Rate of the Earth rotation angle (IERS Conventions 2010, equation 5.15). Length-of-day changes are 1e-8 of it."""
 
+WGS84_RADIUS_M: Final = 6_378_137.0
+
+
+WGS84_FLATTENING: Final = 1.0 / 298.257_223_563
+
 _NODES_PER_DAY: Final = 14
 _TIO_LOCATOR_RAD: Final = float(erfa.sp00(2_451_545.0, 0.25 * 36_525.0))
-"""The TIO locator s' in 2025; 0.05 mas (2 mm) per century."""
+"""TIO locator s' in 2025; it changes by 0.05 mas (2 mm) per century."""
 
 
 class EarthAttitude(NamedTuple):
-    """Where the Earth-fixed frame stands at k moments.
+    """Orientation of the Earth-fixed frame at k instants.
 
     Attributes:
         ecef_from_gcrf: Rotation matrices, shape (k, 3, 3).
-        rotation_gcrf_rad_s: Angular velocity of the Earth-fixed frame, shape (3,).
+        rotation_gcrf_rad_s: Angular velocity of the Earth-fixed frame in GCRF, shape (3,).
     """
 
     ecef_from_gcrf: Array
@@ -36,17 +42,17 @@ class EarthAttitude(NamedTuple):
 
 
 class EarthFrames:
-    """Rotations between GCRF and ITRF with one table of Earth orientation; about 15 us a call."""
+    """Rotations between GCRF and ITRF with one Earth orientation table; about 15 us per call."""
 
     def __init__(self, orientation: EarthOrientationTable) -> None:
         self.orientation = orientation
         self._celestial_pole = ChebyshevDays(_sample_celestial_pole, _NODES_PER_DAY)
 
     def at(self, gps_ms: int, offsets_s: Array) -> EarthAttitude:
-        """Attitude of the Earth at `gps_ms` plus each of `offsets_s` (k,), which span a minute at most.
+        """Return the Earth's orientation at `gps_ms` plus each of `offsets_s` (k,), which span at most one minute.
 
-        Earth rotation is computed for each moment. The celestial pole (1e-10 rad in 15 s) is taken at the middle of the
-        span and the observed parameters (at most 3e-11 rad in 30 s) at `gps_ms`.
+        Earth rotation is computed for each instant. The celestial pole (which moves by 1e-10 rad in 15 s) is taken at
+        the middle of the span, and the Earth orientation parameters (at most 3e-11 rad in 30 s) at `gps_ms`.
         """
         orientation = self.orientation.at(gps_ms)
         middle_s = 0.5 * (offsets_s[0] + offsets_s[-1])
@@ -60,7 +66,10 @@ class EarthFrames:
         )
 
     def ecef_state_from_gcrf(self, gps_ms: int) -> Array:
-        """Matrix (6, 6) that takes position and velocity from GCRF to ITRF; velocity there is relative to the Earth."""
+        """Return the matrix (6, 6) from GCRF to ITRF for position and velocity.
+
+        The ITRF velocity is relative to the rotating Earth.
+        """
         attitude = self.at(gps_ms, np.zeros(1))
         rotation = attitude.ecef_from_gcrf[0]
         transform = np.zeros((6, 6))
@@ -74,14 +83,13 @@ def _sample_celestial_pole(gps_ms: int, offsets_s: Array) -> Array:
     return np.stack(erfa.xys06a(*julian_date(gps_ms, offsets_s + TT_MINUS_GPS_S)), axis=1)
 
 
-WGS84_RADIUS_M: Final = 6_378_137.0
-
-
-WGS84_FLATTENING: Final = 1.0 / 298.257_223_563
-
-
 def rtn_axes(position_m: Array, velocity_mps: Array) -> Array:
-    """Unit vectors radial, transverse and normal as columns, shape (3, 3)."""
+    """Return the unit vectors radial, transverse and normal of an orbit as columns, shape (3, 3).
+
+    Args:
+        position_m: Geocentric position in an inertial frame, shape (3,).
+        velocity_mps: Inertial velocity in the same axes, shape (3,), not parallel to the position.
+    """
     x, y, z = position_m.tolist()
     vx, vy, vz = velocity_mps.tolist()
     radius_m = math.hypot(x, y, z)

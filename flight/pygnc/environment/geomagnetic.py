@@ -1,10 +1,10 @@
-"""The Earth's main magnetic field from the spherical harmonics of the IGRF, to degree 13.
+"""Main geomagnetic field from the spherical harmonics of the IGRF, to degree 13.
 
 With the solid harmonics I(n, m) = (a / r)^(n + 1) P(n, m)(z / r) exp(i m longitude), the potential of degree n and
 order m is the real part of a (g - i h) I(n, m), and its derivatives by x, y and z are harmonics of degree n + 1
-(Cunningham 1970; Montenbruck & Gill, Satellite Orbits, equation 3.33). So the field is a matrix, linear in g and h,
-times the harmonics of degrees 2 to 14. P(n, m) is a polynomial of z / r times a power of the distance from the axis:
-nothing divides by that distance, and the poles are places like any other.
+(Cunningham 1970; Montenbruck & Gill, Satellite Orbits, equation 3.33). The field is therefore a matrix, linear in g and
+h, times the harmonics of degrees 2 to 14. P(n, m) is a polynomial in z / r times a power of the distance from the axis,
+so nothing is divided by that distance and the poles need no special case.
 """
 
 import math
@@ -21,11 +21,11 @@ DEGREE: Final = 13
 COEFFICIENTS: Final = DEGREE * (DEGREE + 2)
 
 _REFERENCE_RADIUS_M: Final = 6_371_200.0
-"""To which the coefficients refer; no ellipsoid's."""
+"""Reference radius of the coefficients; it belongs to no ellipsoid."""
 _UT_PER_NT: Final = 1e-3
 
 _HARMONICS: Final = [(n, m) for n in range(2, DEGREE + 2) for m in range(n + 1)]
-"""Degree and order of those that make the field."""
+"""Degree and order of the harmonics that represent the field."""
 _RADIUS_POWER: Final = np.array([n + 1 for n, _ in _HARMONICS])
 _AXIS_POWER: Final = np.array([m for _, m in _HARMONICS])
 
@@ -33,27 +33,30 @@ _Kind = TypeVar("_Kind", np.float64, np.complex128)
 
 
 class MainField:
-    """The main field, linear in time between the model's epochs; 25 us for one point, 1 ms for a thousand.
+    """Main field, piecewise linear in time between the epochs of the model; 25 us for one point, 1 ms for a thousand.
 
-    The first and the last two epochs carry on beyond them, which is what a predicted secular variation means.
+    Outside the epochs the first and the last interval are extrapolated, as a predicted secular variation requires.
     """
 
     def __init__(self, epochs_gps_ms: list[int], coefficients_nt: Array) -> None:
-        """Take the coefficients of a model.
+        """Build the field from the coefficients of a model.
 
         Args:
             epochs_gps_ms: GPS milliseconds of at least two epochs, ascending.
-            coefficients_nt: Schmidt semi-normalised in the usual order (g10, g11, h11, g20, g21, h21, ...), shape
-                (epochs, 195).
+            coefficients_nt: Schmidt semi-normalised coefficients in nT in the usual order (g10, g11, h11, g20, g21,
+                h21, ...), shape (epochs, 195).
 
         Raises:
             ValueError: The shapes disagree, the epochs do not ascend, or a value is not finite.
         """
         if len(epochs_gps_ms) < 2 or coefficients_nt.shape != (len(epochs_gps_ms), COEFFICIENTS):
-            raise ValueError(f"main field: {coefficients_nt.shape} coefficients for {len(epochs_gps_ms)} epochs")
+            raise ValueError(
+                f"main field: {len(epochs_gps_ms)} epochs with coefficients of shape {coefficients_nt.shape}:"
+                f" at least 2 epochs with {COEFFICIENTS} coefficients each are required"
+            )
         spans_ms = np.diff(np.array(epochs_gps_ms))
         if not (np.isfinite(coefficients_nt).all() and (spans_ms > 0).all()):
-            raise ValueError("main field: the epochs must ascend and all coefficients be finite")
+            raise ValueError("main field: the epochs must ascend and all coefficients must be finite")
         self._epochs_gps_ms = epochs_gps_ms
         self._field = np.zeros((len(epochs_gps_ms), 3, 2 * len(_HARMONICS)))
         for at_epochs, field in zip(coefficients_nt.T, _fields_of_coefficients(), strict=True):
@@ -61,11 +64,11 @@ class MainField:
         self._field_per_ms = np.diff(self._field, axis=0) / spans_ms[:, np.newaxis, np.newaxis]
 
     def at(self, gps_ms: int, position_ecef_m: Array) -> Array:
-        """Field in ITRF in microtesla, shape (n, 3), at one moment; in half a day it changes by 0.25 nT at most.
+        """Return the field in ITRF in uT, shape (n, 3), at one instant; it changes by at most 0.25 nT in half a day.
 
         Args:
-            gps_ms: The moment.
-            position_ecef_m: Places in ITRF outside the Earth's core, shape (n, 3).
+            gps_ms: GPS milliseconds since the GPS epoch.
+            position_ecef_m: Positions in ITRF outside the Earth's core, shape (n, 3).
         """
         epoch = min(max(bisect_right(self._epochs_gps_ms, gps_ms) - 1, 0), len(self._field_per_ms) - 1)
         field = self._field[epoch] + self._field_per_ms[epoch] * (gps_ms - self._epochs_gps_ms[epoch])
@@ -74,7 +77,7 @@ class MainField:
 
 
 def _harmonics(position_m: Array) -> Array:
-    """Real parts of the solid harmonics, then the imaginary ones, shape (2 * 117, n)."""
+    """Return the real parts of the solid harmonics, then the imaginary parts, shape (2 * 117, n)."""
     radius_m = np.sqrt(np.einsum("ni,ni->n", position_m, position_m))
     x, y, z = position_m.T / radius_m
     size = _LEGENDRE.dot(_powers(z, DEGREE + 2))
@@ -86,7 +89,7 @@ def _harmonics(position_m: Array) -> Array:
 
 
 def _powers(base: npt.NDArray[_Kind], count: int) -> npt.NDArray[_Kind]:
-    """Powers 0 to count - 1 of `base` (n,), shape (count, n)."""
+    """Return the powers 0 to count - 1 of `base` (n,), shape (count, n)."""
     powers = np.empty((count, len(base)), base.dtype)
     powers[0] = 1.0
     powers[1:] = base
@@ -94,7 +97,7 @@ def _powers(base: npt.NDArray[_Kind], count: int) -> npt.NDArray[_Kind]:
 
 
 def _legendre() -> Array:
-    """P(n, m)(u) / (1 - u^2)^(m / 2), the m-th derivative of P(n)(u), by powers of u, shape (117, 15)."""
+    """Return P(n, m)(u) / (1 - u^2)^(m / 2), the m-th derivative of P(n)(u), by powers of u, shape (117, 15)."""
     rows = np.zeros((len(_HARMONICS), DEGREE + 2))
     for row, (n, m) in zip(rows, _HARMONICS, strict=True):
         for k in range((n - m) // 2 + 1):
@@ -104,7 +107,7 @@ def _legendre() -> Array:
 
 
 def _fields_of_coefficients() -> Iterator[Array]:
-    """The field's three components in microtesla by harmonics, (3, 2 * 117), for each coefficient of 1 nT in turn."""
+    """Yield, for each coefficient of 1 nT, the three field components in uT per harmonic, shape (3, 2 * 117)."""
     column = {harmonic: index for index, harmonic in enumerate(_HARMONICS)}
     for n in range(1, DEGREE + 1):
         for m in range(n + 1):

@@ -1,9 +1,7 @@
-"""The Earth's gravity field, EGM2008 (Pavlis et al. 2012), tide free, to degree 70.
+"""Gravity of the Earth: EGM2008 (Pavlis et al. 2012), tide free, to degree 70, and the solid Earth tide.
 
-satkit evaluates it with coefficients compiled in. It never downloads this model, but a file EGM2008.gfc in one of its
-data folders would take precedence; none is installed with the flight software.
-
-How the solid Earth, stretched by Sun and Moon, attracts a satellite.
+satkit evaluates EGM2008 with coefficients that are compiled in. It never downloads this model, but a file EGM2008.gfc
+in one of its data folders would take precedence; the flight software installs none.
 """
 
 import math
@@ -17,37 +15,38 @@ from pygnc.environment.sun_moon import GM_MOON_M3_S2, GM_SUN_M3_S2
 
 GM_EARTH_M3_S2: Final = 3.986_004_415e14
 EARTH_RADIUS_M: Final = 6_378_136.3
-"""Reference radius of the coefficients; no ellipsoid's."""
+"""Reference radius of the coefficients; it belongs to no ellipsoid."""
 DEGREE_MAX: Final = 70
 
 _EGM2008: Final = satkit.gravmodel.egm2008
 
 
 def gravity(position_ecef_m: Array, degree: int) -> Array:
-    """Gravitational acceleration in m/s^2, ECEF, without the centrifugal part.
+    """Return the gravitational acceleration in m/s^2 in ECEF, shape (3,), without the centrifugal part.
 
     Args:
         position_ecef_m: Shape (3,).
-        degree: Degree and order of the expansion, 2 to 70. Cost grows with its square: 20 in 5 us, 50 in 20 us.
+        degree: Degree and order of the expansion, 2 to 70. The cost grows with its square: 5 us for 20, 20 us for 50.
     """
     return satkit.gravity(position_ecef_m, model=_EGM2008, degree=degree)
 
 
 def gravity_and_gradient(position_ecef_m: Array, degree: int) -> tuple[Array, Array]:
-    """`gravity` and its derivative by the position, ECEF, in 1/s^2, shape (3, 3); twice the cost."""
+    """Return `gravity` and its derivative by position in 1/s^2 in ECEF, shape (3, 3), at twice the cost."""
     return satkit.gravity_and_partials(position_ecef_m, model=_EGM2008, degree=degree)
 
 
 _LOVE_NUMBER: Final = 0.3
-"""k2 of the degree-two tide. The IERS Conventions (2010), table 6.3, have 0.2983 to 0.3019 for its orders."""
+"""Love number k2 of the degree-two tide. The IERS Conventions (2010), table 6.3, list 0.2983 to 0.3019 for its orders.
+"""
 
 
 def solid_tide_acceleration(position_m: Array, sun_m: Array, moon_m: Array) -> Array:
-    """Acceleration in m/s^2 by the degree-two tide without lag, permanent part included, shape (3,).
+    """Return the acceleration in m/s^2 by the degree-two solid Earth tide, permanent part included, shape (3,).
 
-    It is the gradient of k2 GM R^5 P2(cos) / (d^3 r^3), with the body's distance d and the angle between body and
-    satellite (Montenbruck & Gill, Satellite Orbits, 3.7.2). It goes with a tide-free gravity field. Left out are higher
-    degrees, the lag and the ocean: a tenth of it.
+    It is the gradient of k2 GM R^5 P2(cos) / (d^3 r^3), with the distance d of Sun or Moon and the angle between body
+    and satellite (Montenbruck & Gill, Satellite Orbits, 3.7.2), and is to be added to a tide-free gravity field. Higher
+    degrees, the lag and ocean tides, together about a tenth of it, are neglected.
 
     Args:
         position_m: Geocentric position, shape (3,).

@@ -1,4 +1,4 @@
-"""Sunlight at a satellite: how much of the Sun it sees past the Earth, and the light's pressure."""
+"""Eclipse and solar radiation pressure."""
 
 import math
 from typing import Final
@@ -8,24 +8,26 @@ from pygnc.environment.frames import WGS84_FLATTENING, WGS84_RADIUS_M
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 
 _SPHERE_PER_ELLIPSOID: Final = 1.0 / (1.0 - WGS84_FLATTENING)
-"""Stretches the Earth along its axis to a sphere. A spherical Earth's shadow would have its edges wrong by 4 s in half
-of all low orbits, 10 s in one of ten, and up to a minute in those that graze it."""
+"""Factor that stretches the ellipsoid along its axis to a sphere. With a spherical Earth, shadow entries and exits
+would be wrong by 4 s in half of all low orbits, by 10 s in one of ten, and by up to a minute in orbits that graze the
+shadow.
+"""
 _SUN_RADIUS_M: Final = 6.957e8
 """IAU 2015 resolution B3."""
 _PRESSURE_N_M2: Final = 1_361.0 / 299_792_458.0
-"""Of the light at one astronomical unit, absorbed: solar constant (IAU 2015) over the speed of light."""
+"""Radiation pressure on an absorbing surface at 1 au: solar constant (IAU 2015) over the speed of light."""
 
 
 def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
-    """Visible fraction of the Sun's disc: 0 in the umbra, 1 in full sunlight.
+    """Return the visible fraction of the Sun's disc: 0 in umbra, 1 in full sunlight.
+
+    All lengths are stretched along the Earth's axis, which makes the ellipsoid a sphere and keeps rays straight; the
+    Sun, stretched by 0.3 % as well, is still treated as a disc (0.1 s). The discs overlap on the satellite's sky like
+    circles on a plane (Montenbruck & Gill, Satellite Orbits, 3.4.2). The atmosphere is neglected.
 
     Args:
         position_m: Geocentric position of the satellite in GCRF or ITRF (the Earth's axis is z), shape (3,).
         sun_m: Geocentric position of the Sun in the same frame, shape (3,).
-
-    Stretching all lengths along its axis makes the Earth a sphere and keeps rays straight. The Sun, stretched by 0.3 %
-    too, stays a disc: 0.1 s. The discs overlap on the satellite's sky as circles do on a plane (Montenbruck & Gill,
-    Satellite Orbits, 3.4.2). There is no air.
     """
     # Plain floats: faster than arrays of three.
     x, y, z = position_m.tolist()
@@ -54,12 +56,15 @@ def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
 
 
 def radiation_pressure_acceleration(position_m: Array, sun_m: Array, area_per_mass_m2_kg: float) -> Array:
-    """Acceleration of a sphere by sunlight in m/s^2, shape (3,); zero in the Earth's shadow.
+    """Return the acceleration of a sphere by sunlight in m/s^2, shape (3,); zero in the Earth's shadow.
+
+    Source: Montenbruck & Gill, Satellite Orbits, section 3.4.
 
     Args:
         position_m: Geocentric position of the satellite in GCRF or ITRF, shape (3,).
         sun_m: Geocentric position of the Sun in the same frame, shape (3,).
-        area_per_mass_m2_kg: Cross section times reflectivity coefficient (1 absorbs, 2 reflects), by mass.
+        area_per_mass_m2_kg: Cross section times radiation pressure coefficient (1 absorbs, 2 reflects), divided by
+            mass.
     """
     from_sun_m = position_m - sun_m
     distance_m = math.sqrt(from_sun_m.dot(from_sun_m))

@@ -1,53 +1,38 @@
-"""A filter's memory as plain numbers and bytes, exactly: what goes in comes out bit for bit."""
+"""Checkpoints of estimators: dataclasses, structs and arrays as MessagePack bytes that restore bit for bit."""
 
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
-from pygnc.common.arrays import Array
-
-Checkpoint: TypeAlias = dict[str, int | float | str | bytes]
-"""Arrays are little-endian float64."""
-
-_Kind = TypeVar("_Kind", bytes, int, float)
+_Kind = TypeVar("_Kind")
 
 
-def take(checkpoint: Checkpoint, key: str, kind: type[_Kind]) -> _Kind:
-    """The value under a key.
-
-    Raises:
-        ValueError: There is none, or one of another kind.
-    """
-    value = checkpoint.get(key)
-    if not isinstance(value, kind):
-        raise ValueError(f"checkpoint without {kind.__name__} under {key!r}")  # noqa: TRY004 - data, not a call
-    return value
+def encode(value: object) -> bytes:
+    """Return `value` as MessagePack; arrays keep type, shape and every bit."""
+    return msgspec.msgpack.encode(value, enc_hook=_encode_array)
 
 
-def pack(*parts: Array | list[float]) -> bytes:
-    """Numbers one after the other."""
-    return np.concatenate(parts).astype("<f8").tobytes()
-
-
-def unpack_rows(packed: bytes, columns: int) -> Array:
-    """Numbers in rows of so many, shape (n, columns).
+def decode(data: bytes, kind: type[_Kind]) -> _Kind:
+    """Return the value of type `kind` that `encode` wrote; its arrays are new, in C order and writable.
 
     Raises:
-        ValueError: They are no whole number of rows.
+        ValueError: The bytes are damaged or hold another type.
     """
-    if len(packed) % (8 * columns):
-        raise ValueError(f"checkpoint: {len(packed)} bytes are no rows of {columns} numbers")
-    return np.frombuffer(packed, dtype="<f8").astype(np.float64).reshape(-1, columns)
+    try:
+        return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode_array)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"checkpoint of {len(data)} bytes cannot be decoded: {error}") from error
 
 
-def unpack_row(packed: bytes, columns: int) -> Array:
-    """So many numbers, shape (columns,).
+def _encode_array(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"checkpoints cannot hold {type(value).__name__}")
 
-    Raises:
-        ValueError: There are more or fewer.
-    """
-    rows = unpack_rows(packed, columns)
-    if len(rows) != 1:
-        raise ValueError(f"checkpoint: {len(rows)} rows in place of one")
-    row: Array = rows[0]
-    return row
+
+def _decode_array(_: type, value: Any) -> Any:  # noqa: ANN401 - the hook's signature
+    kind, shape, data = value
+    return np.frombuffer(data, np.dtype(kind)).reshape(shape).copy()

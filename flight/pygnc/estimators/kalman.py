@@ -1,7 +1,8 @@
-"""Covariances kept as square roots, and the Kalman update on them.
+"""Square-root Kalman filter algebra: triangularisation, innovation covariance and measurement update.
 
 Array algorithm by orthogonal triangularisation (Kaminski, Bryson & Schmidt, IEEE TAC 16, 1971): one QR factorisation of
-the pre-array gives the innovation's root, the gain and the new root, and nothing is ever subtracted from a covariance.
+the pre-array gives the square root of the innovation covariance, the gain and the new square root of the state
+covariance. Nothing is subtracted from a covariance.
 """
 
 import math
@@ -12,10 +13,10 @@ from pygnc.common.arrays import Array
 
 
 def triangular(root: Array) -> Array:
-    """Lower triangular L (n, n) with L L' = root root', for a root of shape (n, m).
+    """Return the lower triangular L (n, n) with L L' = root root', for a root of shape (n, m).
 
-    Always a new array in C order: a filter that goes on from a checkpoint must see the same memory layout, or sums may
-    round differently.
+    The result is always a new array in C order: a filter that continues from a checkpoint must have the same memory
+    layout, or sums may round differently.
     """
     size = len(root)
     reflectors, _ = np.linalg.qr(root.T, mode="raw")
@@ -24,11 +25,11 @@ def triangular(root: Array) -> Array:
 
 
 def innovation_covariance(root: Array, partials: Array, sigma: Array) -> Array:
-    """Covariance of measured minus predicted, shape (m, m).
+    """Return the covariance of measured minus predicted, shape (m, m).
 
     Args:
         root: L with prior covariance L L', shape (n, n).
-        partials: H, shape (m, n).
+        partials: Measurement partials H, shape (m, n).
         sigma: Standard deviations of independent measurement errors, shape (m,).
     """
     projected = partials.dot(root)
@@ -38,13 +39,13 @@ def innovation_covariance(root: Array, partials: Array, sigma: Array) -> Array:
 
 
 def update(x: Array, root: Array, residual: Array, partials: Array, sigma: Array) -> tuple[Array, Array, float]:
-    """State and root after a measurement.
+    """Return state and covariance square root after a measurement.
 
     Args:
         x: Prior state, shape (n,).
         root: L with prior covariance L L', shape (n, n).
         residual: Measured minus predicted, shape (m,).
-        partials: H, shape (m, n).
+        partials: Measurement partials H, shape (m, n).
         sigma: Standard deviations of independent measurement errors, shape (m,).
 
     Returns:
@@ -61,7 +62,7 @@ def update(x: Array, root: Array, residual: Array, partials: Array, sigma: Array
 
 
 def chi_square(residual: Array, covariance: Array) -> float:
-    """Normalised innovation squared r' S^-1 r of three numbers, by Cholesky's factors in plain floats."""
+    """Return the normalised innovation squared r' S^-1 r of three components, by Cholesky factorisation."""
     r0, r1, r2 = residual.tolist()
     (s00, s10, s20), (_, s11, s21), (_, _, s22) = covariance.tolist()
     l00 = math.sqrt(s00)

@@ -1,8 +1,7 @@
-"""The GPS packets of the sense and the range files, both cut from NovAtel's BESTXYZ log (OEM7 manual, message 241).
+"""GPS packets of sense and range files, and helpers for arrays of packed records.
 
-Words are little-endian but for the spacecraft time, which the controller writes big-endian. No checksum survives.
-
-Arrays of wire words: filling them safely, reading them at the speed of the cache.
+Both packets are excerpts of NovAtel's BESTXYZ log (OEM7 manual, message 241). Values are little-endian except the
+spacecraft time, which the controller writes big-endian. The log's checksum is not part of them.
 """
 
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ _BLOCK_RECORDS: Final = 2048
 
 
 def store_words(packets: NDArray[np.void], name: str, values: NDArray[Any]) -> None:
-    """Assign `values` to the field `name`, refusing what its word cannot hold.
+    """Assign `values` to the field `name` of an array of packets.
 
     Raises:
-        ValueError: a value for an integer word is out of range or not a number, or the shape is not the field's.
+        ValueError: A value is out of the range of an integer field or not a number, or the shape is wrong.
     """
     if np.shape(values) != packets[name].shape:
         raise ValueError(f"{name} must have the shape {packets[name].shape}, not {np.shape(values)}")
@@ -34,7 +33,7 @@ def store_words(packets: NDArray[np.void], name: str, values: NDArray[Any]) -> N
 
 
 def cache_blocks(count: int) -> Iterator[slice]:
-    """Slices that cover `count` records in blocks small enough for the cache; several passes then read memory once."""
+    """Return slices that cover `count` records in blocks that fit the cache, for several passes over each block."""
     return (slice(start, start + _BLOCK_RECORDS) for start in range(0, count, _BLOCK_RECORDS))
 
 
@@ -57,25 +56,25 @@ def _bestxyz_words(velocity_status: str) -> list[tuple[Any, ...]]:
 
 
 SENSE_GPS_PACKET: Final = np.dtype([("t_spacecraft_s", ">u4"), ("time_status", "u1"), *_bestxyz_words("u1")])
-"""99 bytes: spacecraft time and receiver time status first, velocity status in one byte."""
+"""GPS packet of a sense file, 99 bytes: spacecraft time and receiver time status first, one-byte velocity status."""
 
 RANGE_GPS_PACKET: Final = np.dtype([("sync", "u1", (3,)), *_bestxyz_words("<u4"), ("terminator", "u1", (2,))])
-"""102 bytes: sync AA 44 12, no spacecraft time, velocity status in four bytes, CR LF."""
+"""GPS packet of a range file, 102 bytes: sync AA 44 12, no spacecraft time, four-byte velocity status, CR LF."""
 
 RANGE_GPS_SYNC: Final = b"\xaa\x44\x12"
 TERMINATOR: Final = b"\r\n"
 
-# Limits of sums of magnitudes, which for a vector is up to sqrt(3) times its length.
+# Limits of the sum of absolute components, which is up to sqrt(3) times the length of a vector.
 _POSITION_M: Final = (6.2e6, 9.0e7)
 _VELOCITY_MPS: Final = (1e-9, 2.0e4)
-_OTHERS: Final = (1e-9, 1e7)
+_SIGMAS_AND_AGES: Final = (1e-9, 1e7)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GpsFixes:
-    """M GPS packets as native arrays, all of length M, vectors (M, 3); ECEF is ITRF.
+    """Values of M GPS packets in native byte order: arrays of shape (M,), vectors (M, 3) in ITRF.
 
-    `t_spacecraft_s` and `time_status` are None for packets of a range file, which carry neither.
+    `t_spacecraft_s` and `time_status` are None for packets of a range file, which do not contain them.
     """
 
     t_spacecraft_s: NDArray[np.int64] | None
@@ -99,7 +98,7 @@ class GpsFixes:
 
 
 def decode_gps_packets(packets: NDArray[np.void]) -> GpsFixes:
-    """Native arrays from M packets of either kind (`SENSE_GPS_PACKET` or `RANGE_GPS_PACKET`)."""
+    """Decode M packets of either kind (`SENSE_GPS_PACKET` or `RANGE_GPS_PACKET`)."""
     names = [field.name for field in fields(GpsFixes) if field.name in (packets.dtype.names or ())]
     native: dict[str, Any] = dict.fromkeys((field.name for field in fields(GpsFixes)), None)
     native |= {
@@ -113,10 +112,10 @@ def decode_gps_packets(packets: NDArray[np.void]) -> GpsFixes:
 
 
 def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np.void]:
-    """M packets of the given kind; the inverse of `decode_gps_packets`.
+    """Encode M packets of the given kind; the inverse of `decode_gps_packets`.
 
     Raises:
-        ValueError: a number does not fit its word, or the spacecraft time that a sense packet needs is missing.
+        ValueError: A value does not fit its field, or a sense packet lacks its spacecraft time.
     """
     packets = np.zeros(len(fixes), packet)
     for field in fields(GpsFixes):
@@ -124,7 +123,7 @@ def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np
             continue
         values = getattr(fixes, field.name)
         if values is None:
-            raise ValueError(f"a GPS packet of {packet.itemsize} bytes needs {field.name}")
+            raise ValueError(f"{field.name} is missing; a GPS packet of {packet.itemsize} bytes needs it")
         store_words(packets, field.name, values)
     if "sync" in (packet.names or ()):
         packets["sync"] = tuple(RANGE_GPS_SYNC)
@@ -133,18 +132,17 @@ def encode_gps_packets(fixes: GpsFixes, packet: np.dtype[np.void]) -> NDArray[np
 
 
 def range_packet_from_sense(sense_packet: bytes) -> bytes:
-    """The same GPS packet as a range file has it: without spacecraft time and time status."""
+    """Convert a GPS packet of a sense file to one of a range file, without spacecraft time and time status."""
     fixes = decode_gps_packets(np.frombuffer(sense_packet, SENSE_GPS_PACKET))
     return encode_gps_packets(fixes, RANGE_GPS_PACKET).tobytes()
 
 
 def plausible_gps_packets(packets: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Whether each of M packets could come from a receiver, (M,): for reports and for settling doubts.
+    """Return whether each of M packets could come from a receiver, (M,). Status fields are not checked.
 
-    Some time has passed on the receiver's clock and its time of week is less than a week, no more satellites are used
-    than tracked, and position, velocity, and the sum of sigmas and ages are zero or of a possible size: the position
-    between the ground and geostationary orbit and made from satellites, the velocity below escape velocity. Statuses
-    are not judged here.
+    A plausible packet has a time of week below one week and not both week and time of week zero, and uses no more
+    satellites than it tracks. Its position is zero, or between the ground and geostationary orbit with satellites used.
+    Its velocity is zero or below escape velocity, and the sum of its sigmas and ages is zero or below 1e7.
     """
     tracked, used = packets["satellites_tracked"], packets["satellites_used"]
     week, tow_ms = packets["gps_week"], packets["gps_tow_ms"]
@@ -156,13 +154,13 @@ def plausible_gps_packets(packets: NDArray[np.void]) -> NDArray[np.bool_]:
             others += np.abs(packets[age])
     plausible: NDArray[np.bool_] = ((week > 0) | (tow_ms > 0)) & (tow_ms < MS_PER_WEEK) & (used <= tracked)
     plausible &= (used > 0) | (position == 0.0)
-    for values, limits in ((position, _POSITION_M), (velocity, _VELOCITY_MPS), (others, _OTHERS)):
+    for values, limits in ((position, _POSITION_M), (velocity, _VELOCITY_MPS), (others, _SIGMAS_AND_AGES)):
         plausible &= (values == 0.0) | ((values >= limits[0]) & (values <= limits[1]))
     return plausible
 
 
 def _sum_of_magnitudes(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """(M,) from (M, 3). Column by column, which is three times as fast as by rows of three."""
+    """Return (M,) from (M, 3), column by column: three times as fast as by rows."""
     x, y, z = (np.abs(vectors[:, axis], dtype=np.float64) for axis in range(3))
     total: NDArray[np.float64] = x + y + z
     return total

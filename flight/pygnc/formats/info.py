@@ -1,4 +1,4 @@
-"""`~/pygnc_info.txt`: the run at a glance, ASCII, below 200 bytes, for people and for a beacon."""
+"""`~/pygnc_info.txt`: summary of the run in ASCII, below 200 bytes, for people and for a beacon."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _DEGREES: Final = 180.0 / math.pi
 def compose(status: dict[str, Value]) -> bytes:
     """Return the text for the fields of a status record (see `pygnc.formats.status`).
 
-    Lines come in the order of their worth; a line for which there is no room is left out.
+    Lines are in order of importance; a line that does not fit any more is left out.
     """
     text = ""
     for line in _lines(status):

@@ -1,7 +1,7 @@
-"""Journal records: self-checking, found again after any damage.
+"""Journal records with a CRC each, found again after any damage.
 
-A journal file is nothing but records. The first is a HEADER, the last of a file that was closed in order a FOOTER,
-and between them stand MESSAGE records. Layout of a record, little-endian:
+A journal file consists of records only: first a HEADER, then MESSAGE records, and a FOOTER if the file was closed
+properly. Layout of a record, little-endian:
 
 | bytes | field |
 |---|---|
@@ -13,7 +13,7 @@ and between them stand MESSAGE records. Layout of a record, little-endian:
 | n | payload, MessagePack |
 | 4 | CRC-32 (zlib) over everything between sync and CRC |
 
-The length is bounded and believed only when the CRC agrees, so a damaged length costs its own record and no other.
+The length is bounded and trusted only if the CRC is right, so a damaged length costs only its own record.
 """
 
 import struct
@@ -35,7 +35,7 @@ _OVERHEAD: Final = _HEAD.size + _CRC.size
 
 @unique
 class Kind(IntEnum):
-    """What a record holds."""
+    """Kind of a record."""
 
     HEADER = 1
     MESSAGE = 2
@@ -46,7 +46,7 @@ _KINDS: Final = frozenset(Kind)
 
 
 class Record(NamedTuple):
-    """One good record and where it begins in its file."""
+    """A valid record; `offset` is that of its first byte in the file."""
 
     kind: Kind
     seq: int
@@ -56,9 +56,10 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JournalScan:
-    """What a stretch of journal bytes holds.
+    """Result of scanning a part of a journal.
 
-    `consumed` counts the bytes dealt with; what follows may be the beginning of a record still being written.
+    Attributes:
+        consumed: Bytes processed; the rest may be the beginning of a record still being written.
     """
 
     records: list[Record]
@@ -67,27 +68,31 @@ class JournalScan:
 
 
 def encode(kind: Kind, seq: int, payload: bytes) -> bytes:
-    """Return one record as bytes.
+    """Encode a record.
 
     Raises:
-        ValueError: the payload is longer than PAYLOAD_MAX.
+        ValueError: The payload is longer than PAYLOAD_MAX.
     """
     if len(payload) > PAYLOAD_MAX:
-        raise ValueError(f"a journal record holds at most {PAYLOAD_MAX} bytes, this payload has {len(payload)}")
+        raise ValueError(f"the payload has {len(payload)} bytes; a journal record holds at most {PAYLOAD_MAX}")
     body = _HEAD.pack(SYNC, kind, VERSION, len(payload), seq) + payload
     return body + _CRC.pack(zlib.crc32(memoryview(body)[len(SYNC) :]))
 
 
 def encode_messages(first_seq: int, payloads: Iterable[bytes]) -> list[bytes]:
-    """Return consecutive MESSAGE records, numbered from `first_seq`."""
+    """Encode consecutive MESSAGE records, numbered from `first_seq`."""
     return [encode(Kind.MESSAGE, first_seq + k, payload) for k, payload in enumerate(payloads)]
 
 
 def scan(data: bytes, *, base_offset: int = 0, final: bool = True, limit: int | None = None) -> JournalScan:
-    """Find every good record in `data`, whose first byte stands at `base_offset` of its file.
+    """Find all valid records in `data`.
 
-    Without `final`, an incomplete record at the end is left unconsumed (more may come); with it, the rest is damage.
-    `limit` ends the scan after that many records.
+    Args:
+        data: A part of a journal file.
+        base_offset: Offset of the first byte of `data` in the file.
+        final: Whether the file ends with `data`. If not, an incomplete record at the end is not consumed; if so, it is
+            damage.
+        limit: Maximum number of records.
     """
     records: list[Record] = []
     damage: list[Damage] = []
@@ -95,7 +100,7 @@ def scan(data: bytes, *, base_offset: int = 0, final: bool = True, limit: int | 
     while limit is None or len(records) < limit:
         start = data.find(SYNC, position)
         if start < 0:
-            # The last bytes may be the beginning of a sync word.
+            # The last bytes may be the beginning of a sync marker.
             position = good_until if good_until + len(SYNC) > len(data) else max(good_until, len(data) - len(SYNC) + 1)
             break
         record = _record_at(data, start, base_offset)

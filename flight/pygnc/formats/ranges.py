@@ -1,8 +1,8 @@
-"""The range files (`rng#####.bin`): a stream of GPS packets and of range packets, in any mixture.
+"""Range files (`rng#####.bin`): GPS packets and range packets in any order.
 
-A range packet is what the SX1280 radio reported about one partner; the layout stands in `RANGE_PACKET`, that of the
-102-byte GPS packet in `gps_packet.RANGE_GPS_PACKET`. `range_scan` finds the packets; this module turns them into
-physical values and back, and puts files into the order of their numbers.
+A range packet is one measurement of the SX1280 radio to a partner. Layouts: `RANGE_PACKET` and
+`gps_packet.RANGE_GPS_PACKET`. This module converts packets to physical values and back and sorts files by their
+numbers; `range_scan` finds the packets in a file.
 """
 
 import re
@@ -31,19 +31,19 @@ RANGE_PACKET: Final = np.dtype(
         ("distance", "u1", (3,)),
     ]
 )
-"""12 bytes: partner, signal strength, spacecraft time, frequency error (20 bits) and distance (24 bits), big-endian."""
+"""12 bytes, big-endian: partner, signal strength, spacecraft time, frequency error (20 bits), distance (24 bits)."""
 
 _FREQUENCY_BITS: Final = 20
 _DISTANCE_BITS: Final = 24
 _RSSI_DBM_PER_COUNT: Final = -0.5
 _FILE_NAME: Final = re.compile(r"rng(\d{5})\.bin")
 FILE_NUMBERS: Final = 1 << 16
-"""The controller's file counter has 16 bits."""
+"""Number of file numbers: the controller's counter has 16 bits."""
 
 
 @unique
 class PacketKind(IntEnum):
-    """Which of the two packets of a range file."""
+    """Kind of a packet in a range file."""
 
     GPS = 0
     RANGE = 1
@@ -51,21 +51,21 @@ class PacketKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeMeasurements:
-    """M range packets as native arrays, all (M,)."""
+    """Physical values of M range packets, arrays of shape (M,)."""
 
     partner_id: NDArray[np.int64]
     rssi_dbm: NDArray[np.float64]
     t_spacecraft_s: NDArray[np.int64]
     frequency_error_hz: NDArray[np.float64]
     range_m: NDArray[np.float64]
-    """Still contains the radio pair's delay, about 1 km uncalibrated."""
+    """Includes the delay of the radio pair, about 1 km if not calibrated."""
 
     def __len__(self) -> int:
         return len(self.partner_id)
 
 
 def decode_ranges(packets: NDArray[np.void], bandwidth_hz: float = SX1280_BANDWIDTH_HZ) -> RangeMeasurements:
-    """Physical values of M range packets measured at a LoRa bandwidth (SX1280 data sheet, ranging operation)."""
+    """Decode M range packets measured at a LoRa bandwidth (SX1280 data sheet, ranging operation)."""
     return RangeMeasurements(
         partner_id=packets["partner_id"].astype(np.int64),
         rssi_dbm=packets["rssi"] * _RSSI_DBM_PER_COUNT,
@@ -76,10 +76,10 @@ def decode_ranges(packets: NDArray[np.void], bandwidth_hz: float = SX1280_BANDWI
 
 
 def encode_ranges(measurements: RangeMeasurements, bandwidth_hz: float = SX1280_BANDWIDTH_HZ) -> NDArray[np.void]:
-    """M range packets from physical values, rounded to the nearest count.
+    """Encode M range packets, rounded to the nearest count.
 
     Raises:
-        ValueError: a value does not fit its word.
+        ValueError: A value does not fit its field.
     """
     packets = np.zeros(len(measurements), RANGE_PACKET)
     store_words(packets, "partner_id", measurements.partner_id)
@@ -92,22 +92,21 @@ def encode_ranges(measurements: RangeMeasurements, bandwidth_hz: float = SX1280_
 
 
 def join_packets(kinds: NDArray[np.uint8], fixes: NDArray[np.void], ranges: NDArray[np.void]) -> bytes:
-    """The stream whose packets, in the order of `kinds`, are `fixes` and `ranges`: undoes a scan without damage."""
+    """Join GPS packets (`fixes`) and range packets (`ranges`) in the order of `kinds`; the inverse of a scan."""
     remaining = {PacketKind.GPS: iter(fixes), PacketKind.RANGE: iter(ranges)}
     return b"".join(next(remaining[PacketKind(kind)]).tobytes() for kind in kinds)
 
 
 def range_file_number(name: str) -> int | None:
-    """The number in a range file's name, None if it is not one."""
+    """Return the number in the name of a range file, or None for another name."""
     match = _FILE_NAME.fullmatch(name)
     return int(match[1]) if match and int(match[1]) < FILE_NUMBERS else None
 
 
 def consecutive_runs(numbers: Iterable[int]) -> list[list[int]]:
-    """File numbers in the order of writing, oldest first, as runs without a gap; 0 follows 65535.
+    """Return file numbers in the order of writing, oldest first, as runs without a gap; 0 follows 65535.
 
-    A packet cut by the end of a file continues in the next number of the same run. The oldest file is taken to stand
-    behind the longest stretch of missing numbers.
+    A packet may continue in the next file of the same run. The oldest file is assumed to follow the longest gap.
     """
     ascending = sorted(set(numbers))
     runs: list[list[int]] = []
@@ -128,7 +127,7 @@ def _frequency_hz_per_count(bandwidth_hz: float) -> float:
 
 
 def _signed(octets: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:
-    """Two's complement of the low `bits` of big-endian (M, 3) octets, (M,); the radio leaves junk above them."""
+    """Two's complement of the low `bits` of big-endian (M, 3) octets, (M,); the higher bits are undefined."""
     wide = octets.astype(np.int64)
     unsigned = (wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]) & ((1 << bits) - 1)
     sign = 1 << (bits - 1)
@@ -136,7 +135,7 @@ def _signed(octets: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:
 
 
 def _octets(counts: NDArray[np.float64], bits: int) -> NDArray[np.uint8]:
-    """(M, 3) big-endian octets of the nearest integers, the bits above `bits` zero."""
+    """Return (M, 3) big-endian octets of the nearest integers with the bits above `bits` zero."""
     rounded = np.rint(counts)
     limit = 1 << (bits - 1)
     if not ((rounded >= -limit) & (rounded < limit)).all():

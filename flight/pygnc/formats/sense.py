@@ -1,8 +1,8 @@
-"""The sense file (`sense.bin`): a stream of records of N sensor packets, one GPS packet and, usually, CR LF.
+"""Sense file (`sense.bin`): records of N sensor packets, one GPS packet and, usually, CR LF.
 
-The layout stands in `SENSOR_PACKET`, `gps_packet.SENSE_GPS_PACKET` and `SenseLayout` and nowhere else. Times and
-light words are big-endian, the words of the inertial unit little-endian. `sense_scan` finds records in damaged data;
-this module turns records into physical values and back.
+`SENSOR_PACKET`, `gps_packet.SENSE_GPS_PACKET` and `SenseLayout` are the only declarations of the layout. Times and
+light words are big-endian, values of the inertial unit little-endian. This module converts records to physical values
+and back; `sense_scan` finds records in damaged data.
 """
 
 from dataclasses import dataclass
@@ -38,33 +38,32 @@ SENSOR_PACKET: Final = np.dtype(
         ("lux", ">u2", (6,)),
     ]
 )
-"""30 bytes: spacecraft time, magnetometer X Y Z and Hall resistance, gyro X Y Z, light on +X +Y +Z -X -Y -Z."""
+"""30 bytes: spacecraft time, magnetometer X Y Z and Hall resistance, gyro X Y Z, illuminance on +X +Y +Z -X -Y -Z."""
 
 _GYRO_RAD_S_PER_COUNT: Final = np.deg2rad(GYRO_DEG_S_PER_COUNT)
 _LUX_MANTISSA_MAX: Final = 0xFFF
-_LUX_WORD_MAX: Final = LUX_EXPONENT_MAX << 12 | _LUX_MANTISSA_MAX
 
 
 def lux_from_words(words: ArrayLike) -> NDArray[np.float64]:
-    """Illuminance by light words: 0.01 lux * mantissa * 2**exponent (OPT3001 data sheet, result register)."""
+    """Return the illuminance in lux: 0.01 lux * mantissa * 2**exponent (OPT3001 data sheet, result register)."""
     wide = np.asarray(words, np.uint32)
     counts = (wide & _LUX_MANTISSA_MAX) << (wide >> 12)
     return counts.astype(np.float64) * LUX_PER_COUNT
 
 
 _LUX_OF_SWAPPED_WORD: Final = lux_from_words(np.arange(1 << 16, dtype=np.uint16).byteswap())
-"""By the big-endian word read as if it were little-endian: saves swapping the bytes first."""
+"""Illuminance by the big-endian word read as little-endian, which saves a byte swap."""
 
 _FLOOR_GUARD_COUNTS: Final = 1e-6
-"""Keeps a value that came from a word from falling to the word below by rounding."""
+"""Added before rounding down, so that a decoded value encodes to the same word again."""
 
 
 @dataclass(frozen=True)
 class SenseLayout:
-    """Which of the record layouts a stream has.
+    """Layout of the records of a file.
 
     Raises:
-        ValueError: fewer than one sensor packet in a record.
+        ValueError: A record has less than one sensor packet.
     """
 
     sensors_per_record: int = batch_sensor_gps_packet_num_sensor_packets
@@ -73,11 +72,11 @@ class SenseLayout:
 
     def __post_init__(self) -> None:
         if self.sensors_per_record < 1:
-            raise ValueError(f"a sense record has at least one sensor packet, not {self.sensors_per_record}")
+            raise ValueError(f"{self.sensors_per_record} sensor packets per record: at least one is needed")
 
     @cached_property
     def record(self) -> np.dtype[np.void]:
-        """One record as raw words: `sensors` (N,), `gps`, and `terminator` if there is one."""
+        """NumPy type of a record: `sensors` (N,), `gps`, and `terminator` if the layout has one."""
         words: list[tuple[Any, ...]] = [
             ("sensors", SENSOR_PACKET, (self.sensors_per_record,)),
             ("gps", SENSE_GPS_PACKET),
@@ -88,24 +87,24 @@ class SenseLayout:
 
     @property
     def size(self) -> int:
-        """Bytes in a record: 251 by default, 249 without CR LF."""
+        """Size of a record in bytes: 251 by default, 249 without CR LF."""
         return self.record.itemsize
 
 
 STANDARD_LAYOUT: Final = SenseLayout()
-"""The fleet's records: five sensor packets and CR LF."""
+"""Records of the satellites: five sensor packets, one GPS packet and CR LF."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SensorSamples:
-    """The sensor packets of M records of N, in sensor axes."""
+    """Values of the N sensor packets of each of M records, in sensor axes."""
 
     t_spacecraft_s: NDArray[np.int64]
     """(M, N)"""
     mag_imu_ut: NDArray[np.float64]
     """(M, N, 3)"""
     hall_raw: NDArray[np.int64]
-    """(M, N), needed to compensate the magnetometer"""
+    """(M, N), for the compensation of the magnetometer"""
     gyro_imu_rad_s: NDArray[np.float64]
     """(M, N, 3)"""
     lux: NDArray[np.float64]
@@ -113,7 +112,7 @@ class SensorSamples:
 
 
 def decode_sensors(records: NDArray[np.void]) -> SensorSamples:
-    """Physical values of all sensor packets of M records."""
+    """Decode all sensor packets of M records."""
     packets = records["sensors"]
     samples = SensorSamples(
         t_spacecraft_s=np.empty(packets.shape, np.int64),
@@ -132,22 +131,22 @@ def decode_sensors(records: NDArray[np.void]) -> SensorSamples:
 
 
 def decode_fixes(records: NDArray[np.void]) -> GpsFixes:
-    """The GPS packets of M records as native arrays."""
+    """Decode the GPS packets of M records."""
     return decode_gps_packets(records["gps"])
 
 
 def encode_lux(lux: ArrayLike) -> NDArray[np.uint16]:
-    """Words as an OPT3001 makes them, in the shape of `lux`.
+    """Encode illuminance like an OPT3001; the result has the shape of `lux`.
 
-    The smallest exponent whose full scale holds the value, the mantissa floored. Like the sensor, it reads no less
-    than zero and saturates at 83 865.60 lux (0xBFFF).
+    Uses the smallest exponent whose full scale holds the value and rounds the mantissa down. Like the sensor, it limits
+    values to 0 .. 83 865.60 lux (0xBFFF).
 
     Raises:
-        ValueError: a value is not a number.
+        ValueError: A value is not a number.
     """
     counts = np.clip(np.asarray(lux, np.float64), 0.0, None) / LUX_PER_COUNT
     if np.isnan(counts).any():
-        raise ValueError("light must be a number")
+        raise ValueError("illuminance is NaN")
     full_scales = _LUX_MANTISSA_MAX * 2.0 ** np.arange(LUX_EXPONENT_MAX) + _FLOOR_GUARD_COUNTS
     exponent = np.searchsorted(full_scales, counts)
     mantissa = np.minimum(np.floor(counts / 2.0**exponent + _FLOOR_GUARD_COUNTS), _LUX_MANTISSA_MAX)
@@ -155,13 +154,13 @@ def encode_lux(lux: ArrayLike) -> NDArray[np.uint16]:
 
 
 def encode_records(sensors: SensorSamples, fixes: GpsFixes, layout: SenseLayout | None = None) -> NDArray[np.void]:
-    """M records from physical values; `.tobytes()` of the result is the file.
+    """Encode M records; `.tobytes()` of the result is the file.
 
-    Magnetometer and gyro counts are floored, as the fleet's are. `layout` defaults to the standard 5 : 1 record.
+    Magnetometer and gyro counts are rounded down as in the satellites. `layout` defaults to the standard record.
 
     Raises:
-        ValueError: a value exceeds the range of its word (+-2048 uT, +-499.5 deg/s) or is not a number, or the shapes
-            disagree.
+        ValueError: A value exceeds the range of its field (+-2048 uT, +-499.5 deg/s) or is not a number, or the shapes
+            differ.
     """
     layout = layout or STANDARD_LAYOUT
     records = np.zeros(len(fixes), layout.record)

@@ -1,19 +1,18 @@
-"""Sense records out of packets that come one by one: late, twice, out of order or not at all.
+"""Assembly of sense records from packets that arrive one by one: late, twice, out of order or not at all.
 
-A record is five sensor packets and the GPS packet of the last one's time, and a reader finds it by its times
-(`sense_candidates`). So the packets, told apart and put in order by their spacecraft time, are fitted into records that
-every reader takes:
+A record consists of five sensor packets and a GPS packet of the time of the last one. Readers find it by its times
+(`sense_search`), so the packets are identified and sorted by spacecraft time and fitted into valid records:
 
-* Of several packets of one kind and second the first counts; one older than the record that is finished is left out.
-* A record is finished with its fifth sample and the GPS packet of the same second, which is how they come when nothing
-  is lost, and otherwise once a packet three seconds newer shows that nothing nearer will come.
-* A GPS packet behind fewer samples finishes the record too, if these span as many seconds as a reader asks for: the
-  last sample is repeated. To an estimator a repeated sample is none, for it is no later than the one before.
-* Without a GPS packet within three seconds the record gets one that says what a receiver says that has no time and no
-  position.
-* Behind a gap of more than twenty seconds, or a clock that fell back, a new record begins.
+* Of several packets of one kind and second the first one is used. Packets older than the last finished record are
+  dropped.
+* A record is finished by its fifth sample and the GPS packet of the same second, the normal case without losses. It is
+  otherwise finished by a packet three seconds newer, because no closer GPS packet can follow then.
+* A GPS packet after fewer samples also finishes the record if these span the minimum time; the last sample is then
+  repeated. Estimators ignore a repeated sample because it is not later than the one before.
+* Without a GPS packet within three seconds, the record has a GPS packet without time and position.
+* After a gap of more than twenty seconds, or after the clock was set back, a new record begins.
 
-What finds no place is counted; GPS packets among it are given back, one every twenty seconds at most.
+Packets that fit no record are counted. GPS packets among them are returned separately, at most one in twenty seconds.
 """
 
 from bisect import insort
@@ -27,7 +26,7 @@ from pygnc.formats.sense import STANDARD_LAYOUT, SenseLayout
 from pygnc.formats.sense_search import GPS_OFFSET_MAX_S, SENSOR_MEAN_STEP_MIN_S, SENSOR_STEP_S
 
 BACK_MAX_S: Final = 7
-"""A packet older than this behind the newest one is of another boot: late ones come within five seconds."""
+"""Age behind the newest packet from which a packet belongs to another boot; late ones arrive within five seconds."""
 _STEP_MAX_S: Final = SENSOR_STEP_S[1]
 _TIME_BYTES: Final = 4
 
@@ -40,11 +39,11 @@ class Packet(NamedTuple):
 
 
 class Assembled(NamedTuple):
-    """What a packet has brought.
+    """Output of the assembler.
 
     Attributes:
-        records: Whole records, in order.
-        spare_fixes: GPS packets for which no record has room.
+        records: Complete records, in order.
+        spare_fixes: GPS packets that fit no record.
     """
 
     records: list[bytes]
@@ -52,10 +51,10 @@ class Assembled(NamedTuple):
 
 
 class SenseAssembler:
-    """Makes the records of one sense file.
+    """Assembler of the records of one sense file.
 
     Attributes:
-        left_out: So many packets stand neither in records nor among the spare GPS packets.
+        left_out: Number of packets that are neither in records nor among the spare GPS packets.
     """
 
     def __init__(self, layout: SenseLayout = STANDARD_LAYOUT) -> None:
@@ -70,17 +69,17 @@ class SenseAssembler:
         self._done = Assembled([], [])
 
     def add_sample(self, raw: bytes) -> Assembled:
-        """Take a sensor packet."""
+        """Add a sensor packet of 30 bytes."""
         sample = _packet(raw)
         self._follow_clock(sample.t_spacecraft_s)
         if self._is_written(sample) or _has(self._samples, sample):
             self.left_out += 1
         else:
             insort(self._samples, sample)
-        return self._settle()
+        return self._collect()
 
     def add_fix(self, raw: bytes) -> Assembled:
-        """Take a GPS packet of 99 bytes."""
+        """Add a GPS packet of 99 bytes."""
         fix = _packet(raw)
         self._follow_clock(fix.t_spacecraft_s)
         if _has(self._fixes, fix):
@@ -89,14 +88,14 @@ class SenseAssembler:
             self._spare(fix)
         else:
             insort(self._fixes, fix)
-        return self._settle()
+        return self._collect()
 
     def finish(self) -> Assembled:
-        """Make records of what there is, for nothing more will come."""
-        return self._settle(final=True)
+        """Assemble the remaining packets at the end of the input."""
+        return self._collect(final=True)
 
     def _follow_clock(self, t_spacecraft_s: int) -> None:
-        """Finish what is there if the clock fell back."""
+        """Assemble the remaining packets if the clock was set back."""
         if self._newest_s is not None and t_spacecraft_s < self._newest_s - BACK_MAX_S:
             while self._advance(final=True):
                 pass
@@ -106,24 +105,24 @@ class SenseAssembler:
     def _is_written(self, packet: Packet) -> bool:
         return self._written_s is not None and packet.t_spacecraft_s <= self._written_s
 
-    def _settle(self, *, final: bool = False) -> Assembled:
+    def _collect(self, *, final: bool = False) -> Assembled:
         while self._advance(final=final):
             pass
         done, self._done = self._done, Assembled([], [])
         return done
 
     def _advance(self, *, final: bool) -> bool:
-        """Settle the oldest packets if that can be done now; return whether there may be more to settle."""
-        head = self._head()
+        """Process the oldest packets if possible; return whether more may be possible."""
+        head = self._next_samples()
         if not head:
-            return self._give_up_fixes(final=final)
+            return self._release_fixes(final=final)
         ended = final or len(head) < min(len(self._samples), self._layout.sensors_per_record)
         ended = ended or self._is_past(head[-1].t_spacecraft_s + _STEP_MAX_S)
         index, fix = self._closing_fix(head)
         if fix is not None:
             end_s = head[index].t_spacecraft_s
-            at_once = index + 1 == self._layout.sensors_per_record and end_s == fix.t_spacecraft_s
-            ended = ended or at_once or self._is_past(max(end_s, fix.t_spacecraft_s) + GPS_OFFSET_MAX_S)
+            is_regular = index + 1 == self._layout.sensors_per_record and end_s == fix.t_spacecraft_s
+            ended = ended or is_regular or self._is_past(max(end_s, fix.t_spacecraft_s) + GPS_OFFSET_MAX_S)
         elif len(head) == self._layout.sensors_per_record:
             ended = ended or self._is_past(head[-1].t_spacecraft_s + GPS_OFFSET_MAX_S)
         if ended and self._is_long(head):
@@ -134,7 +133,7 @@ class SenseAssembler:
         return ended
 
     def _closing_fix(self, head: list[Packet]) -> tuple[int, Packet | None]:
-        """The first GPS packet that can finish the record, and the index of the sample that would be its last."""
+        """Return the index of the last sample of the record and the GPS packet that finishes it, if there is one."""
         for fix in self._fixes:
             distances_s = [abs(sample.t_spacecraft_s - fix.t_spacecraft_s) for sample in head]
             index = distances_s.index(min(distances_s))
@@ -142,8 +141,8 @@ class SenseAssembler:
                 return index, fix
         return len(head) - 1, None
 
-    def _head(self) -> list[Packet]:
-        """The samples of the next record, as far as they are here and hang together."""
+    def _next_samples(self) -> list[Packet]:
+        """Return the samples of the next record without a gap, as far as they have arrived."""
         head = self._samples[: self._layout.sensors_per_record]
         for k in range(1, len(head)):
             if head[k].t_spacecraft_s - head[k - 1].t_spacecraft_s > _STEP_MAX_S:
@@ -154,7 +153,7 @@ class SenseAssembler:
         return self._newest_s is not None and self._newest_s > t_spacecraft_s
 
     def _is_long(self, samples: list[Packet]) -> bool:
-        """Whether samples span what a reader asks of a record."""
+        """Return whether samples span the minimum time of a record."""
         return samples[-1].t_spacecraft_s - samples[0].t_spacecraft_s >= self._span_min_s
 
     def _write(self, samples: list[Packet], fix: Packet | None) -> None:
@@ -177,8 +176,8 @@ class SenseAssembler:
             else:
                 self._spare(one)
 
-    def _give_up_fixes(self, *, final: bool) -> bool:
-        """Give GPS packets back beside which no sample has come."""
+    def _release_fixes(self, *, final: bool) -> bool:
+        """Release GPS packets without a sample near them."""
         while self._fixes and (final or self._is_past(self._fixes[0].t_spacecraft_s + BACK_MAX_S)):
             self._spare(self._fixes.pop(0))
         return False
@@ -193,7 +192,7 @@ class SenseAssembler:
 
 
 def no_fix(t_spacecraft_s: int) -> bytes:
-    """The GPS packet of a receiver that has just been switched on."""
+    """Return the GPS packet of a receiver without time and position, as after switching on."""
     packet = np.zeros(1, SENSE_GPS_PACKET)
     packet["t_spacecraft_s"] = t_spacecraft_s
     packet["time_status"] = GpsTimeStatus.UNKNOWN

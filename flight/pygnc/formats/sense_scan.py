@@ -1,22 +1,20 @@
-"""Finding the records of a sense file, whatever happened to it.
+"""Scanner that finds the records of a sense file despite damage, and warns about unusual ones.
 
-No checksum guards a record, so these rules decide:
+No checksum protects a record, so these rules decide:
 
-1. A record has its length, its CR LF (unless the layout has none) and spacecraft times that hang together
-   (`sense_candidates`). Its other values are not judged: that is the estimators' business.
-2. Where two such windows overlap, bytes were lost in the first, unless another one follows it directly.
-3. A window that nothing follows directly is doubted where bytes inserted into its GPS packet could have left its times
-   and an apparent CR LF in place: always if the layout has no CR LF, else if another CR LF stands directly behind. It
+1. A record has its length, its CR LF (unless the layout has none) and consistent spacecraft times (`sense_search`). Its
+   other values are not checked; that is left to the estimators.
+2. If two such windows overlap, bytes were lost in the first, unless another one follows it directly.
+3. A window that no other follows directly is not trusted if bytes inserted into its GPS packet could have left its
+   times and an apparent CR LF in place: always if the layout has no CR LF, else if another CR LF follows directly. It
    must then also be plausible (`gps_packet.plausible_gps_packets`).
-4. The spacecraft clock may be set inside a record: one step, with two times or more on either side that vouch for each
-   other. The times of records that join it count too, and the ends of the input need no voucher. A step of less than
-   a day could also be two halves of different records: it counts only if the receiver's clock did not take part in it.
-   (An equal record directly before or behind settles the question.)
+4. The spacecraft clock may be set inside a record: one step, with at least two times on either side that confirm each
+   other. Times of adjacent records count too; at the ends of the input no confirmation is needed. A step of less than a
+   day could also join halves of different records. It is accepted only if the receiver's clock did not step likewise,
+   or if an identical record is adjacent.
 
-Everything else is damage. Every byte offset is tried as the beginning of a record, so that one fault costs the
-records it touches and no other.
-
-What looks odd about sense records that were delivered: duplicates, wrong order, clock steps, implausible values.
+Everything else is damage. Every byte offset is tried as the beginning of a record, so one fault costs only the records
+that it touches.
 """
 
 from dataclasses import dataclass
@@ -39,11 +37,11 @@ from pygnc.formats.sense_search import (
 )
 
 DUPLICATE_REACH_RECORDS: Final = 1024
-"""A record is compared with this many before it: a little over seven hours."""
+"""Number of preceding records with which a record is compared: a little over seven hours."""
 
 
-class AnomalyWatch:
-    """Inspects a stream of records, in file order and in pieces of any length."""
+class AnomalyDetector:
+    """Detector of duplicates, wrong order, clock steps and implausible values in a stream of records."""
 
     def __init__(self, layout: SenseLayout) -> None:
         self._layout = layout
@@ -53,7 +51,7 @@ class AnomalyWatch:
     def inspect(
         self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_], *, final: bool
     ) -> list[Anomaly]:
-        """The anomalies of M further records at the absolute `offsets` (M,), in file order; `final`: no more follow."""
+        """Return the anomalies of M further records at the absolute `offsets` (M,); `final`: no more records follow."""
         if len(records) == 0:
             return []
         duplicate = self._is_duplicate(records)
@@ -83,13 +81,13 @@ class AnomalyWatch:
     def _is_out_of_order(self, records: NDArray[np.void]) -> NDArray[np.bool_]:
         first = records["sensors"]["t_spacecraft_s"][:, 0].astype(np.int64)
         last = records["gps"]["t_spacecraft_s"].astype(np.int64)
-        # The very first record of a stream has nobody before it.
+        # The first record of a stream has no predecessor.
         latest = self._recent["gps"]["t_spacecraft_s"][-1:] if self._recent_bytes else first[:1]
         earlier: NDArray[np.bool_] = first - np.append(latest, last[:-1]) < SENSOR_STEP_S[0]
         return earlier
 
     def _is_duplicate(self, records: NDArray[np.void]) -> NDArray[np.bool_]:
-        """Equal to the latest record before it that carries the same times, if that is near enough."""
+        """Return which records equal the latest earlier record with the same times within the reach, (M,)."""
         recent = self._recent
         known = len(recent)
         keys = np.concatenate([_time_key(recent), _time_key(records)]) if known else _time_key(records)
@@ -120,27 +118,28 @@ def _has_impossible_light(records: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 PIECE_BYTES: Final = 1 << 20
-"""A good size for pieces: they and the arrays made on the way stay in the processor's cache."""
+"""Size of the pieces in which a whole file is scanned, chosen for the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SenseScan:
-    """What one piece of input, or a whole one, gave."""
+    """Result of scanning a piece of input or a whole file."""
 
     records: NDArray[np.void]
-    """(M,) raw words (`SenseLayout.record`), read-only, in file order"""
+    """(M,) records (`SenseLayout.record`), read-only, in file order"""
     offsets: NDArray[np.int64]
     """(M,) absolute byte offset of each record"""
     damage: tuple[Damage, ...]
-    """Every byte range that is in no record, in ascending order"""
+    """All byte ranges outside records, in ascending order"""
     anomalies: tuple[Anomaly, ...]
-    """Records among the delivered ones that deserve a second look, in file order"""
+    """Warnings about delivered records, in file order"""
 
 
 class SenseScanner:
-    """Scans a stream piece by piece, in memory bounded by the largest piece; how it is cut does not change the result.
+    """Incremental scanner with memory bounded by the largest piece. The result does not depend on the pieces.
 
-    A record is delivered when as many bytes follow it, or at `finish`; damage when a good record or the end follows.
+    A record is delivered when one record length of bytes follows it, or at `finish`. Damage is reported when a record
+    or the end of the input follows it.
     """
 
     def __init__(self, layout: SenseLayout | None = None, *, base_offset: int = 0) -> None:
@@ -150,19 +149,19 @@ class SenseScanner:
         self._pending_start = base_offset
         self._gap = Gap(base_offset)
         self._latest: NDArray[np.void] | None = None
-        self._watch = AnomalyWatch(self.layout)
+        self._watch = AnomalyDetector(self.layout)
 
     @property
     def pending_bytes(self) -> int:
-        """How many bytes are held until more of the input decides about them."""
+        """Number of bytes on which only further input can decide."""
         return len(self._pending)
 
     def feed(self, data: bytes | bytearray | memoryview) -> SenseScan:
-        """What `data`, the next piece of the input, settles."""
+        """Scan the next piece of the input."""
         return self._advance(data, final=False)
 
     def finish(self, data: bytes | bytearray | memoryview = b"") -> SenseScan:
-        """What `data`, the last piece of the input, and its end settle."""
+        """Scan the last piece of the input."""
         return self._advance(data, final=True)
 
     def _advance(self, data: bytes | bytearray | memoryview, *, final: bool) -> SenseScan:
@@ -181,7 +180,7 @@ class SenseScanner:
         offsets = starts + self._pending_start
         anomalies = self._watch.inspect(records, offsets, has_clock_step, final=final)
         if len(records):
-            # Copied through bytes, which is much faster than field by field.
+            # A copy through bytes is much faster than one by fields.
             self._latest = np.frombuffer(records[-1:].tobytes(), self.layout.record)
         self._pending = buffer[stop:].tobytes()
         self._pending_start += stop
@@ -190,9 +189,9 @@ class SenseScanner:
     def _find_records(
         self, buffer: NDArray[np.uint8], settled: int, *, final: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Start of each record below `settled`, and whether the spacecraft clock was set inside it."""
+        """Return the start of each record below `settled`, and whether the spacecraft clock was set inside it."""
         size = self.layout.size
-        # Those of a run of good windows that another, or the end, follows directly raise no further question.
+        # In a contiguous run, windows followed by another one or by the end of the input need no further test.
         clean = leading_run(buffer, self.layout)
         if not (final and clean * size == len(buffer)):
             clean = max(0, clean - 1)
@@ -200,19 +199,19 @@ class SenseScanner:
         if clean * size == len(buffer):
             return aligned, np.zeros(clean, bool)
         joined = self._gap.length == 0
-        around = BufferContext(
+        context = BufferContext(
             before=records_at(buffer, aligned[-1:], self.layout) if clean else self._latest if joined else None,
-            opens_input=clean == 0 and self._pending_start == self._input_start,
-            closes_input=final,
+            at_input_start=clean == 0 and self._pending_start == self._input_start,
+            at_input_end=final,
         )
         rest = buffer[clean * size :]
         found = find_candidates(rest, self.layout)
-        chosen = select_records(rest, found, self.layout, around) & (found.offsets < settled - clean * size)
+        chosen = select_records(rest, found, self.layout, context) & (found.offsets < settled - clean * size)
         starts = np.concatenate([aligned, found.offsets[chosen] + clean * size])
         return starts, np.concatenate([np.zeros(clean, bool), ~found.coherent[chosen]])
 
     def _close_gaps(self, buffer: NDArray[np.uint8], starts: NDArray[np.int64]) -> list[Damage]:
-        """Damage before each of the records at `starts`; afterwards the open gap begins behind the last of them."""
+        """Return the damage before the records at `starts` and open a new gap after the last of them."""
         if len(starts) == 0:
             return []
         damage = []
@@ -235,7 +234,7 @@ class SenseScanner:
         return DamageReason.LENGTH if self._gap.length % self.layout.size else DamageReason.CONTENT
 
     def _describe_tail(self) -> list[Damage]:
-        """The open gap at the end of the input: what is left after whole records' lengths is a record cut off."""
+        """Return the damage at the end of the input; a rest after whole record lengths is a record cut off."""
         if not self._gap.length:
             return []
         tail_start = self._gap.stop - self._gap.length % self.layout.size
@@ -248,7 +247,7 @@ class SenseScanner:
 
 
 def scan(data: bytes | bytearray | memoryview, layout: SenseLayout | None = None, *, base_offset: int = 0) -> SenseScan:
-    """All records and all damage of a whole file; `base_offset` is added to every reported offset.
+    """Scan a whole file; `base_offset` is added to every reported offset.
 
     The records of an undamaged file are a view of `data`.
     """
@@ -271,9 +270,9 @@ def scan(data: bytes | bytearray | memoryview, layout: SenseLayout | None = None
 def recognise_layout(
     data: bytes, sensors_per_record: int = batch_sensor_gps_packet_num_sensor_packets
 ) -> SenseLayout | None:
-    """Whether records with or without CR LF make up `data` (the first 64 kB of a file are plenty), None if neither."""
+    """Return the layout (with or without CR LF) of the records in `data`, or None if there are none; 64 kB suffice."""
     layouts = [SenseLayout(sensors_per_record, terminated) for terminated in (True, False)]
     counts = [len(scan(data, layout).records) for layout in layouts]
-    # The times of terminated records suit both layouts, those of bare ones only their own.
+    # The times of terminated records match both layouts, those of unterminated ones only their own.
     best = int(np.argmax(counts))
     return layouts[best] if counts[best] else None

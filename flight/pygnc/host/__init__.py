@@ -1,1 +1,1 @@
-"""The streaming interface between host controller and Pi, without ports, files and clocks: these enter as arguments."""
+"""Streaming interface between host controller and Pi. The protocol has no I/O and no clock; times are arguments."""

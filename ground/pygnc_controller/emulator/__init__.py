@@ -1,1 +1,1 @@
-"""The host controller (a PyCubed) as PyGNC meets it: the line, the shell, the streaming interface, the power switch."""
+"""Emulator of the host controller (PyCubed): serial line, shell, streaming interface, power switch."""

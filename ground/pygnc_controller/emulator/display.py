@@ -1,6 +1,6 @@
-"""What people see of a run: steps, progress, the Pi's newest status."""
+"""Progress display of a scenario run: steps, progress bar, newest status."""
 
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -9,21 +9,8 @@ from rich.text import Text
 from pygnc_cli.text import printable
 
 
-class Display(Protocol):
-    """Takes what is to be shown."""
-
-    def step(self, text: str) -> None:
-        """Say what is done now."""
-
-    def note(self, text: str, *, bad: bool = False) -> None:
-        """Say what has come out."""
-
-    def bar(self, text: str, done: float, total: float) -> None:
-        """Show how far the step is."""
-
-
-class RichDisplay:
-    """Shows it in a terminal; a context manager. What is piped elsewhere has no bars in it."""
+class ProgressDisplay:
+    """Context manager that shows progress on a console; progress bars are only drawn on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,16 +28,16 @@ class RichDisplay:
             self._progress.stop()
 
     def step(self, text: str) -> None:
-        """See `Display`."""
+        """Print the name of the step that begins."""
         self._progress.reset(self._bar, visible=False)
         self._console.print(Text(printable(text), style="bold"))
 
     def note(self, text: str, *, bad: bool = False) -> None:
-        """See `Display`."""
+        """Print a result."""
         self._console.print(Text(f"  {printable(text)}", style="red" if bad else ""))
 
     def bar(self, text: str, done: float, total: float) -> None:
-        """See `Display`."""
+        """Update the progress bar of the step."""
         share = f"{min(1.0, done / total):4.0%}" if total > 0.0 else ""
         self._progress.update(self._bar, visible=True, completed=done, total=total, description=text, state=share)
         if self._console.is_terminal:

@@ -1,4 +1,4 @@
-"""What a run has left in the Pi's home, looked at once the power is off."""
+"""Check of the files that a run has left in the Pi's home folder, after power-off."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,12 +18,12 @@ _ALL = 10_000_000
 
 
 class HomeCheck(NamedTuple):
-    """What was found.
+    """Result of the check.
 
     Attributes:
-        faults: what should not be so, in words; empty: all files are valid.
-        journals: how many files were read.
-        live: live packets in the input journals of all runs.
+        faults: Descriptions of errors; empty if all files are valid.
+        journals: Number of journal files read.
+        live: Live packets in the input journals of all runs.
     """
 
     faults: list[str]
@@ -31,12 +31,12 @@ class HomeCheck(NamedTuple):
     live: int
 
 
-def check_home(home: Path, *, ended_in_order: bool = True) -> HomeCheck:
-    """Read every journal, the status record and the info line in a home.
+def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
+    """Read all journals, the status record and the info text.
 
     Args:
-        home: of the Pi.
-        ended_in_order: whether files must have been closed, and the status must say so.
+        home: Home folder of the Pi.
+        was_closed: Whether main.py has ended by itself, so that all files must be closed and the phase be STOPPED.
     """
     faults: list[str] = []
     journals = 0
@@ -47,15 +47,15 @@ def check_home(home: Path, *, ended_in_order: bool = True) -> HomeCheck:
         if contents.damage.damaged_bytes:
             faults.append(f"{name}: {contents.damage.damaged_bytes} damaged bytes")
         if contents.missing_numbers:
-            faults.append(f"{name}: {contents.missing_numbers} records are missing")
-        if ended_in_order and segment.is_open:
-            faults.append(f"{name}: was not closed")
-    faults += _status_faults(home, ended_in_order=ended_in_order)
+            faults.append(f"{name}: {contents.missing_numbers} missing records")
+        if was_closed and segment.is_open:
+            faults.append(f"{name}: not closed")
+    faults += _status_faults(home, was_closed=was_closed)
     return HomeCheck(faults, journals, sum(live_packets(run).total() for run in _runs(home)))
 
 
 def live_packets(run: Path) -> Counter[bytes]:
-    """Count the live packets in a run's input journal by their bytes."""
+    """Count the live packets in the input journal of a run by their bytes."""
     decode = msgspec.msgpack.Decoder(InputMessage).decode
     reader = JournalReader([run], "input")
     messages = [decode(record.payload) for record in reader.read(_ALL)]
@@ -64,17 +64,17 @@ def live_packets(run: Path) -> Counter[bytes]:
     return Counter(b"time mark" if isinstance(message, TimeMark) else message.raw for message in live)
 
 
-def _status_faults(home: Path, *, ended_in_order: bool) -> list[str]:
+def _status_faults(home: Path, *, was_closed: bool) -> list[str]:
     try:
         record = status.decode((home / "pygnc_status.bin").read_bytes())
         info = (home / "pygnc_info.txt").read_text("ascii")
     except (OSError, ValueError) as error:
         return [f"status or info: {error}"]
     faults = []
-    if ended_in_order and record["phase"] != Phase.STOPPED:
+    if was_closed and record["phase"] != Phase.STOPPED:
         faults.append(f"pygnc_status.bin: the phase is {Phase(int(record['phase'])).name}, not STOPPED")
     if not info.startswith("PyGNC run") or len(info) >= 200:
-        faults.append("pygnc_info.txt: not the info line")
+        faults.append("pygnc_info.txt: not an info text")
     return faults
 
 

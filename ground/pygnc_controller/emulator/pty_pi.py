@@ -1,4 +1,4 @@
-"""A Pi without the Pi: a pty as its serial console, a login shell on it, a home of its own, and a power switch."""
+"""Emulated Pi: a pseudo-terminal as serial console, a login shell, a home folder and a power switch."""
 
 import contextlib
 import os
@@ -20,17 +20,17 @@ _POWER_OFF_MAX_S: Final = 10.0
 _POLL_S: Final = 0.002
 _KEPT: Final = ("LANG", "LC_ALL", "OPENBLAS_NUM_THREADS", "PYTHONDONTWRITEBYTECODE", "TZ")
 _SESSION_FIELD: Final = 3
-"""Of /proc/PID/stat, behind the name."""
+"""Index of the session in /proc/PID/stat, counted after the process name."""
 
 
 class PtyPi:
-    """A computer that is there while the context lasts.
+    """Emulated Pi; a context manager.
 
     Args:
-        home: the login's home folder.
+        home: Home folder of the login.
 
     Attributes:
-        master: our end of the serial console.
+        master: The controller's end of the serial console.
     """
 
     def __init__(self, home: Path) -> None:
@@ -41,8 +41,8 @@ class PtyPi:
         self._prepare_line()
 
     def __enter__(self) -> Self:
-        self.look_after()
-        # Before its first prompt a shell is killed by a Ctrl-C.
+        self.ensure_login()
+        # Ctrl-C before the first prompt would kill the shell.
         select.select([self.master], [], [], _LOGIN_MAX_S)
         return self
 
@@ -52,11 +52,11 @@ class PtyPi:
         os.close(self._slave)
 
     def install(self, package: Path) -> None:
-        """Unpack a flight.zip as `~/pygnc`, with the libraries of the Python that runs this.
+        """Unpack a flight.zip as `~/pygnc`, with the libraries of the present Python.
 
         Raises:
-            OSError: it cannot be read, or the disk refuses.
-            zipfile.BadZipFile: it is no zip file.
+            OSError: Reading or writing failed.
+            zipfile.BadZipFile: It is not a zip file.
         """
         folder = self.home / "pygnc"
         with zipfile.ZipFile(package) as archive:
@@ -65,7 +65,7 @@ class PtyPi:
         shutil.copy(folder / "pygnc_version.info", self.home)
 
     def install_from_here(self) -> None:
-        """Let `~/pygnc` be the flight code that this program itself was imported from."""
+        """Link `~/pygnc` to the flight code of this working copy."""
         folder = self.home / "pygnc"
         folder.mkdir()
         flight = Path(pygnc.__file__).parents[1]
@@ -74,15 +74,15 @@ class PtyPi:
         (folder / ".venv").symlink_to(sys.prefix)
         (self.home / "pygnc_version.info").write_text(f"working-copy {pygnc.__version__}\n")
 
-    def look_after(self) -> None:
-        """Log in, and again whenever the shell has ended: as a console with automatic login does."""
+    def ensure_login(self) -> None:
+        """Start the login shell, and again whenever it has ended, like a console with automatic login."""
         if self._shell is not None and self._shell.poll() is None:
             return
         shell = shutil.which("bash") or shutil.which("sh") or "/bin/sh"
         setsid = shutil.which("setsid") or "setsid"
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {"HOME": str(self.home), "PATH": os.defpath, "TERM": "vt220", "SHELL": shell}
-        self._shell = subprocess.Popen(  # noqa: S603 - our own words
+        self._shell = subprocess.Popen(  # noqa: S603 - fixed command
             [setsid, "--ctty", shell, "-l"],
             stdin=self._slave,
             stdout=self._slave,
@@ -93,19 +93,21 @@ class PtyPi:
         self._sessions.append(self._shell.pid)
 
     def processes(self) -> list[int]:
-        """Return the processes of all logins, those too that have begun sessions of their own."""
-        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and self._is_ours(path)]
+        """Return the processes of all logins, including those with sessions of their own."""
+        return [
+            int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and self._belongs_here(path)
+        ]
 
     def power_off(self) -> None:
-        """Kill everything at once, wherever it is.
+        """Kill all processes at once.
 
         Raises:
-            TimeoutError: something does not die.
+            TimeoutError: A process survives.
         """
         deadline = time.monotonic() + _POWER_OFF_MAX_S
         while alive := self.processes():
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"processes {alive} outlive SIGKILL")
+                raise TimeoutError(f"processes {alive} survive SIGKILL")
             for pid in alive:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -113,7 +115,7 @@ class PtyPi:
         if self._shell is not None:
             self._shell.wait()
 
-    def _is_ours(self, process: Path) -> bool:
+    def _belongs_here(self, process: Path) -> bool:
         try:
             fields = (process / "stat").read_text().rpartition(")")[2].split()
             if fields[0] == "Z":
@@ -123,7 +125,7 @@ class PtyPi:
                 b"\0"
             )
         except OSError:
-            return False  # it has ended meanwhile, or is somebody else's
+            return False  # it has ended meanwhile or belongs to another user
 
     def _prepare_line(self) -> None:
         attributes = termios.tcgetattr(self._slave)

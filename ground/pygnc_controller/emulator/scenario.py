@@ -1,4 +1,4 @@
-"""A scenario's files as a controller would hand them over: the beginning as a batch, the rest packet by packet."""
+"""Scenario files split into a batch to upload and live packets to stream."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from pygnc.tasks.ingest.range_folders import RangeFolder, list_range_files
 LIVE_TYPES: Final = frozenset(kind.name for kind in (SENS, GPSS, GPSR, RANG, PGPS, PRNG, TIME))
 OWN_ID: Final = 74
 STEP_MAX_S: Final = 600
-"""Longer gaps, and steps backward, are those of a clock."""
+"""Longer gaps and backward steps count as steps of the clock."""
 MARK_INTERVAL_S: Final = 60.0
 AFTER_THE_BATCH_S: Final = 60
 
 
 class TimedPacket(NamedTuple):
-    """A packet and when it is due: seconds of the scenario after the first one."""
+    """A packet and its time after the first one, scenario seconds."""
 
     after_s: float
     kind: SentenceType
@@ -35,12 +35,12 @@ class TimedPacket(NamedTuple):
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a controller has.
+    """Input of a controller.
 
     Attributes:
-        batch: files by the names under which they are uploaded.
-        packets: what comes live, in order of time.
-        start_s: spacecraft time when main.py is started.
+        batch: Files to upload by name.
+        packets: Live packets in order of time.
+        start_s: Spacecraft time at the start of main.py.
     """
 
     batch: dict[str, bytes]
@@ -49,30 +49,31 @@ class Scenario:
 
 
 def load_scenario(folder: Path, live_s: float) -> Scenario:
-    """Read `sense.bin` and range files from a folder; the last `live_s` seconds come live, the rest is the batch.
+    """Read `sense.bin` and range files from a folder; the last `live_s` seconds are live, the rest is the batch.
 
     Raises:
-        OSError: a file cannot be read.
-        ValueError: there is no good record in it.
+        OSError: A file cannot be read.
+        ValueError: It has no valid record.
     """
     content = (folder / "sense.bin").read_bytes()
     found = scan_sense(content)
     if len(found.records) == 0:
-        raise ValueError(f"{folder / 'sense.bin'}: no good record in {len(content)} bytes; name another folder")
+        raise ValueError(f"{folder / 'sense.bin'}: no valid record in {len(content)} bytes; choose another folder")
     elapsed_s = _elapsed_s(found)
     split = int(np.searchsorted(elapsed_s, elapsed_s[-1] - live_s, side="right")) if live_s > 0.0 else len(elapsed_s)
     if split == len(elapsed_s):
-        batch = {"sense.bin": content} | {name: octets for name, octets, _ in _range_files(folder)}
+        batch = {"sense.bin": content} | _range_files(folder)
         return Scenario(batch, [], int(found.records["gps"]["t_spacecraft_s"][-1]) + AFTER_THE_BATCH_S)
     batch = {"sense.bin": content[: int(found.offsets[split])]} if split else {}
     packets = list(_sense_packets(found, elapsed_s, split))
-    batch, ranges = _split_ranges(folder, _gps_ms(found.records["gps"][split]), batch)
-    packets = sorted([*packets, *ranges], key=lambda packet: packet.after_s)
+    range_batch, range_packets = _split_ranges(folder, _gps_ms(found.records["gps"][split]))
+    batch |= range_batch
+    packets = sorted([*packets, *range_packets], key=lambda packet: packet.after_s)
     return Scenario(batch, packets, int(found.records["sensors"]["t_spacecraft_s"][split, 0]))
 
 
 def with_time_marks(packets: list[TimedPacket], start_s: int) -> Iterator[TimedPacket]:
-    """Add time marks to packets that are sent in real time."""
+    """Insert time marks between packets that are sent in real time."""
     due_s = 0.0
     for packet in packets:
         if packet.after_s >= due_s:
@@ -84,7 +85,7 @@ def with_time_marks(packets: list[TimedPacket], start_s: int) -> Iterator[TimedP
 
 
 def _elapsed_s(found: SenseScan) -> NDArray[np.float64]:
-    """Time of each record from the first one on, (M,), whatever its clock does."""
+    """Return the time of each record since the first one without clock steps, (M,)."""
     steps = np.diff(found.records["gps"]["t_spacecraft_s"].astype(np.int64))
     steps = np.where((steps < 0) | (steps > STEP_MAX_S), 0, steps)
     return np.concatenate([[0.0], np.cumsum(steps)])
@@ -103,13 +104,11 @@ def _sense_packets(found: SenseScan, elapsed_s: NDArray[np.float64], split: int)
         yield TimedPacket(after_s, GPSS, (), record["gps"].tobytes())
 
 
-def _split_ranges(
-    folder: Path, split_ms: int | None, batch: dict[str, bytes]
-) -> tuple[dict[str, bytes], list[TimedPacket]]:
-    """Return the batch with the range files' beginnings in it, and the packets that come live."""
-    batch, packets = dict(batch), []
-    folders, _ = list_range_files(folder, OWN_ID)
-    for source in folders:
+def _split_ranges(folder: Path, split_ms: int | None) -> tuple[dict[str, bytes], list[TimedPacket]]:
+    """Return the first parts of the range files, and the live packets."""
+    batch: dict[str, bytes] = {}
+    packets: list[TimedPacket] = []
+    for source in list_range_files(folder, OWN_ID)[0]:
         for row in source.rows():
             contents = [(folder / name).read_bytes() for name in row]
             cut, live = _live_ranges(b"".join(contents), split_ms, source.satellite_id)
@@ -122,7 +121,7 @@ def _split_ranges(
 
 
 def _live_ranges(octets: bytes, split_ms: int | None, satellite_id: int) -> tuple[int, list[TimedPacket]]:
-    """Return where the packets of the live part begin, and these."""
+    """Return the offset of the live part and its packets."""
     if split_ms is None:
         return len(octets), []
     found = scan_ranges(octets)
@@ -140,20 +139,22 @@ def _live_ranges(octets: bytes, split_ms: int | None, satellite_id: int) -> tupl
     return cut, packets
 
 
-def _range_files(folder: Path) -> Iterator[tuple[str, bytes, RangeFolder]]:
-    for source in list_range_files(folder, OWN_ID)[0]:
-        for row in source.rows():
-            for name in row:
-                yield _upload_name(source, name), (folder / name).read_bytes(), source
+def _range_files(folder: Path) -> dict[str, bytes]:
+    return {
+        _upload_name(source, name): (folder / name).read_bytes()
+        for source in list_range_files(folder, OWN_ID)[0]
+        for row in source.rows()
+        for name in row
+    }
 
 
 def _upload_name(source: RangeFolder, name: str) -> str:
-    """The name below the home folder by which the streaming interface takes a range file."""
+    """Return the name of a range file for the upload."""
     file = Path(name).name if Path(name).name != "range.bin" else "rng00000.bin"
     return f"range/partner_{source.satellite_id}/{file}" if source.satellite_id else f"range/{file}"
 
 
 def _gps_ms(packet: NDArray[np.void]) -> int | None:
-    """GPS time of a packet, None where the receiver did not know it."""
+    """Return the GPS time of a packet in ms, or None if the receiver did not know it."""
     week = int(packet["gps_week"])
     return week * MS_PER_WEEK + int(packet["gps_tow_ms"]) if week else None

@@ -1,6 +1,6 @@
-"""One day of a controller: log in, upload, start, watch, stream, fetch, stop, and the power goes.
+"""Complete run of a scenario: log in, upload, start, stream, download, stop, power off.
 
-A false Ctrl-C, a cut line or a Pi that restarts interrupt it; whatever was begun is then resumed.
+A false Ctrl-C, an interrupted line or a restart of the Pi is handled: whatever was begun is resumed.
 """
 
 import time
@@ -15,7 +15,7 @@ from pygnc.formats.status import Phase
 from pygnc.host.host_transfer import TransferState
 from pygnc.host.sentence_types import STOP
 from pygnc_controller.emulator.controller import Transfer
-from pygnc_controller.emulator.display import Display
+from pygnc_controller.emulator.display import ProgressDisplay
 from pygnc_controller.emulator.main_program import MainProgram, MainProgramError
 from pygnc_controller.emulator.scenario import LIVE_TYPES, Scenario, with_time_marks
 from pygnc_controller.emulator.shell import SCRATCH, Connection, Shell
@@ -24,26 +24,26 @@ WATCH_S: Final = 1.0
 BATCH_MAX_S: Final = 600.0
 GOODBYE_S: Final = 3.0
 SETTLE_S: Final = 30.0
-"""As long as that is waited for the last acknowledgements."""
+"""Wait for the last acknowledgements."""
 STATUS_FILES: Final = ("pygnc_status.bin", "pygnc_info.txt")
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What is to be done.
+    """Options of a run.
 
     Attributes:
-        scenario: what the controller has.
-        speed: seconds of the scenario per second while streaming; infinity: as fast as the line takes it.
-        plain: upload and fetch by the shell alone, and stream nothing.
-        plain_run_s: so long main.py runs then, for it can be asked nothing meanwhile; 0: until it has done the batch.
-        fetch_bytes: results are fetched, newest first, up to so much.
-        out: where they are put.
-        off_after_s: from Ctrl-C to the power switch.
-        waits: for that time, though main.py has ended.
-        timeout_min: what main.py is told.
-        start: how main.py is started, without its arguments.
-        user: who must be logged in; empty: anybody.
+        scenario: Batch and live packets.
+        out: Folder for downloaded files.
+        speed: Scenario seconds per second while streaming; infinity: as fast as the line permits.
+        plain: Use only the shell for uploads and downloads, and stream nothing.
+        plain_run_s: With `plain`: duration of main.py, s; 0: until the batch is done.
+        fetch_bytes: Limit of the downloads, newest files first.
+        off_after_s: Time from Ctrl-C to power-off, s.
+        waits: Wait for this time even if main.py has ended.
+        timeout_min: Timeout argument of main.py, minutes.
+        start: Command that starts main.py, without its arguments.
+        user: Required user name; empty: any.
     """
 
     scenario: Scenario
@@ -61,17 +61,18 @@ class RunPlan:
 
 @dataclass
 class RunResult:
-    """What came of it.
+    """Result of a run.
 
     Attributes:
-        uploaded_s: bytes and seconds of the uploads.
-        fetched: bytes by name.
-        exit_code: of main.py after Ctrl-C.
-        exit_s: from Ctrl-C to the shell's prompt.
-        terminal_restored: whether the shell found the terminal's settings as they were; None: not known.
-        restarts: times that main.py had ended unasked and was started again.
-        info: the info line as `cat` shows it at the end.
-        faults: what went wrong, in words.
+        uploaded_bytes: Bytes uploaded.
+        uploaded_s: Duration of the uploads, s.
+        fetched: Downloaded content by name.
+        exit_code: Exit code of main.py after Ctrl-C.
+        exit_s: Time from Ctrl-C to the shell's prompt, s.
+        terminal_restored: Whether the terminal had its former settings afterwards; None: unknown.
+        restarts: Number of restarts after an unexpected end of main.py.
+        info: Final info text as shown by `cat`.
+        faults: Descriptions of errors.
     """
 
     uploaded_bytes: int = 0
@@ -86,34 +87,34 @@ class RunResult:
 
 
 class ScenarioRun:
-    """Flies a plan.
+    """Run of a scenario.
 
     Args:
-        station: the controller at its port.
-        plan: what is to be done.
-        display: who watches.
+        connection: Connection to the Pi.
+        plan: Options.
+        display: ProgressDisplay of the progress.
     """
 
-    def __init__(self, station: Connection, plan: RunPlan, display: Display) -> None:
-        self.outcome = RunResult()
-        self._station = station
-        self._controller = station.controller
+    def __init__(self, connection: Connection, plan: RunPlan, display: ProgressDisplay) -> None:
+        self.result = RunResult()
+        self._connection = connection
+        self._controller = connection.controller
         self._plan = plan
         self._display = display
-        self._shell = Shell(station)
-        self._run = MainProgram(station, self._shell, plan.start)
+        self._shell = Shell(connection)
+        self._main = MainProgram(connection, self._shell, plan.start)
         self._is_batch_done = False
 
-    def fly(self) -> RunResult:
-        """Do everything up to the moment before the power goes.
+    def run(self) -> RunResult:
+        """Execute all steps up to power-off.
 
         Raises:
-            ShellError: there is no shell.
-            RunError: main.py does not come up.
+            ShellError: No shell answers.
+            MainProgramError: main.py does not answer.
         """
         self._log_in()
         if self._plan.plain:
-            self._upload_plainly()
+            self._upload_by_shell()
         else:
             self._upload()
         self._start()
@@ -122,25 +123,25 @@ class ScenarioRun:
             self._stream()
             self._fetch()
         off_at_s = self._stop()
-        self._read_plainly()
+        self._read_by_shell()
         self._display.step("Power off")
         if self._plan.waits:
-            self._station.pause(off_at_s - time.monotonic())
-        return self.outcome
+            self._connection.pause(off_at_s - time.monotonic())
+        return self.result
 
     def _log_in(self) -> None:
         self._display.step("Log in")
-        self._station.cable.begin_spans()
+        self._connection.port.begin_spans()
         self._shell.wake()
-        who = self._shell.ask("whoami").text
-        version = self._shell.ask("cat ~/pygnc_version.info")
+        who = self._shell.run("whoami").text
+        version = self._shell.run("cat ~/pygnc_version.info")
         self._display.note(f"user {who}; flight code {version.text}")
         if self._plan.user and who != self._plan.user:
-            self.outcome.faults.append(f"whoami says {who!r}, not {self._plan.user!r}")
+            self.result.faults.append(f"logged in as {who!r} instead of {self._plan.user!r}")
 
-    def _upload_plainly(self) -> None:
+    def _upload_by_shell(self) -> None:
         for name, content in self._plan.scenario.batch.items():
-            self._display.step(f"Upload {name}, {len(content)} bytes, through the shell")
+            self._display.step(f"Upload {name}, {len(content)} bytes, by the shell")
             began_s = time.monotonic()
             self._shell.put(name, content)
             self._note_upload(len(content), time.monotonic() - began_s)
@@ -148,47 +149,46 @@ class ScenarioRun:
     def _upload(self) -> None:
         if not self._plan.scenario.batch:
             return
-        self._display.step("Start main.py to take files")
-        self._run.start(self._plan.timeout_min, self._plan.scenario.start_s)
+        self._display.step("Start main.py for the uploads")
+        self._main.start(self._plan.timeout_min, self._plan.scenario.start_s)
         for name, content in self._plan.scenario.batch.items():
             self._display.step(f"Upload {name}, {len(content)} bytes")
             began_s = time.monotonic()
             upload = self._controller.upload(name, content, began_s)
-            self._keep(
+            self._run_until(
                 lambda: self._controller.is_transferred,
                 lambda upload=upload, name=name: (name, upload.offset, len(upload.content)),  # type: ignore[misc]
             )
-            self._judge(upload, name)
+            self._check_transfer(upload, name)
             self._note_upload(len(content), time.monotonic() - began_s)
-        self._controller.fall_silent()
+        self._controller.cancel_all()
         self._controller.send(STOP, now_s=time.monotonic())
-        code = self._run.until_ended(SETTLE_S)
+        code = self._main.wait(SETTLE_S)
         self._display.note("main.py has not ended after STOP" if code is None else f"stopped: exit code {code}")
 
     def _start(self) -> None:
         self._display.step("Start main.py")
         began_s = time.monotonic()
-        option = "--exit-when-done" * self._ends_by_itself
+        option = "--exit-when-done" * self._exits_when_done
         start_s = self._plan.scenario.start_s
-        self._run.start(self._plan.timeout_min, start_s, talks=not self._plan.plain, option=option)
+        self._main.start(self._plan.timeout_min, start_s, streams=not self._plan.plain, option=option)
         if not self._plan.plain:
             self._controller.watch(WATCH_S, time.monotonic())
-            about = self._controller.heard.software
+            about = self._controller.reports.software
             self._display.note(f"{about} answers after {time.monotonic() - began_s:.2f} s")
 
     def _watch_batch(self) -> None:
-        """Wait until the batch is done."""
         self._display.step("Watch the batch")
-        if self._plan.plain:  # a shell that runs main.py can be asked nothing
-            if self._ends_by_itself:
-                self._run.until_ended(BATCH_MAX_S)
+        if self._plan.plain:  # the shell is busy with main.py
+            if self._exits_when_done:
+                self._main.wait(BATCH_MAX_S)
             else:
-                self._station.pause(self._plan.plain_run_s)
+                self._connection.pause(self._plan.plain_run_s)
             return
-        self._keep(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
+        self._run_until(lambda: self._phase() in {Phase.IDLE, Phase.NO_DATA}, self._batch_progress, BATCH_MAX_S)
         self._is_batch_done = True
-        self._station.run(lambda: " IDLE " in self._controller.heard.info, 3.0 * WATCH_S)
-        for line in self._controller.heard.info.splitlines():
+        self._connection.run(lambda: " IDLE " in self._controller.reports.info, 3.0 * WATCH_S)
+        for line in self._controller.reports.info.splitlines():
             self._display.note(line)
 
     def _stream(self) -> None:
@@ -197,115 +197,115 @@ class ScenarioRun:
             return
         total = len(scenario.packets)
         duration_s = scenario.packets[-1].after_s
-        pace = f"{duration_s:.0f} s at {speed:g} times their speed" if speed < inf else "as fast as they are taken"
+        pace = f"{duration_s:.0f} s at {speed:g} times the original rate" if speed < inf else "as fast as possible"
         self._display.step(f"Stream {total} packets, {pace}")
         packets = with_time_marks(scenario.packets, scenario.start_s) if speed == 1.0 else iter(scenario.packets)
         self._controller.stream(packets, speed, time.monotonic())
         limit_s = 4.0 * duration_s / speed + total / 20.0 + SETTLE_S
-        self._keep(lambda: self._controller.is_streamed, lambda: ("packets", self._live_sent(), total), limit_s)
-        self._display.note(self._newest())
+        self._run_until(lambda: self._controller.is_streamed, lambda: ("packets", self._live_sent(), total), limit_s)
+        self._display.note(self._summary())
 
     def _fetch(self) -> None:
         self._display.step("Fetch results, newest first")
         self._controller.list_files(time.monotonic())
-        self._keep(lambda: self._controller.listing is not None, lambda: ("names", 0, 0), SETTLE_S)
+        self._run_until(lambda: self._controller.listing is not None, lambda: ("names", 0, 0), SETTLE_S)
         left = self._plan.fetch_bytes
         for listed in self._controller.listing or []:
             if listed.size > left:
                 continue
             download = self._controller.download(listed.name, time.monotonic())
-            self._keep(
+            self._run_until(
                 lambda: self._controller.is_transferred,
                 lambda download=download: (download.name, len(download.content), download.size),  # type: ignore[misc]
             )
-            self._judge(download, listed.name)
+            self._check_transfer(download, listed.name)
             if download.state is TransferState.DONE:
-                self._keep_result(listed.name, bytes(download.content))
+                self._save(listed.name, bytes(download.content))
                 left -= len(download.content)
-        self._controller.fall_silent()
-        self._station.run(lambda: self._controller.books.under_way == 0, GOODBYE_S)
+        self._controller.cancel_all()
+        self._connection.run(lambda: self._controller.counters.in_flight == 0, GOODBYE_S)
 
     @property
-    def _ends_by_itself(self) -> bool:
+    def _exits_when_done(self) -> bool:
         return self._plan.plain and not self._plan.plain_run_s
 
     def _stop(self) -> float:
-        """Press Ctrl-C; return when the power goes."""
-        outcome = self.outcome
-        self._controller.fall_silent()
-        if self._ends_by_itself:
-            ended = self._run.how_it_ended()
+        """Stop main.py and return the time of power-off."""
+        result = self.result
+        self._controller.cancel_all()
+        if self._exits_when_done:
+            ended = self._main.end_by_itself()
         else:
             self._display.step("Ctrl-C")
-            ended = self._run.interrupt(self._plan.off_after_s)
-            outcome.exit_s = ended.after_s
-        outcome.exit_code = ended.code
-        outcome.terminal_restored = ended.terminal_restored
+            ended = self._main.interrupt(self._plan.off_after_s)
+            result.exit_s = ended.after_s
+        result.exit_code = ended.code
+        result.terminal_restored = ended.terminal_restored
         if ended.code is None:
-            outcome.faults.append(f"main.py has not ended {self._plan.off_after_s:g} s after Ctrl-C")
+            result.faults.append(f"main.py has not ended {self._plan.off_after_s:g} s after Ctrl-C")
         else:
             after = f" after {ended.after_s:.2f} s" if ended.after_s < inf else ""
             self._display.note(f"exit code {ended.code}{after}")
         if not ended.terminal_restored:
-            outcome.faults.append("the terminal's settings are not what they were before the start")
-        self._controller.books.close()
+            result.faults.append("the terminal settings after the run differ from those before")
+        self._controller.counters.close()
         return ended.pressed_s + self._plan.off_after_s
 
-    def _read_plainly(self) -> None:
-        if self.outcome.exit_code is None:
+    def _read_by_shell(self) -> None:
+        if self.result.exit_code is None:
             return
         self._display.step("cat ~/pygnc_info.txt")
-        self._shell.ask(f"rm -rf ~/{SCRATCH}")
-        self.outcome.info = self._shell.ask("cat ~/pygnc_info.txt").text
-        for line in self.outcome.info.splitlines():
+        self._shell.run(f"rm -rf ~/{SCRATCH}")
+        self.result.info = self._shell.run("cat ~/pygnc_info.txt").text
+        for line in self.result.info.splitlines():
             self._display.note(line)
         if self._plan.plain:
             for name in STATUS_FILES:
-                self._keep_result(name, self._shell.get(name))
+                self._save(name, self._shell.get(name))
 
-    def _keep(
+    def _run_until(
         self, is_done: Callable[[], bool], progress: Callable[[], tuple[str, float, float]], limit_s: float = inf
     ) -> None:
-        """Go on until something is true; start main.py again whenever it has ended unasked."""
+        """Run the connection until a condition holds; restart main.py whenever it has ended unexpectedly."""
         limit_s = min(limit_s, BATCH_MAX_S)
         deadline = time.monotonic() + limit_s
         while not is_done():
             if time.monotonic() >= deadline:
                 raise MainProgramError(
-                    f"{progress()[0]}: not done within {limit_s:.0f} s; the line is too bad, or main.py hangs"
+                    f"{progress()[0]}: not done within {limit_s:.0f} s: too many errors on the line, or main.py hangs"
                 )
-            self._station.run(is_done, 0.1)
+            self._connection.run(is_done, 0.1)
             text, done, total = progress()
-            self._display.bar(f"{text}  {self._newest()}", done, total)
-            if not is_done() and not self._run.is_up():
-                self.outcome.restarts += 1
-                self._display.note("main.py has ended unasked (a false Ctrl-C?); it is started again", bad=True)
-                elapsed_s = int(time.monotonic() - self._run.first_start_s)
+            self._display.bar(f"{text}  {self._summary()}", done, total)
+            if not is_done() and not self._main.is_up():
+                self.result.restarts += 1
+                self._display.note("main.py has ended unexpectedly (a false Ctrl-C?); restarting it", bad=True)
+                elapsed_s = int(time.monotonic() - self._main.first_start_s)
                 t_spacecraft_s = self._plan.scenario.start_s + elapsed_s
-                self._run.start(self._plan.timeout_min, t_spacecraft_s, option="--from-last-run" * self._is_batch_done)
+                self._main.start(self._plan.timeout_min, t_spacecraft_s, option="--from-last-run" * self._is_batch_done)
 
-    def _judge(self, transfer: Transfer, name: str) -> None:
+    def _check_transfer(self, transfer: Transfer, name: str) -> None:
         if transfer.state is TransferState.REFUSED:
-            self.outcome.faults.append(f"{name}: {transfer.cause}")
+            self.result.faults.append(f"{name}: {transfer.cause}")
 
-    def _keep_result(self, name: str, content: bytes) -> None:
-        self.outcome.fetched[name] = content
+    def _save(self, name: str, content: bytes) -> None:
+        self.result.fetched[name] = content
         path = self._plan.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         self._display.note(f"{name}, {len(content)} bytes")
 
     def _note_upload(self, size: int, duration_s: float) -> None:
-        self.outcome.uploaded_bytes += size
-        self.outcome.uploaded_s += duration_s
-        share = size / (duration_s * self._station.cable.to_pi.baud / 10.0)
+        self.result.uploaded_bytes += size
+        self.result.uploaded_s += duration_s
+        share = size / (duration_s * self._connection.port.to_pi.baud / 10.0)
         self._display.note(f"{duration_s:.1f} s, {share:.0%} of the line")
 
     def _batch_progress(self) -> tuple[str, float, float]:
         return "batch", 0.0, 0.0
 
     def _live_sent(self) -> int:
-        return sum(self._controller.books.sent[kind] for kind in LIVE_TYPES)
+        return sum(self._controller.counters.sent[kind] for kind in LIVE_TYPES)
 
     def _phase(self) -> Phase | None:
         record = self._status()
@@ -313,12 +313,11 @@ class ScenarioRun:
 
     def _status(self) -> dict[str, status.Value] | None:
         try:
-            return status.decode(self._controller.heard.status)
+            return status.decode(self._controller.reports.status)
         except status.StatusError:
             return None
 
-    def _newest(self) -> str:
-        """Return the newest status in a few words."""
+    def _summary(self) -> str:
         record = self._status()
         if record is None:
             return ""

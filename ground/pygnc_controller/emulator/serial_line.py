@@ -1,8 +1,7 @@
-"""One direction of a serial line: bytes take their time, and faults drawn from a seed happen to them.
+"""Serial line with the pace of its speed and with faults drawn from a seed.
 
-Times are arguments: the same line serves tests and benchmarks in virtual time, and `cable` on a real port.
-
-The controller's end of a real line: a pty's master or a serial port, at a set pace, with faults on the way.
+`SerialLine` simulates one direction; times are arguments, so that tests and benchmarks use it in virtual time.
+`PacedPort` applies two of them to a real port or pseudo-terminal.
 """
 
 import os
@@ -17,23 +16,27 @@ from typing import Final, TypeAlias
 
 BITS_PER_BYTE: Final = 10
 BURST_BYTES: Final = 16
-"""Bytes arrive in pieces as from a UART's FIFO."""
+"""Bytes arrive in bursts of this size, as from the FIFO of a UART."""
+AHEAD_S: Final = 0.01
+"""Bytes are passed to and read from the port at most this long before their time."""
+BACKLOG_MAX: Final = 65_536
+"""Bytes that the driver at the Pi's end buffers; further bytes are lost because the line has no flow control."""
 Spans: TypeAlias = tuple[tuple[float, float], ...]
-"""From, to, s."""
+"""Pairs of beginning and end, s."""
 
 
 @dataclass(frozen=True)
 class LineFaults:
-    """What happens to bytes: probabilities per byte, and spans of time.
+    """Faults of a line: probabilities per byte, and time spans.
 
     Attributes:
-        lost: the byte vanishes.
-        flipped: one bit of it is inverted.
-        doubled: it comes twice.
-        stalled: it and all behind it come late, by up to `stall_s`.
-        stall_s: longest delay.
-        cuts: nothing arrives.
-        garbled: the ends are at different speeds, and what arrives is noise.
+        lost: Probability that a byte is lost.
+        flipped: Probability that one bit of a byte is inverted.
+        doubled: Probability that a byte arrives twice.
+        stalled: Probability that a byte and all following ones are delayed by up to `stall_s`.
+        stall_s: Maximum delay, s.
+        cuts: Spans in which nothing arrives.
+        garbled: Spans in which the ends have different speeds, so that noise arrives.
     """
 
     lost: float = 0.0
@@ -45,7 +48,7 @@ class LineFaults:
     garbled: Spans = ()
 
     def since(self, start_s: float) -> "LineFaults":
-        """Return the same with spans that count from a time."""
+        """Return a copy whose spans are relative to `start_s`."""
         return replace(self, cuts=_later(self.cuts, start_s), garbled=_later(self.garbled, start_s))
 
 
@@ -54,10 +57,12 @@ class SerialLine:
     """One direction of a line.
 
     Attributes:
-        busy_until_s: when all that was written has been sent.
-        injected: bytes that something happened to, by what it was.
-        written: bytes put on the line.
-        delivered: bytes that came out of it.
+        seed: Seed of the faults.
+        baud: Speed, bits per second.
+        busy_until_s: Time at which all written bytes have been sent.
+        injected: Bytes affected by each kind of fault.
+        written: Bytes written.
+        delivered: Bytes read at the other end.
     """
 
     seed: int
@@ -65,7 +70,7 @@ class SerialLine:
     baud: int = 115_200
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)  # noqa: S311 - faults that a seed repeats, no secrets
+        self._random = random.Random(self.seed)  # noqa: S311 - repeatable faults, no secrets
         self._arriving: deque[tuple[float, bytes]] = deque()
         self.busy_until_s = 0.0
         self._stalled_until_s = 0.0
@@ -76,23 +81,23 @@ class SerialLine:
         self.delivered = 0
 
     def write(self, data: bytes, now_s: float) -> None:
-        """Put bytes on the line, behind those that are still being sent."""
+        """Send bytes after those that are still being sent."""
         at = max(now_s, self.busy_until_s)
         self.written += len(data)
         for start in range(0, len(data), BURST_BYTES):
             burst = data[start : start + BURST_BYTES]
             at += len(burst) * BITS_PER_BYTE / self.baud
             self.busy_until_s = at
-            arrived = self._passed(burst, at)
+            arrived = self._transmit(burst, at)
             if arrived:
                 self._arriving.append((max(at, self._stalled_until_s), arrived))
 
     def next_arrival_s(self) -> float:
-        """When the next byte arrives."""
+        """Return the time at which the next byte arrives."""
         return self._arriving[0][0] if self._arriving else inf
 
     def read(self, now_s: float) -> bytes:
-        """Return what has arrived."""
+        """Return the bytes that have arrived."""
         found = []
         while self._arriving and self._arriving[0][0] <= now_s:
             found.append(self._arriving.popleft()[1])
@@ -100,20 +105,20 @@ class SerialLine:
         self.delivered += len(octets)
         return octets
 
-    def _passed(self, burst: bytes, at: float) -> bytes:
+    def _transmit(self, burst: bytes, at: float) -> bytes:
         if _is_in(self.faults.cuts, at):
             self.injected["cut"] += len(burst)
             return b""
         if _is_in(self.faults.garbled, at):
             self.injected["garbled"] += len(burst)
             return self._random.randbytes(len(burst))
-        return self._damaged(burst, at)
+        return self._apply_faults(burst, at)
 
     def _gap(self) -> int:
-        """Bytes without a fault until the next one."""
+        """Return the number of bytes before the next fault; -1: no faults."""
         return int(log(1.0 - self._random.random()) / log(1.0 - self._rate)) if self._rate else -1
 
-    def _damaged(self, burst: bytes, at: float) -> bytes:
+    def _apply_faults(self, burst: bytes, at: float) -> bytes:
         if self._next_fault < 0 or self._next_fault >= len(burst):
             self._next_fault -= len(burst) if self._next_fault >= 0 else 0
             return burst
@@ -131,7 +136,7 @@ class SerialLine:
         else:
             self._stalled_until_s = at + self._random.random() * self.faults.stall_s
         self._next_fault = self._gap()
-        return head + octet + self._damaged(rest, at)
+        return head + octet + self._apply_faults(rest, at)
 
 
 def _later(spans: Spans, start_s: float) -> Spans:
@@ -142,20 +147,14 @@ def _is_in(spans: Iterable[tuple[float, float]], at: float) -> bool:
     return any(begin <= at < end for begin, end in spans)
 
 
-AHEAD_S: Final = 0.01
-"""Bytes are put on the line, and taken from it, at most so long before it is their turn."""
-BACKLOG_MAX: Final = 65_536
-"""As much waits at the Pi's end as in its driver; what comes beyond is lost, for the line has no flow control."""
-
-
 class PacedPort:
-    """A line to a Pi.
+    """Port to a Pi.
 
     Args:
-        descriptor: of the port; stays the caller's. Is made non-blocking.
-        baud: pace of both directions.
-        faults: what happens on the way, both ways. Spans count from `begin_spans` on.
-        seed: of the faults.
+        descriptor: File descriptor of the port, made non-blocking; the caller closes it.
+        baud: Speed of both directions.
+        faults: Faults of both directions; spans are relative to `begin_spans`.
+        seed: Seed of the faults.
     """
 
     def __init__(self, descriptor: int, baud: int = 115_200, faults: LineFaults | None = None, seed: int = 0) -> None:
@@ -166,24 +165,24 @@ class PacedPort:
         self.to_pi = SerialLine(2 * seed, quiet, baud)
         self.to_host = SerialLine(2 * seed + 1, quiet, baud)
         self.is_open = True
-        self._portion = max(1, int(AHEAD_S * baud / BITS_PER_BYTE))
+        self._read_bytes = max(1, int(AHEAD_S * baud / BITS_PER_BYTE))
         self._rest = b""
 
     def begin_spans(self) -> None:
-        """Let the time of cuts and of wrong speeds count from now on."""
+        """Start the time of the fault spans."""
         self.to_pi.faults = self.to_host.faults = self._faults.since(time.monotonic())
 
     @property
     def is_free(self) -> bool:
-        """Whether the line takes more to the Pi."""
+        """Whether more bytes can be sent now."""
         return self.to_pi.busy_until_s <= time.monotonic() + AHEAD_S
 
     def write(self, octets: bytes) -> None:
-        """Put bytes on the line."""
+        """Send bytes to the Pi."""
         self.to_pi.write(octets, time.monotonic())
 
     def exchange(self, wait_s: float) -> bytes:
-        """Move what is to be moved, waiting for it up to `wait_s`; return what has arrived here."""
+        """Transfer bytes in both directions, waiting up to `wait_s`, and return those received."""
         now_s = time.monotonic()
         reads_at_s = max(now_s, self.to_host.busy_until_s - AHEAD_S)
         arrives_s = min(self.to_pi.next_arrival_s(), self.to_host.next_arrival_s())
@@ -195,13 +194,13 @@ class PacedPort:
         elif wait_s > 0.0:
             time.sleep(wait_s)
         if readable:
-            self._take()
+            self._receive()
         self._deliver()
         return self.to_host.read(time.monotonic())
 
-    def _take(self) -> None:
+    def _receive(self) -> None:
         try:
-            octets = os.read(self._descriptor, self._portion)
+            octets = os.read(self._descriptor, self._read_bytes)
         except BlockingIOError:
             return
         except OSError:

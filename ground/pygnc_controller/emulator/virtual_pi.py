@@ -1,7 +1,4 @@
-"""The flight software's end of the line in virtual time: what the task host_link does, without its process.
-
-Two ends of a line in virtual time: what owners of ports do, without ports and without waiting.
-"""
+"""Simulation of a line and of the Pi's end of the streaming interface in virtual time, for benchmarks and tests."""
 
 import heapq
 from collections.abc import Callable, Sequence
@@ -22,13 +19,22 @@ from pygnc.tasks.host_link.settings import SettingsSlots
 from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01
-"""An end hands its port the next portion when the one before is sent but for this."""
+"""Remaining transmission time of the present output at which an end produces the next one."""
+RESTART_S: Final = 1.5
+"""Time from a false Ctrl-C to the restart of main.py."""
+CTRL_C: Final = b"\x03"
 _TICK_S: Final = 1e-6
 
 
 @dataclass
 class LineEnd:
-    """What drives one end: `read` takes bytes, `line` gives what is to be sent, `wakeup` says when to ask again."""
+    """Callbacks of one end.
+
+    Attributes:
+        read: Processes received bytes.
+        line: Returns the bytes to send now, or None.
+        wakeup: Returns the time of the next call if nothing arrives before.
+    """
 
     read: Callable[[bytes, float], None]
     line: Callable[[float], bytes | None]
@@ -36,7 +42,7 @@ class LineEnd:
 
 
 class VirtualLink:
-    """Two ends, joined by a line in each direction."""
+    """Two ends with a line in each direction."""
 
     def __init__(self, ends: Sequence[LineEnd], lines: Sequence[SerialLine]) -> None:
         self.ends = list(ends)
@@ -45,11 +51,11 @@ class VirtualLink:
         self._calls: list[tuple[float, int, Callable[[float], None]]] = []
 
     def at(self, time_s: float, call: Callable[[float], None]) -> None:
-        """Call something at a time."""
+        """Schedule a call."""
         heapq.heappush(self._calls, (time_s, len(self._calls), call))
 
     def run(self, until: Callable[[], bool], limit_s: float) -> bool:
-        """Go on until something is true; False if it is not at `limit_s`."""
+        """Advance the time until a condition holds; return False at `limit_s`."""
         while not until():
             self._step()
             times = [self._next_s(k) for k in range(2)] + [self._calls[0][0] if self._calls else inf]
@@ -74,29 +80,24 @@ class VirtualLink:
                 self.lines[k].write(line, self.now_s)
 
     def _next_s(self, k: int) -> float:
-        """When end k has something to do: bytes arrive, a timer ends, or its port takes the next line."""
+        """Return the time of the next event of end k: arrival of bytes, timer, or readiness of its port."""
         wakeup = self.ends[k].wakeup()
         port_s = self.lines[k].busy_until_s - PORT_AHEAD_S
         own = port_s if port_s > self.now_s else wakeup
         return min(self.lines[1 - k].next_arrival_s(), own)
 
 
-RESTART_S: Final = 1.5
-"""From a Ctrl-C that a flipped bit has made until main.py has been started again."""
-CTRL_C: Final = b"\x03"
-
-
 class VirtualPi:
-    """A Pi on a simulated line.
+    """Simulated Pi: what the task host_link does, without its process.
 
     Args:
-        home: its home folder, real files.
-        status: the record that it answers with.
-        info: the info line that it answers with.
+        home: Home folder with real files.
+        status: Status record for its answers.
+        info: Info text for its answers.
 
     Attributes:
-        packets: live packets in the order in which they came, with their types.
-        interrupts: Ctrl-C characters that came out of the line; main.py was started again after each.
+        packets: Types and bytes of the live packets, in order of arrival.
+        interrupts: Ctrl-C characters received; main.py was restarted after each.
     """
 
     def __init__(self, home: Path, status: bytes = b"", info: bytes = b"") -> None:
@@ -109,12 +110,12 @@ class VirtualPi:
         self._conversation: HostConnection | None = None
 
     def end(self) -> LineEnd:
-        """Return what drives it."""
+        """Return the callbacks of this end."""
         return LineEnd(self._read, self._line, self._wakeup_s)
 
     @property
     def counts(self) -> ChannelCounters:
-        """What has passed at its end since it was last started."""
+        """Counts of sentences since the last restart."""
         return self._talk().channel.counts
 
     def take_packet(self, received: Received) -> None:

@@ -1,1 +1,1 @@
-"""New flight code onto a Pi: sent, verified, tried, switched to; and back if it does not come up."""
+"""Update of the flight code on a Pi: send, verify, test, switch, and roll back on failure."""

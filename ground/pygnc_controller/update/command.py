@@ -1,7 +1,4 @@
-"""The updater's command line.
-
-How a package reaches a Pi: by network (scp, ssh), or over the serial line's shell where there is no network.
-"""
+"""Command line of the update of a Pi, and the transports: network (scp, ssh) or serial line."""
 
 import hashlib
 import shlex
@@ -12,59 +9,58 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 from zipfile import BadZipFile, ZipFile
 
 import typer
 
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.serial_line import PacedPort
-from pygnc_controller.emulator.shell import Connection, Shell, ShellError
+from pygnc_controller.emulator.shell import Answer, Connection, Shell, ShellError
 from pygnc_controller.update import installer
 from pygnc_controller.update.installer import DAMAGED
 
+app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+TRIES: Final = 3
+HOST: Final = "pi@raspberrypi.local"
+PACKER: Final = Path(__file__).parents[3] / "package_flight_code.sh"
 INSTALLER: Final = Path(installer.__file__)
 PACKAGE: Final = ".pygnc_update.zip"
 PROGRAM: Final = ".pygnc_update.py"
 INSTALL_MAX_S: Final = 900.0
-"""A Pi Zero takes minutes to install libraries."""
+"""Time limit of the installation; a Pi Zero needs minutes for the libraries."""
+_SSH_FAILED: Final = 255
+"""Exit code of ssh if the connection failed."""
 
 
 class TransportError(Exception):
-    """The Pi cannot be reached; the message says why and what to do."""
-
-
-class Answer(NamedTuple):
-    """What the installer has said, and its exit code."""
-
-    text: str
-    code: int
+    """The Pi cannot be reached."""
 
 
 class Transport(ABC):
-    """Carries a package, and what to do with it."""
+    """Base class of the connections to a Pi."""
 
     @abstractmethod
     def send(self, package: Path) -> None:
-        """Put a package into the Pi's home.
+        """Copy a package to the home folder of the Pi.
 
         Raises:
-            WayError: it does not get there.
+            TransportError: The transfer failed.
         """
 
     def install(self, sha256: str, python: str) -> Answer:
-        """Switch to the package that was sent.
+        """Install the package that was sent.
 
         Raises:
-            WayError: the installer does not run.
+            TransportError: The installer does not run.
         """
         return self._call([PACKAGE, sha256, *(["--python", python] if python else [])])
 
     def roll_back(self) -> Answer:
-        """Switch to the version before.
+        """Switch back to the previous version.
 
         Raises:
-            WayError: the installer does not run.
+            TransportError: The installer does not run.
         """
         return self._call(["--roll-back"])
 
@@ -73,16 +69,16 @@ class Transport(ABC):
 
 
 class SshTransport(Transport):
-    """By scp and ssh. Host keys are checked as ssh is set up to; nothing is ever asked.
+    """Transport by scp and ssh, without any interactive question. Host keys are checked as ssh is configured.
 
     Args:
-        host: as ssh takes it, `pi@raspberrypi.local`.
-        config: a configuration file for ssh; None: the user's.
+        host: Host name for ssh, such as `pi@raspberrypi.local`.
+        config: Configuration file for ssh; None: the user's.
     """
 
     def __init__(self, host: str, config: Path | None = None) -> None:
         if host.startswith("-"):
-            raise TransportError(f"{host!r} is no host")
+            raise TransportError(f"{host!r} is not a host name")
         self._host = host
         self._options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
         if config is not None:
@@ -92,33 +88,33 @@ class SshTransport(Transport):
         """See `Way`."""
         done = self._run(["scp", *self._options, str(package.absolute()), f"{self._host}:{PACKAGE}"], b"")
         if done.returncode:
-            raise TransportError(self._complaint(done.stderr))
+            raise TransportError(self._error_text(done.stderr))
 
     def _call(self, words: Sequence[str]) -> Answer:
         done = self._run(
             ["ssh", *self._options, self._host, shlex.join(["python3", "-", *words])], INSTALLER.read_bytes()
         )
         if done.returncode == _SSH_FAILED:
-            raise TransportError(self._complaint(done.stderr))
+            raise TransportError(self._error_text(done.stderr))
         return Answer((done.stdout + done.stderr).decode(errors="replace").strip(), done.returncode)
 
     def _run(self, words: list[str], given: bytes) -> "subprocess.CompletedProcess[bytes]":
         program = shutil.which(words[0])
         if program is None:
-            raise TransportError(f"{words[0]} is not installed here: install OpenSSH's client")
+            raise TransportError(f"{words[0]} is not installed: install the OpenSSH client")
         return subprocess.run([program, *words[1:]], input=given, capture_output=True, check=False)  # noqa: S603
 
-    def _complaint(self, stderr: bytes) -> str:
-        said = stderr.decode(errors="replace").strip() or "no word of why"
-        return f"{self._host}: {said}; see that `ssh {self._host} true` works without being asked anything"
+    def _error_text(self, stderr: bytes) -> str:
+        message = stderr.decode(errors="replace").strip() or "no error message"
+        return f"{self._host}: {message}; make sure that `ssh {self._host} true` works without a prompt"
 
 
 class SerialTransport(Transport):
-    """Over a serial line with a shell at its end.
+    """Transport by the shell on a serial line.
 
     Args:
-        descriptor: of the port.
-        baud: its speed.
+        descriptor: File descriptor of the port.
+        baud: Speed of the port.
     """
 
     def __init__(self, descriptor: int, baud: int) -> None:
@@ -131,48 +127,40 @@ class SerialTransport(Transport):
 
     def _call(self, words: Sequence[str]) -> Answer:
         self._shell.put(PROGRAM, INSTALLER.read_bytes())
-        found = self._shell.ask(f"cd; python3 {PROGRAM} {shlex.join(words)}", INSTALL_MAX_S)
-        return Answer(found.text, found.code)
-
-
-_SSH_FAILED: Final = 255
-
-
-app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
-TRIES: Final = 3
-HOST: Final = "pi@raspberrypi.local"
-PACKER: Final = Path(__file__).parents[3] / "package_flight_code.sh"
+        return self._shell.run(f"cd; python3 {PROGRAM} {shlex.join(words)}", INSTALL_MAX_S)
 
 
 @app.command()
 def update(
     *,
-    host: Annotated[str, typer.Option(help="Computer, as ssh takes it.")] = HOST,
-    port: Annotated[str, typer.Option(help="Serial port with the Pi's shell, in place of the network.")] = "",
+    host: Annotated[str, typer.Option(help="Host name of the Pi for ssh.")] = HOST,
+    port: Annotated[str, typer.Option(help="Serial port to the shell of the Pi, instead of the network.")] = "",
     baud: Annotated[int, typer.Option(min=1200, help="Speed of the serial port.")] = 115_200,
     package: Annotated[
-        Path | None, typer.Option(help="flight.zip to send; without it, one is made of this working copy.")
+        Path | None, typer.Option(help="flight.zip to install; default: made from this working copy.")
     ] = None,
     wheels: Annotated[
-        str, typer.Option(metavar="MACHINE", help="Pack the libraries for MACHINE: aarch64 or x86_64.")
+        str, typer.Option(metavar="MACHINE", help="Include the libraries for MACHINE: aarch64 or x86_64.")
     ] = "",
     python: Annotated[
-        str, typer.Option(help="A Python on the Pi that has the libraries; else those sent by --wheels.")
+        str, typer.Option(help="Python on the Pi that has the libraries; default: those of --wheels.")
     ] = "",
-    roll_back: Annotated[bool, typer.Option("--roll-back", help="Switch back to the version before.")] = False,
-    ssh_config: Annotated[Path | None, typer.Option(help="ssh configuration file in place of your own.")] = None,
+    roll_back: Annotated[bool, typer.Option("--roll-back", help="Switch back to the previous version.")] = False,
+    ssh_config: Annotated[
+        Path | None, typer.Option(help="Configuration file for ssh; default: the one of the user.")
+    ] = None,
 ) -> None:
-    """Put new flight code onto a Pi: pack, send, verify, unpack beside the old, try, switch; back if it fails.
+    """Install new flight code on a Pi: pack, send, verify, unpack beside the old version, test, switch over.
 
-    The exit code is 0 when the new version is in use, 4 when the old one still is, 3 when the package never got
-    through undamaged, 2 when nothing could be done.
+    The exit code is 0 if the new version is in use, 4 if it failed and the old one still is, 3 if the package was
+    damaged in every transfer, 2 if nothing could be done.
     """
     try:
-        with _way(host, port, baud, ssh_config) as way, tempfile.TemporaryDirectory() as folder:
+        with _transport(host, port, baud, ssh_config) as transport, tempfile.TemporaryDirectory() as folder:
             if roll_back:
-                code = _tell(way.roll_back())
+                code = _print(transport.roll_back())
             else:
-                code = _update(way, package or _packed(Path(folder), wheels), python)
+                code = _update(transport, package or _packed(Path(folder), wheels), python)
     except (OSError, BadZipFile, ShellError, TransportError) as error:
         typer.echo(f"update: {error}", err=True)
         raise typer.Exit(2) from None
@@ -180,43 +168,42 @@ def update(
 
 
 @contextmanager
-def _way(host: str, port: str, baud: int, ssh_config: Path | None) -> Iterator[Transport]:
+def _transport(host: str, port: str, baud: int, ssh_config: Path | None) -> Iterator[Transport]:
     if not port:
         yield SshTransport(host, ssh_config)
         return
-    import serial  # noqa: PLC0415 - by network, none is needed
+    import serial  # noqa: PLC0415 - only needed for a serial port
 
     with serial.Serial(port, baud, exclusive=True) as device:
         yield SerialTransport(device.fileno(), baud)
 
 
 def _packed(folder: Path, wheels: str) -> Path:
-    """Pack the flight code of this working copy."""
     if not PACKER.exists():
-        raise TransportError("there is no working copy here to pack: name a package (--package)")
+        raise TransportError("this installation has no working copy to pack: choose a package (--package)")
     file = folder / "flight.zip"
     words = [str(PACKER), "--output", str(file), *(["--wheels", wheels] if wheels else [])]
-    done = subprocess.run(words, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - our own program
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - fixed program
     if done.returncode:
-        raise TransportError("packing failed, as said above")
+        raise TransportError("packing failed (see above)")
     return file
 
 
-def _update(way: Transport, package: Path, python: str) -> int:
+def _update(transport: Transport, package: Path, python: str) -> int:
     with ZipFile(package) as archive:
         fault = archive.testzip()
     if fault is not None:
-        raise TransportError(f"{package}: {fault} in it is damaged; pack it again")
+        raise TransportError(f"{package}: {fault} is damaged; make the package again")
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     code = DAMAGED
     for _ in range(TRIES):
         if code == DAMAGED:
             typer.echo(f"sending {package.stat().st_size} bytes")
-            way.send(package)
-            code = _tell(way.install(digest, python))
+            transport.send(package)
+            code = _print(transport.install(digest, python))
     return code
 
 
-def _tell(answer: Answer) -> int:
+def _print(answer: Answer) -> int:
     typer.echo(answer.text)
     return answer.code

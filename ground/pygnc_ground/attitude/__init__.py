@@ -1,1 +1,1 @@
-"""Attitude on the ground: what later samples say of earlier times."""
+"""Attitude on the ground: smoother, Cramer-Rao bound, accuracy against truth, illuminance of the faces."""

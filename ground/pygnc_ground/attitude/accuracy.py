@@ -1,10 +1,8 @@
-"""What an attitude solution is worth, in a few numbers: errors and sigmas in sunlight and eclipse, start, wrong locks.
+"""Accuracy of an attitude solution against truth: errors and sigmas in sunlight and eclipse, convergence, wrong locks.
 
-Settled are the samples from `settling_ms` after the filter's first attitude on: half an hour, or a third of the time
-for which there are attitudes if that is less. In eclipse are samples at whose place half of the Sun's disc or less is
-seen, by the replay's orbit. Angles are about all three axes: roots of three squares summed, RMS over the samples.
-
-An attitude solution against the truth: how far it is turned, and whether the covariance covers that.
+Samples are settled from `settling_ms` after the filter's first attitude on: half an hour, or a third of the time with
+an attitude if that is less. Samples are in eclipse if at most half of the Sun's disc is visible, by the replay's orbit.
+Angles are about all three axes: roots of the sum of three squares, RMS over the samples.
 """
 
 from dataclasses import dataclass
@@ -24,40 +22,40 @@ from pygnc_ground.truth.attitude_truth import TrueAttitude
 class AttitudeErrors:
     """Estimate minus truth at the k samples for which both are known.
 
-    The error of an attitude is the turn that leads from the true body axes to the estimated ones, as a rotation vector
-    in body axes; its length is the angle between both, about all three axes.
+    The attitude error is the rotation from the true to the estimated body axes, as a rotation vector in body axes; its
+    length is the angle between both.
     """
 
     row: IntArray
-    """(k,), index into the solution"""
+    """(k,), index into the solution."""
     turn_rad: FloatArray
-    """(k, 3)"""
+    """(k, 3)."""
     rate_body_rad_s: FloatArray
-    """(k, 3)"""
+    """(k, 3)."""
     gyro_bias_imu_rad_s: FloatArray
-    """(k, 3), sensor axes"""
+    """(k, 3), sensor axes."""
     mag_bias_imu_ut: FloatArray
-    """(k, 3), sensor axes"""
+    """(k, 3), sensor axes."""
     nees: FloatArray
-    """(k,), the turn squared over its covariance; 3 degrees of freedom"""
+    """(k,), normalised attitude error squared; 3 degrees of freedom."""
 
     def __len__(self) -> int:
         return len(self.row)
 
     @classmethod
     def none(cls) -> "AttitudeErrors":
-        """Without a truth."""
+        """Return the errors without truth."""
         vectors = np.empty((0, 3))
         return cls(np.empty(0, np.int64), vectors, vectors, vectors, vectors, np.empty(0))
 
     @property
     def angle_rad(self) -> FloatArray:
-        """Angle between estimate and truth, the root of the three squares summed, shape (k,)."""
+        """Angle between estimate and truth, shape (k,)."""
         return np.asarray(np.linalg.norm(self.turn_rad, axis=1), dtype=np.float64)
 
 
 def attitude_errors(solution: AttitudeSolution, truth: TrueAttitude) -> AttitudeErrors:
-    """Compare a solution of n samples with the truth at their times."""
+    """Return the errors of a solution of n samples against the truth at their times."""
     row = np.flatnonzero(solution.known & truth.known)
     turn = quaternion.error_vector(solution.quaternion[row], truth.quaternion[row])
     normalised = np.linalg.solve(solution.attitude_covariance[row], turn[:, :, None])[:, :, 0]
@@ -81,50 +79,54 @@ NEES_DOF: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class AngleRms:
-    """Of settled samples of one kind, in degrees; NaN for none, errors and bounds also without truth."""
+    """RMS of settled samples of one kind, in degrees; NaN for none, errors and bounds also without truth."""
 
     samples: int
-    """With an attitude"""
+    """Samples with an attitude."""
     error_deg: float
     sigma_deg: float
-    """Formal"""
+    """Formal standard deviation."""
     bound_deg: float
 
     @property
     def ratio(self) -> float:
-        """Error over formal sigma."""
+        """Ratio of error to formal sigma."""
         return self.error_deg / self.sigma_deg
 
 
 @dataclass(frozen=True, slots=True)
 class AttitudeAccuracy:
-    """The numbers of one solution; those of errors are NaN without truth."""
+    """Figures of one solution; those of errors are NaN without truth."""
 
     known: int
-    """Samples with an attitude"""
+    """Samples with an attitude."""
     settling_ms: int
     sunlight: AngleRms
     eclipse: AngleRms
     whole: AngleRms
-    """Sunlight, eclipse and where the orbit is not known"""
+    """Sunlight, eclipse and samples without an orbit."""
     nees_mean: float
-    """Of settled samples; 3 if the covariance is right"""
+    """Of settled samples; 3 if the covariance is right."""
     nees_inside: float
-    """Share of settled samples in the 95 % band of one; errors hang together over some samples, so this scatters"""
+    """Fraction of settled samples in the 95 % band of a single one; errors are correlated over some samples, so it
+    scatters.
+    """
     rate_error_rad_s: float
-    """RMS, three-dimensional, settled; so are the next four"""
+    """RMS, three-dimensional, of settled samples, like the next four."""
     gyro_bias_error_rad_s: float
     gyro_bias_sigma_rad_s: float
     mag_bias_error_ut: float
     mag_bias_sigma_ut: float
     right_after_s: float
-    """From the first sample with an orbit to the first attitude within 5 degrees of the truth; NaN if there is none"""
+    """Time from the first sample with an orbit to the first attitude within 5 degrees of the truth; NaN if there is
+    none.
+    """
     wrong_s: float
-    """Longest time in a row that attitudes were given that were off by more than 20 degrees"""
+    """Longest uninterrupted time with attitudes that are wrong by more than 20 degrees."""
 
 
 def settled(solution: AttitudeSolution) -> tuple[BoolArray, int]:
-    """Known rows behind the settling time, shape (n,), and that time in ms."""
+    """Return the known rows after the settling time, shape (n,), and that time in ms."""
     known = solution.known
     if not known.any():
         return known, 0
@@ -137,13 +139,13 @@ def settled(solution: AttitudeSolution) -> tuple[BoolArray, int]:
 def attitude_accuracy(
     solution: AttitudeSolution, errors: AttitudeErrors, bound_rad: FloatArray, sunlit_fraction: FloatArray
 ) -> AttitudeAccuracy:
-    """Judge one solution of n samples.
+    """Return the accuracy of one solution of n samples.
 
     Args:
-        solution: What to judge.
-        errors: Against the truth; none without it.
+        solution: The solution.
+        errors: Its errors against truth; none without it.
         bound_rad: Least sigma of the attitude, shape (n,), NaN where unknown.
-        sunlit_fraction: Visible part of the Sun's disc, shape (n,), NaN without an orbit.
+        sunlit_fraction: Visible fraction of the Sun's disc, shape (n,), NaN without an orbit.
     """
     late, settling_ms = settled(solution)
     angle = np.full(len(solution), np.nan)
@@ -183,11 +185,11 @@ def _right_after_s(gps_ms: IntArray, angle_rad: FloatArray, sunlit_fraction: Flo
 
 
 def _wrong_s(solution: AttitudeSolution, angle_rad: FloatArray) -> float:
-    """Each run lasts until the next sample that is right or without an attitude."""
-    judged = (np.isfinite(angle_rad) | ~solution.known) & (solution.gps_ms >= 0)
-    wrong = angle_rad[judged] > np.radians(WRONG_DEG)
+    """Return the longest run; a run lasts until the next sample that is right or without an attitude."""
+    compared = (np.isfinite(angle_rad) | ~solution.known) & (solution.gps_ms >= 0)
+    wrong = angle_rad[compared] > np.radians(WRONG_DEG)
     longest_ms, begin_ms = 0, None
-    for time_ms, is_wrong in zip(solution.gps_ms[judged].tolist(), wrong.tolist(), strict=True):
+    for time_ms, is_wrong in zip(solution.gps_ms[compared].tolist(), wrong.tolist(), strict=True):
         if begin_ms is not None:
             longest_ms = max(longest_ms, time_ms - begin_ms)
         if not is_wrong:
@@ -198,6 +200,6 @@ def _wrong_s(solution: AttitudeSolution, angle_rad: FloatArray) -> float:
 
 
 def _rms_deg(angles_rad: FloatArray) -> float:
-    """Of the finite ones."""
+    """Return the RMS of the finite angles."""
     finite = angles_rad[np.isfinite(angles_rad)]
     return float(np.degrees(np.sqrt(np.square(finite).mean()))) if len(finite) else float("nan")

@@ -1,11 +1,11 @@
-"""How small the errors of an attitude can be with the same samples: the posterior Cramer-Rao bound.
+"""Posterior Cramer-Rao bound of the attitude for given samples.
 
-The covariances of Kalman filter and smoother, linearised on the truth (Tichavsky, Muravchik & Nehorai, IEEE TSP 46,
-1998), by the flight's own step and measurements: before each step the state is put to the truth and only its covariance
-is carried on. So no search, no wrong linearisation and no adapted sigma adds to it. It is a bound for estimators that
-know of noises and models what the settings say; what the truth does not tell, such as the gains of faces, is taken to
-be as expected there. Readings decide which faces the Sun saturates. Between rows of the truth the gyro carries the
-attitude, within half a minute by a fraction of a degree.
+The bound is the covariance of Kalman filter and smoother, linearised about the truth (Tichavsky, Muravchik & Nehorai,
+IEEE TSP 46, 1998), computed with the flight's own step and measurements: before each step the state is set to the truth
+and only its covariance is propagated. Search, wrong linearisation and adapted sigmas have therefore no effect. It is a
+bound for estimators that know noises and models as the settings describe them; parameters that the truth does not
+contain, such as the gains of the faces, take their expected values. The readings decide which faces the Sun saturates.
+Between rows of the truth the gyro propagates the attitude, which within half a minute adds a fraction of a degree.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.estimators.attitude.mekf import Track, Tracker
-from pygnc.estimators.attitude.propagation import Step
-from pygnc.estimators.attitude.sample import AttitudeSample, MagCorrection, Surroundings
+from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
+from pygnc.estimators.attitude.propagation import AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, REFLECTIVITY, SIZE, AttitudeState
@@ -28,44 +28,44 @@ _UNKNOWN_RAD: Final = 1.0
 """Sigma of the attitude about each axis before the first sample."""
 
 
-class Seen(NamedTuple):
-    """A sample that the filter took in.
+class BoundSample(NamedTuple):
+    """A sample that the filter processed.
 
     Attributes:
-        row: Its place among all n samples.
-        sample: As the filter was given it.
-        surroundings: None where the orbit was unknown.
+        row: Its index among all n samples.
+        sample: As the filter processed it.
+        environment: None if the orbit was unknown.
     """
 
     row: int
     sample: AttitudeSample
-    surroundings: Surroundings | None
+    environment: AttitudeEnvironment | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeBound:
-    """Least standard deviations of the attitude at n samples, about all three axes; NaN where there is no bound."""
+    """Least standard deviations of the attitude at n samples, about all three axes; NaN if there is no bound."""
 
     filter_rad: FloatArray
-    """(n,), with the samples so far"""
+    """(n,), with the samples so far."""
     smoother_rad: FloatArray
-    """(n,), with all samples"""
+    """(n,), with all samples."""
 
 
 class _Moment(NamedTuple):
-    """The truth with a covariance, and the step that led there, as the smoother takes them."""
+    """The truth with a covariance, and the step to it, as input of the smoother."""
 
     state: AttitudeState | None
-    step: Step | None
+    step: AttitudeStep | None
 
 
-def attitude_bound(seen: Sequence[Seen], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
-    """The bound from the first sample whose truth is known on; as costly as filter and smoother.
+def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
+    """Return the bound from the first sample with known truth on; as costly as filter and smoother.
 
     Args:
-        seen: In the order of time.
+        seen: Samples in order of time.
         truth: At the times of all n samples.
-        settings: What the noises are.
+        settings: Noises.
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
@@ -78,20 +78,20 @@ def attitude_bound(seen: Sequence[Seen], truth: TrueAttitude, settings: Attitude
     return AttitudeBound(*sigmas)
 
 
-def _filtered(seen: Sequence[Seen], truth: TrueAttitude, settings: AttitudeSettings) -> Iterator[_Moment]:
-    tracker, correction = Tracker(settings), MagCorrection(settings.magnetometer)
+def _filtered(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> Iterator[_Moment]:
+    ekf, correction = MultiplicativeEkf(settings), MagnetometerCorrection(settings.magnetometer)
     faces, gyro = FaceHealth.unknown(), GyroHealth.unknown()
     track: Track | None = None
-    for row, sample, surroundings in seen:
-        gyro = gyro.judged(sample.gyro_imu_rad_s, settings.gyro)
+    for row, sample, environment in seen:
+        gyro = gyro.updated(sample.gyro_imu_rad_s, settings.gyro)
         step = None
         if track is None:
             nothing = np.zeros(SIZE - ATTITUDE.stop)
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(_unknown_sigma(settings)))
         else:
-            tracked = tracker.follow(track, sample, surroundings, faces, gyro)
-            faces, step = tracked.faces, tracked.step
-            state = step.state.corrected(None, tracked.track.state.sqrt_covariance)
+            update = ekf.process(track, sample, environment, faces, gyro)
+            faces, step = update.faces, update.step
+            state = step.state.corrected(None, update.track.state.sqrt_covariance)
         if truth.known[row]:
             slow = state.slow.copy()
             slow[GYRO_BIAS.start - 3 : GYRO_BIAS.stop - 3] = truth.gyro_bias_imu_rad_s[row]
@@ -103,7 +103,7 @@ def _filtered(seen: Sequence[Seen], truth: TrueAttitude, settings: AttitudeSetti
 
 
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
-    """Standard deviations of the error state before the first sample, shape (22,)."""
+    """Return the standard deviations of the error state before the first sample, shape (22,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
     parts = (
         (_UNKNOWN_RAD, 3),

@@ -1,4 +1,4 @@
-"""Light on the six faces: what the sensors read, and what the flight's model makes of an attitude."""
+"""Illuminance of the six faces: measured, and predicted by the flight's model from an attitude."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,62 +7,62 @@ from typing import Final
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.measurement import Sensors, sky
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
-_AS_SET: Final = 1.0
-"""Sigmas are those of the settings, whatever the innovations were like."""
+_NO_ADAPTATION: Final = 1.0
+"""The sigmas of the settings, without adaptation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceLight:
-    """Readings of n samples as shares of full sunlight at the satellite's distance from the Sun.
+class FaceIlluminance:
+    """Readings of n samples as fractions of full sunlight at the satellite's distance from the Sun.
 
-    Where the place is unknown, full sunlight is that at one astronomical unit, and nothing is expected.
+    If the position is unknown, full sunlight is that at one astronomical unit, and nothing is predicted.
     """
 
     measured: FloatArray
-    """(n, 6)"""
+    """(n, 6)."""
     expected: FloatArray
-    """(n, 6), what the model makes the sensors read, full scale included; NaN without an attitude or a place"""
+    """(n, 6), predicted readings including saturation; NaN without an attitude or a position."""
     sigma: FloatArray
-    """(n, 6), standard deviations expected of measured minus expected at the true attitude; NaN likewise"""
+    """(n, 6), standard deviations of measured minus expected at the true attitude; NaN likewise."""
     full_scale: FloatArray
-    """(n,), the reading of a saturated sensor"""
+    """(n,), reading of a saturated sensor."""
     saturated: BoolArray
-    """(n, 6), readings at full scale"""
+    """(n, 6), readings at full scale."""
     dark: BoolArray
-    """(n, 6), readings of darkness while the model has the Sun, unshaded, before the face"""
+    """(n, 6), dark readings of faces that see the Sun by the model."""
 
 
-def face_light(
+def face_illuminance(
     lux: FloatArray,
     states: Sequence[AttitudeState | None],
-    surroundings: Sequence[Surroundings | None],
+    environments: Sequence[AttitudeEnvironment | None],
     settings: AttitudeSettings,
-) -> FaceLight:
-    """Compare readings (n, 6) in lux with what n states make expect. Cost: 0.1 ms per sample."""
-    sensors, limits = Sensors(settings), settings.sun_sensors
+) -> FaceIlluminance:
+    """Return readings (n, 6) in lux with the predictions of n states; 0.1 ms per sample."""
+    sensors, limits = SensorModel(settings), settings.sun_sensors
     full_sun_lux = np.full(len(lux), limits.full_sun_lux)
     expected, sigma = np.full((2, len(lux), 6), np.nan)
     facing = np.zeros((len(lux), 6), dtype=np.bool_)
-    for row, (state, around) in enumerate(zip(states, surroundings, strict=True)):
-        if around is None:
+    for row, (state, environment) in enumerate(zip(states, environments, strict=True)):
+        if environment is None:
             continue
-        from_where = sky(around, settings)
-        full_sun_lux[row] = from_where.full_sun_lux
+        sources = light_sources(environment, settings)
+        full_sun_lux[row] = sources.full_sun_lux
         if state is not None:
             body_from_gcrf = quaternion.to_matrix(state.quaternion).T
-            light = sensors.light(state, body_from_gcrf, lux[row], from_where, _AS_SET)
+            light = sensors.light(state, body_from_gcrf, lux[row], sources, _NO_ADAPTATION)
             expected[row], sigma[row] = light.expected.share, light.observation.sigma
-            facing[row] = (light.expected.cosine > limits.cosine_min) & (around.sunlit_fraction == 1.0)
+            facing[row] = (light.expected.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
     full_scale = limits.saturation_lux / full_sun_lux
     measured = lux / full_sun_lux[:, None]
     saturated = lux >= (1.0 - 1e-6) * limits.saturation_lux
-    return FaceLight(
+    return FaceIlluminance(
         measured=measured,
         expected=np.minimum(expected, full_scale[:, None]),
         sigma=sigma,

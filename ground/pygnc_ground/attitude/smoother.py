@@ -1,8 +1,8 @@
-"""The smoother: every attitude from all samples, before it and after it.
+"""Rauch-Tung-Striebel smoother of the attitude.
 
-Rauch, Tung & Striebel's recursion (AIAA J. 3, 1965) on the flight filter's error state, in square-root form as in
-`orbit.smoother`. What is smoothed is the error that was left in each filtered state; the attitude's part of it is
-applied as a turn.
+The recursion of Rauch, Tung & Striebel (AIAA J. 3, 1965) runs on the error state of the flight filter, in square-root
+form as in `orbit.smoother`. It smooths the error left in each filtered state; its attitude part is applied as a
+rotation.
 """
 
 from collections.abc import Sequence
@@ -10,40 +10,37 @@ from typing import Protocol
 
 import numpy as np
 
-from pygnc.estimators.attitude.propagation import Step
+from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from pygnc.estimators.kalman import triangular
 
 
 class Filtered(Protocol):
-    """What the recursion takes of a filter's word on a sample; the flight's `AttitudeUpdate` has it."""
+    """Result of the filter for a sample, such as the flight's `AttitudeUpdate`."""
 
     @property
     def state(self) -> AttitudeState | None:
-        """After the sample; None where the attitude is unknown."""
+        """State after the sample; None if the attitude is unknown."""
 
     @property
-    def step(self) -> Step | None:
-        """From the state before to the sample; None where none led there."""
+    def step(self) -> AttitudeStep | None:
+        """Step from the state before to the sample; None if there is none."""
 
 
 def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
-    """Smoothed states.
-
-    Args:
-        updates: What the filter said of its samples, all of them in its order.
-
-    Returns:
-        One state per update; None where the filter had none. Tracks are smoothed apart from each other.
+    """Return the smoothed states, None where the filter had none. Tracks are smoothed separately.
 
     Cost: as much as the filter; some 10 kB per sample.
+
+    Args:
+        updates: Results of the filter for all of its samples, in its order.
     """
     smoothed: list[AttitudeState | None] = [None] * len(updates)
-    later: tuple[Step | None, AttitudeState] | None = None
+    later: tuple[AttitudeStep | None, AttitudeState] | None = None
     for number in range(len(updates) - 1, -1, -1):
         state = updates[number].state
         if state is None:
-            # A sample that was put aside interrupts nothing: the next step began before it.
+            # A rejected sample does not interrupt the track: the next step began before it.
             continue
         if later is not None and later[0] is not None:
             state = _earlier(state, later[0], later[1])
@@ -53,8 +50,8 @@ def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
     return smoothed
 
 
-def _earlier(filtered: AttitudeState, step: Step, later: AttitudeState) -> AttitudeState:
-    """The smoothed state before a step, from the filtered one there and the smoothed one behind it."""
+def _earlier(filtered: AttitudeState, step: AttitudeStep, later: AttitudeState) -> AttitudeState:
+    """Return the smoothed state before a step, from the filtered one there and the smoothed one after it."""
     array = np.zeros((2 * SIZE, 2 * SIZE))
     array[:SIZE, :SIZE] = step.transition.dot(filtered.sqrt_covariance)
     array[:SIZE, SIZE:] = np.diag(step.noise_sigma)

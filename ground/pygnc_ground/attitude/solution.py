@@ -1,12 +1,12 @@
-"""Attitudes as a table: states at the times of the sensor samples, of the filter or smoothed."""
+"""Attitude solution: a table of states at the times of the sensor samples, filtered or smoothed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pygnc.estimators.attitude.propagation import Motion
-from pygnc.estimators.attitude.sample import MagCorrection
+from pygnc.estimators.attitude.propagation import AttitudeDynamics
+from pygnc.estimators.attitude.sample import MagnetometerCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
@@ -14,24 +14,24 @@ from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeSolution:
-    """States at n samples, in the order in which the flight takes them; NaN where the attitude is not known."""
+    """States at n samples, in the order of the flight; NaN where the attitude is unknown."""
 
     gps_ms: IntArray
-    """(n,), milliseconds since the GPS epoch; -1 for samples without a time"""
+    """(n,), milliseconds since the GPS epoch; -1 for samples without a time."""
     quaternion: FloatArray
-    """(n, 4), GCRF from body, scalar first"""
+    """(n, 4), GCRF from body, scalar first."""
     rate_body_rad_s: FloatArray
-    """(n, 3), relative to GCRF; without an attitude, the reading less the bias that is taken for true"""
+    """(n, 3), relative to GCRF; without an attitude, the reading minus the current bias estimate."""
     gyro_bias_imu_rad_s: FloatArray
-    """(n, 3), sensor axes"""
+    """(n, 3), sensor axes."""
     mag_bias_imu_ut: FloatArray
-    """(n, 3), of the sensor's own readings, sensor axes; without an attitude, that of its calibration"""
+    """(n, 3), bias of the raw readings, sensor axes; without an attitude, that of the calibration."""
     attitude_covariance: FloatArray
-    """(n, 3, 3), of the turn about the body axes that is left, rad2"""
+    """(n, 3, 3), of the attitude error about the body axes, rad2."""
     gyro_bias_sigma_rad_s: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     mag_bias_sigma_ut: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
@@ -53,24 +53,24 @@ class AttitudeSolution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Readings:
-    """Of n samples: what turns states into rates, and what is known without a state."""
+class GyroReadings:
+    """Inputs of n samples for body rates, and values for samples without a state."""
 
     gps_ms: IntArray
-    """(n,)"""
+    """(n,)."""
     gyro_imu_rad_s: FloatArray
-    """(n, 3), sensor axes"""
+    """(n, 3), sensor axes."""
     rate_body_rad_s: FloatArray
-    """(n, 3), for samples without a state"""
+    """(n, 3), for samples without a state."""
     mag_bias_imu_ut: FloatArray
-    """(n, 3), likewise; NaN where it is not known"""
+    """(n, 3), for samples without a state; NaN if unknown."""
 
 
 def solution_from_states(
-    states: Sequence[AttitudeState | None], readings: Readings, settings: AttitudeSettings
+    states: Sequence[AttitudeState | None], readings: GyroReadings, settings: AttitudeSettings
 ) -> AttitudeSolution:
-    """The table of n states, None where there is none."""
-    motion, correction = Motion(settings), MagCorrection(settings.magnetometer)
+    """Return the table of n states, None where there is none."""
+    motion, correction = AttitudeDynamics(settings), MagnetometerCorrection(settings.magnetometer)
     count = len(states)
     quaternion, covariance = np.full((count, 4), np.nan), np.full((count, 3, 3), np.nan)
     rate, mag_bias = readings.rate_body_rad_s.copy(), readings.mag_bias_imu_ut.copy()

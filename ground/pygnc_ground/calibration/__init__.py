@@ -1,1 +1,1 @@
-"""The magnetometer's calibration from recorded files."""
+"""Magnetometer calibration from recorded files."""

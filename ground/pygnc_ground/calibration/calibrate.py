@@ -1,6 +1,6 @@
-"""A calibration of recorded readings, and the files that tell of it.
+"""Magnetometer calibration of recorded readings: field along the orbit, solution, and output files.
 
-Recorded magnetometer readings with the Earth's field at their times and places, by the flight's own code.
+Field, orbit and clock come from the flight's own code.
 """
 
 import json
@@ -20,7 +20,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import MainField
 from pygnc.estimators.attitude.magnetometer_calibration import (
     Calibration,
-    CalibrationFailed,
+    CalibrationError,
     CalibrationSettings,
     calibrate,
 )
@@ -31,9 +31,9 @@ from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 
 _NEAR_S: Final = 3600
-"""Samples that far from the reading that confirms their clock are not of its boot, or damaged."""
+"""Samples further from the reading that confirms their clock belong to another boot, or are damaged."""
 _CARRIED_MAX_MS: Final = 1_200_000
-"""From the nearest orbit: some hundred metres by the flight's coarse motion, which the field does not feel."""
+"""Largest time to the nearest orbit: some hundred metres with the J2 propagator, which is irrelevant for the field."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +43,11 @@ class FieldReadings:
     Attributes:
         gps_ms: Their times, shape (n,).
         mag_imu_ut: In sensor axes, shape (n, 3).
-        field_gcrf_ut: The modelled field, shape (n, 3).
-        samples: How many sensor samples there were.
-        repeated: How many of those were there already, byte for byte.
-        untimed: How many have no time.
-        unplaced: How many are too far from any orbit.
+        field_gcrf_ut: Modelled field, shape (n, 3).
+        samples: Number of sensor samples.
+        repeated: Number of samples that are byte-identical to earlier ones.
+        untimed: Number of samples without a time.
+        unplaced: Number of samples too far from any orbit.
         sources: Names of the files.
     """
 
@@ -64,7 +64,7 @@ class FieldReadings:
 def field_readings(
     inputs: Inputs, settings: Settings, orientation: EarthOrientationTable, main_field: MainField
 ) -> FieldReadings:
-    """Run the inputs through the flight's orbit and clock; 0.2 ms per sample.
+    """Process the inputs with the flight's orbit filter and clock map; 0.2 ms per sample.
 
     Raises:
         ReplayError: They give no orbit, or cannot be read.
@@ -87,12 +87,12 @@ def field_readings(
                 noted.append(message)
         orbits += tracker.process(message, len(orbits) + 1)
     if not samples:
-        raise ReplayError(f"{', '.join(sources)}: no sensor packets: no sense file, or wholly damaged")
+        raise ReplayError(f"{', '.join(sources)}: no sensor packets; not a sense file, or entirely damaged")
     orbits.sort(key=lambda estimate: estimate.gps_ms)
     if not orbits:
         raise ReplayError(
-            f"{', '.join(sources)}: no orbit: none of {len(noted) - len(seen)} GPS records led to one, and the field's"
-            " strength is known along an orbit only; add files with fixes"
+            f"{', '.join(sources)}: no orbit: none of {len(noted) - len(seen)} GPS records was usable, so the field"
+            " strength is unknown; add files with fixes"
         )
     timed = list(_timed(noted))
     model = EnvironmentModel(orientation, main_field)
@@ -114,16 +114,16 @@ def field_readings(
 
 
 def _timed(noted: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSample]]:
-    """Samples with their GPS times.
+    """Yield samples with their GPS times.
 
-    Unlike the flight this can wait: a sample takes its time by the map of the next GPS packet that is believed.
+    Unlike in flight, a sample is dated with the clock map of the next consistent GPS packet.
     """
     clock = SampleClock()
     waiting: list[SensorSample] = []
     for message in noted:
         if isinstance(message, SensorSample):
             waiting.append(message)
-            if clock.goes_on(message.t_spacecraft_s):
+            if clock.is_continuous(message.t_spacecraft_s):
                 clock.advance(message.t_spacecraft_s)
             continue
         t_s = message.t_spacecraft_s
@@ -137,7 +137,7 @@ def _timed(noted: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSamp
 
 
 def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstimate]) -> FloatArray | None:
-    """The field where the satellite is by the orbit nearest in time."""
+    """Return the field at the satellite by the orbit nearest in time."""
     after = bisect_left(orbits, gps_ms, key=lambda estimate: estimate.gps_ms)
     nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
     if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:
@@ -148,19 +148,21 @@ def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstim
 
 _TRUE_BIAS: Final = tuple(f"{axis}_mag_bias_imu_ut" for axis in "xyz")
 _START_SIGMA_UT: Final = 3.0
-"""At least. A start takes no longer than with less, and bears a bias that has moved by 10 uT since the recording."""
+"""Least bias_sigma_ut in the written settings. An attitude search takes no longer than with a smaller value, and
+tolerates a bias that has changed by 10 uT since the recording.
+"""
 _PARAMETERS: Final = ("bias_x_ut", "bias_y_ut", "bias_z_ut", "m_xx", "m_yy", "m_zz", "m_xy", "m_xz", "m_yz")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibrated:
-    """A calibration with what it is of.
+    """A calibration with its inputs.
 
     Attributes:
-        readings: What went in.
-        settings: What was assumed and asked for.
-        calibration: What came out.
-        true_bias_ut: In sensor axes, shape (3,); None where it is not known.
+        readings: Readings of the calibration.
+        settings: Assumed errors and requirements.
+        calibration: Result.
+        true_bias_ut: In sensor axes, shape (3,); None if unknown.
     """
 
     readings: FieldReadings
@@ -175,37 +177,37 @@ def calibrated(
     """Calibrate with these readings.
 
     Raises:
-        CalibrationFailed: They do not tell the bias; the message names the files.
+        CalibrationError: The readings do not determine the bias; the message names the files.
     """
     try:
         calibration = calibrate(readings.mag_imu_ut, readings.field_gcrf_ut, settings)
-    except CalibrationFailed as failure:
-        raise CalibrationFailed(f"{', '.join(readings.sources)}: {failure}; add files") from None
+    except CalibrationError as failure:
+        raise CalibrationError(f"{', '.join(readings.sources)}: {failure}; add files") from None
     return Calibrated(readings, settings, calibration, true_bias_ut)
 
 
 def true_bias_ut(path: Path) -> FloatArray:
-    """The bias in a scenario's table of truth (Parquet), in sensor axes, shape (3,).
+    """Return the bias in a scenario's table of truth (Parquet), in sensor axes, shape (3,).
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no such table.
+        ValueError: It is not such a table.
     """
     with path.open("rb") as file:
         try:
             table = pl.read_parquet(file, columns=list(_TRUE_BIAS))
         except (pl.exceptions.PolarsError, ValueError):
             raise ValueError(
-                f"{path}: holds no bias of a magnetometer; --truth names a scenario's truth.parquet"
+                f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
             ) from None
     if table.is_empty():
-        raise ValueError(f"{path}: the table has no rows; make the scenario again")
+        raise ValueError(f"{path}: the table has no rows; generate the scenario again")
     mean_ut: FloatArray = table.to_numpy().mean(axis=0)
     return mean_ut
 
 
 def write_settings(result: Calibrated, path: Path) -> None:
-    """Write what `pygnc.toml` takes over.
+    """Write the settings for `pygnc.toml`.
 
     Raises:
         OSError: The file cannot be written.
@@ -214,7 +216,7 @@ def write_settings(result: Calibrated, path: Path) -> None:
     rows = ",\n".join(f"    {_numbers(row, 6)}" for row in found.matrix.tolist())
     lines = (
         f"# Made by pygnc calibrate-mag from {found.used.sum()} samples, {_span(result)}.",
-        "# The true field is matrix (reading - bias), both in sensor axes.",
+        "# The true field is matrix (reading - bias_ut), in sensor axes.",
         "[attitude.magnetometer]",
         f"bias_ut = {_numbers(found.bias_ut.tolist(), 4)}  # sigma {_numbers(found.bias_sigma_ut.tolist(), 4)}",
         f"matrix = [\n{rows},\n]",

@@ -1,4 +1,4 @@
-"""The picture of a calibration: the field's strength and the sphere of the readings, before and after."""
+"""Figure of a magnetometer calibration: field strength and sphere of the readings, before and after."""
 
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,7 @@ _PLANES: Final = ((0, 1), (0, 2), (1, 2))
 
 
 def write_figure(result: Calibrated, path: Path) -> None:
-    """Write the picture as PNG; equal results give equal bytes with the same version of Matplotlib.
+    """Write the figure as PNG; equal results give equal bytes with the same version of Matplotlib.
 
     Raises:
         OSError: The file cannot be written.
@@ -46,7 +46,7 @@ def _draw(figure: Figure, result: Calibrated) -> None:
     corrected_ut = found.corrected_ut(readings.mag_imu_ut)
     strength_ut = np.linalg.norm(readings.field_gcrf_ut, axis=1)
     stages = (
-        (readings.mag_imu_ut, "As read", found.rms_before_ut, _BEFORE),
+        (readings.mag_imu_ut, "Measured", found.rms_before_ut, _BEFORE),
         (corrected_ut, "Calibrated", found.rms_after_ut, _AFTER),
     )
     time = _time(readings.gps_ms)
@@ -71,13 +71,13 @@ def _draw(figure: Figure, result: Calibrated) -> None:
             _plane(axes, scaled[:, [across, up]], found.used, colour, limit)
             axes.set_xlabel(f"{'xyz'[across]}, sensor axes", labelpad=1.0)
             axes.set_ylabel("xyz"[up], labelpad=0.0)
-        title = f"{name}: readings over the field's strength; without bias none lies outside the circle"
+        title = f"{name}: readings divided by the field strength; without bias none lies outside the circle"
         panels[0].set_title(title, fontweight="bold")
     entries = [
-        ("dot", _BEFORE, "as read"),
+        ("dot", _BEFORE, "measured"),
         ("dot", _AFTER, "calibrated"),
-        ("cross", REJECTED, "left out"),
-        ("dashed", LIMIT, "the model's field, and the normal distribution of the scatter"),
+        ("cross", REJECTED, "excluded"),
+        ("dashed", LIMIT, "modelled field, and normal distribution of the noise"),
     ]
     traces.legend(figure, entries, top=0.972)
     figure.text(0.012, 0.992, _summary(result), va="top", fontweight="bold")
@@ -88,8 +88,10 @@ def _summary(result: Calibrated) -> str:
     axes = zip("xyz", found.bias_ut.tolist(), found.bias_sigma_ut.tolist(), strict=True)
     bias = ", ".join(f"{axis} {value:.2f} ± {sigma:.2f}" for axis, value, sigma in axes)
     scale = ", ".join(f"{value:.4f}" for value in found.matrix.diagonal().tolist())
-    told = f"scale {scale} ± {found.matrix_sigma[:3].max():.4f}" if found.full else "scale and axes taken for true"
-    return f"Magnetometer bias {bias} µT (sensor axes), {told}; {found.used.sum()} of {len(found.used)} samples"
+    scale_text = (
+        f"scale {scale} ± {found.matrix_sigma[:3].max():.4f}" if found.full else "scale and misalignment not estimated"
+    )
+    return f"Magnetometer bias {bias} µT (sensor axes), {scale_text}; {found.used.sum()} of {len(found.used)} samples"
 
 
 def _panels(figure: Figure, place: SubplotSpec, widths: tuple[float, ...]) -> list[Axes]:
@@ -113,7 +115,7 @@ def _residuals(axes: Axes, time: TimeAxis, residual_ut: FloatArray, used: BoolAr
 
 
 def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float | None) -> None:
-    """Counts, and the normal distribution of the scatter where it is known."""
+    """Draw the counts, and the normal distribution of the noise if it is known."""
     _, edges, _ = axes.hist(residual_ut, bins=_BINS, color=colour, alpha=0.75)
     axes.set_title("Samples", fontweight="bold")
     axes.set_xlabel("residual [µT]", labelpad=1.0)
@@ -124,7 +126,7 @@ def _histogram(axes: Axes, residual_ut: FloatArray, colour: str, noise_ut: float
 
 
 def _plane(axes: Axes, scaled: FloatArray, used: BoolArray, colour: str, limit: float) -> None:
-    """Two components; on the sphere of the field none lies outside the circle."""
+    """Draw two components; on the sphere of the field none lies outside the circle."""
     axes.set_aspect("equal")
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)

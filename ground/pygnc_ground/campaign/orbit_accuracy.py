@@ -21,13 +21,13 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.orbit_world import CADENCE_S, ORIENTATION, World, run_filter, settings_for, solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
-from pygnc_ground.orbit.bound import Bound, Sightings, orbit_bounds
+from pygnc_ground.orbit.bound import Bound, KnownFixes, orbit_bounds
 from pygnc_ground.orbit.consistency import NeesConsistency, NisConsistency, nees_consistency, nis_consistency
 from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import Gps, checked
+from pygnc_ground.scenario.settings import Gps, settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory
 
 ESTIMATORS: Final = ("filter", "smoother", "batch")
@@ -77,7 +77,7 @@ def score_estimators(world: World, gps: Gps, hours: float, seed: int) -> dict[st
     }
 
 
-def bound_input(world: World, fixes: Sequence[Fix]) -> Sightings:
+def bound_input(world: World, fixes: Sequence[Fix]) -> KnownFixes:
     """Return the fixes for a bound: positions and standard deviations, without their noise."""
     gps_ms = np.array([fix.gps_ms for fix in fixes])
     sigma = [
@@ -85,7 +85,7 @@ def bound_input(world: World, fixes: Sequence[Fix]) -> Sightings:
         for fix in fixes
         if fix.velocity_sigma_mps is not None
     ]
-    return Sightings(gps_ms, true_states_gcrf(world, gps_ms), np.array(sigma))
+    return KnownFixes(gps_ms, true_states_gcrf(world, gps_ms), np.array(sigma))
 
 
 def true_states_gcrf(world: World, gps_ms: IntArray) -> FloatArray:
@@ -141,7 +141,7 @@ class Sample(NamedTuple):
 
 def preset_consistency(preset: str, seeds: int) -> Consistency:
     """Return the consistency over so many seeds of noise on the orbit of a preset."""
-    scenario = checked(preset_tables(preset), preset)
+    scenario = settings_from_tables(preset_tables(preset), preset)
     world, gps, hours = World(scenario), scenario.gps, scenario.duration_s / 3600.0
     settings = settings_for(gps, hours, CADENCE_S * gps.fix_every_records)
     used: list[OrbitUpdate] = []

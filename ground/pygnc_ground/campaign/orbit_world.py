@@ -104,7 +104,7 @@ def settings_for(gps: Gps, hours: float, interval_s: float = CADENCE_S) -> Orbit
 def run_filter(fixes: Sequence[Fix], settings: OrbitSettings) -> tuple[OrbitFilter, list[OrbitUpdate]]:
     """Return the flight's orbit filter after the fixes, and its updates."""
     orbit = OrbitFilter(settings, ORIENTATION)
-    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.finish_start()]
+    return orbit, [*(update for fix in fixes for update in orbit.process(fix)), *orbit.initialise_from_buffered()]
 
 
 def solution_table(states: dict[int, OrbitState], frames: EarthFrames) -> OrbitSolution:

@@ -19,7 +19,7 @@ from pygnc.estimators.formation.relative_coordinates import d_elements_d_state
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
 from pygnc_ground.formation.relative import rtn_from_gcrf
-from pygnc_ground.orbit.bound import Sightings, linearise
+from pygnc_ground.orbit.bound import KnownFixes, linearise
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.gps import Reception, receptions
@@ -156,7 +156,7 @@ def linearise_formation(
     no_fixes = np.full(states_gcrf.shape[1:], np.inf)
     d_state_d_first = np.tile(np.eye(_SIZE), (*states_gcrf.shape[:2], 1, 1))
     for transition, states in zip(d_state_d_first, states_gcrf, strict=True):
-        steps = linearise(Sightings(gps_ms, states, no_fixes), settings, frames).transition
+        steps = linearise(KnownFixes(gps_ms, states, no_fixes), settings, frames).transition
         steps = steps[:, :_SIZE, :_SIZE].copy()
         # The flight's log drag factor decays. Here it is constant.
         steps[:, DRAG, DRAG] = 1.0

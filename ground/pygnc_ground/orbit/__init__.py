@@ -1,1 +1,1 @@
-"""Orbits on the ground: solutions of filter, smoother and batch, their bounds, errors and consistency."""
+"""Orbits on the ground: smoother, batch least squares, reference filters, Cramer-Rao bounds, errors and consistency."""

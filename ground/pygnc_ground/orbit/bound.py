@@ -1,14 +1,14 @@
-"""How small the errors of any estimator can be: Cramer-Rao bounds of an orbit from its fixes.
+"""Cramer-Rao bounds of an orbit from its fixes.
 
-Linearised on the true orbit, for filters (fixes so far) and smoothers (all fixes), in two kinds:
+The bounds are linearised about the true orbit, for filters (fixes so far) and smoothers (all fixes), in two kinds:
 
-- deterministic dynamics, position, velocity and one drag factor unknown: the inverse of the information
-  I = sum Phi' H' R^-1 H Phi, carried along by Phi (van Trees, Detection, Estimation and Modulation Theory I, 2.4). No
-  estimator that has to doubt its forces comes near it over half a day.
-- posterior, with the flight's process noise: the covariances of the Kalman filter and of Rauch, Tung & Striebel's
+- deterministic: known dynamics with position, velocity and one drag factor as parameters; the inverse of the
+  information I = sum Phi' H' R^-1 H Phi, propagated by Phi (van Trees, Detection, Estimation and Modulation Theory I,
+  2.4). No estimator with uncertain forces comes near it over half a day.
+- posterior: with the flight's process noise; the covariances of the Kalman filter and of the Rauch-Tung-Striebel
   smoother (Tichavsky, Muravchik & Nehorai, IEEE TSP 46, 1998).
 
-Where the fixes of a bound come from: a scenario's settings, or a recorded sense file and the truth behind it.
+The fixes come from the settings of a scenario, or from a recorded sense file and its truth.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,59 +36,59 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 _DETERMINISTIC_SIZE: Final = DRAG + 1
 _UNKNOWN_SIGMA: Final = np.array([1e5, 1e5, 1e5, 1e3, 1e3, 1e3, 10.0])
-"""Of position (m), velocity (m/s) and logarithm of the drag factor before the first fix: as good as nothing."""
+"""Uninformative sigmas of position (m), velocity (m/s) and logarithm of the drag factor before the first fix."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sightings:
+class KnownFixes:
     """n fixes of a known orbit, in order of time."""
 
     gps_ms: IntArray
-    """(n,)"""
+    """(n,)."""
     states_gcrf: FloatArray
-    """(n, 6), the true position and velocity"""
+    """(n, 6), true position and velocity."""
     sigma: FloatArray
-    """(n, 6), standard deviations of position (m) and velocity (m/s) per ITRF axis; infinite where there is none"""
+    """(n, 6), standard deviations of position (m) and velocity (m/s) per ITRF axis; infinite if there is none."""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Linearised:
-    """A linear system along the truth, n moments, m states of which position and velocity come first."""
+class LinearSystem:
+    """A linear system along the truth at n epochs with m states, of which position and velocity come first."""
 
     transition: FloatArray
-    """(n - 1, m, m), from each moment to the next"""
+    """(n - 1, m, m), from each epoch to the next."""
     noise: FloatArray
-    """(n - 1, m, m), covariance of what the process noise adds on the way"""
+    """(n - 1, m, m), covariance of the process noise between them."""
     information: FloatArray
-    """(n, m, m), H' R^-1 H of each moment's measurement"""
+    """(n, m, m), H' R^-1 H of each epoch's measurement."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bound:
-    """Least covariance of position and velocity at n moments."""
+    """Least covariance of position and velocity at n epochs."""
 
     gps_ms: IntArray
-    """(n,)"""
+    """(n,)."""
     covariance: FloatArray
-    """(n, 6, 6), GCRF"""
+    """(n, 6, 6), GCRF."""
 
     @property
     def position_m(self) -> FloatArray:
-        """3-D standard deviation, (n,)."""
+        """3-D standard deviation of the position, (n,)."""
         return _sigma_3d(self.covariance[:, :3, :3])
 
     @property
     def velocity_mps(self) -> FloatArray:
-        """3-D standard deviation, (n,)."""
+        """3-D standard deviation of the velocity, (n,)."""
         return _sigma_3d(self.covariance[:, 3:, 3:])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrbitBounds:
-    """All four."""
+    """Deterministic and posterior bounds for filters and smoothers."""
 
     deterministic_filter: Bound
     deterministic_smoother: Bound
@@ -96,38 +96,38 @@ class OrbitBounds:
     posterior_smoother: Bound
 
 
-def orbit_bounds(sightings: Sightings, settings: OrbitSettings, frames: EarthFrames) -> OrbitBounds:
-    """Bounds at the times of the fixes.
+def orbit_bounds(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFrames) -> OrbitBounds:
+    """Return the bounds at the times of the fixes.
 
     Cost: 0.5 ms per fix or, in gaps, per step of the flight's dynamics.
 
     Args:
-        sightings: At least one fix.
+        known_fixes: At least one fix.
         settings: Spacecraft and process noise.
-        frames: Earth orientation of the sightings.
+        frames: Earth orientation of the fixes.
     """
-    system = linearise(sightings, settings, frames)
+    system = linearise(known_fixes, settings, frames)
     unknown = np.diag(_UNKNOWN_SIGMA**2)
     start = np.diag(np.concatenate((_UNKNOWN_SIGMA[:DRAG], steady_sigma(settings.process_noise))) ** 2)
     filtered, smoothed = posterior_bounds(system, start)
     sharp_filtered, sharp_smoothed = deterministic_bounds(_without_noise(system), unknown)
 
     def bound(covariance: FloatArray) -> Bound:
-        return Bound(sightings.gps_ms, covariance[:, :6, :6])
+        return Bound(known_fixes.gps_ms, covariance[:, :6, :6])
 
     return OrbitBounds(bound(sharp_filtered), bound(sharp_smoothed), bound(filtered), bound(smoothed))
 
 
-def linearise(sightings: Sightings, settings: OrbitSettings, frames: EarthFrames) -> Linearised:
-    """The flight's dynamics, process noise and measurements along the truth.
+def linearise(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFrames) -> LinearSystem:
+    """Return the flight's dynamics, process noise and measurements along the truth.
 
-    The latency of velocities is left out: the model bridges it without a loss.
+    The latency of velocities is neglected, because the measurement model bridges it without loss.
     """
     dynamics = OrbitDynamics(settings, frames)
-    count = len(sightings)
+    count = len(known_fixes)
     transition, noise = np.tile(np.eye(SIZE), (count - 1, 1, 1)), np.zeros((count - 1, SIZE, SIZE))
-    for row, (begin_ms, end_ms) in enumerate(zip(sightings.gps_ms[:-1], sightings.gps_ms[1:], strict=True)):
-        x = np.concatenate((sightings.states_gcrf[row], np.zeros(SIZE - DRAG)))
+    for row, (begin_ms, end_ms) in enumerate(zip(known_fixes.gps_ms[:-1], known_fixes.gps_ms[1:], strict=True)):
+        x = np.concatenate((known_fixes.states_gcrf[row], np.zeros(SIZE - DRAG)))
         state = OrbitState(int(begin_ms), x, np.zeros((SIZE, SIZE)))
         while state.gps_ms < end_ms:
             step = dynamics.advance(state, int(end_ms))
@@ -135,17 +135,17 @@ def linearise(sightings: Sightings, settings: OrbitSettings, frames: EarthFrames
             noise[row] = step.transition @ noise[row] @ step.transition.T + step.sqrt_noise @ step.sqrt_noise.T
             state = step.state
     information = np.zeros((count, SIZE, SIZE))
-    for row, gps_ms in enumerate(sightings.gps_ms.tolist()):
-        whitened = frames.ecef_state_from_gcrf(gps_ms) / sightings.sigma[row][:, None]
+    for row, gps_ms in enumerate(known_fixes.gps_ms.tolist()):
+        whitened = frames.ecef_state_from_gcrf(gps_ms) / known_fixes.sigma[row][:, None]
         information[row, :6, :6] = whitened.T @ whitened
-    return Linearised(transition, noise, information)
+    return LinearSystem(transition, noise, information)
 
 
-def deterministic_bounds(system: Linearised, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Bounds of a system without process noise.
+def deterministic_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the bounds of a system without process noise.
 
     Args:
-        system: Its noise is not looked at.
+        system: Its noise is ignored.
         start: Covariance of the states before the first measurement, (m, m).
 
     Returns:
@@ -164,8 +164,8 @@ def deterministic_bounds(system: Linearised, start: FloatArray) -> tuple[FloatAr
     return filtered, from_start @ everything @ from_start.transpose(0, 2, 1)
 
 
-def posterior_bounds(system: Linearised, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Covariances of Kalman filter and smoother.
+def posterior_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the covariances of Kalman filter and smoother.
 
     Args:
         system: With or without process noise.
@@ -192,23 +192,23 @@ def posterior_bounds(system: Linearised, start: FloatArray) -> tuple[FloatArray,
     return filtered, smoothed
 
 
-def _without_noise(system: Linearised) -> Linearised:
-    """Position, velocity and a drag factor that stays what it is."""
+def _without_noise(system: LinearSystem) -> LinearSystem:
+    """Return the system of position, velocity and a constant drag factor."""
     kept = (slice(None), slice(_DETERMINISTIC_SIZE), slice(_DETERMINISTIC_SIZE))
     transition = system.transition[kept].copy()
     transition[:, DRAG, DRAG] = 1.0
-    return Linearised(transition, np.zeros_like(transition), system.information[kept])
+    return LinearSystem(transition, np.zeros_like(transition), system.information[kept])
 
 
 def _updated(covariance: FloatArray, information: FloatArray) -> FloatArray:
-    """(P^-1 + I)^-1 = P (1 + I P)^-1, for any I, by the square root of P."""
+    """Return (P^-1 + I)^-1 = P (1 + I P)^-1, for any I, by the square root of P."""
     root = np.linalg.cholesky(covariance)
     seen = np.eye(len(root)) + root.T @ information @ root
     return np.asarray(root @ np.linalg.solve(seen, root.T))
 
 
 def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """matrix^-1 right, for a covariance of states in units of all sizes."""
+    """Return matrix^-1 right for a covariance of states in units of different size."""
     unit = 1.0 / np.sqrt(np.diagonal(matrix))
     solved: FloatArray = unit[:, None] * np.linalg.solve(unit[:, None] * matrix * unit, unit[:, None] * right)
     return solved
@@ -221,17 +221,18 @@ def _sigma_3d(covariance: FloatArray) -> FloatArray:
 
 _WILD_SIGMAS: Final = 10.0
 _MARGINS: Final = (1.0, 0.05)
-"""In m and m/s. What is farther from the truth than so many standard deviations and this says nothing on the orbit; the
-margin also covers the way by which the truth is brought to the velocity's time."""
+"""In m and m/s. Observations further from the truth than _WILD_SIGMAS standard deviations plus this margin are ignored;
+the margin also covers the propagation of the truth to the time of the velocity.
+"""
 _LEAST_NOISE: Final = (1e-3, 1e-6)
-"""Of scenarios without noise, in m and m/s."""
+"""Standard deviations for scenarios without noise, in m and m/s."""
 
 
-def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: EarthFrames) -> Sightings:
-    """The fixes of a scenario, with the white noise that they really have.
+def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: EarthFrames) -> KnownFixes:
+    """Return the fixes of a scenario with their actual white noise.
 
     Raises:
-        ValueError: There is none, or the scenario cannot be made.
+        ValueError: There is none, or the scenario cannot be generated.
     """
     made = generate(scenario)
     samples = np.concatenate((made.truth.position_ecef_m, made.truth.velocity_ecef_mps), axis=1)
@@ -243,15 +244,15 @@ def from_scenario(scenario: ScenarioSettings, settings: OrbitSettings, frames: E
 
     white = (scenario.gps.position_noise_m, scenario.gps.velocity_noise_mps)
     noise = [max(pair) for pair in zip(white, _LEAST_NOISE, strict=True)]
-    return _sightings(_fixes(made.sense, settings), truth, settings, frames, noise)
+    return _known_fixes(_fixes(made.sense, settings), truth, settings, frames, noise)
 
 
-def from_recording(path: Path, truth: OrbitTruth, settings: OrbitSettings, frames: EarthFrames) -> Sightings:
-    """The fixes of a sense file for which the truth is known, with the receiver's own standard deviations.
+def from_recording(path: Path, truth: OrbitTruth, settings: OrbitSettings, frames: EarthFrames) -> KnownFixes:
+    """Return the fixes of a sense file for which the truth is known, with the receiver's standard deviations.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It holds no fix that agrees with the truth.
+        ValueError: No fix agrees with the truth.
     """
 
     def states(gps_ms: IntArray) -> FloatArray:
@@ -259,29 +260,29 @@ def from_recording(path: Path, truth: OrbitTruth, settings: OrbitSettings, frame
         return np.concatenate((true.position_ecef_m, true.velocity_ecef_mps), axis=1)
 
     try:
-        return _sightings(_fixes(path.read_bytes(), settings), states, settings, frames, None)
+        return _known_fixes(_fixes(path.read_bytes(), settings), states, settings, frames, None)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
 def _fixes(sense: bytes, settings: OrbitSettings) -> list[Fix]:
-    """The plausible fixes in a sense file's content, in order of time."""
+    """Return the plausible fixes of a sense file's content, in order of time."""
     records = scan(sense, recognise_layout(sense[:RECOGNITION_BYTES])).records
     packets = list(gps_messages(decode_fixes(records), ((seq, "", 0, b"") for seq in range(len(records)))))
     limits = settings.screening
     return usable([fix_from(packet, limits) for packet in packets if screen(packet, limits) is None], limits)
 
 
-def _sightings(
+def _known_fixes(
     fixes: Sequence[Fix],
     truth: Callable[[IntArray], FloatArray],
     settings: OrbitSettings,
     frames: EarthFrames,
     noise: Sequence[float] | None,
-) -> Sightings:
-    """What of the fixes agrees with the truth; `noise`, of positions and velocities, replaces the receiver's sigmas."""
+) -> KnownFixes:
+    """Return the fixes that agree with the truth; `noise` (position, velocity) replaces the receiver's sigmas."""
     if not fixes:
-        raise ValueError("no plausible fix; pygnc inspect shows what there is")
+        raise ValueError("no plausible fix; `pygnc inspect` shows the content of the file")
     positions = observe_positions(fixes, frames, settings.measurement)
     velocities = observe_velocities(fixes, frames, settings.measurement)
     gps_ms = positions.gps_ms
@@ -295,12 +296,14 @@ def _sightings(
         sigma[seen.fix[agrees], 3 * number : 3 * number + 3] = seen.sigma[agrees]
     used = np.isfinite(sigma).any(axis=1)
     if not used.any():
-        raise ValueError(f"none of {len(fixes)} fixes agrees with the truth; is it of this satellite and time?")
-    return Sightings(gps_ms[used], gcrf[used], sigma[used])
+        raise ValueError(
+            f"none of {len(fixes)} fixes agrees with the truth; check that it is of this satellite and time"
+        )
+    return KnownFixes(gps_ms[used], gcrf[used], sigma[used])
 
 
 def _distance(observations: Observations, gcrf: FloatArray, pole: FloatArray) -> FloatArray:
-    """Of each observation from the truth (n, 6) at its fix; NaN where that is unknown."""
+    """Return the distance of each observation from the truth (n, 6) at its fix; NaN where the truth is unknown."""
     position_m, velocity_mps = gcrf[:, :3], gcrf[:, 3:]
     offset_s = observations.offset_s[:, None]
     fall = oblate_earth(position_m, pole)

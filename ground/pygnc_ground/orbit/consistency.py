@@ -1,12 +1,12 @@
-"""Does a covariance say what the errors are? Normalised errors and innovations squared against chi-square.
+"""Consistency of covariances: NEES and NIS against chi-square bands.
 
-Bar-Shalom, Li & Kirubarajan, Estimation with Applications to Tracking and Navigation (2001), section 5.4. Each value is
-chi-square distributed if the filter is consistent, and so is a sum of independent ones:
+Source: Bar-Shalom, Li & Kirubarajan, Estimation with Applications to Tracking and Navigation (2001), section 5.4. If
+the filter is consistent, each value is chi-square distributed, and so is a sum of independent values:
 
-- Innovations of a consistent filter are independent from fix to fix, so one run is enough: NIS, averaged over time.
-- Errors hang together over many fixes, and their average over time has no known distribution. NEES is averaged over
-  runs with independent noise instead, epoch by epoch; 95 % of these averages lie inside their 95 % band. Neighbouring
-  averages hang together too: the fraction is expected to be 0.95, but scatters more than that of independent epochs.
+- Innovations of a consistent filter are independent from fix to fix, so one run suffices: NIS, averaged over time.
+- Errors are correlated over many fixes, and their time average has no known distribution. NEES is therefore averaged
+  over runs with independent noise, epoch by epoch; 95 % of these averages lie inside their 95 % band. Neighbouring
+  averages are correlated, too: the fraction is expected to be 0.95, but scatters more than that of independent epochs.
 """
 
 from dataclasses import dataclass
@@ -19,41 +19,41 @@ from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 
 class Band(NamedTuple):
-    """An interval, ends included."""
+    """A closed interval."""
 
     low: float
     high: float
 
 
 def band(dof: int, count: int, probability: float = 0.95) -> Band:
-    """Two-sided band of the average of `count` independent chi-square values of `dof` degrees of freedom each."""
+    """Return the two-sided band of the mean of `count` independent chi-square values with `dof` degrees of freedom."""
     low, high = _band_of_sum(np.array(dof * count), probability)
     return Band(float(low) / count, float(high) / count)
 
 
 def fraction_inside(values: FloatArray, low: FloatArray | float, high: FloatArray | float) -> float:
-    """Fraction of the values (n,) from `low` to `high`, each a number or shape (n,); NaN for no values."""
+    """Return the fraction of the values (n,) from `low` to `high`, each a number or shape (n,); NaN for no values."""
     return float(((values >= low) & (values <= high)).mean()) if len(values) else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class NisConsistency:
-    """Innovations of one run."""
+    """Consistency of the innovations of one run."""
 
     count: int
-    """Fixes whose innovation was used"""
+    """Fixes with a used innovation."""
     mean_per_dof: float
-    """1 on average if the filter is consistent; NaN without fixes"""
+    """1 on average if the filter is consistent; NaN without fixes."""
     band_per_dof: Band
-    """Where the mean lies with 95 % probability"""
+    """95 % band of the mean."""
     fraction_inside: float
-    """Of the single values, within 95 % bands of their own; NaN without fixes"""
+    """Fraction of the single values within their own 95 % bands; NaN without fixes."""
 
 
 def nis_consistency(nis: FloatArray, dof: IntArray) -> NisConsistency:
-    """Judge normalised innovations squared (n,), each of its own degrees of freedom (n,), 0 where there is none.
+    """Return the consistency of normalised innovations squared (n,) with degrees of freedom (n,), 0 for none.
 
-    A filter that adapts its noise to the innovations, as the flight's does, brings the mean near 1 by itself.
+    A filter that adapts its noise to the innovations, such as the flight filter, keeps the mean near 1 by design.
     """
     used = dof > 0
     nis, dof = nis[used], dof[used]
@@ -72,39 +72,41 @@ def nis_consistency(nis: FloatArray, dof: IntArray) -> NisConsistency:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeesConsistency:
-    """Errors of several runs over the same epochs."""
+    """Consistency of the errors of several runs over the same epochs."""
 
     average: FloatArray
-    """(epochs,), over the runs that have a state; NaN where none has"""
+    """(epochs,), over the runs that have a state; NaN if none has."""
     runs: IntArray
-    """(epochs,), how many those are"""
+    """(epochs,), number of those runs."""
     mean_per_dof: float
-    """Over all runs and epochs, 1 if consistent on average; it has no band, see above"""
+    """Over all runs and epochs, 1 if consistent on average; it has no band, see above."""
     fraction_inside: float
-    """Of the averages, within their 95 % bands; NaN without epochs"""
+    """Fraction of the averages within their 95 % bands; NaN without epochs."""
 
 
 def nees_consistency(nees: FloatArray, dof: int = 6) -> NeesConsistency:
-    """Judge normalised errors squared, shape (runs, epochs), NaN where a run has no state, of `dof` degrees of freedom.
+    """Return the consistency of normalised errors squared, shape (runs, epochs), NaN where a run has no state.
 
-    Runs are independent in noise and start. A single run is one row.
+    Args:
+        nees: Values of runs that are independent in noise and initialisation; a single run is one row.
+        dof: Degrees of freedom of each value.
     """
     known = np.isfinite(nees)
     runs = known.sum(axis=0)
     average = np.full(len(runs), np.nan)
     np.divide(np.where(known, nees, 0.0).sum(axis=0), runs, out=average, where=runs > 0)
-    judged = runs > 0
-    low, high = _band_of_sum(dof * runs[judged])
+    compared = runs > 0
+    low, high = _band_of_sum(dof * runs[compared])
     return NeesConsistency(
         average=average,
         runs=runs,
         mean_per_dof=float(nees[known].mean()) / dof if known.any() else float("nan"),
-        fraction_inside=fraction_inside(average[judged], low / runs[judged], high / runs[judged]),
+        fraction_inside=fraction_inside(average[compared], low / runs[compared], high / runs[compared]),
     )
 
 
 def sigma_ratio(error: FloatArray, sigma: FloatArray) -> float:
-    """Formal over actual error: RMS of standard deviations over RMS of errors, both (n, k), all components together.
+    """Return the ratio of formal to actual error: RMS of sigmas over RMS of errors, both (n, k).
 
     Above 1 the covariance is pessimistic, below 1 optimistic. NaN without rows.
     """
@@ -112,6 +114,6 @@ def sigma_ratio(error: FloatArray, sigma: FloatArray) -> float:
 
 
 def _band_of_sum(dof: IntArray, probability: float = 0.95) -> tuple[FloatArray, FloatArray]:
-    """Ends of the two-sided bands of chi-square values of `dof` degrees of freedom, of the same shape."""
+    """Return the ends of the two-sided bands of chi-square values with `dof` degrees of freedom, of the same shape."""
     tail = 0.5 * (1.0 - probability)
     return np.asarray(chi2.ppf(tail, dof)), np.asarray(chi2.isf(tail, dof))

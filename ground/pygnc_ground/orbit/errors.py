@@ -1,4 +1,4 @@
-"""A solution against the truth: errors along radial, transverse and normal, and whether the covariance covers them."""
+"""Errors of an orbit solution against truth, in RTN, and NEES."""
 
 from dataclasses import dataclass
 
@@ -13,30 +13,30 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 class OrbitErrors:
     """Estimate minus truth at the n rows of a solution for which both are known.
 
-    RTN are radial, transverse (along the orbit) and normal, of the true orbit in inertial space; velocities are
-    relative to the rotating Earth, resolved along the same axes.
+    RTN are the radial, transverse (along-track) and normal axes of the true orbit in inertial space; velocities are
+    relative to the rotating Earth, resolved in the same axes.
     """
 
     row: IntArray
-    """(n,), index into the solution"""
+    """(n,), index into the solution."""
     gps_ms: IntArray
-    """(n,)"""
+    """(n,)."""
     position_rtn_m: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     velocity_rtn_mps: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     position_sigma_rtn_m: FloatArray
-    """(n, 3), by the solution's own covariance"""
+    """(n, 3), from the covariance of the solution."""
     velocity_sigma_rtn_mps: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     nees: FloatArray
-    """(n,), error squared over its covariance; 6 degrees of freedom"""
+    """(n,), normalised estimation error squared; 6 degrees of freedom."""
 
     def __len__(self) -> int:
         return len(self.gps_ms)
 
     def later(self, fraction: float) -> BoolArray:
-        """Rows after the first `fraction` of the time span, shape (n,)."""
+        """Flag the rows after the first `fraction` of the time span, shape (n,)."""
         if not len(self):
             return np.zeros(0, dtype=bool)
         begin, end = int(self.gps_ms[0]), int(self.gps_ms[-1])
@@ -44,12 +44,12 @@ class OrbitErrors:
 
 
 def rms_3d(vectors: FloatArray) -> float:
-    """Root of the mean squared length of vectors (n, 3); NaN for none."""
+    """Return the root of the mean squared length of vectors (n, 3); NaN for none."""
     return float(np.sqrt((vectors**2).sum(axis=1).mean())) if len(vectors) else float("nan")
 
 
 def orbit_errors(solution: OrbitSolution, truth: OrbitTruth) -> OrbitErrors:
-    """Compare a solution with the truth."""
+    """Return the errors of a solution against truth."""
     true = truth.at(solution.gps_ms)
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
     position, velocity = true.position_ecef_m[row], true.velocity_ecef_mps[row]
@@ -75,7 +75,7 @@ def orbit_errors(solution: OrbitSolution, truth: OrbitTruth) -> OrbitErrors:
 
 
 def _rtn_from_ecef(position_ecef_m: FloatArray, velocity_ecef_mps: FloatArray) -> FloatArray:
-    """Rotation matrices to radial, transverse and normal, shape (n, 3, 3), of states (n, 3) in ITRF."""
+    """Return the rotation matrices to RTN, shape (n, 3, 3), for states (n, 3) in ITRF."""
     spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
     inertial_mps = velocity_ecef_mps + np.cross(spin, position_ecef_m)
     radial = position_ecef_m / np.linalg.norm(position_ecef_m, axis=1, keepdims=True)

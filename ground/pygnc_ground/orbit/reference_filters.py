@@ -1,20 +1,12 @@
-"""What reference filters have in common: how they start, gate, widen and start again.
+"""Reference orbit filters with the algebra of filterpy 2.0 (R. Labbe): extended and unscented Kalman filter.
 
-A reference has the flight's models, gates and start, and takes prediction and update from another library. The state
-after the first fixes is the flight filter's own, for before the first of them 100 km and 1 km/s are uncertain, which no
-sigma points cover; so is the one after a restart. Every decision in between rests on the reference's own numbers.
+The EKF keeps the covariance P itself: F P F' + Q in the prediction, Joseph's form in the update. With equal models and
+equal decisions it differs from the flight's square-root filter by rounding only.
 
-The flight's filter once more, with the extended Kalman filter of filterpy in place of square roots.
-
-filterpy 2.0 (R. Labbe) keeps the covariance P whole: F P F' + Q at a prediction, Joseph's form at an update. With equal
-models and equal decisions it differs from the square-root filter by rounding alone.
-
-An orbit filter that linearises neither motion nor measurement: filterpy's unscented Kalman filter.
-
-It shows what linearising costs. Nearly all of that comes from the drag factor, whose logarithm is the state: over a
-spread s of the logarithm, the factor's mean is exp(s^2 / 2) times the median that a linearised filter takes for it.
-
-States are not scaled: Cholesky's factor of a covariance in other units is the same factor in other units.
+The UKF linearises neither motion nor measurement and thus shows the cost of linearisation. Nearly all of it comes from
+the drag factor, whose logarithm is the state: with a standard deviation s of the logarithm, the mean of the factor is
+exp(s^2 / 2) times the median that a linearised filter uses. States are not scaled, because the Cholesky factor of a
+covariance is the same in other units.
 """
 
 from abc import ABC, abstractmethod
@@ -28,33 +20,38 @@ from filterpy.kalman import ExtendedKalmanFilter, MerweScaledSigmaPoints, Unscen
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.checkpoint import take
-from pygnc.estimators.orbit.checkpoint import pack_gate, unpack_gate
-from pygnc.estimators.orbit.dynamics import Advance, OrbitDynamics
+from pygnc.estimators.orbit.dynamics import OrbitDynamics, OrbitStep
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.gps_fix import Fix, RejectCause
-from pygnc.estimators.orbit.measurement import Gate, Observation, compare, empirical_factor
+from pygnc.estimators.orbit.measurement import Gate, Observation, empirical_factor, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, EcefOrbit, OrbitState, to_ecef
 
 Observe: TypeAlias = Callable[[Array], Observation]
-"""Compares what is used of a fix with a state vector (10,), everything in units of the measurements' own standard
-deviations: metres and m/s mixed make matrices that a library rightly calls ill-conditioned."""
+"""Linearises the accepted parts of a fix about a state vector (10,).
+
+All values are in units of their standard deviations: a mixture of metres and m/s makes ill-conditioned matrices.
+"""
 
 
 class ReferenceFilter(ABC):
-    """Turns fixes into orbit states, in place of the flight's `OrbitFilter` and with its interface.
+    """Orbit filter with the interface of the flight's `OrbitFilter` and the algebra of another library.
+
+    Models, gates and initialisation are those of the flight filter; prediction and update come from the other library.
+    The state after the first fixes is the flight filter's own: the uncertainty before them (100 km and 1 km/s) is too
+    large for sigma points. The same holds after a restart. Every decision in between follows from the reference's own
+    numbers.
 
     Args:
         settings: Force model, noise, gates.
-        orientation: Earth orientation for all of this filter's life.
+        orientation: Earth orientation for the whole life of the filter.
     """
 
     def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
         self.settings = settings
         self.frames = EarthFrames(orientation)
         self._dynamics = OrbitDynamics(settings, self.frames)
-        self._starter = OrbitFilter(settings, orientation)
+        self._initialiser = OrbitFilter(settings, orientation)
         self._state: OrbitState | None = None
         self._position_gate = Gate()
         self._velocity_gate = Gate()
@@ -63,66 +60,66 @@ class ReferenceFilter(ABC):
 
     @property
     def state(self) -> OrbitState | None:
-        """The estimate after the last accepted fix; None before the start."""
+        """The estimate after the last accepted fix; None before the initialisation."""
         return self._state
 
     def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
-        """Take in one fix; return the fixes whose fate is now decided, in order of time."""
+        """Process one fix; return the fixes that are now accepted or rejected, in order of time."""
         if self._state is not None:
-            return (self._follow(self._state, fix),)
-        updates = self._starter.process(fix)
-        self._go_on_from(self._starter)
+            return (self._process_in_flight(self._state, fix),)
+        updates = self._initialiser.process(fix)
+        self._take_over(self._initialiser)
         return updates
 
-    def finish_start(self) -> tuple[OrbitUpdate, ...]:
-        """Start with the fixes there are, be it one; for when no more will come."""
+    def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
+        """Initialise from the buffered fixes at the end of the input, even if there is only one."""
         if self._state is not None:
             return ()
-        updates = self._starter.finish_start()
-        self._go_on_from(self._starter)
+        updates = self._initialiser.initialise_from_buffered()
+        self._take_over(self._initialiser)
         return updates
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
-        """The orbit at a later time, from `start` or the filter's own state. Nothing of the filter changes.
+        """Return the orbit at a later time, from `start` or the filter's own state; the filter does not change.
 
         Raises:
-            ValueError: There is no state yet, or `gps_ms` lies before it.
+            ValueError: There is no state yet, or `gps_ms` is before it.
         """
         state = start or self._state
         if state is None:
-            raise ValueError("the orbit filter has not started, there is nothing to predict from")
+            raise ValueError("the orbit filter is not initialised: no state to predict from")
         if gps_ms < state.gps_ms:
             raise ValueError(f"cannot propagate the covariance back from {state.gps_ms} to {gps_ms} ms GPS")
         return self._propagated(state, gps_ms)
 
     def ecef(self, state: OrbitState) -> EcefOrbit:
-        """A state in the Earth-fixed frame, with standard deviations."""
+        """Return a state in ITRF with standard deviations."""
         return to_ecef(state, self.frames)
 
-    # --- By another library ----------------------------------------------------------------------------------------
+    # --- Algebra of the other library ------------------------------------------------------------------------------
 
     @abstractmethod
-    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
-        """State vector (10,) and covariance (10, 10) after the step `advance`, which begins at `state`."""
+    def _predicted(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
+        """Return state vector (10,) and covariance (10, 10) after `step`, which begins at `state`."""
 
     @abstractmethod
     def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
-        """State vector (10,) and covariance (10, 10) after an observation, and its normalised innovation squared."""
+        """Return state vector (10,), covariance (10, 10) and normalised innovation squared after an observation."""
 
     # --- Flight ----------------------------------------------------------------------------------------------------
 
     def _propagated(self, state: OrbitState, gps_ms: int) -> OrbitState:
         while state.gps_ms < gps_ms:
-            advance = self._dynamics.advance(state, gps_ms, self._empirical_factor)
-            state = _with_root(advance.state.gps_ms, *self._predicted(state, advance))
+            step = self._dynamics.advance(state, gps_ms, self._empirical_factor)
+            state = _state_from_covariance(step.state.gps_ms, *self._predicted(state, step))
         return state
 
-    def _follow(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
+    def _process_in_flight(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         if fix.gps_ms <= state.gps_ms:
-            return OrbitUpdate.unused(fix, RejectCause.NOT_LATER)
+            return OrbitUpdate.rejected(fix, RejectCause.NOT_LATER)
         if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
-            return self._try_restart(OrbitUpdate.unused(fix, RejectCause.GAP))
-        update = self._judge(self._propagated(state, fix.gps_ms), fix)
+            return self._try_restart(OrbitUpdate.rejected(fix, RejectCause.GAP))
+        update = self._update(self._propagated(state, fix.gps_ms), fix)
         if update.position_accepted or update.velocity_accepted:
             self._state = update.state
         if not update.position_accepted:
@@ -130,25 +127,26 @@ class ReferenceFilter(ABC):
         self._rejected = []
         return update
 
-    def _judge(self, predicted: OrbitState, fix: Fix) -> OrbitUpdate:
-        """Gate position and velocity apart from each other, then update with what passes."""
+    def _update(self, predicted: OrbitState, fix: Fix) -> OrbitUpdate:
+        """Test position and velocity separately, then update with the parts that pass."""
         limits, factor = self.settings.measurement, self._empirical_factor
-        of_position, of_velocity = compare(fix, predicted.x, self.frames, limits)
-        position = self._position_gate.judge(of_position, predicted, limits)
-        velocity = self._velocity_gate.judge(of_velocity, predicted, limits) if of_velocity else None
+        position_observation, velocity_observation = linearise_fix(fix, predicted.x, self.frames, limits)
+        position = self._position_gate.test(position_observation, predicted, limits)
+        velocity = self._velocity_gate.test(velocity_observation, predicted, limits) if velocity_observation else None
         used = (position.used is not None, velocity is not None and velocity.used is not None)
         scales = (self._position_gate.factor, self._velocity_gate.factor)
 
         def observe(x: Array) -> Observation:
-            parts = zip(compare(fix, x, self.frames, limits), scales, used, strict=True)
-            taken = [part.widened(scale) for part, scale, use in parts if part and use]
-            residual, partials, sigma = Observation.stacked(taken)
+            parts = zip(linearise_fix(fix, x, self.frames, limits), scales, used, strict=True)
+            residual, partials, sigma = Observation.stacked(
+                [part.scaled(scale) for part, scale, use in parts if part and use]
+            )
             return Observation(residual / sigma, partials / sigma[:, None], np.ones(len(sigma)))
 
         state, nis = predicted, 0.0
         if any(used):
             x, covariance, nis = self._updated(predicted, observe)
-            state = _with_root(fix.gps_ms, x, covariance)
+            state = _state_from_covariance(fix.gps_ms, x, covariance)
         self._position_gate = position.gate
         self._velocity_gate = velocity.gate if velocity else self._velocity_gate
         gates = [position.gate] if velocity is None else [position.gate, velocity.gate]
@@ -165,43 +163,34 @@ class ReferenceFilter(ABC):
             empirical_factor=factor,
         )
 
-    # --- Start -----------------------------------------------------------------------------------------------------
+    # --- Initialisation --------------------------------------------------------------------------------------------
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
-        """Start again from the last rejected fixes once enough of them agree."""
+        """Re-initialise from the last rejected fixes once enough of them agree."""
         limits = self.settings.start
         self._rejected = [*self._rejected, rejected.fix][-limits.fixes :]
-        if len(self._rejected) < limits.restart_fixes:
+        count = len(self._rejected)
+        if count < limits.restart_fixes:
             return rejected
-        starter = self._new_starter(len(self._rejected))
-        updates = [update for fix in self._rejected for update in starter.process(fix)]
+        initialiser = OrbitFilter(replace(self.settings, start=replace(limits, fixes=count)), self.frames.orientation)
+        initialiser.position_gate, initialiser.velocity_gate = self._position_gate, self._velocity_gate
+        updates = [update for fix in self._rejected for update in initialiser.process(fix)]
         if sum(update.position_accepted for update in updates) < limits.restart_fixes:
             return rejected
-        self._go_on_from(starter)
+        self._take_over(initialiser)
         update = next(update for update in updates if update.fix is rejected.fix)
         return replace(update, restarted_from_ms=updates[0].fix.gps_ms)
 
-    def _new_starter(self, fixes: int) -> OrbitFilter:
-        """The flight's filter before the start, which it makes of so many fixes; it knows what the gates know."""
-        settings = replace(self.settings, start=replace(self.settings.start, fixes=fixes))
-        orientation = self.frames.orientation
-        memory = OrbitFilter(settings, orientation).checkpoint()
-        memory |= {"position_gate": pack_gate(self._position_gate), "velocity_gate": pack_gate(self._velocity_gate)}
-        return OrbitFilter.restore(settings, orientation, memory)
-
-    def _go_on_from(self, starter: OrbitFilter) -> None:
-        """Take over state and gates of the flight's filter, if it has started."""
-        if starter.state is None:
+    def _take_over(self, initialiser: OrbitFilter) -> None:
+        """Copy state and gates of the flight filter once it is initialised."""
+        if initialiser.state is None:
             return
-        memory = starter.checkpoint()
-        self._position_gate = unpack_gate(take(memory, "position_gate", bytes))
-        self._velocity_gate = unpack_gate(take(memory, "velocity_gate", bytes))
-        self._state = starter.state
+        self._position_gate, self._velocity_gate = initialiser.position_gate, initialiser.velocity_gate
+        self._state = initialiser.state
         self._rejected = []
 
 
-def _with_root(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
-    """The state with Cholesky's factor of a covariance that another library keeps whole."""
+def _state_from_covariance(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
     root = np.linalg.cholesky(0.5 * (covariance + covariance.T))
     return OrbitState(gps_ms, x, np.asarray(root, dtype=np.float64))
 
@@ -209,12 +198,12 @@ def _with_root(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
 class EkfOrbitFilter(ReferenceFilter):
     """Extended Kalman filter by filterpy."""
 
-    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
+    def _predicted(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
         ekf = _ekf(state, 1)
-        ekf.F, ekf.Q = advance.transition, advance.sqrt_noise.dot(advance.sqrt_noise.T)
+        ekf.F, ekf.Q = step.transition, step.sqrt_noise.dot(step.sqrt_noise.T)
         ekf.predict()
         # It moves the state by F as well, which is right for deviations only.
-        return advance.state.x, ekf.P
+        return step.state.x, ekf.P
 
     def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
         size = len(observe(state.x).residual)
@@ -230,7 +219,7 @@ class EkfOrbitFilter(ReferenceFilter):
 
 
 def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
-    """The library's filter at a state, for so many measured numbers."""
+    """Return the library's filter at a state for measurements of `measured` components."""
     ekf = ExtendedKalmanFilter(dim_x=SIZE, dim_z=measured)
     ekf.x, ekf.P = state.x, state.covariance
     return ekf
@@ -239,8 +228,8 @@ def _ekf(state: OrbitState, measured: int) -> ExtendedKalmanFilter:
 class UkfOrbitFilter(ReferenceFilter):
     """Unscented Kalman filter by filterpy, with 20 sigma points at sqrt(3) standard deviations and one at the centre.
 
-    A fix costs 22 propagation steps per started 30 s since the last one. Gates judge by the covariance that the
-    measurement's derivatives make of the predicted one; the update itself goes by the sigma points.
+    A fix costs 22 propagation steps per started 30 s since the last one. The gates use the linearised innovation
+    covariance; the update itself uses the sigma points.
     """
 
     def __init__(self, settings: OrbitSettings, orientation: EarthOrientationTable) -> None:
@@ -249,13 +238,13 @@ class UkfOrbitFilter(ReferenceFilter):
         # negative, but with beta >= alpha^2 covariances about the mean are sums of squares all the same.
         self._points = MerweScaledSigmaPoints(SIZE, alpha=1.0, beta=2.0, kappa=3.0 - SIZE)
 
-    def _predicted(self, state: OrbitState, advance: Advance) -> tuple[Array, Array]:
+    def _predicted(self, state: OrbitState, step: OrbitStep) -> tuple[Array, Array]:
         def moved(x: Array, step_s: float) -> Array:
             return self._dynamics.step(state.gps_ms, x, step_s)[0]
 
         ukf = self._ukf(state, 1)
-        ukf.Q = advance.sqrt_noise.dot(advance.sqrt_noise.T)
-        ukf.predict(dt=(advance.state.gps_ms - state.gps_ms) * 1e-3, fx=moved)
+        ukf.Q = step.sqrt_noise.dot(step.sqrt_noise.T)
+        ukf.predict(dt=(step.state.gps_ms - state.gps_ms) * 1e-3, fx=moved)
         return ukf.x, ukf.P
 
     def _updated(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
@@ -267,7 +256,10 @@ class UkfOrbitFilter(ReferenceFilter):
         return ukf.x, ukf.P, float(ukf.mahalanobis) ** 2
 
     def _ukf(self, state: OrbitState, measured: int) -> UnscentedKalmanFilter:
-        """The library's filter at a state, for so many measured numbers; it is told the models when it is used."""
+        """Return the library's filter at a state for measurements of `measured` components.
+
+        Models are passed at each call.
+        """
         ukf = UnscentedKalmanFilter(SIZE, measured, dt=0.0, hx=None, fx=None, points=self._points)
         ukf.x, ukf.P = state.x, state.covariance
         return ukf

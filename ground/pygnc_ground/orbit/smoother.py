@@ -1,12 +1,13 @@
-"""The smoother: every state from all fixes, before it and after it.
+"""Rauch-Tung-Striebel smoother of the orbit.
 
-Rauch, Tung & Striebel's recursion (AIAA J. 3, 1965) on the flight filter's states, in square-root form: one QR
-factorisation of [[F L, W], [L, 0]] (F transition, L root of the filtered covariance, W of the process noise) gives the
-gain and the part of the covariance that later fixes cannot reduce (Park & Kailath, IEEE TAC 40, 1995). Nothing is
-subtracted, so a covariance cannot turn negative.
+The recursion of Rauch, Tung & Striebel (AIAA J. 3, 1965) runs on the states of the flight filter in square-root form:
+one QR factorisation of [[F L, W], [L, 0]] (F transition matrix, L root of the filtered covariance, W root of the
+process noise) gives the gain and the part of the covariance that later fixes cannot reduce (Park & Kailath, IEEE TAC
+40, 1995). Nothing is subtracted, so a covariance cannot become negative.
 
-A filter that starts, or starts again, knows its first state from several fixes at once. Before it stands a state of
-which nothing is known, at the earliest time asked for, so that the recursion also carries the result back from there.
+A filter that initialises or re-initialises obtains its first state from several fixes at once. The smoother places an
+uninformative state before it, at the earliest requested time, so that the recursion also propagates the result back
+from there.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,16 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.filter import OrbitUpdate, unknown_state
+from pygnc.estimators.orbit.filter import OrbitUpdate, uninformative_state
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 
 
 class _Backward(NamedTuple):
-    """What a step back needs: predicted minus filtered is behind the gain; `root` is what later fixes leave."""
+    """Step backwards: the gain applies to smoothed minus predicted.
+
+    `root` is the part that later fixes cannot reduce.
+    """
 
     filtered: OrbitState
     predicted_x: Array
@@ -34,7 +38,7 @@ class _Backward(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Updates of one uninterrupted state: from a start, or a new start, to the next one."""
+    """Updates of one uninterrupted state, between two initialisations."""
 
     begin_ms: int
     updates: list[OrbitUpdate]
@@ -43,19 +47,16 @@ class _Stretch:
 def smooth(
     updates: Sequence[OrbitUpdate], times_gps_ms: Sequence[int], dynamics: OrbitDynamics, settings: OrbitSettings
 ) -> dict[int, OrbitState]:
-    """Smoothed states.
-
-    Args:
-        updates: What the filter said of its fixes, in the order in which it said it.
-        times_gps_ms: When a state is wanted, in any order. Before the filter's first state and behind its last one, up
-            to the longest gap that the filter bridges; farther out there is none.
-        dynamics: The filter's.
-        settings: The filter's.
-
-    Returns:
-        The states by their time.
+    """Return the smoothed states by time.
 
     Cost: as much as the filter; some 3 kB per fix.
+
+    Args:
+        updates: Results of the filter in its order.
+        times_gps_ms: Requested times in any order. States are returned up to the longest gap that the filter bridges
+            before its first and after its last state.
+        dynamics: Dynamics of the filter.
+        settings: Settings of the filter.
     """
     states: dict[int, OrbitState] = {}
     stretches = _stretches(updates)
@@ -88,7 +89,9 @@ def _smooth_stretch(
     times = sorted(wanted | filtered.keys())
     first = stretch.updates[0]
     first_state = _state_of(first)
-    state = unknown_state(times[0], dynamics.trace(first.fix.gps_ms, first_state.x, times[0]), settings)
+    state = uninformative_state(
+        times[0], dynamics.propagate_vector(first.fix.gps_ms, first_state.x, times[0]), settings
+    )
     if times[0] == first.fix.gps_ms:
         state = first_state
     backward: list[_Backward] = []
@@ -110,7 +113,7 @@ def _smooth_stretch(
 
 
 def _recurse(backward: Sequence[_Backward], last: OrbitState, wanted: set[int]) -> dict[int, OrbitState]:
-    """Run back from the last filtered state, which is smoothed already."""
+    """Run backwards from the last filtered state, which is already smoothed."""
     state = last
     states = {state.gps_ms: state}
     for step in reversed(backward):
@@ -123,7 +126,7 @@ def _recurse(backward: Sequence[_Backward], last: OrbitState, wanted: set[int]) 
 
 
 def _backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[Array, Array]:
-    """Gain P F' (F P F' + Q)^-1 with P = root root', and the root of P - gain (F P F' + Q) gain', each (10, 10)."""
+    """Return the gain P F' (F P F' + Q)^-1 and the root of P - gain (F P F' + Q) gain', each (10, 10)."""
     array = np.zeros((2 * SIZE, SIZE + sqrt_noise.shape[1]))
     array[:SIZE, :SIZE] = transition.dot(root)
     array[:SIZE, SIZE:] = sqrt_noise
@@ -135,5 +138,5 @@ def _backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[A
 
 def _state_of(update: OrbitUpdate) -> OrbitState:
     if update.state is None:
-        raise ValueError(f"the filter gave no state for fix {update.fix.seq}")
+        raise ValueError(f"fix {update.fix.seq} has no filtered state")
     return update.state

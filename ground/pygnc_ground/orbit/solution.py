@@ -1,4 +1,4 @@
-"""An orbit as a table: states at the times of the GPS records, whichever estimator they are from."""
+"""Orbit solution: a table of states at the times of the GPS records, from any estimator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,27 +16,29 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrbitSolution:
-    """States at n times, one row per GPS record that carries a time, in the order of the records.
+    """States at n times, one row per GPS record with a time, in the order of the records.
 
-    Position and velocity of a row are both valid at its time. NaN where an estimator has no state.
+    Position and velocity of a row are both valid at its time. They are NaN if the estimator has no state.
     """
 
     gps_ms: IntArray
-    """(n,), milliseconds since the GPS epoch"""
+    """(n,), milliseconds since the GPS epoch."""
     position_ecef_m: FloatArray
-    """(n, 3), ITRF"""
+    """(n, 3), ITRF."""
     velocity_ecef_mps: FloatArray
-    """(n, 3), relative to the rotating Earth, ITRF"""
+    """(n, 3), relative to the rotating Earth, ITRF."""
     position_gcrf_m: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     velocity_gcrf_mps: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     covariance_ecef: FloatArray
-    """(n, 6, 6), of position and velocity in ITRF"""
+    """(n, 6, 6), of position and velocity in ITRF."""
     nis: FloatArray
-    """(n,), normalised innovation (batch, smoother: residual) squared of what was used of the record; NaN if nothing"""
+    """(n,), normalised innovation (batch, smoother: residual) squared of the used part of the record; NaN if none was
+    used.
+    """
     dof: IntArray
-    """(n,), numbers that `nis` sums over: 0, 3 or 6"""
+    """(n,), degrees of freedom of `nis`: 0, 3 or 6."""
     accepted: BoolArray
     """(n,), whether anything of the record was used"""
 

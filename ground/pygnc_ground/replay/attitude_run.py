@@ -1,4 +1,4 @@
-"""From the flight's word on each sensor sample to the tables of attitudes, with smoother, truth and bound."""
+"""Attitude of a replay: smoother, truth and Cramér-Rao bound for the flight's samples."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,33 +6,33 @@ from typing import Any
 import numpy as np
 
 from pygnc.estimators.attitude.filter import AttitudeUpdate
-from pygnc.estimators.attitude.mekf import FieldInnovation, RejectCause
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause, FieldInnovation
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc_ground.attitude.bound import Seen, attitude_bound
-from pygnc_ground.attitude.face_illuminance import face_light
+from pygnc_ground.attitude.bound import BoundSample, attitude_bound
+from pygnc_ground.attitude.face_illuminance import face_illuminance
 from pygnc_ground.attitude.smoother import smooth
-from pygnc_ground.attitude.solution import Readings, solution_from_states
+from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 from pygnc_ground.replay.collect import SampleRecord
 from pygnc_ground.replay.result import AttitudeResult, SampleRecords
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _UNKNOWN = (float("nan"),) * 3
-_NOT_TAKEN = {RejectCause.NOT_LATER, RejectCause.NOT_FINITE}
-"""Samples that the filter put aside without a look at what they say."""
+_NOT_TAKEN = {AttitudeRejectCause.NOT_LATER, AttitudeRejectCause.NOT_FINITE}
+"""Samples that the filter rejected before using any measurement."""
 
 
 def attitude_result(
     records: Sequence[SampleRecord], settings: AttitudeSettings, truth: AttitudeTruth | None
 ) -> AttitudeResult:
-    """The tables of n samples.
+    """Return the tables of n samples.
 
-    Cost: 0.5 ms per sample, and as much again for the bound where there is a truth.
+    Computing takes 0.5 ms per sample, and as much again for the bound if there is a truth.
     """
     samples, correction = _samples(records), SampleCorrection(settings)
-    readings = Readings(
+    readings = GyroReadings(
         gps_ms=samples.gps_ms,
         gyro_imu_rad_s=_rows([correction.gyro_rad_s(record.outcome.sample) for record in records], 3),
         rate_body_rad_s=_rows([record.estimate.rate_body_rad_s for record in records], 3),
@@ -45,10 +45,10 @@ def attitude_result(
         samples=samples,
         solution=solution_from_states([of.state if of else None for of in updates], readings, settings),
         smoothed=solution_from_states(smoothed, readings, settings),
-        light=face_light(
+        light=face_illuminance(
             _rows([correction.lux(record.outcome.sample) for record in records], 6),
             smoothed,
-            [record.outcome.around.surroundings for record in records],
+            [record.outcome.environment.surroundings for record in records],
             settings,
         ),
         truth=true,
@@ -61,15 +61,15 @@ def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | 
     return [None if update is None else next(states) for update in updates]
 
 
-def _seen(records: Sequence[SampleRecord], settings: AttitudeSettings) -> list[Seen]:
-    """What the filter took in, with times that ascend."""
+def _seen(records: Sequence[SampleRecord], settings: AttitudeSettings) -> list[BoundSample]:
+    """Return the samples that the filter used, in ascending time order."""
     correction = SampleCorrection(settings)
-    seen: list[Seen] = []
+    seen: list[BoundSample] = []
     for row, (outcome, _) in enumerate(records):
         update, raw = outcome.update, outcome.sample
         if update is None or update.cause in _NOT_TAKEN or (seen and update.gps_ms <= seen[-1].sample.gps_ms):
             continue
-        seen.append(Seen(row, correction.sample(raw, update.gps_ms), outcome.around.surroundings))
+        seen.append(BoundSample(row, correction.sample(raw, update.gps_ms), outcome.environment.surroundings))
     return seen
 
 
@@ -79,7 +79,7 @@ def _samples(records: Sequence[SampleRecord]) -> SampleRecords:
     field = [update.field if update else None for update in updates]
     light = [update.light if update else None for update in updates]
     times = [-1 if outcome.gps_ms is None else outcome.gps_ms for outcome in outcomes]
-    places = [outcome.around.surroundings for outcome in outcomes]
+    places = [outcome.environment.surroundings for outcome in outcomes]
     return SampleRecords(
         seq=np.array([outcome.sample.seq for outcome in outcomes], dtype=np.int64),
         gps_ms=np.array(times, dtype=np.int64),

@@ -1,4 +1,4 @@
-"""A device that is not there, made from its declaration alone: each field has values of its own, that change slowly."""
+"""Simulated device made from its declaration: each field has a different, slowly changing value."""
 
 import itertools
 import math
@@ -12,14 +12,14 @@ _INTEGERS: Final = "bBhHiIqQuid"
 
 
 class DeclaredSimulator:
-    """A unit; see `unit.SimulatedUnit`. It sends its readings in turn, or one of each when it is asked.
+    """A simulated unit; see `SimulatedUnit`. It sends its readings periodically, or on request.
 
     Args:
-        records: what it can say.
-        make_frame: writes a frame of a kind with a payload.
-        baud: speed of its line.
-        question: what it waits for; b"": it sends by itself.
-        period_s: between rounds of readings, if it sends by itself.
+        records: the device's records.
+        make_frame: function that returns a frame from its kind and payload.
+        baud: baud rate.
+        question: request to which it answers; b"" if it sends periodically.
+        period_s: time between periodic readings.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class DeclaredSimulator:
         self._output = b""
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line: questions, if it waits for them."""
+        """Receive requests; a unit that sends periodically ignores them."""
         if not self._question:
             return
         *asked, self._input = (self._input + octets).split(self._question)
@@ -49,7 +49,7 @@ class DeclaredSimulator:
             self._output += self.round(now_s)
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         sent, self._output = self._output, b""
         while self._next_s <= now_s:
             sent += self.round(self._next_s)
@@ -57,11 +57,11 @@ class DeclaredSimulator:
         return sent
 
     def next_s(self) -> float:
-        """Return when it will next have something to send."""
+        """Return the time of the next output."""
         return 0.0 if self._output else self._next_s
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew."""
+        """Restart."""
         self._input, self._output = b"", b""
         self._next_s = math.inf if self._question else now_s
 
@@ -73,7 +73,7 @@ class DeclaredSimulator:
 
 
 def values_at(record: Record, t_s: float) -> dict[str, Value | None]:
-    """Return values of a moment: each field swings by itself, so that none can be taken for another."""
+    """Return the values at this time; each field oscillates with its own phase and so differs from all others."""
     return {
         field.name: _value(field, number, t_s) for field, number in zip(record.fields, itertools.count(), strict=False)
     }

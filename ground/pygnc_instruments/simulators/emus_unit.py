@@ -1,7 +1,4 @@
-"""A G1 Control Unit that is not there: broadcasts, answers, logs, parameters, a password, and faults of real ones.
-
-A battery for the simulated Control Unit: cells, current, charge, as functions of time.
-"""
+"""Simulated Emus G1 Control Unit with a battery: broadcasts, answers, logs, parameters, password and faults."""
 
 import contextlib
 import heapq
@@ -17,16 +14,30 @@ from pygnc_devices.emus.sentences import CELLS_PER_FRAME, EPOCH_S, SENTENCES
 _PERIOD_S: Final = 600.0
 _VALID: Final = 0x2F
 _CONTACTOR_AND_MAINS: Final = 1 << 11 | 1 << 4
+BROADCAST: Final = ("BT1", "BV1", "BC1", "CV1", "BB1", "BT3", "ST1", "IN1", "OT1", "DT1")
+_EMPTY_FIELDS: Final = {"BV1": 6, "BV2": 4, "BT1": 5, "BT2": 4, "BT3": 5, "BT4": 4, "BB1": 6, "BB2": 4}
+_FURTHER_FIELDS: Final = {
+    "BV1": ",",
+    "BT1": ",",
+    "BT3": ",",
+    "CV1": ",01FF,01FD,01FA,03FC,09DA,66CF,0000,0000",
+    "IN1": ",,,",
+    "OT1": ",",
+}
+"""Further fields that real units send after those of the tables."""
+_ANSWER_S: Final = 0.01
+_LARGEST_INPUT: Final = 512
+_START_OF_CLOCK_S: Final = 1_763_742_000
 
 
 @dataclass
 class Battery:
-    """Cells in strings.
+    """Simulated battery: cells, current and charge as functions of time.
 
     Attributes:
-        cells: of each string.
-        strings: in parallel.
-        capacity_c: of all.
+        cells: number of cells per string.
+        strings: number of parallel strings.
+        capacity_c: capacity in coulombs.
         state_of_charge: 0 to 1.
         current_offset_a: error of the current sensor.
         is_charging: whether a charger is connected.
@@ -40,11 +51,11 @@ class Battery:
     is_charging: bool = False
 
     def current_a(self, t_s: float) -> float:
-        """Return the current as the sensor shows it, positive when charging."""
+        """Return the measured current; positive when charging."""
         return 10.0 * math.sin(2 * math.pi * t_s / _PERIOD_S) + self.current_offset_a
 
     def element(self, name: str, string: int, number: int, t_s: float) -> float:
-        """Return what a sentence about cells says of one."""
+        """Return the value of one cell in a sentence about cells."""
         spread = ((7 * number + 3 * string) % 5 - 2) / 100
         if name == "BV2":
             return round(3.20 + 0.25 * self.state_of_charge + 0.001 * self.current_a(t_s) + spread, 2)
@@ -53,7 +64,7 @@ class Battery:
         return round((22 if name == "BT4" else 25) + 100 * spread)
 
     def groups(self, name: str, t_s: float) -> Iterator[dict[str, Value | None]]:
-        """Yield the values of all sentences about cells."""
+        """Yield the values of each sentence of a kind that lists cells."""
         kind = {"BV2": "voltage_{}_v", "BB2": "rate_{}_percent"}.get(name, "temperature_{}_degc")
         for string in range(self.strings):
             for first in range(0, self.cells, CELLS_PER_FRAME):
@@ -127,36 +138,20 @@ class Battery:
         return sum(self.element("BV2", 0, number, t_s) for number in range(self.cells))
 
 
-BROADCAST: Final = ("BT1", "BV1", "BC1", "CV1", "BB1", "BT3", "ST1", "IN1", "OT1", "DT1")
-_EMPTY_FIELDS: Final = {"BV1": 6, "BV2": 4, "BT1": 5, "BT2": 4, "BT3": 5, "BT4": 4, "BB1": 6, "BB2": 4}
-_BEHIND: Final = {
-    "BV1": ",",
-    "BT1": ",",
-    "BT3": ",",
-    "CV1": ",01FF,01FD,01FA,03FC,09DA,66CF,0000,0000",
-    "IN1": ",,,",
-    "OT1": ",",
-}
-"""What follows the fields that the tables have."""
-_ANSWER_S: Final = 0.01
-_LARGEST_INPUT: Final = 512
-_START_OF_CLOCK_S: Final = 1_763_742_000
-
-
 @dataclass(frozen=True, slots=True)
 class EmusFaults:
-    """What a unit does wrong.
+    """Faults of a unit.
 
     Attributes:
-        has_no_cells: whether it reaches none of its cells: empty fields, after `no_cells_s`.
-        no_cells_s: how long it tries before it says so.
-        lost_frames: sentences about cells that are not sent, the first so many of all.
-        is_unordered: whether sentences about cells come in reverse.
-        has_empty_lines: whether lines of NUL and LF come in between.
-        has_further_fields: whether every sentence has two fields more than the tables know.
-        unknown: a sentence that it broadcasts besides, name and text.
-        can_frames: how many CAN frames it passes on in each broadcast.
-        forgets_writes: whether parameters are not kept.
+        has_no_cells: whether it does not reach its cells: it sends empty fields after `no_cells_s`.
+        no_cells_s: time until it reports that it does not reach its cells.
+        lost_frames: number of sentences about cells that are lost, counted from the first.
+        is_unordered: whether sentences about cells are sent in reverse order.
+        has_empty_lines: whether lines of NUL and LF are sent between sentences.
+        has_further_fields: whether every sentence has two more fields than the tables.
+        unknown: name and text of an additional sentence in each broadcast.
+        can_frames: number of forwarded CAN frames in each broadcast.
+        forgets_writes: whether new parameters are lost.
     """
 
     has_no_cells: bool = False
@@ -171,14 +166,14 @@ class EmusFaults:
 
 
 class EmusSimulator:
-    """A unit; see `unit.SimulatedUnit`.
+    """A simulated unit; see `SimulatedUnit`.
 
     Args:
-        battery: what it watches over.
-        broadcast_s: how often it sends the summaries; inf: it is silent until it is asked.
-        faults: what it does wrong.
-        password: for RS1 and FD1.
-        frame_gap_s: between the sentences of one answer.
+        battery: the battery.
+        broadcast_s: interval of the broadcasts; infinity for none.
+        faults: faults of the unit.
+        password: password for RS1 and FD1; "" for none.
+        frame_gap_s: time between the sentences of an answer.
     """
 
     def __init__(
@@ -219,17 +214,17 @@ class EmusSimulator:
         }
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line: questions, ended by CR or LF. What has a wrong checksum is passed over."""
+        """Receive requests that end with CR or LF; those with a wrong checksum are ignored."""
         *lines, self._input = (self._input + octets).replace(b"\r", b"\n").split(b"\n")
         self._input = self._input[-_LARGEST_INPUT:]
         for line in lines:
             body, _, digits = line.rpartition(b",")
             if len(body) >= 4 and body[3:4] == b"," and digits == b"%02X" % _checksum(body + b","):
-                with contextlib.suppress(ValueError):  # one of 256 damaged questions has a right checksum
+                with contextlib.suppress(ValueError):  # one of 256 damaged requests has a valid checksum
                     self._answer(body[:3].decode("ascii"), body[4:].decode("ascii"), now_s)
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         while self._next_broadcast_s <= now_s:
             self._broadcast(self._next_broadcast_s)
             self._next_broadcast_s += self._broadcast_s
@@ -239,11 +234,11 @@ class EmusSimulator:
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return when it will next have something to send."""
+        """Return the time of the next output."""
         return min(self._next_broadcast_s, self._sending[0][0] if self._sending else math.inf)
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew."""
+        """Restart: log out and discard pending output."""
         self._sending.clear()
         self._input = b""
         self.is_logged_in = not self.password
@@ -251,7 +246,7 @@ class EmusSimulator:
             self._next_broadcast_s = now_s
 
     def sentence(self, name: str, text: str) -> bytes:
-        """Return a sentence as it goes out."""
+        """Return a sentence with its checksum."""
         further = ",7,x" if self.faults.has_further_fields else ""
         body = f"{name},{text}{further},".encode("latin-1")
         return body + b"%02X\r\n" % _checksum(body)
@@ -268,8 +263,8 @@ class EmusSimulator:
 
     def _answer(self, name: str, text: str, now_s: float) -> None:
         self.commands.append(f"{name},{text}")
-        is_mute = self.faults.has_no_cells and name in _EMPTY_FIELDS
-        at_s = now_s + (self.faults.no_cells_s if is_mute else _ANSWER_S)
+        is_delayed = self.faults.has_no_cells and name in _EMPTY_FIELDS
+        at_s = now_s + (self.faults.no_cells_s if is_delayed else _ANSWER_S)
         if name in self._handlers:
             texts = list(self._handlers[name](text, now_s))
         elif text != "?":
@@ -292,7 +287,7 @@ class EmusSimulator:
         values: dict[str, Value | None] = {**self.battery.values(name, now_s)}
         if name == "ST1" and self.faults.has_no_cells:
             values |= {"status": 0, "protections": 1 << 6}
-        return SENTENCES[name].encode(values).decode("ascii") + _BEHIND.get(name, "")
+        return SENTENCES[name].encode(values).decode("ascii") + _FURTHER_FIELDS.get(name, "")
 
     def _cells(self, name: str, now_s: float) -> list[str]:
         if self.faults.has_no_cells:
@@ -354,11 +349,11 @@ def _since_2000(t_s: float) -> int:
 
 
 def _checksum(octets: bytes) -> int:
-    """CRC-8 of 1-Wire, bit by bit: shifted, and the top bit set, as the unit's own description has it."""
+    """Return the CRC-8 of 1-Wire, computed bit by bit as in the unit's protocol description."""
     crc = 0
     for octet in octets:
         for _ in range(8):
             feedback = (crc ^ octet) & 1
             crc = ((crc ^ 0x18) if feedback else crc) >> 1 & 0x7F | feedback << 7
-            octet >>= 1  # noqa: PLW2901 - shifted out bit by bit
+            octet >>= 1  # noqa: PLW2901 - shifts out one bit after the other
     return crc

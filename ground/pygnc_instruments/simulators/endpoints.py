@@ -1,10 +1,6 @@
-"""A bad line: bytes lost, flipped and doubled, and silences, by rate and seed.
+"""Endpoints at which drivers reach a simulated unit: a pseudo-terminal, a TCP port or UDP datagrams, with line faults.
 
-Where simulated units hang: a line that can be unplugged, such as a pty under a fixed name.
-
-A unit behind a TCP port.
-
-A unit that sends datagrams to a port of this computer.
+An endpoint runs its unit in a thread, can be unplugged and plugged in again, and injects random but repeatable faults.
 """
 
 import contextlib
@@ -21,21 +17,28 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final, Self
+from typing import Final, Self, TypedDict, Unpack
 
 from pygnc_instruments.simulators.unit import SimulatedUnit
+
+_MAX_WAIT_S: Final = 0.1
+_READ_BYTES: Final = 4096
+_BAUD_OF_SPEED: Final = {
+    getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdecimal()
+}
+"""Baud rates by termios constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultRates:
-    """How bad a line is.
+    """Rates of line faults.
 
     Attributes:
-        lost: share of bytes that vanish.
-        flipped: share of bytes with a flipped bit.
-        doubled: share of bytes that come twice.
-        silences_per_s: how often the line falls silent; what is sent meanwhile is lost.
-        silence_s: for how long.
+        lost: share of bytes that are lost.
+        flipped: share of bytes in which one bit is flipped.
+        doubled: share of bytes that arrive twice.
+        silences_per_s: rate of silences, in which all bytes are lost.
+        silence_s: duration of a silence.
     """
 
     lost: float = 0.0
@@ -46,7 +49,7 @@ class FaultRates:
 
 
 class FaultInjector:
-    """Applies faults to bytes; the same seed and the same bytes give the same faults.
+    """Applies line faults to bytes; the same seed and the same bytes give the same faults.
 
     Attributes:
         injected: number of faults so far.
@@ -54,13 +57,13 @@ class FaultInjector:
 
     def __init__(self, rates: FaultRates, seed: int = 0) -> None:
         self._rates = rates
-        self._random = Random(seed)  # noqa: S311 - faults that can be repeated, no secrets
+        self._random = Random(seed)  # noqa: S311 - repeatable faults, no secrets
         self._silent_until_s = 0.0
         self._last_s: float | None = None
         self.injected = 0
 
-    def pass_on(self, octets: bytes, now_s: float) -> bytes:
-        """Return what arrives at the other end."""
+    def apply(self, octets: bytes, now_s: float) -> bytes:
+        """Return the bytes that arrive at the other end of the line."""
         if self._is_silent(now_s):
             return b""
         rates = self._rates
@@ -90,43 +93,46 @@ class FaultInjector:
         return now_s < self._silent_until_s
 
 
-_LONGEST_WAIT_S: Final = 0.1
-READ_BYTES: Final = 4096
-_SPEEDS: Final = {
-    getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdecimal()
-}
+class EndpointOptions(TypedDict, total=False):
+    """Options of every endpoint.
+
+    Attributes:
+        faults: rates of the line's faults, in both directions; default: none.
+        seed: seed of the fault generator; default: 0.
+        speed: simulated seconds per second; default: 1.
+    """
+
+    faults: FaultRates | None
+    seed: int
+    speed: float
 
 
 class Endpoint(ABC):
-    """A unit on a line, in a thread; a context manager.
+    """A simulated unit that runs in a thread; a context manager.
 
-    Args:
-        unit: what hangs on it; called in the line's thread only.
-        faults: how bad the line is, both ways.
-        seed: of the faults.
-        speed: seconds of the unit's time per second.
+    Attributes:
+        unit: the unit; only the endpoint's thread calls it, except inside `hold`.
+        faults: the generator of faults.
     """
 
-    def __init__(
-        self, unit: SimulatedUnit, *, faults: FaultRates | None = None, seed: int = 0, speed: float = 1.0
-    ) -> None:
+    def __init__(self, unit: SimulatedUnit, **options: Unpack[EndpointOptions]) -> None:
         self.unit = unit
-        self.faults = FaultInjector(faults or FaultRates(), seed)
-        self._speed = speed
+        self.faults = FaultInjector(options.get("faults") or FaultRates(), options.get("seed", 0))
+        self._speed = options.get("speed", 1.0)
         self._start_s = time.monotonic()
         self._plugged = threading.Event()
         self._plugged.set()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._turnstile = threading.Lock()
-        """Held by whoever waits for the lock: the thread, which asks for both all the time, would never let it in."""
-        self._turned = threading.Condition()
-        self._thread = threading.Thread(target=self._serve, name="simulated unit", daemon=True)
+        self._queue_for_lock = threading.Lock()
+        """Held while waiting for `_lock`: without it the thread, which re-acquires `_lock` at once, starves others."""
+        self._stepped = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="simulated unit", daemon=True)
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where a driver finds it."""
+        """Path or URL for a driver."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -138,13 +144,13 @@ class Endpoint(ABC):
         self._close()
 
     def unplug(self) -> None:
-        """Pull the cable: whoever has the port open finds it gone."""
+        """Disconnect the unit: a driver's open port fails."""
         with self.hold():
             self._plugged.clear()
             self._close()
 
     def plug_in(self, *, power_cycled: bool = True) -> None:
-        """Put it back; a unit that is fed by its cable starts anew."""
+        """Connect the unit again; a unit that is powered by its cable restarts."""
         with self.hold():
             if power_cycled:
                 self.unit.power_cycle(self.now_s())
@@ -153,8 +159,8 @@ class Endpoint(ABC):
 
     @contextlib.contextmanager
     def hold(self) -> Generator[None, None, None]:
-        """Stop the unit where it is; the line stays open."""
-        with self._turnstile:
+        """Pause the unit inside the block; the port stays open."""
+        with self._queue_for_lock:
             self._lock.acquire()
         try:
             yield
@@ -162,39 +168,40 @@ class Endpoint(ABC):
             self._lock.release()
 
     def wait_until(self, condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
-        """Wait until something is true of the unit, looked at after each of its turns; tell whether it is."""
-        with self._turned:
-            return self._turned.wait_for(condition, limit_s)
+        """Wait until a condition of the unit is true, checked after each of its steps; return whether it is."""
+        with self._stepped:
+            return self._stepped.wait_for(condition, limit_s)
 
     def now_s(self) -> float:
-        """Return the unit's time."""
+        """Return the simulated time."""
         return (time.monotonic() - self._start_s) * self._speed
 
-    def _serve(self) -> None:
+    def _run(self) -> None:
         while not self._stopping.is_set():
             with self.hold():
                 is_plugged = self._plugged.is_set()
                 if is_plugged:
-                    self._turn()
+                    self._step()
             if is_plugged:
-                with self._turned:
-                    self._turned.notify_all()
-                continue
-            self._plugged.wait(_LONGEST_WAIT_S)
+                with self._stepped:
+                    self._stepped.notify_all()
+            else:
+                self._plugged.wait(_MAX_WAIT_S)
 
-    def _turn(self) -> None:
-        wait_s = min(_LONGEST_WAIT_S, max(0.0, (self.unit.next_s() - self.now_s()) / self._speed))
+    def _step(self) -> None:
+        wait_s = min(_MAX_WAIT_S, max(0.0, (self.unit.next_s() - self.now_s()) / self._speed))
         octets = self._read(wait_s)
         now_s = self.now_s()
-        if octets and self._can_hear():
-            self.unit.receive(self.faults.pass_on(octets, now_s), now_s)
-        can_hear = self._can_hear()
+        if octets and self._has_same_baud():
+            self.unit.receive(self.faults.apply(octets, now_s), now_s)
+        has_same_baud = self._has_same_baud()
         sent = self.unit.run(now_s)
         if sent:
-            # At a wrong speed bytes arrive, but not these.
-            self._write(self.faults.pass_on(sent, now_s) if can_hear else bytes(octet ^ 0xA5 for octet in sent))
+            # With a wrong baud rate as many bytes arrive, but different ones.
+            self._write(self.faults.apply(sent, now_s) if has_same_baud else bytes(octet ^ 0xA5 for octet in sent))
 
-    def _can_hear(self) -> bool:
+    def _has_same_baud(self) -> bool:
+        """Whether the driver uses the unit's baud rate; networks have none."""
         return True
 
     @abstractmethod
@@ -211,33 +218,23 @@ class Endpoint(ABC):
 
 
 class PtyEndpoint(Endpoint):
-    """A unit behind a pty.
+    """A unit at a pseudo-terminal.
 
     Args:
-        unit: see `Line`.
-        link: name under which the pty is found, the same after each plugging in.
-        faults: see `Line`.
-        seed: see `Line`.
-        speed: see `Line`.
+        unit: the unit.
+        link: path of the symbolic link to the pseudo-terminal; it stays the same when the unit is plugged in again.
+        options: see `EndpointOptions`.
     """
 
-    def __init__(
-        self,
-        unit: SimulatedUnit,
-        link: Path,
-        *,
-        faults: FaultRates | None = None,
-        seed: int = 0,
-        speed: float = 1.0,
-    ) -> None:
-        super().__init__(unit, faults=faults, seed=seed, speed=speed)
+    def __init__(self, unit: SimulatedUnit, link: Path, **options: Unpack[EndpointOptions]) -> None:
+        super().__init__(unit, **options)
         self._link = link
         self._master, self._slave = -1, -1
         self._open()
 
     @property
     def url(self) -> str:
-        """The path of the link."""
+        """Path of the link."""
         return str(self._link)
 
     def _open(self) -> None:
@@ -254,41 +251,31 @@ class PtyEndpoint(Endpoint):
             self._link.unlink(missing_ok=True)
         self._master, self._slave = -1, -1
 
-    def _can_hear(self) -> bool:
-        return _SPEEDS.get(termios.tcgetattr(self._slave)[5]) == self.unit.baud
+    def _has_same_baud(self) -> bool:
+        return _BAUD_OF_SPEED.get(termios.tcgetattr(self._slave)[5]) == self.unit.baud
 
     def _read(self, wait_s: float) -> bytes:
         if select.select([self._master], [], [], wait_s)[0]:
             with contextlib.suppress(OSError):
-                return os.read(self._master, READ_BYTES)
+                return os.read(self._master, _READ_BYTES)
         return b""
 
     def _write(self, octets: bytes) -> None:
-        with contextlib.suppress(BlockingIOError):  # nobody reads: as on a real line, it is lost
+        with contextlib.suppress(BlockingIOError):  # without a reader the bytes are lost, as on a real line
             os.write(self._master, octets)
 
 
 class TcpEndpoint(Endpoint):
-    """A unit behind a TCP port, as a serial server offers it; one client at a time.
+    """A unit at a TCP port of this computer, as on a serial server; one client at a time.
 
     Args:
-        unit: see `Line`.
-        port: to listen at; 0: a free one.
-        faults: see `Line`.
-        seed: see `Line`.
-        speed: see `Line`.
+        unit: the unit.
+        port: port to listen on; 0 for a free one.
+        options: see `EndpointOptions`.
     """
 
-    def __init__(
-        self,
-        unit: SimulatedUnit,
-        *,
-        port: int = 0,
-        faults: FaultRates | None = None,
-        seed: int = 0,
-        speed: float = 1.0,
-    ) -> None:
-        super().__init__(unit, faults=faults, seed=seed, speed=speed)
+    def __init__(self, unit: SimulatedUnit, *, port: int = 0, **options: Unpack[EndpointOptions]) -> None:
+        super().__init__(unit, **options)
         self._port = port
         self._listener: socket.socket | None = None
         self._client: socket.socket | None = None
@@ -296,7 +283,7 @@ class TcpEndpoint(Endpoint):
 
     @property
     def url(self) -> str:
-        """For pyserial."""
+        """URL in pyserial's form."""
         return f"socket://127.0.0.1:{self._port}"
 
     def _open(self) -> None:
@@ -313,17 +300,17 @@ class TcpEndpoint(Endpoint):
         ends = [end for end in (self._listener, self._client) if end is not None]
         for end in select.select(ends, [], [], wait_s)[0]:
             if end is self._listener:
-                self._hang_up()
+                self._disconnect_client()
                 self._client, _ = end.accept()
                 self._client.setblocking(False)  # noqa: FBT003 - the library's signature
                 continue
             try:
-                octets = bytes(end.recv(READ_BYTES))
+                octets = bytes(end.recv(_READ_BYTES))
             except OSError:
                 octets = b""
             if octets:
                 return octets
-            self._hang_up()
+            self._disconnect_client()
         return b""
 
     def _write(self, octets: bytes) -> None:
@@ -332,45 +319,36 @@ class TcpEndpoint(Endpoint):
                 self._client.send(octets)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
-                    self._hang_up()
+                    self._disconnect_client()
 
-    def _hang_up(self) -> None:
+    def _disconnect_client(self) -> None:
         if self._client is not None:
             self._client.close()
         self._client = None
 
 
 class UdpEndpoint(Endpoint):
-    """Sends what a unit says, cut into datagrams.
+    """A unit that sends datagrams to a port of this computer.
 
     Args:
-        unit: see `Line`.
-        port: that the driver listens at; 0: one that is free now.
-        datagram_bytes: of one datagram.
-        faults: see `Line`; a lost byte makes the datagrams behind it begin one byte late.
-        seed: see `Line`.
-        speed: see `Line`.
+        unit: the unit.
+        datagram_bytes: size of a datagram; after a lost byte, the following datagrams begin one byte late.
+        port: port that the driver listens on; 0 for one that is free now.
+        options: see `EndpointOptions`.
     """
 
     def __init__(
-        self,
-        unit: SimulatedUnit,
-        datagram_bytes: int,
-        port: int = 0,
-        *,
-        faults: FaultRates | None = None,
-        seed: int = 0,
-        speed: float = 1.0,
+        self, unit: SimulatedUnit, datagram_bytes: int, port: int = 0, **options: Unpack[EndpointOptions]
     ) -> None:
-        super().__init__(unit, faults=faults, seed=seed, speed=speed)
-        self.port = port or _free_port()
+        super().__init__(unit, **options)
+        self.port = port or _free_udp_port()
         self._datagram_bytes = datagram_bytes
         self._socket: socket.socket | None = None
         self._open()
 
     @property
     def url(self) -> str:
-        """Where the driver listens."""
+        """URL on which the driver listens."""
         return f"udp://127.0.0.1:{self.port}"
 
     def _open(self) -> None:
@@ -387,12 +365,12 @@ class UdpEndpoint(Endpoint):
 
     def _write(self, octets: bytes) -> None:
         if self._socket is not None:
-            for at in range(0, len(octets), self._datagram_bytes):
-                self._socket.sendto(octets[at : at + self._datagram_bytes], ("127.0.0.1", self.port))
+            for start in range(0, len(octets), self._datagram_bytes):
+                self._socket.sendto(octets[start : start + self._datagram_bytes], ("127.0.0.1", self.port))
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
+def _free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port

@@ -1,7 +1,4 @@
-"""A 3DM-GX2, Inertia-Link or 3DM-GX3-25 that is not there: cycles, continuous mode, EEPROM.
-
-A base station that is not there: wraps the replies of the node behind it, acknowledges or refuses commands.
-"""
+"""Simulated 3DM-GX2, Inertia-Link or 3DM-GX3-25, and a simulated base station with such a node."""
 
 import math
 import struct
@@ -17,7 +14,6 @@ _COUNTS_PER_S: Final = 51_200
 _TICKS_PER_COUNT: Final = 384
 _GX3_HZ: Final = 62_500
 _RATE, _STARTUP = 0xFCA2, 0xFCA6
-_LONGEST_COMMAND: Final = 20
 _COMMAND_GAP_S: Final = 0.1
 _LENGTHS: Final = {
     0x02: 3, 0xC4: 4, 0xC9: 15, 0xCA: 15, 0xCD: 5, 0xD0: 5, 0xDB: 20, 0xE4: 8, 0xE5: 4, 0xEA: 2, 0xFA: 1, 0xFB: 4,
@@ -29,14 +25,14 @@ _GUARDS: Final = {
 
 
 class Gx2Simulator:
-    """A unit; see `unit.SimulatedUnit`.
+    """A simulated unit; see `SimulatedUnit`.
 
     Args:
         name: 3DM-GX2, Inertia-Link or 3DM-GX3-25.
-        serial_number: of the unit.
-        eeprom: words that differ from the defaults.
-        ignored_starts: so many C4 after power-up are answered and not obeyed.
-        failing_writes: so many E4 after power-up are answered and not done.
+        serial_number: serial number.
+        eeprom: EEPROM words that differ from the defaults.
+        ignored_starts: number of C4 commands after power-up that are acknowledged but not carried out.
+        failing_writes: number of E4 commands after power-up that are acknowledged but not carried out.
     """
 
     def __init__(
@@ -76,7 +72,7 @@ class Gx2Simulator:
         self.power_cycle(0.0)
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line; the unit knows a command by its first byte and its guard."""
+        """Receive bytes; a command is recognised by its first byte and its fixed guard bytes."""
         if now_s - self._input_s > _COMMAND_GAP_S:
             self._input = b""
         self._input, self._input_s = self._input + octets, now_s
@@ -96,7 +92,7 @@ class Gx2Simulator:
             self._take(command)
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         sent = []
         while self.next_s() <= now_s:
             self._cycles += 1
@@ -113,11 +109,11 @@ class Gx2Simulator:
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return when the present cycle ends, if anything will be sent then."""
+        """Return the end of the current measurement cycle, when output is sent."""
         return self._boot_s + (self._cycles + 1) * self._cycle_s
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew from the EEPROM."""
+        """Restart with the settings in EEPROM."""
         self._boot_s, self._cycles, self._busy_until_s = now_s, 0, 0.0
         self._ignored_starts, self._failing_writes = self._faults_after_boot
         self._continuous = self.eeprom[_STARTUP] & 0xFF
@@ -126,7 +122,7 @@ class Gx2Simulator:
         self._set_rate()
 
     def ticks(self) -> int:
-        """Return the timer."""
+        """Return the timer in ticks, modulo 2^32."""
         if self.is_gx3:
             ticks = round(self._cycles * self._cycle_s * _GX3_HZ)
         else:
@@ -144,7 +140,7 @@ class Gx2Simulator:
             self._continuous = self._continuous if self.deafness else 0
         elif (
             command[0] in {*_LENGTHS, 0xE9} or f"{command[0]:02X}" in STREAMABLE
-        ):  # a byte that is no command costs no cycle
+        ):  # other bytes are skipped without using a cycle
             self._commands.append(command)
 
     def _obey(self, command: bytes, at_s: float) -> bytes:
@@ -170,19 +166,21 @@ class Gx2Simulator:
         return _with_sum(bytes.fromhex(kind) + payload)
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return what it measures."""
-        felt = motion(t_s)
-        roll, pitch, yaw = (float(felt[f"{name}_rad"]) for name in ("roll", "pitch", "yaw"))
+        """Return the measurements at this time by field name."""
+        measured = motion(t_s)
+        roll, pitch, yaw = (float(measured[f"{name}_rad"]) for name in ("roll", "pitch", "yaw"))
         for axis in ("x", "y", "z"):
-            felt[f"accel_{axis}_mps2"] = -float(felt[f"accel_{axis}_mps2"])  # at rest it shows away from the earth
-            felt[f"stabilized_accel_{axis}_mps2"] = felt[f"accel_{axis}_mps2"]
-            felt[f"stabilized_mag_{axis}_t"] = felt[f"mag_{axis}_t"]
+            measured[f"accel_{axis}_mps2"] = -float(
+                measured[f"accel_{axis}_mps2"]
+            )  # this family reports gravity as pointing up
+            measured[f"stabilized_accel_{axis}_mps2"] = measured[f"accel_{axis}_mps2"]
+            measured[f"stabilized_mag_{axis}_t"] = measured[f"mag_{axis}_t"]
         for row, line in enumerate(_matrix(roll, pitch, yaw), 1):
             for column, element in enumerate(line, 1):
-                felt[f"m{row}{column}"] = element
+                measured[f"m{row}{column}"] = element
         raw: dict[str, Value] = {"raw_temperature_accel": 1030, "q0": 1.0}
         raw |= {f"raw_temperature_gyro_{axis}": 3103 for axis in ("x", "y", "z")}
-        return felt | raw | {"timer_ticks": self.ticks()}
+        return measured | raw | {"timer_ticks": self.ticks()}
 
     def _timed(self, payload: bytes) -> bytes:
         return payload + self.ticks().to_bytes(4, "big")
@@ -255,7 +253,7 @@ def _with_sum(body: bytes) -> bytes:
 
 
 def _matrix(roll: float, pitch: float, yaw: float) -> list[list[float]]:
-    """Return the rotation from north-east-down to the body (3-2-1)."""
+    """Return the rotation matrix from north-east-down to the body axes (3-2-1 Euler angles, rad)."""
     cr, sr, cp, sp = math.cos(roll), math.sin(roll), math.cos(pitch), math.sin(pitch)
     cy, sy = math.cos(yaw), math.sin(yaw)
     return [
@@ -266,11 +264,11 @@ def _matrix(roll: float, pitch: float, yaw: float) -> list[list[float]]:
 
 
 class Gx2BaseStation:
-    """A base station with one node behind it; see `unit.SimulatedUnit`.
+    """Simulated base station with one wireless node; see `SimulatedUnit`.
 
     Args:
-        unit: the node's unit.
-        node: its address.
+        unit: the unit at the node.
+        node: address of the node.
     """
 
     def __init__(self, unit: Gx2Simulator, node: int = 76) -> None:
@@ -281,7 +279,7 @@ class Gx2BaseStation:
         self._output = b""
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line: wrapped commands, and the question whether a node is there."""
+        """Receive bytes: wrapped commands, and pings of the node."""
         self._input += octets
         while self._input:
             if self._input[0] == 0x02 and len(self._input) >= 3:
@@ -297,7 +295,7 @@ class Gx2BaseStation:
                 self._input = self._input[1:]
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         sent, self._output = self._output, b""
         replies = self.unit.run(now_s)
         while replies:
@@ -308,11 +306,11 @@ class Gx2BaseStation:
         return sent
 
     def next_s(self) -> float:
-        """Return when it will next have something to send."""
+        """Return the time of the next output."""
         return 0.0 if self._output else self.unit.next_s()
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew."""
+        """Restart the node's unit."""
         self.unit.power_cycle(now_s)
 
     def _take_wrapped(self, now_s: float) -> bool:

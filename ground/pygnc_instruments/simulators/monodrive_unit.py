@@ -1,4 +1,4 @@
-"""A monoDrive simulator that is not there: frames of its IMU, with every header and byte order."""
+"""Simulated IMU of monoDrive's simulator: frames with any of its headers and byte orders."""
 
 import struct
 from typing import Literal
@@ -11,15 +11,15 @@ _FRAME_BYTES = 35
 
 
 class MonoDriveSimulator:
-    """A unit; see `unit.SimulatedUnit`. It cannot be asked anything.
+    """A simulated unit; see `SimulatedUnit`. It ignores all input.
 
     Args:
-        header: bytes before the frame: 12, 16, or 8 of a datagram.
+        header: length of the header in bytes: 12 or 16, or 8 in datagrams.
         header_order: byte order of the header.
         order: byte order of the frame.
         fps: frames per second.
-        has_checksum: whether the sum is given; the real simulator writes 0.
-        time_of_week_ms: of its first frame.
+        has_checksum: whether frames contain their checksum; the real simulator writes 0.
+        time_of_week_ms: time of week of the first frame.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class MonoDriveSimulator:
         self._count = 0
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line, and do nothing with them."""
+        """Ignore the bytes."""
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         sent = []
         while self.next_s() <= now_s:
             sent.append(self.frame(self._count * self._period_s))
@@ -55,18 +55,18 @@ class MonoDriveSimulator:
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return when the next frame is due."""
+        """Return the time of the next frame."""
         return self._start_s + self._count * self._period_s
 
     def power_cycle(self, now_s: float) -> None:
-        """Begin the game anew."""
+        """Restart the game."""
         self._start_s, self._count = now_s, 0
 
     def frame(self, t_s: float) -> bytes:
-        """Return the frame of a moment of the game, with its header."""
-        felt = motion(t_s)
-        accel = [float(felt[f"accel_{axis}_mps2"]) / _G for axis in ("x", "y", "z")]
-        rates = [float(felt[f"rate_{axis}_rad_s"]) for axis in ("x", "y", "z")]
+        """Return header and frame at this time of the game."""
+        measured = motion(t_s)
+        accel = [float(measured[f"accel_{axis}_mps2"]) / _G for axis in ("x", "y", "z")]
+        rates = [float(measured[f"rate_{axis}_rad_s"]) for axis in ("x", "y", "z")]
         body = struct.pack(f"{self._order}B6fI", 0xC2, *accel, *rates, round(t_s * _TIMER_HZ) & 0xFFFFFFFF)
         total = sum(body) & 0xFFFF if self._has_checksum else 0
         tow_ms = self._time_of_week_ms + round(t_s * 1000)

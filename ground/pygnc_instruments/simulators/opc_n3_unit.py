@@ -1,7 +1,4 @@
-"""An OPC-N3 that is not there, byte for byte as on its SPI bus: handshake, counts, fan and laser, and its faults.
-
-The air that a simulated OPC-N3 counts in, and what its firmware makes of the counts.
-"""
+"""Simulated OPC-N3 particle counter on its SPI bus: handshake, histograms, fan, laser and faults."""
 
 import math
 import struct
@@ -21,16 +18,24 @@ _ADC: Final = (
     18305, 20698, 22966, 25140, 27158,
 )  # fmt: skip
 _PARTICLES_PER_ML: Final = (6.2, 1.4, 1.3, 0.6, 0.4, 0.23, 0.05, 0.02, 0.02, 0.01, *(0.002,) * 14)
+BUSY: Final = 0x31
+READY: Final = 0xF3
+_READS: Final = {0x10: 60, 0x12: 2, 0x13: 6, 0x30: 86, 0x32: 14, 0x3C: 168, 0x3F: 60}
+_WRITES: Final = {0x03: 1, 0x05: 1, 0x11: 60, 0x3A: 167, 0x42: 2, 0x43: 5}
+_PLAIN: Final = {0x06, 0x41, 0xCF}
+_SAVE_KEY: Final = bytes.fromhex("3f3c3f3c43")
+_SILENT_S: Final = 1.0
+_MAX_PERIOD_S: Final = 655.35
 
 
 def counted(volume_ml: float, random: Random) -> list[int]:
-    """Return the particles of each size in some air."""
+    """Return random particle counts per size bin for a volume of air."""
     means = [concentration * volume_ml for concentration in _PARTICLES_PER_ML]
     return [max(0, round(random.gauss(mean, math.sqrt(mean)))) for mean in means]
 
 
 def masses(configuration: Mapping[str, Value], counts: Sequence[int], volume_ml: float) -> list[float]:
-    """Return PM A, B, C in ug/m3 as the firmware makes them: by the boundaries and densities in use."""
+    """Return PM A, B and C in ug/m3, computed from the configured bin boundaries and densities like the firmware."""
     found = []
     for which in "abc":
         cut = float(configuration[f"pm_{which}_um"])
@@ -47,7 +52,7 @@ def masses(configuration: Mapping[str, Value], counts: Sequence[int], volume_ml:
 
 
 def factory_configuration() -> dict[str, Value]:
-    """Return what a counter is set to when it is new."""
+    """Return the factory configuration."""
     values: dict[str, Value] = {f"adc_boundary_{k}": word for k, word in enumerate(_ADC)}
     values |= {f"boundary_{k}_um": float(size) for k, size in enumerate(_BOUNDARIES_UM)}
     values |= {f"weighting_{k}": 1.65 for k in range(BINS)}
@@ -56,30 +61,20 @@ def factory_configuration() -> dict[str, Value]:
     return values | {"am_laser_in_idle": 0, "tof_to_sfr": 56, "validation_period": 48, "weighting_index": 2}
 
 
-BUSY: Final = 0x31
-READY: Final = 0xF3
-_READS: Final = {0x10: 60, 0x12: 2, 0x13: 6, 0x30: 86, 0x32: 14, 0x3C: 168, 0x3F: 60}
-_WRITES: Final = {0x03: 1, 0x05: 1, 0x11: 60, 0x3A: 167, 0x42: 2, 0x43: 5}
-_PLAIN: Final = {0x06, 0x41, 0xCF}
-_SAVE_KEY: Final = bytes.fromhex("3f3c3f3c43")
-_MUTE_S: Final = 1.0
-_LONGEST_PERIOD_S: Final = 655.35
-
-
 @dataclass
 class OpcFaults:
-    """What a counter does wrong; counts go down as faults are spent.
+    """Faults of a counter; the numbers decrease with each fault that has occurred.
 
     Attributes:
-        busy: replies that it stays busy for, beyond the usual one, at the next handshake.
-        is_stuck: whether it stays busy for ever.
-        bad_checksums: histograms with a wrong checksum.
-        truncated: histograms whose last 13 bytes are 0, as when another program interferes.
-        deaf_fan: commands to switch the fan on that do nothing.
-        dead_laser: whether the laser does not shine though it is on.
-        is_autonomous: whether it records by itself and answers 0, until power is switched off and on.
-        text: what it says it is.
-        forgets_writes: whether configuration variables are not kept.
+        busy: number of additional busy replies at the next handshake.
+        is_stuck: whether the counter stays busy for ever.
+        bad_checksums: number of histograms with a wrong checksum.
+        truncated: number of histograms whose last 13 bytes are 0, as when another program interferes.
+        deaf_fan: number of fan-on commands without effect.
+        dead_laser: whether the laser emits no light when it is on.
+        is_autonomous: whether the counter records autonomously and answers 0 until its power is cycled.
+        text: information string.
+        forgets_writes: whether new configuration variables are lost.
     """
 
     busy: int = 0
@@ -94,13 +89,13 @@ class OpcFaults:
 
 
 class OpcN3Simulator:
-    """A counter on its bus: a byte in, a byte out.
+    """Simulated counter on its SPI bus: one byte in, one byte out.
 
     Args:
-        faults: what it does wrong.
-        seed: of the particles.
-        rest_s: how long it must be left alone after a command broke off.
-        serial_number: of the counter.
+        faults: faults of the counter.
+        seed: seed of the particle counts.
+        rest_s: time without traffic after which an interrupted command is abandoned.
+        serial_number: serial number.
     """
 
     def __init__(
@@ -125,7 +120,7 @@ class OpcN3Simulator:
         self._is_first = True
         self._since_s = 0.0
         self._last_s = 0.0
-        self._mute_until_s = 0.0
+        self._silent_until_s = 0.0
         self._idle()
 
     @property
@@ -134,17 +129,17 @@ class OpcN3Simulator:
         return self.fan_on or self.laser_on
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew, with the saved configuration."""
+        """Restart with the saved configuration."""
         self.faults.is_autonomous = False
         self.is_in_bootloader = False
         self._reset(now_s)
         self._idle()
 
     def exchange(self, octet: int, now_s: float) -> int:
-        """Return the byte that comes back for one that is sent."""
+        """Return the byte that the counter sends in exchange for one."""
         rested = now_s - self._last_s >= self.rest_s
         self._last_s = now_s
-        if self.faults.is_autonomous or self.is_in_bootloader or now_s < self._mute_until_s:
+        if self.faults.is_autonomous or self.is_in_bootloader or now_s < self._silent_until_s:
             return 0x00
         if rested:
             self._idle()
@@ -205,14 +200,14 @@ class OpcN3Simulator:
                 self.configuration["weighting_index"] = payload[0]
             case 0x06:
                 self._reset(now_s)
-                self._mute_until_s = now_s + min(_MUTE_S, self.rest_s)
+                self._silent_until_s = now_s + min(_SILENT_S, self.rest_s)
             case 0x11:
                 self.serial_number = payload.decode("ascii").strip()
             case 0x3A:
                 if not self.faults.forgets_writes:
                     index = self.configuration["weighting_index"]
                     self.configuration = CONFIGURATION.decode(payload + b"\0") | {"weighting_index": index}
-                self._mute_until_s = now_s + min(_MUTE_S, self.rest_s)
+                self._silent_until_s = now_s + min(_SILENT_S, self.rest_s)
             case 0x41:
                 self.is_in_bootloader = True
             case 0x42:
@@ -260,7 +255,7 @@ class OpcN3Simulator:
     def _histogram(self, now_s: float) -> bytes:
         self.histograms += 1
         elapsed_s, self._since_s = now_s - self._since_s, now_s
-        period_s = min(round(elapsed_s / 2 if self.gain & 2 else elapsed_s, 2), _LONGEST_PERIOD_S)
+        period_s = min(round(elapsed_s / 2 if self.gain & 2 else elapsed_s, 2), _MAX_PERIOD_S)
         flow_ml_s = round(self._random.uniform(4.2, 4.6), 2) if self.fan_on else 3.69
         counts = self._counts(period_s * flow_ml_s)
         if self._is_first and self.fan_on:

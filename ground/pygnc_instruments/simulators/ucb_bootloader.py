@@ -1,4 +1,4 @@
-"""The bootloader of a simulated unit: what it has in flash, how it is entered, written and left."""
+"""Bootloader of a simulated DMU38x or OpenIMU."""
 
 import math
 import struct
@@ -11,9 +11,9 @@ ERASE_S: Final = 8.0
 _ANSWER_S: Final = 0.002
 _MARK: Final = b"PyGNC simulated firmware"
 _HEADER: Final = struct.Struct("<II24sII64s")
-"""Stack pointer, reset handler, mark, length, CRC-32 of what follows the header, what the unit then says that it is."""
+"""Stack pointer, reset handler, mark, length, CRC-32 of the content after the header, identification text."""
 _STACK, _RESET = 0x2001FF00, 0x0801E481
-_LONGEST: Final = 1 << 20
+_MAX_IMAGE_BYTES: Final = 1 << 20
 
 
 class _Unit(Protocol):
@@ -24,30 +24,30 @@ class _Unit(Protocol):
 
     def refuse(self, kind: bytes, now_s: float) -> None: ...
 
-    def be_mute_until(self, until_s: float) -> None: ...
+    def ignore_until(self, until_s: float) -> None: ...
 
     def start_application(self, now_s: float) -> None: ...
 
 
 def make_image(text: str, size: int = 24_000, seed: int = 0) -> bytes:
-    """Return an image that a simulated unit takes, and calls itself `text` then."""
-    content = Random(seed).randbytes(size - _HEADER.size)  # noqa: S311 - filling, no secrets
+    """Return a firmware image for a simulated unit, which then identifies itself as `text`."""
+    content = Random(seed).randbytes(size - _HEADER.size)  # noqa: S311 - arbitrary content, no secrets
     return _HEADER.pack(_STACK, _RESET, _MARK, size, zlib.crc32(content), text.encode("latin-1")) + content
 
 
 class Bootloader:
-    """Takes a unit over: from JI, or from power-up without a whole image, until JA.
+    """Bootloader, active from JI, or from power-up without a valid image, until JA.
 
     Attributes:
-        enter_s: from JI until it listens.
-        erase_s: of all flash, at the block with address 0.
+        enter_s: time from JI until it accepts commands.
+        erase_s: time in which it erases the flash, at the block with address 0.
         answers_ping: whether it answers pG.
-        names_blocks: whether its WA answers tell address and length.
-        swapped_crc: whether it wants the CRC of JI and JA swapped.
-        catch_s: how long after power-up it takes JI, for those that do not take it from the application; None: they do.
-        is_active: whether it runs, and not the application.
-        blocks: WA commands that it has taken, by address.
-        erasures: how often flash was erased.
+        names_blocks: whether its answers to WA contain address and length.
+        swapped_crc: whether it expects the CRC of JI and JA with its bytes swapped.
+        catch_s: time after power-up in which it accepts JI, for units whose application does not; None if it does.
+        is_active: whether the bootloader runs instead of the application.
+        blocks: addresses of the accepted WA commands.
+        erasures: number of times that the flash was erased.
     """
 
     def __init__(self, unit: _Unit, erase_s: float = ERASE_S) -> None:
@@ -62,12 +62,12 @@ class Bootloader:
         self.blocks: list[int] = []
         self.erasures = 0
         self._flash: bytearray | None = None
-        """None: the image it came with."""
+        """None for the factory image."""
         self._is_erased = False
         self._enters_s = self._leaves_s = math.inf
 
     def enter(self, _: bytes, now_s: float) -> bytes | None:
-        """Obey JI, told to the application: the answer goes out at its speed, then the bootloader begins."""
+        """Handle JI sent to the application: its answer has the old baud rate, then the bootloader starts."""
         if self.catch_s is not None:
             self._unit.refuse(b"JI", now_s)
             return None
@@ -75,31 +75,31 @@ class Bootloader:
         return b""
 
     def run(self, now_s: float) -> None:
-        """Begin or end, if the time has come."""
+        """Enter or leave the bootloader if it is time."""
         if now_s >= self._enters_s:
             self._activate(now_s)
         if now_s >= self._leaves_s:
             self._leave(now_s)
 
     def next_s(self) -> float:
-        """Return when it will begin or end."""
+        """Return the time of the next entry or exit."""
         return min(self._enters_s, self._leaves_s)
 
     def power_up(self, now_s: float) -> None:
-        """Begin with power, for a moment or, without a whole application, to stay."""
+        """Start after power-up: for `catch_s`, or permanently without a valid application."""
         self._is_erased = self.is_active = False
         self._enters_s = self._leaves_s = math.inf
-        is_whole = self._is_whole()
-        if not is_whole or self.catch_s is not None:
+        is_valid = self._has_valid_image()
+        if not is_valid or self.catch_s is not None:
             self._activate(now_s)
-            self._leaves_s = now_s + (self.catch_s or 0.0) if is_whole else math.inf
+            self._leaves_s = now_s + (self.catch_s or 0.0) if is_valid else math.inf
 
     def wants_swapped(self, kind: bytes) -> bool:
-        """Tell whether the CRC of a command must come with its bytes exchanged."""
+        """Return whether the CRC of a command must have its bytes swapped."""
         return self.is_active and self.swapped_crc and kind in (b"JI", b"JA")
 
     def obey(self, kind: bytes, payload: bytes, now_s: float) -> None:
-        """Carry a command out."""
+        """Carry out a command."""
         if kind == b"pG" and self.answers_ping:
             self._unit.send(b"pG", b"OpenIMU_Bootloader 5020-3020-01 1.1.1\0", now_s + _ANSWER_S)
         elif kind == b"JI":
@@ -115,7 +115,7 @@ class Bootloader:
     def _write(self, payload: bytes, now_s: float) -> None:
         address, length = struct.unpack_from(">IB", payload)
         data = payload[5:]
-        if len(data) != length or address + length > _LONGEST or (address and not self._is_erased):
+        if len(data) != length or address + length > _MAX_IMAGE_BYTES or (address and not self._is_erased):
             self._unit.refuse(b"WA", now_s)
             return
         ready_s = now_s + _ANSWER_S
@@ -123,7 +123,7 @@ class Bootloader:
             self._flash, self._is_erased = bytearray(), True
             self.erasures += 1
             ready_s = now_s + self.erase_s
-            self._unit.be_mute_until(ready_s)
+            self._unit.ignore_until(ready_s)
         flash = self._flash if self._flash is not None else bytearray()
         flash.extend(b"\xff" * (address + length - len(flash)))
         flash[address : address + length] = data
@@ -132,7 +132,7 @@ class Bootloader:
         self._unit.send(b"WA", payload[:5] if self.names_blocks else b"", ready_s)
 
     def _jump(self, now_s: float) -> None:
-        if not self._is_whole():
+        if not self._has_valid_image():
             self._unit.refuse(b"JA", now_s)
             return
         self._unit.send(b"JA", b"", now_s + _ANSWER_S)
@@ -141,7 +141,7 @@ class Bootloader:
     def _activate(self, now_s: float) -> None:
         self.is_active, self._enters_s = True, math.inf
         self._unit.baud = BAUD
-        self._unit.be_mute_until(now_s)
+        self._unit.ignore_until(now_s)
 
     def _leave(self, now_s: float) -> None:
         self.is_active, self._leaves_s = False, math.inf
@@ -149,12 +149,12 @@ class Bootloader:
             self._unit.text = _HEADER.unpack_from(self._flash)[5].rstrip(b"\0").decode("latin-1")
         self._unit.start_application(now_s)
 
-    def _is_whole(self) -> bool:
+    def _has_valid_image(self) -> bool:
         if self._flash is None:
             return True
         if len(self._flash) < _HEADER.size:
             return False
         _, _, mark, size, crc, _ = _HEADER.unpack_from(self._flash)
-        if mark != _MARK:  # somebody's own image: what was written is believed to be all
+        if mark != _MARK:  # an image of another maker, assumed to be complete
             return self._is_erased
         return (len(self._flash), zlib.crc32(self._flash[_HEADER.size :])) == (size, crc)

@@ -1,9 +1,4 @@
-"""A DMU38x or OpenIMU that is not there: stream, commands, RAM and EEPROM, both forms of refusal, change of speed.
-
-The fields of a simulated DMU38x or OpenIMU: what they are at first, and which words it takes.
-
-The lower-case commands of a simulated OpenIMU application.
-"""
+"""Simulated DMU38x or OpenIMU: stream, commands, fields in RAM and EEPROM, parameters of an OpenIMU application."""
 
 import binascii
 import heapq
@@ -11,7 +6,7 @@ import itertools
 import math
 import struct
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.ucb import fields
@@ -25,10 +20,21 @@ DEFAULTS: Final = {
     0x01: 1, 0x02: 5, 0x03: 0x5331, 0x05: 1070, 0x06: 1070, 0x07: 0x006B, 0x08: 0, 0x09: 0, 0x0A: 0, 0x0B: 0x8000,
     0x0C: 0, 0x0D: 0, 0x0E: 0, 0x10: 0xFFFF, 0x11: 0xFFFF, 0x12: 0xFFFF, 0x13: 0xFFFF, 0x071C: 0x0081,
 }  # fmt: skip
+_SLOTS: Final = 20
+_SLOT_BYTES: Final = 8
+_ANSWER_S: Final = 0.002
+_TYPE, _RATE, _ORIENTATION = 3, 4, 7
+_RATES_HZ: Final = (0, 2, 5, 10, 20, 25, 50, 100, 200)
+_CRC_INITIAL: Final = 0x1D0F
+_COMMAND_LIMIT_S: Final = 4.0
+_SHORT_PING_S: Final = 0.02
+_EEPROM_S: Final = 1.0
+_RESTART_S: Final = 2.0
+_TIMER_HZ: Final = 1 << 16
 
 
 def accepts_field(store: Mapping[int, int], number: int, value: int) -> bool:
-    """Tell whether a unit with these fields takes a word for one of them."""
+    """Return whether a unit with these fields accepts a value for one of them."""
     spec = fields.FIELD_TABLE.get(number)
     if spec is None or number not in store or not spec.writable:
         return False
@@ -44,22 +50,6 @@ def accepts_field(store: Mapping[int, int], number: int, value: int) -> bool:
     return fields.fits_line(packet.layout.size, rate_hz, baud)
 
 
-_SLOTS: Final = 20
-_SLOT_BYTES: Final = 8
-_ANSWER_S: Final = 0.002
-_TYPE, _RATE, _ORIENTATION = 3, 4, 7
-_RATES_HZ: Final = (0, 2, 5, 10, 20, 25, 50, 100, 200)
-
-
-class _CommandedUnit(Protocol):
-    serial_number: int
-    text: str
-
-    def send(self, kind: bytes, payload: bytes, at_s: float) -> None: ...
-
-    def power_cycle(self, now_s: float) -> None: ...
-
-
 def _defaults() -> list[bytes]:
     slots = [struct.pack("<q", 0)] * _SLOTS
     slots[2] = struct.pack("<q", 115200)
@@ -70,15 +60,15 @@ def _defaults() -> list[bytes]:
 
 
 class UserCommands:
-    """Parameters of eight bytes each, in RAM and in flash."""
+    """Lower-case commands of an OpenIMU application: parameters of eight bytes each, in RAM and in flash."""
 
-    def __init__(self, unit: _CommandedUnit) -> None:
+    def __init__(self, unit: "UcbSimulator") -> None:
         self._unit = unit
         self.ram = _defaults()
         self.flash = _defaults()
 
     def obey(self, kind: bytes, payload: bytes, now_s: float) -> bool:
-        """Carry a command out; False if it is none of these."""
+        """Carry out a command and return True; return False for an unknown one."""
         handler = {
             b"pG": self._ping, b"gV": self._version, b"gA": self._get_all, b"gP": self._get, b"gC": self._get_some,
             b"uP": self._set, b"uC": self._set_some, b"uA": self._set_all, b"sC": self._save, b"rD": self._default,
@@ -148,25 +138,17 @@ class UserCommands:
         return bytes([action, 0])
 
 
-_CRC_INITIAL: Final = 0x1D0F
-_COMMAND_LIMIT_S: Final = 4.0
-_SHORT_PING_S: Final = 0.02
-_EEPROM_S: Final = 1.0
-_RESTART_S: Final = 2.0
-_TIMER_HZ: Final = 1 << 16
-
-
 class UcbSimulator:
-    """A unit; see `unit.SimulatedUnit`.
+    """A simulated unit; see `SimulatedUnit`.
 
     Args:
-        serial_number: of the unit.
+        serial_number: serial number.
         text: model, part number and version.
-        nak: type of its refusals: 1515 of a DMU380, 0000 of an OpenIMU.
-        counter_is_timer: whether the counter of S1 is a timer of 65536 ticks per second.
-        restart_s: how long it is mute after SR and JA.
-        erase_s: how long its bootloader erases.
-        eeprom: fields that differ from DEFAULTS.
+        nak: packet type of refusals: 0x1515 for a DMU380, 0x0000 for an OpenIMU.
+        counter_is_timer: whether the counter of S1 is a timer with 65536 ticks per second.
+        restart_s: time without answers after SR and JA.
+        erase_s: time in which the bootloader erases the flash.
+        eeprom: fields in EEPROM that differ from DEFAULTS.
     """
 
     def __init__(
@@ -196,7 +178,7 @@ class UcbSimulator:
         self._order = itertools.count()
         self._sample = 0
         self._next_sample_s = 0.0
-        self._mute_until_s = 0.0
+        self._ignoring_until_s = 0.0
         self._user = UserCommands(self)
         self.bootloader = Bootloader(self, erase_s)
         self._handlers: dict[bytes, Callable[[bytes, float], bytes | None]] = {
@@ -216,8 +198,8 @@ class UcbSimulator:
         }
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line; a whole command must come within 4 s, one with a wrong CRC is ignored."""
-        if now_s < self._mute_until_s:
+        """Receive bytes; a command must be complete within 4 s, and one with a wrong CRC is ignored."""
+        if now_s < self._ignoring_until_s:
             return
         if not self._input or now_s - self._input_since_s > _COMMAND_LIMIT_S:
             self._input, self._input_since_s = b"", now_s
@@ -226,7 +208,7 @@ class UcbSimulator:
             self._input_since_s = now_s
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         self.bootloader.run(now_s)
         if self._input == b"UUPK" and now_s - self._input_since_s > _SHORT_PING_S:
             self._input = b""
@@ -240,12 +222,12 @@ class UcbSimulator:
         return b"".join(sent)
 
     def next_s(self) -> float:
-        """Return when it will next have something to send."""
+        """Return the time of the next output."""
         short_ping_s = self._input_since_s + _SHORT_PING_S if self._input == b"UUPK" else math.inf
         return min(self._next_output_s(), self.bootloader.next_s(), short_ping_s + 1e-3)
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew from the EEPROM."""
+        """Restart with the fields in EEPROM."""
         self.ram = dict(self.eeprom)
         self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
         self._sending.clear()
@@ -253,24 +235,24 @@ class UcbSimulator:
         self.bootloader.power_up(now_s)
 
     def start_application(self, now_s: float) -> None:
-        """Run what is in flash; it takes a while until it answers."""
+        """Start the application in flash; it answers after the restart time."""
         self.ram = dict(self.eeprom)
         self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
         self._sample, self._next_sample_s = 0, now_s + self._restart_s
-        self.be_mute_until(now_s + self._restart_s)
+        self.ignore_until(now_s + self._restart_s)
 
-    def be_mute_until(self, until_s: float) -> None:
-        """Hear and say nothing, but for what is on its way, up to then."""
-        self._mute_until_s, self._input = until_s, b""
+    def ignore_until(self, until_s: float) -> None:
+        """Ignore commands until this time; queued frames are still sent."""
+        self._ignoring_until_s, self._input = until_s, b""
 
     def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
-        """Put a frame on its way."""
+        """Queue a frame for sending at this time."""
         body = kind + bytes([len(payload)]) + payload
         frame = b"UU" + body + binascii.crc_hqx(body, _CRC_INITIAL).to_bytes(2, "big")
         heapq.heappush(self._sending, (at_s, next(self._order), frame))
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return what it measures."""
+        """Return the measurements at this time by field name."""
         ms = round(t_s * 1000)
         count = round(t_s * _TIMER_HZ) if self._counter_is_timer else self._sample
         clock: dict[str, Value] = {
@@ -300,7 +282,7 @@ class UcbSimulator:
         if self.bootloader.is_active:
             return math.inf
         rate_hz = fields.HZ_OF_DIVIDER[self.ram[fields.RATE]]
-        return max(self._next_sample_s, self._mute_until_s) if rate_hz else math.inf
+        return max(self._next_sample_s, self._ignoring_until_s) if rate_hz else math.inf
 
     def _take_command(self, now_s: float) -> bool:
         begin = self._input.find(b"UU")
@@ -343,7 +325,7 @@ class UcbSimulator:
             self.refuse(kind, now_s)
 
     def refuse(self, kind: bytes, now_s: float) -> None:
-        """Say no."""
+        """Queue a NAK for a command."""
         self.send(self._nak, kind, now_s + _ANSWER_S)
 
     def _read_words(self, payload: bytes, now_s: float) -> bytes | None:
@@ -396,12 +378,12 @@ class UcbSimulator:
     def _apply(self, changed: list[int], now_s: float) -> None:
         if fields.RATE in changed:
             self._next_sample_s = now_s + _ANSWER_S
-        if fields.BAUD in changed:  # at once: the answer goes out at the new speed
+        if fields.BAUD in changed:  # at once: the answer is sent at the new baud rate
             self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
 
     def _restart(self, _: bytes, now_s: float) -> bytes:
         self.power_cycle(now_s + self._restart_s)
-        self._mute_until_s = now_s + self._restart_s
+        self._ignoring_until_s = now_s + self._restart_s
         return b""
 
     def _calibrate(self, payload: bytes, now_s: float) -> bytes | None:

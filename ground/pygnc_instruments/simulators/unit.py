@@ -1,7 +1,4 @@
-"""What every simulated unit is to the line it hangs on.
-
-What a simulated IMU feels: a slow, known motion, so that tests can compare what comes out with what went in.
-"""
+"""Interface of simulated units, and the motion that simulated IMUs measure."""
 
 import math
 from typing import Protocol
@@ -9,40 +6,42 @@ from typing import Protocol
 from pygnc_devices.declaration import Value
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
+_YAW_RATE_RAD_S = 0.5
+_TILT_RAD = 0.1
+
 
 class SimulatedUnit(Protocol):
-    """A unit: bytes in, bytes out, in a time of its own. It owns no port, no thread and no clock.
+    """A simulated unit: bytes in, bytes out, in simulated time. It owns no port, no thread and no clock.
 
     Attributes:
-        baud: the speed it talks at now.
+        baud: current baud rate.
     """
 
     baud: int
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line."""
+        """Receive bytes from the driver."""
         ...
 
     def run(self, now_s: float) -> bytes:
-        """Return what it has sent up to now."""
+        """Return the bytes sent up to now."""
         ...
 
     def next_s(self) -> float:
-        """Return when it will next have something to send, at the latest; inf: when it is asked."""
+        """Return the time of the next output at the latest; infinity if the unit only answers."""
         ...
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew, from what it keeps without power."""
+        """Restart with the settings in non-volatile memory."""
         ...
 
 
-_TURN_RAD_S = 0.5
-_TILT_RAD = 0.1
-
-
 def motion(t_s: float) -> dict[str, Value]:
-    """Return kept values, by the names of all packets' fields, at a time of the unit."""
-    phase = _TURN_RAD_S * t_s
+    """Return the measurements of a slow, known motion by field name, in SI units and radians.
+
+    The body rotates about its vertical axis and wobbles by 0.1 rad.
+    """
+    phase = _YAW_RATE_RAD_S * t_s
     roll, pitch = _TILT_RAD * math.sin(phase), _TILT_RAD * math.cos(phase)
     values: dict[str, Value] = {
         "roll_rad": roll,
@@ -51,9 +50,9 @@ def motion(t_s: float) -> dict[str, Value]:
         "accel_x_mps2": -STANDARD_GRAVITY_MPS2 * math.sin(pitch),
         "accel_y_mps2": STANDARD_GRAVITY_MPS2 * math.sin(roll) * math.cos(pitch),
         "accel_z_mps2": STANDARD_GRAVITY_MPS2 * math.cos(roll) * math.cos(pitch),
-        "rate_x_rad_s": _TILT_RAD * _TURN_RAD_S * math.cos(phase),
-        "rate_y_rad_s": -_TILT_RAD * _TURN_RAD_S * math.sin(phase),
-        "rate_z_rad_s": _TURN_RAD_S,
+        "rate_x_rad_s": _TILT_RAD * _YAW_RATE_RAD_S * math.cos(phase),
+        "rate_y_rad_s": -_TILT_RAD * _YAW_RATE_RAD_S * math.sin(phase),
+        "rate_z_rad_s": _YAW_RATE_RAD_S,
         "mag_x_t": 2.0e-5 * math.cos(phase),
         "mag_y_t": -2.0e-5 * math.sin(phase),
         "mag_z_t": 4.5e-5,

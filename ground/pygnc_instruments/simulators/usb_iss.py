@@ -1,4 +1,4 @@
-"""A USB-ISS adapter that is not there, with a particle counter on its SPI side."""
+"""Simulated USB-ISS adapter with a particle counter on its SPI bus."""
 
 import math
 from typing import Final
@@ -7,16 +7,16 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 
 _LENGTHS: Final = {b"\x5a\x01": 2, b"\x5a\x03": 2, b"\x5a\x02": 4}
 _PIECE_S: Final = 0.05
-"""A frame comes in one piece over the USB: what is cut is dropped."""
+"""Time after which an incomplete frame is dropped."""
 
 
 class UsbIssSimulator:
-    """An adapter; see `unit.SimulatedUnit`.
+    """Simulated adapter; see `SimulatedUnit`.
 
     Args:
-        opc: on its SPI side; None: nothing.
-        serial_number: of the adapter, 8 characters.
-        nacks: exchanges that it refuses.
+        opc: the counter on its SPI bus; None for none.
+        serial_number: serial number of the adapter, 8 characters.
+        nacks: number of SPI exchanges that it rejects.
     """
 
     def __init__(self, opc: OpcN3Simulator | None, *, serial_number: str = "00030397", nacks: int = 0) -> None:
@@ -24,7 +24,7 @@ class UsbIssSimulator:
         self.opc = opc
         self.nacks = nacks
         self.exchanges_left = -1
-        """Before it answers no more; below 0: it goes on."""
+        """Number of exchanges until the adapter stops answering; negative for never."""
         self._serial_number = serial_number
         self._mode = 0x40
         self._input = b""
@@ -32,7 +32,7 @@ class UsbIssSimulator:
         self._output = b""
 
     def receive(self, octets: bytes, now_s: float) -> None:
-        """Take bytes from the line."""
+        """Receive bytes from the driver."""
         if now_s - self._input_s > _PIECE_S:
             self._input = b""
         self._input_s = now_s
@@ -40,17 +40,17 @@ class UsbIssSimulator:
         while self._take(now_s):
             pass
 
-    def run(self, now_s: float) -> bytes:  # noqa: ARG002 - see `unit.SimulatedUnit`
-        """Return what it has sent."""
+    def run(self, now_s: float) -> bytes:  # noqa: ARG002 - see `SimulatedUnit`
+        """Return the bytes sent up to now."""
         sent, self._output = self._output, b""
         return sent
 
     def next_s(self) -> float:
-        """Return when it will next have something to send: when it is asked."""
+        """Return the time of the next output; infinity because the adapter only answers."""
         return 0.0 if self._output else math.inf
 
     def power_cycle(self, now_s: float) -> None:
-        """Start anew; the counter is fed by the same cable."""
+        """Restart adapter and counter, which share their power supply."""
         self._mode, self._input, self._output = 0x40, b"", b""
         if self.opc is not None:
             self.opc.power_cycle(now_s)

@@ -1,5 +1,3 @@
-""" """
-
 import contextlib
 from pathlib import Path
 

@@ -19,14 +19,14 @@ def test_gap_does_not_depend_on_pieces(data: st.DataObject, before: bytes, fill:
 
 
 @pytest.mark.parametrize("fill", [0x00, 0xFF, 0x5A])
-def test_erased_page_is_fill_wherever_it_lies(fill: int) -> None:
+def test_an_erased_page_is_fill_at_any_offset(fill: int) -> None:
     for before in range(256):
         gap = Gap(0)
         gap.extend(np.random.default_rng(before).bytes(before) + bytes([fill]) * 512)
         assert gap.is_fill
 
 
-def test_noise_and_short_runs_are_no_fill() -> None:
+def test_noise_and_short_runs_are_not_fill() -> None:
     gap = Gap(0)
     gap.extend(np.random.default_rng(1).bytes(1000) + bytes(100) + b"\x01" * 100)
     assert not gap.is_fill

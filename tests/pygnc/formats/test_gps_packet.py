@@ -21,7 +21,7 @@ AGES = (0.05, 1.0, 0.25)
 
 
 def packed_sense_packet() -> bytes:
-    """Built field by field as the interface document lists them."""
+    """Build a packet field by field as documented in docs/interface.md."""
     return (
         struct.pack(">IB", 1_606_694_411, 160)
         + struct.pack("<HIB3d3f", 2134, 86_401_000, 0, *POSITION, *SIGMAS)
@@ -48,7 +48,7 @@ def test_sizes() -> None:
 @pytest.mark.parametrize(
     ("octets", "packet"), [(packed_sense_packet(), SENSE_GPS_PACKET), (packed_range_packet(), RANGE_GPS_PACKET)]
 )
-def test_decode_reads_every_field_where_it_stands(octets: bytes, packet: np.dtype[np.void]) -> None:
+def test_decode_reads_every_field_at_its_offset(octets: bytes, packet: np.dtype[np.void]) -> None:
     fixes = decode_gps_packets(np.frombuffer(octets, packet))
     assert len(fixes) == 1
     assert (fixes.gps_week[0], fixes.gps_tow_ms[0]) == (2134, 86_401_000)
@@ -61,7 +61,7 @@ def test_decode_reads_every_field_where_it_stands(octets: bytes, packet: np.dtyp
     assert (fixes.satellites_tracked[0], fixes.satellites_used[0]) == (10, 8)
 
 
-def test_only_the_sense_packet_knows_spacecraft_time() -> None:
+def test_only_the_sense_packet_contains_spacecraft_time() -> None:
     sense = decode_gps_packets(np.frombuffer(packed_sense_packet(), SENSE_GPS_PACKET))
     assert sense.t_spacecraft_s is not None
     assert sense.time_status is not None
@@ -79,11 +79,11 @@ def test_native_types() -> None:
 @pytest.mark.parametrize(
     ("octets", "packet"), [(packed_sense_packet(), SENSE_GPS_PACKET), (packed_range_packet(), RANGE_GPS_PACKET)]
 )
-def test_encode_undoes_decode(octets: bytes, packet: np.dtype[np.void]) -> None:
+def test_encoding_inverts_decoding(octets: bytes, packet: np.dtype[np.void]) -> None:
     assert encode_gps_packets(decode_gps_packets(np.frombuffer(octets, packet)), packet).tobytes() == octets
 
 
-def test_encode_refuses_what_does_not_fit() -> None:
+def test_encoding_rejects_values_that_do_not_fit() -> None:
     fixes = decode_gps_packets(sense_records(2)["gps"])
     with pytest.raises(ValueError, match="gps_week"):
         encode_gps_packets(replace(fixes, gps_week=fixes.gps_week + 70_000), SENSE_GPS_PACKET)
@@ -93,7 +93,7 @@ def test_encode_refuses_what_does_not_fit() -> None:
         encode_gps_packets(replace(fixes, position_ecef_m=fixes.position_ecef_m[:1]), SENSE_GPS_PACKET)
 
 
-def test_decoding_blocks_join_seamlessly() -> None:
+def test_decoding_in_blocks_gives_all_values() -> None:
     records = sense_records(5000)
     fixes = decode_gps_packets(records["gps"])
     np.testing.assert_array_equal(fixes.position_ecef_m, records["gps"]["position_ecef_m"])

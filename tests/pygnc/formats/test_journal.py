@@ -1,4 +1,4 @@
-"""Journal records are found again whatever happens to the bytes around them."""
+"""Journal records are found despite damage around them."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ def rows(scan: journal.JournalScan) -> list[tuple[int, bytes]]:
 
 
 @given(payloads)
-def test_records_come_back(contents: list[bytes]) -> None:
+def test_records_survive_encoding_and_scanning(contents: list[bytes]) -> None:
     scan = journal.scan(b"".join(journal.encode_messages(1, contents)))
     assert rows(scan) == list(enumerate(contents, 1))
     assert scan.damage == []
@@ -58,19 +58,19 @@ def test_two_files_in_one_are_both_read(contents: list[bytes]) -> None:
     assert rows(journal.scan(one + one)) == 2 * list(enumerate(contents, 1))
 
 
-def test_a_limit_ends_the_scan_behind_a_record() -> None:
+def test_a_limit_ends_the_scan_after_a_record() -> None:
     whole = b"".join(journal.encode_messages(1, [b"a", b"b", b"c"]))
     scan = journal.scan(whole, limit=2)
     assert rows(scan) == [(1, b"a"), (2, b"b")]
     assert rows(journal.scan(whole[scan.consumed :])) == [(3, b"c")]
 
 
-def test_a_payload_that_is_too_long_is_refused() -> None:
+def test_a_payload_that_is_too_long_is_rejected() -> None:
     with pytest.raises(ValueError, match="at most 16384"):
         journal.encode(Kind.MESSAGE, 1, bytes(journal.PAYLOAD_MAX + 1))
 
 
-def test_a_damaged_length_swallows_nothing() -> None:
+def test_a_damaged_length_does_not_hide_other_records() -> None:
     blocks = journal.encode_messages(1, [b"a" * 10, b"b" * 10])
     wild = bytearray(blocks[0])
     wild[6:8] = (journal.PAYLOAD_MAX).to_bytes(2, "little")

@@ -1,4 +1,4 @@
-"""What a damaged range stream gives back. Range packets carry no checksum: what they promise is weaker than for GPS."""
+"""Scans of damaged range streams. Range packets have no checksum and are recovered less reliably than GPS packets."""
 
 from collections.abc import Sequence
 
@@ -51,7 +51,7 @@ def false_packets(stream: Stream, result: RangeScan, originals: Sequence[bytes])
 
 
 def surely_intact(stream: Stream) -> dict[int, int]:
-    """GPS packets, and range packets that join intact packets or the stream's ends on both sides."""
+    """Return GPS packets, and range packets with intact packets or ends of the stream on both sides."""
     intact = stream.intact()
     stops = {0, *(offset + size for offset, size in intact.items())}
     return {
@@ -63,7 +63,7 @@ def surely_intact(stream: Stream) -> dict[int, int]:
 
 @settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 1000))
-def test_undamaged_stream_comes_back_byte_for_byte(count: int, seed: int) -> None:
+def test_an_undamaged_stream_is_reproduced_byte_for_byte(count: int, seed: int) -> None:
     packets = range_packets(count, seed=seed)
     result = scan(b"".join(packets))
     assert (result.damage, result.anomalies) == ((), ())
@@ -73,7 +73,7 @@ def test_undamaged_stream_comes_back_byte_for_byte(count: int, seed: int) -> Non
 
 @FIXED_EXAMPLES
 @given(st.data())
-def test_intact_packets_are_delivered_whatever_the_damage(data: st.DataObject) -> None:
+def test_exactly_the_intact_packets_are_delivered(data: st.DataObject) -> None:
     original = data.draw(pristine())
     packets = [bytes(original)[start : start + size] for start, size in original.sizes.items()]
     stream = data.draw(damaged(st.just(original)))
@@ -142,7 +142,7 @@ def test_every_lost_byte_costs_one_packet() -> None:
 
 @pytest.mark.parametrize("inserted", [b"\x00", b"\x4a", b"\r\n", b"0123456789"])
 def test_every_inserted_byte_costs_one_packet(inserted: bytes) -> None:
-    """But behind a range packet the bytes could as well belong into it: then it goes too."""
+    """After a range packet, inserted bytes could belong to it; it is then lost, too."""
     packets = range_packets(4, most_ranges=1, satellites=(13, 10))
     stream = Stream.of(packets)
     range_ends = {start + size for start, size in stream.sizes.items() if size == RANGE_SIZE}
@@ -156,8 +156,8 @@ def test_every_inserted_byte_costs_one_packet(inserted: bytes) -> None:
         assert false_packets(lengthened, result, packets) == {}
 
 
-def test_partner_ids_in_gps_payloads_are_no_packets() -> None:
-    """Even if the GPS packet that contains them is damaged."""
+def test_partner_ids_in_gps_payloads_are_not_packets() -> None:
+    """This holds even if the GPS packet that contains them is damaged."""
     packets = range_packets(5)
     payload = np.random.default_rng(4).integers(0, 256, 88).astype(np.uint8)
     payload[::3] = np.resize(list(b"JKLM"), len(payload[::3]))
@@ -171,7 +171,7 @@ def test_partner_ids_in_gps_payloads_are_no_packets() -> None:
         assert delivered(result) == shortened.intact()
 
 
-def test_a_stream_that_begins_inside_a_packet() -> None:
+def test_a_stream_may_begin_inside_a_packet() -> None:
     stream = Stream.of(range_packets(4))
     for place in range(1, GPS_SIZE):
         tail = stream.lose(0, place)
@@ -180,7 +180,7 @@ def test_a_stream_that_begins_inside_a_packet() -> None:
         assert result.damage == (Damage(0, GPS_SIZE - place, DamageReason.CONTENT),)
 
 
-def test_clock_steps_between_packets_are_named_not_damage() -> None:
+def test_clock_steps_between_packets_are_anomalies_not_damage() -> None:
     packets = range_packets(6, most_ranges=1)
     for step_s, reasons in ((-1446, {AnomalyReason.OUT_OF_ORDER}), (25 * 31_536_000, {AnomalyReason.CLOCK_STEP})):
         late = [
@@ -194,7 +194,7 @@ def test_clock_steps_between_packets_are_named_not_damage() -> None:
         assert {(anomaly.record, anomaly.reason) for anomaly in result.anomalies} == {(7, *reasons)}
 
 
-def test_duplicates_are_delivered_and_named() -> None:
+def test_duplicates_are_delivered_and_reported() -> None:
     packets = range_packets(3, most_ranges=1)
     order = [0, 1, 1, 2, 3, 2, 4, 5]
     result = scan(b"".join(packets[index] for index in order))
@@ -205,14 +205,14 @@ def test_duplicates_are_delivered_and_named() -> None:
     )
 
 
-def test_duplicates_are_searched_for_nearby() -> None:
+def test_duplicates_are_found_within_the_reach() -> None:
     for distance, found in ((DUPLICATE_REACH_PACKETS, True), (DUPLICATE_REACH_PACKETS + 2, False)):
         packets = range_packets(distance // 2, most_ranges=1)
         result = scan(b"".join([*packets, packets[0]]))
         assert bool(result.anomalies) == found
 
 
-def test_implausible_fixes_are_delivered_and_named() -> None:
+def test_implausible_fixes_are_delivered_and_reported() -> None:
     packets = range_packets(3, most_ranges=1)
     fix = scan(packets[2]).fixes.copy()
     fix["position_ecef_m"] = np.nan

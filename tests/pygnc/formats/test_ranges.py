@@ -26,7 +26,7 @@ UNIX_TIME_OF_GPS_EPOCH_S = 315_964_800
 
 
 def packed(distance: int, frequency: int = 0, rssi: int = 107) -> bytes:
-    """Built byte by byte as the interface document lists them."""
+    """Build a packet byte by byte as documented in docs/interface.md."""
     head = struct.pack(">BBI", 74, rssi, 946_686_274)
     return head + (frequency & 0xFFFFFF).to_bytes(3, "big") + (distance & 0xFFFFFF).to_bytes(3, "big")
 
@@ -45,7 +45,7 @@ def test_first_packet_of_the_recorded_file() -> None:
 
 @pytest.mark.parametrize("bandwidth_hz", [203_125.0, 406_250.0, 812_500.0, 1_625_000.0])
 @pytest.mark.parametrize("raw", [0, 1, -1, 23_188, -(1 << 23), (1 << 23) - 1])
-def test_distance_is_the_data_sheets(raw: int, bandwidth_hz: float) -> None:
+def test_distance_follows_the_data_sheet(raw: int, bandwidth_hz: float) -> None:
     """Semtech SX1280 data sheet, section on ranging: raw * 150 / (2**12 * BW in MHz) metres."""
     expected_m = raw * 150.0 / (4096 * bandwidth_hz / 1e6)
     assert decoded(packed(raw), bandwidth_hz=bandwidth_hz).range_m[0] == pytest.approx(expected_m, rel=1e-12)
@@ -53,13 +53,13 @@ def test_distance_is_the_data_sheets(raw: int, bandwidth_hz: float) -> None:
 
 @pytest.mark.parametrize("junk", [0x0, 0x7, 0xF])
 @pytest.mark.parametrize("raw", [0, 248, -248, -(1 << 19), (1 << 19) - 1])
-def test_frequency_error_has_twenty_bits_below_junk(raw: int, junk: int) -> None:
+def test_frequency_error_uses_the_low_twenty_bits(raw: int, junk: int) -> None:
     word = (raw & 0xFFFFF) | junk << 20
     assert decoded(packed(0, word)).frequency_error_hz[0] == pytest.approx(1.55 * raw / 2, rel=1e-12)
 
 
 @given(st.integers(0, 255), st.integers(-(1 << 19), (1 << 19) - 1), st.integers(-(1 << 23), (1 << 23) - 1))
-def test_encode_undoes_decode(rssi: int, frequency: int, distance: int) -> None:
+def test_encoding_inverts_decoding(rssi: int, frequency: int, distance: int) -> None:
     octets = packed(distance, frequency & 0xFFFFF, rssi)
     for bandwidth_hz in (812_500.0, 1_625_000.0):
         assert encode_ranges(decoded(octets, bandwidth_hz=bandwidth_hz), bandwidth_hz).tobytes() == octets
@@ -76,7 +76,7 @@ def test_encode_undoes_decode(rssi: int, frequency: int, distance: int) -> None:
         ("partner_id", 300),
     ],
 )
-def test_values_beyond_the_words_are_refused(field: str, value: float) -> None:
+def test_values_beyond_the_range_of_a_field_are_rejected(field: str, value: float) -> None:
     measured = decoded(packed(1), packed(2))
     with pytest.raises(ValueError, match="must be"):
         encode_ranges(replace(measured, **{field: getattr(measured, field) * 0 + value}))
@@ -102,12 +102,12 @@ def test_file_numbers() -> None:
         ([5, 5, 6], [[5, 6]]),
     ],
 )
-def test_files_are_put_in_the_order_of_writing(numbers: list[int], runs: list[list[int]]) -> None:
+def test_files_are_sorted_in_the_order_of_writing(numbers: list[int], runs: list[list[int]]) -> None:
     assert consecutive_runs(numbers) == runs
 
 
 @given(st.integers(0, 65_535), st.sets(st.integers(0, 30_000), min_size=1))
-def test_order_of_files_survives_the_counters_wrap(first: int, ages: set[int]) -> None:
+def test_the_order_of_files_survives_the_wrap_of_the_counter(first: int, ages: set[int]) -> None:
     written = [(first + age) % 65_536 for age in sorted(ages)]
     runs = consecutive_runs(sorted(written))
     assert [number for run in runs for number in run] == written

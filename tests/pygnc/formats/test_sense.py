@@ -46,7 +46,7 @@ def test_sizes() -> None:
         SenseLayout(0)
 
 
-def test_decode_reads_every_word_where_it_stands() -> None:
+def test_decode_reads_every_word_at_its_offset() -> None:
     packets = b"".join(
         struct.pack(">I", 1_606_694_391 + 5 * k)
         + struct.pack("<7h", 16, -32, 48 + k, 26_000, 656, -1312, k)
@@ -73,12 +73,12 @@ def test_native_types_and_shapes() -> None:
 
 
 @pytest.mark.parametrize(("word", "lux"), OPT3001_EXAMPLES.items())
-def test_light_words_of_the_data_sheet(word: int, lux: float) -> None:
+def test_light_words_follow_the_data_sheet(word: int, lux: float) -> None:
     assert lux_from_words(word) == pytest.approx(lux, rel=1e-12)
 
 
-def test_encoded_light_is_the_largest_word_value_not_above_it() -> None:
-    """Against a search through all words that the sensor can produce."""
+def test_encoded_light_is_rounded_down() -> None:
+    """Compare with a search through all words that the sensor can produce."""
     rng = np.random.default_rng(2)
     lux = np.concatenate([rng.uniform(0, 83_866, 300), 10 ** rng.uniform(-2, 4.9, 300), [0.0, 40.95, 40.96, 81.9]])
     words = encode_lux(lux)
@@ -93,18 +93,18 @@ def test_encoded_light_is_the_largest_word_value_not_above_it() -> None:
 
 def test_light_saturates_like_the_sensor() -> None:
     assert encode_lux([-1.0, 0.0, 83_865.60, 83_865.61, 1e9, np.inf]).tolist() == [0, 0, 0xBFFF, 0xBFFF, 0xBFFF, 0xBFFF]
-    with pytest.raises(ValueError, match="number"):
+    with pytest.raises(ValueError, match="NaN"):
         encode_lux([1.0, np.nan])
 
 
 @given(st.integers(0, 0xBFFF))
-def test_light_survives_encoding_whatever_the_exponent(word: int) -> None:
+def test_light_survives_encoding_at_every_exponent(word: int) -> None:
     assert lux_from_words(encode_lux(lux_from_words(word))) == pytest.approx(lux_from_words(word), rel=1e-12)
 
 
 @pytest.mark.parametrize("layout", [SenseLayout(), SenseLayout(terminated=False), SenseLayout(1), SenseLayout(7)])
-def test_encode_undoes_decode(layout: SenseLayout) -> None:
-    """For every value that a 16-bit word can have, and light in its canonical form."""
+def test_encoding_inverts_decoding(layout: SenseLayout) -> None:
+    """Test every value of a 16-bit word, and illuminance in its canonical form."""
     records = sense_records(600, layout=layout)
     words = np.resize(np.arange(-(2**15), 2**15), records["sensors"]["gyro"].size)
     records["sensors"]["gyro"] = words.reshape(records["sensors"]["gyro"].shape)
@@ -114,7 +114,7 @@ def test_encode_undoes_decode(layout: SenseLayout) -> None:
     assert encoded.tobytes() == records.tobytes()
 
 
-def test_counts_are_floored() -> None:
+def test_counts_are_rounded_down() -> None:
     samples = decode_sensors(sense_records(1))
     samples.mag_imu_ut[:] = 1.0 / 16 * 2.99
     samples.gyro_imu_rad_s[:] = np.deg2rad(-1 / 65.6 * 0.01)
@@ -126,7 +126,7 @@ def test_counts_are_floored() -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("mag_imu_ut", 2048.0), ("mag_imu_ut", np.nan), ("gyro_imu_rad_s", 9.0), ("hall_raw", 40_000)]
 )
-def test_values_beyond_the_words_are_refused(field: str, value: float) -> None:
+def test_values_beyond_the_range_of_a_field_are_rejected(field: str, value: float) -> None:
     records = sense_records(2)
     samples = decode_sensors(records)
     with pytest.raises(ValueError, match=r"must be"):

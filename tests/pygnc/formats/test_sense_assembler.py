@@ -1,4 +1,4 @@
-"""Whatever comes, the file stays one that our own scanner reads whole; and what can be kept is kept."""
+"""Assembled files are read by the scanner without damage for any sequence of packets, with minimum losses."""
 
 import random
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ Packets = list[tuple[str, bytes]]
 
 
 def packets(content: bytes = CONTENT, layout: SenseLayout = STANDARD_LAYOUT) -> Packets:
-    """The packets of records, in their order."""
+    """Return the packets of records in order."""
     found = []
     for record in np.frombuffer(content, layout.record):
         found += [("sample", sample.tobytes()) for sample in record["sensors"]]
@@ -31,7 +31,7 @@ def packets(content: bytes = CONTENT, layout: SenseLayout = STANDARD_LAYOUT) -> 
 
 
 def composed(stream: Iterable[tuple[str, bytes]], layout: SenseLayout = STANDARD_LAYOUT) -> tuple[bytes, list[bytes]]:
-    """The file, and the spare GPS packets."""
+    """Return the file and the spare GPS packets."""
     composer = SenseAssembler(layout)
     records: list[bytes] = []
     spare: list[bytes] = []
@@ -62,18 +62,18 @@ def times(content: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("terminated", [True, False])
-def test_what_comes_in_order_is_the_same_file(terminated: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_regular_packets_reproduce_the_file(terminated: bool) -> None:  # noqa: FBT001 - a parameter of the test
     layout = SenseLayout(5, terminated)
     content = CONTENT if terminated else b"".join(CONTENT[k : k + 249] for k in range(0, len(CONTENT), 251))
     composer = SenseAssembler(layout)
     for number, (kind, raw) in enumerate(packets(content, layout), 1):
         done = composer.add_sample(raw) if kind == "sample" else composer.add_fix(raw)
-        assert len(done.records) == (number % 6 == 0)  # at once
+        assert len(done.records) == (number % 6 == 0)  # without delay
     assert composed(packets(content, layout), layout) == (content, [])
 
 
 @given(st.integers(0, 2**32), st.floats(0.0, 0.4))
-def test_late_missing_and_repeated_packets_leave_a_file_without_damage(seed: int, rate: float) -> None:
+def test_late_missing_and_repeated_packets_yield_an_undamaged_file(seed: int, rate: float) -> None:
     rng = random.Random(seed)  # noqa: S311 - faults, not secrets
     stream = []
     for order, packet in enumerate(packets()):
@@ -92,7 +92,7 @@ def test_late_missing_and_repeated_packets_leave_a_file_without_damage(seed: int
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 3)), max_size=80))
-def test_any_times_at_all_leave_a_file_without_damage(steps: list[tuple[bool, int, int]]) -> None:
+def test_arbitrary_times_yield_an_undamaged_file(steps: list[tuple[bool, int, int]]) -> None:
     now_s, stream = START_S, []
     for is_sample, step_s, back in steps:
         now_s += step_s - (0, 3, 30, 500_000)[back]
@@ -104,7 +104,7 @@ def test_any_times_at_all_leave_a_file_without_damage(steps: list[tuple[bool, in
 
 
 @pytest.mark.parametrize("lost", range(4))
-def test_a_lost_sample_costs_itself_only(lost: int) -> None:
+def test_a_lost_sample_costs_only_itself(lost: int) -> None:
     stream = packets()
     del stream[12 + lost]
     content, spare = composed(stream)
@@ -116,7 +116,7 @@ def test_a_lost_sample_costs_itself_only(lost: int) -> None:
     assert content[: 2 * 251] + content[3 * 251 :] == CONTENT[: 2 * 251] + CONTENT[3 * 251 :]
 
 
-def test_a_fix_without_its_sample_is_given_back_and_the_next_record_is_in_step_again() -> None:
+def test_a_fix_without_its_sample_is_spare_and_the_next_record_is_regular() -> None:
     stream = packets()
     del stream[12 + 4]
     content, spare = composed(stream)
@@ -126,7 +126,7 @@ def test_a_fix_without_its_sample_is_given_back_and_the_next_record_is_in_step_a
     assert kept == {raw for kind, raw in stream if kind == "sample"}
 
 
-def test_a_lost_gps_packet_is_one_without_a_fix() -> None:
+def test_a_lost_gps_packet_is_replaced_by_one_without_a_fix() -> None:
     stream = packets()
     del stream[17]
     content, spare = composed(stream)
@@ -137,7 +137,7 @@ def test_a_lost_gps_packet_is_one_without_a_fix() -> None:
     assert content == bytes(expected)
 
 
-def test_a_late_gps_packet_and_a_late_sample_still_find_their_record() -> None:
+def test_a_late_gps_packet_and_a_late_sample_are_in_their_record() -> None:
     stream = packets()
     stream[13], stream[14] = stream[14], stream[13]
     stream[16], stream[17] = stream[17], stream[16]
@@ -152,30 +152,30 @@ def test_one_packet_a_second_of_each_kind_fills_records_of_five_seconds() -> Non
     assert spare == []
 
 
-def test_several_samples_a_second_are_thinned() -> None:
+def test_only_the_first_sample_of_a_second_is_used() -> None:
     content, _ = composed(sample(START_S + k // 4) for k in range(80))
     assert times(content) == list(range(START_S, START_S + 20))
 
 
-def test_fixes_alone_are_given_back_every_twenty_seconds() -> None:
+def test_fixes_without_samples_are_spare_every_twenty_seconds() -> None:
     content, spare = composed(fix(START_S + 5 * k) for k in range(13))
     assert content == b""
     assert [int.from_bytes(raw[:4], "big") for raw in spare] == [START_S + 20 * k for k in range(4)]
 
 
-def test_samples_alone_become_records_without_fixes() -> None:
+def test_samples_without_fixes_become_records_without_fixes() -> None:
     content, _ = composed(sample(START_S + 5 * k) for k in range(10))
     assert times(content) == [START_S + 5 * k for k in range(10)]
 
 
-def test_another_boot_begins_a_new_record() -> None:
+def test_a_clock_set_back_begins_a_new_record() -> None:
     first = [sample(START_S + 5000 + 5 * k) for k in range(3)]
     content, _ = composed([*first, *packets()])
     assert content[251:] == CONTENT
     assert times(content)[:5] == [START_S + 5000, START_S + 5005, *[START_S + 5010] * 3]
 
 
-def test_nothing_is_kept_for_ever() -> None:
+def test_memory_of_the_assembler_is_bounded() -> None:
     composer = SenseAssembler()
     for k in range(3):
         composer.add_sample(sample(START_S + k)[1])

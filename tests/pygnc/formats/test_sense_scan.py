@@ -1,4 +1,4 @@
-"""What a damaged sense file gives back: all that is intact, nothing else, and an account of every other byte."""
+"""Scans of damaged sense files deliver exactly the intact records and report all other bytes."""
 
 import tracemalloc
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def assert_exactly_the_intact_ones(stream: Stream, originals: Sequence[bytes], l
     delivered = set(result.offsets.tolist())
     assert stream.intact().keys() <= delivered
     for offset in delivered - stream.intact().keys():
-        # Damage may, by chance, put back what it took: then a record's image stands there all the same.
+        # By chance, damage may restore what it removed; the record is then intact.
         assert octets[offset : offset + layout.size] in originals, f"false record at {offset}"
 
 
@@ -112,7 +112,7 @@ def test_every_lost_byte_costs_one_record() -> None:
 
 @pytest.mark.parametrize("inserted", [b"\x4a", b"\r\n", b"0123456789"])
 def test_every_inserted_byte_costs_one_record(inserted: bytes) -> None:
-    """Also where the satellite counts, 13 and 10, read like CR LF and two bytes come in before them."""
+    """This includes two bytes inserted before satellite counts of 13 and 10, which read like CR LF."""
     records = sense_records(3, satellites=(13, 10))
     stream = stream_of(records)
     originals = [record.tobytes() for record in records]
@@ -142,7 +142,7 @@ def test_erased_pages_cost_the_records_they_touch(page: int, fill: int) -> None:
         assert result.damage[-1].stop >= min(start + page, len(stream))
 
 
-def test_short_zeroed_stretches_over_times_are_found() -> None:
+def test_short_zeroed_ranges_over_times_are_damage() -> None:
     stream = stream_of(sense_records(5))
     for start in range(251, 251 + 150):
         zeroed = stream.overwrite(start, bytes(64))
@@ -150,8 +150,8 @@ def test_short_zeroed_stretches_over_times_are_found() -> None:
 
 
 @pytest.mark.parametrize("step_s", [20 * YEAR_S, 26 * YEAR_S + 77, -1760, -20 * YEAR_S])
-def test_clock_set_inside_an_undamaged_record(step_s: int) -> None:
-    """Between any two packets of any record of a file."""
+def test_a_record_with_a_clock_step_is_delivered(step_s: int) -> None:
+    """Set the clock between any two packets of any record of a file."""
     for record in range(6):
         for packet in range(6):
             records = sense_records(6)
@@ -169,8 +169,8 @@ def test_clock_set_inside_an_undamaged_record(step_s: int) -> None:
                 assert named == ({(record, "out_of_order")} if step_s < 0 and record > 0 else set())
 
 
-def test_two_halves_of_different_records_are_not_one_with_a_clock_step() -> None:
-    """Bytes lost in multiples of the record's length leave length and CR LF in place; the times do not fit."""
+def test_halves_of_different_records_are_not_a_record_with_a_clock_step() -> None:
+    """A loss of whole record lengths leaves length and CR LF in place; only the times do not match."""
     records = sense_records(20)
     originals = [record.tobytes() for record in records]
     for place in range(251 * 3 + 1, 251 * 3 + 154):
@@ -180,7 +180,7 @@ def test_two_halves_of_different_records_are_not_one_with_a_clock_step() -> None
 
 
 def test_a_single_wrong_time_is_damage() -> None:
-    """In a record between others a flipped high bit looks like two steps of the clock."""
+    """A flipped high bit of a time between others looks like two steps of the clock."""
     for packet in range(6):
         records = sense_records(3)
         times = records["gps"]["t_spacecraft_s"] if packet == 5 else records["sensors"]["t_spacecraft_s"][:, packet]
@@ -203,7 +203,7 @@ def test_jitter_and_unknown_statuses_are_not_damage() -> None:
     assert (len(result.records), result.damage) == (50, ())
 
 
-def test_carriage_return_line_feed_in_payloads_splits_nothing() -> None:
+def test_cr_lf_in_payloads_does_not_split_records() -> None:
     records = sense_records(20, satellites=(13, 10))
     records["sensors"]["mag"] = records["sensors"]["gyro"] = int.from_bytes(b"\r\n", "little")
     records["sensors"]["lux"] = int.from_bytes(b"\r\n", "big")
@@ -214,14 +214,14 @@ def test_carriage_return_line_feed_in_payloads_splits_nothing() -> None:
         assert scan(bytes(stream.lose(place, 1))).offsets.tolist() == [0, *range(501, 251 * 20 - 1, 251)]
 
 
-def test_in_place_damage_of_bare_records() -> None:
+def test_in_place_damage_of_unterminated_records() -> None:
     stream = stream_of(sense_records(40, layout=BARE))
     for start in range(0, len(stream), 512):
         erased = stream.overwrite(start, bytes(512))
         assert scan(bytes(erased), BARE).offsets.tolist() == sorted(erased.intact())
 
 
-def test_bytes_lost_in_a_bare_records_gps_packet_are_found_by_the_next_record() -> None:
+def test_bytes_lost_in_an_unterminated_record_are_damage() -> None:
     stream = stream_of(sense_records(6, layout=BARE))
     for place in range(249 + 154, 498):
         shortened = stream.lose(place, 1)
@@ -266,7 +266,7 @@ def test_one_byte_is_a_cut_tail() -> None:
     assert scan(b"\x5f").damage == (Damage(0, 1, DamageReason.CUT_TAIL),)
 
 
-def test_records_of_an_undamaged_file_are_a_view() -> None:
+def test_records_of_an_undamaged_file_are_a_view_of_it() -> None:
     octets = sense_records(10).tobytes()
     records = scan(octets).records
     assert np.shares_memory(records, np.frombuffer(octets, np.uint8))
@@ -275,7 +275,7 @@ def test_records_of_an_undamaged_file_are_a_view() -> None:
 
 @settings(deadline=None)
 @given(st.data())
-def test_swaps_duplicates_and_pages_in_bare_streams(data: st.DataObject) -> None:
+def test_swaps_duplicates_and_pages_in_unterminated_streams(data: st.DataObject) -> None:
     stream = data.draw(damaged(pristine(BARE, random_payload=False), IN_PLACE))
     assert stream.intact().keys() <= set(scan(bytes(stream), BARE).offsets.tolist())
 
@@ -289,30 +289,30 @@ def named(octets: bytes) -> list[tuple[int, AnomalyReason]]:
     return [(anomaly.record, anomaly.reason) for anomaly in result.anomalies]
 
 
-def test_a_clean_file_has_none() -> None:
+def test_an_undamaged_file_has_no_anomalies() -> None:
     assert named(sense_records(200).tobytes()) == []
 
 
-def test_duplicates_are_delivered_and_named() -> None:
+def test_duplicates_are_delivered_and_reported() -> None:
     records = sense_records(10)
     order = [0, 1, 2, 2, 3, 1, 4, 5, 5, 5, 6]
     duplicate = AnomalyReason.DUPLICATE
     assert named(records[order].tobytes()) == [(3, duplicate), (5, duplicate), (8, duplicate), (9, duplicate)]
 
 
-def test_swapped_records_are_delivered_and_named() -> None:
+def test_swapped_records_are_delivered_and_reported() -> None:
     records = sense_records(10)
     assert named(records[[0, 1, 3, 2, 4]].tobytes()) == [(3, AnomalyReason.OUT_OF_ORDER)]
 
 
-def test_a_near_twin_is_no_duplicate() -> None:
+def test_a_similar_record_is_not_a_duplicate() -> None:
     records = sense_records(3)[[0, 1, 1, 2]]
     records["sensors"]["hall"][2, 0] += 1
     assert named(records.tobytes()) == [(2, AnomalyReason.OUT_OF_ORDER)]
 
 
 @pytest.mark.parametrize(("distance", "found"), [(DUPLICATE_REACH_RECORDS, True), (DUPLICATE_REACH_RECORDS + 1, False)])
-def test_duplicates_are_searched_for_nearby(distance: int, *, found: bool) -> None:
+def test_duplicates_are_found_within_the_reach(distance: int, *, found: bool) -> None:
     records = sense_records(distance)
     order = [*range(distance), 0]
     reason = AnomalyReason.DUPLICATE if found else AnomalyReason.OUT_OF_ORDER
@@ -320,13 +320,13 @@ def test_duplicates_are_searched_for_nearby(distance: int, *, found: bool) -> No
 
 
 @pytest.mark.parametrize("exponent", [12, 13, 14, 15])
-def test_light_words_that_the_sensor_cannot_produce(exponent: int) -> None:
+def test_impossible_light_words_are_anomalies(exponent: int) -> None:
     records = sense_records(4)
     records["sensors"]["lux"][2, 3, 5] = exponent << 12 | 5
     assert named(records.tobytes()) == [(2, AnomalyReason.IMPLAUSIBLE_LIGHT)]
 
 
-def test_one_record_can_have_several() -> None:
+def test_a_record_can_have_several_anomalies() -> None:
     records = sense_records(4)[[0, 2, 1, 3]]
     records["gps"]["velocity_ecef_mps"][2] = np.nan
     records["sensors"]["lux"][2] = 0xFFFF

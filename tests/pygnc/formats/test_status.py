@@ -1,4 +1,4 @@
-"""The status record and the info line."""
+"""Status record and info text."""
 
 import math
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.estimators.attitude.filter import Mode
-from pygnc.estimators.attitude.mekf import RejectCause as SampleRejectCause
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause as SampleRejectCause
 from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.formats import info, status
 from pygnc.tasks.attitude.tracker import NO_TIME
@@ -22,7 +22,7 @@ def test_the_record_is_small_and_self_describing() -> None:
     assert status.decode(record)["size"] == len(record)
 
 
-def test_what_is_not_known_is_not_a_number() -> None:
+def test_unknown_quantities_are_nan() -> None:
     decoded = status.decode(status.encode({}))
     unset = [f for f in status.FIELDS if f.code in {"f", "d"}]
     assert unset
@@ -34,29 +34,29 @@ def test_what_is_not_known_is_not_a_number() -> None:
         {"spacecraft_time_s": st.integers(0, 2**32 - 1), "position_ecef_m_x": st.floats(allow_nan=False)}
     )
 )
-def test_values_come_back(values: dict[str, status.Value]) -> None:
+def test_values_survive_encoding_and_decoding(values: dict[str, status.Value]) -> None:
     decoded = status.decode(status.encode(values))
     assert {name: decoded[name] for name in values} == values
 
 
 @given(st.integers(0, 8 * status.SIZE - 1))
-def test_a_flipped_bit_is_noticed(bit: int) -> None:
+def test_a_flipped_bit_is_detected(bit: int) -> None:
     record = bytearray(status.encode({"generation": 7}))
     record[bit // 8] ^= 1 << bit % 8
     with pytest.raises(status.StatusError):
         status.decode(bytes(record))
 
 
-def test_a_counter_that_outgrew_its_field_stays_at_the_largest_value() -> None:
+def test_a_counter_beyond_its_field_stays_at_the_maximum() -> None:
     assert status.decode(status.encode({"not_recorded": 1000, "events": 2**40}))["events"] == 2**32 - 1
 
 
-def test_a_field_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_field_is_rejected() -> None:
     with pytest.raises(KeyError, match="nonsense"):
         status.encode({"nonsense": 1})
 
 
-def test_every_task_has_its_place() -> None:
+def test_every_task_has_its_fields() -> None:
     assert tuple(task.name for task in TASKS) == status.TASK_NAMES
 
 
@@ -70,7 +70,7 @@ def extreme(code: str) -> status.Value:
     return values.get(code, 2**32 - 1)
 
 
-def test_the_info_line_is_short_ascii_in_the_extreme() -> None:
+def test_the_info_text_is_short_ascii_for_extreme_values() -> None:
     values = {f.name: extreme(f.code) for f in status.FIELDS} | {"phase": 1, "orbit_mode": 2, "attitude_mode": 2}
     text = info.compose(values)
     assert len(text) < 200
@@ -78,7 +78,7 @@ def test_the_info_line_is_short_ascii_in_the_extreme() -> None:
     assert text.endswith(b"\n")
 
 
-def test_the_info_line_says_what_is_known() -> None:
+def test_the_info_text_contains_the_known_quantities() -> None:
     text = info.compose(status.decode(status.encode({"phase": status.Phase.NO_DATA, "run_number": 3})))
     assert text.decode().splitlines() == [
         "PyGNC run 3 NO_DATA SC 0",
@@ -88,7 +88,7 @@ def test_the_info_line_says_what_is_known() -> None:
     ]
 
 
-def test_orbit_attitude_and_field_have_room_in_the_info_line() -> None:
+def test_orbit_attitude_and_field_fit_into_the_info_text() -> None:
     orbit: dict[str, status.Value] = {"orbit_mode": 2, "orbit_gps_week": 2358, "orbit_gps_tow_ms": 356_489_000}
     orbit |= {"orbit_age_s": 71.0, "phase": 2, "run_number": 12, "spacecraft_time_s": 1_764_500_801}
     attitude: dict[str, status.Value] = {"attitude_mode": 3, "in_sun": 1}
@@ -115,11 +115,11 @@ def test_orbit_attitude_and_field_have_room_in_the_info_line() -> None:
     ]
 
 
-def test_every_cause_of_rejection_has_its_counter() -> None:
+def test_every_reason_for_rejecting_a_fix_has_a_counter() -> None:
     of_velocities = {"velocity_status", "velocity_not_finite", "speed", "latency", "no_velocity"}
     assert set(status.REJECT_CAUSES) == {cause.value for cause in RejectCause} - of_velocities | {TIME_INCONSISTENT}
 
 
-def test_every_cause_why_a_sample_did_nothing_has_its_counter() -> None:
+def test_every_reason_for_rejecting_a_sample_has_a_counter() -> None:
     assert set(status.SAMPLE_CAUSES) == {cause.value for cause in SampleRejectCause} | {NO_TIME, Mode.SEARCHING}
     assert [mode.name.lower() for mode in status.AttitudeMode][1:] == [mode.value for mode in Mode]

@@ -46,7 +46,7 @@ def test_a_run_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_what_a_power_cut_left_open_is_closed(tmp_path: Path) -> None:
+def test_closes_journals_that_a_power_cut_left_open(tmp_path: Path) -> None:
     _, first, _ = make_run_folder(tmp_path)
     JournalWriter(first, first, "input", b"").append([b"one"])
     _, second, _ = make_run_folder(tmp_path)

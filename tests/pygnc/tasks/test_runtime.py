@@ -76,6 +76,6 @@ print(sum(first <= id(block) < last for block in blocks))
 """
 
 
-def test_threads_take_their_memory_from_the_one_heap() -> None:
+def test_threads_allocate_from_one_heap() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
     assert int(done.stdout) == 30

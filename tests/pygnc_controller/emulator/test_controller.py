@@ -1,4 +1,4 @@
-"""The controller against the flight's end of the line, in virtual time: files, packets and books on bad lines."""
+"""Controller and Pi's end of the line in virtual time: files, packets and counters on faulty lines."""
 
 from collections import Counter
 from pathlib import Path
@@ -24,7 +24,7 @@ class Link:
         self.controller = Controller(7)
         self.pi = VirtualPi(home, STATUS, INFO)
         self.lines = [SerialLine(2 * seed + k, faults or LineFaults()) for k in range(2)]
-        host = LineEnd(self.controller.take, self.controller.next_output, self.controller.wakeup_s)
+        host = LineEnd(self.controller.receive, self.controller.next_output, self.controller.wakeup_s)
         self.session = VirtualLink([host, self.pi.end()], self.lines)
 
     def until(self, is_done: object, limit_s: float = 600.0) -> None:
@@ -60,7 +60,7 @@ def test_every_packet_is_delivered_once_or_reported_lost(
     link.controller.stream(iter(packets(60)), speed, 0.0)
     link.until(lambda: link.controller.channel.is_ready)
     link.until(lambda: link.controller.is_streamed)
-    books = link.controller.books
+    books = link.controller.counters
     sent = sum(books.sent[kind] for kind in LIVE_TYPES)
     acknowledged = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
     lost = sum(books.lost_of(kind) for kind in LIVE_TYPES)
@@ -72,7 +72,7 @@ def test_every_packet_is_delivered_once_or_reported_lost(
     assert max(arrived.values(), default=1) == 1 or link.pi.interrupts
 
 
-def test_an_upload_goes_on_after_a_false_ctrl_c(tmp_path: Path) -> None:
+def test_an_upload_resumes_after_a_false_ctrl_c(tmp_path: Path) -> None:
     link = Link(tmp_path)
     content = bytes(range(256)) * 100
     upload = link.controller.upload("sense.bin", content, 0.0)
@@ -82,12 +82,12 @@ def test_an_upload_goes_on_after_a_false_ctrl_c(tmp_path: Path) -> None:
     link.until(lambda: upload.state is TransferState.DONE)
     assert link.pi.interrupts == 1
     assert (tmp_path / "sense.bin").read_bytes() == content
-    assert link.session.now_s - began_s < 1.5 + len(content) / 7000.0  # it did not begin anew
-    assert link.controller.books.lost_of("UPCH") > 0
-    assert link.controller.books.is_balanced
+    assert link.session.now_s - began_s < 1.5 + len(content) / 7000.0  # the upload was not restarted
+    assert link.controller.counters.lost_of("UPCH") > 0
+    assert link.controller.counters.is_balanced
 
 
-def test_a_listing_of_many_pages_is_fetched_though_main_py_is_started_again(tmp_path: Path) -> None:
+def test_a_list_of_many_pages_is_complete_after_a_restart_of_main_py(tmp_path: Path) -> None:
     (tmp_path / "pygnc_logs" / "run-00001").mkdir(parents=True)
     for number in range(40):
         (tmp_path / "pygnc_logs" / "run-00001" / f"input-{number:05d}.pgj").write_bytes(bytes(number))
@@ -99,7 +99,7 @@ def test_a_listing_of_many_pages_is_fetched_though_main_py_is_started_again(tmp_
     assert sorted(listed.size for listed in link.controller.listing or []) == list(range(40))
 
 
-def test_downloads_come_through_and_refusals_are_told(tmp_path: Path) -> None:
+def test_downloads_are_exact_and_rejections_reported(tmp_path: Path) -> None:
     content = bytes(range(256)) * 40
     (tmp_path / "pygnc_batch").mkdir()
     (tmp_path / "pygnc_batch" / "sense.bin").write_bytes(content)
@@ -113,22 +113,22 @@ def test_downloads_come_through_and_refusals_are_told(tmp_path: Path) -> None:
     assert "may not be read" in refused.cause
 
 
-def test_status_is_watched_and_answers_are_timed(tmp_path: Path) -> None:
+def test_status_requests_are_answered_and_timed(tmp_path: Path) -> None:
     link = Link(tmp_path)
     link.controller.watch(1.0, 0.0)
     link.pass_time(10.0)
-    assert link.controller.heard.status == STATUS
-    assert link.controller.heard.info == INFO.decode()
-    assert len(link.controller.heard.answers_s) == pytest.approx(10, abs=1)
-    assert max(link.controller.heard.answers_s) < 0.09
-    link.controller.fall_silent()
-    before = link.controller.books.sent["STRQ"]
+    assert link.controller.reports.status == STATUS
+    assert link.controller.reports.info == INFO.decode()
+    assert len(link.controller.reports.answers_s) == pytest.approx(10, abs=1)
+    assert max(link.controller.reports.answers_s) < 0.09
+    link.controller.cancel_all()
+    before = link.controller.counters.sent["STRQ"]
     link.pass_time(5.0)
-    assert link.controller.books.sent["STRQ"] == before
+    assert link.controller.counters.sent["STRQ"] == before
 
 
 @pytest.mark.parametrize("beside", ["nothing", "a stream", "an upload", "a download"])
-def test_the_status_comes_within_a_tenth_of_a_second_whatever_else_is_on_the_line(tmp_path: Path, beside: str) -> None:
+def test_the_status_arrives_within_100_ms_beside_any_other_traffic(tmp_path: Path, beside: str) -> None:
     link = Link(tmp_path)
     controller = link.controller
     link.until(lambda: controller.channel.is_ready)
@@ -143,20 +143,20 @@ def test_the_status_comes_within_a_tenth_of_a_second_whatever_else_is_on_the_lin
         controller.download("pygnc_batch/sense.bin", link.session.now_s)
     controller.watch(0.317, link.session.now_s)
     link.pass_time(12.0)
-    assert controller.heard.status == STATUS
-    assert len(controller.heard.answers_s) > 35
-    assert max(controller.heard.answers_s) < 0.1
+    assert controller.reports.status == STATUS
+    assert len(controller.reports.answers_s) > 35
+    assert max(controller.reports.answers_s) < 0.1
     assert controller.channel.counts.retried == link.pi.counts.retried == 0
-    assert controller.is_transferred == (beside in {"nothing", "a stream"})  # it was under way all the time
+    assert controller.is_transferred == (beside in {"nothing", "a stream"})  # still active
 
 
-def test_what_nobody_answers_is_reported_at_the_end(tmp_path: Path) -> None:
+def test_unanswered_sentences_are_counted_as_lost_at_the_end(tmp_path: Path) -> None:
     link = Link(tmp_path, LineFaults(cuts=((1.0, 1e9),)))
     link.until(lambda: link.controller.channel.is_ready)
     link.controller.upload("sense.bin", bytes(50_000), link.session.now_s)
     link.pass_time(3.0)
     link.controller.restart(9)
-    books = link.controller.books
+    books = link.controller.counters
     assert books.is_balanced
-    assert books.under_way == 0
+    assert books.in_flight == 0
     assert any(cause == UNSETTLED for _, cause in books.lost)

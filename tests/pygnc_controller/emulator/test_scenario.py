@@ -1,4 +1,4 @@
-"""Scenarios are split into a batch and live packets, and nothing is lost in between."""
+"""Scenarios are split into a batch and live packets without loss."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ CONTENT = (DEMO / "sense.bin").read_bytes()
 RANGES = b"".join(path.read_bytes() for path in sorted((DEMO / "range").iterdir()))
 
 
-def test_without_a_live_part_the_files_are_uploaded_as_they_are() -> None:
+def test_without_a_live_part_the_files_are_unchanged() -> None:
     scenario = load_scenario(DEMO, 0.0)
     assert scenario.packets == []
     assert scenario.batch["sense.bin"] == CONTENT
@@ -22,7 +22,7 @@ def test_without_a_live_part_the_files_are_uploaded_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("live_s", [60.0, 600.0, 1e9])
-def test_batch_and_live_packets_together_are_everything(live_s: float) -> None:
+def test_batch_and_live_packets_together_are_the_scenario(live_s: float) -> None:
     scenario = load_scenario(DEMO, live_s)
     sense = b"".join(
         p.body + b"\r\n" * (p.kind.name == "GPSS") for p in scenario.packets if p.kind.name in {"SENS", "GPSS"}
@@ -37,7 +37,7 @@ def test_batch_and_live_packets_together_are_everything(live_s: float) -> None:
     assert times[0] >= 0.0
 
 
-def test_live_packets_come_when_they_were_measured() -> None:
+def test_live_packets_have_their_original_times() -> None:
     scenario = load_scenario(DEMO, 600.0)
     sensors = [packet for packet in scenario.packets if packet.kind.name == "SENS"]
     for packet in sensors:
@@ -45,7 +45,7 @@ def test_live_packets_come_when_they_were_measured() -> None:
     assert sensors[-1].after_s == pytest.approx(600.0, abs=30.0)
 
 
-def test_partners_files_go_into_their_folders_and_their_packets_carry_their_id(tmp_path: Path) -> None:
+def test_partner_files_keep_their_folders_and_live_packets_the_radio_id(tmp_path: Path) -> None:
     (tmp_path / "sense.bin").write_bytes(CONTENT)
     folder = tmp_path / "range" / "partner_K"
     folder.mkdir(parents=True)
@@ -76,7 +76,7 @@ def test_a_clock_that_jumps_does_not_stop_the_stream(tmp_path: Path) -> None:
     assert packets[-1].after_s < 20 * 30
 
 
-def test_time_marks_go_before_the_packets_of_their_time() -> None:
+def test_time_marks_precede_the_packets_of_their_time() -> None:
     scenario = load_scenario(DEMO, 600.0)
     marked = list(with_time_marks(scenario.packets, scenario.start_s))
     marks = [packet for packet in marked if packet.kind.name == "TIME"]
@@ -86,7 +86,7 @@ def test_time_marks_go_before_the_packets_of_their_time() -> None:
     assert all(abs(mark.values[0] - scenario.start_s - mark.after_s) <= 1.0 for mark in marks)
 
 
-def test_a_file_without_a_record_is_named(tmp_path: Path) -> None:
+def test_a_file_without_a_record_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sense.bin").write_bytes(bytes(1000))
-    with pytest.raises(ValueError, match=r"sense\.bin: no good record"):
+    with pytest.raises(ValueError, match=r"sense\.bin"):
         load_scenario(tmp_path, 0.0)

@@ -1,4 +1,4 @@
-"""One direction of a line: its pace, and its faults."""
+"""Speed and faults of a simulated line."""
 
 from dataclasses import replace
 from math import inf
@@ -19,7 +19,7 @@ def passed(faults: LineFaults, seed: int = 1, content: bytes = CONTENT) -> tuple
     return line.read(inf), line
 
 
-def test_bytes_arrive_at_the_lines_pace() -> None:
+def test_bytes_arrive_at_the_speed_of_the_line() -> None:
     line = SerialLine(1)
     line.write(CONTENT, 5.0)
     assert line.busy_until_s == pytest.approx(5.0 + len(CONTENT) / BYTES_PER_S)
@@ -32,7 +32,7 @@ def test_bytes_arrive_at_the_lines_pace() -> None:
 
 
 @pytest.mark.parametrize("name", ["lost", "flipped", "doubled", "stalled"])
-def test_each_fault_happens_as_often_as_it_should_and_is_counted(name: str) -> None:
+def test_each_fault_occurs_at_its_rate_and_is_counted(name: str) -> None:
     arrived, line = passed(replace(LineFaults(), **{name: 0.01}))  # type: ignore[arg-type]
     count = line.injected[name]
     assert count == pytest.approx(0.01 * len(CONTENT), rel=0.2)
@@ -49,7 +49,7 @@ def test_each_fault_happens_as_often_as_it_should_and_is_counted(name: str) -> N
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 500), max_size=20))
-def test_a_seed_repeats_its_faults_however_the_bytes_are_cut_in_time(seed: int, cuts: list[int]) -> None:
+def test_faults_depend_only_on_the_seed(seed: int, cuts: list[int]) -> None:
     faults = LineFaults(0.01, 0.01, 0.01, 0.01)
     content = CONTENT[:2000]
     once, _ = passed(faults, seed, content)
@@ -58,7 +58,7 @@ def test_a_seed_repeats_its_faults_however_the_bytes_are_cut_in_time(seed: int, 
     assert b"".join([*(line.read(cut * 1e-3) for cut in sorted(cuts)), line.read(inf)]) == once
 
 
-def test_nothing_arrives_during_a_cut_and_noise_at_a_wrong_speed() -> None:
+def test_cuts_deliver_nothing_and_wrong_speeds_deliver_noise() -> None:
     spans = LineFaults(cuts=((1.0, 2.0),), garbled=((3.0, 3.5),))
     arrived, line = passed(spans.since(0.0))
     assert line.injected["cut"] == pytest.approx(BYTES_PER_S, abs=16)
@@ -69,7 +69,7 @@ def test_nothing_arrives_during_a_cut_and_noise_at_a_wrong_speed() -> None:
     assert passed(spans.since(inf))[0] == CONTENT
 
 
-def test_a_delayed_byte_holds_up_all_behind_it() -> None:
+def test_a_delayed_byte_delays_all_later_ones() -> None:
     line = SerialLine(3, LineFaults(stalled=1e-3, stall_s=5.0))
     line.write(CONTENT, 0.0)
     in_time = line.read(line.busy_until_s)

@@ -1,4 +1,4 @@
-"""A real shell on a real pseudo-terminal, over lines that are good and bad; and the power switch."""
+"""Real shell on a pseudo-terminal over good and bad lines, and the power switch."""
 
 import base64
 import random
@@ -30,7 +30,7 @@ def shell_on_pty(
 ) -> Iterator[tuple[PtyPi, Connection, Shell]]:
     with PtyPi(home) as pi:
         station = Connection(PacedPort(pi.master, FAST_BAUD, faults, seed), Controller(1))
-        station.chores.append(pi.look_after)
+        station.chores.append(pi.ensure_login)
         shell = Shell(station)
         shell.wake()
         yield pi, station, shell
@@ -38,33 +38,33 @@ def shell_on_pty(
 
 def test_commands_are_answered_with_output_and_exit_code(tmp_path: Path) -> None:
     with shell_on_pty(tmp_path) as (_, _, shell):
-        assert shell.ask("echo ~").text == str(tmp_path)
-        assert shell.ask("printf 'a\\nb'; exit 7").text == "a\nb"
-        assert shell.ask("(exit 7)").code == 7
-        assert "No such file" in shell.ask("cat nothing").text
-        assert shell.ask("echo \"it's\" '$HOME'").text == "it's $HOME"
+        assert shell.run("echo ~").text == str(tmp_path)
+        assert shell.run("printf 'a\\nb'; exit 7").text == "a\nb"
+        assert shell.run("(exit 7)").code == 7
+        assert "No such file" in shell.run("cat nothing").text
+        assert shell.run("echo \"it's\" '$HOME'").text == "it's $HOME"
 
 
-def test_a_shell_that_noise_has_left_waiting_for_more_is_woken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it is when a false Ctrl-C has ended main.py, and noise came behind it."""
+def test_a_shell_stuck_in_an_incomplete_command_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state after a false Ctrl-C has ended main.py and noise followed."""
     monkeypatch.setattr(main_program, "SILENCE_S", 0.0)
     (tmp_path / "main.sh").write_text("echo up > ~/$1; exec cat > /dev/null\n")
     with shell_on_pty(tmp_path) as (_, station, shell):
         main = MainProgram(station, shell, "sh ~/main.sh")
-        main.start(1, 1000, talks=False)
+        main.start(1, 1000, streams=False)
         assert station.run((tmp_path / "1").exists, 20.0)
-        station.say(b"\x03")
+        station.write(b"\x03")
         assert station.run(lambda: bool(PROMPT.search(station.plain_text())), 20.0)
-        station.say(b"cat <<noise\r")
+        station.write(b"cat <<noise\r")
         assert station.run(lambda: station.plain_text().endswith(b"> "), 20.0)
         assert [main.is_up(), main.is_up()] == [True, False]
-        main.start(2, 1000, talks=False)
+        main.start(2, 1000, streams=False)
         assert station.run((tmp_path / "2").exists, 20.0)
 
 
-@pytest.mark.timeout(180)  # a bad line takes its time
+@pytest.mark.timeout(180)  # many retries on a bad line
 @pytest.mark.parametrize(("faults", "size"), [(None, 36_144), (BAD, 6000)])
-def test_files_go_both_ways_bit_for_bit(tmp_path: Path, faults: LineFaults | None, size: int) -> None:
+def test_files_are_exact_in_both_directions(tmp_path: Path, faults: LineFaults | None, size: int) -> None:
     content = random.Random(1).randbytes(size)  # noqa: S311 - a test's input
     with shell_on_pty(tmp_path, faults, seed=4) as (_, station, shell):
         shell.put("range/rng00000.bin", content)
@@ -73,53 +73,53 @@ def test_files_go_both_ways_bit_for_bit(tmp_path: Path, faults: LineFaults | Non
         shell.put("empty", b"")
         assert shell.get("empty") == b""
         assert bool(shell.retries) == bool(faults)
-        assert bool(station.cable.to_pi.injected) == bool(faults)
+        assert bool(station.port.to_pi.injected) == bool(faults)
 
 
-def test_an_older_controllers_upload_and_cat_still_work(tmp_path: Path) -> None:
-    """Base64 in lines of 76 characters, Ctrl-D, as the interface always had it."""
+def test_uploads_of_older_controllers_and_cat_work(tmp_path: Path) -> None:
+    """Base64 in lines of 76 characters, ended by Ctrl-D."""
     content = random.Random(2).randbytes(36_144)  # noqa: S311 - a test's input
     (tmp_path / "pygnc_info.txt").write_text("PyGNC run 1 IDLE\n")
     with shell_on_pty(tmp_path) as (_, station, shell):
-        station.say(b"base64 -d > ~/sense.bin\r")
+        station.write(b"base64 -d > ~/sense.bin\r")
         text = base64.b64encode(content)
-        station.say(b"".join(text[start : start + LINE] + b"\n" for start in range(0, len(text), LINE)) + b"\x04")
-        assert station.run(lambda: station.has_said, 20.0)
+        station.write(b"".join(text[start : start + LINE] + b"\n" for start in range(0, len(text), LINE)) + b"\x04")
+        assert station.run(lambda: station.is_written, 20.0)
         assert station.run(lambda: shell.answers, 20.0)
         assert (tmp_path / "sense.bin").read_bytes() == content
-        station.say(b"cat ~/pygnc_info.txt\r")
+        station.write(b"cat ~/pygnc_info.txt\r")
         assert station.run(lambda: b"\nPyGNC run 1 IDLE\n" in station.plain_text(), 20.0)
 
 
-def test_a_command_that_arrives_damaged_is_not_run(tmp_path: Path) -> None:
+def test_a_damaged_command_is_not_run(tmp_path: Path) -> None:
     with shell_on_pty(tmp_path) as (_, station, shell):
-        number = shell.tell("touch ~/wrong")
+        number = shell.start("touch ~/wrong")
         station._raw = station._raw.replace(b"touch", b"totch").replace(b"wrong", b"right")
-        assert station.run(lambda: shell.ended(number) is not None, 20.0)
-        assert shell.ended(number) == 1
+        assert station.run(lambda: shell.exit_code(number) is not None, 20.0)
+        assert shell.exit_code(number) == 1
         assert list(tmp_path.glob("[rw]*")) == []
 
 
-def test_a_shell_that_has_ended_is_there_again(tmp_path: Path) -> None:
+def test_a_login_shell_that_has_ended_is_restarted(tmp_path: Path) -> None:
     with shell_on_pty(tmp_path) as (pi, station, shell):
         first = pi.processes()
-        station.say(b"exit\r")
+        station.write(b"exit\r")
         assert station.run(lambda: pi.processes() != first, 20.0)
         shell.wake()
-        assert shell.ask("echo here").text == "here"
+        assert shell.run("echo here").text == "here"
 
 
-def test_power_off_leaves_nothing_alive(tmp_path: Path) -> None:
+def test_power_off_leaves_no_process(tmp_path: Path) -> None:
     with shell_on_pty(tmp_path) as (pi, station, shell):
         stubborn = f"{sys.executable} -c 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(999)'"
-        shell.ask(f"(setsid nohup {stubborn} > /dev/null 2>&1 &)")
-        shell.tell("sleep 998")
+        shell.run(f"(setsid nohup {stubborn} > /dev/null 2>&1 &)")
+        shell.start("sleep 998")
         assert station.run(lambda: len(pi.processes()) >= 3, 20.0)
         pi.power_off()
         assert pi.processes() == []
 
 
-def test_a_line_without_a_shell_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_a_line_without_a_shell_is_reported_with_the_remedy(tmp_path: Path) -> None:
     with PtyPi(tmp_path) as pi:
         for pid in pi.processes():
             subprocess.run(["kill", f"-{signal.SIGSTOP.value}", str(pid)], check=True)  # noqa: S607 - found on the path

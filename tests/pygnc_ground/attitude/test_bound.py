@@ -6,7 +6,7 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.sample import AttitudeSample
-from pygnc_ground.attitude.bound import AttitudeBound, Seen, attitude_bound
+from pygnc_ground.attitude.bound import AttitudeBound, BoundSample, attitude_bound
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run
@@ -24,7 +24,7 @@ def true(flight: Truth) -> TrueAttitude:
 
 def bound(flight: Truth, change: Callable[[AttitudeSample], AttitudeSample] = lambda sample: sample) -> AttitudeBound:
     seen = [
-        Seen(row, change(sample), around)
+        BoundSample(row, change(sample), around)
         for row, (sample, around) in enumerate(zip(flight.samples, flight.surroundings, strict=True))
     ]
     return attitude_bound(seen, true(flight), SETTINGS)
@@ -49,7 +49,7 @@ def test_the_filters_errors_are_of_its_size() -> None:
     assert 0.6 < error / rms_deg(BOUND.filter_rad[SETTLED:]) < 1.3
 
 
-def test_all_samples_tell_more_than_those_so_far() -> None:
+def test_all_samples_give_lower_bounds_than_samples_so_far() -> None:
     assert (BOUND.smoother_rad <= BOUND.filter_rad * (1.0 + 1e-9)).all()
     assert BOUND.smoother_rad[-1] == BOUND.filter_rad[-1]
     assert BOUND.smoother_rad[0] < 0.05 * BOUND.filter_rad[0]
@@ -69,7 +69,8 @@ def test_a_static_body_under_one_vector_has_the_bound_of_the_closed_form() -> No
     dark = replace(FLIGHT.surroundings[0], field_gcrf_ut=field_ut, sunlit_fraction=0.0)
     reading = np.array(SETTINGS.mounting.imu_from_body) @ field_ut
     seen = [
-        Seen(row, AttitudeSample(1000 + 5000 * row, reading, np.zeros(3), np.zeros(6)), dark) for row in range(count)
+        BoundSample(row, AttitudeSample(1000 + 5000 * row, reading, np.zeros(3), np.zeros(6)), dark)
+        for row in range(count)
     ]
     found = attitude_bound(seen, truth, settings).filter_rad
     # The first sample only begins; about the field itself nothing is learnt.
@@ -90,7 +91,7 @@ def test_noise_of_the_readings_hardly_changes_it() -> None:
 def test_rows_of_the_truth_may_be_half_a_minute_apart() -> None:
     truth = true(FLIGHT)
     truth.quaternion[np.arange(len(truth.quaternion)) % 5 > 0] = np.nan
-    seen = [Seen(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.surroundings, strict=True))]
+    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.surroundings, strict=True))]
     sparse = attitude_bound(seen, truth, SETTINGS)
     assert rms_deg(sparse.filter_rad[SETTLED:500]) == pytest.approx(rms_deg(BOUND.filter_rad[SETTLED:500]), rel=0.01)
 
@@ -98,7 +99,7 @@ def test_rows_of_the_truth_may_be_half_a_minute_apart() -> None:
 def test_outside_the_truth_and_without_it_there_is_no_bound() -> None:
     truth = true(FLIGHT)
     truth.quaternion[:50] = truth.quaternion[200:] = np.nan
-    seen = [Seen(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.surroundings, strict=True))]
+    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.surroundings, strict=True))]
     part = attitude_bound(seen, truth, SETTINGS)
     assert (np.flatnonzero(np.isfinite(part.filter_rad)) == np.arange(50, 200)).all()
     truth.quaternion[:] = np.nan

@@ -2,17 +2,19 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.environment.albedo import earth_light
+from pygnc.environment.albedo import earth_albedo
 from pygnc.estimators.attitude.filter import AttitudeUpdate
-from pygnc_ground.attitude.face_illuminance import FaceLight, face_light
+from pygnc_ground.attitude.face_illuminance import FaceIlluminance, face_illuminance
 from tests.pygnc.estimators.attitude.truth import NORMALS, SETTINGS, SUN_M, Truth, fly, run
 
 FULL_SUN_LUX = SETTINGS.sun_sensors.full_sun_lux
 
 
-def compared(truth: Truth, updates: list[AttitudeUpdate], *, states: bool = True, places: bool = True) -> FaceLight:
+def compared(
+    truth: Truth, updates: list[AttitudeUpdate], *, states: bool = True, places: bool = True
+) -> FaceIlluminance:
     lux = np.array([sample.lux for sample in truth.samples])
-    return face_light(
+    return face_illuminance(
         lux,
         [update.state if states else None for update in updates],
         [around if places else None for around in truth.surroundings],
@@ -38,13 +40,13 @@ def share(row: int) -> Array:
     around = TRUTH.surroundings[row]
     to_sun = SUN_M - around.position_gcrf_m
     normals = NORMALS @ gcrf_from_body.T
-    light = earth_light(around.position_gcrf_m, SUN_M)
+    light = earth_albedo(around.position_gcrf_m, SUN_M)
     direct = np.maximum(normals @ to_sun, 0.0) / np.linalg.norm(to_sun) * around.sunlit_fraction
     total = direct + 0.3 * np.maximum(normals @ light.directions.T, 0.0) @ light.shares
     return np.asarray(np.minimum(total, SETTINGS.sun_sensors.saturation_lux / FULL_SUN_LUX))
 
 
-def test_a_good_attitude_makes_expect_what_the_true_one_does() -> None:
+def test_a_good_attitude_predicts_the_true_illuminance() -> None:
     rows = np.arange(200, 240)
     expected = np.array([share(row) for row in rows.tolist()])
     assert np.abs(LIGHT.expected[rows] - expected).max() < 0.05

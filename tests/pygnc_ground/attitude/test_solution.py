@@ -5,14 +5,14 @@ import pytest
 
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc_ground.attitude.solution import Readings, solution_from_states
+from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS
 
 GPS_MS = np.array([1000, 6000, 11_000])
 ROOT = np.tril(np.random.default_rng(3).normal(size=(SIZE, SIZE)))
 SLOW = np.concatenate(([0.01, -0.02, 0.03], [5.0, 6.0, -7.0], [0.02, 0.0, -0.01], np.zeros(10)))
 STATE = AttitudeState(6000, np.array([0.5, 0.5, -0.5, 0.5]), SLOW, ROOT)
-READINGS = Readings(
+READINGS = GyroReadings(
     GPS_MS,
     np.array([[0.1, 0.2, 0.3]] * 3),
     np.array([[1.0, 2.0, 3.0]] * 3),
@@ -21,7 +21,7 @@ READINGS = Readings(
 SOLUTION = solution_from_states([None, STATE, None], READINGS, SETTINGS)
 
 
-def test_a_row_is_what_its_state_says() -> None:
+def test_rows_agree_with_the_states() -> None:
     assert SOLUTION.known.tolist() == [False, True, False]
     assert (SOLUTION.quaternion[1] == STATE.quaternion).all()
     assert (SOLUTION.gyro_bias_imu_rad_s[1] == SLOW[:3]).all()
@@ -38,7 +38,7 @@ def test_the_rate_is_the_reading_without_bias_and_scale_in_body_axes() -> None:
     assert SOLUTION.rate_body_rad_s[1] == pytest.approx(expected)
 
 
-def test_without_a_state_rate_and_bias_are_those_that_are_taken_for_true() -> None:
+def test_without_a_state_rows_hold_the_given_rate_and_bias() -> None:
     assert (SOLUTION.rate_body_rad_s[[0, 2]] == [1.0, 2.0, 3.0]).all()
     assert SOLUTION.mag_bias_imu_ut[0].tolist() == [20.0, 21.0, 22.0]
     assert np.isnan(SOLUTION.mag_bias_imu_ut[2]).all()

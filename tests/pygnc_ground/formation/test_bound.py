@@ -30,9 +30,9 @@ from pygnc_ground.formation.bound import (
     linearise_formation,
     scenario_bound,
 )
-from pygnc_ground.orbit.bound import Sightings, orbit_bounds
+from pygnc_ground.orbit.bound import KnownFixes, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, checked
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 START_MS = 1_391_299_218_000
@@ -160,7 +160,7 @@ def test_drag_partials_match_the_orbit_bound() -> None:
     more[6] = 0.1
     for row in (5, 18):
         to_ms = int(motion().gps_ms[row])
-        after = [dynamics.trace(START_MS, state, to_ms)[:6] for state in (begin, more)]
+        after = [dynamics.propagate_vector(START_MS, state, to_ms)[:6] for state in (begin, more)]
         np.testing.assert_allclose(
             motion().d_state_d_first[1, row, :6, 6], (after[1] - after[0]) / 0.1, rtol=0.1, atol=1e-4
         )
@@ -171,7 +171,7 @@ def test_without_ranges_the_bound_is_that_of_two_single_orbits() -> None:
     priors = FormationPriors(common_log_drag=0.0, differential_log_drag=10.0)
     found = bound(2, 2, ranges(star(2), 1e9), priors)
     singles = [
-        orbit_bounds(Sightings(motion().gps_ms, states, fixes(1, 1)[0]), SETTINGS, FRAMES).deterministic_smoother
+        orbit_bounds(KnownFixes(motion().gps_ms, states, fixes(1, 1)[0]), SETTINGS, FRAMES).deterministic_smoother
         for states in motion().states_gcrf[:2]
     ]
     expected = singles[0].covariance + singles[1].covariance
@@ -276,7 +276,7 @@ def found(*, everyone: bool, noise_m: float = 1.0) -> tuple[FormationBound, tupl
         "formation": {"all_satellites": everyone},
         "partners": PARTNERS,
     }
-    return scenario_bound(checked(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
+    return scenario_bound(settings_from_tables(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
 
 
 def run(*arguments: str) -> tuple[int, str]:

@@ -12,9 +12,9 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.bound import (
-    Linearised,
+    KnownFixes,
+    LinearSystem,
     OrbitBounds,
-    Sightings,
     deterministic_bounds,
     orbit_bounds,
     posterior_bounds,
@@ -27,9 +27,9 @@ BEGIN_MS = 1_391_299_218_000
 UNKNOWN = 1e12
 
 
-def system(transition: FloatArray, noise: FloatArray, information: FloatArray, count: int) -> Linearised:
+def system(transition: FloatArray, noise: FloatArray, information: FloatArray, count: int) -> LinearSystem:
     """The same step and measurement `count` times."""
-    return Linearised(
+    return LinearSystem(
         *(np.tile(one, (n, 1, 1)) for one, n in ((transition, count - 1), (noise, count - 1), (information, count)))
     )
 
@@ -84,7 +84,7 @@ def test_without_process_noise_both_ways_agree() -> None:
     steps = np.eye(4) + 0.1 * random.normal(size=(29, 4, 4))
     rows = random.normal(size=(30, 2, 4))
     information = rows.transpose(0, 2, 1) @ rows
-    both = Linearised(steps, np.zeros_like(steps), information)
+    both = LinearSystem(steps, np.zeros_like(steps), information)
     for direct, recursive in zip(
         deterministic_bounds(both, 100.0 * np.eye(4)), posterior_bounds(both, 100.0 * np.eye(4)), strict=True
     ):
@@ -94,7 +94,7 @@ def test_without_process_noise_both_ways_agree() -> None:
 # --- Orbits -----------------------------------------------------------------------------------------------------------
 
 
-def circular(hours: float, interval_s: float, position_m: float, velocity_mps: float) -> Sightings:
+def circular(hours: float, interval_s: float, position_m: float, velocity_mps: float) -> KnownFixes:
     """Fixes of a circular orbit at 500 km, 97.4 degrees inclined."""
     time_s = np.arange(0.0, 3600.0 * hours + 1.0, interval_s)
     angle, tilt = MEAN_MOTION * time_s, math.radians(97.4)
@@ -103,7 +103,7 @@ def circular(hours: float, interval_s: float, position_m: float, velocity_mps: f
     transverse = -np.sin(angle)[:, None] * np.array([1.0, 0.0, 0.0]) + np.cos(angle)[:, None] * along
     states = np.concatenate((RADIUS_M * radial, RADIUS_M * MEAN_MOTION * transverse), axis=1)
     gps_ms = BEGIN_MS + np.round(1e3 * time_s).astype(np.int64)
-    return Sightings(gps_ms, states, np.tile([position_m] * 3 + [velocity_mps] * 3, (len(time_s), 1)))
+    return KnownFixes(gps_ms, states, np.tile([position_m] * 3 + [velocity_mps] * 3, (len(time_s), 1)))
 
 
 @cache
@@ -167,7 +167,7 @@ def test_a_circular_orbit_is_bounded_as_by_relative_motion_in_closed_form() -> N
     assert rms(bound.position_m) == pytest.approx(math.sqrt(np.mean(variance)), rel=0.03)
 
 
-def test_all_fixes_tell_more_than_those_so_far_and_as_much_at_the_end() -> None:
+def test_all_fixes_give_lower_bounds_than_fixes_so_far() -> None:
     bounds = bounds_of(3.0, 25.0, 10.0, 0.01)
     for filtered, smoothed in (
         (bounds.deterministic_filter, bounds.deterministic_smoother),
@@ -197,7 +197,7 @@ def test_a_fix_is_as_good_along_each_axis_of_the_earth_as_the_receiver_says() ->
     frames = EarthFrames(EarthOrientationTable.none())
     fixes = circular(0.0, 25.0, 10.0, 0.01)
     sigma = np.array([1.0, 20.0, 5.0, 0.1, 0.2, 0.02])
-    bounds = orbit_bounds(Sightings(fixes.gps_ms, fixes.states_gcrf, sigma[None]), OrbitSettings(), frames)
+    bounds = orbit_bounds(KnownFixes(fixes.gps_ms, fixes.states_gcrf, sigma[None]), OrbitSettings(), frames)
     to_ecef = frames.ecef_state_from_gcrf(BEGIN_MS)
     for bound in (bounds.deterministic_filter, bounds.posterior_smoother):
         covariance = to_ecef @ bound.covariance[0] @ to_ecef.T

@@ -123,7 +123,7 @@ def test_it_takes_the_same_decisions_on_bad_fixes(fixes: list[Fix]) -> None:
     assert sum(ours.restarted_from_ms is not None for ours, _ in pairs) == 1
 
 
-def test_it_widens_a_wrong_model_as_much(fixes: list[Fix]) -> None:
+def test_widens_the_process_noise_like_the_flight_filter(fixes: list[Fix]) -> None:
     """Drag of a satellite a hundred times lighter, and certain of it."""
     settings = OrbitSettings()
     wrong = replace(
@@ -146,17 +146,17 @@ def test_after_too_long_a_gap_it_starts_again_too(fixes: list[Fix]) -> None:
 
 def test_few_fixes_start_it_when_no_more_come(fixes: list[Fix]) -> None:
     reference = EkfOrbitFilter(OrbitSettings(), ORIENTATION)
-    assert reference.finish_start() == ()
-    with pytest.raises(ValueError, match="not started"):
+    assert reference.initialise_from_buffered() == ()
+    with pytest.raises(ValueError, match="not initialised"):
         reference.predict(fixes[3].gps_ms)
     assert [reference.process(fix) for fix in fixes[:3]] == [()] * 3
-    assert [update.fix for update in reference.finish_start()] == fixes[:3]
+    assert [update.fix for update in reference.initialise_from_buffered()] == fixes[:3]
     assert reference.state is not None
-    assert reference.finish_start() == ()
+    assert reference.initialise_from_buffered() == ()
     assert reference.process(fixes[3])[0].dof == 6
 
 
-def test_its_predictions_are_the_flight_filters(fixes: list[Fix]) -> None:
+def test_predictions_agree_with_the_flight_filter(fixes: list[Fix]) -> None:
     ours, theirs = (kind(OrbitSettings(), ORIENTATION) for kind in (OrbitFilter, EkfOrbitFilter))
     for fix in fixes[:30]:
         ours.process(fix)
@@ -232,7 +232,7 @@ def test_uncertain_drag_has_the_mean_of_a_lognormal_factor(fixes: list[Fix]) -> 
     assert ratio == pytest.approx(np.exp(0.5 * spread**2), abs=0.005)
 
 
-def test_it_rejects_what_is_wild_and_starts_again_where_fixes_agree(fixes: list[Fix]) -> None:
+def test_rejects_outliers_and_reinitialises_from_agreeing_fixes(fixes: list[Fix]) -> None:
     wild = displaced(fixes[10], np.array((1e4, 0.0, 0.0)))
     elsewhere = [replace(ahead, gps_ms=fix.gps_ms) for fix, ahead in zip(fixes[15:20], fixes[30:], strict=False)]
     reference = UkfOrbitFilter(OrbitSettings(), ORIENTATION)
@@ -249,7 +249,7 @@ def test_long_predictions_keep_the_covariance_positive(fixes: list[Fix]) -> None
     reference = UkfOrbitFilter(OrbitSettings(), ORIENTATION)
     for fix in fixes[:3]:
         reference.process(fix)
-    reference.finish_start()
+    reference.initialise_from_buffered()
     covariance = reference.predict(fixes[2].gps_ms + 3 * 3_600_000).covariance
     scale = np.sqrt(np.diagonal(covariance))
     assert np.linalg.eigvalsh(covariance / np.outer(scale, scale))[0] > 1e-8

@@ -7,7 +7,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc_ground.attitude.bound import AttitudeBound
-from pygnc_ground.attitude.face_illuminance import FaceLight
+from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import AttitudeResult, SampleRecords
@@ -81,13 +81,13 @@ def records(gps_ms: IntArray, eclipse: tuple[float, float] = (0.4, 0.7)) -> Samp
     )
 
 
-def light(gps_ms: IntArray, lit: FloatArray) -> FaceLight:
+def light(gps_ms: IntArray, lit: FloatArray) -> FaceIlluminance:
     """What a turning body's faces show of a fixed Sun."""
     rng = np.random.default_rng(12)
     body_from_gcrf = quaternion.to_matrix(true(gps_ms).quaternion).transpose(0, 2, 1)
     expected = np.maximum(np.einsum("fi,nij,j->nf", NORMALS, body_from_gcrf, SUN), 0.0) * lit[:, None]
     measured = np.clip(expected + 0.01 * lit[:, None] * rng.normal(size=expected.shape), 0.0, FULL_SCALE)
-    return FaceLight(
+    return FaceIlluminance(
         measured=measured,
         expected=np.minimum(expected, FULL_SCALE),
         sigma=np.full_like(expected, 0.01),

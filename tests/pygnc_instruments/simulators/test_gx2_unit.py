@@ -1,4 +1,4 @@
-"""Bytes in and bytes out, worked out by hand from the protocol's tables."""
+"""Simulated GX2: bytes in and out, derived by hand from the tables of the protocol."""
 
 from pygnc_instruments.simulators.gx2_unit import Gx2BaseStation, Gx2Simulator
 
@@ -11,18 +11,18 @@ def ask(unit: Gx2Simulator | Gx2BaseStation, octets: bytes, at_s: float = 0.0, c
     return unit.run(at_s + cycles * CYCLE_S)
 
 
-def test_a_word_is_told_as_in_the_table() -> None:
+def test_reads_an_eeprom_word() -> None:
     assert ask(Gx2Simulator(), bytes.fromhex("e500fca2")) == bytes.fromhex("e5020000e7")
 
 
-def test_commands_without_their_guard_are_ignored_and_those_behind_are_obeyed() -> None:
+def test_ignores_a_command_without_guard_bytes_but_not_the_next_one() -> None:
     unit = Gx2Simulator()
     sent = ask(unit, bytes.fromhex("e4ffff00fca20100") + bytes.fromhex("e500fca2"), cycles=20)
     assert sent.endswith(bytes.fromhex("e5020000e7"))
     assert unit.writes == 0
 
 
-def test_each_command_takes_a_cycle_and_the_stream_goes_on_beside_it() -> None:
+def test_each_command_takes_a_cycle_while_the_stream_continues() -> None:
     unit = Gx2Simulator()
     answer = ask(unit, STREAM_C2)
     assert (answer[:2], len(answer)) == (b"\xc4\xc2", 8)
@@ -35,7 +35,7 @@ def test_each_command_takes_a_cycle_and_the_stream_goes_on_beside_it() -> None:
     assert unit.run(0.2) == b""
 
 
-def test_continuous_mode_is_lost_without_power_and_the_eeprom_is_kept() -> None:
+def test_power_cycle_ends_continuous_mode_and_keeps_the_eeprom() -> None:
     unit = Gx2Simulator()
     ask(unit, STREAM_C2)
     ask(unit, bytes.fromhex("e4c12900fca20100"), at_s=0.02)
@@ -45,7 +45,7 @@ def test_continuous_mode_is_lost_without_power_and_the_eeprom_is_kept() -> None:
     assert unit.next_s() - 2.0 <= 0.005 + 1e-9
 
 
-def test_a_base_station_wraps_replies_and_refuses_other_nodes() -> None:
+def test_base_station_wraps_replies_and_refuses_other_nodes() -> None:
     station = Gx2BaseStation(Gx2Simulator(), node=76)
     sent = ask(station, bytes.fromhex("AA0B00004C0200C2011B"))
     assert sent[:9] == bytes.fromhex("aa aa0700004c1e00c2")

@@ -1,4 +1,4 @@
-"""The frames of the simulated simulator, read with offsets of the document."""
+"""Frames of the simulated monoDrive IMU, read with the offsets of its documentation."""
 
 import struct
 from typing import Literal
@@ -12,7 +12,7 @@ TICKS_PER_S = 19_660_800
 
 @pytest.mark.parametrize("header", [8, 12, 16])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_frames_are_laid_out_as_in_the_document(header: Literal[8, 12, 16], order: Literal["<", ">"]) -> None:
+def test_frames_have_the_documented_layout(header: Literal[8, 12, 16], order: Literal["<", ">"]) -> None:
     unit = MonoDriveSimulator(header=header, header_order=order, order=order, time_of_week_ms=1000)
     raw = unit.frame(2.0)
     assert len(raw) == header + 35
@@ -23,7 +23,7 @@ def test_frames_are_laid_out_as_in_the_document(header: Literal[8, 12, 16], orde
     assert struct.unpack(f"{order}IHi", frame[25:35]) == (2 * TICKS_PER_S, sum(frame[:29]), 3000)
 
 
-def test_frames_come_at_their_rate_and_the_game_can_begin_anew() -> None:
+def test_frames_are_sent_at_their_rate_and_restart_with_the_game() -> None:
     unit = MonoDriveSimulator(fps=10.0)
     assert len(unit.run(0.95)) == 10 * 47
     unit.power_cycle(5.0)

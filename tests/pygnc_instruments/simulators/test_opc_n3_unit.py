@@ -1,4 +1,4 @@
-"""The simulated counter and adapter, by the traffic that their documents show. No code of the driver is used."""
+"""The simulated counter and adapter against the traffic in their documentation, without code of the driver."""
 
 import binascii
 import struct
@@ -8,14 +8,14 @@ from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 
 
 def ask(opc: OpcN3Simulator, command: int, payload: bytes, now_s: float = 10.0) -> bytes:
-    """Return what comes for the bytes behind a handshake."""
+    """Do the handshake of a command and return the bytes in exchange for its payload."""
     assert opc.exchange(command, now_s) == 0x31
     assert opc.exchange(command, now_s + 0.01) == 0xF3
     return bytes(opc.exchange(octet, now_s + 0.02) for octet in payload)
 
 
 def crc16(octets: bytes) -> int:
-    """CRC-16/MODBUS as the CRC-CCITT-like remainder of reversed bits, worked out without a table."""
+    """Return the CRC-16/MODBUS, computed bit by bit."""
     crc = 0xFFFF
     for octet in octets:
         for bit in range(8):
@@ -24,7 +24,7 @@ def crc16(octets: bytes) -> int:
     return crc
 
 
-def test_a_histogram_is_read_as_the_reference_traffic_shows() -> None:
+def test_histogram_is_read_as_in_the_reference_traffic() -> None:
     adapter = UsbIssSimulator(OpcN3Simulator())
     now_s = 10.0
 
@@ -47,17 +47,17 @@ def test_a_histogram_is_read_as_the_reference_traffic_shows() -> None:
     assert struct.unpack("<H", raw[84:])[0] == crc16(raw[:84])
 
 
-def test_before_spi_is_set_up_and_for_unknown_commands_the_adapter_refuses() -> None:
+def test_adapter_rejects_unknown_commands_and_exchanges_before_spi_setup() -> None:
     adapter = UsbIssSimulator(OpcN3Simulator())
     adapter.receive(b"\x61\x30", 1.0)
     assert adapter.run(1.0) == b"\x00\x05"
-    adapter.receive(b"\x5a", 2.0)  # a frame that was cut is dropped
+    adapter.receive(b"\x5a", 2.0)  # an incomplete frame is dropped
     adapter.receive(b"\x5a\x01", 3.0)
     assert adapter.run(3.0) == b"\x07\x07\x40"
     assert adapter.next_s() > 3.0
 
 
-def test_options_switch_one_thing_each_and_are_echoed_by_the_command() -> None:
+def test_each_option_switches_one_part_and_is_echoed() -> None:
     opc = OpcN3Simulator()
     assert ask(opc, 0x03, b"\x07") == b"\x03"
     assert (opc.laser_on, opc.fan_on) == (True, False)
@@ -67,7 +67,7 @@ def test_options_switch_one_thing_each_and_are_echoed_by_the_command() -> None:
     assert (opc.laser_on, opc.fan_on) == (False, True)
 
 
-def test_another_command_in_a_handshake_ends_it() -> None:
+def test_another_command_ends_a_handshake() -> None:
     opc = OpcN3Simulator()
     assert opc.exchange(0x30, 1.0) == 0x31
     assert opc.exchange(0x32, 1.01) == 0x31
@@ -75,14 +75,14 @@ def test_another_command_in_a_handshake_ends_it() -> None:
     assert opc.exchange(0x30, 1.03) == 0xF3
 
 
-def test_left_in_the_midst_of_an_answer_it_needs_rest() -> None:
+def test_an_interrupted_answer_is_abandoned_after_a_rest() -> None:
     opc = OpcN3Simulator(rest_s=2.0)
     ask(opc, 0x3F, bytes(8))
-    assert opc.exchange(0xCF, 10.1) == ord("s")  # it takes that for the ninth byte
+    assert opc.exchange(0xCF, 10.1) == ord("s")  # taken as the ninth byte of the answer
     assert opc.exchange(0xCF, 12.2) == 0x31
 
 
-def test_both_reads_begin_a_new_histogram_of_half_the_time() -> None:
+def test_both_reads_start_a_new_histogram_of_half_the_time() -> None:
     opc = OpcN3Simulator()
     opc.fan_on = opc.laser_on = True
     for start_s, command, length in ((100.0, 0x30, 86), (200.0, 0x32, 14)):
@@ -91,7 +91,7 @@ def test_both_reads_begin_a_new_histogram_of_half_the_time() -> None:
         assert struct.unpack_from("<H", raw, 52)[0] == 500
 
 
-def test_configuration_has_the_factorys_words() -> None:
+def test_factory_configuration() -> None:
     raw = ask(OpcN3Simulator(), 0x3C, bytes(168))
     words = struct.unpack("<25H25H24H3H4H6B", raw)
     assert words[:4] == (14, 40, 80, 120)
@@ -102,13 +102,13 @@ def test_configuration_has_the_factorys_words() -> None:
     assert words[-3:] == (56, 48, 2)
 
 
-def test_recording_by_itself_it_answers_nothing_until_it_has_new_power() -> None:
+def test_autonomous_counter_does_not_answer_until_power_cycle() -> None:
     opc = OpcN3Simulator(OpcFaults(is_autonomous=True))
     assert opc.exchange(0xCF, 1.0) == 0x00
     opc.power_cycle(2.0)
     assert opc.exchange(0xCF, 5.0) == 0x31
 
 
-def test_the_checksum_of_this_test_is_that_of_the_catalogue() -> None:
+def test_checksum_of_this_test_has_the_catalogue_check_value() -> None:
     assert crc16(b"123456789") == 0x4B37
     assert binascii.crc_hqx(b"", 0) == 0

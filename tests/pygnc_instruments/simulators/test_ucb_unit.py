@@ -1,4 +1,4 @@
-"""The simulated unit against the manual, in virtual time and without the drivers' code."""
+"""The simulated DMU38x against its manual, in simulated time and without code of the driver."""
 
 import binascii
 
@@ -24,32 +24,32 @@ def split(octets: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def ask(unit: UcbSimulator, octets: bytes, at_s: float = 0.0, wait_s: float = 0.009) -> list[tuple[bytes, bytes]]:
-    """Answers without the stream."""
+    """Return the answers without the stream."""
     unit.run(at_s)
     unit.receive(octets, at_s)
     return [entry for entry in split(unit.run(at_s + wait_s)) if entry[0] not in (b"S1", b"S0")]
 
 
 @pytest.mark.parametrize(("divider", "rate_hz"), [(1, 100), (2, 50), (4, 25), (5, 20), (10, 10), (50, 2)])
-def test_it_streams_at_the_set_rate(divider: int, rate_hz: int) -> None:
+def test_streams_at_the_selected_rate(divider: int, rate_hz: int) -> None:
     unit = UcbSimulator(eeprom={1: divider})
     assert len(split(unit.run(10.0 - 1e-6))) == 10 * rate_hz
 
 
-def test_a_quiet_unit_says_nothing_until_asked() -> None:
+def test_a_quiet_unit_sends_only_answers() -> None:
     unit = UcbSimulator(eeprom={1: 0})
     assert unit.run(100.0) == b""
     assert ask(unit, frame(b"PK"), 100.0) == [(b"PK", b"")]
 
 
-def test_a_ping_without_length_and_checksum_is_answered() -> None:
+def test_answers_a_ping_without_length_and_checksum() -> None:
     unit = UcbSimulator(eeprom={1: 0})
     unit.receive(b"UUPK", 0.0)
     assert unit.run(0.01) == b""
     assert split(unit.run(unit.next_s())) == [(b"PK", b"")]
 
 
-def test_a_command_must_come_within_four_seconds() -> None:
+def test_a_command_must_be_complete_within_four_seconds() -> None:
     ping = frame(b"PK")
     for pause_s, answers in ((3.9, 1), (4.1, 0)):
         unit = UcbSimulator(eeprom={1: 0})
@@ -57,12 +57,12 @@ def test_a_command_must_come_within_four_seconds() -> None:
         assert len(ask(unit, ping[5:], pause_s)) == answers
 
 
-def test_a_wrong_checksum_is_ignored_silently() -> None:
+def test_ignores_a_wrong_checksum() -> None:
     unit = UcbSimulator(eeprom={1: 0})
     assert ask(unit, frame(b"PK")[:-1] + b"\0" + frame(b"CH", b"x")) == [(b"CH", b"x")]
 
 
-def test_success_in_part_gives_two_answers() -> None:
+def test_partial_success_gives_two_answers() -> None:
     unit = UcbSimulator()
     answers = ask(unit, frame(b"GF", bytes.fromhex("02 0001 0061")))
     assert sorted(answers) == [(b"\x15\x15", b"GF"), (b"GF", bytes.fromhex("01 0001 0001"))]
@@ -80,20 +80,20 @@ def test_eeprom_takes_effect_after_power_up_and_ram_is_lost() -> None:
     assert (unit.ram[1], unit.ram[8]) == (2, 0)
 
 
-def test_what_the_line_cannot_carry_is_refused() -> None:
-    unit = UcbSimulator(eeprom={2: 2})  # S1 at 100 Hz is the most that 38400 baud carries
+def test_refuses_a_packet_and_rate_that_exceed_the_baud_rate() -> None:
+    unit = UcbSimulator(eeprom={2: 2})  # 38400 baud carries at most S1 at 100 Hz
     assert ask(unit, frame(b"SF", bytes.fromhex("01 0003 5330"))) == [(b"\x15\x15", b"SF")]
     assert unit.ram[3] == 0x5331
 
 
-def test_the_answer_to_a_change_of_speed_comes_at_the_new_one() -> None:
+def test_answer_to_a_change_of_baud_rate_has_the_new_rate() -> None:
     unit = UcbSimulator()
     unit.receive(frame(b"SF", bytes.fromhex("01 0002 0003")), 0.0)
-    assert unit.baud == 57600  # before anything is sent
+    assert unit.baud == 57600  # before the answer is sent
     assert (b"SF", bytes.fromhex("01 0002")) in split(unit.run(0.1))
 
 
-def test_nonsense_gets_a_refusal_and_never_raises() -> None:
+def test_random_input_is_refused_without_an_exception() -> None:
     unit = UcbSimulator(eeprom={1: 0})
     for kind in (b"GF", b"SF", b"WC", b"uP", b"gP", b"gC", b"uC", b"QQ", b"ma", b"GP"):
         for payload in (b"", b"\x05", b"\xff" * 9):

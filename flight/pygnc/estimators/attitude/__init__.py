@@ -1,1 +1,1 @@
-"""The attitude filter: start, propagation, light, field and filter are separate modules."""
+"""Attitude determination on board."""

@@ -1,7 +1,7 @@
-"""Readings for the magnetometer's calibration, gathered over hours in bounded memory.
+"""Bounded store of readings for the magnetometer calibration, over hours of flight.
 
-When the memory is full, a quarter of it is freed where readings of the same direction are most, evenly over their time.
-So a few minutes of tumbling outlast a day of pointing, and among equal directions newer readings prevail.
+If the store is full, a quarter of it is freed in the most frequent directions of the readings, evenly over time. So a
+few minutes of tumbling outlast a day of pointing, and among equal directions newer readings prevail.
 """
 
 from typing import Final
@@ -13,20 +13,20 @@ from pygnc.common.arrays import Array, quantile
 from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationSettings, calibrate
 
 CAPACITY: Final = 1536
-"""Two hours of a reading each 5 s: more than a revolution."""
+"""Two hours at one reading per 5 s, more than a revolution."""
 
 _COLUMNS: Final = 6
 _ROW: Final = np.dtype(("<f4", _COLUMNS))
 _KEPT: Final = 0.75
 _CELLS: Final = 4
-"""Along each edge of a cube about the readings, whose cells are their directions."""
+"""Cells along each edge of a cube around the readings; a cell is a class of directions."""
 
 
 class CalibrationSamples:
-    """A bounded, deterministic choice of the readings so far; 24 bytes each.
+    """A bounded, deterministic selection of the readings so far; 24 bytes each.
 
     Attributes:
-        seen: How many readings there were.
+        seen: Number of readings so far.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -38,7 +38,10 @@ class CalibrationSamples:
         return self._count
 
     def add(self, mag_imu_ut: npt.ArrayLike, field_gcrf_ut: npt.ArrayLike) -> None:
-        """Take a reading in sensor axes with the modelled field at its place, both (3,); what is not finite is not."""
+        """Add a reading in sensor axes and the modelled field at its position, both (3,) in uT.
+
+        Non-finite ones are ignored.
+        """
         row = np.concatenate((mag_imu_ut, field_gcrf_ut))
         if not np.isfinite(row).all():
             return
@@ -49,34 +52,36 @@ class CalibrationSamples:
         self.seen += 1
 
     def solve(self, settings: CalibrationSettings) -> Calibration:
-        """Calibrate with what is kept; some 30 ms when full.
+        """Return the calibration from the stored readings; some 30 ms if the store is full.
 
         Raises:
-            CalibrationFailed: There are too few readings, or the body has turned too little.
+            CalibrationError: There are too few readings, or the body has rotated too little.
         """
         return calibrate(*self.readings(), settings)
 
     def readings(self) -> tuple[Array, Array]:
-        """What is kept, oldest first: readings and fields, each (n, 3)."""
+        """Return the stored readings and fields, oldest first, each (n, 3)."""
         rows = self._rows[: self._count].astype(np.float64)
         return rows[:, :3], rows[:, 3:]
 
     def checkpoint(self) -> bytes:
-        """All of it; `restore` gives what goes on bit for bit."""
+        """Return the memory of the store; `restore` continues from it bit for bit."""
         return self.seen.to_bytes(8, "little") + self._rows[: self._count].tobytes()
 
     @classmethod
     def restore(cls, checkpoint: bytes, capacity: int = CAPACITY) -> "CalibrationSamples":
-        """What a checkpoint was taken of.
+        """Return the store of a checkpoint.
 
         Raises:
-            ValueError: It is damaged, or holds more than the capacity.
+            ValueError: The checkpoint is damaged, or holds more than the capacity.
         """
         body = checkpoint[8:]
         count, rest = divmod(len(body), _ROW.itemsize)
         seen = int.from_bytes(checkpoint[:8], "little")
         if len(checkpoint) < 8 or rest or not count <= min(seen, capacity):
-            raise ValueError(f"calibration checkpoint: {len(checkpoint)} bytes are no {capacity} readings or fewer")
+            raise ValueError(
+                f"calibration checkpoint of {len(checkpoint)} bytes is damaged or holds more than {capacity} readings"
+            )
         restored = cls(capacity)
         restored._rows[:count] = np.frombuffer(body, _ROW)
         restored._count, restored.seen = count, seen
@@ -98,7 +103,7 @@ class CalibrationSamples:
 
 
 def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
-    """Cells of the directions in which readings (n, 3) lie, seen from the middle of all, shape (n,)."""
+    """Return the cells of the directions of readings (n, 3), seen from their centre, shape (n,)."""
     seen_ut = mag_ut - 0.5 * (quantile(mag_ut, 0.02) + quantile(mag_ut, 0.98))
     axis = np.abs(seen_ut).argmax(axis=1)
     row = np.arange(len(seen_ut))
@@ -113,7 +118,7 @@ def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
 
 
 def _share(sizes: npt.NDArray[np.intp], wanted: int) -> int:
-    """How many readings a cell may keep so that all together keep no more than wanted, 1 at least."""
+    """Return the number of readings that each cell may keep so that all keep at most `wanted`; at least 1."""
     low, high = 1, max(int(sizes.max()), 1)
     while low < high:
         middle = (low + high + 1) // 2

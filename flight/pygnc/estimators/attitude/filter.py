@@ -1,8 +1,6 @@
-"""The attitude filter: search, track, give up, search again.
+"""Attitude filter: search, track, abandon the track, search again.
 
-It asks nobody: what surrounds the satellite comes with each sample. Without it there is still a rate.
-
-What the filter says of each sample.
+The filter performs no I/O; each sample carries its environment. Without an environment it still provides a body rate.
 """
 
 import math
@@ -10,55 +8,77 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude import checkpoint as packing
-from pygnc.estimators.attitude.hypotheses import MagBias, Prior, informed, kept_biases, tells_field, unknown_biases
-from pygnc.estimators.attitude.measurement import sky
-from pygnc.estimators.attitude.mekf import FieldInnovation, LightInnovation, RejectCause, Track, Tracked, Tracker
-from pygnc.estimators.attitude.propagation import Step
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
-from pygnc.estimators.attitude.search import Search, begun
+from pygnc.estimators.attitude.hypotheses import (
+    BiasPrior,
+    Hypotheses,
+    MagnetometerBias,
+    bias_prior_from_state,
+    field_direction_known,
+    initial_bias_prior,
+    with_calibrated_bias,
+)
+from pygnc.estimators.attitude.measurement import DAYLIGHT_SHARE
+from pygnc.estimators.attitude.mekf import (
+    AttitudeRejectCause,
+    FieldInnovation,
+    IlluminanceInnovation,
+    MultiplicativeEkf,
+    Track,
+    TrackUpdate,
+)
+from pygnc.estimators.attitude.propagation import AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.search import Search, initial_state
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, SIZE, AttitudeState, Flags
-from pygnc.estimators.attitude.window import Moment
-from pygnc.estimators.checkpoint import Checkpoint, take
+from pygnc.estimators.attitude.window import WindowSample
+from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.kalman import triangular
+
+_CHECKPOINT_VERSION: Final = 3
+_BACKWARDS_MAX: Final = 3
+"""The clock was set if this many successive samples, each later than the one before, are not later than the state."""
+_STUCK_SHARE: Final = 0.3
+"""Sigma of the attitude when an axis is found stuck, as a fraction of that of an unknown attitude."""
 
 
 @unique
 class Mode(StrEnum):
-    """How much is known of the attitude."""
+    """Accuracy of the attitude."""
 
     SEARCHING = "searching"
-    """Nothing."""
+    """The attitude is unknown."""
     COARSE = "coarse"
     FINE = "fine"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeUpdate:
-    """What became of one sample.
+    """Result of one sample.
 
     Attributes:
         gps_ms: Time of the sample.
-        seq: Its number.
-        mode: How much is known of the attitude.
-        state: Estimate at the sample's time; None when the attitude is unknown.
-        rate_body_rad_s: Body rate, what is known of the bias removed, shape (3,).
-        in_sun: Whether the Sun shines on the satellite, by model and light; by light alone where the place is unknown.
-        cause: Why nothing at all of the sample was used; None when something was.
-        faces: What is held against sun sensors.
-        gyro: What is held against gyro axes.
-        field: Innovation of the magnetometer; None where there was nothing to compare with.
+        seq: Its sequence number.
+        mode: Accuracy of the attitude.
+        state: Estimate at the sample's time; None if the attitude is unknown.
+        rate_body_rad_s: Body rate, corrected for the known part of the bias, shape (3,).
+        in_sun: Whether the Sun shines on the satellite, by model and light; by light alone if the environment is
+            unknown.
+        cause: Why the sample was rejected entirely; None if any part of it was used.
+        faces: Fault counters of the sun sensors.
+        gyro: Faults of the gyro axes.
+        field: Innovation of the magnetometer; None without a prediction.
         light: The same of the sun sensors; also None in the Earth's shadow.
-        nis: Normalised innovation squared of what was used; chi-square with `dof` degrees of freedom if the filter is
-            consistent.
-        dof: Numbers used.
-        restarted: Whether this state was found by a search, and does not follow from the one before it.
-        step: How the state before led to this one; None where none did. For the smoother.
+        nis: Normalised innovation squared of the used measurements; chi-square with `dof` degrees of freedom if the
+            filter is consistent.
+        dof: Number of measurements used.
+        restarted: Whether a search found this state, so that it does not follow from the one before it.
+        step: Step from the state before, for the smoother; None if there is none.
     """
 
     gps_ms: int
@@ -67,39 +87,48 @@ class AttitudeUpdate:
     state: AttitudeState | None
     rate_body_rad_s: Array
     in_sun: bool
-    cause: RejectCause | None
+    cause: AttitudeRejectCause | None
     faces: FaceHealth
     gyro: GyroHealth
     field: FieldInnovation | None = None
-    light: LightInnovation | None = None
+    light: IlluminanceInnovation | None = None
     nis: float = 0.0
     dof: int = 0
     restarted: bool = False
-    step: Step | None = None
+    step: AttitudeStep | None = None
 
 
-_BRIGHT_SHARE: Final = 0.05
-"""Light that only the Sun, or the Earth lit by it, gives."""
-_BACKWARDS_MAX: Final = 3
-"""So many samples in a row, each later than the one before, that are not later than the state: the clock was set."""
-_STUCK_SHARE: Final = 0.3
-"""Sigma of the attitude when an axis is found stuck, as a share of that of an unknown attitude."""
+class _Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    last_ms: int | None
+    backwards: tuple[int, int]
+    track: Track | None
+    faces: FaceHealth
+    gyro: GyroHealth
+    calibrated: MagnetometerBias | None
+    prior: BiasPrior
+    samples: list[tuple[AttitudeSample, AttitudeEnvironment]]
+    hypotheses: Hypotheses | None
+    damping: Array
+    confirmations: int
+    excluded_face: int | None
+    untried: list[int]
 
 
 class AttitudeFilter:
-    """Turns samples into attitudes; about 0.2 ms each once the attitude is found, memory is constant."""
+    """Estimates attitudes from samples; about 0.2 ms each once the attitude is known, memory is constant."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self.settings = settings
-        self._tracker = Tracker(settings)
+        self._ekf = MultiplicativeEkf(settings)
         self._track: Track | None = None
-        self._calibrated: MagBias | None = None
-        self._search = Search(settings, unknown_biases(settings, None))
+        self._calibrated: MagnetometerBias | None = None
+        self._search = Search(settings, initial_bias_prior(settings, None))
         self._faces = FaceHealth.unknown()
         self._gyro = GyroHealth.unknown()
         self._last_ms: int | None = None
         self._backwards: tuple[int, int] = (0, 0)
-        """How many samples in a row were not later than the last one, and the time of the last of them"""
+        """Number of successive samples that were not later than the last one, and the time of the last of them."""
 
     @property
     def state(self) -> AttitudeState | None:
@@ -108,105 +137,104 @@ class AttitudeFilter:
 
     @property
     def mag_bias_ut(self) -> Array | None:
-        """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
+        """Magnetometer bias in sensor axes, shape (3,), with or without an attitude; None while it is unknown."""
         if self._track is not None:
             return self._track.state.mag_bias_ut
-        return self._search.prior.mean[3:] if tells_field(self._search.prior) else None
+        return self._search.prior.mean[3:] if field_direction_known(self._search.prior) else None
 
-    def process(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
-        """Take in one sample.
+    def process(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
+        """Process one sample.
 
         Args:
             sample: The next one in time.
-            surroundings: At its time; None where the orbit is unknown. A track is carried on through such samples by
-                the gyro alone, until its attitude is as good as unknown.
+            environment: At its time; None if the orbit is unknown. A track is propagated through such samples by the
+                gyro alone, until its attitude is as good as unknown.
         """
         if not _finite(sample):
-            return self._told(sample, surroundings, RejectCause.NOT_FINITE)
+            return self._without_attitude(sample, environment, AttitudeRejectCause.NOT_FINITE)
         if self._last_ms is not None and sample.gps_ms <= self._last_ms and not self._clock_was_set(sample):
-            return self._told(sample, surroundings, RejectCause.NOT_LATER)
+            return self._without_attitude(sample, environment, AttitudeRejectCause.NOT_LATER)
         self._last_ms, self._backwards = sample.gps_ms, (0, 0)
         before = self._gyro.stuck
-        self._gyro = self._gyro.judged(sample.gyro_imu_rad_s, self.settings.gyro)
+        self._gyro = self._gyro.updated(sample.gyro_imu_rad_s, self.settings.gyro)
         if self._track is not None and self._gyro.beyond_range.any():
-            self._give_up(kept_biases(self._track.state, self.settings, self._calibrated))
+            self._abandon_track(bias_prior_from_state(self._track.state, self.settings, self._calibrated))
         if self._track is not None:
             track = self._widened(self._track, self._gyro.stuck & ~before)
-            return self._follow(track, sample, surroundings)
-        return self._look(sample, surroundings)
+            return self._update_track(track, sample, environment)
+        return self._update_search(sample, environment)
 
-    def take_mag_bias(self, calibrated: MagBias) -> None:
-        """Begin searches with this bias of the magnetometer; a track goes on as it is."""
+    def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
+        """Start searches with this magnetometer bias; a current track does not change."""
         self._calibrated = calibrated
         if self._track is None:
-            self._search.prior = informed(self._search.prior, calibrated)
+            self._search.prior = with_calibrated_bias(self._search.prior, calibrated)
 
-    def checkpoint(self) -> Checkpoint:
-        """All that the filter remembers; with `restore` it goes on bit for bit."""
-        return {
-            "version": packing.VERSION,
-            "last_ms": -1 if self._last_ms is None else self._last_ms,
-            "backwards": self._backwards[0],
-            "backwards_ms": self._backwards[1],
-            "track": packing.pack_track(self._track),
-            "faces": packing.pack_faces(self._faces),
-            "gyro": packing.pack_gyro(self._gyro),
-            "prior": packing.pack_prior(self._search.prior),
-            "calibrated": packing.pack_mag_bias(self._calibrated),
-            "moments": packing.pack_moments(self._search.moments),
-            "hypotheses": packing.pack_hypotheses(self._search.hypotheses, self._search.damping),
-            "confirmations": self._search.confirmations,
-            "left_out": -1 if self._search.left_out is None else self._search.left_out,
-            "untried": bytes(self._search.untried),
-        }
+    def checkpoint(self) -> bytes:
+        """Return the memory of the filter; `restore` continues from it bit for bit."""
+        search = self._search
+        return encode(
+            _Checkpoint(
+                version=_CHECKPOINT_VERSION,
+                last_ms=self._last_ms,
+                backwards=self._backwards,
+                track=self._track,
+                faces=self._faces,
+                gyro=self._gyro,
+                calibrated=self._calibrated,
+                prior=search.prior,
+                samples=[(each.sample, each.environment) for each in search.samples],
+                hypotheses=search.hypotheses,
+                damping=search.damping,
+                confirmations=search.confirmations,
+                excluded_face=search.excluded_face,
+                untried=search.untried,
+            )
+        )
 
     @classmethod
-    def restore(cls, settings: AttitudeSettings, checkpoint: Checkpoint) -> "AttitudeFilter":
-        """A filter that goes on from a checkpoint.
+    def restore(cls, settings: AttitudeSettings, checkpoint: bytes) -> "AttitudeFilter":
+        """Return a filter that continues from a checkpoint.
 
         Raises:
-            ValueError: The checkpoint has another version, or is damaged.
+            ValueError: The checkpoint is damaged or has another version.
         """
-        version = checkpoint.get("version")
-        if version != packing.VERSION:
-            raise ValueError(f"attitude checkpoint of version {version!r}, expected {packing.VERSION}")
+        saved = decode(checkpoint, _Checkpoint)
+        if saved.version != _CHECKPOINT_VERSION:
+            raise ValueError(f"attitude checkpoint has version {saved.version}, expected {_CHECKPOINT_VERSION}")
         restored = cls(settings)
-        last_ms = take(checkpoint, "last_ms", int)
-        restored._last_ms = None if last_ms < 0 else last_ms
-        restored._backwards = take(checkpoint, "backwards", int), take(checkpoint, "backwards_ms", int)
-        restored._track = packing.unpack_track(take(checkpoint, "track", bytes))
-        restored._faces = packing.unpack_faces(take(checkpoint, "faces", bytes))
-        restored._calibrated = packing.unpack_mag_bias(take(checkpoint, "calibrated", bytes))
-        restored._gyro = packing.unpack_gyro(take(checkpoint, "gyro", bytes))
-        search = Search(settings, packing.unpack_prior(take(checkpoint, "prior", bytes)))
-        search.moments = packing.unpack_moments(take(checkpoint, "moments", bytes), settings)
-        search.hypotheses, search.damping = packing.unpack_hypotheses(take(checkpoint, "hypotheses", bytes))
-        search.confirmations = take(checkpoint, "confirmations", int)
-        left_out = take(checkpoint, "left_out", int)
-        search.left_out = None if left_out < 0 else left_out
-        search.untried = list(take(checkpoint, "untried", bytes))
+        restored._last_ms, restored._backwards = saved.last_ms, saved.backwards
+        restored._track, restored._calibrated = saved.track, saved.calibrated
+        restored._faces, restored._gyro = saved.faces, saved.gyro
+        search = Search(settings, saved.prior)
+        search.samples = [WindowSample.of(sample, environment, settings) for sample, environment in saved.samples]
+        search.hypotheses, search.damping = saved.hypotheses, saved.damping
+        search.confirmations = saved.confirmations
+        search.excluded_face, search.untried = saved.excluded_face, saved.untried
         restored._search = search
         return restored
 
     # --- Track -----------------------------------------------------------------------------------------------------
 
-    def _follow(self, track: Track, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
+    def _update_track(
+        self, track: Track, sample: AttitudeSample, environment: AttitudeEnvironment | None
+    ) -> AttitudeUpdate:
         limits = self.settings.start
-        tracked = self._tracker.follow(track, sample, surroundings, self._faces, self._gyro)
-        followed = tracked.track
-        self._track, self._faces = followed, tracked.faces
-        if followed.rejected > limits.rejected_max:
-            # A wrong attitude has made wrong biases.
-            self._give_up(unknown_biases(self.settings, self._calibrated))
-        elif tracked.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
-            # So far off, one update of a linearised filter cannot be trusted.
-            self._give_up(kept_biases(followed.state, self.settings, self._calibrated))
+        update = self._ekf.process(track, sample, environment, self._faces, self._gyro)
+        self._track, self._faces = update.track, update.faces
+        if update.track.rejected > limits.rejected_max:
+            # A wrong attitude has led to wrong biases.
+            self._abandon_track(initial_bias_prior(self.settings, self._calibrated))
+        elif update.step.state.attitude_sigma_rad > limits.unknown_sigma_rad:
+            # With such an error, the update of a linearised filter is not reliable.
+            self._abandon_track(bias_prior_from_state(update.track.state, self.settings, self._calibrated))
         if self._track is None:
-            return self._told(sample, surroundings, RejectCause.GATE if tracked.field else RejectCause.NO_SURROUNDINGS)
-        return self._reported(sample, surroundings, tracked)
+            cause = AttitudeRejectCause.GATE if update.field else AttitudeRejectCause.NO_SURROUNDINGS
+            return self._without_attitude(sample, environment, cause)
+        return self._with_attitude(self._track, sample, environment, update)
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
-        """The track with nothing known of the bias of axes that are stuck."""
+        """Return the track with unknown bias of the stuck axes."""
         if not np.count_nonzero(stuck):
             return track
         column = np.zeros((SIZE, 3))
@@ -217,45 +245,44 @@ class AttitudeFilter:
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
 
-    def _give_up(self, prior: Prior) -> None:
+    def _abandon_track(self, prior: BiasPrior) -> None:
         self._track = None
         self._search = Search(self.settings, prior)
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
-        """Whether time goes on from an earlier one for good; the attitude is then unknown."""
+        """Return whether time continues from an earlier one for good; the attitude is then unknown."""
         count, last_ms = self._backwards
         self._backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms
         if self._backwards[0] < _BACKWARDS_MAX:
             return False
         if self._track is None:
-            self._give_up(self._search.prior)
+            self._abandon_track(self._search.prior)
         else:
-            self._give_up(kept_biases(self._track.state, self.settings, self._calibrated))
+            self._abandon_track(bias_prior_from_state(self._track.state, self.settings, self._calibrated))
         return True
 
     # --- Search ----------------------------------------------------------------------------------------------------
 
-    def _look(self, sample: AttitudeSample, surroundings: Surroundings | None) -> AttitudeUpdate:
-        if surroundings is None or self._gyro.beyond_range.any():
-            self._search.forget()
-            cause = RejectCause.NO_SURROUNDINGS if surroundings is None else None
-            return self._told(sample, surroundings, cause)
-        found = self._search.process(Moment(sample, surroundings, sky(surroundings, self.settings)))
+    def _update_search(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
+        if environment is None or self._gyro.beyond_range.any():
+            self._search.reset()
+            cause = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else None
+            return self._without_attitude(sample, environment, cause)
+        found = self._search.process(WindowSample.of(sample, environment, self.settings))
         if found is None:
-            return self._told(sample, surroundings, None)
-        track = Track(begun(sample.gps_ms, found, self.settings), sample.gyro_imu_rad_s)
+            return self._without_attitude(sample, environment, None)
+        track = Track(initial_state(sample.gps_ms, found, self.settings), sample.gyro_imu_rad_s)
         self._track = self._widened(track, self._gyro.stuck)
-        if found.left_out is not None:
-            self._faces = self._faces.doubted(found.left_out)
+        if found.excluded_face is not None:
+            self._faces = self._faces.with_suspect(found.excluded_face)
         self._search = Search(self.settings, self._search.prior)
-        return self._reported(sample, surroundings, None)
+        return self._with_attitude(self._track, sample, environment, None)
 
-    # --- Report ----------------------------------------------------------------------------------------------------
+    # --- Results ---------------------------------------------------------------------------------------------------
 
-    def _told(
-        self, sample: AttitudeSample, surroundings: Surroundings | None, cause: RejectCause | None
+    def _without_attitude(
+        self, sample: AttitudeSample, environment: AttitudeEnvironment | None, cause: AttitudeRejectCause | None
     ) -> AttitudeUpdate:
-        """A sample after which there is no attitude for its time."""
         bias = self._search.prior.mean[:3] if self._track is None else self._track.state.gyro_bias_rad_s
         return AttitudeUpdate(
             sample.gps_ms,
@@ -263,46 +290,47 @@ class AttitudeFilter:
             Mode.SEARCHING,
             None,
             (sample.gyro_imu_rad_s - bias).dot(self.settings.mounting.gyro),
-            self._in_sun(sample, surroundings),
+            self._in_sun(sample, environment),
             cause,
             self._faces,
             self._gyro,
         )
 
-    def _reported(
-        self, sample: AttitudeSample, surroundings: Surroundings | None, tracked: Tracked | None
+    def _with_attitude(
+        self,
+        track: Track,
+        sample: AttitudeSample,
+        environment: AttitudeEnvironment | None,
+        update: TrackUpdate | None,
     ) -> AttitudeUpdate:
-        """A sample after which the attitude is known; `tracked` None when it was just found."""
-        track = self._track
-        if track is None:
-            raise RuntimeError("there is no track to report")
+        """Return the result of a sample with an attitude; `update` is None if a search has just found it."""
         fine = track.state.attitude_sigma_rad < self.settings.start.fine_sigma_rad
         cause = None
-        if tracked is not None and tracked.dof == 0:
-            cause = RejectCause.NO_SURROUNDINGS if surroundings is None else RejectCause.GATE
+        if update is not None and update.dof == 0:
+            cause = AttitudeRejectCause.NO_SURROUNDINGS if environment is None else AttitudeRejectCause.GATE
         return AttitudeUpdate(
             sample.gps_ms,
             sample.seq,
             Mode.FINE if fine else Mode.COARSE,
             track.state,
-            self._tracker.rate_body_rad_s(sample.gyro_imu_rad_s, track.state),
-            self._in_sun(sample, surroundings),
+            self._ekf.rate_body_rad_s(sample.gyro_imu_rad_s, track.state),
+            self._in_sun(sample, environment),
             cause,
             self._faces,
             self._gyro,
-            field=tracked.field if tracked else None,
-            light=tracked.light if tracked else None,
-            nis=tracked.nis if tracked else 0.0,
-            dof=tracked.dof if tracked else 0,
-            restarted=tracked is None,
-            step=tracked.step if tracked else None,
+            field=update.field if update else None,
+            light=update.light if update else None,
+            nis=update.nis if update else 0.0,
+            dof=update.dof if update else 0,
+            restarted=update is None,
+            step=update.step if update else None,
         )
 
-    def _in_sun(self, sample: AttitudeSample, surroundings: Surroundings | None) -> bool:
-        bright = bool(sample.lux.max() > _BRIGHT_SHARE * self.settings.sun_sensors.full_sun_lux)
-        return bright and (surroundings is None or surroundings.sunlit_fraction > 0.0)
+    def _in_sun(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> bool:
+        bright = bool(sample.lux.max() > DAYLIGHT_SHARE * self.settings.sun_sensors.full_sun_lux)
+        return bright and (environment is None or environment.sunlit_fraction > 0.0)
 
 
 def _finite(sample: AttitudeSample) -> bool:
-    # What is no number makes the sum of squares none.
+    # A value that is not finite makes the sum of squares not finite.
     return all(math.isfinite(part.dot(part)) for part in (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux))

@@ -1,10 +1,6 @@
-"""What may be true while the attitude is searched for.
+"""Attitude hypotheses of the search, and the prior of the biases.
 
 A hypothesis is an attitude at the newest sample, a gyro bias and a magnetometer bias.
-
-A magnetometer's bias that was found without an attitude, for the search to begin with.
-
-From search to track and back: the state that a track begins with, and the biases that a search does.
 """
 
 from dataclasses import dataclass
@@ -18,11 +14,11 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState, Flags
 
 
-class Prior(NamedTuple):
-    """What is known of the biases before the window.
+class BiasPrior(NamedTuple):
+    """Prior of the biases.
 
     Attributes:
-        mean: Gyro bias (rad/s) and magnetometer bias (uT), shape (6,).
+        mean: Gyro bias (rad/s) and magnetometer bias (uT), sensor axes, shape (6,).
         sigma: Their standard deviations, shape (6,).
     """
 
@@ -32,7 +28,7 @@ class Prior(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypotheses:
-    """k guesses at the newest sample.
+    """k hypotheses at the newest sample.
 
     Attributes:
         quaternion: GCRF from body, shape (k, 4).
@@ -44,19 +40,19 @@ class Hypotheses:
     gyro_bias_rad_s: Array
     mag_bias_ut: Array
 
-    def chosen(self, rows: Array) -> "Hypotheses":
-        """Some of them."""
+    def select(self, rows: Array) -> "Hypotheses":
+        """Return the hypotheses of the given rows."""
         return Hypotheses(self.quaternion[rows], self.gyro_bias_rad_s[rows], self.mag_bias_ut[rows])
 
     def corrected(self, error: Array) -> "Hypotheses":
-        """After errors (k, 9) were found in them."""
-        turned = quaternion.multiply(self.quaternion, quaternion.exponential(error[:, :3]))
+        """Return the hypotheses corrected by errors (k, 9)."""
+        rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[:, :3]))
         return Hypotheses(
-            quaternion.normalised(turned), self.gyro_bias_rad_s + error[:, 3:6], self.mag_bias_ut + error[:, 6:]
+            quaternion.normalised(rotated), self.gyro_bias_rad_s + error[:, 3:6], self.mag_bias_ut + error[:, 6:]
         )
 
     def joined(self, other: "Hypotheses") -> "Hypotheses":
-        """Both."""
+        """Return these hypotheses followed by others."""
         return Hypotheses(
             np.concatenate((self.quaternion, other.quaternion)),
             np.concatenate((self.gyro_bias_rad_s, other.gyro_bias_rad_s)),
@@ -64,7 +60,7 @@ class Hypotheses:
         )
 
     def where(self, first: Flags, other: "Hypotheses") -> "Hypotheses":
-        """These where `first` (k,), the others elsewhere."""
+        """Return these hypotheses where `first` (k,) is true, and the others elsewhere."""
         pick = first[:, None]
         return Hypotheses(
             np.where(pick, self.quaternion, other.quaternion),
@@ -74,11 +70,11 @@ class Hypotheses:
 
 
 _KNOWN_UT: Final = 5.0
-"""A bias known better than this leaves the field's direction."""
+"""A magnetometer bias known better than this determines the direction of the field."""
 
 
-class MagBias(NamedTuple):
-    """What a calibration tells.
+class MagnetometerBias(NamedTuple):
+    """Magnetometer bias from a calibration without attitude.
 
     Attributes:
         mean_ut: Sensor axes, shape (3,).
@@ -89,34 +85,36 @@ class MagBias(NamedTuple):
     sigma_ut: Array
 
 
-def informed(prior: Prior, calibrated: MagBias | None) -> Prior:
-    """The prior with the magnetometer's bias of a calibration, if that knows it better."""
+def with_calibrated_bias(prior: BiasPrior, calibrated: MagnetometerBias | None) -> BiasPrior:
+    """Return the prior with the magnetometer bias of a calibration, if that is more accurate."""
     if calibrated is None or calibrated.sigma_ut.max() >= prior.sigma[3:].max():
         return prior
     mean, sigma = np.append(prior.mean[:3], calibrated.mean_ut), np.append(prior.sigma[:3], calibrated.sigma_ut)
-    return Prior(mean, sigma)
+    return BiasPrior(mean, sigma)
 
 
-def tells_field(prior: Prior) -> bool:
-    """Whether the magnetometer's bias is known well enough for a reading to show where the field points."""
+def field_direction_known(prior: BiasPrior) -> bool:
+    """Return whether the magnetometer bias is known well enough for a reading to give the direction of the field."""
     return bool(prior.sigma[3:].max() < _KNOWN_UT)
 
 
 _AFTER_A_WHILE: Final = 2.0
-"""On the sigmas of biases that are kept while the attitude is searched for."""
+"""Factor on the sigmas of biases that are kept from a lost track."""
 
 
-def unknown_biases(settings: AttitudeSettings, calibrated: MagBias | None) -> Prior:
-    """What a search knows of the biases at first, or when they were wrong."""
+def initial_bias_prior(settings: AttitudeSettings, calibrated: MagnetometerBias | None) -> BiasPrior:
+    """Return the prior of the biases at the first search, or after a track with wrong biases."""
     sigma = [settings.gyro.bias_sigma_rad_s] * 3 + [settings.magnetometer.bias_sigma_ut] * 3
-    return informed(Prior(np.zeros(6), np.array(sigma)), calibrated)
+    return with_calibrated_bias(BiasPrior(np.zeros(6), np.array(sigma)), calibrated)
 
 
-def kept_biases(state: AttitudeState, settings: AttitudeSettings, calibrated: MagBias | None) -> Prior:
-    """What a search knows of the biases when the attitude of a track was lost."""
+def bias_prior_from_state(
+    state: AttitudeState, settings: AttitudeSettings, calibrated: MagnetometerBias | None
+) -> BiasPrior:
+    """Return the prior of the biases after a track lost its attitude."""
     magnetometer, gyro = settings.magnetometer, settings.gyro
     unknown = np.repeat((gyro.bias_sigma_rad_s, magnetometer.bias_sigma_ut), 3)
     floor = 0.02 * unknown
     sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
-    kept = Prior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
-    return informed(kept, calibrated)
+    kept = BiasPrior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
+    return with_calibrated_bias(kept, calibrated)

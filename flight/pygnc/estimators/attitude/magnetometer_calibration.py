@@ -1,22 +1,13 @@
-"""The magnetometer's calibration, first step: the centred estimate.
+"""Magnetometer calibration without attitude: bias, scale and misalignment from the field strength alone.
 
-After Alonso & Shuster, Complete linear attitude-independent magnetometer calibration, J. Astronaut. Sci. 50, 2002.
+With a reading m, the strength of the true field is |matrix (m - bias)|. The matrix is symmetric, because a rotation of
+all axes does not change any strength. The method is TWOSTEP (Alonso & Shuster, Complete linear attitude-independent
+magnetometer calibration, J. Astronaut. Sci. 50, 2002): a centred linear estimate, then maximum likelihood by
+Gauss-Newton iterations on z = |matrix (m - bias)|^2 - |field|^2, minus its mean under noise.
 
-What can be set on the calibration of the magnetometer, with units and defaults.
-
-The magnetometer's calibration, second step: maximum likelihood by Gauss-Newton, and how well it is known.
-
-What is compared is z = |matrix (m - bias)|^2 - |field|^2, less its mean under noise (Alonso & Shuster, Complete linear
-attitude-independent magnetometer calibration, J. Astronaut. Sci. 50, 2002).
-
-The partial derivatives are taken where the corrected reading meets the sphere of the field. At the reading itself
-their noise goes with that of z, and the scale comes out too small by twice (noise / field)^2, 4e-4 here, which is as
-much as its sigma after an orbit.
-
-Bias, scale and axes of the magnetometer from the field's strength alone, with no attitude.
-
-With a reading m, the true field is as strong as matrix (m - bias). The matrix is symmetric: a turn of all axes does not
-show in any strength. The method is TWOSTEP: `calibration_start`, then `calibration_fit`.
+The partial derivatives are evaluated where the corrected reading meets the sphere of the field. At the reading itself
+their noise is correlated with that of z, which makes the scale too small by twice (noise / field)^2, 4e-4 here, as much
+as its sigma after an orbit.
 """
 
 from collections.abc import Sequence
@@ -35,31 +26,31 @@ MATRIX: Final = slice(3, 9)
 ROWS: Final = np.array([0, 1, 2, 0, 0, 1])
 COLUMNS: Final = np.array([0, 1, 2, 1, 2, 2])
 TWICE: Final = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-"""Off the diagonal an element stands twice."""
+"""Off-diagonal elements occur twice."""
 MEDIAN_TO_SIGMA: Final = 1.4826
-"""From the median of absolute values to the standard deviation, for the normal distribution."""
+"""Ratio of standard deviation to median absolute value of a normal distribution."""
 
 _CENTRED_ITERATIONS: Final = 20
 _HUBER: Final = 1.345
-"""In standard deviations: readings farther off lose weight."""
+"""Readings with larger deviations, in standard deviations, lose weight."""
 
 
 class Readings(NamedTuple):
-    """Measured and modelled field of those that are not damaged, both (n, 3), and the latter's strength (n,)."""
+    """Measured and modelled field of the undamaged readings, both (n, 3), and the strength of the latter (n,)."""
 
     mag_ut: Array
     field_ut: Array
     strength_ut: Array
 
-    def chosen(self, rows: Flags) -> "Readings":
-        """Some of them."""
+    def select(self, rows: Flags) -> "Readings":
+        """Return the readings of the given rows."""
         return Readings(self.mag_ut[rows], self.field_ut[rows], self.strength_ut[rows])
 
 
 def centred_estimate(readings: Readings, free: int) -> tuple[Array, Array] | None:
-    """Bias and matrix by linear least squares, with Huber's weights; None where that has no answer.
+    """Return bias and matrix by linear least squares with Huber weights; None without a solution.
 
-    The squared strength is m' S m - 2 (S b)' m + constant with S = matrix squared; the constant takes up the mean.
+    The squared strength is m' S m - 2 (S b)' m + constant, with S = matrix squared; centring removes the constant.
     """
     mag_ut, strength_ut = readings.mag_ut, readings.strength_ut
     columns = np.concatenate((-2.0 * mag_ut, mag_ut[:, ROWS] * mag_ut[:, COLUMNS] * TWICE), axis=1)
@@ -92,47 +83,49 @@ def centred_estimate(readings: Readings, free: int) -> tuple[Array, Array] | Non
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSettings:
-    """What is assumed of magnetometer and field model, 1 sigma, and what is asked of a solution."""
+    """Assumed errors (1 sigma) of magnetometer and field model, and requirements of a solution."""
 
     field_error_ut: float = 0.3
-    """Of the field model, per axis, constant in inertial axes: it widens the covariance."""
+    """Error of the field model per axis, constant in inertial axes; it widens the covariance."""
     scale_error: float = 0.05
-    """Of each element of the matrix where the data do not tell it."""
+    """Error of each element of the matrix if it is not estimated."""
     samples_min: int = 60
     gate: float = 4.5
-    """Readings off by more sigmas of the others' scatter are left out."""
+    """Readings with larger deviations, in sigmas of the others' noise, are excluded."""
     bias_sigma_max_ut: float = 3.0
-    """An axis whose bias is known less well is unresolved."""
+    """An axis whose bias is less certain is unresolved."""
     prior_sigma_max_ut: float = 1.0
-    """From here down on a solution is good enough for the attitude filter to start with."""
+    """Largest sigma with which a solution may serve as prior of the attitude filter."""
 
     def __post_init__(self) -> None:
         positive = (self.scale_error, self.gate, self.bias_sigma_max_ut, self.prior_sigma_max_ut)
         if min(positive) <= 0.0 or self.field_error_ut < 0.0:
-            raise ValueError("scale_error, gate and the sigmas are positive, field_error_ut is not negative")
+            raise ValueError(
+                "scale_error, gate and the sigmas must be positive, and field_error_ut must not be negative"
+            )
         if self.samples_min < 20:
-            raise ValueError("samples_min is at least 20")
+            raise ValueError("samples_min must be at least 20")
 
 
 _ITERATIONS: Final = 20
 _GATINGS: Final = 10
-"""So many times the readings are sorted again into those that fit and those that do not."""
+"""Largest number of times the readings are divided again into those that fit and those that do not."""
 _NOISE_MIN_UT: Final = 1e-6
 _NOISE_STEP: Final = 1e-3
-"""Relative: smaller changes of the scatter end the sorting."""
+"""Relative change of the noise below which the division is final."""
 _STEP_NOISE_MIN_UT: Final = 0.1
 _SCALE_MIN: Final = 0.1
-"""No magnetometer shows ten times too much: the iteration has gone astray."""
+"""A smaller scale factor means that the iteration has diverged."""
 _CONDITION_MAX: Final = 1e14
 _SHARE_MIN: Final = 0.5
-"""Where less of the information is more than noise, nothing is resolved."""
+"""A direction with less information than this share beyond noise is unresolved."""
 _UNRESOLVED: Final = 1e-9
 _STEP_MAX: Final = 1e-3
 """In sigmas: smaller steps end the iteration."""
 
 
 class Solution(NamedTuple):
-    """Bias (3,), matrix (3, 3), covariance of both (9, 9), scatter, which readings were used, whether it settled."""
+    """Bias (3,), matrix (3, 3), covariance of both (9, 9), noise, readings used, and convergence."""
 
     bias_ut: Array
     matrix: Array
@@ -143,15 +136,16 @@ class Solution(NamedTuple):
 
     @property
     def bias_variance(self) -> float:
-        """Summed over the axes."""
+        """Sum of the variances of the three components."""
         return float(np.trace(self.covariance[BIAS, BIAS]))
 
 
 def solved(readings: Readings, settings: CalibrationSettings) -> tuple[Solution | None, Solution | None]:
-    """Maximum likelihood with the bias free, and with bias and matrix; None where there is no answer.
+    """Return the maximum likelihood solutions for the bias alone and for bias and matrix; None without a solution.
 
-    Where the body's turns hardly tell scale from bias, noise makes the centred estimate's scale too small by much. So
-    the matrix is also looked for from the solution for the bias alone, and the better end is taken.
+    If the rotation of the body hardly separates scale from bias, noise makes the scale of the centred estimate much too
+    small. The full solution is therefore also iterated from the solution for the bias alone, and the better result is
+    used.
     """
     biased = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
     other = None if biased is None else (biased.bias_ut, biased.matrix)
@@ -161,7 +155,7 @@ def solved(readings: Readings, settings: CalibrationSettings) -> tuple[Solution 
 def _solved_from(
     starts: Sequence[tuple[Array, Array] | None], readings: Readings, free: int, settings: CalibrationSettings
 ) -> Solution | None:
-    """The best end to which starts (bias, matrix) lead."""
+    """Return the best solution of several initial values (bias, matrix)."""
     begun = [start for start in starts if start is not None]
     ends = [end for start in begun if (end := _from(readings, *start, free, settings)) is not None]
     # More readings outweigh less scatter, or those that do not fit would be left out.
@@ -171,14 +165,14 @@ def _solved_from(
 def _from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
 ) -> Solution | None:
-    """The end to which a start leads; readings that do not fit are left out and taken in again on the way."""
+    """Return the solution from one initial value; readings are excluded and included again on the way."""
     misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
     gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
     noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
     for _ in range(_GATINGS):
         if used.sum() < settings.samples_min:
             return None
-        kept = readings.chosen(used)
+        kept = readings.select(used)
         iterated = _iterated(kept, bias_ut, matrix, noise_ut, free)
         if iterated is None:
             return None
@@ -190,7 +184,7 @@ def _from(
         noise_ut = max(rms(misfit_ut[used]) * float(np.sqrt(used.sum() / (used.sum() - free))), _NOISE_MIN_UT)
         used = np.abs(misfit_ut) <= settings.gate * noise_ut
         settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _NOISE_STEP * noise_ut
-    kept = readings.chosen(used)
+    kept = readings.select(used)
     linear = _linearised(kept, bias_ut, matrix, noise_ut)
     of_noise = _of_noise(linear, kept.strength_ut, matrix, noise_ut)
     covariance = _covariance(linear, of_noise, noise_ut, free, settings)
@@ -198,18 +192,18 @@ def _from(
 
 
 class _Linear(NamedTuple):
-    """The likelihood about an estimate, in uT of strength.
+    """Likelihood linearised about an estimate, in uT of field strength.
 
     Attributes:
-        misfit_ut: z over twice the strength, shape (n,): its sigma is that of a reading.
-        partials: Its derivatives by bias and matrix elements, shape (n, 9).
-        by_field: Its derivatives by an error of the modelled field (inertial axes), shape (n, 3).
-        directions: Of the corrected readings, shape (n, 3).
+        misfit_ut: z over twice the strength, shape (n,); its sigma is that of a reading.
+        partials: Derivatives by bias and matrix elements, shape (n, 9).
+        d_field: Derivatives by an error of the modelled field (inertial axes), shape (n, 3).
+        directions: Directions of the corrected readings, shape (n, 3).
     """
 
     misfit_ut: Array
     partials: Array
-    by_field: Array
+    d_field: Array
     directions: Array
 
 
@@ -229,13 +223,13 @@ def _linearised(readings: Readings, bias_ut: Array, matrix: Array, noise_ut: flo
 
 
 def _gain(directions: Array, matrix: Array) -> Array:
-    """By which noise of a reading becomes noise of its strength, shape (n,)."""
+    """Return the ratio of noise in the strength to noise of a reading, shape (n,)."""
     gain: Array = np.sqrt(np.square(directions.dot(matrix)).sum(axis=1))
     return gain
 
 
 def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
-    """Derivatives of the misfit by bias and matrix elements for corrected readings on the sphere, shape (n, 9)."""
+    """Return the derivatives of the misfit by bias and matrix elements for corrected readings on the sphere, (n, 9)."""
     on_sphere = strength_ut[:, np.newaxis] * directions.dot(np.linalg.inv(matrix))
     crossed = 0.5 * (directions[:, ROWS] * on_sphere[:, COLUMNS] + directions[:, COLUMNS] * on_sphere[:, ROWS])
     partials = np.concatenate((-directions.dot(matrix), crossed * TWICE), axis=1)
@@ -244,9 +238,10 @@ def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
 
 
 def _of_noise(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: float) -> Array:
-    """The part of the normal matrix, (9, 9), that comes from the noise in the readings' directions alone.
+    """Return the part of the normal matrix (9, 9) that results from noise in the directions of the readings alone.
 
-    It pretends to resolve what no turn of the body has shown, to about the field over the root of the readings' number.
+    It would simulate information on parameters that no rotation has shown, to about the field strength over the square
+    root of the number of readings.
     """
     directions = linear.directions
     apart = np.eye(3)[np.abs(directions).argmin(axis=1)]
@@ -264,7 +259,7 @@ def _of_noise(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: floa
 def _iterated(
     readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float, free: int
 ) -> tuple[Array, Array, bool] | None:
-    """Gauss-Newton to its end: bias, matrix, and whether it came there; None where it leads nowhere."""
+    """Iterate by Gauss-Newton; return bias, matrix and whether it converged, or None if it diverged."""
     for _ in range(_ITERATIONS):
         linear = _linearised(readings, bias_ut, matrix, noise_ut)
         partials = linear.partials[:, :free]
@@ -288,7 +283,7 @@ def _iterated(
 def _covariance(
     linear: _Linear, of_noise: Array, noise_ut: float, free: int, settings: CalibrationSettings
 ) -> Array | None:
-    """Of bias and matrix, shape (9, 9): noise, and what is not estimated as far as it would shift the estimate."""
+    """Return the covariance of bias and matrix, (9, 9), from noise and from the effect of unestimated parameters."""
     estimated, assumed = linear.partials[:, :free], linear.partials[:, free:]
     normal = estimated.T.dot(estimated)
     if np.linalg.cond(normal) > _CONDITION_MAX:
@@ -298,11 +293,11 @@ def _covariance(
     root = whitening.T.dot(vectors) / np.sqrt(np.where(shares > _SHARE_MIN, shares, _UNRESOLVED))
     inverse = root.dot(root.T)
     gain = inverse.dot(estimated.T)
-    by_field = settings.field_error_ut * gain.dot(linear.by_field)
-    by_matrix = settings.scale_error * gain.dot(assumed)
+    d_field = settings.field_error_ut * gain.dot(linear.d_field)
+    matrix_effect = settings.scale_error * gain.dot(assumed)
     covariance = np.eye(9) * settings.scale_error**2
-    covariance[:free, :free] = noise_ut**2 * inverse + by_field.dot(by_field.T) + by_matrix.dot(by_matrix.T)
-    covariance[:free, free:] = -settings.scale_error * by_matrix
+    covariance[:free, :free] = noise_ut**2 * inverse + d_field.dot(d_field.T) + matrix_effect.dot(matrix_effect.T)
+    covariance[:free, free:] = -settings.scale_error * matrix_effect
     covariance[free:, :free] = covariance[:free, free:].T
     return covariance
 
@@ -313,32 +308,32 @@ def rms(values: Array) -> float:
 
 
 _FARTHEST: Final = 3.0
-"""In strengths of the field: no two good readings are farther apart, even with scale errors of a third."""
+"""Largest distance of good readings from their median in field strengths, even with scale errors of a third."""
 _SIGMA_TOLD_UT: Final = 1e3
 _MISFIT_MAX: Final = 1.5
-"""By which the scatter may be larger with the bias alone."""
+"""Largest ratio of the noise of the solution for the bias alone to that of the full solution."""
 
 
-class CalibrationFailed(ValueError):  # noqa: N818 - it is no mistake of the caller's
-    """The readings do not tell the bias; the message says why."""
+class CalibrationError(ValueError):
+    """The readings do not determine the bias; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """What the readings tell of the magnetometer.
+    """Calibration of the magnetometer.
 
     Attributes:
         bias_ut: In sensor axes, shape (3,).
         matrix: Symmetric, shape (3, 3).
-        covariance: Of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It holds the field model's error,
-            and where the matrix was not estimated that of the assumed one.
+        covariance: Of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It includes the error of the field
+            model and, if the matrix was not estimated, that of the assumed one.
         full: Whether the matrix was estimated; otherwise it is the identity.
-        noise_ut: Scatter of the used readings, per axis.
-        rms_before_ut: Root mean square of strength as read minus strength of the field, over the used readings.
-        rms_after_ut: The same as corrected.
-        samples: How many readings there were.
-        used: Which of them were used, shape (samples,).
-        converged: Whether the iteration came to its end.
+        noise_ut: Noise of the used readings, per axis.
+        rms_before_ut: Root mean square of measured minus modelled field strength, over the used readings.
+        rms_after_ut: The same after correction.
+        samples: Number of readings.
+        used: Which readings were used, shape (samples,).
+        converged: Whether the iteration converged.
     """
 
     bias_ut: Array
@@ -354,53 +349,52 @@ class Calibration:
 
     @property
     def bias_sigma_ut(self) -> Array:
-        """Shape (3,)."""
+        """Standard deviations of the bias, shape (3,)."""
         sigma: Array = np.sqrt(np.diagonal(self.covariance)[BIAS])
         return sigma
 
     @property
     def matrix_sigma(self) -> Array:
-        """Of the elements xx, yy, zz, xy, xz, yz, shape (6,)."""
+        """Standard deviations of the elements xx, yy, zz, xy, xz, yz, shape (6,)."""
         sigma: Array = np.sqrt(np.diagonal(self.covariance)[MATRIX])
         return sigma
 
     def corrected_ut(self, mag_imu_ut: Array) -> Array:
-        """Readings (n, 3) or (3,) without bias and with equal, orthogonal axes."""
+        """Return readings (n, 3) or (3,) corrected for bias, scale and misalignment."""
         corrected: Array = (mag_imu_ut - self.bias_ut).dot(self.matrix)
         return corrected
 
     def good_enough(self, settings: CalibrationSettings) -> bool:
-        """Whether an attitude filter does better to start with it than without.
+        """Return whether the attitude filter benefits from this calibration as a prior.
 
-        It is handed over as `Prior` (`attitude.window`): the bias and its sigma behind those of the gyro. A filter
-        that is given corrected readings takes zero for the bias.
+        It is passed on as `MagnetometerBias`. A filter that processes corrected readings uses zero for the bias.
         """
         return self.converged and bool(self.bias_sigma_ut.max() <= settings.prior_sigma_max_ut)
 
 
 def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSettings) -> Calibration:
-    """Calibrate with all of these readings; 20 ms for a thousand.
+    """Return the calibration from all of these readings; 20 ms for a thousand.
 
-    The matrix is estimated if that makes the bias better known than an assumed one does.
+    The matrix is estimated if that makes the bias more certain than an assumed matrix does.
 
     Args:
         mag_imu_ut: Readings in sensor axes, shape (n, 3).
-        field_gcrf_ut: The modelled field at their places, shape (n, 3). The calibration takes its strength alone; the
-            direction says how errors of the model hang together.
-        settings: Limits and errors.
+        field_gcrf_ut: Modelled field at their positions, shape (n, 3). The calibration uses its strength; the direction
+            determines how errors of the model are correlated.
+        settings: Limits and assumed errors.
 
     Raises:
-        CalibrationFailed: There are too few readings, or the body has turned too little.
+        CalibrationError: There are too few readings, or the body has rotated too little.
     """
     finite = np.isfinite(mag_imu_ut).all(axis=1) & np.isfinite(field_gcrf_ut).all(axis=1)
     plausible = np.flatnonzero(finite)[_plausible(mag_imu_ut[finite], field_gcrf_ut[finite])]
     if len(plausible) < settings.samples_min:
-        raise CalibrationFailed(f"too few samples: {len(plausible)}, and {settings.samples_min} are needed")
+        raise CalibrationError(f"too few samples: {len(plausible)}; at least {settings.samples_min} are required")
     mag_ut, field_ut = mag_imu_ut[plausible], field_gcrf_ut[plausible]
     readings = Readings(mag_ut, field_ut, np.sqrt(np.square(field_ut).sum(axis=1)))
 
     best = _best(readings, settings)
-    kept = readings.chosen(best.used)
+    kept = readings.select(best.used)
     after_ut = np.linalg.norm((kept.mag_ut - best.bias_ut).dot(best.matrix), axis=1) - kept.strength_ut
     used = np.zeros(len(mag_imu_ut), np.bool_)
     used[plausible[best.used]] = True
@@ -419,14 +413,14 @@ def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSett
 
 
 def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
-    """The solution with or without the matrix that knows the bias better.
+    """Return the more certain of the solutions with and without matrix.
 
     Raises:
-        CalibrationFailed: It does not know it well enough.
+        CalibrationError: Its bias is not certain enough.
     """
     biased, full = solved(readings, settings)
     if biased is not None and full is not None and biased.noise_ut > _MISFIT_MAX * full.noise_ut:
-        # The axes are too unequal for it; its sigmas do not know.
+        # The axes are too unequal for the bias alone, which its sigmas do not show.
         biased = None
     found = [one for one in (biased, full) if one is not None]
     best = min(found, key=lambda one: one.bias_variance, default=None)
@@ -435,12 +429,12 @@ def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
     if best is None or unresolved:
         axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
         known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_TOLD_UT else ""
-        raise CalibrationFailed(f"not enough rotation: {axes}{known}")
+        raise CalibrationError(f"not enough rotation: {axes}{known}")
     return best
 
 
 def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
-    """Readings near enough to the others to be of the same field, whatever the bias."""
+    """Flag readings close enough to the others to be of the same field, whatever the bias."""
     if not len(mag_ut):
         return np.zeros(0, np.bool_)
     apart_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)

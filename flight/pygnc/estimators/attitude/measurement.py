@@ -1,7 +1,4 @@
-"""Magnetometer and sun sensors against the predicted state.
-
-Light on the faces: what the state makes expect, and how that changes with the state.
-"""
+"""Measurement models of magnetometer and sun sensors: predicted readings, residuals and partial derivatives."""
 
 import math
 from typing import Final, NamedTuple
@@ -9,9 +6,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array, cross_matrix
-from pygnc.environment.albedo import EarthLight, earth_light
+from pygnc.environment.albedo import EarthAlbedo, earth_albedo
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -25,47 +22,47 @@ from pygnc.estimators.attitude.state import (
 )
 
 
-class Sky(NamedTuple):
-    """Where light comes from.
+class LightSources(NamedTuple):
+    """Sun and Earth as light sources at the satellite.
 
     Attributes:
         sun_gcrf: Unit vector from the satellite to the Sun, shape (3,).
-        full_sun_lux: Direct light on a plate that faces the Sun, outside the Earth's shadow.
-        sunlit_fraction: Visible part of the Sun's disc, 0 to 1.
-        earth: The Earth's light.
+        full_sun_lux: Direct illuminance at normal incidence, outside the Earth's shadow.
+        sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1.
+        earth: Light reflected by the Earth.
     """
 
     sun_gcrf: Array
     full_sun_lux: float
     sunlit_fraction: float
-    earth: EarthLight
+    earth: EarthAlbedo
 
 
-class Faces(NamedTuple):
-    """How the sun sensors look.
+class SunSensorGeometry(NamedTuple):
+    """Orientation of the sun sensors.
 
     Attributes:
         normals: Outward unit normals in body axes, shape (6, 3).
-        crosses: Their cross products as matrices, shape (6, 3, 3).
+        crosses: Their cross-product matrices, shape (6, 3, 3).
     """
 
     normals: Array
     crosses: Array
 
     @classmethod
-    def mounted(cls, mounting: MountingSettings) -> "Faces":
-        """As the settings say."""
+    def mounted(cls, mounting: MountingSettings) -> "SunSensorGeometry":
+        """Return the geometry of the settings."""
         normals = np.array(mounting.face_normals_body)
         return cls(normals, np.array([cross_matrix(normal) for normal in normals]))
 
 
-class ExpectedLight(NamedTuple):
-    """Light on six faces as shares of full sunlight.
+class PredictedIlluminance(NamedTuple):
+    """Predicted illuminance of six faces as fractions of full sunlight.
 
     Attributes:
-        cosine: Of the angle between normal and Sun, shape (6,).
-        share: Expected reading, saturation left aside, shape (6,).
-        earth_share: What the Earth adds to it, shape (6,).
+        cosine: Cosine of the angle between normal and Sun, shape (6,).
+        share: Predicted reading, without saturation, shape (6,).
+        earth_share: Contribution of the Earth, shape (6,).
         partials: Derivatives of `share` by the error state, shape (6, 22).
     """
 
@@ -75,56 +72,60 @@ class ExpectedLight(NamedTuple):
     partials: Array
 
 
-def sky(surroundings: Surroundings, settings: AttitudeSettings) -> Sky:
-    """Sun and Earth as seen from the satellite."""
-    position_m = surroundings.position_gcrf_m
-    to_sun_m = surroundings.sun_gcrf_m - position_m
+def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) -> LightSources:
+    """Return Sun and Earth as seen from the satellite."""
+    position_m = environment.position_gcrf_m
+    to_sun_m = environment.sun_gcrf_m - position_m
     distance_m = math.sqrt(to_sun_m.dot(to_sun_m))
     full_sun_lux = settings.sun_sensors.full_sun_lux * (ASTRONOMICAL_UNIT_M / distance_m) ** 2
-    light = earth_light(position_m, surroundings.sun_gcrf_m)
-    return Sky(to_sun_m / distance_m, full_sun_lux, surroundings.sunlit_fraction, light)
+    light = earth_albedo(position_m, environment.sun_gcrf_m)
+    return LightSources(to_sun_m / distance_m, full_sun_lux, environment.sunlit_fraction, light)
 
 
-def expected_light(
-    body_from_gcrf: Array, gain_errors: Array, reflectivity: float, from_where: Sky, faces: Faces
-) -> ExpectedLight:
-    """Light on the faces of a body.
+def predicted_illuminance(
+    body_from_gcrf: Array, gain_errors: Array, reflectivity: float, sources: LightSources, geometry: SunSensorGeometry
+) -> PredictedIlluminance:
+    """Return the illuminance of the faces of a body.
 
     Args:
         body_from_gcrf: Rotation matrix, shape (3, 3).
-        gain_errors: Of the faces, shape (6,).
-        reflectivity: Of the Earth.
-        from_where: Sun and Earth.
-        faces: How they look.
+        gain_errors: Gain errors of the faces, shape (6,).
+        reflectivity: Reflectivity of the Earth.
+        sources: Sun and Earth.
+        geometry: Orientation of the sun sensors.
     """
-    normals = faces.normals
-    sun = body_from_gcrf.dot(from_where.sun_gcrf)
+    normals = geometry.normals
+    sun = body_from_gcrf.dot(sources.sun_gcrf)
     cosine = normals.dot(sun)
-    # Light as a vector: a plate's share of it is the product with its normal, and so is the derivative.
-    by_earth, vector_gcrf = from_where.earth.on_plates(normals.dot(body_from_gcrf))
-    from_earth = reflectivity * vector_gcrf.dot(body_from_gcrf.T)
-    from_sun = ((cosine > 0.0) * from_where.sunlit_fraction)[:, None] * sun
+    # Reflected light as a vector: its product with a normal is the share on that face.
+    albedo_share, vector_gcrf = sources.earth.on_plates(normals.dot(body_from_gcrf))
+    earth_vector = reflectivity * vector_gcrf.dot(body_from_gcrf.T)
+    sun_vector = ((cosine > 0.0) * sources.sunlit_fraction)[:, None] * sun
     gain = 1.0 + gain_errors
-    ungained = np.maximum(cosine, 0.0) * from_where.sunlit_fraction + reflectivity * by_earth
+    ungained = np.maximum(cosine, 0.0) * sources.sunlit_fraction + reflectivity * albedo_share
     partials = np.zeros((len(normals), SIZE))
-    partials[:, ATTITUDE] = gain[:, None] * (faces.crosses @ (from_sun + from_earth)[:, :, None])[:, :, 0]
-    # The diagonal of this block, without the price of making one.
+    partials[:, ATTITUDE] = gain[:, None] * (geometry.crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
+    # The diagonal of this block, in place.
     partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
-    partials[:, REFLECTIVITY] = gain * by_earth
-    return ExpectedLight(cosine, gain * ungained, gain * reflectivity * by_earth, partials)
+    partials[:, REFLECTIVITY] = gain * albedo_share
+    return PredictedIlluminance(cosine, gain * ungained, gain * reflectivity * albedo_share, partials)
 
 
+DIRECT_SUN_SHARE: Final = 0.2
+"""A face above this fraction of full sunlight sees the Sun."""
+DAYLIGHT_SHARE: Final = 0.05
+"""Illuminance above this fraction of full sunlight comes from the Sun or from the sunlit Earth."""
 _IDENTITY: Final = np.eye(3)
 _CONTRADICTION_SIGMA: Final = 1.0
-"""A saturated face is used where the expected light is below saturation by more than this many sigma."""
+"""A saturated face is used if the predicted illuminance is below saturation by more than this many sigma."""
 
 
 class Observation(NamedTuple):
-    """Measured minus predicted, its partial derivatives, and the noise.
+    """A linearised measurement.
 
     Attributes:
-        residual: In uT or shares of full sunlight, shape (m,).
-        partials: By the error state, shape (m, 22).
+        residual: Measured minus predicted, in uT or fractions of full sunlight, shape (m,).
+        partials: Derivative of the prediction by the error state, shape (m, 22).
         sigma: Standard deviations of independent measurement errors, shape (m,).
     """
 
@@ -133,38 +134,46 @@ class Observation(NamedTuple):
     sigma: Array
 
 
-class Light(NamedTuple):
-    """Light of one sample.
+class IlluminanceObservation(NamedTuple):
+    """Sun sensors of one sample.
 
     Attributes:
-        share: Measured, of full sunlight, shape (6,).
-        expected: By the state.
+        share: Measured illuminance as a fraction of full sunlight, shape (6,).
+        expected: Prediction from the state.
         saturated: Faces at full scale, shape (6,).
-        usable: Faces that say something of the attitude, broken ones included, shape (6,).
-        observation: Of all six faces.
+        usable: Faces that carry information on the attitude, broken ones included, shape (6,).
+        observation: Residuals of all six faces.
     """
 
     share: Array
-    expected: ExpectedLight
+    expected: PredictedIlluminance
     saturated: Flags
     usable: Flags
     observation: Observation
 
 
-class Sensors:
+class SensorModel:
     """Compares samples with states under one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
         self._magnetometer_from_body = settings.mounting.magnetometer
-        self._faces = Faces.mounted(settings.mounting)
+        self._geometry = SunSensorGeometry.mounted(settings.mounting)
         magnetometer = settings.magnetometer
         self._field_sigma_ut = np.full(3, magnetometer.noise_ut)
 
     def field(
         self, state: AttitudeState, body_from_gcrf: Array, mag_imu_ut: Array, field_gcrf_ut: Array, factor: float
     ) -> Observation:
-        """The magnetometer, its sigmas widened by `factor`."""
+        """Return the observation of the magnetometer.
+
+        Args:
+            state: Predicted state.
+            body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
+            mag_imu_ut: Reading in sensor axes, shape (3,).
+            field_gcrf_ut: Modelled field, shape (3,).
+            factor: Multiplies the standard deviations.
+        """
         field_body = body_from_gcrf.dot(field_gcrf_ut + state.field_error_gcrf_ut)
         partials = np.zeros((3, SIZE))
         partials[:, ATTITUDE] = self._magnetometer_from_body.dot(cross_matrix(field_body))
@@ -173,14 +182,28 @@ class Sensors:
         predicted = self._magnetometer_from_body.dot(field_body) + state.mag_bias_ut
         return Observation(mag_imu_ut - predicted, partials, factor * self._field_sigma_ut)
 
-    def light(self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sky: Sky, factor: float) -> Light:
-        """The sun sensors, their sigmas widened by `factor`."""
+    def light(
+        self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sources: LightSources, factor: float
+    ) -> IlluminanceObservation:
+        """Return the observation of the sun sensors.
+
+        Args:
+            state: Predicted state.
+            body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
+            lux: Illuminance of the six faces, shape (6,).
+            sources: Sun and Earth at the satellite.
+            factor: Multiplies the standard deviations.
+        """
         limits = self._settings.sun_sensors
-        expected = expected_light(body_from_gcrf, state.face_gain_errors, state.reflectivity, sky, self._faces)
-        share = lux / sky.full_sun_lux
-        full_scale = limits.saturation_lux / sky.full_sun_lux
+        expected = predicted_illuminance(
+            body_from_gcrf, state.face_gain_errors, state.reflectivity, sources, self._geometry
+        )
+        share = lux / sources.full_sun_lux
+        full_scale = limits.saturation_lux / sources.full_sun_lux
         saturated = share >= (1.0 - 1e-6) * full_scale
         residual = np.minimum(share, full_scale) - expected.share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * expected.earth_share)
         usable = (expected.cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
-        return Light(share, expected, saturated, usable, Observation(residual, expected.partials, sigma))
+        return IlluminanceObservation(
+            share, expected, saturated, usable, Observation(residual, expected.partials, sigma)
+        )

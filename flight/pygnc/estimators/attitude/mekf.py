@@ -1,7 +1,7 @@
-"""One step of the multiplicative extended Kalman filter: propagation, gates, update.
+"""Multiplicative extended Kalman filter: one step of propagation, gate tests and update.
 
-After Lefferts, Markley & Shuster (J. Guid. Control Dyn. 5, 1982), in square-root form. Magnetometer and each face pass
-gates of their own. Factors on the sigmas of both follow the size of the innovations.
+After Lefferts, Markley & Shuster (J. Guid. Control Dyn. 5, 1982), in square-root form. The magnetometer and each face
+have gates of their own. The size of the innovations adapts factors on the standard deviations of both.
 """
 
 import math
@@ -13,62 +13,62 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import Light, Sensors, sky
-from pygnc.estimators.attitude.propagation import Motion, Step
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.measurement import IlluminanceObservation, SensorModel, light_sources
+from pygnc.estimators.attitude.propagation import AttitudeDynamics, AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState, Flags
 from pygnc.estimators.kalman import chi_square, triangular
 
 _WEIGHT: Final = 1.0 / 50.0
-"""Of one sample in the running means."""
+"""Weight of one sample in the running means of the misfits."""
 _REJECTED_WEIGHT: Final = 1.0 / 10.0
-"""The same of rejected samples."""
+"""Weight of one sample in the running mean of rejected samples."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
-"""Faces are judged while the attitude is known better than this."""
+"""Faces are checked for faults while the attitude is known better than this."""
 
 
 @unique
-class RejectCause(StrEnum):
-    """Why a sample, or a part of it, was not used."""
+class AttitudeRejectCause(StrEnum):
+    """Why a sample, or a part of it, was rejected."""
 
     NOT_LATER = "not_later"
     """The sample is not later than the one before it."""
     NOT_FINITE = "not_finite"
-    """The sample holds something that is no number."""
+    """The sample contains a value that is not finite."""
     NO_SURROUNDINGS = "no_surroundings"
-    """Where the satellite is, is not known."""
+    """The environment is unknown because the orbit is."""
     GATE = "gate"
     """The innovation exceeds the chi-square limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldInnovation:
-    """Magnetometer: measured minus predicted in uT, sensor axes.
+    """Innovation of the magnetometer: measured minus predicted in uT, sensor axes.
 
     Attributes:
         residual: Shape (3,).
-        sigma: Expected standard deviations, shape (3,).
-        chi_square: What the gate judges.
-        cause: Why it was not used; None when it was.
+        sigma: Predicted standard deviations, shape (3,).
+        chi_square: Normalised innovation squared, which the gate tests.
+        cause: Why it was rejected; None if it was used.
     """
 
     residual: Array
     sigma: Array
     chi_square: float
-    cause: RejectCause | None
+    cause: AttitudeRejectCause | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LightInnovation:
-    """Sun sensors: measured minus predicted in shares of full sunlight.
+class IlluminanceInnovation:
+    """Innovation of the sun sensors: measured minus predicted as fractions of full sunlight.
 
     Attributes:
         residual: Shape (6,).
-        sigma: Expected standard deviations, shape (6,).
-        usable: Faces that said something of the attitude, shape (6,).
-        used: Those that went into the state, shape (6,).
+        sigma: Predicted standard deviations, shape (6,).
+        usable: Faces that carry information on the attitude, shape (6,).
+        used: Faces that updated the state, shape (6,).
         saturated: Faces at full scale, shape (6,).
     """
 
@@ -80,12 +80,13 @@ class LightInnovation:
 
 
 class Track(NamedTuple):
-    """What the filter remembers of a track.
+    """Memory of a track, an uninterrupted sequence of attitude estimates.
 
     Attributes:
         state: The estimate.
         gyro_imu_rad_s: Gyro reading at its time, shape (3,).
-        field_misfit: Running mean of the magnetometer's accepted innovations squared over their plain variance.
+        field_misfit: Running mean of the magnetometer's accepted normalised innovations squared, per axis, with
+            unadapted standard deviations.
         light_misfit: The same of the sun sensors.
         rejected: Running mean of samples whose magnetometer or half of whose faces were rejected, 0 to 1.
     """
@@ -98,24 +99,24 @@ class Track(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tracked:
-    """A track after a sample, and what was seen on the way."""
+class TrackUpdate:
+    """A track after a sample, with the step and the innovations that led to it."""
 
     track: Track
     faces: FaceHealth
-    step: Step
+    step: AttitudeStep
     field: FieldInnovation | None = None
-    light: LightInnovation | None = None
+    light: IlluminanceInnovation | None = None
     nis: float = 0.0
     dof: int = 0
 
 
 class _Accepted(NamedTuple):
-    """Numbers that passed a gate.
+    """Measurements that passed a gate.
 
     Attributes:
         residual: Measured minus predicted, shape (m,).
-        projected: Partial derivatives times the predicted root, shape (m, k).
+        projected: Measurement partials times the predicted root, shape (m, k).
         sigma: Standard deviations of the measurement errors, shape (m,).
     """
 
@@ -124,11 +125,11 @@ class _Accepted(NamedTuple):
     sigma: Array
 
 
-_Innovation = TypeVar("_Innovation", FieldInnovation, LightInnovation)
+_Innovation = TypeVar("_Innovation", FieldInnovation, IlluminanceInnovation)
 
 
-class _Verdict(NamedTuple, Generic[_Innovation]):
-    """What a gate says, the running mean after it, what passed, and whether too little did."""
+class _GateResult(NamedTuple, Generic[_Innovation]):
+    """Innovation, running mean of the misfit after it, accepted measurements, and whether too few were accepted."""
 
     innovation: _Innovation
     misfit: float
@@ -136,63 +137,63 @@ class _Verdict(NamedTuple, Generic[_Innovation]):
     rejected: bool
 
 
-class Tracker:
-    """Carries tracks on under one set of settings."""
+class MultiplicativeEkf:
+    """Propagates and updates tracks under one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
-        self._motion = Motion(settings)
-        self._sensors = Sensors(settings)
+        self._motion = AttitudeDynamics(settings)
+        self._sensors = SensorModel(settings)
 
     def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
-        """Body rate, bias and scale error removed, shape (3,)."""
+        """Return the body rate relative to GCRF, corrected for bias and scale error, shape (3,)."""
         return self._motion.rate_body_rad_s(gyro_imu_rad_s, state)
 
-    def follow(
+    def process(
         self,
         track: Track,
         sample: AttitudeSample,
-        surroundings: Surroundings | None,
+        environment: AttitudeEnvironment | None,
         faces: FaceHealth,
         gyro: GyroHealth,
-    ) -> Tracked:
-        """Carry the track to a sample and take in what passes the gates."""
+    ) -> TrackUpdate:
+        """Propagate the track to a sample and update it with the measurements that pass the gates."""
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         step = self._motion.advance(track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, gyro.stuck)
-        if surroundings is None:
+        if environment is None:
             state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
-            return Tracked(track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s), faces, step)
+            return TrackUpdate(track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s), faces, step)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
-        field = self._judged_field(track, step.state, body_from_gcrf, sample.mag_imu_ut, surroundings.field_gcrf_ut)
+        field = self._test_field(track, step.state, body_from_gcrf, sample.mag_imu_ut, environment.field_gcrf_ut)
         light = None
-        if surroundings.sunlit_fraction > 0.0:
+        if environment.sunlit_fraction > 0.0:
             factor = self._factor(track.light_misfit)
-            from_where = sky(surroundings, self._settings)
-            seen = self._sensors.light(step.state, body_from_gcrf, sample.lux, from_where, factor)
-            if surroundings.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
-                faces = faces.judged(seen, self._settings.sun_sensors.dark_share)
-            light = self._judged_light(track, step.state, seen, faces)
+            sources = light_sources(environment, self._settings)
+            illuminance = self._sensors.light(step.state, body_from_gcrf, sample.lux, sources, factor)
+            if environment.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
+                faces = faces.updated(illuminance, self._settings.sun_sensors.dark_share)
+            light = self._test_illuminance(track, step.state, illuminance, faces)
 
-        verdicts: list[_Verdict[Any]] = [field] if light is None else [field, light]
-        accepted = [verdict.accepted for verdict in verdicts if verdict.accepted is not None]
+        results: list[_GateResult[Any]] = [field] if light is None else [field, light]
+        accepted = [result.accepted for result in results if result.accepted is not None]
         state, nis, dof = _updated(step.state, accepted)
-        followed = Track(
+        updated_track = Track(
             state,
             gyro_imu_rad_s,
             field.misfit,
             track.light_misfit if light is None else light.misfit,
-            track.rejected + _REJECTED_WEIGHT * (any(verdict.rejected for verdict in verdicts) - track.rejected),
+            track.rejected + _REJECTED_WEIGHT * (any(result.rejected for result in results) - track.rejected),
         )
-        return Tracked(followed, faces, step, field.innovation, light.innovation if light else None, nis, dof)
+        return TrackUpdate(updated_track, faces, step, field.innovation, light.innovation if light else None, nis, dof)
 
     def _factor(self, misfit: float) -> float:
-        """By which sigmas are widened."""
+        """Return the factor on the standard deviations."""
         return min(max(math.sqrt(misfit), 1.0), self._settings.noise_scale_max)
 
-    def _judged_field(
+    def _test_field(
         self, track: Track, predicted: AttitudeState, body_from_gcrf: Array, mag_imu_ut: Array, field_gcrf_ut: Array
-    ) -> _Verdict[FieldInnovation]:
+    ) -> _GateResult[FieldInnovation]:
         factor = self._factor(track.field_misfit)
         residual, partials, sigma = self._sensors.field(predicted, body_from_gcrf, mag_imu_ut, field_gcrf_ut, factor)
         projected = partials.dot(predicted.sqrt_covariance)
@@ -200,42 +201,42 @@ class Tracker:
         covariance.ravel()[::4] += sigma * sigma
         distance = chi_square(residual, covariance)
         accepted = distance <= self._settings.magnetometer.gate
-        # Were the sigmas not widened, the squares would be larger by about the factor's square.
-        cause = None if accepted else RejectCause.GATE
+        # With unadapted sigmas, the squares would be larger by about the square of the factor.
+        cause = None if accepted else AttitudeRejectCause.GATE
         innovation = FieldInnovation(residual, np.sqrt(np.diagonal(covariance)), distance, cause)
         if not accepted:
-            return _Verdict(innovation, track.field_misfit, None, rejected=True)
-        misfit = _followed(track.field_misfit, distance * factor * factor / 3.0)
-        return _Verdict(innovation, misfit, _Accepted(residual, projected, sigma), rejected=False)
+            return _GateResult(innovation, track.field_misfit, None, rejected=True)
+        misfit = _running_mean(track.field_misfit, distance * factor * factor / 3.0)
+        return _GateResult(innovation, misfit, _Accepted(residual, projected, sigma), rejected=False)
 
-    def _judged_light(
-        self, track: Track, predicted: AttitudeState, seen: Light, faces: FaceHealth
-    ) -> _Verdict[LightInnovation]:
+    def _test_illuminance(
+        self, track: Track, predicted: AttitudeState, illuminance: IlluminanceObservation, faces: FaceHealth
+    ) -> _GateResult[IlluminanceInnovation]:
         limits = self._settings.sun_sensors
-        residual, partials, sigma = seen.observation
+        residual, partials, sigma = illuminance.observation
         projected = partials.dot(predicted.sqrt_covariance)
         variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma
         squares = residual * residual / variance
-        usable = seen.usable & faces.trusted
-        if max(seen.share.tolist()) <= limits.dark_share:
-            # All faces dark: a shadow of which the model does not know.
+        usable = illuminance.usable & faces.trusted
+        if max(illuminance.share.tolist()) <= limits.dark_share:
+            # All faces dark: a shadow that is not modelled.
             usable = np.zeros_like(usable)
         used = usable & (squares <= limits.gate)
         misfit = track.light_misfit
-        plain = squares[used & ~seen.saturated]
+        plain = squares[used & ~illuminance.saturated]
         if len(plain):
-            misfit = _followed(misfit, float(plain.sum()) / len(plain) * self._factor(misfit) ** 2)
-        taken = int(np.count_nonzero(used))
-        accepted = _Accepted(residual[used], projected[used], sigma[used]) if taken else None
-        innovation = LightInnovation(residual, np.sqrt(variance), usable, used, seen.saturated)
-        return _Verdict(innovation, misfit, accepted, rejected=2 * taken < int(np.count_nonzero(usable)))
+            misfit = _running_mean(misfit, float(plain.sum()) / len(plain) * self._factor(misfit) ** 2)
+        used_count = int(np.count_nonzero(used))
+        accepted = _Accepted(residual[used], projected[used], sigma[used]) if used_count else None
+        innovation = IlluminanceInnovation(residual, np.sqrt(variance), usable, used, illuminance.saturated)
+        return _GateResult(innovation, misfit, accepted, rejected=2 * used_count < int(np.count_nonzero(usable)))
 
 
 def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[AttitudeState, float, int]:
-    """State after the accepted numbers, their normalised innovation squared, and how many they are.
+    """Return the state after the accepted measurements, their normalised innovation squared, and their number.
 
-    The array algorithm of `orbit.square_root`, on a root that is not triangular yet. Its last row turns the residuals
-    into the error, in units of the new root, as it is made triangular with the others.
+    This is the array algorithm of `pygnc.estimators.kalman` on a root that is not triangular yet. Triangularisation
+    turns the residuals in the last row into the error, in units of the new root.
     """
     root = predicted.sqrt_covariance
     if not accepted:
@@ -247,7 +248,7 @@ def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[Attit
     array[:count, count:-1] = projected
     array[count:-1, count:-1] = root
     array[-1, :count] = -residual / sigma
-    # Whatever the last row makes of the others, its own element does not vanish.
+    # Keeps the array non-singular.
     array[-1, -1] = 1.0
     lower = _triangular(array)
     updated = lower[count:-1, count:-1].copy()
@@ -257,10 +258,10 @@ def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[Attit
 
 
 def _triangular(root: Array) -> Array:
-    """The same as `triangular`, in less than half the time.
+    """Return the same as `triangular` in less than half the time.
 
-    Noise enters every element in every step, so products of the rows of such a root are far from singular: of the
-    sixteen digits of a covariance this takes a few.
+    Process noise enters every element in every step, so products of the rows of such a root are far from singular: of
+    the sixteen digits of a covariance this costs a few.
     """
     try:
         lower: Array = np.linalg.cholesky(root.dot(root.T))
@@ -269,5 +270,5 @@ def _triangular(root: Array) -> Array:
     return lower
 
 
-def _followed(mean: float, ratio: float) -> float:
+def _running_mean(mean: float, ratio: float) -> float:
     return mean + _WEIGHT * (ratio - mean)

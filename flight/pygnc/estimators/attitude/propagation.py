@@ -1,10 +1,8 @@
-"""From one gyro reading to the next: how far the body turned, and what the error state makes of it.
+"""Propagation of the attitude state from one gyro reading to the next.
 
-The rate is integrated by the trapezoidal rule, with the term that the order of turns adds (Bortz, IEEE TAES 7, 1971:
-one twelfth of the product of both readings). Each reading's noise enters two steps, by half; so a step is given the
-noise of one whole reading, which makes the walk of the attitude what it is over many steps.
-
-Cross products and turns of many vectors at once.
+The rate is integrated by the trapezoidal rule with the coning correction of one twelfth of the cross product of both
+readings (Bortz, IEEE TAES 7, 1971). The noise of each reading enters two steps by one half; adding the noise of one
+whole reading per step gives the correct random walk of the attitude over many steps.
 """
 
 import math
@@ -31,21 +29,21 @@ from pygnc.estimators.attitude.state import (
 _IDENTITY: Final = np.eye(3)
 
 _MEAN_ERROR: Final = 0.01
-"""Error of the mean of two rates as a fraction of their difference, where the body's rate changes between them."""
+"""Error of the mean of two rates as a fraction of their difference."""
 _GAP_ERROR: Final = 0.1
-"""Of the turn during a gap too long to bridge, as a fraction of it."""
+"""Error of the rotation over a gap longer than `bridged_max_s`, as a fraction of it."""
 
 _STUCK_WALK_RAD_S: Final = math.radians(0.05)
-"""Per root second: the bias of a stuck axis takes the part of the body's rate."""
+"""Random walk per root second by which the bias of a stuck axis takes the place of the body rate."""
 
 
-class Step(NamedTuple):
+class AttitudeStep(NamedTuple):
     """One step of the error state.
 
     Attributes:
-        state: The state carried on; its root is not yet triangular, shape (22, 44).
-        transition: Of the error state, shape (22, 22).
-        noise_sigma: Standard deviations of the noise that the step adds, shape (22,).
+        state: The propagated state; its root is not yet triangular, shape (22, 44).
+        transition: State transition matrix of the error state, shape (22, 22).
+        noise_sigma: Standard deviations of the process noise of the step, shape (22,).
     """
 
     state: AttitudeState
@@ -54,12 +52,12 @@ class Step(NamedTuple):
 
 
 class _Slow(NamedTuple):
-    """What a step of some length does to the slow elements.
+    """Effect of a step on the slowly varying parameters.
 
     Attributes:
-        decay: What is left of them, shape (19,).
-        transition: The same as a matrix of the error state, shape (22, 22).
-        noise: Standard deviations of what the step adds to the error state, shape (22,).
+        decay: Decay factors, shape (19,).
+        transition: State transition matrix of the error state without rotation, shape (22, 22).
+        noise: Standard deviations of the process noise, shape (22,).
     """
 
     decay: Array
@@ -67,7 +65,7 @@ class _Slow(NamedTuple):
     noise: Array
 
 
-class Motion:
+class AttitudeDynamics:
     """Propagation with one set of settings."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
@@ -89,7 +87,7 @@ class Motion:
         self._slow_by_step: dict[float, _Slow] = {}
 
     def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
-        """Body rate, bias and scale error removed, shape (3,)."""
+        """Return the body rate relative to GCRF, corrected for bias and scale error, shape (3,)."""
         rate: Array = self._body_from_gyro.dot(
             (gyro_imu_rad_s - state.gyro_bias_rad_s) / (1.0 + state.gyro_scale_error)
         )
@@ -97,51 +95,51 @@ class Motion:
 
     def advance(
         self, state: AttitudeState, before_imu_rad_s: Array, after_imu_rad_s: Array, gps_ms: int, stuck: Flags
-    ) -> Step:
-        """Carry a state on.
+    ) -> AttitudeStep:
+        """Propagate a state over one step.
 
         Args:
-            state: At the time of the first reading.
-            before_imu_rad_s: Gyro reading then, shape (3,).
-            after_imu_rad_s: Gyro reading at the end, shape (3,).
-            gps_ms: The end, later than the state.
-            stuck: Gyro axes whose bias may be anything soon, shape (3,).
+            state: State at the time of the first reading.
+            before_imu_rad_s: Gyro reading at that time, shape (3,).
+            after_imu_rad_s: Gyro reading at the end of the step, shape (3,).
+            gps_ms: End of the step, later than the state.
+            stuck: Gyro axes that are stuck, shape (3,).
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
         rates_imu = (np.array((before_imu_rad_s, after_imu_rad_s)) - state.gyro_bias_rad_s) * gain
         first, last = rates_imu.dot(self._body_from_gyro.T)
-        turn = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
-        twist = quaternion.exponential(turn)
-        turned = quaternion.multiply(state.quaternion, twist)
-        turned /= math.sqrt(turned.dot(turned))
+        rotation = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
+        rotation_quaternion = quaternion.exponential(rotation)
+        rotated = quaternion.multiply(state.quaternion, rotation_quaternion)
+        rotated /= math.sqrt(rotated.dot(rotated))
 
         slow = self._slow(step_s)
         noise, transition = slow.noise.copy(), slow.transition.copy()
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
-        noise[ATTITUDE] = self._turn_sigma_rad(step_s, turn, last - first)
-        by_rate = -step_s * right_jacobian(turn).dot(self._body_from_gyro * gain)
-        transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(twist).T
-        transition[ATTITUDE, GYRO_BIAS] = by_rate
-        transition[ATTITUDE, GYRO_SCALE] = by_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
-        drawn = self._centre + slow.decay * (state.slow - self._centre)
+        noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)
+        d_rate = -step_s * right_jacobian(rotation).dot(self._body_from_gyro * gain)
+        transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(rotation_quaternion).T
+        transition[ATTITUDE, GYRO_BIAS] = d_rate
+        transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
+        slow_after = self._centre + slow.decay * (state.slow - self._centre)
         root = np.zeros((SIZE, 2 * SIZE))
         root[:, :SIZE] = transition.dot(state.sqrt_covariance)
         root.ravel()[SIZE :: 2 * SIZE + 1] = noise
-        return Step(AttitudeState(gps_ms, turned, drawn, root), transition, noise)
+        return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise)
 
-    def _turn_sigma_rad(self, step_s: float, turn: Array, change_rad_s: Array) -> float:
+    def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:
         gyro = self._settings.gyro
         variance = (step_s * gyro.noise_rad_s) ** 2 + (_MEAN_ERROR * step_s) ** 2 * float(
             change_rad_s.dot(change_rad_s)
         )
         if step_s > gyro.bridged_max_s:
-            variance += _GAP_ERROR**2 * float(turn.dot(turn))
+            variance += _GAP_ERROR**2 * float(rotation.dot(rotation))
         return math.sqrt(variance)
 
     def _slow(self, step_s: float) -> _Slow:
-        """What a step does to the slow elements; the attitude is left as it was."""
+        """Return the effect of a step on the slowly varying parameters, without rotation."""
         known = self._slow_by_step.get(step_s)
         if known is None:
             decay = np.exp(-step_s / self._time_s)
@@ -154,24 +152,25 @@ class Motion:
         return known
 
 
-def right_jacobian(turn_rad: Array) -> Array:
-    """How a turn's end changes, in body axes there, with the turn's three components; shape (3, 3).
+def right_jacobian(rotation_rad: Array) -> Array:
+    """Return the right Jacobian of a rotation vector in rad, shape (3, 3).
 
+    It maps a change of the rotation vector to the rotation, in final body axes, by which the end attitude changes.
     Source: Chirikjian, Stochastic Models, Information Theory, and Lie Groups 2, equation 10.86.
     """
-    angle2 = float(turn_rad.dot(turn_rad))
+    angle2 = float(rotation_rad.dot(rotation_rad))
     if angle2 < 1e-8:
         first, second = 0.5 - angle2 / 24.0, 1.0 / 6.0 - angle2 / 120.0
     else:
         angle = math.sqrt(angle2)
         first, second = (1.0 - math.cos(angle)) / angle2, (angle - math.sin(angle)) / (angle2 * angle)
-    cross = cross_matrix(turn_rad)
+    cross = cross_matrix(rotation_rad)
     jacobian: Array = _IDENTITY - first * cross + second * cross.dot(cross)
     return jacobian
 
 
 def cross_matrices(vectors: Array) -> Array:
-    """Cross products as matrices, shapes (..., 3) -> (..., 3, 3)."""
+    """Return the cross-product matrices of vectors, shapes (..., 3) -> (..., 3, 3)."""
     matrices = np.zeros((*vectors.shape, 3))
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     matrices[..., 0, 1], matrices[..., 0, 2], matrices[..., 1, 2] = -z, y, -x
@@ -179,11 +178,11 @@ def cross_matrices(vectors: Array) -> Array:
     return matrices
 
 
-def right_jacobians(turns: Array) -> Array:
-    """As `motion.right_jacobian`, shapes (..., 3) -> (..., 3, 3)."""
-    angle2 = (turns**2).sum(axis=-1)
+def right_jacobians(rotations: Array) -> Array:
+    """Return `right_jacobian` of many rotation vectors, shapes (..., 3) -> (..., 3, 3)."""
+    angle2 = (rotations**2).sum(axis=-1)
     angle = np.sqrt(np.maximum(angle2, 1e-8))
     first, second = (1.0 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
-    cross = cross_matrices(turns)
+    cross = cross_matrices(rotations)
     jacobians: Array = np.eye(3) - first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
     return jacobians

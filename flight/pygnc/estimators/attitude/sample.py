@@ -1,8 +1,6 @@
-"""What the filter is given: one reading of the sensors, and what surrounds the satellite at that time.
+"""Inputs of the attitude filter: sensor samples, their correction by the settings, and the environment.
 
-What the sensors read and what the filter takes for it, by scale factors and calibration in the settings.
-
-The filter is given corrected readings, and its magnetometer bias is what the calibration has left in those.
+The filter processes corrected readings. Its magnetometer bias is the part that the calibration has left in them.
 """
 
 from dataclasses import dataclass
@@ -16,14 +14,14 @@ from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSet
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeSample:
-    """One reading of magnetometer, gyro and sun sensors.
+    """One sample of magnetometer, gyro and sun sensors, corrected by `SampleCorrection`.
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
         mag_imu_ut: Magnetic field in sensor axes, shape (3,).
         gyro_imu_rad_s: Body rate in sensor axes, shape (3,).
-        lux: Light on the six faces in the order of the settings' normals, shape (6,).
-        seq: Number of the sample, for whoever asks what became of it.
+        lux: Illuminance of the six faces in the order of the settings' normals, shape (6,).
+        seq: The caller's sequence number of the sample.
     """
 
     gps_ms: int
@@ -34,14 +32,14 @@ class AttitudeSample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surroundings:
-    """What the models say of the place where the satellite is.
+class AttitudeEnvironment:
+    """Modelled environment at the satellite.
 
     Attributes:
-        field_gcrf_ut: The Earth's magnetic field, shape (3,).
+        field_gcrf_ut: Geomagnetic field, shape (3,).
         sun_gcrf_m: Geocentric position of the Sun, shape (3,).
         position_gcrf_m: Geocentric position of the satellite, shape (3,).
-        sunlit_fraction: Visible part of the Sun's disc, 0 to 1.
+        sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1.
     """
 
     field_gcrf_ut: Array
@@ -50,8 +48,8 @@ class Surroundings:
     sunlit_fraction: float
 
 
-class MagCorrection:
-    """The calibration of the settings, there and back. All vectors are in sensor axes and uT."""
+class MagnetometerCorrection:
+    """Applies the magnetometer calibration of the settings and its inverse. All vectors are in sensor axes and uT."""
 
     def __init__(self, settings: MagnetometerSettings) -> None:
         self._bias_ut = np.array(settings.bias_ut)
@@ -59,61 +57,61 @@ class MagCorrection:
         self._inverse = np.linalg.inv(self._matrix)
 
     def corrected_ut(self, mag_imu_ut: Array) -> Array:
-        """What the filter takes for a reading, shape (3,)."""
+        """Return a reading (3,) corrected by the calibration."""
         corrected: Array = self._matrix.dot(mag_imu_ut - self._bias_ut)
         return corrected
 
     def total_bias_ut(self, left_ut: Array) -> Array:
-        """The bias of the readings, of which `left_ut` is left in the corrected ones, shape (3,)."""
+        """Return the bias of the raw readings, shape (3,), given the bias `left_ut` (3,) of the corrected ones."""
         total: Array = self._bias_ut + self._inverse.dot(left_ut)
         return total
 
     def total_bias_sigma_ut(self, left_covariance: Array) -> Array:
-        """Standard deviations of the bias of the readings, shape (3,), from the covariance of what is left (3, 3)."""
+        """Return the sigmas of the raw readings' bias, (3,), from the covariance (3, 3) of the corrected ones' bias."""
         sigma: Array = np.sqrt(np.diagonal(self._inverse.dot(left_covariance).dot(self._inverse.T)))
         return sigma
 
 
-class Reading(Protocol):
-    """A sensor sample in its own words; the bus's is one. Field and rate are in sensor axes."""
+class SensorReading(Protocol):
+    """A raw sensor sample such as the bus's message. Field and rate are in sensor axes."""
 
     @property
     def seq(self) -> int:
-        """The caller's number of it."""
+        """The caller's sequence number of the sample."""
 
     @property
     def mag_imu_ut(self) -> tuple[float, float, float]:
-        """Magnetic field."""
+        """Magnetic field in uT."""
 
     @property
     def gyro_imu_rad_s(self) -> tuple[float, float, float]:
-        """Rate."""
+        """Body rate in rad/s."""
 
     @property
     def lux(self) -> tuple[float, float, float, float, float, float]:
-        """Light on the faces."""
+        """Illuminance of the six faces in lux."""
 
 
 class SampleCorrection:
-    """All that settings say of readings.
+    """Converts raw readings into samples by the settings.
 
     Attributes:
-        magnetometer: The magnetometer's part.
+        magnetometer: Correction of the magnetometer.
     """
 
     def __init__(self, settings: AttitudeSettings) -> None:
-        self.magnetometer = MagCorrection(settings.magnetometer)
+        self.magnetometer = MagnetometerCorrection(settings.magnetometer)
         self._gyro_scale, self._lux_scale = settings.gyro.scale, settings.sun_sensors.scale
 
-    def gyro_rad_s(self, reading: Reading) -> Array:
-        """Rate, shape (3,)."""
+    def gyro_rad_s(self, reading: SensorReading) -> Array:
+        """Return the scaled rate in sensor axes, shape (3,)."""
         return self._gyro_scale * np.array(reading.gyro_imu_rad_s)
 
-    def lux(self, reading: Reading) -> Array:
-        """Light, shape (6,)."""
+    def lux(self, reading: SensorReading) -> Array:
+        """Return the scaled illuminance, shape (6,)."""
         return self._lux_scale * np.array(reading.lux)
 
-    def sample(self, reading: Reading, gps_ms: int) -> AttitudeSample:
-        """What the filter is given."""
+    def sample(self, reading: SensorReading, gps_ms: int) -> AttitudeSample:
+        """Return the sample that the filter processes."""
         mag_ut = self.magnetometer.corrected_ut(np.array(reading.mag_imu_ut))
         return AttitudeSample(gps_ms, mag_ut, self.gyro_rad_s(reading), self.lux(reading), reading.seq)

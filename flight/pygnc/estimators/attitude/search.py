@@ -1,14 +1,12 @@
-"""Finding the attitude from nothing: many hypotheses side by side until one wins clearly.
+"""Attitude search without prior attitude: many hypotheses in parallel until one wins clearly.
 
-Neither bias is known at first, and the magnetometer's may be as large as the field. Hypotheses are seeded on three
-samples (`seeds`). With every sample the window grows, each hypothesis is fitted to the whole of it by a damped
-Gauss-Newton step or two, and those that fit much worse or have become equal are dropped.
+Neither bias is known at first, and the magnetometer bias may be as large as the field. The first hypotheses come from
+three samples (`initial_hypotheses`). The window grows with every sample, each hypothesis is fitted to all of it by one
+or two damped Gauss-Newton steps, and hypotheses that fit much worse or have become equal are dropped.
 
-What a search begins with: attitudes and gyro biases that one sample allows.
-
-All turns about the line to the Sun, each with several gyro biases along that line, which is what the line's motion does
-not show. If the magnetometer's bias is known from before, Davenport's method on Sun and field takes the place of the
-turns, and in the dark the field's line that of the Sun's.
+The first hypotheses are all rotations about the direction to the Sun, each with several gyro biases along that
+direction, which the motion of the direction does not reveal. If the magnetometer bias is known beforehand, the q-method
+on Sun and field replaces the rotations, and in the dark the field direction replaces that of the Sun.
 """
 
 import math
@@ -20,72 +18,78 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import wahba
-from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior, tells_field
+from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses, field_direction_known
+from pygnc.estimators.attitude.measurement import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import FIELD_ERROR, SIZE, AttitudeState
-from pygnc.estimators.attitude.window import Fit, Moment, Window
+from pygnc.estimators.attitude.window import Fit, Window, WindowSample
 
-_TURNS: Final = 12
+_ROTATIONS: Final = 12
+"""Number of rotations about the known direction."""
 _BIASES: Final = (0.0, 0.7, -0.7, 1.4, -1.4)
-"""In prior standard deviations."""
-_BRIGHT_SHARE: Final = 0.2
+"""Gyro biases along the known direction in prior standard deviations."""
 _SIGMA_RAD: Final = np.radians((15.0, 10.0))
-"""Of the directions to the Sun, Earth's light and saturation included, and of the field."""
+"""Standard deviations of the directions to the Sun, Earth's light and saturation included, and of the field."""
 _APART_SINE: Final = 0.3
-"""Sun and field closer to each other's line than this leave a turn open."""
+"""If the sine of the angle between Sun and field is smaller, the rotation about their direction is undetermined."""
 _SHORTEST: Final = 1e-3
-"""Opposite faces that cancel, in shares of full sunlight, or a field that the bias takes away, in uT."""
+"""Least length of the summed illuminance (in shares) or of the field minus bias (uT) that has a direction."""
 
 
-class Line(NamedTuple):
+class DirectionPair(NamedTuple):
     """A direction as unit vector in body axes and in GCRF, each (3,)."""
 
     body: Array
     gcrf: Array
 
     @classmethod
-    def along(cls, body: Array, gcrf: Array) -> "Line | None":
-        """Of vectors of any length; None when the first has none."""
+    def along(cls, body: Array, gcrf: Array) -> "DirectionPair | None":
+        """Return the pair of two vectors of any length; None if the first has no direction."""
         length = np.linalg.norm(body)
         return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _SHORTEST else None
 
-    def turns(self) -> Array:
-        """Attitudes in which it stands where it does, all around it, shape (k, 4)."""
-        return wahba.about(self.body, self.gcrf, _TURNS)
+    def rotations(self) -> Array:
+        """Return attitudes that map the pair, evenly spaced in the rotation about it, shape (k, 4)."""
+        return wahba.rotations_about(self.body, self.gcrf, _ROTATIONS)
 
 
-def seeds(moment: Moment, settings: AttitudeSettings, prior: Prior, left_out: int | None) -> Hypotheses | None:
-    """Attitudes and biases that a sample allows, without the light of one face; None when it says too little."""
+def initial_hypotheses(
+    newest: WindowSample, settings: AttitudeSettings, prior: BiasPrior, excluded_face: int | None
+) -> Hypotheses | None:
+    """Return attitudes and biases that one sample allows, without the light of one face.
+
+    None if it has no direction.
+    """
     mounting = settings.mounting
-    mag_body_ut = (moment.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
-    field = Line.along(mag_body_ut, moment.surroundings.field_gcrf_ut)
-    field = field if tells_field(prior) else None
-    sun = sun_line(moment, settings, left_out)
+    mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
+    field = DirectionPair.along(mag_body_ut, newest.environment.field_gcrf_ut)
+    field = field if field_direction_known(prior) else None
+    sun = sun_direction(newest, settings, excluded_face)
     line = sun or field
     if line is None:
         return None
     if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _APART_SINE:
-        turns = line.turns()
+        rotations = line.rotations()
     else:
         both = wahba.solve(np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf)), _SIGMA_RAD)
-        turns = both.quaternion[None]
+        rotations = both.quaternion[None]
     along = mounting.gyro.dot(line.body) * prior.sigma[:3].max()
     gyro = prior.mean[:3] + np.multiply.outer(np.array(_BIASES), along)
     return Hypotheses(
-        np.repeat(turns, len(gyro), axis=0),
-        np.tile(gyro, (len(turns), 1)),
-        np.tile(prior.mean[3:], (len(turns) * len(gyro), 1)),
+        np.repeat(rotations, len(gyro), axis=0),
+        np.tile(gyro, (len(rotations), 1)),
+        np.tile(prior.mean[3:], (len(rotations) * len(gyro), 1)),
     )
 
 
-def sun_line(moment: Moment, settings: AttitudeSettings, left_out: int | None) -> Line | None:
-    """Where the Sun stands, by the sum of all light but that of one face; None in the dark."""
-    share = moment.sample.lux / moment.sky.full_sun_lux
-    if left_out is not None:
-        share[left_out] = 0.0
-    if moment.sky.sunlit_fraction <= 0.5 or share.max() <= _BRIGHT_SHARE:
+def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_face: int | None) -> DirectionPair | None:
+    """Return the direction to the Sun by the sum of all light but that of one face; None in the dark."""
+    share = newest.sample.lux / newest.sources.full_sun_lux
+    if excluded_face is not None:
+        share[excluded_face] = 0.0
+    if newest.sources.sunlit_fraction <= 0.5 or share.max() <= DIRECT_SUN_SHARE:
         return None
-    return Line.along(share.dot(np.array(settings.mounting.face_normals_body)), moment.sky.sun_gcrf)
+    return DirectionPair.along(share.dot(np.array(settings.mounting.face_normals_body)), newest.sources.sun_gcrf)
 
 
 _SEED_SAMPLES: Final = 3
@@ -93,139 +97,141 @@ _SEED_ITERATIONS: Final = 6
 _SEED_DAMPING: Final = 1e-2
 _ITERATIONS: Final = 2
 _HOPELESS: Final = 150.0
-"""A hypothesis whose cost is so much above the best is dropped."""
+"""A hypothesis whose cost exceeds the best by this much is dropped."""
 _SAME_RAD: Final = math.radians(5.0)
 _SAME_RAD_S: Final = math.radians(0.1)
 _SAME_UT: Final = 5.0
 _APART_RAD: Final = math.radians(15.0)
-"""Attitudes closer than this are no rivals."""
+"""Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """The winner at the newest sample.
+class SearchResult:
+    """The winning hypothesis at the newest sample.
 
     Attributes:
         quaternion: GCRF from body, shape (4,).
         gyro_bias_rad_s: Sensor axes, shape (3,).
         mag_bias_ut: Sensor axes, shape (3,).
-        covariance: Of attitude (body axes), both biases and the field model's error (GCRF), shape (12, 12).
-        left_out: The sun sensor that did not fit; None when all did.
+        covariance: Of attitude (body axes), both biases and the error of the field model (GCRF), shape (12, 12).
+        excluded_face: The sun sensor that did not fit; None if all did.
     """
 
     quaternion: Array
     gyro_bias_rad_s: Array
     mag_bias_ut: Array
     covariance: Array
-    left_out: int | None
+    excluded_face: int | None
 
 
 class Search:
     """A search in progress.
 
     Args:
-        settings: The filter's.
-        prior: What is known of the biases.
+        settings: Settings of the filter.
+        prior: Prior of the biases.
     """
 
-    def __init__(self, settings: AttitudeSettings, prior: Prior) -> None:
+    def __init__(self, settings: AttitudeSettings, prior: BiasPrior) -> None:
         self._settings = settings
         self.prior = prior
-        self.moments: list[Moment] = []
+        self.samples: list[WindowSample] = []
         self.hypotheses: Hypotheses | None = None
         self.damping = np.zeros(0)
         self.confirmations = 0
-        self.left_out: int | None = None
-        """The face that this attempt does without"""
+        self.excluded_face: int | None = None
+        """The face that this attempt does not use."""
         self.untried: list[int] = []
-        """Those that the next attempts are to do without"""
+        """Faces that the next attempts exclude in rotation."""
 
-    def process(self, moment: Moment) -> Found | None:
-        """Take in one sample; the attitude once it is clear."""
+    def process(self, newest: WindowSample) -> SearchResult | None:
+        """Process one sample; return the attitude once it is unambiguous."""
         limits = self._settings.start
-        if self.moments:
-            step_s = (moment.sample.gps_ms - self.moments[-1].sample.gps_ms) * 1e-3
+        if self.samples:
+            step_s = (newest.sample.gps_ms - self.samples[-1].sample.gps_ms) * 1e-3
             if step_s > self._settings.gyro.bridged_max_s:
-                self.forget()
-        guess = self._carried(moment)
-        self.moments = [*self.moments, moment][-limits.window_samples :]
-        if guess is None:
-            self.moments = self.moments[-_SEED_SAMPLES:]
-            if len(self.moments) < _SEED_SAMPLES:
+                self.reset()
+        hypotheses = self._propagated(newest)
+        self.samples = [*self.samples, newest][-limits.window_samples :]
+        if hypotheses is None:
+            self.samples = self.samples[-_SEED_SAMPLES:]
+            if len(self.samples) < _SEED_SAMPLES:
                 return None
-            guess = seeds(moment, self._settings, self.prior, self.left_out)
-            if guess is None:
+            hypotheses = initial_hypotheses(newest, self._settings, self.prior, self.excluded_face)
+            if hypotheses is None:
                 return None
-            self.damping = np.full(len(guess.quaternion), _SEED_DAMPING)
+            self.damping = np.full(len(hypotheses.quaternion), _SEED_DAMPING)
             iterations = _SEED_ITERATIONS
         else:
             iterations = _ITERATIONS
-        window = Window(self.moments, self._settings, self.left_out)
-        guess, fit = self._pruned(*self._improved(window, guess, iterations))
-        if len(self.moments) >= limits.samples_min and self.confirmations == 0:
-            guess, fit = self._challenged(moment, window, guess, fit)
-        self.hypotheses = guess
+        window = Window(self.samples, self._settings, self.excluded_face)
+        hypotheses, fit = self._pruned(*self._improved(window, hypotheses, iterations))
+        if len(self.samples) >= limits.samples_min and self.confirmations == 0:
+            hypotheses, fit = self._challenged(newest, window, hypotheses, fit)
+        self.hypotheses = hypotheses
         misfit = float(fit.cost[0]) / window.measurements
-        if misfit > limits.misfit_max and len(self.moments) >= limits.samples_judged:
-            self._next_attempt(window, guess)
+        if misfit > limits.misfit_max and len(self.samples) >= limits.samples_judged:
+            self._next_attempt(window, hypotheses)
             return None
-        return self._winner(window, guess, fit) if misfit <= limits.misfit_max else None
+        return self._winner(window, hypotheses, fit) if misfit <= limits.misfit_max else None
 
-    def forget(self) -> None:
-        """Begin anew, with the same prior and faces."""
-        self.moments, self.hypotheses, self.confirmations = [], None, 0
+    def reset(self) -> None:
+        """Restart with the same prior and faces."""
+        self.samples, self.hypotheses, self.confirmations = [], None, 0
 
-    def _next_attempt(self, window: Window, guess: Hypotheses) -> None:
-        """Begin anew without one face, in turn that which fitted worst when all were used."""
-        if self.left_out is None:
-            costs = window.face_costs(guess.chosen(np.array([0])))[0]
+    def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
+        """Restart without one face, in the order of their costs when all were used."""
+        if self.excluded_face is None:
+            costs = window.face_costs(hypotheses.select(np.array([0])))[0]
             self.untried = np.argsort(-costs).tolist()
-        self.left_out = self.untried.pop(0) if self.untried else None
-        self.forget()
+        self.excluded_face = self.untried.pop(0) if self.untried else None
+        self.reset()
 
-    def _challenged(self, moment: Moment, window: Window, guess: Hypotheses, fit: Fit) -> tuple[Hypotheses, Fit]:
-        """The best beside all turns about the line to the Sun, if it is about to win.
+    def _challenged(
+        self, newest: WindowSample, window: Window, hypotheses: Hypotheses, fit: Fit
+    ) -> tuple[Hypotheses, Fit]:
+        """Return the hypotheses with all rotations about the Sun direction added if the best one is about to win.
 
-        Where the body hardly turns, an attitude may have dropped out before the window told it from others.
+        If the body hardly rotates, the right attitude may have been dropped before the window could distinguish it.
         """
-        sun = sun_line(moment, self._settings, self.left_out)
-        if sun is None or not self._clear(guess, fit, window.measurements):
-            return guess, fit
-        turns = sun.turns()
-        biases = guess.gyro_bias_rad_s[:1], guess.mag_bias_ut[:1]
-        rivals = Hypotheses(turns, *(np.repeat(bias, len(turns), axis=0) for bias in biases))
-        self.damping = np.concatenate((self.damping, np.full(len(turns), _SEED_DAMPING)))
-        return self._pruned(*self._improved(window, guess.joined(rivals), _SEED_ITERATIONS))
+        sun = sun_direction(newest, self._settings, self.excluded_face)
+        if sun is None or not self._clear(hypotheses, fit, window.measurements):
+            return hypotheses, fit
+        rotations = sun.rotations()
+        biases = hypotheses.gyro_bias_rad_s[:1], hypotheses.mag_bias_ut[:1]
+        rivals = Hypotheses(rotations, *(np.repeat(bias, len(rotations), axis=0) for bias in biases))
+        self.damping = np.concatenate((self.damping, np.full(len(rotations), _SEED_DAMPING)))
+        return self._pruned(*self._improved(window, hypotheses.joined(rivals), _SEED_ITERATIONS))
 
-    def _carried(self, moment: Moment) -> Hypotheses | None:
-        """The hypotheses at the time of a new sample."""
-        guess = self.hypotheses
-        if guess is None:
+    def _propagated(self, newest: WindowSample) -> Hypotheses | None:
+        """Return the hypotheses at the time of a new sample."""
+        hypotheses = self.hypotheses
+        if hypotheses is None:
             return None
         body_from_gyro = self._settings.mounting.gyro.T
-        before = self.moments[-1].sample
-        step_s = (moment.sample.gps_ms - before.gps_ms) * 1e-3
+        before = self.samples[-1].sample
+        step_s = (newest.sample.gps_ms - before.gps_ms) * 1e-3
         first, last = (
-            (gyro - guess.gyro_bias_rad_s).dot(body_from_gyro.T)
-            for gyro in (before.gyro_imu_rad_s, moment.sample.gyro_imu_rad_s)
+            (gyro - hypotheses.gyro_bias_rad_s).dot(body_from_gyro.T)
+            for gyro in (before.gyro_imu_rad_s, newest.sample.gyro_imu_rad_s)
         )
-        turn = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
-        carried = quaternion.multiply(guess.quaternion, quaternion.exponential(turn))
-        return Hypotheses(carried, guess.gyro_bias_rad_s, guess.mag_bias_ut)
+        rotation = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
+        carried = quaternion.multiply(hypotheses.quaternion, quaternion.exponential(rotation))
+        return Hypotheses(carried, hypotheses.gyro_bias_rad_s, hypotheses.mag_bias_ut)
 
-    def _improved(self, window: Window, guess: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
-        """Levenberg's and Marquardt's steps, each hypothesis with its own damping."""
-        fit = window.fit(guess, self.prior)
+    def _improved(self, window: Window, hypotheses: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
+        """Take Levenberg-Marquardt steps, with a damping of its own for each hypothesis."""
+        fit = window.fit(hypotheses, self.prior)
         for _ in range(iterations):
             damped = fit.information.copy()
             diagonal = np.arange(damped.shape[-1])
             damped[:, diagonal, diagonal] *= 1.0 + self.damping[:, None]
             step = np.linalg.solve(damped, fit.gradient[..., None])[..., 0]
-            trial = guess.corrected(step.astype(np.float64, copy=False))
+            trial = hypotheses.corrected(step.astype(np.float64, copy=False))
             tried = window.fit(trial, self.prior)
             better = tried.cost < fit.cost
-            guess = trial.where(better, guess)
+            hypotheses = trial.where(better, hypotheses)
             fit = Fit(
                 *(
                     np.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -233,62 +239,68 @@ class Search:
                 )
             )
             self.damping = np.clip(np.where(better, self.damping * 0.2, self.damping * 8.0), 1e-6, 1e3)
-        return guess, fit
+        return hypotheses, fit
 
-    def _pruned(self, guess: Hypotheses, fit: Fit) -> tuple[Hypotheses, Fit]:
-        """The best, each once."""
+    def _pruned(self, hypotheses: Hypotheses, fit: Fit) -> tuple[Hypotheses, Fit]:
+        """Return the best hypotheses without duplicates."""
         limits = self._settings.start
         order = np.argsort(fit.cost)
         kept: list[int] = []
-        most = limits.hypotheses_max if len(self.moments) > _SEED_SAMPLES + 3 else 60
+        most = limits.hypotheses_max if len(self.samples) > _SEED_SAMPLES + 3 else 60
         for row in order.tolist():
             if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + _HOPELESS:
                 break
             if kept:
-                turn = _angle(guess.quaternion[kept], guess.quaternion[row])
-                gyro = np.abs(guess.gyro_bias_rad_s[kept] - guess.gyro_bias_rad_s[row]).max(axis=1)
-                mag = np.abs(guess.mag_bias_ut[kept] - guess.mag_bias_ut[row]).max(axis=1)
-                if ((turn < _SAME_RAD) & (gyro < _SAME_RAD_S) & (mag < _SAME_UT)).any():
+                rotation = _angle(hypotheses.quaternion[kept], hypotheses.quaternion[row])
+                gyro = np.abs(hypotheses.gyro_bias_rad_s[kept] - hypotheses.gyro_bias_rad_s[row]).max(axis=1)
+                mag = np.abs(hypotheses.mag_bias_ut[kept] - hypotheses.mag_bias_ut[row]).max(axis=1)
+                if ((rotation < _SAME_RAD) & (gyro < _SAME_RAD_S) & (mag < _SAME_UT)).any():
                     continue
             kept.append(row)
         rows = np.array(kept)
         self.damping = self.damping[rows]
-        return guess.chosen(rows), Fit(*(part[rows] for part in fit))
+        return hypotheses.select(rows), Fit(*(part[rows] for part in fit))
 
-    def _winner(self, window: Window, guess: Hypotheses, fit: Fit) -> Found | None:
-        """The best hypothesis when it was clear several times in a row."""
-        enough = len(self.moments) >= self._settings.start.samples_min
-        clear = enough and self._clear(guess, fit, window.measurements)
+    def _winner(self, window: Window, hypotheses: Hypotheses, fit: Fit) -> SearchResult | None:
+        """Return the best hypothesis once it was clear several times in a row."""
+        enough = len(self.samples) >= self._settings.start.samples_min
+        clear = enough and self._clear(hypotheses, fit, window.measurements)
         self.confirmations = self.confirmations + 1 if clear else 0
         if self.confirmations < _CONFIRMATIONS:
             return None
-        best = guess.chosen(np.array([0]))
+        best = hypotheses.select(np.array([0]))
         covariance = _scatter(fit, window.measurements) * window.covariances(best, self.prior)[0]
-        return Found(guess.quaternion[0], guess.gyro_bias_rad_s[0], guess.mag_bias_ut[0], covariance, self.left_out)
+        return SearchResult(
+            hypotheses.quaternion[0],
+            hypotheses.gyro_bias_rad_s[0],
+            hypotheses.mag_bias_ut[0],
+            covariance,
+            self.excluded_face,
+        )
 
-    def _clear(self, guess: Hypotheses, fit: Fit, measurements: int) -> bool:
-        """Whether the first hypothesis is certain enough and fits much better than any other attitude."""
+    def _clear(self, hypotheses: Hypotheses, fit: Fit, measurements: int) -> bool:
+        """Return whether the first hypothesis is certain enough and fits much better than any other attitude."""
         limits = self._settings.start
         scatter = _scatter(fit, measurements)
         sigma = math.sqrt(scatter * float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
-        rivals = fit.cost[_angle(guess.quaternion, guess.quaternion[0]) > _APART_RAD]
+        rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _APART_RAD]
         advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
 
 
 def _scatter(fit: Fit, measurements: int) -> float:
-    """Factor on all variances that the best hypothesis asks for; 1 where it fits as well as it should."""
+    """Return the factor on all variances that the best hypothesis requires; 1 if it fits as expected."""
     return max(1.0, float(fit.cost[0]) / measurements)
 
 
 def _angle(quaternions: Array, other: Array) -> Array:
-    """Angles in rad between attitudes, shapes (k, 4), (4,) -> (k,)."""
+    """Return the angles in rad between attitudes, shapes (k, 4), (4,) -> (k,)."""
     angles: Array = 2.0 * np.arccos(np.clip(np.abs(quaternions.dot(other)), 0.0, 1.0))
     return angles
 
 
-def begun(gps_ms: int, found: Found, settings: AttitudeSettings) -> AttitudeState:
-    """The state of a track on what was found."""
+def initial_state(gps_ms: int, found: SearchResult, settings: AttitudeSettings) -> AttitudeState:
+    """Return the state of a track that starts with a search result."""
     slow = np.zeros(SIZE - 3)
     slow[0:3], slow[3:6] = found.gyro_bias_rad_s, found.mag_bias_ut
     slow[15] = settings.sun_sensors.reflectivity

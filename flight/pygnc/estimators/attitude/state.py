@@ -1,9 +1,9 @@
-"""The attitude state: when it holds, what it is, and how well it is known.
+"""Attitude state: quaternion, slowly varying parameters, their epoch and their covariance.
 
-The attitude is kept as a quaternion and its error as three angles in body axes: true = estimate
-exponential(error). The error state has 22 elements: attitude (rad, body axes), gyro bias (rad/s, sensor axes),
-magnetometer bias (uT, sensor axes), gyro scale error (sensor axes), gain error of each sun sensor, the Earth's
-reflectivity, and the error of the field model (uT, GCRF).
+The attitude is a quaternion, and its error three angles in body axes: true = estimate exponential(error). The error
+state has 22 elements: attitude (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor axes),
+gyro scale error (sensor axes), gain error of each sun sensor, the Earth's reflectivity, and the error of the
+geomagnetic field model (uT, GCRF).
 """
 
 import math
@@ -30,12 +30,12 @@ FIELD_ERROR: Final = slice(19, 22)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeState:
-    """Estimate at one moment. The arrays are never written to.
+    """Estimate at one epoch. The arrays are never written to.
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
         quaternion: GCRF from body, scalar first, shape (4,).
-        slow: What changes slowly, the error state's elements from the gyro bias on, shape (19,).
+        slow: Slowly varying parameters: the error state's elements from the gyro bias on, shape (19,).
         sqrt_covariance: Lower triangular L with the error state's covariance L L', shape (22, 22).
     """
 
@@ -46,37 +46,37 @@ class AttitudeState:
 
     @property
     def gyro_bias_rad_s(self) -> Array:
-        """In sensor axes, shape (3,)."""
+        """Gyro bias in sensor axes, shape (3,)."""
         return self.slow[0:3]
 
     @property
     def mag_bias_ut(self) -> Array:
-        """In sensor axes, shape (3,)."""
+        """Magnetometer bias in sensor axes, shape (3,)."""
         return self.slow[3:6]
 
     @property
     def gyro_scale_error(self) -> Array:
-        """0.01 shows 1 % too much; in sensor axes, shape (3,)."""
+        """Gyro scale error in sensor axes, shape (3,); 0.01 reads 1 % too much."""
         return self.slow[6:9]
 
     @property
     def face_gain_errors(self) -> Array:
-        """0.01 shows 1 % too much; shape (6,)."""
+        """Gain errors of the sun sensors, shape (6,); 0.01 reads 1 % too much."""
         return self.slow[9:15]
 
     @property
     def reflectivity(self) -> float:
-        """Of the sunlit Earth, 1 reflects all."""
+        """Reflectivity of the sunlit Earth; 1 reflects everything."""
         return float(self.slow[15])
 
     @property
     def field_error_gcrf_ut(self) -> Array:
-        """True field minus modelled one, shape (3,)."""
+        """True minus modelled geomagnetic field in GCRF, shape (3,)."""
         return self.slow[16:19]
 
     @property
     def covariance(self) -> Array:
-        """Of the error state, shape (22, 22)."""
+        """Covariance of the error state, shape (22, 22)."""
         covariance: Array = self.sqrt_covariance.dot(self.sqrt_covariance.T)
         return covariance
 
@@ -88,18 +88,18 @@ class AttitudeState:
 
     @property
     def attitude_sigma_rad(self) -> float:
-        """Root of the summed variances of the three attitude angles."""
+        """Square root of the summed variances of the three attitude angles."""
         rows = self.sqrt_covariance[ATTITUDE].ravel()
         return math.sqrt(rows.dot(rows))
 
     def corrected(self, error: Array | None, sqrt_covariance: Array) -> "AttitudeState":
-        """The state with another root, after an error (22,) was found in it, or none."""
+        """Return the state corrected by `error` (22,), if any, with another covariance root (22, 22)."""
         if error is None:
             return AttitudeState(self.gps_ms, self.quaternion, self.slow, sqrt_covariance)
-        turned = quaternion.multiply(self.quaternion, quaternion.exponential(error[ATTITUDE]))
-        return AttitudeState(self.gps_ms, quaternion.normalised(turned), self.slow + error[3:], sqrt_covariance)
+        rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[ATTITUDE]))
+        return AttitudeState(self.gps_ms, quaternion.normalised(rotated), self.slow + error[3:], sqrt_covariance)
 
     def error_to(self, other: "AttitudeState") -> Array:
-        """The error state (22,) by which `other` differs: other = self corrected by it."""
+        """Return the error (22,) by which this state must be corrected to equal `other`."""
         turn = quaternion.error_vector(other.quaternion, self.quaternion)
         return np.concatenate((turn, other.slow - self.slow))

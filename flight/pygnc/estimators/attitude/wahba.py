@@ -1,7 +1,7 @@
-"""The attitude that turns measured directions into known ones best, and all attitudes that turn one direction so.
+"""Solution of Wahba's problem, and all rotations that map one direction to another.
 
-Wahba's problem (SIAM Review 7, 1965) by Davenport's q-method (Keat, Computer Sciences Corporation report
-CSC/TM-77/6034, 1977; Shuster & Oh, J. Guid. Control 4, 1981): the quaternion is the eigenvector to the largest
+Wahba's problem (SIAM Review 7, 1965) is solved by Davenport's q-method (Keat, Computer Sciences Corporation report
+CSC/TM-77/6034, 1977; Shuster & Oh, J. Guid. Control 4, 1981): the quaternion is the eigenvector of the largest
 eigenvalue of a symmetric 4 by 4 matrix.
 """
 
@@ -14,14 +14,14 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross_matrix
 
 
-class Solution(NamedTuple):
-    """Answer to Wahba's problem.
+class WahbaSolution(NamedTuple):
+    """Solution of Wahba's problem.
 
     Attributes:
         quaternion: GCRF from body, scalar first, shape (4,).
-        covariance: Of the attitude error in body axes, rad^2, shape (3, 3); infinite where the directions leave a turn
-            open.
-        loss: Half the weighted sum of squared distances that remain.
+        covariance: Covariance of the attitude error in body axes, rad^2, shape (3, 3); infinite if a rotation about an
+            axis is undetermined.
+        loss: Half the weighted sum of squared residual distances.
     """
 
     quaternion: Array
@@ -29,13 +29,13 @@ class Solution(NamedTuple):
     loss: float
 
 
-def solve(body: Array, gcrf: Array, sigma_rad: Array) -> Solution:
-    """Davenport's q-method.
+def solve(body: Array, gcrf: Array, sigma_rad: Array) -> WahbaSolution:
+    """Return the solution by Davenport's q-method.
 
     Args:
         body: Measured directions in body axes, unit vectors, shape (n, 3).
         gcrf: The same directions in GCRF, unit vectors, shape (n, 3).
-        sigma_rad: Standard deviation of each about any axis across it, shape (n,).
+        sigma_rad: Standard deviation of each direction about any axis normal to it, shape (n,).
     """
     weights = sigma_rad**-2.0
     profile = (gcrf * weights[:, None]).T.dot(body)
@@ -54,16 +54,16 @@ def solve(body: Array, gcrf: Array, sigma_rad: Array) -> Solution:
         covariance = np.full((3, 3), np.inf)
     else:
         covariance = np.linalg.inv(information)
-    return Solution(vectors[:, 3], covariance, float(weights.sum() - values[3]))
+    return WahbaSolution(vectors[:, 3], covariance, float(weights.sum() - values[3]))
 
 
-def about(body: Array, gcrf: Array, count: int) -> Array:
-    """Attitudes that turn one direction into another, evenly spread over the turn about it that remains.
+def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
+    """Return attitudes that map one direction to another, evenly spaced in the remaining rotation about it.
 
     Args:
         body: Unit vector in body axes, shape (3,).
-        gcrf: The same in GCRF, shape (3,).
-        count: How many.
+        gcrf: The same direction in GCRF, shape (3,).
+        count: Number of attitudes.
 
     Returns:
         Quaternions, shape (count, 4).
@@ -76,10 +76,10 @@ def about(body: Array, gcrf: Array, count: int) -> Array:
         aside = np.zeros(3)
         aside[np.abs(body).argmin()] = 1.0
         shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(aside))))
-        # Nearly opposite: half a turn about any axis across, then the little that is left.
-        turned = quaternion.rotate(shortest, body)
-        rest = np.array((1.0 + float(turned.dot(gcrf)), *cross_matrix(turned).dot(gcrf)))
+        # Nearly opposite: rotate by 180 degrees about any perpendicular axis, then by the small remainder.
+        rotated = quaternion.rotate(shortest, body)
+        rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross_matrix(rotated).dot(gcrf)))
         shortest = quaternion.multiply(quaternion.normalised(rest), shortest)
     half = math.pi / count * np.arange(count)
-    turns = np.concatenate((np.cos(half)[:, None], np.sin(half)[:, None] * gcrf), axis=1)
-    return quaternion.multiply(turns, shortest)
+    rotations = np.concatenate((np.cos(half)[:, None], np.sin(half)[:, None] * gcrf), axis=1)
+    return quaternion.multiply(rotations, shortest)

@@ -1,1 +1,1 @@
-"""The map from spacecraft time to GPS time."""
+"""Relation between spacecraft time and GPS time."""

@@ -1,15 +1,13 @@
-"""The map from spacecraft time to GPS time, learnt one GPS packet at a time.
+"""Map from spacecraft time to GPS time, estimated from one GPS packet at a time.
 
-Within one boot of the main controller GPS time minus spacecraft time is constant, but for whole-second readings and a
-jitter of a few seconds. Between boots it is anything. A map holds one segment per boot; a segment's offset is the
-median of its latest agreeing observations, so no single value can pull it.
+Within one boot of the main controller, GPS time minus spacecraft time is constant except for whole-second readings and
+a jitter of a few seconds. Between boots it changes arbitrarily. The map holds one segment per boot; the offset of a
+segment is the median of its latest consistent observations, which a single outlier cannot shift.
 
-A new segment begins with a challenger: observations that do not fit the present segment, because GPS time contradicts
-its map or because the spacecraft clock fell back to its start, but that fit one another. When `CONFIRMATIONS` of them
-stand in a row the challenger takes over. One corrupt week or spacecraft time is followed by values that fit the present
-segment again; it leaves no trace but its verdict.
-
-One boot of the spacecraft clock: which observations belong to it, and its offset from GPS time.
+A new segment starts as a challenger: observations that contradict the current segment, because of their GPS time or
+because the spacecraft clock restarted, but are consistent with each other. After `CONFIRMATIONS` successive ones the
+challenger becomes the current segment. A single corrupt week or spacecraft time is followed by values that fit the
+current segment again and has no effect other than its verdict.
 """
 
 from collections import deque
@@ -20,21 +18,22 @@ from typing import Final, NamedTuple, Self, TypedDict
 from pygnc.common.clock import SPACECRAFT_RESTART_S, gps_ms_from_spacecraft_s, spacecraft_offset_ms
 
 TOLERANCE_MS: Final = 7000
-"""How far two observations of one boot may differ: jitter of 3 s to either side, and whole seconds."""
+"""Largest difference between two offsets of one boot: 3 s of jitter on either side, and whole seconds."""
 RESTART_WINDOW_S: Final = 3600
-"""A spacecraft clock that falls back to within this time of its start has been restarted, GPS time or not."""
+"""A spacecraft clock that falls back to within this time after its start value has restarted, with or without GPS time.
+"""
 CONFIRMATIONS: Final = 3
-"""Observations in a row, at different spacecraft times, that make a segment."""
+"""Number of successive observations at different spacecraft times that confirm a segment."""
 
 _OFFSETS_KEPT: Final = 31
 _READINGS_KEPT: Final = 3
 
 
-class Segment(NamedTuple):
-    """What is known of one boot.
+class ClockSegment(NamedTuple):
+    """One boot of the spacecraft clock.
 
-    `offset_ms` (GPS time - spacecraft time, median) and `spread_ms` (largest - smallest) are of the latest agreeing
-    observations, None as long as there is none; `observations` is the number of agreeing ones so far.
+    `offset_ms` (GPS time minus spacecraft time, median) and `spread_ms` (largest minus smallest offset) describe the
+    latest consistent observations and are None without any; `observations` counts the consistent ones so far.
     """
 
     number: int
@@ -45,12 +44,12 @@ class Segment(NamedTuple):
     observations: int
 
     def to_gps_ms(self, t_spacecraft_s: int) -> int | None:
-        """GPS time of a spacecraft time of this boot; None without any GPS time in it."""
+        """Return the GPS time of a spacecraft time of this boot; None without any GPS time in it."""
         return None if self.offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, self.offset_ms)
 
 
 class SegmentState(TypedDict):
-    """A `GrowingSegment` as plain values."""
+    """Checkpoint of a `GrowingSegment`."""
 
     first_t_spacecraft_s: int
     readings_s: list[int]
@@ -60,19 +59,19 @@ class SegmentState(TypedDict):
 
 
 class GrowingSegment:
-    """A segment that still takes observations; memory is constant."""
+    """A segment that is still open; memory is constant."""
 
     def __init__(self, t_spacecraft_s: int) -> None:
         self._first_t_spacecraft_s = t_spacecraft_s
         self._readings_s: deque[int] = deque(maxlen=_READINGS_KEPT)
         self._offsets_ms: deque[int] = deque(maxlen=_OFFSETS_KEPT)
         self.length = 0
-        """Observations at different spacecraft times; a record that stands twice in a file counts once."""
+        """Number of observations at different spacecraft times; a record repeated in a file counts once."""
         self.observations = 0
-        """Of those, the ones with a GPS time."""
+        """Number of those with a GPS time."""
 
     def fits(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
-        """Whether an observation may belong to this boot. Where GPS time can tell, it alone decides."""
+        """Return whether an observation may belong to this boot. If both have GPS time, it alone decides."""
         if gps_ms is not None and self._offsets_ms:
             offset_ms = spacecraft_offset_ms(t_spacecraft_s, gps_ms)
             return abs(offset_ms - median_low(self._offsets_ms)) <= TOLERANCE_MS
@@ -81,7 +80,7 @@ class GrowingSegment:
         return not (fell_back and 0 <= t_spacecraft_s - SPACECRAFT_RESTART_S < RESTART_WINDOW_S)
 
     def add(self, t_spacecraft_s: int, gps_ms: int | None) -> None:
-        """Take an observation that fits."""
+        """Add an observation that fits."""
         is_new = not self._readings_s or t_spacecraft_s != self._readings_s[-1]
         self._readings_s.append(t_spacecraft_s)
         self.length += is_new
@@ -89,10 +88,10 @@ class GrowingSegment:
             self._offsets_ms.append(spacecraft_offset_ms(t_spacecraft_s, gps_ms))
             self.observations += is_new
 
-    def snapshot(self, number: int) -> Segment:
-        """What is known of it now."""
+    def snapshot(self, number: int) -> ClockSegment:
+        """Return the segment as it is now."""
         offsets_ms = self._offsets_ms
-        return Segment(
+        return ClockSegment(
             number=number,
             first_t_spacecraft_s=self._first_t_spacecraft_s,
             last_t_spacecraft_s=self._readings_s[-1],
@@ -102,7 +101,7 @@ class GrowingSegment:
         )
 
     def checkpoint(self) -> SegmentState:
-        """All of its state."""
+        """Return the state for `restore`."""
         return {
             "first_t_spacecraft_s": self._first_t_spacecraft_s,
             "readings_s": list(self._readings_s),
@@ -113,7 +112,7 @@ class GrowingSegment:
 
     @classmethod
     def restore(cls, state: SegmentState) -> Self:
-        """The segment a checkpoint was taken of."""
+        """Return the segment of a checkpoint."""
         segment = cls(state["first_t_spacecraft_s"])
         segment._readings_s.extend(state["readings_s"])
         segment._offsets_ms.extend(state["offsets_ms"])
@@ -125,41 +124,41 @@ _PAST_SEGMENTS_KEPT: Final = 7
 
 
 @unique
-class Verdict(Enum):
-    """What the map says of one observation."""
+class ClockVerdict(Enum):
+    """Result of one observation."""
 
     NO_GPS_TIME = "no GPS time"
     UNCONFIRMED = "unconfirmed"
-    """The segment has too few observations yet to tell right from wrong."""
+    """The segment has too few observations to decide."""
     CONSISTENT = "consistent"
     INCONSISTENT = "inconsistent"
     """GPS time and spacecraft time contradict the map; either may be wrong."""
 
 
 class ClockMapState(TypedDict):
-    """A `ClockMap` as plain values, for a checkpoint."""
+    """Checkpoint of a `ClockMap`."""
 
-    past: list[Segment]
+    past: list[ClockSegment]
     number: int
     current: SegmentState | None
     challenger: SegmentState | None
 
 
 class ClockMap:
-    """Spacecraft time to GPS time, per boot segment. Deterministic, constant in memory and in time per observation."""
+    """Maps spacecraft time to GPS time, per boot segment. Deterministic; constant memory and time per observation."""
 
     def __init__(self) -> None:
-        self._past: list[Segment] = []
+        self._past: list[ClockSegment] = []
         self._number = 0
         self._current: GrowingSegment | None = None
         self._challenger: GrowingSegment | None = None
 
-    def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> Verdict:
-        """Take the next GPS packet's two times, in the order in which packets came.
+    def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> ClockVerdict:
+        """Add the two times of the next GPS packet, in the order of arrival.
 
         Args:
             t_spacecraft_s: Spacecraft time of the packet.
-            gps_ms: GPS time of the packet, milliseconds since 1980-01-06; None where the receiver does not know it.
+            gps_ms: GPS time of the packet, milliseconds since 1980-01-06; None if the receiver does not know it.
         """
         if self._current is None:
             self._current = GrowingSegment(t_spacecraft_s)
@@ -168,13 +167,18 @@ class ClockMap:
             self._current.add(t_spacecraft_s, gps_ms)
             self._challenger = None
         elif not self._challenge(self._current, t_spacecraft_s, gps_ms) and gps_ms is not None:
-            return Verdict.INCONSISTENT if self._current.observations >= CONFIRMATIONS else Verdict.UNCONFIRMED
+            return (
+                ClockVerdict.INCONSISTENT if self._current.observations >= CONFIRMATIONS else ClockVerdict.UNCONFIRMED
+            )
         if gps_ms is None:
-            return Verdict.NO_GPS_TIME
-        return Verdict.CONSISTENT if self._current.observations >= CONFIRMATIONS else Verdict.UNCONFIRMED
+            return ClockVerdict.NO_GPS_TIME
+        return ClockVerdict.CONSISTENT if self._current.observations >= CONFIRMATIONS else ClockVerdict.UNCONFIRMED
 
     def _challenge(self, current: GrowingSegment, t_spacecraft_s: int, gps_ms: int | None) -> bool:
-        """Add an observation that does not fit to the challenger; True if that made it the current segment."""
+        """Add an observation that does not fit to the challenger.
+
+        Return whether the challenger replaced the current segment.
+        """
         if self._challenger is None or not self._challenger.fits(t_spacecraft_s, gps_ms):
             self._challenger = GrowingSegment(t_spacecraft_s)
         self._challenger.add(t_spacecraft_s, gps_ms)
@@ -189,16 +193,16 @@ class ClockMap:
         return True
 
     @property
-    def segments(self) -> tuple[Segment, ...]:
+    def segments(self) -> tuple[ClockSegment, ...]:
         """The latest boots, oldest first; the last one is the current segment."""
         current = () if self._current is None else (self._current.snapshot(self._number),)
         return (*self._past, *current)
 
     def to_gps_ms(self, t_spacecraft_s: int, number: int | None = None) -> int | None:
-        """GPS time of a spacecraft time in the current segment, or in the one with that number.
+        """Return the GPS time of a spacecraft time in the current segment, or in the segment `number`.
 
-        None if the segment has no GPS time yet, is not kept, or if none was named and a restart is suspected to which
-        `t_spacecraft_s` belongs.
+        None is returned if the segment has no GPS time yet or is no longer stored. Without `number` it is also returned
+        if `t_spacecraft_s` belongs to a suspected restart.
         """
         if number is None and self._restart_suspected(t_spacecraft_s):
             return None
@@ -206,7 +210,10 @@ class ClockMap:
         return None if segment is None else segment.to_gps_ms(t_spacecraft_s)
 
     def residual_ms(self, t_spacecraft_s: int, gps_ms: int, number: int | None = None) -> int | None:
-        """Observed minus mapped GPS time, in the current segment or in the one with that number; None without a map."""
+        """Return observed minus mapped GPS time in the current segment, or in the segment `number`.
+
+        None without a map.
+        """
         segment = self._segment(number)
         if segment is None or segment.offset_ms is None:
             return None
@@ -217,12 +224,12 @@ class ClockMap:
             return False
         return not self._current.fits(t_spacecraft_s, None)
 
-    def _segment(self, number: int | None) -> Segment | None:
+    def _segment(self, number: int | None) -> ClockSegment | None:
         wanted = self._number if number is None else number
         return next((segment for segment in self.segments if segment.number == wanted), None)
 
     def checkpoint(self) -> ClockMapState:
-        """All of its state as plain values; `restore` gives a map that answers exactly alike."""
+        """Return the state as plain values; a map from `restore` gives identical results."""
         return {
             "past": list(self._past),
             "number": self._number,
@@ -232,9 +239,9 @@ class ClockMap:
 
     @classmethod
     def restore(cls, state: ClockMapState) -> Self:
-        """The map a checkpoint was taken of."""
+        """Return the map of a checkpoint."""
         clock_map = cls()
-        clock_map._past = [Segment(*segment) for segment in state["past"]]
+        clock_map._past = [ClockSegment(*segment) for segment in state["past"]]
         clock_map._number = state["number"]
         if state["current"] is not None:
             clock_map._current = GrowingSegment.restore(state["current"])

@@ -1,8 +1,8 @@
-"""The order in which the records of one file happened.
+"""Chronological order of the records of one file.
 
-A file may be a ring (its newest records stand first), may hold several boots, records without GPS time, and damage.
-Each record gets a GPS time to sort by. Unlike `ClockMap` this sees the whole file at once, so a record's map may come
-from records after it. Cost: O(n log n) in the number of records, below 1 us each.
+A file may be a ring (its newest records come first) and may hold several boots, records without GPS time, and damage.
+Each record gets a GPS time as sort key. Unlike `ClockMap`, this sees the whole file at once, so the map of a record may
+be based on later records. Cost: O(n log n) in the number of records, below 1 us each.
 """
 
 from typing import Final
@@ -18,19 +18,19 @@ BoolArray = npt.NDArray[np.bool_]
 
 _UNKNOWN: Final = np.iinfo(np.int64).min
 _MEDIAN_REACH: Final = 2
-"""A running median over this many neighbours to each side outvotes two corrupt observations in a row."""
+"""A running median over this many neighbours on each side is immune to two successive corrupt observations."""
 
 
 def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int64Array:
-    """GPS time by which a stable sort puts the records of a file into the order in which they happened.
+    """Return the GPS time by which a stable sort puts the records of a file into chronological order.
 
-    A record's key is its GPS time where that agrees with the map of its boot; its spacecraft time through that map
-    where GPS time is unknown or contradicts it; and its predecessor's key where its boot has no map or its spacecraft
+    The key of a record is its GPS time if that agrees with the map of its boot; its spacecraft time through that map if
+    the GPS time is unknown or contradicts it; and the key of its predecessor if its boot has no map or its spacecraft
     time is damaged. A file without any GPS time keeps its order.
 
     Args:
         t_spacecraft_s: Spacecraft time of each record, in file order, shape (n,).
-        gps_ms: GPS time of each record in milliseconds since 1980-01-06, negative where unknown, shape (n,).
+        gps_ms: GPS time of each record in milliseconds since 1980-01-06, negative if unknown, shape (n,).
 
     Returns:
         Keys in milliseconds, shape (n,).
@@ -41,7 +41,9 @@ def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int
     t_ms = 1000 * np.asarray(t_spacecraft_s, dtype=np.int64)
     gps = np.asarray(gps_ms, dtype=np.int64)
     if t_ms.ndim != 1 or t_ms.shape != gps.shape:
-        raise ValueError(f"spacecraft times {t_ms.shape} and GPS times {gps.shape} are not two rows of equal length")
+        raise ValueError(
+            f"t_spacecraft_s {t_ms.shape} and gps_ms {gps.shape} must be one-dimensional and of equal length"
+        )
     if t_ms.size == 0:
         return np.zeros(0, dtype=np.int64)
 
@@ -60,14 +62,14 @@ def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int
 
 
 def _falls_back(t_ms: Int64Array) -> BoolArray:
-    """Where a reading lies before its predecessor by more than jitter."""
+    """Flag readings that are earlier than their predecessor by more than jitter."""
     falls = np.zeros(t_ms.size, dtype=np.bool_)
     falls[1:] = np.diff(t_ms) < -TOLERANCE_MS
     return falls
 
 
 def _lone_readings(t_ms: Int64Array) -> BoolArray:
-    """Readings outside the range of the two on either side, where those around them run on in order."""
+    """Flag readings outside the range of their two neighbours on either side, where those neighbours are in order."""
     before2, before1, _, after1, after2 = _neighbours(t_ms)
     lowest = np.minimum(np.minimum(before2, before1), np.minimum(after1, after2)) - TOLERANCE_MS
     highest = np.maximum(np.maximum(before2, before1), np.maximum(after1, after2)) + TOLERANCE_MS
@@ -77,17 +79,17 @@ def _lone_readings(t_ms: Int64Array) -> BoolArray:
 
 
 def _neighbours(values: Int64Array) -> Int64Array:
-    """Each element with its neighbours, the ends repeated, shape (2 * _MEDIAN_REACH + 1, n)."""
+    """Return each element with its neighbours, the ends repeated, shape (2 * _MEDIAN_REACH + 1, n)."""
     return _windows(np.pad(values, _MEDIAN_REACH, mode="edge"), 2 * _MEDIAN_REACH + 1)
 
 
 def _windows(values: Int64Array, width: int) -> Int64Array:
-    """Each `width` successive elements as a column, shape (width, n - width + 1)."""
+    """Return each `width` successive elements as a column, shape (width, n - width + 1)."""
     return np.lib.stride_tricks.sliding_window_view(values, width).T
 
 
 def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
-    """Stretches of the file between restarts of the spacecraft clock."""
+    """Return the stretches of the file between restarts of the spacecraft clock."""
     # Compared with the median of the three readings before, of which one may be damaged.
     before: Int64Array = np.sort(_windows(np.pad(t_ms, (3, 0), mode="edge")[:-1], 3), axis=0)[1]
     since_start_ms = t_ms - 1000 * SPACECRAFT_RESTART_S
@@ -98,7 +100,10 @@ def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
 
 
 def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> Int64Array:
-    """Offset of each record: the running median at the closer agreeing observation; _UNKNOWN without any."""
+    """Return the offset of each record: the running median at the closer consistent observation.
+
+    _UNKNOWN without any.
+    """
     known = np.flatnonzero((gps >= 0) & ~damaged)
     if known.size == 0:
         return np.full(t_ms.size, _UNKNOWN)
@@ -115,14 +120,14 @@ def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> I
 
 
 def _closer_neighbour(anchors: npt.NDArray[np.intp], t_ms: Int64Array) -> npt.NDArray[np.intp]:
-    """For each record, which of the `anchors` (ascending positions) before and after it has the closer reading."""
+    """Return, per record, which of the `anchors` (ascending positions) before and after it has the closer reading."""
     after = np.minimum(np.searchsorted(anchors, np.arange(t_ms.size)), anchors.size - 1)
     before = np.maximum(after - 1, 0)
     return np.where(np.abs(t_ms - t_ms[anchors[before]]) < np.abs(t_ms - t_ms[anchors[after]]), before, after)
 
 
 def _filled_from_neighbours(key: Int64Array) -> Int64Array:
-    """Unknown keys replaced by the known one before them, at the start by the first known one, by 0 without any."""
+    """Replace unknown keys by the last known one, at the start by the first known one, and by 0 without any."""
     known = np.flatnonzero(key != _UNKNOWN)
     if known.size == 0:
         return np.zeros_like(key)
@@ -131,9 +136,9 @@ def _filled_from_neighbours(key: Int64Array) -> Int64Array:
 
 
 def _never_falling(key: Int64Array, fell_back: BoolArray) -> Int64Array:
-    """Running maximum of the keys, begun anew wherever the spacecraft clock fell back.
+    """Return the running maximum of the keys, restarted wherever the spacecraft clock fell back.
 
-    Jitter then cannot swap two records that follow each other within seconds.
+    This prevents jitter from swapping two records that are seconds apart.
     """
     values: Int64Array
     values, rank = np.unique(key, return_inverse=True)

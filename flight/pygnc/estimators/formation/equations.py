@@ -23,7 +23,7 @@ from pygnc.estimators.formation.observations import Arc, Pair
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, parameter_indices
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
-from pygnc.estimators.orbit.measurement import compare
+from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
@@ -313,7 +313,7 @@ def _fix_equations(
     x = np.zeros(SIZE)
     for row, fix in enumerate(fixes):
         x[:6] = points.state[row]
-        for part, observation in enumerate(compare(fix, x, frames, receiver)):
+        for part, observation in enumerate(linearise_fix(fix, x, frames, receiver)):
             available[row, part] = observation is not None
             if observation is not None:
                 rows = slice(3 * part, 3 * part + 3)

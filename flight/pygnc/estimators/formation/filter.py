@@ -26,7 +26,7 @@ from pygnc.estimators.formation.relative_motion import joint_step, orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Gate, Innovation, Judgement, Observation, compare
+from pygnc.estimators.orbit.measurement import Gate, GateResult, Innovation, Observation, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 
@@ -202,7 +202,7 @@ class _Epoch:
         """Update all hypotheses with a fix: its position, then its velocity."""
         satellite = self._group.satellites.index(observation.satellite)
         gates = list(self._gates[observation.satellite])
-        judgements: list[Judgement | None] = [None, None]
+        judgements: list[GateResult | None] = [None, None]
         for part in (0, 1):
             observations = self._observations(observation, satellite, part)
             if observations:
@@ -222,12 +222,14 @@ class _Epoch:
         """Compare position (part 0) or velocity (part 1) with each hypothesis; empty if the fix has none."""
         group = self._group
         observations = [
-            compare(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), group.frames, group.receiver)[part]
+            linearise_fix(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), group.frames, group.receiver)[
+                part
+            ]
             for hypothesis in self._hypotheses
         ]
         return [observation for observation in observations if observation is not None]
 
-    def _update(self, observations: list[Observation], gate: Gate, satellite: int) -> Judgement:
+    def _update(self, observations: list[Observation], gate: Gate, satellite: int) -> GateResult:
         """Update each hypothesis if its observation passes the gate; return the judgement of the best one."""
         limits, hypotheses, judgements = self._group.receiver, [], []
         for hypothesis, observation in zip(self._hypotheses, observations, strict=True):
@@ -250,7 +252,7 @@ def observation_key(observation: RangeObservation | SatelliteFix) -> Observation
     )
 
 
-def _cause(judgement: Judgement | None) -> FormationRejectCause | None:
+def _cause(judgement: GateResult | None) -> FormationRejectCause | None:
     if judgement is None:
         return FormationRejectCause.NO_VELOCITY
     return None if judgement.used else FormationRejectCause.GATE

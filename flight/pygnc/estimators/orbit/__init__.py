@@ -1,1 +1,1 @@
-"""The orbit filter: state, dynamics, measurement and filter are separate modules."""
+"""Orbit determination on board."""

@@ -1,8 +1,7 @@
-"""Why a fix, or its velocity, was not used.
+"""GPS fixes and their screening for plausibility.
 
-Whether what the receiver sent is a fix at all.
-
-The files carry no checksum, so a damaged value is found only where it is impossible; the filter's gates do the rest.
+The files carry no checksum, so a damaged value is detected only if it is impossible. Damage to plausible values is left
+to the gates of the filter.
 """
 
 import math
@@ -19,7 +18,10 @@ from pygnc.estimators.orbit.settings import ScreeningSettings
 
 @unique
 class RejectCause(StrEnum):
-    """Causes as they appear in logs and books; the first group by screening, the second by the filter."""
+    """Why a fix or its velocity was rejected, as in logs and counters.
+
+    The first group is set by screening, the second by the filter.
+    """
 
     NO_TIME = "no_time"
     TIME_STATUS = "time_status"
@@ -34,15 +36,15 @@ class RejectCause(StrEnum):
     LATENCY = "latency"
 
     NO_VELOCITY = "no_velocity"
-    """The fix came without a usable velocity."""
+    """The fix has no usable velocity."""
     NOT_LATER = "not_later"
     """The fix is not later than the state."""
     GAP = "gap"
-    """The fix comes too long after the state to carry the state on."""
+    """The gap since the state exceeds `gap_max_s`."""
     GATE = "gate"
     """The innovation exceeds the chi-square limit."""
     START = "start"
-    """The fix disagrees with the others that the filter started from."""
+    """The fix disagrees with the other fixes of the initialisation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +54,12 @@ class Fix:
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
         position_ecef_m: Shape (3,), valid at `gps_ms`.
-        position_sigma_m: Standard deviations as the receiver gives them, shape (3,); zero stands for unknown.
-        velocity_ecef_mps: Relative to the rotating Earth, valid `velocity_latency_s` before; None when unusable.
-        velocity_sigma_mps: Shape (3,), likewise; None when unusable.
-        velocity_latency_s: How much older than the position the velocity is.
-        seq: The caller's number of this input.
+        position_sigma_m: Standard deviations reported by the receiver, shape (3,); zero means unknown.
+        velocity_ecef_mps: Relative to the rotating Earth, shape (3,), valid `velocity_latency_s` earlier; None if
+            unusable.
+        velocity_sigma_mps: Standard deviations of the velocity, shape (3,); None if unusable.
+        velocity_latency_s: Age of the velocity relative to the position.
+        seq: The caller's sequence number of this input.
     """
 
     gps_ms: int
@@ -69,19 +72,19 @@ class Fix:
 
 
 class ReceiverFix(Protocol):
-    """The fields of a receiver's packet, in its own words; the bus's GPS message is one."""
+    """A GPS packet with the receiver's own fields, such as the GPS message of the bus."""
 
     @property
     def seq(self) -> int:
-        """The caller's number of this input."""
+        """The caller's sequence number of this input."""
 
     @property
     def time_status(self) -> int | None:
-        """NovAtel's GPS reference time status; None where the packet has none."""
+        """NovAtel's GPS reference time status; None if the packet has none."""
 
     @property
     def gps_week(self) -> int:
-        """Full GPS week; 0 when unknown."""
+        """Full GPS week number; 0 if unknown."""
 
     @property
     def gps_tow_ms(self) -> int:
@@ -93,11 +96,11 @@ class ReceiverFix(Protocol):
 
     @property
     def position_ecef_m(self) -> tuple[float, float, float]:
-        """Position in ITRF."""
+        """Position in ITRF, m."""
 
     @property
     def position_sigma_m(self) -> tuple[float, float, float]:
-        """Its standard deviations; zero when unknown."""
+        """Standard deviations of the position, m; zero if unknown."""
 
     @property
     def velocity_status(self) -> int:
@@ -105,28 +108,28 @@ class ReceiverFix(Protocol):
 
     @property
     def velocity_ecef_mps(self) -> tuple[float, float, float]:
-        """Velocity relative to the rotating Earth."""
+        """Velocity in ITRF relative to the rotating Earth, m/s."""
 
     @property
     def velocity_sigma_mps(self) -> tuple[float, float, float]:
-        """Its standard deviations; zero when unknown."""
+        """Standard deviations of the velocity, m/s; zero if unknown."""
 
     @property
     def velocity_latency_s(self) -> float:
-        """How much older than the position the velocity is."""
+        """Age of the velocity relative to the position."""
 
     @property
     def satellites_used(self) -> int:
-        """Satellites in the solution."""
+        """Number of satellites in the solution."""
 
 
 def screen(received: ReceiverFix, settings: ScreeningSettings) -> RejectCause | None:
-    """Why the packet holds no fix; None when its position is plausible."""
+    """Return why the packet holds no plausible position, or None if it does."""
     return _screen_status(received, settings) or _screen_position(received, settings)
 
 
 def screen_velocity(received: ReceiverFix, settings: ScreeningSettings) -> RejectCause | None:
-    """Why a fix's velocity is not usable; None when it is plausible."""
+    """Return why the velocity of a packet is unusable, or None if it is plausible."""
     if received.velocity_status not in settings.accept_position_status:
         return RejectCause.VELOCITY_STATUS
     if not _finite(received.velocity_ecef_mps, received.velocity_sigma_mps):
@@ -158,14 +161,14 @@ def _screen_position(received: ReceiverFix, settings: ScreeningSettings) -> Reje
 
 
 def fix_from(received: ReceiverFix, settings: ScreeningSettings) -> Fix:
-    """The fix in a packet that passed `screen`; position only unless it passes `screen_velocity` too.
+    """Return the fix of a packet that passed `screen`, without velocity unless the packet passes `screen_velocity`.
 
     Raises:
-        ValueError: The packet carries no time.
+        ValueError: The packet has no time.
     """
     gps_ms = gps_ms_from_week(received.gps_week, received.gps_tow_ms)
     if gps_ms is None:
-        raise ValueError(f"fix {received.seq} carries no time: week {received.gps_week}, {received.gps_tow_ms} ms")
+        raise ValueError(f"GPS packet {received.seq} has no time: week {received.gps_week}, {received.gps_tow_ms} ms")
     with_velocity = screen_velocity(received, settings) is None
     return Fix(
         gps_ms=gps_ms,

@@ -1,8 +1,7 @@
-"""Where a satellite is some time before or after a known state, to a hundred metres over minutes, in microseconds.
+"""Fast propagation with two-body gravity and J2, accurate to about 100 m over minutes.
 
-The Earth's centre pulls, and so does its flattening (J2); all else is left out, which costs some fifty metres in
-ten minutes and a kilometre in a revolution. Source: Montenbruck & Gill, Satellite Orbits, section 3.2 (J2) and 4.1.1
-(Runge-Kutta).
+All other forces are neglected, which causes an error of some 50 m in ten minutes and of a kilometre per revolution.
+Sources: Montenbruck & Gill, Satellite Orbits, sections 3.2 (J2) and 4.1.1 (Runge-Kutta).
 """
 
 import math
@@ -10,23 +9,23 @@ from typing import Final, TypeAlias
 
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 
-Coarse: TypeAlias = tuple[float, float, float, float, float, float]
-"""Position in m and velocity in m/s, GCRF, whose z axis is taken for the Earth's."""
+StateVector: TypeAlias = tuple[float, float, float, float, float, float]
+"""Position in m and velocity in m/s in GCRF, whose z axis is taken as the Earth's axis."""
 
 _J2: Final = 1.082_626_2e-3
 _STEP_MAX_S: Final = 60.0
-"""The integration's own error is some metres in a revolution."""
+"""With this step the integration error is some metres per revolution."""
 
 
-def carried(state: Coarse, duration_s: float) -> Coarse:
-    """The state after some time, or before when the time is negative. Cost: some 5 us for each started minute."""
+def propagate(state: StateVector, duration_s: float) -> StateVector:
+    """Return the state after `duration_s`, which may be negative; about 5 us per started minute."""
     steps = math.ceil(abs(duration_s) / _STEP_MAX_S)
     for _ in range(steps):
         state = _step(state, duration_s / steps)
     return state
 
 
-def _step(state: Coarse, step_s: float) -> Coarse:
+def _step(state: StateVector, step_s: float) -> StateVector:
     first = _rate(state)
     second = _rate(_along(state, first, 0.5 * step_s))
     third = _rate(_along(state, second, 0.5 * step_s))
@@ -39,7 +38,7 @@ def _step(state: Coarse, step_s: float) -> Coarse:
     return x, y, z, vx, vy, vz
 
 
-def _along(state: Coarse, rate: Coarse, step_s: float) -> Coarse:
+def _along(state: StateVector, rate: StateVector, step_s: float) -> StateVector:
     x, y, z, vx, vy, vz = state
     dx, dy, dz, dvx, dvy, dvz = rate
     return (
@@ -52,8 +51,8 @@ def _along(state: Coarse, rate: Coarse, step_s: float) -> Coarse:
     )
 
 
-def _rate(state: Coarse) -> Coarse:
-    """Velocity and acceleration."""
+def _rate(state: StateVector) -> StateVector:
+    """Return velocity and acceleration."""
     x, y, z, vx, vy, vz = state
     squared = x * x + y * y + z * z
     central = -GM_EARTH_M3_S2 / (squared * math.sqrt(squared))

@@ -1,18 +1,19 @@
-"""What a GPS fix says about the state.
+"""Measurement model of GPS fixes, chi-square gate and adaptive noise.
 
 A receiver reports the position at the fix's time and a velocity that was valid some time earlier, its latency (NovAtel
-OEM manual, BESTVEL). In 50 ms a low orbit's velocity turns by 0.4 m/s, so the model is carried back by the latency.
+OEM manual, BESTVEL). In 50 ms the velocity of a low orbit changes by 0.4 m/s, so the state is propagated back by the
+latency.
 
-Chi-square gate for one kind of observation, and what its innovations teach about noise and model.
+Two successive innovations distinguish measurement noise from model error:
 
-Two successive innovations tell measurement noise and model error apart:
-
-- Their difference, squared and over its predicted variance (von Neumann, 1941), is one on average when the receiver's
-  standard deviations are right. A slowly changing model error cancels in it. It steers a factor on those deviations.
-- Their product (Mehra, IEEE TAC 15, 1970) is zero on average when the model is right, whatever the noise. It steers the
+- The square of their difference over its predicted variance (von Neumann, 1941) is one on average if the receiver's
+  standard deviations are right; a slowly varying model error cancels in it. It adapts a factor on those standard
+  deviations.
+- Their product (Mehra, IEEE TAC 15, 1970) is zero on average if the model is right, whatever the noise. It adapts the
   process noise.
 
-Were one statistic to steer both, a wrong model would pass for receiver noise and be trusted all the more.
+If one statistic adapted both, model errors would be mistaken for receiver noise, and the filter would trust the wrong
+model even more.
 """
 
 import math
@@ -31,88 +32,39 @@ from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
 
 _GRAVITY_DEGREE: Final = 16
-"""For carrying back by the latency: terms beyond make 1e-5 m/s^2, 3e-6 m/s in 0.25 s."""
+"""Gravity for the propagation over the latency; higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s."""
+
+_WEIGHT: Final = 1.0 / 100.0
+"""Weight of one pair of fixes in the square of the noise factor."""
+_SPREAD_SUSPICIOUS: Final = 2.0
+"""If half a dozen fixes scatter by more than this factor, the receiver's standard deviations are too small."""
+
+_MODEL_WEIGHT: Final = 0.2
+_MODEL_BIAS: Final = 0.1
+"""Rate at which correlated innovations widen the empirical accelerations; below this correlation they narrow."""
 
 
 class Observation(NamedTuple):
-    """Three measured numbers against what the state makes expect; ECEF.
+    """A linearised vector measurement in ITRF.
 
     Attributes:
         residual: Measured minus predicted, in m or m/s, shape (m,).
         partials: Derivative of the prediction by the state, shape (m, 10).
-        sigma: Standard deviations of the measurement errors, taken as independent, shape (m,).
+        sigma: Standard deviations of the independent measurement errors, shape (m,).
     """
 
     residual: Array
     partials: Array
     sigma: Array
 
-    def widened(self, factor: float) -> "Observation":
-        """The same with standard deviations multiplied by `factor`."""
+    def scaled(self, factor: float) -> "Observation":
+        """Return a copy with the standard deviations multiplied by `factor`."""
         return self._replace(sigma=factor * self.sigma)
 
     @staticmethod
     def stacked(observations: Sequence["Observation"]) -> "Observation":
-        """Several in one."""
+        """Return several observations as one."""
         return Observation(*(np.concatenate(parts) for parts in zip(*observations, strict=True)))
-
-
-class Comparison(NamedTuple):
-    """A fix against a state; `velocity` is None if the fix has none."""
-
-    position: Observation
-    velocity: Observation | None
-
-
-def compare(fix: Fix, x: Array, frames: EarthFrames, settings: MeasurementSettings) -> Comparison:
-    """Compare a fix with the state `x` (10,) at the fix's time."""
-    attitude = frames.at(fix.gps_ms, np.array((0.0, -fix.velocity_latency_s)))
-    rotation = attitude.ecef_from_gcrf[0]
-    position_ecef_m = rotation.dot(x[POSITION])
-    partials = np.zeros((3, SIZE))
-    partials[:, POSITION] = rotation
-    sigma = _trusted(fix.position_sigma_m, settings.position_sigma_default_m, settings.position_sigma_floor_m)
-    position = Observation(fix.position_ecef_m - position_ecef_m, partials, sigma)
-    if fix.velocity_ecef_mps is None or fix.velocity_sigma_mps is None:
-        return Comparison(position, None)
-
-    acceleration, gradient = gravity_and_gradient(position_ecef_m, _GRAVITY_DEGREE)
-    inverse = rotation.T
-    earlier_m, earlier_mps, transition = _carry_back(
-        x, inverse.dot(acceleration), inverse.dot(gradient).dot(rotation), fix.velocity_latency_s
-    )
-    earlier_rotation, spin = attitude.ecef_from_gcrf[1], cross_matrix(attitude.rotation_gcrf_rad_s)
-    partials = np.zeros((3, SIZE))
-    partials[:, :6] = earlier_rotation.dot(transition[3:] - spin.dot(transition[:3]))
-    sigma = _trusted(fix.velocity_sigma_mps, settings.velocity_sigma_default_mps, settings.velocity_sigma_floor_mps)
-    predicted = earlier_rotation.dot(earlier_mps - spin.dot(earlier_m))
-    return Comparison(position, Observation(fix.velocity_ecef_mps - predicted, partials, sigma))
-
-
-def _carry_back(x: Array, acceleration: Array, gradient: Array, latency_s: float) -> tuple[Array, Array, Array]:
-    """Position and velocity `latency_s` earlier, by Taylor series to the jerk, and their transition matrix (6, 6).
-
-    The first term left out is 2e-6 m/s for a latency of one second.
-    """
-    position_m, velocity_mps = x[POSITION], x[VELOCITY]
-    jerk = gradient.dot(velocity_mps)
-    half_square = 0.5 * latency_s * latency_s
-    turn = half_square * gradient
-    transition = np.eye(6)
-    transition[POSITION, POSITION] += turn
-    transition[VELOCITY, VELOCITY] += turn
-    transition[VELOCITY, POSITION] = -latency_s * gradient
-    transition.flat[3:18:7] = -latency_s  # the diagonal of the upper right block
-    return (
-        position_m - latency_s * velocity_mps + half_square * acceleration - (half_square * latency_s / 3.0) * jerk,
-        velocity_mps - latency_s * acceleration + half_square * jerk,
-        transition,
-    )
-
-
-def _trusted(sigma: Array, default: float, floor: float) -> Array:
-    """The receiver's standard deviations, with unknown ones replaced and optimistic ones raised."""
-    return np.array([max(value if value > 0.0 else default, floor) for value in sigma.tolist()])
 
 
 class Innovation(NamedTuple):
@@ -120,8 +72,8 @@ class Innovation(NamedTuple):
 
     Attributes:
         residual: Its three components.
-        sigma: Their expected standard deviations.
-        chi_square: Its square over its covariance; what the gate judges.
+        sigma: Their predicted standard deviations.
+        chi_square: Normalised innovation squared, which the gate tests.
     """
 
     residual: tuple[float, ...]
@@ -129,23 +81,13 @@ class Innovation(NamedTuple):
     chi_square: float
 
 
-_WEIGHT: Final = 1.0 / 100.0
-"""Of one pair of fixes in the factor's square."""
-_SPREAD_SUSPICIOUS: Final = 2.0
-"""Half a dozen fixes that scatter more than this show that the receiver's standard deviations are too small."""
-
-_MODEL_WEIGHT: Final = 0.2
-_MODEL_BIAS: Final = 0.1
-"""How fast the empirical accelerations widen when innovations are correlated, and what correlation lets them narrow."""
-
-
-class Judgement(NamedTuple):
-    """What a gate says of an observation.
+class GateResult(NamedTuple):
+    """Result of a gate test.
 
     Attributes:
-        used: The observation as the filter may use it; None when it is too far off.
-        innovation: How far off it is.
-        gate: The gate for the next one.
+        used: The observation with adapted standard deviations; None if it was rejected.
+        innovation: The innovation that was tested.
+        gate: The gate for the next observation.
     """
 
     used: Observation | None
@@ -155,16 +97,16 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The gate, and the last innovation.
+    """Chi-square gate for one kind of observation, with the statistics of its last innovation.
 
     Attributes:
         factor: Multiplies the receiver's standard deviations.
         residual: Last innovation.
-        variance: Its predicted variance; infinite where there is nothing to compare with.
-        accepted: Whether it passed. Only two verdicts alike are compared: an outlier among good fixes says nothing on
-            noise or model.
-        correlation: Product of the last two innovations in standard deviations, averaged over the axes; zero where they
-            could not be compared.
+        variance: Predicted variance of the last innovation; infinite if there is none.
+        accepted: Whether the last innovation passed. Only pairs with equal results are compared, because an outlier
+            among good fixes carries no information on noise or model.
+        correlation: Product of the last two innovations in standard deviations, averaged over the axes; zero if they
+            were not compared.
     """
 
     factor: float = 1.0
@@ -174,13 +116,13 @@ class Gate:
     correlation: float = 0.0
 
     def restarted(self, spread: float, limits: MeasurementSettings) -> "Gate":
-        """The gate for a state made from fixes that scatter by `spread` of their standard deviations."""
+        """Return the gate for a state initialised from fixes that scatter by `spread` standard deviations."""
         scale = spread if spread > _SPREAD_SUSPICIOUS else 1.0
         return Gate(min(max(self.factor, scale), limits.noise_scale_max))
 
-    def judge(self, observation: Observation, predicted: OrbitState, limits: MeasurementSettings) -> Judgement:
-        """Compare an observation with what the predicted state makes expect."""
-        scaled = observation.widened(self.factor)
+    def test(self, observation: Observation, predicted: OrbitState, limits: MeasurementSettings) -> GateResult:
+        """Test an observation of three components against the predicted state and adapt the noise factor."""
+        scaled = observation.scaled(self.factor)
         covariance = innovation_covariance(predicted.sqrt_covariance, scaled.partials, scaled.sigma)
         distance = chi_square(observation.residual, covariance)
         accepted = distance <= limits.gate
@@ -197,11 +139,81 @@ class Gate:
         correlation = min(max(correlation, -most), most)
         innovation = Innovation(residual, tuple(map(math.sqrt, variance)), distance)
         gate = Gate(factor, residual, variance, accepted, correlation)
-        return Judgement(scaled if accepted else None, innovation, gate)
+        return GateResult(scaled if accepted else None, innovation, gate)
 
 
 def empirical_factor(factor: float, gates: Sequence[Gate], factor_max: float) -> float:
-    """The factor on the empirical accelerations after the gates of one fix: wider while innovations are alike."""
+    """Return the factor on the empirical accelerations after the gate tests of one fix.
+
+    It grows while successive innovations are correlated and decays towards 1 otherwise.
+
+    Args:
+        factor: Factor before the fix.
+        gates: Gates after the fix, at least one.
+        factor_max: Upper limit.
+    """
     correlation = sum(gate.correlation for gate in gates) / len(gates)
     factor *= math.exp(0.5 * _MODEL_WEIGHT * (correlation - _MODEL_BIAS))
     return min(max(factor, 1.0), factor_max)
+
+
+def linearise_fix(
+    fix: Fix, x: Array, frames: EarthFrames, settings: MeasurementSettings
+) -> tuple[Observation, Observation | None]:
+    """Return the observations of position and velocity, linearised about the state; None for a missing velocity.
+
+    Args:
+        fix: GPS fix.
+        x: State vector at the fix's time, shape (10,).
+        frames: Earth orientation.
+        settings: Default and least standard deviations.
+    """
+    attitude = frames.at(fix.gps_ms, np.array((0.0, -fix.velocity_latency_s)))
+    rotation = attitude.ecef_from_gcrf[0]
+    position_ecef_m = rotation.dot(x[POSITION])
+    partials = np.zeros((3, SIZE))
+    partials[:, POSITION] = rotation
+    sigma = _bounded_sigma(fix.position_sigma_m, settings.position_sigma_default_m, settings.position_sigma_floor_m)
+    position = Observation(fix.position_ecef_m - position_ecef_m, partials, sigma)
+    if fix.velocity_ecef_mps is None or fix.velocity_sigma_mps is None:
+        return position, None
+
+    acceleration, gradient = gravity_and_gradient(position_ecef_m, _GRAVITY_DEGREE)
+    inverse = rotation.T
+    earlier_m, earlier_mps, transition = _propagate_back(
+        x, inverse.dot(acceleration), inverse.dot(gradient).dot(rotation), fix.velocity_latency_s
+    )
+    earlier_rotation, spin = attitude.ecef_from_gcrf[1], cross_matrix(attitude.rotation_gcrf_rad_s)
+    partials = np.zeros((3, SIZE))
+    partials[:, :6] = earlier_rotation.dot(transition[3:] - spin.dot(transition[:3]))
+    sigma = _bounded_sigma(
+        fix.velocity_sigma_mps, settings.velocity_sigma_default_mps, settings.velocity_sigma_floor_mps
+    )
+    predicted = earlier_rotation.dot(earlier_mps - spin.dot(earlier_m))
+    return position, Observation(fix.velocity_ecef_mps - predicted, partials, sigma)
+
+
+def _propagate_back(x: Array, acceleration: Array, gradient: Array, latency_s: float) -> tuple[Array, Array, Array]:
+    """Return position and velocity `latency_s` earlier by Taylor series to the jerk, and the transition (6, 6).
+
+    The first neglected term is 2e-6 m/s for a latency of one second.
+    """
+    position_m, velocity_mps = x[POSITION], x[VELOCITY]
+    jerk = gradient.dot(velocity_mps)
+    half_square = 0.5 * latency_s * latency_s
+    change = half_square * gradient
+    transition = np.eye(6)
+    transition[POSITION, POSITION] += change
+    transition[VELOCITY, VELOCITY] += change
+    transition[VELOCITY, POSITION] = -latency_s * gradient
+    transition.flat[3:18:7] = -latency_s  # the diagonal of the upper right block
+    return (
+        position_m - latency_s * velocity_mps + half_square * acceleration - (half_square * latency_s / 3.0) * jerk,
+        velocity_mps - latency_s * acceleration + half_square * jerk,
+        transition,
+    )
+
+
+def _bounded_sigma(sigma: Array, default: float, floor: float) -> Array:
+    """Return the receiver's standard deviations, with unknown (zero) ones replaced and optimistic ones raised."""
+    return np.array([max(value if value > 0.0 else default, floor) for value in sigma.tolist()])

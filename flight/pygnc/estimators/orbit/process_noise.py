@@ -1,13 +1,13 @@
-"""What the dynamics leave out: process noise integrated over a step, as a square root of its covariance.
+"""Process noise of the orbit dynamics over a step, as a square root of its covariance.
 
 Four Gauss-Markov processes after Myers & Tapley (1976): the drag factor and the empirical acceleration along radial,
 transverse and normal. The covariance of position, velocity and process that white noise of density q builds up in a
 step is the integral of q g(s) g(s)' over the age s of the noise, where g is the response to a unit impulse. Three
-Gauss-Legendre nodes integrate it (the integrand is nearly a quartic), and the responses there are at once the columns
-of a square root: positive for any step, without cancellation and without a Cholesky factor. The gravity gradient's
-effect within a step is left out (1e-4 of the noise at 30 s).
+Gauss-Legendre nodes integrate it (the integrand is nearly a quartic), and the responses at the nodes are the columns of
+a square root, which is valid for any step and needs neither subtraction nor a Cholesky factorisation. The effect of the
+gravity gradient within a step is neglected (1e-4 of the noise at 30 s).
 
-On top comes white acceleration noise for the gravity field beyond the degree in use, by Kaula's rule.
+White acceleration noise represents the gravity field beyond the degree in use, by Kaula's rule.
 """
 
 import math
@@ -24,7 +24,7 @@ from pygnc.estimators.orbit.state import DRAG, SIZE
 _NODES: Final = np.array((-math.sqrt(0.6), 0.0, math.sqrt(0.6)))
 _WEIGHTS: Final = np.array((5.0, 8.0, 5.0)) / 9.0
 _SOURCES: Final = 4
-"""Drag factor, then empirical radial, transverse, normal: the last four elements of the state."""
+"""Drag factor, then empirical radial, transverse and normal acceleration: the last four elements of the state."""
 _TRANSVERSE: Final = 2
 """Index of the transverse source."""
 _EACH_SOURCE: Final = np.eye(_SOURCES)[:, :, None]
@@ -37,25 +37,25 @@ _RADIUS_CLASS_M: Final = 10_000.0
 
 
 def steady_sigma(noise: ProcessNoiseSettings) -> Array:
-    """Steady standard deviations of the four processes, shape (4,)."""
+    """Return the steady-state standard deviations of the four processes, shape (4,)."""
     return np.array([noise.drag_log_sigma, *noise.empirical_sigma_mps2])
 
 
 def decay(noise: ProcessNoiseSettings, step_s: float) -> Array:
-    """What is left of the four processes after a step, shape (4,)."""
+    """Return the decay factors of the four processes over a step, shape (4,)."""
     return np.exp(-step_s / _correlation_time_s(noise))
 
 
 def sqrt_process_noise(
     noise: ProcessNoiseSettings, step_s: float, directions: Array, white_density: float, empirical_factor: float
 ) -> Array:
-    """Square root W of the process noise Q = W W' of one step, shape (10, 18).
+    """Return the square root W of the process noise covariance Q = W W' of one step, shape (10, 18).
 
     Args:
-        noise: The processes.
+        noise: Settings of the processes.
         step_s: Step length, positive.
-        directions: Acceleration per unit of each process, GCRF, shape (3, 4); the first is drag itself.
-        white_density: Density of white acceleration noise on each axis, in m^2/s^3.
+        directions: Acceleration per unit of each process, GCRF, shape (3, 4); the first column is the drag itself.
+        white_density: Power spectral density of white acceleration noise on each axis, in m^2/s^3.
         empirical_factor: Multiplies the standard deviations of the empirical accelerations.
     """
     drag = directions[:, 0]
@@ -71,10 +71,10 @@ def sqrt_process_noise(
 
 
 def omitted_gravity_density(degree: int, radius_m: float) -> float:
-    """Density in m^2/s^3 of the white noise that stands for the gravity field beyond `degree`.
+    """Return the density in m^2/s^3 of the white noise that represents the gravity field beyond `degree`.
 
-    Kaula's rule (1966) gives the size of each degree's coefficients, 1e-5 / l^2. Along the orbit, degree l is
-    correlated over 1 / (l n) with the mean motion n. The radius is taken in classes of 10 km.
+    Kaula's rule (1966) gives the size of the coefficients of degree l, 1e-5 / l^2. Along the orbit, degree l is
+    correlated over 1 / (l n) with the mean motion n. The radius is rounded to 10 km.
     """
     return _omitted_density(degree, round(radius_m / _RADIUS_CLASS_M))
 
@@ -92,14 +92,14 @@ def _omitted_density(degree: int, radius_class: int) -> float:
 
 @lru_cache(maxsize=16)
 def _sqrt_white(step_s: float) -> Array:
-    """Square root of the covariance of position and velocity under white acceleration of unit density, (6, 6)."""
+    """Return the square root of the covariance of position and velocity by unit white acceleration, (6, 6)."""
     each = np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
     return np.kron(each, np.eye(3))
 
 
 @lru_cache(maxsize=16)
 def _response(noise: ProcessNoiseSettings, step_s: float) -> Array:
-    """Weighted responses to noise: shape (3, 4, 3) for position, velocity and process; sources; nodes."""
+    """Return the weighted impulse responses, shape (3, 4, 3) for position, velocity and process; sources; nodes."""
     age_s = 0.5 * step_s * (1.0 + _NODES)
     time_s = _correlation_time_s(noise)[:, None]
     density = 2.0 * steady_sigma(noise)[:, None] ** 2 / time_s

@@ -1,7 +1,7 @@
-"""The orbit state: ten numbers, when they hold, and how well they are known.
+"""Orbit state: ten elements, their epoch and their covariance.
 
-Order of the elements: position (m) and velocity (m/s) in GCRF, the natural logarithm of the drag factor, and the
-empirical acceleration (m/s^2) along radial, transverse and normal.
+The elements are position (m) and velocity (m/s) in GCRF, the natural logarithm of the drag factor, and the empirical
+acceleration (m/s^2) along radial, transverse and normal.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ EMPIRICAL: Final = slice(7, 10)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrbitState:
-    """Estimate at one moment. The arrays are never written to.
+    """Estimate at one epoch. The arrays are never written to.
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
-        x: State, shape (10,).
+        x: State vector, shape (10,).
         sqrt_covariance: Lower triangular L with covariance L L', shape (10, 10).
     """
 
@@ -50,7 +50,7 @@ class EcefOrbit(NamedTuple):
 
 
 def to_ecef(state: OrbitState, frames: EarthFrames) -> EcefOrbit:
-    """The state in the Earth-fixed frame."""
+    """Return the state in ITRF."""
     transform = frames.ecef_state_from_gcrf(state.gps_ms)
     ecef = transform.dot(state.x[:6])
     root = transform.dot(state.sqrt_covariance[:6])

@@ -5,15 +5,15 @@ the replay on the ground runs the same code.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate, OrbitWatermark, vector3
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, Verdict
-from pygnc.estimators.orbit.checkpoint import pack_state, unpack_state
+from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, ClockVerdict
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.gps_fix import Fix, RejectCause, fix_from, screen
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -54,7 +54,7 @@ class OrbitEstimator(Protocol):
     def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
         """Process one fix; return the results of all fixes that are decided now."""
 
-    def finish_start(self) -> tuple[OrbitUpdate, ...]:
+    def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
         """Initialise from the buffered fixes at the end of the input."""
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
@@ -70,8 +70,8 @@ MakeEstimator: TypeAlias = Callable[[OrbitSettings, EarthOrientationTable], Orbi
 class TrackerState(msgspec.Struct, frozen=True):
     """Checkpoint of an `OrbitTracker`."""
 
-    filter: dict[str, Any]
-    coasting: bytes
+    filter: bytes
+    coasting: bytes | None
     clock: ClockMapState
     counts: dict[str, int]
     last_input_seq: int
@@ -111,7 +111,7 @@ class OrbitTracker:
             self._last_input_seq, self._fix_gps_ms, self._nis_sum, self._nis_dof, self._nis_count = 0, 0, 0.0, 0, 0
         else:
             self._filter = OrbitFilter.restore(settings, orientation, state.filter)
-            self._coasting = unpack_state(state.coasting)
+            self._coasting = None if state.coasting is None else decode(state.coasting, OrbitState)
             self._clock = ClockMap.restore(state.clock)
             self.counts = dict(state.counts)
             self._last_input_seq, self._fix_gps_ms = state.last_input_seq, state.fix_gps_ms
@@ -128,7 +128,7 @@ class OrbitTracker:
             raise TypeError(f"{type(self._filter).__name__} has no checkpoints")
         return TrackerState(
             filter=self._filter.checkpoint(),
-            coasting=pack_state(self._coasting),
+            coasting=None if self._coasting is None else encode(self._coasting),
             clock=self._clock.checkpoint(),
             counts=dict(self.counts),
             last_input_seq=self._last_input_seq,
@@ -153,7 +153,7 @@ class OrbitTracker:
             yield from self._take_fix(message)
         elif isinstance(message, BatchEnd):
             self._last_input_seq = message.seq
-            yield from map(self._decided, self._filter.finish_start())
+            yield from map(self._decided, self._filter.initialise_from_buffered())
 
     def estimate(self, outcome: FixOutcome, seq: int) -> OrbitEstimate:
         """Return the message for an outcome with a state; call it before taking the next outcome.
@@ -222,7 +222,7 @@ class OrbitTracker:
         if message.t_spacecraft_s is None:
             return False
         gps_ms = gps_ms_from_week(message.gps_week, message.gps_tow_ms)
-        return self._clock.observe(message.t_spacecraft_s, gps_ms) is Verdict.INCONSISTENT
+        return self._clock.observe(message.t_spacecraft_s, gps_ms) is ClockVerdict.INCONSISTENT
 
     def _count_update(self, update: OrbitUpdate) -> None:
         self.counts["fixes_waiting"] -= 1

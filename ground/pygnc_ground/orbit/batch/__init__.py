@@ -1,1 +1,1 @@
-"""The independent batch least squares."""
+"""Batch least squares, independent of the flight filter."""

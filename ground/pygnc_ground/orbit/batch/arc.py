@@ -1,7 +1,4 @@
-"""One arc from its fixes to an orbit, and what is worth knowing of it.
-
-One arc fitted: motion, unknown forces and weights, again and again until nothing moves.
-"""
+"""Least squares of one arc: iterations of motion, forces and weights until the orbit converges, and their summary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,28 +25,30 @@ from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _ITERATIONS_MAX: Final = 30
 _CHOICES: Final = 4
-"""So many times the freedom of the forces is chosen: weights and freedom could chase each other for ever."""
+"""How often the factors on the a-priori sigmas are chosen; without a limit, weights and factors could alternate for
+ever.
+"""
 _SETTLED_M: Final = 1.0
-"""Once the orbit moves by less, weights may leave fixes out and the freedom of the forces is chosen."""
+"""Once the orbit moves by less, weights may exclude fixes and the factors are chosen."""
 _CONVERGED_M: Final = 1e-3
 _RADIUS_MIN_M: Final = 6.2e6
 _RADIUS_MAX_M: Final = 1e9
 _BLOCK: Final = 512
-"""So many states have their derivatives in memory at once."""
+"""Number of states whose derivatives are in memory at once."""
 
 
 class NoOrbitError(ValueError):
-    """What fits the fixes best is no orbit of a satellite."""
+    """The solution that fits the fixes best is not an orbit of a satellite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArcFit:
-    """The orbit of an arc."""
+    """Solution of an arc."""
 
     values: FloatArray
-    """(p,), the unknowns"""
+    """(p,), the parameters."""
     covariance: FloatArray
-    """(p, p)"""
+    """(p, p)."""
     factors: Factors
     positions: Residuals
     velocities: Residuals
@@ -59,7 +58,7 @@ class ArcFit:
     _correction: FloatArray
 
     def states(self, gps_ms: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Position and velocity in GCRF (n, 6) and their covariance (n, 6, 6) at times within the arc (n,)."""
+        """Return position and velocity in GCRF (n, 6) and their covariance (n, 6, 6) at times within the arc (n,)."""
         states, covariance = np.empty((len(gps_ms), 6)), np.empty((len(gps_ms), 6, 6))
         for first in range(0, len(gps_ms), _BLOCK):
             rows = slice(first, first + _BLOCK)
@@ -72,13 +71,14 @@ class ArcFit:
 
 
 class ArcFitter:
-    """Improves the orbit of an arc step by step.
+    """Iterative least squares of an arc.
 
-    The start lies within kilometres and the equations of motion are solved anew in each step, so steps need no damping.
+    The first orbit is accurate to kilometres and the equations of motion are solved anew in each iteration, so the
+    steps need no damping.
 
     Args:
-        dynamics: Of the arc.
-        first: An orbit to begin with.
+        dynamics: Dynamics of the arc.
+        first: First orbit.
         kinds: Positions and velocities, each in order of time.
         settings: Gate, least noise and a-priori sigmas.
     """
@@ -102,11 +102,11 @@ class ArcFitter:
         self._settled = False
 
     def run(self) -> ArcFit:
-        """Improve until the orbit moves no more.
+        """Iterate until the orbit converges.
 
         Raises:
             numpy.linalg.LinAlgError: The observations do not determine an orbit.
-            NoOrbitError: They lead out of space.
+            NoOrbitError: The iteration left the range of orbits.
         """
         fit = self._improved(1)
         while not fit.converged and fit.iterations < _ITERATIONS_MAX:
@@ -155,15 +155,15 @@ class ArcFitter:
 def _require_orbit(nodes: FloatArray) -> None:
     radius_m = np.linalg.norm(nodes[..., :3], axis=2)
     if not (radius_m.min() > _RADIUS_MIN_M and radius_m.max() < _RADIUS_MAX_M):
-        raise NoOrbitError("the fixes contradict each other: no orbit of a satellite fits most of them")
+        raise NoOrbitError("the fixes contradict each other: no satellite orbit fits most of them")
 
 
 FIXES_MIN: Final = 4
-"""Fewer leave nothing to tell a wild one by."""
+"""With fewer fixes an outlier cannot be detected."""
 
 
-class ArcFailed(ValueError):  # noqa: N818 - what happened, as in the report
-    """The fixes give no orbit; the message says why."""
+class ArcError(ValueError):
+    """The fixes give no orbit; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,38 +172,38 @@ class BatchArc:
 
     first_gps_ms: int
     last_gps_ms: int
-    """Of the fixes"""
+    """Times of the first and the last fix."""
     fixes: int
     positions_accepted: int
     velocities_accepted: int
     begin_gps_ms: int
     begin_gcrf: FloatArray
-    """(6,), the state there"""
+    """(6,), state at the beginning."""
     begin_sigma: FloatArray
-    """(6,)"""
+    """(6,)."""
     node_gps_ms: IntArray
-    """(k,), where the parameters below hold; linear in between"""
+    """(k,), epochs of the parameters below, which are linear in between."""
     drag_factor: FloatArray
-    """(k,), on the density of the model"""
+    """(k,), factor on the density of the model."""
     drag_log_sigma: FloatArray
-    """(k,), of its natural logarithm"""
+    """(k,), of its natural logarithm."""
     empirical_rtn_mps2: FloatArray
-    """(k, 3)"""
+    """(k, 3)."""
     empirical_sigma_mps2: FloatArray
-    """(k, 3)"""
+    """(k, 3)."""
     reflectivity_coefficient: float
     reflectivity_sigma: float
     factors: forces.Factors
-    """On the settings' a-priori sigmas, as the fixes want them"""
+    """Estimated factors on the settings' a-priori sigmas."""
     position_noise_scale: float
     velocity_noise_scale: float
-    """On the receiver's sigmas"""
+    """Factors on the receiver's sigmas."""
     position_rms_m: float
     velocity_rms_mps: float
-    """Of the accepted residuals, 3-D; NaN for none"""
+    """RMS of the accepted residuals, 3-D; NaN for none."""
     iterations: int
     converged: bool
-    """Whether nothing moves any more, and at least half of the positions are accepted"""
+    """Whether the iteration converged and at least half of the positions are accepted."""
 
 
 def solve_arc(
@@ -212,11 +212,11 @@ def solve_arc(
     """Fit the fixes of an arc, in order of time; the fit covers them and `times_gps_ms` (n,).
 
     Raises:
-        ArcFailed: The fixes give no orbit.
+        ArcError: The fixes give no orbit.
     """
     times = {fix.gps_ms for fix in fixes}
     if len(times) < FIXES_MIN:
-        raise ArcFailed(f"only {len(times)} fixes at times of their own, at least {FIXES_MIN} are needed")
+        raise ArcError(f"only {len(times)} fixes at different times; at least {FIXES_MIN} are required")
     first_ms, last_ms = fixes[0].gps_ms, fixes[-1].gps_ms
     positions = observe_positions(fixes, frames, settings.measurement)
     velocities = observe_velocities(fixes, frames, settings.measurement)
@@ -226,17 +226,17 @@ def solve_arc(
     pole = spin / np.linalg.norm(spin)
     first = first_orbit(inertial(positions, velocities, pole), grid, pole)
     if first is None:
-        raise ArcFailed("no velocity, and no two positions near enough to each other to make one")
+        raise ArcError("no velocity, and no two positions close enough in time to give one")
     try:
         fit = ArcFitter(dynamics, first, (positions, velocities), settings).run()
     except NoOrbitError as error:
-        raise ArcFailed(str(error)) from None
+        raise ArcError(str(error)) from None
     except np.linalg.LinAlgError:
-        raise ArcFailed(f"{len(fixes)} fixes do not determine an orbit") from None
+        raise ArcError(f"{len(fixes)} fixes do not determine an orbit") from None
     return _summary(fixes, fit, grid, dynamics.unknowns), fit
 
 
-def _summary(fixes: Sequence[Fix], fit: ArcFit, grid: Grid, unknowns: forces.Unknowns) -> BatchArc:
+def _summary(fixes: Sequence[Fix], fit: ArcFit, grid: Grid, unknowns: forces.ArcParameters) -> BatchArc:
     sigma = np.sqrt(np.diagonal(fit.covariance))
     by_node = fit.values[forces.FIRST_NODE :].reshape(unknowns.nodes, forces.PER_NODE)
     sigma_by_node = sigma[forces.FIRST_NODE :].reshape(unknowns.nodes, forces.PER_NODE)

@@ -1,8 +1,9 @@
-"""Motion over short segments by collocation at Gauss' nodes, for all segments of an arc at once.
+"""Motion over short segments by collocation at Gauss nodes, for all segments of an arc at once.
 
-Within a segment the acceleration is the polynomial through its values at the nodes, so position and velocity anywhere
-are sums of those values (Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, section II.7). With a
-linear force the values follow from one system of equations per segment, and no segment has to wait for another.
+Within a segment the acceleration is the polynomial through its values at the nodes, so position and velocity at any
+time are sums of those values (Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, section II.7). With
+a linear force the values follow from one system of equations per segment, and the segments are independent of each
+other.
 """
 
 from typing import Final, NamedTuple
@@ -14,7 +15,7 @@ from pygnc_ground.orbit.solution import FloatArray
 
 SEGMENT_S: Final = 300.0
 NODES: Final = 12
-"""Twice as many change 12 h of an orbit at 500 km, degree 70, by 0.01 mm."""
+"""Twice as many nodes change 12 h of an orbit at 500 km, degree 70, by 0.01 mm."""
 
 STATE: Final = slice(1, 7)
 LOCAL: Final = slice(7, None)
@@ -29,20 +30,20 @@ class Weights(NamedTuple):
 
 
 class LinearForce(NamedTuple):
-    """Accelerations around a reference at the s nodes of k segments; m parameters act in each."""
+    """Accelerations linearised about a reference at the s nodes of k segments; m parameters act in each."""
 
     acceleration_mps2: FloatArray
-    """(k, s, 3)"""
-    by_position: FloatArray
-    """(k, s, 3, 3)"""
-    by_velocity: FloatArray
-    """(k, s, 3, 3)"""
-    by_parameter: FloatArray
-    """(k, s, 3, m)"""
+    """(k, s, 3)."""
+    d_position: FloatArray
+    """(k, s, 3, 3)."""
+    d_velocity: FloatArray
+    """(k, s, 3, 3)."""
+    d_parameter: FloatArray
+    """(k, s, 3, m)."""
 
 
 class _Rule(NamedTuple):
-    """Gauss' nodes in 0..1, and Legendre coefficients of the integrals of the polynomials that are 1 at one node."""
+    """Gauss nodes in 0..1, and Legendre coefficients of the integrals of the cardinal polynomials."""
 
     nodes: FloatArray
     once: FloatArray
@@ -62,7 +63,7 @@ NODE: Final = _RULE.nodes
 
 
 def weights(fraction: FloatArray) -> Weights:
-    """Weights of the nodes' accelerations at fractions of a segment, shape (n,)."""
+    """Return the weights of the nodes' accelerations at fractions of a segment, shape (n,)."""
     vander = legendre.legvander(2.0 * fraction - 1.0, NODES + 1)
     return Weights(vander.dot(_RULE.twice), vander[:, :-1].dot(_RULE.once))
 
@@ -72,21 +73,21 @@ _AT_END: Final = weights(np.ones(1))
 
 
 def respond(force: LinearForce, reference: FloatArray) -> FloatArray:
-    """Accelerations at the nodes as linear functions of 1, the state at the segment's start and the parameters.
+    """Return the accelerations at the nodes as linear functions of the columns `STATE` and `LOCAL`.
 
     Args:
-        force: Accelerations around the reference.
+        force: Accelerations linearised about the reference.
         reference: Positions and velocities at the nodes, shape (k, s, 6).
 
     Returns:
         Shape (k, s, 3, 7 + m), columns as in `STATE` and `LOCAL`.
     """
     count = len(reference)
-    position, velocity = force.by_position, force.by_velocity
+    position, velocity = force.d_position, force.d_velocity
     constant = force.acceleration_mps2[..., None] - position @ reference[..., :3, None]
     constant -= velocity @ reference[..., 3:, None]
     drifted = SEGMENT_S * NODE[:, None, None] * position + velocity
-    right = np.concatenate((constant, position, drifted, force.by_parameter), axis=3)
+    right = np.concatenate((constant, position, drifted, force.d_parameter), axis=3)
     left = -np.einsum("ij,kiab->kiajb", SEGMENT_S**2 * AT_NODES.position, position)
     left -= np.einsum("ij,kiab->kiajb", SEGMENT_S * AT_NODES.velocity, velocity)
     left = left.reshape(count, 3 * NODES, 3 * NODES)
@@ -96,25 +97,22 @@ def respond(force: LinearForce, reference: FloatArray) -> FloatArray:
 
 
 def states_at(response: FloatArray, fraction: FloatArray) -> FloatArray:
-    """States as linear functions of the same columns.
+    """Return the states as linear functions of the same columns, shape (n, 6, 7 + m).
 
     Args:
-        response: Of the segment of each of n moments, shape (n, s, 3, 7 + m).
-        fraction: Where in its segment each lies, shape (n,).
-
-    Returns:
-        Position and velocity, shape (n, 6, 7 + m).
+        response: Response of the segment of each of n epochs, shape (n, s, 3, 7 + m).
+        fraction: Position of each epoch in its segment, 0 to 1, shape (n,).
     """
     return _states(response, fraction, weights(fraction))
 
 
 def ends(response: FloatArray) -> FloatArray:
-    """States at the ends of k segments as linear functions of the same columns, shape (k, 6, 7 + m)."""
+    """Return the states at the ends of k segments as linear functions of the same columns, shape (k, 6, 7 + m)."""
     return _states(response, np.ones(len(response)), _AT_END)
 
 
 def at_nodes(response: FloatArray, known: FloatArray) -> FloatArray:
-    """States at the nodes of k segments for the values `known` (k, 7 + m) of the same columns, shape (k, s, 6)."""
+    """Return the states at the nodes of k segments for values `known` (k, 7 + m) of the columns, (k, s, 6)."""
     acceleration = np.einsum("kiac,kc->kia", response, known)
     start_m, start_mps = known[:, None, 1:4], known[:, None, 4:7]
     position_m = start_m + SEGMENT_S * NODE[:, None] * start_mps

@@ -1,8 +1,8 @@
-"""A first orbit for the batch: of many candidates the one that the median fix agrees with best.
+"""First orbit of the batch: the candidate with the least median distance from the fixes.
 
-Each candidate follows from one fix with a velocity or from two positions. All are carried along the whole arc with the
-oblate Earth's attraction, some kilometres off after half a day, and the one with the least median of its distances from
-the fixes is taken (Rousseeuw, J. Am. Stat. Assoc. 79, 1984): nearly half of the fixes may be wild.
+Each candidate follows from one fix with a velocity or from two positions. All are propagated along the whole arc with
+two-body gravity and J2, accurate to some kilometres after half a day, and the one with the least median of its
+distances from the fixes is chosen (Rousseeuw, J. Am. Stat. Assoc. 79, 1984). Nearly half of the fixes may be outliers.
 """
 
 from typing import Final, NamedTuple
@@ -19,35 +19,38 @@ _J2: Final = 1.082_626_2e-3
 _CANDIDATES_MAX: Final = 24
 _PAIR_S: Final = 600.0
 _PAIR_MAX_S: Final = 1_800.0
-"""Two positions make a velocity best when they lie this far apart, and none by simple iteration beyond the latter."""
+"""Best and largest distance in time of two positions that give a velocity by simple iteration."""
 _ITERATIONS: Final = 8
 _SHOTS: Final = 8
 _RADIUS_MIN_M: Final = 0.5 * EARTH_RADIUS_M
-"""Below, a wild candidate's attraction grows no more."""
+"""Below this radius the gravity on an outlying candidate is limited."""
 
 
 class InertialFixes(NamedTuple):
-    """n fixes in order of time, in GCRF; velocities brought to the time of the position, NaN where there is none."""
+    """n fixes in order of time, in GCRF.
+
+    Velocities are propagated to the time of the position, NaN if there is none.
+    """
 
     gps_ms: IntArray
-    """(n,)"""
+    """(n,)."""
     position_m: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     velocity_mps: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
 
 
 class FirstOrbit(NamedTuple):
-    """An orbit in GCRF, good to some kilometres."""
+    """An orbit in GCRF, accurate to some kilometres."""
 
     begin: FloatArray
-    """(6,), position and velocity at the start of the grid"""
+    """(6,), position and velocity at the start of the grid."""
     nodes: FloatArray
-    """(k, s, 6), at its nodes"""
+    """(k, s, 6), at its nodes."""
 
 
 def oblate_earth(position_m: FloatArray, pole: FloatArray) -> FloatArray:
-    """Attraction of the Earth with its flattening (J2) in m/s^2, for positions (..., 3) and its axis' unit vector."""
+    """Return two-body gravity with J2 in m/s^2, for positions (..., 3) and the unit vector of the Earth's axis."""
     square = np.maximum(np.einsum("...i,...i", position_m, position_m)[..., None], _RADIUS_MIN_M**2)
     height_m = (position_m @ pole)[..., None]
     flattening = 1.5 * _J2 * EARTH_RADIUS_M**2 / square
@@ -57,7 +60,7 @@ def oblate_earth(position_m: FloatArray, pole: FloatArray) -> FloatArray:
 
 
 def first_orbit(fixes: InertialFixes, grid: Grid, pole: FloatArray) -> FirstOrbit | None:
-    """The best candidate; None when no fix or pair gives one.
+    """Return the best candidate; None if no fix or pair gives one.
 
     Args:
         fixes: All fixes of the arc.
@@ -95,7 +98,7 @@ class _Motion:
             self._acceleration = oblate_earth(self.at(collocation.NODE)[..., :3], pole)
 
     def at(self, fraction: FloatArray) -> FloatArray:
-        """States at fractions (n,) of the step, shape (m, n, 6)."""
+        """Return the states at fractions (n,) of the step, shape (m, n, 6)."""
         start_m, start_mps = self._states[:, None, :3], self._states[:, None, 3:]
         weights = collocation.weights(fraction)
         position_m = start_m + self._step_s * fraction[:, None] * start_mps
@@ -104,7 +107,7 @@ class _Motion:
 
 
 def _candidates(fixes: InertialFixes, pole: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Times (m,) and states (m, 6) of orbits, evenly from the whole arc."""
+    """Return times (m,) and states (m, 6) of orbits, evenly from the whole arc."""
     with_velocity = np.flatnonzero(np.isfinite(fixes.velocity_mps[:, 0]))
     own = np.concatenate((fixes.position_m, fixes.velocity_mps), axis=1)
     if len(with_velocity):
@@ -120,12 +123,12 @@ def _candidates(fixes: InertialFixes, pole: FloatArray) -> tuple[IntArray, Float
 
 
 def _evenly(rows: IntArray) -> IntArray:
-    """At most `_CANDIDATES_MAX` of the rows."""
+    """Return at most `_CANDIDATES_MAX` of the rows."""
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _CANDIDATES_MAX)).round().astype(np.int64))]
 
 
 def _velocities(first_m: FloatArray, second_m: FloatArray, apart_s: FloatArray, pole: FloatArray) -> FloatArray:
-    """Velocities (m, 3) at the first of two positions: aim at the second, correct by the miss."""
+    """Return the velocities (m, 3) at the first of two positions by the shooting method."""
     velocity_mps = (second_m - first_m) / apart_s[:, None]
     for _ in range(_SHOTS):
         reached = _Motion(np.concatenate((first_m, velocity_mps), axis=1), apart_s, pole).at(np.ones(1))[:, 0]
@@ -134,7 +137,7 @@ def _velocities(first_m: FloatArray, second_m: FloatArray, apart_s: FloatArray, 
 
 
 def _carried(states: FloatArray, duration_s: FloatArray, pole: FloatArray) -> FloatArray:
-    """States (m, 6) each carried by its own duration (m,), which may be negative."""
+    """Return states (m, 6), each propagated by its own duration (m,), which may be negative."""
     steps = int(np.ceil(np.abs(duration_s).max() / collocation.SEGMENT_S))
     for _ in range(steps):
         states = _Motion(states, duration_s / steps, pole).at(np.ones(1))[:, 0]

@@ -1,13 +1,12 @@
-"""The forces of the batch: the environment's models at their best, whatever the flight filter can afford of them.
+"""Force model and parameters of the batch.
 
-Moments and with them Earth, Sun and Moon stay what they are while the orbit is improved, so they are computed once.
+The forces are the environment models at full accuracy, independent of the flight filter's choice. Earth, Sun and Moon
+at the epochs do not change while the orbit is improved, so they are computed once.
 
-What the batch solves for besides the state at the start: forces that nobody knows beforehand.
-
-The logarithm of the drag factor and the empirical accelerations along radial, transverse and normal are linear between
-nodes every quarter of an hour, a sixth of a revolution. Beforehand each is known like the flight filter's process of
-the same name: zero on average, a standard deviation, a correlation time. The density's variation along the orbit is a
-second, faster part of the drag factor.
+Besides the initial state the batch estimates uncertain forces. The logarithm of the drag factor and the empirical
+accelerations along radial, transverse and normal are linear between nodes every quarter of an hour, a sixth of a
+revolution. Their prior is that of the flight filter's process of the same name: zero mean, a standard deviation, a
+correlation time. The variation of the density along the orbit is a second, faster part of the drag factor.
 """
 
 from typing import Final, NamedTuple
@@ -25,22 +24,22 @@ from pygnc_ground.orbit.batch import collocation
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _GRADIENT_DEGREE: Final = 20
-"""Steers the convergence only; terms beyond change it by 1e-6 of itself."""
+"""It affects the convergence only; higher degrees change it by a relative 1e-6."""
 
 DRAG: Final = 0
 EMPIRICAL: Final = slice(1, 4)
 _RADIATION_COLUMN: Final = 4
-"""Columns of `Forces.by_parameter`: logarithm of the drag factor, empirical acceleration along radial, transverse and
+"""Columns of `Forces.d_parameter`: logarithm of the drag factor, empirical acceleration along radial, transverse and
 normal, radiation coefficient."""
 
 
-class Parameters(NamedTuple):
-    """What scales the forces at n nodes."""
+class ForceParameters(NamedTuple):
+    """Parameters of the forces at n nodes."""
 
     log_drag: FloatArray
-    """(n,)"""
+    """(n,), logarithm of the drag factor."""
     empirical_rtn_mps2: FloatArray
-    """(n, 3)"""
+    """(n, 3)."""
     radiation_coefficient: float
 
 
@@ -48,23 +47,23 @@ class Forces(NamedTuple):
     """Accelerations in GCRF at n nodes, and their derivatives."""
 
     acceleration_mps2: FloatArray
-    """(n, 3)"""
-    by_position: FloatArray
-    """(n, 3, 3), gravity and drag"""
-    by_velocity: FloatArray
-    """(n, 3, 3)"""
-    by_parameter: FloatArray
-    """(n, 3, 5)"""
+    """(n, 3)."""
+    d_position: FloatArray
+    """(n, 3, 3), gravity and drag."""
+    d_velocity: FloatArray
+    """(n, 3, 3)."""
+    d_parameter: FloatArray
+    """(n, 3, 5)."""
 
 
-class ForceModel:
-    """Forces at n moments.
+class ArcForces:
+    """Forces at n epochs.
 
-    Cost: 60 us per moment when made, 35 us per moment and call.
+    Cost: 60 us per epoch when constructed, 35 us per epoch and call.
     """
 
     def __init__(self, gps_ms: IntArray, offset_s: FloatArray, frames: EarthFrames, craft: SpacecraftSettings) -> None:
-        """Take the moments, `gps_ms` plus `offset_s`, each (n,)."""
+        """Compute Earth, Sun and Moon at the epochs `gps_ms` plus `offset_s`, each (n,)."""
         moments = list(zip(gps_ms.tolist(), offset_s, strict=True))
         attitudes = [frames.at(ms, np.array((offset,))) for ms, offset in moments]
         self._ecef_from_gcrf = np.array([attitude.ecef_from_gcrf[0] for attitude in attitudes])
@@ -76,24 +75,24 @@ class ForceModel:
         self._drag_area_per_mass = craft.drag_coefficient * craft.area_m2 / craft.mass_kg
         self._area_per_mass = craft.area_m2 / craft.mass_kg
 
-    def at(self, states: FloatArray, parameters: Parameters) -> Forces:
-        """Forces on a satellite that is in `states` (n, 6) at the n moments."""
+    def at(self, states: FloatArray, parameters: ForceParameters) -> Forces:
+        """Return the forces on a satellite with `states` (n, 6) at the n epochs."""
         position_m, velocity_mps = states[:, :3], states[:, 3:]
-        acceleration, by_position = self._earth(position_m)
+        acceleration, d_position = self._earth(position_m)
         places = list(zip(position_m, self._sun_m, self._moon_m, strict=True))
         acceleration += np.array(
             [third_body_acceleration(*place) + solid_tide_acceleration(*place) for place in places]
         )
-        by_parameter = np.empty((len(states), 3, 5))
-        drag, drag_by_position, by_velocity = self._drag(position_m, velocity_mps, parameters.log_drag)
-        by_parameter[:, :, DRAG] = drag
-        by_parameter[:, :, EMPIRICAL] = rtn_axes(position_m, velocity_mps)
-        by_parameter[:, :, _RADIATION_COLUMN] = [
+        d_parameter = np.empty((len(states), 3, 5))
+        drag, d_drag_d_position, d_velocity = self._drag(position_m, velocity_mps, parameters.log_drag)
+        d_parameter[:, :, DRAG] = drag
+        d_parameter[:, :, EMPIRICAL] = rtn_axes(position_m, velocity_mps)
+        d_parameter[:, :, _RADIATION_COLUMN] = [
             radiation_pressure_acceleration(place_m, sun_m, self._area_per_mass) for place_m, sun_m, _ in places
         ]
-        acceleration += drag + parameters.radiation_coefficient * by_parameter[:, :, _RADIATION_COLUMN]
-        acceleration += np.einsum("nij,nj->ni", by_parameter[:, :, EMPIRICAL], parameters.empirical_rtn_mps2)
-        return Forces(acceleration, by_position + drag_by_position, by_velocity, by_parameter)
+        acceleration += drag + parameters.radiation_coefficient * d_parameter[:, :, _RADIATION_COLUMN]
+        acceleration += np.einsum("nij,nj->ni", d_parameter[:, :, EMPIRICAL], parameters.empirical_rtn_mps2)
+        return Forces(acceleration, d_position + d_drag_d_position, d_velocity, d_parameter)
 
     def _earth(self, position_m: FloatArray) -> tuple[FloatArray, FloatArray]:
         position_ecef_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, position_m)
@@ -105,7 +104,7 @@ class ForceModel:
     def _drag(
         self, position_m: FloatArray, velocity_mps: FloatArray, log_drag: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Drag against the atmosphere that turns with the Earth, and its derivatives by position and velocity."""
+        """Return the drag of the rotating atmosphere and its derivatives by position and velocity."""
         wind_mps = velocity_mps - np.einsum("nij,nj->ni", self._spin_cross, position_m)
         speed_mps = np.linalg.norm(wind_mps, axis=1)
         pole = self._spin_rad_s / np.linalg.norm(self._spin_rad_s, axis=1, keepdims=True)
@@ -114,14 +113,14 @@ class ForceModel:
         density, gradient = np.array(densities), np.array(gradients)
         strength = -0.5 * self._drag_area_per_mass * speed_mps * np.exp(log_drag)
         drag = (strength * density)[:, None] * wind_mps
-        by_velocity = (strength * density)[:, None, None] * np.eye(3)
-        by_velocity += np.einsum("ni,nj->nij", drag, wind_mps / speed_mps[:, None] ** 2)
-        by_density = np.einsum("ni,nj->nij", strength[:, None] * wind_mps, gradient)
-        return drag, by_density - by_velocity @ self._spin_cross, by_velocity
+        d_velocity = (strength * density)[:, None, None] * np.eye(3)
+        d_velocity += np.einsum("ni,nj->nij", drag, wind_mps / speed_mps[:, None] ** 2)
+        density_part = np.einsum("ni,nj->nij", strength[:, None] * wind_mps, gradient)
+        return drag, density_part - d_velocity @ self._spin_cross, d_velocity
 
 
 def rtn_axes(position_m: FloatArray, velocity_mps: FloatArray) -> FloatArray:
-    """Unit vectors radial, transverse and normal as columns, shape (n, 3, 3)."""
+    """Return the unit vectors radial, transverse and normal as columns, shape (n, 3, 3)."""
     radial = position_m / np.linalg.norm(position_m, axis=1, keepdims=True)
     normal = np.cross(position_m, velocity_mps)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
@@ -132,36 +131,37 @@ STATE: Final = slice(0, 6)
 RADIATION: Final = 6
 FIRST_NODE: Final = 7
 PER_NODE: Final = 4
-"""Columns of all unknowns: position and velocity at the start of the arc, radiation coefficient, then node by node the
-logarithm of the drag factor and three empirical accelerations."""
+"""Columns of all parameters: position and velocity at the start of the arc, radiation coefficient, then per node the
+logarithm of the drag factor and three empirical accelerations.
+"""
 
 SEGMENTS_PER_INTERVAL: Final = 3
 INTERVAL_S: Final = SEGMENTS_PER_INTERVAL * collocation.SEGMENT_S
 _RADIATION_SIGMA: Final = 0.3
 _LEAST_VARIATION: Final = 1e-3
-"""Of the density; keeps the covariance of a drag factor that hardly changes invertible."""
+"""Least density variation; it keeps the covariance of a nearly constant drag factor invertible."""
 
 
 class Factors(NamedTuple):
-    """Multiply the standard deviations in the settings."""
+    """Factors on the standard deviations in the settings."""
 
     density_variation: float = 1.0
     empirical: float = 1.0
 
 
 class Prior(NamedTuple):
-    """What is known of the unknowns before any fix: nothing of the state."""
+    """Prior of the parameters; uninformative for the state."""
 
     mean: FloatArray
-    """(p,)"""
+    """(p,)."""
     information: FloatArray
-    """(p, p), inverse of the covariance; zero for the state"""
+    """(p, p), inverse of the covariance; zero for the state."""
     log_determinant: float
-    """Of the information, without the state"""
+    """Of the information, without the state."""
 
 
-class Unknowns:
-    """Order and meaning of the unknowns of an arc of `segments` segments."""
+class ArcParameters:
+    """Order and meaning of the parameters of an arc of `segments` segments."""
 
     def __init__(self, segments: int) -> None:
         self.nodes = -(-segments // SEGMENTS_PER_INTERVAL) + 1
@@ -172,22 +172,22 @@ class Unknowns:
         """(k, 9), the unknowns that act in each segment"""
         self._later = (place[:, None] + collocation.NODE) / SEGMENTS_PER_INTERVAL
 
-    def at_nodes(self, values: FloatArray) -> Parameters:
-        """The forces' parameters at all nodes of all segments, in order."""
+    def at_nodes(self, values: FloatArray) -> ForceParameters:
+        """Return the forces' parameters at all nodes of all segments, in order."""
         local = values[self.local_columns]
         earlier, later = local[:, None, :PER_NODE], local[:, None, PER_NODE : 2 * PER_NODE]
         each = (earlier + self._later[:, :, None] * (later - earlier)).reshape(-1, PER_NODE)
-        return Parameters(each[:, 0], each[:, 1:], float(values[RADIATION]))
+        return ForceParameters(each[:, 0], each[:, 1:], float(values[RADIATION]))
 
-    def local(self, by_parameter: FloatArray) -> FloatArray:
-        """From the derivatives by the forces' parameters (k, s, 3, 5) to those by `local_columns` (k, s, 3, 9)."""
+    def local(self, d_parameter: FloatArray) -> FloatArray:
+        """Convert derivatives by the forces' parameters (k, s, 3, 5) to those by `local_columns` (k, s, 3, 9)."""
         later = self._later[:, :, None, None]
-        process = by_parameter[..., :PER_NODE]
-        radiation = by_parameter[..., _RADIATION_COLUMN, None]
+        process = d_parameter[..., :PER_NODE]
+        radiation = d_parameter[..., _RADIATION_COLUMN, None]
         return np.concatenate(((1.0 - later) * process, later * process, radiation), axis=3)
 
     def prior(self, settings: OrbitSettings, factors: Factors) -> Prior:
-        """A-priori knowledge with the settings' standard deviations times the factors."""
+        """Return the prior with the settings' standard deviations times the factors."""
         noise = settings.process_noise
         fast = _correlation(self.nodes, noise.empirical_time_s)
         drag = noise.drag_log_sigma**2 * _correlation(self.nodes, noise.drag_log_time_s)
@@ -206,6 +206,6 @@ class Unknowns:
 
 
 def _correlation(nodes: int, time_s: float) -> FloatArray:
-    """Of a first-order Gauss-Markov process at the nodes, shape (nodes, nodes)."""
+    """Return the correlation of a first-order Gauss-Markov process at the nodes, shape (nodes, nodes)."""
     place_s = INTERVAL_S * np.arange(nodes)
     return np.exp(-np.abs(place_s[:, None] - place_s) / time_s)

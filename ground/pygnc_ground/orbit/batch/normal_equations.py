@@ -1,9 +1,9 @@
-"""Normal equations, and how well an assumption on the unknown forces explains the fixes.
+"""Normal equations, and the choice of the a-priori sigmas of the forces by maximum evidence.
 
-The standard deviations of what nobody knows beforehand, the density's variation and the empirical accelerations, are
-chosen to maximise the evidence: the probability of the fixes under the assumption, the unknowns integrated out (MacKay,
-Neural Computation 4, 1992; geodesy's variance components). An arc whose forces are modelled well thus stays stiff, and
-one that needs freedom gets it.
+The standard deviations of the density variation and of the empirical accelerations are unknown beforehand. They are
+chosen to maximise the evidence: the probability of the fixes with the parameters marginalised (MacKay, Neural
+Computation 4, 1992; variance component estimation in geodesy). An arc with well modelled forces thus remains stiff, and
+one with unmodelled forces gets the freedom that it needs.
 """
 
 import math
@@ -16,36 +16,37 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.forces import Factors, Prior, Unknowns
+from pygnc_ground.orbit.batch.forces import ArcParameters, Factors, Prior
 from pygnc_ground.orbit.solution import FloatArray
 
 _STEP: Final = 10.0**0.5
-"""Between the factors that are tried."""
+"""Ratio of neighbouring factors."""
 _DENSITY_POWERS: Final = range(-4, 3)
 _EMPIRICAL_POWERS: Final = range(-4, 9)
-"""Of the step: factors from 0.01 to 10, as air never changes by more, and to 10 000."""
+"""Powers of the step: factors from 0.01 to 10 for the density, and to 10 000 for the empirical accelerations."""
 _EXPECTED_POWER: Final = -1.0
 _POWER_SIGMA: Final = 2.0
-"""Where an arc says nothing, a third of the settings, give or take a factor of ten: they are made for the flight's
-simpler forces."""
+"""Prior of the factors: a third of the settings, within a factor of ten, because the settings are made for the flight's
+simpler force model.
+"""
 
 
 @dataclass(slots=True, eq=False)
 class NormalEquations:
-    """Sums over all weighted observations, for corrections of p unknowns."""
+    """Sums over all weighted observations, for corrections of p parameters."""
 
     matrix: FloatArray
-    """(p, p)"""
+    """(p, p)."""
     right: FloatArray
-    """(p,)"""
+    """(p,)."""
 
     @classmethod
     def empty(cls, count: int) -> "NormalEquations":
-        """Of no observations."""
+        """Return the equations without observations."""
         return cls(np.zeros((count, count)), np.zeros(count))
 
     def add(self, rows: FloatArray, residuals: FloatArray) -> None:
-        """Add observations of unit variance: derivatives (n, q) by the first q unknowns, residuals (n,)."""
+        """Add observations of unit variance: derivatives (n, q) by the first q parameters, residuals (n,)."""
         acting = rows.shape[1]
         self.matrix[:acting, :acting] += rows.T @ rows
         self.right[:acting] += rows.T @ residuals
@@ -53,22 +54,22 @@ class NormalEquations:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """The most probable correction.
+    """Most probable correction.
 
     Raises:
-        numpy.linalg.LinAlgError: from `solve`, when the observations do not determine the state.
+        numpy.linalg.LinAlgError: From `solve`, if the observations do not determine the state.
     """
 
     correction: FloatArray
-    """(p,)"""
+    """(p,)."""
     log_evidence: float
-    """But for a part that no prior changes"""
+    """Except for a constant that is independent of the prior."""
     _factor: tuple[FloatArray, bool]
     _unit: FloatArray
 
     @classmethod
     def solve(cls, normal: NormalEquations, prior: Prior, values: FloatArray) -> "Solution":
-        """Solve for corrections of the unknowns from their present values (p,)."""
+        """Return the corrections of the parameters from their current values (p,)."""
         offset = values - prior.mean
         pull = prior.information @ offset
         total = normal.matrix + prior.information
@@ -83,17 +84,17 @@ class Solution:
 
     @property
     def covariance(self) -> FloatArray:
-        """Of the unknowns, shape (p, p)."""
+        """Covariance of the parameters, shape (p, p)."""
         covariance: FloatArray = self._unit[:, None] * cho_solve(self._factor, np.diag(self._unit))
         return covariance
 
 
 def choose_factors(
-    normal: NormalEquations, unknowns: Unknowns, settings: OrbitSettings, values: FloatArray, start: Factors | None
+    normal: NormalEquations, unknowns: ArcParameters, settings: OrbitSettings, values: FloatArray, start: Factors | None
 ) -> Factors:
-    """The factors with the greatest evidence: uphill on a fine grid from `start`, or from the best of a coarse grid.
+    """Return the factors with the largest evidence, by hill climbing from `start` or from the best of a coarse grid.
 
-    Cost: a factorisation of the normal equations for each of some 25 pairs, for 5 or more with a start.
+    Cost: a factorisation of the normal equations for each of some 25 pairs, or for 5 or more with a start.
     """
 
     @cache
@@ -121,6 +122,6 @@ def _power(factor: float) -> int:
 
 
 def _around(density: int, empirical: int) -> list[tuple[int, int]]:
-    """The place itself, first, and its neighbours on the grid."""
+    """Return the point itself, first, and its neighbours on the grid."""
     neighbours = [(density + step, empirical) for step in (-1, 1)] + [(density, empirical + step) for step in (-1, 1)]
     return [(density, empirical), *neighbours]

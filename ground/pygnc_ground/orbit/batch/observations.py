@@ -1,12 +1,8 @@
-"""The fixes of an arc as arrays: what was measured, when, and which part of the state it shows.
+"""Observations of an arc: measured positions and velocities, their residuals, noise, and robust weights.
 
-Weights that keep wild fixes from the solution, and the scale of the noise, from the residuals themselves.
-
-A residual is judged as a vector: its length in standard deviations, squared, is chi-square with three degrees of
-freedom. While the orbit still moves, Huber's weights are used (1964): they never leave anything out for good. Then
-those of Yang's IGG III scheme (J. Geodesy 73, 1999): one, falling to zero at the gate.
-
-Observations against an orbit: residuals, the noise they show, weights, and their part in the normal equations.
+The residual of an observation is a vector: its squared length in standard deviations is chi-square with three degrees
+of freedom. While the orbit still moves, Huber's weights are used (1964), which never exclude anything for good.
+Afterwards the weights of Yang's IGG III scheme (J. Geodesy 73, 1999) are one, decreasing to zero at the gate.
 """
 
 import math
@@ -32,31 +28,31 @@ class Observations:
     """n measured vectors of one kind, positions or velocities."""
 
     fix: IntArray
-    """(n,), index into the fixes"""
+    """(n,), index into the fixes."""
     gps_ms: IntArray
-    """(n,), time of the fix"""
+    """(n,), time of the fix."""
     offset_s: FloatArray
-    """(n,), from there to the time of validity"""
+    """(n,), time of validity minus time of the fix."""
     measured: FloatArray
-    """(n, 3), in ITRF, m or m/s"""
+    """(n, 3), in ITRF, m or m/s."""
     sigma: FloatArray
-    """(n, 3), as the receiver gives it, unknown and optimistic values replaced"""
+    """(n, 3), as reported by the receiver, with unknown and optimistic values replaced."""
     from_gcrf: FloatArray
-    """(n, 3, 6), takes the state in GCRF at the time of validity to what is measured"""
+    """(n, 3, 6), maps the GCRF state at the time of validity to the measurement."""
 
     def __len__(self) -> int:
         return len(self.fix)
 
 
 def usable(fixes: Sequence[Fix], limits: ScreeningSettings) -> list[Fix]:
-    """The fixes in order of time, without repetitions, and without positions and velocities that no orbit has."""
+    """Return the fixes in order of time, without duplicates and without impossible positions and velocities."""
     possible = (_possible(fix, limits) for fix in fixes)
     single = {(fix.gps_ms, fix.position_ecef_m.tobytes()): fix for fix in possible if fix is not None}
     return sorted(single.values(), key=lambda fix: fix.gps_ms)
 
 
 def observe_positions(fixes: Sequence[Fix], frames: EarthFrames, settings: MeasurementSettings) -> Observations:
-    """The positions of fixes."""
+    """Return the positions of fixes."""
     from_gcrf = np.zeros((len(fixes), 3, 6))
     for row, fix in enumerate(fixes):
         from_gcrf[row, :, :3] = frames.at(fix.gps_ms, np.zeros(1)).ecef_from_gcrf[0]
@@ -73,7 +69,7 @@ def observe_positions(fixes: Sequence[Fix], frames: EarthFrames, settings: Measu
 
 
 def observe_velocities(fixes: Sequence[Fix], frames: EarthFrames, settings: MeasurementSettings) -> Observations:
-    """The velocities, of those fixes that have one; valid earlier than the fix by its latency."""
+    """Return the velocities of the fixes that have one; they are valid earlier than the fix by its latency."""
     having = [(row, fix) for row, fix in enumerate(fixes) if fix.velocity_ecef_mps is not None]
     from_gcrf = np.zeros((len(having), 3, 6))
     for number, (_, fix) in enumerate(having):
@@ -96,7 +92,7 @@ def observe_velocities(fixes: Sequence[Fix], frames: EarthFrames, settings: Meas
 
 
 def inertial(positions: Observations, velocities: Observations, pole: FloatArray) -> InertialFixes:
-    """The fixes in GCRF, good enough to start from; velocities are brought to the position's time by free fall."""
+    """Return the fixes in GCRF for the first orbit; velocities are propagated to the time of the position."""
     rotation = positions.from_gcrf[:, :, :3]
     position_m = np.einsum("nji,nj->ni", rotation, positions.measured)
     velocity_mps = np.full_like(position_m, np.nan)
@@ -113,7 +109,7 @@ def inertial(positions: Observations, velocities: Observations, pole: FloatArray
 
 
 def _possible(fix: Fix, limits: ScreeningSettings) -> Fix | None:
-    """The fix, without its velocity if that is impossible; None if the position is."""
+    """Return the fix, without its velocity if that is impossible; None if the position is."""
     if not limits.radius_min_m <= math.hypot(*fix.position_ecef_m) <= limits.radius_max_m:
         return None
     if not np.isfinite(fix.position_sigma_m).all():
@@ -132,29 +128,29 @@ def _has_possible_velocity(fix: Fix, limits: ScreeningSettings) -> bool:
 
 
 def _trusted(sigma: Sequence[FloatArray | None], default: float, floor: float) -> FloatArray:
-    """Standard deviations (n, 3) with unknown ones replaced and optimistic ones raised."""
+    """Return standard deviations (n, 3) with unknown ones replaced and optimistic ones raised."""
     given = np.array(sigma, dtype=np.float64).reshape(-1, 3)
     return np.maximum(np.where(given > 0.0, given, default), floor)
 
 
 _HUBER_LIMIT: Final = 2.5
-"""Nine in ten lengths of three normal components are below."""
+"""Nine in ten lengths of vectors of three normal components are below."""
 _FULL_WEIGHT: Final = 0.75
 """Up to this fraction of the gate's length a residual has full weight."""
 _MEDIAN_OF_CHI_SQUARE: Final = 2.366
 """With three degrees of freedom."""
 _FITTED_MAX: Final = 0.8
 _CLAIM: Final = 20.0
-"""The receiver's own standard deviations count as much as so many residuals."""
+"""The receiver's own standard deviations count as much as this many residuals."""
 
 
 def huber(length: FloatArray) -> FloatArray:
-    """Weights for residuals of a length in standard deviations, shape (n,)."""
+    """Return the weights for residuals with a length in standard deviations, shape (n,)."""
     return _HUBER_LIMIT / np.maximum(length, _HUBER_LIMIT)
 
 
 def redescending(length: FloatArray, gate: float) -> FloatArray:
-    """Weights that are zero from the chi-square limit `gate` on, shape (n,)."""
+    """Return the weights, which are zero from the chi-square limit `gate` on, shape (n,)."""
     last = np.sqrt(gate)
     full = _FULL_WEIGHT * last
     falling = full / np.maximum(length, full) * (np.clip(last - length, 0.0, last - full) / (last - full)) ** 2
@@ -162,11 +158,11 @@ def redescending(length: FloatArray, gate: float) -> FloatArray:
 
 
 def noise_scale(chi_square: FloatArray, fitted: float, gate: float, scale_min: float) -> float:
-    """Factor on the receiver's standard deviations: by the median, then by the median of what the gate lets pass.
+    """Return the factor on the receiver's standard deviations, by the median of the residuals that pass the gate.
 
     Args:
         chi_square: Squared lengths of residuals in the receiver's standard deviations, shape (n,).
-        fitted: Part of the numbers that went into the fit and lowers the residuals, 0 to 1.
+        fitted: Fraction of the measurements that the fit absorbs, which reduces the residuals, 0 to 1.
         gate: Chi-square limit.
         scale_min: Least factor.
     """
@@ -178,26 +174,26 @@ def noise_scale(chi_square: FloatArray, fitted: float, gate: float, scale_min: f
 
 
 def _variance(chi_square: FloatArray) -> float:
-    """Of one component, by the median."""
+    """Return the variance of one component by the median."""
     return float(np.median(chi_square)) / _MEDIAN_OF_CHI_SQUARE
 
 
 _ACCEPTED_WEIGHT: Final = 0.1
 _BLOCK: Final = 512
-"""So many observations have their derivatives in memory at once."""
+"""Number of observations whose derivatives are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Residuals:
-    """One kind of observations against an orbit."""
+    """Residuals of one kind of observations against an orbit."""
 
     observations: Observations
     normalised: FloatArray
-    """(n, 3), measured minus computed over the receiver's standard deviations"""
+    """(n, 3), measured minus computed over the receiver's standard deviations."""
     scale: float
-    """Factor on those standard deviations"""
+    """Factor on those standard deviations."""
     weight: FloatArray
-    """(n,)"""
+    """(n,)."""
 
     @classmethod
     def of(
@@ -209,14 +205,14 @@ class Residuals:
         *,
         settled: bool,
     ) -> "Residuals":
-        """Compare with a motion.
+        """Return the residuals against a motion.
 
         Args:
-            observations: What was measured.
+            observations: Measured vectors.
             motion: The orbit.
             limits: Gate and least noise.
-            fitted: Part of the numbers that went into the fit, 0 to 1.
-            settled: Whether the orbit is good enough to leave something out by it.
+            fitted: Fraction of the measurements that the fit absorbs, 0 to 1.
+            settled: Whether the orbit is accurate enough to exclude observations by it.
         """
         states = motion.states(observations.gps_ms, observations.offset_s)
         computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
@@ -234,16 +230,16 @@ class Residuals:
 
     @property
     def accepted(self) -> BoolArray:
-        """Which of them count, (n,)."""
+        """Observations with sufficient weight, (n,)."""
         return self.weight >= _ACCEPTED_WEIGHT
 
     @property
     def rms(self) -> float:
-        """Of the accepted residuals in m or m/s, 3-D; NaN for none."""
+        """RMS of the accepted residuals in m or m/s, 3-D; NaN for none."""
         return rms_3d((self.normalised * self.observations.sigma)[self.accepted])
 
     def add_to(self, normal: NormalEquations, motion: LinearMotion) -> None:
-        """Add the observations, whitened and weighted, to normal equations for corrections of the motion's unknowns."""
+        """Add the whitened and weighted observations to normal equations for corrections of the motion's parameters."""
         seen = self.observations
         each = (np.sqrt(self.weight) / self.scale)[:, None]
         for first in range(0, len(seen), _BLOCK):

@@ -1,14 +1,11 @@
-"""Independent batch least squares: a second opinion on the flight filter, and the best orbit there is of an arc.
+"""Independent batch least squares: a check of the flight filter, and the best available orbit of an arc.
 
-Nothing is shared with the filter but the environment's models and the settings: own propagation (collocation), own
-linearisation, own start, weights and normal equations, no filter's verdict on any fix, and always the full forces.
+It shares only the environment models and the settings with the filter. Propagation (collocation), linearisation, first
+orbit, weights and normal equations are its own; it ignores the filter's rejections and always uses the full force
+model.
 
-Fixes are cut into arcs where there is none for longer than the settings' `gap_max_s`, at restarts that the caller knows
-of, and evenly where an arc would be longer than two days. Each arc is solved for alone.
-
-Which fixes belong together: arcs that one orbit describes, and which arc answers for which time.
-
-The fits of all arcs as one table of states.
+Fixes are divided into arcs at gaps longer than the settings' `gap_max_s` and at known restarts; arcs longer than two
+days are divided evenly. Each arc is solved on its own.
 """
 
 from bisect import bisect_right
@@ -23,7 +20,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.gps_fix import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.arc import ArcFailed, ArcFit, BatchArc, solve_arc
+from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, BatchArc, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
@@ -32,7 +29,7 @@ ARC_MAX_MS: Final = 172_800_000
 
 
 def cut_fixes(fixes: Sequence[Fix], settings: OrbitSettings, restarts_gps_ms: Sequence[int]) -> list[Sequence[Fix]]:
-    """Arcs of the fixes, which are in order of time: cut at gaps and restarts, long ones evenly in addition."""
+    """Return the arcs of the fixes, which are in order of time."""
     gap_ms = settings.start.gap_max_s * 1e3
     restarts = sorted(restarts_gps_ms)
     cuts = [
@@ -46,7 +43,7 @@ def cut_fixes(fixes: Sequence[Fix], settings: OrbitSettings, restarts_gps_ms: Se
 
 
 def nearest_arcs(times_gps_ms: IntArray, arcs: Sequence[Sequence[Fix]], settings: OrbitSettings) -> IntArray:
-    """Index of the arc nearest to each time, -1 where none is near enough, shape (n,)."""
+    """Return the index of the arc nearest to each time, -1 if none is near enough, shape (n,)."""
     if not arcs:
         return np.full(len(times_gps_ms), -1)
     away_ms = np.array(
@@ -57,7 +54,7 @@ def nearest_arcs(times_gps_ms: IntArray, arcs: Sequence[Sequence[Fix]], settings
 
 
 def _evenly(arc: Sequence[Fix]) -> list[Sequence[Fix]]:
-    """The arc in the fewest parts of equal duration that are short enough."""
+    """Return the arc in the fewest parts of equal duration that are short enough."""
     begin_ms, length_ms = arc[0].gps_ms, arc[-1].gps_ms - arc[0].gps_ms
     parts = max(-(-length_ms // ARC_MAX_MS), 1)
     times = [fix.gps_ms for fix in arc]
@@ -88,7 +85,7 @@ class OrbitTable:
         )
 
     def fill(self, rows: IntArray, fit: ArcFit) -> None:
-        """States and fixes of an arc into the rows (n,) that it answers for."""
+        """Enter states and fixes of an arc into the rows (n,) for which it is the nearest."""
         table = self.solution
         gps_ms = table.gps_ms[rows]
         gcrf, covariance = fit.states(gps_ms)
@@ -97,31 +94,31 @@ class OrbitTable:
         table.position_gcrf_m[rows], table.velocity_gcrf_mps[rows] = gcrf[:, :3], gcrf[:, 3:]
         table.position_ecef_m[rows], table.velocity_ecef_mps[rows] = ecef[:, :3], ecef[:, 3:]
         table.covariance_ecef[rows] = to_ecef @ covariance @ to_ecef.transpose(0, 2, 1)
-        self._book(rows, fit)
+        self._count(rows, fit)
 
-    def _book(self, rows: IntArray, fit: ArcFit) -> None:
-        """What became of each fix, in the first row of its time that no other fix has taken."""
+    def _count(self, rows: IntArray, fit: ArcFit) -> None:
+        """Count each fix in the first row of its time that no other fix has taken."""
         table = self.solution
         free: dict[int, list[int]] = {}
         for row in rows[::-1].tolist():
             free.setdefault(int(table.gps_ms[row]), []).append(row)
         row_of_fix = [free[ms].pop() if free.get(ms) else -1 for ms in fit.positions.observations.gps_ms.tolist()]
-        for judged in (fit.positions, fit.velocities):
-            row = np.array(row_of_fix, dtype=np.int64)[judged.observations.fix]
-            booked = judged.accepted & (row >= 0)
-            taken = row[booked]
-            table.nis[taken] = np.nan_to_num(table.nis[taken]) + judged.chi_square[booked]
+        for residuals in (fit.positions, fit.velocities):
+            row = np.array(row_of_fix, dtype=np.int64)[residuals.observations.fix]
+            counted = residuals.accepted & (row >= 0)
+            taken = row[counted]
+            table.nis[taken] = np.nan_to_num(table.nis[taken]) + residuals.chi_square[counted]
             table.dof[taken] += 3
             table.accepted[taken] = True
 
 
-class BatchFailed(ValueError):  # noqa: N818 - what happened, as in the report
-    """No arc of the fixes gives an orbit; the message says why."""
+class BatchError(ValueError):
+    """No arc of the fixes gives an orbit; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Fixes that give no orbit: an arc with too few of them, or with nothing but wild ones."""
+class SkippedArc:
+    """Fixes that give no orbit: an arc with too few of them, or with nothing but outliers."""
 
     first_gps_ms: int
     last_gps_ms: int
@@ -134,19 +131,19 @@ class BatchResult:
     """Orbits of all arcs."""
 
     solution: OrbitSolution
-    """One row per time asked for; `nis` is of the residuals"""
+    """One row per requested time; `nis` is that of the residuals."""
     arcs: tuple[BatchArc, ...]
-    """In order of time, with parameters and residuals of each; at least one"""
-    left_out: tuple[LeftOut, ...]
+    """In order of time, with parameters and residuals of each; at least one."""
+    left_out: tuple[SkippedArc, ...]
 
     @property
     def converged(self) -> bool:
-        """Whether all arcs did."""
+        """Whether all arcs converged."""
         return all(arc.converged for arc in self.arcs)
 
     @property
     def iterations(self) -> int:
-        """Most that an arc took."""
+        """Largest number of iterations of an arc."""
         return max(arc.iterations for arc in self.arcs)
 
 
@@ -157,25 +154,25 @@ def solve_batch(
     orientation: EarthOrientationTable,
     restarts_gps_ms: Sequence[int] = (),
 ) -> BatchResult:
-    """Orbits from all fixes.
-
-    Args:
-        fixes: Plausible fixes in any order, wild ones included.
-        times_gps_ms: When states are wanted, in any order, shape (n,): each is from the nearest arc if that is no
-            farther than `gap_max_s`, and NaN otherwise. A fix is booked with the first free row of its time.
-        settings: Spacecraft, noise and a-priori sigmas, gate, gap. The force model in them is the filter's affair.
-        orientation: Earth orientation.
-        restarts_gps_ms: Times at which a new orbit begins, after a manoeuvre for example.
-
-    Raises:
-        BatchFailed: No arc gives an orbit.
+    """Return the orbits from all fixes.
 
     Cost: with fixes every 25 s and one thread, 0.25 s for 3 h, 1.2 s for 12 h, 3.5 s for a day and 15 s for two. Forces
-    and start grow with the length of the arc, the normal equations with its cube.
+    and first orbit grow with the length of the arc, the normal equations with its cube.
+
+    Args:
+        fixes: Plausible fixes in any order, outliers included.
+        times_gps_ms: Requested times in any order, shape (n,). Each state comes from the nearest arc if that is at most
+            `gap_max_s` away, and is NaN otherwise. A fix is counted in the first free row of its time.
+        settings: Spacecraft, noise and a-priori sigmas, gate, gap. The filter's force model in them is ignored.
+        orientation: Earth orientation.
+        restarts_gps_ms: Times at which a new orbit begins, for example after a manoeuvre.
+
+    Raises:
+        BatchError: No arc gives an orbit.
     """
     frames = EarthFrames(orientation)
     arcs: list[BatchArc] = []
-    left_out: list[LeftOut] = []
+    left_out: list[SkippedArc] = []
     ordered = usable(fixes, settings.screening)
     table = OrbitTable(times_gps_ms, frames)
     cuts = cut_fixes(ordered, settings, restarts_gps_ms)
@@ -184,19 +181,19 @@ def solve_batch(
         rows = np.flatnonzero(nearest == number)
         try:
             arc, fit = solve_arc(of_arc, times_gps_ms[rows], settings, frames)
-        except ArcFailed as failure:
-            left_out.append(LeftOut(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
+        except ArcError as failure:
+            left_out.append(SkippedArc(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
             continue
         arcs.append(arc)
         table.fill(rows, fit)
     if not arcs:
-        raise BatchFailed(_why(fixes, left_out))
+        raise BatchError(_why(fixes, left_out))
     return BatchResult(table.solution, tuple(arcs), tuple(left_out))
 
 
-def _why(fixes: Sequence[Fix], left_out: Sequence[LeftOut]) -> str:
+def _why(fixes: Sequence[Fix], left_out: Sequence[SkippedArc]) -> str:
     if not left_out:
-        return f"no orbit: none of {len(fixes)} fixes has a position that an orbit can have"
+        return f"no orbit: none of {len(fixes)} fixes has a plausible position"
     largest = max(left_out, key=lambda one: one.fixes)
     where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
     return f"no orbit from {len(fixes)} fixes{where}: {largest.reason}"

@@ -1,8 +1,8 @@
-"""The motion of an arc as a linear function of all unknowns, around a reference.
+"""Motion of an arc as a linear function of all parameters, about a reference.
 
-Newton's method on the equations of motion (quasi-linearisation; Bellman & Kalaba, 1965): the reference need not obey
-them. Forces are taken along it, the linear motion follows without any further evaluation, and becomes the next
-reference. The error is squared each time: 10 km off the truth become 10 m, then nothing.
+This is Newton's method on the equations of motion (quasi-linearisation; Bellman & Kalaba, 1965): the reference need not
+satisfy them. Forces are evaluated along it, the linear motion follows without further evaluations and becomes the next
+reference. The error decreases quadratically: 10 km become 10 m, then nothing.
 """
 
 import numpy as np
@@ -10,14 +10,14 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc_ground.orbit.batch import collocation
-from pygnc_ground.orbit.batch.forces import STATE, ForceModel, Unknowns
+from pygnc_ground.orbit.batch.forces import STATE, ArcForces, ArcParameters
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 SEGMENT_MS = round(1e3 * collocation.SEGMENT_S)
 
 
 class Grid:
-    """The segments of an arc, of equal length, from the first to past the last of its moments."""
+    """The segments of an arc, of equal length, from its first epoch to beyond its last."""
 
     def __init__(self, first_gps_ms: int, last_gps_ms: int) -> None:
         self.begin_gps_ms = first_gps_ms
@@ -25,11 +25,11 @@ class Grid:
 
     @property
     def starts_gps_ms(self) -> IntArray:
-        """When each begins, shape (k,)."""
+        """Start of each segment, shape (k,)."""
         return self.begin_gps_ms + SEGMENT_MS * np.arange(self.segments)
 
     def locate(self, gps_ms: IntArray, offset_s: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Segment, and fraction of it, of the moments `gps_ms` plus `offset_s`, each (n,)."""
+        """Return segment and fraction of it for the epochs `gps_ms` plus `offset_s`, each (n,)."""
         segment = np.clip((gps_ms - self.begin_gps_ms) // SEGMENT_MS, 0, self.segments - 1)
         since_ms = gps_ms - self.begin_gps_ms - SEGMENT_MS * segment
         return segment, (1e-3 * since_ms + offset_s) / collocation.SEGMENT_S
@@ -40,51 +40,51 @@ class ArcDynamics:
 
     def __init__(self, grid: Grid, frames: EarthFrames, craft: SpacecraftSettings) -> None:
         self.grid = grid
-        self.unknowns = Unknowns(grid.segments)
+        self.unknowns = ArcParameters(grid.segments)
         node_s = np.tile(collocation.SEGMENT_S * collocation.NODE, grid.segments)
-        self._forces = ForceModel(np.repeat(grid.starts_gps_ms, collocation.NODES), node_s, frames, craft)
+        self._forces = ArcForces(np.repeat(grid.starts_gps_ms, collocation.NODES), node_s, frames, craft)
 
     def linearise(self, reference: FloatArray, values: FloatArray) -> "LinearMotion":
-        """The motion around a reference.
+        """Return the motion linearised about a reference.
 
         Args:
             reference: Positions and velocities at the nodes in GCRF, shape (k, s, 6).
-            values: The unknowns there, shape (p,).
+            values: Parameters there, shape (p,).
         """
         shape = reference.shape[:2]
         along = self._forces.at(reference.reshape(-1, 6), self.unknowns.at_nodes(values))
         force = collocation.LinearForce(
             acceleration_mps2=along.acceleration_mps2.reshape(*shape, 3),
-            by_position=along.by_position.reshape(*shape, 3, 3),
-            by_velocity=along.by_velocity.reshape(*shape, 3, 3),
-            by_parameter=self.unknowns.local(along.by_parameter.reshape(*shape, 3, -1)),
+            d_position=along.d_position.reshape(*shape, 3, 3),
+            d_velocity=along.d_velocity.reshape(*shape, 3, 3),
+            d_parameter=self.unknowns.local(along.d_parameter.reshape(*shape, 3, -1)),
         )
         return LinearMotion(self.grid, self.unknowns, collocation.respond(force, reference), values)
 
 
 class LinearMotion:
-    """States at any time as linear functions of corrections to the unknowns.
+    """States at any time as linear functions of corrections to the parameters.
 
-    Cost: some microseconds per segment and moment, times the number of unknowns.
+    Cost: some microseconds per segment and epoch, times the number of parameters.
     """
 
-    def __init__(self, grid: Grid, unknowns: Unknowns, response: FloatArray, values: FloatArray) -> None:
+    def __init__(self, grid: Grid, unknowns: ArcParameters, response: FloatArray, values: FloatArray) -> None:
         self._grid = grid
         self._unknowns = unknowns
         self._response = response
         self._start = np.empty((grid.segments, 6))
-        self._by_unknown = np.zeros((grid.segments, 6, unknowns.count))
+        self._d_parameters = np.zeros((grid.segments, 6, unknowns.count))
         self._start[0] = values[STATE]
-        self._by_unknown[0, :, STATE] = np.eye(6)
+        self._d_parameters[0, :, STATE] = np.eye(6)
         step = collocation.ends(response)
         for segment in range(1, grid.segments):
             before = step[segment - 1]
             self._start[segment] = before[:, 0] + before[:, collocation.STATE].dot(self._start[segment - 1])
-            self._by_unknown[segment] = before[:, collocation.STATE].dot(self._by_unknown[segment - 1])
-            self._by_unknown[segment][:, unknowns.local_columns[segment - 1]] += before[:, collocation.LOCAL]
+            self._d_parameters[segment] = before[:, collocation.STATE].dot(self._d_parameters[segment - 1])
+            self._d_parameters[segment][:, unknowns.local_columns[segment - 1]] += before[:, collocation.LOCAL]
 
     def states(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
-        """Position and velocity in GCRF at `gps_ms` plus `offset_s`, each (n,), without correction; shape (n, 6)."""
+        """Return uncorrected position and velocity in GCRF at `gps_ms` plus `offset_s`, each (n,); shape (n, 6)."""
         segment, fraction = self._grid.locate(gps_ms, offset_s)
         local = collocation.states_at(self._response[segment], fraction)
         moved = local[:, :, collocation.STATE] @ self._start[segment][:, :, None]
@@ -92,19 +92,22 @@ class LinearMotion:
         return states
 
     def derivatives(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
-        """Of the states by the unknowns, shape (n, 6, q); those from the q-th on act later than all of the moments."""
+        """Return the derivatives of the states by the first q parameters, shape (n, 6, q).
+
+        Later ones act after all epochs.
+        """
         segment, fraction = self._grid.locate(gps_ms, offset_s)
         local = collocation.states_at(self._response[segment], fraction)
         columns = self._unknowns.local_columns[segment]
         acting = int(columns.max(initial=0)) + 1
-        derivatives: FloatArray = local[:, :, collocation.STATE] @ self._by_unknown[segment, :, :acting]
+        derivatives: FloatArray = local[:, :, collocation.STATE] @ self._d_parameters[segment, :, :acting]
         row, component = np.ogrid[: len(gps_ms), :6]
         derivatives[row[:, :, None], component[:, :, None], columns[:, None]] += local[:, :, collocation.LOCAL]
         return derivatives
 
     def nodes(self, correction: FloatArray) -> FloatArray:
-        """States at all nodes after a correction (p,) of the unknowns, shape (k, s, 6)."""
+        """Return the states at all nodes after a correction (p,) of the parameters, shape (k, s, 6)."""
         known = np.ones((self._grid.segments, self._response.shape[3]))
-        known[:, collocation.STATE] = self._start + self._by_unknown @ correction
+        known[:, collocation.STATE] = self._start + self._d_parameters @ correction
         known[:, collocation.LOCAL] = correction[self._unknowns.local_columns]
         return collocation.at_nodes(self._response, known)

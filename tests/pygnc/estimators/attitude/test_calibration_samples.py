@@ -5,7 +5,7 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CAPACITY, CalibrationSamples
-from pygnc.estimators.attitude.magnetometer_calibration import CalibrationFailed, CalibrationSettings
+from pygnc.estimators.attitude.magnetometer_calibration import CalibrationError, CalibrationSettings
 from tests.pygnc.estimators.attitude.tumbling import fly
 
 PERFECT_FIELD = CalibrationSettings(field_error_ut=0.0)
@@ -18,7 +18,7 @@ def gathered(mag_ut: Array, field_ut: Array, capacity: int = CAPACITY) -> Calibr
     return samples
 
 
-def test_an_orbit_is_kept_whole_and_solved() -> None:
+def test_stores_and_solves_a_whole_orbit() -> None:
     flight = fly(1, 1.6)
     samples = gathered(flight.mag_ut, flight.field_ut)
     assert len(samples) == samples.seen == len(flight.mag_ut)
@@ -40,7 +40,7 @@ def test_memory_is_bounded_and_all_directions_stay() -> None:
 def test_a_tumble_outlasts_hours_of_pointing() -> None:
     tumble = fly(1, 0.5)
     pointing = fly(2, 6.0, rate_deg_s=0.0, bias_ut=tumble.bias_ut)
-    with pytest.raises(CalibrationFailed, match="not enough rotation"):
+    with pytest.raises(CalibrationError, match="not enough rotation"):
         gathered(pointing.mag_ut, pointing.field_ut).solve(PERFECT_FIELD)
     mag_ut = np.concatenate((tumble.mag_ut, pointing.mag_ut))
     samples = gathered(mag_ut, np.concatenate((tumble.field_ut, pointing.field_ut)), 400)
@@ -51,7 +51,7 @@ def test_a_tumble_outlasts_hours_of_pointing() -> None:
     assert kept_ut[-1] == pytest.approx(mag_ut[-1], abs=1e-5)
 
 
-def test_a_checkpoint_goes_on_bit_for_bit() -> None:
+def test_a_restored_store_continues_bit_for_bit() -> None:
     flight = fly(3, 3.0)
     whole = gathered(flight.mag_ut, flight.field_ut, 500)
     begun = gathered(flight.mag_ut[:777], flight.field_ut[:777], 500)
@@ -69,12 +69,12 @@ def test_a_damaged_checkpoint_is_refused(damaged: bytes) -> None:
         CalibrationSamples.restore(damaged, 8)
 
 
-def test_readings_that_are_no_numbers_are_not_kept() -> None:
+def test_ignores_readings_that_are_not_finite() -> None:
     samples = CalibrationSamples()
     samples.add([np.nan, 0.0, 0.0], [1.0, 2.0, 3.0])
     samples.add([0.0, 0.0, 0.0], [1.0, np.inf, 3.0])
     assert len(samples) == samples.seen == 0
-    with pytest.raises(CalibrationFailed, match="too few samples: 0"):
+    with pytest.raises(CalibrationError, match="too few samples: 0"):
         samples.solve(PERFECT_FIELD)
 
 

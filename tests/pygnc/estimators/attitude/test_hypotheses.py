@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Mode
-from pygnc.estimators.attitude.hypotheses import MagBias, Prior, informed, tells_field
+from pygnc.estimators.attitude.hypotheses import (
+    BiasPrior,
+    MagnetometerBias,
+    field_direction_known,
+    with_calibrated_bias,
+)
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
 SHADOW = fly(1, 14.0, start_angle_deg=150.0)
 SUN = fly(3, 8.0)
 
 
-def calibrated(truth: Truth, off_ut: float = 0.5) -> MagBias:
+def calibrated(truth: Truth, off_ut: float = 0.5) -> MagnetometerBias:
     """What a calibration might say."""
-    return MagBias(truth.mag_bias_ut + off_ut * np.array([0.6, -0.6, 0.5]), np.full(3, 0.6))
+    return MagnetometerBias(truth.mag_bias_ut + off_ut * np.array([0.6, -0.6, 0.5]), np.full(3, 0.6))
 
 
 def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | None = None) -> list[AttitudeUpdate]:
@@ -23,7 +28,7 @@ def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | N
     return [attitude.process(*pair) for pair in pairs]
 
 
-def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitudes() -> None:
+def test_a_separately_mounted_magnetometer_gives_the_same_attitudes() -> None:
     """By a start with known bias, which takes the field's direction, and by the window of unknown ones."""
     turned = np.array(((0.0, 0.6, 0.8), (0.0, -0.8, 0.6), (1.0, 0.0, 0.0)))
     x, y, z = (turned @ IMU_FROM_BODY).tolist()
@@ -33,17 +38,17 @@ def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitud
         attitude = AttitudeFilter(replace(SETTINGS, mounting=mounting))
         if truth is SHADOW:
             known = calibrated(truth)
-            attitude.take_mag_bias(MagBias(turned.dot(known.mean_ut), known.sigma_ut))
+            attitude.set_calibrated_bias(MagnetometerBias(turned.dot(known.mean_ut), known.sigma_ut))
         updates = follow(attitude, replace(truth, samples=samples))
         assert errors_deg(truth, updates[-20:]).max() < 5.0
         assert attitude.mag_bias_ut == pytest.approx(turned.dot(truth.mag_bias_ut), abs=1.5)
 
 
 @pytest.mark.parametrize("off_ut", [0.5, 3.0])
-def test_a_start_in_the_shadow_takes_minutes_in_place_of_the_whole_shadow(off_ut: float) -> None:
+def test_finds_the_attitude_in_eclipse_within_minutes(off_ut: float) -> None:
     assert all(around.sunlit_fraction == 0.0 for around in SHADOW.surroundings)
     alone, informed_one = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
-    informed_one.take_mag_bias(calibrated(SHADOW, off_ut))
+    informed_one.set_calibrated_bias(calibrated(SHADOW, off_ut))
     assert {update.mode for update in follow(alone, SHADOW)} == {Mode.SEARCHING}
     updates = follow(informed_one, SHADOW)
     found = [update.state is not None for update in updates].index(True)
@@ -52,22 +57,22 @@ def test_a_start_in_the_shadow_takes_minutes_in_place_of_the_whole_shadow(off_ut
     assert errors_deg(SHADOW, updates[-20:]).max() < 5.0
 
 
-def test_a_search_in_progress_goes_on_with_it() -> None:
+def test_a_search_in_progress_uses_the_calibrated_bias() -> None:
     attitude = AttitudeFilter(SETTINGS)
     follow(attitude, SHADOW, 0, 60)
     assert attitude.mag_bias_ut is None
-    attitude.take_mag_bias(calibrated(SHADOW))
+    attitude.set_calibrated_bias(calibrated(SHADOW))
     assert attitude.mag_bias_ut == pytest.approx(calibrated(SHADOW).mean_ut)
     updates = follow(attitude, SHADOW, 60)
     assert errors_deg(SHADOW, updates)[-1] < 5.0
 
 
-def test_a_track_goes_on_as_it_is_to_the_bit() -> None:
+def test_a_track_is_unchanged_bit_for_bit() -> None:
     alone, told = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
     for attitude in (alone, told):
         follow(attitude, SUN, 0, 60)
     assert told.state is not None
-    told.take_mag_bias(MagBias(np.array([900.0, 0.0, 0.0]), np.full(3, 0.1)))
+    told.set_calibrated_bias(MagnetometerBias(np.array([900.0, 0.0, 0.0]), np.full(3, 0.1)))
     for ours, theirs in zip(follow(told, SUN, 60), follow(alone, SUN, 60), strict=True):
         assert ours.state is not None
         assert theirs.state is not None
@@ -77,10 +82,10 @@ def test_a_track_goes_on_as_it_is_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("restored", [False, True])
-def test_a_search_after_a_lost_track_begins_with_it(*, restored: bool) -> None:
+def test_a_search_after_a_lost_track_uses_the_calibrated_bias(*, restored: bool) -> None:
     attitude = AttitudeFilter(SETTINGS)
     follow(attitude, SUN, 0, 60)
-    attitude.take_mag_bias(calibrated(SUN, 0.0))
+    attitude.set_calibrated_bias(calibrated(SUN, 0.0))
     if restored:
         attitude = AttitudeFilter.restore(SETTINGS, attitude.checkpoint())
     turned = [replace(sample, mag_imu_ut=-sample.mag_imu_ut) for sample in SUN.samples]
@@ -89,12 +94,15 @@ def test_a_search_after_a_lost_track_begins_with_it(*, restored: bool) -> None:
     assert attitude.mag_bias_ut == pytest.approx(SUN.mag_bias_ut)
 
 
-def test_what_is_known_better_prevails_and_the_gyro_is_left_alone() -> None:
-    prior = Prior(np.arange(6.0), np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]))
-    better, worse = MagBias(np.full(3, 7.0), np.full(3, 1.9)), MagBias(np.full(3, 7.0), np.array([0.1, 0.1, 2.0]))
-    assert informed(prior, better).mean.tolist() == [0.0, 1.0, 2.0, 7.0, 7.0, 7.0]
-    assert informed(prior, better).sigma.tolist() == [1.0, 1.0, 1.0, 1.9, 1.9, 1.9]
-    assert informed(prior, worse) is prior
-    assert informed(prior, None) is prior
-    assert tells_field(prior)
-    assert not tells_field(Prior(np.zeros(6), np.full(6, SETTINGS.magnetometer.bias_sigma_ut)))
+def test_the_more_certain_bias_is_used_and_the_gyro_unchanged() -> None:
+    prior = BiasPrior(np.arange(6.0), np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]))
+    better, worse = (
+        MagnetometerBias(np.full(3, 7.0), np.full(3, 1.9)),
+        MagnetometerBias(np.full(3, 7.0), np.array([0.1, 0.1, 2.0])),
+    )
+    assert with_calibrated_bias(prior, better).mean.tolist() == [0.0, 1.0, 2.0, 7.0, 7.0, 7.0]
+    assert with_calibrated_bias(prior, better).sigma.tolist() == [1.0, 1.0, 1.0, 1.9, 1.9, 1.9]
+    assert with_calibrated_bias(prior, worse) is prior
+    assert with_calibrated_bias(prior, None) is prior
+    assert field_direction_known(prior)
+    assert not field_direction_known(BiasPrior(np.zeros(6), np.full(6, SETTINGS.magnetometer.bias_sigma_ut)))

@@ -3,16 +3,16 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.measurement import Sensors, sky
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
 
-SENSORS = Sensors(SETTINGS)
-AROUND = Surroundings(np.array([10.0, -20.0, 30.0]), SUN_M, np.array([6.9e6, 0.3e6, 0.2e6]), 1.0)
-SKY = sky(AROUND, SETTINGS)
+SENSORS = SensorModel(SETTINGS)
+AROUND = AttitudeEnvironment(np.array([10.0, -20.0, 30.0]), SUN_M, np.array([6.9e6, 0.3e6, 0.2e6]), 1.0)
+SKY = light_sources(AROUND, SETTINGS)
 
 
 def body_from_gcrf(state: AttitudeState) -> Array:
@@ -41,7 +41,7 @@ def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
             np.testing.assert_allclose(partials[:, column], difference, atol=1e-6, rtol=1e-6)
 
 
-def test_what_is_true_leaves_noise_alone() -> None:
+def test_residuals_at_the_truth_are_noise() -> None:
     truth = fly(1, 30.0)
     slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(3)))
     field, light = [], []
@@ -49,7 +49,7 @@ def test_what_is_true_leaves_noise_alone() -> None:
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))
         matrix = body_from_gcrf(state)
         field.append(SENSORS.field(state, matrix, sample.mag_imu_ut, around.field_gcrf_ut, 1.0).residual)
-        seen = SENSORS.light(state, matrix, sample.lux, sky(around, SETTINGS), 1.0)
+        seen = SENSORS.light(state, matrix, sample.lux, light_sources(around, SETTINGS), 1.0)
         light += seen.observation.residual[seen.usable & ~seen.saturated].tolist()
     assert np.std(field) == pytest.approx(0.6, rel=0.05)
     assert np.std(light) == pytest.approx(0.01, rel=0.1)
@@ -68,7 +68,7 @@ def at_rest(cosine: float) -> AttitudeState:
     return AttitudeState(0, quaternion.from_matrix(gcrf_from_body), slow, np.eye(SIZE))
 
 
-def test_a_saturated_face_says_at_least_this() -> None:
+def test_a_saturated_face_is_a_lower_bound() -> None:
     lux = np.full(6, AttitudeSettings().sun_sensors.saturation_lux)
     for cosine, says_something in ((0.9, False), (0.4, True)):
         state = at_rest(cosine)
@@ -83,7 +83,7 @@ def test_grazing_and_dark_faces_are_left_out(cosine: float, *, usable: bool) -> 
     assert SENSORS.light(state, body_from_gcrf(state), np.full(6, 1e4), SKY, 1.0).usable[0] == usable
 
 
-def test_the_earths_light_makes_a_face_less_certain() -> None:
+def test_albedo_increases_the_sigma_of_a_face() -> None:
     state = at_rest(0.9)
     seen = SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0)
     assert seen.observation.sigma[seen.expected.earth_share.argmax()] > seen.observation.sigma.min()

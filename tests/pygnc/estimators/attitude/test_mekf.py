@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pygnc.common import quaternion
-from pygnc.estimators.attitude.measurement import Sensors, sky
-from pygnc.estimators.attitude.mekf import Track, Tracker
+from pygnc.estimators.attitude.measurement import SensorModel, light_sources
+from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
@@ -24,14 +24,14 @@ def begun() -> Track:
     )
 
 
-def test_an_update_is_kalmans() -> None:
+def test_update_agrees_with_the_kalman_equations() -> None:
     sample, around = TRUTH.samples[1], TRUTH.surroundings[1]
-    tracked = Tracker(SETTINGS).follow(begun(), sample, around, FaceHealth.unknown(), GyroHealth.unknown())
+    tracked = MultiplicativeEkf(SETTINGS).process(begun(), sample, around, FaceHealth.unknown(), GyroHealth.unknown())
     predicted = tracked.step.state
     body_from_gcrf = quaternion.to_matrix(predicted.quaternion).T
-    sensors = Sensors(SETTINGS)
+    sensors = SensorModel(SETTINGS)
     field = sensors.field(predicted, body_from_gcrf, sample.mag_imu_ut, around.field_gcrf_ut, 1.0)
-    light = sensors.light(predicted, body_from_gcrf, sample.lux, sky(around, SETTINGS), 1.0).observation
+    light = sensors.light(predicted, body_from_gcrf, sample.lux, light_sources(around, SETTINGS), 1.0).observation
     assert tracked.light is not None
     used = tracked.light.used
     assert 1 <= used.sum() < 6

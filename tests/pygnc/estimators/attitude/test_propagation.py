@@ -1,17 +1,15 @@
-""" """
-
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.propagation import Motion, cross_matrices, right_jacobian, right_jacobians
+from pygnc.estimators.attitude.propagation import AttitudeDynamics, cross_matrices, right_jacobian, right_jacobians
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY
 
-MOTION = Motion(AttitudeSettings())
+MOTION = AttitudeDynamics(AttitudeSettings())
 NOT_STUCK = np.zeros(3, np.bool_)
 STEPS = np.concatenate((np.full(3, 1e-6), np.full(3, 1e-7), np.full(3, 1e-4), np.full(10, 1e-5), np.full(3, 1e-4)))
 
@@ -98,7 +96,7 @@ def test_slow_processes_keep_their_size() -> None:
     np.testing.assert_allclose(step.state.sigma[FIELD_ERROR], sizes, rtol=1e-12)
 
 
-def test_a_long_gap_makes_the_attitude_uncertain_by_what_it_may_have_turned() -> None:
+def test_a_long_gap_widens_the_attitude_by_the_possible_rotation() -> None:
     rate = np.array([np.radians(1.0), 0.0, 0.0])
     state = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), np.zeros((SIZE, SIZE)))
     bridged, lost = (MOTION.advance(state, rate, rate, ms, NOT_STUCK) for ms in (15_000, 600_000))
@@ -109,7 +107,7 @@ def test_a_long_gap_makes_the_attitude_uncertain_by_what_it_may_have_turned() ->
 VECTORS = np.random.default_rng(1).normal(size=(4, 5, 3))
 
 
-def test_the_matrices_make_cross_products() -> None:
+def test_cross_matrices_agree_with_numpy() -> None:
     others = np.random.default_rng(2).normal(size=VECTORS.shape)
     products = (cross_matrices(VECTORS) @ others[..., None])[..., 0]
     np.testing.assert_allclose(products, np.cross(VECTORS, others), atol=1e-14)

@@ -6,20 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.sample import MagCorrection
+from pygnc.estimators.attitude.sample import MagnetometerCorrection
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 
 BIAS_UT = (21.0, -10.5, -25.0)
 MATRIX = ((0.95, -0.01, 0.005), (-0.01, 1.03, -0.015), (0.005, -0.015, 0.98))
-CORRECTION = MagCorrection(MagnetometerSettings(bias_ut=BIAS_UT, matrix=MATRIX))
+CORRECTION = MagnetometerCorrection(MagnetometerSettings(bias_ut=BIAS_UT, matrix=MATRIX))
 
 vectors = st.lists(st.floats(-100.0, 100.0), min_size=3, max_size=3).map(np.array)
 
 
 @given(vectors, vectors)
-def test_a_field_comes_back_from_its_reading_and_so_does_a_bias_beside_that_of_the_settings(
-    field_ut: Array, moved_ut: Array
-) -> None:
+def test_correction_recovers_field_and_total_bias(field_ut: Array, moved_ut: Array) -> None:
     # What the sensor shows: its own axes' response to the field, and its bias, which has moved since.
     reading_ut = np.linalg.inv(MATRIX) @ field_ut + BIAS_UT + moved_ut
     left_ut = CORRECTION.corrected_ut(reading_ut) - field_ut
@@ -27,7 +25,7 @@ def test_a_field_comes_back_from_its_reading_and_so_does_a_bias_beside_that_of_t
 
 
 def test_readings_stay_as_they_are_to_the_bit_without_a_calibration() -> None:
-    plain = MagCorrection(MagnetometerSettings())
+    plain = MagnetometerCorrection(MagnetometerSettings())
     reading_ut = np.array([1.0 / 16.0, -20.0 / 3.0, 1e-9])
     assert plain.corrected_ut(reading_ut).tobytes() == reading_ut.tobytes()
     assert plain.total_bias_ut(reading_ut).tobytes() == reading_ut.tobytes()

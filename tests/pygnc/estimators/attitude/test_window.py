@@ -8,20 +8,28 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.hypotheses import Hypotheses, Prior
-from pygnc.estimators.attitude.measurement import sky
-from pygnc.estimators.attitude.window import Moment, Reduced, Rows, Window, reduced
+from pygnc.estimators.attitude.hypotheses import BiasPrior, Hypotheses
+from pygnc.estimators.attitude.measurement import light_sources
+from pygnc.estimators.attitude.window import (
+    LinearisedMeasurements,
+    MarginalNormalEquations,
+    Window,
+    WindowSample,
+    marginalise,
+)
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
 
 SAMPLES = 30
-PRIOR = Prior(np.zeros(6), np.repeat((np.radians(2.0), 25.0), 3))
+PRIOR = BiasPrior(np.zeros(6), np.repeat((np.radians(2.0), 25.0), 3))
 
 
 def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
     """Errors (9,) of the fit that lies next to the truth, its covariance (12, 12), and its cost per measurement."""
     truth = fly(seed, 2.5, rate_deg_s=rate_deg_s)
     pairs = zip(truth.samples[:SAMPLES], truth.surroundings[:SAMPLES], strict=True)
-    window = Window([Moment(sample, around, sky(around, SETTINGS)) for sample, around in pairs], SETTINGS)
+    window = Window(
+        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
+    )
     true = truth.quaternion[SAMPLES - 1]
     guess = Hypotheses(true[None], truth.gyro_bias_rad_s[None], truth.mag_bias_ut[None])
     for _ in range(6):
@@ -38,7 +46,7 @@ def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
 
 
 @pytest.mark.parametrize("rate_deg_s", [0.5, 3.0])
-def test_a_fit_is_as_certain_as_it_says(rate_deg_s: float) -> None:
+def test_fit_errors_agree_with_the_covariance(rate_deg_s: float) -> None:
     """Attitude errors squared over their covariance are 3 on average; 40 windows tell that to a quarter or so."""
     squares, costs = [], []
     for seed in range(40):
@@ -49,10 +57,12 @@ def test_a_fit_is_as_certain_as_it_says(rate_deg_s: float) -> None:
     assert 0.5 < np.mean(costs) < 1.2
 
 
-def test_costs_and_what_is_handed_over_rest_on_the_same_information() -> None:
+def test_costs_and_covariances_use_the_same_information() -> None:
     truth = fly(1, 2.5)
     pairs = zip(truth.samples, truth.surroundings, strict=True)
-    window = Window([Moment(sample, around, sky(around, SETTINGS)) for sample, around in pairs], SETTINGS)
+    window = Window(
+        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
+    )
     guess = Hypotheses(truth.quaternion[-1:], truth.gyro_bias_rad_s[None], truth.mag_bias_ut[None])
     covariance = window.covariances(guess, PRIOR)[0]
     np.testing.assert_allclose(covariance[:9, :9], np.linalg.inv(window.fit(guess, PRIOR).information[0]), rtol=1e-6)
@@ -61,40 +71,42 @@ def test_costs_and_what_is_handed_over_rest_on_the_same_information() -> None:
     assert np.abs(correlation[6:9, 9:12]).max() > 0.3
 
 
-WANTED, ASIDE, PROBLEMS = 3, 2, 4
-ASIDE_SIGMA = np.array([0.5, 2.0])
+WANTED, NUISANCE, PROBLEMS = 3, 2, 4
+NUISANCE_SIGMA = np.array([0.5, 2.0])
 
 
-def some_parts(seed: int) -> list[Rows]:
+def some_parts(seed: int) -> list[LinearisedMeasurements]:
     """Two kinds of measurements of four problems."""
     rng = np.random.default_rng(seed)
     shapes = (PROBLEMS, 6, 3), (PROBLEMS, 5, 2)
     return [
-        Rows(rng.normal(size=shape), rng.normal(size=(*shape, WANTED + ASIDE)), rng.uniform(0.5, 2.0, shape))
+        LinearisedMeasurements(
+            rng.normal(size=shape), rng.normal(size=(*shape, WANTED + NUISANCE)), rng.uniform(0.5, 2.0, shape)
+        )
         for shape in shapes
     ]
 
 
-def stacked(parts: list[Rows], problem: int) -> tuple[Array, Array, Array]:
+def stacked(parts: list[LinearisedMeasurements], problem: int) -> tuple[Array, Array, Array]:
     """Residuals (m,), partials (m, 5) and weights (m,) of one problem."""
     residual = np.concatenate([part.residual[problem].ravel() for part in parts])
-    partials = np.concatenate([part.partials[problem].reshape(-1, WANTED + ASIDE) for part in parts])
+    partials = np.concatenate([part.partials[problem].reshape(-1, WANTED + NUISANCE) for part in parts])
     return residual, partials, np.concatenate([part.weight[problem].ravel() for part in parts])
 
 
-def solved(seed: int) -> tuple[list[Rows], Reduced]:
+def solved(seed: int) -> tuple[list[LinearisedMeasurements], MarginalNormalEquations]:
     parts = some_parts(seed)
-    return parts, reduced(parts, ASIDE_SIGMA)
+    return parts, marginalise(parts, NUISANCE_SIGMA)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_wanted_unknowns_are_those_of_the_whole_problem(seed: int) -> None:
+def test_marginalisation_agrees_with_the_full_problem(seed: int) -> None:
     parts, answer = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
-        prior = np.hstack((np.zeros((ASIDE, WANTED)), np.diag(1.0 / ASIDE_SIGMA)))
+        prior = np.hstack((np.zeros((NUISANCE, WANTED)), np.diag(1.0 / NUISANCE_SIGMA)))
         rows = np.vstack((np.sqrt(weight)[:, None] * partials, prior))
-        whole = np.linalg.lstsq(rows, np.concatenate((np.sqrt(weight) * residual, np.zeros(ASIDE))))[0]
+        whole = np.linalg.lstsq(rows, np.concatenate((np.sqrt(weight) * residual, np.zeros(NUISANCE))))[0]
         covariance = np.linalg.inv(rows.T @ rows)[:WANTED, :WANTED]
         found = np.linalg.solve(answer.information[problem], answer.gradient[problem])
         np.testing.assert_allclose(found, whole[:WANTED], atol=1e-12)
@@ -102,13 +114,13 @@ def test_the_wanted_unknowns_are_those_of_the_whole_problem(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_remains_is_judged_by_the_covariance_of_all_errors(seed: int) -> None:
-    """Costs of residuals and of what was put aside make up r' (R + C S C')^-1 r."""
+def test_costs_use_the_covariance_of_all_errors(seed: int) -> None:
+    """The costs of residuals and nuisance parameters add up to r' (R + C S C')^-1 r."""
     parts, answer = solved(seed)
     for problem in range(PROBLEMS):
         residual, partials, weight = stacked(parts, problem)
-        by_aside = partials[:, WANTED:] * ASIDE_SIGMA
-        expected = residual.dot(np.linalg.solve(np.diag(1.0 / weight) + by_aside @ by_aside.T, residual))
-        left = np.concatenate([part.without(answer.aside)[problem].ravel() for part in parts])
-        cost = (weight * left**2).sum() + np.square(answer.aside[problem] / ASIDE_SIGMA).sum()
+        d_nuisance = partials[:, WANTED:] * NUISANCE_SIGMA
+        expected = residual.dot(np.linalg.solve(np.diag(1.0 / weight) + d_nuisance @ d_nuisance.T, residual))
+        left = np.concatenate([part.residual_after(answer.nuisance)[problem].ravel() for part in parts])
+        cost = (weight * left**2).sum() + np.square(answer.nuisance[problem] / NUISANCE_SIGMA).sum()
         assert cost == pytest.approx(expected, rel=1e-12)

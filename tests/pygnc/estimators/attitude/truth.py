@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.environment.albedo import earth_light
+from pygnc.environment.albedo import earth_albedo
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
-from pygnc.estimators.attitude.sample import AttitudeSample, Surroundings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 
 START_MS = 1_400_000_000_000
@@ -34,7 +34,7 @@ class Truth:
     gyro_bias_rad_s: Array
     mag_bias_ut: Array
     rate_body_rad_s: Array
-    surroundings: list[Surroundings]
+    surroundings: list[AttitudeEnvironment]
     samples: list[AttitudeSample]
 
 
@@ -65,10 +65,10 @@ def fly(
     for k in range(count):
         position = RADIUS_M * up[k]
         shadowed = up[k].dot(towards_sun) < -np.sqrt(1.0 - (6_378_137.0 / RADIUS_M) ** 2)
-        around = Surroundings(field[k], SUN_M, position, 0.0 if shadowed else 1.0)
+        around = AttitudeEnvironment(field[k], SUN_M, position, 0.0 if shadowed else 1.0)
         sun = SUN_M - position
         share = around.sunlit_fraction * np.maximum(NORMALS.dot(body_from_gcrf[k].dot(sun / np.linalg.norm(sun))), 0.0)
-        light = earth_light(position, SUN_M)
+        light = earth_albedo(position, SUN_M)
         share += 0.3 * np.maximum(NORMALS.dot(body_from_gcrf[k]).dot(light.directions.T), 0.0).dot(light.shares)
         share += around.sunlit_fraction * rng.normal(0.0, 0.01, 6)
         if mirrored is not None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.common.clock import SPACECRAFT_RESTART_S
-from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, Verdict
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockVerdict
 from tests.pygnc.estimators.clock.boots import Packets, packets
 from tests.pygnc.estimators.clock.recordings import recorded_range_times, recorded_sense_times
 
@@ -11,17 +11,17 @@ OFFSET_MS = 400_000_000_000
 WEEK_MS = 604_800_000
 
 
-def observe_all(clock_map: ClockMap, made: Packets) -> list[Verdict]:
+def observe_all(clock_map: ClockMap, made: Packets) -> list[ClockVerdict]:
     return [clock_map.observe(*times) for times in zip(made.t_spacecraft_s, made.gps_ms, strict=True)]
 
 
-def steady(clock_map: ClockMap, first_s: int, number: int) -> list[Verdict]:
+def steady(clock_map: ClockMap, first_s: int, number: int) -> list[ClockVerdict]:
     times_s = range(first_s, first_s + 25 * number, 25)
     return [clock_map.observe(t, 1000 * t + OFFSET_MS) for t in times_s]
 
 
 @given(packets(max_boots=1))
-def test_one_boot_stays_one_segment_whatever_single_values_are_damaged(made: Packets) -> None:
+def test_single_damaged_values_do_not_divide_a_boot(made: Packets) -> None:
     clock_map = ClockMap()
     observe_all(clock_map, made)
     assert len(clock_map.segments) == 1
@@ -45,24 +45,24 @@ def test_every_boot_gets_a_segment_with_its_offset(made: Packets) -> None:
 
 
 @given(packets())
-def test_verdicts_tell_damage_from_truth_once_a_segment_is_confirmed(made: Packets) -> None:
+def test_verdicts_are_right_once_a_segment_is_confirmed(made: Packets) -> None:
     clock_map = ClockMap()
     for t, gps_ms, damaged in zip(made.t_spacecraft_s, made.gps_ms, made.damaged, strict=True):
         verdict = clock_map.observe(t, gps_ms)
         if gps_ms is None:
-            assert verdict is Verdict.NO_GPS_TIME
+            assert verdict is ClockVerdict.NO_GPS_TIME
         elif clock_map.segments[-1].observations < CONFIRMATIONS:
-            assert verdict is Verdict.UNCONFIRMED
+            assert verdict is ClockVerdict.UNCONFIRMED
         elif damaged:
-            assert verdict is Verdict.INCONSISTENT
+            assert verdict is ClockVerdict.INCONSISTENT
         else:
             residual_ms = clock_map.residual_ms(t, gps_ms)
             assert residual_ms is not None
-            assert (verdict is Verdict.CONSISTENT) == (abs(residual_ms) <= TOLERANCE_MS)
+            assert (verdict is ClockVerdict.CONSISTENT) == (abs(residual_ms) <= TOLERANCE_MS)
 
 
 @given(packets(), st.integers(0, 90))
-def test_a_restored_checkpoint_goes_on_exactly_alike(made: Packets, cut: int) -> None:
+def test_a_restored_map_gives_identical_results(made: Packets, cut: int) -> None:
     first = ClockMap()
     times = list(zip(made.t_spacecraft_s, made.gps_ms, strict=True))
     for t, gps_ms in times[:cut]:
@@ -89,45 +89,50 @@ def test_nothing_is_mapped_before_the_first_gps_time() -> None:
     clock_map = ClockMap()
     assert clock_map.to_gps_ms(500) is None
     assert clock_map.residual_ms(500, 1) is None
-    assert clock_map.observe(500, None) is Verdict.NO_GPS_TIME
+    assert clock_map.observe(500, None) is ClockVerdict.NO_GPS_TIME
     assert clock_map.to_gps_ms(500) is None
     assert clock_map.segments[0].offset_ms is None
 
 
 def test_the_first_observations_are_unconfirmed() -> None:
-    unconfirmed, consistent = Verdict.UNCONFIRMED, Verdict.CONSISTENT
+    unconfirmed, consistent = ClockVerdict.UNCONFIRMED, ClockVerdict.CONSISTENT
     assert steady(ClockMap(), 5000, 4) == [unconfirmed, unconfirmed, consistent, consistent]
 
 
-def test_a_corrupt_first_week_is_outvoted() -> None:
+def test_a_corrupt_first_week_is_corrected() -> None:
     clock_map = ClockMap()
-    assert clock_map.observe(4975, 1000 * 4975 + OFFSET_MS + 64 * WEEK_MS) is Verdict.UNCONFIRMED
-    assert steady(clock_map, 5000, 3)[-1] is Verdict.CONSISTENT
+    assert clock_map.observe(4975, 1000 * 4975 + OFFSET_MS + 64 * WEEK_MS) is ClockVerdict.UNCONFIRMED
+    assert steady(clock_map, 5000, 3)[-1] is ClockVerdict.CONSISTENT
     assert [(segment.number, segment.offset_ms) for segment in clock_map.segments] == [(0, OFFSET_MS)]
 
 
-def test_a_corrupt_record_that_stands_twice_counts_once() -> None:
+def test_a_repeated_corrupt_record_counts_once() -> None:
     clock_map = ClockMap()
     steady(clock_map, 5000, 5)
     for _ in range(5):
-        assert clock_map.observe(5125, 1000 * 5125 + OFFSET_MS + WEEK_MS) is Verdict.INCONSISTENT
+        assert clock_map.observe(5125, 1000 * 5125 + OFFSET_MS + WEEK_MS) is ClockVerdict.INCONSISTENT
     assert len(clock_map.segments) == 1
 
 
-def test_a_clock_that_was_set_without_a_restart_makes_a_segment() -> None:
+def test_setting_the_clock_without_restart_starts_a_segment() -> None:
     clock_map = ClockMap()
     steady(clock_map, 5000, 5)
     set_by_s = 700_000_000
     verdicts = [clock_map.observe(t + set_by_s, 1000 * t + OFFSET_MS) for t in range(5125, 5225, 25)]
-    assert verdicts == [Verdict.INCONSISTENT, Verdict.INCONSISTENT, Verdict.CONSISTENT, Verdict.CONSISTENT]
+    assert verdicts == [
+        ClockVerdict.INCONSISTENT,
+        ClockVerdict.INCONSISTENT,
+        ClockVerdict.CONSISTENT,
+        ClockVerdict.CONSISTENT,
+    ]
     assert [segment.offset_ms for segment in clock_map.segments] == [OFFSET_MS, OFFSET_MS - 1000 * set_by_s]
 
 
-def test_after_a_restart_nothing_is_mapped_until_gps_time_is_known_again() -> None:
+def test_maps_nothing_after_a_restart_without_gps_time() -> None:
     clock_map = ClockMap()
     steady(clock_map, SPACECRAFT_RESTART_S + 9000, 5)
     for t in range(SPACECRAFT_RESTART_S + 60, SPACECRAFT_RESTART_S + 160, 25):
-        assert clock_map.observe(t, None) is Verdict.NO_GPS_TIME
+        assert clock_map.observe(t, None) is ClockVerdict.NO_GPS_TIME
         assert clock_map.to_gps_ms(t) is None
     old_boot_s = SPACECRAFT_RESTART_S + 9050
     assert clock_map.to_gps_ms(old_boot_s, number=0) == 1000 * old_boot_s + OFFSET_MS
@@ -138,7 +143,7 @@ def test_after_a_restart_nothing_is_mapped_until_gps_time_is_known_again() -> No
 def test_falling_back_within_the_same_boot_is_no_restart() -> None:
     clock_map = ClockMap()
     steady(clock_map, SPACECRAFT_RESTART_S + 11_000, 5)
-    assert steady(clock_map, SPACECRAFT_RESTART_S + 9000, 5) == [Verdict.CONSISTENT] * 5
+    assert steady(clock_map, SPACECRAFT_RESTART_S + 9000, 5) == [ClockVerdict.CONSISTENT] * 5
     assert len(clock_map.segments) == 1
 
 
@@ -158,8 +163,8 @@ def test_the_recorded_sense_file() -> None:
     clock_map = ClockMap()
     verdicts = [clock_map.observe(t, gps_ms) for t, gps_ms in recorded_sense_times()]
     (segment,) = clock_map.segments
-    assert verdicts[:7] == [Verdict.NO_GPS_TIME] * 7
-    assert verdicts[9:] == [Verdict.CONSISTENT] * 24
+    assert verdicts[:7] == [ClockVerdict.NO_GPS_TIME] * 7
+    assert verdicts[9:] == [ClockVerdict.CONSISTENT] * 24
     # GPS time read as Unix time, as the facts about this recording give it.
     assert segment.offset_ms == 1000 * (750_356_198 - 315_964_800)
     assert segment.spread_ms == 0

@@ -1,5 +1,3 @@
-""" """
-
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +11,7 @@ from pygnc.estimators.orbit.settings import (
     SpacecraftSettings,
     StartSettings,
     attainable_accuracy_m,
-    model_for,
+    select_force_model,
 )
 
 
@@ -35,7 +33,7 @@ from pygnc.estimators.orbit.settings import (
         (lambda: StartSettings(span_max_s=0.0), "span_max_s"),
     ],
 )
-def test_impossible_settings_are_refused_by_name(make: Callable[[], object], name: str) -> None:
+def test_names_impossible_settings(make: Callable[[], object], name: str) -> None:
     with pytest.raises(ValueError, match=name):
         make()
 
@@ -51,7 +49,7 @@ def test_impossible_settings_are_refused_by_name(make: Callable[[], object], nam
         (0.001, 25.0, 12.0, 0.069),
     ],
 )
-def test_the_rule_of_thumb_is_near_published_bounds(
+def test_attainable_accuracy_is_near_published_bounds(
     velocity_sigma_mps: float, interval_s: float, arc_h: float, bound_m: float
 ) -> None:
     """Cramer-Rao bounds for state and drag at 500 km, computed elsewhere with another propagator."""
@@ -60,7 +58,7 @@ def test_the_rule_of_thumb_is_near_published_bounds(
 
 
 def test_better_fixes_and_longer_arcs_get_more_physics() -> None:
-    models = [model_for(accuracy_m) for accuracy_m in (10.0, 3.0, 1.5, 0.9, 0.1, 0.0)]
+    models = [select_force_model(accuracy_m) for accuracy_m in (10.0, 3.0, 1.5, 0.9, 0.1, 0.0)]
     degrees = [model.gravity_degree for model in models]
     assert degrees == sorted(degrees)
     assert degrees[0] < degrees[-1]

@@ -124,7 +124,7 @@ def run(fixes: list[Fix], settings: OrbitSettings | None = None) -> tuple[OrbitF
     """The filter after all fixes, and what it said of each."""
     orbit = OrbitFilter(settings or OrbitSettings(), ORIENTATION)
     updates = [update for fix in fixes for update in orbit.process(fix)]
-    return orbit, [*updates, *orbit.finish_start()]
+    return orbit, [*updates, *orbit.initialise_from_buffered()]
 
 
 def position_errors(updates: list[OrbitUpdate], truth: Truth) -> dict[int, float]:

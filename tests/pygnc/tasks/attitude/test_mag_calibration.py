@@ -10,29 +10,29 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
 from pygnc.estimators.attitude.magnetometer_calibration import (
     Calibration,
-    CalibrationFailed,
+    CalibrationError,
     CalibrationSettings,
     calibrate,
 )
-from pygnc.estimators.attitude.sample import Surroundings
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import MagnetometerSettings
-from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationState, Solved
+from pygnc.tasks.attitude.mag_calibration import AcceptedCalibration, MagCalibration, MagCalibrationState
 from tests.pygnc.estimators.attitude.tumbling import SKEWED, Flight, fly
 
 PLAIN = MagnetometerSettings()
 TUMBLE = fly(1, 1.0)
 
 
-def around(field_ut: Array) -> Surroundings:
-    return Surroundings(field_ut, np.zeros(3), np.zeros(3), 0.0)
+def around(field_ut: Array) -> AttitudeEnvironment:
+    return AttitudeEnvironment(field_ut, np.zeros(3), np.zeros(3), 0.0)
 
 
-def take_all(calibration: MagCalibration, flight: Flight, first: int = 0) -> list[Solved | None]:
+def take_all(calibration: MagCalibration, flight: Flight, first: int = 0) -> list[AcceptedCalibration | None]:
     pairs = zip(flight.mag_ut[first:], flight.field_ut[first:], strict=True)
     return [calibration.take(mag_ut, around(field_ut)) for mag_ut, field_ut in pairs]
 
 
-def solutions(solved: list[Solved | None]) -> list[Solved]:
+def solutions(solved: list[AcceptedCalibration | None]) -> list[AcceptedCalibration]:
     return [one for one in solved if one is not None]
 
 
@@ -43,8 +43,8 @@ def test_the_bias_is_found_within_its_sigma() -> None:
     for one in found:
         error_ut = np.abs(np.array(one.total.bias_ut) - TUMBLE.bias_ut)
         assert (error_ut < 3.0 * np.array(one.total.sigma_ut)).all()
-        assert one.left.mean_ut == pytest.approx(one.total.bias_ut)
-        assert (one.left.sigma_ut >= PLAIN.noise_ut).all()
+        assert one.residual.mean_ut == pytest.approx(one.total.bias_ut)
+        assert (one.residual.sigma_ut >= PLAIN.noise_ut).all()
     assert calibration.counts == {"mag_calibration_seen": 720, "mag_calibration_kept": 720}
 
 
@@ -53,7 +53,7 @@ def test_solutions_become_rare_and_hang_on_the_count_alone(monkeypatch: pytest.M
 
     def refuse(samples: CalibrationSamples, settings: CalibrationSettings) -> Calibration:
         tried.append(samples.seen)
-        raise CalibrationFailed(f"not with {settings}")
+        raise CalibrationError(f"not with {settings}")
 
     monkeypatch.setattr(CalibrationSamples, "solve", refuse)
     calibration = MagCalibration(PLAIN)
@@ -76,7 +76,9 @@ def test_a_restart_anywhere_changes_no_bit(cut: int) -> None:
     packed = msgspec.msgpack.encode(first.checkpoint())
     second = MagCalibration(PLAIN, msgspec.msgpack.decode(packed, type=MagCalibrationState))
     solved += take_all(second, TUMBLE, cut)
-    assert [one and (one.total, one.news) for one in solved] == [one and (one.total, one.news) for one in undisturbed]
+    assert [one and (one.total, one.is_new) for one in solved] == [
+        one and (one.total, one.is_new) for one in undisturbed
+    ]
     assert msgspec.msgpack.encode(second.checkpoint()) == msgspec.msgpack.encode(whole.checkpoint())
 
 
@@ -92,7 +94,7 @@ def test_with_a_calibration_in_the_settings_the_rest_goes_to_the_filter_and_the_
         solved = calibration.take(corrected_ut, around(field_ut)) or solved
     assert solved is not None
     assert np.array(solved.total.bias_ut) == pytest.approx(flight.bias_ut, abs=0.3)
-    assert solved.left.mean_ut == pytest.approx(flight.matrix @ [3.0, -2.0, -1.0], abs=0.3)
+    assert solved.residual.mean_ut == pytest.approx(flight.matrix @ [3.0, -2.0, -1.0], abs=0.3)
 
 
 def test_a_solution_counts_when_the_one_before_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,10 +121,10 @@ def test_a_bias_that_moves_is_followed_and_never_lies_between() -> None:
 
 def test_the_first_solution_is_news_and_then_what_has_moved() -> None:
     still = solutions(take_all(MagCalibration(PLAIN), TUMBLE))
-    assert [one.news for one in still] == [True, *[False] * (len(still) - 1)]
+    assert [one.is_new for one in still] == [True, *[False] * (len(still) - 1)]
     moving = fly(1, 6.0)
     moving.mag_ut[1000:] += [0.0, 20.0, 0.0]
-    told = [one.total for one in solutions(take_all(MagCalibration(PLAIN), moving)) if one.news]
+    told = [one.total for one in solutions(take_all(MagCalibration(PLAIN), moving)) if one.is_new]
     assert [one.bias_ut[1] - moving.bias_ut[1] for one in told] == pytest.approx([0.0, 20.0], abs=0.5)
 
 

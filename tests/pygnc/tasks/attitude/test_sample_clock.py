@@ -20,7 +20,7 @@ def known_clock() -> SampleClock:
 
 def test_nothing_is_believed_before_gps_packets_agree() -> None:
     clock = SampleClock()
-    assert not clock.goes_on(T0_S)
+    assert not clock.is_continuous(T0_S)
     assert clock.gps_ms(T0_S) is None
     assert [clock.observe(T0_S + 25 * k, GPS0_MS + 25_000 * k) for k in range(3)] == [False, False, True]
     assert clock.reference_s == T0_S + 50
@@ -30,7 +30,7 @@ def test_nothing_is_believed_before_gps_packets_agree() -> None:
 def test_only_small_steps_go_on(step_s: int) -> None:
     clock = known_clock()
     assert clock.reference_s is not None
-    assert clock.goes_on(clock.reference_s + step_s) == (-7 <= step_s <= 16)
+    assert clock.is_continuous(clock.reference_s + step_s) == (-7 <= step_s <= 16)
 
 
 def test_the_offset_in_use_does_not_follow_every_move_of_the_map() -> None:
@@ -66,7 +66,7 @@ def test_a_boot_without_gps_time_has_no_time() -> None:
 def test_after_a_gap_without_gps_the_maps_word_is_taken() -> None:
     clock = known_clock()
     clock.settle(T0_S + 9_000)
-    assert clock.goes_on(T0_S + 9_005)
+    assert clock.is_continuous(T0_S + 9_005)
     assert clock.gps_ms(T0_S + 9_000) == GPS0_MS + 9_000_000
 
 

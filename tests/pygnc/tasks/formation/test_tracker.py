@@ -128,7 +128,7 @@ def test_without_an_orbit_each_partner_is_named_with_the_cause() -> None:
     assert tracker.problem is not None
     said = tracker.accept(tracker.problem())
     named = [(one.partner_id, one.cause) for one in said if isinstance(one, FormationEstimate)]
-    assert sorted(named) == [(partner, "our own orbit is not known") for partner in batch.PARTNERS]
+    assert sorted(named) == [(partner, "our own orbit is unknown") for partner in batch.PARTNERS]
 
 
 def test_nothing_is_posed_before_the_batchs_end_nor_without_a_partner() -> None:

@@ -81,7 +81,7 @@ def write(file: Path, content: bytes) -> None:
 
 @given(st.data(), st.integers(0, 50), st.integers(1, 25), st.integers(65_530, 65_540))
 @EXAMPLES
-def test_however_a_stream_is_cut_and_grows_every_packet_comes_once(
+def test_every_packet_is_read_once_however_the_files_are_cut_and_grow(
     data: st.DataObject, seed: int, count: int, first_number: int
 ) -> None:
     stream = b"".join(range_packets(count, seed=seed))

@@ -39,7 +39,7 @@ def test_own_and_partners_files_are_found_under_all_their_names(tmp_path: Path) 
         ("partner_k", "the name contains no radio id"),
     ],
 )
-def test_a_folder_that_cannot_be_a_partners_is_named_with_the_remedy(tmp_path: Path, folder: str, reason: str) -> None:
+def test_reports_an_invalid_partner_folder_with_the_remedy(tmp_path: Path, folder: str, reason: str) -> None:
     touch(tmp_path, f"range/{folder}/rng00000.bin")
     folders, (fault,) = list_range_files(tmp_path, own_id=77)
     assert [found.prefix for found in folders] == ["", "range/"]
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_a_partners_is_named_with_the_remedy(tmp_path: P
     assert fault.reason.startswith(reason)
 
 
-def test_of_two_folders_of_one_satellite_the_number_is_read(tmp_path: Path) -> None:
+def test_prefers_the_numbered_folder_of_a_satellite(tmp_path: Path) -> None:
     touch(tmp_path, "range/partner_K/rng00000.bin", "range/partner_75/rng00000.bin")
     folders, (fault,) = list_range_files(tmp_path, own_id=74)
     assert [found.prefix for found in folders] == ["", "range/", "range/partner_75/"]

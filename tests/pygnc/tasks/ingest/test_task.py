@@ -107,7 +107,7 @@ def without_times(payloads: list[bytes]) -> list[Message]:
 
 
 @pytest.mark.parametrize("lost_at", range(28))
-def test_lost_at_any_write_its_successor_makes_the_same_journal(homes: list[Home], lost_at: int) -> None:
+def test_a_restart_after_any_write_gives_the_same_journal(homes: list[Home], lost_at: int) -> None:
     undisturbed, lost = homes
     times_lost = 0
     for step in STEPS:
