@@ -236,7 +236,7 @@ class _Epoch:
             predicted = OrbitState(
                 self._gps_ms, orbit_vector(hypothesis.states[satellite]), hypothesis.orbit_root(satellite)
             )
-            judgement = gate.judge(observation, predicted, limits)
+            judgement = gate.test(observation, predicted, limits)
             updated = hypothesis if judgement.used is None else hypothesis.update_with_fix(judgement.used, satellite)
             hypotheses.append(updated.with_added_cost(min(judgement.innovation.chi_square, limits.gate)))
             self.accepted |= judgement.used is not None
