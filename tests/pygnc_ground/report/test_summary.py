@@ -226,7 +226,7 @@ def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_o
 
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:
     sentences = formation_findings_by_text(formation_samples.unsolved(BEGIN_MS))
-    assert sentences["Partner 76 is not known: our own orbit is not known."] is False
+    assert sentences["Partner 76 is not known: our own orbit is unknown."] is False
     assert sentences["2 ranges have no known time."] is False
 
 
