@@ -84,7 +84,7 @@ class ReconnectingDevice:
                 self._report("warning", f"{error}; retrying")
             self._next_attempt_s = time.monotonic() + self._backoff.next()
             return False
-        self._readings = self.device.engine.feed.subscribe(self._depth, self._on_news)
+        self._readings = self.device.subscribe(self._depth, self._on_news)
         self._report("warning" if self._backoff.failures else "info", f"{self.device.url}: connected")
         self._backoff.reset()
         self._is_connected = True

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from pygnc_devices.discovery import search
 from pygnc_devices.framing import scan_to_end
-from pygnc_devices.scheduler import Procedure, Request
+from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands, framing
 from pygnc_devices.ucb.batch import scan_recording
 from pygnc_devices.ucb.driver import FAMILY, Ucb
@@ -135,7 +135,7 @@ def load(_: argparse.Namespace) -> Iterator[Row]:
         urls = [stack.enter_context(_unit({0x01: 200})) for _ in range(DEVICES)]
         with _on_one_core():
             devices = [stack.enter_context(Ucb.open(url)) for url in urls]
-            feeds = [device.engine.feed.subscribe() for device in devices]
+            feeds = [device.subscribe() for device in devices]
             start_s, used_s = time.monotonic(), time.process_time()
             while time.monotonic() - start_s < LOAD_S:
                 for feed in feeds:
@@ -226,11 +226,11 @@ def _replies(device: Ucb, name: str) -> list[Reply]:
     return replies
 
 
-def _packets_before_answer(device: Ucb, request: Request) -> Procedure[int]:
+async def _packets_before_answer(device: Ucb, request: Request) -> int:
     """Return the number of streamed packets before the answer."""
-    before = device.engine.counts.readings
-    yield request
-    return device.engine.counts.readings - before
+    before = device.engine.counters.readings
+    await request
+    return device.engine.counters.readings - before
 
 
 def _spread(replies: list[Reply]) -> str:

@@ -153,7 +153,7 @@ def test_reconnects_an_unplugged_device(equipped: tuple[Flight, PtyEndpoint, Pty
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ('family = "toaster"', "no family of devices is called 'toaster'"),
+        ('family = "toaster"', "unknown device family 'toaster'"),
         ('family = "ucb"\noptions = {colour = 3}', "colour"),
         ('family = "ucb"\nstream = 7', "there is no rate of 7 Hz"),
     ],

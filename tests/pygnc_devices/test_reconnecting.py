@@ -1,7 +1,6 @@
 """Devices that are missing at first, lose readings or fail."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ class FakeDevice:
         self.is_connected = True
         self.is_closed = False
         self.subscription = FakeSubscription(list(entries))
-        self.engine = SimpleNamespace(feed=SimpleNamespace(subscribe=lambda *_: self.subscription))
+        self.subscribe = lambda *_: self.subscription
 
     def close(self) -> None:
         self.is_closed = True

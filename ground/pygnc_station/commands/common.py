@@ -1,14 +1,18 @@
 """Application object, shared options and error reporting of the `pygnc station` commands."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, ParamSpec
 
 import typer
 
 from pygnc_devices.errors import DeviceError
-from pygnc_station.errors import StationError, StoreError
+from pygnc_station.errors import StationError, StoreError, TransferError
+from pygnc_station.settings_file import read_settings
+from pygnc_station.store.store import Store
+
+P = ParamSpec("P")
 
 app: Final = typer.Typer(
     add_completion=False,
@@ -34,17 +38,34 @@ NowOption = Annotated[bool, typer.Option("--now", help="Send now, even if the de
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
-@contextmanager
-def reported_errors(command: str) -> Iterator[None]:
-    """Print an expected error as one line and exit with code 1."""
-    try:
-        yield
-    except (DeviceError, StationError, StoreError) as error:
-        typer.echo(f"pygnc station {command}: {error}", err=True)
-        raise typer.Exit(1) from None
-    except BrokenPipeError:
-        raise  # typer ends the command quietly
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"pygnc station {command}: {where}{error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
+def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Register a subcommand, by default under the function's name; print its expected errors as one line.
+
+    The subcommand then exits with code 1.
+    """
+
+    def register(function: Callable[P, None]) -> Callable[P, None]:
+        shown_name = f"pygnc station {name or function.__name__}"
+
+        @wraps(function)
+        def run(*arguments: P.args, **options: P.kwargs) -> None:
+            try:
+                function(*arguments, **options)
+            except (DeviceError, StationError, StoreError, TransferError) as error:
+                typer.echo(f"{shown_name}: {error}", err=True)
+                raise typer.Exit(1) from None
+            except BrokenPipeError:
+                raise  # typer ends the command quietly
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                typer.echo(f"{shown_name}: {where}{error.strerror or error}", err=True)
+                raise typer.Exit(1) from None
+
+        return app.command(name)(run)
+
+    return register
+
+
+def open_store(settings: Path | None) -> Store:
+    """Open the store of the settings."""
+    return Store.open(read_settings(settings).store_url)

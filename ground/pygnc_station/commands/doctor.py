@@ -16,7 +16,7 @@ from pygnc_devices.emus import unit as emus
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
 from pygnc_devices.family import Found, family
 from pygnc_devices.opc_n3 import evaluation as opc
-from pygnc_station.commands.common import SettingsOption, app, reported_errors
+from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.logger.devices import identify, read_one
 from pygnc_station.settings import Device, StationSettings
@@ -79,16 +79,15 @@ def _bad(subject: str, text: str) -> Finding:
     return Finding(subject, is_good=False, text=text)
 
 
-@app.command()
+@command()
 def doctor(settings: SettingsOption = None) -> None:
     """Check devices, clock, disk, store, transfers and key; exit with code 1 if there is a problem."""
-    with reported_errors("doctor"):
-        is_well = True
-        for finding in examine(read_settings(settings), time.time()):
-            typer.echo(f"{'ok     ' if finding.is_good else 'PROBLEM'}  {finding.subject}: {finding.text}")
-            is_well &= finding.is_good
-        if not is_well:
-            raise typer.Exit(1)
+    is_well = True
+    for finding in examine(read_settings(settings), time.time()):
+        typer.echo(f"{'ok     ' if finding.is_good else 'PROBLEM'}  {finding.subject}: {finding.text}")
+        is_well &= finding.is_good
+    if not is_well:
+        raise typer.Exit(1)
 
 
 def examine(settings: StationSettings, now_s: float) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import typer
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
 from pygnc_devices.emus.sentences import SUMMARY
-from pygnc_station.commands.common import GadgetOption, JsonOption, NowOption, SettingsOption, app, reported_errors
+from pygnc_station.commands.common import GadgetOption, JsonOption, NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.logger.display import devices_by_stream, json_of, line_of
 from pygnc_station.settings import StationSettings
@@ -46,7 +46,7 @@ class Form(StrEnum):
     PARQUET = "parquet"
 
 
-@app.command()
+@command()
 def recent(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
@@ -56,7 +56,7 @@ def recent(
     as_json: JsonOption = False,
 ) -> None:
     """Print the newest readings of the store, the newest first."""
-    with reported_errors("recent"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         streams = query.streams(store, gadget, kind)
         names = devices_by_stream(streams)
         show = json_of if as_json else line_of
@@ -66,7 +66,7 @@ def recent(
             typer.echo("the store contains no such readings", err=True)
 
 
-@app.command()
+@command()
 def watch(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
@@ -78,7 +78,7 @@ def watch(
     ] = 0,
 ) -> None:
     """Print new readings of the store until Ctrl-C; the logger may run at the same time."""
-    with reported_errors("watch"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         after: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store, gadget, kind)}
         shown = 0
         show = json_of if as_json else line_of
@@ -97,7 +97,7 @@ def watch(
             return
 
 
-@app.command()
+@command()
 def export(  # noqa: PLR0917 - options of a command
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the files, created if missing.")],
     settings: SettingsOption = None,
@@ -108,13 +108,13 @@ def export(  # noqa: PLR0917 - options of a command
     until: UntilOption = "",
 ) -> None:
     """Write readings to files, one per device and kind."""
-    with reported_errors("export"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         span = Span(_time(since), _time(until))
         for path in export_files(store, query.streams(store, gadget, kind), out, form, span):
             typer.echo(f"{path}  {path.stat().st_size} bytes")
 
 
-@app.command("import")
+@command("import")
 def import_readings(
     database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
     settings: SettingsOption = None,
@@ -122,30 +122,29 @@ def import_readings(
     zone: Annotated[str, typer.Option(help="Time zone of its times, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
     """Import readings that batonopc has logged; a repeated import adds only new readings."""
-    with reported_errors("import"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         done = import_batonopc(store, database, zone_of(zone), gadget)
         typer.echo(
             f"{done.readings} readings" + (f", {done.untimed} rows without a time skipped" if done.untimed else "")
         )
 
 
-@app.command()
+@command()
 def prune(
     settings: SettingsOption = None,
     days: Annotated[float, typer.Option(min=0, help="Maximum age of readings in days; 0: keep_days in [store].")] = 0.0,
 ) -> None:
     """Delete old readings that have been transferred everywhere."""
-    with reported_errors("prune"):
-        chosen = read_settings(settings)
-        keep_days = days or chosen.store.keep_days
-        if not keep_days:
-            raise StationError("no maximum age: set keep_days in [store], or pass --days")
-        with Store.open(chosen.store_url) as store:
-            deleted = prune_store(store, int(time.time() * 1000 - keep_days * _DAY_MS), readers(chosen))
-        typer.echo(f"{deleted} readings deleted")
+    chosen = read_settings(settings)
+    keep_days = days or chosen.store.keep_days
+    if not keep_days:
+        raise StationError("no maximum age: set keep_days in [store], or pass --days")
+    with Store.open(chosen.store_url) as store:
+        deleted = prune_store(store, int(time.time() * 1000 - keep_days * _DAY_MS), readers(chosen))
+    typer.echo(f"{deleted} readings deleted")
 
 
-@app.command()
+@command()
 def sync(
     settings: SettingsOption = None,
     *,
@@ -153,23 +152,22 @@ def sync(
     dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send refused readings again.")] = False,
 ) -> None:
     """Send new readings to the central store of [sync]."""
-    with reported_errors("sync"):
-        chosen = read_settings(settings)
-        if not chosen.sync.url:
-            raise StationError("no central store: set url in [sync]")
-        now_ms = int(time.time() * 1000)
-        with Store.open(chosen.store_url) as store:
-            waiting_ms = retry_state(store, SYNC).next_try_ms - now_ms
-            if waiting_ms > 0 and not now:
-                typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
-                return
-            if dead_letters:
-                done = send_dead_letters(store, chosen.central_url)
-            else:
-                done = synchronise(store, chosen.central_url, now_ms)
-        typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused" if done.refused else ""))
-        if done.problem:
-            raise StationError(done.problem)
+    chosen = read_settings(settings)
+    if not chosen.sync.url:
+        raise StationError("no central store: set url in [sync]")
+    now_ms = int(time.time() * 1000)
+    with Store.open(chosen.store_url) as store:
+        waiting_ms = retry_state(store, SYNC).next_try_ms - now_ms
+        if waiting_ms > 0 and not now:
+            typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
+            return
+        if dead_letters:
+            done = send_dead_letters(store, chosen.central_url)
+        else:
+            done = synchronise(store, chosen.central_url, now_ms)
+    typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused" if done.refused else ""))
+    if done.problem:
+        raise StationError(done.problem)
 
 
 def readers(settings: StationSettings) -> list[str]:
@@ -191,7 +189,7 @@ def _time(text: str) -> int | None:
         raise StationError(f"invalid time {text!r}; an example: 2026-11-21T17:00") from None
 
 
-@app.command()
+@command()
 def cells(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
@@ -199,7 +197,7 @@ def cells(
     bars: Annotated[bool, typer.Option(help="Draw a bar for each value.")] = True,
 ) -> None:
     """Print the values of each cell of an EMUS battery, and its status."""
-    with reported_errors("cells"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         shown = False
         names = sorted({stream.gadget_id for stream in query.streams(store, gadget) if stream.family == "emus"})
         for name in names:
@@ -223,7 +221,7 @@ def _newest(store: Store, gadget: str, kind: str, summary: str) -> tuple[CellDat
     by_id = {stream.id: stream for stream in streams}
     table = CellTable(kind)
     for reading in query.between(store, streams, span):
-        table.take(_values(reading, by_id[reading.stream_id]), begins_anew=True)
+        table.add(_values(reading, by_id[reading.stream_id]), clear_at_first=True)
     return table.data(_expected(store, gadget, summary)), last[0].t_utc_ms
 
 

@@ -5,35 +5,34 @@ from typing import Annotated
 
 import typer
 
-from pygnc_station.commands.common import SettingsOption, app, reported_errors
+from pygnc_station.commands.common import SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.server import access
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
 
 
-@app.command()
+@command()
 def serve(settings: SettingsOption = None) -> None:
     """Run the server of [serve] until Ctrl-C or SIGTERM."""
     from pygnc_station.server.application import serve as run  # noqa: PLC0415 - stations do not need the HTTP server
 
-    with reported_errors("serve"):
-        chosen = read_settings(settings)
-        with Store.open(chosen.store_url) as store:
-            run(chosen, store, typer.echo)
+    chosen = read_settings(settings)
+    with Store.open(chosen.store_url) as store:
+        run(chosen, store, typer.echo)
 
 
-@app.command()
+@command()
 def pin(
     settings: SettingsOption = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Validity of the PIN in minutes.")] = 10.0,
 ) -> None:
     """Create a PIN with which one station can register."""
-    with reported_errors("pin"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         typer.echo(access.new_pin(store, int(time.time() * 1000), minutes))
 
 
-@app.command()
+@command()
 def token(
     name: Annotated[str, typer.Argument(help="User of the token; an older token of the same name is revoked.")],
     settings: SettingsOption = None,
@@ -42,17 +41,17 @@ def token(
     days: Annotated[float, typer.Option(min=0, help="Validity of the token in days; 0: unlimited.")] = 0.0,
 ) -> None:
     """Create a token for a person or program, and print it; it cannot be printed again."""
-    with reported_errors("token"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         typer.echo(access.new_token(store, name, int(time.time() * 1000), may_write=write, days=days or None))
 
 
-@app.command()
+@command()
 def revoke(
     name: Annotated[str, typer.Argument(help="Name with which the station has registered.")],
     settings: SettingsOption = None,
 ) -> None:
     """Revoke all keys of a station."""
-    with reported_errors("revoke"), Store.open(read_settings(settings).store_url) as store:
+    with open_store(settings) as store:
         count = access.revoke(store, name, int(time.time() * 1000))
         if not count:
             raise StationError(f"unknown station {name!r}, or its keys are revoked already")

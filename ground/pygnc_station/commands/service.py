@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from pygnc_station.commands.common import SettingsOption, app, reported_errors
+from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import find_settings, read_settings
 
@@ -166,7 +166,7 @@ def _is_wanted(settings: StationSettings, job: str) -> bool:
     return settings.store.keep_days > 0
 
 
-@app.command()
+@command()
 def units(
     settings: SettingsOption = None,
     out: Annotated[
@@ -177,16 +177,15 @@ def units(
     server: Annotated[bool, typer.Option("--server", help="Create the unit of the server instead.")] = False,
 ) -> None:
     """Create systemd units: a service that logs, and timers for the jobs that the settings configure."""
-    with reported_errors("units"):
-        file = settings or find_settings()
-        made = unit_files(read_settings(file), file, user or getpass.getuser(), is_server=server)
-        for name, text in made.items():
-            if out is None:
-                typer.echo(f"# {name}\n{text}")
-                continue
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).write_text(text)
-            typer.echo(str(out / name))
-        if out is not None:
-            enabled = " ".join(name for name in made if name.endswith(".timer") or f"{name[:-8]}.timer" not in made)
-            typer.echo(f"sudo cp {out}/* /etc/systemd/system/ && sudo systemctl enable --now {enabled}")
+    file = settings or find_settings()
+    made = unit_files(read_settings(file), file, user or getpass.getuser(), is_server=server)
+    for name, text in made.items():
+        if out is None:
+            typer.echo(f"# {name}\n{text}")
+            continue
+        out.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+        typer.echo(str(out / name))
+    if out is not None:
+        enabled = " ".join(name for name in made if name.endswith(".timer") or f"{name[:-8]}.timer" not in made)
+        typer.echo(f"sudo cp {out}/* /etc/systemd/system/ && sudo systemctl enable --now {enabled}")

@@ -10,7 +10,7 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
-from pygnc_devices.declaration import Record, Words
+from pygnc_devices.declaration import Labels, Record
 
 PlainValue: TypeAlias = int | float | str | bool | list["PlainValue"] | dict[str, "PlainValue"] | None
 """Value that JSON can express."""
@@ -43,7 +43,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def label_of(self, value: object) -> str:
         """Return the label of a code or of bits; "" for a quantity or an unknown code."""
-        return Words(dict(self.words), self.of_bits).of(value) if self.words else ""
+        return Labels(dict(self.words), self.of_bits).describe(value) if self.words else ""
 
     @property
     def title(self) -> str:
@@ -71,8 +71,8 @@ class Layout(msgspec.Struct, frozen=True):
                     csv_unit=field.unit.column,
                     csv_per_unit=field.unit.column_per_unit,
                     meaning=field.meaning,
-                    words=tuple(field.words.names.items()) if field.words else (),
-                    of_bits=field.words is not None and field.words.of_bits,
+                    words=tuple(field.labels.names.items()) if field.labels else (),
+                    of_bits=field.labels is not None and field.labels.is_bit_field,
                 )
                 for field in packet.fields
             ),

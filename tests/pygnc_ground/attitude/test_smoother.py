@@ -54,11 +54,11 @@ def test_errors_are_as_large_as_the_smoother_says() -> None:
         if state is not None and number >= SETTLED:
             turn = quaternion.error_vector(TRUTH.quaternion[number], state.quaternion)
             values.append(turn.dot(np.linalg.solve(state.covariance[:3, :3], turn)))
-    # The errors of one run hang together, so that their mean is known to a factor of two only.
+    # The errors of one run are correlated, so their mean is known to a factor of two only.
     assert 1.5 < np.mean(values) < 6.0
 
 
-def test_it_is_the_solution_of_all_equations_at_once() -> None:
+def test_agrees_with_the_solution_of_all_equations_at_once() -> None:
     """With nothing measured between, the recursion must carry the last state back by the transition alone."""
     updates = [UPDATES[0], *UPDATES[300:330]]
     states = smooth(updates)

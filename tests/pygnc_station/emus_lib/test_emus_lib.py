@@ -159,7 +159,7 @@ def test_finds_the_port_by_usb_ids_or_explains_how_to_set_it(monkeypatch: pytest
         EmusSerial().open()
     monkeypatch.setattr(config, "EMUS_SERIAL_VID", "0403")
     monkeypatch.setattr(config, "EMUS_SERIAL_PID", "6001")
-    with pytest.raises(PortError, match="usb://0403:6001: no port is that"):
+    with pytest.raises(PortError, match="usb://0403:6001: no port matches"):
         EmusSerial().open()
 
 
@@ -238,7 +238,7 @@ def test_an_example_reports_why_it_cannot_run(tmp_path: Path, example: str) -> N
     assert not (tmp_path / "home/emus.LOCK").exists()
     done = run(tmp_path, program, EMUS_SERIAL_VID="dead", EMUS_SERIAL_PID="beef")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "usb://dead:beef: no port is that" in done.stdout
+    assert "usb://dead:beef: no port matches" in done.stdout
     (tmp_path / "file").touch()
     done = run(tmp_path, program, EMUS_SERIAL_PORT="/dev/no_such_port", EMUS_HOME=str(tmp_path / "file/home"))
     assert done.returncode == 1

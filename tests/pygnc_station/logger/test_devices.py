@@ -101,7 +101,7 @@ def test_stores_the_unfinished_average_when_it_is_stopped(tmp_path: Path, number
     [
         (OpcFaults(dead_laser=True), "the fan or the laser does not run"),
         (OpcFaults(deaf_fan=10**9), "fan or laser does not switch on; is the supply strong enough?"),
-        (OpcFaults(is_autonomous=True), "records by itself and answers no more: switch its power off and on"),
+        (OpcFaults(is_autonomous=True), "records autonomously and no longer answers: switch its power off and on"),
     ],
 )
 def test_the_doctor_explains_faults_of_fan_and_laser(

@@ -23,7 +23,7 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 from pygnc_devices.scheduler import Task as RunningProcedure
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
@@ -144,7 +144,7 @@ class ConfiguredDevice:
         self._notify(severity, "device", f"{self.name}: {text}")
 
 
-def _stream_request(device: BlockingDevice, settings: DeviceSettings) -> Procedure[Any] | None:
+def _stream_request(device: BlockingDevice, settings: DeviceSettings) -> Operation[Any] | None:
     """Return the procedure that requests the stream of the settings, or None."""
     if not settings.stream:
         return None

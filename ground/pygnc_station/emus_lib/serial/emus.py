@@ -135,7 +135,7 @@ class EmusSerial:
         self.port_name = self.port_name or self.get_port_name()
         self._log(logging.INFO, "Open serial to %s", self.port_name)
         self._device = Emus.open(self.port_name, self.baudrate)
-        self._readings = self._device.engine.feed.subscribe()
+        self._readings = self._device.subscribe()
         self.connected = True
         return self.connected
 
