@@ -1,4 +1,4 @@
-"""Bad input, dying tasks, bad disks: each through real processes."""
+"""Damaged input, killed tasks and disk faults, with real processes."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The main job through real processes: a batch in, status and logs out."""
+"""Processing of a batch by real processes: status, files and logs."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def test_reads_range_files_under_the_names_of_the_older_code(demo: Flight, demo_
     demo.run("10", str(demo_time_s), "--exit-when-done")
     files = [message for message in demo.inputs() if isinstance(message, SourceFile)]
     assert [file.name for file in files] == ["sense.bin", "range.bin", "rng00000.bin", "rng00001.bin"]
-    # The packet that is cut by the end of rng00000.bin goes on in rng00001.bin, but not in what follows range.bin.
+    # The packet cut by the end of rng00000.bin continues in rng00001.bin, but not in the file after range.bin.
     assert [file.damaged_bytes > 0 for file in files] == [False, True, False, False]
     for name in ("rng00000.bin", "rng00001.bin"):
         assert (demo.home / "pygnc_batch" / name).read_bytes() == (demo.home / name).read_bytes()

@@ -1,4 +1,4 @@
-"""Partners through real processes: from range files to journal, status and info."""
+"""Formation estimates by real processes: from range files to journal, status and info line."""
 
 import shutil
 from pathlib import Path

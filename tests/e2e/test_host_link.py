@@ -1,4 +1,4 @@
-"""The host on a real pseudo-terminal: files, live packets, status, settings and stop, through kills."""
+"""Host link with real processes on a pseudo-terminal: files, live packets, status, settings, stop, killed tasks."""
 
 import fcntl
 import os
@@ -168,9 +168,9 @@ def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, re
     inputs = linked.live_inputs()
     assert [message.raw for message in inputs if not isinstance(message, TimeMark)] == sent
     newest_gps = [message.seq for message in inputs if isinstance(message, GpsFix)][-1]
-    host.run(lambda: linked.estimates()[-1].input_seq == newest_gps)
+    host.run(lambda: [estimate.input_seq for estimate in linked.estimates()][-1:] == [newest_gps])
     newest_sample = [message.seq for message in inputs if isinstance(message, SensorSample)][-1]
-    host.run(lambda: linked.attitudes()[-1].input_seq == newest_sample)
+    host.run(lambda: [attitude.input_seq for attitude in linked.attitudes()][-1:] == [newest_sample])
     assert linked.estimates()[-1].accepted
     assert linked.attitudes()[-1].mode == "fine"
     assert host.lost() == []
@@ -323,6 +323,6 @@ def is_raw(host: HostOnPty) -> bool:
 
 
 def is_echoing(host: HostOnPty) -> bool:
-    """Whether anything that the host said since it was heard came back to it."""
+    """Whether the terminal has echoed anything that the host sent."""
     ready_at = host.heard.index(b"<HELO")
     return b">" in host.heard[ready_at:]

@@ -1,4 +1,4 @@
-"""A run writes what came to it, and the next one, or the ground, begins from that: through real processes."""
+"""Runs that begin with the files of the last run, with real processes."""
 
 import shutil
 

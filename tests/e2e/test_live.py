@@ -1,4 +1,4 @@
-"""Live packets through a pseudo-terminal: late, missing, twice, out of order, of partners, and how soon they count."""
+"""Live packets with real processes: late, missing, repeated, swapped, partners' packets, latency."""
 
 import os
 import signal

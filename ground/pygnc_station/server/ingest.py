@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
+from pygnc.common.files import durable_rename, sync_file, sync_folder
 from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manifest, Metadata, StreamEntry, read_rows
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server import batonopc_batch
@@ -180,6 +181,7 @@ def _store_readings(store: Store, connection: Connection, archive: zipfile.ZipFi
 
 
 def _extract_files(archive: zipfile.ZipFile, metadata: Metadata, folder: Path) -> None:
+    """Write the flight files durably: the station deletes its copies once the batch is accepted."""
     if not metadata.files:
         return
     part = folder.with_name(f".{folder.name}.part")
@@ -188,5 +190,7 @@ def _extract_files(archive: zipfile.ZipFile, metadata: Metadata, folder: Path) -
     for entry in metadata.files:
         with archive.open(entry.file) as octets, (part / Path(entry.file).name).open("wb") as target:
             shutil.copyfileobj(octets, target, _COPY_BYTES)
+        sync_file(part / Path(entry.file).name)
+    sync_folder(part)
     shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
+    durable_rename(part, folder)

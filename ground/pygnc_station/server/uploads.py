@@ -16,6 +16,7 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
+from pygnc.common.files import durable_rename, sync_file
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server import batonopc_batch
 from pygnc_station.server.ingest import ingest
@@ -226,7 +227,8 @@ class Uploads:
                 part = folder / f".{path.name}.part"
                 with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as target:
                     batonopc_batch.without_key(archive, stem, target)
-                part.replace(folder / path.name)
+                sync_file(part)
+                durable_rename(part, folder / path.name)
         if stem:
             path.unlink()
         else:

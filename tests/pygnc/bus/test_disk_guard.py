@@ -1,4 +1,4 @@
-"""The logs keep below their ceiling."""
+"""Disk ceiling of the logs."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def logs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_nothing_is_removed_while_there_is_room(logs: Path) -> None:
+def test_removes_nothing_while_there_is_room(logs: Path) -> None:
     assert DiskGuard(logs / "run-00004", 5000, 0).may_grow(1000) is None
     assert len(list(logs.iterdir())) == 4
 
 
-def test_the_oldest_runs_make_room(logs: Path) -> None:
+def test_removes_the_oldest_runs(logs: Path) -> None:
     assert DiskGuard(logs / "run-00004", 4000, 0).may_grow(1500) is None
     assert sorted(p.name for p in logs.iterdir()) == ["run-00003", "run-00004"]
 
@@ -36,7 +36,7 @@ def test_removes_delivered_runs_first(logs: Path) -> None:
     assert sorted(p.name for p in logs.iterdir()) == ["run-00001", "run-00002", "run-00004"]
 
 
-def test_the_present_run_is_never_removed(logs: Path) -> None:
+def test_never_removes_the_present_run(logs: Path) -> None:
     reason = DiskGuard(logs / "run-00004", 1500, 0).may_grow(1000)
     assert reason is not None
     assert "ceiling" in reason

@@ -1,4 +1,4 @@
-"""Journals on disk: what a cut, a kill, a full disk or damage leaves of them."""
+"""Journals after cuts, kills, full disks and damage."""
 
 import errno
 import os

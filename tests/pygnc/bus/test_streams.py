@@ -1,4 +1,4 @@
-"""Streams between real processes: every message once and in order, whatever a reader suffers."""
+"""Streams between real processes: every message once and in order."""
 
 import multiprocessing
 import os
@@ -46,7 +46,7 @@ def messages(first: int, count: int) -> list[BatchEnd]:
 
 
 def be_writer(folder: Path, control: Connection) -> None:
-    """Write as fast as possible, say how long it took, then greet whoever joins until told to end."""
+    """Write as fast as possible, report the duration, then answer new readers until asked to end."""
     writer = make_writer(zmq.Context(), folder)
     control.recv()
     begin = time.monotonic()
@@ -207,7 +207,7 @@ def test_reads_dropped_messages_after_announcements_of_known_ones(
     assert heard(reader, 2000) == list(range(1, 2001))
 
 
-def test_a_look_into_the_journal_hides_nothing_that_is_shown(joined: tuple[StreamWriter, StreamReader]) -> None:
+def test_reading_the_journal_does_not_hide_transient_messages(joined: tuple[StreamWriter, StreamReader]) -> None:
     writer, reader = joined
     assert reader.socket.poll(5000)
     assert reader.receive(100) == []  # the greeting

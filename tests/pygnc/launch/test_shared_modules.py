@@ -1,4 +1,4 @@
-"""What tasks load themselves, and what is loaded for them."""
+"""Modules loaded before the fork and by the tasks."""
 
 import json
 import subprocess

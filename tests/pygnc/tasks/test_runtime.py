@@ -1,7 +1,4 @@
-"""What the loop does for every task.
-
-Threads take their memory from the heap that is trimmed.
-"""
+"""Task base class, control channel and heap."""
 
 import os
 import socket

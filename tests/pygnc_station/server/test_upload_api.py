@@ -155,7 +155,9 @@ def test_a_server_starts_although_a_batch_cannot_be_processed(
     assert told["state"] == "rejected"
 
 
-def test_flight_files_arrive_unchanged(tmp_path: Path) -> None:
+def test_flight_files_arrive_unchanged_and_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr("pygnc_station.server.ingest.sync_file", lambda path: synced.append(path.name))
     with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
         base = station(tmp_path / "pi", there.url, there.new_key())
         settings = StationSettings(folder=base.folder, upload=base.upload, batches=Batches(flight_folders=["home"]))
@@ -165,6 +167,7 @@ def test_flight_files_arrive_unchanged(tmp_path: Path) -> None:
         assert _upload(store, settings).accepted == [batch.name]
         (found,) = (there.folder / "files" / batch.id).iterdir()
         assert found.read_bytes() == bytes(range(256)) * 10
+    assert synced == [found.name]
 
 
 def test_twenty_concurrent_gateways_lose_no_reading(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_bias_is_found_within_its_sigma() -> None:
     assert calibration.counts == {"mag_calibration_seen": 720, "mag_calibration_kept": 720}
 
 
-def test_solutions_become_rare_and_hang_on_the_count_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempts_become_rare_and_depend_on_the_count_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
 
     def refuse(samples: CalibrationSamples, settings: CalibrationSettings) -> Calibration:
@@ -82,7 +82,7 @@ def test_a_restart_anywhere_changes_no_bit(cut: int) -> None:
     assert msgspec.msgpack.encode(second.checkpoint()) == msgspec.msgpack.encode(whole.checkpoint())
 
 
-def test_with_a_calibration_in_the_settings_the_rest_goes_to_the_filter_and_the_whole_is_told() -> None:
+def test_separates_the_residual_bias_from_the_total_bias() -> None:
     """The settings know an older bias, and axes that are not equal."""
     flight = fly(2, 1.0, sensor=SKEWED, bias_ut=np.array([20.0, 10.0, -25.0]))
     x, y, z = ((row[0], row[1], row[2]) for row in flight.matrix.tolist())
@@ -97,7 +97,7 @@ def test_with_a_calibration_in_the_settings_the_rest_goes_to_the_filter_and_the_
     assert solved.residual.mean_ut == pytest.approx(flight.matrix @ [3.0, -2.0, -1.0], abs=0.3)
 
 
-def test_a_solution_counts_when_the_one_before_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepts_a_solution_that_agrees_with_the_previous_one(monkeypatch: pytest.MonkeyPatch) -> None:
     real = calibrate(TUMBLE.mag_ut, TUMBLE.field_ut, CalibrationSettings())
     said_ut = [0.0, 30.0, 30.1, 55.0, 30.2, 30.0, 30.1]
     queue = iter(said_ut)
@@ -111,7 +111,7 @@ def test_a_solution_counts_when_the_one_before_it_says_the_same(monkeypatch: pyt
     assert [one.total.bias_ut[0] for one in solutions(solved)] == [30.1, 30.0, 30.1]
 
 
-def test_a_bias_that_moves_is_followed_and_never_lies_between() -> None:
+def test_follows_a_bias_that_changes() -> None:
     moving = fly(1, 6.0)
     moving.mag_ut[1000:] += [0.0, 20.0, 0.0]
     for one in solutions(take_all(MagCalibration(PLAIN), moving)):
@@ -119,7 +119,7 @@ def test_a_bias_that_moves_is_followed_and_never_lies_between() -> None:
         assert min(np.abs(off_ut).max(), np.abs(off_ut - [0.0, 20.0, 0.0]).max()) < 0.5
 
 
-def test_the_first_solution_is_news_and_then_what_has_moved() -> None:
+def test_the_first_solution_and_changed_ones_are_new() -> None:
     still = solutions(take_all(MagCalibration(PLAIN), TUMBLE))
     assert [one.is_new for one in still] == [True, *[False] * (len(still) - 1)]
     moving = fly(1, 6.0)
@@ -128,13 +128,13 @@ def test_the_first_solution_is_news_and_then_what_has_moved() -> None:
     assert [one.bias_ut[1] - moving.bias_ut[1] for one in told] == pytest.approx([0.0, 20.0], abs=0.5)
 
 
-def test_a_body_that_hardly_turns_gives_no_bias() -> None:
+def test_gives_no_bias_if_the_body_hardly_rotates() -> None:
     calibration = MagCalibration(PLAIN)
     assert solutions(take_all(calibration, fly(3, 0.5, rate_deg_s=0.01))) == []
     assert calibration.known is None
 
 
-def test_it_is_told_with_units() -> None:
+def test_the_bias_is_printed_with_units() -> None:
     calibration = MagCalibration(PLAIN)
     take_all(calibration, TUMBLE)
     assert calibration.known is not None

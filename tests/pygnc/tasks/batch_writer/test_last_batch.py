@@ -1,4 +1,4 @@
-"""What a power cut left open is made from the journal, as if the run had ended in order; the oldest makes room."""
+"""Preparation of the last run's files: the open record is completed from the journal, the oldest data are removed."""
 
 import shutil
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_ignores_the_journal_of_another_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"noise" * 100, CONTENT[:-7]])
-def test_without_whole_records_nothing_is_added(tmp_path: Path, content: bytes | None) -> None:
+def test_adds_nothing_without_complete_records(tmp_path: Path, content: bytes | None) -> None:
     home = flown(tmp_path / "cut", 9, in_order=False)
     (home / LAST / "sense.bin").unlink()
     if content is not None:
@@ -80,13 +80,13 @@ def test_removes_the_oldest_range_files_and_records(tmp_path: Path) -> None:
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT[4 * SIZE :]
 
 
-def test_one_kind_may_have_what_the_other_leaves(tmp_path: Path) -> None:
+def test_one_kind_of_file_may_use_space_that_the_other_does_not_need(tmp_path: Path) -> None:
     home = flown(tmp_path / "home", 36, in_order=True)
     assert ranged(home, {"range/rng00000.bin": 200}) == {"sense.bin": 3 * SIZE, "range/rng00000.bin": 200}
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT[3 * SIZE :]
 
 
-def test_what_is_small_enough_stays(tmp_path: Path) -> None:
+def test_keeps_files_below_the_limit(tmp_path: Path) -> None:
     home = flown(tmp_path / "home", 36, in_order=True)
     assert remove_oldest(home, 6 * SIZE, 5) == 0
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT

@@ -1,4 +1,4 @@
-"""The batch files are a function of the input journal, whatever is killed or cut, and readers always find records."""
+"""The batch files are a function of the input journal across restarts and power cuts."""
 
 import dataclasses
 import os
@@ -117,7 +117,7 @@ def test_live_packets_alone_give_the_same_files(writer: WriterHome) -> None:
     assert writer.files() == expected | {"range/partner_75/rng00000.bin": b"".join(STREAM[:9])}
 
 
-def test_a_packet_that_comes_twice_stands_once(writer: WriterHome) -> None:
+def test_writes_a_repeated_packet_once(writer: WriterHome) -> None:
     records = live_records(0, 6)
     twice = [message for message in records for _ in range(2)]
     writer.write([*NO_FILES, *twice, *live_ranges([packet for packet in STREAM for _ in range(2)])])
@@ -127,7 +127,7 @@ def test_a_packet_that_comes_twice_stands_once(writer: WriterHome) -> None:
     writer.lose()
 
 
-def test_a_record_begun_is_finished_at_the_end(writer: WriterHome) -> None:
+def test_completes_the_last_record_at_the_end(writer: WriterHome) -> None:
     writer.write([*NO_FILES, *live_records(0, 2)[:9]])
     assert writer.files() == {"sense.bin": CONTENT[:SIZE]}
     writer.task.close()
@@ -221,7 +221,7 @@ def test_an_incomplete_batch_does_not_replace_the_last_one(tmp_path: Path) -> No
     assert not retire_batch(tmp_path)
 
 
-def test_a_run_from_the_last_one_puts_what_is_new_behind_it(tmp_path: Path) -> None:
+def test_a_run_from_the_last_one_appends_new_packets(tmp_path: Path) -> None:
     writer = WriterHome(tmp_path, from_last_run=True)
     last = SourceFile(seq=1, name="pygnc_batch_last/sense.bin", delivered_bytes=2 * SIZE)
     row = SourceFile(seq=1, name="pygnc_batch_last/range/rng00004.bin", delivered_bytes=len(STREAM[0]))

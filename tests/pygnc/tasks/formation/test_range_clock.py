@@ -147,7 +147,7 @@ def test_the_recorded_ranges_have_the_recordings_one_offset(tmp_path: Path) -> N
 
 
 def test_our_own_clock_is_mapped_by_sense_records_where_there_are_any() -> None:
-    late = [fix(START_MS), ranged(BOOT_S + 5)]  # the range was made five seconds behind its GPS packet
+    late = [fix(START_MS), ranged(BOOT_S + 5)]  # five seconds after its GPS packet
     sense: list[Message] = [fix(START_MS + 25_000 * k, BOOT_S + 25 * k) for k in range(4)]
     timed = run(RangeClock(), [*sense, *late])
     assert [one.gps_ms for one in timed] == [START_MS + 5000]
@@ -181,7 +181,7 @@ def test_a_damaged_time_of_a_group_does_not_pull_the_map(damaged: GpsFix) -> Non
     assert [one.gps_ms for one in timed] == [START_MS + 60_000 * k for k in range(12)]
 
 
-def test_a_damaged_spacecraft_time_is_given_up() -> None:
+def test_discards_a_range_with_a_damaged_spacecraft_time() -> None:
     messages = groups(12)
     messages[15] = ranged(BOOT_S + 123_456)
     clock = RangeClock()
@@ -199,7 +199,7 @@ def test_ranges_before_the_receiver_knows_the_time_get_theirs_later() -> None:
     assert len(run(RangeClock(), [*long_before, *groups(4)])) == 4
 
 
-def test_two_groups_are_timed_at_the_batchs_end_and_not_before() -> None:
+def test_two_groups_get_times_at_the_end_of_the_batch() -> None:
     clock = RangeClock()
     assert run(clock, groups(2)) == []
     assert len(clock.process(BatchEnd(seq=9, cause=""))) == 2

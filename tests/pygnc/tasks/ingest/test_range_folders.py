@@ -1,4 +1,4 @@
-"""Where range files are looked for, and whose they are."""
+"""Location and owner of range files."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def touch(home: Path, *names: str) -> None:
         (home / name).touch()
 
 
-def test_own_and_partners_files_are_found_under_all_their_names(tmp_path: Path) -> None:
+def test_finds_own_and_partners_files_under_all_their_names(tmp_path: Path) -> None:
     touch(tmp_path, "range.bin", "rng00001.bin", "range/rng00002.bin", "range/partner_75/rng65535.bin")
     touch(tmp_path, "range/partner_L/rng00003.bin", "range/partner_75/notes.txt", "range/old/rng00001.bin", "rng1.bin")
     folders, faults = list_range_files(tmp_path, own_id=74)
@@ -60,7 +60,7 @@ def test_an_empty_home_has_no_range_files(tmp_path: Path) -> None:
     assert [list(folder.rows()) for folder in folders] == [[], []]
 
 
-def test_files_go_on_in_the_next_number_of_their_folder() -> None:
+def test_a_file_continues_in_the_next_number_of_its_folder() -> None:
     assert is_next_file("rng00001.bin", "rng00002.bin")
     assert is_next_file("range/partner_75/rng65535.bin", "range/partner_75/rng00000.bin")
     assert not is_next_file("range/rng00001.bin", "rng00002.bin")
