@@ -16,17 +16,17 @@ from pygnc_devices.family import all_families
 ROOT: Final = Path(__file__).resolve().parent.parent
 GROUND: Final = ROOT / "ground"
 NAME: Final = "pygnc-bridge"
-# What libraries would use if it were there, and the bridge never does.
-LEFT_OUT: Final = (
+# Optional dependencies of libraries that the bridge does not use.
+EXCLUDED: Final = (
     "IPython", "PIL", "_pytest", "hypothesis", "matplotlib", "mypy", "numpy", "pandas", "polars", "pyarrow", "pytest",
     "scipy", "setuptools", "trio", "websockets.trio", "yaml",
 )  # fmt: skip
 
 
 def main() -> None:
-    """Build it and name it."""
+    """Build the program and print its path."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the program")
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the program")
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as work:
         subprocess.run([sys.executable, "-m", "PyInstaller", *arguments(out, Path(work))], check=True)
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def arguments(out: Path, work: Path) -> list[str]:
-    """Return what PyInstaller is told."""
+    """Return the arguments for PyInstaller."""
     modules = [kind.device.__module__ for kind in all_families()]
     modules += ["serial.urlhandler.protocol_socket", "serial.urlhandler.protocol_rfc2217"]
     return [
@@ -44,7 +44,7 @@ def arguments(out: Path, work: Path) -> list[str]:
         *("--collect-data", "pygnc_instruments.bridge"),
         *(("--strip",) if sys.platform == "linux" else ()),
         *(word for module in modules for word in ("--hidden-import", module)),
-        *(word for module in LEFT_OUT for word in ("--exclude-module", module)),
+        *(word for module in EXCLUDED for word in ("--exclude-module", module)),
         str(GROUND / "pygnc_instruments" / "bridge" / "__main__.py"),
     ]
 

@@ -1,4 +1,4 @@
-"""Fly the demonstration batch in a sandbox home, show what came out, and replay it against the truth."""
+"""Process the demonstration batch in a temporary home, print the results, and replay it against the truth."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ SECONDS_AFTER_THE_BATCH = 60
 
 
 def main() -> int:
-    """Put the batch into a fresh home, run main.py to the end of the batch, print what it left; replay the batch."""
+    """Copy the batch to a new home, run main.py to the end of the batch, print its output and replay the batch."""
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(BATCH / "range", HOME / "range")
     shutil.copy(BATCH / "sense.bin", HOME)
@@ -40,22 +40,22 @@ def main() -> int:
     (run,) = (HOME / "pygnc_logs").iterdir()
     print(f"\nlogs: {run.relative_to(ROOT)}")
     for path in sorted(run.iterdir()):
-        print(f"  {path.name:24} {path.stat().st_size:8} bytes   (show it: .venv/bin/pygnc inspect FILE)")
-    print("\nhow long each part took")
+        print(f"  {path.name:24} {path.stat().st_size:8} bytes   (to inspect: .venv/bin/pygnc inspect FILE)")
+    print("\ntime per part")
     for part, seconds in durations(run, began_ns, ended_ns):
         print(f"  {part:24} {seconds:8.3f} s")
     return code or replay()
 
 
 def replay() -> int:
-    """Replay the batch on the ground and name the report."""
+    """Replay the batch on the ground and print the path of the report."""
     shutil.rmtree(REPLAY, ignore_errors=True)
     words: list[str | Path] = [Path(sys.executable).with_name("pygnc"), "replay", BATCH / "sense.bin"]
     words += ["--ranges", BATCH / "range", "--truth", BATCH / "truth.parquet", "--out", REPLAY]
     shown = [str(word.relative_to(ROOT)) if isinstance(word, Path) else word for word in words]
     print(f"\n$ {' '.join(shown)}", flush=True)
     code = subprocess.run(words, cwd=ROOT, check=False).returncode
-    print(f"\nthe report, for a browser: {REPLAY.relative_to(ROOT) / 'report.html'}")
+    print(f"\nreport (open in a browser): {REPLAY.relative_to(ROOT) / 'report.html'}")
     return code
 
 
@@ -66,7 +66,7 @@ def last_spacecraft_time_s(sense: Path) -> int:
 
 
 def durations(run: Path, began_ns: int, ended_ns: int) -> list[tuple[str, float]]:
-    """Return the parts of a run and how long each took, from its events journal."""
+    """Return the duration of each part of a run, from its events journal."""
     records = JournalReader([run], "events").read(1000)
     events = [msgspec.msgpack.decode(record.payload, type=Event) for record in records]
     marks = {event.text if event.name == "phase" else event.name: event.t_mono_ns for event in events}

@@ -1,8 +1,8 @@
 """Pack the flight code into one zip file: the same input gives the same bytes.
 
-Names are sorted, modes are fixed, and every entry carries one date: SOURCE_DATE_EPOCH if set, else the commit's. In a
-git checkout exactly the tracked files under flight/ are packed; elsewhere all of them except caches. Called by
-package_flight_code.sh, standard library and pip only.
+Names are sorted, modes are fixed, and all entries have one date: SOURCE_DATE_EPOCH if set, else that of the commit. In
+a git checkout exactly the tracked files under flight/ are packed; elsewhere all files except caches. Called by
+package_flight_code.sh; uses only the standard library and pip.
 """
 
 import argparse
@@ -21,18 +21,18 @@ from typing import Final, NamedTuple
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLIGHT: Final = ROOT / "flight"
 TABLES: Final = ("data/earth_orientation/earth_orientation.csv", "data/geomagnetic/igrf14.csv")
-"""What of data/ flies, inside the package."""
+"""Files of data/ that are packed, inside the package."""
 LOCK: Final = ROOT / "requirements" / "flight.txt"
 
 ZIP_EPOCH_S: Final = 315_532_800
-"""1980-01-01, the earliest date that a zip file can hold."""
+"""1980-01-01, the earliest date of a zip entry."""
 GLIBC_MINORS: Final = range(17, 37)
-"""Wheels built for glibc 2.17 to 2.36, the one of Raspberry Pi OS 12."""
+"""Wheels built for glibc 2.17 to 2.36; Raspberry Pi OS 12 has 2.36."""
 
 USAGE: Final = """\
-The zip holds main.py and its packages at the top, pygnc_version.info (date, commit, version) and requirements.txt
-(the exact libraries with their hashes). Unpack it anywhere. With --wheels, a computer that no package index reaches
-installs from what it got:
+The zip contains main.py and its packages, pygnc_version.info (date, commit, version) and requirements.txt (the exact
+libraries with their hashes). Unpack it anywhere. With --wheels, a computer without a package index installs the
+libraries from the zip:
 
     unzip flight.zip && python3 -m venv env
     env/bin/pip install --no-index --find-links wheels --require-hashes -r requirements.txt
@@ -41,18 +41,18 @@ installs from what it got:
 
 
 class Checkout(NamedTuple):
-    """What git knows about the tree."""
+    """State of the git checkout."""
 
     commit: str
-    """Hash of the commit; "+changes" follows it if tracked files differ."""
+    """Hash of the commit, followed by "+changes" if tracked files differ."""
     epoch_s: int
-    """The commit's time, Unix seconds."""
+    """Time of the commit, Unix seconds."""
     files: list[Path]
-    """Tracked files under flight/, and the tables that fly."""
+    """Tracked files under flight/, and the packed tables."""
 
 
 def git(*arguments: str) -> str | None:
-    """Ask git about the tree; None if there is no git, no repository or no commit."""
+    """Run git in the tree; return None if there is no git, no repository or no commit."""
     program = shutil.which("git")
     if program is None:
         return None
@@ -61,7 +61,7 @@ def git(*arguments: str) -> str | None:
 
 
 def read_checkout() -> Checkout | None:
-    """Describe the git checkout that ROOT is the top of, or None if it is none."""
+    """Return the state of the git checkout in ROOT, or None if ROOT is not one."""
     if git("rev-parse", "--show-toplevel") != str(ROOT):
         return None
     head = git("log", "-1", "--format=%H %ct")
@@ -75,7 +75,7 @@ def read_checkout() -> Checkout | None:
 
 
 def is_code(path: Path) -> bool:
-    """Tell what flies from caches and from texts for readers of the source."""
+    """Return whether a file is packed; caches and READMEs are not."""
     return "__pycache__" not in path.parts and path.suffix != ".pyc" and path.name != "README.md"
 
 
@@ -90,18 +90,18 @@ def read_version() -> str:
 
 
 def packed_name(path: Path) -> str:
-    """Return where a file of the tree stands in the zip: what flies of data/ goes into the package."""
+    """Return the name of a file in the zip; files of data/ are inside the package."""
     return (
         path.relative_to(FLIGHT).as_posix() if FLIGHT in path.parents else f"pygnc/{path.relative_to(ROOT).as_posix()}"
     )
 
 
 def collect() -> tuple[dict[str, bytes], int]:
-    """Return what flight.zip holds, name -> content, and the date of its entries, Unix seconds."""
+    """Return the content of flight.zip by name, and the date of its entries, Unix seconds."""
     checkout = read_checkout()
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if checkout is None:
-        print("No git checkout with a commit: packing every file under flight/.", file=sys.stderr)
+        print("not a git checkout with a commit: packing every file under flight/", file=sys.stderr)
         files = [path for path in FLIGHT.rglob("*") if path.is_file()] + [ROOT / table for table in TABLES]
         commit, epoch_s = "no-git", None
     else:
@@ -116,10 +116,10 @@ def collect() -> tuple[dict[str, bytes], int]:
 
 
 def download_wheels(machine: str, python_version: str) -> dict[str, bytes]:
-    """Fetch the locked libraries for another computer; pip refuses what differs from the lock's hashes.
+    """Download the locked libraries for another computer; pip checks their hashes.
 
     Raises:
-        subprocess.CalledProcessError: pip found no package index, no fitting wheel, or a wrong hash, and said so.
+        subprocess.CalledProcessError: pip found no package index, no suitable wheel, or a wrong hash (see its output).
     """
     platforms = [f"manylinux2014_{machine}", *(f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS)]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
@@ -132,7 +132,7 @@ def download_wheels(machine: str, python_version: str) -> dict[str, bytes]:
 
 
 def write_zip(path: Path, content: dict[str, bytes], epoch_s: int) -> None:
-    """Write `content` so that its bytes depend on nothing else (and on the zlib in use)."""
+    """Write a zip file whose bytes depend only on `content`, the date and the zlib version."""
     date = time.gmtime(max(epoch_s, ZIP_EPOCH_S))[:6]
     with zipfile.ZipFile(path, "w") as archive:
         for name in sorted(content):
@@ -156,17 +156,17 @@ def main() -> None:
         type=Path,
         default=ROOT / "flight.zip",
         metavar="FILE",
-        help="default: flight.zip beside this script",
+        help="Zip file to write (default: flight.zip in the project folder).",
     )
     parser.add_argument(
         "--wheels",
         nargs="?",
         const="aarch64",
         metavar="MACHINE",
-        help="add wheels/, the libraries for MACHINE (default: aarch64; or x86_64)",
+        help="Add the libraries for MACHINE, aarch64 (default) or x86_64.",
     )
     parser.add_argument(
-        "--python", default="3.11", metavar="VERSION", help="Python that the wheels are for (default: 3.11)"
+        "--python", default="3.11", metavar="VERSION", help="Python version of the wheels (default: 3.11)."
     )
     options = parser.parse_args()
     content, epoch_s = collect()

@@ -1,4 +1,4 @@
-"""Decode ~/pygnc_status.bin with nothing but struct and binascii; runs on CircuitPython too.
+"""Decode ~/pygnc_status.bin with only struct and binascii; runs on CircuitPython too.
 
 Usage: python read_status.py [FILE]
 
@@ -6,7 +6,7 @@ FIELDS is the layout: name and struct code of each field, little-endian, without
 the flight software (flight/pygnc/formats/status.py); a test keeps the two equal.
 """
 
-# Which fields are numbers and which are bytes stands in their codes; the controller's Python has no casts to say it.
+# The codes determine which fields are numbers; CircuitPython has no casts.
 # mypy: disable-error-code="assignment,arg-type,str-bytes-safe"
 
 import binascii

@@ -1,4 +1,4 @@
-"""flight.zip: the same bytes every time, nothing but what flies, and it runs where no package index reaches."""
+"""flight.zip is reproducible, contains only flight code and runs without a package index."""
 
 import hashlib
 import os
@@ -53,7 +53,7 @@ def git(tree: Path, *arguments: str) -> str:
 
 
 def copy_tree(tree: Path) -> Path:
-    """Copy what packaging needs, with this environment in the place of the copy's own."""
+    """Copy what packaging needs, with a link to this environment."""
     tree.mkdir()
     for name in PACKED:
         if (ROOT / name).is_dir():
@@ -72,7 +72,7 @@ def commit_tree(tree: Path) -> Path:
 
 
 def package(tree: Path, *arguments: str, **environment: str) -> Path:
-    """Run the packaging script as a user does and return its zip file."""
+    """Run the packaging script and return its zip file."""
     command = ["./package_flight_code.sh", *arguments]
     done = subprocess.run(command, cwd=tree, env=CLEAN | environment, check=True, capture_output=True, text=True)
     archive = tree / "flight.zip"
@@ -146,7 +146,7 @@ def test_outside_git_every_file_is_packed_and_the_version_says_so(tmp_path: Path
 
 @pytest.fixture(scope="module")
 def package_with_wheels(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a function that makes flight.zip with wheels, in a new folder; it needs the package index."""
+    """Return a function that makes flight.zip with wheels in a new folder; it needs the package index."""
     folder = tmp_path_factory.mktemp("probe")
     probe = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "0", "--timeout", "20"]
     reached = subprocess.run([*probe, "--dest", str(folder), "pyserial"], capture_output=True, check=False)
@@ -161,7 +161,7 @@ def package_with_wheels(checkout: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def read_lock() -> dict[NormalizedName, tuple[str, set[str]]]:
-    """Return what this Python installs of the flight lock: name -> (version, SHA-256 of every file it may be)."""
+    """Return the packages of the flight lock for this Python: name -> (version, permitted SHA-256 values)."""
     text = (ROOT / "requirements" / "flight.txt").read_text().replace("\\\n", "")
     lock = {}
     for line in text.splitlines():
@@ -223,7 +223,7 @@ def test_unpacked_zip_installs_without_index_and_flies(
     assert (home / "pygnc_info.txt").read_text(encoding="ascii")
     assert not tripped.exists(), tripped.read_text()
 
-    # The tripwires work: the same environment, asked for them, reports each.
+    # Cross-check: the same environment reports each forbidden module that is imported.
     for name in NOT_FLYING:
         subprocess.run([python, "-c", f"import {name}"], env=watched, check=False, capture_output=True)
     assert tripped.read_text().split() == NOT_FLYING

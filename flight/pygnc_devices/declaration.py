@@ -1,4 +1,4 @@
-"""One declaration per packet: layout, names, scales, units. Decoder, encoder, CSV columns and tables follow from it."""
+"""Declarations of packets: layout, names, scales, units. Decoder, encoder, CSV columns and tables follow from them."""
 
 import struct
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from pygnc_devices.units import NONE, Unit
 Value: TypeAlias = int | float | str | bytes
 
 TEXT: Final = "text"
-"""Struct code of a last field that takes the rest of the payload: text, ended by a NUL or by the payload."""
+"""Code of a last field that holds the rest of the payload: text that ends at a NUL or with the payload."""
 
 _INTEGER_LIMITS: Final = {
     code: (-(1 << (8 * size - 1)) if code.islower() else 0, (1 << (8 * size - (1 if code.islower() else 0))) - 1)
@@ -22,44 +22,44 @@ _INTEGER_LIMITS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What whole numbers mean.
+class Labels:
+    """Labels of the values of a code, or of the bits of a bit field.
 
     Attributes:
-        names: of the numbers, or of the bits, 0 the least significant; not all need have one.
-        of_bits: whether each bit means something, and not each number.
+        names: labels by value, or by bit, 0 the least significant; some may have none.
+        is_bit_field: whether each bit has a meaning of its own.
     """
 
     names: Mapping[int, str] = attribute(hash=False)
-    of_bits: bool = False
+    is_bit_field: bool = False
 
-    def of(self, value: object) -> str:
-        """Return what a value means, "" if it has no name; of bits all that are set, or `none`."""
+    def describe(self, value: object) -> str:
+        """Return the label of a value, "" if it has none; the labels of all bits set in a bit field, or `none`."""
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             return ""
-        if not self.of_bits:
+        if not self.is_bit_field:
             return self.names.get(value, "")
-        return ", ".join(self.of_each_bit(value)) or "none"
+        return ", ".join(self.bit_names(value)) or "none"
 
-    def of_each_bit(self, value: int) -> tuple[str, ...]:
-        """Return what the bits of a value mean, the lowest first; `bit 10` for one without a name."""
+    def bit_names(self, value: int) -> tuple[str, ...]:
+        """Return the labels of the bits set, the lowest first; `bit 10` for a bit without a label."""
         bits = (bit for bit in range(value.bit_length()) if value >> bit & 1)
         return tuple(self.names.get(bit, f"bit {bit}") for bit in bits)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value of a packet: kept value = word on the wire * scale + offset.
+    """One value of a packet: value = word on the wire * scale + offset.
 
     Attributes:
-        name: ends in the unit, unless it has none (`accel_x_mps2`).
+        name: ends in the unit, if the value has one (`accel_x_mps2`).
         code: struct code of the word; a count and `s` for bytes; `text` for the rest of the payload.
-        unit: of the kept value.
-        scale: kept value per bit; None leaves an integer word the integer it is.
-        offset: kept value of a zero word.
-        meaning: half a sentence.
-        column: its name in CSV files, "" to use `name`.
-        words: what its values mean, where they are codes or flags.
+        unit: unit of the value.
+        scale: value per bit; None: the value is the word.
+        offset: value of the word 0.
+        meaning: description, without the name.
+        column: name in CSV files; "": `name`.
+        labels: labels of the values of a code or bit field.
     """
 
     name: str
@@ -69,16 +69,16 @@ class Field:
     offset: float = 0.0
     meaning: str = ""
     column: str = ""
-    words: Words | None = None
+    labels: Labels | None = None
 
     def to_value(self, word: Value) -> Value:
-        """Return the kept value of a word."""
+        """Return the value of a word."""
         if self.scale is None or not isinstance(word, int | float):
             return word
         return word * self.scale + self.offset
 
     def to_word(self, value: Value) -> Value:
-        """Return the word of a kept value: the nearest, at the end of the range if it lies beyond."""
+        """Return the word nearest to a value, limited to the range of the word."""
         if not isinstance(value, int | float):
             return value
         word = value if self.scale is None else (value - self.offset) / self.scale
@@ -88,14 +88,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Record(ABC):
-    """Named values that a device can give.
+    """Declaration of the values that a device sends together.
 
     Attributes:
-        name: as the device's manual calls it.
+        name: name in the manual of the device.
         fields: in the order of the wire.
-        meaning: half a sentence.
-        clock: name of the field that tells the device's time, "" if none does.
-        is_reading: whether it is a measurement, for subscribers, and not an answer only.
+        meaning: description, without the name.
+        clock: name of the field with the device's clock; "" if there is none.
+        is_reading: whether it is a measurement, which subscribers get, and not only an answer.
     """
 
     name: str
@@ -107,28 +107,28 @@ class Record(ABC):
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
         if len(set(names)) != len(names):
-            raise ValueError(f"packet {self.name}: two fields have the same name")
+            raise ValueError(f"packet {self.name}: field names are not unique")
         if self.clock and self.clock not in names:
-            raise ValueError(f"packet {self.name}: its clock {self.clock} is none of its fields")
+            raise ValueError(f"packet {self.name}: the clock {self.clock!r} is not one of its fields")
 
     @abstractmethod
     def decode(self, payload: bytes) -> Mapping[str, Value | None]:
-        """Return the kept values by name.
+        """Return the values of a payload by name.
 
         Raises:
-            ValueError: the payload is not this record.
+            ValueError: the payload does not match the declaration.
         """
 
     @abstractmethod
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
-        """Return the payload of these kept values; not all need be given."""
+        """Return the payload with these values; missing ones are zero or empty."""
 
     @abstractmethod
     def table(self) -> str:
         """Return the layout as a Markdown table."""
 
     def is_partial(self, missing: Collection[str]) -> bool:
-        """Tell whether a reading without the values of these names lacks any that should be there."""
+        """Return whether a reading without the named values is incomplete."""
         return bool(missing)
 
     def columns(self) -> list[tuple[str, str]]:
@@ -142,10 +142,10 @@ class Record(ABC):
 
 @dataclass(frozen=True)
 class Packet(Record):
-    """The payload of one kind of packet: words without padding.
+    """Declaration of a binary payload: words without padding.
 
     Attributes:
-        byte_order: struct's sign for it.
+        byte_order: in the notation of `struct`.
     """
 
     byte_order: Literal[">", "<"] = ">"
@@ -153,42 +153,42 @@ class Packet(Record):
     def __post_init__(self) -> None:
         super().__post_init__()
         if any(field.code == TEXT for field in self.fields[:-1]):
-            raise ValueError(f"packet {self.name}: only the last field can take the rest of the payload")
+            raise ValueError(f"packet {self.name}: only the last field can have the code {TEXT!r}")
 
     @cached_property
     def layout(self) -> struct.Struct:
-        """The part of fixed length."""
+        """Layout of the fields of fixed length."""
         return struct.Struct(self.byte_order + "".join(f.code for f in self.fields if f.code != TEXT))
 
     @property
     def has_text(self) -> bool:
-        """Whether the last field takes the rest of the payload."""
+        """Whether the last field holds the rest of the payload."""
         return bool(self.fields) and self.fields[-1].code == TEXT
 
     def fits(self, length: int) -> bool:
-        """Tell whether a payload of this many bytes can be this packet."""
+        """Return whether a payload of so many bytes matches the declaration."""
         return length >= self.layout.size if self.has_text else length == self.layout.size
 
     def decode(self, payload: bytes) -> dict[str, Value]:
-        """Return the kept values by name.
+        """Return the values of a payload by name.
 
         Raises:
-            ValueError: the payload's length is not this packet's.
+            ValueError: the payload has another length.
         """
         if not self.fits(len(payload)):
-            raise ValueError(f"packet {self.name} has {self.layout.size} bytes of payload, not {len(payload)}")
+            raise ValueError(f"packet {self.name}: {len(payload)} bytes of payload instead of {self.layout.size}")
         words: tuple[Value, ...] = self.layout.unpack_from(payload)
         if self.has_text:
             text, _, _ = payload[self.layout.size :].partition(b"\0")
             words = (*words, text.decode("latin-1"))
         return {
-            # The common case inline: this loop bounds the rate of the streaming path.
+            # Field.to_value inline: this loop limits the rate of streaming devices.
             name: word if scale is None else word * scale + offset  # type: ignore[operator]
             for (name, scale, offset), word in zip(self._conversions, words, strict=True)
         }
 
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
-        """Return the payload of these kept values; values that are not given are zero."""
+        """Return the payload with these values; missing ones are zero."""
         words = []
         for field in self.fields:
             value = values.get(field.name)

@@ -1,4 +1,4 @@
-"""The two faces of every device, over one engine: for plain scripts, and for asyncio."""
+"""Base classes of the drivers: a synchronous and an asyncio API over one engine."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 from pygnc_devices.engine import Engine
 from pygnc_devices.errors import SilenceError
 from pygnc_devices.reading import Reading, Statistics
-from pygnc_devices.scheduler import Procedure
-from pygnc_devices.subscriptions import QUEUE_DEPTH
+from pygnc_devices.scheduler import Operation
+from pygnc_devices.subscriptions import QUEUE_DEPTH, Subscription
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,7 +19,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Device:
-    """What both faces have.
+    """What both APIs have in common.
 
     Args:
         engine: an open connection; the device closes it.
@@ -30,35 +30,44 @@ class Device:
 
     @property
     def url(self) -> str:
-        """Where the device is."""
+        """URL or path of the port."""
         return self.engine.url
 
     @property
     def baud(self) -> int:
-        """Speed of the line."""
+        """Baud rate of the line."""
         return self.engine.baud
 
     @property
     def is_connected(self) -> bool:
-        """Whether the port is open; one that has gone is looked for until the device is closed."""
+        """Whether the port is open; a lost port is reopened until the device is closed."""
         return self.engine.is_connected
 
     @property
     def statistics(self) -> Statistics:
-        """What the connection has seen so far."""
-        return self.engine.counts.snapshot()
+        """Statistics of the connection."""
+        return self.engine.counters.snapshot()
 
     def latest(self, max_age_s: float = 1.0) -> Reading | None:
-        """Return the newest reading, or None if it is older than that: an old value never passes for a new one."""
-        return self.engine.feed.latest(max_age_s)
+        """Return the newest reading, or None if it is older than that: old values are never repeated."""
+        return self.engine.publisher.latest(max_age_s)
+
+    def subscribe(self, depth: int = QUEUE_DEPTH, notify: Callable[[], None] | None = None) -> Subscription:
+        """Return a queue that gets all readings from now on.
+
+        Args:
+            depth: readings that it holds; the oldest are dropped and counted.
+            notify: called in the thread that owns the port when there is something to take.
+        """
+        return self.engine.publisher.subscribe(depth, notify)
 
 
 class UnitDevice(Device, Generic[U]):
-    """What both faces of a family have whose procedures need to know of a unit; its methods stand once, see `method`.
+    """A device whose operations need the driver's knowledge of the unit; see `method`.
 
     Args:
         engine: see `Device`.
-        unit: what the driver knows of the device, its interpreter.
+        unit: what the driver knows of the device; usually its interpreter.
     """
 
     def __init__(self, engine: Engine, unit: U) -> None:
@@ -67,7 +76,7 @@ class UnitDevice(Device, Generic[U]):
 
 
 class BlockingDevice(Device):
-    """A device for plain scripts: calls return when they are done."""
+    """Synchronous API: calls return when they are done."""
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +85,7 @@ class BlockingDevice(Device):
         self.close()
 
     def close(self) -> None:
-        """Give the port back; may be called twice."""
+        """Close the port; may be called twice."""
         self.engine.close()
 
     def __iter__(self) -> Iterator[Reading]:
@@ -86,14 +95,13 @@ class BlockingDevice(Device):
         """Yield readings as they come, until the device is closed or its recording ends.
 
         Args:
-            silence_s: how long none may come; None: however long.
+            silence_s: longest time without a reading; None: no limit.
             depth: readings that may wait; older ones are dropped and counted.
 
         Raises:
-            SilenceError: none came for that long. The device may be asked for readings again.
+            SilenceError: no reading came for that time. `readings` may be called again.
         """
-        subscription = self.engine.feed.subscribe(depth)
-        with contextlib.closing(subscription):
+        with contextlib.closing(self.subscribe(depth)) as subscription:
             while True:
                 reading = subscription.take(silence_s)
                 if reading is not None:
@@ -104,13 +112,13 @@ class BlockingDevice(Device):
                     raise SilenceError(f"{self.url}: no reading for {silence_s} s")
 
     def read(self, timeout_s: float = 1.0) -> Reading | None:
-        """Return the next reading to come, or None if none comes in that time."""
-        with contextlib.closing(self.engine.feed.subscribe()) as subscription:
+        """Return the next reading, or None if none comes in that time."""
+        with contextlib.closing(self.subscribe()) as subscription:
             return subscription.take(timeout_s)
 
-    def run(self, procedure: Procedure[T]) -> T:
-        """Carry a procedure out. Ctrl-C ends it in order: its clean-up goes on behind the caller's back."""
-        task = self.engine.start(procedure)
+    def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation. Ctrl-C aborts it; its clean-up goes on in the engine's thread."""
+        task = self.engine.start(operation)
         try:
             return task.result()
         except BaseException:
@@ -119,7 +127,7 @@ class BlockingDevice(Device):
 
 
 class AsyncDevice(Device):
-    """A device for asyncio."""
+    """API for asyncio."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,7 +136,7 @@ class AsyncDevice(Device):
         await self.close()
 
     async def close(self) -> None:
-        """Give the port back; may be called twice."""
+        """Close the port; may be called twice."""
         await asyncio.to_thread(self.engine.close)
 
     def __aiter__(self) -> AsyncIterator[Reading]:
@@ -136,33 +144,33 @@ class AsyncDevice(Device):
 
     async def readings(self, silence_s: float | None = None, depth: int = QUEUE_DEPTH) -> AsyncGenerator[Reading, None]:
         """Yield readings as they come; see `BlockingDevice.readings`."""
-        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
-        def tell() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended before the device
-                loop.call_soon_threadsafe(news.set)
+        def notify() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed before the device
+                loop.call_soon_threadsafe(changed.set)
 
-        with contextlib.closing(self.engine.feed.subscribe(depth, tell)) as subscription:
+        with contextlib.closing(self.subscribe(depth, notify)) as subscription:
             while True:
-                news.clear()
+                changed.clear()
                 reading = subscription.take(0)
                 if reading is not None:
                     yield reading
                 elif subscription.is_over:
                     return
                 else:
-                    await _wait(news, silence_s, self.url)
+                    await _wait(changed, silence_s, self.url)
 
     async def read(self, timeout_s: float = 1.0) -> Reading | None:
-        """Return the next reading to come, or None if none comes in that time."""
+        """Return the next reading, or None if none comes in that time."""
         async with contextlib.aclosing(self.readings(timeout_s)) as readings:
             with contextlib.suppress(SilenceError, StopAsyncIteration):
                 return await anext(readings)
         return None
 
-    async def run(self, procedure: Procedure[T]) -> T:
-        """Carry a procedure out; cancelling ends it in order, its clean-up goes on behind the caller's back."""
-        task = self.engine.start(procedure)
+    async def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation. Cancelling aborts it; its clean-up goes on in the engine's thread."""
+        task = self.engine.start(operation)
         try:
             return await asyncio.wrap_future(task.future)
         except BaseException:
@@ -170,28 +178,28 @@ class AsyncDevice(Device):
             raise
 
 
-async def _wait(news: asyncio.Event, silence_s: float | None, url: str) -> None:
+async def _wait(changed: asyncio.Event, silence_s: float | None, url: str) -> None:
     try:
-        await asyncio.wait_for(news.wait(), silence_s)
+        await asyncio.wait_for(changed.wait(), silence_s)
     except TimeoutError:
         raise SilenceError(f"{url}: no reading for {silence_s} s") from None
 
 
 class Method(Protocol[P, T_co]):
-    """How a method is seen by type checkers: what it returns follows from the face that has it."""
+    """Type of a method made by `method`: its result depends on the API of the class that has it."""
 
     @overload
-    def __get__(self, device: BlockingDevice, face: Any = ..., /) -> Callable[P, T_co]: ...  # noqa: ANN401 - any class
+    def __get__(self, device: BlockingDevice, owner: Any = ..., /) -> Callable[P, T_co]: ...  # noqa: ANN401 - any class
     @overload
-    def __get__(self, device: AsyncDevice, face: Any = ..., /) -> Callable[P, Awaitable[T_co]]: ...  # noqa: ANN401 - likewise
+    def __get__(self, device: AsyncDevice, owner: Any = ..., /) -> Callable[P, Awaitable[T_co]]: ...  # noqa: ANN401 - likewise
 
 
-def method(procedure: Callable[Concatenate[Any, P], Procedure[T]]) -> Method[P, T]:
-    """Make a method of both faces out of a procedure, whose first argument is the device's `unit`."""
+def method(operation: Callable[Concatenate[Any, P], Operation[T]]) -> Method[P, T]:
+    """Make a method of both APIs of an operation, whose first argument is the device's `unit`."""
 
-    @wraps(procedure)
-    def call(device: Any, /, *args: P.args, **kwargs: P.kwargs) -> T | Awaitable[T]:  # noqa: ANN401 - any family's face
-        done: T | Awaitable[T] = device.run(procedure(device.unit, *args, **kwargs))
-        return done
+    @wraps(operation)
+    def call(device: Any, /, *args: P.args, **kwargs: P.kwargs) -> T | Awaitable[T]:  # noqa: ANN401 - either API
+        result: T | Awaitable[T] = device.run(operation(device.unit, *args, **kwargs))
+        return result
 
     return cast("Method[P, T]", call)

@@ -1,15 +1,23 @@
-"""From a device's wrapping counter to a time that goes on."""
+"""Continuous time from the wrapping counter of a device."""
 
 from typing import Final
 
 NS_PER_S: Final = 1_000_000_000
+_RESTART_NS: Final = 2 * NS_PER_S
+"""A counter that has advanced further than this beyond the host's clock was set anew: the device has restarted."""
 
 
-class Unwrapper:
-    """Continues a counter of `modulus` ticks over its wraps.
+class CounterUnwrapper:
+    """Continues a counter over its wraps, over gaps longer than a wrap, and over restarts of the device.
 
-    A gap longer than a wrap is resolved by this computer's clock, if that is given: whole wraps are what it says, the
-    rest is what the counter says.
+    Long gaps and restarts are recognised by the host's monotonic clock, if the length of a tick is known.
+
+    Args:
+        modulus: number of different counts.
+
+    Attributes:
+        total: ticks since the first count.
+        is_restart: whether the last step began after a restart of the device, and comes from the host's clock.
     """
 
     def __init__(self, modulus: int) -> None:
@@ -17,27 +25,33 @@ class Unwrapper:
         self._last: int | None = None
         self._last_host_ns: int | None = None
         self.total = 0
-        """Ticks since the first count."""
+        self.is_restart = False
 
     def step_to(self, count: int) -> int:
-        """Return the ticks to a count if no whole wraps lie between."""
+        """Return the ticks to the next count, assuming that no whole wrap is missing."""
         return 0 if self._last is None else (count - self._last) % self._modulus
 
-    def take(
+    def advance(
         self, count: int, tick_ns: float = 0.0, host_ns: int | None = None, *, may_have_wrapped: bool = True
     ) -> int:
-        """Return the ticks since the count before, 0 for the first.
+        """Return the ticks since the previous count, 0 for the first.
 
         Args:
             count: the counter, 0 to modulus - 1.
-            tick_ns: length of a tick; with 0 gaps longer than a wrap are not resolved.
-            host_ns: arrival, monotonic clock.
-            may_have_wrapped: whether a late arrival may mean whole wraps.
+            tick_ns: length of a tick; 0: unknown.
+            host_ns: arrival on the host's monotonic clock; None: unknown.
+            may_have_wrapped: whether a late arrival can mean whole wraps.
         """
         step = self.step_to(count)
-        if may_have_wrapped and tick_ns and host_ns is not None and self._last_host_ns is not None:
-            beyond_ns = host_ns - self._last_host_ns - step * tick_ns
-            step += self._modulus * max(0, round(beyond_ns / (self._modulus * tick_ns)))
+        elapsed_ns = None if host_ns is None or self._last_host_ns is None else host_ns - self._last_host_ns
+        self.is_restart = False
+        if elapsed_ns is not None and tick_ns:
+            if may_have_wrapped:
+                missing_ns = elapsed_ns - step * tick_ns
+                step += self._modulus * max(0, round(missing_ns / (self._modulus * tick_ns)))
+            if step * tick_ns > elapsed_ns + _RESTART_NS:
+                self.is_restart = True
+                step = max(1, round(elapsed_ns / tick_ns))
         self._last, self._last_host_ns = count, host_ns
         self.total += step
         return step

@@ -1,4 +1,4 @@
-"""Who hangs on which port: candidate ports only, side by side, each closed again and left as it was."""
+"""Search for devices on ports, several ports at a time. Each port is closed again and left as it was."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,16 @@ from pygnc_devices.family import Family, Found, all_families
 from pygnc_devices.serial_port import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0
-"""Of each family and speed; what one does not need the others may have."""
+"""Share of each family and baud rate in the time for a port; what one does not use, the others may."""
 ANSWER_LIMIT_S: Final = 2.0
-"""Besides, for a device that is there: to say who it is."""
+"""Additional time for a device that answers to identify itself."""
 _AT_ONCE: Final = 32
 _NETWORKS: Final = ("socket", "udp")
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """A device that answered."""
+    """A device that was found."""
 
     url: str
     baud: int
@@ -33,12 +33,12 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         found: devices that answered.
-        problems: why a port was not looked at, by URL.
-        silent: ports where nobody answered.
+        problems: by URL, why a port could not be opened.
+        silent: ports where no device answered.
     """
 
     found: tuple[Discovery, ...]
@@ -47,45 +47,45 @@ class Search:
 
 
 def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None = None) -> Search:
-    """Look for devices.
+    """Search for devices.
 
     Args:
-        urls: ports to look at; by default the serial adapters on the USB.
-        families: kinds to look for; by default all.
+        urls: ports to search; by default the serial adapters on the USB.
+        families: families to search for; by default all.
     """
     ports = candidate_ports() if urls is None else list(urls)
     kinds = list(all_families() if families is None else families)
     if not ports:
         return Search((), {}, ())
     with ThreadPoolExecutor(min(len(ports), _AT_ONCE)) as pool:
-        outcomes = list(pool.map(lambda url: _look(url, kinds), ports))
-    pairs = list(zip(ports, outcomes, strict=True))
+        results = list(pool.map(lambda url: _search_port(url, kinds), ports))
+    pairs = list(zip(ports, results, strict=True))
     return Search(
-        found=tuple(outcome for outcome in outcomes if isinstance(outcome, Discovery)),
-        problems={url: str(outcome) for url, outcome in pairs if isinstance(outcome, PortError)},
-        silent=tuple(url for url, outcome in pairs if outcome is None),
+        found=tuple(result for result in results if isinstance(result, Discovery)),
+        problems={url: str(result) for url, result in pairs if isinstance(result, PortError)},
+        silent=tuple(url for url, result in pairs if result is None),
     )
 
 
-def _look(url: str, families: list[Family]) -> Discovery | PortError | None:
-    """Try all families and their speeds on one port, the likeliest speeds of all first.
+def _search_port(url: str, families: list[Family]) -> Discovery | PortError | None:
+    """Try all families and their baud rates on one port, the most likely rate of each family first.
 
-    Devices on networks are looked for on serial lines only if no others are.
+    Networked families are tried on serial lines only if there are no others.
     """
     if urlsplit(url).scheme not in _NETWORKS:
         families = [family for family in families if not family.is_networked] or families
-    tries = [
+    attempts = [
         (family, family.bauds[rank])
         for rank in range(max(len(family.bauds) for family in families))
         for family in families
         if rank < len(family.bauds)
     ]
-    end_s = time.monotonic() + TRY_LIMIT_S * len(tries) + ANSWER_LIMIT_S
-    for family, baud in tries:
+    end_s = time.monotonic() + TRY_LIMIT_S * len(attempts) + ANSWER_LIMIT_S
+    for family, baud in attempts:
         if time.monotonic() > end_s:
             break
         try:
-            found = _ask(url, baud, family, end_s)
+            found = _probe(url, baud, family, end_s)
         except PortError as error:
             return error
         except (DeviceError, TimeoutError):
@@ -94,7 +94,7 @@ def _look(url: str, families: list[Family]) -> Discovery | PortError | None:
     return None
 
 
-def _ask(url: str, baud: int, family: Family, end_s: float) -> Found:
+def _probe(url: str, baud: int, family: Family, end_s: float) -> Found:
     engine = Engine(url, baud, family.wire, family.interpreter(baud))
     try:
         task = engine.start(family.probe())

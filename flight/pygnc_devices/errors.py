@@ -1,8 +1,8 @@
-"""What can go wrong with a device, in words for whoever has the cable in hand."""
+"""Errors of devices and ports. Their messages tell users what to do."""
 
 
 class DeviceError(Exception):
-    """Anything below."""
+    """Base class of device errors."""
 
 
 class PortError(DeviceError):
@@ -10,32 +10,32 @@ class PortError(DeviceError):
 
 
 class PortBusyError(PortError):
-    """Another program has the port."""
+    """Another program uses the port."""
 
 
 class PortGoneError(DeviceError):
-    """The port was there, and is not now: unplugged, or the other end hung up."""
+    """The port was lost: unplugged, or closed by the other end."""
 
 
 class EndOfRecordingError(DeviceError):
-    """A recorded file has been read to its end."""
+    """The recording has been read to its end."""
 
 
 class NoAnswerError(DeviceError):
-    """The device did not answer in time, however often it was asked."""
+    """The device did not answer in time, in all attempts."""
 
 
 class RefusedError(DeviceError):
-    """The device understood and said no."""
+    """The device refused the request."""
 
 
 class WriteForbiddenError(DeviceError):
-    """It would change the device, which was opened without the permission for that."""
+    """The operation would change the device, which was opened without permission for that."""
 
 
 class SilenceError(DeviceError):
-    """No reading for longer than was allowed."""
+    """No reading came within the given time."""
 
 
 class AbortedError(DeviceError):
-    """Given up from outside, before it was done."""
+    """The operation was aborted before its end."""

@@ -1,11 +1,6 @@
-"""Families of devices: what discovery, commands and stores need to know of each.
+"""Families of devices: what commands, bridges, stations and the search need to know of each.
 
-One module makes a family; a package of one's own adds it by an entry point of the group `pygnc_devices` that names it.
-
-What a family's devices can be told, for programs that know no family: commands, bridges, stations.
-
-Each control is a procedure whose first argument is the device's `unit`; a family leaves out what its devices do not
-have. Values go in as people write them and come out with what they mean.
+A module of a driver declares its family; other packages add theirs by an entry point of the group `pygnc_devices`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,18 +13,19 @@ from pygnc_devices.declaration import Record
 from pygnc_devices.device import AsyncDevice, BlockingDevice
 from pygnc_devices.engine import Interpreter, Wire
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.framing import Scanner
+from pygnc_devices.scheduler import Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value of a device's configuration.
+    """A value of a device's configuration.
 
     Attributes:
-        name: of the setting.
-        value: as the device keeps it.
-        text: what the value means, such as "100 Hz"; "" if it speaks for itself.
-        meaning: of the setting, half a sentence.
+        name: name of the setting.
+        value: the value in the device.
+        text: its meaning, such as "100 Hz"; "" if it needs none.
+        meaning: description of the setting.
     """
 
     name: str
@@ -38,50 +34,52 @@ class Setting:
     meaning: str = ""
 
 
-Describe: TypeAlias = Callable[[Any], Procedure[dict[str, str]]]
-Ask: TypeAlias = Callable[[Any, Sequence[str]], Procedure[list[Setting]]]
-"""Without names: all that the device has."""
-Put: TypeAlias = Callable[[Any, Mapping[str, str]], Procedure[list[Setting]]]
-"""Checked before, read back after; returns what holds now."""
+Describe: TypeAlias = Callable[[Any], Operation[dict[str, str]]]
+Ask: TypeAlias = Callable[[Any, Sequence[str]], Operation[list[Setting]]]
+"""Returns the named settings; all of them if there are no names."""
+Put: TypeAlias = Callable[[Any, Mapping[str, str]], Operation[list[Setting]]]
+"""Checks values, writes them, reads them back and returns the present ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """The controls of a family; None: its devices have no such thing.
+    """Operations for programs that work with any family; None: the family's devices have no such function.
+
+    The first argument of each operation is the device's `unit`. Values are texts as people write them.
 
     Attributes:
-        describe: who the device is and how it is set (serial_number, model, version, rate, orientation, filter ...),
-            for people and for the head of log files.
-        start: has it send readings, if it does not.
-        get: values in effect.
-        set: at once, until power-off.
-        read: values it keeps without power.
-        write: for good.
-        snapshot: all settings, as JSON text.
-        restore: puts a snapshot back; its third argument says that another device is meant. Returns what changed.
+        describe: identity and settings (serial_number, model, version, rate, orientation, filter ...), for people and
+            for the head of log files.
+        start: make the device send readings, if it does not yet.
+        get: return the settings in effect.
+        set: set values at once, until power-off.
+        read: return the settings in non-volatile memory.
+        write: write settings to non-volatile memory.
+        snapshot: return all settings as JSON text.
+        restore: restore a snapshot, onto another device if the third argument is True; return what changed.
         upgrade: see `ucb.upgrade.upgrade`.
-        align_magnetometer: waits while the device is turned; returns what was found, and whether it is acceptable.
-        store_alignment: keeps that for good.
+        align_magnetometer: wait while the device is turned; return the result and whether it is acceptable.
+        store_alignment: write that result to non-volatile memory.
     """
 
     describe: Describe | None = None
-    start: Callable[[Any], Procedure[None]] | None = None
+    start: Callable[[Any], Operation[None]] | None = None
     get: Ask | None = None
     set: Put | None = None
     read: Ask | None = None
     write: Put | None = None
-    snapshot: Callable[[Any], Procedure[str]] | None = None
-    restore: Callable[[Any, str, bool], Procedure[list[Setting]]] | None = None
-    upgrade: Callable[..., Procedure[Any]] | None = None
-    align_magnetometer: Callable[[Any], Procedure[tuple[dict[str, str], bool]]] | None = None
-    store_alignment: Callable[[Any], Procedure[None]] | None = None
+    snapshot: Callable[[Any], Operation[str]] | None = None
+    restore: Callable[[Any, str, bool], Operation[list[Setting]]] | None = None
+    upgrade: Callable[..., Operation[Any]] | None = None
+    align_magnetometer: Callable[[Any], Operation[tuple[dict[str, str], bool]]] | None = None
+    store_alignment: Callable[[Any], Operation[None]] | None = None
 
 
 NO_CONTROLS: Final = Controls()
 
 
 ENTRY_POINTS: Final = "pygnc_devices"
-_OURS: Final = {
+_BUILT_IN: Final = {
     "ucb": "pygnc_devices.ucb.driver:FAMILY",
     "gx2": "pygnc_devices.gx2.driver:FAMILY",
     "monodrive": "pygnc_devices.monodrive.driver:FAMILY",
@@ -92,7 +90,7 @@ _OURS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Who answers at a port."""
+    """Identity of the device that answers at a port."""
 
     serial_number: str
     text: str
@@ -100,23 +98,23 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A kind of device.
+    """A family of devices with one driver.
 
     Attributes:
-        name: in commands and files.
-        title: for people.
-        bauds: speeds to be probed, the likeliest first; three at most.
-        wire: how it talks.
-        packets: what it can say.
-        device: the blocking driver.
-        async_device: the asyncio driver.
-        interpreter: makes an interpreter for a probe.
-        probe: asks who is there; must come to its end within a second if nobody is.
-        controls: what its devices can be told by programs that know no family.
-        recorded: how readings stand in a recording, if not as on the line.
-        make_frame: writes a frame of a kind with a payload: a device can be simulated by its declaration alone.
-        question: what such a simulated device waits for; b"": it writes by itself.
-        is_networked: whether its devices are on networks, so that nobody looks for them on serial lines.
+        name: name in commands and files.
+        title: name for people.
+        bauds: baud rates to probe, the most likely first; three at most.
+        wire: wire format.
+        packets: declarations of all packets.
+        device: synchronous driver.
+        async_device: asyncio driver.
+        interpreter: makes the interpreter for a probe, from a baud rate.
+        probe: identifies a device; must end within a second if there is none.
+        controls: operations for programs that work with any family.
+        recorded: wire format of recordings, if it differs from that of the line.
+        make_frame: makes a frame from its kind and payload, so that the device can be simulated by its declaration.
+        question: request that such a simulated device answers; b"": it sends by itself.
+        is_networked: whether the devices are on networks, so that serial lines are not searched for them.
     """
 
     name: str
@@ -127,33 +125,41 @@ class Family:
     device: type[BlockingDevice]
     async_device: type[AsyncDevice]
     interpreter: Callable[[int], Interpreter]
-    probe: Callable[[], Procedure[Found]]
+    probe: Callable[[], Operation[Found]]
     controls: Controls = NO_CONTROLS
     recorded: Wire | None = None
     make_frame: Callable[[str, bytes], bytes] | None = None
     question: bytes = b""
     is_networked: bool = False
 
+    @property
+    def scanner(self) -> Scanner:
+        """Scanner of recordings."""
+        scanner = (self.recorded or self.wire).scanner
+        if scanner is None:
+            raise ValueError(f"family {self.name}: neither the line nor recordings have framing")
+        return scanner
+
 
 def family(name: str) -> Family:
-    """Return a family by name.
+    """Return the family with a name.
 
     Raises:
-        DeviceError: no such family is known.
+        DeviceError: the name is unknown.
     """
-    if name in _OURS:
-        module, _, attribute = _OURS[name].partition(":")
-        ours: Family = getattr(import_module(module), attribute)
-        return ours
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        built_in: Family = getattr(import_module(module), attribute)
+        return built_in
     for entry in entry_points(group=ENTRY_POINTS, name=name):
-        theirs: Family = entry.load()
-        return theirs
-    raise DeviceError(f"no family of devices is called {name!r}; there are {', '.join(family_names())}")
+        added: Family = entry.load()
+        return added
+    raise DeviceError(f"unknown device family {name!r}; choose from {', '.join(family_names())}")
 
 
 def family_names() -> list[str]:
-    """Return the names of all families, ours first."""
-    return [*_OURS, *sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)} - set(_OURS))]
+    """Return the names of all families, those of this package first."""
+    return [*_BUILT_IN, *sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)} - set(_BUILT_IN))]
 
 
 def all_families() -> Iterable[Family]:

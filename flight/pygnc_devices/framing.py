@@ -1,19 +1,10 @@
-"""What a parser makes of bytes: frames, damage, and a tail it cannot judge yet.
+"""Frames: what a scanner finds in received bytes. Scanner of text lines, receive buffer, checksum.
 
-A parser is a pure function of a buffer. It never raises, owns no port and remembers nothing; whoever feeds it puts the
-next bytes behind the tail. Every byte lies in exactly one frame, in exactly one damaged range, or in the tail.
-
-Finds lines of text in bytes: ended by CR LF, CR or LF, with noise, cuts and empty lines between.
-
-Empty lines, also with a few NULs in them, as some devices send them, are frames of a kind of their own.
-
-Checksums by cyclic redundancy whose bits are reflected: the lowest goes first, as on a serial line.
-
-What has come from a port and is not judged yet: the beginning of a frame, or of none.
+A scanner is a pure function of a buffer. It never raises and keeps no state; its caller puts the next bytes behind
+those that it did not use. Every byte ends up in exactly one frame or in exactly one damaged range.
 """
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum, unique
@@ -27,16 +18,16 @@ class DamageReason(StrEnum):
     NOISE = "noise"
     """No frame begins there."""
     CHECKSUM = "checksum"
-    """A frame seemed to begin there, but its checksum is wrong."""
+    """A frame seems to begin there, but its checksum is wrong."""
     CUT = "cut"
-    """A frame seemed to begin there, but its end did not come in time."""
+    """A frame seems to begin there, but its end did not come in time."""
     CONTENT = "content"
-    """The frame is whole, but no such frame exists."""
+    """The checksum is right, but the device cannot have sent this content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes `start` up to, not including, `stop` were skipped."""
+    """The bytes from `start` up to, not including, `stop` were skipped."""
 
     start: int
     stop: int
@@ -45,13 +36,13 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame whose checks passed.
+    """A frame that passed all checks.
 
     Attributes:
-        kind: by which it is dispatched: two ASCII characters, a command byte as text, a sentence's name.
-        payload: without framing.
-        raw: all of it.
-        start: offset of its first byte in what was scanned.
+        kind: type of the frame: two ASCII characters, a command byte in hexadecimal, the name of a sentence.
+        payload: content without framing.
+        raw: all bytes of the frame.
+        start: offset of its first byte in the scanned buffer.
     """
 
     kind: str
@@ -62,7 +53,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found in a buffer; bytes from `used` on are the tail, to be scanned again with what follows."""
+    """Frames and damage found in a buffer. The bytes from `used` on must be scanned again with those that follow."""
 
     frames: tuple[Frame, ...]
     damage: tuple[Damage, ...]
@@ -70,11 +61,11 @@ class Scan:
 
 
 Scanner: TypeAlias = Callable[[bytes, bool], Scan]
-"""`scan(octets, stalled)`: with `stalled` the frame at the head of the tail is given up, by one byte, if it is cut."""
+"""`scan(octets, stalled)`: if `stalled`, an incomplete frame at the head of the rest is given up, by one byte."""
 
 
 def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
-    """Scan a buffer that nothing follows; no tail is left."""
+    """Scan a buffer that nothing follows; uses all bytes."""
     frames: list[Frame] = []
     damage: list[Damage] = []
     start, stalled = 0, False
@@ -87,7 +78,89 @@ def scan_to_end(scanner: Scanner, octets: bytes) -> Scan:
     return Scan(tuple(frames), tuple(damage), start)
 
 
+class ReceiveBuffer:
+    """Received bytes that no scan has used yet.
+
+    A frame at its head that does not become complete in time is stalled and is given up.
+
+    Args:
+        scanner: finds the frames.
+        longest_frame: bytes; a frame that takes longer than that on the line is stalled.
+        url: of the port; networks may pause for longer than serial lines.
+    """
+
+    def __init__(self, scanner: Scanner, longest_frame: int, url: str) -> None:
+        self._scanner = scanner
+        self._longest_bits = longest_frame * _BITS_PER_BYTE
+        self._slack_s = _NETWORK_SLACK_S if "://" in url else _SLACK_S
+        self._octets = b""
+        self._since_s = 0.0
+
+    def stalls_at_s(self, baud: int) -> float | None:
+        """Return when the frame at the head is stalled, on the clock of `scan`; None if the buffer is empty."""
+        return self._since_s + self._longest_bits / max(baud, 1) + self._slack_s if self._octets else None
+
+    def scan(self, piece: bytes, baud: int, now_s: float) -> Scan:
+        """Append bytes and scan the buffer."""
+        stalls_at_s = self.stalls_at_s(baud)
+        is_stalled = stalls_at_s is not None and now_s >= stalls_at_s
+        if not piece and not is_stalled:
+            return _NOTHING
+        is_new = not self._octets
+        self._octets += piece
+        scan = self._scanner(self._octets, is_stalled)
+        self._octets = self._octets[scan.used :]
+        if is_new or scan.used:
+            self._since_s = now_s
+        return scan
+
+    def scan_to_end(self) -> Scan:
+        """Scan the buffer when nothing follows."""
+        octets, self._octets = self._octets, b""
+        return scan_to_end(self._scanner, octets)
+
+    def clear(self) -> int:
+        """Discard the buffer; return the number of its bytes."""
+        dropped, self._octets = len(self._octets), b""
+        return dropped
+
+
+_NOTHING: Final = Scan((), (), 0)
+_SLACK_S: Final = 0.05
+_NETWORK_SLACK_S: Final = 0.25
+_BITS_PER_BYTE: Final = 10
+
+
+class ReflectedCrc:
+    """Table-driven cyclic redundancy check of up to 16 bits with reflected bits; call it with the bytes.
+
+    Source: Williams, A Painless Guide to CRC Error Detection Algorithms, 1993.
+
+    Args:
+        polynomial: generator polynomial with its bits reflected.
+        seed: initial value.
+    """
+
+    def __init__(self, polynomial: int, seed: int) -> None:
+        self._seed = seed
+        table = []
+        for octet in range(256):
+            crc = octet
+            for _ in range(8):
+                crc = crc >> 1 ^ (polynomial if crc & 1 else 0)
+            table.append(crc)
+        self._table = tuple(table)
+
+    def __call__(self, octets: bytes) -> int:
+        """Return the check value."""
+        crc, table = self._seed, self._table
+        for octet in octets:
+            crc = crc >> 8 ^ table[(crc ^ octet) & 0xFF]
+        return crc
+
+
 LINE_END: Final = "line end"
+"""Kind of the frame of an empty line. Some devices send one between lines, even with a few NULs in it."""
 Judgement: TypeAlias = tuple[str, bytes] | DamageReason
 """Kind and payload of a line, or what is wrong with it."""
 _MOST_NULS: Final = 4
@@ -96,12 +169,13 @@ _NO_TEXT: Final = re.compile(rb"[^ -~]")
 
 @dataclass(frozen=True, slots=True)
 class LineFormat:
-    """What a device's lines look like.
+    """Format of lines of text, which end with CR LF, CR or LF.
 
     Attributes:
-        candidate: where a line may begin, an empty one (CR, LF, NUL) included; at the end of the buffer parts too.
-        judge: tells what a line without its end is.
-        longest: bytes of a line with its end.
+        candidate: matches where a line may begin, empty lines (CR, LF, NUL) included, and at the end of the buffer
+            also the first part of such a beginning.
+        judge: classifies a line without its end.
+        longest: bytes of the longest line with its end.
     """
 
     candidate: re.Pattern[bytes]
@@ -109,7 +183,7 @@ class LineFormat:
     longest: int
 
     def scan(self, octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
-        """Return the lines of a buffer; see `frames.Scanner`. One that stalls behind its CR is whole."""
+        """Find the lines of a buffer; see `Scanner`. A line that stalls after its CR is complete."""
         frames: list[Frame] = []
         damage: list[Damage] = []
         at, size = 0, len(octets)
@@ -127,7 +201,7 @@ class LineFormat:
         return Scan(tuple(frames), tuple(damage), at)
 
     def _at(self, octets: bytes, at: int, *, stalled: bool) -> Frame | Damage | None:
-        """Return what stands at an offset; None if that cannot be told yet."""
+        """Return the line or the damage at an offset; None if more bytes are needed to decide."""
         candidate = self.candidate.search(octets, at)
         begin = candidate.start() if candidate else len(octets)
         if begin > at:
@@ -159,88 +233,9 @@ def _empty_line(octets: bytes, at: int, *, stalled: bool) -> Frame | Damage | No
 
 
 def _line_end(octets: bytes, at: int, *, stalled: bool) -> int | None:
-    """Return the end of the terminator at an offset; None if a LF may still belong to it."""
+    """Return the end of the terminator at an offset; None if a LF may follow that belongs to it."""
     if octets[at : at + 1] != b"\r":
         return at + 1
     if at + 1 == len(octets):
         return at + 1 if stalled else None
     return at + 2 if octets[at + 1] == ord("\n") else at + 1
-
-
-class ReflectedCrc:
-    """A checksum of up to 16 bits, taken byte by byte from a table; call it with the bytes.
-
-    Source: Williams, A Painless Guide to CRC Error Detection Algorithms, 1993.
-
-    Args:
-        polynomial: with its bits reflected.
-        seed: what it begins with.
-    """
-
-    def __init__(self, polynomial: int, seed: int) -> None:
-        self._seed = seed
-        table = []
-        for octet in range(256):
-            crc = octet
-            for _ in range(8):
-                crc = crc >> 1 ^ (polynomial if crc & 1 else 0)
-            table.append(crc)
-        self._table = tuple(table)
-
-    def __call__(self, octets: bytes) -> int:
-        """Return the checksum."""
-        crc, table = self._seed, self._table
-        for octet in octets:
-            crc = crc >> 8 ^ table[(crc ^ octet) & 0xFF]
-        return crc
-
-
-_SLACK_S: Final = 0.05
-_NETWORK_SLACK_S: Final = 0.25
-_BITS_PER_BYTE: Final = 10
-
-
-class Tail:
-    """The end of what was scanned. A head that does not become whole, however much comes behind it, stalls.
-
-    Args:
-        scanner: the parser.
-        longest_frame: bytes; a frame that takes longer than that on the line stalls.
-        is_network: whether bytes come by a network, with pauses of its own.
-    """
-
-    def __init__(self, scanner: Scanner, longest_frame: int, *, is_network: bool) -> None:
-        self._scanner = scanner
-        self._longest_bits = longest_frame * _BITS_PER_BYTE
-        self._slack_s = _NETWORK_SLACK_S if is_network else _SLACK_S
-        self._octets = b""
-        self._since_s = 0.0
-
-    def stalls_at_s(self, baud: int) -> float | None:
-        """Return until when its head may become whole, on the monotonic clock; None if there is nothing."""
-        return self._since_s + self._longest_bits / max(baud, 1) + self._slack_s if self._octets else None
-
-    def is_stalled(self, baud: int) -> bool:
-        """Tell whether its head has had the time to become whole."""
-        stalls_at_s = self.stalls_at_s(baud)
-        return stalls_at_s is not None and time.monotonic() >= stalls_at_s
-
-    def scan(self, piece: bytes, *, stalled: bool) -> Scan:
-        """Scan it with what follows; with `stalled` its head is given up if it is cut."""
-        is_new = not self._octets
-        self._octets += piece
-        scan = self._scanner(self._octets, stalled)
-        self._octets = self._octets[scan.used :]
-        if is_new or scan.used:
-            self._since_s = time.monotonic()
-        return scan
-
-    def scan_to_end(self) -> Scan:
-        """Scan it when nothing follows."""
-        octets, self._octets = self._octets, b""
-        return scan_to_end(self._scanner, octets)
-
-    def drop(self) -> int:
-        """Forget it; return how many bytes it had."""
-        dropped, self._octets = len(self._octets), b""
-        return dropped

@@ -1,7 +1,7 @@
-"""Devices that write lines of text: a family out of a few declared sentences.
+"""Families of devices that send lines of text, made from a few declared sentences.
 
 A line is `$NAME,field,field*5A`, as in NMEA 0183: the checksum is the exclusive or of all characters between `$` and
-`*`. Without a checksum it is `NAME,field,field`. A device that has more to it is a package such as `emus`.
+`*`. Without a checksum it is `NAME,field,field`. A device with more functions needs a driver package such as `emus`.
 """
 
 import asyncio
@@ -9,20 +9,20 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial, reduce
 from operator import xor
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from pygnc_devices.device import AsyncDevice, BlockingDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame, Judgement, LineFormat
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Pause, Procedure, Request
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Claim, Request, Sleep
 from pygnc_devices.text_declaration import Sentence
 
 LONGEST: Final = 256
-"""Bytes of a line with its end."""
-_LONGEST_SILENCE_S: Final = 0.9
+"""Bytes of the longest line with its end."""
+_ANSWER_TIMEOUT_S: Final = 0.9
 _Connect: TypeAlias = Callable[[str, int, float], Engine]
 _WITH_CHECKSUM: Final = re.compile(rb"[$\r\n\0]")
 _WITHOUT: Final = re.compile(rb"[!-~\r\n\0]")
@@ -39,28 +39,28 @@ def line_family(
     question: bytes = b"",
     interval_s: float = 1.0,
 ) -> Family:
-    """Return a family of devices that write lines.
+    """Return a family of devices that send lines of text.
 
     Args:
-        name: in commands and files.
-        title: for people.
-        sentences: what lines say.
-        baud: speed of the line.
+        name: name in commands and files.
+        title: name for people.
+        sentences: declarations of the lines.
+        baud: baud rate of the line.
         has_checksum: whether lines begin with `$` and end with `*` and a checksum.
-        question: what is sent for a line; b"": the device writes by itself.
-        interval_s: how often to ask, unless the device is opened with another interval.
+        question: request for a line; b"": the device sends by itself.
+        interval_s: interval between requests, unless the device is opened with another one.
     """
     known = {sentence.name: sentence for sentence in sentences}
     judge = partial(_judge_checked if has_checksum else _judge, known)
     wire = Wire(LineFormat(_WITH_CHECKSUM if has_checksum else _WITHOUT, judge, LONGEST).scan, LONGEST)
 
-    def connect(url: str, baud: int, every_s: float) -> Engine:
+    def connect(url: str, baud: int, interval_s: float) -> Engine:
         engine = Engine(url, baud, wire, LineUnit(known))
         if question:
-            engine.keep(partial(_ask, question, frozenset(known), every_s))
+            engine.run_while_connected(partial(_poll, question, frozenset(known), interval_s))
         return engine
 
-    device, async_device = (_asked if question else _listening)(connect, baud, interval_s)
+    device, async_device = (_polled if question else _streaming)(connect, baud, interval_s)
     return Family(
         name=name,
         title=title,
@@ -76,15 +76,15 @@ def line_family(
     )
 
 
-def _listening(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
-    """Return the faces of a device that writes by itself."""
-    usual = baud
+def _streaming(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
+    """Return both drivers of a device that sends by itself."""
+    default = baud
 
     class LineDevice(BlockingDevice):
-        """A device for plain scripts."""
+        """Synchronous driver."""
 
         @classmethod
-        def open(cls, url: str, baud: int = usual) -> "LineDevice":
+        def open(cls, url: str, baud: int = default) -> "LineDevice":
             """Open a device.
 
             Raises:
@@ -93,63 +93,63 @@ def _listening(connect: _Connect, baud: int, interval_s: float) -> tuple[type[Bl
             return cls(connect(url, baud, interval_s))
 
     class AsyncLineDevice(AsyncDevice):
-        """A device for asyncio."""
+        """Driver for asyncio."""
 
         @classmethod
-        async def open(cls, url: str, baud: int = usual) -> "AsyncLineDevice":
+        async def open(cls, url: str, baud: int = default) -> "AsyncLineDevice":
             """Open a device; see `LineDevice.open`."""
             return cls(await asyncio.to_thread(connect, url, baud, interval_s))
 
     return LineDevice, AsyncLineDevice
 
 
-def _asked(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
-    """Return the faces of a device that is asked again and again."""
-    usual, usual_s = baud, interval_s
+def _polled(connect: _Connect, baud: int, interval_s: float) -> tuple[type[BlockingDevice], type[AsyncDevice]]:
+    """Return both drivers of a device that is polled."""
+    default, default_s = baud, interval_s
 
-    class AskedDevice(BlockingDevice):
-        """A device for plain scripts."""
+    class PolledDevice(BlockingDevice):
+        """Synchronous driver."""
 
         @classmethod
-        def open(cls, url: str, baud: int = usual, *, interval_s: float = usual_s) -> "AskedDevice":
-            """Open a device, and ask it at this interval.
+        def open(cls, url: str, baud: int = default, *, interval_s: float = default_s) -> "PolledDevice":
+            """Open a device and poll it at this interval.
 
             Raises:
                 PortError: the port cannot be opened.
             """
             return cls(connect(url, baud, interval_s))
 
-    class AsyncAskedDevice(AsyncDevice):
-        """A device for asyncio."""
+    class AsyncPolledDevice(AsyncDevice):
+        """Driver for asyncio."""
 
         @classmethod
-        async def open(cls, url: str, baud: int = usual, *, interval_s: float = usual_s) -> "AsyncAskedDevice":
-            """Open a device; see `AskedDevice.open`."""
+        async def open(cls, url: str, baud: int = default, *, interval_s: float = default_s) -> "AsyncPolledDevice":
+            """Open a device; see `PolledDevice.open`."""
             return cls(await asyncio.to_thread(connect, url, baud, interval_s))
 
-    return AskedDevice, AsyncAskedDevice
+    return PolledDevice, AsyncPolledDevice
 
 
 class LineUnit:
-    """The engine's interpreter: every line of a declared sentence is a reading, unless it is an answer only."""
+    """Interpreter: each line of a declared sentence is a reading, unless it is only an answer."""
 
     def __init__(self, sentences: Mapping[str, Sentence]) -> None:
         self._sentences = sentences
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
         """Return the reading of a line."""
         sentence = self._sentences.get(frame.kind)
         if sentence is None or not sentence.is_reading:
             return None
         return Reading(sentence, frame.raw, sentence.decode(frame.payload), *stamp)
 
-    def reconnected(self) -> Procedure[None] | None:
-        """Return None: there is nothing to be set again."""
-        return None
+    def reconnected(self) -> None:
+        """Return None: there are no settings to restore."""
+        return
 
 
 def make_line(name: str, payload: bytes, *, has_checksum: bool) -> bytes:
-    """Return a line with its end."""
+    """Return a line with checksum and CR LF."""
     body = name.encode("ascii") + b"," + payload
     return b"$%s*%02X\r\n" % (body, reduce(xor, body)) if has_checksum else body + b"\r\n"
 
@@ -178,16 +178,16 @@ def _request(question: bytes, names: frozenset[str], timeout_s: float) -> Reques
     return Request(question, accept, "line", timeout_s, tries=1, what="a line")
 
 
-def _ask(question: bytes, names: frozenset[str], interval_s: float) -> Procedure[Any]:
-    """Ask again and again; a line that does not come is passed over."""
+async def _poll(question: bytes, names: frozenset[str], interval_s: float) -> None:
+    """Request a line at each interval; a line that does not come is skipped."""
     while True:
         try:
-            yield _request(question, names, max(interval_s, _LONGEST_SILENCE_S))
+            await _request(question, names, max(interval_s, _ANSWER_TIMEOUT_S))
         except NoAnswerError:
             continue
-        yield Pause(interval_s)
+        await Sleep(interval_s)
 
 
-def _probe(question: bytes, names: frozenset[str], title: str) -> Procedure[Found]:
-    yield _request(question, names, _LONGEST_SILENCE_S)
+async def _probe(question: bytes, names: frozenset[str], title: str) -> Found:
+    await _request(question, names, _ANSWER_TIMEOUT_S)
     return Found("", title)

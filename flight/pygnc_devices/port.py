@@ -1,13 +1,7 @@
 """Ports by URL.
 
 A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:port`, `udp://:port` to listen,
-`spi:///dev/spidev0.0`, or `file://recording.raw`.
-
-A recording in place of a port: `file://x.raw`, or at a pace: `file://x.raw?bytes_per_s=620`.
-
-Datagrams as a port: `udp://:8083` or `udp://192.168.0.2:8083`, the address to listen at.
-
-A stream has no edges, so each datagram comes behind its length in bytes, itself included: 32 bits, little-endian.
+`spi:///dev/spidev0.0`, `file://recording.raw`, or at a limited rate `file://recording.raw?bytes_per_s=620`.
 """
 
 import contextlib
@@ -23,166 +17,46 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
 from pygnc_devices.serial_port import HAS_TERMIOS, SerialPort, TtyState, find_usb_port
 from pygnc_devices.spi_port import SpiPort
-from pygnc_devices.wake_event import Bell
+from pygnc_devices.wake_event import WakeEvent, WakeSocket
 
 _PIECE_BYTES: Final = 4096
-_PACED_PIECES_PER_S: Final = 50
-
-
-class RecordedPort:
-    """Gives the bytes of a file, and takes none."""
-
-    is_recording = True
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.baud = 0
-        parts = urlsplit(url)
-        path = Path(unquote(parts.netloc + parts.path))
-        query = parse_qs(parts.query)
-        try:
-            self._pace_bytes_per_s = float(query.pop("bytes_per_s", ["0"])[0])
-        except ValueError:
-            raise PortError(f"{url}: bytes_per_s is no number") from None
-        if query or self._pace_bytes_per_s < 0:
-            raise PortError(f"{url}: a recording takes one option, bytes_per_s, and no negative one")
-        try:
-            self._octets = path.read_bytes()
-        except OSError as error:
-            raise PortError(f"{path}: {error.strerror}") from None
-        self._at = 0
-        self._t_start = time.monotonic()
-        self._woken = Bell()
-
-    def read(self, timeout_s: float) -> bytes:
-        """Return the next piece; see `Port`."""
-        if self._at >= len(self._octets):
-            raise EndOfRecordingError(f"{self.url} has been read to its end")
-        size = _PIECE_BYTES
-        if self._pace_bytes_per_s:
-            due = int((time.monotonic() - self._t_start) * self._pace_bytes_per_s)
-            size = min(size, due - self._at)
-            if size <= 0:
-                self._woken.wait(min(timeout_s, 1 / _PACED_PIECES_PER_S))
-                return b""
-        piece = self._octets[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    def write(self, octets: bytes) -> None:
-        """Refuse; see `Port`."""
-        raise PortGoneError(f"{self.url} is a recording and cannot be asked ({len(octets)} bytes not sent)")
-
-    def set_baud(self, baud: int) -> None:
-        """Do nothing: a recording has no line."""
-
-    def wake(self) -> None:
-        """End a `read` that waits."""
-        self._woken.ring()
-
-    def close(self) -> None:
-        """Do nothing: the file has been read."""
-
-
-PREFIX: Final = struct.Struct("<I")
-_LARGEST: Final = 65536
-_BUFFER_BYTES: Final = 1 << 20
-
-
-class UdpPort:
-    """Hears whoever sends to an address of this computer; sends nothing."""
-
-    is_recording = False
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.baud = 0
-        self._socket = _bound(url)
-        self._wake_out, self._wake_in = socket.socketpair()
-        self._selector = selectors.DefaultSelector()
-        for end in (self._socket, self._wake_out):
-            end.setblocking(False)  # noqa: FBT003 - the library's signature
-            self._selector.register(end, selectors.EVENT_READ)
-
-    def read(self, timeout_s: float) -> bytes:
-        """Return the datagrams that have come; see `port.Port`."""
-        self._selector.select(timeout_s)
-        with contextlib.suppress(BlockingIOError):
-            self._wake_out.recv(_LARGEST)
-        octets = bytearray()
-        with contextlib.suppress(BlockingIOError):
-            while len(octets) < _LARGEST:
-                datagram = self._socket.recv(_LARGEST)
-                octets += PREFIX.pack(PREFIX.size + len(datagram)) + datagram
-        return bytes(octets)
-
-    def write(self, octets: bytes) -> None:
-        """Refuse; see `port.Port`."""
-        raise PortGoneError(f"{self.url} only listens ({len(octets)} bytes not sent)")
-
-    def set_baud(self, baud: int) -> None:
-        """Do nothing: datagrams have no speed of a line."""
-
-    def wake(self) -> None:
-        """End a `read` that waits."""
-        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nobody reads
-            self._wake_in.send(b"\0")
-
-    def close(self) -> None:
-        """Give the address back; see `port.Port`."""
-        self._selector.close()
-        for end in (self._socket, self._wake_out, self._wake_in):
-            end.close()
-
-
-def _bound(url: str) -> socket.socket:
-    parts = urlsplit(url)
-    try:
-        address = (parts.hostname or "", parts.port or 0)
-    except ValueError:
-        raise PortError(f"{url}: the port of a UDP address is a number below 65536") from None
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        opened.bind(address)
-    except OSError as error:
-        opened.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortBusyError(f"{url} is in use; end the program that listens there or name another port") from None
-        raise PortError(f"{url}: {error.strerror or error}") from None
-    return opened
+_PACED_READS_PER_S: Final = 50
+DATAGRAM_LENGTH: Final = struct.Struct("<I")
+"""Before each datagram in the stream of a UDP port: its length with these four bytes."""
+_LARGEST_DATAGRAM: Final = 65536
+_UDP_BUFFER_BYTES: Final = 1 << 20
 
 
 class Port(Protocol):
-    """An open port. One thread reads and writes it; `wake` may come from any."""
+    """An open port. One thread reads and writes it; any thread may call `wake`."""
 
     url: str
     baud: int
 
     @property
     def is_recording(self) -> bool:
-        """Whether it gives what was recorded, and takes nothing."""
+        """Whether it returns recorded bytes and cannot be written."""
         ...
 
     def read(self, timeout_s: float) -> bytes:
-        """Return what has come, b"" after the time or a `wake`.
+        """Return the bytes received; b"" after the timeout or a `wake`.
 
         Raises:
-            PortGoneError: nothing can come any more.
+            PortGoneError: the port was lost.
             EndOfRecordingError: the recording has been read to its end.
         """
         ...
 
     def write(self, octets: bytes) -> None:
-        """Send all of it.
+        """Send all bytes.
 
         Raises:
-            PortGoneError: the other end is not there, or takes nothing.
+            PortGoneError: the port was lost, or the other end accepts no bytes.
         """
         ...
 
     def set_baud(self, baud: int) -> None:
-        """Change the speed of the line; what is on its way in is lost."""
+        """Change the baud rate of the line; bytes in transit are lost."""
         ...
 
     def wake(self) -> None:
@@ -190,7 +64,7 @@ class Port(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the port back; may be called twice."""
+        """Close the port; may be called twice."""
         ...
 
 
@@ -198,8 +72,8 @@ def open_port(url: str, baud: int) -> Port:
     """Open a port for this program alone.
 
     Raises:
-        PortBusyError: another program has it; the message names it where that can be found out.
-        PortError: it cannot be opened; the message says why and what helps.
+        PortBusyError: another program uses it; the message names the program where possible.
+        PortError: it cannot be opened; the message gives the cause and the remedy.
     """
     scheme = urlsplit(url).scheme
     if scheme == "file":
@@ -213,8 +87,128 @@ def open_port(url: str, baud: int) -> Port:
     if "://" in url or not HAS_TERMIOS:
         return SerialPort(url, baud, None)
     tty = TtyState(url)
-    tty.remember()
+    tty.save()
     try:
         return SerialPort(url, baud, tty)
     finally:
-        tty.forget()
+        tty.close()
+
+
+class RecordedPort:
+    """Returns the bytes of a file; cannot be written. See `Port`."""
+
+    is_recording = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.baud = 0
+        parts = urlsplit(url)
+        path = Path(unquote(parts.netloc + parts.path))
+        query = parse_qs(parts.query)
+        try:
+            self._bytes_per_s = float(query.pop("bytes_per_s", ["0"])[0])
+        except ValueError:
+            raise PortError(f"{url}: bytes_per_s is not a number") from None
+        if query or self._bytes_per_s < 0:
+            raise PortError(f"{url}: the only option of a recording is bytes_per_s, which must not be negative")
+        try:
+            self._octets = path.read_bytes()
+        except OSError as error:
+            raise PortError(f"{path}: {error.strerror}") from None
+        self._at = 0
+        self._t_start = time.monotonic()
+        self._wakened = WakeEvent()
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return the next bytes of the file."""
+        if self._at >= len(self._octets):
+            raise EndOfRecordingError(f"{self.url}: end of the recording")
+        size = _PIECE_BYTES
+        if self._bytes_per_s:
+            due = int((time.monotonic() - self._t_start) * self._bytes_per_s)
+            size = min(size, due - self._at)
+            if size <= 0:
+                self._wakened.wait(min(timeout_s, 1 / _PACED_READS_PER_S))
+                return b""
+        piece = self._octets[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+    def write(self, octets: bytes) -> None:
+        """Raise PortGoneError."""
+        raise PortGoneError(f"{self.url} is a recording; the device cannot be asked ({len(octets)} bytes not sent)")
+
+    def set_baud(self, baud: int) -> None:
+        """Do nothing: a recording has no baud rate."""
+
+    def wake(self) -> None:
+        """End a `read` that waits."""
+        self._wakened.set()
+
+    def close(self) -> None:
+        """Do nothing: the file is closed already."""
+
+
+class UdpPort:
+    """Receives datagrams at an address of this computer; cannot be written. See `Port`.
+
+    `udp://:8083` or `udp://192.168.0.2:8083`. In the stream of bytes each datagram follows its DATAGRAM_LENGTH.
+    """
+
+    is_recording = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.baud = 0
+        self._socket = _bound_socket(url)
+        self._socket.setblocking(False)  # noqa: FBT003 - the library's signature
+        self._wake = WakeSocket()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._socket, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return the datagrams received."""
+        self._selector.select(timeout_s)
+        self._wake.clear()
+        octets = bytearray()
+        with contextlib.suppress(BlockingIOError):
+            while len(octets) < _LARGEST_DATAGRAM:
+                datagram = self._socket.recv(_LARGEST_DATAGRAM)
+                octets += DATAGRAM_LENGTH.pack(DATAGRAM_LENGTH.size + len(datagram)) + datagram
+        return bytes(octets)
+
+    def write(self, octets: bytes) -> None:
+        """Raise PortGoneError."""
+        raise PortGoneError(f"{self.url} only receives ({len(octets)} bytes not sent)")
+
+    def set_baud(self, baud: int) -> None:
+        """Do nothing: datagrams have no baud rate."""
+
+    def wake(self) -> None:
+        """End a `read` that waits."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Release the address."""
+        self._selector.close()
+        self._socket.close()
+        self._wake.close()
+
+
+def _bound_socket(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    try:
+        address = (parts.hostname or "", parts.port or 0)
+    except ValueError:
+        raise PortError(f"{url}: the port of a UDP address must be a number below 65536") from None
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER_BYTES)
+        opened.bind(address)
+    except OSError as error:
+        opened.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortBusyError(f"{url} is in use; end the program that listens there or name another port") from None
+        raise PortError(f"{url}: {error.strerror or error}") from None
+    return opened

@@ -1,23 +1,28 @@
-"""A reading: what a device said, when, and what it means.
-
-What a connection has seen so far.
-"""
+"""Readings of devices, and statistics of a connection."""
 
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from pygnc_devices.declaration import Record, Value
 from pygnc_devices.framing import DamageReason, Scan
 
+_RATE_WINDOW: Final = 64
+"""Readings over which the rate is measured."""
+
 
 class Stamp(NamedTuple):
-    """When bytes arrived: of this computer's monotonic clock, and of its wall clock since 1970 (UTC)."""
+    """Arrival of bytes, ns: on this computer's monotonic clock, and on its wall clock since 1970 (UTC)."""
 
     t_mono_ns: int
     t_wall_ns: int
+
+    @classmethod
+    def now(cls) -> Self:
+        """Return the present time."""
+        return cls(time.monotonic_ns(), time.time_ns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +30,15 @@ class Reading:
     """One measurement.
 
     Attributes:
-        packet: the declaration: names, units, meaning, CSV columns.
-        raw: the frame as it came.
-        values: by the names of `packet.fields`, in their units; None where the device says that it has none.
-        t_mono_ns: arrival, monotonic clock of this computer.
-        t_wall_ns: arrival, wall clock of this computer, since 1970 (UTC). May jump.
-        t_device_ns: the device's own clock, unwrapped, since its first reading; None if it has none or the driver
-            cannot tell its tick yet.
-        lost_before: readings that the device's own count or clock says are missing before this one.
-        flags: what makes it doubtful, in words of its family; the values are kept all the same.
+        packet: declaration of the packet: names, units, meaning, CSV columns.
+        raw: the frame as received.
+        values: by the names of `packet.fields`, in their units; None where the device has no value.
+        t_mono_ns: arrival on the monotonic clock of this computer.
+        t_wall_ns: arrival on the wall clock of this computer, since 1970 (UTC). May jump.
+        t_device_ns: the device's own clock, unwrapped, since its first reading; None if the device has no clock or the
+            driver does not know its tick yet.
+        lost_before: readings missing before this one, by the device's own count or clock.
+        flags: reasons to doubt the values, named by the family; the values are passed on all the same.
     """
 
     packet: Record
@@ -46,27 +51,24 @@ class Reading:
     flags: tuple[str, ...] = ()
 
 
-_RATE_WINDOW: Final = 64
-
-
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """A snapshot.
+    """Statistics of a connection at one moment.
 
     Attributes:
-        bytes_received: all of them.
+        bytes_received: all bytes.
         frames: good frames by kind.
-        frame_bytes: bytes in them; with the skipped ones and the few that are still being looked at, all that came.
-        damaged: damaged stretches by reason; `checksum` counts bad checksums.
+        frame_bytes: bytes in good frames. With the skipped bytes and the few in the receive buffer, these are all.
+        damaged: damaged ranges by reason; `checksum` is the number of wrong checksums.
         skipped_bytes: bytes in no good frame.
-        readings: given to subscribers.
-        lost_readings: missing by the device's own count or clock.
+        readings: readings published to subscribers.
+        lost_readings: readings missing by the device's own count or clock.
         refusals: requests that the device refused (NAK).
-        timeouts: answers that did not come in time, each try counted.
-        reconnects: how often the port was opened again.
-        queue_drops: readings that slow subscribers did not fetch in time.
-        rate_hz: of the newest readings; None with fewer than two.
-        age_s: of the newest reading; None without one since the port was opened.
+        timeouts: attempts without an answer in time.
+        reconnects: number of times that the port was reopened.
+        queue_drops: readings that slow subscribers did not take in time.
+        rate_hz: rate of the newest readings; None with fewer than two.
+        age_s: age of the newest reading; None without one since the port was opened.
     """
 
     bytes_received: int
@@ -85,8 +87,8 @@ class Statistics:
 
 
 @dataclass(slots=True)
-class Counts:
-    """The books behind `Statistics`; one thread writes them."""
+class Counters:
+    """Counters from which `Statistics` are made; one thread writes them."""
 
     bytes_received: int = 0
     frames: Counter[str] = field(default_factory=Counter)
@@ -101,35 +103,44 @@ class Counts:
     queue_drops: int = 0
     _arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
 
-    def take_scan(self, scan: Scan) -> None:
+    def add_scan(self, scan: Scan) -> None:
         """Count frames and damage."""
         for frame in scan.frames:
             self.frames[frame.kind] += 1
             self.frame_bytes += len(frame.raw)
         for damage in scan.damage:
             self.skipped_bytes += damage.stop - damage.start
-            # A checksum's range is one byte; noise may come in pieces, as the port gave it.
+            # The range of a wrong checksum is one byte; noise is counted once for each piece that the port returned.
             self.damaged[damage.reason] += 1
 
-    def take_back(self, octets: int, reason: DamageReason) -> None:
-        """Count bytes as damaged that had passed as frames of their own, and are no good together."""
+    def add_unframed(self, octets: int, *, is_answer: bool) -> None:
+        """Count bytes of a device without framing; those that no operation waits for are noise."""
+        if is_answer:
+            self.frames["answer"] += 1
+            self.frame_bytes += octets
+        else:
+            self.skipped_bytes += octets
+            self.damaged[DamageReason.NOISE] += 1
+
+    def reject(self, octets: int, reason: DamageReason) -> None:
+        """Count bytes as damaged that were counted as good frames one by one."""
         self.frame_bytes -= octets
         self.skipped_bytes += octets
         self.damaged[reason] += 1
 
-    def take_reading(self, t_mono_ns: int, lost_before: int) -> None:
+    def add_reading(self, t_mono_ns: int, lost_before: int) -> None:
         """Count a reading."""
         self.readings += 1
         self.lost_readings += lost_before
         self._arrivals_ns.append(t_mono_ns)
 
-    def take_reconnect(self) -> None:
-        """Count a return of the port; the rate is measured anew."""
+    def add_reconnect(self) -> None:
+        """Count a reconnection; the measurement of the rate starts again."""
         self.reconnects += 1
         self._arrivals_ns.clear()
 
     def snapshot(self) -> Statistics:
-        """Return the state of now."""
+        """Return the present statistics."""
         arrivals = tuple(self._arrivals_ns.copy())
         span_ns = arrivals[-1] - arrivals[0] if arrivals else 0
         return Statistics(

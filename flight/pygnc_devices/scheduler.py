@@ -1,56 +1,75 @@
-"""Questions that wait for their answers, while everything else goes on. No port, no thread, no clock of its own.
+"""Scheduler of driver operations: which step each one waits for.
 
-What drivers do in several steps, written once for the blocking and the asyncio face.
-
-A procedure is a generator: it yields a step, gets its outcome, and returns a result. It does no I/O itself; the
-engine takes the steps. A step that fails raises inside the generator, so `try` and `finally` work as usual.
-
-Procedures on their way: which step each one waits for. No port, no thread, no clock of its own.
+What a driver does in several steps is an operation: a coroutine (`async def`) that awaits `Request`, `Sleep`,
+`SetBaud`, `WaitForPort` and `Publish`. The engine's thread carries these steps out, so that one operation serves the
+synchronous and the asyncio API; they cannot be awaited in asyncio itself. A step that fails raises inside the
+operation, so that `try` and `finally` work as usual. The scheduler has no port, no thread and no clock: its caller
+passes the time.
 """
 
-import heapq
-import itertools
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from functools import partial
+from itertools import count
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from pygnc_devices.errors import AbortedError, NoAnswerError, PortGoneError
 from pygnc_devices.framing import Frame
-from pygnc_devices.reading import Counts
-from pygnc_devices.wake_event import Bell
+from pygnc_devices.reading import Counters, Reading
+from pygnc_devices.wake_event import WakeEvent
+
+T = TypeVar("T")
 
 ANSWER_TIMEOUT_S: Final = 0.2
 ANSWER_TRIES: Final = 10
-"""With one byte in a hundred damaged, three tries of four pass: ten in a row fail once in a million questions."""
+"""With one byte in a hundred damaged, three of four attempts succeed: ten failures in a row are one in a million."""
 GRACE_S: Final = 0.05
+_PORT_CHECK_S: Final = 0.05
+"""`WaitForPort` on a port that seems open waits so long: its reader needs the time to notice that it has gone."""
+
+
+class Step(Generic[T]):
+    """Base class of what an operation awaits; T is the result."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator["Step[Any]", Any, T]:
+        result: T = yield self
+        return result
+
+
+Operation: TypeAlias = Coroutine[Step[Any], Any, T]
+"""Coroutine that awaits steps and returns a T."""
 
 
 @unique
 class Claim(Enum):
-    """What a frame is to a request."""
+    """What a frame means to a request."""
 
     NO = "not its answer"
-    PART = "a part of it: the rest may follow within the grace time"
-    LAST = "the end of it"
+    PART = "part of its answer; more may follow within the grace time"
+    LAST = "the end of its answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A question.
+class Request(Step[tuple[Frame, ...]]):
+    """Send bytes and wait for the frames of the answer.
 
     Attributes:
-        octets: what to send; may be empty, to wait only.
-        accept: tells what a frame is to this request; the late answer to an earlier question is not its own.
-        queue: requests of the same queue are asked one after the other, because their answers look alike.
-        timeout_s: for the first frame of the answer, each try.
-        tries: how often it is asked at most.
-        grace_s: after a part, for the next one.
-        what: names the question in error messages.
-        again: what to send in place of `octets` when asking again; empty: the same.
+        octets: bytes to send; may be empty, to wait only.
+        accept: classifies a frame; the late answer to an earlier request must not be accepted.
+        queue: requests of the same queue are sent one after the other, because their answers look alike.
+        timeout_s: limit for the first frame of the answer, for each attempt.
+        tries: largest number of attempts.
+        grace_s: limit for the next frame after a part of the answer.
+        what: name of the request in error messages.
+        again: bytes to send from the second attempt on; empty: the same.
+
+    Raises:
+        NoAnswerError: no answer came, in all attempts.
     """
 
     octets: bytes
@@ -63,314 +82,253 @@ class Request:
     again: bytes = b""
 
 
-Outcome: TypeAlias = tuple[Frame, ...] | Exception
-Done: TypeAlias = Callable[[Outcome], None]
-
-
-@dataclass(slots=True)
-class _Open:
-    request: Request
-    owner: object
-    done: Done
-    tries: int = 0
-    deadline_s: float | None = None
-    parts: list[Frame] = field(default_factory=list)
-
-
-class RequestBook:
-    """All open requests, a queue for each kind; the head of a queue has been asked, the others wait."""
-
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
-        self._queues: dict[str, deque[_Open]] = {}
-
-    def submit(self, request: Request, owner: object, done: Done) -> None:
-        """Put a request at the end of its queue; `done` gets the frames of the answer, or why there is none."""
-        self._queues.setdefault(request.queue, deque()).append(_Open(request, owner, done))
-
-    def take(self, frame: Frame, now_s: float) -> bool:
-        """Give a frame to the request that claims it, if one does."""
-        for queue in list(self._queues.values()):
-            entry = queue[0] if queue else None
-            # A question that has not been sent has no answer yet; one that only waits hears all that comes from now on.
-            if entry is None or (entry.deadline_s is None and entry.request.octets):
-                continue
-            claim = entry.request.accept(frame)
-            if claim is Claim.NO:
-                continue
-            entry.parts.append(frame)
-            entry.deadline_s = now_s + entry.request.grace_s
-            if claim is Claim.LAST:
-                queue.popleft()
-                entry.done(tuple(entry.parts))
-            return True
-        return False
-
-    def due(self, now_s: float) -> list[bytes]:
-        """Return what must be sent now: first questions and repetitions. Ends requests whose time is up."""
-        octets: list[bytes] = []
-        for queue in list(self._queues.values()):
-            while queue:
-                entry = queue[0]
-                if entry.deadline_s is not None and now_s < entry.deadline_s:
-                    break
-                if entry.parts:
-                    queue.popleft()
-                    entry.done(tuple(entry.parts))
-                    continue
-                if entry.deadline_s is not None:
-                    self._counts.timeouts += bool(entry.request.octets)
-                if entry.tries == entry.request.tries:
-                    queue.popleft()
-                    entry.done(NoAnswerError(_no_answer(entry.request)))
-                    continue
-                entry.tries += 1
-                entry.deadline_s = now_s + entry.request.timeout_s
-                question = (entry.tries > 1 and entry.request.again) or entry.request.octets
-                if question:
-                    octets.append(question)
-        return octets
-
-    def deadline_s(self) -> float | None:
-        """Return when `due` must be called next; None if nothing is open."""
-        heads = [queue[0].deadline_s for queue in self._queues.values() if queue]
-        return min((-1.0 if deadline is None else deadline for deadline in heads), default=None)
-
-    def cancel(self, owner: object) -> None:
-        """Forget the requests of one owner without a word to it."""
-        for queue in self._queues.values():
-            for entry in [entry for entry in queue if entry.owner is owner]:
-                queue.remove(entry)
-
-    def fail_all(self, error: Exception) -> None:
-        """End all requests."""
-        queues, self._queues = self._queues, {}
-        for queue in queues.values():
-            for entry in queue:
-                entry.done(error)
-
-
-def _no_answer(request: Request) -> str:
-    spent_s = request.timeout_s * request.tries
-    times = "once" if request.tries == 1 else f"{request.tries} times"
-    return f"no answer to {request.what or request.queue}, asked {times} within {spent_s:.1f} s"
-
-
-T = TypeVar("T")
-
-
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait."""
+class Sleep(Step[None]):
+    """Wait for a time."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class SetBaud:
-    """Change the speed of this end of the line."""
+class SetBaud(Step[None]):
+    """Change the baud rate of this end of the line."""
 
     baud: int
 
 
 @dataclass(frozen=True, slots=True)
-class WaitForPort:
-    """Wait until the port is open: at once if it is, else until it is back; PortGoneError when the time is up.
+class Publish(Step[None]):
+    """Pass a reading to all subscribers."""
 
-    The one step that is not ended by the loss of the port.
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForPort(Step[None]):
+    """Wait until the port is open. This is the only step that the loss of the port does not end.
+
+    Raises:
+        PortGoneError: the port did not come back within the limit.
     """
 
     limit_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """Give the interpreter a frame that was put together from several answers, as if it had come whole."""
-
-    frame: Frame
-
-
-Step: TypeAlias = Request | Pause | SetBaud | WaitForPort | Deliver
-Procedure: TypeAlias = Generator[Step, tuple[Frame, ...], T]
-
-
 class Task(Generic[T]):
-    """A procedure on its way.
+    """An operation in progress.
 
     Attributes:
-        future: what becomes of it. It cannot be cancelled, only aborted by the engine: whatever stops waiting for a
-            procedure, its own clean-up takes place.
+        future: its result or error. It cannot be cancelled, only aborted by the engine, so that clean-up always runs.
+        wake_s: when the scheduler resumes it; None: not by time.
+        port_limit_s: limit of the `WaitForPort` that it awaits; None if it does not await one.
     """
 
-    def __init__(self, procedure: Procedure[T]) -> None:
-        self._procedure = procedure
+    def __init__(self, operation: Operation[T]) -> None:
+        self._operation = operation
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()
-        self._done = Bell()
-        self.future.add_done_callback(lambda _: self._done.ring())
+        self._done = WakeEvent()
+        self.future.add_done_callback(lambda _: self._done.set())
+        self.wake_s: float | None = None
+        self.port_limit_s: float | None = None
 
     def result(self, timeout_s: float | None = None) -> T:
-        """Wait for the end, and return the result or raise its error. None: however long.
+        """Wait for the end; return the result or raise the error (None: no limit).
 
-        To wait by the future itself could, when a signal ends that, keep the engine from ever ending the procedure.
+        Waiting on the future itself is not safe: a signal that ends the wait can leave the future's lock held, and the
+        engine could never complete the operation.
 
         Raises:
-            TimeoutError: it goes on.
+            TimeoutError: the operation is still in progress.
         """
         if not self._done.wait(timeout_s):
             raise TimeoutError
-        self._done.ring()  # for others who wait
+        self._done.set()  # for other waiting threads
         return self.future.result()
 
-    def start(self, begin: Callable[[Step], None]) -> None:
-        """Run to the first step, which goes to `begin`."""
-        self._run(lambda: next(self._procedure), begin)
-
-    def advance(self, outcome: Outcome, begin: Callable[[Step], None]) -> None:
-        """Give the outcome of the step before; the next step goes to `begin`, the result into `future`."""
-        if isinstance(outcome, Exception):
-            self._run(lambda: self._procedure.throw(outcome), begin)
-        else:
-            self._run(lambda: self._procedure.send(outcome), begin)
-
-    def _run(self, go_on: Callable[[], Any], begin: Callable[[Step], None]) -> None:
+    def resume(self, outcome: object) -> Step[Any] | None:
+        """Resume with the result or the error of the last step; return the next step, None at the end."""
         if self.future.done():
-            return
+            return None
+        self.wake_s = self.port_limit_s = None
         try:
-            step = go_on()
+            if isinstance(outcome, Exception):
+                return self._operation.throw(outcome)
+            return self._operation.send(outcome)
         except StopIteration as end:
             self.future.set_result(end.value)
-        except Exception as error:  # noqa: BLE001 - whoever waits for the result gets it
+        except Exception as error:  # noqa: BLE001 - raised to whoever waits for the result
             self.future.set_exception(error)
-        else:
-            begin(step)
+        return None
 
 
-_PORT_CHECK_S: Final = 0.05
-"""Before a port that is not known to be lost counts as open: its reader must have had the time to notice."""
+@dataclass(slots=True)
+class _Pending:
+    """A request whose answer has not come. `deadline_s` is None until it is sent."""
+
+    request: Request
+    task: Task[Any]
+    tries: int = 0
+    deadline_s: float | None = None
+    frames: list[Frame] = field(default_factory=list)
 
 
-class Agenda:
-    """Takes the steps of all procedures.
+class Scheduler:
+    """Carries out the steps of all operations of one port.
 
     Args:
-        counts: where time-outs are counted.
-        set_baud: changes the speed of the line.
-        deliver: takes frames that procedures have put together.
+        counters: counts requests without an answer.
+        set_baud: changes the baud rate of the port.
+        publish: passes a reading to the subscribers.
     """
 
     def __init__(
-        self, counts: Counts, set_baud: Callable[[int], None], deliver: Callable[[Frame], None] = lambda _: None
+        self,
+        counters: Counters,
+        set_baud: Callable[[int], None],
+        publish: Callable[[Reading], None] = lambda _: None,
     ) -> None:
-        self._book = RequestBook(counts)
+        self._counters = counters
         self._set_baud = set_baud
-        self._deliver = deliver
-        self._tasks: set[Task[Any]] = set()
-        self._timers: list[tuple[float, int, Task[Any]]] = []
-        self._parked: set[Task[Any]] = set()
+        self._publish = publish
+        self._tasks: dict[Task[Any], int] = {}
+        self._order = count()
+        self._queues: dict[str, deque[_Pending]] = {}
         self._is_connected = True
-        self._order = itertools.count()
         self._now_s = 0.0
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no procedure is on its way."""
+    def is_idle(self) -> bool:
+        """Whether no operation is in progress."""
         return not self._tasks
 
     def start(self, task: Task[Any], now_s: float) -> None:
-        """Begin a procedure."""
+        """Run an operation to its first step."""
         self._now_s = now_s
-        self._tasks.add(task)
-        task.start(partial(self._begin, task))
-        self._drop_finished(task)
+        self._resume(task, None)
 
     def abort(self, task: Task[Any], now_s: float) -> None:
-        """Raise AbortedError where the procedure stands; the steps of its clean-up are still taken."""
+        """Raise AbortedError inside an operation; the steps of its clean-up are still carried out."""
         self._now_s = now_s
         if task in self._tasks:
-            self._forget_step(task)
-            self._advance(task, AbortedError("given up from outside"))
+            self._fail(task, AbortedError("the operation was aborted"))
 
     def take(self, frame: Frame, now_s: float) -> bool:
-        """Give a frame to the request that claims it, if one does."""
+        """Pass a frame to the first request that accepts it; return whether one did."""
         self._now_s = now_s
-        return self._book.take(frame, now_s)
+        for queue in list(self._queues.values()):
+            pending = queue[0] if queue else None
+            # A request that is not sent has no answer yet; one that only waits accepts frames from now on.
+            if pending is None or (pending.deadline_s is None and pending.request.octets):
+                continue
+            claim = pending.request.accept(frame)
+            if claim is Claim.NO:
+                continue
+            pending.frames.append(frame)
+            pending.deadline_s = now_s + pending.request.grace_s
+            if claim is Claim.LAST:
+                queue.popleft()
+                self._resume(pending.task, tuple(pending.frames))
+            return True
+        return False
 
     def due(self, now_s: float) -> list[bytes]:
-        """Return what must be sent now."""
+        """Resume operations whose time has come; return the bytes to send now."""
         self._now_s = now_s
-        while self._timers and self._timers[0][0] <= now_s:
-            _, _, task = heapq.heappop(self._timers)
-            self._advance(task, PortGoneError("the port has not come back in time") if task in self._parked else ())
-        return self._book.due(now_s)
+        while (task := self._next_task()) is not None and (task.wake_s or 0.0) <= now_s:
+            lost = task.port_limit_s is not None and not self._is_connected
+            self._resume(task, PortGoneError("the port did not come back in time") if lost else None)
+        octets: list[bytes] = []
+        for queue in list(self._queues.values()):
+            while queue and (queue[0].deadline_s is None or now_s >= queue[0].deadline_s):
+                if (sent := self._send(queue, queue[0])) is not None:
+                    octets.append(sent)
+        return [piece for piece in octets if piece]
 
     def deadline_s(self) -> float | None:
-        """Return when `due` must be called next."""
-        times = [self._book.deadline_s(), self._timers[0][0] if self._timers else None]
-        return min((time for time in times if time is not None), default=None)
+        """Return when `due` must be called next; None if nothing is in progress."""
+        heads = [queue[0].deadline_s for queue in self._queues.values() if queue]
+        times = [-1.0 if deadline_s is None else deadline_s for deadline_s in heads]
+        task = self._next_task()
+        return min([*times, *([] if task is None else [task.wake_s or 0.0])], default=None)
 
     def port_lost(self, error: Exception) -> None:
-        """End all procedures but those that wait for the port; steps that their clean-up asks for fail too."""
+        """End all operations that do not wait for the port; the steps of their clean-up fail, too."""
+        for task in self._tasks if self._is_connected else ():
+            if task.port_limit_s is not None:  # it waits for a port that only seemed open
+                task.wake_s = self._now_s + task.port_limit_s
         self._is_connected = False
-        while moving := self._tasks - self._parked:
-            self._fail(next(iter(moving)), error)
+        while (ended := next((task for task in self._tasks if task.port_limit_s is None), None)) is not None:
+            self._fail(ended, error)
 
     def port_opened(self, now_s: float) -> None:
-        """Let those that wait for the port go on."""
+        """Resume operations that wait for the port."""
         self._now_s, self._is_connected = now_s, True
-        for task in tuple(self._parked):
-            self._forget_step(task)
-            self._advance(task, ())
+        for task in [task for task in self._tasks if task.port_limit_s is not None]:
+            self._resume(task, None)
 
     def fail_all(self, error: Exception) -> None:
-        """End all procedures; steps that their clean-up asks for fail too, waiting for the port included."""
+        """End all operations; the steps of their clean-up fail, too."""
         self._is_connected = False
         while self._tasks:
             self._fail(next(iter(self._tasks)), error)
 
+    def _next_task(self) -> Task[Any] | None:
+        """Return the task that is resumed next by time."""
+        timed = (task for task in self._tasks if task.wake_s is not None)
+        return min(timed, key=lambda task: (task.wake_s or 0.0, self._tasks[task]), default=None)
+
+    def _send(self, queue: deque[_Pending], pending: _Pending) -> bytes | None:
+        """Return what to send for the head of a queue whose time is up; None if that ended it."""
+        request = pending.request
+        if pending.frames:
+            queue.popleft()
+            self._resume(pending.task, tuple(pending.frames))
+            return None
+        if pending.deadline_s is not None:
+            self._counters.timeouts += bool(request.octets)
+        if pending.tries == request.tries:
+            queue.popleft()
+            self._resume(pending.task, NoAnswerError(_no_answer(request)))
+            return None
+        pending.tries += 1
+        pending.deadline_s = self._now_s + request.timeout_s
+        return (pending.tries > 1 and request.again) or request.octets
+
     def _fail(self, task: Task[Any], error: Exception) -> None:
-        self._forget_step(task)
-        self._advance(task, error)
+        for queue in self._queues.values():
+            for pending in [pending for pending in queue if pending.task is task]:
+                queue.remove(pending)
+        self._resume(task, error)
 
-    def _forget_step(self, task: Task[Any]) -> None:
-        self._book.cancel(task)
-        self._parked.discard(task)
-        self._timers = [entry for entry in self._timers if entry[2] is not task]
-        heapq.heapify(self._timers)
-
-    def _begin(self, task: Task[Any], step: Step) -> None:
+    def _resume(self, task: Task[Any], outcome: object) -> None:
+        step = task.resume(outcome)
+        if step is None:
+            self._tasks.pop(task, None)
+            return
+        self._tasks[task] = next(self._order)
         match step:
             case Request():
-                self._book.submit(step, task, partial(self._advance, task))
-            case Pause():
-                heapq.heappush(self._timers, (self._now_s + step.seconds, next(self._order), task))
+                self._queues.setdefault(step.queue, deque()).append(_Pending(step, task))
+            case Sleep():
+                task.wake_s = self._now_s + step.seconds
+            case WaitForPort():
+                task.port_limit_s = step.limit_s
+                task.wake_s = self._now_s + (_PORT_CHECK_S if self._is_connected else step.limit_s)
             case SetBaud():
                 self._do(task, partial(self._set_baud, step.baud))
-            case Deliver():
-                self._do(task, partial(self._deliver, step.frame))
-            case WaitForPort():
-                self._wait_for_port(task, step)
+            case Publish():
+                self._do(task, partial(self._publish, step.reading))
 
     def _do(self, task: Task[Any], action: Callable[[], None]) -> None:
-        """Take a step that is done at once; the procedure goes on in the next turn."""
         try:
             action()
-        except Exception as error:  # noqa: BLE001 - it belongs to the procedure that asked
-            self._advance(task, error)
+        except Exception as error:  # noqa: BLE001 - it belongs to the operation
+            self._resume(task, error)
         else:
-            heapq.heappush(self._timers, (self._now_s, next(self._order), task))
+            task.wake_s = self._now_s
 
-    def _wait_for_port(self, task: Task[Any], step: WaitForPort) -> None:
-        limit_s = _PORT_CHECK_S if self._is_connected else step.limit_s
-        if not self._is_connected:
-            self._parked.add(task)
-        heapq.heappush(self._timers, (self._now_s + limit_s, next(self._order), task))
 
-    def _advance(self, task: Task[Any], outcome: Outcome) -> None:
-        self._parked.discard(task)
-        task.advance(outcome, partial(self._begin, task))
-        self._drop_finished(task)
-
-    def _drop_finished(self, task: Task[Any]) -> None:
-        if task.future.done():
-            self._tasks.discard(task)
+def _no_answer(request: Request) -> str:
+    attempts = "1 attempt" if request.tries == 1 else f"{request.tries} attempts"
+    return f"no answer to {request.what or request.queue} ({attempts}, {request.timeout_s * request.tries:.1f} s)"

@@ -1,6 +1,6 @@
-"""Serial ports by what hangs on the USB: `usb://0403:6015` or `usb://0403:6015/SERIALNUMBER`.
+"""Serial ports: of this computer, found by USB id, and of serial servers.
 
-A terminal line for one program alone, given back as it was found. Other systems than POSIX know neither.
+`usb://0403:6015` or `usb://0403:6015/SERIALNUMBER` name a port by what is on the USB.
 """
 
 import contextlib
@@ -8,7 +8,6 @@ import errno
 import os
 import re
 import selectors
-import socket
 import sys
 import time
 from pathlib import Path
@@ -20,49 +19,7 @@ from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
-
-_URL: Final = re.compile(r"usb://([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?:/(.+))?")
-
-SERIAL_ADAPTERS: Final = frozenset({0x0403, 0x10C4, 0x067B, 0x1A86, 0x04D8, 0x04E2, 0x0557, 0x110A})
-"""Vendors of what sits in serial cables and boards: FTDI, Silicon Labs, Prolific, WCH, Microchip, Exar, ATEN, Moxa."""
-
-
-def find_usb_port(url: str) -> str:
-    """Return the path of a port, by USB id and serial number.
-
-    Raises:
-        PortError: none or several fit; the message lists what is there.
-    """
-    match = _URL.fullmatch(url)
-    if match is None:
-        raise PortError(f"{url}: a USB port is written usb://VENDOR:PRODUCT or usb://VENDOR:PRODUCT/SERIAL, ids in hex")
-    vendor, product, serial_number = int(match[1], 16), int(match[2], 16), match[3]
-    there = _usb_ports()
-    fitting = [
-        port
-        for port in there
-        if (port.vid, port.pid) == (vendor, product) and serial_number in (None, port.serial_number)
-    ]
-    if len(fitting) == 1:
-        return str(fitting[0].device)
-    seen = ", ".join(f"{name(port)} at {port.device}" for port in there) or "nothing"
-    problem = "more than one port is" if fitting else "no port is"
-    raise PortError(f"{url}: {problem} that; on the USB there is {seen}")
-
-
-def candidate_ports() -> list[str]:
-    """Return the paths of serial adapters, the only ports that may be probed: others are not ours to open."""
-    return [str(port.device) for port in _usb_ports() if port.vid in SERIAL_ADAPTERS]
-
-
-def name(port: ListPortInfo) -> str:
-    """Return the URL of a port by its USB id."""
-    return f"usb://{port.vid:04x}:{port.pid:04x}" + (f"/{port.serial_number}" if port.serial_number else "")
-
-
-def _usb_ports() -> list[ListPortInfo]:
-    return sorted((port for port in list_ports.comports() if port.vid is not None), key=lambda port: str(port.device))
-
+from pygnc_devices.wake_event import WakeSocket
 
 try:
     import fcntl
@@ -72,36 +29,52 @@ except ImportError:  # Windows opens ports exclusively by itself
 else:
     HAS_TERMIOS = True
 
+SERIAL_ADAPTERS: Final = frozenset({0x0403, 0x10C4, 0x067B, 0x1A86, 0x04D8, 0x04E2, 0x0557, 0x110A})
+"""USB vendors of serial cables and boards: FTDI, Silicon Labs, Prolific, WCH, Microchip, Exar, ATEN, Moxa."""
+_USB_URL: Final = re.compile(r"usb://([0-9a-fA-F]{4}):([0-9a-fA-F]{4})(?:/(.+))?")
+_READ_BYTES: Final = 65536
+_WRITE_LIMIT_S: Final = 1.0
+_POLL_S: Final = 0.01
+"""Interval at which a port without a descriptor (rfc2217, Windows) is polled."""
+_SCHEMES: Final = ("usb://", "socket://", "rfc2217://", "udp://", "spi://", "file://")
+_CAUSES: Final = {
+    errno.ENOENT: "no such port; is the cable in?",
+    errno.ENOTTY: "not a serial port",
+    errno.EISDIR: "not a serial port",
+    errno.ECONNREFUSED: "connection refused; is the serial server running?",
+}
+_BUSY: Final = (errno.EAGAIN, errno.EBUSY, errno.EACCES)
+
 
 class TtyState:
-    """The settings of a line before it was opened for a device, to be put back after."""
+    """Settings of a terminal line before it was opened for a device, to be restored afterwards."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._settings: list[Any] | None = None
         self._descriptor: int | None = None
 
-    def remember(self) -> None:
-        """Read the settings; the line stays open until `forget`, so that its DTR does not toggle in between."""
+    def save(self) -> None:
+        """Read the settings. The line stays open until `close`, so that DTR does not toggle in between."""
         with contextlib.suppress(OSError):
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         if self._descriptor is not None:
             with contextlib.suppress(OSError, termios.error):
                 self._settings = termios.tcgetattr(self._descriptor)
 
-    def forget(self) -> None:
-        """Close what `remember` opened."""
+    def close(self) -> None:
+        """Close what `save` opened."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def close_for_others(self, descriptor: int) -> None:
-        """Let nobody else open the line. The advisory lock is pyserial's; this holds for programs that ask for none."""
+    def lock(self, descriptor: int) -> None:
+        """Keep all other programs from opening the line, also those that ignore pyserial's advisory lock."""
         with contextlib.suppress(OSError):
             fcntl.ioctl(descriptor, termios.TIOCEXCL)
 
-    def put_back(self, descriptor: int) -> None:
-        """Open the line for others and restore its settings, if it is still there."""
+    def restore(self, descriptor: int) -> None:
+        """Unlock the line and restore its settings, if it still exists."""
         with contextlib.suppress(OSError):
             fcntl.ioctl(descriptor, termios.TIOCNXCL)
         if self._settings is not None:
@@ -109,56 +82,8 @@ class TtyState:
                 termios.tcsetattr(descriptor, termios.TCSANOW, self._settings)
 
 
-def find_holder(path: str) -> str:
-    """Say which process has a port open: " by python3 (process 4711)", or "" if that cannot be found out."""
-    wanted = os.path.realpath(path)
-    for folder in Path("/proc").glob("[0-9]*"):
-        if int(folder.name) != os.getpid() and _has_open(folder, wanted):
-            return f" by {_name(folder)} (process {folder.name})"
-    if _has_open(Path("/proc/self"), wanted):
-        return " by this very program"
-    return ""
-
-
-def _has_open(process: Path, wanted: str) -> bool:
-    try:
-        return any(str(link.readlink()) == wanted for link in (process / "fd").iterdir())
-    except OSError:  # it has ended, or is not ours to look at
-        return False
-
-
-def _name(process: Path) -> str:
-    with contextlib.suppress(OSError):
-        return (process / "comm").read_text().strip()
-    return "a program"
-
-
-_READ_BYTES: Final = 65536
-
-
-_WRITE_LIMIT_S: Final = 1.0
-
-
-_LOOK_S: Final = 0.01
-"""A port without a descriptor (rfc2217, Windows) is looked at this often."""
-
-
-_SCHEMES: Final = ("usb://", "socket://", "rfc2217://", "udp://", "spi://", "file://")
-
-
-_CAUSES: Final = {
-    errno.ENOENT: "no such port; is the cable in?",
-    errno.ENOTTY: "is no serial port",
-    errno.EISDIR: "is no serial port",
-    errno.ECONNREFUSED: "nobody listens there; is the serial server running?",
-}
-
-
-_BUSY: Final = (errno.EAGAIN, errno.EBUSY, errno.EACCES)
-
-
 class SerialPort:
-    """What pyserial opens; read and written through its descriptor where it has one that can be waited for."""
+    """Any port that pyserial opens; see `port.Port`. Uses its file descriptor where there is one to wait for."""
 
     is_recording = False
 
@@ -168,27 +93,24 @@ class SerialPort:
         self._serial = _open_serial(url, baud)
         self._tty = tty
         self._descriptor = _descriptor(self._serial)
-        self._wake_out, self._wake_in = socket.socketpair()
-        self._wake_out.setblocking(False)  # noqa: FBT003 - the library's signature
-        self._wake_in.setblocking(False)  # noqa: FBT003 - the library's signature
+        self._wake = WakeSocket()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wake_out, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
         if self._descriptor is not None:
             self._selector.register(self._descriptor, selectors.EVENT_READ)
             if tty is not None:
-                tty.close_for_others(self._descriptor)
+                tty.lock(self._descriptor)
 
     def read(self, timeout_s: float) -> bytes:
-        """Return what has come; see `Port`."""
+        """Return the bytes received."""
         try:
-            return self._read_by_looking(timeout_s) if self._descriptor is None else self._read(timeout_s)
+            return self._read_by_polling(timeout_s) if self._descriptor is None else self._read(timeout_s)
         except OSError as error:
             raise PortGoneError(f"{self.url}: {error.strerror or error}") from None
 
     def _read(self, timeout_s: float) -> bytes:
         ready = {key.fd for key, _ in self._selector.select(timeout_s)}
-        if self._wake_out.fileno() in ready:
-            self._wake_out.recv(_READ_BYTES)
+        self._wake.clear()
         if self._descriptor not in ready or self._descriptor is None:
             return b""
         try:
@@ -196,10 +118,10 @@ class SerialPort:
         except BlockingIOError:
             return b""
         if not octets:
-            raise PortGoneError(f"{self.url}: the other end has hung up")
+            raise PortGoneError(f"{self.url}: closed by the other end")
         return octets
 
-    def _read_by_looking(self, timeout_s: float) -> bytes:
+    def _read_by_polling(self, timeout_s: float) -> bytes:
         end = time.monotonic() + timeout_s
         while True:
             waiting = self._serial.in_waiting
@@ -209,12 +131,12 @@ class SerialPort:
             left = end - time.monotonic()
             if left <= 0:
                 return b""
-            if self._selector.select(min(left, _LOOK_S)):
-                self._wake_out.recv(_READ_BYTES)
+            if self._selector.select(min(left, _POLL_S)):
+                self._wake.clear()
                 return b""
 
     def write(self, octets: bytes) -> None:
-        """Send all of it; see `Port`."""
+        """Send all bytes."""
         try:
             if self._descriptor is None:
                 self._serial.write(octets)
@@ -223,18 +145,18 @@ class SerialPort:
             while octets:
                 with contextlib.suppress(BlockingIOError):
                     octets = octets[os.write(self._descriptor, octets) :]
-                if octets and not self._wait_until_it_takes(end - time.monotonic()):
-                    raise PortGoneError(f"{self.url}: the other end takes no bytes")
+                if octets and not self._wait_until_writable(end - time.monotonic()):
+                    raise PortGoneError(f"{self.url}: the other end accepts no bytes")
         except OSError as error:
             raise PortGoneError(f"{self.url}: {error.strerror or error}") from None
 
-    def _wait_until_it_takes(self, limit_s: float) -> bool:
+    def _wait_until_writable(self, limit_s: float) -> bool:
         with selectors.DefaultSelector() as selector:
             selector.register(self._descriptor or 0, selectors.EVENT_WRITE)
             return limit_s > 0 and bool(selector.select(limit_s))
 
     def set_baud(self, baud: int) -> None:
-        """Change the speed of the line; see `Port`."""
+        """Change the baud rate of the line."""
         try:
             self._serial.baudrate = baud
         except (OSError, ValueError) as error:
@@ -243,23 +165,81 @@ class SerialPort:
 
     def wake(self) -> None:
         """End a `read` that waits."""
-        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nobody reads
-            self._wake_in.send(b"\0")
+        self._wake.set()
 
     def close(self) -> None:
-        """Give the port back; see `Port`."""
+        """Close the port."""
         if not self._serial.is_open:
             return
         self._selector.close()
         if self._tty is not None and self._descriptor is not None:
-            self._tty.put_back(self._descriptor)
+            self._tty.restore(self._descriptor)
         connection = getattr(self._serial, "_socket", None)
         with contextlib.suppress(OSError):
             self._serial.close()
-        if connection is not None:  # pyserial leaves one open that the other end has reset
+        if connection is not None:  # pyserial leaves a connection open that the other end has reset
             connection.close()
-        self._wake_out.close()
-        self._wake_in.close()
+        self._wake.close()
+
+
+def find_usb_port(url: str) -> str:
+    """Return the path of a port by USB id and serial number.
+
+    Raises:
+        PortError: none or several match; the message lists the ports on the USB.
+    """
+    match = _USB_URL.fullmatch(url)
+    if match is None:
+        raise PortError(f"{url}: write a USB port as usb://VENDOR:PRODUCT or usb://VENDOR:PRODUCT/SERIAL, ids in hex")
+    vendor, product, serial_number = int(match[1], 16), int(match[2], 16), match[3]
+    ports = _usb_ports()
+    matching = [
+        port
+        for port in ports
+        if (port.vid, port.pid) == (vendor, product) and serial_number in (None, port.serial_number)
+    ]
+    if len(matching) == 1:
+        return str(matching[0].device)
+    seen = ", ".join(f"{usb_url(port)} at {port.device}" for port in ports) or "none"
+    raise PortError(f"{url}: {'several ports match' if matching else 'no port matches'}; ports on the USB: {seen}")
+
+
+def candidate_ports() -> list[str]:
+    """Return the paths of serial adapters. Only these may be probed: other ports may belong to other programs."""
+    return [str(port.device) for port in _usb_ports() if port.vid in SERIAL_ADAPTERS]
+
+
+def usb_url(port: ListPortInfo) -> str:
+    """Return the URL of a port by its USB id."""
+    return f"usb://{port.vid:04x}:{port.pid:04x}" + (f"/{port.serial_number}" if port.serial_number else "")
+
+
+def find_holder(path: str) -> str:
+    """Return which process has a port open: " by python3 (process 4711)", or "" if that is unknown."""
+    wanted = os.path.realpath(path)
+    for folder in Path("/proc").glob("[0-9]*"):
+        if int(folder.name) != os.getpid() and _has_open(folder, wanted):
+            return f" by {_process_name(folder)} (process {folder.name})"
+    if _has_open(Path("/proc/self"), wanted):
+        return " by this very program"
+    return ""
+
+
+def _usb_ports() -> list[ListPortInfo]:
+    return sorted((port for port in list_ports.comports() if port.vid is not None), key=lambda port: str(port.device))
+
+
+def _has_open(process: Path, wanted: str) -> bool:
+    try:
+        return any(str(link.readlink()) == wanted for link in (process / "fd").iterdir())
+    except OSError:  # the process has ended, or belongs to another user
+        return False
+
+
+def _process_name(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (folder / "comm").read_text().strip()
+    return "a program"
 
 
 def _open_serial(url: str, baud: int) -> Any:  # noqa: ANN401 - pyserial has no common type for its ports
@@ -269,7 +249,7 @@ def _open_serial(url: str, baud: int) -> Any:  # noqa: ANN401 - pyserial has no 
         port.open()
     except (OSError, ValueError) as error:  # pyserial's own errors are OSErrors
         cause = error.__context__
-        raise _why_not(url, error, None if cause is callers else cause) from None
+        raise _open_error(url, error, None if cause is callers else cause) from None
     return port
 
 
@@ -283,21 +263,21 @@ def _descriptor(port: Any) -> int | None:  # noqa: ANN401 - likewise
     return number
 
 
-def _number(error: BaseException | None) -> int | None:
-    """Return the system's number of an error; termios has it in its arguments only."""
+def _error_number(error: BaseException | None) -> int | None:
+    """Return the system's number of an error; errors of termios have it in their arguments only."""
     found = getattr(error, "errno", None) or (error.args[0] if error and error.args else None)
     return found if isinstance(found, int) else None
 
 
-def _why_not(url: str, error: Exception, cause: BaseException | None) -> PortError:
-    number = _number(error) or _number(cause)
+def _open_error(url: str, error: Exception, cause: BaseException | None) -> PortError:
+    number = _error_number(error) or _error_number(cause)
     if number == errno.EACCES and not os.access(url, os.R_OK | os.W_OK):
         return PortError(f"{url}: no permission. On Linux: `sudo adduser $USER dialout`, then log in again")
     if number in _BUSY:
         return PortBusyError(f"{url} is in use{find_holder(url)}; end that program or name another port")
-    told = _CAUSES.get(number or 0, str(error))
+    text = _CAUSES.get(number or 0, str(error))
     if "://" in url and cause is not None and not isinstance(cause, OSError):
-        told = f"is written {urlsplit(url).scheme}://host:4000"
-    elif "protocol" in told:
-        told = f"no such kind of port; there are {', '.join(_SCHEMES)}"
-    return PortError(f"{url}: {told}")
+        text = f"write the URL as {urlsplit(url).scheme}://host:4000"
+    elif "protocol" in text:
+        text = f"unknown kind of port; choose from {', '.join(_SCHEMES)}"
+    return PortError(f"{url}: {text}")

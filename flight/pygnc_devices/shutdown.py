@@ -1,8 +1,8 @@
-"""Closes devices that must not be left running, however the program ends, short of kill -9 and a power cut.
+"""Close devices that must not be left running, however the program ends, except by SIGKILL or a power cut.
 
-A `with` block closes its device by itself. This covers the rest: programs that just end, and SIGTERM and SIGHUP, which
-otherwise end a program without a word. Where a program has no handler of its own for them, they become SystemExit in
-the main thread, so that `with` and `finally` do their work.
+A `with` block closes its device. This module covers the rest: programs that end without closing, and SIGTERM and
+SIGHUP, which end a Python program at once. Where the program has no handler of its own, they raise SystemExit in the
+main thread, so that `with` and `finally` blocks run.
 """
 
 import atexit
@@ -14,14 +14,14 @@ from typing import Final, NoReturn, Protocol
 from weakref import WeakSet
 
 _SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_OF_A_SIGNAL: Final = 128
+_EXIT_CODE_OF_SIGNAL_0: Final = 128
 
 
 class Closable(Protocol):
-    """What can be closed, twice too."""
+    """Something with a `close` that may be called twice."""
 
     def close(self) -> None:
-        """Leave it in order."""
+        """Close it."""
         ...
 
 
@@ -29,12 +29,12 @@ _open: Final[WeakSet[Closable]] = WeakSet()
 
 
 def close_at_exit(device: Closable) -> None:
-    """See to it that a device is closed when the program ends."""
+    """Close a device when the program ends."""
     _open.add(device)
 
 
-def end_in_order_on_signals() -> None:
-    """Make SystemExit of SIGTERM and SIGHUP where the program leaves them alone; does nothing in other threads."""
+def exit_on_signals() -> None:
+    """Raise SystemExit on SIGTERM and SIGHUP where the program does not handle them; no effect in other threads."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in _SIGNALS:
@@ -43,7 +43,7 @@ def end_in_order_on_signals() -> None:
 
 
 def _exit(number: int, _: object) -> NoReturn:
-    sys.exit(_OF_A_SIGNAL + number)
+    sys.exit(_EXIT_CODE_OF_SIGNAL_0 + number)
 
 
 @atexit.register

@@ -1,9 +1,8 @@
-"""An SPI bus of Linux: `spi:///dev/spidev0.0`. What is written goes out byte by byte; what came back is read."""
+"""An SPI bus of Linux: `spi:///dev/spidev0.0`."""
 
-import contextlib
 import errno
 import os
-import socket
+import select
 import struct
 from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pygnc_devices.errors import PortBusyError, PortError, PortGoneError
 from pygnc_devices.serial_port import find_holder
+from pygnc_devices.wake_event import WakeSocket
 
 try:
     import fcntl
@@ -32,15 +32,17 @@ Ioctl = Callable[[int, int, Any], Any]
 
 
 class SpiPort:
-    """A device file of the kernel's spidev; see `port.Port`. Chip select is active for one byte at a time.
+    """A device file of the kernel's spidev driver; see `port.Port`.
+
+    `write` exchanges bytes one by one, chip select active for one byte at a time; `read` returns those that came back.
 
     Args:
-        url: `spi:///dev/spidev0.0`, with `?mode=1&hz=500000` if these are not right.
-        ioctl: the system's.
+        url: `spi:///dev/spidev0.0`; defaults are `?mode=1&hz=500000`.
+        ioctl: replaces that of the system in tests.
 
     Raises:
-        PortBusyError: another program has it.
-        PortError: it cannot be opened.
+        PortBusyError: another program uses the bus.
+        PortError: the bus cannot be opened.
     """
 
     is_recording = False
@@ -51,10 +53,10 @@ class SpiPort:
         self._ioctl = ioctl or _system_ioctl()
         parts = urlsplit(url)
         self._path = parts.path
-        mode, self._hz = _settings(url, parts.query)
+        mode, self._hz = _mode_and_speed(url, parts.query)
         self._received = b""
         self._descriptor: int | None = _open(url, self._path)
-        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake = WakeSocket()
         try:
             self._ioctl(self._descriptor, _WR_MODE, struct.pack("=B", mode))
             self._ioctl(self._descriptor, _WR_BITS_PER_WORD, struct.pack("=B", 8))
@@ -64,16 +66,15 @@ class SpiPort:
             raise PortError(f"{url}: not an SPI bus: {error.strerror}") from None
 
     def read(self, timeout_s: float) -> bytes:
-        """Return what came back; see `port.Port`."""
+        """Return the bytes that came back."""
         if not self._received:
-            self._wake_out.settimeout(max(timeout_s, 1e-3))
-            with contextlib.suppress(TimeoutError):
-                self._wake_out.recv(4096)
+            select.select([self._wake], [], [], max(timeout_s, 1e-3))
+            self._wake.clear()
         received, self._received = self._received, b""
         return received
 
     def write(self, octets: bytes) -> None:
-        """Exchange bytes; see `port.Port`."""
+        """Exchange bytes."""
         if self._descriptor is None:
             raise PortGoneError(f"{self.url} is closed")
         for octet in octets:
@@ -86,20 +87,18 @@ class SpiPort:
             self._received += back.raw
 
     def set_baud(self, baud: int) -> None:
-        """Do nothing: a bus has a clock, set by the URL."""
+        """Do nothing: the URL sets the clock of the bus."""
 
     def wake(self) -> None:
         """End a `read` that waits."""
-        with contextlib.suppress(OSError):
-            self._wake_in.send(b"\0")
+        self._wake.set()
 
     def close(self) -> None:
-        """Give the bus back; see `port.Port`."""
+        """Close the bus."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
-            self._wake_out.close()
-            self._wake_in.close()
+            self._wake.close()
 
 
 def _system_ioctl() -> Ioctl:
@@ -108,14 +107,14 @@ def _system_ioctl() -> Ioctl:
     return fcntl.ioctl
 
 
-def _settings(url: str, query: str) -> tuple[int, int]:
+def _mode_and_speed(url: str, query: str) -> tuple[int, int]:
     values = {name: texts[-1] for name, texts in parse_qs(query).items()}
     try:
         mode, speed_hz = int(values.pop("mode", MODE)), int(values.pop("hz", SPEED_HZ))
     except ValueError:
-        raise PortError(f"{url}: mode and hz are whole numbers") from None
+        raise PortError(f"{url}: mode and hz must be whole numbers") from None
     if values or not 0 <= mode <= 3 or speed_hz <= 0:
-        raise PortError(f"{url}: an SPI bus is written spi:///dev/spidev0.0?mode=1&hz=500000")
+        raise PortError(f"{url}: write the URL of an SPI bus as spi:///dev/spidev0.0?mode=1&hz=500000")
     return mode, speed_hz
 
 
@@ -123,7 +122,7 @@ def _open(url: str, path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        raise _why_not(url, error) from None
+        raise _open_error(url, error) from None
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,10 +132,10 @@ def _open(url: str, path: str) -> int:
     return descriptor
 
 
-def _why_not(url: str, error: OSError) -> PortError:
+def _open_error(url: str, error: OSError) -> PortError:
     if error.errno == errno.ENOENT:
         return PortError(
-            f"{url}: no such bus; is SPI switched on? On a Raspberry Pi: `sudo raspi-config`, Interface Options"
+            f"{url}: the bus does not exist. Enable SPI; on a Raspberry Pi: `sudo raspi-config`, Interface Options"
         )
     if error.errno == errno.EACCES:
         return PortError(f"{url}: no permission. On Linux: `sudo adduser $USER spi`, then log in again")

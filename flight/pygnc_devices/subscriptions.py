@@ -1,7 +1,7 @@
-"""Readings on their way from the thread that reads the port to whoever wants them.
+"""Queues that carry readings from the thread that reads the port to subscribers.
 
-Nobody holds a lock that the reading thread may wait for: a program that is ended by a signal, wherever it is, must not
-keep that thread from leaving the device in order.
+No thread holds a lock that the reading thread waits for: a signal that ends a program, wherever it strikes, must not
+keep that thread from leaving the device in a safe state.
 """
 
 import threading
@@ -10,140 +10,150 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from pygnc_devices.reading import Counts, Reading
-from pygnc_devices.wake_event import Bell
+from pygnc_devices.reading import Counters, Reading
+from pygnc_devices.wake_event import WakeEvent
 
 QUEUE_DEPTH: Final = 1024
-"""Readings that a subscriber may be behind before its oldest are dropped: 5 s at 200 Hz."""
+"""Readings that a queue holds before the oldest are dropped: 5 s at 200 Hz."""
 
 
 class Subscription:
-    """A bounded queue of readings, oldest dropped first.
+    """A bounded queue of readings that drops the oldest ones.
 
     Attributes:
-        bell: rings when there is something to take, or nothing more can come.
-        drops: readings that were dropped because they were not fetched in time.
+        queue: readings that wait.
+        depth: largest number of them.
+        drops: number of readings that were dropped because they were not taken in time.
     """
 
-    def __init__(self, feed: "Feed", depth: int, on_news: Callable[[], None] | None) -> None:
-        self._feed = feed
+    def __init__(self, publisher: "Publisher", depth: int, notify: Callable[[], None] | None) -> None:
+        self._publisher = publisher
+        self._notify = notify
+        self._changed = WakeEvent()
         self.queue: deque[Reading] = deque()
         self.depth = depth
-        self.bell = Bell()
         self.drops = 0
-        self.on_news = on_news
 
     def take(self, timeout_s: float | None) -> Reading | None:
-        """Return the next reading; None after the time, or at once when no more can come."""
-        return self._feed.take(self, timeout_s)
+        """Return the next reading; None after the timeout, or at once when no more can come.
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left and nothing can come."""
-        return self._feed.is_closed and not self.queue
-
-    def close(self) -> None:
-        """End the subscription."""
-        self._feed.unsubscribe(self)
-
-    def tell(self) -> None:
-        """Wake whoever waits."""
-        self.bell.ring()
-        if self.on_news is not None:
-            self.on_news()
-
-
-class Feed:
-    """Gives each reading to all subscribers.
-
-    Args:
-        counts: where drops are counted.
-        is_lossless: a recording waits for its subscribers in place of dropping; it also waits for the first to come.
-    """
-
-    def __init__(self, counts: Counts, *, is_lossless: bool) -> None:
-        self._counts = counts
-        self._is_lossless = is_lossless
-        self._subscriptions: tuple[Subscription, ...] = ()
-        self._subscribing = threading.Lock()
-        self._room = Bell()
-        self._latest: Reading | None = None
-        self._error: Exception | None = None
-        self.is_closed = False
-
-    def subscribe(self, depth: int = QUEUE_DEPTH, on_news: Callable[[], None] | None = None) -> Subscription:
-        """Return a queue that gets all readings from now on; `on_news` is called in the reading thread."""
-        subscription = Subscription(self, depth, on_news)
-        with self._subscribing:
-            self._subscriptions = (*self._subscriptions, subscription)
-        self._room.ring()
-        return subscription
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """Forget a queue."""
-        with self._subscribing:
-            self._subscriptions = tuple(entry for entry in self._subscriptions if entry is not subscription)
-        self._room.ring()
-
-    def latest(self, max_age_s: float) -> Reading | None:
-        """Return the newest reading, or None if it is older than that."""
-        reading = self._latest
-        if reading is None or time.monotonic_ns() - reading.t_mono_ns > max_age_s * 1e9:
-            return None
-        return reading
-
-    def put(self, reading: Reading) -> None:
-        """Give a reading to all queues."""
-        while self._is_lossless and not (self.is_closed or self._has_room()):
-            self._room.wait(None)
-        subscriptions = self._subscriptions
-        for subscription in subscriptions:
-            if len(subscription.queue) >= subscription.depth:
-                self._drop_oldest(subscription)
-            subscription.queue.append(reading)
-        self._latest = reading
-        for subscription in subscriptions:
-            subscription.tell()
-
-    def take(self, subscription: Subscription, timeout_s: float | None) -> Reading | None:
-        """Return the next reading of a queue; see `Subscription.take`."""
+        Raises:
+            Exception: the driver failed; the error is that of the driver.
+        """
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            is_closed = self.is_closed  # looked at first: what came before the end is still taken
+            is_closed = self._publisher.is_closed  # read first: readings that came before the end are still returned
             try:
-                reading = subscription.queue.popleft()
+                reading = self.queue.popleft()
             except IndexError:
                 if is_closed:
-                    subscription.bell.ring()  # for others who wait
-                    if self._error is not None:
-                        raise self._error from None
+                    self._changed.set()  # for other waiting threads
+                    if self._publisher.error is not None:
+                        raise self._publisher.error from None
                     return None
             else:
-                if subscription.queue or self.is_closed:
-                    subscription.bell.ring()  # likewise
-                self._room.ring()
+                if self.queue or self._publisher.is_closed:
+                    self._changed.set()  # for other waiting threads
+                self._publisher.room.set()
                 return reading
             left_s = None if end_s is None else end_s - time.monotonic()
             if left_s is not None and left_s <= 0.0:
                 return None
-            subscription.bell.wait(left_s)
+            self._changed.wait(left_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the queue is empty and stays so."""
+        return self._publisher.is_closed and not self.queue
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._publisher.unsubscribe(self)
+
+    def add(self, reading: Reading) -> int:
+        """Append a reading; return how many were dropped for it."""
+        dropped = 0
+        if len(self.queue) >= self.depth:
+            try:
+                self.queue.popleft()
+                dropped = 1
+            except IndexError:  # taken by its reader in the meantime
+                pass
+        self.queue.append(reading)
+        self.drops += dropped
+        return dropped
+
+    def wake(self) -> None:
+        """Wake whoever waits for a reading."""
+        self._changed.set()
+        if self._notify is not None:
+            self._notify()
+
+
+class Publisher:
+    """Passes each reading to all subscriptions.
+
+    Args:
+        counters: counts readings and drops.
+        is_lossless: block until every queue has room instead of dropping, and wait for the first subscription: for
+            recordings.
+
+    Attributes:
+        is_closed: whether no more readings come.
+        error: why, if the driver failed.
+        room: set when a queue may have got room.
+    """
+
+    def __init__(self, counters: Counters, *, is_lossless: bool) -> None:
+        self._counters = counters
+        self._is_lossless = is_lossless
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._changing = threading.Lock()  # of subscribers only: the reading thread never acquires it
+        self._latest: Reading | None = None
+        self.room = WakeEvent()
+        self.error: Exception | None = None
+        self.is_closed = False
+
+    def subscribe(self, depth: int = QUEUE_DEPTH, notify: Callable[[], None] | None = None) -> Subscription:
+        """Return a queue that gets all readings from now on; `notify` is called in the reading thread."""
+        subscription = Subscription(self, depth, notify)
+        with self._changing:
+            self._subscriptions = (*self._subscriptions, subscription)
+        self.room.set()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove a queue."""
+        with self._changing:
+            self._subscriptions = tuple(entry for entry in self._subscriptions if entry is not subscription)
+        self.room.set()
+
+    def latest(self, max_age_s: float) -> Reading | None:
+        """Return the newest reading, or None if it is older than that."""
+        reading = self._latest
+        is_new = reading is not None and time.monotonic_ns() - reading.t_mono_ns <= max_age_s * 1e9
+        return reading if is_new else None
+
+    def publish(self, reading: Reading) -> None:
+        """Append a reading to all queues."""
+        while self._is_lossless and not (self.is_closed or self._has_room()):
+            self.room.wait(None)
+        self._counters.add_reading(reading.t_mono_ns, reading.lost_before)
+        subscriptions = self._subscriptions
+        for subscription in subscriptions:
+            self._counters.queue_drops += subscription.add(reading)
+        self._latest = reading
+        for subscription in subscriptions:
+            subscription.wake()
 
     def close(self, error: Exception | None = None) -> None:
-        """Tell all subscribers that nothing more comes, and why if it is a fault."""
-        self._error = self._error or error
+        """End all subscriptions: no more readings come, because of `error` if the driver failed."""
+        self.error = self.error or error
         self.is_closed = True
-        self._room.ring()
+        self.room.set()
         for subscription in self._subscriptions:
-            subscription.tell()
+            subscription.wake()
 
     def _has_room(self) -> bool:
         subscriptions = self._subscriptions
         return bool(subscriptions) and all(len(entry.queue) < entry.depth for entry in subscriptions)
-
-    def _drop_oldest(self, subscription: Subscription) -> None:
-        try:
-            subscription.queue.popleft()
-        except IndexError:  # fetched in this very moment
-            return
-        subscription.drops += 1
-        self._counts.queue_drops += 1

@@ -1,9 +1,16 @@
-"""One declaration per sentence of text: fields between commas. Decoder, encoder, columns and tables follow from it.
+"""Declarations of sentences of text: fields between commas. Decoder, encoder, columns and tables follow from them.
 
-Codes of fields: `u4` hexadecimal, unsigned; `i4` hexadecimal, two's complement over the digits that came; `b` an
-element of an array of bytes, two hexadecimal digits each without separator (neighbours share a field of the text); `h`
-bytes in hexadecimal; `d2` decimal integer; `g` decimal number; `t` text. The number is the count of digits written; any
-is read. An empty field is None, so is one that an older device does not send; further fields are passed over.
+Codes of fields, with the number of digits that the encoder writes (the decoder accepts any):
+
+- `u4`: hexadecimal, unsigned
+- `i4`: hexadecimal, two's complement over the received digits
+- `b`: element of an array of bytes, two hexadecimal digits each without separator; neighbours share a field of the text
+- `h`: bytes in hexadecimal
+- `d2`: decimal integer
+- `g`: decimal number
+- `t`: text
+
+An empty field is None, as is a field that an older device does not send; additional fields are ignored.
 """
 
 import re
@@ -30,10 +37,10 @@ _MOST_DIGITS: Final = 6
 
 @dataclass(frozen=True)
 class Sentence(Record):
-    """The fields of one kind of sentence, as text between commas.
+    """Declaration of a sentence of text: fields between commas.
 
     Attributes:
-        reserved: places between commas, counted from 1, that mean nothing; no value comes of them.
+        reserved: positions of fields without a meaning, counted from 1.
     """
 
     reserved: frozenset[int] = frozenset()
@@ -42,10 +49,10 @@ class Sentence(Record):
         super().__post_init__()
         for field in self.fields:
             if field.code[:1] not in _PATTERNS:
-                raise ValueError(f"sentence {self.name}: {field.name} has the code {field.code!r}")
+                raise ValueError(f"sentence {self.name}: field {field.name} has the unknown code {field.code!r}")
 
     def fits(self, payload: bytes) -> bool:
-        """Tell whether this text can be this sentence."""
+        """Return whether a text matches the declaration."""
         try:
             self.decode(payload)
         except ValueError:
@@ -53,10 +60,10 @@ class Sentence(Record):
         return True
 
     def decode(self, payload: bytes) -> dict[str, Value | None]:
-        """Return the values by name; None where the text has none.
+        """Return the values by name; None for empty fields.
 
         Raises:
-            ValueError: a field is not written as declared.
+            ValueError: a field does not match its code.
         """
         texts = payload.decode("ascii").split(",")
         values: dict[str, Value | None] = {}
@@ -66,12 +73,12 @@ class Sentence(Record):
         return values
 
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
-        """Return the text of these values; values that are not given are left empty."""
+        """Return the text with these values; missing ones are empty."""
         texts = ("".join(_to_text(field, values.get(field.name)) for field in slot) for slot in self._slots)
         return ",".join(texts).encode("ascii")
 
     def is_partial(self, missing: Collection[str]) -> bool:
-        """Tell whether values are missing that should be there: an array may have fewer elements than are declared."""
+        """Return whether declared values are missing; an array may have fewer elements than declared."""
         return any(slot[0].name in missing for slot in self._slots if slot)
 
     def table(self) -> str:
@@ -86,7 +93,7 @@ class Sentence(Record):
 
     @cached_property
     def _slots(self) -> list[tuple[Field, ...]]:
-        """The declared fields by the field of the text that they stand in."""
+        """The declared fields, grouped by field of the text."""
         runs = groupby(enumerate(self.fields), lambda entry: -1 if entry[1].code == "b" else entry[0])
         slots = [tuple(field for _, field in run) for _, run in runs]
         for place in sorted(self.reserved):
@@ -98,12 +105,12 @@ class Sentence(Record):
             return [None] * len(slot)
         kind = slot[0].code[0]
         if not _PATTERNS[kind].fullmatch(text):
-            raise ValueError(f"sentence {self.name}: {slot[0].name} reads {text!r}")
+            raise ValueError(f"sentence {self.name}: field {slot[0].name} does not match code {slot[0].code}: {text!r}")
         if kind != "b":
             return [_from_text(slot[0], text)]
         octets = bytes.fromhex(text)
         if len(octets) > len(slot):
-            raise ValueError(f"sentence {self.name}: an array of {len(octets)} bytes, not up to {len(slot)}")
+            raise ValueError(f"sentence {self.name}: array of {len(octets)} bytes; at most {len(slot)} are declared")
         elements = [_to_value(field, octet) for field, octet in zip(slot, octets, strict=False)]
         return [*elements, *[None] * (len(slot) - len(octets))]
 
@@ -126,7 +133,7 @@ def _from_text(field: Field, text: str) -> Value:
 
 
 def _to_value(field: Field, word: float) -> Value:
-    """Return the kept value, without the dust of binary fractions: 3.33, where 2.0 + 133 * 0.01 is not quite."""
+    """Return the value of a word, rounded to the decimals of the scale: 3.33, which 2.0 + 133 * 0.01 is not exactly."""
     if field.scale is None:
         return word
     digits = _digits(field)

@@ -1,4 +1,4 @@
-"""Units of measured values: the one they are kept in, and the one people expect in a table."""
+"""Units of values: the one of readings (SI), and the one of CSV files."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ STANDARD_GRAVITY_MPS2: Final = 9.80665
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit of kept values (SI and radians; degrees Celsius for temperatures).
+    """Unit of a value in readings: SI and radians, degrees Celsius for temperatures.
 
     Attributes:
-        name: as written in documentation, "" for a number without one.
-        column: the unit of the same quantity in CSV files.
-        column_per_unit: a kept value times this is the value in the CSV file.
+        name: in documentation; "" for dimensionless values.
+        column: unit of the same quantity in CSV files.
+        column_per_unit: value in the CSV file per value in a reading.
     """
 
     name: str
@@ -32,7 +32,7 @@ VELOCITY: Final = Unit("m/s", "m/s")
 LENGTH: Final = Unit("m", "m")
 TIME: Final = Unit("s", "s")
 TICKS: Final = Unit("ticks", "")
-"""Of the unit's own clock: its device time is derived from them."""
+"""Ticks of the device's own clock, from which `Reading.t_device_ns` is computed."""
 VOLTAGE: Final = Unit("V", "V")
 CURRENT: Final = Unit("A", "A")
 CHARGE: Final = Unit("C", "Ah", 1 / 3600)

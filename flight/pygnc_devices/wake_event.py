@@ -1,26 +1,58 @@
-"""Wakes a thread that waits. What a signal's handler raises in the waiter, at any place, leaves the bell whole.
-
-`threading.Condition` and `Event` are Python: struck by an exception between taking their lock and the `with` behind it,
-as SystemExit of a SIGTERM or KeyboardInterrupt may, they stay locked for ever, and whoever rings them waits as long. A
-plain lock is taken and waited for in one step that signals cannot cut.
-"""
+"""Events that wake a waiting thread and survive exceptions raised by signal handlers."""
 
 import contextlib
+import socket
 import threading
+from typing import Final
+
+_CLEARED_BYTES: Final = 4096
 
 
-class Bell:
-    """Rings once for one who waits, now or later; ringing a bell that rings does nothing."""
+class WakeEvent:
+    """Event for one waiting thread; `wait` clears it.
+
+    `threading.Event` and `Condition` are written in Python: a signal handler that raises (SystemExit for SIGTERM,
+    KeyboardInterrupt) between their acquiring the inner lock and the `with` statement that releases it leaves that lock
+    held for ever, and the next `set` blocks. A plain lock is acquired in one step that a signal cannot split.
+    """
 
     def __init__(self) -> None:
-        self._silence = threading.Lock()
-        self._silence.acquire()
+        self._cleared = threading.Lock()
+        self._cleared.acquire()
 
-    def ring(self) -> None:
-        """Wake who waits, or who waits next."""
-        with contextlib.suppress(RuntimeError):  # it rings already
-            self._silence.release()
+    def set(self) -> None:
+        """Wake the waiting thread, or the next one that waits. Has no effect while the event is set."""
+        with contextlib.suppress(RuntimeError):  # "release unlocked lock": already set
+            self._cleared.release()
 
     def wait(self, timeout_s: float | None) -> bool:
-        """Wait until it rings, and silence it; tell whether it did in that time. None: however long."""
-        return self._silence.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+        """Wait until the event is set, clear it and return True; return False after the timeout (None: no limit)."""
+        return self._cleared.acquire(timeout=-1 if timeout_s is None else max(0.0, timeout_s))
+
+
+class WakeSocket:
+    """Wakes a thread that waits for file descriptors: pass it to a selector."""
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = socket.socketpair()
+        self._read_end.setblocking(False)  # noqa: FBT003 - the library's signature
+        self._write_end.setblocking(False)  # noqa: FBT003 - likewise
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable."""
+        return self._read_end.fileno()
+
+    def set(self) -> None:
+        """Make the descriptor readable."""
+        with contextlib.suppress(OSError):  # the buffer is full: it is readable anyway; closed: no thread waits
+            self._write_end.send(b"\0")
+
+    def clear(self) -> None:
+        """Make the descriptor unreadable."""
+        with contextlib.suppress(BlockingIOError):
+            self._read_end.recv(_CLEARED_BYTES)
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._read_end.close()
+        self._write_end.close()

@@ -1,1 +1,1 @@
-"""The `pygnc` command and what its subcommands share."""
+"""Command line of `pygnc` and helpers shared by its subcommands."""

@@ -1,8 +1,8 @@
-"""`pygnc`: the ground side's commands."""
+"""`pygnc`: subcommands of the ground software, each loaded on demand with its own libraries."""
 
 import os
 
-# Small matrices are slower with threads, on a busy machine ten times. Before numpy is imported.
+# OpenBLAS threads slow small matrices down, tenfold on a busy machine. This must be set before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from importlib import import_module
@@ -37,13 +37,13 @@ def options(
 
 @app.command(name="inspect", **_PASSED_ON)
 def inspect(context: typer.Context) -> None:
-    """Show what files hold: journals, status, info, sense and range files, logs of the original PyGNC, folders."""
+    """Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC, folders."""
     _pass_on(context, "pygnc_ground.commands.inspect", "inspections", "ground")
 
 
 @app.command(**_PASSED_ON)
 def scenario(context: typer.Context) -> None:
-    """Make input files with a known truth: pygnc scenario make, from-ephemeris, presets."""
+    """Generate input files with known truth: pygnc scenario make, from-ephemeris, presets."""
     _pass_on(context, "pygnc_ground.commands.scenario", "scenarios", "scenario")
 
 
@@ -55,13 +55,13 @@ def replay(context: typer.Context) -> None:
 
 @app.command(**_PASSED_ON)
 def bound(context: typer.Context) -> None:
-    """Show how small the errors of any estimator can be with given fixes."""
+    """Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes."""
     _pass_on(context, "pygnc_ground.commands.bound", "bounds", "scenario")
 
 
 @app.command(name="calibrate-mag", **_PASSED_ON)
 def calibrate_mag(context: typer.Context) -> None:
-    """Find bias, scale and axes of the magnetometer in recorded files; write them as settings."""
+    """Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings."""
     _pass_on(context, "pygnc_ground.commands.calibrate_mag", "calibrations", "ground")
 
 
@@ -73,19 +73,19 @@ def device(context: typer.Context) -> None:
 
 @app.command(**_PASSED_ON)
 def station(context: typer.Context) -> None:
-    """Log sensors for years and get their readings to a server: pygnc station log, batch, upload, serve, doctor ..."""
+    """Log sensors for years and upload their readings to a server: pygnc station log, batch, upload, serve ..."""
     _pass_on(context, "pygnc_station.commands.main", "stations", "ground")
 
 
 @app.command(**_PASSED_ON)
 def bridge(context: typer.Context) -> None:
-    """Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a page of its own."""
+    """Serve a sensor to browsers: WebSocket for Aceinna Navigation Studio, and a web page."""
     _pass_on(context, "pygnc_instruments.bridge.command", "bridges", "ground")
 
 
 @app.command(name="bridge-window", **_PASSED_ON)
 def bridge_window(context: typer.Context) -> None:
-    """Start, stop and watch the bridge in a small window."""
+    """Control and watch the bridge in a small window."""
     try:
         import_module("tkinter")
     except ImportError as error:
@@ -95,7 +95,7 @@ def bridge_window(context: typer.Context) -> None:
 
 
 def _pass_on(context: typer.Context, module: str, what: str, extra: str) -> None:
-    """Leave the arguments to a command's own module, with libraries that the others do without."""
+    """Run a subcommand's own module, whose libraries the other subcommands do not need."""
     try:
         commands: typer.Typer = import_module(module).app
     except ModuleNotFoundError as error:

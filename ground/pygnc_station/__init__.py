@@ -1,1 +1,1 @@
-"""Sensor stations: loggers, their store, uploads, outputs and the server that collects them."""
+"""Sensor stations: logger, store, batches, uploads, server and outputs."""

@@ -1,9 +1,9 @@
-"""The file of a batch, a zip.
+"""Zip file of a batch.
 
-manifest.json has the SHA-256 of every other entry, metadata.json says what they are; there is a CSV file for each
-stream, flight files under `files/`, and batonopc's description of the batch.
+It contains one CSV file per stream, flight files under `files/`, batonopc's description of the batch,
+`metadata.json` (what the entries are) and `manifest.json` (SHA-256 and size of every other entry).
 
-The same readings give the same bytes: a batch can be made again after a power cut.
+The same readings give the same bytes, so an interrupted batch can be written again.
 """
 
 import csv
@@ -29,13 +29,15 @@ _COMMON: Final = ("number", "time", "t_utc_ms", "quality", "lost_before", "flags
 _RAW_VALUES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _COPY_BYTES: Final = 1 << 20
 _NUMBERS: Final = range(1, 1 << 63)
+"""Numbers that every database can store."""
 _COUNTS: Final = range(1 << 31)
-_LONGEST_CELL: Final = 2 * (1 << 24)
-"""What every database holds in its columns; bytes are there in hex."""
+"""Counters and flags that every database can store."""
+_MAX_CELL_CHARACTERS: Final = 2 * (1 << 24)
+"""Raw bytes of the largest database column (16 MiB) in hexadecimal."""
 
 
 class StreamEntry(msgspec.Struct, frozen=True):
-    """A CSV file of a batch, and what its readings are."""
+    """CSV file of a batch: its stream, its layout, and the numbers of its readings."""
 
     file: str
     gadget_id: str
@@ -48,7 +50,7 @@ class StreamEntry(msgspec.Struct, frozen=True):
 
 
 class FileEntry(msgspec.Struct, frozen=True):
-    """A flight file of a batch."""
+    """Flight file of a batch: its entry in the zip, its path and modification time on the station."""
 
     file: str
     path: str
@@ -56,7 +58,7 @@ class FileEntry(msgspec.Struct, frozen=True):
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What a batch is."""
+    """Content of `metadata.json`."""
 
     format: int
     batch_id: str
@@ -70,34 +72,34 @@ class Metadata(msgspec.Struct, frozen=True):
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """Of an entry."""
+    """Checksum and size of an entry."""
 
     sha256: str
     bytes: int
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """Every entry but itself."""
+    """Content of `manifest.json`: checksums of all other entries by name."""
 
     entries: dict[str, Digest]
 
 
 class BatchWriter:
-    """Writes the file of a batch.
+    """Writer of a batch's zip file.
 
     Args:
-        path: where.
-        created_ms: time of all its entries.
+        path: file to write.
+        created_ms: modification time of all entries, milliseconds since 1970 (UTC).
     """
 
     def __init__(self, path: Path, created_ms: int) -> None:
         self._file = path.open("wb")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
-        self._when = time.gmtime(created_ms // 1000)[:6]
+        self._created = time.gmtime(created_ms // 1000)[:6]
         self._entries: dict[str, Digest] = {}
 
     def add_readings(self, name: str, layout: Layout, pages: Iterable[list[StoredReading]]) -> int:
-        """Write a CSV file; return how many readings it has."""
+        """Write a CSV file of readings; return their number."""
         count = 0
 
         def lines() -> Iterator[bytes]:
@@ -111,25 +113,25 @@ class BatchWriter:
         return count
 
     def add_file(self, name: str, path: Path) -> None:
-        """Copy a file."""
+        """Copy a file into the zip."""
         with path.open("rb") as file:
             self.add(name, iter(lambda: file.read(_COPY_BYTES), b""))
 
-    def add(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Write an entry."""
+    def add(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Write an entry and record its checksum."""
         digest, size = hashlib.sha256(), 0
-        info = zipfile.ZipInfo(name, self._when)
+        info = zipfile.ZipInfo(name, self._created)
         info.compress_type = zipfile.ZIP_DEFLATED
         info.external_attr = 0o600 << 16
         with self._zip.open(info, "w", force_zip64=True) as entry:
-            for piece in pieces:
-                entry.write(piece)
-                digest.update(piece)
-                size += len(piece)
+            for chunk in chunks:
+                entry.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
         self._entries[name] = Digest(digest.hexdigest(), size)
 
     def close(self, metadata: Metadata) -> None:
-        """Write metadata and manifest, and see the file to the disk."""
+        """Write metadata and manifest, and sync the file to the disk."""
         self.add(METADATA, [msgspec.json.format(msgspec.json.encode(metadata), indent=1)])
         manifest = msgspec.json.encode(Manifest(dict(self._entries)))
         self.add(MANIFEST, [msgspec.json.format(manifest, indent=1)])
@@ -139,23 +141,23 @@ class BatchWriter:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close a file that will not be finished."""
+        """Close the incomplete file after an error."""
         self._zip.close()
         self._file.close()
 
 
 def read_rows(text: Iterable[str], entry: StreamEntry) -> Iterator[tuple[int, NewReading]]:
-    """Yield the numbered readings of a CSV file.
+    """Yield number and reading of each row of a CSV file.
 
     Raises:
-        ValueError: it is not as its metadata say; the message names the line.
-        csv.Error: a cell is longer than any of ours.
+        ValueError: the file does not match its metadata; the message names file and line.
+        csv.Error: a cell is longer than any that a batch can contain.
     """
-    csv.field_size_limit(_LONGEST_CELL)  # the library's own limit is less than the bytes of two hours put together
+    csv.field_size_limit(_MAX_CELL_CHARACTERS)  # the library's default is shorter than the raw bytes of an average
     rows = csv.reader(text)
     expected = [*_COMMON, *entry.layout.names, "raw"]
     if next(rows, None) != expected:
-        raise ValueError(f"{entry.file}: its header is not that of its layout")
+        raise ValueError(f"{entry.file}: the header does not match the layout in {METADATA}")
     last = entry.first - 1
     for row in rows:
         try:
@@ -176,7 +178,7 @@ def _to_row(reading: StoredReading) -> list[str]:
 
 
 def _to_cell(value: bytes) -> str:
-    """Return a value's own JSON text; numbers need not be taken apart."""
+    """Return the cell of a JSON value; only strings are decoded, because decoding numbers takes time."""
     if value == b"null":
         return ""
     return to_cell(msgspec.json.decode(value)) if value[:1] == b'"' else value.decode()
@@ -184,12 +186,12 @@ def _to_cell(value: bytes) -> str:
 
 def _from_row(row: list[str], width: int) -> tuple[int, NewReading]:
     if len(row) != width:
-        raise ValueError(f"{len(row)} cells, not {width}")
+        raise ValueError(f"{len(row)} cells instead of {width}")
     number, _, t_utc_ms, quality, lost_before, flags, *cells, raw = row
     content = to_text(from_cell(cell) for cell in cells)
     octets = bytes.fromhex(raw[1:]) if raw.startswith("x") else None
     if octets is None and raw:
-        raise ValueError("raw bytes are not in hex")
+        raise ValueError("the raw bytes are not hexadecimal")
     new = NewReading(
         _within(TIMES_MS, "t_utc_ms", t_utc_ms),
         _within(_COUNTS, "quality", quality),
@@ -204,7 +206,7 @@ def _from_row(row: list[str], width: int) -> tuple[int, NewReading]:
 def _within(possible: range, name: str, cell: str) -> int:
     value = int(cell)
     if value not in possible:
-        raise ValueError(f"{name} is {value:.6g}")
+        raise ValueError(f"{name} is out of range: {value:.6g}")
     return value
 
 

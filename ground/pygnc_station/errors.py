@@ -2,18 +2,18 @@
 
 
 class StationError(Exception):
-    """The message names file, port or server, and what helps."""
+    """Wrong setting, file, key or server. The message names it and the remedy."""
 
 
 class StoreError(Exception):
-    """The store cannot be opened, read or written; the message names it and what helps."""
+    """The store cannot be opened, read or written. The message names it and the remedy."""
 
 
 class RefusedReadingsError(StoreError):
-    """The database refuses these readings, not the connection: trying again helps nothing.
+    """The database refuses these readings; a retry cannot succeed.
 
     Attributes:
-        reason: what it says, without its name, which is nobody's business elsewhere.
+        reason: the database's message without the database's name, so that it can be sent to clients.
     """
 
     def __init__(self, name: str, reason: str) -> None:
@@ -21,5 +21,9 @@ class RefusedReadingsError(StoreError):
         self.reason = reason
 
 
+class BadBatchError(Exception):
+    """A server rejects a batch; the message is the reason."""
+
+
 class TransferError(Exception):
-    """The other end does not answer, or not now: try again later."""
+    """Temporary failure of a remote system: it does not respond, or asks to retry later."""

@@ -1,4 +1,4 @@
-"""Settings of a station: one file, TOML or YAML. Defaults are those of a Raspberry Pi with one sensor."""
+"""Settings of a station. The defaults suit a Raspberry Pi with one sensor."""
 
 import re
 from pathlib import Path
@@ -15,23 +15,24 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 _SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
+_GADGET_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,78}[A-Za-z0-9])?")
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the file; keys that it does not know are told, not passed over."""
+    """Table of the settings file; an unknown key is an error."""
 
 
 class Device(Table, frozen=True):
-    """One device: `[[device]]`.
+    """Device to log: `[[device]]`.
 
     Attributes:
-        gadget: its name everywhere: in the store, on the server, in topics.
-        family: kind of device, as `pygnc station families` lists them.
-        port: serial path, `usb://VENDOR:PRODUCT/SERIAL`, `socket://host:port`.
-        baud: speed of the line, 0 for the family's usual one.
-        interval_s: between readings; without it what the driver does by itself.
-        silence_s: so long without a reading is worth a warning.
-        options: handed to the driver's `open`.
+        gadget: name of the device in the store, on the server and in topics.
+        family: kind of device, as listed by `pygnc station families`.
+        port: serial path, `usb://VENDOR:PRODUCT/SERIAL`, or `socket://host:port`.
+        baud: baud rate of the line; 0 selects the default of the family.
+        interval_s: time between readings in seconds; by default the driver's own interval.
+        silence_s: log a warning after this many seconds without a reading.
+        options: options of the driver.
     """
 
     gadget: Name
@@ -44,11 +45,12 @@ class Device(Table, frozen=True):
 
 
 class Store(Table, frozen=True):
-    """Where readings are kept: `[store]`.
+    """Database of the readings: `[store]`.
 
     Attributes:
-        url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is taken from the environment.
-        keep_days: older readings are deleted when nobody waits for them; 0 keeps all.
+        url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is replaced by an
+            environment variable.
+        keep_days: delete readings that are older than this, unless they are still to be transferred; 0 keeps all.
     """
 
     url: str = "readings.db"
@@ -56,17 +58,17 @@ class Store(Table, frozen=True):
 
 
 class Batches(Table, frozen=True):
-    """How readings become files for the server: `[batches]`.
+    """Files in which readings are uploaded: `[batches]`.
 
     Attributes:
-        pending: folder of batches that are to be sent.
+        pending: folder of batches that are not accepted yet.
         uploaded: folder of batches that the server has accepted.
-        type: of the batches, for the server.
-        mode: LIVE, TEST or PASS, for the server.
-        most_readings: of one batch.
-        delete_when_accepted: in place of moving to `uploaded`.
-        delete_readings: delete readings from the store once their batch is accepted.
-        flight_folders: folders whose files (`sense.bin`, ranges, journals) travel in batches too.
+        type: batch type, which is passed to the server.
+        mode: LIVE, TEST or PASS, which is passed to the server.
+        most_readings: maximum number of readings in a batch.
+        delete_when_accepted: delete accepted batches instead of moving them to `uploaded`.
+        delete_readings: delete readings from the store when their batch has been accepted.
+        flight_folders: folders whose flight files (`sense.bin`, range files, journals) are added to batches.
     """
 
     pending: str = "batches2upload"
@@ -80,18 +82,18 @@ class Batches(Table, frozen=True):
 
 
 class Upload(Table, frozen=True):
-    """Where batches go: `[upload]`.
+    """Destination of batches: `[upload]`.
 
     Attributes:
-        url: of a PyGNC server, a tinycloud API, or an object store (`s3://bucket/folder`, `file:///folder`).
-        way: how; `auto` takes `object_store` for s3, gs, az and file, and `station` for the rest.
-        key_file: the gateway's key, made by `pygnc station register`.
-        ca_file: certificates of one's own authority, to check the server's with.
-        known_hosts: host keys of the server, for tinycloud's SCP.
-        scp: whether tinycloud's batches go by SCP (else by HTTPS).
-        scp_user: who logs in there; by default the key, with the batch's id for a password, as tinycloud has it.
-        scp_identity: file of an SSH key to log in with.
-        timeout_s: without an answer.
+        url: URL of a PyGNC server, of a tinycloud API, or of an object store (`s3://bucket/folder`, `file:///folder`).
+        way: protocol; `auto` selects `object_store` for s3, gs, az, abfs and file, and `station` for other URLs.
+        key_file: file of the gateway's key, which `pygnc station register` writes.
+        ca_file: additional CA certificates to check the server's certificate with.
+        known_hosts: file of host keys for tinycloud's SCP.
+        scp: send tinycloud's batches by SCP; otherwise by HTTPS.
+        scp_user: user name for SCP; by default the key, with the batch's id as password, as tinycloud requires.
+        scp_identity: private SSH key file for SCP.
+        timeout_s: response timeout in seconds.
     """
 
     url: str = ""
@@ -106,35 +108,35 @@ class Upload(Table, frozen=True):
 
     @property
     def kind(self) -> Literal["station", "tinycloud", "object_store"]:
-        """How, `auto` resolved."""
+        """Protocol, with `auto` resolved."""
         if self.way != "auto":
             return self.way
         return "object_store" if self.url.split("://")[0] in _OBJECT_STORES else "station"
 
 
 class Sync(Table, frozen=True):
-    """A central store that gets all readings: `[sync]`.
+    """Central store that receives all readings: `[sync]`.
 
     Attributes:
-        url: as in `[store]`; "" for none.
+        url: as in `[store]`; "" disables synchronisation.
     """
 
     url: str = ""
 
 
 class Mqtt(Table, frozen=True):
-    """A broker that gets readings as they come, with discovery for Home Assistant: `[mqtt]`.
+    """MQTT broker that receives current readings, with discovery for Home Assistant: `[mqtt]`.
 
     Attributes:
-        host: of the broker; "" for none.
-        port: of the broker; 8883 is usual with TLS.
-        username: at the broker.
-        password: at the broker; `${NAME}` is taken from the environment.
-        tls: whether the connection is encrypted, and the broker's certificate checked.
-        ca_file: certificates of one's own authority.
-        prefix: of topics.
-        discovery_prefix: Home Assistant's; "" for no discovery.
-        expire_s: after that a value counts as unknown.
+        host: host name of the broker; "" disables the output.
+        port: TCP port of the broker; usually 8883 with TLS.
+        username: user name at the broker.
+        password: password at the broker; `${NAME}` is replaced by an environment variable.
+        tls: encrypt the connection and check the broker's certificate.
+        ca_file: additional CA certificates.
+        prefix: first part of all topics.
+        discovery_prefix: Home Assistant's discovery prefix; "" disables discovery.
+        expire_s: Home Assistant shows a value as unknown after this many seconds.
     """
 
     host: str = ""
@@ -149,12 +151,12 @@ class Mqtt(Table, frozen=True):
 
 
 class Influx(Table, frozen=True):
-    """An InfluxDB that gets all readings with their own times: `[influx]`.
+    """InfluxDB that receives all readings with their own times: `[influx]`.
 
     Attributes:
-        url: with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b`, or of the first generation
-            `http://name:password@host:8086/write?db=d`; "" for none.
-        token: for the header; `${NAME}` is taken from the environment.
+        url: with path and query, such as `http://host:8086/api/v2/write?org=o&bucket=b`, or for InfluxDB 1
+            `http://name:password@host:8086/write?db=d`; "" disables the output.
+        token: API token; `${NAME}` is replaced by an environment variable.
     """
 
     url: str = ""
@@ -162,12 +164,12 @@ class Influx(Table, frozen=True):
 
 
 class Prometheus(Table, frozen=True):
-    """A place where Prometheus finds the newest values: `[prometheus]`.
+    """Endpoint from which Prometheus scrapes the newest values: `[prometheus]`.
 
     Attributes:
-        port: 0 for none.
-        host: address to listen at.
-        expire_s: after that a value is left out.
+        port: TCP port; 0 disables the output.
+        host: address to listen on.
+        expire_s: values that are older than this are not exported.
     """
 
     port: Port = 0
@@ -176,15 +178,15 @@ class Prometheus(Table, frozen=True):
 
 
 class Limits(Table, frozen=True):
-    """Sizes: `[serve.limits]`.
+    """Limits of requests and batches: `[serve.limits]`.
 
     Attributes:
-        batch_bytes: of a batch's zip.
-        unpacked_bytes: of all its entries.
-        ratio: unpacked bytes of an entry per packed byte.
-        entries: in a batch.
-        body_bytes: of any other request.
-        rows: in one answer.
+        batch_bytes: maximum size of a batch's zip.
+        unpacked_bytes: maximum total size of its unpacked entries.
+        ratio: maximum ratio of unpacked to packed size of an entry.
+        entries: maximum number of entries of a batch.
+        body_bytes: maximum size of any other request.
+        rows: maximum number of readings in a response.
     """
 
     batch_bytes: Count = 200_000_000
@@ -196,23 +198,24 @@ class Limits(Table, frozen=True):
 
 
 class Serve(Table, frozen=True):
-    """The server: `[serve]`.
+    """HTTP server: `[serve]`.
 
     Attributes:
-        host: address to listen at; other than the loopback it needs TLS, a proxy that has it, or `insecure`.
-        port: to listen at.
-        folder: of batches that arrive, and of flight files.
+        host: address to listen on; other than the loopback it requires TLS, `behind_proxy` or `insecure`.
+        port: TCP port to listen on.
+        folder: folder of received batches and flight files.
         tls_cert: certificate chain, PEM.
-        tls_key: its key, PEM.
-        behind_proxy: a proxy on this computer has TLS, and says whose request it is.
-        insecure: listen without TLS all the same.
-        open: whether everybody who reaches it may read; by default those on the loopback.
-        scp_host: of tinycloud's uploads by SCP: a host whose sshd puts files into `scp_folder`; "" offers HTTPS only.
-        scp_port: of that sshd.
-        scp_folder: as that sshd sees it; batches are looked for in KEY/inbox/ID.zip below it.
+        tls_key: private key of the certificate, PEM.
+        behind_proxy: a proxy on this computer terminates TLS and reports the client's address.
+        insecure: allow listening without TLS.
+        open: allow reading without a token; by default only a server on the loopback allows it.
+        scp_host: host whose sshd receives tinycloud's SCP uploads in `scp_folder`; "" offers HTTPS only.
+        scp_port: TCP port of that sshd.
+        scp_folder: folder as seen by that sshd; batches are expected in KEY/inbox/ID.zip below it.
         keep_batches: keep the zips of accepted batches.
-        batonopc_zone: of the times in batonopc's batches, which are local: `Europe/Dublin`; "": this computer's.
-        limits: of sizes.
+        batonopc_zone: time zone of the local times in batonopc's batches, such as `Europe/Dublin`; "" selects this
+            computer's zone.
+        limits: limits of requests and batches.
     """
 
     host: str = "127.0.0.1"
@@ -232,16 +235,16 @@ class Serve(Table, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this computer reaches it."""
+        """Whether the server listens on the loopback only."""
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
 
 class StationSettings(Table, frozen=True):
-    """Everything.
+    """All settings of a station or server.
 
     Attributes:
-        name: of the station.
-        folder: what relative paths begin at; by default the folder of the file.
+        name: name of the station.
+        folder: base of relative paths; by default the folder of the settings file.
     """
 
     name: str = "station"
@@ -257,46 +260,47 @@ class StationSettings(Table, frozen=True):
     prometheus: Prometheus = Prometheus()
 
     def path(self, name: str) -> Path:
-        """Return a path of the settings."""
+        """Return a path of the settings relative to `folder`, with `~` expanded."""
         return Path(self.folder) / Path(name).expanduser()
 
     @property
     def store_url(self) -> str:
-        """The store, its path complete."""
-        return self._place(self.store.url)
+        """URL or absolute path of the store."""
+        return self._absolute(self.store.url)
 
     @property
     def central_url(self) -> str:
-        """The central store, its path complete; "" for none."""
-        return self._place(self.sync.url) if self.sync.url else ""
+        """URL or absolute path of the central store, "" if there is none."""
+        return self._absolute(self.sync.url) if self.sync.url else ""
 
-    def _place(self, url: str) -> str:
+    def _absolute(self, url: str) -> str:
         path = url.removeprefix(_SQLITE)
         return url if "://" in path else str(self.path(path))
 
-    def gadgets(self, wanted: str = "") -> list[Device]:
-        """Return the devices, or the one of a name.
+    def devices(self, name: str = "") -> list[Device]:
+        """Return the device with this name, or all devices for "".
 
         Raises:
-            StationError: there is none.
+            StationError: the settings contain no such device.
         """
         if not self.device:
-            raise StationError(f"the settings in {self.folder} name no device; add a [[device]] table")
-        found = [device for device in self.device if wanted in ("", device.gadget)]
+            raise StationError(f"the settings in {self.folder} contain no device; add a [[device]] table")
+        found = [device for device in self.device if name in ("", device.gadget)]
         if not found:
             names = ", ".join(device.gadget for device in self.device)
-            raise StationError(f"no device is called {wanted!r} in the settings of {self.folder}; there are {names}")
+            raise StationError(f"unknown device {name!r}; the settings in {self.folder} contain {names}")
         return found
-
-
-_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,78}[A-Za-z0-9])?")
 
 
 def settings_of(table: dict[str, Any], source: str) -> StationSettings:
     """Return the settings of a table.
 
+    Args:
+        table: content of the settings file.
+        source: name of the file, for error messages.
+
     Raises:
-        StationError: a key is unknown, of a wrong type, or out of its range; the message names it.
+        StationError: a key is unknown, has a wrong type or is out of range; the message names it.
     """
     try:
         settings = msgspec.convert(table, StationSettings)
@@ -304,8 +308,11 @@ def settings_of(table: dict[str, Any], source: str) -> StationSettings:
         raise StationError(f"{source}: {error}") from None
     names = [device.gadget for device in settings.device]
     for name in names:
-        if not _NAME.fullmatch(name):
-            raise StationError(f"{source}: gadget {name!r}: letters, digits, spaces, points, hyphens, underscores only")
+        if not _GADGET_NAME.fullmatch(name):
+            raise StationError(
+                f"{source}: gadget {name!r} may contain only letters, digits, spaces, dots, hyphens and underscores,"
+                " and must begin and end with a letter or digit"
+            )
         if names.count(name) > 1:
-            raise StationError(f"{source}: two devices are called {name!r}")
+            raise StationError(f"{source}: gadget {name!r} is the name of two devices; rename one")
     return settings

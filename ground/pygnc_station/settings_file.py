@@ -1,4 +1,4 @@
-"""Finds and reads the settings file; batonopc's settings.yaml is understood as it is."""
+"""Reads the settings file, TOML or YAML; accepts the settings.yaml of batonopc too."""
 
 import os
 import re
@@ -25,17 +25,17 @@ _BATONOPC: Final = {
 }
 _BATONOPC_DEVICE: Final = {"GADGET_ID", "GADGET_TYPE", "LOGGING_INTERVAL_SECS", "PORT"}
 _BATONOPC_UNUSED: Final = {"DB_TABLE", "BATCH_DBNAME", "BATCH_TABLE", "GASCLOUD_KEY", "UPLOAD_INTERVAL_SECS"}
-"""Its own tables are imported, not written; the key is in its file; timers and cron say when."""
+"""Keys without an equivalent: its tables are only imported, the key is in a file, and timers start uploads."""
 
 
 def read_settings(path: Path | None) -> StationSettings:
     """Return the settings of a file.
 
     Args:
-        path: None looks for the usual names in the current folder, then in ~/.config/pygnc.
+        path: the file; None searches for it as `find_settings` does.
 
     Raises:
-        StationError: there is no file, or it cannot be understood.
+        StationError: the file does not exist or is invalid.
     """
     found = path or find_settings()
     table = _parse(found)
@@ -47,16 +47,16 @@ def read_settings(path: Path | None) -> StationSettings:
 
 
 def find_settings() -> Path:
-    """Return the file under one of the usual names.
+    """Return the first settings file in the current folder (`NAMES`), or the one in ~/.config/pygnc.
 
     Raises:
-        StationError: there is none.
+        StationError: no such file exists.
     """
     places = [Path(name) for name in NAMES] + [Path(_HOME).expanduser()]
     for place in places:
         if place.is_file():
             return place
-    raise StationError(f"no settings: name a file with --settings, or make {NAMES[0]} here (docs/station.md shows one)")
+    raise StationError(f"no settings file: pass --settings FILE, or create {NAMES[0]} here as docs/station.md shows")
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -66,18 +66,18 @@ def _parse(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise StationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise StationError(f"{path}: byte {error.start} is no UTF-8 text; save it as that") from None
+        raise StationError(f"{path}: byte {error.start} is not UTF-8 text; save the file in UTF-8") from None
     except ValueError as error:
         raise StationError(f"{path}: {' '.join(str(error).split())}") from None
     if table is None:
-        raise StationError(f"{path}: is empty; docs/station.md shows what can be in it")
+        raise StationError(f"{path}: the file is empty; docs/station.md describes the settings")
     if not isinstance(table, dict):
-        raise StationError(f"{path}: holds no settings: these are keys with values, such as `name: roof`")
+        raise StationError(f"{path}: the file contains no keys with values, such as `name: roof`")
     return {str(key): value for key, value in table.items()}
 
 
-def _parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever it holds
-    import yaml  # noqa: PLC0415 - most stations do without it
+def _parse_yaml(text: str) -> Any:  # noqa: ANN401 - any YAML
+    import yaml  # noqa: PLC0415 - only YAML files need it
 
     try:
         return yaml.safe_load(text)
@@ -90,7 +90,7 @@ def _parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever it holds
 
 
 def from_batonopc(table: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return our settings for those of batonopc.
+    """Return the table of our settings for that of batonopc.
 
     Raises:
         StationError: a key is not one of batonopc's.
@@ -98,14 +98,16 @@ def from_batonopc(table: Mapping[str, Any], source: str) -> dict[str, Any]:
     known = {"DBNAME", *_BATONOPC, *_BATONOPC_DEVICE, *_BATONOPC_UNUSED}
     unknown = sorted(set(table) - known)
     if unknown:
-        raise StationError(f"{source}: {unknown[0]} is no key of batonopc; a file has either its keys or ours")
+        raise StationError(
+            f"{source}: unknown key {unknown[0]}; the file contains keys of batonopc, so all keys must be batonopc's"
+        )
     ours: dict[str, dict[str, Any]] = {"batches": {}, "upload": {"way": "tinycloud"}, "store": {}}
     for theirs, name in _BATONOPC.items():
         if theirs in table:
             group, _, key = name.partition(".")
             ours[group][key] = table[theirs]
     if "DBNAME" in table:
-        # Its own database stays as it is, for `pygnc station import`.
+        # batonopc's database is left unchanged; `pygnc station import` reads it.
         ours["store"]["url"] = str(Path(str(table["DBNAME"])).with_suffix(".pygnc.db"))
     kind = str(table.get("GADGET_TYPE", "OPCN3"))
     device = {
@@ -118,16 +120,16 @@ def from_batonopc(table: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def _environment(file: Path) -> dict[str, str]:
-    """Return the variables of the environment, and those of a file beside the settings that it does not have."""
+    """Return the environment variables; a `.env` file beside the settings adds those that are not set."""
     if not file.is_file():
         return dict(os.environ)
-    from dotenv import dotenv_values  # noqa: PLC0415 - most stations do without it
+    from dotenv import dotenv_values  # noqa: PLC0415 - only stations with a .env file need it
 
     return {name: value for name, value in dotenv_values(file).items() if value is not None} | dict(os.environ)
 
 
 def _with_environment(value: Any, environment: Mapping[str, str], source: str) -> Any:  # noqa: ANN401 - any table
-    """Put variables in the place of ${NAME}: passwords need not stand in the file."""
+    """Replace ${NAME} in all texts, so that passwords need not be in the file."""
     if isinstance(value, dict):
         return {key: _with_environment(item, environment, source) for key, item in value.items()}
     if isinstance(value, list):
@@ -136,5 +138,5 @@ def _with_environment(value: Any, environment: Mapping[str, str], source: str) -
         return value
     for name in _VARIABLE.findall(value):
         if name not in environment:
-            raise StationError(f"{source}: ${{{name}}} is not set in the environment")
+            raise StationError(f"{source}: ${{{name}}} is not set; set the environment variable or add it to .env")
     return _VARIABLE.sub(lambda match: environment[match[1]], value)

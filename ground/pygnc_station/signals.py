@@ -1,17 +1,17 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a station's work in order."""
+"""Orderly end of a command after Ctrl-C, SIGTERM or SIGHUP."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TERMINATING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` when a signal asks for the end, also if it was inherited as ignored."""
-    before = {number: signal.signal(number, lambda *_: stop()) for number in _ENDING}
+    """Call `stop` on each terminating signal, even if the parent process had set the signal to be ignored."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in _TERMINATING}
     try:
         yield
     finally:

@@ -1,12 +1,12 @@
-"""Measure what docs/benchmarks.md shows of the attitude: errors in sun and shadow, start, consistency, faults, speed.
+"""Measure the figures of the attitude for docs/benchmarks.md: errors, convergence, consistency, faults, speed.
 
 Usage: python scripts/bench/bench_attitude.py [--seeds N] [--part accuracy|faults|speed]
 
 Every seed is a flight of its own: place in the orbit, node, attitude, axis of rotation, biases (gyro within 3 deg/s,
-magnetometer within 40 uT), noise. Sensors and truth are the scenario generator's; what surrounds the satellite is taken
-at its true place. The filter's first sample is the flight's first one in the Sun; how long the attitude takes counts
-from there, seconds in the Sun alone. Errors are angles about all three axes, RMS over all seeds from half an hour on.
-Prints Markdown tables; repeated, they are the same numbers, speed aside.
+magnetometer within 40 uT), noise. Sensors and truth are the scenario generator's; the environment is that at
+the true position. The filter's first sample is the flight's first one in sunlight; the time to the attitude
+counts from there, in seconds of sunlight. Errors are angles about all three axes, RMS over all seeds after half an
+hour. The script prints Markdown tables; except for speed, a repeated run gives the same numbers.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario import imu, sun_sensors
-from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 from pygnc_ground.scenario.true_states import TrueStates
 
@@ -46,7 +46,7 @@ WRONG_DEG: Final = 20.0
 
 
 class Case(NamedTuple):
-    """One line of the table of accuracy, and the errors in degrees that it is to keep to."""
+    """One row of the accuracy table, with the limits of its errors in degrees."""
 
     name: str
     tables: dict[str, dict[str, Any]]
@@ -71,7 +71,7 @@ CASES: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flight:
-    """What the filter gets, and what is true."""
+    """Inputs of the filter, and the truth."""
 
     samples: list[AttitudeSample]
     surroundings: list[AttitudeEnvironment]
@@ -97,7 +97,7 @@ class Score:
 
 
 def make_flight(seed: int, case: Case) -> Flight:
-    """A flight of one seed."""
+    """Return the flight of one seed."""
     rng = np.random.default_rng([seed, 2])
     axis, attitude, error = rng.normal(size=3), rng.normal(size=4), rng.normal(size=3)
     error *= case.field_error_ut / np.linalg.norm(error)
@@ -110,7 +110,7 @@ def make_flight(seed: int, case: Case) -> Flight:
         "orbit": {"mean_anomaly_deg": rng.uniform(0.0, 360.0), "raan_deg": rng.uniform(0.0, 360.0)},
     }
     merged = {name: tables.get(name, {}) | case.tables.get(name, {}) for name in tables.keys() | case.tables.keys()}
-    settings = checked({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
+    settings = settings_from_tables({"seed": seed, "duration_s": DURATION_S, **merged}, "bench")
     start = initial_state_gcrf(settings.orbit)
     path = Trajectory(settings.start_gps_ms, DURATION_S, start, settings.spacecraft, settings.forces)
     truth = TrueStates.at(settings, path, np.arange(0, DURATION_S, CADENCE_S))
@@ -134,7 +134,7 @@ def make_flight(seed: int, case: Case) -> Flight:
 
 
 class Fault(NamedTuple):
-    """What is done to the samples, and how the filter should call it; None where there is nothing to flag."""
+    """A fault of the samples, and the flag that the filter should report; None if there is none."""
 
     name: str
     done: Callable[[AttitudeSample], AttitudeSample | None]
@@ -192,7 +192,7 @@ FAULTS: Final = (
 
 
 def run_case(job: tuple[int, Case, str | None]) -> Score:
-    """One seed of one case, with the fault of that name."""
+    """Return the run of one seed of one case, with the fault of that name."""
     seed, case, fault_name = job
     flight = make_flight(seed, case)
     fault = next((fault for fault in FAULTS if fault.name == fault_name), None)
@@ -231,7 +231,7 @@ def _score(flight: Flight, updates: list[AttitudeUpdate], fault: Fault | None) -
 
 
 def _errors(flight: Flight, seq: Any, states: Sequence[AttitudeState | None]) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401
-    """Angles in degrees and normalised errors squared, each (n,); NaN without a state."""
+    """Return angles in degrees and normalised errors squared, each (n,); NaN without a state."""
     errors, nees = np.full(len(seq), np.nan), np.full(len(seq), np.nan)
     for row, (number, state) in enumerate(zip(seq, states, strict=True)):
         if state is not None:
@@ -265,9 +265,9 @@ def _rms_of(scores: Sequence[Score], name: str) -> float:
 
 
 def print_accuracy(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
-    """Errors, start, consistency."""
+    """Print errors, convergence and consistency."""
     low, high = band(3, len(seeds))
-    print(f"Errors in degrees, {len(seeds)} seeds; goals in brackets. NEES of one moment: {low:.2f}-{high:.2f}.\n")
+    print(f"Errors in degrees, {len(seeds)} seeds; limits in brackets. NEES of one epoch: {low:.2f}-{high:.2f}.\n")
     print(
         "| what | in sun | in shadow | smoothed | within 5 deg: median, 95 %, all | off by > 20 deg | bias uT | NEES |"
     )
@@ -288,7 +288,7 @@ def print_accuracy(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
 
 
 def print_faults(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
-    """Broken sensors and broken time."""
+    """Print the results with broken sensors and broken time."""
     print("\n| fault, 1 deg/s | in sun | in shadow | off by > 20 deg | unknown | flagged |")
     print("|---|---|---|---|---|---|")
     for fault in FAULTS:
@@ -302,7 +302,7 @@ def print_faults(seeds: Sequence[int], pool: ProcessPoolExecutor) -> None:
 
 
 def print_speed() -> None:
-    """Time of one sample: the least of several flights of the same samples, so that other work does not count."""
+    """Print the time of one sample: the least of several runs, so that other load does not count."""
     flight = make_flight(1, CASES[0])
     known, times_ms = zip(*(_timed(flight) for _ in range(SPEED_FLIGHTS)), strict=True)
     least_ms = np.min(times_ms, axis=0)
@@ -313,7 +313,7 @@ def print_speed() -> None:
 
 
 def _timed(flight: Flight) -> tuple[Any, FloatArray]:
-    """Of each sample, whether the attitude was known before it, and how long it took in ms; (n,) each."""
+    """Return, per sample, whether the attitude was known before it and its time in ms, (n,) each."""
     attitude = AttitudeFilter(AttitudeSettings())
     known, times_ms = [], []
     for sample, around in zip(flight.samples, flight.surroundings, strict=True):

@@ -1,6 +1,7 @@
-"""How the bridge copes with many clients: `python scripts/bench/bench_bridge.py`. Takes a minute and a half.
+"""Measure the bridge with many clients: `python scripts/bench/bench_bridge.py`. Takes a minute and a half.
 
-A simulated unit on a pty streams S1 at 100 Hz; the bridge is a process of its own; clients are real WebSockets.
+A simulated unit on a pseudo-terminal streams S1 at 100 Hz. The bridge runs in a separate process; the clients use
+WebSocket connections.
 """
 
 import asyncio
@@ -28,18 +29,18 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SECONDS: Final = 20.0
 START_S: Final = 30.0
 INTERVAL_MS: Final = 1000 / 30
-"""30 Hz; the dialects' own are 33 and 50 ms."""
+"""30 Hz; the defaults of the protocols are 33 and 50 ms."""
 STALLED_BUFFER_BYTES: Final = 4096
 
 
 @dataclass(slots=True)
-class Heard:
-    """What one client has heard.
+class ClientRecord:
+    """Measurements of one client.
 
     Attributes:
-        times_s: of each reading.
-        has_begun: set at the first.
-        dropped: by the bridge, because this client did not read in time.
+        times_s: arrival time of each reading.
+        has_begun: set at the first reading.
+        dropped: number of readings that the bridge dropped because this client did not read them in time.
     """
 
     times_s: list[float] = field(default_factory=list)
@@ -52,17 +53,15 @@ class Heard:
         return (len(self.times_s) - 1) / (self.times_s[-1] - self.times_s[0])
 
     @property
-    def longest_gap_s(self) -> float:
+    def max_gap_s(self) -> float:
         """The longest time between two readings."""
         return max(after - before for before, after in pairwise(self.times_s))
 
 
 def main() -> None:
     """Measure and print the table."""
-    print(
-        "| clients | rate of the slowest | longest gap | dropped of those that read | of the stalled | bridge's CPU |"
-    )
-    print("|---|---|---|---|---|---|")
+    columns = ("rate of the slowest", "longest gap", "dropped, reading clients", "dropped, stalled client")
+    print(f"| clients | {' | '.join(columns)} | CPU of the bridge |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, PtyEndpoint(UcbSimulator(), Path(folder) / "port") as line:
         for count, is_one_stalled in ((1, False), (20, False), (20, True), (60, False)):
             with running(line.url, Path(folder)) as (process, port):
@@ -71,61 +70,61 @@ def main() -> None:
 
 @contextmanager
 def running(url: str, folder: Path) -> Generator[tuple[subprocess.Popen[str], int], None, None]:
-    """Start a bridge and give its process and port."""
+    """Start a bridge and yield its process and port."""
     command = [sys.executable, "-m", "pygnc_instruments.bridge", "serve", url, "--port", "0", "--baud", "115200"]
     command += ["--family", "ucb", "--interval-ms", str(INTERVAL_MS), "--folder", str(folder)]
     paths = os.pathsep.join(str(ROOT / name) for name in ("flight", "ground"))
     environment = os.environ | {"PYTHONPATH": paths, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        assert process.stdout is not None  # noqa: S101 - stdout is a pipe
         address = process.stdout.readline().split()[0]
         yield process, int(address.rstrip("/").rpartition(":")[2])
         process.terminate()
 
 
 async def measure(pid: int, port: int, count: int, *, is_one_stalled: bool) -> str:
-    """Return a line of the table."""
-    heard = [Heard() for _ in range(count)]
+    """Measure and return one row of the table."""
+    clients = [ClientRecord() for _ in range(count)]
     begin, stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        for client in heard:
+        for client in clients:
             group.create_task(listen(port, client, begin, stop))
-        for client in heard:
+        for client in clients:
             await client.has_begun.wait()
         async with stalled(port, is_wanted=is_one_stalled):
-            for client in heard:
+            for client in clients:
                 client.times_s.clear()
             cpu_s, start_s = cpu_time_s(pid), time.monotonic()
             begin.set()
             await asyncio.sleep(SECONDS)
             share = (cpu_time_s(pid) - cpu_s) / (time.monotonic() - start_s)
-            in_all = (await asyncio.to_thread(status, port))["dropped"]
+            total = (await asyncio.to_thread(status, port))["dropped"]
             stop.set()
-    dropped = sum(client.dropped for client in heard)
-    what = f"{count}, and one that does not read" if is_one_stalled else f"{count}"
-    slowest = min(client.rate_hz for client in heard)
-    gap_ms = 1e3 * max(client.longest_gap_s for client in heard)
-    lost = in_all - dropped if is_one_stalled else "-"
-    return f"| {what} | {slowest:.1f} Hz | {gap_ms:.0f} ms | {dropped} | {lost} | {share:.0%} |"
+    dropped = sum(client.dropped for client in clients)
+    label = f"{count}, and one stalled" if is_one_stalled else f"{count}"
+    slowest = min(client.rate_hz for client in clients)
+    gap_ms = 1e3 * max(client.max_gap_s for client in clients)
+    lost = total - dropped if is_one_stalled else "-"
+    return f"| {label} | {slowest:.1f} Hz | {gap_ms:.0f} ms | {dropped} | {lost} | {share:.0%} |"
 
 
-async def listen(port: int, heard: Heard, begin: asyncio.Event, stop: asyncio.Event) -> None:
-    """Read what comes until told to stop."""
+async def listen(port: int, record: ClientRecord, begin: asyncio.Event, stop: asyncio.Event) -> None:
+    """Receive messages until `stop` is set."""
     async with connect(f"ws://127.0.0.1:{port}/envelope", compression=None) as connection:
         while not stop.is_set():
             message = json.loads(await connection.recv())
-            if message["cmd"] == "output" and (begin.is_set() or not heard.times_s):
-                heard.times_s.append(time.monotonic())
-                heard.has_begun.set()
+            if message["cmd"] == "output" and (begin.is_set() or not record.times_s):
+                record.times_s.append(time.monotonic())
+                record.has_begun.set()
         await connection.send('{"cmd":"status"}')
         while (message := json.loads(await connection.recv()))["cmd"] != "status":
             continue
-        heard.dropped = message["data"]["dropped"]
+        record.dropped = message["data"]["dropped"]
 
 
 @asynccontextmanager
 async def stalled(port: int, *, is_wanted: bool) -> AsyncGenerator[None, None]:
-    """Keep a client that connects, asks for much and reads nothing."""
+    """Run a client that requests large answers and reads nothing."""
     if not is_wanted:
         yield
         return
@@ -140,13 +139,13 @@ async def stalled(port: int, *, is_wanted: bool) -> AsyncGenerator[None, None]:
 
 
 def cpu_time_s(pid: int) -> float:
-    """Return the processor time that a process has taken."""
+    """Return the processor time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def status(port: int) -> dict[str, int]:
-    """Return what the bridge says of itself."""
+    """Return the status of the bridge."""
     with urlopen(f"http://127.0.0.1:{port}/status", timeout=START_S) as response:
         return dict(json.loads(response.read()))
 

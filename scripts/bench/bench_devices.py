@@ -1,9 +1,9 @@
-"""Measure what docs/benchmarks.md shows of the device layer: parsing, load, answers, discovery, upgrades.
+"""Measure the device layer for docs/benchmarks.md: parsing, load, answers, upgrades, discovery.
 
 Usage: python scripts/bench/bench_devices.py [--part parse|load|answers|upgrade|discovery] [--python-imu380 FOLDER]
 
-Recordings are found by PYGNC_REFERENCE_DATA. Simulated units run in processes of their own. FOLDER is a checkout of
-python-imu380, whose parser is measured beside ours if it is given. Prints a Markdown table.
+PYGNC_REFERENCE_DATA names the folder of the reference recordings. Simulated units run in separate processes. FOLDER is
+a checkout of python-imu380, whose parser is then measured as well. Prints a Markdown table.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from pygnc_devices.discovery import search
 from pygnc_devices.framing import scan_to_end
-from pygnc_devices.scheduler import Procedure, Request
+from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands, framing
 from pygnc_devices.ucb.batch import scan_recording
 from pygnc_devices.ucb.driver import FAMILY, Ucb
@@ -37,10 +37,10 @@ RECORDINGS: Final = (("dmu380_s1.raw", "S1", 1002), ("openimu_z1.raw", "z1", 212
 ROUNDS: Final = 5
 DEVICES: Final = 8
 LOAD_S: Final = 10.0
-QUESTIONS: Final = 1000
+REQUESTS: Final = 1000
 PERIOD_S: Final = 0.01
 IMAGE_BYTES: Final = 160_000
-"""As much as the images that are published for the OpenIMU300."""
+"""Size of the published images for the OpenIMU300."""
 ONE_PERCENT: Final = FaultRates(lost=0.0033, flipped=0.0034, doubled=0.0033)
 PYTHON_IMU380: Final = """
 import collections, math, sys, time, types
@@ -61,7 +61,7 @@ print(len(frames) / (time.perf_counter() - start))
 
 
 class Row(NamedTuple):
-    """One line of the table."""
+    """One row of the table."""
 
     what: str
     goal: str
@@ -69,14 +69,14 @@ class Row(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer: how long it took, and how many packets of the stream came before it."""
+    """Time until an answer arrived, and number of streamed packets before it."""
 
     took_s: float
     packets_before: int
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure and print the table."""
     parts: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
         "parse": parse,
         "load": load,
@@ -97,7 +97,7 @@ def main() -> int:
 
 
 def parse(options: argparse.Namespace) -> Iterator[Row]:
-    """Count packets of recordings; measure both parsers, and python-imu380's."""
+    """Count packets of recordings; measure both parsers and that of python-imu380."""
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
         sys.exit("PYGNC_REFERENCE_DATA does not name the folder of the reference recordings")
@@ -119,7 +119,7 @@ def parse(options: argparse.Namespace) -> Iterator[Row]:
         return sum(len(packet.decode(frame.payload)) > 0 for frame in frames)
 
     yield Row("S1 with CRC and typed values, whole recordings, packets/s", ">= 300 000", f"{_per_s(whole):,.0f}")
-    yield Row("the same, one reading after the other, packets/s", "", f"{_per_s(streaming):,.0f}")
+    yield Row("the same, as a stream of readings, packets/s", "", f"{_per_s(streaming):,.0f}")
     if options.python_imu380 is not None:
         command = [sys.executable, "-c", PYTHON_IMU380, str(options.python_imu380), str(path)]
         rates = [
@@ -135,7 +135,7 @@ def load(_: argparse.Namespace) -> Iterator[Row]:
         urls = [stack.enter_context(_unit({0x01: 200})) for _ in range(DEVICES)]
         with _on_one_core():
             devices = [stack.enter_context(Ucb.open(url)) for url in urls]
-            feeds = [device.engine.feed.subscribe() for device in devices]
+            feeds = [device.subscribe() for device in devices]
             start_s, used_s = time.monotonic(), time.process_time()
             while time.monotonic() - start_s < LOAD_S:
                 for feed in feeds:
@@ -150,28 +150,28 @@ def load(_: argparse.Namespace) -> Iterator[Row]:
 
 
 def answers(_: argparse.Namespace) -> Iterator[Row]:
-    """Ask and set fields while the unit streams at 100 Hz."""
+    """Get and set fields while the unit streams at 100 Hz."""
     with _unit({}) as url, Ucb.open(url) as device:
         device.read()
         for name in ("GF", "RF", "SF"):
-            replies = _asked(device, name)
-            on_the_line = sum(reply.packets_before <= 2 for reply in replies)
-            by_the_clock = sum(reply.took_s <= 2 * PERIOD_S for reply in replies)
-            found = f"{on_the_line} behind at most 2 packets, {by_the_clock} within 20 ms; {_spread(replies)}"
-            yield Row(f"{name} answered within 2 packet periods", f"{QUESTIONS} of {QUESTIONS}", found)
+            replies = _replies(device, name)
+            by_packets = sum(reply.packets_before <= 2 for reply in replies)
+            by_time = sum(reply.took_s <= 2 * PERIOD_S for reply in replies)
+            found = f"{by_packets} after at most 2 packets, {by_time} within 20 ms; {_spread(replies)}"
+            yield Row(f"{name} answered within 2 packet periods", f"{REQUESTS} of {REQUESTS}", found)
         start_s = time.monotonic()
         device.write_fields({8: 1})
         yield Row("WF, written and read back", "<= 1.5 s", f"{time.monotonic() - start_s:.2f} s")
     with _unit({}, ONE_PERCENT) as url, Ucb.open(url) as device:
         device.read()
         for name in ("GF", "RF", "SF"):
-            replies = _asked(device, name)
-            found = f"{len(replies)} of {QUESTIONS}; {_spread(replies)}"
-            yield Row(f"{name} with 1 % of bytes damaged, after retries", f"{QUESTIONS} of {QUESTIONS}", found)
+            replies = _replies(device, name)
+            found = f"{len(replies)} of {REQUESTS}; {_spread(replies)}"
+            yield Row(f"{name} with 1 % of bytes damaged, after retries", f"{REQUESTS} of {REQUESTS}", found)
 
 
 def upgrade(_: argparse.Namespace) -> Iterator[Row]:
-    """Write firmware with line errors and pull the cable once."""
+    """Upgrade firmware with line errors and one disconnection."""
     unit = UcbSimulator()
     image = make_image("IMU381ZA-400 5020-1383-01 11.00.00", IMAGE_BYTES)
     faults = FaultRates(lost=0.0003, flipped=0.0004, doubled=0.0003)
@@ -192,14 +192,14 @@ def upgrade(_: argparse.Namespace) -> Iterator[Row]:
 
         result = device.upgrade(image, write_firmware=True, on_progress=pull, settings=UpgradeSettings())
     found = (
-        f"completes in {result.seconds:.0f} s: {result.retries} blocks again, {result.interruptions} loss of the port, "
-        f"{result.restarts} new beginning"
+        f"{result.seconds:.0f} s: {result.retries} blocks repeated, {result.interruptions} disconnections, "
+        f"{result.restarts} restarts from the first block"
     )
     yield Row(f"upgrade, {IMAGE_BYTES // 1000} kB, 0.1 % of bytes damaged, unplugged once", "completes", found)
 
 
 def discovery(_options: argparse.Namespace) -> Iterator[Row]:
-    """Find one unit among eight ports; it talks at the last speed that is tried, and does not stream."""
+    """Find one quiet unit among eight ports; it uses the baud rate that is tried last."""
     with _unit({0x01: 0, 0x02: 2}) as url, contextlib.ExitStack() as stack:
         dead = []
         for _ in range(7):
@@ -215,22 +215,22 @@ def discovery(_options: argparse.Namespace) -> Iterator[Row]:
             yield Row(f"discovery of one unit among 8 ports, {what}", "<= 3 s", found)
 
 
-def _asked(device: Ucb, name: str) -> list[Reply]:
-    """Ask for the same fields again and again, or set one."""
+def _replies(device: Ucb, name: str) -> list[Reply]:
+    """Request the same fields repeatedly, or set one."""
     replies = []
-    for number in range(QUESTIONS):
+    for number in range(REQUESTS):
         request = commands.put_fields("SF", {8: number % 2}) if name == "SF" else commands.ask_fields(name, [1, 3])
         start_s = time.monotonic()
-        packets_before = device.run(_ask(device, request))
+        packets_before = device.run(_packets_before_answer(device, request))
         replies.append(Reply(time.monotonic() - start_s, packets_before))
     return replies
 
 
-def _ask(device: Ucb, request: Request) -> Procedure[int]:
-    """Return how many packets of the stream came before the answer; a procedure hears of both in their order."""
-    before = device.engine.counts.readings
-    yield request
-    return device.engine.counts.readings - before
+async def _packets_before_answer(device: Ucb, request: Request) -> int:
+    """Return the number of streamed packets before the answer."""
+    before = device.engine.counters.readings
+    await request
+    return device.engine.counters.readings - before
 
 
 def _spread(replies: list[Reply]) -> str:
@@ -239,7 +239,7 @@ def _spread(replies: list[Reply]) -> str:
 
 
 def _per_s(parse_all: Callable[[], int]) -> float:
-    """Return the best rate of some rounds."""
+    """Return the highest rate of several rounds."""
     rates = []
     for _ in range(ROUNDS):
         start_s = time.perf_counter()
@@ -254,7 +254,7 @@ def _ms(seconds: float) -> str:
 
 @contextlib.contextmanager
 def _unit(eeprom: dict[int, int], faults: FaultRates | None = None) -> Generator[str, None, None]:
-    """Run a simulated unit in a process of its own; yields its port."""
+    """Run a simulated unit in a separate process and yield its port."""
     ours, theirs = multiprocessing.Pipe()
     with tempfile.TemporaryDirectory() as folder:
         process = multiprocessing.Process(target=_serve, args=(theirs, folder, eeprom, faults))

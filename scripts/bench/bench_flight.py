@@ -1,4 +1,4 @@
-"""Measure what docs/benchmarks.md shows of the flight side, against limits and peers in the same run.
+"""Benchmarks of the flight software in docs/benchmarks.md, against limits and alternatives in the same run.
 
 Usage: python scripts/bench/bench_flight.py [--runs N]
 

@@ -1,9 +1,9 @@
-"""Measure what docs/benchmarks.md shows of the host link: files, live packets, status, stop.
+"""Benchmarks of the host link for docs/benchmarks.md: files, live packets, status, stop.
 
 Usage: python scripts/bench/bench_link.py [--runs N] [--stops N]
 
-Prints Markdown tables. Files, packets and status are measured in virtual time on a simulated line of 115200 baud, both
-ends as fast as the line, the same figures at each run. Stops are real: main.py on a pseudo-terminal.
+Prints a Markdown table. Files, packets and status are measured in virtual time on a simulated line at 115200 baud, with
+repeatable results. Stops are measured in real runs of main.py on a pseudo-terminal.
 """
 
 import argparse
@@ -41,12 +41,12 @@ BAD: Final = LineFaults(lost=2.5e-5, flipped=5e-5, doubled=2.5e-5)
 CLEAN: Final = LineFaults()
 TEN_MINUTES_S: Final = 600
 KILLED_BY_CTRL_C: Final = 130
-"""As a shell says it: while Python itself starts, nothing of main.py is there to end in order."""
+"""Exit code in the shell if Ctrl-C arrives while Python itself starts."""
 INFO: Final = b"x" * 197
 
 
 class Row(NamedTuple):
-    """One line of a table."""
+    """One row of the table."""
 
     what: str
     measured: str
@@ -71,22 +71,22 @@ class Link:
         return self.session.now_s
 
     def until(self, is_done: Callable[[], bool], limit_s: float = 2000.0) -> None:
-        """Go on until something is true."""
+        """Advance the time until a condition holds."""
         if not self.session.run(is_done, limit_s):
             raise TimeoutError(f"not within {limit_s} s of virtual time")
 
     def pass_time(self, duration_s: float) -> None:
-        """Let virtual time pass."""
+        """Advance the time."""
         end_s = self.now_s + duration_s
         self.session.at(end_s, lambda _: None)
         self.until(lambda: self.now_s >= end_s)
 
 
 def main() -> int:
-    """Run every measurement and print the tables."""
+    """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=100, help="seeds of the uploads over a bad line")
-    parser.add_argument("--stops", type=int, default=100, help="real runs that are stopped; 0: none")
+    parser.add_argument("--runs", type=int, default=100, help="Number of uploads over a bad line.")
+    parser.add_argument("--stops", type=int, default=100, help="Number of real runs that are stopped; 0: none.")
     given = parser.parse_args()
     print("| what | measured | limit | holds |\n|---|---|---|---|")
     rows: list[Callable[[], Iterator[Row]]] = [
@@ -109,7 +109,7 @@ def main() -> int:
 
 
 def uploads(runs: int) -> Iterator[Row]:
-    """Upload the default batch over a bad line, again and again."""
+    """Upload the default batch over a bad line with several seeds."""
     content = (DEMO / "sense.bin").read_bytes()[:HOUR_BYTES]
     seconds, exact, interrupts, retried = [], 0, 0, 0
     for seed in range(runs):
@@ -128,7 +128,7 @@ def uploads(runs: int) -> Iterator[Row]:
 
 
 def throughput() -> Iterator[Row]:
-    """Time both directions on a clean line."""
+    """Measure both directions on a line without errors."""
     whole = (DEMO / "sense.bin").read_bytes()
     for content in (whole[:HOUR_BYTES], whole):
         duration_s, is_exact, _ = upload(content, CLEAN, 0)
@@ -150,7 +150,7 @@ def throughput() -> Iterator[Row]:
 
 
 def upload(content: bytes, faults: LineFaults, seed: int) -> tuple[float, bool, Link]:
-    """Return seconds, whether the file is bit for bit there, and the link."""
+    """Return the duration in seconds, whether the file is exact, and the link."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults, seed)
         began_s = link.now_s
@@ -160,7 +160,7 @@ def upload(content: bytes, faults: LineFaults, seed: int) -> tuple[float, bool, 
 
 
 def download(content: bytes) -> tuple[float, bool]:
-    """Return seconds, and whether the file came through bit for bit."""
+    """Return the duration in seconds and whether the file is exact."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), CLEAN, 0)
         transfer = begin_download(link, Path(folder), content)
@@ -170,7 +170,7 @@ def download(content: bytes) -> tuple[float, bool]:
 
 
 def begin_download(link: Link, home: Path, content: bytes) -> DownloadReceiver:
-    """Begin to fetch a file of a given content."""
+    """Start the download of a file with a given content."""
     (home / "pygnc_batch").mkdir(exist_ok=True)
     (home / "pygnc_batch" / "sense.bin").write_bytes(content)
     return link.controller.download("pygnc_batch/sense.bin", link.now_s)
@@ -203,30 +203,30 @@ def streams(runs: int) -> Iterator[Row]:
 
 
 def stream(faults: LineFaults, seed: int) -> Counter[str]:
-    """Return what became of the packets of one run."""
+    """Return the counters of one run."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), faults.since(0.0), seed)
         link.controller.stream(iter(one_hertz()), 1.0, link.now_s)
         link.until(lambda: link.controller.is_streamed)
-        books = link.controller.counters
-        acknowledged = sum(books.acknowledged[kind] for kind in LIVE_TYPES)
-        lost = sum(books.lost_of(kind) for kind in LIVE_TYPES)
-        sent = sum(books.sent[kind] for kind in LIVE_TYPES)
+        counters = link.controller.counters
+        acknowledged = sum(counters.acknowledged[kind] for kind in LIVE_TYPES)
+        lost = sum(counters.lost_of(kind) for kind in LIVE_TYPES)
+        sent = sum(counters.sent[kind] for kind in LIVE_TYPES)
         arrived = Counter(body for _, body in link.pi.packets)
-        fates = zip(link.controller.streamed, one_hertz(), strict=True)
-        unreported = sum(p.body not in arrived and ticket not in books.lost_tickets for ticket, p in fates)
+        results = zip(link.controller.streamed, one_hertz(), strict=True)
+        unreported = sum(p.body not in arrived and ticket not in counters.lost_tickets for ticket, p in results)
         return Counter(
             sent=sent,
             acknowledged=acknowledged,
             lost=lost,
             unreported=unreported,
             twice=sum(count - 1 for count in arrived.values()),
-            unbalanced=int(sent != acknowledged + lost or not books.is_balanced),
+            unbalanced=int(sent != acknowledged + lost or not counters.is_balanced),
         )
 
 
 def one_hertz() -> Iterator[TimedPacket]:
-    """Yield ten minutes of packets, no two alike."""
+    """Yield ten minutes of different packets."""
     for second in range(TEN_MINUTES_S):
         clock = second.to_bytes(4, "big")
         yield TimedPacket(float(second), SENS, (), clock + bytes(26))
@@ -237,7 +237,7 @@ def one_hertz() -> Iterator[TimedPacket]:
 
 
 def answers() -> Iterator[Row]:
-    """Time status requests, from the moment when each is wanted to the end of the answer."""
+    """Measure the time from the due time of status requests to the end of the answers."""
     whole = (DEMO / "sense.bin").read_bytes() * 3
     states: dict[str, Callable[[Link, Path], object]] = {
         "nothing else": lambda _link, _home: None,
@@ -257,7 +257,7 @@ def answers() -> Iterator[Row]:
 
 
 def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
-    """Ask again and again while something else goes on, at every phase of it."""
+    """Request the status repeatedly during another activity, at all phases of it."""
     with tempfile.TemporaryDirectory() as folder:
         link = Link(Path(folder), CLEAN, 1)
         link.pass_time(1.0)
@@ -266,7 +266,7 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
         link.pass_time(30.0)
         counts = link.controller.channel.counts, link.pi.counts
         if any(count.retried for count in counts):
-            raise RuntimeError(f"sentences were sent again on a clean line: {counts}")
+            raise RuntimeError(f"retransmissions on a line without errors: {counts}")
         return link.controller.reports.answers_s
 
 
@@ -274,7 +274,7 @@ def answer_times_s(begin: Callable[["Link", Path], object]) -> list[float]:
 
 
 class Stop(NamedTuple):
-    """How one run ended."""
+    """End of one run."""
 
     activity: str
     exit_s: float
@@ -283,7 +283,7 @@ class Stop(NamedTuple):
 
 
 def stops(runs: int) -> Iterator[Row]:
-    """Press Ctrl-C in the midst of everything, in real runs."""
+    """Stop real runs by Ctrl-C during various activities."""
     if not runs:
         return
     activities = ["start", "upload", "batch", "stream", "download", "idle"]
@@ -308,56 +308,56 @@ def stops(runs: int) -> Iterator[Row]:
 
 
 def stop(activity: str, seed: int) -> Stop:
-    """Start main.py, let it do something, press Ctrl-C at a random moment."""
-    chance = random.Random(seed)  # noqa: S311 - moments that a seed repeats
+    """Start main.py and an activity, and send Ctrl-C at a random time."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable times
     scenario = load_scenario(DEMO, 600.0)
     with tempfile.TemporaryDirectory(prefix="pygnc-bench-") as folder:
         home = Path(folder)
         with PtyPi(home) as pi:
             pi.install_from_here()
-            station = Connection(PacedPort(pi.master), Controller(1 + seed))
-            station.chores.append(pi.ensure_login)
+            connection = Connection(PacedPort(pi.master), Controller(1 + seed))
+            connection.chores.append(pi.ensure_login)
             if activity not in {"start", "upload"}:
                 (home / "sense.bin").write_bytes(scenario.batch["sense.bin"])
-            run = MainProgram(station, Shell(station), RunPlan.start)
+            run = MainProgram(connection, Shell(connection), RunPlan.start)
             run.start(60, scenario.start_s, streams=activity != "start")
-            station.run(lambda: main_of(pi) is not None, 20.0)
+            connection.run(lambda: main_of(pi) is not None, 20.0)
             now_s = time.monotonic()
             if activity == "upload":
-                station.controller.upload("sense.bin", scenario.batch["sense.bin"], now_s)
+                connection.controller.upload("sense.bin", scenario.batch["sense.bin"], now_s)
             elif activity == "stream":
-                station.controller.stream(iter(scenario.packets), 100.0, now_s)
+                connection.controller.stream(iter(scenario.packets), 100.0, now_s)
             elif activity == "download":
-                begin_real_download(station, home)
+                begin_real_download(connection, home)
             elif activity == "idle":
-                station.pause(2.0)
-            station.pause(chance.uniform(0.0, 0.7 if activity == "start" else 2.0))
+                connection.pause(2.0)
+            connection.pause(chance.uniform(0.0, 0.7 if activity == "start" else 2.0))
             main = main_of(pi) or Path("/proc/none")
             gone_s: list[float] = []
-            station.chores.append(lambda: None if gone_s or main.exists() else gone_s.append(time.monotonic()))
+            connection.chores.append(lambda: None if gone_s or main.exists() else gone_s.append(time.monotonic()))
             ended = run.interrupt(12.0)
         faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else check_home(home).faults
     if ended.code not in ({0, KILLED_BY_CTRL_C} if activity == "start" else {0}):
         faults.append(f"exit code {ended.code}")
     if not ended.terminal_restored:
-        faults.append("the terminal is not as it was")
+        faults.append("the terminal settings were not restored")
     exit_s = min([*gone_s, inf]) - ended.pressed_s
     return Stop(activity, exit_s, ended.after_s, [f"{activity}, run {seed}: {fault}" for fault in faults])
 
 
 def main_of(pi: PtyPi) -> Path | None:
-    """Return where the process of main.py is in /proc, None before it is there."""
+    """Return the folder of the process of main.py in /proc, or None."""
     process = Path("/proc", str(os.tcgetpgrp(pi.master)))
     with contextlib.suppress(OSError):
         return process if b"main.py" in (process / "cmdline").read_bytes() else None
     return None
 
 
-def begin_real_download(station: Connection, home: Path) -> None:
-    """Fetch the batch that the Pi writes."""
+def begin_real_download(connection: Connection, home: Path) -> None:
+    """Start the download of the recorded batch."""
     name = "pygnc_batch/sense.bin"
-    station.run((home / name).exists, 20.0)
-    station.controller.download(name, time.monotonic())
+    connection.run((home / name).exists, 20.0)
+    connection.controller.download(name, time.monotonic())
 
 
 if __name__ == "__main__":

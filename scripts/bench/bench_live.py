@@ -1,8 +1,8 @@
-"""How soon live packets count: from a packet's way into a pseudo-terminal to what is said of it on the bus of the run.
+"""Latency of live packets: from writing a packet to a pseudo-terminal to the answer on the run's bus.
 
     python scripts/bench/bench_live.py [--runs N]
 
-Real processes, no simulated line: on a UART of 115200 baud a packet takes 6 to 15 ms more.
+Uses real processes without a simulated line; a UART at 115200 baud adds 6 to 15 ms per packet.
 """
 
 import argparse
@@ -37,11 +37,11 @@ PATIENCE_S: Final = 30.0
 
 
 class Bench:
-    """One run of main.py and the host before it.
+    """One run of main.py, and a host on its terminal.
 
     Args:
-        home: of the run.
-        records: records of the batch.
+        home: home of the run.
+        records: number of records in the batch.
     """
 
     def __init__(self, home: Path, records: int) -> None:
@@ -73,7 +73,7 @@ class Bench:
         }
 
     def delay_ms(self, kind: SentenceType, packet: bytes, stream: str) -> tuple[float, bool]:
-        """Send a packet; return how long the answer took, and whether it was an estimate."""
+        """Send a packet; return the time to the answer, and whether it was an estimate."""
         reader = self._readers[stream]
         self._until(lambda: not reader.receive(100))
         began = time.monotonic()
@@ -88,11 +88,11 @@ class Bench:
         return 1e3 * (time.monotonic() - began), isinstance(answers[-1], OrbitEstimate | AttitudeEstimate)
 
     def send(self, kind: SentenceType, packet: bytes) -> None:
-        """Let a packet go out and be acknowledged."""
+        """Send a packet and wait for its acknowledgement."""
         self._channel.send(kind, kind.pack(tail=packet), time.monotonic())
 
     def settle(self, duration_s: float) -> None:
-        """Let the run come to rest."""
+        """Wait until the run is idle."""
         ends_s = time.monotonic() + duration_s
         self._until(lambda: time.monotonic() >= ends_s)
 
@@ -151,7 +151,7 @@ def measure(records: int) -> tuple[list[float], list[float]]:
 
 
 def main() -> int:
-    """Print a table; return 1 if a limit is not kept."""
+    """Print the table; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs

@@ -1,10 +1,10 @@
-"""Measure what docs/benchmarks.md shows of the orbit: errors beside bounds, consistency, speed, memory.
+"""Measure the figures of the orbit for docs/benchmarks.md: errors next to bounds, consistency, speed, memory.
 
 Usage: python scripts/bench/bench_orbit.py [--seeds N] [--part accuracy|consistency|speed]
 
-Every seed is an orbit of its own: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag that is what
-the filter's settings make expect, half or twice as much. Prints Markdown tables. Errors are 3-D and RMS over all seeds
-and the last two thirds of the time; repeated, they are the same numbers.
+Every seed is an orbit of its own: epoch, altitude from 400 to 600 km, inclination, node, noise, and a drag that is the
+filter's expectation, half or twice as much. The script prints Markdown tables. Errors are 3-D RMS over all seeds and
+the last two thirds of the time; a repeated run gives the same numbers.
 """
 
 import argparse
@@ -40,11 +40,11 @@ from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.settings import Gps
 
 OUTAGES_MIN: Final = (45, 75)
-"""When they begin: in the middle, and with a quarter of an hour of fixes behind them."""
+"""Starts of the outages in minutes: in the middle, and after a quarter of an hour of fixes."""
 
 
 class Case(NamedTuple):
-    """One line of the table of accuracy."""
+    """One row of the accuracy table."""
 
     name: str
     hours: int
@@ -71,11 +71,11 @@ CASES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything of one seed."""
+    """Results of one seed."""
 
     scores: dict[tuple[str, str], Score] = field(default_factory=dict)
     outages: dict[int, Extrapolation] = field(default_factory=dict)
-    """By the minute in which they begin"""
+    """Errors by the minute in which the outage starts."""
     predictions: list[Extrapolation] = field(default_factory=list)
 
 
@@ -83,7 +83,7 @@ class Run:
 
 
 def accuracy(seeds: int) -> None:
-    """Print errors of all cases beside the limits and the bounds."""
+    """Print errors of all cases with their limits and bounds."""
     with ProcessPoolExecutor() as pool:
         runs = list(pool.map(run_of, range(seeds), [seeds] * seeds))
     print(f"\n{seeds} orbits. CRB: Cramer-Rao bound of the same fixes for state and drag, without process noise.\n")
@@ -119,17 +119,17 @@ def error_m2(score: Score) -> float:
 
 
 def bound_m2(score: Score) -> float:
-    """Bound of the fixes that the estimator knows, all or those so far."""
+    """Return the bound for the fixes that the estimator uses, all or those so far."""
     return score.deterministic_m2
 
 
 def pooled(runs: Sequence[Run], case: Case, name: str, pick: Callable[[Score], float]) -> float:
-    """Root of a mean square over all runs."""
+    """Return the root of the mean square over all runs."""
     return float(np.sqrt(np.mean([pick(run.scores[case.name, name]) for run in runs])))
 
 
 def print_extrapolation(what: str, limit_m: float, items: Sequence[Extrapolation]) -> None:
-    """Print a line for 500 km and higher, and one for lower orbits, whose limit depends on their drag."""
+    """Print a row for 500 km and higher, and one for lower orbits, whose limit depends on their drag."""
     high = [item for item in items if item.altitude_m >= 500e3]
     low = [item for item in items if item.altitude_m < 500e3]
     smoothed = any(item.smoother_m for item in items)
@@ -148,7 +148,7 @@ def print_extrapolation(what: str, limit_m: float, items: Sequence[Extrapolation
 
 
 def rms(values: Sequence[float] | FloatArray) -> float:
-    """Root mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(np.square(values))))
 
 
@@ -159,7 +159,7 @@ def head(*names: str) -> None:
 
 
 def line(*fields: str) -> None:
-    """Print a line of a table."""
+    """Print a row of a table."""
     print("| " + " | ".join(fields) + " |", flush=True)
 
 
@@ -182,7 +182,7 @@ def run_of(seed: int, seeds: int) -> Run:
 
 def consistency(seeds: int) -> None:
     """Print NIS and NEES over independent noise, for every preset without faults."""
-    print(f"\n{seeds} seeds of noise on the orbit of each preset; bands hold 95 %.\n")
+    print(f"\n{seeds} seeds of noise on the orbit of each preset; 95 % bands.\n")
     head(
         "preset",
         "estimator",
@@ -206,7 +206,7 @@ def consistency(seeds: int) -> None:
 
 
 def speed(_: int) -> None:
-    """Print what a step, a filter, a replay cost, and how that grows."""
+    """Print the cost of a step, a filter and a replay, and how it grows."""
     world = random_world(10, 20)
     fixes = world.fixes(CENTIMETRE, 12.0, 1)
     print()
@@ -224,14 +224,14 @@ def speed(_: int) -> None:
 
 
 def cpu_s(work: Callable[[], object]) -> float:
-    """Processor seconds of a call."""
+    """Return the processor seconds of a call."""
     began = time.process_time()
     work()
     return time.process_time() - began
 
 
 def peak_bytes(fixes: Sequence[Fix]) -> int:
-    """Most memory that a filter holds at a time, keeping nothing of what it says."""
+    """Return the peak memory of a filter whose results are discarded."""
     orbit = OrbitFilter(OrbitSettings(), ORIENTATION)
     for fix in fixes[:20]:
         orbit.process(fix)
@@ -244,7 +244,7 @@ def peak_bytes(fixes: Sequence[Fix]) -> int:
 
 
 def replay_s(hours: int) -> float:
-    """Seconds of `pygnc replay` from start to end."""
+    """Return the seconds of `pygnc replay` from start to end."""
     pygnc = str(Path(sys.executable).with_name("pygnc"))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "s.toml").write_text(f"duration_s = {3600 * hours}\n")
@@ -260,7 +260,7 @@ PARTS: Final[dict[str, Callable[[int], None]]] = {"accuracy": accuracy, "consist
 
 
 def main() -> int:
-    """Run the parts that were asked for."""
+    """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--part", choices=list(PARTS))

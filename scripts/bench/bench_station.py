@@ -1,8 +1,8 @@
-"""Measure what docs/benchmarks.md shows of stations: recorded vectors, store, batches, server, logger, a day of faults.
+"""Benchmarks of stations in docs/benchmarks.md: recorded vectors, store, batches, server, logger, a day of faults.
 
 Usage: python -m scripts.bench.bench_station [--part vectors|store|server|logger|faults] [--speed N]
 
---speed: simulated seconds in a second of the fault run; at 60 it takes 25 minutes, and its counter is read every 83 ms.
+--speed: simulated seconds per second of the fault run; at 60 it takes 25 minutes and reads the counter every 83 ms.
 Prints Markdown tables.
 """
 
@@ -34,8 +34,8 @@ from pygnc_station.store.query import Span
 from pygnc_station.store.readings import NewReading
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from scripts.bench.station_fault_book import UNEXPLAINED
 from scripts.bench.station_fault_run import fault_run
+from scripts.bench.station_fault_statistics import UNEXPLAINED
 from tests.fakes.mariadb import MariaDb
 from tests.pygnc_devices.emus.vectors import SENTENCES as SHEET
 from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
@@ -46,9 +46,9 @@ IN_A_BATCH: Final = 2_000
 EVERY_MS: Final = 5_000
 DAY_MS: Final = 86_400_000
 START_MS: Final = 1_790_000_000_000
-LOOKS: Final = 9
+REPETITIONS: Final = 9
 GATEWAYS: Final = 20
-FOR_EACH: Final = 2_000
+READINGS_PER_GATEWAY: Final = 2_000
 LOG_S: Final = 60.0
 WARM_UP_S: Final = 20.0
 LAYOUT: Final = Layout.of(SENTENCES["BV2"])
@@ -66,20 +66,20 @@ class Row(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """How long something takes, by the clock and of this program's own processor time."""
+    """Wall-clock time and processor time of this process, in seconds."""
 
     wall_s: float
     own_s: float
 
     def __str__(self) -> str:
-        return f"{1e3 * self.wall_s:.4g} ms; {1e3 * self.own_s:.3g} ms of its own processor time"
+        return f"{1e3 * self.wall_s:.4g} ms; {1e3 * self.own_s:.3g} ms of processor time"
 
 
 def main() -> int:
-    """Run the measurements that were asked for, and print the table."""
+    """Run the selected measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=list(PARTS))
-    parser.add_argument("--speed", type=float, default=60.0)
+    parser.add_argument("--part", choices=list(PARTS), help="Run only this part.")
+    parser.add_argument("--speed", type=float, default=60.0, help="Simulated seconds per second of the fault run.")
     chosen = parser.parse_args()
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
     print("| what | measured | limit | holds |\n|---|---|---|---|")
@@ -94,22 +94,22 @@ def main() -> int:
 def vectors(_: float) -> Iterator[Row]:
     """Recorded histograms and sentences, and every single flipped bit."""
     right = sum(opc_framing.is_intact(octets) == (number in INTACT) for number, octets in HISTOGRAMS.items())
-    yield Row("OPC-N3 vectors understood or refused as they must be", f"{right} of {len(HISTOGRAMS)}", "5", right == 5)
-    flips = refused = 0
+    yield Row("OPC-N3 vectors decoded or rejected correctly", f"{right} of {len(HISTOGRAMS)}", "5", right == 5)
+    flips = rejected = 0
     for number in INTACT:
         for bit in range(8 * len(HISTOGRAMS[number])):
             octets = bytearray(HISTOGRAMS[number])
             octets[bit // 8] ^= 1 << bit % 8
             flips += 1
-            refused += (
+            rejected += (
                 not opc_framing.is_intact(bytes(octets)) and not opc_framing.scan_histograms(bytes(octets)).frames
             )
-    yield Row("single flipped bits in a histogram, refused", f"{refused} of {flips}", "all", refused == flips)
-    understood = sum(_is_understood(text) for text in SHEET)
-    yield Row("EMUS sentences understood", f"{understood} of {len(SHEET)}", "30", understood == len(SHEET) >= 30)
+    yield Row("single flipped bits in a histogram, rejected", f"{rejected} of {flips}", "all", rejected == flips)
+    decoded = sum(_is_decoded(text) for text in SHEET)
+    yield Row("EMUS sentences decoded", f"{decoded} of {len(SHEET)}", "30", decoded == len(SHEET) >= 30)
 
 
-def _is_understood(text: str) -> bool:
+def _is_decoded(text: str) -> bool:
     (frame, *_) = emus_framing.scan(text.encode() + b"\r\n").frames
     values = SENTENCES[frame.kind].decode(frame.payload)
     return all(
@@ -135,8 +135,8 @@ def _measure_store(name: str, where: str) -> Iterator[Row]:
             opened.append(stream, [_reading(first + rank) for rank in range(IN_A_BATCH)])
         rate = READINGS / (time.perf_counter() - started_s)
         own = READINGS / (time.process_time() - used_s)
-        told = f"{rate:.0f}/s; {own:.0f}/s of its own processor time"
-        yield Row(f"{name}: 1 million readings inserted", told, "20000/s", rate >= 20_000)
+        rates = f"{rate:.0f}/s; {own:.0f}/s of processor time"
+        yield Row(f"{name}: 1 million readings inserted", rates, "20000/s", rate >= 20_000)
         newest = _time(lambda: query.recent(opened, [stream], 10))
         yield Row(f"{name}: the 10 newest", str(newest), "50 ms", newest.wall_s <= 0.05)
         middle_ms = START_MS + READINGS // 2 * EVERY_MS
@@ -146,7 +146,7 @@ def _measure_store(name: str, where: str) -> Iterator[Row]:
 
 
 def _batch(folder: Path) -> Row:
-    """Make a batch of 100 000 readings."""
+    """Build a batch of 100 000 readings."""
     with Store.open(str(folder / "batch.db")) as opened:
         stream = opened.stream("pack", LAYOUT)
         for first in range(0, 100_000, IN_A_BATCH):
@@ -163,9 +163,9 @@ def _reading(rank: int) -> NewReading:
 
 
 def _time(work: Callable[[], object]) -> Taken:
-    """Return the least of several."""
+    """Return the shortest of several runs."""
     times = []
-    for _ in range(LOOKS):
+    for _ in range(REPETITIONS):
         started_s, used_s = time.perf_counter(), time.process_time()
         work()
         times.append(Taken(time.perf_counter() - started_s, time.process_time() - used_s))
@@ -180,12 +180,12 @@ def gateways(_: float) -> Iterator[Row]:
             places = [station(folder / str(rank), there.url, there.new_key(str(rank))) for rank in range(GATEWAYS)]
             for place in places:
                 with Store.open(place.store_url) as opened:
-                    batch_of(opened, place, range(FOR_EACH), f"imu {Path(place.folder).name}")
+                    batch_of(opened, place, range(READINGS_PER_GATEWAY), f"imu {Path(place.folder).name}")
             started_s = time.perf_counter()
             list(pool.map(_upload, places))
             taken_s = time.perf_counter() - started_s
             arrived = sum(query.count(there.store, stream) for stream in query.streams(there.store))
-    expected = GATEWAYS * FOR_EACH
+    expected = GATEWAYS * READINGS_PER_GATEWAY
     holds = arrived == expected
     yield Row(
         f"{GATEWAYS} gateways at once, {expected} readings", f"{arrived} arrived in {taken_s:.1f} s", "all", holds
@@ -193,7 +193,7 @@ def gateways(_: float) -> Iterator[Row]:
 
 
 def _upload(place: StationSettings) -> None:
-    from pygnc_station.upload.uploader import sender_of, upload_all  # noqa: PLC0415 - loads an HTTP client
+    from pygnc_station.upload.uploader import sender_of, upload_all  # noqa: PLC0415 - imports an HTTP client
 
     with Store.open(place.store_url) as opened:
         sender = sender_of(place)
@@ -202,7 +202,7 @@ def _upload(place: StationSettings) -> None:
 
 
 def logger(_: float) -> Iterator[Row]:
-    """Processor and memory of a logger with both devices at their usual pace."""
+    """Processor time and memory of a logger with both devices at their default intervals."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = folder / "station.toml"
@@ -254,15 +254,15 @@ def faults(speed: float) -> Iterator[Row]:
     done = ", ".join(f"{count} {name}" for name, count in sorted(outcome.done.items()))
     what = f"24 h at {speed:g} times the speed, 1 % line errors, {done}"
     yield Row(what, f"{outcome.seconds:.0f} s, {outcome.batches} batches")
-    yield Row("readings that the logger said are stored", f"{outcome.acknowledged}, in its store {outcome.stored}")
+    yield Row("readings acknowledged by the logger", f"{outcome.acknowledged}, in its store {outcome.stored}")
     holds = not (outcome.missing or outcome.doubled or outcome.different)
-    told = f"{outcome.on_server}; missing {outcome.missing}, doubled {outcome.doubled}, different {outcome.different}"
-    yield Row("of these on the server", told, "each once", holds)
+    counts = f"{outcome.on_server}; missing {outcome.missing}, doubled {outcome.doubled}, different {outcome.different}"
+    yield Row("of these on the server", counts, "each once", holds)
     missing = _listed(outcome.missing_by_cause)
-    told = f"{outcome.answers} answered of {outcome.due}; {outcome.due - outcome.answers} not asked for ({missing})"
-    yield Row("histograms that the counter answered", told)
+    answers = f"{outcome.answers} of {outcome.due}; {outcome.due - outcome.answers} not requested ({missing})"
+    yield Row("histograms sent by the counter", answers)
     unexplained = outcome.outcomes[UNEXPLAINED]
-    yield Row("what became of these", _listed(outcome.outcomes), "0 unexplained", unexplained == 0)
+    yield Row("outcomes of these", _listed(outcome.outcomes), "0 unexplained", unexplained == 0)
 
 
 def _listed(counts: Counter[str]) -> str:

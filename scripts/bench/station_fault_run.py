@@ -1,7 +1,7 @@
-"""A station through a day of faults, in accelerated time: `fault_run` of scripts/bench/bench_station.py.
+"""Fault run: a station through a day of faults in accelerated time, used by scripts/bench/bench_station.py.
 
-A particle counter and a battery hang on simulated lines; logger, sender and server are processes of their own that are
-killed (-9), cables are pulled, the server is away. Good readings are those that the logger has said are stored.
+A particle counter and a battery are simulated. Logger, sender and server are processes that are killed (-9), cables are
+pulled, and the server is down from time to time. The readings that the logger has acknowledged must reach the server.
 """
 
 import argparse
@@ -35,9 +35,9 @@ from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.registration import write_key
+from pygnc_station.upload.registration import writing_key
 from pygnc_station.upload.uploader import sender_of, upload_all
-from scripts.bench.station_fault_book import (
+from scripts.bench.station_fault_statistics import (
     KILLED,
     UNPLUGGED,
     Answer,
@@ -51,17 +51,17 @@ SIMULATED_S: Final = 86_400
 OPC_EVERY_S: Final = 5.0
 EMUS_EVERY_S: Final = 10.0
 BAD_HISTOGRAMS: Final = 100
-"""One in so many has a wrong checksum."""
+"""One of this many histograms has a wrong checksum."""
 LINE_ERRORS: Final = FaultRates(lost=0.004, flipped=0.004, doubled=0.002)
-"""1 % of the battery's bytes."""
+"""Error rates that affect 1 % of the battery's bytes."""
 KILLS: Final = {"logger": 12, "sender": 8}
 UNPLUGS: Final = 5
 OUTAGES: Final = 3
 OUTAGE_S: Final = 1800.0
-"""Simulated, as all times here but those that follow."""
+"""Duration of an outage in simulated time, as all constants above; those below are real time."""
 _REST_S: Final = 0.12
-"""After which the counter takes a command for a new one, and by how much longer its driver rests: not accelerated, or a
-computer that others use too would cut answers in two."""
+"""Pause after which the counter takes a byte for a new command; not accelerated, because a busy computer would then cut
+answers in two. The driver's pause below is longer."""
 _DRIVER_REST_S: Final = 0.16
 _LAST_TRIES_S: Final = 120.0
 _BETWEEN_TRIES_S: Final = 0.2
@@ -70,13 +70,13 @@ Event: TypeAlias = tuple[float, Callable[[], None]]
 
 @dataclass
 class Outcome:
-    """What a run did and what came of it.
+    """Result of a run.
 
     Attributes:
-        done: faults.
-        acknowledged: readings that the logger said are stored; what follows up to `different` is about these.
-        due: histograms of a day; `missing_by_cause` of them were not asked for, `answers` the counter gave.
-        outcomes: what became of these.
+        done: number of injected faults by kind.
+        acknowledged: readings that the logger has acknowledged; the counters up to `different` refer to these.
+        due: histograms of a day; `missing_by_cause` of them were not requested, `answers` were sent by the counter.
+        outcomes: number of answers by outcome.
     """
 
     done: Counter[str] = field(default_factory=Counter)
@@ -95,14 +95,14 @@ class Outcome:
 
 
 def fault_run(folder: Path, speed: float, seed: int = 1) -> Outcome:
-    """Run a day with faults; see the module.
+    """Run a day with faults.
 
     Args:
-        folder: for everything.
-        speed: simulated seconds in a second.
-        seed: of the faults and their times.
+        folder: folder of all files.
+        speed: simulated seconds per second.
+        seed: seed of the faults and their times.
     """
-    run = _Run(folder, speed, random.Random(seed))  # noqa: S311 - faults that can be repeated
+    run = _Run(folder, speed, random.Random(seed))  # noqa: S311 - repeatable faults
     return run.go()
 
 
@@ -149,12 +149,13 @@ class _Run:
         with Store.open(str(self.folder / "central.db")) as store:
             now_ms = int(time.time() * 1000)
             key = register(store, new_pin(store, now_ms, 5), "0", "station", now_ms)
-        write_key(self.folder / "gateway_key.txt", str(key))
+        with writing_key(self.folder / "gateway_key.txt") as write:
+            write(str(key))
         Store.open(str(self.folder / "local.db")).close()
         (self.folder / "acknowledged").touch()
 
     def _timetable(self, begin_s: float, end_s: float, lines: list[PtyEndpoint], opc: WatchedCounter) -> list[Event]:
-        """Return what happens when. The first and last twentieth of the time is left in peace."""
+        """Return the faults with their times; the first and last twentieth of the run has none."""
         margin_s = (end_s - begin_s) / 20
         events: list[Callable[[], None]] = [
             partial(self._kill, role) for role, count in KILLS.items() for _ in range(count)
@@ -198,7 +199,7 @@ class _Run:
 
     def _start(self, role: str) -> None:
         words = [sys.executable, "-m", "scripts.bench.station_fault_run", role, str(self.folder), str(self.speed)]
-        # If the run is given priority, it is for lines and logger: the rest would make the counter's bytes wait.
+        # A raised priority is for simulators and logger only; other processes would delay the counter's bytes.
         usual = [] if role == "logger" else ["chrt", "--other", "0"]
         self.roles[role] = subprocess.Popen([*usual, *words])
 
@@ -220,7 +221,7 @@ class _Run:
             self.outcome.batches = len(batches(store, BatchState.ACCEPTED))
 
     def _compare(self) -> None:
-        """Compare what was acknowledged, what is in the station's store, and what is on the server."""
+        """Compare acknowledged readings with those in the station's store and on the server."""
         acknowledged = Counter((self.folder / "acknowledged").read_text().split())
         local, central = _all(self.folder / "local.db"), _all(self.folder / "central.db")
         stored = Counter(raw for _, raw in local.values())
@@ -233,7 +234,7 @@ class _Run:
         outcome.different = sum(central.get(key) != value for key, value in local.items())
 
     def _balance(self, begin_s: float, end_s: float, answers: list[Answer]) -> None:
-        """Find out what became of each histogram that was due."""
+        """Determine the outcome of each histogram that was due."""
         outcome = self.outcome
         every_s = OPC_EVERY_S / self.speed
         central = _all(self.folder / "central.db")
@@ -244,7 +245,7 @@ class _Run:
 
 
 def _all(path: Path) -> dict[tuple[str, str, str, int], tuple[str, str]]:
-    """Return content and bytes of all readings by their identity."""
+    """Return content and raw bytes of all readings by their identity."""
     found = {}
     with Store.open(str(path)) as store:
         for stream in query.streams(store):
@@ -279,12 +280,12 @@ def _upload(store: Store, settings: StationSettings) -> None:
 
 
 def _log(folder: Path, speed: float) -> None:
-    """Log, and note each reading when it is stored."""
+    """Log, and acknowledge each reading when it is stored."""
     settings = _settings(folder, speed)
-    book = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def note(_: str, reading: Reading) -> None:
-        os.write(book, f"{reading.raw.hex()}\n".encode())
+        os.write(descriptor, f"{reading.raw.hex()}\n".encode())
 
     with Store.open(str(folder / "local.db")) as store:
         logger = Logger(store, settings.device, note)
@@ -303,7 +304,7 @@ def _send(folder: Path, speed: float) -> None:
 
 
 def _serve(folder: Path, _: float) -> None:
-    from pygnc_station.server.application import serve  # noqa: PLC0415 - the others do without it
+    from pygnc_station.server.application import serve  # noqa: PLC0415 - only the server needs it
 
     port = int((folder / "port").read_text())
     settings = StationSettings(folder=str(folder), serve=Serve(port=port, folder="server"))
@@ -312,7 +313,7 @@ def _serve(folder: Path, _: float) -> None:
 
 
 def main() -> int:
-    """Play one of the parts."""
+    """Run as one of the processes of the station."""
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["logger", "sender", "server"])
     parser.add_argument("folder", type=Path)

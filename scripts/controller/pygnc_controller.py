@@ -1,25 +1,25 @@
-"""The host's side of the streaming interface, for MicroPython and CircuitPython: copy this one file to the controller.
+"""Host's side of the streaming interface for MicroPython and CircuitPython: copy this one file to the controller.
 
-It needs nothing but struct and binascii. docs/interface.md, "Streaming interface", is the specification; the tests run
-this file against the Pi's side and compare its tables with the flight software's.
+It needs only struct and binascii. docs/interface.md, "Streaming interface", is the specification. The tests run this
+file against the Pi's side and compare its tables with the flight software.
 
-    link = Link(session=boot_count)                 # another number from 1 to 65535 at each start
+    link = Link(session=boot_count)                 # a different number from 1 to 65535 at each start
     upload = Upload(link, "sense.bin", size, crc, read, transfer=1)
     while True:
         for event in link.feed(uart.read(256) or b"", now_ms):
-            upload.take(event, now_ms)              # and whatever else is done with events
+            upload.take(event, now_ms)              # and other uses of events
         upload.pump(now_ms)
-        portion = link.next_portion(now_ms)         # one at a time, when the port has sent the one before
+        portion = link.next_portion(now_ms)         # when the port has sent the previous one
         if portion:
             uart.write(portion)
 
 Events are tuples: ("connected", software), ("sentence", kind, number, body, is_late), ("acknowledged", ticket),
-("lost", ticket, kind), ("line down",), ("incompatible", version_min, version_max). Times are milliseconds that only
-ever grow. What must be kept of a file is only where it is: chunks are read again through `read(offset, count)`.
-For the status, send("STRQ", body("STRQ", 0), now_ms); `decode_status` reads the body of the STAT that comes.
+("lost", ticket, kind), ("line down",), ("incompatible", version_min, version_max). Times are milliseconds that never
+decrease. Files need not be in memory: chunks are read through `read(offset, count)`, again if necessary. For the
+status, call send("STRQ", body("STRQ", 0), now_ms); `decode_status` decodes the body of the STAT sentence in the answer.
 """
 
-# The controller's Python knows no annotations of variables and no casts.
+# MicroPython has neither annotations of variables nor casts.
 # mypy: disable-error-code="var-annotated,misc,type-arg,no-any-return"
 
 import binascii
@@ -40,8 +40,8 @@ QUEUE_MAX = 32
 PORTION = 48
 NESTING = 32
 
-# Delivery (r in order, i at once) and fields of what the host says; what stands behind the fields is passed as `tail`.
-SAYS = {
+# Delivery (r ordered, i unordered) and fields of the host's sentences; bytes after the fields are passed as `tail`.
+HOST_SENTENCES = {
     "NAKN": ("r", "<HB"),
     "LOST": ("r", "<H"),
     "PING": ("i", "<I"),
@@ -65,8 +65,8 @@ SAYS = {
     "PLST": ("r", "<H"),
     "STOP": ("i", "<"),
 }
-# Fields of what the Pi says; `fields` returns them with the bytes behind them.
-HEARS = {
+# Fields of the Pi's sentences; `fields` returns them and the bytes after them.
+PI_SENTENCES = {
     "NAKN": "<HB",
     "LOST": "<H",
     "PING": "<I",
@@ -83,7 +83,7 @@ HEARS = {
 HELLO = "<BBBIHBHH"
 ACKNOWLEDGEMENT = "<HIHI"
 
-# Where the most wanted fields of a status record stand. Fields are only ever appended: later versions keep these.
+# Offsets of the most important fields of a status record. Later versions only append fields.
 STATUS = {
     "version": (4, "B"),
     "phase": (5, "B"),
@@ -118,16 +118,16 @@ STATUS = {
 }
 
 
-# Packets, in exactly the bytes of sense.bin and rng#####.bin.
+# Packets with the bytes of sense.bin and rng#####.bin
 
 
 def sensor_packet(time_s: int, mag: "list[int]", hall: int, gyro: "list[int]", lux: "list[int]") -> bytes:
-    """Return 30 bytes; mag, hall and gyro are the sensor's words, lux six words as from `lux_word`."""
+    """Return 30 bytes; mag, hall and gyro are raw words of the sensors, lux six words of `lux_word`."""
     return struct.pack(">I", time_s) + struct.pack("<7h", *mag, hall, *gyro) + struct.pack(">6H", *lux)
 
 
 def lux_word(lux: float) -> int:
-    """Return an OPT3001's result register for an illuminance."""
+    """Return the result register of an OPT3001 for an illuminance in lux."""
     counts = lux / 0.01
     exponent = 0
     while exponent < 11 and counts > (0xFFF << exponent) + 1e-6:
@@ -136,49 +136,49 @@ def lux_word(lux: float) -> int:
 
 
 def gps_packet(time_s: int, log: bytes) -> bytes:
-    """Return the 99 bytes of a sense record from the receiver's binary BESTXYZ log, header included."""
+    """Return the 99 bytes for a sense record from a binary BESTXYZ log with its header."""
     return struct.pack(">I", time_s) + log[13:14] + log[14:20] + log[28:29] + _solution(log, 1)
 
 
 def range_gps_packet(log: bytes) -> bytes:
-    """Return the 102 bytes of a range file from the receiver's binary BESTXYZ log, header included."""
+    """Return the 102 bytes for a range file from a binary BESTXYZ log with its header."""
     return b"\xaa\x44\x12" + log[14:20] + log[28:29] + _solution(log, 4) + b"\r\n"
 
 
 def _solution(log: bytes, status_size: int) -> bytes:
-    """Copied, not converted: a controller's floats may have 32 bits, the positions have 64."""
+    """Copy the solution without conversion: floats of a controller may have 32 bits, positions have 64."""
     return log[36:72] + log[72 : 72 + status_size] + log[80:116] + log[120:134]
 
 
 def range_packet(partner_id: int, rssi: int, time_s: int, frequency_error: bytes, distance: bytes) -> bytes:
-    """Return 12 bytes; frequency error and distance are the radio's three registers each."""
+    """Return 12 bytes; frequency error and distance are three registers of the radio each."""
     return struct.pack(">BBI", partner_id, rssi, time_s) + frequency_error + distance
 
 
-# Sentences.
+# Sentences
 
 
 def body(kind: str, *values: int, tail: bytes = b"") -> bytes:
-    """Return the body of what the host says."""
-    return struct.pack(SAYS[kind][1], *values) + tail
+    """Return the body of a sentence of the host."""
+    return struct.pack(HOST_SENTENCES[kind][1], *values) + tail
 
 
 def fields(kind: str, octets: bytes) -> "tuple[tuple[int, ...], bytes]":
-    """Return the fields of what the Pi says, and the bytes behind them; raise ValueError if the body is too short."""
-    size = struct.calcsize(HEARS[kind])
+    """Return the fields of a sentence of the Pi and the bytes after them; raise ValueError if the body is too short."""
+    size = struct.calcsize(PI_SENTENCES[kind])
     if len(octets) < size:
         raise ValueError(kind + ": body too short")
-    return struct.unpack(HEARS[kind], octets[:size]), octets[size:]
+    return struct.unpack(PI_SENTENCES[kind], octets[:size]), octets[size:]
 
 
 def encode(kind: str, session: int, letter: str, number: int, octets: bytes) -> bytes:
-    """Return a line to the Pi."""
+    """Encode a sentence to the Pi."""
     text = f">{kind},{session:04X},{letter}{number:04X},".encode() + binascii.b2a_base64(octets)[:-1] + b"*"
     return text + b"%08X\r\n" % (binascii.crc32(text) & 0xFFFFFFFF)
 
 
 def decode(piece: bytes) -> "tuple[str, str, int, str, int, bytes] | None":
-    """Return direction, type, session, delivery letter, number and body of a sentence, None if it is none."""
+    """Return direction, type, session, delivery letter, number and body of a valid sentence, or None."""
     star = piece.find(b"*")
     try:
         if int(piece[star + 1 : star + 9], 16) != binascii.crc32(piece[: star + 1]) & 0xFFFFFFFF:
@@ -191,14 +191,14 @@ def decode(piece: bytes) -> "tuple[str, str, int, str, int, bytes] | None":
 
 
 class Parser:
-    """Finds sentences in what the line brings, prompts, echoes and damage between them or not."""
+    """Parser that finds sentences between prompts, echoes and damage."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._torn = b""  # the beginning of a sentence in the midst of which another one began
+        self._interrupted = b""  # beginning of a sentence that another one interrupted
 
     def feed(self, data: bytes) -> "list[tuple[str, str, int, str, int, bytes]]":
-        """Take the bytes that follow; return the sentences completed by them."""
+        """Parse further bytes; return the sentences completed by them."""
         found = []
         rest = self._rest + data
         end = _piece_end(rest)
@@ -209,32 +209,32 @@ class Parser:
         self._rest = rest if len(rest) <= LINE_MAX else b""
         return found
 
-    def _take(self, piece: bytes, is_torn: bool, found: "list") -> None:  # noqa: FBT001 - its own callee
-        """Take what stands between two line ends or beginnings; keep it if it may go on behind another sentence."""
+    def _take(self, piece: bytes, is_interrupted: bool, found: "list") -> None:  # noqa: FBT001 - private
+        """Process the bytes between two line ends or beginnings; keep them if another sentence interrupts them."""
         if not piece:
             return
         begins = piece[:1] in (b"<", b">")
         if not begins:
-            piece = self._torn + piece
+            piece = self._interrupted + piece
         sentence = decode(piece)
         if sentence:
             found.append(sentence)
-        if not begins or (is_torn and not sentence):
-            self._torn = b"" if sentence or not is_torn or len(piece) > LINE_MAX else piece
+        if not begins or (is_interrupted and not sentence):
+            self._interrupted = b"" if sentence or not is_interrupted or len(piece) > LINE_MAX else piece
 
 
 def _piece_end(data: bytes) -> int:
-    """Return where the next line end or sentence begins behind the first byte, -1: nowhere yet."""
+    """Return the offset of the next line end or beginning of a sentence after the first byte, or -1."""
     ends = [at for at in (data.find(mark, 1) for mark in (b"\r", b"\n", b"<", b">")) if at > 0]
     return min(ends) if ends else -1
 
 
 def decode_status(record: bytes) -> "dict[str, tuple[float, ...] | float]":
-    """Return the fields of STATUS by name; raise ValueError when the record is damaged."""
+    """Return the fields of STATUS by name; raise ValueError if the record is damaged."""
     if record[:4] != b"PGST" or len(record) < 12 or struct.unpack("<H", record[6:8])[0] != len(record):
-        raise ValueError("no status record")
+        raise ValueError("not a status record")
     if struct.unpack("<I", record[-4:])[0] != binascii.crc32(record[:-4]) & 0xFFFFFFFF:
-        raise ValueError("the status record is damaged")
+        raise ValueError("damaged status record: wrong CRC-32")
     found = {}
     for name, (offset, code) in STATUS.items():
         values = struct.unpack_from("<" + code, record, offset)
@@ -242,11 +242,11 @@ def decode_status(record: bytes) -> "dict[str, tuple[float, ...] | float]":
     return found
 
 
-# The link.
+# Link
 
 
 class Link:
-    """Sessions, acknowledgement and retry, as the Pi's side does it, with a receive window of one."""
+    """Sessions, acknowledgements and retries like the Pi's side, with a receive window of one."""
 
     def __init__(self, session: int, software: str = "controller", window: int = 8) -> None:
         self.ready = False
@@ -259,13 +259,13 @@ class Link:
         self._queued = {"r": [], "i": []}  # items: [ticket, kind, body, number, tries, order, due_ms, end_ms]
         self._in_flight = {"r": [], "i": []}
         self._next = {"r": 1, "i": 1}
-        self._line = b""  # what is left of a line that goes out in portions
+        self._line = b""  # unsent part of a line that is sent in portions
         self._line_item = None
         self._nests = False
         self._tickets = 0
         self._order = 0
         self._events = []
-        self._next_in_order = 1
+        self._next_ordered = 1
         self._newest = 0
         self._earlier = 0xFFFFFFFF
         self._ack_due = False
@@ -274,16 +274,16 @@ class Link:
         self._heard_ms = 0
 
     def room(self) -> int:
-        """Return how many more sentences in order may be sent."""
+        """Return the number of ordered sentences that `send` still accepts."""
         return QUEUE_MAX - len(self._queued["r"])
 
     def send(self, kind: str, octets: bytes, now_ms: int) -> int:
-        """Let a sentence go out; return the ticket under which it will be acknowledged or lost."""
-        letter = SAYS[kind][0]
+        """Queue a sentence and return its ticket, which its acknowledged or lost event will carry."""
+        letter = HOST_SENTENCES[kind][0]
         queue = self._queued[letter]
         if len(queue) >= QUEUE_MAX:
             if letter == "r":
-                raise ValueError("wait until there is room")
+                raise ValueError("the send queue is full: wait for acknowledgements (room)")
             oldest = queue.pop(0)
             self._events.append(("lost", oldest[0], oldest[1]))
         self._tickets += 1
@@ -291,7 +291,7 @@ class Link:
         return self._tickets
 
     def feed(self, data: bytes, now_ms: int) -> "list[tuple]":
-        """Take bytes from the port; return what happened."""
+        """Process bytes from the port and return the events."""
         for sentence in self._parser.feed(data):
             if sentence[0] == "<":
                 self._receive(sentence, now_ms)
@@ -299,18 +299,18 @@ class Link:
         return events
 
     def next_portion(self, now_ms: int) -> "bytes | None":
-        """Return what is to be sent now, or None. What is delivered at once goes between the portions of a chunk."""
+        """Return the bytes to send now, or None. Unordered sentences are nested in chunks."""
         if not self._line:
             line = self.next_line(now_ms)
             if self._line_item is None or not self._nests:
                 return line
             self._line = line
         else:
-            self._give_up(now_ms)
+            self._expire(now_ms)
             if not self._line:
                 return self.next_line(now_ms)
             item = self._take("i", 32, now_ms) if self.ready else None
-            self._count_as_sent(self._line_item, now_ms)  # type: ignore[arg-type]
+            self._mark_sent(self._line_item, now_ms)  # type: ignore[arg-type]
             if item:
                 return self._line_of("i", item)
         end = PORTION if len(self._line) >= PORTION * 3 // 2 else len(self._line)
@@ -318,16 +318,16 @@ class Link:
         return portion
 
     def next_line(self, now_ms: int) -> "bytes | None":
-        """Return the line to be sent now, or None."""
+        """Return the line to send now, or None."""
         self._line_item = None
-        self._give_up(now_ms)
+        self._expire(now_ms)
         if now_ms >= self._hello_due_ms:
             return self._hello(now_ms)
         if not self.ready:
             return None
         if self._ack_due:
             self._ack_due = False
-            octets = struct.pack(ACKNOWLEDGEMENT, self._next_in_order, 0, self._newest, self._earlier)
+            octets = struct.pack(ACKNOWLEDGEMENT, self._next_ordered, 0, self._newest, self._earlier)
             return encode("ACKN", self._session, "c", 0, octets)
         for letter, window in (("i", 32), ("r", min(self._window, self._peer_window))):
             item = self._take(letter, window, now_ms)
@@ -355,17 +355,17 @@ class Link:
             self._next[letter] = (item[3] + 1) % 65536
             flying.append(item)
         item[4] += 1
-        self._count_as_sent(item, now_ms)
+        self._mark_sent(item, now_ms)
         return item
 
-    def _count_as_sent(self, item: list, now_ms: int) -> None:
-        """Count an item as sent now; of what goes out in portions, that is when its last one does."""
+    def _mark_sent(self, item: list, now_ms: int) -> None:
+        """Record a transmission and schedule the retry; each portion of a line restarts its timeout."""
         self._order += 1
         item[5] = self._order
         item[6] = now_ms + min(TIMEOUT_MS << (item[4] - 1), TIMEOUT_MAX_MS)
 
-    def _give_up(self, now_ms: int) -> None:
-        """Report what is not worth another try."""
+    def _expire(self, now_ms: int) -> None:
+        """Report expired sentences; end the session after too many tries."""
         for items in (self._in_flight["i"], self._queued["i"]):
             for item in [item for item in items if now_ms >= item[7]]:
                 items.remove(item)
@@ -373,15 +373,15 @@ class Link:
                 if item[4] and self.room():
                     self.send("LOST", body("LOST", item[3], tail=item[1].encode()), now_ms)
         if [item for item in self._in_flight["r"] if item[4] >= TRIES_MAX and now_ms >= item[6]]:
-            self._fail()
+            self._abandon()
             self._events.append(("line down",))
             self._session = self._session % 65535 + 1
             self._peer = 0
             self.ready = False
             self._hello_due_ms = 0
 
-    def _fail(self) -> None:
-        """What was for the Pi's present session is lost; packets that never were sent may go to the next."""
+    def _abandon(self) -> None:
+        """Report as lost what was meant for the present session of the Pi; unsent unordered sentences stay queued."""
         self._line = b""
         for items in (self._in_flight["r"], self._queued["r"], self._in_flight["i"]):
             while items:
@@ -417,15 +417,15 @@ class Link:
                 self._on_acknowledgement(struct.unpack(ACKNOWLEDGEMENT, octets), now_ms)
         elif letter in "rR":
             self._ack_due = True
-            if number == self._next_in_order:
-                self._next_in_order = (number + 1) % 65536
+            if number == self._next_ordered:
+                self._next_ordered = (number + 1) % 65536
                 self._events.append(("sentence", kind, number, octets, False))
         elif letter in "iI":
             self._ack_due = True
             self._on_arrival(kind, number, octets)
 
     def _on_arrival(self, kind: str, number: int, octets: bytes) -> None:
-        """Take what is delivered at once, unless it has come before."""
+        """Deliver an unordered sentence unless it is a repetition."""
         distance = (number - self._newest + 32768) % 65536 - 32768
         if distance > 0:
             moved = (self._earlier << 1 | 1) << (distance - 1) if distance <= 32 else 0
@@ -437,18 +437,18 @@ class Link:
 
     def _on_hello(self, session: int, octets: bytes) -> None:
         size = struct.calcsize(HELLO)
-        low, high, window, abilities, heard, ready, next_in_order, next_at_once = struct.unpack(HELLO, octets[:size])
+        low, high, window, abilities, heard, ready, next_ordered, next_unordered = struct.unpack(HELLO, octets[:size])
         if not low <= VERSION <= high:
             self._events.append(("incompatible", low, high))
             return
         if session != self._peer:
             if self._peer:
-                self._fail()
+                self._abandon()
             self.ready = False
             self._peer = session
         if not self.ready:
-            self._next_in_order = next_in_order
-            self._newest = (next_at_once - 1) % 65536
+            self._next_ordered = next_ordered
+            self._newest = (next_unordered - 1) % 65536
             self._earlier = 0xFFFFFFFF
             self._peer_window = max(window, 1)
             self._nests = bool(abilities & NESTING)
@@ -462,14 +462,14 @@ class Link:
         else:
             self._hello_due_ms = 0
 
-    def _on_acknowledgement(self, said: "tuple[int, int, int, int]", now_ms: int) -> None:
-        next_in_order, later, newest, earlier = said
+    def _on_acknowledgement(self, acknowledgement: "tuple[int, int, int, int]", now_ms: int) -> None:
+        next_ordered, later, newest, earlier = acknowledgement
         latest = 0
         for letter in "ri":
             flying = self._in_flight[letter]
             for item in list(flying):
                 if letter == "r":
-                    ahead = (item[3] - next_in_order + 32768) % 65536 - 32768
+                    ahead = (item[3] - next_ordered + 32768) % 65536 - 32768
                     arrived = ahead < 0 or (0 < ahead <= 32 and later >> (ahead - 1) & 1)
                 else:
                     behind = (newest - item[3] + 32768) % 65536 - 32768
@@ -481,12 +481,12 @@ class Link:
                         latest = max(latest, item[5])
         for items in self._in_flight.values():
             for item in items:
-                if item[5] < latest:  # sent before one that has arrived: lost, since a line keeps the order
+                if item[5] < latest:  # sent before one that has arrived, so it is lost
                     item[6] = now_ms
 
 
 class Upload:
-    """Sends one file; goes on where the Pi says after any interruption. `state` ends as "done" or "refused"."""
+    """Upload of one file, resumed after any interruption. The final `state` is "done" or "refused"."""
 
     def __init__(self, link: Link, name: str, size: int, crc: int, read: object, *, transfer: int) -> None:
         self.state = "waiting"
@@ -500,25 +500,25 @@ class Upload:
         self._chunk = CHUNK
 
     def take(self, event: tuple, now_ms: int) -> None:
-        """Take an event of the link."""
+        """Process an event of the link."""
         if self.state in ("done", "refused"):
             return
         if event[0] == "connected":
             self._begin(now_ms)
         elif event[0] == "line down":
             self.state = "waiting"
-            self._chunk = max(self._chunk // 2, CHUNK_MIN)  # on a line that bad, short ones come through
+            self._chunk = max(self._chunk // 2, CHUNK_MIN)  # short chunks pass a bad line more often
         elif event[0] == "sentence" and event[1] == "UPST":
             self._on_state(event[3], now_ms)
         elif event[0] == "sentence" and event[1] == "NAKN" and event[3][3:5] == b"UP":
-            if event[3][2] == 4:  # a chunk out of place: open again, once for all the chunks under way
+            if event[3][2] == 4:  # chunk at a wrong offset: open again, once for all chunks in flight
                 if self.state != "opening":
                     self._begin(now_ms)
             else:
                 self.state, self.cause = "refused", event[3][3:].decode()
 
     def pump(self, now_ms: int) -> None:
-        """Hand chunks to the link while it has room for them."""
+        """Queue chunks while the link has room for them."""
         if self.state == "waiting" and self._link.ready:
             self._begin(now_ms)
         while self.state == "sending" and self._link.ready and self._link.room() > QUEUE_MAX - 4:

@@ -2,9 +2,10 @@
 
 Usage: python scripts/generate/earth_orientation.py finals2000A.all ISSUE
 
-ISSUE is the date of the issue, such as 2026-11-02. Get the file at https://maia.usno.navy.mil/ser7/finals2000A.all or
-from the package astropy-iers-data. Rows are kept every fifth day: linear in between, polar motion is good to 0.4 mas
-(1 cm) and UT1 to 0.3 ms (15 cm in space; orbits from Earth-fixed fixes do not depend on it), RMS from 2017 to 2026.
+ISSUE is the date of the issue, such as 2026-11-02. The file is at https://maia.usno.navy.mil/ser7/finals2000A.all and
+in the package astropy-iers-data. Every fifth day is kept. With linear interpolation, polar motion is accurate to
+0.4 mas (1 cm) and UT1 to 0.3 ms (15 cm in space; orbits from Earth-fixed fixes do not depend on it), RMS from 2017 to
+2026.
 """
 
 import sys
@@ -30,7 +31,7 @@ def main(words: list[str]) -> int:
 
 
 def converted(line: str) -> str | None:
-    """Return our row for a line of Bulletin A; None for days left out or not predicted yet."""
+    """Convert a line of Bulletin A; return None for skipped days and days without a prediction."""
     mjd, x_pole, y_pole, ut1 = line[7:15], line[18:27], line[37:46], line[58:68]
     day = round(float(mjd))
     if day < FIRST_MJD or (day - FIRST_MJD) % STEP_DAYS or not ut1.strip():

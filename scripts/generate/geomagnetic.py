@@ -2,7 +2,7 @@
 
 Usage: python scripts/generate/geomagnetic.py IGRF14.shc
 
-Get the file from the package ppigrf or at https://doi.org/10.5281/zenodo.14012302. Epochs before GPS time are left out.
+The file is in the package ppigrf and at https://doi.org/10.5281/zenodo.14012302. Epochs before GPS time are omitted.
 """
 
 import sys
@@ -20,7 +20,7 @@ def main(words: list[str]) -> int:
         return 2
     lines = Path(words[0]).read_text(encoding="ascii").splitlines()
     model = lines[0].removeprefix("#").strip().replace(" ", "-")
-    # Behind the comments: a line about the file, the epochs, and a line for each coefficient.
+    # After the comments: a line about the file, the epochs, and a line for each coefficient.
     _, years, *rows = [line.split() for line in lines if not line.startswith("#")]
     kept = [index for index, year in enumerate(years) if float(year) >= FIRST_YEAR]
     table = [["degree", "order", *(years[index].removesuffix(".0") for index in kept)]]

@@ -1,4 +1,4 @@
-"""A sandbox home with real processes in it."""
+"""Runs of main.py as real processes, each in a temporary home."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ M = TypeVar("M")
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "data" / "demo"
 _TASK_OF = {f"pygnc-{task.name}"[:15]: task.name for task in TASKS}
-"""The kernel keeps 15 letters of a process's name."""
+"""The kernel stores 15 characters of a process name."""
 
 
 class Flight:
@@ -70,10 +70,10 @@ class Flight:
         os.kill(self.process.pid, number)
 
     def tasks(self) -> dict[str, int]:
-        """Return the pids of the running tasks by name."""
+        """Return the process ids of the running tasks by name."""
         found = {}
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        with contextlib.suppress(OSError):  # a process may end while it is looked at
+        with contextlib.suppress(OSError):  # a process may end meanwhile
             for pid in children.read_text().split():
                 name = _TASK_OF.get(Path(f"/proc/{pid}/comm").read_text().strip())
                 if name:
@@ -85,7 +85,7 @@ class Flight:
         return decode_status((self.home / "pygnc_status.bin").read_bytes())
 
     def until(self, condition: Callable[[], bool], timeout_s: float = 45.0) -> None:
-        """Wait for something to become true."""
+        """Wait until a condition is true."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"not within {timeout_s} s"
@@ -93,7 +93,7 @@ class Flight:
             self.process_pause()
 
     def until_phase(self, phase: Phase, timeout_s: float = 45.0) -> None:
-        """Wait until the status file says so."""
+        """Wait until the status file contains this phase."""
         self.until(lambda: (self.home / "pygnc_status.bin").exists() and self.status()["phase"] == phase, timeout_s)
 
     def process_pause(self) -> None:
@@ -129,7 +129,7 @@ class Flight:
         return [message for message in self.orbit_messages() if isinstance(message, OrbitEstimate)]
 
     def orbit_messages(self) -> list[OrbitMessage]:
-        """Return everything that the newest run's orbit task has said."""
+        """Return the newest run's orbit stream."""
         return self._journaled("orbit", msgspec.msgpack.Decoder(OrbitMessage).decode)
 
     def attitudes(self) -> list[AttitudeEstimate]:
@@ -137,7 +137,7 @@ class Flight:
         return self._journaled("attitude", msgspec.msgpack.Decoder(AttitudeEstimate).decode)
 
     def partners(self) -> list[FormationMessage]:
-        """Return everything that the newest run's formation task has said."""
+        """Return the newest run's formation stream."""
         return self._journaled("formation", msgspec.msgpack.Decoder(FormationMessage).decode)
 
     def _journaled(self, name: str, decode: Callable[[bytes], M]) -> list[M]:
@@ -148,7 +148,7 @@ class Flight:
             reader.close()
 
     def stop_hard(self) -> None:
-        """Make sure that nothing is left running."""
+        """Kill main.py if it is still running."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
@@ -162,7 +162,7 @@ def copy_demo(home: Path) -> None:
 
 
 def shorten_formation(home: Path) -> None:
-    """Make the formation a matter of two minutes' ranges: three hours take seconds, and have tests of their own."""
+    """Limit the formation to two minutes of ranges: three hours take seconds to solve and have their own tests."""
     (home / "pygnc.toml").write_text("[formation]\narc_max_s = 120.0\n")
 
 
@@ -181,14 +181,23 @@ def demo(flight: Flight) -> Flight:
 
 
 @pytest.fixture(scope="session")
+def flown_demo(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> Flight:
+    """Return the finished run of the demonstration batch, flown once per session; tests only read it."""
+    flight = Flight(tmp_path_factory.mktemp("flown_demo"))
+    copy_demo(flight.home)
+    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
+    return flight
+
+
+@pytest.fixture(scope="session")
 def demo_time_s() -> int:
-    """Spacecraft time a minute after the demonstration batch."""
+    """Spacecraft time one minute after the end of the demonstration batch."""
     content = (DEMO / "sense.bin").read_bytes()
     return int.from_bytes(content[-101:-97], "big") + 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give whole flights more time than the computation of one thing gets: two of them share two cores."""
+    """Give whole runs a longer timeout than unit tests, because several of them may share two cores."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(180))

@@ -1,4 +1,4 @@
-"""A main.py whose terminal is the host's, and packets for it to hear."""
+"""A main.py with a host on its terminal, and packets to send to it."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ class LinkedFlight(Flight):
         self.host = HostOnPty()
 
     def connect(self, *words: str) -> HostOnPty:
-        """Start, and wait until both ends have heard each other."""
+        """Start, and wait until both ends are connected."""
         self._process = start_on_pty(self.host, self.home, ROOT / "flight" / "main.py", *words)
         self.host.run(lambda: self.host.channel.is_ready)
         return self.host

@@ -54,7 +54,7 @@ def beginning(flight: Flight) -> Flight:
     return flight
 
 
-def test_partners_files_are_read_and_leave_our_orbit_alone(demo: Flight, demo_time_s: int) -> None:
+def test_partners_files_do_not_change_our_orbit(demo: Flight, demo_time_s: int) -> None:
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     alone = [estimate.position_ecef_m for estimate in demo.estimates()]
     attitudes = [estimate.quaternion_gcrf_from_body for estimate in demo.attitudes()]
@@ -73,7 +73,7 @@ def test_partners_files_are_read_and_leave_our_orbit_alone(demo: Flight, demo_ti
     assert not (copied / "partner_M").exists()
 
 
-def test_partners_packets_stand_between_ours_in_the_order_of_time(demo: Flight, demo_time_s: int) -> None:
+def test_orders_partners_packets_and_ours_by_time(demo: Flight, demo_time_s: int) -> None:
     shutil.copytree(DEMO / "range", demo.home / "range" / "partner_75")
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     fixes = [m for m in demo.inputs() if isinstance(m, GpsFix)]
@@ -89,16 +89,14 @@ def test_partners_packets_stand_between_ours_in_the_order_of_time(demo: Flight, 
         ("partner_78", "the name contains no radio id"),
     ],
 )
-def test_a_folder_that_is_no_partners_is_named_with_the_remedy(
-    demo: Flight, demo_time_s: int, folder: str, complaint: str
-) -> None:
+def test_reports_a_folder_that_is_not_a_partners(demo: Flight, demo_time_s: int, folder: str, complaint: str) -> None:
     shutil.copytree(DEMO / "range", demo.home / "range" / folder)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert f"range/{folder}: {complaint}" in demo.stderr
     assert {m.satellite_id for m in demo.inputs() if isinstance(m, RangeMeasurement)} == {0}
 
 
-def test_two_folders_of_one_partner_are_not_both_read(demo: Flight, demo_time_s: int) -> None:
+def test_reads_only_one_of_two_folders_of_a_partner(demo: Flight, demo_time_s: int) -> None:
     for folder in ("partner_75", "partner_K"):
         shutil.copytree(DEMO / "range", demo.home / "range" / folder)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
@@ -106,7 +104,7 @@ def test_two_folders_of_one_partner_are_not_both_read(demo: Flight, demo_time_s:
     assert content(demo, 75) == STREAM
 
 
-def test_files_that_come_and_grow_during_the_run_are_read(beginning: Flight, demo_time_s: int) -> None:
+def test_reads_files_that_appear_and_grow_during_the_run(beginning: Flight, demo_time_s: int) -> None:
     folder = beginning.home / "range"
     beginning.start("10", str(demo_time_s))
     beginning.until_phase(Phase.IDLE)
@@ -142,9 +140,7 @@ def test_files_that_come_and_grow_during_the_run_are_read(beginning: Flight, dem
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_killed_ingest_doubles_and_loses_nothing_of_what_comes_late(
-    beginning: Flight, demo_time_s: int, seed: int
-) -> None:
+def test_a_killed_ingest_neither_repeats_nor_loses_late_packets(beginning: Flight, demo_time_s: int, seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - moments, not secrets
     folder = beginning.home / "range"
     beginning.start("10", str(demo_time_s))
@@ -175,9 +171,7 @@ def test_a_killed_ingest_doubles_and_loses_nothing_of_what_comes_late(
         assert (beginning.home / "pygnc_batch" / "range" / name).read_bytes() == whole
 
 
-def test_an_ingest_lost_in_the_batch_takes_a_file_that_has_grown_since_as_it_was(
-    beginning: Flight, demo_time_s: int
-) -> None:
+def test_a_restarted_ingest_reads_a_grown_file_as_it_was(beginning: Flight, demo_time_s: int) -> None:
     beginning.start("10", str(demo_time_s))
     beginning.until(lambda: "ingest" in beginning.tasks() and any((beginning.home / "pygnc_logs").glob("*/input*")))
     beginning.until(lambda: any(isinstance(message, BatchBegin) for message in beginning.inputs()))
@@ -197,7 +191,7 @@ def test_an_ingest_lost_in_the_batch_takes_a_file_that_has_grown_since_as_it_was
     assert books_balance(beginning)
 
 
-def test_a_file_replaced_by_a_shorter_one_is_named_and_left_alone(beginning: Flight, demo_time_s: int) -> None:
+def test_reports_and_ignores_a_file_replaced_by_a_shorter_one(beginning: Flight, demo_time_s: int) -> None:
     file = beginning.home / "range" / "rng00007.bin"
     beginning.start("10", str(demo_time_s))
     beginning.until_phase(Phase.IDLE)

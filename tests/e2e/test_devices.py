@@ -55,7 +55,7 @@ def texts(flight: Flight) -> list[str]:
     return [event.text for event in flight.events() if event.name == "device"]
 
 
-def test_readings_are_numbered_among_the_inputs(equipped: tuple[Flight, PtyEndpoint, PtyEndpoint]) -> None:
+def test_numbers_readings_among_the_inputs(equipped: tuple[Flight, PtyEndpoint, PtyEndpoint]) -> None:
     flight, _, _ = equipped
     flight.start("10", "1000")
     flight.until_phase(Phase.NO_DATA)
@@ -115,9 +115,7 @@ def test_inspect_shows_them(equipped: tuple[Flight, PtyEndpoint, PtyEndpoint]) -
     assert fields["device"] == "imu"
 
 
-def test_an_unplugged_device_harms_nothing_and_is_found_again(
-    equipped: tuple[Flight, PtyEndpoint, PtyEndpoint], demo_time_s: int
-) -> None:
+def test_reconnects_an_unplugged_device(equipped: tuple[Flight, PtyEndpoint, PtyEndpoint], demo_time_s: int) -> None:
     flight, imu, _ = equipped
     imu.unplug()
     (flight.home / "sense.bin").write_bytes((DEMO / "sense.bin").read_bytes()[: 40 * 251])
@@ -155,12 +153,12 @@ def test_an_unplugged_device_harms_nothing_and_is_found_again(
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ('family = "toaster"', "no family of devices is called 'toaster'"),
+        ('family = "toaster"', "unknown device family 'toaster'"),
         ('family = "ucb"\noptions = {colour = 3}', "colour"),
         ('family = "ucb"\nstream = 7', "there is no rate of 7 Hz"),
     ],
 )
-def test_a_wrong_device_is_named_and_the_run_goes_on(
+def test_reports_a_wrong_device_and_continues(
     equipped: tuple[Flight, PtyEndpoint, PtyEndpoint], line: str, complaint: str
 ) -> None:
     flight, _, _ = equipped
@@ -173,7 +171,7 @@ def test_a_wrong_device_is_named_and_the_run_goes_on(
     assert flight.wait() == 0
 
 
-def test_an_unknown_setting_of_a_device_is_refused(flight: Flight) -> None:
+def test_rejects_an_unknown_setting_of_a_device(flight: Flight) -> None:
     (flight.home / "pygnc.toml").write_text('[devices.imu]\nfamily = "ucb"\nport = "x"\nbuad = 9600\n')
     assert flight.run("10", "1000") == 2
     assert "unknown setting devices.imu.buad" in flight.stderr

@@ -1,4 +1,4 @@
-"""The emulator's program against the flight's processes, over lines with real faults."""
+"""The PyCubed emulator against the flight's real processes, over lines with faults."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Bad input, dying tasks, bad disks: each through real processes."""
+"""Damaged input, killed tasks and disk faults, with real processes."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ def fixes_in(flight: Flight) -> int:
     return sum(isinstance(message, GpsFix) and message.source == "sense.bin" for message in flight.inputs())
 
 
-class Said(NamedTuple):
+class Estimates(NamedTuple):
     """All estimates of a run, encoded."""
 
     orbits: bytes
@@ -37,18 +37,15 @@ class Said(NamedTuple):
     partners: bytes
 
 
-def said(flight: Flight) -> Said:
+def all_estimates(flight: Flight) -> Estimates:
     streams = (flight.orbit_messages(), flight.attitudes(), flight.partners())
-    return Said(*(msgspec.msgpack.encode(messages) for messages in streams))
+    return Estimates(*(msgspec.msgpack.encode(messages) for messages in streams))
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> Said:
-    """What an undisturbed run says."""
-    flight = Flight(tmp_path_factory.mktemp("undisturbed"))
-    copy_demo(flight.home)
-    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
-    return said(flight)
+def undisturbed(flown_demo: Flight) -> Estimates:
+    """Estimates of an undisturbed run."""
+    return all_estimates(flown_demo)
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -140,17 +137,19 @@ def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int)
     assert final["orbit_mode"] == OrbitMode.PREDICTED
 
 
-def test_a_ring_file_is_flown_in_the_order_of_time(demo: Flight, demo_time_s: int, undisturbed: Said) -> None:
+def test_orders_a_ring_file_by_time(demo: Flight, demo_time_s: int, undisturbed: Estimates) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
     ring = content[-40 * RECORD_BYTES :] + content[: -40 * RECORD_BYTES]
     file.write_bytes(ring)
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    assert said(demo) == undisturbed
+    assert all_estimates(demo) == undisturbed
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == ring
 
 
-def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: int, undisturbed: Said) -> None:
+def test_swapped_and_repeated_records_change_no_estimate(
+    demo: Flight, demo_time_s: int, undisturbed: Estimates
+) -> None:
     file = demo.home / "sense.bin"
     content = file.read_bytes()
     records = [content[k : k + RECORD_BYTES] for k in range(0, len(content), RECORD_BYTES)]
@@ -166,7 +165,7 @@ def test_swapped_and_repeated_records_change_nothing(demo: Flight, demo_time_s: 
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == file.read_bytes()
 
 
-def test_a_terminal_that_has_gone_stops_nothing(flight: Flight) -> None:
+def test_continues_when_the_terminal_is_closed(flight: Flight) -> None:
     flight.start("10", "1000")
     for stream in (flight.process.stdout, flight.process.stderr):
         assert stream is not None
@@ -179,7 +178,7 @@ def test_a_terminal_that_has_gone_stops_nothing(flight: Flight) -> None:
     assert flight.process.wait(10) == 0
 
 
-def test_a_recording_without_any_fix_says_why(flight: Flight) -> None:
+def test_reports_why_a_recording_has_no_fix(flight: Flight) -> None:
     shutil.copy(recording("recorded_sense.bin"), flight.home / "sense.bin")
     assert flight.run("10", "1000", "--exit-when-done") == 0
     final = flight.status()
@@ -198,7 +197,7 @@ def test_the_simulators_status_word_needs_an_explicit_option(flight: Flight) -> 
     assert int(flight.status()["fixes_accepted"]) > 100
 
 
-def test_an_input_file_that_changes_during_the_run_ends_the_batch_in_order(demo: Flight, demo_time_s: int) -> None:
+def test_ends_the_batch_if_an_input_file_changes_during_the_run(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until(lambda: "ingest" in demo.tasks())
     os.kill(demo.tasks()["ingest"], signal.SIGSTOP)
@@ -217,8 +216,8 @@ def test_an_input_file_that_changes_during_the_run_ends_the_batch_in_order(demo:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize("task", ["ingest", "orbit", "attitude", "formation", "batch_writer", "status"])
-def test_a_lost_task_is_restarted_and_nothing_changes(
-    demo: Flight, demo_time_s: int, undisturbed: Said, task: str, number: signal.Signals
+def test_restarts_a_lost_task_without_changing_the_estimates(
+    demo: Flight, demo_time_s: int, undisturbed: Estimates, task: str, number: signal.Signals
 ) -> None:
     rng = random.Random(f"{task}{number}")  # noqa: S311 - moments, not secrets
     for _ in range(2):
@@ -232,13 +231,13 @@ def test_a_lost_task_is_restarted_and_nothing_changes(
         demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
         demo.signal(signal.SIGINT)
         assert demo.wait() == 0
-        assert said(demo) == undisturbed
+        assert all_estimates(demo) == undisturbed
         assert [m.seq for m in demo.inputs()] == list(range(1, len(demo.inputs()) + 1))
         assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == (DEMO / "sense.bin").read_bytes()
         assert any(e.name == "restart" and e.task == task for e in demo.events())
 
 
-def test_an_optional_task_that_always_dies_is_given_up_and_the_rest_goes_on(demo: Flight, demo_time_s: int) -> None:
+def test_gives_up_an_optional_task_that_always_fails_and_continues(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
 
@@ -255,7 +254,7 @@ def test_an_optional_task_that_always_dies_is_given_up_and_the_rest_goes_on(demo
     assert demo.status()["task_batch_writer_state"] == status.TaskState.FAILED
 
 
-def test_without_an_orbit_task_there_are_still_rates_and_it_is_said(demo: Flight, demo_time_s: int) -> None:
+def test_reports_rates_without_an_orbit_task(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
 
     def kill_again() -> bool:
@@ -280,7 +279,7 @@ def test_without_an_orbit_task_there_are_still_rates_and_it_is_said(demo: Flight
     ]
 
 
-def test_a_critical_task_that_always_dies_ends_the_run_in_order(demo: Flight, demo_time_s: int) -> None:
+def test_stops_in_order_when_a_critical_task_always_fails(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
 

@@ -1,4 +1,4 @@
-"""The main job through real processes: a batch in, status and logs out."""
+"""Processing of a batch by real processes: status, files and logs."""
 
 import os
 import shutil
@@ -17,25 +17,23 @@ from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
 from pygnc.formats.status import AttitudeMode, OrbitMode, Phase
 from pygnc_ground.truth.load import load_truth
-from tests.e2e.conftest import DEMO, Flight
+from tests.e2e.conftest import DEMO, Flight, copy_demo
 
 
-def test_a_batch_is_flown_to_its_end(demo: Flight, demo_time_s: int) -> None:
-    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    final = demo.status()
+def test_processes_a_batch_to_its_end(flown_demo: Flight) -> None:
+    final = flown_demo.status()
     assert final["phase"] == Phase.STOPPED
     assert final["orbit_mode"] == OrbitMode.PREDICTED
     assert final["damaged_bytes"] == 0
     assert final["delivered_bytes"] == final["source_bytes"] == final["batch_written_bytes"]
-    (line,) = demo.stderr.splitlines()
-    assert "imu_from_body mirrors" in line
-    assert all(not s.is_open for s in list_segments([demo.newest_run()]))
+    (line,) = flown_demo.stderr.splitlines()
+    assert "attitude.mounting.imu_from_body" in line
+    assert all(not s.is_open for s in list_segments([flown_demo.newest_run()]))
 
 
-def test_the_books_balance_from_the_file_to_the_estimator(demo: Flight, demo_time_s: int) -> None:
-    demo.run("10", str(demo_time_s), "--exit-when-done")
-    final = demo.status()
-    inputs = demo.inputs()
+def test_counters_add_up_from_the_file_to_the_estimator(flown_demo: Flight) -> None:
+    final = flown_demo.status()
+    inputs = flown_demo.inputs()
     produced = sum(1 for m in inputs if isinstance(m, GpsFix))
     rejected = sum(int(final[f"rejected_{cause}"]) for cause in status.REJECT_CAUSES)
     assert final["gps_packets"] == produced == final["fixes_received"]
@@ -47,28 +45,27 @@ def test_the_books_balance_from_the_file_to_the_estimator(demo: Flight, demo_tim
     assert isinstance(inputs[-1], BatchEnd)
 
 
-def test_the_batch_files_equal_the_input(demo: Flight, demo_time_s: int) -> None:
-    demo.run("10", str(demo_time_s), "--exit-when-done")
-    sources = [Path("sense.bin"), *(p.relative_to(demo.home) for p in demo.home.glob("range/rng*.bin"))]
+def test_batch_files_equal_the_input(flown_demo: Flight) -> None:
+    sources = [Path("sense.bin"), *(p.relative_to(flown_demo.home) for p in flown_demo.home.glob("range/rng*.bin"))]
     assert len(sources) > 1
     for source in sources:
-        assert (demo.home / "pygnc_batch" / source).read_bytes() == (demo.home / source).read_bytes()
+        assert (flown_demo.home / "pygnc_batch" / source).read_bytes() == (flown_demo.home / source).read_bytes()
 
 
-def test_range_files_under_their_older_names_are_read_too(demo: Flight, demo_time_s: int) -> None:
+def test_reads_range_files_under_the_names_of_the_older_code(demo: Flight, demo_time_s: int) -> None:
     shutil.copy(demo.home / "range" / "rng00000.bin", demo.home / "range.bin")
     for file in sorted((demo.home / "range").iterdir()):
         file.rename(demo.home / file.name)
     demo.run("10", str(demo_time_s), "--exit-when-done")
     files = [message for message in demo.inputs() if isinstance(message, SourceFile)]
     assert [file.name for file in files] == ["sense.bin", "range.bin", "rng00000.bin", "rng00001.bin"]
-    # The packet that is cut by the end of rng00000.bin goes on in rng00001.bin, but not in what follows range.bin.
+    # The packet cut by the end of rng00000.bin continues in rng00001.bin, but not in the file after range.bin.
     assert [file.damaged_bytes > 0 for file in files] == [False, True, False, False]
     for name in ("rng00000.bin", "rng00001.bin"):
         assert (demo.home / "pygnc_batch" / name).read_bytes() == (demo.home / name).read_bytes()
 
 
-def test_the_tasks_stay_up_and_predict_until_ctrl_c(demo: Flight, demo_time_s: int) -> None:
+def test_tasks_predict_the_orbit_until_ctrl_c(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
     demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
@@ -81,7 +78,7 @@ def test_the_tasks_stay_up_and_predict_until_ctrl_c(demo: Flight, demo_time_s: i
     assert demo.status()["phase"] == Phase.STOPPED
 
 
-def test_an_idle_run_hardly_uses_the_processor(demo: Flight, demo_time_s: int) -> None:
+def test_an_idle_run_uses_little_processor_time(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
     demo.until(lambda: demo.status()["orbit_mode"] == OrbitMode.PREDICTED)
@@ -99,13 +96,13 @@ def processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_both_names_of_the_program_do_the_same(demo: Flight, demo_time_s: int) -> None:
+def test_both_start_scripts_are_equivalent(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s), "--exit-when-done", main="pygnc_main.py")
     assert demo.wait() == 0
     assert demo.status()["phase"] == Phase.STOPPED
 
 
-def test_no_input_is_said_and_the_run_goes_on(flight: Flight) -> None:
+def test_reports_missing_input_and_continues(flight: Flight) -> None:
     flight.start("10", "1000")
     flight.until_phase(Phase.NO_DATA)
     flight.signal(signal.SIGINT)
@@ -119,7 +116,7 @@ def test_the_timeout_ends_the_run(demo: Flight, demo_time_s: int) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("10",), ("ten", "0"), ("10", "0", "--what")])
-def test_wrong_arguments_get_one_line_and_exit_code_2(flight: Flight, words: tuple[str, ...]) -> None:
+def test_rejects_wrong_arguments_with_one_line_and_exit_code_2(flight: Flight, words: tuple[str, ...]) -> None:
     assert flight.run(*words) == 2
     assert "usage: python main.py" in flight.stderr
     assert flight.stderr.count("\n") == 1
@@ -136,9 +133,7 @@ def test_wrong_arguments_get_one_line_and_exit_code_2(flight: Flight, words: tup
         ("[attitude.mounting]\nmagnetometer_from_body = [[2, 0, 0], [0, 1, 0], [0, 0, 1]]\n", "magnetometer_from_body"),
     ],
 )
-def test_an_unusable_configuration_is_refused_with_file_and_reason(
-    flight: Flight, content: str, complaint: str
-) -> None:
+def test_rejects_unusable_settings_with_file_and_reason(flight: Flight, content: str, complaint: str) -> None:
     (flight.home / "mine.toml").write_text(content)
     assert flight.run("10", "0", "--config", str(flight.home / "mine.toml")) == 2
     assert "mine.toml" in flight.stderr
@@ -146,7 +141,7 @@ def test_an_unusable_configuration_is_refused_with_file_and_reason(
     assert flight.stderr.count("\n") == 1
 
 
-def test_a_second_run_in_the_same_home_is_refused(demo: Flight, demo_time_s: int) -> None:
+def test_rejects_a_second_run_in_the_same_home(demo: Flight, demo_time_s: int) -> None:
     demo.start("10", str(demo_time_s))
     demo.until_phase(Phase.IDLE)
     second = Flight(demo.home)
@@ -156,7 +151,7 @@ def test_a_second_run_in_the_same_home_is_refused(demo: Flight, demo_time_s: int
     assert demo.wait() == 0
 
 
-def test_runs_follow_each_other_in_folders_of_their_own(demo: Flight, demo_time_s: int) -> None:
+def test_each_run_has_a_new_log_folder(demo: Flight, demo_time_s: int) -> None:
     for _ in range(2):
         demo.run("10", str(demo_time_s), "--exit-when-done")
     runs = sorted(p.name for p in (demo.home / "pygnc_logs").iterdir())
@@ -164,20 +159,21 @@ def test_runs_follow_each_other_in_folders_of_their_own(demo: Flight, demo_time_
     assert not any(c in path.name for path in (demo.home / "pygnc_logs").rglob("*") for c in " :")
 
 
-def test_two_runs_give_the_same_estimates_bit_for_bit(demo: Flight, demo_time_s: int) -> None:
-    seen = []
-    for _ in range(2):
-        demo.run("10", str(demo_time_s), "--exit-when-done")
-        seen.append(msgspec.msgpack.encode([demo.orbit_messages(), demo.attitudes()]))
-    assert seen[0] == seen[1]
-    assert len(demo.estimates()) > 100
-    assert len(demo.attitudes()) > 1000
+def test_two_runs_give_the_same_estimates_bit_for_bit(
+    flown_demo: Flight, tmp_path_factory: pytest.TempPathFactory, demo_time_s: int
+) -> None:
+    again = Flight(tmp_path_factory.mktemp("again"))
+    copy_demo(again.home)
+    assert again.run("10", str(demo_time_s), "--exit-when-done") == 0
+    first, second = (msgspec.msgpack.encode([run.orbit_messages(), run.attitudes()]) for run in (flown_demo, again))
+    assert first == second
+    assert len(again.estimates()) > 100
+    assert len(again.attitudes()) > 1000
 
 
-def test_the_estimates_agree_with_the_truth_within_their_sigmas(demo: Flight, demo_time_s: int) -> None:
-    demo.run("10", str(demo_time_s), "--exit-when-done")
+def test_estimates_agree_with_the_truth_within_their_sigmas(flown_demo: Flight) -> None:
     truth = load_truth(DEMO / "truth.parquet")
-    estimates = [e for e in demo.estimates() if e.gps_ms <= truth.span_gps_ms[1]]
+    estimates = [e for e in flown_demo.estimates() if e.gps_ms <= truth.span_gps_ms[1]]
     settled = estimates[len(estimates) // 3 :]
     true = truth.at(np.array([e.gps_ms for e in settled]))
     errors_m = np.array([e.position_ecef_m for e in settled]) - true.position_ecef_m
@@ -187,21 +183,19 @@ def test_the_estimates_agree_with_the_truth_within_their_sigmas(demo: Flight, de
     assert 0.5 < float(np.sqrt((normalised**2).mean())) < 1.5
 
 
-def test_every_gps_packet_and_the_batchs_end_are_answered_by_the_orbit_task(demo: Flight, demo_time_s: int) -> None:
-    demo.run("10", str(demo_time_s), "--exit-when-done")
-    answered = [m.seq for m in demo.inputs() if isinstance(m, GpsFix | BatchEnd)]
-    messages = demo.orbit_messages()
+def test_orbit_task_answers_every_gps_packet_and_the_end_of_the_batch(flown_demo: Flight) -> None:
+    answered = [m.seq for m in flown_demo.inputs() if isinstance(m, GpsFix | BatchEnd)]
+    messages = flown_demo.orbit_messages()
     assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
     complete = [m.last_input_seq for m in messages if isinstance(m, OrbitWatermark) or m.input_seq == m.last_input_seq]
     assert complete == answered
-    marks = [m.last_input_seq for m in messages if isinstance(m, OrbitWatermark)]
-    assert marks == [*answered[:4], answered[-1]]  # the filter starts with the fifth fix
+    watermarks = [m.last_input_seq for m in messages if isinstance(m, OrbitWatermark)]
+    assert watermarks == [*answered[:4], answered[-1]]  # the filter needs five fixes
 
 
-def test_every_sample_has_an_attitude_near_the_truth(demo: Flight, demo_time_s: int) -> None:
-    demo.run("10", str(demo_time_s), "--exit-when-done")
-    samples = [m.seq for m in demo.inputs() if isinstance(m, SensorSample)]
-    attitudes = demo.attitudes()
+def test_every_sample_has_an_attitude_near_the_truth(flown_demo: Flight) -> None:
+    samples = [m.seq for m in flown_demo.inputs() if isinstance(m, SensorSample)]
+    attitudes = flown_demo.attitudes()
     assert [estimate.input_seq for estimate in attitudes] == samples
     truth = pl.read_parquet(DEMO / "truth.parquet")
     times_ms = (truth["gps_week"] * MS_PER_WEEK + truth["gps_tow_ms"]).to_list()
@@ -217,7 +211,7 @@ def test_every_sample_has_an_attitude_near_the_truth(demo: Flight, demo_time_s: 
     assert float(np.sqrt(np.square(errors_deg[60:]).mean())) < 1.5
     rate_errors = np.array([e.rate_body_rad_s for e in known]) - true_rate[rows]
     assert np.degrees(np.abs(rate_errors[60:])).max() < 0.2
-    final = demo.status()
+    final = flown_demo.status()
     newest = attitudes[-1]
     assert newest.quaternion_gcrf_from_body is not None
     assert final["attitude_mode"] == AttitudeMode.FINE
@@ -227,29 +221,27 @@ def test_every_sample_has_an_attitude_near_the_truth(demo: Flight, demo_time_s: 
     assert float(final["attitude_orbit_age_s"]) == newest.orbit_age_s
 
 
-def test_the_books_of_the_samples_balance(demo: Flight, demo_time_s: int) -> None:
-    demo.run("10", str(demo_time_s), "--exit-when-done")
-    final = demo.status()
+def test_sample_counters_add_up(flown_demo: Flight) -> None:
+    final = flown_demo.status()
     unused = sum(int(final[f"samples_{cause}"]) for cause in status.SAMPLE_CAUSES)
     assert final["samples_received"] == final["sensor_packets"]
     assert int(final["samples_used"]) + unused == final["samples_received"]
     assert final["samples_held"] == 0
 
 
-def test_a_home_that_does_not_exist_is_said(flight: Flight) -> None:
+def test_reports_a_missing_home(flight: Flight) -> None:
     homeless = Flight(flight.home / "absent")
     assert homeless.run("10", "0") == 7
     assert "set HOME to an existing folder" in homeless.stderr
     assert homeless.stderr.count("\n") == 1
 
 
-def test_the_magnetometer_is_calibrated_on_the_way_and_that_is_told_once(demo: Flight, demo_time_s: int) -> None:
-    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
-    (event,) = [event for event in demo.events() if event.name == "mag_calibrated"]
+def test_calibrates_the_magnetometer_and_reports_it_once(flown_demo: Flight) -> None:
+    (event,) = [event for event in flown_demo.events() if event.name == "mag_calibrated"]
     assert (event.task, event.severity) == ("attitude", "info")
     bias_ut = [float(word) for word in event.text.partition("bias ")[2].partition(" uT")[0].split(", ")]
     assert bias_ut == pytest.approx([20.0, 10.0, -25.0], abs=1.0)
-    final = demo.status()
+    final = flown_demo.status()
     assert final["mag_calibration_seen"] == final["samples_received"]
     assert 1000 < int(final["mag_calibration_kept"]) <= int(final["mag_calibration_seen"])
     assert all(0.0 < float(final[f"mag_calibration_sigma_ut_{axis}"]) < 0.5 for axis in "xyz")

@@ -1,4 +1,4 @@
-"""Partners through real processes: from range files to journal, status and info."""
+"""Formation estimates by real processes: from range files to journal, status and info line."""
 
 import shutil
 from pathlib import Path
@@ -54,12 +54,12 @@ def test_our_own_ranges_alone_leave_the_partners_ambiguous(demo: Flight, demo_ti
     assert "?" in (demo.home / "pygnc_info.txt").read_text()
 
 
-def test_without_our_own_orbit_the_cause_is_told(flight: Flight) -> None:
+def test_reports_the_cause_without_our_own_orbit(flight: Flight) -> None:
     shutil.copytree(DEMO / "range", flight.home / "range")
     for file in (flight.home / "range").iterdir():
         without_fixes(file)
     assert flight.run("10", "1000", "--exit-when-done") == 0
-    assert not places(flight) or {one.cause for one in places(flight)} == {"our own orbit is not known"}
+    assert not places(flight) or {one.cause for one in places(flight)} == {"our own orbit is unknown"}
 
 
 def without_fixes(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The host on a real pseudo-terminal: files, live packets, status, settings and stop, through kills."""
+"""Host link with real processes on a pseudo-terminal: files, live packets, status, settings, stop, killed tasks."""
 
 import fcntl
 import os
@@ -76,7 +76,7 @@ def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:
     assert set(linked.tasks()) == TASKS
 
 
-def test_the_controllers_own_file_uploads(linked: LinkedFlight) -> None:
+def test_uploads_with_the_controllers_code(linked: LinkedFlight) -> None:
     linked._process = start_on_pty(linked.host, linked.home, ROOT / "flight" / "main.py", "10", "1000")
     link, master = Link(session=7), linked.host.master
     upload = Upload(
@@ -103,23 +103,21 @@ def test_the_controllers_own_file_uploads(linked: LinkedFlight) -> None:
     assert (linked.home / "sense.bin").read_bytes() == CONTENT
 
 
-def test_status_info_and_ping_are_answered_at_once(linked: LinkedFlight) -> None:
+def test_answers_status_info_and_ping(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     linked.until_phase(Phase.NO_DATA)
     host.run((linked.home / "pygnc_info.txt").exists)
-    began = time.monotonic()
     host.send(STRQ, 0)
     host.send(STRQ, 1)
     host.send(PING, 4711)
     host.run(lambda: all(host.received(kind) for kind in (STAT, INFO, PONG)))
-    assert time.monotonic() - began < 1.0
     assert status.decode(host.received(STAT)[0].body.tail)["run_number"] == 1
     assert host.received(INFO)[0].body.tail.startswith(b"PyGNC run 1")
     assert host.received(PONG)[0].body.fields["key"] == 4711
     host.run(lambda: any(b"no_input" in event.body.tail for event in host.received(EVNT)))
 
 
-def test_settings_are_kept_for_the_next_start(linked: LinkedFlight) -> None:
+def test_changed_settings_apply_at_the_next_start(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     host.send(PSET, tail=b"radio.bandwidth_hz = 1000.0")
     host.send(PSET, tail=b"radio.bandwidth_hz = 406250.0")
@@ -142,7 +140,7 @@ def test_settings_are_kept_for_the_next_start(linked: LinkedFlight) -> None:
         again.host.close()
 
 
-def test_settings_that_fit_no_more_are_left_out(linked: LinkedFlight) -> None:
+def test_ignores_changed_settings_that_no_longer_fit(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     host.send(PSET, tail=b"orbit.measurement.gate = 30.0")
     host.run(lambda: bool(host.received(PVAL)))
@@ -158,7 +156,7 @@ def test_settings_that_fit_no_more_are_left_out(linked: LinkedFlight) -> None:
 
 
 @pytest.mark.parametrize("records", [RECORDS - 12, 0])
-def test_live_packets_drive_orbit_and_attitude(linked: LinkedFlight, records: int) -> None:
+def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, records: int) -> None:
     first = RECORDS - 12
     if records:
         (linked.home / "sense.bin").write_bytes(CONTENT[: first * RECORD_BYTES])
@@ -170,16 +168,16 @@ def test_live_packets_drive_orbit_and_attitude(linked: LinkedFlight, records: in
     inputs = linked.live_inputs()
     assert [message.raw for message in inputs if not isinstance(message, TimeMark)] == sent
     newest_gps = [message.seq for message in inputs if isinstance(message, GpsFix)][-1]
-    host.run(lambda: linked.estimates()[-1].input_seq == newest_gps)
+    host.run(lambda: [estimate.input_seq for estimate in linked.estimates()][-1:] == [newest_gps])
     newest_sample = [message.seq for message in inputs if isinstance(message, SensorSample)][-1]
-    host.run(lambda: linked.attitudes()[-1].input_seq == newest_sample)
+    host.run(lambda: [attitude.input_seq for attitude in linked.attitudes()][-1:] == [newest_sample])
     assert linked.estimates()[-1].accepted
     assert linked.attitudes()[-1].mode == "fine"
     assert host.lost() == []
     assert not any(event.name in {"clock_fell_back", "gps_time_apart"} for event in linked.events())
 
 
-def test_each_live_packet_comes_once_though_tasks_are_killed(linked: LinkedFlight) -> None:
+def test_each_live_packet_is_processed_once_when_tasks_are_killed(linked: LinkedFlight) -> None:
     copy_demo(linked.home)
     first = RECORDS - 9
     (linked.home / "sense.bin").write_bytes(CONTENT[: first * RECORD_BYTES])
@@ -206,7 +204,7 @@ def test_each_live_packet_comes_once_though_tasks_are_killed(linked: LinkedFligh
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_a_killed_link_goes_on_with_the_upload(linked: LinkedFlight) -> None:
+def test_a_restarted_link_continues_the_upload(linked: LinkedFlight) -> None:
     content = b"".join((CONTENT, CONTENT, CONTENT))
     host = linked.connect("10", "1000")
     upload = UploadSender("sense.bin", content, 3)
@@ -221,7 +219,7 @@ def test_a_killed_link_goes_on_with_the_upload(linked: LinkedFlight) -> None:
     assert not is_echoing(host)
 
 
-def test_another_boot_and_another_day_are_told(linked: LinkedFlight) -> None:
+def test_reports_a_restarted_clock_and_another_day(linked: LinkedFlight) -> None:
     (linked.home / "sense.bin").write_bytes(CONTENT)
     host = linked.connect("10", "1000")
     linked.until_phase(Phase.IDLE)
@@ -236,7 +234,7 @@ def test_another_boot_and_another_day_are_told(linked: LinkedFlight) -> None:
     assert isinstance(linked.live_inputs()[-1], TimeMark)
 
 
-def test_no_character_but_ctrl_c_does_anything(linked: LinkedFlight) -> None:
+def test_only_ctrl_c_has_an_effect(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     host.write(bytes(octet for octet in range(256) if octet != 3))
     host.write(b"\x04\x1a\x1c\x13\x00\r")
@@ -251,7 +249,7 @@ def test_no_character_but_ctrl_c_does_anything(linked: LinkedFlight) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_the_terminal_is_given_back_after_a_signal(linked: LinkedFlight, number: signal.Signals) -> None:
+def test_restores_the_terminal_after_a_signal(linked: LinkedFlight, number: signal.Signals) -> None:
     host = linked.connect("10", "1000")
     assert is_raw(host)
     linked.signal(number)
@@ -259,7 +257,7 @@ def test_the_terminal_is_given_back_after_a_signal(linked: LinkedFlight, number:
     assert termios.tcgetattr(host.slave) == host.before
 
 
-def test_the_terminal_is_given_back_though_the_link_was_killed(linked: LinkedFlight) -> None:
+def test_restores_the_terminal_after_the_link_was_killed(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     hit = linked.tasks()["host_link"]
     os.kill(hit, signal.SIGKILL)
@@ -271,7 +269,7 @@ def test_the_terminal_is_given_back_though_the_link_was_killed(linked: LinkedFli
 
 
 @pytest.mark.parametrize("has_job_control", [False, True])
-def test_the_terminal_is_given_back_though_main_was_killed(linked: LinkedFlight, *, has_job_control: bool) -> None:
+def test_restores_the_terminal_after_main_was_killed(linked: LinkedFlight, *, has_job_control: bool) -> None:
     host = linked.host
     shell = linked.start_below_shell("10", "1000", has_job_control=has_job_control)
     host.run(lambda: host.channel.is_ready)
@@ -284,7 +282,7 @@ def test_the_terminal_is_given_back_though_main_was_killed(linked: LinkedFlight,
     assert termios.tcgetattr(host.slave) == host.before
 
 
-def test_a_guard_that_was_killed_is_not_missed(linked: LinkedFlight) -> None:
+def test_restores_the_terminal_without_the_guard(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     guard = next(pid for pid in children(linked.process.pid) if comm(pid) == "pygnc-terminal")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -296,12 +294,12 @@ def test_a_guard_that_was_killed_is_not_missed(linked: LinkedFlight) -> None:
     assert termios.tcgetattr(host.slave) == host.before
 
 
-def test_the_shells_descriptor_stays_as_it_is(linked: LinkedFlight) -> None:
+def test_does_not_change_the_shells_descriptor(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     assert not fcntl.fcntl(host.slave, fcntl.F_GETFL) & os.O_NONBLOCK
 
 
-def test_a_wrong_start_leaves_the_terminal_alone(linked: LinkedFlight) -> None:
+def test_does_not_change_the_terminal_if_the_start_fails(linked: LinkedFlight) -> None:
     linked._process = start_on_pty(linked.host, linked.home, ROOT / "flight" / "main.py", "ten")
     assert linked.until_ended() == 2
     assert termios.tcgetattr(linked.host.slave) == linked.host.before
@@ -325,6 +323,6 @@ def is_raw(host: HostOnPty) -> bool:
 
 
 def is_echoing(host: HostOnPty) -> bool:
-    """Whether anything that the host said since it was heard came back to it."""
+    """Whether the terminal has echoed anything that the host sent."""
     ready_at = host.heard.index(b"<HELO")
     return b">" in host.heard[ready_at:]

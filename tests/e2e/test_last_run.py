@@ -1,4 +1,4 @@
-"""A run writes what came to it, and the next one, or the ground, begins from that: through real processes."""
+"""Runs that begin with the files of the last run, with real processes."""
 
 import shutil
 
@@ -29,7 +29,7 @@ def names(flight: Flight) -> set[str]:
     return {event.name for event in flight.events()}
 
 
-def test_the_next_run_begins_with_the_last_ones_files(demo: Flight, demo_time_s: int) -> None:
+def test_begins_with_the_files_of_the_last_run(demo: Flight, demo_time_s: int) -> None:
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     first, estimates = raws(demo), demo.estimates()
     shutil.rmtree(demo.home / "range")
@@ -42,7 +42,7 @@ def test_the_next_run_begins_with_the_last_ones_files(demo: Flight, demo_time_s:
     assert "from_last_run" in names(demo)
 
 
-def test_what_the_home_holds_besides_comes_once(demo: Flight, demo_time_s: int) -> None:
+def test_reads_each_packet_once_if_the_home_repeats_the_last_run(demo: Flight, demo_time_s: int) -> None:
     (demo.home / "sense.bin").write_bytes(CONTENT[:HALF])
     shutil.rmtree(demo.home / "range")
     (demo.home / "range").mkdir()
@@ -63,7 +63,7 @@ def test_what_the_home_holds_besides_comes_once(demo: Flight, demo_time_s: int) 
     assert sorted(raws(demo)) == sorted(resumed)
 
 
-def test_without_a_last_run_it_begins_with_the_home(demo: Flight, demo_time_s: int) -> None:
+def test_begins_with_the_home_if_there_is_no_last_run(demo: Flight, demo_time_s: int) -> None:
     (demo.home / "pygnc_batch").mkdir()
     (demo.home / "pygnc_batch" / "sense.bin.part").write_bytes(CONTENT[:1000])
     assert demo.run("10", str(demo_time_s), "--exit-when-done", "--from-last-run") == 0
@@ -71,7 +71,7 @@ def test_without_a_last_run_it_begins_with_the_home(demo: Flight, demo_time_s: i
     assert (demo.home / "pygnc_batch" / "sense.bin").read_bytes() == CONTENT
 
 
-def test_a_controller_booted_since_is_told(demo: Flight, demo_time_s: int) -> None:
+def test_reports_a_restart_of_the_controller(demo: Flight, demo_time_s: int) -> None:
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert "new_boot" not in names(demo)
     later = bytearray(CONTENT)

@@ -1,4 +1,4 @@
-"""batonopc as its station runs it: its table, its batches, the calls that bring them to a server."""
+"""Station that runs batonopc: its table, its batches, and the requests that upload them."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ COLUMNS = [
 
 
 def log(path: Path, rows: int) -> None:
-    """Log readings, one a minute from the first on."""
+    """Store one reading per minute."""
     reals = ", ".join(f"{name} REAL" for name in COLUMNS)
     with sqlite3.connect(path) as database:
         database.execute(
@@ -32,7 +32,7 @@ def log(path: Path, rows: int) -> None:
         names = ", ".join(["timestamp", "gadget_id", *COLUMNS])
         for rank in range(rows):
             values = [f"2021-07-01 12:{rank:02d}", "OPC_7", 20.5, None, *[float(rank)] * (len(COLUMNS) - 2)]
-            database.execute(f"INSERT INTO opc ({names}) VALUES ({marks})", values)  # noqa: S608 - made here
+            database.execute(f"INSERT INTO opc ({names}) VALUES ({marks})", values)  # noqa: S608 - constant names
     database.close()
 
 
@@ -45,7 +45,7 @@ def rows_of(path: Path) -> list[tuple[Any, ...]]:
 
 
 def csv_of(rows: list[tuple[Any, ...]], header: list[str] | None = None) -> bytes:
-    """Return the CSV of a batch: batonopc's own has an empty header."""
+    """Return the CSV file of a batch; batonopc writes an empty header."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header or [])
@@ -56,7 +56,7 @@ def csv_of(rows: list[tuple[Any, ...]], header: list[str] | None = None) -> byte
 def batch_of(
     ref: str, key: str, table: bytes, *, method: int = zipfile.ZIP_STORED, description: bytes | None = None
 ) -> bytes:
-    """Return a batch as it makes them: the gateway's key is in it."""
+    """Return a batch of batonopc, which contains the gateway's key."""
     files = [f"{ref}.csv", f"{ref}.yaml"]
     told = {
         "source": "Raspberry PI", "source_ref": ref, "version": "1.3 Dec 2020", "filelist": ",".join(files),
@@ -72,18 +72,18 @@ def batch_of(
 
 @dataclass
 class Station:
-    """Its calls, one by one.
+    """Client that sends batonopc's requests.
 
     Attributes:
-        url: of the server.
-        key: of the gateway.
+        url: URL of the server.
+        key: the gateway's key.
     """
 
     url: str
     key: str
 
     def request(self, ref: str, octets: bytes) -> dict[str, Any]:
-        """Ask for the id of a batch."""
+        """Request the id of a batch."""
         form = {
             "key": self.key, "source_ref": ref, "filelist": f"{ref}.csv,{ref}.yaml", "batch_type": "OPC",
             "batch_mode": "LIVE", "zip_size": len(octets), "zip_md5": "d41d8cd98f00b204e9800998ecf8427e",
@@ -99,13 +99,13 @@ class Station:
         httpx.post(f"{self.url}/upload", files=files, headers=headers).raise_for_status()
 
     def status(self, id_: str) -> tuple[str, str]:
-        """Ask what became of a batch: the status, and the reason for it."""
+        """Return status and reason of a batch."""
         answer = httpx.get(f"{self.url}/api/v1/upload_status/{id_}/", headers=self._headers)
         told = answer.raise_for_status().json()
         return told["status"], told["reason"]
 
     def upload(self, ref: str, octets: bytes) -> tuple[str, str]:
-        """Bring a batch to the server by HTTPS."""
+        """Upload a batch by HTTPS and return its status and reason."""
         id_ = self.request(ref, octets)["batchid"]
         self.post(id_, octets)
         return self.status(id_)

@@ -1,4 +1,4 @@
-"""A channel with its parser as one end of a simulated line; what it reports is kept."""
+"""Channel and parser as one end of a simulated line; events are recorded."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from pygnc_controller.emulator.virtual_pi import LineEnd
 
 
 class ChannelEnd:
-    """A channel on a line. `react` sees each outcome as it happens; `pump` may send when there is room."""
+    """A channel on a line. `react` is called with each event, `pump` before each output."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.parser = SentenceParser()
-        self.outcomes: list[ChannelEvent] = []
-        self.react: Callable[[ChannelEvent, float], None] = lambda _outcome, _now_s: None
+        self.events: list[ChannelEvent] = []
+        self.react: Callable[[ChannelEvent, float], None] = lambda _event, _now_s: None
         self.pump: Callable[[float], None] = lambda _now_s: None
 
     def end(self) -> LineEnd:
@@ -26,7 +26,7 @@ class ChannelEnd:
         self.parser = SentenceParser()
 
     def of(self, kind: type) -> list[ChannelEvent]:
-        return [outcome for outcome in self.outcomes if isinstance(outcome, kind)]
+        return [event for event in self.events if isinstance(event, kind)]
 
     def _read(self, data: bytes, now_s: float) -> None:
         for sentence in self.parser.feed(data).sentences:
@@ -43,6 +43,6 @@ class ChannelEnd:
         return self.channel.wakeup_s()
 
     def _report(self, now_s: float) -> None:
-        for outcome in self.channel.pop_events():
-            self.outcomes.append(outcome)
-            self.react(outcome, now_s)
+        for event in self.channel.pop_events():
+            self.events.append(event)
+            self.react(event, now_s)

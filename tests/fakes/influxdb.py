@@ -1,4 +1,4 @@
-"""A real InfluxDB of the first generation on a port of the loopback."""
+"""InfluxDB 1 on a port of the loopback."""
 
 import os
 import shutil
@@ -63,25 +63,25 @@ class InfluxDb:
 
     @property
     def url(self) -> str:
-        """Where lines are written, without a login."""
+        """URL of write requests, without a login."""
         return f"http://127.0.0.1:{self.port}/write?db=stations"
 
     def start(self) -> None:
-        """Run the database; it answers when this returns."""
+        """Start the database and wait until it responds."""
         assert PROGRAM is not None
         words = [PROGRAM, "-config", str(self._configuration)]
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for_answer(self._process, "influxd", lambda: self._client.get("/ping"), httpx.TransportError)
 
     def stop(self) -> None:
-        """End the database, as in an outage."""
+        """Stop the database."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def run(self, statement: str) -> list[dict[str, Any]]:
-        """Carry out a statement; return the series of its answer, times in milliseconds."""
+        """Execute a statement; return the series of its response, times in milliseconds."""
         answer = self._client.post("/query", params={"db": "stations", "epoch": "ms"}, data={"q": statement})
         (result,) = answer.json()["results"]
         assert "error" not in result, result
@@ -89,7 +89,7 @@ class InfluxDb:
         return series
 
     def points(self, kind: str) -> list[dict[str, Any]]:
-        """Return all points of a measurement, tags and fields in one, in the order of their times."""
+        """Return all points of a measurement, ordered by time, with tags and fields in one mapping."""
         quoted = kind.replace('"', r"\"")
         found = self.run(f'SELECT * FROM "{quoted}"')  # noqa: S608 - quoted
         return [dict(zip(series["columns"], row, strict=True)) for series in found for row in series["values"]]

@@ -1,4 +1,4 @@
-"""A real MariaDB in a temporary folder, on a port of the loopback: started for tests, stopped after."""
+"""MariaDB server in a temporary folder on a port of the loopback."""
 
 import contextlib
 import getpass
@@ -18,7 +18,7 @@ _TRIES = 3
 
 
 class MariaDb:
-    """A server of Debian's packages, run by an unprivileged user: it refuses root."""
+    """MariaDB server from Debian's package, run by an unprivileged user because it refuses root."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pygnc-mariadb-", dir="/tmp"))
@@ -39,7 +39,7 @@ class MariaDb:
         shutil.rmtree(self._folder)
 
     def _install(self) -> None:
-        """Make its tables. A computer that is short of something may refuse that once."""
+        """Create the system tables; a busy computer may fail once."""
         program = shutil.which("mariadb-install-db") or "mariadb-install-db"
         options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={self._user}"]
         folder = self._folder / "data"
@@ -53,11 +53,11 @@ class MariaDb:
         raise AssertionError(f"{program}: {done.stdout} {done.stderr}")
 
     def start(self) -> None:
-        """Run the server; it answers when this returns."""
+        """Start the server and wait until it responds."""
         program = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mariadbd"
         options = [
             "--no-defaults", f"--user={self._user}", f"--datadir={self._folder / 'data'}",
-            f"--tmpdir={self._folder}",  # a server that starts removes what it finds of others in theirs
+            f"--tmpdir={self._folder}",  # a starting server removes the files of others from a shared folder
             f"--socket={self._folder / 'socket'}", f"--port={self._port}", "--bind-address=127.0.0.1",
             "--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
         ]  # fmt: skip
@@ -65,21 +65,21 @@ class MariaDb:
         wait_for_answer(self._process, "mariadbd", lambda: self._connect().close(), pymysql.OperationalError)
 
     def stop(self) -> None:
-        """End the server, as in an outage."""
+        """Stop the server."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+        """Create an empty database and return its URL."""
         self._databases += 1
         name = f"stations_{self._databases}"
         self.run(f"CREATE DATABASE {name}")
         return f"mysql://root@127.0.0.1:{self._port}/{name}"
 
     def run(self, statement: str) -> None:
-        """Carry out a statement."""
+        """Execute a statement."""
         with contextlib.closing(self._connect()) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
 

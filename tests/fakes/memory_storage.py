@@ -1,4 +1,4 @@
-"""A storage in memory, which can be told to fail."""
+"""Storage in memory with an optional fault."""
 
 import zlib
 from dataclasses import dataclass, field

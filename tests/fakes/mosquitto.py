@@ -1,4 +1,4 @@
-"""A real Mosquitto on a port of the loopback."""
+"""Mosquitto broker on a port of the loopback."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from tests.fakes.answering import knock, wait_for_answer
 
 
 class Mosquitto:
-    """A broker of Debian's packages. It can be stopped and started again on the same port."""
+    """Broker from Debian's package; it can be restarted on the same port."""
 
     def __init__(self, folder: Path, *, login: tuple[str, str] | None = None) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -35,13 +35,13 @@ class Mosquitto:
         self.stop()
 
     def start(self) -> None:
-        """Run the broker; it listens when this returns."""
+        """Start the broker and wait until it listens."""
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mosquitto"
         self._process = subprocess.Popen([program, "-c", str(self._configuration)], stderr=subprocess.DEVNULL)
         wait_for_answer(self._process, "mosquitto", lambda: knock(self.port))
 
     def stop(self) -> None:
-        """End the broker."""
+        """Stop the broker."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()

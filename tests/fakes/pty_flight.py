@@ -1,4 +1,4 @@
-"""main.py on a pseudo-terminal of its own, as a login shell on the UART would have started it."""
+"""main.py on a pseudo-terminal, as started by a login shell on the UART."""
 
 import fcntl
 import os

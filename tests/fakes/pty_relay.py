@@ -1,4 +1,4 @@
-"""A bad cable between two pseudo-terminals: a port for the host's program, the Pi's console, and faults on the way."""
+"""Faulty line between two pseudo-terminals: a port for the host's program and the console of the Pi."""
 
 import os
 import select
@@ -12,7 +12,7 @@ from pygnc_controller.emulator.serial_line import LineFaults, PacedPort
 
 
 class PtyRelay:
-    """Carries bytes in a thread of its own while the context lasts.
+    """Context manager that transfers bytes in a thread.
 
     `port` is what the host's program opens, as if it were a serial port. `chores` are called now and then.
     """

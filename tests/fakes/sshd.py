@@ -1,4 +1,4 @@
-"""A real OpenSSH server on a port of the loopback: keys of its own, and accounts that only it sees."""
+"""OpenSSH server on a loopback port with its own keys and accounts."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from tests.fakes.answering import knock, wait_for_answer
 
 PROGRAM = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 WRAPPER = next(Path("/usr/lib").glob("*/libnss_wrapper.so"), None)
-"""Answers sshd's questions for users and passwords from files, so that no account of this machine is touched."""
+"""Library that serves sshd's lookups of users and passwords from files, so that no account of this machine is used."""
 
 
 class Sshd:

@@ -1,4 +1,4 @@
-"""Host and Pi with their transfers on a simulated line: what owners of ports do, without the ports."""
+"""Host and Pi with file transfers on a simulated line."""
 
 import random
 
@@ -14,12 +14,12 @@ from tests.fakes.memory_storage import MemoryStorage
 
 
 def batch(size: int, seed: int = 0) -> bytes:
-    """Bytes of which no part is like another."""
-    return random.Random(seed).randbytes(size)  # noqa: S311 - a test's input, the same at each run
+    """Return random bytes."""
+    return random.Random(seed).randbytes(size)  # noqa: S311 - repeatable test input
 
 
 class PiEnd(ChannelEnd):
-    """The Pi: serves uploads and downloads from a storage."""
+    """The Pi: uploads and downloads with a storage."""
 
     def __init__(self, storage: MemoryStorage) -> None:
         self.storage = storage
@@ -29,7 +29,7 @@ class PiEnd(ChannelEnd):
         self.pump = self._pump
 
     def start_again(self) -> None:
-        """What a killed and restarted process does: nothing but the storage is left."""
+        """Restart like a killed process: only the storage is kept."""
         self.restart(self._new())
 
     def _new(self) -> Channel:
@@ -55,7 +55,7 @@ class PiEnd(ChannelEnd):
 
 
 class HostEnd(ChannelEnd):
-    """The host: runs one transfer, and opens it again whenever the line or the Pi comes back."""
+    """The host: one transfer, opened again after each new session."""
 
     def __init__(self, transfer: UploadSender | DownloadReceiver) -> None:
         super().__init__(Channel(Direction.TO_PI, 0x1F03, "emulator"))
@@ -90,6 +90,6 @@ def say(channel: Channel, sayings: list[OutgoingSentence], now_s: float) -> None
 
 
 def joined(host: "HostEnd | LineEnd", pi: PiEnd, faults: LineFaults | None = None, seed: int = 0) -> VirtualLink:
-    """Both on a line with the same faults in both directions."""
+    """Join both ends by a line with the same faults in both directions."""
     lines = [SerialLine(2 * seed + k, faults or LineFaults()) for k in range(2)]
     return VirtualLink([host.end() if isinstance(host, HostEnd) else host, pi.end()], lines)

@@ -34,7 +34,7 @@ def test_files_of_every_kind_are_shown_one_after_another(files: dict[str, Path])
     assert positions == sorted(positions)
 
 
-def test_json_has_one_object_a_line_which_names_its_file(files: dict[str, Path]) -> None:
+def test_json_has_one_object_per_line_that_names_its_file(files: dict[str, Path]) -> None:
     result = CliRunner().invoke(app, ["inspect", "--json", "--messages", "1", *map(str, files.values())])
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     kinds = {line["file"]: line["kind"] for line in lines if line["section"] == "file"}
@@ -50,14 +50,14 @@ def test_messages_are_limited_to_the_number_asked_for(files: dict[str, Path]) ->
     assert "Event  seq 2" in CliRunner().invoke(app, ["inspect", "--messages", "2", path]).stdout
 
 
-def test_an_unknown_file_costs_one_clear_line_and_the_others_are_shown(files: dict[str, Path], tmp_path: Path) -> None:
+def test_an_unknown_file_gives_one_error_line_and_the_others_are_shown(files: dict[str, Path], tmp_path: Path) -> None:
     unknown = tmp_path / "unknown"
     unknown.write_bytes(b"MZ\x90\x00")
     result = CliRunner().invoke(app, ["inspect", str(unknown), str(files["info text"])])
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"pygnc: {unknown}: none of: run journal, status file")
-    assert line.endswith("it begins with 4d 5a 90 00")
+    assert line.startswith(f"pygnc: {unknown}: unknown kind of file; supported: run journal, status file")
+    assert line.endswith("It begins with 4d 5a 90 00")
     assert "info text" in result.stdout
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_file_costs_one_clear_line_and_the_others_are_shown(files: di
         ("/dev/zero", "neither a file nor a folder"),
     ],
 )
-def test_a_file_that_cannot_be_read_costs_one_clear_line(tmp_path: Path, name: str, reason: str) -> None:
+def test_an_unreadable_file_gives_one_error_line(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "empty").touch()
     result = CliRunner().invoke(app, ["inspect", str(tmp_path / name)])
     assert result.exit_code == 1
@@ -97,7 +97,7 @@ def test_a_reader_that_stops_reading_gets_no_traceback(files: dict[str, Path]) -
         assert process.stderr.read() == b""
 
 
-def test_inspect_does_without_the_scenario_library() -> None:
+def test_inspect_works_without_the_scenario_library() -> None:
     program = "import sys, pygnc_cli.app; sys.exit('brahe' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

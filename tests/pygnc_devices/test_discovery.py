@@ -45,25 +45,25 @@ def test_one_unit_among_eight_ports_is_found_in_three_seconds_and_all_are_given_
         assert (threading.active_count(), open_descriptors()) == (threads, descriptors)
 
 
-def test_a_port_in_use_is_left_alone_and_told(tmp_path: Path) -> None:
+def test_reports_a_port_in_use(tmp_path: Path) -> None:
     with PtyEndpoint(UcbSimulator(), tmp_path / "unit") as line, FAMILY.device.open(line.url):  # type: ignore[attr-defined]
         outcome = search([line.url])
     assert "in use" in outcome.problems[line.url]
 
 
-def test_without_ports_nothing_is_found() -> None:
+def test_finds_nothing_without_ports() -> None:
     assert search([]).found == ()
 
 
-def test_families_are_known_by_name() -> None:
+def test_finds_families_by_name() -> None:
     assert family("ucb") is FAMILY
     assert FAMILY in all_families()
-    with pytest.raises(DeviceError, match="no family of devices is called 'toaster'; there are ucb"):
+    with pytest.raises(DeviceError, match="unknown device family 'toaster'; choose from ucb"):
         family("toaster")
 
 
 @pytest.mark.parametrize("name", ["emus", "opc_n3", "gx2"])
-def test_units_of_other_families_are_found_at_their_ports(name: str, tmp_path: Path) -> None:
+def test_finds_units_of_several_families(name: str, tmp_path: Path) -> None:
     units: dict[str, SimulatedUnit] = {
         "emus": EmusSimulator(broadcast_s=math.inf),
         "opc_n3": UsbIssSimulator(OpcN3Simulator()),
@@ -74,14 +74,14 @@ def test_units_of_other_families_are_found_at_their_ports(name: str, tmp_path: P
     assert [entry.family for entry in outcome.found] == [name]
 
 
-def test_devices_on_networks_are_not_looked_for_on_serial_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_does_not_search_serial_lines_for_networked_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
     def ask(url: str, _baud: int, kind: Family, *_: object) -> Found:
         asked.append((url, kind.name))
         raise NoAnswerError("nobody")
 
-    monkeypatch.setattr(discovery, "_ask", ask)
+    monkeypatch.setattr(discovery, "_probe", ask)
     search(["/dev/ttyX", "socket://127.0.0.1:1"])
     assert ("/dev/ttyX", "ucb") in asked
     assert ("/dev/ttyX", "monodrive") not in asked

@@ -22,7 +22,7 @@ def run(program: str, *arguments: str, folder: Path | None = None) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_ucb_example_finds_shows_and_logs(tmp_path: Path) -> None:
+def test_the_ucb_example_finds_prints_and_logs(tmp_path: Path) -> None:
     with PtyEndpoint(UcbSimulator(eeprom={7: 0}), tmp_path / "port") as line:
         lines = run("ucb_demo.py", line.url, folder=tmp_path)
     assert lines[0] == f"IMU381ZA-400 5020-1383-01 10.00.01, serial number 2008705635, at {tmp_path}/port"

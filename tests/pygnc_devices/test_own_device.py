@@ -99,11 +99,11 @@ def simulated(kind: Family | None = None, **options: Any) -> DeclaredSimulator: 
     return DeclaredSimulator(kind.packets, kind.make_frame, question=kind.question, **options)
 
 
-def test_the_documentation_takes_less_than_sixty_lines() -> None:
+def test_the_documented_device_has_less_than_sixty_lines() -> None:
     assert sum(len(block.splitlines()) for block in BLOCKS.values()) < 60
 
 
-def test_its_family_is_known_beside_ours() -> None:
+def test_its_family_is_found_by_name() -> None:
     assert "rain" in family_names()
     assert family("rain").title == "Rain gauge"
     assert family("rain").packets[0].columns() == [
@@ -113,7 +113,7 @@ def test_its_family_is_known_beside_ours() -> None:
     ]
 
 
-def test_the_line_of_the_documentation_is_read(tmp_path: Path) -> None:
+def test_decodes_the_documented_line(tmp_path: Path) -> None:
     (line,) = re.findall(r"`(\$RAIN.*?)`", BLOCKS["python"])
     (tmp_path / "x.raw").write_text(f"{line}\n")
     with family("rain").device.open(f"file://{tmp_path}/x.raw") as device:  # type: ignore[attr-defined]
@@ -121,7 +121,7 @@ def test_the_line_of_the_documentation_is_read(tmp_path: Path) -> None:
     assert dict(reading.values) == {"rain_mm": 12.25, "rate_mm_h": 0.4, "temperature_degc": 21.5}
 
 
-def test_the_simulated_device_swings_by_its_declaration(tmp_path: Path) -> None:
+def test_simulates_a_device_from_its_declaration(tmp_path: Path) -> None:
     gauge, _ = family("rain").packets
     values = values_at(gauge, 10.0)
     assert len(set(values.values())) == 3
@@ -130,7 +130,7 @@ def test_the_simulated_device_swings_by_its_declaration(tmp_path: Path) -> None:
         assert [(entry.family, entry.text) for entry in found] == [("rain", "Rain gauge")]
 
 
-def test_a_device_that_must_be_asked_is_asked(tmp_path: Path) -> None:
+def test_polls_a_device_with_a_question(tmp_path: Path) -> None:
     asked = line_family("asked", "One that is asked", family("rain").packets, question=b"?\r\n", interval_s=0.02)  # type: ignore[arg-type]
     unit = simulated(asked)
     with PtyEndpoint(unit, tmp_path / "port") as line, asked.device.open(line.url, interval_s=0.01) as device:  # type: ignore[attr-defined]
@@ -153,7 +153,7 @@ def test_lines_without_a_checksum_are_read(tmp_path: Path) -> None:
     assert damaged["content"] == 1
 
 
-def test_the_commands_of_the_documentation_know_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     commands = [line.split("#")[0].split() for line in BLOCKS[""].splitlines()]
     assert [command[:3] for command in commands] == [

@@ -36,7 +36,7 @@ def test_bytes_go_both_ways(pty: tuple[int, str]) -> None:
     port.close()
 
 
-def test_a_wait_ends_by_itself_or_when_woken(pty: tuple[int, str]) -> None:
+def test_a_read_ends_at_its_timeout_or_when_woken(pty: tuple[int, str]) -> None:
     port = open_port(pty[1], 57600)
     start_s = time.monotonic()
     assert port.read(0.05) == b""
@@ -48,7 +48,7 @@ def test_a_wait_ends_by_itself_or_when_woken(pty: tuple[int, str]) -> None:
     port.close()
 
 
-def test_the_line_is_given_back_as_it_was_found(pty: tuple[int, str]) -> None:
+def test_restores_the_settings_of_the_line(pty: tuple[int, str]) -> None:
     _, path = pty
     probe = os.open(path, os.O_RDWR | os.O_NOCTTY)
     before = termios.tcgetattr(probe)
@@ -90,28 +90,28 @@ def test_a_port_of_another_program_is_refused_with_its_name(pty: tuple[int, str]
     [
         ("/dev/no_such_port", "is the cable in"),
         ("file:///no/such/file.raw", "No such file"),
-        ("file:///dev/null?speed=3", "one option"),
-        ("file:///dev/null?bytes_per_s=fast", "no number"),
+        ("file:///dev/null?speed=3", "only option"),
+        ("file:///dev/null?bytes_per_s=fast", "not a number"),
         ("socket://127.0.0.1:1", "is the serial server running"),
-        ("socket://127.0.0.1", "is written socket://host:4000"),
-        ("socket://127.0.0.1:99999", "is written socket://host:4000"),
-        ("/dev/null", "is no serial port"),
-        ("/dev", "is no serial port"),
-        ("nonsense://x", "no such kind of port; there are usb://"),
+        ("socket://127.0.0.1", "write the URL as socket://host:4000"),
+        ("socket://127.0.0.1:99999", "write the URL as socket://host:4000"),
+        ("/dev/null", "not a serial port"),
+        ("/dev", "not a serial port"),
+        ("nonsense://x", "unknown kind of port; choose from usb://"),
         ("usb://0403", "usb://VENDOR:PRODUCT"),
     ],
 )
-def test_a_port_that_cannot_be_opened_is_told_why(url: str, message: str) -> None:
+def test_the_error_for_a_port_names_the_cause(url: str, message: str) -> None:
     with pytest.raises(PortError, match=message):
         open_port(url, 9600)
     try:
-        int("no number")
+        int("not a number")
     except ValueError:  # what the caller is busy with has nothing to do with it
         with pytest.raises(PortError, match=message):
             open_port(url, 9600)
 
 
-def test_the_other_ends_hanging_up_is_noticed() -> None:
+def test_detects_that_the_other_end_hangs_up() -> None:
     master, slave = os.openpty()
     port = open_port(os.ttyname(slave), 9600)
     os.close(slave)
@@ -123,29 +123,29 @@ def test_the_other_ends_hanging_up_is_noticed() -> None:
     port.close()
 
 
-def test_a_server_that_closes_is_noticed() -> None:
+def test_detects_that_a_server_closes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = open_port(f"socket://127.0.0.1:{server.getsockname()[1]}", 9600)
         client, _ = server.accept()
         client.sendall(b"abc")
         assert port.read(1.0) == b"abc"
         client.close()
-        with pytest.raises(PortGoneError, match="hung up"):
+        with pytest.raises(PortGoneError, match="closed by the other end"):
             port.read(1.0)
         port.close()
 
 
-def test_a_server_that_takes_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_detects_that_a_server_accepts_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pygnc_devices.serial_port._WRITE_LIMIT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = open_port(f"socket://127.0.0.1:{server.getsockname()[1]}", 9600)
-        with pytest.raises(PortGoneError, match="takes no bytes"):
+        with pytest.raises(PortGoneError, match="accepts no bytes"):
             port.write(bytes(50_000_000))
         port.close()
 
 
 @pytest.mark.filterwarnings("ignore:set.*deprecated:DeprecationWarning")  # in pyserial
-def test_a_serial_server_by_rfc2217_sets_the_speed_and_carries_bytes() -> None:
+def test_an_rfc2217_server_sets_the_baud_rate_and_transfers_bytes() -> None:
     """Against the server side of pyserial; behind it is a plug that sends back what it gets."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
@@ -197,7 +197,7 @@ def test_a_recording_ends(tmp_path: Path) -> None:
         port.read(1.0)
 
 
-def test_a_recording_can_be_played_at_a_pace(tmp_path: Path) -> None:
+def test_plays_a_recording_at_a_limited_rate(tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(bytes(200))
     port = open_port(f"file://{tmp_path}/x.raw?bytes_per_s=1000", 9600)
     start_s, count = time.monotonic(), 0
@@ -226,9 +226,9 @@ def usb_ports(monkeypatch: pytest.MonkeyPatch, pty: tuple[int, str]) -> str:
 def test_a_port_is_found_by_usb_id_and_serial_number(usb_ports: str) -> None:
     assert serial_port.find_usb_port("usb://0403:6015/A1") == usb_ports
     open_port("usb://0403:6015/A1", 9600).close()
-    with pytest.raises(PortError, match="more than one port is that"):
+    with pytest.raises(PortError, match="several ports match"):
         serial_port.find_usb_port("usb://0403:6015")
-    with pytest.raises(PortError, match=r"no port is that; on the USB there is .*usb://1d6b:0001 at /dev/ttyACM0"):
+    with pytest.raises(PortError, match=r"no port matches; ports on the USB: .*usb://1d6b:0001 at /dev/ttyACM0"):
         serial_port.find_usb_port("usb://0403:6015/C3")
 
 

@@ -68,7 +68,7 @@ def url(tmp_path: Path) -> Iterator[str]:
         (tmp_path / "spidev0.0").unlink()
 
 
-def test_a_counter_on_a_bus_works_as_behind_its_adapter(opc: OpcN3Simulator, kernel: Kernel, url: str) -> None:
+def test_a_counter_on_an_spi_bus_works_as_with_the_adapter(opc: OpcN3Simulator, kernel: Kernel, url: str) -> None:
     with OpcN3.open(url, **OPTIONS) as device:
         assert device.read(15.0) is not None
         who = device.identify()
@@ -78,7 +78,7 @@ def test_a_counter_on_a_bus_works_as_behind_its_adapter(opc: OpcN3Simulator, ker
     assert kernel.transfers
 
 
-def test_the_bus_is_set_up_and_bytes_go_one_by_one_with_a_rest(kernel: Kernel, url: str) -> None:
+def test_configures_the_bus_and_sends_bytes_one_by_one(kernel: Kernel, url: str) -> None:
     port = open_port(url, 0)
     port.write(b"\x3f\x3f")
     assert port.read(0.0) == b"\x31\xf3"
@@ -89,7 +89,7 @@ def test_the_bus_is_set_up_and_bytes_go_one_by_one_with_a_rest(kernel: Kernel, u
     assert kernel.transfers == [(1, 500_000, 20, 8, 0, 0, 0, 0, 0)] * 2
 
 
-def test_mode_and_clock_can_be_given(kernel: Kernel, url: str) -> None:
+def test_the_url_sets_mode_and_clock(kernel: Kernel, url: str) -> None:
     SpiPort(url + "?mode=0&hz=300000").close()
     assert kernel.settings[1] == b"\x00"
     assert kernel.settings[4] == struct.pack("=I", 300_000)
@@ -97,8 +97,8 @@ def test_mode_and_clock_can_be_given(kernel: Kernel, url: str) -> None:
 
 @pytest.mark.parametrize("query", ["?mode=4", "?hz=fast", "?speed=1", "?hz=0"])
 @pytest.mark.usefixtures("kernel")
-def test_other_settings_are_refused(url: str, query: str) -> None:
-    with pytest.raises(PortError, match=r"whole numbers|is written spi:///dev/spidev0\.0\?mode=1"):
+def test_rejects_other_options(url: str, query: str) -> None:
+    with pytest.raises(PortError, match=r"whole numbers|as spi:///dev/spidev0\.0\?mode=1"):
         SpiPort(url + query)
 
 
@@ -112,17 +112,17 @@ def test_a_bus_has_one_owner_and_its_holder_is_named(url: str) -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_a_bus_that_is_not_there_is_told_with_the_remedy() -> None:
-    with pytest.raises(PortError, match=r"no such bus; is SPI switched on\? On a Raspberry Pi"):
+def test_the_error_for_a_missing_bus_names_the_remedy() -> None:
+    with pytest.raises(PortError, match=r"Enable SPI; on a Raspberry Pi"):
         SpiPort("spi:///dev/no_such_bus")
 
 
-def test_a_file_that_is_no_bus_is_told(url: str) -> None:
+def test_rejects_a_file_that_is_not_a_bus(url: str) -> None:
     with pytest.raises(PortError, match="not an SPI bus"):
         SpiPort(url)
 
 
-def test_a_bus_that_goes_away_is_told(kernel: Kernel, url: str) -> None:
+def test_raises_when_the_bus_is_lost(kernel: Kernel, url: str) -> None:
     port = SpiPort(url)
     kernel.is_gone = True
     with pytest.raises(PortGoneError, match="No such device"):
@@ -133,7 +133,7 @@ def test_a_bus_that_goes_away_is_told(kernel: Kernel, url: str) -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_a_read_that_waits_can_be_woken(url: str) -> None:
+def test_wake_ends_a_waiting_read(url: str) -> None:
     port = SpiPort(url)
     port.wake()
     start_s = time.monotonic()
@@ -142,7 +142,7 @@ def test_a_read_that_waits_can_be_woken(url: str) -> None:
     port.close()
 
 
-def test_the_numbers_are_those_of_the_kernel() -> None:
+def test_the_ioctl_numbers_are_those_of_the_kernel() -> None:
     def write(number: int, size: int) -> int:
         return 1 << 30 | size << 16 | ord("k") << 8 | number
 

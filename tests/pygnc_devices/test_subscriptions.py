@@ -1,4 +1,10 @@
-"""Readings reach those who wait for them, whatever ends the waiting."""
+"""Readings reach those who wait for them, whatever ends the waiting.
+
+Two tests raise an exception before every single bytecode of the waiting code. That is stricter than a signal handler,
+which runs between certain bytecodes only: an exception before the bytecode that ends an `except` block leaves the
+handled IndexError ("pop from an empty deque") or RuntimeError ("release unlocked lock") as the thread's current
+exception, and all later exceptions of that thread get it as their context. Therefore each attempt has its own thread.
+"""
 
 import contextlib
 import gc
@@ -13,16 +19,16 @@ import pytest
 
 from pygnc_devices.errors import PortGoneError
 from pygnc_devices.opc_n3.packets import HISTOGRAM
-from pygnc_devices.reading import Counts, Reading
-from pygnc_devices.scheduler import Procedure, Task
-from pygnc_devices.subscriptions import Feed, Subscription
+from pygnc_devices.reading import Counters, Reading
+from pygnc_devices.scheduler import Task
+from pygnc_devices.subscriptions import Publisher, Subscription
 
-AT_ONCE_S = 10.0
-"""Nothing here takes longer, or it hangs."""
+LIMIT_S = 10.0
+"""Longer than anything here takes; only a deadlock reaches it."""
 
 
 class SignalError(BaseException):
-    """What a handler of a signal raises."""
+    """Exception of a signal handler."""
 
 
 def reading(number: int) -> Reading:
@@ -30,8 +36,8 @@ def reading(number: int) -> Reading:
 
 
 def struck(work: Callable[[], object], step: int) -> bool:
-    """Do some work, raise an exception before its `step`th bytecode, and tell whether it had as many."""
-    left = step
+    """Call `work` in a thread, raise an exception before its `step`th bytecode; return whether it has so many."""
+    left, was_struck = step, False
 
     def trace(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401 - itself
         nonlocal left
@@ -42,46 +48,51 @@ def struck(work: Callable[[], object], step: int) -> bool:
                 raise SignalError
         return trace
 
-    gc.disable()  # what is called when it collects is not the work, and lets nothing out
-    sys.settrace(trace)
-    try:
-        work()
-    except SignalError:
-        return True
-    finally:
-        sys.settrace(None)
-        gc.enable()
-    return False
+    def run() -> None:
+        nonlocal was_struck
+        sys.settrace(trace)
+        try:
+            work()
+        except SignalError:
+            was_struck = True
+        finally:
+            sys.settrace(None)
+
+    gc.disable()  # a finaliser that the collector calls would be struck instead, and its exception ignored
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    gc.enable()
+    return was_struck
 
 
 def ends(work: Callable[[], object]) -> bool:
-    """Tell whether another thread can do some work."""
+    """Return whether another thread can complete `work`."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(AT_ONCE_S)
+    thread.join(LIMIT_S)
     return not thread.is_alive()
 
 
 @pytest.mark.parametrize("is_lossless", [False, True])
 @pytest.mark.parametrize("waiting", [0, 1])
-def test_wherever_a_signal_strikes_a_reader_the_port_is_still_read(waiting: int, *, is_lossless: bool) -> None:
+def test_a_signal_in_a_subscriber_never_blocks_the_reading_thread(waiting: int, *, is_lossless: bool) -> None:
     for step in range(1, 1000):
-        feed = Feed(Counts(), is_lossless=is_lossless)
-        subscription = feed.subscribe(depth=2)
+        publisher = Publisher(Counters(), is_lossless=is_lossless)
+        subscription = publisher.subscribe(depth=2)
         for number in range(waiting):
-            feed.put(reading(number))
+            publisher.publish(reading(number))
         was_struck = struck(partial(subscription.take, 0.001), step)
-        assert ends(partial(feed.put, reading(9)))
-        assert ends(feed.close)
+        assert ends(partial(publisher.publish, reading(9)))
+        assert ends(publisher.close)
         if not was_struck:
             assert step > 20
             return
-    pytest.fail("taking a reading has no end")
+    pytest.fail("take has more than 1000 bytecodes")
 
 
-def test_wherever_a_signal_strikes_who_waits_for_a_procedure_it_comes_to_its_end() -> None:
-    def nothing() -> Procedure[int]:
-        yield from ()
+def test_a_signal_in_a_waiting_caller_never_blocks_an_operation() -> None:
+    async def nothing() -> int:
         return 7
 
     def wait_for(task: Task[int]) -> None:
@@ -91,45 +102,45 @@ def test_wherever_a_signal_strikes_who_waits_for_a_procedure_it_comes_to_its_end
     for step in range(1, 1000):
         task = Task(nothing())
         was_struck = struck(partial(wait_for, task), step)
-        assert ends(partial(task.start, lambda _: None))
-        assert task.result(AT_ONCE_S) == 7
+        assert ends(partial(task.resume, None))
+        assert task.result(LIMIT_S) == 7
         if not was_struck:
             return
-    pytest.fail("waiting has no end")
+    pytest.fail("result has more than 1000 bytecodes")
 
 
-def test_who_waits_is_woken_by_a_reading_and_by_the_end() -> None:
-    feed = Feed(Counts(), is_lossless=False)
-    subscriptions = [feed.subscribe() for _ in range(2)]
+def test_waiting_threads_are_woken_by_a_reading_and_by_closing() -> None:
+    publisher = Publisher(Counters(), is_lossless=False)
+    subscriptions = [publisher.subscribe() for _ in range(2)]
     taken: list[Reading | None] = []
 
     def take(subscription: Subscription, timeout_s: float | None) -> None:
         taken.append(subscription.take(timeout_s))
 
-    threads = [threading.Thread(target=take, args=(each, AT_ONCE_S)) for each in subscriptions]
+    threads = [threading.Thread(target=take, args=(each, LIMIT_S)) for each in subscriptions]
     for thread in threads:
         thread.start()
-    feed.put(reading(1))
+    publisher.publish(reading(1))
     for thread in threads:
-        thread.join(AT_ONCE_S)
+        thread.join(LIMIT_S)
     assert taken == [reading(1)] * 2
     threads = [threading.Thread(target=take, args=(subscriptions[0], None), daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
-    feed.put(reading(2))
-    feed.close()
+    publisher.publish(reading(2))
+    publisher.close()
     for thread in threads:
-        thread.join(AT_ONCE_S)
+        thread.join(LIMIT_S)
     assert not any(thread.is_alive() for thread in threads)
     assert sorted(entry is None for entry in taken[2:]) == [False, True, True]
 
 
-def test_what_came_before_the_end_is_taken_then_its_fault_is_raised() -> None:
-    feed = Feed(Counts(), is_lossless=False)
-    subscription = feed.subscribe(depth=2)
+def test_readings_before_the_end_are_returned_before_its_error_is_raised() -> None:
+    publisher = Publisher(Counters(), is_lossless=False)
+    subscription = publisher.subscribe(depth=2)
     for number in range(3):
-        feed.put(reading(number))
-    feed.close(PortGoneError("gone"))
+        publisher.publish(reading(number))
+    publisher.close(PortGoneError("gone"))
     assert (subscription.drops, subscription.is_over) == (1, False)
     assert [subscription.take(0), subscription.take(0)] == [reading(1), reading(2)]
     with pytest.raises(PortGoneError, match="gone"):
@@ -137,15 +148,15 @@ def test_what_came_before_the_end_is_taken_then_its_fault_is_raised() -> None:
     assert subscription.is_over
 
 
-def test_a_recording_waits_for_its_readers() -> None:
-    feed = Feed(Counts(), is_lossless=True)
+def test_a_recording_waits_for_its_subscribers() -> None:
+    publisher = Publisher(Counters(), is_lossless=True)
 
     def put() -> None:
         for number in range(100):
-            feed.put(reading(number))
+            publisher.publish(reading(number))
 
     thread = threading.Thread(target=put, daemon=True)
     thread.start()
-    subscription = feed.subscribe(depth=3)
-    assert [subscription.take(AT_ONCE_S) for _ in range(100)] == [reading(number) for number in range(100)]
+    subscription = publisher.subscribe(depth=3)
+    assert [subscription.take(LIMIT_S) for _ in range(100)] == [reading(number) for number in range(100)]
     assert subscription.drops == 0

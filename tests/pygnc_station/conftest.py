@@ -1,4 +1,4 @@
-"""Databases for tests of the store: SQLite always, and a MariaDB that all tests of one worker share."""
+"""Databases for tests of the store: SQLite, and a MariaDB server shared by all tests of a worker."""
 
 import shutil
 from collections.abc import Iterator

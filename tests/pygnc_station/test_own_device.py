@@ -1,4 +1,4 @@
-"""The device that docs/devices.md builds from nothing, at a station: store, batches, server, topics follow from it."""
+"""The device of docs/devices.md at a station: store, batches, server and topics follow from its declaration."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_station.commands.main import app
 from pygnc_station.logger.logger import Logger
-from pygnc_station.server.context import clock
+from pygnc_station.server.context import clock_ms
 from pygnc_station.settings_file import read_settings
 from pygnc_station.sinks.mqtt import entities
 from pygnc_station.store import query
@@ -39,7 +39,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.modules.pop("rain", None)
 
 
-def test_everything_follows_from_the_declaration(tmp_path: Path) -> None:
+def test_a_declaration_is_all_that_a_new_device_needs(tmp_path: Path) -> None:
     path = tmp_path / "station.toml"
     path.write_text(f'[[device]]\ngadget = "gauge"\nfamily = "rain"\nport = "{tmp_path / "port"}"\n')
     settings = read_settings(path)
@@ -66,9 +66,9 @@ def test_everything_follows_from_the_declaration(tmp_path: Path) -> None:
         assert found["roof_gauge_RAIN_rain_mm"]["unit_of_measurement"] == "mm"
         with server(tmp_path / "server") as there:
             place = station(tmp_path, there.url, there.new_key())
-            make_batch(store, place, clock())
+            make_batch(store, place, clock_ms())
             sender = sender_of(place)
-            assert len(upload_all(store, place, sender, clock()).accepted) == 1
+            assert len(upload_all(store, place, sender, clock_ms()).accepted) == 1
             sender.close()
             newest = httpx.get(f"{there.url}/api/v1/reading/latest/").json()["results"]
     rain = next(item for item in newest if item["kind"] == "RAIN")

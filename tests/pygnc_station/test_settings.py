@@ -49,7 +49,7 @@ def _read(tmp_path: Path, text: str, name: str = "station.toml") -> StationSetti
     return read_settings(path)
 
 
-def test_toml_and_yaml_mean_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toml_and_yaml_are_equivalent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATION_PASSWORD", "word")
     settings = _read(tmp_path, TOML)
     assert settings == _read(tmp_path, YAML, "station.yaml")
@@ -58,7 +58,7 @@ def test_toml_and_yaml_mean_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert settings.path("batches2upload") == tmp_path / "batches2upload"
 
 
-def test_paths_of_stores_begin_at_the_file_too(tmp_path: Path) -> None:
+def test_store_paths_are_relative_to_the_settings_file(tmp_path: Path) -> None:
     settings = _read(tmp_path, "[store]\nurl = 'sqlite:///r.db'\n[sync]\nurl = '../central.db'")
     assert settings.store_url == str(tmp_path / "r.db")
     assert settings.central_url == str(tmp_path / "../central.db")
@@ -66,14 +66,14 @@ def test_paths_of_stores_begin_at_the_file_too(tmp_path: Path) -> None:
     assert _read(tmp_path, "").central_url == ""
 
 
-def test_text_that_is_none_is_told(tmp_path: Path) -> None:
+def test_reports_a_settings_file_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "station.toml"
     path.write_bytes(b"name = '\xff'")
-    with pytest.raises(StationError, match=r"station\.toml: byte 8 is no UTF-8 text"):
+    with pytest.raises(StationError, match=r"station\.toml: byte 8 is not UTF-8 text"):
         read_settings(path)
 
 
-def test_batonopcs_settings_are_understood_as_they_are(tmp_path: Path) -> None:
+def test_reads_settings_of_batonopc(tmp_path: Path) -> None:
     settings = _read(tmp_path, BATONOPC, "settings.yaml")
     (device,) = settings.device
     assert (device.gadget, device.family, device.port, device.interval_s) == ("OPC_7", "opc_n3", "/dev/ttyACM0", 300.0)
@@ -84,10 +84,10 @@ def test_batonopcs_settings_are_understood_as_they_are(tmp_path: Path) -> None:
     assert settings.path(batches.uploaded) == tmp_path / "batches_done"
 
 
-def test_the_usual_names_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finds_default_settings_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    with pytest.raises(StationError, match=r"make station\.toml here"):
+    with pytest.raises(StationError, match=r"create station\.toml here"):
         read_settings(None)
     (tmp_path / "settings.yaml").write_text("name: from yaml")
     assert read_settings(None).name == "from yaml"
@@ -101,8 +101,8 @@ def test_the_usual_names_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("nmae = 'x'", "unknown field `nmae`"),
         ("name = 3", r"Expected `str`, got `int` - at `\$\.name`"),
         ("[[device]]\ngadget = 'a'", "missing required field `family`"),
-        ("[[device]]\ngadget='a/b'\nfamily='ucb'\nport='x'", "gadget 'a/b': letters"),
-        ("[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\n" * 2, "two devices are called 'a'"),
+        ("[[device]]\ngadget='a/b'\nfamily='ucb'\nport='x'", "gadget 'a/b' may contain only letters"),
+        ("[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\n" * 2, "gadget 'a' is the name of two devices"),
         (
             "[[device]]\ngadget='a'\nfamily='ucb'\nport='x'\ninterval_s=-1",
             r"`float` >= 0.0 - at `\$\.device\[0\]\.interval_s`",
@@ -117,7 +117,7 @@ def test_the_usual_names_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("name = ", "Invalid value"),
     ],
 )
-def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, why: str) -> None:
+def test_reports_invalid_settings_with_the_file(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(StationError, match=why) as error:
         _read(tmp_path, text)
     assert "station.toml" in str(error.value)
@@ -128,28 +128,28 @@ def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, why: st
     [
         ("s.yaml", "a: [1", r"expected ',' or '\]'.* \(at line 1, column 6\)"),
         ("s.yaml", "", "is empty"),
-        ("s.yaml", "just words", "holds no settings"),
+        ("s.yaml", "just words", "contains no keys"),
         ("s.yaml", "GADGET_ID: a\nLOGGING_INTERVAL_SECS: often", r"Expected `float \| null`, got `str`"),
-        ("s.yaml", "GADGET_ID: a\nGADGET: b", "GADGET is no key of batonopc"),
+        ("s.yaml", "GADGET_ID: a\nGADGET: b", "unknown key GADGET"),
         ("s.yaml", "!!python/object/apply:os.system ['true']", "could not determine a constructor"),
     ],
 )
-def test_yaml_that_cannot_be_understood_is_refused(tmp_path: Path, name: str, text: str, why: str) -> None:
+def test_rejects_invalid_yaml(tmp_path: Path, name: str, text: str, why: str) -> None:
     with pytest.raises(StationError, match=why):
         _read(tmp_path, text, name)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_reports_a_missing_settings_file(tmp_path: Path) -> None:
     with pytest.raises(StationError, match=r"none\.toml: No such file"):
         read_settings(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize(("url", "kind"), [("https://x", "station"), ("file:///x", "object_store"), ("", "station")])
-def test_the_way_of_an_upload_follows_from_its_url(url: str, kind: str) -> None:
+def test_the_upload_protocol_follows_from_the_url(url: str, kind: str) -> None:
     assert Upload(url).kind == kind
 
 
-def test_variables_come_from_the_environment_or_a_file_beside_the_settings(
+def test_variables_are_read_from_the_environment_or_an_env_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".env").write_text("EMUS_SERIAL_PORT=/dev/ttyUSB4\nSTATION_PASSWORD=from the file\n")

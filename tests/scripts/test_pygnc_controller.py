@@ -1,4 +1,4 @@
-"""The controller's single file speaks to the Pi's side, and is understood by MicroPython."""
+"""The module for controllers works with the Pi's side and runs in MicroPython."""
 
 import ast
 import os
@@ -47,7 +47,7 @@ SCRIPT = Path(controller.__file__)
 
 
 class ControllerEnd:
-    """The controller's link on a simulated line; it looks at its port every few milliseconds."""
+    """The link of the controller on a simulated line; it polls its port every few milliseconds."""
 
     LOOK_S = 0.005
 
@@ -97,8 +97,8 @@ def test_the_tables_match_the_flight_software() -> None:
     numbered = [kind for kind in TYPES.values() if kind.delivery is not Delivery.UNNUMBERED]
     says = {kind.name: (str(kind.delivery), codes(kind)) for kind in numbered if kind.sender is not Sender.PI}
     hears = {kind.name: codes(kind) for kind in numbered if kind.sender is not Sender.HOST}
-    assert says == controller.SAYS
-    assert hears == controller.HEARS
+    assert says == controller.HOST_SENTENCES
+    assert hears == controller.PI_SENTENCES
     assert codes(HELO) == controller.HELLO
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
@@ -153,13 +153,13 @@ def test_a_sensor_packet_is_decoded_by_the_flight_software() -> None:
 
 
 @given(st.floats(0.0, 200_000.0))
-@example(655.25)  # above the full scale of one exponent by less than its step
+@example(655.25)  # above the full scale of an exponent by less than its step
 def test_light_words_match_the_sensor(lux: float) -> None:
     assert controller.lux_word(lux) == encode_lux(lux)
 
 
 def test_gps_packets_are_cut_from_the_log_of_the_receiver() -> None:
-    # OEM7 manual, message 241 with its 28-byte binary header; every field has a value of its own.
+    # OEM7 manual, message 241 with its 28-byte binary header; all fields have different values.
     header = struct.pack(
         "<3sBHBBHHBBHiIHH", b"\xaa\x44\x12", 28, 241, 0, 32, 112, 0, 60, 180, 2278, 356_489_000, 0, 0, 0
     )
@@ -242,7 +242,7 @@ def test_the_parser_finds_nested_sentences(octets: bytes, places: list[int], ste
     found = [s for at in range(0, len(broken), step) for s in parser.feed(bytes(broken[at : at + step]))]
     theirs = [s.body for s in SentenceParser().feed(bytes(broken)).sentences]
     ours = [s[-1] for s in found]
-    assert [body for body in ours if body in theirs] == theirs  # it takes hexadecimal digits in small letters too
+    assert [body for body in ours if body in theirs] == theirs  # it also accepts lower-case hexadecimal digits
     assert set(ours) <= {octets, *(bytes(k) for k in range(len(places)))}
     if not flip % 2:
         assert len(ours) == len(theirs) == len(places) + 1
@@ -298,7 +298,7 @@ def test_a_packet_interrupts_a_chunk() -> None:
     assert len(delays_s) > 15
     assert max(delays_s) < 0.04
     assert pi.storage.files == {"sense.bin": content}
-    assert not [outcome for outcome in pi.outcomes if isinstance(outcome, Received) and outcome.is_retry]
+    assert not [event for event in pi.events if isinstance(event, Received) and event.is_retry]
 
 
 def test_a_pi_without_nesting_receives_whole_lines() -> None:
@@ -315,7 +315,7 @@ def test_a_pi_without_nesting_receives_whole_lines() -> None:
 
 
 def sensed(pi: PiEnd) -> list[bytes]:
-    return [o.body.tail for o in pi.outcomes if isinstance(o, Received) and o.kind.name == "SENS"]
+    return [o.body.tail for o in pi.events if isinstance(o, Received) and o.kind.name == "SENS"]
 
 
 def test_an_upload_resumes_after_a_restart_of_the_pi() -> None:

@@ -1,4 +1,4 @@
-"""The stand-alone decoder agrees with the flight software's layout."""
+"""The stand-alone decoder matches the layout of the flight software."""
 
 import ast
 import math
@@ -57,5 +57,5 @@ def test_only_modules_of_circuitpython_are_used() -> None:
     tree = ast.parse(SCRIPT.read_text())
     imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     assert imported == {"binascii", "struct", "sys"}
-    # f-strings with "=", match, dataclasses, annotations: what MicroPython's compiler does not know.
+    # MicroPython's compiler does not support f-strings with "=", match, dataclasses and annotations.
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Match | ast.AnnAssign | ast.NamedExpr)]

@@ -1,1 +1,1 @@
-"""Constants and time: what every other package of the flight side may know."""
+"""Constants, time, arrays, quaternions and files: shared by all packages of the flight software."""

@@ -16,7 +16,7 @@ _FloatArray = npt.NDArray[np.float64]
 
 def multiply(p: _FloatArray, q: _FloatArray) -> _FloatArray:
     """Return Hamilton's product p q, shape (..., 4)."""
-    # Transposed, components come first, whatever axes there are; single ones become plain numbers.
+    # Transposing puts the components first for any leading axes; a single quaternion becomes plain numbers.
     pw, px, py, pz = p.tolist() if p.ndim == 1 else p.T
     qw, qx, qy, qz = q.tolist() if q.ndim == 1 else q.T
     product = (

@@ -54,8 +54,8 @@ class EarthAlbedo(NamedTuple):
                 scalar product of its normal and its derivative.
         """
         seen = normals.dot(self.directions.T) > 0.0
-        by_normal = (seen * self.shares).dot(self.directions)
-        return np.einsum("ki,ki->k", normals, by_normal), by_normal
+        d_normal = (seen * self.shares).dot(self.directions)
+        return np.einsum("ki,ki->k", normals, d_normal), d_normal
 
 
 def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
@@ -78,7 +78,7 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
     ahead = ahead / math.sqrt(ahead.dot(ahead))
     axes = np.array((ahead, across.dot(ahead), up))
     disc = _disc(max(round(radius_m / _STEP_M), _GROUND))
-    sunlight = sun_ahead * disc.by_ahead + sun_up * disc.by_up
+    sunlight = sun_ahead * disc.per_ahead + sun_up * disc.per_up
     return EarthAlbedo(disc.directions.dot(axes), np.maximum(sunlight, 0.0))
 
 
@@ -87,14 +87,14 @@ class _Disc(NamedTuple):
 
     Attributes:
         directions: Unit vectors to the ground, shape (n, 3).
-        by_ahead: Fraction per direction for a unit component of the Sun vector along x, negative where the Sun is below
-            the horizon, shape (n,).
-        by_up: The same for a unit component along z, shape (n,).
+        per_ahead: Fraction per direction for a unit component of the Sun vector along x; negative where the
+            Sun is below the horizon, shape (n,).
+        per_up: The same for a unit component along z, shape (n,).
     """
 
     directions: Array
-    by_ahead: Array
-    by_up: Array
+    per_ahead: Array
+    per_up: Array
 
 
 @lru_cache(maxsize=64)

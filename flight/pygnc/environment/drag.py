@@ -174,9 +174,9 @@ def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float
     cosine = _dot(up, apex)
     half_angle_cosine_squared = max(0.5 + 0.5 * cosine, 0.0)
     bulge = half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0)
-    by_cosine = (maximum - minimum) * (BULGE_EXPONENT / 4.0) * half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0 - 1.0)
-    by_height = minimum * _MINIMUM.slope[layer] * (1.0 - bulge) + maximum * _MAXIMUM.slope[layer] * bulge
-    along_up, along_apex = by_height - by_cosine * cosine / radius_m, by_cosine / radius_m
+    d_cosine = (maximum - minimum) * (BULGE_EXPONENT / 4.0) * half_angle_cosine_squared ** (BULGE_EXPONENT / 2.0 - 1.0)
+    d_height = minimum * _MINIMUM.slope[layer] * (1.0 - bulge) + maximum * _MAXIMUM.slope[layer] * bulge
+    along_up, along_apex = d_height - d_cosine * cosine / radius_m, d_cosine / radius_m
     gradient = [along_up * u + along_apex * a for u, a in zip(up, apex, strict=True)]
     return minimum + (maximum - minimum) * bulge, np.array(gradient)
 

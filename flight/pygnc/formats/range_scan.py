@@ -34,6 +34,10 @@ LONE_TIME_S: Final = 3_600
 INSERTED_BYTES_MAX: Final = 64
 """A shorter gap before a GPS packet or the end of the input cannot be the rest of another GPS packet."""
 
+ORDER_JITTER_S: Final = 1
+"""Backward step of the spacecraft time that is not reported."""
+DUPLICATE_REACH_PACKETS: Final = 1024
+"""Number of preceding packets with which a packet is compared."""
 GPS_SIZE: Final = RANGE_GPS_PACKET.itemsize
 RANGE_SIZE: Final = RANGE_PACKET.itemsize
 PACKET_SIZE: Final = {PacketKind.GPS: GPS_SIZE, PacketKind.RANGE: RANGE_SIZE}
@@ -148,11 +152,6 @@ class RangeBuffer:
                 break
             place += GPS_SIZE
         return self.time_at(place)
-
-
-ORDER_JITTER_S: Final = 1
-DUPLICATE_REACH_PACKETS: Final = 1024
-"""Number of preceding packets with which a packet is compared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

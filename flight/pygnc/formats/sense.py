@@ -42,7 +42,6 @@ SENSOR_PACKET: Final = np.dtype(
 
 _GYRO_RAD_S_PER_COUNT: Final = np.deg2rad(GYRO_DEG_S_PER_COUNT)
 _LUX_MANTISSA_MAX: Final = 0xFFF
-_LUX_WORD_MAX: Final = LUX_EXPONENT_MAX << 12 | _LUX_MANTISSA_MAX
 
 
 def lux_from_words(words: ArrayLike) -> NDArray[np.float64]:

@@ -27,6 +27,10 @@ RECORD_STEP_MAX_S: Final = 60
 """Maximum time from the end of a record to the beginning of the next for them to confirm each other."""
 SENSOR_MEAN_STEP_MIN_S: Final = 1
 """Minimum mean step; constant fill, and times read one or more bytes early, are nearly constant."""
+JOINED_HALVES_MAX_S: Final = 86_400
+"""Upper limit of the time between two halves of different records that a loss of bytes has joined."""
+CLOCK_DIFFERENCE_MIN_S: Final = 10
+"""Change of receiver time minus spacecraft time that shows a step of the spacecraft clock alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +83,7 @@ def is_later(earlier: NDArray[np.uint32], later: NDArray[np.uint32]) -> NDArray[
 
 
 def find_candidates(data: NDArray[np.uint8], layout: SenseLayout) -> Candidates:
-    """All candidate windows that lie wholly inside `data`; the cost grows with its length, whatever is in it."""
+    """Return all candidate windows in `data`; the run time is linear in its length for any content."""
     columns = SENSOR_PACKET.itemsize * np.arange(layout.sensors_per_record + 1)
     if len(data) < layout.size:
         return Candidates(np.empty(0, np.int64), np.empty((len(columns), 0), np.uint32), np.empty(0, np.int64))
@@ -114,7 +118,7 @@ def _timed_windows(words: NDArray[Any], columns: NDArray[np.int64], layout: Sens
 def _step_limits(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Return the minimum (modulo 2**32) and the width of the permitted range of each step between times.
 
-    Unsigned differences wrap context in the same way, so one comparison tests both limits.
+    Unsigned differences wrap around in the same way, so one comparison tests both limits.
     """
     limits = np.full((count, 2), SENSOR_STEP_S)
     limits[-1] = -GPS_OFFSET_MAX_S, GPS_OFFSET_MAX_S
@@ -152,12 +156,6 @@ def _has_fill(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Return whether any time of a window has four equal bytes, (n,)."""
     fill: NDArray[np.bool_] = (times % np.uint32(0x01010101) == 0).any(axis=0)
     return fill
-
-
-JOINED_HALVES_MAX_S: Final = 86_400
-"""Upper limit of the time between two halves of different records that a loss of bytes has joined."""
-CLOCK_DIFFERENCE_MIN_S: Final = 10
-"""Change of receiver time minus spacecraft time that shows a step of the spacecraft clock alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -160,7 +160,7 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("generation", "I", "", "number of records written in this run"),
     Field("run_number", "I", "", "number of the run and of its folder in ~/pygnc_logs"),
     Field("uptime_s", "I", "s", "time since the start of main.py"),
-    Field("spacecraft_time_s", "I", "s", "spacecraft time of this record: time given at the start plus uptime"),
+    Field("spacecraft_time_s", "I", "s", "spacecraft time of this record: time given at the start plus elapsed time"),
     Field("gps_week", "H", "", "GPS week of this record, 0: unknown"),
     Field("gps_tow_ms", "I", "ms", "GPS time of week of this record"),
     Field("orbit_mode", "B", "", "0 none, 1 at the newest fix, 2 predicted to the time of this record"),

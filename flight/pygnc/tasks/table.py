@@ -1,4 +1,4 @@
-"""All tasks of a run. The drawing in docs/architecture.md is made from this table."""
+"""Task table: all processes of a run. The diagram in docs/architecture.md is generated from it."""
 
 from typing import Final
 
@@ -6,9 +6,9 @@ from pygnc.supervisor.process import TaskSpec
 
 SOURCE: Final = "ingest"
 HOST_LINK: Final = "host_link"
-"""Runs only where there is a line to the host."""
+"""Started only if there is a line to the host."""
 DEVICE_READER: Final = "devices"
-"""Runs only where the settings name a device."""
+"""Started only if the settings name a device."""
 
 SHARED: Final = (
     "pygnc.common.arrays",
@@ -27,8 +27,8 @@ SHARED: Final = (
     "pygnc.tasks.formation.task",
     "pygnc.tasks.ingest.range_folders",
 )
-"""Loaded before the tasks are forked: what several of them load, and two small tasks, for loading anything at all makes
-a process touch a megabyte that it would share."""
+"""Modules loaded before the tasks are forked: those that several tasks need, and two small tasks, because any import
+makes a process modify about a megabyte of shared memory."""
 
 TASKS: Final = (
     TaskSpec(
@@ -53,7 +53,7 @@ TASKS: Final = (
     ),
     TaskSpec(
         name="attitude",
-        purpose="estimates the attitude from sensor samples along the orbit",
+        purpose="estimates the attitude from sensor samples and the orbit",
         entry="pygnc.tasks.attitude.task:AttitudeTask",
         reads=("input", "orbit"),
         writes=("attitude",),
@@ -64,7 +64,7 @@ TASKS: Final = (
     ),
     TaskSpec(
         name="formation",
-        purpose="estimates where the partners are from ranges and fixes",
+        purpose="estimates the partners' orbits from ranges and fixes",
         entry="pygnc.tasks.formation.task:FormationTask",
         reads=("input", "orbit"),
         writes=("formation",),
@@ -75,7 +75,7 @@ TASKS: Final = (
     ),
     TaskSpec(
         name="batch_writer",
-        purpose="makes the interface's files from the input journal",
+        purpose="writes the interface's files from the input journal",
         entry="pygnc.tasks.batch_writer.task:BatchWriterTask",
         reads=("input",),
         writes=("~/pygnc_batch/",),
@@ -96,7 +96,7 @@ TASKS: Final = (
     ),
     TaskSpec(
         name=HOST_LINK,
-        purpose="speaks with the host over its terminal or a serial port",
+        purpose="serves the host over its terminal or a serial port",
         entry="pygnc.tasks.host_link.task:HostLinkTask",
         reads=("~tty",),
         writes=("host",),

@@ -1,4 +1,4 @@
-"""Values of single cells, put together from sentences of up to eight, by string and number and not by order."""
+"""Values of single cells, assembled from sentences of up to eight cells by string and number, in any order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.emus.sentences import SENTENCES
 
 Cell: TypeAlias = tuple[int, int]
-"""String and number within it, both from 0."""
+"""Number of the string, and number of the cell within it, both from 0."""
 _GROUP_FIELDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class CellData:
-    """What is known of all cells.
+    """Values of all cells.
 
     Attributes:
-        name: of the sentence.
-        values: in the sentence's unit, by string and number, in that order.
-        expected: cells that the unit says it has; None if it does not say.
-        is_complete: whether every cell is there.
-        is_valid: whether the unit's own status says that such values are right; None if it says nothing.
-        has_communication: whether the unit reaches its cells.
+        name: name of the sentence.
+        values: values in the unit of the sentence, sorted by string and number.
+        expected: number of cells that the unit reports; None: unknown.
+        is_complete: whether the values of all cells are known.
+        is_valid: whether the unit's status declares such values valid; None: unknown.
+        has_communication: whether the unit communicates with its cells.
     """
 
     name: str
@@ -34,22 +34,22 @@ class CellData:
 
     @property
     def lowest(self) -> Cell | None:
-        """The cell with the lowest value."""
+        """Cell with the lowest value."""
         return min(self.values, key=self.values.__getitem__, default=None)
 
     @property
     def highest(self) -> Cell | None:
-        """The cell with the highest value."""
+        """Cell with the highest value."""
         return max(self.values, key=self.values.__getitem__, default=None)
 
     @property
     def spread(self) -> float | None:
-        """Highest less lowest value."""
+        """Difference of the highest and the lowest value."""
         return round(max(self.values.values()) - min(self.values.values()), 6) if self.values else None
 
     @property
     def missing(self) -> tuple[Cell, ...]:
-        """Cells that did not come: below the highest number of their string, or of one string below `expected`."""
+        """Cells without a value, up to the highest number of each string, or to `expected` if there is one string."""
         last: dict[int, int] = {}
         for string, number in self.values:
             last[string] = max(last.get(string, 0), number)
@@ -64,10 +64,10 @@ class CellData:
 
 
 class CellTable:
-    """Takes sentences about cells as they come.
+    """Collects sentences about cells.
 
     Args:
-        name: of the sentence.
+        name: name of the sentence.
     """
 
     def __init__(self, name: str) -> None:
@@ -76,13 +76,13 @@ class CellTable:
         self._fields = [field.name for field in SENTENCES[name].fields[_GROUP_FIELDS:]]
         self._values: dict[Cell, float] = {}
 
-    def take(self, values: Mapping[str, Value | None], *, begins_anew: bool = False) -> None:
-        """Take a sentence; with `begins_anew` the first cell of the first string begins a new round."""
+    def add(self, values: Mapping[str, Value | None], *, clear_at_first: bool = False) -> None:
+        """Add a sentence; with `clear_at_first` the first cell of the first string discards all earlier values."""
         string, first = values["string"], values["first_cell"]
         self.has_communication = isinstance(string, int) and isinstance(first, int)
         if not isinstance(string, int) or not isinstance(first, int):
             return
-        if begins_anew and (string, first) == (0, 0):
+        if clear_at_first and (string, first) == (0, 0):
             self._values.clear()
         for number, name in enumerate(self._fields, first):
             value = values[name]
@@ -90,10 +90,10 @@ class CellTable:
                 self._values[string, number] = float(value)
 
     def is_complete(self, expected: int | None) -> bool:
-        """Tell whether all cells have come.
+        """Return whether the values of all cells are known.
 
-        With one string those are the numbers from 0 to expected - 1. With several it is not public whether the unit
-        counts the cells of one or of all: both are complete, and gaps are not.
+        With one string these are the numbers from 0 to expected - 1. For several strings it is not documented whether
+        the unit reports the cells of one or of all: both count as complete, but gaps do not.
         """
         if not expected:
             return False
@@ -106,7 +106,7 @@ class CellTable:
         return sum(counts) == expected or (len(counts) > 1 and all(count == expected for count in counts))
 
     def data(self, expected: int | None, *, is_valid: bool | None = None) -> CellData:
-        """Return what has come so far."""
+        """Return the values so far."""
         return CellData(
             self.name,
             dict(sorted(self._values.items())),
@@ -118,6 +118,6 @@ class CellTable:
 
 
 def size_fits(values: Mapping[str, Value | None]) -> bool:
-    """Tell whether a sentence has as many values as it says."""
+    """Return whether a sentence has as many values as its size field tells."""
     elements = [value for name, value in values.items() if name not in {"string", "first_cell", "size"}]
     return values["size"] in (None, sum(value is not None for value in elements))

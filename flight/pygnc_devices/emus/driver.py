@@ -1,7 +1,4 @@
-"""The driver of EMUS' G1 Control Unit: `Emus` for plain scripts, `AsyncEmus`.
-
-The controls of a Control Unit: who it is, how many cells it has. Parameters have methods of their own.
-"""
+"""Driver of the EMUS G1 Control Unit: `Emus`, `AsyncEmus` and their family."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,13 +12,12 @@ from pygnc_devices.emus.sentences import SENTENCES, UNKNOWN
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Controls, Family
-from pygnc_devices.scheduler import Procedure
 
 
-def describe(unit: EmusUnit) -> Procedure[dict[str, str]]:
-    """Return who the unit is and what it watches over."""
-    who = yield from identify(unit)
-    cells = (yield from ask(unit, "BV1"))["cells"]
+async def describe(unit: EmusUnit) -> dict[str, str]:
+    """Return identity of the unit and number of its cells."""
+    who = await identify(unit)
+    cells = (await ask(unit, "BV1"))["cells"]
     return {
         "serial_number": who.serial_number,
         "model": f"EMUS {who.hardware}",
@@ -44,12 +40,12 @@ def _open(url: str, baud: int, ask: Sequence[str], every_s: float, allow_writes:
     unit = EmusUnit(allow_writes=allow_writes)
     engine = Engine(url, baud, WIRE, unit)
     if ask:
-        engine.keep(partial(operations.ask_over_and_over, unit, tuple(ask), every_s))
+        engine.run_while_connected(partial(operations.poll, unit, tuple(ask), every_s))
     return engine, unit
 
 
 class EmusMethods(UnitDevice[EmusUnit]):
-    """What a unit can be told, by either face. Methods raise what their procedure says."""
+    """Methods of both APIs; the operations document them and the errors that they raise."""
 
     identify = method(operations.identify)
     ask = method(operations.ask)
@@ -75,7 +71,7 @@ class EmusMethods(UnitDevice[EmusUnit]):
 
 
 class Emus(EmusMethods, BlockingDevice):
-    """A unit for plain scripts."""
+    """Synchronous driver."""
 
     @classmethod
     def open(
@@ -87,24 +83,24 @@ class Emus(EmusMethods, BlockingDevice):
         every_s: float = 10.0,
         allow_writes: bool = False,
     ) -> Self:
-        """Open a unit and listen to what it broadcasts.
+        """Open a unit and receive what it broadcasts.
 
         Args:
             url: serial path, `usb://0403:6001/SERIAL`, `socket://host:port`, `file://recording.raw`.
-            baud: speed of the line.
-            ask: sentences to ask for again and again as well, such as BV2 and BT2, which are not broadcast.
-            every_s: how often.
-            allow_writes: whether methods that change the unit do so, or raise WriteForbiddenError.
+            baud: baud rate of the line.
+            ask: sentences to request repeatedly, such as BV2 and BT2, which are not broadcast.
+            every_s: interval of these requests.
+            allow_writes: allow methods that change the unit; otherwise they raise WriteForbiddenError.
 
         Raises:
-            DeviceError: one of `ask` is no name of a sentence.
+            DeviceError: one of `ask` is not the name of a sentence.
             PortError: the port cannot be opened.
         """
         return cls(*_open(url, baud, ask, every_s, allow_writes))
 
 
 class AsyncEmus(EmusMethods, AsyncDevice):
-    """A unit for asyncio."""
+    """Driver for asyncio."""
 
     @classmethod
     async def open(

@@ -1,6 +1,6 @@
-"""Finds sentences: `NAME,field,field,...,CC`, each on a line of its own.
+"""Scanner of sentences: `NAME,field,field,...,CC`, one per line.
 
-The checksum is CRC-8/MAXIM-DOW over the bytes as they came, from the name up to and including the last comma.
+The checksum is CRC-8/MAXIM-DOW of the bytes from the name to the last comma, inclusive.
 """
 
 import re
@@ -11,7 +11,7 @@ from pygnc_devices.emus.sentences import SENTENCES, SUMMARY
 from pygnc_devices.framing import DamageReason, Judgement, LineFormat, ReflectedCrc
 
 LONGEST: Final = 512
-"""Bytes of a sentence with its end. The longest known, CG1, has some 300."""
+"""Bytes of the longest sentence with its end. The longest known one, CG1, has about 300."""
 crc8: Final = ReflectedCrc(0x8C, seed=0)
 """CRC-8/MAXIM-DOW"""
 _CANDIDATE: Final = re.compile(rb"[A-Z]{2}[0-9],|[\r\n\0]|[A-Z]{2}[0-9]\Z|[A-Z]{1,2}\Z")
@@ -19,7 +19,7 @@ _WHOLE: Final = re.compile(rb"([A-Z]{2}[0-9]),(?:(.*),)?([0-9A-Fa-f]{2})")
 
 
 def make_sentence(name: str, text: str = "") -> bytes:
-    """Return a sentence with checksum and CR LF; `text` holds its fields with the commas between them."""
+    """Return a sentence with checksum and CR LF; `text` is its fields separated by commas."""
     body = f"{name},{text},".encode("ascii")
     return body + b"%02X\r\n" % crc8(body)
 
@@ -35,7 +35,7 @@ def _judge(line: bytes) -> Judgement:
 
 
 def _fits(name: str, payload: bytes) -> bool:
-    """Tell whether a sentence is written as its table says: one of 256 damaged ones has a right checksum."""
+    """Return whether a sentence matches its declaration: one of 256 damaged ones has a right checksum."""
     sentence = SENTENCES.get(name)
     if sentence is None:
         return True

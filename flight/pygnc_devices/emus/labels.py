@@ -1,9 +1,9 @@
-"""What numbers and bits mean. Bits that are not listed are reserved or not public; `bit_names` shows them by number."""
+"""Labels of codes and bits. Bits that are not listed are reserved or not documented; `bit_names` gives their number."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from pygnc_devices.declaration import Words
+from pygnc_devices.declaration import Labels
 
 STAGES: Final[Mapping[int, str]] = {
     0: "charger disconnected", 1: "pre-heating", 2: "pre-charging", 3: "main charging", 4: "balancing", 5: "finished",
@@ -50,7 +50,7 @@ PINS: Final[Mapping[int, str]] = {
 """The lower half is certain, the upper half is not."""
 
 PIN_BIT_BASE: Final = 0
-"""Sources differ whether the bits of IN1 and OT1 count from 0 or from 1; no unit was at hand to decide. Prefer ST1."""
+"""Number of the first bit of IN1 and OT1: sources differ between 0 and 1, not verified on a unit. Prefer ST1."""
 INPUTS: Final[Mapping[int, str]] = {
     PIN_BIT_BASE + 4: "charger mains", PIN_BIT_BASE + 5: "ignition key", PIN_BIT_BASE + 6: "fast charge switch",
 }  # fmt: skip
@@ -83,10 +83,10 @@ CAN_STATUS: Final[Mapping[int, str]] = {0: "not configured", 1: "ok", 2: "error"
 
 
 def bit_names(word: int, table: Mapping[int, str]) -> tuple[str, ...]:
-    """Return what the bits of a word say, the lowest first; `bit 10` for one that the table does not have."""
-    return Words(table, of_bits=True).of_each_bit(word)
+    """Return the labels of the bits set in a word, the lowest first; `bit 10` for a bit without a label."""
+    return Labels(table, is_bit_field=True).bit_names(word)
 
 
 def name_of(number: int, table: Mapping[int, str]) -> str:
-    """Return what a number says, the number itself if the table does not have it."""
+    """Return the label of a code; the code itself if it has none."""
     return table.get(number, str(number))

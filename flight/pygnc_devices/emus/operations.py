@@ -1,10 +1,7 @@
-"""Long-term statistics (SS1): what each number counts or remembers, and in which unit.
+"""Reading a Control Unit: identity, sentences, cells, event log, statistics, parameters.
 
-Questions to a Control Unit, and what counts as their answers. Answers are matched by name: others may come between.
-
-Whether the unit demands a CR LF before a question is not public; it does no harm.
-
-Reading a Control Unit: who it is, one sentence, all cells, logs, parameters, over and over.
+Answers are matched by name: other sentences may come in between. It is not documented whether the unit needs a CR LF
+before a request; it does no harm.
 """
 
 import time
@@ -21,12 +18,12 @@ from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Pause, Procedure, Request
+from pygnc_devices.scheduler import Claim, Request, Sleep
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A statistic: value = word * scale + offset."""
+    """Kind of a long-term statistic: value = word * scale + offset."""
 
     name: str
     unit: str = ""
@@ -36,15 +33,15 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """A statistic that a unit has told.
+    """A long-term statistic of a unit (SS1).
 
     Attributes:
-        number: of the statistic.
-        name: what it is; its number if no table has it.
-        value: in `unit`.
-        unit: "" for counts.
-        cells: numbers of the cells it is about.
-        t_local_s: when it was set, by the unit's own clock since 1970, without a zone.
+        number: number of the statistic.
+        name: name, or its number if it is unknown.
+        value: value in `unit`.
+        unit: unit, "" for counts.
+        cells: numbers of the cells that it concerns.
+        t_local_s: time of the last change, by the unit's local clock since 1970, without a zone.
     """
 
     number: int
@@ -79,13 +76,13 @@ STATISTICS: Final[Mapping[int, Kind]] = {
     47: Kind("lowest cell temperature", "°C", 1, -100), 48: Kind("highest cell temperature", "°C", 1, -100),
     49: Kind("largest cell temperature difference", "°C"),
 }  # fmt: skip
-"""13 and 14: sources differ by a factor of ten; this is the scale of the same quantity in BV1 and CV1."""
+"""For 13 and 14 sources differ by a factor of ten; this is the scale of the same quantity in BV1 and CV1."""
 
 _OF_A_CELL: Final = {10, 11, 15, 16, 47, 48}
 
 
 def statistic(values: Mapping[str, Value | None]) -> Statistic:
-    """Return what the values of a sentence SS1 mean."""
+    """Return the statistic in the values of a sentence SS1."""
     number, word, info, t_local_s = (_whole(values[name]) for name in ("number", "word", "info", "t_local_s"))
     kind = STATISTICS.get(-1 if number is None else number, Kind(f"statistic {number}"))
     value = None if word is None else round(word * kind.scale + kind.offset, 2)
@@ -98,16 +95,16 @@ def _whole(value: Value | None) -> int | None:
 
 
 CELL_TIMEOUT_S: Final = 6.0
-"""The unit may ask its cells for 5 s before it answers."""
+"""The unit may query its cells for 5 s before it answers."""
 TIMEOUT_S: Final = 1.0
 TRIES: Final = 3
 SILENCE_S: Final = 0.25
-"""Ends an answer of several sentences whose number is not told."""
+"""Silence that ends an answer of an unknown number of sentences."""
 LIST_SILENCE_S: Final = 0.5
 CELL_SENTENCES: Final = frozenset({"BB1", "BB2", "BT1", "BT2", "BT3", "BT4", "BV1", "BV2"})
 
 
-def question(
+def request_sentence(
     name: str,
     text: str = "?",
     *,
@@ -116,7 +113,7 @@ def question(
     timeout_s: float | None = None,
     grace_s: float = SILENCE_S,
 ) -> Request:
-    """Return a question that is answered by a sentence of its own name."""
+    """Return a request that is answered by a sentence of the same name."""
     is_slow = name in CELL_SENTENCES
     return Request(
         b"\r\n" + make_sentence(name, text),
@@ -129,20 +126,22 @@ def question(
     )
 
 
-def listing(name: str) -> Request:
-    """Return a question that is answered by several sentences, ended by silence."""
-    return question(name, accept=lambda frame: Claim.PART if frame.kind == name else Claim.NO, grace_s=LIST_SILENCE_S)
+def request_list(name: str) -> Request:
+    """Return a request that is answered by several sentences, which silence ends."""
+    return request_sentence(
+        name, accept=lambda frame: Claim.PART if frame.kind == name else Claim.NO, grace_s=LIST_SILENCE_S
+    )
 
 
-def parameter(number: str, data: str = "?") -> Request:
-    """CF2: read a parameter, or write it. It is written once: whoever doubts reads it back."""
+def request_parameter(number: str, data: str = "?") -> Request:
+    """Return CF2, which reads a parameter, or writes it. A write is sent once: read it back to check."""
     wanted = number.upper().encode()
 
     def accept(frame: Frame) -> Claim:
         is_mine = frame.kind == "CF2" and frame.payload.upper().split(b",")[0] == wanted
         return Claim.LAST if is_mine else Claim.NO
 
-    return question("CF2", f"{number},{data}", accept=accept, tries=TRIES if data == "?" else 1)
+    return request_sentence("CF2", f"{number},{data}", accept=accept, tries=TRIES if data == "?" else 1)
 
 
 Values: TypeAlias = dict[str, Value | None]
@@ -153,7 +152,7 @@ _BETWEEN_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a unit is, as it writes it. The serial number may be hexadecimal."""
+    """Identity of a unit, by its own texts. The serial number may be hexadecimal."""
 
     hardware: str
     serial_number: str
@@ -165,9 +164,9 @@ class LogEntry:
     """An entry of the event log.
 
     Attributes:
-        number: of the entry.
-        event: what happened.
-        t_local_s: when, by the unit's own clock since 1970, without a zone.
+        number: number of the entry.
+        event: label of the event.
+        t_local_s: time, by the unit's local clock since 1970, without a zone.
     """
 
     number: int | None
@@ -175,45 +174,45 @@ class LogEntry:
     t_local_s: int | None
 
 
-def identify(unit: EmusUnit) -> Procedure[Identity]:
-    """Return who the unit is.
+async def identify(unit: EmusUnit) -> Identity:
+    """Return the identity of the unit.
 
     Raises:
-        NoAnswerError: it does not say.
+        NoAnswerError: no answer came.
     """
-    values = yield from ask(unit, "VR1")
+    values = await ask(unit, "VR1")
     hardware, serial_number, firmware = (str(values[name] or "") for name in ("hardware", "serial_number", "firmware"))
     return Identity(hardware, serial_number, firmware)
 
 
-def ask(unit: EmusUnit, name: str) -> Procedure[Values]:  # noqa: ARG001 - a method of the device
-    """Return the values of one sentence, asked for; one that is broadcast meanwhile will do. Empty fields are None.
+async def ask(unit: EmusUnit, name: str) -> Values:  # noqa: ARG001 - a method of the device
+    """Request a sentence and return its values; a broadcast one counts, too. Empty fields are None.
 
     Raises:
-        DeviceError: sentences have no such name.
-        NoAnswerError: none came.
+        DeviceError: `name` cannot be the name of a sentence.
+        NoAnswerError: no answer came.
     """
     check_name(name)
-    return _values((yield question(name))[-1])
+    return _values((await request_sentence(name))[-1])
 
 
-def read_cells(unit: EmusUnit, name: str = "BV2") -> Procedure[CellData]:
+async def read_cells(unit: EmusUnit, name: str = "BV2") -> CellData:
     """Return voltages (BV2), module temperatures (BT2), cell temperatures (BT4) or balancing rates (BB2) of all cells.
 
-    Sentences that were lost are asked for again; what is still missing then is told.
+    Lost sentences are requested once more; `CellData.missing` lists cells that are still missing then.
 
     Raises:
         DeviceError: `name` is none of these.
-        NoAnswerError: the unit said nothing for 6 s, each time.
+        NoAnswerError: the unit sent nothing for 6 s, in both attempts.
     """
     if name not in SUMMARY:
-        raise DeviceError(f"{name} is not about single cells; {', '.join(SUMMARY)} are")
-    expected = yield from _expected_cells(unit, name)
+        raise DeviceError(f"{name} has no values of single cells; choose from {', '.join(SUMMARY)}")
+    expected = await _expected_cells(unit, name)
     table = CellTable(name)
     last_try = CELL_TRIES - 1
     for attempt in range(CELL_TRIES):
         try:
-            yield question(name, accept=_collector(table, expected))
+            await request_sentence(name, accept=_collector(table, expected))
         except NoAnswerError:
             if attempt == last_try and not table.data(expected).values:
                 raise
@@ -222,14 +221,14 @@ def read_cells(unit: EmusUnit, name: str = "BV2") -> Procedure[CellData]:
     return table.data(expected, is_valid=unit.is_valid(name, time.monotonic_ns()))
 
 
-def read_log(unit: EmusUnit) -> Procedure[list[LogEntry]]:  # noqa: ARG001 - a method of the device
+async def read_log(unit: EmusUnit) -> list[LogEntry]:  # noqa: ARG001 - a method of the device
     """Return the event log.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
     entries = []
-    for frame in (yield listing("LG1")):
+    for frame in await request_list("LG1"):
         values = _values(frame)
         number, event, t_local_s = values["number"], values["event"], values["t_local_s"]
         if isinstance(event, int):
@@ -237,73 +236,73 @@ def read_log(unit: EmusUnit) -> Procedure[list[LogEntry]]:  # noqa: ARG001 - a m
     return entries
 
 
-def read_statistics(unit: EmusUnit, number: int | None = None) -> Procedure[list[Statistic]]:  # noqa: ARG001 - a method
-    """Return the long-term statistics, all or one of them.
+async def read_statistics(unit: EmusUnit, number: int | None = None) -> list[Statistic]:  # noqa: ARG001 - a method
+    """Return all long-term statistics, or one of them.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    request = listing("SS1") if number is None else question("SS1", f"{number:02X}")
-    return [statistic(_values(frame)) for frame in (yield request)]
+    request = request_list("SS1") if number is None else request_sentence("SS1", f"{number:02X}")
+    return [statistic(_values(frame)) for frame in (await request)]
 
 
-def read_parameter(unit: EmusUnit, number: str) -> Procedure[str]:  # noqa: ARG001 - a method of the device
-    """Return a parameter of the configuration, as the unit writes it; "1600" are the function flags.
+async def read_parameter(unit: EmusUnit, number: str) -> str:  # noqa: ARG001 - a method of the device
+    """Return a parameter of the configuration as the unit's text; "1600" are the function flags.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    return str(_values((yield parameter(number))[-1])["data"] or "")
+    return str(_values((await request_parameter(number))[-1])["data"] or "")
 
 
-def is_logged_in(unit: EmusUnit) -> Procedure[bool]:
-    """Return whether a password was given.
+async def is_logged_in(unit: EmusUnit) -> bool:
+    """Return whether the unit is unlocked by the password.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    return bool((yield from ask(unit, "PW1"))["authentication"])
+    return bool((await ask(unit, "PW1"))["authentication"])
 
 
-def ask_over_and_over(unit: EmusUnit, names: Sequence[str], every_s: float) -> Procedure[None]:
-    """Ask for sentences again and again; what comes is a reading like any other. What does not come is passed over."""
+async def poll(unit: EmusUnit, names: Sequence[str], every_s: float) -> None:
+    """Request sentences at an interval. The answers are readings like broadcast ones; missing answers are skipped."""
     next_s = time.monotonic()
     while True:
         for name in names:
             try:
-                yield from _ask_once(unit, name)
+                await _ask_once(unit, name)
             except NoAnswerError:
                 continue
-            yield Pause(_BETWEEN_S)
+            await Sleep(_BETWEEN_S)
         next_s = max(next_s + every_s, time.monotonic())
-        yield Pause(next_s - time.monotonic())
+        await Sleep(next_s - time.monotonic())
 
 
-def probe() -> Procedure[Found]:
-    """Ask for the identity.
+async def probe() -> Found:
+    """Identify a unit.
 
     Raises:
-        NoAnswerError: nobody answers.
+        NoAnswerError: no unit answers.
     """
-    frames = yield question("VR1", tries=2, timeout_s=_PROBE_S)
+    frames = await request_sentence("VR1", tries=2, timeout_s=_PROBE_S)
     values = _values(frames[-1])
     serial_number, hardware, firmware = (str(values[key] or "") for key in ("serial_number", "hardware", "firmware"))
     return Found(serial_number, f"EMUS {hardware} {firmware}")
 
 
-def _ask_once(unit: EmusUnit, name: str) -> Procedure[None]:
+async def _ask_once(unit: EmusUnit, name: str) -> None:
     if name in SUMMARY:
-        yield from read_cells(unit, name)
+        await read_cells(unit, name)
     else:
-        yield from ask(unit, name)
+        await ask(unit, name)
 
 
-def _expected_cells(unit: EmusUnit, name: str) -> Procedure[int | None]:
+async def _expected_cells(unit: EmusUnit, name: str) -> int | None:
     known = unit.expected_cells(name)
     if known is not None:
         return known
     try:
-        answer = yield question(SUMMARY[name])
+        answer = await request_sentence(SUMMARY[name])
     except NoAnswerError:
         return None
     return _whole(_values(answer[-1])["cells"])
@@ -313,7 +312,7 @@ def _collector(table: CellTable, expected: int | None) -> Callable[[Frame], Clai
     def accept(frame: Frame) -> Claim:
         if frame.kind != table.name:
             return Claim.NO
-        table.take(_values(frame))
+        table.add(_values(frame))
         return Claim.LAST if table.is_complete(expected) or not table.has_communication else Claim.PART
 
     return accept
@@ -327,10 +326,10 @@ def _values(frame: Frame) -> Values:
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a sentence.
+    """Check the name of a sentence.
 
     Raises:
-        DeviceError: it is none.
+        DeviceError: it is not two capital letters and a digit.
     """
     if len(name) != 3 or not (name[:2].isalpha() and name[:2].isupper() and name.isascii() and name[2].isdigit()):
-        raise DeviceError(f"{name!r} is no name of a sentence: two capital letters and a digit")
+        raise DeviceError(f"{name!r} is not the name of a sentence, two capital letters and a digit")

@@ -1,19 +1,19 @@
-"""The sentences of the serial protocol whose fields are public, up to G1 Serial Protocol 2.0.13.
+"""Declarations of the sentences whose fields are documented, up to G1 Serial Protocol 2.0.13.
 
-Older firmware sends fewer fields, newer ones more: what is missing is None, what is more stays in the raw sentence.
+Older firmware sends fewer fields, newer firmware more: missing values are None, additional fields stay in `raw`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pygnc_devices.declaration import Field, Words
+from pygnc_devices.declaration import Field, Labels
 from pygnc_devices.emus import labels
 from pygnc_devices.text_declaration import Sentence
 from pygnc_devices.units import CHARGE, CURRENT, ENERGY, NONE, PERCENT, TEMPERATURE, TIME, VOLTAGE, Unit
 
 CELLS_PER_FRAME: Final = 8
 EPOCH_S: Final = 946_684_800
-"""2000-01-01 in seconds since 1970: the unit's own count begins there, of its local clock, without a zone."""
+"""2000-01-01 in seconds since 1970: epoch of the unit's clock, which is local time without a zone."""
 CELL_GROUPS: Final = 32
 RESETS: Final = 5
 
@@ -21,20 +21,20 @@ _SPEED: Final = Unit("km/h", "km/h")
 _DISTANCE: Final = Unit("km", "km")
 _CONSUMPTION: Final = Unit("Wh/km", "Wh/km")
 
-_STAGES: Final = Words(labels.STAGES)
-_CHARGING_ERRORS: Final = Words(labels.CHARGING_ERRORS)
-_EVENTS: Final = Words(labels.EVENTS)
-_CAN_STATUS: Final = Words(labels.CAN_STATUS)
-_STATUS: Final = Words(labels.STATUS, of_bits=True)
-_PROTECTIONS: Final = Words(labels.PROTECTIONS, of_bits=True)
-_REDUCTIONS: Final = Words(labels.REDUCTIONS, of_bits=True)
-_PINS: Final = Words(labels.PINS, of_bits=True)
-_RESETS: Final = Words(labels.RESETS, of_bits=True)
+_STAGES: Final = Labels(labels.STAGES)
+_CHARGING_ERRORS: Final = Labels(labels.CHARGING_ERRORS)
+_EVENTS: Final = Labels(labels.EVENTS)
+_CAN_STATUS: Final = Labels(labels.CAN_STATUS)
+_STATUS: Final = Labels(labels.STATUS, is_bit_field=True)
+_PROTECTIONS: Final = Labels(labels.PROTECTIONS, is_bit_field=True)
+_REDUCTIONS: Final = Labels(labels.REDUCTIONS, is_bit_field=True)
+_PINS: Final = Labels(labels.PINS, is_bit_field=True)
+_RESETS: Final = Labels(labels.RESETS, is_bit_field=True)
 
 
-def _pins(names: Mapping[int, str]) -> Words:
-    """Return what pins mean, each in doubt: see words.PIN_BIT_BASE."""
-    return Words({bit: f"{name}?" for bit, name in names.items()}, of_bits=True)
+def _pins(names: Mapping[int, str]) -> Labels:
+    """Return the labels of pins, marked as uncertain: see labels.PIN_BIT_BASE."""
+    return Labels({bit: f"{name}?" for bit, name in names.items()}, is_bit_field=True)
 
 
 def _voltage(name: str, meaning: str, code: str = "u2") -> Field:
@@ -50,7 +50,7 @@ def _rate(name: str, meaning: str, code: str = "u2") -> Field:
 
 
 def _time(name: str, meaning: str) -> Field:
-    return Field(name, "u8", TIME, 1, EPOCH_S, meaning + ", unit's own clock since 1970, no zone")
+    return Field(name, "u8", TIME, 1, EPOCH_S, meaning + ", local clock of the unit since 1970, no zone")
 
 
 _CELLS: Final = Field("cells", "u4", meaning="number of cells")
@@ -148,11 +148,11 @@ _ALL: Final = (
         "CS1",
         (
             Field("chargers", "u2", meaning="CAN chargers connected"),
-            Field("charger_status", "u8", meaning="status of the charger, in its own words"),
-            Field("set_v", "u4", VOLTAGE, 0.1, 0.0, "voltage asked for"),
-            Field("set_a", "u4", CURRENT, 0.1, 0.0, "current asked for"),
-            Field("actual_v", "u4", VOLTAGE, 0.1, 0.0, "voltage given"),
-            Field("actual_a", "u4", CURRENT, 0.1, 0.0, "current given"),
+            Field("charger_status", "u8", meaning="status of the charger, manufacturer-specific"),
+            Field("set_v", "u4", VOLTAGE, 0.1, 0.0, "voltage requested"),
+            Field("set_a", "u4", CURRENT, 0.1, 0.0, "current requested"),
+            Field("actual_v", "u4", VOLTAGE, 0.1, 0.0, "voltage delivered"),
+            Field("actual_a", "u4", CURRENT, 0.1, 0.0, "current delivered"),
         ),
         meaning="CAN charger",
     ),
@@ -172,32 +172,32 @@ _ALL: Final = (
             _dt1("trip_consumption_wh_km", _CONSUMPTION, 0.1, "average consumption of this trip"),
             _dt1("distance_left_by_average_km", _DISTANCE, 0.01, "distance left by average consumption"),
         ),
-        meaning="distance and energy of a vehicle; units are not public and taken from the scales",
+        meaning="distance and energy of a vehicle; units are not documented and derived from the scales",
     ),
     Sentence(
         "ST1",
         (
-            Field("charging_stage", "u2", meaning="stage of charging", words=_STAGES),
-            Field("charging_error", "u2", meaning="last error in charging", words=_CHARGING_ERRORS),
-            Field("charging_error_parameter", "u4", meaning="for the maker"),
+            Field("charging_stage", "u2", meaning="stage of charging", labels=_STAGES),
+            Field("charging_error", "u2", meaning="last error in charging", labels=_CHARGING_ERRORS),
+            Field("charging_error_parameter", "u4", meaning="for the manufacturer"),
             Field("stage_s", "u8", TIME, 1, 0, "time in this stage"),
-            Field("status", "u2", meaning="bits: which values are valid", words=_STATUS),
-            Field("protections", "u4", meaning="bits: protections that act", words=_PROTECTIONS),
-            Field("reductions", "u2", meaning="bits: why power is reduced", words=_REDUCTIONS),
-            Field("pins", "u8", meaning="bits: pins that are active", words=_PINS),
+            Field("status", "u2", meaning="bits: which values are valid", labels=_STATUS),
+            Field("protections", "u4", meaning="bits: protections that act", labels=_PROTECTIONS),
+            Field("reductions", "u2", meaning="bits: why power is reduced", labels=_REDUCTIONS),
+            Field("pins", "u8", meaning="bits: pins that are active", labels=_PINS),
         ),
         meaning="status",
     ),
     Sentence(
         "IN1",
-        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.INPUTS)),),
+        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.INPUTS)),),
         meaning="input pins",
     ),
     Sentence(
         "OT1",
         (
-            Field("charger", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.CHARGER_OUTPUT)),
-            Field("outputs", "u2", meaning="bits of pins; prefer ST1", words=_pins(labels.OUTPUTS)),
+            Field("charger", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.CHARGER_OUTPUT)),
+            Field("outputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.OUTPUTS)),
         ),
         meaning="output pins",
         reserved=frozenset({2}),
@@ -215,8 +215,11 @@ _ALL: Final = (
         "TD1",
         (
             Field("year", "d2", meaning="below 100: since 2000"),
-            *(Field(name, "d2", meaning="unit's own clock, no zone") for name in ("month", "day", "hour", "minute")),
-            Field("second", "d2", meaning="unit's own clock, no zone"),
+            *(
+                Field(name, "d2", meaning="local clock of the unit, no zone")
+                for name in ("month", "day", "hour", "minute")
+            ),
+            Field("second", "d2", meaning="local clock of the unit, no zone"),
             Field("uptime_s", "u8", TIME, 1, 0, "since it was switched on"),
         ),
         meaning="clock",
@@ -225,7 +228,7 @@ _ALL: Final = (
         "LG1",
         (
             Field("number", "u2", meaning="of the entry"),
-            Field("event", "u2", meaning="what happened", words=_EVENTS),
+            Field("event", "u2", meaning="what happened", labels=_EVENTS),
             _time("t_local_s", "when"),
         ),
         meaning="entry of the event log",
@@ -234,8 +237,8 @@ _ALL: Final = (
     Sentence(
         "SS1",
         (
-            Field("number", "u2", meaning="of the statistic, see long_term.STATISTICS"),
-            Field("word", "u8", meaning="its value, as long_term.STATISTICS says"),
+            Field("number", "u2", meaning="of the statistic, see operations.STATISTICS"),
+            Field("word", "u8", meaning="its value, scaled as in operations.STATISTICS"),
             Field("info", "u8", meaning="for extremes: number of the cell"),
             _time("t_local_s", "when"),
         ),
@@ -248,7 +251,7 @@ _ALL: Final = (
             for k in range(1, RESETS + 1)
             for field in (
                 _time(f"reset_{k}_t_local_s", f"{k}. reset"),
-                Field(f"reset_{k}_causes", "u2", meaning="bits: why", words=_RESETS),
+                Field(f"reset_{k}_causes", "u2", meaning="bits: why", labels=_RESETS),
             )
         ),
         meaning="history of resets",
@@ -256,13 +259,13 @@ _ALL: Final = (
     Sentence(
         "CG1",
         (
-            Field("current_sensor_status", "u2", meaning="of the CAN current sensor", words=_CAN_STATUS),
+            Field("current_sensor_status", "u2", meaning="of the CAN current sensor", labels=_CAN_STATUS),
             *(
                 field
                 for k in range(1, CELL_GROUPS + 1)
                 for field in (
                     Field(f"group_{k}_cells", "u4", meaning="cells of a CAN cell group"),
-                    Field(f"group_{k}_status", "u2", meaning="of the group", words=_CAN_STATUS),
+                    Field(f"group_{k}_status", "u2", meaning="of the group", labels=_CAN_STATUS),
                 )
             ),
         ),
@@ -274,7 +277,7 @@ _ALL: Final = (
     Sentence(
         "CF2",
         (
-            Field("parameter", "t", meaning="number of the parameter, as it is asked for"),
+            Field("parameter", "t", meaning="number of the parameter, as requested"),
             Field("data", "t", meaning="its value, hexadecimal"),
         ),
         meaning="parameter of the configuration",
@@ -287,8 +290,8 @@ _ALL: Final = (
 SENTENCES: Final = {sentence.name: sentence for sentence in _ALL}
 UNKNOWN: Final = Sentence(
     "unknown",
-    (Field("name", "t", NONE, meaning="of the sentence"), Field("text", "t", NONE, meaning="its fields, as they came")),
-    meaning="a sentence with a right checksum that no table has",
+    (Field("name", "t", NONE, meaning="of the sentence"), Field("text", "t", NONE, meaning="its fields as received")),
+    meaning="a sentence with a right checksum that is not declared",
 )
 SUMMARY: Final = {"BV2": "BV1", "BT2": "BT1", "BT4": "BT3", "BB2": "BB1"}
-"""Sentences about single cells, and those that tell how many cells there are."""
+"""Sentences about single cells, and the summaries with the number of cells."""

@@ -1,4 +1,4 @@
-"""What a driver knows of one Control Unit: which values it says are valid, how many cells it has, single cells."""
+"""State of one Control Unit: validity of its values, number of its cells, values of single cells."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,11 +7,10 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellTable
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
 from pygnc_devices.framing import LINE_END, Frame
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.reading import Counters, Reading, Stamp
 
 NOT_VALID: Final = "not valid"
-"""The unit's status (ST1) says that values of this kind are not valid now."""
+"""The unit's status (ST1) declares values of this kind invalid."""
 NO_CELLS: Final = "no cell communication"
 """The unit answered with empty fields."""
 IMPLAUSIBLE: Final = "implausible"
@@ -20,17 +19,18 @@ IMPLAUSIBLE: Final = "implausible"
 VALIDITY_BIT: Final = {"BV1": 0, "BV2": 0, "BT1": 1, "BT2": 1, "BB1": 2, "BB2": 2, "BT3": 5, "BT4": 5}
 _STATUS_AGE_NS: Final = 60_000_000_000
 _AVERAGE_ERROR_V: Final = 0.01
-"""The average of all cells is told in steps of this."""
+"""Resolution of the average cell voltage."""
 
 
 class EmusUnit:
-    """The engine's interpreter for this family.
+    """Interprets the sentences of a unit and holds what its operations share.
 
     Args:
-        allow_writes: whether procedures may change the unit.
+        allow_writes: whether operations may change the unit.
 
     Attributes:
-        cells: single cells, as far as they came, whoever asked for them.
+        allow_writes: see above.
+        cells: values of single cells, by sentence.
     """
 
     def __init__(self, *, allow_writes: bool = False) -> None:
@@ -40,8 +40,8 @@ class EmusUnit:
         self._status: int | None = None
         self._status_t_mono_ns = 0
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
-        """Return the reading of a sentence."""
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
+        """Return the reading in a sentence."""
         if frame.kind == LINE_END:
             return None
         sentence = SENTENCES.get(frame.kind, UNKNOWN)
@@ -52,19 +52,18 @@ class EmusUnit:
         flags = self._flags(frame.kind, values, stamp.t_mono_ns)
         return Reading(sentence, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, flags=flags)
 
-    def reconnected(self) -> Procedure[None] | None:
-        """Forget what a unit said that may have been another one; see `engine.Interpreter`."""
+    def reconnected(self) -> None:
+        """Discard the state; the unit may have been swapped. See `engine.Interpreter`."""
         self._status = None
         self._counts_of_cells.clear()
         self.cells = {name: CellTable(name) for name in SUMMARY}
-        return None
 
     def expected_cells(self, name: str) -> int | None:
-        """Return how many cells the unit has, by the summary that belongs to a sentence; None if it has not said."""
+        """Return the number of cells by the summary that belongs to a sentence; None: unknown."""
         return self._counts_of_cells.get(SUMMARY[name])
 
     def is_valid(self, name: str, t_mono_ns: int) -> bool | None:
-        """Return whether the unit says that values of a sentence are valid; None if it has said nothing lately."""
+        """Return whether the unit's status declares the values of a sentence valid; None without a recent status."""
         if self._status is None or name not in VALIDITY_BIT or t_mono_ns - self._status_t_mono_ns > _STATUS_AGE_NS:
             return None
         return bool(self._status >> VALIDITY_BIT[name] & 1)
@@ -76,7 +75,7 @@ class EmusUnit:
         if name in SUMMARY.values() and isinstance(cells, int):
             self._counts_of_cells[name] = cells
         if name in self.cells:
-            self.cells[name].take(values, begins_anew=True)
+            self.cells[name].add(values, clear_at_first=True)
 
     def _flags(self, name: str, values: Mapping[str, Value | None], t_mono_ns: int) -> tuple[str, ...]:
         flags = []
@@ -97,7 +96,7 @@ def _decode(frame: Frame) -> Mapping[str, Value | None]:
 
 
 def _is_plausible(values: Mapping[str, Value | None]) -> bool:
-    """Tell whether lowest, average, highest and sum can belong together; strings in parallel divide the sum."""
+    """Return whether lowest, average, highest and pack voltage agree; parallel strings divide the pack voltage."""
     low, mean, high, total = (values[f"{name}_v"] for name in ("cell_min", "cell_average", "cell_max", "pack"))
     cells = values["cells"]
     if not (isinstance(low, float) and isinstance(mean, float) and isinstance(high, float)):

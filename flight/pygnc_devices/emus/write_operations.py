@@ -1,4 +1,4 @@
-"""Changing a Control Unit. Nothing here is sent unless the device was opened with `allow_writes=True`."""
+"""Operations that change a Control Unit. They need a device that was opened with `allow_writes=True`."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,191 +8,191 @@ from pygnc_devices.emus import operations
 from pygnc_devices.emus.operations import read_parameter
 from pygnc_devices.emus.unit import EmusUnit
 from pygnc_devices.errors import DeviceError, RefusedError, WriteForbiddenError
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 FUNCTION_FLAGS: Final = "1600"
 CONTACTOR_BIT: Final = 27
-"""Of the function flags: set, it holds the battery's contactor open; clear, protections decide."""
+"""Bit of the function flags that holds the battery's contactor open; if it is clear, protections decide."""
 _LONGEST_TEXT: Final = 64
 
 
 def _writes(
-    procedure: Callable[Concatenate[EmusUnit, P], Procedure[T]],
-) -> Callable[Concatenate[EmusUnit, P], Procedure[T]]:
-    """Refuse a procedure on a device that was not opened for writing."""
+    procedure: Callable[Concatenate[EmusUnit, P], Operation[T]],
+) -> Callable[Concatenate[EmusUnit, P], Operation[T]]:
+    """Reject an operation on a device that was not opened for writing."""
 
     @wraps(procedure)
-    def guarded(unit: EmusUnit, /, *args: P.args, **kwargs: P.kwargs) -> Procedure[T]:
+    async def guarded(unit: EmusUnit, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if not unit.allow_writes:
             what = procedure.__name__.replace("_", " ")
-            raise WriteForbiddenError(f"to {what} changes the Control Unit: open it with allow_writes=True")
-        return (yield from procedure(unit, *args, **kwargs))
+            raise WriteForbiddenError(f"{what} changes the Control Unit; open it with allow_writes=True to allow that")
+        return await procedure(unit, *args, **kwargs)
 
     return guarded
 
 
 @_writes
-def write_parameter(unit: EmusUnit, number: str, data: str) -> Procedure[None]:
+async def write_parameter(unit: EmusUnit, number: str, data: str) -> None:
     """Write a parameter of the configuration and read it back.
 
     Raises:
-        DeviceError: number or data are not hexadecimal.
-        RefusedError: it does not read back as it was written.
-        NoAnswerError: the unit said nothing.
+        DeviceError: number or data is not hexadecimal.
+        RefusedError: it reads back with another value.
+        NoAnswerError: no answer came.
     """
     for text in (number, data):
         if not text or not all(digit in "0123456789ABCDEFabcdef" for digit in text):
-            raise DeviceError(f"{text!r}: number and data of a parameter are hexadecimal")
-    yield operations.parameter(number, data.upper())
-    found = yield from read_parameter(unit, number)
+            raise DeviceError(f"{text!r}: number and data of a parameter must be hexadecimal")
+    await operations.request_parameter(number, data.upper())
+    found = await read_parameter(unit, number)
     if found.lstrip("0").upper() != data.lstrip("0").upper():
-        raise RefusedError(f"parameter {number} was written as {data} and reads {found or 'nothing'}")
+        raise RefusedError(f"parameter {number}: wrote {data}, read back {found or 'nothing'}")
 
 
 @_writes
-def write_function_flag(unit: EmusUnit, bit: int, is_set: bool) -> Procedure[int]:  # noqa: FBT001 - that is what is written
-    """Set or clear one bit of the function flags, leave the others as they are, and return them.
+async def write_function_flag(unit: EmusUnit, bit: int, is_set: bool) -> int:  # noqa: FBT001 - that is what is written
+    """Set or clear one bit of the function flags, and return all of them.
 
     Raises:
-        DeviceError: there is no such bit, or the unit tells no flags.
-        RefusedError: it does not read back as it was written.
-        NoAnswerError: the unit said nothing.
+        DeviceError: the bit does not exist, or the answer contains no flags.
+        RefusedError: it reads back with another value.
+        NoAnswerError: no answer came.
     """
     if not 0 <= bit < 32:
-        raise DeviceError(f"the function flags have bits 0 to 31, not {bit}")
-    text = yield from read_parameter(unit, FUNCTION_FLAGS)
+        raise DeviceError(f"bit {bit}: the function flags have bits 0 to 31")
+    text = await read_parameter(unit, FUNCTION_FLAGS)
     try:
         flags = int(text, 16)
     except ValueError:
-        raise DeviceError(f"the unit tells no function flags, but {text!r}") from None
+        raise DeviceError(f"the unit's function flags are not hexadecimal: {text!r}") from None
     flags = flags | 1 << bit if is_set else flags & ~(1 << bit)
-    yield from write_parameter(unit, FUNCTION_FLAGS, f"{flags:08X}")
+    await write_parameter(unit, FUNCTION_FLAGS, f"{flags:08X}")
     return flags
 
 
 @_writes
-def open_contactor(unit: EmusUnit) -> Procedure[None]:
-    """Force the battery's contactor open. What hangs on the battery loses power.
+async def open_contactor(unit: EmusUnit) -> None:
+    """Force the battery's contactor open. All consumers of the battery lose power.
 
     Raises:
-        RefusedError: it does not read back as it was written.
-        NoAnswerError: the unit said nothing.
+        RefusedError: it reads back with another value.
+        NoAnswerError: no answer came.
     """
-    yield from write_function_flag(unit, CONTACTOR_BIT, is_set=True)
+    await write_function_flag(unit, CONTACTOR_BIT, is_set=True)
 
 
 @_writes
-def release_contactor(unit: EmusUnit) -> Procedure[None]:
-    """Let protections decide about the battery's contactor again.
+async def release_contactor(unit: EmusUnit) -> None:
+    """Return control of the battery's contactor to the protections.
 
     Raises:
-        RefusedError: it does not read back as it was written.
-        NoAnswerError: the unit said nothing.
+        RefusedError: it reads back with another value.
+        NoAnswerError: no answer came.
     """
-    yield from write_function_flag(unit, CONTACTOR_BIT, is_set=False)
+    await write_function_flag(unit, CONTACTOR_BIT, is_set=False)
 
 
 @_writes
-def log_in(unit: EmusUnit, password: str) -> Procedure[bool]:  # noqa: ARG001 - a method of the device
-    """Give the password; returns whether the unit takes it.
+async def log_in(unit: EmusUnit, password: str) -> bool:  # noqa: ARG001 - a method of the device
+    """Send the password; return whether the unit accepts it.
 
     Raises:
-        DeviceError: no password can be written so.
-        NoAnswerError: the unit said nothing.
+        DeviceError: the text cannot be a password.
+        NoAnswerError: no answer came.
     """
-    frame = (yield operations.question("PW1", _secret(password), tries=1))[-1]
+    frame = (await operations.request_sentence("PW1", _secret(password), tries=1))[-1]
     return frame.payload.strip(b"0") != b""
 
 
 @_writes
-def log_out(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
-    """Take the password back.
+async def log_out(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
+    """Lock the unit again.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    yield operations.question("PW1", "", tries=1)
+    await operations.request_sentence("PW1", "", tries=1)
 
 
 @_writes
-def set_password(unit: EmusUnit, password: str) -> Procedure[bool]:  # noqa: ARG001 - a method of the device
-    """Set a new password, or clear it with an empty one; returns whether the unit took it.
+async def set_password(unit: EmusUnit, password: str) -> bool:  # noqa: ARG001 - a method of the device
+    """Set a new password, or clear it with an empty one; return whether the unit accepted it.
 
     Raises:
-        DeviceError: no password can be written so.
-        NoAnswerError: the unit said nothing.
+        DeviceError: the text cannot be a password.
+        NoAnswerError: no answer came.
     """
-    frame = (yield operations.question("PW2", _secret(password) if password else "", tries=1))[-1]
+    frame = (await operations.request_sentence("PW2", _secret(password) if password else "", tries=1))[-1]
     return frame.payload.strip(b"0") == b"1"
 
 
 @_writes
-def set_state_of_charge(unit: EmusUnit, percent: int) -> Procedure[None]:  # noqa: ARG001 - a method of the device
-    """Tell the unit the state of charge.
+async def set_state_of_charge(unit: EmusUnit, percent: int) -> None:  # noqa: ARG001 - a method of the device
+    """Set the state of charge.
 
     Raises:
         DeviceError: it is not a whole number from 0 to 100.
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
     if percent not in range(101):
-        raise DeviceError(f"a state of charge is a whole number from 0 to 100 %, not {percent}")
-    yield operations.question("SC1", f"{percent:02X}", tries=1)
+        raise DeviceError(f"state of charge {percent} is not a whole number from 0 to 100 %")
+    await operations.request_sentence("SC1", f"{percent:02X}", tries=1)
 
 
 @_writes
-def zero_current_sensor(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
-    """Take the present current for zero.
+async def zero_current_sensor(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
+    """Define the present current as zero.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    yield operations.question("RC1", "", tries=1)
+    await operations.request_sentence("RC1", "", tries=1)
 
 
 @_writes
-def restart(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def restart(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Restart the unit; needs the password.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    yield operations.question("RS1", "", tries=1)
+    await operations.request_sentence("RS1", "", tries=1)
 
 
 @_writes
-def reset_to_factory(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
-    """Put the configuration back to the factory's; needs the password.
+async def reset_to_factory(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
+    """Restore the factory's configuration; needs the password.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    yield operations.question("FD1", "", tries=1)
+    await operations.request_sentence("FD1", "", tries=1)
 
 
 @_writes
-def clear_log(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def clear_log(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Clear the event log.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    yield operations.question("LG1", "c", tries=1)
+    await operations.request_sentence("LG1", "c", tries=1)
 
 
 @_writes
-def clear_statistics(unit: EmusUnit) -> Procedure[None]:  # noqa: ARG001 - a method of the device
+async def clear_statistics(unit: EmusUnit) -> None:  # noqa: ARG001 - a method of the device
     """Clear the long-term statistics that are not protected.
 
     Raises:
-        NoAnswerError: the unit said nothing.
+        NoAnswerError: no answer came.
     """
-    yield operations.question("SS1", "c", tries=1)
+    await operations.request_sentence("SS1", "c", tries=1)
 
 
 def _secret(text: str) -> str:
     if not text.isascii() or not text.isprintable() or "," in text or not 0 < len(text) <= _LONGEST_TEXT:
-        raise DeviceError("a password is 1 to 64 printable ASCII characters without commas")
+        raise DeviceError("a password must be 1 to 64 printable ASCII characters without commas")
     return text

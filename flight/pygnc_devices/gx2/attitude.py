@@ -7,10 +7,10 @@ from pygnc_devices.declaration import Value
 
 
 def euler_angles(values: Mapping[str, Value | None]) -> tuple[float, float, float]:
-    """Return roll, pitch and yaw in rad; the matrix turns vectors from north-east-down into the unit's axes.
+    """Return roll, pitch and yaw in rad. The matrix rotates vectors from north-east-down to the axes of the unit.
 
     Raises:
-        KeyError: the reply has no matrix.
+        KeyError: the reply does not contain the matrix.
     """
     m11, m12, m13, m23, m33 = (_number(values[name]) for name in ("m11", "m12", "m13", "m23", "m33"))
     return math.atan2(m23, m33), math.asin(min(1.0, max(-1.0, -m13))), math.atan2(m12, m11)

@@ -1,4 +1,4 @@
-"""The controls of 3DM-GX2 units and their kin: rate, reply at power-up, sampling, words of the EEPROM by address."""
+"""Controls of 3DM-GX2 and related units: rate, reply at power-up, sampling, words of the EEPROM by address."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,118 +12,117 @@ from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS
 from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.scheduler import Procedure
 
 _FORMAT: Final = "pygnc 3DM-GX2 settings 1"
 _SAMPLING: Final = "sampling."
 _SAMPLING_NAMES: Final = tuple(_SAMPLING + field.name for field in fields(Sampling))
-_KEPT: Final = ("rate", "startup")
-_SET: Final = ("continuous",)
+_STORED_NAMES: Final = ("rate", "startup")
+_VOLATILE_NAMES: Final = ("continuous",)
 _NO_REPLY: Final = "none"
 _CONTINUOUS: Final = "reply sent in every cycle"
 
 
-def describe(unit: Gx2Unit) -> Procedure[dict[str, str]]:
-    """Return who the unit is and how it is set."""
-    who = yield from identify(unit)
-    told = {
-        "serial_number": who.serial_number,
-        "model": who.name,
-        "part_number": who.model,
-        "options": who.options,
-        "version": who.firmware,
-        "rate": f"{(yield from eeprom.get_rate(unit)):g} Hz",
+async def describe(unit: Gx2Unit) -> dict[str, str]:
+    """Return identity and settings of the unit."""
+    identity = await identify(unit)
+    description = {
+        "serial_number": identity.serial_number,
+        "model": identity.name,
+        "part_number": identity.model,
+        "options": identity.options,
+        "version": identity.firmware,
+        "rate": f"{(await eeprom.get_rate(unit)):g} Hz",
     }
     if unit.is_gx3:
-        sampling = yield from eeprom.get_sampling(unit)
-        told["filter"] = f"{sampling.inertial_filter_size} and {sampling.magnetic_filter_size} samples"
-    return told
+        sampling = await eeprom.get_sampling(unit)
+        description["filter"] = f"{sampling.inertial_filter_size} and {sampling.magnetic_filter_size} samples"
+    return description
 
 
-def start(unit: Gx2Unit) -> Procedure[None]:
-    """Have replies sent in every cycle, unless they are."""
+async def start(unit: Gx2Unit) -> None:
+    """Start continuous mode, if it is not active."""
     if unit.stream is None:
-        yield from operations.start_continuous(unit)
+        await operations.start_continuous(unit)
 
 
-def get(unit: Gx2Unit, names: Sequence[str]) -> Procedure[list[Setting]]:
-    """Return values in effect: the sampling settings of a 3DM-GX3-25; the others cannot be asked for theirs."""
-    yield from identify(unit)
+async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
+    """Return values in effect: the sampling settings of a 3DM-GX3-25; other units do not report them."""
+    await identify(unit)
     if not unit.is_gx3:
-        raise DeviceError("a 3DM-GX2 does not tell what is in effect: `read` shows its EEPROM")
-    found = asdict((yield from eeprom.get_sampling(unit)))
+        raise DeviceError("a 3DM-GX2 does not report values in effect; `read` returns its EEPROM")
+    found = asdict(await eeprom.get_sampling(unit))
     _check(names, _SAMPLING_NAMES)
     return [Setting(name, found[name.removeprefix(_SAMPLING)]) for name in names or _SAMPLING_NAMES]
 
 
-def put(unit: Gx2Unit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+async def put(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
     """Set `continuous` (a reply such as CC, or none) and the sampling settings of a 3DM-GX3-25, until power-off."""
-    _check(values, (*_SET, *_SAMPLING_NAMES))
-    settings = yield from _put_sampling(unit, values, keep=False)
+    _check(values, (*_VOLATILE_NAMES, *_SAMPLING_NAMES))
+    settings = await _put_sampling(unit, values, keep=False)
     if "continuous" in values:
         kind = _reply(values["continuous"])
         if kind is None:
-            yield from operations.stop_continuous(unit)
+            await operations.stop_continuous(unit)
         else:
-            yield from operations.start_continuous(unit, kind)
+            await operations.start_continuous(unit, kind)
         settings.append(Setting("continuous", kind or _NO_REPLY, meaning=_CONTINUOUS))
     return settings
 
 
-def read(unit: Gx2Unit, names: Sequence[str]) -> Procedure[list[Setting]]:
-    """Return what it keeps: rate, reply at power-up, sampling settings, words of the EEPROM by address (0xFCA2)."""
-    yield from identify(unit)
-    known = (*_KEPT, *_SAMPLING_NAMES) if unit.is_gx3 else _KEPT
+async def read(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
+    """Return rate, reply at power-up, sampling settings and words of the EEPROM by address (0xFCA2)."""
+    await identify(unit)
+    known = (*_STORED_NAMES, *_SAMPLING_NAMES) if unit.is_gx3 else _STORED_NAMES
     _check([name for name in names if not _is_address(name)], known)
     settings = []
-    sampling: dict[str, Any] = asdict((yield from eeprom.get_sampling(unit))) if unit.is_gx3 else {}
+    sampling: dict[str, Any] = asdict(await eeprom.get_sampling(unit)) if unit.is_gx3 else {}
     for name in names or known:
         if name == "rate":
-            settings.append(_rate((yield from eeprom.get_rate(unit))))
+            settings.append(_rate(await eeprom.get_rate(unit)))
         elif name == "startup":
-            settings.append(_startup((yield from eeprom.get_startup(unit))))
+            settings.append(_startup(await eeprom.get_startup(unit)))
         elif name.startswith(_SAMPLING):
             settings.append(Setting(name, sampling[name.removeprefix(_SAMPLING)]))
         else:
-            word = yield from eeprom.read_word(unit, int(name, 16))
+            word = await eeprom.read_word(unit, int(name, 16))
             settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
     return settings
 
 
-def write(unit: Gx2Unit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
-    """Write them for good. A 3DM-GX2 takes its rate at the next power-up."""
-    _check([name for name in values if not _is_address(name)], (*_KEPT, *_SAMPLING_NAMES))
-    settings = yield from _put_sampling(unit, values, keep=True)
+async def write(unit: Gx2Unit, values: Mapping[str, str]) -> list[Setting]:
+    """Write to non-volatile memory. A 3DM-GX2 uses its rate from the next power-up on."""
+    _check([name for name in values if not _is_address(name)], (*_STORED_NAMES, *_SAMPLING_NAMES))
+    settings = await _put_sampling(unit, values, keep=True)
     for name, text in values.items():
         if name == "rate":
             wanted_hz = _number(name, text.lower().removesuffix("hz"), float)
-            settings.append(_rate((yield from eeprom.set_rate(unit, wanted_hz))))
+            settings.append(_rate(await eeprom.set_rate(unit, wanted_hz)))
         elif name == "startup":
-            yield from eeprom.set_startup(unit, _reply(text))
+            await eeprom.set_startup(unit, _reply(text))
             settings.append(_startup(_reply(text)))
         elif _is_address(name):
             word = int(_number(name, text, lambda digits: int(digits, 0)))
-            yield from eeprom.write_word(unit, int(name, 16), word)
+            await eeprom.write_word(unit, int(name, 16), word)
             settings.append(Setting(name, word, f"{word:#06x}", "word of the EEPROM"))
     return settings
 
 
-def take_snapshot(unit: Gx2Unit) -> Procedure[str]:
-    """Return what it keeps as JSON text."""
-    who = yield from identify(unit)
+async def take_snapshot(unit: Gx2Unit) -> str:
+    """Return rate, reply at power-up and sampling settings as JSON text."""
+    identity = await identify(unit)
     words = {}
     for address in (RATE_ADDRESS, STARTUP_ADDRESS):
-        words[f"{address:#06x}"] = yield from eeprom.read_word(unit, address)
-    sampling = asdict((yield from eeprom.get_sampling(unit))) if unit.is_gx3 else None
-    content = {"format": _FORMAT, "serial_number": who.serial_number, "name": who.name}
+        words[f"{address:#06x}"] = await eeprom.read_word(unit, address)
+    sampling = asdict(await eeprom.get_sampling(unit)) if unit.is_gx3 else None
+    content = {"format": _FORMAT, "serial_number": identity.serial_number, "name": identity.name}
     return json.dumps(content | {"words": words, "sampling": sampling}, indent=2)
 
 
-def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> Procedure[list[Setting]]:  # noqa: FBT001 - see Controls
-    """Put a snapshot back.
+async def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
+    """Restore a snapshot.
 
     Raises:
-        DeviceError: it is none, or of another unit, and that was not said to be meant.
+        DeviceError: the text is not a snapshot, or it belongs to another unit and `to_another_unit` is not set.
     """
     try:
         content = json.loads(text)
@@ -133,22 +132,22 @@ def restore(unit: Gx2Unit, text: str, to_another_unit: bool) -> Procedure[list[S
         sampling = None if content["sampling"] is None else Sampling(**content["sampling"])
         serial_number = str(content["serial_number"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DeviceError(f"this is no snapshot of a unit's settings: {error!r}") from None
-    who = yield from identify(unit)
-    if who.serial_number != serial_number and not to_another_unit:
-        raise DeviceError(f"the snapshot is of unit {serial_number}, this is unit {who.serial_number}")
+        raise DeviceError(f"the text is not a snapshot of a unit's settings: {error!r}") from None
+    identity = await identify(unit)
+    if identity.serial_number != serial_number and not to_another_unit:
+        raise DeviceError(f"the snapshot belongs to unit {serial_number}, this is unit {identity.serial_number}")
     changed = []
     for address, word in words.items():
-        if (yield from eeprom.read_word(unit, address)) != word:
-            yield from eeprom.write_word(unit, address, word)
+        if (await eeprom.read_word(unit, address)) != word:
+            await eeprom.write_word(unit, address, word)
             changed.append(Setting(f"{address:#06x}", word, f"{word:#06x}"))
-    if sampling is not None and (yield from eeprom.get_sampling(unit)) != sampling:
-        yield from eeprom.set_sampling(unit, sampling, keep=True)
+    if sampling is not None and (await eeprom.get_sampling(unit)) != sampling:
+        await eeprom.set_sampling(unit, sampling, keep=True)
         changed += [Setting(_SAMPLING + name, value) for name, value in asdict(sampling).items()]
     return changed
 
 
-def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> Procedure[list[Setting]]:
+async def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> list[Setting]:
     wanted = {
         name.removeprefix(_SAMPLING): int(_number(name, text, lambda digits: int(digits, 0)))
         for name, text in values.items()
@@ -156,11 +155,11 @@ def _put_sampling(unit: Gx2Unit, values: Mapping[str, str], *, keep: bool) -> Pr
     }
     if not wanted:
         return []
-    yield from identify(unit)
+    await identify(unit)
     if not unit.is_gx3:
-        raise DeviceError("only a 3DM-GX3-25 has sampling settings")
-    sampling = replace((yield from eeprom.get_sampling(unit)), **wanted)
-    yield from eeprom.set_sampling(unit, sampling, keep=keep)
+        raise DeviceError("sampling settings exist in a 3DM-GX3-25 only")
+    sampling = replace((await eeprom.get_sampling(unit)), **wanted)
+    await eeprom.set_sampling(unit, sampling, keep=keep)
     return [Setting(_SAMPLING + name, value) for name, value in wanted.items()]
 
 
@@ -169,14 +168,14 @@ def _reply(text: str) -> str | None:
     if kind == _NO_REPLY.upper():
         return None
     if kind not in STREAMABLE:
-        raise DeviceError(f"{text!r} is no measurement; there are {', '.join(sorted(STREAMABLE))} and {_NO_REPLY}")
+        raise DeviceError(f"unknown measurement {text!r}; choose from {', '.join(sorted(STREAMABLE))}, {_NO_REPLY}")
     return kind
 
 
 def _check(names: Sequence[str] | Mapping[str, str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
-            raise DeviceError(f"no setting is called {name!r} here; there are {', '.join(known)}")
+            raise DeviceError(f"unknown setting {name!r}; choose from {', '.join(known)}")
 
 
 def _is_address(name: str) -> bool:
@@ -187,7 +186,7 @@ def _number(name: str, text: str, convert: Any) -> float:  # noqa: ANN401 - int 
     try:
         return float(convert(text.strip()))
     except ValueError:
-        raise DeviceError(f"{name}: {text!r} is no number") from None
+        raise DeviceError(f"{name}: {text!r} is not a number") from None
 
 
 def _rate(hz: float) -> Setting:

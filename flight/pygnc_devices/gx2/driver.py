@@ -1,4 +1,4 @@
-"""The driver of 3DM-GX2, Inertia-Link and 3DM-GX3-25: `Gx2` for plain scripts, `AsyncGx2`."""
+"""Driver of MicroStrain 3DM-GX2, Inertia-Link and 3DM-GX3-25: `Gx2`, `AsyncGx2` and their family."""
 
 import asyncio
 from typing import Final, Self
@@ -17,7 +17,7 @@ WIRE: Final = Wire(framing.scan, LONGEST_FRAME)
 
 
 def wireless_wire(node: int) -> Wire:
-    """Return how a node talks through its base station."""
+    """Return the wire format of a node behind its base station."""
     return Wire(framing.scanner(node), framing.LONGEST_WRAPPED)
 
 
@@ -28,7 +28,7 @@ def _open(url: str, baud: int, timer_hz: int | None, node: int | None) -> tuple[
 
 
 class Gx2Methods(UnitDevice[Gx2Unit]):
-    """What a unit can be told, by either face. Methods raise what their procedure says."""
+    """Methods of both APIs; the operations document them and the errors that they raise."""
 
     send = method(operations.send)
     poll = method(operations.poll)
@@ -55,17 +55,17 @@ class Gx2Methods(UnitDevice[Gx2Unit]):
 
 
 class Gx2(Gx2Methods, BlockingDevice):
-    """A unit for plain scripts."""
+    """Synchronous driver."""
 
     @classmethod
     def open(cls, url: str, baud: int = DEFAULT_BAUD, *, timer_hz: int | None = None, node: int | None = None) -> Self:
-        """Open a unit. It is silent until it is polled or told to stream, unless its EEPROM says otherwise.
+        """Open a unit. It sends nothing until it is polled or streams, unless its EEPROM starts continuous mode.
 
         Args:
             url: serial path, `socket://host:port`, `rfc2217://host:port`, `file://recording.raw`.
-            baud: speed of the line.
-            timer_hz: `timer.GX2_HZ` or `timer.GX3_HZ`; None: found out from the steps of the timer.
-            node: address of a wireless node, whose base station hangs at the port.
+            baud: baud rate of the line.
+            timer_hz: `unit.GX2_HZ` or `unit.GX3_HZ`; None: determined from the steps of the timer.
+            node: address of a wireless node, whose base station is at the port.
 
         Raises:
             PortError: the port cannot be opened.
@@ -74,7 +74,7 @@ class Gx2(Gx2Methods, BlockingDevice):
 
 
 class AsyncGx2(Gx2Methods, AsyncDevice):
-    """A unit for asyncio."""
+    """Driver for asyncio."""
 
     @classmethod
     async def open(

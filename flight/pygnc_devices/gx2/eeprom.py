@@ -1,4 +1,4 @@
-"""Words of the EEPROM: rate and continuous mode at power-up. A 3DM-GX3-25 has sampling settings for its rate."""
+"""EEPROM of a unit: words, rate, reply at power-up. A 3DM-GX3-25 has its rate in its sampling settings."""
 
 import struct
 from dataclasses import dataclass, replace
@@ -9,13 +9,12 @@ from pygnc_devices.gx2 import operations
 from pygnc_devices.gx2.operations import ask, check_kind, identify
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.scheduler import Procedure
 
 RATE_ADDRESS: Final = 0xFCA2
 STARTUP_ADDRESS: Final = 0xFCA6
 COUNTS_PER_S: Final = 51_200
 DIVIDERS: Final = range(170, COUNTS_PER_S + 1)
-"""About 300 Hz to 1 Hz."""
+"""Dividers of the rate: about 300 Hz to 1 Hz."""
 _WIRELESS: Final = 0x8000
 _TRIES: Final = 2
 _GX3_HZ: Final = 1000
@@ -23,12 +22,12 @@ _READ, _SET, _STORE = 0, 1, 2
 
 
 class EepromError(DeviceError):
-    """A word does not hold what was written."""
+    """A word or setting reads back with another value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Sampling settings of a 3DM-GX3-25 (DB): rate in 1000 Hz / decimation, filters in samples, compensation in s."""
+    """Sampling settings of a 3DM-GX3-25 (DB): rate 1000 Hz / decimation, filters in samples, compensation in s."""
 
     decimation: int
     flags: int
@@ -40,11 +39,11 @@ class Sampling:
 
     @property
     def rate_hz(self) -> float:
-        """Of continuous mode."""
+        """Rate of continuous mode."""
         return _GX3_HZ / self.decimation
 
 
-def read_word(unit: Gx2Unit, address: int) -> Procedure[int]:
+async def read_word(unit: Gx2Unit, address: int) -> int:
     """Return a word (E5).
 
     Raises:
@@ -52,105 +51,105 @@ def read_word(unit: Gx2Unit, address: int) -> Procedure[int]:
     """
     for attempt in range(_TRIES):
         try:
-            return _word((yield from ask(unit, operations.read_word(address))).payload)
+            return _word((await ask(unit, operations.read_word(address))).payload)
         except NoAnswerError:
             if attempt == _TRIES - 1:
                 raise
-            yield from _wait_for_late_words()
+            await _wait_for_late_words()
     raise AssertionError
 
 
-def write_word(unit: Gx2Unit, address: int, word: int) -> Procedure[None]:
-    """Write a word, read it back, and write it once more if it is not there (E4, E5). EEPROM wears: it is read first.
+async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
+    """Write a word unless it has that value, read it back, and write it once more if necessary (E4, E5).
 
     Raises:
-        EepromError: it holds something else.
+        EepromError: the word reads back with another value.
         NoAnswerError: the unit does not answer.
     """
-    if (yield from read_word(unit, address)) == word:
+    if (await read_word(unit, address)) == word:
         return
     for _ in range(_TRIES):
         try:
-            yield from ask(unit, operations.write_word(address, word))
+            await ask(unit, operations.write_word(address, word))
         except NoAnswerError:
-            yield from _wait_for_late_words()
-        found = yield from read_word(unit, address)
+            await _wait_for_late_words()
+        found = await read_word(unit, address)
         if found == word:
             return
-    raise EepromError(f"word {address:#06x} was written as {word:#06x} twice and reads {found:#06x}")
+    raise EepromError(f"word {address:#06x}: wrote {word:#06x} twice, read back {found:#06x}")
 
 
-def get_rate(unit: Gx2Unit) -> Procedure[float]:
+async def get_rate(unit: Gx2Unit) -> float:
     """Return the rate in Hz."""
-    if (yield from _is_gx3(unit)):
-        return (yield from get_sampling(unit)).rate_hz
-    return COUNTS_PER_S / (yield from read_word(unit, RATE_ADDRESS))
+    if await _is_gx3(unit):
+        return (await get_sampling(unit)).rate_hz
+    return COUNTS_PER_S / (await read_word(unit, RATE_ADDRESS))
 
 
-def set_rate(unit: Gx2Unit, rate_hz: float) -> Procedure[float]:
-    """Set the rate, for good, and return the nearest one that there is. A 3DM-GX2 takes it at the next power-up.
+async def set_rate(unit: Gx2Unit, rate_hz: float) -> float:
+    """Write the nearest possible rate to EEPROM and return it. A 3DM-GX2 uses it from the next power-up on.
 
     Raises:
-        DeviceError: it is outside of 1 to 301 Hz, or 1000 Hz of a 3DM-GX3-25.
-        EepromError: it was not kept.
+        DeviceError: the rate is not from 1 to 301 Hz (3DM-GX3-25: 1000 Hz).
+        EepromError: it reads back with another value.
     """
-    if (yield from _is_gx3(unit)):
-        sampling = yield from get_sampling(unit)
+    if await _is_gx3(unit):
+        sampling = await get_sampling(unit)
         decimation = min(1000, max(1, round(_GX3_HZ / rate_hz))) if rate_hz > 0 else 1000
-        yield from set_sampling(unit, replace(sampling, decimation=decimation), keep=True)
+        await set_sampling(unit, replace(sampling, decimation=decimation), keep=True)
         return _GX3_HZ / decimation
     divider = round(COUNTS_PER_S / rate_hz) if rate_hz > 0 else 0
     if divider not in DIVIDERS:
-        raise DeviceError(f"there is no rate of {rate_hz} Hz, but 1 to {COUNTS_PER_S / DIVIDERS[0]:.0f} Hz")
-    yield from write_word(unit, RATE_ADDRESS, divider)
+        raise DeviceError(f"rate {rate_hz} Hz is not from 1 to {COUNTS_PER_S / DIVIDERS[0]:.0f} Hz")
+    await write_word(unit, RATE_ADDRESS, divider)
     return COUNTS_PER_S / divider
 
 
-def set_startup(unit: Gx2Unit, kind: str | None) -> Procedure[None]:
-    """Have a reply sent continuously from the next power-up on; None: wait for commands.
+async def set_startup(unit: Gx2Unit, kind: str | None) -> None:
+    """Set the reply that is sent continuously from the next power-up on; None: wait for commands.
 
     Raises:
-        DeviceError: there is no such reply.
-        EepromError: it was not kept.
+        DeviceError: the reply is not a measurement.
+        EepromError: it reads back with another value.
     """
     word = 0
     if kind is not None:
         check_kind(kind)
         word = int(kind, 16) | (0 if unit.node is None else _WIRELESS)
-    yield from write_word(unit, STARTUP_ADDRESS, word)
+    await write_word(unit, STARTUP_ADDRESS, word)
 
 
-def get_startup(unit: Gx2Unit) -> Procedure[str | None]:
-    """Return the reply that comes continuously from power-up on; None: none."""
-    word = yield from read_word(unit, STARTUP_ADDRESS)
+async def get_startup(unit: Gx2Unit) -> str | None:
+    """Return the reply that is sent continuously from power-up on; None: none."""
+    word = await read_word(unit, STARTUP_ADDRESS)
     return f"{word & 0xFF:02X}" if word & 0xFF else None
 
 
-def get_sampling(unit: Gx2Unit) -> Procedure[Sampling]:
+async def get_sampling(unit: Gx2Unit) -> Sampling:
     """Return the sampling settings of a 3DM-GX3-25 (DB)."""
-    return (yield from _sampling(unit, _READ, Sampling(0, 0, 0, 0, 0, 0, 0)))
+    return await _sampling(unit, _READ, Sampling(0, 0, 0, 0, 0, 0, 0))
 
 
-def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False) -> Procedure[None]:
-    """Set them, until power-off or for good (DB).
+async def set_sampling(unit: Gx2Unit, sampling: Sampling, *, keep: bool = False) -> None:
+    """Set the sampling settings of a 3DM-GX3-25 (DB), until power-off or in non-volatile memory (`keep`).
 
     Raises:
-        EepromError: the unit has others.
+        EepromError: they read back with other values.
     """
-    found = yield from _sampling(unit, _STORE if keep else _SET, sampling)
-    unit.relearn()
+    found = await _sampling(unit, _STORE if keep else _SET, sampling)
+    unit.reset_rate()
     if found != sampling:
-        raise EepromError(f"the unit has {found} and not {sampling}")
+        raise EepromError(f"wrote {sampling}, read back {found}")
 
 
-def _is_gx3(unit: Gx2Unit) -> Procedure[bool]:
-    """Tell the model; the two keep their rate in different places."""
+async def _is_gx3(unit: Gx2Unit) -> bool:
+    """Return whether the unit is a 3DM-GX3-25, which has its rate in another place."""
     if unit.timer.hz is None:
-        yield from identify(unit)
+        await identify(unit)
     return unit.is_gx3
 
 
-def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Procedure[Sampling]:
+async def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Sampling:
     words = struct.pack(
         ">HHBBHHB5x",
         wanted.decimation,
@@ -161,15 +160,15 @@ def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Procedure[Sampl
         wanted.north_compensation_s,
         wanted.magnetic_power,
     )
-    payload = (yield from ask(unit, operations.command("DB", b"\xa8\xb9" + bytes([function]) + words))).payload
+    payload = (await ask(unit, operations.command("DB", b"\xa8\xb9" + bytes([function]) + words))).payload
     values = [value for value in PACKETS["DB"].decode(payload).values() if isinstance(value, int)]
     return Sampling(*values)
 
 
-def _wait_for_late_words() -> Procedure[None]:
+async def _wait_for_late_words() -> None:
     while True:
         try:
-            yield operations.late_word()
+            await operations.late_word()
         except NoAnswerError:
             return
 

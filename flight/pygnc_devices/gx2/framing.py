@@ -1,13 +1,12 @@
-"""The reply frame: command byte, payload of a length that the command fixes, sum of all bytes before it, 16 bits.
+"""Frames of the single-byte protocol, and their wireless wrapper (ASPP) between a base station and its nodes.
 
-One byte and a sum are weak: payloads are full of bytes that could begin a reply. Within a good frame nobody looks for
-another; where a frame was damaged, a candidate must have the right sum and values that a unit can send.
+A reply is the command byte, a payload whose length depends on the command, and the sum of all bytes before it, 16 bits.
+One byte and a sum protect little: payloads are full of bytes that could begin a reply. Inside a good frame no other one
+is searched for; after damage, a candidate needs the right sum and values that a unit can send.
 
-The wireless wrapper (ASPP) between a base station and its nodes.
-
-Command: AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station answers AA if it has taken
-it, 21 if not. Reply: AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all but the first byte, LQI and RSSI;
-the length counts from the zero to the end of the data, and the data has no sum of its own.
+A wrapped command is AA 0B 00, node, length, 00, command, sum of all but the first byte. The base station answers AA if
+it accepts the command, 21 if not. A wrapped reply is AA 07 00, node, length, 00, command, data, LQI, RSSI, sum of all
+but the first byte, LQI and RSSI. The length counts from the 00 to the end of the data, which has no sum of its own.
 
 Sources: MicroStrain Data Communications Protocol 1.19; a recorded reply in tests/pygnc_devices/gx2/test_framing.py.
 """
@@ -24,18 +23,18 @@ _LENGTHS: Final = {octet: packet.layout.size + OVERHEAD_BYTES for octet, packet 
 
 
 def checksum(octets: bytes) -> bytes:
-    """Return the sum of bytes as it stands behind them."""
+    """Return the sum of bytes, as it follows them in a frame."""
     return (sum(octets) & 0xFFFF).to_bytes(2, "big")
 
 
 def make_frame(kind: str, payload: bytes) -> bytes:
-    """Return the reply to a command, `kind` in hexadecimal digits."""
+    """Return the reply to a command; `kind` is its byte in hexadecimal."""
     body = bytes.fromhex(kind) + payload
     return body + checksum(body)
 
 
 def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
-    """Find the replies of a buffer; what is wrong costs one byte, behind which the search goes on."""
+    """Find the replies of a buffer. After damage the search continues one byte further on."""
     frames: list[Frame] = []
     damage: list[Damage] = []
     at, size = 0, len(octets)
@@ -71,25 +70,25 @@ NACK: Final = "NACK"
 NODE_IS_THERE: Final = "02"
 _BEGIN: Final = b"\xaa\x07\x00"
 _SINGLES: Final = {0xAA: ACK, 0x21: NACK, 0x02: NODE_IS_THERE}
-"""Answers of one byte. Nothing protects them: they count where a reply follows or nothing does."""
+"""Answers of one byte. Nothing protects them: they count only before a reply or at the end of the buffer."""
 _HEADER_BYTES: Final = 7
 _TRAILER_BYTES: Final = 4
 LONGEST_WRAPPED: Final = LONGEST_FRAME - OVERHEAD_BYTES + 1 + _HEADER_BYTES + _TRAILER_BYTES
 
 
 def wrap(node: int, command: bytes) -> bytes:
-    """Return a command for a node, as the base station wants it."""
+    """Return a command for a node, wrapped for the base station."""
     body = b"\x0b\x00" + node.to_bytes(2, "big") + bytes([len(command) + 1, 0]) + command
     return b"\xaa" + body + checksum(body)
 
 
 def link_quality(raw: bytes) -> tuple[int, int]:
-    """Return LQI and RSSI of a wrapped reply, as the base station tells them."""
+    """Return link quality (LQI) and signal strength (RSSI) of a wrapped reply, as reported by the base station."""
     return raw[-4], raw[-3]
 
 
 def scanner(node: int) -> Scanner:
-    """Return a scanner for the replies of one node; those of others get a kind that names them (`C2@95`)."""
+    """Return a scanner for the replies of a node; replies of other nodes get a kind with their number (`C2@95`)."""
 
     def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
         return _scan_wrapped(
@@ -136,14 +135,14 @@ def _scan_wrapped(octets: bytes, stalled: bool, kind_of: Callable[[str, int], st
 
 
 def _waiting(octets: bytes) -> int:
-    """Return how many bytes at the end may begin something: an answer of one byte, AA 07 00, or both."""
+    """Return how many bytes at the end may begin an answer of one byte, a wrapped reply, or both."""
     begun = next((count for count in (2, 1) if octets.endswith(_BEGIN[:count])), 0)
     before = octets[-begun - 1 : len(octets) - begun]
     return begun + bool(before and before[0] in _SINGLES)
 
 
 def _judge_wrapped(octets: bytes) -> int | DamageReason | None:
-    """Return the length of the reply at the head, what is wrong with it, or None if it has not all come yet."""
+    """Return the length of the reply at the head, its damage, or None if it is incomplete."""
     if len(octets) <= _HEADER_BYTES:
         return None
     packet = PACKET_OF_BYTE.get(octets[7])

@@ -1,11 +1,8 @@
-"""Commands and what counts as an answer to each. MicroStrain Data Communications Protocol 1.19.
+"""Operations of a unit: identity, single replies, continuous mode, biases, temperatures, built-in test.
 
-A reply comes at the end of the calculation cycle in which the command is carried out: after a second at the slowest
-rate.
-
-Who a unit is, single replies, biases, temperatures, built-in test.
-
-Continuous mode: begun, ended, brought back. It lives in RAM; the EEPROM can begin it at power-up.
+Commands are those of the MicroStrain Data Communications Protocol 1.19. A reply comes at the end of the calculation
+cycle in which the command is carried out: up to a second later at the slowest rate. Continuous mode is volatile; the
+EEPROM can start it at power-up.
 """
 
 import struct
@@ -19,15 +16,15 @@ from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.framing import ACK, NACK, NODE_IS_THERE
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Values, decode
-from pygnc_devices.scheduler import Claim, Procedure, Request
+from pygnc_devices.scheduler import Claim, Request
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TIMEOUT_S: Final = 0.4
 _TRIES: Final = 4
 _CYCLE_S: Final = 1.3
-"""More than the longest calculation cycle."""
+"""Longer than the longest calculation cycle."""
 _GUARD: Final = b"\xc1\x29"
-"""Two bytes that keep noise from being taken for a command that changes something."""
+"""Two guard bytes, so that noise is not mistaken for a command that changes something."""
 _STORED: Final = 0xFFFF
 
 
@@ -40,7 +37,7 @@ def command(
     tries: int = _TRIES,
     queue: str = "",
 ) -> Request:
-    """Return a command that is answered by a reply of its own kind; `fits` tells it from an earlier one's."""
+    """Return a command answered by a reply of its kind; `fits` returns whether a payload belongs to this command."""
 
     def accept(frame: Frame) -> Claim:
         is_mine = frame.kind == NACK or (frame.kind == kind and fits(frame.payload))
@@ -50,31 +47,31 @@ def command(
 
 
 def continuous(kind: str) -> Request:
-    """C4 with the reply to be sent continuously; "00" ends it."""
+    """Return C4: send a reply continuously; "00" ends that."""
     octet = bytes.fromhex(kind)
     return command("C4", _GUARD + octet, fits=lambda payload: payload[:1] == octet, tries=2)
 
 
 def stop(*, is_gx3: bool) -> Request:
-    """FA, which is not answered."""
+    """Return FA, which has no answer."""
     octets = b"\xfa\x75\xb4" if is_gx3 else b"\xfa"
     return Request(octets, lambda _: Claim.LAST, "FA", 0.05, tries=1, what="command FA")
 
 
 def write_bias(kind: str, words: tuple[float, float, float]) -> Request:
-    """C9 (accelerometer, g) or CA (gyros, rad/s)."""
+    """Return C9 (accelerometer, g) or CA (gyros, rad/s)."""
     payload = struct.pack(">3f", *words)
     guard = b"\xb7\x44" if kind == "C9" else b"\x12\xa5"
     return command(kind, guard + payload, fits=lambda answer: answer[:12] == payload)
 
 
 def capture_gyro_bias_request(ms: int) -> Request:
-    """CD, answered after that time."""
+    """Return CD, which is answered after that time."""
     return command("CD", _GUARD + struct.pack(">H", ms), timeout_s=ms / 1000 + 3 * _CYCLE_S, tries=1)
 
 
 def store_bias_request(quantity: int) -> Request:
-    """D0: 1 accelerometer, 2 gyros."""
+    """Return D0: 1 accelerometer, 2 gyros."""
     return command(
         "D0",
         _GUARD + struct.pack(">H", quantity),
@@ -85,41 +82,41 @@ def store_bias_request(quantity: int) -> Request:
 
 
 def built_in_test_request(bits: int) -> Request:
-    """FB."""
+    """Return FB."""
     return command("FB", _GUARD + bytes([bits]), fits=lambda payload: payload == bytes([bits]))
 
 
 def identify_request(selector: int) -> Request:
-    """EA: 0 model, 1 serial number, 2 name, 3 options."""
+    """Return EA: 0 model, 1 serial number, 2 name, 3 options."""
     return command("EA", bytes([selector]), fits=lambda payload: payload[0] == selector)
 
 
 def read_word(address: int) -> Request:
-    """E5. The reply does not name the address: it is asked once, and the next one only when no reply is on its way."""
+    """Return E5, sent once: the reply does not name the address, so that a late one must not count for another."""
     data = b"\x00" + struct.pack(">H", address)
     return command("E5", data, timeout_s=_CYCLE_S, tries=1, queue="eeprom")
 
 
 def write_word(address: int, word: int) -> Request:
-    """E4; see `read_word`."""
+    """Return E4; see `read_word`."""
     data = _GUARD + b"\x00" + struct.pack(">HH", address, word)
     return command("E4", data, timeout_s=_CYCLE_S, tries=1, queue="eeprom")
 
 
 def late_word() -> Request:
-    """Wait for a reply of E4 or E5 that nobody waits for any more."""
+    """Return a request that waits for a late reply to E4 or E5."""
     return Request(b"", lambda frame: Claim.LAST if frame.kind in {"E4", "E5"} else Claim.NO, "eeprom", 0.3, tries=1)
 
 
 def streamed(kind: str, wait_s: float) -> Request:
-    """Wait for a reply without asking for it."""
+    """Return a request that waits for a streamed reply."""
     return Request(
         b"", lambda frame: Claim.LAST if frame.kind == kind else Claim.NO, f"next {kind}", wait_s, tries=1, what=kind
     )
 
 
 def ping_node_request(node: int) -> Request:
-    """02, to the base station itself: is the node there."""
+    """Return 02, to the base station itself: does it reach the node?"""
 
     def accept(frame: Frame) -> Claim:
         return Claim.LAST if frame.kind in {NODE_IS_THERE, NACK} else Claim.NO
@@ -128,7 +125,7 @@ def ping_node_request(node: int) -> Request:
 
 
 def acknowledged(request: Request) -> Request:
-    """Return a command without an answer of its own, which a base station acknowledges all the same."""
+    """Return a command that has no reply but is acknowledged by the base station."""
     return Request(
         request.octets, lambda frame: Claim.LAST if frame.kind in {ACK, NACK} else Claim.NO, "FA", 0.3, tries=1
     )
@@ -150,7 +147,7 @@ _VOLTS_PER_COUNT: Final = 3.3 / 4096
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a unit is, as it writes it; `firmware` as in 2.1.03."""
+    """Identity of a unit, by its own texts; `firmware` such as 2.1.03."""
 
     model: str
     serial_number: str
@@ -161,162 +158,162 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Temperatures:
-    """A/D counts of the four sensors; the unit does not tell which gyros it has, and so what their counts mean."""
+    """A/D counts of four temperature sensors; their conversion depends on the gyros, which the unit does not report."""
 
     raw_accel: int
     raw_gyro: tuple[int, int, int]
 
     @property
     def accel_degc(self) -> float:
-        """Of the accelerometer."""
+        """Temperature of the accelerometer."""
         return (self.raw_accel * _VOLTS_PER_COUNT - 0.5) * 100.0
 
     def gyro_degc(self, *, is_adxrs61x: bool) -> Vector:
-        """Of the gyros: ADXRS61x, or ADXRS150, 300, 401."""
+        """Return the temperatures of the gyros: ADXRS61x, or ADXRS150, 300, 401."""
         volts = tuple(raw * _VOLTS_PER_COUNT for raw in self.raw_gyro)
         x, y, z = ((volt - 2.5) / 0.009 + 25.0 if is_adxrs61x else volt / 0.0084 - 273.0 for volt in volts)
         return x, y, z
 
 
-def ask(unit: Gx2Unit, request: Request) -> Procedure[Frame]:
+async def ask(unit: Gx2Unit, request: Request) -> Frame:
     """Return the answer to a command.
 
     Raises:
-        RefusedError: the base station cannot reach the node.
-        NoAnswerError: none came.
+        RefusedError: the base station does not reach the node.
+        NoAnswerError: no answer came.
     """
-    frame = (yield unit.wrap(request))[-1]
+    frame = (await unit.wrap(request))[-1]
     if frame.kind == NACK:
         raise RefusedError(f"the base station does not reach node {unit.node}")
     return frame
 
 
-def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> Procedure[bytes]:
-    """Send any command, with its guard bytes, and return the payload of its reply. It changes what it changes.
+async def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> bytes:
+    """Send any command with its data (guard bytes included), unchecked, and return the payload of the reply.
 
     Raises:
-        DeviceError: the length of its reply is in no table.
-        NoAnswerError: none came.
+        DeviceError: the reply to this command is not declared.
+        NoAnswerError: no reply came.
     """
     if kind not in PACKETS:
-        raise DeviceError(f"replies to command {kind} are in no table")
-    return (yield from ask(unit, command(kind, data))).payload
+        raise DeviceError(f"unknown command {kind}: its reply is not declared")
+    return (await ask(unit, command(kind, data))).payload
 
 
-def poll(unit: Gx2Unit, kind: str = "CC") -> Procedure[Values]:
-    """Return the values of one reply, asked for; one that is streamed too may be the stream's.
+async def poll(unit: Gx2Unit, kind: str = "CC") -> Values:
+    """Request one reply and return its values. If that reply is streamed, it may be one of the stream.
 
     Raises:
-        DeviceError: there is no such reply.
-        NoAnswerError: none came.
+        DeviceError: the reply is not a measurement.
+        NoAnswerError: no reply came.
     """
     check_kind(kind)
     if kind != unit.stream:
         unit.polled.add(kind)
-    return decode(PACKETS[kind], (yield from ask(unit, command(kind))).payload)
+    return decode(PACKETS[kind], (await ask(unit, command(kind))).payload)
 
 
 def check_kind(kind: str) -> None:
-    """Raise DeviceError unless it is a measurement."""
+    """Raise DeviceError unless a reply is a measurement."""
     if kind not in STREAMABLE:
-        raise DeviceError(f"{kind!r} is no measurement; there are {', '.join(sorted(STREAMABLE))}")
+        raise DeviceError(f"unknown measurement {kind!r}; choose from {', '.join(sorted(STREAMABLE))}")
 
 
-def identify(unit: Gx2Unit) -> Procedure[Identity]:
-    """Return who the unit is (EA, E9); its name tells how fast its timer runs."""
-    model = yield from _text(unit, 0)
-    serial_number = yield from _text(unit, 1)
-    name = yield from _text(unit, 2)
-    options = yield from _text(unit, 3)
-    (number,) = struct.unpack(">I", (yield from ask(unit, command("E9"))).payload)
+async def identify(unit: Gx2Unit) -> Identity:
+    """Return the identity of the unit (EA, E9). Its name tells the frequency of its timer."""
+    model = await _text(unit, 0)
+    serial_number = await _text(unit, 1)
+    name = await _text(unit, 2)
+    options = await _text(unit, 3)
+    (number,) = struct.unpack(">I", (await ask(unit, command("E9"))).payload)
     if unit.timer.hz is None:
         unit.timer.hz = GX3_HZ if "GX3" in name else GX2_HZ
     return Identity(model, serial_number, name, options, f"{number // 1000}.{number // 100 % 10}.{number % 100:02}")
 
 
-def probe() -> Procedure[Found]:
-    """Find out whether a unit is there: only an answer to our question counts.
+async def probe() -> Found:
+    """Detect and identify a unit. Only answers count, not a stream.
 
     Raises:
-        NoAnswerError: nobody answers.
+        NoAnswerError: no unit answers.
     """
-    name = yield replace(identify_request(2), timeout_s=_PROBE_S, tries=3)
-    serial_number = yield replace(identify_request(1), timeout_s=_PROBE_S, tries=3)
+    name = await replace(identify_request(2), timeout_s=_PROBE_S, tries=3)
+    serial_number = await replace(identify_request(1), timeout_s=_PROBE_S, tries=3)
     return Found(_as_text(serial_number[-1].payload), _as_text(name[-1].payload))
 
 
-def ping_node(unit: Gx2Unit) -> Procedure[bool]:
-    """Tell whether the base station reaches the node (02).
+async def ping_node(unit: Gx2Unit) -> bool:
+    """Return whether the base station reaches the node (02).
 
     Raises:
-        DeviceError: the unit hangs on a cable.
+        DeviceError: the unit is connected by a cable.
     """
     if unit.node is None:
-        raise DeviceError("only a base station knows nodes; open the unit with node=")
-    return (yield ping_node_request(unit.node))[-1].kind == NODE_IS_THERE
+        raise DeviceError("the unit was opened without node=; only a base station has nodes")
+    return (await ping_node_request(unit.node))[-1].kind == NODE_IS_THERE
 
 
-def write_accel_bias(unit: Gx2Unit, bias_mps2: Vector) -> Procedure[None]:
+async def write_accel_bias(unit: Gx2Unit, bias_mps2: Vector) -> None:
     """Set the bias of the accelerometer, until power-off (C9)."""
     x, y, z = (axis / STANDARD_GRAVITY_MPS2 for axis in bias_mps2)
-    yield from ask(unit, write_bias("C9", (x, y, z)))
+    await ask(unit, write_bias("C9", (x, y, z)))
 
 
-def write_gyro_bias(unit: Gx2Unit, bias_rad_s: Vector) -> Procedure[None]:
+async def write_gyro_bias(unit: Gx2Unit, bias_rad_s: Vector) -> None:
     """Set the bias of the gyros, until power-off (CA)."""
-    yield from ask(unit, write_bias("CA", bias_rad_s))
+    await ask(unit, write_bias("CA", bias_rad_s))
 
 
-def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Procedure[Vector]:
-    """Measure the bias of the gyros, in rad/s, and use it until power-off; the unit must stand still (CD).
+async def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Vector:
+    """Measure the bias of the gyros in rad/s and use it until power-off (CD). The unit must not move.
 
     Raises:
-        DeviceError: the unit takes 10 to 30 s.
+        DeviceError: the time is not from 10 to 30 s.
     """
     ms = round(seconds * 1000)
     if not CAPTURE_MS[0] <= ms <= CAPTURE_MS[1]:
-        raise DeviceError(f"the bias of the gyros is captured within 10 to 30 s, not {seconds} s")
-    x, y, z = struct.unpack_from(">3f", (yield from ask(unit, capture_gyro_bias_request(ms))).payload)
+        raise DeviceError(f"capturing the gyro bias takes 10 to 30 s, not {seconds} s")
+    x, y, z = struct.unpack_from(">3f", (await ask(unit, capture_gyro_bias_request(ms))).payload)
     return x, y, z
 
 
-def store_bias(unit: Gx2Unit, quantity: str) -> Procedure[None]:
-    """Keep the bias of `accel` or `gyro` in EEPROM (D0).
+async def store_bias(unit: Gx2Unit, quantity: str) -> None:
+    """Write the bias of `accel` or `gyro` to EEPROM (D0).
 
     Raises:
-        DeviceError: there is no such quantity.
-        RefusedError: the unit did not.
+        DeviceError: the quantity is unknown.
+        RefusedError: the unit did not store it.
     """
     if quantity not in _BIASES:
-        raise DeviceError(f"{quantity!r} is no bias; there are {', '.join(_BIASES)}")
-    payload = (yield from ask(unit, store_bias_request(_BIASES[quantity]))).payload
+        raise DeviceError(f"unknown bias {quantity!r}; choose from {', '.join(_BIASES)}")
+    payload = (await ask(unit, store_bias_request(_BIASES[quantity]))).payload
     if struct.unpack_from(">H", payload)[0] == _NOT_STORED:
         raise RefusedError(f"the unit does not store the {quantity} bias")
 
 
-def temperatures(unit: Gx2Unit) -> Procedure[Temperatures]:
+async def temperatures(unit: Gx2Unit) -> Temperatures:
     """Return the temperatures (D1)."""
-    payload = (yield from ask(unit, command("D1"))).payload
+    payload = (await ask(unit, command("D1"))).payload
     accel, x, y, z = struct.unpack_from(">4H", payload)
     return Temperatures(accel, (x, y, z))
 
 
-def built_in_test(unit: Gx2Unit, tests: Iterable[str] = ()) -> Procedure[None]:
-    """Switch tests on, which deflect the sensors; without any, all off (FB).
+async def built_in_test(unit: Gx2Unit, tests: Iterable[str] = ()) -> None:
+    """Switch on the given tests, which deflect the sensors, and all others off (FB).
 
     Raises:
-        DeviceError: there is no such test.
+        DeviceError: a test is unknown.
     """
     bits = 0
     for test in tests:
         if test not in TEST_BITS:
-            raise DeviceError(f"{test!r} is no test; there are {', '.join(TEST_BITS)}")
+            raise DeviceError(f"unknown test {test!r}; choose from {', '.join(TEST_BITS)}")
         bits |= TEST_BITS[test]
-    yield from ask(unit, built_in_test_request(bits))
+    await ask(unit, built_in_test_request(bits))
 
 
-def _text(unit: Gx2Unit, selector: int) -> Procedure[str]:
-    return _as_text((yield from ask(unit, identify_request(selector))).payload)
+async def _text(unit: Gx2Unit, selector: int) -> str:
+    return _as_text((await ask(unit, identify_request(selector))).payload)
 
 
 def _as_text(payload: bytes) -> str:
@@ -327,71 +324,71 @@ _STARTS: Final = 4
 _POLLS: Final = 2
 _STOPS: Final = 10
 _FIRST_S: Final = 1.3
-"""For the first reply of the stream: more than a cycle of the slowest rate."""
+"""Limit for the first reply of a stream: longer than a cycle of the slowest rate."""
 _IDLE_S: Final = 0.15
 
 
-def start_continuous(unit: Gx2Unit, kind: str = "CC") -> Procedure[None]:
-    """Have a reply sent in every cycle, and wait for the first (C4). Other commands work beside it.
+async def start_continuous(unit: Gx2Unit, kind: str = "CC") -> None:
+    """Start sending a reply in every cycle, and wait for the first one (C4). Other commands work meanwhile.
 
-    A unit that has just got its power may answer C4 and not obey; after a few polls it does.
+    Just after power-up a unit may answer C4 without streaming; after a few polls it streams.
 
     Raises:
-        DeviceError: there is no such reply.
+        DeviceError: the reply is not a measurement.
         NoAnswerError: the unit does not answer, or does not stream.
     """
     check_kind(kind)
     for attempt in range(_STARTS):
         try:
-            yield from ask(unit, continuous(kind))
-            yield streamed(kind, _FIRST_S)
+            await ask(unit, continuous(kind))
+            await streamed(kind, _FIRST_S)
         except NoAnswerError:
             if attempt == _STARTS - 1:
                 raise
-            yield from _wake(unit)
+            await _wake(unit)
         else:
             unit.stream = kind
             unit.polled.discard(kind)
-            unit.relearn()
+            unit.reset_rate()
             return
 
 
-def stop_continuous(unit: Gx2Unit) -> Procedure[None]:
-    """End continuous mode and wait until it is quiet (C4, FA).
+async def stop_continuous(unit: Gx2Unit) -> None:
+    """Stop continuous mode and wait until no replies come (C4, FA).
 
     Raises:
-        RefusedError: the unit goes on; by radio that may be a matter of trying again.
+        RefusedError: the unit is still streaming; by radio another attempt may succeed.
     """
     kind, unit.stream = unit.stream, None
     for _ in range(_STOPS):
         try:
-            yield from ask(unit, continuous("00"))
+            await ask(unit, continuous("00"))
         except NoAnswerError:
-            yield from _stop_unheard(unit)
+            await _stop_without_reply(unit)
         try:
-            yield streamed(kind or "CC", _IDLE_S)
+            await streamed(kind or "CC", _IDLE_S)
         except NoAnswerError:
             return
-    raise RefusedError("the unit goes on streaming though it was told to stop")
+    raise RefusedError("the unit is still streaming after the stop command")
 
 
-def recover(unit: Gx2Unit) -> Procedure[None]:
-    """Bring continuous mode back; the unit may have lost its power."""
+async def recover(unit: Gx2Unit) -> None:
+    """Restore continuous mode after a reconnection; the unit may have lost its power."""
     if unit.stream is not None:
-        yield from start_continuous(unit, unit.stream)
+        await start_continuous(unit, unit.stream)
 
 
-def _wake(unit: Gx2Unit) -> Procedure[None]:
+async def _wake(unit: Gx2Unit) -> None:
     for _ in range(_POLLS):
         try:
-            yield from ask(unit, command("C2", tries=1))
+            await ask(unit, command("C2", tries=1))
         except NoAnswerError:
             continue
 
 
-def _stop_unheard(unit: Gx2Unit) -> Procedure[None]:
+async def _stop_without_reply(unit: Gx2Unit) -> None:
     request = stop(is_gx3=unit.is_gx3)
     try:
-        yield unit.wrap(request if unit.node is None else acknowledged(request))
+        await unit.wrap(request if unit.node is None else acknowledged(request))
     except NoAnswerError:
         return

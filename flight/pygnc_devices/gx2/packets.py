@@ -1,4 +1,4 @@
-"""Replies of the single-byte protocol: big-endian words behind the command byte, timer, 16-bit sum.
+"""Replies of the single-byte protocol: command byte, big-endian words, timer, 16-bit sum.
 
 Sources: MicroStrain Data Communications Protocol 1.19 (3DM-GX2, Inertia-Link); drivers of the 3DM-GX3-25 for D4 to DF.
 """
@@ -21,9 +21,9 @@ from pygnc_devices.units import (
 )
 
 OVERHEAD_BYTES: Final = 3
-"""Around a payload: command byte, sum."""
+"""Bytes of a frame besides the payload: command byte, sum."""
 LARGEST_FLOAT: Final = 1e6
-"""No quantity of any reply comes near it: beyond, the bytes are no reply, whatever their sum."""
+"""No quantity of any reply is near it: with larger values the bytes are not a reply, even if the sum is right."""
 GAUSS_T: Final = 1e-4
 
 
@@ -104,7 +104,7 @@ READINGS: Final = (
         *(_stabilized(field) for field in _ACCEL),
         *_RATE,
         *(_stabilized(field) for field in _MAG),
-        meaning="gravity and magnetic field as the filter sees them, angular rate",
+        meaning="gravity and magnetic field estimated by the filter, angular rate",
     ),
     _reading("D3", *_TURN, *_PUSH, *_MAG, meaning="turn, velocity change, magnetic field"),
     _reading(
@@ -127,7 +127,7 @@ ANSWERS: Final = (
     _answer("E4", _word("word", "H", "as it was written"), meaning="write a word of the EEPROM"),
     _answer("E5", _word("word", "H", "as it was read"), meaning="read a word of the EEPROM"),
     _answer("E9", _word("firmware", "I", "version: 2103 is 2.1.03"), meaning="version of the firmware"),
-    _answer("EA", _word("selector", "B", "which string"), _word("text", "16s", "ASCII"), meaning="who the unit is"),
+    _answer("EA", _word("selector", "B", "which string"), _word("text", "16s", "ASCII"), meaning="identity"),
     _answer("FB", _word("bits", "B", "tests that are on"), meaning="built-in test"),
     _answer("D4", _word("mode", "B", "mode"), meaning="mode (3DM-GX3-25)"),
     _answer("D7", _TIMER, meaning="timer was set (3DM-GX3-25)"),
@@ -145,7 +145,7 @@ ANSWERS: Final = (
         _word("reserved", "5s", "zero"),
         meaning="sampling settings (3DM-GX3-25)",
     ),
-    _answer("DD", _word("seconds", "f", "as the unit tells it"), meaning="realignment (3DM-GX3-25)"),
+    _answer("DD", _word("seconds", "f", "reported by the unit"), meaning="realignment (3DM-GX3-25)"),
 )
 PACKETS: Final = {packet.name: packet for packet in (*READINGS, *ANSWERS)}
 STREAMABLE: Final = frozenset(packet.name for packet in READINGS)
@@ -159,9 +159,9 @@ _SELECTORS: Final = range(4)
 
 
 def can_be(packet: Packet, payload: bytes) -> bool:
-    """Tell whether the unit can have sent this: noise whose sum happens to be right seldom passes.
+    """Return whether a unit can have sent this payload: noise with a right sum seldom passes.
 
-    A missing value is not a number, which is legal; floats come first in every reply.
+    NaN is legal, for values that the unit does not have. Floats are the first fields of each reply.
     """
     if any(abs(word) > LARGEST_FLOAT for word in _FLOATS[packet.name].unpack_from(payload)):
         return False

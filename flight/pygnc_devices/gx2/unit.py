@@ -1,7 +1,4 @@
-"""What a driver knows of one unit: the meaning of its timer, what it streams, whether it is reached by radio.
-
-The unit's timer: which clock drives it, its wraps, and what is missing between two replies of a kind.
-"""
+"""State of one unit: its timer, the reply that it streams, its radio link."""
 
 import math
 from collections import defaultdict, deque
@@ -11,63 +8,56 @@ from statistics import median
 from typing import Final, TypeAlias
 
 from pygnc_devices.declaration import Packet, Value
-from pygnc_devices.device_time import NS_PER_S, Unwrapper
+from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing
 from pygnc_devices.gx2.packets import PACKETS
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Procedure, Request
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Operation, Request
 
 GX2_HZ: Final = 19_660_800
-"""3DM-GX2 and Inertia-Link; wraps after 218.45 s. The unit counts 51200 per second, 384 ticks each."""
+"""Timer of 3DM-GX2 and Inertia-Link; wraps after 218.45 s. It advances in 51200 counts/s of 384 ticks."""
 GX3_HZ: Final = 62_500
-"""3DM-GX3-25; wraps after 19.1 h."""
+"""Timer of the 3DM-GX3-25; wraps after 19.1 h."""
 _MODULUS: Final = 1 << 32
 _TICKS_PER_COUNT: Final = 384
 _SHORTEST_GX2_STEP: Final = 170 * _TICKS_PER_COUNT
-"""Of the fastest rate; the slowest of a 3DM-GX3-25 gives fewer ticks, so that the steps tell the models apart."""
+"""Ticks at the fastest rate; a 3DM-GX3-25 has fewer at its slowest rate, so that the steps identify the model."""
 _STEPS_TO_DECIDE: Final = 3
 _STEPS_KEPT: Final = 9
-_RESTART_NS: Final = 2 * NS_PER_S
-"""A timer that has gone further than this beyond our clock was set anew."""
 
 
 class Timer:
-    """Time of the unit, in all replies that carry it.
+    """Timer of the unit, which most replies contain.
 
     Attributes:
-        hz: ticks per second; None while it is not known.
+        hz: ticks per second; None while unknown.
     """
 
     def __init__(self, hz: int | None = None) -> None:
         self.hz = hz
-        self._unwrapper = Unwrapper(_MODULUS)
-        self._host_ns: int | None = None
+        self._unwrapper = CounterUnwrapper(_MODULUS)
         self._steps: deque[int] = deque(maxlen=_STEPS_TO_DECIDE)
 
-    def take(self, ticks: int, host_ns: int | None) -> int | None:
-        """Return the time in ns since the first reply; None while the clock is not known.
+    def advance(self, ticks: int, host_ns: int | None) -> int | None:
+        """Return the time in ns since the first reply; None while the frequency is unknown.
 
         Args:
-            ticks: as they came.
-            host_ns: arrival, to bridge gaps longer than a wrap; None in a recording.
+            ticks: timer in the reply.
+            host_ns: arrival on the host's monotonic clock, to bridge gaps longer than a wrap; None in a recording.
         """
         tick_ns = NS_PER_S / self.hz if self.hz else 0.0
-        step = self._unwrapper.take(ticks, tick_ns, host_ns)
-        elapsed_ns = None if host_ns is None or self._host_ns is None else host_ns - self._host_ns
-        self._host_ns = host_ns
-        if elapsed_ns is not None and tick_ns and step * tick_ns > elapsed_ns + _RESTART_NS:
-            self._unwrapper.total += max(1, round(elapsed_ns / tick_ns)) - step
+        step = self._unwrapper.advance(ticks, tick_ns, host_ns)
         if step and self.hz is None:
             self._steps.append(step)
-            self.hz = self._recognise()
+            self.hz = self._identify_frequency()
         return round(self._unwrapper.total * NS_PER_S / self.hz) if self.hz else None
 
     def restart(self) -> None:
-        """Bear with a timer that begins at zero: the unit has lost its power."""
+        """Prepare for a timer that begins at zero: the unit may have lost its power."""
         self._steps.clear()
 
-    def _recognise(self) -> int | None:
+    def _identify_frequency(self) -> int | None:
         if len(self._steps) < _STEPS_TO_DECIDE:
             return None
         if all(step % _TICKS_PER_COUNT == 0 and step >= _SHORTEST_GX2_STEP for step in self._steps):
@@ -76,14 +66,14 @@ class Timer:
 
 
 class Cadence:
-    """The usual step between replies of one kind."""
+    """Usual time between replies of one kind."""
 
     def __init__(self) -> None:
         self._last_ns: int | None = None
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
 
     def missing(self, t_device_ns: int | None) -> int:
-        """Return how many replies are missing before this one."""
+        """Return the number of replies missing before this one."""
         last_ns, self._last_ns = self._last_ns, t_device_ns
         if t_device_ns is None or last_ns is None or t_device_ns <= last_ns:
             return 0
@@ -96,19 +86,19 @@ Values: TypeAlias = dict[str, Value | None]
 
 
 class Gx2Unit:
-    """The engine's interpreter for this family.
+    """Interprets the replies of a unit and holds what its operations share.
 
     Args:
-        timer_hz: of the unit's timer; None: found out from its steps or its name.
-        node: address of a wireless node; None for a cable.
-        recover: what brings continuous mode back after the port was gone.
-        is_recording: whether arrival times say nothing.
+        timer_hz: frequency of the timer; None: determined from its steps or from the unit's name.
+        node: address of a wireless node; None: connected by a cable.
+        recover: operation that restores continuous mode after a reconnection.
+        is_recording: whether arrival times are meaningless.
 
     Attributes:
-        timer: the unit's time.
-        stream: reply that was set to come continuously; it is set again when the port is back.
-        polled: replies that are asked for one by one, so that a pause between two of them means no loss.
-        radio: LQI and RSSI of the newest reply; None on a cable.
+        timer: timer of the unit.
+        stream: reply that is sent continuously, restored after a reconnection; None: none.
+        polled: replies that are requested one by one, where a pause means no loss.
+        radio: LQI and RSSI of the newest reply; None with a cable.
     """
 
     def __init__(
@@ -116,7 +106,7 @@ class Gx2Unit:
         timer_hz: int | None = None,
         node: int | None = None,
         *,
-        recover: Callable[["Gx2Unit"], Procedure[None]] | None = None,
+        recover: Callable[["Gx2Unit"], Operation[None]] | None = None,
         is_recording: bool = False,
     ) -> None:
         self.timer = Timer(timer_hz)
@@ -130,16 +120,16 @@ class Gx2Unit:
 
     @property
     def is_gx3(self) -> bool:
-        """Whether it is a 3DM-GX3-25, as far as is known."""
+        """Whether the unit is known to be a 3DM-GX3-25."""
         return self.timer.hz == GX3_HZ
 
     def wrap(self, request: Request) -> Request:
-        """Return a request as this unit wants to get it."""
+        """Return a request, wrapped for the base station if the unit is a wireless node."""
         return request if self.node is None else replace(request, octets=framing.wrap(self.node, request.octets))
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
-        """Return the reading of a frame; see `engine.Interpreter`."""
-        counts.refusals += frame.kind == framing.NACK
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
+        """Return the reading in a reply; see `engine.Interpreter`."""
+        counters.refusals += frame.kind == framing.NACK
         packet = PACKETS.get(frame.kind)
         if packet is None:
             return None
@@ -150,23 +140,23 @@ class Gx2Unit:
         values = decode(packet, frame.payload)
         ticks = values[packet.clock]
         host_ns = None if self._is_recording else stamp.t_mono_ns
-        t_device_ns = self.timer.take(ticks, host_ns) if isinstance(ticks, int) else None
+        t_device_ns = self.timer.advance(ticks, host_ns) if isinstance(ticks, int) else None
         lost = 0 if frame.kind in self.polled else self._cadences[frame.kind].missing(t_device_ns)
         return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
-    def reconnected(self) -> Procedure[None] | None:
-        """Bring continuous mode back; see `engine.Interpreter`."""
+    def reconnected(self) -> Operation[None] | None:
+        """Return the operation that restores continuous mode; see `engine.Interpreter`."""
         self.timer.restart()
         self._cadences.clear()
         return None if self._recover is None or self.stream is None else self._recover(self)
 
-    def relearn(self) -> None:
-        """Forget the usual steps: the rate has changed."""
+    def reset_rate(self) -> None:
+        """Determine the usual times between replies again: the rate has changed."""
         self._cadences.clear()
 
 
 def decode(packet: Packet, payload: bytes) -> Values:
-    """Return the values of a reply. What is not a number there is a value that the unit does not have: None."""
+    """Return the values of a reply. NaN means that the unit does not have the value: None."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in packet.decode(payload).items()

@@ -1,6 +1,6 @@
-"""The JSON configuration of monoDrive's sensors, as far as an IMU needs it. Keys of other sensors are passed over.
+"""Configuration of monoDrive's sensors in JSON, as far as an IMU needs it, and the simulator's control channel.
 
-The control channel: tells a simulator to begin or end sending a sensor's frames.
+Keys of other sensors are ignored.
 """
 
 import json
@@ -18,7 +18,7 @@ IMU_TYPE: Final = "IMU"
 
 
 class Location(msgspec.Struct, frozen=True):
-    """Where the sensor sits in the vehicle, cm."""
+    """Position of the sensor in the vehicle, cm."""
 
     x: float = 0.0
     y: float = 0.0
@@ -26,7 +26,7 @@ class Location(msgspec.Struct, frozen=True):
 
 
 class Rotation(msgspec.Struct, frozen=True):
-    """How it is turned, degrees."""
+    """Attitude of the sensor in the vehicle, degrees."""
 
     pitch: float = 0.0
     yaw: float = 0.0
@@ -34,22 +34,22 @@ class Rotation(msgspec.Struct, frozen=True):
 
 
 class SensorConfiguration(msgspec.Struct, frozen=True):
-    """One sensor.
+    """Configuration of a sensor.
 
     Attributes:
         type: `IMU`.
-        id: of the sensor among those of its type.
-        listen_port: TCP port that the simulator serves, or UDP port to listen at.
-        packet_size: bytes, told to the simulator in the stream command.
-        location: in the vehicle.
-        rotation: in the vehicle.
+        id: identifier of the sensor among those of its type.
+        listen_port: TCP port that the simulator serves, or UDP port to receive at.
+        packet_size: bytes, sent to the simulator in the stream command.
+        location: position in the vehicle.
+        rotation: attitude in the vehicle.
         fps: frames per second that the simulator sends.
-        display_process: whether messages are kept for a display too.
+        display_process: whether messages are queued for a display, too.
         sensor_process: whether the sensor is created at all.
-        connection_type: by what the simulator sends.
-        byte_order: see `packets.Layout`, as the next two; these three keys are ours.
-        checksum: see `byte_order`.
-        accel_unit: see `byte_order`.
+        connection_type: `tcp` or `udp`.
+        byte_order: see `packets.Layout`; this key and the next two are additions of PyGNC.
+        checksum: see `packets.Layout`.
+        accel_unit: see `packets.Layout`.
     """
 
     type: str
@@ -68,17 +68,17 @@ class SensorConfiguration(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not 0 < self.listen_port < 1 << 16:
-            raise ValueError(f"listen_port is a number from 1 to 65535, not {self.listen_port}")
+            raise ValueError(f"listen_port must be from 1 to 65535, not {self.listen_port}")
         if self.connection_type not in {"tcp", "udp"}:
-            raise ValueError(f"connection_type is tcp or udp, not {self.connection_type!r}")
+            raise ValueError(f"connection_type must be tcp or udp, not {self.connection_type!r}")
 
     @property
     def layout(self) -> Layout:
-        """What the simulator does not say of itself."""
+        """Properties that the simulator does not report."""
         return Layout(self.byte_order, self.checksum, self.accel_unit)
 
     def url(self, server_ip: str) -> str:
-        """Return where the frames come from."""
+        """Return the URL of the port with the frames."""
         return (
             f"udp://:{self.listen_port}"
             if self.connection_type == "udp"
@@ -90,7 +90,7 @@ def read_configuration(text: str | bytes, source: str = "the configuration") -> 
     """Return the configuration of one sensor.
 
     Raises:
-        DeviceError: it is none; the message says where and why.
+        DeviceError: the text is not a valid configuration; the message names place and reason.
     """
     try:
         return msgspec.json.decode(text, type=SensorConfiguration)
@@ -102,7 +102,7 @@ def read_vehicle(path: Path) -> list[SensorConfiguration]:
     """Return the IMUs of a file: one sensor, a list, or an object whose `sensors` are the list.
 
     Raises:
-        DeviceError: it cannot be read, or one of its IMUs is wrong.
+        DeviceError: the file cannot be read, or one of its IMUs is invalid.
     """
     try:
         content: Any = msgspec.json.decode(path.read_bytes())
@@ -113,7 +113,7 @@ def read_vehicle(path: Path) -> list[SensorConfiguration]:
     if isinstance(content, dict):
         content = content.get("sensors", [content])
     if not isinstance(content, list):
-        raise DeviceError(f"{path}: there is no list of sensors in it")
+        raise DeviceError(f"{path}: the file contains no list of sensors")
     return [
         read_configuration(msgspec.json.encode(entry), f"{path}, sensor {number}")
         for number, entry in enumerate(content, 1)
@@ -122,7 +122,7 @@ def read_vehicle(path: Path) -> list[SensorConfiguration]:
 
 
 CONTROL_PORT: Final = 8998
-"""8999 in newer simulators."""
+"""TCP port of the control channel; 8999 in newer simulators."""
 STREAM_DATA: Final = "7fb9bacd-5d2b-4a68-8121-bdbd541a8136"
 _HEADER: Final = struct.Struct("!II")
 _MAGIC: Final = 0x6D6F6E6F
@@ -139,11 +139,11 @@ def stream_data(
     control_port: int = CONTROL_PORT,
     timeout_s: float = 5.0,
 ) -> None:
-    """Have a simulator begin or end sending a sensor's frames.
+    """Command a simulator to start or stop sending a sensor's frames.
 
     Raises:
-        NoAnswerError: it cannot be reached, or does not answer.
-        RefusedError: it says no.
+        NoAnswerError: the simulator cannot be reached, or does not answer.
+        RefusedError: the simulator refuses.
     """
     message = {
         "device_type": sensor.type,
@@ -177,11 +177,11 @@ def make_message(content: dict[str, Any]) -> bytes:
 def _read_message(link: socket.socket) -> dict[str, Any]:
     magic, length = _HEADER.unpack(_read(link, _HEADER.size))
     if magic not in {_MAGIC, _OLD_MAGIC} or not _HEADER.size <= length <= _LARGEST:
-        raise NoAnswerError("what answers there is no monoDrive simulator")
+        raise NoAnswerError("the program that answers is not a monoDrive simulator")
     try:
         content = json.loads(_read(link, length - _HEADER.size))
     except ValueError:
-        raise NoAnswerError("the simulator's answer is no JSON") from None
+        raise NoAnswerError("the simulator's answer is not JSON") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -190,6 +190,6 @@ def _read(link: socket.socket, size: int) -> bytes:
     while len(octets) < size:
         piece = link.recv(size - len(octets))
         if not piece:
-            raise NoAnswerError("the simulator hung up in place of an answer")
+            raise NoAnswerError("the simulator closed the connection without an answer")
         octets += piece
     return octets

@@ -1,6 +1,6 @@
-"""The driver of monoDrive's IMU: `MonoDrive` for plain scripts, `AsyncMonoDrive`. The seed's API is in `sensor`.
+"""Driver of the IMU of the monoDrive simulator: `MonoDrive`, `AsyncMonoDrive` and their family.
 
-What a driver knows of one simulated IMU: byte order, timer, unit of acceleration.
+`sensor` has the API of monoDrive's own client.
 """
 
 import asyncio
@@ -11,19 +11,18 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pygnc_devices.device import AsyncDevice, BlockingDevice, UnitDevice
-from pygnc_devices.device_time import NS_PER_S, Unwrapper
+from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, scanner, sums_right, unpack
+from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, orders_by_checksum, scanner, unpack
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Claim, Procedure, Request
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Claim, Request
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
 _WRAP: Final = 1 << 32
-_RESTART_NS: Final = 2 * NS_PER_S
 _REST: Final = 0.2
 _LISTENING: Final = 10
 
@@ -31,11 +30,11 @@ _log = logging.getLogger(__name__)
 
 
 class MonoDriveUnit:
-    """The engine's interpreter for this family.
+    """Interprets the frames of a simulated IMU: byte order, timer, unit of acceleration.
 
     Args:
-        layout: what the simulator does not say of itself.
-        is_recording: whether arrival times say nothing.
+        layout: properties that the simulator does not report.
+        is_recording: whether arrival times are meaningless.
 
     Attributes:
         order: byte order of the newest frame.
@@ -46,40 +45,34 @@ class MonoDriveUnit:
         self.order: Order = ">" if self.layout.byte_order == "auto" else self.layout.byte_order
         self._packet = imu_packet(self.layout.accel_unit)
         self._is_recording = is_recording
-        self._unwrapper = Unwrapper(_WRAP)
-        self._host_ns: int | None = None
+        self._unwrapper = CounterUnwrapper(_WRAP)
         self._last_count: int | None = None
         self._heard = 0
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading:
-        """Return the reading of a frame; see `engine.Interpreter`."""
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading:
+        """Return the reading in a frame; see `engine.Interpreter`."""
         header, order = header_order(frame.raw)
         body = frame.raw[header:]
         if self.layout.byte_order == "auto":
             self.order = likely_order(body, self.order)
-        right = sums_right(body)
+        right = orders_by_checksum(body)
         if self.layout.checksum == "warn" and right is not None and self.order not in right:
-            counts.damaged[DamageReason.CHECKSUM] += 1
-            _log.warning("a frame of the IMU has a wrong sum; it is used all the same")
+            counters.damaged[DamageReason.CHECKSUM] += 1
+            _log.warning("the checksum of a frame of the IMU is wrong; the frame is used all the same")
         _, time_stamp, game_time, *sample_count = struct.unpack(order + HEADERS[header], frame.raw[:header])
         words = struct.pack(">IfI6fIHi", time_stamp, game_time, *(sample_count or [0]), *unpack(body, self.order))
         values = dict(self._packet.decode(words)) | ({} if sample_count else {"sample_count": None})
         t_device_ns = self._time(int(unpack(body, self.order)[6]), None if self._is_recording else stamp.t_mono_ns)
-        self._look_at_unit(body)
+        self._check_gravity(body)
         lost = self._missing(sample_count)
         return Reading(self._packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
-    def reconnected(self) -> Procedure[None] | None:
-        """Return None: the simulator streams by itself; see `engine.Interpreter`."""
+    def reconnected(self) -> None:
+        """Expect a new count of samples; see `engine.Interpreter`."""
         self._last_count = None
-        return None
 
     def _time(self, ticks: int, host_ns: int | None) -> int:
-        step = self._unwrapper.take(ticks, _TICK_NS, host_ns)
-        elapsed_ns = None if host_ns is None or self._host_ns is None else host_ns - self._host_ns
-        self._host_ns = host_ns
-        if elapsed_ns is not None and step * _TICK_NS > elapsed_ns + _RESTART_NS:  # the game has begun anew
-            self._unwrapper.total += max(1, round(elapsed_ns / _TICK_NS)) - step
+        self._unwrapper.advance(ticks, _TICK_NS, host_ns)
         return round(self._unwrapper.total * _TICK_NS)
 
     def _missing(self, sample_count: list[int]) -> int:
@@ -88,8 +81,8 @@ class MonoDriveUnit:
         last, self._last_count = self._last_count, sample_count[0]
         return 0 if last is None else max(0, sample_count[0] - last - 1)
 
-    def _look_at_unit(self, body: bytes) -> None:
-        """Say it if the first frames look like gravity in another unit than was set; no document tells the unit."""
+    def _check_gravity(self, body: bytes) -> None:
+        """Log a warning if the acceleration looks like gravity in another unit; no document names the unit."""
         self._heard += 1
         if self._heard != _LISTENING:
             return
@@ -97,7 +90,7 @@ class MonoDriveUnit:
         for unit, mps2 in MPS2_PER_UNIT.items():
             if abs(length * mps2 / STANDARD_GRAVITY_MPS2 - 1) < _REST and unit != self.layout.accel_unit:
                 _log.warning(
-                    "acceleration of %.3g looks like gravity in %s, and accel_unit is %s",
+                    "acceleration of %.3g looks like gravity in %s, but accel_unit is %s",
                     length,
                     unit,
                     self.layout.accel_unit,
@@ -105,12 +98,12 @@ class MonoDriveUnit:
 
 
 _BAUD: Final = 115200
-"""Networks have none; a recording played on a serial line has."""
+"""For recordings played on a serial line; networks have no baud rate."""
 _PROBE_S: Final = 0.5
 
 
 def wire(layout: Layout) -> Wire:
-    """Return how a simulator of this layout talks."""
+    """Return the wire format of a simulator with this layout."""
     return Wire(scanner(layout), LONGEST)
 
 
@@ -120,25 +113,25 @@ def _open(url: str, baud: int, layout: Layout | None) -> tuple[Engine, MonoDrive
 
 
 class MonoDrive(UnitDevice[MonoDriveUnit], BlockingDevice):
-    """A simulated IMU for plain scripts."""
+    """Synchronous driver."""
 
     @classmethod
     def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:
-        """Connect to a simulator, or listen for one.
+        """Connect to a simulator, or receive from one.
 
         Args:
             url: `socket://host:8083`, `udp://:8083`, `file://recording.raw`.
-            baud: means nothing on a network.
-            layout: what the simulator does not say of itself.
+            baud: without effect on a network.
+            layout: properties that the simulator does not report.
 
         Raises:
-            PortError: nobody listens there, or somebody else does.
+            PortError: the simulator does not run, or another program uses the address.
         """
         return cls(*_open(url, baud, layout))
 
 
 class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
-    """A simulated IMU for asyncio."""
+    """Driver for asyncio."""
 
     @classmethod
     async def open(cls, url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> Self:
@@ -146,13 +139,13 @@ class AsyncMonoDrive(UnitDevice[MonoDriveUnit], AsyncDevice):
         return cls(*await asyncio.to_thread(_open, url, baud, layout))
 
 
-def probe() -> Procedure[Found]:
-    """Find out whether a simulator sends; it cannot be asked.
+async def probe() -> Found:
+    """Detect a simulator by its frames.
 
     Raises:
-        NoAnswerError: it does not.
+        NoAnswerError: no frame comes.
     """
-    yield Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="listening")
+    await Request(b"", _is_frame, "stream", _PROBE_S, tries=1, what="the stream")
     return Found("", "monoDrive IMU")
 
 

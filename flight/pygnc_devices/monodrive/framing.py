@@ -1,4 +1,4 @@
-"""Finds frames by the length in the header, in both byte orders and both lengths of header."""
+"""Scanner of frames by the length in their header, in both byte orders and with both lengths of the header."""
 
 import math
 import re
@@ -22,22 +22,22 @@ _LONGEST_BEGINNING: Final = 3
 _LARGEST_ACCEL: Final = 1e6
 _LARGEST_RATE: Final = 1e3
 _SMALLEST: Final = 1e-9
-"""Numbers read in the wrong order are mostly tiny or huge."""
+"""Floats decoded in the wrong byte order are mostly tiny or huge."""
 
 
 def scanner(layout: Layout) -> Scanner:
-    """Return the parser for a layout; the payload of its frames is the header without its length, and the frame."""
+    """Return the scanner for a layout. The payload of its frames is the header without its length, and the frame."""
     return partial(_scan, layout)
 
 
 def header_order(raw: bytes) -> tuple[int, Order]:
-    """Return length and byte order of the header of a whole frame."""
+    """Return length and byte order of the header of a complete frame."""
     header, order = _LENGTHS[raw[:4]]
     return header, ">" if order == ">" else "<"
 
 
-def sums_right(body: bytes) -> tuple[Order, ...] | None:
-    """Return the byte orders in which the sum of a frame of 35 bytes is right; None if it is not given."""
+def orders_by_checksum(body: bytes) -> tuple[Order, ...] | None:
+    """Return the byte orders in which the checksum of a frame of 35 bytes is right; None if it has none."""
     if body[29:31] == b"\0\0":
         return None
     total = sum(body[:29]) & 0xFFFF
@@ -46,8 +46,8 @@ def sums_right(body: bytes) -> tuple[Order, ...] | None:
 
 
 def likely_order(body: bytes, usual: Order) -> Order:
-    """Return the byte order of a frame of 35 bytes: by its sum, else by plausible numbers, else the usual one."""
-    right = sums_right(body)
+    """Return the byte order of a frame of 35 bytes: by its checksum, else by plausible values, else the usual one."""
+    right = orders_by_checksum(body)
     if right is not None and len(right) == 1:
         return right[0]
     good = {order: _plausible_numbers(body, order) for order in _BODY}
@@ -56,7 +56,7 @@ def likely_order(body: bytes, usual: Order) -> Order:
 
 
 def unpack(body: bytes, order: Order) -> tuple[float | int, ...]:
-    """Return the words of a frame of 35 bytes: accelerations, rates, timer, sum, time of week."""
+    """Return the words of a frame of 35 bytes: accelerations, rates, timer, checksum, time of week."""
     words: tuple[float | int, ...] = _BODY[order].unpack(body)
     return words
 
@@ -103,7 +103,7 @@ def _scan(layout: Layout, octets: bytes, stalled: bool = False) -> Scan:  # noqa
 
 
 def _beginning(octets: bytes) -> int:
-    """Return how many bytes at the end may begin a header."""
+    """Return the number of bytes at the end that may begin a header."""
     return next(
         (
             count
@@ -115,11 +115,11 @@ def _beginning(octets: bytes) -> int:
 
 
 def _judge(layout: Layout, raw: bytes, header: int) -> DamageReason | None:
-    """Return what is wrong with a frame, as far as it has come."""
+    """Return the damage of a frame, as far as it was received."""
     if len(raw) > header and raw[header] != START:
         return DamageReason.CONTENT
     if len(raw) < header + FRAME_BYTES or layout.checksum != "drop":
         return None
-    right = sums_right(raw[header:])
+    right = orders_by_checksum(raw[header:])
     is_right = right is None or (bool(right) if layout.byte_order == "auto" else layout.byte_order in right)
     return None if is_right else DamageReason.CHECKSUM

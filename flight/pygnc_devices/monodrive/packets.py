@@ -1,8 +1,8 @@
-"""The frame of the monoDrive IMU, and the headers that the simulator's versions put before it.
+"""Frame of the monoDrive IMU, and the headers of the versions of the simulator.
 
-Frame: C2, acceleration (3 floats), angular rate (3 floats), timer, sum of the bytes before it (0: not given), time of
-week; 35 bytes, in either byte order. Header: length of all, time stamp, game time, and since June 2020 a count of
-samples; by UDP without the length. Source: monoDrive's client (documentation and both Python generations).
+Frame: C2, acceleration (3 floats), angular rate (3 floats), timer, sum of the bytes before it (0: none), time of week;
+35 bytes, in either byte order. Header: length of header and frame, time stamp, game time, and since June 2020 a count
+of samples; without the length in datagrams. Source: monoDrive's client (documentation and both Python generations).
 """
 
 from dataclasses import dataclass, replace
@@ -20,18 +20,18 @@ FRAME_BYTES: Final = 35
 TIMER_HZ: Final = 19_660_800
 MPS2_PER_UNIT: Final[dict[AccelUnit, float]] = {"g": STANDARD_GRAVITY_MPS2, "m/s2": 1.0, "cm/s2": 0.01}
 HEADERS: Final = {12: "IIf", 16: "IIfI"}
-"""By length in bytes: length, time stamp, game time, count of samples."""
+"""Struct codes by length in bytes: length, time stamp, game time, count of samples."""
 LONGEST: Final = max(HEADERS) + FRAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a simulator does not say of itself.
+    """Properties that a simulator does not report.
 
     Attributes:
-        byte_order: of frame and header; `auto` finds out.
-        checksum: what becomes of frames whose sum is given and wrong.
-        accel_unit: of the acceleration on the wire.
+        byte_order: byte order of frame and header; `auto`: determined from the frames.
+        checksum: treatment of frames with a wrong checksum.
+        accel_unit: unit of the acceleration on the wire.
     """
 
     byte_order: ByteOrder = "auto"
@@ -62,7 +62,7 @@ IMU: Final = Packet(
             for axis in ("x", "y", "z")
         ),
         Field("timer_ticks", "I", TICKS, None, 0.0, "clock of the simulated unit, 19660800 per second, wraps"),
-        Field("checksum", "H", NONE, None, 0.0, "sum of the bytes before it; 0: not given"),
+        Field("checksum", "H", NONE, None, 0.0, "sum of the bytes before it; 0: none"),
         Field("time_of_week_ms", "i", NONE, None, 0.0, "GPS time of week"),
     ),
     meaning="acceleration, angular rate, time of week",
@@ -71,7 +71,7 @@ IMU: Final = Packet(
 
 
 def imu_packet(unit: AccelUnit) -> Packet:
-    """Return the declaration for acceleration in this unit on the wire."""
+    """Return the declaration for a unit of acceleration on the wire."""
     scale = MPS2_PER_UNIT[unit]
     fields = (replace(field, scale=scale) if field.name.startswith("accel") else field for field in IMU.fields)
     return replace(IMU, fields=tuple(fields))

@@ -1,4 +1,4 @@
-"""An IMU as monoDrive's own client has it: configured by JSON, read by `get_message()`; in a thread, not a process."""
+"""IMU with the API of monoDrive's own client: configured by JSON, read by `get_message()`; a thread, not a process."""
 
 import contextlib
 import threading
@@ -17,19 +17,19 @@ from pygnc_devices.subscriptions import Subscription
 
 Message: TypeAlias = dict[str, int | float | list[float]]
 QUEUE_DEPTH: Final = 10
-"""Messages that wait; then the oldest is dropped and counted."""
+"""Messages that a queue holds before the oldest are dropped and counted."""
 _CONNECT_PAUSE_S: Final = 0.2
 
 
 class ImuSensor:
-    """One IMU.
+    """A simulated IMU.
 
     Args:
-        configuration: as JSON text, or read already.
-        server_ip: where the simulator runs.
+        configuration: configuration, or its JSON text.
+        server_ip: address of the simulator.
 
     Raises:
-        DeviceError: the configuration is wrong.
+        DeviceError: the configuration is invalid.
     """
 
     def __init__(self, configuration: SensorConfiguration | str, server_ip: str = "127.0.0.1") -> None:
@@ -52,20 +52,20 @@ class ImuSensor:
 
     @property
     def device(self) -> MonoDrive:
-        """The driver below, with readings in SI and statistics.
+        """The driver, with readings in SI and statistics.
 
         Raises:
-            PortError: the sensor was not started.
+            PortError: the sensor is not started.
         """
         if self._device is None:
-            raise PortError(f"{self.name} was not started")
+            raise PortError(f"{self.name} is not started")
         return self._device
 
     def start(self, timeout_s: float = 1.0) -> None:
-        """Connect. Once connected, a simulator that goes away is looked for until `stop`.
+        """Connect. A connection that is lost later is reopened until `stop`.
 
         Raises:
-            PortError: there is no simulator within that time.
+            PortError: no simulator answers within that time.
         """
         url, end_s = self.configuration.url(self._server_ip), time.monotonic() + timeout_s
         self._stopping.clear()
@@ -75,51 +75,51 @@ class ImuSensor:
             except PortError:
                 if time.monotonic() >= end_s or self._stopping.wait(_CONNECT_PAUSE_S):
                     raise
-        self._messages = self._device.engine.feed.subscribe(QUEUE_DEPTH)
+        self._messages = self._device.subscribe(QUEUE_DEPTH)
         if self.configuration.display_process:
-            self._display = self._device.engine.feed.subscribe(QUEUE_DEPTH)
+            self._display = self._device.subscribe(QUEUE_DEPTH)
 
     def stop(self) -> None:
-        """Give the port back; whoever waits for a message gets None."""
+        """Close the port; threads that wait for a message get None."""
         self._stopping.set()
         if self._device is not None:
             self._device.close()
 
     def get_message(self, block: bool = True, timeout: float | None = None) -> Message | None:  # noqa: FBT001, FBT002 - the client's own signature
-        """Return the next message; None if there is none in time, or the sensor was stopped."""
+        """Return the next message; None after the timeout, or if the sensor was stopped."""
         return self._next(self._messages, block=block, timeout=timeout)
 
     def get_messages(self, block: bool = True, timeout: float | None = None) -> list[Message]:  # noqa: FBT001, FBT002 - likewise
-        """Return all messages that wait, the first one waited for."""
+        """Return all messages in the queue; wait for the first one."""
         return self._all(self._messages, block=block, timeout=timeout)
 
     def get_display_message(self, block: bool = True, timeout: float | None = None) -> Message | None:  # noqa: FBT001, FBT002 - likewise
-        """Return the next message of the display's own queue, which `display_process` fills."""
+        """Return the next message of the queue for a display, which `display_process` enables."""
         return self._next(self._display, block=block, timeout=timeout)
 
     def get_display_messages(self, block: bool = True, timeout: float | None = None) -> list[Message]:  # noqa: FBT001, FBT002 - likewise
-        """Return all messages that wait in the display's queue."""
+        """Return all messages in the queue for a display."""
         return self._all(self._display, block=block, timeout=timeout)
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
-        """Tell whether a frame has come, at the latest within that time."""
-        with contextlib.closing(self.device.engine.feed.subscribe(1)) as first:
+        """Return whether a frame has come, after waiting for one up to the timeout."""
+        with contextlib.closing(self.device.subscribe(1)) as first:
             return self.device.statistics.readings > 0 or first.take(timeout) is not None
 
     def get_frame_count(self) -> int:
-        """Return how many frames have come."""
+        """Return the number of frames received."""
         return self.device.statistics.readings
 
     def digest_frame(self, frame: bytes, time_stamp: int = 0, game_time: float = 0.0) -> Message:
-        """Return the message of a frame of 35 bytes, as `get_message` gives it; may be overridden.
+        """Return the message of a frame of 35 bytes, as `get_message` does; may be overridden.
 
-        Vectors are as they stand in the frame; `device` gives them in SI.
+        Vectors have the units of the frame; readings of `device` are in SI.
 
         Raises:
-            ValueError: it has another length.
+            ValueError: the frame has another length.
         """
         if len(frame) != FRAME_BYTES:
-            raise ValueError(f"the frame of an IMU has {FRAME_BYTES} bytes, not {len(frame)}")
+            raise ValueError(f"{len(frame)} bytes are not a frame of an IMU, which has {FRAME_BYTES}")
         order = self.configuration.byte_order
         if order == "auto":
             order = likely_order(frame, ">" if self._device is None else self._device.unit.order)
@@ -154,10 +154,10 @@ class ImuSensor:
 
 
 def make_sensors(configurations: Path | Iterable[SensorConfiguration], server_ip: str = "127.0.0.1") -> list[ImuSensor]:
-    """Return the IMUs of a vehicle that are to be created: those whose `sensor_process` is not false.
+    """Return the IMUs of a vehicle whose `sensor_process` is not false.
 
     Raises:
-        DeviceError: the file is wrong.
+        DeviceError: the file is invalid.
     """
     entries = read_vehicle(configurations) if isinstance(configurations, Path) else configurations
     return [ImuSensor(entry, server_ip) for entry in entries if entry.sensor_process]

@@ -1,16 +1,15 @@
-"""Commands of an OPC-N3: handshake, then the bytes of the answer or of what is written, one by one.
+"""Commands of an OPC-N3: a handshake, then the bytes of the answer or of the payload, one by one.
 
-The counter answers 31 while it is busy and F3 when it is ready; the command byte is repeated until then. 30 and 32
-reset the histogram, so that an answer that went wrong is lost and never asked for again.
+The counter answers 31 while it is busy and F3 when it is ready; the command byte is repeated until then. The commands
+30 and 32 reset the histogram: if their answer is broken, the histogram is lost, and they are not repeated.
 """
 
-from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError
 from pygnc_devices.opc_n3.link import Link
-from pygnc_devices.scheduler import Pause, Procedure
+from pygnc_devices.scheduler import Sleep
 
 POWER: Final = 0x03
 WEIGHTING_INDEX: Final = 0x05
@@ -33,6 +32,7 @@ SAVE_KEY: Final = bytes([0x3F, 0x3C, 0x3F, 0x3C, 0x43])
 _BUSY: Final = 0x31
 _READY: Final = 0xF3
 _DRAIN_S: Final = 0.05
+_LOCK_POLL_S: Final = 0.005
 
 
 class HandshakeError(DeviceError):
@@ -40,10 +40,10 @@ class HandshakeError(DeviceError):
 
 
 class BrokenAnswerError(DeviceError):
-    """An answer broke off or contradicts itself.
+    """An answer is incomplete or contradicts itself.
 
     Attributes:
-        octets: as far as it came.
+        octets: the bytes that came.
     """
 
     def __init__(self, message: str, octets: bytes = b"") -> None:
@@ -53,18 +53,19 @@ class BrokenAnswerError(DeviceError):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Rests that the counter wants. Its document calls them guidelines.
+    """Pauses that the counter needs. Its document calls them guidelines.
 
     Attributes:
         poll_s: between two bytes of a handshake, and before each command: 10 to 100 ms.
-        polls: of one handshake. 20 are too few with a long cable.
-        rest_s: with nothing said, after a handshake that failed: 2 to 10 s.
-        handshakes: tries, with rests between.
+        polls: attempts of one handshake. 20 are too few with a long cable.
+        rest_s: without any byte, after a handshake that failed: 2 to 10 s.
+        handshakes: largest number of handshakes, with rests between them.
         laser_s: between switching on laser and fan, for weak supplies.
         fan_s: for the fan to reach its speed.
-        restart_s: after a reset, and after a write of the configuration, which leaves it mute for a second.
-        keep_alive_s: left alone for 65 s, it records by itself and answers no more.
-        adapter_s: what the USB adapter has to answer.
+        restart_s: after a reset, and after a write of the configuration: the counter does not answer for a second.
+        keep_alive_s: between two checks. After 65 s without a command the counter records autonomously and no longer
+            answers.
+        adapter_s: time limit of the USB adapter.
     """
 
     poll_s: float = 0.012
@@ -81,97 +82,123 @@ class Timing:
 STANDARD: Final = Timing()
 
 
-def read(link: Link, timing: Timing, command: int, length: int) -> Procedure[bytes]:
-    """Return the answer to a command. One that changes nothing is asked for once more if its answer breaks off.
+class Channel:
+    """Carries out the commands of all operations on a counter, one at a time.
 
-    Raises:
-        HandshakeError: the counter did not become ready.
-        BrokenAnswerError: the answer broke off.
+    Args:
+        link: carries bytes to the counter and back.
+        timing: pauses that the counter needs.
+
+    Attributes:
+        adapter: serial number of the adapter; "" if there is none, and before the first command.
+        is_set_up: whether the link is initialised; set it to False to have that done again.
     """
-    try:
-        return (yield from _carry_out(link, timing, command, bytes([command]) * length))
-    except BrokenAnswerError:
-        if command in {READ_HISTOGRAM, READ_PM}:
-            raise
-    yield Pause(timing.rest_s)
-    return (yield from _carry_out(link, timing, command, bytes([command]) * length))
 
+    def __init__(self, link: Link, timing: Timing) -> None:
+        self.adapter = ""
+        self.is_set_up = False
+        self._link = link
+        self._timing = timing
+        self._is_busy = False
 
-def write(link: Link, timing: Timing, command: int, payload: bytes) -> Procedure[None]:
-    """Carry out a command with these bytes; each is answered by the one before it.
+    async def read(self, command: int, length: int, rest_s: float = 0.0) -> bytes:
+        """Return the answer to a command. A command that changes nothing is repeated once if its answer is incomplete.
 
-    Raises:
-        HandshakeError: the counter did not become ready.
-        BrokenAnswerError: the bytes did not arrive as they were sent.
-    """
-    answer = yield from _carry_out(link, timing, command, payload)
-    if answer != (bytes([command]) + payload)[: len(payload)]:
-        raise BrokenAnswerError(f"command {command:02X}: the counter did not get what was sent", answer)
+        Args:
+            command: command byte.
+            length: bytes of the answer.
+            rest_s: pause after the command, during which no other one is sent.
 
+        Raises:
+            HandshakeError: the counter did not become ready.
+            BrokenAnswerError: the answer is incomplete.
+        """
+        async with self:
+            try:
+                answer = await self._transfer(command, bytes([command]) * length)
+            except BrokenAnswerError:
+                if command in {READ_HISTOGRAM, READ_PM}:
+                    raise
+                await Sleep(self._timing.rest_s)
+                answer = await self._transfer(command, bytes([command]) * length)
+            await Sleep(rest_s)
+        return answer
 
-def _carry_out(link: Link, timing: Timing, command: int, payload: bytes) -> Procedure[bytes]:
-    yield from _shake_hands(link, timing, command)
-    answer = bytearray()
-    try:
-        for octet in payload:
-            answer.append((yield from link.exchange(octet)))
-    except AbortedError:
-        # In the midst of an answer the counter takes the next command for a part of this one.
-        yield Pause(_DRAIN_S)
-        yield from _finish(link, payload[len(answer) + 1 :])
-        raise
-    except DeviceError as error:
-        raise _broken(error, command, bytes(answer)) from None
-    return bytes(answer)
+    async def write(self, command: int, payload: bytes, rest_s: float = 0.0) -> None:
+        """Carry out a command with a payload; the counter answers each byte with the one before it.
 
+        Raises:
+            HandshakeError: the counter did not become ready.
+            BrokenAnswerError: the bytes did not arrive as they were sent.
+        """
+        async with self:
+            answer = await self._transfer(command, payload)
+            if answer != (bytes([command]) + payload)[: len(payload)]:
+                raise BrokenAnswerError(f"command {command:02X}: the counter received other bytes than sent", answer)
+            await Sleep(rest_s)
 
-def _finish(link: Link, payload: bytes) -> Procedure[None]:
-    for octet in payload:
-        yield from link.exchange(octet)
+    async def __aenter__(self) -> None:
+        while self._is_busy:
+            await Sleep(_LOCK_POLL_S)
+        self._is_busy = True
 
+    async def __aexit__(self, *_: object) -> None:
+        self._is_busy = False
 
-def _broken(error: DeviceError, command: int, answer: bytes) -> DeviceError:
-    if isinstance(error, NoAnswerError):
-        return BrokenAnswerError(f"command {command:02X}: its answer broke off after {len(answer)} bytes", answer)
-    return error
-
-
-def _shake_hands(link: Link, timing: Timing, command: int) -> Procedure[None]:
-    seen: set[int] = set()
-    for attempt in range(timing.handshakes):
-        yield Pause(timing.rest_s if attempt else timing.poll_s)
+    async def _transfer(self, command: int, payload: bytes) -> bytes:
+        if not self.is_set_up:
+            self.adapter = await self._link.set_up()
+            self.is_set_up = True
+        await self._shake_hands(command)
+        answer = bytearray()
         try:
-            is_ready = yield from _poll(link, timing, command, seen)
+            for octet in payload:
+                answer.append(await self._link.exchange(octet))
+        except AbortedError:
+            # Read the answer to its end: the counter would take the next command for a part of this one.
+            await Sleep(_DRAIN_S)
+            for octet in payload[len(answer) + 1 :]:
+                await self._link.exchange(octet)
+            raise
         except NoAnswerError:
-            continue
-        if is_ready:
-            return
-    raise HandshakeError(f"command {command:02X}: {_diagnosis(seen)}")
+            message = f"command {command:02X}: its answer ended after {len(answer)} bytes"
+            raise BrokenAnswerError(message, bytes(answer)) from None
+        return bytes(answer)
 
+    async def _shake_hands(self, command: int) -> None:
+        seen: set[int] = set()
+        for attempt in range(self._timing.handshakes):
+            await Sleep(self._timing.rest_s if attempt else self._timing.poll_s)
+            try:
+                if await self._poll(command, seen):
+                    return
+            except NoAnswerError:
+                continue
+        raise HandshakeError(f"command {command:02X}: {_diagnosis(seen)}")
 
-def _poll(link: Link, timing: Timing, command: int, seen: set[int]) -> Generator[Any, Any, bool]:
-    """Repeat the command byte until the counter is ready; False if it says anything else, or is busy too long."""
-    for poll in range(timing.polls):
-        if poll:
-            yield Pause(timing.poll_s)
-        reply = yield from link.exchange(command)
-        seen.add(reply)
-        if reply == _READY and poll:
-            return True
-        if reply != _BUSY:
-            return False
-    return False
+    async def _poll(self, command: int, seen: set[int]) -> bool:
+        """Repeat the command byte until the counter is ready; return False if it sends other replies or stays busy."""
+        for poll in range(self._timing.polls):
+            if poll:
+                await Sleep(self._timing.poll_s)
+            reply = await self._link.exchange(command)
+            seen.add(reply)
+            if reply == _READY and poll:
+                return True
+            if reply != _BUSY:
+                return False
+        return False
 
 
 def _diagnosis(seen: set[int]) -> str:
-    """Say what may be wrong, by all replies that came."""
+    """Return the probable cause of a failed handshake, by all replies that came."""
     if not seen:
         return "the adapter does not answer"
     if seen == {_BUSY}:
-        return "the counter stays busy; if that goes on, switch its power off and on"
+        return "the counter stays busy; if that persists, switch its power off and on"
     if seen <= {0x00, 0xFF}:
         return (
-            "the counter does not answer: is its cable in and its power on? Left alone for a minute after power-up it "
-            "records by itself and answers no more: switch its power off and on"
+            "the counter does not answer; check its cable and its power. A counter that gets no command for a minute "
+            "after power-up records autonomously and no longer answers: switch its power off and on"
         )
-    return f"the counter answers {', '.join(f'{reply:02X}' for reply in sorted(seen))}; do two programs talk to it?"
+    return f"the counter answers {', '.join(f'{reply:02X}' for reply in sorted(seen))}; do two programs use it?"

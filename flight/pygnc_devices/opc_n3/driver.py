@@ -1,7 +1,4 @@
-"""The driver of the OPC-N3: `OpcN3` for plain scripts, `AsyncOpcN3`.
-
-The controls of an OPC-N3: who it is, how fan and laser stand, how it is configured.
-"""
+"""Driver of the Alphasense OPC-N3 particle counter: `OpcN3`, `AsyncOpcN3` and its family."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,18 +14,18 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.opc_n3 import framing, operations, sampling
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
-from pygnc_devices.opc_n3.link import link_of
+from pygnc_devices.opc_n3.link import link_for
 from pygnc_devices.opc_n3.operations import identify, read_configuration, read_status
 from pygnc_devices.opc_n3.packets import AVERAGE, CONFIGURATION, HISTOGRAM, HISTOGRAM_BYTES, PM, STATUS
-from pygnc_devices.opc_n3.unit import OpcUnit, Settings
-from pygnc_devices.scheduler import Procedure
-from pygnc_devices.shutdown import close_at_exit, end_in_order_on_signals
+from pygnc_devices.opc_n3.unit import OpcOptions, OpcUnit
+from pygnc_devices.reading import Counters
+from pygnc_devices.shutdown import close_at_exit, exit_on_signals
 
 
-def describe(unit: OpcUnit) -> Procedure[dict[str, str]]:
-    """Return who the counter is and how it is set."""
-    who = yield from identify(unit)
-    interval_s = unit.settings.interval_s or unit.settings.sample_s
+async def describe(unit: OpcUnit) -> dict[str, str]:
+    """Return identity and sampling interval of the counter."""
+    who = await identify(unit)
+    interval_s = unit.options.interval_s or unit.options.sample_s
     return {
         "serial_number": who.serial_number,
         "model": "OPC-N3",
@@ -39,18 +36,18 @@ def describe(unit: OpcUnit) -> Procedure[dict[str, str]]:
     }
 
 
-def get(unit: OpcUnit, names: Sequence[str]) -> Procedure[list[Setting]]:
+async def get(unit: OpcUnit, names: Sequence[str]) -> list[Setting]:
     """Return configuration variables, and the state of fan, laser and gain.
 
     Raises:
-        DeviceError: there is no such value, or the counter does not answer.
+        DeviceError: a name is unknown, or the counter does not answer.
     """
-    status = yield from read_status(unit)
-    configuration = yield from read_configuration(unit)
+    status = await read_status(unit)
+    configuration = await read_configuration(unit)
     settings = _settings(STATUS, status) + _settings(CONFIGURATION, configuration)
     unknown = set(names) - {setting.name for setting in settings}
     if unknown:
-        raise DeviceError(f"a counter has no value called {', '.join(sorted(unknown))}")
+        raise DeviceError(f"unknown value {', '.join(sorted(unknown))}")
     return [setting for setting in settings if not names or setting.name in names]
 
 
@@ -68,30 +65,33 @@ CONTROLS: Final = Controls(describe=describe, get=get)
 
 
 BAUD: Final = 9600
-"""Of no importance: the adapter has no line behind it."""
+"""Without effect: the USB adapter has no serial line."""
 SAMPLE_S: Final = 5.0
 LONGEST_SAMPLE_S: Final = 60.0
 _CLOSING_LIMIT_S: Final = 15.0
-"""A counter in confusion is left alone for 2.5 s before it hears that it shall switch off."""
-LIVE: Final = Wire(framing.scan_bytes, 1, _CLOSING_LIMIT_S)
+"""Enough for three handshakes and the rests of 2.5 s between them, before fan and laser are switched off."""
+LIVE: Final = Wire(None, closing_limit_s=_CLOSING_LIMIT_S)
 RECORDED: Final = Wire(framing.scan_histograms, HISTOGRAM_BYTES)
 
 
-def _open(url: str, baud: int, settings: Settings) -> tuple[Engine, OpcUnit]:
-    if settings.sample_s is not None and settings.interval_s is not None:
-        settings = replace(settings, sample_s=min(settings.sample_s, settings.interval_s))
-    if settings.sample_s is not None and not 0 < settings.sample_s <= LONGEST_SAMPLE_S:
-        raise DeviceError(f"a histogram is read every {LONGEST_SAMPLE_S:g} s or oftener, not {settings.sample_s:g} s")
+def _open(url: str, baud: int, options: OpcOptions) -> tuple[Engine, OpcUnit]:
+    sample_s = options.sample_s
+    if sample_s is not None and options.interval_s is not None:
+        sample_s = min(sample_s, options.interval_s)
+        options = replace(options, sample_s=sample_s)
+    if sample_s is not None and not 0 < sample_s <= LONGEST_SAMPLE_S:
+        raise DeviceError(f"sample_s: {sample_s:g} s is not above 0 and at most {LONGEST_SAMPLE_S:g} s")
     is_recording = urlsplit(url).scheme == "file"
-    unit = OpcUnit(link_of(url, settings.timing.adapter_s), settings, is_recording=is_recording)
-    engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit)
+    counters = Counters()
+    unit = OpcUnit(link_for(url, options.timing.adapter_s), options, counters, is_recording=is_recording)
+    engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit, counters)
     if not is_recording:
-        engine.keep(partial(sampling.keep_sampling, unit))
+        engine.run_while_connected(partial(sampling.run, unit))
     return engine, unit
 
 
 class OpcN3Methods(UnitDevice[OpcUnit]):
-    """What a counter can be told, by either face. Methods raise what their procedure says."""
+    """Methods of both APIs; `operations` documents them and the errors that they raise."""
 
     def __init__(self, engine: Engine, unit: OpcUnit) -> None:
         super().__init__(engine, unit)
@@ -118,9 +118,9 @@ class OpcN3Methods(UnitDevice[OpcUnit]):
 
 
 class OpcN3(OpcN3Methods, BlockingDevice):
-    """A counter for plain scripts.
+    """Synchronous driver.
 
-    Fan and laser are switched off when it is closed, when the program ends, and when it gets SIGTERM or SIGHUP.
+    Fan and laser are switched off when it is closed, when the program ends, and on SIGTERM or SIGHUP.
     """
 
     @classmethod
@@ -139,23 +139,23 @@ class OpcN3(OpcN3Methods, BlockingDevice):
 
         Args:
             url: serial path or `usb://04d8:ffee/SERIAL` of the adapter, `spi:///dev/spidev0.0`, `file://recording.raw`.
-            baud: means nothing to the adapter.
-            sample_s: how often a histogram is read, 60 s at most, 0.5 to 20 s advised; None: only when asked for.
-            interval_s: over how long histograms are put together to one reading, exactly; None: each is a reading.
-            allow_writes: whether methods may change the configuration until power-off.
-            allow_permanent: whether they may do what lasts longer.
-            timing: rests that the counter wants.
+            baud: without effect on the adapter.
+            sample_s: interval between histograms, at most 60 s, recommended 0.5 to 20 s; None: read only on request.
+            interval_s: time over which histograms are averaged to one reading; None: each histogram is a reading.
+            allow_writes: allow changes of the configuration until power-off.
+            allow_permanent: allow changes that survive power-off.
+            timing: pauses that the counter needs.
 
         Raises:
-            DeviceError: `sample_s` is too long.
+            DeviceError: `sample_s` is out of range.
             PortError: the port cannot be opened.
         """
-        end_in_order_on_signals()
-        return cls(*_open(url, baud, Settings(sample_s, interval_s, allow_writes, allow_permanent, timing)))
+        exit_on_signals()
+        return cls(*_open(url, baud, OpcOptions(sample_s, interval_s, allow_writes, allow_permanent, timing)))
 
 
 class AsyncOpcN3(OpcN3Methods, AsyncDevice):
-    """A counter for asyncio."""
+    """Driver for asyncio."""
 
     @classmethod
     async def open(
@@ -170,9 +170,9 @@ class AsyncOpcN3(OpcN3Methods, AsyncDevice):
         timing: Timing = STANDARD,
     ) -> Self:
         """Open a counter; see `OpcN3.open`."""
-        end_in_order_on_signals()
-        settings = Settings(sample_s, interval_s, allow_writes, allow_permanent, timing)
-        return cls(*await asyncio.to_thread(_open, url, baud, settings))
+        exit_on_signals()
+        options = OpcOptions(sample_s, interval_s, allow_writes, allow_permanent, timing)
+        return cls(*await asyncio.to_thread(_open, url, baud, options))
 
 
 FAMILY: Final = Family(

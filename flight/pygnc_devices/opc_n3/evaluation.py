@@ -1,12 +1,9 @@
-"""Mass from counts, as the firmware does it; found on 17 413 histograms of two units, exact to single precision.
+"""Evaluation of histograms: mass concentrations, averages, and flags on doubtful ones.
 
-A bin's particles have the mean of its boundaries as diameter. Of their mass, a share of whole thousandths counts: what
-is inhaled, 0.5 (1 + exp(-0.06 d)), times what a normal distribution of ln(d / cut) with the deviation ln 1.5 leaves
-above.
-
-Several histograms as if they were one: counts and volumes are summed, and mass follows from the sums, exactly.
-
-What makes a histogram doubtful. It is kept all the same, with the flag.
+The mass model is that of the firmware, identified from 17 413 histograms of two units and exact to single precision.
+The diameter d of a bin's particles is the mean of the bin's boundaries. Their mass counts by the product of the
+inhalable fraction, 0.5 (1 + exp(-0.06 d)), and of the share of a normal distribution of ln(d / cut), standard deviation
+ln 1.5, that lies above; the product is rounded down to whole thousandths.
 """
 
 import math
@@ -31,12 +28,12 @@ _INHALABLE_PER_UM: Final = 0.06
 
 @dataclass(frozen=True, slots=True)
 class MassModel:
-    """What a particle of each bin weighs.
+    """Model of the mass of a particle in each bin.
 
     Attributes:
-        boundaries_um: of the bins, 25.
-        densities: of particles in each bin, g/cm³, 24.
-        cuts_um: diameters of the mass concentrations.
+        boundaries_um: boundaries of the bins, 25 diameters.
+        densities: density of the particles in each bin, g/cm³, 24 values.
+        cuts_um: cut diameters of the mass concentrations.
     """
 
     boundaries_um: tuple[float, ...] = FACTORY_BOUNDARIES_UM
@@ -44,8 +41,8 @@ class MassModel:
     cuts_um: tuple[float, ...] = FACTORY_CUTS_UM
 
     @classmethod
-    def of_configuration(cls, values: Mapping[str, Value | None]) -> Self:
-        """Return the model of a unit's configuration variables."""
+    def from_configuration(cls, values: Mapping[str, Value | None]) -> Self:
+        """Return the model by the configuration variables of a unit."""
 
         def numbers(names: Sequence[str]) -> tuple[float, ...]:
             return tuple(round(value, 2) for name in names if isinstance(value := values[name], int | float))
@@ -57,7 +54,7 @@ class MassModel:
         )
 
     def concentrations_ug_m3(self, counts: Sequence[int], volume_ml: float) -> tuple[float | None, ...]:
-        """Return the mass concentration of each cut; None where there is no volume."""
+        """Return the mass concentration of each cut diameter; None if the volume is 0."""
         if volume_ml <= 0:
             return (None,) * len(self.cuts_um)
         return tuple(
@@ -68,7 +65,7 @@ class MassModel:
 
 @lru_cache(maxsize=16)
 def masses_pg(model: MassModel) -> tuple[tuple[float, ...], ...]:
-    """Return for each cut the mass that a particle of each bin counts for."""
+    """Return the mass in pg with which a particle counts, by cut diameter and bin."""
     bins = list(zip(model.boundaries_um, model.boundaries_um[1:], model.densities, strict=False))
     return tuple(
         tuple(
@@ -80,19 +77,19 @@ def masses_pg(model: MassModel) -> tuple[tuple[float, ...], ...]:
 
 
 def permille(diameter_um: float, cut_um: float) -> int:
-    """Return the share of a particle's mass that counts, in whole thousandths."""
+    """Return the fraction of a particle's mass that counts, in whole thousandths."""
     inhalable = 0.5 * (1 + math.exp(-_INHALABLE_PER_UM * diameter_um))
     above = 0.5 * math.erfc(math.log(diameter_um / cut_um) / _LN_DEVIATION / math.sqrt(2))
     return math.floor(1000 * inhalable * above)
 
 
 def counts_of(values: Mapping[str, Value | None]) -> tuple[int, ...]:
-    """Return the counts of a histogram's values."""
+    """Return the particle counts of a histogram, 24 bins."""
     return tuple(value for k in range(BINS) if isinstance(value := values[f"bin_{k}"], int))
 
 
 def volume_ml(values: Mapping[str, Value | None]) -> float:
-    """Return the air that a histogram has looked at: sampling period times flow."""
+    """Return the sampled volume of a histogram: sampling period times flow."""
     period_s, flow_ml_s = values["period_s"], values["flow_ml_s"]
     if not isinstance(period_s, int | float) or not isinstance(flow_ml_s, int | float):
         return 0.0
@@ -100,7 +97,7 @@ def volume_ml(values: Mapping[str, Value | None]) -> float:
 
 
 def number_concentrations(values: Mapping[str, Value | None]) -> tuple[float | None, ...]:
-    """Return particles per cm³ in each bin of a histogram; None without volume."""
+    """Return the number concentration in each bin of a histogram, 1/cm³; None if the volume is 0."""
     volume = volume_ml(values)
     return tuple(count / volume if volume > 0 else None for count in counts_of(values))
 
@@ -109,17 +106,19 @@ _REJECTS: Final = ("reject_glitch", "reject_long_tof", "reject_ratio", "reject_o
 
 
 def average(readings: Sequence[Reading], model: MassModel | None = None) -> Reading:
-    """Return the average of histograms, with the time of the last, the bytes of all and the doubts of each.
+    """Return the average of histograms: counts and volumes are summed, and mass follows exactly from the sums.
+
+    It has the time of the last histogram, and the bytes and flags of all.
 
     Args:
         readings: histograms, at least one.
-        model: of the unit's configuration; None: the factory's.
+        model: mass model of the unit; None: with factory settings.
 
     Raises:
-        ValueError: there is none.
+        ValueError: `readings` is empty.
     """
     if not readings:
-        raise ValueError("there is no histogram to average")
+        raise ValueError("no histogram to average")
     values = _values([reading.values for reading in readings], model or MassModel())
     last = readings[-1]
     return Reading(
@@ -164,21 +163,21 @@ def _mean(numbers: Sequence[float]) -> float | None:
 
 
 NO_VOLUME: Final = "no volume"
-"""Flow or sampling period is 0: concentrations are not defined."""
+"""Flow or sampling period is 0: concentrations are undefined."""
 NO_PARTICLES: Final = "no particles"
-"""All bins are 0: the air is very clean, or fan or laser do not run."""
+"""All bins are empty: the air is very clean, or fan or laser do not run."""
 MASS_DIFFERS: Final = "mass differs"
-"""PM is not what counts and configuration give: the frame, or what is known of the configuration, is wrong."""
+"""The mass concentrations do not follow from the counts: the frame or the known configuration is wrong."""
 LASER: Final = "laser status"
-"""It is far from what working lasers show."""
+"""The laser status is outside the range of working lasers."""
 FLOW: Final = "flow"
-"""It is far from what working fans give."""
+"""The flow is outside the range of working fans."""
 PERIOD: Final = "sampling period"
-"""It is neither half of the time since the histogram before (gain switched automatically) nor all of it."""
+"""The sampling period is neither half (automatic gain) nor all of the time since the previous histogram."""
 HUMID: Final = "humid"
 """Above 85 % relative humidity particles swell, and their mass is overestimated."""
 FULL: Final = "count at its end"
-"""A bin has 65535 particles or more."""
+"""A bin has 65535 particles, the largest count."""
 
 _PM_TOLERANCE: Final = 1e-5
 _LASER: Final = (500, 700)
@@ -190,12 +189,12 @@ _TICK_S: Final = 0.01
 
 
 def flags(values: Mapping[str, Value | None], model: MassModel, elapsed_s: float | None) -> tuple[str, ...]:
-    """Return all that apply.
+    """Return all flags that apply to a histogram.
 
     Args:
-        values: of a histogram.
-        model: of the unit's configuration.
-        elapsed_s: since the histogram before; None if there was none.
+        values: values of the histogram.
+        model: mass model of the unit.
+        elapsed_s: time since the previous histogram; None if it is unknown.
     """
     counts, volume = counts_of(values), volume_ml(values)
     checks = {
@@ -218,8 +217,10 @@ def _within(value: Value | None, limits: tuple[float, float]) -> bool:
 def _mass_fits(values: Mapping[str, Value | None], model: MassModel, counts: tuple[int, ...], volume: float) -> bool:
     computed = model.concentrations_ug_m3(counts, volume)
     return all(
-        isinstance(said, int | float) and mass is not None and abs(said - mass) <= _PM_TOLERANCE * max(mass, 1e-3)
-        for said, mass in zip((values[name] for name in PM_NAMES), computed, strict=True)
+        isinstance(reported, int | float)
+        and mass is not None
+        and abs(reported - mass) <= _PM_TOLERANCE * max(mass, 1e-3)
+        for reported, mass in zip((values[name] for name in PM_NAMES), computed, strict=True)
     )
 
 

@@ -1,4 +1,4 @@
-"""Checksum, and parsers: of a live line, where every byte answers one that was sent, and of recorded histograms."""
+"""Checksum of answers, and scanner of recorded histograms. On a live line nothing marks where an answer begins."""
 
 import math
 import struct
@@ -7,12 +7,8 @@ from typing import Final
 from pygnc_devices.framing import Damage, DamageReason, Frame, ReflectedCrc, Scan
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
 
-BYTE: Final = "byte"
-WHOLE: Final = "histogram"
-DISCARDED: Final = "discarded histogram"
-BROKEN: Final = "broken histogram"
-UNFINISHED: Final = "end of an average"
-
+KIND: Final = "histogram"
+"""Kind of the frames of recorded histograms."""
 crc16: Final = ReflectedCrc(0xA001, seed=0xFFFF)
 """CRC-16/MODBUS"""
 _CHECKED: Final = struct.Struct("<48x4xHH4x3f8x2xH2x")
@@ -23,18 +19,12 @@ _LIKELY_LASER: Final = (300, 1000)
 
 
 def is_intact(octets: bytes) -> bool:
-    """Tell whether the last two bytes are the checksum of those before."""
+    """Return whether the last two bytes are the checksum of those before them."""
     return crc16(octets[:-2]) == int.from_bytes(octets[-2:], "little")
 
 
-def scan_bytes(octets: bytes, stalled: bool = False) -> Scan:  # noqa: ARG001, FBT001, FBT002 - every scanner's signature
-    """Return each byte as a frame: an answer on an SPI bus has no other mark than its place."""
-    frames = tuple(Frame(BYTE, octets[at : at + 1], octets[at : at + 1], at) for at in range(len(octets)))
-    return Scan(frames, (), len(octets))
-
-
 def scan_histograms(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - every scanner's signature
-    """Return the histograms of a recording: 86 bytes each, found by their checksum and by values that can be."""
+    """Find the histograms of a recording: 86 bytes each, recognised by their checksum and by plausible values."""
     frames: list[Frame] = []
     damage: list[Damage] = []
     at, size = 0, len(octets)
@@ -49,14 +39,14 @@ def scan_histograms(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT0
             damage.append(Damage(at, at + 1, DamageReason.CHECKSUM))
             at += 1
         else:
-            frames.append(Frame(WHOLE, raw, raw, at))
+            frames.append(Frame(KIND, raw, raw, at))
             at += HISTOGRAM_BYTES
         stalled = False
     return Scan(tuple(frames), tuple(damage), at)
 
 
 def is_plausible(raw: bytes) -> bool:
-    """Tell whether flow, mass and laser can be what they say: one of 65536 damaged histograms has a right checksum."""
+    """Return whether flow, mass and laser are plausible: one of 65536 damaged histograms has a right checksum."""
     period, flow, *masses, laser = _CHECKED.unpack(raw)
     if flow > _LARGEST_FLOW or laser > _LARGEST_LASER:
         return False

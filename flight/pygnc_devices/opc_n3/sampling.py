@@ -1,114 +1,109 @@
-"""What the engine keeps going: histograms at a pace, recovery from whatever goes wrong, all off at the end."""
+"""Continuous sampling: read histograms at an interval, recover from errors, switch fan and laser off at the end."""
 
 import contextlib
 import time
 from typing import Final
 
 from pygnc_devices.errors import AbortedError, DeviceError, PortGoneError
-from pygnc_devices.framing import Frame
-from pygnc_devices.opc_n3 import commands, framing
-from pygnc_devices.opc_n3.commands import BrokenAnswerError
+from pygnc_devices.opc_n3.commands import BrokenAnswerError, HandshakeError
 from pygnc_devices.opc_n3.operations import (
     OtherDeviceError,
-    identify_alone,
-    read_configuration_alone,
-    read_histogram_alone,
-    switch_off_alone,
-    switch_on_alone,
+    check,
+    identify,
+    publish_histogram,
+    read_configuration,
+    read_intact_histogram,
+    reset,
+    switch_off,
+    switch_on,
 )
 from pygnc_devices.opc_n3.unit import OpcUnit
-from pygnc_devices.scheduler import Deliver, Pause, Procedure
+from pygnc_devices.reading import Stamp
+from pygnc_devices.scheduler import Publish, Sleep
 
 ZEROS: Final = 4
-"""Histograms without a particle before fan and laser are started anew; each time in vain, twice as many."""
+"""Histograms without a particle before fan and laser are restarted; doubled after each restart without success."""
 BROKEN_IN_A_ROW: Final = 3
+"""Broken histograms in a row that count as a failure."""
 RESET_EVERY: Final = 3
-"""Attempts to start, before the counter is reset."""
-_LOOK_AT: Final = 48
+"""Failures before the counter is reset."""
+_COUNTS_BYTES: Final = 48
 
 
-def keep_sampling(unit: OpcUnit) -> Procedure[None]:
-    """Read histograms until given up; begin anew after errors.
+async def run(unit: OpcUnit) -> None:
+    """Read and publish histograms until aborted; start again after errors.
 
-    At the end fan and laser are switched off, and what has come of an average is delivered as a shorter one.
+    At the end fan and laser are switched off, and an incomplete average is published.
 
     Raises:
-        OtherDeviceError: it is another kind of counter.
+        OtherDeviceError: the device is another kind of counter.
     """
     failures = 0
     try:
         while True:
             try:
-                if unit.settings.sample_s is None:
-                    yield from _stay_awake(unit)
+                if unit.options.sample_s is None:
+                    await _keep_alive(unit)
                 else:
-                    yield from unit.alone(_start(unit))
-                    yield from _sample(unit, unit.settings.sample_s)
+                    await identify(unit)
+                    await read_configuration(unit)
+                    await switch_on(unit)
+                    await _sample(unit, unit.options.sample_s)
             except (AbortedError, OtherDeviceError, PortGoneError):
                 raise
             except DeviceError as error:
                 failures = 1 if unit.trouble is None else failures + 1
-                unit.note(str(error))
-                unit.set_up_anew()
-                yield Pause(unit.timing.rest_s)
+                unit.set_trouble(str(error))
+                unit.channel.is_set_up = False
+                await Sleep(unit.timing.rest_s)
                 if failures % RESET_EVERY == 0:
-                    with contextlib.suppress(commands.HandshakeError, BrokenAnswerError):
-                        yield from unit.alone(_reset(unit))
+                    with contextlib.suppress(HandshakeError, BrokenAnswerError):
+                        await reset(unit)
     finally:
         if unit.may_be_on:
             with contextlib.suppress(DeviceError):
-                yield from unit.alone(switch_off_alone(unit))
-        yield Deliver(Frame(framing.UNFINISHED, b"", b""))
+                await switch_off(unit)
+        reading = unit.finish_average()
+        if reading is not None:
+            await Publish(reading)
 
 
-def _start(unit: OpcUnit) -> Procedure[None]:
-    yield from identify_alone(unit)
-    yield from read_configuration_alone(unit)
-    yield from switch_on_alone(unit)
-
-
-def _reset(unit: OpcUnit) -> Procedure[None]:
-    yield from commands.read(unit.link, unit.timing, commands.RESET, 0)
-    yield Pause(unit.timing.restart_s)
-
-
-def _restart(unit: OpcUnit) -> Procedure[None]:
-    yield from switch_off_alone(unit)
-    yield Pause(unit.timing.laser_s)
-    yield from switch_on_alone(unit)
-
-
-def _stay_awake(unit: OpcUnit) -> Procedure[None]:
-    """Say something now and then; methods say the rest."""
+async def _keep_alive(unit: OpcUnit) -> None:
+    """Send a command now and then, so that the counter does not begin to record autonomously."""
     while True:
-        yield from unit.alone(commands.read(unit.link, unit.timing, commands.CHECK, 0))
-        unit.note(None)
-        yield Pause(unit.timing.keep_alive_s)
+        await check(unit)
+        unit.set_trouble(None)
+        await Sleep(unit.timing.keep_alive_s)
 
 
-def _sample(unit: OpcUnit, sample_s: float) -> Procedure[None]:
-    """Read histograms; the first one, and the first after an error, is discarded. Raises when reading keeps failing."""
+async def _sample(unit: OpcUnit, sample_s: float) -> None:
+    """Read histograms; discard the first one, and the first after an error. Raises when reading keeps failing."""
     is_first, broken, zeros, restart_at = True, 0, 0, ZEROS
     next_s = time.monotonic()
     while True:
         try:
-            raw = yield from unit.alone(read_histogram_alone(unit))
+            raw = await read_intact_histogram(unit)
         except BrokenAnswerError:
             is_first, broken = True, broken + 1
             if broken == BROKEN_IN_A_ROW:
                 raise
-            yield Pause(unit.timing.rest_s)
+            await Sleep(unit.timing.rest_s)
             continue
-        yield Deliver(Frame(framing.DISCARDED if is_first else framing.WHOLE, raw, raw))
+        if is_first:
+            unit.discard_histogram(Stamp.now())
+        else:
+            await publish_histogram(unit, raw)
         broken = 0
-        zeros = 0 if any(raw[:_LOOK_AT]) or is_first else zeros + 1
+        zeros = 0 if any(raw[:_COUNTS_BYTES]) or is_first else zeros + 1
         is_first = False
         if zeros == 0:
             restart_at = ZEROS
-            unit.note(None)
+            unit.set_trouble(None)
         elif zeros == restart_at:
-            unit.note(f"no particle in {zeros} histograms; fan and laser are started anew")
-            yield from unit.alone(_restart(unit))
+            unit.set_trouble(f"no particle in {zeros} histograms; fan and laser are restarted")
+            await switch_off(unit)
+            await Sleep(unit.timing.laser_s)
+            await switch_on(unit)
             zeros, restart_at, is_first = 0, restart_at * 2, True
         next_s = max(next_s + sample_s, time.monotonic())
-        yield Pause(next_s - time.monotonic())
+        await Sleep(next_s - time.monotonic())

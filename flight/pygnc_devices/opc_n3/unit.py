@@ -1,38 +1,34 @@
-"""What a driver knows of one counter: its link, its configuration, what it measures, what ails it."""
+"""State of one counter: its command channel, its configuration, what it measures, its present fault."""
 
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.opc_n3 import framing
-from pygnc_devices.opc_n3.commands import STANDARD, Timing
+from pygnc_devices.opc_n3.commands import STANDARD, Channel, Timing
 from pygnc_devices.opc_n3.evaluation import MassModel, average, flags, volume_ml
 from pygnc_devices.opc_n3.link import Link, UsbIss
 from pygnc_devices.opc_n3.packets import HISTOGRAM, HISTOGRAM_BYTES, PM_NAMES
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Pause, Procedure
+from pygnc_devices.reading import Counters, Reading, Stamp
 
-T = TypeVar("T")
-_LOOK_S: Final = 0.005
 _NS_PER_S: Final = 1e9
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What is wanted of a counter.
+class OpcOptions:
+    """How a counter is used.
 
     Attributes:
-        sample_s: how often a histogram is read; None: only when it is asked for.
-        interval_s: over how long histograms are put together to one reading; None: each is a reading.
-        allow_writes: whether procedures may change its configuration.
-        allow_permanent: whether they may do what cannot be undone by switching it off and on.
-        timing: rests that it wants.
+        sample_s: interval between histograms; None: read only on request.
+        interval_s: time over which histograms are averaged to one reading; None: each histogram is a reading.
+        allow_writes: whether operations may change the configuration until power-off.
+        allow_permanent: whether operations may make changes that survive power-off.
+        timing: pauses that the counter needs.
     """
 
     sample_s: float | None = None
@@ -43,121 +39,104 @@ class Settings:
 
 
 class OpcUnit:
-    """The engine's interpreter for this family.
+    """State of a counter; interprets the histograms of recordings.
 
     Args:
-        link: what carries bytes to the counter.
-        settings: what is wanted.
-        is_recording: whether arrival times say nothing.
+        link: carries bytes to the counter and back.
+        options: how the counter is used.
+        counters: statistics of the connection.
+        is_recording: whether arrival times are meaningless.
 
     Attributes:
-        configuration: configuration variables, once read.
-        trouble: what ails it, in words for people; None if it works.
-        may_be_on: whether fan and laser may have been switched on from here.
+        channel: carries out commands.
+        configuration: configuration variables; None until they were read.
+        trouble: present fault of the counter, for people; None if it works.
+        may_be_on: whether this program may have switched on fan and laser.
+        model: mass model by the configuration.
     """
 
     def __init__(
         self,
         link: Link | None = None,
-        settings: Settings | None = None,
+        options: OpcOptions | None = None,
+        counters: Counters | None = None,
         *,
         is_recording: bool = False,
     ) -> None:
-        self.link = link or UsbIss()
-        self.settings = settings or Settings()
-        self.timing = self.settings.timing
+        self.options = options or OpcOptions()
+        self.timing = self.options.timing
+        self.channel = Channel(link or UsbIss(), self.timing)
         self.configuration: Mapping[str, Value] | None = None
-        self.adapter = ""
         self.trouble: str | None = None
         self.may_be_on = False
         self.model = MassModel()
+        self._counters = counters or Counters()
         self._is_recording = is_recording
         self._samples: list[Reading] = []
         self._last_t_mono_ns: int | None = None
         self._lost = 0
-        self._is_taken = False
-        self._is_set_up = False
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
-        """Return the reading of a histogram that a procedure has put together, or of a recorded one."""
-        match frame.kind:
-            case framing.WHOLE:
-                return self._reading(frame, stamp)
-            case framing.DISCARDED:
-                self._last_t_mono_ns = stamp.t_mono_ns
-            case framing.BROKEN:
-                is_whole = len(frame.raw) == HISTOGRAM_BYTES
-                counts.take_back(len(frame.raw), DamageReason.CHECKSUM if is_whole else DamageReason.CUT)
-                self._lost += 1
-            case framing.UNFINISHED if self._samples:
-                return self._average()
-        return None
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
+        """Return the reading of a recorded histogram."""
+        return self.add_histogram(frame.raw, stamp)
 
-    def reconnected(self) -> Procedure[None] | None:
-        """Forget what may be different now; see `engine.Interpreter`."""
-        self._is_set_up = False
-        self._last_t_mono_ns = None
-        return None
+    def reconnected(self) -> None:
+        """Discard what may have changed; see `engine.Interpreter`."""
+        self.channel.is_set_up = False
+        self.forget_time()
 
-    def alone(self, procedure: Procedure[T]) -> Procedure[T]:
-        """Carry out a procedure while no other one talks to the counter."""
-        while self._is_taken:
-            yield Pause(_LOOK_S)
-        self._is_taken = True
-        try:
-            if not self._is_set_up:
-                self.adapter = yield from self.link.set_up()
-                self._is_set_up = True
-            return (yield from procedure)
-        finally:
-            self._is_taken = False
-
-    def set_up_anew(self) -> None:
-        """Have the adapter set up again before the next command."""
-        self._is_set_up = False
-
-    def learn(self, configuration: Mapping[str, Value]) -> None:
-        """Take the configuration variables, by which mass is computed."""
-        self.configuration = configuration
-        self.model = MassModel.of_configuration(configuration)
-
-    def note(self, trouble: str | None) -> None:
-        """Remember what ails the counter, and say it once."""
-        if trouble is not None and trouble != self.trouble:
-            _log.warning("OPC-N3: %s", trouble)
-        elif trouble is None and self.trouble is not None:
-            _log.warning("OPC-N3: it works again")
-        self.trouble = trouble
-
-    def forget_time(self) -> None:
-        """Let the next histogram's sampling period be what it is: the histogram was reset in between."""
-        self._last_t_mono_ns = None
-
-    def _reading(self, frame: Frame, stamp: Stamp) -> Reading | None:
-        values = decode(frame.payload)
+    def add_histogram(self, raw: bytes, stamp: Stamp) -> Reading | None:
+        """Return the reading that a histogram gives: its own, or an average that it completes."""
+        values = decode(raw)
         elapsed_s = None
         if self._last_t_mono_ns is not None and not self._is_recording:
             elapsed_s = (stamp.t_mono_ns - self._last_t_mono_ns) / _NS_PER_S
         self._last_t_mono_ns = stamp.t_mono_ns
         lost, self._lost = self._lost, 0
         doubts = flags(values, self.model, elapsed_s)
-        reading = Reading(HISTOGRAM, frame.raw, values, *stamp, lost_before=lost, flags=doubts)
-        return reading if self.settings.interval_s is None else self._add(reading, self.settings.interval_s)
-
-    def _add(self, reading: Reading, interval_s: float) -> Reading | None:
+        reading = Reading(HISTOGRAM, raw, values, *stamp, lost_before=lost, flags=doubts)
+        if self.options.interval_s is None:
+            return reading
         self._samples.append(reading)
         span_s = (reading.t_mono_ns - self._samples[0].t_mono_ns) / _NS_PER_S
-        if span_s + 1.5 * (self.settings.sample_s or 0.0) <= interval_s:
-            return None
-        return self._average()
+        is_complete = span_s + 1.5 * (self.options.sample_s or 0.0) > self.options.interval_s
+        return self.finish_average() if is_complete else None
 
-    def _average(self) -> Reading:
+    def discard_histogram(self, stamp: Stamp) -> None:
+        """Note the time of a histogram that is not used."""
+        self._last_t_mono_ns = stamp.t_mono_ns
+
+    def reject_histogram(self, octets: bytes) -> None:
+        """Count a broken histogram."""
+        is_whole = len(octets) == HISTOGRAM_BYTES
+        self._counters.reject(len(octets), DamageReason.CHECKSUM if is_whole else DamageReason.CUT)
+        self._lost += 1
+
+    def finish_average(self) -> Reading | None:
+        """Return the average of the histograms since the last one; None if there are none."""
         samples, self._samples = self._samples, []
-        return average(samples, self.model)
+        return average(samples, self.model) if samples else None
+
+    def set_configuration(self, configuration: Mapping[str, Value]) -> None:
+        """Note the configuration variables, which determine the mass model."""
+        self.configuration = configuration
+        self.model = MassModel.from_configuration(configuration)
+
+    def set_trouble(self, trouble: str | None) -> None:
+        """Note the present fault of the counter, and log it when it changes."""
+        if trouble is not None and trouble != self.trouble:
+            _log.warning("OPC-N3: %s", trouble)
+        elif trouble is None and self.trouble is not None:
+            _log.warning("OPC-N3: works again")
+        self.trouble = trouble
+
+    def forget_time(self) -> None:
+        """Do not check the next sampling period: the histogram was reset in between."""
+        self._last_t_mono_ns = None
 
 
 def decode(raw: bytes) -> dict[str, Value | None]:
-    """Return the values of a histogram. Without volume there is no mass concentration: None."""
+    """Return the values of a histogram. Mass concentrations without a sampled volume are None."""
     values: dict[str, Value | None] = dict(HISTOGRAM.decode(raw))
     for name in ("period_s", "flow_ml_s"):
         values[name] = round(float(values[name] or 0), 2)

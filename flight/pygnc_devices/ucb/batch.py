@@ -1,4 +1,4 @@
-"""Whole recordings at once with NumPy: the same frames and values as the streaming parser finds, much faster."""
+"""Decode whole recordings with NumPy: the same frames and values as `framing.scan` finds, but much faster."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ from pygnc_devices.ucb.framing import CRC_INITIAL, HEADER_BYTES, PREAMBLE
 from pygnc_devices.ucb.packets import OVERHEAD_BYTES
 
 _ROWS_AT_ONCE: Final = 1 << 14
-"""Rows whose CRC is run together: their registers stay in the cache."""
+"""Rows whose CRC is computed together: their registers fit into the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,18 @@ class FrameTable:
     lengths: NDArray[np.uint8]
 
     def count(self, kind: str) -> int:
-        """Return how many frames have this type."""
+        """Return the number of frames of a type."""
         return int(np.count_nonzero(self.kinds == _number(kind)))
 
     @property
     def skipped_bytes(self) -> int:
-        """How many bytes lie in no frame."""
+        """Number of bytes outside all frames."""
         return len(self.octets) - int(np.sum(self.lengths, dtype=np.int64)) - OVERHEAD_BYTES * len(self.starts)
 
     def values(self, packet: Packet) -> NDArray[np.void]:
-        """Return the kept values of all frames of a packet: a structured array with a field of each name.
+        """Return the values of all frames of a packet as a structured array with the packet's field names, (m,).
 
-        Frames of the packet's type but not of its length are left out.
+        Frames of the packet's type with another length are omitted.
         """
         chosen = (self.kinds == _number(packet.name)) & (self.lengths == packet.layout.size)
         payloads = _gather(self.octets, self.starts[chosen] + HEADER_BYTES, packet.layout.size)
@@ -56,7 +56,7 @@ class FrameTable:
 
 
 def scan_recording(octets: bytes) -> FrameTable:
-    """Find all frames of a buffer that nothing follows: what `frames.scan_to_end` finds."""
+    """Find all frames of a complete recording, as `scan_to_end` does."""
     buffer = np.frombuffer(octets, np.uint8)
     at = np.flatnonzero((buffer[:-1] == PREAMBLE[0]) & (buffer[1:] == PREAMBLE[1]))
     at = at[at + OVERHEAD_BYTES <= len(buffer)]
@@ -78,7 +78,7 @@ def scan_recording(octets: bytes) -> FrameTable:
 
 
 def _without_overlap(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which frames stand: one that begins inside an earlier standing one does not."""
+    """Return which frames remain after those are removed that begin inside an earlier remaining one."""
     kept = np.ones(len(starts), bool)
     if np.any(starts[1:] < stops[:-1]):
         end = 0
@@ -89,14 +89,14 @@ def _without_overlap(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDA
 
 
 def _gather(octets: NDArray[np.uint8], starts: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-    """Return `size` bytes from each start on, one row each."""
+    """Return the `size` bytes at each start, one row each."""
     if size == 0 or not len(starts):
         return np.empty((len(starts), size), np.uint8)
     return np.lib.stride_tricks.sliding_window_view(octets, size)[starts]
 
 
 def _crc16_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Return the CRC of each row, over the CRC's own bytes too: 0 where it is right."""
+    """Return the CRC of each row, computed over its own bytes too: 0 where it is right."""
     table, eight = _crc_table(), np.uint16(8)
     register = np.full(len(rows), CRC_INITIAL, np.uint16)
     for column in np.ascontiguousarray(rows.T):

@@ -1,6 +1,6 @@
-"""Commands of the DMU38x family and what counts as an answer to each. DMU380ZA manual 7430-3810, section 6.
+"""Commands of the DMU38x family and of its bootloader, and which frames are their answers.
 
-Commands of the bootloader and the way into and out of it: JI, WA, JA, and the ping that tells where a unit is.
+Source: DMU380ZA manual 7430-3810, section 6. The functions return requests; operations await them.
 """
 
 import struct
@@ -13,18 +13,18 @@ from pygnc_devices.scheduler import ANSWER_TIMEOUT_S, ANSWER_TRIES, Claim, Reque
 from pygnc_devices.ucb.framing import make_frame
 
 NAK_KINDS: Final = ("\x15\x15", "\x00\x00")
-"""Of the DMU380 and IMU383, and of OpenIMU firmware. The payload is the type of what was refused."""
+"""Types of refusals: of the DMU380 and IMU383, and of OpenIMU firmware. The payload is the type of the command."""
 WRITE_TIMEOUT_S: Final = 1.5
-"""EEPROM takes about a second."""
+"""A write to the EEPROM takes about a second."""
 FLUSH: Final = bytes(257)
-"""Before a question is asked again: if the length of the first was garbled, the unit waits for up to so many bytes."""
+"""Sent before a repeated command: if the length byte was damaged, the unit waits for up to so many bytes."""
 MOST_FIELDS: Final = 40
-"""In one request; the answer must fit into 255 bytes."""
+"""Largest number of fields in one command; the answer must fit into 255 bytes."""
 _MAG_ALIGN_LIMIT_S: Final = 150.0
 
 
 def is_nak(frame: Frame, kind: str) -> bool:
-    """Tell whether a frame refuses a command of this type."""
+    """Return whether a frame refuses a command of this type."""
     return frame.kind in NAK_KINDS and frame.payload[:2] == kind.encode("latin-1")
 
 
@@ -41,9 +41,9 @@ def command(
 
     Args:
         kind: type of the command.
-        payload: of the command.
-        answer: type of the answer, if it is another.
-        fits: tells whether the payload of an answer belongs to this very command and not to an earlier one.
+        payload: payload of the command.
+        answer: type of the answer, if it differs.
+        fits: returns whether the payload of an answer belongs to this command and not to an earlier one.
         timeout_s: see `Request`.
         tries: see `Request`.
     """
@@ -57,33 +57,33 @@ def command(
 
 
 def ping() -> Request:
-    """PK."""
+    """Return PK."""
     return command("PK", fits=lambda payload: payload == b"")
 
 
 def echo(octets: bytes) -> Request:
-    """CH: the same bytes come back."""
+    """Return CH, which is answered by the same bytes."""
     return command("CH", octets, fits=lambda payload: payload == octets)
 
 
 def get_packet(kind: str) -> Request:
-    """GP: one packet of any output type. One of a type that is being streamed cannot be told from the stream's."""
+    """Return GP: one packet of any type. If that type is streamed, a packet of the stream is accepted as the answer."""
     return command("GP", kind.encode("latin-1"), answer=kind)
 
 
 def reset(kind: str) -> Request:
-    """AR, SR or PR."""
+    """Return AR, SR or PR."""
     return command(kind)
 
 
 def calibrate(request: int) -> Request:
-    """WC: answered at once by the same word; what becomes of it is told by CD."""
+    """Return WC, which is answered at once by the same word; the result follows as CD."""
     octets = request.to_bytes(2, "big")
     return command("WC", octets, fits=lambda payload: payload == octets)
 
 
 def calibration_done() -> Request:
-    """Wait for CD."""
+    """Return a request that waits for CD."""
     return Request(
         b"",
         lambda frame: Claim.LAST if frame.kind in ("CD", "CC") else Claim.NO,
@@ -95,22 +95,22 @@ def calibration_done() -> Request:
 
 
 def read_words(address: int, count: int) -> Request:
-    """RE: factory words of the EEPROM."""
+    """Return RE: factory words of the EEPROM."""
     octets = struct.pack(">HB", address, count)
     return command("RE", octets, fits=lambda payload: payload[:3] == octets)
 
 
 def ask_fields(kind: str, ids: Sequence[int]) -> Request:
-    """GF or RF: values of fields, volatile or of the EEPROM."""
+    """Return GF or RF: values of fields, volatile or in the EEPROM."""
     payload = struct.pack(f">B{len(ids)}H", len(ids), *ids)
     return _of_fields(kind, payload, ids, words=2)
 
 
 def put_fields(kind: str, values: Mapping[int, int]) -> Request:
-    """SF or WF: set fields, volatile or in the EEPROM."""
+    """Return SF or WF: set fields, volatile or in the EEPROM."""
     words = [word for pair in values.items() for word in pair]
     payload = struct.pack(f">B{len(words)}H", len(values), *words)
-    # A write to EEPROM that seems lost may have been done: its procedure reads before it repeats.
+    # A write to the EEPROM without an answer may have been done: its operation reads before it repeats.
     timeout_s, tries = (WRITE_TIMEOUT_S, 1) if kind == "WF" else (ANSWER_TIMEOUT_S, ANSWER_TRIES)
     return _of_fields(kind, payload, list(values), words=1, timeout_s=timeout_s, tries=tries)
 
@@ -124,9 +124,9 @@ def _of_fields(
     timeout_s: float = ANSWER_TIMEOUT_S,
     tries: int = ANSWER_TRIES,
 ) -> Request:
-    """Return a command over several fields.
+    """Return a command for several fields.
 
-    Success in part gives two answers: one lists what was taken, the other is a NAK.
+    Partial success gives two answers: one lists the accepted fields, the other is a NAK.
     """
 
     def accept(frame: Frame) -> Claim:
@@ -142,7 +142,7 @@ def _of_fields(
     return _request(kind, payload, accept, timeout_s, tries, f"{kind} of fields {list(ids)}")
 
 
-def _request(  # noqa: PLR0917 - of this module only
+def _request(  # noqa: PLR0917 - private
     kind: str, payload: bytes, accept: Callable[[Frame], Claim], timeout_s: float, tries: int, what: str
 ) -> Request:
     octets = make_frame(kind, payload)
@@ -150,32 +150,32 @@ def _request(  # noqa: PLR0917 - of this module only
 
 
 def parse_ids(payload: bytes, words: int) -> tuple[int, ...] | None:
-    """Return the fields that an answer names, `words` words for each; None if it is no such answer."""
+    """Return the fields that an answer names, with `words` words for each; None if the payload is malformed."""
     if not payload or len(payload) != 1 + 2 * words * payload[0]:
         return None
     return struct.unpack_from(f">{words * payload[0]}H", payload, 1)[::words]
 
 
 def parse_values(payload: bytes) -> dict[int, int]:
-    """Return the values that an answer to GF or RF gives."""
+    """Return the values in an answer to GF or RF, by field."""
     words = struct.unpack_from(f">{2 * payload[0]}H", payload, 1)
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
 BLOCK_BYTES: Final = 240
-"""Data in a WA command: the most that all firmware takes."""
+"""Bytes of the image in a WA command: the most that all firmware accepts."""
 BOOTLOADER_BAUD: Final = 57600
 _CATCH_S: Final = 0.01
-"""Between JI commands to a unit that listens for a tenth of a second after power-up."""
+"""Interval of JI commands to a unit that listens for a tenth of a second after power-up."""
 
 
 def enter_bootloader() -> Request:
-    """JI, once: the answer may be lost, and then the unit is elsewhere already."""
+    """Return JI, sent once: if the answer is lost, the unit may be in its bootloader already."""
     return replace(command("JI"), timeout_s=0.5, tries=1)
 
 
 def catch_at_power_up(limit_s: float) -> Request:
-    """JI, again and again, in both byte orders of the CRC: some bootloaders want it swapped."""
+    """Return JI, sent repeatedly with both byte orders of the CRC: some bootloaders expect it swapped."""
     request = command("JI")
     octets = request.octets + swap_crc(request.octets)
     return replace(
@@ -184,28 +184,28 @@ def catch_at_power_up(limit_s: float) -> Request:
         again=octets,
         timeout_s=_CATCH_S,
         tries=max(1, round(limit_s / _CATCH_S)),
-        what="JI command, while the unit was to be switched off and on",
+        what="JI command while the unit is switched off and on",
     )
 
 
 def start_application(*, swapped_crc: bool) -> Request:
-    """JA, once: many bootloaders go without an answer."""
+    """Return JA, sent once: many bootloaders do not answer."""
     request = command("JA")
     return replace(request, octets=swap_crc(request.octets) if swapped_crc else request.octets, timeout_s=0.5, tries=1)
 
 
 def where_are_you() -> Request:
-    """PG: an application tells its name, a bootloader says that it is one."""
+    """Return pG: an application answers with its name, a bootloader that it is one."""
     return replace(command("pG"), timeout_s=0.2, tries=1)
 
 
 def is_bootloader(frame: Frame) -> bool:
-    """Tell whether an answer to `where_are_you` is a bootloader's."""
+    """Return whether an answer to `where_are_you` comes from a bootloader."""
     return frame.kind == "pG" and b"bootloader" in frame.payload.lower()
 
 
 def write_block(address: int, data: bytes, timeout_s: float) -> Request:
-    """WA, once: a block of the image at its address; the answer names both, or nothing."""
+    """Return WA, sent once: a block of the image at its address. The answer repeats address and length, or is empty."""
     head = struct.pack(">IB", address, len(data))
 
     def accept(frame: Frame) -> Claim:
@@ -217,5 +217,5 @@ def write_block(address: int, data: bytes, timeout_s: float) -> Request:
 
 
 def swap_crc(frame: bytes) -> bytes:
-    """Return a frame with the bytes of its CRC exchanged."""
+    """Return a frame with the bytes of its CRC swapped."""
     return frame[:-2] + frame[:-3:-1]

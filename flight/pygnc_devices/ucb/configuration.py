@@ -1,8 +1,6 @@
-"""Reading and writing configuration fields: checked before, read back after, told what was refused.
+"""Configuration of a unit: fields, snapshots of all fields, rate, packet type, baud rate, and pauses of the stream.
 
-All fields of a unit, kept and put back.
-
-Rate, packet type, speed of the line, and quiet.
+Values are checked before they are sent and read back afterwards.
 """
 
 import json
@@ -14,7 +12,7 @@ from typing import Any, Final, Self
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Pause, Procedure, Request, SetBaud
+from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.fields import (
     BAUD,
@@ -37,11 +35,11 @@ Values = Mapping[str, int] | Mapping[int, int]
 
 
 class FieldsRefusedError(RefusedError):
-    """The unit does not have some of the fields, or does not take some of the values.
+    """The unit does not have some of the fields, or does not accept some of the values.
 
     Attributes:
-        accepted: those it did take or tell.
-        refused: the others.
+        accepted: values of the other fields.
+        refused: numbers of the refused fields.
     """
 
     def __init__(self, accepted: dict[int, int], refused: Iterable[int]) -> None:
@@ -50,117 +48,117 @@ class FieldsRefusedError(RefusedError):
         super().__init__("the unit refuses " + ", ".join(_describe(number) for number in self.refused))
 
 
-class NotKeptError(DeviceError):
-    """A field does not have the value that the unit had accepted for it."""
+class ReadBackError(DeviceError):
+    """A field does not read back with the value that the unit accepted."""
 
 
-def get_fields(unit: UcbUnit, names: Names) -> Procedure[dict[int, int]]:
-    """Return the volatile values, those in effect now (GF).
+async def get_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
+    """Return the volatile values, which are in effect (GF).
 
     Raises:
         FieldsRefusedError: the unit does not have some of them.
-        NoAnswerError: it did not answer.
+        NoAnswerError: the unit did not answer.
     """
-    return (yield from _read(unit, "GF", names))
+    return await _read(unit, "GF", names)
 
 
-def read_fields(unit: UcbUnit, names: Names) -> Procedure[dict[int, int]]:
-    """Return the values in EEPROM, those in effect after the next power-up (RF). Raises as `get_fields`."""
-    return (yield from _read(unit, "RF", names))
+async def read_fields(unit: UcbUnit, names: Names) -> dict[int, int]:
+    """Return the values in EEPROM, in effect after the next power-up (RF); raises as `get_fields`."""
+    return await _read(unit, "RF", names)
 
 
-def set_fields(unit: UcbUnit, values: Values) -> Procedure[dict[int, int]]:
-    """Set volatile values, in effect at once and until power-off, and read them back (SF, GF). Returns what holds now.
+async def set_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
+    """Set volatile values, in effect at once and until power-off, read them back (SF, GF) and return them.
 
     Raises:
         FieldError: a value is illegal; nothing was sent.
-        FieldsRefusedError: the unit did not take some of them.
-        NotKeptError: it took one, and has another.
+        FieldsRefusedError: the unit did not accept some of them.
+        ReadBackError: a field reads back with another value.
         NoAnswerError: it did not answer.
     """
     wanted = _checked(values)
     if BAUD in wanted:
-        raise FieldError("field 2 changes the speed of the line at once: use change_baud")
-    accepted, refused = yield from _put("SF", wanted)
+        raise FieldError("field 2 changes the baud rate of the line at once: use change_baud")
+    accepted, refused = await _put("SF", wanted)
     unit.volatile.update(accepted)
-    yield from _compare("GF", accepted)
+    await _compare("GF", accepted)
     if refused:
         raise FieldsRefusedError(accepted, refused)
     return accepted
 
 
-def write_fields(unit: UcbUnit, values: Values) -> Procedure[dict[int, int]]:
-    """Write values into EEPROM, in effect after power-up, and read them back (WF, RF). Raises as `set_fields`."""
+async def write_fields(unit: UcbUnit, values: Values) -> dict[int, int]:
+    """Write values into EEPROM, in effect after power-up, and read them back (WF, RF); raises as `set_fields`."""
     del unit
-    accepted, refused = yield from _put("WF", _checked(values))
-    yield from _compare("RF", accepted)
+    accepted, refused = await _put("WF", _checked(values))
+    await _compare("RF", accepted)
     if refused:
         raise FieldsRefusedError(accepted, refused)
     return accepted
 
 
-def ask_known(kind: str, ids: Sequence[int]) -> Procedure[dict[int, int]]:
-    """Return the values of those fields that the unit has; `kind` is GF or RF."""
+async def ask_known(kind: str, ids: Sequence[int]) -> dict[int, int]:
+    """Return the values of the given fields that the unit has; `kind` is GF or RF."""
     known: dict[int, int] = {}
     for first in range(0, len(ids), commands.MOST_FIELDS):
-        accepted, _ = yield from _ask(kind, ids[first : first + commands.MOST_FIELDS])
+        accepted, _ = await _ask(kind, ids[first : first + commands.MOST_FIELDS])
         known |= accepted
     return known
 
 
-def _read(unit: UcbUnit, kind: str, names: Names) -> Procedure[dict[int, int]]:
+async def _read(unit: UcbUnit, kind: str, names: Names) -> dict[int, int]:
     del unit
     ids = [field_id(name) for name in names]
-    accepted, refused = yield from _ask(kind, ids)
+    accepted, refused = await _ask(kind, ids)
     if refused:
         raise FieldsRefusedError(accepted, refused)
     return accepted
 
 
-def _ask(kind: str, ids: Sequence[int]) -> Procedure[tuple[dict[int, int], list[int]]]:
-    """Return what the unit tells and which it refuses.
+async def _ask(kind: str, ids: Sequence[int]) -> tuple[dict[int, int], list[int]]:
+    """Return the values that the unit reports, and the fields that it refuses.
 
-    A success in part is told by two frames. If the one that lists values is lost, the other seems to refuse all; each
-    field is then asked for alone, where the answer leaves no doubt.
+    Partial success gives two answers. If the one with the values is lost, the other seems to refuse all fields; each
+    field is then requested alone, which is unambiguous.
     """
-    found = _values((yield commands.ask_fields(kind, ids)), kind)
+    found = _values((await commands.ask_fields(kind, ids)), kind)
     if not found and len(ids) > 1:
         for number in ids:
-            found |= _values((yield commands.ask_fields(kind, [number])), kind)
+            found |= _values((await commands.ask_fields(kind, [number])), kind)
     return found, [number for number in ids if number not in found]
 
 
-def _put(kind: str, values: dict[int, int]) -> Procedure[tuple[dict[int, int], list[int]]]:
-    """Return what the unit takes and which it refuses; see `_ask` for why one by one."""
-    taken = yield from _put_once(kind, values)
+async def _put(kind: str, values: dict[int, int]) -> tuple[dict[int, int], list[int]]:
+    """Return the values that the unit accepts, and the fields that it refuses; repeats one by one as `_ask` does."""
+    taken = await _put_once(kind, values)
     if not taken and len(values) > 1:
         for number, value in values.items():
-            taken |= yield from _put_once(kind, {number: value})
+            taken |= await _put_once(kind, {number: value})
     accepted = {number: value for number, value in values.items() if number in taken}
     return accepted, [number for number in values if number not in taken]
 
 
-def _put_once(kind: str, values: dict[int, int]) -> Procedure[set[int]]:
-    """Return which fields the unit takes. EEPROM wears: a write is repeated only if it was not done."""
+async def _put_once(kind: str, values: dict[int, int]) -> set[int]:
+    """Return the fields that the unit accepts. EEPROM wears: a write is repeated only if it was not done."""
     if kind == "SF":
-        return _named((yield commands.put_fields(kind, values)), kind)
+        return _named((await commands.put_fields(kind, values)), kind)
     for _ in range(_WRITES):
         try:
-            return _named((yield commands.put_fields(kind, values)), kind)
+            return _named((await commands.put_fields(kind, values)), kind)
         except NoAnswerError:
-            found, _ = yield from _ask("RF", list(values))
+            found, _ = await _ask("RF", list(values))
             if found == values:
                 return set(values)
-    raise NoAnswerError(f"no answer to WF of fields {list(values)}, and EEPROM does not hold the values")
+    raise NoAnswerError(f"no answer to WF of fields {list(values)}, and the EEPROM does not contain the values")
 
 
-def _compare(kind: str, values: dict[int, int]) -> Procedure[None]:
+async def _compare(kind: str, values: dict[int, int]) -> None:
     if not values:
         return
-    found, _ = yield from _ask(kind, list(values))
+    found, _ = await _ask(kind, list(values))
     for number, value in values.items():
         if found.get(number) != value:
-            raise NotKeptError(f"{_describe(number)} was set to {value} and reads {found.get(number)}")
+            raise ReadBackError(f"{_describe(number)}: wrote {value}, read back {found.get(number)}")
 
 
 def _checked(values: Values) -> dict[int, int]:
@@ -191,16 +189,16 @@ _FORMAT: Final = "pygnc UCB fields 1"
 
 
 class SnapshotError(DeviceError):
-    """A snapshot that cannot be read, or is of another unit."""
+    """The snapshot cannot be read, or belongs to another unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All fields that a unit has.
+    """All fields of a unit.
 
     Attributes:
-        serial_number: of the unit.
-        text: its model, part number and version.
+        serial_number: serial number of the unit.
+        text: model, part number and version.
         volatile: values in effect, by field.
         stored: values in EEPROM, by field.
     """
@@ -211,54 +209,54 @@ class Snapshot:
     stored: dict[int, int]
 
     def to_json(self) -> str:
-        """Return it as text."""
+        """Return the snapshot as JSON text."""
         return json.dumps({"format": _FORMAT, **asdict(self)}, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read it.
+        """Return the snapshot in a JSON text.
 
         Raises:
-            SnapshotError: the text is none.
+            SnapshotError: the text is not a snapshot.
         """
         try:
             content: Any = json.loads(text)
             if content["format"] != _FORMAT:
-                raise SnapshotError(f"its format is {content['format']!r}, not {_FORMAT!r}")
+                raise SnapshotError(f"the format of the snapshot is {content['format']!r}, not {_FORMAT!r}")
             fields = ({int(key): int(value) for key, value in content[name].items()} for name in ("volatile", "stored"))
             return cls(int(content["serial_number"]), str(content["text"]), *fields)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SnapshotError(f"this is no snapshot of a unit's fields: {error!r}") from None
+            raise SnapshotError(f"the text is not a snapshot of a unit's fields: {error!r}") from None
 
 
-def take_snapshot(unit: UcbUnit) -> Procedure[Snapshot]:
-    """Return all fields that the unit has."""
-    who = yield from identify(unit)
-    volatile = yield from ask_known("GF", list(FIELD_TABLE))
-    stored = yield from ask_known("RF", list(FIELD_TABLE))
+async def take_snapshot(unit: UcbUnit) -> Snapshot:
+    """Return all fields of the unit."""
+    who = await identify(unit)
+    volatile = await ask_known("GF", list(FIELD_TABLE))
+    stored = await ask_known("RF", list(FIELD_TABLE))
     return Snapshot(who.serial_number, who.text, volatile, stored)
 
 
-def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False) -> Procedure[dict[int, int]]:
-    """Write what differs from a snapshot into EEPROM and into effect; return what was written into EEPROM.
+async def restore_snapshot(unit: UcbUnit, snapshot: Snapshot, *, to_another_unit: bool = False) -> dict[int, int]:
+    """Restore the fields that differ from a snapshot, in EEPROM and in effect; return those written to EEPROM.
 
-    The speed of the line in effect stays as it is: `change_baud` changes it.
+    The baud rate in effect does not change; `change_baud` changes it.
 
     Raises:
-        SnapshotError: the snapshot is of another unit, and that was not said to be meant.
-        FieldsRefusedError: the unit did not take some of it.
+        SnapshotError: the snapshot belongs to another unit, and `to_another_unit` is not set.
+        FieldsRefusedError: the unit did not accept some of the values.
     """
-    who = yield from identify(unit)
+    who = await identify(unit)
     if who.serial_number != snapshot.serial_number and not to_another_unit:
-        raise SnapshotError(f"the snapshot is of unit {snapshot.serial_number}, this is unit {who.serial_number}")
-    stored = yield from ask_known("RF", list(snapshot.stored))
+        raise SnapshotError(f"the snapshot belongs to unit {snapshot.serial_number}, this is unit {who.serial_number}")
+    stored = await ask_known("RF", list(snapshot.stored))
     changes = _differences(snapshot.stored, stored)
     if changes:
-        yield from write_fields(unit, changes)
-    volatile = yield from ask_known("GF", list(snapshot.volatile))
+        await write_fields(unit, changes)
+    volatile = await ask_known("GF", list(snapshot.volatile))
     now = {number: value for number, value in _differences(snapshot.volatile, volatile).items() if number != BAUD}
     if now:
-        yield from set_fields(unit, now)
+        await set_fields(unit, now)
     return changes
 
 
@@ -270,7 +268,7 @@ def _differences(wanted: dict[int, int], found: dict[int, int]) -> dict[int, int
 
 _IDLE_S: Final = 0.1
 _IDLE_FRAMES: Final = 50
-"""So many frames after the order to be quiet are no longer what was on its way."""
+"""More frames than this after the command to stop were not in transit: the unit is still streaming."""
 _RATE_TOLERANCE: Final = 0.3
 _RATE_FRAMES: Final = 10
 _RATE_MEASUREMENTS_S: Final = (0.0, 0.0, 1.0, 2.0, 4.0)
@@ -279,123 +277,123 @@ _SETTLE_S: Final = 0.1
 _BAUD_PINGS: Final = 5
 
 
-def set_rate(unit: UcbUnit, rate_hz: int) -> Procedure[float]:
-    """Set the rate of the stream (field 1), measure it, and return what was measured; 0 is quiet.
+async def set_rate(unit: UcbUnit, rate_hz: int) -> float:
+    """Set the rate of the stream (field 1), measure it and return the measured rate; 0 stops the stream.
 
     Raises:
-        FieldError: the unit has no such rate.
-        NotKeptError: it streams at another one.
+        FieldError: the unit does not have this rate.
+        ReadBackError: the unit streams at another rate.
     """
     divider = DIVIDER_OF_HZ.get(rate_hz)
     if divider is None:
-        raise FieldError(f"there is no rate of {rate_hz} Hz, but {', '.join(map(str, DIVIDER_OF_HZ))}")
-    yield from set_fields(unit, {RATE: divider})
+        raise FieldError(f"unknown rate {rate_hz} Hz; choose from {', '.join(map(str, DIVIDER_OF_HZ))}")
+    await set_fields(unit, {RATE: divider})
     if rate_hz == 0:
-        yield from _wait_until_idle(unit)
+        await _wait_until_idle(unit)
         return 0.0
-    yield _next_readings(unit, 1, rate_hz)
+    await _next_readings(unit, 1, rate_hz)
     measured_hz = 0.0
-    for seconds in _RATE_MEASUREMENTS_S:  # a busy computer holds short ones up
+    for seconds in _RATE_MEASUREMENTS_S:  # on a busy computer short measurements are wrong
         frames = max(_RATE_FRAMES, round(seconds * rate_hz))
         start_s = time.monotonic()
-        yield _next_readings(unit, frames, rate_hz)
+        await _next_readings(unit, frames, rate_hz)
         measured_hz = frames / (time.monotonic() - start_s)
         if abs(measured_hz / rate_hz - 1) <= _RATE_TOLERANCE:
             return measured_hz
-    raise NotKeptError(f"the rate was set to {rate_hz} Hz, and {measured_hz:.1f} Hz are measured")
+    raise ReadBackError(f"the rate was set to {rate_hz} Hz, but {measured_hz:.1f} Hz were measured")
 
 
-def set_packet_type(unit: UcbUnit, kind: str) -> Procedure[None]:
-    """Set which packet is streamed (field 3). The unit refuses one that the line cannot carry at the rate."""
-    yield from set_fields(unit, {PACKET_TYPE: type_value(kind)})
+async def set_packet_type(unit: UcbUnit, kind: str) -> None:
+    """Set the type of the streamed packet (field 3). The unit refuses one that the line cannot carry at this rate."""
+    await set_fields(unit, {PACKET_TYPE: type_value(kind)})
 
 
-def go_quiet(unit: UcbUnit) -> Procedure[int]:
-    """End the stream, wait until what was on its way has come, and return field 1 as it was."""
-    before = (yield from get_fields(unit, [RATE]))[RATE]
+async def go_quiet(unit: UcbUnit) -> int:
+    """Stop the stream, wait for packets in transit, and return the previous value of field 1."""
+    before = (await get_fields(unit, [RATE]))[RATE]
     try:
-        yield from set_fields(unit, {RATE: 0})
-        yield from _wait_until_idle(unit)
+        await set_fields(unit, {RATE: 0})
+        await _wait_until_idle(unit)
     except DeviceError:
-        yield from end_quiet(unit, before)
+        await end_quiet(unit, before)
         raise
     return before
 
 
-def end_quiet(unit: UcbUnit, divider: int) -> Procedure[None]:
-    """Set field 1 as it was, and see to it that it is."""
+async def end_quiet(unit: UcbUnit, divider: int) -> None:
+    """Restore field 1, and check it."""
     for attempt in range(_RESTORES):
         try:
-            yield from set_fields(unit, {RATE: divider})
+            await set_fields(unit, {RATE: divider})
         except PortGoneError:
             unit.volatile[RATE] = divider  # set when the port is back
             raise
-        except (NoAnswerError, NotKeptError):
+        except (NoAnswerError, ReadBackError):
             if attempt == _RESTORES - 1:
                 raise
         else:
             return
 
 
-def undo_quiet(unit: UcbUnit, holding: "Future[int]") -> Procedure[None]:
-    """End what `go_quiet` began, if it came to its end; if it did not, it has put back itself what it changed."""
+async def undo_quiet(unit: UcbUnit, holding: "Future[int]") -> None:
+    """Restore what a `go_quiet` changed that has completed; one that has not restores by itself."""
     if holding.done() and holding.exception() is None:
-        yield from end_quiet(unit, holding.result())
+        await end_quiet(unit, holding.result())
 
 
-def change_baud(unit: UcbUnit, baud: int) -> Procedure[None]:
-    """Change the speed of the line, at the unit and here; if the unit cannot be heard then, go back to the old one.
+async def change_baud(unit: UcbUnit, baud: int) -> None:
+    """Change the baud rate at both ends; if the unit does not answer then, return to the previous one.
 
-    The answer to the command comes at the new speed, and some of the stream is lost in between, so that a ping tells.
+    The answer to the command comes at the new rate, and part of the stream is lost meanwhile; a ping tells the result.
 
     Raises:
-        FieldError: the unit has no such speed.
-        RefusedError: it does not take it; the line is as it was.
-        NoAnswerError: it is heard at neither speed; the message says what helps.
+        FieldError: the unit does not have this baud rate.
+        RefusedError: the unit refuses it, or does not answer at it; the line is unchanged.
+        NoAnswerError: the unit answers at neither rate; the message names the remedy.
     """
     if baud not in CODE_OF_BAUD:
-        raise FieldError(f"there is no speed of {baud} baud, but {', '.join(map(str, sorted(CODE_OF_BAUD)))}")
+        raise FieldError(f"unknown baud rate {baud}; choose from {', '.join(map(str, sorted(CODE_OF_BAUD)))}")
     current = unit.baud
     request = commands.put_fields("SF", {BAUD: CODE_OF_BAUD[baud]})
     order = Request(request.octets, request.accept, request.queue, _SETTLE_S, tries=1)
     try:
-        answer: tuple[Frame, ...] = yield order
-    except NoAnswerError:  # it comes at the new speed
+        answer: tuple[Frame, ...] = await order
+    except NoAnswerError:  # it comes at the new baud rate
         answer = ()
     if any(commands.is_nak(frame, "SF") for frame in answer):
-        raise RefusedError(f"the unit refuses {baud} baud; its stream may need more than that carries")
-    if (yield from _is_heard_at(baud)):
+        raise RefusedError(f"the unit refuses {baud} baud; its stream may exceed that capacity")
+    if await _answers_at(baud):
         unit.baud = baud
         return
-    if (yield from _is_heard_at(current)):
-        raise RefusedError(f"the unit is not heard at {baud} baud; the line is at {current} baud as before")
+    if await _answers_at(current):
+        raise RefusedError(f"the unit does not answer at {baud} baud; the line is at {current} baud again")
     raise NoAnswerError(
-        f"the unit is heard neither at {baud} nor at {current} baud; the speed is not in EEPROM: switch it off and on"
+        f"the unit answers neither at {baud} nor at {current} baud; switch it off and on: the EEPROM has the old rate"
     )
 
 
-def recover(unit: UcbUnit) -> Procedure[None]:
-    """Bring a unit whose port is back to what its user had set; it may have lost its power in between."""
-    if not (yield from _is_heard_at(unit.baud)) and unit.baud != unit.first_baud:
+async def recover(unit: UcbUnit) -> None:
+    """Restore the settings of this session after a reconnection; the unit may have lost its power."""
+    if not (await _answers_at(unit.baud)) and unit.baud != unit.first_baud:
         wanted, unit.baud = unit.baud, unit.first_baud
-        yield SetBaud(unit.baud)
-        yield from change_baud(unit, wanted)
+        await SetBaud(unit.baud)
+        await change_baud(unit, wanted)
     if unit.volatile:
-        yield from set_fields(unit, unit.volatile)
+        await set_fields(unit, unit.volatile)
 
 
-def _is_heard_at(baud: int) -> Procedure[bool]:
-    yield SetBaud(baud)
-    yield Pause(_SETTLE_S)
+async def _answers_at(baud: int) -> bool:
+    await SetBaud(baud)
+    await Sleep(_SETTLE_S)
     try:
-        yield replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS)
+        await replace(commands.ping(), timeout_s=_SETTLE_S, tries=_BAUD_PINGS)
     except NoAnswerError:
         return False
     return True
 
 
 def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:
-    """Wait for so many readings; the engine gives them to subscribers all the same."""
+    """Return a request that waits for so many readings, which subscribers get all the same."""
     left = count
 
     def accept(frame: Frame) -> Claim:
@@ -410,12 +408,12 @@ def _next_readings(unit: UcbUnit, count: int, rate_hz: int) -> Request:
     return Request(b"", accept, "readings", wait_s, tries=1, grace_s=wait_s, what="readings at the new rate")
 
 
-def _wait_until_idle(unit: UcbUnit) -> Procedure[None]:
-    """Wait until no reading has come for a while."""
+async def _wait_until_idle(unit: UcbUnit) -> None:
+    """Wait until no more readings come."""
     for _ in range(_IDLE_FRAMES):
         request = _next_readings(unit, 1, 1)
         try:
-            yield Request(b"", request.accept, "idle", _IDLE_S, tries=1)
+            await Request(b"", request.accept, "idle", _IDLE_S, tries=1)
         except NoAnswerError:
             return
-    raise NotKeptError("the unit goes on streaming though it has accepted to be quiet")
+    raise ReadBackError("the unit acknowledged quiet mode but is still streaming")

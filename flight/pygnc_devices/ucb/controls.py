@@ -1,4 +1,4 @@
-"""The controls of UCB units: fields by name with values as people write them, and OpenIMU parameters as `user.*`."""
+"""Controls of UCB units: fields by name with values as people write them, and OpenIMU parameters as `user.*`."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -6,78 +6,79 @@ from typing import Final
 
 from pygnc_devices.errors import AbortedError, NoAnswerError, RefusedError
 from pygnc_devices.family import Controls, Setting
-from pygnc_devices.scheduler import Procedure
 from pygnc_devices.ucb import configuration, fields, operations
 from pygnc_devices.ucb import openimu_parameters as user
 from pygnc_devices.ucb.fields import BAUD, FIELD_TABLE, FILTER_CODE_OF_HZ, ORIENTATION, PACKET_TYPE, RATE, FieldError
-from pygnc_devices.ucb.firmware import HOW_TO_GO_ON, UpgradeError
+from pygnc_devices.ucb.firmware import HOW_TO_RECOVER, UpgradeError
 from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_devices.ucb.upgrade import is_in_bootloader, upgrade
 
 _USER: Final = "user."
 _FILTERS: Final = (0x0005, 0x0006)
-_LOOK_S: Final = 0.6
+_FIND_BOOTLOADER_S: Final = 0.6
 _NAMES: Final = {RATE: "rate"}
 _HZ: Final = re.compile(r"(\d+)\s*hz", re.IGNORECASE)
 
 
-def describe(unit: UcbUnit) -> Procedure[dict[str, str]]:
-    """Return who the unit is and how it is set."""
-    who = yield from _who(unit)
-    told = {"serial_number": str(who.serial_number), "model": who.model, "identity": who.text}
+async def describe(unit: UcbUnit) -> dict[str, str]:
+    """Return identity, settings and status of the unit."""
+    identity = await _identify(unit)
+    description = {"serial_number": str(identity.serial_number), "model": identity.model, "identity": identity.text}
     try:
-        told["version"] = yield from operations.version(unit)
+        description["version"] = await operations.version(unit)
     except (RefusedError, NoAnswerError):
-        told["version"] = who.text.split()[-1]
-    found = yield from configuration.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
-    stored = yield from configuration.ask_known("RF", [RATE])
-    told["baud"] = str(unit.baud)
-    told |= {_NAMES.get(number, FIELD_TABLE[number].name): _text(number, value) for number, value in found.items()}
+        description["version"] = identity.text.split()[-1]
+    found = await configuration.ask_known("GF", [RATE, PACKET_TYPE, ORIENTATION, *_FILTERS])
+    stored = await configuration.ask_known("RF", [RATE])
+    description["baud"] = str(unit.baud)
+    description |= {
+        _NAMES.get(number, FIELD_TABLE[number].name): _text(number, value) for number, value in found.items()
+    }
     if stored.get(RATE) != found.get(RATE):
-        told["rate_configured"] = FIELD_TABLE[RATE].describe(stored.get(RATE, 0))
-    return told | (yield from _status(unit))
+        description["rate_configured"] = FIELD_TABLE[RATE].describe(stored.get(RATE, 0))
+    return description | (await _status(unit))
 
 
-def get(unit: UcbUnit, names: Sequence[str]) -> Procedure[list[Setting]]:
-    """Return values in effect: all fields, or those named; parameters of an OpenIMU application are `user.NAME`."""
-    return (yield from _ask(unit, "GF", names))
+async def get(unit: UcbUnit, names: Sequence[str]) -> list[Setting]:
+    """Return values in effect: all fields, or the named ones; parameters of an OpenIMU application are `user.NAME`."""
+    return await _ask(unit, "GF", names)
 
 
-def read(unit: UcbUnit, names: Sequence[str]) -> Procedure[list[Setting]]:
+async def read(unit: UcbUnit, names: Sequence[str]) -> list[Setting]:
     """Return values in EEPROM."""
     if any(name.startswith(_USER) for name in names):
-        raise FieldError("what an OpenIMU application keeps in flash cannot be asked: `get` shows what is in effect")
-    return (yield from _ask(unit, "RF", names))
+        raise FieldError("parameters in flash cannot be read; `get` returns those in effect")
+    return await _ask(unit, "RF", names)
 
 
-def put(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+async def put(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
     """Set values at once, until power-off."""
     wanted = dict(parse(name, text) for name, text in values.items() if not name.startswith(_USER))
     fields.check_values(wanted)
     code = wanted.pop(BAUD, None)
-    settings = _settings((yield from configuration.set_fields(unit, wanted))) if wanted else []
-    settings += yield from _put_parameters(unit, values)
-    if code is not None:  # last: it changes the speed of the line
-        yield from configuration.change_baud(unit, fields.BAUD_OF_CODE[code])
+    settings = _settings(await configuration.set_fields(unit, wanted)) if wanted else []
+    settings += await _put_parameters(unit, values)
+    if code is not None:  # last: it changes the baud rate of the line
+        await configuration.change_baud(unit, fields.BAUD_OF_CODE[code])
         settings += _settings({BAUD: code})
     return settings
 
 
-def write(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
-    """Write values into EEPROM, in effect from the next power-up on; parameters of an application into flash."""
+async def write(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
+    """Write fields to EEPROM, in effect from the next power-up on, and parameters of an application to flash."""
     wanted = dict(parse(name, text) for name, text in values.items() if not name.startswith(_USER))
-    settings = _settings((yield from configuration.write_fields(unit, wanted))) if wanted else []
-    parameters = yield from _put_parameters(unit, values)
+    settings = _settings(await configuration.write_fields(unit, wanted)) if wanted else []
+    parameters = await _put_parameters(unit, values)
     if parameters:
-        yield from user.save_parameters(unit)
+        await user.save_parameters(unit)
     return settings + parameters
 
 
 def parse(name: str, text: str) -> tuple[int, int]:
-    """Return number and value of a field, written as people do: 0x14, 50Hz, S1, -y-x-z, 57600.
+    """Return number and value of a field from texts such as 0x14, 50Hz, S1, -y-x-z, 57600.
 
     Raises:
-        FieldError: no such field, or nothing it could be.
+        FieldError: the field is unknown, or cannot have this value.
     """
     number = fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
     spec = FIELD_TABLE.get(number)
@@ -97,54 +98,54 @@ def parse(name: str, text: str) -> tuple[int, int]:
     except ValueError:
         choices = list((spec.legal or {}).values())
         choices += [f"{hz} Hz" for hz in FILTER_CODE_OF_HZ] if number in _FILTERS else []
-        hint = f", but {', '.join(choices)}" if choices else ""
-        raise FieldError(f"field {number} ({spec.name}): {text!r} is no value{hint}") from None
+        hint = f"; choose from {', '.join(choices)}" if choices else ""
+        raise FieldError(f"field {number} ({spec.name}): unknown value {text!r}{hint}") from None
 
 
-def take_snapshot(unit: UcbUnit) -> Procedure[str]:
+async def take_snapshot(unit: UcbUnit) -> str:
     """Return all fields as JSON text."""
-    return (yield from configuration.take_snapshot(unit)).to_json()
+    return (await configuration.take_snapshot(unit)).to_json()
 
 
-def restore(unit: UcbUnit, text: str, to_another_unit: bool) -> Procedure[list[Setting]]:  # noqa: FBT001 - see Controls
-    """Put a snapshot back; returns what was written into EEPROM."""
+async def restore(unit: UcbUnit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
+    """Restore a snapshot; return the fields written to EEPROM."""
     kept = configuration.Snapshot.from_json(text)
-    return _settings((yield from configuration.restore_snapshot(unit, kept, to_another_unit=to_another_unit)))
+    return _settings(await configuration.restore_snapshot(unit, kept, to_another_unit=to_another_unit))
 
 
-def align_magnetometer(unit: UcbUnit) -> Procedure[tuple[dict[str, str], bool]]:
-    """Have the unit align its magnetometer while it is turned; ended in order if it is given up."""
+async def align_magnetometer(unit: UcbUnit) -> tuple[dict[str, str], bool]:
+    """Align the magnetometer while the unit is turned; if aborted, end the alignment."""
     try:
-        found = yield from operations.align_magnetometer(unit)
+        found = await operations.align_magnetometer(unit)
     except AbortedError:
-        yield from operations.stop_alignment(unit)
+        await operations.stop_alignment(unit)
         raise
-    told = {
+    description = {
         "hard_iron_x": f"{found.hard_iron_x_t * 1e4:.5f} G",
         "hard_iron_y": f"{found.hard_iron_y_t * 1e4:.5f} G",
         "soft_iron_ratio": f"{found.soft_iron_ratio:.5f}",
         "soft_iron_angle": f"{found.soft_iron_angle_rad:.5f} rad",
     }
-    return told, found.is_acceptable
+    return description, found.is_acceptable
 
 
-def _ask(unit: UcbUnit, kind: str, names: Sequence[str]) -> Procedure[list[Setting]]:
+async def _ask(unit: UcbUnit, kind: str, names: Sequence[str]) -> list[Setting]:
     parameters = [name.removeprefix(_USER) for name in names if name.startswith(_USER)]
     ids = [fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
            for name in names if not name.startswith(_USER)]  # fmt: skip
     if not names:
-        return _settings((yield from configuration.ask_known(kind, list(FIELD_TABLE))))
+        return _settings(await configuration.ask_known(kind, list(FIELD_TABLE)))
     ask = configuration.get_fields if kind == "GF" else configuration.read_fields
-    settings = _settings((yield from ask(unit, ids))) if ids else []
+    settings = _settings(await ask(unit, ids)) if ids else []
     if "*" in parameters:
-        found = yield from user.get_parameters(unit)
+        found = await user.get_parameters(unit)
         return [*settings, *(Setting(_USER + name, value) for name, value in found.items())]
     for name in parameters:
-        settings.append(Setting(_USER + name, (yield from user.get_parameter(unit, name))))
+        settings.append(Setting(_USER + name, (await user.get_parameter(unit, name))))
     return settings
 
 
-def _put_parameters(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[Setting]]:
+async def _put_parameters(unit: UcbUnit, values: Mapping[str, str]) -> list[Setting]:
     settings = []
     for name, text in ((name.removeprefix(_USER), text) for name, text in values.items() if name.startswith(_USER)):
         entry = user.parameter(name)
@@ -152,8 +153,8 @@ def _put_parameters(unit: UcbUnit, values: Mapping[str, str]) -> Procedure[list[
         try:
             value = convert(text)
         except ValueError:
-            raise user.ParameterError(f"parameter {name}: {text!r} is no {entry.kind}") from None
-        yield from user.set_parameter(unit, name, value)
+            raise user.ParameterError(f"parameter {name}: {text!r} is not of type {entry.kind}") from None
+        await user.set_parameter(unit, name, value)
         settings.append(Setting(_USER + name, value))
     return settings
 
@@ -173,18 +174,18 @@ def _text(number: int, value: int) -> str:
     return FIELD_TABLE[number].describe(value)
 
 
-def _who(unit: UcbUnit) -> Procedure[operations.Identity]:
+async def _identify(unit: UcbUnit) -> operations.Identity:
     try:
-        return (yield from operations.identify(unit))
+        return await operations.identify(unit)
     except RefusedError:
-        if (yield from is_in_bootloader(unit.baud, _LOOK_S)):
-            raise UpgradeError(f"this unit has no application. {HOW_TO_GO_ON}", is_in_bootloader=True) from None
+        if await is_in_bootloader(unit.baud, _FIND_BOOTLOADER_S):
+            raise UpgradeError(f"the unit has no application. {HOW_TO_RECOVER}", is_in_bootloader=True) from None
         raise
 
 
-def _status(unit: UcbUnit) -> Procedure[dict[str, str]]:
+async def _status(unit: UcbUnit) -> dict[str, str]:
     try:
-        status = yield from operations.status(unit)
+        status = await operations.status(unit)
     except (RefusedError, NoAnswerError):
         return {}
     raised = {f"status.{name}": ", ".join(bits) for name, bits in status.items() if bits}

@@ -1,4 +1,4 @@
-"""The driver of DMU380, DMU381, IMU380 to IMU383, OpenIMU and their kin: `Ucb` for plain scripts, `AsyncUcb`."""
+"""Driver of Aceinna DMU380, DMU381, IMU380 to IMU383, OpenIMU and related units: `Ucb`, `AsyncUcb` and their family."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable
@@ -21,7 +21,7 @@ from pygnc_devices.ucb.unit import PACKETS, UcbUnit
 
 DEFAULT_BAUD: Final = 115200
 _CLOSING_S: Final = 5.0
-"""For a rate that is being brought back: more than all tries of a command."""
+"""Enough to restore the rate: longer than all attempts of a command."""
 WIRE: Final = Wire(framing.scan, framing.LONGEST_FRAME, closing_limit_s=_CLOSING_S)
 
 
@@ -32,7 +32,7 @@ def _open(url: str, baud: int, user_packets: Iterable[Packet], magnetic_range: f
 
 
 class UcbMethods(UnitDevice[UcbUnit]):
-    """What a unit can be told, by either face. Methods raise what their procedure says."""
+    """Methods of both APIs; the operations document them and the errors that they raise."""
 
     ping = method(procedures.ping)
     echo = method(procedures.echo)
@@ -76,7 +76,7 @@ class UcbMethods(UnitDevice[UcbUnit]):
 
 
 class Ucb(UcbMethods, BlockingDevice):
-    """A unit for plain scripts."""
+    """Synchronous driver."""
 
     @classmethod
     def open(
@@ -91,9 +91,9 @@ class Ucb(UcbMethods, BlockingDevice):
 
         Args:
             url: serial path, `socket://host:port`, `rfc2217://host:port`, `file://recording.raw`.
-            baud: speed of the line; units come with 115200, the IMU380 with 38400.
-            user_packets: declarations of one's own, see `openimu_packets.packets_from_json`.
-            magnetic_range: full scale of 65536 counts of the magnetometer, gauss; the NAV440 has 2.
+            baud: baud rate of the line; units are delivered with 115200, the IMU380 with 38400.
+            user_packets: additional declarations; see `openimu_packets.packets_from_json`.
+            magnetic_range: range of the 65536 counts of the magnetometer, gauss; 2 for the NAV440.
 
         Raises:
             PortError: the port cannot be opened.
@@ -102,31 +102,31 @@ class Ucb(UcbMethods, BlockingDevice):
 
     @contextmanager
     def quiet(self) -> Generator[None, None, None]:
-        """Hold the stream, and let it go on as before in every case: exceptions and Ctrl-C included.
+        """Stop the stream within a `with` block, and restore it in every case, exceptions and Ctrl-C included.
 
-        Commands work without it; it is for lines that are nearly full. The engine's thread brings the rate back, even
-        if another Ctrl-C ends the wait for that.
+        Commands work without this; it is for lines near their capacity. The engine's thread restores the rate even if
+        another Ctrl-C ends the wait for that.
         """
-        holding = Task(configuration.go_quiet(self.unit))
+        stopping = Task(configuration.go_quiet(self.unit))
         try:
-            self.engine.submit(holding)
-            holding.result()
+            self.engine.submit(stopping)
+            stopping.result()
             yield
         finally:
             try:
-                undoing = self._undo_quiet(holding)
-            except BaseException:  # Ctrl-C in the middle of it
-                self._undo_quiet(holding)
+                restoring = self._restore(stopping)
+            except BaseException:  # Ctrl-C
+                self._restore(stopping)
                 raise
-            undoing.result()
+            restoring.result()
 
-    def _undo_quiet(self, holding: Task[int]) -> Task[None]:
-        self.engine.abort(holding)
-        return self.engine.start(configuration.undo_quiet(self.unit, holding.future))
+    def _restore(self, stopping: Task[int]) -> Task[None]:
+        self.engine.abort(stopping)
+        return self.engine.start(configuration.undo_quiet(self.unit, stopping.future))
 
 
 class AsyncUcb(UcbMethods, AsyncDevice):
-    """A unit for asyncio."""
+    """Driver for asyncio."""
 
     @classmethod
     async def open(
@@ -142,15 +142,15 @@ class AsyncUcb(UcbMethods, AsyncDevice):
 
     @asynccontextmanager
     async def quiet(self) -> AsyncGenerator[None, None]:
-        """Hold the stream; see `Ucb.quiet`. Cancelling counts as an exception."""
-        holding = self.engine.start(configuration.go_quiet(self.unit))
+        """Stop the stream; see `Ucb.quiet`. Cancelling counts as an exception."""
+        stopping = self.engine.start(configuration.go_quiet(self.unit))
         try:
-            await asyncio.wrap_future(holding.future)
+            await asyncio.wrap_future(stopping.future)
             yield
         finally:
-            self.engine.abort(holding)
-            ending = self.engine.start(configuration.undo_quiet(self.unit, holding.future))
-            await asyncio.shield(asyncio.wrap_future(ending.future))
+            self.engine.abort(stopping)
+            restoring = self.engine.start(configuration.undo_quiet(self.unit, stopping.future))
+            await asyncio.shield(asyncio.wrap_future(restoring.future))
 
 
 FAMILY: Final = Family(

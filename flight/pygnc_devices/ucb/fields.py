@@ -1,9 +1,8 @@
-"""The configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning.
+"""Configuration fields (all u16), volatile (GF, SF) and in EEPROM (RF, WF): names, legal values, meaning.
 
-Field 7: which axis of the unit its X, Y and Z outputs follow. Derived by the manual's rule, not listed.
-
-Bit 0 is the sign of X (1: negative), bits 1 and 2 its source; bit 3 and 4 to 5 the same for Y, bit 6 and 7 to 8 for Z.
-The sources 0, 1, 2 mean x, y, z for X, y, z, x for Y and z, x, y for Z. Right-handed triples alone are legal: 24 codes.
+The orientation (field 7) tells which axes of the unit the outputs X, Y and Z follow; its codes are computed by the
+manual's rule. Bit 0 is the sign of X (1: negative), bits 1 and 2 are its source; bits 3 to 5 are the same for Y, bits 6
+to 8 for Z. The sources 0, 1, 2 mean x, y, z for X; y, z, x for Y; z, x, y for Z. The 24 right-handed triples are legal.
 """
 
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ def _text(sources: tuple[int, ...], signs: tuple[int, ...]) -> str:
     return "".join(f"{'+' if sign > 0 else '-'}{_LETTERS[source]}" for source, sign in zip(sources, signs, strict=True))
 
 
-TEXT_OF_CODE: Final = dict(
+ORIENTATION_TEXTS: Final = dict(
     sorted(
         (_code(sources, signs), _text(sources, signs))
         for sources in permutations(range(3))
@@ -41,18 +40,18 @@ TEXT_OF_CODE: Final = dict(
         if _is_right_handed(sources, signs)
     )
 )
-"""Code -> axes of the unit along X, Y, Z, such as `-y+x+z`."""
+"""Axes of the unit along X, Y, Z, such as `-y+x+z`, by code."""
 
-CODE_OF_TEXT: Final = {text: code for code, text in TEXT_OF_CODE.items()}
+ORIENTATION_CODES: Final = {text: code for code, text in ORIENTATION_TEXTS.items()}
 
 
-def matrix(code: int) -> tuple[tuple[int, int, int], ...]:
-    """Return rows of M with v_output = M v_unit.
+def orientation_matrix(code: int) -> tuple[tuple[int, int, int], ...]:
+    """Return the rows of the rotation matrix M with v_output = M v_unit.
 
     Raises:
-        KeyError: no such orientation.
+        KeyError: the code is not an orientation.
     """
-    text = TEXT_OF_CODE[code]
+    text = ORIENTATION_TEXTS[code]
     rows = []
     for sign, letter in zip(text[::2], text[1::2], strict=True):
         value = 1 if sign == "+" else -1
@@ -67,30 +66,31 @@ ORIENTATION: Final = 0x0007
 PRODUCT_CONFIGURATION: Final = 0x071C
 
 HZ_OF_DIVIDER: Final = {0: 0, 1: 100, 2: 50, 4: 25, 5: 20, 10: 10, 20: 5, 25: 4, 50: 2, 100: 1, 200: 200}
-"""Of field 1. The manual's table of it has slipped by a line: recordings and the maker's tests say this."""
+"""Rate by value of field 1, from recordings and the maker's tests; the table in the manual is off by one line."""
 DIVIDER_OF_HZ: Final = {hz: divider for divider, hz in HZ_OF_DIVIDER.items()}
 BAUD_OF_CODE: Final = {0: 9600, 1: 19200, 2: 38400, 3: 57600, 4: 4800, 5: 115200, 6: 230400, 7: 460800}
 CODE_OF_BAUD: Final = {baud: code for code, baud in BAUD_OF_CODE.items()}
 
 _LINE_SHARE: Final = 0.81
-"""Of the line's capacity, what the firmware lets packets take."""
+"""Share of the line's capacity that the firmware allows for packets."""
 
 
 class FieldError(DeviceError):
-    """No such field, or a value it cannot have; the message says which it can."""
+    """The field does not exist or cannot have the value; the message lists those that it can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One configuration field.
+    """A configuration field.
 
     Attributes:
-        id: its number in commands.
-        name: ours; a model that means something else by it has an alias.
-        meaning: half a sentence.
-        legal: legal values and what they mean; None if all 16-bit values are legal.
-        writable: whether SF and WF take it.
-        aliases: name by family of models ("dmu380", "openimu").
+        id: number in commands.
+        name: name in this driver.
+        meaning: description, without the name.
+        legal: legal values and their meanings; None: all 16-bit values.
+        writable: whether SF and WF accept it.
+        aliases: other names by family of models ("dmu380", "openimu"), where the models differ.
+        is_packet_type: whether the value is a packet type, two characters.
     """
 
     id: int
@@ -102,23 +102,25 @@ class FieldSpec:
     is_packet_type: bool = False
 
     def check(self, value: int) -> None:
-        """Accept a value for writing.
+        """Check a value before it is written.
 
         Raises:
-            FieldError: it is none that the field can have.
+            FieldError: the field cannot have this value.
         """
         if not self.writable:
-            raise FieldError(f"field {self.id} ({self.name}) can be read only")
+            raise FieldError(f"field {self.id} ({self.name}) is read-only")
         if not 0 <= value <= 0xFFFF:
             raise FieldError(f"field {self.id} ({self.name}): {value} does not fit into 16 bits")
         if self.is_packet_type and not _is_type(value):
-            raise FieldError(f"field {self.id} ({self.name}): {value} is not two letters or digits, such as S1 (21297)")
+            raise FieldError(
+                f"field {self.id} ({self.name}): {value} is not a packet type, two characters such as S1 (21297)"
+            )
         if self.legal is not None and value not in self.legal:
             choices = ", ".join(f"{key} ({text})" if text else str(key) for key, text in self.legal.items())
-            raise FieldError(f"field {self.id} ({self.name}): {value} is none of {choices}")
+            raise FieldError(f"field {self.id} ({self.name}): unknown value {value}; choose from {choices}")
 
     def describe(self, value: int) -> str:
-        """Say what a value means."""
+        """Return the meaning of a value; "" if it has none."""
         if self.is_packet_type and _is_type(value):
             return type_text(value)
         return (self.legal or {}).get(value, "")
@@ -130,12 +132,12 @@ def type_text(value: int) -> str:
 
 
 def type_value(text: str) -> int:
-    """Return a packet type as the number that field 3 holds."""
+    """Return the value of field 3 for a packet type."""
     return int.from_bytes(text.encode("latin-1"), "big")
 
 
 def fits_line(payload_bytes: int, rate_hz: int, baud: int) -> bool:
-    """Tell whether the firmware admits this packet at this rate and baud rate; else it refuses the field."""
+    """Return whether the firmware accepts a packet at this rate and baud rate; otherwise it refuses the field."""
     return (payload_bytes + OVERHEAD_BYTES) * rate_hz < _LINE_SHARE * baud / 10
 
 
@@ -157,7 +159,7 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
                   aliases={"dmu380": "gyro_filter", "openimu": "accel_filter"}),
         FieldSpec(0x0006, "filter_6", "low pass, DMU380: accelerometers, OpenIMU: gyros",
                   aliases={"dmu380": "accel_filter", "openimu": "gyro_filter"}),
-        FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", TEXT_OF_CODE),
+        FieldSpec(ORIENTATION, "orientation", "axes of the unit along X, Y, Z", ORIENTATION_TEXTS),
         FieldSpec(0x0008, "user_behaviour", "bits: 0 free integration, 1 magnetometer, 2 GPS, 3 stationary yaw lock, "
                   "4 restart on over range, 5 dynamic motion, 7 external magnetometer, 8 external GPS"),
         FieldSpec(0x0009, "hard_iron_x", "signed, 2/65536 G per bit (newer models 20/65536)"),
@@ -178,7 +180,7 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
         *(FieldSpec(0x0019 + k, f"align_{name}", "mounting angle") for k, name in enumerate(("roll", "pitch", "yaw"))),
         *(FieldSpec(0x001C + k, f"external_{name}", "of the external magnetometer")
           for k, name in enumerate(("hard_iron_x", "hard_iron_y", "soft_iron_ratio", "soft_iron_angle"))),
-        FieldSpec(0x0020, "external_orientation", "of the external magnetometer", TEXT_OF_CODE),
+        FieldSpec(0x0020, "external_orientation", "of the external magnetometer", ORIENTATION_TEXTS),
         *(FieldSpec(0x0021 + k, f"port_{k}_use", "what the port is for") for k in range(4)),
         *(FieldSpec(0x0025 + k, f"port_{k}_baud_code", "of the port", _BAUDS) for k in range(4)),
         *(FieldSpec(0x0029 + k, f"tilt_alarm_{k}", "of the tilt alarms") for k in range(9)),
@@ -198,19 +200,19 @@ FIELD_TABLE: Final[Mapping[int, FieldSpec]] = {
 
 _FILTER_STEPS: Final = ((18749, 2), (8034, 5), (4017, 10), (2410, 20), (1740, 25), (1204, 40), (0, 50))
 FILTER_CODE_OF_HZ: Final = {2: 26785, 5: 10713, 10: 5356, 20: 2678, 25: 2142, 40: 1338, 50: 1070, 0: 0}
-"""What to write into fields 5 and 6 for a corner frequency; 0 is unfiltered on newer models, 50 Hz on a DMU380."""
+"""Values of fields 5 and 6 by corner frequency in Hz; 0 is unfiltered on newer models and 50 Hz on a DMU380."""
 
 
 def filter_hz(code: int) -> int:
-    """Return the corner frequency of a filter code, by the finer scale of newer models; 0: unfiltered."""
+    """Return the corner frequency in Hz of a filter code, by the finer scale of newer models; 0: unfiltered."""
     return next((hz for above, hz in _FILTER_STEPS if code > above), 0)
 
 
 def field_id(name: str | int, family: str = "dmu380") -> int:
-    """Return the number of a field by its number, its name, or the name that a family of models has for it.
+    """Return the number of a field, given its number, its name, or its alias in a family of models.
 
     Raises:
-        FieldError: no field is called so.
+        FieldError: no field has this name.
     """
     if isinstance(name, int):
         return name
@@ -218,17 +220,17 @@ def field_id(name: str | int, family: str = "dmu380") -> int:
         if name in (spec.name, (spec.aliases or {}).get(family)):
             return spec.id
     known = ", ".join(spec.name for spec in FIELD_TABLE.values())
-    raise FieldError(f"no field is called {name!r}; there are {known}")
+    raise FieldError(f"unknown field {name!r}; choose from {known}")
 
 
 def check_values(values: Mapping[int, int]) -> None:
-    """Accept values for writing.
+    """Check values before they are written.
 
     Raises:
-        FieldError: one of them is illegal, or its field is not known.
+        FieldError: a value is illegal, or its field is unknown.
     """
     for number, value in values.items():
         spec = FIELD_TABLE.get(number)
         if spec is None:
-            raise FieldError(f"field {number:#06x} is in no table; its values cannot be checked")
+            raise FieldError(f"unknown field {number:#06x}; its values cannot be checked")
         spec.check(value)

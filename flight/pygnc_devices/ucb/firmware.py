@@ -1,10 +1,8 @@
-"""Firmware images: what is checked before a unit is told to give up the firmware it has.
+"""Firmware images and their checks; settings, progress, result and errors of an upgrade.
 
-The units' processors are ARM Cortex-M. An image is what lies in flash from the application's first address on, and
-begins with the vector table: initial stack pointer (in RAM) and address of the reset handler (in flash, odd), little-
-endian. So do the images that Aceinna and others have published for the OpenIMU300.
-
-What an upgrade of firmware tells while it runs, and when it ends.
+The units' processors are ARM Cortex-M. An image is the content of the flash from the first address of the application
+on. It begins with the vector table: initial stack pointer (in RAM) and address of the reset handler (in flash, odd),
+little-endian. So do the images published for the OpenIMU300 by Aceinna and others.
 """
 
 import hashlib
@@ -18,50 +16,52 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.ucb.commands import BOOTLOADER_BAUD
 
 LONGEST_IMAGE: Final = 1 << 20
-"""Bytes: the largest flash of these processors."""
+"""Bytes of the largest flash of these processors."""
 _SHORTEST_IMAGE: Final = 1024
 _WORD_BYTES: Final = 4
 _RAM: Final = range(0x2000_0000, 0x2010_0001)
 _FLASH: Final = range(0x0800_0000, 0x0820_0000)
-_KNOWN_AS_SOMETHING_ELSE: Final = {
-    b"\x7fELF": "an ELF file: objcopy -O binary makes an image of it",
-    b":1": "an Intel HEX file: objcopy -I ihex -O binary makes an image of it",
-    b":0": "an Intel HEX file: objcopy -I ihex -O binary makes an image of it",
-    b"S0": "an S-record file: objcopy -I srec -O binary makes an image of it",
-    b"PK\x03\x04": "a ZIP archive: the image is inside",
-    b"<": "a web page: the download went wrong",
+_OTHER_FORMATS: Final = {
+    b"\x7fELF": "an ELF file; convert it with objcopy -O binary",
+    b":1": "an Intel HEX file; convert it with objcopy -I ihex -O binary",
+    b":0": "an Intel HEX file; convert it with objcopy -I ihex -O binary",
+    b"S0": "an S-record file; convert it with objcopy -I srec -O binary",
+    b"PK\x03\x04": "a ZIP archive; extract the image",
+    b"<": "a web page; the download failed",
     b"{": "JSON text",
 }
 
 
 class ImageError(DeviceError):
-    """This is no firmware image; nothing was sent to the unit."""
+    """The file is not a firmware image; nothing was sent to the unit."""
 
 
 def check_image(image: bytes, *, any_content: bool = False, sha256: str = "") -> None:
-    """Accept an image.
+    """Check an image.
 
     Args:
-        image: all bytes of it.
-        any_content: do without the look at the vector table, for a processor of another kind.
-        sha256: what its maker says that it has; "" to do without.
+        image: content of the file.
+        any_content: skip the check of the vector table, for another kind of processor.
+        sha256: SHA-256 by its maker, hexadecimal; "": not checked.
 
     Raises:
-        ImageError: it is none; the message says why.
+        ImageError: the file is not an image; the message gives the reason.
     """
     if sha256 and hashlib.sha256(image).hexdigest() != sha256.lower():
         raise ImageError(f"the image's SHA-256 is {hashlib.sha256(image).hexdigest()}, not {sha256.lower()}")
     if not image:
         raise ImageError("the image is empty")
     if len(image) > LONGEST_IMAGE:
-        raise ImageError(f"the image has {len(image)} bytes; no unit takes more than {LONGEST_IMAGE}")
+        raise ImageError(f"the image has {len(image)} bytes; units accept up to {LONGEST_IMAGE}")
     if any_content:
         return
-    for beginning, what in _KNOWN_AS_SOMETHING_ELSE.items():
+    for beginning, what in _OTHER_FORMATS.items():
         if image.startswith(beginning):
-            raise ImageError(f"this is {what}")
+            raise ImageError(f"the file is {what}")
     if len(image) < _SHORTEST_IMAGE or len(image) % _WORD_BYTES:
-        raise ImageError(f"{len(image)} bytes are no image: at least {_SHORTEST_IMAGE}, in words of four; is it whole?")
+        raise ImageError(
+            f"the file has {len(image)} bytes; an image has at least {_SHORTEST_IMAGE}, in words of 4: is it complete?"
+        )
     stack, reset = struct.unpack_from("<II", image)
     if stack not in _RAM or reset not in _FLASH or not reset & 1:
         raise ImageError(
@@ -69,15 +69,15 @@ def check_image(image: bytes, *, any_content: bool = False, sha256: str = "") ->
         )
 
 
-HOW_TO_GO_ON: Final = (
-    "The unit waits in its bootloader for a whole image: until it has one it is mute, and switching it off and on does "
-    "no harm. Write the image again with recover=True (pygnc device upgrade PORT IMAGE --recover --write-firmware)"
+HOW_TO_RECOVER: Final = (
+    "The unit waits in its bootloader for a complete image; until then it sends nothing, and switching it off and on "
+    "does no harm. Write the image again with recover=True (pygnc device upgrade PORT IMAGE --recover --write-firmware)"
 )
 
 
 @unique
 class Phase(StrEnum):
-    """What an upgrade is doing."""
+    """Phase of an upgrade."""
 
     ENTER = "enter the bootloader"
     SWITCH = "switch the unit off and on now"
@@ -90,13 +90,13 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpgradeProgress:
-    """How far it is.
+    """Progress of an upgrade.
 
     Attributes:
-        phase: what it is doing.
-        written_bytes: of the image, confirmed by the unit; goes back to 0 when it must begin anew.
-        total_bytes: of the image.
-        retries: blocks that had to be sent again, so far.
+        phase: present phase.
+        written_bytes: bytes of the image that the unit confirmed; 0 again when writing restarts.
+        total_bytes: length of the image.
+        retries: number of repeated blocks so far.
     """
 
     phase: Phase
@@ -106,26 +106,26 @@ class UpgradeProgress:
 
 
 OnProgress: TypeAlias = Callable[[UpgradeProgress], None]
-"""Called in the thread that owns the port; whatever it raises is logged, and harms nothing."""
+"""Called in the thread that owns the port; exceptions that it raises are logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeSettings:
-    """What may be another way with other bootloaders.
+    """Settings of an upgrade, for bootloaders that differ.
 
     Attributes:
-        bootloader_baud: the speed that it speaks.
-        enter_s: how long it may take until it listens, after JI.
-        erase_s: how long it may erase, after the first block.
-        block_s: how long it may take to write another block, until it has shown how long it does take.
-        block_tries: how often a block is sent at most.
-        port_s: how long a lost port is waited for.
-        start_s: how long the application may take to answer, after JA.
+        bootloader_baud: baud rate of the bootloader.
+        enter_s: limit for the bootloader's start, after JI.
+        erase_s: limit for erasing, after the first block.
+        block_s: limit for writing a block, until the first blocks show how long it takes.
+        block_tries: largest number of attempts for a block.
+        port_s: limit for the reconnection of a lost port.
+        start_s: limit for the application's first answer, after JA.
         at_power_up: catch the unit in the tenth of a second after it is switched on, for bootloaders that listen only
-            then; somebody must switch it off and on.
-        power_up_s: how long to wait for that.
-        any_content: see `firmware_image.check_image`.
-        sha256: see `firmware_image.check_image`.
+            then; the user must switch it off and on.
+        power_up_s: limit for that.
+        any_content: see `check_image`.
+        sha256: see `check_image`.
     """
 
     bootloader_baud: int = BOOTLOADER_BAUD
@@ -143,16 +143,16 @@ class UpgradeSettings:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeResult:
-    """What an upgrade did.
+    """Result of an upgrade.
 
     Attributes:
-        before: what the unit said that it was; "" if it was not asked, in its bootloader.
-        after: what it says now.
-        written_bytes: of the image.
-        retries: blocks that had to be sent again.
-        interruptions: how often the port was lost.
-        restarts: how often writing began anew.
-        seconds: it took.
+        before: identity of the unit before; "" if it was in its bootloader.
+        after: identity of the unit now.
+        written_bytes: length of the image.
+        retries: number of repeated blocks.
+        interruptions: number of times that the port was lost.
+        restarts: number of times that writing began again.
+        seconds: duration.
     """
 
     before: str
@@ -164,16 +164,16 @@ class UpgradeResult:
     seconds: float
 
 
-class NotMeantError(DeviceError):
-    """Nobody has said that the firmware is really to be replaced; nothing was sent to the unit."""
+class NotConfirmedError(DeviceError):
+    """The replacement of the firmware was not confirmed; nothing was sent to the unit."""
 
 
 class UpgradeError(DeviceError):
-    """An upgrade that broke off. The message says what state the unit is in and how to go on.
+    """The upgrade failed. The message gives the state of the unit and the next step.
 
     Attributes:
-        is_in_bootloader: whether the unit has no application now and must be recovered; else it is as it was.
-        written_bytes: confirmed by the unit.
+        is_in_bootloader: whether the unit has no application now and must be recovered; otherwise it is unchanged.
+        written_bytes: bytes of the image that the unit confirmed.
     """
 
     def __init__(self, message: str, *, is_in_bootloader: bool, written_bytes: int = 0) -> None:

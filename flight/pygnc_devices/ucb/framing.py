@@ -1,4 +1,4 @@
-"""The UCB frame: 55 55, type (2 characters), length, payload, CRC-16.
+"""UCB frames: 55 55, type (2 characters), length, payload, CRC-16.
 
 The CRC is CRC-16/SPI-FUJITSU (polynomial 0x1021, initial value 0x1D0F, not reflected), big-endian, over type, length
 and payload. DMU380ZA manual 7430-3810, whose "initial 0xFFFF" is the same register before 16 zero bits.
@@ -23,14 +23,16 @@ def crc16(body: bytes) -> int:
 
 
 def make_frame(kind: str, payload: bytes = b"") -> bytes:
-    """Return the frame of a packet; `kind` are the two characters of its type.
+    """Return the frame of a packet; `kind` is its type.
 
     Raises:
-        ValueError: the type has not two characters, or the payload is longer than 255 bytes.
+        ValueError: the type does not have two characters, or the payload is longer than 255 bytes.
     """
     octets = kind.encode("latin-1")
     if len(octets) != 2 or len(payload) > LONGEST_PAYLOAD:
-        raise ValueError(f"no UCB frame has type {kind!r} and {len(payload)} bytes of payload")
+        raise ValueError(
+            f"type {kind!r}, {len(payload)} bytes of payload: a UCB frame has 2 characters and up to 255 bytes"
+        )
     body = octets + bytes([len(payload)]) + payload
     return PREAMBLE + body + crc16(body).to_bytes(2, "big")
 
@@ -38,8 +40,8 @@ def make_frame(kind: str, payload: bytes = b"") -> bytes:
 def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 - the signature of every scanner
     """Find the frames of a buffer.
 
-    After a wrong CRC the search goes on one byte behind the preamble's first: the length byte may be what is wrong, and
-    good frames may lie inside what it claimed.
+    After a wrong CRC the search continues one byte after the beginning of the preamble: the length byte may be damaged,
+    and good frames may lie inside the supposed payload.
     """
     frames: list[Frame] = []
     damage: list[Damage] = []
@@ -47,7 +49,7 @@ def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 
     while at < size:
         begin = octets.find(PREAMBLE, at)
         if begin < 0:
-            # The last byte may be the first half of a preamble.
+            # The last byte may be the first byte of a preamble.
             begin = size - 1 if octets[-1] == PREAMBLE[0] and not stalled else size
         if begin > at:
             damage.append(Damage(at, begin, DamageReason.NOISE))
@@ -57,7 +59,7 @@ def scan(octets: bytes, stalled: bool = False) -> Scan:  # noqa: FBT001, FBT002 
         if end > size:
             if not stalled or at == size:
                 break
-            # Given up by one byte: what was taken for its payload may hold good frames.
+            # Skip one byte only: the supposed payload may contain good frames.
             damage.append(Damage(at, at + 1, DamageReason.CUT))
             at, stalled = at + 1, False
         elif binascii.crc_hqx(octets[at + 2 : end], CRC_INITIAL) == 0:

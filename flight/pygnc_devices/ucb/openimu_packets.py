@@ -1,12 +1,12 @@
 """User packets of OpenIMU applications: lower-case types, little-endian payload, layouts declared in JSON.
 
-The applications that Aceinna ships are declared here; one's own are added from a description such as
+The packets of the applications that Aceinna ships are declared here; others are added from a description such as
 
     {"name": "xy", "description": "...", "isUserPacket": true, "payload": [
         {"type": "uint32", "name": "timer", "unit": "ms"}, {"type": "float", "name": "level", "unit": "m"}]}
 
-whose keys are those of the messages in python-openimu's openimu.json. The length byte is all that the wire says about
-a layout: a packet of another length than declared is refused.
+with the keys of the messages in python-openimu's openimu.json. A frame carries no layout but its length: a packet of
+another length than declared is rejected.
 """
 
 import json
@@ -40,7 +40,7 @@ _STRUCT_CODES: Final = {
 
 
 class DescriptionError(DeviceError):
-    """A JSON description of a packet that cannot be used."""
+    """The JSON description of a packet is invalid."""
 
 
 def _vector(  # noqa: PLR0917 - a table's columns
@@ -58,7 +58,7 @@ _RATE_BIAS: Final = _vector("rate_bias", RATE, "rad_s", _DEGREE, "RateBias", "es
 _ACCEL_BIAS: Final = _vector("accel_bias", ACCELERATION, "mps2", None, "AccelBias", "estimated bias of the force")
 _TILT: Final = tuple(Field(f"{name}_rad", "f", ANGLE, _DEGREE, 0.0, name, name) for name in ("roll", "pitch"))
 _ANGLES: Final = (*_TILT, Field("yaw_rad", "f", ANGLE, _DEGREE, 0.0, "yaw", "yaw"))
-_TICKS: Final = Field("time_ticks", "I", TICKS, meaning="ms, or µs (the driver finds out which)", column="timeCounter")
+_TICKS: Final = Field("time_ticks", "I", TICKS, meaning="ms or µs; the driver determines which", column="timeCounter")
 _MS: Final = Field("time_ms", "I", TICKS, meaning="time of the unit, ms", column="tstmp")
 _SECONDS: Final = Field("time_s", "d", TIME, meaning="time of the unit", column="timeSec")
 _SWITCHES: Final = tuple(
@@ -107,7 +107,7 @@ USER_PACKETS: Final = (
 
 
 def packet_from_description(description: Mapping[str, Any]) -> Packet:
-    """Return the declaration of a user packet; values keep the units of the description.
+    """Return the declaration of a user packet; values have the units of the description.
 
     Raises:
         DescriptionError: a part is missing or unknown; the message names it.
@@ -115,7 +115,7 @@ def packet_from_description(description: Mapping[str, Any]) -> Packet:
     name = description.get("name")
     payload = description.get("payload")
     if not isinstance(name, str) or len(name.encode()) != 2 or not isinstance(payload, list) or not payload:
-        raise DescriptionError('a packet is described by "name" (two characters) and "payload" (a list of values)')
+        raise DescriptionError('a description needs "name" (two characters) and "payload" (a list of values)')
     try:
         return Packet(
             name,
@@ -132,19 +132,19 @@ def packets_from_json(text: str) -> tuple[Packet, ...]:
     """Return all packets of a JSON text: one description, a list, or an openimu.json with `userMessages`.
 
     Raises:
-        DescriptionError: it is no JSON, or a description in it cannot be used.
+        DescriptionError: the text is not JSON, or a description in it is invalid.
     """
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise DescriptionError(f"the description of user packets is no JSON: {error}") from None
+        raise DescriptionError(f"the description of user packets is not JSON: {error}") from None
     if isinstance(content, dict) and "userMessages" in content:
         content = content["userMessages"].get("outputPackets", [])
     entries: Iterable[Any] = content if isinstance(content, list) else [content]
     packets = []
     for entry in entries:
         if not isinstance(entry, dict):
-            raise DescriptionError(f"a packet is described by an object, not by {entry!r}")
+            raise DescriptionError(f"the description of a packet is not an object, but {entry!r}")
         packets.append(packet_from_description(entry))
     return tuple(packets)
 
@@ -154,7 +154,7 @@ def _field(packet: str, entry: Any) -> Field:  # noqa: ANN401 - any JSON
     code = _STRUCT_CODES.get(str(kind))
     if code is None or not isinstance(name, str):
         known = ", ".join(_STRUCT_CODES)
-        raise DescriptionError(f'packet {packet}: {entry!r} needs "name" and a "type" out of {known}')
+        raise DescriptionError(f'packet {packet}: {entry!r} needs "name" and a "type"; choose from {known}')
     if code == "s":
         length = entry.get("length")
         if not isinstance(length, int) or not 0 < length < 256:

@@ -1,4 +1,4 @@
-"""User ("lower-case") commands of OpenIMU applications: little-endian payload, parameters of eight bytes each."""
+"""Parameters of OpenIMU applications, and their other user commands (lower-case, little-endian payload)."""
 
 import struct
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Final, TypeAlias
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Procedure, Request
+from pygnc_devices.scheduler import Request
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.unit import UcbUnit
 
 ParameterValue: TypeAlias = int | float | str
 
-_WRITE_ERRORS: Final = {-1: "no such parameter", -2: "no legal value", -3: "wrong size"}
+_WRITE_ERRORS: Final = {-1: "no such parameter", -2: "illegal value", -3: "wrong size"}
 _SAVE_TIMEOUT_S: Final = 3.0
 _PARAMETER_BYTES: Final = 8
 MAG_ALIGN_ACTIONS: Final = {
@@ -23,7 +23,7 @@ MAG_ALIGN_ACTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an application: its number, name and type (`text`, `int` or `float`, in eight bytes)."""
+    """A parameter of an application: number, name and type (`text`, `int` or `float`, eight bytes each)."""
 
     number: int
     name: str
@@ -40,21 +40,21 @@ class Parameter:
         """Return the eight bytes of a value.
 
         Raises:
-            ParameterError: it is of the wrong type, or does not fit.
+            ParameterError: the value has the wrong type or is too long.
         """
         try:
             if self.kind == "text":
                 octets = str(value).encode("latin-1")
                 if len(octets) > _PARAMETER_BYTES:
-                    raise ParameterError(f"parameter {self.name}: {value!r} has more than eight letters")
+                    raise ParameterError(f"parameter {self.name}: {value!r} has more than eight characters")
                 return octets.ljust(_PARAMETER_BYTES, b"\0")
             return struct.pack("<d" if self.kind == "float" else "<q", value)
         except (struct.error, UnicodeEncodeError):
-            raise ParameterError(f"parameter {self.name}: {value!r} is no {self.kind}") from None
+            raise ParameterError(f"parameter {self.name}: {value!r} is not of type {self.kind}") from None
 
 
 class ParameterError(DeviceError):
-    """No such parameter, or a value it cannot have."""
+    """The parameter does not exist, or cannot have the value."""
 
 
 PARAMETERS: Final = tuple(
@@ -70,114 +70,114 @@ PARAMETERS: Final = tuple(
         )
     )
 )  # fmt: skip
-"""Of the applications that Aceinna ships; which of them an application has is its own matter."""
+"""Parameters of the applications that Aceinna ships; an application may have only some of them."""
 
 
 def parameter(name: str | int) -> Parameter:
     """Return a parameter by name or number.
 
     Raises:
-        ParameterError: there is none such.
+        ParameterError: the name or number is unknown.
     """
     for entry in PARAMETERS:
         if name in (entry.name, entry.number):
             return entry
-    raise ParameterError(f"no parameter {name!r}; there are {', '.join(entry.name for entry in PARAMETERS)}")
+    raise ParameterError(f"unknown parameter {name!r}; choose from {', '.join(entry.name for entry in PARAMETERS)}")
 
 
-def user_ping(unit: UcbUnit) -> Procedure[str]:
-    """Return model, part number, revision and serial number as the unit writes them (pG)."""
-    return _text((yield from _ask(unit, commands.command("pG"))).payload)
+async def user_ping(unit: UcbUnit) -> str:
+    """Return the unit's text of model, part number, revision and serial number (pG)."""
+    return _text((await _ask(unit, commands.command("pG"))).payload)
 
 
-def user_version(unit: UcbUnit) -> Procedure[str]:
+async def user_version(unit: UcbUnit) -> str:
     """Return name and version of the application (gV)."""
-    return _text((yield from _ask(unit, commands.command("gV"))).payload)
+    return _text((await _ask(unit, commands.command("gV"))).payload)
 
 
-def get_parameters(unit: UcbUnit) -> Procedure[dict[str, ParameterValue]]:
+async def get_parameters(unit: UcbUnit) -> dict[str, ParameterValue]:
     """Return all parameters by name (gA)."""
-    payload = (yield from _ask(unit, commands.command("gA"))).payload
+    payload = (await _ask(unit, commands.command("gA"))).payload
     count = min(len(payload) // _PARAMETER_BYTES, len(PARAMETERS))
     return {entry.name: entry.decode(_slot(payload, entry.number)) for entry in PARAMETERS[:count]}
 
 
-def get_parameter(unit: UcbUnit, name: str | int) -> Procedure[ParameterValue]:
+async def get_parameter(unit: UcbUnit, name: str | int) -> ParameterValue:
     """Return one parameter (gP)."""
     entry = parameter(name)
     number = struct.pack("<I", entry.number)
     request = commands.command("gP", number, fits=lambda payload: payload[:4] == number and len(payload) == 12)
-    return entry.decode((yield from _ask(unit, request)).payload[4:])
+    return entry.decode((await _ask(unit, request)).payload[4:])
 
 
-def get_parameter_range(unit: UcbUnit, first: int, count: int) -> Procedure[dict[str, ParameterValue]]:
-    """Return parameters that follow each other (gC)."""
+async def get_parameter_range(unit: UcbUnit, first: int, count: int) -> dict[str, ParameterValue]:
+    """Return `count` consecutive parameters (gC)."""
     head = struct.pack("<II", count, first)
     size = len(head) + count * _PARAMETER_BYTES
     request = commands.command("gC", head, fits=lambda payload: payload[:8] == head and len(payload) == size)
-    payload = (yield from _ask(unit, request)).payload[len(head) :]
+    payload = (await _ask(unit, request)).payload[len(head) :]
     return {PARAMETERS[first + k].name: PARAMETERS[first + k].decode(_slot(payload, k)) for k in range(count)}
 
 
-def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -> Procedure[None]:
-    """Set one parameter, until power-off (uP), and read it back."""
+async def set_parameter(unit: UcbUnit, name: str | int, value: ParameterValue) -> None:
+    """Set one parameter until power-off (uP), and read it back."""
     entry = parameter(name)
     octets = entry.encode(value)
     request = commands.command("uP", struct.pack("<I", entry.number) + octets)
-    _check((yield from _ask(unit, request)), entry.name)
-    found = yield from get_parameter(unit, entry.number)
+    _check((await _ask(unit, request)), entry.name)
+    found = await get_parameter(unit, entry.number)
     if found != entry.decode(octets):
-        raise ParameterError(f"parameter {entry.name} was set to {value!r} and reads {found!r}")
+        raise ParameterError(f"parameter {entry.name}: wrote {value!r}, read back {found!r}")
 
 
-def set_parameter_range(unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> Procedure[None]:
-    """Set parameters that follow each other (uC)."""
+async def set_parameter_range(unit: UcbUnit, first: int, values: tuple[ParameterValue, ...]) -> None:
+    """Set consecutive parameters until power-off (uC)."""
     octets = b"".join(PARAMETERS[first + k].encode(value) for k, value in enumerate(values))
     request = commands.command("uC", struct.pack("<II", len(values), first) + octets)
-    _check((yield from _ask(unit, request)), f"{first} to {first + len(values) - 1}")
+    _check((await _ask(unit, request)), f"{first} to {first + len(values) - 1}")
 
 
-def set_parameters(unit: UcbUnit, values: dict[str, ParameterValue]) -> Procedure[None]:
-    """Set all parameters of the application (uA): those that are not given keep their values."""
-    present = yield from get_parameters(unit)
+async def set_parameters(unit: UcbUnit, values: dict[str, ParameterValue]) -> None:
+    """Set parameters until power-off with one command for all (uA); the others keep their values."""
+    present = await get_parameters(unit)
     unknown = set(values) - set(present)
     if unknown:
-        raise ParameterError(f"the application has no {', '.join(sorted(unknown))}")
+        raise ParameterError(f"the application does not have {', '.join(sorted(unknown))}")
     octets = b"".join(parameter(name).encode(value) for name, value in (present | values).items())
-    _check((yield from _ask(unit, commands.command("uA", octets))), "of all")
+    _check((await _ask(unit, commands.command("uA", octets))), "all")
 
 
-def save_parameters(unit: UcbUnit) -> Procedure[None]:
-    """Keep the parameters in flash (sC)."""
-    yield from _ask(unit, commands.command("sC", timeout_s=_SAVE_TIMEOUT_S))
+async def save_parameters(unit: UcbUnit) -> None:
+    """Write the parameters to flash (sC)."""
+    await _ask(unit, commands.command("sC", timeout_s=_SAVE_TIMEOUT_S))
 
 
-def restore_default_parameters(unit: UcbUnit) -> Procedure[None]:
-    """Bring back the application's defaults (rD)."""
-    yield from _ask(unit, commands.command("rD", timeout_s=_SAVE_TIMEOUT_S))
+async def restore_default_parameters(unit: UcbUnit) -> None:
+    """Restore the application's default parameters (rD)."""
+    await _ask(unit, commands.command("rD", timeout_s=_SAVE_TIMEOUT_S))
 
 
-def user_mag_align(unit: UcbUnit, action: str) -> Procedure[bytes]:
-    """Do a step of the magnetic alignment (ma): one of MAG_ALIGN_ACTIONS. Returns the answer's payload."""
+async def user_mag_align(unit: UcbUnit, action: str) -> bytes:
+    """Carry out one of MAG_ALIGN_ACTIONS of the magnetic alignment (ma); return the payload of the answer."""
     number = MAG_ALIGN_ACTIONS.get(action)
     if number is None:
-        raise ParameterError(f"no action {action!r}; there are {', '.join(MAG_ALIGN_ACTIONS)}")
-    return (yield from _ask(unit, commands.command("ma", bytes([number])))).payload
+        raise ParameterError(f"unknown action {action!r}; choose from {', '.join(MAG_ALIGN_ACTIONS)}")
+    return (await _ask(unit, commands.command("ma", bytes([number])))).payload
 
 
-def user_reset(unit: UcbUnit) -> Procedure[None]:
-    """Restart the unit (rS): it does not answer."""
+async def user_reset(unit: UcbUnit) -> None:
+    """Restart the unit (rS), which does not answer."""
     del unit
     request = commands.command("rS")
     try:
-        yield Request(request.octets, request.accept, request.queue, timeout_s=0.0, tries=1)
+        await Request(request.octets, request.accept, request.queue, timeout_s=0.0, tries=1)
     except NoAnswerError:
         return
 
 
-def _ask(unit: UcbUnit, request: Request) -> Procedure[Frame]:
+async def _ask(unit: UcbUnit, request: Request) -> Frame:
     del unit
-    frame = (yield request)[-1]
+    frame = (await request)[-1]
     if frame.kind in commands.NAK_KINDS:
         raise RefusedError(f"the unit refuses the {request.what}")
     return frame

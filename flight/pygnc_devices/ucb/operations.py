@@ -1,4 +1,4 @@
-"""Who a unit is, how it is, and what it can be told to do."""
+"""Operations of a unit: identity, status, packets on request, restarts, level and magnetic alignment."""
 
 import struct
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.errors import NoAnswerError, RefusedError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Pause, Procedure, Request
+from pygnc_devices.scheduler import Claim, Request, Sleep
 from pygnc_devices.ucb import commands, packets
 from pygnc_devices.ucb.commands import is_bootloader, where_are_you
 from pygnc_devices.ucb.packets import STATUS_WORDS
@@ -29,20 +29,20 @@ _WORST_SOFT_IRON_RATIO: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a unit is: its serial number, and model, part number, version as it writes them."""
+    """Identity of a unit: serial number, and its own text of model, part number and version."""
 
     serial_number: int
     text: str
 
     @property
     def model(self) -> str:
-        """The first word of the text."""
+        """Model, the first word of the text."""
         return self.text.partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class MagAlignment:
-    """What a magnetic alignment found: hard iron in tesla, soft iron as a ratio and an angle."""
+    """Result of a magnetic alignment: hard iron in T, soft iron as a ratio and an angle."""
 
     hard_iron_x_t: float
     hard_iron_y_t: float
@@ -51,82 +51,82 @@ class MagAlignment:
 
     @property
     def is_acceptable(self) -> bool:
-        """Whether the manual calls it good: less than 2.5 G of hard iron, and a ratio above 0.95."""
+        """Whether the manual accepts it: hard iron below 2.5 G, ratio above 0.95."""
         is_weak = max(abs(self.hard_iron_x_t), abs(self.hard_iron_y_t)) < _WORST_HARD_IRON_T
         return is_weak and self.soft_iron_ratio > _WORST_SOFT_IRON_RATIO
 
 
-def ping(unit: UcbUnit) -> Procedure[None]:
-    """Return if the unit answers (PK)."""
+async def ping(unit: UcbUnit) -> None:
+    """Check that the unit answers (PK)."""
     del unit
-    yield commands.ping()
+    await commands.ping()
 
 
-def echo(unit: UcbUnit, octets: bytes) -> Procedure[bytes]:
-    """Return what the unit sends back (CH)."""
+async def echo(unit: UcbUnit, octets: bytes) -> bytes:
+    """Send bytes and return those that the unit sends back (CH)."""
     del unit
-    return (yield commands.echo(octets))[-1].payload
+    return (await commands.echo(octets))[-1].payload
 
 
-def identify(unit: UcbUnit) -> Procedure[Identity]:
-    """Return who the unit is (GP ID)."""
-    values = yield from get_packet(unit, "ID")
+async def identify(unit: UcbUnit) -> Identity:
+    """Return the identity of the unit (GP ID)."""
+    values = await get_packet(unit, "ID")
     return Identity(int(values["serial_number"]), str(values["text"]))
 
 
-def version(unit: UcbUnit) -> Procedure[str]:
-    """Return the version of its software, such as `19.0.7`, with stage and build unless it is released (GP VR)."""
-    values = yield from get_packet(unit, "VR")
+async def version(unit: UcbUnit) -> str:
+    """Return the version of the software, such as `19.0.7`, with stage and build unless it is released (GP VR)."""
+    values = await get_packet(unit, "VR")
     major, minor, patch, stage, build = (int(value) for value in values.values())
     return f"{major}.{minor}.{patch}" + (f" stage {stage} build {build}" if stage or build else "")
 
 
-def get_packet(unit: UcbUnit, kind: str) -> Procedure[dict[str, Value]]:
-    """Return the values of one packet, asked for (GP). One that is streamed too may be the stream's.
+async def get_packet(unit: UcbUnit, kind: str) -> dict[str, Value]:
+    """Request one packet and return its values (GP). If that type is streamed, it may be a packet of the stream.
 
     Raises:
         RefusedError: the unit does not send this packet.
     """
-    frame = (yield commands.get_packet(kind))[-1]
+    frame = (await commands.get_packet(kind))[-1]
     if frame.kind in commands.NAK_KINDS:
         raise RefusedError(f"the unit does not send {kind} packets")
     packet = unit.packets.get(kind)
     if packet is None or not packet.fits(len(frame.payload)):
-        raise RefusedError(f"a {kind} packet of {len(frame.payload)} bytes is in no table")
+        raise RefusedError(f"unknown {kind} packet of {len(frame.payload)} bytes; declare it in user_packets")
     return packet.decode(frame.payload)
 
 
-def read_words(unit: UcbUnit, address: int, count: int) -> Procedure[tuple[int, ...]]:
-    """Return factory words of the EEPROM (RE). Writing them needs an unlocking that is the maker's own: not done here.
+async def read_words(unit: UcbUnit, address: int, count: int) -> tuple[int, ...]:
+    """Return factory words of the EEPROM (RE). Writing them is not supported: only the maker can unlock them.
 
     Raises:
-        RefusedError: the unit does not tell them.
+        RefusedError: the unit does not return them.
     """
-    payload = (yield from _order(unit, commands.read_words(address, count))).payload
+    payload = (await _command(unit, commands.read_words(address, count))).payload
     if len(payload) != 3 + 2 * count:
-        raise RefusedError(f"the unit tells {len(payload) - 3} bytes and not {count} words at {address:#06x}")
+        raise RefusedError(f"the unit returned {len(payload) - 3} bytes instead of {count} words at {address:#06x}")
     return struct.unpack_from(f">{count}H", payload, 3)
 
 
-def status(unit: UcbUnit) -> Procedure[dict[str, tuple[str, ...]]]:
-    """Return the names of the bits set in every BIT and status word (GP T0)."""
-    values = yield from get_packet(unit, "T0")
-    return {name: packets.decode(name, int(values[name])) for name in STATUS_WORDS}
+async def status(unit: UcbUnit) -> dict[str, tuple[str, ...]]:
+    """Return the names of the bits set in each BIT and status word (GP T0)."""
+    values = await get_packet(unit, "T0")
+    return {name: packets.status_bit_names(name, int(values[name])) for name in STATUS_WORDS}
 
 
-def reset_algorithm(unit: UcbUnit) -> Procedure[None]:
-    """Start attitude and navigation anew; fields stay as they are (AR)."""
-    yield from _order(unit, commands.reset("AR"))
+async def reset_algorithm(unit: UcbUnit) -> None:
+    """Restart attitude and navigation; fields do not change (AR)."""
+    await _command(unit, commands.reset("AR"))
 
 
-def restart(unit: UcbUnit) -> Procedure[None]:
-    """Restart the unit and wait until it answers again; volatile fields are lost (SR)."""
-    yield from _order(unit, commands.reset("SR"))
+async def restart(unit: UcbUnit) -> None:
+    """Restart the unit and wait until it answers; volatile fields are lost (SR)."""
+    await _command(unit, commands.reset("SR"))
     unit.volatile.clear()
     for attempt in range(_RESTART_PINGS):
-        yield Pause(_RESTART_S)
+        await Sleep(_RESTART_S)
         try:
-            yield commands.ping()
+            await commands.ping()
         except NoAnswerError:
             if attempt == _RESTART_PINGS - 1:
                 raise
@@ -134,68 +134,68 @@ def restart(unit: UcbUnit) -> Procedure[None]:
             return
 
 
-def reset_program(unit: UcbUnit) -> Procedure[None]:
-    """Send PR, which some firmware takes for `restart`."""
-    yield from _order(unit, commands.reset("PR"))
+async def reset_program(unit: UcbUnit) -> None:
+    """Send PR, which some firmware treats as `restart`."""
+    await _command(unit, commands.reset("PR"))
 
 
-def level(unit: UcbUnit) -> Procedure[None]:
-    """Take the present attitude for level (WC)."""
-    yield from _order(unit, commands.calibrate(_LEVEL_START))
+async def level(unit: UcbUnit) -> None:
+    """Define the present attitude as level (WC)."""
+    await _command(unit, commands.calibrate(_LEVEL_START))
 
 
-def align_magnetometer(unit: UcbUnit) -> Procedure[MagAlignment]:
-    """Start the alignment that ends by itself, turn the unit by 380 degrees within 120 s, return its end (WC, CD)."""
-    yield from _order(unit, commands.calibrate(_MAG_ALIGN_AUTO))
-    return (yield from _alignment(unit))
+async def align_magnetometer(unit: UcbUnit) -> MagAlignment:
+    """Start an alignment and return its result (WC, CD). Turn the unit by 380 degrees within 120 s meanwhile."""
+    await _command(unit, commands.calibrate(_MAG_ALIGN_AUTO))
+    return await _alignment(unit)
 
 
-def start_alignment(unit: UcbUnit) -> Procedure[None]:
-    """Start an alignment that goes on until `stop_alignment` (WC)."""
-    yield from _order(unit, commands.calibrate(_MAG_ALIGN_START))
+async def start_alignment(unit: UcbUnit) -> None:
+    """Start an alignment that ends with `stop_alignment` (WC)."""
+    await _command(unit, commands.calibrate(_MAG_ALIGN_START))
 
 
-def stop_alignment(unit: UcbUnit) -> Procedure[MagAlignment]:
-    """End it, after more than 360 degrees (WC, CD)."""
-    yield from _order(unit, commands.calibrate(_MAG_ALIGN_STOP))
-    return (yield from _alignment(unit))
+async def stop_alignment(unit: UcbUnit) -> MagAlignment:
+    """End an alignment after a turn of more than 360 degrees; return its result (WC, CD)."""
+    await _command(unit, commands.calibrate(_MAG_ALIGN_STOP))
+    return await _alignment(unit)
 
 
-def store_alignment(unit: UcbUnit) -> Procedure[None]:
-    """Keep the result in EEPROM (WC)."""
-    yield from _order(unit, commands.calibrate(_MAG_ALIGN_STORE))
+async def store_alignment(unit: UcbUnit) -> None:
+    """Write the result of an alignment to EEPROM (WC)."""
+    await _command(unit, commands.calibrate(_MAG_ALIGN_STORE))
 
 
-def _alignment(unit: UcbUnit) -> Procedure[MagAlignment]:
-    values = unit.packets["CD"].decode((yield commands.calibration_done())[-1].payload)
+async def _alignment(unit: UcbUnit) -> MagAlignment:
+    values = unit.packets["CD"].decode((await commands.calibration_done())[-1].payload)
     names = ("hard_iron_x_t", "hard_iron_y_t", "soft_iron_ratio", "soft_iron_angle_rad")
     return MagAlignment(*(float(values[name]) for name in names))
 
 
-def _order(unit: UcbUnit, request: Request) -> Procedure[Frame]:
+async def _command(unit: UcbUnit, request: Request) -> Frame:
     del unit
-    frame = (yield request)[-1]
+    frame = (await request)[-1]
     if frame.kind in commands.NAK_KINDS:
         raise RefusedError(f"the unit refuses the {request.what}")
     return frame
 
 
-def probe() -> Procedure[Found]:
-    """Find out whether a unit is there: by its stream, or by a ping; then who it is.
+async def probe() -> Found:
+    """Detect a unit by its stream or by a ping, and identify it.
 
     Raises:
-        NoAnswerError: nobody answers.
+        NoAnswerError: no unit answers.
     """
     try:
-        yield Request(b"", lambda _: Claim.LAST, "stream", _LISTEN_S, tries=1, what="listening")
+        await Request(b"", lambda _: Claim.LAST, "stream", _LISTEN_S, tries=1, what="the stream")
     except NoAnswerError:
-        yield replace(commands.ping(), timeout_s=_PROBE_PING_S, tries=2)
-    frame = (yield commands.get_packet("ID"))[-1]
+        await replace(commands.ping(), timeout_s=_PROBE_PING_S, tries=2)
+    frame = (await commands.get_packet("ID"))[-1]
     if frame.kind == "ID":
         values = PACKETS["ID"].decode(frame.payload)
         return Found(str(values["serial_number"]), str(values["text"]))
     try:
-        answer = (yield where_are_you())[-1]
+        answer = (await where_are_you())[-1]
     except NoAnswerError:
         return Found("", "")
     return Found("", "in its bootloader" if is_bootloader(answer) else "")

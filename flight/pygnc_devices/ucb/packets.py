@@ -1,8 +1,6 @@
-"""Output packets of the DMU38x family: big-endian words.
+"""Packets of the DMU38x family (big-endian words), and the bits of their built-in test (BIT) and status words.
 
 Sources: DMU380ZA manual 7430-3810, OpenIMU300 firmware, NAV440 manual.
-
-Bits of the built-in test (BIT) and status words. DMU380ZA manual 7430-3810; names added by OpenIMU firmware.
 """
 
 import math
@@ -26,7 +24,7 @@ from pygnc_devices.units import (
 )
 
 OVERHEAD_BYTES: Final = 7
-"""Around a payload: preamble, type, length, CRC."""
+"""Bytes of a frame besides the payload: preamble, type, length, CRC."""
 _FULL: Final = 1 << 16
 ACCEL_SCALE: Final = 20.0 * STANDARD_GRAVITY_MPS2 / _FULL
 RATE_SCALE: Final = math.radians(1260.0) / _FULL
@@ -34,11 +32,11 @@ ANGLE_SCALE: Final = 2.0 * math.pi / _FULL
 TEMPERATURE_SCALE: Final = 200.0 / _FULL
 VELOCITY_SCALE: Final = 512.0 / _FULL
 MAGNETIC_SCALE: Final = 20.0e-4 / _FULL
-"""Tesla. The NAV440 sends a tenth of it per bit: `with_magnetic_range`."""
+"""T per bit. The NAV440 has a tenth of it: `magnetic_range` of `Ucb.open`."""
 POSITION_SCALE: Final = 2.0 * math.pi / (1 << 32)
 ALTITUDE_SCALE_M: Final = 0.25
 ALTITUDE_OFFSET_M: Final = 8092.0
-"""The manual gives the range [-100, 16284) m for a signed word; no recording has proved this reading of it."""
+"""From the range [-100, 16284) m that the manual gives for a signed word; not verified by a recording."""
 
 XYZ: Final = "xyz"
 
@@ -46,7 +44,7 @@ XYZ: Final = "xyz"
 def axes(  # noqa: PLR0917 - a table's columns
     name: str, unit: Unit, suffix: str, scale: float | None, column: str, meaning: str, code: str = "h"
 ) -> tuple[Field, ...]:
-    """Return the three fields of a vector; `*` in `name` and `column` stands for the axis."""
+    """Return the three fields of a vector; `*` in `name` and `column` is replaced by the axis."""
     return tuple(
         Field(
             f"{name.replace('*', axis)}_{suffix}",
@@ -83,7 +81,7 @@ _ROLL: Final = _angle("roll", "rollAngle", "roll")
 _PITCH: Final = _angle("pitch", "pitchAngle", "pitch")
 _YAW_MAG: Final = _angle("yaw", "yawAngleMag", "yaw from magnetic north, or free")
 _YAW_TRUE: Final = _angle(
-    "yaw", "yawAngleMag", "yaw from true north, or free; its column is called as python-imu380 does"
+    "yaw", "yawAngleMag", "yaw from true north, or free; the column name is that of python-imu380"
 )
 _V: Final = tuple(
     Field(f"velocity_{axis}_mps", "h", VELOCITY, VELOCITY_SCALE, 0.0, f"velocity {word}", f"{axis[0]}Vel")
@@ -94,7 +92,7 @@ _LLH: Final = (
     Field("latitude_rad", "i", ANGLE, POSITION_SCALE, 0.0, "latitude", "latitude"),
     Field("altitude_m", "h", LENGTH, ALTITUDE_SCALE_M, ALTITUDE_OFFSET_M, "height", "altitude"),
 )
-_BIT: Final = Field("bit_status", "H", NONE, meaning="master BIT word, see status_bits", column="BITstatus")
+_BIT: Final = Field("bit_status", "H", NONE, meaning="master BIT word, see STATUS_BITS", column="BITstatus")
 _COUNTER: Final = Field("counter", "H", TICKS, meaning="packet count, or timer of 65536 ticks/s", column="counter")
 _ITOW16: Final = Field(
     "itow", "H", TICKS, meaning="low word of GPS time of week, ms, or timer of 65536/s", column="GPSITOW"
@@ -134,12 +132,12 @@ STATUS_WORDS: Final = (
     "software_status",
     "sensor_status",
 )
-"""Of the T0 packet, in order; their bits: `status_bits`."""
-_T0: Final = tuple(Field(name, "H", NONE, meaning="BIT or status word, see status_bits") for name in STATUS_WORDS)
+"""Words of the T0 packet, in order; STATUS_BITS names their bits."""
+_T0: Final = tuple(Field(name, "H", NONE, meaning="BIT or status word, see STATUS_BITS") for name in STATUS_WORDS)
 
 
 def _chips(name: str, code: str, byte_order: Literal[">", "<"], tail: tuple[Field, ...]) -> Packet:
-    """Return a packet of the IMU383: seven words of each of four redundant chips, unscaled."""
+    """Return a packet of the IMU383 with seven unscaled words of each of its four redundant chips."""
     values = tuple(
         Field(f"chip{chip}_{value}", code, NONE, meaning=f"word of chip {chip}")
         for chip in range(1, 5)
@@ -267,7 +265,7 @@ ANSWER_PACKETS: Final = (
 
 _SERIAL: Final = {0: "transmit overflow", 1: "receive overflow", 2: "framing", 3: "break", 4: "parity"}
 
-BITS: Final[Mapping[str, Mapping[int, str]]] = {
+STATUS_BITS: Final[Mapping[str, Mapping[int, str]]] = {
     "bit_status": {
         0: "master fail", 1: "hardware error", 2: "communication error", 3: "software error", 8: "master status",
         9: "hardware status", 10: "communication status", 11: "software status", 12: "sensor status",
@@ -298,15 +296,15 @@ BITS: Final[Mapping[str, Mapping[int, str]]] = {
 }  # fmt: skip
 
 HARD_FAILURES: Final = frozenset({0, 1, 2, 3})
-"""Bits of `bit_status` that mean a failure; the others are states, raised as the enable masks (fields 16 to 19) say."""
+"""Bits of `bit_status` that mean a failure; the others are states, selected by the enable masks (fields 16 to 19)."""
 
 
-def decode(word_name: str, word: int) -> tuple[str, ...]:
-    """Return the names of the bits set; a bit without a name is called by its number."""
-    names = BITS.get(word_name, {})
+def status_bit_names(word_name: str, word: int) -> tuple[str, ...]:
+    """Return the names of the bits set in a status word; `bit 10` for a bit without a name."""
+    names = STATUS_BITS.get(word_name, {})
     return tuple(names.get(bit, f"bit {bit}") for bit in range(16) if word >> bit & 1)
 
 
-def has_failed(bit_status: int) -> bool:
-    """Tell whether the unit reports a failure, not merely a state."""
+def reports_failure(bit_status: int) -> bool:
+    """Return whether a `bit_status` reports a failure and not only a state."""
     return any(bit_status >> bit & 1 for bit in HARD_FAILURES)

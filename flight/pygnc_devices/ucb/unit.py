@@ -1,9 +1,8 @@
-"""What a driver knows of one DMU38x or OpenIMU: its packets, the meaning of its clock, what its user has set.
+"""State of one DMU38x or OpenIMU: its packets, its clock, the settings of this session.
 
-What the time words of UCB packets mean: found out from how they step.
-
-Sixteen-bit words of S0, S1, N0 ... are a packet count, the low word of GPS milliseconds, or a timer of 65536 ticks per
-second, as the model has it; the 32-bit word of z1 is milliseconds by its documentation and microseconds in recordings.
+The tick of a packet's time word is determined from its steps. Words of 16 bits (S0, S1, N0 ...) are, depending on the
+model, a packet count, the low word of GPS milliseconds, or a timer of 65536 ticks per second. The 32-bit word of z1 is
+in milliseconds by its documentation and in microseconds in recordings.
 """
 
 import struct
@@ -15,10 +14,10 @@ from statistics import median
 from typing import Final
 
 from pygnc_devices.declaration import Packet
-from pygnc_devices.device_time import NS_PER_S, Unwrapper
+from pygnc_devices.device_time import NS_PER_S, CounterUnwrapper
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.reading import Counts, Reading, Stamp
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
 from pygnc_devices.ucb.openimu_packets import USER_PACKETS
@@ -31,15 +30,13 @@ _STEPS_TO_DECIDE: Final = 3
 _STEPS_KEPT: Final = 9
 _TOLERANCE: Final = 0.03
 _JITTER: Final = 0.01
-_RESTART_NS: Final = 2 * NS_PER_S
-"""A clock that has gone further than this beyond ours was set anew: the unit has restarted."""
 _LEAST_STEP_US: Final = 1000
-"""More ticks than this between packets cannot be milliseconds: that would be a packet per second or fewer."""
+"""Larger steps between packets are microseconds: in milliseconds they would be one packet per second or fewer."""
 
 
 @unique
 class Tick(Enum):
-    """What one count of the word is."""
+    """Unit of a time word."""
 
     UNKNOWN = "unknown"
     PACKET = "packet"
@@ -52,10 +49,10 @@ _TICKS_PER_S: Final = {Tick.MILLISECOND: 1000, Tick.MICROSECOND: 1_000_000, Tick
 
 
 class PacketClock:
-    """The time of one kind of packet.
+    """Clock of the packets of one kind.
 
     Attributes:
-        tick: what one count is, as far as it is known.
+        tick: unit of the time word, as far as it is known.
     """
 
     def __init__(self, packet: Packet) -> None:
@@ -66,38 +63,37 @@ class PacketClock:
         bits = 8 * struct.calcsize(f"<{code}")
         self._is_week = packet.clock == "itow_ms"
         self._modulus = _MS_PER_WEEK if self._is_week else 1 << bits
-        self._unwrapper = Unwrapper(self._modulus)
+        self._unwrapper = CounterUnwrapper(self._modulus)
         self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
         self._packets_ns = 0
-        self._host_ns: int | None = None
 
-    def relearn(self) -> None:
-        """Forget the usual step: the rate may have changed."""
+    def reset_rate(self) -> None:
+        """Determine the usual step again: the rate may have changed."""
         self._steps.clear()
 
-    def take(self, word: int, period_ns: int | None, host_ns: int | None) -> tuple[int | None, int]:
-        """Take the word of the next packet.
+    def advance(self, word: int, period_ns: int | None, host_ns: int | None) -> tuple[int | None, int]:
+        """Process the time word of the next packet.
 
         Args:
-            word: as it came.
-            period_ns: between packets, if it is known.
-            host_ns: arrival, to bridge gaps longer than a wrap; None in a recording.
+            word: time word.
+            period_ns: time between packets; None: unknown.
+            host_ns: arrival on the host's monotonic clock, to bridge gaps longer than a wrap; None in a recording.
 
         Returns:
-            Device time in ns since the first packet, None while it is unknown; and how many packets are missing.
+            Device time in ns since the first packet, None while the tick is unknown; and the number of packets missing
+            before this one.
         """
-        if self._is_week and word >= _MS_PER_WEEK:  # not a time of week, but of the unit's start
-            self._is_week, self._modulus, self._unwrapper = False, 1 << 32, Unwrapper(1 << 32)
+        if self._is_week and word >= _MS_PER_WEEK:  # time since the unit's start, not a time of week
+            self._is_week, self._modulus, self._unwrapper = False, 1 << 32, CounterUnwrapper(1 << 32)
         tick_ns = self._tick_ns(period_ns)
-        # A wrapped packet count is not bridged: how many packets were missed is what it is asked for.
         usual = median(self._steps) if len(self._steps) >= _STEPS_TO_DECIDE else 0
-        # A packet that follows the one before by the usual step is late and not one of many that are missing: this
-        # computer was busy.
+        # A packet at the usual step behind the previous one was delayed by this computer; no wrap is missing. A packet
+        # count is never bridged, because it tells how many packets are missing.
         is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
-        step = self._unwrapper.take(
-            word, 0.0 if self.tick is Tick.PACKET else tick_ns, host_ns, may_have_wrapped=not is_next
-        )
-        step = self._without_restart(step, tick_ns, host_ns)
+        may_have_wrapped = not is_next and self.tick is not Tick.PACKET
+        step = self._unwrapper.advance(word, tick_ns, host_ns, may_have_wrapped=may_have_wrapped)
+        if self._unwrapper.is_restart:
+            self._steps.clear()
         self._packets_ns += step * (period_ns or 0)
         lost = max(0, round(step / usual) - 1) if usual else 0
         if step:
@@ -119,22 +115,11 @@ class PacketClock:
         return Tick.UNKNOWN
 
     def _tick_ns(self, period_ns: int | None) -> float:
-        """Return the length of a tick, 0 if it is not known."""
+        """Return the length of a tick; 0 if it is unknown."""
         if self.tick is Tick.PACKET:
             return period_ns or 0
         ticks_per_s = _TICKS_PER_S.get(self.tick)
         return NS_PER_S / ticks_per_s if ticks_per_s else 0.0
-
-    def _without_restart(self, step: int, tick_ns: float, host_ns: int | None) -> int:
-        """Return the step, or what this computer's clock says if the unit's has been set anew in between."""
-        elapsed_ns = None if host_ns is None or self._host_ns is None else host_ns - self._host_ns
-        self._host_ns = host_ns
-        if elapsed_ns is None or not tick_ns or step * tick_ns <= elapsed_ns + _RESTART_NS:
-            return step
-        likely = max(1, round(elapsed_ns / tick_ns))
-        self._unwrapper.total += likely - step
-        self._steps.clear()
-        return likely
 
     def _time_ns(self, period_ns: int | None) -> int | None:
         total = self._unwrapper.total
@@ -149,14 +134,22 @@ _CHANGES_RATE: Final = ("SF", "AR", "SR", "PR", "uP", "rS")
 
 
 class UcbUnit:
-    """The engine's interpreter for this family.
+    """Interprets the packets of a unit and holds what its operations share.
+
+    Args:
+        baud: baud rate of the line.
+        user_packets: additional declarations.
+        magnetic_range: full scale of the magnetometer, gauss.
+        recover: operation that restores the settings of this session after a reconnection.
+        is_recording: whether arrival times are meaningless.
 
     Attributes:
-        packets: all that can be decoded, by type.
-        volatile: fields that were set in this session, to be set again after the port was gone.
-        baud: the speed that the unit was last told, and `first_baud` the one that it had before.
-        period_ns: between packets, as field 1 says; None while it is not known.
-        is_upgrading: whether its firmware is being written, so that nobody else may talk to it.
+        packets: declarations of all packets, by type.
+        volatile: fields set in this session, to be restored after a reconnection.
+        baud: present baud rate of the unit.
+        first_baud: baud rate before any change in this session.
+        period_ns: time between packets by field 1; None while it is unknown.
+        is_upgrading: whether the firmware is being written, so that no other operation may use the line.
     """
 
     def __init__(
@@ -165,7 +158,7 @@ class UcbUnit:
         user_packets: Iterable[Packet] = (),
         magnetic_range: float = 20.0,
         *,
-        recover: Callable[["UcbUnit"], Procedure[None]] | None = None,
+        recover: Callable[["UcbUnit"], Operation[None]] | None = None,
         is_recording: bool = False,
     ) -> None:
         self.baud = self.first_baud = baud
@@ -178,30 +171,30 @@ class UcbUnit:
         self._is_recording = is_recording
         self._clock: PacketClock | None = None
 
-    def take(self, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
-        """Return the reading of a frame; see `engine.Interpreter`."""
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
+        """Return the reading in a frame; see `engine.Interpreter`."""
         if frame.kind in commands.NAK_KINDS:
-            counts.refusals += 1
+            counters.refusals += 1
             return None
         self._learn(frame)
         packet = self.packets.get(frame.kind)
         if packet is None or not packet.is_reading:
             return None
         if not packet.fits(len(frame.payload)):
-            counts.damaged[DamageReason.CONTENT] += 1
+            counters.damaged[DamageReason.CONTENT] += 1
             return None
         values = packet.decode(frame.payload)
         t_device_ns, lost = self._time(packet, values.get(packet.clock), stamp)
         return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 
-    def reconnected(self) -> Procedure[None] | None:
-        """Set again what was set; see `engine.Interpreter`."""
+    def reconnected(self) -> Operation[None] | None:
+        """Return the operation that restores the settings; see `engine.Interpreter`."""
         self._clock = None
         return None if self._recover is None or self.is_upgrading else self._recover(self)
 
     def _learn(self, frame: Frame) -> None:
         if frame.kind in _CHANGES_RATE and self._clock is not None:
-            self._clock.relearn()
+            self._clock.reset_rate()
         if frame.kind == "GF" and commands.parse_ids(frame.payload, 2) is not None:
             hz = HZ_OF_DIVIDER.get(commands.parse_values(frame.payload).get(RATE, -1), 0)
             self.period_ns = NS_PER_S // hz if hz else self.period_ns
@@ -211,11 +204,11 @@ class UcbUnit:
             return None, 0
         if self._clock is None or self._clock.packet is not packet:
             self._clock = PacketClock(packet)
-        return self._clock.take(word, self.period_ns, None if self._is_recording else stamp.t_mono_ns)
+        return self._clock.advance(word, self.period_ns, None if self._is_recording else stamp.t_mono_ns)
 
 
 def _with_magnetic_range(packets: dict[str, Packet], gauss: float) -> dict[str, Packet]:
-    """Return the packets for a full scale of the magnetometer; the NAV440's is a tenth of the others'."""
+    """Return the packets for a full scale of the magnetometer; that of the NAV440 is 2 gauss."""
     scale = MAGNETIC_SCALE * gauss / 20.0
     return {
         name: replace(

@@ -1,35 +1,26 @@
-"""A new firmware for a unit: into the bootloader, block after block, and out again (JI, WA, JA).
+"""Upgrade of the firmware: into the bootloader, block by block, and out again (JI, WA, JA).
 
-Until the first block nothing is at stake. From then on the unit has no application until a whole image is written, so
-whatever goes wrong - lost words, a lost port, an impatient caller - writing goes on if it can at all, and if it cannot,
-the error says how to go on. Order, speed and pauses: python-imu380 and python-openimu.
-
-Into the bootloader and out of it, on a line that may lose any word of either side.
-
-One upgrade on its way: what it has done, how it tells, how it outlasts the loss of the port.
-
-How an upgrade begins: the unit is asked who it is, held quiet and told to enter its bootloader, or is there already.
-
-Nothing has been erased up to here: whatever goes wrong, the unit goes on as before.
-
-The image, block after block, and the start of the application that it holds.
+Until the first block the unit keeps its firmware. From then on it has no application until a complete image is written.
+Whatever goes wrong (lost bytes, a lost port, an interrupted caller), writing continues if possible; otherwise the error
+names the next step. Order, baud rate and pauses are those of python-imu380 and python-openimu.
 """
 
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
 from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, PortGoneError
-from pygnc_devices.scheduler import Pause, Procedure, SetBaud, WaitForPort
+from pygnc_devices.scheduler import Operation, SetBaud, Sleep, WaitForPort
 from pygnc_devices.ucb import commands, configuration
 from pygnc_devices.ucb.commands import BLOCK_BYTES
 from pygnc_devices.ucb.fields import CODE_OF_BAUD, RATE
 from pygnc_devices.ucb.firmware import (
-    HOW_TO_GO_ON,
-    NotMeantError,
+    HOW_TO_RECOVER,
+    NotConfirmedError,
     OnProgress,
     Phase,
     UpgradeError,
@@ -38,363 +29,26 @@ from pygnc_devices.ucb.firmware import (
     UpgradeSettings,
     check_image,
 )
-from pygnc_devices.ucb.operations import Identity, identify
+from pygnc_devices.ucb.operations import identify
 from pygnc_devices.ucb.unit import UcbUnit
-
-_SETTLE_S: Final = 0.05
-_LOOK_S: Final = 0.2
-_ENTRIES: Final = 4
-
-
-def is_in_bootloader(baud: int, limit_s: float) -> Procedure[bool]:
-    """Tell whether a bootloader says that it is there; one that answers no ping is not found out."""
-    yield SetBaud(baud)
-    yield Pause(_SETTLE_S)
-    request = commands.where_are_you()
-    for attempt in range(max(1, round(limit_s / request.timeout_s))):
-        try:
-            frame = (yield request)[-1]
-        except NoAnswerError:
-            continue
-        if commands.is_bootloader(frame):
-            return True
-        if attempt:
-            # Somebody else answers: an application, which may be about to leave after the first of these.
-            return False
-        yield Pause(_LOOK_S)
-    return False
-
-
-def is_application(baud: int) -> Procedure[bool]:
-    """Tell whether an application says who it is; a bootloader has no identity."""
-    yield SetBaud(baud)
-    yield Pause(_SETTLE_S)
-    try:
-        return (yield replace(commands.get_packet("ID"), timeout_s=_LOOK_S, tries=3))[-1].kind == "ID"
-    except NoAnswerError:
-        return False
-
-
-def enter(home_baud: int, bootloader_baud: int, limit_s: float) -> Procedure[bool]:
-    """Bring a unit into its bootloader; False if its application goes on.
-
-    The answer to JI comes at the old speed. If it is lost the bootloader's ping tells; if it has come, and the
-    bootloader answers no ping, it is believed.
-    """
-    for _ in range(_ENTRIES):
-        yield SetBaud(home_baud)
-        yield Pause(_SETTLE_S)
-        try:
-            frame = (yield commands.enter_bootloader())[-1]
-            has_agreed = frame.kind == "JI"
-        except NoAnswerError:
-            has_agreed = False
-        if (yield from is_in_bootloader(bootloader_baud, limit_s if has_agreed else limit_s / 2)):
-            return True
-        is_alive = yield from is_application(home_baud)
-        if has_agreed and not is_alive:
-            yield SetBaud(bootloader_baud)
-            return True
-    return False
-
-
-def jump(bootloader_baud: int, *, swapped_crc: bool) -> Procedure[None]:
-    """Tell the bootloader to start the application. Whether it answers or not says little."""
-    yield SetBaud(bootloader_baud)
-    yield Pause(_SETTLE_S)
-    try:
-        yield commands.start_application(swapped_crc=swapped_crc)
-    except NoAnswerError:
-        return
-
-
-def find_application(unit: UcbUnit, bauds: Iterable[int], limit_s: float) -> Procedure[tuple[int, Identity] | None]:
-    """Look for an application that tells who it is, at several speeds; the first one is the likeliest."""
-    likely, *others = dict.fromkeys((*bauds, *sorted(CODE_OF_BAUD, reverse=True)))
-    per_round_s = 2 * (_LOOK_S + _SETTLE_S)
-    for attempt in range(max(1, round(limit_s / per_round_s))):
-        for baud in (likely, others[attempt % len(others)]):
-            yield SetBaud(baud)
-            yield Pause(_SETTLE_S)
-            try:
-                yield replace(commands.ping(), timeout_s=_LOOK_S, tries=1)
-                return baud, (yield from identify(unit))
-            except PortGoneError:
-                raise
-            except DeviceError:  # nobody, or a bootloader, which has no identity
-                continue
-    return None
-
 
 T = TypeVar("T")
 
-_BLOCKS_TO_JUDGE: Final = 16
-_PATIENCE: Final = 4.0
-_LEAST_PATIENCE_S: Final = 0.2
+_SETTLE_S: Final = 0.05
+_LISTEN_S: Final = 0.2
+_FIND_BOOTLOADER_S: Final = 1.0
+_ENTRIES: Final = 4
+_MEASURED_BLOCKS: Final = 16
+_TIMEOUT_FACTOR: Final = 4.0
+_LEAST_TIMEOUT_S: Final = 0.2
+_RESTARTS: Final = 5
+_JUMPS: Final = (False, False, True, False)
+"""Whether the CRC of each JA is swapped."""
 
 _log = logging.getLogger(__name__)
 
 
-class UpgradeJob:
-    """An upgrade's state.
-
-    Attributes:
-        unit: whose firmware is replaced.
-        image: all of it.
-        settings: see `UpgradeSettings`.
-        home_baud: the application's speed.
-        address: of the next block.
-        is_erased: whether the unit may have no application any more.
-        retries: blocks that were sent again.
-        interruptions: losses of the port.
-        restarts: new beginnings.
-    """
-
-    def __init__(self, unit: UcbUnit, image: bytes, settings: UpgradeSettings, on_progress: OnProgress | None) -> None:
-        self.unit = unit
-        self.image = image
-        self.settings = settings
-        self.home_baud = unit.baud
-        self.address = 0
-        self.is_erased = False
-        self.retries = 0
-        self.interruptions = 0
-        self.restarts = 0
-        self._on_progress = on_progress
-        self._took_s: deque[float] = deque(maxlen=_BLOCKS_TO_JUDGE)
-        self._start_s = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """How long it has taken so far."""
-        return time.monotonic() - self._start_s
-
-    def tell(self, phase: Phase) -> None:
-        """Tell whoever listens how far it is."""
-        if self._on_progress is not None:
-            try:
-                self._on_progress(UpgradeProgress(phase, self.address, len(self.image), self.retries))
-            except Exception:  # noqa: BLE001 - a listener's fault must not leave a unit without firmware
-                _log.exception("whoever was to be told of the upgrade's progress has failed")
-
-    def broken(self, why: str) -> UpgradeError:
-        """Return the error of an upgrade that leaves its unit in the bootloader."""
-        return UpgradeError(
-            f"the upgrade broke off at {self.address} of {len(self.image)} bytes: {why}. {HOW_TO_GO_ON}",
-            is_in_bootloader=True,
-            written_bytes=self.address,
-        )
-
-    def took(self, seconds: float) -> None:
-        """Take note of how long the unit took for a block."""
-        self._took_s.append(seconds)
-
-    def patience_s(self) -> float:
-        """Return how long to wait for the confirmation of a block: some times of what the last ones took."""
-        if self.address == 0:
-            return self.settings.erase_s
-        if len(self._took_s) < _BLOCKS_TO_JUDGE:
-            return self.settings.block_s
-        return min(self.settings.block_s, max(_LEAST_PATIENCE_S, _PATIENCE * max(self._took_s)))
-
-    def through_losses(self, step: Callable[[], Procedure[T]]) -> Procedure[T]:
-        """Take steps; whenever the port is lost wait for it, bring the unit to where it was, and take them again."""
-        is_back = True
-        while True:
-            try:
-                if not is_back:
-                    yield from self._come_back()
-                    is_back = True
-                return (yield from step())
-            except PortGoneError:
-                self.interruptions += is_back
-                is_back = False
-                self.tell(Phase.WAIT)
-                yield WaitForPort(self.settings.port_s)
-
-    def _come_back(self) -> Procedure[None]:
-        """Find the unit after the port was lost: in its bootloader, or, if nothing was erased, in its application."""
-        baud = self.settings.bootloader_baud
-        if (yield from is_in_bootloader(baud, self.settings.enter_s)):
-            return
-        if self.address < len(self.image) and (yield from is_application(self.home_baud)):
-            self.address = 0
-            yield from enter(self.home_baud, baud, self.settings.enter_s)
-        yield SetBaud(baud)
-
-
-def begin(job: UpgradeJob, *, recover: bool) -> Procedure[str]:
-    """Bring the unit into its bootloader; return who it was, "" if it was there already.
-
-    Raises:
-        UpgradeError: it is not, and has been left as it was.
-    """
-    job.tell(Phase.ENTER)
-    if job.settings.at_power_up:
-        yield from _catch(job)
-        return ""
-    if recover or not (yield from _answers()):
-        yield from _find_bootloader(job, recover=recover)
-        return ""
-    who = yield from identify(job.unit)
-    divider = yield from configuration.go_quiet(job.unit)
-    job.unit.is_upgrading = True
-    has_entered = False
-    try:
-        has_entered = yield from job.through_losses(
-            lambda: enter(job.home_baud, job.settings.bootloader_baud, job.settings.enter_s)
-        )
-    finally:
-        if not has_entered:
-            yield from _stay(job, divider)
-    if not has_entered:
-        raise UpgradeError(
-            "the unit does not enter its bootloader; it is as it was. Some listen for that only just after they "
-            "are switched on: at_power_up=True (--at-power-up)",
-            is_in_bootloader=False,
-        )
-    return who.text
-
-
-def _stay(job: UpgradeJob, divider: int) -> Procedure[None]:
-    """Bring the application back, and its stream."""
-    job.unit.is_upgrading = False
-    job.unit.volatile[RATE] = divider
-    try:
-        yield from jump(job.settings.bootloader_baud, swapped_crc=False)
-        yield SetBaud(job.home_baud)
-        yield from configuration.end_quiet(job.unit, divider)
-    except DeviceError as error:
-        _log.warning("%s; nothing is erased: switch the unit off and on if it stays mute", error)
-
-
-def _answers() -> Procedure[bool]:
-    try:
-        yield commands.ping()
-    except NoAnswerError:
-        return False
-    return True
-
-
-def _find_bootloader(job: UpgradeJob, *, recover: bool) -> Procedure[None]:
-    """Find a unit that an earlier upgrade has left in its bootloader."""
-    baud = job.settings.bootloader_baud
-    job.unit.is_upgrading = True
-    if (yield from is_in_bootloader(baud, job.settings.enter_s)):
-        return
-    if (yield from is_application(job.home_baud)):
-        raise UpgradeError(
-            "the unit's application answers: it needs no recovery, but an upgrade", is_in_bootloader=False
-        )
-    if not recover:
-        raise UpgradeError(
-            f"nobody answers at {job.home_baud} baud, and no bootloader at {baud}: is the speed right? If an upgrade "
-            "broke off before: recover=True (--recover)",
-            is_in_bootloader=False,
-        )
-    yield SetBaud(baud)  # it may be one that answers no ping: the first block will tell
-
-
-def _catch(job: UpgradeJob) -> Procedure[None]:
-    """Wait until the unit is switched off and on, and have it stay in its bootloader."""
-    job.unit.is_upgrading = True
-    job.tell(Phase.SWITCH)
-    end_s = time.monotonic() + job.settings.power_up_s
-    while (left_s := end_s - time.monotonic()) > 0:
-        try:
-            yield SetBaud(job.settings.bootloader_baud)
-            frame = (yield commands.catch_at_power_up(left_s))[-1]
-        except NoAnswerError:
-            continue
-        except PortGoneError:  # a unit that is fed by its cable: the port goes and comes with it
-            yield WaitForPort(left_s)
-            continue
-        if frame.kind == "JI":
-            return
-    raise UpgradeError(
-        f"no bootloader was caught within {job.settings.power_up_s:.0f} s; the unit is as it was",
-        is_in_bootloader=False,
-    )
-
-
-_RESTARTS: Final = 5
-_WAITING_S: Final = 1.0
-_JUMPS: Final = (False, False, True, False)
-"""Whether the CRC of each JA is swapped."""
-
-
-def write(job: UpgradeJob) -> Procedure[None]:
-    """Write all blocks; go on after a loss of the port, and begin anew where the bootloader wants that.
-
-    Raises:
-        UpgradeError: a block is not taken, however often it is sent.
-    """
-    while job.address < len(job.image):
-        job.tell(Phase.WRITE if job.address else Phase.ERASE)
-        losses = job.interruptions
-        if (yield from job.through_losses(lambda: _write_block(job))):
-            continue
-        if losses == job.interruptions and not (yield from job.through_losses(lambda: _is_waiting(job))):
-            raise job.broken(f"the block at {job.address:#x} is not taken in {job.settings.block_tries} tries")
-        job.restarts += 1
-        if job.restarts > _RESTARTS:
-            raise job.broken(f"writing has begun anew {_RESTARTS} times, and the block at {job.address:#x} fails")
-        job.address = 0
-
-
-def start_application(job: UpgradeJob) -> Procedure[tuple[int, str]]:
-    """Leave the bootloader; return the application's speed and what it says that it is.
-
-    Raises:
-        UpgradeError: it does not answer.
-    """
-    bauds = (job.home_baud, job.unit.first_baud)
-    for swapped_crc in _JUMPS:
-        job.tell(Phase.START)
-        yield from jump(job.settings.bootloader_baud, swapped_crc=swapped_crc)
-        found = yield from find_application(job.unit, bauds, job.settings.start_s)
-        if found is not None:
-            return found[0], found[1].text
-    raise job.broken("the whole image is written, and the application does not answer; switch the unit off and on")
-
-
-def _write_block(job: UpgradeJob) -> Procedure[bool]:
-    """Send the next block until it is confirmed; False when the tries are used up."""
-    block = job.image[job.address : job.address + BLOCK_BYTES]
-    limit_s = job.patience_s()
-    request = commands.write_block(job.address, block, limit_s)
-    job.is_erased = True
-    for attempt in range(job.settings.block_tries):
-        job.retries += attempt > 0
-        sent_s = time.monotonic()
-        try:
-            frame = (yield request if attempt == 0 else replace(request, octets=request.again))[-1]
-        except NoAnswerError:
-            continue
-        if frame.kind != "WA":  # refused: what came was not what was sent, or not what is wanted next
-            continue
-        if job.address:
-            job.took(time.monotonic() - sent_s)
-        if attempt and not frame.payload:
-            # It does not say which block it means: what it may still say about this one must not count later.
-            yield from _let_pass(job, limit_s)
-        job.address += len(block)
-        return True
-    return False
-
-
-def _let_pass(job: UpgradeJob, limit_s: float) -> Procedure[None]:
-    try:
-        yield replace(commands.write_block(job.address, b"", limit_s), octets=b"")
-    except NoAnswerError:
-        return
-
-
-def _is_waiting(job: UpgradeJob) -> Procedure[bool]:
-    return (yield from is_in_bootloader(job.settings.bootloader_baud, _WAITING_S))
-
-
-def upgrade(
+async def upgrade(
     unit: UcbUnit,
     image: bytes,
     *,
@@ -402,60 +56,355 @@ def upgrade(
     recover: bool = False,
     on_progress: OnProgress | None = None,
     settings: UpgradeSettings | None = None,
-) -> Procedure[UpgradeResult]:
-    """Replace the firmware and return when the new one has told who it is.
+) -> UpgradeResult:
+    """Replace the firmware and return when the new one has identified itself.
 
     Args:
-        unit: see `driver`.
-        image: of the application.
-        write_firmware: that this is meant.
-        recover: the unit is in its bootloader already, as an upgrade that broke off left it.
-        on_progress: is told of every step.
-        settings: for bootloaders that are another way.
+        unit: state of the unit.
+        image: image of the application.
+        write_firmware: confirms that the firmware is to be replaced.
+        recover: the unit is in its bootloader already, left there by an upgrade that failed.
+        on_progress: called at each step.
+        settings: for bootloaders that differ.
 
     Raises:
-        ImageError: this is no image; nothing was sent.
-        NotMeantError: `write_firmware` is not set; nothing was sent.
-        UpgradeError: it broke off. The message says what state the unit is in and how to go on.
+        ImageError: the image is invalid; nothing was sent.
+        NotConfirmedError: `write_firmware` is not set; nothing was sent.
+        UpgradeError: the upgrade failed. The message gives the state of the unit and the next step.
     """
     settings = settings or UpgradeSettings()
     check_image(image, any_content=settings.any_content, sha256=settings.sha256)
     if not write_firmware:
-        raise NotMeantError(
-            "an upgrade erases the firmware of the unit: say that this is meant by write_firmware=True "
+        raise NotConfirmedError(
+            "an upgrade erases the firmware of the unit; confirm it by write_firmware=True "
             "(pygnc device upgrade PORT IMAGE --write-firmware)"
         )
-    return (yield from _run(UpgradeJob(unit, image, settings, on_progress), recover=recover))
+    return await UpgradeJob(unit, image, settings, on_progress).run(recover=recover)
 
 
-def _run(job: UpgradeJob, *, recover: bool) -> Procedure[UpgradeResult]:
+async def is_in_bootloader(baud: int, limit_s: float) -> bool:
+    """Return whether a bootloader answers the ping; some bootloaders do not."""
+    await SetBaud(baud)
+    await Sleep(_SETTLE_S)
+    request = commands.where_are_you()
+    for attempt in range(max(1, round(limit_s / request.timeout_s))):
+        try:
+            frame = (await request)[-1]
+        except NoAnswerError:
+            continue
+        if commands.is_bootloader(frame):
+            return True
+        if attempt:  # the first answer may come from an application that is about to leave
+            return False
+        await Sleep(_LISTEN_S)
+    return False
+
+
+async def _is_application(baud: int) -> bool:
+    """Return whether an application identifies itself; a bootloader has no identity."""
+    await SetBaud(baud)
+    await Sleep(_SETTLE_S)
     try:
-        before = yield from begin(job, recover=recover)
-        yield from write(job)
-        job.home_baud, after = yield from job.through_losses(lambda: start_application(job))
-    except UpgradeError:
-        raise
-    except AbortedError:
-        if job.is_erased:
-            _log.warning("the upgrade was given up at %d of %d bytes. %s", job.address, len(job.image), HOW_TO_GO_ON)
-        raise
-    except DeviceError as error:
-        if not job.is_erased:
+        return (await replace(commands.get_packet("ID"), timeout_s=_LISTEN_S, tries=3))[-1].kind == "ID"
+    except NoAnswerError:
+        return False
+
+
+class UpgradeJob:
+    """An upgrade in progress.
+
+    Attributes:
+        unit: unit whose firmware is replaced.
+        image: complete image.
+        settings: see `UpgradeSettings`.
+        application_baud: baud rate of the application.
+        address: address of the next block.
+        is_erased: whether the unit may have no application any more.
+        retries: number of repeated blocks.
+        interruptions: number of losses of the port.
+        restarts: number of times that writing began again.
+    """
+
+    def __init__(self, unit: UcbUnit, image: bytes, settings: UpgradeSettings, on_progress: OnProgress | None) -> None:
+        self.unit = unit
+        self.image = image
+        self.settings = settings
+        self.application_baud = unit.baud
+        self.address = 0
+        self.is_erased = False
+        self.retries = 0
+        self.interruptions = 0
+        self.restarts = 0
+        self._on_progress = on_progress
+        self._block_times_s: deque[float] = deque(maxlen=_MEASURED_BLOCKS)
+        self._start_s = time.monotonic()
+
+    async def run(self, *, recover: bool) -> UpgradeResult:
+        """Carry out the upgrade; see `upgrade`."""
+        try:
+            before = await self._begin(recover=recover)
+            await self._write_image()
+            self.application_baud, after = await self._retry_after_port_loss(self._start_application)
+        except UpgradeError:
             raise
-        raise job.broken(str(error)) from error
-    else:
-        job.unit.first_baud = job.home_baud
-        job.unit.volatile.clear()
-        job.tell(Phase.DONE)
-    finally:
-        job.unit.is_upgrading = False
-        job.unit.baud = job.home_baud
-        yield from _back_to(job.home_baud)
-    return UpgradeResult(before, after, len(job.image), job.retries, job.interruptions, job.restarts, job.seconds)
+        except AbortedError:
+            if self.is_erased:
+                written = f"{self.address} of {len(self.image)} bytes"
+                _log.warning("the upgrade was aborted after %s. %s", written, HOW_TO_RECOVER)
+            raise
+        except DeviceError as error:
+            if not self.is_erased:
+                raise
+            raise self._failure(str(error)) from error
+        else:
+            self.unit.first_baud = self.application_baud
+            self.unit.volatile.clear()
+            self._report(Phase.DONE)
+        finally:
+            self.unit.is_upgrading = False
+            self.unit.baud = self.application_baud
+            try:
+                await SetBaud(self.application_baud)
+            except DeviceError:
+                _log.debug("the baud rate cannot be restored to %d: the port was lost", self.application_baud)
+        seconds = time.monotonic() - self._start_s
+        return UpgradeResult(before, after, len(self.image), self.retries, self.interruptions, self.restarts, seconds)
 
+    # Into the bootloader. Nothing is erased yet: if this fails, the unit is unchanged.
 
-def _back_to(baud: int) -> Procedure[None]:
-    try:
-        yield SetBaud(baud)
-    except DeviceError:
-        _log.debug("the line cannot be set back to %d baud: the port is gone", baud)
+    async def _begin(self, *, recover: bool) -> str:
+        """Bring the unit into its bootloader; return its identity, "" if it was there already."""
+        self._report(Phase.ENTER)
+        if self.settings.at_power_up:
+            await self._catch_at_power_up()
+            return ""
+        if recover or not await self._answers():
+            await self._find_bootloader(recover=recover)
+            return ""
+        identity = await identify(self.unit)
+        divider = await configuration.go_quiet(self.unit)
+        self.unit.is_upgrading = True
+        has_entered = False
+        try:
+            has_entered = await self._retry_after_port_loss(self._enter)
+        finally:
+            if not has_entered:
+                await self._return_to_application(divider)
+        if not has_entered:
+            raise UpgradeError(
+                "the unit does not enter its bootloader and is unchanged. Some bootloaders listen only just after "
+                "power-up: at_power_up=True (--at-power-up)",
+                is_in_bootloader=False,
+            )
+        return identity.text
+
+    async def _answers(self) -> bool:
+        try:
+            await commands.ping()
+        except NoAnswerError:
+            return False
+        return True
+
+    async def _enter(self) -> bool:
+        """Bring the unit from its application into its bootloader; return False if the application remains.
+
+        The answer to JI comes at the baud rate of the application. If it is lost, the bootloader's ping decides. If it
+        came and no bootloader answers the ping, it counts unless the application still answers.
+        """
+        limit_s = self.settings.enter_s
+        for _ in range(_ENTRIES):
+            await SetBaud(self.application_baud)
+            await Sleep(_SETTLE_S)
+            try:
+                has_agreed = (await commands.enter_bootloader())[-1].kind == "JI"
+            except NoAnswerError:
+                has_agreed = False
+            if await is_in_bootloader(self.settings.bootloader_baud, limit_s if has_agreed else limit_s / 2):
+                return True
+            is_alive = await _is_application(self.application_baud)
+            if has_agreed and not is_alive:
+                await SetBaud(self.settings.bootloader_baud)
+                return True
+        return False
+
+    async def _return_to_application(self, divider: int) -> None:
+        """Start the application and its stream again."""
+        self.unit.is_upgrading = False
+        self.unit.volatile[RATE] = divider
+        try:
+            await self._jump(swapped_crc=False)
+            await SetBaud(self.application_baud)
+            await configuration.end_quiet(self.unit, divider)
+        except DeviceError as error:
+            _log.warning("%s; nothing is erased: switch the unit off and on if it sends nothing", error)
+
+    async def _find_bootloader(self, *, recover: bool) -> None:
+        """Find a unit that an earlier upgrade left in its bootloader."""
+        baud = self.settings.bootloader_baud
+        self.unit.is_upgrading = True
+        if await is_in_bootloader(baud, self.settings.enter_s):
+            return
+        if await _is_application(self.application_baud):
+            message = "the application of the unit answers: upgrade it without recover (--recover)"
+            raise UpgradeError(message, is_in_bootloader=False)
+        if not recover:
+            raise UpgradeError(
+                f"no unit answers at {self.application_baud} baud, and no bootloader at {baud} baud: check the baud "
+                "rate. After an upgrade that failed: recover=True (--recover)",
+                is_in_bootloader=False,
+            )
+        await SetBaud(baud)  # it may be a bootloader without a ping: the first block will tell
+
+    async def _catch_at_power_up(self) -> None:
+        """Wait until the unit is switched off and on, and keep it in its bootloader."""
+        self.unit.is_upgrading = True
+        self._report(Phase.SWITCH)
+        end_s = time.monotonic() + self.settings.power_up_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            try:
+                await SetBaud(self.settings.bootloader_baud)
+                frame = (await commands.catch_at_power_up(left_s))[-1]
+            except NoAnswerError:
+                continue
+            except PortGoneError:  # the unit is powered by its cable: the port goes and comes with it
+                await WaitForPort(left_s)
+                continue
+            if frame.kind == "JI":
+                return
+        message = f"no bootloader answered within {self.settings.power_up_s:.0f} s; the unit is unchanged"
+        raise UpgradeError(message, is_in_bootloader=False)
+
+    # The image, block by block.
+
+    async def _write_image(self) -> None:
+        """Write all blocks; continue after losses of the port, and begin again if the bootloader requires that."""
+        while self.address < len(self.image):
+            self._report(Phase.WRITE if self.address else Phase.ERASE)
+            losses = self.interruptions
+            if await self._retry_after_port_loss(self._write_block):
+                continue
+            if losses == self.interruptions and not await self._retry_after_port_loss(self._is_waiting):
+                raise self._failure(
+                    f"no answer to the block at {self.address:#x} in {self.settings.block_tries} attempts"
+                )
+            self.restarts += 1
+            if self.restarts > _RESTARTS:
+                raise self._failure(f"the block at {self.address:#x} failed after {_RESTARTS} restarts of writing")
+            self.address = 0
+
+    async def _is_waiting(self) -> bool:
+        return await is_in_bootloader(self.settings.bootloader_baud, _FIND_BOOTLOADER_S)
+
+    async def _write_block(self) -> bool:
+        """Send the next block until it is confirmed; return False after the last attempt."""
+        block = self.image[self.address : self.address + BLOCK_BYTES]
+        timeout_s = self._block_timeout_s()
+        request = commands.write_block(self.address, block, timeout_s)
+        self.is_erased = True
+        for attempt in range(self.settings.block_tries):
+            self.retries += attempt > 0
+            sent_s = time.monotonic()
+            try:
+                frame = (await (replace(request, octets=request.again) if attempt else request))[-1]
+            except NoAnswerError:
+                continue
+            if frame.kind != "WA":  # refused: damaged in transit, or not the expected address
+                continue
+            if self.address:
+                self._block_times_s.append(time.monotonic() - sent_s)
+            if attempt and not frame.payload:
+                # The answer does not name the block: wait for a second answer to this one, which must not count later.
+                with contextlib.suppress(NoAnswerError):
+                    await replace(commands.write_block(self.address, b"", timeout_s), octets=b"")
+            self.address += len(block)
+            return True
+        return False
+
+    def _block_timeout_s(self) -> float:
+        """Return the time limit for a block: a multiple of what the last blocks took."""
+        if self.address == 0:
+            return self.settings.erase_s
+        if len(self._block_times_s) < _MEASURED_BLOCKS:
+            return self.settings.block_s
+        return min(self.settings.block_s, max(_LEAST_TIMEOUT_S, _TIMEOUT_FACTOR * max(self._block_times_s)))
+
+    # Out of the bootloader.
+
+    async def _start_application(self) -> tuple[int, str]:
+        """Leave the bootloader; return the application's baud rate and its identity."""
+        for swapped_crc in _JUMPS:
+            self._report(Phase.START)
+            await self._jump(swapped_crc=swapped_crc)
+            found = await self._find_application()
+            if found is not None:
+                return found
+        raise self._failure(
+            "the complete image is written, but the application does not answer; switch the unit off and on"
+        )
+
+    async def _jump(self, *, swapped_crc: bool) -> None:
+        """Command the bootloader to start the application; many bootloaders do not answer."""
+        await SetBaud(self.settings.bootloader_baud)
+        await Sleep(_SETTLE_S)
+        try:
+            await commands.start_application(swapped_crc=swapped_crc)
+        except NoAnswerError:
+            return
+
+    async def _find_application(self) -> tuple[int, str] | None:
+        """Search for the application at several baud rates, the most likely one every other time."""
+        bauds = (self.application_baud, self.unit.first_baud, *sorted(CODE_OF_BAUD, reverse=True))
+        likely, *others = dict.fromkeys(bauds)
+        per_round_s = 2 * (_LISTEN_S + _SETTLE_S)
+        for attempt in range(max(1, round(self.settings.start_s / per_round_s))):
+            for baud in (likely, others[attempt % len(others)]):
+                await SetBaud(baud)
+                await Sleep(_SETTLE_S)
+                try:
+                    await replace(commands.ping(), timeout_s=_LISTEN_S, tries=1)
+                    return baud, (await identify(self.unit)).text
+                except PortGoneError:
+                    raise
+                except DeviceError:  # no answer, or a bootloader, which has no identity
+                    continue
+        return None
+
+    async def _retry_after_port_loss(self, step: Callable[[], Operation[T]]) -> T:
+        """Carry out a step. If the port is lost, wait for it, find the unit again and repeat the step."""
+        is_back = True
+        while True:
+            try:
+                if not is_back:
+                    await self._find_unit()
+                    is_back = True
+                return await step()
+            except PortGoneError:
+                self.interruptions += is_back
+                is_back = False
+                self._report(Phase.WAIT)
+                await WaitForPort(self.settings.port_s)
+
+    async def _find_unit(self) -> None:
+        """Find the unit after the port was lost: in its bootloader, or in its application if nothing was erased."""
+        baud = self.settings.bootloader_baud
+        if await is_in_bootloader(baud, self.settings.enter_s):
+            return
+        if self.address < len(self.image) and await _is_application(self.application_baud):
+            self.address = 0
+            await self._enter()
+        await SetBaud(baud)
+
+    def _report(self, phase: Phase) -> None:
+        if self._on_progress is not None:
+            try:
+                self._on_progress(UpgradeProgress(phase, self.address, len(self.image), self.retries))
+            except Exception:  # noqa: BLE001 - a fault of the callback must not leave a unit without firmware
+                _log.exception("the callback for the upgrade's progress failed")
+
+    def _failure(self, reason: str) -> UpgradeError:
+        """Return the error of an upgrade that leaves its unit in the bootloader."""
+        return UpgradeError(
+            f"the upgrade failed after {self.address} of {len(self.image)} bytes: {reason}. {HOW_TO_RECOVER}",
+            is_in_bootloader=True,
+            written_bytes=self.address,
+        )

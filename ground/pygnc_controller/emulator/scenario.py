@@ -62,12 +62,13 @@ def load_scenario(folder: Path, live_s: float) -> Scenario:
     elapsed_s = _elapsed_s(found)
     split = int(np.searchsorted(elapsed_s, elapsed_s[-1] - live_s, side="right")) if live_s > 0.0 else len(elapsed_s)
     if split == len(elapsed_s):
-        batch = {"sense.bin": content} | {name: octets for name, octets, _ in _range_files(folder)}
+        batch = {"sense.bin": content} | _range_files(folder)
         return Scenario(batch, [], int(found.records["gps"]["t_spacecraft_s"][-1]) + AFTER_THE_BATCH_S)
     batch = {"sense.bin": content[: int(found.offsets[split])]} if split else {}
     packets = list(_sense_packets(found, elapsed_s, split))
-    batch, ranges = _split_ranges(folder, _gps_ms(found.records["gps"][split]), batch)
-    packets = sorted([*packets, *ranges], key=lambda packet: packet.after_s)
+    range_batch, range_packets = _split_ranges(folder, _gps_ms(found.records["gps"][split]))
+    batch |= range_batch
+    packets = sorted([*packets, *range_packets], key=lambda packet: packet.after_s)
     return Scenario(batch, packets, int(found.records["sensors"]["t_spacecraft_s"][split, 0]))
 
 
@@ -103,13 +104,11 @@ def _sense_packets(found: SenseScan, elapsed_s: NDArray[np.float64], split: int)
         yield TimedPacket(after_s, GPSS, (), record["gps"].tobytes())
 
 
-def _split_ranges(
-    folder: Path, split_ms: int | None, batch: dict[str, bytes]
-) -> tuple[dict[str, bytes], list[TimedPacket]]:
-    """Return the batch with the first parts of the range files, and the live packets."""
-    batch, packets = dict(batch), []
-    folders, _ = list_range_files(folder, OWN_ID)
-    for source in folders:
+def _split_ranges(folder: Path, split_ms: int | None) -> tuple[dict[str, bytes], list[TimedPacket]]:
+    """Return the first parts of the range files, and the live packets."""
+    batch: dict[str, bytes] = {}
+    packets: list[TimedPacket] = []
+    for source in list_range_files(folder, OWN_ID)[0]:
         for row in source.rows():
             contents = [(folder / name).read_bytes() for name in row]
             cut, live = _live_ranges(b"".join(contents), split_ms, source.satellite_id)
@@ -140,11 +139,13 @@ def _live_ranges(octets: bytes, split_ms: int | None, satellite_id: int) -> tupl
     return cut, packets
 
 
-def _range_files(folder: Path) -> Iterator[tuple[str, bytes, RangeFolder]]:
-    for source in list_range_files(folder, OWN_ID)[0]:
-        for row in source.rows():
-            for name in row:
-                yield _upload_name(source, name), (folder / name).read_bytes(), source
+def _range_files(folder: Path) -> dict[str, bytes]:
+    return {
+        _upload_name(source, name): (folder / name).read_bytes()
+        for source in list_range_files(folder, OWN_ID)[0]
+        for row in source.rows()
+        for name in row
+    }
 
 
 def _upload_name(source: RangeFolder, name: str) -> str:

@@ -17,6 +17,10 @@ from typing import Final, TypeAlias
 BITS_PER_BYTE: Final = 10
 BURST_BYTES: Final = 16
 """Bytes arrive in bursts of this size, as from the FIFO of a UART."""
+AHEAD_S: Final = 0.01
+"""Bytes are passed to and read from the port at most this long before their time."""
+BACKLOG_MAX: Final = 65_536
+"""Bytes that the driver at the Pi's end buffers; further bytes are lost because the line has no flow control."""
 Spans: TypeAlias = tuple[tuple[float, float], ...]
 """Pairs of beginning and end, s."""
 
@@ -141,12 +145,6 @@ def _later(spans: Spans, start_s: float) -> Spans:
 
 def _is_in(spans: Iterable[tuple[float, float]], at: float) -> bool:
     return any(begin <= at < end for begin, end in spans)
-
-
-AHEAD_S: Final = 0.01
-"""Bytes are passed to and read from the port at most this long before their time."""
-BACKLOG_MAX: Final = 65_536
-"""Bytes that the driver at the Pi's end buffers; further bytes are lost because the line has no flow control."""
 
 
 class PacedPort:

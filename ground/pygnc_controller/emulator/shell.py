@@ -22,6 +22,31 @@ CYCLE_MAX_S: Final = 0.02
 _PIECE: Final = 64
 _NOISE: Final = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
 """Colours, cursor movements and other control sequences, without line ends."""
+LINE: Final = 76
+"""Characters of base64 per line."""
+PIECE_BYTES: Final = 2850
+"""Bytes whose base64 fits into the terminal's buffer of 4095 bytes, so that the reader may start late."""
+TRIES_MAX: Final = 12
+WHOLE_TRIES_MAX: Final = 3
+ANSWER_S: Final = 1.5
+TIMEOUT_FACTOR: Final = 1.4
+"""Factor of the timeout from try to try: the line may be bad, or the Pi slow."""
+SLOWNESS: Final = 4.0
+"""Timeout in units of the slowest answer so far, so that a Pi under load does not count as a bad line."""
+FORGETTING: Final = 0.95
+"""Factor by which the slowest answer is forgotten with each answer."""
+JOIN_S: Final = 12.0
+LONG_S: Final = 60.0
+NEWEST: Final = 8192
+"""Newest bytes that are searched for the end marker of a command."""
+SCRATCH: Final = ".pycubed"
+"""Folder in the home for pieces of files, and for files that a shell creates from sentences meant for main.py."""
+_WAKE: Final = b"\x11\x03\x15\r"
+"""Ctrl-Q, Ctrl-C, Ctrl-U, Return: resume output, end a program that waits for input, clear the line."""
+_READY_S: Final = 1.0
+_DIGEST_LETTERS: Final = 16
+_DIGEST: Final = f"sha256sum | cut -c1-{_DIGEST_LETTERS}"
+_ANSWER: Final = re.compile(rf"(.*)\n([0-9a-f]{{{_DIGEST_LETTERS}}})\n?", re.DOTALL)
 
 
 class Connection:
@@ -83,33 +108,6 @@ class Connection:
             piece, self._raw = self._raw[:_PIECE], self._raw[_PIECE:]
             return piece
         return self.controller.next_output(time.monotonic()) if self.is_streaming else None
-
-
-LINE: Final = 76
-"""Characters of base64 per line."""
-PIECE_BYTES: Final = 2850
-"""Bytes whose base64 fits into the terminal's buffer of 4095 bytes, so that the reader may start late."""
-TRIES_MAX: Final = 12
-WHOLE_TRIES_MAX: Final = 3
-ANSWER_S: Final = 1.5
-TIMEOUT_FACTOR: Final = 1.4
-"""Factor of the timeout from try to try: the line may be bad, or the Pi slow."""
-SLOWNESS: Final = 4.0
-"""Timeout in units of the slowest answer so far, so that a Pi under load does not count as a bad line."""
-FORGETTING: Final = 0.95
-"""Factor by which the slowest answer is forgotten with each answer."""
-JOIN_S: Final = 12.0
-LONG_S: Final = 60.0
-NEWEST: Final = 8192
-"""Newest bytes that are searched for the end marker of a command."""
-SCRATCH: Final = ".pycubed"
-"""Folder in the home for pieces of files, and for files that a shell creates from sentences meant for main.py."""
-_WAKE: Final = b"\x11\x03\x15\r"
-"""Ctrl-Q, Ctrl-C, Ctrl-U, Return: resume output, end a program that waits for input, clear the line."""
-_READY_S: Final = 1.0
-_DIGEST_LETTERS: Final = 16
-_DIGEST: Final = f"sha256sum | cut -c1-{_DIGEST_LETTERS}"
-_ANSWER: Final = re.compile(rf"(.*)\n([0-9a-f]{{{_DIGEST_LETTERS}}})\n?", re.DOTALL)
 
 
 class ShellError(Exception):
@@ -280,8 +278,8 @@ class Shell:
 
 def _with_digest(command: str) -> str:
     """Return a command that prints its output followed by a digest."""
-    answer = f"printf '%s\\n' \"$o\"; printf '%s' \"$o\" | {_DIGEST}"
-    return f"o=$({{ {command}; }} 2>&1); e=$?; {answer}; (exit $e)"
+    report = f"printf '%s\\n' \"$o\"; printf '%s' \"$o\" | {_DIGEST}"
+    return f"o=$({{ {command}; }} 2>&1); e=$?; {report}; (exit $e)"
 
 
 def _framed(command: str, number: int) -> bytes:

@@ -20,6 +20,9 @@ from pygnc_controller.emulator.serial_line import SerialLine
 
 PORT_AHEAD_S: Final = 0.01
 """Remaining transmission time of the present output at which an end produces the next one."""
+RESTART_S: Final = 1.5
+"""Time from a false Ctrl-C to the restart of main.py."""
+CTRL_C: Final = b"\x03"
 _TICK_S: Final = 1e-6
 
 
@@ -82,11 +85,6 @@ class VirtualLink:
         port_s = self.lines[k].busy_until_s - PORT_AHEAD_S
         own = port_s if port_s > self.now_s else wakeup
         return min(self.lines[1 - k].next_arrival_s(), own)
-
-
-RESTART_S: Final = 1.5
-"""Time from a false Ctrl-C to the restart of main.py."""
-CTRL_C: Final = b"\x03"
 
 
 class VirtualPi:

@@ -1,4 +1,4 @@
-"""Command line of the update of a Pi, and the two transports to reach it: network (scp, ssh) or serial line."""
+"""Command line of the update of a Pi, and the transports: network (scp, ssh) or serial line."""
 
 import hashlib
 import shlex
@@ -9,33 +9,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 from zipfile import BadZipFile, ZipFile
 
 import typer
 
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.serial_line import PacedPort
-from pygnc_controller.emulator.shell import Connection, Shell, ShellError
+from pygnc_controller.emulator.shell import Answer, Connection, Shell, ShellError
 from pygnc_controller.update import installer
 from pygnc_controller.update.installer import DAMAGED
 
+app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+TRIES: Final = 3
+HOST: Final = "pi@raspberrypi.local"
+PACKER: Final = Path(__file__).parents[3] / "package_flight_code.sh"
 INSTALLER: Final = Path(installer.__file__)
 PACKAGE: Final = ".pygnc_update.zip"
 PROGRAM: Final = ".pygnc_update.py"
 INSTALL_MAX_S: Final = 900.0
 """Time limit of the installation; a Pi Zero needs minutes for the libraries."""
+_SSH_FAILED: Final = 255
+"""Exit code of ssh if the connection failed."""
 
 
 class TransportError(Exception):
     """The Pi cannot be reached."""
-
-
-class Answer(NamedTuple):
-    """Output and exit code of the installer."""
-
-    text: str
-    code: int
 
 
 class Transport(ABC):
@@ -128,17 +127,7 @@ class SerialTransport(Transport):
 
     def _call(self, words: Sequence[str]) -> Answer:
         self._shell.put(PROGRAM, INSTALLER.read_bytes())
-        found = self._shell.run(f"cd; python3 {PROGRAM} {shlex.join(words)}", INSTALL_MAX_S)
-        return Answer(found.text, found.code)
-
-
-_SSH_FAILED: Final = 255
-
-
-app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
-TRIES: Final = 3
-HOST: Final = "pi@raspberrypi.local"
-PACKER: Final = Path(__file__).parents[3] / "package_flight_code.sh"
+        return self._shell.run(f"cd; python3 {PROGRAM} {shlex.join(words)}", INSTALL_MAX_S)
 
 
 @app.command()

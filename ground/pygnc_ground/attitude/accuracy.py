@@ -186,10 +186,10 @@ def _right_after_s(gps_ms: IntArray, angle_rad: FloatArray, sunlit_fraction: Flo
 
 def _wrong_s(solution: AttitudeSolution, angle_rad: FloatArray) -> float:
     """Return the longest run; a run lasts until the next sample that is right or without an attitude."""
-    judged = (np.isfinite(angle_rad) | ~solution.known) & (solution.gps_ms >= 0)
-    wrong = angle_rad[judged] > np.radians(WRONG_DEG)
+    compared = (np.isfinite(angle_rad) | ~solution.known) & (solution.gps_ms >= 0)
+    wrong = angle_rad[compared] > np.radians(WRONG_DEG)
     longest_ms, begin_ms = 0, None
-    for time_ms, is_wrong in zip(solution.gps_ms[judged].tolist(), wrong.tolist(), strict=True):
+    for time_ms, is_wrong in zip(solution.gps_ms[compared].tolist(), wrong.tolist(), strict=True):
         if begin_ms is not None:
             longest_ms = max(longest_ms, time_ms - begin_ms)
         if not is_wrong:

@@ -13,8 +13,8 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
-_AS_SET: Final = 1.0
-"""Sigmas are those of the settings, whatever the innovations were like."""
+_NO_ADAPTATION: Final = 1.0
+"""The sigmas of the settings, without adaptation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +56,7 @@ def face_illuminance(
         full_sun_lux[row] = sources.full_sun_lux
         if state is not None:
             body_from_gcrf = quaternion.to_matrix(state.quaternion).T
-            light = sensors.light(state, body_from_gcrf, lux[row], sources, _AS_SET)
+            light = sensors.light(state, body_from_gcrf, lux[row], sources, _NO_ADAPTATION)
             expected[row], sigma[row] = light.expected.share, light.observation.sigma
             facing[row] = (light.expected.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
     full_scale = limits.saturation_lux / full_sun_lux

@@ -40,7 +40,7 @@ def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
     for number in range(len(updates) - 1, -1, -1):
         state = updates[number].state
         if state is None:
-            # A sample that was put aside interrupts nothing: the next step began before it.
+            # A rejected sample does not interrupt the track: the next step began before it.
             continue
         if later is not None and later[0] is not None:
             state = _earlier(state, later[0], later[1])

@@ -87,12 +87,12 @@ def field_readings(
                 noted.append(message)
         orbits += tracker.process(message, len(orbits) + 1)
     if not samples:
-        raise ReplayError(f"{', '.join(sources)}: no sensor packets: no sense file, or wholly damaged")
+        raise ReplayError(f"{', '.join(sources)}: no sensor packets; not a sense file, or entirely damaged")
     orbits.sort(key=lambda estimate: estimate.gps_ms)
     if not orbits:
         raise ReplayError(
-            f"{', '.join(sources)}: no orbit: none of {len(noted) - len(seen)} GPS records led to one, and the field's"
-            " strength is known along an orbit only; add files with fixes"
+            f"{', '.join(sources)}: no orbit: none of {len(noted) - len(seen)} GPS records was usable, so the field"
+            " strength is unknown; add files with fixes"
         )
     timed = list(_timed(noted))
     model = EnvironmentModel(orientation, main_field)
@@ -123,7 +123,7 @@ def _timed(noted: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSamp
     for message in noted:
         if isinstance(message, SensorSample):
             waiting.append(message)
-            if clock.goes_on(message.t_spacecraft_s):
+            if clock.is_continuous(message.t_spacecraft_s):
                 clock.advance(message.t_spacecraft_s)
             continue
         t_s = message.t_spacecraft_s
@@ -198,10 +198,10 @@ def true_bias_ut(path: Path) -> FloatArray:
             table = pl.read_parquet(file, columns=list(_TRUE_BIAS))
         except (pl.exceptions.PolarsError, ValueError):
             raise ValueError(
-                f"{path}: holds no bias of a magnetometer; --truth names a scenario's truth.parquet"
+                f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
             ) from None
     if table.is_empty():
-        raise ValueError(f"{path}: the table has no rows; make the scenario again")
+        raise ValueError(f"{path}: the table has no rows; generate the scenario again")
     mean_ut: FloatArray = table.to_numpy().mean(axis=0)
     return mean_ut
 
@@ -216,7 +216,7 @@ def write_settings(result: Calibrated, path: Path) -> None:
     rows = ",\n".join(f"    {_numbers(row, 6)}" for row in found.matrix.tolist())
     lines = (
         f"# Made by pygnc calibrate-mag from {found.used.sum()} samples, {_span(result)}.",
-        "# The true field is matrix (reading - bias), both in sensor axes.",
+        "# The true field is matrix (reading - bias_ut), in sensor axes.",
         "[attitude.magnetometer]",
         f"bias_ut = {_numbers(found.bias_ut.tolist(), 4)}  # sigma {_numbers(found.bias_sigma_ut.tolist(), 4)}",
         f"matrix = [\n{rows},\n]",

@@ -46,7 +46,7 @@ def _draw(figure: Figure, result: Calibrated) -> None:
     corrected_ut = found.corrected_ut(readings.mag_imu_ut)
     strength_ut = np.linalg.norm(readings.field_gcrf_ut, axis=1)
     stages = (
-        (readings.mag_imu_ut, "As read", found.rms_before_ut, _BEFORE),
+        (readings.mag_imu_ut, "Measured", found.rms_before_ut, _BEFORE),
         (corrected_ut, "Calibrated", found.rms_after_ut, _AFTER),
     )
     time = _time(readings.gps_ms)
@@ -71,13 +71,13 @@ def _draw(figure: Figure, result: Calibrated) -> None:
             _plane(axes, scaled[:, [across, up]], found.used, colour, limit)
             axes.set_xlabel(f"{'xyz'[across]}, sensor axes", labelpad=1.0)
             axes.set_ylabel("xyz"[up], labelpad=0.0)
-        title = f"{name}: readings over the field's strength; without bias none lies outside the circle"
+        title = f"{name}: readings divided by the field strength; without bias none lies outside the circle"
         panels[0].set_title(title, fontweight="bold")
     entries = [
-        ("dot", _BEFORE, "as read"),
+        ("dot", _BEFORE, "measured"),
         ("dot", _AFTER, "calibrated"),
-        ("cross", REJECTED, "left out"),
-        ("dashed", LIMIT, "the model's field, and the normal distribution of the scatter"),
+        ("cross", REJECTED, "excluded"),
+        ("dashed", LIMIT, "modelled field, and normal distribution of the noise"),
     ]
     traces.legend(figure, entries, top=0.972)
     figure.text(0.012, 0.992, _summary(result), va="top", fontweight="bold")
@@ -88,8 +88,10 @@ def _summary(result: Calibrated) -> str:
     axes = zip("xyz", found.bias_ut.tolist(), found.bias_sigma_ut.tolist(), strict=True)
     bias = ", ".join(f"{axis} {value:.2f} ± {sigma:.2f}" for axis, value, sigma in axes)
     scale = ", ".join(f"{value:.4f}" for value in found.matrix.diagonal().tolist())
-    told = f"scale {scale} ± {found.matrix_sigma[:3].max():.4f}" if found.full else "scale and axes taken for true"
-    return f"Magnetometer bias {bias} µT (sensor axes), {told}; {found.used.sum()} of {len(found.used)} samples"
+    scale_text = (
+        f"scale {scale} ± {found.matrix_sigma[:3].max():.4f}" if found.full else "scale and misalignment not estimated"
+    )
+    return f"Magnetometer bias {bias} µT (sensor axes), {scale_text}; {found.used.sum()} of {len(found.used)} samples"
 
 
 def _panels(figure: Figure, place: SubplotSpec, widths: tuple[float, ...]) -> list[Axes]:

@@ -27,7 +27,7 @@ from pygnc_ground.orbit.errors import orbit_errors
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import Gps, checked
+from pygnc_ground.scenario.settings import Gps, settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory
 
 ESTIMATORS: Final = ("filter", "smoother", "batch")
@@ -141,7 +141,7 @@ class Sample(NamedTuple):
 
 def preset_consistency(preset: str, seeds: int) -> Consistency:
     """Return the consistency over so many seeds of noise on the orbit of a preset."""
-    scenario = checked(preset_tables(preset), preset)
+    scenario = settings_from_tables(preset_tables(preset), preset)
     world, gps, hours = World(scenario), scenario.gps, scenario.duration_s / 3600.0
     settings = settings_for(gps, hours, CADENCE_S * gps.fix_every_records)
     used: list[OrbitUpdate] = []

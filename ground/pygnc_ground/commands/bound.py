@@ -13,13 +13,13 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_cli.files import report_user_errors
 from pygnc_ground.formation.bound import bound_json as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
 from pygnc_ground.formation.bound import scenario_bound
 from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import Settings, checked, overlaid, read_tables
+from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
 
 app: Final = typer.Typer(add_completion=False)
@@ -59,17 +59,15 @@ def bound(
     if formation and not from_settings:
         _fail("--formation takes a scenario, by --config or --preset")
     settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
-    try:
+    with report_user_errors("pygnc bound"):
         if formation:
-            found = scenario_bound(_scenario(config, preset), settings, frames)
+            found = scenario_bound(settings_from_options(preset, config), settings, frames)
             _show(formation_as_json(*found) if as_json else formation_as_table(*found))
             return
         if sense is not None and truth is not None:
             sightings = from_recording(sense, load_truth(truth, satellite), settings, frames)
         else:
-            sightings = from_scenario(_scenario(config, preset), settings, frames)
-    except (OSError, ValueError) as error:
-        _fail(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error))
+            sightings = from_scenario(settings_from_options(preset, config), settings, frames)
     bounds = orbit_bounds(sightings, settings, frames)
     _show(_as_json(sightings, bounds) if as_json else _as_table(sightings, bounds))
 
@@ -84,14 +82,6 @@ def _show(found: dict[str, object] | Table) -> None:
 def _fail(reason: str) -> NoReturn:
     typer.echo(f"pygnc bound: {reason}", err=True)
     raise typer.Exit(2) from None
-
-
-def _scenario(config: Path | None, preset: str | None) -> Settings:
-    """The preset's settings, and the file's laid over them."""
-    tables = preset_tables(preset) if preset is not None else {}
-    if config is not None:
-        tables = overlaid(tables, read_tables(config))
-    return checked(tables, str(config or preset))
 
 
 def _as_table(sightings: KnownFixes, bounds: OrbitBounds) -> Table:

@@ -11,6 +11,7 @@ from pygnc.configuration.data_files import data_file, read_earth_orientation, re
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.magnetometer_calibration import CalibrationSettings
+from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.calibration.calibrate import (
     Calibrated,
     calibrated,
@@ -40,7 +41,7 @@ def calibrate_mag(
     truth: Annotated[Path | None, typer.Option(help="A scenario's truth.parquet, to compare the bias with.")] = None,
 ) -> None:
     """Calibrate the magnetometer by the strength of the Earth's field along the orbit; no attitude is needed."""
-    try:
+    with report_user_errors("pygnc calibrate-mag"):
         settings = Settings() if config is None else load(config, _NO_HOME)
         true_ut = None if truth is None else true_bias_ut(truth)
         result = _calibrated(sense, settings, true_ut)
@@ -48,13 +49,8 @@ def calibrate_mag(
         paths = [out / name for name in ("calibration.toml", "calibration.json", "calibration.png")]
         for write, path in zip((write_settings, write_json, write_figure), paths, strict=True):
             write(result, path)
-    except (OSError, ValueError) as error:
-        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        typer.echo(f"pygnc calibrate-mag: {reason}", err=True)
-        raise typer.Exit(2) from None
     _tell(result, settings)
-    for path in paths:
-        typer.echo(f"{path}  {path.stat().st_size} bytes")
+    echo_files(paths)
 
 
 def _calibrated(sense: list[Path], settings: Settings, true_ut: FloatArray | None) -> Calibrated:

@@ -1,4 +1,4 @@
-"""`pygnc inspect`: what files hold."""
+"""`pygnc inspect`: show the content of files."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,16 +17,17 @@ app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=Fal
 
 @app.command()
 def inspect_files(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files or folders, of any name.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files or folders of any name.")],
     *,
     messages: Annotated[
         int, typer.Option("--messages", metavar="N", min=0, help="Also print the first N messages or records.")
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for programs.")] = False,
 ) -> None:
-    """Show what files hold: journals, status, info, sense and range files, logs of the original PyGNC, folders.
+    """Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC, folders.
 
-    A file is recognised by its content. The exit code is 1 if one is unknown, unreadable or wholly damaged.
+    The kind of a file is recognised by its content. The exit code is 1 if a file is unknown, unreadable or wholly
+    damaged.
     """
     console = Console(highlight=False)
     shown = [_show(path, messages, None if as_json else console) for path in paths]
@@ -35,7 +36,7 @@ def inspect_files(
 
 
 def _show(path: Path, messages: int, console: Console | None) -> bool:
-    """Print one file, as JSON without a console; False when it could not be shown as it should."""
+    """Print one file, as JSON if there is no console; return False if it could not be shown as expected."""
     whole = True
     try:
         for number, section in enumerate(inspect(path, messages)):

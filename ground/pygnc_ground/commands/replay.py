@@ -1,9 +1,4 @@
-"""The attitude in the few lines that `pygnc replay` prints.
-
-The partners in the few lines that `pygnc replay` prints.
-
-`pygnc replay`: recorded files through the flight's estimators.
-"""
+"""`pygnc replay`: run recorded files through the flight's estimators; write tables and a report."""
 
 import math
 import tempfile
@@ -19,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, data_file, read_earth_orientation
-from pygnc.configuration.load import ConfigurationError, load
+from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.orbit.errors import orbit_errors, rms_3d
 from pygnc_ground.replay.collect import Collected
@@ -44,10 +40,10 @@ from pygnc_ground.truth.load import load_attitude_truth, load_truth
 
 
 def attitude_lines(result: AttitudeResult) -> Iterator[str]:
-    """How many samples have an attitude and, with a truth, how good it is."""
+    """Yield lines with the number of samples with an attitude and, with a truth, its accuracy."""
     found = compared_attitudes(result)
     known, again = found[0].accuracy.known, int(result.samples.found_again.sum())
-    lost = f", lost and found again {plural(again, 'time')}" if again else ""
+    lost = f", lost and re-acquired {plural(again, 'time')}" if again else ""
     yield f"{len(result.samples)} sensor samples: {known} with an attitude{lost}"
     for one in found:
         if len(one.errors):
@@ -56,8 +52,8 @@ def attitude_lines(result: AttitudeResult) -> Iterator[str]:
         accuracy = found[0].accuracy
         right = f"after {accuracy.right_after_s:.0f} s" if math.isfinite(accuracy.right_after_s) else "never"
         yield (
-            f"filter   within {RIGHT_DEG:.0f} deg of the true attitude {right}; off by more than {WRONG_DEG:.0f} deg "
-            f"for {accuracy.wrong_s:.0f} s in a row at most"
+            f"filter   within {RIGHT_DEG:.0f} deg of the true attitude {right}; longest time off by more than "
+            f"{WRONG_DEG:.0f} deg: {accuracy.wrong_s:.0f} s"
         )
 
 
@@ -65,9 +61,9 @@ def _errors(one: ComparedAttitude) -> str:
     accuracy = one.accuracy
     kinds = {"in sunlight": accuracy.sunlight, "in eclipse": accuracy.eclipse}
     parts = [_error(kind, where) for where, kind in kinds.items() if math.isfinite(kind.error_deg)]
-    told = ", ".join(parts) or _error(accuracy.whole, "in all")
+    errors = ", ".join(parts) or _error(accuracy.whole, "overall")
     settling = duration(accuracy.settling_ms).removesuffix(" 00 s")
-    return f"attitude error (three-axis RMS) from {settling} after the first on: {told}"
+    return f"attitude error (three-axis RMS) from {settling} after the first attitude: {errors}"
 
 
 def _error(kind: AngleRms, where: str) -> str:
@@ -75,7 +71,7 @@ def _error(kind: AngleRms, where: str) -> str:
 
 
 def formation_lines(result: FormationResult | None) -> Iterator[str]:
-    """What became of the ranges, how well each partner's orbit is known and, with a truth, how good it is."""
+    """Yield lines with the number of ranges, the accuracy of each partner's orbit and the closest approaches."""
     if result is None:
         return
     counts = result.counts
@@ -89,7 +85,7 @@ def formation_lines(result: FormationResult | None) -> Iterator[str]:
 
 
 def _approaches(result: FormationResult, one: ComparedPartner) -> Iterator[str]:
-    """By the best orbit and, where another one brings the partner nearer, by that one."""
+    """Yield the closest approach by the best orbit and, if another orbit comes closer, by that one."""
     best = next(iter(result.approaches_of(one.result.partner)), None)
     worst = result.most_dangerous(one.result.partner)
     if best is None or worst is None:
@@ -102,7 +98,7 @@ def _approaches(result: FormationResult, one: ComparedPartner) -> Iterator[str]:
 
 def _approach(of: ClosestApproach) -> str:
     text = f"{of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m) at {utc_iso_from_gps_ms(of.gps_ms)}"
-    return text if of.least_m > 0.0 else f"{text}, contact cannot be excluded"
+    return text if of.least_m > 0.0 else f"{text}, collision cannot be excluded"
 
 
 def _line(one: ComparedPartner) -> str:
@@ -113,7 +109,7 @@ def _line(one: ComparedPartner) -> str:
     if one.mirror is None:
         return f"{_accuracy(one)}, ambiguous"
     text = (
-        f"ambiguous: best and mirror differ by {one.mirror.apart_m:.0f} m (3-D RMS); "
+        f"ambiguous: best and mirror differ by {one.mirror.distance_m:.0f} m (3-D RMS); "
         f"chi-square {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
     )
     if one.nearest is not None:
@@ -138,7 +134,7 @@ Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 
 _SETTLED_AFTER: Final = 1.0 / 3.0
 _NO_HOME: Final = Path("/nonexistent")
-"""Settings come from --config alone: what lies in the user's home is for flights there."""
+"""Settings come from --config alone; the user's home holds settings for flights."""
 
 
 @app.command()
@@ -148,41 +144,42 @@ def replay_files(
         typer.Argument(metavar="[SENSE...]", help="Sense files, or the folder of one run in ~/pygnc_logs."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder for tables and report; made if missing.")],
+    out: Annotated[Path, typer.Option(help="Folder for tables and report; it is created if missing.")],
     satellite: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=FOLDER", help="In place of SENSE, several times: satellites to be solved jointly, ours first."
+            metavar="NAME=FOLDER",
+            help="Files of one satellite instead of SENSE; repeat it for a joint solution, our own satellite first.",
         ),
     ] = None,
-    ranges: Annotated[Path | None, typer.Option(help="Folder with rng00000.bin and so on.")] = None,
+    ranges: Annotated[Path | None, typer.Option(help="Folder with the range files (rng00000.bin and so on).")] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="True orbit: a scenario's truth.parquet, an SP3 or a CCSDS OEM file.")
+        Path | None, typer.Option(help="True orbit: truth.parquet of a scenario, an SP3 or a CCSDS OEM file.")
     ] = None,
     object_name: Annotated[
-        str | None, typer.Option("--object", help="The object in an SP3 or OEM file that holds several.")
+        str | None, typer.Option("--object", help="Object in an SP3 or OEM file that holds several.")
     ] = None,
     partner_truth: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="True orbit of a partner, several times; found beside a satellite's files if --truth is given.",
+            help="True orbit of a partner; repeat it for several. [default: those in --satellite folders]",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings (TOML), as main.py takes them.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
     earth_orientation: Annotated[
-        Path | None, typer.Option(help="Table in place of the package's own, as uploaded for a flight.")
+        Path | None, typer.Option(help="Earth orientation table as uploaded for a flight. [default: the package's own]")
     ] = None,
     filter_name: Annotated[
-        FilterName, typer.Option("--filter", help="The flight's filter, or a reference by filterpy.")
+        FilterName, typer.Option("--filter", help="Filter: the flight's, or a reference by filterpy.")
     ] = FilterName.EKF,
     pipeline: Annotated[
-        bool, typer.Option("--pipeline", help="Run the real processes, and compare what they give.")
+        bool, typer.Option("--pipeline", help="Run the real flight processes too, and compare their estimates.")
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write CSV beside Parquet.")] = True,
+    csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write CSV files too.")] = True,
 ) -> None:
-    """Run the flight's estimators on recorded files; write the orbit, its smoothed form, a batch solution, a report."""
-    try:
+    """Run the flight's estimators on recorded files; write filter, smoother and batch solutions and a report."""
+    with report_user_errors("pygnc replay"):
         settings = Settings() if config is None else load(config, _NO_HOME)
         orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
         known = Truth() if truth is None else Truth(load_truth(truth, object_name), load_attitude_truth(truth))
@@ -200,15 +197,11 @@ def replay_files(
         paths = write_tables(result, collected, out, csv=csv)
         report = out / "report.html"
         write_report(result, report)
-    except (ReplayError, ConfigurationError, OSError, ValueError) as error:
-        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        typer.echo(f"pygnc replay: {reason}", err=True)
-        raise typer.Exit(2) from None
     _tell(result, flown is not None, [*paths, report])
 
 
 class Files(NamedTuple):
-    """The files that a replay is made from, as named on the command line."""
+    """Input files named on the command line."""
 
     sense: list[Path]
     ranges: Path | None
@@ -220,9 +213,11 @@ class Files(NamedTuple):
 def _inputs(
     files: Files, satellites: Sequence[SatelliteFolder], settings: Settings, *, pipeline: bool
 ) -> Iterator[tuple[Inputs, Flown | None]]:
-    """What is to be replayed and, when it was flown for that, the flight's estimates."""
+    """Yield the inputs and, if they were flown for this replay, the flight's estimates."""
     if bool(files.sense) == bool(satellites):
-        raise ReplayError("name either sense files, a run's folder, or satellites by --satellite NAME=FOLDER")
+        raise ReplayError(
+            "no input; name sense files, a run's folder, or satellites by --satellite NAME=FOLDER (only one of these)"
+        )
     if satellites:
         if pipeline or files.ranges is not None:
             raise ReplayError(
@@ -233,12 +228,12 @@ def _inputs(
     first = files.sense[0]
     folder = next((path for path in files.sense if path.is_dir()), None)
     if folder is not None and len(files.sense) > 1:
-        raise ReplayError(f"{folder}: is a folder; name sense files alone, and the folder of range files by --ranges")
+        raise ReplayError(f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges")
     if len(files.sense) == 1 and first.is_dir():
         if not is_run(first):
-            raise ReplayError(f"{first}: holds no input journal; name sense files, or a run's folder in ~/pygnc_logs")
+            raise ReplayError(f"{first}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
         if pipeline or files.ranges is not None:
-            raise ReplayError(f"{first}: a run's journal holds all of its inputs; leave out --pipeline and --ranges")
+            raise ReplayError(f"{first}: the run's journal holds all of its inputs; leave out --pipeline and --ranges")
         yield from_run(first), None
     elif pipeline:
         with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
@@ -257,7 +252,7 @@ def _run(
 ) -> tuple[ReplayResult, Collected]:
     if inputs.earth_orientation not in {None, orientation.identification}:
         table = f"{inputs.earth_orientation}, not with {orientation.identification}"
-        raise ReplayError(f"this was flown with the Earth orientation {table}; name the file by --earth-orientation")
+        raise ReplayError(f"the run used the Earth orientation {table}; name its file by --earth-orientation")
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("GPS records", total=inputs.records)
@@ -267,7 +262,7 @@ def _run(
 
 
 def _take_over(collected: Collected, flown: Flown) -> None:
-    """Put the flight's estimates in the place of our own, which must be the same."""
+    """Replace our estimates by the flight's, which must be equal."""
     _compare("orbit", flown.orbits, collected.estimates)
     _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
     _compare("formation", flown.partners, collected.partners)
@@ -281,17 +276,17 @@ def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> 
         return
     first = next((theirs for theirs, own in zip(flown, ours, strict=False) if theirs != own), None)
     where = f"from estimate {first.seq} on" if first else f"in number: {len(flown)} and {len(ours)}"
-    raise ReplayError(f"the processes' {what} and the replay's differ {where}; please report this as a fault")
+    raise ReplayError(f"{what} estimates of processes and replay differ {where}; please report this as a fault")
 
 
 def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
     accepted = int(result.solution.accepted.sum())
     records = len(result.solution) + len(result.untimed)
     typer.echo(
-        f"{records} GPS records: {accepted} used, {records - accepted} not, {len(result.untimed)} without a time"
+        f"{records} GPS records: {accepted} used, {records - accepted} not used, {len(result.untimed)} without a time"
     )
     if flown:
-        typer.echo("the real processes gave the same estimates, bit for bit")
+        typer.echo("the flight processes gave the same estimates, bit for bit")
     for note in result.notes:
         typer.echo(note)
     if result.truth is not None:
@@ -299,7 +294,7 @@ def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa
             if solution is not None:
                 errors = orbit_errors(solution, result.truth)
                 if not len(errors):
-                    typer.echo(f"{name:8} no orbit at any time of the truth")
+                    typer.echo(f"{name:8} no orbit within the time span of the truth")
                     continue
                 settled = errors.later(_SETTLED_AFTER)
                 position_m, velocity_mps = (
@@ -311,5 +306,4 @@ def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa
                 )
     for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):
         typer.echo(line)
-    for path in paths:
-        typer.echo(f"{path}  {path.stat().st_size} bytes")
+    echo_files(paths)

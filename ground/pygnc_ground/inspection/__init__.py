@@ -1,1 +1,1 @@
-"""`pygnc inspect`: every file of PyGNC in a form that a person, or with `--json` a program, can read."""
+"""Inspection of files: every file type of PyGNC as text for people, and with `--json` for programs."""

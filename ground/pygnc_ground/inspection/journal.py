@@ -1,7 +1,4 @@
-"""Reads one journal file in pieces and says what it holds.
-
-Shows one file of a run's journals.
-"""
+"""Run journals: reading, counting and viewing one file of input, event or estimate records."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,7 +12,7 @@ from pygnc.bus.messages import Message
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
-from pygnc_ground.inspection.times import unix_in_words
+from pygnc_ground.inspection.times import format_unix_time
 
 UNREADABLE: Final = "(no message)"
 _TYPES: Final = {kind.__name__: kind for kind in Message.__subclasses__()}
@@ -23,7 +20,7 @@ _TYPES: Final = {kind.__name__: kind for kind in Message.__subclasses__()}
 
 @dataclass
 class NumberRange:
-    """How many messages of a kind there are, and their numbers."""
+    """Count and number range of the messages of one kind."""
 
     first_seq: int
     last_seq: int
@@ -33,7 +30,7 @@ class NumberRange:
 
 @dataclass
 class JournalContents:
-    """A journal file, counted."""
+    """Counts of everything in a journal file."""
 
     header: dict[str, Value] = field(default_factory=dict)
     records: Counter[journal.Kind] = field(default_factory=Counter)
@@ -46,7 +43,7 @@ class JournalContents:
 
     @property
     def state(self) -> str:
-        """How the file ended."""
+        """State in which the file was left."""
         if self.footer is None:
             return "open: still being written, or cut off"
         return (
@@ -77,10 +74,10 @@ class JournalContents:
 
 
 def read_journal(path: Path) -> Iterator[journal.JournalScan]:
-    """Yield what the file holds, piece by piece, offsets counted from its beginning.
+    """Yield the content of the file in chunks; offsets count from its beginning.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     pending, offset = b"", 0
     for chunk in read_chunks(path):
@@ -99,7 +96,7 @@ def count_journal(path: Path) -> JournalContents:
     """Count everything in the file.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     contents = JournalContents()
     for scan in read_journal(path):
@@ -110,7 +107,7 @@ def count_journal(path: Path) -> JournalContents:
 
 
 def decode_message(payload: bytes) -> tuple[str, dict[str, Value]]:
-    """Name and fields of a message; fields that this version does not know are called field_1, field_2, ..."""
+    """Return name and fields of a message; unknown fields are called field_1, field_2, ..."""
     decoded = _decode(payload)
     if not (isinstance(decoded, list) and decoded and isinstance(decoded[0], str)):
         return UNREADABLE, {"raw": payload}
@@ -143,7 +140,7 @@ def _named(message: msgspec.Struct) -> dict[str, Value]:
 
 
 def _plain(value: object) -> Value:
-    """Give messages inside messages by field name too."""
+    """Return nested messages as mappings by field name."""
     if isinstance(value, msgspec.Struct):
         return _named(value)
     if isinstance(value, dict):
@@ -154,20 +151,20 @@ def _plain(value: object) -> Value:
 
 
 class JournalViewer:
-    """Input, events and estimate journals, closed or not."""
+    """Viewer of input, event and estimate journals, closed or open."""
 
     kind = "run journal"
 
     def recognises(self, head: bytes) -> bool:
-        """Whether a good record can be found, or the file begins like one."""
+        """Return whether `head` contains a valid record or begins like one."""
         return head.startswith(journal.SYNC) or bool(journal.scan(head, final=False, limit=1).records)
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Show header, counts per message kind, how it ended and what is damaged; then the first messages."""
+        """Yield header, counts per message kind, state and damage, then the first messages."""
         contents = count_journal(path)
         yield Facts("journal", _totals(contents))
         if not contents.records:
-            yield Note("not one undamaged record", fault=True)
+            yield Note("the file contains no undamaged record", fault=True)
         yield from _header(contents.header)
         if contents.messages:
             rows = [
@@ -197,7 +194,7 @@ def _header(header: Mapping[str, Value]) -> Iterator[Section]:
     settings = values.pop("settings", None)
     t_wall_ns = values.get("t_wall_ns")
     if isinstance(t_wall_ns, int) and 0 <= t_wall_ns < 1 << 62:
-        values["wall_clock_utc"] = unix_in_words(t_wall_ns * 1e-9)
+        values["wall_clock_utc"] = format_unix_time(t_wall_ns * 1e-9)
     if values:
         yield Facts("header", values)
     if isinstance(settings, Mapping):

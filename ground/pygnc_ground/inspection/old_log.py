@@ -1,11 +1,7 @@
-"""The messages of the original PyGNC (2023), which its logs and its status file hold: nested MessagePack arrays.
+"""Logs and status file of the original PyGNC (2023): nested MessagePack arrays.
 
-A message is an array without names. Its shape alone tells what it is, so the shape is checked wholly: the numbers of
-elements, numbers where numbers belong, and the form of the epoch.
-
-Reads a log of the original PyGNC in pieces and finds its messages, also behind foreign bytes.
-
-Shows the logs and the status file of the original PyGNC.
+A message is an array without names and is recognised by its shape alone. The whole shape is therefore checked: numbers
+of elements, types, and the form of the epoch.
 """
 
 import re
@@ -20,18 +16,19 @@ from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, read_chunks
 
 MESSAGE_BYTES_MAX: Final = 1024
-"""The longest message has 376."""
+"""The longest message has 376 bytes."""
 
 BEGINNING: Final = re.compile(rb"\x96\xb4|\x92\x95|[\x95\x9f][\xca-\xd3]")
-"""What a message begins with: an array of 6 and a text of 20 letters, an array in an array, or an array of 5 or 15 and
-a time, which is too large a number for one byte."""
+"""Beginning of a message: an array of 6 with a text of 20 characters, an array in an array, or an array of 5 or 15 with
+a time that needs more than one byte.
+"""
 
 _EPOCH: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 _NUMBER: Final = 0
 _EPOCH_TEXT: Final = -1
 Shape: TypeAlias = "int | tuple[int, ...] | Mapping[str, Shape]"
-"""A number, the epoch, a vector of one of the lengths given, or a message in the message."""
+"""A number, the epoch, a vector with one of the given lengths, or a nested message."""
 
 _SENSOR: Final[dict[str, Shape]] = {
     "t_spacecraft_s": _NUMBER,
@@ -57,7 +54,7 @@ _GPS: Final[dict[str, Shape]] = {
     "satellites_tracked": _NUMBER,
     "satellites_used": _NUMBER,
 }
-# The disturbance arrays have six elements by default, five once the filter has filled them.
+# The disturbance arrays have six elements by default, and five once the filter has written them.
 _ORBIT_MESSAGE: Final[dict[str, Shape]] = {
     "epoch_utc": _EPOCH_TEXT,
     "state_eci": (6,),
@@ -75,7 +72,7 @@ MESSAGES: Final[dict[str, dict[str, Shape]]] = {
 
 
 def decode_message(data: bytes | memoryview) -> tuple[str, dict[str, Value], int] | None:
-    """Name, fields and length in bytes of the message at the beginning of `data`; None if there is no whole one."""
+    """Return name, fields and length in bytes of the message at the start of `data`, or None if it is not complete."""
     unpacker = msgpack.Unpacker(
         use_list=False,
         max_buffer_size=MESSAGE_BYTES_MAX,
@@ -128,7 +125,7 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OldMessage:
-    """One message and where it stands in its file."""
+    """One message and its byte offset in the file."""
 
     kind: str
     fields: dict[str, Value]
@@ -137,15 +134,15 @@ class OldMessage:
 
 
 def read_old_log(path: Path) -> Iterator[OldMessage]:
-    """Yield every whole message in the file; what stands between them is none.
+    """Yield every complete message in the file; bytes between them are foreign.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     pending, offset = b"", 0
     for chunk in read_chunks(path):
         pending += chunk
-        # A message that begins before this is wholly there.
+        # Any message that begins before this offset is complete.
         settled = max(0, len(pending) - MESSAGE_BYTES_MAX)
         for message in find_messages(pending, offset):
             if message.offset >= offset + settled:
@@ -157,7 +154,7 @@ def read_old_log(path: Path) -> Iterator[OldMessage]:
 
 
 def find_messages(data: bytes, base_offset: int = 0) -> Iterator[OldMessage]:
-    """Yield every whole message in `data`, whose first byte stands at `base_offset` of its file."""
+    """Yield every complete message in `data`, whose first byte has the offset `base_offset` in its file."""
     position = 0
     while (beginning := BEGINNING.search(data, position)) is not None:
         start = beginning.start()
@@ -173,14 +170,14 @@ def find_messages(data: bytes, base_offset: int = 0) -> Iterator[OldMessage]:
 _ORBIT: Final = "OrbitEstimateMessage"
 _ORBIT_NOTES: Final = (
     Note(
-        "state_variance and disturbance_variance are no variances but signed square roots, the diagonal of the filter's"
+        "state_variance and disturbance_variance are not variances but the signed diagonal of the filter's"
         " square-root factor (m, m/s, m/s², 1/s): an absolute value is at most the standard deviation"
     ),
     Note(
-        "disturbance is three accelerations (m/s²), then two of the three inverse time constants (1/s): PyGNC dropped"
+        "disturbance holds three accelerations (m/s²), then two of three inverse time constants (1/s); PyGNC dropped"
         " the last one"
     ),
-    Note("epochs are cut to whole seconds; state_eci is position (m) and velocity (m/s) in GCRF"),
+    Note("epochs are truncated to whole seconds; state_eci is position (m) and velocity (m/s) in GCRF"),
 )
 
 
@@ -200,16 +197,16 @@ class _Kind:
 
 
 class OldLogViewer:
-    """`log_<epoch>.bin` and `pygnc_status.bin` of the original PyGNC: MessagePack messages one after another."""
+    """Viewer of `log_<epoch>.bin` and `pygnc_status.bin` of the original PyGNC."""
 
     kind = "old PyGNC log"
 
     def recognises(self, head: bytes) -> bool:
-        """Whether a whole message can be found."""
+        """Return whether `head` contains a complete message."""
         return next(find_messages(head), None) is not None
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Show counts and times per message kind, foreign bytes, traps for the reader; then the first messages."""
+        """Yield counts and times per message kind, foreign bytes and known pitfalls, then the first messages."""
         kinds: dict[str, _Kind] = {}
         damage = DamageTally()
         end = 0
@@ -224,12 +221,12 @@ class OldLogViewer:
         counts: dict[str, Value] = {"messages": sum(kind.count for kind in kinds.values())}
         yield Facts("log", counts | {"damaged_bytes": damage.damaged_bytes, "damaged_ranges": damage.ranges})
         if not kinds:
-            yield Note("not one whole message", fault=True)
+            yield Note("the file contains no complete message", fault=True)
             return
         rows = [(name, kind.count, kind.first, kind.last, kind.steps_back) for name, kind in kinds.items()]
         yield Listing("messages", ("kind", "count", "first_time", "last_time", "steps_back"), rows)
         if any(kind.steps_back for kind in kinds.values()):
-            yield Note("time steps back: a later run of the same data was appended to this file, as PyGNC does")
+            yield Note("time steps back: PyGNC appended a later run of the same data to this file")
         if _ORBIT in kinds:
             yield from _ORBIT_NOTES
         yield from damage.sections()

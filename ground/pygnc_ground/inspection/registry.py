@@ -1,9 +1,4 @@
-"""The viewers there are, and which of them fits a file.
-
-Lists a folder: the runs in `~/pygnc_logs`, the files of ours in any other.
-
-Shows anything that a path may name.
-"""
+"""Recognition of files by content, and listing of folders."""
 
 import re
 from collections import Counter
@@ -18,7 +13,7 @@ from pygnc_ground.inspection.old_log import OldLogViewer
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
 from pygnc_ground.inspection.sense_and_range import RangeViewer, SenseViewer
 from pygnc_ground.inspection.status_view import InfoViewer, StatusViewer
-from pygnc_ground.inspection.times import unix_in_words
+from pygnc_ground.inspection.times import format_unix_time
 
 VIEWERS: Final[tuple[Viewer, ...]] = (
     JournalViewer(),
@@ -28,21 +23,21 @@ VIEWERS: Final[tuple[Viewer, ...]] = (
     RangeViewer(),
     SenseViewer(),
 )
-"""Kinds with a magic number first: the others are found by the shape of their contents."""
+"""Kinds with a magic number are first; the others are recognised by the structure of their content."""
 
 _SHOWN_BYTES: Final = 16
 
 
 class UnknownFileError(ValueError):
-    """No viewer recognises the file; the message says what was tried and how the file begins."""
+    """No viewer recognises the file; the message lists the known kinds and the first bytes of the file."""
 
 
 def find_viewer(path: Path) -> Viewer:
-    """The viewer for a file, by its content.
+    """Return the viewer for a file, by its content.
 
     Raises:
-        OSError: the file cannot be read.
-        UnknownFileError: it is of no kind that PyGNC knows.
+        OSError: The file cannot be read.
+        UnknownFileError: The file is of no known kind.
     """
     if not path.is_file():
         path.stat()
@@ -55,7 +50,7 @@ def find_viewer(path: Path) -> Viewer:
         if viewer.recognises(head):
             return viewer
     tried = ", ".join(viewer.kind for viewer in VIEWERS)
-    raise UnknownFileError(f"none of: {tried}; it begins with {head[:_SHOWN_BYTES].hex(' ')}")
+    raise UnknownFileError(f"unknown kind of file; supported: {tried}. It begins with {head[:_SHOWN_BYTES].hex(' ')}")
 
 
 FILES_MAX: Final = 200
@@ -63,10 +58,10 @@ _RUN: Final = re.compile(r"run-\d+")
 
 
 def view_folder(folder: Path) -> Iterator[Section]:
-    """A row per run and per file; what is in other subfolders is left to the reader.
+    """Yield one row per run and per file of a folder; subfolders that are not runs are not searched.
 
     Raises:
-        OSError: the folder cannot be read.
+        OSError: The folder cannot be read.
     """
     entries = sorted(folder.iterdir())
     runs = [entry for entry in entries if _RUN.fullmatch(entry.name) and entry.is_dir()]
@@ -105,7 +100,7 @@ def _run_row(run: Path) -> tuple[Value, ...]:
 
 
 def _events(paths: list[Path]) -> tuple[Value, Value, Value]:
-    """When the first event was, the last phase of the run, and how many events there are of each severity."""
+    """Return time of the first event, last phase of the run, and number of events by severity."""
     severities: Counter[str] = Counter()
     began: Value = None
     phase: Value = None
@@ -113,7 +108,7 @@ def _events(paths: list[Path]) -> tuple[Value, Value, Value]:
         for event in _read_events(path):
             t_wall_ns = event["t_wall_ns"]
             if began is None and isinstance(t_wall_ns, int):
-                began = unix_in_words(t_wall_ns * 1e-9)
+                began = format_unix_time(t_wall_ns * 1e-9)
             if event["name"] == "phase":
                 phase = event["text"]
             severities[str(event["severity"])] += 1
@@ -129,11 +124,11 @@ def _read_events(path: Path) -> Iterator[dict[str, Value]]:
 
 
 def inspect(path: Path, messages: int) -> Iterator[Section]:
-    """Yield what a file or folder is and what it holds, reading as it goes; last its first `messages` messages.
+    """Yield the kind and content of a file or folder while reading it, then its first `messages` messages.
 
     Raises:
-        OSError: it cannot be read.
-        UnknownFileError: it is of no kind that PyGNC knows.
+        OSError: The file cannot be read.
+        UnknownFileError: The file is of no known kind.
     """
     if path.is_dir():
         yield Facts("file", {"kind": "folder"})

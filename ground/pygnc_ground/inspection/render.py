@@ -1,8 +1,6 @@
-"""Sections as text for people, as wide as their terminal.
+"""Output of sections: as text for a terminal, and as JSON lines for programs.
 
-Sections as JSON, one object a line, for programs.
-
-Every object names its file. Raw bytes are hexadecimal text; what is not known is null.
+Each JSON object names its file. Raw bytes become hexadecimal text and unknown values null.
 """
 
 import json
@@ -39,7 +37,7 @@ _HEX_SHOWN_BYTES: Final = 8
 
 
 def render(section: Section) -> RenderableType:
-    """A section ready to print. Nothing in a file can be taken for markup or for terminal control."""
+    """Return a section ready to print; file contents cannot act as markup or terminal control codes."""
     match section:
         case Facts():
             return _below_a_blank(_facts(section))
@@ -62,19 +60,19 @@ def _facts(facts: Facts) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.values.items():
-        table.add_row(Text(label(name)), Text(in_words(name, value)))
+        table.add_row(Text(label(name)), Text(format_value(name, value)))
     return table
 
 
 def _listing(listing: Listing) -> Table:
     table = _table(listing.title, show_header=True)
     for k, name in enumerate(listing.columns):
-        # Numbers are never folded: their columns are as narrow as they can be.
+        # Numbers are never wrapped: their columns have the minimum width.
         is_numeric = all(isinstance(row[k], int | float) for row in listing.rows)
         header = Text(label(name).replace(" [", "\n["))
         table.add_column(header, justify="right" if is_numeric else "left", no_wrap=is_numeric, overflow="fold")
     for row in listing.rows:
-        table.add_row(*(Text(in_words(name, value)) for name, value in zip(listing.columns, row, strict=True)))
+        table.add_row(*(Text(format_value(name, value)) for name, value in zip(listing.columns, row, strict=True)))
     return table
 
 
@@ -98,7 +96,7 @@ def _entry(entry: Entry) -> Table:
     fields = Text()
     for name, value in _flat(entry.fields):
         fields.append(f"{printable(name)} ", style="dim")
-        fields.append(in_words(name, value).replace(" ", "\u00a0") + "  ")
+        fields.append(format_value(name, value).replace(" ", "\u00a0") + "  ")
     table.add_row(Text(printable(entry.kind)), fields)
     return table
 
@@ -112,7 +110,7 @@ def _flat(fields: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def label(name: str) -> str:
-    """A name without underscores, its unit in brackets; the name of a setting as pygnc.toml has it."""
+    """Return a name without underscores and with its unit in brackets; names of settings stay as in pygnc.toml."""
     if "." in name:
         return printable(name)
     words = printable(name).split("_")
@@ -123,12 +121,16 @@ def label(name: str) -> str:
     return " ".join(words)
 
 
-def in_words(name: str, value: Value) -> str:
-    """A value as a person writes it; `name` tells whether it counts bytes."""
+def format_value(name: str, value: Value) -> str:
+    """Return a value as text; `name` decides whether it is a number of bytes."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{printable(str(key))} {in_words(str(key), item)}" for key, item in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{printable(str(key))} {format_value(str(key), item)}" for key, item in value.items())
+            + "}"
+        )
     if _is_row(value):
-        items = (f"({in_words(name, item)})" if _is_row(item) else in_words(name, item) for item in value)
+        items = (f"({format_value(name, item)})" if _is_row(item) else format_value(name, item) for item in value)
         return " ".join(items) if value else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -150,7 +152,7 @@ def _number_in_words(name: str, value: float) -> str:
         return "unknown"
     if not 1e3 <= abs(value) < 1e12:
         return f"{value:.6g}"
-    # Millimetres of a position.
+    # Position to the millimetre.
     return f"{value:.0f}" if value.is_integer() else f"{value:.3f}"
 
 
@@ -158,7 +160,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 
 def to_json_lines(path: Path, section: Section) -> Iterator[str]:
-    """Yield one line for facts, an entry or a note, one per row of a listing."""
+    """Yield one line for facts, an entry or a note, and one line per row of a listing."""
     for row in _rows(section):
         yield json.dumps(to_json({"file": str(path), **row}), allow_nan=False)
 
@@ -177,7 +179,7 @@ def _rows(section: Section) -> Iterator[dict[str, Value]]:
 
 
 def to_json(value: Value) -> Json:
-    """Give the value as the types that JSON has."""
+    """Return the value as JSON types."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):

@@ -1,13 +1,6 @@
-"""What a viewer says about a file, before anyone decides how it looks.
+"""Content of a file as sections, independent of the output format, and the interface of the viewers.
 
-Names of values end in their unit where they have one (`size_bytes`, `position_ecef_m`), so that the terminal can show
-it and JSON carries it.
-
-What every viewer of a file kind offers, and how it reads a file of any size.
-
-One element of what a parser decoded into arrays.
-
-Counts what was damaged or odd in a file, and remembers the first cases, however many there are.
+Names of values end in their unit (`size_bytes`, `position_ecef_m`); the terminal shows it, and JSON keeps it.
 """
 
 from collections import Counter
@@ -22,7 +15,7 @@ from pygnc.formats.ranges import RangeMeasurements
 from pygnc.formats.sense import SensorSamples
 
 Value: TypeAlias = "bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value] | None"
-"""A number, a text, raw bytes, or a composition of these; None: there is none; NaN: not known."""
+"""A number, text, raw bytes, or a composition of these. None means absent, NaN unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +28,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows of equal columns."""
+    """Table with named columns."""
 
     title: str
     columns: tuple[str, ...]
@@ -52,7 +45,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence that the reader must not miss. A fault means that the file could not be shown as it should."""
+    """Remark for the reader; a fault means that the file could not be shown as expected."""
 
     text: str
     fault: bool = False
@@ -62,35 +55,35 @@ Section: TypeAlias = Facts | Listing | Entry | Note
 
 
 HEAD_BYTES: Final = 1 << 18
-"""As much of a file is looked at to tell its kind."""
+"""Number of bytes by which the kind of a file is recognised."""
 CHUNK_BYTES: Final = 1 << 18
 
 
 class Viewer(Protocol):
-    """Shows one kind of file."""
+    """Viewer of one kind of file."""
 
     @property
     def kind(self) -> str:
-        """What such a file is called."""
+        """Name of the kind."""
 
     def recognises(self, head: bytes) -> bool:
-        """Whether a file whose first HEAD_BYTES are `head` is of this kind; its name plays no part."""
+        """Return whether a file that begins with `head` (up to HEAD_BYTES) is of this kind, whatever its name."""
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """What the file holds, then its first `messages` messages or records.
+        """Yield the content of the file, then its first `messages` messages or records.
 
-        Works through the file in pieces and keeps no more than a piece. Damage is shown and never raises.
+        The file is processed in chunks of constant memory. Damage is shown and does not raise.
 
         Raises:
-            OSError: the file cannot be read.
+            OSError: The file cannot be read.
         """
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield the file's bytes in pieces.
+    """Yield the file's bytes in chunks.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -98,7 +91,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
 
 
 def element(arrays: SensorSamples | GpsFixes | RangeMeasurements, *index: int) -> dict[str, Value]:
-    """The values of packet `index` by name; fields that this kind of packet does not carry are left out."""
+    """Return the values of packet `index` by name, without fields that this kind of packet lacks."""
     named: list[tuple[str, Any]] = [(field.name, getattr(arrays, field.name)) for field in fields(arrays)]
     return {name: values[index].tolist() for name, values in named if values is not None}
 
@@ -108,20 +101,20 @@ LISTED_MAX: Final = 20
 _DAMAGE_IN_WORDS: Final = {
     DamageReason.FILL: "zeroed or erased page",
     DamageReason.LENGTH: "bytes were inserted or lost",
-    DamageReason.CONTENT: "nothing in it is a good record",
+    DamageReason.CONTENT: "no valid record in these bytes",
     DamageReason.CUT_TAIL: "the file ends inside a record",
 }
 _ANOMALY_IN_WORDS: Final = {
-    AnomalyReason.DUPLICATE: "equal to a record shortly before",
+    AnomalyReason.DUPLICATE: "identical to a recent record",
     AnomalyReason.OUT_OF_ORDER: "earlier than the record before it",
-    AnomalyReason.CLOCK_STEP: "the spacecraft clock was set inside it",
-    AnomalyReason.IMPLAUSIBLE_LIGHT: "a light word that the sensor cannot produce",
+    AnomalyReason.CLOCK_STEP: "the spacecraft clock was set within the record",
+    AnomalyReason.IMPLAUSIBLE_LIGHT: "an illuminance word that the sensor cannot produce",
     AnomalyReason.IMPLAUSIBLE_FIX: "GPS values that contradict each other or physics",
 }
 
 
 class DamageTally:
-    """Damaged byte ranges, given in file order; ranges of one reason that touch are one."""
+    """Damaged byte ranges in file order; adjacent ranges with the same reason are merged, and the first are listed."""
 
     def __init__(self) -> None:
         self.damaged_bytes = 0
@@ -164,7 +157,7 @@ class DamageTally:
 
 
 class AnomalyTally:
-    """Records that were delivered although they look odd."""
+    """Counters of unusual records that were delivered nevertheless."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -179,7 +172,7 @@ class AnomalyTally:
             self._first.setdefault(anomaly.reason, anomaly)
 
     def sections(self) -> Iterator[Section]:
-        """Yield how many there are of each kind and where the first one stands, if there are any."""
+        """Yield the number of each kind and the position of the first, if there are any."""
         if not self.count:
             return
         rows = [

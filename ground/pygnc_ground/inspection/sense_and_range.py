@@ -1,11 +1,4 @@
-"""What the GPS packets of a file say, taken together: statuses, satellites, sigmas. Constant in memory.
-
-Shows a sense file.
-
-What the range packets of a file say, taken together, for each partner. Constant in memory.
-
-Shows a range file.
-"""
+"""Sense and range files: their viewers, and statistics of GPS and range packets in constant memory."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -55,18 +48,18 @@ _QUANTITIES: Final = (
 
 
 class GpsSummary:
-    """Takes decoded GPS packets in any number of pieces."""
+    """Statistics of GPS packets: statuses, satellites, standard deviations."""
 
     def __init__(self) -> None:
         self.count = 0
         self.computed = 0
-        """Packets with a position that the receiver itself calls computed."""
+        """Packets with a position that the receiver reports as computed."""
         self._uncomputed_positions = 0
         self._statuses: dict[str, Counter[int]] = {name: Counter() for name in _STATUSES}
         self._extremes: dict[str, tuple[float, float]] = {}
 
     def add(self, fixes: GpsFixes) -> None:
-        """Look at further packets."""
+        """Add further packets."""
         self.count += len(fixes)
         position = fixes.position_ecef_m
         has_position = np.isfinite(position).all(axis=1) & (position != 0.0).any(axis=1)
@@ -82,7 +75,7 @@ class GpsSummary:
             self._widen(name, getattr(fixes, name))
 
     def sections(self) -> list[Section]:
-        """Say what was seen."""
+        """Return the statistics as sections."""
         if not self.count:
             return []
         statuses: list[tuple[Value, ...]] = [
@@ -95,8 +88,8 @@ class GpsSummary:
         if self._uncomputed_positions and not self.computed:
             notes.append(
                 Note(
-                    "every position here carries the status of a receiver without a solution, as PyGNC's simulator"
-                    " writes it: to use them, set accept_position_status = [0, 1]"
+                    "every position has the status of a receiver without a solution, as PyGNC's simulator"
+                    " writes it; to use them, set accept_position_status = [0, 1]"
                 )
             )
         return [
@@ -120,20 +113,20 @@ def _in_words(name: str, word: int) -> str:
 
 
 class SenseViewer:
-    """Sense files with the standard number of sensor packets in a record, with or without CR LF."""
+    """Viewer of sense files with the standard number of sensor packets per record, with or without CR LF."""
 
     kind = "sense file"
 
     def recognises(self, head: bytes) -> bool:
-        """Whether at least one record can be found."""
+        """Return whether `head` contains at least one record."""
         return recognise_layout(head) is not None
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Show books of its bytes, times, statuses, damage, anomalies; then the packets of the first records."""
+        """Yield byte counters, times, statuses, damage and anomalies, then the packets of the first records."""
         with path.open("rb") as file:
             layout = recognise_layout(file.read(HEAD_BYTES))
         if layout is None:
-            yield Note("no sense record can be found", fault=True)
+            yield Note("the file contains no sense record", fault=True)
             return
         yield from _sense_summary(path, layout)
         if messages:
@@ -209,14 +202,14 @@ class _Partner:
 
 
 class PartnerSummary:
-    """Takes decoded range packets in any number of pieces."""
+    """Statistics of range packets per partner."""
 
     def __init__(self) -> None:
         self.count = 0
         self._partners: dict[int, _Partner] = {}
 
     def add(self, ranges: RangeMeasurements) -> None:
-        """Look at further packets."""
+        """Add further packets."""
         self.count += len(ranges)
         for partner_id in np.unique(ranges.partner_id).tolist():
             of_partner = ranges.partner_id == partner_id
@@ -230,7 +223,7 @@ class PartnerSummary:
             partner.sum_rssi_dbm += float(rssi_dbm.sum())
 
     def sections(self) -> list[Section]:
-        """Say what was seen."""
+        """Return the statistics as sections."""
         if not self.count:
             return []
         columns = ("partner", "packets", "least_m", "mean_m", "most_m", "sigma_m", "mean_rssi_dbm")
@@ -243,8 +236,8 @@ class PartnerSummary:
             for partner_id, partner in sorted(self._partners.items())
         ]
         caution = Note(
-            f"ranges are for a radio bandwidth of {SX1280_BANDWIDTH_HZ / 1e3:.1f} kHz and contain the delay of the pair"
-            " of radios, about a kilometre"
+            f"ranges assume a radio bandwidth of {SX1280_BANDWIDTH_HZ / 1e3:.1f} kHz and include the delay of the pair"
+            " of radios, about 1 km"
         )
         return [Listing("partners", columns, rows), caution]
 
@@ -255,21 +248,21 @@ def _sigma_m(partner: _Partner) -> float:
 
 
 _BELIEVED_PACKETS: Final = 2
-"""A range packet alone could be the beginning of almost any text."""
+"""A single range packet could be the beginning of almost any text."""
 
 
 class RangeViewer:
-    """`rng#####.bin`: GPS packets and range packets."""
+    """Viewer of `rng#####.bin`: GPS packets and range packets."""
 
     kind = "range file"
 
     def recognises(self, head: bytes) -> bool:
-        """Whether a GPS packet or several range packets can be found."""
+        """Return whether `head` contains a GPS packet or several range packets."""
         found = scan(head)
         return len(found.fixes) > 0 or len(found.ranges) >= _BELIEVED_PACKETS
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:
-        """Show books of its bytes, times, partners, statuses, damage, anomalies; then the first packets."""
+        """Yield byte counters, times, partners, statuses, damage and anomalies, then the first packets."""
         yield from _range_summary(path)
         if messages:
             yield from _range_packets(path, messages)
@@ -310,7 +303,7 @@ def _range_summary(path: Path) -> Iterator[Section]:
     if gps.count or partners.count:
         yield from times.sections()
     else:
-        yield Note("no packet can be found", fault=True)
+        yield Note("the file contains no packet", fault=True)
     yield from cadence_listing(gps_cadence)
     yield from partners.sections()
     yield from gps.sections()

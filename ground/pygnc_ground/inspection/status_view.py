@@ -1,7 +1,4 @@
-"""Shows a status file.
-
-Shows an info text, today's or the original PyGNC's.
-"""
+"""Status files and info texts."""
 
 import math
 import re
@@ -25,16 +22,16 @@ _WORDS: Final[dict[str, type[IntEnum]]] = {
 
 
 class StatusViewer:
-    """`pygnc_status.bin`, one record of fixed layout."""
+    """Viewer of `pygnc_status.bin`, one record of fixed layout."""
 
     kind = "status file"
 
     def recognises(self, head: bytes) -> bool:
-        """Whether it begins with the status record's magic."""
+        """Return whether `head` begins with the magic number of the status record."""
         return head.startswith(status.MAGIC)
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
-        """Show what the run does, its tasks, then every other field that is known."""
+        """Yield the state of the run and its tasks, then all other known fields."""
         with path.open("rb") as file:
             record = file.read(status.SIZE + 1)
         try:
@@ -77,7 +74,7 @@ def _partners(values: dict[str, status.Value]) -> Iterator[Section]:
 
 
 def _rows(values: dict[str, status.Value]) -> list[tuple[Value, ...]]:
-    """One row per quantity: the axes of a vector stand side by side."""
+    """Return one row per quantity, with the components of a vector side by side."""
     rows: list[tuple[Value, ...]] = []
     single = (field for field in FIELDS if field.name not in {"magic", *_WORDS} and not _SLOT.match(field.name))
     for name, group in groupby(single, key=lambda field: re.sub(r"_[wxyz]$", "", field.name)):
@@ -107,20 +104,20 @@ _OURS: Final = re.compile(rb"PyGNC run \d+ [A-Z_]+ SC \d+\n")
 _OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
 _LEGEND: Final[dict[str, Value]] = {
     "SC": "spacecraft time [s]",
-    "GPS": "week and seconds at which the orbit is valid",
-    "AGE": "of the newest used fix then [s]",
+    "GPS": "week and seconds of the epoch of the orbit",
+    "AGE": "age of the newest used fix at that time [s]",
     "SIG": "largest standard deviation of the position [m]",
     "R, V": "position [km] and velocity [km/s], ITRF",
-    "Q": "attitude, body to GCRF, Hamilton, scalar first; how well known; SUN or ECL(ipse)",
-    "P": "partner's radio id; radial, transverse, normal of it from us [m]; S: largest sigma [m]; ?: ambiguous",
+    "Q": "attitude from body to GCRF, scalar first; quality of the attitude; SUN or ECL(ipse)",
+    "P": "partner's radio id; its radial, transverse, normal offset [m]; S: largest sigma [m]; ?: ambiguous",
     "GY": "body rate [deg/s]",
     "MG": "magnetic field, body axes [µT]",
-    "EV": "events in the run's journal",
+    "EV": "events in the journal of the run",
     "DMG": "damaged input bytes",
-    "FIX": "fixes used of those received",
+    "FIX": "fixes used and received",
 }
 _OLD_LEGEND: Final[dict[str, Value]] = {
-    "T": "time of the estimate, whole seconds",
+    "T": "time of the estimate in whole seconds",
     "OE": "position [m] and velocity [m/s], GCRF",
     "GY": "gyro [deg/s], sensor axes",
     "MG": "magnetometer [µT], sensor axes",
@@ -128,16 +125,16 @@ _OLD_LEGEND: Final[dict[str, Value]] = {
 
 
 class InfoViewer:
-    """`pygnc_info.txt`."""
+    """Viewer of `pygnc_info.txt`, of PyGNC and of the original PyGNC."""
 
     kind = "info text"
 
     def recognises(self, head: bytes) -> bool:
-        """Whether it begins with the first line of either form."""
+        """Return whether `head` begins with the first line of either format."""
         return bool(_OURS.match(head) or _OLD.match(head))
 
     def view(self, path: Path, messages: int) -> Iterator[Section]:  # noqa: ARG002 - it holds no messages
-        """Show the text and what its abbreviations mean."""
+        """Yield the text and the meaning of its abbreviations."""
         with path.open("rb") as file:
             text = file.read(_SHOWN_BYTES).decode("ascii", "backslashreplace")
         lines = [line for line in text.splitlines() if line.strip()]

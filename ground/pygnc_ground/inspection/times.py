@@ -1,4 +1,4 @@
-"""Which time a file covers, on which clock, and how regularly its packets came. All constant in memory."""
+"""Time span, clocks and cadence of the packets in a file, in constant memory."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,14 +16,14 @@ _STEP_BINS: Final = 3600
 
 
 class Span:
-    """The least and the greatest of all integers seen."""
+    """Minimum and maximum of all integers added."""
 
     def __init__(self) -> None:
         self.least: int | None = None
         self.most: int | None = None
 
     def add(self, values: NDArray[np.integer[Any]]) -> None:
-        """Look at further values of any shape."""
+        """Add values of any shape."""
         if values.size:
             least, most = int(values.min()), int(values.max())
             self.least = least if self.least is None else min(self.least, least)
@@ -31,37 +31,37 @@ class Span:
 
 
 class TimeSpans:
-    """The spans of spacecraft time and of GPS time."""
+    """Spans of spacecraft time and GPS time."""
 
     def __init__(self) -> None:
         self._spacecraft_s = Span()
         self._gps_ms = Span()
 
     def add_spacecraft(self, times_s: NDArray[np.int64]) -> None:
-        """Look at further spacecraft times."""
+        """Add spacecraft times."""
         self._spacecraft_s.add(times_s)
 
     def add_gps(self, fixes: GpsFixes) -> None:
-        """Look at the times of further GPS packets; packets without a week tell none."""
+        """Add the times of GPS packets; packets without a week are ignored."""
         self._gps_ms.add(known_gps_ms(fixes))
 
     def sections(self) -> list[Section]:
-        """Say from when to when, once per clock that is known."""
+        """Return the first and last time of each known clock."""
         rows: list[tuple[Value, ...]] = []
         notes: list[Section] = []
         least, most = self._spacecraft_s.least, self._spacecraft_s.most
         if least is not None and most is not None:
             rows.append(("SC time [s]", least, most, most - least))
-            rows.append(("SC as UTC", unix_in_words(least), unix_in_words(most), most - least))
+            rows.append(("SC as UTC", format_unix_time(least), format_unix_time(most), most - least))
             if least < CLOCK_NEVER_SET_BEFORE_S:
                 notes.append(Note("the spacecraft clock was not set: it counts from 2000-01-01 at boot"))
         least, most = self._gps_ms.least, self._gps_ms.most
         if least is not None and most is not None:
             span_s = (most - least) * 1e-3
-            rows.append(("GPS week, s", gps_in_words(least), gps_in_words(most), span_s))
+            rows.append(("GPS week, s", format_gps_time(least), format_gps_time(most), span_s))
             rows.append(("GPS as UTC", utc_iso_from_gps_ms(least), utc_iso_from_gps_ms(most), span_s))
         else:
-            notes.append(Note("no GPS packet knows the time"))
+            notes.append(Note("no GPS packet has a known time"))
         return [Listing("time", ("clock", "earliest", "latest", "span_s"), rows), *notes]
 
 
@@ -76,7 +76,7 @@ class Cadence:
         self._last_ms = np.empty(0, np.int64)
 
     def add(self, times_ms: NDArray[np.int64]) -> None:
-        """Look at further times, in the order in which they stand in the file."""
+        """Add times in file order."""
         steps_ms = np.diff(np.concatenate([self._last_ms, times_ms]))
         self._last_ms = times_ms[-1:] if len(times_ms) else self._last_ms
         self._steps_ms.add(steps_ms)
@@ -86,7 +86,7 @@ class Cadence:
         self._bins += np.bincount(inside, minlength=_STEP_BINS)
 
     def rows(self) -> list[tuple[Value, ...]]:
-        """Return a row for `cadence_listing`, or none when there were less than two times."""
+        """Return the row for `cadence_listing`; no row for fewer than two times."""
         least, most = self._steps_ms.least, self._steps_ms.most
         if least is None or most is None:
             return []
@@ -96,24 +96,24 @@ class Cadence:
 
 
 def cadence_listing(*cadences: Cadence) -> list[Section]:
-    """Show the cadences side by side; nothing, when there is nothing to show."""
+    """Return a listing of the cadences, or nothing if all are empty."""
     rows = [row for cadence in cadences for row in cadence.rows()]
     return [Listing("cadence", ("packets", "usual_s", "share_percent", "least_s", "most_s"), rows)] if rows else []
 
 
 def known_gps_ms(fixes: GpsFixes) -> NDArray[np.int64]:
-    """GPS times of those packets that know one."""
+    """Return the GPS times of the packets that have one."""
     gps_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms)
     known: NDArray[np.int64] = gps_ms[gps_ms != UNKNOWN_GPS_MS]
     return known
 
 
-def gps_in_words(gps_ms: int) -> str:
-    """GPS week and seconds of week."""
+def format_gps_time(gps_ms: int) -> str:
+    """Return GPS week and seconds of week as text."""
     week, tow_ms = week_from_gps_ms(gps_ms)
     return f"{week} {tow_ms / 1000:.3f}"
 
 
-def unix_in_words(unix_s: float) -> str:
-    """Unix seconds as date and time, UTC, to the second."""
+def format_unix_time(unix_s: float) -> str:
+    """Return Unix seconds as date and time in UTC, to the second."""
     return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -280,9 +280,9 @@ def _known_fixes(
     frames: EarthFrames,
     noise: Sequence[float] | None,
 ) -> KnownFixes:
-    """What of the fixes agrees with the truth; `noise`, of positions and velocities, replaces the receiver's sigmas."""
+    """Return the fixes that agree with the truth; `noise` (position, velocity) replaces the receiver's sigmas."""
     if not fixes:
-        raise ValueError("no plausible fix; pygnc inspect shows what there is")
+        raise ValueError("no plausible fix; `pygnc inspect` shows the content of the file")
     positions = observe_positions(fixes, frames, settings.measurement)
     velocities = observe_velocities(fixes, frames, settings.measurement)
     gps_ms = positions.gps_ms
@@ -296,7 +296,9 @@ def _known_fixes(
         sigma[seen.fix[agrees], 3 * number : 3 * number + 3] = seen.sigma[agrees]
     used = np.isfinite(sigma).any(axis=1)
     if not used.any():
-        raise ValueError(f"none of {len(fixes)} fixes agrees with the truth; is it of this satellite and time?")
+        raise ValueError(
+            f"none of {len(fixes)} fixes agrees with the truth; check that it is of this satellite and time"
+        )
     return KnownFixes(gps_ms[used], gcrf[used], sigma[used])
 
 

@@ -95,13 +95,13 @@ def nees_consistency(nees: FloatArray, dof: int = 6) -> NeesConsistency:
     runs = known.sum(axis=0)
     average = np.full(len(runs), np.nan)
     np.divide(np.where(known, nees, 0.0).sum(axis=0), runs, out=average, where=runs > 0)
-    judged = runs > 0
-    low, high = _band_of_sum(dof * runs[judged])
+    compared = runs > 0
+    low, high = _band_of_sum(dof * runs[compared])
     return NeesConsistency(
         average=average,
         runs=runs,
         mean_per_dof=float(nees[known].mean()) / dof if known.any() else float("nan"),
-        fraction_inside=fraction_inside(average[judged], low / runs[judged], high / runs[judged]),
+        fraction_inside=fraction_inside(average[compared], low / runs[compared], high / runs[compared]),
     )
 
 

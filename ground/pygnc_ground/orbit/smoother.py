@@ -138,5 +138,5 @@ def _backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[A
 
 def _state_of(update: OrbitUpdate) -> OrbitState:
     if update.state is None:
-        raise ValueError(f"the filter gave no state for fix {update.fix.seq}")
+        raise ValueError(f"fix {update.fix.seq} has no filtered state")
     return update.state

@@ -1,1 +1,1 @@
-"""Recorded files through the flight's own estimators."""
+"""Replay: recorded files through the flight's own estimators, then smoothers and batch solution."""

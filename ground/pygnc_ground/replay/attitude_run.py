@@ -1,4 +1,4 @@
-"""From the flight's word on each sensor sample to the tables of attitudes, with smoother, truth and bound."""
+"""Attitude of a replay: smoother, truth and Cramér-Rao bound for the flight's samples."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,15 +21,15 @@ from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _UNKNOWN = (float("nan"),) * 3
 _NOT_TAKEN = {AttitudeRejectCause.NOT_LATER, AttitudeRejectCause.NOT_FINITE}
-"""Samples that the filter put aside without a look at what they say."""
+"""Samples that the filter rejected before using any measurement."""
 
 
 def attitude_result(
     records: Sequence[SampleRecord], settings: AttitudeSettings, truth: AttitudeTruth | None
 ) -> AttitudeResult:
-    """The tables of n samples.
+    """Return the tables of n samples.
 
-    Cost: 0.5 ms per sample, and as much again for the bound where there is a truth.
+    Computing takes 0.5 ms per sample, and as much again for the bound if there is a truth.
     """
     samples, correction = _samples(records), SampleCorrection(settings)
     readings = GyroReadings(
@@ -48,7 +48,7 @@ def attitude_result(
         light=face_illuminance(
             _rows([correction.lux(record.outcome.sample) for record in records], 6),
             smoothed,
-            [record.outcome.around.surroundings for record in records],
+            [record.outcome.environment.surroundings for record in records],
             settings,
         ),
         truth=true,
@@ -62,14 +62,14 @@ def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | 
 
 
 def _seen(records: Sequence[SampleRecord], settings: AttitudeSettings) -> list[BoundSample]:
-    """What the filter took in, with times that ascend."""
+    """Return the samples that the filter used, in ascending time order."""
     correction = SampleCorrection(settings)
     seen: list[BoundSample] = []
     for row, (outcome, _) in enumerate(records):
         update, raw = outcome.update, outcome.sample
         if update is None or update.cause in _NOT_TAKEN or (seen and update.gps_ms <= seen[-1].sample.gps_ms):
             continue
-        seen.append(BoundSample(row, correction.sample(raw, update.gps_ms), outcome.around.surroundings))
+        seen.append(BoundSample(row, correction.sample(raw, update.gps_ms), outcome.environment.surroundings))
     return seen
 
 
@@ -79,7 +79,7 @@ def _samples(records: Sequence[SampleRecord]) -> SampleRecords:
     field = [update.field if update else None for update in updates]
     light = [update.light if update else None for update in updates]
     times = [-1 if outcome.gps_ms is None else outcome.gps_ms for outcome in outcomes]
-    places = [outcome.around.surroundings for outcome in outcomes]
+    places = [outcome.environment.surroundings for outcome in outcomes]
     return SampleRecords(
         seq=np.array([outcome.sample.seq for outcome in outcomes], dtype=np.int64),
         gps_ms=np.array(times, dtype=np.int64),

@@ -1,9 +1,4 @@
-"""Inputs through the flight's tracker, and everything that it said of each GPS record.
-
-Inputs and orbits through the flight's attitude tracker, and everything that it said of each sample.
-
-Inputs and orbits through the flight's formation tracker, and everything that it said of the partners.
-"""
+"""Run inputs through the flight's orbit, attitude and formation trackers and collect every result."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -42,17 +37,17 @@ from pygnc_ground.replay.result import FixRecords, UntimedRecord
 
 
 class SampleRecord(NamedTuple):
-    """A sensor sample and what the flight says of it."""
+    """Sensor sample and the flight's result for it."""
 
     outcome: AttitudeOutcome
     estimate: AttitudeEstimate
 
 
 class AttitudeCollector:
-    """Runs the tracker as the attitude task does: an orbit is taken when the tracker awaits one.
+    """Runs the attitude tracker as the attitude task does: it gets an orbit when it awaits one.
 
     Attributes:
-        records: The samples, in the order in which the flight gives its estimates.
+        records: Samples in the order of the flight's estimates.
     """
 
     def __init__(self, settings: AttitudeSettings, orientation: EarthOrientationTable) -> None:
@@ -62,7 +57,7 @@ class AttitudeCollector:
         self.records: list[SampleRecord] = []
 
     def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
-        """Process an input; `answer` is what the orbit task makes of it."""
+        """Process an input; `answer` holds the orbit task's messages for it."""
         for outcome in self._tracker.outcomes(message):
             self.records.append(SampleRecord(outcome, self._tracker.estimate(outcome, len(self.records) + 1)))
         self._orbits += answer
@@ -71,10 +66,10 @@ class AttitudeCollector:
 
 
 class FormationCollector:
-    """Runs the tracker as the formation task does: an orbit is taken when the tracker awaits one.
+    """Runs the formation tracker as the formation task does: it gets an orbit when it awaits one.
 
     Attributes:
-        messages: What the tracker said, in its order.
+        messages: Messages of the tracker in their order.
     """
 
     def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
@@ -84,16 +79,16 @@ class FormationCollector:
 
     @property
     def solution(self) -> FormationSolution | None:
-        """The newest."""
+        """Newest solution."""
         return self._tracker.solution
 
     @property
     def counts(self) -> dict[str, int]:
-        """Books of ranges and partners' fixes."""
+        """Counters of ranges and of partners' fixes."""
         return self._tracker.counts
 
     def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
-        """Process an input; `answer` is what the orbit task makes of it."""
+        """Process an input; `answer` holds the orbit task's messages for it."""
         self.messages += self._tracker.process(message)
         self._orbits += answer
         self._solve()
@@ -111,7 +106,7 @@ _UNKNOWN = np.full(3, np.nan)
 
 @dataclass(slots=True)
 class TimedRecord:
-    """A GPS record with a time, and what became of it."""
+    """GPS record with a time, and its result."""
 
     message: GpsFix
     gps_ms: int
@@ -120,22 +115,22 @@ class TimedRecord:
 
     @property
     def update(self) -> OrbitUpdate | None:
-        """What the filter said of it, if it got that far."""
+        """Update of the filter, if the record reached it."""
         return self.outcome.update if self.outcome else None
 
     @property
     def state(self) -> OrbitState | None:
-        """The orbit at its time."""
+        """Orbit at the time of the record."""
         return self.outcome.state if self.outcome else None
 
     @property
     def restarted(self) -> bool:
-        """Whether the filter started again with it."""
+        """Whether the filter restarted with this record."""
         return self.update is not None and self.update.restarted_from_ms is not None
 
     @property
     def causes(self) -> tuple[str, str]:
-        """Why position and velocity were not used, empty where they were."""
+        """Rejection causes of position and velocity; empty if used."""
         if self.update is not None:
             return self.update.position_cause or "", self.update.velocity_cause or ""
         cause = self.outcome.cause if self.outcome else str(RejectCause.START)
@@ -144,18 +139,18 @@ class TimedRecord:
 
 @dataclass(slots=True)
 class Collected:
-    """What a pass through the tracker gave.
+    """Results of a pass through the trackers.
 
     Attributes:
-        timed: GPS records with a time, in the order of the inputs.
-        untimed: Those without.
-        updates: What the filter said, in the order in which it said it.
+        timed: GPS records with a time, in input order.
+        untimed: GPS records without a time.
+        updates: Updates of the filter in their order.
         sources: Input files.
-        counts: Books of the fixes.
-        samples: Sensor samples, in the order in which the flight gives their attitudes.
-        partners: What the flight says of partners, in its order.
-        formation: The newest solution behind that.
-        range_counts: Books of the ranges and of partners' fixes.
+        counts: Counters of the fixes.
+        samples: Sensor samples in the order of the flight's attitudes.
+        partners: Messages about partners in their order.
+        formation: Newest solution of the formation.
+        range_counts: Counters of the ranges and of partners' fixes.
     """
 
     timed: list[TimedRecord] = field(default_factory=list)
@@ -170,7 +165,7 @@ class Collected:
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
-        """The estimates in the order in which the flight gives them."""
+        """Return the orbit estimates in the flight's order."""
         found = [record.estimate for record in self.timed if record.estimate is not None]
         return sorted(found, key=lambda estimate: estimate.seq)
 
@@ -222,7 +217,7 @@ def collect(
 
 
 def _own_gps_ms(message: Message) -> int | None:
-    """Time of a GPS packet of our own; None for others, which lead to no orbit, and without a time."""
+    """Return the time of our own GPS packet; None without a time and for other messages, which lead to no orbit."""
     if not isinstance(message, GpsFix) or not message.is_own:
         return None
     return gps_ms_from_week(message.gps_week, message.gps_tow_ms)
@@ -230,12 +225,12 @@ def _own_gps_ms(message: Message) -> int | None:
 
 def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
     if not isinstance(message, GpsFix):
-        raise TypeError(f"input {outcome.seq} is no GPS record")
+        raise TypeError(f"input {outcome.seq} is not a GPS record")
     return UntimedRecord(message.seq, message.source, message.offset, message.t_spacecraft_s, outcome.cause)
 
 
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
-    """The table of records."""
+    """Return the table of records."""
     causes = [record.causes for record in timed]
     position = [record.update.position if record.update else None for record in timed]
     velocity = [record.update.velocity if record.update else None for record in timed]

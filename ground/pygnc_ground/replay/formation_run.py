@@ -1,4 +1,4 @@
-"""From the flight's word on partners and its newest solution to the arrays of a replay's result."""
+"""Formation of a replay: arrays from the flight's messages and its newest solution."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -10,14 +10,14 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.result import FormationResult, LinkResult, PartnerResult, PossibleOrbit, RelativeStates
+from pygnc_ground.replay.result import CandidateOrbit, FormationResult, LinkResult, PartnerResult, RelativeStates
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 _DISTINCT: Final = 25.0
-"""As in the flight: two orbits differ when their difference, squared over the better one's covariance, is more."""
+"""Two orbits are distinct, as in the flight, if their difference squared over the better covariance is larger."""
 _STEP_MS: Final = 90_000
 _MOMENTS: Final = (60, 240)
-"""Least and greatest number."""
+"""Minimum and maximum number of times."""
 _LOWER: Final = np.tril_indices(6)
 
 
@@ -28,16 +28,16 @@ def formation_result(
     counts: Mapping[str, int],
     truths: Mapping[int, OrbitTruth],
 ) -> FormationResult | None:
-    """The arrays; None when no partner was named.
+    """Return the arrays, or None without partners.
 
-    Cost: 1 ms for each moment of each possible orbit, up to 0.25 s for an orbit.
+    Computing takes 1 ms per time and candidate orbit, at most 0.25 s per orbit.
 
     Args:
-        messages: What the flight said, in its order.
-        solution: The newest behind that.
-        settings: The flight's.
-        counts: Books of the ranges.
-        truths: True orbits by radio id, our own among them; partners' are of no use without that.
+        messages: Messages of the flight in their order.
+        solution: Newest solution of the flight.
+        settings: Settings of the flight.
+        counts: Counters of the ranges.
+        truths: True orbits by radio id, including our own; without it, those of partners have no effect.
     """
     estimates = [message for message in messages if isinstance(message, FormationEstimate)]
     if not estimates:
@@ -62,7 +62,7 @@ def formation_result(
 
 
 class _Truths:
-    """What is true of one partner."""
+    """Truth of one partner."""
 
     def __init__(self, truths: Mapping[int, OrbitTruth], own_id: int, partner: int) -> None:
         self._own, self._other = truths.get(own_id), truths.get(partner)
@@ -74,7 +74,7 @@ class _Truths:
 
 
 def _partner(
-    estimates: Sequence[FormationEstimate], orbits: tuple[PossibleOrbit, ...], times: IntArray, truths: _Truths
+    estimates: Sequence[FormationEstimate], orbits: tuple[CandidateOrbit, ...], times: IntArray, truths: _Truths
 ) -> PartnerResult:
     newest = estimates[-1]
     states = _states(sorted(estimates, key=lambda estimate: estimate.gps_ms), truths)
@@ -114,25 +114,25 @@ def _states(rows: Sequence[FormationEstimate], truths: _Truths) -> RelativeState
 
 
 def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolution | None) -> IntArray:
-    """Moments spread over that part of the solution's arc that has ranges or of which the flight spoke, (k,)."""
+    """Return times, (k,), spread over the part of the arc that has ranges or flight estimates."""
     if solution is None:
         return np.empty(0, dtype=np.int64)
-    told = [seen.gps_ms for seen in solution.ranges]
-    told += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
-    if not told:
+    times = [seen.gps_ms for seen in solution.ranges]
+    times += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
+    if not times:
         return np.empty(0, dtype=np.int64)
-    count = int(np.clip((max(told) - min(told)) // _STEP_MS, *_MOMENTS))
-    return np.unique(np.linspace(min(told), max(told), count).round().astype(np.int64))
+    count = int(np.clip((max(times) - min(times)) // _STEP_MS, *_MOMENTS))
+    return np.unique(np.linspace(min(times), max(times), count).round().astype(np.int64))
 
 
 def _margin(solution: FormationSolution, settings: FormationSettings) -> float:
-    """Above the best chi-square, as the flight has it: the noise is estimated, so fewer ranges count for less."""
+    """Return the flight's margin above the best chi-square; the noise is estimated, so fewer ranges count for less."""
     freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
     return float(freedom * np.expm1(settings.certain_chi_square / freedom))
 
 
-def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: float) -> tuple[PossibleOrbit, ...]:
-    """Different orbits of one partner, the best first."""
+def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: float) -> tuple[CandidateOrbit, ...]:
+    """Return the distinct orbits of one partner, best first."""
     if partner not in solution.satellites or not len(times):
         return ()
     middle = int(times[len(times) // 2])
@@ -150,7 +150,7 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
     for number in chosen:
         track = [solution.relative_at(gps_ms, partner, number) for gps_ms in times.tolist()]
         found.append(
-            PossibleOrbit(
+            CandidateOrbit(
                 hypothesis=number,
                 chi_square=solution.hypotheses[number].chi_square,
                 rtn=np.array([state.rtn for state in track]),
@@ -189,7 +189,7 @@ def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:
 
 
 def _approaches(messages: Sequence[FormationMessage]) -> tuple[ClosestApproach, ...]:
-    """Those of the newest word on each partner."""
+    """Return the approaches of the newest message about each partner."""
     every = [message for message in messages if isinstance(message, ClosestApproach)]
     newest = {message.partner_id: message.last_input_seq for message in every}
     current = [message for message in every if message.last_input_seq == newest[message.partner_id]]

@@ -1,4 +1,4 @@
-"""The inputs of a replay: recorded files put in order as the flight does it, or the input journal of a run."""
+"""Inputs of a replay: recorded files, put in order as by ingest, or the input journal of a run."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ _RECORDS_A_READ: Final = 256
 
 
 class ReplayError(ValueError):
-    """The replay cannot be done; the message names the file and the remedy."""
+    """The replay is not possible; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What goes into the estimators.
+    """Inputs of the estimators.
 
     Attributes:
-        messages: The messages in the order of their numbers.
-        records: How many records there are to expect, for the progress bar; None when it is not known.
-        settings: What the run was flown with, if a run is replayed.
-        earth_orientation: Name of the table that it was flown with.
+        messages: Messages in the order of their numbers.
+        records: Expected number of records for the progress bar; None if unknown.
+        settings: Settings of the run that is replayed, if any.
+        earth_orientation: Name of the Earth orientation table used in the run.
     """
 
     messages: Iterator[Message]
@@ -42,26 +42,26 @@ class Inputs:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is the folder of a run, with its input journal."""
+    """Return whether a path is the folder of a run with an input journal."""
     return bool(list_segments([path], "input"))
 
 
 def from_run(folder: Path) -> Inputs:
-    """The inputs that a run wrote down, its estimates' own.
+    """Return the inputs of a run from its journal.
 
     Raises:
-        ReplayError: The folder's input journal holds nothing.
+        ReplayError: The folder's input journal is empty.
     """
     reader = JournalReader([folder], "input")
     first = reader.read(1)
     if not first or reader.header is None:
-        raise ReplayError(f"{folder}: its input journal is empty; the run's home may still have the batch")
+        raise ReplayError(f"{folder}: the input journal is empty; the batch may still be in the run's home")
     settings, earth_orientation = _header(reader.header, folder)
     return Inputs(_journaled(folder), None, settings, earth_orientation)
 
 
 def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -> Inputs:
-    """The inputs that ingest would make of these files.
+    """Return the inputs that ingest would make of these files.
 
     Raises:
         ReplayError: A file cannot be read.
@@ -77,7 +77,7 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings) -
 
 
 def inputs_of(sources: Sequence[BatchSource]) -> Inputs:
-    """The inputs that ingest would make of these files, not scanned yet.
+    """Return the inputs that ingest would make of these files; they are scanned on demand.
 
     Raises:
         OSError: A file cannot be read.
@@ -91,7 +91,7 @@ def inputs_of(sources: Sequence[BatchSource]) -> Inputs:
 
 
 def _range_rows(folder: Path, settings: Settings) -> list[RangeRow]:
-    """The folder's range files, and those in its folders of partners, in rows that continue each other."""
+    """Return the range files of the folder and of its partner folders, in rows of consecutive files."""
     bandwidth_hz, own_id = settings.radio.bandwidth_hz, settings.formation.own_id
     folders, faults = list_range_folder(folder, "", own_id)
     for fault in faults:
@@ -103,7 +103,9 @@ def _range_rows(folder: Path, settings: Settings) -> list[RangeRow]:
             sources = [str(path) for path in paths]
             rows.append(RangeRow(paths, sources, bandwidth_hz, satellite_id=found.satellite_id, own_id=own_id))
     if not rows:
-        raise ReplayError(f"{folder}: holds no rng00000.bin or the like; name the folder with the range files")
+        raise ReplayError(
+            f"{folder}: no range file (rng00000.bin and so on) found; name the folder with the range files"
+        )
     return rows
 
 
@@ -133,10 +135,10 @@ def _journaled(folder: Path) -> Iterator[Message]:
 
 
 def _header(header: bytes, folder: Path) -> tuple[Settings, str]:
-    """Settings and name of the Earth orientation in a journal's header; another version's may differ from ours."""
+    """Return settings and name of the Earth orientation table from a journal's header."""
     try:
         fields = msgspec.msgpack.decode(header)
         return msgspec.convert(fields["settings"], Settings), str(fields["earth_orientation"])
     except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
         remedy = "name the settings by --config"
-        raise ReplayError(f"{folder}: its settings are not those of this version ({error}); {remedy}") from error
+        raise ReplayError(f"{folder}: its settings do not fit this version ({error}); {remedy}") from error

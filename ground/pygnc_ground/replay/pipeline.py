@@ -1,4 +1,4 @@
-"""The real processes on recorded files, in a home of their own."""
+"""Run the real flight processes on recorded files in a temporary home."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def fly(home: Path, sense: Sequence[Path], ranges: Path | None, config: Path | N
 
 
 class Flown(NamedTuple):
-    """The estimates that a run wrote down, in order."""
+    """Estimates in the journals of a run, in order."""
 
     orbits: list[OrbitEstimate]
     attitudes: list[AttitudeEstimate]
@@ -54,7 +54,7 @@ class Flown(NamedTuple):
 
 
 def journaled_estimates(run: Path) -> Flown:
-    """What stands in a run's journals of estimates."""
+    """Return the estimates in a run's journals."""
     orbits = _journaled(run, "orbit", msgspec.msgpack.Decoder(OrbitMessage).decode)
     return Flown(
         [message for message in orbits if isinstance(message, OrbitEstimate)],

@@ -1,11 +1,7 @@
-"""All that a replay gives: tables of numbers, before anything is written or drawn.
+"""Results of a replay as arrays: GPS records, attitude samples, partners.
 
-What a replay gives of the attitude: tables of numbers by sensor sample, before anything is written or drawn.
-
-What a replay gives of the partners: arrays of numbers, before anything is written or drawn.
-
-Relative means partner minus self; "rtn" are the radial, transverse and normal axes of our orbit, rates in these turning
-axes. Positions are in m, velocities in m/s.
+Relative means partner minus self. "rtn" are the radial, transverse and normal axes of our orbit; rates are in these
+rotating axes. Positions are in m, velocities in m/s.
 """
 
 import math
@@ -26,51 +22,51 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleRecords:
-    """Every sensor sample of the input, n rows, in the order in which the flight gives their attitudes."""
+    """Sensor samples of the input, n rows, in the order of the flight's attitudes."""
 
     seq: IntArray
-    """(n,), number of the input"""
+    """(n,), input number"""
     gps_ms: IntArray
-    """(n,), by the map of the spacecraft clock; -1 where that is not known"""
+    """(n,), by the clock map; -1 if unknown"""
     mode: tuple[str, ...]
-    """How much is known of the attitude: searching, coarse, fine"""
+    """State of the attitude: searching, coarse, fine"""
     cause: tuple[str, ...]
-    """Why nothing of the sample was used; empty when something was, or when the attitude was searched for"""
+    """Why nothing of the sample was used; empty if something was used or the attitude was being searched"""
     found: BoolArray
-    """(n,), whether a search ended with this sample"""
+    """(n,), whether a search succeeded with this sample"""
     in_sun: BoolArray
-    """(n,), as the flight says it"""
+    """(n,), sunlight flag of the flight"""
     sunlit_fraction: FloatArray
-    """(n,), visible part of the Sun's disc at the place of the orbit; NaN without an orbit"""
+    """(n,), visible part of the Sun's disc at the orbit position; NaN without an orbit"""
     nis: FloatArray
-    """(n,), normalised innovation squared of what was used; NaN if nothing"""
+    """(n,), normalised innovation squared of the used measurements; NaN if none"""
     dof: IntArray
-    """(n,), numbers that `nis` sums over"""
+    """(n,), degrees of freedom of `nis`"""
     field_innovation_ut: FloatArray
-    """(n, 3), magnetometer, sensor axes: measured minus predicted before the sample was used; NaN without either"""
+    """(n, 3), magnetometer, sensor axes: measured minus predicted before the update; NaN without either"""
     field_innovation_sigma_ut: FloatArray
     """(n, 3), its expected standard deviation"""
     field_chi_square: FloatArray
     """(n,), innovation squared over its covariance, 3 degrees of freedom; compared with the gate"""
     field_used: BoolArray
-    """(n,), whether it passed"""
+    """(n,), whether it passed the gate"""
     faces_usable: BoolArray
-    """(n, 6), faces that said something of the attitude"""
+    """(n, 6), faces with a usable reading"""
     faces_used: BoolArray
-    """(n, 6), those that passed their gate"""
+    """(n, 6), faces that passed their gate"""
     faces_dead: BoolArray
-    """(n, 6), faces that the flight holds for dark in sunlight"""
+    """(n, 6), faces that the flight treats as dead (dark in sunlight)"""
     faces_mirrored: BoolArray
-    """(n, 6), faces that seem to look the other way"""
+    """(n, 6), faces that seem to point the opposite way"""
     gyro_stuck: BoolArray
-    """(n, 3), gyro axes that repeat themselves"""
+    """(n, 3), gyro axes with repeated readings"""
 
     def __len__(self) -> int:
         return len(self.seq)
 
     @property
     def found_again(self) -> BoolArray:
-        """All but the first of `found`, shape (n,)."""
+        """Return all of `found` except the first, shape (n,)."""
         again = self.found.copy()
         again[np.flatnonzero(again)[:1]] = False
         return again
@@ -78,23 +74,23 @@ class SampleRecords:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeResult:
-    """All of it; a row per sample everywhere."""
+    """Attitude result; every array has one row per sample."""
 
     samples: SampleRecords
     solution: AttitudeSolution
-    """Of the flight's filter"""
+    """Solution of the flight's filter"""
     smoothed: AttitudeSolution
     light: FaceIlluminance
-    """Against the smoothed attitude"""
+    """Light relative to the smoothed attitude"""
     truth: TrueAttitude | None
-    """At the samples' times; None where the truth has no attitude"""
+    """At the times of the samples; None if the truth has no attitude"""
     bound: AttitudeBound | None
     """None without truth"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RelativeStates:
-    """What the flight said of a partner at n moments in order of time, with what is true; NaN where unknown."""
+    """Flight estimates of a partner at n times, ascending, and the truth; NaN where unknown."""
 
     gps_ms: IntArray
     """(n,)"""
@@ -103,7 +99,7 @@ class RelativeStates:
     covariance_rtn: FloatArray
     """(n, 6, 6)"""
     mirror_rtn_m: FloatArray
-    """(n, 3), where another orbit is that fits nearly as well"""
+    """(n, 3), position by another orbit that fits nearly as well"""
     ambiguous: BoolArray
     """(n,)"""
     chi2_best: FloatArray
@@ -118,18 +114,18 @@ class RelativeStates:
 
     @property
     def known(self) -> BoolArray:
-        """Moments with a state, (n,)."""
+        """Return which times have a state, (n,)."""
         return np.isfinite(self.rtn[:, 0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PossibleOrbit:
-    """One of the orbits on which a partner may be, at the k moments of `FormationResult.track_gps_ms`."""
+class CandidateOrbit:
+    """Candidate orbit of a partner at the k times of `FormationResult.track_gps_ms`."""
 
     hypothesis: int
-    """Number of the best hypothesis in which it moves so"""
+    """Number of the best hypothesis with this orbit"""
     chi_square: float
-    """Of that hypothesis"""
+    """Chi-square of that hypothesis"""
     rtn: FloatArray
     """(k, 6)"""
     covariance_rtn: FloatArray
@@ -138,27 +134,27 @@ class PossibleOrbit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartnerResult:
-    """One partner."""
+    """Result of one partner."""
 
     partner: int
     """Radio id"""
     cause: str
-    """Why its orbit is not known, by the newest word; empty when it is"""
+    """Why its orbit is unknown by the newest message; empty if known"""
     ambiguous: bool
-    """Whether another orbit fits as well, by the newest word"""
+    """Whether another orbit fits as well by the newest message"""
     chi2_best: float
-    """By the newest word; NaN without a solution"""
+    """By the newest message; NaN without a solution"""
     chi2_mirror: float
-    """Of the best solution in which it moves differently, or of the mirror image as it is; NaN without either"""
+    """Of the best solution with a distinct orbit, or of the mirror image; NaN without either"""
     states: RelativeStates
-    orbits: tuple[PossibleOrbit, ...]
-    """Different ones by the newest solution, the best first; of those that the data exclude the best only"""
+    orbits: tuple[CandidateOrbit, ...]
+    """Distinct orbits by the newest solution, best first; of the excluded ones only the best"""
     true_track: FloatArray
     """(k, 6), NaN where unknown"""
 
     @property
-    def mirror(self) -> PossibleOrbit | None:
-        """The best of the other orbits."""
+    def mirror(self) -> CandidateOrbit | None:
+        """Second-best orbit, if any."""
         return self.orbits[1] if len(self.orbits) > 1 else None
 
     @property
@@ -169,14 +165,14 @@ class PartnerResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkResult:
-    """The n ranges between two satellites that the newest solution is made of, in order of time."""
+    """The n ranges between two satellites in the newest solution, in time order."""
 
     pair: Pair
     """Radio ids"""
     gps_ms: IntArray
     """(n,)"""
     range_m: FloatArray
-    """(n,), with the bias"""
+    """(n,), including the bias"""
     residual_m: FloatArray
     """(n,), measured minus computed in the best hypothesis"""
     used: BoolArray
@@ -184,50 +180,50 @@ class LinkResult:
     bias_m: float
     bias_sigma_m: float
     noise_m: float
-    """Standard deviation of a range, as estimated"""
+    """Estimated standard deviation of a range"""
 
     @property
     def distance_m(self) -> FloatArray:
-        """Measured, without the bias, (n,)."""
+        """Measured distances without the bias, (n,)."""
         return self.range_m - self.bias_m
 
     @property
     def model_m(self) -> FloatArray:
-        """Computed, without the bias, (n,)."""
+        """Computed distances without the bias, (n,)."""
         return self.distance_m - self.residual_m
 
     @property
     def residual_rms_m(self) -> float:
-        """Of the ranges in use; NaN for none."""
+        """RMS of the used ranges; NaN for none."""
         return float(np.sqrt(np.mean(self.residual_m[self.used] ** 2))) if self.used.any() else math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FormationResult:
-    """All of it."""
+    """Formation result."""
 
     own_id: int
     """Our radio id"""
     partners: tuple[PartnerResult, ...]
-    """Whoever was named, by radio id"""
+    """All partners named, by radio id"""
     links: tuple[LinkResult, ...]
     chi_square: FloatArray
-    """(h,), of the newest solution's hypotheses, each on the whole formation, the best first"""
+    """(h,), chi-squares of the newest solution's hypotheses, each for the whole formation, best first"""
     margin: float
-    """A hypothesis whose chi-square is farther above the best is excluded; NaN without a solution"""
+    """Hypotheses with a chi-square further above the best are excluded; NaN without a solution"""
     track_gps_ms: IntArray
     """(k,)"""
     approaches: tuple[ClosestApproach, ...]
-    """By the newest word on each partner, the best orbit's first"""
+    """By the newest message about each partner, the best orbit's first"""
     counts: dict[str, int]
-    """Books of ranges and of partners' fixes"""
+    """Counters of ranges and of partners' fixes"""
 
     def approaches_of(self, partner_id: int) -> list[ClosestApproach]:
-        """Of one partner, the best orbit's first."""
+        """Return the approaches of one partner, the best orbit's first."""
         return [of for of in self.approaches if of.partner_id == partner_id]
 
     def most_dangerous(self, partner_id: int) -> ClosestApproach | None:
-        """The approach that leaves the least distance when three standard deviations are taken off; None for none."""
+        """Return the approach with the smallest distance minus three standard deviations, or None."""
         return min(
             self.approaches_of(partner_id), key=lambda of: (of.least_m, of.distance_m - 3.0 * of.sigma_m), default=None
         )
@@ -235,23 +231,23 @@ class FormationResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixRecords:
-    """Every GPS record of the input that carries a time, n rows, in the order in which the flight takes them.
+    """GPS records with a time, n rows, in the order in which the flight uses them.
 
-    Innovations are measured minus predicted, in ITRF, NaN where there was no prediction to compare with.
+    Innovations are measured minus predicted, in ITRF, and NaN without a prediction.
     """
 
     seq: IntArray
-    """(n,), number of the input"""
+    """(n,), input number"""
     source: tuple[str, ...]
-    """File each record is from"""
+    """File of each record"""
     offset: IntArray
-    """(n,), where it stands in the undamaged part of that file"""
+    """(n,), offset in the undamaged part of that file"""
     gps_ms: IntArray
     """(n,)"""
     t_spacecraft_s: IntArray
-    """(n,), -1 where the record has none"""
+    """(n,), -1 without a spacecraft time"""
     position_cause: tuple[str, ...]
-    """Why the position was not used; empty when it was"""
+    """Why the position was rejected; empty if used"""
     velocity_cause: tuple[str, ...]
     """The same for the velocity"""
     position_innovation_m: FloatArray
@@ -267,14 +263,14 @@ class FixRecords:
     velocity_chi_square: FloatArray
     """(n,)"""
     restarted: BoolArray
-    """(n,), whether the filter started again with this record"""
+    """(n,), whether the filter restarted with this record"""
     spacecraft_to_gps_ms: FloatArray
-    """(n,), the clock map after this record: gps_ms = 1000 t_spacecraft_s + this; NaN before it is known"""
+    """(n,), clock map after the record: gps_ms = 1000 t_spacecraft_s + this; NaN if unknown"""
 
 
 @dataclass(frozen=True, slots=True)
 class UntimedRecord:
-    """A GPS record without a time, which no table of states can hold."""
+    """GPS record without a time, which has no place in the tables of states."""
 
     seq: int
     source: str
@@ -285,24 +281,24 @@ class UntimedRecord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayResult:
-    """What came out of a replay."""
+    """Results of a replay."""
 
     settings: Settings
     filter_name: str
-    """square-root EKF, or the reference that ran in its place"""
+    """Square-root EKF, or the reference filter used instead"""
     sources: tuple[SourceFile, ...]
-    """The input files and the books of their bytes"""
+    """Input files and their byte counters"""
     counts: dict[str, int]
-    """Books of the fixes: received, accepted, waiting, rejected by cause"""
+    """Counters of the fixes: received, accepted, waiting, rejected by cause"""
     fixes: FixRecords
     untimed: tuple[UntimedRecord, ...]
     solution: OrbitSolution
-    """Of the filter; one row per row of `fixes`, and so for the others"""
+    """Solution of the filter; like the others, with one row per row of `fixes`"""
     smoothed: OrbitSolution | None
     batch: OrbitSolution | None
     truth: OrbitTruth | None
     attitude: AttitudeResult
     formation: FormationResult | None = None
-    """None when no partner was named"""
+    """None without partners"""
     notes: tuple[str, ...] = ()
-    """What else a reader should know, such as why there is no batch solution"""
+    """Remarks for the reader, such as why there is no batch solution"""

@@ -1,4 +1,4 @@
-"""A replay: the inputs through the filter, then smoother and batch over all of it."""
+"""Replay of inputs: the flight's trackers, then smoother and batch solution over all fixes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -39,7 +39,7 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
 class Truth(NamedTuple):
-    """What to compare with, as far as there is a truth."""
+    """Truth to compare with, as far as available."""
 
     orbit: OrbitTruth | None = None
     attitude: AttitudeTruth | None = None
@@ -47,19 +47,19 @@ class Truth(NamedTuple):
     """By radio id"""
 
     def orbits(self, own_id: int) -> dict[int, OrbitTruth]:
-        """Of all satellites, by radio id."""
+        """Return the true orbits of all satellites by radio id."""
         return {**self.partners, **({} if self.orbit is None else {own_id: self.orbit})}
 
 
 class FilterName(StrEnum):
-    """Filters that a replay can run."""
+    """Filters available in a replay."""
 
     EKF = "ekf"
     UKF = "ukf"
 
 
 _FILTERS: Final[dict[FilterName, tuple[str, MakeEstimator]]] = {
-    FilterName.EKF: ("square-root EKF, the flight's", OrbitFilter),
+    FilterName.EKF: ("square-root EKF of the flight", OrbitFilter),
     FilterName.UKF: ("unscented Kalman filter of filterpy on the flight's models", UkfOrbitFilter),
 }
 
@@ -75,19 +75,19 @@ def replay(
 ) -> tuple[ReplayResult, Collected]:
     """Run the inputs through the estimators.
 
-    Cost: about 0.5 ms per fix for filter and smoother each, 0.4 ms per sample for the attitude's; 6 kB of memory per
-    fix, 20 kB per sample.
+    Computing takes about 0.5 ms per fix each for filter and smoother, and 0.4 ms per sample for the attitude. Memory: 6
+    kB per fix, 20 kB per sample.
 
     Args:
-        inputs: What goes in.
-        settings: The flight's.
-        orientation: The flight's.
-        truth: To compare with.
-        filter_name: Which filter.
+        inputs: Inputs of the estimators.
+        settings: Settings of the flight.
+        orientation: Earth orientation of the flight.
+        truth: Truth to compare with.
+        filter_name: Filter to run.
         advance: Called after each GPS record.
 
     Returns:
-        The result, and the flight's estimates behind it.
+        The result, and the flight's messages it is made from.
     """
     description, make_filter = _FILTERS[filter_name]
     tracker = OrbitTracker(settings.orbit, orientation, make_filter=make_filter)
@@ -133,7 +133,7 @@ def _filter_usage(record: TimedRecord) -> Usage:
 
 
 def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames) -> OrbitSolution | None:
-    """The smoother's states at all records whose time can be believed."""
+    """Return the smoother's states at all records with a valid time."""
     believed = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
     states = smooth(
         collected.updates, [record.gps_ms for record in believed], OrbitDynamics(settings, frames), settings
@@ -151,7 +151,7 @@ def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames
 def _residual_usage(
     record: TimedRecord, state: OrbitState | None, settings: OrbitSettings, frames: EarthFrames
 ) -> Usage:
-    """How a smoothed state leaves the fix that helped to make it: residuals over the receiver's sigmas."""
+    """Return the residuals of a fix against the smoothed state, over the receiver's sigmas."""
     update = record.update
     if update is None or state is None:
         return Usage(0.0, 0, accepted=False)
@@ -180,5 +180,5 @@ def _batch(
         notes.append(f"batch: not converged after {batch.iterations} iterations")
     for left in batch.left_out:
         begin, end = (utc_iso_from_gps_ms(ms) for ms in (left.first_gps_ms, left.last_gps_ms))
-        notes.append(f"batch: {left.fixes} fixes from {begin} to {end} left out: {left.reason}")
+        notes.append(f"batch: {left.fixes} fixes from {begin} to {end} omitted: {left.reason}")
     return batch.solution

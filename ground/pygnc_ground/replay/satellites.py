@@ -1,9 +1,7 @@
-"""The files of several satellites together, as one batch of the first one's.
+"""Files of several satellites, replayed jointly as one batch of the first satellite, and the truth of partners.
 
-What the partners' receivers and radios measured goes in as if their files lay in the first one's home, and their sense
-files too, of which the flight knows nothing: only the GPS packets of these are used.
-
-True orbits of partners: those that the user names, and those that lie beside satellites' files.
+The partners' files are used as if they were in the first satellite's home. Of their sense files, which the flight does
+not read, only the GPS packets are used.
 """
 
 from collections.abc import Sequence
@@ -28,17 +26,17 @@ from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 RADIO_IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
-"""By what users may call them: the number, or the letter of that code."""
+"""Radio ids by the names that users may give: the number, or the letter with that code."""
 _OF_ANY_PARTNER: Final = 0
-"""No radio has this id: whatever lies in folders of partners beside a satellite's own files is left out."""
+"""No radio has this id. It excludes partner folders beside a satellite's own files."""
 
 
 class SatelliteFolder(NamedTuple):
-    """A satellite's files.
+    """Files of one satellite.
 
     Attributes:
-        name: What the user calls it.
-        folder: Where its sense.bin and range files lie, as in a satellite's home.
+        name: Name given by the user.
+        folder: Folder with sense.bin and range files, as in a satellite's home.
     """
 
     name: str
@@ -46,30 +44,30 @@ class SatelliteFolder(NamedTuple):
 
     @classmethod
     def named(cls, text: str) -> "SatelliteFolder":
-        """What NAME=FOLDER says.
+        """Parse NAME=FOLDER.
 
         Raises:
-            ReplayError: It is not of that form, or there is no such folder.
+            ReplayError: The text has another form, or the folder does not exist.
         """
         name, _, folder = text.partition("=")
         if not (name and folder):
             raise ReplayError(f"--satellite {text}: write NAME=FOLDER, such as 74=flights/one")
         if not Path(folder).is_dir():
-            raise ReplayError(f"{folder}: is no folder; name the one with the satellite's sense.bin and range files")
+            raise ReplayError(f"{folder}: not a folder; name the one with the satellite's sense.bin and range files")
         return cls(name, Path(folder))
 
     @property
     def range_rows(self) -> list[list[str]]:
-        """Its own range files, in rows that continue each other, by their names below the folder."""
+        """Return its own range files, in rows of consecutive files, by their names below the folder."""
         folders, _ = list_range_files(self.folder, _OF_ANY_PARTNER)
         return [row for folder in folders if folder.satellite_id == 0 for row in folder.rows()]
 
 
 def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -> Inputs:
-    """The inputs, with the settings in which the first satellite's radio id is ours.
+    """Return the inputs, with settings in which the first satellite's radio id is ours.
 
     Raises:
-        ReplayError: A file cannot be read, a satellite has none, or its radio id cannot be told.
+        ReplayError: A file cannot be read, a satellite has no files, or its radio id is unknown.
     """
     try:
         ids = radio_ids(satellites)
@@ -94,16 +92,16 @@ def _sources(satellite: SatelliteFolder, radio_id: int, own_id: int, bandwidth_h
         names = [str(path) for path in paths]
         found.append(RangeRow(paths, names, bandwidth_hz, satellite_id=owner, own_id=own_id))
     if not found:
-        raise ReplayError(f"{satellite.folder}: holds neither {SENSE_FILE} nor range files, in it or in range/")
+        raise ReplayError(f"{satellite.folder}: neither {SENSE_FILE} nor range files found, in it or in range/")
     return found
 
 
 def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
-    """Radio ids by the satellites' names, or else by whom the others' radios have measured and its own has not.
+    """Return the radio ids by the satellites' names, or deduced from which satellites measure ranges to them.
 
     Raises:
         OSError: A file cannot be read.
-        ReplayError: A radio id cannot be told.
+        ReplayError: A radio id cannot be deduced.
     """
     measured = [_measured(satellite) for satellite in satellites]
     named = [RADIO_IDS.get(satellite.name) for satellite in satellites]
@@ -114,17 +112,17 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
         radio_id = named[number] or (possible.pop() if len(possible) == 1 else None)
         if radio_id is None:
             raise ReplayError(
-                f"--satellite {satellite.name}={satellite.folder}: the ranges do not tell its radio id; "
-                f"name it by that, {PARTNER_IDS[0]} to {PARTNER_IDS[-1]}"
+                f"--satellite {satellite.name}={satellite.folder}: its radio id does not follow from the ranges; "
+                f"use it as the name, {PARTNER_IDS[0]} to {PARTNER_IDS[-1]}"
             )
         ids.append(radio_id)
     if len(set(ids)) < len(ids):
-        raise ReplayError(f"--satellite: the satellites' radio ids are {ids}, not all different")
+        raise ReplayError(f"--satellite: the satellites' radio ids {ids} are not all different")
     return ids
 
 
 def _measured(satellite: SatelliteFolder) -> set[int]:
-    """Radio ids to which a satellite's own files hold ranges."""
+    """Return the radio ids to which a satellite's own files contain ranges."""
     seen: set[int] = set()
     for row in satellite.range_rows:
         seen |= set(
@@ -134,7 +132,7 @@ def _measured(satellite: SatelliteFolder) -> set[int]:
 
 
 class PartnerSense(SenseFile):
-    """A partner's sense file, of which the GPS packets are given."""
+    """Sense file of a partner, of which only the GPS packets are used."""
 
     def __init__(self, path: Path, satellite_id: int) -> None:
         super().__init__(path, str(path), batch_sensor_gps_packet_num_sensor_packets)
@@ -155,20 +153,20 @@ _BESIDE: Final = "truth.parquet"
 def partner_truths(
     named: Sequence[str], satellites: Sequence[SatelliteFolder], *, own_truth: bool
 ) -> dict[int, OrbitTruth]:
-    """True orbits by radio id.
+    """Return the true orbits of partners by radio id.
 
     Args:
-        named: What the user says, NAME=FILE each; the name is a radio id or a satellite's.
-        satellites: The first is ours. With a truth of ours, `truth.parquet` in the others' folders is theirs.
+        named: NAME=FILE given by the user; NAME is a radio id or a satellite's name.
+        satellites: All satellites, ours first. If our truth is known, `truth.parquet` in the other folders is used too.
         own_truth: Whether the true orbit of our satellite is known.
 
     Raises:
         OSError: A file cannot be read.
-        ReplayError: A name is not known, or our own orbit's truth is missing.
-        ValueError: A file is damaged or of no known kind; the message names it.
+        ReplayError: A name is unknown, or the truth of our own orbit is missing.
+        ValueError: A file is damaged or of unknown kind; the message names it.
     """
     if named and not own_truth:
-        raise ReplayError("--partner-truth: relative to us it says nothing; name our own true orbit by --truth")
+        raise ReplayError("--partner-truth requires --truth, the true orbit of our own satellite")
     if not own_truth:
         return {}
     ids = radio_ids(satellites)
@@ -181,8 +179,8 @@ def partner_truths(
     for text in named:
         name, _, file = text.partition("=")
         if name not in of_name or not file:
-            raise ReplayError(f"--partner-truth {text}: write NAME=FILE, the name a radio id such as 75")
+            raise ReplayError(f"--partner-truth {text}: write NAME=FILE, with a radio id such as 75 as NAME")
         if of_name[name] in ids[:1]:
-            raise ReplayError(f"--partner-truth {text}: {name} is our own satellite; name its orbit by --truth")
+            raise ReplayError(f"--partner-truth {text}: {name} is our own satellite; use --truth for its orbit")
         files[of_name[name]] = Path(file)
     return {radio_id: load_truth(file) for radio_id, file in files.items()}

@@ -1,21 +1,17 @@
-"""The tables that a replay writes, as Parquet and, if wanted, CSV.
+"""Tables of a replay as Parquet and CSV files. Empty fields stand for unknown values.
 
 `orbit`, `orbit_smoothed` and `orbit_batch` have the same columns: GPS week and seconds of the week; position and
-velocity in ITRF ("ecef") and GCRF, both valid at that time; standard deviations of the ITRF state; the normalised
-innovation squared of what was used of the record (after smoothing and in the batch: the residual's); and whether any of
-it was used. Empty fields stand for what is not known.
+velocity in ITRF ("ecef") and GCRF at that time; standard deviations of the ITRF state; the normalised innovation
+squared of the used measurements (after smoothing and in the batch: of the residuals); and whether any of the record was
+used.
 
-The tables of attitudes: a row for each sensor sample, of the flight's filter or smoothed.
+`attitude` and `attitude_smoothed` have one row per sensor sample: GPS week and seconds of the week; the quaternion from
+body to GCRF (Hamilton convention, scalar first); the body rate without the known bias; biases of gyro and magnetometer
+in sensor axes; standard deviations of the attitude about the body axes; the sunlight flag; and the state of the
+attitude.
 
-GPS week and seconds of the week; the quaternion that takes body components to GCRF (Hamilton's, scalar first); the body
-rate without what is known of the bias; biases of gyro and magnetometer in the sensor's own axes; standard deviations of
-the attitude about the body axes; whether the Sun shines; and how well the attitude is known. Empty fields stand for
-what is not known.
-
-The table of the partners: a row for each partner and moment at which something concerning it was measured.
-
-Relative means partner minus self: along the radial, transverse and normal axes of our orbit, rates in these turning
-axes, and in GCRF. While `ambiguous`, another orbit fits as well. Empty fields stand for what is not known.
+`formation` has one row per partner and time at which something concerning the partner was measured. Relative means
+partner minus self, along the radial, transverse and normal axes of our orbit, with rates in these rotating axes.
 """
 
 from collections.abc import Sequence
@@ -47,7 +43,7 @@ _UNKNOWN: Final = (float("nan"),) * 4
 
 
 def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
-    """The filter's attitudes, of the flight's own messages."""
+    """Return the filter's attitudes from the flight's messages."""
     estimates = [record.estimate for record in records]
     return _attitude_table(
         estimates, [_flown(estimate) for estimate in estimates], [estimate.mode for estimate in estimates]
@@ -57,7 +53,7 @@ def attitude_table(records: Sequence[SampleRecord]) -> pl.DataFrame:
 def smoothed_table(
     records: Sequence[SampleRecord], smoothed: AttitudeSolution, settings: AttitudeSettings
 ) -> pl.DataFrame:
-    """The attitudes that follow from all samples, before and after each; `mode` tells it of the smoothed ones."""
+    """Return the smoothed attitudes; `mode` distinguishes them."""
     parts = (
         smoothed.quaternion,
         smoothed.rate_body_rad_s,
@@ -106,11 +102,11 @@ FORMATION_COLUMNS: Final = (
 )
 _UNKNOWN_RTN: Final = (float("nan"),) * 3
 _POSITION_VARIANCES: Final = [0, 2, 5]
-"""In the lower triangle of a covariance."""
+"""Indices of the variances in the lower triangle of a covariance."""
 
 
 def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
-    """The partners' places, of the flight's own messages."""
+    """Return the partners' relative states from the flight's messages."""
     rows = [message for message in messages if isinstance(message, FormationEstimate)]
     numbers = np.array([_numbers(row) for row in rows], dtype=np.float64).reshape(-1, 13)
     columns: dict[str, object] = {
@@ -144,7 +140,7 @@ ORBIT_COLUMNS: Final = ("gps_week", "gps_tow_s", *STATE_COLUMNS, "nis", "accepte
 
 
 def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
-    """The filter's orbit, of the flight's own messages."""
+    """Return the filter's orbit from the flight's messages."""
     states = np.full((len(timed), len(STATE_COLUMNS)), np.nan)
     nis = np.full(len(timed), np.nan)
     accepted = np.zeros(len(timed), dtype=np.int64)
@@ -160,7 +156,7 @@ def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
 
 
 def solution_table(solution: OrbitSolution) -> pl.DataFrame:
-    """An orbit of the ground's own."""
+    """Return an orbit computed on the ground."""
     parts = (
         solution.position_ecef_m,
         solution.velocity_ecef_mps,
@@ -183,7 +179,7 @@ def _table(
 
 
 def rejected_table(untimed: Sequence[UntimedRecord]) -> pl.DataFrame:
-    """The GPS records without a time, each with its place and why it was not used."""
+    """Return the GPS records without a time, with file, offset and cause."""
     return pl.DataFrame(
         {
             "seq": [record.seq for record in untimed],
@@ -203,7 +199,7 @@ def rejected_table(untimed: Sequence[UntimedRecord]) -> pl.DataFrame:
 
 
 def fixes_table(fixes: FixRecords) -> pl.DataFrame:
-    """Every GPS record with a time: where it stands, what became of it, and its innovations in ITRF."""
+    """Return every GPS record with a time: file, offset, result, innovations in ITRF."""
     columns: dict[str, object] = {
         "seq": fixes.seq,
         "source": fixes.source,
@@ -230,7 +226,7 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
 
 
 def write_tables(result: ReplayResult, collected: Collected, folder: Path, *, csv: bool) -> list[Path]:
-    """Write all tables into a folder; return their paths."""
+    """Write all tables to a folder and return their paths."""
     tables = {"orbit": orbit_table(collected.timed)}
     if result.smoothed is not None:
         tables["orbit_smoothed"] = solution_table(result.smoothed)

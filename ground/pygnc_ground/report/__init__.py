@@ -1,1 +1,1 @@
-"""What people look at after a replay."""
+"""HTML report of a replay: statistics, findings and figures."""

@@ -1,11 +1,4 @@
-"""Figures of attitudes: errors against a truth with bounds, or filter minus smoother and formal accuracy.
-
-Figure: biases of gyro and magnetometer.
-
-What held of the attitude and its sensors, as flags by sample in words that people read.
-
-Figure: when the attitude was known, what failed, and how the body turned.
-"""
+"""Figures of the attitude: errors against truth, filter minus smoother, sensor biases, modes and faults over time."""
 
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
@@ -30,7 +23,7 @@ from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis, eclipses, shade, spans
 from pygnc_ground.report.comparison import (
     ComparedAttitude,
-    TurnSeries,
+    RotationSeries,
     attitude_error_series,
     attitude_filter_minus_smoother,
 )
@@ -61,52 +54,50 @@ _ECLIPSE: Final = ("band", SHADE, "eclipse")
 
 
 def attitude_errors(result: AttitudeResult, found: Sequence[ComparedAttitude], time: TimeAxis) -> Chart:
-    """Errors about the body axes with 3-sigma bounds, and the angle between truth and estimate."""
-    title, name = "Attitude errors against the truth", "attitude-errors"
+    """Plot the errors about the body axes with 3-sigma bounds, and the angle between truth and estimate."""
+    title, name = "Attitude error against truth", "attitude-errors"
     known = [one for one in found if len(one.errors)]
     if not known:
-        return Chart(name, title, "No attitude falls into the time span of the truth.", "", Markup())
+        return Chart(name, title, "No attitude lies in the time span of the truth.", "", Markup())
     figure, panels = _four_panels("error")
     shade(panels, eclipses(result.samples, time))
     series = {one.name: attitude_error_series(one) for one in known}
-    _turns(panels[:3], time, series)
+    _rotations(panels[:3], time, series)
     _angles(panels[3], time, known)
     bounded = bool(np.isfinite(found[0].bound_rad).any())
     entries = [("band", BAND_OF_ESTIMATE[name], f"3 σ of the {name}") for name in series]
     entries += [("line", OF_ESTIMATE[name], name) for name in series]
     if bounded:
-        entries += [("dashed", OF_ESTIMATE[one.name], f"bound of any {one.name}") for one in known]
+        entries += [("dashed", OF_ESTIMATE[one.name], f"bound for any {one.name}") for one in known]
     _finish(figure, panels, result, time, [*entries, _ECLIPSE])
     return Chart(
         name,
         title,
-        "The turn that leads from the true body axes to the estimated ones, as a rotation vector in body axes, with "
-        "three standard deviations by the estimate's own covariance. The lowest panel shows its length, the angle "
-        "about all three axes, as RMS over five minutes"
+        "Rotation from the true to the estimated body axes, as a rotation vector in body axes, with the 3-sigma "
+        "bounds of the estimate's own covariance. The lowest panel shows the total angle as RMS over five minutes"
         + (
-            ", and the least sigma that filters and smoothers can reach with these samples (posterior Cramér-Rao "
-            "bound, with the noises that the settings expect)"
+            ", and the smallest sigma that any filter or smoother can reach with these samples (posterior Cramér-Rao "
+            "bound for the noise in the settings)"
             if bounded
             else ""
         )
-        + ". Without sunlight only the magnetometer holds the attitude, so "
-        "errors grow in eclipse.",
-        "Errors outside their band for longer than a few samples, a small band around a large error (a wrong lock), "
-        "an error that stays on one side in sunlight (a face's gain or the mounting), a slow swing with the field "
-        "(the magnetometer's bias).",
-        to_svg(figure, name, "Errors of the attitude about the body axes over time with their 3-sigma bounds"),
+        + ". Without sunlight, only the magnetometer constrains the attitude, so errors grow in eclipse.",
+        "Errors outside the band for longer than a few samples; a narrow band around a large error (wrong lock); "
+        "errors of one sign in sunlight (gain of a face, or mounting); a slow oscillation with the field "
+        "(magnetometer bias).",
+        to_svg(figure, name, "Attitude errors about the body axes over time with 3-sigma bounds"),
     )
 
 
 def attitude_smoothing(result: AttitudeResult, found: Sequence[ComparedAttitude], time: TimeAxis) -> Chart:
-    """Filter minus smoother with the bounds that the two covariances give, and the sigmas of both."""
+    """Plot filter minus smoother with the bounds that follow from both covariances, and the sigmas of both."""
     title, name = "Attitude: filter minus smoother, and formal accuracy", "attitude-smoothing"
     difference = attitude_filter_minus_smoother(result)
     if not len(difference.row):
-        return Chart(name, title, "The filter never found an attitude.", "", Markup())
+        return Chart(name, title, "The filter never had an attitude.", "", Markup())
     figure, panels = _four_panels("turn")
     shade(panels, eclipses(result.samples, time))
-    _turns(panels[:3], time, {"filter": difference})
+    _rotations(panels[:3], time, {"filter": difference})
     sigmas = {one.name: np.degrees(one.solution.sigma_rss_rad) for one in found}
     for estimate, sigma in sigmas.items():
         traces.line(panels[3], time, traces.trace(time, sigma), OF_ESTIMATE[estimate])
@@ -121,17 +112,17 @@ def attitude_smoothing(result: AttitudeResult, found: Sequence[ComparedAttitude]
     return Chart(
         name,
         title,
-        "What later samples change, as a turn about the body axes. Its variance is the filter's minus the smoother's, "
-        "so this tests both covariances without a truth (McReynolds): 99 % should lie in the band. The lowest panel "
-        "shows how exactly both claim to know the attitude, about all three axes.",
-        "Differences outside the band for longer than a few samples (noises set too small, or a model that is wrong), "
+        "Rotation that later samples add to the filter's attitude, about the body axes. Its variance is the "
+        "filter's minus the smoother's, so this tests both covariances without a truth (McReynolds): 99 % should "
+        "lie in the band. The lowest panel shows the formal three-axis standard deviations.",
+        "Differences outside the band for longer than a few samples (noise settings too small, or a wrong model); "
         "sigmas that grow in sunlight.",
         to_svg(figure, name, "Filter minus smoother about the body axes over time, and formal standard deviations"),
     )
 
 
 def _angles(axes: Axes, time: TimeAxis, known: Sequence[ComparedAttitude]) -> None:
-    """Angles between truth and estimates, and their bounds, over a logarithmic scale."""
+    """Plot the angles between truth and estimates and their bounds on a logarithmic scale."""
     drawn = []
     for one in known:
         angle = traces.trace(time, np.degrees(one.errors.angle_rad), one.errors.row)
@@ -143,7 +134,7 @@ def _angles(axes: Axes, time: TimeAxis, known: Sequence[ComparedAttitude]) -> No
 
 
 def _running_rms(shown: Trace) -> Trace:
-    """Each value with those up to half a window before and behind it."""
+    """Return the RMS over a centred window at each value."""
     total = np.concatenate(([0.0], np.cumsum(shown.values**2)))
     first = np.searchsorted(shown.hours, shown.hours - 0.5 * _WINDOW_H)
     behind = np.searchsorted(shown.hours, shown.hours + 0.5 * _WINDOW_H, side="right")
@@ -158,10 +149,10 @@ def _four_panels(what: str) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _turns(panels: Sequence[Axes], time: TimeAxis, series: dict[str, TurnSeries]) -> None:
-    """Three panels of one scale, which shows all but the widest twentieth of the bounds."""
+def _rotations(panels: Sequence[Axes], time: TimeAxis, series: dict[str, RotationSeries]) -> None:
+    """Plot three panels with a common scale that covers all bounds except the widest 5 %."""
     sigmas = [np.degrees(3.0 * one.sigma_rad) for one in series.values()]
-    values = [np.degrees(one.turn_rad) for one in series.values()]
+    values = [np.degrees(one.rotation_rad) for one in series.values()]
     limit = max(traces.limit_around(*sigmas, share=0.95), traces.limit_around(*values, share=0.99))
     for component, axes in enumerate(panels):
         axes.set_ylim(-limit, limit)
@@ -199,7 +190,7 @@ _SIGMAS: Final = 3.0
 
 
 class _Series(NamedTuple):
-    """One estimator's biases of one sensor in the units of the panels."""
+    """Biases of one sensor from one estimator, in the units of the panels."""
 
     name: str
     values: FloatArray
@@ -211,10 +202,10 @@ class _Series(NamedTuple):
 
 
 def biases(result: AttitudeResult, found: Sequence[ComparedAttitude], time: TimeAxis) -> Chart:
-    """Both estimates with 3-sigma bounds, and the truth, per axis of the sensors."""
+    """Plot both estimates with 3-sigma bounds, and the truth, per sensor axis."""
     known = [one for one in found if one.solution.known.any()]
     if not known:
-        return Chart("biases", _BIASES_TITLE, "Without an attitude nothing is known of biases.", "", Markup())
+        return Chart("biases", _BIASES_TITLE, "Biases are unknown without an attitude.", "", Markup())
     figure, grid = panel_grid(3, 2, 1.2)
     for column, (sensor, unit) in enumerate((("Gyro", "deg/s"), ("Magnetometer", "µT"))):
         grid[0][column].set_title(f"{sensor} [{unit}]", fontweight="bold")
@@ -235,18 +226,18 @@ def biases(result: AttitudeResult, found: Sequence[ComparedAttitude], time: Time
     return Chart(
         "biases",
         _BIASES_TITLE,
-        "What the filter finds the sensors to show too much, in the sensors' own axes, with three standard "
-        "deviations. The three panels of a column have one scale; they are cut where bounds are widest, after a "
-        "start. While the rate is steady, a scale error of the gyro acts like a bias.",
-        "A bias that wanders by more than its band (a sensor that depends on temperature, or a current on board), "
-        "steps (something was switched), bands that do not shrink (a body that hardly turns shows no biases)"
-        + ("." if result.truth is None else ", a truth outside the bands."),
-        to_svg(figure, "biases", "Biases of gyro and magnetometer over time with their 3-sigma bounds"),
+        "Estimated sensor biases in the sensors' own axes with 3-sigma bounds. The panels of a column have a common "
+        "scale; the wide bounds after a start are cut off. While the body rate is constant, a scale error of the "
+        "gyro looks like a bias.",
+        "A bias that drifts by more than its band (temperature, or a current on board); steps (something was "
+        "switched); bands that do not shrink (biases are not observable while the body hardly rotates)"
+        + ("." if result.truth is None else "; a truth outside the bands."),
+        to_svg(figure, "biases", "Biases of gyro and magnetometer over time with 3-sigma bounds"),
     )
 
 
 def _of(solution: AttitudeSolution, column: int) -> tuple[FloatArray, FloatArray]:
-    """Values and sigmas in the units of the panels, each (n, 3)."""
+    """Return values and sigmas in the units of the panels, each (n, 3)."""
     if column:
         return solution.mag_bias_imu_ut, solution.mag_bias_sigma_ut
     return np.degrees(solution.gyro_bias_imu_rad_s), np.degrees(solution.gyro_bias_sigma_rad_s)
@@ -262,7 +253,7 @@ def _column(panels: Sequence[Axes], time: TimeAxis, series: Sequence[_Series], t
     for component, axes in enumerate(panels):
         for one in series:
             value, sigma = one.values[:, component], _SIGMAS * one.sigmas[:, component]
-            # Without an attitude a bias may be known by calibration, and its sigma not.
+            # Without an attitude, a bias may be known from calibration, but its sigma is not.
             top, low = traces.trace(time, value + sigma), traces.trace(time, value - sigma)
             traces.band(axes, time, top, BAND_OF_ESTIMATE[one.name], low=low.values)
         for one in series:
@@ -272,7 +263,7 @@ def _column(panels: Sequence[Axes], time: TimeAxis, series: Sequence[_Series], t
 
 
 def _set_limits(panels: Sequence[Axes], series: Sequence[_Series], true: FloatArray | None) -> None:
-    """Equal heights around the last estimator's median, that hold what is settled with its bounds, and the truth."""
+    """Set equal heights around the last median that contain settled values, their bounds, and the truth."""
     centre = np.median(series[-1].values[series[-1].settled], axis=0)
     reach = [np.abs(one.values - centre)[one.settled] + _SIGMAS * one.sigmas[one.settled] for one in series]
     if true is not None:
@@ -292,23 +283,23 @@ _MODES: Final = MappingProxyType(
 _CAUSES: Final = MappingProxyType(
     {
         NO_TIME: "sample without a time",
-        AttitudeRejectCause.NOT_LATER: "sample not later than the one before",
-        AttitudeRejectCause.NOT_FINITE: "a number of the sample is none",
+        AttitudeRejectCause.NOT_LATER: "sample not later than the previous one",
+        AttitudeRejectCause.NOT_FINITE: "sample with a value that is not finite",
         AttitudeRejectCause.NO_SURROUNDINGS: "no orbit",
-        AttitudeRejectCause.GATE: "all of the sample stopped by the gates",
+        AttitudeRejectCause.GATE: "all measurements of the sample rejected by the gates",
     }
 )
 _UNKNOWN_SHOWN: Final = 40
 _NAMES: Final = ("+X", "+Y", "+Z", "−X", "−Y", "−Z")
 
 
-class Held(NamedTuple):
-    """Something that held of samples.
+class Condition(NamedTuple):
+    """Condition that holds for some samples, such as a mode or a fault.
 
     Attributes:
-        label: What.
-        flags: Of which samples, shape (n,).
-        colour: Of its bars.
+        label: Name of the condition.
+        flags: Samples to which it applies, shape (n,).
+        colour: Colour of its bars.
     """
 
     label: str
@@ -317,7 +308,7 @@ class Held(NamedTuple):
 
 
 def face_names(mounting: MountingSettings) -> tuple[str, ...]:
-    """Faces by the body axis that they look along, or by number where one looks elsewhere."""
+    """Return the names of the faces by body axis, or by number if a face is not along a body axis."""
     normals = np.array(mounting.face_normals_body)
     axes = np.concatenate((np.eye(3), -np.eye(3)))
     along = normals.dot(axes.T) > 1.0 - 1e-6
@@ -326,30 +317,30 @@ def face_names(mounting: MountingSettings) -> tuple[str, ...]:
     return tuple(_NAMES[index] for index in along.argmax(axis=1))
 
 
-def held(samples: SampleRecords, mounting: MountingSettings) -> list[Held]:
-    """Modes, and what else occurred at all: causes, gates, sensors that fail."""
+def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condition]:
+    """Return the modes and all conditions that occurred: rejection causes, gates, failed sensors."""
     return [one for one in _all(samples, mounting) if one.flags.any()]
 
 
-def _all(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Held]:
+def _all(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Condition]:
     modes, causes = np.array(samples.mode), np.array(samples.cause)
     for mode, (label, colour) in _MODES.items():
-        yield Held(label, np.asarray(modes == mode.value), colour)
+        yield Condition(label, np.asarray(modes == mode.value), colour)
     for cause in sorted({*samples.cause} - {""}):
         label = _CAUSES.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
-        yield Held(label, np.asarray(causes == cause), REJECTED)
+        yield Condition(label, np.asarray(causes == cause), REJECTED)
     judged = np.isfinite(samples.field_chi_square)
-    yield Held("magnetometer stopped by its gate", judged & ~samples.field_used, REJECTED)
+    yield Condition("magnetometer rejected by its gate", judged & ~samples.field_used, REJECTED)
     stopped = samples.faces_usable & ~samples.faces_used
-    yield Held("a face stopped by its gate", np.asarray(stopped.any(axis=1)), REJECTED)
+    yield Condition("a face rejected by its gate", np.asarray(stopped.any(axis=1)), REJECTED)
     for number, name in enumerate(face_names(mounting)):
-        yield Held(f"face {name} dead", samples.faces_dead[:, number], REJECTED)
-        yield Held(f"face {name} mirrored", samples.faces_mirrored[:, number], REJECTED)
+        yield Condition(f"face {name} dead", samples.faces_dead[:, number], REJECTED)
+        yield Condition(f"face {name} mirrored", samples.faces_mirrored[:, number], REJECTED)
     for number, name in enumerate("xyz"):
-        yield Held(f"gyro axis {name} stuck", samples.gyro_stuck[:, number], REJECTED)
+        yield Condition(f"gyro axis {name} stuck", samples.gyro_stuck[:, number], REJECTED)
 
 
-_STATES_TITLE: Final = "Mode, trouble and body rate"
+_STATES_TITLE: Final = "Mode, faults and body rate"
 _TOP_IN, _BETWEEN_IN, _BOTTOM_IN, _RIGHT_IN = 0.46, 0.16, 0.4, 0.62
 _LEFT_IN: Final = 2.45
 _ROW_IN: Final = 0.22
@@ -358,12 +349,12 @@ _BAR: Final = 0.62
 _AXIS_COLOURS: Final = (INK, LIMIT, GOOD)
 
 
-def states(result: AttitudeResult, found: Sequence[Held], time: TimeAxis) -> Chart:
-    """A bar for each time that something held; the rate's components below."""
+def states(result: AttitudeResult, found: Sequence[Condition], time: TimeAxis) -> Chart:
+    """Plot a bar for each time span in which a condition held, and the components of the body rate."""
     samples = result.samples
     if not len(time.order):
         see = (
-            "No sensor sample has a time that is known, so nothing is known of the attitude."
+            "No sensor sample has a known time, so there is no attitude."
             if len(samples)
             else "There is no sensor sample."
         )
@@ -383,21 +374,21 @@ def states(result: AttitudeResult, found: Sequence[Held], time: TimeAxis) -> Cha
     entries = [("band", SHADE, "eclipse")]
     entries += [("line", colour, f"body rate about {name}") for name, colour in zip("xyz", _AXIS_COLOURS, strict=True)]
     if samples.found_again.any():
-        entries.append(("dotted", MUTED, "attitude found anew"))
+        entries.append(("dotted", MUTED, "attitude re-acquired"))
     traces.legend(figure, entries)
     return Chart(
         "attitude-states",
         _STATES_TITLE,
-        "When the attitude was fine, coarse or unknown, and when something failed; on the right, for how many samples. "
-        "Below, the rate that the filter makes of the gyro's readings, about the axes of the body; before it has found "
-        "an attitude their bias is still in it.",
-        "A coarse or unknown attitude long after the start, a fine one that is often found anew, bars of trouble that "
-        "go on, a rate that jumps or that stands still while the light on the faces changes.",
-        to_svg(figure, "attitude-states", "Modes and causes over time, and the body rate"),
+        "Time spans with fine, coarse or unknown attitude, and with faults; the number on the right counts samples. "
+        "Below: body rate from the gyro minus the filter's bias estimate, about the body axes. It still includes the "
+        "bias before the first attitude.",
+        "A coarse or unknown attitude long after the start; a fine attitude that is re-acquired often; fault bars "
+        "that do not end; a rate that jumps, or that is constant while the light on the faces changes.",
+        to_svg(figure, "attitude-states", "Modes and faults over time, and the body rate"),
     )
 
 
-def _strips(axes: Axes, found: Sequence[Held], time: TimeAxis) -> None:
+def _strips(axes: Axes, found: Sequence[Condition], time: TimeAxis) -> None:
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_yticks(range(len(found)), [one.label for one in found])
     axes.tick_params(axis="y", length=0)
@@ -405,7 +396,7 @@ def _strips(axes: Axes, found: Sequence[Held], time: TimeAxis) -> None:
     for row, one in enumerate(found):
         bars = [(begin, end - begin) for begin, end in spans(one.flags, time).tolist()]
         if bars:
-            # The edge keeps the bar of a single sample in sight.
+            # The edge keeps the bar of a single sample visible.
             axes.broken_barh(bars, (row - 0.5 * _BAR, _BAR), facecolor=one.colour, edgecolor=one.colour, linewidth=0.6)
         axes.text(1.008, row, whole(int(one.flags.sum())), transform=axes.get_yaxis_transform(), va="center")
     axes.text(1.008, 1.0 + 0.06 / len(found), "samples", transform=axes.transAxes, color=MUTED)

@@ -1,13 +1,4 @@
-"""The time axis that all figures of a report share: hours of UTC.
-
-Flags of samples as stretches of time.
-
-When the satellite is in the Earth's shadow, and how figures show it.
-
-The report's time axis for partners.
-
-A stretch of time in which single turns of the body can be seen.
-"""
+"""Time axis of the figures (hours of UTC), time spans of flags, eclipses, close-ups."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +18,7 @@ from pygnc_ground.report.style import SHADE
 _MS_PER_HOUR: Final = 3_600_000
 _MS_PER_DAY: Final = 86_400_000
 _AROUND_MS: Final = 12 * _MS_PER_HOUR
-"""Records this much before or after the known orbit are still shown; what is farther off has a damaged time."""
+"""Records this long before or after the known orbit are still shown; others have a damaged time."""
 _GAP_STEPS: Final = 4
 _GAP_MIN_H: Final = 1.0 / 60.0
 _STEPS_H: Final = (1 / 60, 1 / 30, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 4, 6, 12, 24)
@@ -36,29 +27,29 @@ _TICKS_MAX: Final = 7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimeAxis:
-    """Where each of n records stands on the axis.
+    """Position of each of n records on the time axis.
 
-    The zero is 00:00 UTC of the first day; a leap second on the way is not noticed.
+    The zero is 00:00 UTC of the first day; leap seconds are ignored.
     """
 
     hours: FloatArray
     """(n,), NaN for records that are not shown"""
     order: IntArray
-    """(m,), the records that are shown, in order of time"""
+    """(m,), indices of the records that are shown, in time order"""
     zero_gps_ms: int
     gap_h: float
-    """Nothing is drawn across longer steps"""
+    """Lines are interrupted at longer steps"""
     ends: tuple[float, float] | None = None
-    """First and last hour of all that is shown; None where that is these records alone"""
+    """First and last hour of everything that is shown; None if only these records are shown"""
 
     @property
     def hidden(self) -> int:
-        """Records whose time is too far from the others to be shown."""
+        """Number of records that are not shown because their time is too far from the others."""
         return len(self.hours) - len(self.order)
 
     @property
     def span_h(self) -> tuple[float, float] | None:
-        """First and last hour that are shown."""
+        """First and last hour shown."""
         if self.ends is not None or not len(self.order):
             return self.ends
         begin, end = self.hours[self.order[[0, -1]]].tolist()
@@ -66,7 +57,7 @@ class TimeAxis:
 
     @property
     def span_gps_ms(self) -> tuple[int, int] | None:
-        """First and last time that are shown."""
+        """First and last time shown."""
         if self.span_h is None:
             return None
         begin, end = (self.zero_gps_ms + round(hours * _MS_PER_HOUR) for hours in self.span_h)
@@ -74,7 +65,7 @@ class TimeAxis:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """First and last hour, with a margin."""
+        """First and last hour with a margin."""
         if self.span_h is None:
             return 0.0, 1.0
         begin, end = self.span_h
@@ -83,14 +74,14 @@ class TimeAxis:
 
     @property
     def label(self) -> str:
-        """What the axis shows."""
+        """Label of the axis."""
         if self.span_h is None:
             return "time, UTC [h:min]"
         first, last = map(self._day, self.span_h)
         return f"UTC on {first} [h:min]" if first == last else f"UTC, {first} to {last} [h:min]"
 
     def label_axes(self, axes: Iterable[Axes], *, bottom: Iterable[Axes]) -> None:
-        """Give all `axes` this time axis; only those at the `bottom` say what it is."""
+        """Apply this time axis to all `axes` and label those at the `bottom`."""
         begin, end = self.limits
         step = next(
             (step for step in _STEPS_H if (end - begin) / step <= _TICKS_MAX), 24.0 * np.ceil((end - begin) / 144)
@@ -106,7 +97,7 @@ class TimeAxis:
             one.set_xlabel(self.label)
 
     def starts_after_gap(self, hours: FloatArray) -> BoolArray:
-        """Which of these ascending hours, (k,), follow a gap, (k,)."""
+        """Return which of these ascending hours, (k,), follow a gap, (k,)."""
         return np.diff(hours, prepend=hours[:1]) > self.gap_h
 
     def _day(self, hours: float) -> str:
@@ -120,10 +111,10 @@ class TimeAxis:
 
 
 def time_axis(result: ReplayResult) -> TimeAxis:
-    """The axis for the GPS records of a replay.
+    """Return the axis for the GPS records of a replay.
 
-    It spans the known orbit, the records around it, and the sensor samples. Times that contradict the spacecraft clock
-    do not widen it.
+    It spans the known orbit, the records near it and the sensor samples. Times that contradict the spacecraft clock do
+    not extend it.
     """
     gps_ms = result.fixes.gps_ms
     if not len(gps_ms):
@@ -142,7 +133,7 @@ def time_axis(result: ReplayResult) -> TimeAxis:
 
 
 def sample_axis(time: TimeAxis, gps_ms: IntArray) -> TimeAxis:
-    """The same axis for sensor samples, (n,), -1 for those without a time."""
+    """Return the same axis for sensor samples with the times `gps_ms`, (n,); -1 marks an unknown time."""
     span = time.span_gps_ms
     shown = np.zeros(len(gps_ms), np.bool_) if span is None else (gps_ms >= span[0]) & (gps_ms <= span[1])
     return _axis(gps_ms, shown, time.zero_gps_ms, time.span_h)
@@ -163,13 +154,13 @@ def _axis(gps_ms: IntArray, shown: BoolArray, zero: int, ends: tuple[float, floa
 
 
 _APART: Final = 1.0 / 400.0
-"""Stretches closer than this share of the axis are drawn as one."""
+"""Spans closer than this fraction of the axis are drawn as one."""
 
 
 def spans(flags: BoolArray, time: TimeAxis) -> FloatArray:
-    """First and last hour, shape (k, 2), of each run of flagged samples; flags (n,), whose samples are the axis's.
+    """Return first and last hour, shape (k, 2), of each run of flagged samples; flags have shape (n,).
 
-    A run lasts until the next sample without a flag, and ends at gaps.
+    A run lasts until the next sample without a flag and ends at gaps.
     """
     hours, raised = time.hours[time.order], flags[time.order]
     if not raised.any():
@@ -186,7 +177,7 @@ def spans(flags: BoolArray, time: TimeAxis) -> FloatArray:
 
 
 def eclipses(samples: SampleRecords, time: TimeAxis) -> FloatArray:
-    """First and last hour of each eclipse, shape (k, 2): by the orbit, and where that is unknown, by the light."""
+    """Return first and last hour of each eclipse, shape (k, 2), by the orbit or, if it is unknown, by the light."""
     by_orbit = np.isfinite(samples.sunlit_fraction)
     return spans(np.where(by_orbit, samples.sunlit_fraction <= LIT, ~samples.in_sun), time)
 
@@ -202,11 +193,11 @@ _WHOLE_MS_PER_HOUR = 3_600_000
 
 
 class FormationAxis:
-    """Makes axes of one extent, that of the records and of all that was said of partners.
+    """Time axes of a common extent that covers the records and all states of partners.
 
     Args:
-        of_records: The report's.
-        result: The formation.
+        of_records: Time axis of the report.
+        result: Result of the formation.
     """
 
     def __init__(self, of_records: TimeAxis, result: FormationResult) -> None:
@@ -217,19 +208,19 @@ class FormationAxis:
         self._widened = replace(of_records, ends=ends)
 
     def at(self, gps_ms: IntArray) -> TimeAxis:
-        """The axis for moments, (n,)."""
+        """Return the axis for n times."""
         return sample_axis(self._widened, gps_ms)
 
 
 _TURNS: Final = 4.0
 _LENGTH_H: Final = (1.0 / 12.0, 0.5)
-"""Least and greatest."""
+"""Minimum and maximum length."""
 
 
 def close_up(result: AttitudeResult, time: TimeAxis) -> TimeAxis | None:
-    """The axis of the stretch with most samples in full sunlight whose light the model knows; None without any.
+    """Return the axis of the span with most fully sunlit samples that have a light model, or None.
 
-    Of equal ones the last, when the filter has had its time.
+    Of equal spans, the last is chosen because the filter has converged by then.
     """
     known = np.isfinite(result.light.expected[:, 0]) & (result.samples.sunlit_fraction == 1.0)
     rows = time.order[known[time.order]]

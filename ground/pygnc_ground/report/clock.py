@@ -1,7 +1,4 @@
-"""What the records say of the spacecraft clock: boots, and how far each record is from the clock map.
-
-Figure: the spacecraft clock against GPS time.
-"""
+"""Spacecraft clock: boots, residuals of the records against the clock map, and their figure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -23,33 +20,33 @@ class ClockSegment:
     """Records between two jumps of the clock map."""
 
     number: int
-    """From 1"""
+    """Counted from 1"""
     first_row: int
     last_row: int
     records: int
     offset_ms: float
-    """GPS time minus spacecraft time, by the map after its last record"""
+    """GPS time minus spacecraft time by the map after the segment's last record"""
     residual_median_ms: float
-    """Of the records against the map"""
+    """Median residual of the records against the map"""
     residual_spread_ms: float
-    """Between the 5th and the 95th percentile"""
+    """Range between the 5th and the 95th percentile"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClockRecords:
-    """The spacecraft clock at the records that have both times and a map."""
+    """Spacecraft clock at the records that have both times and a map."""
 
     row: IntArray
     """(k,), number of the record"""
     offset_ms: FloatArray
-    """(k,), of the map after the record"""
+    """(k,), offset of the map after the record"""
     residual_ms: FloatArray
-    """(k,), GPS time of the record minus what the map makes of its spacecraft time"""
+    """(k,), GPS time of the record minus the map's conversion of its spacecraft time"""
     segments: tuple[ClockSegment, ...]
 
 
 def clock_records(fixes: FixRecords) -> ClockRecords:
-    """Compare both clocks. A jump of the map by more than what one boot allows begins a segment."""
+    """Compare both clocks; a jump of the map beyond the tolerance of one boot begins a new segment."""
     row = np.flatnonzero((fixes.t_spacecraft_s >= 0) & np.isfinite(fixes.spacecraft_to_gps_ms))
     offset = fixes.spacecraft_to_gps_ms[row]
     residual = fixes.gps_ms[row] - 1000.0 * fixes.t_spacecraft_s[row] - offset
@@ -68,15 +65,15 @@ def _segment(number: int, part: IntArray, row: IntArray, offset: FloatArray, res
 
 _TITLE: Final = "Spacecraft clock"
 _LEAST_LIMIT_MS: Final = 600.0
-"""Whole seconds alone make residuals of half a second."""
+"""Rounding to whole seconds alone causes residuals of half a second."""
 _UNITS: Final = ((86_400_000.0, "d"), (3_600_000.0, "h"), (60_000.0, "min"), (1_000.0, "s"))
 
 
 def clock(records: ClockRecords, time: TimeAxis) -> Chart:
-    """How far each record is from the clock map; with several boots, the map too."""
+    """Plot the residual of each record against the clock map and, with several boots, the map itself."""
     hours = time.hours[records.row]
     if not np.isfinite(hours).any():
-        see = "No record carries both a spacecraft time and a GPS time, so there is no map between the two clocks."
+        see = "No record has both a spacecraft time and a GPS time, so there is no clock map."
         return Chart("clock", _TITLE, see, "", Markup())
     several = len(records.segments) > 1
     figure, grid = panel_grid(1 + several, 1, 1.4)
@@ -92,17 +89,17 @@ def clock(records: ClockRecords, time: TimeAxis) -> Chart:
     time.label_axes(panels, bottom=panels[-1:])
     entries = [("dot", FILTER, "record"), ("arrow", REJECTED, "beyond the panel")]
     if several:
-        entries += [("line", MUTED, "clock map"), ("dashed", LIMIT, "a new boot begins")]
+        entries += [("line", MUTED, "clock map"), ("dashed", LIMIT, "new boot")]
     traces.legend(figure, entries)
     return Chart(
         "clock",
         _TITLE,
-        "GPS time of each record minus what the clock map, as it was after the record, makes of its spacecraft time. "
-        "The spacecraft clock counts whole seconds, so half a second to either side is normal."
-        + (" The upper panel shows the map itself: it jumps when the clock starts anew." if several else ""),
-        "A slope that never levels (the clock runs fast or slow), steps within a boot (the clock was set), a record "
-        "alone far off (one of its two times is damaged).",
-        to_svg(figure, "clock", "Residuals of the spacecraft clock against its map over time"),
+        "GPS time of each record minus its spacecraft time converted by the clock map, as the map was after the "
+        "record. The spacecraft clock counts whole seconds, so residuals within half a second are normal."
+        + (" The upper panel shows the map itself; it jumps when the clock restarts." if several else ""),
+        "A slope that does not level off (clock drift); steps within a boot (the clock was set); a single record "
+        "far off (one of its two times is damaged).",
+        to_svg(figure, "clock", "Residuals of the spacecraft clock against the clock map over time"),
     )
 
 
@@ -117,7 +114,7 @@ def _residuals(axes: Axes, records: ClockRecords, time: TimeAxis) -> None:
 
 
 def _offsets(axes: Axes, records: ClockRecords, time: TimeAxis) -> None:
-    """The map of each segment as one level, relative to the first."""
+    """Plot the map of each segment as one level relative to the first."""
     offsets = records.offset_ms - records.segments[0].offset_ms
     largest = float(np.abs(offsets).max())
     scale, unit = next((pair for pair in _UNITS if largest >= 2.0 * pair[0]), _UNITS[-1])

@@ -1,11 +1,4 @@
-"""Each solution against the truth, and the solutions against each other.
-
-The attitudes of filter and smoother against the truth, and against each other.
-
-Each partner's orbits against the truth, and against each other.
-
-The running mean of normalised squares, with the band in which it should lie.
-"""
+"""Comparison of solutions with the truth and with each other: orbits, attitudes, partners, running means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +13,13 @@ from pygnc_ground.formation.relative import RelativeAccuracy, relative_accuracy
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.errors import OrbitErrors, orbit_errors, rms_3d
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, PartnerResult, PossibleOrbit, ReplayResult
+from pygnc_ground.replay.result import AttitudeResult, CandidateOrbit, FormationResult, PartnerResult, ReplayResult
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedOrbit:
-    """One estimator's solution and, with a truth, its errors."""
+    """Solution of one estimator and, if there is a truth, its errors."""
 
     name: str
     """filter, smoother or batch"""
@@ -36,7 +29,7 @@ class ComparedOrbit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RtnSeries:
-    """Vectors along radial, transverse and normal at k records with the standard deviations expected of them."""
+    """Radial, transverse and normal differences at k records, with their expected standard deviations."""
 
     row: IntArray
     """(k,), number of the record"""
@@ -49,7 +42,7 @@ class RtnSeries:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SolutionAsTruth:
-    """A solution as what another one is compared with, row by row."""
+    """Solution as the reference for another one, row by row."""
 
     solution: OrbitSolution
 
@@ -59,16 +52,16 @@ class _SolutionAsTruth:
 
     @property
     def description(self) -> str:
-        return "another estimate"
+        return "another solution"
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
         if not np.array_equal(gps_ms, self.solution.gps_ms):
-            raise ValueError("solutions of one replay have a row for each record with a time")
+            raise ValueError("the solutions of a replay must have the same rows")
         return TrueOrbit(self.solution.position_ecef_m, self.solution.velocity_ecef_mps)
 
 
 def compared_orbits(result: ReplayResult) -> tuple[ComparedOrbit, ...]:
-    """What there is of filter, smoother and batch, in this order."""
+    """Return filter, smoother and batch, as far as available, in this order."""
     solutions = {"filter": result.solution, "smoother": result.smoothed, "batch": result.batch}
     return tuple(
         ComparedOrbit(name, solution, orbit_errors(solution, result.truth) if result.truth else None)
@@ -78,7 +71,7 @@ def compared_orbits(result: ReplayResult) -> tuple[ComparedOrbit, ...]:
 
 
 def error_series(errors: OrbitErrors) -> RtnSeries:
-    """Errors against a truth as a series."""
+    """Return errors against a truth as a series."""
     return RtnSeries(
         row=errors.row,
         position_m=errors.position_rtn_m,
@@ -89,10 +82,11 @@ def error_series(errors: OrbitErrors) -> RtnSeries:
 
 
 def filter_minus_smoother(result: ReplayResult) -> RtnSeries | None:
-    """The difference and its standard deviation, the root of filter's minus smoother's variance; None without smoother.
+    """Return the difference with its standard deviation, or None without a smoother.
 
-    The filter-smoother consistency test (S. R. McReynolds, Editing data using sequential smoothing techniques for
-    discrete systems, AIAA/AAS Astrodynamics Conference 1984): it needs no truth.
+    Filter-smoother consistency test without a truth (S. R. McReynolds, Editing data using sequential smoothing
+    techniques for discrete systems, AIAA/AAS Astrodynamics Conference 1984): the variance of the difference is the
+    filter's minus the smoother's.
     """
     if result.smoothed is None:
         return None
@@ -128,26 +122,26 @@ class ComparedAttitude:
     """filter or smoother"""
     solution: AttitudeSolution
     errors: AttitudeErrors
-    """None of them without truth"""
+    """Empty without truth"""
     bound_rad: FloatArray
-    """(n,), least sigma with the samples that the estimator knows; NaN where unknown"""
+    """(n,), smallest sigma possible with the samples that the estimator has used; NaN where unknown"""
     accuracy: AttitudeAccuracy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TurnSeries:
-    """Turns about the body axes at k samples with the standard deviations expected of them."""
+class RotationSeries:
+    """Rotations about the body axes at k samples, with their expected standard deviations."""
 
     row: IntArray
     """(k,), number of the sample"""
-    turn_rad: FloatArray
+    rotation_rad: FloatArray
     """(k, 3)"""
     sigma_rad: FloatArray
     """(k, 3)"""
 
 
 def compared_attitudes(result: AttitudeResult) -> tuple[ComparedAttitude, ComparedAttitude]:
-    """Filter and smoother."""
+    """Return filter and smoother."""
     filtered, smoothed = result.solution, result.smoothed
     unknown = np.full(len(filtered), np.nan)
     bounds = (unknown, unknown) if result.bound is None else (result.bound.filter_rad, result.bound.smoother_rad)
@@ -165,67 +159,67 @@ def _compared_attitude(
     return ComparedAttitude(name, solution, errors, bound_rad, accuracy)
 
 
-def attitude_error_series(estimate: ComparedAttitude) -> TurnSeries:
-    """Errors against a truth as a series."""
+def attitude_error_series(estimate: ComparedAttitude) -> RotationSeries:
+    """Return errors against a truth as a series."""
     errors = estimate.errors
-    return TurnSeries(errors.row, errors.turn_rad, estimate.solution.sigma_rad[errors.row])
+    return RotationSeries(errors.row, errors.turn_rad, estimate.solution.sigma_rad[errors.row])
 
 
-def attitude_filter_minus_smoother(result: AttitudeResult) -> TurnSeries:
-    """The turn from the smoothed attitude to the filter's, with the root of filter's minus smoother's variance.
+def attitude_filter_minus_smoother(result: AttitudeResult) -> RotationSeries:
+    """Return the rotation from the smoothed to the filter's attitude with its standard deviation.
 
-    As for the orbit (S. R. McReynolds, Editing data using sequential smoothing techniques for discrete systems,
-    AIAA/AAS Astrodynamics Conference 1984): it needs no truth.
+    The same test as for the orbit (S. R. McReynolds, Editing data using sequential smoothing techniques for discrete
+    systems, AIAA/AAS Astrodynamics Conference 1984): the variance is the filter's minus the smoother's.
     """
     filtered, smoothed = result.solution, result.smoothed
     row = np.flatnonzero(filtered.known & smoothed.known)
     variance = filtered.sigma_rad[row] ** 2 - smoothed.sigma_rad[row] ** 2
     turn = quaternion.error_vector(filtered.quaternion[row], smoothed.quaternion[row])
-    return TurnSeries(row, turn, np.sqrt(np.maximum(variance, 0.0)))
+    return RotationSeries(row, turn, np.sqrt(np.maximum(variance, 0.0)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedCandidate:
-    """One of the orbits on which a partner may be."""
+    """Candidate orbit of a partner."""
 
-    orbit: PossibleOrbit
+    orbit: CandidateOrbit
     above: float
-    """Its chi-square minus the best"""
-    apart_m: float
-    """3-D RMS distance from the best one"""
+    """Chi-square minus that of the best candidate"""
+    distance_m: float
+    """3-D RMS distance from the best candidate"""
     accuracy: RelativeAccuracy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedPartner:
-    """One partner and what its orbits are worth."""
+    """One partner and the accuracy of its candidate orbits."""
 
     result: PartnerResult
     accuracy: RelativeAccuracy
-    """Of what the flight said"""
+    """Accuracy of the flight's estimates"""
     orbits: tuple[ComparedCandidate, ...]
-    """The best first"""
+    """Best candidate first"""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name for people."""
         return f"partner {self.result.partner}"
 
     @property
     def state(self) -> str:
-        """In a word."""
+        """State in a word."""
         if self.result.cause:
             return "not known"
         return "ambiguous" if self.result.ambiguous else "certain"
 
     @property
     def mirror(self) -> ComparedCandidate | None:
-        """The best of the other orbits."""
+        """Second-best candidate, if any."""
         return self.orbits[1] if len(self.orbits) > 1 else None
 
     @property
     def nearest(self) -> int | None:
-        """Number of the orbit nearest to the truth, 0 for the best; None without a truth, or while not known."""
+        """Index of the candidate nearest to the truth, 0 for the best; None without a truth or a solution."""
         if self.result.cause:
             return None
         errors = [one.accuracy.error_m for one in self.orbits]
@@ -233,7 +227,7 @@ class ComparedPartner:
 
 
 def compared_partners(result: FormationResult | None) -> tuple[ComparedPartner, ...]:
-    """All partners."""
+    """Return all partners."""
     return () if result is None else tuple(_compared_partner(partner) for partner in result.partners)
 
 
@@ -246,7 +240,7 @@ def _compared_partner(partner: PartnerResult) -> ComparedPartner:
             ComparedCandidate(
                 orbit=orbit,
                 above=orbit.chi_square - partner.orbits[0].chi_square,
-                apart_m=rms_3d(orbit.rtn[:, :3] - partner.orbits[0].rtn[:, :3]),
+                distance_m=rms_3d(orbit.rtn[:, :3] - partner.orbits[0].rtn[:, :3]),
                 accuracy=relative_accuracy(orbit.rtn, orbit.covariance_rtn, partner.true_track),
             )
             for orbit in partner.orbits
@@ -255,12 +249,12 @@ def _compared_partner(partner: PartnerResult) -> ComparedPartner:
 
 
 def orbit_name(number: int) -> str:
-    """Of an orbit by its place among a partner's."""
+    """Return the name of a candidate by its index."""
     return ("best", "mirror")[number] if number < 2 else f"no. {number + 1}"
 
 
 def any_truth(partners: Sequence[ComparedPartner]) -> bool:
-    """Whether any of them can be compared with a truth."""
+    """Return whether any partner has a truth."""
     return any(one.result.with_truth for one in partners)
 
 
@@ -269,22 +263,22 @@ _WINDOW_MAX: Final = 50
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunningMean:
-    """Means per degree of freedom over windows of neighbouring squares; all (k,)."""
+    """Means per degree of freedom over windows of consecutive squares; all (k,)."""
 
     middle: IntArray
-    """Index of the square in the middle of each window"""
+    """Index of the square at the centre of each window"""
     mean: FloatArray
     low: FloatArray
-    """Ends of the 95 % band of a mean of independent squares"""
+    """Limits of the 95 % band for the mean of independent squares"""
     high: FloatArray
 
 
 def running_mean(squares: FloatArray, dof: IntArray) -> RunningMean:
-    """Means over a tenth of the squares at a time, over 50 at most.
+    """Return means over windows of a tenth of the squares, at most 50.
 
     Args:
         squares: Normalised squares, finite, shape (n,).
-        dof: Their degrees of freedom, positive, shape (n,).
+        dof: Degrees of freedom of each, positive, shape (n,).
     """
     if not len(squares):
         return RunningMean(np.empty(0, np.int64), *[np.empty(0)] * 3)

@@ -1,15 +1,4 @@
-"""Figures: the partners' relative positions over time, and their errors.
-
-Figure: the partners' motion relative to our satellite, in three planes.
-
-Figure: the ranges between radios against the model.
-
-Figure: the orbits that were compared, by their chi-squares.
-
-Figure: distances to the partners, and how near they will come within a day.
-
-The formation's part of the report.
-"""
+"""Figures of the formation: relative positions and errors, planes, ranges, hypotheses, closest approaches."""
 
 import math
 from collections.abc import Sequence
@@ -53,11 +42,11 @@ from pygnc_ground.report.wording import number
 _AXES: Final = ("radial", "transverse", "normal")
 _SIGMAS: Final = 3.0
 LEFT: Final = 0.078
-"""Margin, as a share of the width: numbers of metres are long."""
+"""Left margin as a fraction of the width, wide enough for numbers in metres."""
 
 
 def relative_states(partners: Sequence[ComparedPartner], axis: FormationAxis) -> Chart:
-    """What the flight said of each partner: place with three sigmas, the mirror's place, and the sigma."""
+    """Plot the flight's estimates of each partner with three sigmas, the mirror solution, and the sigma."""
     name, title = "formation-states", "Relative positions"
     drawn = [one for one in partners if one.result.states.known.any() and not one.result.cause]
     if not drawn:
@@ -93,17 +82,17 @@ def relative_states(partners: Sequence[ComparedPartner], axis: FormationAxis) ->
     return Chart(
         name,
         title,
-        "Partner minus self along radial, transverse and normal of our orbit, as the flight said it at the time of "
-        "each range and fix, with three standard deviations. The lowest panels show the standard deviation of all "
-        "three axes together. The flight solves an arc as a whole, so that its beginning is known as well as its end.",
-        "Steps where a later solution took over (they should be within the band), a σ that grows to hundreds of "
-        "metres at the ends (the ranges do not hold that direction).",
-        to_svg(figure, name, "Relative positions of the partners over time with three standard deviations"),
+        "Partner minus own position along radial, transverse and normal of our orbit, as estimated by the flight at "
+        "the time of each range and fix, with 3-sigma bounds. The lowest panels show the 3-D standard deviation. "
+        "The flight solves an arc as a whole, so its beginning is known as well as its end.",
+        "Steps at the transition to a later solution (they should be within the band); a σ that grows to hundreds of "
+        "metres at the ends (the ranges do not constrain that direction).",
+        to_svg(figure, name, "Relative positions of the partners over time with 3-sigma bounds"),
     )
 
 
 def _limits(reach: FloatArray, *values: FloatArray) -> tuple[float, float]:
-    """Of a panel: around all values, with the band as far as it is not much wider than they are apart."""
+    """Return limits around all values that include the band if it is not much wider than the values."""
     every = np.concatenate(values)
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
     room = min(float(np.nanmax(reach)), high - low) + 0.06 * (high - low) or 1.0
@@ -111,11 +100,11 @@ def _limits(reach: FloatArray, *values: FloatArray) -> tuple[float, float]:
 
 
 def relative_errors(partners: Sequence[ComparedPartner], axis: FormationAxis, track_gps_ms: IntArray) -> Chart:
-    """Errors of the best orbit, and of the one nearest to the truth, with three sigmas."""
-    name, title = "formation-errors", "Errors of relative positions"
+    """Plot errors of the best orbit and of the one nearest to the truth, with three sigmas."""
+    name, title = "formation-errors", "Relative position error against truth"
     drawn = [one for one in partners if one.nearest is not None]
     if not drawn:
-        return Chart(name, title, "No known orbit of a partner falls into the time span of a truth.", "", Markup())
+        return Chart(name, title, "No partner has both an orbit and a truth in the same time span.", "", Markup())
     figure, grid = panel_grid(4, len(drawn), 1.0)
     figure.subplots_adjust(left=LEFT)
     for column, one in enumerate(drawn):
@@ -134,13 +123,13 @@ def relative_errors(partners: Sequence[ComparedPartner], axis: FormationAxis, tr
     return Chart(
         name,
         title,
-        "Estimate minus truth, with three standard deviations by the estimate's own covariance; the lowest panels "
-        "show lengths. An arc is solved as a whole, so that errors are smooth and hang together: once outside the band "
-        "is outside for long. While the best orbit is ambiguous, the one that is nearest to the truth is shown beside "
-        "it, and its scale is chosen.",
-        "A partner that is called certain with errors far outside its band (the wrong orbit), transverse errors that "
-        "grow towards both ends (differential drag), no orbit near the truth.",
-        to_svg(figure, name, "Errors of the partners' relative positions over time with three standard deviations"),
+        "Estimate minus truth with the 3-sigma bounds of the estimate's own covariance; the lowest panels show the 3-D "
+        "error. An arc is solved as a whole, so errors are smooth and correlated: once outside the band, they stay "
+        "outside for long. While the best orbit is ambiguous, the orbit nearest to the truth is shown too and sets the "
+        "scale.",
+        "A partner called certain with errors far outside its band (wrong orbit); transverse errors that "
+        "grow towards both ends (differential drag); no orbit near the truth.",
+        to_svg(figure, name, "Relative position errors of the partners over time with 3-sigma bounds"),
     )
 
 
@@ -171,26 +160,26 @@ def _errors(panels: Sequence[Axes], one: ComparedPartner, axis: FormationAxis, t
 
 
 def _sigma(covariance: FloatArray) -> FloatArray:
-    """Of positions, (n, 3)."""
+    """Return standard deviations of positions, (n, 3)."""
     return np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))[:, :3]
 
 
 _PLANES_NAME: Final = "formation-planes"
 _PLANES_TITLE: Final = "Relative motion in three planes"
 _PLANES: Final = ((1, 0), (1, 2), (2, 0))
-"""Axes to the right and upwards."""
+"""Components on the horizontal and vertical axis of each panel."""
 _HEIGHT_IN: Final = (1.4, 2.4)
-"""Of a row of panels; as high as the motion needs."""
+"""Minimum and maximum height of a row of panels."""
 _WIDTH_IN: Final = 2.55
-"""Of a panel."""
+"""Width of a panel."""
 _BETWEEN_IN: Final = 0.57
-"""Of rows: an axis and a title."""
+"""Height between rows for an axis and a title."""
 _ROOM: Final = 1.15
 _TICKS: Final = 5
 
 
 def planes(partners: Sequence[ComparedPartner]) -> Chart:
-    """Each partner's possible orbits, and the true one, around our satellite; both axes of a panel to one scale."""
+    """Plot each partner's candidate orbits and the true one relative to our satellite, with equal scales."""
     drawn = [one for one in partners if one.orbits]
     if not drawn:
         return Chart(_PLANES_NAME, _PLANES_TITLE, "No partner's orbit is known.", "", Markup())
@@ -205,33 +194,33 @@ def planes(partners: Sequence[ComparedPartner]) -> Chart:
     if any(one.mirror and one.result.ambiguous for one in drawn):
         entries.append(("line", MIRROR, "mirror"))
     if any(len(one.orbits) > (2 if one.result.ambiguous else 1) for one in drawn):
-        entries.append(("dotted", MIRROR, "further or excluded orbits"))
+        entries.append(("dotted", MIRROR, "other or excluded orbits"))
     if any_truth(drawn):
         entries.append(("dashed", INK, "truth"))
     traces.legend(figure, entries)
     return Chart(
         _PLANES_NAME,
         _PLANES_TITLE,
-        "Where partners are, seen from our satellite (+), which flies to the right of the first two panels of each "
-        "row: radial is upwards from the Earth, transverse along the orbit, normal along its angular momentum. Both "
-        "axes of a panel have one scale. Undisturbed motion is an ellipse of 2 by 1 in the plane of transverse and "
-        "radial, which drifts along the orbit when the periods differ. A mirror image has the same distances at all "
-        "times, so ranges alone tell it from the best orbit slowly or not at all.",
-        "A mirror that is not excluded (fixes of the partner would decide), an ellipse of 3 σ as large as the motion"
-        + (", a truth that follows another orbit than the best." if any_truth(drawn) else "."),
+        "Position of each partner relative to our satellite (+), which flies to the right in the first two panels "
+        "of each row. Radial points away from the Earth, transverse along the orbit, normal along the angular "
+        "momentum. Both axes of a panel have the same scale. Undisturbed motion is a 2:1 ellipse in the plane of "
+        "transverse and radial, which drifts along the orbit if the periods differ. A mirror image has the same "
+        "distances at all times, so ranges alone distinguish it from the best orbit slowly or not at all.",
+        "A mirror that is not excluded (fixes of the partner would decide); a 3-sigma ellipse as large as the motion"
+        + ("; a truth that follows another orbit than the best." if any_truth(drawn) else "."),
         to_svg(figure, _PLANES_NAME, "Relative motion of the partners in the planes of radial, transverse and normal"),
     )
 
 
 def _places(one: ComparedPartner) -> FloatArray:
-    """Of all that is drawn, our satellite included, (k, 3)."""
+    """Return all positions to be drawn, our satellite included, (k, 3)."""
     every = [judged.orbit.rtn[:, :3] for judged in one.orbits]
     true = one.result.true_track[:, :3]
     return np.concatenate([np.zeros((1, 3)), *every, true[np.isfinite(true[:, 0])]])
 
 
 def _height(one: ComparedPartner) -> float:
-    """Of the panels in which the motion along the orbit fills the width, in inches."""
+    """Return the height in inches of panels whose width is filled by the transverse motion."""
     extent = np.ptp(_places(one), axis=0)
     return float(_WIDTH_IN * max(extent[0], extent[2]) / max(extent[1], extent[2], 1.0))
 
@@ -266,7 +255,7 @@ def _plane_panel(axes: Axes, one: ComparedPartner, plane: tuple[int, int]) -> No
 
 
 def _ellipse(state: FloatArray, covariance: FloatArray, plane: tuple[int, int]) -> Ellipse:
-    """Three standard deviations around a place."""
+    """Return the 3-sigma ellipse of a position."""
     values, vectors = np.linalg.eigh(covariance[np.ix_(plane, plane)])
     short, long = 2.0 * _SIGMAS * np.sqrt(np.maximum(values, 0.0))
     angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
@@ -279,10 +268,10 @@ _RANGES_TITLE: Final = "Ranges and their residuals"
 
 
 def ranges(links: Sequence[LinkResult], axis: FormationAxis) -> Chart:
-    """Per pair of radios: measured without the bias beside the model, and what is left."""
+    """Plot for each pair of radios the measured ranges without bias, the model, and the residuals."""
     drawn = [link for link in links if len(link.gps_ms)]
     if not drawn:
-        return Chart(_RANGES_NAME, _RANGES_TITLE, "There is no range in the newest solution.", "", Markup())
+        return Chart(_RANGES_NAME, _RANGES_TITLE, "The newest solution has no range.", "", Markup())
     figure, grid = panel_grid(len(drawn), 2, 0.95)
     grid[0][0].set_title("Range minus bias [m]", fontweight="bold")
     grid[0][1].set_title("Measured minus computed [m]", fontweight="bold")
@@ -298,19 +287,19 @@ def ranges(links: Sequence[LinkResult], axis: FormationAxis) -> Chart:
         [
             ("line", INK, "model"),
             ("dot", FILTER, "used"),
-            ("cross", REJECTED, "not used"),
-            ("arrow", REJECTED, "not used, beyond the panel"),
-            ("band", FILTER_BAND, "3 σ of the noise, as estimated"),
+            ("cross", REJECTED, "rejected"),
+            ("arrow", REJECTED, "rejected, beyond the panel"),
+            ("band", FILTER_BAND, "3 σ of the estimated noise"),
         ],
     )
     return Chart(
         _RANGES_NAME,
         _RANGES_TITLE,
-        "Distances as the radios measured them, without the bias that was estimated for each pair, on the distances of "
-        "the best orbits; and the differences, with three standard deviations of a range. Noise and bias of each pair "
-        "are estimated from these very ranges.",
-        "Residuals that swing or drift with the orbit (wrong times, a bias that changes, or the wrong orbit), a band "
-        "much wider than the radios' noise, rejected ranges in a row.",
+        "Measured distances without the estimated bias of each pair, on the distances of the best orbits; "
+        "and the residuals with three standard deviations of a range. Noise and bias of each pair are estimated from "
+        "the same ranges.",
+        "Residuals that oscillate or drift with the orbit (wrong times, a changing bias, or the wrong orbit); a band "
+        "much wider than the radios' noise; consecutive rejected ranges.",
         to_svg(figure, _RANGES_NAME, "Ranges of each pair of radios over time against the model, and their residuals"),
     )
 
@@ -343,15 +332,15 @@ _HYPOTHESES_NAME: Final = "formation-hypotheses"
 _HYPOTHESES_TITLE: Final = "Hypotheses"
 _LINE_IN: Final = 0.2
 _LEAST: Final = 0.1
-"""Below this the scale of differences is linear."""
+"""The scale of differences is linear below this value."""
 
 
 def hypotheses(result: FormationResult, partners: Sequence[ComparedPartner]) -> Chart:
-    """Each partner's different orbits by how much worse they fit than the best, and the margin of certainty."""
+    """Plot the chi-square of each partner's candidate orbits above the best, and the margin of certainty."""
     drawn = [one for one in partners if one.orbits]
     if not drawn or not math.isfinite(result.margin):
         return Chart(
-            _HYPOTHESES_NAME, _HYPOTHESES_TITLE, "There is no solution, so nothing was compared.", "", Markup()
+            _HYPOTHESES_NAME, _HYPOTHESES_TITLE, "There is no solution, so there are no hypotheses.", "", Markup()
         )
     lines = 1 + sum(max(2, len(one.orbits)) + 1 for one in drawn)
     height_in = 0.75 + _LINE_IN * lines
@@ -379,29 +368,29 @@ def hypotheses(result: FormationResult, partners: Sequence[ComparedPartner]) -> 
     return Chart(
         _HYPOTHESES_NAME,
         _HYPOTHESES_TITLE,
-        "How much worse each of the orbits fits that were searched for and found: in the first line whole formations, "
-        "below them each partner's different orbits, with their 3-D RMS distance from the best one"
+        "Excess chi-square of each orbit that the search found: whole formations in the first line, then "
+        "each partner's distinct orbits with their 3-D RMS distance from the best one"
         + (" and their error against the truth" if any(one.nearest is not None for one in drawn) else "")
-        + ". An orbit left of the dashed line is not excluded, and the partner is ambiguous. An open mark is the best "
-        "orbit's mirror image itself, from which every search led back to the best orbit.",
-        "Marks between the best orbit and the dashed line: more ranges, or a few fixes of the partner, decide.",
+        + ". An orbit left of the dashed line is not excluded, so the partner is ambiguous. An open mark is the mirror "
+        "image of the best orbit; every search from it converged to the best orbit.",
+        "Marks between the best orbit and the dashed line: more ranges, or a few fixes of the partner, would decide.",
         to_svg(figure, _HYPOTHESES_NAME, "Chi-squares of the hypotheses above the best, with the margin of certainty"),
     )
 
 
 def _orbits(axes: Axes, one: ComparedPartner, place: float) -> float:
-    """A line per orbit; return the place of the last."""
+    """Plot a line per orbit; return the place of the last."""
     for rank, judged in enumerate(one.orbits):
         place -= 1.0
         colour = MIRROR if rank else FILTER
         axes.plot((0.0, judged.above), (place, place), color=colour, linewidth=0.8)
         axes.plot(judged.above, place, "o", color=colour, markersize=4.4, markeredgewidth=0.0)
-        told = [f"{number(judged.apart_m)} m away" if rank else "best"]
+        labels = [f"distance {number(judged.distance_m)} m" if rank else "best"]
         if math.isfinite(judged.accuracy.error_m):
-            told.append(f"error {number(judged.accuracy.error_m)} m, σ {number(judged.accuracy.sigma_m)} m")
+            labels.append(f"error {number(judged.accuracy.error_m)} m, σ {number(judged.accuracy.sigma_m)} m")
         weight = "bold" if rank == one.nearest else "normal"
         axes.annotate(
-            ", ".join(told),
+            ", ".join(labels),
             (judged.above, place),
             (7.0, 0.0),
             textcoords="offset points",
@@ -412,12 +401,10 @@ def _orbits(axes: Axes, one: ComparedPartner, place: float) -> float:
     image = one.result.chi2_mirror - one.result.chi2_best
     if one.mirror is None:
         place -= 1.0
-        told_of_image = "its mirror image is the same orbit" if image == 0.0 else "its mirror image"
+        image_label = "its mirror image is the same orbit" if image == 0.0 else "its mirror image"
         if math.isfinite(image):
             axes.plot(image, place, "o", color=MIRROR, markersize=4.4, markerfacecolor="none", markeredgewidth=1.0)
-            axes.annotate(
-                told_of_image, (image, place), (7.0, 0.0), textcoords="offset points", va="center", color=MUTED
-            )
+            axes.annotate(image_label, (image, place), (7.0, 0.0), textcoords="offset points", va="center", color=MUTED)
     return place
 
 
@@ -434,12 +421,10 @@ _DAY_H: Final = 24.0
 
 
 def approaches(result: FormationResult, partners: Sequence[ComparedPartner]) -> Chart:
-    """Per partner: distance over the arc by each possible orbit, and behind it the closest approaches."""
+    """Plot for each partner the distance over the arc by each candidate orbit, and the predicted closest approaches."""
     drawn = [one for one in partners if result.approaches_of(one.result.partner)]
     if not drawn:
-        return Chart(
-            _APPROACH_NAME, _APPROACH_TITLE, "The flight did not say how near partners will come.", "", Markup()
-        )
+        return Chart(_APPROACH_NAME, _APPROACH_TITLE, "The flight did not predict a closest approach.", "", Markup())
     figure, grid = panel_grid(1, len(drawn), 2.0)
     for axes, one in zip(grid[0], drawn, strict=True):
         _approach_panel(axes, result, one, result.approaches_of(one.result.partner))
@@ -452,7 +437,7 @@ def approaches(result: FormationResult, partners: Sequence[ComparedPartner]) -> 
             Line2D([], [], color=REJECTED, linestyle="", marker="v", markersize=3.6),
             Patch(facecolor=SHADE),
         ],
-        ["best orbit; closest approach with 3 σ", "other orbits", "least distance less 3 σ", "the arc that was solved"],
+        ["best orbit; closest approach with 3 σ", "other orbits", "minimum distance minus 3 σ", "solved arc"],
         loc="upper left",
         bbox_to_anchor=(0.0, 1.0),
         ncols=4,
@@ -464,10 +449,10 @@ def approaches(result: FormationResult, partners: Sequence[ComparedPartner]) -> 
     return Chart(
         _APPROACH_NAME,
         _APPROACH_TITLE,
-        "Distances over the arc by each orbit that fits, and, over the day behind its end, when each of them brings "
-        "the partner nearest, with three standard deviations of the distance then. Triangles: where the distance less "
-        "three standard deviations is least, on the axis when contact cannot be excluded.",
-        "A triangle on the axis, another orbit that comes much nearer than the best one.",
+        "Distances over the arc by each orbit that fits. For the day after its end, the predicted closest approach "
+        "of each orbit with three standard deviations of the distance. Triangles: minimum of distance minus three "
+        "standard deviations; they are on the axis if a collision cannot be excluded.",
+        "A triangle on the axis; another orbit that comes much closer than the best one.",
         to_svg(figure, _APPROACH_NAME, "Distances to the partners and their closest approaches over the next day"),
     )
 
@@ -499,7 +484,7 @@ def _approach_panel(
 
 @dataclass(frozen=True, slots=True)
 class FormationSection:
-    """What the page says of partners."""
+    """Formation section of the page."""
 
     own_id: int
     partners: tuple[ComparedPartner, ...]
@@ -510,7 +495,7 @@ class FormationSection:
 
 
 def formation_section(result: FormationResult | None, time: TimeAxis) -> FormationSection | None:
-    """Everything, with figures over the report's time axis; None when no partner was named."""
+    """Return the section with figures on the report's time axis, or None without partners."""
     if result is None:
         return None
     partners = compared_partners(result)

@@ -1,4 +1,4 @@
-"""The report of a replay: one HTML file that needs nothing beside it."""
+"""HTML page of the report: one file without external resources."""
 
 import dataclasses
 import platform
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 import pygnc
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import wording
-from pygnc_ground.report.attitude_figures import attitude_errors, attitude_smoothing, biases, held, states
+from pygnc_ground.report.attitude_figures import attitude_errors, attitude_smoothing, biases, conditions, states
 from pygnc_ground.report.axes import TimeAxis, sample_axis, time_axis
 from pygnc_ground.report.clock import ClockRecords, clock, clock_records
 from pygnc_ground.report.comparison import (
@@ -29,7 +29,7 @@ from pygnc_ground.report.map_figure import ground_track
 from pygnc_ground.report.orbit_figures import errors, innovations, normalised_squares, sigmas, smoothing
 from pygnc_ground.report.rejections import (
     balanced,
-    books_by_cause,
+    counts_by_cause,
     meaning,
     rejected_records,
     rejected_rows,
@@ -49,14 +49,14 @@ from pygnc_ground.report.style import PALETTE, Chart, report_style
 from pygnc_ground.report.summary import attitude_findings, findings
 
 _ROWS_MAX: Final = 100
-"""Of each table of records."""
+"""Maximum rows of each table of records."""
 _FILES_MAX: Final = 6
-"""Named in the head; the table of the input has all."""
+"""Maximum number of files in the summary; the input table lists all."""
 _LIBRARIES: Final = ("numpy", "scipy", "pyerfa", "satkit", "matplotlib", "jinja2")
 
 
 def write_report(result: ReplayResult, path: Path) -> None:
-    """Write the report. Equal results give equal bytes with the same versions of the libraries.
+    """Write the report; equal results give equal bytes with the same library versions.
 
     Raises:
         OSError: The file cannot be written.
@@ -65,7 +65,7 @@ def write_report(result: ReplayResult, path: Path) -> None:
 
 
 def render_report(result: ReplayResult) -> str:
-    """The report as text."""
+    """Return the report as HTML text."""
     time = time_axis(result)
     found = compared_orbits(result)
     smoothed = filter_minus_smoother(result)
@@ -95,7 +95,7 @@ def render_report(result: ReplayResult) -> str:
         last_attitude=last_attitude(result.attitude.solution),
         charts=_charts(result, time, found, of_clock) | _attitude_charts(result, time, attitudes),
         clock=of_clock,
-        books=books_by_cause(result),
+        causes=counts_by_cause(result),
         rejected=rejected_records(result, _ROWS_MAX),
         rejected_total=len(rejected_rows(result)),
         untimed=result.untimed[:_ROWS_MAX],
@@ -111,7 +111,7 @@ def render_report(result: ReplayResult) -> str:
 def _charts(
     result: ReplayResult, time: TimeAxis, found: tuple[ComparedOrbit, ...], of_clock: ClockRecords
 ) -> dict[str, list[Chart]]:
-    """The figures by section of the page."""
+    """Return the figures of each section."""
     with report_style():
         if result.truth is None:
             orbit = [sigmas(found, time), smoothing(result, filter_minus_smoother(result), time)]
@@ -121,21 +121,21 @@ def _charts(
             "orbit": [ground_track(result, time), *orbit],
             "measurements": [innovations(result, time), normalised_squares(found, time)],
             "clock": [clock(of_clock, time)],
-            "rejections": [rejections(books_by_cause(result), time)],
+            "rejections": [rejections(counts_by_cause(result), time)],
         }
 
 
 def _attitude_charts(
     result: ReplayResult, of_records: TimeAxis, found: tuple[ComparedAttitude, ...]
 ) -> dict[str, list[Chart]]:
-    """Likewise of the attitude."""
+    """Return the figures of the attitude sections."""
     attitude, settings = result.attitude, result.settings.attitude
     time = sample_axis(of_records, attitude.samples.gps_ms)
     against = attitude_smoothing if attitude.truth is None else attitude_errors
     with report_style():
         return {
             "attitude": [
-                states(attitude, held(attitude.samples, settings.mounting), time),
+                states(attitude, conditions(attitude.samples, settings.mounting), time),
                 against(attitude, found, time),
                 biases(attitude, found, time),
             ],
@@ -148,7 +148,7 @@ def _attitude_charts(
 
 
 def _flat(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings by their full names, as pygnc.toml has them."""
+    """Yield settings with their full names as in pygnc.toml."""
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):

@@ -1,9 +1,4 @@
-"""The Earth's land areas for the map.
-
-The path on the ground as lines for a flat map.
-
-Figure: where the satellite flew.
-"""
+"""Map of the ground track: coastlines, track segments, positions of rejected records."""
 
 from typing import Final
 
@@ -21,16 +16,16 @@ from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.rejections import rejected_rows
 from pygnc_ground.report.statistics import geodetic
 from pygnc_ground.report.style import COAST, FILTER, INK, LAND, PAGE, REJECTED, Chart, new_figure, to_svg
-from pygnc_ground.report.traces import alone, legend
+from pygnc_ground.report.traces import isolated, legend
 
 
 def coastline() -> list[FloatArray]:
-    """Closed rings around land, each (n, 2): east longitude and latitude in degrees. Lakes run the other way round.
+    """Return closed rings around land, each (n, 2): east longitude and latitude in degrees.
 
-    Source: data/coastline/README.md.
+    Lakes have the opposite orientation. Source: data/coastline/README.md.
 
     Raises:
-        FileNotFoundError: The table is missing.
+        FileNotFoundError: The data file is missing.
     """
     rings: list[FloatArray] = []
     for line in data_file("coastline/coastline.txt").read_text(encoding="ascii").splitlines():
@@ -43,11 +38,11 @@ _NOWHERE = np.full((1, 2), np.nan)
 
 
 def flat_track(degrees: FloatArray, new_line: BoolArray) -> FloatArray:
-    """Points for one line over a map from -180 to 180 degrees, with NaN where the pen is lifted, shape (m, 2).
+    """Return the points of one line on a map from -180 to 180 degrees, with NaN between segments, shape (m, 2).
 
     Args:
-        degrees: East longitude and latitude, shape (n, 2), in order of time.
-        new_line: Whether a line begins at the point, shape (n,).
+        degrees: East longitude and latitude, shape (n, 2), in time order.
+        new_line: Whether a segment begins at the point, shape (n,).
     """
     if not len(degrees):
         return np.empty((0, 2))
@@ -63,7 +58,7 @@ def flat_track(degrees: FloatArray, new_line: BoolArray) -> FloatArray:
 
 
 def _over_the_edge(here: FloatArray, there: FloatArray) -> FloatArray:
-    """From the edge of the map on this side to the same point on the other side."""
+    """Return the crossing of the map edge on this side and on the other side."""
     edge = np.copysign(180.0, here[0])
     beyond = there[0] + 2.0 * edge
     share = (edge - here[0]) / (beyond - here[0]) if beyond != here[0] else 0.5
@@ -77,14 +72,14 @@ _HOUR_MARKS_MAX: Final = 12
 _CROSSES_MAX: Final = 400
 _TRACK_POINTS_MAX: Final = 6000
 _BRIDGED_H: Final = 1.0 / 12.0
-"""A straight line over more than this, 19 degrees of the orbit, would be far from the true track."""
+"""Longer steps, above 19 degrees of the orbit, are not drawn because a straight line would miss the true track."""
 
 
 def ground_track(result: ReplayResult, time: TimeAxis) -> Chart:
-    """Map of the filter's positions."""
+    """Plot the filter's positions on a world map."""
     rows = time.order[result.solution.known[time.order]]
     if not len(rows):
-        return Chart("map", _TITLE, "No position is known, so there is nothing to put on the map.", "", Markup())
+        return Chart("map", _TITLE, "No position is known, so there is no ground track.", "", Markup())
     hours = time.hours[rows]
     degrees = geodetic(result.solution.position_ecef_m[rows])[:, :2]
 
@@ -96,22 +91,22 @@ def ground_track(result: ReplayResult, time: TimeAxis) -> Chart:
     kept = new_line | ends_line | (np.arange(len(rows)) % -(-len(rows) // _TRACK_POINTS_MAX) == 0)
     track = flat_track(degrees[kept], new_line[kept])
     axes.plot(track[:, 0], track[:, 1], color=FILTER, linewidth=1.1)
-    lone = alone(track[:, 0])
+    lone = isolated(track[:, 0])
     axes.plot(track[lone, 0], track[lone, 1], "o", color=FILTER, markersize=2.0, markeredgewidth=0.0)
     _mark_hours(axes, degrees, hours, time.gap_h)
     crosses = _mark_rejected(axes, result, time)
     _mark_ends(axes, degrees, time.hours[rows])
-    entries = [("line", FILTER, "filter's position, a dot at full hours (UTC)")]
+    entries = [("line", FILTER, "filter's position; dots at full hours (UTC)")]
     if crosses:
-        entries.append(("cross", REJECTED, "record not used, or not in full, where the filter puts the satellite"))
+        entries.append(("cross", REJECTED, "record rejected, at least in part, at the filter's position"))
     legend(figure, entries)
     return Chart(
         "map",
         _TITLE,
-        "Where the filter puts the satellite, on an equirectangular map. Lines end where records are missing; the open "
-        "circle is the start, the full one the end.",
-        "Jumps or kinks in the line (the estimate was reset), tracks that reach other latitudes than the orbit's "
-        "inclination allows, crosses that crowd in one region (interference, or a receiver that fails there).",
+        "Positions of the filter on an equirectangular map. Lines end where records are missing; the open "
+        "circle is the start, the filled one the end.",
+        "Jumps or kinks in the line (the estimate was reset); latitudes above the orbit's "
+        "inclination; crosses clustered in one region (interference, or a failing receiver).",
         to_svg(figure, "map", "World map with the satellite's ground track"),
     )
 
@@ -133,7 +128,7 @@ def _side(degree: int, negative: str, positive: str) -> str:
 
 
 def _mark_hours(axes: Axes, degrees: FloatArray, hours: FloatArray, gap_h: float) -> None:
-    """A dot and the hour where the track passes a full hour."""
+    """Plot a dot and the hour where the track passes a full hour."""
     span = hours[-1] - hours[0]
     step = next((step for step in _HOUR_STEPS if span / step <= _HOUR_MARKS_MAX), _HOUR_STEPS[-1])
     full = np.arange(np.ceil(hours[0] / step), hours[-1] / step) * step
@@ -145,7 +140,7 @@ def _mark_hours(axes: Axes, degrees: FloatArray, hours: FloatArray, gap_h: float
 
 
 def _mark_rejected(axes: Axes, result: ReplayResult, time: TimeAxis) -> int:
-    """Crosses at the filter's positions of records not used in full; returns how many."""
+    """Plot crosses at the filter's positions of rejected records; return how many."""
     rows: IntArray = np.array(rejected_rows(result), dtype=np.int64)
     rows = rows[result.solution.known[rows] & np.isfinite(time.hours[rows])]
     if len(rows):
@@ -164,7 +159,7 @@ def _mark_ends(axes: Axes, degrees: FloatArray, hours: FloatArray) -> None:
 
 
 def _write(axes: Axes, place: FloatArray, text: str, *, bold: bool = False) -> None:
-    """Beside a place, towards the middle of the map, with a rim so that lines do not cross the letters."""
+    """Write text beside a position, towards the middle of the map, with an outline for legibility."""
     left = place[0] > 150.0
     axes.annotate(
         text,

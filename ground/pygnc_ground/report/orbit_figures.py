@@ -1,11 +1,4 @@
-"""Figures of differences along radial, transverse and normal: errors against a truth, and filter minus smoother.
-
-Figure: how exactly each estimator claims to know the orbit.
-
-Figure: normalised squares over time against their chi-square bands.
-
-Figure: what the measurements said that the filter did not expect.
-"""
+"""Figures of the orbit: errors against truth, filter minus smoother, formal accuracy, consistency, innovations."""
 
 import math
 from collections.abc import Sequence
@@ -44,11 +37,11 @@ _MM: Final = 1e3
 
 
 def errors(result: ReplayResult, found: Sequence[ComparedOrbit], time: TimeAxis) -> Chart:
-    """Errors of all estimates along radial, transverse and normal, with 3-sigma bounds of filter and smoother."""
-    title = "Errors against the truth"
+    """Plot radial, transverse and normal errors of all estimators, with 3-sigma bounds of filter and smoother."""
+    title = "Position and velocity error against truth"
     series = {one.name: error_series(one.errors) for one in found if one.errors is not None and len(one.errors)}
     if not series:
-        see = "No estimate falls into the time span of the truth."
+        see = "No estimate lies in the time span of the truth."
         return Chart("errors", title, see, "", Markup())
     figure, panels = _six_panels()
     _set_limits(panels, list(series.values()))
@@ -67,21 +60,20 @@ def errors(result: ReplayResult, found: Sequence[ComparedOrbit], time: TimeAxis)
     return Chart(
         "errors",
         title,
-        "Estimate minus truth along radial, transverse (along the track) and normal, with three standard deviations "
-        "by the estimate's own covariance (not drawn for the batch). Panels are cut where bounds are widest, after a "
-        "start.",
-        "Errors outside their band for longer than a few records (too sure of itself), a band much wider than the "
-        "errors (too careful), a transverse error that grows steadily (drag), a swing once per orbit (gravity or "
-        "frames), a smoother that is no better than the filter.",
-        to_svg(figure, "errors", "Errors of position and velocity over time with their 3-sigma bounds"),
+        "Estimate minus truth along radial, transverse (along track) and normal, with the 3-sigma bounds of the "
+        "estimate's own covariance (not drawn for the batch). The wide bounds after a start are cut off.",
+        "Errors outside the band for longer than a few records (covariance too small); a band much wider than the "
+        "errors (covariance too large); a transverse error that grows steadily (drag); an oscillation once per "
+        "orbit (gravity or frames); a smoother that is no better than the filter.",
+        to_svg(figure, "errors", "Position and velocity errors over time with 3-sigma bounds"),
     )
 
 
 def smoothing(result: ReplayResult, difference: RtnSeries | None, time: TimeAxis) -> Chart:
-    """Filter minus smoother with the bounds that the two covariances give."""
+    """Plot filter minus smoother with the bounds that follow from both covariances."""
     title = "Filter minus smoother"
     if difference is None or not len(difference.row):
-        see = "There is no smoother's solution to compare the filter with."
+        see = "There is no smoother solution to compare with."
         return Chart("smoothing", title, see, "", Markup())
     figure, panels = _six_panels()
     _set_limits(panels, [difference])
@@ -94,16 +86,16 @@ def smoothing(result: ReplayResult, difference: RtnSeries | None, time: TimeAxis
     return Chart(
         "smoothing",
         title,
-        "What later fixes change, along radial, transverse and normal. Its variance is the filter's minus the "
+        "Change by later fixes along radial, transverse and normal. Its variance is the filter's minus the "
         "smoother's, so this tests both covariances without a truth (McReynolds): 99 % should lie in the band.",
-        "Differences outside the band for longer than a few records: the process noise is too small, or the sigmas of "
-        "the measurements are wrong.",
-        to_svg(figure, "smoothing", "Filter minus smoother over time with the bounds expected of the difference"),
+        "Differences outside the band for longer than a few records: the process noise is too small, or the "
+        "measurement sigmas are wrong.",
+        to_svg(figure, "smoothing", "Filter minus smoother over time with the expected bounds"),
     )
 
 
 def _six_panels() -> tuple[Figure, list[list[Axes]]]:
-    """Position and velocity side by side, the three axes below each other."""
+    """Return a figure with position and velocity side by side and one row per axis."""
     figure, panels = panel_grid(3, 2, 1.35)
     for column, (quantity, unit) in enumerate((("Position", "m"), ("Velocity", "mm/s"))):
         panels[0][column].set_title(quantity, fontweight="bold")
@@ -113,12 +105,12 @@ def _six_panels() -> tuple[Figure, list[list[Axes]]]:
 
 
 def _columns(one: RtnSeries) -> tuple[tuple[FloatArray, FloatArray], ...]:
-    """Values and sigmas, each (k, 3), of position and velocity in the units of the panels."""
+    """Return values and sigmas of position and velocity, each (k, 3), in the units of the panels."""
     return (one.position_m, one.position_sigma_m), (_MM * one.velocity_mps, _MM * one.velocity_sigma_mps)
 
 
 def _set_limits(panels: list[list[Axes]], series: Sequence[RtnSeries]) -> None:
-    """One scale for the three axes, which shows all but the widest tenth of the bounds."""
+    """Set a common scale for the three axes that covers all bounds except the widest 10 %."""
     for column in (0, 1):
         sigmas = [3.0 * _columns(one)[column][1] for one in series]
         values = [_columns(one)[column][0] for one in series]
@@ -144,14 +136,14 @@ _QUANTITIES: Final = (("Position", slice(0, 3), 1.0, "m"), ("Velocity", slice(3,
 
 
 def sigmas(found: Sequence[ComparedOrbit], time: TimeAxis) -> Chart:
-    """Standard deviations of position and velocity by the estimates' own covariances."""
+    """Plot the formal standard deviations of position and velocity."""
     known = [one for one in found if one.solution.known.any()]
     if not known:
         return Chart("sigmas", _SIGMAS_TITLE, "No estimator has a state.", "", Markup())
     figure, (panels,) = panel_grid(1, 2, 1.8)
     for axes, (quantity, part, scale, unit) in zip(panels, _QUANTITIES, strict=True):
         axes.set_title(quantity, fontweight="bold")
-        axes.set_ylabel(f"three-dimensional σ [{unit}]")
+        axes.set_ylabel(f"3-D σ [{unit}]")
         axes.set_yscale("log")
         for one in known:
             sigma = scale * np.linalg.norm(one.solution.sigma_ecef[:, part], axis=1)
@@ -166,10 +158,9 @@ def sigmas(found: Sequence[ComparedOrbit], time: TimeAxis) -> Chart:
     return Chart(
         "sigmas",
         _SIGMAS_TITLE,
-        "Three-dimensional standard deviations by the covariance of each estimate. There is no truth here to compare "
-        "them with.",
-        "Sigmas of the filter that keep growing (its fixes are not used), a smoother above the filter, a batch far "
-        "below the smoother (it takes its force model for perfect).",
+        "Three-dimensional standard deviations by each estimate's covariance. There is no truth to compare them with.",
+        "Sigmas of the filter that keep growing (its fixes are rejected); a smoother above the filter; a batch far "
+        "below the smoother (it assumes a perfect force model).",
         to_svg(figure, "sigmas", "Formal standard deviations of position and velocity over time"),
     )
 
@@ -181,21 +172,21 @@ _LEAST_TOP: Final = 4.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Squares:
-    """Normalised squares of one panel, in order of time, all (k,)."""
+    """Normalised squares of one panel in time order, all (k,)."""
 
     name: str
     colour: str
     independent: bool
-    """Whether neighbouring squares are, so that the mean has a band"""
+    """Whether neighbouring squares are independent, so that the band of the mean is valid"""
     hours: FloatArray
     squares: FloatArray
     dof: IntArray
     usual_dof: int | None
-    """Of the single square whose band is drawn; None where they differ too much for one"""
+    """Degrees of freedom of the single squares whose band is drawn; None if they differ too much"""
 
 
 def normalised_squares(found: Sequence[ComparedOrbit], time: TimeAxis) -> Chart:
-    """NIS of the filter and, with a truth, NEES of all estimates."""
+    """Plot the NIS of the filter and, with a truth, the NEES of all estimators."""
     filtered = found[0]
     rows = time.order[np.isfinite(filtered.solution.nis[time.order]) & (filtered.solution.dof[time.order] > 0)]
     shown = [
@@ -214,7 +205,7 @@ def normalised_squares(found: Sequence[ComparedOrbit], time: TimeAxis) -> Chart:
 
 
 def squares_chart(squares: Sequence[Squares], time: TimeAxis, name: str, what: str) -> Chart:
-    """A panel for each kind of squares, of which each belongs to a record, or whatever `what` says."""
+    """Plot one panel per kind of squares; `what` names the thing to which each square belongs."""
     shown = [one for one in squares if len(one.hours)]
     if not shown:
         return Chart(name, _CONSISTENCY_TITLE, f"No {what} was compared with a prediction.", "", Markup())
@@ -236,17 +227,17 @@ def squares_chart(squares: Sequence[Squares], time: TimeAxis, name: str, what: s
     return Chart(
         name,
         _CONSISTENCY_TITLE,
-        "Squares of innovations (NIS) and, with a truth, of errors (NEES), each over its covariance and per degree of "
-        "freedom. They should scatter around 1. Innovations of a consistent filter are independent, so their mean "
-        "has a band; errors of neighbouring states are alike, so a mean NEES may wander farther.",
-        "A mean that stays above the band (sigmas too small: the filter trusts itself too much) or below it (too "
-        "large: it uses less of the data than it could); a step or a trend (something changed in flight).",
+        "Squared innovations (NIS) and, with a truth, squared errors (NEES), each normalised by its covariance and per "
+        "degree of freedom. They should scatter around 1. Innovations of a consistent filter are independent, so "
+        "their mean has a band. Errors of neighbouring states are correlated, so a mean NEES may deviate further.",
+        "A mean that stays above the band (sigmas too small: overconfident filter) or below it (sigmas too large: data "
+        "are used less than possible); a step or a trend (something changed in flight).",
         to_svg(figure, name, "Normalised innovations and errors squared over time with chi-square bands"),
     )
 
 
 def nees_squares(name: str, known: Trace, dof: int) -> Squares:
-    """The errors of one estimate, in `known` as normalised squares of `dof` degrees of freedom each."""
+    """Return the squares of one estimate; `known` holds normalised squares with `dof` degrees of freedom each."""
     return Squares(
         name=f"NEES of the {name}",
         colour=OF_ESTIMATE[name],
@@ -297,7 +288,7 @@ _INNOVATIONS_TITLE: Final = "Innovations"
 
 
 def innovations(result: ReplayResult, time: TimeAxis) -> Chart:
-    """Innovations of position and velocity per axis, and their distance against the gate."""
+    """Plot the innovations of position and velocity per axis, and their normalised length against the gate."""
     fixes = result.fixes
     used = (
         np.array([not cause for cause in fixes.position_cause], dtype=bool),
@@ -320,22 +311,22 @@ def innovations(result: ReplayResult, time: TimeAxis) -> Chart:
     traces.restarts([*position, *velocity], time, fixes.restarted)
     entries = [
         ("dot", FILTER, "used"),
-        ("cross", REJECTED, "not used"),
-        ("arrow", REJECTED, "not used, beyond the panel"),
+        ("cross", REJECTED, "rejected"),
+        ("arrow", REJECTED, "rejected, beyond the panel"),
         ("band", FILTER_BAND, "3 σ expected"),
         ("dashed", LIMIT, f"gate √χ² = {gate:.2f}"),
     ]
     if fixes.restarted.any():
-        entries.append(("dotted", MUTED, "filter started again"))
+        entries.append(("dotted", MUTED, "filter restarted"))
     traces.legend(figure, entries)
     return Chart(
         "innovations",
         _INNOVATIONS_TITLE,
-        "Measured minus predicted along the axes of ITRF, with three expected standard deviations. The lowest panels "
-        "show the length of each innovation in standard deviations, √χ² of 3 degrees of freedom, and the gate beyond "
-        "which the filter does not use a measurement.",
-        "Dots that drift or swing with the orbit (a force is modelled wrongly), dots that fill only the middle of the "
-        "band (sigmas too large) or spill over it (too small), rejections in a row (the filter is lost, not the "
+        "Measured minus predicted along the ITRF axes with three expected standard deviations. The lowest panels "
+        "show the length of each innovation in standard deviations, √χ² with 3 degrees of freedom, and the gate "
+        "above which the filter rejects a measurement.",
+        "Dots that drift or oscillate with the orbit (wrong force model); dots that fill only the middle of the "
+        "band (sigmas too large) or exceed it (too small); consecutive rejections (the filter is lost, not the "
         "receiver).",
         to_svg(figure, "innovations", "Innovations of position and velocity over time with their expected bands"),
     )
@@ -350,7 +341,7 @@ def component_panels(
     *,
     names: str = "XYZ",
 ) -> None:
-    """Innovation and sigma, each (n, 3), per axis, all to one scale; `used` (n,)."""
+    """Plot innovation and sigma, each (n, 3), per axis with a common scale; `used` is (n,)."""
     innovation, sigma = values
     limit = max(traces.limit_around(3.0 * sigma, share=0.95), traces.limit_around(innovation[used], share=0.995))
     for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
@@ -361,7 +352,7 @@ def component_panels(
 
 
 def distance_panel(axes: Axes, time: TimeAxis, used: BoolArray, chi_square: FloatArray, gate: float) -> None:
-    """Lengths of innovations in standard deviations, (n,) as squares, and the gate's."""
+    """Plot the normalised length of innovations, given as squares (n,), and the gate."""
     axes.set_ylim(0.0, 1.6 * gate)
     axes.set_ylabel("√χ² [σ]")
     _marks(axes, time, used, np.sqrt(chi_square))

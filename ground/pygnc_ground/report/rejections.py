@@ -1,9 +1,4 @@
-"""What was not used of the GPS records, and why.
-
-Figure: what was not used, when and why.
-
-The books of the input's bytes, file by file, and where in a file the damage is.
-"""
+"""Rejected GPS records by cause, their figure, and damaged bytes of the input files."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,45 +26,45 @@ _MEANINGS: Final = MappingProxyType(
     {
         RejectCause.NO_TIME: "the receiver does not know the time",
         RejectCause.TIME_STATUS: "the receiver's time is too coarse",
-        RejectCause.POSITION_STATUS: "the receiver has no computed position",
+        RejectCause.POSITION_STATUS: "the receiver reports no computed position",
         RejectCause.NO_SATELLITES: "no satellite was used",
-        RejectCause.NOT_FINITE: "a number of the position is none",
+        RejectCause.NOT_FINITE: "the position is not finite",
         RejectCause.ZERO_POSITION: "the position is all zero",
-        RejectCause.RADIUS: "too near to the Earth's centre, or too far",
-        RejectCause.VELOCITY_STATUS: "the receiver has no computed velocity",
-        RejectCause.VELOCITY_NOT_FINITE: "a number of the velocity is none",
+        RejectCause.RADIUS: "too close to the Earth's centre, or too far from it",
+        RejectCause.VELOCITY_STATUS: "the receiver reports no computed velocity",
+        RejectCause.VELOCITY_NOT_FINITE: "the velocity is not finite",
         RejectCause.SPEED: "too slow or too fast for an orbit",
-        RejectCause.LATENCY: "the velocity's latency makes no sense",
-        RejectCause.NO_VELOCITY: "it came without a usable velocity",
-        RejectCause.NOT_LATER: "not later than the one before",
-        RejectCause.GAP: "too long after the last one to carry the orbit on",
+        RejectCause.LATENCY: "the velocity latency is out of range",
+        RejectCause.NO_VELOCITY: "the fix has no usable velocity",
+        RejectCause.NOT_LATER: "not later than the previous fix",
+        RejectCause.GAP: "too long after the last fix to propagate the orbit",
         RejectCause.GATE: "too far from the prediction (chi-square gate)",
-        RejectCause.START: "disagrees with the others of the start",
+        RejectCause.START: "disagrees with the other fixes of the initialisation",
         TIME_INCONSISTENT: "GPS time contradicts the spacecraft clock",
     }
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CauseBooks:
-    """What one cause did."""
+class CauseCounts:
+    """Records rejected for one cause."""
 
     cause: str
     positions: IntArray
-    """Records, by number, whose position it kept out"""
+    """Indices of the records whose position was rejected"""
     velocities: IntArray
     untimed: int
-    """Records without a time"""
+    """Number of records without a time"""
 
     @property
     def total(self) -> int:
-        """Positions and velocities together, records without a time as one."""
+        """Rejected positions plus velocities; a record without a time counts once."""
         return len(self.positions) + len(self.velocities) + self.untimed
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A line of the table."""
+    """Row of the table of rejected records."""
 
     seq: int
     source: str
@@ -82,30 +77,30 @@ class RejectedRecord:
 
 
 def meaning(cause: str) -> str:
-    """A cause in plain words; unknown ones as they are, as far as they can be printed."""
+    """Return the meaning of a cause; unknown causes are returned as printable text."""
     return _MEANINGS.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
 
 
-def books_by_cause(result: ReplayResult) -> tuple[CauseBooks, ...]:
-    """The causes that occur, the most frequent one first."""
+def counts_by_cause(result: ReplayResult) -> tuple[CauseCounts, ...]:
+    """Return the causes that occurred, the most frequent first."""
     positions, velocities = np.array(result.fixes.position_cause), np.array(result.fixes.velocity_cause)
     untimed = Counter(record.cause for record in result.untimed)
-    causes = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}
-    books = [
-        CauseBooks(cause, np.flatnonzero(positions == cause), np.flatnonzero(velocities == cause), untimed[cause])
-        for cause in sorted(causes)
+    names = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}
+    causes = [
+        CauseCounts(cause, np.flatnonzero(positions == cause), np.flatnonzero(velocities == cause), untimed[cause])
+        for cause in sorted(names)
     ]
-    return tuple(sorted(books, key=lambda book: -book.total))
+    return tuple(sorted(causes, key=lambda one: -one.total))
 
 
 def rejected_rows(result: ReplayResult) -> list[int]:
-    """Records, by number, of which position or velocity was not used."""
+    """Return the indices of records whose position or velocity was rejected."""
     causes = zip(result.fixes.position_cause, result.fixes.velocity_cause, strict=True)
     return [row for row, (position, velocity) in enumerate(causes) if position or velocity]
 
 
 def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
-    """The first `most` of them, in the order of the input."""
+    """Return the first `most` rejected records in input order."""
     fixes = result.fixes
     records = []
     for row in rejected_rows(result)[:most]:
@@ -130,56 +125,56 @@ def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
     return records
 
 
-_TITLE: Final = "When and why"
+_TITLE: Final = "Rejections by time and cause"
 _ROW_IN: Final = 0.36
 _TOP_IN, _BOTTOM_IN = 0.46, 0.42
 _SLOT: Final = 0.33
 _STROKES_MAX: Final = 300
-"""Strokes side by side in the width of the panel."""
+"""Maximum number of strokes side by side."""
 
 
-def rejections(books: Sequence[CauseBooks], time: TimeAxis) -> Chart:
-    """A row per cause: when it struck, and how often."""
-    if not books:
+def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Chart:
+    """Plot one row per cause: when it occurred, and how often."""
+    if not causes:
         return Chart("rejections", _TITLE, "No record was rejected.", "", Markup())
-    height_in = _TOP_IN + _ROW_IN * len(books) + _BOTTOM_IN
+    height_in = _TOP_IN + _ROW_IN * len(causes) + _BOTTOM_IN
     figure = new_figure(height_in)
-    bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(books) / height_in
+    bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(causes) / height_in
     left_in = 2.72
     when = figure.add_axes((left_in / WIDTH_IN, bottom, 4.4 / WIDTH_IN, height))
     often = figure.add_axes(((left_in + 4.7) / WIDTH_IN, bottom, (WIDTH_IN - left_in - 5.05) / WIDTH_IN, height))
     for axes in (when, often):
-        axes.set_ylim(len(books) - 0.5, -0.5)
-        axes.set_yticks(range(len(books)), [meaning(book.cause) for book in books])
+        axes.set_ylim(len(causes) - 0.5, -0.5)
+        axes.set_yticks(range(len(causes)), [meaning(one.cause) for one in causes])
         axes.tick_params(axis="y", length=0)
     often.tick_params(labelleft=False)
     time.label_axes([when], bottom=[when])
-    for row, book in enumerate(books):
-        counts = ((len(book.positions), REJECTED), (len(book.velocities), LIMIT), (book.untimed, MUTED))
+    for row, one in enumerate(causes):
+        counts = ((len(one.positions), REJECTED), (len(one.velocities), LIMIT), (one.untimed, MUTED))
         present = [(count, colour) for count, colour in counts if count]
-        rows_of = {REJECTED: book.positions, LIMIT: book.velocities, MUTED: np.empty(0, np.int64)}
+        rows_of = {REJECTED: one.positions, LIMIT: one.velocities, MUTED: np.empty(0, np.int64)}
         for slot, (count, colour) in enumerate(present):
             height = row + _SLOT * (slot - 0.5 * (len(present) - 1))
             _strokes(when, time, rows_of[colour], height, colour)
             _bar(often, count, height, colour)
     when.grid(axis="y", visible=False)
     often.grid(axis="y", visible=False)
-    often.set_xlim(0.0, 1.22 * max(max(len(book.positions), len(book.velocities), book.untimed) for book in books))
+    often.set_xlim(0.0, 1.22 * max(max(len(one.positions), len(one.velocities), one.untimed) for one in causes))
     often.set_xlabel("records [1]")
     often.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     when.set_title("When", fontweight="bold")
-    often.set_title("How often", fontweight="bold")
+    often.set_title("Count", fontweight="bold")
     entries = [("line", REJECTED, "position"), ("line", LIMIT, "velocity")]
-    if any(book.untimed for book in books):
+    if any(one.untimed for one in causes):
         entries.append(("line", MUTED, "record without a time"))
     traces.legend(figure, entries)
     return Chart(
         "rejections",
         _TITLE,
-        "Each stroke is a record whose position or velocity was not used, in the row of its cause, the most frequent "
-        "cause on top. Records without a time are only counted.",
-        "Long unbroken rows of strokes (the receiver or the filter is in trouble, not single records), causes that "
-        "begin together with a new boot of the spacecraft clock.",
+        "Each stroke is a record whose position or velocity was rejected, in the row of its cause; the most frequent "
+        "cause is on top. Records without a time are only counted.",
+        "Long unbroken rows of strokes (a fault of the receiver or the filter rather than of single records); "
+        "causes that begin with a new boot of the spacecraft clock.",
         to_svg(figure, "rejections", "Rejected records over time and their number, by cause"),
     )
 
@@ -187,7 +182,7 @@ def rejections(books: Sequence[CauseBooks], time: TimeAxis) -> Chart:
 def _strokes(axes: Axes, time: TimeAxis, rows: IntArray, height: float, colour: str) -> None:
     hours = time.hours[rows][np.isfinite(time.hours[rows])]
     begin, end = axes.get_xlim()
-    # Strokes that would fall on one another are drawn once.
+    # Strokes that would overlap are drawn once.
     _, different = np.unique(np.round(hours / (end - begin) * _STROKES_MAX), return_index=True)
     axes.vlines(hours[different], height - 0.4 * _SLOT, height + 0.4 * _SLOT, color=colour, linewidth=1.0)
 
@@ -198,26 +193,26 @@ def _bar(axes: Axes, count: int, height: float, colour: str) -> None:
 
 
 _LENGTH: Final = 1000
-"""Of the strip that stands for a file."""
+"""Length of the strip that represents a file."""
 _LEAST_WIDTH: Final = 4.0
-"""One damaged byte can still be seen."""
+"""Minimum width, so that one damaged byte is visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedRange:
-    """Where a damaged range is drawn on the strip."""
+    """Position of a damaged range on the strip."""
 
     x: float
     width: float
 
 
 def balanced(source: SourceFile) -> bool:
-    """Whether every byte is either delivered or damaged."""
+    """Return whether every byte is either delivered or damaged."""
     return bool(source.fault) or source.size_bytes == source.delivered_bytes + source.damaged_bytes
 
 
 def strip(source: SourceFile) -> list[DamagedRange]:
-    """The damaged ranges that are listed, on a strip of length 1000; those that would cover each other are one."""
+    """Return the listed damaged ranges on a strip of length 1000; overlapping ones are merged."""
     drawn: list[DamagedRange] = []
     for start, stop, _ in sorted(source.damage):
         scale = _LENGTH / max(1, source.size_bytes)

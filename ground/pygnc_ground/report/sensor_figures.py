@@ -1,7 +1,4 @@
-"""Figure: light on the six faces against the model.
-
-Figures: what magnetometer and faces said that the attitude filter did not expect.
-"""
+"""Figures of the attitude sensors: light on the faces, magnetometer residuals, consistency of the attitude filter."""
 
 import math
 from collections.abc import Sequence
@@ -29,24 +26,24 @@ _WIDTHS: Final = (1.7, 1.0)
 _DOT_BINS: Final = 350
 _LEAST_LIMIT: Final = 6.0
 _TOP: Final = 1.12
-"""Of panels of readings, in full scales."""
+"""Upper limit of panels of readings, in units of full scale."""
 _BAR: Final = 5.0
-"""Width of the bar over a panel of a broken face, in points."""
+"""Width in points of the bar over a panel while the face is held faulty."""
 
 
 class _Marks(NamedTuple):
-    """What kind of mark each reading gets; all (n, 6)."""
+    """Kind of mark for each reading; all (n, 6)."""
 
     plain: BoolArray
     saturated: BoolArray
     doubted: BoolArray
-    """Dark in sunlight, or stopped by the gate"""
+    """Dark in sunlight, or rejected by the gate"""
 
 
 def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) -> Chart:
-    """Measured minus expected over all of the time, and both in a stretch of it; without a model, measured alone."""
+    """Plot measured minus expected light, and both in a close-up; without a model, the measured light alone."""
     if not len(time.order):
-        return Chart("light", _LIGHT_TITLE, "No sensor sample has a time that is known.", "", Markup())
+        return Chart("light", _LIGHT_TITLE, "No sensor sample has a known time.", "", Markup())
     stretch = close_up(result, time)
     figure, grid = panel_grid(6, 1 if stretch is None else 2, _PANEL_IN, widths=None if stretch is None else _WIDTHS)
     whole = [row[0] for row in grid]
@@ -64,8 +61,8 @@ def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) ->
     entries = [("dot", FILTER, "reading"), ("dot", LIMIT, "at full scale"), ("band", SHADE, "eclipse")]
     if stretch is not None:
         near = [row[1] for row in grid]
-        whole[0].set_title("Measured minus model, of full sunlight", fontweight="bold")
-        near[0].set_title("A stretch of it: measured, and the model", fontweight="bold")
+        whole[0].set_title("Measured minus model, fraction of full sunlight", fontweight="bold")
+        near[0].set_title("Close-up: measured, and model", fontweight="bold")
         shade(near, np.clip(dark_h, *stretch.limits))
         stretch.label_axes(near, bottom=near[-1:])
         for face, axes in enumerate(near):
@@ -73,7 +70,7 @@ def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) ->
             traces.line(axes, stretch, expected, SMOOTHER, width=1.1, under=True)
             _readings(axes, stretch, result, marks, face)
         entries[2:2] = [
-            ("cross", REJECTED, "dark in sunlight, or stopped by the gate"),
+            ("cross", REJECTED, "dark in sunlight, or rejected by the gate"),
             ("line", SMOOTHER, "model"),
             ("dashed", LIMIT, "3 σ of noise; full scale"),
         ]
@@ -111,37 +108,37 @@ def _draw(axes: Axes, time: TimeAxis, values: FloatArray, marks: _Marks, face: i
 
 
 def _broken(axes: Axes, time: TimeAxis, flags: BoolArray) -> None:
-    """A bar along the upper edge while the flight holds the face for broken."""
+    """Plot a bar along the upper edge while the flight treats the face as faulty."""
     top = axes.get_ylim()[1]
     for begin, end in spans(flags, time).tolist():
         axes.plot((begin, end), (top, top), color=REJECTED, linewidth=_BAR, solid_capstyle="butt")
 
 
 def _see(stretch: TimeAxis | None) -> str:
-    shares = "Shares of full sunlight at normal incidence, face by face. "
-    broken = " A red bar along the upper edge stands where the flight holds a face for dead or mirrored."
+    shares = "Light on each face as a fraction of full sunlight at normal incidence. "
+    broken = " A red bar along the upper edge marks when the flight treated a face as dead or mirrored."
     if stretch is None:
-        return f"{shares}Without an attitude and an orbit there is no model to compare them with.{broken}"
+        return f"{shares}Without an attitude and an orbit there is no model to compare with.{broken}"
     return (
-        f"{shares}On the left what the sensor reads minus what the model (Sun, the Earth's light, full scale) makes of "
-        f"the smoothed attitude; on the right both for some turns of the body.{broken}"
+        f"{shares}Left: reading minus model (Sun, albedo, full scale) at the smoothed "
+        f"attitude; right: both during some rotations of the body.{broken}"
     )
 
 
 _WRONG: Final = (
-    "Differences that follow the light (the face's gain), that show near the edges of the light alone (how the face "
-    "looks), on all faces at once (the attitude, or the Earth's light); a face that stays dark or at full scale."
+    "Differences proportional to the light (gain of the face); differences only at grazing light (mounting of the "
+    "face); differences on all faces at once (attitude or albedo); a face that stays dark or at full scale."
 )
 
 
-_FIELD_TITLE: Final = "Field residuals"
+_FIELD_TITLE: Final = "Magnetometer residuals"
 
 
 def field_residuals(result: AttitudeResult, settings: MagnetometerSettings, time: TimeAxis) -> Chart:
-    """Innovations of the magnetometer per sensor axis, and their distance against the gate."""
+    """Plot the innovations of the magnetometer per sensor axis, and their normalised length against the gate."""
     samples = result.samples
     if not np.isfinite(samples.field_chi_square).any():
-        see = "The filter never had an attitude to predict the magnetometer's reading with."
+        see = "The filter never had an attitude to predict a magnetometer reading."
         return Chart("field", _FIELD_TITLE, see, "", Markup())
     gate = math.sqrt(settings.gate)
     figure, grid = panel_grid(2, 2, 1.3)
@@ -157,8 +154,8 @@ def field_residuals(result: AttitudeResult, settings: MagnetometerSettings, time
         figure,
         [
             ("dot", FILTER, "used"),
-            ("cross", REJECTED, "not used"),
-            ("arrow", REJECTED, "not used, beyond the panel"),
+            ("cross", REJECTED, "rejected"),
+            ("arrow", REJECTED, "rejected, beyond the panel"),
             ("band", FILTER_BAND, "3 σ expected"),
             ("dashed", LIMIT, f"gate √χ² = {gate:.2f}"),
             ("band", SHADE, "eclipse"),
@@ -167,17 +164,17 @@ def field_residuals(result: AttitudeResult, settings: MagnetometerSettings, time
     return Chart(
         "field",
         _FIELD_TITLE,
-        "Magnetometer minus what the model of the Earth's field (IGRF), turned by the predicted attitude, and the "
-        "bias make expect, in the sensor's axes, with three expected standard deviations. Below on the right the "
-        "length of each in standard deviations, √χ² of 3 degrees of freedom, and the gate.",
-        "Dots that swing with the body's rotation (the magnetometer's scale or its axes), that swing with the orbit "
-        "(a time or an orbit that is wrong), steps (a current on board), rejections in a row (a wrong attitude).",
+        "Magnetometer reading minus prediction (IGRF field rotated by the predicted attitude, plus bias) in the "
+        "sensor's axes, with three expected standard deviations. Lower right: length of each innovation in "
+        "standard deviations, √χ² with 3 degrees of freedom, and the gate.",
+        "Dots that oscillate with the body's rotation (scale or axes of the magnetometer) or with the orbit "
+        "(wrong time or orbit); steps (a current on board); consecutive rejections (wrong attitude).",
         to_svg(figure, "field", "Residuals of the magnetometer over time with their expected bands"),
     )
 
 
 def attitude_consistency(result: AttitudeResult, found: Sequence[ComparedAttitude], time: TimeAxis) -> Chart:
-    """NIS of the filter and, with a truth, NEES of both estimates."""
+    """Plot the NIS of the filter and, with a truth, the NEES of both estimators."""
     samples = result.samples
     rows = time.order[np.isfinite(samples.nis[time.order]) & (samples.dof[time.order] > 0)]
     innovations = Squares(

@@ -1,9 +1,4 @@
-"""The main figures of a replay.
-
-Main figures of the attitude, as they stand in the report.
-
-Main figures of the formation, as they stand in the report.
-"""
+"""Statistics of a replay: accuracy and consistency of orbit, attitude and formation, and the rows of their tables."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -30,13 +25,13 @@ from pygnc_ground.report.comparison import (
 from pygnc_ground.report.wording import NONE, fixed, number, percent, utc, whole
 
 SETTLING: Final = 1.0 / 3.0
-"""Of the time span; errors and sigmas of the rest are what counts."""
+"""First fraction of the time span that is excluded from errors and sigmas."""
 _WGS84: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Root mean squares over the last two thirds of the time, three-dimensional; errors are NaN without truth."""
+    """Three-dimensional RMS values over the last two thirds of the time; errors are NaN without truth."""
 
     position_error_m: float
     position_sigma_m: float
@@ -45,18 +40,18 @@ class Accuracy:
 
     @property
     def position_ratio(self) -> float:
-        """Error over sigma; 1 when the covariance is right."""
+        """Position error over sigma; 1 if the covariance is right."""
         return self.position_error_m / self.position_sigma_m
 
     @property
     def velocity_ratio(self) -> float:
-        """The same for the velocity."""
+        """Velocity error over sigma; 1 if the covariance is right."""
         return self.velocity_error_mps / self.velocity_sigma_mps
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateFigures:
-    """The main figures of one estimator."""
+    """Statistics of one estimator."""
 
     name: str
     states: int
@@ -65,26 +60,26 @@ class EstimateFigures:
     """Rows whose record was used"""
     accuracy: Accuracy
     nees_mean_per_dof: float
-    """Of the last two thirds; NaN without truth"""
+    """Mean over the last two thirds of the time; NaN without truth"""
     nis: NisConsistency
-    """Of all that was used"""
+    """Over all used records"""
 
 
 @dataclass(frozen=True, slots=True)
 class DifferenceFigures:
-    """How far two solutions are apart."""
+    """Statistics of the difference between two solutions."""
 
     states: int
     position_rms_m: float
     position_max_m: float
     velocity_rms_mps: float
     within_3_sigma: float
-    """Share of the position's components within three of the standard deviations expected of them"""
+    """Fraction of position components within three expected standard deviations"""
 
 
 @dataclass(frozen=True, slots=True)
 class LastEstimate:
-    """The latest state of a solution."""
+    """Latest state of a solution."""
 
     gps_ms: int
     position_ecef_m: tuple[float, float, float]
@@ -98,7 +93,7 @@ class LastEstimate:
 
 
 def estimate_figures(estimate: ComparedOrbit) -> EstimateFigures:
-    """Judge one solution."""
+    """Return the statistics of one solution."""
     solution, errors = estimate.solution, estimate.errors
     if errors is None:
         later = _later(solution)
@@ -125,7 +120,7 @@ def estimate_figures(estimate: ComparedOrbit) -> EstimateFigures:
 
 
 def _later(solution: OrbitSolution) -> BoolArray:
-    """Known rows behind the settling time, shape (n,)."""
+    """Return the known rows after the settling time, shape (n,)."""
     known = solution.known
     if not known.any():
         return known
@@ -134,7 +129,7 @@ def _later(solution: OrbitSolution) -> BoolArray:
 
 
 def difference_figures(series: RtnSeries) -> DifferenceFigures | None:
-    """Sum up a difference; None when it has no rows."""
+    """Return the statistics of a difference, or None if it has no rows."""
     if not len(series.row):
         return None
     return DifferenceFigures(
@@ -147,7 +142,7 @@ def difference_figures(series: RtnSeries) -> DifferenceFigures | None:
 
 
 def last_estimate(solution: OrbitSolution) -> LastEstimate | None:
-    """The state at the latest time; None when none is known."""
+    """Return the latest known state, or None."""
     rows = np.flatnonzero(solution.known)
     if not len(rows):
         return None
@@ -168,32 +163,32 @@ def last_estimate(solution: OrbitSolution) -> LastEstimate | None:
 
 
 def geodetic(position_ecef_m: FloatArray) -> FloatArray:
-    """East longitude and latitude in degrees and height in m on WGS 84, shape (n, 3), of positions (n, 3)."""
+    """Return east longitude and latitude in degrees and height in m on WGS 84, shape (n, 3), of positions (n, 3)."""
     longitude, latitude, height = erfa.gc2gd(_WGS84, position_ecef_m)
     return np.column_stack((np.degrees(longitude), np.degrees(latitude), height))
 
 
 @dataclass(frozen=True, slots=True)
 class LastAttitude:
-    """The latest state of a solution."""
+    """Latest attitude of a solution."""
 
     gps_ms: int
     quaternion: tuple[float, ...]
     """GCRF from body, scalar first"""
     rate_body_deg_s: tuple[float, ...]
     sigma_deg: float
-    """About all three axes"""
+    """Three-axis standard deviation"""
 
 
 class Row(NamedTuple):
-    """A line of the table of main numbers.
+    """Row of a table of statistics.
 
     Attributes:
-        quantity: What.
-        unit: Of the values.
-        values: Filter's and smoother's.
-        ideal: What they should be.
-        main: Whether it is one of those that matter most.
+        quantity: Name of the quantity.
+        unit: Unit of the values.
+        values: Formatted value of each column.
+        ideal: Ideal value.
+        main: Whether the row is highlighted.
     """
 
     quantity: str
@@ -204,7 +199,7 @@ class Row(NamedTuple):
 
 
 def attitude_rows(found: Sequence[ComparedAttitude], nis: NisConsistency, *, with_truth: bool) -> list[Row]:
-    """The table of filter and smoother; lines that need a truth only with one."""
+    """Return the rows for filter and smoother; rows that need a truth only if there is one."""
     both = [one.accuracy for one in found]
     rows = [_attitude_row("Samples with an attitude", "1", both, lambda one: whole(one.known), ideal="all")]
     rows += _angles("in sunlight", [one.sunlight for one in both], with_truth=with_truth)
@@ -214,16 +209,16 @@ def attitude_rows(found: Sequence[ComparedAttitude], nis: NisConsistency, *, wit
             _attitude_row("Attitude error / sigma", "1", both, lambda one: number(one.whole.ratio), ideal="1"),
             _attitude_row("NEES, mean", "1", both, lambda one: number(one.nees_mean), ideal="3"),
             _attitude_row(
-                "NEES, share inside the 95 % band", "%", both, lambda one: percent(one.nees_inside), ideal="95 %"
+                "NEES, fraction inside the 95 % band", "%", both, lambda one: percent(one.nees_inside), ideal="95 %"
             ),
         ]
     rows += [
         Row("NIS, mean per degree of freedom", "1", (number(nis.mean_per_dof), NONE), ideal="1"),
-        Row("NIS, share inside the 95 % band", "%", (percent(nis.fraction_inside), NONE), ideal="95 %"),
+        Row("NIS, fraction inside the 95 % band", "%", (percent(nis.fraction_inside), NONE), ideal="95 %"),
     ]
     if with_truth:
         rate = _attitude_row("Body rate error", "deg/s", both, lambda one: _in_degrees(one.rate_error_rad_s))
-        rows.append(rate._replace(ideal="the gyro's noise"))
+        rows.append(rate._replace(ideal="gyro noise"))
         rows.append(_attitude_row("Gyro bias error", "deg/s", both, lambda one: _in_degrees(one.gyro_bias_error_rad_s)))
     rows.append(
         _attitude_row("Gyro bias sigma, formal", "deg/s", both, lambda one: _in_degrees(one.gyro_bias_sigma_rad_s))
@@ -234,10 +229,10 @@ def attitude_rows(found: Sequence[ComparedAttitude], nis: NisConsistency, *, wit
     if with_truth:
         rows += [
             _attitude_row(
-                f"Within {RIGHT_DEG:.0f}° of the truth after", "s", both, lambda one: number(one.right_after_s)
+                f"Time until within {RIGHT_DEG:.0f}° of the truth", "s", both, lambda one: number(one.right_after_s)
             ),
             _attitude_row(
-                f"Longest off by more than {WRONG_DEG:.0f}°", "s", both, lambda one: number(one.wrong_s), ideal="0"
+                f"Longest time above {WRONG_DEG:.0f}°", "s", both, lambda one: number(one.wrong_s), ideal="0"
             ),
         ]
     return rows
@@ -248,7 +243,7 @@ def _angles(where: str, both: Sequence[AngleRms], *, with_truth: bool) -> Iterat
         return
     if with_truth:
         errors = tuple(number(one.error_deg) for one in both)
-        yield Row(f"Attitude error {where}", "deg", errors, ideal="the bound", main=True)
+        yield Row(f"Attitude error {where}", "deg", errors, ideal="bound", main=True)
         yield Row(f"Bound {where}", "deg", tuple(number(one.bound_deg) for one in both))
     yield Row(f"Attitude sigma {where}, formal", "deg", tuple(number(one.sigma_deg) for one in both))
 
@@ -268,13 +263,13 @@ def _in_degrees(rate_rad_s: float) -> str:
 
 
 def innovations_of(result: AttitudeResult) -> NisConsistency:
-    """Of all that the filter used."""
+    """Return the innovation statistics of all used measurements."""
     samples = result.samples
     return nis_consistency(samples.nis, np.where(np.isfinite(samples.nis), samples.dof, 0))
 
 
 def last_attitude(solution: AttitudeSolution) -> LastAttitude | None:
-    """The state at the latest time; None when none is known."""
+    """Return the latest known attitude, or None."""
     rows = np.flatnonzero(solution.known)
     if not len(rows):
         return None
@@ -288,10 +283,10 @@ def last_attitude(solution: AttitudeSolution) -> LastAttitude | None:
 
 
 def formation_rows(result: FormationResult, partners: Sequence[ComparedPartner]) -> list[Row]:
-    """The table of the partners; lines that need a truth only with one."""
+    """Return the rows for the partners; rows that need a truth only if there is one."""
     rows = [
         _formation_row("Orbit", "", partners, lambda one: one.state, ideal="certain", main=True),
-        _formation_row("Moments with a state", "1", partners, lambda one: whole(int(one.result.states.known.sum()))),
+        _formation_row("Times with a state", "1", partners, lambda one: whole(int(one.result.states.known.sum()))),
     ]
     if any_truth(partners):
         rows += _errors(partners)
@@ -301,13 +296,16 @@ def formation_rows(result: FormationResult, partners: Sequence[ComparedPartner])
     rows += [
         _formation_row("χ² of the best orbit", "1", partners, lambda one: fixed(one.result.chi2_best, 1)),
         _formation_row("χ² of the mirror", "1", partners, lambda one: fixed(one.result.chi2_mirror, 1)),
-        _formation_row("Different orbits that are possible", "1", partners, _possible, ideal="1"),
+        _formation_row("Candidate orbits", "1", partners, _possible, ideal="1"),
         _formation_row(
-            "Best and mirror apart", "m", partners, lambda one: number(one.mirror.apart_m) if one.mirror else NONE
+            "Distance between best and mirror",
+            "m",
+            partners,
+            lambda one: number(one.mirror.distance_m) if one.mirror else NONE,
         ),
     ]
     if any_truth(partners) and any(one.nearest for one in partners):
-        rows.append(_formation_row("Orbit nearest to the truth", "", partners, _nearest, ideal="best"))
+        rows.append(_formation_row("Orbit nearest to truth", "", partners, _nearest, ideal="best"))
         rows.append(_formation_row("Its position error", "m", partners, _nearest_error, ideal="sigma"))
     if result.approaches:
         rows += _approaches(result, partners)
@@ -328,13 +326,13 @@ def _errors(partners: Sequence[ComparedPartner]) -> Iterator[Row]:
 
 
 def _approaches(result: FormationResult, partners: Sequence[ComparedPartner]) -> Iterator[Row]:
-    """Nearest of all orbits of each partner that may be."""
+    """Yield the rows of the closest approach of each partner over all candidate orbits."""
     of_each = [result.most_dangerous(one.result.partner) for one in partners]
     distances = tuple(NONE if of is None else f"{number(of.distance_m)} ± {number(of.sigma_m)}" for of in of_each)
     yield Row("Closest approach within a day, 1 σ", "m", distances)
     yield Row("At", "", tuple(NONE if of is None else utc(of.gps_ms) for of in of_each))
     least = tuple(NONE if of is None else number(of.least_m) for of in of_each)
-    yield Row("Least distance within a day, less 3 σ", "m", least, ideal="> 0")
+    yield Row("Minimum distance minus 3 σ within a day", "m", least, ideal="> 0")
 
 
 def _formation_row(

@@ -1,9 +1,7 @@
-"""Colours and line styles of the report.
+"""Style of the figures: colours, fonts, panel grids, and conversion from Matplotlib to SVG.
 
-A figure is drawn in the light colours; the page replaces each by the CSS variable of its name, so that the same figure
-is right in a dark surrounding. The hues of the estimates can be told apart with any colour vision.
-
-From a Matplotlib figure to the SVG that stands in the page.
+A figure is drawn in light colours. The page replaces each colour by the CSS variable of its name, so that the same
+figure suits a dark page. The hues of the estimators are distinguishable with any colour vision.
 """
 
 import io
@@ -22,7 +20,7 @@ from matplotlib.figure import Figure
 
 
 class Colour(NamedTuple):
-    """One colour, on a light and on a dark page, as #rrggbb. No two have the same `light`."""
+    """Colour on a light and on a dark page, as #rrggbb; all `light` values are distinct."""
 
     light: str
     dark: str
@@ -126,26 +124,26 @@ _VARIABLES: Final = {colour.light: f"var(--{name})" for name, colour in PALETTE.
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A figure of the report with what people are told about it."""
+    """Figure of the report with its captions."""
 
     name: str
-    """Unique in the page; letters and hyphens"""
+    """Unique identifier in the page; letters and hyphens"""
     title: str
-    see: str
-    """What there is to see"""
-    wrong: str
-    """What would be a sign of trouble"""
+    how_to_read: str
+    """How to read the figure, or why there is none"""
+    warning_signs: str
+    """Warning signs"""
     svg: Markup
-    """Empty when there is nothing to draw; `see` then says why"""
+    """Empty if there is nothing to draw"""
 
 
 def report_style() -> AbstractContextManager[None]:
-    """Everything drawn within looks alike, whatever the user has set for Matplotlib."""
+    """Return a context that isolates figures from the user's Matplotlib settings."""
     return style.context(dict(STYLE), after_reset=True)
 
 
 def new_figure(height_in: float) -> Figure:
-    """A transparent figure as wide as the page, apart from any graphical system."""
+    """Return a transparent figure of page width, independent of any display."""
     figure = Figure(figsize=(WIDTH_IN, height_in), facecolor="none")
     FigureCanvasSVG(figure)
     return figure
@@ -159,9 +157,9 @@ def panel_grid(
     widths: Sequence[float] | None = None,
     between_in: float = _BETWEEN_ROWS_IN,
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with rows of panels, room for a legend above them and for the time below them.
+    """Return a figure with rows of panels, with room for a legend above and a time axis below them.
 
-    Columns are as wide as each other, or their widths are in these proportions.
+    Columns have equal widths, or widths in the proportions of `widths`.
     """
     height_in = _TOP_IN + rows * panel_height_in + (rows - 1) * between_in + _BOTTOM_IN
     figure = new_figure(height_in)
@@ -178,10 +176,10 @@ def panel_grid(
 
 
 def to_svg(figure: Figure, name: str, description: str) -> Markup:
-    """The figure as an SVG element for a page; equal figures give equal text.
+    """Return the figure as an SVG element; equal figures give equal text.
 
-    Matplotlib's identifiers are kept where something refers to them and then carry `name`, so that any number of
-    figures can stand in one page. Coordinates keep a hundredth of a point.
+    Referenced identifiers get the prefix `name`, so that several figures fit in one page. Coordinates are rounded to
+    0.01 points.
     """
     output = io.StringIO()
     figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,9 +1,4 @@
-"""The replay in a few sentences, each marked as good or as worth a look. The limits are said in the sentences.
-
-The attitude in a few sentences, each marked as good or as worth a look. The limits are said in the sentences.
-
-The formation in a few sentences, each marked as good or as worth a look. The limits are said in the sentences.
-"""
+"""Summary of a replay: findings in one sentence each, marked as good or as needing attention, with their limits."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -28,7 +23,7 @@ _STATE_DOF: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence."""
+    """One sentence of the summary."""
 
     good: bool
     text: str
@@ -40,7 +35,7 @@ def findings(
     cross_check: DifferenceFigures | None,
     clock: ClockRecords,
 ) -> list[Finding]:
-    """What an operator should know before anything else."""
+    """Return the main findings about input, fixes, orbit and clock."""
     return [
         *_input(result),
         *_use(result, figures[0]),
@@ -62,29 +57,29 @@ def _input(result: ReplayResult) -> Iterator[Finding]:
         text = f"{whole(damaged)} of {whole(size)} input bytes ({percent(damaged / size)}) are damaged."
         yield Finding(good=False, text=text)
     elif size:
-        yield Finding(good=True, text=f"All {whole(size)} input bytes are sound.")
+        yield Finding(good=True, text=f"All {whole(size)} input bytes are undamaged.")
 
 
 def _use(result: ReplayResult, figures: EstimateFigures) -> Iterator[Finding]:
     received = result.counts.get("fixes_received", len(result.fixes.seq) + len(result.untimed))
     used = result.counts.get("fixes_accepted", figures.used)
     if not received:
-        yield Finding(good=False, text="There is no GPS record, so nothing is known of the orbit.")
+        yield Finding(good=False, text="There is no GPS record, so the orbit is unknown.")
         return
     share = used / received
     if received != _booked(result.counts, received):
-        yield Finding(good=False, text="The books of the fixes do not balance; please report this as a fault.")
-    text = f"{whole(used)} of {whole(received)} GPS records were used ({percent(share)}; 95 % or more is good)."
+        yield Finding(good=False, text="The counters of fixes do not add up; please report this as a fault.")
+    text = f"{whole(used)} of {whole(received)} GPS records were used ({percent(share)}; good: 95 % or more)."
     yield Finding(good=share >= _USED_SHARE_GOOD, text=text)
     if not figures.states:
         yield Finding(good=False, text="The filter found no orbit.")
     restarts = int(result.fixes.restarted.sum())
     if restarts:
-        yield Finding(good=False, text=f"The filter had to start again {plural(restarts, 'time')}.")
+        yield Finding(good=False, text=f"The filter restarted {plural(restarts, 'time')}.")
 
 
 def _booked(counts: dict[str, int], otherwise: int) -> int:
-    """Fixes received, as the sum of what became of them."""
+    """Return the number of fixes received as the sum over their results."""
     if "fixes_received" not in counts:
         return otherwise
     rejected = sum(count for name, count in counts.items() if name.startswith("rejected_"))
@@ -97,7 +92,7 @@ def _innovations(figures: EstimateFigures) -> Iterator[Finding]:
         low, high = nis.band_per_dof
         inside = low <= nis.mean_per_dof <= high
         text = (
-            f"The filter's innovations are {compared(nis.mean_per_dof, low, high)} their covariance says: "
+            f"The filter's innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
             f"mean NIS {number(nis.mean_per_dof)} per degree of freedom, 95 % band {number(low)} to {number(high)}."
         )
         yield Finding(good=inside, text=text)
@@ -107,12 +102,12 @@ def _accuracy(figures: EstimateFigures) -> Iterator[Finding]:
     accuracy = figures.accuracy
     if not math.isfinite(accuracy.position_error_m) or not math.isfinite(accuracy.position_ratio):
         return
-    # The errors of a run hang together, as if there were one state: its error, squared, has 6 degrees of freedom.
+    # The errors of a run are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
     low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
     text = (
-        f"The {figures.name} is right to {number(accuracy.position_error_m)} m and "
-        f"{number(1e3 * accuracy.velocity_error_mps)} mm/s (3-D RMS), {number(accuracy.position_ratio)} times its "
-        f"formal position sigma ({number(low)} to {number(high)} is good)."
+        f"The position error of the {figures.name} is {number(accuracy.position_error_m)} m, the velocity error "
+        f"{number(1e3 * accuracy.velocity_error_mps)} mm/s (3-D RMS), {number(accuracy.position_ratio)} times the "
+        f"formal position sigma (good: {number(low)} to {number(high)})."
     )
     yield Finding(good=low <= accuracy.position_ratio <= high, text=text)
 
@@ -123,7 +118,7 @@ def _cross_check(figures: Sequence[EstimateFigures], cross_check: DifferenceFigu
     sigma_m = math.hypot(*(one.accuracy.position_sigma_m for one in figures if one.name != "filter"))
     text = (
         f"Smoother and batch, two independent computations, differ by {number(cross_check.position_rms_m)} m (3-D RMS; "
-        f"up to {number(sigma_m)} m, their formal sigmas together, is good)."
+        f"good: up to {number(sigma_m)} m, their combined formal sigma)."
     )
     yield Finding(good=cross_check.position_rms_m <= sigma_m, text=text)
 
@@ -131,14 +126,14 @@ def _cross_check(figures: Sequence[EstimateFigures], cross_check: DifferenceFigu
 def _clock(clock: ClockRecords) -> Iterator[Finding]:
     boots = len(clock.segments)
     if boots == 1:
-        yield Finding(good=True, text="The spacecraft clock ran through without a jump.")
+        yield Finding(good=True, text="The spacecraft clock ran without a jump.")
     elif boots > 1:
         yield Finding(good=False, text=f"The spacecraft clock jumped: the records are from {boots} boots.")
 
 
 _KNOWN_SHARE_GOOD: Final = 0.95
 _RATIO_GOOD: Final = (0.7, 1.4)
-"""Of error over sigma: the covariance is right within a factor of two."""
+"""Ratio of error to sigma; the covariance is right within a factor of two."""
 _NIS_GOOD: Final = (0.8, 1.25)
 _RIGHT_AFTER_GOOD_S: Final = 180.0
 _BIAS_DOF: Final = 3
@@ -147,9 +142,9 @@ _BIAS_DOF: Final = 3
 def attitude_findings(
     result: AttitudeResult, found: Sequence[ComparedAttitude], nis: NisConsistency, mounting: MountingSettings
 ) -> list[Finding]:
-    """What an operator should know of it before anything else."""
+    """Return the main findings about the attitude."""
     if not result.solution.known.any():
-        why = "no attitude" if len(result.samples) else "no sensor sample, so nothing is known of the attitude"
+        why = "no attitude" if len(result.samples) else "no sensor sample, so the attitude is unknown"
         return [Finding(good=False, text=f"There is {why}.")]
     return [
         *_attitude_use(result.samples, found[0]),
@@ -165,32 +160,32 @@ def _attitude_use(samples: SampleRecords, filtered: ComparedAttitude) -> Iterato
     share = filtered.accuracy.known / len(samples)
     text = (
         f"{whole(filtered.accuracy.known)} of {whole(len(samples))} sensor samples have an attitude ({percent(share)}; "
-        "95 % or more is good)."
+        "good: 95 % or more)."
     )
     yield Finding(good=share >= _KNOWN_SHARE_GOOD, text=text)
     again = int(samples.found_again.sum())
     if again:
-        yield Finding(good=False, text=f"The attitude was lost and found again {plural(again, 'time')}.")
+        yield Finding(good=False, text=f"The attitude was lost and re-acquired {plural(again, 'time')}.")
 
 
 def _sensors(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Finding]:
-    """Sensors that were held for broken at the end."""
+    """Yield a finding for each sensor that is considered faulty at the end."""
     names = face_names(mounting)
     for flags, fault in ((samples.faces_dead, "dead"), (samples.faces_mirrored, "mirrored")):
         for face in np.flatnonzero(flags[-1]).tolist():
-            yield Finding(good=False, text=f"The sun sensor on face {names[face]} is held for {fault}.")
+            yield Finding(good=False, text=f"The sun sensor on face {names[face]} is considered {fault}.")
     for axis in np.flatnonzero(samples.gyro_stuck[-1]).tolist():
-        yield Finding(good=False, text=f"The gyro's axis {'xyz'[axis]} is held for stuck.")
+        yield Finding(good=False, text=f"The {'xyz'[axis]} axis of the gyro is considered stuck.")
 
 
 def _attitude_innovations(nis: NisConsistency) -> Iterator[Finding]:
-    """With thousands of samples the 95 % band is narrower than any model is right, so the limits are practical ones."""
+    """With thousands of samples, the 95 % band is narrower than any model error, so the limits are practical ones."""
     if nis.count:
         low, high = _NIS_GOOD
         good = low <= nis.mean_per_dof <= high
         text = (
-            f"Innovations of the attitude are {compared(nis.mean_per_dof, low, high)} their covariance says: "
-            f"mean NIS {number(nis.mean_per_dof)} per degree of freedom ({low} to {high} is good)."
+            f"The attitude innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
+            f"mean NIS {number(nis.mean_per_dof)} per degree of freedom (good: {low} to {high})."
         )
         yield Finding(good=good, text=text)
 
@@ -205,8 +200,8 @@ def _attitude_accuracy(one: ComparedAttitude) -> Iterator[Finding]:
             if math.isfinite(kind.error_deg)
         )
         text = (
-            f"The {one.name}'s attitude is right to {where or _everywhere(one.accuracy.whole)} (three-axis RMS), "
-            f"{number(ratio)} times its formal sigma ({low} to {high} is good)."
+            f"The attitude error of the {one.name} is {where or _everywhere(one.accuracy.whole)} (three-axis RMS), "
+            f"{number(ratio)} times its formal sigma (good: {low} to {high})."
         )
         yield Finding(good=low <= ratio <= high, text=text)
 
@@ -220,7 +215,7 @@ def _start(filtered: ComparedAttitude) -> Iterator[Finding]:
     if math.isfinite(accuracy.right_after_s):
         text = (
             f"The filter was within {RIGHT_DEG:.0f}° of the truth {accuracy.right_after_s:.0f} s after the first "
-            f"sample with an orbit (up to {_RIGHT_AFTER_GOOD_S:.0f} s is good)."
+            f"sample with an orbit (good: up to {_RIGHT_AFTER_GOOD_S:.0f} s)."
         )
         yield Finding(good=accuracy.right_after_s <= _RIGHT_AFTER_GOOD_S, text=text)
     if accuracy.wrong_s > 0.0:
@@ -235,18 +230,18 @@ def _biases(filtered: ComparedAttitude) -> Iterator[Finding]:
     gyro = accuracy.gyro_bias_error_rad_s / accuracy.gyro_bias_sigma_rad_s
     field = accuracy.mag_bias_error_ut / accuracy.mag_bias_sigma_ut
     if math.isfinite(gyro + field):
-        # A bias hardly changes, so over a run it is as if there were one error, of three numbers.
+        # A bias hardly changes, so a run counts as one error with three components.
         high = math.sqrt(band(_BIAS_DOF, 1).high / _BIAS_DOF)
         text = (
-            f"The filter's biases are right to {number(math.degrees(accuracy.gyro_bias_error_rad_s))} deg/s and "
-            f"{number(accuracy.mag_bias_error_ut)} µT (3-D RMS), {number(gyro)} and {number(field)} times their formal "
-            f"sigmas (up to {number(high)} is good)."
+            f"The bias errors of the filter are {number(math.degrees(accuracy.gyro_bias_error_rad_s))} deg/s and "
+            f"{number(accuracy.mag_bias_error_ut)} µT (3-D RMS), {number(gyro)} and {number(field)} times the formal "
+            f"sigmas (good: up to {number(high)})."
         )
         yield Finding(good=max(gyro, field) <= high, text=text)
 
 
 def formation_findings(result: FormationResult, partners: Sequence[ComparedPartner]) -> list[Finding]:
-    """What an operator should know of it before anything else."""
+    """Return the main findings about the formation."""
     return [
         *_ranges(result),
         *(finding for one in partners for finding in _partner(one)),
@@ -259,13 +254,13 @@ def _ranges(result: FormationResult) -> Iterator[Finding]:
     if received:
         share = used / received
         text = (
-            f"{whole(used)} of {whole(received)} ranges are in the newest solution ({percent(share)}; 95 % or more is "
-            "good)."
+            f"{whole(used)} of {whole(received)} ranges are in the newest solution ({percent(share)}; good: 95 % or "
+            "more)."
         )
         yield Finding(good=share >= _USED_SHARE_GOOD, text=text)
     untimed = result.counts.get("ranges_no_time", 0)
     if untimed:
-        yield Finding(good=False, text=f"The time of {whole(untimed)} ranges is not known.")
+        yield Finding(good=False, text=f"{whole(untimed)} ranges have no known time.")
 
 
 def _partner(one: ComparedPartner) -> Iterator[Finding]:
@@ -278,14 +273,14 @@ def _partner(one: ComparedPartner) -> Iterator[Finding]:
         return
     accuracy = one.accuracy
     if not math.isfinite(accuracy.error_m):
-        text = f"{name} is known to {number(accuracy.sigma_m)} m (3-D sigma), without an ambiguity."
+        text = f"{name} is known to {number(accuracy.sigma_m)} m (3-D sigma) without ambiguity."
         yield Finding(good=True, text=text)
         return
-    # The errors of an arc hang together, as if there were one state: its error, squared, has 6 degrees of freedom.
+    # The errors of an arc are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
     low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
     text = (
-        f"{name}, called certain, is right to {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} times "
-        f"its formal sigma ({number(low)} to {number(high)} is good)."
+        f"{name} is called certain; its error is {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} "
+        f"times its formal sigma (good: {number(low)} to {number(high)})."
     )
     yield Finding(good=low <= accuracy.ratio <= high, text=text)
 
@@ -294,13 +289,13 @@ def _ambiguous(one: ComparedPartner) -> str:
     text = f"{one.name.capitalize()} is ambiguous"
     if one.mirror is not None:
         text += (
-            f": {whole(len(one.orbits))} different orbits fit, the best and its mirror {number(one.mirror.apart_m)} m "
+            f": {whole(len(one.orbits))} distinct orbits fit; best and mirror are {number(one.mirror.distance_m)} m "
             f"apart, χ² {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
         )
     if one.nearest is not None:
         accuracy = one.orbits[one.nearest].accuracy
         text += (
-            f"; the truth follows the orbit called {orbit_name(one.nearest)}, to {number(accuracy.error_m)} m "
+            f"; the {orbit_name(one.nearest)} orbit is nearest to the truth, error {number(accuracy.error_m)} m "
             f"(sigma {number(accuracy.sigma_m)} m)"
         )
     return f"{text}."
@@ -313,8 +308,8 @@ def _approach(result: FormationResult, one: ComparedPartner) -> Iterator[Finding
     newest_ms = int(one.result.states.gps_ms[-1])
     when = duration(max(0, nearest.gps_ms - newest_ms))
     text = (
-        f"{one.name.capitalize()} comes as near as {number(nearest.distance_m)} m (sigma {number(nearest.sigma_m)} m) "
-        f"within a day, in {when}; three sigmas taken off, {number(nearest.least_m)} m are left at the least (more "
-        "than none is good)."
+        f"{one.name.capitalize()} comes as close as {number(nearest.distance_m)} m (sigma {number(nearest.sigma_m)} m) "
+        f"within a day, in {when}; minimum distance minus 3 sigma: {number(nearest.least_m)} m (good: greater than "
+        "0)."
     )
     yield Finding(good=nearest.least_m > 0.0, text=text)

@@ -1,9 +1,4 @@
-"""What is drawn over the time axis: lines, bands, dots, and marks of rejected records.
-
-Fewer points for the same picture.
-
-The scale of a panel that shows lengths.
-"""
+"""Drawing over the time axis: lines, bands, dots, marks of rejected records, legends, decimation of points."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +18,14 @@ from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.style import LIMIT, MUTED, REJECTED
 
 _GOLDEN: Final = 0.6180339887498949
-"""Of its multiples, the fractional parts fill the interval evenly and without a period."""
+"""The fractional parts of its multiples fill the interval evenly and without a period."""
 
 
 def extremes(y: FloatArray, bins: int) -> IntArray:
-    """Indices, ascending, of the lowest and the highest value in each of at most `bins` runs of equal length.
+    """Return the ascending indices of the minimum and maximum in each of at most `bins` runs of equal length.
 
-    All indices when there are not more than two per bin. `y` is (n,) and finite. Peaks survive, so that an outlier
-    among thousands of points is still seen.
+    All indices are returned if there are at most two per bin. `y` is (n,) and finite. Peaks survive, so that an outlier
+    among thousands of points stays visible.
     """
     if len(y) <= 2 * bins:
         return np.arange(len(y))
@@ -43,9 +38,9 @@ def extremes(y: FloatArray, bins: int) -> IntArray:
 
 
 def scattered(y: FloatArray, bins: int) -> IntArray:
-    """Indices, ascending, of at most about two values per bin: peaks as `extremes`, the rest scattered as all are.
+    """Return the ascending indices of at most about two values per bin: peaks as `extremes`, the others scattered.
 
-    Extremes alone would leave a void in the middle of noise. `y` is (n,) and finite.
+    Extremes alone would leave the middle of noise empty. `y` is (n,) and finite.
     """
     if len(y) <= 2 * bins:
         return np.arange(len(y))
@@ -61,7 +56,7 @@ _DOT_BINS: Final = 600
 _BAND_BINS: Final = 150
 _CROSS_BINS: Final = 150
 _UNDER, _OVER = 0.9, 2.0
-"""Of lines; dots lie between both."""
+"""Z-order of lines; dots are between the two."""
 _ARROW_INSET: Final = 0.035
 _KINDS: Final[dict[str, dict[str, Any]]] = {
     "line": {},
@@ -71,7 +66,7 @@ _KINDS: Final[dict[str, dict[str, Any]]] = {
     "cross": {"linestyle": "", "marker": "x", "markersize": 3.6, "markeredgewidth": 0.9},
     "arrow": {"linestyle": "", "marker": "^", "markersize": 3.6, "markeredgewidth": 0.9},
 }
-"""Of marks in a legend, besides "band"."""
+"""Style of the marks in a legend besides "band"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +77,13 @@ class Trace:
     values: FloatArray
 
     def thinned(self, bins: int) -> "Trace":
-        """The same picture with at most about two values per bin."""
+        """Return a trace with the same appearance and at most about two values per bin."""
         picked = extremes(self.values, bins)
         return Trace(self.hours[picked], self.values[picked])
 
 
 def trace(time: TimeAxis, values: FloatArray, rows: IntArray | None = None) -> Trace:
-    """Values of all records (n,), or of the records `rows`, both (k,), in order of time; the unknown left out."""
+    """Return the finite values of all records (n,), or of the records `rows`, both (k,), in time order."""
     column = values
     if rows is not None:
         column = np.full(len(time.hours), np.nan)
@@ -108,24 +103,24 @@ def line(
     dashed: bool = False,
     under: bool = False,
 ) -> None:
-    """A line that does not bridge gaps, on request under dots; a dot for a value between two of them."""
+    """Draw a line with gaps, optionally under dots; a value between two gaps becomes a dot."""
     picked = _with_breaks(time, shown, _LINE_BINS)
     hours, values = np.append(shown.hours, np.nan)[picked], np.append(shown.values, np.nan)[picked]
     style = (0, (3, 1.5)) if dashed else "-"
     axes.plot(hours, values, color=colour, linewidth=width, linestyle=style, zorder=_UNDER if under else _OVER)
-    lone = alone(values)
+    lone = isolated(values)
     if lone.any():
         axes.plot(hours[lone], values[lone], "o", color=colour, markersize=2.0 * width, markeredgewidth=0.0)
 
 
-def alone(values: FloatArray) -> BoolArray:
-    """Values, (k,), with no finite neighbour on either side: a line through them would not show."""
+def isolated(values: FloatArray) -> BoolArray:
+    """Return which values, (k,), have no finite neighbour, so that a line would not show them."""
     finite = np.isfinite(np.concatenate(([np.nan], values, [np.nan])))
     return np.asarray(finite[1:-1] & ~finite[:-2] & ~finite[2:])
 
 
 def band(axes: Axes, time: TimeAxis, shown: Trace, colour: str, *, low: FloatArray | None = None) -> None:
-    """The area between the trace and `low`, of equal length; without it, between plus and minus the trace."""
+    """Fill the area between the trace and `low`, of equal length, or between plus and minus the trace."""
     picked = _with_breaks(time, shown, _BAND_BINS)
     hours, values = np.append(shown.hours, np.nan)[picked], np.append(shown.values, np.nan)[picked]
     below = -values if low is None else np.append(low, np.nan)[picked]
@@ -133,9 +128,9 @@ def band(axes: Axes, time: TimeAxis, shown: Trace, colour: str, *, low: FloatArr
 
 
 def dots(axes: Axes, shown: Trace, colour: str, *, size: float = 1.8, bins: int = _DOT_BINS) -> None:
-    """A dot per value within the limits of the axes, which must have been set; of many values some.
+    """Draw a dot per value within the limits of the axes, which must be set; many values are thinned.
 
-    One path of strokes without length and with round ends: a tenth of the size of as many markers.
+    One path with zero-length strokes and round ends takes a tenth of the size of markers.
     """
     low, high = axes.get_ylim()
     picked = scattered(shown.values, bins)
@@ -151,7 +146,7 @@ def dots(axes: Axes, shown: Trace, colour: str, *, size: float = 1.8, bins: int 
 
 
 def rejected(axes: Axes, shown: Trace) -> None:
-    """Crosses, and arrowheads at the edge for what lies beyond the limits of the axes, which must have been set."""
+    """Draw crosses, and arrowheads at the edge for values beyond the limits of the axes, which must be set."""
     low, high = axes.get_ylim()
     inset = _ARROW_INSET * (high - low)
     few = shown.thinned(_CROSS_BINS)
@@ -164,7 +159,7 @@ def rejected(axes: Axes, shown: Trace) -> None:
 
 
 def restarts(axes: Sequence[Axes], time: TimeAxis, restarted: BoolArray) -> None:
-    """A dotted upright line where the filter started again."""
+    """Draw a dotted vertical line where the filter restarted."""
     hours = time.hours[restarted]
     for hour in hours[np.isfinite(hours)][:50]:
         for one in axes:
@@ -172,13 +167,13 @@ def restarts(axes: Sequence[Axes], time: TimeAxis, restarted: BoolArray) -> None
 
 
 def level(axes: Axes, *values: float) -> None:
-    """A level line per value, in the colour of limits."""
+    """Draw a level line per value in the colour of limits."""
     for value in values:
         axes.axhline(value, color=LIMIT, linewidth=0.8, linestyle=(0, (4, 2)))
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, str, str]], *, top: float = 1.0) -> None:
-    """One legend above all panels; entries are the kind of mark, its colour and its meaning."""
+    """Draw one legend above all panels; entries are kind of mark, colour and meaning."""
     handles = [_handle(kind, colour) for kind, colour, _ in entries]
     labels = [text for _, _, text in entries]
     figure.legend(
@@ -201,7 +196,7 @@ def _handle(kind: str, colour: str) -> Artist:
 
 
 def limit_around(*values: FloatArray, share: float) -> float:
-    """A limit that holds this share of the finite absolute values of each array, with some room; 1 for none."""
+    """Return a limit that covers a share of the finite absolute values of each array, with a margin; 1 if empty."""
     finite = [np.abs(array[np.isfinite(array)]) for array in values]
     quantiles = [float(np.quantile(array, share)) for array in finite if array.size]
     largest = max(quantiles, default=0.0)
@@ -209,7 +204,7 @@ def limit_around(*values: FloatArray, share: float) -> float:
 
 
 def _with_breaks(time: TimeAxis, shown: Trace, bins: int) -> IntArray:
-    """Indices of the values to draw, thinned; -1 between what a gap separates."""
+    """Return the indices of the values to draw, thinned; -1 marks a gap."""
     pieces: list[IntArray] = []
     for part in np.split(np.arange(len(shown.hours)), np.flatnonzero(time.starts_after_gap(shown.hours))):
         share = max(2, round(bins * len(part) / max(1, len(shown.hours))))
@@ -218,12 +213,12 @@ def _with_breaks(time: TimeAxis, shown: Trace, bins: int) -> IntArray:
 
 
 _WIDE: Final = 8.0
-"""A greatest value so many times the median does not go with a linear scale."""
+"""Above this ratio of maximum to median, the scale is logarithmic."""
 _FEW_DECADES: Final = 30.0
 
 
 def length_scale(axes: Axes, values: Sequence[FloatArray]) -> None:
-    """From zero on, or logarithmic where values differ widely; with room around all of them."""
+    """Set a scale from zero, or a logarithmic one if values differ widely, with a margin."""
     every = np.concatenate([one.ravel() for one in values])
     every = every[np.isfinite(every) & (every > 0.0)]
     if not len(every):

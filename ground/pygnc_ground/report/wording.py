@@ -1,18 +1,18 @@
-"""Numbers and times as people read them."""
+"""Formatting of numbers and times for people."""
 
 import math
 from typing import Final
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.text import printable
-from pygnc_ground.inspection.times import gps_in_words
+from pygnc_ground.inspection.times import format_gps_time
 
 NONE: Final = "–"
 _THIN_SPACE: Final = "\u202f"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Rounded to significant digits, without an exponent where people would not write one."""
+    """Return the value with significant digits, without an exponent where it can be avoided."""
     if value is None or not math.isfinite(value):
         return NONE
     if value == 0.0:
@@ -24,24 +24,24 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, decimals: int) -> str:
-    """With as many decimals as asked for, thousands apart."""
+    """Return the value with a fixed number of decimals and separated thousands."""
     if value is None or not math.isfinite(value):
         return NONE
     return f"{value:,.{decimals}f}".replace(",", _THIN_SPACE).replace("-", "−")
 
 
 def whole(value: int) -> str:
-    """A count, thousands apart."""
+    """Return a count with separated thousands."""
     return fixed(value, 0)
 
 
 def plural(count: int, noun: str) -> str:
-    """A count and what is counted."""
+    """Return a count with its noun."""
     return f"{whole(count)} {noun}" if count == 1 else f"{whole(count)} {noun}s"
 
 
 def percent(share: float) -> str:
-    """A share in percent; all and nothing only when it is just that."""
+    """Return a fraction in percent; 0 % and 100 % only if exact."""
     if not math.isfinite(share):
         return NONE
     if share in {0.0, 1.0}:
@@ -50,19 +50,19 @@ def percent(share: float) -> str:
 
 
 def compared(value: float, low: float, high: float) -> str:
-    """How a value stands to what is right from `low` to `high`."""
+    """Return how a value compares with the right range from `low` to `high`."""
     if low <= value <= high:
         return "as large as"
     return "larger than" if value > high else "smaller than"
 
 
 def utc(gps_ms: int) -> str:
-    """UTC to the millisecond, or to the second where that is all there is."""
+    """Return UTC to the millisecond, or to the second if it is whole."""
     return utc_iso_from_gps_ms(gps_ms).replace(".000Z", "Z").replace("T", " ").replace("Z", " UTC")
 
 
 def duration(milliseconds: int) -> str:
-    """Hours, minutes and seconds, as far as they are needed."""
+    """Return a duration in hours and minutes, minutes and seconds, or seconds."""
     seconds = round(milliseconds / 1000)
     if seconds >= 3600:
         minutes = round(seconds / 60)
@@ -75,7 +75,7 @@ __all__ = [
     "compared",
     "duration",
     "fixed",
-    "gps_in_words",
+    "format_gps_time",
     "number",
     "percent",
     "plural",

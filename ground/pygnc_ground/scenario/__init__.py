@@ -1,1 +1,1 @@
-"""Made-up flights: the flight's own input files, and the truth behind them."""
+"""Simulated flights: input files as the flight receives them, and the true states they were made from."""

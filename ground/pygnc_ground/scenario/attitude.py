@@ -1,17 +1,8 @@
-"""The true attitude, in the mode that the settings choose.
+"""True attitude: tumble, rigid body under the gravity gradient, nadir pointing or Sun pointing.
 
-Attitude and body rate at given times, and vectors in body axes.
-
-The orbit as the attitude sees it: smooth in time, cheap to ask one time at a time.
-
-Commanded attitudes that point a body axis at the Earth or the Sun, with their exact rates.
-
-A rigid body under the gravity gradient: Euler's equations, integrated numerically.
-
-In principal axes each equation is one line (Wertz, Spacecraft Attitude Determination and Control, chapters 16 and
-17): with n the direction to the Earth's centre, the torque about the first axis is 3 mu / r^3 (I3 - I2) n2 n3.
-
-A tumble at a constant body rate, in closed form.
+All attitudes are computed in double precision at any times after the start. The rigid body follows Euler's equations in
+principal axes (Wertz, Spacecraft Attitude Determination and Control, chapters 16 and 17): with n the direction to the
+Earth's centre, the torque about the first axis is 3 mu / r^3 (I3 - I2) n2 n3.
 """
 
 import math
@@ -33,50 +24,50 @@ from pygnc_ground.scenario.settings import Attitude
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeStates:
-    """How the body is oriented and turns at n times."""
+    """Attitude and body rate at n times."""
 
     quaternion_gcrf_from_body: FloatArray
-    """(n, 4), unit, Hamilton's, scalar first: takes body components to GCRF components"""
+    """(n, 4), unit, Hamilton convention, scalar first: takes body components to GCRF components"""
     rate_body_rad_s: FloatArray
-    """(n, 3), relative to GCRF in body axes: the exact time derivative of the attitude"""
+    """(n, 3), body axes, relative to GCRF: the exact time derivative of the attitude"""
 
 
 def to_body(quaternion_gcrf_from_body: FloatArray, vector_gcrf: FloatArray) -> FloatArray:
-    """Body components of vectors given in GCRF; shapes (n, 4), (n, 3) -> (n, 3)."""
+    """Return the body components of vectors in GCRF; shapes (n, 4), (n, 3) -> (n, 3)."""
     turned = Rotation.from_quat(quaternion_gcrf_from_body, scalar_first=True)
     components: FloatArray = turned.apply(vector_gcrf, inverse=True)
     return components
 
 
-def without_sign_changes(quaternion: FloatArray) -> FloatArray:
-    """The same attitudes, shape (n, 4), each by that of its two quaternions that is nearer to the one before."""
+def continuous_quaternions(quaternion: FloatArray) -> FloatArray:
+    """Return the quaternions, shape (n, 4), with signs chosen so that each is close to the one before."""
     alike = np.einsum("ni,ni->n", quaternion[1:], quaternion[:-1])
     signs = np.cumprod(np.where(alike < 0.0, -1.0, 1.0))
     return quaternion * np.concatenate(([1.0], signs))[:, np.newaxis]
 
 
 _KNOT_S = 10.0
-"""Between knots so far apart a low orbit's position is good to a millimetre and its acceleration to 1e-5 m/s2."""
+"""At this knot spacing, a low orbit's position is accurate to 1 mm and its acceleration to 1e-5 m/s2."""
 _FEWEST_KNOTS = 5
 
 
 class Path(Protocol):
-    """What attitude asks of a trajectory."""
+    """Part of a trajectory that the attitude needs."""
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
+        """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
 
 
-# SciPy does not declare its types.
+# SciPy has no type declarations.
 def position_spline(path: Path, last_s: float) -> Any:  # noqa: ANN401
-    """Position in m in GCRF by time, from the start to `last_s`: takes t seconds to (3,), n of them to (n, 3)."""
+    """Return a spline of the position in m in GCRF from the start to `last_s`: (3,) at a time, (n, 3) at n times."""
     knots_s = _knots_s(last_s)
     states = path.states_gcrf(knots_s)
     return CubicHermiteSpline(knots_s, states[:, :3], states[:, 3:])
 
 
 def acceleration_gcrf_mps2(path: Path, t_s: FloatArray) -> FloatArray:
-    """The path's own acceleration at times from the start on, shapes (n,) -> (n, 3)."""
+    """Return the acceleration along the path at times after the start, shapes (n,) -> (n, 3)."""
     knots_s = _knots_s(float(t_s.max(initial=0.0)))
     acceleration: FloatArray = CubicSpline(knots_s, path.states_gcrf(knots_s)[:, 3:])(t_s, 1)
     return acceleration
@@ -88,20 +79,20 @@ def _knots_s(last_s: float) -> FloatArray:
 
 
 _SUN_STEP_S = 60.0
-"""Half the interval over which the Sun's velocity is taken; it leaves a micrometre per second."""
+"""Half the step of the central difference that gives the Sun's velocity; the error is 1e-6 m/s."""
 _CELESTIAL_NORTH = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Aim:
-    """A direction at n times and its time derivative, in GCRF components, of any length; both (n, 3)."""
+    """Directions at n times and their time derivatives in GCRF, of any length; both (n, 3)."""
 
     along: FloatArray
     change: FloatArray
 
 
 def nadir_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeStates:
-    """Attitude and rate `t_s` seconds after the start, shape (n,), of a body that looks at the Earth's centre.
+    """Return attitude and rate of a nadir-pointing body `t_s` seconds after the start, shape (n,).
 
     The second axis lies in the plane of position and inertial velocity.
     """
@@ -113,7 +104,7 @@ def nadir_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeSta
 
 
 def sun_states(attitude: Attitude, path: Path, start_gps_ms: int, t_s: FloatArray) -> AttitudeStates:
-    """Attitude and rate `t_s` seconds after the start, shape (n,), of a body that looks at the Sun's true place."""
+    """Return attitude and rate of a Sun-pointing body `t_s` seconds after the start, shape (n,); without aberration."""
     states = path.states_gcrf(t_s)
     sun_m, before_m, after_m = (
         earth.sun_position_gcrf_m(start_gps_ms, t_s + step_s) for step_s in (0.0, -_SUN_STEP_S, _SUN_STEP_S)
@@ -125,10 +116,10 @@ def sun_states(attitude: Attitude, path: Path, start_gps_ms: int, t_s: FloatArra
 
 
 def _pointing_states(attitude: Attitude, first: _Aim, second: _Aim) -> AttitudeStates:
-    """The body's pointed axis along `first`, its second axis as near to `second` as it then can be.
+    """Return the attitude with the pointed axis along `first`, the second axis as close to `second` as possible.
 
-    The triads of both are o1, o2, o3 and b1, b2, b3: each first axis, the normal of both as the third. Their rate about
-    o1 is what turns o3 towards -o2; across it, it is o1 x do1/dt.
+    The orthonormal triads are o1, o2, o3 and b1, b2, b3; the third axis is the normal of the two directions. The rate
+    across o1 is o1 x do1/dt; the rate about o1 turns o3 towards -o2.
     """
     o1, o1_change = _unit(first.along, first.change)
     normal_change = np.cross(o1_change, second.along) + np.cross(o1, second.change)
@@ -143,27 +134,27 @@ def _pointing_states(attitude: Attitude, first: _Aim, second: _Aim) -> AttitudeS
     body_triad = np.array([b1, np.cross(b3, b1), b3])
     gcrf_from_body = Rotation.from_matrix(np.stack((o1, o2, o3), axis=2) @ body_triad)
     rate_body: FloatArray = gcrf_from_body.apply(rate_gcrf, inverse=True)
-    return AttitudeStates(without_sign_changes(gcrf_from_body.as_quat(scalar_first=True)), rate_body)
+    return AttitudeStates(continuous_quaternions(gcrf_from_body.as_quat(scalar_first=True)), rate_body)
 
 
 def _unit(vector: FloatArray, change: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Unit vectors and their time derivatives, from vectors and theirs; all (n, 3)."""
+    """Return unit vectors and their time derivatives; all (n, 3)."""
     length = np.linalg.norm(vector, axis=1, keepdims=True)
     unit = vector / length
     across = change - np.einsum("ni,ni->n", unit, change)[:, np.newaxis] * unit
     return unit, across / length
 
 
-# Against the closed form of a symmetric top: 2e-9 rad after 3 h at 10 deg/s.
+# Error against the closed form of a symmetric top: 2e-9 rad after 3 h at 10 deg/s.
 _RELATIVE_TOLERANCE = 1e-11
 _ABSOLUTE_TOLERANCE = np.array([1e-12] * 4 + [1e-14] * 3)
-"""Of the quaternion and of the rate in rad/s."""
+"""Of the quaternion components and of the rate in rad/s."""
 
 
 def rigid_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeStates:
-    """Attitude and rate `t_s` seconds after the start, shape (n,), of a body that flies along `path`.
+    """Return attitude and rate of a rigid body along `path` at `t_s` seconds after the start, shape (n,).
 
-    Cost: about 20 ms per hour for each deg/s of body rate.
+    The computing time is about 20 ms per hour for each deg/s of body rate.
     """
     last_s = max(float(t_s.max(initial=0.0)), 1.0)
     moments, body_from_principal = _principal_axes(np.array(attitude.inertia_kg_m2))
@@ -184,15 +175,15 @@ def rigid_states(attitude: Attitude, path: Path, t_s: FloatArray) -> AttitudeSta
 
 
 def _principal_axes(inertia: FloatArray) -> tuple[FloatArray, Any]:
-    """Principal moments, shape (3,), and the rotation from principal to body axes."""
+    """Return the principal moments, shape (3,), and the rotation from principal to body axes."""
     moments, axes = np.linalg.eigh(inertia)
-    # Eigenvectors have either sign: a rotation needs an even number of mirrored axes.
+    # Eigenvectors have an arbitrary sign; a proper rotation needs an even number of mirrored axes.
     axes[:, 2] *= np.linalg.det(axes)
     return moments, Rotation.from_matrix(axes)
 
 
 def _derivative(moments: FloatArray, position_gcrf_m: Any) -> Callable[[float, FloatArray], list[float]]:  # noqa: ANN401
-    """Time derivative of quaternion, GCRF from principal axes, and rate in these axes; in plain numbers for speed."""
+    """Return the derivative of quaternion (GCRF from principal axes) and rate; in plain floats for speed."""
     i1, i2, i3 = moments.tolist()
     shape1, shape2, shape3 = (i2 - i3) / i1, (i3 - i1) / i2, (i1 - i2) / i3
     three_mu = 3.0 * float(brahe.GM_EARTH)
@@ -202,7 +193,7 @@ def _derivative(moments: FloatArray, position_gcrf_m: Any) -> Callable[[float, F
         rx, ry, rz = position_gcrf_m(t_s).tolist()
         distance2 = rx * rx + ry * ry + rz * rz
         gradient = three_mu / (distance2 * distance2**1.5)
-        # The position in principal axes, not its direction: its length is in the gradient.
+        # The position is not normalised: its length is part of the gravity gradient.
         n1 = (w * w + x * x - y * y - z * z) * rx + 2.0 * ((x * y + w * z) * ry + (x * z - w * y) * rz)
         n2 = (w * w - x * x + y * y - z * z) * ry + 2.0 * ((y * z + w * x) * rz + (x * y - w * z) * rx)
         n3 = (w * w - x * x - y * y + z * z) * rz + 2.0 * ((x * z + w * y) * rx + (y * z - w * x) * ry)
@@ -220,9 +211,9 @@ def _derivative(moments: FloatArray, position_gcrf_m: Any) -> Callable[[float, F
 
 
 def tumble_states(attitude: Attitude, t_s: FloatArray) -> AttitudeStates:
-    """Attitude and rate `t_s` seconds after the start, shape (n,).
+    """Return attitude and rate of a tumbling body `t_s` seconds after the start, shape (n,).
 
-    A constant body rate turns the body about an axis fixed in it, so q(t) = q(0) * exp(rate * t / 2).
+    The body rate is constant, so q(t) = q(0) * exp(rate * t / 2).
     """
     rate = np.radians(attitude.rate_body_deg_s)
     speed = float(np.linalg.norm(rate))
@@ -236,12 +227,12 @@ def tumble_states(attitude: Attitude, t_s: FloatArray) -> AttitudeStates:
 
 
 def attitude_states(attitude: Attitude, path: Path, start_gps_ms: int, t_s: npt.ArrayLike) -> AttitudeStates:
-    """Attitude and body rate `t_s` seconds, none negative, after the start, shape (n,).
+    """Return attitude and body rate `t_s` seconds after the start, shape (n,); no time may be negative.
 
     Args:
         attitude: Mode and its settings.
-        path: The orbit, asked in all modes but tumble.
-        start_gps_ms: GPS time of the start in milliseconds, for the place of the Sun.
+        path: The orbit; every mode except tumble uses it.
+        start_gps_ms: GPS time of the start in milliseconds, for the position of the Sun.
         t_s: Times in ascending order.
     """
     times_s = np.asarray(t_s, dtype=np.float64)

@@ -1,12 +1,12 @@
-"""The Earth around the satellite: orientation, Sun, shadow, magnetic field.
+"""Environment of the satellite: Earth orientation, Sun, eclipse, magnetic field, computed by brahe and erfa.
 
-brahe is the authority here: the flight side's own models (pygnc.environment) share no code with it. Nothing is
-downloaded; Earth orientation, space weather, EGM2008 and IGRF-14 come with the package. For its forces it uses
-low-precision series of Sun and Moon, 0.08 degrees off in 2025: enough for their attraction, not for sun sensors and
-shadows, so the Sun comes from erfa.
+brahe is the independent reference: the flight's own models (pygnc.environment) share no code with it. Nothing is
+downloaded; Earth orientation, space weather, EGM2008 and IGRF-14 come with the package. brahe's force models use
+low-precision series for Sun and Moon with errors of 0.08 degrees in 2025. That is enough for their attraction but not
+for sun sensors and eclipses, so the position of the Sun comes from erfa.
 """
 # mypy: disable-error-code="arg-type, misc, operator"
-# brahe's stubs declare the members of its enumerations as methods and Epoch + float as a float.
+# brahe's stubs declare enumeration members as methods, and the type of Epoch + float as float.
 
 from collections.abc import Sequence
 from functools import cache
@@ -29,24 +29,24 @@ _GPS_WEEK_1_MJD = 44_251.0
 
 @cache
 def _load_earth_data() -> None:
-    """Hand brahe its bundled tables. It keeps them in globals, so once per process is enough."""
+    """Load brahe's bundled tables into its global providers, once per process."""
     brahe.set_global_eop_provider(brahe.FileEOPProvider.from_default_standard(interpolate=True, extrapolate="Error"))
     brahe.set_global_space_weather_provider(brahe.FileSpaceWeatherProvider.from_default_file())
 
 
 def epochs(start_gps_ms: int, t_s: npt.ArrayLike) -> list[brahe.Epoch]:
-    """Instants `t_s` seconds after the start, shape (n,)."""
+    """Return the instants `t_s` seconds after the start, shape (n,)."""
     _load_earth_data()
     week, tow_ms = week_from_gps_ms(start_gps_ms)
     start = brahe.Epoch.from_gps_date(week, tow_ms / 1000.0)
     return [start + float(seconds) for seconds in np.asarray(t_s)]
 
 
-def require_known(first_gps_ms: int, last_gps_ms: int) -> None:
-    """Check that the bundled tables cover a span of time.
+def require_coverage(first_gps_ms: int, last_gps_ms: int) -> None:
+    """Check that the bundled tables cover a time span.
 
     Raises:
-        ValueError: They do not; the message names the days between which they do.
+        ValueError: They do not; the message names the first and last day that they cover.
     """
     _load_earth_data()
     first_day, last_day = (
@@ -55,18 +55,21 @@ def require_known(first_gps_ms: int, last_gps_ms: int) -> None:
     )
     known = range(gps_ms_from_utc_iso(f"{first_day}T00:00:00Z"), gps_ms_from_utc_iso(f"{last_day}T00:00:00Z"))
     if first_gps_ms not in known or last_gps_ms not in known:
-        raise ValueError(f"the Earth's orientation and GPS weeks are known from {first_day} to {last_day} only")
+        raise ValueError(
+            f"the tables of Earth orientation and GPS weeks cover {first_day} to {last_day} only; change the time"
+        )
 
 
 def itrf_from_gcrf(instants: Sequence[brahe.Epoch]) -> FloatArray:
-    """Rotation matrices, IAU 2006/2000A with Earth orientation, shape (n, 3, 3)."""
+    """Return rotation matrices by IAU 2006/2000A with Earth orientation parameters, shape (n, 3, 3)."""
     return np.asarray(brahe.rotation_gcrf_to_itrf(instants))
 
 
 def sun_position_gcrf_m(start_gps_ms: int, t_s: npt.ArrayLike) -> FloatArray:
-    """Geocentric position of the Sun `t_s` seconds after the start, without aberration, shape (n, 3).
+    """Return the geocentric position of the Sun in GCRF `t_s` seconds after the start, shape (n, 3).
 
-    VSOP2000 as cut by erfa's epv00, good to 0.01 arc seconds.
+    The position is geometric, without aberration.
+    Source: VSOP2000 as truncated in erfa's epv00, accurate to 0.01 arc seconds.
     """
     elapsed_s = start_gps_ms / 1000.0 + np.asarray(t_s, dtype=np.float64) + _TT_MINUS_GPS_S
     heliocentric_earth, _ = erfa.epv00(_GPS_EPOCH_JD, elapsed_s / 86_400.0)
@@ -74,10 +77,11 @@ def sun_position_gcrf_m(start_gps_ms: int, t_s: npt.ArrayLike) -> FloatArray:
 
 
 def sunlit_fraction(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray) -> FloatArray:
-    """Visible fraction of the Sun's disc (conical shadow), 0 to 1; shapes (n, 3), (n, 3) -> (n,).
+    """Return the visible fraction of the Sun's disc, 0 to 1 (conical shadow); shapes (n, 3), (n, 3) -> (n,).
 
-    The Earth's flattening moves the shadow's edges by seconds. Stretched along the axis until the Earth is a sphere,
-    straight lines of sight stay straight; that the Sun's disc is stretched too does not matter.
+    The Earth's flattening shifts the edges of the shadow by seconds. The geometry is therefore stretched along the
+    polar axis until the Earth is a sphere; lines of sight stay straight, and the distortion of the Sun's disc is
+    negligible.
     """
     stretch = np.array((1.0, 1.0, 1.0 / (1.0 - brahe.WGS84_F)))
     pairs = zip(stretch * position_gcrf_m, stretch * sun_gcrf_m, strict=True)
@@ -85,7 +89,7 @@ def sunlit_fraction(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray) -> Floa
 
 
 def magnetic_field_itrf_ut(instants: Sequence[brahe.Epoch], position_itrf_m: FloatArray) -> FloatArray:
-    """Main field by IGRF-14 in microtesla; positions and result in ITRF, shape (n, 3)."""
+    """Return the main field by IGRF-14 in microtesla; positions and result in ITRF, shape (n, 3)."""
     geodetic = brahe.position_ecef_to_geodetic(position_itrf_m, brahe.AngleFormat.RADIANS)
     field_nt = [
         brahe.igrf_ecef(instant, place, brahe.AngleFormat.RADIANS)

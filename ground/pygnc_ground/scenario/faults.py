@@ -1,4 +1,4 @@
-"""Damage to the bytes of a file, drawn by rate from a seed, and the book of what was done."""
+"""Fault injection: damage to the bytes of a file, drawn from a seed, with a record of every injected fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,37 +10,38 @@ from pygnc_ground.scenario.seeds import noise_generator
 from pygnc_ground.scenario.settings import Damage
 
 _LONGEST_RUN = 16
-"""Of lost and of inserted bytes."""
+"""Maximum number of lost or inserted bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class InjectedFaults:
-    """What was done to one file: numbers, from 0, of the undamaged file's records, in ascending order."""
+    """Faults injected into one file: record numbers in the undamaged file, counted from 0, ascending."""
 
     flipped_bit: tuple[int, ...]
     lost_bytes: tuple[int, ...]
     inserted_bytes: tuple[int, ...]
     duplicated: tuple[int, ...]
     swapped: tuple[int, ...]
-    """Each changed places with the next one"""
+    """Each of these records changed places with its successor"""
     cut_tail: tuple[int, ...]
-    """The last record in the file"""
+    """Number of the last record in the file, if it was truncated"""
 
     @property
     def altered(self) -> frozenset[int]:
-        """Records that are not, or not only, in the file as they were made; those duplicated may be there once so."""
+        """Records with changed bytes; if such a record is also duplicated, one undamaged copy may be in the file."""
         return frozenset({*self.flipped_bit, *self.lost_bytes, *self.inserted_bytes, *self.cut_tail})
 
     def as_tables(self) -> dict[str, dict[str, object]]:
-        """Count and records of each kind, for the summary."""
+        """Return count and record numbers of each kind of fault, as written to faults.json."""
         records = {field.name: getattr(self, field.name) for field in fields(self)}
         return {kind: {"count": len(numbers), "records": list(numbers)} for kind, numbers in records.items()}
 
 
 def inject(records: Sequence[bytes], damage: Damage, *, seed: int, file: str) -> tuple[bytes, InjectedFaults]:
-    """A file made of `records`, damaged, and what was done to it.
+    """Return a file made of `records` with injected faults, and the list of these faults.
 
-    `file` names the draws: the damage to one file does not depend on that to another, nor one kind on another's rate.
+    `file` selects the random streams: faults in one file do not depend on those in another file, and one kind of fault
+    does not depend on the rate of another kind.
     """
     count = len(records)
 
@@ -90,13 +91,13 @@ def _lose_bytes(pieces: list[bytearray], numbers: npt.NDArray[np.int64], rng: np
 def _insert_bytes(pieces: list[bytearray], numbers: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
     for number in numbers:
         piece = pieces[number]
-        # Not at an end: there the record itself would stay whole.
+        # Bytes inserted at either end would leave the record itself intact.
         place = rng.integers(1, max(2, len(piece)))
         piece[place:place] = rng.bytes(int(rng.integers(1, _LONGEST_RUN, endpoint=True)))
 
 
 def _apart(numbers: npt.NDArray[np.int64], count: int) -> list[int]:
-    """Those whose next record exists and is not swapped already."""
+    """Return the records that have a successor and are not part of the previous swap."""
     chosen: list[int] = []
     for number in numbers.tolist():
         if number + 1 < count and (not chosen or number > chosen[-1] + 1):

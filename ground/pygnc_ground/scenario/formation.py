@@ -1,4 +1,4 @@
-"""The satellites of a scenario, each with settings and a path of its own, and the radio links between them."""
+"""Satellites of a scenario, each with its own settings and trajectory, and the radio links between them."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -17,19 +17,19 @@ class Satellite:
 
     id: int
     settings: Settings
-    """The scenario's, with the satellite's own seed and boot time"""
+    """The scenario's settings with this satellite's own seed and boot time"""
     path: SatellitePath
     partner: Partner | None
-    """What the settings say of it; None for the one that the scenario is about"""
+    """Its entry in `partners`; None for the main satellite"""
 
     @classmethod
     def leading(cls, settings: Settings) -> Self:
-        """The one that the scenario is about."""
+        """Return the main satellite."""
         return cls(settings.formation.own_id, settings, _path(settings, initial_state_gcrf(settings.orbit)), None)
 
     @classmethod
     def partnered(cls, settings: Settings, partner: Partner) -> Self:
-        """A partner of it."""
+        """Return the satellite that an entry of `partners` describes."""
         clock = msgspec.structs.replace(settings.clock, boot_before_start_s=partner.boot_before_start_s)
         own = msgspec.structs.replace(settings, seed=partner_seed(settings.seed, partner.id), clock=clock)
         state = partner_state_gcrf(initial_state_gcrf(settings.orbit), partner)
@@ -37,30 +37,30 @@ class Satellite:
 
     @property
     def frequency_offset_hz(self) -> float:
-        """Of its radio's carrier, relative to that of the leading satellite."""
+        """Carrier frequency offset of its radio relative to the main satellite's."""
         return self.partner.frequency_offset_hz if self.partner else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Link:
-    """What one satellite's radio has to do with another's."""
+    """Radio link from one satellite to another."""
 
     partner_id: int
     partner: SatellitePath
     delay_bias_m: float
-    """The pair's, the same in both directions"""
+    """Delay bias of the pair, the same in both directions"""
     frequency_offset_hz: float
-    """Of the partner's carrier, relative to its own"""
+    """Carrier frequency of the partner minus that of the satellite itself"""
 
 
 def satellites(settings: Settings) -> tuple[Satellite, ...]:
-    """All satellites, the leading one first."""
+    """Return all satellites; the main satellite is first."""
     partners = (Satellite.partnered(settings, partner) for partner in settings.partners)
     return Satellite.leading(settings), *partners
 
 
 def links(settings: Settings, one: Satellite, everyone: tuple[Satellite, ...]) -> tuple[Link, ...]:
-    """Links of one satellite to all others, in their order."""
+    """Return the links of one satellite to all others, in their order."""
     return tuple(
         Link(
             partner_id=other.id,

@@ -1,6 +1,6 @@
-"""A scenario along a real orbit: sensors as simulated, the orbit from a precise ephemeris."""
+"""Scenario along a real orbit: simulated sensors on a trajectory from a precise ephemeris."""
 # mypy: disable-error-code="arg-type"
-# brahe's stubs want one instant where it takes many.
+# brahe's stubs accept one instant where the functions accept many.
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from pygnc_ground.scenario import earth
 from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.formation import Satellite
 from pygnc_ground.scenario.generate import Scenario, scenario_of
-from pygnc_ground.scenario.settings import Settings, Tables, checked
+from pygnc_ground.scenario.settings import Settings, Tables, settings_from_tables
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
 _NS_PER_S = 1e9
@@ -21,16 +21,16 @@ _NS_PER_S = 1e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EphemerisTrajectory:
-    """An ephemeris as the path of a satellite."""
+    """Trajectory of a satellite, interpolated in an ephemeris."""
 
     ephemeris: Ephemeris
     start_gps_ms: int
 
     def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Position in m and velocity in m/s relative to the rotating Earth `t_s` seconds after the start, shape (n, 6).
+        """Return position in m and velocity in m/s in ITRF `t_s` seconds after the start, shape (n, 6).
 
         Raises:
-            ValueError: The ephemeris has a gap there.
+            ValueError: A time lies in a gap of the ephemeris.
         """
         after_ns = np.rint(np.asarray(t_s, dtype=np.float64) * _NS_PER_S).astype(np.int64)
         gps_ns = self.start_gps_ms * NS_PER_MS + after_ns
@@ -39,57 +39,57 @@ class EphemerisTrajectory:
         if unknown.size:
             moment = utc_iso_from_gps_ms(int(gps_ns[unknown[0]]) // NS_PER_MS)
             raise ValueError(
-                f"the ephemeris has no state at {moment}: choose a begin and a duration between its gaps"
+                f"the ephemeris has no state at {moment}; choose a begin and a duration between its gaps"
                 f" ({self.ephemeris.description})"
             )
         return states
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Position in m and velocity in m/s in GCRF, shape (n, 6)."""
+        """Return position in m and velocity in m/s in GCRF, shape (n, 6)."""
         instants = earth.epochs(self.start_gps_ms, t_s)
         return np.asarray(brahe.state_itrf_to_gcrf(instants, self.states_itrf(t_s))).reshape(-1, 6)
 
 
 def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Settings:
-    """Settings for a scenario along an ephemeris.
+    """Return the settings of a scenario along an ephemeris.
 
     Args:
-        tables: As read from TOML; a start or duration that they do not name is that of the ephemeris. What they say of
-            orbit, spacecraft and forces is not used.
-        source: Where they are from, for messages.
-        ephemeris: The path.
+        tables: Settings as read from TOML. A missing start or duration is taken from the ephemeris. Orbit, spacecraft
+            and forces have no effect.
+        source: Name of the settings' origin for error messages.
+        ephemeris: The trajectory.
 
     Raises:
         ValueError: A setting is unknown, of the wrong type or out of range, there are partners, or the ephemeris does
             not cover the scenario.
     """
     first_gps_ms, last_gps_ms = ephemeris.span_gps_ms
-    # GPS time and UTC have their whole seconds at the same moments.
+    # Whole seconds of GPS time and of UTC coincide.
     own_span: Tables = {"start_utc": utc_iso_from_gps_ms(-(-first_gps_ms // 1000) * 1000)}
-    start = checked(own_span | tables, source).start_gps_ms
+    start = settings_from_tables(own_span | tables, source).start_gps_ms
     own_span |= {"duration_s": max((last_gps_ms - start) // 1000, 1)}
-    settings = checked(own_span | tables, source)
+    settings = settings_from_tables(own_span | tables, source)
     if settings.partners:
-        raise ValueError(f"{source}: an ephemeris tells nothing of partners; remove them from the settings")
+        raise ValueError(f"{source}: an ephemeris describes one satellite only; remove the partners from the settings")
     if start < first_gps_ms or start + 1000 * settings.duration_s > last_gps_ms:
         begin, end = (utc_iso_from_gps_ms(gps_ms) for gps_ms in (first_gps_ms, last_gps_ms))
         raise ValueError(
-            f"the {settings.duration_s} s from {settings.start_utc} on are not covered: the ephemeris goes from {begin}"
-            f" to {end}"
+            f"the ephemeris covers {begin} to {end}, not the {settings.duration_s} s from {settings.start_utc};"
+            " change begin or duration"
         )
     return settings
 
 
 def generate_along(settings: Settings, ephemeris: Ephemeris) -> Scenario:
-    """Make a scenario of one satellite that flies along an ephemeris.
+    """Generate a scenario of one satellite that moves along an ephemeris.
 
     Raises:
-        ValueError: The scenario is too short for one record, the Earth's orientation is not known for its time, the
-            ephemeris has a gap in it, or a value does not fit the files.
+        ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, the ephemeris
+            has a gap, or a value does not fit the file format.
     """
     if settings.duration_s < settings.record_s:
-        raise ValueError(f"{settings.duration_s} s are too short for one record of {settings.record_s} s")
-    earth.require_known(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
+        raise ValueError(f"the duration of {settings.duration_s} s is shorter than one record of {settings.record_s} s")
+    earth.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
     path = EphemerisTrajectory(ephemeris, settings.start_gps_ms)
     satellite = Satellite(settings.formation.own_id, settings, path, None)
     return scenario_of(settings, satellite, (satellite,))

@@ -1,7 +1,4 @@
-"""A scenario from its settings: the bytes of the flight's input files, and what was true.
-
-The main controller's clock as it stamps packets, and its samples' delays.
-"""
+"""Generation of a scenario from its settings: the flight's input files as bytes, and the true states."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,8 +20,8 @@ from pygnc_ground.scenario.trajectory import SatellitePath
 from pygnc_ground.scenario.true_states import TrueStates
 
 
-def readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Whole seconds the clock shows `t_s` true seconds after the start, in the shape of `t_s`."""
+def clock_readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the spacecraft clock's whole seconds at `t_s` true seconds after the start, in the shape of `t_s`."""
     true_s = np.asarray(t_s, dtype=np.float64)
     boots_s = np.array([-clock.boot_before_start_s, *sorted(clock.reboots_s)])
     boot_s = boots_s[np.searchsorted(boots_s, true_s, side="right") - 1]
@@ -35,8 +32,8 @@ def readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int
     return readings
 
 
-def lateness_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """By how many whole seconds each of `count` samples is taken after its turn, shape (count,)."""
+def sample_delays_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the delay in whole seconds of each of `count` samples, shape (count,)."""
     if clock.jitter_s == 0:
         return np.zeros(count, np.int64)
     is_late = noise_generator(seed, "late samples").random(count) < clock.jitter_rate
@@ -45,39 +42,39 @@ def lateness_s(clock: SpacecraftClock, count: int, seed: int) -> npt.NDArray[np.
 
 
 HALL_RAW = 26_400
-"""Hall resistance word, in the middle of what the fleet recorded; the magnetometer's temperature is not modelled."""
+"""Hall resistance word, typical of recorded data; the magnetometer's temperature is not modelled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenario:
-    """What one satellite would have handed over, and what was true."""
+    """Files of one satellite and the true states they were made from."""
 
     satellite_id: int
     sense: bytes
     """All sense records"""
     truth: TrueStates
-    """At every sample of the sense records, before they were damaged"""
+    """True states at every sample of the sense records"""
     ranges: bytes
-    """All packets of the range files, before they are cut into files; empty without partners"""
+    """All packets of the range files as one stream; empty without partners"""
     true_ranges: TrueRanges | None
     """None without partners"""
     faults: dict[str, InjectedFaults]
-    """What was done to `sense` and to `ranges`; a file without damage in the settings is not named"""
+    """Injected faults of `sense` and `ranges`; files for which the settings demand no damage are missing"""
 
 
 def generate(settings: Settings) -> Scenario:
-    """Make a scenario of one satellite. An hour takes about 0.3 s, and 0.15 s more for every partner.
+    """Generate the scenario of one satellite in about 0.3 s per hour of flight, and 0.15 s more per partner.
 
     Raises:
-        ValueError: The scenario is too short for one record, the Earth's orientation is not known for its time, or a
-            value does not fit the files.
+        ValueError: The scenario is shorter than one record, the Earth orientation is unknown at its time, or a value
+            does not fit the file format.
     """
     everyone = _checked_satellites(settings)
     return scenario_of(settings, everyone[0], everyone)
 
 
 def generate_all(settings: Settings) -> tuple[Scenario, ...]:
-    """Make a scenario with the files of every satellite, the one it is about first.
+    """Generate the files of all satellites; the main satellite is first.
 
     Raises:
         ValueError: As `generate`.
@@ -88,16 +85,18 @@ def generate_all(settings: Settings) -> tuple[Scenario, ...]:
 
 def _checked_satellites(settings: Settings) -> tuple[Satellite, ...]:
     if settings.duration_s < settings.record_s:
-        raise ValueError(f"duration_s = {settings.duration_s} is too short for one record of {settings.record_s} s")
-    earth.require_known(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
+        raise ValueError(
+            f"duration_s = {settings.duration_s} is shorter than one record of {settings.record_s} s; make it longer"
+        )
+    earth.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
     return satellites(settings)
 
 
 def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satellite, ...]) -> Scenario:
-    """What one satellite of those hands over.
+    """Generate the files of one satellite.
 
     Raises:
-        ValueError: A value does not fit the files.
+        ValueError: A value does not fit the file format.
     """
     samples_t_s = _sample_times(satellite.settings)
     truth = TrueStates.at(satellite.settings, satellite.path, samples_t_s.ravel())
@@ -123,19 +122,19 @@ def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satell
 
 
 def _sample_times(settings: Settings) -> npt.NDArray[np.int64]:
-    """Whole seconds after the start, shape (records, samples per record)."""
+    """Return the sample times in whole seconds after the start, shape (records, samples per record)."""
     count = settings.duration_s // settings.record_s * samples_per_record
     turns_s = settings.sample_interval_s * np.arange(count)
-    t_s = turns_s + lateness_s(settings.clock, count, settings.seed)
+    t_s = turns_s + sample_delays_s(settings.clock, count, settings.seed)
     return t_s.reshape(-1, samples_per_record)
 
 
 def _sense(
     settings: Settings, own: SatellitePath, truth: TrueStates, samples_t_s: npt.NDArray[np.int64]
 ) -> list[bytes]:
-    """The records of the sense file; each one's fix is taken with its last sample."""
+    """Return the sense records; the fix of each record is taken with its last sample."""
     seed, shape = settings.seed, samples_t_s.shape
-    t_spacecraft_s = readings_s(settings.clock, samples_t_s)
+    t_spacecraft_s = clock_readings_s(settings.clock, samples_t_s)
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     lux = sun_sensors.face_lux(
@@ -154,13 +153,13 @@ def _sense(
 
 
 def _ranges(satellite: Satellite, partners: Sequence[Link]) -> tuple[list[bytes], TrueRanges | None]:
-    """The range packets, each fix taken at the same time as the ranges behind it."""
+    """Return the range packets; each fix is taken at the time of the ranges that follow it."""
     if not partners:
         return [], None
     settings, radio = satellite.settings, satellite.settings.ranging
     t_s = np.arange(radio.interval_s, settings.duration_s + 1, radio.interval_s)
     made = ranging.exchanges(radio, satellite.path, partners, t_s, settings.seed)
-    t_spacecraft_s = readings_s(settings.clock, t_s)
+    t_spacecraft_s = clock_readings_s(settings.clock, t_s)
     measured = ranging.measured_ranges(radio, partners, made, t_spacecraft_s, settings.seed)
     fixes = make_fixes(settings, satellite.path, t_s, log="range")
     truth = ranging.true_ranges(partners, made, settings.start_gps_ms + 1000 * t_s)

@@ -1,9 +1,4 @@
-"""The GPS receiver: noisy fixes with the status words a NovAtel receiver gives.
-
-Errors of fixes: white noise, a Gauss-Markov process, outliers.
-
-When the receiver has a fix: cold start, outages, duty cycle.
-"""
+"""GPS receiver: availability of fixes, their errors, and the status words of a NovAtel receiver."""
 
 import math
 from dataclasses import dataclass
@@ -25,10 +20,10 @@ from pygnc_ground.scenario.trajectory import SatellitePath
 
 @dataclass(frozen=True, slots=True)
 class FixErrors:
-    """The errors of one vector of the fixes, in m or m/s."""
+    """Error model of one vector of the fixes, in m or m/s: white noise, Gauss-Markov noise, outliers."""
 
     vector: str
-    """Which, names the noise"""
+    """Name of the vector, which selects the random streams"""
     white: float
     coloured: float
     coloured_time_s: float
@@ -37,7 +32,7 @@ class FixErrors:
 
     @classmethod
     def of_position(cls, receiver: Gps) -> Self:
-        """In m."""
+        """Return the error model of the position in m."""
         return cls(
             "position",
             receiver.position_noise_m,
@@ -49,7 +44,7 @@ class FixErrors:
 
     @classmethod
     def of_velocity(cls, receiver: Gps) -> Self:
-        """In m/s."""
+        """Return the error model of the velocity in m/s."""
         return cls(
             "velocity",
             receiver.velocity_noise_mps,
@@ -61,13 +56,14 @@ class FixErrors:
 
     @property
     def sigma(self) -> float:
-        """True standard deviation per axis, outliers apart."""
+        """True standard deviation per axis without outliers."""
         return math.hypot(self.white, self.coloured)
 
     def draw(self, t_s: npt.NDArray[np.int64], seed: int, log: str) -> FloatArray:
-        """Errors at `t_s` whole seconds after the start, shape (n, 3).
+        """Return errors at `t_s` whole seconds after the start, shape (n, 3).
 
-        `log` names the white noise and the outliers; the coloured noise is the receiver's and common to its logs.
+        `log` selects the streams of white noise and outliers; the coloured noise belongs to the receiver and is common
+        to its logs.
         """
         count, name = len(t_s), f"{log}.{self.vector}"
         errors: FloatArray = self.white * noise_generator(seed, name).standard_normal((count, 3))
@@ -81,7 +77,7 @@ class FixErrors:
         return errors
 
     def _gauss_markov(self, last_s: int, seed: int) -> FloatArray:
-        """A stationary process of unit variance at every second from 0 to `last_s`, shape (last_s + 1, 3)."""
+        """Return a stationary process of unit variance at every second from 0 to `last_s`, shape (last_s + 1, 3)."""
         kept = math.exp(-1.0 / self.coloured_time_s)
         steps = noise_generator(seed, f"gps.coloured {self.vector}").standard_normal((last_s + 1, 3))
         steps[1:] *= math.sqrt(1.0 - kept**2)
@@ -90,24 +86,24 @@ class FixErrors:
 
 
 _FINE_TIME_S: Final = 60.0
-"""So long after the first fix of a cold start the receiver's clock is still being steered."""
+"""The receiver's clock is still being steered for this long after the first fix of a cold start."""
 
 
 @unique
 class Reception(IntEnum):
-    """What the receiver knows."""
+    """Knowledge of the receiver without a fix, or with one."""
 
     NOTHING = 0
-    """Neither time nor position."""
+    """Neither time nor position is known."""
     TIME = 1
-    """The time, from its first satellites."""
+    """The time is known from the first satellites."""
     INTERRUPTED = 2
-    """The time, kept since an earlier fix."""
+    """The time is known from an earlier fix."""
     FIX = 3
 
 
 def receptions(receiver: Gps, t_s: npt.NDArray[np.int64], record_s: int, seed: int) -> npt.NDArray[np.int64]:
-    """`Reception` at `t_s` whole seconds after the start, shape (n,); `record_s` is from one record to the next."""
+    """Return `Reception` at `t_s` whole seconds after the start, shape (n,); records are `record_s` apart."""
     off = t_s // record_s % receiver.fix_every_records != 0
     for begin_s, duration_s in [*receiver.outages_s, *_random_outages_s(receiver, int(t_s.max(initial=0)), seed)]:
         off |= (t_s >= begin_s) & (t_s < begin_s + duration_s)
@@ -118,10 +114,10 @@ def receptions(receiver: Gps, t_s: npt.NDArray[np.int64], record_s: int, seed: i
 
 
 def time_statuses(receiver: Gps, t_s: npt.NDArray[np.int64], reception: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """NovAtel's words for what the receiver knows of the time, shape (n,).
+    """Return NovAtel's GPS reference time status words, shape (n,).
 
-    Those before the first fix are the recorded ones; a receiver that lost its satellites runs freely (OEM7 manual, GPS
-    reference time status).
+    The words before the first fix were seen in recordings. A receiver that has lost its satellites reports FREEWHEELING
+    (OEM7 manual, GPS reference time status).
     """
     of_reception = {
         Reception.NOTHING: GpsTimeStatus.UNKNOWN,
@@ -136,7 +132,7 @@ def time_statuses(receiver: Gps, t_s: npt.NDArray[np.int64], reception: npt.NDAr
 
 
 def _random_outages_s(receiver: Gps, last_s: int, seed: int) -> list[tuple[float, float]]:
-    """Begin and duration; one may begin at any second, so that a longer scenario begins with the same ones."""
+    """Return begin and duration of the random outages; a longer scenario begins with the same outages."""
     if receiver.outage_rate_per_h == 0.0:
         return []
     begins = noise_generator(seed, "gps.outages").random(last_s + 1) < receiver.outage_rate_per_h / 3600.0
@@ -153,11 +149,11 @@ _MOST_WITHOUT_FIX = 2
 
 
 def make_fixes(settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64], log: str) -> GpsFixes:
-    """Fixes at `t_s` whole seconds after the start, shape (n,), as one of the receiver's logs, without spacecraft time.
+    """Return fixes at `t_s` whole seconds after the start, shape (n,), without spacecraft time.
 
-    The position is valid at the time of the fix, the velocity at that time less the latency, both in ITRF. `log` names
-    the noise: a fix of the sense file and one of a range file do not share theirs, even at the same time. Without a fix
-    both are zero, as are all that says how good they are.
+    Positions and velocities are in ITRF. The position is valid at the time of the fix, the velocity
+    `velocity_latency_s` earlier. `log` selects the noise: fixes of the sense file and of a range file have different
+    noise even at the same time. Without a fix, the position, the velocity and all quality fields are zero.
     """
     receiver, seed, count = settings.gps, settings.seed, len(t_s)
     reception = receptions(receiver, t_s, settings.record_s, seed)
@@ -195,14 +191,14 @@ def _statuses(is_solved: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 def _vectors(is_solved: npt.NDArray[np.bool_], values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Three components per fix, all zero without a solution."""
+    """Return three components per fix; they are zero without a solution."""
     return np.where(is_solved[:, np.newaxis], np.broadcast_to(values, (len(is_solved), 3)), 0.0)
 
 
 def _satellites(
     reception: npt.NDArray[np.int64], seed: int, log: str
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """How many satellites are tracked, and used, each of shape (n,)."""
+    """Return the numbers of satellites tracked and used, each of shape (n,)."""
     count, has_fix = len(reception), reception == Reception.FIX
     sky = noise_generator(seed, f"{log}.satellites")
     tracked, unused = sky.integers(_FEWEST, _MOST, (count, 2), endpoint=True).T

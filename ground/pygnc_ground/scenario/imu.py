@@ -1,7 +1,4 @@
-"""Magnetometer and gyro of the BMX160: mounting, misalignment, scale, bias, noise, range and whole counts.
-
-True biases of magnetometer and gyro: given or drawn, and the gyro's walk.
-"""
+"""IMU (BMX160 magnetometer and gyro): mounting, misalignment, scale, bias, noise, range and quantisation."""
 
 import math
 from typing import Final
@@ -15,14 +12,14 @@ from pygnc_ground.scenario.seeds import noise_generator
 from pygnc_ground.scenario.settings import Drawn, Imu, Vector3
 
 MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])
-"""BMX160 data sheet, magnetometer range; along z the file's word ends earlier, at 2048 uT."""
+"""Range by the BMX160 data sheet. Along z the 16-bit word of the file ends earlier, at 2048 uT."""
 GYRO_RANGE_DEG_S: Final = 500.0
-"""The range that the fleet sets; the word ends a little earlier, at 499.5 deg/s."""
+"""Range set on the satellites; the 16-bit word of the file ends slightly earlier, at 499.5 deg/s."""
 _WORD: Final = np.iinfo(np.int16)
 
 
 def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray, seed: int) -> FloatArray:
-    """Readings in sensor axes, whole counts, from the field in body axes and the bias in sensor axes, all (n, 3)."""
+    """Return quantised readings in sensor axes; field in body axes, bias in sensor axes, all (n, 3)."""
     matrix = np.diag(1.0 + np.array(imu.mag_scale_error)) @ axes_from_orthogonal(imu) @ np.array(imu.imu_from_body)
     noise = noise_generator(seed, "magnetometer").standard_normal(field_body_ut.shape)
     reading_ut = field_body_ut @ matrix.T + bias_imu_ut + imu.mag_noise_ut * noise
@@ -30,7 +27,7 @@ def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray
 
 
 def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray, seed: int) -> FloatArray:
-    """Readings in sensor axes, whole counts, from the rate in body axes and the bias in sensor axes, all (n, 3)."""
+    """Return quantised readings in sensor axes; rate in body axes, bias in sensor axes, all (n, 3)."""
     matrix = np.diag(1.0 + np.array(imu.gyro_scale_error)) @ np.array(imu.imu_from_body)
     noise = noise_generator(seed, "gyro").standard_normal(rate_body_rad_s.shape)
     reading_deg_s = np.degrees(rate_body_rad_s @ matrix.T + bias_imu_rad_s) + imu.gyro_noise_deg_s * noise
@@ -38,10 +35,11 @@ def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray
 
 
 def axes_from_orthogonal(imu: Imu) -> FloatArray:
-    """Directions of the magnetometer's axes as rows, in orthogonal axes that share its x axis and its xy plane, (3, 3).
+    """Return the directions of the magnetometer's axes as rows, shape (3, 3).
 
-    The parameters are those of Foster and Elkaim, Extension of a two-step calibration methodology to include
-    nonorthogonal sensor axes, IEEE Transactions on Aerospace and Electronic Systems 44(3), 2008.
+    They are given in orthogonal axes that share the sensor's x axis and xy plane. Parameters: C. C. Foster and G. H.
+    Elkaim, Extension of a two-step calibration methodology to include nonorthogonal sensor axes, IEEE Transactions on
+    Aerospace and Electronic Systems 44(3), 2008.
     """
     y_to_x, z_to_x, z_to_y = np.radians(imu.mag_nonorthogonality_deg)
     return np.array(
@@ -54,7 +52,7 @@ def axes_from_orthogonal(imu: Imu) -> FloatArray:
 
 
 def _in_counts(imu: Imu, reading: FloatArray, largest: npt.ArrayLike, per_count: float) -> FloatArray:
-    """What the words of the file can say of the readings."""
+    """Return the readings clipped to the range and rounded to whole counts of the file's 16-bit words."""
     counts = np.clip(reading, -np.asarray(largest), largest) / per_count
     whole = np.rint(counts) if imu.rounding == "nearest" else np.floor(counts)
     return per_count * np.clip(whole, _WORD.min, _WORD.max)
@@ -64,15 +62,15 @@ _SECONDS_PER_HOUR = 3600.0
 
 
 def mag_bias_ut(imu: Imu, count: int, seed: int) -> FloatArray:
-    """Bias of the magnetometer in sensor axes, a constant, shape (count, 3)."""
+    """Return the constant magnetometer bias in sensor axes, shape (count, 3)."""
     bias_ut = _given_or_drawn(imu.mag_bias_ut, imu.mag_bias_bound_ut, seed, "magnetometer bias")
     return np.tile(bias_ut, (count, 1))
 
 
 def gyro_bias_rad_s(imu: Imu, t_s: npt.NDArray[np.int64], seed: int) -> FloatArray:
-    """Bias of the gyro in sensor axes at `t_s` whole seconds after the start, shapes (n,) -> (n, 3).
+    """Return the gyro bias in sensor axes at `t_s` whole seconds after the start, shapes (n,) -> (n, 3).
 
-    It walks every second, so that it does not depend on when it is asked.
+    The random walk has one step per second, so that the result does not depend on the sampling.
     """
     bias_deg_s = _given_or_drawn(imu.gyro_bias_deg_s, imu.gyro_bias_bound_deg_s, seed, "gyro bias")
     step_deg_s = imu.gyro_bias_stability_deg_h / _SECONDS_PER_HOUR / math.sqrt(_SECONDS_PER_HOUR)

@@ -1,6 +1,7 @@
-"""Ranges to the partners by the SX1280: true distance, the pair's delay, noise and outliers; rounding is the format's.
+"""SX1280 ranging: true distance plus the pair's delay bias, noise and outliers.
 
-The two directions of a pair are two exchanges: they share the pair's delay and not the noise.
+The two directions of a pair are separate exchanges: they share the delay bias but not the noise. The file format rounds
+the ranges.
 """
 
 from collections.abc import Sequence
@@ -19,28 +20,28 @@ from pygnc_ground.scenario.settings import Ranging
 from pygnc_ground.scenario.trajectory import SatellitePath
 
 _TRANSMIT_POWER_DBM: Final = 12.5
-"""The SX1280's maximum; antennas without gain."""
+"""Maximum output power of the SX1280; the antennas have no gain."""
 _CARRIER_HZ: Final = 2.44e9
-"""The middle of the band."""
+"""Middle of the band."""
 _LIGHT_MPS: Final = 299_792_458.0
 _RSSI_RANGE_DBM: Final = (-127.5, 0.0)
-"""What the packet's byte can say."""
+"""Range of the packet's RSSI byte."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrueRanges:
-    """What is true of m range packets, in their order; all (m,)."""
+    """True values of m range packets in their order; all (m,)."""
 
     gps_ms: npt.NDArray[np.int64]
     partner_id: npt.NDArray[np.int64]
     distance_m: FloatArray
     delay_bias_m: FloatArray
-    """Added to each range of the pair"""
+    """Included in each range of the pair"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exchanges:
-    """Distances to p partners at n times, all (n, p), and which of them were measured."""
+    """True distances to p partners at n times, all (n, p), and a flag for each successful measurement."""
 
     distance_m: FloatArray
     range_rate_mps: FloatArray
@@ -50,11 +51,11 @@ class Exchanges:
 def exchanges(
     ranging: Ranging, own: SatellitePath, links: Sequence[Link], t_s: npt.NDArray[np.int64], seed: int
 ) -> Exchanges:
-    """One exchange with each partner `t_s` whole seconds after the start, shape (n,)."""
+    """Return one exchange with each partner at `t_s` whole seconds after the start, shape (n,)."""
     own_states = own.states_gcrf(t_s)
     apart = np.stack([link.partner.states_gcrf(t_s) - own_states for link in links], axis=1)
     distance_m = np.linalg.norm(apart[..., :3], axis=2)
-    # Satellites at one place have no direction to each other.
+    # Two satellites at the same place have no direction to each other.
     range_rate_mps = np.sum(apart[..., :3] * apart[..., 3:], axis=2) / np.maximum(distance_m, 1e-6)
     missing = [noise_generator(seed, f"missing ranges {link.partner_id}").random(len(t_s)) for link in links]
     return Exchanges(distance_m, range_rate_mps, np.transpose(missing) >= ranging.missing_rate)
@@ -63,11 +64,11 @@ def exchanges(
 def measured_ranges(
     ranging: Ranging, links: Sequence[Link], made: Exchanges, t_spacecraft_s: npt.NDArray[np.int64], seed: int
 ) -> RangeMeasurements:
-    """What the radio says of the exchanges at n spacecraft times: a packet for each measured one, time by time."""
+    """Return the ranges measured at n spacecraft times, one packet for each successful exchange, in time order."""
     bias_m = np.array([link.delay_bias_m for link in links])
     offset_hz = np.array([link.frequency_offset_hz for link in links])
     error_m = np.transpose([_errors_m(ranging, link, len(t_spacecraft_s), seed) for link in links])
-    # An approaching carrier is received too high.
+    # The Doppler shift raises the carrier of an approaching partner.
     frequency_error_hz = offset_hz - _CARRIER_HZ / _LIGHT_MPS * made.range_rate_mps
     wavelength_m = _LIGHT_MPS / _CARRIER_HZ
     path_loss_db = 20.0 * np.log10(4.0 * np.pi * np.maximum(made.distance_m, 1.0) / wavelength_m)
@@ -82,7 +83,7 @@ def measured_ranges(
 
 
 def true_ranges(links: Sequence[Link], made: Exchanges, gps_ms: npt.NDArray[np.int64]) -> TrueRanges:
-    """The truth behind `measured_ranges`, packet by packet, for exchanges at n GPS times."""
+    """Return the true values of the packets of `measured_ranges`, for exchanges at n GPS times."""
     shape, measured = made.distance_m.shape, made.is_measured
     return TrueRanges(
         gps_ms=np.broadcast_to(gps_ms[:, np.newaxis], shape)[measured],
@@ -93,7 +94,7 @@ def true_ranges(links: Sequence[Link], made: Exchanges, gps_ms: npt.NDArray[np.i
 
 
 def range_packets(fixes: GpsFixes, ranges: RangeMeasurements, made: Exchanges) -> list[bytes]:
-    """The packets of the range files in order: each fix, then the ranges taken with it."""
+    """Return the packets of the range files: each fix, then the ranges taken with it."""
     is_range = np.ones((len(fixes), made.is_measured.shape[1] + 1), np.bool_)
     is_range[:, 0] = False
     is_there = np.column_stack((np.ones(len(fixes), np.bool_), made.is_measured))
@@ -105,10 +106,10 @@ def range_packets(fixes: GpsFixes, ranges: RangeMeasurements, made: Exchanges) -
 
 
 def _errors_m(ranging: Ranging, link: Link, count: int, seed: int) -> FloatArray:
-    """Noise and outliers of the ranges to one partner, shape (count,)."""
+    """Return noise plus outliers of the ranges to one partner, shape (count,)."""
     name = f"range {link.partner_id}"
     errors_m: FloatArray = ranging.noise_m * noise_generator(seed, name).standard_normal(count)
     drawn = noise_generator(seed, f"{name} outliers").random(count)
-    # The lower half of those that are outliers are too short.
+    # Of the outliers, those with a draw in the lower half are negative.
     side = np.where(drawn < 0.5 * ranging.outlier_rate, -1.0, 1.0)
     return errors_m + ranging.outlier_m * np.where(drawn < ranging.outlier_rate, side, 0.0)

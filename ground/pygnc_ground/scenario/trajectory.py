@@ -1,7 +1,4 @@
-"""The true motion: one satellite under all forces, propagated numerically by brahe.
-
-Where a satellite is, whether it was propagated or read from an ephemeris.
-"""
+"""True trajectory: one satellite under all forces, propagated numerically by brahe."""
 
 from typing import Protocol
 
@@ -14,33 +11,33 @@ from pygnc_ground.scenario.earth import FloatArray
 from pygnc_ground.scenario.settings import Forces, Orbit, Partner, Spacecraft
 
 # mypy: disable-error-code="arg-type"
-# brahe's stubs declare the members of its enumerations as methods and leave None out of optional arguments.
+# brahe's stubs declare enumeration members as methods and omit None from optional arguments.
 
 
-# Dormand-Prince 5(4) with these tolerances agrees with a method of order 8 in steps of 5 s to 0.2 mm over 3 h.
-# Longer steps would let the quintic interpolation between them show.
+# Dormand-Prince 5(4) with these tolerances agrees to 0.2 mm over 3 h with an order-8 method at 5 s steps. Longer steps
+# would show the error of the quintic interpolation between them.
 _ABSOLUTE_TOLERANCE = 1e-10
 _RELATIVE_TOLERANCE = 1e-12
 _MAX_STEP_S = 20.0
 
 
 class Trajectory:
-    """Position and velocity of one satellite from the start over a duration.
+    """Propagated trajectory of one satellite.
 
-    Cost: about 0.15 s per hour at degree 100 and 10 to 50 us per state asked for.
+    Propagation takes about 0.15 s per hour at degree 100; each requested state takes 10 to 50 us.
     """
 
     def __init__(
         self, start_gps_ms: int, duration_s: float, state_gcrf: FloatArray, craft: Spacecraft, forces: Forces
     ) -> None:
-        """Propagate.
+        """Propagate from the start over the whole duration.
 
         Args:
-            start_gps_ms: GPS time of the start in milliseconds.
-            duration_s: How far.
+            start_gps_ms: Start in milliseconds since the GPS epoch.
+            duration_s: Duration of the trajectory.
             state_gcrf: Position in m and velocity in m/s at the start, shape (6,).
             craft: Mass and surface.
-            forces: Which forces act.
+            forces: Force model.
         """
         self._start_gps_ms = start_gps_ms
         self.initial_state_gcrf = state_gcrf
@@ -57,18 +54,18 @@ class Trajectory:
         self._propagator.propagate_to(end)
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
+        """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
         instants = earth.epochs(self._start_gps_ms, t_s)
         return np.asarray(self._propagator.states_gcrf(instants)).reshape(-1, 6)
 
     def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
+        """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
         instants = earth.epochs(self._start_gps_ms, t_s)
         return np.asarray(brahe.state_gcrf_to_itrf(instants, self.states_gcrf(t_s))).reshape(-1, 6)
 
 
 def initial_state_gcrf(orbit: Orbit) -> FloatArray:
-    """Position in m and velocity in m/s, shape (6,)."""
+    """Return position in m and velocity in m/s in GCRF, shape (6,)."""
     elements = [
         orbit.semi_major_axis_m,
         orbit.eccentricity,
@@ -81,7 +78,7 @@ def initial_state_gcrf(orbit: Orbit) -> FloatArray:
 
 
 def partner_state_gcrf(own_state_gcrf: FloatArray, partner: Partner) -> FloatArray:
-    """State of a partner from that of this satellite and the relative state in RTN, shape (6,)."""
+    """Return the state of a partner in GCRF, shape (6,), from the main satellite's state and the partner's settings."""
     relative = np.array([*partner.position_rtn_m, *partner.velocity_rtn_mps])
     return np.asarray(brahe.state_rtn_to_eci(own_state_gcrf, relative))
 
@@ -103,7 +100,7 @@ def _force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:
         brahe.ThirdBodyConfiguration(body, brahe.EphemerisSource.LowPrecision)
         for body in (brahe.ThirdBody.SUN, brahe.ThirdBody.MOON)
     ]
-    # EGM2008's coefficients are free of tides; AUTO sees that and adds the permanent one.
+    # The EGM2008 coefficients are tide-free; AUTO therefore adds the permanent tide.
     tides = brahe.TidesConfiguration(
         permanent=brahe.PermanentTideConfig.AUTO,
         solid=brahe.SolidTideConfig(frequency_dependent=True, pole_tide=True),
@@ -120,10 +117,10 @@ def _force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:
 
 
 class SatellitePath(Protocol):
-    """Position and velocity over a scenario's time."""
+    """Position and velocity over the time of a scenario, propagated or read from an ephemeris."""
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
+        """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
 
     def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
+        """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""

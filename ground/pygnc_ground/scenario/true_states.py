@@ -1,4 +1,4 @@
-"""Everything that is true of one satellite at given times: what the sensor models read, and the table of truth."""
+"""True states of one satellite: inputs of the sensor models and rows of the truth table."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -16,33 +16,33 @@ from pygnc_ground.scenario.trajectory import SatellitePath
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrueStates:
-    """Truth at n times; vectors are (n, 3)."""
+    """True states at n times; vectors are (n, 3)."""
 
     gps_ms: npt.NDArray[np.int64]
     position_ecef_m: FloatArray
     """ITRF"""
     velocity_ecef_mps: FloatArray
-    """Relative to the rotating Earth"""
+    """ITRF, relative to the rotating Earth"""
     position_gcrf_m: FloatArray
     velocity_gcrf_mps: FloatArray
     quaternion_gcrf_from_body: FloatArray
     """(n, 4), scalar first"""
     rate_body_rad_s: FloatArray
-    """Relative to GCRF"""
+    """Body axes, relative to GCRF"""
     field_body_ut: FloatArray
-    """The Earth's magnetic field, with its difference from the model"""
+    """The Earth's magnetic field, including its difference from the model"""
     sun_body_m: FloatArray
-    """From the satellite to the Sun"""
+    """Vector from the satellite to the Sun"""
     sunlit_fraction: FloatArray
     """(n,), 0 in the umbra"""
     gyro_bias_imu_rad_s: FloatArray
-    """In sensor axes: what the gyro's readings have over the scaled rate, besides noise and rounding"""
+    """Sensor axes: gyro reading minus scaled rate, without noise and quantisation"""
     mag_bias_imu_ut: FloatArray
-    """In sensor axes, likewise of the magnetometer"""
+    """Sensor axes: the same for the magnetometer"""
 
     @classmethod
     def at(cls, settings: Settings, trajectory: SatellitePath, t_s: npt.NDArray[np.int64]) -> Self:
-        """Truth `t_s` seconds after the start, shape (n,)."""
+        """Return the true states `t_s` seconds after the start, shape (n,)."""
         instants = earth.epochs(settings.start_gps_ms, t_s)
         gcrf, ecef = trajectory.states_gcrf(t_s), trajectory.states_itrf(t_s)
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)

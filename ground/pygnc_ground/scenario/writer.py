@@ -1,11 +1,9 @@
-"""A scenario as a folder: the flight's files under the names the flight looks for, truth and settings beside them.
+"""Scenario folder: the flight's input files, the truth tables and the settings.
 
-Tables of truth as Parquet files, with the units at the end of the columns' names.
-
-Frames and time scale: `gps_week` and `gps_tow_ms` are GPS time (no leap seconds; 18 s ahead of UTC since 2017). `ecef`
-is ITRF, its velocities relative to the rotating Earth; `gcrf` is GCRF. Quaternions are scalar first and take body to
-GCRF components; body rates are relative to GCRF. Biases are in the sensor's own axes (`imu`). The sunlit fraction is
-that of the Sun's disc, 0 in the umbra.
+Frames and time scale of the tables: `gps_week` and `gps_tow_ms` are GPS time (no leap seconds; 18 s ahead of UTC since
+2017). `ecef` is ITRF with velocities relative to the rotating Earth; `gcrf` is GCRF. Quaternions are scalar first and
+take body components to GCRF components; body rates are relative to GCRF. Biases are in sensor axes (`imu`). The sunlit
+fraction is that of the Sun's disc, 0 in the umbra.
 """
 
 import io
@@ -29,9 +27,9 @@ METADATA: Final = {
     "time_scale": "GPS: gps_week (not modulo 1024) and gps_tow_ms, milliseconds of the week; no leap seconds",
     "frames": "ecef: ITRF, velocities relative to the rotating Earth; gcrf: GCRF; body: the satellite; imu: the sensor",
     "rotations": "quaternions scalar first, body to GCRF components; body rates relative to GCRF",
-    "units": "at the end of each column's name",
+    "units": "suffix of each column name",
 }
-"""Key-value metadata of both files."""
+"""Key-value metadata of both Parquet files."""
 
 _VECTORS: Final = {
     "position_ecef_m": ("{}_ecef_m", "xyz"),
@@ -43,11 +41,11 @@ _VECTORS: Final = {
     "gyro_bias_imu_rad_s": ("{}_gyro_bias_imu_rad_s", "xyz"),
     "mag_bias_imu_ut": ("{}_mag_bias_imu_ut", "xyz"),
 }
-"""Names of the columns, and their components, by the field of `TrueStates`; one that it lacks has no columns."""
+"""Column name pattern and components for each field of `TrueStates`."""
 
 
 def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
-    """Time, orbit in both frames, attitude, biases, sunlight; a row for every `every`-th sample, the last of each."""
+    """Return the truth table with the last of every `every` samples."""
     columns: dict[str, npt.NDArray[Any]] = {
         "gps_week": states.gps_ms // MS_PER_WEEK,
         "gps_tow_ms": states.gps_ms % MS_PER_WEEK,
@@ -62,7 +60,7 @@ def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
 
 
 def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
-    """True distances and the pairs' delays, one row per range packet in the order of the packets before any damage."""
+    """Return the true distances and delay biases, one row per range packet in the order before fault injection."""
     return pl.DataFrame(
         {
             "gps_week": truth.gps_ms // MS_PER_WEEK,
@@ -75,14 +73,14 @@ def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
 
 
 def parquet(table: pl.DataFrame) -> bytes:
-    """The table as a Parquet file that says itself what its columns mean."""
+    """Return the table as a Parquet file with metadata that explains its columns."""
     file = io.BytesIO()
     table.write_parquet(file, metadata=METADATA)
     return file.getvalue()
 
 
 RANGE_FILE_BYTES: Final = 25_600
-"""The controller begins a new range file at this size, also in the middle of a packet."""
+"""The controller starts a new range file at this size, also in the middle of a packet."""
 MADE_AGAIN_BY: Final = "Made again by: pygnc scenario make --config scenario.toml --out FOLDER"
 
 
@@ -91,17 +89,17 @@ def write_scenario(
 ) -> list[Path]:
     """Write all files of a scenario and return their paths.
 
-    Of each satellite `sense.bin`, `range/rng00000.bin` and so on, `truth.parquet`, with partners `range_truth.parquet`,
-    and `faults.json` if the settings ask for damage: in the folder itself, or in one per satellite, named by its id, if
-    the settings ask for all of them. In the folder `scenario.toml` with every setting, from which the same scenario can
-    be made again, and in its head `origin`, which says how.
+    Each satellite gets `sense.bin`, `range/rng00000.bin` and so on, `truth.parquet`, with partners
+    `range_truth.parquet`, and with injected faults `faults.json`. They are in the folder itself, or in one folder per
+    satellite, named by its id, if the settings demand all satellites. `scenario.toml` holds every setting, so that it
+    generates the same scenario again; `origin` is the comment at its top.
 
     Raises:
-        FileExistsError: The folder already holds something.
+        FileExistsError: The folder is not empty.
         OSError: A file cannot be written.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; name a new folder")
+        raise FileExistsError(f"{folder} is not empty; choose a new folder")
     contents = {"scenario.toml": _resolved_settings(settings, origin).encode()}
     for scenario in scenarios:
         place = f"{scenario.satellite_id}/" if settings.formation.all_satellites else ""
@@ -115,7 +113,7 @@ def write_scenario(
 
 
 def _files(scenario: Scenario, truth_every_samples: int) -> dict[str, bytes]:
-    """The files of one satellite by name."""
+    """Return the files of one satellite by name."""
     contents = {"sense.bin": scenario.sense}
     contents["truth.parquet"] = parquet(truth_table(scenario.truth, truth_every_samples))
     for number, start in enumerate(range(0, len(scenario.ranges), RANGE_FILE_BYTES)):

@@ -1,1 +1,1 @@
-"""What an orbit really was: a scenario's table of truth, or a precise ephemeris."""
+"""Reference orbits and attitudes: truth tables of scenarios and precise ephemerides."""

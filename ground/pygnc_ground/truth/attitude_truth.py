@@ -1,4 +1,4 @@
-"""The true attitude in a scenario's table of truth."""
+"""True attitude from the truth table of a scenario."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -19,11 +19,11 @@ _VECTORS: Final = tuple(
 )
 _LENGTH_TOLERANCE: Final = 1e-4
 _CARRIED_MAX_MS: Final = 1000
-"""Farther from a row nothing is known; the spacecraft clock, whose readings time the samples, counts whole seconds."""
+"""Maximum time from a row. The samples are timed by the spacecraft clock, which counts whole seconds."""
 
 
 class TrueAttitude(NamedTuple):
-    """What is true at n times; NaN where it is not known."""
+    """True values at n times; NaN where unknown."""
 
     quaternion: FloatArray
     """(n, 4), GCRF from body, scalar first"""
@@ -36,22 +36,23 @@ class TrueAttitude(NamedTuple):
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
-        """Times at which it is known, shape (n,)."""
+        """Return which times have a true attitude, shape (n,)."""
         return np.isfinite(self.quaternion[:, 0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeTruth:
-    """True attitudes at the times of m rows, ascending."""
+    """True attitude at the times of m rows, ascending."""
 
     gps_ms: IntArray
     """(m,)"""
     rows: TrueAttitude
 
     def at(self, gps_ms: IntArray) -> TrueAttitude:
-        """The truth at times, shape (n,): at a row's time as it stands there.
+        """Return the truth at n times; at the time of a row, exactly as in the table.
 
-        Within a second of the nearest row the attitude is carried on with that row's rate; farther off it is unknown.
+        Within a second of the nearest row, the attitude is propagated with the rate of that row; otherwise it is
+        unknown.
         """
         after = np.searchsorted(self.gps_ms, gps_ms).clip(0, len(self.gps_ms) - 1)
         before = (after - 1).clip(0)
@@ -68,11 +69,11 @@ class AttitudeTruth:
 
 
 def attitude_truth(table: pl.DataFrame) -> AttitudeTruth | None:
-    """The true attitude in a table of truth; None if it has no column of a quaternion.
+    """Return the true attitude in a truth table, or None if the table has no quaternion columns.
 
     Raises:
-        ValueError: A column is missing, a value is missing, no number or not finite, times do not ascend, or a
-            quaternion is not of unit length.
+        ValueError: A column or a value is missing, a value is not a finite number, times do not ascend, or a quaternion
+            is not of unit length.
     """
     if not set(_QUATERNION) & set(table.columns):
         return None
@@ -82,7 +83,7 @@ def attitude_truth(table: pl.DataFrame) -> AttitudeTruth | None:
     if wrong.size:
         length = np.linalg.norm(attitude[wrong[0]])
         raise ValueError(
-            f"row {wrong[0] + 1} of the table of truth: its quaternion has the length {length:.6g}, not 1; make the"
+            f"row {wrong[0] + 1} of the truth table: the quaternion has the norm {length:.6g}, not 1; generate the"
             " scenario again"
         )
     return AttitudeTruth(gps_ms, TrueAttitude(attitude, values[:, 4:7], values[:, 7:10], values[:, 10:13]))

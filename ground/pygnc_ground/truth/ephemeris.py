@@ -1,16 +1,8 @@
-"""A true orbit from samples: arcs, asked as one.
+"""True orbit interpolated between samples: polynomials, arcs without gaps, checks of the samples.
 
-Polynomials through neighbouring samples of an orbit.
-
-Each moment is interpolated from the few samples around it, by position alone (Lagrange) or by position and velocity
-(Hermite). All moments of a call are done at once: scipy's Krogh interpolation, which gives the same numbers, builds one
+Each time is interpolated from the few samples around it, by position alone (Lagrange) or by position and velocity
+(Hermite). All times of a call are computed at once: scipy's Krogh interpolation gives the same numbers but builds one
 polynomial per window in Python and takes a hundred times as long.
-
-Samples of an orbit that belong together, and what lies between them.
-
-Whether samples can be those of an orbit, and what of them is good enough to interpolate.
-
-Which of a file's objects is meant.
 """
 
 from collections.abc import Sequence
@@ -27,13 +19,13 @@ _NS_PER_S = 1e9
 
 
 def lagrange(sample_ns: IntArray, position_m: FloatArray, window: int, gps_ns: IntArray) -> FloatArray:
-    """Positions, and their derivative by time, from positions alone.
+    """Return positions interpolated from positions alone, and their time derivative.
 
     Args:
         sample_ns: Times of the samples, ascending, shape (s,), s >= window.
-        position_m: Samples, shape (s, 3).
-        window: How many samples each polynomial passes through; its degree is one less.
-        gps_ns: Moments within the samples' span, shape (n,).
+        position_m: Positions of the samples, shape (s, 3).
+        window: Number of samples per polynomial; its degree is one less.
+        gps_ns: Times within the span of the samples, shape (n,).
 
     Returns:
         Position in m and velocity in m/s, shape (n, 6).
@@ -46,21 +38,21 @@ def lagrange(sample_ns: IntArray, position_m: FloatArray, window: int, gps_ns: I
 
 
 def hermite(sample_ns: IntArray, state: FloatArray, window: int, gps_ns: IntArray) -> FloatArray:
-    """Positions and velocities from both.
+    """Return positions interpolated from positions and velocities, and their time derivative.
 
     Args:
         sample_ns: Times of the samples, ascending, shape (s,), s >= window.
-        state: Position in m and velocity in m/s at them, shape (s, 6).
-        window: How many samples each polynomial passes through; its degree is twice as many, less one.
-        gps_ns: Moments within the samples' span, shape (n,).
+        state: Position in m and velocity in m/s of the samples, shape (s, 6).
+        window: Number of samples per polynomial; its degree is twice as many, minus one.
+        gps_ns: Times within the span of the samples, shape (n,).
 
     Returns:
-        Position in m and velocity, the position's derivative, in m/s, shape (n, 6).
+        Position in m and velocity in m/s, shape (n, 6).
     """
     near, (offset, spacing), step_s = _windows(sample_ns, window, gps_ns)
     value, slope = _lagrange_basis(offset, spacing)
-    # Hildebrand, Introduction to Numerical Analysis, section 8.2: from the Lagrange basis l and its slope at the own
-    # sample, h = (1 - 2 l'(x_j) (x - x_j)) l^2 takes the values and k = (x - x_j) l^2 the slopes.
+    # Hildebrand, Introduction to Numerical Analysis, section 8.2: from the Lagrange basis l, h = (1 - 2 l'(x_j) (x -
+    # x_j)) l^2 interpolates the values and k = (x - x_j) l^2 the slopes.
     own_slope = (1.0 / (spacing + np.diag(np.full(window, np.inf)))).sum(axis=2)
     factor = 1.0 - 2.0 * own_slope * offset
     square, twice = value**2, 2.0 * value * slope
@@ -74,10 +66,11 @@ def hermite(sample_ns: IntArray, state: FloatArray, window: int, gps_ns: IntArra
 def _windows(
     sample_ns: IntArray, window: int, gps_ns: IntArray
 ) -> tuple[IntArray, tuple[FloatArray, FloatArray], FloatArray]:
-    """Which samples surround each moment, (n, window), and their times in units of their mean step.
+    """Return the samples around each time, (n, window), and their times in units of the mean step.
 
-    The times are the moment less each sample, (n, window), and each sample less each other, (n, window, window). The
-    third value is that step in s, (n,). Near an end the window stops there and the moment leaves its middle.
+    The times are those of each interpolation time minus each sample, (n, window), and of each sample minus each other
+    sample, (n, window, window). The third value is the mean step in s, (n,). Near an end of the arc the window is no
+    longer centred.
     """
     before = np.searchsorted(sample_ns, gps_ns, side="right") - 1
     first = np.clip(before - (window - 1) // 2, 0, len(sample_ns) - window)
@@ -90,11 +83,11 @@ def _windows(
 
 
 def _lagrange_basis(offset: FloatArray, spacing: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lagrange's polynomials and their slopes, each (n, window), at moments given as `_windows` does."""
+    """Return the Lagrange polynomials and their slopes, each (n, window), at times in the form of `_windows`."""
     window = offset.shape[1]
     own = np.eye(window, dtype=bool)
     divisor = np.where(own, 1.0, spacing)
-    # Divided and not multiplied by the inverse: a moment at a sample then gives that sample to the last bit.
+    # Division instead of multiplication by the inverse reproduces a sample exactly, bit for bit.
     factors = np.where(own, 1.0, offset[:, None, :] / divisor)
     slope = np.zeros_like(offset)
     for other in range(window):
@@ -106,7 +99,7 @@ def _lagrange_basis(offset: FloatArray, spacing: FloatArray) -> tuple[FloatArray
 
 
 def _combine(weights: FloatArray, samples: FloatArray) -> FloatArray:
-    """Weighted sums; shapes (n, window), (n, window, 3) -> (n, 3)."""
+    """Return weighted sums; shapes (n, window), (n, window, 3) -> (n, 3)."""
     combined: FloatArray = np.einsum("nw,nwc->nc", weights, samples)
     return combined
 
@@ -114,17 +107,18 @@ def _combine(weights: FloatArray, samples: FloatArray) -> FloatArray:
 HERMITE_WINDOW = 4
 LAGRANGE_WINDOW = 10
 WIDEST_STEP = 0.4
-"""With velocities: a step along the orbit over its radius. In a low orbit 5 to 6 min, with an error of 0.6 m."""
+"""Maximum step along the orbit over its radius for samples with velocities: 5 to 6 min in a low orbit, error 0.6 m."""
 WIDEST_STEP_OF_POSITIONS = 0.23
-"""The same of positions alone: 3 min, 0.1 m, and 2 m at the ends."""
+"""The same for positions alone: 3 min in a low orbit, error 0.1 m, and 2 m at the ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arc:
     """Samples of an orbit without a gap, in one frame.
 
-    Between samples with velocity the degree is 7 unless the file says otherwise, else 9. Greatest errors measured in m
-    with an orbit of 520 km height under a gravity field of degree 70, within the arc and in its five outermost steps:
+    The polynomial degree is 7 for samples with velocity, unless the file recommends another, and 9 for positions alone.
+    Maximum errors in m, measured with an orbit at 520 km height in a gravity field of degree 70, within the arc and in
+    its five outermost steps:
 
     =============  ================  =================
     Samples every  With velocity     Positions alone
@@ -136,10 +130,10 @@ class Arc:
     300 s          0.1, 0.3          (0.6, 12)
     =============  ================  =================
 
-    Higher degrees gain little within the arc, for what is missed there is the field's detail, and lose much at its
-    ends. Up to 60 s the error with velocities is the motion of the celestial pole (50 um/s), which velocities in ITRF
-    leave out by convention. Velocities from positions alone are good to 0.2 mm/s at 60 s. Steps beyond `WIDEST_STEP`
-    are gaps, as the last of the table would be.
+    Higher degrees gain little within the arc, because fine structure of the gravity field remains, and lose accuracy at
+    its ends. Up to 60 s the error with velocities is the motion of the celestial pole (50 um/s), which velocities in
+    ITRF omit by convention. Velocities from positions alone are accurate to 0.2 mm/s at 60 s. Steps above `WIDEST_STEP`
+    count as gaps, as would the last line of the table.
     """
 
     gps_ns: IntArray
@@ -150,13 +144,12 @@ class Arc:
     """(s, 3), in the same frame: in ITRF relative to the rotating Earth"""
     frame: Frame
     window: int
-    """Samples that an interpolation takes. An arc with fewer is known at its samples only, and not at all if it has no
-    velocities."""
+    """Samples per interpolation. A shorter arc is known at its samples only, and not at all without velocities."""
     usable_ns: tuple[int, int]
-    """First and last time it may be asked for"""
+    """First and last time for which the arc is valid"""
 
     def states(self, gps_ns: IntArray) -> FloatArray:
-        """Position and velocity in the arc's frame, shape (n, 6), at moments within `usable_ns`; NaN where unknown."""
+        """Return position and velocity in the arc's frame, shape (n, 6), within `usable_ns`; NaN where unknown."""
         found = np.full((len(gps_ns), 6), np.nan)
         if self.velocity_mps is None:
             if len(self.gps_ns) >= self.window:
@@ -176,15 +169,14 @@ _TOLERABLE_M = 5e-3
 _MOST_TRIALS = 500
 
 
-def sound_arcs(arc: Arc) -> list[Arc]:
-    """An arc cut where its samples are too far apart to interpolate between them.
+def interpolable_arcs(arc: Arc) -> list[Arc]:
+    """Return the parts of an arc between which the samples are too far apart for interpolation.
 
-    Parts whose positions alone foretell left out ones much better than positions and velocities do (some files err in
-    their velocities by centimetres per second) lose their velocities; those of the positions then stand for them.
+    Some files have velocity errors of centimetres per second. A part loses its velocities if its positions alone
+    predict omitted positions much better; the velocities then come from the positions.
 
     Raises:
-        ValueError: The samples cannot be those of an orbit, or no part of them can be interpolated for their distance;
-            the message says what is wrong.
+        ValueError: The samples cannot be those of an orbit, or all are too far apart; the message names the reason.
     """
     radius_m = np.linalg.norm(arc.position_m, axis=1)
     _require_earth_orbit(radius_m)
@@ -195,8 +187,8 @@ def sound_arcs(arc: Arc) -> list[Arc]:
     if cuts.size and all(len(part.gps_ns) < part.window for part in parts):
         step_s = float(np.median(np.diff(arc.gps_ns))) / _NS_PER_S
         raise ValueError(
-            f"the samples are {step_s:.0f} s apart, too far for this orbit to know what lies between them: get the"
-            f" ephemeris with a smaller step, of at most {in_low_orbit_min} min in a low orbit"
+            f"the samples are {step_s:.0f} s apart, too far to interpolate this orbit; get the"
+            f" ephemeris with a smaller step, at most {in_low_orbit_min} min in a low orbit"
         )
     for part in parts:
         _require_own_velocities(part)
@@ -215,29 +207,29 @@ def _part(arc: Arc, rows: IntArray) -> Arc:
 
 
 def _require_earth_orbit(radius_m: FloatArray) -> None:
-    """Refuse wrong units, which would make a truth that looks like one."""
+    """Raise ValueError for positions in wrong units."""
     least_m, most_m = float(radius_m.min()), float(radius_m.max())
     if least_m < _RADIUS_M[0] or most_m > _RADIUS_M[1]:
         raise ValueError(
-            f"positions lie {least_m:.6g} to {most_m:.6g} m from the Earth's centre: no orbit around the Earth; check"
+            f"positions are {least_m:.6g} to {most_m:.6g} m from the Earth's centre, which is not an orbit; check"
             " the unit (km in SP3 and OEM, m in tables) and the missing values"
         )
 
 
 def _require_own_velocities(arc: Arc) -> None:
-    """Refuse velocities that do not lead from one position to the next."""
+    """Raise ValueError for velocities that do not match the differences of the positions."""
     if arc.velocity_mps is None or len(arc.gps_ns) < 2:
         return
     step_s = np.diff(arc.gps_ns)[:, np.newaxis] / _NS_PER_S
     by_position_mps = np.diff(arc.position_m, axis=0) / step_s
     by_velocity_mps = 0.5 * (arc.velocity_mps[1:] + arc.velocity_mps[:-1])
-    # The trapezium rule errs by a twelfth of the step squared, 1.3 % at most. A geostationary satellite hardly moves in
-    # ITRF, so it is judged as if it flew at 1 km/s.
+    # The trapezoidal rule has an error of a twelfth of the step squared, at most 1.3 %. A geostationary satellite
+    # hardly moves in ITRF, so the error is divided by at least 1 km/s.
     speed_mps = np.maximum(np.linalg.norm(by_position_mps, axis=1), 1000.0)
     error = float(np.median(np.linalg.norm(by_velocity_mps - by_position_mps, axis=1) / speed_mps))
     if error > 0.03:
         raise ValueError(
-            f"velocities and positions disagree by {error:.0%}: check the velocities' unit (dm/s in SP3, km/s in OEM)"
+            f"velocities and positions disagree by {error:.0%}; check the velocities' unit (dm/s in SP3, km/s in OEM)"
             " and frame (relative to the rotating Earth in Earth-fixed frames)"
         )
 
@@ -245,7 +237,7 @@ def _require_own_velocities(arc: Arc) -> None:
 def _with_fitting_velocities(arc: Arc) -> Arc:
     if arc.velocity_mps is None or len(arc.gps_ns) < 4 * LAGRANGE_WINDOW:
         return arc
-    # Two of three samples are left out: halfway between two others, a common error of their velocities would not show.
+    # Two of three samples are omitted: halfway between two others, a common error of their velocities would cancel.
     kept, rows = slice(None, None, 3), np.arange(2 * LAGRANGE_WINDOW, len(arc.gps_ns) - 2 * LAGRANGE_WINDOW + 1)
     left_out = rows[rows % 3 > 0]
     left_out = left_out[:: -(-len(left_out) // _MOST_TRIALS)]
@@ -266,37 +258,37 @@ NS_PER_MS = 1_000_000
 
 
 class Ephemeris:
-    """`OrbitTruth` of arcs in the order of time."""
+    """`OrbitTruth` of one or more arcs in time order."""
 
     def __init__(self, arcs: Sequence[Arc], origin: str) -> None:
-        """Take arcs; where two hold the same moment, the later one speaks.
+        """Check and store the arcs; where two overlap, the later one is used.
 
         Args:
-            arcs: At least one.
+            arcs: At least one arc.
             origin: Kind of file, object and source, for the description.
 
         Raises:
-            ValueError: The samples cannot be those of an orbit or are too far apart, or arcs in inertial axes are there
-                and the Earth's orientation is not; the message says what is wrong or missing.
+            ValueError: The samples cannot be those of an orbit or are too far apart, or Earth orientation for arcs in
+                inertial axes is missing; the message names the reason.
         """
-        self._arcs = tuple(part for arc in arcs for part in sound_arcs(arc))
+        self._arcs = tuple(part for arc in arcs for part in interpolable_arcs(arc))
         if not self._arcs or self.span_gps_ms[0] > self.span_gps_ms[1]:
-            raise ValueError("the ephemeris covers no time: nothing is known within its useable time")
-        # Names in it are from the file, and the description goes to terminals.
+            raise ValueError("the ephemeris is not valid at any time: its useable time span is empty; get a longer one")
+        # Object names come from the file, and the description is printed to terminals.
         self._origin = "".join(char if char.isprintable() else "?" for char in origin)
         inertial = any(arc.frame is not Frame.ITRF for arc in self._arcs)
         self._orientation = earth_orientation(self.span_gps_ms[1]) if inertial else EarthOrientationTable.none()
 
     @property
     def span_gps_ms(self) -> tuple[int, int]:
-        """First and last whole millisecond it is known at."""
+        """First and last whole millisecond at which the orbit is known."""
         begin_ns = min(arc.usable_ns[0] for arc in self._arcs)
         end_ns = max(arc.usable_ns[1] for arc in self._arcs)
         return -(-begin_ns // NS_PER_MS), end_ns // NS_PER_MS
 
     @property
     def description(self) -> str:
-        """What it is, for people: origin, span, number of samples and of arcs, source of velocities."""
+        """Origin, span, number of samples and arcs, and source of the velocities, as text."""
         begin, end = (utc_iso_from_gps_ms(gps_ms) for gps_ms in self.span_gps_ms)
         samples = sum(len(arc.gps_ns) for arc in self._arcs)
         arcs = f" in {len(self._arcs)} arcs" if len(self._arcs) > 1 else ""
@@ -304,11 +296,11 @@ class Ephemeris:
         return f"{self._origin}, {begin} to {end}, {samples} samples{arcs}{note}"
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
-        """States at whole milliseconds, shape (n,): at samples as they are, NaN in gaps and outside."""
+        """Return states at whole milliseconds, shape (n,): exact at samples, NaN in gaps and outside the span."""
         return self.at_ns(gps_ms * NS_PER_MS)
 
     def at_ns(self, gps_ns: IntArray) -> TrueOrbit:
-        """The same at nanoseconds since the GPS epoch."""
+        """Return states at nanoseconds since the GPS epoch, shape (n,)."""
         states = np.full((len(gps_ns), 6), np.nan)
         for arc in self._arcs:
             asked = (gps_ns >= arc.usable_ns[0]) & (gps_ns <= arc.usable_ns[1])
@@ -321,16 +313,16 @@ class Ephemeris:
 
 
 def choose_object(present: Sequence[str], wanted: str | None) -> str:
-    """The object wanted, or the only one there is.
+    """Return the object to read: the wanted one, or the only one present.
 
     Raises:
-        ValueError: It is not there, or there are several and none was named; the message lists them.
+        ValueError: It is not present, or there are several and none was named; the message lists them.
     """
     names = ", ".join(dict.fromkeys(present)) or "none"
     if wanted is None:
         if len(set(present)) != 1:
-            raise ValueError(f"name the object, by its identifier; the file has {names}")
+            raise ValueError(f"the file has several objects or none ({names}); name one by its identifier")
         return present[0]
     if wanted not in present:
-        raise ValueError(f"there is no object {wanted!r}; the file has {names}")
+        raise ValueError(f"unknown object {wanted!r}; the file has {names}")
     return wanted

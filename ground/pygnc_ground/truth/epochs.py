@@ -1,4 +1,4 @@
-"""Calendar times of ephemeris files, in the time systems they use, as GPS time."""
+"""Calendar times of ephemeris files in their time systems, converted to GPS time."""
 
 import re
 from datetime import date, timedelta
@@ -11,10 +11,10 @@ _NS_PER_MS = 1_000_000
 _S_PER_DAY = 86_400
 _GPS_EPOCH = date(1980, 1, 6)
 _YEARS = range(1980, 2200)
-"""Nanoseconds of GPS time fit into 64 bits until 2272."""
+"""Nanoseconds of GPS time fit in 64 bits until 2272."""
 
 _UTC_SYSTEMS = frozenset({"UTC", "GLO"})
-"""GLONASS time in files is UTC, without the three hours of Moscow (RINEX 3.04, SP3-d)."""
+"""GLONASS time in files is UTC without the three hours of Moscow time (RINEX 3.04, SP3-d)."""
 _GPS_MINUS_SYSTEM_MS = {
     "GPS": 0,
     "GAL": 0,
@@ -24,7 +24,7 @@ _GPS_MINUS_SYSTEM_MS = {
     "TT": -51_184,
     "BDT": 14_000,
 }
-"""Galileo, QZSS and NavIC time run with GPS time, BeiDou time 14 s behind; to tens of nanoseconds."""
+"""Galileo, QZSS and NavIC time equal GPS time to tens of nanoseconds; BeiDou time is 14 s behind."""
 SP3_TIME_SYSTEMS = ("GPS", "GLO", "GAL", "BDT", "QZS", "IRN", "TAI", "UTC")
 OEM_TIME_SYSTEMS = ("GPS", "TAI", "TT", "UTC")
 
@@ -32,68 +32,66 @@ _CCSDS_TIME = re.compile(r"(\d{4})-(?:(\d\d)-(\d\d)|(\d{3}))T(\d\d):(\d\d):(\d\d
 
 
 def calendar_date(year: int, month: int, day: int) -> date:
-    """A date of the GPS era.
+    """Return a date of the GPS era.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The date does not exist or is out of range.
     """
     if year not in _YEARS:
-        raise ValueError(f"the year {year} is not one of {_YEARS.start} to {_YEARS.stop - 1}")
+        raise ValueError(f"the year {year} is not in {_YEARS.start} to {_YEARS.stop - 1}")
     try:
         return date(year, month, day)
     except ValueError as error:
-        raise ValueError(f"{year}-{month:02d}-{day:02d} is no date: {error}") from error
+        raise ValueError(f"{year}-{month:02d}-{day:02d} is not a date: {error}") from error
 
 
 def gps_ns_from_ccsds(text: str, time_system: str) -> int:
-    """Nanoseconds since the GPS epoch of a time code A or B of CCSDS 301.0-B-4, such as 2025-079T09:01:28.5.
+    """Return a CCSDS time (301.0-B-4, code A or B, such as 2025-079T09:01:28.5) in nanoseconds since the GPS epoch.
 
     Raises:
-        ValueError: It is none, or no such time exists.
+        ValueError: The text has another form, or the time does not exist.
     """
     match = _CCSDS_TIME.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no time like 2025-03-20T09:01:28.000 or 2025-079T09:01:28.000")
+        raise ValueError(f"{text!r} is not a time such as 2025-03-20T09:01:28.000 or 2025-079T09:01:28.000")
     year, month, day, day_of_year, hour, minute, second, fraction = match.groups()
     if day_of_year is None:
         moment = calendar_date(int(year), int(month), int(day))
     else:
         moment = calendar_date(int(year), 1, 1) + timedelta(days=int(day_of_year) - 1)
         if moment.year != int(year):
-            raise ValueError(f"{text!r}: the year {year} has no day {day_of_year}")
+            raise ValueError(f"{text!r}: day {day_of_year} does not exist in {year}")
     digits = (fraction or "0")[:9].ljust(9, "0")
     return gps_ns(moment, int(hour), int(minute), int(second) * _NS_PER_S + int(digits), time_system)
 
 
 def gps_ns(day: date, hour: int, minute: int, second_ns: int, time_system: str) -> int:
-    """Nanoseconds since the GPS epoch of a clock reading.
+    """Return a clock reading in nanoseconds since the GPS epoch.
 
     Args:
-        day: Its date, by `calendar_date`.
+        day: Date by `calendar_date`.
         hour: 0 to 23.
         minute: 0 to 59.
-        second_ns: Seconds of the minute in nanoseconds; from 60 s on within a leap second of UTC.
-        time_system: One that `SP3_TIME_SYSTEMS` or `OEM_TIME_SYSTEMS` names.
+        second_ns: Seconds of the minute in nanoseconds; 60 s and more only in a leap second of UTC.
+        time_system: A name in `SP3_TIME_SYSTEMS` or `OEM_TIME_SYSTEMS`.
 
     Raises:
-        ValueError: No such time exists, or it lies before the GPS epoch.
+        ValueError: The time does not exist or is before the GPS epoch.
     """
     of_day_ns = (3600 * hour + 60 * minute) * _NS_PER_S + second_ns
     begin_ns, end_ns = _day_gps_ns(day, time_system)
     longest_ns = 61 * _NS_PER_S if (hour, minute) == (23, 59) else 60 * _NS_PER_S
     within_minute = 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second_ns < longest_ns
     if not (within_minute and begin_ns + of_day_ns < end_ns):
-        raise ValueError(
-            f"{day} {hour:02d}:{minute:02d}:{second_ns / _NS_PER_S:06.3f} is no time of the system {time_system}"
-        )
+        raise ValueError(f"{day} {hour:02d}:{minute:02d}:{second_ns / _NS_PER_S:06.3f} does not exist in {time_system}")
     return begin_ns + of_day_ns
 
 
 @lru_cache(maxsize=16)
 def _day_gps_ns(day: date, time_system: str) -> tuple[int, int]:
-    """First instants of a day and of the next; in UTC a day may have 86 401 s."""
+    """Return the first instants of a day and of the next; in UTC a day may have 86 401 s."""
     if day < _GPS_EPOCH:
-        raise ValueError(f"{day} lies before the GPS epoch, {_GPS_EPOCH}")
+        raise ValueError(f"{day} is before the GPS epoch, {_GPS_EPOCH}")
     if time_system in _UTC_SYSTEMS:
         begin_ms, end_ms = (gps_ms_from_utc_iso(f"{at}T00:00:00Z") for at in (day, day + timedelta(days=1)))
         return begin_ms * _NS_PER_MS, end_ms * _NS_PER_MS

@@ -1,9 +1,8 @@
-"""Orbits given in inertial axes, turned into ITRF after IERS Conventions (2010), chapter 5, by erfa.
+"""Reference frames of ephemerides: inertial states to ITRF by erfa (IERS Conventions 2010).
 
-Sub-daily tides in polar motion and UT1 are left out, 3 cm at most in a low orbit, and so are the length of day (6 um/s)
-and the motion of the celestial pole (30 um/s) in the velocity.
-
-Earth orientation for ephemerides in inertial axes, from the table that brahe brings along (IERS finals2000A).
+Omitted are sub-daily tides in polar motion and UT1 (at most 3 cm in a low orbit) and, in the velocity, the length of
+day (6 um/s) and the motion of the celestial pole (30 um/s). Earth orientation comes from the IERS finals2000A table in
+brahe.
 """
 
 from enum import Enum, auto
@@ -25,12 +24,12 @@ _J2000_TT = 2_451_545.0
 
 
 class Frame(Enum):
-    """Axes an ephemeris may be given in, centred on the Earth."""
+    """Geocentric axes of an ephemeris."""
 
     ITRF = auto()
-    """Any realisation, and WGS 84 or an IGS frame: they agree to centimetres"""
+    """Any realisation, WGS 84 or an IGS frame; they agree to centimetres"""
     GCRF = auto()
-    """ICRF's axes"""
+    """Axes of ICRF"""
     EME2000 = auto()
     """Mean equator and equinox of J2000.0; 23 mas from GCRF, 0.8 m in a low orbit"""
 
@@ -38,13 +37,16 @@ class Frame(Enum):
 def itrf_states(
     frame: Literal[Frame.GCRF, Frame.EME2000], gps_ns: IntArray, state: FloatArray, orientation: EarthOrientationTable
 ) -> FloatArray:
-    """Position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6).
+    """Transform inertial states to ITRF.
 
     Args:
-        frame: Of the states.
-        gps_ns: Their times, nanoseconds since the GPS epoch, shape (n,).
+        frame: Frame of the states.
+        gps_ns: Times in nanoseconds since the GPS epoch, shape (n,).
         state: Position in m and velocity in m/s, shape (n, 6).
-        orientation: Observed part of the Earth's rotation.
+        orientation: Earth orientation parameters.
+
+    Returns:
+        Position in m and velocity in m/s relative to the rotating Earth, shape (n, 6).
     """
     position_m, velocity_mps = state[:, :3], state[:, 3:]
     if frame is Frame.EME2000:
@@ -57,7 +59,7 @@ def itrf_states(
 
 
 def _earth_attitude(gps_ns: IntArray, orientation: EarthOrientationTable) -> tuple[FloatArray, FloatArray]:
-    """Rotation matrices from GCRF to ITRF, shape (n, 3, 3), and the Earth's angular velocity in GCRF, shape (n, 3)."""
+    """Return the rotation from GCRF to ITRF, (n, 3, 3), and the Earth's angular velocity in GCRF, shape (n, 3)."""
     gps_ms = gps_ns // _NS_PER_MS
     ut1_minus_gps_s, x_pole, y_pole, dx, dy = np.array([orientation.at(moment) for moment in gps_ms.tolist()]).T
     midnight = GPS_EPOCH_JULIAN_DATE + gps_ns // _NS_PER_DAY
@@ -79,7 +81,7 @@ _GPS_EPOCH_MJD = 44_244
 
 
 def earth_orientation(last_gps_ms: int) -> EarthOrientationTable:
-    """Daily values since 1980, if they reach to `last_gps_ms`.
+    """Return daily Earth orientation since 1980 that reaches `last_gps_ms`.
 
     Raises:
         ValueError: brahe is not installed, or its table ends earlier; the message names the remedy.
@@ -88,8 +90,8 @@ def earth_orientation(last_gps_ms: int) -> EarthOrientationTable:
     end_gps_ms = table.expires_gps_ms or 0
     if last_gps_ms > end_gps_ms:
         raise ValueError(
-            f"the Earth's orientation is known to {utc_iso_from_gps_ms(end_gps_ms)[:10]} only and the ephemeris goes to"
-            f" {utc_iso_from_gps_ms(last_gps_ms)[:10]}: install a newer brahe, or take the ephemeris in ITRF"
+            f"the Earth orientation table ends at {utc_iso_from_gps_ms(end_gps_ms)[:10]}, the ephemeris at"
+            f" {utc_iso_from_gps_ms(last_gps_ms)[:10]}; install a newer brahe, or get the ephemeris in ITRF"
         )
     return table
 
@@ -100,12 +102,12 @@ def _bundled() -> EarthOrientationTable:
         import brahe  # noqa: PLC0415 - Earth-fixed ephemerides do without it
     except ModuleNotFoundError as error:
         raise ValueError(
-            "an ephemeris in inertial axes needs the Earth's orientation from the library brahe:"
-            " pip install 'pygnc[scenario]', or take the ephemeris in ITRF"
+            "an ephemeris in inertial axes needs Earth orientation from the library brahe:"
+            " pip install 'pygnc[scenario]', or get the ephemeris in ITRF"
         ) from error
     provider = brahe.FileEOPProvider.from_default_standard(interpolate=False, extrapolate="Error")
     days_mjd = np.arange(float(_GPS_EPOCH_MJD), provider.mjd_max() + 1.0)
-    # The offsets of the celestial pole are predicted for some weeks only; later their last value stands.
+    # The celestial pole offsets are predicted for some weeks only; the last value is used afterwards.
     rows = [
         (
             provider.get_ut1_utc(day),

@@ -1,4 +1,4 @@
-"""A true orbit from a file of any known kind, recognised by its content; from a scenario's table the attitude too."""
+"""Loading of reference orbits: the file type is recognised by its content. Truth tables may also hold the attitude."""
 
 import gzip
 import re
@@ -12,24 +12,24 @@ from pygnc_ground.truth.sp3 import read_sp3
 from pygnc_ground.truth.table import csv_table, parquet_table, read_csv, read_parquet
 
 _GZIP_MARK = b"\x1f\x8b"
-_OTHER_PACKERS = {b"\x1f\x9d": "a file packed by compress (.Z)", b"PK\x03\x04": "a ZIP archive"}
+_OTHER_PACKERS = {b"\x1f\x9d": "compressed by compress (.Z)", b"PK\x03\x04": "a ZIP archive"}
 _PARQUET_MARK = b"PAR1"
 _TABLE_MARK = b"gps_week,"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_KINDS = "a scenario's table (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
+_KINDS = "the truth table of a scenario (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
 
 
 def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
     """Read a true orbit; the file may be gzipped.
 
     Args:
-        path: Of any name.
-        object_id: The object, for files that may hold several (SP3, OEM); None if there is one only.
+        path: File of any name.
+        object_id: Object in a file that may hold several (SP3, OEM); None if there is only one.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is of no known kind or damaged, its object has to be named, or an ephemeris in inertial axes
-            cannot be turned for want of Earth orientation. The message names file, line and remedy.
+        ValueError: The file type is unknown, the file is damaged, its object has to be named, or Earth orientation for
+            an ephemeris in inertial axes is missing. The message names file, line and remedy.
     """
     content = path.read_bytes()
     try:
@@ -39,11 +39,11 @@ def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
 
 
 def load_attitude_truth(path: Path) -> AttitudeTruth | None:
-    """Read the true attitude that a file has beside the orbit; None for kinds of files and tables without one.
+    """Read the true attitude from a truth table; return None for other file types and tables without attitude.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is damaged; the message names file, row and remedy.
+        ValueError: The file is damaged; the message names file, row and remedy.
     """
     content = path.read_bytes()
     try:
@@ -56,10 +56,9 @@ def load_attitude_truth(path: Path) -> AttitudeTruth | None:
 
 
 def _unpacked(content: bytes) -> bytes:
-    """The content, decompressed if it is gzipped."""
     for mark, packer in _OTHER_PACKERS.items():
         if content.startswith(mark):
-            raise ValueError(f"this is {packer}; unpack it first")
+            raise ValueError(f"the file is {packer}; unpack it first")
     if not content.startswith(_GZIP_MARK):
         return content
     try:
@@ -81,9 +80,9 @@ def _read(content: bytes, object_id: str | None) -> Ephemeris:
         return read_sp3(text, object_id)
     if begin.startswith(b"CCSDS_OEM_VERS"):
         return ephemeris_from_oem(read_kvn(text), object_id)
-    raise ValueError(f"no true orbit; a file of one is {_KINDS}")
+    raise ValueError(f"not a true orbit; supported files: {_KINDS}")
 
 
 def _begin(content: bytes) -> bytes:
-    """What tells the kind of a text."""
+    """Return the beginning of the text, by which its type is recognised."""
     return content[:200].removeprefix(_BYTE_ORDER_MARK).lstrip()

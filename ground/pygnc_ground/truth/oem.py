@@ -1,12 +1,7 @@
-"""CCSDS Orbit Ephemeris Messages, versions 1 to 3: metadata and states as arcs of a true orbit.
+"""CCSDS Orbit Ephemeris Messages (OEM), versions 1 to 3, in keyword = value notation (KVN) and XML.
 
-Source: CCSDS 502.0-B-3, chapter 5; names of frames and time systems by the SANA registries.
-
-The content of a CCSDS Orbit Ephemeris Message, however it is written.
-
-Orbit Ephemeris Messages in keyword = value notation (CCSDS 502.0-B-3, chapter 5 and section 7.4).
-
-Orbit Ephemeris Messages in XML (CCSDS 505.0-B-3, chapter 4), alone or within an NDM.
+Sources: CCSDS 502.0-B-3, chapter 5 and section 7.4, and CCSDS 505.0-B-3, chapter 4 (alone or within an NDM). Names of
+frames and time systems follow the SANA registries. Every error message names the line.
 """
 
 import math
@@ -26,14 +21,14 @@ from pygnc_ground.truth.orbit_truth import IntArray
 
 
 class Entry(NamedTuple):
-    """The value of a keyword."""
+    """Value of a keyword and its line."""
 
     text: str
     line: int
 
 
 class StateLine(NamedTuple):
-    """A state as it stands in the file: position in km, then velocity in km/s."""
+    """One state as text in the file: position in km, velocity in km/s."""
 
     epoch: str
     components: tuple[str, ...]
@@ -43,38 +38,39 @@ class StateLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Metadata and the states below it."""
+    """Metadata and the states that follow them."""
 
     line: int
-    """Where it begins"""
+    """First line of the metadata"""
     metadata: dict[str, Entry] = field(default_factory=dict)
     states: list[StateLine] = field(default_factory=list)
 
 
 _M_PER_KM = 1e3
 _EARTH_FIXED: Final = re.compile(r"(ITRF|IGS|IGB)[-_ ]?\d*|WGS[-_ ]?84|ECEF")
-"""All agree to centimetres. GTOD, TDR and EFG leave out the polar motion, 10 m, and are none of these."""
+"""These frames agree to centimetres. GTOD, TDR and EFG omit polar motion (10 m) and are therefore rejected."""
 _INERTIAL: Final = {"GCRF": Frame.GCRF, "ICRF": Frame.GCRF, "EME2000": Frame.EME2000, "J2000": Frame.EME2000}
 _WIDEST_WINDOW: Final = 8
 _LARGEST: Final = 1e15
 
 
 def ephemeris_from_oem(segments: list[Segment], object_id: str | None) -> Ephemeris:
-    """The orbit of one object, one arc per segment.
+    """Return the orbit of one object with one arc per segment.
 
-    Segments that recommend Hermite interpolation get their degree. For the others the arc's own holds: with velocities,
-    which every state of a message has, it is closer than Lagrange's of any degree.
+    If a segment recommends Hermite interpolation, its degree is used. Otherwise the default degree of `Arc` is used,
+    because the states have velocities and Hermite interpolation is more accurate than the recommended Lagrange
+    interpolation.
 
     Args:
-        segments: Of the message.
-        object_id: The object's OBJECT_ID; None if there is one only.
+        segments: Segments of the message.
+        object_id: OBJECT_ID of the object; None if there is only one.
 
     Raises:
-        ValueError: A value is missing, unknown or impossible, or the object is not there; the message names the line.
+        ValueError: A value is missing, unknown or impossible, or the object does not exist; the message names the line.
     """
     filled = [segment for segment in segments if segment.states]
     if not filled:
-        raise ValueError("the message holds no states")
+        raise ValueError("the message contains no states; get the file again")
     chosen = choose_object([_value(segment, "OBJECT_ID").text for segment in filled], object_id)
     own = [segment for segment in filled if _value(segment, "OBJECT_ID").text == chosen]
     name = own[0].metadata.get("OBJECT_NAME", Entry("without a name", 0)).text
@@ -85,7 +81,7 @@ def ephemeris_from_oem(segments: list[Segment], object_id: str | None) -> Epheme
 def _arc(segment: Segment) -> Arc:
     centre = _value(segment, "CENTER_NAME")
     if centre.text.upper() != "EARTH":
-        raise ValueError(f"line {centre.line}: the centre is {centre.text}, not EARTH")
+        raise ValueError(f"line {centre.line}: the centre is {centre.text}; only EARTH is supported")
     state = np.array([_components(line) for line in segment.states])
     time_ns = _times(segment)
     return Arc(
@@ -101,7 +97,7 @@ def _arc(segment: Segment) -> Arc:
 def _value(segment: Segment, keyword: str) -> Entry:
     entry = segment.metadata.get(keyword)
     if entry is None or not entry.text:
-        raise ValueError(f"line {segment.line}: the metadata that begin here give no {keyword}")
+        raise ValueError(f"line {segment.line}: {keyword} is missing in the metadata that begin here")
     return entry
 
 
@@ -111,14 +107,14 @@ def _frame(name: Entry) -> Frame:
         return Frame.ITRF
     if frame not in _INERTIAL:
         raise ValueError(
-            f"line {name.line}: the frame {name.text!r} is none of ITRFyyyy, IGSyy, WGS84, ECEF,"
-            f" {', '.join(_INERTIAL)}; convert the states"
+            f"line {name.line}: unknown frame {name.text!r}; choose from ITRFyyyy, IGSyy, WGS84, ECEF,"
+            f" {', '.join(_INERTIAL)}, or convert the states"
         )
     return _INERTIAL[frame]
 
 
 def _times(segment: Segment) -> IntArray:
-    """Times of the states in nanoseconds since the GPS epoch, shape (s,)."""
+    """Return the times of the states in nanoseconds since the GPS epoch, shape (s,)."""
     time_ns = np.array([_time_ns(segment, Entry(line.epoch, line.line)) for line in segment.states], dtype=np.int64)
     backwards = np.flatnonzero(np.diff(time_ns) <= 0)
     if backwards.size:
@@ -132,8 +128,8 @@ def _time_ns(segment: Segment, epoch: Entry) -> int:
     name = time_system.text.upper()
     if name not in OEM_TIME_SYSTEMS:
         raise ValueError(
-            f"line {time_system.line}: the time system {time_system.text!r} is none of {', '.join(OEM_TIME_SYSTEMS)};"
-            " convert the times"
+            f"line {time_system.line}: unknown time system {time_system.text!r}; use {', '.join(OEM_TIME_SYSTEMS)}"
+            " and convert the times"
         )
     try:
         return gps_ns_from_ccsds(epoch.text, name)
@@ -142,7 +138,7 @@ def _time_ns(segment: Segment, epoch: Entry) -> int:
 
 
 def _usable_ns(segment: Segment, time_ns: IntArray) -> tuple[int, int]:
-    """The span that may be asked for; states outside are there to interpolate up to its ends."""
+    """Return the valid time span; states outside it serve only for interpolation near its ends."""
     begin_ns, end_ns = int(time_ns[0]), int(time_ns[-1])
     begin, end = (segment.metadata.get(f"USEABLE_{side}_TIME") for side in ("START", "STOP"))
     if begin is not None:
@@ -150,28 +146,28 @@ def _usable_ns(segment: Segment, time_ns: IntArray) -> tuple[int, int]:
     if end is not None:
         end_ns = min(end_ns, _time_ns(segment, end))
     if begin_ns > end_ns:
-        raise ValueError(f"line {segment.line}: no state of this segment lies in its useable time")
+        raise ValueError(f"line {segment.line}: all states of this segment are outside its useable time")
     return begin_ns, end_ns
 
 
 def _window(metadata: dict[str, Entry]) -> int:
-    """Samples for the recommended Hermite degree, or by default."""
+    """Return the window for the recommended Hermite degree, or the default."""
     degree = metadata.get("INTERPOLATION_DEGREE")
     if degree is None or metadata.get("INTERPOLATION", degree).text.upper() != "HERMITE":
         return HERMITE_WINDOW
     if not re.fullmatch(r"[0-9]{1,2}", degree.text):
-        raise ValueError(f"line {degree.line}: the degree of interpolation {degree.text!r} is no whole number to 99")
+        raise ValueError(f"line {degree.line}: the interpolation degree {degree.text!r} is not a whole number up to 99")
     return min(max((int(degree.text) + 2) // 2, 2), _WIDEST_WINDOW)
 
 
 def _components(line: StateLine) -> list[float]:
-    """Position and velocity as numbers, (6,)."""
+    """Return position and velocity as numbers, shape (6,)."""
     try:
         numbers = [float(component) for component in line.components]
     except ValueError as error:
-        raise ValueError(f"line {line.line}: the state is not all numbers: {error}") from error
+        raise ValueError(f"line {line.line}: the state contains text that is not a number: {error}") from error
     if not all(math.isfinite(number) and abs(number) < _LARGEST for number in numbers):
-        raise ValueError(f"line {line.line}: the state holds a number that is not finite; leave the state out")
+        raise ValueError(f"line {line.line}: the state contains a number that is not finite; remove the state")
     return numbers
 
 
@@ -188,14 +184,14 @@ _DELIMITERS = {
     "COVARIANCE_START": ({_Block.STATES}, _Block.COVARIANCE),
     "COVARIANCE_STOP": ({_Block.COVARIANCE}, _Block.STATES),
 }
-"""Which block a delimiter may end, and which it begins."""
+"""Block that each delimiter ends, and block that it begins."""
 
 
 def read_kvn(text: str) -> list[Segment]:
-    """The segments of a message, covariances and comments left out.
+    """Return the segments of a KVN message; covariances and comments are ignored.
 
     Raises:
-        ValueError: A line cannot be what its place demands; the message names it.
+        ValueError: A line is not allowed where it stands; the message names it.
     """
     segments: list[Segment] = []
     block = _Block.HEADER
@@ -204,7 +200,7 @@ def read_kvn(text: str) -> list[Segment]:
         if line in _DELIMITERS:
             ends, begins = _DELIMITERS[line]
             if block not in ends:
-                raise ValueError(f"line {number}: {line} cannot stand in the {block.name.lower()}")
+                raise ValueError(f"line {number}: {line} is not allowed in the {block.name.lower()}")
             block = begins
             if line == "META_START":
                 segments.append(Segment(number))
@@ -216,12 +212,12 @@ def read_kvn(text: str) -> list[Segment]:
         elif block is _Block.HEADER:
             _assignment(number, line)
     if block is not _Block.STATES:
-        raise ValueError(f"line {number}: the message ends in its {block.name.lower()}; fetch the file again")
+        raise ValueError(f"line {number}: the message ends in its {block.name.lower()}; get the file again")
     return segments
 
 
 def _content(text: str) -> Iterator[tuple[int, str]]:
-    """Lines that say something, with their numbers."""
+    """Yield non-empty lines with their numbers."""
     for number, line in enumerate(text.splitlines(), start=1):
         content = line.strip()
         if content and content.split(maxsplit=1)[0] != "COMMENT":
@@ -231,17 +227,17 @@ def _content(text: str) -> Iterator[tuple[int, str]]:
 def _assignment(number: int, line: str) -> tuple[str, str]:
     keyword, equals, value = line.partition("=")
     if not equals:
-        raise ValueError(f"line {number}: {line[:40]!r} is no KEYWORD = value")
+        raise ValueError(f"line {number}: {line[:40]!r} is not KEYWORD = value")
     return keyword.strip(), value.strip()
 
 
 def _state(number: int, line: str) -> StateLine:
-    """A state with or without acceleration, which is not needed."""
+    """Return a state; an acceleration is ignored."""
     epoch, *components = line.split()
     if len(components) not in (6, 9):
         raise ValueError(
-            f"line {number}: a state has a time and 6 or 9 numbers, this one has {len(components)}; complete it or"
-            " leave it out"
+            f"line {number}: the state has {len(components)} numbers after the time instead of 6 or 9; complete it or"
+            " remove it"
         )
     return StateLine(epoch, tuple(components[:6]), number)
 
@@ -250,10 +246,10 @@ _STATE = {"X": "km", "Y": "km", "Z": "km", "X_DOT": "km/s", "Y_DOT": "km/s", "Z_
 
 
 def read_xml(content: bytes) -> list[Segment]:
-    """The segments of all messages in a document, covariances and comments left out.
+    """Return the segments of all messages in an XML document; covariances and comments are ignored.
 
     Raises:
-        ValueError: It is no XML, holds no such message, or a state is incomplete; the message names the line.
+        ValueError: The document is not XML, contains no OEM, or a state is incomplete; the message names the line.
     """
     reader = _Reader()
     try:
@@ -263,12 +259,12 @@ def read_xml(content: bytes) -> list[Segment]:
     except LookupError as error:
         raise ValueError(f"line 1: {error}; convert the document to UTF-8") from error
     if not reader.is_oem:
-        raise ValueError("the XML document holds no element 'oem', so it is no Orbit Ephemeris Message")
+        raise ValueError("the XML document has no element 'oem', so it is not an Orbit Ephemeris Message")
     return reader.segments
 
 
 class _Reader:
-    """Follows the elements of a document."""
+    """Event handlers of the XML parser."""
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
@@ -287,7 +283,7 @@ class _Reader:
         return self.parser.CurrentLineNumber
 
     def _doctype(self, *_declaration: object) -> None:
-        raise ValueError(f"line {self._line}: a document type has no place in a CCSDS message; remove it")
+        raise ValueError(f"line {self._line}: a CCSDS message must not have a document type; remove it")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         element = name.rpartition(" ")[2]
@@ -298,12 +294,12 @@ class _Reader:
             self.segments.append(Segment(self._line))
         elif element == "stateVector":
             if not self.segments:
-                raise ValueError(f"line {self._line}: a state stands outside a segment")
+                raise ValueError(f"line {self._line}: the state is outside a segment")
             self._state = {}
         elif self._within("stateVector") and element in _STATE:
             unit = attributes.get("units", _STATE[element])
             if unit.lower() != _STATE[element]:
-                raise ValueError(f"line {self._line}: {element} is in {unit}, not in {_STATE[element]}; convert it")
+                raise ValueError(f"line {self._line}: {element} is in {unit} instead of {_STATE[element]}; convert it")
 
     def _characters(self, text: str) -> None:
         self._text += text
@@ -318,7 +314,7 @@ class _Reader:
         self._path.pop()
 
     def _within(self, parent: str) -> bool:
-        """Whether this element is a child of `parent` in a segment."""
+        """Return whether the current element is a child of `parent` in a segment."""
         return bool(self.segments) and len(self._path) > 1 and self._path[-2] == parent
 
     def _close_state(self) -> None:

@@ -1,4 +1,4 @@
-"""The common form of a true orbit, whatever file it is from."""
+"""Interface of a true orbit, independent of its file type."""
 
 from typing import NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class TrueOrbit(NamedTuple):
-    """True states at n times; NaN outside the span of the truth."""
+    """True states at n times; NaN where unknown."""
 
     position_ecef_m: FloatArray
     """(n, 3), ITRF"""
@@ -19,15 +19,15 @@ class TrueOrbit(NamedTuple):
 
 
 class OrbitTruth(Protocol):
-    """A true orbit that can be asked for any time within its span."""
+    """True orbit that is known at any time within its span."""
 
     @property
     def span_gps_ms(self) -> tuple[int, int]:
-        """First and last time it is known at, milliseconds since the GPS epoch."""
+        """First and last known time in milliseconds since the GPS epoch."""
 
     @property
     def description(self) -> str:
-        """What it is, for people: kind of file, object, agency, span."""
+        """File type, object, agency and span as text."""
 
     def at(self, gps_ms: IntArray) -> TrueOrbit:
-        """States at the times, shape (n,)."""
+        """Return the states at n times."""

@@ -1,7 +1,7 @@
-"""SP3-c and SP3-d: precise orbits in an Earth-fixed frame, as analysis centres publish them.
+"""SP3-c and SP3-d files: precise orbits in an Earth-fixed frame, as published by analysis centres.
 
-Source: S. Hilla, The Extended Standard Product 3 Orbit Format (SP3-c), 2010, and (SP3-d), 2016. Clocks, accuracies and
-correlations are passed over.
+Sources: S. Hilla, The Extended Standard Product 3 Orbit Format (SP3-c), 2010, and (SP3-d), 2016. Clocks, accuracies and
+correlations are ignored.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _M_PER_KM = 1e3
 _MPS_PER_DMPS = 0.1
 _NS_PER_S = 1_000_000_000
 _MISSING = 999_999.0
-"""Components from 999999.999999 on are unknown, and so is a vector of zeros."""
+"""Components of 999999.999999 and more are unknown, as is a vector of zeros."""
 _INERTIAL = ("GCRF", "ICRF", "EME", "J2000", "ECI", "TOD", "TEME")
 _PASSED_OVER = ("/*", "EP", "EV")
 
@@ -29,13 +29,13 @@ class _Sample:
     position_km: Vector | None = None
     velocity_dmps: Vector | None = None
     manoeuvre: bool = False
-    """Between the sample before and this one"""
+    """A manoeuvre happened between the previous sample and this one"""
     predicted: bool = False
 
 
 @dataclass(slots=True)
 class _Reader:
-    """What the lines so far have said."""
+    """State of the line-by-line parser."""
 
     object_id: str | None
     version: str = ""
@@ -48,10 +48,10 @@ class _Reader:
     samples: list[_Sample] = field(default_factory=list)
 
     def take(self, line: str) -> None:
-        """Take the next line.
+        """Parse the next line.
 
         Raises:
-            ValueError: It cannot stand there.
+            ValueError: The line is not allowed where it stands.
         """
         if line[:1] in ("P", "V"):
             self._take_record(line)
@@ -61,7 +61,7 @@ class _Reader:
         elif line[:1] in ("#", "+", "%"):
             self._take_header(line)
         elif line.strip() and line[:2] not in _PASSED_OVER:
-            raise ValueError(f"{line[:20]!r} begins no record of SP3")
+            raise ValueError(f"{line[:20]!r} is not the beginning of an SP3 record")
 
     def _take_header(self, line: str) -> None:
         if line.startswith("##"):
@@ -71,7 +71,7 @@ class _Reader:
         elif line.startswith("#"):
             self.version, self.coordinate_system, self.agency = line[1:2], line[46:51].strip(), line[56:60].strip()
             if self.version not in ("c", "d"):
-                raise ValueError(f"SP3-{self.version} is not read, only SP3-c and SP3-d; convert the file")
+                raise ValueError(f"SP3-{self.version} is not supported; convert the file to SP3-c or SP3-d")
         elif line.startswith("+ "):
             names = (line[column : column + 3] for column in range(9, 60, 3))
             self.objects += [_identifier(name) for name in names if name.strip(" 0")]
@@ -79,17 +79,17 @@ class _Reader:
             self.time_system = line[9:12]
             if self.time_system not in SP3_TIME_SYSTEMS:
                 raise ValueError(
-                    f"the time system {self.time_system!r} is none of SP3's, {', '.join(SP3_TIME_SYSTEMS)}; correct"
+                    f"unknown time system {self.time_system!r}; choose from {', '.join(SP3_TIME_SYSTEMS)} and correct"
                     " columns 10 to 12"
                 )
 
     def _choose(self) -> str:
-        """The satellite to read; with the first epoch the header is over, and must have been whole."""
+        """Return the satellite to read; raise ValueError at the first epoch if the header is incomplete."""
         if not (self.version and self.interval_ns and self.time_system):
-            raise ValueError("the header lacks its line '#c', '##' (interval) or '%c' (time system); fetch it again")
+            raise ValueError("the header lacks '#c', '##' (interval) or '%c' (time system); get the file again")
         if self.coordinate_system.upper().startswith(_INERTIAL):
             raise ValueError(
-                f"the coordinate system {self.coordinate_system} is inertial, SP3's are Earth-fixed; convert the file"
+                f"the coordinate system {self.coordinate_system} is inertial but SP3 is Earth-fixed; convert the file"
             )
         return choose_object(self.objects, self.object_id)
 
@@ -99,7 +99,7 @@ class _Reader:
                 int(line[begin:end]) for begin, end in ((3, 7), (8, 10), (11, 13), (14, 16), (17, 19))
             )
         except ValueError as error:
-            raise ValueError(f"{line.strip()!r} is no epoch like '*  2025  3 20  9  1 28.00000000'") from error
+            raise ValueError(f"{line.strip()!r} is not an epoch such as '*  2025  3 20  9  1 28.00000000'") from error
         second_ns = round(_number(line[20:31], "seconds") * _NS_PER_S)
         moment_ns = gps_ns(calendar_date(year, month, day), hour, minute, second_ns, self.time_system)
         if self.samples and moment_ns <= self.samples[-1].gps_ns:
@@ -108,7 +108,7 @@ class _Reader:
 
     def _take_record(self, line: str) -> None:
         if not self.samples:
-            raise ValueError("a record stands before the first epoch")
+            raise ValueError("there is a record before the first epoch")
         if _identifier(line[1:4]) != self.chosen:
             return
         x, y, z = (_number(line[column : column + 14], "component") for column in (4, 18, 32))
@@ -122,16 +122,16 @@ class _Reader:
 
 
 def read_sp3(text: str, object_id: str | None) -> Ephemeris:
-    """The orbit of one satellite.
+    """Return the orbit of one satellite.
 
-    An arc ends before an epoch left out or without a position, and before a flagged manoeuvre.
+    A new arc begins after a missing epoch or position and after a flagged manoeuvre.
 
     Args:
-        text: The whole file.
-        object_id: The satellite, such as "L47"; None if the file has one only.
+        text: Content of the file.
+        object_id: Satellite, such as "L47"; None if the file has only one.
 
     Raises:
-        ValueError: The file is damaged or of another version, or the satellite is not there; the message names the
+        ValueError: The file is damaged or of another version, or the satellite does not exist; the message names the
             line.
     """
     reader = _Reader(object_id)
@@ -143,11 +143,13 @@ def read_sp3(text: str, object_id: str | None) -> Ephemeris:
             reader.take(line)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
-    raise ValueError(f"line {number}: no EOF here, so a part of the file is missing; fetch it again, or add the line")
+    raise ValueError(
+        f"line {number}: the file ends without EOF, so a part is missing; get it again, or add the line EOF"
+    )
 
 
 def _identifier(name: str) -> str:
-    """A satellite as "G01"; some files leave out the zero."""
+    """Return a satellite as "G01"; some files omit the zero."""
     return name.replace(" ", "0")
 
 
@@ -157,17 +159,19 @@ def _number(text: str, what: str) -> float:
     except ValueError:
         value = float("nan")
     if not abs(value) < 1e15:
-        raise ValueError(f"{text.strip()!r} is no number for the {what}: the columns have moved or the file is damaged")
+        raise ValueError(
+            f"{text.strip()!r} is not a number for the {what}: the columns are shifted or the file is damaged"
+        )
     return value
 
 
 def _ephemeris(reader: _Reader) -> Ephemeris:
     if not reader.samples:
-        raise ValueError("the file holds no epoch")
+        raise ValueError("the file has no epoch; get it again")
     arcs = _without_gaps(reader.samples, reader.interval_ns)
     if not arcs:
-        raise ValueError(f"the satellite {reader.chosen} has no position in this file")
-    origin = f"SP3-{reader.version} of {reader.agency or 'an unnamed agency'}, satellite {reader.chosen}"
+        raise ValueError(f"the file has no position of satellite {reader.chosen}")
+    origin = f"SP3-{reader.version} of {reader.agency or 'an unknown agency'}, satellite {reader.chosen}"
     predicted = sum(sample.predicted for arc in arcs for sample in arc)
     note = f", {predicted} predicted" if predicted else ""
     return Ephemeris([_arc(arc) for arc in arcs], f"{origin}, {reader.coordinate_system}{note}")
@@ -189,7 +193,7 @@ def _without_gaps(samples: list[_Sample], interval_ns: int) -> list[list[_Sample
 def _arc(samples: list[_Sample]) -> Arc:
     time_ns = np.array([sample.gps_ns for sample in samples], dtype=np.int64)
     velocities = [sample.velocity_dmps for sample in samples if sample.velocity_dmps is not None]
-    # With one velocity left out, the arc is taken as one of positions.
+    # If one velocity is missing, the whole arc uses positions alone.
     complete = len(velocities) == len(samples)
     return Arc(
         gps_ns=time_ns,

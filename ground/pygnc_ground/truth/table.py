@@ -1,4 +1,4 @@
-"""The truth of a scenario: its table `truth.parquet`, or `truth.csv.gz` as older scenarios have it."""
+"""Truth tables of scenarios: `truth.parquet`, or `truth.csv.gz` of older scenarios."""
 
 import io
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ _TIME = ("gps_week", "gps_tow_ms")
 _POSITION = ("x_ecef_m", "y_ecef_m", "z_ecef_m")
 _VELOCITY = ("vx_ecef_mps", "vy_ecef_mps", "vz_ecef_mps")
 _WEEKS = 15_000
-"""Nanoseconds of GPS time fit into 64 bits until week 15 250."""
+"""Nanoseconds of GPS time fit in 64 bits until week 15 250."""
 
 
 def read_parquet(content: bytes) -> Ephemeris:
-    """The orbit in a table of truth.
+    """Return the orbit in a Parquet truth table.
 
     Raises:
-        ValueError: The table is cut short or damaged, lacks a column, or its times do not ascend.
+        ValueError: The table is truncated or damaged, a column is missing, or times do not ascend.
     """
     return _ephemeris(parquet_table(content))
 
 
 def read_csv(content: bytes) -> Ephemeris:
-    """The orbit in a table of truth, as text with one header line.
+    """Return the orbit in a CSV truth table with one header line.
 
     Raises:
         ValueError: As for `read_parquet`.
@@ -37,13 +37,13 @@ def read_csv(content: bytes) -> Ephemeris:
 
 
 def parquet_table(content: bytes) -> pl.DataFrame:
-    """All of a table.
+    """Return all columns of a Parquet table.
 
     Raises:
-        ValueError: It is cut short or damaged.
+        ValueError: The table is truncated or damaged.
     """
     if not content.endswith(b"PAR1"):
-        raise ValueError("the Parquet file is cut short: its end mark is missing; copy it again")
+        raise ValueError("the Parquet file is truncated (its end mark is missing); copy it again")
     try:
         return pl.read_parquet(io.BytesIO(content))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -51,10 +51,10 @@ def parquet_table(content: bytes) -> pl.DataFrame:
 
 
 def csv_table(content: bytes) -> pl.DataFrame:
-    """All of a table of text with one header line.
+    """Return all columns of a CSV table with one header line.
 
     Raises:
-        ValueError: It is damaged.
+        ValueError: The table is damaged.
     """
     try:
         return pl.read_csv(content, infer_schema_length=None)
@@ -63,29 +63,31 @@ def csv_table(content: bytes) -> pl.DataFrame:
 
 
 def checked_rows(table: pl.DataFrame, columns: Sequence[str]) -> tuple[IntArray, FloatArray]:
-    """Times in GPS milliseconds (n,), ascending, and the columns' values (n, m), finite.
+    """Return GPS milliseconds (n,), ascending, and the values of the columns (n, m), finite.
 
     Raises:
-        ValueError: A column is missing, a value is missing or no number, or times do not ascend.
+        ValueError: A column or a value is missing, a value is not a number, or times do not ascend.
     """
     missing = [name for name in (*_TIME, *columns) if name not in table.columns]
     if missing:
-        raise ValueError(f"the table has no column {', '.join(missing)}, so it is no scenario's table of truth")
+        raise ValueError(f"the table has no column {', '.join(missing)}, so it is not the truth table of a scenario")
     try:
         numbers = table.select(pl.col(_TIME).cast(pl.Int64), pl.col(columns).cast(pl.Float64))
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"a column of the table is not all numbers: {_first_line(error)}") from error
+        raise ValueError(f"a column of the table contains text that is not a number: {_first_line(error)}") from error
     if numbers.is_empty():
-        raise ValueError("the table of truth has no rows")
+        raise ValueError("the truth table has no rows")
     if sum(numbers.null_count().row(0)):
-        raise ValueError("a value is missing in the table of truth; make the scenario again")
+        raise ValueError("a value is missing in the truth table; generate the scenario again")
     week, tow_ms = (numbers[name].to_numpy() for name in _TIME)
     values = numbers.select(columns).to_numpy()
     gps_ms = week * MS_PER_WEEK + tow_ms
     known = (week > 0) & (week < _WEEKS) & (tow_ms >= 0) & (tow_ms < MS_PER_WEEK) & np.isfinite(values).all(axis=1)
     wrong = np.flatnonzero(~known | (np.diff(gps_ms, prepend=0) <= 0))
     if wrong.size:
-        raise ValueError(f"row {wrong[0] + 1} of the table of truth: its time is none or not later, or a value is NaN")
+        raise ValueError(
+            f"row {wrong[0] + 1} of the truth table: the time is out of range or not later, or a value is NaN"
+        )
     return gps_ms, values
 
 
@@ -104,4 +106,4 @@ def _ephemeris(table: pl.DataFrame) -> Ephemeris:
         window=HERMITE_WINDOW,
         usable_ns=(int(time_ns[0]), int(time_ns[-1])),
     )
-    return Ephemeris([arc], "scenario's table of truth")
+    return Ephemeris([arc], "truth table of a scenario")

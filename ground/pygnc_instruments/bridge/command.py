@@ -21,7 +21,7 @@ app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=Fal
 @app.command()
 def bridge(
     device: Annotated[
-        str, typer.Argument(metavar="[PORT]", help="Path or URL of the device's port; default: search USB adapters.")
+        str, typer.Argument(metavar="PORT", help="Path or URL of the device's port; default: search USB adapters.")
     ] = "",
     *,
     baud: Annotated[int, typer.Option(min=0, help="Baud rate; default: detected.", show_default=False)] = 0,

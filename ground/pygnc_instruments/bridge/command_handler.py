@@ -141,7 +141,7 @@ def load_log_file(folder: Path, name: str) -> dict[str, str]:
     """Return name and text of a log file.
 
     Raises:
-        BridgeError: there is no such log file, or it is too large for a message.
+        BridgeError: the log file does not exist or is too large for a message.
     """
     path = folder / name
     # Reject names that lead out of the folder, and links, whose target may be anywhere.

@@ -207,7 +207,7 @@ class DeviceLink:
         while True:
             await asyncio.sleep(_POLL_S)
             before = was_connected, reconnects
-            was_connected, reconnects = device.is_connected, device.engine.counts.reconnects
+            was_connected, reconnects = device.is_connected, device.statistics.reconnects
             if (was_connected, reconnects) != before:
                 since_s = time.monotonic()
                 if not was_connected:

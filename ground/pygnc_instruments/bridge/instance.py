@@ -1,6 +1,7 @@
 """Find, start and stop the bridge of a port from another program.
 
-A bridge is found by a request to its port, whoever has started it. The instance file in `~/.pygnc` names its process.
+A bridge is found by a request to its port, even if another program has started it. The instance file in `~/.pygnc`
+names its process.
 """
 
 import contextlib
@@ -136,7 +137,7 @@ class BridgeProcess:
         self._is_wanted = False
 
     def state(self) -> BridgeState:
-        """Return the state of the bridge, whoever has started it; waits up to 1 s for an answer."""
+        """Return the state of the bridge, even if another program has started it; waits up to 1 s for an answer."""
         running = find_running(self._port)
         if running is not None:
             url = f"{running.scheme}://127.0.0.1:{self._port}/"
@@ -166,7 +167,7 @@ class BridgeProcess:
         self._is_wanted = True
 
     def stop(self) -> None:
-        """Send SIGTERM to the bridge, whoever has started it.
+        """Send SIGTERM to the bridge, even if another program has started it.
 
         Raises:
             BridgeProcessError: it belongs to another user or computer.

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from pygnc_devices.declaration import Value
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError, PortGoneError, RefusedError
 from pygnc_devices.reading import Reading
-from pygnc_devices.ucb.configuration import FieldsRefusedError, NotKeptError
+from pygnc_devices.ucb.configuration import FieldsRefusedError, ReadBackError
 from pygnc_devices.ucb.fields import FieldError
 
 LARGEST_IMAGE_BYTES: Final = 2 * 1024 * 1024
@@ -190,7 +190,7 @@ class BridgeError(Exception):
 _CODES: Final = (
     (RefusedError, ErrorCode.REFUSED),
     (FieldError, ErrorCode.BAD_VALUE),
-    (NotKeptError, ErrorCode.NOT_KEPT),
+    (ReadBackError, ErrorCode.NOT_KEPT),
     (NoAnswerError, ErrorCode.NO_ANSWER),
     (PortError, ErrorCode.NO_DEVICE),
     (PortGoneError, ErrorCode.NO_DEVICE),

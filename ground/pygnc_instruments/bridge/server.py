@@ -141,7 +141,7 @@ class Bridge:
 
     Args:
         settings: settings of the bridge.
-        on_event: called with each event, besides the clients.
+        on_event: called with each event that is sent to the clients.
 
     Attributes:
         url: URL of the page; "" before the bridge listens.

@@ -1,6 +1,6 @@
 """Session of one client: its requests one after the other, its readings, and a bounded queue of messages to send.
 
-A slow client delays nobody else: readings and events that it does not fetch in time are dropped and counted.
+A slow client does not delay others: readings and events that it does not fetch in time are dropped and counted.
 """
 
 import asyncio

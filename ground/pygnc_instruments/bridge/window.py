@@ -117,7 +117,7 @@ class Window:
 @app.command(name="bridge-window")
 def bridge_window(
     device: Annotated[
-        str, typer.Argument(metavar="[PORT]", help="Path or URL of the device's port; default: search USB adapters.")
+        str, typer.Argument(metavar="PORT", help="Path or URL of the device's port; default: search USB adapters.")
     ] = "",
     *,
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of the bridge.")] = 8000,

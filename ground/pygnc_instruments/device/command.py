@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import log_command, plot_command, simulate_command, stream_command, upgrade_command
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
 from pygnc_instruments.device.terminal import (
@@ -34,9 +34,7 @@ from pygnc_instruments.device.terminal import (
     stderr_console,
 )
 
-Names: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of settings; default: all.")
-]
+Names: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Names of settings; default: all.")]
 
 app: Final = typer.Typer(help="Work with sensors on serial lines and networks.", no_args_is_help=True)
 _ALIGNMENT_S: Final = 120.0
@@ -46,7 +44,7 @@ _POLL_S: Final = 0.1
 @app.command(name="list")
 def list_devices(
     ports: Annotated[
-        list[str] | None, typer.Argument(metavar="[PORT...]", help="Ports to search; default: all USB serial adapters.")
+        list[str] | None, typer.Argument(metavar="PORT", help="Ports to search; default: all USB serial adapters.")
     ] = None,
     *,
     family: FamilyName = "",
@@ -121,7 +119,7 @@ def read(
 def set_values(
     port: NeededPort,
     values: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Settings, such as packet_rate_divider=50Hz.")
+        list[str], typer.Argument(metavar="NAME=VALUE", help="Settings, such as packet_rate_divider=50Hz.")
     ],
     *,
     family: FamilyName = "",
@@ -135,7 +133,7 @@ def set_values(
 @app.command()
 def write(
     port: NeededPort,
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Settings, such as orientation=-y-x-z.")],
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE", help="Settings, such as orientation=-y-x-z.")],
     *,
     family: FamilyName = "",
     baud: Baud = 0,
@@ -148,7 +146,7 @@ def write(
 @app.command()
 def snapshot(
     port: NeededPort,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="New file; default: standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="New file; default: standard output.")] = None,
     *,
     family: FamilyName = "",
     baud: Baud = 0,
@@ -219,7 +217,7 @@ def calibrate_mag(
         raise typer.Exit(1)
 
 
-def _align(connected: ConnectedDevice, procedure: Procedure[Any]) -> tuple[dict[str, str], bool]:
+def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[str, str], bool]:
     """Run the alignment with a progress bar; return its result and whether that is acceptable."""
     print_note("turn the device now: level, by 380 degrees, within two minutes; the alignment ends by itself")
     task = connected.device.engine.start(procedure)
@@ -267,8 +265,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _control(
-    connected: ConnectedDevice, control: Callable[..., Procedure[Any]] | None, what: str
-) -> Callable[..., Procedure[Any]]:
+    connected: ConnectedDevice, control: Callable[..., Operation[Any]] | None, what: str
+) -> Callable[..., Operation[Any]]:
     if control is None:
         raise DeviceError(f"{connected.family.title}: these devices do not support {what}")
     return control

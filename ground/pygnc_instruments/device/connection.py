@@ -10,10 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
-from pygnc_devices.engine import Wire
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.framing import scan_to_end
+from pygnc_devices.framing import Scanner, scan_to_end
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.openimu_packets import packets_from_json
 from pygnc_instruments.device.terminal import print_note
@@ -85,7 +84,7 @@ class ConnectedDevice:
         """
         end_s = time.monotonic() + seconds if seconds else float("inf")
         last_s: float | None = time.monotonic()
-        with closing(self.device.engine.feed.subscribe()) as subscription:
+        with closing(self.device.subscribe()) as subscription:
             while (now_s := time.monotonic()) < end_s:
                 reading = subscription.take(min(_POLL_S, end_s - now_s))
                 if reading is None and subscription.is_over:
@@ -112,7 +111,7 @@ def connect(selection: DeviceSelection) -> ConnectedDevice:
     """Open the selected device.
 
     Raises:
-        DeviceError: there is no such device, there are several, or it cannot be opened.
+        DeviceError: no device or several devices match, or the device cannot be opened.
     """
     url, kind, baud = _locate(selection)
     options = {}
@@ -183,12 +182,12 @@ def _family_of_recording(url: str) -> Family:
             octets = file.read(_SAMPLE_BYTES)
     except OSError as error:
         raise PortError(f"{path}: {error.strerror}") from None
-    shares = {kind.name: _frame_share(kind.recorded or kind.wire, octets) for kind in all_families()}
+    shares = {kind.name: _frame_share(kind.scanner, octets) for kind in all_families()}
     best = max(shares, key=lambda name: shares[name])
     if shares[best] < _MIN_FRAME_SHARE:
         raise DeviceError(f"{path}: not a recording of a known device family; name the family: --family NAME")
     return family(best)
 
 
-def _frame_share(wire: Wire, octets: bytes) -> float:
-    return sum(len(frame.raw) for frame in scan_to_end(wire.scanner, octets).frames) / max(1, len(octets))
+def _frame_share(scanner: Scanner, octets: bytes) -> float:
+    return sum(len(frame.raw) for frame in scan_to_end(scanner, octets).frames) / max(1, len(octets))

@@ -52,8 +52,10 @@ def log(
     out: Annotated[Path, typer.Option(help="Folder of the files; created if missing.")] = Path(),
     name: Annotated[str, typer.Option(help="File name; default: data- and the local time.")] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Write all received bytes to a .raw file, for replay.")] = False,
-    rotate_mb: Annotated[float, typer.Option(min=0.0, help="Megabytes after which to begin a new file.")] = 0.0,
-    rotate_minutes: Annotated[float, typer.Option(min=0.0, help="Minutes after which to begin a new file.")] = 0.0,
+    rotate_mb: Annotated[float, typer.Option(min=0.0, help="New file after this many megabytes; 0: no limit.")] = 0.0,
+    rotate_minutes: Annotated[
+        float, typer.Option(min=0.0, help="New file after this many minutes; 0: no limit.")
+    ] = 0.0,
     count: Count = 0,
     seconds: Seconds = 0.0,
     to: To = "",
@@ -100,7 +102,7 @@ def log(
 
 
 def upload(
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", help="Further files to send.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Further files to send.")] = None,
     *,
     to: To = "",
     user: User = "",

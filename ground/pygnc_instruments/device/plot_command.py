@@ -150,7 +150,7 @@ class Source:
 
 
 def _device_source(connected: ConnectedDevice, stack: contextlib.ExitStack) -> Source:
-    readings = stack.enter_context(contextlib.closing(connected.device.engine.feed.subscribe()))
+    readings = stack.enter_context(contextlib.closing(connected.device.subscribe()))
 
     def new_samples() -> list[Sample]:
         samples = []

@@ -57,9 +57,7 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fault generator.")] = 0,
     speed: Annotated[float, typer.Option(min=0.01, max=100.0, help="Simulated seconds per second.")] = 1.0,
-    seconds: Annotated[
-        float, typer.Option(min=0.0, help="Seconds after which to stop; default: run until Ctrl-C.")
-    ] = 0.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Stop after this many seconds; 0: no limit.")] = 0.0,
 ) -> None:
     """Simulate a device that streams, answers commands, stores settings and accepts firmware like the real one."""
     with reported_errors():

@@ -20,20 +20,24 @@ from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.upload import DestinationError
 
 Port: TypeAlias = Annotated[
-    str, typer.Argument(metavar="[PORT]", help="Path or URL of the port; default: the only device that is found.")
+    str, typer.Argument(metavar="PORT", help="Path or URL of the port; default: the only device that is found.")
 ]
 NeededPort: TypeAlias = Annotated[str, typer.Argument(metavar="PORT", help="Path or URL of the port.")]
 FamilyName: TypeAlias = Annotated[
     str, typer.Option("--family", help="Device family (ucb, gx2, monodrive ...); default: detected.")
 ]
-Baud: TypeAlias = Annotated[int, typer.Option("--baud", min=0, help="Baud rate; default: detected.")]
+Baud: TypeAlias = Annotated[
+    int, typer.Option("--baud", min=0, help="Baud rate; default: detected.", show_default=False)
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 UserPackets: TypeAlias = Annotated[
     Path | None,
     typer.Option("--user-packets", metavar="FILE", help="JSON description of user-defined packets (family ucb)."),
 ]
-Count: TypeAlias = Annotated[int, typer.Option("--count", min=0, help="Number of readings after which to stop.")]
-Seconds: TypeAlias = Annotated[float, typer.Option("--seconds", min=0.0, help="Seconds after which to stop.")]
+Count: TypeAlias = Annotated[int, typer.Option("--count", min=0, help="Stop after this many readings; 0: no limit.")]
+Seconds: TypeAlias = Annotated[
+    float, typer.Option("--seconds", min=0.0, help="Stop after this many seconds; 0: no limit.")
+]
 
 console: Final = Console(highlight=False)
 stderr_console: Final = Console(stderr=True, highlight=False)

@@ -11,7 +11,7 @@ from pygnc_cli.signals import INTERRUPTED
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family as family_of
-from pygnc_devices.scheduler import Procedure
+from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.firmware import Phase, UpgradeProgress, UpgradeSettings
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.terminal import (
@@ -108,7 +108,7 @@ def _save_settings(connected: ConnectedDevice, path: Path) -> None:
         print_note(f"{path}: settings saved")
 
 
-def _run(device: BlockingDevice, make_procedure: Callable[[Callable[[UpgradeProgress], None]], Procedure[Any]]) -> Any:  # noqa: ANN401 - each family has its own result
+def _run(device: BlockingDevice, make_procedure: Callable[[Callable[[UpgradeProgress], None]], Operation[Any]]) -> Any:  # noqa: ANN401 - each family has its own result
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     is_shown = stderr_console.is_terminal
     phases: list[Phase] = []
@@ -125,7 +125,7 @@ def _run(device: BlockingDevice, make_procedure: Callable[[Callable[[UpgradeProg
             return device.run(make_procedure(show))
         except KeyboardInterrupt:
             bar.stop()
-            # After the first phase the driver's own message tells how to continue.
+            # After the first phase, the driver's message explains how to continue.
             is_unchanged = all(phase is Phase.ENTER for phase in phases)
             print_note("interrupted; the device is unchanged" if is_unchanged else "interrupted")
             raise typer.Exit(INTERRUPTED) from None

@@ -144,13 +144,13 @@ class Endpoint(ABC):
         self._close()
 
     def unplug(self) -> None:
-        """Disconnect the unit: a driver's open port is gone."""
+        """Disconnect the unit: a driver's open port fails."""
         with self.hold():
             self._plugged.clear()
             self._close()
 
     def plug_in(self, *, power_cycled: bool = True) -> None:
-        """Connect the unit again; a unit that the cable powers starts anew."""
+        """Connect the unit again; a unit that is powered by its cable restarts."""
         with self.hold():
             if power_cycled:
                 self.unit.power_cycle(self.now_s())
@@ -218,7 +218,7 @@ class Endpoint(ABC):
 
 
 class PtyEndpoint(Endpoint):
-    """A unit behind a pseudo-terminal.
+    """A unit at a pseudo-terminal.
 
     Args:
         unit: the unit.
@@ -266,7 +266,7 @@ class PtyEndpoint(Endpoint):
 
 
 class TcpEndpoint(Endpoint):
-    """A unit behind a TCP port of this computer, as on a serial server; one client at a time.
+    """A unit at a TCP port of this computer, as on a serial server; one client at a time.
 
     Args:
         unit: the unit.

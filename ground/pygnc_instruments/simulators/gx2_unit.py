@@ -14,7 +14,6 @@ _COUNTS_PER_S: Final = 51_200
 _TICKS_PER_COUNT: Final = 384
 _GX3_HZ: Final = 62_500
 _RATE, _STARTUP = 0xFCA2, 0xFCA6
-_LONGEST_COMMAND: Final = 20
 _COMMAND_GAP_S: Final = 0.1
 _LENGTHS: Final = {
     0x02: 3, 0xC4: 4, 0xC9: 15, 0xCA: 15, 0xCD: 5, 0xD0: 5, 0xDB: 20, 0xE4: 8, 0xE5: 4, 0xEA: 2, 0xFA: 1, 0xFB: 4,

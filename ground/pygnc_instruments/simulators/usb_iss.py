@@ -7,7 +7,7 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 
 _LENGTHS: Final = {b"\x5a\x01": 2, b"\x5a\x03": 2, b"\x5a\x02": 4}
 _PIECE_S: Final = 0.05
-"""A frame arrives over USB in one piece; an incomplete one is dropped after this time."""
+"""Time after which an incomplete frame is dropped."""
 
 
 class UsbIssSimulator:

@@ -1,15 +1,12 @@
-"""`pygnc station batch | status`.
-
-`pygnc station register | upload`.
-"""
+"""`pygnc station batch | status | register | upload`: from readings to accepted batches."""
 
 import time
 from typing import Annotated
 
 import typer
 
-from pygnc_station.commands.common import SettingsOption, app, reported_errors
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.commands.common import NowOption, SettingsOption, command, open_store
+from pygnc_station.errors import StationError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
@@ -20,30 +17,29 @@ from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.uploader import UPLOAD, sender_of, upload_all
 
 
-@app.command()
+@command()
 def batch(
     settings: SettingsOption = None,
-    again: Annotated[str, typer.Option(metavar="NAME", help="Make a rejected batch ready once more.")] = "",
+    again: Annotated[str, typer.Option(metavar="NAME", help="Make the rejected batch NAME ready again.")] = "",
 ) -> None:
-    """Pack the readings and files that are in no batch yet into a zip in the pending folder."""
-    with reported_errors("batch"):
-        chosen = read_settings(settings)
-        with Store.open(chosen.store_url) as store:
-            if again:
-                typer.echo(f"{retry_rejected(store, again).name} is ready")
-                return
-            made = make_batch(store, chosen, int(time.time() * 1000))
-        for item in made:
-            path = chosen.path(chosen.batches.pending) / item.file_name
-            typer.echo(f"{path}  {item.readings} readings, {len(item.contents.files)} files, {item.bytes} bytes")
-        if not made:
-            typer.echo("nothing new")
+    """Write the readings and files that are in no batch yet to a zip file in the pending folder."""
+    chosen = read_settings(settings)
+    with Store.open(chosen.store_url) as store:
+        if again:
+            typer.echo(f"{retry_rejected(store, again).name} is ready")
+            return
+        made = make_batch(store, chosen, int(time.time() * 1000))
+    for item in made:
+        path = chosen.path(chosen.batches.pending) / item.file_name
+        typer.echo(f"{path}  {item.readings} readings, {len(item.contents.files)} files, {item.bytes} bytes")
+    if not made:
+        typer.echo("nothing new")
 
 
-@app.command()
+@command()
 def status(settings: SettingsOption = None) -> None:
-    """Show the batches on their way, and what is in none yet."""
-    with reported_errors("status"), Store.open(read_settings(settings).store_url) as store:
+    """Show the batches that are not accepted yet, and the number of readings in no batch."""
+    with open_store(settings) as store:
         with store.reads() as connection:
             waiting = sum(item.last - item.first + 1 for item in pending(connection, BATCHES))
         typer.echo(f"{waiting} readings in no batch")
@@ -54,52 +50,41 @@ def status(settings: SettingsOption = None) -> None:
         typer.echo(f"{count} batches with {readings} readings accepted")
 
 
-@app.command()
+@command()
 def register(
     settings: SettingsOption = None,
-    pin: Annotated[str, typer.Option(help="As the server shows it; asked for if not given.")] = "",
+    pin: Annotated[str, typer.Option(help="PIN from the server; by default the command asks for it.")] = "",
 ) -> None:
-    """Exchange a PIN of the server for a key, which is kept in a file that only you can read."""
-    from pygnc_station.upload.registration import register as exchange  # noqa: PLC0415 - loads an HTTP client
+    """Exchange a PIN of the server for a key, and store it in a file that only you can read."""
+    from pygnc_station.upload.registration import register as exchange  # noqa: PLC0415 - imports an HTTP client
 
-    with reported_errors("register"):
-        chosen = read_settings(settings)
-        try:
-            file = exchange(chosen, pin or typer.prompt("PIN"))
-        except TransferError as error:
-            raise StationError(str(error)) from None
-        typer.echo(f"registered; the key is in {file}")
+    typer.echo(f"registered; the key is stored in {exchange(read_settings(settings), pin or typer.prompt('PIN'))}")
 
 
-@app.command()
-def upload(
-    settings: SettingsOption = None,
-    *,
-    now: Annotated[bool, typer.Option("--now", help="Try at once, whatever pause is due after failures.")] = False,
-) -> None:
+@command()
+def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     """Send the batches that are ready."""
-    with reported_errors("upload"):
-        chosen = read_settings(settings)
-        now_ms = int(time.time() * 1000)
-        with Store.open(chosen.store_url) as store:
-            waiting_ms = retry_state(store, UPLOAD).next_try_ms - now_ms
-            if waiting_ms > 0 and not now:
-                typer.echo(f"the next try is due in {waiting_ms // 1000 + 1} s (--now tries at once)")
-                return
-            sender = sender_of(chosen)
-            try:
-                report = upload_all(store, chosen, sender, now_ms)
-            finally:
-                sender.close()
-        for name in report.accepted:
-            typer.echo(f"{name}  accepted")
-        for name in report.waiting:
-            typer.echo(f"{name}  sent, the server is looking at it")
-        for name, reason in report.rejected:
-            typer.echo(f"{name}  rejected: {reason}")
-        if not (report.accepted or report.waiting or report.rejected or report.problem):
-            typer.echo("nothing to send")
-        if report.problem:
-            raise StationError(report.problem)
-        if report.rejected:
-            raise typer.Exit(1)
+    chosen = read_settings(settings)
+    now_ms = int(time.time() * 1000)
+    with Store.open(chosen.store_url) as store:
+        waiting_ms = retry_state(store, UPLOAD).next_try_ms - now_ms
+        if waiting_ms > 0 and not now:
+            typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
+            return
+        sender = sender_of(chosen)
+        try:
+            report = upload_all(store, chosen, sender, now_ms)
+        finally:
+            sender.close()
+    for name in report.accepted:
+        typer.echo(f"{name}  accepted")
+    for name in report.waiting:
+        typer.echo(f"{name}  sent, not accepted yet")
+    for name, reason in report.rejected:
+        typer.echo(f"{name}  rejected: {reason}")
+    if not (report.accepted or report.waiting or report.rejected or report.problem):
+        typer.echo("nothing to send")
+    if report.problem:
+        raise StationError(report.problem)
+    if report.rejected:
+        raise typer.Exit(1)

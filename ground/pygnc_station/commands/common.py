@@ -1,44 +1,71 @@
-"""What all commands of `pygnc station` share: the application, options, how faults are told."""
+"""Application object, shared options and error reporting of the `pygnc station` commands."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, ParamSpec
 
 import typer
 
 from pygnc_devices.errors import DeviceError
-from pygnc_station.errors import StationError, StoreError
+from pygnc_station.errors import StationError, StoreError, TransferError
+from pygnc_station.settings_file import read_settings
+from pygnc_station.store.store import Store
+
+P = ParamSpec("P")
 
 app: Final = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
-    help="Log sensors on serial lines for years, and get their readings to a server.",
+    help="Log sensors on serial lines and transfer their readings to a server.",
 )
 
 SettingsOption = Annotated[
     Path | None,
     typer.Option(
-        "--settings", "-s", metavar="FILE", help="TOML or YAML; else station.toml, station.yaml or settings.yaml here."
+        "--settings",
+        "-s",
+        metavar="FILE",
+        help="Settings file, TOML or YAML; by default station.toml, station.yaml or settings.yaml in this folder.",
     ),
 ]
-GadgetOption = Annotated[str, typer.Option("--gadget", "-g", metavar="NAME", help="One device; all without it.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per line, for programs.")]
+GadgetOption = Annotated[
+    str, typer.Option("--gadget", "-g", metavar="NAME", help="Name of the device; by default all devices.")
+]
+NowOption = Annotated[bool, typer.Option("--now", help="Send now, even if the delay after a failure has not passed.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
-@contextmanager
-def reported_errors(command: str) -> Iterator[None]:
-    """Say what is wrong in one line, with exit code 1."""
-    try:
-        yield
-    except (DeviceError, StationError, StoreError) as error:
-        typer.echo(f"pygnc station {command}: {error}", err=True)
-        raise typer.Exit(1) from None
-    except BrokenPipeError:
-        raise  # whoever read what was shown has had enough; the library ends the command
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"pygnc station {command}: {where}{error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
+def command(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Register a subcommand, by default under the function's name; print its expected errors as one line.
+
+    The subcommand then exits with code 1.
+    """
+
+    def register(function: Callable[P, None]) -> Callable[P, None]:
+        shown_name = f"pygnc station {name or function.__name__}"
+
+        @wraps(function)
+        def run(*arguments: P.args, **options: P.kwargs) -> None:
+            try:
+                function(*arguments, **options)
+            except (DeviceError, StationError, StoreError, TransferError) as error:
+                typer.echo(f"{shown_name}: {error}", err=True)
+                raise typer.Exit(1) from None
+            except BrokenPipeError:
+                raise  # typer ends the command quietly
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                typer.echo(f"{shown_name}: {where}{error.strerror or error}", err=True)
+                raise typer.Exit(1) from None
+
+        return app.command(name)(run)
+
+    return register
+
+
+def open_store(settings: Path | None) -> Store:
+    """Open the store of the settings."""
+    return Store.open(read_settings(settings).store_url)

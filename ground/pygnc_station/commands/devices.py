@@ -12,7 +12,7 @@ import typer
 
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
-from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, app, reported_errors
+from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
 from pygnc_station.logger.devices import family_of, identify, read_one, readings_of
 from pygnc_station.logger.display import as_stored, json_of, line_of
 from pygnc_station.settings_file import read_settings
@@ -21,80 +21,77 @@ from pygnc_station.store.layout import Layout
 from pygnc_station.store.store import Store
 
 
-@app.command()
+@command()
 def families() -> None:
-    """List the kinds of devices, and what each reads."""
+    """List the families of devices and the kinds of readings of each."""
     for kind in all_families():
         typer.echo(f"{kind.name:12} {kind.title}")
         typer.echo(f"{'':12} reads {', '.join(packet.name for packet in readings_of(kind))}")
 
 
-@app.command("test")
+@command("test")
 def check(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for a reading.")] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Maximum wait for a reading in seconds.")] = 60.0,
 ) -> None:
-    """Ask each device who it is, take one reading, and switch it off."""
-    with reported_errors("test"):
-        failures = 0
-        for device in read_settings(settings).gadgets(gadget):
-            try:
-                found = identify(device)
-                typer.echo(f"{device.gadget}: {found.text or family_of(device).title} {found.serial_number}".rstrip())
-                reading = read_one(device, timeout)
-            except DeviceError as error:
-                typer.echo(f"{device.gadget}: {error}", err=True)
-                failures += 1
-            else:
-                typer.echo(line_of(device.gadget, Layout.of(reading.packet), as_stored(reading)))
-        if failures:
-            raise typer.Exit(1)
+    """Identify each device, take one reading, and switch it off."""
+    failures = 0
+    for device in read_settings(settings).devices(gadget):
+        try:
+            found = identify(device)
+            typer.echo(f"{device.gadget}: {found.text or family_of(device).title} {found.serial_number}".rstrip())
+            reading = read_one(device, timeout)
+        except DeviceError as error:
+            typer.echo(f"{device.gadget}: {error}", err=True)
+            failures += 1
+        else:
+            typer.echo(line_of(device.gadget, Layout.of(reading.packet), as_stored(reading)))
+    if failures:
+        raise typer.Exit(1)
 
 
-@app.command("read-once")
+@command("read-once")
 def read_once(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     *,
     as_json: JsonOption = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for a reading.")] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Maximum wait for a reading in seconds.")] = 60.0,
 ) -> None:
-    """Take one reading of each device, show it, and switch the device off. Nothing is stored."""
-    with reported_errors("read-once"):
-        for device in read_settings(settings).gadgets(gadget):
-            reading = read_one(device, timeout)
-            show = json_of if as_json else line_of
-            typer.echo(show(device.gadget, Layout.of(reading.packet), as_stored(reading)))
+    """Print one reading of each device, and switch the device off; nothing is stored."""
+    for device in read_settings(settings).devices(gadget):
+        reading = read_one(device, timeout)
+        show = json_of if as_json else line_of
+        typer.echo(show(device.gadget, Layout.of(reading.packet), as_stored(reading)))
 
 
-@app.command()
+@command()
 def log(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     *,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line for each reading.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print readings.")] = False,
 ) -> None:
-    """Log until Ctrl-C or SIGTERM: each reading is in the store within a quarter of a second."""
-    with reported_errors("log"), Store.open(read_settings(settings).store_url):
-        pass  # a migration takes memory that the logger, which stays, shall not hold
+    """Log until Ctrl-C or SIGTERM; each reading is in the store within a quarter of a second."""
+    with open_store(settings):
+        pass  # a migration needs much memory, so it runs before the logger process replaces this one
     arguments = ["--settings", str(settings)] if settings else []
     arguments += ["--gadget", gadget] if gadget else []
     arguments += ["--quiet"] if quiet else []
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "pygnc_station.logger.process", *arguments])  # noqa: S606 - ours
+    os.execv(sys.executable, [sys.executable, "-m", "pygnc_station.logger.process", *arguments])  # noqa: S606 - our own module
 
 
-@app.command()
+@command()
 def publish(settings: SettingsOption = None) -> None:
-    """Give readings to the outputs of [mqtt], [influx] and [prometheus] as they come into the store, until Ctrl-C."""
-    from pygnc_station.sinks.publisher import Publisher  # noqa: PLC0415 - only who needs it
+    """Send new readings of the store to the outputs of [mqtt], [influx] and [prometheus] until Ctrl-C."""
+    from pygnc_station.sinks.publisher import Publisher  # noqa: PLC0415 - imports the clients of all outputs
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    with reported_errors("publish"):
-        chosen = read_settings(settings)
-        with Store.open(chosen.store_url) as store:
-            publisher = Publisher(store, chosen)
-            with stopped_by_signals(publisher.stop):
-                typer.echo("publishing")
-                publisher.run()
+    chosen = read_settings(settings)
+    with Store.open(chosen.store_url) as store:
+        publisher = Publisher(store, chosen)
+        with stopped_by_signals(publisher.stop):
+            typer.echo("publishing")
+            publisher.run()

@@ -1,7 +1,4 @@
-"""What helps when a driver doubts its readings.
-
-What is wrong with a station, in plain words, each with what helps.
-"""
+"""`pygnc station doctor`: checks of devices, clock, disk, store, transfers and key, with remedies."""
 
 import contextlib
 import os
@@ -19,7 +16,7 @@ from pygnc_devices.emus import unit as emus
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
 from pygnc_devices.family import Found, family
 from pygnc_devices.opc_n3 import evaluation as opc
-from pygnc_station.commands.common import SettingsOption, app, reported_errors
+from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.logger.devices import identify, read_one
 from pygnc_station.settings import Device, StationSettings
@@ -30,60 +27,85 @@ from pygnc_station.store.cursors import INFLUX, SYNC
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import dead_letters
+from pygnc_station.upload.uploader import UPLOAD
 
 FLAG_REMEDIES: Final = {
-    opc.NO_PARTICLES: "no particle at all: the fan or the laser does not run (listen!), or the air is very clean",
-    opc.LASER: "the laser does not shine as working ones do: power off and on; else the counter needs service",
-    opc.FLOW: "the fan moves too little or too much air: dust, a blocked inlet, a weak supply (5 V, short cable)",
-    opc.NO_VOLUME: "the counter says that no air went through: the fan does not turn",
-    opc.MASS_DIFFERS: "mass and counts contradict each other: its configuration has been changed, or the cable is bad",
-    opc.PERIOD: "the sampling period is wrong: does another program talk to the counter?",
-    opc.HUMID: "more than 85 % humidity: particles swell, and the mass is too high",
+    opc.NO_PARTICLES: "no particles were counted: the fan or the laser does not run, or the air is very clean",
+    opc.LASER: "the laser status is unusual: switch the power off and on; if it remains, the counter needs service",
+    opc.FLOW: "the air flow is too low or too high: check for dust, a blocked inlet, a weak supply (5 V, short cable)",
+    opc.NO_VOLUME: "the counter reports no air flow: the fan does not turn",
+    opc.MASS_DIFFERS: "mass and counts do not match: the counter's configuration was changed, or the cable is faulty",
+    opc.PERIOD: "the sampling period is wrong: another program may be using the counter",
+    opc.HUMID: "the humidity is above 85 %: particles swell, and the mass is too high",
     opc.FULL: "a bin is full: sample more often (interval_s)",
-    emus.NO_CELLS: "the unit does not reach its cells: look at the cell communication cable",
-    emus.NOT_VALID: "the unit itself says that these values are not valid now",
-    emus.IMPLAUSIBLE: "values contradict each other: look at the number of cells in the unit's configuration",
+    emus.NO_CELLS: "the unit does not reach its cells: check the cell communication cable",
+    emus.NOT_VALID: "the unit reports that these values are not valid",
+    emus.IMPLAUSIBLE: "values contradict each other: check the number of cells in the unit's configuration",
 }
-"""By the driver's words."""
-
-
-_EARLIEST_SANE_S: Final = 1_704_067_200
-_LITTLE_BYTES: Final = 200_000_000
+"""Cause and remedy of a reading's flag."""
+_EARLIEST_PLAUSIBLE_S: Final = 1_704_067_200
+"""2024-01-01, seconds since 1970."""
+_LOW_DISK_BYTES: Final = 200_000_000
 _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 _SYSTEMD: Final = Path("/run/systemd/system")
-_TRIES: Final = 3
-_READING_S: Final = 40.0
-_LATE_S: Final = 300.0
-_ANSWER_S: Final = 5.0
+_IDENTIFY_ATTEMPTS: Final = 3
+_READING_TIMEOUT_S: Final = 40.0
+_MAX_AGE_S: Final = 300.0
+_INFLUX_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check.
 
-    what: str
+    Attributes:
+        subject: what was checked.
+        is_good: whether no problem was found.
+        text: what was found, and the remedy of a problem.
+        is_port_busy: whether another program, probably the logger, uses the port.
+    """
+
+    subject: str
     is_good: bool
     text: str
+    is_port_busy: bool = False
 
 
-def _good(what: str, text: str) -> Finding:
-    return Finding(what, True, text)  # noqa: FBT003 - named here
+def _good(subject: str, text: str) -> Finding:
+    return Finding(subject, is_good=True, text=text)
 
 
-def _bad(what: str, text: str) -> Finding:
-    return Finding(what, False, text)  # noqa: FBT003 - named here
+def _bad(subject: str, text: str) -> Finding:
+    return Finding(subject, is_good=False, text=text)
+
+
+@command()
+def doctor(settings: SettingsOption = None) -> None:
+    """Check devices, clock, disk, store, transfers and key; exit with code 1 if there is a problem."""
+    is_well = True
+    for finding in examine(read_settings(settings), time.time()):
+        typer.echo(f"{'ok     ' if finding.is_good else 'PROBLEM'}  {finding.subject}: {finding.text}")
+        is_well &= finding.is_good
+    if not is_well:
+        raise typer.Exit(1)
 
 
 def examine(settings: StationSettings, now_s: float) -> Iterator[Finding]:
-    """Look at everything that a station needs, the likeliest culprit first."""
+    """Yield the results of all checks, the devices first.
+
+    Args:
+        settings: settings of the station.
+        now_s: current time, seconds since 1970 (UTC).
+    """
     is_logging = False
     for device in settings.device:
         for finding in _examine_device(device):
-            is_logging |= "is in use" in finding.text
+            is_logging |= finding.is_port_busy
             yield finding
     if not settings.device:
-        yield _bad("settings", "no device is named: add a [[device]] table")
+        yield _bad("settings", "the settings contain no device; add a [[device]] table")
     yield _examine_clock(now_s)
+    yield from _examine_disk(settings)
     yield from _examine_store(settings, now_s, is_logging=is_logging)
     yield from _examine_key(settings)
     if settings.influx.url:
@@ -91,32 +113,39 @@ def examine(settings: StationSettings, now_s: float) -> Iterator[Finding]:
 
 
 def _examine_device(device: Device) -> Iterator[Finding]:
-    name = f"device {device.gadget}"
+    subject = f"device {device.gadget}"
     try:
         kind = family(device.family)
-        found = _identified(device)
+        found = _identify(device)
     except PortBusyError as error:
-        yield _good(name, f"{error} - right if that is this station's logger")
+        yield Finding(subject, is_good=True, text=f"{error}; correct if that is the logger", is_port_busy=True)
         return
     except NoAnswerError as error:
-        text = f"{device.port} can be opened, but no {kind.title} answers: is it powered, and is it this one? ({error})"
-        yield _bad(name, text)
+        yield _bad(
+            subject,
+            f"{device.port} can be opened, but no {kind.title} answers; check its power and that the port is its port"
+            f" ({error})",
+        )
         return
     except (DeviceError, StationError) as error:
-        yield _bad(name, str(error))
+        yield _bad(subject, str(error))
         return
-    who = f"{found.text or kind.title} {found.serial_number}".rstrip()
-    yield _good(name, f"{who} at {device.port}")
-    yield _examine_reading(device)
+    yield _good(subject, f"{found.text or kind.title} {found.serial_number}".rstrip() + f" at {device.port}")
+    try:
+        reading = read_one(device, _READING_TIMEOUT_S)
+    except (DeviceError, StationError) as error:
+        yield _bad(subject, f"the device answers, but sends no reading: {error}")
+        return
+    if reading.flags:
+        causes = "; ".join(FLAG_REMEDIES.get(flag, flag) for flag in reading.flags)
+        yield _bad(subject, f"the reading is doubtful: {causes}")
+    else:
+        yield _good(subject, "the reading is good")
 
 
-def _identified(device: Device) -> Found:
-    """Ask who is there; a single broken answer is no finding.
-
-    Raises:
-        DeviceError: nobody answers, or the port cannot be opened.
-    """
-    for _ in range(_TRIES - 1):
+def _identify(device: Device) -> Found:
+    """Identify a device, in several attempts because a single answer may be damaged."""
+    for _ in range(_IDENTIFY_ATTEMPTS - 1):
         try:
             return identify(device)
         except PortError:
@@ -126,43 +155,13 @@ def _identified(device: Device) -> Found:
     return identify(device)
 
 
-def _examine_reading(device: Device) -> Finding:
-    """Take a reading: what its driver doubts (fan, laser, a part that does not answer) is named in it."""
-    name = f"device {device.gadget}"
-    try:
-        reading = read_one(device, _READING_S)
-    except (DeviceError, StationError) as error:
-        return _bad(name, f"it answers, but gives no reading: {error}")
-    if reading.flags:
-        doubts = "; ".join(FLAG_REMEDIES.get(flag, flag) for flag in reading.flags)
-        return _bad(name, f"it reads, but the reading is doubtful: {doubts}")
-    return _good(name, "it reads")
-
-
 def _examine_clock(now_s: float) -> Finding:
-    if now_s < _EARLIEST_SANE_S:
-        told = time.strftime("%Y-%m-%d %H:%M", time.gmtime(now_s))
-        return _bad("clock", f"it is not {told}: connect the network, or set the time by hand")
+    time_utc = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now_s))
+    if now_s < _EARLIEST_PLAUSIBLE_S:
+        return _bad("clock", f"the time {time_utc} is wrong: connect the network, or set the clock")
     if _SYSTEMD.exists() and not _SYNCHRONISED.exists():
-        return _good("clock", "plausible, but no time server has confirmed it (timedatectl)")
-    return _good("clock", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now_s)))
-
-
-def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool) -> Iterator[Finding]:
-    yield from _examine_disk(settings)
-    try:
-        with Store.open(settings.store_url) as store:
-            yield _examine_age(store, now_s, is_logging=is_logging)
-            for name, what in ((SYNC, "central store"), ("upload", "upload"), (INFLUX, "InfluxDB")):
-                state = retry_state(store, name)
-                if state.problem:
-                    yield _bad(what, f"{state.attempts} failures in a row, the last: {state.problem}")
-            refused = len(dead_letters(store))
-            if refused:
-                text = f"{refused} readings were refused: pygnc station sync --dead-letters tries them again"
-                yield _bad("central store", text)
-    except StoreError as error:
-        yield _bad("store", str(error))
+        return _good("clock", f"{time_utc}, plausible but not synchronised with a time server (timedatectl)")
+    return _good("clock", time_utc)
 
 
 def _examine_disk(settings: StationSettings) -> Iterator[Finding]:
@@ -172,23 +171,42 @@ def _examine_disk(settings: StationSettings) -> Iterator[Finding]:
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        yield _bad("disk", f"{folder} cannot be written: chown it to the user who logs")
-    free = shutil.disk_usage(folder).free
-    if free < _LITTLE_BYTES:
-        text = f"{free // 1_000_000} MB are free at {folder}: set keep_days in [store], or make room"
-        yield _bad("disk", text)
+        yield _bad("disk", f"{folder} is not writable; chown it to the user that logs")
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < _LOW_DISK_BYTES:
+        yield _bad(
+            "disk", f"only {free_bytes // 1_000_000} MB free at {folder}; set keep_days in [store], or free some space"
+        )
     else:
-        yield _good("disk", f"{free / 1e9:.1f} GB free at {folder}")
+        yield _good("disk", f"{free_bytes / 1e9:.1f} GB free at {folder}")
+
+
+def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool) -> Iterator[Finding]:
+    try:
+        with Store.open(settings.store_url) as store:
+            yield _examine_age(store, now_s, is_logging=is_logging)
+            for name, subject in ((SYNC, "central store"), (UPLOAD, "upload"), (INFLUX, "InfluxDB")):
+                state = retry_state(store, name)
+                if state.problem:
+                    yield _bad(subject, f"{state.attempts} failures in a row; the last: {state.problem}")
+            refused = len(dead_letters(store))
+            if refused:
+                yield _bad(
+                    "central store",
+                    f"{refused} refused readings; `pygnc station sync --dead-letters` resends them",
+                )
+    except StoreError as error:
+        yield _bad("store", str(error))
 
 
 def _examine_age(store: Store, now_s: float, *, is_logging: bool) -> Finding:
     newest = query.recent(store, query.streams(store), 1)
     if not newest:
-        return Finding("store", not is_logging, "it has no readings yet: pygnc station log")
+        return Finding("store", not is_logging, "the store is empty; `pygnc station log` fills it")
     age_s = now_s - newest[0].t_utc_ms / 1000
-    if is_logging and age_s > _LATE_S:
-        return _bad("store", f"a logger runs, but the newest reading is {age_s / 60:.0f} min old")
-    return _good("store", f"the newest reading is of {newest[0].time}")
+    if is_logging and age_s > _MAX_AGE_S:
+        return _bad("store", f"a logger is running, but the newest reading is {age_s / 60:.0f} min old")
+    return _good("store", f"newest reading: {newest[0].time}")
 
 
 def _examine_key(settings: StationSettings) -> Iterator[Finding]:
@@ -196,29 +214,17 @@ def _examine_key(settings: StationSettings) -> Iterator[Finding]:
         return
     path = settings.path(settings.upload.key_file)
     if not path.exists():
-        yield _bad("key", f"{path} is missing: pygnc station register (logging works without it)")
+        yield _bad("key", f"{path} is missing; `pygnc station register` creates it (logging works without it)")
     elif stat.S_IMODE(path.stat().st_mode) & 0o077:
-        yield _bad("key", f"others can read {path}: chmod 600 it")
+        yield _bad("key", f"other users can read {path}; run chmod 600 {path}")
     else:
-        yield _good("key", f"{path} is there")
+        yield _good("key", f"{path} exists")
 
 
 def _examine_influx(settings: StationSettings) -> Finding:
     try:
-        with contextlib.closing(InfluxSink(settings, _ANSWER_S)) as sink:
+        with contextlib.closing(InfluxSink(settings, _INFLUX_TIMEOUT_S)) as sink:
             sink.check()
-            return _good("InfluxDB", f"{sink.name.removeprefix('InfluxDB at ')} answers and lets us in")
+            return _good("InfluxDB", f"{sink.name.removeprefix('InfluxDB at ')} accepts the login")
     except (StationError, TransferError) as error:
         return _bad("InfluxDB", str(error).removeprefix("InfluxDB at "))
-
-
-@app.command()
-def doctor(settings: SettingsOption = None) -> None:
-    """Say in plain words what is wrong (port, permission, device, clock, disk, store); exit code 1 if something is."""
-    with reported_errors("doctor"):
-        is_well = True
-        for finding in examine(read_settings(settings), time.time()):
-            typer.echo(f"{'ok     ' if finding.is_good else 'PROBLEM'}  {finding.what}: {finding.text}")
-            is_well &= finding.is_good
-        if not is_well:
-            raise typer.Exit(1)

@@ -1,7 +1,4 @@
-"""`pygnc station recent | cells | watch | export | import | prune | sync`.
-
-`pygnc station cells`: a battery, cell by cell, from the store.
-"""
+"""`pygnc station recent | watch | cells | export | import | prune | sync`: the readings of a store."""
 
 import time
 from enum import StrEnum
@@ -13,7 +10,7 @@ import typer
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
 from pygnc_devices.emus.sentences import SUMMARY
-from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, app, reported_errors
+from pygnc_station.commands.common import GadgetOption, JsonOption, NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.logger.display import devices_by_stream, json_of, line_of
 from pygnc_station.settings import StationSettings
@@ -30,51 +27,58 @@ from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import send_dead_letters, synchronise
 
 _DAY_MS: Final = 86_400_000
-_LOOK_S: Final = 0.5
+_POLL_S: Final = 0.5
 _PAGE: Final = 500
-KindOption = Annotated[str, typer.Option("--kind", "-k", metavar="NAME", help="One kind of readings; all without it.")]
-SinceOption = Annotated[str, typer.Option("--since", metavar="TIME", help="ISO 8601; without a zone UTC.")]
-UntilOption = Annotated[str, typer.Option("--until", metavar="TIME", help="Likewise; not included.")]
+_UNITS: Final = {"BV2": "V", "BT2": "°C", "BT4": "°C", "BB2": "%"}
+_QUANTITIES: Final = {"BV2": "voltage", "BT2": "module temperature", "BT4": "cell temperature", "BB2": "balancing"}
+_STATUS: Final = "ST1"
+_RESPONSE_MS: Final = 30_000
+"""Longest time between the sentences of one response."""
+KindOption = Annotated[str, typer.Option("--kind", "-k", metavar="NAME", help="Kind of readings; default: all.")]
+SinceOption = Annotated[str, typer.Option("--since", metavar="TIME", help="Earliest time (ISO 8601, UTC).")]
+UntilOption = Annotated[str, typer.Option("--until", metavar="TIME", help="Latest time, exclusive (ISO 8601, UTC).")]
 
 
 class Form(StrEnum):
-    """Of exported files."""
+    """Format of exported files."""
 
     CSV = "csv"
     PARQUET = "parquet"
 
 
-@app.command()
+@command()
 def recent(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 10,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of readings.")] = 10,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the newest readings of the store, the newest first."""
-    with reported_errors("recent"), Store.open(read_settings(settings).store_url) as store:
+    """Print the newest readings of the store, the newest first."""
+    with open_store(settings) as store:
         streams = query.streams(store, gadget, kind)
         names = devices_by_stream(streams)
         show = json_of if as_json else line_of
         for reading in query.recent(store, streams, count):
             typer.echo(show(*names[reading.stream_id], reading))
         if not streams:
-            typer.echo("the store has no readings of that", err=True)
+            typer.echo("the store contains no such readings", err=True)
 
 
-@app.command()
+@command()
 def watch(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
     *,
     as_json: JsonOption = False,
-    count: Annotated[int, typer.Option("--count", "-n", min=0, help="End after that many; 0: never.")] = 0,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=0, help="Number of readings after which the command ends; 0: unlimited.")
+    ] = 0,
 ) -> None:
-    """Show readings as they come into the store, until Ctrl-C, beside the logger that has the port."""
-    with reported_errors("watch"), Store.open(read_settings(settings).store_url) as store:
+    """Print new readings of the store until Ctrl-C; the logger may run at the same time."""
+    with open_store(settings) as store:
         after: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store, gadget, kind)}
         shown = 0
         show = json_of if as_json else line_of
@@ -88,88 +92,86 @@ def watch(
                     shown += 1
                     if shown == count:
                         return
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_S)
         except KeyboardInterrupt:
             return
 
 
-@app.command()
-def export(  # noqa: PLR0917 - typer's options have names
-    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go; made if missing.")],
+@command()
+def export(  # noqa: PLR0917 - options of a command
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the files, created if missing.")],
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
-    form: Annotated[Form, typer.Option("--form", help="CSV has people's units, Parquet SI.")] = Form.CSV,
+    form: Annotated[Form, typer.Option("--form", help="CSV in customary units or Parquet in SI.")] = Form.CSV,
     since: SinceOption = "",
     until: UntilOption = "",
 ) -> None:
-    """Write readings to files, one for each device and kind."""
-    with reported_errors("export"), Store.open(read_settings(settings).store_url) as store:
+    """Write readings to files, one per device and kind."""
+    with open_store(settings) as store:
         span = Span(_time(since), _time(until))
         for path in export_files(store, query.streams(store, gadget, kind), out, form, span):
             typer.echo(f"{path}  {path.stat().st_size} bytes")
 
 
-@app.command("import")
+@command("import")
 def import_readings(
-    database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite file of batonopc.")],
+    database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
     settings: SettingsOption = None,
-    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device, for rows that name none.")] = "",
-    zone: Annotated[str, typer.Option(help="Of its times, such as Europe/Dublin; without it this computer's.")] = "",
+    gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device of rows without a device name.")] = "",
+    zone: Annotated[str, typer.Option(help="Time zone of its times, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
-    """Take over what batonopc logged. Repeated, it takes what is new."""
-    with reported_errors("import"), Store.open(read_settings(settings).store_url) as store:
+    """Import readings that batonopc has logged; a repeated import adds only new readings."""
+    with open_store(settings) as store:
         done = import_batonopc(store, database, zone_of(zone), gadget)
         typer.echo(
-            f"{done.readings} readings" + (f", {done.untimed} rows without a time left out" if done.untimed else "")
+            f"{done.readings} readings" + (f", {done.untimed} rows without a time skipped" if done.untimed else "")
         )
 
 
-@app.command()
+@command()
 def prune(
     settings: SettingsOption = None,
-    days: Annotated[float, typer.Option(min=0, help="How old readings may be; 0 takes store.keep_days.")] = 0.0,
+    days: Annotated[float, typer.Option(min=0, help="Maximum age of readings in days; 0: keep_days in [store].")] = 0.0,
 ) -> None:
-    """Delete old readings that nobody waits for."""
-    with reported_errors("prune"):
-        chosen = read_settings(settings)
-        keep_days = days or chosen.store.keep_days
-        if not keep_days:
-            raise StationError("all readings are kept: set keep_days in [store], or give --days")
-        with Store.open(chosen.store_url) as store:
-            deleted = prune_store(store, int(time.time() * 1000 - keep_days * _DAY_MS), readers(chosen))
-        typer.echo(f"{deleted} readings deleted")
+    """Delete old readings that have been transferred everywhere."""
+    chosen = read_settings(settings)
+    keep_days = days or chosen.store.keep_days
+    if not keep_days:
+        raise StationError("no maximum age: set keep_days in [store], or pass --days")
+    with Store.open(chosen.store_url) as store:
+        deleted = prune_store(store, int(time.time() * 1000 - keep_days * _DAY_MS), readers(chosen))
+    typer.echo(f"{deleted} readings deleted")
 
 
-@app.command()
+@command()
 def sync(
     settings: SettingsOption = None,
     *,
-    now: Annotated[bool, typer.Option("--now", help="Try at once, whatever pause is due after failures.")] = False,
-    dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Try again what was refused.")] = False,
+    now: NowOption = False,
+    dead_letters: Annotated[bool, typer.Option("--dead-letters", help="Send refused readings again.")] = False,
 ) -> None:
-    """Bring new readings to the central store of [sync]."""
-    with reported_errors("sync"):
-        chosen = read_settings(settings)
-        if not chosen.sync.url:
-            raise StationError("no central store: set url in [sync]")
-        now_ms = int(time.time() * 1000)
-        with Store.open(chosen.store_url) as store:
-            waiting_ms = retry_state(store, SYNC).next_try_ms - now_ms
-            if waiting_ms > 0 and not now:
-                typer.echo(f"the next try is due in {waiting_ms // 1000 + 1} s (--now tries at once)")
-                return
-            if dead_letters:
-                done = send_dead_letters(store, chosen.central_url)
-            else:
-                done = synchronise(store, chosen.central_url, now_ms)
-        typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused and put aside" if done.refused else ""))
-        if done.problem:
-            raise StationError(done.problem)
+    """Send new readings to the central store of [sync]."""
+    chosen = read_settings(settings)
+    if not chosen.sync.url:
+        raise StationError("no central store: set url in [sync]")
+    now_ms = int(time.time() * 1000)
+    with Store.open(chosen.store_url) as store:
+        waiting_ms = retry_state(store, SYNC).next_try_ms - now_ms
+        if waiting_ms > 0 and not now:
+            typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
+            return
+        if dead_letters:
+            done = send_dead_letters(store, chosen.central_url)
+        else:
+            done = synchronise(store, chosen.central_url, now_ms)
+    typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused" if done.refused else ""))
+    if done.problem:
+        raise StationError(done.problem)
 
 
 def readers(settings: StationSettings) -> list[str]:
-    """Return whose cursors retention waits for."""
+    """Return the names of the cursors that protect readings from being pruned."""
     wanted = {SYNC: settings.sync.url, BATCHES: settings.upload.url, INFLUX: settings.influx.url}
     return [name for name, url in wanted.items() if url]
 
@@ -184,25 +186,18 @@ def _time(text: str) -> int | None:
     try:
         return parse_time(text) if text else None
     except ValueError:
-        raise StationError(f"{text!r} is no time; an example: 2026-11-21T17:00") from None
+        raise StationError(f"invalid time {text!r}; an example: 2026-11-21T17:00") from None
 
 
-_UNITS: Final = {"BV2": "V", "BT2": "°C", "BT4": "°C", "BB2": "%"}
-_WHAT: Final = {"BV2": "voltage", "BT2": "module temperature", "BT4": "cell temperature", "BB2": "balancing"}
-_STATUS: Final = "ST1"
-_ROUND_MS: Final = 30_000
-"""Sentences of one answer are not further apart."""
-
-
-@app.command()
+@command()
 def cells(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     *,
     bars: Annotated[bool, typer.Option(help="Draw a bar for each value.")] = True,
 ) -> None:
-    """Show each cell of an EMUS battery, the values asked for by `ask` in the device's options, and its status."""
-    with reported_errors("cells"), Store.open(read_settings(settings).store_url) as store:
+    """Print the values of each cell of an EMUS battery, and its status."""
+    with open_store(settings) as store:
         shown = False
         names = sorted({stream.gadget_id for stream in query.streams(store, gadget) if stream.family == "emus"})
         for name in names:
@@ -217,31 +212,31 @@ def cells(
 
 
 def _newest(store: Store, gadget: str, kind: str, summary: str) -> tuple[CellData, int] | None:
-    """Return the newest round of sentences about cells, put together by string and cell, and its time."""
+    """Return the cells of the newest response, and its time; None if there is none."""
     streams = query.streams(store, gadget, kind)
     last = query.recent(store, streams, 1)
     if not last:
         return None
-    span = Span(last[0].t_utc_ms - _ROUND_MS, last[0].t_utc_ms + 1)
+    span = Span(last[0].t_utc_ms - _RESPONSE_MS, last[0].t_utc_ms + 1)
     by_id = {stream.id: stream for stream in streams}
     table = CellTable(kind)
     for reading in query.between(store, streams, span):
-        table.take(_values(reading, by_id[reading.stream_id]), begins_anew=True)
+        table.add(_values(reading, by_id[reading.stream_id]), clear_at_first=True)
     return table.data(_expected(store, gadget, summary)), last[0].t_utc_ms
 
 
 def _show_status(store: Store, gadget: str) -> None:
-    """Show in words what the battery last said of itself."""
+    """Print the labels of the newest status."""
     streams = query.streams(store, gadget, _STATUS)
     for reading in query.recent(store, streams, 1):
         (layout,) = (stream.layout for stream in streams if stream.id == reading.stream_id)
         typer.echo(f"{gadget}  status  {reading.time}")
-        for name, text in layout.texts_of(reading.values).items():
+        for name, text in layout.labels_of(reading.values).items():
             typer.echo(f"  {name.replace('_', ' ')}: {text}")
 
 
 def _expected(store: Store, gadget: str, summary: str) -> int | None:
-    """Return how many cells the unit says there are."""
+    """Return the number of cells that the unit reports."""
     for stream in query.streams(store, gadget, summary):
         for reading in query.recent(store, [stream], 1):
             count = _values(reading, stream)["cells"]
@@ -255,7 +250,7 @@ def _values(reading: StoredReading, stream: Stream) -> dict[str, Value | None]:
 
 
 def _show(gadget: str, kind: str, data: CellData, t_utc_ms: int, *, bars: bool) -> None:
-    typer.echo(f"{gadget}  {_WHAT[kind]}, {_UNITS[kind]}  {iso_time(t_utc_ms)}")
+    typer.echo(f"{gadget}  {_QUANTITIES[kind]}, {_UNITS[kind]}  {iso_time(t_utc_ms)}")
     lowest, highest = min(data.values.values(), default=0.0), max(data.values.values(), default=0.0)
     for (string, number), value in data.values.items():
         marks = "  lowest" * ((string, number) == data.lowest) + "  highest" * ((string, number) == data.highest)
@@ -267,4 +262,4 @@ def _show(gadget: str, kind: str, data: CellData, t_utc_ms: int, *, bars: bool) 
     if not data.is_complete:
         missing = ", ".join(f"{string}/{number}" for string, number in data.missing)
         expected = "an unknown number of" if data.expected is None else data.expected
-        typer.echo(f"  incomplete: {len(data.values)} of {expected} cells; missing: {missing or 'not known'}")
+        typer.echo(f"  incomplete: {len(data.values)} of {expected} cells; missing: {missing or 'unknown'}")

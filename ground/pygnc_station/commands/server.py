@@ -1,58 +1,58 @@
-"""`pygnc station serve | pin | token | revoke`: the server's side."""
+"""`pygnc station serve | pin | token | revoke`: the server, and access to it."""
 
 import time
 from typing import Annotated
 
 import typer
 
-from pygnc_station.commands.common import SettingsOption, app, reported_errors
+from pygnc_station.commands.common import SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.server import access
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
 
 
-@app.command()
+@command()
 def serve(settings: SettingsOption = None) -> None:
     """Run the server of [serve] until Ctrl-C or SIGTERM."""
-    from pygnc_station.server.application import serve as run  # noqa: PLC0415 - stations do without it
+    from pygnc_station.server.application import serve as run  # noqa: PLC0415 - stations do not need the HTTP server
 
-    with reported_errors("serve"):
-        chosen = read_settings(settings)
-        with Store.open(chosen.store_url) as store:
-            run(chosen, store, typer.echo)
+    chosen = read_settings(settings)
+    with Store.open(chosen.store_url) as store:
+        run(chosen, store, typer.echo)
 
 
-@app.command()
+@command()
 def pin(
     settings: SettingsOption = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long it can be used.")] = 10.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Validity of the PIN in minutes.")] = 10.0,
 ) -> None:
-    """Make a PIN with which one station can register."""
-    with reported_errors("pin"), Store.open(read_settings(settings).store_url) as store:
+    """Create a PIN with which one station can register."""
+    with open_store(settings) as store:
         typer.echo(access.new_pin(store, int(time.time() * 1000), minutes))
 
 
-@app.command()
+@command()
 def token(
-    name: Annotated[str, typer.Argument(help="Who uses it; an older one of that name ends.")],
+    name: Annotated[str, typer.Argument(help="User of the token; an older token of the same name is revoked.")],
     settings: SettingsOption = None,
     *,
-    write: Annotated[bool, typer.Option("--write", help="May also import readings and change devices.")] = False,
-    days: Annotated[float, typer.Option(min=0, help="How long it can be used; 0: for ever.")] = 0.0,
+    write: Annotated[bool, typer.Option("--write", help="Allow importing readings and changing devices.")] = False,
+    days: Annotated[float, typer.Option(min=0, help="Validity of the token in days; 0: unlimited.")] = 0.0,
 ) -> None:
-    """Make a token for a person or program; it is shown once."""
-    with reported_errors("token"), Store.open(read_settings(settings).store_url) as store:
+    """Create a token for a person or program, and print it; it cannot be printed again."""
+    with open_store(settings) as store:
         typer.echo(access.new_token(store, name, int(time.time() * 1000), may_write=write, days=days or None))
 
 
-@app.command()
+@command()
 def revoke(
-    name: Annotated[str, typer.Argument(help="Name of the station, as it registered.")], settings: SettingsOption = None
+    name: Annotated[str, typer.Argument(help="Name with which the station has registered.")],
+    settings: SettingsOption = None,
 ) -> None:
-    """Take the keys of a station away."""
-    with reported_errors("revoke"), Store.open(read_settings(settings).store_url) as store:
+    """Revoke all keys of a station."""
+    with open_store(settings) as store:
         count = access.revoke(store, name, int(time.time() * 1000))
         if not count:
-            raise StationError(f"no station is called {name!r}")
+            raise StationError(f"unknown station {name!r}, or its keys are revoked already")
         typer.echo(f"{count} keys revoked")

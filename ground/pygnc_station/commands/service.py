@@ -1,6 +1,6 @@
-"""systemd units of a station: a service that logs, timers that batch, upload, synchronise and prune.
+"""`pygnc station units`: systemd units.
 
-`pygnc station doctor | units`.
+A station gets a service that logs, and timers that batch, upload, synchronise and prune; a server gets a service.
 """
 
 import getpass
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from pygnc_station.commands.common import SettingsOption, app, reported_errors
+from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import find_settings, read_settings
 
@@ -91,15 +91,15 @@ JOBS: Final = {
 
 
 def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: bool = False) -> dict[str, str]:
-    """Return the unit files by name.
+    """Return the texts of the unit files by file name.
 
     Args:
-        settings: of the station; jobs that they do not ask for get no timer.
-        file: where the settings are.
-        user: who runs it.
-        is_server: the server's unit in place of the station's.
+        settings: settings of the station; jobs that they do not configure get no timer.
+        file: path of the settings file.
+        user: user that runs the services.
+        is_server: return the unit of the server instead of those of the station.
     """
-    folders = _written(settings, is_server=is_server)
+    folders = _writable_folders(settings, is_server=is_server)
     words = {
         "name": _escaped(settings.name),
         "user": _escaped(user),
@@ -125,8 +125,8 @@ def unit_files(settings: StationSettings, file: Path, user: str, *, is_server: b
     return files
 
 
-def _written(settings: StationSettings, *, is_server: bool) -> list[Path]:
-    """Return the folders that a service writes to: all others are read-only for it."""
+def _writable_folders(settings: StationSettings, *, is_server: bool) -> list[Path]:
+    """Return the folders that a service may write to; all others are read-only for it."""
     files = [url for url in (settings.store_url, settings.central_url) if url and "://" not in url]
     folders = [Path(file).parent for file in files]
     if is_server:
@@ -143,18 +143,18 @@ def _written(settings: StationSettings, *, is_server: bool) -> list[Path]:
 
 
 def _escaped(text: str) -> str:
-    """Return text in which systemd expands nothing."""
+    """Return a text as one line in which systemd expands no specifiers."""
     return " ".join(text.replace("%", "%%").split())
 
 
 def _quoted(text: str) -> str:
-    """Return a path as one word of a unit file."""
+    """Return a path, quoted if necessary, for a unit file."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if set(text) & set(" \t\\'\"") else text
 
 
 def _argument(text: str) -> str:
-    """Return a word of a command line, in which variables are expanded too."""
+    """Return a quoted argument for a command line, where systemd also expands variables."""
     return _quoted(text.replace("$", "$$"))
 
 
@@ -166,27 +166,26 @@ def _is_wanted(settings: StationSettings, job: str) -> bool:
     return settings.store.keep_days > 0
 
 
-@app.command()
+@command()
 def units(
     settings: SettingsOption = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write files there; without it they are shown.")
+        Path | None, typer.Option(metavar="FOLDER", help="Write the files to FOLDER instead of printing them.")
     ] = None,
-    user: Annotated[str, typer.Option(help="Who runs the services.")] = "",
+    user: Annotated[str, typer.Option(help="User that runs the services; by default the current user.")] = "",
     *,
-    server: Annotated[bool, typer.Option("--server", help="The server's in place of the station's.")] = False,
+    server: Annotated[bool, typer.Option("--server", help="Create the unit of the server instead.")] = False,
 ) -> None:
-    """Make systemd units: a service that logs, and timers for what the settings ask for."""
-    with reported_errors("units"):
-        file = settings or find_settings()
-        made = unit_files(read_settings(file), file, user or getpass.getuser(), is_server=server)
-        for name, text in made.items():
-            if out is None:
-                typer.echo(f"# {name}\n{text}")
-                continue
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).write_text(text)
-            typer.echo(str(out / name))
-        if out is not None:
-            enabled = " ".join(name for name in made if name.endswith(".timer") or f"{name[:-8]}.timer" not in made)
-            typer.echo(f"sudo cp {out}/* /etc/systemd/system/ && sudo systemctl enable --now {enabled}")
+    """Create systemd units: a service that logs, and timers for the jobs that the settings configure."""
+    file = settings or find_settings()
+    made = unit_files(read_settings(file), file, user or getpass.getuser(), is_server=server)
+    for name, text in made.items():
+        if out is None:
+            typer.echo(f"# {name}\n{text}")
+            continue
+        out.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+        typer.echo(str(out / name))
+    if out is not None:
+        enabled = " ".join(name for name in made if name.endswith(".timer") or f"{name[:-8]}.timer" not in made)
+        typer.echo(f"sudo cp {out}/* /etc/systemd/system/ && sudo systemctl enable --now {enabled}")

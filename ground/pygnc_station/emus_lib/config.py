@@ -1,4 +1,4 @@
-"""Settings from the environment and from a file `.env` in the folder where the program runs, or above it."""
+"""Settings from the environment, and from a file `.env` in the current folder or a parent folder."""
 
 import os
 from pathlib import Path
@@ -34,19 +34,19 @@ _NO: Final = {"", "0", "false", "no", "off"}
 
 
 def is_set(text: str | None) -> bool:
-    """Tell whether a setting says yes: `False`, `no`, `off` and `0` say no."""
+    """Return whether a setting is on; `False`, `no`, `off`, `0` and an empty text are off."""
     return text is not None and text.strip().lower() not in _NO
 
 
-def whole(name: str, usual: int) -> int:
-    """Return a whole number of the settings; a name without a value, as in `.env.exemple`, has the usual one.
+def integer(name: str, default: int) -> int:
+    """Return an integer setting; a name without a value, as in `.env.exemple`, has the default.
 
     Raises:
-        SystemExit: it is no number.
+        SystemExit: the value is not a non-negative integer.
     """
-    text = (os.getenv(name) or str(usual)).strip()
+    text = (os.getenv(name) or str(default)).strip()
     if not text.isdecimal():
-        raise SystemExit(f".env: {name} is a whole number, not {text!r}")
+        raise SystemExit(f".env: {name} must be an integer, not {text!r}")
     return int(text)
 
 
@@ -55,8 +55,8 @@ EMUS_SERIAL_PORT = os.getenv("EMUS_SERIAL_PORT")
 EMUS_SERIAL_VID = os.getenv("EMUS_SERIAL_VID")
 EMUS_SERIAL_PID = os.getenv("EMUS_SERIAL_PID")
 NO_BT3 = is_set(os.getenv("NO_BT3"))
-EMUS_LIVE_INTERVAL = whole("EMUS_LIVE_INTERVAL", 5)
-EMUS_LIVE_TIMEOUT = whole("EMUS_LIVE_TIMEOUT", 2)
+EMUS_LIVE_INTERVAL = integer("EMUS_LIVE_INTERVAL", 5)
+EMUS_LIVE_TIMEOUT = integer("EMUS_LIVE_TIMEOUT", 2)
 DB_HOST, DB_NAME, DB_USER, DB_PASS = (os.getenv(f"DB_{key}") for key in ("HOST", "NAME", "USER", "PASS"))
 DB_LOCAL_HOST, DB_LOCAL_NAME, DB_LOCAL_USER, DB_LOCAL_PASS = (
     os.getenv(f"DB_LOCAL_{key}") for key in ("HOST", "NAME", "USER", "PASS")
@@ -66,4 +66,4 @@ DB_SYNC_HOST, DB_SYNC_NAME, DB_SYNC_USER, DB_SYNC_PASS = (
 )
 
 HOME_PATH = Path(os.getenv("EMUS_HOME", "~/homepy")).expanduser()
-"""Where locks and logs are; of the user `pi` it is `/home/pi/homepy`."""
+"""Folder of locks and logs; `/home/pi/homepy` for the user `pi`."""

@@ -1,4 +1,4 @@
-"""Names of sentences."""
+"""Names of sentences, and control characters."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What scripts take from here by `from ... import *`: logging, JSON, the checksum, the queue and the lock."""
+"""Helpers of `emus-bms`: logging, JSON, checksum, queue and lock."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ _FILES: Final = 7
 
 
 def init_logging(name: str) -> logging.Logger:
-    """Return a logger that writes to the terminal and to `log/<name>.log` in the home folder, 5 MiB, 7 older ones."""
+    """Return a logger that writes to the terminal and to `log/<name>.log` in the home folder (5 MiB, 7 old files)."""
     logging.addLevelName(LOG_LEVEL_DEBUG_DEEPER, "DEBUG_DEEP")
     logger = get_logger(name)
     if logger.handlers:
@@ -36,7 +36,7 @@ def init_logging(name: str) -> logging.Logger:
 
 
 def get_logger(name: str) -> logging.Logger:
-    """Return a logger by name."""
+    """Return the logger with this name."""
     return logging.getLogger(name)
 
 
@@ -46,10 +46,10 @@ def crc_checksum(sentence: str) -> int:
 
 
 def enc(response: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return JSON text."""
+    """Return a value as JSON text."""
     return json.dumps(response)
 
 
 def dec(data: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return what JSON text says."""
+    """Return the value of a JSON text."""
     return json.loads(data)

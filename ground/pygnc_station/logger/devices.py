@@ -1,4 +1,4 @@
-"""Opens the devices of the settings by what their families declare."""
+"""Devices of the settings: opening, identification, single readings."""
 
 import inspect
 import time
@@ -15,19 +15,20 @@ from pygnc_devices.reading import Reading
 from pygnc_station.errors import StationError
 from pygnc_station.settings import Device
 
-USUAL_INTERVAL_S: Final = 10.0
-_INTERVALS: Final = ("interval_s", "every_s")
-_LONGEST_SAMPLE_S: Final = 20.0
+DEFAULT_INTERVAL_S: Final = 10.0
+_INTERVAL_OPTIONS: Final = ("interval_s", "every_s")
+_MAX_SAMPLE_S: Final = 20.0
+"""Longest time that a driver averages over well in one sample."""
 _PROBE_S: Final = 5.0
-_NO_OPTIONS: Final = ("url", "baud")
-"""Of every driver; the settings have names of their own for them."""
+_NOT_OPTIONS: Final = ("url", "baud")
+"""Parameters of every driver that the settings name `port` and `baud`."""
 
 
 def family_of(device: Device) -> Family:
     """Return the family of a device.
 
     Raises:
-        StationError: no such family is known.
+        StationError: the family is unknown.
     """
     try:
         return family(device.family)
@@ -40,65 +41,65 @@ def open_device(device: Device) -> BlockingDevice:
 
     Raises:
         PortError: the port cannot be opened.
-        StationError: the driver does not take these options.
+        StationError: the driver does not accept these options.
     """
     kind = family_of(device)
-    opener: Any = kind.device.open  # type: ignore[attr-defined]  # every family's driver has it, with options of its own
+    opener: Any = kind.device.open  # type: ignore[attr-defined]  # every driver class has it, with options of its own
     options = interval_options(kind, device.interval_s) | _options(device, opener)
     opened: BlockingDevice = opener(device.port, device.baud or kind.bauds[0], **options)
     return opened
 
 
 def _options(device: Device, opener: Any) -> dict[str, Any]:  # noqa: ANN401 - a class method of any driver
-    """Return the options of a device as its driver declares them: `allow_writes = "no"` is no way to say yes.
+    """Return the options of a device, converted to the types that its driver declares.
 
     Raises:
-        StationError: the driver has no such option, or it is of another type.
+        StationError: the driver has no such option, or its value has a wrong type.
     """
     parameters = inspect.signature(opener).parameters
-    known = [name for name in parameters if name not in _NO_OPTIONS]
+    known = [name for name in parameters if name not in _NOT_OPTIONS]
     options = {}
     for name, value in device.options.items():
-        where = f"{device.gadget}: option {name} of {device.family}"
         if name not in known:
-            raise StationError(f"{where}: there is none such; there are {', '.join(known)}")
+            raise StationError(
+                f"{device.gadget}: unknown option {name!r} of {device.family}; choose from {', '.join(known)}"
+            )
         try:
             options[name] = msgspec.convert(value, _type_of(parameters[name]))
         except msgspec.ValidationError as error:
-            raise StationError(f"{where}: {error}") from None
+            raise StationError(f"{device.gadget}: option {name} of {device.family}: {error}") from None
     return options
 
 
 def _type_of(parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - any type
-    """Return what a parameter is declared as; anything, where that is text or nothing."""
-    told = parameter.annotation
-    return Any if isinstance(told, str) or told is inspect.Parameter.empty else told
+    annotation = parameter.annotation
+    return Any if isinstance(annotation, str) or annotation is inspect.Parameter.empty else annotation
 
 
 def interval_options(kind: Family, interval_s: float | None) -> dict[str, Any]:
-    """Return how a driver that reads at an interval by itself is told; none: readings between are left out.
+    """Return the option that sets a driver's own interval; empty if the driver has none and the logger has to thin.
 
-    One that puts short samples together does so for intervals longer than it samples well at.
+    A driver that averages several samples gets the interval as `sample_s` only up to `_MAX_SAMPLE_S`.
     """
     known = inspect.signature(kind.device.open).parameters  # type: ignore[attr-defined]  # as in `open_device`
-    wanted_s = USUAL_INTERVAL_S if interval_s is None else interval_s
-    if "sample_s" in known and wanted_s <= _LONGEST_SAMPLE_S:
+    wanted_s = DEFAULT_INTERVAL_S if interval_s is None else interval_s
+    if "sample_s" in known and wanted_s <= _MAX_SAMPLE_S:
         return {"sample_s": wanted_s}
-    return next(({name: wanted_s} for name in _INTERVALS if name in known), {})
+    return next(({name: wanted_s} for name in _INTERVAL_OPTIONS if name in known), {})
 
 
 def readings_of(kind: Family) -> list[Record]:
-    """Return the kinds of readings that a family can give."""
+    """Return the kinds of readings that a family provides."""
     return [packet for packet in kind.packets if packet.is_reading]
 
 
 def identify(device: Device) -> Found:
-    """Ask a device who it is; its port is given back.
+    """Identify the device at a port, and close the port again.
 
     Raises:
-        NoAnswerError: nobody answers.
+        NoAnswerError: no device answers.
         PortError: the port cannot be opened.
-        StationError: there is no such family.
+        StationError: the family is unknown.
     """
     kind = family_of(device)
     baud = device.baud or kind.bauds[0]
@@ -108,7 +109,7 @@ def identify(device: Device) -> Found:
         try:
             return task.result(_PROBE_S)
         except TimeoutError:
-            raise NoAnswerError(f"{device.port}: nobody answers; is it switched on?") from None
+            raise NoAnswerError(f"{device.port}: no device answers; check that it is switched on") from None
         finally:
             engine.abort(task)
     finally:
@@ -116,19 +117,18 @@ def identify(device: Device) -> Found:
 
 
 def read_one(device: Device, timeout_s: float) -> Reading:
-    """Open a device, return its next reading, switch it off.
+    """Open a device, return its next reading, and switch it off.
 
     Raises:
-        NoAnswerError: none came in that time.
+        NoAnswerError: no reading arrived within `timeout_s`.
         PortError: the port cannot be opened.
     """
-    trouble = None
     with open_device(device) as opened:
         end_s = time.monotonic() + timeout_s
         while time.monotonic() < end_s:
             reading = opened.read(min(1.0, end_s - time.monotonic()))
             if reading is not None:
                 return reading
-        # A driver that knows what ails its device says so here.
+        # Some drivers know why their device does not respond.
         trouble = getattr(getattr(opened, "unit", None), "trouble", None)
     raise NoAnswerError(f"{device.port}: no reading within {timeout_s:g} s" + (f": {trouble}" if trouble else ""))

@@ -1,25 +1,24 @@
-"""Readings as lines for people and for programs."""
+"""Readings as text lines for people and as JSON for programs."""
 
 import json
-from typing import Final
 
 from pygnc_devices.reading import Reading
 from pygnc_station.store.layout import Column, Layout, PlainValue
 from pygnc_station.store.readings import NewReading, Quality, StoredReading, Stream
 
-_DIGITS: Final = 6
-
 
 def line_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
-    """Return a reading as one line: time, device, kind, values with units or what they mean, what is doubtful."""
-    pairs = zip(layout.columns, reading.row(layout.columns), strict=False)
-    values = [f"{column.csv_name or column.name} {_text(value)}{_more(column, value)}" for column, value in pairs]
-    doubts = _doubts(reading)
-    return "  ".join([reading.time, gadget, layout.kind, *values, *([f"({doubts})"] if doubts else [])])
+    """Return a reading as one line: time, device, kind, values with units or labels, and quality flags."""
+    values = [
+        f"{column.csv_name or column.name} {_text(value)}{_unit_or_label(column, value)}"
+        for column, value in zip(layout.columns, reading.row(layout.columns), strict=False)
+    ]
+    flags = _flags(reading)
+    return "  ".join([reading.time, gadget, layout.kind, *values, *([f"({flags})"] if flags else [])])
 
 
 def json_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
-    """Return a reading as one JSON object, in SI."""
+    """Return a reading as one JSON object, values in SI units."""
     values = reading.values
     return json.dumps(
         {
@@ -30,7 +29,7 @@ def json_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
             "quality": [flag.name for flag in Quality(reading.quality)],
             "flags": reading.flags.split(",") if reading.flags else [],
             "values": dict(zip(layout.names, values, strict=False)),
-            "words": layout.texts_of(values),
+            "words": layout.labels_of(values),
             "raw": None if reading.raw is None else reading.raw.hex(),
         },
         ensure_ascii=False,
@@ -38,32 +37,27 @@ def json_of(gadget: str, layout: Layout, reading: StoredReading) -> str:
 
 
 def as_stored(reading: Reading) -> StoredReading:
-    """Return a reading that comes straight from a device as if it were stored."""
-    return StoredReading(0, 0, *_fields(NewReading.of(reading)))
+    """Return a reading of a device in the form of a stored one, with stream and number 0."""
+    new = NewReading.of(reading)
+    return StoredReading(0, 0, new.t_utc_ms, new.quality, new.lost_before, new.flags, new.content, new.raw)
 
 
 def devices_by_stream(streams: list[Stream]) -> dict[int, tuple[str, Layout]]:
-    """Return device and layout of each stream, by its id."""
+    """Return device and layout of each stream by the stream's id."""
     return {stream.id: (stream.gadget_id, stream.layout) for stream in streams}
-
-
-def _fields(new: NewReading) -> tuple[int, int, int, str, str, bytes | None]:
-    return new.t_utc_ms, new.quality, new.lost_before, new.flags, new.content, new.raw
 
 
 def _text(value: PlainValue) -> str:
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:.{_DIGITS}g}"
-    return str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _more(column: Column, value: PlainValue) -> str:
-    text = column.text_of(value)
-    return f" {column.csv_unit}" if column.csv_unit else f" ({text})" if text else ""
+def _unit_or_label(column: Column, value: PlainValue) -> str:
+    label = column.label_of(value)
+    return f" {column.csv_unit}" if column.csv_unit else f" ({label})" if label else ""
 
 
-def _doubts(reading: StoredReading) -> str:
+def _flags(reading: StoredReading) -> str:
     names = [str(flag.name).lower() for flag in Quality(reading.quality) if flag is not Quality.DEVICE]
     return ", ".join([*names, *filter(None, reading.flags.split(","))])

@@ -1,6 +1,7 @@
-"""The process that logs: `python -m pygnc_station.logger.process --settings FILE`.
+"""Logger process: `python -m pygnc_station.logger.process --settings FILE`.
 
-`pygnc station log` becomes this process. It stands apart so that it loads no more than it needs, for it runs for years.
+`pygnc station log` replaces itself by this process. It is a program of its own so that it imports only what it needs:
+it runs for years on small computers.
 """
 
 import argparse
@@ -22,26 +23,26 @@ from pygnc_station.store.layout import Layout
 from pygnc_station.store.store import Store
 
 BUSY: Final = 3
-"""Exit code when another program has a port."""
+"""Exit code if another program uses a port."""
 _log: Final = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Log until a signal comes; return the exit code."""
+    """Log until a signal arrives; return the exit code."""
     parser = argparse.ArgumentParser(prog="pygnc station log", description=__doc__)
-    parser.add_argument("--settings", type=Path)
-    parser.add_argument("--gadget", default="")
-    parser.add_argument("--quiet", action="store_true", help="no line for each reading")
+    parser.add_argument("--settings", type=Path, help="Settings file.")
+    parser.add_argument("--gadget", default="", help="Name of the device to log; by default all devices.")
+    parser.add_argument("--quiet", action="store_true", help="Do not print readings.")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         settings = read_settings(chosen.settings)
-        devices = settings.gadgets(chosen.gadget)
+        devices = settings.devices(chosen.gadget)
         with Store.open(settings.store_url) as store:
             logger = Logger(store, devices, None if chosen.quiet else _print)
             with stopped_by_signals(logger.stop):
                 logger.run()
-            print(f"{logger.stored} readings stored", flush=True)  # noqa: T201 - for whoever started it
+            print(f"{logger.stored} readings stored", flush=True)  # noqa: T201 - output of a command
     except (DeviceError, StationError, StoreError) as error:
         print(f"pygnc station log: {error}", file=sys.stderr)  # noqa: T201 - likewise
         return BUSY if isinstance(error, PortBusyError) else 1
@@ -51,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print(gadget: str, reading: Reading) -> None:
     line = line_of(gadget, Layout.of(reading.packet), as_stored(reading))
     try:
-        print(line, flush=True)  # noqa: T201 - what was asked for
-    except OSError as error:  # nobody reads the pipe any more, or a disk is full: readings are stored all the same
-        _log.warning("logging goes on without showing readings: %s", error.strerror)
+        print(line, flush=True)  # noqa: T201 - output of a command
+    except OSError as error:  # the pipe was closed or a disk is full; readings are still stored
+        _log.warning("output stopped: %s; readings are still stored", error.strerror)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

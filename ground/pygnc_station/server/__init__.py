@@ -1,1 +1,1 @@
-"""The stations' server: takes batches once, shows readings, and believes nothing that it has not verified."""
+"""HTTP server of stations: receives, verifies and stores batches, and shows readings."""

@@ -1,6 +1,7 @@
-"""Who may do what: PINs make stations gateways, keys let gateways upload, tokens let people and programs read.
+"""Access control: PINs register stations as gateways, keys permit gateways to upload, tokens permit reading or writing.
 
-Only hashes are kept. PINs are for one use within minutes; what guesses them is slowed down (`limits`).
+The store contains only hashes of them. A PIN is valid for minutes and for one registration; `context.RateLimit` limits
+the attempts to guess one.
 """
 
 import hashlib
@@ -15,21 +16,21 @@ from pygnc_station.store import schema
 from pygnc_station.store.store import Store
 
 KEY_LENGTH: Final = 20
-"""What batonopc expects."""
+"""Length that batonopc expects."""
 _PIN_DIGITS: Final = 8
 _ALPHABET: Final = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A station that may upload."""
+    """Station that may upload."""
 
     id: int
     name: str
 
 
 def new_pin(store: Store, now_ms: int, minutes: float) -> str:
-    """Return a PIN to register one station with."""
+    """Create a PIN for the registration of one station."""
     pin = "".join(secrets.choice(string.digits) for _ in range(_PIN_DIGITS))
     with store.writes() as connection:
         connection.execute(delete(schema.pins).where(schema.pins.c.expires_ms < now_ms))
@@ -38,7 +39,7 @@ def new_pin(store: Store, now_ms: int, minutes: float) -> str:
 
 
 def register(store: Store, pin: str, device_id: str, name: str, now_ms: int) -> str | None:
-    """Return a key for the station that knows the PIN, which is used up; None: it is no PIN, or too old."""
+    """Return a new key for a station and delete the PIN; None if the PIN is wrong, used or expired."""
     key = "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH))
     with store.writes() as connection:
         c = schema.pins.c
@@ -51,7 +52,7 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int) -> 
 
 
 def gateway_of(connection: Connection, key: str, now_ms: int) -> Gateway | None:
-    """Return whose key it is, and note that it was here; None: nobody's, or revoked."""
+    """Return the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
     table = schema.gateways
     query = select(table.c.id, table.c.name).where(table.c.key_hash == _hash(key), table.c.revoked_ms.is_(None))
     found = connection.execute(query).first()
@@ -62,7 +63,7 @@ def gateway_of(connection: Connection, key: str, now_ms: int) -> Gateway | None:
 
 
 def revoke(store: Store, name: str, now_ms: int) -> int:
-    """Take the keys of a station away; return how many."""
+    """Revoke the keys of a station; return their number."""
     table = schema.gateways
     with store.writes() as connection:
         condition = (table.c.name == name, table.c.revoked_ms.is_(None))
@@ -70,7 +71,7 @@ def revoke(store: Store, name: str, now_ms: int) -> int:
 
 
 def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: float | None = None) -> str:
-    """Return a token in the place of any that had this name."""
+    """Create a token, which replaces an older one of the same name."""
     token = secrets.token_urlsafe(30)
     expires_ms = None if days is None else now_ms + int(days * 86_400_000)
     row = {"token_hash": _hash(token), "name": name, "may_write": int(may_write), "expires_ms": expires_ms}
@@ -81,7 +82,7 @@ def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: fl
 
 
 def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bool:
-    """Tell whether a token is known, in force, and enough."""
+    """Return whether a token is known, not expired, and sufficient."""
     c = schema.tokens.c
     with store.reads() as connection:
         found = connection.execute(select(c.may_write, c.expires_ms).where(c.token_hash == _hash(token))).first()

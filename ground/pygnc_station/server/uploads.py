@@ -1,6 +1,6 @@
-"""Batches on their way in: announced, received piece by piece, verified, taken. Each step may come again.
+"""Received batches: announced, received in chunks, verified and stored. Every step may be repeated.
 
-How much of a batch has come is the size of its file; so a server that was killed knows it too.
+The number of received bytes is the size of the file, so it survives the death of the server.
 """
 
 import hashlib
@@ -16,9 +16,10 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
-from pygnc_station.errors import RefusedReadingsError
+from pygnc.common.files import durable_rename, sync_file
+from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server import batonopc_batch
-from pygnc_station.server.ingest import BadBatchError, Ingested, ingest
+from pygnc_station.server.ingest import ingest
 from pygnc_station.settings import Limits
 from pygnc_station.store import schema
 from pygnc_station.store.export import portable_name
@@ -29,7 +30,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class UploadState(StrEnum):
-    """Of a batch at the server."""
+    """State of a batch at the server."""
 
     RECEIVING = "receiving"
     ACCEPTED = "accepted"
@@ -37,7 +38,7 @@ class UploadState(StrEnum):
 
 
 class UploadError(Exception):
-    """A request that does not fit; `status` is HTTP's."""
+    """Request that contradicts the state of an upload; `status` is the HTTP status of the response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -46,17 +47,17 @@ class UploadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UploadStatus:
-    """A batch as the server sees it.
+    """State of a batch at the server.
 
     Attributes:
-        id: of the batch.
-        name: as its station calls it.
-        state: how far it is.
-        bytes: of the whole.
-        digest: of the whole, `sha256:...`; `md5:...` by tinycloud's protocol, "" if that gave none that is true.
-        offset: bytes that have come.
-        readings: in it, once it is accepted.
-        reason: why it was rejected; of one that is accepted, what was left out.
+        id: id of the batch.
+        name: name that the station has given.
+        state: state of the upload.
+        bytes: announced size.
+        digest: announced checksum, `sha256:...`; in tinycloud's protocol `md5:...`, or "" if the client sent none.
+        offset: number of received bytes.
+        readings: number of readings in an accepted batch.
+        reason: why the batch was rejected, or what was left out of an accepted one.
     """
 
     id: str
@@ -70,15 +71,15 @@ class UploadStatus:
 
 
 class Uploads:
-    """Takes batches.
+    """Uploads of all stations.
 
     Args:
-        store: where readings go.
-        folder: where files go.
-        limits: of sizes.
-        keep: whether zips of accepted batches stay.
-        clock: milliseconds since 1970.
-        zone: of the times in batonopc's batches; None: this computer's.
+        store: receives the readings.
+        folder: folder of received files.
+        limits: size limits of batches.
+        clock: returns milliseconds since 1970 (UTC).
+        keep: keep the zips of accepted batches.
+        zone: time zone of batonopc's timestamps; None means the zone of this computer.
     """
 
     def __init__(
@@ -102,17 +103,17 @@ class Uploads:
             (folder / name).mkdir(parents=True, exist_ok=True)
 
     def path(self, id_: str) -> Path:
-        """Return where a batch is until it is verified."""
+        """Return the path of a batch that is not verified yet."""
         return self._folder / "quarantine" / f"{id_}.zip"
 
     def announce(self, gateway: int, id_: str, name: str, size: int, digest: str) -> UploadStatus:
-        """Begin an upload, or go on with it.
+        """Start or continue an upload.
 
         Raises:
-            UploadError: the id is another's, or the batch is too large.
+            UploadError: the id belongs to another gateway, or the batch is too large.
         """
         if size > self._limits.batch_bytes:
-            raise UploadError(413, f"{size} bytes are more than {self._limits.batch_bytes}: make smaller batches")
+            raise UploadError(413, f"{size} bytes exceed {self._limits.batch_bytes}; reduce most_readings in [batches]")
         with self._lock_of(id_):
             known = self._find(gateway, id_)
             if known is None:
@@ -121,48 +122,48 @@ class Uploads:
                 return known
             elif (known.bytes, known.digest) != (size, digest) or known.state is UploadState.REJECTED:
                 self.path(id_).unlink(missing_ok=True)
-                self._note(id_, state=UploadState.RECEIVING, bytes=size, digest=digest, reason="")
+                self._update(id_, state=UploadState.RECEIVING, bytes=size, digest=digest, reason="")
             return self.get(gateway, id_)
 
     def get(self, gateway: int, id_: str) -> UploadStatus:
         """Return the state of an upload.
 
         Raises:
-            UploadError: this gateway has none of that id.
+            UploadError: the gateway has announced no batch with this id.
         """
         found = self._find(gateway, id_)
         if found is None:
-            raise UploadError(404, "no such batch: announce it first")
+            raise UploadError(404, "unknown batch; announce it first")
         return found
 
-    def append(self, gateway: int, id_: str, offset: int, piece: bytes) -> UploadStatus:
-        """Take the next bytes.
+    def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> UploadStatus:
+        """Append bytes to a batch.
 
         Raises:
-            UploadError: they are not the next ones, or too many.
+            UploadError: `offset` is not the number of received bytes, or there are more bytes than announced.
         """
         with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is not UploadState.RECEIVING:
                 return upload
             if offset != upload.offset:
-                raise UploadError(409, f"{upload.offset} bytes are here; go on from there")
-            if offset + len(piece) > upload.bytes:
-                raise UploadError(413, f"more than the {upload.bytes} bytes that were announced")
+                raise UploadError(409, f"{upload.offset} bytes were received; continue from there")
+            if offset + len(chunk) > upload.bytes:
+                raise UploadError(413, f"more than the announced {upload.bytes} bytes")
             with self.path(id_).open("ab") as file:
-                file.write(piece)
+                file.write(chunk)
             return self.get(gateway, id_)
 
     def complete(self, gateway: int, id_: str) -> UploadStatus:
-        """Verify a batch that has come whole, and take it."""
+        """Verify and store a batch whose bytes have all arrived."""
         with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is UploadState.RECEIVING and upload.offset == upload.bytes:
-                self._take(upload)
+                self._process(upload)
             return self.get(gateway, id_)
 
     def recover(self) -> None:
-        """Finish what was cut short when the server was killed; what cannot be finished stays, and is told."""
+        """Process complete batches after the server was killed; log and keep those that cannot be processed."""
         c = schema.uploads.c
         for path in sorted((self._folder / "quarantine").glob("*.zip")):
             id_ = path.stem
@@ -171,36 +172,36 @@ class Uploads:
             try:
                 if gateway is not None:
                     self._finish(gateway, id_)
-            except Exception:  # noqa: BLE001 - whatever one batch does, the server serves the others
-                _log.exception("batch %s cannot be taken; it is in %s", id_, path)
+            except Exception:  # noqa: BLE001 - one batch must not prevent the start
+                _log.exception("batch %s cannot be processed; its file is %s", id_, path)
 
     def _finish(self, gateway: int, id_: str) -> None:
-        """Take a batch that has come whole, or put away the zip of one that was decided about."""
+        """Process a complete batch, or archive the file of one that was accepted or rejected before."""
         upload = self.complete(gateway, id_)
         if not self.path(id_).exists():
             return
         if upload.state is UploadState.ACCEPTED:
-            self._put_away(self.path(id_))
+            self._archive(self.path(id_))
         elif upload.state is UploadState.REJECTED:
             self._reject(upload, upload.reason)
 
     def _lock_of(self, id_: str) -> threading.Lock:
-        """Return the lock of a batch; some share one, so that their number does not grow."""
+        """Return the lock of a batch; batches share a fixed number of locks."""
         return self._locks[hash(id_) % _LOCKS]
 
-    def _take(self, upload: UploadStatus) -> None:
+    def _process(self, upload: UploadStatus) -> None:
         path = self.path(upload.id)
         kind, _, wanted = upload.digest.partition(":")
         if kind:
             with path.open("rb") as file:
                 if hashlib.file_digest(file, kind).hexdigest() != wanted:
-                    # Damaged on the way: nothing is wrong with the batch, it has to come again.
+                    # Damaged in transit: the station sends the batch again.
                     path.unlink()
                     return
         try:
             with self._store.writes() as connection:
                 files = self._folder / "files" / portable_name(upload.id)
-                done: Ingested = ingest(self._store, connection, path, files, self._limits, self._zone)
+                done = ingest(self._store, connection, path, files, self._limits, self._zone)
                 values = {"state": UploadState.ACCEPTED, "readings": done.readings, "files": done.files}
                 table = schema.uploads
                 changed = values | {"changed_ms": self._clock(), "reason": done.note}
@@ -209,12 +210,12 @@ class Uploads:
             self._reject(upload, str(error))
             return
         except RefusedReadingsError as error:
-            self._reject(upload, f"the database refuses its readings: {error.reason}")
+            self._reject(upload, f"the database refuses the readings: {error.reason}")
             return
-        self._put_away(path)
+        self._archive(path)
 
-    def _put_away(self, path: Path) -> None:
-        """Keep the zip of an accepted batch, or delete it; batonopc's is kept without the key that is in it."""
+    def _archive(self, path: Path) -> None:
+        """Keep or delete the zip of an accepted batch; batonopc's is kept without the key that it contains."""
         if not self._keep:
             path.unlink()
             return
@@ -223,18 +224,19 @@ class Uploads:
         with zipfile.ZipFile(path) as archive:
             stem = batonopc_batch.stem_of(archive)
             if stem:
-                unfinished = folder / f".{path.name}.part"
-                with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as target:
+                part = folder / f".{path.name}.part"
+                with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as target:
                     batonopc_batch.without_key(archive, stem, target)
-                unfinished.replace(folder / path.name)
+                sync_file(part)
+                durable_rename(part, folder / path.name)
         if stem:
             path.unlink()
         else:
             path.replace(folder / path.name)
 
     def _reject(self, upload: UploadStatus, reason: str) -> None:
-        """Note why a batch is rejected, and keep its zip, unless it came by tinycloud's calls: it may hold a key."""
-        self._note(upload.id, state=UploadState.REJECTED, reason=reason)
+        """Record why a batch is rejected; keep its zip unless it is tinycloud's, which may contain a key."""
+        self._update(upload.id, state=UploadState.REJECTED, reason=reason)
         path = self.path(upload.id)
         if not upload.digest.startswith("sha256:"):
             path.unlink(missing_ok=True)
@@ -249,11 +251,11 @@ class Uploads:
         if row is None:
             return None
         if row.gateway_id != gateway:
-            raise UploadError(404, "no such batch of yours")
+            raise UploadError(404, "unknown batch of this gateway")
         path = self.path(id_)
         state = UploadState(row.state)
-        here = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0
-        offset = row.bytes if state is UploadState.ACCEPTED else here
+        received = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0
+        offset = row.bytes if state is UploadState.ACCEPTED else received
         return UploadStatus(id_, row.name, state, row.bytes, row.digest, offset, row.readings, row.reason)
 
     def _insert(self, gateway: int, id_: str, name: str, size: int, digest: str) -> None:
@@ -263,7 +265,7 @@ class Uploads:
         with self._store.writes() as connection:
             connection.execute(insert(schema.uploads), row | {"created_ms": now_ms, "changed_ms": now_ms})
 
-    def _note(self, id_: str, **values: object) -> None:
+    def _update(self, id_: str, **values: object) -> None:
         table = schema.uploads
         with self._store.writes() as connection:
             connection.execute(update(table).where(table.c.id == id_).values(changed_ms=self._clock(), **values))

@@ -1,7 +1,4 @@
-"""Publishes readings to an MQTT broker. Values are not kept by the broker: an old one never passes for a new one.
-
-Entities of Home Assistant, made from the layout of a stream: name, unit, class, when a value expires.
-"""
+"""Output to an MQTT broker, with discovery for Home Assistant derived from the layouts of the streams."""
 
 import json
 import logging
@@ -30,31 +27,31 @@ _CLASSES: Final = {
 }
 _MASS: Final = {"pm_1_": "pm1", "pm_01": "pm1", "pm_2_5_": "pm25", "pm_25": "pm25", "pm_10": "pm10"}
 _FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9_-]+")
-_WORDLESS: Final = frozenset({"raw", "checksum"})
+_SKIPPED: Final = frozenset({"raw", "checksum"})
 
 
 def topic_part(text: str) -> str:
-    """Return a text as a part of a topic or an id."""
+    """Return a text without signs that topics and ids do not allow."""
     return _FORBIDDEN.sub("_", text).strip("_") or "_"
 
 
 def entities(
     station: str, stream: Stream, state_topic: str, availability: str, expire_s: int
 ) -> dict[str, dict[str, Any]]:
-    """Return the configuration of each value of a stream, by its id.
+    """Return Home Assistant's configuration of each value of a stream, by entity id.
 
     Args:
         station: name of the station.
-        stream: the readings.
-        state_topic: where they are published.
-        availability: topic that tells whether the station is there.
-        expire_s: after that a value counts as unknown.
+        stream: stream of the readings.
+        state_topic: topic of the readings.
+        availability: topic of the station's availability.
+        expire_s: Home Assistant shows a value as unknown after this many seconds.
     """
     node = "_".join(map(topic_part, (station, stream.gadget_id)))
     device = {"identifiers": [f"pygnc_{node}"], "name": stream.gadget_id, "model": stream.family, "via_device": station}
     found = {}
     for column in stream.layout.columns:
-        if column.name in _WORDLESS:
+        if column.name in _SKIPPED:
             continue
         id_ = f"{node}_{topic_part(stream.layout.kind)}_{topic_part(column.name)}"
         found[id_] = {
@@ -70,7 +67,7 @@ def entities(
 
 
 def _quantity(column: Column) -> dict[str, str]:
-    """Return unit and class of a measured value; a text or code has neither."""
+    """Return unit and class of a measured value; {} for a text or code."""
     if not column.unit:
         return {}
     quantity = {"unit_of_measurement": column.unit, "state_class": "measurement"}
@@ -81,7 +78,7 @@ def _quantity(column: Column) -> dict[str, str]:
         kind = "humidity"
     elif column.unit == "%" and "charge" in column.name:
         kind = "battery"
-    if kind == "energy":  # an amount since some time, not a momentary value
+    if kind == "energy":  # accumulated, not momentary
         quantity["state_class"] = "total"
     return quantity | ({"device_class": kind} if kind else {})
 
@@ -96,18 +93,20 @@ def _quoted(name: str) -> str:
 
 _KEEPALIVE_S: Final = 30
 _QOS: Final = 1
-_MOST_WAITING: Final = 1000
+_MAX_WAITING: Final = 1000
 _log: Final = logging.getLogger(__name__)
 
 
 class MqttSink:
-    """A connection to a broker; it comes back by itself.
+    """Connection to an MQTT broker, which is restored automatically.
+
+    Values are not retained by the broker, so that an old value is never taken for a new one.
 
     Args:
-        settings: of the station.
+        settings: settings of the station.
 
     Raises:
-        StationError: the broker refuses the login, or the certificates cannot be read.
+        StationError: the CA certificates cannot be read.
     """
 
     def __init__(self, settings: StationSettings) -> None:
@@ -117,10 +116,10 @@ class MqttSink:
         self._availability = f"{self._root}/availability"
         self._announced: dict[str, dict[str, dict[str, Any]]] = {}
         self._refusal = ""
-        self._is_away = False
+        self._is_unreachable = False
         self.connected = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"pygnc-{topic_part(settings.name)}")
-        self._client.max_queued_messages_set(_MOST_WAITING)
+        self._client.max_queued_messages_set(_MAX_WAITING)
         self._client.will_set(self._availability, "offline", _QOS, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -133,27 +132,29 @@ class MqttSink:
         self._client.loop_start()
 
     def check(self) -> None:
-        """See whether the broker lets this station in.
+        """Check that the broker has not refused the login.
 
         Raises:
-            StationError: it does not.
+            StationError: the broker refuses the login.
         """
         if self._refusal:
-            raise StationError(f"{self._mqtt.host}:{self._mqtt.port}: the broker refuses: {self._refusal}")
+            raise StationError(
+                f"{self._mqtt.host}:{self._mqtt.port}: the broker refuses the login: {self._refusal}; check [mqtt]"
+            )
 
     def publish(self, stream: Stream, reading: StoredReading) -> None:
-        """Publish a reading, and before the first one of its kind what Home Assistant needs to know."""
+        """Publish a reading; announce its values to Home Assistant before the first reading of a kind."""
         topic = "/".join((self._root, topic_part(stream.gadget_id), topic_part(stream.layout.kind)))
         if self._mqtt.discovery_prefix and topic not in self._announced:
             found = entities(self._station, stream, topic, self._availability, self._mqtt.expire_s)
             self._announced[topic] = found
             self._announce(found)
         values: dict[str, PlainValue] = dict(zip(stream.layout.names, reading.values, strict=False))
-        told = {"time": reading.time, "quality": reading.quality, "flags": reading.flags, "values": values}
-        self._client.publish(topic, json.dumps(told, ensure_ascii=False), _QOS)
+        message = {"time": reading.time, "quality": reading.quality, "flags": reading.flags, "values": values}
+        self._client.publish(topic, json.dumps(message, ensure_ascii=False), _QOS)
 
     def close(self) -> None:
-        """Say that the station goes, and go."""
+        """Publish that the station is offline, and disconnect."""
         if self.connected.is_set():
             self._client.publish(self._availability, "offline", _QOS, retain=True).wait_for_publish(2.0)
         self._client.disconnect()
@@ -169,18 +170,18 @@ class MqttSink:
             self._refusal = str(reason)
             return
         self._refusal = ""
-        if self._is_away:
-            _log.warning("%s:%d: the broker is there", self._mqtt.host, self._mqtt.port)
-        self._is_away = False
+        if self._is_unreachable:
+            _log.warning("%s:%d: connected to the broker", self._mqtt.host, self._mqtt.port)
+        self._is_unreachable = False
         self._client.publish(self._availability, "online", _QOS, retain=True)
-        for found in list(self._announced.values()):  # the broker may have forgotten
+        for found in list(self._announced.values()):  # the broker may have lost them
             self._announce(found)
         self.connected.set()
 
     def _on_connect_fail(self, *_: object) -> None:
-        if not self._is_away:
-            _log.warning("%s:%d: the broker is not reached; it is tried again", self._mqtt.host, self._mqtt.port)
-        self._is_away = True
+        if not self._is_unreachable:
+            _log.warning("%s:%d: the broker cannot be reached; retrying", self._mqtt.host, self._mqtt.port)
+        self._is_unreachable = True
 
 
 def _tls(settings: StationSettings) -> ssl.SSLContext:

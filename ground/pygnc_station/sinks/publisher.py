@@ -1,4 +1,4 @@
-"""Follows the store and gives what comes to every output of the settings, each at its own pace."""
+"""Publisher: reads new readings from the store and sends them to the outputs of the settings."""
 
 import contextlib
 import logging
@@ -16,19 +16,19 @@ from pygnc_station.store.cursors import INFLUX, advance, pending
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import note_failure, note_success, retry_state
 
-LOOK_S: Final = 1.0
+POLL_S: Final = 1.0
 _LINES: Final = 1000
-_NEWEST: Final = 200
-"""Readings of a stream that MQTT gets at once; older ones that piled up are left out: it is for what is now."""
+_MAX_MQTT_READINGS: Final = 200
+"""Readings of a stream that MQTT receives at once; older ones are skipped, because MQTT shows current values."""
 
 _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Outputs of a station, until it is stopped.
+    """Outputs of a station.
 
     Raises:
-        StationError: the settings name no output, or one cannot be had.
+        StationError: the settings contain no output, or an output cannot be opened.
     """
 
     def __init__(self, store: Store, settings: StationSettings) -> None:
@@ -51,30 +51,30 @@ class Publisher:
             self._closing = stack.pop_all()
 
     def stop(self) -> None:
-        """End `run`; may be called by a signal's handler."""
+        """End `run`; may be called from a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:
         """Publish until stopped.
 
         Raises:
-            StationError: an output refuses what the user has to mend.
+            StationError: an output fails for a reason that the user has to remove.
         """
         with self._closing:
             while True:
                 self.publish_mqtt()
                 self.write_influx(int(time.time() * 1000))
-                if self._stopping.wait(LOOK_S):
+                if self._stopping.wait(POLL_S):
                     return
 
     def publish_mqtt(self) -> None:
-        """Publish what has come since the last call."""
+        """Publish the readings since the last call to MQTT."""
         if self.mqtt is None:
             return
         self.mqtt.check()
         for stream in query.streams(self._store):
             last = stream.next_number - 1
-            first = max(self._seen.get(stream.id, 0) + 1, last - _NEWEST + 1)
+            first = max(self._seen.get(stream.id, 0) + 1, last - _MAX_MQTT_READINGS + 1)
             if first > last:
                 continue
             with self._store.reads() as connection:
@@ -84,7 +84,7 @@ class Publisher:
             self._seen[stream.id] = last
 
     def write_influx(self, now_ms: int) -> None:
-        """Write what is not there yet, the oldest first; a database that is away gets it later."""
+        """Write readings to InfluxDB, the oldest first; retry later if it cannot be reached."""
         if self.influx is None or retry_state(self._store, INFLUX).next_try_ms > now_ms:
             return
         try:
@@ -98,14 +98,14 @@ class Publisher:
         note_success(self._store, INFLUX, now_ms)
 
     def _write_page(self) -> bool:
-        """Write some readings of one stream; False when all are written."""
+        """Write a page of readings of one stream; return whether there was one."""
         with self._store.reads() as connection:
             waiting = pending(connection, INFLUX)
             if not waiting or self.influx is None:
                 return False
-            piece = waiting[0]
-            readings = query.numbered(connection, piece.stream.id, piece.first, piece.last, _LINES)
-        self.influx.write([line_of(self._settings.name, piece.stream, reading) for reading in readings])
+            part = waiting[0]
+            readings = query.numbered(connection, part.stream.id, part.first, part.last, _LINES)
+        self.influx.write([line_of(self._settings.name, part.stream, reading) for reading in readings])
         with self._store.writes() as connection:
-            advance(connection, INFLUX, piece.stream.id, readings[-1].number if readings else piece.last)
+            advance(connection, INFLUX, part.stream.id, readings[-1].number if readings else part.last)
         return True

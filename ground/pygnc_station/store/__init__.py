@@ -1,1 +1,1 @@
-"""Readings of any device in SQLite, MariaDB or MySQL: one schema, one identity for each reading, nothing twice."""
+"""Store of readings in SQLite, MariaDB or MySQL."""

@@ -1,8 +1,7 @@
-"""Imports databases of batonopc: any of its three tables, however often; each reading comes once.
+"""Import of batonopc's readings from its databases; conversion of its table rows to readings.
 
-Rows of batonopc's tables, from a database or an uploaded batch, as readings: the same row is the same reading.
-
-Time zones by their names.
+All three tables of batonopc are supported. The same row always gives the same reading, whether it comes from a database
+or from an uploaded batch, so a repeated import adds only new readings.
 """
 
 import ast
@@ -24,6 +23,7 @@ from pygnc_station.store.store import Store
 
 KIND: Final = "batonopc"
 FAMILY: Final = "opc_n3"
+_PAGE: Final = 2000
 KEYS: Final = ("rdg_no", "timestamp", "gadget_id")
 RAW: Final = "raw_data"
 _AIR: Final = ("temp", "rh")
@@ -40,7 +40,7 @@ TABLES: Final = {
         (*KEYS, *_AIR, RAW),
     )
 }
-"""Columns of its three tables, by their number: its batches do not name them."""
+"""Columns of batonopc's three tables by their number, because its batches often have no column names."""
 _UNITS: Final = {
     "temp": "°C", "rh": "%", "sampling_period": "s", "sample_flow_rate": "ml/s",
     **dict.fromkeys(_MASSES, "µg/m³"), **dict.fromkeys(_BINS, "1/ml"), **dict.fromkeys(_FLIGHT_TIMES, "µs"),
@@ -49,12 +49,12 @@ _UNITS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where rows come from.
+    """Table of batonopc.
 
     Attributes:
-        names: of its columns, `rdg_no` and `timestamp` among them.
-        zone: of its times, which are local; None: this computer's.
-        gadget_id: device of the rows that name none.
+        names: names of the columns, which include `rdg_no` and `timestamp`.
+        zone: time zone of the timestamps; None means the zone of this computer.
+        gadget_id: device of rows without a device name.
     """
 
     names: tuple[str, ...]
@@ -64,24 +64,24 @@ class Table:
 
 @dataclass(slots=True)
 class GroupedRows:
-    """Readings by device and layout, and the number of rows without a time that can be read."""
+    """Numbered readings by device and layout, and the number of rows without a valid time."""
 
     readings: dict[tuple[str, Layout], list[tuple[int, NewReading]]] = field(default_factory=dict)
     untimed: int = 0
 
 
 def origin_of(first: Sequence[object]) -> str:
-    """Return the name of a table in its readings' identity: one that has grown since is known by its first row.
+    """Return the origin of a table's readings: it depends on the first row, so it stays the same as the table grows.
 
     Args:
-        first: its first row; values, or their texts as Python writes them, which its batches hold.
+        first: first row of the table, as values or as their Python texts, which its batches contain.
     """
     texts = tuple("" if value is None else str(value) for value in first)
     return f"{KIND}-{hashlib.sha256(repr(texts).encode()).hexdigest()[:16]}"
 
 
 def group_rows(table: Table, rows: Iterable[Sequence[Any]]) -> GroupedRows:
-    """Return rows as numbered readings."""
+    """Convert rows to numbered readings."""
     done = GroupedRows()
     groups: dict[tuple[str, tuple[str, ...]], list[tuple[int, NewReading]]] = {}
     for row in rows:
@@ -114,7 +114,7 @@ def _values(cells: dict[str, Any]) -> dict[str, PlainValue]:
 
 
 def _raw(text: str) -> dict[str, Any]:
-    """Return the reading that older versions kept as JSON or as Python wrote it."""
+    """Return the reading that older versions of batonopc stored as JSON or as a Python literal."""
     for read in (json.loads, ast.literal_eval):
         with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             found = read(text)
@@ -127,41 +127,38 @@ def _time_ms(text: str, zone: tzinfo | None) -> int:
     time = datetime.fromisoformat(text.strip().replace("_", "T")).replace(tzinfo=zone)
     t_utc_ms = int(time.timestamp() * 1000)
     if t_utc_ms not in TIMES_MS:
-        raise ValueError(f"{text}: not a time of 1970 to 9999")
+        raise ValueError(f"{text}: the time must be between 1970 and 9999")
     return t_utc_ms
-
-
-_PAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did: readings read, and rows without a time that can be read."""
+    """Result of an import: number of readings, and number of rows without a valid time."""
 
     readings: int
     untimed: int
 
 
 def import_batonopc(store: Store, path: Path, zone: tzinfo | None, gadget_id: str = "") -> Imported:
-    """Take the readings of a batonopc database.
+    """Import the readings of a batonopc database.
 
     Args:
-        store: where they go.
-        path: the SQLite file.
-        zone: of its times, which are local; None: this computer's.
-        gadget_id: device whose readings they are, for rows that name none.
+        store: receives the readings.
+        path: SQLite file of batonopc.
+        zone: time zone of its timestamps; None means the zone of this computer.
+        gadget_id: device of rows without a device name; "" uses the name of the file.
 
     Raises:
-        StoreError: the file is no such database.
+        StoreError: the file is not a database of batonopc.
     """
     if not path.is_file():
-        raise StoreError(f"{path}: no such file")
+        raise StoreError(f"{path}: the file does not exist")
     readings = untimed = 0
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             tables = _tables(database)
             if not tables:
-                raise StoreError(f"{path}: no table of batonopc is in it (none has rdg_no and timestamp)")
+                raise StoreError(f"{path}: no table of batonopc found (columns rdg_no and timestamp)")
             for name, columns in tables.items():
                 table, origin = Table(columns, zone, gadget_id or path.stem), ""
                 for page in _pages(database, name):
@@ -174,7 +171,7 @@ def import_batonopc(store: Store, path: Path, zone: tzinfo | None, gadget_id: st
 
 
 def _tables(database: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    """Return the tables of batonopc with their columns."""
+    """Return the columns of batonopc's tables by table name."""
     found = {}
     names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     for name in names:
@@ -191,7 +188,7 @@ def _pages(database: sqlite3.Connection, table: str) -> Iterator[list[tuple[Any,
 
 
 def _take(store: Store, table: Table, origin: str, page: list[tuple[Any, ...]]) -> int:
-    """Store a page; return how many rows have no time."""
+    """Store a page of rows; return the number of rows without a valid time."""
     done = group_rows(table, page)
     for (gadget, layout), readings in done.readings.items():
         store.put(store.stream(gadget, layout, family=FAMILY, origin=origin), readings)
@@ -203,12 +200,12 @@ def _quoted(name: str) -> str:
 
 
 def zone_of(name: str) -> tzinfo | None:
-    """Return the zone of a name; None for "": this computer's.
+    """Return a time zone; None, which means the zone of this computer, for "".
 
     Raises:
-        StationError: no zone has that name.
+        StationError: the time zone is unknown.
     """
     try:
         return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones is an OSError
-        raise StationError(f"{name!r} is no time zone; an example: Europe/Dublin") from None
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
+        raise StationError(f"unknown time zone {name!r}; an example: Europe/Dublin") from None

@@ -1,4 +1,4 @@
-"""Opens a database by URL: SQLite with a write-ahead log, MariaDB or MySQL; brings its schema up to date."""
+"""Databases: opening by URL (SQLite with a write-ahead log, MariaDB or MySQL), schema migration, error messages."""
 
 import contextlib
 import sqlite3
@@ -27,65 +27,65 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store.schema import REVISION, facts, metadata
 
-LONGEST_TEXT: Final = 8 << 20
-"""Bytes, half of what MariaDB sends at once by default: a day of readings every five seconds is 2 MB."""
+MAX_PACKED_BYTES: Final = 8 << 20
+"""Half of MariaDB's default `max_allowed_packet`; a day of readings every five seconds is 2 MB."""
 _DRIVERS: Final = {"sqlite": "sqlite", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
-"""As Alembic makes it."""
+"""Alembic's version table."""
 _CHECK_FAILED: Final = 4025
-"""MariaDB's number for a value outside a column's limits, which its driver calls an operational error."""
+"""MariaDB's error number for a violated check constraint, which its driver reports as an operational error."""
 _REMEDIES: Final = {
-    "unable to open database file": "; this user needs the right to write it and its folder (chown)",
-    "attempt to write a readonly database": "; this user needs the right to write it and its folder (chown)",
-    "file is not a database": "; name another file, or move this one away",
-    "database disk image is malformed": "; it is damaged: move it away; `sqlite3 FILE .recover` saves what it can",
-    "database or disk is full": "; make room, `pygnc station prune` deletes old readings",
-    "disk I/O error": "; the disk or card fails, or is gone",
+    "unable to open database file": "; give this user write permission for the file and its folder (chown)",
+    "attempt to write a readonly database": "; give this user write permission for the file and its folder (chown)",
+    "file is not a database": "; set another file, or move this one away",
+    "database disk image is malformed": "; move the file away; `sqlite3 FILE .recover` restores what is readable",
+    "database or disk is full": "; free some space, for example by `pygnc station prune`",
+    "disk I/O error": "; the disk or card is failing or was removed",
 }
-"""What SQLite says, and what helps."""
-_ONE_AT_A_TIME: Final = threading.Lock()
-"""Alembic's context is one for the whole process."""
+"""Remedies by SQLite's error message."""
+_MIGRATING: Final = threading.Lock()
+"""Alembic's context is global to the process."""
 _MIGRATION_LOCK: Final = "pygnc_migration"
 _LOCK_WAIT_S: Final = 60
 _SERVER_WAIT_S: Final = 10
 
 
 def open_engine(where: str) -> Engine:
-    """Open a database and bring its schema up to date.
+    """Open a database and migrate its schema to the current revision.
 
     Args:
         where: `sqlite:///path`, the path of an SQLite file, or `mysql://user:password@host/database`.
 
     Raises:
-        StoreError: it cannot be opened; the message hides the password.
+        StoreError: the database cannot be opened; the message does not contain the password.
     """
     url = parse_url(where)
     with translated_errors(url):
         engine = _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url)
-        _bring_up_to_date(engine)
+        _migrate_if_needed(engine)
     return engine
 
 
 def parse_url(where: str) -> URL:
-    """Return the URL of a store, with the driver that is used here.
+    """Return the URL of a store with its SQLAlchemy driver.
 
     Raises:
-        StoreError: it is none, or names another kind of database.
+        StoreError: the URL is invalid or names an unsupported kind of database.
     """
     if "://" not in where:
         return URL.create("sqlite", database=where)
     try:
         url = make_url(where)
     except (ArgumentError, ValueError):
-        raise StoreError("the store's URL cannot be read; an example: mysql://user:password@host/database") from None
+        raise StoreError("invalid URL of the store; an example: mysql://user:password@host/database") from None
     if url.get_backend_name() not in _DRIVERS:
-        raise StoreError(f"a store is in sqlite, mariadb or mysql, not in {url.get_backend_name()}")
+        raise StoreError(f"unknown kind of store {url.get_backend_name()!r}; choose from sqlite, mariadb, mysql")
     return url.set(drivername=_DRIVERS[url.get_backend_name()])
 
 
 @contextlib.contextmanager
 def translated_errors(url: URL) -> Iterator[None]:
-    """Put what a database says into words with its name, without its password."""
+    """Convert errors of the database into StoreError and RefusedReadingsError, without its password."""
     name = name_of(url)
     try:
         yield
@@ -101,18 +101,15 @@ def translated_errors(url: URL) -> Iterator[None]:
 
 
 def writing(engine: Engine) -> Engine:
-    """Return the engine for transactions that write: SQLite's take the lock at once, so that none fails half way."""
+    """Return the engine for write transactions; SQLite then locks at the begin, so that none fails halfway."""
     return engine.execution_options(writes=True)
 
 
 def name_of(url: URL) -> str:
-    """Return what people call a store: the path of its file, or its URL without the password."""
-    is_file = url.get_backend_name() == "sqlite" and url.database
-    return (
-        str(url.database)
-        if is_file
-        else url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
-    )
+    """Return the name of a store in messages: the path of its file, or its URL without the password."""
+    if url.get_backend_name() == "sqlite" and url.database:
+        return url.database
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
 def _reason(error: SQLAlchemyError) -> str:
@@ -133,7 +130,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # The library begins transactions itself, see `_begin_sqlite`: Python's module would begin none before a SELECT.
+    # `_begin_sqlite` begins transactions; the sqlite3 module would not begin one before a SELECT.
     connection.isolation_level = None
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 60000"):
         connection.execute(f"PRAGMA {pragma}").close()
@@ -148,47 +145,47 @@ def _server_engine(url: URL) -> Engine:
     timeouts = {"connect_timeout": _SERVER_WAIT_S, "read_timeout": _LOCK_WAIT_S, "write_timeout": _LOCK_WAIT_S}
     options: dict[str, Any] = timeouts | {
         "charset": "utf8mb4",
-        "init_command": f"SET sql_mode = 'TRADITIONAL,ANSI_QUOTES', group_concat_max_len = {LONGEST_TEXT}",
+        "init_command": f"SET sql_mode = 'TRADITIONAL,ANSI_QUOTES', group_concat_max_len = {MAX_PACKED_BYTES}",
     }
     return create_engine(url, connect_args=options, pool_pre_ping=True, isolation_level="READ COMMITTED")
 
 
-def _bring_up_to_date(engine: Engine) -> None:
-    """Make or migrate the tables if needed. Alembic takes memory, so it is loaded only for stores that are older."""
+def _migrate_if_needed(engine: Engine) -> None:
+    """Create or migrate the tables. Alembic needs much memory, so it is imported only for older stores."""
     with engine.connect() as connection:
         if _revision(connection) == REVISION:
             return
-    with _ONE_AT_A_TIME, writing(engine).begin() as connection, _migration_lock(connection):
+    with _MIGRATING, writing(engine).begin() as connection, _migration_lock(connection):
         found = _revision(connection)
         if found is None:
-            _make_anew(connection)
+            _create_tables(connection)
         elif found != REVISION:
             migrate(connection)
 
 
-def _make_anew(connection: Connection) -> None:
-    """Make all tables at once, as the migrations would; what was cut short is completed.
+def _create_tables(connection: Connection) -> None:
+    """Create all tables that the migrations would create; complete an interrupted creation.
 
     Raises:
-        StoreError: tables of another program are in the way.
+        StoreError: the database contains tables of another program.
     """
-    there = set(inspect(connection).get_table_names())
-    if metadata.tables.keys() & there and facts.name not in there:
+    existing = set(inspect(connection).get_table_names())
+    if metadata.tables.keys() & existing and facts.name not in existing:
         name = name_of(connection.engine.url)
-        taken = ", ".join(sorted(metadata.tables.keys() & there))
-        raise StoreError(f"{name}: has tables of another program ({taken}); name another database")
+        foreign = ", ".join(sorted(metadata.tables.keys() & existing))
+        raise StoreError(f"{name}: the database contains tables of another program ({foreign}); use another database")
     metadata.create_all(connection)
     _VERSION.create(connection, checkfirst=True)
     connection.execute(insert(_VERSION), {"version_num": REVISION})
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:
-    """Bring the schema of a connection up to date, or to a revision.
+    """Migrate the schema to a revision.
 
     Raises:
-        StoreError: the store is newer than this program.
+        StoreError: the schema is newer than this program.
     """
-    from alembic import command  # noqa: PLC0415 - see `_bring_up_to_date`
+    from alembic import command  # noqa: PLC0415 - see `_migrate_if_needed`
     from alembic.config import Config  # noqa: PLC0415 - likewise
     from alembic.util import CommandError  # noqa: PLC0415 - likewise
 
@@ -199,7 +196,9 @@ def migrate(connection: Connection, revision: str = "head") -> None:
     try:
         command.upgrade(config, revision)
     except CommandError:
-        raise StoreError(f"{name_of(connection.engine.url)}: was made by a newer PyGNC; update this one") from None
+        raise StoreError(
+            f"{name_of(connection.engine.url)}: the store was created by a newer PyGNC; update this one"
+        ) from None
 
 
 def _revision(connection: Connection) -> str | None:
@@ -211,7 +210,7 @@ def _revision(connection: Connection) -> str | None:
 
 @contextlib.contextmanager
 def _migration_lock(connection: Connection) -> Iterator[None]:
-    """Let one program migrate at a time. SQLite's transaction is such a lock; servers commit each table by itself."""
+    """Lock the migration against other programs. SQLite's transaction is such a lock; servers commit table by table."""
     if connection.dialect.name == "sqlite":
         yield
         return

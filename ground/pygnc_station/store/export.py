@@ -1,62 +1,53 @@
-"""Readings as files: CSV in the units that people expect, Parquet in SI. One file for each kind of readings.
-
-File names that every file system takes, from names that people and devices give.
-"""
+"""Export of readings to files: CSV in customary units, Parquet in SI units, one file per stream."""
 
 import csv
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pygnc.common.files import durable_rename, sync_file
 from pygnc_station.store.layout import Column, to_cell
 from pygnc_station.store.query import ALWAYS, Span, walk
 from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store
 
-_FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST: Final = 80
-
-
-def portable_name(name: str) -> str:
-    """Return a name of letters, digits, points, hyphens and underscores that begins with none of the signs."""
-    return _FORBIDDEN.sub("_", name).strip("._-")[:_LONGEST] or "unnamed"
-
-
 COMMON: Final = ("time", "quality", "lost_before", "flags")
+_NOT_PORTABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_NAME_LENGTH: Final = 80
 
 
 def export(store: Store, among: Sequence[Stream], folder: Path, form: str, span: Span = ALWAYS) -> list[Path]:
-    """Write readings to files that appear when they are complete.
+    """Write readings to files; each file appears when it is complete.
 
     Args:
-        store: where the readings are.
-        among: streams; each becomes a file.
-        folder: is made if missing.
+        store: store to read.
+        among: streams to export.
+        folder: folder of the files, created if missing.
         form: `csv` or `parquet`.
-        span: of what time.
+        span: time span of the readings.
 
     Returns:
-        The files.
+        The paths of the files.
     """
     write: Callable[[Store, Stream, Span, Path], None] = {"csv": _write_csv, "parquet": _write_parquet}[form]
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for stream, name in zip(among, file_names(among), strict=True):
         path = folder / f"{name}.{form}"
-        unfinished = path.with_name(f".{path.name}.part")
+        part = path.with_name(f".{path.name}.part")
         try:
-            write(store, stream, span, unfinished)
-            unfinished.replace(path)
+            write(store, stream, span, part)
+            sync_file(part)
+            durable_rename(part, path)
         finally:
-            unfinished.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         paths.append(path)
     return paths
 
 
 def file_names(among: Sequence[Stream]) -> list[str]:
-    """Return a portable name for each stream, no two alike on any file system."""
+    """Return a portable name for each stream; they differ even on a file system that ignores case."""
     names: list[str] = []
     for stream in among:
         name = base = f"{portable_name(stream.gadget_id)}_{portable_name(stream.layout.kind)}"
@@ -67,8 +58,13 @@ def file_names(among: Sequence[Stream]) -> list[str]:
     return names
 
 
+def portable_name(name: str) -> str:
+    """Return a file name of letters, digits, dots, hyphens and underscores that does not begin with a sign."""
+    return _NOT_PORTABLE.sub("_", name).strip("._-")[:_MAX_NAME_LENGTH] or "unnamed"
+
+
 def csv_row(reading: StoredReading, columns: Sequence[Column]) -> list[str]:
-    """Return the cells of a reading, below `COMMON`, the columns' titles and `raw`."""
+    """Return the cells of a reading for the header `COMMON`, the columns' titles and `raw`."""
     cells = map(to_cell, reading.row(columns))
     raw = "" if reading.raw is None else reading.raw.hex()
     return [reading.time, str(reading.quality), str(reading.lost_before), reading.flags, *cells, raw]
@@ -80,14 +76,11 @@ def _write_csv(store: Store, stream: Stream, span: Span, path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow([*COMMON, *(column.title for column in columns), "raw"])
         for page in walk(store, stream, span):
-            for reading in page:
-                writer.writerow(csv_row(reading, columns))
-        file.flush()
-        os.fsync(file.fileno())
+            writer.writerows(csv_row(reading, columns) for reading in page)
 
 
 def _write_parquet(store: Store, stream: Stream, span: Span, path: Path) -> None:
-    import polars as pl  # noqa: PLC0415 - loggers do without it
+    import polars as pl  # noqa: PLC0415 - loggers do not need it
 
     rows: list[tuple[Any, ...]] = []
     for page in walk(store, stream, span):

@@ -1,6 +1,6 @@
-"""What the values of a stream are: names, units, CSV columns, taken from a device's declaration and kept with them.
+"""Layout of a stream: names, units and CSV columns of its values, and how values are encoded.
 
-Values as they are stored: JSON, exact both ways. A value that no number can express is None.
+A layout is taken from the device's declaration and stored with the readings.
 """
 
 import hashlib
@@ -10,21 +10,26 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
-from pygnc_devices.declaration import Record, Words
+from pygnc_devices.declaration import Labels, Record
+
+PlainValue: TypeAlias = int | float | str | bool | list["PlainValue"] | dict[str, "PlainValue"] | None
+"""Value that JSON can express."""
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(list)
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     """One value of each reading.
 
     Attributes:
-        name: of the kept value; ends in the unit.
-        unit: of the kept value.
-        csv_name: its column in CSV files.
-        csv_unit: its unit there.
-        csv_per_unit: a kept value times this is the value there.
-        meaning: half a sentence.
-        words: numbers, or bits, and what they mean.
-        of_bits: whether they are bits.
+        name: name of the stored value; ends in its unit.
+        unit: unit of the stored value.
+        csv_name: column name in CSV files.
+        csv_unit: unit in CSV files.
+        csv_per_unit: factor from the stored value to the value in CSV files.
+        meaning: short description.
+        words: codes, or bits, with their labels.
+        of_bits: whether `words` labels bits.
     """
 
     name: str
@@ -36,19 +41,19 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     words: tuple[tuple[int, str], ...] = ()
     of_bits: bool = False
 
-    def text_of(self, value: object) -> str:
-        """Return what a value means in words, "" if it is a quantity or has no name."""
-        return Words(dict(self.words), self.of_bits).of(value) if self.words else ""
+    def label_of(self, value: object) -> str:
+        """Return the label of a code or of bits; "" for a quantity or an unknown code."""
+        return Labels(dict(self.words), self.of_bits).describe(value) if self.words else ""
 
     @property
     def title(self) -> str:
-        """The CSV header: name and unit."""
+        """CSV header: name and unit."""
         name = self.csv_name or self.name
         return f"{name} [{self.csv_unit}]" if self.csv_unit else name
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """The values of one kind of reading, in the order in which they are stored."""
+    """Values of one kind of reading, in the order in which they are stored."""
 
     kind: str
     columns: tuple[Column, ...]
@@ -66,8 +71,8 @@ class Layout(msgspec.Struct, frozen=True):
                     csv_unit=field.unit.column,
                     csv_per_unit=field.unit.column_per_unit,
                     meaning=field.meaning,
-                    words=tuple(field.words.names.items()) if field.words else (),
-                    of_bits=field.words is not None and field.words.of_bits,
+                    words=tuple(field.labels.names.items()) if field.labels else (),
+                    of_bits=field.labels is not None and field.labels.is_bit_field,
                 )
                 for field in packet.fields
             ),
@@ -78,38 +83,32 @@ class Layout(msgspec.Struct, frozen=True):
         """Names of the values."""
         return [column.name for column in self.columns]
 
-    def texts_of(self, values: Sequence[object]) -> dict[str, str]:
-        """Return what codes and flags among the values mean, by name."""
-        texts = {column.name: column.text_of(value) for column, value in zip(self.columns, values, strict=False)}
-        return {name: text for name, text in texts.items() if text}
+    def labels_of(self, values: Sequence[object]) -> dict[str, str]:
+        """Return the labels of codes and bits among the values, by name."""
+        labels = {column.name: column.label_of(value) for column, value in zip(self.columns, values, strict=False)}
+        return {name: label for name, label in labels.items() if label}
 
     @property
     def digest(self) -> str:
-        """Sixteen characters that differ when the layout does: a device that says more begins another stream."""
+        """First 16 hexadecimal digits of the SHA-256 of the JSON text; another layout starts another stream."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """Return its text, to be stored with the readings."""
+        """Return the JSON text that is stored with the readings."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Return the layout of a text.
+        """Return the layout of a JSON text.
 
         Raises:
-            msgspec.DecodeError: it is none.
+            msgspec.DecodeError: the text is not a layout.
         """
         return msgspec.json.decode(text, type=cls)
 
 
-PlainValue: TypeAlias = int | float | str | bool | list["PlainValue"] | dict[str, "PlainValue"] | None
-
-_ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder(list)
-
-
 def plain(value: object) -> PlainValue:
-    """Return a value as JSON has it: bytes in hex; what is not finite is None."""
+    """Return a value as JSON can express it: bytes in hexadecimal; NaN and infinity become None."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -124,27 +123,30 @@ def plain(value: object) -> PlainValue:
 
 
 def to_text(values: Iterable[PlainValue]) -> str:
-    """Return the values of a reading as one text."""
+    """Return the JSON list that a reading's values are stored as."""
     return _ENCODER.encode(list(values)).decode()
 
 
 def from_text(text: str | bytes) -> list[PlainValue]:
-    """Return the values of a text.
+    """Return the values of a JSON list.
 
     Raises:
-        msgspec.DecodeError: it holds no list.
+        msgspec.DecodeError: the text is not a list.
     """
     values: list[PlainValue] = _DECODER.decode(text)
     return values
 
 
 def to_cell(value: PlainValue) -> str:
-    """Return a value as a CSV cell. None is empty; text that could be taken for something else is in quotes."""
+    """Return a value as a CSV cell that `from_cell` converts back.
+
+    None is an empty cell. Text is quoted as JSON if `from_cell` would read it as another value.
+    """
     if value is None:
         return ""
-    if isinstance(value, str):
-        return value if not _is_json(value) and value and not value.startswith('"') else _json(value)
-    return _json(value)
+    if isinstance(value, str) and value and not value.startswith('"') and not _is_json(value):
+        return value
+    return msgspec.json.encode(value).decode()
 
 
 def from_cell(cell: str) -> PlainValue:
@@ -156,10 +158,6 @@ def from_cell(cell: str) -> PlainValue:
     except msgspec.DecodeError:
         return cell
     return value
-
-
-def _json(value: PlainValue) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _is_json(text: str) -> bool:

@@ -1,8 +1,7 @@
-"""Questions to a store: the newest readings, those of a time, how many.
+"""Queries: streams, newest readings, readings by time and by number.
 
-Readings of a MariaDB or MySQL server, many in one text: its driver is plain Python and takes 5 µs for each row.
-
-docs/decisions/0016-database-server-packs-readings.md has the measurements.
+The driver for MariaDB and MySQL is plain Python and needs 5 µs per row, so many readings are selected as one JSON text;
+docs/decisions/0016-database-server-packs-readings.md contains the measurements.
 """
 
 import heapq
@@ -20,42 +19,19 @@ from pygnc_station.store.layout import Layout
 from pygnc_station.store.readings import StoredReading, Stream
 from pygnc_station.store.store import Store
 
-_DECODER: Final = msgspec.json.Decoder(list[StoredReading])
-
-
-def read_packed(connection: Connection, query: Select[Any]) -> list[StoredReading] | None:
-    """Return the readings that a query selects, in any order; None if the server cannot put them into one text.
-
-    Args:
-        connection: to a server whose `group_concat_max_len` is `LONGEST_TEXT`.
-        query: selects the columns of `StoredReading` by their names.
-    """
-    c = query.subquery().c
-    in_base64 = func.replace(func.to_base64(c.raw), "\n", "")
-    raw = func.coalesce(func.concat('"', in_base64, '"'), "null")  # else what is NULL would be left out
-    numbers = (c.stream_id, c.number, c.t_utc_ms, c.quality, c.lost_before)
-    row = func.concat_ws(",", *numbers, func.json_quote(c.flags), func.json_quote(c.content), raw)
-    count, text = connection.execute(select(func.count(), func.group_concat(func.concat("[", row, "]")))).one()
-    # What is too long is cut anywhere, and only a warning tells of it.
-    try:
-        readings = _DECODER.decode(f"[{text or ''}]")
-    except msgspec.DecodeError:
-        return None
-    return readings if len(readings) == count else None
-
-
 _R: Final = schema.readings.c
 _COLUMNS: Final = (_R.stream_id, _R.number, _R.t_utc_ms, _R.quality, _R.lost_before, _R.flags, _R.content, _R.raw)
 _PAGE: Final = 5000
 _NUMBER: Final = StoredReading._fields.index("number")
 _BY_NUMBER: Final = itemgetter(_NUMBER)
 _BY_TIME: Final = itemgetter(StoredReading._fields.index("t_utc_ms"), _NUMBER)
+_PACKED_DECODER: Final = msgspec.json.Decoder(list[StoredReading])
 Rows: TypeAlias = Select[tuple[int, int, int, int, int, str, str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time, milliseconds since 1970; the end is not in it. None is open."""
+    """Time span from `start_ms` to before `stop_ms`, milliseconds since 1970 (UTC); None means unlimited."""
 
     start_ms: int | None = None
     stop_ms: int | None = None
@@ -65,7 +41,7 @@ ALWAYS: Final = Span()
 
 
 def streams(store: Store, gadget_id: str = "", kind: str = "") -> list[Stream]:
-    """Return the streams of a device and a kind of readings, "" for all."""
+    """Return the streams of a device and a kind of reading; "" selects all."""
     with store.reads() as connection:
         return streams_of(connection, gadget_id, kind)
 
@@ -90,11 +66,11 @@ def recent(
     """Return the newest readings of some streams, the newest first.
 
     Args:
-        store: where.
-        among: streams.
-        limit: how many at most.
-        span: of what time.
-        skip: how many of the newest are left out.
+        store: store to read.
+        among: streams to read.
+        limit: maximum number of readings.
+        span: time span of the readings.
+        skip: number of newest readings to leave out.
     """
     with store.reads() as connection:
         each = [
@@ -120,7 +96,7 @@ def newest_of_each_kind(store: Store) -> list[tuple[StoredReading, Stream]]:
 
 
 def between(store: Store, among: Sequence[Stream], span: Span = ALWAYS) -> list[StoredReading]:
-    """Return all readings of a time, the oldest first."""
+    """Return all readings of a time span, the oldest first."""
     with store.reads() as connection:
         each = [
             _read_many(connection, select_readings(stream, span).order_by(_R.t_utc_ms, _R.number), _BY_TIME)
@@ -130,7 +106,7 @@ def between(store: Store, among: Sequence[Stream], span: Span = ALWAYS) -> list[
 
 
 def walk(store: Store, stream: Stream, span: Span = ALWAYS) -> Iterator[list[StoredReading]]:
-    """Yield all readings of a stream and a time in pages, the oldest first: memory does not grow with them."""
+    """Yield all readings of a stream and a time span in pages, the oldest first, in constant memory."""
     after: StoredReading | None = None
     while True:
         query = select_readings(stream, span).order_by(_R.t_utc_ms, _R.number).limit(_PAGE)
@@ -148,7 +124,7 @@ def walk(store: Store, stream: Stream, span: Span = ALWAYS) -> Iterator[list[Sto
 def numbered(
     connection: Connection, stream_id: int, first: int, last: int, limit: int | None = None
 ) -> list[StoredReading]:
-    """Return the readings of a stream by number, both ends included."""
+    """Return the readings `first` to `last` of a stream, both included, ordered by number."""
     query = select(*_COLUMNS).where(_R.stream_id == stream_id, _R.number >= first, _R.number <= last)
     return _read_many(connection, query.order_by(_R.number).limit(limit), _BY_NUMBER)
 
@@ -156,7 +132,7 @@ def numbered(
 def numbered_pages(
     store: Store, stream_id: int, first: int, last: int, page: int = 2000
 ) -> Iterator[list[StoredReading]]:
-    """Yield the readings of a stream by number in pages, both ends included; each page is one transaction."""
+    """Yield the readings `first` to `last` of a stream in pages; each page is a transaction of its own."""
     while first <= last:
         with store.reads() as connection:
             readings = numbered(connection, stream_id, first, last, page)
@@ -167,15 +143,36 @@ def numbered_pages(
 
 
 def count(store: Store, stream: Stream, span: Span = ALWAYS) -> int:
-    """Return how many readings there are."""
+    """Return the number of readings of a stream and a time span."""
     with store.reads() as connection:
         query = select(func.count()).select_from(schema.readings).where(*_conditions(stream, span))
         return int(connection.execute(query).scalar_one())
 
 
 def select_readings(stream: Stream, span: Span = ALWAYS) -> Rows:
-    """Return the statement that selects the readings of a stream and a time, in no order."""
+    """Return the unordered statement that selects the readings of a stream and a time span."""
     return select(*_COLUMNS).where(*_conditions(stream, span))
+
+
+def read_packed(connection: Connection, query: Select[Any]) -> list[StoredReading] | None:
+    """Return the selected readings, unordered, by one JSON text; None if they do not fit into it.
+
+    Args:
+        connection: connection to MariaDB or MySQL whose `group_concat_max_len` is `MAX_PACKED_BYTES`.
+        query: statement that selects the columns of `StoredReading` by their names.
+    """
+    c = query.subquery().c
+    in_base64 = func.replace(func.to_base64(c.raw), "\n", "")
+    raw = func.coalesce(func.concat('"', in_base64, '"'), "null")  # concat_ws would leave out NULL
+    numbers = (c.stream_id, c.number, c.t_utc_ms, c.quality, c.lost_before)
+    row = func.concat_ws(",", *numbers, func.json_quote(c.flags), func.json_quote(c.content), raw)
+    count, text = connection.execute(select(func.count(), func.group_concat(func.concat("[", row, "]")))).one()
+    try:
+        readings = _PACKED_DECODER.decode(f"[{text or ''}]")
+    except msgspec.DecodeError:
+        return None
+    # The server truncates a text that is too long with no more than a warning, perhaps between two readings.
+    return readings if len(readings) == count else None
 
 
 def _conditions(stream: Stream, span: Span) -> list[ColumnElement[bool]]:
@@ -192,6 +189,6 @@ def _read(connection: Connection, query: Rows) -> list[StoredReading]:
 
 
 def _read_many(connection: Connection, query: Rows, order: Callable[[StoredReading], Any]) -> list[StoredReading]:
-    """Read as `_read`, by the shorter way if there is one; `order` is that of the query."""
+    """Read a statement whose order is `order`, packed if the database supports it."""
     packed = None if connection.dialect.name == "sqlite" else read_packed(connection, query)
     return _read(connection, query) if packed is None else sorted(packed, key=order)

@@ -1,4 +1,4 @@
-"""The tables of a store, for every database alike. A change here needs a step in migrations/versions."""
+"""Tables of a store, the same for every kind of database. A change requires a migration in migrations/versions."""
 
 from typing import Any, Final
 
@@ -19,14 +19,15 @@ from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
 REVISION: Final = "0003"
-"""Of the newest step in migrations/versions: what a store must be at."""
+"""Revision of the newest migration in migrations/versions."""
 
 metadata: Final = MetaData()
 LONG_TEXT: Final = Text().with_variant(LONGTEXT, "mysql", "mariadb")
-NAME: Final = String(120)
+MAX_NAME_LENGTH: Final = 120
+NAME: Final = String(MAX_NAME_LENGTH)
 
 
-def _table(name: str, *parts: SchemaItem, **options: Any) -> Table:  # noqa: ANN401 - the library's
+def _table(name: str, *parts: SchemaItem, **options: Any) -> Table:  # noqa: ANN401 - SQLAlchemy's
     return Table(
         name,
         metadata,
@@ -42,7 +43,7 @@ facts: Final = _table(
     "facts",
     Column("name", NAME, primary_key=True),
     Column("value", Text, nullable=False),
-    comment="what there is one of: origin, this store's own name in the identity of its readings",
+    comment="single values, such as origin, the identifier of this store",
 )
 
 devices: Final = _table(
@@ -67,20 +68,20 @@ streams: Final = _table(
     Column("layout", LONG_TEXT, nullable=False),
     Column("next_number", BigInteger, nullable=False),
     UniqueConstraint("device_id", "origin", "kind", "layout_digest", name="uq_streams"),
-    comment="readings of one kind of one device, as one store took them",
+    comment="readings of one kind of one device, numbered by one store",
 )
 
 readings: Final = _table(
     "readings",
     Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
-    # By time first: a day lies together on the disk.
+    # Time comes first in the key, so that the readings of a day are adjacent on the disk.
     Column("t_utc_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("quality", Integer, nullable=False),
     Column("lost_before", Integer, nullable=False),
-    Column("flags", Text, nullable=False, comment="what the driver finds doubtful"),
-    Column("content", LONG_TEXT, nullable=False, comment="JSON list, in the order of the stream's layout"),
-    Column("raw", LargeBinary().with_variant(MEDIUMBLOB, "mysql", "mariadb"), comment="the bytes as they came"),
+    Column("flags", Text, nullable=False, comment="the driver's flags, separated by commas"),
+    Column("content", LONG_TEXT, nullable=False, comment="JSON list of the values in the order of the stream's layout"),
+    Column("raw", LargeBinary().with_variant(MEDIUMBLOB, "mysql", "mariadb"), comment="received bytes"),
     CheckConstraint("number > 0", name="ck_readings_number"),
     UniqueConstraint("stream_id", "number", name="uq_readings"),
     sqlite_with_rowid=False,
@@ -91,7 +92,7 @@ cursors: Final = _table(
     Column("reader", NAME, primary_key=True),
     Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
-    comment="up to which number each reader of the store has come",
+    comment="last number that each reader of the store has processed",
 )
 
 targets: Final = _table(
@@ -101,7 +102,7 @@ targets: Final = _table(
     Column("next_try_ms", BigInteger, nullable=False),
     Column("last_success_ms", BigInteger),
     Column("problem", Text, nullable=False),
-    comment="where readings go, and how it went",
+    comment="retry state of each transfer",
 )
 
 dead_letters: Final = _table(
@@ -111,7 +112,7 @@ dead_letters: Final = _table(
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("reason", Text, nullable=False),
     Column("t_utc_ms", BigInteger, nullable=False),
-    comment="readings that a target refuses; they do not hold up the others",
+    comment="readings that a target refuses, which others may pass",
 )
 
 batches: Final = _table(
@@ -120,13 +121,13 @@ batches: Final = _table(
     Column("name", NAME, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("state", String(10), nullable=False),
-    Column("pieces", LONG_TEXT, nullable=False, comment="JSON: which readings and files are in it"),
+    Column("pieces", LONG_TEXT, nullable=False, comment="JSON: readings and files in the batch"),
     Column("readings", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("remote_id", NAME, nullable=False),
     Column("reason", Text, nullable=False),
-    comment="readings on their way to a server",
+    comment="batches of readings and files for a server",
 )
 
 batched_files: Final = _table(
@@ -135,7 +136,7 @@ batched_files: Final = _table(
     Column("path", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
-    comment="files that are in a batch, as they were then",
+    comment="files in batches, as they were when they were selected",
 )
 
 gateways: Final = _table(
@@ -147,14 +148,14 @@ gateways: Final = _table(
     Column("created_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger),
     Column("revoked_ms", BigInteger),
-    comment="stations that may upload; of their keys only hashes are kept",
+    comment="stations that may upload, with hashes of their keys",
 )
 
 pins: Final = _table(
     "pins",
     Column("pin_hash", String(64), primary_key=True),
     Column("expires_ms", BigInteger, nullable=False),
-    comment="to register stations with, once each",
+    comment="PINs for the registration of one station each",
 )
 
 tokens: Final = _table(
@@ -163,7 +164,7 @@ tokens: Final = _table(
     Column("name", NAME, nullable=False, unique=True),
     Column("may_write", Integer, nullable=False),
     Column("expires_ms", BigInteger),
-    comment="of people and programs that use the server",
+    comment="tokens of people and programs that use the server",
 )
 
 uploads: Final = _table(
@@ -179,7 +180,7 @@ uploads: Final = _table(
     Column("reason", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
-    comment="batches as the server sees them",
+    comment="batches that the server receives or has received",
 )
 
 gadget_log: Final = _table(
@@ -192,5 +193,5 @@ gadget_log: Final = _table(
     Column("notes", Text, nullable=False),
     Column("place", Text, nullable=False),
     Column("who", NAME, nullable=False),
-    comment="what was done with a device",
+    comment="log entries of devices",
 )

@@ -1,4 +1,4 @@
-"""A store of readings: streams are made as devices appear, readings get numbers, and nothing is stored twice."""
+"""Store of readings: it creates streams, numbers readings, and stores each reading once."""
 
 import time
 import uuid
@@ -14,16 +14,19 @@ from pygnc_station.store.layout import Layout
 from pygnc_station.store.readings import NewReading, Stream
 
 UNKNOWN_STATUS: Final = "U"
-"""Of a device that came by itself; see the server's list."""
+"""Status of a device that was not registered; `server.devices_api` lists all statuses."""
 _ORIGIN: Final = "origin"
-_AT_ONCE: Final = 500
+_MAX_PARAMETERS: Final = 500
 
 
 class Store:
-    """Readings of any devices in one database.
+    """Database of readings of any devices.
 
     Args:
-        engine: see `engine.open_engine`.
+        engine: open database, see `database.open_engine`.
+
+    Attributes:
+        origin: identifier of this store in the identity of its readings.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -36,10 +39,10 @@ class Store:
 
     @classmethod
     def open(cls, where: str) -> Self:
-        """Open a store; see `engine.open_engine`.
+        """Open a store; see `database.open_engine`.
 
         Raises:
-            StoreError: it cannot be opened.
+            StoreError: the store cannot be opened.
         """
         engine = open_engine(where)
         with translated_errors(engine.url):
@@ -57,24 +60,24 @@ class Store:
 
     @contextmanager
     def writes(self) -> Iterator[Connection]:
-        """Begin a transaction that writes; see `engine.told` for what it raises."""
+        """Begin a write transaction; errors are those of `database.translated_errors`."""
         with translated_errors(self.engine.url), writing(self.engine).begin() as connection:
             yield connection
 
     @contextmanager
     def reads(self) -> Iterator[Connection]:
-        """Begin a transaction that reads."""
+        """Begin a read transaction."""
         with translated_errors(self.engine.url), self.engine.connect() as connection:
             yield connection
 
     def stream(self, gadget_id: str, layout: Layout, *, family: str = "", origin: str = "") -> Stream:
-        """Return the stream of a kind of readings; it and its device are made if they are new.
+        """Return a stream; the stream and its device are created if they are new.
 
         Args:
             gadget_id: name of the device.
-            layout: what its readings hold.
-            family: kind of device, for one that is new.
-            origin: store that took the readings; by default this one.
+            layout: values of its readings.
+            family: kind of a new device.
+            origin: identifier of the store that numbered the readings; by default this store.
         """
         key = (gadget_id, origin or self.origin, layout.digest)
         if key not in self._streams:
@@ -83,10 +86,10 @@ class Store:
         return self._streams[key]
 
     def append(self, stream: Stream, new: Sequence[NewReading]) -> int:
-        """Store readings under the next numbers, all or none.
+        """Store all readings under the next numbers, or none of them.
 
         Returns:
-            The number of the first.
+            The number of the first reading, 0 if there are none.
         """
         if not new:
             return 0
@@ -94,7 +97,7 @@ class Store:
             return append(connection, stream.id, new)
 
     def put(self, stream: Stream, numbered: Iterable[tuple[int, NewReading]]) -> None:
-        """Store readings that have their numbers; those that are there already stay as they are."""
+        """Store readings that already have numbers; readings that are already stored are not changed."""
         with self.writes() as connection:
             put(connection, stream.id, numbered)
 
@@ -102,7 +105,7 @@ class Store:
 def append(connection: Connection, stream_id: int, new: Sequence[NewReading]) -> int:
     """Store readings within a transaction; see `Store.append`."""
     table = schema.streams
-    # The counter's row is locked until the end: numbers become visible in their order, so a cursor passes none by.
+    # This locks the counter until the transaction ends, so numbers become visible in order and no cursor skips one.
     counted = update(table).where(table.c.id == stream_id).values(next_number=table.c.next_number + len(new))
     connection.execute(counted)
     after = connection.execute(select(table.c.next_number).where(table.c.id == stream_id)).scalar_one()
@@ -125,25 +128,25 @@ def put(connection: Connection, stream_id: int, numbered: Iterable[tuple[int, Ne
 
 
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]]) -> int:
-    """Store numbered readings within a transaction; return how many were not there yet."""
+    """Store numbered readings within a transaction; return how many were new."""
     c = schema.readings.c
     known: set[int] = set()
     numbers = [number for number, _ in numbered]
-    for start in range(0, len(numbers), _AT_ONCE):
-        query = select(c.number).where(c.stream_id == stream_id, c.number.in_(numbers[start : start + _AT_ONCE]))
+    for start in range(0, len(numbers), _MAX_PARAMETERS):
+        query = select(c.number).where(c.stream_id == stream_id, c.number.in_(numbers[start : start + _MAX_PARAMETERS]))
         known |= set(connection.execute(query).scalars())
     put(connection, stream_id, numbered)
     return len(set(numbers) - known)
 
 
 def add_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows; those whose key is there already are left as they are."""
+    """Insert rows; rows whose key already exists are not changed."""
     statement: Insert
     if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only what is needed is loaded
+        from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only the dialect in use is imported
 
         statement = sqlite.insert(table).on_conflict_do_nothing()
-    else:  # not INSERT IGNORE, which would hide other faults too
+    else:  # INSERT IGNORE would hide other errors too
         from sqlalchemy.dialects import mysql  # noqa: PLC0415 - likewise
 
         key = next(iter(table.primary_key)).name
@@ -152,7 +155,7 @@ def add_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -
 
 
 def make_device(connection: Connection, gadget_id: str, family: str = "", status: str = UNKNOWN_STATUS) -> int:
-    """Return the id of a device; it is made if it is new."""
+    """Return the id of a device; the device is created if it is new."""
     new = {"gadget_id": gadget_id, "family": family, "serial_number": "", "title": "", "status": status, "notes": ""}
     query = select(schema.devices.c.id).where(schema.devices.c.gadget_id == gadget_id)
     found = connection.execute(query).scalar()

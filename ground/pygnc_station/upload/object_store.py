@@ -1,4 +1,4 @@
-"""Puts batches into an object store (S3, Google, Azure, a folder), each once under its own name."""
+"""Sender for object stores (S3, Google, Azure, a folder): each batch becomes one object with a checksum beside it."""
 
 import hashlib
 from pathlib import Path
@@ -14,11 +14,11 @@ from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.store.export import portable_name
 from pygnc_station.upload.sender import Sent
 
-_SUM: Final = ".sha256"
+_CHECKSUM_SUFFIX: Final = ".sha256"
 
 
 class ObjectStoreSender:
-    """A way to an object store; its keys come from the environment, as its own tools take them."""
+    """Client of an object store; its credentials come from the environment variables of its own tools."""
 
     def __init__(self, settings: StationSettings) -> None:
         self._url = settings.upload.url
@@ -31,14 +31,14 @@ class ObjectStoreSender:
             raise StationError(f"{self._url}: {_line(error)}") from None
 
     def close(self) -> None:
-        """Close nothing: each request stands alone."""
+        """Do nothing: the library has no connection to close."""
 
     def send(self, batch: Batch, path: Path) -> Sent:
-        """Put a batch there, and its checksum beside it when it is whole; see `Sender.send`."""
+        """Write a batch and then its checksum; see `Sender.send`."""
         name = f"{self._station}/{batch.file_name}"
         try:
             self._put(name, path, batch)
-            obstore.put(self._store, f"{name}{_SUM}", f"{batch.sha256}  {batch.file_name}\n".encode())
+            obstore.put(self._store, f"{name}{_CHECKSUM_SUFFIX}", f"{batch.sha256}  {batch.file_name}\n".encode())
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise StationError(f"{self._url}: {_line(error)}") from None
         except BaseError as error:
@@ -46,7 +46,7 @@ class ObjectStoreSender:
         return Sent(BatchState.ACCEPTED, remote_id=name[-120:])
 
     def _put(self, name: str, path: Path, batch: Batch) -> None:
-        """Write an object unless it is there whole: one that was cut short is written anew."""
+        """Write an object unless it exists; replace an incomplete one."""
         try:
             obstore.put(self._store, name, path, mode="create")
         except AlreadyExistsError:

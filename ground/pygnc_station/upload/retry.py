@@ -1,4 +1,4 @@
-"""Where readings go and how it went: a target that fails is tried again after growing pauses."""
+"""Retry state of each transfer (upload, synchronisation, InfluxDB): failures are retried after growing delays."""
 
 import random
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from typing import Final
 
 from sqlalchemy import select, update
 
+from pygnc_devices.backoff import Backoff
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store, add_once
 
-_FIRST_PAUSE_MS: Final = 5_000
-_LONGEST_PAUSE_MS: Final = 3_600_000
+_BACKOFF: Final = Backoff.doubling(5.0, 3600.0)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryState:
-    """State of a target.
+    """Retry state of a transfer.
 
     Attributes:
-        name: `batches`, `sync`.
+        name: name of the transfer, such as `upload` or `sync`.
         attempts: failures since the last success.
-        next_try_ms: not before this time.
-        last_success_ms: None: never.
-        problem: what the last failure said.
+        next_try_ms: time of the next attempt, milliseconds since 1970 (UTC).
+        last_success_ms: time of the last success; None if there was none.
+        problem: message of the last failure, "" after a success.
     """
 
     name: str
@@ -33,7 +33,7 @@ class RetryState:
 
 
 def retry_state(store: Store, name: str) -> RetryState:
-    """Return the state of a target."""
+    """Return the retry state of a transfer."""
     c = schema.targets.c
     query = select(c.name, c.attempts, c.next_try_ms, c.last_success_ms, c.problem).where(c.name == name)
     with store.reads() as connection:
@@ -42,26 +42,25 @@ def retry_state(store: Store, name: str) -> RetryState:
 
 
 def note_success(store: Store, name: str, now_ms: int) -> None:
-    """Forget the failures of a target."""
-    _note(store, RetryState(name, last_success_ms=now_ms))
+    """Record a success; the next attempt may follow at once."""
+    _write(store, RetryState(name, last_success_ms=now_ms))
 
 
 def note_failure(store: Store, name: str, problem: str, now_ms: int) -> RetryState:
-    """Note a failure; the next try is after a pause that doubles each time, an hour at most."""
+    """Record a failure and schedule the next attempt, 5 s later at first and 1 h later at most."""
     before = retry_state(store, name)
-    pause_ms = pause_after(before.attempts)
-    after = RetryState(name, before.attempts + 1, now_ms + pause_ms, before.last_success_ms, problem)
-    _note(store, after)
-    return after
+    attempts = before.attempts + 1
+    state = RetryState(name, attempts, now_ms + retry_delay_ms(attempts), before.last_success_ms, problem)
+    _write(store, state)
+    return state
 
 
-def pause_after(attempts: int) -> int:
-    """Return milliseconds to wait after so many failures; spread, so that many stations do not come back at once."""
-    pause_ms = min(_LONGEST_PAUSE_MS, _FIRST_PAUSE_MS << min(attempts, 20))
-    return int(pause_ms * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+def retry_delay_ms(failures: int) -> int:
+    """Return the delay after `failures` failures in a row; it varies by 20 %, so that stations do not synchronise."""
+    return int(_BACKOFF.delay_s(failures) * 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
 
 
-def _note(store: Store, state: RetryState) -> None:
+def _write(store: Store, state: RetryState) -> None:
     table = schema.targets
     values = {
         "attempts": state.attempts,

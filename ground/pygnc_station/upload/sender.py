@@ -1,7 +1,4 @@
-"""What every way of sending batches has in common.
-
-HTTP for stations: times out, checks certificates, and tells what is temporary from what the user has to mend.
-"""
+"""Interface of senders, and the HTTP client that they share."""
 
 import ssl
 from dataclasses import dataclass
@@ -14,15 +11,18 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
 
+_TEMPORARY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+"""HTTP status codes after which the same request may succeed later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a batch.
+    """Result of sending a batch.
 
     Attributes:
-        state: ACCEPTED, REJECTED, or SENT if the other end still looks at it.
-        reason: why it was rejected.
-        remote_id: its name there, "" if it is ours.
+        state: ACCEPTED, REJECTED, or SENT if the server has not decided yet.
+        reason: why the server has rejected the batch.
+        remote_id: identifier that the server has assigned, "" if none.
     """
 
     state: BatchState
@@ -31,30 +31,31 @@ class Sent:
 
 
 class Sender(Protocol):
-    """A way to a server."""
+    """Client of a server that receives batches."""
 
     def send(self, batch: Batch, path: Path) -> Sent:
-        """Send a batch, or go on with it, or ask what became of it.
+        """Send a batch, continue an interrupted transfer, or query the result of one that was sent before.
 
         Raises:
-            StationError: what the user has to mend.
-            TransferError: it has to be tried again.
+            StationError: the transfer failed for a reason that the user has to remove.
+            TransferError: the transfer failed temporarily.
         """
         ...
 
     def close(self) -> None:
-        """Close connections."""
+        """Close the connections."""
         ...
-
-
-_AGAIN: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
 def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
     """Return a client for the server of [upload].
 
+    Args:
+        settings: settings of the station.
+        key: the gateway's key; "" sends none.
+
     Raises:
-        StationError: the file of certificates cannot be read.
+        StationError: the CA file cannot be read.
     """
     upload = settings.upload
     context = ssl.create_default_context()
@@ -62,41 +63,49 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
         try:
             context.load_verify_locations(settings.path(upload.ca_file))
         except (OSError, ssl.SSLError) as error:
-            raise StationError(f"{settings.path(upload.ca_file)}: {error}") from None
+            raise StationError(f"{settings.path(upload.ca_file)}: {error}; check ca_file in [upload]") from None
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(
         base_url=upload.url.rstrip("/") + "/", verify=context, timeout=upload.timeout_s, headers=headers, trust_env=True
     )
 
 
-def send_request(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
-    """Return the answer to a request that was understood; 4xx answers are returned for the caller to look at.
+def send_request(client: httpx.Client, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+    """Send a request; return the response, which may have a 4xx status that the caller has to handle.
 
     Raises:
-        StationError: the key is not known, or the server's certificate is not to be trusted.
-        TransferError: no answer, or one that says: later.
+        StationError: the server does not accept the key, or its certificate is not trusted.
+        TransferError: the server does not respond, or responds with a temporary failure.
     """
     try:
-        answer = client.request(method, path, **content)
+        response = client.request(method, path, **content)
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise StationError(f"{client.base_url}: its certificate cannot be trusted (ca_file in [upload])") from None
-        raise TransferError(f"{client.base_url}: {error}; is it running, and url in [upload] right?") from None
+            raise StationError(
+                f"{client.base_url}: the server's certificate is not trusted; set ca_file in [upload]"
+            ) from None
+        raise TransferError(
+            f"{client.base_url}: {error}; check that the server is running, and url in [upload]"
+        ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TransferError(f"{client.base_url}: {error or type(error).__name__}") from None
-    if answer.status_code in _AGAIN:
-        raise TransferError(f"{client.base_url}: {reason_of(answer)}")
-    if answer.status_code in {401, 403} and "authorization" in client.headers:
-        raise StationError(f"{client.base_url}: the key is not accepted: {reason_of(answer)}")
-    return answer
+    if response.status_code in _TEMPORARY:
+        raise TransferError(f"{client.base_url}: {error_of(response)}")
+    if response.status_code in {401, 403} and "authorization" in client.headers:
+        raise StationError(f"{client.base_url}: the server does not accept the key: {error_of(response)}")
+    return response
 
 
-def reason_of(answer: httpx.Response) -> str:
-    """Return what a server says of a request that it did not carry out."""
+def json_object(response: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object of a response, {} if it contains none."""
     try:
-        told = answer.json()
+        value = response.json()
     except ValueError:
-        told = None
-    if isinstance(told, dict) and (told.get("error") or told.get("reason")):
-        return str(told.get("error") or told.get("reason"))
-    return f"HTTP {answer.status_code}"
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def error_of(response: httpx.Response) -> str:
+    """Return the server's reason for not performing a request, or its HTTP status."""
+    value = json_object(response)
+    return str(value.get("error") or value.get("reason") or f"HTTP {response.status_code}")

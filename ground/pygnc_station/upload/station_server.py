@@ -1,4 +1,4 @@
-"""Sends batches to a PyGNC server: announced, then in pieces from wherever it has come to."""
+"""Sender for PyGNC servers: announces a batch, then sends it in chunks from the offset that the server has reached."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -9,15 +9,15 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.upload.registration import read_key
-from pygnc_station.upload.sender import Sent, http_client, reason_of, send_request
+from pygnc_station.upload.sender import Sent, error_of, http_client, json_object, send_request
 
-PIECE_BYTES: Final = 4 << 20
-_TRIES: Final = 3
-"""A batch that arrives damaged is sent again, so often."""
+CHUNK_BYTES: Final = 4 << 20
+_MAX_ATTEMPTS: Final = 3
+"""Number of times that a batch is sent if it arrives damaged."""
 
 
 class StationSender:
-    """A way to a PyGNC server."""
+    """Client of a PyGNC server."""
 
     def __init__(self, settings: StationSettings) -> None:
         self._client = http_client(settings, read_key(settings.path(settings.upload.key_file)))
@@ -28,36 +28,34 @@ class StationSender:
 
     def send(self, batch: Batch, path: Path) -> Sent:
         """Send a batch; see `Sender.send`."""
-        place = f"api/v1/batches/{batch.id}"
-        for _ in range(_TRIES):
-            said = {"name": batch.name, "bytes": batch.bytes, "sha256": batch.sha256}
-            told = _told(send_request(self._client, "PUT", place, json=said))
+        for _ in range(_MAX_ATTEMPTS):
+            announcement = {"name": batch.name, "bytes": batch.bytes, "sha256": batch.sha256}
+            status = self._request("PUT", batch, json=announcement)
             with path.open("rb") as file:
-                while told["state"] == "receiving" and told["offset"] < batch.bytes:
-                    file.seek(told["offset"])
-                    piece = file.read(PIECE_BYTES)
-                    told = _told(
-                        send_request(self._client, "PATCH", place, params={"offset": told["offset"]}, content=piece)
-                    )
-                    if told["state"] == "receiving" and told["offset"] == 0:
-                        break  # it came, and was not what was announced
-            if told["state"] == "accepted":
+                while status["state"] == "receiving" and status["offset"] < batch.bytes:
+                    file.seek(status["offset"])
+                    chunk = file.read(CHUNK_BYTES)
+                    status = self._request("PATCH", batch, params={"offset": status["offset"]}, content=chunk)
+                    if status["state"] == "receiving" and status["offset"] == 0:
+                        break  # the server has discarded the batch because its checksum was wrong
+            if status["state"] == "receiving" and status["offset"] == batch.bytes:  # received, but not verified yet
+                status = self._request("PATCH", batch, params={"offset": batch.bytes}, content=b"")
+            if status["state"] == "accepted":
                 return Sent(BatchState.ACCEPTED)
-            if told["state"] == "rejected":
-                return Sent(BatchState.REJECTED, str(told["reason"]))
-            if told["offset"] == batch.bytes:
-                told = _told(send_request(self._client, "PATCH", place, params={"offset": batch.bytes}, content=b""))
-                if told["state"] == "accepted":
-                    return Sent(BatchState.ACCEPTED)
-        raise TransferError(f"{batch.name} arrives damaged again and again")
+            if status["state"] == "rejected":
+                return Sent(BatchState.REJECTED, str(status["reason"]))
+        raise TransferError(f"{batch.name} arrived damaged {_MAX_ATTEMPTS} times; it is sent again later")
+
+    def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
+        return _status_of(send_request(self._client, method, f"api/v1/batches/{batch.id}", **content))
 
 
-def _told(answer: httpx.Response) -> dict[str, Any]:
-    if answer.status_code == 413:
-        return {"state": "rejected", "reason": reason_of(answer), "offset": 0}
-    if answer.status_code != 200:
-        raise StationError(f"{answer.url.host}: {reason_of(answer)}")
-    told = answer.json()
-    if not isinstance(told, dict) or not {"state", "offset", "reason"} <= told.keys():
-        raise StationError(f"{answer.url.host} does not answer as a PyGNC server: is url in [upload] right?")
-    return told
+def _status_of(response: httpx.Response) -> dict[str, Any]:
+    if response.status_code == 413:
+        return {"state": "rejected", "reason": error_of(response), "offset": 0}
+    if response.status_code != 200:
+        raise StationError(f"{response.url.host}: {error_of(response)}")
+    status = json_object(response)
+    if not {"state", "offset", "reason"} <= status.keys():
+        raise StationError(f"{response.url.host} does not respond as a PyGNC server; check url in [upload]")
+    return status

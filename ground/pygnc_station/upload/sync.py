@@ -1,6 +1,7 @@
-"""Brings the readings of a local store to a central one: each once, in order, whatever is killed or down when.
+"""Synchronisation with a central store: sends each reading once and in order, whatever is killed or unreachable.
 
-The cursor moves after the central store has committed. Killed in between, the same are sent again, and are there.
+The cursor advances after the central store has committed. If the program is killed in between, the same readings are
+sent again, and the central store ignores them.
 """
 
 from collections.abc import Sequence
@@ -22,12 +23,12 @@ _PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """What a synchronisation did.
+    """Result of a synchronisation.
 
     Attributes:
-        sent: readings that the central store has now.
-        refused: readings that it will not take; they are put aside as dead letters.
-        problem: what ended it before everything was sent, "" if nothing did.
+        sent: number of readings that the central store has stored.
+        refused: number of readings that it refuses; they are recorded as dead letters.
+        problem: failure that ended the synchronisation early, "" if there was none.
     """
 
     sent: int = 0
@@ -35,26 +36,31 @@ class SyncResult:
     problem: str = ""
 
 
-def synchronise(local: Store, central: str, now_ms: int) -> SyncResult:
+def synchronise(local: Store, central_url: str, now_ms: int) -> SyncResult:
     """Send all readings that the central store does not have yet.
 
     Args:
-        local: where they are.
-        central: URL of the store where they go.
-        now_ms: time, for the books.
+        local: store of the station.
+        central_url: URL of the central store.
+        now_ms: current time, milliseconds since 1970 (UTC).
     """
     sent = refused = 0
     try:
-        with Store.open(central) as there:
+        with Store.open(central_url) as central:
             with local.reads() as connection:
                 waiting = pending(connection, SYNC)
-            for piece in waiting:
-                stream = _mirror(there, piece.stream)
-                for page in numbered_pages(local, piece.stream.id, piece.first, piece.last, _PAGE):
-                    bad = _send(there, stream, page)
-                    _note(local, piece.stream, page, bad, now_ms)
-                    sent += len(page) - len(bad)
-                    refused += len(bad)
+            for part in waiting:
+                stream = _central_stream(central, part.stream)
+                for page in numbered_pages(local, part.stream.id, part.first, part.last, _PAGE):
+                    refusals = _send(central, stream, page)
+                    with local.writes() as connection:
+                        for reading, reason in refusals:
+                            add_dead_letter(
+                                connection, SYNC, part.stream.id, reading.number, reason=reason, now_ms=now_ms
+                            )
+                        advance(connection, SYNC, part.stream.id, page[-1].number)
+                    sent += len(page) - len(refusals)
+                    refused += len(refusals)
     except StoreError as error:
         note_failure(local, SYNC, str(error), now_ms)
         return SyncResult(sent, refused, str(error))
@@ -63,27 +69,27 @@ def synchronise(local: Store, central: str, now_ms: int) -> SyncResult:
 
 
 def dead_letters(local: Store) -> list[tuple[int, int, str]]:
-    """Return stream, number and reason of what was put aside."""
+    """Return stream id, number and reason of the readings that the central store has refused."""
     c = schema.dead_letters.c
     query = select(c.stream_id, c.number, c.reason).where(c.target == SYNC).order_by(c.stream_id, c.number)
     with local.reads() as connection:
         return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
-def send_dead_letters(local: Store, central: str) -> SyncResult:
-    """Try once more what was put aside.
+def send_dead_letters(local: Store, central_url: str) -> SyncResult:
+    """Send refused readings again.
 
     Raises:
         StoreError: the central store cannot be reached.
     """
     sent = refused = 0
-    with Store.open(central) as there:
+    with Store.open(central_url) as central:
         with local.reads() as connection:
             by_id = {stream.id: stream for stream in streams_of(connection)}
         for stream_id, number, _ in dead_letters(local):
             with local.reads() as connection:
                 page = numbered(connection, stream_id, number, number)
-            if _send(there, _mirror(there, by_id[stream_id]), page):
+            if _send(central, _central_stream(central, by_id[stream_id]), page):
                 refused += 1
                 continue
             c = schema.dead_letters.c
@@ -95,26 +101,17 @@ def send_dead_letters(local: Store, central: str) -> SyncResult:
     return SyncResult(sent, refused)
 
 
-def _mirror(there: Store, stream: Stream) -> Stream:
-    return there.stream(stream.gadget_id, stream.layout, family=stream.family, origin=stream.origin)
+def _central_stream(central: Store, stream: Stream) -> Stream:
+    return central.stream(stream.gadget_id, stream.layout, family=stream.family, origin=stream.origin)
 
 
-def _send(there: Store, stream: Stream, page: Sequence[StoredReading]) -> list[tuple[StoredReading, str]]:
-    """Put a page into the central store; return what it refuses, found by halving."""
+def _send(central: Store, stream: Stream, page: Sequence[StoredReading]) -> list[tuple[StoredReading, str]]:
+    """Store a page in the central store; return the readings that it refuses, found by bisection, with reasons."""
     try:
-        there.put(stream, [(reading.number, NewReading(*reading[2:])) for reading in page])
+        central.put(stream, [(reading.number, NewReading(*reading[2:])) for reading in page])
     except RefusedReadingsError as error:
         if len(page) == 1:
             return [(page[0], str(error))]
         middle = len(page) // 2
-        return _send(there, stream, page[:middle]) + _send(there, stream, page[middle:])
+        return _send(central, stream, page[:middle]) + _send(central, stream, page[middle:])
     return []
-
-
-def _note(
-    local: Store, stream: Stream, page: Sequence[StoredReading], bad: list[tuple[StoredReading, str]], now_ms: int
-) -> None:
-    with local.writes() as connection:
-        for reading, reason in bad:
-            add_dead_letter(connection, SYNC, stream.id, reading.number, reason=reason, now_ms=now_ms)
-        advance(connection, SYNC, stream.id, page[-1].number)

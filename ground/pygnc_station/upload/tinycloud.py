@@ -1,7 +1,4 @@
-"""Copies a file by OpenSSH's scp. The host's key is checked; no password is on a command line.
-
-Sends batches by tinycloud's protocol: ask for an id, upload by SCP or HTTPS, ask until the status is known.
-"""
+"""Sender for tinycloud: requests an id, uploads by SCP or HTTPS, then polls the status of the batch."""
 
 import hashlib
 import os
@@ -19,101 +16,24 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.upload.registration import read_key
-from pygnc_station.upload.sender import Sent, http_client, reason_of, send_request
-
-_LIMIT_S: Final = 600.0
-_ANSWER: Final = '#!/bin/sh\nprintf "%s\\n" "$PYGNC_SCP_PASSWORD"\n'
-_UNTRUSTED: Final = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "host key is known")
-
-
-@dataclass(frozen=True, slots=True)
-class ScpTarget:
-    """Where a file goes."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-    path: str
-
-
-def copy_by_scp(source: Path, target: ScpTarget, settings: StationSettings) -> None:
-    """Copy a file.
-
-    Raises:
-        StationError: the host's key is not known, the login is refused, or there is no scp.
-        TransferError: the host does not answer, or cannot take the file now.
-    """
-    program = shutil.which("scp")
-    if program is None:
-        raise StationError("no scp: apt-get install openssh-client, or set scp = false in [upload]")
-    upload = settings.upload
-    if any(text.startswith("-") or not text.isprintable() for text in (target.host, target.user, target.path)):
-        raise StationError("the server names an impossible place for uploads")
-    options = {
-        "StrictHostKeyChecking": "yes",
-        "UserKnownHostsFile": str(settings.path(upload.known_hosts)),
-        "ConnectTimeout": str(int(upload.timeout_s)),
-        "NumberOfPasswordPrompts": "1",
-        "PreferredAuthentications": "publickey,password,keyboard-interactive",
-    }
-    if upload.scp_identity:
-        options |= {"IdentityFile": str(settings.path(upload.scp_identity)), "IdentitiesOnly": "yes"}
-    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    place = f"scp://{upload.scp_user or target.user}@{target.host}:{target.port}/{target.path}"
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "SSH_ASKPASS": str(_answering(Path(folder))),
-            "SSH_ASKPASS_REQUIRE": "force",
-            "PYGNC_SCP_PASSWORD": target.password,
-        }
-        try:
-            done = subprocess.run(  # noqa: S603 - words of our own; the server's are checked above
-                [program, "-F", "none", *words, str(source), place],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_LIMIT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise TransferError(f"{target.host}: copying takes too long") from None
-    if done.returncode:
-        raise _why(done.stderr, target, settings)
-
-
-def _answering(folder: Path) -> Path:
-    """Return a program that tells OpenSSH the password, which only the environment holds."""
-    script = folder / "askpass"
-    script.write_text(_ANSWER)
-    script.chmod(stat.S_IRWXU)
-    return script
-
-
-def _why(text: str, target: ScpTarget, settings: StationSettings) -> StationError | TransferError:
-    said = " ".join(text.split()) or "scp failed"
-    where = f"{target.host} port {target.port}"
-    if any(words in text for words in _UNTRUSTED):
-        known = settings.path(settings.upload.known_hosts)
-        return StationError(f"{where}: its host key is not the one in {known}: put the right one there ({said})")
-    if "Permission denied" in text:
-        return StationError(f"{where}: the login is refused ({said})")
-    return TransferError(f"{where}: {said}")
-
+from pygnc_station.upload.sender import Sent, error_of, http_client, json_object, send_request
 
 POLLS: Final = 19
 POLL_S: Final = 5.0
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _STATES: Final = {"Processed": BatchState.ACCEPTED, "Rejected": BatchState.REJECTED}
+_SCP_TIMEOUT_S: Final = 600.0
+_ASKPASS: Final = '#!/bin/sh\nprintf "%s\\n" "$PYGNC_SCP_PASSWORD"\n'
+_UNTRUSTED: Final = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "host key is known")
+"""Parts of OpenSSH's messages about a wrong or unknown host key."""
 
 
 class TinycloudSender:
-    """A way to a tinycloud server.
+    """Client of a tinycloud server.
 
     Args:
-        settings: url in [upload] is that of the API, such as https://tinycloud.purit.ie/api/v1.
-        poll_s: between questions for the status.
+        settings: settings; url in [upload] is that of the API, such as https://tinycloud.purit.ie/api/v1.
+        poll_s: seconds between status requests.
     """
 
     def __init__(self, settings: StationSettings, poll_s: float = POLL_S) -> None:
@@ -127,7 +47,7 @@ class TinycloudSender:
         self._client.close()
 
     def send(self, batch: Batch, path: Path) -> Sent:
-        """Send a batch, or ask for one that was sent; see `Sender.send`."""
+        """Send a batch, or poll one that was sent before; see `Sender.send`."""
         if batch.state is BatchState.SENT and batch.remote_id:
             return self._poll(batch.remote_id)
         with path.open("rb") as file:
@@ -141,18 +61,18 @@ class TinycloudSender:
             "zip_size": str(batch.bytes),
             "zip_md5": md5,
         }
-        answer = send_request(self._client, "POST", "quarantine_request/", data=form)
-        told = answer.json() if answer.status_code == 200 else {}
-        remote_id = str(told.get("batchid", ""))
-        if answer.status_code == 413:
-            return Sent(BatchState.REJECTED, reason_of(answer))
+        response = send_request(self._client, "POST", "quarantine_request/", data=form)
+        if response.status_code == 413:
+            return Sent(BatchState.REJECTED, error_of(response))
+        values = json_object(response) if response.status_code == 200 else {}
+        remote_id = str(values.get("batchid", ""))
         if not _ID.fullmatch(remote_id):
-            raise StationError(f"{self._client.base_url}: no id for {batch.name}: {reason_of(answer)}")
-        domain, port = str(told.get("domain", "")), int(told.get("port", 0) or 0)
-        destination = str(told.get("destination", ""))
+            raise StationError(f"{self._client.base_url}: no id for {batch.name}: {error_of(response)}")
+        destination = str(values.get("destination", ""))
         if self._settings.upload.scp and destination:
-            folder = f"{destination.rstrip('/')}/{self._key}/inbox"
-            target = ScpTarget(domain, port or 22, self._key, remote_id, f"{folder}/{remote_id}.zip")
+            file_path = f"{destination.rstrip('/')}/{self._key}/inbox/{remote_id}.zip"
+            port = int(values.get("port", 0) or 0) or 22
+            target = ScpTarget(str(values.get("domain", "")), port, self._key, remote_id, file_path)
             copy_by_scp(path, target, self._settings)
         else:
             self._post(path, remote_id)
@@ -161,22 +81,93 @@ class TinycloudSender:
     def _post(self, path: Path, remote_id: str) -> None:
         """Upload by HTTPS to the host of the API."""
         headers = {"X-Gascloud-Logas": self._key, "X-Gascloud-Logpw": remote_id}
+        url = self._client.base_url.copy_with(path="/upload")
         with path.open("rb") as file:
             files = {"file": (f"{remote_id}.zip", file, "application/zip")}
-            place = self._client.base_url.copy_with(path="/upload")
-            answer = send_request(self._client, "POST", str(place), headers=headers, files=files)
-        if answer.status_code != 200:
-            raise TransferError(f"{place}: {reason_of(answer)}")
+            response = send_request(self._client, "POST", str(url), headers=headers, files=files)
+        if response.status_code != 200:
+            raise TransferError(f"{url}: {error_of(response)}")
 
     def _poll(self, remote_id: str) -> Sent:
         for poll in range(POLLS):
             if poll:
                 time.sleep(self._poll_s)
-            answer = send_request(self._client, "GET", f"upload_status/{remote_id}/")
-            if answer.status_code == 404:
-                return Sent(BatchState.READY, "the server does not know it any more")
-            told = answer.json() if answer.status_code == 200 else {}
-            state = _STATES.get(str(told.get("status", "")))
+            response = send_request(self._client, "GET", f"upload_status/{remote_id}/")
+            if response.status_code == 404:
+                return Sent(BatchState.READY, "the server no longer knows the batch; it is sent again")
+            values = json_object(response) if response.status_code == 200 else {}
+            state = _STATES.get(str(values.get("status", "")))
             if state is not None:
-                return Sent(state, str(told.get("reason", "")), remote_id)
+                return Sent(state, str(values.get("reason", "")), remote_id)
         return Sent(BatchState.SENT, "", remote_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ScpTarget:
+    """Destination and login of an SCP transfer."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    path: str
+
+
+def copy_by_scp(source: Path, target: ScpTarget, settings: StationSettings) -> None:
+    """Copy a file by OpenSSH's scp, which checks the host key; the password is not on a command line.
+
+    Raises:
+        StationError: the host key is not known, the login is refused, or scp is not installed.
+        TransferError: the host does not respond or cannot store the file now.
+    """
+    program = shutil.which("scp")
+    if program is None:
+        raise StationError("scp is not installed: apt-get install openssh-client, or set scp = false in [upload]")
+    upload = settings.upload
+    if any(text.startswith("-") or not text.isprintable() for text in (target.host, target.user, target.path)):
+        raise StationError("the server has sent an invalid destination for SCP")
+    options = {
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": str(settings.path(upload.known_hosts)),
+        "ConnectTimeout": str(int(upload.timeout_s)),
+        "NumberOfPasswordPrompts": "1",
+        "PreferredAuthentications": "publickey,password,keyboard-interactive",
+    }
+    if upload.scp_identity:
+        options |= {"IdentityFile": str(settings.path(upload.scp_identity)), "IdentitiesOnly": "yes"}
+    arguments = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    url = f"scp://{upload.scp_user or target.user}@{target.host}:{target.port}/{target.path}"
+    with tempfile.TemporaryDirectory() as folder:
+        askpass = Path(folder) / "askpass"  # prints the password, which is only in the environment
+        askpass.write_text(_ASKPASS)
+        askpass.chmod(stat.S_IRWXU)
+        environment = os.environ | {
+            "SSH_ASKPASS": str(askpass),
+            "SSH_ASKPASS_REQUIRE": "force",
+            "PYGNC_SCP_PASSWORD": target.password,
+        }
+        try:
+            done = subprocess.run(  # noqa: S603 - the arguments from the server are checked above
+                [program, "-F", "none", *arguments, str(source), url],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_SCP_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise TransferError(f"{target.host}: scp did not finish within {_SCP_TIMEOUT_S:.0f} s") from None
+    if done.returncode:
+        raise _scp_error(done.stderr, target, settings)
+
+
+def _scp_error(stderr: str, target: ScpTarget, settings: StationSettings) -> StationError | TransferError:
+    message = " ".join(stderr.split()) or "scp failed"
+    where = f"{target.host} port {target.port}"
+    if any(words in stderr for words in _UNTRUSTED):
+        known = settings.path(settings.upload.known_hosts)
+        return StationError(f"{where}: the host key does not match {known}; add the right key there ({message})")
+    if "Permission denied" in stderr:
+        return StationError(f"{where}: the login is refused ({message})")
+    return TransferError(f"{where}: {message}")

@@ -1,4 +1,4 @@
-"""How fast sense.bin is validated and decoded, whole and damaged."""
+"""Speed of validating and decoding sense.bin, clean and damaged."""
 
 import struct
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _RECORD_PERIOD_S: Final = 25
 
 
 def decode_clean(runs: int) -> Iterator[Row]:
-    """Time validation and decoding of clean files, beside a loop over struct."""
+    """Time validation and decoding of clean files, next to a loop over struct."""
     peer = len(demo := long_file(432)) / 1e6 / timed(lambda: decode_by_struct(demo), runs)
     for count in (432, 4_000, 120_000):
         content = long_file(count)
@@ -30,14 +30,14 @@ def decode_clean(runs: int) -> Iterator[Row]:
 
 
 def decoded(content: bytes, count: int) -> None:
-    """Decode a file of `count` records wholly."""
+    """Decode a whole file of `count` records."""
     records = scan(content).records
     if not len(decode_sensors(records).lux) == len(decode_fixes(records)) == count:
         raise ValueError("records are missing")
 
 
 def decode_damaged(runs: int) -> Iterator[Row]:
-    """Time validation of files with one and with twenty per cent of damaged records."""
+    """Time validation of files with 1 % and with 20 % damaged records."""
     for percent in (1, 20):
         content = damaged(long_file(40_000), percent / 100)
         kept = len(scan(content).records) / 40_000
@@ -48,7 +48,7 @@ def decode_damaged(runs: int) -> Iterator[Row]:
 
 
 def long_file(count: int) -> bytes:
-    """Return a file of `count` records whose times go on from record to record."""
+    """Return a file of `count` records with consecutive times."""
     demo = DEMO.read_bytes()
     records = np.frombuffer(demo * (count * LAYOUT.size // len(demo) + 1), LAYOUT.record)[:count].copy()
     times = 1_000_000_000 + _RECORD_PERIOD_S * np.arange(count)
@@ -78,7 +78,7 @@ def damaged(content: bytes, share: float) -> bytes:
 
 
 def decode_by_struct(content: bytes) -> list[tuple[float, ...]]:
-    """Decode record by record, as a straightforward program does."""
+    """Decode record by record with struct."""
     sensor = struct.Struct("<3hH3h")
     light = struct.Struct(">6H")
     fix = struct.Struct("<BHIB3d3fB3d3f3fBB")

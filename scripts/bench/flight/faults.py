@@ -1,4 +1,4 @@
-"""What one wild fix does to a batch, and what is said where there is no fix at all."""
+"""Effect of a single wrong fix on a batch, and the report on a recording without fixes."""
 
 import os
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from scripts.bench.flight.runs import DEMO, HOUR_RECORDS, LAYOUT, flight, hours
 
 
 def outlier(_: int) -> Iterator[Row]:
-    """Compare the errors of a batch with one fix 10 km off to those of the same batch without that fix."""
+    """Compare the errors of a batch with one fix wrong by 10 km with those of the batch without that fix."""
     worst = max(extra_error_m(k) for k in (0, 2, HOUR_RECORDS // 2, HOUR_RECORDS - 1))
     yield Row("one fix 10 km off, most it adds to any error", f"{worst:.2f} m", "1 m", worst < 1.0)
 
 
 def extra_error_m(k: int) -> float:
-    """Return the most by which an outlier in fix `k` worsens any estimate, against leaving that fix out."""
+    """Return the largest increase of an error by an outlier in fix `k`, compared with a batch without that fix."""
     spoilt, without = (np.frombuffer(hours(1), LAYOUT.record).copy() for _ in range(2))
     spoilt["gps"]["position_ecef_m"][k, k % 3] += 10_000.0
     without["gps"]["position_status"][k] = 1
@@ -49,7 +49,7 @@ def estimates(records: bytes) -> dict[int, tuple[float, float, float]]:
 
 
 def no_fix(_: int) -> Iterator[Row]:
-    """Fly the recording that has no usable fix, where it is at hand."""
+    """Process the recording without usable fixes, if it is available."""
     folder = os.environ.get("PYGNC_REFERENCE_DATA")
     if folder is None:
         yield Row(

@@ -1,4 +1,4 @@
-"""What the processes of a run take of memory, and of the processor while there is nothing to do."""
+"""Memory and idle processor time of the processes of a run."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from scripts.bench.flight.runs import flight, hours
 
 
 def idle(_: int) -> Iterator[Row]:
-    """Measure memory and processor time while a run waits."""
+    """Measure memory and processor time of an idle run."""
     with flight(records=hours(3)) as run:
         run.until(lambda s: s["phase"] == Phase.IDLE)
         run.until(lambda s: int(s["uptime_s"]) >= 3)
@@ -28,7 +28,7 @@ def idle(_: int) -> Iterator[Row]:
 
 
 def formation(_: int) -> Iterator[Row]:
-    """Measure memory with three partners: the most while the batch is worked through, and afterwards."""
+    """Measure memory with three partners: the maximum during the batch, and afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         pygnc = Path(sys.executable).with_name("pygnc")
         words = [str(pygnc), "scenario", "make", "--preset", "formation4", "--out", f"{folder}/scenario"]
@@ -57,6 +57,6 @@ def cpu_s(pids: list[int]) -> float:
 
 
 def pss_mb(pids: list[int]) -> float:
-    """Return the memory of processes, shared pages counted by share."""
+    """Return the memory of processes as proportional set size."""
     lines = [line for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3

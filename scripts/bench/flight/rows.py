@@ -1,4 +1,4 @@
-"""Lines of the table, and how long something takes."""
+"""Rows of the benchmark table, and timing."""
 
 import statistics
 import time
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One line of the table."""
+    """One row of the table."""
 
     what: str
     measured: str
@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
 
 def timed(work: Callable[[], object], runs: int) -> float:
-    """Return the median of the seconds that `work` takes, after a run that is not counted."""
+    """Return the median duration of `work` in s, after one run that is not counted."""
     seconds = []
     for _ in range(runs + 1):
         began = time.perf_counter()

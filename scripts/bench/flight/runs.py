@@ -1,4 +1,4 @@
-"""Runs of the flight software in homes of their own, on the demonstration batch or parts of it."""
+"""Runs of main.py in temporary homes, with the demonstration batch or parts of it."""
 
 import contextlib
 import os
@@ -21,11 +21,11 @@ DEMO: Final = ROOT / "data" / "demo" / "sense.bin"
 LAYOUT: Final = SenseLayout()
 HOUR_RECORDS: Final = 144
 _ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-"""As on the satellite, where compiled modules stay from the first run on: the cache is warm."""
+"""Compiled modules are cached, as on the satellite after the first run."""
 
 
 class Run:
-    """One main.py in a sandbox home."""
+    """One main.py in a temporary home."""
 
     def __init__(self, home: Path, *options: str, records: bytes) -> None:
         self.home = home
@@ -40,13 +40,13 @@ class Run:
         )
 
     def status(self) -> dict[str, Value] | None:
-        """Return the decoded status, None before there is one."""
+        """Return the decoded status, or None before the first one."""
         with contextlib.suppress(FileNotFoundError):
             return status.decode((self.home / "pygnc_status.bin").read_bytes())
         return None
 
     def until(self, condition: Callable[[dict[str, Value]], bool]) -> float:
-        """Return the seconds from the start until the status file fulfils a condition."""
+        """Return the time from the start until the status fulfils a condition, s."""
         while time.perf_counter() - self.began < 60:
             found = self.status()
             if found and condition(found):
@@ -56,13 +56,13 @@ class Run:
         raise TimeoutError("the run did not get there in 60 s")
 
     def processes(self) -> list[int]:
-        """Return main and its tasks."""
+        """Return the process ids of main and its tasks."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *map(int, children)]
 
     def stop(self) -> float:
-        """Press Ctrl-C; return the seconds until the end."""
+        """Send SIGINT; return the time until the end, s."""
         began = time.perf_counter()
         self.process.send_signal(signal.SIGINT)
         self.process.wait(20)
@@ -71,7 +71,7 @@ class Run:
 
 @contextlib.contextmanager
 def flight(*options: str, records: bytes, ranges: Path | None = None) -> Iterator[Run]:
-    """Start a run; clean up behind it."""
+    """Start a run and remove its home afterwards."""
     home = Path(tempfile.mkdtemp(prefix="pygnc-bench-"))
     if ranges is not None:
         shutil.copytree(ranges, home / "range")

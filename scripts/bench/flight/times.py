@@ -1,4 +1,4 @@
-"""How long a run takes to begin, to work through a batch, and to end."""
+"""Time from the start to the first status, time to process a batch, time to stop."""
 
 import statistics
 import subprocess
@@ -11,7 +11,7 @@ from scripts.bench.flight.runs import flight, hours
 
 
 def first_status(runs: int) -> Iterator[Row]:
-    """Time the start until a status file says that all tasks are up."""
+    """Time from the start until the status reports that all tasks are up."""
     times = []
     for _ in range(runs + 1):
         with flight(records=hours(1)) as run:
@@ -46,17 +46,17 @@ def batch(runs: int, length: int, limit_s: float) -> Iterator[Row]:
 
 
 def stop_idle(runs: int) -> Iterator[Row]:
-    """Time Ctrl-C while nothing is to do."""
+    """Time a stop of an idle run."""
     yield stopped(runs, Phase.IDLE, hours(1), "idle")
 
 
 def stop_busy(runs: int) -> Iterator[Row]:
-    """Time Ctrl-C in the middle of a batch of three hours."""
+    """Time a stop in the middle of a batch of three hours."""
     yield stopped(runs, Phase.BATCH, hours(3), "in mid-batch")
 
 
 def stopped(runs: int, phase: Phase, records: bytes, when: str) -> Row:
-    """Time Ctrl-C in a phase."""
+    """Time a stop in a phase."""
     times = []
     for _ in range(runs):
         with flight(records=records) as run:

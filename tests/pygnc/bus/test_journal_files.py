@@ -1,4 +1,4 @@
-"""Journals on disk: what a cut, a kill, a full disk or damage leaves of them."""
+"""Journals after cuts, kills, full disks and damage."""
 
 import errno
 import os
@@ -38,7 +38,7 @@ def payloads_of(reader: JournalReader) -> list[bytes]:
     return found
 
 
-def test_what_was_written_is_read_in_order_with_its_numbers(disk: Path, memory: Path) -> None:
+def test_reads_messages_in_order_with_their_numbers(disk: Path, memory: Path) -> None:
     writer = JournalWriter(disk, memory, "input", HEADER)
     writer.append([b"one", b"two"])
     writer.append([b"three"])
@@ -50,14 +50,14 @@ def test_what_was_written_is_read_in_order_with_its_numbers(disk: Path, memory: 
     assert [r.seq for r in reader.read(10)] == [4]
 
 
-def test_a_reader_begins_where_it_is_told(disk: Path, memory: Path) -> None:
+def test_a_reader_begins_after_the_given_number(disk: Path, memory: Path) -> None:
     writer = JournalWriter(disk, memory, "input", HEADER)
     writer.append([bytes([k]) for k in range(20)])
     reader = JournalReader([disk, memory], "input", after_seq=17)
     assert [r.seq for r in reader.read(10)] == [18, 19, 20]
 
 
-def test_segments_follow_each_other_without_a_gap(disk: Path, memory: Path) -> None:
+def test_reads_across_segments_without_a_gap(disk: Path, memory: Path) -> None:
     writer = JournalWriter(disk, memory, "input", HEADER)
     block = b"x" * 16_000
     count = 3 * SEGMENT_BYTES // len(block)
@@ -73,7 +73,7 @@ def test_segments_follow_each_other_without_a_gap(disk: Path, memory: Path) -> N
     assert len(payloads_of(JournalReader([disk, memory], "input"))) == count
 
 
-def test_a_second_writer_goes_on_after_a_torn_record(disk: Path, memory: Path) -> None:
+def test_a_new_writer_continues_after_a_torn_record(disk: Path, memory: Path) -> None:
     writer = JournalWriter(disk, memory, "input", HEADER)
     writer.append([b"one", b"two"])
     path = list_segments([disk], "input")[0].path
@@ -90,9 +90,7 @@ def test_a_second_writer_goes_on_after_a_torn_record(disk: Path, memory: Path) -
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(min_value=0, max_value=400))
-def test_whatever_the_cut_every_whole_record_before_it_survives(
-    tmp_path_factory: pytest.TempPathFactory, cut: int
-) -> None:
+def test_every_complete_record_before_a_cut_survives(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     folder = tmp_path_factory.mktemp("cut")
     writer = JournalWriter(folder, folder, "input", HEADER)
     writer.append([bytes([k]) * k for k in range(12)])
@@ -108,7 +106,7 @@ def test_whatever_the_cut_every_whole_record_before_it_survives(
     assert reader.damage == []
 
 
-def test_a_recovered_file_says_so(disk: Path, memory: Path) -> None:
+def test_a_recovered_file_is_marked(disk: Path, memory: Path) -> None:
     JournalWriter(disk, memory, "input", HEADER).append([b"one"])
     (path,) = recover_folder(disk)
     footer = journal.scan(path.read_bytes()).records[-1]
@@ -137,7 +135,7 @@ def test_a_full_disk_moves_the_journal_to_memory(disk: Path, memory: Path, monke
     assert reader.damage == []
 
 
-def test_a_guard_that_refuses_keeps_the_journal_in_memory(disk: Path, memory: Path) -> None:
+def test_the_journal_stays_in_memory_if_the_disk_guard_refuses(disk: Path, memory: Path) -> None:
     writer = JournalWriter(disk, memory, "input", HEADER, lambda _: "the ceiling")
     writer.append([b"one"])
     assert writer.fault == "the ceiling"
@@ -152,7 +150,7 @@ def test_a_journal_in_memory_keeps_only_its_newest_segments(disk: Path, memory: 
     assert len(list_segments([memory], "input")) == SPARE_SEGMENTS
 
 
-def test_damage_in_the_middle_costs_only_what_it_touches(disk: Path, memory: Path) -> None:
+def test_damage_costs_only_the_records_it_touches(disk: Path, memory: Path) -> None:
     writer = JournalWriter(disk, memory, "input", HEADER)
     writer.append([bytes([k]) * 50 for k in range(30)])
     writer.close()
@@ -173,7 +171,7 @@ def test_damage_in_the_middle_costs_only_what_it_touches(disk: Path, memory: Pat
     ]
 
 
-def test_what_was_written_last_is_synced_though_nothing_follows(
+def test_the_last_record_is_synced_even_if_none_follows(
     disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -212,7 +210,7 @@ def test_a_writer_does_not_wait_for_a_slow_disk(disk: Path, memory: Path, slow_d
     assert not list_segments([disk])[0].is_open
 
 
-def test_what_came_during_a_sync_is_synced_by_the_next_one(
+def test_records_written_during_a_sync_are_synced_by_the_next(
     disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -239,7 +237,7 @@ def test_what_came_during_a_sync_is_synced_by_the_next_one(
     assert sizes[1] == list_segments([disk])[0].path.stat().st_size > sizes[0]
 
 
-def test_a_disk_that_refuses_a_sync_is_told(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sync_raises(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 

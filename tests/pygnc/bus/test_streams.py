@@ -1,4 +1,4 @@
-"""Streams between real processes: every message once and in order, whatever a reader suffers."""
+"""Streams between real processes: every message once and in order."""
 
 import multiprocessing
 import os
@@ -46,7 +46,7 @@ def messages(first: int, count: int) -> list[BatchEnd]:
 
 
 def be_writer(folder: Path, control: Connection) -> None:
-    """Write as fast as possible, say how long it took, then greet whoever joins until told to end."""
+    """Write as fast as possible, report the duration, then answer new readers until asked to end."""
     writer = make_writer(zmq.Context(), folder)
     control.recv()
     begin = time.monotonic()
@@ -138,7 +138,7 @@ def test_a_late_starter_begins_with_the_first_message(tmp_path: Path, writer: Pr
     late.hear_until_done()
 
 
-def test_a_killed_reader_goes_on_where_its_successor_is_told(tmp_path: Path, writer: Process) -> None:
+def test_the_successor_of_a_killed_reader_continues_after_the_given_number(tmp_path: Path, writer: Process) -> None:
     killed = Process(be_reader, tmp_path, 10, 0)
     killed.hear()
     writer.pipe.send("go")
@@ -159,7 +159,7 @@ def test_a_restarted_writer_continues_the_numbers(context: Context, tmp_path: Pa
             assert heard(reader, 15) == list(range(1, 16))
 
 
-def test_a_reader_that_joins_is_told_of_what_nobody_heard(context: Context, tmp_path: Path) -> None:
+def test_a_new_reader_gets_messages_announced_before_it_joined(context: Context, tmp_path: Path) -> None:
     with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
         assert reader.receive(100) == []
         writer.write(messages(1, 10))  # the subscription is on its way
@@ -181,7 +181,7 @@ def joined(
         yield writer, reader
 
 
-def test_what_a_full_queue_did_not_take_is_read_though_nothing_follows(
+def test_reads_messages_that_a_full_queue_dropped(
     joined: tuple[StreamWriter, StreamReader],
 ) -> None:
     writer, reader = joined
@@ -189,7 +189,7 @@ def test_what_a_full_queue_did_not_take_is_read_though_nothing_follows(
     assert heard(reader, 2000) == list(range(1, 2001))
 
 
-def test_so_is_what_did_not_fit_behind_announcements_of_what_was_read_already(
+def test_reads_dropped_messages_after_announcements_of_known_ones(
     joined: tuple[StreamWriter, StreamReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer, reader = joined
@@ -207,7 +207,7 @@ def test_so_is_what_did_not_fit_behind_announcements_of_what_was_read_already(
     assert heard(reader, 2000) == list(range(1, 2001))
 
 
-def test_a_look_into_the_journal_hides_nothing_that_is_shown(joined: tuple[StreamWriter, StreamReader]) -> None:
+def test_reading_the_journal_does_not_hide_transient_messages(joined: tuple[StreamWriter, StreamReader]) -> None:
     writer, reader = joined
     assert reader.socket.poll(5000)
     assert reader.receive(100) == []  # the greeting
@@ -218,7 +218,7 @@ def test_a_look_into_the_journal_hides_nothing_that_is_shown(joined: tuple[Strea
     assert reader.take_transient() == BatchEnd(seq=0, cause="now")
 
 
-def test_whatever_was_not_announced_is_found_in_the_end(
+def test_reads_unannounced_messages_after_the_look_interval(
     context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "LOOK_INTERVAL_S", 0.1)
@@ -261,7 +261,7 @@ def test_messages_are_plain_messagepack(context: Context, tmp_path: Path) -> Non
     assert msgpack.unpackb(payload) == ["BatchEnd", 1, "x" * 100]
 
 
-def test_a_message_of_the_moment_is_neither_numbered_nor_journaled(context: Context, tmp_path: Path) -> None:
+def test_a_transient_message_is_neither_numbered_nor_journaled(context: Context, tmp_path: Path) -> None:
     with closing(make_writer(context, tmp_path)) as writer, closing(make_reader(context, tmp_path)) as reader:
         shown = None
         while shown is None:

@@ -16,7 +16,7 @@ from pygnc.common.arrays import Array, median, quantile
     arrays(np.float64, array_shapes(min_dims=1, max_dims=2, max_side=30), elements=st.floats(-1e6, 1e6)),
     st.floats(0.0, 1.0),
 )
-def test_quantiles_are_numpys(values: Array, share: float) -> None:
+def test_quantiles_agree_with_numpy(values: Array, share: float) -> None:
     assert quantile(values, share) == pytest.approx(np.quantile(values, share, axis=0), rel=1e-9, abs=1e-9)
     assert median(values) == pytest.approx(np.median(values, axis=0), rel=1e-9, abs=1e-9)
 

@@ -35,7 +35,7 @@ def test_week_round_trip(week: int, tow_ms: int) -> None:
 
 
 @pytest.mark.parametrize(("week", "tow_ms"), [(0, 43_000), (2283, clock.MS_PER_WEEK), (2283, -1), (-1, 0)])
-def test_no_time_is_told(week: int, tow_ms: int) -> None:
+def test_unknown_and_invalid_times_are_none(week: int, tow_ms: int) -> None:
     assert clock.gps_ms_from_week(week, tow_ms) is None
     assert clock.gps_ms_from_weeks(np.array([week]), np.array([tow_ms]))[0] == clock.UNKNOWN_GPS_MS
 
@@ -112,7 +112,7 @@ def test_across_the_leap_second_of_2016(after_ms: int, text: str, unix_ms: int) 
         "2025-03-20T09:01:61Z",
     ],
 )
-def test_what_is_no_utc_time_is_refused(text: str) -> None:
+def test_rejects_text_that_is_not_utc(text: str) -> None:
     with pytest.raises(ValueError, match=r"UTC time|no leap second"):
         clock.gps_ms_from_utc_iso(text)
 

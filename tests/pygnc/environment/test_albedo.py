@@ -47,7 +47,7 @@ def cases(count: int) -> list[tuple[Array, Array, Array]]:
     return made
 
 
-def test_the_light_is_what_all_of_the_ground_in_sight_sends() -> None:
+def test_albedo_agrees_with_integration_over_the_visible_ground() -> None:
     errors = np.concatenate([on_faces(*case) - of_the_ground(*case) for case in cases(150)])
     assert np.abs(errors).max() < 0.006
     assert np.sqrt((errors**2).mean()) < 0.001
@@ -71,11 +71,11 @@ def test_under_the_sun_the_nadir_plate_gets_the_closed_form() -> None:
 def test_the_derivative_is_that_of_the_light() -> None:
     for position_m, sun_m, normals in cases(40):
         light = earth_albedo(position_m, sun_m)
-        shares, by_normal = light.on_plates(normals)
-        np.testing.assert_allclose(shares, np.einsum("ki,ki->k", normals, by_normal), rtol=0.0, atol=1e-15)
+        shares, d_normal = light.on_plates(normals)
+        np.testing.assert_allclose(shares, np.einsum("ki,ki->k", normals, d_normal), rtol=0.0, atol=1e-15)
         for axis in 1e-6 * np.eye(3):
             change = light.on_plates(normals + axis)[0] - light.on_plates(normals - axis)[0]
-            np.testing.assert_allclose(by_normal.dot(axis), 0.5 * change, rtol=0.0, atol=1e-11)
+            np.testing.assert_allclose(d_normal.dot(axis), 0.5 * change, rtol=0.0, atol=1e-11)
 
 
 def test_the_axes_do_not_matter() -> None:
@@ -93,7 +93,7 @@ def test_the_sun_overhead_is_a_place_like_others(up: tuple[float, ...], sideways
     assert not on_faces(position_m, -sun).any()
 
 
-def test_in_the_umbra_there_is_none() -> None:
+def test_no_radiation_pressure_in_umbra() -> None:
     sun_m = np.array([1.5e11, 0.0, 0.0])
     for angle in np.linspace(0.0, 1.17, 30):
         position_m = 6.9e6 * np.array([-math.cos(angle), math.sin(angle), 0.0])

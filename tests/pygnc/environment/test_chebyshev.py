@@ -28,7 +28,7 @@ def test_offsets_reach_into_the_days_before_and_after() -> None:
         np.testing.assert_allclose(days.at(DAY * MS_PER_DAY, offset_s), expected, atol=1e-11)
 
 
-def test_a_value_does_not_depend_on_what_was_asked_before() -> None:
+def test_values_do_not_depend_on_earlier_calls() -> None:
     fresh, used = ChebyshevDays(wave, nodes=14), ChebyshevDays(wave, nodes=14)
     for day in range(DAY - 6, DAY + 6):
         used.at(day * MS_PER_DAY, 0.0)

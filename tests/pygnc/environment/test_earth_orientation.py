@@ -58,6 +58,6 @@ def test_without_a_table_ut1_is_utc() -> None:
         (DAYS, np.where(ROWS[1, 1] == ROWS, np.nan, ROWS)),
     ],
 )
-def test_impossible_tables_are_refused(days: Array, rows: Array) -> None:
+def test_rejects_impossible_tables(days: Array, rows: Array) -> None:
     with pytest.raises(ValueError, match="Earth orientation 'test'"):
         table(days, rows)

@@ -67,7 +67,7 @@ def test_velocity_is_the_derivative_of_position(frames: EarthFrames) -> None:
         np.testing.assert_allclose(velocity, frames.ecef_state_from_gcrf(gps_ms).dot(STATE_GCRF)[3:], atol=5e-5)
 
 
-def test_offsets_are_the_moments_they_stand_for(frames: EarthFrames) -> None:
+def test_offsets_shift_the_epoch(frames: EarthFrames) -> None:
     gps_ms = moments()[30]
     offsets_s = np.array([0.0, 7.5, 15.0, 22.5, 30.0])
     together = frames.at(gps_ms, offsets_s).ecef_from_gcrf

@@ -27,7 +27,7 @@ EGM2008 = brahe.GravityModel.from_model_type(brahe.GravityModelType.EGM2008_120)
 
 
 @pytest.mark.parametrize("degree", [2, 8, 20, 50, 70])
-def test_gravity_is_that_of_an_independent_egm2008(degree: int) -> None:
+def test_gravity_agrees_with_an_independent_egm2008(degree: int) -> None:
     for position in POSITIONS_ECEF_M:
         expected = brahe.accel_gravity_spherical_harmonics(position, np.eye(3), EGM2008, degree, degree)
         np.testing.assert_allclose(gravity(position, degree), expected, rtol=0.0, atol=1e-12)
@@ -74,7 +74,7 @@ def path(*, tides: bool) -> Array:
     return np.array(states)
 
 
-def test_the_tide_moves_a_satellite_as_it_does_brahes() -> None:
+def test_tidal_displacement_agrees_with_brahe() -> None:
     """Both displacements start at rest; the tide is integrated along the path in the gradient of a central field."""
     without = path(tides=False)
     expected = path(tides=True) - without

@@ -78,7 +78,7 @@ class Circle:
         ]
 
 
-def test_the_shadow_is_entered_and_left_when_independent_ones_are() -> None:
+def test_eclipse_times_agree_with_independent_libraries() -> None:
     edges = 0
     for circle in map(Circle, range(12)):
         for before_s, after_s in circle.edges_s():
@@ -93,7 +93,7 @@ def test_the_shadow_is_entered_and_left_when_independent_ones_are() -> None:
 
 
 @pytest.mark.parametrize("angle_rad", np.linspace(1.16, 1.21, 60))
-def test_the_shadow_is_that_of_an_independent_library(angle_rad: float) -> None:
+def test_eclipse_agrees_with_an_independent_library(angle_rad: float) -> None:
     place = behind_the_earth(float(angle_rad))
     assert sunlit_fraction(place, SUN_M) == pytest.approx(by_brahe(place, SUN_M), abs=1e-3)
     assert sunlit_fraction(place, SUN_M) == pytest.approx(by_rays(place, SUN_M), abs=0.01)
@@ -108,7 +108,7 @@ def test_the_shadow_begins_and_ends_without_a_jump() -> None:
     assert sunlit_fraction(behind_the_earth(np.pi), SUN_M) == 1.0
 
 
-def test_the_lights_pressure_is_that_of_an_independent_library() -> None:
+def test_radiation_pressure_agrees_with_an_independent_library() -> None:
     place = behind_the_earth(2.0)
     # Area, mass, reflectivity, and the pressure at one astronomical unit in N/m2.
     expected = brahe.accel_solar_radiation_pressure(place, SUN_M, 1.58, 1.3, 0.02, 1361.0 / 299_792_458.0)

@@ -73,7 +73,7 @@ def test_the_sun_is_within_a_hundredth_of_a_degree_of_satkits() -> None:
         assert angle(bodies.at(gps_ms)[0], theirs) < math.radians(0.01)
 
 
-def test_a_satellite_sees_the_sun_where_it_stands_to_a_hundredth_of_a_degree() -> None:
+def test_neglecting_aberration_costs_less_than_a_hundredth_of_a_degree() -> None:
     bodies, random = SunMoon(), np.random.default_rng(9)
     apart_rad = []
     for gps_ms in moments():

@@ -19,7 +19,7 @@ def test_triangular_keeps_the_product() -> None:
     assert lower.flags.c_contiguous
 
 
-def test_the_update_is_that_of_the_textbook() -> None:
+def test_update_agrees_with_the_textbook() -> None:
     """Kalman gain and Joseph's form (Bucy & Joseph, 1968)."""
     covariance = ROOT.dot(ROOT.T)
     innovation = PARTIALS.dot(covariance).dot(PARTIALS.T) + np.diag(SIGMA**2)

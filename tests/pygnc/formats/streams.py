@@ -1,4 +1,4 @@
-"""Streams of records with a memory: every byte knows where it came from, so that tests know which records survived.
+"""Streams of records in which every byte has its origin, so that tests know which records survived.
 
 A fault is applied to the bytes and to their origins alike. A record is intact where its bytes' origins still run
 through without a break; nothing of the code under test takes part in that verdict.
@@ -22,7 +22,7 @@ YEAR_S = 365 * 86_400
 
 @dataclass(frozen=True)
 class Stream:
-    """Bytes, the original offset of each (FOREIGN for bytes that a fault made), and the original records' sizes."""
+    """Bytes, the original offset of each (FOREIGN for bytes made by a fault), and the sizes of the original records."""
 
     octets: NDArray[np.uint8]
     origins: NDArray[np.int64]
@@ -91,7 +91,7 @@ def sense_records(
     random_payload: bool = False,
     satellites: tuple[int, int] = (9, 7),
 ) -> NDArray[np.void]:
-    """`count` records, 25 s apart and with a late sample here and there, like those of a receiver in orbit."""
+    """Return `count` records, 25 s apart with some late samples, like those of a receiver in orbit."""
     layout = layout or SenseLayout()
     rng = np.random.default_rng(seed)
     records = np.zeros(count, layout.record)
@@ -129,7 +129,7 @@ def _put_fixes(gps: NDArray[np.void], rng: np.random.Generator, satellites: tupl
 def range_packets(
     count: int, *, seed: int = 0, most_ranges: int = 3, satellites: tuple[int, int] = (9, 7)
 ) -> list[bytes]:
-    """`count` GPS packets, 30 s apart, each with one to `most_ranges` range packets behind it."""
+    """Return `count` GPS packets, 30 s apart, each followed by one to `most_ranges` range packets."""
     rng = np.random.default_rng(seed)
     fixes = np.zeros(count, RANGE_GPS_PACKET)
     fixes["sync"], fixes["terminator"] = tuple(b"\xaa\x44\x12"), tuple(b"\r\n")
@@ -144,14 +144,14 @@ def range_packets(
             measured["rssi"] = rng.integers(90, 220)
             measured["t_spacecraft_s"] = 1_700_000_000 + 30 * index + partner
             measured["frequency_error"] = 0xF0, 0, rng.integers(0, 256)
-            # The last byte is no fill value: a page erased behind it must not seem to begin in it.
+            # The last byte is not a fill value, so that a page erased after it does not seem to begin in it.
             measured["distance"] = 0, rng.integers(80, 150), rng.integers(1, 255)
             packets.append(measured.tobytes())
     return packets
 
 
 def _noise(draw: st.DrawFn, least: int, most: int) -> bytes:
-    """Random bytes from a drawn seed: the search may vary it, but not build a record byte by byte."""
+    """Draw random bytes by a seed, so that the search cannot build a record byte by byte."""
     count, seed = draw(st.integers(least, most)), draw(st.integers(0, 2**32 - 1))
     return np.random.default_rng(seed).bytes(count)
 
@@ -161,13 +161,13 @@ def _insert(draw: st.DrawFn, stream: Stream) -> Stream:
 
 
 def _lose(draw: st.DrawFn, stream: Stream) -> Stream:
-    """Less than a record: otherwise the halves of two different ones could be left as one, which nobody can tell."""
+    """Less than a record; more could leave halves of two records as one, which is not detectable."""
     longest = max(stream.sizes.values(), default=2)
     return stream.lose(draw(st.integers(0, len(stream))), draw(st.integers(1, longest - 1)))
 
 
 def _erase_page(draw: st.DrawFn, stream: Stream) -> Stream:
-    """A whole page: one that the stream's end cuts could erase two bytes of a value, which nobody can tell."""
+    """A whole page; one cut by the end of the stream could erase two bytes of a value, which is not detectable."""
     page = draw(st.sampled_from([512, 4096]))
     if len(stream) < page:
         return stream
@@ -208,7 +208,7 @@ ANY: tuple[Fault, ...] = (_insert, _lose, _overwrite, *IN_PLACE)
 
 @st.composite
 def damaged(draw: st.DrawFn, pristine: st.SearchStrategy[Stream], kinds: Sequence[Fault] = ANY) -> Stream:
-    """A stream with up to five faults of the given kinds, one after another."""
+    """Draw a stream with up to five faults of the given kinds."""
     stream = draw(pristine)
     for fault in draw(st.lists(st.sampled_from(kinds), max_size=5)):
         stream = fault(draw, stream)
@@ -217,15 +217,15 @@ def damaged(draw: st.DrawFn, pristine: st.SearchStrategy[Stream], kinds: Sequenc
 
 @st.composite
 def pieces(draw: st.DrawFn, octets: bytes) -> list[bytes]:
-    """`octets` cut at up to ten drawn places."""
+    """Draw `octets` cut at up to ten offsets."""
     cuts = sorted(draw(st.lists(st.integers(0, len(octets)), max_size=10)))
     return [octets[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(octets)], strict=True)]
 
 
 def joined(parts: Sequence[Any], name: str) -> Any:  # noqa: ANN401 - arrays of any type, or tuples
-    """One field of all partial scan results, put together."""
+    """Concatenate one field of all partial scan results."""
     values = [getattr(part, name) for part in parts]
     if isinstance(values[0], tuple):
         return tuple(entry for value in values for entry in value)
-    # Through bytes: np.concatenate would bring the words of structured arrays into native order.
+    # np.concatenate would convert structured arrays to native byte order.
     return np.frombuffer(b"".join(value.tobytes() for value in values), values[0].dtype)

@@ -21,7 +21,7 @@ AGES = (0.05, 1.0, 0.25)
 
 
 def packed_sense_packet() -> bytes:
-    """Built field by field as the interface document lists them."""
+    """Build a packet field by field as documented in docs/interface.md."""
     return (
         struct.pack(">IB", 1_606_694_411, 160)
         + struct.pack("<HIB3d3f", 2134, 86_401_000, 0, *POSITION, *SIGMAS)

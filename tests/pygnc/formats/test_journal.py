@@ -1,4 +1,4 @@
-"""Journal records are found again whatever happens to the bytes around them."""
+"""Journal records are found despite damage around them."""
 
 import pytest
 from hypothesis import given

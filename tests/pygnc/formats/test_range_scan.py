@@ -1,4 +1,4 @@
-"""What a damaged range stream gives back. Range packets carry no checksum: what they promise is weaker than for GPS."""
+"""Scans of damaged range streams. Range packets have no checksum and are recovered less reliably than GPS packets."""
 
 from collections.abc import Sequence
 
@@ -51,7 +51,7 @@ def false_packets(stream: Stream, result: RangeScan, originals: Sequence[bytes])
 
 
 def surely_intact(stream: Stream) -> dict[int, int]:
-    """GPS packets, and range packets that join intact packets or the stream's ends on both sides."""
+    """Return GPS packets, and range packets with intact packets or ends of the stream on both sides."""
     intact = stream.intact()
     stops = {0, *(offset + size for offset, size in intact.items())}
     return {
@@ -142,7 +142,7 @@ def test_every_lost_byte_costs_one_packet() -> None:
 
 @pytest.mark.parametrize("inserted", [b"\x00", b"\x4a", b"\r\n", b"0123456789"])
 def test_every_inserted_byte_costs_one_packet(inserted: bytes) -> None:
-    """But behind a range packet the bytes could as well belong into it: then it goes too."""
+    """After a range packet, inserted bytes could belong to it; it is then lost, too."""
     packets = range_packets(4, most_ranges=1, satellites=(13, 10))
     stream = Stream.of(packets)
     range_ends = {start + size for start, size in stream.sizes.items() if size == RANGE_SIZE}
@@ -157,7 +157,7 @@ def test_every_inserted_byte_costs_one_packet(inserted: bytes) -> None:
 
 
 def test_partner_ids_in_gps_payloads_are_not_packets() -> None:
-    """Even if the GPS packet that contains them is damaged."""
+    """This holds even if the GPS packet that contains them is damaged."""
     packets = range_packets(5)
     payload = np.random.default_rng(4).integers(0, 256, 88).astype(np.uint8)
     payload[::3] = np.resize(list(b"JKLM"), len(payload[::3]))

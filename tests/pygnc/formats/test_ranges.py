@@ -26,7 +26,7 @@ UNIX_TIME_OF_GPS_EPOCH_S = 315_964_800
 
 
 def packed(distance: int, frequency: int = 0, rssi: int = 107) -> bytes:
-    """Built byte by byte as the interface document lists them."""
+    """Build a packet byte by byte as documented in docs/interface.md."""
     head = struct.pack(">BBI", 74, rssi, 946_686_274)
     return head + (frequency & 0xFFFFFF).to_bytes(3, "big") + (distance & 0xFFFFFF).to_bytes(3, "big")
 

@@ -78,7 +78,7 @@ def test_light_words_follow_the_data_sheet(word: int, lux: float) -> None:
 
 
 def test_encoded_light_is_rounded_down() -> None:
-    """Against a search through all words that the sensor can produce."""
+    """Compare with a search through all words that the sensor can produce."""
     rng = np.random.default_rng(2)
     lux = np.concatenate([rng.uniform(0, 83_866, 300), 10 ** rng.uniform(-2, 4.9, 300), [0.0, 40.95, 40.96, 81.9]])
     words = encode_lux(lux)
@@ -104,7 +104,7 @@ def test_light_survives_encoding_at_every_exponent(word: int) -> None:
 
 @pytest.mark.parametrize("layout", [SenseLayout(), SenseLayout(terminated=False), SenseLayout(1), SenseLayout(7)])
 def test_encoding_inverts_decoding(layout: SenseLayout) -> None:
-    """For every value that a 16-bit word can have, and light in its canonical form."""
+    """Test every value of a 16-bit word, and illuminance in its canonical form."""
     records = sense_records(600, layout=layout)
     words = np.resize(np.arange(-(2**15), 2**15), records["sensors"]["gyro"].size)
     records["sensors"]["gyro"] = words.reshape(records["sensors"]["gyro"].shape)

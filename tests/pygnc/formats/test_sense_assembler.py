@@ -1,4 +1,4 @@
-"""Whatever comes, the file stays one that our own scanner reads whole; and what can be kept is kept."""
+"""Assembled files are read by the scanner without damage for any sequence of packets, with minimum losses."""
 
 import random
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ Packets = list[tuple[str, bytes]]
 
 
 def packets(content: bytes = CONTENT, layout: SenseLayout = STANDARD_LAYOUT) -> Packets:
-    """The packets of records, in their order."""
+    """Return the packets of records in order."""
     found = []
     for record in np.frombuffer(content, layout.record):
         found += [("sample", sample.tobytes()) for sample in record["sensors"]]
@@ -31,7 +31,7 @@ def packets(content: bytes = CONTENT, layout: SenseLayout = STANDARD_LAYOUT) -> 
 
 
 def composed(stream: Iterable[tuple[str, bytes]], layout: SenseLayout = STANDARD_LAYOUT) -> tuple[bytes, list[bytes]]:
-    """The file, and the spare GPS packets."""
+    """Return the file and the spare GPS packets."""
     composer = SenseAssembler(layout)
     records: list[bytes] = []
     spare: list[bytes] = []
@@ -68,7 +68,7 @@ def test_regular_packets_reproduce_the_file(terminated: bool) -> None:  # noqa: 
     composer = SenseAssembler(layout)
     for number, (kind, raw) in enumerate(packets(content, layout), 1):
         done = composer.add_sample(raw) if kind == "sample" else composer.add_fix(raw)
-        assert len(done.records) == (number % 6 == 0)  # at once
+        assert len(done.records) == (number % 6 == 0)  # without delay
     assert composed(packets(content, layout), layout) == (content, [])
 
 

@@ -1,4 +1,4 @@
-"""What a damaged sense file gives back: all that is intact, nothing else, and an account of every other byte."""
+"""Scans of damaged sense files deliver exactly the intact records and report all other bytes."""
 
 import tracemalloc
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def assert_exactly_the_intact_ones(stream: Stream, originals: Sequence[bytes], l
     delivered = set(result.offsets.tolist())
     assert stream.intact().keys() <= delivered
     for offset in delivered - stream.intact().keys():
-        # Damage may, by chance, put back what it took: then a record's image stands there all the same.
+        # By chance, damage may restore what it removed; the record is then intact.
         assert octets[offset : offset + layout.size] in originals, f"false record at {offset}"
 
 
@@ -112,7 +112,7 @@ def test_every_lost_byte_costs_one_record() -> None:
 
 @pytest.mark.parametrize("inserted", [b"\x4a", b"\r\n", b"0123456789"])
 def test_every_inserted_byte_costs_one_record(inserted: bytes) -> None:
-    """Also where the satellite counts, 13 and 10, read like CR LF and two bytes come in before them."""
+    """This includes two bytes inserted before satellite counts of 13 and 10, which read like CR LF."""
     records = sense_records(3, satellites=(13, 10))
     stream = stream_of(records)
     originals = [record.tobytes() for record in records]
@@ -151,7 +151,7 @@ def test_short_zeroed_ranges_over_times_are_damage() -> None:
 
 @pytest.mark.parametrize("step_s", [20 * YEAR_S, 26 * YEAR_S + 77, -1760, -20 * YEAR_S])
 def test_a_record_with_a_clock_step_is_delivered(step_s: int) -> None:
-    """Between any two packets of any record of a file."""
+    """Set the clock between any two packets of any record of a file."""
     for record in range(6):
         for packet in range(6):
             records = sense_records(6)
@@ -170,7 +170,7 @@ def test_a_record_with_a_clock_step_is_delivered(step_s: int) -> None:
 
 
 def test_halves_of_different_records_are_not_a_record_with_a_clock_step() -> None:
-    """Bytes lost in multiples of the record's length leave length and CR LF in place; the times do not fit."""
+    """A loss of whole record lengths leaves length and CR LF in place; only the times do not match."""
     records = sense_records(20)
     originals = [record.tobytes() for record in records]
     for place in range(251 * 3 + 1, 251 * 3 + 154):
@@ -180,7 +180,7 @@ def test_halves_of_different_records_are_not_a_record_with_a_clock_step() -> Non
 
 
 def test_a_single_wrong_time_is_damage() -> None:
-    """In a record between others a flipped high bit looks like two steps of the clock."""
+    """A flipped high bit of a time between others looks like two steps of the clock."""
     for packet in range(6):
         records = sense_records(3)
         times = records["gps"]["t_spacecraft_s"] if packet == 5 else records["sensors"]["t_spacecraft_s"][:, packet]

@@ -1,4 +1,4 @@
-"""The status record and the info line."""
+"""Status record and info text."""
 
 import math
 

@@ -48,11 +48,11 @@ class Pair:
 
 
 def received(end: ChannelEnd, kind: object) -> list[bytes]:
-    return [r.body.tail for r in end.outcomes if isinstance(r, Received) and r.kind is kind]
+    return [r.body.tail for r in end.events if isinstance(r, Received) and r.kind is kind]
 
 
-def tickets(end: ChannelEnd, outcome: type[Acknowledged | Lost]) -> list[int]:
-    return [o.ticket for o in end.outcomes if isinstance(o, outcome)]
+def tickets(end: ChannelEnd, event: type[Acknowledged | Lost]) -> list[int]:
+    return [o.ticket for o in end.events if isinstance(o, event)]
 
 
 def texts(count: int) -> list[bytes]:
@@ -112,7 +112,7 @@ def test_ordered_sentences_arrive_once_and_in_order_on_a_faulty_line(
     )
     assert done
     assert received(pair.pi, PSET) == [b"h %d" % k for k in range(count)]
-    naks = [r.body.fields["number"] for r in pair.host.outcomes if isinstance(r, Received) and r.kind is NAKN]
+    naks = [r.body.fields["number"] for r in pair.host.events if isinstance(r, Received) and r.kind is NAKN]
     assert naks == list(range(count))
 
 
@@ -165,7 +165,7 @@ def test_a_packet_interrupts_a_chunk() -> None:
     pair.run_for(3.0)
     assert max(delays_s) < 0.03
     assert received(pair.pi, PSET) == [text * 23 for text in texts(40)]
-    assert len([o for o in pair.host.outcomes if isinstance(o, Received) and o.kind is NAKN]) == 40
+    assert len([o for o in pair.host.events if isinstance(o, Received) and o.kind is NAKN]) == 40
     assert pair.host.channel.counts.retried == pair.pi.channel.counts.retried == 0
 
 
@@ -205,8 +205,8 @@ def test_a_packet_after_a_newer_one_is_late_and_the_gap_is_counted() -> None:
     greet(pi)
     for number, is_retry in ((1, False), (3, False), (2, True), (2, True), (60, False)):
         pi.receive(host_sentence("SENS", Delivery.UNORDERED, number, bytes(30), is_retry=is_retry), 0.0)
-    outcomes = [o for o in pi.pop_events() if isinstance(o, Received)]
-    assert [(o.number, o.is_late, o.is_retry) for o in outcomes] == [
+    arrivals = [o for o in pi.pop_events() if isinstance(o, Received)]
+    assert [(o.number, o.is_late, o.is_retry) for o in arrivals] == [
         (1, False, False),
         (3, False, False),
         (2, True, True),
@@ -233,7 +233,7 @@ def test_a_long_interruption_ends_the_session_and_a_new_one_follows() -> None:
     pair.session.run(lambda: False, 2.0)
     ticket = pair.host.channel.send(PSET, b"a = 1", pair.now_s)
     pair.session.run(lambda: False, 40.0)
-    assert [o for o in pair.host.outcomes if isinstance(o, Lost)] == [Lost(ticket, PSET, LossCause.LINE_DOWN)]
+    assert [o for o in pair.host.events if isinstance(o, Lost)] == [Lost(ticket, PSET, LossCause.LINE_DOWN)]
     assert pair.host.of(LineDown) == [LineDown()]
     assert pair.host.channel.is_ready
     assert len(pair.pi.of(Connected)) == 2
@@ -251,17 +251,17 @@ def test_a_restart_of_either_end_does_not_mix_sessions(restarted: str) -> None:
         pair.pi.restart(Channel(Direction.TO_HOST, PI_SESSION + 1, "pi"))
     else:
         pair.host.restart(Channel(Direction.TO_PI, HOST_SESSION + 1, "host"))
-    mark = len(pair.pi.outcomes)
+    mark = len(pair.pi.events)
     pair.run_for(3.0)
     assert pair.host.channel.is_ready
     assert pair.pi.channel.is_ready
     new = pair.host.channel.send(PSET, b"new", pair.now_s)
     pair.run_for(1.0)
-    after = pair.pi.outcomes[mark:]
+    after = pair.pi.events[mark:]
     late_old = [o.body.tail for o in after if isinstance(o, Received) and o.kind is PSET and o.body.tail != b"new"]
     if restarted == "pi":
         assert late_old == []
-        lost = [o for o in pair.host.outcomes if isinstance(o, Lost)]
+        lost = [o for o in pair.host.events if isinstance(o, Lost)]
         assert {o.cause for o in lost} == {LossCause.RESTARTED}
         assert {o.ticket for o in lost} | set(tickets(pair.host, Acknowledged)) == {*old, new}
     assert received(pair.pi, PSET)[-1] == b"new"

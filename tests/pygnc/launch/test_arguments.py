@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pygnc.launch.arguments import SECONDS_MAX, Arguments, UsageError, parse
 
 
-def test_two_whole_numbers_are_enough() -> None:
+def test_two_whole_numbers_suffice() -> None:
     assert parse(["10", "1606694391"]) == Arguments(10, 1606694391)
 
 
@@ -18,7 +18,7 @@ def test_options_follow_in_any_order() -> None:
     assert parse(["0", "0", "--exit-when-done", "--config", "a.toml"]) == expected
 
 
-def test_a_run_may_begin_from_the_last_one() -> None:
+def test_accepts_from_last_run() -> None:
     assert parse(["0", "0", "--from-last-run"]) == Arguments(0, 0, from_last_run=True)
 
 
@@ -41,12 +41,12 @@ def test_a_run_may_begin_from_the_last_one() -> None:
         ["--exit-when-done", "10", "0"],
     ],
 )
-def test_anything_else_is_refused(words: list[str]) -> None:
+def test_rejects_anything_else(words: list[str]) -> None:
     with pytest.raises(UsageError):
         parse(words)
 
 
 @given(st.lists(st.text(), max_size=5))
-def test_no_words_do_harm(words: list[str]) -> None:
+def test_any_words_are_accepted_or_rejected(words: list[str]) -> None:
     with contextlib.suppress(UsageError):
         parse(words)

@@ -1,4 +1,4 @@
-"""What tasks load themselves, and what is loaded for them."""
+"""Modules loaded before the fork and by the tasks."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ print(json.dumps(sorted(set(sys.modules) - shared)))
 """
 
 
-def test_no_two_tasks_that_every_run_has_load_the_same_of_our_modules() -> None:
+def test_no_two_tasks_load_the_same_module() -> None:
     everywhere = [spec for spec in TASKS if spec.name not in {"host_link", "devices"}]
     own = {spec.name: loaded_by(spec.entry.partition(":")[0]) for spec in everywhere}
     twice = {(one, other): own[one] & own[other] for one, other in combinations(own, 2)}

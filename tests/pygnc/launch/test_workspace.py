@@ -23,14 +23,14 @@ def test_a_home_has_one_run_at_a_time(tmp_path: Path) -> None:
     HomeLock(tmp_path).release()
 
 
-def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
+def test_the_lock_is_released_with_its_process(tmp_path: Path) -> None:
     program = "import sys, os; from pathlib import Path; from pygnc.launch.workspace import HomeLock; "
     program += "lock = HomeLock(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", program, tmp_path], check=False).returncode == -9
     HomeLock(tmp_path).release()
 
 
-def test_runs_are_numbered_on_from_the_newest(tmp_path: Path) -> None:
+def test_numbers_runs_from_the_newest_one(tmp_path: Path) -> None:
     (tmp_path / "pygnc_logs" / "run-00041").mkdir(parents=True)
     (tmp_path / "pygnc_logs" / "OrbitEstimateMessage").mkdir()
     number, folder, fault = make_run_folder(tmp_path)
@@ -38,7 +38,7 @@ def test_runs_are_numbered_on_from_the_newest(tmp_path: Path) -> None:
     assert folder.is_dir()
 
 
-def test_a_run_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_reports_a_run_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "pygnc_logs").write_text("in the way")
     _, folder, fault = make_run_folder(tmp_path)
     assert fault is not None
@@ -46,7 +46,7 @@ def test_a_run_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_what_a_power_cut_left_open_is_closed(tmp_path: Path) -> None:
+def test_closes_journals_that_a_power_cut_left_open(tmp_path: Path) -> None:
     _, first, _ = make_run_folder(tmp_path)
     JournalWriter(first, first, "input", b"").append([b"one"])
     _, second, _ = make_run_folder(tmp_path)
@@ -55,7 +55,7 @@ def test_what_a_power_cut_left_open_is_closed(tmp_path: Path) -> None:
     assert list_segments([second])[0].is_open
 
 
-def test_the_private_folder_is_private_and_begins_empty(tmp_path: Path) -> None:
+def test_the_runtime_folder_is_private_and_empty(tmp_path: Path) -> None:
     folder = make_runtime_folder(tmp_path)
     try:
         assert folder.stat().st_mode & 0o777 == 0o700

@@ -19,7 +19,7 @@ from pygnc.tasks.orbit.tracker import OrbitTracker, watermark_after
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.writer import write_scenario
 
 SETTINGS = Settings()
@@ -30,7 +30,7 @@ PARTNERS = (75, 76)
 @cache
 def home() -> Path:
     """The home of the first satellite, with the partners' range files."""
-    whole = checked(preset_tables("formation4"), "formation4")
+    whole = settings_from_tables(preset_tables("formation4"), "formation4")
     preset = msgspec.structs.replace(whole, duration_s=3000, partners=whole.partners[:2])
     everyone = satellites(preset)
     folder = Path(mkdtemp(prefix="pygnc-formation-")) / "all"

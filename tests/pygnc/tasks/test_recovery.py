@@ -25,7 +25,7 @@ class Stream:
 MESSAGES = [TimeMark(number, "", 0, number, 0, 0) for number in range(1, 8)]
 
 
-def test_each_answer_is_written_once_whatever_a_restart_makes_again() -> None:
+def test_writes_each_message_once_after_a_restart() -> None:
     stream = Stream(last_seq=5)
     output = ResumableWriter(cast("StreamWriter", stream), last_seq=2)
     for begin, end in ((2, 4), (4, 6), (6, 7)):
@@ -34,7 +34,7 @@ def test_each_answer_is_written_once_whatever_a_restart_makes_again() -> None:
     assert output.last_seq == 7
 
 
-def test_nothing_to_say_writes_nothing() -> None:
+def test_writes_nothing_without_messages() -> None:
     stream = Stream(last_seq=0)
     ResumableWriter(cast("StreamWriter", stream)).write([])
     assert stream.written == []
@@ -44,7 +44,7 @@ class Memory(msgspec.Struct, frozen=True):
     last_input_seq: int
 
 
-def test_what_was_saved_last_is_loaded(tmp_path: Path) -> None:
+def test_loads_the_newest_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "some.checkpoint"
     assert CheckpointFile(path, Memory).load() is None
     file = CheckpointFile(path, Memory)
@@ -53,9 +53,7 @@ def test_what_was_saved_last_is_loaded(tmp_path: Path) -> None:
     assert CheckpointFile(path, Memory).load() == Memory(2)
 
 
-def test_one_is_due_when_the_last_one_is_older_than_the_interval(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_is_due_after_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr("pygnc.tasks.recovery.time.monotonic", lambda: now_s)
     file = CheckpointFile(tmp_path / "some.checkpoint", Memory)

@@ -1,7 +1,4 @@
-"""What the loop does for every task.
-
-Threads take their memory from the heap that is trimmed.
-"""
+"""Task base class, control channel and heap."""
 
 import os
 import socket
@@ -76,6 +73,6 @@ print(sum(first <= id(block) < last for block in blocks))
 """
 
 
-def test_threads_take_their_memory_from_the_one_heap() -> None:
+def test_threads_allocate_from_one_heap() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
     assert int(done.stdout) == 30

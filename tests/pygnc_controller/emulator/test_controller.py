@@ -1,4 +1,4 @@
-"""The controller against the flight's end of the line, in virtual time: files, packets and books on bad lines."""
+"""Controller and Pi's end of the line in virtual time: files, packets and counters on faulty lines."""
 
 from collections import Counter
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_an_upload_resumes_after_a_false_ctrl_c(tmp_path: Path) -> None:
     link.until(lambda: upload.state is TransferState.DONE)
     assert link.pi.interrupts == 1
     assert (tmp_path / "sense.bin").read_bytes() == content
-    assert link.session.now_s - began_s < 1.5 + len(content) / 7000.0  # it did not begin anew
+    assert link.session.now_s - began_s < 1.5 + len(content) / 7000.0  # the upload was not restarted
     assert link.controller.counters.lost_of("UPCH") > 0
     assert link.controller.counters.is_balanced
 
@@ -147,7 +147,7 @@ def test_the_status_arrives_within_100_ms_beside_any_other_traffic(tmp_path: Pat
     assert len(controller.reports.answers_s) > 35
     assert max(controller.reports.answers_s) < 0.1
     assert controller.channel.counts.retried == link.pi.counts.retried == 0
-    assert controller.is_transferred == (beside in {"nothing", "a stream"})  # it was under way all the time
+    assert controller.is_transferred == (beside in {"nothing", "a stream"})  # still active
 
 
 def test_unanswered_sentences_are_counted_as_lost_at_the_end(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scenarios are split into a batch and live packets, and nothing is lost in between."""
+"""Scenarios are split into a batch and live packets without loss."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One direction of a line: its pace, and its faults."""
+"""Speed and faults of a simulated line."""
 
 from dataclasses import replace
 from math import inf

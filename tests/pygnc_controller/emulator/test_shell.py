@@ -1,4 +1,4 @@
-"""A real shell on a real pseudo-terminal, over lines that are good and bad; and the power switch."""
+"""Real shell on a pseudo-terminal over good and bad lines, and the power switch."""
 
 import base64
 import random
@@ -46,7 +46,7 @@ def test_commands_are_answered_with_output_and_exit_code(tmp_path: Path) -> None
 
 
 def test_a_shell_stuck_in_an_incomplete_command_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it is when a false Ctrl-C has ended main.py, and noise came behind it."""
+    """The state after a false Ctrl-C has ended main.py and noise followed."""
     monkeypatch.setattr(main_program, "SILENCE_S", 0.0)
     (tmp_path / "main.sh").write_text("echo up > ~/$1; exec cat > /dev/null\n")
     with shell_on_pty(tmp_path) as (_, station, shell):
@@ -62,7 +62,7 @@ def test_a_shell_stuck_in_an_incomplete_command_is_recovered(tmp_path: Path, mon
         assert station.run((tmp_path / "2").exists, 20.0)
 
 
-@pytest.mark.timeout(180)  # a bad line takes its time
+@pytest.mark.timeout(180)  # many retries on a bad line
 @pytest.mark.parametrize(("faults", "size"), [(None, 36_144), (BAD, 6000)])
 def test_files_are_exact_in_both_directions(tmp_path: Path, faults: LineFaults | None, size: int) -> None:
     content = random.Random(1).randbytes(size)  # noqa: S311 - a test's input
@@ -77,7 +77,7 @@ def test_files_are_exact_in_both_directions(tmp_path: Path, faults: LineFaults |
 
 
 def test_uploads_of_older_controllers_and_cat_work(tmp_path: Path) -> None:
-    """Base64 in lines of 76 characters, Ctrl-D, as the interface always had it."""
+    """Base64 in lines of 76 characters, ended by Ctrl-D."""
     content = random.Random(2).randbytes(36_144)  # noqa: S311 - a test's input
     (tmp_path / "pygnc_info.txt").write_text("PyGNC run 1 IDLE\n")
     with shell_on_pty(tmp_path) as (_, station, shell):

@@ -1,4 +1,4 @@
-"""A Pi for updates: a home, packages that are made in no time, an ssh server of its own on loopback."""
+"""Fixtures of a Pi for updates: home folder, small packages, ssh server on loopback."""
 
 import getpass
 import hashlib
@@ -27,11 +27,11 @@ BROKEN_IN_PLACE = GOOD + "sys.exit('not here' if Path(sys.argv[0]).parent.name =
 
 
 PYTHON = shutil.which("python3") or sys.executable
-"""Has no libraries, and so starts at once."""
+"""A main.py without libraries, which starts at once."""
 
 
 class Package:
-    """A package whose main.py is a few lines."""
+    """Package with a minimal main.py."""
 
     def __init__(self, folder: Path, name: str, main: str = GOOD, **files: str) -> None:
         self.path = folder / f"{name}.zip"
@@ -50,7 +50,7 @@ class Package:
 
 
 class SshServer:
-    """An unprivileged sshd with a host key of its own; `config` makes ssh find it and check that key."""
+    """Unprivileged sshd with its own host key; `config` makes ssh find it and check that key."""
 
     def __init__(self, folder: Path, home: Path) -> None:
         self._folder = folder
@@ -68,7 +68,7 @@ class SshServer:
             f"PermitRootLogin yes\nSubsystem sftp internal-sftp -d {home}\n"
             f"SetEnv HOME={home}\nForceCommand {folder}/login\n"
         )
-        # The account's home folder is not to be touched: every session begins in the Pi's.
+        # Sessions begin in the home folder of the Pi, not in that of the account.
         (folder / "login").write_text(
             f'#!/bin/sh\nexport HOME={home}\ncd "$HOME"\n'
             'case "$SSH_ORIGINAL_COMMAND" in internal-sftp*) exec /usr/lib/openssh/sftp-server;; esac\n'
@@ -82,7 +82,7 @@ class SshServer:
             "StrictHostKeyChecking yes\n"
         )
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # where sshd, run by root, keeps its unprivileged half
+            Path("/run/sshd").mkdir(exist_ok=True)  # needed by an sshd started by root
         self._log = (folder / "log").open("w")
         self._process = subprocess.Popen(
             [sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL, stderr=self._log
@@ -125,7 +125,7 @@ def server(tmp_path: Path, home: Path) -> Iterator[SshServer]:
 
 @pytest.fixture
 def old(tmp_path: Path, home: Path) -> Package:
-    """A version that is in use already."""
+    """A version that is already in use."""
     package = Package(tmp_path, "old")
     shutil.copy(package.path, home / "old.zip")
     assert install(home, "old.zip", package.sha256, "--python", PYTHON).returncode == 0
@@ -133,7 +133,7 @@ def old(tmp_path: Path, home: Path) -> Package:
 
 
 def install(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the installer as it runs on the Pi."""
+    """Run the installer as on the Pi."""
     return subprocess.run(
         [PYTHON, "-", *words],
         input=INSTALLER.read_text(),

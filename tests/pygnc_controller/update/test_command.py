@@ -1,4 +1,4 @@
-"""Updates by ssh to a real server on loopback, and over a terminal's shell."""
+"""Updates by ssh to a server on loopback and by the shell on a terminal."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def update(server: SshServer, *words: str) -> Result:
     return CliRunner().invoke(app, ["--host", "pi", "--ssh-config", str(server.config), *words])
 
 
-@pytest.mark.timeout(180)  # two whole starts of the flight software
+@pytest.mark.timeout(180)  # two complete runs of the flight software
 def test_the_working_copy_is_packed_sent_tested_and_installed(home: Path, server: SshServer) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "update_raspi.py"), "--python", sys.executable]
     command += ["--host", "pi", "--ssh-config", str(server.config)]
@@ -75,7 +75,7 @@ def pi(home: Path) -> Iterator[PtyPi]:
         yield pi
 
 
-@pytest.mark.timeout(180)  # some fifty commands for a real shell
+@pytest.mark.timeout(180)  # about fifty commands of a real shell
 def test_an_update_over_the_serial_line(tmp_path: Path, home: Path, old: Package, pi: PtyPi) -> None:
     package = Package(tmp_path, "new", ballast="".join(chr(33 + k * k % 90) for k in range(9000)))
     way = SerialTransport(pi.master, FAST_BAUD)

@@ -1,4 +1,4 @@
-"""The installer as it runs on the Pi: unpacks beside, tries, switches, goes back."""
+"""Installer as on the Pi: unpack, test, switch, roll back."""
 
 import shutil
 import sys
@@ -98,7 +98,7 @@ def test_the_same_package_again_changes_nothing(tmp_path: Path, home: Path, old:
     assert send(home, package)[0] == 0
     code, said = send(home, package)
     assert code == 0, said
-    assert install(home, "new.zip", package.sha256).returncode == 0  # an answer that was lost is asked for again
+    assert install(home, "new.zip", package.sha256).returncode == 0  # repeated after the loss of an answer
     assert install(home, "--roll-back").returncode == 0
     assert in_use(home) == old.path.stem
 

@@ -13,7 +13,7 @@ from tests.pygnc_devices.emus.vectors import Values, cells
 def table(*groups: Values) -> CellTable:
     made = CellTable("BV2")
     for group in groups:
-        made.take(group)
+        made.add(group)
     return made
 
 
@@ -27,7 +27,7 @@ def groups(count: int, strings: int = 1) -> list[Values]:
 
 
 @given(st.integers(1, 60), st.integers(1, 3), st.integers())
-def test_whatever_the_order_each_cell_has_its_own_value(count: int, strings: int, seed: int) -> None:
+def test_assembles_cells_in_any_order(count: int, strings: int, seed: int) -> None:
     shuffled = groups(count, strings)
     random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, no secret
     data = table(*shuffled).data(count * strings)
@@ -37,7 +37,7 @@ def test_whatever_the_order_each_cell_has_its_own_value(count: int, strings: int
 
 
 @given(st.integers(9, 60), st.integers(0, 7))
-def test_a_sentence_that_is_missing_is_told(count: int, which: int) -> None:
+def test_reports_a_missing_sentence(count: int, which: int) -> None:
     found = groups(count)
     lost = found.pop(which % len(found))
     data = table(*found).data(count)
@@ -49,30 +49,30 @@ def test_a_sentence_that_is_missing_is_told(count: int, which: int) -> None:
 
 
 @pytest.mark.parametrize(("expected", "is_complete"), [(16, True), (32, True), (24, False), (None, False)])
-def test_with_two_strings_the_unit_may_count_the_cells_of_one_or_of_both(
+def test_two_strings_are_complete_with_the_count_of_one_or_of_both(
     expected: int | None,
     is_complete: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     assert table(*groups(16, 2)).is_complete(expected) is is_complete
 
 
-def test_the_same_sentence_twice_counts_once() -> None:
+def test_a_repeated_sentence_counts_once() -> None:
     assert len(table(groups(8)[0], groups(8)[0]).data(8).values) == 8
 
 
-def test_the_first_cell_of_the_first_string_begins_a_new_round() -> None:
+def test_the_first_cell_of_the_first_string_clears_the_table() -> None:
     made = table(*groups(16))
-    made.take(cells("BV2", 0, 0, [3.0] * 8), begins_anew=True)
+    made.add(cells("BV2", 0, 0, [3.0] * 8), clear_at_first=True)
     assert len(made.data(16).values) == 8
 
 
-def test_lowest_highest_and_spread_are_named() -> None:
+def test_finds_lowest_highest_and_spread() -> None:
     data = table(cells("BV2", 0, 0, [3.31, 3.30]), cells("BV2", 1, 0, [3.35])).data(None)
     assert (data.lowest, data.highest, data.spread) == ((0, 1), (1, 0), 0.05)
     nothing = CellTable("BV2").data(None)
     assert (nothing.lowest, nothing.highest, nothing.spread, nothing.missing) == (None, None, None, ())
 
 
-def test_empty_fields_mean_that_no_cell_is_reached() -> None:
+def test_empty_fields_mean_no_cell_communication() -> None:
     empty: Values = dict.fromkeys(cells("BV2", 0, 0, []))
     assert not table(empty).data(16).has_communication

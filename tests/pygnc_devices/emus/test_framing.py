@@ -18,12 +18,12 @@ def sentences(octets: bytes) -> list[str]:
     return [frame.kind for frame in scan_to_end(scan, octets).frames if frame.kind != LINE_END]
 
 
-def test_the_checksum_is_that_of_the_catalogue() -> None:
+def test_the_checksum_matches_the_catalogue() -> None:
     assert crc8(b"123456789") == 0xA1
 
 
 @pytest.mark.parametrize("text", vectors.SENTENCES)
-def test_a_published_sentence_says_what_it_should(text: str) -> None:
+def test_decodes_published_sentences(text: str) -> None:
     (frame,) = scan(text.encode() + b"\r\n", False).frames  # noqa: FBT003 - the signature of every scanner
     expected = vectors.SENTENCES[text]
     values = SENTENCES[frame.kind].decode(frame.payload)
@@ -31,19 +31,19 @@ def test_a_published_sentence_says_what_it_should(text: str) -> None:
     assert {name: values[name] for name in expected} == expected
 
 
-def test_all_thirty_are_here() -> None:
+def test_declares_all_thirty_sentences() -> None:
     assert len(vectors.SENTENCES) == 31  # one line of the sheet has two
     assert len(set(vectors.SENTENCES)) == 31
 
 
 @pytest.mark.parametrize("text", REQUESTS)
-def test_questions_have_the_published_checksums(text: str) -> None:
+def test_requests_have_the_published_checksums(text: str) -> None:
     name, fields = text[:3], text[4:-3]
     assert make_sentence(name, fields) == text.encode() + b"\r\n"
 
 
 @pytest.mark.parametrize("whole", [BC1, BV2])
-def test_any_flipped_hex_digit_is_noticed(whole: bytes) -> None:
+def test_detects_any_flipped_hexadecimal_digit(whole: bytes) -> None:
     for at in range(4, len(whole)):
         for digit in b"0123456789ABCDEF":
             if whole[at] != digit and whole[at] != ord(","):
@@ -51,7 +51,7 @@ def test_any_flipped_hex_digit_is_noticed(whole: bytes) -> None:
 
 
 @pytest.mark.parametrize("whole", [BC1, BV2])
-def test_any_flipped_bit_is_noticed(whole: bytes) -> None:
+def test_detects_any_flipped_bit(whole: bytes) -> None:
     for at in range(len(whole)):
         for bit in range(8):
             found = sentences(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :] + b"\r\n")
@@ -60,51 +60,51 @@ def test_any_flipped_bit_is_noticed(whole: bytes) -> None:
             assert found == ([whole[:3].decode()] if is_letter else [])
 
 
-def test_a_lost_comma_is_noticed() -> None:
+def test_detects_a_lost_comma() -> None:
     assert sentences(BC1.replace(b",3C", b"3C") + b"\r\n") == []
 
 
-def test_small_letters_in_the_checksum_will_do() -> None:
+def test_accepts_lower_case_checksums() -> None:
     assert sentences(BC1.replace(b"3C", b"3c") + b"\r\n") == ["BC1"]
 
 
 @pytest.mark.parametrize("between", [b"\0\n", b"\r\n", b"\r", b"\n", b"\r\n\r\n\0\0\n"])
-def test_empty_lines_cost_nothing(between: bytes) -> None:
+def test_empty_lines_are_not_damage(between: bytes) -> None:
     scan_result = scan_to_end(scan, between + BC1 + b"\r\n" + between + BV2 + b"\r\n")
     assert [frame.kind for frame in scan_result.frames if frame.kind != LINE_END] == ["BC1", "BV2"]
     assert scan_result.damage == ()
 
 
 @pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
-def test_each_terminator_will_do(end: bytes) -> None:
+def test_accepts_each_line_terminator(end: bytes) -> None:
     assert sentences(BC1 + end + BV2 + end) == ["BC1", "BV2"]
 
 
-def test_two_sentences_without_a_terminator_between_are_not_two() -> None:
+def test_rejects_two_sentences_without_a_terminator_between_them() -> None:
     assert sentences(BC1 + BV2 + b"\r\n") == ["BV2"]
     assert sentences(BC1 + BV2) == []
 
 
-def test_a_sentence_waits_for_its_line_feed_and_not_for_ever() -> None:
+def test_a_sentence_without_line_feed_is_complete_after_a_while() -> None:
     assert scan(BC1 + b"\r", False).used == 0  # noqa: FBT003
     assert [frame.kind for frame in scan(BC1 + b"\r", True).frames] == ["BC1"]  # noqa: FBT003
 
 
-def test_a_cut_sentence_does_not_take_the_next_one_with_it() -> None:
+def test_finds_the_sentence_after_a_cut_one() -> None:
     assert sentences(BC1[:12] + b"\r\n" + BV2 + b"\r\n") == ["BV2"]
     assert sentences(BC1[:12] + BV2 + b"\r\n") == ["BV2"]
 
 
 @pytest.mark.parametrize("text", ["00,0000,08,8B85", "00,0000,02,8B8", "00,0000,02,8B8G", "0x,0000,00,"])
-def test_a_sentence_whose_fields_contradict_its_table_is_refused(text: str) -> None:
+def test_rejects_a_sentence_that_does_not_match_its_declaration(text: str) -> None:
     assert sentences(make_sentence("BV2", text)) == []
 
 
-def test_further_fields_are_no_damage() -> None:
+def test_additional_fields_are_not_damage() -> None:
     assert sentences(make_sentence("BC1", "000456F0,00057E40,1EDC,what,is,this")) == ["BC1"]
 
 
-def test_an_endless_line_is_given_up() -> None:
+def test_gives_up_an_endless_line() -> None:
     found = scan(b"BC1," + b"0" * 10_000, False)  # noqa: FBT003
     assert found.used > 9_990
     assert sentences(b"BC1," + b"0" * 10_000 + b"\r\n" + BC1 + b"\r\n") == ["BC1"]
@@ -114,12 +114,12 @@ def test_an_endless_line_is_given_up() -> None:
     st.from_regex(r"[A-Z]{2}[0-9]", fullmatch=True).filter(lambda name: name not in SENTENCES),
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=100),
 )
-def test_what_no_table_has_is_kept(name: str, text: str) -> None:
+def test_accepts_undeclared_sentences(name: str, text: str) -> None:
     sentence = make_sentence(name, text)
     assert scan(sentence, False).frames == (Frame(name, text.encode(), sentence),)  # noqa: FBT003
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_raise(octets: bytes) -> None:
+def test_never_raises_on_any_bytes(octets: bytes) -> None:
     scan_result = scan_to_end(scan, octets)
     assert scan_result.used == len(octets)

@@ -34,7 +34,7 @@ def device(unit: Gx2Simulator, tmp_path: Path) -> Iterator[Gx2]:
         yield device
 
 
-def test_a_unit_tells_who_it_is(device: Gx2) -> None:
+def test_reads_the_identity(device: Gx2) -> None:
     who = device.identify()
     assert (who.model, who.serial_number, who.name, who.firmware) == ("2143-0500", "2143-01876", "3DM-GX2", "2.1.03")
     assert device.unit.timer.hz == GX2_HZ
@@ -46,12 +46,12 @@ def test_every_reply_can_be_polled(device: Gx2) -> None:
     assert all("timer_ticks" in values for values in polled.values())
     accel = [polled["C2"][f"accel_{axis}_mps2"] for axis in "xyz"]
     assert math.dist([value for value in accel if isinstance(value, float)], [0, 0, 0]) == pytest.approx(G, rel=1e-3)
-    with pytest.raises(DeviceError, match="'E5' is no measurement"):
+    with pytest.raises(DeviceError, match="unknown measurement 'E5'"):
         device.poll("E5")
     assert device.statistics.lost_readings == 0
 
 
-def test_euler_angles_of_the_matrix_are_those_that_the_unit_gives(device: Gx2) -> None:
+def test_euler_angles_of_the_matrix_equal_those_of_the_unit(device: Gx2) -> None:
     values = device.poll("CC")
     matrix = euler_angles(values)
     direct = device.poll("CE")
@@ -78,7 +78,7 @@ def test_commands_work_beside_continuous_mode(device: Gx2, unit: Gx2Simulator) -
     assert device.read(0.1) is None
 
 
-def test_continuous_mode_is_brought_back_after_unplugging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restores_continuous_mode_after_unplugging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "_FIRST_S", 0.4)
     in_vain = vain_attempts(monkeypatch)
     unit = Gx2Simulator(ignored_starts=1)
@@ -93,7 +93,7 @@ def test_continuous_mode_is_brought_back_after_unplugging(tmp_path: Path, monkey
         assert [reading.packet.name for reading in itertools.islice(streamed, 10)] == ["C2"] * 10
 
 
-def test_the_eeprom_is_read_first_checked_and_written_once_more(tmp_path: Path) -> None:
+def test_reads_the_eeprom_before_and_after_a_write_and_retries_once(tmp_path: Path) -> None:
     unit = Gx2Simulator(failing_writes=1)
     with PtyEndpoint(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         device.write_word(0xFCA2, 512)
@@ -105,10 +105,10 @@ def test_the_eeprom_is_read_first_checked_and_written_once_more(tmp_path: Path) 
         assert (unit.eeprom[0xFCA6], device.get_startup()) == (0x00C8, "C8")
         device.set_startup(None)
         assert (unit.eeprom[0xFCA6], device.get_startup()) == (0, None)
-        with pytest.raises(DeviceError, match=r"no rate of 400 Hz, but 1 to 301 Hz"):
+        with pytest.raises(DeviceError, match=r"400 Hz is not from 1 to 301 Hz"):
             device.set_rate(400)
         unit._failing_writes = 2
-        with pytest.raises(EepromError, match="0xfca2 was written as 0x0200 twice and reads 0x0100"):
+        with pytest.raises(EepromError, match="0xfca2: wrote 0x0200 twice, read back 0x0100"):
             device.set_rate(100)
 
 
@@ -131,7 +131,7 @@ def test_biases_are_captured_written_and_stored(tmp_path: Path) -> None:
         device.store_bias("gyro")
         device.store_bias("accel")
         assert unit.stored_biases == {1, 2}
-        with pytest.raises(DeviceError, match="'mag' is no bias"):
+        with pytest.raises(DeviceError, match="unknown bias 'mag'"):
             device.store_bias("mag")
 
 
@@ -145,7 +145,7 @@ def test_temperatures_and_tests(device: Gx2, unit: Gx2Simulator) -> None:
     assert unit.test_bits == 0b100100
     device.built_in_test()
     assert unit.test_bits == 0
-    with pytest.raises(DeviceError, match="'horn' is no test"):
+    with pytest.raises(DeviceError, match="unknown test 'horn'"):
         device.built_in_test(["horn"])
 
 
@@ -166,7 +166,7 @@ def test_an_inertia_link_has_no_magnetometer(tmp_path: Path) -> None:
         assert device.poll("D2")["stabilized_mag_x_t"] is None
 
 
-def test_a_gx3_has_another_timer_another_stop_and_sampling_settings(tmp_path: Path) -> None:
+def test_supports_timer_stop_and_sampling_of_a_gx3(tmp_path: Path) -> None:
     unit = Gx2Simulator("3DM-GX3-25")
     with PtyEndpoint(unit, tmp_path / "port") as line, Gx2.open(line.url) as device:
         assert device.set_rate(100) == 100.0
@@ -205,16 +205,16 @@ def test_a_node_is_reached_through_its_base_station(monkeypatch: pytest.MonkeyPa
                 device.poll("C2")
 
 
-def test_a_unit_that_does_not_answer_is_told(device: Gx2) -> None:
-    with pytest.raises(NoAnswerError, match="command DF, asked 4 times"):
+def test_raises_without_an_answer(device: Gx2) -> None:
+    with pytest.raises(NoAnswerError, match=r"command DF \(4 attempts"):
         device.poll("DF")
-    with pytest.raises(DeviceError, match="command FD are in no table"):
+    with pytest.raises(DeviceError, match="unknown command FD"):
         device.send("FD")
-    with pytest.raises(DeviceError, match="only a base station knows nodes"):
+    with pytest.raises(DeviceError, match="without node="):
         device.ping_node()
 
 
-def test_asyncio_commands_run_beside_the_stream(tmp_path: Path) -> None:
+def test_asyncio_commands_work_while_streaming(tmp_path: Path) -> None:
     async def run(url: str) -> None:
         async with await AsyncGx2.open(url) as device:
             await device.start_continuous("CF")

@@ -9,7 +9,7 @@ from pygnc_devices.gx2.attitude import euler_angles
 from pygnc_devices.gx2.framing import make_frame, scan
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import Gx2Unit, decode
-from pygnc_devices.reading import Counts, Stamp
+from pygnc_devices.reading import Counters, Stamp
 from tests.pygnc_devices.gx2 import vectors
 
 LENGTHS = {
@@ -26,11 +26,11 @@ def decoded(raw: bytes) -> dict[str, object]:
     return dict(decode(PACKETS[frame.kind], frame.payload))
 
 
-def test_lengths_are_those_of_the_sheet() -> None:
+def test_packets_have_the_documented_lengths() -> None:
     assert {name: packet.layout.size + 3 for name, packet in PACKETS.items()} == LENGTHS
 
 
-def test_replies_worked_out_by_hand_are_understood() -> None:
+def test_decodes_replies_worked_out_by_hand() -> None:
     rest = decoded(vectors.C2_REST)
     assert (rest["accel_z_mps2"], rest["timer_ticks"]) == (pytest.approx(G), 19_660_800)
     assert rest["rate_z_rad_s"] == pytest.approx(0.1)
@@ -44,12 +44,12 @@ def test_replies_worked_out_by_hand_are_understood() -> None:
     assert decoded(vectors.E5_512) == {"word": 512}
 
 
-def test_frames_are_made_as_they_were_worked_out() -> None:
+def test_makes_frames_as_documented() -> None:
     assert make_frame("E5", b"\x02\x00") == vectors.E5_512
     assert make_frame("C4", bytes.fromhex("c201020304")) == vectors.C4_OF_C2
 
 
-def test_a_real_reply_of_a_gx3_gives_what_it_showed() -> None:
+def test_decodes_a_real_reply_of_a_gx3() -> None:
     found = decoded(vectors.CC_GX3)
     accel_g = [value / G for name in "xyz" if isinstance(value := found[f"accel_{name}_mps2"], float)]
     assert accel_g == pytest.approx([0.00545, 0.00742, 0.99911], abs=1e-5)
@@ -59,7 +59,7 @@ def test_a_real_reply_of_a_gx3_gives_what_it_showed() -> None:
     assert [math.degrees(angle) for angle in (roll, pitch, yaw)] == pytest.approx([-178.90, 0.36, -60.52], abs=0.01)
 
 
-def test_a_real_reply_of_an_inertia_link_has_no_magnetic_field() -> None:
+def test_decodes_a_real_reply_of_an_inertia_link_without_magnetic_field() -> None:
     found = decoded(vectors.INERTIA_LINK)
     assert [found[f"mag_{axis}_t"] for axis in "xyz"] == [None, None, None]
     rows = [[found[f"m{row}{column}"] for column in (1, 2, 3)] for row in (1, 2, 3)]
@@ -70,7 +70,7 @@ def test_a_real_reply_of_an_inertia_link_has_no_magnetic_field() -> None:
     assert accel == pytest.approx([-G * row[2] for row in rows if isinstance(row[2], float)], abs=0.15 * G)
 
 
-def test_noise_with_the_right_sum_and_impossible_values_is_no_reply() -> None:
+def test_rejects_noise_with_a_right_sum_and_impossible_values() -> None:
     for bad in (struct.pack(">f", 1e20), struct.pack(">f", math.inf)):
         raw = make_frame("CE", bad + bytes(12))
         scanned = scan_to_end(scan, raw)
@@ -81,7 +81,7 @@ def test_noise_with_the_right_sum_and_impossible_values_is_no_reply() -> None:
 def test_a_missing_value_has_an_empty_column() -> None:
     unit = Gx2Unit()
     (frame,) = scan_to_end(scan, vectors.INERTIA_LINK).frames
-    reading = unit.take(frame, Stamp(0, 0), Counts())
+    reading = unit.interpret(frame, Stamp(0, 0), Counters())
     assert reading is not None
     row = reading.packet.row(reading.values)
     assert row[6:9] == [None, None, None]
@@ -91,11 +91,11 @@ def kinds(octets: bytes, node: int = 0x5F) -> list[str]:
     return [frame.kind for frame in scan_to_end(framing.scanner(node), octets).frames]
 
 
-def test_a_command_is_wrapped_as_the_sheet_has_it() -> None:
+def test_wraps_a_command_as_documented() -> None:
     assert framing.wrap(76, b"\xc2") == bytes.fromhex("AA0B00004C0200C2011B")
 
 
-def test_real_radio_traffic_is_read_and_its_broken_reply_left_out() -> None:
+def test_reads_real_radio_traffic_without_its_broken_reply() -> None:
     octets = vectors.RADIO_NOISE + b"\xaa" + vectors.RADIO_C4 + vectors.RADIO_CC_BROKEN + vectors.RADIO_CC
     scanned = scan_to_end(framing.scanner(0x5F), octets)
     assert [frame.kind for frame in scanned.frames] == ["ACK", "C4", "CC"]
@@ -103,11 +103,11 @@ def test_real_radio_traffic_is_read_and_its_broken_reply_left_out() -> None:
     assert framing.link_quality(vectors.RADIO_CC) == (0x26, 0xD4)
 
 
-def test_replies_of_other_nodes_are_told_apart() -> None:
+def test_distinguishes_replies_of_other_nodes() -> None:
     assert kinds(vectors.RADIO_C4, node=76) == ["C4@95"]
 
 
-def test_answers_of_one_byte_count_where_nothing_follows() -> None:
+def test_answers_of_one_byte_count_before_a_reply_or_at_the_end() -> None:
     assert kinds(b"\x02") == ["02"]
     assert kinds(b"\x21") == ["NACK"]
     assert kinds(b"\xaa") == ["ACK"]

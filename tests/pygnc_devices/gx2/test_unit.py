@@ -6,30 +6,30 @@ S = 1_000_000_000
 WRAP = 1 << 32
 
 
-def test_the_steps_tell_the_models_apart() -> None:
+def test_the_steps_identify_the_model() -> None:
     # A real Inertia-Link at 12 Hz steps by 6554112 ticks in four cycles; the slowest 3DM-GX3-25 by 62500.
     gx2_steps, gx3_steps = (6_554_112, 170 * 384, 51_200 * 384), (625, 62_500, 125 * 384)
     for step, hz in [(step, GX2_HZ) for step in gx2_steps] + [(step, GX3_HZ) for step in gx3_steps]:
         timer = Timer()
-        times = [timer.take(k * step, None) for k in range(4)]
+        times = [timer.advance(k * step, None) for k in range(4)]
         assert times[:3] == [None] * 3
         assert timer.hz == hz
         assert times[3] == pytest.approx(3 * step * S / hz, abs=1)
 
 
-def test_a_wrap_goes_on_and_a_gap_of_several_is_bridged_by_our_clock() -> None:
+def test_continues_over_wraps_and_bridges_gaps_by_the_host_clock() -> None:
     timer = Timer(GX2_HZ)
     first = WRAP - GX2_HZ
-    assert timer.take(first, 0) == 0
-    assert timer.take(GX2_HZ, 2 * S) == 2 * S
+    assert timer.advance(first, 0) == 0
+    assert timer.advance(GX2_HZ, 2 * S) == 2 * S
     later_s = 1000
-    assert timer.take((GX2_HZ * (1 + later_s)) % WRAP, (2 + later_s) * S) == (2 + later_s) * S
+    assert timer.advance((GX2_HZ * (1 + later_s)) % WRAP, (2 + later_s) * S) == (2 + later_s) * S
 
 
 def test_a_restart_of_the_unit_does_not_count_as_a_wrap() -> None:
     timer = Timer(GX2_HZ)
-    timer.take(100 * GX2_HZ, 0)
-    assert timer.take(0, 3 * S) == pytest.approx(3 * S, abs=100)
+    timer.advance(100 * GX2_HZ, 0)
+    assert timer.advance(0, 3 * S) == pytest.approx(3 * S, abs=100)
 
 
 def test_missing_replies_are_counted() -> None:

@@ -7,7 +7,7 @@ from pygnc_devices.framing import DamageReason, scan_to_end
 from pygnc_devices.monodrive.driver import MonoDriveUnit
 from pygnc_devices.monodrive.framing import likely_order, scanner
 from pygnc_devices.monodrive.packets import Layout
-from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.reading import Counters, Reading, Stamp
 from tests.pygnc_devices.monodrive import vectors
 
 G = 9.80665
@@ -20,11 +20,11 @@ EVERY_HEADER = [
 ]
 
 
-def read(octets: bytes, layout: Layout | None = None, counts: Counts | None = None) -> list[Reading]:
+def read(octets: bytes, layout: Layout | None = None, counts: Counters | None = None) -> list[Reading]:
     layout = layout or Layout()
     unit = MonoDriveUnit(layout, is_recording=True)
     frames = scan_to_end(scanner(layout), octets).frames
-    return [unit.take(frame, Stamp(0, 0), counts or Counts()) for frame in frames]
+    return [unit.interpret(frame, Stamp(0, 0), counts or Counters()) for frame in frames]
 
 
 @pytest.mark.parametrize("header", EVERY_HEADER)
@@ -46,9 +46,9 @@ def test_the_time_stamp_is_read_in_the_order_of_the_header() -> None:
 
 
 @pytest.mark.parametrize("policy", ["off", "warn", "drop"])
-def test_a_wrong_sum_is_treated_as_wished(policy: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_treats_a_wrong_checksum_as_configured(policy: str, caplog: pytest.LogCaptureFixture) -> None:
     body = vectors.BIG[:29] + b"\x05\xac" + vectors.BIG[31:]
-    counts = Counts()
+    counts = Counters()
     with caplog.at_level(logging.WARNING):
         readings = read(vectors.HEADER_BIG + body, Layout(checksum=policy), counts)  # type: ignore[arg-type]
     assert len(readings) == (0 if policy == "drop" else 1)
@@ -56,7 +56,7 @@ def test_a_wrong_sum_is_treated_as_wished(policy: str, caplog: pytest.LogCapture
     assert len(caplog.records) == (policy == "warn")
 
 
-def test_without_a_sum_the_order_is_the_plausible_one_and_else_the_usual() -> None:
+def test_without_a_checksum_the_byte_order_is_the_plausible_or_previous_one() -> None:
     little = vectors.LITTLE[:29] + bytes(2) + vectors.LITTLE[31:]
     assert likely_order(little, ">") == "<"
     assert likely_order(vectors.UNSUMMED, "<") == ">"
@@ -64,33 +64,33 @@ def test_without_a_sum_the_order_is_the_plausible_one_and_else_the_usual() -> No
     assert (likely_order(at_rest, "<"), likely_order(at_rest, ">")) == ("<", ">")
 
 
-def test_the_order_of_one_frame_serves_for_the_next_that_shows_none() -> None:
+def test_uses_the_byte_order_of_the_previous_frame_in_doubt() -> None:
     still = b"\xc2" + bytes(24) + struct.pack("<I", 60_000_000) + bytes(6)
     readings = read(vectors.HEADER_LITTLE + vectors.LITTLE + vectors.HEADER_LITTLE + still)
     assert readings[1].values["timer_ticks"] == 60_000_000
 
 
-def test_a_byte_order_that_was_set_holds() -> None:
+def test_uses_the_configured_byte_order() -> None:
     assert not read(vectors.HEADER_BIG + vectors.LITTLE, Layout(byte_order=">"))
     assert read(vectors.HEADER_BIG + vectors.LITTLE, Layout(byte_order="<"))
 
 
 @pytest.mark.parametrize(("unit", "mps2"), [("g", G), ("m/s2", 1.0), ("cm/s2", 0.01)])
-def test_acceleration_is_in_the_unit_that_was_set(unit: str, mps2: float) -> None:
+def test_acceleration_has_the_configured_unit(unit: str, mps2: float) -> None:
     (reading,) = read(vectors.HEADER_BIG + vectors.BIG, Layout(accel_unit=unit))  # type: ignore[arg-type]
     assert reading.values["accel_z_mps2"] == pytest.approx(-mps2)
 
 
-def test_gravity_in_another_unit_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_warns_once_of_gravity_in_another_unit(caplog: pytest.LogCaptureFixture) -> None:
     body = struct.pack(">B6fIHi", 0xC2, 0, 0, 981.0, 0, 0, 0, 0, 0, 0)
     with caplog.at_level(logging.WARNING):
         read((vectors.HEADER_BIG + body) * 30)
     assert [record.getMessage() for record in caplog.records] == [
-        "acceleration of 981 looks like gravity in cm/s2, and accel_unit is g"
+        "acceleration of 981 looks like gravity in cm/s2, but accel_unit is g"
     ]
 
 
-def test_missing_samples_are_counted_and_the_timer_goes_on_over_its_wrap() -> None:
+def test_counts_missing_samples_and_continues_over_timer_wraps() -> None:
     def frame(count: int, ticks: int) -> bytes:
         header = struct.pack("!IIfI", 51, 0, 0.0, count)
         return header + struct.pack(">B6fIHi", 0xC2, 0, 0, 1.0, 0, 0, 0, ticks, 0, 0)

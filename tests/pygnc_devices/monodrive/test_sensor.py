@@ -51,7 +51,7 @@ def sensor(line: TcpEndpoint) -> Iterator[ImuSensor]:
         yield sensor
 
 
-def test_the_seeds_configuration_is_read() -> None:
+def test_reads_a_configuration_of_the_client() -> None:
     read = read_configuration(json.dumps(SEED))
     assert (read.id, read.packet_size, read.listen_port, read.location.z, read.fps) == ("1", 1472, 8083, 245.0, 5.0)
     assert read.display_process
@@ -63,12 +63,14 @@ def test_the_seeds_configuration_is_read() -> None:
     ("changes", "message"),
     [
         ({"listen_port": "8083"}, r"imu.json, sensor 1: Expected `int`, got `str` - at `\$.listen_port`"),
-        ({"listen_port": 0}, "listen_port is a number from 1 to 65535, not 0"),
+        ({"listen_port": 0}, "listen_port must be from 1 to 65535, not 0"),
         ({"accel_unit": "ft"}, "Invalid enum value 'ft'"),
-        ({"connection_type": "pigeon"}, "connection_type is tcp or udp"),
+        ({"connection_type": "pigeon"}, "connection_type must be tcp or udp"),
     ],
 )
-def test_a_wrong_configuration_is_told_with_its_place(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_the_error_for_a_wrong_configuration_names_the_place(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
     (tmp_path / "imu.json").write_text(json.dumps(SEED | changes))
     with pytest.raises(DeviceError, match=message):
         make_sensors(tmp_path / "imu.json")
@@ -87,7 +89,7 @@ def test_sensors_without_a_process_and_of_other_types_are_not_created(tmp_path: 
         make_sensors(tmp_path / "none.json")
 
 
-def test_messages_have_the_seeds_keys_and_the_time_of_week(sensor: ImuSensor) -> None:
+def test_messages_have_the_documented_keys(sensor: ImuSensor) -> None:
     message = sensor.get_message(timeout=5)
     assert message is not None
     assert list(message) == KEYS
@@ -101,7 +103,7 @@ def test_messages_have_the_seeds_keys_and_the_time_of_week(sensor: ImuSensor) ->
     assert sensor.get_frame_count() > 0
 
 
-def test_a_frame_is_digested_as_in_the_seed() -> None:
+def test_digest_frame_gives_the_documented_message() -> None:
     sensor = ImuSensor(config(8083))
     for frame in (vectors.BIG, vectors.LITTLE, vectors.UNSUMMED):
         assert sensor.digest_frame(frame, 5, 1500.0) == {
@@ -112,11 +114,11 @@ def test_a_frame_is_digested_as_in_the_seed() -> None:
             "timer": 49_152_000,
             "time_of_week": 345_600_000,
         }
-    with pytest.raises(ValueError, match="35 bytes, not 34"):
+    with pytest.raises(ValueError, match="34 bytes"):
         sensor.digest_frame(vectors.BIG[:-1])
 
 
-def test_the_display_has_a_queue_of_its_own_and_slow_readers_lose_their_oldest(sensor: ImuSensor) -> None:
+def test_the_display_has_its_own_queue_and_drops_the_oldest(sensor: ImuSensor) -> None:
     for _ in range(30):
         assert sensor.get_display_message(timeout=5) is not None
     assert 1 <= len(sensor.get_messages()) <= 12
@@ -124,13 +126,13 @@ def test_the_display_has_a_queue_of_its_own_and_slow_readers_lose_their_oldest(s
     assert sensor.device.statistics.queue_drops > 0
 
 
-def test_without_a_display_nothing_is_kept_for_one(line: TcpEndpoint) -> None:
+def test_has_no_display_queue_without_a_display(line: TcpEndpoint) -> None:
     with ImuSensor(config(line._port, display_process=False)) as sensor:
         assert sensor.get_message(timeout=5) is not None
         assert sensor.get_display_message(timeout=0.05) is None
 
 
-def test_the_queue_does_not_block_when_told_so_and_ends_with_the_sensor(line: TcpEndpoint) -> None:
+def test_the_queue_can_be_read_without_blocking_and_ends_with_the_sensor(line: TcpEndpoint) -> None:
     with line.hold(), ImuSensor(config(line._port)) as sensor:
         assert sensor.get_message(block=False) is None
         assert sensor.get_message(timeout=0.05) is None
@@ -143,7 +145,7 @@ def test_the_queue_does_not_block_when_told_so_and_ends_with_the_sensor(line: Tc
         assert found == [None]
 
 
-def test_a_simulator_that_goes_away_is_found_again_without_a_busy_loop(
+def test_reconnects_to_a_simulator_without_a_busy_loop(
     line: TcpEndpoint, sensor: ImuSensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_vain = vain_attempts(monkeypatch)
@@ -160,13 +162,13 @@ def test_a_simulator_that_goes_away_is_found_again_without_a_busy_loop(
     assert sensor.device.statistics.reconnects == 1
 
 
-def test_a_missing_simulator_is_told_in_time() -> None:
+def test_raises_in_time_without_a_simulator() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     sensor = ImuSensor(config(port))
     with pytest.raises(PortError, match=f"127.0.0.1:{port}"):
         sensor.start(timeout_s=0.3)
-    with pytest.raises(PortError, match="was not started"):
+    with pytest.raises(PortError, match="is not started"):
         sensor.get_frame_count()
 
 
@@ -202,7 +204,7 @@ def test_a_udp_port_is_exclusive_and_leaves_nothing_behind() -> None:
             MonoDrive.open(url)
 
 
-def test_newer_headers_come_through(caplog: pytest.LogCaptureFixture) -> None:
+def test_reads_newer_headers(caplog: pytest.LogCaptureFixture) -> None:
     with (
         TcpEndpoint(MonoDriveSimulator(header=16, header_order=">", has_checksum=False)) as line,
         caplog.at_level(logging.WARNING),
@@ -234,7 +236,7 @@ def serve(answer: bytes, heard: list[bytes]) -> tuple[threading.Thread, int]:
         (b"nonsense", NoAnswerError),
     ],
 )
-def test_the_stream_command_is_sent_and_its_answer_understood(answer: bytes, error: type[DeviceError] | None) -> None:
+def test_sends_the_stream_command_and_reads_its_answer(answer: bytes, error: type[DeviceError] | None) -> None:
     heard: list[bytes] = []
     thread, port = serve(struct.pack("!II", 0x6F6E6F6D, 8 + len(answer)) + answer, heard)
     configuration = read_configuration(config(8083))
@@ -250,9 +252,9 @@ def test_the_stream_command_is_sent_and_its_answer_understood(answer: bytes, err
     assert (sent["type"], sent["message"]["action"], sent["message"]["packet_size"]) == (STREAM_DATA, 0, 1472)
 
 
-def test_who_is_no_simulator_is_told() -> None:
+def test_raises_when_another_program_answers() -> None:
     thread, port = serve(b"HTTP/1.1 400 Bad Request\r\n\r\n", [])
-    with pytest.raises(NoAnswerError, match="no monoDrive simulator"):
+    with pytest.raises(NoAnswerError, match="not a monoDrive simulator"):
         stream_data(read_configuration(config(8083)), "127.0.0.1", control_port=port)
     thread.join(5)
     with pytest.raises(NoAnswerError, match="refused"):

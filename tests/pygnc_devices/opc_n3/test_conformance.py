@@ -1,7 +1,6 @@
 from dataclasses import replace
 
-from pygnc_devices.opc_n3.driver import FAMILY, RECORDED
-from pygnc_devices.opc_n3.framing import scan_bytes
+from pygnc_devices.opc_n3.driver import FAMILY
 from pygnc_instruments.simulators.endpoints import FaultRates
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
@@ -10,20 +9,7 @@ from tests.pygnc_devices.opc_n3.vectors import HISTOGRAMS, INTACT
 
 
 class TestScanner(ScannerConformance):
-    """Of a live line, where each byte stands for itself."""
-
     family = FAMILY
-
-    def frames(self) -> list[bytes]:
-        return [bytes([octet]) for octet in b"\xff\x31\xff\xf3\xff\x00"]
-
-    def test_noise_around_frames_costs_none(self) -> None:
-        octets = bytes(range(256))
-        assert [frame.raw for frame in scan_bytes(octets).frames] == [bytes([octet]) for octet in octets]
-
-
-class TestRecordingScanner(ScannerConformance):
-    family = replace(FAMILY, wire=RECORDED)
 
     def frames(self) -> list[bytes]:
         return [HISTOGRAMS[number] for number in INTACT]

@@ -44,7 +44,7 @@ def take(device: OpcN3, count: int) -> list[Reading]:
     return list(itertools.islice(device.readings(silence_s=PATIENCE_S), count))
 
 
-def test_a_counter_tells_who_it_is_and_how_it_stands(url: str) -> None:
+def test_reads_identity_status_and_configuration(url: str) -> None:
     with by_hand(url) as device:
         who = device.identify()
         assert (who.serial_number, who.firmware, who.adapter) == ("177700019", "1.17a", "00030397")
@@ -70,12 +70,12 @@ def test_a_counter_tells_who_it_is_and_how_it_stands(url: str) -> None:
         ("OPC-N3", "1.17"),
     ],
 )
-def test_all_known_forms_of_the_information_are_understood(text: str, firmware: str, tmp_path: Path) -> None:
+def test_parses_all_known_forms_of_the_information(text: str, firmware: str, tmp_path: Path) -> None:
     with line_of(counter(OpcFaults(text=text)), tmp_path) as line, by_hand(line.url) as device:
         assert device.identify().firmware == firmware
 
 
-def test_histograms_come_by_themselves_and_the_first_is_discarded(opc: OpcN3Simulator, url: str) -> None:
+def test_samples_histograms_and_discards_the_first(opc: OpcN3Simulator, url: str) -> None:
     with QuickOpcN3.open(url) as device:
         readings = take(device, 5)
     assert opc.histograms >= 6
@@ -85,7 +85,7 @@ def test_histograms_come_by_themselves_and_the_first_is_discarded(opc: OpcN3Simu
     assert all(reading.packet is HISTOGRAM for reading in readings)
 
 
-def test_laser_then_fan_are_switched_on_and_laser_then_fan_off(opc: OpcN3Simulator, url: str) -> None:
+def test_switches_laser_before_fan(opc: OpcN3Simulator, url: str) -> None:
     with QuickOpcN3.open(url) as device:
         take(device, 2)
         assert opc.fan_on
@@ -101,14 +101,14 @@ def test_a_counter_that_is_on_is_not_switched_on_again(opc: OpcN3Simulator, url:
     assert [payload[0] for command, payload in opc.commands if command == 0x03] == [0x06, 0x02]
 
 
-def test_nothing_is_switched_without_being_asked(opc: OpcN3Simulator, url: str) -> None:
+def test_switches_nothing_without_a_request(opc: OpcN3Simulator, url: str) -> None:
     with by_hand(url) as device:
         device.check()
         device.read_status()
     assert opc.commands == [(0xCF, b"")] * len(opc.commands)
 
 
-def test_by_hand_it_is_switched_on_read_and_switched_off_at_the_end(opc: OpcN3Simulator, url: str) -> None:
+def test_reads_on_request_and_switches_off_at_the_end(opc: OpcN3Simulator, url: str) -> None:
     with by_hand(url) as device:
         device.switch_on()
         device.read_histogram()
@@ -130,7 +130,7 @@ def test_commands_run_between_histograms(url: str) -> None:
         take(device, 3)
 
 
-def test_histograms_are_put_together(url: str) -> None:
+def test_averages_histograms(url: str) -> None:
     with QuickOpcN3.open(url, interval_s=0.1) as device:
         readings = take(device, 2)
     assert all(reading.packet is AVERAGE for reading in readings)
@@ -139,10 +139,10 @@ def test_histograms_are_put_together(url: str) -> None:
 
 
 @pytest.mark.parametrize("is_unplugged", [False, True])
-def test_an_average_that_is_not_finished_is_a_shorter_one_at_the_end(tmp_path: Path, *, is_unplugged: bool) -> None:
+def test_publishes_an_incomplete_average_at_the_end(tmp_path: Path, *, is_unplugged: bool) -> None:
     opc = counter()
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url, interval_s=3600.0) as device:
-        subscription = device.engine.feed.subscribe()
+        subscription = device.subscribe()
         assert line.wait_until(
             lambda: opc.histograms >= 4, 3 * PATIENCE_S
         )  # the first is discarded, the last on its way
@@ -161,7 +161,7 @@ def test_an_average_that_is_not_finished_is_a_shorter_one_at_the_end(tmp_path: P
     assert reading.values["bin_0"] == sum(int(part["bin_0"] or 0) for part in parts)
 
 
-def test_a_bad_checksum_costs_the_histogram_and_the_next_and_is_told(tmp_path: Path) -> None:
+def test_a_bad_checksum_costs_two_histograms_and_is_counted(tmp_path: Path) -> None:
     opc = counter(OpcFaults(bad_checksums=1))
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url) as device:
         reading = take(device, 1)[0]
@@ -172,36 +172,36 @@ def test_a_bad_checksum_costs_the_histogram_and_the_next_and_is_told(tmp_path: P
         assert device.statistics.skipped_bytes >= 86
 
 
-def test_a_truncated_histogram_is_refused(tmp_path: Path) -> None:
+def test_rejects_a_truncated_histogram(tmp_path: Path) -> None:
     with line_of(counter(OpcFaults(truncated=2)), tmp_path) as line, QuickOpcN3.open(line.url) as device:
         assert take(device, 1)[0].lost_before >= 2
 
 
-def test_a_busy_counter_is_left_alone_and_asked_again(tmp_path: Path) -> None:
+def test_retries_a_busy_counter_after_a_rest(tmp_path: Path) -> None:
     opc = counter(OpcFaults(busy=70))  # more than one handshake has patience for
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url) as device:
         take(device, 2)
 
 
-def test_a_counter_that_stays_busy_is_told(tmp_path: Path) -> None:
+def test_raises_when_a_counter_stays_busy(tmp_path: Path) -> None:
     is_told = pytest.raises(HandshakeError, match="stays busy")
     with line_of(counter(OpcFaults(is_stuck=True)), tmp_path) as line, by_hand(line.url) as device, is_told:
         device.identify()
 
 
-def test_an_adapter_that_refuses_is_asked_again(tmp_path: Path) -> None:
+def test_retries_an_adapter_that_refuses(tmp_path: Path) -> None:
     adapter = UsbIssSimulator(counter(), nacks=3)
     with PtyEndpoint(adapter, tmp_path / "port") as line, QuickOpcN3.open(line.url) as device:
         take(device, 2)
     assert adapter.nacks == 0
 
 
-def test_autonomous_mode_is_explained_and_over_with_a_power_cycle(
+def test_explains_autonomous_mode_and_recovers_after_a_power_cycle(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     opc = counter(OpcFaults(is_autonomous=True))
-    is_told = pytest.raises(HandshakeError, match="records by itself and answers no more: switch its power off and on")
+    is_told = pytest.raises(HandshakeError, match="records autonomously and no longer answers: switch its power off")
     with line_of(opc, tmp_path) as line, by_hand(line.url) as device, is_told:
         device.identify()
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url) as device:
@@ -212,24 +212,24 @@ def test_autonomous_mode_is_explained_and_over_with_a_power_cycle(
         line.plug_in()
         take(device, 2)
         assert device.unit.trouble is None
-    assert any("records by itself" in record.message for record in caplog.records)
+    assert any("records autonomously" in record.message for record in caplog.records)
     assert any("works again" in record.message for record in caplog.records)
 
 
-def test_a_fan_that_does_not_start_is_started_again(tmp_path: Path) -> None:
+def test_starts_the_fan_again_if_it_does_not_start(tmp_path: Path) -> None:
     opc = counter(OpcFaults(deaf_fan=2))
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url) as device:
         assert NO_PARTICLES not in take(device, 1)[0].flags
     assert opc.faults.deaf_fan == 0
 
 
-def test_a_fan_that_never_starts_is_told(tmp_path: Path) -> None:
+def test_raises_when_the_fan_never_starts(tmp_path: Path) -> None:
     is_told = pytest.raises(PowerError, match="is the supply strong enough")
     with line_of(counter(OpcFaults(deaf_fan=100)), tmp_path) as line, by_hand(line.url) as device, is_told:
         device.switch_on()
 
 
-def test_without_particles_fan_and_laser_are_started_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_restarts_fan_and_laser_without_particles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     opc = counter(OpcFaults(dead_laser=True))
     with line_of(opc, tmp_path) as line, QuickOpcN3.open(line.url) as device:
         readings = take(device, 6)
@@ -242,20 +242,20 @@ def test_without_particles_fan_and_laser_are_started_anew(tmp_path: Path, caplog
     assert any("no particle in 4 histograms" in record.message for record in caplog.records)
 
 
-def test_another_counter_is_refused(tmp_path: Path) -> None:
+def test_rejects_another_kind_of_counter(tmp_path: Path) -> None:
     faults = OpcFaults(text="OPC-N2 FirmwareVer=18.2.......BD")
-    is_told = pytest.raises(OtherDeviceError, match="this is no OPC-N3, but OPC-N2")
+    is_told = pytest.raises(OtherDeviceError, match="not an OPC-N3, but OPC-N2")
     with line_of(counter(faults), tmp_path) as line, QuickOpcN3.open(line.url) as device, is_told:
         take(device, 1)
 
 
-def test_an_adapter_without_a_counter_is_told(tmp_path: Path) -> None:
-    is_told = pytest.raises(HandshakeError, match="is its cable in and its power on")
+def test_raises_when_no_counter_is_behind_the_adapter(tmp_path: Path) -> None:
+    is_told = pytest.raises(HandshakeError, match="check its cable and its power")
     with PtyEndpoint(UsbIssSimulator(None), tmp_path / "port") as line, by_hand(line.url) as device, is_told:
         device.identify()
 
 
-def test_the_fan_stops_even_when_it_is_closed_in_the_midst_of_an_answer(opc: OpcN3Simulator, url: str) -> None:
+def test_the_fan_stops_when_closed_during_an_answer(opc: OpcN3Simulator, url: str) -> None:
     for _ in range(5):
         device = QuickOpcN3.open(url, sample_s=0.001)
         take(device, 1)
@@ -263,7 +263,7 @@ def test_the_fan_stops_even_when_it_is_closed_in_the_midst_of_an_answer(opc: Opc
         assert not opc.is_on
 
 
-def test_a_counter_that_has_died_does_not_hold_up_the_end(opc: OpcN3Simulator, url: str) -> None:
+def test_closing_does_not_wait_long_for_a_dead_counter(opc: OpcN3Simulator, url: str) -> None:
     device = QuickOpcN3.open(url)
     take(device, 1)
     opc.faults.is_stuck = True
@@ -284,7 +284,7 @@ def test_the_fan_stops_when_a_program_fails(opc: OpcN3Simulator, url: str) -> No
     assert not opc.is_on
 
 
-def test_asyncio_programs_have_the_same(opc: OpcN3Simulator, url: str) -> None:
+def test_the_asyncio_driver_samples_and_switches_off(opc: OpcN3Simulator, url: str) -> None:
     async def run() -> None:
         async with await QuickAsyncOpcN3.open(url) as device:
             assert await device.read(PATIENCE_S) is not None
@@ -306,24 +306,24 @@ def test_configuration_is_changed_and_read_back(opc: OpcN3Simulator, url: str) -
         assert opc.fan_pot == 200
         device.reset()
         assert device.read_configuration()["pm_b_um"] == 2.5
-        with pytest.raises(DeviceError, match="no configuration variable is called pm_d_um"):
+        with pytest.raises(DeviceError, match="unknown configuration variable pm_d_um"):
             device.write_configuration({"pm_d_um": 4.5})
-        with pytest.raises(RefusedError, match="pm_b_um was written as 700"):
+        with pytest.raises(RefusedError, match="pm_b_um: wrote 700"):
             device.write_configuration({"pm_b_um": 700.0})
     assert next(len(payload) for command, payload in opc.commands if command == 0x3A) == 167
 
 
-def test_a_configuration_that_is_not_kept_is_noticed(tmp_path: Path) -> None:
-    is_told = pytest.raises(RefusedError, match=r"pm_b_um was written as 4.5 and reads 2.5")
+def test_detects_a_configuration_that_does_not_read_back(tmp_path: Path) -> None:
+    is_told = pytest.raises(RefusedError, match=r"pm_b_um: wrote 4.5, read back 2.5")
     opc = counter(OpcFaults(forgets_writes=True))
     with line_of(opc, tmp_path) as line, by_hand(line.url, allow_writes=True) as device, is_told:
         device.write_configuration({"pm_b_um": 4.5})
 
 
-def test_what_lasts_needs_a_permission_of_its_own(opc: OpcN3Simulator, url: str) -> None:
+def test_permanent_changes_need_their_own_permission(opc: OpcN3Simulator, url: str) -> None:
     with by_hand(url) as device:
         with pytest.raises(
-            WriteForbiddenError, match="changes the configuration: open the counter with allow_writes=True"
+            WriteForbiddenError, match="changes the configuration; open the counter with allow_writes=True"
         ):
             device.write_configuration({"pm_b_um": 4.5})
         with pytest.raises(WriteForbiddenError, match="drive of the fan"):
@@ -340,7 +340,7 @@ def test_what_lasts_needs_a_permission_of_its_own(opc: OpcN3Simulator, url: str)
     assert {command for command, _ in opc.commands} <= {0xCF}
 
 
-def test_with_that_permission_it_is_done(opc: OpcN3Simulator, url: str) -> None:
+def test_permanent_changes_work_with_permission(opc: OpcN3Simulator, url: str) -> None:
     with by_hand(url, allow_permanent=True) as device:
         device.write_configuration({"max_tof": 4000})
         device.save_configuration()
@@ -353,24 +353,24 @@ def test_with_that_permission_it_is_done(opc: OpcN3Simulator, url: str) -> None:
         assert opc.is_in_bootloader
 
 
-def test_values_that_cannot_be_are_refused_before_they_are_sent(url: str) -> None:
+def test_rejects_impossible_values_before_sending(url: str) -> None:
     with by_hand(url, allow_permanent=True) as device:
-        with pytest.raises(DeviceError, match="numbers from 0 to 10, not 11"):
+        with pytest.raises(DeviceError, match="11 is not from 0 to 10"):
             device.set_weighting_index(11)
         with pytest.raises(DeviceError, match="values 0 to 255"):
             device.set_pot(0, 256)
         with pytest.raises(DeviceError, match="60 printable ASCII"):
             device.write_serial_string("x" * 61)
-    with pytest.raises(DeviceError, match="every 60 s or oftener, not 300 s"):
+    with pytest.raises(DeviceError, match="300 s is not above 0 and at most 60 s"):
         OpcN3.open(url, sample_s=300)
 
 
-def test_a_counter_that_goes_away_in_the_midst_of_an_answer_is_told(opc: OpcN3Simulator, tmp_path: Path) -> None:
+def test_raises_when_an_answer_is_cut_off(opc: OpcN3Simulator, tmp_path: Path) -> None:
     with line_of(opc, tmp_path) as line, by_hand(line.url) as device:
         device.check()
         adapter = line.unit
         assert isinstance(adapter, UsbIssSimulator)
         adapter.exchanges_left = 40
-        with pytest.raises(BrokenAnswerError, match="its answer broke off after"):
+        with pytest.raises(BrokenAnswerError, match="its answer ended after"):
             device.read_histogram()
         assert device.statistics.damaged["cut"] == 1

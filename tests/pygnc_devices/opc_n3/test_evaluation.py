@@ -60,12 +60,12 @@ def spoilt(number: int, **words: int) -> dict[str, Any]:
     return values
 
 
-def test_the_checksum_is_that_of_the_catalogue() -> None:
+def test_the_checksum_matches_the_catalogue() -> None:
     assert crc16(b"123456789") == 0x4B37
 
 
 @pytest.mark.parametrize("number", INTACT)
-def test_a_real_histogram_says_what_it_should(number: int) -> None:
+def test_decodes_a_real_histogram(number: int) -> None:
     raw = HISTOGRAMS[number]
     assert is_intact(raw)
     values = decode(raw)
@@ -74,7 +74,7 @@ def test_a_real_histogram_says_what_it_should(number: int) -> None:
     assert [values[name] for name in names] == pytest.approx(EXPECTED[number], abs=6e-4)
 
 
-def test_counts_rejects_and_times_of_flight_are_in_their_places() -> None:
+def test_decodes_counts_rejects_and_times_of_flight() -> None:
     values = decode(HISTOGRAMS[1])
     assert counts_of(values)[:7] == (135, 31, 29, 13, 9, 5, 1)
     rejects = [values[f"reject_{name}"] for name in ("glitch", "long_tof", "ratio", "out_of_range")]
@@ -83,14 +83,14 @@ def test_counts_rejects_and_times_of_flight_are_in_their_places() -> None:
     assert (values["fan_rev_count"], values["laser_status"]) == (0, 620)
 
 
-def test_a_histogram_that_was_cut_short_is_refused() -> None:
+def test_rejects_a_cut_histogram() -> None:
     assert crc16(HISTOGRAMS[3][:-2]) == 0x5F4F
     assert not is_intact(HISTOGRAMS[3])
     assert scan_to_end(scan_histograms, HISTOGRAMS[3]).frames == ()
 
 
 @pytest.mark.parametrize("number", INTACT)
-def test_every_single_flipped_bit_is_refused(number: int) -> None:
+def test_rejects_every_single_flipped_bit(number: int) -> None:
     raw = HISTOGRAMS[number]
     for at in range(len(raw)):
         for bit in range(8):
@@ -98,32 +98,32 @@ def test_every_single_flipped_bit_is_refused(number: int) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_no_bytes_raise(octets: bytes) -> None:
+def test_never_raises_on_any_bytes(octets: bytes) -> None:
     assert scan_to_end(scan_histograms, octets).used == len(octets)
 
 
 @pytest.mark.parametrize("cut_um", PERMILLE)
-def test_the_share_of_a_particle_is_that_of_the_firmware(cut_um: float) -> None:
+def test_the_mass_fraction_is_that_of_the_firmware(cut_um: float) -> None:
     bins = itertools.pairwise(FACTORY_BOUNDARIES_UM)
     assert [permille((low + high) / 2, cut_um) for low, high in bins] == PERMILLE[cut_um]
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
-def test_mass_from_counts_is_what_the_firmware_says_to_single_precision(number: int) -> None:
+def test_mass_from_counts_equals_the_firmware_to_single_precision(number: int) -> None:
     values = decode(HISTOGRAMS[number])
     said = [float(values[name]) for name in PM_NAMES]  # type: ignore[arg-type]
     computed = MassModel().concentrations_ug_m3(counts_of(values), volume_ml(values))
     assert computed == pytest.approx(said, rel=4e-7)
 
 
-def test_number_concentrations_are_counts_in_the_air_that_went_through() -> None:
+def test_number_concentrations_are_counts_per_volume() -> None:
     concentrations = number_concentrations(decode(HISTOGRAMS[1]))
     assert concentrations[0] == pytest.approx(135 / (5.06 * 4.30))
     assert concentrations[23] == 0.0
 
 
 @pytest.mark.parametrize("name", ["period_s", "flow_ml_s"])
-def test_without_volume_concentrations_are_not_defined(name: str) -> None:
+def test_concentrations_without_volume_are_none(name: str) -> None:
     raw = HISTOGRAM.encode(spoilt(1, **{name: 0}))
     values = decode(raw)
     assert number_concentrations(values) == (None,) * 24
@@ -139,7 +139,7 @@ def test_any_histogram_has_values_and_flags(raw: bytes) -> None:
     number_concentrations(values)
 
 
-def test_a_good_histogram_has_no_flag() -> None:
+def test_a_good_histogram_has_no_flags() -> None:
     assert flags(decode(HISTOGRAMS[1]), MassModel(), 5.06 / 0.498) == ()
     assert flags(decode(HISTOGRAMS[1]), MassModel(), None) == ()
 
@@ -156,29 +156,29 @@ def test_a_good_histogram_has_no_flag() -> None:
         ({f"bin_{k}": 0 for k in range(24)}, NO_PARTICLES),
     ],
 )
-def test_what_makes_a_histogram_doubtful_is_told(words: dict[str, int], flag: str) -> None:
+def test_flags_doubtful_histograms(words: dict[str, int], flag: str) -> None:
     assert flag in flags(spoilt(1, **words), MassModel(), None)
 
 
 @pytest.mark.parametrize(
     ("elapsed_s", "fits"), [(10.16, True), (10.65, True), (5.06, True), (7.5, False), (60.0, False)]
 )
-def test_the_period_is_half_of_the_time_or_all_of_it(elapsed_s: float, fits: bool) -> None:  # noqa: FBT001 - a parameter
+def test_the_sampling_period_is_half_or_all_of_the_time(elapsed_s: float, fits: bool) -> None:  # noqa: FBT001 - a parameter
     assert (PERIOD in flags(decode(HISTOGRAMS[1]), MassModel(), elapsed_s)) is not fits
 
 
-def test_a_unit_at_density_one_is_noticed_and_computed_right_by_its_configuration() -> None:
+def test_mass_follows_the_density_in_the_configuration() -> None:
     configuration = CONFIGURATION.decode(
         CONFIGURATION.encode(factory_configuration() | dict.fromkeys((f"weighting_{k}" for k in range(24)), 1.0))
     )
-    model = MassModel.of_configuration(configuration)
+    model = MassModel.from_configuration(configuration)
     values = decode(HISTOGRAMS[1])
     light = model.concentrations_ug_m3(counts_of(values), volume_ml(values))
     assert light == pytest.approx([float(values[name]) / 1.65 for name in PM_NAMES], rel=1e-6)  # type: ignore[arg-type]
     assert MASS_DIFFERS in flags(values, model, None)
 
 
-def test_other_diameters_can_be_asked_for() -> None:
+def test_computes_mass_for_other_cut_diameters() -> None:
     values = decode(HISTOGRAMS[1])
     counts, volume = counts_of(values), volume_ml(values)
     (pm_4,) = MassModel(cuts_um=(4.25,)).concentrations_ug_m3(counts, volume)
@@ -189,14 +189,14 @@ def test_other_diameters_can_be_asked_for() -> None:
     assert pm_2_5 < pm_4 < pm_10
 
 
-def test_the_frame_of_masses_has_the_same_checksum() -> None:
+def test_mass_concentrations_have_the_same_checksum() -> None:
     body = struct.pack("<3f", 1.5, 4.5, 24.5)
     octets = body + struct.pack("<H", crc16(body))
     assert is_intact(octets)
     assert [PM.decode(octets)[name] for name in PM_NAMES] == [1.5, 4.5, 24.5]
 
 
-def test_the_simulated_counter_computes_mass_as_real_ones_do() -> None:
+def test_the_simulated_counter_computes_mass_like_real_ones() -> None:
     values = HISTOGRAM.decode(HISTOGRAMS[1])
     said = [float(values[name]) for name in PM_NAMES]
     found = masses(factory_configuration(), counts_of(values), volume_ml(values))
@@ -228,7 +228,7 @@ def test_equal_histograms_have_their_own_average() -> None:
         max_size=6,
     )
 )
-def test_an_average_is_what_one_long_histogram_would_say(samples: list[tuple[list[int], int, int]]) -> None:
+def test_an_average_equals_one_long_histogram(samples: list[tuple[list[int], int, int]]) -> None:
     readings = [
         reading(
             {f"bin_{k}": count for k, count in enumerate(counts)} | {"period_s": period / 100, "flow_ml_s": flow / 100}
@@ -250,7 +250,7 @@ def test_a_mean_of_masses_would_be_wrong() -> None:
     assert average([short, long]).values["pm_10_ug_m3"] != pytest.approx(mean, rel=0.1)
 
 
-def test_temperatures_have_mean_and_extremes_and_doubts_are_kept() -> None:
+def test_an_average_has_temperature_extremes_and_all_flags() -> None:
     both = average(
         [reading({"temperature_degc": 20.0}, ("humid",), 1), reading({"temperature_degc": 30.0}, ("humid", "flow"))]
     )
@@ -262,12 +262,12 @@ def test_temperatures_have_mean_and_extremes_and_doubts_are_kept() -> None:
     assert len(both.raw) == 172
 
 
-def test_without_volume_an_average_is_not_defined() -> None:
+def test_an_average_without_volume_is_undefined() -> None:
     values = average([reading({"flow_ml_s": 0.0})]).values
     assert [values[name] for name in PM_NAMES] == [None] * 3
     assert values["particles_per_cm3"] is None
 
 
-def test_an_average_of_nothing_is_refused() -> None:
+def test_rejects_an_average_of_nothing() -> None:
     with pytest.raises(ValueError, match="no histogram"):
         average([])

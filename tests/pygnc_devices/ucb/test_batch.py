@@ -39,7 +39,7 @@ def test_both_paths_give_the_same_values_of_a_recording(name: str, kind: str, co
         )
 
 
-def test_the_imu_at_rest_in_the_recording_feels_gravity() -> None:
+def test_the_recorded_imu_at_rest_measures_gravity() -> None:
     octets = recording("../aceinna/dmu380_s1.raw").read_bytes()
     values = scan_recording(octets).values(PACKETS["S1"])
     force = np.sqrt(sum(np.mean(values[f"accel_{axis}_mps2"]) ** 2 for axis in "xyz"))

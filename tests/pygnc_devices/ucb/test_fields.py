@@ -13,21 +13,21 @@ MANUAL = """
 """
 
 
-def test_the_24_orientations_are_the_manuals() -> None:
+def test_the_24_orientations_are_those_of_the_manual() -> None:
     listed = {int(code, 16): text for code, text in zip(MANUAL.split()[::2], MANUAL.split()[1::2], strict=True)}
-    assert listed == fields.TEXT_OF_CODE
-    assert all(fields.CODE_OF_TEXT[text] == code for code, text in listed.items())
+    assert listed == fields.ORIENTATION_TEXTS
+    assert all(fields.ORIENTATION_CODES[text] == code for code, text in listed.items())
 
 
 def test_every_orientation_is_a_rotation() -> None:
-    for code in fields.TEXT_OF_CODE:
-        turned = np.array(fields.matrix(code))
+    for code in fields.ORIENTATION_TEXTS:
+        turned = np.array(fields.orientation_matrix(code))
         assert np.array_equal(turned @ turned.T, np.eye(3))
         assert round(np.linalg.det(turned)) == 1
 
 
-@pytest.mark.parametrize("code", [set(range(512)) - set(fields.TEXT_OF_CODE)])
-def test_other_orientations_are_refused(code: set[int]) -> None:
+@pytest.mark.parametrize("code", [set(range(512)) - set(fields.ORIENTATION_TEXTS)])
+def test_rejects_other_orientations(code: set[int]) -> None:
     assert len(code) == 488
     for illegal in code:
         with pytest.raises(FieldError, match="orientation"):
@@ -37,20 +37,20 @@ def test_other_orientations_are_refused(code: set[int]) -> None:
 @pytest.mark.parametrize(
     ("number", "value", "message"),
     [
-        (1, 3, "3 is none of 0 .quiet., 1 .100 Hz."),
+        (1, 3, "unknown value 3; choose from 0 .quiet., 1 .100 Hz."),
         (2, 9, "baud"),
-        (3, 0, "two letters"),
+        (3, 0, "two characters"),
         (8, 65536, "16 bits"),
-        (0x071C, 1, "read only"),
-        (0x1234, 1, "no table"),
+        (0x071C, 1, "read-only"),
+        (0x1234, 1, "unknown field"),
     ],
 )
-def test_an_illegal_value_is_refused_with_the_legal_ones(number: int, value: int, message: str) -> None:
+def test_the_error_for_an_illegal_value_lists_the_legal_ones(number: int, value: int, message: str) -> None:
     with pytest.raises(FieldError, match=message):
         fields.check_values({number: value})
 
 
-def test_rates_are_those_of_recordings_and_not_of_the_slipped_table() -> None:
+def test_rates_are_those_of_recordings() -> None:
     assert {4: 25, 5: 20, 10: 10, 20: 5, 25: 4, 50: 2}.items() <= fields.HZ_OF_DIVIDER.items()
 
 
@@ -59,26 +59,26 @@ def test_rates_are_those_of_recordings_and_not_of_the_slipped_table() -> None:
     [(24, 38400, 100), (24, 115200, 200), (30, 38400, 50), (30, 57600, 100), (40, 57600, 50), (40, 115200, 100),
      (75, 115200, 100), (123, 115200, 50), (123, 230400, 100), (123, 460800, 200)],
 )  # fmt: skip
-def test_the_fastest_rate_of_a_line_is_the_firmwares(payload: int, baud: int, fastest_hz: int) -> None:
+def test_the_fastest_rate_is_that_of_the_firmware(payload: int, baud: int, fastest_hz: int) -> None:
     assert max(hz for hz in fields.DIVIDER_OF_HZ if fields.fits_line(payload, hz, baud)) == fastest_hz
 
 
-def test_fields_5_and_6_change_places_between_families() -> None:
+def test_fields_5_and_6_are_swapped_between_families() -> None:
     assert fields.field_id("gyro_filter") == fields.field_id("accel_filter", "openimu") == 5
     assert fields.field_id("filter_6") == 6
     with pytest.raises(FieldError, match="packet_rate_divider"):
         fields.field_id("speed")
 
 
-def test_filter_codes_mean_what_is_written_for_them() -> None:
+def test_filter_codes_give_the_written_frequency() -> None:
     for hz, code in fields.FILTER_CODE_OF_HZ.items():
         assert fields.filter_hz(code) == hz
     assert [fields.filter_hz(code) for code in (8034, 4017, 2142)] == [10, 20, 25]
 
 
-def test_words_of_the_built_in_test_are_told_in_words() -> None:
-    assert packets.decode("bit_status", 0x0002) == ("hardware error",)
-    assert packets.decode("software_status", 0b1001) == ("algorithm initialising", "turn switch")
-    assert packets.decode("com", 1 << 12) == ("bit 12",)
-    assert packets.has_failed(0x0002)
-    assert not packets.has_failed(0x0100)
+def test_names_the_bits_of_the_built_in_test() -> None:
+    assert packets.status_bit_names("bit_status", 0x0002) == ("hardware error",)
+    assert packets.status_bit_names("software_status", 0b1001) == ("algorithm initialising", "turn switch")
+    assert packets.status_bit_names("com", 1 << 12) == ("bit 12",)
+    assert packets.reports_failure(0x0002)
+    assert not packets.reports_failure(0x0100)

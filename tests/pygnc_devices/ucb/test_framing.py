@@ -10,7 +10,7 @@ from tests.reference import recording
 PING = make_frame("PK")
 
 
-def test_the_checksum_is_the_catalogues() -> None:
+def test_the_checksum_matches_the_catalogue() -> None:
     assert crc16(b"123456789") == 0xE5CC  # CRC-16/SPI-FUJITSU
 
 
@@ -44,14 +44,14 @@ def test_frames_equal_those_worked_out_by_hand(octets: bytes, worked: str) -> No
     assert octets.hex().upper() == worked
 
 
-def test_a_bad_checksum_costs_one_byte_and_not_what_its_length_claims() -> None:
+def test_a_bad_checksum_costs_one_byte_only() -> None:
     bogus = b"\x55\x55S1\xff" + b"\0" * 3  # claims 255 bytes
     found = scan_to_end(scan, bogus + PING * 40)
     assert len(found.frames) == 40
     assert found.damage == (Damage(0, 1, DamageReason.CHECKSUM), Damage(1, len(bogus), DamageReason.NOISE))
 
 
-def test_a_cut_frame_is_the_tail_until_it_is_given_up() -> None:
+def test_keeps_a_cut_frame_until_it_is_stalled() -> None:
     cut = make_frame("CH", bytes(200))[:50] + PING
     assert scan(cut).used == 0
     given_up = scan(cut, stalled=True)
@@ -65,7 +65,7 @@ def test_overlapping_preambles_hide_no_frame() -> None:
 
 @pytest.mark.parametrize("payload", [256, 300])
 def test_no_frame_is_longer_than_its_length_byte(payload: int) -> None:
-    with pytest.raises(ValueError, match="no UCB frame"):
+    with pytest.raises(ValueError, match="a UCB frame has"):
         make_frame("CH", bytes(payload))
 
 

@@ -66,18 +66,18 @@ OFFSETS = {
 S1_COLUMNS = "xAccel yAccel zAccel xRate yRate zRate xRateTemp yRateTemp zRateTemp boardTemp counter BITstatus"
 
 
-def test_lengths_are_those_of_the_sheet() -> None:
+def test_packets_have_the_documented_lengths() -> None:
     assert {name: packet.layout.size for name, packet in PACKETS.items() if name != "ID"} == LENGTHS
 
 
-def test_offsets_are_those_of_the_sheet() -> None:
+def test_packets_have_the_documented_offsets() -> None:
     for name, offsets in OFFSETS.items():
         rows = PACKETS[name].table().splitlines()[2:]
         found = {row.split("`")[3]: int(row.split("|")[1]) for row in rows}
         assert offsets.items() <= found.items(), name
 
 
-def test_a_real_s1_packet_has_the_values_worked_out_by_hand() -> None:
+def test_decodes_a_real_s1_packet() -> None:
     payload = bytes.fromhex("FFE000160CC0FFFEFFF9FFFF27EB27EB27EB27F728F50002")
     values = PACKETS["S1"].decode(payload)
     assert [float(values[f"accel_{axis}_mps2"]) / 9.80665 for axis in "xyz"] == pytest.approx(
@@ -98,7 +98,7 @@ def test_csv_columns_and_their_units_are_those_of_the_older_driver() -> None:
     assert packet.row(packet.decode(payload))[3] == pytest.approx(-0.038452, abs=1e-6)
 
 
-def test_the_ends_of_the_altitude_are_the_manuals() -> None:
+def test_the_altitude_range_is_that_of_the_manual() -> None:
     altitude = next(field for field in PACKETS["N0"].fields if field.name == "altitude_m")
     assert altitude.to_value(-32768) == -100.0
     assert altitude.to_value(32767) == 16283.75
@@ -131,14 +131,14 @@ def test_a_user_packet_follows_from_its_description() -> None:
         ({"name": "xy", "payload": [{"type": "float24", "name": "a"}]}, "float24.*uint8"),
         ({"name": "xy", "payload": [{"type": "float"}]}, "needs"),
         ({"name": "xy", "payload": [{"type": "string", "name": "a"}]}, "length"),
-        ({"name": "xy", "payload": [{"type": "float", "name": "a"}] * 2}, "same name"),
+        ({"name": "xy", "payload": [{"type": "float", "name": "a"}] * 2}, "not unique"),
     ],
 )
-def test_a_bad_description_is_told_where_it_is_bad(description: dict[str, object], message: str) -> None:
+def test_the_error_for_a_bad_description_names_the_place(description: dict[str, object], message: str) -> None:
     with pytest.raises(DescriptionError, match=message):
         packet_from_description(description)
 
 
-def test_what_is_no_json_is_said() -> None:
-    with pytest.raises(DescriptionError, match="no JSON"):
+def test_rejects_a_description_that_is_not_json() -> None:
+    with pytest.raises(DescriptionError, match="not JSON"):
         packets_from_json("{")

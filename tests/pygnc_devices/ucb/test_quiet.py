@@ -29,7 +29,7 @@ def interrupt_in(seconds: float) -> threading.Timer:
     return timer
 
 
-def test_the_stream_is_held_and_goes_on(device: Ucb, unit: UcbSimulator) -> None:
+def test_stops_and_restores_the_stream(device: Ucb, unit: UcbSimulator) -> None:
     with device.quiet():
         assert unit.ram[1] == 0
         assert device.read(0.1) is None
@@ -38,20 +38,20 @@ def test_the_stream_is_held_and_goes_on(device: Ucb, unit: UcbSimulator) -> None
     assert device.read(10.0) is not None
 
 
-def test_an_exception_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
+def test_an_exception_restores_the_rate(device: Ucb, unit: UcbSimulator) -> None:
     with pytest.raises(ZeroDivisionError), device.quiet():
         raise ZeroDivisionError
     assert unit.ram[1] == DIVIDER
 
 
-def test_ctrl_c_brings_the_rate_back(device: Ucb, unit: UcbSimulator) -> None:
+def test_ctrl_c_restores_the_rate(device: Ucb, unit: UcbSimulator) -> None:
     interrupt_in(0.3)
     with pytest.raises(KeyboardInterrupt), device.quiet():
         time.sleep(5)
     assert unit.ram[1] == DIVIDER
 
 
-def test_ctrl_c_while_the_rate_is_brought_back_does_not_keep_it_from_that(
+def test_ctrl_c_during_the_restoration_does_not_prevent_it(
     device: Ucb, line: PtyEndpoint, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     abort, quiet = device.engine.abort, device.quiet()
@@ -67,7 +67,7 @@ def test_ctrl_c_while_the_rate_is_brought_back_does_not_keep_it_from_that(
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.002, 0.005, 0.008, 0.05, 0.11, 0.115])
-def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyEndpoint, unit: UcbSimulator, after_s: float) -> None:
+def test_ctrl_c_at_any_moment_restores_the_rate(line: PtyEndpoint, unit: UcbSimulator, after_s: float) -> None:
     with Ucb.open(line.url) as device:
         try:
             interruption = interrupt_in(after_s)
@@ -80,7 +80,7 @@ def test_ctrl_c_at_any_moment_brings_the_rate_back(line: PtyEndpoint, unit: UcbS
     assert unit.ram[1] == DIVIDER
 
 
-def test_cancelling_brings_the_rate_back(line: PtyEndpoint, unit: UcbSimulator) -> None:
+def test_cancelling_restores_the_rate(line: PtyEndpoint, unit: UcbSimulator) -> None:
     async def hold(device: AsyncUcb) -> None:
         async with device.quiet():
             await asyncio.sleep(5)
@@ -97,7 +97,7 @@ def test_cancelling_brings_the_rate_back(line: PtyEndpoint, unit: UcbSimulator) 
     assert unit.ram[1] == DIVIDER
 
 
-def test_a_bad_line_does_not_keep_it_quiet(unit: UcbSimulator, tmp_path: Path) -> None:
+def test_restores_the_rate_on_a_bad_line(unit: UcbSimulator, tmp_path: Path) -> None:
     faults = FaultRates(flipped=0.003)
     with PtyEndpoint(unit, tmp_path / "port", faults=faults, seed=8) as line, Ucb.open(line.url) as device:
         for _ in range(5):
@@ -106,9 +106,7 @@ def test_a_bad_line_does_not_keep_it_quiet(unit: UcbSimulator, tmp_path: Path) -
             assert unit.ram[1] == DIVIDER
 
 
-def test_a_unit_that_was_unplugged_meanwhile_streams_when_it_is_back(
-    device: Ucb, line: PtyEndpoint, unit: UcbSimulator
-) -> None:
+def test_restores_the_rate_after_an_unplugging(device: Ucb, line: PtyEndpoint, unit: UcbSimulator) -> None:
     device.set_rate(25)
     quiet = device.quiet()
     quiet.__enter__()
@@ -120,7 +118,7 @@ def test_a_unit_that_was_unplugged_meanwhile_streams_when_it_is_back(
     assert line.wait_until(lambda: unit.ram[1] == 4)
 
 
-def test_a_unit_that_was_quiet_stays_so(device: Ucb, unit: UcbSimulator) -> None:
+def test_a_unit_without_a_stream_stays_quiet(device: Ucb, unit: UcbSimulator) -> None:
     device.set_rate(0)
     with device.quiet():
         pass

@@ -9,12 +9,12 @@ RATES_HZ = [200, 100, 50, 25, 20, 10, 5, 4, 2]
 
 def run(kind: str, words: list[int], period_ns: int | None = None) -> tuple[PacketClock, list[tuple[int | None, int]]]:
     clock = PacketClock(PACKETS[kind])
-    return clock, [clock.take(word, period_ns, None) for word in words]
+    return clock, [clock.advance(word, period_ns, None) for word in words]
 
 
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 @pytest.mark.parametrize("start", [0, 65000])
-def test_a_timer_a_count_and_milliseconds_are_told_apart(rate_hz: int, start: int) -> None:
+def test_distinguishes_timer_packet_count_and_milliseconds(rate_hz: int, start: int) -> None:
     times_s = [k / rate_hz for k in range(40)]
     timer, readings = run("S1", [(start + round(t * 65536)) % 65536 for t in times_s])
     assert timer.tick is Tick.TIMER
@@ -31,45 +31,45 @@ def test_missing_packets_are_counted() -> None:
     assert run("S1", [0, 655, 1311, 1966, 2621, 5243, 5898])[1][5][1] == 3
 
 
-def test_a_count_has_a_time_once_the_period_is_known() -> None:
+def test_a_packet_count_gives_time_once_the_period_is_known() -> None:
     assert run("S1", [5, 6, 7, 8, 10], 10_000_000)[1][-1] == (50_000_000, 1)
     assert run("S1", [5, 6, 7, 8, 10])[1][-1] == (None, 1)
 
 
-def test_a_gap_of_seconds_is_bridged_by_this_computers_clock() -> None:
+def test_bridges_a_gap_of_seconds_by_the_host_clock() -> None:
     clock = PacketClock(PACKETS["S1"])
     for k in range(10):
-        clock.take(k * 655 % 65536, None, k * 10_000_000)
-    time_ns, lost = clock.take((9 + 430) * 65536 // 100 % 65536, None, (9 + 430) * 10_000_000)
+        clock.advance(k * 655 % 65536, None, k * 10_000_000)
+    time_ns, lost = clock.advance((9 + 430) * 65536 // 100 % 65536, None, (9 + 430) * 10_000_000)
     assert time_ns == pytest.approx((9 + 430) * 1e7, abs=2e6)
     assert lost == 429
 
 
-def test_packets_that_come_late_because_this_computer_was_busy_are_not_taken_for_missing() -> None:
+def test_packets_delayed_by_a_busy_computer_do_not_count_as_missing() -> None:
     clock = PacketClock(PACKETS["S1"])
     for k in range(10):
-        clock.take(k * 65536 // 100 % 65536, None, k * 10_000_000)
-    found = [clock.take(k * 65536 // 100 % 65536, None, 800_000_000) for k in range(10, 80)]
+        clock.advance(k * 65536 // 100 % 65536, None, k * 10_000_000)
+    found = [clock.advance(k * 65536 // 100 % 65536, None, 800_000_000) for k in range(10, 80)]
     assert not any(lost for _, lost in found)
     assert found[-1][0] == pytest.approx(790e6, abs=1e5)
 
 
 @pytest.mark.parametrize(("kind", "ticks"), [("S1", 1), ("A1", 10)])
-def test_a_restart_of_the_unit_loses_no_thousands_of_packets(kind: str, ticks: int) -> None:
+def test_a_restart_of_the_unit_does_not_count_as_lost_packets(kind: str, ticks: int) -> None:
     clock = PacketClock(PACKETS[kind])
     words = [*range(5000, 5010), *range(10)]
-    found = [clock.take(word * ticks, 10_000_000, k * 10_000_000) for k, word in enumerate(words)]
+    found = [clock.advance(word * ticks, 10_000_000, k * 10_000_000) for k, word in enumerate(words)]
     assert [lost for _, lost in found] == [0] * 20
     assert found[-1][0] == 190_000_000
 
 
-def test_a_new_rate_does_not_change_the_past() -> None:
+def test_a_new_rate_does_not_change_earlier_times() -> None:
     clock = PacketClock(PACKETS["S1"])
     for word in range(11):
-        time_ns, _ = clock.take(word, 10_000_000, None)
+        time_ns, _ = clock.advance(word, 10_000_000, None)
     assert time_ns == 100_000_000
-    clock.relearn()
-    assert clock.take(11, 20_000_000, None)[0] == 120_000_000
+    clock.reset_rate()
+    assert clock.advance(11, 20_000_000, None)[0] == 120_000_000
 
 
 def test_the_end_of_the_week_is_a_wrap() -> None:

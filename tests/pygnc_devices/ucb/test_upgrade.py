@@ -15,7 +15,7 @@ from pygnc_devices.ucb.driver import AsyncUcb, Ucb
 from pygnc_devices.ucb.firmware import (
     LONGEST_IMAGE,
     ImageError,
-    NotMeantError,
+    NotConfirmedError,
     Phase,
     UpgradeError,
     UpgradeProgress,
@@ -71,7 +71,7 @@ def later(action: Any) -> Any:  # noqa: ANN401 - any callable
     return lambda: threading.Thread(target=action).start()
 
 
-def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyEndpoint) -> None:
+def test_upgrades_a_unit(unit: UcbSimulator, line: PtyEndpoint) -> None:
     listener = Listener()
     with Ucb.open(line.url) as device:
         result = device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
@@ -86,7 +86,7 @@ def test_a_unit_gets_new_firmware_and_tells_so(unit: UcbSimulator, line: PtyEndp
 
 
 @pytest.mark.parametrize("seed", [1, 3])
-def test_it_completes_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_path: Path, seed: int) -> None:
+def test_upgrades_with_line_errors_and_one_unplugging(unit: UcbSimulator, tmp_path: Path, seed: int) -> None:
     faults = FaultRates(lost=0.0003, flipped=0.0004, doubled=0.0003)
     with PtyEndpoint(unit, tmp_path / "port", faults=faults, seed=seed) as line, Ucb.open(line.url) as device:
 
@@ -102,7 +102,7 @@ def test_it_completes_with_line_errors_and_one_unplugging(unit: UcbSimulator, tm
     assert line.faults.injected > 0
 
 
-def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, line: PtyEndpoint) -> None:
+def test_continues_at_the_same_block_if_the_unit_kept_its_power(unit: UcbSimulator, line: PtyEndpoint) -> None:
     def unplug() -> None:
         line.unplug()
         line.plug_in(power_cycled=False)
@@ -112,9 +112,9 @@ def test_a_unit_that_kept_its_power_goes_on_where_it_was(unit: UcbSimulator, lin
     assert (result.interruptions, result.restarts, unit.bootloader.erasures) == (1, 0, 1)
 
 
-def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyEndpoint) -> None:
+def test_does_nothing_without_confirmation(unit: UcbSimulator, line: PtyEndpoint) -> None:
     with Ucb.open(line.url) as device:
-        with pytest.raises(NotMeantError, match="--write-firmware"):
+        with pytest.raises(NotConfirmedError, match="--write-firmware"):
             device.upgrade(IMAGE)
         with pytest.raises(ImageError, match="web page"):
             device.upgrade(b"<html>", write_firmware=True)
@@ -130,13 +130,13 @@ def test_nothing_happens_without_being_meant(unit: UcbSimulator, line: PtyEndpoi
         (b"\x7fELF" + bytes(2000), "objcopy"),
         (b":10000000", "Intel HEX"),
         (bytes(2000), "vector table"),
-        (struct.pack("<II", 0x20000400, 0x08010000) + bytes(2000), "vector table"),  # an even handler is no Thumb code
+        (struct.pack("<II", 0x20000400, 0x08010000) + bytes(2000), "vector table"),  # even addresses are not Thumb code
         (IMAGE[:-1], "2999 bytes"),
-        (IMAGE[:8], "is it whole"),
-        (bytes(LONGEST_IMAGE + 4), "no unit takes more"),
+        (IMAGE[:8], "is it complete"),
+        (bytes(LONGEST_IMAGE + 4), "units accept up to"),
     ],
 )
-def test_what_is_no_image_is_said(image: bytes, why: str) -> None:
+def test_rejects_files_that_are_not_images(image: bytes, why: str) -> None:
     with pytest.raises(ImageError, match=why):
         check_image(image)
 
@@ -148,12 +148,12 @@ def test_the_makers_hash_is_checked() -> None:
         check_image(IMAGE, sha256="00" * 32)
 
 
-def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyEndpoint) -> None:
+def test_recovers_a_failed_upgrade(unit: UcbSimulator, line: PtyEndpoint) -> None:
     settings = UpgradeSettings(enter_s=0.6, erase_s=0.6, block_s=0.2, block_tries=3, start_s=2.0)
     with Ucb.open(line.url) as device:
         send = unit.send
         listener = Listener(1200, lambda: setattr(unit, "send", lambda *_: None))  # it falls mute
-        with pytest.raises(UpgradeError, match=r"broke off at 1200 of 3000 bytes.*--recover") as caught:
+        with pytest.raises(UpgradeError, match=r"failed after 1200 of 3000 bytes.*--recover") as caught:
             device.upgrade(IMAGE, write_firmware=True, on_progress=listener, settings=settings)
         assert (caught.value.is_in_bootloader, caught.value.written_bytes) == (True, 1200)
         unit.send = send  # type: ignore[method-assign]
@@ -164,13 +164,13 @@ def test_what_broke_off_is_told_and_recovered(unit: UcbSimulator, line: PtyEndpo
             device.upgrade(b"", write_firmware=True, recover=True)
         result = device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert (result.before, result.after) == ("", NEW)
-        with pytest.raises(UpgradeError, match="needs no recovery") as caught:
+        with pytest.raises(UpgradeError, match="the application of the unit answers") as caught:
             device.upgrade(IMAGE, write_firmware=True, recover=True, settings=settings)
         assert not caught.value.is_in_bootloader
         assert device.identify().text == NEW
 
 
-def test_a_bootloader_that_is_found_needs_no_flag(unit: UcbSimulator, line: PtyEndpoint) -> None:
+def test_finds_a_bootloader_without_the_recover_flag(unit: UcbSimulator, line: PtyEndpoint) -> None:
     with line.hold():
         unit.bootloader._flash = bytearray(100)
         unit.power_cycle(line.now_s())
@@ -178,7 +178,7 @@ def test_a_bootloader_that_is_found_needs_no_flag(unit: UcbSimulator, line: PtyE
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_ctrl_c_says_how_to_go_on(line: PtyEndpoint, caplog: pytest.LogCaptureFixture) -> None:
+def test_ctrl_c_logs_how_to_recover(line: PtyEndpoint, caplog: pytest.LogCaptureFixture) -> None:
     with Ucb.open(line.url) as device:
         task: Any = None
         reached = threading.Event()
@@ -201,7 +201,7 @@ def _upgrade(device: Ucb, listener: Listener) -> Any:  # noqa: ANN401 - a proced
     return upgrade(device.unit, IMAGE, write_firmware=True, on_progress=listener, settings=QUICK)
 
 
-def test_a_unit_that_refuses_stays_as_it_was(unit: UcbSimulator, line: PtyEndpoint) -> None:
+def test_a_refused_upgrade_leaves_the_unit_unchanged(unit: UcbSimulator, line: PtyEndpoint) -> None:
     unit.bootloader.catch_s = 0.1
     with Ucb.open(line.url) as device:
         with pytest.raises(UpgradeError, match="--at-power-up") as caught:
@@ -227,25 +227,25 @@ def test_a_bootloader_is_caught_at_power_up(unit: UcbSimulator, line: PtyEndpoin
 
 
 @pytest.mark.parametrize("names_blocks", [True, False])
-def test_a_bootloader_that_answers_no_ping_is_believed(
-    unit: UcbSimulator, line: PtyEndpoint, *, names_blocks: bool
-) -> None:
+def test_upgrades_with_a_bootloader_without_ping(unit: UcbSimulator, line: PtyEndpoint, *, names_blocks: bool) -> None:
     unit.bootloader.answers_ping = False
     unit.bootloader.names_blocks = names_blocks
     with Ucb.open(line.url) as device:
         assert device.upgrade(IMAGE, write_firmware=True, settings=QUICK).after == NEW
 
 
-def test_a_listener_that_fails_harms_nothing(line: PtyEndpoint, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_progress_callback_does_not_stop_the_upgrade(
+    line: PtyEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(_: UpgradeProgress) -> None:
         raise RuntimeError("a page has gone")
 
     with Ucb.open(line.url) as device:
         assert device.upgrade(IMAGE, write_firmware=True, on_progress=fail, settings=QUICK).after == NEW
-    assert "has failed" in caplog.text
+    assert "callback" in caplog.text
 
 
-def test_the_asyncio_face_upgrades_too(line: PtyEndpoint) -> None:
+def test_the_asyncio_driver_upgrades(line: PtyEndpoint) -> None:
     async def run() -> str:
         async with await AsyncUcb.open(line.url) as device:
             listener = Listener()

@@ -29,7 +29,7 @@ def accuracy(solution: AttitudeSolution, bound_rad: FloatArray = UNBOUND, lit: F
     return attitude_accuracy(solution, attitude_errors(solution, TRUTH), bound_rad, lit)
 
 
-def test_errors_are_told_apart_by_sunlight_after_half_an_hour() -> None:
+def test_separates_sunlight_and_eclipse_after_half_an_hour() -> None:
     angle = np.where(LIT > 0.5, 0.6, 1.3)
     angle[:360] = 50.0
     found = accuracy(off_by(angle))
@@ -97,7 +97,7 @@ def test_without_a_truth_the_sigmas_remain() -> None:
     assert np.isnan(unknown).all()
 
 
-def test_without_attitudes_nothing_is_claimed() -> None:
+def test_without_attitudes_all_figures_are_nan() -> None:
     solution = off_by(np.zeros(COUNT))
     solution.quaternion[:] = np.nan
     found = accuracy(solution)

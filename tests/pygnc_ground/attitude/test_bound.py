@@ -49,7 +49,7 @@ def test_the_filters_errors_are_of_its_size() -> None:
     assert 0.6 < error / rms_deg(BOUND.filter_rad[SETTLED:]) < 1.3
 
 
-def test_all_samples_tell_more_than_those_so_far() -> None:
+def test_all_samples_give_lower_bounds_than_samples_so_far() -> None:
     assert (BOUND.smoother_rad <= BOUND.filter_rad * (1.0 + 1e-9)).all()
     assert BOUND.smoother_rad[-1] == BOUND.filter_rad[-1]
     assert BOUND.smoother_rad[0] < 0.05 * BOUND.filter_rad[0]

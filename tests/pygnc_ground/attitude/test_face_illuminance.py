@@ -46,7 +46,7 @@ def share(row: int) -> Array:
     return np.asarray(np.minimum(total, SETTINGS.sun_sensors.saturation_lux / FULL_SUN_LUX))
 
 
-def test_a_good_attitude_makes_expect_what_the_true_one_does() -> None:
+def test_a_good_attitude_predicts_the_true_illuminance() -> None:
     rows = np.arange(200, 240)
     expected = np.array([share(row) for row in rows.tolist()])
     assert np.abs(LIGHT.expected[rows] - expected).max() < 0.05

@@ -58,7 +58,7 @@ def test_errors_are_as_large_as_the_smoother_says() -> None:
     assert 1.5 < np.mean(values) < 6.0
 
 
-def test_it_is_the_solution_of_all_equations_at_once() -> None:
+def test_agrees_with_the_solution_of_all_equations_at_once() -> None:
     """With nothing measured between, the recursion must carry the last state back by the transition alone."""
     updates = [UPDATES[0], *UPDATES[300:330]]
     states = smooth(updates)

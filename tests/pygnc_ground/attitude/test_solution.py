@@ -21,7 +21,7 @@ READINGS = GyroReadings(
 SOLUTION = solution_from_states([None, STATE, None], READINGS, SETTINGS)
 
 
-def test_a_row_is_what_its_state_says() -> None:
+def test_rows_agree_with_the_states() -> None:
     assert SOLUTION.known.tolist() == [False, True, False]
     assert (SOLUTION.quaternion[1] == STATE.quaternion).all()
     assert (SOLUTION.gyro_bias_imu_rad_s[1] == SLOW[:3]).all()
@@ -38,7 +38,7 @@ def test_the_rate_is_the_reading_without_bias_and_scale_in_body_axes() -> None:
     assert SOLUTION.rate_body_rad_s[1] == pytest.approx(expected)
 
 
-def test_without_a_state_rate_and_bias_are_those_that_are_taken_for_true() -> None:
+def test_without_a_state_rows_hold_the_given_rate_and_bias() -> None:
     assert (SOLUTION.rate_body_rad_s[[0, 2]] == [1.0, 2.0, 3.0]).all()
     assert SOLUTION.mag_bias_imu_ut[0].tolist() == [20.0, 21.0, 22.0]
     assert np.isnan(SOLUTION.mag_bias_imu_ut[2]).all()

@@ -18,7 +18,7 @@ from pygnc_ground.commands.scenario import app as scenario_app
 from pygnc_ground.orbit import bound
 from pygnc_ground.orbit.bound import from_recording, from_scenario
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.scenario.settings import Settings, checked
+from pygnc_ground.scenario.settings import Settings, settings_from_tables
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import IntArray, TrueOrbit
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, displaced, make_fixes, position_only, sun_synchronous
@@ -50,7 +50,7 @@ def truth_file(made: Path) -> Path:
 
 
 def scenario(**gps: Any) -> Settings:  # noqa: ANN401 - settings of all types
-    return checked({"duration_s": 1500, "forces": {"gravity_degree": 8}, "gps": gps}, "test")
+    return settings_from_tables({"duration_s": 1500, "forces": {"gravity_degree": 8}, "gps": gps}, "test")
 
 
 def test_settings_and_recorded_files_of_one_scenario_have_the_same_bounds(made: Path, truth_file: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_figures_are_in_order(made: Path) -> None:
     assert bounds["deterministic_filter"]["position_end_m"] == pytest.approx(known["position_end_m"], rel=1e-6)
 
 
-def test_people_get_a_table(made: Path) -> None:
+def test_prints_a_table(made: Path) -> None:
     code, output = run("--config", made / "settings.toml")
     assert code == 0
     for text in (
@@ -101,12 +101,12 @@ def test_a_file_is_laid_over_a_preset(made: Path) -> None:
         ([], "name a sense file with its --truth, or a scenario"),
         (["sense.bin"], "name a sense file with its --truth, or a scenario"),
         (["--preset", "nominal", "--truth", "x"], "name a sense file with its --truth, or a scenario"),
-        (["--preset", "unheard_of"], "no preset 'unheard_of'"),
+        (["--preset", "unheard_of"], "unknown preset 'unheard_of'"),
         (["--config", "/nowhere/x.toml"], "/nowhere/x.toml: No such file or directory"),
         (["sense.bin", "--truth", "/nowhere/truth"], "/nowhere/truth: No such file or directory"),
     ],
 )
-def test_mistakes_are_told_in_one_line(arguments: list[str], message: str) -> None:
+def test_reports_usage_errors_in_one_line(arguments: list[str], message: str) -> None:
     code, output = run(*arguments)
     assert code == 2
     assert output.startswith("pygnc bound: ")
@@ -119,7 +119,7 @@ def test_a_file_without_a_fix_is_named(tmp_path: Path, truth_file: Path) -> None
     empty.write_bytes(bytes(1000))
     code, output = run(empty, "--truth", truth_file)
     assert code == 2
-    assert output == f"pygnc bound: {empty}: no plausible fix; pygnc inspect shows what there is\n"
+    assert output.startswith(f"pygnc bound: {empty}: no plausible fix;")
 
 
 class _Elsewhere:
@@ -133,7 +133,7 @@ class _Elsewhere:
         return TrueOrbit(place, np.zeros_like(place))
 
 
-def test_another_satellites_truth_is_noticed(made: Path) -> None:
+def test_rejects_the_truth_of_another_satellite(made: Path) -> None:
     with pytest.raises(ValueError, match=r"sense.bin: none of 60 fixes agrees with the truth"):
         from_recording(made / "out" / "sense.bin", _Elsewhere(), ORBIT_SETTINGS, FRAMES)
 
@@ -152,7 +152,7 @@ def test_fixes_outside_the_truths_span_do_not_count(made: Path, truth_file: Path
     assert len(found) == 30
 
 
-def test_wild_fixes_and_missing_velocities_tell_nothing() -> None:
+def test_outliers_and_missing_velocities_carry_no_information() -> None:
     sightings = from_scenario(
         scenario(position_outlier_rate=0.5, velocity_outlier_rate=0.3, velocity_missing_rate=0.2),
         ORBIT_SETTINGS,
@@ -181,14 +181,14 @@ def test_each_fix_keeps_its_own_sigmas() -> None:
     np.testing.assert_allclose(found.states_gcrf, TRUTH.gcrf[:4], atol=0.05)
 
 
-def test_a_scenarios_true_noise_counts_whatever_the_receiver_says() -> None:
+def test_uses_the_true_noise_of_a_scenario() -> None:
     silent = from_scenario(scenario(position_noise_m=20.0, reported_sigma_factor=0.0), ORBIT_SETTINGS, FRAMES)
     np.testing.assert_array_equal(silent.sigma, np.tile([20.0] * 3 + [0.01] * 3, (60, 1)))
     exact = from_scenario(scenario(position_noise_m=0.0, velocity_noise_mps=0.0), ORBIT_SETTINGS, FRAMES)
     assert np.isfinite(exact.sigma).all()
 
 
-def test_a_recordings_noise_is_what_the_receiver_says(made: Path, truth_file: Path) -> None:
+def test_uses_the_receivers_sigmas_of_a_recording(made: Path, truth_file: Path) -> None:
     wide = replace(ORBIT_SETTINGS, measurement=replace(ORBIT_SETTINGS.measurement, position_sigma_floor_m=15.0))
     found = from_recording(made / "out" / "sense.bin", load_truth(truth_file), wide, FRAMES)
     np.testing.assert_allclose(found.sigma, np.tile([15.0] * 3 + [0.01] * 3, (60, 1)), rtol=1e-6)

@@ -65,7 +65,7 @@ def test_the_true_bias_is_found_within_its_sigma(calibrated: tuple[Path, str]) -
     assert "bias minus truth" in printed
 
 
-def test_the_settings_say_the_same_as_the_figures(calibrated: tuple[Path, str]) -> None:
+def test_settings_and_json_agree(calibrated: tuple[Path, str]) -> None:
     out, _ = calibrated
     figures = json.loads((out / "calibration.json").read_text())
     settings = tomllib.loads((out / "calibration.toml").read_text())["attitude"]["magnetometer"]
@@ -94,7 +94,7 @@ def test_the_file_can_be_put_behind_other_settings(calibrated: tuple[Path, str],
     assert settings.magnetometer.bias_ut == pytest.approx(TRUE_BIAS_UT, abs=0.3)
 
 
-def test_a_replay_with_the_file_tells_the_whole_bias_from_the_first_sample(
+def test_a_replay_with_the_file_reports_the_total_bias_from_the_first_sample(
     hour: Path, calibrated: tuple[Path, str], tmp_path: Path
 ) -> None:
     few = tmp_path / "sense.bin"
@@ -117,7 +117,7 @@ def test_the_installed_command_passes_words_and_complaints_on(tmp_path: Path) ->
     assert failed.stderr == f"pygnc calibrate-mag: {tmp_path / 'none.bin'}: No such file or directory\n"
 
 
-def test_the_picture_shows_both_stages(calibrated: tuple[Path, str]) -> None:
+def test_the_figure_shows_both_stages(calibrated: tuple[Path, str]) -> None:
     out, printed = calibrated
     picture = matplotlib.image.imread(out / "calibration.png")
     assert picture.shape[:2] == (1536, 1536)
@@ -137,7 +137,7 @@ def test_equal_files_give_equal_bytes_and_repeated_samples_count_once(
     assert (tmp_path / "calibration.png").read_bytes() == (calibrated[0] / "calibration.png").read_bytes()
 
 
-def test_a_recording_without_fixes_is_told_that_it_has_no_orbit(tmp_path: Path) -> None:
+def test_reports_a_recording_without_orbit(tmp_path: Path) -> None:
     result = calibrate_mag(recording("recorded_sense.bin"), "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "recorded_sense.bin: no orbit: none of 33 GPS records" in result.stderr
@@ -153,7 +153,7 @@ def test_ten_records_are_too_few(hour: Path, tmp_path: Path) -> None:
     assert "few.bin: too few samples: 50;" in result.stderr
 
 
-def test_a_magnetometer_that_never_changes_has_not_turned(hour: Path, tmp_path: Path) -> None:
+def test_reports_missing_rotation_for_constant_readings(hour: Path, tmp_path: Path) -> None:
     records = np.frombuffer(hour.read_bytes(), np.uint8).reshape(-1, RECORD_BYTES).copy()
     for sensor in range(5):
         records[:, 30 * sensor + 4 : 30 * sensor + 10] = records[0, 4:10]
@@ -164,13 +164,13 @@ def test_a_magnetometer_that_never_changes_has_not_turned(hour: Path, tmp_path: 
     assert "not enough rotation: x, y, z axes unresolved" in result.stderr
 
 
-def test_what_cannot_be_read_is_named(hour: Path, tmp_path: Path) -> None:
+def test_names_unreadable_files(hour: Path, tmp_path: Path) -> None:
     missing = calibrate_mag(tmp_path / "none.bin", "--out", tmp_path / "out")
     assert missing.exit_code == 2
     assert "none.bin: No such file or directory" in missing.stderr
     folder = calibrate_mag(hour, tmp_path, "--out", tmp_path / "out")
     assert folder.exit_code == 2
-    assert folder.stderr == f"pygnc calibrate-mag: {tmp_path}: is a folder; name the sense files in it\n"
+    assert folder.stderr.startswith(f"pygnc calibrate-mag: {tmp_path} is a folder;")
     other = tmp_path / "other.txt"
     other.write_text("no packets here\n" * 100)
     nothing = calibrate_mag(other, "--out", tmp_path / "out")
@@ -181,10 +181,10 @@ def test_what_cannot_be_read_is_named(hour: Path, tmp_path: Path) -> None:
     for truth in (no_truth, hour):
         wrong = calibrate_mag(hour, "--truth", truth, "--out", tmp_path / "out")
         assert wrong.exit_code == 2
-        assert f"{truth}: holds no bias of a magnetometer" in wrong.stderr
+        assert f"{truth}: has no columns with the magnetometer bias" in wrong.stderr
 
 
-def test_interference_is_pointed_out(hour: Path, tmp_path: Path) -> None:
+def test_reports_interference(hour: Path, tmp_path: Path) -> None:
     config = tmp_path / "pygnc.toml"
     config.write_text("[attitude.magnetometer]\nnoise_ut = 0.2\n")
     result = calibrate_mag(hour, "--config", config, "--out", tmp_path / "out")

@@ -104,22 +104,22 @@ def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
     return np.asarray(np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1)), np.float64)
 
 
-def test_the_attitudes_errors_are_told_beside_their_bound(replayed: tuple[Path, str]) -> None:
+def test_attitude_errors_are_printed_with_their_bound(replayed: tuple[Path, str]) -> None:
     lines = replayed[1].splitlines()
     assert "720 sensor samples: 709 with an attitude" in lines
     errors = {line.split()[0]: line for line in lines if "attitude error" in line}
     assert set(errors) == {"filter", "smoother"}
     for line in errors.values():
-        for part in line.split(" on: ")[1].split(", "):
+        for part in line.split(": ", 1)[1].split(", "):
             error, bound = float(part.split()[0]), float(part.rstrip(")").split()[-1])
             assert 0.5 * bound < error < 1.5 * bound
-    (start,) = [line for line in lines if "off by more than 20 deg for 0 s" in line]
+    (start,) = [line for line in lines if "longest time off by more than 20 deg: 0 s" in line]
     assert "within 5 deg of the true attitude after" in start
 
 
 def test_the_report_has_the_attitude(replayed: tuple[Path, str]) -> None:
     page = (replayed[0] / "report.html").read_text(encoding="utf-8")
-    for words in ("Attitude errors against the truth", "Biases", "Light on the faces", "Field residuals"):
+    for words in ("Attitude error against truth", "Biases", "Light on the faces", "Magnetometer residuals"):
         assert words in page
 
 
@@ -182,15 +182,15 @@ def test_range_files_bring_their_fixes(hour: Path, tmp_path: Path) -> None:
     [
         (["missing.bin"], "missing.bin: No such file or directory"),
         (["{hour}", "{hour}", "--pipeline"], "the flight takes one sense file"),
-        (["{hour}", "--truth", "{hour}"], "no true orbit"),
-        (["{hour}", "--ranges", "{empty}"], "holds no rng00000.bin"),
-        (["{empty}"], "holds no input journal"),
-        (["{hour}", "{empty}"], "is a folder; name sense files alone"),
+        (["{hour}", "--truth", "{hour}"], "not a true orbit"),
+        (["{hour}", "--ranges", "{empty}"], "no range file (rng00000.bin"),
+        (["{empty}"], "has no input journal"),
+        (["{hour}", "{empty}"], "is a folder; name sense files only"),
         (["{hour}", "--config", "{bad}"], "unknown setting orbt"),
         (["{hour}", "--config", "{empty}/none.toml"], "no such file"),
     ],
 )
-def test_a_users_mistake_gets_one_line(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
+def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
     empty, bad = tmp_path / "empty", tmp_path / "bad.toml"
     empty.mkdir()
     bad.write_text("[orbt]\n")
@@ -201,7 +201,7 @@ def test_a_users_mistake_gets_one_line(words: list[str], says: str, hour: Path, 
     assert result.stderr.count("\n") == 1
 
 
-def test_a_file_without_any_fix_is_told_and_tabled(tmp_path: Path, hour: Path) -> None:
+def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Path) -> None:
     """The receiver counts its uptime and knows no week."""
     content = bytearray(hour.read_bytes()[: 3 * RECORD_BYTES])
     for record in range(3):
@@ -211,7 +211,7 @@ def test_a_file_without_any_fix_is_told_and_tabled(tmp_path: Path, hour: Path) -
     file.write_bytes(content)
     result = replay(file, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("3 GPS records: 0 used, 3 not, 3 without a time")
+    assert result.stdout.startswith("3 GPS records: 0 used, 3 not used, 3 without a time")
     rejected = pl.read_csv(tmp_path / "out" / "rejected.csv")
     assert rejected["cause"].to_list() == ["no_time"] * 3
     assert rejected["offset"].to_list() == [150, 401, 652]
@@ -222,7 +222,7 @@ def test_a_file_without_any_fix_is_told_and_tabled(tmp_path: Path, hour: Path) -
     assert attitude["wx_rad_s"].null_count() == 0
 
 
-def test_a_flight_that_says_something_else_is_a_fault(
+def test_a_difference_from_the_flights_estimates_is_an_error(
     hour: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def altered(run: Path) -> pipeline.Flown:
@@ -233,38 +233,40 @@ def test_a_flight_that_says_something_else_is_a_fault(
     monkeypatch.setattr(replay_command, "journaled_estimates", altered)
     result = replay(hour, "--pipeline", "--out", tmp_path)
     assert result.exit_code == 2
-    assert "the processes' attitude and the replay's differ from estimate 100 on" in result.stderr
+    assert "differ from estimate 100 on" in result.stderr
 
 
 RESULT = attitude_samples.clean(1000, begin_ms=samples.BEGIN_MS)
 
 
-def test_with_a_truth_errors_are_told_beside_their_bound() -> None:
+def test_with_a_truth_errors_are_printed_with_their_bound() -> None:
     lines = list(attitude_lines(RESULT))
     assert lines[0] == "1000 sensor samples: 1000 with an attitude"
     for line, name, bound in zip(lines[1:3], ("filter  ", "smoother"), ("0.650", "0.500"), strict=True):
-        assert line.startswith(f"{name} attitude error (three-axis RMS) from 27 min 45 s after the first on: 0.")
+        assert line.startswith(f"{name} attitude error (three-axis RMS) from 27 min 45 s after the first attitude: 0.")
         assert line.count(f"(bound {bound})") == 2
         assert " deg in sunlight (" in line
         assert " deg in eclipse (" in line
-    assert lines[3].startswith("filter   within 5 deg of the true attitude after 5 s; off by more than 20 deg for 0 s")
+    assert lines[3].startswith(
+        "filter   within 5 deg of the true attitude after 5 s; longest time off by more than 20 deg: 0 s"
+    )
     assert len(lines) == 4
 
 
 def test_without_a_truth_attitudes_are_counted() -> None:
     troubled = attitude_samples.troubled(attitude_samples.clean(100, begin_ms=samples.BEGIN_MS))
     lines = list(attitude_lines(replace(troubled, truth=None, bound=None)))
-    assert lines == ["100 sensor samples: 96 with an attitude, lost and found again 1 time"]
+    assert lines == ["100 sensor samples: 96 with an attitude, lost and re-acquired 1 time"]
 
 
 def test_without_an_orbit_the_error_is_that_of_all_samples() -> None:
     unknown = replace(RESULT.samples, sunlit_fraction=np.full(1000, np.nan))
     lines = list(attitude_lines(replace(RESULT, samples=unknown)))
-    assert " deg in all (bound 0.650)" in lines[1]
+    assert " deg overall (bound 0.650)" in lines[1]
     assert "true attitude never;" in lines[3]
 
 
-def test_without_an_attitude_nothing_is_claimed() -> None:
+def test_without_an_attitude_only_samples_are_counted() -> None:
     assert list(attitude_lines(attitude_samples.without_attitude(RESULT))) == [
         "1000 sensor samples: 0 with an attitude"
     ]
@@ -274,7 +276,7 @@ def test_without_partners_nothing_is_printed() -> None:
     assert list(formation_lines(None)) == []
 
 
-def test_errors_stand_beside_sigmas() -> None:
+def test_errors_are_printed_with_sigmas() -> None:
     ranges, first, *_ = formation_lines(formation_samples.clean(BEGIN_MS))
     assert ranges == "360 ranges: 360 used, 0 rejected, 0 without a time"
     assert first == "partner 75: 3-D RMS error 2.0 m (sigma 2.4 m), certain"
@@ -285,7 +287,7 @@ def test_without_a_truth_there_is_a_sigma() -> None:
     assert lines[1] == "partner 75: 3-D RMS sigma 2.4 m, certain"
 
 
-def test_both_solutions_of_an_ambiguous_partner_are_told() -> None:
+def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
     lines = list(formation_lines(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS))))
     assert lines[1].startswith("partner 75: ambiguous: best and mirror differ by ")
     assert "chi-square 500.0 and 500.3; nearest to the truth: mirror, 3-D RMS error 0.0 m (sigma 2.4 m)" in lines[1]
@@ -295,18 +297,18 @@ def test_both_solutions_of_an_ambiguous_partner_are_told() -> None:
     )
 
 
-def test_the_best_orbits_approach_is_told_and_a_nearer_ones() -> None:
+def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
     best, nearer = list(formation_lines(result))[2].split("; ")
     assert best.startswith("partner 75: closest approach within a day 250 m (sigma 20 m) at 2025-03-21T00:09:00")
     assert nearer.startswith("by another orbit that fits 40 m (sigma 20 m) at ")
-    assert nearer.endswith(", contact cannot be excluded")
+    assert nearer.endswith(", collision cannot be excluded")
     (line,) = [line for line in formation_lines(replace(result, approaches=result.approaches[:1])) if "closest" in line]
     assert "another" not in line
-    assert "contact" not in line
+    assert "collision" not in line
 
 
-def test_why_a_partner_is_not_known_is_told() -> None:
+def test_the_cause_of_an_unknown_partner_is_reported() -> None:
     lines = list(formation_lines(formation_samples.unsolved(BEGIN_MS)))
     assert lines[0] == "9 ranges: 0 used, 0 rejected, 2 without a time"
-    assert lines[1] == "partner 75: not known: our own orbit is not known"
+    assert lines[1] == "partner 75: not known: our own orbit is unknown"

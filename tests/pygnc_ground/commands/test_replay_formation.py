@@ -44,18 +44,18 @@ def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Pat
 def test_the_report_has_the_formation(replayed: tuple[Path, str]) -> None:
     page = (replayed[0] / "report.html").read_text(encoding="utf-8")
     assert "Relative motion in three planes" in page
-    assert "Errors of relative positions" in page
+    assert "Relative position error against truth" in page
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--partner-truth", "75={none}"], "by --truth"),
+        (["--partner-truth", "75={none}"], "requires --truth"),
         (["--truth", "{truth}", "--partner-truth", "75={none}"], "No such file"),
         (["--truth", "{truth}", "--partner-truth", "{truth}"], "write NAME=FILE"),
     ],
 )
-def test_a_users_mistake_gets_one_line(words: list[str], says: str, tmp_path: Path) -> None:
+def test_user_errors_are_reported_in_one_line(words: list[str], says: str, tmp_path: Path) -> None:
     truth = home() / "truth.parquet"
     arguments = [word.format(none=tmp_path / "none.parquet", truth=truth) for word in words]
     result = replay(home() / "sense.bin", *arguments, "--out", tmp_path / "out")

@@ -65,7 +65,7 @@ def test_the_range_truth_has_a_row_per_packet(made: Path) -> None:
     np.testing.assert_allclose(truth["distance_m"].to_numpy(), 500.0, atol=5.0)
 
 
-def test_the_resolved_settings_make_the_same_again(made: Path, tmp_path: Path) -> None:
+def test_the_resolved_settings_reproduce_the_scenario(made: Path, tmp_path: Path) -> None:
     resolved = (made / "scenario.toml").read_text()
     assert load_settings(made / "scenario.toml").ranging.interval_s == 1
     assert run(tmp_path, resolved)[0] == 0
@@ -77,7 +77,7 @@ def test_the_resolved_settings_make_the_same_again(made: Path, tmp_path: Path) -
             assert again.read_bytes() == path.read_bytes()
 
 
-def test_a_seed_given_by_hand_replaces_that_of_the_file_and_is_kept(tmp_path: Path) -> None:
+def test_the_seed_option_overrides_the_file_and_is_saved(tmp_path: Path) -> None:
     assert run(tmp_path, SHORT, "--seed", "7", out="by hand")[0] == 0
     assert run(tmp_path, "seed = 7\n" + SHORT, out="by file")[0] == 0
     assert load_settings(tmp_path / "by hand" / "scenario.toml").seed == 7
@@ -85,7 +85,7 @@ def test_a_seed_given_by_hand_replaces_that_of_the_file_and_is_kept(tmp_path: Pa
     assert by_hand == by_file
 
 
-def test_a_file_is_laid_over_a_preset(tmp_path: Path) -> None:
+def test_a_file_overrides_a_preset(tmp_path: Path) -> None:
     code, output = run(tmp_path, SHORT + "[gps]\nposition_noise_m = 5.0\n", "--preset", "mm_velocity")
     assert code == 0, output
     settings = load_settings(tmp_path / "out" / "scenario.toml")
@@ -108,7 +108,7 @@ def test_all_satellites_of_a_formation_have_a_folder_each(tmp_path: Path) -> Non
         assert names == {"sense.bin", "range/rng00000.bin", "truth.parquet", "range_truth.parquet"}
 
 
-def test_damage_is_booked_in_a_file(tmp_path: Path) -> None:
+def test_injected_damage_is_listed_in_a_file(tmp_path: Path) -> None:
     assert run(tmp_path, SHORT + "[faults.sense]\nduplicated_rate = 1.0\n")[0] == 0
     booked = json.loads((tmp_path / "out" / "faults.json").read_text())
     assert booked["sense"].pop("duplicated") == {"count": 2, "records": [0, 1]}
@@ -126,12 +126,12 @@ def test_presets_are_listed_with_a_line_each() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ("duration_s = 10", "too short for one record"),
+        ("duration_s = 10", "shorter than one record"),
         ("duration = 10", "unknown field `duration`"),
-        ("start_utc = '2050-01-01T00:00:00Z'", "known from 1980-01-13 to"),
+        ("start_utc = '2050-01-01T00:00:00Z'", "cover 1980-01-13 to"),
     ],
 )
-def test_a_mistake_in_the_settings_is_told_in_one_line(tmp_path: Path, settings: str, complaint: str) -> None:
+def test_errors_in_the_settings_are_reported_in_one_line(tmp_path: Path, settings: str, complaint: str) -> None:
     code, output = run(tmp_path, settings)
     assert code == 2
     assert complaint in output
@@ -139,7 +139,7 @@ def test_a_mistake_in_the_settings_is_told_in_one_line(tmp_path: Path, settings:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_content_is_rejected_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     code, output = run(tmp_path, "duration_s = 60")
@@ -152,18 +152,18 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     ("options", "complaint"),
     [
         (["--config", "none.toml"], "none.toml"),
-        (["--preset", "calm"], "there is no preset 'calm'; there are dirty, formation4"),
+        (["--preset", "calm"], "unknown preset 'calm'; choose from dirty, formation4"),
         ([], "--config"),
     ],
 )
-def test_settings_that_are_not_there_are_told(tmp_path: Path, options: list[str], complaint: str) -> None:
+def test_missing_settings_are_reported(tmp_path: Path, options: list[str], complaint: str) -> None:
     code, output = run(tmp_path, None, *options)
     assert code == 2
     assert complaint in output
     assert len(output.strip().splitlines()) == 1
 
 
-def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_instead_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     code, output = run(tmp_path, "duration_s = 60")
     assert code == 2

@@ -125,7 +125,7 @@ def test_begin_and_duration_cut_the_orbit(tmp_path: Path) -> None:
     assert settings.duration_s == 100
 
 
-def test_the_start_of_the_settings_holds_unless_another_is_asked_for(tmp_path: Path) -> None:
+def test_begin_overrides_the_start_of_the_settings(tmp_path: Path) -> None:
     file = written(tmp_path, "orbit.sp3", two_satellites())
     config = written(tmp_path, "settings.toml", 'start_utc = "2025-03-20T00:20:00Z"\n')
     for options, duration_s in (((), 1200), (("--begin", "2025-03-20T00:30:00Z"), 600)):
@@ -147,17 +147,19 @@ def test_the_settings_written_make_the_same_files_again(tmp_path: Path, made: Pa
 @pytest.mark.parametrize(
     ("options", "settings", "complaint"),
     [
-        ((), "", "name the object, by its identifier; the file has L47, L48"),
-        (("--object", "L47", "--begin", "2025-03-19T23:59:59Z"), "", "ephemeris goes from 2025-03-20T00:00:00.000Z"),
-        (("--object", "L47", "--begin", "2025-03-20T01:00:00Z"), "", "are not covered"),
-        (("--object", "L47", "--duration", "2401"), "", "the 2401 s from 2025-03-20T00:00:00.000Z on are not covered"),
-        (("--object", "L47", "--duration", "20"), "", "20 s are too short for one record of 25 s"),
+        ((), "", "(L47, L48); name one"),
+        (("--object", "L47", "--begin", "2025-03-19T23:59:59Z"), "", "ephemeris covers 2025-03-20T00:00:00.000Z"),
+        (("--object", "L47", "--begin", "2025-03-20T01:00:00Z"), "", "the ephemeris covers"),
+        (("--object", "L47", "--duration", "2401"), "", "not the 2401 s from 2025-03-20T00:00:00.000Z"),
+        (("--object", "L47", "--duration", "20"), "", "20 s is shorter than one record of 25 s"),
         (("--object", "L47", "--begin", "noon"), "", "'noon' is not a UTC time"),
         (("--object", "L47"), "duration = 100", "unknown field `duration`"),
-        (("--object", "L47"), "[[partners]]\nid = 75\nposition_rtn_m = [0.0, 500.0, 0.0]", "tells nothing of partners"),
+        (("--object", "L47"), "[[partners]]\nid = 75\nposition_rtn_m = [0.0, 500.0, 0.0]", "remove the partners"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(tmp_path: Path, options: tuple[str, ...], settings: str, complaint: str) -> None:
+def test_errors_are_reported_in_one_line(
+    tmp_path: Path, options: tuple[str, ...], settings: str, complaint: str
+) -> None:
     file, config = written(tmp_path, "orbit.sp3", two_satellites()), written(tmp_path, "settings.toml", settings)
     code, output = run(file, *options, "--config", config, "--out", tmp_path / "out")
     assert code == 2
@@ -166,18 +168,18 @@ def test_a_mistake_is_told_in_one_line(tmp_path: Path, options: tuple[str, ...],
     assert not (tmp_path / "out").exists()
 
 
-def test_a_gap_is_told_with_its_time(tmp_path: Path) -> None:
+def test_a_gap_is_reported_with_its_time(tmp_path: Path) -> None:
     states = orbits.states_itrf(T_S)
     states[20] = np.nan
     file = written(tmp_path, "orbit.sp3", sp3(GPS, {"L47": states}))
     code, output = run(file, "--out", tmp_path / "out")
     assert code == 2
-    assert "no state at 2025-03-20T00:19:05.000Z: choose a begin and a duration between its gaps" in output
+    assert "no state at 2025-03-20T00:19:05.000Z; choose a begin and a duration between its gaps" in output
     assert run(file, "--begin", "2025-03-20T00:21:00Z", "--out", tmp_path / "out")[0] == 0
 
 
-def test_a_file_that_is_no_ephemeris_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_ephemeris_is_rejected(tmp_path: Path) -> None:
     code, output = run(written(tmp_path, "notes.txt", "nothing"), "--out", tmp_path / "out")
-    assert (code, "no true orbit" in output) == (2, True)
+    assert (code, "not a true orbit" in output) == (2, True)
     code, output = run(tmp_path / "none.sp3", "--out", tmp_path / "out")
     assert (code, "none.sp3" in output) == (2, True)

@@ -32,7 +32,7 @@ from pygnc_ground.formation.bound import (
 )
 from pygnc_ground.orbit.bound import KnownFixes, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, checked
+from pygnc_ground.scenario.settings import Forces, Orbit, Spacecraft, settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
 
 START_MS = 1_391_299_218_000
@@ -276,7 +276,7 @@ def found(*, everyone: bool, noise_m: float = 1.0) -> tuple[FormationBound, tupl
         "formation": {"all_satellites": everyone},
         "partners": PARTNERS,
     }
-    return scenario_bound(checked(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
+    return scenario_bound(settings_from_tables(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
 
 
 def run(*arguments: str) -> tuple[int, str]:

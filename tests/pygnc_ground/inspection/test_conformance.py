@@ -54,7 +54,7 @@ def test_recognition_does_not_depend_on_the_name(viewer: Viewer, tmp_path: Path)
 
 
 @every_viewer
-def test_nobody_recognises_noise_or_an_empty_page(viewer: Viewer) -> None:
+def test_no_viewer_recognises_noise_or_an_empty_page(viewer: Viewer) -> None:
     assert not viewer.recognises(random.Random(2).randbytes(1 << 16))  # noqa: S311 - noise, no secret
     assert not viewer.recognises(bytes(1 << 16))
 
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_shown(viewer: Viewer, tmp_path: Path, data: st.DataOb
 
 
 @every_viewer
-def test_nothing_is_wider_than_the_terminal(viewer: Viewer, tmp_path: Path) -> None:
+def test_output_fits_the_terminal_width(viewer: Viewer, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(SAMPLES[viewer.kind])
     lines = as_text(all_as_json(viewer, tmp_path / "file")).splitlines()
     assert lines

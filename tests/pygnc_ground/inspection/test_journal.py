@@ -50,7 +50,7 @@ def test_the_header_is_shown_with_its_settings_and_date(tmp_path: Path) -> None:
         (msgspec.msgpack.encode({"recovered": True}), "closed by a later run, after a crash or power cut"),
     ],
 )
-def test_how_the_file_ended(tmp_path: Path, footer: bytes | None, state: str) -> None:
+def test_the_state_of_the_file_is_shown(tmp_path: Path, footer: bytes | None, state: str) -> None:
     assert facts(view(tmp_path / "j", journal_bytes([event(1)], footer=footer)), "journal").values["state"] == state
 
 
@@ -67,7 +67,7 @@ def test_damage_is_named_by_its_bytes_and_missing_numbers_are_counted(tmp_path: 
     assert facts(sections, "journal").values["missing_numbers"] == 1
 
 
-def test_pieces_of_any_length_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_of_any_length_are_equivalent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = journal_bytes([sensor_sample(k) for k in range(1, 40)])
     content = content[:1000] + bytes(500) + content[1000:] + b"tail"
     (tmp_path / "j").write_bytes(content)

@@ -47,5 +47,5 @@ def test_files_are_listed_by_what_they_hold(tmp_path: Path) -> None:
     assert listed["folders"] == [("OrbitEstimateMessage",)]
 
 
-def test_an_empty_folder_says_so(tmp_path: Path) -> None:
+def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
     assert list(view_folder(tmp_path)) == [Note("the folder is empty")]

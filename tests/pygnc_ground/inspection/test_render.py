@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pygnc_ground.inspection.render import in_words, label, render
+from pygnc_ground.inspection.render import format_value, label, render
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section, Value
 
 
@@ -50,8 +50,8 @@ def test_the_unit_in_a_name_is_shown_as_one(name: str, shown: str) -> None:
         ("map", {"a": 1, "b": "x"}, "{a 1, b x}"),
     ],
 )
-def test_values_in_words(name: str, value: Value, shown: str) -> None:
-    assert in_words(name, value) == shown
+def test_values_are_formatted(name: str, value: Value, shown: str) -> None:
+    assert format_value(name, value) == shown
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_values_in_words(name: str, value: Value, shown: str) -> None:
     ],
     ids=["facts", "listing", "entry", "note"],
 )
-def test_a_file_cannot_speak_to_the_terminal(section: Section) -> None:
+def test_file_contents_cannot_control_the_terminal(section: Section) -> None:
     text = printed(section)
     assert "\x1b" not in text
     assert r"\x1b[2J" in text

@@ -33,7 +33,7 @@ def notes(sections: list[Section]) -> str:
 
 
 @pytest.mark.parametrize("terminated", [True, False])
-def test_totals_times_and_cadence(tmp_path: Path, terminated: bool) -> None:  # noqa: FBT001 - pytest passes by name
+def test_totals_times_and_cadence_are_shown(tmp_path: Path, terminated: bool) -> None:  # noqa: FBT001 - pytest passes by name
     layout = SenseLayout(terminated=terminated)
     sections = view_sense(tmp_path / "f", sense_bytes(4, layout))
     values = totals(sections).values
@@ -50,7 +50,7 @@ def test_totals_times_and_cadence(tmp_path: Path, terminated: bool) -> None:  # 
     assert rows(sections, "cadence") == [("sensor", 5, 100.0, 5.0, 5.0), ("GPS", 25, 100.0, 25.0, 25.0)]
 
 
-def test_statuses_in_words_and_the_range_of_satellites(tmp_path: Path) -> None:
+def test_statuses_are_named_and_satellites_have_a_range(tmp_path: Path) -> None:
     sections = view_sense(tmp_path / "f", sense_bytes(4))
     assert ("time_status", 160, "fine", 4) in rows(sections, "GPS statuses")
     assert ("position_status", 0, "computed", 4) in rows(sections, "GPS statuses")
@@ -69,7 +69,7 @@ def test_damage_and_anomalies_are_listed(tmp_path: Path) -> None:
     assert [row[:4] for row in rows(sections, "anomalies")] == [("duplicate", 1, 4, 1004)]
 
 
-def test_packets_of_the_first_records_are_shown_where_they_stand(tmp_path: Path) -> None:
+def test_packets_of_the_first_records_are_shown_with_offsets(tmp_path: Path) -> None:
     entries = [s for s in view_sense(tmp_path / "f", sense_bytes(3), messages=2) if isinstance(s, Entry)]
     assert [entry.kind for entry in entries] == 2 * [*5 * ["sensor packet"], "GPS packet"]
     assert [entry.fields["at_byte"] for entry in entries[6:]] == [251, 281, 311, 341, 371, 401]
@@ -127,7 +127,7 @@ def test_totals_and_times(tmp_path: Path) -> None:
     assert rows(sections, "cadence") == [("GPS", 25, 100.0, 25.0, 25.0)]
 
 
-def test_a_partners_file_is_known_by_its_folder(tmp_path: Path) -> None:
+def test_a_partners_file_is_identified_by_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "partner_75"
     folder.mkdir()
     assert totals(view_range(folder / "rng00000.bin", range_bytes(3))).values["written_by"] == "75 K"

@@ -20,14 +20,14 @@ def rows(sections: list[Section], title: str) -> dict[object, tuple[object, ...]
     return {row[0]: row[1:] for listing in listings for row in listing.rows}
 
 
-def test_numbers_that_stand_for_words_are_words(tmp_path: Path) -> None:
+def test_enumerations_are_shown_as_names(tmp_path: Path) -> None:
     run = next(s for s in view(tmp_path / "f", status.encode(status_values())) if isinstance(s, Facts))
     assert (run.values["phase"], run.values["orbit_mode"]) == ("idle", "at fix")
     assert run.values["time_utc"] == "2020-11-29T23:59:43.000Z"
     assert run.values["orbit_valid_at_utc"] is None
 
 
-def test_words_of_a_later_version_are_shown_as_numbers(tmp_path: Path) -> None:
+def test_unknown_enumeration_values_are_shown_as_numbers(tmp_path: Path) -> None:
     run = next(s for s in view(tmp_path / "f", status.encode({"phase": 99})) if isinstance(s, Facts))
     assert run.values["phase"] == "unknown (99)"
 

@@ -167,7 +167,7 @@ def test_a_circular_orbit_is_bounded_as_by_relative_motion_in_closed_form() -> N
     assert rms(bound.position_m) == pytest.approx(math.sqrt(np.mean(variance)), rel=0.03)
 
 
-def test_all_fixes_tell_more_than_those_so_far_and_as_much_at_the_end() -> None:
+def test_all_fixes_give_lower_bounds_than_fixes_so_far() -> None:
     bounds = bounds_of(3.0, 25.0, 10.0, 0.01)
     for filtered, smoothed in (
         (bounds.deterministic_filter, bounds.deterministic_smoother),

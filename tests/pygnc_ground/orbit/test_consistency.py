@@ -106,7 +106,7 @@ def timid() -> Runs:
     return simulate(3.0)
 
 
-def test_of_a_right_filter_95_percent_lie_inside(right: Runs) -> None:
+def test_95_percent_of_a_consistent_filter_lie_inside(right: Runs) -> None:
     nees = nees_consistency(right.nees, dof=2)
     assert nees.fraction_inside == pytest.approx(0.95, abs=0.05)
     assert nees.mean_per_dof == pytest.approx(1.0, abs=0.05)
@@ -123,7 +123,7 @@ def test_of_a_right_filter_95_percent_lie_inside(right: Runs) -> None:
     assert sigma_ratio(right.error, right.sigma) == pytest.approx(1.0, abs=0.04)
 
 
-def test_an_overconfident_filter_is_found_out(overconfident: Runs) -> None:
+def test_detects_an_optimistic_filter(overconfident: Runs) -> None:
     nees = nees_consistency(overconfident.nees, dof=2)
     assert nees.fraction_inside < 0.2
     assert nees.mean_per_dof > 1.5
@@ -133,7 +133,7 @@ def test_an_overconfident_filter_is_found_out(overconfident: Runs) -> None:
     assert sigma_ratio(overconfident.error, overconfident.sigma) < 0.8
 
 
-def test_a_timid_filter_is_found_out(timid: Runs) -> None:
+def test_detects_a_pessimistic_filter(timid: Runs) -> None:
     nees = nees_consistency(timid.nees, dof=2)
     assert nees.fraction_inside < 0.2
     assert nees.mean_per_dof < 0.7

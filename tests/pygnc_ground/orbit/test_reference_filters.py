@@ -123,7 +123,7 @@ def test_it_takes_the_same_decisions_on_bad_fixes(fixes: list[Fix]) -> None:
     assert sum(ours.restarted_from_ms is not None for ours, _ in pairs) == 1
 
 
-def test_it_widens_a_wrong_model_as_much(fixes: list[Fix]) -> None:
+def test_widens_the_process_noise_like_the_flight_filter(fixes: list[Fix]) -> None:
     """Drag of a satellite a hundred times lighter, and certain of it."""
     settings = OrbitSettings()
     wrong = replace(
@@ -156,7 +156,7 @@ def test_few_fixes_start_it_when_no_more_come(fixes: list[Fix]) -> None:
     assert reference.process(fixes[3])[0].dof == 6
 
 
-def test_its_predictions_are_the_flight_filters(fixes: list[Fix]) -> None:
+def test_predictions_agree_with_the_flight_filter(fixes: list[Fix]) -> None:
     ours, theirs = (kind(OrbitSettings(), ORIENTATION) for kind in (OrbitFilter, EkfOrbitFilter))
     for fix in fixes[:30]:
         ours.process(fix)
@@ -232,7 +232,7 @@ def test_uncertain_drag_has_the_mean_of_a_lognormal_factor(fixes: list[Fix]) -> 
     assert ratio == pytest.approx(np.exp(0.5 * spread**2), abs=0.005)
 
 
-def test_it_rejects_what_is_wild_and_starts_again_where_fixes_agree(fixes: list[Fix]) -> None:
+def test_rejects_outliers_and_reinitialises_from_agreeing_fixes(fixes: list[Fix]) -> None:
     wild = displaced(fixes[10], np.array((1e4, 0.0, 0.0)))
     elsewhere = [replace(ahead, gps_ms=fix.gps_ms) for fix, ahead in zip(fixes[15:20], fixes[30:], strict=False)]
     reference = UkfOrbitFilter(OrbitSettings(), ORIENTATION)

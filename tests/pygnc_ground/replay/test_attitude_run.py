@@ -56,7 +56,7 @@ def test_every_table_has_a_row_for_each_sample(result: AttitudeResult, records: 
     assert len(result.truth.quaternion) == len(result.bound.filter_rad) == count
 
 
-def test_rows_are_what_the_flight_said(result: AttitudeResult, records: list[SampleRecord]) -> None:
+def test_rows_equal_the_flights_estimates(result: AttitudeResult, records: list[SampleRecord]) -> None:
     samples, solution = result.samples, result.solution
     for row, (outcome, estimate) in enumerate(records):
         assert samples.seq[row] == estimate.input_seq
@@ -87,7 +87,7 @@ def test_the_smoothed_ones_are_nearer_to_the_truth(result: AttitudeResult) -> No
     assert rms[1] < 0.9 * rms[0] < np.radians(2.0)
 
 
-def test_the_truth_is_that_of_the_same_time_and_nothing_lies_between(result: AttitudeResult) -> None:
+def test_the_truth_is_that_of_the_sample_time(result: AttitudeResult) -> None:
     table = pl.read_parquet(DEMO / "truth.parquet").with_columns(
         (pl.col("gps_week") * MS_PER_WEEK + pl.col("gps_tow_ms")).alias("gps_ms")
     )
@@ -109,7 +109,7 @@ def test_the_bound_is_near_the_filters_own_sigma(result: AttitudeResult, records
     assert np.nanmean(result.bound.filter_rad[late]) == pytest.approx(np.nanmean(sigma[late]), rel=0.1)
 
 
-def test_readings_lie_near_what_the_smoothed_attitude_makes_expect(result: AttitudeResult) -> None:
+def test_readings_agree_with_the_smoothed_attitude(result: AttitudeResult) -> None:
     lit = result.samples.sunlit_fraction == 1.0
     difference = (result.light.measured - result.light.expected)[lit]
     assert np.sqrt(np.nanmean(difference**2)) < 0.02

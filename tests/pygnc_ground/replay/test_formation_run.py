@@ -66,11 +66,11 @@ def ranges_only() -> FormationResult:
     )
 
 
-def test_without_partners_there_is_nothing() -> None:
+def test_no_result_without_partners() -> None:
     assert formation_result([], None, batch.SETTINGS.formation, {}, {}) is None
 
 
-def test_states_are_the_flights_own_in_order_of_time(everything: FormationCollector, solved: FormationResult) -> None:
+def test_states_are_the_flights_in_time_order(everything: FormationCollector, solved: FormationResult) -> None:
     for partner in solved.partners:
         said = [
             message
@@ -132,7 +132,7 @@ def test_by_ranges_alone_the_mirror_is_one_of_the_orbits(ranges_only: FormationR
         assert np.isfinite(partner.states.mirror_rtn_m).all()
 
 
-def test_tracks_span_the_ranges_when_little_was_said(everything: FormationCollector) -> None:
+def test_tracks_span_the_ranges_without_estimates(everything: FormationCollector) -> None:
     settings, solution = batch.SETTINGS.formation, everything.solution
     assert solution is not None
     said = [message for message in everything.messages if isinstance(message, FormationEstimate)]
@@ -143,7 +143,7 @@ def test_tracks_span_the_ranges_when_little_was_said(everything: FormationCollec
     assert found.track_gps_ms[-1] >= max(times)
 
 
-def test_of_a_partner_that_is_not_solved_only_the_cause_is_said(ranges_only: FormationResult) -> None:
+def test_an_unsolved_partner_has_only_a_cause(ranges_only: FormationResult) -> None:
     (partner,) = [partner for partner in ranges_only.partners if partner.cause]
     assert re.fullmatch(r"standard deviation of its position \d+ m at a distance of \d+ m", partner.cause)
     assert not partner.states.known.any()
@@ -165,7 +165,7 @@ def test_the_margin_is_the_settings_chi_square_for_many_ranges(solved: Formation
     assert solved.margin == pytest.approx(30.0 + 450.0 / freedom, rel=0.01)
 
 
-def test_why_nothing_is_known_is_taken_over() -> None:
+def test_the_cause_of_an_unknown_orbit_is_copied() -> None:
     said = [FormationEstimate(1, 9, 8, 1_000, 77, "our own orbit is not known")]
     found = formation_result(said, None, batch.SETTINGS.formation, {"ranges_received": 3}, truths())
     assert found is not None
@@ -176,7 +176,7 @@ def test_why_nothing_is_known_is_taken_over() -> None:
     assert not partner.with_truth
 
 
-def test_only_the_newest_word_on_closest_approaches_counts() -> None:
+def test_only_the_newest_closest_approaches_are_used() -> None:
     said: list[FormationMessage] = [
         FormationEstimate(1, 9, 8, 1_000, 75, "none"),
         ClosestApproach(2, 9, 75, 50.0, 5_000, 80.0, 5.0),

@@ -38,7 +38,7 @@ def test_partners_files_beside_ours_are_read_with_their_owner(ranges: Path) -> N
     assert len(own) + len(theirs) == len(packets)
 
 
-def test_a_partners_fixes_are_none_of_ours(ranges: Path) -> None:
+def test_a_partners_fixes_are_not_used_as_ours(ranges: Path) -> None:
     among = collected(list(from_files([], ranges, SETTINGS).messages)[:80])
     assert among.timed
     assert all(record.message.is_own for record in among.timed)
@@ -46,7 +46,7 @@ def test_a_partners_fixes_are_none_of_ours(ranges: Path) -> None:
     assert len(among.sources) == 4
 
 
-def test_a_folder_with_our_own_id_is_refused_with_the_remedy(ranges: Path) -> None:
+def test_a_partner_folder_with_our_own_id_is_rejected(ranges: Path) -> None:
     (ranges / "partner_75").rename(ranges / "partner_74")
     with pytest.raises(
         ReplayError, match=r"range/partner_74: 74 is our own radio id; put our own files into its parent folder"

@@ -60,14 +60,14 @@ def test_the_first_satellite_is_ours_and_others_give_fixes_and_ranges_only(folde
     [
         (["A"], "write NAME=FOLDER"),
         (["=x"], "write NAME=FOLDER"),
-        (["A={nowhere}"], "is no folder"),
-        (["74={of74}", "75={empty}"], "holds neither sense.bin nor range files"),
+        (["A={nowhere}"], "not a folder"),
+        (["74={of74}", "75={empty}"], "neither sense.bin nor range files found"),
         (["74={of74}", "74={of75}"], "not all different"),
-        (["A={of74}"], "do not tell its radio id"),
-        (["A={of74}", "B={empty}"], "do not tell its radio id"),
+        (["A={of74}"], "radio id does not follow"),
+        (["A={of74}", "B={empty}"], "radio id does not follow"),
     ],
 )
-def test_what_cannot_be_done_is_told_with_its_remedy(
+def test_impossible_replays_are_rejected_with_a_remedy(
     folders: dict[int, Path], tmp_path: Path, texts: list[str], reason: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -120,16 +120,16 @@ def test_files_are_named_by_radio_id_or_by_the_satellites_name(folder: Path) -> 
         ("74=truth.parquet", "our own satellite"),
     ],
 )
-def test_a_users_mistake_is_told_with_the_remedy(text: str, says: str, folder: Path) -> None:
+def test_user_errors_are_reported_with_a_remedy(text: str, says: str, folder: Path) -> None:
     with pytest.raises(ReplayError, match=says):
         partner_truths([text], satellites(folder), own_truth=True)
 
 
-def test_without_our_own_truth_a_partners_is_of_no_use() -> None:
-    with pytest.raises(ReplayError, match="by --truth"):
+def test_a_partners_truth_requires_our_own() -> None:
+    with pytest.raises(ReplayError, match="requires --truth"):
         partner_truths(["75=truth.parquet"], [], own_truth=False)
 
 
-def test_a_file_that_is_missing_is_an_error_of_the_file(tmp_path: Path) -> None:
+def test_a_missing_file_raises_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         partner_truths([f"75={tmp_path / 'none.parquet'}"], [], own_truth=True)

@@ -32,7 +32,7 @@ APPROACH = ClosestApproach(
 )
 
 
-def test_a_row_holds_what_was_said() -> None:
+def test_a_row_equals_the_message() -> None:
     (row,) = formation_table([KNOWN, APPROACH]).iter_rows(named=True)
     assert tuple(row) == FORMATION_COLUMNS
     assert gps_ms_from_week(row["gps_week"], round(1e3 * row["gps_tow_s"])) == GPS_MS
@@ -42,7 +42,7 @@ def test_a_row_holds_what_was_said() -> None:
     assert [row[name] for name in FORMATION_COLUMNS[-4:]] == [1051.0, 1, 10.0, 12.0]
 
 
-def test_what_is_not_known_is_empty() -> None:
+def test_unknown_values_are_empty() -> None:
     row = formation_table([KNOWN, UNKNOWN]).row(1, named=True)
     assert row["partner"] == 76
     assert all(row[name] is None for name in FORMATION_COLUMNS[3:] if name != "ambiguous")

@@ -6,7 +6,7 @@ import numpy as np
 
 from pygnc.bus.messages import ClosestApproach
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.result import FormationResult, LinkResult, PartnerResult, PossibleOrbit, RelativeStates
+from pygnc_ground.replay.result import CandidateOrbit, FormationResult, LinkResult, PartnerResult, RelativeStates
 
 STEP_MS = 60_000
 RATE_RAD_S = 1.1e-3
@@ -27,9 +27,9 @@ def true(gps_ms: IntArray, begin_ms: int, ahead_m: float, *, flipped: bool = Fal
     return np.column_stack((*place, *(RATE_RAD_S * column for column in rate)))
 
 
-def orbit(rtn: FloatArray, hypothesis: int, above: float) -> PossibleOrbit:
+def orbit(rtn: FloatArray, hypothesis: int, above: float) -> CandidateOrbit:
     covariance = np.tile(np.diag(SIGMA**2), (len(rtn), 1, 1))
-    return PossibleOrbit(hypothesis, 500.0 + above, rtn, covariance)
+    return CandidateOrbit(hypothesis, 500.0 + above, rtn, covariance)
 
 
 def partner(number: int, times: IntArray, ahead_m: float, mirrors: tuple[float, ...] = ()) -> PartnerResult:
@@ -126,7 +126,7 @@ def without_truth(result: FormationResult) -> FormationResult:
     return replace(result, partners=tuple(partners))
 
 
-def unsolved(begin_ms: int, cause: str = "our own orbit is not known") -> FormationResult:
+def unsolved(begin_ms: int, cause: str = "our own orbit is unknown") -> FormationResult:
     """Partners that were named, of which nothing is known."""
     nothing = np.empty(0, dtype=np.int64)
     result = clean(begin_ms, 3)

@@ -36,7 +36,7 @@ def test_hours_count_from_midnight_utc_of_the_first_day() -> None:
     assert time.label == "UTC on 2025-03-20 [h:min]"
 
 
-def test_ticks_are_full_times_of_day_also_behind_midnight() -> None:
+def test_ticks_are_full_times_of_day_after_midnight_too() -> None:
     result = samples.clean(432)
     assert ticks(result) == ["21:30", "22:00", "22:30", "23:00", "23:30", "00:00"]
     assert time_axis(result).label == "UTC, 2025-03-20 to 2025-03-21 [h:min]"
@@ -88,14 +88,14 @@ def test_a_gap_is_a_step_of_several_usual_ones() -> None:
     assert slow.starts_after_gap(np.array([0.0, 0.3, 0.7])).tolist() == [False, False, True]
 
 
-def test_no_record_gives_an_axis_nevertheless() -> None:
+def test_an_axis_exists_without_records() -> None:
     time = time_axis(samples.clean(0))
     assert time.span_gps_ms is None
     assert time.limits == (0.0, 1.0)
     assert time.label == "time, UTC [h:min]"
 
 
-def test_samples_before_and_behind_the_records_are_shown_too() -> None:
+def test_samples_before_and_after_the_records_are_shown() -> None:
     attitude = attitude_samples.clean(100, begin_ms=samples.BEGIN_MS - 60_000)
     time = time_axis(replace(samples.clean(10), attitude=attitude))
     assert time.span_gps_ms == (samples.BEGIN_MS - 60_000, samples.BEGIN_MS - 60_000 + 99 * 5000)
@@ -105,7 +105,7 @@ def test_samples_before_and_behind_the_records_are_shown_too() -> None:
     assert of_samples.hours[12] == time.hours[0]
 
 
-def test_samples_of_a_damaged_time_are_not() -> None:
+def test_samples_with_a_damaged_time_are_hidden() -> None:
     attitude = attitude_samples.clean(100, begin_ms=samples.BEGIN_MS)
     attitude.samples.gps_ms[40] += 30 * 86_400_000
     attitude.samples.gps_ms[41] = -1
@@ -150,12 +150,12 @@ def test_a_run_lasts_until_the_next_sample_without_the_flag() -> None:
     assert seconds(time, [False] * 5) == []
 
 
-def test_it_ends_at_gaps() -> None:
+def test_a_run_ends_at_gaps() -> None:
     time = axis([0.0, 100.0, 2000.0, 2100.0])
     assert seconds(time, [True] * 4) == [[0.0, 100.0], [2000.0, 2100.0]]
 
 
-def test_stretches_too_near_to_be_told_apart_are_one() -> None:
+def test_adjacent_spans_are_merged() -> None:
     time = axis([0.0, 2.0, 4.0, 6.0, 60.0])
     assert seconds(time, [True, False, True, False, False]) == [[0.0, 6.0]]
 
@@ -165,7 +165,7 @@ def test_samples_count_in_order_of_time_and_without_a_time_not_at_all() -> None:
     assert seconds(time, [False, True, True, True, True]) == [[0.0, 300.0]]
 
 
-def test_no_sample_gives_none() -> None:
+def test_no_spans_without_samples() -> None:
     assert spans(np.zeros(0, dtype=np.bool_), axis([])).shape == (0, 2)
     assert seconds(axis([5.0]), [True]) == [[5.0, 5.0]]
     with pytest.raises(IndexError):
@@ -182,12 +182,12 @@ def test_an_eclipse_is_where_the_orbit_is_in_the_shadow() -> None:
     assert (begin - BEGIN_H, end - BEGIN_H) == pytest.approx((160 * 5 / 3600, 280 * 5 / 3600))
 
 
-def test_where_the_orbit_is_not_known_the_light_tells() -> None:
+def test_without_an_orbit_eclipses_follow_the_light() -> None:
     unknown = replace(ECLIPSE_RESULT.samples, sunlit_fraction=np.full(400, np.nan))
     assert eclipses(unknown, ECLIPSE_TIME) == pytest.approx(eclipses(ECLIPSE_RESULT.samples, ECLIPSE_TIME))
 
 
-def test_it_is_shaded_behind_all_else() -> None:
+def test_eclipses_are_shaded_in_the_background() -> None:
     axes = Figure().subplots()
     shade([axes], eclipses(ECLIPSE_RESULT.samples, ECLIPSE_TIME))
     (patch,) = axes.patches
@@ -195,7 +195,7 @@ def test_it_is_shaded_behind_all_else() -> None:
     assert patch.get_zorder() < 1.0
 
 
-def test_it_spans_the_records_and_what_was_said_of_partners() -> None:
+def test_the_formation_axis_spans_records_and_partner_states() -> None:
     of_records = time_axis(samples.clean(60))
     late = formation_samples.clean(samples.BEGIN_MS, 120)
     assert of_records.span_h is not None
@@ -218,14 +218,14 @@ def rows(stretch: TimeAxis | None) -> tuple[int, int]:
     return int(stretch.order[0]), int(stretch.order[-1])
 
 
-def test_it_shows_four_turns_in_sunlight_at_the_end() -> None:
+def test_the_close_up_shows_four_rotations_in_sunlight_at_the_end() -> None:
     first, last = rows(close_up(CLOSE_UP_RESULT, CLOSE_UP_TIME))
     rate_deg_s = float(np.degrees(np.linalg.norm(attitude_samples.RATE_RAD_S)))
     assert (last - first) * 5.0 == pytest.approx(4 * 360.0 / rate_deg_s, abs=5.0)
     assert last == COUNT - 1
 
 
-def test_it_avoids_what_the_model_does_not_know() -> None:
+def test_the_close_up_avoids_samples_without_a_model() -> None:
     expected = CLOSE_UP_RESULT.light.expected.copy()
     expected[300:] = np.nan
     first, last = rows(
@@ -235,7 +235,7 @@ def test_it_avoids_what_the_model_does_not_know() -> None:
     assert first < last
 
 
-def test_it_avoids_the_shadow() -> None:
+def test_the_close_up_avoids_eclipses() -> None:
     lit = np.where(np.arange(COUNT) < 500, 1.0, 0.0)
     _, last = rows(
         close_up(replace(CLOSE_UP_RESULT, samples=replace(CLOSE_UP_RESULT.samples, sunlit_fraction=lit)), CLOSE_UP_TIME)
@@ -244,7 +244,7 @@ def test_it_avoids_the_shadow() -> None:
 
 
 @pytest.mark.parametrize(("factor", "length_s"), [(100.0, 300.0), (0.001, 1800.0)])
-def test_it_is_neither_too_short_nor_too_long(factor: float, length_s: float) -> None:
+def test_the_close_up_has_a_bounded_length(factor: float, length_s: float) -> None:
     rate = factor * CLOSE_UP_RESULT.smoothed.rate_body_rad_s
     first, last = rows(
         close_up(
@@ -254,5 +254,5 @@ def test_it_is_neither_too_short_nor_too_long(factor: float, length_s: float) ->
     assert (last - first) * 5.0 == pytest.approx(length_s, abs=5.0)
 
 
-def test_without_a_model_there_is_none() -> None:
+def test_no_close_up_without_a_model() -> None:
     assert close_up(attitude_samples.without_attitude(CLOSE_UP_RESULT), CLOSE_UP_TIME) is None

@@ -9,7 +9,7 @@ from pygnc_ground.report.clock import clock_records
 from tests.pygnc_ground.report import samples
 
 
-def test_residuals_are_what_the_map_leaves() -> None:
+def test_residuals_are_relative_to_the_clock_map() -> None:
     fixes = samples.clean(50).fixes
     fixes.spacecraft_to_gps_ms[:] = fixes.gps_ms - 1000.0 * fixes.t_spacecraft_s - np.linspace(-100.0, 100.0, 50)
     records = clock_records(fixes)
@@ -27,7 +27,7 @@ def test_a_jump_of_the_map_begins_a_boot() -> None:
     assert jump_ms == pytest.approx(12_345_000.0, abs=1000.0)
 
 
-def test_a_map_that_creeps_stays_one_boot() -> None:
+def test_a_slow_drift_of_the_map_is_one_boot() -> None:
     fixes = samples.clean(100).fixes
     creeping = replace(fixes, spacecraft_to_gps_ms=fixes.spacecraft_to_gps_ms + 500.0 * np.arange(100))
     assert len(clock_records(creeping).segments) == 1

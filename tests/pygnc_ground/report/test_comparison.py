@@ -35,7 +35,7 @@ def moved(solution: OrbitSolution, rtn_m: FloatArray) -> OrbitSolution:
     return replace(solution, position_ecef_m=position + np.einsum("nij,i->nj", axes, rtn_m))
 
 
-def test_all_estimates_there_are_stand_in_order() -> None:
+def test_estimates_are_in_order() -> None:
     result = samples.clean(10)
     assert [one.name for one in compared_orbits(result)] == ["filter", "smoother", "batch"]
     assert all(one.errors is not None for one in compared_orbits(result))
@@ -63,7 +63,7 @@ def test_the_variance_of_filter_minus_smoother_is_the_difference_of_their_varian
     assert series.velocity_sigma_mps == pytest.approx(1e-3 * np.tile(expected[:, None], (1, 3)))
 
 
-def test_a_smoother_less_sure_than_the_filter_gives_no_number_that_is_none() -> None:
+def test_a_smoother_sigma_above_the_filters_gives_zero_not_nan() -> None:
     result = samples.clean(12)
     series = filter_minus_smoother(
         replace(result, smoothed=result.solution, solution=result.smoothed or result.solution)
@@ -72,7 +72,7 @@ def test_a_smoother_less_sure_than_the_filter_gives_no_number_that_is_none() -> 
     assert (series.position_sigma_m == 0.0).all()
 
 
-def test_rows_unknown_to_one_of_the_two_are_left_out() -> None:
+def test_rows_unknown_to_either_are_omitted() -> None:
     result = samples.clean(10)
     assert result.smoothed is not None
     result.smoothed.position_ecef_m[:3] = np.nan
@@ -82,15 +82,15 @@ def test_rows_unknown_to_one_of_the_two_are_left_out() -> None:
     assert series.row.tolist() == [3, 4, 6, 7, 8, 9]
 
 
-def test_nothing_to_compare_gives_nothing() -> None:
+def test_no_comparison_without_a_second_solution() -> None:
     alone = replace(samples.clean(5), smoothed=None)
     assert filter_minus_smoother(alone) is None
     assert smoother_minus_batch(alone) is None
 
 
-def test_solutions_with_other_rows_are_refused() -> None:
+def test_solutions_with_other_rows_are_rejected() -> None:
     result = samples.clean(5)
-    with pytest.raises(ValueError, match="a row for each record"):
+    with pytest.raises(ValueError, match="same rows"):
         filter_minus_smoother(replace(result, smoothed=samples.clean(6).smoothed))
 
 
@@ -116,9 +116,9 @@ def test_without_a_truth_there_are_no_errors() -> None:
     assert np.isnan(smoothed.accuracy.whole.error_deg)
 
 
-def test_the_difference_is_the_turn_from_the_smoothed_attitude_to_the_filters() -> None:
+def test_the_difference_is_the_rotation_from_smoothed_to_filtered_attitude() -> None:
     difference = attitude_filter_minus_smoother(RESULT)
-    turn = Rotation.from_rotvec(difference.turn_rad)
+    turn = Rotation.from_rotvec(difference.rotation_rad)
     smoothed = Rotation.from_quat(RESULT.smoothed.quaternion, scalar_first=True)
     filtered = Rotation.from_quat(RESULT.solution.quaternion, scalar_first=True)
     assert ((smoothed * turn).inv() * filtered).magnitude().max() < 1e-9
@@ -147,15 +147,15 @@ def test_each_partner_is_certain_ambiguous_or_not_known() -> None:
     assert compared_partners(None) == ()
 
 
-def test_the_mirror_is_as_far_away_as_it_is() -> None:
+def test_the_distance_of_the_mirror_is_reported() -> None:
     first, _ = compared_partners(formation_samples.ambiguous(BEGIN_MS, 96))
     assert first.mirror is not None
     # Twice a sine of amplitude MIRROR_M / sqrt(2) over whole turns, and the error of the best.
-    assert first.mirror.apart_m == pytest.approx(formation_samples.MIRROR_M, rel=0.02)
+    assert first.mirror.distance_m == pytest.approx(formation_samples.MIRROR_M, rel=0.02)
     assert first.mirror.above == pytest.approx(0.3)
 
 
-def test_the_orbit_nearest_to_the_truth_is_told() -> None:
+def test_the_orbit_nearest_to_the_truth_is_found() -> None:
     right = compared_partners(formation_samples.ambiguous(BEGIN_MS))[0]
     assert right.nearest == 0
     assert right.accuracy.error_m == pytest.approx(formation_samples.ERROR_M)
@@ -204,5 +204,5 @@ def test_windows_stop_growing_at_fifty() -> None:
     assert inside.mean() == pytest.approx(0.95, abs=0.06)
 
 
-def test_nothing_gives_nothing() -> None:
+def test_no_squares_give_no_means() -> None:
     assert len(running_mean(np.empty(0), np.empty(0, np.int64)).middle) == 0

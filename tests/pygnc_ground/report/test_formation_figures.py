@@ -15,7 +15,7 @@ from tests.pygnc_ground.report import formation_samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 from tests.pygnc_ground.report.samples import clean as replayed
 
-ERRORS = "Errors of relative positions"
+ERRORS = "Relative position error against truth"
 APPROACH = "Closest approach within a day"
 USUAL = ["Relative motion in three planes", "Relative positions", "Ranges and their residuals", "Hypotheses"]
 
@@ -48,7 +48,7 @@ def part(page: str) -> str:
     return page[page.index('<section id="formation"') : page.index('<section id="clocks"')]
 
 
-def test_without_partners_there_is_no_such_section() -> None:
+def test_no_formation_section_without_partners() -> None:
     assert formation_section(None, time_axis(replayed(3))) is None
     assert "formation-title" not in render_report(replayed(3))
 
@@ -80,7 +80,7 @@ def test_every_figure_follows_light_and_dark_and_has_a_name_of_its_own(page: str
     assert len(identifiers) == len(set(identifiers))
 
 
-def test_numbers_that_are_missing_do_not_show(page: str) -> None:
+def test_missing_numbers_are_not_shown(page: str) -> None:
     assert "nan" not in re.sub(r"<[^>]*>", " ", part(page)).split()
 
 
@@ -98,7 +98,7 @@ def test_rejected_ranges_are_marked() -> None:
     assert marked > clean
 
 
-def test_nothing_is_complained_of_and_equal_results_give_equal_figures(caplog: pytest.LogCaptureFixture) -> None:
+def test_figures_raise_no_warning_and_are_reproducible(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         first, second = (section(one_partner(formation_samples.ambiguous(BEGIN_MS))).charts for _ in range(2))
     assert caplog.records == []

@@ -22,7 +22,7 @@ from pygnc_ground.report.map_figure import coastline, flat_track
         ((51.0, 42.0), False),  # Caspian Sea, a hole in the land
     ],
 )
-def test_land_is_land_and_sea_is_sea(place: tuple[float, float], land: bool) -> None:  # noqa: FBT001
+def test_points_on_land_are_inside_the_coastline(place: tuple[float, float], land: bool) -> None:  # noqa: FBT001
     rings_around = sum(Outline(ring).contains_point(place) for ring in coastline())
     assert rings_around % 2 == land
 
@@ -36,7 +36,7 @@ def test_rings_are_closed_and_on_the_map() -> None:
         assert (np.abs(ring) <= (180.0, 90.0)).all()
 
 
-def test_the_table_is_small_and_its_licence_is_told() -> None:
+def test_the_coastline_file_is_small_and_names_its_licence() -> None:
     table = data_file("coastline/coastline.txt")
     assert table.stat().st_size <= 100_000
     assert "public domain" in (table.parent / "README.md").read_text()
@@ -66,6 +66,6 @@ def test_a_line_over_the_edge_meets_it_at_the_same_latitude_on_both_sides(sign: 
     )
 
 
-def test_the_pen_is_lifted_where_a_new_line_begins() -> None:
+def test_a_gap_precedes_each_new_segment() -> None:
     track = flat_track(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]), np.array([False, False, True]))
     assert np.isnan(track[:, 0]).tolist() == [False, False, True, False]

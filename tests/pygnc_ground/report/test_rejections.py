@@ -11,7 +11,7 @@ from pygnc.bus.messages import SourceFile
 from pygnc.estimators.orbit.gps_fix import RejectCause
 from pygnc.tasks.orbit.tracker import TIME_INCONSISTENT
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
-from pygnc_ground.report.rejections import balanced, books_by_cause, meaning, rejected_records, rejected_rows, strip
+from pygnc_ground.report.rejections import balanced, counts_by_cause, meaning, rejected_records, rejected_rows, strip
 from tests.pygnc_ground.report import samples
 
 POSITIONS = ("", "gate", "gate", "", "position_status")
@@ -26,15 +26,15 @@ def result() -> ReplayResult:
     return replace(clean, fixes=fixes, untimed=untimed)
 
 
-def test_books_are_kept_by_cause_the_most_frequent_first() -> None:
-    books = books_by_cause(result())
+def test_causes_are_counted_the_most_frequent_first() -> None:
+    books = counts_by_cause(result())
     assert [book.cause for book in books] == ["gate", "no_time", "no_velocity", "position_status", "velocity_status"]
     assert (books[0].positions.tolist(), books[0].velocities.tolist(), books[0].untimed) == ([1, 2], [1], 0)
     assert (len(books[1].positions), books[1].untimed, books[1].total) == (0, 1, 1)
-    assert books_by_cause(samples.clean(4)) == ()
+    assert counts_by_cause(samples.clean(4)) == ()
 
 
-def test_the_table_says_what_was_not_used_of_each_record_and_why() -> None:
+def test_the_table_lists_rejected_parts_and_causes() -> None:
     assert rejected_rows(result()) == [1, 2, 3, 4]
     records = rejected_records(result(), 100)
     assert [record.part for record in records] == ["both", "position", "velocity", "both"]
@@ -47,17 +47,17 @@ def test_the_table_says_what_was_not_used_of_each_record_and_why() -> None:
 
 
 @pytest.mark.parametrize("cause", [*RejectCause, TIME_INCONSISTENT])
-def test_every_cause_of_the_flight_is_put_into_words(cause: str) -> None:
+def test_every_cause_of_the_flight_has_a_meaning(cause: str) -> None:
     assert meaning(cause) != cause.replace("_", " ")
 
 
-def test_an_unknown_cause_is_told_as_it_is() -> None:
+def test_an_unknown_cause_is_shown_as_text() -> None:
     assert meaning("cosmic_ray") == "cosmic ray"
 
 
-def test_no_records_make_no_books() -> None:
+def test_no_causes_without_records() -> None:
     nothing = samples.clean(0)
-    assert books_by_cause(nothing) == ()
+    assert counts_by_cause(nothing) == ()
     assert rejected_records(nothing, 10) == []
     assert np.array_equal(rejected_rows(nothing), [])
 
@@ -66,7 +66,7 @@ RANGES = st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_s
 
 
 @given(RANGES, st.integers(0, 10**9))
-def test_every_damaged_range_lies_visibly_on_the_strip(ranges: list[tuple[int, int]], size: int) -> None:
+def test_every_damaged_range_is_visible_on_the_strip(ranges: list[tuple[int, int]], size: int) -> None:
     damage = tuple((min(pair), max(pair), "content") for pair in ranges)
     drawn = strip(SourceFile(seq=1, name="a", size_bytes=size, damage=damage))
     assert bool(drawn) == bool(damage)
@@ -90,5 +90,5 @@ def test_ranges_stand_where_they_are_in_the_file() -> None:
         (SourceFile(seq=1, name="a", fault="is a folder"), True),
     ],
 )
-def test_books_balance_when_every_byte_is_accounted_for(source: SourceFile, expected: bool) -> None:  # noqa: FBT001
+def test_counters_add_up_if_every_byte_is_delivered_or_damaged(source: SourceFile, expected: bool) -> None:  # noqa: FBT001
     assert balanced(source) is expected

@@ -58,7 +58,7 @@ def test_without_truth_the_sigmas_remain() -> None:
     ).all()
 
 
-def test_without_states_nothing_is_claimed() -> None:
+def test_no_statistics_without_states() -> None:
     for result in (samples.without_orbit(samples.clean(20)), samples.clean(0)):
         for truth in (result.truth, None):
             figures = estimate_figures(compared_orbits(replace(result, truth=truth))[0])
@@ -66,7 +66,7 @@ def test_without_states_nothing_is_claimed() -> None:
             assert np.isnan([figures.accuracy.position_sigma_m, figures.nis.mean_per_dof]).all()
 
 
-def test_unknown_nis_counts_for_nothing() -> None:
+def test_unknown_nis_is_ignored() -> None:
     result = samples.clean(30)
     result.solution.nis[:] = 12.0
     result.solution.nis[4:6] = np.nan
@@ -74,7 +74,7 @@ def test_unknown_nis_counts_for_nothing() -> None:
     assert (figures.nis.count, figures.nis.mean_per_dof) == (28, 2.0)
 
 
-def test_a_difference_is_summed_up() -> None:
+def test_a_difference_is_summarised() -> None:
     position = np.array([[3.0, 0.0, 4.0], [0.0, 0.0, 1.0]])
     sigma = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
     series = RtnSeries(np.arange(2), position, sigma, 1e-3 * position, 1e-3 * sigma)
@@ -130,25 +130,25 @@ def test_the_table_has_errors_bounds_and_sigmas_in_degrees() -> None:
     assert table["Attitude sigma in eclipse, formal"].values[1] == "0.520"
     assert table["Gyro bias sigma, formal"].values[1] == "0.0520"
     assert table["NEES, mean"].ideal == "3"
-    assert table["Longest off by more than 20°"].values == ("0", "0")
+    assert table["Longest time above 20°"].values == ("0", "0")
     assert [row.quantity for row in table.values() if row.main] == [
         "Attitude error in sunlight",
         "Attitude error in eclipse",
     ]
 
 
-def test_without_a_truth_only_what_is_known_is_in_it() -> None:
+def test_without_a_truth_rows_that_need_it_are_omitted() -> None:
     table = rows(replace(RESULT, truth=None, bound=None))
     assert not [name for name in table if "error" in name or "Bound" in name or "NEES" in name]
     assert table["Magnetometer bias sigma, formal"].values[1] == "0.0907"
 
 
-def test_a_flight_in_the_sun_has_no_lines_of_eclipse() -> None:
+def test_a_flight_in_sunlight_has_no_eclipse_rows() -> None:
     lit = replace(RESULT.samples, sunlit_fraction=np.ones(400))
     assert not [name for name in rows(replace(RESULT, samples=lit)) if "eclipse" in name]
 
 
-def test_innovations_that_were_not_used_count_for_nothing() -> None:
+def test_rejected_innovations_are_ignored() -> None:
     nis = RESULT.samples.nis.copy()
     nis[:100] = np.nan
     found = innovations_of(replace(RESULT, samples=replace(RESULT.samples, nis=nis)))
@@ -180,7 +180,7 @@ def test_with_a_truth_errors_stand_beside_sigmas() -> None:
     assert rows["Position error / sigma"] == ("0.816",) * 3
     # An error of one standard deviation along one axis.
     assert rows["NEES, mean"] == ("1.00",) * 3
-    assert "Orbit nearest to the truth" not in rows
+    assert "Orbit nearest to truth" not in rows
     assert "Closest approach within a day, 1 σ" not in rows
 
 
@@ -194,12 +194,12 @@ def test_both_hypotheses_have_their_chi_square() -> None:
     rows = table(formation_samples.ambiguous(BEGIN_MS))
     assert rows["χ² of the best orbit"] == ("500.0", "500.0")
     assert rows["χ² of the mirror"] == ("500.3", "580.0")
-    assert rows["Different orbits that are possible"] == ("2", "1")
+    assert rows["Candidate orbits"] == ("2", "1")
 
 
-def test_the_nearest_orbit_is_told_where_it_is_not_the_best() -> None:
+def test_the_nearest_orbit_is_listed_if_it_is_not_the_best() -> None:
     rows = table(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS)))
-    assert rows["Orbit nearest to the truth"] == ("mirror", "mirror")
+    assert rows["Orbit nearest to truth"] == ("mirror", "mirror")
 
 
 def test_the_most_dangerous_approach_of_all_orbits_counts() -> None:
@@ -211,4 +211,4 @@ def test_partners_that_are_not_known_have_dashes() -> None:
     rows = table(formation_samples.unsolved(BEGIN_MS))
     assert rows["Orbit"] == ("not known",) * 3
     assert rows["Position sigma, formal"] == (NONE,) * 3
-    assert rows["Different orbits that are possible"] == (NONE,) * 3
+    assert rows["Candidate orbits"] == (NONE,) * 3

@@ -18,7 +18,7 @@ def svg(name: str = "one", description: str = "a line") -> str:
         return str(to_svg(figure, name, description))
 
 
-def test_it_starts_with_a_described_element_without_size() -> None:
+def test_the_svg_element_has_a_description_and_no_size() -> None:
     text = svg(description='tall "and" <wide>')
     opening = text[: text.index(">", text.index("aria-label")) + 1]
     assert opening.startswith('<svg class="chart" role="img" aria-label="tall &#34;and&#34; &lt;wide')
@@ -37,21 +37,21 @@ def test_identifiers_are_unique_to_the_figure_and_references_find_them() -> None
     assert all(identifier.startswith("alpha-") for identifier in identifiers)
 
 
-def test_colours_are_left_to_the_page() -> None:
+def test_colours_are_css_variables() -> None:
     text = svg()
     assert f"stroke: var(--{next(n for n, c in PALETTE.items() if c.light == FILTER)})" in text
     assert re.search(r"#[0-9a-f]{3,6}\b(?!-)", re.sub(r"(?:url\(|href=\")#[^)\"]+", "", text)) is None
     assert len({colour.light for colour in PALETTE.values()}) == len(PALETTE)
 
 
-def test_coordinates_are_short_and_texts_are_left_alone() -> None:
+def test_coordinates_are_rounded_and_texts_are_unchanged() -> None:
     text = svg()
     assert ">0.123456789<" in text
     assert ">a &lt; b &amp; $c$<" in text
     assert re.search(r' d="[^"]*\.\d{3}', text) is None
 
 
-def test_equal_figures_give_equal_text_whatever_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_figures_give_equal_text_with_any_user_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     first = svg()
     monkeypatch.setitem(mpl.rcParams, "lines.linewidth", 7.0)
     monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "path")
@@ -67,5 +67,5 @@ def test_panels_have_the_height_asked_for() -> None:
     assert (len(grid), len(grid[0])) == (3, 2)
 
 
-def test_a_figure_belongs_to_no_graphical_system() -> None:
+def test_a_figure_needs_no_display() -> None:
     assert type(new_figure(1.0).canvas).__name__ == "FigureCanvasSVG"

@@ -69,7 +69,7 @@ def test_rejected_values_beyond_the_limits_point_there(axes: Axes) -> None:
     assert all((np.abs(np.asarray(one.get_ydata(), dtype=float)) < 1.0).all() for one in axes.lines)
 
 
-def test_a_limit_holds_most_values_and_knows_nothing_of_unknown_ones() -> None:
+def test_a_limit_covers_most_values_and_ignores_unknown_ones() -> None:
     values = np.append(np.ones(99), [1e6])
     assert traces.limit_around(values, share=0.9) == 1.25
     assert traces.limit_around(values, np.array([np.nan, 3.0]), share=0.9) == 3.75
@@ -91,7 +91,7 @@ def test_the_picked_values_are_few_and_have_the_peaks_and_the_ends(y: FloatArray
 
 
 @given(VALUES)
-def test_few_values_all_stay(y: FloatArray) -> None:
+def test_few_values_are_all_kept(y: FloatArray) -> None:
     assert extremes(y, max(1, (len(y) + 1) // 2)).tolist() == list(range(len(y)))
 
 
@@ -117,7 +117,7 @@ def test_noise_stays_noise() -> None:
     assert abs(float((np.abs(y[extremes(y, 600)]) < 0.5).mean())) < 0.05
 
 
-def test_a_period_does_not_show_as_another_one() -> None:
+def test_decimation_does_not_alias_a_period() -> None:
     y = np.sin(np.arange(20_000) * 2.0 * np.pi / 22.2)
     few = y[scattered(y, 600)]
     assert abs(float((np.abs(few) < 0.5).mean()) - 1.0 / 3.0) < 0.08

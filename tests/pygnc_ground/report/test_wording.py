@@ -35,11 +35,11 @@ def test_fixed_numbers_have_their_thousands_apart(value: float | None, decimals:
     ("share", "text"),
     [(0.0, "0 %"), (1.0, "100 %"), (0.99999, "99.9 %"), (0.00001, "0.1 %"), (0.954, "95.4 %"), (float("nan"), "–")],
 )
-def test_only_all_is_a_hundred_percent(share: float, text: str) -> None:
+def test_only_an_exact_whole_is_100_percent(share: float, text: str) -> None:
     assert percent(share) == text
 
 
-def test_one_is_no_plural() -> None:
+def test_one_is_singular() -> None:
     assert [plural(count, "byte") for count in (0, 1, 1200)] == ["0 bytes", "1 byte", "1\u202f200 bytes"]
 
 

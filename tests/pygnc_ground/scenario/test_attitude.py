@@ -18,13 +18,13 @@ from pygnc_ground.scenario.attitude import (
     AttitudeStates,
     acceleration_gcrf_mps2,
     attitude_states,
+    continuous_quaternions,
     nadir_states,
     position_spline,
     rigid_states,
     sun_states,
     to_body,
     tumble_states,
-    without_sign_changes,
 )
 from pygnc_ground.scenario.settings import Attitude, Forces, Settings, Vector3
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
@@ -95,7 +95,7 @@ def test_one_time_alone_is_enough(path: Trajectory, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["tumble", "rigid"])
-def test_it_starts_where_the_settings_say(path: Trajectory, mode: str) -> None:
+def test_the_attitude_starts_at_its_configured_value(path: Trajectory, mode: str) -> None:
     states = attitude_states(in_mode(mode), path, SETTINGS.start_gps_ms, [0, 5])
     np.testing.assert_allclose(
         states.quaternion_gcrf_from_body[0], ODDLY_MOUNTED_SETTINGS.quaternion_gcrf_from_body, atol=1e-14
@@ -109,7 +109,7 @@ components = st.floats(-100.0, 100.0)
 
 
 @given(st.tuples(components, components, components), st.lists(st.floats(-1.0, 1.0), min_size=4, max_size=4))
-def test_vectors_turn_as_brahes_rotation_matrix_says(vector: tuple[float, ...], parts: list[float]) -> None:
+def test_vectors_rotate_by_brahes_rotation_matrix(vector: tuple[float, ...], parts: list[float]) -> None:
     length = np.linalg.norm(parts)
     assume(length > 1e-3)
     quaternion = np.array(parts) / length
@@ -119,17 +119,17 @@ def test_vectors_turn_as_brahes_rotation_matrix_says(vector: tuple[float, ...], 
     assert turned[0] == pytest.approx(matrix @ vector, abs=1e-9)
 
 
-def test_a_turn_of_the_body_turns_vectors_backwards() -> None:
+def test_a_rotation_of_the_body_rotates_vectors_backwards() -> None:
     quarter_about_z = np.array([[np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)]])
     np.testing.assert_allclose(to_body(quarter_about_z, np.array([[1.0, 0.0, 0.0]])), [[0.0, -1.0, 0.0]], atol=1e-15)
 
 
-def test_signs_follow_the_quaternion_before() -> None:
+def test_quaternion_signs_are_continuous() -> None:
     turn = 0.1 * np.arange(100)
     smooth = np.column_stack((np.cos(turn), np.sin(turn), np.zeros((100, 2))))
     jumping = smooth * np.where(np.arange(100) % 7 < 3, 1.0, -1.0)[:, np.newaxis]
-    np.testing.assert_array_equal(without_sign_changes(jumping), smooth)
-    np.testing.assert_array_equal(without_sign_changes(smooth[:1]), smooth[:1])
+    np.testing.assert_array_equal(continuous_quaternions(jumping), smooth)
+    np.testing.assert_array_equal(continuous_quaternions(smooth[:1]), smooth[:1])
 
 
 PATH_ORBIT = CircularOrbit(inclination_rad=1.7)
@@ -144,7 +144,7 @@ def test_position_and_acceleration_are_the_orbits_own(last_s: float) -> None:
     np.testing.assert_allclose(acceleration_gcrf_mps2(PATH_ORBIT, t_s), central_mps2, rtol=0, atol=1e-5)
 
 
-def test_nothing_is_asked_of_the_path_outside_the_span() -> None:
+def test_the_path_is_not_evaluated_outside_the_span() -> None:
     asked: list[float] = []
 
     class Watched(CircularOrbit):
@@ -186,7 +186,7 @@ def test_on_a_circular_orbit_the_body_turns_once_per_orbit_about_the_orbits_norm
     np.testing.assert_allclose(states.rate_body_rad_s, expected, rtol=0, atol=1e-11)
 
 
-def test_oblique_axes_point_as_near_as_they_can() -> None:
+def test_oblique_axes_point_as_close_as_possible() -> None:
     states = nadir_states(ODDLY_MOUNTED, ORBIT, T_S)
     position_m, velocity_mps = np.split(ORBIT.states_gcrf(T_S), 2, axis=1)
     np.testing.assert_allclose(in_gcrf(states, unit(np.array([0.2, -1.0, 0.7]))), -unit(position_m), atol=1e-12)
@@ -205,7 +205,7 @@ def test_the_pointed_axis_sees_the_sun_and_the_second_celestial_north() -> None:
     np.testing.assert_allclose(np.degrees(np.arccos(north)), 23.43, atol=0.02)
 
 
-def test_the_sun_leads_the_body_round_once_a_year() -> None:
+def test_sun_pointing_rotates_the_body_once_a_year() -> None:
     states = sun_states(Attitude(), CircularOrbit(radius_m=5e7), START_GPS_MS, T_S)
     speed = np.linalg.norm(states.rate_body_rad_s, axis=1)
     # Near aphelion the Sun moves 3.3 % slower than the mean; the orbit's own parallax is 2e-8 rad/s.
@@ -244,7 +244,7 @@ def test_a_free_symmetric_top_nutates_as_the_closed_form(across: float, along: f
     np.testing.assert_allclose(states.rate_body_rad_s, rate_expected, rtol=0, atol=1e-11)
 
 
-def test_without_torque_energy_and_momentum_stay() -> None:
+def test_energy_and_momentum_are_conserved_without_torque() -> None:
     attitude = Attitude(mode="rigid", quaternion_gcrf_from_body=START, rate_body_deg_s=(1.0, -3.0, 0.4))
     inertia = np.array(attitude.inertia_kg_m2)
     states = rigid_states(attitude, FAR_AWAY, RIGID_T_S)
@@ -265,7 +265,7 @@ def euler_rate_change(inertia: FloatArray, rate: FloatArray, position_body_m: Fl
     return change
 
 
-def test_the_rate_changes_as_eulers_equations_say_in_body_axes() -> None:
+def test_the_rate_follows_eulers_equations() -> None:
     orbit = CircularOrbit(inclination_rad=1.7)
     attitude = Attitude(
         mode="rigid",

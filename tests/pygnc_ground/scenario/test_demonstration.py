@@ -55,7 +55,7 @@ def kept_ranges() -> bytes:
     return b"".join(path.read_bytes() for path in sorted((DEMO / "range").iterdir()))
 
 
-def test_it_is_small() -> None:
+def test_the_truth_file_is_small() -> None:
     assert sum(path.stat().st_size for path in DEMO.rglob("*") if path.is_file()) <= 250_000
 
 

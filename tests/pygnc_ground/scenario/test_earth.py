@@ -104,11 +104,11 @@ def test_the_field_points_down_in_the_north_and_along_the_equator_to_the_north()
 
 
 @pytest.mark.parametrize("day", ["1980-01-12", "2040-01-01"])
-def test_times_outside_the_bundled_tables_are_refused(day: str) -> None:
+def test_times_outside_the_bundled_tables_are_rejected(day: str) -> None:
     gps_ms = gps_ms_from_utc_iso(f"{day}T00:00:00Z")
-    with pytest.raises(ValueError, match="known from 1980-01-13 to 20"):
-        earth.require_known(gps_ms, gps_ms + 1)
+    with pytest.raises(ValueError, match="cover 1980-01-13 to 20"):
+        earth.require_coverage(gps_ms, gps_ms + 1)
 
 
 def test_times_inside_the_bundled_tables_are_accepted() -> None:
-    earth.require_known(START_GPS_MS, START_GPS_MS + 86_400_000)
+    earth.require_coverage(START_GPS_MS, START_GPS_MS + 86_400_000)

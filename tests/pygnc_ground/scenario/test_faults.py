@@ -59,7 +59,7 @@ def test_flipped_bits_are_one_per_record_named() -> None:
 
 
 @pytest.mark.parametrize("kind", ["flipped_bit", "lost_bytes", "inserted_bytes", "duplicated"])
-def test_as_many_records_are_hit_as_the_rate_says(kind: str) -> None:
+def test_the_number_of_damaged_records_follows_the_rate(kind: str) -> None:
     _, done = inject(RECORDS, replace(Damage(), **{f"{kind}_rate": 0.1}), seed=1, file="sense")
     counts = {name: table["count"] for name, table in done.as_tables().items()}
     assert counts.pop(kind) == pytest.approx(200, abs=4 * np.sqrt(180))
@@ -70,7 +70,7 @@ def test_as_many_records_are_hit_as_the_rate_says(kind: str) -> None:
     ("kind", "changes"),
     [("lost_bytes", range(-16, 0)), ("inserted_bytes", range(1, 17)), ("duplicated", range(40, 41))],
 )
-def test_records_named_and_no_others_grow_or_shrink(kind: str, changes: range) -> None:
+def test_only_the_listed_records_change_length(kind: str, changes: range) -> None:
     lengths = set()
     for seed in range(400):
         # One record, so that the file's length is that record's.
@@ -91,7 +91,7 @@ def test_swapped_records_stand_in_each_others_place() -> None:
     assert min(np.diff(done.swapped)) > 1
 
 
-def test_a_cut_tail_ends_the_file_inside_its_last_record() -> None:
+def test_a_truncated_file_ends_inside_its_last_record() -> None:
     whole = b"".join(RECORDS)
     lengths = set()
     for seed in range(200):
@@ -104,7 +104,7 @@ def test_a_cut_tail_ends_the_file_inside_its_last_record() -> None:
 
 
 @given(damages, st.lists(st.binary(min_size=12, max_size=30), max_size=8))
-def test_any_damage_to_any_records_can_be_done_and_is_repeatable(damage: Damage, records: list[bytes]) -> None:
+def test_any_damage_is_possible_and_repeatable(damage: Damage, records: list[bytes]) -> None:
     stream, done = inject(records, damage, seed=7, file="ranges")
     assert inject(records, damage, seed=7, file="ranges") == (stream, done)
     assert done.altered <= set(range(len(records)))
@@ -112,7 +112,7 @@ def test_any_damage_to_any_records_can_be_done_and_is_repeatable(damage: Damage,
     assert all(record in stream for number, record in enumerate(records) if number not in done.altered)
 
 
-def test_one_kind_of_damage_does_not_move_another() -> None:
+def test_kinds_of_damage_are_independent() -> None:
     _, alone = inject(RECORDS, Damage(lost_bytes_rate=0.05), seed=1, file="sense")
     _, together = inject(
         RECORDS, Damage(lost_bytes_rate=0.05, duplicated_rate=0.5, swapped_rate=0.5), seed=1, file="sense"

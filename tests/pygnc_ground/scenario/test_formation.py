@@ -32,7 +32,7 @@ def all_links(settings: Settings) -> dict[tuple[int, int], Link]:
     return {(one.id, link.partner_id): link for one in everyone for link in links(settings, one, everyone)}
 
 
-def test_everyone_is_linked_to_everyone_else() -> None:
+def test_every_satellite_has_a_link_to_every_other() -> None:
     assert {*all_links(SETTINGS)} == {(74, 76), (74, 75), (76, 74), (76, 75), (75, 74), (75, 76)}
 
 
@@ -44,7 +44,7 @@ def test_each_satellite_has_a_seed_and_a_boot_time_of_its_own() -> None:
     assert len({one.settings.seed for one in everyone}) == 3
 
 
-def test_satellites_start_where_the_settings_put_them() -> None:
+def test_satellites_start_at_their_configured_positions() -> None:
     own, first, second = (one.path.states_gcrf([0.0])[0] for one in satellites(SETTINGS))
     normal = np.cross(own[:3], own[3:])
     assert np.linalg.norm(first[:3] - own[:3]) == pytest.approx(700.0, abs=1e-6)

@@ -8,7 +8,7 @@ from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
 from pygnc.formats.sense import SenseLayout, decode_fixes, decode_sensors
 from pygnc.formats.sense_scan import scan as scan_sense
-from pygnc_ground.scenario.generate import Scenario, generate, generate_all, lateness_s, readings_s
+from pygnc_ground.scenario.generate import Scenario, clock_readings_s, generate, generate_all, sample_delays_s
 from pygnc_ground.scenario.seeds import noise_generator, partner_seed
 from pygnc_ground.scenario.settings import Forces, Formation, Gps, Imu, Partner, Ranging, Settings, SpacecraftClock
 
@@ -34,7 +34,7 @@ def test_the_sense_file_has_a_record_every_25_s(scenario: Scenario) -> None:
     np.testing.assert_array_equal(decode_fixes(records).t_spacecraft_s, t_s[:, 4])
 
 
-def test_decoded_fixes_lie_about_the_truth_as_they_report(scenario: Scenario) -> None:
+def test_decoded_fixes_scatter_about_the_truth_with_the_reported_sigma(scenario: Scenario) -> None:
     fixes = decode_fixes(np.frombuffer(scenario.sense, SenseLayout().record))
     at_fixes = slice(4, None, 5)
     truth = scenario.truth
@@ -70,7 +70,7 @@ def test_decoded_ranges_are_distance_and_delay_and_noise(scenario: Scenario) -> 
         assert distance_m[0] == pytest.approx(np.linalg.norm(partner.position_rtn_m), rel=0.01)
 
 
-def test_the_clocks_of_both_files_are_one(scenario: Scenario) -> None:
+def test_both_files_use_the_same_clock(scenario: Scenario) -> None:
     fixes = decode_fixes(np.frombuffer(scenario.sense, SenseLayout().record))
     assert fixes.t_spacecraft_s is not None
     offset_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms) - 1000 * fixes.t_spacecraft_s
@@ -111,7 +111,7 @@ def test_a_longer_scenario_begins_like_the_shorter_one() -> None:
     assert long.sense.startswith(short.sense[: 3 * SenseLayout().size])
 
 
-def test_late_samples_are_late_in_stamp_truth_and_fix_alike() -> None:
+def test_delays_apply_to_time_stamp_truth_and_fix_alike() -> None:
     clock = SpacecraftClock(boot_before_start_s=100.0, jitter_s=3, jitter_rate=0.3)
     made = generate(Settings(duration_s=5000, forces=LIGHT, clock=clock, gps=Gps(position_noise_m=0.0)))
     found = scan_sense(made.sense)
@@ -136,7 +136,7 @@ def test_clock_steps_and_reboots_reach_both_files() -> None:
         np.testing.assert_array_equal(shown_s, expected_s)
 
 
-def test_every_satellite_of_a_formation_hands_over_its_own_files() -> None:
+def test_every_satellite_of_a_formation_gets_its_own_files() -> None:
     settings = Settings(
         duration_s=3000,
         forces=LIGHT,
@@ -184,30 +184,30 @@ def test_without_partners_there_are_no_ranges() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (Settings(duration_s=24), "too short for one record"),
-        (Settings(start_utc="2055-01-01T00:00:00Z"), "known from"),
+        (Settings(duration_s=24), "shorter than one record"),
+        (Settings(start_utc="2055-01-01T00:00:00Z"), "cover 1980"),
     ],
 )
-def test_what_cannot_be_made_is_refused(settings: Settings, complaint: str) -> None:
+def test_impossible_scenarios_are_rejected(settings: Settings, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         generate(settings)
 
 
-def test_it_counts_whole_seconds_from_2000_at_boot() -> None:
+def test_the_clock_counts_whole_seconds_from_2000_at_boot() -> None:
     clock = SpacecraftClock(boot_before_start_s=5130.4)
-    assert readings_s(clock, [0, 0.5, 0.6, 25]).tolist() == [946_689_930, 946_689_930, 946_689_931, 946_689_955]
+    assert clock_readings_s(clock, [0, 0.5, 0.6, 25]).tolist() == [946_689_930, 946_689_930, 946_689_931, 946_689_955]
 
 
-def test_it_drifts_by_parts_per_million() -> None:
+def test_the_clock_drifts_at_the_configured_rate() -> None:
     clock = SpacecraftClock(boot_before_start_s=0.5, drift_ppm=-100.0)
     true_s = np.arange(0, 100_000, 1000)
-    lost_s = true_s - (readings_s(clock, true_s) - 946_684_800)
+    lost_s = true_s - (clock_readings_s(clock, true_s) - 946_684_800)
     np.testing.assert_allclose(lost_s, 1e-4 * true_s, atol=0.6)
 
 
-def test_it_jumps_by_what_is_stated_from_then_on() -> None:
+def test_the_clock_jumps_by_the_configured_steps() -> None:
     clock = SpacecraftClock(boot_before_start_s=5000.0, jumps_s=((100.0, -1760.0), (200.0, 30.5)))
-    assert readings_s(clock, [99, 100, 199, 200]).tolist() == [
+    assert clock_readings_s(clock, [99, 100, 199, 200]).tolist() == [
         946_689_899,
         946_688_140,
         946_688_239,
@@ -215,19 +215,19 @@ def test_it_jumps_by_what_is_stated_from_then_on() -> None:
     ]
 
 
-def test_it_starts_again_at_a_reboot_and_forgets_earlier_jumps() -> None:
+def test_a_reboot_restarts_the_clock_and_discards_earlier_jumps() -> None:
     clock = SpacecraftClock(boot_before_start_s=5000.0, jumps_s=((100.0, 1e6), (400.0, 7.0)), reboots_s=(350.5, 300.0))
-    since_2000_s = readings_s(clock, [299, 300, 310, 351, 399, 400]) - 946_684_800
+    since_2000_s = clock_readings_s(clock, [299, 300, 310, 351, 399, 400]) - 946_684_800
     assert since_2000_s.tolist() == [1_005_299, 0, 10, 0, 48, 56]
 
 
-def test_late_samples_are_as_many_and_as_late_as_stated() -> None:
-    late_s = lateness_s(SpacecraftClock(jitter_s=3, jitter_rate=0.1), 20_000, seed=1)
+def test_late_samples_have_the_configured_rate_and_delay() -> None:
+    late_s = sample_delays_s(SpacecraftClock(jitter_s=3, jitter_rate=0.1), 20_000, seed=1)
     assert {*late_s.tolist()} == {0, 1, 2, 3}
     # Four standard errors of a count of 2000, and of a third of it.
     assert abs(np.count_nonzero(late_s) - 2000) < 4 * np.sqrt(1800)
     assert np.all(np.abs(np.bincount(late_s)[1:] - 667) < 4 * np.sqrt(645))
-    assert not lateness_s(SpacecraftClock(), 100, seed=1).any()
+    assert not sample_delays_s(SpacecraftClock(), 100, seed=1).any()
 
 
 def test_a_stream_depends_on_seed_and_name() -> None:

@@ -109,7 +109,7 @@ def without_a_fix(fixes: GpsFixes, where: np.ndarray) -> None:
         (Gps(fix_every_records=12), T_S % 300 >= 25),
     ],
 )
-def test_without_a_fix_the_time_goes_on(path: Trajectory, gps: Gps, out: np.ndarray) -> None:
+def test_time_advances_without_a_fix(path: Trajectory, gps: Gps, out: np.ndarray) -> None:
     fixes, whole = fixes_of(gps, path), fixes_of(Gps(), path)
     without_a_fix(fixes, out)
     assert not fixes.position_status[~out].any()
@@ -212,14 +212,14 @@ def test_outliers_have_the_stated_size_and_any_direction(log: str) -> None:
     assert np.abs((direction**2).mean(axis=0) - 1 / 3).max() < 4 * np.sqrt(4 / 45 / hit.sum())
 
 
-def test_velocity_outliers_are_set_apart_from_those_of_the_position() -> None:
+def test_velocity_outliers_are_independent_of_position_outliers() -> None:
     receiver = Gps(velocity_noise_mps=0.0, velocity_outlier_rate=0.1, velocity_outlier_mps=5.0)
     assert not FixErrors.of_position(Gps(position_noise_m=0.0)).draw(ERRORS_T_S, 1, "sense").any()
     size_mps = np.linalg.norm(FixErrors.of_velocity(receiver).draw(ERRORS_T_S, 1, "sense"), axis=1)
     assert {*np.round(size_mps, 9).tolist()} == {0.0, 5.0}
 
 
-def test_outliers_leave_the_noise_of_the_other_fixes_as_it_was() -> None:
+def test_outliers_do_not_change_the_noise_of_other_fixes() -> None:
     plain = FixErrors.of_position(Gps()).draw(ERRORS_T_S, 1, "sense")
     hit = FixErrors.of_position(Gps(position_outlier_rate=0.5)).draw(ERRORS_T_S, 1, "sense")
     apart_m = np.linalg.norm(hit - plain, axis=1)
@@ -235,7 +235,7 @@ def between(begin_s: int, end_s: int) -> slice:
     return slice(begin_s // 5, end_s // 5)
 
 
-def test_a_cold_start_goes_from_nothing_over_the_time_to_a_fix() -> None:
+def test_a_cold_start_acquires_time_before_the_first_fix() -> None:
     found = receptions(Gps(cold_start_s=600.0, time_unknown_fraction=0.25), RECEPTION_T_S, RECORD_S, seed=1)
     for begin_s, end_s, kind in ((0, 150, Reception.NOTHING), (150, 600, Reception.TIME), (600, 3600, Reception.FIX)):
         assert {*found[between(begin_s, end_s)].tolist()} == {kind}
@@ -248,14 +248,14 @@ def test_the_time_status_follows_the_cold_start_as_recorded() -> None:
         assert {*statuses[between(begin_s, end_s)].tolist()} == {word}
 
 
-def test_without_a_cold_start_the_status_is_the_set_one_at_once() -> None:
+def test_without_a_cold_start_the_configured_status_applies_at_once() -> None:
     receiver = Gps(time_status=160)
     assert {
         *time_statuses(receiver, RECEPTION_T_S, receptions(receiver, RECEPTION_T_S, RECORD_S, seed=1)).tolist()
     } == {160}
 
 
-def test_outages_are_where_the_settings_put_them_and_the_clock_runs_freely_then() -> None:
+def test_outages_are_at_their_configured_times_and_the_clock_freewheels() -> None:
     receiver = Gps(outages_s=((100.0, 50.0), (3000.0, 1e9)))
     found = receptions(receiver, RECEPTION_T_S, RECORD_S, seed=1)
     out = ((RECEPTION_T_S >= 100) & (RECEPTION_T_S < 150)) | (RECEPTION_T_S >= 3000)
@@ -268,7 +268,7 @@ def test_a_cold_start_outlasts_an_outage_in_it() -> None:
     assert {*found[RECEPTION_T_S < 100].tolist()} == {Reception.NOTHING, Reception.TIME}
 
 
-def test_a_duty_cycle_gives_a_fix_in_one_record_of_so_many() -> None:
+def test_a_duty_cycle_gives_a_fix_in_one_of_n_records() -> None:
     found = receptions(Gps(fix_every_records=12), RECEPTION_T_S, RECORD_S, seed=1)
     np.testing.assert_array_equal(found == Reception.FIX, RECEPTION_T_S % 300 < 25)
     assert {*found.tolist()} == {Reception.FIX, Reception.INTERRUPTED}

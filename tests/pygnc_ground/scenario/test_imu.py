@@ -82,7 +82,7 @@ def test_the_magnetometers_tilt_is_not_the_gyros() -> None:
     np.testing.assert_array_equal(gyro_deg_s(tilted, [1.0, 2.0, 3.0]), gyro_deg_s(NOISELESS, [1.0, 2.0, 3.0]))
 
 
-def test_readings_stop_at_the_end_of_the_range_or_of_the_word() -> None:
+def test_readings_are_clipped_to_the_range_and_the_word() -> None:
     # The format's words are 16 bits: at most 32767 counts up and 32768 down.
     np.testing.assert_array_equal(mag_ut(NOISELESS, [9e3, -9e3, 9e3]), [[1150.0, -1150.0, 32_767.0 / 16.0]])
     np.testing.assert_array_equal(mag_ut(NOISELESS, [1149.0, -1149.0, -9e3]), [[1149.0, -1149.0, -2048.0]])
@@ -105,7 +105,7 @@ def test_rounding_is_to_the_nearest_count_or_down(rounding: str, mean_counts: fl
 
 @pytest.mark.parametrize("rounding", ["nearest", "floor"])
 @pytest.mark.parametrize("rate_deg_s", [1.0, 700.0])
-def test_the_file_says_what_the_sensors_read(rounding: str, rate_deg_s: float) -> None:
+def test_decoded_readings_equal_the_sensor_readings(rounding: str, rate_deg_s: float) -> None:
     settings = Settings(
         duration_s=500,
         forces=Forces(gravity_degree=0, drag=False, radiation_pressure=False),
@@ -137,7 +137,7 @@ T_S = np.arange(0, 3600, 5)
 SEEDS = range(400)
 
 
-def test_given_biases_are_taken_as_they_are() -> None:
+def test_configured_biases_are_used_unchanged() -> None:
     imu = Imu(gyro_bias_deg_s=(-0.5, 0.05, 0.4), gyro_bias_stability_deg_h=0.0, mag_bias_ut=(1.0, 2.0, -3.0))
     np.testing.assert_array_equal(mag_bias_ut(imu, 7, seed=1), np.tile([1.0, 2.0, -3.0], (7, 1)))
     gyro = np.degrees(gyro_bias_rad_s(imu, T_S, seed=1))
@@ -170,7 +170,7 @@ def test_the_gyros_bias_walks_with_the_square_root_of_the_time() -> None:
     assert abs(np.corrcoef(early, late)[0, 1]) < 4.0 / np.sqrt(early.size)
 
 
-def test_the_walk_does_not_depend_on_when_it_is_asked() -> None:
+def test_the_random_walk_does_not_depend_on_the_sampling() -> None:
     every_sample = gyro_bias_rad_s(Imu(), T_S, seed=1)
     np.testing.assert_array_equal(every_sample[::5], gyro_bias_rad_s(Imu(), T_S[::5], seed=1))
     np.testing.assert_array_equal(every_sample[:100], gyro_bias_rad_s(Imu(), T_S[:100], seed=1))

@@ -9,13 +9,13 @@ from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
-from pygnc_ground.scenario.settings import Settings, checked, dump_settings
+from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
 
 NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "sparse_gps", "tumbling")
 
 
 def preset(name: str) -> Settings:
-    return checked(preset_tables(name), name)
+    return settings_from_tables(preset_tables(name), name)
 
 
 def test_all_are_listed_with_a_line_each() -> None:
@@ -26,8 +26,8 @@ def test_all_are_listed_with_a_line_each() -> None:
         assert not summary.startswith(("#", "["))
 
 
-def test_an_unknown_name_is_told_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"no preset 'calm'; there are dirty, formation4, mm_velocity, nominal"):
+def test_an_unknown_preset_raises_with_the_known_names() -> None:
+    with pytest.raises(ValueError, match=r"'calm'; choose from dirty, formation4, mm_velocity, nominal"):
         preset_tables("calm")
 
 
@@ -42,7 +42,7 @@ def test_each_is_three_hours_and_makes_files_the_flight_reads(name: str) -> None
     assert "[faults.sense]" in dump_settings(settings)
 
 
-def test_they_have_what_their_names_promise() -> None:
+def test_presets_have_the_properties_of_their_names() -> None:
     nominal, tumbling = preset("nominal"), preset("tumbling")
     assert (nominal.gps.position_noise_m, nominal.gps.velocity_noise_mps) == (10.0, 0.01)
     assert np.linalg.norm(nominal.attitude.rate_body_deg_s) == pytest.approx(1.0, abs=0.01)

@@ -103,7 +103,7 @@ def test_missing_ranges_are_missing_from_packets_and_truth_alike(scene: Scene) -
     np.testing.assert_array_equal(T_S[number_of_fix], ranges.t_spacecraft_s - 1000)
 
 
-def test_what_is_missing_leaves_the_noise_of_the_rest_as_it_was(scene: Scene) -> None:
+def test_missing_ranges_do_not_change_the_noise_of_the_others(scene: Scene) -> None:
     made, fewer = measured(scene, Ranging(missing_rate=0.4))
     _, all_of_them = measured(scene, Ranging())
     np.testing.assert_array_equal(fewer.range_m, all_of_them.range_m[made.is_measured.ravel()])

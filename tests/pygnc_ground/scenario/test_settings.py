@@ -16,10 +16,10 @@ from pygnc_ground.scenario.settings import (
     Partner,
     Settings,
     SpacecraftClock,
-    checked,
     dump_settings,
     load_settings,
-    overlaid,
+    merge_tables,
+    settings_from_tables,
 )
 
 
@@ -33,7 +33,7 @@ def test_an_empty_file_is_the_default_scenario(tmp_path: Path) -> None:
     assert load_settings(written(tmp_path, "")) == Settings()
 
 
-def test_what_is_dumped_is_read_back(tmp_path: Path) -> None:
+def test_dumped_settings_are_restored(tmp_path: Path) -> None:
     settings = Settings(
         seed=7,
         attitude=Attitude(rate_body_deg_s=(0.1, -2.5e-7, 1e9)),
@@ -79,21 +79,21 @@ def test_a_dump_names_every_default(tmp_path: Path) -> None:
         ("this is no TOML", r"scenario\.toml"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+def test_invalid_settings_are_named(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         load_settings(written(tmp_path, text))
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "scenario.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"scenario\.toml"):
         load_settings(path)
 
 
-def test_laid_over_tables_change_what_they_name_and_lists_are_replaced() -> None:
+def test_merged_tables_override_keys_and_replace_lists() -> None:
     base = {"seed": 1, "gps": {"position_noise_m": 5.0, "cold_start_s": 60.0}, "partners": [{"id": 75}, {"id": 76}]}
-    changed = overlaid(base, {"gps": {"cold_start_s": 0.0}, "partners": [], "clock": {"drift_ppm": 1.0}})
+    changed = merge_tables(base, {"gps": {"cold_start_s": 0.0}, "partners": [], "clock": {"drift_ppm": 1.0}})
     assert changed == {
         "seed": 1,
         "gps": {"position_noise_m": 5.0, "cold_start_s": 0.0},
@@ -103,9 +103,9 @@ def test_laid_over_tables_change_what_they_name_and_lists_are_replaced() -> None
     assert base["gps"] == {"position_noise_m": 5.0, "cold_start_s": 60.0}
 
 
-def test_the_source_of_a_wrong_setting_is_named() -> None:
+def test_the_source_of_an_invalid_setting_is_named() -> None:
     with pytest.raises(ValueError, match=r"^dirty: .*seed"):
-        checked({"seed": "one"}, "dirty")
+        settings_from_tables({"seed": "one"}, "dirty")
 
 
 def test_the_default_inertia_is_the_fleets() -> None:
@@ -117,10 +117,10 @@ def test_the_default_inertia_is_the_fleets() -> None:
     ("tables", "complaint"),
     [
         ({"attitude": {"mode": "spin"}}, r"spin.*attitude\.mode"),
-        ({"attitude": {"inertia_kg_m2": [[1, 0, 0], [0, 1, 0], [0, 0, 2.1]]}}, "belongs to no body"),
-        ({"attitude": {"inertia_kg_m2": [[1, 0.1, 0], [0, 1, 0], [0, 0, 1]]}}, "belongs to no body"),
-        ({"attitude": {"inertia_kg_m2": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]}}, "belongs to no body"),
-        ({"attitude": {"inertia_kg_m2": [[float("nan"), 0, 0], [0, 1, 0], [0, 0, 1]]}}, "belongs to no body"),
+        ({"attitude": {"inertia_kg_m2": [[1, 0, 0], [0, 1, 0], [0, 0, 2.1]]}}, "is not an inertia"),
+        ({"attitude": {"inertia_kg_m2": [[1, 0.1, 0], [0, 1, 0], [0, 0, 1]]}}, "is not an inertia"),
+        ({"attitude": {"inertia_kg_m2": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]}}, "is not an inertia"),
+        ({"attitude": {"inertia_kg_m2": [[float("nan"), 0, 0], [0, 1, 0], [0, 0, 1]]}}, "is not an inertia"),
         ({"attitude": {"second_axis_body": [0, 0, -2]}}, "parallel or zero"),
         ({"attitude": {"pointed_axis_body": [0, 0, 0]}}, "parallel or zero"),
         ({"imu": {"gyro_bias_deg_s": "guessed"}}, r"guessed.*imu\.gyro_bias_deg_s"),
@@ -132,14 +132,14 @@ def test_the_default_inertia_is_the_fleets() -> None:
 )
 def test_rejects_bad_sensor_settings(tables: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        checked(tables, "scenario.toml")
+        settings_from_tables(tables, "scenario.toml")
 
 
-def test_flat_bodies_are_bodies() -> None:
+def test_flat_bodies_have_valid_inertia() -> None:
     # A plate: its greatest moment is the sum of the others.
     assert Attitude(inertia_kg_m2=((1.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 3.0)))
 
 
-def test_words_in_place_of_numbers_are_written_and_read_back() -> None:
+def test_the_word_drawn_is_restored() -> None:
     settings = Settings(attitude=Attitude(mode="rigid"), imu=Imu(gyro_bias_deg_s="drawn", rounding="floor"))
-    assert checked(tomllib.loads(dump_settings(settings)), "again") == settings
+    assert settings_from_tables(tomllib.loads(dump_settings(settings)), "again") == settings

@@ -60,7 +60,7 @@ def test_the_earth_shines_on_the_faces_turned_to_it() -> None:
     np.testing.assert_allclose(half[0, 5], 0.5 * lux[0, 5])
 
 
-def test_gain_errors_are_of_all_the_light_of_a_face() -> None:
+def test_gain_errors_scale_all_light_of_a_face() -> None:
     direction = AU_M * np.array([[0.6, 0.0, 0.8], [-0.6, 0.8, 0.0]])
     position_m = np.tile(BELOW, (2, 1))
     true = replace(BARE, earth_reflectivity=0.3)
@@ -84,7 +84,7 @@ def test_noise_is_the_declared_share_of_full_sunlight_on_every_face() -> None:
     assert dark.mean() == pytest.approx(1.0 / math.sqrt(2.0 * math.pi), abs=four_standard_errors(4 * COUNT))
 
 
-def test_in_the_umbra_all_is_dark() -> None:
+def test_all_faces_are_dark_in_the_umbra() -> None:
     below_m = np.array([[6.9e6, 0.0, 0.0]])
     assert not face_lux(SunSensors(), np.array([[-AU_M, 1e9, 0.0]]), below_m, np.zeros(1), seed=1).any()
 
@@ -96,7 +96,7 @@ def test_noise_fades_in_the_penumbra() -> None:
     assert lux[:, 0].std() == pytest.approx(0.25 * 0.01 * FULL_LUX, rel=four_standard_errors(2 * COUNT))
 
 
-def test_the_format_ends_where_the_sensor_does() -> None:
+def test_format_and_sensor_have_the_same_range() -> None:
     lux = face_lux(SunSensors(), np.array([[AU_M, 0.0, 0.0]]), BELOW, np.ones(1), seed=1)
     assert lux[0, 0] > 120_000.0
     assert lux_from_words(encode_lux(lux)[0, 0]) == pytest.approx(83_865.60)

@@ -79,7 +79,7 @@ def test_the_central_force_alone_keeps_energy_and_momentum() -> None:
     np.testing.assert_allclose(momentum, np.broadcast_to(momentum[0], momentum.shape), rtol=1e-11, atol=1.0)
 
 
-def test_the_oblate_earth_turns_the_node_as_closed_form_theory_says() -> None:
+def test_nodal_precession_agrees_with_closed_form_theory() -> None:
     orbit = Orbit(inclination_deg=51.6)
     forces = replace(CENTRAL_ONLY, gravity_degree=2)
     revolutions, a = 5, orbit.semi_major_axis_m
@@ -121,7 +121,7 @@ def early_push_mps2(orbit: Orbit, forces: Forces) -> FloatArray:
     return 2.0 * (ends[0] - ends[1]) / 100.0**2
 
 
-def test_drag_acts_against_the_motion_through_the_turning_air() -> None:
+def test_drag_opposes_the_motion_relative_to_the_rotating_atmosphere() -> None:
     drag = early_push_mps2(ORBIT, replace(GRAVITATIONAL, drag=True))
     state = trajectory(ORBIT, GRAVITATIONAL, 50.0).states_gcrf([50.0])[0]
     wind_mps = state[3:] - np.cross([0.0, 0.0, 7.292115e-5], state[:3])
@@ -209,7 +209,7 @@ def test_the_earth_fixed_velocity_is_the_derivative_of_the_earth_fixed_position(
     assert np.abs(path.states_itrf(t_s)[:, 3:] - derivative).max() < 3e-5
 
 
-def test_a_partner_stands_where_the_settings_put_it() -> None:
+def test_a_partner_starts_at_its_configured_position() -> None:
     own = initial_state_gcrf(ORBIT)
     partner = partner_state_gcrf(own, Partner(id=0x4B, position_rtn_m=(30.0, 1000.0, -400.0)))
     r, v = own[:3], own[3:]

@@ -31,7 +31,7 @@ def made() -> Scenario:
     return generate(SETTINGS)
 
 
-def test_readings_less_the_true_biases_are_truth_and_noise(made: Scenario) -> None:
+def test_readings_minus_true_biases_are_truth_plus_noise(made: Scenario) -> None:
     words = decode_sensors(np.frombuffer(made.sense, SenseLayout().record))
     truth, imu = made.truth, SETTINGS.imu
     mounting, count = np.array(imu.imu_from_body), len(truth.gps_ms)
@@ -62,7 +62,7 @@ def test_light_is_that_of_sun_and_earth(made: Scenario) -> None:
     np.testing.assert_allclose(lux[expected > SATURATION_LUX + 0.06 * full_lux], SATURATION_LUX)
 
 
-def test_places_in_body_axes_agree(made: Scenario) -> None:
+def test_positions_in_body_axes_agree(made: Scenario) -> None:
     truth = made.truth
     np.testing.assert_allclose(
         np.linalg.norm(truth.position_body_m, axis=1), np.linalg.norm(truth.position_gcrf_m, axis=1), rtol=1e-12
@@ -88,7 +88,7 @@ def test_every_mode_makes_the_same_bytes_again(mode: str) -> None:
     assert generate(settings).sense != generate(replace(settings, seed=2)).sense
 
 
-def test_another_attitude_leaves_all_noise_as_it_was() -> None:
+def test_another_attitude_does_not_change_the_noise() -> None:
     short = replace(SETTINGS, duration_s=500)
     other = replace(short, attitude=Attitude(mode="nadir"))
     one, two = generate(short).truth, generate(other).truth

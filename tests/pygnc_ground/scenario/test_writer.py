@@ -29,7 +29,7 @@ def read_back(table: pl.DataFrame) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(parquet(table)))
 
 
-def test_every_sample_has_a_row_with_all_of_the_truth(made: Scenario) -> None:
+def test_every_sample_has_a_row_of_the_truth_table(made: Scenario) -> None:
     table, truth = read_back(truth_table(made.truth, every=1)), made.truth
     assert table.height == 20
     assert table["gps_week"].to_list() == [2358] * 4 + [2359] * 16
@@ -52,12 +52,12 @@ def test_the_sensors_biases_have_columns_as_soon_as_they_are_known(made: Scenari
         assert all((f"{axis}_{field}" in columns) == hasattr(made.truth, field) for axis in "xyz")
 
 
-def test_every_fifth_sample_is_that_of_the_fix(made: Scenario) -> None:
+def test_every_fifth_sample_has_a_fix(made: Scenario) -> None:
     table = truth_table(made.truth, every=5)
     assert table["gps_tow_ms"].to_list() == [0, 25_000, 50_000, 75_000]
 
 
-def test_times_are_whole_numbers_and_all_else_is_not(made: Scenario) -> None:
+def test_times_are_integers_and_all_other_columns_floats(made: Scenario) -> None:
     kinds = read_back(truth_table(made.truth, every=1)).schema
     assert {name for name, kind in kinds.items() if kind == pl.Int64} == {"gps_week", "gps_tow_ms"}
     assert {kind for name, kind in kinds.items() if not name.startswith("gps_")} == {pl.Float64}
@@ -72,7 +72,7 @@ def test_the_range_truth_has_distance_and_bias_of_every_packet(made: Scenario) -
     np.testing.assert_allclose(table["distance_m"].to_numpy(), 500.0, atol=0.1)
 
 
-def test_the_file_says_what_time_and_frames_it_is_in(made: Scenario) -> None:
+def test_metadata_name_time_scale_and_frames(made: Scenario) -> None:
     said = pl.read_parquet_metadata(io.BytesIO(parquet(truth_table(made.truth, every=1))))
     assert said["time_scale"].startswith("GPS")
     assert "ITRF" in said["frames"]

@@ -43,7 +43,7 @@ def truth(table: pl.DataFrame = TABLE) -> AttitudeTruth:
     return found
 
 
-def test_at_a_rows_time_it_is_as_it_stands_there() -> None:
+def test_the_truth_at_a_rows_time_is_that_row() -> None:
     found = truth().at(GPS_MS[[7, 0, 20]])
     assert (found.quaternion == TURNED.as_quat(scalar_first=True)[[7, 0, 20]]).all()
     for values, vector in zip(found[1:], _VALUES.values(), strict=True):
@@ -51,7 +51,7 @@ def test_at_a_rows_time_it_is_as_it_stands_there() -> None:
     assert found.known.all()
 
 
-def test_within_a_second_of_a_row_it_turns_on_and_farther_off_it_is_unknown() -> None:
+def test_the_attitude_is_propagated_for_at_most_a_second_from_a_row() -> None:
     asked_s = np.array([-1.0, 0.4, 5.9, 4.1, 100.0 + 1.0])
     found = truth().at(orbits.START_GPS_MS + np.round(1000 * asked_s).astype(np.int64))
     expected = Rotation.from_rotvec([0.3, 2.0, -0.4]) * Rotation.from_rotvec(np.outer(asked_s, RATE_RAD_S))
@@ -81,16 +81,14 @@ def test_a_table_of_an_orbit_alone_has_no_attitude() -> None:
         (TABLE.drop("qy_gcrf_from_body"), "no column qy_gcrf_from_body"),
         (TABLE.drop("z_rate_body_rad_s", "x_mag_bias_imu_ut"), "no column z_rate_body_rad_s, x_mag_bias_imu_ut"),
         (TABLE.head(0), "no rows"),
-        (TABLE.with_columns(pl.lit("a").alias("qw_gcrf_from_body")), "not all numbers"),
+        (TABLE.with_columns(pl.lit("a").alias("qw_gcrf_from_body")), "not a number"),
         (TABLE.with_columns(pl.lit(None, dtype=pl.Float64).alias("x_rate_body_rad_s")), "a value is missing"),
-        (TABLE.with_columns(pl.lit(float("nan")).alias("y_mag_bias_imu_ut")), "row 1 of the table"),
-        (TABLE.with_columns(pl.col("qw_gcrf_from_body") * 1.1), "row 1 of .* length 1.*, not 1; make the scenario"),
-        (pl.concat([TABLE.head(3), TABLE.head(1)]), "row 4 of the table"),
+        (TABLE.with_columns(pl.lit(float("nan")).alias("y_mag_bias_imu_ut")), "row 1 of"),
+        (TABLE.with_columns(pl.col("qw_gcrf_from_body") * 1.1), "row 1 of .* norm 1.*not 1"),
+        (pl.concat([TABLE.head(3), TABLE.head(1)]), "row 4 of"),
     ],
 )
-def test_a_damaged_table_is_refused_with_the_row_and_the_remedy(
-    table: pl.DataFrame, complaint: str, tmp_path: Path
-) -> None:
+def test_a_damaged_table_is_rejected_with_row_and_remedy(table: pl.DataFrame, complaint: str, tmp_path: Path) -> None:
     for name, content in (("truth.parquet", parquet(table)), ("truth.csv.gz", csv_gz(table))):
         file = tmp_path / name
         file.write_bytes(content)
@@ -113,10 +111,10 @@ def test_other_kinds_of_truth_have_no_attitude(tmp_path: Path) -> None:
     assert load_attitude_truth(file) is None
 
 
-def test_a_parquet_file_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_parquet_file_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "truth.parquet"
     file.write_bytes(parquet(TABLE)[:-20])
-    with pytest.raises(ValueError, match=r"truth.parquet: .* cut short"):
+    with pytest.raises(ValueError, match=r"truth.parquet: .* truncated"):
         load_attitude_truth(file)
 
 
@@ -124,7 +122,7 @@ CSV = csv(TABLE.head(4))
 
 
 @given(st.integers(0, len(CSV) - 1), st.binary(max_size=3), st.integers(0, 300))
-def test_a_damaged_csv_table_is_read_or_refused(place: int, inserted: bytes, removed: int) -> None:
+def test_a_damaged_csv_table_is_read_or_rejected(place: int, inserted: bytes, removed: int) -> None:
     with suppress(ValueError):
         found = attitude_truth(csv_table(CSV[:place] + inserted + CSV[place + removed :]))
         assert found is None or np.isfinite(found.rows.quaternion).all()

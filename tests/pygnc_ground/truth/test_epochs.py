@@ -57,7 +57,7 @@ def test_a_leap_second_of_utc_has_times_of_its_own(year: int) -> None:
     assert later - within == 999_999_999
     assert within == pytest.approx(authority_ns(f"{day}T23:59:60", "UTC"), abs=2e3, rel=0.0)
     for time_system in ("GPS", "TAI", "TT"):
-        with pytest.raises(ValueError, match=f"no time of the system {time_system}"):
+        with pytest.raises(ValueError, match=f"does not exist in {time_system}"):
             gps_ns_from_ccsds(f"{day}T23:59:60", time_system)
 
 
@@ -84,41 +84,41 @@ def test_the_clocks_of_the_navigation_systems(time_system: str, behind_gps_s: in
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("2025-03-20 00:00:00", "is no time like"),
-        ("2025-03-20T00:00", "is no time like"),
-        ("25-03-20T00:00:00", "is no time like"),
-        ("2025-13-20T00:00:00", "is no date"),
-        ("2025-02-29T00:00:00", "is no date"),
-        ("2025-366T00:00:00", "has no day 366"),
-        ("2025-000T00:00:00", "has no day 000"),
-        ("2025-03-20T24:00:00", "is no time of the system UTC"),
-        ("2025-03-20T00:60:00", "is no time of the system UTC"),
-        ("2025-03-20T23:59:60", "is no time of the system UTC"),
-        ("2016-12-31T22:59:60", "is no time of the system UTC"),
-        ("2016-12-31T23:59:61", "is no time of the system UTC"),
+        ("2025-03-20 00:00:00", "is not a time"),
+        ("2025-03-20T00:00", "is not a time"),
+        ("25-03-20T00:00:00", "is not a time"),
+        ("2025-13-20T00:00:00", "is not a date"),
+        ("2025-02-29T00:00:00", "is not a date"),
+        ("2025-366T00:00:00", "day 366"),
+        ("2025-000T00:00:00", "day 000"),
+        ("2025-03-20T24:00:00", "does not exist in UTC"),
+        ("2025-03-20T00:60:00", "does not exist in UTC"),
+        ("2025-03-20T23:59:60", "does not exist in UTC"),
+        ("2016-12-31T22:59:60", "does not exist in UTC"),
+        ("2016-12-31T23:59:61", "does not exist in UTC"),
         ("1980-01-05T00:00:00", "before the GPS epoch"),
-        ("1979-01-05T00:00:00", "the year 1979 is not"),
-        ("9999-366T00:00:00", "the year 9999 is not"),
+        ("1979-01-05T00:00:00", "year 1979"),
+        ("9999-366T00:00:00", "year 9999"),
     ],
 )
-def test_what_is_no_time_is_refused(text: str, complaint: str) -> None:
+def test_invalid_times_are_rejected(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         gps_ns_from_ccsds(text, "UTC")
 
 
 @pytest.mark.parametrize(("hour", "minute", "second_ns"), [(-1, 0, 0), (0, -1, 0), (0, 0, -1), (24, 0, 0), (0, 60, 0)])
-def test_readings_outside_the_day_are_refused(hour: int, minute: int, second_ns: int) -> None:
-    with pytest.raises(ValueError, match="is no time of the system GPS"):
+def test_readings_outside_the_day_are_rejected(hour: int, minute: int, second_ns: int) -> None:
+    with pytest.raises(ValueError, match="does not exist in GPS"):
         gps_ns(date(2025, 3, 20), hour, minute, second_ns, "GPS")
 
 
 @given(st.text(max_size=30) | st.from_regex(r"\A\d{4}-\d{2,3}(-\d\d)?T\d\d:\d\d:\d\d\.\d*Z?\Z"))
-def test_any_text_is_a_time_or_refused(text: str) -> None:
+def test_any_text_is_a_time_or_rejected(text: str) -> None:
     with suppress(ValueError):
         assert 0 < gps_ns_from_ccsds(text, "UTC") + 10**15 < 2**63
 
 
 @given(st.integers(-10, 10_000), st.integers(-1, 14), st.integers(-1, 33))
-def test_any_three_numbers_are_a_date_or_refused(year: int, month: int, day: int) -> None:
+def test_any_three_numbers_are_a_date_or_rejected(year: int, month: int, day: int) -> None:
     with suppress(ValueError):
         assert calendar_date(year, month, day) == date(year, month, day)

@@ -31,7 +31,7 @@ def message(metadata: dict[str, str], states: FloatArray = STATES, epochs: Epoch
 
 
 @pytest.mark.parametrize("notation", ["kvn", "xml"])
-def test_what_was_written_is_read(notation: str) -> None:
+def test_written_files_are_read(notation: str) -> None:
     metadata = oem_metadata(EPOCHS)
     segments = read_kvn(message({})) if notation == "kvn" else read_xml(xml(EPOCHS, STATES, metadata).encode())
     ephemeris = ephemeris_from_oem(segments, None)
@@ -46,7 +46,7 @@ def test_what_was_written_is_read(notation: str) -> None:
 
 @pytest.mark.parametrize("notation", ["KVN", "XML"])
 @pytest.mark.parametrize(("frame", "time_system"), [("ITRF2014", "GPS"), ("EME2000", "UTC"), ("GCRF", "TAI")])
-def test_what_brahe_writes_is_read(notation: str, frame: str, time_system: str) -> None:
+def test_files_written_by_brahe_are_read(notation: str, frame: str, time_system: str) -> None:
     oem = ccsds.OEM(originator="TEST")
     t_s = np.arange(0.0, 3001.0, 60.0)
     start = orbits.brahe.Epoch.from_date(2025, 3, 20, getattr(orbits.brahe.TimeSystem, time_system))
@@ -71,7 +71,7 @@ def test_what_brahe_writes_is_read(notation: str, frame: str, time_system: str) 
 
 
 @pytest.mark.parametrize("spacing_s", [60.0, 300.0])
-def test_a_real_orbit_in_gcrf_is_that_in_itrf(spacing_s: float) -> None:
+def test_a_real_orbit_in_gcrf_equals_that_in_itrf(spacing_s: float) -> None:
     t_s = np.arange(0.0, 7000.0, spacing_s)
     utc = every(BEGIN, spacing_s, len(t_s))
     text = kvn(kvn_segment(utc, orbits.states_gcrf(t_s), oem_metadata(utc, frame="GCRF", time_system="UTC")))
@@ -118,7 +118,7 @@ def test_inertial_frames_go_by_two_names(name: str, same: str) -> None:
     assert 0.05 < np.abs(found.position_ecef_m - other.position_ecef_m).max() < 1.0
 
 
-def test_states_outside_the_useable_time_only_serve_to_interpolate() -> None:
+def test_states_outside_the_useable_time_are_used_for_interpolation_only() -> None:
     times = {"USEABLE_START_TIME": "2025-03-20T00:02:30", "USEABLE_STOP_TIME": "2025-03-20T00:27:30"}
     assert read(message(times)).span_gps_ms == (BEGIN_GPS_MS + 150_000, BEGIN_GPS_MS + 1_650_000)
 
@@ -141,7 +141,7 @@ def test_the_object_is_chosen_by_identifier_and_the_error_lists_them() -> None:
     text = kvn(kvn_segment(EPOCHS, STATES, oem_metadata(EPOCHS)), kvn_segment(EPOCHS, 1.01 * STATES, other))
     found = read(text, "2025-001B").at(np.array([BEGIN_GPS_MS]))
     assert np.linalg.norm(found.position_ecef_m) == pytest.approx(7.07e6)
-    for wanted, complaint in ((None, "name the object"), ("2025-001C", "no object '2025-001C'")):
+    for wanted, complaint in ((None, "several objects"), ("2025-001C", "unknown object '2025-001C'")):
         with pytest.raises(ValueError, match=complaint + ".*2025-001A, 2025-001B"):
             read(text, wanted)
 
@@ -162,7 +162,7 @@ def test_a_recommended_hermite_degree_is_followed(degree: str, samples: int) -> 
     assert taken == samples
 
 
-def test_lagrange_is_answered_by_hermite_of_the_arcs_own_degree() -> None:
+def test_hermite_of_the_default_degree_replaces_lagrange() -> None:
     further = {"INTERPOLATION": "LAGRANGE", "INTERPOLATION_DEGREE": "3"}
     asked = np.array([BEGIN_GPS_MS + 30_000])
     found, expected = read(message(further)).at(asked), read(message({})).at(asked)
@@ -173,17 +173,17 @@ def test_lagrange_is_answered_by_hermite_of_the_arcs_own_degree() -> None:
     ("change", "complaint"),
     [
         ({"CENTER_NAME": "MARS"}, r"line 9: the centre is MARS"),
-        ({"REF_FRAME": "TEME"}, r"line 10: the frame 'TEME' is none of ITRFyyyy.*convert"),
-        ({"REF_FRAME": "GTOD"}, r"line 10: the frame 'GTOD' is none of"),
-        ({"TIME_SYSTEM": "UT1"}, r"line 11: the time system 'UT1' is none of GPS, TAI, TT, UTC"),
-        ({"OBJECT_ID": ""}, r"line 6: the metadata that begin here give no OBJECT_ID"),
-        ({"REF_FRAME": ""}, r"line 6: .* no REF_FRAME"),
-        ({"USEABLE_START_TIME": "tomorrow"}, r"line 14: 'tomorrow' is no time like"),
-        ({"USEABLE_START_TIME": "2025-03-21T00:00:00"}, r"line 6: no state of this segment"),
-        ({"INTERPOLATION": "HERMITE", "INTERPOLATION_DEGREE": "seven"}, r"line 15: the degree .*'seven'"),
+        ({"REF_FRAME": "TEME"}, r"line 10: .*'TEME'.*ITRFyyyy.*convert"),
+        ({"REF_FRAME": "GTOD"}, r"line 10: .*'GTOD'"),
+        ({"TIME_SYSTEM": "UT1"}, r"line 11: .*'UT1'.*GPS, TAI, TT, UTC"),
+        ({"OBJECT_ID": ""}, r"line 6: OBJECT_ID is missing"),
+        ({"REF_FRAME": ""}, r"line 6: REF_FRAME is missing"),
+        ({"USEABLE_START_TIME": "tomorrow"}, r"line 14: 'tomorrow' is not a time"),
+        ({"USEABLE_START_TIME": "2025-03-21T00:00:00"}, r"line 6: all states of this segment"),
+        ({"INTERPOLATION": "HERMITE", "INTERPOLATION_DEGREE": "seven"}, r"line 15: .*degree 'seven'"),
     ],
 )
-def test_impossible_metadata_are_told_with_their_line(change: dict[str, str], complaint: str) -> None:
+def test_invalid_metadata_are_reported_with_their_line(change: dict[str, str], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         read(message(change))
 
@@ -191,20 +191,20 @@ def test_impossible_metadata_are_told_with_their_line(change: dict[str, str], co
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("2025-03-20T00:00:00.000000 4200", "2025-13-20T00:00:00.000000 4200", r"line 16: 2025-13-20 is no date"),
+        ("2025-03-20T00:00:00.000000 4200", "2025-13-20T00:00:00.000000 4200", r"line 16: 2025-13-20 is not a date"),
         ("2025-03-20T00:01:00", "2025-03-20T00:00:00", r"line 17: .* is not later than the state before"),
-        ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 4200.0x", r"line 16: .*not all numbers.*'4200.0x'"),
+        ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 4200.0x", r"line 16: .*not a number.*'4200.0x'"),
         ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 nan", r"line 16: .*not finite"),
         ("T00:00:00.000000 4200.000000000000", "T00:00:00.000000 1e999", r"line 16: .*not finite"),
     ],
 )
-def test_impossible_states_are_told_with_their_line(old: str, new: str, complaint: str) -> None:
+def test_invalid_states_are_reported_with_their_line(old: str, new: str, complaint: str) -> None:
     text = message({})
     assert old in text
     with pytest.raises(ValueError, match=complaint):
         read(text.replace(old, new, 1))
 
 
-def test_a_message_without_states_is_told() -> None:
-    with pytest.raises(ValueError, match="holds no states"):
+def test_a_message_without_states_is_rejected() -> None:
+    with pytest.raises(ValueError, match="no states"):
         read(kvn(kvn_segment([], STATES[:0], oem_metadata(EPOCHS))))

@@ -62,26 +62,26 @@ def test_a_message_within_an_ndm_and_a_namespace_is_the_same() -> None:
     ("old", "new", "complaint"),
     [
         ("</segment>", "", r"line 29: damaged XML: mismatched tag"),
-        ('<?xml version="1.0" encoding="UTF-8"?>', "<!DOCTYPE oem>", r"line 1: a document type has no place"),
+        ('<?xml version="1.0" encoding="UTF-8"?>', "<!DOCTYPE oem>", r"line 1: .*document type"),
         ("<Z_DOT>0.0</Z_DOT>", "", r"line 21: the state that ends here lacks Z_DOT"),
-        ('<X units="km">', '<X units="m">', r"line 18: X is in m, not in km"),
+        ('<X units="km">', '<X units="m">', r"line 18: X is in m instead of km"),
         ("<oem", "<opm", r"line 30: damaged XML"),
-        ("<segment>", "<part>", r"line 16: a state stands outside a segment"),
+        ("<segment>", "<part>", r"line 16: .*outside a segment"),
     ],
 )
-def test_damage_is_told_with_its_line(old: str, new: str, complaint: str) -> None:
+def test_damage_is_reported_with_its_line(old: str, new: str, complaint: str) -> None:
     assert old in SAMPLE
     with pytest.raises(ValueError, match=complaint):
         read_xml(SAMPLE.replace(old, new, 1).encode())
 
 
-def test_other_xml_is_no_message() -> None:
-    with pytest.raises(ValueError, match="holds no element 'oem'"):
+def test_other_xml_is_rejected() -> None:
+    with pytest.raises(ValueError, match="no element 'oem'"):
         read_xml(b"<opm><body/></opm>")
 
 
 @given(st.integers(0, len(SAMPLE) - 1), st.binary(max_size=3), st.integers(0, 100))
-def test_a_damaged_message_is_read_or_refused(place: int, inserted: bytes, removed: int) -> None:
+def test_a_damaged_message_is_read_or_rejected(place: int, inserted: bytes, removed: int) -> None:
     content = SAMPLE.encode()
     with suppress(ValueError):
         segments = read_xml(content[:place] + inserted + content[place + removed :])
@@ -89,7 +89,7 @@ def test_a_damaged_message_is_read_or_refused(place: int, inserted: bytes, remov
 
 
 @given(st.text(alphabet="abcABC0123456789-_", min_size=1, max_size=12))
-def test_an_unknown_encoding_is_refused(encoding: str) -> None:
+def test_an_unknown_encoding_is_rejected(encoding: str) -> None:
     content = SAMPLE.replace("UTF-8", encoding)
     with suppress(ValueError):
         assert read_xml(content.encode())

@@ -77,7 +77,7 @@ def test_an_epoch_without_a_position_is_a_gap() -> None:
 
 @pytest.mark.parametrize("version", ["c", "d"])
 @pytest.mark.parametrize("velocities", [True, False])
-def test_what_was_written_is_read(version: str, velocities: bool) -> None:  # noqa: FBT001
+def test_written_files_are_read(version: str, velocities: bool) -> None:  # noqa: FBT001
     text = sp3(EPOCHS, {"L47": STATES}, version=version, velocities=velocities)
     ephemeris = read_sp3(text, None)
     begin_ms, end_ms = ephemeris.span_gps_ms
@@ -127,12 +127,12 @@ def test_the_satellite_is_chosen_by_name_and_the_error_lists_them() -> None:
     text = sp3(EPOCHS, states, version="d")
     found = read_sp3(text, "G20").at(np.array([read_sp3(text, "G20").span_gps_ms[0]]))
     assert np.linalg.norm(found.position_ecef_m) == pytest.approx(7e6 * 1.019, abs=1e-3)
-    for wanted, complaint in ((None, "name the object"), ("L48", "no object 'L48'")):
+    for wanted, complaint in ((None, "several objects"), ("L48", "unknown object 'L48'")):
         with pytest.raises(ValueError, match=complaint + ".*G01, G02.*L47"):
             read_sp3(text, wanted)
 
 
-def test_a_satellite_without_its_zero_is_the_same() -> None:
+def test_a_satellite_name_without_its_zero_is_accepted() -> None:
     text = sp3(EPOCHS, {"G 1": STATES})
     assert read_sp3(text, "G01").description == read_sp3(text, None).description
 
@@ -154,7 +154,7 @@ def test_missing_positions_make_gaps_and_missing_velocities_an_arc_of_positions(
     np.testing.assert_allclose(found.velocity_ecef_mps[3], STATES[20, 3:], atol=1e-3)
 
 
-def test_an_epoch_left_out_is_a_gap() -> None:
+def test_a_missing_epoch_is_a_gap() -> None:
     keep = np.arange(30) != 15
     text = sp3([epoch for epoch, kept in zip(EPOCHS, keep, strict=True) if kept], {"L47": STATES[keep]})
     assert read_sp3(text, None).description.endswith("29 samples in 2 arcs")
@@ -163,45 +163,45 @@ def test_an_epoch_left_out_is_a_gap() -> None:
 @pytest.mark.parametrize(
     ("number", "line", "complaint"),
     [
-        (1, "#aV2025  3 20 12  0  0.00000000       3 ORBIT IGS20 FIT  TST", "line 1: SP3-a is not read"),
+        (1, "#aV2025  3 20 12  0  0.00000000       3 ORBIT IGS20 FIT  TST", "line 1: SP3-a"),
         (1, "/*", "line 12: the header lacks"),
         (2, "## 2358 388800.00000000     0.00000000 60754 0.5", "line 2: the epoch interval 0.0+ s"),
-        (2, "## 2358 388800.00000000    3x.00000000 60754 0.5", "line 2: '3x.00000000' is no number"),
+        (2, "## 2358 388800.00000000    3x.00000000 60754 0.5", "line 2: '3x.00000000' is not a number"),
         (2, "/*", "line 12: the header lacks"),
-        (3, "+    0     0  0  0", "line 12: there is no object 'L47'; the file has none"),
-        (5, "%c L  cc XXX ccc cccc cccc", "line 5: the time system 'XXX' is none of SP3's, GPS"),
-        (11, "PL47   4200.000000      0.000000   5600.000000", "line 11: a record stands before the first epoch"),
-        (12, "*  2025  3 32 12  0  0.00000000", "line 12: 2025-03-32 is no date"),
-        (12, "*  2025  3 20 12 60  0.00000000", "line 12: .* is no time of the system GPS"),
-        (12, "*  2025  3 2x 12  0  0.00000000", "line 12: .*is no epoch like"),
-        (13, "PL47   4200.000000      0.0x0000   5600.000000", "line 13: '0.0x0000' is no number"),
-        (13, "PL47   4200.000000      0.000000", "line 13: '' is no number"),
-        (13, "PL47   4200.000000           nan   5600.000000", "line 13: 'nan' is no number"),
+        (3, "+    0     0  0  0", "line 12: unknown object 'L47'.* none"),
+        (5, "%c L  cc XXX ccc cccc cccc", "line 5: .*'XXX'.*GPS"),
+        (11, "PL47   4200.000000      0.000000   5600.000000", "line 11: .*before the first epoch"),
+        (12, "*  2025  3 32 12  0  0.00000000", "line 12: 2025-03-32 is not a date"),
+        (12, "*  2025  3 20 12 60  0.00000000", "line 12: .* does not exist in GPS"),
+        (12, "*  2025  3 2x 12  0  0.00000000", "line 12: .*is not an epoch"),
+        (13, "PL47   4200.000000      0.0x0000   5600.000000", "line 13: '0.0x0000' is not a number"),
+        (13, "PL47   4200.000000      0.000000", "line 13: '' is not a number"),
+        (13, "PL47   4200.000000           nan   5600.000000", "line 13: 'nan' is not a number"),
         (18, "*  2025  3 20 11  0 30.00000000", "line 18: the epoch is not later"),
-        (18, "Q  2025  3 20 11  0 30.00000000", "line 18: 'Q  2025  3 20 11  0 ' begins no record"),
-        (28, "", "line 28: no EOF here"),
+        (18, "Q  2025  3 20 11  0 30.00000000", "line 18: 'Q  2025  3 20 11  0 '"),
+        (28, "", "line 28: .*EOF"),
         (1, "#dV2025  3 20 12  0  0.00000000       3 ORBIT J2000 FIT  TST", "line 12: .*J2000 is inertial"),
     ],
 )
-def test_damage_is_told_with_its_line(number: int, line: str, complaint: str) -> None:
+def test_damage_is_reported_with_its_line(number: int, line: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         read_sp3(lines(SAMPLE, change={number: line}), "L47")
 
 
-def test_a_satellite_without_any_position_is_told() -> None:
+def test_a_satellite_without_any_position_is_rejected() -> None:
     states = {"L47": STATES, "L48": np.full_like(STATES, np.nan)}
-    with pytest.raises(ValueError, match="L48 has no position"):
+    with pytest.raises(ValueError, match="no position of satellite L48"):
         read_sp3(sp3(EPOCHS, states), "L48")
 
 
 @given(st.integers(0, len(SAMPLE) - 1), st.text(max_size=3), st.integers(0, 200))
-def test_a_damaged_file_is_read_or_refused(place: int, inserted: str, removed: int) -> None:
+def test_a_damaged_file_is_read_or_rejected(place: int, inserted: str, removed: int) -> None:
     damaged = SAMPLE[:place] + inserted + SAMPLE[place + removed :]
     with suppress(ValueError):
         assert read_sp3(damaged, "L47").span_gps_ms[0] > 0
 
 
 @given(st.text())
-def test_any_text_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"line|holds no epoch"):
+def test_any_other_text_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match=r"line|no epoch"):
         read_sp3(text, None)

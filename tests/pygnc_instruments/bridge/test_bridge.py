@@ -293,7 +293,7 @@ def test_reports_a_port_that_another_program_uses(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--protocol", "v3"), "v1, v2, envelope"),
-        (("--family", "none"), "no family of devices"),
+        (("--family", "none"), "unknown device family"),
         (("--certificate", "/nowhere.pem"), "not a certificate"),
     ],
 )

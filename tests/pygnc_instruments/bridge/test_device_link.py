@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.framing import Frame
-from pygnc_devices.reading import Counts, Reading, Stamp
+from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.ucb.unit import UcbUnit
 from pygnc_instruments.bridge import device_link as link_module
 from pygnc_instruments.bridge.device_link import DeviceLink, LinkState
@@ -40,14 +40,14 @@ def serve(selection: DeviceSelection, goal: Callable[[DeviceLink], bool]) -> lis
 
 def test_a_failing_driver_is_reported_and_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = [ZeroDivisionError()]
-    take = UcbUnit.take
+    interpret = UcbUnit.interpret
 
-    def fail_once(unit: UcbUnit, frame: Frame, stamp: Stamp, counts: Counts) -> Reading | None:
+    def fail_once(unit: UcbUnit, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         if faults:
             raise faults.pop()
-        return take(unit, frame, stamp, counts)
+        return interpret(unit, frame, stamp, counters)
 
-    monkeypatch.setattr(UcbUnit, "take", fail_once)
+    monkeypatch.setattr(UcbUnit, "interpret", fail_once)
     monkeypatch.setattr(link_module, "SEARCH_PAUSE_S", 0.05)
     with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         events = serve(

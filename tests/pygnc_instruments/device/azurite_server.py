@@ -1,4 +1,4 @@
-"""A real Azurite: Azure's blob service as its maker emulates it, installed from npm as the lock beside this says."""
+"""Azurite, Microsoft's emulator of Azure Blob Storage, installed from npm with the versions of the lock file."""
 
 import base64
 import fcntl
@@ -23,13 +23,13 @@ _START_S = 60.0
 
 
 def install() -> Path:
-    """Return Azurite's program; npm installs it once, whichever of several processes asks first."""
+    """Return the path of Azurite's program; the first of several processes installs it with npm."""
     lock = (HERE / "package-lock.json").read_bytes()
     folder = CACHE / f"azurite-{hashlib.sha256(lock).hexdigest()[:12]}"
     program = folder / "node_modules/azurite/dist/src/blob/main.js"
     CACHE.mkdir(exist_ok=True)
-    with (CACHE / "azurite.lock").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with (CACHE / "azurite.lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         if not program.exists():
             _install_into(folder)
     return program
@@ -47,11 +47,7 @@ def _install_into(folder: Path) -> None:
 
 @dataclass
 class Azurite:
-    """A server with a container `logs`.
-
-    Attributes:
-        port: on this computer.
-    """
+    """A running server with a container `logs`, on a port of this computer."""
 
     port: int
 
@@ -95,7 +91,7 @@ class Azurite:
 
 
 def start(folder: Path, port: int = 0) -> tuple[Azurite, subprocess.Popen[bytes]]:
-    """Start a server; it is up when this returns."""
+    """Start a server and wait until it accepts connections."""
     port = port or free_port()
     command = ["node", str(install()), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
     command += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
@@ -105,7 +101,7 @@ def start(folder: Path, port: int = 0) -> tuple[Azurite, subprocess.Popen[bytes]
     end_s = time.monotonic() + _START_S
     while time.monotonic() < end_s:
         if process.poll() is not None:
-            raise AssertionError(f"Azurite has ended with code {process.returncode}")
+            raise AssertionError(f"Azurite ended with code {process.returncode}")
         try:
             socket.create_connection(("127.0.0.1", port), 0.5).close()
         except OSError:
@@ -117,9 +113,9 @@ def start(folder: Path, port: int = 0) -> tuple[Azurite, subprocess.Popen[bytes]
 
 
 def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 

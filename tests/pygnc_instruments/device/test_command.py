@@ -110,19 +110,19 @@ def test_openimu_application_parameters_are_settings(line: PtyEndpoint, unit: Uc
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["set", "PORT", "packet_rate_divider=7"], "7 is none of 0 (quiet), 1 (100 Hz)"),
-        (["set", "PORT", "orientation=+x+x+x"], "is no value, but"),
-        (["set", "PORT", "colour=red"], "no field is called 'colour'"),
+        (["set", "PORT", "packet_rate_divider=7"], "unknown value 7; choose from 0 (quiet), 1 (100 Hz)"),
+        (["set", "PORT", "orientation=+x+x+x"], "choose from +x+y+z"),
+        (["set", "PORT", "colour=red"], "unknown field 'colour'"),
         (["set", "PORT", "orientation"], "NAME=VALUE"),
-        (["set", "PORT", "user.packet_rate=x"], "is no int"),
+        (["set", "PORT", "user.packet_rate=x"], "is not of type int"),
         (["get", "PORT", "accel_consistency_check"], "the unit refuses field 97"),
-        (["read", "PORT", "user.packet_rate"], "cannot be asked"),
+        (["read", "PORT", "user.packet_rate"], "cannot be read"),
         (["upgrade", "PORT", "/dev/null"], "the image is empty"),
-        (["restore", "PORT", "/dev/null"], "no snapshot"),
+        (["restore", "PORT", "/dev/null"], "not a snapshot"),
         (["restore", "PORT", "/nonexistent"], "/nonexistent: No such file"),
         (["log", "PORT", "--name", "../x"], "log name '../x' is not allowed"),
         (["log", "PORT", "--to", "ftp://x"], "'ftp://x' is not the URL of a store"),
-        (["stream", "PORT", "--user-packets", "/dev/null"], "no JSON"),
+        (["stream", "PORT", "--user-packets", "/dev/null"], "not JSON"),
     ],
 )
 def test_errors_are_one_line_with_the_reason(arguments: list[str], why: str, line: PtyEndpoint) -> None:
@@ -148,7 +148,7 @@ def test_gx2_settings_are_words_of_its_eeprom(gx2: PtyEndpoint) -> None:
     unit: Any = gx2.unit
     assert (unit.eeprom[0xFCA2], unit.eeprom[0xFCA6], unit.eeprom[0xFC1A]) == (1024, 0xC2, 0x1234)
     assert run_json("read", *port, "startup", "0xFC1A")["0xFC1A"]["value"] == 0x1234
-    assert "does not tell" in run("get", *port, code=1).stderr
+    assert "does not report" in run("get", *port, code=1).stderr
     run("set", *port, "continuous=none")
     assert unit._continuous == 0
     assert "is no measurement" in run("set", *port, "continuous=EA", code=1).stderr
@@ -183,7 +183,10 @@ def test_snapshot_is_saved_and_restored(
     assert "0xfca2" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2").stdout
     assert gx2_unit.eeprom[0xFCA2] == 512
     gx2_unit.serial_number = "another"
-    assert "the snapshot is of unit" in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
+    assert (
+        "the snapshot belongs to unit"
+        in run("restore", gx2.url, tmp_path / "gx2.json", "--family", "gx2", code=1).stderr
+    )
 
 
 def test_stream_prints_lines_or_json(line: PtyEndpoint) -> None:

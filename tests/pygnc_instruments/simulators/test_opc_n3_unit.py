@@ -8,14 +8,14 @@ from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 
 
 def ask(opc: OpcN3Simulator, command: int, payload: bytes, now_s: float = 10.0) -> bytes:
-    """Return what comes for the bytes behind a handshake."""
+    """Do the handshake of a command and return the bytes in exchange for its payload."""
     assert opc.exchange(command, now_s) == 0x31
     assert opc.exchange(command, now_s + 0.01) == 0xF3
     return bytes(opc.exchange(octet, now_s + 0.02) for octet in payload)
 
 
 def crc16(octets: bytes) -> int:
-    """CRC-16/MODBUS as the CRC-CCITT-like remainder of reversed bits, worked out without a table."""
+    """Return the CRC-16/MODBUS, computed bit by bit."""
     crc = 0xFFFF
     for octet in octets:
         for bit in range(8):
@@ -51,7 +51,7 @@ def test_adapter_rejects_unknown_commands_and_exchanges_before_spi_setup() -> No
     adapter = UsbIssSimulator(OpcN3Simulator())
     adapter.receive(b"\x61\x30", 1.0)
     assert adapter.run(1.0) == b"\x00\x05"
-    adapter.receive(b"\x5a", 2.0)  # a frame that was cut is dropped
+    adapter.receive(b"\x5a", 2.0)  # an incomplete frame is dropped
     adapter.receive(b"\x5a\x01", 3.0)
     assert adapter.run(3.0) == b"\x07\x07\x40"
     assert adapter.next_s() > 3.0
@@ -78,7 +78,7 @@ def test_another_command_ends_a_handshake() -> None:
 def test_an_interrupted_answer_is_abandoned_after_a_rest() -> None:
     opc = OpcN3Simulator(rest_s=2.0)
     ask(opc, 0x3F, bytes(8))
-    assert opc.exchange(0xCF, 10.1) == ord("s")  # it takes that for the ninth byte
+    assert opc.exchange(0xCF, 10.1) == ord("s")  # taken as the ninth byte of the answer
     assert opc.exchange(0xCF, 12.2) == 0x31
 
 

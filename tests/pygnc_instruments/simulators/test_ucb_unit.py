@@ -24,7 +24,7 @@ def split(octets: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def ask(unit: UcbSimulator, octets: bytes, at_s: float = 0.0, wait_s: float = 0.009) -> list[tuple[bytes, bytes]]:
-    """Answers without the stream."""
+    """Return the answers without the stream."""
     unit.run(at_s)
     unit.receive(octets, at_s)
     return [entry for entry in split(unit.run(at_s + wait_s)) if entry[0] not in (b"S1", b"S0")]
@@ -81,7 +81,7 @@ def test_eeprom_takes_effect_after_power_up_and_ram_is_lost() -> None:
 
 
 def test_refuses_a_packet_and_rate_that_exceed_the_baud_rate() -> None:
-    unit = UcbSimulator(eeprom={2: 2})  # S1 at 100 Hz is the most that 38400 baud carries
+    unit = UcbSimulator(eeprom={2: 2})  # 38400 baud carries at most S1 at 100 Hz
     assert ask(unit, frame(b"SF", bytes.fromhex("01 0003 5330"))) == [(b"\x15\x15", b"SF")]
     assert unit.ram[3] == 0x5331
 
@@ -89,7 +89,7 @@ def test_refuses_a_packet_and_rate_that_exceed_the_baud_rate() -> None:
 def test_answer_to_a_change_of_baud_rate_has_the_new_rate() -> None:
     unit = UcbSimulator()
     unit.receive(frame(b"SF", bytes.fromhex("01 0002 0003")), 0.0)
-    assert unit.baud == 57600  # before anything is sent
+    assert unit.baud == 57600  # before the answer is sent
     assert (b"SF", bytes.fromhex("01 0002")) in split(unit.run(0.1))
 
 

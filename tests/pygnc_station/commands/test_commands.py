@@ -31,11 +31,11 @@ def _invoke(*arguments: object, code: int = 0) -> str:
     return result.output
 
 
-def test_kinds_of_devices_are_listed_with_what_they_read() -> None:
+def test_lists_device_families_with_their_readings() -> None:
     assert "Aceinna DMU38x" in _invoke("families")
 
 
-def test_a_device_is_tested_by_its_own_question(tmp_path: Path) -> None:
+def test_identifies_each_device_by_its_family(tmp_path: Path) -> None:
     path = write_settings(tmp_path)
     with line(tmp_path):
         output = _invoke("test", "--settings", path)
@@ -44,7 +44,7 @@ def test_a_device_is_tested_by_its_own_question(tmp_path: Path) -> None:
     assert "no such port; is the cable in?" in _invoke("test", "--settings", path, code=1)
 
 
-def test_one_reading_is_shown_and_not_stored(tmp_path: Path) -> None:
+def test_read_once_prints_a_reading_without_storing_it(tmp_path: Path) -> None:
     path = write_settings(tmp_path)
     with line(tmp_path):
         shown = json.loads(_invoke("read-once", "--json", "--settings", path))
@@ -53,14 +53,14 @@ def test_one_reading_is_shown_and_not_stored(tmp_path: Path) -> None:
     assert not (tmp_path / "readings.db").exists()
 
 
-def test_the_newest_readings_are_shown_first(settings: Path) -> None:
+def test_recent_prints_the_newest_readings_first(settings: Path) -> None:
     lines = _invoke("recent", "--settings", settings, "-n", 2).splitlines()
     assert lines == [
         "2026-09-21T14:15:45.000Z  imu  S1  zRate 1.66158 deg/s  temp_degc 29 degC  text ok",
         "2026-09-21T14:15:40.000Z  imu  S1  zRate 1.60428 deg/s  temp_degc 28 degC  text ok",
     ]
     assert json.loads(_invoke("recent", "--settings", settings, "-n", 1, "--json"))["raw"] == "1d"
-    assert "no readings of that" in _invoke("recent", "--settings", settings, "-g", "nobody")
+    assert "no such readings" in _invoke("recent", "--settings", settings, "-g", "nobody")
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def _feeding(store: Store) -> Iterator[None]:
         thread.join()
 
 
-def test_readings_are_watched_as_they_come_until_ctrl_c(settings: Path, tmp_path: Path) -> None:
+def test_watch_prints_new_readings_until_ctrl_c(settings: Path, tmp_path: Path) -> None:
     process = start("watch", "--settings", settings, "--json")
     assert process.stdout is not None
     try:
@@ -96,27 +96,27 @@ def test_readings_are_watched_as_they_come_until_ctrl_c(settings: Path, tmp_path
     assert numbers[0] > 30
 
 
-def test_watching_ends_after_as_many_as_were_asked_for(settings: Path, tmp_path: Path) -> None:
+def test_watch_ends_after_count_readings(settings: Path, tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "readings.db")) as store, _feeding(store):
         assert len(_invoke("watch", "--settings", settings, "-n", 2).splitlines()) == 2
 
 
-def test_readings_are_exported_of_a_time(settings: Path, tmp_path: Path) -> None:
+def test_exports_the_readings_of_a_time_span(settings: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     span = ("--since", "2026-09-21T14:15:00", "--until", "2026-09-21T14:15:30+00:00")
     assert "imu_S1.csv" in _invoke("export", out, "--settings", settings, *span)
     with (out / "imu_S1.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 7
     assert "imu_S1.parquet" in _invoke("export", out, "--settings", settings, "--form", "parquet")
-    assert "'soon' is no time" in _invoke("export", out, "--settings", settings, "--since", "soon", code=1)
+    assert "invalid time 'soon'" in _invoke("export", out, "--settings", settings, "--since", "soon", code=1)
 
 
-def test_old_readings_are_deleted_on_request_only(settings: Path) -> None:
-    assert "all readings are kept" in _invoke("prune", "--settings", settings, code=1)
+def test_prunes_only_with_a_maximum_age(settings: Path) -> None:
+    assert "no maximum age" in _invoke("prune", "--settings", settings, code=1)
     assert _invoke("prune", "--settings", settings, "--days", 1) == "30 readings deleted\n"
 
 
-def test_a_central_store_gets_the_readings(tmp_path: Path, settings: Path) -> None:
+def test_sync_sends_readings_to_the_central_store(tmp_path: Path, settings: Path) -> None:
     assert "set url in [sync]" in _invoke("sync", "--settings", settings, code=1)
     settings.write_text(settings.read_text() + '[sync]\nurl = "central.db"\n')
     assert _invoke("sync", "--settings", settings) == "30 readings sent\n"
@@ -124,11 +124,11 @@ def test_a_central_store_gets_the_readings(tmp_path: Path, settings: Path) -> No
     settings.write_text(settings.read_text().replace("central.db", "settings.toml/central.db"))
     (tmp_path / "settings.toml").write_text("a file in the way")
     assert "settings.toml" in _invoke("sync", "--settings", settings, code=1)
-    assert "the next try is due in" in _invoke("sync", "--settings", settings)
+    assert "the next attempt is due in" in _invoke("sync", "--settings", settings)
     assert "PROBLEM  central store: 1 failures in a row" in _invoke("doctor", "--settings", settings, code=1)
 
 
-def test_units_name_this_installation_and_the_settings(settings: Path, tmp_path: Path) -> None:
+def test_units_contain_this_installation_and_the_settings_file(settings: Path, tmp_path: Path) -> None:
     settings.write_text(settings.read_text() + '[store]\nkeep_days = 30\n[sync]\nurl = "c.db"\n')
     output = _invoke("units", "--settings", settings, "--out", tmp_path / "units", "--user", "pi")
     names = sorted(path.name for path in (tmp_path / "units").iterdir())
@@ -142,7 +142,7 @@ def test_units_name_this_installation_and_the_settings(settings: Path, tmp_path:
     assert "enable --now pygnc-station.service pygnc-station-sync.timer pygnc-station-prune.timer" in output
 
 
-def test_units_are_what_systemd_reads_whatever_names_and_folders_are_called(tmp_path: Path) -> None:
+def test_systemd_accepts_units_with_any_station_name_and_folder(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "pi's \"5 %n $HOME", tmp_path / "usb stick"
     folder.mkdir()
     settings = folder / "station.toml"
@@ -171,6 +171,8 @@ def test_units_are_what_systemd_reads_whatever_names_and_folders_are_called(tmp_
     assert "CAP_NET_BIND_SERVICE" not in service
 
 
-def test_import_takes_batonopcs_database(settings: Path, tmp_path: Path) -> None:
-    assert "no such file" in _invoke("import", tmp_path / "none.db", "--settings", settings, code=1)
-    assert "no time zone" in _invoke("import", tmp_path / "none.db", "--settings", settings, "--zone", "Mars", code=1)
+def test_imports_a_database_of_batonopc(settings: Path, tmp_path: Path) -> None:
+    assert "does not exist" in _invoke("import", tmp_path / "none.db", "--settings", settings, code=1)
+    assert "unknown time zone" in _invoke(
+        "import", tmp_path / "none.db", "--settings", settings, "--zone", "Mars", code=1
+    )

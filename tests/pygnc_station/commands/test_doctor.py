@@ -13,74 +13,76 @@ from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 NOW_S = START_MS / 1000 + 60
 
 
-def _told(path: Path, now_s: float = NOW_S) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _findings(path: Path, now_s: float = NOW_S) -> dict[str, str]:
+    results: dict[str, str] = {}
     for finding in examine(read_settings(path), now_s):
-        found[finding.what] = f"{found.get(finding.what, '')}{'+' if finding.is_good else '-'} {finding.text}\n"
-    return found
+        results[finding.subject] = (
+            f"{results.get(finding.subject, '')}{'+' if finding.is_good else '-'} {finding.text}\n"
+        )
+    return results
 
 
-def test_a_station_that_is_well_has_no_problem(tmp_path: Path) -> None:
+def test_finds_no_problem_in_a_healthy_station(tmp_path: Path) -> None:
     path = write_settings(tmp_path)
     with Store.open(str(tmp_path / "readings.db")) as store:
         store.append(store.stream("imu", LAYOUT), [new(1)])
     with line(tmp_path):
-        told = _told(path)
-        assert all(not text.startswith("-") for text in told.values()), told
-        assert "IMU381ZA-400" in told["device imu"]
-        assert "+ it reads" in told["device imu"]
-        assert "the newest reading is of 2026-09-21T14:13:25.000Z" in told["store"]
+        found = _findings(path)
+        assert all(not text.startswith("-") for text in found.values()), found
+        assert "IMU381ZA-400" in found["device imu"]
+        assert "+ the reading is good" in found["device imu"]
+        assert "newest reading: 2026-09-21T14:13:25.000Z" in found["store"]
 
 
-def test_a_missing_port_a_mute_unit_and_an_unknown_family_are_told_apart(
+def test_distinguishes_missing_port_silent_unit_and_unknown_family(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "- " in _told(write_settings(tmp_path))["device imu"]
-    assert "no such port; is the cable in?" in _told(write_settings(tmp_path))["device imu"]
+    assert "- " in _findings(write_settings(tmp_path))["device imu"]
+    assert "no such port; is the cable in?" in _findings(write_settings(tmp_path))["device imu"]
     monkeypatch.setattr("pygnc_station.logger.devices._PROBE_S", 0.3)
     master, slave = os.openpty()
     try:
-        told = _told(write_settings(tmp_path, port=os.ttyname(slave)))["device imu"]
+        found = _findings(write_settings(tmp_path, port=os.ttyname(slave)))["device imu"]
     finally:
         os.close(master)
         os.close(slave)
-    assert "can be opened, but no Aceinna" in told
+    assert "can be opened, but no Aceinna" in found
     path = write_settings(tmp_path)
     path.write_text(path.read_text().replace('"ucb"', '"abc"'))
-    assert "no family of devices is called 'abc'" in _told(path)["device imu"]
+    assert "no family of devices is called 'abc'" in _findings(path)["device imu"]
 
 
-def test_a_logger_at_work_is_no_problem_unless_its_readings_stop(tmp_path: Path) -> None:
+def test_a_running_logger_is_a_problem_only_if_its_readings_stop(tmp_path: Path) -> None:
     path = write_settings(tmp_path)
     with line(tmp_path) as port, Store.open(str(tmp_path / "readings.db")) as store:
-        from pygnc_devices.ucb.driver import Ucb  # noqa: PLC0415 - here alone
+        from pygnc_devices.ucb.driver import Ucb  # noqa: PLC0415 - used here only
 
         with Ucb.open(port.url):
-            assert "is in use" in _told(path)["device imu"]
-            assert _told(path)["store"].startswith("-")
+            assert "is in use" in _findings(path)["device imu"]
+            assert _findings(path)["store"].startswith("-")
             store.append(store.stream("imu", LAYOUT), [new(0)])
-            assert _told(path)["store"].startswith("+")
-            assert "is 10 min old" in _told(path, NOW_S + 540)["store"]
+            assert _findings(path)["store"].startswith("+")
+            assert "is 10 min old" in _findings(path, NOW_S + 540)["store"]
 
 
-def test_clock_disk_and_key_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_clock_disk_and_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_settings(tmp_path, '[upload]\nurl = "https://server"')
-    told = _told(path, 946684800.0)
-    assert told["clock"].startswith("- it is not 2000-01-01 00:00")
-    assert "pygnc station register" in told["key"]
+    found = _findings(path, 946684800.0)
+    assert found["clock"].startswith("- the time 2000-01-01 00:00")
+    assert "pygnc station register" in found["key"]
     key = tmp_path / "gateway_key.txt"
     key.write_text("k")
     key.chmod(0o644)
-    assert "chmod 600" in _told(path)["key"]
+    assert "chmod 600" in _findings(path)["key"]
     key.chmod(0o600)
-    assert _told(path)["key"].startswith("+")
-    monkeypatch.setattr(doctor, "_LITTLE_BYTES", 1 << 60)
-    assert "set keep_days" in _told(path)["disk"]
+    assert _findings(path)["key"].startswith("+")
+    monkeypatch.setattr(doctor, "_LOW_DISK_BYTES", 1 << 60)
+    assert "set keep_days" in _findings(path)["disk"]
     (tmp_path / "readings.db").unlink()
     (tmp_path / "readings.db").mkdir()
-    assert "unable to open database file" in _told(path)["store"]
+    assert "unable to open database file" in _findings(path)["store"]
 
 
-def test_settings_without_a_device_are_a_problem(tmp_path: Path) -> None:
+def test_reports_settings_without_a_device(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text("name = 'x'")
-    assert "add a [[device]] table" in _told(tmp_path / "station.toml")["settings"]
+    assert "add a [[device]] table" in _findings(tmp_path / "station.toml")["settings"]

@@ -1,4 +1,4 @@
-"""What docs/station.md says is so: its settings are accepted, its commands exist."""
+"""docs/station.md matches the program: its settings are accepted, its commands exist."""
 
 import re
 import tomllib
@@ -19,6 +19,6 @@ def test_documented_settings_are_accepted(text: str) -> None:
     assert settings_of(tomllib.loads(text), "docs/station.md")
 
 
-def test_documented_commands_exist_and_all_commands_are_documented() -> None:
+def test_documentation_covers_exactly_the_existing_commands() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     assert set(COMMANDS) == known

@@ -1,4 +1,4 @@
-"""Scripts for emus-bms: the README's own way, the queue, labels, settings, logs."""
+"""Scripts for emus-bms: usage in its README, queue, labels, settings, logs."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def run(folder: Path, *command: str, **environment: str) -> "subprocess.Complete
 
 
 def ask(line: PtyEndpoint, definition: dict[str, dict[str, int]], timeout: float | None = 20.0) -> ResponseQueue:
-    """Ask as scripts do, and wait."""
+    """Request sentences as scripts do, and wait for the responses."""
     queue = ResponseQueue(definition, timeout)
     serial = EmusSerial(line.url, list(definition))
     serial.set_queue(queue)
@@ -90,7 +90,7 @@ def values(queue: ResponseQueue, name: str) -> Any:  # noqa: ANN401 - a script's
     return queue.get_items()[name][0]["values"]
 
 
-def test_the_way_of_the_readme_works(tmp_path: Path) -> None:
+def test_the_usage_in_the_readme_of_emus_bms_works(tmp_path: Path) -> None:
     with PtyEndpoint(EmusSimulator(broadcast_s=0.3), tmp_path / "port") as line:
         (tmp_path / ".env").write_text(f"EMUS_SERIAL_PORT={line.url}\nNO_BT3=False\n")
         done = run(tmp_path, "-c", README_WAY)
@@ -102,7 +102,7 @@ def test_the_way_of_the_readme_works(tmp_path: Path) -> None:
     assert len(items["BV2"][0]["values"]["INDIVIDUAL CELL VOLTAGE"]) == 8
 
 
-def test_values_have_the_labels_that_scripts_know(tmp_path: Path) -> None:
+def test_values_have_the_labels_of_emus_bms(tmp_path: Path) -> None:
     names = ["BB1", "BB2", "BC1", "BT1", "BT2", "BT3", "BT4", "BV1", "CV1", "VR1", "ST1", "OT1", "DT1", "TD1"]
     with PtyEndpoint(EmusSimulator(Battery(cells=4)), tmp_path / "port") as line:
         queue = ask(line, {name: {"length": 1} for name in names})
@@ -117,7 +117,7 @@ def test_values_have_the_labels_that_scripts_know(tmp_path: Path) -> None:
     assert values(queue, "OT1")["HEATER"] == 0
 
 
-def test_without_a_length_all_cells_are_waited_for(tmp_path: Path) -> None:
+def test_without_a_length_the_response_ends_with_the_last_cell(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(cells=43), faults=EmusFaults(lost_frames=1))
     with PtyEndpoint(unit, tmp_path / "port") as line:
         queue = ask(line, {"BV2": {}})
@@ -126,14 +126,14 @@ def test_without_a_length_all_cells_are_waited_for(tmp_path: Path) -> None:
     assert queue.unanswered == set()
 
 
-def test_a_script_does_not_wait_for_ever(tmp_path: Path) -> None:
+def test_a_script_does_not_wait_forever_for_an_unanswered_request(tmp_path: Path) -> None:
     with PtyEndpoint(EmusSimulator(Battery(cells=8)), tmp_path / "port") as line:
         queue = ask(line, {"BV2": {"length": 5}}, timeout=None)
     assert queue.unanswered == {"BV2"}
     assert len(queue.get_items()["BV2"]) == 1
 
 
-def test_waiting_does_not_burn_the_processor() -> None:
+def test_polling_the_queue_does_not_occupy_the_processor() -> None:
     queue = ResponseQueue({"BV1": {"length": 1}}, 0.5)
     before_s = time.process_time()
     while not queue.is_queue_processed() and not queue.has_timed_out():
@@ -141,7 +141,7 @@ def test_waiting_does_not_burn_the_processor() -> None:
     assert time.process_time() - before_s < 0.2
 
 
-def test_a_queue_takes_what_was_defined_and_no_more() -> None:
+def test_the_queue_accepts_only_the_defined_sentences() -> None:
     queue = ResponseQueue({"BV1": {"length": 1}})
     queue.put("BC1", {"name": "BC1"})
     assert not queue.is_queue_processed()
@@ -154,24 +154,24 @@ def test_a_queue_takes_what_was_defined_and_no_more() -> None:
     assert queue.get_items() == {}
 
 
-def test_a_port_is_found_by_its_ids_or_told_how_to_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finds_the_port_by_usb_ids_or_explains_how_to_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PortError, match="set EMUS_SERIAL_VID and EMUS_SERIAL_PID"):
         EmusSerial().open()
     monkeypatch.setattr(config, "EMUS_SERIAL_VID", "0403")
     monkeypatch.setattr(config, "EMUS_SERIAL_PID", "6001")
-    with pytest.raises(PortError, match="usb://0403:6001: no port is that"):
+    with pytest.raises(PortError, match="usb://0403:6001: no port matches"):
         EmusSerial().open()
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("False", False), ("no", False), ("0", False), ("", False), ("True", True)]
 )
-def test_no_means_no(text: str, expected: bool) -> None:  # noqa: FBT001 - a parameter
+def test_false_no_off_and_0_switch_a_setting_off(text: str, expected: bool) -> None:  # noqa: FBT001 - a parameter
     assert config.is_set(text) is expected
     assert not config.is_set(None)
 
 
-def test_settings_come_from_the_file_where_the_program_runs(tmp_path: Path) -> None:
+def test_reads_settings_from_the_env_file_of_the_current_folder(tmp_path: Path) -> None:
     settings = {
         "ID": "7", "EMUS_SERIAL_PORT": "/dev/ttyUSB4", "EMUS_SERIAL_VID": "0403", "EMUS_SERIAL_PID": "6001",
         "NO_BT3": "True", "DB_HOST": "db", "DB_LOCAL_NAME": "here", "DB_SYNC_USER": "me", "EMUS_LIVE_INTERVAL": "9",
@@ -185,15 +185,15 @@ def test_settings_come_from_the_file_where_the_program_runs(tmp_path: Path) -> N
     assert run(tmp_path, "-c", program).stdout == "7 /dev/ttyUSB4 0403 6001 True db here me 9 2\n"
 
 
-def test_settings_without_a_value_are_as_if_not_there_and_wrong_ones_are_named(tmp_path: Path) -> None:
+def test_empty_settings_have_defaults_and_invalid_ones_are_reported(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("EMUS_LIVE_INTERVAL=\nEMUS_SERIAL_PORT=\n")
     program = "from pygnc_station.emus_lib.config import *\nprint(EMUS_LIVE_INTERVAL, repr(EMUS_SERIAL_PORT), NO_BT3)"
     assert run(tmp_path, "-c", program).stdout == "5 '' False\n"
     done = run(tmp_path, "-c", program, EMUS_LIVE_INTERVAL="often")
-    assert (done.returncode, done.stderr) == (1, ".env: EMUS_LIVE_INTERVAL is a whole number, not 'often'\n")
+    assert (done.returncode, done.stderr) == (1, ".env: EMUS_LIVE_INTERVAL must be an integer, not 'often'\n")
 
 
-def test_each_script_has_its_log(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_logger_writes_its_own_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logger = helpers.init_logging("a_script")
     assert helpers.init_logging("a_script") is logger
     logger.debug("hello")
@@ -204,12 +204,12 @@ def test_each_script_has_its_log(home: Path, capsys: pytest.CaptureFixture[str])
         logger.removeHandler(handler)
 
 
-def test_the_small_helpers_are_there() -> None:
+def test_helpers_provide_json_and_checksum() -> None:
     assert helpers.crc_checksum("BC1,000456F0,00057E40,1EDC,") == 0x3C
     assert helpers.dec(helpers.enc({"a": [1]})) == {"a": [1]}
 
 
-def test_the_example_that_asks_runs(tmp_path: Path) -> None:
+def test_the_request_example_runs(tmp_path: Path) -> None:
     with PtyEndpoint(EmusSimulator(Battery(cells=20), broadcast_s=0.5), tmp_path / "port") as line:
         done = run(tmp_path, str(ROOT / "examples/emus.py"), EMUS_SERIAL_PORT=line.url)
     assert (done.returncode, done.stderr) == (0, "")
@@ -221,7 +221,7 @@ def test_the_example_that_asks_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "home/emus.LOCK").exists()
 
 
-def test_the_example_that_listens_runs(tmp_path: Path) -> None:
+def test_the_broadcast_example_runs(tmp_path: Path) -> None:
     with PtyEndpoint(EmusSimulator(broadcast_s=0.3), tmp_path / "port") as line:
         done = run(tmp_path, str(ROOT / "examples/emus_broadcast.py"), EMUS_SERIAL_PORT=line.url)
     assert (done.returncode, done.stderr) == (0, "")
@@ -230,7 +230,7 @@ def test_the_example_that_listens_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", ["emus.py", "emus_broadcast.py"])
-def test_an_example_that_cannot_run_says_why(tmp_path: Path, example: str) -> None:
+def test_an_example_reports_why_it_cannot_run(tmp_path: Path, example: str) -> None:
     program = str(ROOT / "examples" / example)
     done = run(tmp_path, program, EMUS_SERIAL_PORT="/dev/no_such_port")
     assert (done.returncode, done.stderr) == (1, "")
@@ -238,7 +238,7 @@ def test_an_example_that_cannot_run_says_why(tmp_path: Path, example: str) -> No
     assert not (tmp_path / "home/emus.LOCK").exists()
     done = run(tmp_path, program, EMUS_SERIAL_VID="dead", EMUS_SERIAL_PID="beef")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "usb://dead:beef: no port is that" in done.stdout
+    assert "usb://dead:beef: no port matches" in done.stdout
     (tmp_path / "file").touch()
     done = run(tmp_path, program, EMUS_SERIAL_PORT="/dev/no_such_port", EMUS_HOME=str(tmp_path / "file/home"))
     assert done.returncode == 1

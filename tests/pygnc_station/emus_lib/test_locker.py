@@ -1,4 +1,4 @@
-"""The lock file: real processes that want the same thing."""
+"""Lock files, with several processes."""
 
 import json
 import os
@@ -67,24 +67,24 @@ def hold(home: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def test_a_lock_of_another_process_holds_however_old_it_is(home: Path) -> None:
+def test_a_lock_of_a_running_process_does_not_expire(home: Path) -> None:
     process = hold(home)
     os.utime(home / "emus.LOCK", (0, 0))
     assert Locker.is_locked("emus")
     assert Locker.is_locked("emus", 0.0)
     assert json.loads((home / "emus.LOCK").read_text())["pid"] == process.pid
     Locker.unlock("emus")
-    assert (home / "emus.LOCK").exists()  # it is not ours
+    assert (home / "emus.LOCK").exists()  # another process holds it
     end(process)
     assert not Locker.is_locked("emus")
 
 
-def test_a_lock_is_given_back_when_its_program_ends(home: Path) -> None:
+def test_a_lock_is_released_when_its_process_exits(home: Path) -> None:
     end(hold(home))
     assert not (home / "emus.LOCK").exists()
 
 
-def test_a_lock_of_a_killed_process_is_void(home: Path) -> None:
+def test_a_lock_of_a_killed_process_is_invalid(home: Path) -> None:
     process = hold(home)
     process.kill()
     end(process)
@@ -96,7 +96,7 @@ def test_a_lock_of_a_killed_process_is_void(home: Path) -> None:
     assert not (home / "emus.LOCK").exists()
 
 
-def test_a_process_number_that_was_given_again_is_noticed(home: Path) -> None:
+def test_a_lock_is_invalid_if_its_process_id_was_reused(home: Path) -> None:
     process = hold(home)
     content = json.loads((home / "emus.LOCK").read_text())
     (home / "emus.LOCK").write_text(json.dumps(content | {"started": "1"}))
@@ -116,7 +116,7 @@ def test_locking_waits_for_the_other_process(home: Path) -> None:
     Locker.unlock("emus")
 
 
-def test_many_processes_are_never_inside_together(home: Path, tmp_path: Path) -> None:
+def test_only_one_of_many_processes_holds_the_lock(home: Path, tmp_path: Path) -> None:
     (tmp_path / "count").write_text("0")
     processes = [start(COUNT, home, str(tmp_path / "count")) for _ in range(4)]
     for process in processes:
@@ -132,7 +132,7 @@ def test_many_processes_are_never_inside_together(home: Path, tmp_path: Path) ->
     assert (tmp_path / "count").read_text() == "160"
 
 
-def test_a_lock_without_a_maker_is_void_after_two_seconds(home: Path) -> None:
+def test_a_lock_of_an_unknown_process_expires_after_two_seconds(home: Path) -> None:
     home.mkdir()
     (home / "emus.LOCK").write_text("2022-04-29 10:00:00")
     assert Locker.is_locked("emus")
@@ -141,9 +141,9 @@ def test_a_lock_without_a_maker_is_void_after_two_seconds(home: Path) -> None:
     assert Locker.is_locked("emus", 60)
 
 
-def test_unlocking_what_is_not_locked_does_nothing() -> None:
+def test_unlocking_an_unlocked_resource_does_nothing() -> None:
     Locker.unlock("emus")
     Locker.lock("emus")
-    Locker.lock("emus")  # our own
+    Locker.lock("emus")  # held by this process
     Locker.unlock("emus")
     Locker.unlock("emus")

@@ -46,7 +46,7 @@ port = "{port or folder / "port"}"
 
 
 def store_sentence(store: Store, name: str, text: bytes, t_wall_ns: int = 1_790_000_000_000_000_000) -> None:
-    """Store what a battery said."""
+    """Store a sentence of a battery."""
     sentence = SENTENCES[name]
     reading = Reading(sentence, text, sentence.decode(text), 0, t_wall_ns)
     store.append(store.stream("pack", Layout.of(sentence), family="emus"), [NewReading.of(reading)])
@@ -62,7 +62,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def start_logger(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    """Start what `pygnc station log` becomes."""
+    """Start the logger process of `pygnc station log`."""
     return _start("-m", "pygnc_station.logger.process", *arguments, stdout=stdout)
 
 
@@ -72,7 +72,7 @@ def run(*arguments: object, expected: Sequence[int] = (0,)) -> subprocess.Comple
 
 
 def run_logger(*arguments: object, expected: Sequence[int]) -> subprocess.CompletedProcess[str]:
-    """Run a logger that ends by itself."""
+    """Run a logger process that is expected to exit."""
     return _finish(start_logger(*arguments), expected)
 
 

@@ -1,4 +1,4 @@
-"""The seeds' devices at a station: particle counter and battery, against their simulators."""
+"""Particle counter and battery at a station, with their simulators."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ from tests.pygnc_devices.opc_n3.quick import REST_S, counter, line_of, timing
 from tests.pygnc_station.logger.samples import DEADLINE_S, running, start_logger, store_sentence, wait_for
 
 
-def test_intervals_become_what_each_driver_knows() -> None:
+def test_passes_the_interval_to_drivers_that_support_one() -> None:
     opc, emus, ucb = family("opc_n3"), family("emus"), family("ucb")
     assert interval_options(opc, None) == {"sample_s": 10.0}
     assert interval_options(opc, 5.0) == {"sample_s": 5.0}
@@ -42,17 +42,17 @@ def test_intervals_become_what_each_driver_knows() -> None:
         ("emus", {"ask": "BV2"}, r"option ask of emus: Expected `array`, got `str`"),
         ("emus", {"every_s": "often"}, r"option every_s of emus: Expected `float`, got `str`"),
         ("opc_n3", {"sample_s": "5"}, r"option sample_s of opc_n3: Expected `float \| null`, got `str`"),
-        ("opc_n3", {"url": "x"}, r"option url of opc_n3: there is none such; there are sample_s, interval_s, allow_w"),
+        ("opc_n3", {"url": "x"}, r"unknown option 'url' of opc_n3; choose from sample_s, interval_s, allow_w"),
     ],
 )
-def test_options_of_drivers_are_checked_before_a_port_is_opened(kind: str, options: dict[str, Any], why: str) -> None:
+def test_checks_driver_options_before_opening_the_port(kind: str, options: dict[str, Any], why: str) -> None:
     with pytest.raises(StationError, match=f"^pack: {why}"):
         open_device(Device("pack", kind, "/dev/no_such_port", options=options))
     with pytest.raises(PortError):
         open_device(Device("pack", "emus", "/dev/no_such_port", options={"ask": ["BV2"], "every_s": 5}))
 
 
-def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
+def test_logs_a_particle_counter_and_switches_it_off(tmp_path: Path) -> None:
     opc = counter()
     with line_of(opc, tmp_path) as line, Store.open(str(tmp_path / "r.db")) as store:
         device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": timing(REST_S)})
@@ -70,7 +70,7 @@ def test_a_particle_counter_is_logged_and_switched_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_logger_that_is_stopped_stores_an_average_that_is_not_finished(tmp_path: Path, number: int) -> None:
+def test_stores_the_unfinished_average_when_it_is_stopped(tmp_path: Path, number: int) -> None:
     opc = counter()
     rests = ", ".join(f"{name} = {value}" for name, value in asdict(timing(REST_S)).items())
     (tmp_path / "station.toml").write_text(
@@ -80,7 +80,7 @@ def test_a_logger_that_is_stopped_stores_an_average_that_is_not_finished(tmp_pat
     with line_of(opc, tmp_path):
         process = start_logger("--settings", tmp_path / "station.toml", "--quiet")
         try:
-            wait_for(lambda: opc.histograms >= 4, "samples")  # the first is discarded, the last on its way
+            wait_for(lambda: opc.histograms >= 4, "samples")  # the first is discarded, the last may be late
             process.send_signal(number)
             output, errors = process.communicate(timeout=DEADLINE_S)
         finally:
@@ -101,13 +101,13 @@ def test_a_logger_that_is_stopped_stores_an_average_that_is_not_finished(tmp_pat
     [
         (OpcFaults(dead_laser=True), "the fan or the laser does not run"),
         (OpcFaults(deaf_fan=10**9), "fan or laser does not switch on; is the supply strong enough?"),
-        (OpcFaults(is_autonomous=True), "records by itself and answers no more: switch its power off and on"),
+        (OpcFaults(is_autonomous=True), "records autonomously and no longer answers: switch its power off and on"),
     ],
 )
-def test_the_doctor_tells_of_fan_and_laser_in_plain_words(
+def test_the_doctor_explains_faults_of_fan_and_laser(
     tmp_path: Path, faults: OpcFaults, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pygnc_station.commands.doctor._READING_S", 5.0)
+    monkeypatch.setattr("pygnc_station.commands.doctor._READING_TIMEOUT_S", 5.0)
     with line_of(counter(faults), tmp_path) as line:
         device = Device("opc", "opc_n3", line.url, interval_s=0.05, options={"timing": timing(REST_S)})
         settings = StationSettings(folder=str(tmp_path), device=[device])
@@ -115,7 +115,7 @@ def test_the_doctor_tells_of_fan_and_laser_in_plain_words(
     assert why in told[0]
 
 
-def test_a_battery_is_shown_cell_by_cell(tmp_path: Path) -> None:
+def test_cells_prints_the_values_of_each_cell(tmp_path: Path) -> None:
     unit = EmusSimulator(Battery(), broadcast_s=0.3)
     (tmp_path / "station.toml").write_text(
         f'[[device]]\ngadget = "pack"\nfamily = "emus"\nport = "{tmp_path / "port"}"\noptions = {{ ask = ["BV2"] }}\n'
@@ -135,7 +135,7 @@ def test_a_battery_is_shown_cell_by_cell(tmp_path: Path) -> None:
     assert "incomplete" not in output
 
 
-def test_cells_that_did_not_come_are_named(tmp_path: Path) -> None:
+def test_cells_lists_missing_cells(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text("name = 'x'")
     with Store.open(str(tmp_path / "readings.db")) as store:
         for name, text in (("BV1", b"0010,4A,94,80,335B,"), ("BV2", b"00,0008,08,8686868686868686")):
@@ -145,7 +145,7 @@ def test_cells_that_did_not_come_are_named(tmp_path: Path) -> None:
     assert "incomplete: 8 of 16 cells; missing: 0/0, 0/1, 0/2, 0/3, 0/4, 0/5, 0/6, 0/7" in output
 
 
-def test_what_a_battery_says_in_numbers_is_shown_in_words_too(tmp_path: Path) -> None:
+def test_commands_print_labels_beside_the_codes_of_a_battery(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text("name = 'x'")
     with Store.open(str(tmp_path / "readings.db")) as store:
         store_sentence(store, "BV2", b"00,0000,08,8686868686868686")

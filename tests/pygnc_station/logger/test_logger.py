@@ -1,7 +1,6 @@
 import os
 import signal
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from pygnc_devices.errors import PortBusyError
 from pygnc_devices.reading import Reading
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
-from pygnc_station.logger.logger import LoggedDevice, Logger
+from pygnc_station.logger.logger import Logger
 from pygnc_station.settings import Device
 from pygnc_station.store import query
 from pygnc_station.store.readings import StoredReading
@@ -27,7 +26,6 @@ from tests.pygnc_station.logger.samples import (
     wait_for,
     write_settings,
 )
-from tests.pygnc_station.store.samples import PACKET
 
 
 def _stored(path: Path) -> list[StoredReading]:
@@ -35,32 +33,19 @@ def _stored(path: Path) -> list[StoredReading]:
         return query.between(store, query.streams(store))
 
 
-def test_readings_are_in_the_store_with_bytes_and_told_after(tmp_path: Path) -> None:
-    told: list[tuple[str, Reading]] = []
+def test_stores_readings_with_their_bytes_before_it_calls_the_listener(tmp_path: Path) -> None:
+    listened: list[tuple[str, Reading]] = []
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
-        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda *reading: told.append(reading))
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda *reading: listened.append(reading))
         with running(logger):
-            wait_for(lambda: len(told) >= 5, "readings")
+            wait_for(lambda: len(listened) >= 5, "readings")
         found = query.between(store, query.streams(store, "imu", "S1"))
-    assert [item.raw for item in found] == [reading.raw for _, reading in told]
-    assert [item.number for item in found] == list(range(1, len(told) + 1))
-    assert logger.stored == len(told)
+    assert [item.raw for item in found] == [reading.raw for _, reading in listened]
+    assert [item.number for item in found] == list(range(1, len(listened) + 1))
+    assert logger.stored == len(listened)
 
 
-def test_an_interval_thins_without_drift() -> None:
-    logged = LoggedDevice(Device("imu", "ucb", "port", interval_s=0.5), lambda: None)
-    times_s = [0.0, 0.13, 0.49, 0.52, 0.9, 1.03, 1.04, 1.6, 3.4, 3.6]
-    due = [time_s for time_s in times_s if logged._is_due(_at(time_s))]
-    assert due == [0.0, 0.52, 1.03, 1.6, 3.4, 3.6]
-    every = LoggedDevice(Device("imu", "ucb", "port"), lambda: None)
-    assert all(every._is_due(_at(time_s)) for time_s in times_s)
-
-
-def _at(time_s: float) -> Reading:
-    return Reading(PACKET, b"", {}, int(time_s * 1e9), 0)
-
-
-def test_a_killed_logger_leaves_a_whole_store_and_numbers_go_on(tmp_path: Path) -> None:
+def test_a_killed_logger_leaves_an_intact_store_whose_numbers_continue(tmp_path: Path) -> None:
     settings = write_settings(tmp_path)
     database = tmp_path / "readings.db"
     with line(tmp_path):
@@ -83,23 +68,21 @@ def test_a_killed_logger_leaves_a_whole_store_and_numbers_go_on(tmp_path: Path) 
     assert not list(tmp_path.glob("*-wal"))
 
 
-def test_a_logger_waits_for_a_port_that_is_not_there_or_goes_away(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_waits_for_a_port_that_is_missing_or_disappears(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Store.open(str(tmp_path / "r.db")) as store:
         logger = Logger(store, [Device("imu", "ucb", str(tmp_path / "port"))])
         with running(logger):
-            wait_for(lambda: "it is tried again" in caplog.text, "the first try")
+            wait_for(lambda: "retrying" in caplog.text, "the first attempt")
             with line(tmp_path) as port:
                 wait_for(lambda: logger.stored >= 2, "readings")
                 port.unplug()
                 before = logger.stored
                 port.plug_in()
                 wait_for(lambda: logger.stored > before + 2, "readings after the port is back")
-    assert "is there" in caplog.text
+    assert "connected" in caplog.text
 
 
-def test_silence_and_its_end_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_silence_and_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
         port.unit.ram[1] = 0  # type: ignore[attr-defined]
         logger = Logger(store, [Device("imu", "ucb", port.url, silence_s=0.5)])
@@ -107,12 +90,12 @@ def test_silence_and_its_end_are_told(tmp_path: Path, caplog: pytest.LogCaptureF
             wait_for(lambda: "no reading for" in caplog.text, "the warning")
             port.unplug()
             port.plug_in(power_cycled=True)
-            wait_for(lambda: "readings are back" in caplog.text, "readings")
+            wait_for(lambda: "receiving readings again" in caplog.text, "readings")
 
 
-def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readings_wait_while_the_store_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pygnc_station.logger.logger._STORE_RETRY_S", 0.1)
-    failures = iter([StoreError("the server is away")] * 3)
+    failures = iter([StoreError("the server does not respond")] * 3)
     right = Store.writes
 
     def flaky(store: Store) -> object:
@@ -122,8 +105,8 @@ def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch
 
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
         monkeypatch.setattr(Store, "writes", flaky)
-        heard: list[Reading] = []
-        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: heard.append(reading))
+        listened: list[Reading] = []
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: listened.append(reading))
         with running(logger):
             wait_for(lambda: logger.stored >= 15, "readings")
         found = query.between(store, query.streams(store))
@@ -132,17 +115,17 @@ def test_a_store_that_is_away_keeps_readings_waiting(tmp_path: Path, monkeypatch
 
 
 def _fill(path: Path) -> None:
-    """Take all room of a disk."""
+    """Fill the disk."""
     with suppress(OSError), path.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
 
 
-def test_a_full_disk_keeps_readings_waiting_until_there_is_room(
+def test_readings_wait_while_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pygnc_station.logger.logger._STORE_RETRY_S", 0.1)
-    full = "database or disk is full; make room, `pygnc station prune` deletes old readings"
+    full = "database or disk is full"
     with (
         disk_of(tmp_path / "disk", "1m") as disk,
         line(tmp_path) as port,
@@ -161,61 +144,61 @@ def test_a_full_disk_keeps_readings_waiting_until_there_is_room(
         found = query.between(store, query.streams(store))
     counters = [item.values[10] for item in found]
     assert counters == [(int(str(counters[0])) + rank) % 65536 for rank in range(logger.stored)]
-    told = [record.getMessage().partition("readings ")[2].partition(":")[0] for record in caplog.records]
-    assert told == ["wait", "are stored again", "wait", "are lost"]
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["ERROR", "WARNING", "ERROR", "ERROR"]  # full, room again, full, lost at the end
 
 
-def test_readings_wait_within_a_bound_and_those_beyond_are_told(
+def test_limits_the_number_of_waiting_readings_and_reports_lost_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pygnc_station.logger.logger._STORE_RETRY_S", 0.1)
-    monkeypatch.setattr("pygnc_station.logger.logger._TELL_AGAIN_S", 0.0)
-    monkeypatch.setattr("pygnc_station.logger.logger._DEPTH", 5)
+    monkeypatch.setattr("pygnc_station.logger.logger._REPORT_INTERVAL_S", 0.0)
+    monkeypatch.setattr("pygnc_station.logger.logger._MAX_WAITING", 5)
     away = threading.Event()
     away.set()
     right = Store.writes
 
     def flaky(store: Store) -> object:
         if away.is_set():
-            raise StoreError("the server is away")
+            raise StoreError("the server does not respond")
         return right(store)
 
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
         monkeypatch.setattr(Store, "writes", flaky)
         logger = Logger(store, [Device("imu", "ucb", port.url)])
         with running(logger):
-            wait_for(lambda: "5 readings wait, " in caplog.text, "lost readings")
+            wait_for(lambda: "5 readings wait for the store, " in caplog.text, "lost readings")
             assert len(logger._waiting) <= 50
             away.clear()
             wait_for(lambda: logger.stored > 0, "readings")
             wait_for(lambda: "readings are stored again; " in caplog.text, "the end")
-    assert " are lost: the server is away" in caplog.text
+    assert " are lost: the server does not respond" in caplog.text
 
 
-def test_readings_that_are_refused_cost_themselves_only_and_none_is_stored_twice(
+def test_drops_only_refused_readings_and_stores_none_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[Reading] = []
+    listened: list[Reading] = []
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
-        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: told.append(reading))
+        logger = Logger(store, [Device("imu", "ucb", port.url)], lambda _, reading: listened.append(reading))
         writes, faults = store.writes, [StoreError("away"), None, RefusedReadingsError("r.db", "too odd")]
 
         def failing() -> Any:  # noqa: ANN401 - a context manager of the library
-            if len(told) >= 3 and faults and (fault := faults.pop()) is not None:
+            if len(listened) >= 3 and faults and (fault := faults.pop()) is not None:
                 raise fault
             return writes()
 
         monkeypatch.setattr(store, "writes", failing)
         with running(logger):
-            wait_for(lambda: len(told) >= 12 and not faults, "readings")
+            wait_for(lambda: len(listened) >= 12 and not faults, "readings")
         found = query.between(store, query.streams(store, "imu", "S1"))
-    assert [item.raw for item in found] == [reading.raw for reading in told]
+    assert [item.raw for item in found] == [reading.raw for reading in listened]
     assert len({item.raw for item in found}) == len(found) == logger.stored
-    assert "readings wait: away" in caplog.text
+    assert "readings wait for the store: away" in caplog.text
 
 
 @pytest.mark.parametrize("where", ["pipe", "disk"])
-def test_a_logger_goes_on_when_nobody_reads_what_it_shows(tmp_path: Path, where: str) -> None:
+def test_continues_when_its_output_cannot_be_written(tmp_path: Path, where: str) -> None:
     settings = write_settings(tmp_path)
     database = tmp_path / "readings.db"
     with line(tmp_path), Store.open(str(database)) as store:
@@ -230,13 +213,12 @@ def test_a_logger_goes_on_when_nobody_reads_what_it_shows(tmp_path: Path, where:
         process.terminate()
         _, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
-    assert errors.startswith("logging goes on without showing readings: ")
     assert len(errors.splitlines()) == 1
     raw = [item.raw for item in _stored(database)]
     assert len(set(raw)) == len(raw)
 
 
-def test_a_port_of_another_logger_is_refused_with_its_name(tmp_path: Path) -> None:
+def test_reports_which_program_uses_the_port(tmp_path: Path) -> None:
     settings = write_settings(tmp_path)
     with line(tmp_path):
         first = start_logger("--settings", settings)
@@ -250,21 +232,19 @@ def test_a_port_of_another_logger_is_refused_with_its_name(tmp_path: Path) -> No
     assert "is in use by python" in second.stderr
 
 
-def test_devices_are_closed_when_one_of_them_cannot_be_opened(tmp_path: Path) -> None:
+def test_closes_all_devices_when_one_cannot_be_opened(tmp_path: Path) -> None:
     with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
         devices = [Device("imu", "ucb", port.url), Device("bad", "ucb", port.url, options={"colour": "red"})]
-        with pytest.raises(StationError, match="bad: option colour of ucb: there is none such; there are "):
+        with pytest.raises(StationError, match="bad: unknown option 'colour' of ucb"):
             Logger(store, devices).run()
         with pytest.raises(PortBusyError):
             Logger(store, [devices[0], Device("again", "ucb", port.url)]).run()
-        started_s = time.monotonic()
         logger = Logger(store, [devices[0]])
         with running(logger):
             wait_for(lambda: logger.stored > 0, "a reading")
-    assert time.monotonic() - started_s < 30
 
 
-def test_a_logger_is_light(tmp_path: Path) -> None:
+def test_a_logger_needs_less_than_60_mb(tmp_path: Path) -> None:
     settings = write_settings(tmp_path)
     with line(tmp_path):
         Store.open(str(tmp_path / "readings.db")).close()
@@ -278,7 +258,7 @@ def test_a_logger_is_light(tmp_path: Path) -> None:
     assert kilobytes < 60_000
 
 
-def test_the_command_becomes_the_logger(tmp_path: Path) -> None:
+def test_the_log_command_replaces_itself_by_the_logger_process(tmp_path: Path) -> None:
     settings = write_settings(tmp_path)
     with line(tmp_path):
         process = start("log", "--settings", settings)

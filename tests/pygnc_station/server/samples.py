@@ -1,4 +1,4 @@
-"""A server on a port of the loopback, and stations that have batches for it."""
+"""Server on a port of the loopback, and stations with batches for it."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ import uvicorn
 
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.application import application
-from pygnc_station.server.context import clock
+from pygnc_station.server.context import clock_ms
 from pygnc_station.settings import Batches, Serve, StationSettings, Upload
 from pygnc_station.store.batches import Batch
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.registration import write_key
+from pygnc_station.upload.registration import writing_key
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 DEADLINE_S = 30.0
@@ -25,14 +25,14 @@ DEADLINE_S = 30.0
 
 @dataclass
 class Running:
-    """A server that runs."""
+    """Running server."""
 
     url: str
     store: Store
     folder: Path
 
     def new_key(self, name: str = "roof") -> str:
-        key = register(self.store, new_pin(self.store, clock(), 5), "0" * 16, name, clock())
+        key = register(self.store, new_pin(self.store, clock_ms(), 5), "0" * 16, name, clock_ms())
         assert key is not None
         return key
 
@@ -42,7 +42,7 @@ def server(folder: Path, where: str = "", *, port: int = 0, tries: int = 20, **s
     """Run a server in this process."""
     folder.mkdir(parents=True, exist_ok=True)
     with Store.open(where or str(folder / "central.db")) as store:
-        app = application(store, Serve(**serve), folder / "data", pin_tries=tries)
+        app = application(store, Serve(**serve), folder / "data", pin_attempts=tries)
         runner = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=runner.run)
         thread.start()
@@ -63,12 +63,13 @@ def station(folder: Path, url: str, key: str = "", *, name: str = "roof", **uplo
     """Return the settings of a station."""
     folder.mkdir(parents=True, exist_ok=True)
     if key:
-        write_key(folder / "gateway_key.txt", key)
+        with writing_key(folder / "gateway_key.txt") as write:
+            write(key)
     return StationSettings(name=name, folder=str(folder), batches=Batches(type="OPC"), upload=Upload(url=url, **upload))
 
 
 def batch_of(store: Store, settings: StationSettings, ranks: range, gadget: str = "imu") -> Batch:
     """Store readings and make a batch of them."""
     store.append(store.stream(gadget, LAYOUT, family="ucb"), [new(rank) for rank in ranks])
-    (batch,) = make_batch(store, settings, clock())
+    (batch,) = make_batch(store, settings, clock_ms())
     return batch

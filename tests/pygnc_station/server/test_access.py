@@ -5,7 +5,7 @@ import pytest
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
-from pygnc_station.server.context import clock
+from pygnc_station.server.context import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.registration import register
 from tests.pygnc_station.server.samples import server, station
@@ -18,7 +18,7 @@ def store(sqlite_url: str) -> Store:
     return Store.open(sqlite_url)
 
 
-def test_a_pin_is_for_one_use_within_its_time(store: Store) -> None:
+def test_a_pin_is_valid_once_and_until_it_expires(store: Store) -> None:
     pin = access.new_pin(store, NOW_MS, 10)
     assert access.register(store, pin, "0", "late", NOW_MS + 600_001) is None
     pin = access.new_pin(store, NOW_MS, 10)
@@ -37,7 +37,7 @@ def test_a_pin_is_for_one_use_within_its_time(store: Store) -> None:
     store.close()
 
 
-def test_secrets_are_kept_as_hashes_only(store: Store, tmp_path: Path) -> None:
+def test_the_store_contains_only_hashes_of_secrets(store: Store, tmp_path: Path) -> None:
     pin = access.new_pin(store, NOW_MS, 10)
     other = access.new_pin(store, NOW_MS, 10)
     key = access.register(store, pin, "0", "roof", NOW_MS)
@@ -49,7 +49,7 @@ def test_secrets_are_kept_as_hashes_only(store: Store, tmp_path: Path) -> None:
         assert secret.encode() not in content
 
 
-def test_tokens_end_and_read_only_ones_do_not_write(store: Store) -> None:
+def test_tokens_expire_and_read_only_tokens_do_not_permit_writing(store: Store) -> None:
     token = access.new_token(store, "a", NOW_MS, may_write=False, days=1)
     assert access.token_allows(store, token, NOW_MS, to_write=False)
     assert not access.token_allows(store, token, NOW_MS, to_write=True)
@@ -60,9 +60,9 @@ def test_tokens_end_and_read_only_ones_do_not_write(store: Store) -> None:
     store.close()
 
 
-def test_a_pin_is_not_used_up_by_a_station_that_cannot_keep_its_key(tmp_path: Path) -> None:
+def test_a_pin_stays_valid_if_the_station_cannot_write_its_key(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there:
-        pin = access.new_pin(there.store, clock(), 5)
+        pin = access.new_pin(there.store, clock_ms(), 5)
         (tmp_path / "taken").write_text("a file in the way")
         with pytest.raises(OSError, match="taken"):
             register(station(tmp_path / "pi", there.url, key_file=str(tmp_path / "taken/key.txt")), pin)
@@ -72,40 +72,38 @@ def test_a_pin_is_not_used_up_by_a_station_that_cannot_keep_its_key(tmp_path: Pa
             register(station(tmp_path / "pi", there.url), pin)
         assert file.read_text() == before
         assert [path.name for path in file.parent.iterdir()] == ["gateway_key.txt"]
-        with pytest.raises(
-            StationError, match=r"/nowhere/api/v1/activate/: nobody registers there; is url in \[upload\]"
-        ):
+        with pytest.raises(StationError, match=r"/nowhere/api/v1/activate/: .*check url in \[upload\]"):
             register(station(tmp_path / "pi", f"{there.url}/nowhere"), pin)
 
 
-def test_guessing_pins_is_slowed_down(tmp_path: Path) -> None:
+def test_limits_attempts_to_guess_a_pin(tmp_path: Path) -> None:
     with server(tmp_path / "server", tries=3) as there:
         settings = station(tmp_path / "pi", there.url)
         for _ in range(3):
-            with pytest.raises(StationError, match="the PIN is wrong, used, or too old"):
+            with pytest.raises(StationError, match="the PIN is wrong, used or expired"):
                 register(settings, "00000000")
-        with pytest.raises(TransferError, match="too many tries"):
-            register(settings, access.new_pin(there.store, clock(), 5))
+        with pytest.raises(TransferError, match="too many attempts"):
+            register(settings, access.new_pin(there.store, clock_ms(), 5))
     assert not (tmp_path / "pi/gateway_key.txt").exists()
 
 
-def test_guessing_keys_is_slowed_down(tmp_path: Path) -> None:
+def test_limits_attempts_to_guess_a_key(tmp_path: Path) -> None:
     with server(tmp_path / "server", open=False) as there, httpx.Client(base_url=there.url) as client:
         headers = {"authorization": "Bearer guess"}
         codes = [client.get("/api/v1/reading/", headers=headers).status_code for _ in range(22)]
         assert codes == [401] * 20 + [429] * 2
 
 
-def test_reading_needs_a_token_where_others_can_reach_the_server(tmp_path: Path) -> None:
+def test_reading_requires_a_token_unless_the_server_is_open(tmp_path: Path) -> None:
     with server(tmp_path / "server", open=False) as there, httpx.Client(base_url=there.url) as client:
-        token = access.new_token(there.store, "me", clock(), may_write=False)
+        token = access.new_token(there.store, "me", clock_ms(), may_write=False)
         assert client.get("/").status_code == 401
         assert client.get("/metrics").status_code == 401
         assert client.get("/health").json() == {"status": "ok"}
         for headers in ({"authorization": f"Bearer {token}"}, {"authorization": f"HTTP_BAT_API_KEY {token}"}):
             assert client.get("/api/v1/reading/", headers=headers).status_code == 200
         assert client.get("/api/v1/reading/", params={"api-key": token}).status_code == 200
-        # The page keeps the token as a cookie, for what it asks itself.
+        # The page stores the token as a cookie for its own requests.
         first = client.get("/", params={"api-key": token})
         cookie = first.headers["set-cookie"].lower()
         assert "httponly" in cookie
@@ -114,7 +112,7 @@ def test_reading_needs_a_token_where_others_can_reach_the_server(tmp_path: Path)
         assert client.post("/api/v1/readings/", json={"gadget_id": "g", "readings": []}).status_code == 401
 
 
-def test_a_store_that_is_away_is_told_without_its_name(tmp_path: Path) -> None:
+def test_an_unreachable_store_is_reported_without_its_name(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there, httpx.Client(base_url=there.url) as client:
         with there.store.writes() as connection:
             connection.exec_driver_sql("ALTER TABLE facts RENAME TO gone")

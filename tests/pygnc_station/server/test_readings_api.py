@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from pygnc_station.server.access import new_token
-from pygnc_station.server.context import clock
+from pygnc_station.server.context import clock_ms
 from pygnc_station.store import query
 from pygnc_station.store.layout import Column, Layout
 from pygnc_station.store.readings import NewReading
@@ -33,7 +33,7 @@ def client(there: Running) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_readings_are_listed_in_pages_newest_first(client: httpx.Client) -> None:
+def test_lists_readings_in_pages_the_newest_first(client: httpx.Client) -> None:
     first = client.get("/api/v1/reading/", params={"gadget": "IMU 1", "limit": 20}).json()
     assert first["results"][0]["timestamp"] == "2026-09-21T14:17:25.000Z"
     assert first["results"][0]["values"] == {"rate_z_rad_s": 0.049, "temp_degc": 49, "text": "ok"}
@@ -46,7 +46,7 @@ def test_readings_are_listed_in_pages_newest_first(client: httpx.Client) -> None
     assert client.get(second["previous"]).json()["results"] == first["results"]
 
 
-def test_codes_are_told_in_words_and_units_that_people_expect_are_named(there: Running, client: httpx.Client) -> None:
+def test_readings_contain_labels_of_codes_and_customary_units(there: Running, client: httpx.Client) -> None:
     store_sentence(there.store, "ST1", b"03,00,0000,000128E3,05,0002,00,00040802")
     store_sentence(there.store, "BC1", b"000456F0,00057E40,1EDC")
     charge, status = client.get("/api/v1/reading/latest/", params={"gadget": "pack"}).json()["results"][-2:]
@@ -59,7 +59,7 @@ def test_codes_are_told_in_words_and_units_that_people_expect_are_named(there: R
     assert "stage_s" not in status["words"]
 
 
-def test_readings_are_filtered_by_time_and_kind(client: httpx.Client) -> None:
+def test_filters_readings_by_time_and_kind(client: httpx.Client) -> None:
     span = {"timestamp__gte": "2026-09-21T14:13:25Z", "timestamp__lte": "2026-09-21T14:13:35Z"}
     found = client.get("/api/v1/readings/", params=span).json()["results"]
     assert [item["timestamp"][17:19] for item in found] == ["35", "30", "25"]
@@ -75,7 +75,7 @@ def test_readings_are_filtered_by_time_and_kind(client: httpx.Client) -> None:
     assert "offset=1" in page["next"]
 
 
-def test_the_newest_of_each_and_single_readings(client: httpx.Client) -> None:
+def test_returns_newest_and_single_readings(client: httpx.Client) -> None:
     newest = client.get("/api/v1/reading/latest/").json()["results"]
     assert [(item["gadget"], item["kind"]) for item in newest] == [("imu 1", "S1"), ("opc", "PM")]
     assert client.get(f"/api/v1/reading/{newest[0]['id']}/").json() == newest[0]
@@ -83,8 +83,8 @@ def test_the_newest_of_each_and_single_readings(client: httpx.Client) -> None:
         assert client.get(f"/api/v1/reading/{id_}/").status_code == 404
 
 
-def test_bulk_import_is_idempotent_and_makes_unknown_devices(there: Running, client: httpx.Client) -> None:
-    token = new_token(there.store, "forwarder", clock(), may_write=True)
+def test_bulk_import_is_idempotent_and_creates_unknown_devices(there: Running, client: httpx.Client) -> None:
+    token = new_token(there.store, "forwarder", clock_ms(), may_write=True)
     headers = {"authorization": f"Bearer {token}"}
     said = {
         "gadget_id": "NEW_1",
@@ -108,7 +108,7 @@ def test_bulk_import_is_idempotent_and_makes_unknown_devices(there: Running, cli
         {"readings": []},
         {"gadget_id": "a", "readings": [{"timestamp": "x"}]},
         {"gadget_id": "a", "readings": [{"timestamp": "0001-01-01T00:00:00"}]},
-        {"gadget_id": "a", "readings": [{"timestamp": "1970-01-01T00:00:00Z"}]},  # 0 is no number of a reading
+        {"gadget_id": "a", "readings": [{"timestamp": "1970-01-01T00:00:00Z"}]},  # the number would be 0
     ]
     for bad in bad_ones:
         assert client.post("/api/v1/readings/", json=bad, headers=headers).status_code == 400
@@ -122,15 +122,15 @@ def test_bulk_import_is_idempotent_and_makes_unknown_devices(there: Running, cli
     assert client.post("/api/v1/readings/", content=b"{", headers=headers).status_code == 400
 
 
-def test_csv_holds_all_in_the_units_that_people_expect(client: httpx.Client) -> None:
+def test_csv_contains_all_readings_in_customary_units(client: httpx.Client) -> None:
     answer = client.get("/api/v1/export/", params={"gadget": "imu 1"})
     rows = list(csv.reader(io.StringIO(answer.text)))
     assert rows[0][:5] == ["time", "quality", "lost_before", "flags", "zRate [deg/s]"]
     assert len(rows) == 51
-    assert "name gadget and kind; there are: imu 1 / S1, opc / PM" in client.get("/api/v1/export/").json()["error"]
+    assert "found: imu 1 / S1, opc / PM" in client.get("/api/v1/export/").json()["error"]
 
 
-def test_series_for_plots_keep_extremes(there: Running, client: httpx.Client) -> None:
+def test_plot_series_preserve_extremes(there: Running, client: httpx.Client) -> None:
     points = client.get("/api/v1/series/", params={"gadget": "imu 1", "name": "temp_degc"}).json()["points"]
     assert points == [[START_MS + 5000 * rank, rank] for rank in range(50)]
     store = there.store
@@ -143,15 +143,15 @@ def test_series_for_plots_keep_extremes(there: Running, client: httpx.Client) ->
     assert client.get("/api/v1/series/", params={"gadget": "imu 1", "name": "none"}).json()["points"] == []
 
 
-def test_large_bodies_are_refused(there: Running, client: httpx.Client) -> None:
-    token = new_token(there.store, "x", clock(), may_write=True)
+def test_rejects_large_request_bodies(there: Running, client: httpx.Client) -> None:
+    token = new_token(there.store, "x", clock_ms(), may_write=True)
     headers = {"authorization": f"Bearer {token}"}
     assert client.post("/api/v1/readings/", content=bytes(10_000_001), headers=headers).status_code == 413
 
 
-def test_devices_are_registered_changed_and_have_a_log(there: Running, client: httpx.Client) -> None:
+def test_devices_can_be_registered_changed_and_logged(there: Running, client: httpx.Client) -> None:
     assert client.post("/api/v1/gadget/", json={"factory_id": "OPC_9"}).status_code == 401
-    client.headers["authorization"] = f"Bearer {new_token(there.store, 'x', clock(), may_write=True)}"
+    client.headers["authorization"] = f"Bearer {new_token(there.store, 'x', clock_ms(), may_write=True)}"
     made = client.post("/api/v1/gadget/", json={"factory_id": "OPC_9", "status": "S", "notes": "in the box"})
     assert (made.status_code, made.json()["status_text"], made.json()["last_received_data"]) == (201, "spare", None)
     assert client.post("/api/v1/gadget/", json={"factory_id": "OPC_9"}).status_code == 409
@@ -172,8 +172,8 @@ def test_devices_are_registered_changed_and_have_a_log(there: Running, client: h
     assert client.delete("/api/v1/gadget/opc/").status_code == 409
 
 
-def test_a_device_with_a_slash_in_its_name_is_reached(there: Running, client: httpx.Client) -> None:
-    headers = {"authorization": f"Bearer {new_token(there.store, 'x', clock(), may_write=True)}"}
+def test_a_device_name_may_contain_a_slash(there: Running, client: httpx.Client) -> None:
+    headers = {"authorization": f"Bearer {new_token(there.store, 'x', clock_ms(), may_write=True)}"}
     client.post("/api/v1/gadget/", json={"factory_id": "roof/opc"}, headers=headers).raise_for_status()
     assert client.get("/api/v1/gadget/roof%2Fopc/").json()["factory_id"] == "roof/opc"
     entry = {"action_type": "Note", "action": "cleaned"}
@@ -181,10 +181,10 @@ def test_a_device_with_a_slash_in_its_name_is_reached(there: Running, client: ht
     assert client.get("/api/v1/gadget/roof%2Fopc/log/").json()["results"][0]["action"] == "cleaned"
 
 
-def test_metrics_leave_out_what_is_old(there: Running, client: httpx.Client) -> None:
+def test_metrics_omit_old_values(there: Running, client: httpx.Client) -> None:
     store = there.store
     layout = Layout("PM", (Column("pm2.5", "µg/m³"), Column("text")))
-    store.append(store.stream("fresh", layout), [NewReading(clock(), 0, 0, "", '[12.5,"x"]', None)])
+    store.append(store.stream("fresh", layout), [NewReading(clock_ms(), 0, 0, "", '[12.5,"x"]', None)])
     text = client.get("/metrics").text
     assert 'pygnc_pm2_5{gadget="fresh",kind="PM"} 12.5' in text
     assert "pygnc_temp_degc" not in text

@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from typer.testing import CliRunner
 
 from pygnc_station.commands.main import app
-from pygnc_station.server.context import clock
+from pygnc_station.server.context import clock_ms
 from pygnc_station.store.layout import Column, Layout
 from pygnc_station.store.readings import NewReading
 from pygnc_station.store.store import Store
@@ -39,7 +39,7 @@ def _certificate(folder: Path) -> None:
     subprocess.run([program, *words, *names, *files], check=True, capture_output=True)
 
 
-def test_the_whole_way_by_commands_over_tls(tmp_path: Path) -> None:
+def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None:
     _certificate(tmp_path)
     central, pi = tmp_path / "central.toml", tmp_path / "pi.toml"
     central.write_text(
@@ -54,11 +54,11 @@ def test_the_whole_way_by_commands_over_tls(tmp_path: Path) -> None:
         pi.write_text(text)
         with Store.open(str(tmp_path / "pi.db")) as store:
             store.append(store.stream("imu", LAYOUT, family="ucb"), [new(rank) for rank in range(5)])
-        assert "certificate cannot be trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=1)
+        assert "certificate is not trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=1)
         pi.write_text(f'{text}ca_file = "cert.pem"\n')
         pin = _invoke("pin", "--settings", central).strip()
-        assert "activation failed" in _invoke("register", "--settings", pi, "--pin", "00000000", code=1)
-        assert "registered; the key is in" in _invoke("register", "--settings", pi, "--pin", pin)
+        assert "the PIN is wrong" in _invoke("register", "--settings", pi, "--pin", "00000000", code=1)
+        assert "registered; the key is stored in" in _invoke("register", "--settings", pi, "--pin", pin)
         assert _invoke("upload", "--settings", pi) == "nothing to send\n"
         _invoke("batch", "--settings", pi)
         assert "  accepted" in _invoke("upload", "--settings", pi)
@@ -66,7 +66,7 @@ def test_the_whole_way_by_commands_over_tls(tmp_path: Path) -> None:
         shown = _invoke("recent", "--settings", central, "--json", "-n", 1)
         assert json.loads(shown)["number"] == 5
         assert _invoke("revoke", "roof", "--settings", central) == "1 keys revoked\n"
-        assert "no station is called 'roof'" in _invoke("revoke", "roof", "--settings", central, code=1)
+        assert "unknown station 'roof'" in _invoke("revoke", "roof", "--settings", central, code=1)
         assert len(_invoke("token", "me", "--settings", central).strip()) == 40
     finally:
         process.send_signal(signal.SIGTERM)
@@ -79,25 +79,25 @@ def test_the_whole_way_by_commands_over_tls(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("serve", "why"),
     [
-        ('host = "0.0.0.0"', "keys would travel in the clear"),
-        ('tls_cert = "a.pem"', "TLS needs both"),
-        ('tls_cert = "a.pem"\ntls_key = "b.pem"', "a.pem: no such file"),
-        ('tls_cert = "s.toml"\ntls_key = "s.toml"', "s.toml are no certificate and its key, PEM"),
-        ('host = "192.0.2.1"\ninsecure = true', "192.0.2.1:8321: this computer has no such address"),
+        ('host = "0.0.0.0"', "keys would travel unencrypted"),
+        ('tls_cert = "a.pem"', "TLS requires both"),
+        ('tls_cert = "a.pem"\ntls_key = "b.pem"', "a.pem: the file does not exist"),
+        ('tls_cert = "s.toml"\ntls_key = "s.toml"', "s.toml are not a certificate and its key in PEM"),
+        ('host = "192.0.2.1"\ninsecure = true', "192.0.2.1:8321: this computer does not have this address"),
     ],
 )
-def test_what_would_be_unsafe_or_cannot_be_is_refused(tmp_path: Path, serve: str, why: str) -> None:
+def test_refuses_unsafe_and_impossible_server_settings(tmp_path: Path, serve: str, why: str) -> None:
     path = tmp_path / "s.toml"
     path.write_text(f"[serve]\n{serve}\n")
     assert why in _invoke("serve", "--settings", path, code=1)
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_reports_a_port_that_is_in_use(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         path.write_text(f"[serve]\nport = {port}\n")
-        assert f"127.0.0.1:{port}: another program listens there" in _invoke("serve", "--settings", path, code=1)
+        assert f"127.0.0.1:{port}: another program listens on this port" in _invoke("serve", "--settings", path, code=1)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def browser() -> "webdriver.Chrome":
 
 
 def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webdriver.Chrome") -> None:
-    now_ms = clock()
+    now_ms = clock_ms()
     names = (Column("bin_0"), Column("period_s", "s"), Column("temp_degc", "°C"), Column("pm2_5_ug_m3", "µg/m³"))
     layout = Layout("PM", (*names, Column("note"), Column("a_name_without_any_place_where_it_could_be_broken" * 3)))
     with server(tmp_path / "server") as there:
@@ -129,7 +129,7 @@ def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webd
             WebDriverWait(browser, 30).until(
                 lambda page: page.find_element(By.TAG_NAME, "body").get_attribute("data-ready")
             )
-            assert browser.current_url == f"{there.url}/"  # a token stays neither in the address nor in the history
+            assert browser.current_url == f"{there.url}/"  # the token is removed from the address
             first, second = browser.find_elements(By.TAG_NAME, "section")
             assert first.find_element(By.CLASS_NAME, "name").text == "<b>roof</b>"
             assert "pm2_5_ug_m3 13.9 µg/m³" in first.text.replace("\n", " ")
@@ -140,7 +140,7 @@ def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webd
             assert "pm2_5_ug_m3 in µg/m³" in first.find_element(By.TAG_NAME, "figcaption").text
             assert second.get_attribute("class") == "old"
             assert browser.find_element(By.ID, "state").text == "2 devices"
-            # On a phone nothing is wider than the screen.
+            # Nothing is wider than the screen of a phone.
             browser.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride",
                 {"width": 375, "height": 800, "deviceScaleFactor": 2, "mobile": True},
@@ -153,7 +153,7 @@ def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: "webd
             browser.quit()
 
 
-def test_the_page_shows_what_a_station_of_batonopc_uploads(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+def test_the_page_shows_readings_of_a_batonopc_station(tmp_path: Path, browser: "webdriver.Chrome") -> None:
     log(tmp_path / "old.db", 3)
     try:
         with server(tmp_path / "server", batonopc_zone="Europe/Dublin") as there:
@@ -176,11 +176,11 @@ def test_the_page_shows_what_a_station_of_batonopc_uploads(tmp_path: Path, brows
         browser.quit()
 
 
-def test_the_page_shows_charge_in_ampere_hours_and_codes_in_words(tmp_path: Path, browser: "webdriver.Chrome") -> None:
+def test_the_page_shows_charge_in_ampere_hours_and_labels_of_codes(tmp_path: Path, browser: "webdriver.Chrome") -> None:
     try:
         with server(tmp_path / "server") as there:
             for minute in range(3):
-                t_wall_ns = (clock() - 60_000 * minute) * 1_000_000
+                t_wall_ns = (clock_ms() - 60_000 * minute) * 1_000_000
                 store_sentence(there.store, "BC1", b"000456F0,00057E40,1EDC", t_wall_ns)
                 store_sentence(there.store, "ST1", b"03,00,0000,000128E3,05,0002,00,00040802", t_wall_ns)
             browser.get(there.url)

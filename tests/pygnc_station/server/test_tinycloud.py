@@ -7,7 +7,7 @@ import pytest
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
-from pygnc_station.server.context import clock
+from pygnc_station.server.context import clock_ms
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
@@ -25,7 +25,7 @@ HAS_WRAPPER = pytest.mark.skipif(WRAPPER is None, reason="no libnss_wrapper.so: 
 def _upload(store: Store, settings: StationSettings) -> UploadReport:
     sender = TinycloudSender(settings, poll_s=0.05)
     try:
-        return upload_all(store, settings, sender, clock())
+        return upload_all(store, settings, sender, clock_ms())
     finally:
         sender.close()
 
@@ -33,7 +33,7 @@ def _upload(store: Store, settings: StationSettings) -> UploadReport:
 def test_a_station_registers_and_uploads_by_https(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
         settings = station(tmp_path / "pi", f"{there.url}/api/v1", way="tinycloud")
-        register(settings, new_pin(there.store, clock(), 5))
+        register(settings, new_pin(there.store, clock_ms(), 5))
         batch = batch_of(store, settings, range(10))
         assert _upload(store, settings).accepted == [batch.name]
         assert query.count(there.store, query.streams(there.store)[0]) == 10
@@ -42,7 +42,7 @@ def test_a_station_registers_and_uploads_by_https(tmp_path: Path) -> None:
 
 
 @HAS_SSHD
-def test_a_station_uploads_by_scp_to_a_host_whose_key_it_knows(tmp_path: Path) -> None:
+def test_uploads_by_scp_only_to_a_host_with_a_known_key(tmp_path: Path) -> None:
     with Sshd(tmp_path / "ssh") as sshd:
         inbox = tmp_path / "inbox"
         with (
@@ -63,7 +63,7 @@ def test_a_station_uploads_by_scp_to_a_host_whose_key_it_knows(tmp_path: Path) -
             (tmp_path / "other").write_text("")
             strange = station(tmp_path / "pi", url, key, way="tinycloud", known_hosts=str(tmp_path / "other"), **ssh)
             batch_of(store, strange, range(1))
-            with pytest.raises(StationError, match="its host key is not the one in"):
+            with pytest.raises(StationError, match="the host key does not match"):
                 _upload(store, strange)
             refused = station(tmp_path / "pi", url, key, way="tinycloud", known_hosts=known)
             with pytest.raises(StationError, match="the login is refused"):
@@ -72,7 +72,7 @@ def test_a_station_uploads_by_scp_to_a_host_whose_key_it_knows(tmp_path: Path) -
 
 @HAS_SSHD
 @HAS_WRAPPER
-def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: Path) -> None:
+def test_scp_logs_in_with_the_key_and_the_id_of_the_batch(tmp_path: Path) -> None:
     with Sshd(tmp_path / "ssh", has_accounts=True) as sshd:
         inbox = tmp_path / "inbox"
         with (
@@ -84,7 +84,7 @@ def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: 
             known = str(sshd.known_hosts)
             settings = station(tmp_path / "pi", f"{there.url}/api/v1", key, way="tinycloud", known_hosts=known)
             batch = batch_of(store, settings, range(10))
-            # tinycloud makes the account when it is asked for the id, which stays the same when the station asks.
+            # tinycloud creates the account when the id is requested; a repeated request returns the same id.
             form = {"source_ref": batch.name, "zip_size": batch.bytes}
             headers = {"authorization": f"Bearer {key}"}
             told = httpx.post(f"{there.url}/api/v1/quarantine_request/", data=form, headers=headers).json()
@@ -93,23 +93,21 @@ def test_a_station_logs_in_with_its_key_and_the_batchs_id_as_password(tmp_path: 
             assert query.count(there.store, query.streams(there.store)[0]) == 10
             (known_batch,) = batches(store, BatchState.ACCEPTED)
             assert known_batch.remote_id == told["batchid"]
-            batch_of(store, settings, range(1))  # its id is another, and nobody's password
+            batch_of(store, settings, range(1))  # its id differs, so it is not a valid password
             with pytest.raises(StationError, match="the login is refused"):
                 _upload(store, settings)
 
 
-def test_a_host_that_does_not_answer_is_tried_again_later(tmp_path: Path) -> None:
+def test_an_scp_host_that_does_not_respond_is_a_temporary_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     target = ScpTarget("127.0.0.1", 9, "user", "word", "inbox/")
     with pytest.raises(TransferError, match=r"127\.0\.0\.1 port 9"):
         copy_by_scp(tmp_path / "file", target, StationSettings())
-    with pytest.raises(StationError, match="impossible place"):
+    with pytest.raises(StationError, match="invalid destination"):
         copy_by_scp(tmp_path / "file", ScpTarget("-oProxyCommand=x", 9, "u", "w", "/x"), StationSettings())
 
 
-def test_the_password_reaches_openssh_by_its_own_way_and_no_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_password_is_on_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "scp"
     program.write_text(f'#!/bin/sh\n"$SSH_ASKPASS" "Password:" > {tmp_path}/told\necho "$@" > {tmp_path}/words\n')
     program.chmod(0o700)
@@ -122,9 +120,7 @@ def test_the_password_reaches_openssh_by_its_own_way_and_no_command_line(
     assert words.strip().endswith(f"scp://{'k' * 20}@host:2222//in/x.zip")
 
 
-def test_a_server_that_still_looks_is_asked_again_at_the_next_upload(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_undecided_batch_is_queried_at_the_next_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
         settings = station(tmp_path / "pi", f"{there.url}/api/v1", there.new_key(), way="tinycloud")
         batch = batch_of(store, settings, range(3))
@@ -139,7 +135,7 @@ def test_a_server_that_still_looks_is_asked_again_at_the_next_upload(
         assert _upload(store, settings).accepted == [batch.name]
 
 
-def test_batonopcs_own_calls_are_answered_as_it_expects(tmp_path: Path) -> None:
+def test_responds_to_the_requests_of_batonopc(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
         key = there.new_key()
         settings = station(tmp_path / "pi", there.url, key)
@@ -162,7 +158,7 @@ def test_batonopcs_own_calls_are_answered_as_it_expects(tmp_path: Path) -> None:
             assert client.post("/upload", files=files, headers=headers).json()["status"] == "Processed"
             assert client.get(place).json()["status"] == "Processed"
             assert client.post("/api/v1/quarantine_request/", data=form).json()["batchid"] == told["batchid"]
-            # A name that is given again, to another batch: this one has not been taken.
+            # The name of an accepted batch is reused for another batch.
             again = client.post("/api/v1/quarantine_request/", data=form | {"zip_size": 7}).json()["batchid"]
             assert client.get(f"/api/v1/upload_status/{again}/").json()["status"] == "Unprocessed"
             bad = form | {"source_ref": "other", "zip_size": 3}

@@ -1,4 +1,4 @@
-"""InfluxDB's first generation, the real one of Debian; for the second, test_sinks has a stand-in."""
+"""InfluxDB 1 from Debian's package; test_sinks.py has a substitute for InfluxDB 2."""
 
 import itertools
 import socket
@@ -60,7 +60,7 @@ def _append(store: Store, gadget: str, layout: Layout, readings: list[tuple[int,
     store.append(stream, [NewReading(t_ms, 0, 0, "", to_text(values), None) for t_ms, values in readings])
 
 
-def test_values_times_and_tags_arrive_as_they_were(database: InfluxDb, store: Store) -> None:
+def test_influxdb_stores_values_times_and_tags_unchanged(database: InfluxDb, store: Store) -> None:
     columns = ("pm_2_5_ug_m3", "temperature_degc", "fan_is_on", "text", "a,b=c d")
     layout = Layout("histogram, whole", tuple(Column(name) for name in columns))
     values: list[list[PlainValue]] = [
@@ -84,7 +84,7 @@ def test_values_times_and_tags_arrive_as_they_were(database: InfluxDb, store: St
     assert keys["values"] == [["family"], ["gadget"], ["station"]]
 
 
-def test_what_was_logged_in_an_outage_comes_later(database: InfluxDb, store: Store) -> None:
+def test_readings_logged_during_an_outage_are_sent_later(database: InfluxDb, store: Store) -> None:
     layout = Layout("outage", (Column("value"),))
     settings = StationSettings(influx=Influx(database.url))
     _append(store, "g", layout, [(START_MS, [0.5])])
@@ -102,7 +102,7 @@ def test_what_was_logged_in_an_outage_comes_later(database: InfluxDb, store: Sto
     assert retry_state(store, INFLUX).problem == ""
 
 
-def test_a_login_in_the_url_is_used_and_a_wrong_one_told(tmp_path: Path, store: Store) -> None:
+def test_uses_the_login_in_the_url_and_reports_a_wrong_one(tmp_path: Path, store: Store) -> None:
     _append(store, "g", Layout("login", (Column("value"),)), [(START_MS, [1.0])])
     with InfluxDb(tmp_path, login=("station", "pass word")) as database:
         for login in ("", "station:wrong@"):
@@ -114,41 +114,39 @@ def test_a_login_in_the_url_is_used_and_a_wrong_one_told(tmp_path: Path, store: 
         assert [point["value"] for point in database.points("login")] == [1.0]
 
 
-def test_a_database_that_is_not_there_is_named(database: InfluxDb, store: Store) -> None:
+def test_reports_a_missing_influx_database(database: InfluxDb, store: Store) -> None:
     _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
     with pytest.raises(
-        StationError, match=r'HTTP 404: .*database not found: \\"nothing\\".*make the database or bucket'
+        StationError, match=r'HTTP 404: .*database not found: \\"nothing\\".*create the database or bucket'
     ):
         _publish(store, StationSettings(influx=Influx(database.url.replace("stations", "nothing"))))
 
 
-def test_the_doctor_names_what_is_wrong_with_an_influxdb_and_what_helps(
-    database: InfluxDb, tmp_path: Path, store: Store
-) -> None:
+def test_the_doctor_explains_problems_with_influxdb(database: InfluxDb, tmp_path: Path, store: Store) -> None:
     _append(store, "g", Layout("k", (Column("value"),)), [(START_MS, [1.0])])
 
     def told(url: str) -> tuple[bool, str]:
         found = examine(StationSettings(folder=str(tmp_path), influx=Influx(url)), START_MS / 1000)
-        (finding,) = (finding for finding in found if finding.what == "InfluxDB")
+        (finding,) = (finding for finding in found if finding.subject == "InfluxDB")
         return finding.is_good, finding.text
 
     place = f"http://127.0.0.1:{database.port}"
-    assert told(database.url) == (True, f"{place} answers and lets us in")
+    assert told(database.url) == (True, f"{place} accepts the login")
     is_good, why = told(database.url.replace("stations", "nothing"))
     assert not is_good
     assert "database not found" in why
-    assert "make the database or bucket there, or mend url in [influx]" in why
+    assert "create the database or bucket, or correct url in [influx]" in why
     assert told("ftp://server/write")[1].startswith("url in [influx] must begin with http:// or https://")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     is_good, why = told(f"http://name:secret@127.0.0.1:{port}/write?db=stations")
     assert not is_good
     assert why.startswith(f"http://127.0.0.1:{port}: ")
-    assert why.endswith("is it running, and url in [influx] right?")
+    assert why.endswith("check that it is running, and url in [influx]")
     folder = tmp_path / "locked"
     folder.mkdir()
     with InfluxDb(folder, login=("station", "pass word")) as locked:
-        assert "look at token in [influx], or name and password in its url" in told(locked.url)[1]
+        assert "check token in [influx], or name and password in its url" in told(locked.url)[1]
         assert told(locked.url.replace("//", "//station:pass%20word@"))[0]
     assert [point["value"] for point in database.points("k")] == []
 
@@ -162,21 +160,27 @@ def sink(database: InfluxDb) -> Iterator[InfluxSink]:
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(st.tuples(NAMES, NAMES, NAMES), NUMBERS, st.none() | st.booleans() | NAMES)
-def test_whatever_names_and_values_hold_the_database_understands(
+def test_influxdb_accepts_any_names_and_values(
     database: InfluxDb, sink: InfluxSink, names: tuple[str, str, str], number: float, other: PlainValue
 ) -> None:
     gadget, kind, name = names
     kind = next(KINDS) + kind
     stream = Stream(1, gadget, "f", "o", Layout(kind, (Column(name), Column(f"{name}2"))), 1)
     sink.write([line_of("s", stream, StoredReading(1, 1, START_MS, 3, 0, "", to_text([number, other]), None))])
-    (point,) = database.points(_told(kind))
-    expected: dict[str, Any] = {"time": START_MS, "family": "f", "gadget": _told(gadget), "station": "s", "quality": 3}
-    point[_told(name)] = float(point[_told(name)])  # in its answers, large ones look like integers
-    expected |= {_told(name): float(number)} | ({} if other is None else {_told(f"{name}2"): other})
+    (point,) = database.points(_escaped(kind))
+    expected: dict[str, Any] = {
+        "time": START_MS,
+        "family": "f",
+        "gadget": _escaped(gadget),
+        "station": "s",
+        "quality": 3,
+    }
+    point[_escaped(name)] = float(point[_escaped(name)])  # the database returns large floats as integers
+    expected |= {_escaped(name): float(number)} | ({} if other is None else {_escaped(f"{name}2"): other})
     assert point == expected
 
 
-def test_names_that_a_point_has_already_and_comments_lose_nothing(database: InfluxDb, sink: InfluxSink) -> None:
+def test_reserved_names_and_comment_signs_lose_nothing(database: InfluxDb, sink: InfluxSink) -> None:
     names = ("time", "gadget", "family", "station", "quality")
     stream = Stream(1, "g", "f", "o", Layout("#1", tuple(map(Column, names))), 1)
     sink.write([line_of("s", stream, StoredReading(1, 1, START_MS, 3, 0, "", to_text(list(range(5))), None))])
@@ -185,6 +189,6 @@ def test_names_that_a_point_has_already_and_comments_lose_nothing(database: Infl
     assert [point[name] for name in names] == [START_MS, "g", "f", "s", 3]
 
 
-def _told(name: str) -> str:
-    """Return a name as lines can hold it."""
+def _escaped(name: str) -> str:
+    """Return a name with the replacements that the line protocol requires."""
     return name.replace("\\", "/")

@@ -14,7 +14,7 @@ from tests.fakes.batonopc import COLUMNS, log
 DUBLIN = ZoneInfo("Europe/Dublin")
 
 
-def test_a_database_is_imported_once_however_often_and_as_it_grows(tmp_path: Path, url: str) -> None:
+def test_a_repeated_import_adds_only_new_rows(tmp_path: Path, url: str) -> None:
     log(tmp_path / "old.db", 3)
     with Store.open(url) as store:
         assert import_batonopc(store, tmp_path / "old.db", DUBLIN) == Imported(3, 0)
@@ -31,7 +31,7 @@ def test_a_database_is_imported_once_however_often_and_as_it_grows(tmp_path: Pat
 
 
 @pytest.mark.parametrize("raw", ['{"Bin 0": 1.25, "PM_A": 3.5}', "{'Bin 0': 1.25, 'PM_A': 3.5}"])
-def test_whole_readings_of_older_versions_are_taken_apart(tmp_path: Path, sqlite_url: str, raw: str) -> None:
+def test_imports_raw_readings_of_older_versions(tmp_path: Path, sqlite_url: str, raw: str) -> None:
     path = tmp_path / "older.db"
     with sqlite3.connect(path) as database:
         database.execute(
@@ -49,10 +49,10 @@ def test_whole_readings_of_older_versions_are_taken_apart(tmp_path: Path, sqlite
     }  # fmt: skip
 
 
-def test_other_files_are_refused_with_their_name(tmp_path: Path, sqlite_url: str) -> None:
+def test_rejects_files_that_are_not_databases_of_batonopc(tmp_path: Path, sqlite_url: str) -> None:
     (tmp_path / "text").write_text("hello " * 200)
     sqlite3.connect(tmp_path / "empty.db").close()
     with Store.open(sqlite_url) as store:
-        for name, why in (("text", "not a database"), ("empty.db", "no table of batonopc"), ("none", "no such file")):
+        for name, why in (("text", "not a database"), ("empty.db", "no table of batonopc"), ("none", "does not exist")):
             with pytest.raises(StoreError, match=why):
                 import_batonopc(store, tmp_path / name, None)

@@ -21,7 +21,7 @@ def store(sqlite_url: str) -> Store:
     return store
 
 
-def test_csv_is_in_the_units_that_people_expect(store: Store, tmp_path: Path) -> None:
+def test_csv_is_in_customary_units(store: Store, tmp_path: Path) -> None:
     (path,) = export(store, query.streams(store), tmp_path / "out", "csv", Span(START_MS + 5000))
     assert path.name == "pump_1_S1.csv"
     with path.open(newline="") as file:
@@ -34,7 +34,7 @@ def test_csv_is_in_the_units_that_people_expect(store: Store, tmp_path: Path) ->
     store.close()
 
 
-def test_parquet_is_in_si_with_types(store: Store, tmp_path: Path) -> None:
+def test_parquet_is_typed_and_in_si_units(store: Store, tmp_path: Path) -> None:
     (path,) = export(store, query.streams(store), tmp_path, "parquet")
     frame = pl.read_parquet(path)
     assert frame.columns == [
@@ -64,7 +64,7 @@ def test_file_names_differ_on_every_file_system(store: Store) -> None:
     store.close()
 
 
-def test_old_readings_go_when_all_who_wait_for_them_have_them(store: Store, tmp_path: Path) -> None:
+def test_prunes_readings_that_all_readers_have_processed(store: Store, tmp_path: Path) -> None:
     cutoff = START_MS + 5 * 5000
     assert prune(store, cutoff, [SYNC]) == 0
     assert synchronise(store, str(tmp_path / "central.db"), START_MS).sent == 10

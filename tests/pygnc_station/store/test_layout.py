@@ -18,22 +18,22 @@ PLAIN = st.recursive(
 
 
 @given(st.lists(PLAIN, max_size=5))
-def test_stored_values_come_back_exactly(values: list[PlainValue]) -> None:
+def test_stored_values_are_restored_exactly(values: list[PlainValue]) -> None:
     back = from_text(to_text(values))
     assert back == values
     assert [type(value) for value in back] == [type(value) for value in values]
 
 
 @given(PLAIN)
-def test_a_cell_gives_its_value_back_exactly(value: PlainValue) -> None:
+def test_csv_cells_are_converted_back_exactly(value: PlainValue) -> None:
     assert from_cell(to_cell(value)) == value
     assert type(from_cell(to_cell(value))) is type(value)
 
 
 @pytest.mark.parametrize("text", ["", "null", "1", "true", '"', '"a"', "[1", " 1", "1e5", "OPC-N3 1774"])
-def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+def test_text_that_looks_like_another_type_stays_text(text: str) -> None:
     assert from_cell(to_cell(text)) == text
 
 
-def test_what_no_number_can_express_is_missing() -> None:
+def test_nan_and_infinity_become_missing() -> None:
     assert [plain(value) for value in (math.nan, math.inf, b"\x01\xff", (1, 2.5))] == [None, None, "01ff", [1, 2.5]]

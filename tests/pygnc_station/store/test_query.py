@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc_station.store import query
-from pygnc_station.store.database import LONGEST_TEXT
+from pygnc_station.store.database import MAX_PACKED_BYTES
 from pygnc_station.store.query import read_packed
 from pygnc_station.store.readings import NewReading
 from pygnc_station.store.store import Store
@@ -35,7 +35,7 @@ def store(mariadb: MariaDb) -> Iterator[Store]:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(READINGS, max_size=8))
-def test_packed_readings_are_those_that_were_stored(store: Store, given_readings: list[NewReading]) -> None:
+def test_packed_readings_equal_the_stored_ones(store: Store, given_readings: list[NewReading]) -> None:
     stream = store.stream(next(GADGETS), LAYOUT)
     store.append(stream, given_readings)
     with store.reads() as connection:
@@ -46,9 +46,9 @@ def test_packed_readings_are_those_that_were_stored(store: Store, given_readings
     assert [NewReading(*item[2:]) for item in packed] == given_readings
 
 
-def test_readings_that_are_too_many_for_one_text_come_one_by_one(store: Store) -> None:
+def test_reads_row_by_row_if_the_packed_text_is_too_long(store: Store) -> None:
     stream = store.stream(next(GADGETS), LAYOUT)
-    long = "x" * (LONGEST_TEXT // 8)
+    long = "x" * (MAX_PACKED_BYTES // 8)
     store.append(stream, [NewReading(START_MS + rank, 0, 0, "", f'["{long}"]', None) for rank in range(9)])
     with store.reads() as connection:
         assert read_packed(connection, query.select_readings(stream)) is None
@@ -58,7 +58,7 @@ def test_readings_that_are_too_many_for_one_text_come_one_by_one(store: Store) -
     assert {len(item.content) for item in found} == {len(long) + 4}
 
 
-def test_a_text_cut_between_two_readings_is_not_taken_for_all_of_them(store: Store) -> None:
+def test_detects_a_packed_text_truncated_between_two_readings(store: Store) -> None:
     stream = store.stream(next(GADGETS), LAYOUT)
     store.append(stream, [new(rank) for rank in range(50)])
     with store.reads() as connection:
@@ -67,6 +67,6 @@ def test_a_text_cut_between_two_readings_is_not_taken_for_all_of_them(store: Sto
         for longest in range(600, 760):
             connection.exec_driver_sql(f"SET group_concat_max_len = {longest}")
             lengths.append(read_packed(connection, whole))
-        connection.exec_driver_sql(f"SET group_concat_max_len = {LONGEST_TEXT}")
+        connection.exec_driver_sql(f"SET group_concat_max_len = {MAX_PACKED_BYTES}")
         assert lengths == [None] * 160
         assert len(read_packed(connection, whole) or []) == 50

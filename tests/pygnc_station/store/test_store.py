@@ -21,7 +21,7 @@ from pygnc_station.store.store import Store
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new, reading
 
 
-def test_readings_come_back_with_time_values_bytes_and_flags(url: str) -> None:
+def test_restores_time_values_bytes_and_flags_of_readings(url: str) -> None:
     given = [
         reading({"rate_z_rad_s": 0.25, "temp_degc": -1.5, "text": "Ω ok"}),
         reading({"rate_z_rad_s": None, "temp_degc": 20.0, "text": ""}, flags=("cold", "fan"), lost_before=3),
@@ -40,7 +40,7 @@ def test_readings_come_back_with_time_values_bytes_and_flags(url: str) -> None:
     assert (second.flags, second.lost_before) == ("cold,fan", 3)
 
 
-def test_numbers_go_on_after_reopening_and_numbered_readings_are_stored_once(url: str) -> None:
+def test_numbers_continue_after_reopening_and_numbered_readings_are_stored_once(url: str) -> None:
     for start in (0, 5):
         with Store.open(url) as store:
             stream = store.stream("g", LAYOUT)
@@ -59,7 +59,7 @@ def test_numbers_go_on_after_reopening_and_numbered_readings_are_stored_once(url
         assert len(query.recent(store, [own, theirs], 100)) == 17
 
 
-def test_the_newest_and_those_of_a_time_are_found_across_streams(url: str) -> None:
+def test_finds_newest_readings_and_time_spans_across_streams(url: str) -> None:
     with Store.open(url) as store:
         one, two = store.stream("g", LAYOUT), store.stream("g", LAYOUT, origin="elsewhere")
         store.append(one, [new(rank) for rank in range(0, 20, 2)])
@@ -74,9 +74,7 @@ def test_the_newest_and_those_of_a_time_are_found_across_streams(url: str) -> No
         assert query.recent(store, [], 5) == []
 
 
-def test_walking_in_pages_gives_what_is_there_though_many_have_the_same_time(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_contain_every_reading_even_if_times_are_equal(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(query, "_PAGE", 7)
     with Store.open(url) as store:
         stream = store.stream("g", LAYOUT)
@@ -86,7 +84,7 @@ def test_walking_in_pages_gives_what_is_there_though_many_have_the_same_time(
     assert {len(page) for page in pages[:-1]} == {7}
 
 
-def test_a_device_that_says_more_begins_another_stream(url: str) -> None:
+def test_a_changed_layout_starts_another_stream(url: str) -> None:
     with Store.open(url) as store:
         older = store.stream("g", LAYOUT)
         newer = store.stream("g", Layout(LAYOUT.kind, LAYOUT.columns[:2]))
@@ -101,7 +99,7 @@ def _append(url: str, count: int) -> None:
             store.append(stream, [new(rank)])
 
 
-def test_what_a_sentence_need_not_hold_is_not_missing() -> None:
+def test_optional_values_do_not_make_a_reading_partial() -> None:
     def quality(name: str, payload: bytes) -> Quality:
         sentence = SENTENCES[name]
         return Quality(
@@ -112,10 +110,10 @@ def test_what_a_sentence_need_not_hold_is_not_missing() -> None:
     assert not quality("BB1", b"0008,00,FF,40,,91")
     assert not quality("BV2", b"01,0008,03,006496")
     assert quality("BV2", b",,,") == Quality.PARTIAL
-    assert quality("ST1", b"00,00,0000,000128E3,07,00,00") == Quality.PARTIAL  # of older firmware: without pins
+    assert quality("ST1", b"00,00,0000,000128E3,07,00,00") == Quality.PARTIAL  # older firmware sends no pins
 
 
-def test_two_loggers_of_one_store_share_its_numbers_without_holes(url: str) -> None:
+def test_two_loggers_of_one_store_number_without_gaps(url: str) -> None:
     with ThreadPoolExecutor(2) as pool:  # each with connections of its own
         list(pool.map(lambda _: _append(url, 25), range(2)))
     with Store.open(url) as store:
@@ -123,7 +121,7 @@ def test_two_loggers_of_one_store_share_its_numbers_without_holes(url: str) -> N
     assert sorted(numbers) == list(range(1, 51))
 
 
-def test_the_migrations_end_at_the_schema(url: str) -> None:
+def test_the_migrations_create_the_schema(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -137,7 +135,7 @@ def test_the_migrations_end_at_the_schema(url: str) -> None:
     assert differences == []
 
 
-def test_an_older_store_is_migrated_and_keeps_its_readings(url: str) -> None:
+def test_migrates_an_older_store_without_losing_readings(url: str) -> None:
     engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
     with engine.begin() as connection:
         migrate(connection, "0001")
@@ -153,60 +151,60 @@ def test_an_older_store_is_migrated_and_keeps_its_readings(url: str) -> None:
             assert connection.execute(select(schema.devices.c.id)).scalars().all() == [1]
 
 
-def test_tables_of_another_program_are_left_alone(url: str) -> None:
+def test_does_not_touch_tables_of_another_program(url: str) -> None:
     engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE readings (rdg_no INTEGER)"))
     engine.dispose()
-    with pytest.raises(StoreError, match=r"has tables of another program \(readings\); name another database"):
+    with pytest.raises(StoreError, match=r"contains tables of another program \(readings\); use another database"):
         Store.open(url)
 
 
-def test_a_store_of_a_newer_program_is_refused_with_the_remedy(tmp_path: Path) -> None:
+def test_refuses_a_store_of_a_newer_program(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     Store.open(str(path)).close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    with pytest.raises(StoreError, match="made by a newer PyGNC; update this one"):
+    with pytest.raises(StoreError, match="created by a newer PyGNC; update this one"):
         Store.open(str(path))
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_reports_a_file_that_is_not_a_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database at all, " * 100)
     with pytest.raises(StoreError, match=r"notes\.txt: file is not a database"):
         Store.open(str(path))
 
 
-def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
+def test_reports_an_unreachable_database_without_its_password() -> None:
     with pytest.raises(StoreError, match="mysql") as error:
         Store.open("mysql://pi:secret-word@127.0.0.1:1/x")
     assert str(error.value).startswith("mysql://pi:***@127.0.0.1:1/x: ")
     assert "secret-word" not in str(error.value)
 
 
-def test_a_store_that_cannot_be_written_or_read_is_named_with_what_helps(tmp_path: Path) -> None:
+def test_reports_an_unusable_store_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "readings.db"
     path.write_bytes(b"no database" * 500)
-    with pytest.raises(StoreError, match=r"^/.*/readings\.db: file is not a database; name another file"):
+    with pytest.raises(StoreError, match=r"^/.*/readings\.db: file is not a database; set another file"):
         Store.open(str(path))
-    with pytest.raises(StoreError, match=r"unable to open database file; this user needs the right to write it"):
+    with pytest.raises(StoreError, match=r"unable to open database file; give this user write permission"):
         Store.open(str(tmp_path))
 
 
 @pytest.mark.parametrize(("where", "driver"), [("a.db", "sqlite"), ("mariadb://u@h/d", "mariadb+pymysql")])
-def test_urls_and_paths_name_databases(where: str, driver: str) -> None:
+def test_accepts_urls_and_paths_of_databases(where: str, driver: str) -> None:
     assert parse_url(where).drivername == driver
 
 
 @pytest.mark.parametrize("where", ["postgresql://h/d", "://", "mysql://user:password", "mysql://h:port/d"])
-def test_other_databases_are_refused(where: str) -> None:
+def test_rejects_unsupported_databases(where: str) -> None:
     with pytest.raises(StoreError):
         parse_url(where)
 
 
-def test_a_reading_that_the_database_refuses_is_told_apart_from_its_absence(url: str) -> None:
+def test_distinguishes_refused_readings_from_an_unreachable_database(url: str) -> None:
     with Store.open(url) as store:
         stream = store.stream("g", LAYOUT)
         with pytest.raises(RefusedReadingsError):

@@ -53,7 +53,7 @@ def _rows(path: Path) -> list[tuple[str, int]]:
     return found
 
 
-def test_a_batch_holds_what_is_in_none_and_the_next_what_is_new(store: Store, tmp_path: Path) -> None:
+def test_a_batch_contains_what_is_in_no_batch_yet(store: Store, tmp_path: Path) -> None:
     settings = _settings(tmp_path, type="OPC")
     store.append(store.stream("opc: 1", LAYOUT, family="opc"), [new(rank) for rank in range(5)])
     store.append(store.stream("imu", LAYOUT), [new(1)])
@@ -108,7 +108,7 @@ def _die(*_: object, **__: object) -> None:
         (module, "update_batch"),
     ],
 )
-def test_cut_short_anywhere_nothing_is_lost_and_nothing_comes_twice(
+def test_an_interruption_at_any_step_loses_and_duplicates_nothing(
     store: Store, tmp_path: Path, where: tuple[object, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = _settings(tmp_path)
@@ -162,7 +162,7 @@ def test_readings_stay_until_their_batch_is_accepted(store: Store, tmp_path: Pat
     store.close()
 
 
-def test_flight_files_travel_once_as_they_are_and_again_when_they_change(store: Store, tmp_path: Path) -> None:
+def test_batches_contain_flight_files_once_and_again_after_a_change(store: Store, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "pygnc_logs/run").mkdir(parents=True)
     (home / "range/partner_2").mkdir(parents=True)
@@ -185,7 +185,7 @@ def test_flight_files_travel_once_as_they_are_and_again_when_they_change(store: 
     store.close()
 
 
-def test_a_file_that_has_gone_since_does_not_hold_up_the_batch(
+def test_skips_a_file_that_was_deleted_after_its_selection(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sense.bin").write_bytes(b"sense")
@@ -200,7 +200,7 @@ def test_a_file_that_has_gone_since_does_not_hold_up_the_batch(
     store.close()
 
 
-def test_one_program_at_a_time_makes_batches(store: Store, tmp_path: Path) -> None:
+def test_only_one_program_builds_batches_at_a_time(store: Store, tmp_path: Path) -> None:
     settings = _settings(tmp_path)
     with (
         exclusive_lock(tmp_path / "batches2upload", "building batches"),
@@ -224,7 +224,7 @@ NEW = st.builds(
 
 
 @given(st.lists(NEW, max_size=6))
-def test_a_batch_gives_its_readings_back_exactly(given_readings: list[NewReading]) -> None:
+def test_a_batch_restores_its_readings_exactly(given_readings: list[NewReading]) -> None:
     layout = Layout("K", (Column("a"), Column("b")))
     pages = [[StoredReading(1, number, *_fields(item)) for number, item in enumerate(given_readings, 3)]]
     entry = StreamEntry("x.csv", "g", "", "o", layout, 3, 3 + len(given_readings), len(given_readings))
@@ -256,13 +256,13 @@ def _fields(item: NewReading) -> tuple[int, int, int, str, str, bytes | None]:
     [
         ("a,b\n", "header"),
         ("HEAD1,2026,abc,0,0,,1,2,\n", "line 2"),
-        ("HEAD1,2026,5,0,0,,1,2,zz\n", "raw bytes are not in hex"),
-        ("HEAD1,2026,5,0,0,,1\n", "7 cells, not 9"),
+        ("HEAD1,2026,5,0,0,,1,2,zz\n", "raw bytes are not hexadecimal"),
+        ("HEAD1,2026,5,0,0,,1\n", "7 cells instead of 9"),
         ("HEAD1,2026,5,0,0,,1,2,\n1,2026,5,0,0,,1,2,\n", "line 3: number 1 is out of order"),
         ("HEAD99,2026,5,0,0,,1,2,\n", "number 99 is out of order"),
     ],
 )
-def test_rows_that_are_not_as_described_are_refused_with_their_line(text: str, why: str) -> None:
+def test_rejects_rows_that_contradict_the_metadata(text: str, why: str) -> None:
     layout = Layout("K", (Column("a"), Column("b")))
     head = "number,time,t_utc_ms,quality,lost_before,flags,a,b,raw\n"
     entry = StreamEntry("x.csv", "g", "", "o", layout, 1, 9, 1)
@@ -270,7 +270,7 @@ def test_rows_that_are_not_as_described_are_refused_with_their_line(text: str, w
         list(read_rows(io.StringIO(text.replace("HEAD", head), newline=""), entry))
 
 
-def test_the_commands_tell_what_is_packed_and_what_waits(tmp_path: Path) -> None:
+def test_commands_print_batched_and_waiting_readings(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text("name = 'roof'")
     with Store.open(str(tmp_path / "readings.db")) as store:
         store.append(store.stream("a", LAYOUT), [new(1), new(2)])

@@ -20,7 +20,7 @@ def _upload(store: Store, settings: StationSettings) -> UploadReport:
     return upload_all(store, settings, sender_of(settings), START_MS)
 
 
-def test_batches_are_put_into_a_store_with_their_checksums_once(tmp_path: Path) -> None:
+def test_writes_each_batch_and_its_checksum_once(tmp_path: Path) -> None:
     settings = _settings(tmp_path, f"file://{tmp_path}/bucket")
     with Store.open(str(tmp_path / "r.db")) as store:
         store.append(store.stream("a", LAYOUT), [new(rank) for rank in range(5)])
@@ -28,7 +28,7 @@ def test_batches_are_put_into_a_store_with_their_checksums_once(tmp_path: Path) 
         pending = tmp_path / "batches2upload" / batch.file_name
         octets = pending.read_bytes()
         sender = sender_of(settings)
-        # Cut short once, then sent twice.
+        # Interrupted once, then sent twice.
         folder = tmp_path / "bucket/roof_north"
         folder.mkdir()
         (folder / batch.file_name).write_bytes(octets[:100])
@@ -41,7 +41,7 @@ def test_batches_are_put_into_a_store_with_their_checksums_once(tmp_path: Path) 
     assert (folder / f"{batch.file_name}.sha256").read_text() == f"{digest}  {batch.file_name}\n"
 
 
-def test_a_store_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_reports_an_unusable_object_store(tmp_path: Path) -> None:
     (tmp_path / "way").write_text("a file")
     with pytest.raises(StationError, match=r"file:///.*/way/bucket"):
         sender_of(_settings(tmp_path, f"file://{tmp_path}/way/bucket"))
@@ -49,7 +49,7 @@ def test_a_store_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         sender_of(_settings(tmp_path, "s3://"))
 
 
-def test_a_store_that_does_not_take_a_batch_now_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_after_a_temporary_failure_of_the_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _settings(tmp_path, f"file://{tmp_path}/bucket")
     with Store.open(str(tmp_path / "r.db")) as store:
         store.append(store.stream("a", LAYOUT), [new(1)])

@@ -4,7 +4,7 @@ from sqlalchemy import update
 from pygnc_station.store import query, schema
 from pygnc_station.store.store import Store
 from pygnc_station.upload import sync
-from pygnc_station.upload.retry import pause_after, retry_state
+from pygnc_station.upload.retry import retry_delay_ms, retry_state
 from pygnc_station.upload.sync import dead_letters, send_dead_letters, synchronise
 from tests.fakes.mariadb import MariaDb
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
@@ -15,14 +15,14 @@ def _numbers(where: str) -> list[int]:
         return [item.number for item in query.between(store, query.streams(store))]
 
 
-def test_every_reading_arrives_once_however_often_it_is_sent(sqlite_url: str, url: str) -> None:
+def test_every_reading_arrives_once(sqlite_url: str, url: str) -> None:
     local_url = sqlite_url + "-local"
     with Store.open(local_url) as local:
         stream = local.stream("g", LAYOUT, family="ucb")
         local.append(stream, [new(rank) for rank in range(2500)])
         assert synchronise(local, url, START_MS) == sync.SyncResult(sent=2500)
         assert synchronise(local, url, START_MS) == sync.SyncResult()
-        # Killed between the central commit and its own note: the cursor is where it was.
+        # Killed between the commit of the central store and the advance of the cursor.
         with local.writes() as connection:
             connection.execute(update(schema.cursors).values(number=1000))
         local.append(stream, [new(2500)])
@@ -39,7 +39,7 @@ def test_every_reading_arrives_once_however_often_it_is_sent(sqlite_url: str, ur
 
 
 @pytest.mark.xdist_group("mariadb")
-def test_an_outage_is_told_retried_later_and_costs_nothing(sqlite_url: str, mariadb: MariaDb) -> None:
+def test_an_outage_is_retried_later_and_loses_nothing(sqlite_url: str, mariadb: MariaDb) -> None:
     central = mariadb.new_database()
     with Store.open(sqlite_url) as local:
         local.append(local.stream("g", LAYOUT), [new(rank) for rank in range(10)])
@@ -57,7 +57,7 @@ def test_an_outage_is_told_retried_later_and_costs_nothing(sqlite_url: str, mari
 
 
 @pytest.mark.xdist_group("mariadb")
-def test_readings_that_the_center_refuses_are_put_aside_and_hold_up_nothing(sqlite_url: str, mariadb: MariaDb) -> None:
+def test_refused_readings_become_dead_letters_and_delay_nothing(sqlite_url: str, mariadb: MariaDb) -> None:
     central = mariadb.new_database()
     name = central.split("?")[0].rsplit("/", 1)[1]
     with Store.open(sqlite_url) as local:
@@ -76,7 +76,7 @@ def test_readings_that_the_center_refuses_are_put_aside_and_hold_up_nothing(sqli
     assert _numbers(central) == list(range(1, 21))
 
 
-def test_pauses_double_up_to_an_hour() -> None:
-    assert 4_000 <= pause_after(0) <= 6_000
-    assert 64_000 <= pause_after(4) <= 96_000
-    assert 2_880_000 <= pause_after(1000) <= 4_320_000
+def test_retry_delays_double_up_to_an_hour() -> None:
+    assert 4_000 <= retry_delay_ms(1) <= 6_000
+    assert 64_000 <= retry_delay_ms(5) <= 96_000
+    assert 2_880_000 <= retry_delay_ms(1000) <= 4_320_000

@@ -1,4 +1,4 @@
-"""The table of the magnetic field is made as its file format says."""
+"""Generation of the table of the geomagnetic field."""
 
 from pathlib import Path
 

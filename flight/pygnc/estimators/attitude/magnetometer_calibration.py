@@ -197,13 +197,13 @@ class _Linear(NamedTuple):
     Attributes:
         misfit_ut: z over twice the strength, shape (n,); its sigma is that of a reading.
         partials: Derivatives by bias and matrix elements, shape (n, 9).
-        by_field: Derivatives by an error of the modelled field (inertial axes), shape (n, 3).
+        d_field: Derivatives by an error of the modelled field (inertial axes), shape (n, 3).
         directions: Directions of the corrected readings, shape (n, 3).
     """
 
     misfit_ut: Array
     partials: Array
-    by_field: Array
+    d_field: Array
     directions: Array
 
 
@@ -293,11 +293,11 @@ def _covariance(
     root = whitening.T.dot(vectors) / np.sqrt(np.where(shares > _SHARE_MIN, shares, _UNRESOLVED))
     inverse = root.dot(root.T)
     gain = inverse.dot(estimated.T)
-    by_field = settings.field_error_ut * gain.dot(linear.by_field)
-    by_matrix = settings.scale_error * gain.dot(assumed)
+    d_field = settings.field_error_ut * gain.dot(linear.d_field)
+    matrix_effect = settings.scale_error * gain.dot(assumed)
     covariance = np.eye(9) * settings.scale_error**2
-    covariance[:free, :free] = noise_ut**2 * inverse + by_field.dot(by_field.T) + by_matrix.dot(by_matrix.T)
-    covariance[:free, free:] = -settings.scale_error * by_matrix
+    covariance[:free, :free] = noise_ut**2 * inverse + d_field.dot(d_field.T) + matrix_effect.dot(matrix_effect.T)
+    covariance[:free, free:] = -settings.scale_error * matrix_effect
     covariance[free:, :free] = covariance[:free, free:].T
     return covariance
 
@@ -420,7 +420,7 @@ def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
     """
     biased, full = solved(readings, settings)
     if biased is not None and full is not None and biased.noise_ut > _MISFIT_MAX * full.noise_ut:
-        # The axes are too unequal for it; its sigmas do not know.
+        # The axes are too unequal for the bias alone, which its sigmas do not show.
         biased = None
     found = [one for one in (biased, full) if one is not None]
     best = min(found, key=lambda one: one.bias_variance, default=None)

@@ -97,18 +97,18 @@ def predicted_illuminance(
     normals = geometry.normals
     sun = body_from_gcrf.dot(sources.sun_gcrf)
     cosine = normals.dot(sun)
-    # Light as a vector: a plate's share of it is the product with its normal, and so is the derivative.
-    by_earth, vector_gcrf = sources.earth.on_plates(normals.dot(body_from_gcrf))
-    from_earth = reflectivity * vector_gcrf.dot(body_from_gcrf.T)
-    from_sun = ((cosine > 0.0) * sources.sunlit_fraction)[:, None] * sun
+    # Reflected light as a vector: its product with a normal is the share on that face.
+    albedo_share, vector_gcrf = sources.earth.on_plates(normals.dot(body_from_gcrf))
+    earth_vector = reflectivity * vector_gcrf.dot(body_from_gcrf.T)
+    sun_vector = ((cosine > 0.0) * sources.sunlit_fraction)[:, None] * sun
     gain = 1.0 + gain_errors
-    ungained = np.maximum(cosine, 0.0) * sources.sunlit_fraction + reflectivity * by_earth
+    ungained = np.maximum(cosine, 0.0) * sources.sunlit_fraction + reflectivity * albedo_share
     partials = np.zeros((len(normals), SIZE))
-    partials[:, ATTITUDE] = gain[:, None] * (geometry.crosses @ (from_sun + from_earth)[:, :, None])[:, :, 0]
-    # The diagonal of this block, without the price of making one.
+    partials[:, ATTITUDE] = gain[:, None] * (geometry.crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
+    # The diagonal of this block, in place.
     partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
-    partials[:, REFLECTIVITY] = gain * by_earth
-    return PredictedIlluminance(cosine, gain * ungained, gain * reflectivity * by_earth, partials)
+    partials[:, REFLECTIVITY] = gain * albedo_share
+    return PredictedIlluminance(cosine, gain * ungained, gain * reflectivity * albedo_share, partials)
 
 
 DIRECT_SUN_SHARE: Final = 0.2

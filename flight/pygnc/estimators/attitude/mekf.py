@@ -201,7 +201,7 @@ class MultiplicativeEkf:
         covariance.ravel()[::4] += sigma * sigma
         distance = chi_square(residual, covariance)
         accepted = distance <= self._settings.magnetometer.gate
-        # Were the sigmas not widened, the squares would be larger by about the factor's square.
+        # With unadapted sigmas, the squares would be larger by about the square of the factor.
         cause = None if accepted else AttitudeRejectCause.GATE
         innovation = FieldInnovation(residual, np.sqrt(np.diagonal(covariance)), distance, cause)
         if not accepted:
@@ -219,7 +219,7 @@ class MultiplicativeEkf:
         squares = residual * residual / variance
         usable = illuminance.usable & faces.trusted
         if max(illuminance.share.tolist()) <= limits.dark_share:
-            # All faces dark: a shadow of which the model does not know.
+            # All faces dark: a shadow that is not modelled.
             usable = np.zeros_like(usable)
         used = usable & (squares <= limits.gate)
         misfit = track.light_misfit
@@ -248,7 +248,7 @@ def _updated(predicted: AttitudeState, accepted: list[_Accepted]) -> tuple[Attit
     array[:count, count:-1] = projected
     array[count:-1, count:-1] = root
     array[-1, :count] = -residual / sigma
-    # Whatever the last row makes of the others, its own element does not vanish.
+    # Keeps the array non-singular.
     array[-1, -1] = 1.0
     lower = _triangular(array)
     updated = lower[count:-1, count:-1].copy()

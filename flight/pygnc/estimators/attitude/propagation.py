@@ -109,33 +109,33 @@ class AttitudeDynamics:
         gain = 1.0 / (1.0 + state.gyro_scale_error)
         rates_imu = (np.array((before_imu_rad_s, after_imu_rad_s)) - state.gyro_bias_rad_s) * gain
         first, last = rates_imu.dot(self._body_from_gyro.T)
-        turn = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
-        twist = quaternion.exponential(turn)
-        rotated = quaternion.multiply(state.quaternion, twist)
+        rotation = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
+        rotation_quaternion = quaternion.exponential(rotation)
+        rotated = quaternion.multiply(state.quaternion, rotation_quaternion)
         rotated /= math.sqrt(rotated.dot(rotated))
 
         slow = self._slow(step_s)
         noise, transition = slow.noise.copy(), slow.transition.copy()
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
-        noise[ATTITUDE] = self._turn_sigma_rad(step_s, turn, last - first)
-        by_rate = -step_s * right_jacobian(turn).dot(self._body_from_gyro * gain)
-        transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(twist).T
-        transition[ATTITUDE, GYRO_BIAS] = by_rate
-        transition[ATTITUDE, GYRO_SCALE] = by_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
+        noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)
+        d_rate = -step_s * right_jacobian(rotation).dot(self._body_from_gyro * gain)
+        transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(rotation_quaternion).T
+        transition[ATTITUDE, GYRO_BIAS] = d_rate
+        transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
         slow_after = self._centre + slow.decay * (state.slow - self._centre)
         root = np.zeros((SIZE, 2 * SIZE))
         root[:, :SIZE] = transition.dot(state.sqrt_covariance)
         root.ravel()[SIZE :: 2 * SIZE + 1] = noise
         return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise)
 
-    def _turn_sigma_rad(self, step_s: float, turn: Array, change_rad_s: Array) -> float:
+    def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:
         gyro = self._settings.gyro
         variance = (step_s * gyro.noise_rad_s) ** 2 + (_MEAN_ERROR * step_s) ** 2 * float(
             change_rad_s.dot(change_rad_s)
         )
         if step_s > gyro.bridged_max_s:
-            variance += _GAP_ERROR**2 * float(turn.dot(turn))
+            variance += _GAP_ERROR**2 * float(rotation.dot(rotation))
         return math.sqrt(variance)
 
     def _slow(self, step_s: float) -> _Slow:
@@ -152,19 +152,19 @@ class AttitudeDynamics:
         return known
 
 
-def right_jacobian(turn_rad: Array) -> Array:
+def right_jacobian(rotation_rad: Array) -> Array:
     """Return the right Jacobian of a rotation vector in rad, shape (3, 3).
 
     It maps a change of the rotation vector to the rotation, in final body axes, by which the end attitude changes.
     Source: Chirikjian, Stochastic Models, Information Theory, and Lie Groups 2, equation 10.86.
     """
-    angle2 = float(turn_rad.dot(turn_rad))
+    angle2 = float(rotation_rad.dot(rotation_rad))
     if angle2 < 1e-8:
         first, second = 0.5 - angle2 / 24.0, 1.0 / 6.0 - angle2 / 120.0
     else:
         angle = math.sqrt(angle2)
         first, second = (1.0 - math.cos(angle)) / angle2, (angle - math.sin(angle)) / (angle2 * angle)
-    cross = cross_matrix(turn_rad)
+    cross = cross_matrix(rotation_rad)
     jacobian: Array = _IDENTITY - first * cross + second * cross.dot(cross)
     return jacobian
 
@@ -178,11 +178,11 @@ def cross_matrices(vectors: Array) -> Array:
     return matrices
 
 
-def right_jacobians(turns: Array) -> Array:
+def right_jacobians(rotations: Array) -> Array:
     """Return `right_jacobian` of many rotation vectors, shapes (..., 3) -> (..., 3, 3)."""
-    angle2 = (turns**2).sum(axis=-1)
+    angle2 = (rotations**2).sum(axis=-1)
     angle = np.sqrt(np.maximum(angle2, 1e-8))
     first, second = (1.0 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3
-    cross = cross_matrices(turns)
+    cross = cross_matrices(rotations)
     jacobians: Array = np.eye(3) - first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
     return jacobians

@@ -24,7 +24,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import FIELD_ERROR, SIZE, AttitudeState
 from pygnc.estimators.attitude.window import Fit, Window, WindowSample
 
-_TURNS: Final = 12
+_ROTATIONS: Final = 12
 """Number of rotations about the known direction."""
 _BIASES: Final = (0.0, 0.7, -0.7, 1.4, -1.4)
 """Gyro biases along the known direction in prior standard deviations."""
@@ -50,7 +50,7 @@ class DirectionPair(NamedTuple):
 
     def rotations(self) -> Array:
         """Return attitudes that map the pair, evenly spaced in the rotation about it, shape (k, 4)."""
-        return wahba.rotations_about(self.body, self.gcrf, _TURNS)
+        return wahba.rotations_about(self.body, self.gcrf, _ROTATIONS)
 
 
 def initial_hypotheses(
@@ -143,7 +143,7 @@ class Search:
         self.excluded_face: int | None = None
         """The face that this attempt does not use."""
         self.untried: list[int] = []
-        """Faces that the next attempts exclude in turn."""
+        """Faces that the next attempts exclude in rotation."""
 
     def process(self, newest: WindowSample) -> SearchResult | None:
         """Process one sample; return the attitude once it is unambiguous."""
@@ -216,8 +216,8 @@ class Search:
             (gyro - hypotheses.gyro_bias_rad_s).dot(body_from_gyro.T)
             for gyro in (before.gyro_imu_rad_s, newest.sample.gyro_imu_rad_s)
         )
-        turn = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
-        carried = quaternion.multiply(hypotheses.quaternion, quaternion.exponential(turn))
+        rotation = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
+        carried = quaternion.multiply(hypotheses.quaternion, quaternion.exponential(rotation))
         return Hypotheses(carried, hypotheses.gyro_bias_rad_s, hypotheses.mag_bias_ut)
 
     def _improved(self, window: Window, hypotheses: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
@@ -251,10 +251,10 @@ class Search:
             if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + _HOPELESS:
                 break
             if kept:
-                turn = _angle(hypotheses.quaternion[kept], hypotheses.quaternion[row])
+                rotation = _angle(hypotheses.quaternion[kept], hypotheses.quaternion[row])
                 gyro = np.abs(hypotheses.gyro_bias_rad_s[kept] - hypotheses.gyro_bias_rad_s[row]).max(axis=1)
                 mag = np.abs(hypotheses.mag_bias_ut[kept] - hypotheses.mag_bias_ut[row]).max(axis=1)
-                if ((turn < _SAME_RAD) & (gyro < _SAME_RAD_S) & (mag < _SAME_UT)).any():
+                if ((rotation < _SAME_RAD) & (gyro < _SAME_RAD_S) & (mag < _SAME_UT)).any():
                     continue
             kept.append(row)
         rows = np.array(kept)

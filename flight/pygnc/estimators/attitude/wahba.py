@@ -76,10 +76,10 @@ def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
         aside = np.zeros(3)
         aside[np.abs(body).argmin()] = 1.0
         shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(aside))))
-        # Nearly opposite: half a turn about any axis across, then the little that is left.
-        turned = quaternion.rotate(shortest, body)
-        rest = np.array((1.0 + float(turned.dot(gcrf)), *cross_matrix(turned).dot(gcrf)))
+        # Nearly opposite: rotate by 180 degrees about any perpendicular axis, then by the small remainder.
+        rotated = quaternion.rotate(shortest, body)
+        rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross_matrix(rotated).dot(gcrf)))
         shortest = quaternion.multiply(quaternion.normalised(rest), shortest)
     half = math.pi / count * np.arange(count)
-    turns = np.concatenate((np.cos(half)[:, None], np.sin(half)[:, None] * gcrf), axis=1)
-    return quaternion.multiply(turns, shortest)
+    rotations = np.concatenate((np.cos(half)[:, None], np.sin(half)[:, None] * gcrf), axis=1)
+    return quaternion.multiply(rotations, shortest)

@@ -154,7 +154,7 @@ class Window:
         self._earth_directions = np.array([sources.earth.directions for sources in all_sources])
         self._earth_shares = np.array([sources.earth.shares for sources in all_sources])
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
-        # What the gyro's noise does to the attitude in each stretch: ends drift apart, and the way there is no line.
+        # Effect of gyro noise over each stretch: drift of its ends, and deviation from a straight line.
         self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
         walk2 = np.bincount(self._stretch, (self._step_s * settings.gyro.noise_rad_s) ** 2)
         drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
@@ -214,11 +214,11 @@ class Window:
         """Return body-from-GCRF matrices (k, n, 3, 3) and the partials of their errors, (k, n, 3, c)."""
         rate = (self._gyro - hypotheses.gyro_bias_rad_s[:, None]) @ self._body_from_gyro.T
         step_s = self._step_s[:, None]
-        turn = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
-        back = quaternion.to_matrix(quaternion.exponential(turn))
-        by_bias = -self._step_s[:, None, None] * right_jacobians(turn) @ self._body_from_gyro
+        rotation = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
+        back = quaternion.to_matrix(quaternion.exponential(rotation))
+        d_bias = -self._step_s[:, None, None] * right_jacobians(rotation) @ self._body_from_gyro
         count, length = len(rate), len(self._gyro)
-        # Columns: the attitude, what an attitude error at the newest sample does, what a rate in each stretch does.
+        # Columns: attitude, partials by the attitude error at the newest sample, partials by the rate of each stretch.
         propagated = np.empty((length, count, 3, 6 + 3 * (self._stretch[0] + 1)))
         last = np.zeros(propagated.shape[1:])
         last[:, :, :3] = np.swapaxes(quaternion.to_matrix(hypotheses.quaternion), 1, 2)
@@ -227,13 +227,13 @@ class Window:
         for k in range(length - 2, -1, -1):
             last = last.copy()
             since = 6 + 3 * self._stretch[k]
-            last[:, :, since : since + 3] -= by_bias[:, k]
+            last[:, :, since : since + 3] -= d_bias[:, k]
             last = back[:, k] @ last
             propagated[k] = last
         propagated = propagated.transpose(1, 0, 2, 3)
         d_error = np.zeros((count, length, 3, PARAMETERS + len(self._nuisance_sigma)))
         d_error[..., :3] = propagated[..., 3:6]
-        # The bias is the rate that all stretches have in common.
+        # The bias is the rate common to all stretches.
         d_error[..., 3:6] = propagated[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
         d_error[..., _DRIFT:] = propagated[..., 6:]
         return propagated[..., :3], d_error

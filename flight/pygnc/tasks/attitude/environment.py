@@ -1,4 +1,4 @@
-"""What surrounds the satellite at the time of a sample, from the orbit that the orbit task last gave."""
+"""Environment of the satellite at the time of a sample: Sun, eclipse and geomagnetic field along the newest orbit."""
 
 from typing import Final, NamedTuple
 
@@ -15,15 +15,15 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.orbit.j2_propagator import StateVector, propagate
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
-"""In a day without fixes an orbit goes astray by tens of kilometres, a third of a degree; then it is unknown."""
+"""Limit of the orbit's age: in a day without fixes its error reaches tens of kilometres, a third of a degree."""
 
 
 class OrbitalEnvironment(NamedTuple):
-    """What is known at a time.
+    """Environment at one time, and the age of the orbit it is computed from.
 
     Attributes:
-        surroundings: None without an orbit.
-        orbit_age_s: From the orbit's newest fix to then; None without an orbit.
+        surroundings: The environment; None without an orbit.
+        orbit_age_s: Time since the orbit's newest fix; None without an orbit.
     """
 
     surroundings: AttitudeEnvironment | None
@@ -34,10 +34,10 @@ UNKNOWN_ENVIRONMENT: Final = OrbitalEnvironment(None, None)
 
 
 class PropagatedOrbit(msgspec.Struct, frozen=True):
-    """An orbit, carried on to a time near the next one that will be asked for.
+    """An orbit, propagated to the time of the last request.
 
     Attributes:
-        fix_gps_ms: Time of its newest fix.
+        fix_gps_ms: Time of the newest fix in the orbit.
         gps_ms: Time of `state`.
         state: Position in m and velocity in m/s, GCRF.
     """
@@ -48,25 +48,25 @@ class PropagatedOrbit(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, estimate: OrbitEstimate) -> "PropagatedOrbit":
-        """The orbit of an estimate, at the estimate's time."""
+        """Return the orbit of an estimate, at the estimate's time."""
         state = (*estimate.position_gcrf_m, *estimate.velocity_gcrf_mps)
         return cls(estimate.fix_gps_ms, estimate.gps_ms, state)
 
     def age_s(self, gps_ms: int) -> float:
-        """From the newest fix to a time, negative before it."""
+        """Return the time since the newest fix, negative before it."""
         return (gps_ms - self.fix_gps_ms) * 1e-3
 
     def at(self, gps_ms: int) -> "PropagatedOrbit":
-        """The orbit carried to a time."""
+        """Return the orbit propagated to a time."""
         return PropagatedOrbit(self.fix_gps_ms, gps_ms, propagate(self.state, (gps_ms - self.gps_ms) * 1e-3))
 
 
 class EnvironmentModel:
-    """The Sun, the Earth's shadow and the Earth's field, about 60 us for each place and time.
+    """Model of the Sun, the Earth's shadow and the Earth's magnetic field; one evaluation takes about 60 us.
 
     Args:
         orientation: Earth orientation, as for the orbit.
-        main_field: The Earth's field; without one nothing is known of any surroundings.
+        main_field: The Earth's magnetic field; if None, the environment is always unknown.
     """
 
     def __init__(self, orientation: EarthOrientationTable, main_field: MainField | None) -> None:
@@ -75,7 +75,7 @@ class EnvironmentModel:
         self._main_field = main_field
 
     def at(self, gps_ms: int, orbit: PropagatedOrbit | None) -> tuple[OrbitalEnvironment, PropagatedOrbit | None]:
-        """What is around at a time, and the orbit carried there."""
+        """Return the environment at a time, and the orbit propagated to it."""
         if orbit is None or self._main_field is None or abs(orbit.age_s(gps_ms)) > ORBIT_AGE_MAX_S:
             return UNKNOWN_ENVIRONMENT, orbit
         orbit = orbit.at(gps_ms)

@@ -1,8 +1,8 @@
-"""The magnetometer's calibration in flight: readings along the orbit, and now and then what they tell of the bias.
+"""Calibration of the magnetometer in flight: collects readings along the orbit and solves for the bias now and then.
 
-A solution takes some 30 ms. It is tried when there are half as many readings again as at the last one, so that a batch
-of hours has few. It counts when the one before it says the same: among a hundred readings, a damaged one can pass for
-a scale.
+A solution takes about 30 ms. It is attempted when there are half as many more readings as at the last attempt, so a
+batch of hours has few attempts. A solution counts if it agrees with the previous one, because among a hundred readings
+a damaged one can look like a scale factor.
 """
 
 from typing import Final, NamedTuple
@@ -19,11 +19,11 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment, MagnetometerCo
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 
 _FEWEST: Final = 120
-"""More readings than at the last attempt, at least: ten minutes with a reading each 5 s."""
+"""Minimum number of new readings for an attempt: ten minutes with a reading every 5 s."""
 _MOST: Final = 720
-"""The same at most."""
+"""Maximum number of new readings between two attempts."""
 _AGREE: Final = 3.0
-"""In sigmas: solutions that differ by more do not say the same."""
+"""Solutions that differ by more than this many sigmas do not agree."""
 
 
 class TotalBias(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class TotalBias(msgspec.Struct, frozen=True):
     sigma_ut: Vector3
 
     def agrees(self, other: "TotalBias") -> bool:
-        """Whether both can be of the same bias, as if they had no readings in common."""
+        """Whether both are consistent with one bias, treated as if they had no readings in common."""
         limit_ut = _AGREE * np.hypot(self.sigma_ut, other.sigma_ut)
         return bool((np.abs(np.subtract(self.bias_ut, other.bias_ut)) <= limit_ut).all())
 
@@ -43,34 +43,34 @@ class TotalBias(msgspec.Struct, frozen=True):
 
 
 class MagCalibrationState(msgspec.Struct, frozen=True):
-    """A `MagCalibration` as plain values."""
+    """Checkpoint of a `MagCalibration`."""
 
     samples: bytes
     due: int
     last: TotalBias | None
     known: TotalBias | None
-    told: TotalBias | None
+    reported: TotalBias | None
 
 
-class Solved(NamedTuple):
-    """A solution that counts.
+class AcceptedCalibration(NamedTuple):
+    """An accepted solution.
 
     Attributes:
-        left: What the settings' calibration leaves, for the attitude filter.
-        total: The whole bias.
-        news: Whether it is the first, or does not say the same as what was last called news.
+        residual: Bias that remains after the calibration of the settings, for the attitude filter.
+        total: The total bias.
+        is_new: Whether it is the first, or disagrees with the last one that was new.
     """
 
-    left: MagnetometerBias
+    residual: MagnetometerBias
     total: TotalBias
-    news: bool
+    is_new: bool
 
 
 class MagCalibration:
-    """Gathers readings and calibrates with them.
+    """Collects readings and calibrates with them.
 
     Attributes:
-        known: The bias by the newest solution that counts; None before the first.
+        known: Bias of the newest accepted solution; None before the first.
     """
 
     def __init__(self, settings: MagnetometerSettings, state: MagCalibrationState | None = None) -> None:
@@ -81,19 +81,19 @@ class MagCalibration:
         self._due = _FEWEST if state is None else state.due
         self._last = None if state is None else state.last
         self.known = None if state is None else state.known
-        self._told = None if state is None else state.told
+        self._reported = None if state is None else state.reported
 
     def checkpoint(self) -> MagCalibrationState:
-        """Return everything that later solutions depend on."""
-        return MagCalibrationState(self._samples.checkpoint(), self._due, self._last, self.known, self._told)
+        """Return all state that later solutions depend on."""
+        return MagCalibrationState(self._samples.checkpoint(), self._due, self._last, self.known, self._reported)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Readings seen and kept, named as in the status record."""
+        """Numbers of readings seen and kept, named as in the status record."""
         return {"mag_calibration_seen": self._samples.seen, "mag_calibration_kept": len(self._samples)}
 
-    def take(self, mag_ut: Array, surroundings: AttitudeEnvironment | None) -> Solved | None:
-        """Add a corrected reading (sensor axes) where the field is known; return what it led to."""
+    def take(self, mag_ut: Array, surroundings: AttitudeEnvironment | None) -> AcceptedCalibration | None:
+        """Add a corrected reading (uT, sensor axes, shape (3,)); return a new accepted solution, or None."""
         if surroundings is None:
             return None
         self._samples.add(mag_ut, surroundings.field_gcrf_ut)
@@ -113,9 +113,11 @@ class MagCalibration:
         counts = last is not None and total.agrees(last)
         return self._used(found, total) if counts and found.good_enough(self._limits) else None
 
-    def _used(self, found: Calibration, total: TotalBias) -> Solved:
-        news = self._told is None or not total.agrees(self._told)
+    def _used(self, found: Calibration, total: TotalBias) -> AcceptedCalibration:
+        is_new = self._reported is None or not total.agrees(self._reported)
         self.known = total
-        self._told = total if news else self._told
-        # The filter believes in equal, orthogonal axes as far as the settings make them so.
-        return Solved(MagnetometerBias(found.bias_ut, np.maximum(found.bias_sigma_ut, self._noise_ut)), total, news)
+        self._reported = total if is_new else self._reported
+        # The filter assumes orthogonal axes of equal scale, as far as the settings' calibration makes them so.
+        return AcceptedCalibration(
+            MagnetometerBias(found.bias_ut, np.maximum(found.bias_sigma_ut, self._noise_ut)), total, is_new
+        )

@@ -1,7 +1,7 @@
 """GPS time of sensor samples, which carry spacecraft time only.
 
-A sample is believed when its time goes on from the one before. After a gap, a boot or a damaged reading the times that
-come next are in doubt until a GPS packet agrees with the map of the clock.
+A sample's time is accepted if it continues the previous one. After a gap, a restart of the clock or a damaged value,
+the following times are uncertain until a GPS packet agrees with the clock map.
 """
 
 from typing import Final
@@ -12,16 +12,16 @@ from pygnc.common.clock import gps_ms_from_spacecraft_s
 from pygnc.estimators.clock.clock_map import ClockMap, ClockMapState, ClockVerdict
 
 BACK_MAX_S: Final = 7
-"""Jitter of three seconds to either side, and whole seconds."""
+"""Tolerance for jitter of 3 s to either side and for rounding to whole seconds."""
 STEP_MAX_S: Final = 16
-"""Three samples missing; later ones, and damaged readings, have to be confirmed."""
+"""Three missing samples; times after longer gaps must be confirmed."""
 OFFSET_STEP_MS: Final = 500
-"""The map's offset is a median of latest observations and moves a little all the time. In the steps of a turning body
-each move would look like a turn, so the offset in use stays until it is off by more than this."""
+"""The map's offset is the median of the latest observations and varies all the time. Each variation would look like a
+rotation of the body, so the offset in use is kept until the map differs from it by more than this."""
 
 
 class SampleClockState(msgspec.Struct, frozen=True):
-    """A `SampleClock` as plain values."""
+    """Checkpoint of a `SampleClock`."""
 
     map: ClockMapState
     reference_s: int | None
@@ -29,10 +29,10 @@ class SampleClockState(msgspec.Struct, frozen=True):
 
 
 class SampleClock:
-    """The map of the spacecraft clock, and which of its readings to believe.
+    """Clock map with a check of the continuity of spacecraft times.
 
     Attributes:
-        reference_s: Spacecraft time from which it goes on; None when it is not known.
+        reference_s: Last accepted spacecraft time; None if unknown.
     """
 
     def __init__(self, state: SampleClockState | None = None) -> None:
@@ -41,40 +41,40 @@ class SampleClock:
         self._offset_ms = None if state is None else state.offset_ms
 
     def checkpoint(self) -> SampleClockState:
-        """Everything that later times depend on."""
+        """Return all state that later times depend on."""
         return SampleClockState(self._map.checkpoint(), self.reference_s, self._offset_ms)
 
-    def goes_on(self, t_spacecraft_s: int) -> bool:
-        """Whether a reading goes on from the last one that was believed."""
+    def is_continuous(self, t_spacecraft_s: int) -> bool:
+        """Whether a time continues the last accepted one."""
         return self.reference_s is not None and -BACK_MAX_S <= t_spacecraft_s - self.reference_s <= STEP_MAX_S
 
     def advance(self, t_spacecraft_s: int) -> None:
-        """Go on from a sample that is believed."""
+        """Accept the time of a sample."""
         self.reference_s = t_spacecraft_s
 
     def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
-        """Take the times of a GPS packet; return whether its spacecraft time is to be believed."""
+        """Process the times of a GPS packet; return whether its spacecraft time is accepted."""
         verdict = self._map.observe(t_spacecraft_s, gps_ms)
         offset_ms = self._map.segments[-1].offset_ms
         if self._offset_ms is None or offset_ms is None or abs(offset_ms - self._offset_ms) > OFFSET_STEP_MS:
             self._offset_ms = offset_ms
-        believed = verdict is ClockVerdict.CONSISTENT or self.goes_on(t_spacecraft_s)
-        if believed:
+        accepted = verdict is ClockVerdict.CONSISTENT or self.is_continuous(t_spacecraft_s)
+        if accepted:
             self.reference_s = t_spacecraft_s
-        return believed
+        return accepted
 
     def settle(self, t_spacecraft_s: int) -> None:
-        """Go on from a reading in doubt that nothing will confirm, if the map has a time for it."""
+        """Accept an uncertain time that cannot be confirmed, if the map covers it."""
         self.reference_s = None if self._map.to_gps_ms(t_spacecraft_s) is None else t_spacecraft_s
 
     def fell_back(self, t_spacecraft_s: int) -> bool:
-        """Whether a reading lies before the last one that was believed, so that it is of another boot or damaged."""
+        """Whether a time is before the last accepted one, so that the clock was restarted or the value is damaged."""
         return self.reference_s is not None and t_spacecraft_s < self.reference_s - BACK_MAX_S
 
-    def lose(self) -> None:
-        """Believe no reading until a GPS packet agrees with the map."""
+    def reset(self) -> None:
+        """Accept no time until a GPS packet agrees with the map."""
         self.reference_s = None
 
     def gps_ms(self, t_spacecraft_s: int) -> int | None:
-        """GPS time of a reading that is believed; None before the map is known."""
+        """Return the GPS time of an accepted time in ms; None while the map is unknown."""
         return None if self._offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, self._offset_ms)

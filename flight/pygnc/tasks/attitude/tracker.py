@@ -1,12 +1,11 @@
-"""From input messages and orbits to attitude estimates: the attitude filter, times and places of samples, books.
+"""Attitude tracker: turns input messages and orbits into attitude estimates, and counts the samples.
 
-Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code.
+It combines the sample clock, the environment along the orbit, the magnetometer calibration and the attitude filter. It
+performs no I/O and reads no clock, so the replay on the ground runs the same code.
 
-A sample takes the orbit that the last GPS packet before it has led to. The first samples are held until there are an
-orbit and a map of the clock, and take that orbit back; samples whose time is in doubt are held until a GPS packet
-confirms it. At most `HELD_MAX` are held, and behind a live sample `LIVE_HELD_MAX`; then nothing is waited for.
-
-What became of a sensor sample, as the message that goes out.
+A sample uses the orbit that resulted from the last GPS packet before it. The first samples are held until an orbit and
+a clock map exist, and use that orbit propagated backwards. Samples whose time is uncertain are held until a GPS packet
+confirms it. At most `HELD_MAX` samples are held, and after a live sample at most `LIVE_HELD_MAX`.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,25 +38,25 @@ from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationS
 from pygnc.tasks.attitude.sample_clock import SampleClock, SampleClockState
 
 NO_TIME: Final = "no_time"
-"""The sample's GPS time is not known."""
+"""Cause: the GPS time of the sample is unknown."""
 
 
 class SampleOutcome(NamedTuple):
-    """What became of one sample.
+    """Result for one sample.
 
     Attributes:
         sample: The sample.
-        gps_ms: Its time; None when it is not known.
-        around: What was around then.
-        update: What the filter said; None when the sample did not get that far.
+        gps_ms: Time of the sample; None if unknown.
+        environment: Environment at that time.
+        update: The filter's result; None if the sample was rejected before the filter.
         late: Whether the orbit task had not answered in time.
-        calibrated: The magnetometer's bias by its calibration, which needs no attitude; None before that has succeeded.
-        calibrated_anew: Whether that is worth an event.
+        calibrated: The magnetometer's bias by the calibration that needs no attitude; None before it has succeeded.
+        calibrated_anew: Whether that bias is new.
     """
 
     sample: SensorSample
     gps_ms: int | None
-    around: OrbitalEnvironment
+    environment: OrbitalEnvironment
     update: AttitudeUpdate | None
     late: bool
     calibrated: TotalBias | None = None
@@ -65,7 +64,7 @@ class SampleOutcome(NamedTuple):
 
 
 class AttitudeReport:
-    """Makes messages with one set of settings."""
+    """Composes messages from outcomes."""
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._mounting = settings.mounting
@@ -73,15 +72,20 @@ class AttitudeReport:
         self._bright_lux = DAYLIGHT_SHARE * settings.sun_sensors.full_sun_lux
 
     def estimate(
-        self, outcome: SampleOutcome, known: AttitudeState | None, mag_bias_ut: Array | None, through: int, seq: int
+        self,
+        outcome: SampleOutcome,
+        known: AttitudeState | None,
+        mag_bias_ut: Array | None,
+        last_input_seq: int,
+        seq: int,
     ) -> AttitudeEstimate:
-        """The message for an outcome.
+        """Return the message for an outcome.
 
         Args:
-            outcome: What became of a sample.
-            known: The filter's state, be it of an older sample: its gyro bias holds.
-            mag_bias_ut: What is known of the bias of corrected readings, be the attitude unknown.
-            through: Number of the newest input.
+            outcome: Result for a sample.
+            known: The filter's state, possibly of an older sample; its gyro bias is used.
+            mag_bias_ut: Known bias of corrected readings, even if the attitude is unknown; sensor axes.
+            last_input_seq: Number of the newest input.
             seq: Number of the message.
         """
         sample, update = outcome.sample, outcome.update
@@ -97,7 +101,7 @@ class AttitudeReport:
             rate_body_rad_s = (self._correction.gyro_rad_s(sample) - gyro_bias_rad_s).dot(self._mounting.gyro)
         return AttitudeEstimate(
             seq=seq,
-            last_input_seq=through,
+            last_input_seq=last_input_seq,
             input_seq=sample.seq,
             t_spacecraft_s=sample.t_spacecraft_s,
             gps_ms=outcome.gps_ms,
@@ -109,7 +113,7 @@ class AttitudeReport:
             mag_bias_imu_ut=None if mag_bias_ut is None else vector3(magnetometer.total_bias_ut(mag_bias_ut)),
             sigma_rad=None if state is None else vector3(state.sigma[ATTITUDE]),
             in_sun=bool(self._correction.lux(sample).max() > self._bright_lux) if update is None else update.in_sun,
-            orbit_age_s=outcome.around.orbit_age_s,
+            orbit_age_s=outcome.environment.orbit_age_s,
             orbit_late=outcome.late,
             nis=0.0 if update is None else update.nis,
             dof=0 if update is None else update.dof,
@@ -139,37 +143,37 @@ def _quadruple(vector: Array) -> tuple[float, float, float, float]:
 
 
 HELD_MAX: Final = 360
-"""Half an hour with a sample each five seconds. A batch is there as a whole, so that holding delays nobody; the orbit
-filter starts with five fixes, be they minutes apart."""
+"""Half an hour with a sample every 5 s. A batch is complete, so holding its samples delays nothing; the orbit filter
+needs five fixes, which may be minutes apart."""
 LIVE_HELD_MAX: Final = 5
-"""Of samples that come live somebody waits for each."""
+"""The host waits for the estimate of each live sample."""
 HELD_SPAN_S: Final = 3600
-"""Held samples lie within this time of the reading that confirms them."""
+"""Held samples are released if they are within this time of the one that confirms them."""
 
 
 class AttitudeEstimator(Protocol):
-    """What turns samples into attitudes: the flight's `AttitudeFilter`, or what takes its place in a test."""
+    """Interface of the flight's `AttitudeFilter` and of its replacements in tests."""
 
     @property
     def state(self) -> AttitudeState | None:
-        """The estimate after the last sample; None while the attitude is unknown."""
+        """Estimate after the last sample; None while the attitude is unknown."""
 
     @property
     def mag_bias_ut(self) -> Array | None:
-        """What is known of the magnetometer's bias, sensor axes, shape (3,), be the attitude known or not."""
+        """Known bias of the magnetometer, uT, sensor axes, shape (3,), whether or not the attitude is known."""
 
     def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
-        """Begin with this bias of the magnetometer when next the attitude is searched for."""
+        """Use this bias of the magnetometer in the next search for the attitude."""
 
     def process(self, sample: AttitudeSample, surroundings: AttitudeEnvironment | None) -> AttitudeUpdate:
-        """Take in one sample."""
+        """Process one sample."""
 
 
 MakeEstimator: TypeAlias = Callable[[AttitudeSettings], AttitudeEstimator]
 
 
 class TrackerState(msgspec.Struct, frozen=True):
-    """An `AttitudeTracker` as plain values."""
+    """Checkpoint of an `AttitudeTracker`."""
 
     filter: bytes
     calibration: MagCalibrationState
@@ -184,10 +188,10 @@ class TrackerState(msgspec.Struct, frozen=True):
 
 
 class AttitudeTracker:
-    """Takes inputs and orbits one by one and gives estimates.
+    """Processes inputs and orbits one by one and returns estimates.
 
     Attributes:
-        counts: Samples received, held, used, and not used by cause, named as in the status record.
+        counts: Samples received, held, used, and unused by cause, named as in the status record.
     """
 
     def __init__(
@@ -209,7 +213,7 @@ class AttitudeTracker:
             self._orbit: PropagatedOrbit | None = None
             self._held: list[SensorSample] = []
             self._started = False
-            self._expected, self._answered, self._through = 0, 0, 0
+            self._expected, self._answered, self._last_input_seq = 0, 0, 0
             self.counts = dict.fromkeys(("samples_received", "samples_held", "samples_used", "attitude_starts"), 0)
         else:
             self._filter = AttitudeFilter.restore(settings, state.filter)
@@ -217,7 +221,7 @@ class AttitudeTracker:
             self._orbit = state.orbit
             self._held = list(state.held)
             self._started = state.started
-            self._expected, self._answered, self._through = (
+            self._expected, self._answered, self._last_input_seq = (
                 state.expected,
                 state.answered,
                 state.last_input_seq,
@@ -225,7 +229,11 @@ class AttitudeTracker:
             self.counts = dict(state.counts)
 
     def checkpoint(self) -> TrackerState:
-        """Return everything that later estimates depend on; with the flight's filter only."""
+        """Return all state that later estimates depend on.
+
+        Raises:
+            TypeError: The filter is not the flight's.
+        """
         if not isinstance(self._filter, AttitudeFilter):
             raise TypeError(f"{type(self._filter).__name__} has no checkpoints")
         return TrackerState(
@@ -237,7 +245,7 @@ class AttitudeTracker:
             started=self._started,
             expected=self._expected,
             answered=self._answered,
-            last_input_seq=self._through,
+            last_input_seq=self._last_input_seq,
             counts=dict(self.counts),
         )
 
@@ -245,11 +253,11 @@ class AttitudeTracker:
 
     @property
     def awaits_orbit(self) -> bool:
-        """Whether the orbit task's answer to the last GPS packet is to be taken before the next input."""
+        """Whether the orbit task's answer to the last GPS packet must be processed before the next input."""
         return self._answered < self._expected
 
     def take_orbit(self, message: OrbitMessage) -> None:
-        """Take the next message of the orbit stream; none more than is awaited."""
+        """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
             self._orbit = PropagatedOrbit.of(message)
             if message.input_seq != message.last_input_seq:
@@ -259,15 +267,15 @@ class AttitudeTracker:
     # --- Inputs ----------------------------------------------------------------------------------------------------
 
     def process(self, message: Message, first_seq: int) -> list[AttitudeEstimate]:
-        """Process one input; return the estimates it gives, numbered from `first_seq`."""
+        """Process one input; return the resulting estimates, numbered from `first_seq`."""
         return [self.estimate(outcome, seq) for seq, outcome in enumerate(self.outcomes(message), first_seq)]
 
     def outcomes(self, message: Message) -> Iterator[SampleOutcome]:
-        """Process one input; yield what has become of samples, each one sooner or later."""
+        """Process one input; yield one result for each sample, possibly a later one."""
         if isinstance(message, GpsFix) and not message.is_own:
             return
         if isinstance(message, SensorSample | GpsFix | BatchEnd):
-            self._through = message.seq
+            self._last_input_seq = message.seq
         if not self._started and self._orbit is not None and self._clock.reference_s is not None:
             self._started = True
             yield from self._release()
@@ -283,8 +291,8 @@ class AttitudeTracker:
         self.counts["samples_received"] += 1
         if self._started and self._clock.reference_s is None:
             yield self._untimed(sample)
-        elif self._started and self._clock.goes_on(sample.t_spacecraft_s):
-            # The clock goes on as before, so those in between were damaged.
+        elif self._started and self._clock.is_continuous(sample.t_spacecraft_s):
+            # The clock continues, so the held samples in between had damaged times.
             yield from self._drop()
             self._clock.advance(sample.t_spacecraft_s)
             yield self._timed(sample)
@@ -299,10 +307,10 @@ class AttitudeTracker:
         self._expected = fix.seq
         if fix.t_spacecraft_s is None:
             return
-        goes_on = self._clock.goes_on(fix.t_spacecraft_s)
-        believed = self._clock.observe(fix.t_spacecraft_s, gps_ms_from_week(fix.gps_week, fix.gps_tow_ms))
-        if self._started and believed:
-            yield from self._drop() if goes_on else self._release()
+        is_continuous = self._clock.is_continuous(fix.t_spacecraft_s)
+        accepted = self._clock.observe(fix.t_spacecraft_s, gps_ms_from_week(fix.gps_week, fix.gps_tow_ms))
+        if self._started and accepted:
+            yield from self._drop() if is_continuous else self._release()
 
     def _give_up_waiting(self) -> Iterator[SampleOutcome]:
         self._started = True
@@ -311,15 +319,15 @@ class AttitudeTracker:
             yield from self._release()
 
     def _give_up_live(self, t_spacecraft_s: int) -> Iterator[SampleOutcome]:
-        """A clock that fell back is that of another boot: its times are not known until a GPS packet tells them."""
+        """Give up waiting; after a restart of the clock, times are unknown until the next GPS packet."""
         if self._clock.fell_back(t_spacecraft_s):
-            self._clock.lose()
+            self._clock.reset()
             yield from self._drop()
         else:
             yield from self._give_up_waiting()
 
     def _release(self) -> Iterator[SampleOutcome]:
-        """Go on with the held samples, as far as their times are near the one that confirms them."""
+        """Process the held samples; those that are not near the confirmed time remain without time."""
         reference_s = self._clock.reference_s
         held, self._held = self._held, []
         for sample in held:
@@ -334,21 +342,21 @@ class AttitudeTracker:
         gps_ms = self._clock.gps_ms(sample.t_spacecraft_s)
         if gps_ms is None:
             return self._untimed(sample)
-        around, self._orbit = self._model.at(gps_ms, self._orbit)
+        environment, self._orbit = self._model.at(gps_ms, self._orbit)
         measured = self._correction.sample(sample, gps_ms)
-        update = self._filter.process(measured, around.surroundings)
-        self._book(update)
-        solved = self._calibration.take(measured.mag_imu_ut, around.surroundings)
+        update = self._filter.process(measured, environment.surroundings)
+        self._count_update(update)
+        solved = self._calibration.take(measured.mag_imu_ut, environment.surroundings)
         if solved is not None:
-            self._filter.set_calibrated_bias(solved.left)
-        told = self._calibration.known, solved is not None and solved.news
-        return SampleOutcome(sample, gps_ms, around, update, self.awaits_orbit, *told)
+            self._filter.set_calibrated_bias(solved.residual)
+        calibrated = self._calibration.known, solved is not None and solved.is_new
+        return SampleOutcome(sample, gps_ms, environment, update, self.awaits_orbit, *calibrated)
 
     def _untimed(self, sample: SensorSample) -> SampleOutcome:
         self._count(f"samples_{NO_TIME}")
         return SampleOutcome(sample, None, UNKNOWN_ENVIRONMENT, None, self.awaits_orbit, self._calibration.known)
 
-    def _book(self, update: AttitudeUpdate) -> None:
+    def _count_update(self, update: AttitudeUpdate) -> None:
         self.counts["attitude_starts"] += update.restarted
         if update.cause is not None:
             self._count(f"samples_{update.cause}")
@@ -361,5 +369,5 @@ class AttitudeTracker:
         self.counts[name] = self.counts.get(name, 0) + 1
 
     def estimate(self, outcome: SampleOutcome, seq: int) -> AttitudeEstimate:
-        """Return the message for an outcome; before the next one is asked for."""
-        return self._report.estimate(outcome, self._filter.state, self._filter.mag_bias_ut, self._through, seq)
+        """Return the message for an outcome; call it before taking the next outcome."""
+        return self._report.estimate(outcome, self._filter.state, self._filter.mag_bias_ut, self._last_input_seq, seq)

@@ -1,6 +1,6 @@
-"""What the formation's orbits are solved from: ranges with their GPS times, and fixes of all satellites.
+"""Observations from which the formation is solved: ranges with GPS times, and fixes of all satellites.
 
-Held in memory as far back as the settings say: some 0.3 kB for each range and 1 kB for each fix.
+They are kept in memory as far back as `[formation] arc_max_s`: about 0.3 kB per range and 1 kB per fix.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from pygnc.tasks.formation.range_clock import RangeClock
 
 
 class MeasurementTime(NamedTuple):
-    """A moment at which something was measured that concerns a partner; in order of time.
+    """Time of a measurement that concerns a partner; sorts by time.
 
     Attributes:
-        gps_ms: When.
-        partner: Its radio id.
-        input_seq: Number of the packet.
+        gps_ms: Time of the measurement.
+        partner: Radio id of the partner.
+        input_seq: Input number of the packet.
     """
 
     gps_ms: int
@@ -29,31 +29,35 @@ class MeasurementTime(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A range or a fix, and the number of its packet."""
+    """A range or a fix with the input number of its packet."""
 
     what: RangeObservation | SatelliteFix
     input_seq: int
 
     @property
     def gps_ms(self) -> int:
-        """When."""
+        """Time of the measurement."""
         return self.what.gps_ms if isinstance(self.what, RangeObservation) else self.what.fix.gps_ms
 
     @property
     def satellites(self) -> tuple[int, ...]:
-        """Radio ids of those that it concerns."""
+        """Radio ids of the satellites that it concerns."""
         if isinstance(self.what, RangeObservation):
             return self.what.one, self.what.other
         return (self.what.satellite,)
 
 
 class FormationArc:
-    """Gathers observations.
+    """Observations within the arc.
+
+    Args:
+        settings: Settings of the formation.
+        screening: Limits for plausible fixes.
 
     Attributes:
-        ranges: Between all satellites.
-        newest_gps_ms: Of an observation that concerns a partner; None before the first.
-        counts: Ranges received, held until their time is known, and without one, and partners' fixes, named as in the
+        ranges: Ranges between all satellites.
+        newest_gps_ms: Time of the newest observation that concerns a partner; None before the first.
+        counts: Ranges received, held until their time is known, without time, and partners' fixes; named as in the
             status record.
     """
 
@@ -65,22 +69,22 @@ class FormationArc:
         self._fix_of: dict[tuple[int, int], SatelliteFix] = {}
         self.ranges: list[RangeObservation] = []
         self._known: set[RangeObservation] = set()
-        self._occasions: dict[tuple[int, int], MeasurementTime] = {}
+        self._times: dict[tuple[int, int], MeasurementTime] = {}
         self.newest_gps_ms: int | None = None
         self.counts = dict.fromkeys(("ranges_received", "ranges_held", "ranges_no_time", "fixes_of_partners"), 0)
 
     @property
     def fixes(self) -> Sequence[SatelliteFix]:
-        """Of all satellites, the first of each moment."""
+        """Fixes of all satellites, the first of each time."""
         return tuple(self._fix_of.values())
 
     @property
-    def occasions(self) -> list[MeasurementTime]:
-        """When something was measured that concerns a partner, in order of time."""
-        return sorted(self._occasions.values())
+    def times(self) -> list[MeasurementTime]:
+        """Times of measurements that concern a partner, sorted."""
+        return sorted(self._times.values())
 
-    def take(self, message: Message) -> list[Observed]:
-        """Take an input; return what can be used now, in order."""
+    def process(self, message: Message) -> list[Observed]:
+        """Process an input; return the observations that are usable now, in order."""
         new: list[Observed] = []
         if isinstance(message, RangeMeasurement):
             self.counts["ranges_received"] += 1
@@ -88,12 +92,12 @@ class FormationArc:
         elif isinstance(message, GpsFix):
             new += self._take_fix(message)
         before = self._clock.untimed
-        for seen, gps_ms in self._clock.take(message):
+        for seen, gps_ms in self._clock.process(message):
             one = seen.satellite_id or self._own_id
             self.counts["ranges_held"] -= 1
             measured = RangeObservation(gps_ms, one, seen.partner_id, seen.range_m)
             if measured in self._known:
-                continue  # sent once more by someone who was not sure that it had arrived
+                continue  # repeated by a sender that got no acknowledgement
             self._known.add(measured)
             self.ranges.append(measured)
             new.append(Observed(measured, seen.seq))
@@ -103,13 +107,13 @@ class FormationArc:
         self.counts["ranges_held"] -= given_up
         return new
 
-    def forget(self) -> None:
-        """Let go of what is older than the arc."""
+    def remove_old(self) -> None:
+        """Remove observations that are older than the arc."""
         begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
         self._fix_of = {key: seen for key, seen in self._fix_of.items() if seen.fix.gps_ms >= begin_ms}
         self.ranges = [seen for seen in self.ranges if seen.gps_ms >= begin_ms]
         self._known = set(self.ranges)
-        self._occasions = {key: one for key, one in self._occasions.items() if one.gps_ms >= begin_ms}
+        self._times = {key: one for key, one in self._times.items() if one.gps_ms >= begin_ms}
 
     def _take_fix(self, message: GpsFix) -> list[Observed]:
         if screen(message, self._screening) is not None:
@@ -126,5 +130,5 @@ class FormationArc:
     def _note(self, gps_ms: int, satellites: tuple[int, ...], seq: int) -> None:
         for satellite in satellites:
             if satellite != self._own_id:
-                self._occasions.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
+                self._times.setdefault((gps_ms, satellite), MeasurementTime(gps_ms, satellite, seq))
                 self.newest_gps_ms = max(self.newest_gps_ms or gps_ms, gps_ms)

@@ -1,11 +1,11 @@
-"""GPS time of range packets, which carry the spacecraft time of the satellite that made them.
+"""GPS time of range packets, which carry the spacecraft time of the satellite that measured them.
 
-Each satellite has a clock of its own, which starts anew with each of its boots. It is mapped by the GPS packets of its
-own files: a range file's GPS packet and the first range behind it are of about the same time. Our own sense records
-carry both times in one packet; where there are any, they map our clock.
+Each satellite has its own clock, which restarts at each boot. It is mapped by the GPS packets of its own files: a GPS
+packet of a range file and the first range after it are from about the same time. Our own sense records carry both times
+in one packet; if there are any, they map our clock.
 
-A range is given a time once three GPS packets of its boot agree. Until then it is held, and so is a range whose time
-contradicts the map: it belongs to a new boot, or it is damaged.
+A range gets a time once three GPS packets of its boot agree. Until then it is held, and so is a range whose time
+contradicts the map, because it belongs to a new boot or is damaged.
 """
 
 from typing import Final, NamedTuple
@@ -17,42 +17,42 @@ from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockMapState, ClockVerdict
 
 HELD_MAX: Final = 256
-"""More than an hour of ranges to three partners, one a minute each."""
+"""More than an hour of ranges to three partners, one per minute each."""
 ALONE_S: Final = 3600
-"""A range without GPS time in its group is believed within this time of one that has it."""
+"""A range without GPS time in its group is accepted within this time of one that has it."""
 
 
 class TimedRange(NamedTuple):
-    """A range and the GPS time at which it was made, good to a second."""
+    """A range and its GPS time, accurate to a second."""
 
     measurement: RangeMeasurement
     gps_ms: int
 
 
 class HeldRange(NamedTuple):
-    """A range that waits for its time; `gps_ms` is that of the GPS packet before it, None if that has none."""
+    """A range whose time is unknown; `gps_ms` is that of the GPS packet before it, None if it has none."""
 
     measurement: RangeMeasurement
     gps_ms: int | None
 
 
 class SatelliteClockState(msgspec.Struct, frozen=True):
-    """A `SatelliteClock` as plain values."""
+    """Checkpoint of a `SatelliteClock`."""
 
     map: ClockMapState
     held: tuple[HeldRange, ...]
     group_gps_ms: int | None
     group_is_new: bool
     from_sense: bool
-    believed_s: int | None
+    accepted_s: int | None
     untimed: int
 
 
 class SatelliteClock:
-    """The clock of one satellite and the ranges that wait for it.
+    """Clock of one satellite, and its ranges whose time is unknown.
 
     Attributes:
-        untimed: So many ranges were given up, because nothing confirmed their time.
+        untimed: Number of ranges discarded because their time was not confirmed.
     """
 
     def __init__(self, state: SatelliteClockState | None = None) -> None:
@@ -61,23 +61,23 @@ class SatelliteClock:
         self._group_gps_ms = None if state is None else state.group_gps_ms
         self._group_is_new = False if state is None else state.group_is_new
         self._from_sense = False if state is None else state.from_sense
-        self._believed_s = None if state is None else state.believed_s
+        self._accepted_s = None if state is None else state.accepted_s
         self.untimed = 0 if state is None else state.untimed
 
     def checkpoint(self) -> SatelliteClockState:
-        """Everything that later times depend on."""
+        """Return all state that later times depend on."""
         return SatelliteClockState(
             map=self._map.checkpoint(),
             held=tuple(self._held),
             group_gps_ms=self._group_gps_ms,
             group_is_new=self._group_is_new,
             from_sense=self._from_sense,
-            believed_s=self._believed_s,
+            accepted_s=self._accepted_s,
             untimed=self.untimed,
         )
 
     def take_fix(self, fix: GpsFix) -> list[TimedRange]:
-        """Take a GPS packet; return the ranges whose time is known now, in the order in which they came."""
+        """Process a GPS packet; return the ranges whose time is known now, in the order of arrival."""
         gps_ms = gps_ms_from_week(fix.gps_week, fix.gps_tow_ms)
         if fix.t_spacecraft_s is None:
             self._group_gps_ms, self._group_is_new = gps_ms, True
@@ -86,20 +86,20 @@ class SatelliteClock:
         return self._observe(fix.t_spacecraft_s, gps_ms)
 
     def take_range(self, measurement: RangeMeasurement) -> list[TimedRange]:
-        """Take a range packet; return as `take_fix` does."""
+        """Process a range packet; return the ranges whose time is known now, in the order of arrival."""
         self._held.append(HeldRange(measurement, self._group_gps_ms))
         is_first, self._group_is_new = self._group_is_new, False
         if is_first and not self._from_sense:
             timed = self._observe(measurement.t_spacecraft_s, self._group_gps_ms)
         else:
             timed = self._release(CONFIRMATIONS)
-        given_up = max(0, len(self._held) - HELD_MAX)
-        self._held = self._held[given_up:]
-        self.untimed += given_up
+        discarded = max(0, len(self._held) - HELD_MAX)
+        self._held = self._held[discarded:]
+        self.untimed += discarded
         return timed
 
     def finish(self) -> list[TimedRange]:
-        """Return what is held and has a time by the map as it is, for no more may come to confirm it."""
+        """Return held ranges with a time by the present map, at the end of the batch."""
         return self._release(1)
 
     def _observe(self, t_spacecraft_s: int, gps_ms: int | None) -> list[TimedRange]:
@@ -107,9 +107,9 @@ class SatelliteClock:
         return self._release(CONFIRMATIONS, t_spacecraft_s if verdict is ClockVerdict.CONSISTENT else None)
 
     def _release(self, observations: int, confirmed_s: int | None = None) -> list[TimedRange]:
-        """The held ranges that belong to the present boot, once its map has so many observations.
+        """Return held ranges of the present boot, once its map has the given number of observations.
 
-        When spacecraft time `confirmed_s` agrees with the map, what does not belong is given up.
+        If spacecraft time `confirmed_s` agrees with the map, the other held ranges are discarded.
         """
         segments = self._map.segments
         if not segments or segments[-1].observations < observations:
@@ -127,38 +127,35 @@ class SatelliteClock:
         return timed
 
     def _belongs(self, waiting: HeldRange, gps_ms: int, confirmed_s: int | None) -> bool:
-        """Whether a range is of the present boot, by whose map its time is `gps_ms`."""
+        """Whether a range is of the present boot; `gps_ms` is its time by that boot's map."""
         t_spacecraft_s = waiting.measurement.t_spacecraft_s
         if waiting.gps_ms is not None and abs(gps_ms - waiting.gps_ms) <= TOLERANCE_MS:
-            self._believed_s = t_spacecraft_s
+            self._accepted_s = t_spacecraft_s
             return True
-        if self._believed_s is not None and confirmed_s is not None:
-            # In between the clock ran on: it is the group's GPS packet that is damaged or missing.
-            return self._believed_s <= t_spacecraft_s <= confirmed_s
-        near_s = self._map.segments[-1].last_t_spacecraft_s if self._believed_s is None else self._believed_s
+        if self._accepted_s is not None and confirmed_s is not None:
+            # The clock was continuous in between, so the GPS packet of the group is damaged or missing.
+            return self._accepted_s <= t_spacecraft_s <= confirmed_s
+        near_s = self._map.segments[-1].last_t_spacecraft_s if self._accepted_s is None else self._accepted_s
         return waiting.gps_ms is None and abs(t_spacecraft_s - near_s) <= ALONE_S
 
 
 class RangeClock:
-    """The clocks of all satellites. Deterministic: a function of its checkpoint and the inputs from there on.
-
-    Own ranges are those of satellite 0.
-    """
+    """Clocks of all satellites; our own is satellite 0."""
 
     def __init__(self, state: dict[int, SatelliteClockState] | None = None) -> None:
         self._clocks = {satellite: SatelliteClock(clock) for satellite, clock in (state or {}).items()}
 
     def checkpoint(self) -> dict[int, SatelliteClockState]:
-        """Everything that later times depend on."""
+        """Return all state that later times depend on."""
         return {satellite: clock.checkpoint() for satellite, clock in self._clocks.items()}
 
     @property
     def untimed(self) -> int:
-        """So many ranges were given up, because nothing confirmed their time."""
+        """Number of ranges discarded because their time was not confirmed."""
         return sum(clock.untimed for clock in self._clocks.values())
 
-    def take(self, message: Message) -> list[TimedRange]:
-        """Process one input; return the ranges whose time is known now, those of a satellite in the order they came."""
+    def process(self, message: Message) -> list[TimedRange]:
+        """Process one input; return the ranges whose time is known now, per satellite in the order of arrival."""
         if isinstance(message, GpsFix):
             return self._clock(message.satellite_id).take_fix(message)
         if isinstance(message, RangeMeasurement):

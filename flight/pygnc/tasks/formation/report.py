@@ -1,4 +1,4 @@
-"""What a formation's solution and its filter say of each partner, as the messages that go out."""
+"""Messages of the formation stream, composed from a solution or from the filter."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,16 +16,16 @@ from pygnc.tasks.formation.arc import MeasurementTime
 _LOWER = np.tril_indices(6)
 
 
-class Place(NamedTuple):
-    """What is known of a partner at one moment.
+class PartnerState(NamedTuple):
+    """State of a partner at one time.
 
     Attributes:
-        state: Relative to us.
-        mirror: By the best other orbit; None without one.
-        partner: How certain that is.
-        bias_m: Of our own ranges to it, and its standard deviation; None without any.
-        noise_m: Of these ranges.
-        residual_m: Of the range at this moment.
+        state: State relative to us.
+        mirror: State by the best alternative orbit; None if there is none.
+        partner: Ambiguity and chi-square values of the partner.
+        bias_m: Bias of our own ranges to the partner and its standard deviation; None without such ranges.
+        noise_m: Noise of these ranges.
+        residual_m: Residual of the range at this time.
         dof: Degrees of freedom of the ranges.
     """
 
@@ -38,8 +38,8 @@ class Place(NamedTuple):
     dof: int
 
 
-class SolutionPlaces:
-    """Places by a solution of an arc."""
+class SolutionStates:
+    """States of the partners by a solution of an arc."""
 
     def __init__(self, solution: FormationSolution, own_id: int) -> None:
         self._solution = solution
@@ -51,16 +51,16 @@ class SolutionPlaces:
             if seen.one == own_id
         }
 
-    def at(self, occasion: MeasurementTime) -> Place | None:
-        """Where a partner is; None when that is not known."""
-        solution, (gps_ms, partner_id, _) = self._solution, occasion
+    def at(self, time: MeasurementTime) -> PartnerState | None:
+        """Return the state of a partner; None if it is unknown."""
+        solution, (gps_ms, partner_id, _) = self._solution, time
         partner = solution.partners.get(partner_id)
         if partner is None or partner.unsolved is not None or not solution.reference.covers(gps_ms):
             return None
         pair = pair_of(self._own_id, partner_id)
         mirror = self._mirror(partner)
         is_measured = pair in solution.pairs
-        return Place(
+        return PartnerState(
             state=solution.relative_at(gps_ms, partner_id),
             mirror=None if mirror is None else solution.relative_at(gps_ms, partner_id, mirror),
             partner=partner,
@@ -71,27 +71,27 @@ class SolutionPlaces:
         )
 
     def cause(self, partner_id: int) -> str | None:
-        """Why a partner's orbit is not known, as far as the solution knows of it."""
+        """Return why a partner's orbit is unknown; None if the solution does not contain the partner."""
         partner = self._solution.partners.get(partner_id)
         return None if partner is None else partner.unsolved
 
     def _mirror(self, partner: Partner) -> int | None:
-        """The best hypothesis in which a partner moves differently."""
+        """Return the index of the best hypothesis with another orbit of the partner."""
         others = enumerate(self._solution.hypotheses[1:], 1)
         return next((number for number, one in others if one.chi_square == partner.chi_square_mirror), None)
 
 
-def filtered_place(
+def filtered_state(
     formation: FormationFilter, solution: FormationSolution, partner_id: int, residual_m: float | None
-) -> Place | None:
-    """Where the filter, which has gone on from a solution, has a partner now; None when that is not known."""
+) -> PartnerState | None:
+    """Return the state of a partner by the filter that continues a solution; None if it is unknown."""
     partner = formation.partners.get(partner_id)
     if partner is None or partner.unsolved is not None or partner_id not in formation.satellites:
         return None
     pair = pair_of(formation.satellites[0], partner_id)
     is_measured = pair in formation.pairs
     several = partner.ambiguous and formation.hypotheses(partner_id) > 1
-    return Place(
+    return PartnerState(
         state=formation.relative(partner_id),
         mirror=formation.relative(partner_id, 1) if several else None,
         partner=partner,
@@ -103,70 +103,70 @@ def filtered_place(
 
 
 def solved_estimates(
-    places: SolutionPlaces | None, occasions: Sequence[MeasurementTime], cause: str, through: int, first_seq: int
+    states: SolutionStates | None, times: Sequence[MeasurementTime], cause: str, last_input_seq: int, first_seq: int
 ) -> Iterator[FormationEstimate]:
-    """A message for each occasion in the arc; for a partner without a place, one for the newest of its own.
+    """Yield a message for each measurement time; for a partner without a state, only for its newest one.
 
     Args:
-        places: By the solution; None if there is none.
-        occasions: In order of time.
-        cause: Why a partner's orbit is not known of which the solution knows nothing.
-        through: Number of the newest input.
+        states: States by the solution; None without a solution.
+        times: Measurement times, sorted.
+        cause: Why the orbit of a partner is unknown that the solution does not contain.
+        last_input_seq: Number of the newest input.
         first_seq: Number of the first message.
     """
-    newest = {one.partner: one for one in occasions}
-    for one in occasions:
-        place = None if places is None else places.at(one)
-        if place is not None:
-            yield placed(one, place, through, first_seq)
+    newest = {one.partner: one for one in times}
+    for one in times:
+        found = None if states is None else states.at(one)
+        if found is not None:
+            yield estimate_message(one, found, last_input_seq, first_seq)
         elif one == newest[one.partner]:
-            told = None if places is None else places.cause(one.partner)
+            reported = None if states is None else states.cause(one.partner)
             yield FormationEstimate(
                 seq=first_seq,
-                last_input_seq=through,
+                last_input_seq=last_input_seq,
                 input_seq=one.input_seq,
                 gps_ms=one.gps_ms,
                 partner_id=one.partner,
-                cause=told or cause,
+                cause=reported or cause,
             )
         else:
             continue
         first_seq += 1
 
 
-def placed(occasion: MeasurementTime, place: Place, through: int, seq: int) -> FormationEstimate:
-    """The message for a partner's place."""
-    state, partner = place.state, place.partner
+def estimate_message(time: MeasurementTime, found: PartnerState, last_input_seq: int, seq: int) -> FormationEstimate:
+    """Return the message for a partner's state."""
+    state, partner = found.state, found.partner
     return FormationEstimate(
         seq=seq,
-        last_input_seq=through,
-        input_seq=occasion.input_seq,
-        gps_ms=occasion.gps_ms,
-        partner_id=occasion.partner,
+        last_input_seq=last_input_seq,
+        input_seq=time.input_seq,
+        gps_ms=time.gps_ms,
+        partner_id=time.partner,
         cause="",
         position_rtn_m=vector3(state.rtn[:3]),
         velocity_rtn_mps=vector3(state.rtn[3:]),
         position_gcrf_m=vector3(state.gcrf[:3]),
         velocity_gcrf_mps=vector3(state.gcrf[3:]),
         covariance_rtn=tuple(state.covariance_rtn[_LOWER].tolist()),
-        range_bias_m=None if place.bias_m is None else place.bias_m[0],
-        range_bias_sigma_m=None if place.bias_m is None else place.bias_m[1],
-        range_noise_m=place.noise_m,
-        range_residual_m=place.residual_m,
+        range_bias_m=None if found.bias_m is None else found.bias_m[0],
+        range_bias_sigma_m=None if found.bias_m is None else found.bias_m[1],
+        range_noise_m=found.noise_m,
+        range_residual_m=found.residual_m,
         ambiguous=partner.ambiguous,
         chi2_best=partner.chi_square_best,
         chi2_mirror=partner.chi_square_mirror if math.isfinite(partner.chi_square_mirror) else None,
-        dof=place.dof,
-        mirror_rtn_m=None if place.mirror is None else vector3(place.mirror.rtn[:3]),
+        dof=found.dof,
+        mirror_rtn_m=None if found.mirror is None else vector3(found.mirror.rtn[:3]),
     )
 
 
-def approach_messages(approaches: Sequence[Approach], through: int, first_seq: int) -> list[ClosestApproach]:
-    """A message for each approach."""
+def approach_messages(approaches: Sequence[Approach], last_input_seq: int, first_seq: int) -> list[ClosestApproach]:
+    """Return a message for each approach."""
     return [
         ClosestApproach(
             seq=seq,
-            last_input_seq=through,
+            last_input_seq=last_input_seq,
             partner_id=approach.partner,
             chi2=approach.chi_square,
             gps_ms=approach.gps_ms,
@@ -180,10 +180,10 @@ def approach_messages(approaches: Sequence[Approach], through: int, first_seq: i
 
 
 def pair_of(one: int, other: int) -> Pair:
-    """The pair of two radios."""
+    """Return the pair of two radios in ascending order."""
     return min(one, other), max(one, other)
 
 
 def degrees_of_freedom(solution: FormationSolution) -> int:
-    """Of the ranges that a solution used."""
+    """Return the degrees of freedom of the ranges that a solution used."""
     return max(0, int(solution.used.sum()) - len(solution.hypotheses[0].parameters))

@@ -1,8 +1,8 @@
-"""Estimates where the partners are from ranges, fixes of all satellites, and the orbit that the orbit task gives.
+"""Formation process: estimates the orbits of the partners from ranges, fixes of all satellites and our own orbit.
 
-What it gives is a function of both journals, input and orbit, from their beginnings on. There is no checkpoint: a
-restarted task reads them again and solves the same arcs, and writes what is not in its journal yet. Until something of
-a partner comes, the estimators are not even loaded.
+The estimates are a function of the input and orbit journals from their beginning. There is no checkpoint: a restarted
+task reads both journals again, solves the same arcs and writes what is not in its journal yet. The estimators are
+loaded only when a packet concerns a partner.
 """
 
 import math
@@ -31,31 +31,31 @@ from pygnc.tasks.recovery import ResumableWriter
 from pygnc.tasks.runtime import Notify, Run, Task
 
 if TYPE_CHECKING:
-    from pygnc.tasks.formation.tracker import Answer, FormationTracker, Problem
+    from pygnc.tasks.formation.tracker import FormationResult, FormationTracker, Problem
 
-MESSAGES_A_TURN: Final = 64
-"""What so many have taken stays with the process: Python keeps the pools of small objects."""
-TURN_MS: Final = 50
+MESSAGES_PER_STEP: Final = 64
+"""A larger number would cost memory for good: Python keeps its pools of small objects."""
+STEP_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
-"""The end of a batch is answered when all of its fixes have been worked on."""
+"""The orbit task answers the end of the batch only after all its fixes."""
 
 
 class Solving(threading.Thread):
-    """A problem that is worked on while the task goes on to answer the supervisor.
+    """Solves a problem in a thread, so that the task can answer the supervisor meanwhile.
 
     Attributes:
-        answer: What came out; None before the end.
-        error: What went wrong.
+        answer: The result; None before the end.
+        error: The exception that ended the thread, or None.
     """
 
     def __init__(self, problem: "Problem") -> None:
         super().__init__(daemon=True)
         self._problem = problem
-        self.answer: Answer | None = None
+        self.answer: FormationResult | None = None
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Solve it."""
+        """Solve the problem."""
         try:
             self.answer = self._problem()
         except Exception as error:  # noqa: BLE001 - it is raised again by the task, whose crash is reported
@@ -63,7 +63,7 @@ class Solving(threading.Thread):
 
 
 class FormationTask(Task):
-    """Follows the streams of inputs and orbits and writes the formation stream."""
+    """Reads the input and orbit streams and writes the formation stream."""
 
     def __init__(self, run: Run, context: "zmq.Context[zmq.Socket[bytes]]", notify: Notify) -> None:
         super().__init__(run, context, notify)
@@ -78,19 +78,19 @@ class FormationTask(Task):
         self._inputs: deque[Message] = deque()
         self._orbits: deque[Message] = deque()
         self._solving: Solving | None = None
-        self._through = 0
+        self._last_input_seq = 0
         self._estimates: list[FormationMessage] = []
         self._orbit_failed = False
         self._orbit_due_s = math.inf
 
     def sockets(self) -> list["zmq.Socket[bytes]"]:
-        """Wake for inputs; orbits are looked at when one is needed."""
+        """Wake for inputs; orbits are read when one is needed."""
         return [self._input.socket]
 
     def work(self) -> bool:
-        """Take what has come, until there is something to be solved; look after that."""
+        """Process waiting inputs until a problem is posed; then wait for its solution."""
         if self._solving is not None:
-            return self._look_after(self._solving)
+            return self._await_solution(self._solving)
         tracker = self._tracker
         if tracker is not None and tracker.problem is not None:
             self._solving = Solving(tracker.problem)
@@ -100,32 +100,32 @@ class FormationTask(Task):
             self._take_orbits(tracker)
             return True
         if not self._inputs:
-            self._inputs += self._input.receive(MESSAGES_A_TURN)
-        turn_ends_s = time.monotonic() + TURN_MS * 1e-3
-        while self._inputs and not self._is_held_up and time.monotonic() < turn_ends_s:
+            self._inputs += self._input.receive(MESSAGES_PER_STEP)
+        step_ends_s = time.monotonic() + STEP_MS * 1e-3
+        while self._inputs and not self._is_blocked and time.monotonic() < step_ends_s:
             self._take(self._inputs.popleft())
         self._output.write(self._estimates)
         self._estimates = []
-        if not self._inputs and not self._is_held_up:
-            self._through = self._input.last_seq
-        return self._input.has_backlog or bool(self._inputs) or self._is_held_up
+        if not self._inputs and not self._is_blocked:
+            self._last_input_seq = self._input.last_seq
+        return self._input.has_backlog or bool(self._inputs) or self._is_blocked
 
     @property
-    def _is_held_up(self) -> bool:
+    def _is_blocked(self) -> bool:
         tracker = self._tracker
         return tracker is not None and (tracker.problem is not None or tracker.awaits_orbit)
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Note whether the orbit task is given up."""
+        """Store whether the orbit task has failed."""
         self._orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def progress(self) -> control.Progress:
-        """Balance the books of the ranges."""
+        """Return the range counters: received = used + rejected + held + without time."""
         counts = ({} if self._tracker is None else self._tracker.counts) | {
             "lost_messages": self._input.lost + self._orbit.lost,
             "not_recorded": self.not_recorded(),
         }
-        return control.Progress(last_sequence_processed=self._through, counts=counts)
+        return control.Progress(last_sequence_processed=self._last_input_seq, counts=counts)
 
     def close(self) -> None:
         """Close the journal of estimates."""
@@ -134,18 +134,18 @@ class FormationTask(Task):
         self._orbit.close()
 
     def _take(self, message: Message) -> None:
-        if self._tracker is None and _is_of_a_partner(message):
+        if self._tracker is None and _concerns_partner(message):
             self._tracker = self._make_tracker(message)
         if self._tracker is not None:
             self._estimates += self._tracker.process(message)
 
     def _make_tracker(self, first: Message) -> "FormationTracker":
-        """Load the estimators, and catch up with the inputs before the first of a partner."""
-        from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - megabytes that most runs do without
+        """Load the estimators and process the inputs before the first one of a partner."""
+        from pygnc.tasks.formation.tracker import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
 
         tracker = FormationTracker(self.run.settings, self.run.earth_orientation)
         journal = JournalReader(self.run.journal_folders, "input")
-        while records := journal.read(MESSAGES_A_TURN):
+        while records := journal.read(MESSAGES_PER_STEP):
             for record in records:
                 message = self._decode_input(record.payload)
                 if message == first:
@@ -154,9 +154,9 @@ class FormationTask(Task):
                 tracker.process(message)
         return tracker
 
-    def _look_after(self, solving: Solving) -> bool:
-        """Wait a turn for the solution; write what it says. True: there is more to do."""
-        solving.join(TURN_MS * 1e-3)
+    def _await_solution(self, solving: Solving) -> bool:
+        """Wait a step for the solution and write its messages; return True."""
+        solving.join(STEP_MS * 1e-3)
         if solving.is_alive():
             return True
         self._solving = None
@@ -167,9 +167,9 @@ class FormationTask(Task):
         return True
 
     def _take_orbits(self, tracker: "FormationTracker") -> None:
-        """Take orbits until the awaited one; wait a turn for it, but not for ever."""
+        """Process orbits until the awaited one; wait at most `ORBIT_PATIENCE_S` in total."""
         if not self._orbits:
-            self._orbits += self._orbit.receive(MESSAGES_A_TURN)
+            self._orbits += self._orbit.receive(MESSAGES_PER_STEP)
         while self._orbits and tracker.awaits_orbit:
             orbit = self._orbits.popleft()
             if isinstance(orbit, OrbitEstimate | OrbitWatermark):
@@ -179,13 +179,15 @@ class FormationTask(Task):
             self._orbit_due_s = math.inf
         elif self._orbit_failed or now >= self._orbit_due_s:
             self._orbit_due_s = math.inf
-            self.notify("warning", "orbit_late", "no answer from the orbit task; the formation is solved without")
+            self.notify(
+                "warning", "orbit_late", "no answer from the orbit task; solving the formation with the last orbit"
+            )
             tracker.give_up_orbit()
         else:
             self._orbit_due_s = min(self._orbit_due_s, now + ORBIT_PATIENCE_S)
             if not self._orbit.has_backlog:
-                self._orbit.socket.poll(TURN_MS)
+                self._orbit.socket.poll(STEP_MS)
 
 
-def _is_of_a_partner(message: Message) -> bool:
+def _concerns_partner(message: Message) -> bool:
     return isinstance(message, RangeMeasurement) or (isinstance(message, GpsFix) and not message.is_own)

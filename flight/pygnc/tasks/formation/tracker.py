@@ -1,9 +1,10 @@
-"""From input messages and orbits to formation estimates: what is solved when, from what, and what is said of it.
+"""Formation tracker: turns input messages and orbits into formation estimates; decides what is solved and when.
 
-Nothing here waits, reads a clock or a file, so that a replay on the ground runs this very code. The batch is solved
-when it has come wholly. What comes behind its end goes into a filter; when there is a quarter more than at the last
-solution, ten minutes at least, all of it is solved again. A solution may take seconds, so it is asked for (`problem`)
-and given back (`accept`): until then nothing else is taken.
+It performs no I/O and reads no clock, so the replay on the ground runs the same code.
+
+The batch is solved at its end. Later observations update a filter. When the arc has grown by a quarter since the last
+solution, and by at least ten minutes, all of it is solved again. A solution may take seconds. Therefore the tracker
+only poses a `problem`; the caller solves it and passes the result to `accept` before it continues with other inputs.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -31,20 +32,26 @@ from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.tasks.formation.arc import FormationArc, MeasurementTime, Observed
-from pygnc.tasks.formation.report import SolutionPlaces, approach_messages, filtered_place, placed, solved_estimates
+from pygnc.tasks.formation.report import (
+    SolutionStates,
+    approach_messages,
+    estimate_message,
+    filtered_state,
+    solved_estimates,
+)
 
 SOLVED_AGAIN_MS: Final = 600_000
 SOLVED_AGAIN_SHARE: Final = 0.25
-"""Of the time that the last solution spans."""
+"""Growth of the arc after which it is solved again, relative to the span of the last solution."""
 
 
-class Answer(NamedTuple):
-    """What a problem led to.
+class FormationResult(NamedTuple):
+    """Result of a problem.
 
     Attributes:
-        solution: None when there is none.
-        formation: The filter that goes on from it.
-        approaches: Closest ones within a day from the solution's end.
+        solution: The solution; None if there is none.
+        formation: Filter that continues the solution.
+        approaches: Closest approaches within a day after the end of the solution.
     """
 
     solution: FormationSolution | None = None
@@ -52,15 +59,15 @@ class Answer(NamedTuple):
     approaches: tuple[Approach, ...] = ()
 
 
-Problem: TypeAlias = Callable[[], Answer]
+Problem: TypeAlias = Callable[[], FormationResult]
 
 
 class FormationTracker:
-    """Takes inputs and orbits one by one and gives estimates, numbered from 1.
+    """Processes inputs and orbits one by one and returns estimates, numbered from 1.
 
     Attributes:
-        problem: What is to be solved before anything else is taken; None when nothing is.
-        solution: The newest.
+        problem: Computation to run before the next input; None if there is none.
+        solution: The newest solution.
     """
 
     def __init__(self, settings: Settings, orientation: EarthOrientationTable) -> None:
@@ -69,9 +76,9 @@ class FormationTracker:
         self._frames = EarthFrames(orientation)
         self._solver = FormationSolver(settings.formation, settings.orbit, self._frames)
         self._orbit: OrbitEstimate | None = None
-        self._expected, self._answered, self._through, self._given = 0, 0, 0, 0
+        self._expected, self._answered, self._last_input_seq, self._last_seq = 0, 0, 0, 0
         self._batch_ended = False
-        self._told_gps_ms: dict[int, int] = {}
+        self._reported_gps_ms: dict[int, int] = {}
         self._due_gps_ms = 0
         self._formation: FormationFilter | None = None
         self.problem: Problem | None = None
@@ -79,65 +86,65 @@ class FormationTracker:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Books of ranges and partners' fixes, named as in the status record; used and rejected in the newest arc."""
+        """Counters named as in the status record; `used` and `rejected` refer to the newest arc."""
         used = 0 if self.solution is None else int(self.solution.used.sum())
         seen = 0 if self.solution is None else len(self.solution.used)
         return self._arc.counts | {"ranges_used": used, "ranges_rejected": seen - used}
 
     @property
     def awaits_orbit(self) -> bool:
-        """Whether the orbit task's answer to the newest input is to be taken before anything else."""
+        """Whether the orbit task's answer to the newest input must be processed before anything else."""
         return self._is_due and self.problem is None and self._answered < self._expected
 
     def take_orbit(self, message: OrbitMessage) -> None:
-        """Take the next message of the orbit stream; none more than is awaited."""
+        """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
             self._orbit = message
             if message.input_seq != message.last_input_seq:
                 return
         self._answered = message.last_input_seq
-        self._pose()
+        self._pose_problem_if_due()
 
     def give_up_orbit(self) -> None:
-        """Go on with the orbit as it is, for the orbit task does not answer."""
+        """Continue with the present orbit, because the orbit task does not solved."""
         self._answered = self._expected
-        self._pose()
+        self._pose_problem_if_due()
 
     def process(self, message: Message) -> list[FormationMessage]:
-        """Process one input; return what there is to say."""
+        """Process one input; return the resulting messages."""
         if isinstance(message, GpsFix | RangeMeasurement | BatchEnd):
-            self._through = message.seq
-        told: list[FormationMessage] = []
-        for observed in self._arc.take(message):
-            told += self._filtered(observed)
+            self._last_input_seq = message.seq
+        messages: list[FormationMessage] = []
+        for observed in self._arc.process(message):
+            messages += self._filtered(observed)
         if isinstance(message, BatchEnd):
             self._batch_ended = True
         if isinstance(message, BatchEnd) or (isinstance(message, GpsFix) and message.is_own):
             self._expected = message.seq
-        self._pose()
-        return told
+        self._pose_problem_if_due()
+        return messages
 
-    def accept(self, answer: Answer) -> list[FormationMessage]:
-        """Take the answer to `problem`; return what there is to say."""
+    def accept(self, solved: FormationResult) -> list[FormationMessage]:
+        """Process the result of `problem`; return the resulting messages."""
         self.problem = None
-        if answer.solution is not None:
-            self.solution, self._formation = answer.solution, answer.formation
-        places = None if answer.solution is None else SolutionPlaces(answer.solution, self._own_id)
-        cause = "our own orbit is not known" if self._orbit is None else "not in the arc of our own orbit"
-        occasions = [one for one in self._arc.occasions if one.gps_ms > self._told_gps_ms.get(one.partner, 0)]
-        told: list[FormationMessage] = []
-        told += solved_estimates(places, occasions, cause, self._through, self._given + 1)
-        told += approach_messages(answer.approaches, self._through, self._given + len(told) + 1)
-        self._told_gps_ms |= {one.partner: one.gps_ms for one in occasions}
-        self._given += len(told)
-        return told
+        if solved.solution is not None:
+            self.solution, self._formation = solved.solution, solved.formation
+        states = None if solved.solution is None else SolutionStates(solved.solution, self._own_id)
+        cause = "our own orbit is unknown" if self._orbit is None else "outside the arc of our own orbit"
+        times = [one for one in self._arc.times if one.gps_ms > self._reported_gps_ms.get(one.partner, 0)]
+        messages: list[FormationMessage] = []
+        messages += solved_estimates(states, times, cause, self._last_input_seq, self._last_seq + 1)
+        messages += approach_messages(solved.approaches, self._last_input_seq, self._last_seq + len(messages) + 1)
+        self._reported_gps_ms |= {one.partner: one.gps_ms for one in times}
+        self._last_seq += len(messages)
+        return messages
 
     @property
     def _own_id(self) -> int:
         return self._settings.formation.own_id
 
     def _filtered(self, observed: Observed) -> list[FormationMessage]:
-        """Give what comes behind a solution to the filter; say where those are whom it concerns."""
+        """Update the filter with an observation after a solution; return the states of the satellites it concerns."""
         formation, solution = self._formation, self.solution
         if formation is None or solution is None:
             return []
@@ -148,44 +155,46 @@ class FormationTracker:
             residual_m = update.ranges[0].residual_m if is_own else None
         else:
             update, residual_m = formation.process([], [what]), None
-        told: list[FormationMessage] = []
+        messages: list[FormationMessage] = []
         for partner in observed.satellites if update.moved else ():
-            place = None if partner == self._own_id else filtered_place(formation, solution, partner, residual_m)
-            if place is not None:
-                occasion = MeasurementTime(observed.gps_ms, partner, observed.input_seq)
-                self._told_gps_ms[partner] = observed.gps_ms
-                self._given += 1
-                told.append(placed(occasion, place, self._through, self._given))
-        return told
+            state = None if partner == self._own_id else filtered_state(formation, solution, partner, residual_m)
+            if state is not None:
+                time = MeasurementTime(observed.gps_ms, partner, observed.input_seq)
+                self._reported_gps_ms[partner] = observed.gps_ms
+                self._last_seq += 1
+                messages.append(estimate_message(time, state, self._last_input_seq, self._last_seq))
+        return messages
 
     @property
     def _is_due(self) -> bool:
         newest_ms = self._arc.newest_gps_ms
         return self._batch_ended and newest_ms is not None and newest_ms >= self._due_gps_ms
 
-    def _pose(self) -> None:
+    def _pose_problem_if_due(self) -> None:
         newest_ms = self._arc.newest_gps_ms
         if newest_ms is None or not self._is_due or self.problem is not None or self.awaits_orbit:
             return
-        self._arc.forget()
+        self._arc.remove_old()
         known, fixes, ranges = self._orbit, self._arc.fixes, tuple(self._arc.ranges)
         begin_ms = min((seen.gps_ms for seen in ranges), default=newest_ms)
         self._due_gps_ms = newest_ms + max(SOLVED_AGAIN_MS, round(SOLVED_AGAIN_SHARE * (newest_ms - begin_ms)))
         orbit = None if known is None else orbit_state(known, self._settings.orbit)
-        self.problem = lambda: Answer() if orbit is None else self._solved(orbit, fixes, ranges)
+        self.problem = lambda: FormationResult() if orbit is None else self._solve(orbit, fixes, ranges)
 
-    def _solved(self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]) -> Answer:
+    def _solve(
+        self, orbit: OrbitState, fixes: Sequence[SatelliteFix], ranges: Sequence[RangeObservation]
+    ) -> FormationResult:
         solution = self._solver.solve(orbit, fixes, ranges)
         if solution is None:
-            return Answer()
+            return FormationResult()
         settings = self._settings
         formation = FormationFilter(solution, settings.formation, settings.orbit, self._frames)
         slices = approaches(formation.groups, settings.formation, settings.orbit, self._frames)
-        return Answer(solution, formation, _result(slices))
+        return FormationResult(solution, formation, _result(slices))
 
 
 def _result(slices: Generator[None, None, tuple[Approach, ...]]) -> tuple[Approach, ...]:
-    """What a computation in slices comes to."""
+    """Return the result of a computation in slices."""
     while True:
         try:
             next(slices)
@@ -195,13 +204,13 @@ def _result(slices: Generator[None, None, tuple[Approach, ...]]) -> tuple[Approa
 
 
 def orbit_state(estimate: OrbitEstimate, settings: OrbitSettings) -> OrbitState:
-    """An estimate as the orbit filter's state; what the message leaves out is taken as unknown.
+    """Return an estimate as state of the orbit filter.
 
-    Sigmas of the axes are taken as independent of each other.
+    Parameters that the message does not contain get their prior sigma. Correlations are neglected.
     """
     x, sigma = np.zeros(SIZE), np.zeros(SIZE)
     x[POSITION], x[VELOCITY] = estimate.position_gcrf_m, estimate.velocity_gcrf_mps
-    # The axes of the sigmas are those of ITRF: what is said of all three holds in any axes.
+    # The sigmas refer to the axes of ITRF; their mean square is the same in any axes.
     sigma[POSITION] = np.sqrt(np.mean(np.square(estimate.position_sigma_m)))
     sigma[VELOCITY] = np.sqrt(np.mean(np.square(estimate.velocity_sigma_mps)))
     sigma[DRAG] = settings.process_noise.drag_log_sigma

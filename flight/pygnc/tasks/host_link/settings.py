@@ -13,7 +13,6 @@ import msgspec
 from pygnc.common.files import durable_write
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table
 from pygnc.configuration.settings import Settings
-from pygnc.host.parameters import merge_settings
 
 
 def named_values(settings: Settings) -> dict[str, Any]:
@@ -23,6 +22,7 @@ def named_values(settings: Settings) -> dict[str, Any]:
 
 def settings_validator(file: Path | None, home: Path) -> Callable[[dict[str, Any]], object]:
     """Return a validator of changes; it raises ValueError if no run could start with them."""
+    from pygnc.host.parameters import merge_settings  # noqa: PLC0415 - delays the start
 
     def check(changes: dict[str, Any]) -> Settings:
         return settings_from_table(merge_settings(read_table(file, home), changes), file or home / SETTINGS_FILE)
@@ -96,7 +96,7 @@ def load_settings(file: Path | None, home: Path) -> tuple[Settings, str]:
     # Few runs have changes, and these imports delay the start.
     import tomllib  # noqa: PLC0415
 
-    from pygnc.host.parameters import read_slots  # noqa: PLC0415
+    from pygnc.host.parameters import merge_settings, read_slots  # noqa: PLC0415
 
     try:
         return settings_from_table(merge_settings(table, tomllib.loads(read_slots(slots).text)), path), ""

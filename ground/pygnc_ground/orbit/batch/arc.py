@@ -155,7 +155,7 @@ class ArcFitter:
 def _require_orbit(nodes: FloatArray) -> None:
     radius_m = np.linalg.norm(nodes[..., :3], axis=2)
     if not (radius_m.min() > _RADIUS_MIN_M and radius_m.max() < _RADIUS_MAX_M):
-        raise NoOrbitError("the fixes contradict each other: no orbit of a satellite fits most of them")
+        raise NoOrbitError("the fixes contradict each other: no satellite orbit fits most of them")
 
 
 FIXES_MIN: Final = 4
@@ -216,7 +216,7 @@ def solve_arc(
     """
     times = {fix.gps_ms for fix in fixes}
     if len(times) < FIXES_MIN:
-        raise ArcError(f"only {len(times)} fixes at times of their own, at least {FIXES_MIN} are needed")
+        raise ArcError(f"only {len(times)} fixes at different times; at least {FIXES_MIN} are required")
     first_ms, last_ms = fixes[0].gps_ms, fixes[-1].gps_ms
     positions = observe_positions(fixes, frames, settings.measurement)
     velocities = observe_velocities(fixes, frames, settings.measurement)
@@ -226,7 +226,7 @@ def solve_arc(
     pole = spin / np.linalg.norm(spin)
     first = first_orbit(inertial(positions, velocities, pole), grid, pole)
     if first is None:
-        raise ArcError("no velocity, and no two positions near enough to each other to make one")
+        raise ArcError("no velocity, and no two positions close enough in time to give one")
     try:
         fit = ArcFitter(dynamics, first, (positions, velocities), settings).run()
     except NoOrbitError as error:

@@ -34,11 +34,11 @@ class LinearForce(NamedTuple):
 
     acceleration_mps2: FloatArray
     """(k, s, 3)."""
-    by_position: FloatArray
+    d_position: FloatArray
     """(k, s, 3, 3)."""
-    by_velocity: FloatArray
+    d_velocity: FloatArray
     """(k, s, 3, 3)."""
-    by_parameter: FloatArray
+    d_parameter: FloatArray
     """(k, s, 3, m)."""
 
 
@@ -83,11 +83,11 @@ def respond(force: LinearForce, reference: FloatArray) -> FloatArray:
         Shape (k, s, 3, 7 + m), columns as in `STATE` and `LOCAL`.
     """
     count = len(reference)
-    position, velocity = force.by_position, force.by_velocity
+    position, velocity = force.d_position, force.d_velocity
     constant = force.acceleration_mps2[..., None] - position @ reference[..., :3, None]
     constant -= velocity @ reference[..., 3:, None]
     drifted = SEGMENT_S * NODE[:, None, None] * position + velocity
-    right = np.concatenate((constant, position, drifted, force.by_parameter), axis=3)
+    right = np.concatenate((constant, position, drifted, force.d_parameter), axis=3)
     left = -np.einsum("ij,kiab->kiajb", SEGMENT_S**2 * AT_NODES.position, position)
     left -= np.einsum("ij,kiab->kiajb", SEGMENT_S * AT_NODES.velocity, velocity)
     left = left.reshape(count, 3 * NODES, 3 * NODES)

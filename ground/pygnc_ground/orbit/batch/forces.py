@@ -29,7 +29,7 @@ _GRADIENT_DEGREE: Final = 20
 DRAG: Final = 0
 EMPIRICAL: Final = slice(1, 4)
 _RADIATION_COLUMN: Final = 4
-"""Columns of `Forces.by_parameter`: logarithm of the drag factor, empirical acceleration along radial, transverse and
+"""Columns of `Forces.d_parameter`: logarithm of the drag factor, empirical acceleration along radial, transverse and
 normal, radiation coefficient."""
 
 
@@ -48,11 +48,11 @@ class Forces(NamedTuple):
 
     acceleration_mps2: FloatArray
     """(n, 3)."""
-    by_position: FloatArray
+    d_position: FloatArray
     """(n, 3, 3), gravity and drag."""
-    by_velocity: FloatArray
+    d_velocity: FloatArray
     """(n, 3, 3)."""
-    by_parameter: FloatArray
+    d_parameter: FloatArray
     """(n, 3, 5)."""
 
 
@@ -78,21 +78,21 @@ class ArcForces:
     def at(self, states: FloatArray, parameters: ForceParameters) -> Forces:
         """Return the forces on a satellite with `states` (n, 6) at the n epochs."""
         position_m, velocity_mps = states[:, :3], states[:, 3:]
-        acceleration, by_position = self._earth(position_m)
+        acceleration, d_position = self._earth(position_m)
         places = list(zip(position_m, self._sun_m, self._moon_m, strict=True))
         acceleration += np.array(
             [third_body_acceleration(*place) + solid_tide_acceleration(*place) for place in places]
         )
-        by_parameter = np.empty((len(states), 3, 5))
-        drag, drag_by_position, by_velocity = self._drag(position_m, velocity_mps, parameters.log_drag)
-        by_parameter[:, :, DRAG] = drag
-        by_parameter[:, :, EMPIRICAL] = rtn_axes(position_m, velocity_mps)
-        by_parameter[:, :, _RADIATION_COLUMN] = [
+        d_parameter = np.empty((len(states), 3, 5))
+        drag, d_drag_d_position, d_velocity = self._drag(position_m, velocity_mps, parameters.log_drag)
+        d_parameter[:, :, DRAG] = drag
+        d_parameter[:, :, EMPIRICAL] = rtn_axes(position_m, velocity_mps)
+        d_parameter[:, :, _RADIATION_COLUMN] = [
             radiation_pressure_acceleration(place_m, sun_m, self._area_per_mass) for place_m, sun_m, _ in places
         ]
-        acceleration += drag + parameters.radiation_coefficient * by_parameter[:, :, _RADIATION_COLUMN]
-        acceleration += np.einsum("nij,nj->ni", by_parameter[:, :, EMPIRICAL], parameters.empirical_rtn_mps2)
-        return Forces(acceleration, by_position + drag_by_position, by_velocity, by_parameter)
+        acceleration += drag + parameters.radiation_coefficient * d_parameter[:, :, _RADIATION_COLUMN]
+        acceleration += np.einsum("nij,nj->ni", d_parameter[:, :, EMPIRICAL], parameters.empirical_rtn_mps2)
+        return Forces(acceleration, d_position + d_drag_d_position, d_velocity, d_parameter)
 
     def _earth(self, position_m: FloatArray) -> tuple[FloatArray, FloatArray]:
         position_ecef_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, position_m)
@@ -113,10 +113,10 @@ class ArcForces:
         density, gradient = np.array(densities), np.array(gradients)
         strength = -0.5 * self._drag_area_per_mass * speed_mps * np.exp(log_drag)
         drag = (strength * density)[:, None] * wind_mps
-        by_velocity = (strength * density)[:, None, None] * np.eye(3)
-        by_velocity += np.einsum("ni,nj->nij", drag, wind_mps / speed_mps[:, None] ** 2)
-        by_density = np.einsum("ni,nj->nij", strength[:, None] * wind_mps, gradient)
-        return drag, by_density - by_velocity @ self._spin_cross, by_velocity
+        d_velocity = (strength * density)[:, None, None] * np.eye(3)
+        d_velocity += np.einsum("ni,nj->nij", drag, wind_mps / speed_mps[:, None] ** 2)
+        density_part = np.einsum("ni,nj->nij", strength[:, None] * wind_mps, gradient)
+        return drag, density_part - d_velocity @ self._spin_cross, d_velocity
 
 
 def rtn_axes(position_m: FloatArray, velocity_mps: FloatArray) -> FloatArray:
@@ -179,11 +179,11 @@ class ArcParameters:
         each = (earlier + self._later[:, :, None] * (later - earlier)).reshape(-1, PER_NODE)
         return ForceParameters(each[:, 0], each[:, 1:], float(values[RADIATION]))
 
-    def local(self, by_parameter: FloatArray) -> FloatArray:
+    def local(self, d_parameter: FloatArray) -> FloatArray:
         """Convert derivatives by the forces' parameters (k, s, 3, 5) to those by `local_columns` (k, s, 3, 9)."""
         later = self._later[:, :, None, None]
-        process = by_parameter[..., :PER_NODE]
-        radiation = by_parameter[..., _RADIATION_COLUMN, None]
+        process = d_parameter[..., :PER_NODE]
+        radiation = d_parameter[..., _RADIATION_COLUMN, None]
         return np.concatenate(((1.0 - later) * process, later * process, radiation), axis=3)
 
     def prior(self, settings: OrbitSettings, factors: Factors) -> Prior:

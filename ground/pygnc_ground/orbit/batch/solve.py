@@ -94,20 +94,20 @@ class OrbitTable:
         table.position_gcrf_m[rows], table.velocity_gcrf_mps[rows] = gcrf[:, :3], gcrf[:, 3:]
         table.position_ecef_m[rows], table.velocity_ecef_mps[rows] = ecef[:, :3], ecef[:, 3:]
         table.covariance_ecef[rows] = to_ecef @ covariance @ to_ecef.transpose(0, 2, 1)
-        self._book(rows, fit)
+        self._count(rows, fit)
 
-    def _book(self, rows: IntArray, fit: ArcFit) -> None:
+    def _count(self, rows: IntArray, fit: ArcFit) -> None:
         """Count each fix in the first row of its time that no other fix has taken."""
         table = self.solution
         free: dict[int, list[int]] = {}
         for row in rows[::-1].tolist():
             free.setdefault(int(table.gps_ms[row]), []).append(row)
         row_of_fix = [free[ms].pop() if free.get(ms) else -1 for ms in fit.positions.observations.gps_ms.tolist()]
-        for judged in (fit.positions, fit.velocities):
-            row = np.array(row_of_fix, dtype=np.int64)[judged.observations.fix]
-            booked = judged.accepted & (row >= 0)
-            taken = row[booked]
-            table.nis[taken] = np.nan_to_num(table.nis[taken]) + judged.chi_square[booked]
+        for residuals in (fit.positions, fit.velocities):
+            row = np.array(row_of_fix, dtype=np.int64)[residuals.observations.fix]
+            counted = residuals.accepted & (row >= 0)
+            taken = row[counted]
+            table.nis[taken] = np.nan_to_num(table.nis[taken]) + residuals.chi_square[counted]
             table.dof[taken] += 3
             table.accepted[taken] = True
 
@@ -193,7 +193,7 @@ def solve_batch(
 
 def _why(fixes: Sequence[Fix], left_out: Sequence[SkippedArc]) -> str:
     if not left_out:
-        return f"no orbit: none of {len(fixes)} fixes has a position that an orbit can have"
+        return f"no orbit: none of {len(fixes)} fixes has a plausible position"
     largest = max(left_out, key=lambda one: one.fixes)
     where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
     return f"no orbit from {len(fixes)} fixes{where}: {largest.reason}"

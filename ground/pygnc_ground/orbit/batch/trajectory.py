@@ -55,9 +55,9 @@ class ArcDynamics:
         along = self._forces.at(reference.reshape(-1, 6), self.unknowns.at_nodes(values))
         force = collocation.LinearForce(
             acceleration_mps2=along.acceleration_mps2.reshape(*shape, 3),
-            by_position=along.by_position.reshape(*shape, 3, 3),
-            by_velocity=along.by_velocity.reshape(*shape, 3, 3),
-            by_parameter=self.unknowns.local(along.by_parameter.reshape(*shape, 3, -1)),
+            d_position=along.d_position.reshape(*shape, 3, 3),
+            d_velocity=along.d_velocity.reshape(*shape, 3, 3),
+            d_parameter=self.unknowns.local(along.d_parameter.reshape(*shape, 3, -1)),
         )
         return LinearMotion(self.grid, self.unknowns, collocation.respond(force, reference), values)
 
@@ -73,15 +73,15 @@ class LinearMotion:
         self._unknowns = unknowns
         self._response = response
         self._start = np.empty((grid.segments, 6))
-        self._by_unknown = np.zeros((grid.segments, 6, unknowns.count))
+        self._d_parameters = np.zeros((grid.segments, 6, unknowns.count))
         self._start[0] = values[STATE]
-        self._by_unknown[0, :, STATE] = np.eye(6)
+        self._d_parameters[0, :, STATE] = np.eye(6)
         step = collocation.ends(response)
         for segment in range(1, grid.segments):
             before = step[segment - 1]
             self._start[segment] = before[:, 0] + before[:, collocation.STATE].dot(self._start[segment - 1])
-            self._by_unknown[segment] = before[:, collocation.STATE].dot(self._by_unknown[segment - 1])
-            self._by_unknown[segment][:, unknowns.local_columns[segment - 1]] += before[:, collocation.LOCAL]
+            self._d_parameters[segment] = before[:, collocation.STATE].dot(self._d_parameters[segment - 1])
+            self._d_parameters[segment][:, unknowns.local_columns[segment - 1]] += before[:, collocation.LOCAL]
 
     def states(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
         """Return uncorrected position and velocity in GCRF at `gps_ms` plus `offset_s`, each (n,); shape (n, 6)."""
@@ -100,7 +100,7 @@ class LinearMotion:
         local = collocation.states_at(self._response[segment], fraction)
         columns = self._unknowns.local_columns[segment]
         acting = int(columns.max(initial=0)) + 1
-        derivatives: FloatArray = local[:, :, collocation.STATE] @ self._by_unknown[segment, :, :acting]
+        derivatives: FloatArray = local[:, :, collocation.STATE] @ self._d_parameters[segment, :, :acting]
         row, component = np.ogrid[: len(gps_ms), :6]
         derivatives[row[:, :, None], component[:, :, None], columns[:, None]] += local[:, :, collocation.LOCAL]
         return derivatives
@@ -108,6 +108,6 @@ class LinearMotion:
     def nodes(self, correction: FloatArray) -> FloatArray:
         """Return the states at all nodes after a correction (p,) of the parameters, shape (k, s, 6)."""
         known = np.ones((self._grid.segments, self._response.shape[3]))
-        known[:, collocation.STATE] = self._start + self._by_unknown @ correction
+        known[:, collocation.STATE] = self._start + self._d_parameters @ correction
         known[:, collocation.LOCAL] = correction[self._unknowns.local_columns]
         return collocation.at_nodes(self._response, known)

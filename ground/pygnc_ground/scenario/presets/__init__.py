@@ -1,28 +1,44 @@
-"""Settings of well-tried scenarios, by name: the TOML files beside this module. Their first line says what for."""
+"""Presets: settings of tested scenarios, one TOML file each. The first line of a file states its purpose."""
 
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
-from pygnc_ground.scenario.settings import Tables
+from pygnc_ground.scenario.settings import Settings, Tables, merge_tables, read_tables, settings_from_tables
 
 _SUFFIX = ".toml"
 
 
 def preset_summaries() -> dict[str, str]:
-    """What each preset is, by name, in alphabetical order."""
+    """Return the purpose of each preset by name, in alphabetical order."""
     return {name: text.splitlines()[0].removeprefix("# ") for name, text in sorted(_texts().items())}
 
 
 def preset_tables(name: str) -> Tables:
-    """A preset's settings as its file names them.
+    """Return a preset's settings as its file names them.
 
     Raises:
-        ValueError: There is no such preset; the message names those there are.
+        ValueError: The preset does not exist; the message lists those that do.
     """
     texts = _texts()
     if name not in texts:
-        raise ValueError(f"there is no preset {name!r}; there are {', '.join(sorted(texts))}")
+        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(sorted(texts))}")
     return tomllib.loads(texts[name])
+
+
+def settings_from_options(preset: str | None, config: Path | None, seed: int | None = None) -> Settings:
+    """Return the settings of a preset, overridden by those of a file and by the seed.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The preset does not exist, or a setting is unknown, of the wrong type or out of range.
+    """
+    tables = preset_tables(preset) if preset is not None else {}
+    if config is not None:
+        tables = merge_tables(tables, read_tables(config))
+    if seed is not None:
+        tables = tables | {"seed": seed}
+    return settings_from_tables(tables, str(config or preset))
 
 
 def _texts() -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Answers that are waited for."""
+"""Queue of expected responses."""

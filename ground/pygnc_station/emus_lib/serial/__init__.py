@@ -1,1 +1,1 @@
-"""The serial port, and a lock for it."""
+"""Serial port of an EMUS control unit, and a lock for it."""

@@ -1,7 +1,4 @@
-"""A Control Unit as scripts use it: opened, asked by name, its sentences put into a queue by a thread of the script.
-
-Values under the labels that scripts know.
-"""
+"""EMUS control unit with the interface of `emus-bms`: a thread of the script reads sentences into a queue."""
 
 import logging
 import threading
@@ -20,6 +17,7 @@ from pygnc_devices.subscriptions import Subscription
 from pygnc_station.emus_lib import config
 from pygnc_station.emus_lib.queue.responsequeue import Item, ItemValue, ResponseQueue
 
+_POLL_S: Final = 0.1
 _GROUP: Final = ("CELL STRING NUMBER", "CELL NUMBER OF FIRST CELL IN GROUP", "SIZE OF GROUP")
 _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "BV1": ("NUMBER OF CELLS", "MIN CELL VOLTAGE", "MAX CELL VOLTAGE", "AVERAGE CELL VOLTAGE", "TOTAL VOLTAGE"),
@@ -32,10 +30,10 @@ _LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "BT3": ("NUMBER OF CELLS", "MIN CELL TEMPERATURE", "MAX CELL TEMPERATURE", "AVERAGE CELL TEMPERATURE"),
     "BB1": (
         "NUMBER OF CELLS",
-        "MIN CELL BALACING RATE",  # scripts know it so
+        "MIN CELL BALACING RATE",  # sic: the label of `emus-bms`
         "MAX CELL BALANCING RATE",
         "AVERAGE CELL BALANCING RATE",
-        "BALANCING VOLTAGE THRESHOLF",  # likewise
+        "BALANCING VOLTAGE THRESHOLF",  # sic
     ),
     "BC1": ("BATTERY_CHARGE", "BATTERY CAPACITY", "STATE OF CHARGE"),
     "CV1": ("TOTAL VOLTAGE", "CURRENT"),
@@ -65,7 +63,7 @@ _CELLS: Final = {
 
 
 def item_of(reading: Reading) -> Item:
-    """Return a sentence as scripts get it: `name`, and `values` by label."""
+    """Return a sentence in the form of `emus-bms`: `name`, and `values` by label."""
     name, values = reading.packet.name, list(reading.values.values())
     if name in _CELLS:
         elements = [value for value in values[len(_GROUP) :] if value is not None]
@@ -78,20 +76,17 @@ def item_of(reading: Reading) -> Item:
 
 
 def name_of(reading: Reading) -> str:
-    """Return the name of a reading's sentence, of unknown ones too."""
+    """Return the name of a reading's sentence, including unknown sentences."""
     return str(reading.values["name"]) if reading.packet.name == "unknown" else reading.packet.name
 
 
-_LOOK_S: Final = 0.1
-
-
 class EmusSerial:
-    """A Control Unit.
+    """EMUS control unit.
 
     Args:
-        port_name: None: the port with the USB ids EMUS_SERIAL_VID and EMUS_SERIAL_PID.
-        filter_response: names of sentences to be kept; None: all.
-        sentence_response_definition: not needed; the queue has it.
+        port_name: serial port; None selects the port with the USB ids EMUS_SERIAL_VID and EMUS_SERIAL_PID.
+        filter_response: names of sentences to put into the queue; None selects all.
+        sentence_response_definition: unused; the queue contains the definition.
     """
 
     def __init__(
@@ -114,78 +109,78 @@ class EmusSerial:
         self._lock = threading.Lock()
 
     def set_logger(self, name: str) -> None:
-        """Log what happens under this name; see `helpers.init_logging`."""
+        """Log under this name; see `helpers.init_logging`."""
         self.logger = logging.getLogger(name)
 
     def set_queue(self, q: ResponseQueue) -> None:
-        """Put sentences into a queue."""
+        """Set the queue that receives sentences."""
         self.q = q
 
     def get_port_name(self) -> str:
         """Return the port with the USB ids of the settings.
 
         Raises:
-            PortError: there is none, more than one, or no setting.
+            PortError: the settings contain no USB ids, or not exactly one port has them.
         """
         if not config.EMUS_SERIAL_VID or not config.EMUS_SERIAL_PID:
-            raise PortError("name a port, or set EMUS_SERIAL_VID and EMUS_SERIAL_PID in .env")
+            raise PortError("no port: pass port_name, or set EMUS_SERIAL_VID and EMUS_SERIAL_PID in .env")
         return find_usb_port(f"usb://{config.EMUS_SERIAL_VID}:{config.EMUS_SERIAL_PID}")
 
     def open(self) -> bool:
         """Open the port.
 
         Raises:
-            PortError: it cannot be opened; the message says why.
+            PortError: the port cannot be opened.
         """
         self.port_name = self.port_name or self.get_port_name()
         self._log(logging.INFO, "Open serial to %s", self.port_name)
         self._device = Emus.open(self.port_name, self.baudrate)
-        self._readings = self._device.engine.feed.subscribe()
+        self._readings = self._device.subscribe()
         self.connected = True
         return self.connected
 
-    def isOpen(self) -> bool:  # noqa: N802 - the name that scripts know
-        """Tell whether the port is open."""
+    def isOpen(self) -> bool:  # noqa: N802 - the name in `emus-bms`
+        """Return whether the port is open."""
         return self._device is not None and self.connected and self._device.is_connected
 
     def close(self) -> None:
-        """Give the port back; `read` returns."""
+        """Close the port; `read` then returns."""
         self.connected = False
         if self._device is not None:
             self._device.close()
         self._log(logging.INFO, "Close serial to %s", self.port_name)
 
-    def read(self, blocking: bool = True) -> None:  # noqa: FBT001, FBT002, ARG002 - the signature that scripts know
-        """Put sentences into the queue until `close`; broadcasts and answers are one."""
+    def read(self, blocking: bool = True) -> None:  # noqa: FBT001, FBT002, ARG002 - the signature in `emus-bms`
+        """Put sentences, broadcast or requested, into the queue until `close`."""
         readings = self._readings
         if readings is None:
-            raise PortError("the port was not opened")
+            raise PortError("the port is not open; call open() first")
         self._log(logging.INFO, "Listening...")
         while not readings.is_over:
-            reading = readings.take(_LOOK_S)
+            reading = readings.take(_POLL_S)
             if reading is None:
                 self._finish()
                 continue
             name = name_of(reading)
             self._log(logging.INFO, "Package read %s", name)
             if self.filter_response is not None and name not in self.filter_response:
-                self._log(logging.DEBUG, "%s is not wanted", name)
+                self._log(logging.DEBUG, "%s is filtered out", name)
             elif self.q is not None:
                 self.q.put(name, item_of(reading))
 
     read_broadcast = read
 
     def write(self, sentence: str) -> None:
-        """Ask for a sentence. Cells that are lost on the way are asked for again."""
+        """Request a sentence; cells that are lost are requested again."""
         if self._device is None:
-            raise PortError("the port was not opened")
+            raise PortError("the port is not open; call open() first")
         self._log(logging.INFO, "Serial write %s", sentence)
         procedure: Any = read_cells if sentence in SUMMARY else ask
         task = self._device.engine.start(procedure(self._device.unit, sentence))
         task.future.add_done_callback(partial(self._note, sentence))
 
-    def _note(self, sentence: str, future: Any) -> None:  # noqa: ANN401 - of either procedure
-        """Remember that nothing more comes for a question; its last sentences may still be on their way to `read`."""
+    def _note(self, sentence: str, future: Any) -> None:  # noqa: ANN401 - result of either procedure
+        """Record that a request has ended; `read` may still have to process its last sentences."""
         is_answered = future.exception() is None
         if is_answered and isinstance(result := future.result(), CellData):
             is_answered = result.is_complete
@@ -197,7 +192,7 @@ class EmusSerial:
             finished, self._finished = self._finished, []
         for sentence, is_answered in finished:
             if not is_answered:
-                self._log(logging.WARNING, "%s was not answered in full", sentence)
+                self._log(logging.WARNING, "%s was not answered completely", sentence)
             if self.q is not None:
                 self.q.finish(sentence, is_answered=is_answered)
 

@@ -1,4 +1,4 @@
-"""A file that says that something is in use, made and looked at by one program at a time."""
+"""Lock files of named resources."""
 
 import atexit
 import contextlib
@@ -13,50 +13,50 @@ from typing import Any, Final
 from pygnc_station.emus_lib import config
 
 LOCK_TIMEOUT: Final = 2.0
-"""Seconds after which a lock is stale of which nobody knows who made it."""
-_LOOK_S: Final = 0.05
+"""Seconds after which a lock of an unknown process is stale."""
+_POLL_S: Final = 0.05
 
 
 class Locker:
-    """Locks by name: `emus` is the file `emus.LOCK`.
+    """Locks by name; the lock `emus` is the file `emus.LOCK`.
 
-    A lock belongs to the process that made it. It holds as long as that process lives, however long an answer takes,
-    and is void when it has ended, even if its number was given to another one since.
+    A lock belongs to the process that created it and ends with that process, even if another process has the same id
+    later.
     """
 
     @staticmethod
     def lock(what: str) -> None:
-        """Lock; waits as long as another process has the lock.
+        """Acquire a lock; wait while another process holds it.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the lock file cannot be written.
         """
         while True:
-            with _alone():
+            with _exclusive():
                 if not _is_held(what, LOCK_TIMEOUT):
                     _path(what).write_text(json.dumps(_self() | {"time": time.time()}))
                     _ours.add(what)
                     return
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
     @staticmethod
     def is_locked(what: str, timeout: float = LOCK_TIMEOUT) -> bool:
-        """Tell whether another process has the lock; one that has is given a moment to end.
+        """Return whether another process holds a lock; if so, wait 0.05 s because scripts poll without a pause.
 
         Args:
             what: name of the lock.
-            timeout: seconds after which a lock is void whose maker is not known.
+            timeout: seconds after which a lock of an unknown process is stale.
         """
-        with _alone():
+        with _exclusive():
             if not _is_held(what, timeout):
                 return False
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
         return True
 
     @staticmethod
     def unlock(what: str) -> None:
-        """Give a lock back; nothing happens if it is not ours."""
-        with _alone():
+        """Release a lock of this process; other locks are not changed."""
+        with _exclusive():
             _ours.discard(what)
             if _content(what).items() >= _self().items():
                 _path(what).unlink(missing_ok=True)
@@ -73,8 +73,8 @@ def _unlock_all() -> None:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Hold back all other programs that look at locks in this folder."""
+def _exclusive() -> Iterator[None]:
+    """Exclude other programs from the lock files of the folder."""
     config.HOME_PATH.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(config.HOME_PATH, os.O_RDONLY)
     try:
@@ -85,7 +85,7 @@ def _alone() -> Iterator[None]:
 
 
 def _is_held(what: str, timeout: float) -> bool:
-    """Tell whether another living process has the lock, or one that is not known had it lately."""
+    """Return whether another running process holds the lock, or an unknown process has created it recently."""
     try:
         age_s = time.time() - _path(what).stat().st_mtime
     except FileNotFoundError:
@@ -110,7 +110,7 @@ def _self() -> dict[str, Any]:
 
 
 def _started(pid: int) -> str:
-    """Return when a process began, in ticks since the computer did; "" if there is none."""
+    """Return the start time of a process in clock ticks since boot, "" if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

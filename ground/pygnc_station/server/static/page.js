@@ -1,5 +1,5 @@
 "use strict";
-// Newest readings of each device, and the chosen value of each over the last day. Plain canvas, nothing from elsewhere.
+// Newest readings of each device, and a plot of the selected value over the last day; no libraries.
 
 const EVERY_MS = 10000, OLD_S = 300, DAY_MS = 86400000;
 const shown = new Map();
@@ -11,7 +11,7 @@ function text(value) {
   return String(value);
 }
 
-// Name, unit and factor that people expect of a value: Ah, where the API has coulombs.
+// Customary name, unit and factor of a value: Ah, where the API has coulombs.
 function expected(reading, name) {
   return reading.people[name] || { name, unit: reading.units[name] || "", per_unit: 1 };
 }
@@ -23,7 +23,7 @@ function age(seconds) {
   return `${Math.round(seconds / 86400)} days ago`;
 }
 
-// What people look for comes first: concentrations, other quantities, times, and numbers without a unit.
+// Order of the values: concentrations, other quantities, times, numbers without a unit.
 function rank(unit) {
   if (!unit) return 3;
   return unit.includes("g/m") ? 0 : /^[mµun]?s$/.test(unit) ? 2 : 1;
@@ -154,7 +154,7 @@ async function refresh() {
   setTimeout(refresh, EVERY_MS);
 }
 
-// A token that opened the page is a cookie now; it need not stay in the address, nor in the history.
+// The server has stored the token as a cookie, so it is removed from the address and the history.
 if (location.search) history.replaceState(null, "", location.pathname);
 window.addEventListener("resize", () => shown.forEach(plot));
 refresh();

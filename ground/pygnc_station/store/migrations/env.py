@@ -1,4 +1,4 @@
-"""Run by Alembic: brings the schema of one open connection up to date (`engine.migrate`)."""
+"""Alembic environment: migrates the schema of an open connection (see `database.migrate`)."""
 
 from alembic import context
 

@@ -18,7 +18,7 @@ def gathered(mag_ut: Array, field_ut: Array, capacity: int = CAPACITY) -> Calibr
     return samples
 
 
-def test_an_orbit_is_kept_whole_and_solved() -> None:
+def test_stores_and_solves_a_whole_orbit() -> None:
     flight = fly(1, 1.6)
     samples = gathered(flight.mag_ut, flight.field_ut)
     assert len(samples) == samples.seen == len(flight.mag_ut)
@@ -51,7 +51,7 @@ def test_a_tumble_outlasts_hours_of_pointing() -> None:
     assert kept_ut[-1] == pytest.approx(mag_ut[-1], abs=1e-5)
 
 
-def test_a_checkpoint_goes_on_bit_for_bit() -> None:
+def test_a_restored_store_continues_bit_for_bit() -> None:
     flight = fly(3, 3.0)
     whole = gathered(flight.mag_ut, flight.field_ut, 500)
     begun = gathered(flight.mag_ut[:777], flight.field_ut[:777], 500)
@@ -69,7 +69,7 @@ def test_a_damaged_checkpoint_is_refused(damaged: bytes) -> None:
         CalibrationSamples.restore(damaged, 8)
 
 
-def test_readings_that_are_no_numbers_are_not_kept() -> None:
+def test_ignores_readings_that_are_not_finite() -> None:
     samples = CalibrationSamples()
     samples.add([np.nan, 0.0, 0.0], [1.0, 2.0, 3.0])
     samples.add([0.0, 0.0, 0.0], [1.0, np.inf, 3.0])

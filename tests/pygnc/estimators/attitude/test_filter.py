@@ -29,7 +29,7 @@ def nees(truth: Truth, updates: list[AttitudeUpdate]) -> Array:
     return np.array(values)
 
 
-def test_the_attitude_is_found_within_three_minutes_and_never_lost() -> None:
+def test_finds_the_attitude_within_three_minutes_and_never_loses_it() -> None:
     found = [update.state is not None for update in UPDATES].index(True)
     assert found * STEP_S <= 180.0
     assert UPDATES[found].restarted
@@ -38,14 +38,14 @@ def test_the_attitude_is_found_within_three_minutes_and_never_lost() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20, 26))
-def test_a_body_that_hardly_turns_is_found_within_three_minutes_too(seed: int) -> None:
+def test_finds_the_attitude_of_a_slowly_rotating_body_within_three_minutes(seed: int) -> None:
     truth = fly(seed, 8.0, rate_deg_s=0.2)
     errors = errors_deg(truth, run(truth)[1])
     assert np.isfinite(errors[round(180.0 / STEP_S) :]).all()
     assert errors[np.isfinite(errors)].max() < 15.0
 
 
-def test_errors_are_small_in_sun_and_shadow() -> None:
+def test_errors_are_small_in_sunlight_and_eclipse() -> None:
     settled = UPDATES[SETTLED:]
     errors = errors_deg(TRUTH, settled)
     in_sun = np.array([update.in_sun for update in settled])
@@ -54,19 +54,19 @@ def test_errors_are_small_in_sun_and_shadow() -> None:
     assert math.sqrt(np.mean(np.square(errors[~in_sun]))) < 2.0
 
 
-def test_errors_are_as_large_as_the_filter_says() -> None:
+def test_errors_agree_with_the_covariance() -> None:
     """The errors of one run hang together, so that their mean is known to a factor of two only."""
     assert 1.5 < nees(TRUTH, UPDATES[SETTLED:]).mean() < 6.0
 
 
-def test_biases_are_found() -> None:
+def test_estimates_the_biases() -> None:
     state = FILTER.state
     assert state is not None
     np.testing.assert_allclose(state.mag_bias_ut, TRUTH.mag_bias_ut, atol=0.3)
     np.testing.assert_allclose(UPDATES[-1].rate_body_rad_s, TRUTH.rate_body_rad_s, atol=math.radians(0.1))
 
 
-def test_modes_follow_the_uncertainty() -> None:
+def test_mode_follows_from_the_uncertainty() -> None:
     updates = run(fly(20, 8.0, rate_deg_s=0.2))[1]
     modes = [update.mode for update in updates]
     assert modes[0] is Mode.SEARCHING
@@ -77,7 +77,7 @@ def test_modes_follow_the_uncertainty() -> None:
         assert (update.mode is Mode.FINE) == fine
 
 
-def test_light_tells_sun_from_shadow() -> None:
+def test_light_distinguishes_sun_from_shadow() -> None:
     for update, around in zip(UPDATES, TRUTH.surroundings, strict=True):
         assert update.in_sun == (around.sunlit_fraction > 0.0)
 
@@ -91,14 +91,14 @@ def test_other_flights_are_found_too(seed: int) -> None:
     assert errors[-20:].max() < 5.0
 
 
-def test_nothing_is_claimed_in_the_dark_with_unknown_biases() -> None:
+def test_reports_no_attitude_in_the_dark_with_unknown_biases() -> None:
     truth = fly(5, 10.0, start_angle_deg=150.0)
     assert all(around.sunlit_fraction == 0.0 for around in truth.surroundings)
     updates = run(truth)[1]
     assert all(update.mode is Mode.SEARCHING and update.state is None and not update.in_sun for update in updates)
 
 
-def test_without_an_orbit_there_is_still_a_rate() -> None:
+def test_provides_a_rate_without_an_orbit() -> None:
     attitude = AttitudeFilter(SETTINGS)
     for sample in TRUTH.samples[:20]:
         update = attitude.process(sample, None)

@@ -28,7 +28,7 @@ def follow(attitude: AttitudeFilter, truth: Truth, first: int = 0, last: int | N
     return [attitude.process(*pair) for pair in pairs]
 
 
-def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitudes() -> None:
+def test_a_separately_mounted_magnetometer_gives_the_same_attitudes() -> None:
     """By a start with known bias, which takes the field's direction, and by the window of unknown ones."""
     turned = np.array(((0.0, 0.6, 0.8), (0.0, -0.8, 0.6), (1.0, 0.0, 0.0)))
     x, y, z = (turned @ IMU_FROM_BODY).tolist()
@@ -45,7 +45,7 @@ def test_a_magnetometer_that_sits_otherwise_than_the_gyro_finds_the_same_attitud
 
 
 @pytest.mark.parametrize("off_ut", [0.5, 3.0])
-def test_a_start_in_the_shadow_takes_minutes_in_place_of_the_whole_shadow(off_ut: float) -> None:
+def test_finds_the_attitude_in_eclipse_within_minutes(off_ut: float) -> None:
     assert all(around.sunlit_fraction == 0.0 for around in SHADOW.surroundings)
     alone, informed_one = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
     informed_one.set_calibrated_bias(calibrated(SHADOW, off_ut))
@@ -57,7 +57,7 @@ def test_a_start_in_the_shadow_takes_minutes_in_place_of_the_whole_shadow(off_ut
     assert errors_deg(SHADOW, updates[-20:]).max() < 5.0
 
 
-def test_a_search_in_progress_goes_on_with_it() -> None:
+def test_a_search_in_progress_uses_the_calibrated_bias() -> None:
     attitude = AttitudeFilter(SETTINGS)
     follow(attitude, SHADOW, 0, 60)
     assert attitude.mag_bias_ut is None
@@ -67,7 +67,7 @@ def test_a_search_in_progress_goes_on_with_it() -> None:
     assert errors_deg(SHADOW, updates)[-1] < 5.0
 
 
-def test_a_track_goes_on_as_it_is_to_the_bit() -> None:
+def test_a_track_is_unchanged_bit_for_bit() -> None:
     alone, told = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
     for attitude in (alone, told):
         follow(attitude, SUN, 0, 60)
@@ -82,7 +82,7 @@ def test_a_track_goes_on_as_it_is_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("restored", [False, True])
-def test_a_search_after_a_lost_track_begins_with_it(*, restored: bool) -> None:
+def test_a_search_after_a_lost_track_uses_the_calibrated_bias(*, restored: bool) -> None:
     attitude = AttitudeFilter(SETTINGS)
     follow(attitude, SUN, 0, 60)
     attitude.set_calibrated_bias(calibrated(SUN, 0.0))
@@ -94,7 +94,7 @@ def test_a_search_after_a_lost_track_begins_with_it(*, restored: bool) -> None:
     assert attitude.mag_bias_ut == pytest.approx(SUN.mag_bias_ut)
 
 
-def test_what_is_known_better_prevails_and_the_gyro_is_left_alone() -> None:
+def test_the_more_certain_bias_is_used_and_the_gyro_unchanged() -> None:
     prior = BiasPrior(np.arange(6.0), np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]))
     better, worse = (
         MagnetometerBias(np.full(3, 7.0), np.full(3, 1.9)),

@@ -55,7 +55,7 @@ def test_scipy_fits_the_same_ellipsoid(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("hours", "known_bound_ut"), [(0.5, 0.07), (1.5, 0.035)])
-def test_errors_reach_the_bound_and_the_covariance_says_so(hours: float, known_bound_ut: float) -> None:
+def test_errors_reach_the_bound_and_agree_with_the_covariance(hours: float, known_bound_ut: float) -> None:
     bias, matrix, distances, bounds_ut = [], [], [], []
     for seed in range(24):
         flight = fly(seed, hours, sensor=SKEWED)
@@ -107,7 +107,7 @@ def test_damaged_readings_are_left_out(share: float) -> None:
     assert np.abs(found.bias_ut - flight.bias_ut).max() < 5.0 * np.sqrt(np.diagonal(flight.bound)[:3]).max()
 
 
-def test_a_few_minutes_give_the_bias_alone_and_say_how_little_that_is() -> None:
+def test_a_few_minutes_give_the_bias_alone_with_a_large_sigma() -> None:
     flight = fly(3, 0.1)
     found = calibrated(flight)
     assert not found.full
@@ -128,7 +128,7 @@ def test_an_assumed_matrix_widens_the_bias_by_what_it_may_be_wrong() -> None:
     assert sum(inside) >= 11
 
 
-def test_a_field_error_is_a_bias_along_the_spin_and_the_covariance_knows() -> None:
+def test_covariance_includes_the_field_error_along_the_spin_axis() -> None:
     flight = fly(2, 1.5, field_error_along_spin_ut=1.0)
     found = calibrate(flight.mag_ut, flight.field_ut, replace(PERFECT_FIELD, field_error_ut=1.0, bias_sigma_max_ut=9.0))
     error = found.bias_ut - flight.bias_ut
@@ -139,12 +139,12 @@ def test_a_field_error_is_a_bias_along_the_spin_and_the_covariance_knows() -> No
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("hours", [0.3, 1.5])
-def test_a_body_that_does_not_turn_is_not_calibrated_by_noise(seed: int, hours: float) -> None:
+def test_noise_does_not_calibrate_a_body_without_rotation(seed: int, hours: float) -> None:
     with pytest.raises(CalibrationError, match=r"not enough rotation: .* unresolved"):
         calibrated(fly(seed, hours, rate_deg_s=0.0))
 
 
-def test_the_axes_that_are_not_told_apart_are_named() -> None:
+def test_names_the_unresolved_axes() -> None:
     # Above one place, a turn about z shows x and y only.
     angle = np.linspace(0.0, 20.0, 400)
     turned = np.stack((np.cos(angle), np.sin(angle), np.zeros_like(angle)), axis=1)
@@ -155,7 +155,7 @@ def test_the_axes_that_are_not_told_apart_are_named() -> None:
         calibrate(mag_ut, field_ut, PERFECT_FIELD)
 
 
-def test_readings_that_never_change_are_refused() -> None:
+def test_rejects_readings_that_never_change() -> None:
     mag_ut = np.tile([10.0, 20.0, 30.0], (200, 1))
     with pytest.raises(CalibrationError, match="x, y, z axes unresolved"):
         calibrate(mag_ut, mag_ut, PERFECT_FIELD)
@@ -163,13 +163,13 @@ def test_readings_that_never_change_are_refused() -> None:
         calibrate(mag_ut, np.zeros_like(mag_ut), PERFECT_FIELD)
 
 
-def test_too_few_readings_are_refused() -> None:
+def test_rejects_too_few_readings() -> None:
     flight = fly(1, 1.0)
     with pytest.raises(CalibrationError, match="too few samples: 59;"):
         calibrate(flight.mag_ut[:59], flight.field_ut[:59], PERFECT_FIELD)
 
 
-def test_only_a_good_solution_is_handed_to_the_filter() -> None:
+def test_only_an_accurate_solution_serves_as_prior() -> None:
     settings = CalibrationSettings()
     assert calibrated(fly(4, 1.5), settings).good_enough(settings)
     assert not calibrated(fly(4, 1.5), settings).good_enough(replace(settings, prior_sigma_max_ut=0.01))
@@ -178,7 +178,7 @@ def test_only_a_good_solution_is_handed_to_the_filter() -> None:
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(st.binary(min_size=6 * 64, max_size=6 * 64), st.integers(0, 100))
-def test_any_words_are_calibrated_or_refused(words: bytes, seed: int) -> None:
+def test_random_readings_are_calibrated_or_rejected(words: bytes, seed: int) -> None:
     mag_ut = np.frombuffer(words, "<i2").reshape(-1, 3) / 16.0
     try:
         found = calibrate(mag_ut, fly(seed, 0.1).field_ut[:64], PERFECT_FIELD)
@@ -189,6 +189,6 @@ def test_any_words_are_calibrated_or_refused(words: bytes, seed: int) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"gate": 0.0}, {"field_error_ut": -1.0}, {"samples_min": 5}])
-def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+def test_rejects_impossible_settings(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CalibrationSettings(**wrong)  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
             np.testing.assert_allclose(partials[:, column], difference, atol=1e-6, rtol=1e-6)
 
 
-def test_what_is_true_leaves_noise_alone() -> None:
+def test_residuals_at_the_truth_are_noise() -> None:
     truth = fly(1, 30.0)
     slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(3)))
     field, light = [], []
@@ -68,7 +68,7 @@ def at_rest(cosine: float) -> AttitudeState:
     return AttitudeState(0, quaternion.from_matrix(gcrf_from_body), slow, np.eye(SIZE))
 
 
-def test_a_saturated_face_says_at_least_this() -> None:
+def test_a_saturated_face_is_a_lower_bound() -> None:
     lux = np.full(6, AttitudeSettings().sun_sensors.saturation_lux)
     for cosine, says_something in ((0.9, False), (0.4, True)):
         state = at_rest(cosine)
@@ -83,7 +83,7 @@ def test_grazing_and_dark_faces_are_left_out(cosine: float, *, usable: bool) -> 
     assert SENSORS.light(state, body_from_gcrf(state), np.full(6, 1e4), SKY, 1.0).usable[0] == usable
 
 
-def test_the_earths_light_makes_a_face_less_certain() -> None:
+def test_albedo_increases_the_sigma_of_a_face() -> None:
     state = at_rest(0.9)
     seen = SENSORS.light(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0)
     assert seen.observation.sigma[seen.expected.earth_share.argmax()] > seen.observation.sigma.min()

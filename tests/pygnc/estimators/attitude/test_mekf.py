@@ -24,7 +24,7 @@ def begun() -> Track:
     )
 
 
-def test_an_update_is_kalmans() -> None:
+def test_update_agrees_with_the_kalman_equations() -> None:
     sample, around = TRUTH.samples[1], TRUTH.surroundings[1]
     tracked = MultiplicativeEkf(SETTINGS).process(begun(), sample, around, FaceHealth.unknown(), GyroHealth.unknown())
     predicted = tracked.step.state

@@ -96,7 +96,7 @@ def test_slow_processes_keep_their_size() -> None:
     np.testing.assert_allclose(step.state.sigma[FIELD_ERROR], sizes, rtol=1e-12)
 
 
-def test_a_long_gap_makes_the_attitude_uncertain_by_what_it_may_have_turned() -> None:
+def test_a_long_gap_widens_the_attitude_by_the_possible_rotation() -> None:
     rate = np.array([np.radians(1.0), 0.0, 0.0])
     state = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), np.zeros((SIZE, SIZE)))
     bridged, lost = (MOTION.advance(state, rate, rate, ms, NOT_STUCK) for ms in (15_000, 600_000))
@@ -107,7 +107,7 @@ def test_a_long_gap_makes_the_attitude_uncertain_by_what_it_may_have_turned() ->
 VECTORS = np.random.default_rng(1).normal(size=(4, 5, 3))
 
 
-def test_the_matrices_make_cross_products() -> None:
+def test_cross_matrices_agree_with_numpy() -> None:
     others = np.random.default_rng(2).normal(size=VECTORS.shape)
     products = (cross_matrices(VECTORS) @ others[..., None])[..., 0]
     np.testing.assert_allclose(products, np.cross(VECTORS, others), atol=1e-14)

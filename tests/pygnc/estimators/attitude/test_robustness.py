@@ -28,7 +28,7 @@ def broken_from(start: int, broken: Truth) -> Truth:
 
 
 @pytest.mark.parametrize("face", range(6))
-def test_a_face_that_dies_is_flagged_and_done_without(face: int) -> None:
+def test_flags_and_excludes_a_dead_face(face: int) -> None:
     truth = broken_from(BREAKS, fly(3, 30.0, dead=face))
     updates = run(truth)[1]
     assert not any(update.restarted for update in updates[BREAKS:])
@@ -39,7 +39,7 @@ def test_a_face_that_dies_is_flagged_and_done_without(face: int) -> None:
     assert flagged[:, face].any() == clearly_lit
 
 
-def test_a_face_that_shows_what_is_behind_it_is_flagged_and_done_without() -> None:
+def test_flags_and_excludes_a_mirrored_face() -> None:
     truth = broken_from(BREAKS, fly(3, 30.0, mirrored=MIRRORED))
     updates = run(truth)[1]
     assert updates[-1].faces.mirrored[MIRRORED]
@@ -51,7 +51,7 @@ def test_a_face_that_shows_what_is_behind_it_is_flagged_and_done_without() -> No
 
 
 @pytest.mark.parametrize("fault", ["dead", "mirrored"])
-def test_the_attitude_is_found_with_a_face_broken_from_the_first(fault: str) -> None:
+def test_finds_the_attitude_with_a_broken_face(fault: str) -> None:
     truth = fly(3, 25.0, dead=0) if fault == "dead" else fly(3, 25.0, mirrored=0)
     errors = errors_deg(truth, run(truth)[1])
     assert np.isfinite(errors[240:]).all()
@@ -70,7 +70,7 @@ def test_a_stuck_gyro_axis_is_flagged_and_its_rate_estimated() -> None:
     np.testing.assert_allclose(updates[-1].rate_body_rad_s, truth.rate_body_rad_s, atol=np.radians(0.5))
 
 
-def test_a_rate_beyond_the_gyros_range_is_flagged_and_no_attitude_claimed() -> None:
+def test_flags_a_rate_out_of_range_and_abandons_the_attitude() -> None:
     beyond = replace(TRUTH.samples[BREAKS], gyro_imu_rad_s=np.radians([10.0, -499.5, 3.0]))
     truth = with_samples(TRUTH, [*TRUTH.samples[:BREAKS], beyond, *TRUTH.samples[BREAKS + 1 :]])
     updates = run(truth)[1]
@@ -93,7 +93,7 @@ def test_missing_samples_are_bridged() -> None:
     assert rms(errors_deg(truth, updates[100:])) < 1.2
 
 
-def test_after_a_long_gap_the_attitude_is_searched_for_with_the_biases_kept() -> None:
+def test_a_long_gap_starts_a_search_with_the_known_biases() -> None:
     truth = _thinned(TRUTH, [*range(BREAKS), *range(BREAKS + 120, len(TRUTH.samples))])
     updates = run(truth)[1]
     assert updates[BREAKS].state is None
@@ -102,7 +102,7 @@ def test_after_a_long_gap_the_attitude_is_searched_for_with_the_biases_kept() ->
 
 
 @pytest.mark.parametrize("jump_ms", [-600_000, 600_000])
-def test_a_clock_that_is_set_costs_the_attitude_for_a_while_only(jump_ms: int) -> None:
+def test_recovers_the_attitude_after_the_clock_was_set(jump_ms: int) -> None:
     late = [replace(sample, gps_ms=sample.gps_ms + jump_ms) for sample in TRUTH.samples[BREAKS:]]
     truth = with_samples(TRUTH, [*TRUTH.samples[:BREAKS], *late])
     updates = run(truth)[1]
@@ -122,7 +122,7 @@ def test_one_sample_from_the_past_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("field", ["mag_imu_ut", "gyro_imu_rad_s", "lux"])
-def test_a_sample_that_is_no_number_is_put_aside(field: str) -> None:
+def test_rejects_a_sample_that_is_not_finite(field: str) -> None:
     good, nothing = TRUTH.samples[BREAKS], np.full(3, np.nan)
     spoilt = {
         "mag_imu_ut": replace(good, mag_imu_ut=nothing),
@@ -135,7 +135,7 @@ def test_a_sample_that_is_no_number_is_put_aside(field: str) -> None:
     assert updates[BREAKS + 1].state is not None
 
 
-def test_outliers_are_refused() -> None:
+def test_rejects_outliers() -> None:
     rng = np.random.default_rng(2)
     samples: list[AttitudeSample] = []
     struck = []
@@ -152,7 +152,7 @@ def test_outliers_are_refused() -> None:
     assert rms(errors_deg(truth, updates[BREAKS:])) < 1.0
 
 
-def test_a_shadow_of_which_the_model_does_not_know_is_not_held_against_the_faces() -> None:
+def test_an_unmodelled_shadow_does_not_change_the_face_counters() -> None:
     dark = [replace(sample, lux=np.zeros(6)) for sample in TRUTH.samples]
     truth = with_samples(TRUTH, [*TRUTH.samples[:BREAKS], *dark[BREAKS : BREAKS + 60], *TRUTH.samples[BREAKS + 60 :]])
     updates = run(truth)[1]

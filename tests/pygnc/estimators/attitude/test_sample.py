@@ -17,9 +17,7 @@ vectors = st.lists(st.floats(-100.0, 100.0), min_size=3, max_size=3).map(np.arra
 
 
 @given(vectors, vectors)
-def test_a_field_comes_back_from_its_reading_and_so_does_a_bias_beside_that_of_the_settings(
-    field_ut: Array, moved_ut: Array
-) -> None:
+def test_correction_recovers_field_and_total_bias(field_ut: Array, moved_ut: Array) -> None:
     # What the sensor shows: its own axes' response to the field, and its bias, which has moved since.
     reading_ut = np.linalg.inv(MATRIX) @ field_ut + BIAS_UT + moved_ut
     left_ut = CORRECTION.corrected_ut(reading_ut) - field_ut

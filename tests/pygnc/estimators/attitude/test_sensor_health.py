@@ -30,14 +30,14 @@ def altered(face: int, share: float) -> Array:
     return changed
 
 
-def test_faces_that_do_as_expected_are_trusted() -> None:
+def test_trusts_faces_that_agree_with_the_model() -> None:
     health = after(SHARES, 20)
     assert health.trusted.all()
     assert not health.dead.any()
     assert not health.mirrored.any()
 
 
-def test_a_face_dark_in_clear_sunlight_is_distrusted_at_once_and_dead_after_four() -> None:
+def test_a_face_dark_in_sunlight_is_suspect_at_once_and_dead_after_four_samples() -> None:
     dark = altered(1, 0.0)
     assert not after(dark, 1).trusted[1]
     assert not after(dark, 3).dead.any()
@@ -50,17 +50,17 @@ def test_a_face_bright_with_the_sun_behind_is_mirrored() -> None:
     assert not health.trusted[3]
 
 
-def test_a_dark_sky_says_nothing_of_the_faces() -> None:
+def test_darkness_does_not_change_the_face_counters() -> None:
     assert after(np.zeros(6), 10).trusted.all()
 
 
-def test_a_face_is_trusted_again_when_it_was_right_as_often() -> None:
+def test_a_face_is_trusted_again_after_as_many_right_readings() -> None:
     health = after(altered(0, 0.0), 4)
     assert not after(SHARES, 3, health).trusted[0]
     assert after(SHARES, 4, health).trusted[0]
 
 
-def test_a_grazing_face_is_not_judged() -> None:
+def test_ignores_a_face_at_grazing_incidence() -> None:
     assert after(altered(2, 0.0), 20).trusted[2]
 
 
@@ -83,7 +83,7 @@ def test_noise_in_whole_counts_is_not_stuck() -> None:
     assert flagged == 0
 
 
-def test_an_axis_that_repeats_itself_is_stuck_until_it_moves() -> None:
+def test_an_axis_with_repeated_readings_is_stuck_until_it_changes() -> None:
     health = GyroHealth.unknown()
     for number, reading in enumerate(readings(LIMITS.stuck_samples + 1)):
         assert not health.stuck.any(), number
@@ -99,7 +99,7 @@ def test_samples_that_repeat_as_a_whole_are_not_held_against_an_axis() -> None:
     assert not health.stuck.any()
 
 
-def test_a_reading_at_the_end_of_the_range_is_told() -> None:
+def test_flags_a_reading_at_the_end_of_the_range() -> None:
     for sign in (1.0, -1.0):
         health = GyroHealth.unknown().updated(np.array([0.0, sign * np.radians(499.5), 0.0]), LIMITS)
         assert health.beyond_range.tolist() == [False, True, False]

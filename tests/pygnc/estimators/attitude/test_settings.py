@@ -16,14 +16,14 @@ FLEETS_MAP = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
-def test_the_fleets_map_mirrors_and_is_accepted_for_each_sensor() -> None:
+def test_accepts_the_fleets_reflecting_mounting() -> None:
     assert set(MountingSettings().mirrors) == {"imu_from_body"}
     assert not MountingSettings(IDENTITY).mirrors
     assert set(MountingSettings(IDENTITY, FLEETS_MAP).mirrors) == {"magnetometer_from_body"}
 
 
 @pytest.mark.parametrize("name", ["imu_from_body", "magnetometer_from_body"])
-def test_a_map_that_stretches_is_refused(name: str) -> None:
+def test_rejects_a_mounting_matrix_that_is_not_orthogonal(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         MountingSettings(**{name: ((2.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))})
 
@@ -41,7 +41,7 @@ def test_sigmas_are_positive() -> None:
 
 
 @pytest.mark.parametrize("matrix", [IDENTITY, ((1.3, 0.02, -0.01), (0.02, 0.8, 0.03), (-0.01, 0.03, 1.1))])
-def test_a_magnetometers_calibration_is_taken(matrix: tuple[Vector, Vector, Vector]) -> None:
+def test_accepts_a_magnetometer_calibration(matrix: tuple[Vector, Vector, Vector]) -> None:
     assert MagnetometerSettings(bias_ut=(20.0, 10.0, -25.0), matrix=matrix).matrix == matrix
 
 
@@ -58,18 +58,18 @@ def test_a_magnetometers_calibration_is_taken(matrix: tuple[Vector, Vector, Vect
     ],
     ids=["nan", "infinite", "mirror", "right angle", "singular", "in counts", "two rows"],
 )
-def test_a_matrix_that_no_magnetometer_has_is_refused(matrix: tuple[Vector, Vector, Vector]) -> None:
+def test_rejects_an_impossible_calibration_matrix(matrix: tuple[Vector, Vector, Vector]) -> None:
     with pytest.raises(ValueError, match="matrix must be"):
         MagnetometerSettings(matrix=matrix)
 
 
 @pytest.mark.parametrize("bias_ut", [(math.nan, 0.0, 0.0), (0.0, -math.inf, 0.0), (1.0, 2.0)])
-def test_a_bias_that_is_not_three_numbers_is_refused(bias_ut: Vector) -> None:
+def test_rejects_a_bias_without_three_finite_numbers(bias_ut: Vector) -> None:
     with pytest.raises(ValueError, match="bias_ut must be"):
         MagnetometerSettings(bias_ut=bias_ut)
 
 
-def test_what_makes_no_sense_is_refused() -> None:
+def test_rejects_invalid_settings() -> None:
     with pytest.raises(ValueError, match="stuck_samples"):
         GyroSettings(stuck_samples=1)
     with pytest.raises(ValueError, match="noise_ut"):

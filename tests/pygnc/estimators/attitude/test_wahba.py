@@ -33,7 +33,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_published_cases_come_out(case: int) -> None:
+def test_reproduces_published_cases(case: int) -> None:
     reference, sigma = CASES[case]
     body = reference.dot(MARKLEY_MORTARI_ATTITUDE.T)
     solution = wahba.solve(body, reference, sigma)
@@ -49,7 +49,7 @@ def test_the_covariance_of_three_axes_is_the_published_one() -> None:
 
 @given(st.integers(0, 10_000), st.integers(2, 6))
 @settings(max_examples=50, deadline=None)
-def test_noisy_directions_are_aligned_as_scipy_aligns_them(seed: int, number: int) -> None:
+def test_agrees_with_scipys_align_vectors(seed: int, number: int) -> None:
     rng = np.random.default_rng(seed)
     gcrf = directions(seed, number)
     true = Rotation.random(rng=rng)
@@ -76,7 +76,7 @@ def test_the_covariance_is_that_of_the_errors() -> None:
     np.testing.assert_allclose(np.cov(np.transpose(errors)), expected, atol=0.1 * np.trace(expected))
 
 
-def test_one_direction_leaves_a_turn_open() -> None:
+def test_one_direction_leaves_one_rotation_undetermined() -> None:
     solution = wahba.solve(np.eye(3)[:1], np.eye(3)[1:2], np.array([0.01]))
     np.testing.assert_allclose(quaternion.rotate(solution.quaternion, np.eye(3)[0]), np.eye(3)[1], atol=1e-12)
     assert np.isinf(solution.covariance).all()

@@ -46,7 +46,7 @@ def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
 
 
 @pytest.mark.parametrize("rate_deg_s", [0.5, 3.0])
-def test_a_fit_is_as_certain_as_it_says(rate_deg_s: float) -> None:
+def test_fit_errors_agree_with_the_covariance(rate_deg_s: float) -> None:
     """Attitude errors squared over their covariance are 3 on average; 40 windows tell that to a quarter or so."""
     squares, costs = [], []
     for seed in range(40):
@@ -57,7 +57,7 @@ def test_a_fit_is_as_certain_as_it_says(rate_deg_s: float) -> None:
     assert 0.5 < np.mean(costs) < 1.2
 
 
-def test_costs_and_what_is_handed_over_rest_on_the_same_information() -> None:
+def test_costs_and_covariances_use_the_same_information() -> None:
     truth = fly(1, 2.5)
     pairs = zip(truth.samples, truth.surroundings, strict=True)
     window = Window(

@@ -21,7 +21,7 @@ def steady(clock_map: ClockMap, first_s: int, number: int) -> list[ClockVerdict]
 
 
 @given(packets(max_boots=1))
-def test_one_boot_stays_one_segment_whatever_single_values_are_damaged(made: Packets) -> None:
+def test_single_damaged_values_do_not_divide_a_boot(made: Packets) -> None:
     clock_map = ClockMap()
     observe_all(clock_map, made)
     assert len(clock_map.segments) == 1
@@ -45,7 +45,7 @@ def test_every_boot_gets_a_segment_with_its_offset(made: Packets) -> None:
 
 
 @given(packets())
-def test_verdicts_tell_damage_from_truth_once_a_segment_is_confirmed(made: Packets) -> None:
+def test_verdicts_are_right_once_a_segment_is_confirmed(made: Packets) -> None:
     clock_map = ClockMap()
     for t, gps_ms, damaged in zip(made.t_spacecraft_s, made.gps_ms, made.damaged, strict=True):
         verdict = clock_map.observe(t, gps_ms)
@@ -62,7 +62,7 @@ def test_verdicts_tell_damage_from_truth_once_a_segment_is_confirmed(made: Packe
 
 
 @given(packets(), st.integers(0, 90))
-def test_a_restored_checkpoint_goes_on_exactly_alike(made: Packets, cut: int) -> None:
+def test_a_restored_map_gives_identical_results(made: Packets, cut: int) -> None:
     first = ClockMap()
     times = list(zip(made.t_spacecraft_s, made.gps_ms, strict=True))
     for t, gps_ms in times[:cut]:
@@ -99,14 +99,14 @@ def test_the_first_observations_are_unconfirmed() -> None:
     assert steady(ClockMap(), 5000, 4) == [unconfirmed, unconfirmed, consistent, consistent]
 
 
-def test_a_corrupt_first_week_is_outvoted() -> None:
+def test_a_corrupt_first_week_is_corrected() -> None:
     clock_map = ClockMap()
     assert clock_map.observe(4975, 1000 * 4975 + OFFSET_MS + 64 * WEEK_MS) is ClockVerdict.UNCONFIRMED
     assert steady(clock_map, 5000, 3)[-1] is ClockVerdict.CONSISTENT
     assert [(segment.number, segment.offset_ms) for segment in clock_map.segments] == [(0, OFFSET_MS)]
 
 
-def test_a_corrupt_record_that_stands_twice_counts_once() -> None:
+def test_a_repeated_corrupt_record_counts_once() -> None:
     clock_map = ClockMap()
     steady(clock_map, 5000, 5)
     for _ in range(5):
@@ -114,7 +114,7 @@ def test_a_corrupt_record_that_stands_twice_counts_once() -> None:
     assert len(clock_map.segments) == 1
 
 
-def test_a_clock_that_was_set_without_a_restart_makes_a_segment() -> None:
+def test_setting_the_clock_without_restart_starts_a_segment() -> None:
     clock_map = ClockMap()
     steady(clock_map, 5000, 5)
     set_by_s = 700_000_000
@@ -128,7 +128,7 @@ def test_a_clock_that_was_set_without_a_restart_makes_a_segment() -> None:
     assert [segment.offset_ms for segment in clock_map.segments] == [OFFSET_MS, OFFSET_MS - 1000 * set_by_s]
 
 
-def test_after_a_restart_nothing_is_mapped_until_gps_time_is_known_again() -> None:
+def test_maps_nothing_after_a_restart_without_gps_time() -> None:
     clock_map = ClockMap()
     steady(clock_map, SPACECRAFT_RESTART_S + 9000, 5)
     for t in range(SPACECRAFT_RESTART_S + 60, SPACECRAFT_RESTART_S + 160, 25):

@@ -45,7 +45,7 @@ def test_keys_are_the_true_times_where_a_boot_has_gps_time(made: Packets) -> Non
 
 
 @given(packets(max_boots=1, damage=False), st.integers(1, 29))
-def test_a_ring_sorts_into_true_order(made: Packets, by: int) -> None:
+def test_sorts_a_ring_into_chronological_order(made: Packets, by: int) -> None:
     number = len(made.boot)
     by %= number
     times: list[int | None] = [*made.t_spacecraft_s]
@@ -64,7 +64,7 @@ def test_without_any_gps_time_the_file_keeps_its_order(t_spacecraft_s: list[int]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.none() | st.integers(0, 2**45)), max_size=60))
-def test_any_noise_gets_keys(times: list[tuple[int, int | None]]) -> None:
+def test_returns_keys_for_random_input(times: list[tuple[int, int | None]]) -> None:
     assert sorted(order([t for t, _ in times], [gps_ms for _, gps_ms in times])) == list(range(len(times)))
 
 
@@ -104,7 +104,7 @@ def test_jitter_does_not_swap_records_that_follow_within_seconds() -> None:
     assert order(t_spacecraft_s, gps_ms) == list(range(7))
 
 
-def test_a_boot_without_gps_time_stays_between_its_neighbours() -> None:
+def test_a_boot_without_gps_time_keeps_its_place() -> None:
     boots = [range(9000, 9100, 25), range(60, 160, 25), range(50, 150, 25)]
     t_spacecraft_s = [SPACECRAFT_RESTART_S + t for boot in boots for t in boot]
     gps_ms: list[int | None] = [1000 * t + OFFSET_MS for t in t_spacecraft_s]
@@ -113,7 +113,7 @@ def test_a_boot_without_gps_time_stays_between_its_neighbours() -> None:
     assert order(t_spacecraft_s, gps_ms) == list(range(12))
 
 
-def test_unequal_lengths_are_refused() -> None:
+def test_rejects_unequal_lengths() -> None:
     with pytest.raises(ValueError, match="t_spacecraft_s"):
         sort_key_gps_ms([1, 2], [1])
 

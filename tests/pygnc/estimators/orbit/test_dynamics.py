@@ -43,7 +43,7 @@ def test_the_step_length_makes_no_difference(monkeypatch: pytest.MonkeyPatch) ->
     assert np.linalg.norm(long_steps[:3] - short_steps[:3]) < 2e-3
 
 
-def test_the_way_back_is_the_way_there() -> None:
+def test_backward_propagation_reverses_forward_propagation() -> None:
     dynamics = OrbitDynamics(SETTINGS, FRAMES)
     there = dynamics.propagate_vector(BEGIN_MS, STATE, BEGIN_MS + HOUR_MS)
     back = dynamics.propagate_vector(BEGIN_MS + HOUR_MS, there, BEGIN_MS)
@@ -91,7 +91,7 @@ def test_the_covariance_is_carried_by_transition_and_noise() -> None:
     np.testing.assert_allclose(after.x, dynamics.propagate_vector(BEGIN_MS, STATE, end_ms), rtol=0.0, atol=1e-9)
 
 
-def test_covariances_are_not_carried_back() -> None:
+def test_rejects_backward_propagation_of_covariances() -> None:
     state = OrbitState(BEGIN_MS, STATE, np.diag(SIGMA))
     with pytest.raises(ValueError, match="back"):
         OrbitDynamics(SETTINGS, FRAMES).propagate(state, BEGIN_MS - 1)
@@ -142,7 +142,7 @@ def test_drag_agrees_with_brahe_at_the_same_density() -> None:
     np.testing.assert_allclose(drag, expected, rtol=1e-6)
 
 
-def test_a_satellite_that_turns_with_the_earth_feels_no_wind() -> None:
+def test_no_drag_on_a_satellite_that_rotates_with_the_earth() -> None:
     x = np.zeros(10)
     x[:3] = (6_900_000.0, 0.0, 0.0)
     x[4] = EARTH_ROTATION_RAD_S * 6_900_000.0 + 1e-3
@@ -175,7 +175,7 @@ def test_the_error_falls_with_the_sixth_power_of_the_step() -> None:
     assert math.log2(coarse / fine) > 5.7
 
 
-def test_the_stages_see_their_times() -> None:
+def test_stages_are_at_the_quarters_of_the_step() -> None:
     """A quartic force of time alone is integrated exactly."""
     y, rate = nystroem_step(np.zeros(1), np.zeros(1), 2.0, lambda stage, _: np.array([(2.0 * stage / 4.0) ** 4]))
     np.testing.assert_allclose(rate, [2.0**5 / 5.0], rtol=1e-14)

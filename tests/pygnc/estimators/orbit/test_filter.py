@@ -38,7 +38,7 @@ def mean_nees(updates: list[OrbitUpdate]) -> float:
 
 
 @pytest.mark.parametrize(("velocity_sigma_mps", "limit_m"), [(0.01, 2.0), (0.001, 0.4)])
-def test_errors_are_small_and_as_large_as_the_filter_says(velocity_sigma_mps: float, limit_m: float) -> None:
+def test_errors_are_small_and_agree_with_the_covariance(velocity_sigma_mps: float, limit_m: float) -> None:
     _, updates = run(make_fixes(TRUTH, 10.0, velocity_sigma_mps))
     assert len(updates) == len(TRUTH.gps_ms)
     settled = updates[HOUR:]
@@ -52,7 +52,7 @@ def test_errors_are_small_and_as_large_as_the_filter_says(velocity_sigma_mps: fl
     assert abs(float(np.mean(nis)) - 6.0) < 1.96 * math.sqrt(12.0 / len(nis))
 
 
-def test_nothing_is_said_before_the_start_and_then_on_every_fix() -> None:
+def test_reports_all_buffered_fixes_at_the_initialisation() -> None:
     fixes = make_fixes(TRUTH)
     orbit = OrbitFilter(OrbitSettings(), ORIENTATION)
     for fix in fixes[:4]:
@@ -124,7 +124,7 @@ def test_a_prediction_drifts_within_its_sigma(after_an_hour: OrbitFilter) -> Non
         assert error < 3.0 * np.sqrt(np.trace(predicted.covariance[:3, :3]))
 
 
-def test_slices_make_the_same_prediction_as_one_go(after_an_hour: OrbitFilter) -> None:
+def test_a_prediction_in_slices_equals_one_prediction(after_an_hour: OrbitFilter) -> None:
     end_ms = TRUTH.gps_ms[HOUR] + 3_600_123
     whole, sliced = after_an_hour.predict(end_ms), None
     for gps_ms in (*range(TRUTH.gps_ms[HOUR], end_ms, 17_317), end_ms):
@@ -135,13 +135,13 @@ def test_slices_make_the_same_prediction_as_one_go(after_an_hour: OrbitFilter) -
     np.testing.assert_allclose(of_slices, of_whole, rtol=1e-3)
 
 
-def test_predicting_leaves_the_filter_alone(after_an_hour: OrbitFilter) -> None:
+def test_predicting_does_not_change_the_filter(after_an_hour: OrbitFilter) -> None:
     before = after_an_hour.checkpoint()
     after_an_hour.predict(TRUTH.gps_ms[-1])
     assert after_an_hour.checkpoint() == before
 
 
-def test_nothing_is_predicted_back_or_from_nothing(after_an_hour: OrbitFilter) -> None:
+def test_rejects_predictions_backwards_and_without_state(after_an_hour: OrbitFilter) -> None:
     with pytest.raises(ValueError, match="back"):
         after_an_hour.predict(TRUTH.gps_ms[0])
     with pytest.raises(ValueError, match="not initialised"):

@@ -32,7 +32,7 @@ class Packet:
     satellites_used: int = 8
 
 
-def test_a_good_packet_becomes_a_fix() -> None:
+def test_makes_a_fix_of_a_good_packet() -> None:
     assert screen(Packet(), SETTINGS) is None
     assert screen_velocity(Packet(), SETTINGS) is None
     fix = fix_from(Packet(), SETTINGS)
@@ -58,7 +58,7 @@ def test_a_good_packet_becomes_a_fix() -> None:
         ({"position_ecef_m": (1e300, 1e300, 1e300)}, RejectCause.RADIUS),
     ],
 )
-def test_what_is_no_fix_is_rejected_with_its_cause(changes: dict[str, Any], cause: RejectCause) -> None:
+def test_rejects_implausible_packets_with_their_cause(changes: dict[str, Any], cause: RejectCause) -> None:
     assert screen(Packet(**changes), SETTINGS) is cause
 
 
@@ -89,7 +89,7 @@ def test_a_bad_velocity_leaves_a_position_only_fix(changes: dict[str, Any], caus
     assert fix.velocity_latency_s == 0.0
 
 
-def test_the_simulators_status_is_accepted_only_when_asked_for() -> None:
+def test_accepts_the_simulators_status_only_with_the_option() -> None:
     simulated = Packet(position_status=1, velocity_status=1)
     assert screen(simulated, SETTINGS) is RejectCause.POSITION_STATUS
     asked = ScreeningSettings(accept_position_status=(0, 1))
@@ -97,7 +97,7 @@ def test_the_simulators_status_is_accepted_only_when_asked_for() -> None:
     assert fix_from(simulated, asked).velocity_ecef_mps is not None
 
 
-def test_a_packet_without_time_makes_no_fix() -> None:
+def test_rejects_a_packet_without_time() -> None:
     with pytest.raises(ValueError, match="no time"):
         fix_from(Packet(gps_week=0), SETTINGS)
 
@@ -124,7 +124,7 @@ bytes_ = st.integers(0, 255)
         }
     )
 )
-def test_whatever_comes_is_judged_and_what_passes_is_finite(changes: dict[str, Any]) -> None:
+def test_random_packets_are_rejected_or_give_finite_fixes(changes: dict[str, Any]) -> None:
     packet = Packet(**changes)
     if screen(packet, SETTINGS) is None:
         fix = fix_from(packet, SETTINGS)

@@ -38,7 +38,7 @@ def test_good_fixes_agree() -> None:
 
 
 @pytest.mark.parametrize("wild", range(5))
-def test_a_wild_position_is_found_wherever_it_stands(wild: int) -> None:
+def test_detects_an_outlying_position_anywhere(wild: int) -> None:
     fixes = FIXES[:5]
     fixes[wild] = displaced(fixes[wild], np.array((0.0, 10_000.0, 0.0)))
     start = find(fixes)
@@ -47,7 +47,7 @@ def test_a_wild_position_is_found_wherever_it_stands(wild: int) -> None:
     assert all(each.velocity_agrees for each in start.fixes)
 
 
-def test_a_wild_velocity_is_found_and_its_position_kept() -> None:
+def test_detects_an_outlying_velocity_and_keeps_its_position() -> None:
     fixes = FIXES[:5]
     velocity = fixes[2].velocity_ecef_mps
     assert velocity is not None
@@ -58,7 +58,7 @@ def test_a_wild_velocity_is_found_and_its_position_kept() -> None:
     assert start.agreeing == 5
 
 
-def test_two_wild_ones_of_five_do_no_harm() -> None:
+def test_two_outliers_of_five_do_no_harm() -> None:
     fixes = [
         displaced(FIXES[0], np.array((1e4, 0.0, 0.0))),
         displaced(FIXES[1], np.array((-3e4, 0.0, 2e4))),
@@ -69,7 +69,7 @@ def test_two_wild_ones_of_five_do_no_harm() -> None:
     assert error_m(start) < 30.0
 
 
-def test_latencies_are_allowed_for() -> None:
+def test_applies_the_velocity_latency() -> None:
     """The same velocities, said to be a quarter of a second old, make another orbit."""
     late = [replace(fix, velocity_latency_s=0.25) for fix in FIXES[:5]]
     difference_mps = np.linalg.norm(find(late).x[3:6] - find(FIXES[:5]).x[3:6])
@@ -101,7 +101,7 @@ def test_order_and_repetition_do_not_matter() -> None:
     assert [verdict.fix.seq for verdict in again.fixes] == [0, 1, 2, 3, 4]
 
 
-def test_a_wild_time_is_left_out() -> None:
+def test_ignores_an_outlying_time() -> None:
     fixes = FIXES[:5]
     fixes[1] = replace(fixes[1], gps_ms=fixes[1].gps_ms + 10 * 604_800_000)
     assert [verdict.fix.seq for verdict in find(fixes).fixes] == [0, 2, 3, 4]

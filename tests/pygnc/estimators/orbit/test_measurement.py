@@ -48,7 +48,7 @@ def test_a_perfect_fix_leaves_no_residual(latency_ms: int) -> None:
     np.testing.assert_allclose(velocity.residual, 0.0, atol=5e-5)
 
 
-def test_an_ignored_latency_would_be_seen() -> None:
+def test_neglecting_the_latency_leaves_a_residual() -> None:
     _, velocity = compared(replace(fix(50), velocity_latency_s=0.0))
     assert velocity is not None
     assert 0.3 < np.linalg.norm(velocity.residual) < 0.5
@@ -69,7 +69,7 @@ def test_the_partials_are_the_derivatives(latency_ms: int) -> None:
             np.testing.assert_allclose(at.partials[:, column], expected, rtol=0.0, atol=2e-9)
 
 
-def test_sigmas_are_the_receivers_but_never_zero_nor_tiny() -> None:
+def test_sigmas_are_the_receivers_with_defaults_and_a_floor() -> None:
     measured = replace(
         fix(), position_sigma_m=np.array([0.0, 0.01, 50.0]), velocity_sigma_mps=np.array([0.0, 1e-5, -1.0])
     )
@@ -159,14 +159,14 @@ def test_a_model_error_shows_as_correlation() -> None:
     assert 1.0 < biased < 1.5**2
 
 
-def test_one_outlier_teaches_nothing() -> None:
+def test_one_outlier_does_not_adapt_noise_or_model() -> None:
     residuals = noise(10.0)
     undisturbed = after(residuals)
     residuals[-5] = 1e4
     assert after(residuals).factor == pytest.approx(undisturbed.factor, rel=0.03)
 
 
-def test_a_restart_keeps_what_was_learnt_and_heeds_scattering_fixes() -> None:
+def test_a_restart_keeps_the_factor_and_widens_it_for_scattered_fixes() -> None:
     learnt = Gate(factor=3.0, residual=(1.0, 1.0, 1.0), variance=(1.0, 1.0, 1.0), accepted=True)
     assert learnt.restarted(0.9, LIMITS) == Gate(factor=3.0)
     assert Gate().restarted(0.9, LIMITS) == Gate()

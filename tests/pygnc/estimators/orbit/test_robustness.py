@@ -44,7 +44,7 @@ def causes(updates: list[OrbitUpdate]) -> dict[int, RejectCause]:
 
 
 @pytest.mark.parametrize(("wild", "axis"), [(0, 0), (0, 2), (2, 1), (4, 2), (5, 0), (40, 0), (40, 1), (79, 2)])
-def test_one_outlier_of_ten_kilometres_does_no_more_harm_than_a_missing_position(wild: int, axis: int) -> None:
+def test_one_outlier_of_ten_kilometres_costs_no_more_than_a_missing_position(wild: int, axis: int) -> None:
     fixes = FIXES[:80]
     fixes[wild] = displaced(fixes[wild], 10_000.0 * np.eye(3)[axis])
     _, updates = run(fixes)
@@ -59,7 +59,7 @@ def test_one_outlier_of_ten_kilometres_does_no_more_harm_than_a_missing_position
 
 
 @pytest.mark.parametrize("wild", [40, HOUR // 2, HOUR])
-def test_once_settled_an_outlier_costs_less_than_a_metre(wild: int) -> None:
+def test_an_outlier_after_convergence_costs_less_than_a_metre(wild: int) -> None:
     fixes = FIXES.copy()
     fixes[wild] = displaced(fixes[wild], np.array((0.0, 0.0, -10_000.0)))
     errors = position_errors(run(fixes)[1], TRUTH)
@@ -75,7 +75,7 @@ def test_three_percent_of_outliers_do_little_harm() -> None:
     assert last_error_m(updates) < last_error_m(run(FIXES)[1]) + 1.0
 
 
-def test_a_wild_velocity_is_rejected_and_its_position_used() -> None:
+def test_rejects_an_outlying_velocity_and_uses_its_position() -> None:
     fixes = FIXES.copy()
     velocity = fixes[80].velocity_ecef_mps
     assert velocity is not None
@@ -102,7 +102,7 @@ def test_latency_makes_no_difference(latency_ms: int) -> None:
     assert max(abs(errors[gps_ms] - CLEAN[gps_ms]) for gps_ms in errors if gps_ms >= TRUTH.gps_ms[4]) < 0.1
 
 
-def test_fixes_at_wrong_times_are_named_and_forgotten() -> None:
+def test_rejects_fixes_at_wrong_times_without_lasting_effect() -> None:
     fixes = FIXES.copy()
     fixes[3] = replace(fixes[3], gps_ms=fixes[3].gps_ms + 10 * WEEK_MS)
     fixes[50] = replace(fixes[50], gps_ms=fixes[50].gps_ms + HOUR_MS)
@@ -121,7 +121,7 @@ def test_fixes_at_wrong_times_are_named_and_forgotten() -> None:
     assert last_error_m(right) < CLEAN[TRUTH.gps_ms[len(FIXES) - 1]] + 1.0
 
 
-def test_the_old_data_again_do_not_restart_the_filter() -> None:
+def test_repeated_old_data_do_not_restart_the_filter() -> None:
     orbit, _ = run(FIXES[:60])
     before = orbit.checkpoint()
     updates = [update for fix in FIXES[:60] for update in orbit.process(fix)]
@@ -138,7 +138,7 @@ def test_an_outage_of_ninety_minutes_is_bridged() -> None:
     assert position_errors([after], TRUTH)[after.fix.gps_ms] < 40.0
 
 
-def test_after_too_long_a_gap_the_filter_starts_again() -> None:
+def test_reinitialises_after_too_long_a_gap() -> None:
     settings = OrbitSettings()
     settings = replace(settings, start=replace(settings.start, gap_max_s=1_800.0))
     fixes = make_fixes(TRUTH)
@@ -176,7 +176,7 @@ def test_a_single_position_gives_no_orbit() -> None:
     assert orbit.initialise_from_buffered() == ()
 
 
-def test_fixes_that_never_agree_start_a_wide_state_in_the_end() -> None:
+def test_fixes_that_never_agree_initialise_a_state_with_wide_sigmas() -> None:
     random = np.random.default_rng(3)
     fixes = [replace(fix, position_ecef_m=fix.position_ecef_m + random.normal(0.0, 3e4, 3)) for fix in FIXES[:10]]
     orbit = OrbitFilter(OrbitSettings(), ORIENTATION)
@@ -204,7 +204,7 @@ def test_three_agreeing_fixes_elsewhere_restart_the_filter() -> None:
 
 
 @pytest.mark.parametrize("claim", [0.2, 3.0])
-def test_wrong_sigmas_are_found_out(claim: float) -> None:
+def test_detects_wrong_sigmas(claim: float) -> None:
     _, updates = run(make_fixes(TRUTH, claim=claim)[: 2 * HOUR])
     errors = list(position_errors(updates[HOUR:], TRUTH).values())
     assert float(np.sqrt(np.mean(np.square(errors)))) < 5.0

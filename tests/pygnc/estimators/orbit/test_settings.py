@@ -33,7 +33,7 @@ from pygnc.estimators.orbit.settings import (
         (lambda: StartSettings(span_max_s=0.0), "span_max_s"),
     ],
 )
-def test_impossible_settings_are_refused_by_name(make: Callable[[], object], name: str) -> None:
+def test_names_impossible_settings(make: Callable[[], object], name: str) -> None:
     with pytest.raises(ValueError, match=name):
         make()
 
@@ -49,7 +49,7 @@ def test_impossible_settings_are_refused_by_name(make: Callable[[], object], nam
         (0.001, 25.0, 12.0, 0.069),
     ],
 )
-def test_the_rule_of_thumb_is_near_published_bounds(
+def test_attainable_accuracy_is_near_published_bounds(
     velocity_sigma_mps: float, interval_s: float, arc_h: float, bound_m: float
 ) -> None:
     """Cramer-Rao bounds for state and drag at 500 km, computed elsewhere with another propagator."""

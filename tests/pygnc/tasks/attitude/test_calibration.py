@@ -1,4 +1,4 @@
-"""The magnetometer's bias in flight: found without an attitude, told once, taken from the settings."""
+"""Magnetometer calibration in flight: without an attitude, reported once, combined with the settings."""
 
 import msgspec
 import numpy as np
@@ -33,7 +33,7 @@ def in_the_dark(dark: list[InputMessage], orbits_in_the_dark: list[OrbitMessage]
     return run(tracker(), dark, orbits_in_the_dark)
 
 
-def test_without_an_attitude_the_magnetometers_bias_is_told_when_it_is_calibrated(
+def test_reports_the_calibrated_bias_without_an_attitude(
     dark: list[InputMessage], in_the_dark: list[AttitudeEstimate]
 ) -> None:
     known = [k for k, estimate in enumerate(in_the_dark) if estimate.mag_calibration_sigma_ut is not None]
@@ -48,7 +48,7 @@ def test_without_an_attitude_the_magnetometers_bias_is_told_when_it_is_calibrate
     assert shown_ut == pytest.approx(np.array(samples_of(dark)[known[0]].mag_imu_ut), abs=1e-9)
 
 
-def test_a_calibration_is_news_once(dark: list[InputMessage], orbits_in_the_dark: list[OrbitMessage]) -> None:
+def test_reports_a_calibration_once(dark: list[InputMessage], orbits_in_the_dark: list[OrbitMessage]) -> None:
     attitude, waiting = tracker(), list(orbits_in_the_dark)
     news = []
     for message in dark:
@@ -59,7 +59,7 @@ def test_a_calibration_is_news_once(dark: list[InputMessage], orbits_in_the_dark
     assert attitude.counts["mag_calibration_seen"] == attitude.counts["mag_calibration_kept"] == 360
 
 
-def test_a_restart_about_a_calibration_changes_no_bit(
+def test_a_restart_around_a_calibration_changes_no_bit(
     dark: list[InputMessage], orbits_in_the_dark: list[OrbitMessage], in_the_dark: list[AttitudeEstimate]
 ) -> None:
     """One tracker after another, each from the checkpoint of the one before."""
@@ -77,7 +77,7 @@ def test_a_restart_about_a_calibration_changes_no_bit(
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(in_the_dark)
 
 
-def test_a_fine_attitude_does_not_feel_the_calibration(
+def test_a_calibration_does_not_change_a_fine_attitude(
     demo: SenseFile, orbits_in_the_dark: list[OrbitMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lit = batch(demo, 72)
@@ -91,7 +91,7 @@ def test_a_fine_attitude_does_not_feel_the_calibration(
     assert msgspec.msgpack.encode(plain) == msgspec.msgpack.encode(without)
 
 
-def test_a_calibration_in_the_settings_is_used_once_and_the_whole_bias_told(
+def test_uses_a_calibration_in_the_settings_once_and_reports_the_total_bias(
     inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
 ) -> None:
     """A magnetometer with unequal axes gives, calibrated, what an ideal one gives."""
@@ -114,7 +114,7 @@ def test_a_calibration_in_the_settings_is_used_once_and_the_whole_bias_told(
     assert estimates[-1].mode == "fine"
 
 
-def test_what_the_settings_know_is_told_before_anything_else_is_known(inputs: list[InputMessage]) -> None:
+def test_reports_the_bias_of_the_settings_first(inputs: list[InputMessage]) -> None:
     marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
     magnetometer = MagnetometerSettings(bias_ut=(20.1, 9.9, -25.2), bias_sigma_ut=3.0)
     estimates = run(AttitudeTracker(AttitudeSettings(magnetometer=magnetometer), MODEL), inputs, marks)

@@ -36,7 +36,7 @@ def orbit_at(truth: pl.DataFrame, row: int) -> PropagatedOrbit:
     return PropagatedOrbit(values["ms"], values["ms"], (x, y, z, vx, vy, vz))
 
 
-def test_place_and_sunlight_are_the_truths(truth: pl.DataFrame, model: EnvironmentModel) -> None:
+def test_position_and_sunlight_agree_with_the_truth(truth: pl.DataFrame, model: EnvironmentModel) -> None:
     lit = 0
     for row in range(0, len(truth) - 1, 7):
         around, _ = model.at(truth["ms"][row + 1], orbit_at(truth, row))
@@ -49,7 +49,7 @@ def test_place_and_sunlight_are_the_truths(truth: pl.DataFrame, model: Environme
     assert 20 < lit < 60
 
 
-def test_the_field_is_what_the_magnetometer_shows(truth: pl.DataFrame, model: EnvironmentModel) -> None:
+def test_the_field_agrees_with_the_magnetometer(truth: pl.DataFrame, model: EnvironmentModel) -> None:
     """The generator's field is brahe's, its readings have 0.6 uT of noise."""
     records = np.fromfile(DEMO.with_name("sense.bin"), SenseLayout().record)
     shown_imu_ut = decode_sensors(records).mag_imu_ut[:, -1]
@@ -66,7 +66,7 @@ def test_the_field_is_what_the_magnetometer_shows(truth: pl.DataFrame, model: En
     assert np.sqrt(np.square(residuals_ut).mean()) == pytest.approx(0.6, abs=0.15)
 
 
-def test_going_on_step_by_step_leads_where_one_step_leads(truth: pl.DataFrame, model: EnvironmentModel) -> None:
+def test_many_propagation_steps_equal_one_step(truth: pl.DataFrame, model: EnvironmentModel) -> None:
     begin = orbit_at(truth, 0)
     orbit: PropagatedOrbit | None = begin
     for k in range(1, 121):
@@ -80,9 +80,7 @@ def test_going_on_step_by_step_leads_where_one_step_leads(truth: pl.DataFrame, m
     assert np.abs(around.surroundings.field_gcrf_ut - direct.surroundings.field_gcrf_ut).max() < 1e-4
 
 
-def test_without_an_orbit_or_with_one_of_long_ago_nothing_is_known(
-    truth: pl.DataFrame, model: EnvironmentModel
-) -> None:
+def test_the_environment_is_unknown_without_a_recent_orbit(truth: pl.DataFrame, model: EnvironmentModel) -> None:
     orbit = orbit_at(truth, 0)
     too_late_ms = orbit.gps_ms + round(1e3 * ORBIT_AGE_MAX_S) + 1
     assert model.at(too_late_ms, orbit) == (UNKNOWN_ENVIRONMENT, orbit)

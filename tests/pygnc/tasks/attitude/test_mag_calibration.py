@@ -16,7 +16,7 @@ from pygnc.estimators.attitude.magnetometer_calibration import (
 )
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.settings import MagnetometerSettings
-from pygnc.tasks.attitude.mag_calibration import MagCalibration, MagCalibrationState, Solved
+from pygnc.tasks.attitude.mag_calibration import AcceptedCalibration, MagCalibration, MagCalibrationState
 from tests.pygnc.estimators.attitude.tumbling import SKEWED, Flight, fly
 
 PLAIN = MagnetometerSettings()
@@ -27,12 +27,12 @@ def around(field_ut: Array) -> AttitudeEnvironment:
     return AttitudeEnvironment(field_ut, np.zeros(3), np.zeros(3), 0.0)
 
 
-def take_all(calibration: MagCalibration, flight: Flight, first: int = 0) -> list[Solved | None]:
+def take_all(calibration: MagCalibration, flight: Flight, first: int = 0) -> list[AcceptedCalibration | None]:
     pairs = zip(flight.mag_ut[first:], flight.field_ut[first:], strict=True)
     return [calibration.take(mag_ut, around(field_ut)) for mag_ut, field_ut in pairs]
 
 
-def solutions(solved: list[Solved | None]) -> list[Solved]:
+def solutions(solved: list[AcceptedCalibration | None]) -> list[AcceptedCalibration]:
     return [one for one in solved if one is not None]
 
 
@@ -43,12 +43,12 @@ def test_the_bias_is_found_within_its_sigma() -> None:
     for one in found:
         error_ut = np.abs(np.array(one.total.bias_ut) - TUMBLE.bias_ut)
         assert (error_ut < 3.0 * np.array(one.total.sigma_ut)).all()
-        assert one.left.mean_ut == pytest.approx(one.total.bias_ut)
-        assert (one.left.sigma_ut >= PLAIN.noise_ut).all()
+        assert one.residual.mean_ut == pytest.approx(one.total.bias_ut)
+        assert (one.residual.sigma_ut >= PLAIN.noise_ut).all()
     assert calibration.counts == {"mag_calibration_seen": 720, "mag_calibration_kept": 720}
 
 
-def test_solutions_become_rare_and_hang_on_the_count_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempts_become_rare_and_depend_on_the_count_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
 
     def refuse(samples: CalibrationSamples, settings: CalibrationSettings) -> Calibration:
@@ -76,11 +76,13 @@ def test_a_restart_anywhere_changes_no_bit(cut: int) -> None:
     packed = msgspec.msgpack.encode(first.checkpoint())
     second = MagCalibration(PLAIN, msgspec.msgpack.decode(packed, type=MagCalibrationState))
     solved += take_all(second, TUMBLE, cut)
-    assert [one and (one.total, one.news) for one in solved] == [one and (one.total, one.news) for one in undisturbed]
+    assert [one and (one.total, one.is_new) for one in solved] == [
+        one and (one.total, one.is_new) for one in undisturbed
+    ]
     assert msgspec.msgpack.encode(second.checkpoint()) == msgspec.msgpack.encode(whole.checkpoint())
 
 
-def test_with_a_calibration_in_the_settings_the_rest_goes_to_the_filter_and_the_whole_is_told() -> None:
+def test_separates_the_residual_bias_from_the_total_bias() -> None:
     """The settings know an older bias, and axes that are not equal."""
     flight = fly(2, 1.0, sensor=SKEWED, bias_ut=np.array([20.0, 10.0, -25.0]))
     x, y, z = ((row[0], row[1], row[2]) for row in flight.matrix.tolist())
@@ -92,10 +94,10 @@ def test_with_a_calibration_in_the_settings_the_rest_goes_to_the_filter_and_the_
         solved = calibration.take(corrected_ut, around(field_ut)) or solved
     assert solved is not None
     assert np.array(solved.total.bias_ut) == pytest.approx(flight.bias_ut, abs=0.3)
-    assert solved.left.mean_ut == pytest.approx(flight.matrix @ [3.0, -2.0, -1.0], abs=0.3)
+    assert solved.residual.mean_ut == pytest.approx(flight.matrix @ [3.0, -2.0, -1.0], abs=0.3)
 
 
-def test_a_solution_counts_when_the_one_before_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepts_a_solution_that_agrees_with_the_previous_one(monkeypatch: pytest.MonkeyPatch) -> None:
     real = calibrate(TUMBLE.mag_ut, TUMBLE.field_ut, CalibrationSettings())
     said_ut = [0.0, 30.0, 30.1, 55.0, 30.2, 30.0, 30.1]
     queue = iter(said_ut)
@@ -109,7 +111,7 @@ def test_a_solution_counts_when_the_one_before_it_says_the_same(monkeypatch: pyt
     assert [one.total.bias_ut[0] for one in solutions(solved)] == [30.1, 30.0, 30.1]
 
 
-def test_a_bias_that_moves_is_followed_and_never_lies_between() -> None:
+def test_follows_a_bias_that_changes() -> None:
     moving = fly(1, 6.0)
     moving.mag_ut[1000:] += [0.0, 20.0, 0.0]
     for one in solutions(take_all(MagCalibration(PLAIN), moving)):
@@ -117,22 +119,22 @@ def test_a_bias_that_moves_is_followed_and_never_lies_between() -> None:
         assert min(np.abs(off_ut).max(), np.abs(off_ut - [0.0, 20.0, 0.0]).max()) < 0.5
 
 
-def test_the_first_solution_is_news_and_then_what_has_moved() -> None:
+def test_the_first_solution_and_changed_ones_are_new() -> None:
     still = solutions(take_all(MagCalibration(PLAIN), TUMBLE))
-    assert [one.news for one in still] == [True, *[False] * (len(still) - 1)]
+    assert [one.is_new for one in still] == [True, *[False] * (len(still) - 1)]
     moving = fly(1, 6.0)
     moving.mag_ut[1000:] += [0.0, 20.0, 0.0]
-    told = [one.total for one in solutions(take_all(MagCalibration(PLAIN), moving)) if one.news]
+    told = [one.total for one in solutions(take_all(MagCalibration(PLAIN), moving)) if one.is_new]
     assert [one.bias_ut[1] - moving.bias_ut[1] for one in told] == pytest.approx([0.0, 20.0], abs=0.5)
 
 
-def test_a_body_that_hardly_turns_gives_no_bias() -> None:
+def test_gives_no_bias_if_the_body_hardly_rotates() -> None:
     calibration = MagCalibration(PLAIN)
     assert solutions(take_all(calibration, fly(3, 0.5, rate_deg_s=0.01))) == []
     assert calibration.known is None
 
 
-def test_it_is_told_with_units() -> None:
+def test_the_bias_is_printed_with_units() -> None:
     calibration = MagCalibration(PLAIN)
     take_all(calibration, TUMBLE)
     assert calibration.known is not None

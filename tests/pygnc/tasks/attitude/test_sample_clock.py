@@ -18,22 +18,22 @@ def known_clock() -> SampleClock:
     return clock
 
 
-def test_nothing_is_believed_before_gps_packets_agree() -> None:
+def test_accepts_no_time_before_gps_packets_agree() -> None:
     clock = SampleClock()
-    assert not clock.goes_on(T0_S)
+    assert not clock.is_continuous(T0_S)
     assert clock.gps_ms(T0_S) is None
     assert [clock.observe(T0_S + 25 * k, GPS0_MS + 25_000 * k) for k in range(3)] == [False, False, True]
     assert clock.reference_s == T0_S + 50
 
 
 @given(step_s=st.integers(-(10**9), 10**9))
-def test_only_small_steps_go_on(step_s: int) -> None:
+def test_only_small_steps_are_continuous(step_s: int) -> None:
     clock = known_clock()
     assert clock.reference_s is not None
-    assert clock.goes_on(clock.reference_s + step_s) == (-7 <= step_s <= 16)
+    assert clock.is_continuous(clock.reference_s + step_s) == (-7 <= step_s <= 16)
 
 
-def test_the_offset_in_use_does_not_follow_every_move_of_the_map() -> None:
+def test_the_offset_does_not_follow_small_changes_of_the_map() -> None:
     clock = known_clock()
     for k in range(4, 60):
         clock.observe(T0_S + 25 * k, GPS0_MS + 25_000 * k + 8 * (k - 3))
@@ -47,7 +47,7 @@ def test_the_offset_in_use_does_not_follow_every_move_of_the_map() -> None:
     assert OFFSET_STEP_MS < moved - GPS0_MS < 2 * OFFSET_STEP_MS
 
 
-def test_a_new_boot_is_believed_once_gps_packets_agree() -> None:
+def test_accepts_a_new_boot_once_gps_packets_agree() -> None:
     clock = known_clock()
     believed = [clock.observe(946_684_900 + 25 * k, GPS0_MS + 500_000 + 25_000 * k) for k in range(4)]
     assert believed == [False, False, True, True]
@@ -63,15 +63,15 @@ def test_a_boot_without_gps_time_has_no_time() -> None:
     assert clock.gps_ms(946_684_975) is None
 
 
-def test_after_a_gap_without_gps_the_maps_word_is_taken() -> None:
+def test_uses_the_map_after_a_gap_without_gps() -> None:
     clock = known_clock()
     clock.settle(T0_S + 9_000)
-    assert clock.goes_on(T0_S + 9_005)
+    assert clock.is_continuous(T0_S + 9_005)
     assert clock.gps_ms(T0_S + 9_000) == GPS0_MS + 9_000_000
 
 
 @pytest.mark.parametrize("observations", [0, 1, 3])
-def test_a_checkpoint_restores_it(observations: int) -> None:
+def test_continues_from_a_checkpoint(observations: int) -> None:
     clock = SampleClock()
     for k in range(observations):
         clock.observe(T0_S + 25 * k, GPS0_MS + 25_000 * k)

@@ -97,9 +97,7 @@ def live_behind(inputs: Sequence[InputMessage], by_s: int, count: int) -> list[S
     ]
 
 
-def test_live_samples_behind_a_gap_are_held_for_a_few_only(
-    inputs: list[InputMessage], orbits: list[OrbitMessage]
-) -> None:
+def test_holds_only_a_few_live_samples_after_a_gap(inputs: list[InputMessage], orbits: list[OrbitMessage]) -> None:
     attitude = tracker()
     before = run(attitude, inputs, orbits)
     live = live_behind(inputs, 60, 2 * tracker_module.LIVE_HELD_MAX)
@@ -108,7 +106,7 @@ def test_live_samples_behind_a_gap_are_held_for_a_few_only(
     assert given == [0] * held + [held + 1] + [1] * (held - 1)
 
 
-def test_live_samples_of_another_boot_have_no_time_until_gps_tells_it(
+def test_live_samples_of_another_boot_have_no_time_before_gps_packets(
     inputs: list[InputMessage], orbits: list[OrbitMessage]
 ) -> None:
     attitude = tracker()

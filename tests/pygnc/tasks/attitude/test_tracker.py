@@ -1,4 +1,4 @@
-"""From inputs and orbits to attitudes: restarts change nothing, what is missing is said."""
+"""Attitude tracker: restarts change nothing, missing inputs are reported."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from tests.pygnc.tasks.attitude_batch import MODEL, RECORDS, SETTINGS, assert_bo
 # --- Answers of the orbit task ------------------------------------------------------------------------------------
 
 
-def test_a_packet_without_an_orbit_of_its_own_is_answered_by_a_mark(
+def test_a_packet_without_an_orbit_is_answered_by_a_watermark(
     inputs: list[InputMessage], orbits: list[OrbitMessage]
 ) -> None:
     fixes = [message.seq for message in inputs if isinstance(message, GpsFix)]
@@ -34,7 +34,7 @@ def test_a_packet_without_an_orbit_of_its_own_is_answered_by_a_mark(
     assert own == fixes[4:]
 
 
-def test_after_a_gps_packet_its_answer_is_awaited(inputs: list[InputMessage]) -> None:
+def test_awaits_the_orbit_after_a_gps_packet(inputs: list[InputMessage]) -> None:
     attitude = tracker()
     (fix,) = [message for message in inputs if isinstance(message, GpsFix)][:1]
     assert not attitude.awaits_orbit
@@ -61,7 +61,7 @@ def test_every_sample_gives_one_estimate_with_its_number_and_time(
     assert [e.gps_ms for e in undisturbed] == [1000 * s.t_spacecraft_s + offset_ms for s in samples]
 
 
-def test_a_sample_takes_the_orbit_of_the_last_packet_before_it(undisturbed: list[AttitudeEstimate]) -> None:
+def test_a_sample_uses_the_orbit_of_the_last_packet_before_it(undisturbed: list[AttitudeEstimate]) -> None:
     """The first ones take the first orbit, made of five fixes, back in time."""
     ages_s = [e.orbit_age_s for e in undisturbed]
     assert ages_s[:25] == [float(age) for age in range(-120, 5, 5)]
@@ -69,7 +69,7 @@ def test_a_sample_takes_the_orbit_of_the_last_packet_before_it(undisturbed: list
     assert not any(e.orbit_late for e in undisturbed)
 
 
-def test_the_attitude_is_found_and_stays(undisturbed: list[AttitudeEstimate]) -> None:
+def test_finds_and_keeps_the_attitude(undisturbed: list[AttitudeEstimate]) -> None:
     modes = [e.mode for e in undisturbed]
     begin = modes.index("fine")
     assert begin < 30
@@ -95,7 +95,7 @@ def test_rate_and_field_are_the_readings_in_body_axes_without_biases(
     assert gyro_rad_s == pytest.approx(np.array(sample.gyro_imu_rad_s), abs=0.05 * np.radians(1.0))
 
 
-def test_other_sensors_with_their_scale_factors_make_no_difference(
+def test_scale_factors_of_other_sensors_make_no_difference(
     inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
 ) -> None:
     def halved(message: InputMessage) -> InputMessage:
@@ -132,7 +132,7 @@ def test_a_restart_anywhere_changes_no_bit(
 # --- What is missing ------------------------------------------------------------------------------------------------
 
 
-def test_without_any_orbit_there_are_rates_and_no_attitude(inputs: list[InputMessage]) -> None:
+def test_gives_rates_but_no_attitude_without_an_orbit(inputs: list[InputMessage]) -> None:
     marks = [OrbitWatermark(seq=k, last_input_seq=m.seq) for k, m in enumerate(inputs, 1) if isinstance(m, GpsFix)]
     attitude = tracker()
     estimates = run(attitude, inputs, marks)
@@ -144,7 +144,7 @@ def test_without_any_orbit_there_are_rates_and_no_attitude(inputs: list[InputMes
     assert_books_balance(attitude, inputs)
 
 
-def test_no_more_than_so_many_samples_wait_for_the_first_orbit(
+def test_a_limited_number_of_samples_waits_for_the_first_orbit(
     inputs: list[InputMessage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracker_module, "HELD_MAX", held_max := 32)
@@ -154,7 +154,7 @@ def test_no_more_than_so_many_samples_wait_for_the_first_orbit(
     assert set(given[held_max + 1 :]) == {1}
 
 
-def test_an_orbit_that_grows_old_is_carried_on_and_its_age_told(
+def test_propagates_an_old_orbit_and_reports_its_age(
     inputs: list[InputMessage], orbits: list[OrbitMessage], undisturbed: list[AttitudeEstimate]
 ) -> None:
     last = next(k for k, m in enumerate(orbits) if isinstance(m, OrbitEstimate) and m.input_seq == m.last_input_seq)
@@ -169,7 +169,7 @@ def test_an_orbit_that_grows_old_is_carried_on_and_its_age_told(
     assert np.linalg.norm(ours - fresh) < np.radians(0.3)  # the field 100 m beside
 
 
-def test_an_answer_that_did_not_come_in_time_is_told(inputs: list[InputMessage], orbits: list[OrbitMessage]) -> None:
+def test_marks_estimates_made_without_the_orbits_answer(inputs: list[InputMessage], orbits: list[OrbitMessage]) -> None:
     attitude = tracker()
     run(attitude, inputs[:61], orbits)
     estimates = run(attitude, inputs[61:], [])

@@ -1,4 +1,4 @@
-"""What a power cut left open is made from the journal, as if the run had ended in order; the oldest makes room."""
+"""Preparation of the last run's files: the open record is completed from the journal, the oldest data are removed."""
 
 import shutil
 from pathlib import Path
@@ -30,9 +30,7 @@ def flown(folder: Path, packets: int, *, in_order: bool, with_batch: bool = Fals
 
 @pytest.mark.parametrize("packets", [6, 7, 8, 9, 11, 12, 13, 16, 23])
 @pytest.mark.parametrize("with_batch", [False, True])
-def test_the_open_record_is_what_an_end_in_order_would_have_made_of_it(
-    tmp_path: Path, packets: int, *, with_batch: bool
-) -> None:
+def test_the_open_record_equals_that_of_an_orderly_end(tmp_path: Path, packets: int, *, with_batch: bool) -> None:
     closed = flown(tmp_path / "closed", packets, in_order=True, with_batch=with_batch)
     cut = flown(tmp_path / "cut", packets, in_order=False, with_batch=with_batch)
     before = (cut / LAST / "sense.bin").read_bytes()
@@ -46,7 +44,7 @@ def test_the_open_record_is_what_an_end_in_order_would_have_made_of_it(
     assert add_open_record(closed, 5) == 0
 
 
-def test_another_runs_journal_adds_nothing(tmp_path: Path) -> None:
+def test_ignores_the_journal_of_another_run(tmp_path: Path) -> None:
     home = flown(tmp_path / "cut", 9, in_order=False)
     (home / LAST / "sense.bin").write_bytes(CONTENT[4 * SIZE :])
     assert add_open_record(home, 5) == 0
@@ -54,7 +52,7 @@ def test_another_runs_journal_adds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"noise" * 100, CONTENT[:-7]])
-def test_without_whole_records_nothing_is_added(tmp_path: Path, content: bytes | None) -> None:
+def test_adds_nothing_without_complete_records(tmp_path: Path, content: bytes | None) -> None:
     home = flown(tmp_path / "cut", 9, in_order=False)
     (home / LAST / "sense.bin").unlink()
     if content is not None:
@@ -72,7 +70,7 @@ def ranged(home: Path, sizes: dict[str, int]) -> dict[str, int]:
     return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
 
 
-def test_the_oldest_range_files_and_records_go(tmp_path: Path) -> None:
+def test_removes_the_oldest_range_files_and_records(tmp_path: Path) -> None:
     home = flown(tmp_path / "home", 36, in_order=True)
     sizes = {"range/rng65535.bin": 300, "range/rng00000.bin": 300, "range/rng00001.bin": 100}
     kept = ranged(home, {**sizes, "range/partner_75/rng00007.bin": 50})
@@ -82,13 +80,13 @@ def test_the_oldest_range_files_and_records_go(tmp_path: Path) -> None:
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT[4 * SIZE :]
 
 
-def test_one_kind_may_have_what_the_other_leaves(tmp_path: Path) -> None:
+def test_one_kind_of_file_may_use_space_that_the_other_does_not_need(tmp_path: Path) -> None:
     home = flown(tmp_path / "home", 36, in_order=True)
     assert ranged(home, {"range/rng00000.bin": 200}) == {"sense.bin": 3 * SIZE, "range/rng00000.bin": 200}
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT[3 * SIZE :]
 
 
-def test_what_is_small_enough_stays(tmp_path: Path) -> None:
+def test_keeps_files_below_the_limit(tmp_path: Path) -> None:
     home = flown(tmp_path / "home", 36, in_order=True)
     assert remove_oldest(home, 6 * SIZE, 5) == 0
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT

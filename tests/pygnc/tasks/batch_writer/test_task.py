@@ -1,4 +1,4 @@
-"""The batch files are a function of the input journal, whatever is killed or cut, and readers always find records."""
+"""The batch files are a function of the input journal across restarts and power cuts."""
 
 import dataclasses
 import os
@@ -103,13 +103,13 @@ def writer(tmp_path: Path) -> Iterator[WriterHome]:
     home.close()
 
 
-def test_live_packets_stand_behind_the_batch_in_the_same_bytes(writer: WriterHome) -> None:
+def test_appends_live_packets_to_the_batch_unchanged(writer: WriterHome) -> None:
     writer.write([*batch(), *live_records(BATCH_RECORDS, 6)])
     assert writer.files() == {"sense.bin": CONTENT}
     assert writer.task.progress().counts["batch_written_bytes"] == len(CONTENT)
 
 
-def test_live_packets_alone_make_the_same_files(writer: WriterHome) -> None:
+def test_live_packets_alone_give_the_same_files(writer: WriterHome) -> None:
     writer.write(NO_FILES)
     assert writer.files() == {}
     writer.write([*live_records(0, 6), *live_ranges(STREAM), *live_ranges(STREAM[:9], 75)])
@@ -117,7 +117,7 @@ def test_live_packets_alone_make_the_same_files(writer: WriterHome) -> None:
     assert writer.files() == expected | {"range/partner_75/rng00000.bin": b"".join(STREAM[:9])}
 
 
-def test_a_packet_that_comes_twice_stands_once(writer: WriterHome) -> None:
+def test_writes_a_repeated_packet_once(writer: WriterHome) -> None:
     records = live_records(0, 6)
     twice = [message for message in records for _ in range(2)]
     writer.write([*NO_FILES, *twice, *live_ranges([packet for packet in STREAM for _ in range(2)])])
@@ -127,7 +127,7 @@ def test_a_packet_that_comes_twice_stands_once(writer: WriterHome) -> None:
     writer.lose()
 
 
-def test_a_record_begun_is_finished_at_the_end(writer: WriterHome) -> None:
+def test_completes_the_last_record_at_the_end(writer: WriterHome) -> None:
     writer.write([*NO_FILES, *live_records(0, 2)[:9]])
     assert writer.files() == {"sense.bin": CONTENT[:SIZE]}
     writer.task.close()
@@ -137,7 +137,7 @@ def test_a_record_begun_is_finished_at_the_end(writer: WriterHome) -> None:
     writer.lose()
 
 
-def test_range_files_are_numbered_on_and_of_the_controllers_size(writer: WriterHome) -> None:
+def test_continues_the_numbers_and_the_size_of_range_files(writer: WriterHome) -> None:
     file = SourceFile(seq=1, name="range/rng00007.bin", delivered_bytes=102)
     first = msgspec.structs.replace(live_ranges(STREAM[:1])[0], source=file.name, offset=0)
     many = [bytes([75, 60]) + k.to_bytes(4, "big") + bytes(6) for k in range(1_000_000, 1_005_000)]
@@ -148,7 +148,7 @@ def test_range_files_are_numbered_on_and_of_the_controllers_size(writer: WriterH
     assert b"".join(files[name] for name in sorted(files)) == STREAM[0] + b"".join(many)
 
 
-def test_the_number_behind_the_last_one_is_the_first(tmp_path: Path) -> None:
+def test_range_file_numbers_wrap_around(tmp_path: Path) -> None:
     for name in ("home", "runtime"):
         (tmp_path / name).mkdir()
     folder = BatchFolder(tmp_path / "home", tmp_path / "runtime")
@@ -158,7 +158,7 @@ def test_the_number_behind_the_last_one_is_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "home/pygnc_batch/range/partner_K/rng00000.bin").read_bytes() == STREAM[0]
 
 
-def test_a_file_that_comes_behind_live_packets_takes_no_name_from_them(writer: WriterHome) -> None:
+def test_a_file_after_live_packets_does_not_reuse_their_name(writer: WriterHome) -> None:
     writer.write([*NO_FILES, *live_ranges(STREAM[:5])])
     file = SourceFile(seq=1, name="range/rng00000.bin", delivered_bytes=len(b"".join(STREAM[5:9])))
     late = [msgspec.structs.replace(message, source=file.name, offset=0) for message in live_ranges(STREAM[5:9])]
@@ -167,7 +167,7 @@ def test_a_file_that_comes_behind_live_packets_takes_no_name_from_them(writer: W
 
 
 @pytest.mark.parametrize("lost_at", range(0, 30, 3))
-def test_a_killed_writer_makes_the_same_files_again(
+def test_a_restarted_writer_writes_the_same_files(
     writer: WriterHome, lost_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [*batch(), *live_records(BATCH_RECORDS, 4), *live_ranges(STREAM[:4])]
@@ -186,7 +186,7 @@ def test_a_killed_writer_makes_the_same_files_again(
     assert writer.files() == {"sense.bin": CONTENT[: 4 * SIZE], "range/rng00000.bin": b"".join(STREAM[:4])}
 
 
-def test_killed_while_it_names_the_files_it_goes_on_in_them(writer: WriterHome) -> None:
+def test_a_writer_killed_during_renaming_continues_in_the_same_files(writer: WriterHome) -> None:
     writer.write(batch())
     for file in writer.home.glob("pygnc_batch/*"):
         file.replace(f"{file}.part")
@@ -196,7 +196,7 @@ def test_killed_while_it_names_the_files_it_goes_on_in_them(writer: WriterHome) 
     assert not (writer.home / "pygnc_batch_last").exists()
 
 
-def test_an_earlier_runs_files_stay_until_something_is_written(tmp_path: Path) -> None:
+def test_keeps_the_last_runs_files_until_something_is_written(tmp_path: Path) -> None:
     old = tmp_path / "home" / "pygnc_batch"
     old.mkdir(parents=True)
     (old / "sense.bin").write_bytes(b"old")
@@ -209,7 +209,7 @@ def test_an_earlier_runs_files_stay_until_something_is_written(tmp_path: Path) -
     writer.close()
 
 
-def test_a_batch_that_was_never_complete_does_not_displace_the_last_one(tmp_path: Path) -> None:
+def test_an_incomplete_batch_does_not_replace_the_last_one(tmp_path: Path) -> None:
     for name in ("pygnc_batch/range/rng00000.bin.part", "pygnc_batch/sense.bin", "pygnc_batch_last/sense.bin"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
@@ -221,7 +221,7 @@ def test_a_batch_that_was_never_complete_does_not_displace_the_last_one(tmp_path
     assert not retire_batch(tmp_path)
 
 
-def test_a_run_from_the_last_one_puts_what_is_new_behind_it(tmp_path: Path) -> None:
+def test_a_run_from_the_last_one_appends_new_packets(tmp_path: Path) -> None:
     writer = WriterHome(tmp_path, from_last_run=True)
     last = SourceFile(seq=1, name="pygnc_batch_last/sense.bin", delivered_bytes=2 * SIZE)
     row = SourceFile(seq=1, name="pygnc_batch_last/range/rng00004.bin", delivered_bytes=len(STREAM[0]))
@@ -237,7 +237,7 @@ def test_a_run_from_the_last_one_puts_what_is_new_behind_it(tmp_path: Path) -> N
     writer.close()
 
 
-def test_at_its_ceiling_the_folder_stops_growing_and_is_whole(writer: WriterHome) -> None:
+def test_the_folder_stops_growing_at_its_ceiling(writer: WriterHome) -> None:
     writer.task.run = dataclasses.replace(writer.run, settings=Settings(batch=BatchSettings(ceiling_bytes=100_000)))
     writer.write([*NO_FILES, *live_records(0, 2)])
     assert writer.task._folder is not None
@@ -250,7 +250,7 @@ def test_at_its_ceiling_the_folder_stops_growing_and_is_whole(writer: WriterHome
     assert writer.task.progress().counts["not_recorded"] == 1
 
 
-def test_a_full_disk_keeps_what_is_there(writer: WriterHome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_existing_files(writer: WriterHome, monkeypatch: pytest.MonkeyPatch) -> None:
     writer.write([*batch(), *live_records(BATCH_RECORDS, 4)])
     monkeypatch.setattr("pygnc.tasks.batch_writer.folder.os.pwrite", lambda *_: 7)
     writer.write(live_records(4, 6))
@@ -259,7 +259,7 @@ def test_a_full_disk_keeps_what_is_there(writer: WriterHome, monkeypatch: pytest
     assert writer.files() == {"sense.bin": CONTENT[: 4 * SIZE]}
 
 
-def test_wherever_a_power_cut_ends_them_all_whole_packets_are_read() -> None:
+def test_all_complete_packets_survive_a_power_cut() -> None:
     for cut in range(len(CONTENT) - 2 * SIZE, len(CONTENT) + 1):
         for rest in (b"", bytes(37)):  # a file system may leave zeros where data were to be
             assert scan(CONTENT[:cut] + rest).records.tobytes() == CONTENT[: cut // SIZE * SIZE], cut

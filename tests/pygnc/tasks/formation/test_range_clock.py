@@ -16,7 +16,7 @@ from pygnc.tasks.ingest.batch import find_sources, record_messages
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import scenario_of
 from pygnc_ground.scenario.presets import preset_tables
-from pygnc_ground.scenario.settings import checked
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.writer import write_scenario
 from tests.reference import recording
 
@@ -78,7 +78,7 @@ def groups(count: int, *, boot_s: int = BOOT_S, first_ms: int = START_MS, satell
 
 
 def run(clock: RangeClock, messages: list[Message]) -> list[TimedRange]:
-    return [timed for message in messages for timed in clock.take(message)]
+    return [timed for message in messages for timed in clock.process(message)]
 
 
 def offsets_ms(timed: list[TimedRange]) -> list[int]:
@@ -106,7 +106,7 @@ def errors_ms(timed: list[TimedRange], truth: pl.DataFrame) -> NDArray[np.int64]
 
 
 def test_all_ranges_of_four_satellites_are_timed_within_a_second(tmp_path: Path) -> None:
-    whole = checked(preset_tables("formation4"), "formation4")
+    whole = settings_from_tables(preset_tables("formation4"), "formation4")
     preset = msgspec.structs.replace(whole, duration_s=1800)
     everyone = satellites(preset)
     write_scenario(preset, [scenario_of(preset, satellite, everyone) for satellite in everyone], tmp_path / "all")
@@ -123,8 +123,8 @@ def test_all_ranges_of_four_satellites_are_timed_within_a_second(tmp_path: Path)
         assert errors_ms(of_satellite, truth).max() <= 1000
 
 
-def test_through_jumps_a_reboot_and_damage_hardly_a_range_is_lost_and_none_is_mistimed(tmp_path: Path) -> None:
-    preset = checked(preset_tables("dirty"), "dirty")
+def test_jumps_a_reboot_and_damage_cost_few_ranges_and_mistime_none(tmp_path: Path) -> None:
+    preset = settings_from_tables(preset_tables("dirty"), "dirty")
     (satellite, *_) = everyone = satellites(preset)
     write_scenario(preset, [scenario_of(preset, satellite, everyone)], tmp_path / "dirty")
     messages = list(in_order(tmp_path / "dirty"))
@@ -147,7 +147,7 @@ def test_the_recorded_ranges_have_the_recordings_one_offset(tmp_path: Path) -> N
 
 
 def test_our_own_clock_is_mapped_by_sense_records_where_there_are_any() -> None:
-    late = [fix(START_MS), ranged(BOOT_S + 5)]  # the range was made five seconds behind its GPS packet
+    late = [fix(START_MS), ranged(BOOT_S + 5)]  # five seconds after its GPS packet
     sense: list[Message] = [fix(START_MS + 25_000 * k, BOOT_S + 25 * k) for k in range(4)]
     timed = run(RangeClock(), [*sense, *late])
     assert [one.gps_ms for one in timed] == [START_MS + 5000]
@@ -181,7 +181,7 @@ def test_a_damaged_time_of_a_group_does_not_pull_the_map(damaged: GpsFix) -> Non
     assert [one.gps_ms for one in timed] == [START_MS + 60_000 * k for k in range(12)]
 
 
-def test_a_damaged_spacecraft_time_is_given_up() -> None:
+def test_discards_a_range_with_a_damaged_spacecraft_time() -> None:
     messages = groups(12)
     messages[15] = ranged(BOOT_S + 123_456)
     clock = RangeClock()
@@ -199,10 +199,10 @@ def test_ranges_before_the_receiver_knows_the_time_get_theirs_later() -> None:
     assert len(run(RangeClock(), [*long_before, *groups(4)])) == 4
 
 
-def test_two_groups_are_timed_at_the_batchs_end_and_not_before() -> None:
+def test_two_groups_get_times_at_the_end_of_the_batch() -> None:
     clock = RangeClock()
     assert run(clock, groups(2)) == []
-    assert len(clock.take(BatchEnd(seq=9, cause=""))) == 2
+    assert len(clock.process(BatchEnd(seq=9, cause=""))) == 2
 
 
 def test_without_any_gps_time_a_bounded_number_is_held() -> None:

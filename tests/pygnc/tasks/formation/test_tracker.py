@@ -96,7 +96,7 @@ def test_with_fixes_of_the_partners_nothing_is_ambiguous(said: list[FormationMes
     assert all(one.chi2_mirror > one.chi2_best + 30.0 for one in found if one.chi2_mirror and one.chi2_best)
 
 
-def test_ranges_alone_are_called_ambiguous_and_the_mirror_is_told() -> None:
+def test_ranges_alone_are_ambiguous_and_the_mirror_is_reported() -> None:
     own = [m for m in batch.inputs() if not (isinstance(m, GpsFix | RangeMeasurement) and m.satellite_id)]
     said = fly(fresh(), own, batch.answers())
     solved = [one for one in said if isinstance(one, FormationEstimate) and not one.cause]
@@ -105,11 +105,11 @@ def test_ranges_alone_are_called_ambiguous_and_the_mirror_is_told() -> None:
     assert any(one.mirror_rtn_m is not None for one in solved)
 
 
-def test_the_same_is_said_again(said: list[FormationMessage]) -> None:
+def test_gives_the_same_messages_again(said: list[FormationMessage]) -> None:
     assert fly(fresh(), batch.inputs(), batch.answers()) == said
 
 
-def test_the_books_of_the_ranges_balance() -> None:
+def test_range_counters_add_up() -> None:
     tracker = fresh()
     fly(tracker, batch.inputs(), batch.answers())
     counts = tracker.counts
@@ -119,7 +119,7 @@ def test_the_books_of_the_ranges_balance() -> None:
     assert counts["fixes_of_partners"] == 100
 
 
-def test_without_an_orbit_each_partner_is_named_with_the_cause() -> None:
+def test_reports_the_cause_for_each_partner_without_an_orbit() -> None:
     tracker = fresh()
     for message in batch.inputs():
         tracker.process(message)
@@ -128,10 +128,10 @@ def test_without_an_orbit_each_partner_is_named_with_the_cause() -> None:
     assert tracker.problem is not None
     said = tracker.accept(tracker.problem())
     named = [(one.partner_id, one.cause) for one in said if isinstance(one, FormationEstimate)]
-    assert sorted(named) == [(partner, "our own orbit is not known") for partner in batch.PARTNERS]
+    assert sorted(named) == [(partner, "our own orbit is unknown") for partner in batch.PARTNERS]
 
 
-def test_nothing_is_posed_before_the_batchs_end_nor_without_a_partner() -> None:
+def test_poses_no_problem_before_the_end_of_the_batch_or_without_a_partner() -> None:
     tracker = fresh()
     *messages, end = batch.inputs()
     for message in messages:
@@ -148,7 +148,7 @@ def test_nothing_is_posed_before_the_batchs_end_nor_without_a_partner() -> None:
 
 @pytest.fixture(scope="module")
 def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
-    """The batch ends after thirty minutes; what it holds beyond comes one by one. What is said before and after."""
+    """Messages before and after the end of a batch of thirty minutes; later inputs are processed one by one."""
     *messages, end = batch.inputs()
     ranges = [number for number, message in enumerate(messages) if isinstance(message, RangeMeasurement)]
     early, late = messages[: ranges[180]], messages[ranges[180] :]
@@ -161,7 +161,7 @@ def in_two() -> tuple[FormationTracker, list[FormationMessage], list[FormationMe
     return tracker, said, fly(tracker, late, answers)
 
 
-def test_what_comes_behind_the_batch_is_answered_at_once_and_near_the_truth(
+def test_estimates_observations_after_the_batch_at_once(
     in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
 ) -> None:
     _, said, later = in_two
@@ -175,7 +175,7 @@ def test_what_comes_behind_the_batch_is_answered_at_once_and_near_the_truth(
             assert np.linalg.norm(np.array(one.position_gcrf_m) - batch.true_place_m(one.gps_ms, partner)) < 15.0
 
 
-def test_all_of_it_is_solved_again_after_a_while(
+def test_solves_the_whole_arc_again_later(
     in_two: tuple[FormationTracker, list[FormationMessage], list[FormationMessage]],
 ) -> None:
     tracker, said, later = in_two
@@ -186,7 +186,7 @@ def test_all_of_it_is_solved_again_after_a_while(
     assert [one.seq for one in [*said, *later]] == list(range(1, len(said) + len(later) + 1))
 
 
-def test_closest_approaches_of_every_partner_and_hypothesis_are_told(said: list[FormationMessage]) -> None:
+def test_reports_closest_approaches_of_every_partner_and_hypothesis(said: list[FormationMessage]) -> None:
     approaches = [one for one in said if isinstance(one, ClosestApproach)]
     assert {one.partner_id for one in approaches} == set(batch.PARTNERS)
     newest_ms = max(one.gps_ms for one in said if isinstance(one, FormationEstimate))
@@ -197,7 +197,7 @@ def test_closest_approaches_of_every_partner_and_hypothesis_are_told(said: list[
         assert one.least_m <= one.distance_m
 
 
-def test_a_range_that_comes_twice_counts_once() -> None:
+def test_counts_a_repeated_range_once() -> None:
     messages = batch.inputs()[:200]
     ranges = [message for message in messages if isinstance(message, RangeMeasurement)]
     once, twice = fresh(), fresh()

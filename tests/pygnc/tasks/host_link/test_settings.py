@@ -14,7 +14,7 @@ def keep(home: Path, generation: int, text: str) -> None:
     SettingsSlots(home).write(generation % 2, encode_slot(generation, text))
 
 
-def test_without_changes_the_file_holds(tmp_path: Path) -> None:
+def test_uses_the_settings_file_without_changes(tmp_path: Path) -> None:
     assert load_settings(None, tmp_path) == (Settings(), "")
     (tmp_path / "pygnc.toml").write_text("[logs]\nceiling_bytes = 1000\n")
     settings, fault = load_settings(None, tmp_path)
@@ -22,7 +22,7 @@ def test_without_changes_the_file_holds(tmp_path: Path) -> None:
     assert not fault
 
 
-def test_changes_go_on_top_of_the_file_and_the_newest_hold(tmp_path: Path) -> None:
+def test_the_newest_changes_override_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[logs]\nceiling_bytes = 1000\nreserve_bytes = 7\n")
     keep(tmp_path, 1, "logs.ceiling_bytes = 2000\n")
     keep(tmp_path, 2, "logs.ceiling_bytes = 3000\n")
@@ -31,14 +31,14 @@ def test_changes_go_on_top_of_the_file_and_the_newest_hold(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("text", ["logs.ceiling_bytes = -1\n", "logs.no_such = 1\n", "logs = \n"])
-def test_changes_that_do_not_fit_are_left_out_and_named(tmp_path: Path, text: str) -> None:
+def test_ignores_and_reports_changes_that_do_not_fit(tmp_path: Path, text: str) -> None:
     keep(tmp_path, 1, text)
     settings, fault = load_settings(None, tmp_path)
     assert settings == Settings()
     assert "ignored" in fault
 
 
-def test_a_file_that_cannot_be_used_is_refused_as_ever(tmp_path: Path) -> None:
+def test_rejects_an_unusable_settings_file_despite_changes(tmp_path: Path) -> None:
     keep(tmp_path, 1, "logs.ceiling_bytes = 2000\n")
     (tmp_path / "pygnc.toml").write_text("[logs]\nceiling_bytes = -1\n")
     with pytest.raises(ConfigurationError, match=r"pygnc\.toml"):
@@ -53,7 +53,7 @@ def test_every_setting_has_a_name() -> None:
     assert not any(isinstance(value, HostSettings) for value in values.values())
 
 
-def test_a_change_is_checked_against_the_file_as_it_is_now(tmp_path: Path) -> None:
+def test_validates_a_change_against_the_present_file(tmp_path: Path) -> None:
     check = settings_validator(None, tmp_path)
     check({"logs": {"ceiling_bytes": 5}})
     with pytest.raises(ValueError, match="baud"):

@@ -1,4 +1,4 @@
-"""The books of input files and packets, as they follow from the input journal."""
+"""Counters of input files and packets."""
 
 from pygnc.bus.messages import SourceFile
 from pygnc.tasks.ingest.input_state import InputCounters, merge_file_counts
@@ -25,7 +25,7 @@ GROWN = SourceFile(
 )
 
 
-def test_a_packet_that_was_cut_counts_once() -> None:
+def test_counts_a_cut_packet_once() -> None:
     books = merge_file_counts(WHOLE, GROWN)
     assert (books.size_bytes, books.delivered_bytes, books.damaged_bytes) == (1200, 1132, 68)
     assert books.damage == ((100, 160, "content"), (1192, 1200, "content"))
@@ -33,7 +33,7 @@ def test_a_packet_that_was_cut_counts_once() -> None:
     assert books.carried_bytes == 0
 
 
-def test_the_totals_are_those_of_the_files() -> None:
+def test_totals_are_the_sums_over_the_files() -> None:
     counters = InputCounters()
     for file in (WHOLE, SourceFile(seq=2, name="rng00001.bin", fault="Permission denied"), GROWN):
         counters.count(file)
@@ -47,7 +47,7 @@ def test_the_totals_are_those_of_the_files() -> None:
     }
 
 
-def test_a_file_that_was_replaced_keeps_its_books() -> None:
+def test_a_replaced_file_keeps_its_counts() -> None:
     counters = InputCounters()
     counters.count(WHOLE)
     counters.count(SourceFile(seq=9, name="rng00000.bin", fault="replaced"))

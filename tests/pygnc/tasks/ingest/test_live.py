@@ -1,4 +1,4 @@
-"""Live packets become the same messages as those of files, come once, and are never silently of another boot."""
+"""Live packets equal those of files, are written once, and inconsistent ones are reported."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +40,7 @@ def packets_of(messages: list[Message]) -> list[LivePacket]:
     return packets
 
 
-def test_sensor_and_gps_packets_are_as_from_a_file() -> None:
+def test_live_sensor_and_gps_packets_equal_those_of_a_file() -> None:
     expected = from_file()
     for packet, message in zip(packets_of(expected), expected, strict=True):
         live = live_message(packet, packet.seq, BANDWIDTH_HZ)
@@ -48,7 +48,7 @@ def test_sensor_and_gps_packets_are_as_from_a_file() -> None:
 
 
 @pytest.mark.parametrize("radio_id", [0, 75])
-def test_range_packets_are_as_from_a_file(tmp_path: Path, radio_id: int) -> None:
+def test_live_range_packets_equal_those_of_a_file(tmp_path: Path, radio_id: int) -> None:
     stream = list(range_packets(4, seed=1))
     (tmp_path / "rng00000.bin").write_bytes(b"".join(stream))
     row = RangeRow([tmp_path / "rng00000.bin"], ["rng00000.bin"], BANDWIDTH_HZ, satellite_id=radio_id, own_id=74)
@@ -73,7 +73,7 @@ def names_of(message: Message, counters: InputCounters) -> list[str]:
     return [name for name, _ in live_anomalies(message, counters)]
 
 
-def test_what_goes_on_is_not_odd_and_what_does_not_is() -> None:
+def test_reports_packets_that_are_inconsistent_with_earlier_ones() -> None:
     first, *_, last = from_file()
     assert isinstance(first, SensorSample)
     assert isinstance(last, GpsFix)
@@ -155,7 +155,7 @@ def live_home(tmp_path: Path) -> Iterator[LiveHome]:
 
 
 @pytest.mark.parametrize("lost_at", range(0, 24, 3))
-def test_each_live_packet_comes_once_though_ingest_is_lost(live_home: LiveHome, lost_at: int) -> None:
+def test_each_live_packet_is_written_once_when_ingest_is_killed(live_home: LiveHome, lost_at: int) -> None:
     packets = packets_of(from_file())
     live_home.host.write(packets[:6])
     live_home.lost_at_write(lost_at)
@@ -186,7 +186,7 @@ def test_each_live_packet_comes_once_though_ingest_is_lost(live_home: LiveHome, 
     assert counts["source_bytes"] == counts["delivered_bytes"]
 
 
-def test_live_packets_begin_no_new_batch(live_home: LiveHome) -> None:
+def test_live_packets_do_not_start_a_new_batch(live_home: LiveHome) -> None:
     live_home.work()
     before = live_home.task.progress()
     live_home.host.write(packets_of(from_file()))
@@ -197,7 +197,7 @@ def test_live_packets_begin_no_new_batch(live_home: LiveHome) -> None:
     assert after.counts["sensor_packets"] == 5 * RECORDS
 
 
-def test_what_was_acknowledged_is_taken_at_the_end(live_home: LiveHome) -> None:
+def test_writes_acknowledged_packets_at_the_end(live_home: LiveHome) -> None:
     live_home.work()
     live_home.host.write(packets_of(from_file()))
     live_home.task.close()
@@ -207,7 +207,9 @@ def test_what_was_acknowledged_is_taken_at_the_end(live_home: LiveHome) -> None:
 
 @pytest.mark.parametrize("lost_at", [None, 2])
 @pytest.mark.parametrize("turns", [0, 1, 5])
-def test_so_it_is_when_the_batch_is_cut_short(live_home: LiveHome, turns: int, lost_at: int | None) -> None:
+def test_writes_acknowledged_packets_if_the_batch_is_cut_short(
+    live_home: LiveHome, turns: int, lost_at: int | None
+) -> None:
     """The same of a task that was lost within the batch and began anew."""
     packets = packets_of(from_file())
     (live_home.run.home / "sense.bin").write_bytes(DEMO.read_bytes())

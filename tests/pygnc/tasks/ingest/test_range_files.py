@@ -1,4 +1,4 @@
-"""Range files that appear and grow while they are looked at: every packet once, every byte in the books."""
+"""Range files that appear and grow: every packet is read once, every byte is counted."""
 
 import tempfile
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def write(file: Path, content: bytes) -> None:
 
 @given(st.data(), st.integers(0, 50), st.integers(1, 25), st.integers(65_530, 65_540))
 @EXAMPLES
-def test_however_a_stream_is_cut_and_grows_every_packet_comes_once(
+def test_every_packet_is_read_once_however_the_files_are_cut_and_grow(
     data: st.DataObject, seed: int, count: int, first_number: int
 ) -> None:
     stream = b"".join(range_packets(count, seed=seed))
@@ -112,9 +112,7 @@ def test_however_a_stream_is_cut_and_grows_every_packet_comes_once(
 
 @given(st.data(), st.integers(0, 50))
 @EXAMPLES
-def test_with_damage_the_books_hold_every_byte_and_good_packets_far_from_it_come(
-    data: st.DataObject, seed: int
-) -> None:
+def test_counts_every_byte_and_reads_packets_away_from_damage(data: st.DataObject, seed: int) -> None:
     stream = bytearray(b"".join(range_packets(20, seed=seed)))
     at = data.draw(st.integers(0, len(stream) - 1))
     stream[at : at + data.draw(st.integers(1, 40))] = data.draw(st.binary(max_size=60))
@@ -129,12 +127,12 @@ def test_with_damage_the_books_hold_every_byte_and_good_packets_far_from_it_come
         counts = reader.counters.counts
         assert counts["delivered_bytes"] + counts["damaged_bytes"] == counts["source_bytes"]
         assert counts["delivered_bytes"] == len(reader.raw)
-        # A cut packet that never goes on is read once more comes.
+        # A cut packet without continuation is read again when the file grows.
         assert 0 <= len(stream) - counts["source_bytes"] < 102
         assert counts["damaged_bytes"] < 102 + 40 + 60 + 102
 
 
-def test_a_lower_number_behind_a_gap_begins_a_row_of_its_own(tmp_path: Path) -> None:
+def test_a_lower_number_after_a_gap_begins_a_new_series(tmp_path: Path) -> None:
     stream = b"".join(range_packets(4, seed=1))
     write(tmp_path / "range" / "rng00005.bin", stream[:-30])
     reader = Reader(tmp_path)
@@ -147,7 +145,7 @@ def test_a_lower_number_behind_a_gap_begins_a_row_of_its_own(tmp_path: Path) -> 
     assert len(reader.raw) == 2 * len(stream)
 
 
-def test_a_packet_that_does_not_go_on_in_the_next_file_is_damage(tmp_path: Path) -> None:
+def test_a_cut_packet_without_continuation_is_damage(tmp_path: Path) -> None:
     stream = b"".join(range_packets(6, seed=2))
     write(tmp_path / "rng00005.bin", stream[:50])
     reader = Reader(tmp_path)
@@ -159,7 +157,7 @@ def test_a_packet_that_does_not_go_on_in_the_next_file_is_damage(tmp_path: Path)
 
 
 @pytest.mark.parametrize("shorter", [0, 100])
-def test_a_file_that_was_replaced_by_a_shorter_one_is_a_fault(tmp_path: Path, shorter: int) -> None:
+def test_reports_a_file_replaced_by_a_shorter_one(tmp_path: Path, shorter: int) -> None:
     stream = b"".join(range_packets(4, seed=3))
     write(tmp_path / "range" / "partner_75" / "rng00005.bin", stream)
     reader = Reader(tmp_path)

@@ -1,4 +1,4 @@
-"""Where range files are looked for, and whose they are."""
+"""Location and owner of range files."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def touch(home: Path, *names: str) -> None:
         (home / name).touch()
 
 
-def test_own_and_partners_files_are_found_under_all_their_names(tmp_path: Path) -> None:
+def test_finds_own_and_partners_files_under_all_their_names(tmp_path: Path) -> None:
     touch(tmp_path, "range.bin", "rng00001.bin", "range/rng00002.bin", "range/partner_75/rng65535.bin")
     touch(tmp_path, "range/partner_L/rng00003.bin", "range/partner_75/notes.txt", "range/old/rng00001.bin", "rng1.bin")
     folders, faults = list_range_files(tmp_path, own_id=74)
@@ -39,7 +39,7 @@ def test_own_and_partners_files_are_found_under_all_their_names(tmp_path: Path) 
         ("partner_k", "the name contains no radio id"),
     ],
 )
-def test_a_folder_that_cannot_be_a_partners_is_named_with_the_remedy(tmp_path: Path, folder: str, reason: str) -> None:
+def test_reports_an_invalid_partner_folder_with_the_remedy(tmp_path: Path, folder: str, reason: str) -> None:
     touch(tmp_path, f"range/{folder}/rng00000.bin")
     folders, (fault,) = list_range_files(tmp_path, own_id=77)
     assert [found.prefix for found in folders] == ["", "range/"]
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_a_partners_is_named_with_the_remedy(tmp_path: P
     assert fault.reason.startswith(reason)
 
 
-def test_of_two_folders_of_one_satellite_the_number_is_read(tmp_path: Path) -> None:
+def test_prefers_the_numbered_folder_of_a_satellite(tmp_path: Path) -> None:
     touch(tmp_path, "range/partner_K/rng00000.bin", "range/partner_75/rng00000.bin")
     folders, (fault,) = list_range_files(tmp_path, own_id=74)
     assert [found.prefix for found in folders] == ["", "range/", "range/partner_75/"]
@@ -60,7 +60,7 @@ def test_an_empty_home_has_no_range_files(tmp_path: Path) -> None:
     assert [list(folder.rows()) for folder in folders] == [[], []]
 
 
-def test_files_go_on_in_the_next_number_of_their_folder() -> None:
+def test_a_file_continues_in_the_next_number_of_its_folder() -> None:
     assert is_next_file("rng00001.bin", "rng00002.bin")
     assert is_next_file("range/partner_75/rng65535.bin", "range/partner_75/rng00000.bin")
     assert not is_next_file("range/rng00001.bin", "rng00002.bin")

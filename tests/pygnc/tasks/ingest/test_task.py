@@ -1,4 +1,4 @@
-"""The sequencer in one process: lost at any of its writes, its successor makes the same journal."""
+"""Ingest in one process: after a loss at any write, a restarted ingest gives the same journal."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -107,7 +107,7 @@ def without_times(payloads: list[bytes]) -> list[Message]:
 
 
 @pytest.mark.parametrize("lost_at", range(28))
-def test_lost_at_any_write_its_successor_makes_the_same_journal(homes: list[Home], lost_at: int) -> None:
+def test_a_restart_after_any_write_gives_the_same_journal(homes: list[Home], lost_at: int) -> None:
     undisturbed, lost = homes
     times_lost = 0
     for step in STEPS:
@@ -137,7 +137,7 @@ def test_every_write_is_tried(homes: list[Home]) -> None:
     assert 20 <= home.writes <= 28
 
 
-def test_what_is_gone_when_a_lost_ingest_looks_for_it_is_said(homes: list[Home]) -> None:
+def test_reports_files_that_are_missing_after_a_restart(homes: list[Home]) -> None:
     home, _ = homes
     home.append(STEPS[0])
     home.work()
@@ -157,7 +157,7 @@ def test_what_is_gone_when_a_lost_ingest_looks_for_it_is_said(homes: list[Home])
     assert b"".join(m.raw for m in own if m.source != "range/rng00009.bin") in STREAM
 
 
-def test_without_the_journals_beginning_nothing_is_read_twice(
+def test_reads_nothing_twice_without_the_beginning_of_the_journal(
     homes: list[Home], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_writer, "SEGMENT_BYTES", 2000)  # in memory only the newest segments are kept

@@ -17,7 +17,7 @@ DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "sense.bin"
 RECORDS = 8
 
 
-def test_answers_that_nobody_heard_are_told_to_who_joins_though_nothing_more_comes(tmp_path: Path) -> None:
+def test_a_new_reader_gets_earlier_estimates_even_if_none_follow(tmp_path: Path) -> None:
     run = run_in(tmp_path)  # begins long before the batch: there is nothing to predict
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:

@@ -1,4 +1,4 @@
-"""From inputs to orbit estimates: restarts change nothing, books balance, damaged clocks are noticed."""
+"""Orbit tracker: restarts change nothing, counters add up, damaged clocks are detected."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from pygnc.bus.messages import BatchEnd, GpsFix, Message, OrbitEstimate
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.tasks.ingest.sense_file import SenseFile
-from pygnc.tasks.orbit.tracker import OrbitTracker, TrackerState, watermark_after
+from pygnc.tasks.orbit.tracker import PREDICTION_MAX_MS, OrbitTracker, TrackerState, watermark_after
 
 DEMO = Path(__file__).resolve().parents[4] / "data" / "demo" / "sense.bin"
 RECORDS = 60
@@ -57,7 +57,7 @@ def test_a_restart_anywhere_changes_no_bit(inputs: list[Message], cut: int) -> N
     assert second.counts["fixes_received"] == RECORDS
 
 
-def test_a_prediction_leaves_the_estimates_alone(inputs: list[Message]) -> None:
+def test_a_prediction_does_not_change_the_estimates(inputs: list[Message]) -> None:
     undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs)
     tracker = OrbitTracker(SETTINGS, NONE)
     estimates = run(tracker, inputs[:40])
@@ -74,8 +74,26 @@ def test_a_prediction_leaves_the_estimates_alone(inputs: list[Message]) -> None:
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
 
 
-def test_nothing_is_predicted_without_a_state_a_clock_or_a_future() -> None:
+def test_predicts_nothing_without_a_state() -> None:
     assert OrbitTracker(SETTINGS, NONE).predict_to(10**9) == (None, False)
+
+
+def test_predicts_nothing_without_a_clock_map(inputs: list[Message]) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, [msgspec.structs.replace(m, t_spacecraft_s=None) if isinstance(m, GpsFix) else m for m in inputs])
+    assert tracker.counts["fixes_accepted"] > 0
+    assert tracker.predict_to(newest_spacecraft_s(inputs) + 60) == (None, False)
+
+
+@pytest.mark.parametrize("ahead_s", [-60, 0, 1 + PREDICTION_MAX_MS // 1000])
+def test_predicts_neither_the_past_nor_the_far_future(inputs: list[Message], ahead_s: int) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, inputs)
+    assert tracker.predict_to(newest_spacecraft_s(inputs) + ahead_s) == (None, False)
+
+
+def newest_spacecraft_s(inputs: list[Message]) -> int:
+    return max(m.t_spacecraft_s for m in inputs if isinstance(m, GpsFix) and m.t_spacecraft_s is not None)
 
 
 def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message]) -> None:
@@ -90,7 +108,7 @@ def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message
     assert tracker.counts["fixes_received"] == tracker.counts["fixes_accepted"] + 1
 
 
-def test_books_balance_whatever_is_wrong_with_the_fixes(inputs: list[Message]) -> None:
+def test_counters_add_up_whatever_is_wrong_with_the_fixes(inputs: list[Message]) -> None:
     faults: list[dict[str, object]] = [
         {"gps_week": 0},
         {"position_status": 1},
@@ -128,7 +146,7 @@ def test_partners_packets_are_neither_answered_nor_counted(inputs: list[Message]
     assert not any(among.process(message, 1) or watermark_after(message, [], 1) for message in theirs)
 
 
-def test_fixes_behind_the_batchs_end_go_on_with_the_orbit(inputs: list[Message]) -> None:
+def test_fixes_after_the_end_of_the_batch_continue_the_orbit(inputs: list[Message]) -> None:
     tracker = OrbitTracker(SETTINGS, NONE)
     run(tracker, [*inputs[:20], inputs[-1]])
     late = run(tracker, inputs[20:30])

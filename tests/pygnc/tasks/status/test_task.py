@@ -39,7 +39,7 @@ def decoded(shown: PartnerStatus) -> dict[str, status.Value]:
     return status.decode(status.encode(shown.fields()))
 
 
-def test_the_newest_of_each_partner_is_shown_in_order_of_ids() -> None:
+def test_reports_the_newest_state_of_each_partner_by_id() -> None:
     shown = PartnerStatus()
     shown.take(estimate(77))
     shown.take(estimate(75))
@@ -54,7 +54,7 @@ def test_the_newest_of_each_partner_is_shown_in_order_of_ids() -> None:
     assert values["partner1_residual_m"] == -3.0
 
 
-def test_a_partner_without_a_solution_has_a_name_and_no_numbers() -> None:
+def test_a_partner_without_a_solution_has_an_id_and_no_numbers() -> None:
     shown = PartnerStatus()
     shown.take(
         FormationEstimate(seq=1, last_input_seq=9, input_seq=8, gps_ms=GPS_MS, partner_id=76, cause="too few ranges")

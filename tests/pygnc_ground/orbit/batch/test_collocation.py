@@ -12,13 +12,13 @@ NODE_S = SPAN_S * collocation.NODE
 
 
 def linear_force(
-    by_position: FloatArray, by_velocity: FloatArray, by_parameter: FloatArray, reference: FloatArray
+    d_position: FloatArray, d_velocity: FloatArray, d_parameter: FloatArray, reference: FloatArray
 ) -> collocation.LinearForce:
     """One segment with constant derivatives (3, 3), (3, 3), (3, m); the force is linear throughout."""
-    acceleration = reference[..., :3] @ by_position.T + reference[..., 3:] @ by_velocity.T
+    acceleration = reference[..., :3] @ d_position.T + reference[..., 3:] @ d_velocity.T
     nodes = (1, collocation.NODES, 1, 1)
     return collocation.LinearForce(
-        acceleration, np.tile(by_position, nodes), np.tile(by_velocity, nodes), np.tile(by_parameter, nodes)
+        acceleration, np.tile(d_position, nodes), np.tile(d_velocity, nodes), np.tile(d_parameter, nodes)
     )
 
 

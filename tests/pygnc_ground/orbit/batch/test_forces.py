@@ -59,12 +59,12 @@ def test_derivatives_by_the_state_are_those_of_the_acceleration(axis: int) -> No
     after, before = (forces_at(SAIL, STATES + sign * step).acceleration_mps2 for sign in (1.0, -1.0))
     difference = (after - before) / (2.0 * step[axis])
     found = forces_at(SAIL)
-    analytic = (found.by_position if axis < 3 else found.by_velocity)[:, :, axis % 3]
+    analytic = (found.d_position if axis < 3 else found.d_velocity)[:, :, axis % 3]
     np.testing.assert_allclose(analytic, difference, atol=5e-3 * np.abs(difference).max())
 
 
 def test_derivatives_by_the_parameters_are_those_of_the_acceleration() -> None:
-    found = forces_at(SAIL).by_parameter
+    found = forces_at(SAIL).d_parameter
     more = forces_at(SAIL, log_drag=1e-4).acceleration_mps2 - forces_at(SAIL, log_drag=-1e-4).acceleration_mps2
     np.testing.assert_allclose(found[:, :, DRAG], more / 2e-4, rtol=1e-6, atol=1e-9)
     more = forces_at(SAIL, radiation_coefficient=1.0).acceleration_mps2 - forces_at(SAIL).acceleration_mps2
@@ -73,8 +73,8 @@ def test_derivatives_by_the_parameters_are_those_of_the_acceleration() -> None:
     np.testing.assert_allclose(found[:, :, EMPIRICAL] @ (1.0, 2.0, -3.0), more, atol=1e-12)
 
 
-def test_drag_slows_down_against_the_air_that_turns_with_the_earth() -> None:
-    found = forces_at(SAIL).by_parameter[:, :, DRAG]
+def test_drag_opposes_the_velocity_relative_to_the_rotating_atmosphere() -> None:
+    found = forces_at(SAIL).d_parameter[:, :, DRAG]
     for row, (gps_ms, state) in enumerate(zip(TIMES.tolist(), STATES, strict=True)):
         # The pole of 2024 lies 0.13 degrees off the axis of GCRF.
         wind = state[3:] - np.cross((0.0, 0.0, EARTH_ROTATION_RAD_S), state[:3])
@@ -84,7 +84,7 @@ def test_drag_slows_down_against_the_air_that_turns_with_the_earth() -> None:
 
 
 def test_the_empirical_axes_are_radial_transverse_and_normal() -> None:
-    axes = forces_at(SAIL).by_parameter[:, :, EMPIRICAL]
+    axes = forces_at(SAIL).d_parameter[:, :, EMPIRICAL]
     radial, transverse, normal = axes.transpose(2, 0, 1)
     np.testing.assert_allclose(radial, STATES[:, :3] / np.linalg.norm(STATES[:, :3], axis=1, keepdims=True), rtol=1e-14)
     np.testing.assert_allclose(np.cross(radial, transverse), normal, atol=1e-14)
@@ -96,7 +96,7 @@ def test_light_pushes_away_from_the_sun_and_not_in_the_shadow() -> None:
     sun_m = np.array([SunMoon().at(gps_ms)[0] for gps_ms in TIMES.tolist()])
     states = STATES.copy()
     states[0, :3] = -7e6 * sun_m[0] / np.linalg.norm(sun_m[0])
-    found = forces_at(SAIL, states).by_parameter[:, :, _RADIATION_COLUMN]
+    found = forces_at(SAIL, states).d_parameter[:, :, _RADIATION_COLUMN]
     size = np.linalg.norm(found, axis=1)
     assert size[0] == 0.0
     np.testing.assert_allclose(size[1:], 4.54e-6 * 2e3 / 1.58, rtol=0.04)
@@ -113,7 +113,7 @@ def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_h
     slope = np.array([0.1, 1e-7, -2e-7, 3e-7])
     place_s = forces.INTERVAL_S * np.arange(unknowns.nodes)
     values[forces.FIRST_NODE :] = (place_s[:, None] * slope).ravel()
-    values[forces._RADIATION_COLUMN] = 1.4
+    values[forces.RADIATION] = 1.4
     at_nodes = unknowns.at_nodes(values)
     time_s = (collocation.SEGMENT_S * (np.arange(7)[:, None] + collocation.NODE)).ravel()
     np.testing.assert_allclose(at_nodes.log_drag, slope[0] * time_s, rtol=1e-12)
@@ -124,13 +124,13 @@ def test_parameters_at_the_nodes_are_linear_in_time_between_the_quarters_of_an_h
 def test_derivatives_by_the_local_unknowns_agree_with_the_parameters_they_make() -> None:
     unknowns = ArcParameters(segments=4)
     random = np.random.default_rng(2)
-    by_parameter = random.normal(size=(4, collocation.NODES, 3, 5))
+    d_parameter = random.normal(size=(4, collocation.NODES, 3, 5))
     values = random.normal(size=unknowns.count)
     at_nodes = unknowns.at_nodes(values)
     each = np.column_stack((at_nodes.log_drag, at_nodes.empirical_rtn_mps2))
     each = np.column_stack((each, np.full(len(each), at_nodes.radiation_coefficient)))
-    expected = np.einsum("ksap,ksp->ksa", by_parameter, each.reshape(4, collocation.NODES, 5))
-    found = np.einsum("ksap,kp->ksa", unknowns.local(by_parameter), values[unknowns.local_columns])
+    expected = np.einsum("ksap,ksp->ksa", d_parameter, each.reshape(4, collocation.NODES, 5))
+    found = np.einsum("ksap,kp->ksa", unknowns.local(d_parameter), values[unknowns.local_columns])
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -152,4 +152,4 @@ def test_the_prior_has_the_settings_sigmas_and_correlation_times() -> None:
 
 def test_the_reflectivity_coefficient_is_expected_to_be_the_settings() -> None:
     settings = replace(SETTINGS, spacecraft=replace(SETTINGS.spacecraft, reflectivity_coefficient=1.7))
-    assert ArcParameters(3).prior(settings, Factors()).mean[forces._RADIATION_COLUMN] == 1.7
+    assert ArcParameters(3).prior(settings, Factors()).mean[forces.RADIATION] == 1.7

@@ -23,7 +23,7 @@ def proper_prior(sigma: float, size: int) -> Prior:
     return Prior(np.full(size, 0.3), np.eye(size) / sigma**2, -2.0 * size * np.log(sigma))
 
 
-def test_evidence_differs_between_priors_as_the_probability_of_the_measurements_does() -> None:
+def test_evidence_ratio_is_the_ratio_of_measurement_probabilities() -> None:
     random = np.random.default_rng(4)
     rows, measured = random.normal(size=(12, 4)), random.normal(size=12)
     normal = normal_equations(rows, measured)
@@ -62,7 +62,7 @@ def test_rows_of_the_first_unknowns_alone_leave_the_later_ones_untouched() -> No
 
 
 @pytest.mark.parametrize("power", [-1.0, 0.0, 1.0, 3.0])
-def test_the_freedom_of_the_forces_is_chosen_as_large_as_they_are(power: float) -> None:
+def test_chooses_the_sigmas_of_the_forces_by_evidence(power: float) -> None:
     settings, unknowns = OrbitSettings(), ArcParameters(segments=90)
     true = Factors(empirical=10.0**power)
     information = unknowns.prior(settings, true).information[FIRST_NODE:, FIRST_NODE:]

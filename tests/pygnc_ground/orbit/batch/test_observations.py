@@ -150,7 +150,7 @@ def test_the_noise_scale_is_found_among_wild_residuals(scale: float, wild_fracti
     assert found == pytest.approx(scale, rel=0.03)
 
 
-def test_what_the_fit_took_from_the_residuals_is_given_back() -> None:
+def test_noise_scale_accounts_for_the_fitted_fraction() -> None:
     assert noise_scale(chi_squares(20_000, 0.8), 1.0 - 0.8**2, GATE, 0.5) == pytest.approx(1.0, rel=0.03)
 
 

@@ -106,7 +106,7 @@ def test_the_order_of_the_fixes_does_not_matter_nor_do_repetitions() -> None:
 
 
 @pytest.mark.parametrize(("fraction", "by_m"), [(0.03, 1e3), (0.3, 1e3), (0.4, 1e5)])
-def test_wild_fixes_are_left_out_and_hardly_matter(fraction: float, by_m: float) -> None:
+def test_outliers_are_excluded_and_hardly_matter(fraction: float, by_m: float) -> None:
     fixes, wild = with_wild(make_fixes(TRUTH), fraction, by_m)
     result = solve(fixes)
     left = wild.mean()
@@ -116,7 +116,7 @@ def test_wild_fixes_are_left_out_and_hardly_matter(fraction: float, by_m: float)
     assert result.arcs[0].positions_accepted <= (~wild).sum()
 
 
-def test_a_wild_beginning_is_no_start() -> None:
+def test_an_outlier_at_the_beginning_is_not_the_first_orbit() -> None:
     fixes = make_fixes(TRUTH)
     offset = np.array([0.0, 2e4, 0.0])
     result = solve([displaced(fix, offset) for fix in fixes[:40]] + fixes[40:])
@@ -215,7 +215,7 @@ def test_arcs_between_long_gaps_and_restarts_are_solved_for_alone() -> None:
     assert error_m(restarted) < 3.0
 
 
-def test_a_manoeuvre_told_as_a_restart_does_no_harm() -> None:
+def test_a_manoeuvre_given_as_restart_does_no_harm() -> None:
     kick = 200
     state = TRUTH.gcrf[kick] + np.array([0.0, 0.0, 0.0, 1.0, -2.0, 0.5])
     times = TIMES[kick : kick + HOUR]
@@ -238,12 +238,12 @@ def test_fixes_that_give_no_orbit_are_named_with_the_reason() -> None:
     result = solve([*fixes[:60], stray])
     assert len(result.arcs) == 1
     assert [(left.fixes, left.reason) for left in result.left_out] == [
-        (1, "only 1 fixes at times of their own, at least 4 are needed")
+        (1, "only 1 fixes at different times; at least 4 are required")
     ]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_too_few_fixes_fail_and_say_so(count: int) -> None:
+def test_too_few_fixes_raise_an_error(count: int) -> None:
     with pytest.raises(BatchError, match=f"none of 0 fixes|{count} fixes.* at least 4 are needed"):
         solve(make_fixes(TRUTH)[:count])
 
@@ -276,7 +276,7 @@ nonsense = st.builds(
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(nonsense, max_size=12))
-def test_nonsense_fails_in_order_or_gives_an_orbit(fixes: list[Fix]) -> None:
+def test_random_fixes_raise_an_error_or_give_an_orbit(fixes: list[Fix]) -> None:
     times = np.array([fix.gps_ms for fix in fixes], dtype=np.int64)
     with suppress(BatchError):
         assert solve_batch(fixes, times, SETTINGS, EarthOrientationTable.none()).solution.known.any()
@@ -308,7 +308,7 @@ def test_a_restart_begins_an_arc_with_the_first_fix_from_then_on() -> None:
     assert hours_of(cut(fixes_at(0, 1), -5, 0, 9)) == [[0, 1]]
 
 
-def test_a_long_arc_is_cut_evenly() -> None:
+def test_divides_a_long_arc_evenly() -> None:
     arcs = hours_of(cut(fixes_at(*range(101))))
     assert [len(arc) for arc in arcs] == [34, 33, 34]
 

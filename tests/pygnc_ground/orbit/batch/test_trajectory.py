@@ -10,7 +10,7 @@ import pytest
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.orbit.batch.first_orbit import InertialFixes, first_orbit
-from pygnc_ground.orbit.batch.forces import _RADIATION_COLUMN, FIRST_NODE, STATE, Factors
+from pygnc_ground.orbit.batch.forces import FIRST_NODE, RADIATION, STATE, Factors
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, propagate, sun_synchronous
 
@@ -60,7 +60,7 @@ def test_three_hours_agree_with_brahe_to_fifteen_centimetres() -> None:
     assert np.linalg.norm(error[:, 3:], axis=1).max() < 2e-4
 
 
-def test_each_linearisation_squares_the_error() -> None:
+def test_each_iteration_squares_the_error() -> None:
     final = motion(INVISIBLE, unknowns()).states(TIMES, NO_OFFSET)
     errors_m = [
         np.abs(motion(INVISIBLE, unknowns(), count).states(TIMES, NO_OFFSET) - final)[:, :3].max() for count in (1, 2)
@@ -75,7 +75,7 @@ def test_each_linearisation_squares_the_error() -> None:
     [
         (0, 10.0),
         (4, 0.01),
-        (_RADIATION_COLUMN, 0.5),
+        (RADIATION, 0.5),
         (FIRST_NODE + 4, 0.05),
         (FIRST_NODE + 8 + 2, 1e-7),
         (FIRST_NODE + 3, 1e-7),

@@ -1,1 +1,1 @@
-"""Steps, the oldest first."""
+"""Migrations of the schema."""

@@ -1,4 +1,4 @@
-"""Devices, streams, readings, and who has read how far."""
+"""Devices, streams, readings and cursors."""
 
 from typing import Any, Final
 
@@ -18,12 +18,12 @@ _OPTIONS: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mysql_charset": "u
 
 
 def upgrade() -> None:
-    """Make the first tables."""
+    """Create the first tables."""
     op.create_table(
         "facts",
         sa.Column("name", _NAME, primary_key=True),
         sa.Column("value", sa.Text, nullable=False),
-        comment="what there is one of: origin, this store's own name in the identity of its readings",
+        comment="single values, such as origin, the identifier of this store",
         **_OPTIONS,
     )
     op.create_table(
@@ -48,7 +48,7 @@ def upgrade() -> None:
         sa.Column("layout", _LONG_TEXT, nullable=False),
         sa.Column("next_number", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("device_id", "origin", "kind", "layout_digest", name="uq_streams"),
-        comment="readings of one kind of one device, as one store took them",
+        comment="readings of one kind of one device, numbered by one store",
         **_OPTIONS,
     )
     _make_readings()
@@ -63,11 +63,11 @@ def _make_readings() -> None:
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("quality", sa.Integer, nullable=False),
         sa.Column("lost_before", sa.Integer, nullable=False),
-        sa.Column("flags", sa.Text, nullable=False, comment="what the driver finds doubtful"),
-        sa.Column("content", _LONG_TEXT, nullable=False, comment="JSON list, in the order of the stream's layout"),
+        sa.Column("flags", sa.Text, nullable=False, comment="the driver's flags, separated by commas"),
         sa.Column(
-            "raw", sa.LargeBinary().with_variant(mysql.MEDIUMBLOB, "mysql", "mariadb"), comment="the bytes as they came"
+            "content", _LONG_TEXT, nullable=False, comment="JSON list of the values in the order of the stream's layout"
         ),
+        sa.Column("raw", sa.LargeBinary().with_variant(mysql.MEDIUMBLOB, "mysql", "mariadb"), comment="received bytes"),
         sa.CheckConstraint("number > 0", name="ck_readings_number"),
         sa.UniqueConstraint("stream_id", "number", name="uq_readings"),
         sqlite_with_rowid=False,
@@ -81,7 +81,7 @@ def _make_readers() -> None:
         sa.Column("reader", _NAME, primary_key=True),
         sa.Column("stream_id", sa.Integer, sa.ForeignKey("streams.id"), primary_key=True, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
-        comment="up to which number each reader of the store has come",
+        comment="last number that each reader of the store has processed",
         **_OPTIONS,
     )
     op.create_table(
@@ -91,7 +91,7 @@ def _make_readers() -> None:
         sa.Column("next_try_ms", sa.BigInteger, nullable=False),
         sa.Column("last_success_ms", sa.BigInteger),
         sa.Column("problem", sa.Text, nullable=False),
-        comment="where readings go, and how it went",
+        comment="retry state of each transfer",
         **_OPTIONS,
     )
     op.create_table(
@@ -101,6 +101,6 @@ def _make_readers() -> None:
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("t_utc_ms", sa.BigInteger, nullable=False),
-        comment="readings that a target refuses; they do not hold up the others",
+        comment="readings that a target refuses, which others may pass",
         **_OPTIONS,
     )

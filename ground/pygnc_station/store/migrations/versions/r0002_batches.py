@@ -1,4 +1,4 @@
-"""Batches: readings and files on their way to a server."""
+"""Batches of readings and files."""
 
 from typing import Any, Final
 
@@ -21,20 +21,20 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "batches",
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("name", _NAME, nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("state", sa.String(10), nullable=False),
-        sa.Column("pieces", _LONG_TEXT, nullable=False, comment="JSON: which readings and files are in it"),
+        sa.Column("pieces", _LONG_TEXT, nullable=False, comment="JSON: readings and files in the batch"),
         sa.Column("readings", sa.Integer, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("remote_id", _NAME, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
-        comment="readings on their way to a server",
+        comment="batches of readings and files for a server",
         **_OPTIONS,
     )
     op.create_table(
@@ -43,6 +43,6 @@ def upgrade() -> None:
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("modified_ns", sa.BigInteger, nullable=False),
-        comment="files that are in a batch, as they were then",
+        comment="files in batches, as they were when they were selected",
         **_OPTIONS,
     )

@@ -1,4 +1,4 @@
-"""What a server knows: stations, who may use it, uploads, the log of devices."""
+"""Gateways, PINs, tokens, uploads and device logs of a server."""
 
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "gateways",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -29,14 +29,14 @@ def upgrade() -> None:
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("seen_ms", sa.BigInteger),
         sa.Column("revoked_ms", sa.BigInteger),
-        comment="stations that may upload; of their keys only hashes are kept",
+        comment="stations that may upload, with hashes of their keys",
         **_OPTIONS,
     )
     op.create_table(
         "pins",
         sa.Column("pin_hash", sa.String(64), primary_key=True),
         sa.Column("expires_ms", sa.BigInteger, nullable=False),
-        comment="to register stations with, once each",
+        comment="PINs for the registration of one station each",
         **_OPTIONS,
     )
     op.create_table(
@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("name", _NAME, nullable=False, unique=True),
         sa.Column("may_write", sa.Integer, nullable=False),
         sa.Column("expires_ms", sa.BigInteger),
-        comment="of people and programs that use the server",
+        comment="tokens of people and programs that use the server",
         **_OPTIONS,
     )
     _make_uploads()
@@ -65,7 +65,7 @@ def _make_uploads() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("changed_ms", sa.BigInteger, nullable=False),
-        comment="batches as the server sees them",
+        comment="batches that the server receives or has received",
         **_OPTIONS,
     )
     op.create_table(
@@ -78,6 +78,6 @@ def _make_uploads() -> None:
         sa.Column("notes", sa.Text, nullable=False),
         sa.Column("place", sa.Text, nullable=False),
         sa.Column("who", _NAME, nullable=False),
-        comment="what was done with a device",
+        comment="log entries of devices",
         **_OPTIONS,
     )

@@ -1,4 +1,4 @@
-from scripts.bench.station_fault_book import (
+from scripts.bench.station_fault_statistics import (
     BAD,
     FIRST,
     KILLED,
@@ -27,7 +27,7 @@ def _ask(counter: WatchedCounter, at_s: float, pause_s: float = 0.001) -> bytes:
     return bytes(counter.exchange(0x30, at_s + 0.002 + rank * pause_s) for rank in range(86))
 
 
-def test_a_counter_keeps_book_of_what_it_says_and_of_what_is_cut() -> None:
+def test_records_histograms_and_marks_truncated_ones() -> None:
     counter = WatchedCounter(rest_s=2.0)
     said = _ask(counter, 10.0)
     _ask(counter, 20.0, pause_s=3.0)
@@ -35,7 +35,7 @@ def test_a_counter_keeps_book_of_what_it_says_and_of_what_is_cut() -> None:
     assert [answer.is_cut for answer in counter.answers[:2]] == [False, True]
 
 
-def test_what_was_not_asked_for_is_told_by_the_fault_in_the_gap() -> None:
+def test_attributes_missing_histograms_to_the_fault_in_the_gap() -> None:
     times = [2.0, 3.0, 4.0, 9.0, 9.5, 10.0, 15.0, 16.0, 18.0, 20.0]
     answers = [Answer(at_s, GOOD) for at_s in times]
     answers[-3].raw = BROKEN

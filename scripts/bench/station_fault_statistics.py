@@ -1,4 +1,4 @@
-"""The particle counter's own book of a fault run: what it was due, what it answered, and what became of each answer."""
+"""Statistics of a fault run: histograms that were due, sent by the simulated counter, stored, or lost by cause."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 
 KILLED: Final = "logger killed"
 UNPLUGGED: Final = "cable pulled"
-START: Final = "start"
+START: Final = "start of the run"
 BAD: Final = "wrong checksum"
 FIRST: Final = "first after a start or an error, discarded"
 STORED: Final = "stored"
@@ -21,17 +21,17 @@ STALLED: Final = "cut off by a stall of the computer"
 UNEXPLAINED: Final = "unexplained"
 SLOW: Final = "no fault"
 _UNSTORED_S: Final = 1.0
-"""Twice the logger's quarter of a second, and as much again for a computer that others use too."""
+"""Time from an answer to its storage on a busy computer; the logger stores within 0.25 s."""
 
 
 @dataclass
 class Answer:
-    """A histogram that the counter began to say.
+    """Histogram that the counter has begun to send.
 
     Attributes:
-        at_s: when.
-        raw: its bytes.
-        is_cut: whether the next byte was asked for so late that it took the question for a new command.
+        at_s: time, monotonic clock.
+        raw: bytes of the histogram.
+        is_cut: whether the next byte was requested so late that the counter took the request for a new command.
     """
 
     at_s: float
@@ -40,21 +40,21 @@ class Answer:
 
 
 class Fault(NamedTuple):
-    """What the run did to the counter."""
+    """Fault that the run has injected."""
 
     at_s: float
     cause: str
 
 
 class WatchedCounter(OpcN3Simulator):
-    """A counter that keeps book of its histograms."""
+    """Simulated counter that records its histograms."""
 
     def __init__(self, *, rest_s: float) -> None:
         super().__init__(rest_s=rest_s)
         self.answers: list[Answer] = []
 
     def exchange(self, octet: int, now_s: float) -> int:
-        """Return the byte that comes back; see `OpcN3Simulator`."""
+        """Return the response to a byte; see `OpcN3Simulator`."""
         if self._answer is not None and now_s - self._last_s >= self.rest_s and self.answers:
             self.answers[-1].is_cut = True
         before = self.histograms
@@ -67,9 +67,9 @@ class WatchedCounter(OpcN3Simulator):
 def missing_by_cause(
     begin_s: float, end_s: float, every_s: float, answers: Sequence[Answer], faults: Sequence[Fault]
 ) -> Counter[str]:
-    """Return how many histograms were due and not asked for, by the fault that made the gap.
+    """Return how many histograms were due and not requested, by the fault that caused the gap.
 
-    What a driver catches up right after a gap is taken from it. Lateness of less than half a sample is no fault's.
+    Histograms that a driver makes up for after a gap reduce it. A delay of less than half a sample has no cause.
     """
     lost_s: dict[str, float] = {}
     cause = START
@@ -85,7 +85,7 @@ def missing_by_cause(
 
 
 def outcomes(answers: Sequence[Answer], faults: Sequence[Fault], stored: Iterable[bytes]) -> Counter[str]:
-    """Return what became of the counter's answers, by the bytes that are in the store."""
+    """Return the outcomes of the counter's answers, given the bytes in the store."""
     left = Counter(stored)
     found: Counter[str] = Counter()
     is_first = True
@@ -110,7 +110,7 @@ def outcomes(answers: Sequence[Answer], faults: Sequence[Fault], stored: Iterabl
 
 
 def _cause(last: Answer, following_s: float, faults: Sequence[Fault]) -> str:
-    """Return what made a gap; a cable's is the longest."""
+    """Return the cause of a gap; a pulled cable has priority because it causes the longest gaps."""
     between = {fault.cause for fault in faults if last.at_s <= fault.at_s <= following_s}
     for cause in (UNPLUGGED, KILLED):
         if cause in between:

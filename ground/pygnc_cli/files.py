@@ -1,0 +1,26 @@
+"""Output of commands that write files: their paths and sizes, and user errors in one line."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from pygnc_cli.text import printable
+
+
+@contextmanager
+def report_user_errors(command: str) -> Iterator[None]:
+    """Print an OSError or ValueError as one line on standard error and exit with code 2."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        typer.echo(f"{command}: {printable(reason)}", err=True)
+        raise typer.Exit(2) from None
+
+
+def echo_files(paths: Iterable[Path]) -> None:
+    """Print the path and size of each file."""
+    for path in paths:
+        typer.echo(f"{path}  {path.stat().st_size} bytes")
