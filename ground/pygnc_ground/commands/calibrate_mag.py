@@ -49,7 +49,7 @@ def calibrate_mag(
         paths = [out / name for name in ("calibration.toml", "calibration.json", "calibration.png")]
         for write, path in zip((write_settings, write_json, write_figure), paths, strict=True):
             write(result, path)
-    _tell(result, settings)
+    _print_summary(result, settings)
     echo_files(paths)
 
 
@@ -63,7 +63,7 @@ def _calibrated(sense: list[Path], settings: Settings, true_ut: FloatArray | Non
     return calibrated(readings, limits, true_ut)
 
 
-def _tell(result: Calibrated, settings: Settings) -> None:
+def _print_summary(result: Calibrated, settings: Settings) -> None:
     found, readings = result.calibration, result.readings
     used = int(found.used.sum())
     typer.echo(
@@ -74,8 +74,8 @@ def _tell(result: Calibrated, settings: Settings) -> None:
     typer.echo(f"bias, sensor axes: {', '.join(f'{axis} {bias:.3f} ± {sigma:.3f}' for axis, bias, sigma in axes)} uT")
     if result.true_bias_ut is not None:
         errors = (found.bias_ut - result.true_bias_ut).tolist()
-        told = ", ".join(f"{axis} {error:.3f}" for axis, error in zip("xyz", errors, strict=True))
-        typer.echo(f"bias minus truth: {told} uT")
+        differences = ", ".join(f"{axis} {error:.3f}" for axis, error in zip("xyz", errors, strict=True))
+        typer.echo(f"bias minus truth: {differences} uT")
     if found.full:
         scale = ", ".join(f"{value:.5f}" for value in found.matrix.diagonal().tolist())
         typer.echo(f"scale: {scale} ± {found.matrix_sigma[:3].max():.5f}, matrix in calibration.toml")

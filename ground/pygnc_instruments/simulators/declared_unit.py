@@ -12,7 +12,7 @@ _INTEGERS: Final = "bBhHiIqQuid"
 
 
 class DeclaredSimulator:
-    """A simulated unit; see `SimulatedUnit`. It sends its readings periodically, or on request.
+    """Simulated unit of a declared family; see `SimulatedUnit`. It sends its readings periodically, or on request.
 
     Args:
         records: the device's records.

@@ -166,7 +166,7 @@ class EmusFaults:
 
 
 class EmusSimulator:
-    """A simulated unit; see `SimulatedUnit`.
+    """Simulated Control Unit; see `SimulatedUnit`.
 
     Args:
         battery: the battery.

@@ -25,7 +25,7 @@ _GUARDS: Final = {
 
 
 class Gx2Simulator:
-    """A simulated unit; see `SimulatedUnit`.
+    """Simulated 3DM-GX2, Inertia-Link or 3DM-GX3-25; see `SimulatedUnit`.
 
     Args:
         name: 3DM-GX2, Inertia-Link or 3DM-GX3-25.
@@ -138,9 +138,7 @@ class Gx2Simulator:
         if command[0] == 0xFA:
             self.deafness = max(0, self.deafness - 1)
             self._continuous = self._continuous if self.deafness else 0
-        elif (
-            command[0] in {*_LENGTHS, 0xE9} or f"{command[0]:02X}" in STREAMABLE
-        ):  # other bytes are skipped without using a cycle
+        elif command[0] in {*_LENGTHS, 0xE9} or f"{command[0]:02X}" in STREAMABLE:
             self._commands.append(command)
 
     def _obey(self, command: bytes, at_s: float) -> bytes:
@@ -170,9 +168,8 @@ class Gx2Simulator:
         measured = motion(t_s)
         roll, pitch, yaw = (float(measured[f"{name}_rad"]) for name in ("roll", "pitch", "yaw"))
         for axis in ("x", "y", "z"):
-            measured[f"accel_{axis}_mps2"] = -float(
-                measured[f"accel_{axis}_mps2"]
-            )  # this family reports gravity as pointing up
+            # At rest, the acceleration that this family reports points away from the Earth.
+            measured[f"accel_{axis}_mps2"] = -float(measured[f"accel_{axis}_mps2"])
             measured[f"stabilized_accel_{axis}_mps2"] = measured[f"accel_{axis}_mps2"]
             measured[f"stabilized_mag_{axis}_t"] = measured[f"mag_{axis}_t"]
         for row, line in enumerate(_matrix(roll, pitch, yaw), 1):

@@ -11,7 +11,7 @@ _FRAME_BYTES = 35
 
 
 class MonoDriveSimulator:
-    """A simulated unit; see `SimulatedUnit`. It ignores all input.
+    """Simulated IMU of monoDrive's simulator; see `SimulatedUnit`. It ignores all input.
 
     Args:
         header: length of the header in bytes: 12 or 16, or 8 in datagrams.

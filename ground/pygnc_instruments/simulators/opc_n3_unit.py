@@ -28,7 +28,7 @@ _SILENT_S: Final = 1.0
 _MAX_PERIOD_S: Final = 655.35
 
 
-def counted(volume_ml: float, random: Random) -> list[int]:
+def _particle_counts(volume_ml: float, random: Random) -> list[int]:
     """Return random particle counts per size bin for a volume of air."""
     means = [concentration * volume_ml for concentration in _PARTICLES_PER_ML]
     return [max(0, round(random.gauss(mean, math.sqrt(mean)))) for mean in means]
@@ -267,15 +267,15 @@ class OpcN3Simulator:
         values |= dict(zip(PM_NAMES, masses(self.configuration, counts, period_s * flow_ml_s), strict=True))
         values |= {"reject_glitch": self._random.randrange(20), "reject_ratio": self._random.randrange(200)}
         values |= {"laser_status": self._random.randint(600, 625) if self.laser_on else 621}
-        return self._spoilt(_with_checksum(HISTOGRAM.encode(values)[:-2]))
+        return self._with_faults(_with_checksum(HISTOGRAM.encode(values)[:-2]))
 
     def _counts(self, volume_ml: float) -> list[int]:
         if not (self.fan_on and self.laser_on) or self.faults.dead_laser:
             return [0] * BINS
-        counts = counted(volume_ml, self._random)
+        counts = _particle_counts(volume_ml, self._random)
         return [min(65535, max(counts[0], 1)), *counts[1:]]
 
-    def _spoilt(self, raw: bytes) -> bytes:
+    def _with_faults(self, raw: bytes) -> bytes:
         if self.faults.bad_checksums:
             self.faults.bad_checksums -= 1
             return raw[:20] + bytes([raw[20] ^ 0x10]) + raw[21:]
@@ -286,7 +286,7 @@ class OpcN3Simulator:
 
 
 def _with_checksum(octets: bytes) -> bytes:
-    """CRC-16/MODBUS, bit by bit, low byte first."""
+    """Append the CRC-16/MODBUS, computed bit by bit, low byte first."""
     crc = 0xFFFF
     for octet in octets:
         crc ^= octet

@@ -139,7 +139,7 @@ class UserCommands:
 
 
 class UcbSimulator:
-    """A simulated unit; see `SimulatedUnit`.
+    """Simulated DMU38x or OpenIMU; see `SimulatedUnit`.
 
     Args:
         serial_number: serial number.
