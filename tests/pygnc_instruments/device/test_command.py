@@ -151,7 +151,7 @@ def test_gx2_settings_are_words_of_its_eeprom(gx2: PtyEndpoint) -> None:
     assert "does not report" in run("get", *port, code=1).stderr
     run("set", *port, "continuous=none")
     assert unit._continuous == 0
-    assert "is no measurement" in run("set", *port, "continuous=EA", code=1).stderr
+    assert "unknown measurement" in run("set", *port, "continuous=EA", code=1).stderr
 
 
 def test_gx3_has_sampling_settings(tmp_path: Path) -> None:
