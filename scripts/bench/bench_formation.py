@@ -35,9 +35,9 @@ PARTS: Final[dict[str, Callable[[int, int, ProcessPoolExecutor], None]]] = {
 def main() -> int:
     """Run the selected parts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--draws", type=int, default=12)
-    parser.add_argument("--part", choices=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=20, help="number of geometries of each kind")
+    parser.add_argument("--draws", type=int, default=12, help="measurements of each geometry with GPS on all")
+    parser.add_argument("--part", choices=list(PARTS), help="measure this part only")
     arguments = parser.parse_args()
     with ProcessPoolExecutor() as pool:
         for name, part in PARTS.items():

@@ -16,7 +16,7 @@ from tests.pygnc_ground.inspection.samples import SAMPLES
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """A file of each kind."""
+    """One file of each kind."""
     paths = {kind: tmp_path / kind.replace(" ", "_") for kind in SAMPLES}
     for kind, path in paths.items():
         path.write_bytes(SAMPLES[kind])

@@ -10,7 +10,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.batch import FIX_GATE, FormationSolver
 from pygnc.estimators.formation.equations import Loss, Noise, initial_prior, linearise_observations
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix, select_arc
-from pygnc.estimators.formation.relative_coordinates import relative_elements
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.relative_motion import RelativeDynamics
 from pygnc.estimators.formation.search import SearchContext
 from pygnc.estimators.formation.settings import FormationSettings
@@ -34,7 +34,6 @@ from pygnc_ground.formation.bound import (
     formation_bound,
     linearise_formation,
 )
-from pygnc_ground.formation.relative import d_elements_d_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.settings import Gps
 

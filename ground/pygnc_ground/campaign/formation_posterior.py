@@ -16,11 +16,10 @@ import numpy as np
 from pygnc.estimators.formation.equations import Equations, Loss, Noise
 from pygnc.estimators.formation.least_squares import evaluate, marginal_prior, minimise, scaled_inverse
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, state_indices
-from pygnc.estimators.formation.relative_coordinates import relative_elements
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.ridge import CostFunction, RidgePoints
 from pygnc.estimators.formation.search import SearchContext
 from pygnc_ground.campaign.formation_world import FormationWorld, Records
-from pygnc_ground.formation.relative import d_elements_d_state
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _ITERATIONS: Final = 100

@@ -1,4 +1,4 @@
-"""`pygnc bound`: how small the errors of any estimator can be with given fixes."""
+"""`pygnc bound`: Cramer-Rao bounds of the orbit or of relative positions for given fixes."""
 
 import json
 from pathlib import Path
@@ -40,24 +40,27 @@ def bound(
     truth: Annotated[
         Path | None, typer.Option(help="True orbit of SENSE: a scenario's table, an SP3 or a CCSDS OEM file.")
     ] = None,
-    satellite: Annotated[str | None, typer.Option(help="The object in an SP3 or OEM file that holds several.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings of a scenario (TOML), in place of SENSE.")] = None,
-    preset: Annotated[str | None, typer.Option(help="A scenario of that name in `pygnc scenario presets`.")] = None,
+    satellite: Annotated[str | None, typer.Option(help="Object in an SP3 or OEM file with several objects.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings of a scenario (TOML), instead of SENSE.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Name of a preset of `pygnc scenario presets`, instead of SENSE.")
+    ] = None,
     formation: Annotated[
-        bool, typer.Option("--formation", help="Of the scenario's partners relative to its satellite.")
+        bool, typer.Option("--formation", help="Bounds of the scenario's partners relative to its satellite.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
     """Show the Cramer-Rao bounds of position and velocity.
 
-    Once for forces that are known but for one drag factor, once for the process noise that the flight's filter assumes.
-    With --formation of relative positions, for forces that are known but for the drag of all and each satellite's own.
+    The deterministic bounds assume known forces except for one drag factor, the posterior bounds the process noise of
+    the flight filter. With --formation the bounds are those of relative positions, for known forces except for a
+    common drag factor and one per satellite.
     """
     from_settings = config is not None or preset is not None
     if (sense is None) != (truth is None) or (sense is None) != from_settings:
         _fail("name a sense file with its --truth, or a scenario by --config or --preset")
     if formation and not from_settings:
-        _fail("--formation takes a scenario, by --config or --preset")
+        _fail("--formation requires a scenario by --config or --preset")
     settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
     with report_user_errors("pygnc bound"):
         if formation:
@@ -65,11 +68,11 @@ def bound(
             _show(formation_as_json(*found) if as_json else formation_as_table(*found))
             return
         if sense is not None and truth is not None:
-            sightings = from_recording(sense, load_truth(truth, satellite), settings, frames)
+            known_fixes = from_recording(sense, load_truth(truth, satellite), settings, frames)
         else:
-            sightings = from_scenario(settings_from_options(preset, config), settings, frames)
-    bounds = orbit_bounds(sightings, settings, frames)
-    _show(_as_json(sightings, bounds) if as_json else _as_table(sightings, bounds))
+            known_fixes = from_scenario(settings_from_options(preset, config), settings, frames)
+    bounds = orbit_bounds(known_fixes, settings, frames)
+    _show(_as_json(known_fixes, bounds) if as_json else _as_table(known_fixes, bounds))
 
 
 def _show(found: dict[str, object] | Table) -> None:
@@ -84,9 +87,9 @@ def _fail(reason: str) -> NoReturn:
     raise typer.Exit(2) from None
 
 
-def _as_table(sightings: KnownFixes, bounds: OrbitBounds) -> Table:
-    first, last = (utc_iso_from_gps_ms(int(sightings.gps_ms[row])) for row in (0, -1))
-    table = Table(title=f"{len(sightings)} fixes, {first} to {last}", caption="3-D standard deviations")
+def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:
+    first, last = (utc_iso_from_gps_ms(int(known_fixes.gps_ms[row])) for row in (0, -1))
+    table = Table(title=f"{len(known_fixes)} fixes, {first} to {last}", caption="3-D standard deviations")
     table.add_column("bound")
     for column in ("RMS", "after a third", "at the end"):
         table.add_column(column, justify="right")
@@ -100,11 +103,11 @@ def _as_table(sightings: KnownFixes, bounds: OrbitBounds) -> Table:
     return table
 
 
-def _as_json(sightings: KnownFixes, bounds: OrbitBounds) -> dict[str, object]:
+def _as_json(known_fixes: KnownFixes, bounds: OrbitBounds) -> dict[str, object]:
     return {
-        "fixes": len(sightings),
-        "first_gps_ms": int(sightings.gps_ms[0]),
-        "last_gps_ms": int(sightings.gps_ms[-1]),
+        "fixes": len(known_fixes),
+        "first_gps_ms": int(known_fixes.gps_ms[0]),
+        "last_gps_ms": int(known_fixes.gps_ms[-1]),
         **{name: _figures(getattr(bounds, name)) for name in _KINDS},
     }
 

@@ -193,11 +193,11 @@ def replay_files(
                 settings = inputs.settings
             result, collected = _run(inputs, settings, orientation, known, filter_name)
         if flown is not None:
-            _take_over(collected, flown)
+            _use_flight_estimates(collected, flown)
         paths = write_tables(result, collected, out, csv=csv)
         report = out / "report.html"
         write_report(result, report)
-    _tell(result, flown is not None, [*paths, report])
+    _print_summary(result, flown is not None, [*paths, report])
 
 
 class Files(NamedTuple):
@@ -261,7 +261,7 @@ def _run(
         )
 
 
-def _take_over(collected: Collected, flown: Flown) -> None:
+def _use_flight_estimates(collected: Collected, flown: Flown) -> None:
     """Replace our estimates by the flight's, which must be equal."""
     _compare("orbit", flown.orbits, collected.estimates)
     _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
@@ -279,7 +279,7 @@ def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> 
     raise ReplayError(f"{what} estimates of processes and replay differ {where}; please report this as a fault")
 
 
-def _tell(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
+def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
     accepted = int(result.solution.accepted.sum())
     records = len(result.solution) + len(result.untimed)
     typer.echo(

@@ -15,9 +15,10 @@ from rich.table import Table
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
-from pygnc_ground.formation.relative import d_elements_d_state, rtn_from_gcrf
+from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.bound import KnownFixes, linearise
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, satellites

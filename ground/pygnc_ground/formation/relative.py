@@ -1,19 +1,14 @@
 """Relative states of two satellites: coordinates, truth and accuracy."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S
-from pygnc.estimators.formation.relative_coordinates import relative_elements
 from pygnc_ground.orbit.consistency import nees_consistency
 from pygnc_ground.orbit.errors import rms_3d
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.truth.orbit_truth import OrbitTruth, TrueOrbit
-
-_STEP: Final = np.repeat((10.0, 0.01), 3)
-"""Step of central differences in m and m/s. Relative error 1e-12 by curvature, 1e-9 by rounding."""
 
 
 def rtn_from_gcrf(own: FloatArray) -> FloatArray:
@@ -40,25 +35,6 @@ def rtn_from_gcrf(own: FloatArray) -> FloatArray:
     matrices[..., 3, :3] = rate_rad_s[..., None] * axes[..., 1, :]
     matrices[..., 4, :3] = -rate_rad_s[..., None] * axes[..., 0, :]
     return matrices
-
-
-def d_elements_d_state(own: FloatArray, other: FloatArray) -> FloatArray:
-    """Return the derivatives of the relative orbital elements in m by the state of the other satellite.
-
-    Unlike positions, these elements remain normally distributed if a formation is known to hundreds of metres only.
-
-    Args:
-        own: States in GCRF, shape (..., 6).
-        other: States in GCRF, shape (..., 6).
-
-    Returns:
-        Shape (..., 6, 6).
-    """
-    columns = [
-        (relative_elements(own, other + step) - relative_elements(own, other - step)) / (2.0 * step.sum())
-        for step in np.diag(_STEP)
-    ]
-    return np.stack(columns, axis=-1)
 
 
 def relative_truth(own: OrbitTruth, other: OrbitTruth, gps_ms: IntArray) -> FloatArray:

@@ -56,7 +56,7 @@ class AttitudeCollector:
         self._orbits: deque[OrbitMessage] = deque()
         self.records: list[SampleRecord] = []
 
-    def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
+    def process(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
         """Process an input; `answer` holds the orbit task's messages for it."""
         for outcome in self._tracker.outcomes(message):
             self.records.append(SampleRecord(outcome, self._tracker.estimate(outcome, len(self.records) + 1)))
@@ -87,7 +87,7 @@ class FormationCollector:
         """Counters of ranges and of partners' fixes."""
         return self._tracker.counts
 
-    def take(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
+    def process(self, message: Message, answer: Sequence[OrbitMessage]) -> None:
         """Process an input; `answer` holds the orbit task's messages for it."""
         self.messages += self._tracker.process(message)
         self._orbits += answer
@@ -204,8 +204,8 @@ def collect(
                 estimates.append(record.estimate)
         answer: list[OrbitMessage] = [*estimates, *watermark_after(message, estimates, given + 1)]
         given += len(answer)
-        attitude.take(message, answer)
-        formation.take(message, answer)
+        attitude.process(message, answer)
+        formation.process(message, answer)
         if isinstance(message, GpsFix):
             advance()
     collected.sources = list(sources.values())

@@ -47,7 +47,7 @@ class _Reader:
     chosen: str = ""
     samples: list[_Sample] = field(default_factory=list)
 
-    def take(self, line: str) -> None:
+    def parse_line(self, line: str) -> None:
         """Parse the next line.
 
         Raises:
@@ -140,7 +140,7 @@ def read_sp3(text: str, object_id: str | None) -> Ephemeris:
         if line.startswith("EOF"):
             return _ephemeris(reader)
         try:
-            reader.take(line)
+            reader.parse_line(line)
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
     raise ValueError(

@@ -33,8 +33,10 @@ from scripts.bench.formation.cases import (
 
 def print_bounds(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     """Print medians and extremes of the Cramer-Rao bounds over the geometries."""
-    print(f"\nCramer-Rao bound of the relative position, m, {seeds} geometries of each kind: median (least to most).\n")
-    print_header("what", *(kind.value for kind in FormationKind))
+    print(
+        f"\nCramer-Rao bound of the relative position, m, {seeds} geometries of each kind: median (minimum-maximum).\n"
+    )
+    print_header("instruments", *(kind.value for kind in FormationKind))
     found = {kind: list(pool.map(seed_bounds, repeat(kind), range(seeds))) for kind in FormationKind}
     names = [case.instruments.name for case in CASES] + [each.name for each in OWN_GPS_ONLY if each is not STAR]
     for row, name in enumerate(dict.fromkeys(names)):
@@ -55,7 +57,7 @@ def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
     half = _measurements(draws, fixed=1)
     print(f"\n{seeds} geometries of each kind, each measured {draws} times with GPS on all, {half} with GPS on one.\n")
     print_header(
-        "what",
+        "instruments",
         "formation",
         "bound, m",
         "error / bound: RMS, median, worst",
@@ -63,9 +65,9 @@ def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
         "worst of an efficient estimator",
         "above the limit and not flagged",
         "ambiguous, unsolved",
-        "truth not among hypotheses",
+        "truth missing",
         "NEES",
-        "its band",
+        "95 % band",
         "wrong and certain",
     )
     for kind in KINDS:
@@ -156,14 +158,14 @@ def efficient_worst_ratio(geometries: Sequence[Geometry]) -> float:
 def print_certainty(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     """Print how often a wrong hypothesis is claimed with certainty."""
     count = 10 * seeds
-    print(f"\n{count} geometries, all kinds in turn, each in a third of the cases. Partners:\n")
+    print(f"\n{count} geometries, all kinds, each in a third of the cases; numbers of partners:\n")
     print_header(
-        "what",
+        "instruments",
         "satellites",
         "formation",
         "partners",
         "best hypothesis wrong",
-        "truth not among hypotheses",
+        "truth missing",
         "ambiguous",
         "unsolved",
         "wrong and certain",

@@ -46,7 +46,7 @@ ESTIMATORS: Final = (
 def print_comparison(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> None:
     """Print errors on a star of ranges next to those of SciPy's Levenberg-Marquardt, which knows our true orbit."""
     print(f"\n{seeds} geometries of each kind, four satellites, ranges to our own only.\n")
-    print_header("what", "formation", "estimator", "error, m: median", "within 3 x the bound", "s per formation")
+    print_header("instruments", "formation", "estimator", "error, m: median", "within 3 x the bound", "s per formation")
     for kind in KINDS:
         for instruments in (STAR, STAR_FINE):
             comparisons = list(pool.map(compare_seed, repeat(instruments), repeat(kind), range(seeds)))

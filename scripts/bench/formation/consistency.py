@@ -41,7 +41,7 @@ def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> Non
     count = _SEEDS * seeds
     runs = {kind: list(pool.map(measure_seed, repeat(kind), range(count))) for kind in KINDS}
     print(f"\n{count} geometries of each kind, four satellites, each measured once: {STAR.name}.\n")
-    print_header("formation", "partners", "truth's valley not among hypotheses", "NEES", "its band", "median")
+    print_header("formation", "partners", "truth missing", "NEES", "95 % band", "median")
     for kind, run in runs.items():
         nees = np.array([seed.nees for seed in run])
         distance = np.array([seed.true_orbits.distance for seed in run])
@@ -53,10 +53,8 @@ def print_consistency(seeds: int, _draws: int, pool: ProcessPoolExecutor) -> Non
             "{:.2f} to {:.2f}".format(*band(_ELEMENTS, nees.size)),
             f"{np.median(nees):.2f}",
         )
-    print(f"\nWhat the observations make expect, of {count} partners of each kind:\n")
-    print_header(
-        "formation", "NEES expected", "its band", "scatter of one, 3.46 if normal", "where the truth's are: p-value"
-    )
+    print(f"\nNEES expected from posterior samples, {count} partners of each kind:\n")
+    print_header("formation", "NEES expected", "95 % band", "scatter", "p-value")
     for kind, run in runs.items():
         mean, variance, below = (np.array(values) for values in zip(*(seed.expected for seed in run), strict=True))
         print_row(

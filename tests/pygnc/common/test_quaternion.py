@@ -18,7 +18,7 @@ VECTORS = RNG.normal(size=(200, 3))
 
 
 def alike(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> None:
-    """Equal up to the sign that says nothing."""
+    """Compare quaternions up to their sign."""
     signs = np.sign(np.sum(first * second, axis=-1, keepdims=True))
     np.testing.assert_allclose(first, signs * second, atol=1e-14)
 

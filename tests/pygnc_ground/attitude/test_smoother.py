@@ -54,7 +54,7 @@ def test_errors_are_as_large_as_the_smoother_says() -> None:
         if state is not None and number >= SETTLED:
             turn = quaternion.error_vector(TRUTH.quaternion[number], state.quaternion)
             values.append(turn.dot(np.linalg.solve(state.covariance[:3, :3], turn)))
-    # The errors of one run hang together, so that their mean is known to a factor of two only.
+    # The errors of one run are correlated, so their mean is known to a factor of two only.
     assert 1.5 < np.mean(values) < 6.0
 
 

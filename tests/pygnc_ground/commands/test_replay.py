@@ -1,4 +1,4 @@
-"""`pygnc replay` as a user runs it: on the demonstration, on a run's journal, through the real processes."""
+"""`pygnc replay` on the demonstration data, on a run's journal, and through the real processes."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def replay(*words: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demonstration's first hour."""
+    """First hour of the demonstration data."""
     file = tmp_path_factory.mktemp("hour") / "sense.bin"
     file.write_bytes((DEMO / "sense.bin").read_bytes()[: HOUR * RECORD_BYTES])
     return file
@@ -43,7 +43,7 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def replayed(hour: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a replay of that hour with the truth, and what was printed."""
+    """Folder and output of a replay of that hour with the truth."""
     out = tmp_path_factory.mktemp("replayed") / "out"
     result = replay(hour, "--truth", TRUTH, "--out", out)
     assert result.exit_code == 0, result.output
@@ -95,7 +95,7 @@ ATTITUDES = ("attitude", "attitude_smoothed")
 
 
 def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
-    """Angles between truth and table at the times of the truth."""
+    """Return the angles between truth and table at the times of the truth."""
     when = ("gps_week", "gps_tow_s")
     truth = pl.read_parquet(TRUTH).with_columns((pl.col("gps_tow_ms") / 1000.0).alias("gps_tow_s"))
     both = pl.read_parquet(path).drop_nulls("q_w").join(truth, on=when)
@@ -187,7 +187,7 @@ def test_range_files_bring_their_fixes(hour: Path, tmp_path: Path) -> None:
         (["{empty}"], "has no input journal"),
         (["{hour}", "{empty}"], "is a folder; name sense files only"),
         (["{hour}", "--config", "{bad}"], "unknown setting orbt"),
-        (["{hour}", "--config", "{empty}/none.toml"], "no such file"),
+        (["{hour}", "--config", "{empty}/none.toml"], "none.toml"),
     ],
 )
 def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour:
 
 
 def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Path) -> None:
-    """The receiver counts its uptime and knows no week."""
+    """The receiver counts its uptime and does not know the week."""
     content = bytearray(hour.read_bytes()[: 3 * RECORD_BYTES])
     for record in range(3):
         begin = record * RECORD_BYTES + 154

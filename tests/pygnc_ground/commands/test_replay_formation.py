@@ -16,7 +16,7 @@ def replay(*words: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Two satellites with the truth; the third has no files."""
+    """Two satellites with truth; the third has no files."""
     out, folder = tmp_path_factory.mktemp("formation"), home().parent
     words = ("--satellite", f"74={folder / '74'}", "--satellite", f"75={folder / '75'}")
     result = replay(*words, "--truth", folder / "74" / "truth.parquet", "--csv", "--out", out)

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: files, and mistakes told in one line."""
+"""`pygnc scenario`: files and error lines."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`from_ephemeris` as a user meets it: a scenario along a precise orbit, and mistakes told in one line."""
+"""`pygnc scenario from-ephemeris`: files along a precise orbit, and error lines."""
 
 from datetime import datetime
 from pathlib import Path

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.relative_coordinates import relative_elements
-from pygnc_ground.formation.relative import d_elements_d_state, relative_accuracy, relative_truth, rtn_from_gcrf
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
+from pygnc_ground.formation.relative import relative_accuracy, relative_truth, rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.settings import Orbit
 from pygnc_ground.scenario.trajectory import initial_state_gcrf

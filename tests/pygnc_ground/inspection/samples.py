@@ -73,7 +73,7 @@ def status_values() -> dict[str, status.Value]:
 
 
 def gps_fixes(times_s: NDArray[np.int64], position_status: int) -> GpsFixes:
-    """A packet at each spacecraft time, with one satellite more every time."""
+    """Return one packet per spacecraft time, each with one satellite more than the previous one."""
     count = len(times_s)
     three = (count, 3)
     return GpsFixes(
@@ -106,7 +106,7 @@ def sense_bytes(records: int, layout: SenseLayout | None = None, *, position_sta
 
 
 def range_bytes(gps_packets: int) -> bytes:
-    """GPS packets 25 s apart, each followed by a range to J and one to K, 100 m more every time."""
+    """Return GPS packets 25 s apart, each followed by a range to J and one to K that grow by 100 m each time."""
     number = np.arange(float(gps_packets))
     times_s = T_START_S + 25 * np.arange(gps_packets)
     gps = encode_gps_packets(gps_fixes(times_s, 0), RANGE_GPS_PACKET)
@@ -126,7 +126,7 @@ def range_bytes(gps_packets: int) -> bytes:
 
 
 def old_orbit_estimate(second: int = 0) -> bytes:
-    """An `OrbitEstimateMessage` as the original PyGNC packed it: two arrays of five, "variances" with signs."""
+    """Return an `OrbitEstimateMessage` as packed by the original PyGNC: two arrays of five signed "variances"."""
     packed: bytes = msgpack.packb(
         (
             f"2020-11-29T23:59:{second:02d}Z",

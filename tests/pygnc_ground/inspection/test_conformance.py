@@ -1,4 +1,4 @@
-"""What every viewer promises, whatever kind of file it is for. A new viewer only needs a sample."""
+"""Conformance tests of all viewers; a new viewer only needs a sample."""
 
 import io
 import json
@@ -21,7 +21,7 @@ every_viewer = pytest.mark.parametrize("viewer", VIEWERS, ids=lambda viewer: vie
 
 
 def all_as_json(viewer: Viewer, path: Path) -> list[Section]:
-    """Ask for all there is, and check that it makes JSON lines."""
+    """View everything and check that it can be written as JSON lines."""
     sections = list(viewer.view(path, 1000))
     for section in sections:
         for line in to_json_lines(path, section):

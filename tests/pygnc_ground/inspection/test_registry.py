@@ -1,5 +1,3 @@
-""" """
-
 from pathlib import Path
 
 from pygnc_ground.inspection.registry import view_folder

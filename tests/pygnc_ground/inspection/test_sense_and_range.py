@@ -1,5 +1,3 @@
-""" """
-
 import os
 import tracemalloc
 from pathlib import Path

@@ -74,7 +74,7 @@ def test_errors_shrink_and_the_covariance_covers_them() -> None:
             error = state.x[:6] - TRUTH.gcrf[TRUTH.index(gps_ms)]
             nees.append(error.dot(np.linalg.solve(state.covariance[:6, :6], error)))
     assert np.mean(ratios) < 0.8
-    # 6 on average; one run's errors hang together, so four runs tell it to a third.
+    # 6 on average; errors of one run are correlated, so four runs determine it to a third.
     assert 3.5 < np.mean(nees) < 9.0
 
 

@@ -1,4 +1,4 @@
-"""The tables of attitudes from the flight's word on each sample of the demonstration's first 25 minutes."""
+"""Attitude tables of a replay of the demonstration data's first 25 minutes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The formation's arrays against the flight's messages and the truth, on a small formation's files."""
+"""Formation arrays of a replay against the flight's messages and the truth."""
 
 import re
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ def truths() -> dict[int, OrbitTruth]:
 def run(messages: Iterable[InputMessage]) -> FormationCollector:
     collector = FormationCollector(batch.SETTINGS, batch.orientation())
     for message in messages:
-        collector.take(message, batch.answers()[message.seq])
+        collector.process(message, batch.answers()[message.seq])
     return collector
 
 
@@ -56,7 +56,7 @@ def solved(everything: FormationCollector) -> FormationResult:
 
 @pytest.fixture(scope="module")
 def ranges_only() -> FormationResult:
-    """From our own radio and receiver alone."""
+    """Formation from our own radio and receiver alone."""
     return result(
         run(
             message
@@ -72,14 +72,14 @@ def test_no_result_without_partners() -> None:
 
 def test_states_are_the_flights_in_time_order(everything: FormationCollector, solved: FormationResult) -> None:
     for partner in solved.partners:
-        said = [
+        estimates = [
             message
             for message in everything.messages
             if isinstance(message, FormationEstimate) and message.partner_id == partner.partner
         ]
-        assert sorted(message.gps_ms for message in said) == partner.states.gps_ms.tolist()
+        assert sorted(message.gps_ms for message in estimates) == partner.states.gps_ms.tolist()
         row = {gps_ms: number for number, gps_ms in enumerate(partner.states.gps_ms.tolist())}
-        for message in said[::50]:
+        for message in estimates[::50]:
             assert message.position_rtn_m is not None
             assert message.covariance_rtn is not None
             assert partner.states.rtn[row[message.gps_ms], :3].tolist() == list(message.position_rtn_m)
@@ -125,7 +125,7 @@ def test_by_ranges_alone_the_mirror_is_one_of_the_orbits(ranges_only: FormationR
         assert partner.mirror is mirror
         assert mirror.chi_square == pytest.approx(partner.chi2_mirror)
         assert mirror.chi_square - best.chi_square < ranges_only.margin
-        # Both have the same distances, which is why they cannot be told apart.
+        # Both have the same distances, so they cannot be distinguished.
         apart_m = np.linalg.norm(best.rtn[:, :3], axis=1) - np.linalg.norm(mirror.rtn[:, :3], axis=1)
         assert np.abs(apart_m).max() < 60.0
         assert np.linalg.norm(best.rtn[:, :3] - mirror.rtn[:, :3], axis=1).max() > 100.0
@@ -135,8 +135,8 @@ def test_by_ranges_alone_the_mirror_is_one_of_the_orbits(ranges_only: FormationR
 def test_tracks_span_the_ranges_without_estimates(everything: FormationCollector) -> None:
     settings, solution = batch.SETTINGS.formation, everything.solution
     assert solution is not None
-    said = [message for message in everything.messages if isinstance(message, FormationEstimate)]
-    found = formation_result(said[-1:], solution, settings, everything.counts, {})
+    estimates = [message for message in everything.messages if isinstance(message, FormationEstimate)]
+    found = formation_result(estimates[-1:], solution, settings, everything.counts, {})
     assert found is not None
     times = [seen.gps_ms for seen in solution.ranges]
     assert found.track_gps_ms[0] <= min(times)
@@ -160,14 +160,14 @@ def test_orbits_of_a_partner_differ_from_each_other(ranges_only: FormationResult
 
 
 def test_the_margin_is_the_settings_chi_square_for_many_ranges(solved: FormationResult) -> None:
-    # 30 of a logarithm's n log(1 + x / n) is 30 + 30^2 / 2 n to first order.
+    # n log(1 + x / n) for x = 30 is 30 minus 30^2 / 2 n to first order.
     freedom = sum(len(link.gps_ms) for link in solved.links) - 7 * 3 - 3
     assert solved.margin == pytest.approx(30.0 + 450.0 / freedom, rel=0.01)
 
 
 def test_the_cause_of_an_unknown_orbit_is_copied() -> None:
-    said = [FormationEstimate(1, 9, 8, 1_000, 77, "our own orbit is not known")]
-    found = formation_result(said, None, batch.SETTINGS.formation, {"ranges_received": 3}, truths())
+    estimates = [FormationEstimate(1, 9, 8, 1_000, 77, "our own orbit is not known")]
+    found = formation_result(estimates, None, batch.SETTINGS.formation, {"ranges_received": 3}, truths())
     assert found is not None
     (partner,) = found.partners
     assert partner.cause == "our own orbit is not known"
@@ -177,12 +177,12 @@ def test_the_cause_of_an_unknown_orbit_is_copied() -> None:
 
 
 def test_only_the_newest_closest_approaches_are_used() -> None:
-    said: list[FormationMessage] = [
+    estimates: list[FormationMessage] = [
         FormationEstimate(1, 9, 8, 1_000, 75, "none"),
         ClosestApproach(2, 9, 75, 50.0, 5_000, 80.0, 5.0),
         ClosestApproach(3, 19, 75, 51.0, 5_000, 90.0, 5.0),
         ClosestApproach(4, 19, 75, 49.0, 6_000, 95.0, 5.0),
     ]
-    found = formation_result(said, None, batch.SETTINGS.formation, {}, {})
+    found = formation_result(estimates, None, batch.SETTINGS.formation, {}, {})
     assert found is not None
     assert [one.seq for one in found.approaches] == [4, 3]

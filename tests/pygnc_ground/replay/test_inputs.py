@@ -1,4 +1,4 @@
-"""What goes into a replay is what ingest would make of the files."""
+"""Inputs of a replay equal those that ingest makes of the files."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ SETTINGS, NONE = Settings(), EarthOrientationTable.none()
 
 @pytest.fixture
 def ranges(tmp_path: Path) -> Path:
-    """Our own range files and in a folder beside them a partner's."""
+    """Our own range files and a folder with those of a partner."""
     shutil.copytree(DEMO / "range", tmp_path / "range")
     shutil.copytree(DEMO / "range", tmp_path / "range" / "partner_75")
     return tmp_path / "range"

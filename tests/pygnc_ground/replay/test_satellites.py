@@ -1,4 +1,4 @@
-"""The files of several satellites as one batch: who is who, what goes in, and what is told when it does not work."""
+"""Joint replay of several satellites: radio ids, inputs, error messages."""
 
 import shutil
 from collections import Counter
@@ -16,7 +16,7 @@ from tests.pygnc.tasks.formation_batch import home
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Three satellites' files, each in a folder of its own."""
+    """Files of three satellites, each in a folder."""
     found = {}
     for satellite in (batch.OWN_ID, *batch.PARTNERS):
         folder = tmp_path_factory.mktemp("satellites") / f"s{satellite}"
@@ -83,7 +83,7 @@ def test_impossible_replays_are_rejected_with_a_remedy(
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """With the folders 74, 75 and 76."""
+    """Return a folder with the subfolders 74, 75 and 76."""
     return home().parent
 
 

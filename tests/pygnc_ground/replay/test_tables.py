@@ -1,4 +1,4 @@
-"""The partners' table: what its columns hold."""
+"""Columns of the formation table."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Attitudes made up in closed form: a body that turns steadily in an inertially fixed light, errors of known size."""
+"""Attitude samples in closed form: a body that rotates at a constant rate in inertially fixed light, with errors of
+known size.
+"""
 
 from dataclasses import replace
 
@@ -24,14 +26,14 @@ NORMALS = np.array(SETTINGS.mounting.face_normals_body)
 
 
 def true(gps_ms: IntArray) -> TrueAttitude:
-    """A steady turn, shape (n,)."""
+    """Return a constant rotation, shape (n,)."""
     turned = quaternion.exponential(np.asarray((gps_ms - gps_ms[:1])[:, None] * 1e-3 * RATE_RAD_S, np.float64))
     constant = (np.tile(vector, (len(gps_ms), 1)) for vector in (RATE_RAD_S, GYRO_BIAS_RAD_S, MAG_BIAS_UT))
     return TrueAttitude(turned, *constant)
 
 
 def solution(gps_ms: IntArray, sigma_deg: FloatArray, seed: int) -> AttitudeSolution:
-    """The truth with independent errors of these standard deviations per axis, (n,), and small ones of the biases."""
+    """Return the truth plus independent errors of these standard deviations per axis, (n,), and small bias errors."""
     rng, truth, count = np.random.default_rng(seed), true(gps_ms), len(gps_ms)
     sigma = np.radians(sigma_deg)[:, None] * np.ones(3)
     covariance = np.zeros((count, 3, 3))
@@ -50,7 +52,7 @@ def solution(gps_ms: IntArray, sigma_deg: FloatArray, seed: int) -> AttitudeSolu
 
 
 def records(gps_ms: IntArray, eclipse: tuple[float, float] = (0.4, 0.7)) -> SampleRecords:
-    """Samples without any fault; the shadow lies between these shares of them."""
+    """Return samples without faults; `eclipse` gives the fractions between which the satellite is in the shadow."""
     rng, count = np.random.default_rng(11), len(gps_ms)
     share = np.arange(count) / max(1, count)
     lit = (share < eclipse[0]) | (share >= eclipse[1])
@@ -82,7 +84,7 @@ def records(gps_ms: IntArray, eclipse: tuple[float, float] = (0.4, 0.7)) -> Samp
 
 
 def light(gps_ms: IntArray, lit: FloatArray) -> FaceIlluminance:
-    """What a turning body's faces show of a fixed Sun."""
+    """Return the light of a fixed Sun on the faces of a rotating body."""
     rng = np.random.default_rng(12)
     body_from_gcrf = quaternion.to_matrix(true(gps_ms).quaternion).transpose(0, 2, 1)
     expected = np.maximum(np.einsum("fi,nij,j->nf", NORMALS, body_from_gcrf, SUN), 0.0) * lit[:, None]
@@ -98,7 +100,7 @@ def light(gps_ms: IntArray, lit: FloatArray) -> FaceIlluminance:
 
 
 def clean(count: int = 360, *, begin_ms: int, step_ms: int = STEP_MS) -> AttitudeResult:
-    """All is as it should be, with truth and bound."""
+    """Return a result without faults, with truth and bound."""
     gps_ms = begin_ms + step_ms * np.arange(count, dtype=np.int64)
     samples = records(gps_ms)
     settling = 1.0 + 4.0 * np.exp(-np.arange(count) / 10.0)
@@ -113,18 +115,18 @@ def clean(count: int = 360, *, begin_ms: int, step_ms: int = STEP_MS) -> Attitud
 
 
 def nowhere(count: int) -> TrueAttitude:
-    """A truth that knows nothing of these samples."""
+    """Return a truth that is unknown at all samples."""
     unknown = np.full((count, 3), np.nan)
     return TrueAttitude(np.full((count, 4), np.nan), unknown, unknown, unknown)
 
 
 def nothing() -> AttitudeResult:
-    """No sample."""
+    """Return a result without samples."""
     return replace(clean(0, begin_ms=0), truth=None, bound=None)
 
 
 def without_attitude(result: AttitudeResult) -> AttitudeResult:
-    """The same samples of a satellite whose orbit is not known."""
+    """Return the same samples for a satellite without an orbit."""
     samples, count = result.samples, len(result.samples)
     unknown = np.full(count, np.nan)
     searching = replace(
@@ -154,7 +156,7 @@ def without_attitude(result: AttitudeResult) -> AttitudeResult:
 
 
 def troubled(result: AttitudeResult) -> AttitudeResult:
-    """A search in between, samples without a time, gates that close, a face that dies, one mirrored, a stuck axis."""
+    """Return a result with a search, samples without a time, rejections, and faulty faces and gyro."""
     samples, count = result.samples, len(result.samples)
     third, late = count // 3, 3 * count // 4
     mode, cause = list(samples.mode), list(samples.cause)

@@ -1,4 +1,4 @@
-"""A formation made up in closed form: a partner that circles ahead of us, its mirror, errors of known size."""
+"""Formation samples in closed form: a partner that circles ahead of us, its mirror, errors of known size."""
 
 from dataclasses import replace
 
@@ -12,14 +12,14 @@ STEP_MS = 60_000
 RATE_RAD_S = 1.1e-3
 SIGMA = np.array([1.0, 2.0, 1.0, 1e-3, 1e-3, 1e-3])
 ERROR_M = 2.0
-"""Of the best orbit, along the orbit, everywhere."""
+"""Constant error of the best orbit along the orbit."""
 MIRROR_M = 400.0
-"""From the best orbit, RMS, by the flipped normal of amplitude MIRROR_M / sqrt(2)."""
+"""RMS distance of the mirror, by the flipped normal component of amplitude MIRROR_M / sqrt(2)."""
 MARGIN = 30.2
 
 
 def true(gps_ms: IntArray, begin_ms: int, ahead_m: float, *, flipped: bool = False) -> FloatArray:
-    """A relative orbit of 2 by 1 whose centre is `ahead_m` ahead, with a swing along the normal, (n, 6)."""
+    """Return a 2:1 relative orbit centred `ahead_m` ahead, with an oscillation along the normal, (n, 6)."""
     u = RATE_RAD_S * (gps_ms - begin_ms) * 1e-3
     normal_m = (-1.0 if flipped else 1.0) * MIRROR_M / np.sqrt(2.0)
     place = (100.0 * np.cos(u), ahead_m - 200.0 * np.sin(u), normal_m * np.sin(u))
@@ -33,7 +33,9 @@ def orbit(rtn: FloatArray, hypothesis: int, above: float) -> CandidateOrbit:
 
 
 def partner(number: int, times: IntArray, ahead_m: float, mirrors: tuple[float, ...] = ()) -> PartnerResult:
-    """Off by `ERROR_M`, with mirrors of these chi-squares above the best; those within `MARGIN` make it ambiguous."""
+    """Return a partner with `ERROR_M`, and mirrors of these excess chi-squares; those within `MARGIN` make it
+    ambiguous.
+    """
     begin_ms = int(times[0])
     right = true(times, begin_ms, ahead_m)
     best = right + np.array([0.0, ERROR_M, 0.0, 0.0, 0.0, 0.0])
@@ -62,7 +64,7 @@ def partner(number: int, times: IntArray, ahead_m: float, mirrors: tuple[float, 
 
 
 def link(pair: tuple[int, int], times: IntArray, rejected: tuple[int, ...] = ()) -> LinkResult:
-    """Ranges of 10 m noise; those `rejected` are 200 m off."""
+    """Return ranges with 10 m noise; those in `rejected` have 200 m errors."""
     rng = np.random.default_rng(sum(pair))
     residual = 10.0 * rng.normal(size=len(times))
     residual[list(rejected)] = 200.0
@@ -73,7 +75,7 @@ def link(pair: tuple[int, int], times: IntArray, rejected: tuple[int, ...] = ())
 
 
 def clean(begin_ms: int, count: int = 60) -> FormationResult:
-    """Three partners in a mesh, all certain, with truth."""
+    """Return three partners in a mesh, all certain, with truth."""
     times = begin_ms + STEP_MS * np.arange(count, dtype=np.int64)
     ids = (74, 75, 76, 77)
     pairs = [(one, other) for one in ids for other in ids if one < other]
@@ -90,7 +92,7 @@ def clean(begin_ms: int, count: int = 60) -> FormationResult:
 
 
 def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
-    """One partner by ranges alone, whose mirror fits as well, and with another one that is excluded."""
+    """Return one partner by ranges alone, with a mirror that fits and another orbit that is excluded."""
     result = clean(begin_ms, count)
     times = result.track_gps_ms
     return replace(
@@ -109,7 +111,7 @@ def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
 
 
 def wrong(result: FormationResult) -> FormationResult:
-    """The truth is the mirror of what is said."""
+    """Return the result with the mirror as truth."""
     partners = []
     for one in result.partners:
         flip = np.array([1.0, 1.0, -1.0, 1.0, 1.0, -1.0])
@@ -127,7 +129,7 @@ def without_truth(result: FormationResult) -> FormationResult:
 
 
 def unsolved(begin_ms: int, cause: str = "our own orbit is unknown") -> FormationResult:
-    """Partners that were named, of which nothing is known."""
+    """Return partners without a solution."""
     nothing = np.empty(0, dtype=np.int64)
     result = clean(begin_ms, 3)
     partners = []

@@ -1,4 +1,4 @@
-"""A replay made up in closed form: a circular orbit, errors of known size, and faults of every kind."""
+"""Replay results in closed form: a circular orbit, errors of known size, faults of every kind."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ _GATE = Settings().orbit.measurement.gate
 
 @dataclass(frozen=True)
 class CircularTruth:
-    """A circular orbit over a uniformly rotating sphere."""
+    """Circular orbit over a uniformly rotating sphere."""
 
     span_gps_ms: tuple[int, int] = (BEGIN_MS, BEGIN_MS + 400 * 86_400_000)
     description: str = "circular orbit, made up"
@@ -36,7 +36,7 @@ class CircularTruth:
 
 
 def _circular(gps_ms: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Position and Earth-relative velocity in the rotating frame, each (n, 3)."""
+    """Return position and Earth-relative velocity in the rotating frame, each (n, 3)."""
     seconds = (gps_ms - BEGIN_MS) / 1e3
     u, theta = _ORBIT_RATE_RAD_S * seconds, 0.3 + _EARTH_RATE_RAD_S * seconds
     node = np.array([1.0, 0.0, 0.0])
@@ -50,7 +50,9 @@ def _circular(gps_ms: IntArray) -> tuple[FloatArray, FloatArray]:
 
 
 def solution(gps_ms: IntArray, sigma_m: FloatArray, seed: int, accepted: BoolArray | None = None) -> OrbitSolution:
-    """The true orbit plus errors of these standard deviations per axis, (n,), and of a thousandth per second."""
+    """Return the true orbit plus errors of these standard deviations per axis, (n,), and a thousandth of them per
+    second.
+    """
     rng = np.random.default_rng(seed)
     position, velocity = _circular(gps_ms)
     scale = np.column_stack((np.repeat(sigma_m[:, None], 3, 1), 1e-3 * np.repeat(sigma_m[:, None], 3, 1)))
@@ -73,7 +75,7 @@ def solution(gps_ms: IntArray, sigma_m: FloatArray, seed: int, accepted: BoolArr
 
 
 def _smooth_noise(rng: np.random.Generator, count: int) -> FloatArray:
-    """Standard normal columns (n, 6), correlated from row to row."""
+    """Return standard normal columns (n, 6), correlated from row to row."""
     noise = rng.normal(size=(count, 6))
     for k in range(1, count):
         noise[k] = 0.95 * noise[k - 1] + np.sqrt(1.0 - 0.95**2) * noise[k]
@@ -81,7 +83,7 @@ def _smooth_noise(rng: np.random.Generator, count: int) -> FloatArray:
 
 
 def fix_records(gps_ms: IntArray, sources: tuple[str, ...] = ("sense.bin",), seed: int = 1) -> FixRecords:
-    """Records without any fault, whose innovations are as large as expected."""
+    """Return records without faults and with innovations of the expected size."""
     rng = np.random.default_rng(seed)
     count = len(gps_ms)
     sigma = np.full((count, 3), 10.0) * rng.uniform(0.9, 1.4, (count, 1))
@@ -108,7 +110,7 @@ def fix_records(gps_ms: IntArray, sources: tuple[str, ...] = ("sense.bin",), see
 
 
 def clean(count: int = 60, step_ms: int = STEP_MS) -> ReplayResult:
-    """All is as it should be, with truth, smoother and batch."""
+    """Return a result without faults, with truth, smoother and batch."""
     gps_ms = BEGIN_MS + step_ms * np.arange(count, dtype=np.int64)
     settling = 1.0 + 8.0 * np.exp(-np.arange(count) / 15.0)
     return ReplayResult(
@@ -127,7 +129,7 @@ def clean(count: int = 60, step_ms: int = STEP_MS) -> ReplayResult:
 
 
 def without_orbit(result: ReplayResult) -> ReplayResult:
-    """The same records, none of which gave an orbit."""
+    """Return the same records without an orbit."""
     count = len(result.fixes.seq)
     nan = np.full((count, 3), np.nan)
     nothing = replace(
@@ -159,7 +161,9 @@ def without_orbit(result: ReplayResult) -> ReplayResult:
 
 
 def troubled(count: int = 432) -> ReplayResult:
-    """Outliers, an outage, a new boot of the spacecraft clock, damaged times and files, sensors that fail."""
+    """Return a result with outliers, an outage, a reboot of the spacecraft clock, damaged times and files, faulty
+    sensors.
+    """
     result = clean(count)
     rng = np.random.default_rng(7)
     gps_ms = result.fixes.gps_ms.copy()

@@ -1,5 +1,3 @@
-""" """
-
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +27,7 @@ def ticks(result: ReplayResult) -> list[str]:
 
 def test_hours_count_from_midnight_utc_of_the_first_day() -> None:
     time = time_axis(samples.clean(3))
-    # The samples begin at 21:10 UTC; GPS is 18 s ahead, which must not show.
+    # The samples begin at 21:10 UTC; the 18 s by which GPS time is ahead must not show.
     assert time.hours == pytest.approx(21.0 + 10.0 / 60.0 + np.arange(3) * 25.0 / 3600.0, abs=1e-12)
     assert time.zero_gps_ms == gps_ms_from_utc_iso("2025-03-20T00:00:00Z")
     assert time.span_gps_ms == (samples.BEGIN_MS, samples.BEGIN_MS + 50_000)
@@ -131,7 +129,7 @@ def test_a_short_span_gets_a_small_margin() -> None:
 
 
 def axis(seconds: list[float]) -> TimeAxis:
-    """Of samples at these seconds on an axis of an hour."""
+    """Return the axis of samples at these seconds on an axis of one hour."""
     time = time_axis(samples.clean(145))
     return sample_axis(time, samples.BEGIN_MS + (1000 * np.array(seconds)).astype(np.int64))
 

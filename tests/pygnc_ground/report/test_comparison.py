@@ -1,5 +1,3 @@
-""" """
-
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +23,7 @@ from tests.pygnc_ground.report.samples import BEGIN_MS
 
 
 def moved(solution: OrbitSolution, rtn_m: FloatArray) -> OrbitSolution:
-    """A solution displaced along its own radial, transverse and normal."""
+    """Return a solution displaced along its own radial, transverse and normal."""
     position = solution.position_ecef_m
     inertial = solution.velocity_ecef_mps + np.cross([0.0, 0.0, 7.292115e-5], position)
     radial = position / np.linalg.norm(position, axis=1)[:, None]
@@ -150,7 +148,7 @@ def test_each_partner_is_certain_ambiguous_or_not_known() -> None:
 def test_the_distance_of_the_mirror_is_reported() -> None:
     first, _ = compared_partners(formation_samples.ambiguous(BEGIN_MS, 96))
     assert first.mirror is not None
-    # Twice a sine of amplitude MIRROR_M / sqrt(2) over whole turns, and the error of the best.
+    # Twice a sine of amplitude MIRROR_M / sqrt(2) over whole periods, and the error of the best orbit.
     assert first.mirror.distance_m == pytest.approx(formation_samples.MIRROR_M, rel=0.02)
     assert first.mirror.above == pytest.approx(0.3)
 
@@ -179,7 +177,7 @@ def test_orbits_have_names_by_rank() -> None:
 def test_single_squares_have_the_tabled_band() -> None:
     mean = running_mean(np.array([6.0, 3.0]), np.array([6, 3]))
     assert mean.mean.tolist() == [1.0, 1.0]
-    # Quantiles 0.025 and 0.975 of chi-square with 6 and 3 degrees of freedom, from the usual printed tables.
+    # Quantiles 0.025 and 0.975 of chi-square with 6 and 3 degrees of freedom, from printed tables.
     assert mean.low * [6, 3] == pytest.approx([1.237, 0.216], abs=5e-4)
     assert mean.high * [6, 3] == pytest.approx([14.449, 9.348], abs=5e-4)
 

@@ -1,4 +1,4 @@
-"""The formation's figures and tables in the page."""
+"""Figures and tables of the formation in the page."""
 
 import logging
 import re
@@ -27,7 +27,7 @@ def section(result: FormationResult) -> FormationSection:
 
 
 def titles(result: FormationResult) -> list[str]:
-    """Of the figures that are drawn."""
+    """Return the titles of the figures."""
     return [chart.title for chart in section(result).charts if chart.svg]
 
 
@@ -37,14 +37,14 @@ def one_partner(result: FormationResult) -> FormationResult:
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    """Of a truth that is the mirror of one partner, and of another partner that is not known."""
+    """Page with a partner whose truth is the mirror, and a partner without a solution."""
     lost = formation_samples.unsolved(BEGIN_MS, "it has too few ranges").partners[2]
     wrong = formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS, 40))
     return render_report(replace(replayed(20), formation=replace(wrong, partners=(wrong.partners[0], lost))))
 
 
 def part(page: str) -> str:
-    """The formation's section."""
+    """Return the formation section."""
     return page[page.index('<section id="formation"') : page.index('<section id="clocks"')]
 
 

@@ -1,4 +1,4 @@
-"""The page as a whole: complete, self-contained, robust, and safe against what the input says."""
+"""The whole page: complete, self-contained, robust, and safe against text from the input."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ _HOSTILE = "<script>alert(1)</script>\"'&\x1b[2J\u202e\udcff.bin"
 
 
 class Page(HTMLParser):
-    """Checks that elements are closed in order and collects what the tests ask for."""
+    """Parser that checks the nesting of elements and collects their attributes and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
     def titles(self) -> list[str]:
-        """Of the figures."""
+        """Return the titles of the figures."""
         return [value for tag, name, value in self.attributes if (tag, name) == ("svg", "aria-label")]
 
 
@@ -209,7 +209,7 @@ def test_text_from_the_input_is_escaped() -> None:
 
 
 def with_times(gps_ms: IntArray) -> AttitudeResult:
-    """The attitudes of samples at other times."""
+    """Return the attitudes with other sample times."""
     attitude = attitude_samples.clean(len(gps_ms), begin_ms=samples.BEGIN_MS)
     return replace(
         attitude,

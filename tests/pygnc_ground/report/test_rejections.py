@@ -1,5 +1,3 @@
-""" """
-
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +25,10 @@ def result() -> ReplayResult:
 
 
 def test_causes_are_counted_the_most_frequent_first() -> None:
-    books = counts_by_cause(result())
-    assert [book.cause for book in books] == ["gate", "no_time", "no_velocity", "position_status", "velocity_status"]
-    assert (books[0].positions.tolist(), books[0].velocities.tolist(), books[0].untimed) == ([1, 2], [1], 0)
-    assert (len(books[1].positions), books[1].untimed, books[1].total) == (0, 1, 1)
+    causes = counts_by_cause(result())
+    assert [one.cause for one in causes] == ["gate", "no_time", "no_velocity", "position_status", "velocity_status"]
+    assert (causes[0].positions.tolist(), causes[0].velocities.tolist(), causes[0].untimed) == ([1, 2], [1], 0)
+    assert (len(causes[1].positions), causes[1].untimed, causes[1].total) == (0, 1, 1)
     assert counts_by_cause(samples.clean(4)) == ()
 
 

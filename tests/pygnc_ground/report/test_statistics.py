@@ -1,5 +1,3 @@
-""" """
-
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +23,7 @@ from tests.pygnc_ground.report.samples import BEGIN_MS
 
 
 def off_by(position_m: float, velocity_mps: float, sigma_m: float, count: int = 90) -> OrbitSolution:
-    """The true orbit displaced along one axis in the last two thirds, and wildly before."""
+    """Return the true orbit displaced along one axis in the last two thirds, and by much more before."""
     solution = samples.solution(samples.clean(count).fixes.gps_ms, np.full(count, sigma_m), 1)
     truth = samples.CircularTruth().at(solution.gps_ms)
     along = np.where(np.arange(count) < count // 3, 1000.0, 1.0)[:, None] * np.array([0.0, 0.0, 1.0])

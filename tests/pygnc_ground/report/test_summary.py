@@ -1,5 +1,3 @@
-""" """
-
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +14,8 @@ from tests.pygnc_ground.report import attitude_samples, formation_samples, sampl
 from tests.pygnc_ground.report.samples import BEGIN_MS
 
 
-def told(result: ReplayResult) -> dict[str, bool]:
-    """Whether each sentence is good, by its text."""
+def findings_by_text(result: ReplayResult) -> dict[str, bool]:
+    """Return whether each finding is good, by its text."""
     crossed = smoother_minus_batch(result)
     found = findings(
         result,
@@ -29,19 +27,19 @@ def told(result: ReplayResult) -> dict[str, bool]:
 
 
 def verdict(result: ReplayResult, words: str) -> bool:
-    """Of the one sentence with these words."""
-    (good,) = [good for text, good in told(result).items() if words in text]
+    """Return whether the only finding with these words is good."""
+    (good,) = [good for text, good in findings_by_text(result).items() if words in text]
     return good
 
 
 def test_an_undisturbed_replay_is_good_in_every_respect() -> None:
     result = samples.clean(400)
     assert result.smoothed is not None
-    assert all(told(replace(result, batch=result.smoothed)).values())
+    assert all(findings_by_text(replace(result, batch=result.smoothed)).values())
 
 
 def test_damage_and_unreadable_files_are_reported_first() -> None:
-    texts = list(told(samples.troubled(60)))
+    texts = list(findings_by_text(samples.troubled(60)))
     assert texts[0] == "1 of 3 input files cannot be read."
     assert texts[1].startswith("4\u202f598 of 132\u202f000 input bytes (3.5 %) are damaged")
     assert not verdict(samples.troubled(60), "damaged")
@@ -61,7 +59,7 @@ def test_too_many_unused_records_need_attention() -> None:
 
 def test_counters_that_do_not_add_up_are_reported() -> None:
     result = samples.clean(100)
-    assert not any("add up" in text for text in told(result))
+    assert not any("add up" in text for text in findings_by_text(result))
     counts = {"fixes_received": 100, "fixes_accepted": 90, "rejected_gate": 9}
     assert not verdict(replace(result, counts=counts), "do not add up")
 
@@ -79,7 +77,7 @@ def test_errors_are_judged_by_the_formal_sigma() -> None:
     for factor in (9.0, 1.0 / 9.0):
         off = replace(result.solution, covariance_ecef=factor * result.solution.covariance_ecef)
         assert not verdict(replace(result, solution=off), "The position error of the filter")
-    assert not any("error" in text for text in told(replace(result, truth=None)))
+    assert not any("error" in text for text in findings_by_text(replace(result, truth=None)))
 
 
 def test_a_large_difference_of_smoother_and_batch_needs_attention() -> None:
@@ -118,27 +116,27 @@ def clean() -> AttitudeResult:
     return attitude_samples.clean(COUNT, begin_ms=samples.BEGIN_MS)
 
 
-def attitude_told(result: AttitudeResult) -> dict[str, bool]:
-    """Whether each sentence is good, by its text."""
+def attitude_findings_by_text(result: AttitudeResult) -> dict[str, bool]:
+    """Return whether each finding is good, by its text."""
     found = attitude_findings(result, compared_attitudes(result), innovations_of(result), MountingSettings())
     return {finding.text: finding.good for finding in found}
 
 
 def attitude_verdict(result: AttitudeResult, words: str) -> bool:
-    """Of the one sentence with these words."""
-    (good,) = [good for text, good in attitude_told(result).items() if words in text]
+    """Return whether the only finding with these words is good."""
+    (good,) = [good for text, good in attitude_findings_by_text(result).items() if words in text]
     return good
 
 
 def test_an_undisturbed_flight_is_good_in_every_respect() -> None:
-    sentences = attitude_told(clean())
+    sentences = attitude_findings_by_text(clean())
     assert all(sentences.values())
     assert len(sentences) == 7
 
 
 def test_without_an_attitude_there_is_one_finding() -> None:
-    assert attitude_told(attitude_samples.without_attitude(clean())) == {"There is no attitude.": False}
-    nothing = attitude_told(attitude_samples.nothing())
+    assert attitude_findings_by_text(attitude_samples.without_attitude(clean())) == {"There is no attitude.": False}
+    nothing = attitude_findings_by_text(attitude_samples.nothing())
     assert nothing == {"There is no sensor sample, so the attitude is unknown.": False}
 
 
@@ -173,7 +171,9 @@ def test_errors_above_their_sigma_are_reported() -> None:
 def test_without_an_orbit_one_overall_error_is_reported() -> None:
     result = clean()
     unknown = replace(result.samples, sunlit_fraction=np.full(COUNT, np.nan))
-    (text,) = [text for text in attitude_told(replace(result, samples=unknown)) if "error of the filter" in text]
+    (text,) = [
+        text for text in attitude_findings_by_text(replace(result, samples=unknown)) if "error of the filter" in text
+    ]
     assert "° (three-axis RMS)" in text
     assert "sunlight" not in text
 
@@ -193,25 +193,25 @@ def test_bias_errors_above_their_sigma_are_reported() -> None:
     assert not attitude_verdict(replace(result, solution=off), "The bias errors of the filter")
 
 
-def formation_told(result: FormationResult) -> dict[str, bool]:
-    """Whether each sentence is good, by its text."""
+def formation_findings_by_text(result: FormationResult) -> dict[str, bool]:
+    """Return whether each finding is good, by its text."""
     return {finding.text: finding.good for finding in formation_findings(result, compared_partners(result))}
 
 
 def test_a_formation_without_trouble_is_good_in_every_respect() -> None:
-    assert all(formation_told(formation_samples.clean(BEGIN_MS)).values())
-    assert all(formation_told(formation_samples.without_truth(formation_samples.clean(BEGIN_MS))).values())
+    assert all(formation_findings_by_text(formation_samples.clean(BEGIN_MS)).values())
+    assert all(formation_findings_by_text(formation_samples.without_truth(formation_samples.clean(BEGIN_MS))).values())
 
 
 def test_a_wrong_orbit_that_is_called_certain_needs_attention() -> None:
-    sentences = formation_told(formation_samples.wrong(formation_samples.clean(BEGIN_MS)))
+    sentences = formation_findings_by_text(formation_samples.wrong(formation_samples.clean(BEGIN_MS)))
     assert [good for text, good in sentences.items() if "called certain" in text] == [False] * 3
 
 
 def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_orbit() -> None:
     (text,) = [
         text
-        for text, good in formation_told(formation_samples.ambiguous(BEGIN_MS)).items()
+        for text, good in formation_findings_by_text(formation_samples.ambiguous(BEGIN_MS)).items()
         if "ambiguous" in text and not good
     ]
     assert text.startswith("Partner 75 is ambiguous: 2 distinct orbits fit")
@@ -219,14 +219,14 @@ def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_o
     assert "the best orbit is nearest to the truth" in text
     assert any(
         "the mirror orbit is nearest" in text
-        for text in formation_told(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS)))
+        for text in formation_findings_by_text(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS)))
         if "75" in text
     )
 
 
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:
-    sentences = formation_told(formation_samples.unsolved(BEGIN_MS))
-    assert sentences["Partner 76 is not known: our own orbit is not known."] is False
+    sentences = formation_findings_by_text(formation_samples.unsolved(BEGIN_MS))
+    assert sentences["Partner 76 is not known: our own orbit is unknown."] is False
     assert sentences["2 ranges have no known time."] is False
 
 
@@ -236,7 +236,7 @@ def test_rejected_ranges_need_attention() -> None:
         counts = {"ranges_received": 100, "ranges_used": used}
         (verdict,) = [
             good
-            for text, good in formation_told(replace(result, counts=counts)).items()
+            for text, good in formation_findings_by_text(replace(result, counts=counts)).items()
             if "in the newest solution" in text
         ]
         assert verdict is good
@@ -244,6 +244,10 @@ def test_rejected_ranges_need_attention() -> None:
 
 def test_an_approach_within_three_sigma_needs_attention() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    assert [good for text, good in formation_told(result).items() if "comes as close as 40.0 m" in text] == [False]
+    assert [
+        good for text, good in formation_findings_by_text(result).items() if "comes as close as 40.0 m" in text
+    ] == [False]
     far = replace(result, approaches=result.approaches[:1])
-    assert [good for text, good in formation_told(far).items() if "comes as close as 250 m" in text] == [True]
+    assert [good for text, good in formation_findings_by_text(far).items() if "comes as close as 250 m" in text] == [
+        True
+    ]

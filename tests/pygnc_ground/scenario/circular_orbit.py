@@ -1,4 +1,4 @@
-"""Paths in closed form, to ask as a trajectory is asked."""
+"""Trajectories in closed form."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CircularOrbit:
-    """Around a point mass, over the pole if not told otherwise; starts at +X, or where `start_rad` says."""
+    """Circular orbit around a point mass, polar by default; starts at +X or at `start_rad`."""
 
     radius_m: float = 6.9e6
     inclination_rad: float = np.pi / 2.0
@@ -37,4 +37,4 @@ class CircularOrbit:
 
 
 FAR_AWAY = CircularOrbit(radius_m=1e13)
-"""Where the gravity gradient is nothing."""
+"""Here the gravity gradient is negligible."""

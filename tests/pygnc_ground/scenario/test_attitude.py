@@ -1,7 +1,4 @@
-"""What holds in every mode, along a perturbed orbit.
-
-The rigid body against closed forms, conserved quantities and its equations written in other axes.
-"""
+"""Attitude of a scenario: properties of every mode; the rigid body against closed forms and conservation laws."""
 
 import brahe
 import numpy as np
@@ -38,7 +35,8 @@ ODDLY_MOUNTED_SETTINGS = Attitude(
     second_axis_body=(1.0, 1.0, 3.0),
 )
 STEP_S = 0.25
-# rad/s. A tumble at 1.2 deg/s leaves 1e-12 to the formula for the derivative, positions along the orbit micrometres.
+# rad/s. The difference formula has an error of 1e-12 at 1.2 deg/s; positions along the orbit have errors of
+# micrometres.
 TOLERANCES = {"tumble": 1e-10, "rigid": 1e-10, "nadir": 1e-10, "sun": 1e-12}
 modes = pytest.mark.parametrize("mode", TOLERANCES)
 
@@ -54,7 +52,7 @@ def in_mode(mode: str) -> Attitude:
 
 
 def rate_by_differences(quaternions: list[FloatArray], step_s: float) -> FloatArray:
-    """Twice the vector part of conj(q) dq/dt, q at -2, -1, 0, 1, 2 steps; good to the fourth order."""
+    """Return twice the vector part of conj(q) dq/dt from q at -2, -1, 0, 1, 2 steps (fourth order)."""
     before2, before, now, after, after2 = quaternions
     change = (before2 - 8.0 * before + 8.0 * after - after2) / (12.0 * step_s)
     w, v = now[:, :1], now[:, 1:]
@@ -113,7 +111,7 @@ def test_vectors_rotate_by_brahes_rotation_matrix(vector: tuple[float, ...], par
     length = np.linalg.norm(parts)
     assume(length > 1e-3)
     quaternion = np.array(parts) / length
-    # brahe's matrix of a quaternion takes the other way round: from the outer frame to the turned one.
+    # brahe's rotation matrix of a quaternion takes the opposite direction: from the outer to the rotated frame.
     matrix = np.asarray(brahe.Quaternion(*quaternion).to_rotation_matrix().to_matrix())
     turned = to_body(quaternion[np.newaxis], np.array([vector]))
     assert turned[0] == pytest.approx(matrix @ vector, abs=1e-9)
@@ -200,7 +198,7 @@ def test_the_pointed_axis_sees_the_sun_and_the_second_celestial_north() -> None:
     to_sun_m = earth.sun_position_gcrf_m(START_GPS_MS, T_S) - ORBIT.states_gcrf(T_S)[:, :3]
     sun_body = unit(to_body(states.quaternion_gcrf_from_body, to_sun_m))
     np.testing.assert_allclose(sun_body, np.tile([0.0, -1.0, 0.0], (len(T_S), 1)), atol=1e-12)
-    # At the solstice the Sun stands 23.43 degrees north, so the axis is as much off the pole.
+    # At the solstice the Sun is 23.43 degrees north, so the axis is as far from the pole.
     north = in_gcrf(states, [1.0, 0.0, 0.0])[:, 2]
     np.testing.assert_allclose(np.degrees(np.arccos(north)), 23.43, atol=0.02)
 

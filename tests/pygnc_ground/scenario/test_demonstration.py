@@ -1,7 +1,7 @@
-"""The demonstration batch in data/demo is what its own settings make.
+"""The demonstration batch in data/demo is reproducible from its own settings.
 
-Noise comes from integers and must be the same everywhere. The truth under it may move by the last bits of a processor's
-sines, or by a newer table of Earth orientation in brahe; what that may do to the files is stated here.
+The noise comes from integers and must be identical everywhere. The truth may change by the last bits of a processor's
+sine function, or with a newer Earth orientation table in brahe; the tolerances for this are stated here.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Frames, Sun, shadow and field against erfa, closed forms and another field model."""
+"""Frames, Sun, eclipse and magnetic field against erfa, closed forms and another field model."""
 # mypy: disable-error-code="arg-type"
 # brahe's stubs declare the members of its enumerations as methods.
 
@@ -31,7 +31,7 @@ def test_the_rotation_to_itrf_against_erfa() -> None:
         xp, yp = brahe.get_global_pm(mjd_utc)
         mjd_ut1 = mjd_utc + brahe.get_global_ut1_utc(mjd_utc) / 86_400.0
         expected = erfa.c2t06a(2_400_000.5, mjd_tt, 2_400_000.5, mjd_ut1, xp, yp)
-        # The celestial pole offsets, which erfa's call leaves out, are some 3e-9 rad.
+        # erfa's call omits the celestial pole offsets, some 3e-9 rad.
         np.testing.assert_allclose(rotation, expected, atol=6e-9)
 
 

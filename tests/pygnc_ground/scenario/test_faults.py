@@ -1,4 +1,4 @@
-"""Injected damage against the books kept of it, and against the flight's parsers."""
+"""Injected damage against its list and against the flight's parsers."""
 
 import json
 
@@ -73,7 +73,7 @@ def test_the_number_of_damaged_records_follows_the_rate(kind: str) -> None:
 def test_only_the_listed_records_change_length(kind: str, changes: range) -> None:
     lengths = set()
     for seed in range(400):
-        # One record, so that the file's length is that record's.
+        # With one record, the length of the file is that of the record.
         stream, done = inject(RECORDS[:1], replace(Damage(), **{f"{kind}_rate": 0.5}), seed=seed, file="sense")
         assert (len(stream) != 40) == (getattr(done, kind) == (0,))
         lengths.add(len(stream) - 40)
@@ -146,12 +146,12 @@ def test_the_flights_parser_delivers_every_undamaged_range_packet(undamaged: Sce
     whole = scan_ranges(undamaged.ranges)
     fixes, ranges = iter(octets(whole.fixes)), iter(octets(whole.ranges))
     packets = [next(ranges if kind else fixes) for kind in whole.kinds]
-    # Nothing is swapped, so that neighbours stay neighbours.
+    # Without swaps, neighbours stay neighbours.
     stream, done = inject(packets, replace(EVERYTHING, swapped_rate=0.0), seed=seed, file="ranges")
     found = scan_ranges(stream)
     assert len(done.altered) > 10
     assert found.damage
-    # A range packet has no mark at its end: one beside damage cannot always be told from damage itself.
+    # A range packet has no end mark, so a packet next to damage cannot always be distinguished from damage.
     beside = {number + step for number in done.altered for step in (-1, 1)}
     expected = {packet for number, packet in enumerate(packets) if number not in done.altered}
     doubtful = {packet for number, packet in enumerate(packets) if number in beside and len(packet) == 12}

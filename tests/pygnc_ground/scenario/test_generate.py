@@ -1,4 +1,4 @@
-"""Whole scenarios: the files as the flight reads them, against the truth beside them."""
+"""Whole scenarios: the files as read by the flight, against their truth."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_decoded_fixes_scatter_about_the_truth_with_the_reported_sigma(scenario:
     truth = scenario.truth
     np.testing.assert_array_equal(gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms), truth.gps_ms[at_fixes])
     position_error = (fixes.position_ecef_m - truth.position_ecef_m[at_fixes]) / fixes.position_sigma_m
-    # The velocity is that of 0.15 s before; over so short a time the orbit is a parabola.
+    # The velocity is that of 0.15 s earlier; over so short a time the orbit is a parabola.
     earlier_mps = truth.velocity_ecef_mps - 0.15 * np.gradient(truth.velocity_ecef_mps, 5.0, axis=0)
     velocity_error = (fixes.velocity_ecef_mps - earlier_mps[at_fixes]) / fixes.velocity_sigma_mps
     for error in (position_error, velocity_error):

@@ -1,4 +1,4 @@
-"""Errors of fixes against the statistics their settings declare."""
+"""GPS errors against the configured statistics."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_a_cold_start_has_the_recorded_words_and_leaves_the_later_fixes_as_they_
 
 
 def without_a_fix(fixes: GpsFixes, where: np.ndarray) -> None:
-    """As the recordings: statuses 1, everything zero, at most two satellites and none of them used."""
+    """Check the values without a fix as recorded: statuses 1, all zero, at most two satellites, none used."""
     assert {*fixes.position_status[where].tolist()} == {*fixes.velocity_status[where].tolist()} == {1}
     assert not any(getattr(fixes, name)[where].any() for name in NUMBERS)
     assert {*fixes.satellites_tracked[where].tolist()} <= {0, 1, 2}
@@ -231,7 +231,7 @@ RECORD_S = 25
 
 
 def between(begin_s: int, end_s: int) -> slice:
-    """Of T_S."""
+    """Return the part of T_S between two times."""
     return slice(begin_s // 5, end_s // 5)
 
 
@@ -278,7 +278,7 @@ def test_random_outages_take_the_share_of_time_that_rate_and_duration_make() -> 
     t_s = np.arange(1_000_000)
     found = receptions(Gps(outage_rate_per_h=2.0, outage_mean_s=120.0), t_s, RECORD_S, seed=3)
     out = found == Reception.INTERRUPTED
-    # Outages that begin by chance and may overlap leave exp(-rate * duration) of the time.
+    # Random outages that may overlap leave exp(-rate * duration) of the time.
     assert np.mean(out) == pytest.approx(1.0 - np.exp(-2.0 / 30.0), rel=0.2)
     begins = np.count_nonzero(np.diff(out.astype(int)) == 1)
     assert begins == pytest.approx(2.0 * 1_000_000 / 3600.0 * np.exp(-2.0 / 30.0), rel=0.2)

@@ -1,4 +1,4 @@
-"""Magnetometer and gyro against their declared errors, and their words in the sense file."""
+"""Magnetometer and gyro against their configured errors, and their words in the sense file."""
 
 import math
 
@@ -165,7 +165,7 @@ def test_the_gyros_bias_walks_with_the_square_root_of_the_time() -> None:
     walked = bias_deg_h - bias_deg_h[:, :1]
     assert walked[:, 1].std() == pytest.approx(1.5, rel=4.0 / np.sqrt(2 * 3 * len(SEEDS)))
     assert walked[:, 2].std() == pytest.approx(3.0, rel=4.0 / np.sqrt(2 * 3 * len(SEEDS)))
-    # What was walked in the first quarter says nothing of the rest.
+    # The walk of the first quarter is independent of the rest.
     early, late = walked[:, 1].ravel(), (walked[:, 2] - walked[:, 1]).ravel()
     assert abs(np.corrcoef(early, late)[0, 1]) < 4.0 / np.sqrt(early.size)
 

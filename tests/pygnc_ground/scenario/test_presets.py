@@ -1,4 +1,4 @@
-"""Every preset is a valid scenario that has what its name promises."""
+"""Every preset is a valid scenario with the properties of its name."""
 
 import numpy as np
 import pytest

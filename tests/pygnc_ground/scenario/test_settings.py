@@ -1,5 +1,3 @@
-""" """
-
 import tomllib
 from pathlib import Path
 from typing import Any

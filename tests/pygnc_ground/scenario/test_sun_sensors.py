@@ -1,6 +1,5 @@
-"""Light on the faces against the geometry, the Earth's light and the declared errors.
-
-Light of the Earth against closed forms and against a plain sum over the whole sphere.
+"""Sun sensors: light against the geometry and the configured errors; albedo against closed forms and a sum over the
+whole sphere.
 """
 
 import math
@@ -22,7 +21,7 @@ COUNT = 4000
 FULL_LUX = 133_378.0
 BARE = SunSensors(earth_reflectivity=0.0, noise_fraction=0.0)
 BELOW = np.array([[0.0, 0.0, 6.9e6]])
-"""The Earth on the face -Z."""
+"""The Earth is on the face -Z."""
 
 
 def four_standard_errors(count: int) -> float:
@@ -51,7 +50,7 @@ def test_light_falls_with_the_square_of_the_distance() -> None:
 
 def test_the_earth_shines_on_the_faces_turned_to_it() -> None:
     lux = face_lux(replace(BARE, earth_reflectivity=0.3), np.array([[0.0, 0.0, AU_M]]), BELOW, np.ones(1), seed=1)
-    # A little less than if it were lit all over as it is below: the view factor is 0.854 at 522 km.
+    # Slightly less than for an Earth that is fully lit as below: the view factor is 0.854 at 522 km.
     assert 0.88 * 0.854 * 0.3 < lux[0, 5] / FULL_LUX < 0.854 * 0.3
     sideways = lux[0, [0, 1, 3, 4]]
     np.testing.assert_allclose(sideways, sideways[0], rtol=1e-3)
@@ -77,7 +76,7 @@ def test_noise_is_the_declared_share_of_full_sunlight_on_every_face() -> None:
         error = (lux[:, face] - cosine) / 0.01
         assert abs(error.mean()) < four_standard_errors(COUNT)
         assert abs(error.std() - 1.0) < four_standard_errors(2 * COUNT)
-    # Half of a dark face's noise is below zero, where no reading is.
+    # Half of a dark face's noise is below zero, where readings are clipped.
     dark = lux[:, 2:] / 0.01
     assert np.all(dark >= 0.0)
     assert np.mean(dark == 0.0) == pytest.approx(0.5, abs=four_standard_errors(4 * COUNT))
@@ -117,14 +116,14 @@ FACES = np.vstack((np.eye(3), -np.eye(3)))
 
 
 def spread_over_sphere(count: int) -> FloatArray:
-    """Unit vectors, each for an equal area (Fibonacci's spiral)."""
+    """Return unit vectors of equal areas (Fibonacci spiral)."""
     z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
     turn = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(count)
     return np.column_stack((np.sqrt(1.0 - z**2) * np.cos(turn), np.sqrt(1.0 - z**2) * np.sin(turn), z))
 
 
 def tilted_from_nadir(angle_deg: float) -> FloatArray:
-    """A plate's normal for a satellite over +Z."""
+    """Return the normal of a plate on a satellite over +Z."""
     angle = np.radians(angle_deg)
     return np.array([[np.sin(angle), 0.0, -np.cos(angle)]])
 

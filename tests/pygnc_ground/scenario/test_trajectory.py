@@ -1,4 +1,4 @@
-"""The propagated truth against closed forms and against other libraries' models of the same forces."""
+"""The propagated truth against closed forms and other libraries' models of the same forces."""
 
 import brahe
 import erfa
@@ -39,7 +39,9 @@ def trajectory(orbit: Orbit, forces: Forces, duration_s: float) -> Trajectory:
 
 
 def kepler_positions_m(orbit: Orbit, t_s: FloatArray) -> FloatArray:
-    """Closed form: Kepler's equation by Newton, then the rotations Rz(raan) Rx(i) Rz(argument of perigee)."""
+    """Return positions in closed form: Kepler's equation by Newton, then the rotations Rz(raan) Rx(i) Rz(argument of
+    perigee).
+    """
     a, e = orbit.semi_major_axis_m, orbit.eccentricity
     mean = np.radians(orbit.mean_anomaly_deg) + np.sqrt(GM_EARTH_M3_S2 / a**3) * t_s
     eccentric = mean.copy()
@@ -58,7 +60,7 @@ def kepler_positions_m(orbit: Orbit, t_s: FloatArray) -> FloatArray:
 
 
 def accelerations_mps2(path: Trajectory, t_s: FloatArray, step_s: float = 5.0) -> FloatArray:
-    """Fourth-order central differences of the velocity in GCRF."""
+    """Return fourth-order central differences of the velocity in GCRF."""
     near = [path.states_gcrf(t_s + k * step_s)[:, 3:] for k in (-2, -1, 1, 2)]
     return (near[0] - 8 * near[1] + 8 * near[2] - near[3]) / (12 * step_s)
 
@@ -116,7 +118,9 @@ def tide(r: FloatArray, body: FloatArray, gm: float) -> FloatArray:
 
 
 def early_push_mps2(orbit: Orbit, forces: Forces) -> FloatArray:
-    """Acceleration after about 33 s, the first third of 100 s, by which `forces` differ from gravitation alone."""
+    """Return the acceleration after about 33 s, the first third of 100 s, by which `forces` differ from gravitation
+    alone.
+    """
     ends = [trajectory(orbit, chosen, 100.0).states_gcrf([100.0])[0, :3] for chosen in (forces, GRAVITATIONAL)]
     return 2.0 * (ends[0] - ends[1]) / 100.0**2
 

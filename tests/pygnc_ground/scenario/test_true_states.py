@@ -1,4 +1,4 @@
-"""The truth of a scenario against what the sensors of its files say."""
+"""True states of a scenario against the readings in its files."""
 
 import numpy as np
 import pytest

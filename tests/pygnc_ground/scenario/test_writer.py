@@ -1,4 +1,4 @@
-"""The Parquet files as polars reads them back."""
+"""Parquet files as read by polars."""
 
 import io
 
@@ -73,6 +73,6 @@ def test_the_range_truth_has_distance_and_bias_of_every_packet(made: Scenario) -
 
 
 def test_metadata_name_time_scale_and_frames(made: Scenario) -> None:
-    said = pl.read_parquet_metadata(io.BytesIO(parquet(truth_table(made.truth, every=1))))
-    assert said["time_scale"].startswith("GPS")
-    assert "ITRF" in said["frames"]
+    metadata = pl.read_parquet_metadata(io.BytesIO(parquet(truth_table(made.truth, every=1))))
+    assert metadata["time_scale"].startswith("GPS")
+    assert "ITRF" in metadata["frames"]

@@ -1,4 +1,4 @@
-"""A low orbit to write ephemerides of: propagated by brahe, turned to ITRF by erfa's own equinox-free path."""
+"""A low orbit for ephemerides: propagated by brahe, transformed to ITRF by erfa."""
 
 import os
 from functools import cache
@@ -24,7 +24,7 @@ _JD_OF_GPS_EPOCH = 2_444_244.5
 
 @cache
 def earth_data() -> Any:  # noqa: ANN401 - untyped with brahe
-    """brahe's bundled Earth orientation, also handed to brahe itself."""
+    """Return brahe's bundled Earth orientation, which brahe itself uses too."""
     provider = brahe.FileEOPProvider.from_default_standard(interpolate=True, extrapolate="Error")
     brahe.set_global_eop_provider(provider)
     return provider
@@ -50,22 +50,22 @@ def _propagator() -> tuple[Any, Any]:
 
 
 def gps_ns(t_s: npt.ArrayLike) -> IntArray:
-    """Nanoseconds since the GPS epoch, `t_s` seconds after the start."""
+    """Return nanoseconds since the GPS epoch, `t_s` seconds after the start."""
     return START_GPS_MS * 1_000_000 + np.round(1e9 * np.asarray(t_s, dtype=np.float64)).astype(np.int64)
 
 
 def states_gcrf(t_s: npt.ArrayLike) -> FloatArray:
-    """Position in m and velocity in m/s, shape (n, 6)."""
+    """Return position in m and velocity in m/s, shape (n, 6)."""
     start, propagator = _propagator()
     states: FloatArray = np.asarray(propagator.states_gcrf([start + float(t) for t in np.asarray(t_s)]))
     return states.reshape(-1, 6)
 
 
 def states_itrf(t_s: npt.ArrayLike) -> FloatArray:
-    """The same in ITRF, velocity relative to the Earth, shape (n, 6).
+    """Return the states in ITRF with velocities relative to the Earth, shape (n, 6).
 
-    brahe's own conversion takes the time as a Julian date in one number and jitters by 0.3 mm, which would hide what
-    the interpolation does.
+    brahe's own conversion takes the time as one Julian date and has a jitter of 0.3 mm, which would hide interpolation
+    errors.
     """
     state = states_gcrf(t_s)
     day, of_day_ns = np.divmod(gps_ns(t_s), 86_400 * 10**9)
@@ -85,7 +85,7 @@ def states_itrf(t_s: npt.ArrayLike) -> FloatArray:
 
 
 def between(spacing_s: float, *, edges: bool = False) -> FloatArray:
-    """Moments off the samples of that spacing: at least five steps from the ends, or in those outermost."""
+    """Return times off the samples of that spacing: at least five steps from the ends, or in those outermost steps."""
     last_s = DURATION_S // spacing_s * spacing_s
     t_s = np.arange(0.3, last_s, 7.3)
     outermost = np.minimum(t_s, last_s - t_s) < 5.0 * spacing_s
@@ -94,7 +94,7 @@ def between(spacing_s: float, *, edges: bool = False) -> FloatArray:
 
 
 def circular(t_s: npt.ArrayLike) -> FloatArray:
-    """A circle of 7000 km in closed form, as position in m and velocity in m/s, shape (n, 6)."""
+    """Return a circle of 7000 km in closed form, as position in m and velocity in m/s, shape (n, 6)."""
     angle = 1.1e-3 * np.asarray(t_s, dtype=np.float64)
     axes = np.array([[0.6, 0.0, 0.8], [0.0, 1.0, 0.0]])
     position = 7e6 * np.stack((np.cos(angle), np.sin(angle)), axis=1) @ axes

@@ -1,4 +1,4 @@
-"""Tables of truth as scenarios write them."""
+"""Truth tables as written by scenarios."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ MS_PER_WEEK = 604_800_000
 
 
 def truth_table(gps_ms: np.ndarray, states: FloatArray) -> pl.DataFrame:
-    """The columns that matter, and one that does not."""
+    """Return the necessary columns and one more."""
     names = ("x_ecef_m", "y_ecef_m", "z_ecef_m", "vx_ecef_mps", "vy_ecef_mps", "vz_ecef_mps")
     columns = {"gps_week": gps_ms // MS_PER_WEEK, "gps_tow_ms": gps_ms % MS_PER_WEEK}
     columns |= {name: states[:, column] for column, name in enumerate(names)}
@@ -32,5 +32,5 @@ def csv(table: pl.DataFrame) -> bytes:
 
 
 def csv_gz(table: pl.DataFrame) -> bytes:
-    """The same, packed."""
+    """Return the gzipped bytes of a CSV file."""
     return gzip.compress(csv(table))

@@ -1,5 +1,3 @@
-""" """
-
 from dataclasses import replace
 
 import numpy as np
@@ -278,7 +276,7 @@ def seconds(gps_ns: IntArray) -> FloatArray:
 
 
 def polynomial(degree: int, gps_ns: IntArray) -> FloatArray:
-    """Position and velocity along three polynomials, shape (n, 6)."""
+    """Return position and velocity along three polynomials, shape (n, 6)."""
     curves = [np.polynomial.Polynomial(c, domain=[0.0, 300.0]) for c in RNG_COEFFICIENTS[:, : degree + 1]]
     t_s = seconds(gps_ns)
     return np.stack([c(t_s) for c in curves] + [c.deriv()(t_s) for c in curves], axis=1)
@@ -325,7 +323,7 @@ def test_interpolation_is_exact_at_the_samples(row: int, window: int) -> None:
 
 
 def test_the_window_is_the_samples_around_the_moment() -> None:
-    # Only the samples of the window may matter: spoil all others.
+    # Only the samples of the window may have an effect: corrupt all others.
     state = polynomial(3, SAMPLE_NS)
     moment_ns = np.array([SAMPLE_NS[6] + 1])
     spoilt = np.full_like(state, 1e12)

@@ -18,7 +18,7 @@ GPS_EPOCH_TAI = (2_444_244.5, 19.0 / 86_400.0)
 
 
 def authority_ns(text: str, time_system: str) -> float:
-    """The same by erfa, good to a microsecond."""
+    """Return the same time by erfa, accurate to a microsecond."""
     day, time = text.split("T")
     hour, minute, second = time.split(":")
     scale = "UTC" if time_system == "UTC" else "TAI"  # one without leap seconds

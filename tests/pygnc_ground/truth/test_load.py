@@ -77,9 +77,9 @@ def test_the_object_may_be_named(tmp_path: Path, kind: str, name: str) -> None:
     ],
 )
 def test_other_files_are_rejected_with_the_files_name(tmp_path: Path, content: bytes, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint) as told:
+    with pytest.raises(ValueError, match=complaint) as raised:
         load_truth(written(tmp_path, content))
-    assert str(told.value).startswith(str(tmp_path / "truth.dat"))
+    assert str(raised.value).startswith(str(tmp_path / "truth.dat"))
 
 
 def test_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:

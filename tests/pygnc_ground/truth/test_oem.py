@@ -1,4 +1,4 @@
-"""What messages mean, however they are written; the notations have tests of their own."""
+"""Meaning of messages, whatever their notation; the notations have their own tests."""
 
 from datetime import datetime
 
@@ -26,7 +26,7 @@ def read(text: str, object_id: str | None = None) -> Ephemeris:
 
 
 def message(metadata: dict[str, str], states: FloatArray = STATES, epochs: Epochs = EPOCHS) -> str:
-    """A message of one segment with some metadata changed."""
+    """Return a message of one segment with some metadata changed."""
     return kvn(kvn_segment(epochs, states, oem_metadata(epochs) | metadata))
 
 
@@ -150,7 +150,7 @@ def test_the_object_is_chosen_by_identifier_and_the_error_lists_them() -> None:
     ("degree", "samples"), [("3", 2), ("4", 3), ("7", 4), ("8", 5), ("15", 8), ("99", 8), ("0", 2)]
 )
 def test_a_recommended_hermite_degree_is_followed(degree: str, samples: int) -> None:
-    # Between the third and fourth sample, only the samples taken may matter: spoil one after the other.
+    # Between the third and fourth sample, only the samples of the window may have an effect: corrupt them one by one.
     further = {"INTERPOLATION": "HERMITE", "INTERPOLATION_DEGREE": degree}
     asked = np.array([BEGIN_GPS_MS + 10 * 60_000 + 30_000])
     clean = read(message(further)).at(asked).position_ecef_m

@@ -52,7 +52,7 @@ EOF
 
 
 def lines(text: str, *, change: dict[int, str]) -> str:
-    """The sample with some lines replaced, counted from 1."""
+    """Return the sample with some lines replaced, counted from 1."""
     rows = text.splitlines()
     return "\n".join(change.get(number, row) for number, row in enumerate(rows, start=1)) + "\n"
 

@@ -1,4 +1,4 @@
-"""Ephemeris files as others write them, from states of ours."""
+"""Ephemeris files as written by others, from our states."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,7 +21,9 @@ def sp3(
     velocities: bool = True,
     coordinate_system: str = "IGS20",
 ) -> str:
-    """SP3 of satellites by identifier; positions in m and velocities in m/s, shape (n, 6), NaN where there are none."""
+    """Return an SP3 file of satellites by identifier; positions in m and velocities in m/s, shape (n, 6), NaN if
+    missing.
+    """
     first, names = epochs[0], list(orbits)
     lines = [
         f"#{version}{'V' if velocities else 'P'}{_calendar(first)} {len(epochs):7d} ORBIT {coordinate_system} FIT  TST",
@@ -58,7 +60,7 @@ def _fields(components: FloatArray) -> str:
 def oem_metadata(
     epochs: Epochs, *, frame: str = "ITRF2020", time_system: str = "GPS", **further: str
 ) -> dict[str, str]:
-    """Metadata of a segment; `further` keywords are added or take the place of these."""
+    """Return the metadata of a segment; `further` keywords override them."""
     return {
         "OBJECT_NAME": "TEST SAT",
         "OBJECT_ID": "2025-001A",
@@ -71,7 +73,7 @@ def oem_metadata(
 
 
 def kvn_segment(epochs: Epochs, states: FloatArray, metadata: dict[str, str]) -> str:
-    """A segment in keyword = value notation."""
+    """Return a segment in keyword = value notation."""
     lines = ["META_START", *[f"{keyword} = {value}" for keyword, value in metadata.items()], "META_STOP", ""]
     for epoch, state in zip(epochs, states, strict=True):
         lines.append(f"{epoch} " + " ".join(f"{number / 1e3:.12f}" for number in state.tolist()))
@@ -79,13 +81,13 @@ def kvn_segment(epochs: Epochs, states: FloatArray, metadata: dict[str, str]) ->
 
 
 def kvn(*segments: str) -> str:
-    """A message."""
+    """Return a message."""
     header = "CCSDS_OEM_VERS = 2.0\nCOMMENT made for a test\nCREATION_DATE = 2025-04-01T00:00:00\nORIGINATOR = TEST\n\n"
     return header + "\n".join(segments)
 
 
 def xml(epochs: Epochs, states: FloatArray, metadata: dict[str, str]) -> str:
-    """A message of one segment in XML."""
+    """Return a message of one segment in XML."""
     tags = ("X", "Y", "Z", "X_DOT", "Y_DOT", "Z_DOT")
     rows = []
     for epoch, state in zip(epochs, states, strict=True):
@@ -106,6 +108,6 @@ def xml(epochs: Epochs, states: FloatArray, metadata: dict[str, str]) -> str:
 
 
 def every(begin: datetime, spacing_s: float, count: int) -> Epochs:
-    """Readings of a clock without leap seconds."""
+    """Return readings of a clock without leap seconds."""
     times = (begin + timedelta(seconds=spacing_s * number) for number in range(count))
     return [time.isoformat(timespec="microseconds") for time in times]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.observations import Arc, Pair
-from pygnc.estimators.formation.reference import STATE_SIZE, Reference
+from pygnc.estimators.formation.reference import STATE_SIZE, Reference, parameter_indices
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.measurement import linearise_fix
@@ -46,10 +46,6 @@ class FixEquations(NamedTuple):
     residual: Array
     available: npt.NDArray[np.bool_]
 
-    def select(self, rows: slice) -> "FixEquations":
-        """Return some of the fixes."""
-        return FixEquations(self.node_time[rows], self.design[rows], self.residual[rows], self.available[rows])
-
 
 class RangeEquations(NamedTuple):
     """Linearised ranges of one pair.
@@ -65,10 +61,6 @@ class RangeEquations(NamedTuple):
     node_time: Array
     design: Array
     range_m: Array
-
-    def select(self, rows: slice) -> "RangeEquations":
-        """Return some of the ranges."""
-        return RangeEquations(self.pair, self.node_time[rows], self.design[rows], self.range_m[rows])
 
 
 class Prior(NamedTuple):
@@ -170,13 +162,17 @@ class Equations:
         """
         new_index = {satellite: number for number, satellite in enumerate(chosen)}
         pairs = self.pairs_among(chosen)
-        fixes = [self.fixes[satellite].select(slice(None if satellite in fixes_of else 0)) for satellite in chosen]
+        fixes = []
+        for satellite in chosen:
+            used, rows = slice(None if satellite in fixes_of else 0), self.fixes[satellite]
+            fixes.append(
+                FixEquations(rows.node_time[used], rows.design[used], rows.residual[used], rows.available[used])
+            )
         ranges = []
         for number in pairs:
-            rows = self.ranges[number]
-            stride = -(-len(rows.node_time) // ranges_max)
-            pair = (new_index[rows.pair[0]], new_index[rows.pair[1]])
-            ranges.append(rows.select(slice(None, None, stride))._replace(pair=pair))
+            (one, other), *parts = self.ranges[number]
+            thinned = slice(None, None, -(-len(parts[0]) // ranges_max))
+            ranges.append(RangeEquations((new_index[one], new_index[other]), *(part[thinned] for part in parts)))
         satellites = tuple(self.satellites[satellite] for satellite in chosen)
         return Equations(satellites, tuple(self.pairs[number] for number in pairs), tuple(fixes), tuple(ranges), prior)
 
@@ -186,9 +182,7 @@ class Equations:
 
     def parameter_indices(self, satellites: Sequence[int]) -> npt.NDArray[np.int64]:
         """Return the indices of the parameters of some satellites and of the pairs among them."""
-        states = [STATE_SIZE * satellite + number for satellite in satellites for number in range(STATE_SIZE)]
-        biases = [STATE_SIZE * len(self.satellites) + pair for pair in self.pairs_among(satellites)]
-        return np.array(states + biases, dtype=np.int64)
+        return parameter_indices(satellites, self.pairs_among(satellites), len(self.satellites))
 
     def states(self, parameters: Array) -> Array:
         """Return the states of all satellites in the parameter vectors, (k, p) -> (k s, 7)."""
@@ -250,10 +244,7 @@ class Equations:
 
     def pair_parameter_indices(self, pair: int) -> npt.NDArray[np.int64]:
         """Return the indices of the parameters of `range_partials`, (15,)."""
-        one, other = self.ranges[pair].pair
-        each = np.arange(STATE_SIZE)
-        bias = STATE_SIZE * len(self.satellites) + pair
-        return np.concatenate((STATE_SIZE * one + each, STATE_SIZE * other + each, [bias]))
+        return parameter_indices(self.ranges[pair].pair, [pair], len(self.satellites))
 
     def _bias(self, parameters: Array, pair: int) -> Array:
         return parameters[:, STATE_SIZE * len(self.satellites) + pair, None]

@@ -114,93 +114,101 @@ _CURVATURE_MAX: Final = 1.0
 """A range is used if the standard deviation of its second-order term is at most this times its noise."""
 
 
-class MeasurementModel(NamedTuple):
-    """How the observations of a group are compared with states.
+class _Group:
+    """Hypotheses on the partners of one group, and how their observations are compared with states.
 
     Attributes:
+        bank: Hypotheses.
         satellites: Radio ids, our own first.
         pairs: Pairs with a bias.
         range_noise_m: Standard deviation of a range, by pair.
         range_gate: Limit of a range's normalised innovation squared.
         receiver: Measurement model of the GPS receivers.
         frames: Earth orientation.
-    """
-
-    satellites: tuple[int, ...]
-    pairs: tuple[Pair, ...]
-    range_noise_m: list[float]
-    range_gate: float
-    receiver: MeasurementSettings
-    frames: EarthFrames
-
-
-class MeasurementEpoch:
-    """Update of a group's hypotheses with the observations of one moment.
-
-    Args:
-        gps_ms: GPS milliseconds of the moment.
-        hypotheses: Hypotheses predicted for it, the best first.
         gates: Gates of the fixes, by radio id.
-        model: Measurement model of the group.
-
-    Attributes:
-        hypotheses: Updated hypotheses.
-        gates: Gates for the next moment.
-        ranges: Number of ranges that the best hypothesis accepted.
-        accepted: Whether any hypothesis accepted any observation.
+        predicted: Hypotheses predicted for the next observations.
     """
 
     def __init__(
-        self, gps_ms: int, hypotheses: Sequence[FilterHypothesis], gates: Gates, model: MeasurementModel
+        self,
+        bank: HypothesisBank,
+        solution: FormationSolution,
+        range_gate_sigma: float,
+        receiver: MeasurementSettings,
+        frames: EarthFrames,
     ) -> None:
-        self.hypotheses = list(hypotheses)
-        self.gates = dict(gates)
-        self.ranges = 0
+        self.bank = bank
+        self.satellites = tuple(solution.satellites[satellite] for satellite in bank.satellites)
+        self.pairs = tuple(solution.pairs[pair] for pair in bank.pairs)
+        self.range_noise_m: list[float] = solution.noise_m[list(bank.pairs)].tolist()
+        self.range_gate = range_gate_sigma**2
+        self.receiver, self.frames = receiver, frames
+        self.gates: Gates = {satellite: (Gate(), Gate()) for satellite in self.satellites}
+        self.predicted = bank.hypotheses
+
+
+class _Epoch:
+    """Update of a group's predicted hypotheses with the observations of one moment.
+
+    Attributes:
+        accepted: Whether any hypothesis accepted any observation.
+    """
+
+    def __init__(self, gps_ms: int, group: _Group) -> None:
         self.accepted = False
         self._gps_ms = gps_ms
-        self._model = model
+        self._group = group
+        self._hypotheses = list(group.predicted)
+        self._gates = dict(group.gates)
+        self._ranges = 0
+
+    def commit(self) -> None:
+        """Make the updated hypotheses and gates those of the group."""
+        self._group.gates = self._gates
+        self._group.bank.replace(self._hypotheses, self._ranges)
+        self._group.predicted = self._group.bank.hypotheses
 
     def concerns(self, observation: RangeObservation | SatelliteFix) -> bool:
         """Return whether an observation is of this group."""
         if isinstance(observation, RangeObservation):
-            return observation.pair in self._model.pairs
-        return observation.satellite in self._model.satellites
+            return observation.pair in self._group.pairs
+        return observation.satellite in self._group.satellites
 
     def update_with_range(self, observation: RangeObservation) -> RangeVerdict:
         """Update all hypotheses with a range."""
-        model = self._model
-        one, other = (model.satellites.index(end) for end in observation.pair)
-        pair = model.pairs.index(observation.pair)
-        noise_m, limit = model.range_noise_m[pair], model.range_gate
+        group = self._group
+        one, other = (group.satellites.index(end) for end in observation.pair)
+        pair = group.pairs.index(observation.pair)
+        noise_m, limit = group.range_noise_m[pair], group.range_gate
         innovations = [
             hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m)
-            for hypothesis in self.hypotheses
+            for hypothesis in self._hypotheses
         ]
         best = innovations[0]
         if best.curvature > _CURVATURE_MAX * noise_m:
             return RangeVerdict(observation, FormationRejectCause.VAGUE, best.residual, best.sigma, best.nis)
-        self.hypotheses = [
+        self._hypotheses = [
             (hypothesis.update_with_range(innovation) if innovation.nis <= limit else hypothesis).with_added_cost(
                 min(innovation.nis, limit)
             )
-            for hypothesis, innovation in zip(self.hypotheses, innovations, strict=True)
+            for hypothesis, innovation in zip(self._hypotheses, innovations, strict=True)
         ]
         self.accepted |= any(innovation.nis <= limit for innovation in innovations)
-        self.ranges += best.nis <= limit
+        self._ranges += best.nis <= limit
         cause = None if best.nis <= limit else FormationRejectCause.GATE
         return RangeVerdict(observation, cause, best.residual, best.sigma, best.nis)
 
     def update_with_fix(self, observation: SatelliteFix) -> FixVerdict:
         """Update all hypotheses with a fix: its position, then its velocity."""
-        satellite = self._model.satellites.index(observation.satellite)
-        gates = list(self.gates[observation.satellite])
+        satellite = self._group.satellites.index(observation.satellite)
+        gates = list(self._gates[observation.satellite])
         judgements: list[GateResult | None] = [None, None]
         for part in (0, 1):
             observations = self._observations(observation, satellite, part)
             if observations:
                 judgements[part] = judgement = self._update(observations, gates[part], satellite)
                 gates[part] = judgement.gate
-        self.gates[observation.satellite] = (gates[0], gates[1])
+        self._gates[observation.satellite] = (gates[0], gates[1])
         position, velocity = judgements
         return FixVerdict(
             observation,
@@ -212,19 +220,19 @@ class MeasurementEpoch:
 
     def _observations(self, satellite_fix: SatelliteFix, satellite: int, part: int) -> list[Observation]:
         """Compare position (part 0) or velocity (part 1) with each hypothesis; empty if the fix has none."""
-        model = self._model
+        group = self._group
         observations = [
-            linearise_fix(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), model.frames, model.receiver)[
+            linearise_fix(satellite_fix.fix, orbit_vector(hypothesis.states[satellite]), group.frames, group.receiver)[
                 part
             ]
-            for hypothesis in self.hypotheses
+            for hypothesis in self._hypotheses
         ]
         return [observation for observation in observations if observation is not None]
 
     def _update(self, observations: list[Observation], gate: Gate, satellite: int) -> GateResult:
         """Update each hypothesis if its observation passes the gate; return the judgement of the best one."""
-        limits, hypotheses, judgements = self._model.receiver, [], []
-        for hypothesis, observation in zip(self.hypotheses, observations, strict=True):
+        limits, hypotheses, judgements = self._group.receiver, [], []
+        for hypothesis, observation in zip(self._hypotheses, observations, strict=True):
             predicted = OrbitState(
                 self._gps_ms, orbit_vector(hypothesis.states[satellite]), hypothesis.orbit_root(satellite)
             )
@@ -233,7 +241,7 @@ class MeasurementEpoch:
             hypotheses.append(updated.with_added_cost(min(judgement.innovation.chi_square, limits.gate)))
             self.accepted |= judgement.used is not None
             judgements.append(judgement)
-        self.hypotheses = hypotheses
+        self._hypotheses = hypotheses
         return judgements[0]
 
 
@@ -296,26 +304,11 @@ class FormationFilter:
         self._used_keys: set[ObservationKey] = {
             observation_key(observation) for observation in solution.ranges if observation.gps_ms == self._gps_ms
         }
-        self._banks = [
-            HypothesisBank(solution, group, self._gps_ms, settings, orbit.process_noise)
-            for group in partner_groups(solution)
-        ]
-        self._models = [
-            MeasurementModel(
-                tuple(solution.satellites[satellite] for satellite in bank.satellites),
-                tuple(solution.pairs[pair] for pair in bank.pairs),
-                solution.noise_m[list(bank.pairs)].tolist(),
-                settings.range_gate_sigma**2,
-                orbit.measurement,
-                frames,
-            )
-            for bank in self._banks
-        ]
-        self._gates: list[Gates] = [
-            {satellite: (Gate(), Gate()) for satellite in model.satellites} for model in self._models
-        ]
+        self._groups = []
+        for partners in partner_groups(solution):
+            bank = HypothesisBank(solution, partners, self._gps_ms, settings, orbit.process_noise)
+            self._groups.append(_Group(bank, solution, settings.range_gate_sigma, orbit.measurement, frames))
         self._predicted_ms = self._gps_ms
-        self._predicted = [bank.hypotheses for bank in self._banks]
 
     @property
     def gps_ms(self) -> int:
@@ -326,8 +319,8 @@ class FormationFilter:
     def partners(self) -> dict[int, Partner]:
         """How well each partner's orbit is known, by radio id."""
         partners = dict(self._unsolved)
-        for bank in self._banks:
-            partners |= bank.partners()
+        for group in self._groups:
+            partners |= group.bank.partners()
         return partners
 
     @property
@@ -335,11 +328,11 @@ class FormationFilter:
         """All groups with their hypotheses, the input of predictions."""
         return [
             JointGroup(
-                model.satellites,
-                tuple(hypothesis.joint_state(self._gps_ms) for hypothesis in bank.hypotheses),
-                tuple(hypothesis.chi_square for hypothesis in bank.hypotheses),
+                group.satellites,
+                tuple(hypothesis.joint_state(self._gps_ms) for hypothesis in group.bank.hypotheses),
+                tuple(hypothesis.chi_square for hypothesis in group.bank.hypotheses),
             )
-            for model, bank in zip(self._models, self._banks, strict=True)
+            for group in self._groups
         ]
 
     def hypotheses(self, partner: int) -> int:
@@ -348,7 +341,7 @@ class FormationFilter:
         Raises:
             ValueError: The partner is not solved.
         """
-        return len(self._banks[self._group_of(partner)].hypotheses)
+        return len(self._group_of(partner).bank.hypotheses)
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us.
@@ -357,12 +350,12 @@ class FormationFilter:
             ValueError: The partner is not solved.
         """
         group = self._group_of(partner)
-        return self._banks[group].hypotheses[hypothesis].relative(self._models[group].satellites.index(partner))
+        return group.bank.hypotheses[hypothesis].relative(group.satellites.index(partner))
 
     def bias_of(self, pair: Pair, hypothesis: int = 0) -> tuple[float, float]:
         """Return the range bias of a pair and its standard deviation, in m."""
         group = self._group_of(max(pair, key=lambda end: end != self.satellites[0]))
-        return self._banks[group].hypotheses[hypothesis].bias(self._models[group].pairs.index(pair))
+        return group.bank.hypotheses[hypothesis].bias(group.pairs.index(pair))
 
     def propagate(self, gps_ms: int) -> Iterator[None]:
         """Prepare for observations of a later moment; yields after each integration step.
@@ -370,10 +363,13 @@ class FormationFilter:
         Optional: `process` does it in one go. Lets a task divide the work into slices.
         """
         if not self._gps_ms <= self._predicted_ms <= gps_ms:
-            self._predicted_ms, self._predicted = self._gps_ms, [bank.hypotheses for bank in self._banks]
+            self._predicted_ms = self._gps_ms
+            for group in self._groups:
+                group.predicted = group.bank.hypotheses
         while self._predicted_ms < gps_ms:
             end_ms = min(self._predicted_ms + self._orbit.force_model.step_max_ms, gps_ms)
-            self._predicted = [self._step(self._predicted_ms, hypotheses, end_ms) for hypotheses in self._predicted]
+            for group in self._groups:
+                group.predicted = self._step(self._predicted_ms, group.predicted, end_ms)
             self._predicted_ms = end_ms
             yield
 
@@ -392,10 +388,7 @@ class FormationFilter:
         if any(usable):
             for _ in self.propagate(gps_ms):
                 pass
-        epochs = [
-            MeasurementEpoch(gps_ms, hypotheses, gates, model)
-            for hypotheses, gates, model in zip(self._predicted, self._gates, self._models, strict=True)
-        ]
+        epochs = [_Epoch(gps_ms, group) for group in self._groups]
         processed: set[ObservationKey] = set()
         fix_verdicts = tuple(self._process_fix(epochs, observation, processed) for observation in fixes)
         range_verdicts = tuple(self._process_range(epochs, observation, processed) for observation in ranges)
@@ -403,14 +396,12 @@ class FormationFilter:
         if has_moved:
             self._used_keys = processed | (self._used_keys if gps_ms == self._gps_ms else set())
             self._gps_ms = gps_ms
-            self._gates = [epoch.gates for epoch in epochs]
-            for bank, epoch in zip(self._banks, epochs, strict=True):
-                bank.replace(epoch.hypotheses, epoch.ranges)
-            self._predicted = [bank.hypotheses for bank in self._banks]
+            for epoch in epochs:
+                epoch.commit()
         return FormationUpdate(gps_ms, range_verdicts, fix_verdicts, has_moved)
 
     def _process_range(
-        self, epochs: list[MeasurementEpoch], observation: RangeObservation, processed: set[ObservationKey]
+        self, epochs: list[_Epoch], observation: RangeObservation, processed: set[ObservationKey]
     ) -> RangeVerdict:
         cause = self._range_fault(observation, processed)
         if cause is not None:
@@ -419,7 +410,7 @@ class FormationFilter:
         return next(epoch for epoch in epochs if epoch.concerns(observation)).update_with_range(observation)
 
     def _process_fix(
-        self, epochs: list[MeasurementEpoch], observation: SatelliteFix, processed: set[ObservationKey]
+        self, epochs: list[_Epoch], observation: SatelliteFix, processed: set[ObservationKey]
     ) -> FixVerdict:
         """Process a fix. One of our own satellite goes to all groups; the first one's verdict is returned."""
         cause = self._fix_fault(observation, processed)
@@ -443,7 +434,7 @@ class FormationFilter:
         self, observation: SatelliteFix, processed: Collection[ObservationKey]
     ) -> FormationRejectCause | None:
         """Return why a fix cannot be compared with the states; None if it can."""
-        if not self._banks or observation.satellite not in self.satellites:
+        if not self._groups or observation.satellite not in self.satellites:
             return FormationRejectCause.SATELLITE
         return self._time_fault(observation.fix.gps_ms, observation_key(observation), processed)
 
@@ -456,9 +447,9 @@ class FormationFilter:
             return FormationRejectCause.DUPLICATE
         return FormationRejectCause.GAP if gps_ms - self._gps_ms > 1e3 * self._orbit.start.gap_max_s else None
 
-    def _group_of(self, partner: int) -> int:
-        for group, model in enumerate(self._models):
-            if partner in model.satellites[1:]:
+    def _group_of(self, partner: int) -> _Group:
+        for group in self._groups:
+            if partner in group.satellites[1:]:
                 return group
         raise ValueError(f"no solution for satellite {partner}; solved are {self.satellites[1:]}")
 

@@ -23,7 +23,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import scaled_inverse
 from pygnc.estimators.formation.observations import connected_groups
-from pygnc.estimators.formation.reference import STATE_SIZE
+from pygnc.estimators.formation.reference import STATE_SIZE, parameter_indices
 from pygnc.estimators.formation.relative_coordinates import relative_covariance, rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, JointState, Partner, RelativeState, unsolved_reason
@@ -258,7 +258,7 @@ class HypothesisBank:
         for satellite, identity in enumerate(self._ids[1:], start=1):
             partner = solution.partners[identity]
             self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
-        columns = self._parameter_indices(len(solution.satellites))
+        columns = parameter_indices(self.satellites, self.pairs, len(solution.satellites))
         self._differing = _differing_orbits(solution, columns, len(self.satellites))
         numbers: list[int] = []
         for number, hypothesis in enumerate(solution.hypotheses):
@@ -298,11 +298,6 @@ class HypothesisBank:
             mirror = best.chi_square + min(others, default=self._dropped_excess[satellite])
             partners[identity] = Partner(self._unsolved(best, satellite), bool(others), best.chi_square, mirror)
         return partners
-
-    def _parameter_indices(self, satellites: int) -> ParameterIndices:
-        """Return the indices of this group's parameters in those of the solution."""
-        states = [STATE_SIZE * satellite + element for satellite in self.satellites for element in range(STATE_SIZE)]
-        return np.array([*states, *(STATE_SIZE * satellites + pair for pair in self.pairs)], dtype=np.int64)
 
     def _is_within_margin(self, excess: float) -> bool:
         return self._freedom * math.log1p(excess / self._freedom) < self._settings.certain_chi_square

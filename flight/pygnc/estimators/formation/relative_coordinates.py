@@ -87,9 +87,13 @@ def relative_elements(own: Array, other: Array) -> Array:
 
 
 def d_elements_d_state(own: Array, other: Array) -> Array:
-    """Return the derivatives of `relative_elements` by the state of `other`, (6,) each -> (6, 6)."""
+    """Return the derivatives of `relative_elements` by the state of `other`, (..., 6) -> (..., 6, 6).
+
+    Unlike positions, these elements remain normally distributed if a formation is known to hundreds of metres only.
+    """
+    own, other = own[..., None, :], other[..., None, :]
     difference = relative_elements(own, other + _STEP) - relative_elements(own, other - _STEP)
-    derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).T
+    derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).swapaxes(-1, -2)
     return derivatives
 
 

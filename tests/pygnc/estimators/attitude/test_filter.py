@@ -55,7 +55,7 @@ def test_errors_are_small_in_sunlight_and_eclipse() -> None:
 
 
 def test_errors_agree_with_the_covariance() -> None:
-    """The errors of one run hang together, so that their mean is known to a factor of two only."""
+    """The errors of one run are correlated, so their mean is known to a factor of two only."""
     assert 1.5 < nees(TRUTH, UPDATES[SETTLED:]).mean() < 6.0
 
 

@@ -19,7 +19,7 @@ SUN = fly(3, 8.0)
 
 
 def calibrated(truth: Truth, off_ut: float = 0.5) -> MagnetometerBias:
-    """What a calibration might say."""
+    """Return a possible result of a calibration."""
     return MagnetometerBias(truth.mag_bias_ut + off_ut * np.array([0.6, -0.6, 0.5]), np.full(3, 0.6))
 
 

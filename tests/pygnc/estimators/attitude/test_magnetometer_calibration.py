@@ -43,7 +43,7 @@ def test_without_noise_bias_and_matrix_are_exact() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_scipy_fits_the_same_ellipsoid(seed: int) -> None:
-    # With more noise theirs is biased: it does not know the mean of a noisy strength.
+    # With more noise theirs is biased, because it neglects the mean of a noisy strength.
     flight = fly(seed, 1.0, sensor=SKEWED, noise_ut=0.1)
     start = np.array([*flight.bias_ut, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
     theirs = least_squares(flight.misfit_ut, start, args=(flight.mag_ut,), x_scale=[1.0] * 3 + [0.01] * 6).x

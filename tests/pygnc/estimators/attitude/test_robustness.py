@@ -162,7 +162,7 @@ def test_an_unmodelled_shadow_does_not_change_the_face_counters() -> None:
 
 
 def test_all_faces_saturate_most_of_the_time_in_this_light() -> None:
-    """What the other tests rest on: the brightest face is nearly always at full scale."""
+    """Precondition of the other tests: the brightest face is nearly always at full scale."""
     full = [sample.lux.max() >= SETTINGS.sun_sensors.saturation_lux for sample in TRUTH.samples]
     assert np.mean(full) > 0.8
 

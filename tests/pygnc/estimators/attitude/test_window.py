@@ -47,7 +47,7 @@ def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
 
 @pytest.mark.parametrize("rate_deg_s", [0.5, 3.0])
 def test_fit_errors_agree_with_the_covariance(rate_deg_s: float) -> None:
-    """Attitude errors squared over their covariance are 3 on average; 40 windows tell that to a quarter or so."""
+    """Normalised attitude errors squared are 3 on average; 40 windows determine that to about a quarter."""
     squares, costs = [], []
     for seed in range(40):
         error, covariance, cost = fitted(seed, rate_deg_s)
@@ -66,7 +66,7 @@ def test_costs_and_covariances_use_the_same_information() -> None:
     guess = Hypotheses(truth.quaternion[-1:], truth.gyro_bias_rad_s[None], truth.mag_bias_ut[None])
     covariance = window.covariances(guess, PRIOR)[0]
     np.testing.assert_allclose(covariance[:9, :9], np.linalg.inv(window.fit(guess, PRIOR).information[0]), rtol=1e-6)
-    # Of bias and field error their sum is known better than either.
+    # The sum of bias and field error is known better than either.
     correlation = covariance / np.sqrt(np.outer(np.diagonal(covariance), np.diagonal(covariance)))
     assert np.abs(correlation[6:9, 9:12]).max() > 0.3
 

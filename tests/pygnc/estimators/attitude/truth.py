@@ -28,7 +28,7 @@ IMU_FROM_BODY = np.array(SETTINGS.mounting.imu_from_body)
 
 @dataclass(frozen=True)
 class Truth:
-    """A flight: what is true, what surrounds it, what the sensors show."""
+    """A flight: truth, environment and samples."""
 
     quaternion: Array
     gyro_bias_rad_s: Array
@@ -104,5 +104,5 @@ def errors_deg(truth: Truth, updates: list[AttitudeUpdate]) -> Array:
 
 
 def with_samples(truth: Truth, samples: list[AttitudeSample]) -> Truth:
-    """The flight with other readings."""
+    """Return the flight with other readings."""
     return replace(truth, samples=samples)

@@ -25,7 +25,7 @@ class Packets:
 
 @st.composite
 def packets(draw: st.DrawFn, *, max_boots: int = 3, damage: bool = True) -> Packets:
-    """Boots of 8 to 30 packets, the first few without GPS time, jitter of 3 s, one packet in ten damaged."""
+    """Return boots of 8 to 30 packets, the first few without GPS time, jitter of 3 s, one packet in ten damaged."""
     lengths = draw(st.lists(st.integers(8, 30), min_size=1, max_size=max_boots))
     rng = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311 (no secret: a seed that reproduces a failure)
     made = Packets([], [], [], [], [], [])

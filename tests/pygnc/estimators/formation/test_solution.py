@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.relative_coordinates import relative_elements
+from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.formation import relative as ground
 from tests.pygnc.estimators.formation.test_batch import mesh
@@ -37,7 +37,7 @@ def test_axes_and_elements_match_the_ground_analysis() -> None:
     assert relative.covariance_rtn == pytest.approx(turn @ relative.covariance_gcrf @ turn.T, rel=1e-9, abs=1e-12)
     elements, covariance = solution.elements_at(gps_ms, PARTNER)
     assert elements == pytest.approx(relative_elements(own, own + relative.gcrf), abs=1e-5)
-    by_state = ground.d_elements_d_state(own, own + relative.gcrf)
+    by_state = d_elements_d_state(own, own + relative.gcrf)
     assert covariance == pytest.approx(by_state @ relative.covariance_gcrf @ by_state.T, rel=1e-4, abs=1e-6)
 
 

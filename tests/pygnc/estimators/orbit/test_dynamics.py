@@ -71,7 +71,7 @@ def test_the_state_transition_is_the_derivative(step_s: float) -> None:
 
 
 def test_the_covariance_is_carried_by_transition_and_noise() -> None:
-    """Sigma points carried by the full dynamics spread as the covariance says, but for the noise that is added."""
+    """Sigma points propagated by the full dynamics agree with the covariance, except for process noise."""
     dynamics = OrbitDynamics(SETTINGS, FRAMES)
     end_ms = BEGIN_MS + 600_000
     before = OrbitState(BEGIN_MS, STATE, np.diag(SIGMA))
@@ -127,7 +127,7 @@ def test_the_partials_are_the_derivatives() -> None:
         shift = np.zeros(10)
         shift[column] = step
         difference = (acceleration(FORCE_STATE + shift) - acceleration(FORCE_STATE - shift)) / (2.0 * step)
-        # The tide and the turning of the empirical axes are left out on purpose.
+        # The partials neglect the tide and the rotation of the empirical axes.
         left_out = (acceleration(FORCE_STATE + shift, NO_AREA) - acceleration(FORCE_STATE - shift, NO_AREA)) / (
             2.0 * step
         )

@@ -44,7 +44,7 @@ def test_errors_are_small_and_agree_with_the_covariance(velocity_sigma_mps: floa
     settled = updates[HOUR:]
     errors = position_errors(settled, TRUTH)
     assert rms(list(errors.values())) < limit_m
-    # The errors of one run hang together, so that their mean is known to a factor of two only.
+    # The errors of one run are correlated, so their mean is known to a factor of two only.
     assert 3.0 < mean_nees(settled) < 12.0
     # Innovations do not: 95 % band of the mean of this many chi-square values of 6 degrees of freedom.
     nis = [update.nis for update in settled if update.dof == 6]
@@ -102,7 +102,7 @@ def test_without_earth_orientation_ecef_stays_right() -> None:
 
 
 def test_a_low_degree_widens_its_own_process_noise() -> None:
-    """At degree 10 the field lacks 3e-5 m/s^2; Kaula's rule knows."""
+    """At degree 10 the field lacks 3e-5 m/s^2, which the noise by Kaula's rule covers."""
     _, updates = run(make_fixes(TRUTH, 10.0, 0.001)[: 2 * HOUR], OrbitSettings(gravity_degree=10))
     nis = [update.nis for update in updates[HOUR:] if update.dof == 6]
     assert 4.0 < np.mean(nis) < 8.0

@@ -16,7 +16,7 @@ SETTINGS = ScreeningSettings()
 
 @dataclass(frozen=True)
 class Packet:
-    """What a receiver sends when all is well."""
+    """Return a good packet."""
 
     seq: int = 7
     time_status: int | None = 180

@@ -36,7 +36,7 @@ def last_error_m(updates: list[OrbitUpdate]) -> float:
 
 
 def causes(updates: list[OrbitUpdate]) -> dict[int, RejectCause]:
-    """Why positions were rejected, by number of the fix."""
+    """Return the causes of rejected positions by number of the fix."""
     return {update.fix.seq: update.position_cause for update in updates if update.position_cause}
 
 

@@ -121,7 +121,7 @@ def position_only(fix: Fix) -> Fix:
 
 
 def run(fixes: list[Fix], settings: OrbitSettings | None = None) -> tuple[OrbitFilter, list[OrbitUpdate]]:
-    """The filter after all fixes, and what it said of each."""
+    """Return the filter after all fixes, and its results."""
     orbit = OrbitFilter(settings or OrbitSettings(), ORIENTATION)
     updates = [update for fix in fixes for update in orbit.process(fix)]
     return orbit, [*updates, *orbit.initialise_from_buffered()]
