@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pack flight/ into flight.zip, the same bytes every time; ./package_flight_code.sh --help shows the rest.
+# Build flight.zip from flight/ reproducibly; see ./package_flight_code.sh --help.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 python=$root/.venv/bin/python

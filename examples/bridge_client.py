@@ -1,4 +1,4 @@
-"""A client of `pygnc bridge`: `python examples/bridge_client.py ws://127.0.0.1:8000/envelope`."""
+"""Client of `pygnc bridge`: `python examples/bridge_client.py ws://127.0.0.1:8000/envelope`."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from websockets.sync.client import connect
 
 
 def main(url: str = "ws://127.0.0.1:8000/envelope") -> None:
-    """Print ten readings, and the fields in effect."""
+    """Print the fields in effect and ten readings."""
     with connect(url) as bridge:
         bridge.send(json.dumps({"cmd": "GF", "data": [1, 3]}))
         readings = 0

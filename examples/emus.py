@@ -1,6 +1,6 @@
-"""Cell voltages of an EMUS battery, asked for: `EMUS_SERIAL_PORT=/dev/ttyUSB0 python examples/emus.py`.
+"""Request cell voltages of an EMUS battery: `EMUS_SERIAL_PORT=/dev/ttyUSB0 python examples/emus.py`.
 
-Written as scripts for emus-bms are; a new program is better off with `Emus.open(port)` and `read_cells()`.
+This script uses the API of emus-bms; new programs should use `Emus.open(port)` and `read_cells()`.
 """
 
 import sys
@@ -18,12 +18,12 @@ from pygnc_station.emus_lib.serial.locker import Locker
 SEN_ONLY = [SEN_BV1, SEN_BV2]
 SEN_RESPONSE_DEFINITION: dict[str, dict[str, int]] = {
     SEN_BV1: {"length": 1},
-    SEN_BV2: {},  # as many as there are; {"length": 2} waits for two
+    SEN_BV2: {},  # all sentences; {"length": 2} waits for two
 }
 
 
 def main() -> int:
-    """Print sum, average, lowest and highest voltage as JSON; the exit code tells whether all cells have answered."""
+    """Print sum, average, lowest and highest voltage as JSON; the exit code is 0 if all cells answered."""
     logger = init_logging("emus")
     while Locker.is_locked("emus"):
         pass
@@ -34,7 +34,7 @@ def main() -> int:
     try:
         serial.open()
     except PortError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message says it all
+        logger.error("%s", error)  # noqa: TRY400 - the message is sufficient
         Locker.unlock("emus")
         return 1
     serial.set_queue(q)
@@ -49,12 +49,12 @@ def main() -> int:
     Locker.unlock("emus")
     print(enc(summary(q.get_items())))
     if q.unanswered:
-        logger.error("not answered in full: %s", ", ".join(sorted(q.unanswered)))
+        logger.error("incomplete answers: %s", ", ".join(sorted(q.unanswered)))
     return 1 if q.unanswered or q.has_timed_out() else 0
 
 
 def summary(items: dict[str, Any]) -> dict[str, Any]:
-    """Return what is worth keeping; cells are numbered from 1, string after string."""
+    """Return the summary of the answers; cells are numbered from 1, string after string."""
     cells: dict[tuple[int, int], float] = {}
     for group in (item["values"] for item in items.get(SEN_BV2, [])):
         first = group["CELL NUMBER OF FIRST CELL IN GROUP"]

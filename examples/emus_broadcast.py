@@ -1,6 +1,6 @@
-"""What an EMUS battery broadcasts: `EMUS_SERIAL_PORT=/dev/ttyUSB0 python examples/emus_broadcast.py`.
+"""Print what an EMUS battery broadcasts: `EMUS_SERIAL_PORT=/dev/ttyUSB0 python examples/emus_broadcast.py`.
 
-Written as scripts for emus-bms are; a new program is better off with `for reading in Emus.open(port)`.
+This script uses the API of emus-bms; new programs should use `for reading in Emus.open(port)`.
 """
 
 import sys
@@ -29,7 +29,7 @@ SEN_RESPONSE_DEFINITION = {name: {"length": 1} for name in SEN_ONLY}
 
 
 def main() -> int:
-    """Print one of each as JSON."""
+    """Print one sentence of each kind as JSON."""
     logger = init_logging("emus_broadcast")
     while Locker.is_locked("emus"):
         pass
@@ -40,7 +40,7 @@ def main() -> int:
     try:
         serial.open()
     except PortError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message says it all
+        logger.error("%s", error)  # noqa: TRY400 - the message is sufficient
         Locker.unlock("emus")
         return 1
     serial.set_queue(q)

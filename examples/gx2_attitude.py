@@ -1,4 +1,4 @@
-"""Attitude of a 3DM-GX2, ten times: `python examples/gx2_attitude.py /dev/ttyUSB0`."""
+"""Print ten attitudes of a 3DM-GX2: `python examples/gx2_attitude.py /dev/ttyUSB0`."""
 
 import itertools
 import math
@@ -9,7 +9,7 @@ from pygnc_devices.gx2.driver import Gx2
 
 
 def main(url: str) -> None:
-    """Print what the unit shows."""
+    """Print identity, attitudes and temperatures."""
     with Gx2.open(url) as imu:
         print(imu.identify())
         imu.start_continuous("CC")

@@ -1,4 +1,4 @@
-"""Messages of a monoDrive simulator's IMU, ten each: `python examples/monodrive_imu.py examples/imu.json 127.0.0.1`."""
+"""Print ten messages of each IMU of monoDrive: `python examples/monodrive_imu.py examples/imu.json 127.0.0.1`."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from pygnc_devices.monodrive.sensor import make_sensors
 
 
 def main(configuration: str, server_ip: str = "127.0.0.1") -> None:
-    """Print what each IMU of the vehicle sends."""
+    """Print ten messages of each IMU of the vehicle, and one decoded frame."""
     for imu_sensor in make_sensors(Path(configuration), server_ip):
         with imu_sensor:
             for _ in range(10):
@@ -18,7 +18,7 @@ def main(configuration: str, server_ip: str = "127.0.0.1") -> None:
                     break
                 print(data_waypoint["game_time"], data_waypoint["acceleration_vector"], data_waypoint["time_of_week"])
             reading = imu_sensor.device.read()
-            if reading is not None:  # the bytes behind a message, and what becomes of them
+            if reading is not None:  # the frame of a message, decoded
                 print(imu_sensor.digest_frame(reading.raw[-FRAME_BYTES:]))
 
 

@@ -1,8 +1,8 @@
-"""Find a DMU38x or OpenIMU, say who it is and how it is set, show ten packets, log ten more.
+"""Find a DMU38x or OpenIMU, print its identity and settings, print ten packets, and log ten more.
 
 Usage: python examples/ucb_demo.py [PORT]
 
-Without PORT, the serial adapters on the USB are looked at.
+Without PORT, the serial adapters on the USB are searched.
 """
 
 import csv
@@ -19,8 +19,8 @@ if not found:
     sys.exit("no unit answers")
 
 with Ucb.open(found[0].url, found[0].baud) as imu:
-    who = imu.identify()
-    print(f"{who.text}, serial number {who.serial_number}, at {imu.url}")
+    identity = imu.identify()
+    print(f"{identity.text}, serial number {identity.serial_number}, at {imu.url}")
     for number, value in imu.get_fields(["packet_rate_divider", "packet_type", "orientation"]).items():
         print(f"{FIELD_TABLE[number].name}: {FIELD_TABLE[number].describe(value)}")
 

@@ -54,8 +54,8 @@ class Wire:
     """Wire format of a family of devices.
 
     Attributes:
-        scanner: finds the frames; None: the device only answers, and answers are told apart by their place alone. Then
-            operations get the bytes of each read as a frame of kind UNFRAMED.
+        scanner: finds the frames; None: the device only answers, and its answers have no framing. Then operations get
+            the bytes of each read as a frame of kind UNFRAMED.
         longest_frame: bytes; a frame that takes longer than that on the line is discarded.
         closing_limit_s: limit for operations in progress when the device is closed.
     """
@@ -66,7 +66,7 @@ class Wire:
 
 
 class Engine:
-    """Serves a port in a thread of its own until it is closed.
+    """Serves a port in its own thread until it is closed.
 
     Args:
         url: see `port.open_port`.

@@ -84,7 +84,7 @@ class Subscription:
         return dropped
 
     def wake(self) -> None:
-        """Wake whoever waits for a reading."""
+        """Wake the threads that wait for a reading."""
         self._changed.set()
         if self._notify is not None:
             self._notify()

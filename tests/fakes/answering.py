@@ -1,4 +1,4 @@
-"""Waiting for a server that has just been started."""
+"""Wait for a server that has just been started."""
 
 import socket
 import subprocess
@@ -11,7 +11,7 @@ DEADLINE_S = 60.0
 def wait_for_answer(
     process: "subprocess.Popen[bytes]", name: str, ask: Callable[[], object], refusal: type[Exception] = OSError
 ) -> None:
-    """Ask until there is an answer; `ask` raises the refusal when there is none."""
+    """Call `ask` until it returns; it raises `refusal` as long as the server does not answer."""
     end_s = time.monotonic() + DEADLINE_S
     while True:
         try:
@@ -25,5 +25,5 @@ def wait_for_answer(
 
 
 def knock(port: int) -> None:
-    """Open a connection to a port of the loopback, and close it."""
+    """Open a connection to a local port and close it."""
     socket.create_connection(("127.0.0.1", port), 1.0).close()

@@ -118,6 +118,6 @@ class CellTable:
 
 
 def size_fits(values: Mapping[str, Value | None]) -> bool:
-    """Return whether a sentence has as many values as its size field tells."""
+    """Return whether a sentence has the number of values in its size field."""
     elements = [value for name, value in values.items() if name not in {"string", "first_cell", "size"}]
     return values["size"] in (None, sum(value is not None for value in elements))

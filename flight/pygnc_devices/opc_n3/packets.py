@@ -1,4 +1,4 @@
-"""What an OPC-N3 sends, from its Supplemental SPI Information 072-0503, issue 2. Everything is little-endian."""
+"""Packets of an OPC-N3, little-endian. Source: Alphasense, Supplemental SPI Information 072-0503, issue 2."""
 
 from typing import Final
 
@@ -35,16 +35,16 @@ _REJECTS: Final = {
 HISTOGRAM: Final = Packet(
     "histogram",
     (
-        *(Field(f"bin_{k}", "H", NONE, None, 0.0, f"particles in bin {k}, no more than 65535") for k in range(BINS)),
+        *(Field(f"bin_{k}", "H", NONE, None, 0.0, f"particles in bin {k}, at most 65535") for k in range(BINS)),
         *(Field(f"mtof_bin_{k}_us", "B", _FLIGHT, 1 / 3, 0.0, f"mean time in the beam, bin {k}") for k in MTOF_BINS),
-        Field("period_s", "H", TIME, 0.01, 0.0, "sampling period; about half the time that has passed"),
+        Field("period_s", "H", TIME, 0.01, 0.0, "sampling period; about half of the elapsed time"),
         Field("flow_ml_s", "H", _FLOW, 0.01, 0.0, "sample flow"),
         Field("temperature_degc", "H", TEMPERATURE, 175 / 65535, -45.0, "on the board, which is warmer than the air"),
         Field("humidity_percent", "H", PERCENT, 100 / 65535, 0.0, "relative humidity, on the board"),
         *_PM,
         *(Field(name, "H", NONE, None, 0.0, f"particles {meaning}") for name, meaning in _REJECTS.items()),
         Field("fan_rev_count", "H", NONE, None, 0.0, "not used by known firmware: 0"),
-        Field("laser_status", "H", NONE, None, 0.0, "of the laser, about 550 to 650"),
+        Field("laser_status", "H", NONE, None, 0.0, "status of the laser, about 550 to 650"),
         Field("checksum", "H", NONE, None, 0.0, "CRC-16/MODBUS of the bytes before"),
     ),
     "<",
@@ -54,16 +54,16 @@ HISTOGRAM: Final = Packet(
 AVERAGE: Final = Packet(
     "average",
     (
-        Field("samples", "I", NONE, None, 0.0, "histograms in it"),
+        Field("samples", "I", NONE, None, 0.0, "number of histograms"),
         Field("period_s", "d", TIME, None, 0.0, "sum of their sampling periods"),
-        Field("volume_ml", "d", _VOLUME, None, 0.0, "air that was looked at"),
+        Field("volume_ml", "d", _VOLUME, None, 0.0, "sampled volume"),
         *(Field(f"bin_{k}", "Q", NONE, None, 0.0, f"particles in bin {k}") for k in range(BINS)),
         *(
             Field(f"concentration_{k}_per_cm3", "d", _NUMBER, None, 0.0, f"number concentration in bin {k}")
             for k in range(BINS)
         ),
         Field("particles_per_cm3", "d", _NUMBER, None, 0.0, "number concentration of all bins"),
-        *(Field(field.name, "d", _MASS, None, 0.0, field.meaning + ", computed anew") for field in _PM),
+        *(Field(field.name, "d", _MASS, None, 0.0, field.meaning + ", computed from the sums") for field in _PM),
         *(
             Field(f"{name}{suffix}", "d", unit, None, 0.0, f"{which} of the histograms")
             for name, suffix, unit in (("temperature", "_degc", TEMPERATURE), ("humidity", "_percent", PERCENT))
@@ -73,7 +73,7 @@ AVERAGE: Final = Packet(
         Field("laser_status", "d", NONE, None, 0.0, "mean of the histograms"),
     ),
     "<",
-    meaning="several histograms as if they were one",
+    meaning="average of several histograms",
 )
 
 PM: Final = Packet(
@@ -116,8 +116,8 @@ CONFIGURATION: Final = Packet(
         Field("am_only_pm", "B", meaning="autonomous mode: 1 saves PM only"),
         Field("am_fan_in_idle", "B", meaning="autonomous mode: 1 leaves the fan on"),
         Field("am_laser_in_idle", "B", meaning="autonomous mode: 1 leaves the laser on"),
-        Field("tof_to_sfr", "B", meaning="from time in the beam to flow"),
-        Field("validation_period", "B", meaning="of particles, 1/48 µs"),
+        Field("tof_to_sfr", "B", meaning="conversion from time in the beam to flow"),
+        Field("validation_period", "B", meaning="validation period of particles, 1/48 µs"),
         Field("weighting_index", "B", meaning="set of weightings; 0: those above, 2: 1.65 from the factory"),
     ),
     "<",

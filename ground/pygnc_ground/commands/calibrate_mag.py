@@ -1,4 +1,4 @@
-"""`pygnc calibrate-mag`: the magnetometer's bias, scale and axes from recorded files."""
+"""`pygnc calibrate-mag`: estimate bias, scale and misalignment of the magnetometer from recorded files."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -27,20 +27,20 @@ from pygnc_ground.replay.inputs import ReplayError, from_files
 app: Final = typer.Typer(add_completion=False)
 
 _NO_HOME: Final = Path("/nonexistent")
-"""Settings come from --config alone: what lies in the user's home is for flights there."""
+"""Settings come from --config only; those in the user's home belong to flights."""
 _NOISE_FACTOR: Final = 1.5
-"""More scatter than that many times the sensor's noise is worth a word."""
+"""Noise above this multiple of the settings' noise is reported."""
 
 
 @app.command()
 def calibrate_mag(
     sense: Annotated[list[Path], typer.Argument(metavar="SENSE...", help="Sense files of one satellite.")],
-    out: Annotated[Path, typer.Option(help="Folder for settings, figures and picture; made if missing.")],
+    out: Annotated[Path, typer.Option(help="Folder for settings, figures and plot; created if missing.")],
     *,
-    config: Annotated[Path | None, typer.Option(help="Settings (TOML), as main.py takes them.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="A scenario's truth.parquet, to compare the bias with.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML) of main.py.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="A scenario's truth.parquet to compare the bias with.")] = None,
 ) -> None:
-    """Calibrate the magnetometer by the strength of the Earth's field along the orbit; no attitude is needed."""
+    """Calibrate the magnetometer by the strength of the geomagnetic field along the orbit, without attitude."""
     with report_user_errors("pygnc calibrate-mag"):
         settings = Settings() if config is None else load(config, _NO_HOME)
         true_ut = None if truth is None else true_bias_ut(truth)
@@ -55,7 +55,7 @@ def calibrate_mag(
 
 def _calibrated(sense: list[Path], settings: Settings, true_ut: FloatArray | None) -> Calibrated:
     for folder in filter(Path.is_dir, sense):
-        raise ReplayError(f"{folder}: is a folder; name the sense files in it")
+        raise ReplayError(f"{folder} is a folder; name the sense files in it")
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION))
     main_field = read_main_field(data_file(MAIN_FIELD))
     readings = field_readings(from_files(sense, None, settings), settings, orientation, main_field)
@@ -68,24 +68,26 @@ def _print_summary(result: Calibrated, settings: Settings) -> None:
     used = int(found.used.sum())
     typer.echo(
         f"{readings.samples} samples: {used} used, {readings.repeated} repeated, {readings.untimed} without a time,"
-        f" {readings.unplaced} far from any orbit, {len(readings.gps_ms) - used} that do not fit"
+        f" {readings.unplaced} without a position, {len(readings.gps_ms) - used} that do not fit"
     )
     axes = zip("xyz", found.bias_ut.tolist(), found.bias_sigma_ut.tolist(), strict=True)
     typer.echo(f"bias, sensor axes: {', '.join(f'{axis} {bias:.3f} ± {sigma:.3f}' for axis, bias, sigma in axes)} uT")
     if result.true_bias_ut is not None:
         errors = (found.bias_ut - result.true_bias_ut).tolist()
-        differences = ", ".join(f"{axis} {error:.3f}" for axis, error in zip("xyz", errors, strict=True))
-        typer.echo(f"bias minus truth: {differences} uT")
+        errors_text = ", ".join(f"{axis} {error:.3f}" for axis, error in zip("xyz", errors, strict=True))
+        typer.echo(f"bias minus truth: {errors_text} uT")
     if found.full:
         scale = ", ".join(f"{value:.5f}" for value in found.matrix.diagonal().tolist())
         typer.echo(f"scale: {scale} ± {found.matrix_sigma[:3].max():.5f}, matrix in calibration.toml")
     else:
-        typer.echo("scale and axes are taken for true: too little rotation to tell them")
-    typer.echo(f"field strength, read minus modelled: {found.rms_before_ut:.2f} uT RMS, {found.rms_after_ut:.2f} after")
+        typer.echo("scale and misalignment not estimated: too little rotation")
+    typer.echo(
+        f"field strength, measured minus modelled: RMS {found.rms_before_ut:.2f} uT, {found.rms_after_ut:.2f} uT after"
+    )
     noise_ut = settings.attitude.magnetometer.noise_ut
     if found.noise_ut > _NOISE_FACTOR * noise_ut:
         typer.echo(
             f"the readings scatter by {found.noise_ut:.2f} uT, not {noise_ut:.2f}: interference, or the field model"
         )
     if not found.converged:
-        typer.echo("the iteration did not converge: do not rely on this")
+        typer.echo("the iteration did not converge: do not use this result")

@@ -118,7 +118,7 @@ def test_an_illegal_value_is_never_sent(device: Ucb, unit: UcbSimulator) -> None
 def test_detects_a_value_that_does_not_read_back(
     device: Ucb, unit: UcbSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ucb_unit, "admits", lambda *_: True)
+    monkeypatch.setattr(ucb_unit, "accepts_field", lambda *_: True)
     monkeypatch.setattr(unit, "_apply", lambda *_: unit.ram.update({8: 99}))
     with pytest.raises(ReadBackError, match=r"user_behaviour.*99"):
         device.set_fields({8: 1})

@@ -49,7 +49,7 @@ def test_distinguishes_missing_port_silent_unit_and_unknown_family(
     assert "can be opened, but no Aceinna" in found
     path = write_settings(tmp_path)
     path.write_text(path.read_text().replace('"ucb"', '"abc"'))
-    assert "no family of devices is called 'abc'" in _findings(path)["device imu"]
+    assert "unknown device family 'abc'" in _findings(path)["device imu"]
 
 
 def test_a_running_logger_is_a_problem_only_if_its_readings_stop(tmp_path: Path) -> None:
