@@ -288,9 +288,8 @@ def test_stops_in_order_when_a_critical_task_always_fails(demo: Flight, demo_tim
     def kill_again() -> bool:
         pid = demo.tasks().get("ingest")
         if pid:
-            with contextlib.suppress(ProcessLookupError):  # it may end while it is looked at
-                with contextlib.suppress(ProcessLookupError):  # it may have ended since it was listed
-                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended since it was listed
+                os.kill(pid, signal.SIGKILL)
         return any(e.name == "stop" for e in demo.events())
 
     demo.until(kill_again, 30.0)
