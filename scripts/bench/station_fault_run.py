@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.opc_n3.commands import STANDARD, Timing
 from pygnc_devices.reading import Reading
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
@@ -30,7 +31,6 @@ from pygnc_station.logger.logger import Logger
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.settings import Device, Serve, StationSettings, Upload
 from pygnc_station.settings import Store as StoreSettings
-from pygnc_station.signals import stopped_by_signals
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.store import Store

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
+from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
 from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
 from pygnc_station.logger.devices import family_of, identify, read_one, readings_of
 from pygnc_station.logger.display import as_stored, json_of, line_of
 from pygnc_station.settings_file import read_settings
-from pygnc_station.signals import stopped_by_signals
 from pygnc_station.store.layout import Layout
 from pygnc_station.store.store import Store
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.logger.logger import Logger
 from pygnc_station.settings_file import read_settings
-from pygnc_station.signals import stopped_by_signals
 from pygnc_station.store.layout import Layout
 from pygnc_station.store.store import Store
 
