@@ -244,7 +244,8 @@ def test_gives_up_an_optional_task_that_always_fails_and_continues(demo: Flight,
     def kill_again() -> bool:
         pid = demo.tasks().get("batch_writer")
         if pid:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended since it was listed
+                os.kill(pid, signal.SIGKILL)
         return any(e.name == "failed" for e in demo.events())
 
     demo.until(kill_again, 30.0)
@@ -260,7 +261,8 @@ def test_reports_rates_without_an_orbit_task(demo: Flight, demo_time_s: int) -> 
     def kill_again() -> bool:
         pid = demo.tasks().get("orbit")
         if pid:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended since it was listed
+                os.kill(pid, signal.SIGKILL)
         return any(e.name == "failed" and e.task == "orbit" for e in demo.events())
 
     demo.until_phase(Phase.BATCH)
@@ -286,7 +288,7 @@ def test_stops_in_order_when_a_critical_task_always_fails(demo: Flight, demo_tim
     def kill_again() -> bool:
         pid = demo.tasks().get("ingest")
         if pid:
-            with contextlib.suppress(ProcessLookupError):  # it may end while it is looked at
+            with contextlib.suppress(ProcessLookupError):  # it may have ended since it was listed
                 os.kill(pid, signal.SIGKILL)
         return any(e.name == "stop" for e in demo.events())
 

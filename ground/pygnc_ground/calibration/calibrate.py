@@ -71,7 +71,7 @@ def field_readings(
     """
     tracker = OrbitTracker(settings.orbit, orientation)
     sources: list[str] = []
-    noted: list[SensorSample | GpsFix] = []
+    inputs_kept: list[SensorSample | GpsFix] = []
     orbits: list[OrbitEstimate] = []
     seen: set[bytes] = set()
     samples = 0
@@ -79,22 +79,22 @@ def field_readings(
         if isinstance(message, SourceFile):
             sources.append(message.name)
         elif isinstance(message, GpsFix):
-            noted.append(message)
+            inputs_kept.append(message)
         elif isinstance(message, SensorSample):
             samples += 1
             if message.raw not in seen:
                 seen.add(message.raw)
-                noted.append(message)
+                inputs_kept.append(message)
         orbits += tracker.process(message, len(orbits) + 1)
     if not samples:
         raise ReplayError(f"{', '.join(sources)}: no sensor packets; not a sense file, or entirely damaged")
     orbits.sort(key=lambda estimate: estimate.gps_ms)
     if not orbits:
         raise ReplayError(
-            f"{', '.join(sources)}: no orbit: none of {len(noted) - len(seen)} GPS records was usable, so the field"
-            " strength is unknown; add files with fixes"
+            f"{', '.join(sources)}: no orbit: none of {len(inputs_kept) - len(seen)} GPS records was usable, so the"
+            " field strength is unknown; add files with fixes"
         )
-    timed = list(_timed(noted))
+    timed = list(_timed(inputs_kept))
     model = EnvironmentModel(orientation, main_field)
     rows = [
         (gps_ms, sample.mag_imu_ut, field)
@@ -113,14 +113,14 @@ def field_readings(
     )
 
 
-def _timed(noted: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSample]]:
+def _timed(inputs_kept: list[SensorSample | GpsFix]) -> Iterator[tuple[int, SensorSample]]:
     """Yield samples with their GPS times.
 
     Unlike in flight, a sample is dated with the clock map of the next consistent GPS packet.
     """
     clock = SampleClock()
     waiting: list[SensorSample] = []
-    for message in noted:
+    for message in inputs_kept:
         if isinstance(message, SensorSample):
             waiting.append(message)
             if clock.is_continuous(message.t_spacecraft_s):
@@ -142,8 +142,8 @@ def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstim
     nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
     if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:
         return None
-    around, _ = model.at(gps_ms, PropagatedOrbit.of(nearest))
-    return None if around.surroundings is None else around.surroundings.field_gcrf_ut
+    environment, _ = model.at(gps_ms, PropagatedOrbit.of(nearest))
+    return None if environment.surroundings is None else environment.surroundings.field_gcrf_ut
 
 
 _TRUE_BIAS: Final = tuple(f"{axis}_mag_bias_imu_ut" for axis in "xyz")

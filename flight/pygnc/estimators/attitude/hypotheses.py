@@ -69,7 +69,7 @@ class Hypotheses:
         )
 
 
-_KNOWN_UT: Final = 5.0
+_FIELD_KNOWN_SIGMA_UT: Final = 5.0
 """A magnetometer bias known better than this determines the direction of the field."""
 
 
@@ -95,10 +95,10 @@ def with_calibrated_bias(prior: BiasPrior, calibrated: MagnetometerBias | None) 
 
 def field_direction_known(prior: BiasPrior) -> bool:
     """Return whether the magnetometer bias is known well enough for a reading to give the direction of the field."""
-    return bool(prior.sigma[3:].max() < _KNOWN_UT)
+    return bool(prior.sigma[3:].max() < _FIELD_KNOWN_SIGMA_UT)
 
 
-_AFTER_A_WHILE: Final = 2.0
+_KEPT_SIGMA_FACTOR: Final = 2.0
 """Factor on the sigmas of biases that are kept from a lost track."""
 
 
@@ -116,5 +116,5 @@ def bias_prior_from_state(
     unknown = np.repeat((gyro.bias_sigma_rad_s, magnetometer.bias_sigma_ut), 3)
     floor = 0.02 * unknown
     sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
-    kept = BiasPrior(state.slow[:6].copy(), np.clip(_AFTER_A_WHILE * sigma, floor, unknown))
+    kept = BiasPrior(state.slow[:6].copy(), np.clip(_KEPT_SIGMA_FACTOR * sigma, floor, unknown))
     return with_calibrated_bias(kept, calibrated)

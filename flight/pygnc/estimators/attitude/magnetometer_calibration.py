@@ -108,7 +108,7 @@ class CalibrationSettings:
 
 
 _ITERATIONS: Final = 20
-_GATINGS: Final = 10
+_GATE_ITERATIONS: Final = 10
 """Largest number of times the readings are divided again into those that fit and those that do not."""
 _NOISE_MIN_UT: Final = 1e-6
 _NOISE_STEP: Final = 1e-3
@@ -121,7 +121,7 @@ _SHARE_MIN: Final = 0.5
 """A direction with less information than this share beyond noise is unresolved."""
 _UNRESOLVED: Final = 1e-9
 _STEP_MAX: Final = 1e-3
-"""In sigmas: smaller steps end the iteration."""
+"""Steps below this many sigmas end the iteration."""
 
 
 class Solution(NamedTuple):
@@ -147,33 +147,37 @@ def solved(readings: Readings, settings: CalibrationSettings) -> tuple[Solution 
     small. The full solution is therefore also iterated from the solution for the bias alone, and the better result is
     used.
     """
-    biased = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
-    other = None if biased is None else (biased.bias_ut, biased.matrix)
-    return biased, _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
+    bias_only = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
+    other = None if bias_only is None else (bias_only.bias_ut, bias_only.matrix)
+    return bias_only, _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
 
 
 def _solved_from(
     starts: Sequence[tuple[Array, Array] | None], readings: Readings, free: int, settings: CalibrationSettings
 ) -> Solution | None:
     """Return the best solution of several initial values (bias, matrix)."""
-    begun = [start for start in starts if start is not None]
-    ends = [end for start in begun if (end := _from(readings, *start, free, settings)) is not None]
+    initial_values = [start for start in starts if start is not None]
+    solutions = [
+        solution for start in initial_values if (solution := _solve_from(readings, *start, free, settings)) is not None
+    ]
     # More readings outweigh less scatter, or those that do not fit would be left out.
-    return max(ends, key=lambda end: (end.converged, end.used.sum() / end.noise_ut), default=None)
+    return max(
+        solutions, key=lambda solution: (solution.converged, solution.used.sum() / solution.noise_ut), default=None
+    )
 
 
-def _from(
+def _solve_from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
 ) -> Solution | None:
     """Return the solution from one initial value; readings are excluded and included again on the way."""
     misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
     gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
     noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
-    for _ in range(_GATINGS):
+    for _ in range(_GATE_ITERATIONS):
         if used.sum() < settings.samples_min:
             return None
         kept = readings.select(used)
-        iterated = _iterated(kept, bias_ut, matrix, noise_ut, free)
+        iterated = _gauss_newton(kept, bias_ut, matrix, noise_ut, free)
         if iterated is None:
             return None
         bias_ut, matrix, converged = iterated
@@ -186,8 +190,8 @@ def _from(
         settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _NOISE_STEP * noise_ut
     kept = readings.select(used)
     linear = _linearised(kept, bias_ut, matrix, noise_ut)
-    of_noise = _of_noise(linear, kept.strength_ut, matrix, noise_ut)
-    covariance = _covariance(linear, of_noise, noise_ut, free, settings)
+    noise_information = _noise_information(linear, kept.strength_ut, matrix, noise_ut)
+    covariance = _covariance(linear, noise_information, noise_ut, free, settings)
     return None if covariance is None else Solution(bias_ut, matrix, covariance, noise_ut, used, converged and settled)
 
 
@@ -237,7 +241,7 @@ def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
     return partials
 
 
-def _of_noise(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: float) -> Array:
+def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: float) -> Array:
     """Return the part of the normal matrix (9, 9) that results from noise in the directions of the readings alone.
 
     It would simulate information on parameters that no rotation has shown, to about the field strength over the square
@@ -256,7 +260,7 @@ def _of_noise(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: floa
     return total
 
 
-def _iterated(
+def _gauss_newton(
     readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float, free: int
 ) -> tuple[Array, Array, bool] | None:
     """Iterate by Gauss-Newton; return bias, matrix and whether it converged, or None if it diverged."""
@@ -281,7 +285,7 @@ def _iterated(
 
 
 def _covariance(
-    linear: _Linear, of_noise: Array, noise_ut: float, free: int, settings: CalibrationSettings
+    linear: _Linear, noise_information: Array, noise_ut: float, free: int, settings: CalibrationSettings
 ) -> Array | None:
     """Return the covariance of bias and matrix, (9, 9), from noise and from the effect of unestimated parameters."""
     estimated, assumed = linear.partials[:, :free], linear.partials[:, free:]
@@ -289,7 +293,7 @@ def _covariance(
     if np.linalg.cond(normal) > _CONDITION_MAX:
         return None
     whitening = np.linalg.inv(np.linalg.cholesky(normal))
-    shares, vectors = np.linalg.eigh(np.eye(free) - whitening.dot(of_noise[:free, :free]).dot(whitening.T))
+    shares, vectors = np.linalg.eigh(np.eye(free) - whitening.dot(noise_information[:free, :free]).dot(whitening.T))
     root = whitening.T.dot(vectors) / np.sqrt(np.where(shares > _SHARE_MIN, shares, _UNRESOLVED))
     inverse = root.dot(root.T)
     gain = inverse.dot(estimated.T)
@@ -307,9 +311,9 @@ def rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-_FARTHEST: Final = 3.0
+_DISTANCE_MAX: Final = 3.0
 """Largest distance of good readings from their median in field strengths, even with scale errors of a third."""
-_SIGMA_TOLD_UT: Final = 1e3
+_SIGMA_REPORTED_MAX_UT: Final = 1e3
 _MISFIT_MAX: Final = 1.5
 """Largest ratio of the noise of the solution for the bias alone to that of the full solution."""
 
@@ -418,17 +422,17 @@ def _best(readings: Readings, settings: CalibrationSettings) -> Solution:
     Raises:
         CalibrationError: Its bias is not certain enough.
     """
-    biased, full = solved(readings, settings)
-    if biased is not None and full is not None and biased.noise_ut > _MISFIT_MAX * full.noise_ut:
+    bias_only, full = solved(readings, settings)
+    if bias_only is not None and full is not None and bias_only.noise_ut > _MISFIT_MAX * full.noise_ut:
         # The axes are too unequal for the bias alone, which its sigmas do not show.
-        biased = None
-    found = [one for one in (biased, full) if one is not None]
+        bias_only = None
+    found = [one for one in (bias_only, full) if one is not None]
     best = min(found, key=lambda one: one.bias_variance, default=None)
     sigma_ut = np.full(3, np.inf) if best is None else np.sqrt(np.diagonal(best.covariance)[BIAS])
     unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= settings.bias_sigma_max_ut]
     if best is None or unresolved:
         axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
-        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_TOLD_UT else ""
+        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
         raise CalibrationError(f"not enough rotation: {axes}{known}")
     return best
 
@@ -439,5 +443,5 @@ def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
         return np.zeros(0, np.bool_)
     apart_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
     strength_ut = np.linalg.norm(field_ut, axis=1)
-    near: Flags = (apart_ut <= _FARTHEST * strength_ut.max()) & (strength_ut > 0.0)
+    near: Flags = (apart_ut <= _DISTANCE_MAX * strength_ut.max()) & (strength_ut > 0.0)
     return near

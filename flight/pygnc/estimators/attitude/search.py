@@ -30,9 +30,9 @@ _BIASES: Final = (0.0, 0.7, -0.7, 1.4, -1.4)
 """Gyro biases along the known direction in prior standard deviations."""
 _SIGMA_RAD: Final = np.radians((15.0, 10.0))
 """Standard deviations of the directions to the Sun, Earth's light and saturation included, and of the field."""
-_APART_SINE: Final = 0.3
+_SINE_MIN: Final = 0.3
 """If the sine of the angle between Sun and field is smaller, the rotation about their direction is undetermined."""
-_SHORTEST: Final = 1e-3
+_LENGTH_MIN: Final = 1e-3
 """Least length of the summed illuminance (in shares) or of the field minus bias (uT) that has a direction."""
 
 
@@ -46,7 +46,7 @@ class DirectionPair(NamedTuple):
     def along(cls, body: Array, gcrf: Array) -> "DirectionPair | None":
         """Return the pair of two vectors of any length; None if the first has no direction."""
         length = np.linalg.norm(body)
-        return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _SHORTEST else None
+        return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _LENGTH_MIN else None
 
     def rotations(self) -> Array:
         """Return attitudes that map the pair, evenly spaced in the rotation about it, shape (k, 4)."""
@@ -68,7 +68,7 @@ def initial_hypotheses(
     line = sun or field
     if line is None:
         return None
-    if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _APART_SINE:
+    if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _SINE_MIN:
         rotations = line.rotations()
     else:
         both = wahba.solve(np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf)), _SIGMA_RAD)
@@ -96,12 +96,12 @@ _SEED_SAMPLES: Final = 3
 _SEED_ITERATIONS: Final = 6
 _SEED_DAMPING: Final = 1e-2
 _ITERATIONS: Final = 2
-_HOPELESS: Final = 150.0
+_COST_DROPPED: Final = 150.0
 """A hypothesis whose cost exceeds the best by this much is dropped."""
 _SAME_RAD: Final = math.radians(5.0)
 _SAME_RAD_S: Final = math.radians(0.1)
 _SAME_UT: Final = 5.0
-_APART_RAD: Final = math.radians(15.0)
+_RIVAL_RAD: Final = math.radians(15.0)
 """Attitudes closer than this are not rivals."""
 _CONFIRMATIONS: Final = 3
 
@@ -248,7 +248,7 @@ class Search:
         kept: list[int] = []
         most = limits.hypotheses_max if len(self.samples) > _SEED_SAMPLES + 3 else 60
         for row in order.tolist():
-            if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + _HOPELESS:
+            if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + _COST_DROPPED:
                 break
             if kept:
                 rotation = _angle(hypotheses.quaternion[kept], hypotheses.quaternion[row])
@@ -283,7 +283,7 @@ class Search:
         limits = self._settings.start
         scatter = _scatter(fit, measurements)
         sigma = math.sqrt(scatter * float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
-        rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _APART_RAD]
+        rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _RIVAL_RAD]
         advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
 

@@ -18,9 +18,9 @@ from pygnc.estimators.attitude.state import Flags
 _CLEAR_COSINE: Final = 0.3
 """Cosine of the Sun's angle of incidence beyond which the Sun is clearly in front of a face, or (negative) behind it.
 """
-_PROVEN: Final = 4
+_FAULT_COUNT: Final = 4
 """A fault is proven by this many more wrong than right readings."""
-_MOST: Final = 12
+_COUNT_MAX: Final = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +43,13 @@ class FaceHealth:
     @property
     def dead(self) -> Flags:
         """Faces that are dark in sunlight, shape (6,)."""
-        flags: Flags = (self.dark >= _PROVEN) & ~self.mirrored
+        flags: Flags = (self.dark >= _FAULT_COUNT) & ~self.mirrored
         return flags
 
     @property
     def mirrored(self) -> Flags:
         """Faces that are bright with the Sun behind them, as if they looked the other way, shape (6,)."""
-        flags: Flags = self.reversed >= _PROVEN
+        flags: Flags = self.reversed >= _FAULT_COUNT
         return flags
 
     @property
@@ -85,7 +85,7 @@ class FaceHealth:
         change_dark = (in_front & dark).astype(float) - (in_front & ~dark)
         change_reversed = (behind & unexpected).astype(float) - (behind & ~unexpected)
         return FaceHealth(
-            np.clip(self.dark + change_dark, 0.0, _MOST), np.clip(self.reversed + change_reversed, 0.0, _MOST)
+            np.clip(self.dark + change_dark, 0.0, _COUNT_MAX), np.clip(self.reversed + change_reversed, 0.0, _COUNT_MAX)
         )
 
 
@@ -117,7 +117,7 @@ class GyroHealth:
     def updated(self, reading_rad_s: Array, settings: GyroSettings) -> "GyroHealth":
         """Return the state after one more reading in sensor axes, shape (3,)."""
         within_range = max(map(abs, reading_rad_s.tolist())) < settings.range_rad_s
-        if within_range and not _alike(reading_rad_s, self.reading_rad_s):
+        if within_range and not _any_repeated(reading_rad_s, self.reading_rad_s):
             return GyroHealth(reading_rad_s, _NEVER, _NONE, _NONE)
         same = reading_rad_s == self.reading_rad_s
         repeats = np.where(same, self.repeats + (not same.all()), 0.0)
@@ -125,6 +125,6 @@ class GyroHealth:
         return GyroHealth(reading_rad_s, repeats, beyond_range, (repeats >= settings.stuck_samples) & ~beyond_range)
 
 
-def _alike(reading: Array, last: Array) -> bool:
+def _any_repeated(reading: Array, last: Array) -> bool:
     """Return whether any axis repeats its reading."""
     return any(new == old for new, old in zip(reading.tolist(), last.tolist(), strict=True))

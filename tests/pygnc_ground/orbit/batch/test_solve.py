@@ -244,7 +244,7 @@ def test_fixes_that_give_no_orbit_are_named_with_the_reason() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_too_few_fixes_raise_an_error(count: int) -> None:
-    with pytest.raises(BatchError, match=f"none of 0 fixes|{count} fixes.* at least 4 are needed"):
+    with pytest.raises(BatchError, match=f"none of 0 fixes|{count} fixes.* at least 4 are required"):
         solve(make_fixes(TRUTH)[:count])
 
 
