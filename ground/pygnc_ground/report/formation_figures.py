@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,9 +15,8 @@ from pygnc.bus.messages import ClosestApproach
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import FormationResult, LinkResult
 from pygnc_ground.report import traces
-from pygnc_ground.report.axes import FormationAxis, TimeAxis
-from pygnc_ground.report.comparison import ComparedPartner, any_truth, compared_partners, orbit_name
-from pygnc_ground.report.statistics import Row, formation_rows
+from pygnc_ground.report.axes import FormationAxis
+from pygnc_ground.report.comparison import ComparedPartner, any_truth, orbit_name
 from pygnc_ground.report.style import (
     FILTER,
     FILTER_BAND,
@@ -32,10 +30,8 @@ from pygnc_ground.report.style import (
     Chart,
     new_figure,
     panel_grid,
-    report_style,
     to_svg,
 )
-from pygnc_ground.report.summary import Finding, formation_findings
 from pygnc_ground.report.traces import length_scale
 from pygnc_ground.report.wording import number
 
@@ -480,38 +476,3 @@ def _approach_panel(
     axes.set_ylim(0.0, 1.2 * max(highest))
     axes.set_xticks(np.arange(0.0, _DAY_H + 1.0, 6.0))
     axes.set_xlabel("hours after the end of the arc")
-
-
-@dataclass(frozen=True, slots=True)
-class FormationSection:
-    """Formation section of the page."""
-
-    own_id: int
-    partners: tuple[ComparedPartner, ...]
-    findings: list[Finding]
-    rows: list[Row]
-    links: tuple[LinkResult, ...]
-    charts: list[Chart]
-
-
-def formation_section(result: FormationResult | None, time: TimeAxis) -> FormationSection | None:
-    """Return the section with figures on the report's time axis, or None without partners."""
-    if result is None:
-        return None
-    partners = compared_partners(result)
-    axis = FormationAxis(time, result)
-    with report_style():
-        charts = [planes(partners), relative_states(partners, axis)]
-        if any_truth(partners):
-            charts.append(relative_errors(partners, axis, result.track_gps_ms))
-        charts += [ranges(result.links, axis), hypotheses(result, partners)]
-        if result.approaches:
-            charts.append(approaches(result, partners))
-    return FormationSection(
-        own_id=result.own_id,
-        partners=partners,
-        findings=formation_findings(result, partners),
-        rows=formation_rows(result, partners),
-        links=result.links,
-        charts=charts,
-    )

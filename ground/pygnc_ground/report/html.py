@@ -3,6 +3,7 @@
 import dataclasses
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -11,20 +12,30 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 import pygnc
-from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.replay.result import FormationResult, LinkResult, ReplayResult
 from pygnc_ground.report import wording
 from pygnc_ground.report.attitude_figures import attitude_errors, attitude_smoothing, biases, conditions, states
-from pygnc_ground.report.axes import TimeAxis, sample_axis, time_axis
+from pygnc_ground.report.axes import FormationAxis, TimeAxis, sample_axis, time_axis
 from pygnc_ground.report.clock import ClockRecords, clock, clock_records
 from pygnc_ground.report.comparison import (
     ComparedAttitude,
     ComparedOrbit,
+    ComparedPartner,
+    any_truth,
     compared_attitudes,
     compared_orbits,
+    compared_partners,
     filter_minus_smoother,
     smoother_minus_batch,
 )
-from pygnc_ground.report.formation_figures import formation_section
+from pygnc_ground.report.formation_figures import (
+    approaches,
+    hypotheses,
+    planes,
+    ranges,
+    relative_errors,
+    relative_states,
+)
 from pygnc_ground.report.map_figure import ground_track
 from pygnc_ground.report.orbit_figures import errors, innovations, normalised_squares, sigmas, smoothing
 from pygnc_ground.report.rejections import (
@@ -38,15 +49,21 @@ from pygnc_ground.report.rejections import (
 )
 from pygnc_ground.report.sensor_figures import attitude_consistency, field_residuals, light
 from pygnc_ground.report.statistics import (
+    Row,
     attitude_rows,
     difference_figures,
     estimate_figures,
+    formation_rows,
     innovations_of,
     last_attitude,
     last_estimate,
 )
-from pygnc_ground.report.style import PALETTE, Chart, report_style
-from pygnc_ground.report.summary import attitude_findings, findings
+from pygnc_ground.report.style import (
+    PALETTE,
+    Chart,
+    report_style,
+)
+from pygnc_ground.report.summary import Finding, attitude_findings, findings, formation_findings
 
 _ROWS_MAX: Final = 100
 """Maximum rows of each table of records."""
@@ -105,6 +122,41 @@ def render_report(result: ReplayResult) -> str:
         versions={"pygnc": pygnc.__version__, "Python": platform.python_version()}
         | {library: version(library) for library in _LIBRARIES},
         palette=PALETTE,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FormationSection:
+    """Formation section of the page."""
+
+    own_id: int
+    partners: tuple[ComparedPartner, ...]
+    findings: list[Finding]
+    rows: list[Row]
+    links: tuple[LinkResult, ...]
+    charts: list[Chart]
+
+
+def formation_section(result: FormationResult | None, time: TimeAxis) -> FormationSection | None:
+    """Return the section with figures on the report's time axis, or None without partners."""
+    if result is None:
+        return None
+    partners = compared_partners(result)
+    axis = FormationAxis(time, result)
+    with report_style():
+        charts = [planes(partners), relative_states(partners, axis)]
+        if any_truth(partners):
+            charts.append(relative_errors(partners, axis, result.track_gps_ms))
+        charts += [ranges(result.links, axis), hypotheses(result, partners)]
+        if result.approaches:
+            charts.append(approaches(result, partners))
+    return FormationSection(
+        own_id=result.own_id,
+        partners=partners,
+        findings=formation_findings(result, partners),
+        rows=formation_rows(result, partners),
+        links=result.links,
+        charts=charts,
     )
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from pygnc_ground.replay.result import FormationResult
 from pygnc_ground.report.axes import time_axis
-from pygnc_ground.report.formation_figures import FormationSection, formation_section
-from pygnc_ground.report.html import render_report
+from pygnc_ground.report.html import FormationSection, formation_section, render_report
 from tests.pygnc_ground.report import formation_samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 from tests.pygnc_ground.report.samples import clean as replayed
