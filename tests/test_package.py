@@ -43,7 +43,7 @@ GIT_ALONE = {
 }
 
 # One worker downloads for all of them.
-pytestmark = pytest.mark.xdist_group("package")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("package")]
 
 
 def git(tree: Path, *arguments: str) -> str:

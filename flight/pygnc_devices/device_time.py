@@ -4,7 +4,7 @@ from typing import Final
 
 NS_PER_S: Final = 1_000_000_000
 _RESTART_NS: Final = 2 * NS_PER_S
-"""A counter that has advanced further than this beyond the host's clock was set anew: the device has restarted."""
+"""A counter that has advanced further than this beyond the host's clock was reset: the device has restarted."""
 
 
 class CounterUnwrapper:

@@ -114,7 +114,7 @@ def accuracy(seeds: int) -> None:
 
 
 def error_m2(score: Score) -> float:
-    """What most of the tables show."""
+    """Return the squared position error of a score, which most of the tables average."""
     return score.error_m2
 
 

@@ -92,7 +92,7 @@ def main() -> int:
 
 
 def vectors(_: float) -> Iterator[Row]:
-    """Recorded histograms and sentences, and every single flipped bit."""
+    """Check recorded histograms and sentences, and every single flipped bit."""
     right = sum(opc_framing.is_intact(octets) == (number in INTACT) for number, octets in HISTOGRAMS.items())
     yield Row("OPC-N3 vectors decoded or rejected correctly", f"{right} of {len(HISTOGRAMS)}", "5", right == 5)
     flips = rejected = 0
@@ -119,7 +119,7 @@ def _is_decoded(text: str) -> bool:
 
 
 def store(_: float) -> Iterator[Row]:
-    """A million readings in SQLite, and in MariaDB."""
+    """Measure inserts and queries with a million readings in SQLite and in MariaDB."""
     with tempfile.TemporaryDirectory() as folder:
         yield from _measure_store("SQLite", str(Path(folder) / "readings.db"))
         yield _batch(Path(folder))
@@ -248,7 +248,7 @@ def _resident_kb(process: int) -> int:
 
 
 def faults(speed: float) -> Iterator[Row]:
-    """A day with faults."""
+    """Simulate a day with faults."""
     with tempfile.TemporaryDirectory() as folder:
         outcome = fault_run(Path(folder), speed)
     done = ", ".join(f"{count} {name}" for name, count in sorted(outcome.done.items()))

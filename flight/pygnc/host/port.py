@@ -11,8 +11,8 @@ from math import inf
 from typing import Final
 
 STANDARD: Final = "/proc/self/fd/0"
-"""The terminal that started main.py. It is opened anew because its own descriptor is shared with the shell, whose reads
-must stay blocking."""
+"""The terminal that started main.py. It is opened again because its own descriptor is shared with the shell, whose
+reads must stay blocking."""
 READ_BYTES: Final = 16_384
 LEFT_S: Final = 0.01
 """Transmission time of the unsent bytes below which the port accepts the next output."""

@@ -220,7 +220,7 @@ def check_kind(kind: str) -> None:
 
 
 async def identify(unit: Gx2Unit) -> Identity:
-    """Return the identity of the unit (EA, E9). Its name tells the frequency of its timer."""
+    """Return the identity of the unit (EA, E9). Its name determines the frequency of its timer."""
     model = await _text(unit, 0)
     serial_number = await _text(unit, 1)
     name = await _text(unit, 2)

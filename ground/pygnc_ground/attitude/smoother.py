@@ -45,7 +45,7 @@ def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
         if later is not None and later[0] is not None:
             state = _earlier(state, later[0], later[1])
         smoothed[number] = state
-        # What found a track anew has no step: the recursion begins again before it.
+        # The first sample of a new track has no step, so the recursion restarts before it.
         later = updates[number].step, state
     return smoothed
 

@@ -1,1 +1,1 @@
-"""Many flights of one kind: how large errors are, and whether they are as large as the estimators say."""
+"""Many simulated flights of one kind: accuracy and consistency of the estimators."""

@@ -68,7 +68,7 @@ class Usage:
 def solution_from_states(
     gps_ms: Sequence[int], states: Sequence[OrbitState | None], usage: Sequence[Usage], frames: EarthFrames
 ) -> OrbitSolution:
-    """The table of states at the times, None where there is no state; all three of length n."""
+    """Return the table of states at the times, None where there is no state; all three of length n."""
     count = len(gps_ms)
     gcrf, ecef = np.full((count, 6), np.nan), np.full((count, 6), np.nan)
     covariance = np.full((count, 6, 6), np.nan)

@@ -104,7 +104,7 @@ def filter_minus_smoother(result: ReplayResult) -> RtnSeries | None:
 
 
 def smoother_minus_batch(result: ReplayResult) -> RtnSeries | None:
-    """The difference of the two, with the smoother's standard deviations; None if one of them is missing."""
+    """Return the difference of the two, with the smoother's standard deviations; None if one of them is missing."""
     if result.smoothed is None or result.batch is None:
         return None
     return error_series(orbit_errors(result.smoothed, _SolutionAsTruth(result.batch)))

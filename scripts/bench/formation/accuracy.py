@@ -79,7 +79,7 @@ def print_accuracy(seeds: int, draws: int, pool: ProcessPoolExecutor) -> None:
 def measure_seed(kind: FormationKind, seed: int, draws: int) -> list[Geometry]:
     """Return all cases of one seed.
 
-    Differences of drag are drawn anew for each measurement, since estimator and bound assume their distribution.
+    Differences of drag are drawn again for each measurement, since estimator and bound assume their distribution.
     """
     worlds = [formation_world(seed, kind, drag_draw=draw) for draw in range(draws)]
     measured = [(world, true_motion(world)) for world in worlds]

@@ -1,8 +1,7 @@
-"""Helpers: a bridge in a separate process, its clients, and a browser."""
+"""Helpers: a bridge in a separate process and its clients."""
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +10,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
 from websockets.sync.client import ClientConnection, connect
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -98,37 +94,3 @@ def get(bridge: RunningBridge, path: str, **headers: str) -> tuple[int, bytes, d
         return response.status, response.read(), dict(response.getheaders())
     finally:
         connection.close()
-
-
-@contextmanager
-def chromium(profile: Path, *flags: str) -> Iterator[Chrome]:
-    options = ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        "--window-size=1280,1600",
-        f"--user-data-dir={profile}",
-        *flags,
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=Service(shutil.which("chromedriver") or "chromedriver"))
-    try:
-        driver.set_page_load_timeout(PATIENCE_S)
-        yield driver
-    finally:
-        driver.quit()
-
-
-def need(*programs: str) -> pytest.MarkDecorator:
-    """Skip if a program is not installed, except in CI."""
-    missing = [program for program in programs if shutil.which(program) is None]
-    return pytest.mark.skipif(bool(missing) and "CI" not in os.environ, reason=f"not installed: {', '.join(missing)}")

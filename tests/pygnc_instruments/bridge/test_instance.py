@@ -24,7 +24,8 @@ from pygnc_instruments.bridge.instance import (
     write_instance_file,
 )
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
-from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, need, until
+from tests.programs import needs
+from tests.pygnc_instruments.bridge.running import PATIENCE_S, ROOT, RunningBridge, environment, until
 
 HAS_TK = subprocess.run([sys.executable, "-c", "import tkinter"], capture_output=True, check=False).returncode == 0
 UNPACK_LIMIT_S = 120.0
@@ -147,14 +148,14 @@ def use_window(*arguments: str) -> None:
 
 
 @needs_tk
-@need("Xvfb")
+@needs("Xvfb")
 @pytest.mark.usefixtures("screen")
 def test_window_starts_stops_and_watches_the_bridge(line: PtyEndpoint, port: int) -> None:
     use_window("manage", str(port), *place(line))
 
 
 @needs_tk
-@need("Xvfb")
+@needs("Xvfb")
 @pytest.mark.usefixtures("screen")
 def test_window_finds_a_running_bridge_and_leaves_it_running(bridge: RunningBridge) -> None:
     use_window("watch", str(bridge.port))
@@ -181,7 +182,8 @@ def is_drawn(screen: str) -> bool:
 
 
 @needs_tk
-@need("Xvfb", "objdump")
+@pytest.mark.slow
+@needs("Xvfb", "objdump")
 @pytest.mark.timeout(600)  # packing takes half a minute
 def test_packed_program_contains_bridge_and_window(
     screen: str, line: PtyEndpoint, port: int, control: BridgeProcess, tmp_path: Path

@@ -18,13 +18,20 @@ from pygnc_instruments.bridge.server import TOKEN_VARIABLE
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
-from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, chromium, need, until
+from tests.fakes.browser import chromium
+from tests.programs import needs
+from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, until
 
 Start = Callable[..., RunningBridge]
 NEW = "IMU381ZA-400 5020-1383-01 11.00.00"
 
 # One browser at a time.
-pytestmark = [pytest.mark.xdist_group("browser"), need("chromium", "chromedriver"), pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),
+    needs("chromium", "chromedriver"),
+    pytest.mark.timeout(180),
+]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +193,7 @@ def test_page_asks_for_a_required_token(browser: Chrome, start: Start, line: Pty
     browser.get("about:blank")
 
 
-@need("openssl")
+@needs("openssl")
 def test_serves_https_and_wss_with_a_certificate(
     browser: Chrome, start: Start, line: PtyEndpoint, tmp_path: Path
 ) -> None:

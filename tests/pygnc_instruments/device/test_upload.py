@@ -58,6 +58,7 @@ class Events:
         self.came.set()
 
 
+@pytest.mark.slow
 @pytest.mark.index
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("azurite")

@@ -252,7 +252,7 @@ class IngestTask(Task):
             self._counters.count(message)
             if self._counters.boots > boots:
                 text = f"GPS packets up to input {seq} show that the spacecraft clock was restarted or set"
-                self.notify("warning", "new_boot", f"{text}; it is mapped to GPS time anew")
+                self.notify("warning", "new_boot", f"{text}; it is mapped to GPS time again")
         self._stream.write(fresh)
 
     def _break_off(self, recovery: InputRecovery, cause: str) -> None:
