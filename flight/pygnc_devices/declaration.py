@@ -173,7 +173,7 @@ class Packet(Record):
         """Return the values of a payload by name.
 
         Raises:
-            ValueError: the payload has another length.
+            ValueError: the length of the payload does not match the declaration.
         """
         if not self.fits(len(payload)):
             raise ValueError(f"packet {self.name}: {len(payload)} bytes of payload instead of {self.layout.size}")

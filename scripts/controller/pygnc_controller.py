@@ -159,7 +159,7 @@ def range_packet(partner_id: int, rssi: int, time_s: int, frequency_error: bytes
 
 
 def body(kind: str, *values: int, tail: bytes = b"") -> bytes:
-    """Return the body of a sentence of the host."""
+    """Return the body of a host sentence: the packed values, then `tail`."""
     return struct.pack(HOST_SENTENCES[kind][1], *values) + tail
 
 

@@ -225,7 +225,7 @@ def place(tasks: tuple[TaskSpec, ...]) -> dict[str, tuple[int, int]]:
 
 
 def kind(name: str, tasks: dict[str, TaskSpec]) -> str:
-    """Return the style of a box."""
+    """Return the style of the box of a task, stream or file in the diagram."""
     if name in tasks:
         return "task" if tasks[name].critical else "task optional"
     return "file" if name.startswith("~") else "stream"

@@ -53,18 +53,18 @@ class BrokenAnswerError(DeviceError):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Pauses that the counter needs. Its document calls them guidelines.
+    """Pauses that the counter needs; its manual gives them as guidelines.
 
     Attributes:
-        poll_s: between two bytes of a handshake, and before each command: 10 to 100 ms.
-        polls: attempts of one handshake. 20 are too few with a long cable.
-        rest_s: without any byte, after a handshake that failed: 2 to 10 s.
-        handshakes: largest number of handshakes, with rests between them.
-        laser_s: between switching on laser and fan, for weak supplies.
-        fan_s: for the fan to reach its speed.
-        restart_s: after a reset, and after a write of the configuration: the counter does not answer for a second.
-        keep_alive_s: between two checks. After 65 s without a command the counter records autonomously and no longer
-            answers.
+        poll_s: pause between two bytes of a handshake and before each command (0.01 to 0.1 s).
+        polls: number of polls of one handshake; 20 are too few with a long cable.
+        rest_s: silence after a failed handshake (2 to 10 s).
+        handshakes: maximum number of handshakes, with a rest between them.
+        laser_s: pause between switching on laser and fan, for weak supplies.
+        fan_s: time that the fan needs to reach its speed.
+        restart_s: pause after a reset or a write of the configuration, during which the counter does not answer.
+        keep_alive_s: interval between two checks. After 65 s without a command the counter records autonomously and no
+            longer answers.
         adapter_s: time limit of the USB adapter.
     """
 

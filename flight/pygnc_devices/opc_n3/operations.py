@@ -70,7 +70,7 @@ class OtherDeviceError(DeviceError):
 
 
 class PowerError(DeviceError):
-    """Fan or laser did not switch."""
+    """Fan or laser did not switch on or off."""
 
 
 async def identify(unit: OpcUnit) -> Identity:

@@ -32,7 +32,7 @@ def _open(url: str, baud: int, user_packets: Iterable[Packet], magnetic_range: f
 
 
 class UcbMethods(UnitDevice[UcbUnit]):
-    """Methods of both APIs; the operations document them and the errors that they raise."""
+    """Methods of the synchronous and the asyncio API; the operations modules document them and their errors."""
 
     ping = method(procedures.ping)
     echo = method(procedures.echo)

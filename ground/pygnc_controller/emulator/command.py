@@ -141,7 +141,7 @@ def emulate(
         str, typer.Option(help="Command that starts main.py, without its arguments.", rich_help_panel=PI)
     ] = RunPlan.start,
     user: Annotated[str, typer.Option(help="Required user name; empty: any.", rich_help_panel=PI)] = "",
-    baud: Annotated[int, typer.Option(min=1200, help="Speed of the line.", rich_help_panel=LINE)] = 115_200,
+    baud: Annotated[int, typer.Option(min=1200, help="Bit rate of the line in baud.", rich_help_panel=LINE)] = 115_200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fault generator.", rich_help_panel=LINE)] = 0,
     lost: Annotated[float, typer.Option(min=0.0, max=0.1, help="Share of lost bytes.", rich_help_panel=LINE)] = 0.0,
     flipped: Annotated[

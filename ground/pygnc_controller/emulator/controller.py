@@ -42,7 +42,7 @@ class SentenceCounters:
 
     @property
     def is_balanced(self) -> bool:
-        """Whether the counters of every type add up."""
+        """True if the counters of every sentence type add up."""
         open_now = Counter(self._open.values())
         return all(
             count == self.acknowledged[kind] + self.lost_of(kind) + open_now[kind] for kind, count in self.sent.items()

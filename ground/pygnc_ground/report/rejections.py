@@ -82,7 +82,7 @@ def meaning(cause: str) -> str:
 
 
 def counts_by_cause(result: ReplayResult) -> tuple[CauseCounts, ...]:
-    """Return the causes that occurred, the most frequent first."""
+    """Return the counts of the causes that occurred, the most frequent first."""
     positions, velocities = np.array(result.fixes.position_cause), np.array(result.fixes.velocity_cause)
     untimed = Counter(record.cause for record in result.untimed)
     names = {*result.fixes.position_cause, *result.fixes.velocity_cause, *untimed} - {""}

@@ -79,7 +79,7 @@ class StopLog:
 
 @dataclass(frozen=True, slots=True)
 class ListFiles:
-    """Return the log files."""
+    """Request for the list of log files."""
 
 
 @dataclass(frozen=True, slots=True)

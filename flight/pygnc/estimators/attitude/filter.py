@@ -234,7 +234,7 @@ class AttitudeFilter:
         return self._with_attitude(self._track, sample, environment, update)
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
-        """Return the track with unknown bias of the stuck axes."""
+        """Return the track with the gyro bias of the stuck axes reset to unknown."""
         if not np.count_nonzero(stuck):
             return track
         column = np.zeros((SIZE, 3))

@@ -76,5 +76,5 @@ class SampleClock:
         self.reference_s = None
 
     def gps_ms(self, t_spacecraft_s: int) -> int | None:
-        """Return the GPS time of an accepted time in ms; None while the map is unknown."""
+        """Return the GPS time in ms of an accepted spacecraft time; None while the clock offset is unknown."""
         return None if self._offset_ms is None else gps_ms_from_spacecraft_s(t_spacecraft_s, self._offset_ms)

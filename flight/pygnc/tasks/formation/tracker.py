@@ -106,7 +106,7 @@ class FormationTracker:
         self._pose_problem_if_due()
 
     def give_up_orbit(self) -> None:
-        """Continue with the present orbit, because the orbit task does not solved."""
+        """Continue with the present orbit; the orbit task is not waited for any longer."""
         self._answered = self._expected
         self._pose_problem_if_due()
 

@@ -143,7 +143,7 @@ class BatchResult:
 
     @property
     def iterations(self) -> int:
-        """Largest number of iterations of an arc."""
+        """Iterations of the arc that needed most."""
         return max(arc.iterations for arc in self.arcs)
 
 
