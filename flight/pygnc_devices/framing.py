@@ -97,7 +97,7 @@ class ReceiveBuffer:
         self._since_s = 0.0
 
     def stalls_at_s(self, baud: int) -> float | None:
-        """Return the time in s, on the clock of `scan`, at which the first frame counts as stalled; None without bytes."""
+        """Return the time in s, on the clock of `scan`, at which the first frame is stalled; None without bytes."""
         return self._since_s + self._longest_bits / max(baud, 1) + self._slack_s if self._octets else None
 
     def scan(self, piece: bytes, baud: int, now_s: float) -> Scan:

@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="number of geometries of each kind")
     parser.add_argument("--draws", type=int, default=12, help="measurements of each geometry with GPS on all")
-    parser.add_argument("--part", choices=list(PARTS), help="measure this part only")
+    parser.add_argument("--part", choices=list(PARTS), help="Run only this part.")
     arguments = parser.parse_args()
     with ProcessPoolExecutor() as pool:
         for name, part in PARTS.items():

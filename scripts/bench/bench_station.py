@@ -79,9 +79,7 @@ def main() -> int:
     """Run the selected measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=list(PARTS), help="Run only this part.")
-    parser.add_argument(
-        "--speed", type=float, default=60.0, help="Speed of the fault run: simulated seconds per second."
-    )
+    parser.add_argument("--speed", type=float, default=60.0, help="Simulated seconds per second in the fault run.")
     chosen = parser.parse_args()
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
     print("| what | measured | limit | holds |\n|---|---|---|---|")

@@ -425,7 +425,7 @@ class Link:
             self._on_arrival(kind, number, octets)
 
     def _on_arrival(self, kind: str, number: int, octets: bytes) -> None:
-        """Deliver an unordered sentence unless it is a repetition."""
+        """Deliver an unordered sentence unless it is a duplicate."""
         distance = (number - self._newest + 32768) % 65536 - 32768
         if distance > 0:
             moved = (self._earlier << 1 | 1) << (distance - 1) if distance <= 32 else 0

@@ -26,10 +26,14 @@ def load(file: Path | None, home: Path) -> Settings:
 
 
 def read_table(file: Path | None, home: Path) -> dict[str, Any]:
-    """Return the table in `file`, else that in `~/pygnc.toml`, unchecked; empty if neither exists.
+    """Return the settings as a table that is not validated yet.
+
+    Args:
+        file: settings file; None for `pygnc.toml` in `home`, which may be missing.
+        home: home folder.
 
     Raises:
-        ConfigurationError: the file is missing or not TOML.
+        ConfigurationError: `file` does not exist, or the content is not TOML.
     """
     path = file or home / SETTINGS_FILE
     try:

@@ -147,7 +147,7 @@ async def read_pm(unit: OpcUnit) -> dict[str, Value]:
 
 
 async def read_histogram(unit: OpcUnit) -> dict[str, Value | None]:
-    """Read, publish and return the histogram. The first one after switching on is not valid.
+    """Read, publish and return the histogram. The first histogram after power-on is not valid.
 
     Raises:
         DeviceError: the counter does not answer, or the checksum is wrong.

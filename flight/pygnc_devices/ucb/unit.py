@@ -68,7 +68,7 @@ class PacketClock:
         self._packets_ns = 0
 
     def reset_rate(self) -> None:
-        """Determine the usual step again: the rate may have changed."""
+        """Discard the learned sample interval; the packet rate may have changed."""
         self._steps.clear()
 
     def advance(self, word: int, period_ns: int | None, host_ns: int | None) -> tuple[int | None, int]:

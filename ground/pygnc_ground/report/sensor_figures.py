@@ -108,7 +108,7 @@ def _draw(axes: Axes, time: TimeAxis, values: FloatArray, marks: _Marks, face: i
 
 
 def _broken(axes: Axes, time: TimeAxis, flags: BoolArray) -> None:
-    """Plot a bar along the upper edge while the flight treats the face as faulty."""
+    """Plot a bar along the upper edge in the intervals in which the flight software treats the face as faulty."""
     top = axes.get_ylim()[1]
     for begin, end in spans(flags, time).tolist():
         axes.plot((begin, end), (top, top), color=REJECTED, linewidth=_BAR, solid_capstyle="butt")

@@ -29,7 +29,7 @@ def bridge(
         str,
         typer.Option(
             "--family",
-            help="Device family (ucb, gx2, monodrive ...); default: detected. With --baud, the search is skipped.",
+            help="Device family (ucb, gx2, monodrive ...); default: detected, which --family with --baud skips.",
         ),
     ] = "",
     folder: Annotated[Path, typer.Option(help="Folder of the log files.")] = Path("imu_logs"),
