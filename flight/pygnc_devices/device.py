@@ -19,7 +19,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Device:
-    """What both APIs have in common.
+    """Base class of the synchronous and asyncio devices.
 
     Args:
         engine: an open connection; the device closes it.

@@ -47,7 +47,7 @@ Operation: TypeAlias = Coroutine[Step[Any], Any, T]
 
 @unique
 class Claim(Enum):
-    """What a frame means to a request."""
+    """Meaning of a frame for a request."""
 
     NO = "not its answer"
     PART = "part of its answer; more may follow within the grace time"

@@ -30,7 +30,7 @@ def _encode_array(value: object) -> object:
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, np.generic):
         return value.item()
-    raise NotImplementedError(f"checkpoints cannot hold {type(value).__name__}")
+    raise TypeError(f"checkpoints cannot hold {type(value).__name__}")
 
 
 def _decode_array(_: type, value: Any) -> Any:  # noqa: ANN401 - the hook's signature

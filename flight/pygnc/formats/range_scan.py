@@ -30,7 +30,7 @@ from pygnc.formats.ranges import RANGE_PACKET, PacketKind
 NEIGHBOUR_TIME_S: Final = 86_400
 """Maximum time between neighbouring range packets."""
 LONE_TIME_S: Final = 3_600
-"""The same without other confirmation; a false packet then occurs once in 40 MB of noise."""
+"""Maximum time between range packets without other confirmation; one false packet occurs in 40 MB of noise."""
 INSERTED_BYTES_MAX: Final = 64
 """A shorter gap before a GPS packet or the end of the input cannot be the rest of another GPS packet."""
 

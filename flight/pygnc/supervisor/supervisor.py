@@ -164,7 +164,7 @@ class Supervisor:
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the run ends, as known so far."""
+        """Exit code of the run, as known so far."""
         return self._code
 
     @property

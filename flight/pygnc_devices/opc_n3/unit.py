@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OpcOptions:
-    """How a counter is used.
+    """Options of a particle counter.
 
     Attributes:
         sample_s: interval between histograms; None: read only on request.

@@ -36,7 +36,7 @@ MAGNETIC_SCALE: Final = 20.0e-4 / _FULL
 POSITION_SCALE: Final = 2.0 * math.pi / (1 << 32)
 ALTITUDE_SCALE_M: Final = 0.25
 ALTITUDE_OFFSET_M: Final = 8092.0
-"""From the range [-100, 16284) m that the manual gives for a signed word; not verified by a recording."""
+"""Offset for the range [-100, 16284) m that the manual gives for a signed word; not verified by a recording."""
 
 XYZ: Final = "xyz"
 

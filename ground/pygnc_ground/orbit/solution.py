@@ -58,7 +58,7 @@ class OrbitSolution:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What became of the record of a row."""
+    """Result of processing the record of a row."""
 
     nis: float
     dof: int

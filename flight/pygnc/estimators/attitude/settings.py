@@ -30,7 +30,7 @@ class MountingSettings:
     under reflection.
     """
     magnetometer_from_body: Matrix | None = None
-    """The same for a magnetometer with another mounting than the gyro; by default imu_from_body applies to both."""
+    """Mounting of the magnetometer, if it differs from that of the gyro; by default imu_from_body applies to both."""
     face_normals_body: tuple[Vector, ...] = (
         (1.0, 0.0, 0.0),
         (0.0, 1.0, 0.0),
@@ -187,7 +187,7 @@ class StartSettings:
     rejected_max: float = 0.6
     """Running mean of rejected samples, over some ten, that ends a track."""
     unknown_sigma_rad: float = 25.0 * _DEGREE
-    """From this uncertainty on an attitude counts as unknown."""
+    """Uncertainty from which an attitude counts as unknown."""
     fine_sigma_rad: float = 3.0 * _DEGREE
     """Below this uncertainty the mode is "fine"."""
 

@@ -39,7 +39,7 @@ class FormationRejectCause(StrEnum):
     NOT_LATER = "not_later"
     """Older than the state."""
     DUPLICATE = "duplicate"
-    """The same observation has already been used."""
+    """Repetition of an observation that has already been used."""
     GAP = "gap"
     """Too long after the state to propagate it."""
     SATELLITE = "satellite"
@@ -317,7 +317,7 @@ class FormationFilter:
 
     @property
     def partners(self) -> dict[int, Partner]:
-        """How well each partner's orbit is known, by radio id."""
+        """Knowledge of each partner's orbit, by radio id."""
         partners = dict(self._unsolved)
         for group in self._groups:
             partners |= group.bank.partners()

@@ -254,7 +254,7 @@ class HypothesisBank:
         self.pairs = tuple(n for n, pair in enumerate(solution.pairs) if set(self._ids) >= set(pair))
         self._freedom = max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1)
         self._dropped_excess = [math.inf] * len(self.satellites)
-        """By how much the best hypothesis that differs in each satellite was worse when it was dropped."""
+        """Chi-square above the best, when dropped, of the best hypothesis that differs in each satellite."""
         for satellite, identity in enumerate(self._ids[1:], start=1):
             partner = solution.partners[identity]
             self._dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best

@@ -35,7 +35,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """How well a partner's orbit is known.
+    """Knowledge of a partner's orbit.
 
     Attributes:
         unsolved: Reason why there is no orbit; None if there is one.

@@ -59,7 +59,7 @@ class InputCounters:
 
     @property
     def boots(self) -> int:
-        """How often our spacecraft clock was restarted or set, according to our GPS packets."""
+        """Number of times our spacecraft clock was restarted or set, according to our GPS packets."""
         segments = self._clock.segments
         return segments[-1].number if segments else 0
 
