@@ -36,7 +36,7 @@ from pygnc.host.sentence_types import (
     NakCause,
 )
 from scripts.controller.pygnc_controller import Link, Upload
-from tests.e2e.conftest import ROOT, Flight, copy_demo
+from tests.e2e.conftest import ROOT, Flight, copy_first_hour
 from tests.e2e.linked_flight import CONTENT, RECORD_BYTES, RECORDS, LinkedFlight, record, stream, time_of
 from tests.fakes.pty_flight import HostOnPty, start_on_pty
 
@@ -178,7 +178,7 @@ def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, re
 
 
 def test_each_live_packet_is_processed_once_when_tasks_are_killed(linked: LinkedFlight) -> None:
-    copy_demo(linked.home)
+    copy_first_hour(linked.home)
     first = RECORDS - 9
     (linked.home / "sense.bin").write_bytes(CONTENT[: first * RECORD_BYTES])
     host = linked.connect("10", str(time_of(first)))
