@@ -47,7 +47,7 @@ def test_partners_are_in_journal_status_and_info_and_near_the_truth(formation: F
 
 
 def test_our_own_ranges_alone_leave_the_partners_ambiguous(demo: Flight, demo_time_s: int) -> None:
-    (demo.home / "pygnc.toml").write_text("[formation]\narc_max_s = 1200.0\n")
+    (demo.home / "pygnc.toml").unlink()
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert {one.partner_id for one in places(demo)} == {75, 76}
     assert all(one.ambiguous for one in places(demo))
