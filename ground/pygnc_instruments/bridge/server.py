@@ -27,7 +27,6 @@ from pygnc_instruments.bridge.firmware import FirmwareUpgrader
 from pygnc_instruments.bridge.instance import (
     SERVER,
     STATUS_PATH,
-    InstanceFile,
     find_running,
     remove_instance_file,
     write_instance_file,
@@ -210,7 +209,7 @@ class Bridge:
             logger=_silent_logger(),
         )
         try:
-            write_instance_file(InstanceFile(os.getpid(), port, self.url))
+            write_instance_file(os.getpid(), port, self.url)
         except OSError as error:  # the window cannot stop this bridge, everything else works
             _log.warning("%s: %s", error.filename, error.strerror)
         return server
@@ -288,8 +287,11 @@ def _bind(host: str, port: int) -> socket.socket:
             raise BridgeSettingsError(
                 f"{host}:{port}: {error.strerror or error}; choose another port: --port"
             ) from None
-        process = f" (process {running.status['pid']})" if "pid" in running.status else ""
-        raise BridgeSettingsError(f"{running.scheme}://{host}:{port}/: a bridge is already running{process}") from None
+        scheme, status = running
+        process = f" (process {status['pid']})" if "pid" in status else ""
+        raise BridgeSettingsError(
+            f"{scheme}://{host}:{port}/: a bridge is already running{process}; stop it or choose another port: --port"
+        ) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     return listener
 

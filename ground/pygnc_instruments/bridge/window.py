@@ -34,7 +34,7 @@ class Window:
     def __init__(self, root: tk.Tk, process: BridgeProcess, device: str = "") -> None:
         self.root = root
         self._process = process
-        self._state = BridgeState(is_running=False)
+        self._state = BridgeState()
         self._closing = threading.Event()
         self._poll_now = threading.Event()
         root.title(TITLE)
@@ -92,9 +92,8 @@ class Window:
         state = self._state
         headline = f"running at {state.url}" if state.is_running else "stopped"
         self.headline.configure(text=headline, fg=_GREEN if state.is_running else _RED)
-        details = dict(state.details)
         for name, label in self.details.items():
-            label.configure(text=details.get(name, "–"))
+            label.configure(text=state.details.get(name, "–"))
         self.start.state(["disabled" if state.is_running else "!disabled"])
         for button in (self.stop, self._page):
             button.state(["!disabled" if state.is_running else "disabled"])
