@@ -12,10 +12,9 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from pygnc.common.files import durable_write
@@ -98,7 +97,7 @@ class BridgeState:
     """
 
     url: str = ""
-    details: Mapping[str, str] = MappingProxyType({})
+    details: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
     @property

@@ -21,9 +21,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from pygnc_instruments.bridge.access import AccessRules, is_loopback
-from pygnc_instruments.bridge.command_handler import CommandHandler
+from pygnc_instruments.bridge.command_handler import CommandHandler, FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.firmware import FirmwareUpgrader
 from pygnc_instruments.bridge.instance import (
     SERVER,
     STATUS_PATH,

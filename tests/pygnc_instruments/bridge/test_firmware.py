@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pygnc_instruments.bridge.command_handler import FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
-from pygnc_instruments.bridge.firmware import FirmwareUpgrader
 from pygnc_instruments.bridge.messages import BridgeError, Event, Upgrade
 from pygnc_instruments.bridge.protocols import MessageProtocol
 from pygnc_instruments.device.connection import DeviceSelection
