@@ -1,4 +1,4 @@
-"""Simulated Emus G1 Control Unit with a battery: broadcasts, answers, logs, parameters, password and faults."""
+"""Simulated Emus G1 Control Unit with a battery: broadcasts, responses, logs, parameters, password and faults."""
 
 import contextlib
 import math
@@ -23,7 +23,7 @@ _FURTHER_FIELDS: Final = {
     "IN1": ",,,",
     "OT1": ",",
 }
-"""Further fields that real units send after those of the tables."""
+"""Further fields that real units send after the fields of the tables."""
 _RESPONSE_S: Final = 0.01
 _FRAME_GAP_S: Final = 0.005
 """Time between two sentences."""
@@ -38,10 +38,10 @@ class Battery:
     Attributes:
         cells: number of cells per string.
         strings: number of parallel strings.
-        capacity_c: capacity in coulombs.
-        state_of_charge: 0 to 1.
-        current_offset_a: error of the current sensor.
-        is_charging: whether a charger is connected.
+        capacity_c: capacity, C.
+        state_of_charge: state of charge, 0 to 1.
+        current_offset_a: error of the current sensor, A.
+        is_charging: True if a charger is connected.
     """
 
     cells: int = 16
@@ -52,11 +52,11 @@ class Battery:
     is_charging: bool = False
 
     def current_a(self, t_s: float) -> float:
-        """Return the measured current; positive when charging."""
+        """Return the measured current at a time in seconds, A; positive when charging."""
         return 10.0 * math.sin(2 * math.pi * t_s / _PERIOD_S) + self.current_offset_a
 
     def element(self, name: str, string: int, number: int, t_s: float) -> float:
-        """Return the value of one cell in a sentence about cells."""
+        """Return the value of a cell in a sentence about cells: V, degC or percent."""
         spread = ((7 * number + 3 * string) % 5 - 2) / 100
         if name == "BV2":
             return round(3.20 + 0.25 * self.state_of_charge + 0.001 * self.current_a(t_s) + spread, 2)
@@ -77,7 +77,7 @@ class Battery:
                 yield values
 
     def values(self, name: str, t_s: float) -> dict[str, Value]:
-        """Return the values of any other sentence."""
+        """Return the values of a sentence that does not list cells, by field name."""
         if name in {"BV1", "BT1", "BT3", "BB1"}:
             return self._summary(name, t_s)
         others: dict[str, dict[str, Value]] = {
@@ -144,15 +144,15 @@ class EmusFaults:
     """Faults of a unit.
 
     Attributes:
-        has_no_cells: whether it does not reach its cells: it sends empty fields after `no_cells_s`.
-        no_cells_s: time until it reports that it does not reach its cells.
+        has_no_cells: True if the unit does not reach its cells; it sends empty fields after `no_cells_s`.
+        no_cells_s: time from a request until the unit sends empty fields, s.
         lost_frames: number of sentences about cells that are lost, counted from the first.
-        is_unordered: whether sentences about cells are sent in reverse order.
-        has_empty_lines: whether lines of NUL and LF are sent between sentences.
-        has_further_fields: whether every sentence has two more fields than the tables.
+        is_unordered: True if sentences about cells are sent in reverse order.
+        has_empty_lines: True if lines of NUL and LF are sent between sentences.
+        has_further_fields: True if every sentence has two more fields than the tables.
         unknown: name and text of an additional sentence in each broadcast.
         can_frames: number of forwarded CAN frames in each broadcast.
-        forgets_writes: whether new parameters are lost.
+        forgets_writes: True if new parameters are lost.
     """
 
     has_no_cells: bool = False

@@ -143,7 +143,7 @@ class Gx2Simulator(SimulatedUnit):
         return _with_sum(bytes.fromhex(kind) + payload)
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return the measurements at this time by field name."""
+        """Return the measurements at a time in seconds, by field name, in SI units and radians."""
         measured = motion(t_s)
         roll, pitch, yaw = (float(measured[f"{name}_rad"]) for name in ("roll", "pitch", "yaw"))
         for axis in ("x", "y", "z"):

@@ -32,7 +32,7 @@ _TIMER_HZ: Final = 1 << 16
 
 
 def accepts_field(store: Mapping[int, int], number: int, value: int) -> bool:
-    """Return whether a unit with these fields accepts a value for one of them."""
+    """Return True if a unit with the fields `store` accepts a value for field `number`."""
     spec = fields.FIELD_TABLE.get(number)
     if spec is None or number not in store or not spec.writable:
         return False
@@ -66,7 +66,7 @@ class UserCommands:
         self.flash = _defaults()
 
     def obey(self, kind: bytes, payload: bytes, now_s: float) -> bool:
-        """Carry out a command and return True; return False for an unknown one."""
+        """Carry out a command and return True; return False if the command is unknown."""
         handler = {
             b"pG": self._ping, b"gV": self._version, b"gA": self._get_all, b"gP": self._get, b"gC": self._get_some,
             b"uP": self._set, b"uC": self._set_some, b"uA": self._set_all, b"sC": self._save, b"rD": self._default,
@@ -143,9 +143,9 @@ class UcbSimulator(SimulatedUnit):
         serial_number: serial number.
         text: model, part number and version.
         nak: packet type of refusals: 0x1515 for a DMU380, 0x0000 for an OpenIMU.
-        counter_is_timer: whether the counter of S1 is a timer with 65536 ticks per second.
-        restart_s: time without answers after SR and JA.
-        erase_s: time in which the bootloader erases the flash.
+        counter_is_timer: True if the counter of S1 is a timer with 65536 ticks per second.
+        restart_s: time without responses after SR and JA, s.
+        erase_s: time in which the bootloader erases the flash, s.
         eeprom: fields in EEPROM that differ from DEFAULTS.
     """
 
@@ -222,20 +222,20 @@ class UcbSimulator(SimulatedUnit):
         self._sample, self._next_sample_s = 0, stream_s
 
     def start_application(self, now_s: float) -> None:
-        """Start the application in flash; it answers after the restart time."""
+        """Start the application in flash, which responds to commands after the restart time."""
         self._start(now_s + self._restart_s)
         self.ignore_until(now_s + self._restart_s)
 
     def ignore_until(self, until_s: float) -> None:
-        """Ignore commands until this time; queued frames are still sent."""
+        """Ignore commands until a time in seconds; queued frames are still sent."""
         self._ignoring_until_s, self._input = until_s, b""
 
     def send(self, kind: bytes, payload: bytes, at_s: float) -> None:
-        """Queue a frame for sending at this time."""
+        """Queue a frame for sending at a time in seconds."""
         self._send(_frame(kind, payload), at_s)
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return the measurements at this time by field name."""
+        """Return the measurements at a time in seconds, by field name, in SI units and radians."""
         ms = round(t_s * 1000)
         count = round(t_s * _TIMER_HZ) if self._counter_is_timer else self._sample
         clock: dict[str, Value] = {
@@ -349,7 +349,7 @@ class UcbSimulator(SimulatedUnit):
     def _apply(self, changed: list[int], now_s: float) -> None:
         if fields.RATE in changed:
             self._next_sample_s = now_s + _ANSWER_S
-        if fields.BAUD in changed:  # at once: the answer is sent at the new baud rate
+        if fields.BAUD in changed:  # at once: the response has the new baud rate
             self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
 
     def _reset(self, _: bytes, now_s: float) -> bytes:
