@@ -115,7 +115,7 @@ class ShellError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """Output and exit code of a command."""
 
     text: str
@@ -147,7 +147,7 @@ class Shell:
         heard = text[-80:].decode(errors="replace").strip()
         raise ShellError(f"no shell responds (received last: {heard!r}); check cable, speed and power of the Pi")
 
-    def run(self, command: str, timeout_s: float = ANSWER_S) -> Answer:
+    def run(self, command: str, timeout_s: float = ANSWER_S) -> CommandResult:
         """Run a command that may be run more than once, and return its output and exit code.
 
         Raises:
@@ -250,7 +250,7 @@ class Shell:
     def _timeout_s(self, least_s: float, tries: int) -> float:
         return max(least_s, SLOWNESS * self._slowest_s) * TIMEOUT_FACTOR**tries
 
-    def _try(self, command: str, timeout_s: float) -> Answer | None:
+    def _try(self, command: str, timeout_s: float) -> CommandResult | None:
         number = next(self._numbers)
         self._connection.text = b""
         self._connection.write(_framed(_with_digest(command), number))
@@ -264,16 +264,16 @@ class Shell:
         answer = _ANSWER.fullmatch(found.text)
         if answer is None or answer[2] != _digest(answer[1].encode()):
             return None
-        return Answer(answer[1].strip(), found.code)
+        return CommandResult(answer[1].strip(), found.code)
 
-    def _find(self, number: int, count: int = TEXT_MAX) -> Answer | None:
+    def _find(self, number: int, count: int = TEXT_MAX) -> CommandResult | None:
         text = self._connection.plain_text(count)
         match = re.search(rb"\n\[pycubed %d (\d{1,3})\]\n" % number, text)
         if match is None:
             return None
         before = text[: match.start()]
         _, _, shown = before.rpartition(b"\n{pycubed %d}\n" % number)
-        return Answer(shown.decode(errors="replace"), int(match[1]))
+        return CommandResult(shown.decode(errors="replace"), int(match[1]))
 
 
 def _with_digest(command: str) -> str:

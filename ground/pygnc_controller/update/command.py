@@ -16,7 +16,7 @@ import typer
 
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.serial_line import PacedPort
-from pygnc_controller.emulator.shell import Answer, Connection, Shell, ShellError
+from pygnc_controller.emulator.shell import CommandResult, Connection, Shell, ShellError
 from pygnc_controller.update import installer
 from pygnc_controller.update.installer import DAMAGED
 
@@ -49,7 +49,7 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    def install(self, *words: str) -> Answer:
+    def install(self, *words: str) -> CommandResult:
         """Run the installer on the Pi with these arguments.
 
         Raises:
@@ -79,14 +79,14 @@ class SshTransport(Transport):
         if done.returncode:
             raise TransportError(self._error_text(done.stderr))
 
-    def install(self, *words: str) -> Answer:
+    def install(self, *words: str) -> CommandResult:
         """See `Transport`."""
         done = self._run(
             ["ssh", *self._options, self._host, shlex.join(["python3", "-", *words])], INSTALLER.read_bytes()
         )
         if done.returncode == _SSH_FAILED:
             raise TransportError(self._error_text(done.stderr))
-        return Answer((done.stdout + done.stderr).decode(errors="replace").strip(), done.returncode)
+        return CommandResult((done.stdout + done.stderr).decode(errors="replace").strip(), done.returncode)
 
     def _run(self, words: list[str], given: bytes) -> "subprocess.CompletedProcess[bytes]":
         program = shutil.which(words[0])
@@ -115,7 +115,7 @@ class SerialTransport(Transport):
         """See `Transport`."""
         self._shell.put(PACKAGE, package.read_bytes())
 
-    def install(self, *words: str) -> Answer:
+    def install(self, *words: str) -> CommandResult:
         """See `Transport`."""
         self._shell.put(PROGRAM, INSTALLER.read_bytes())
         return self._shell.run(f"cd; python3 {PROGRAM} {shlex.join(words)}", INSTALL_MAX_S)
@@ -196,6 +196,6 @@ def _update(transport: Transport, package: Path, python: str) -> int:
     return code
 
 
-def _print(answer: Answer) -> int:
+def _print(answer: CommandResult) -> int:
     typer.echo(answer.text)
     return answer.code

@@ -35,6 +35,8 @@ class Gx2Simulator(SimulatedUnit):
     """
 
     _input_gap_s = 0.1
+    _continuous: int
+    _captured: bytes
 
     def __init__(
         self,

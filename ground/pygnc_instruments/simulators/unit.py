@@ -27,7 +27,7 @@ class SimulatedUnit(ABC):
         self._input = b""
         self._input_s = 0.0
         self._sending: list[tuple[float, int, bytes]] = []
-        self._order = itertools.count()
+        self._numbers = itertools.count()
 
     def receive(self, octets: bytes, now_s: float) -> None:
         """Receive bytes from the driver at this time."""
@@ -55,7 +55,7 @@ class SimulatedUnit(ABC):
         self._restart(now_s)
 
     def _send(self, octets: bytes, at_s: float) -> None:
-        heapq.heappush(self._sending, (at_s, next(self._order), octets))
+        heapq.heappush(self._sending, (at_s, next(self._numbers), octets))
 
     def _queued_s(self) -> float:
         return self._sending[0][0] if self._sending else math.inf
