@@ -223,6 +223,7 @@ def test_bridge_and_window_are_subcommands_of_pygnc() -> None:
 
 def test_window_reports_missing_tk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tkinter", None)
+    monkeypatch.delitem(sys.modules, "pygnc_instruments.bridge.window", raising=False)
     result = CliRunner().invoke(app, ["bridge-window"])
     assert result.exit_code == 1
     assert "apt install python3-tk" in result.stderr
