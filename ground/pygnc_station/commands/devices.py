@@ -75,7 +75,7 @@ def log(
 ) -> None:
     """Log until Ctrl-C or SIGTERM; each reading is in the store within a quarter of a second."""
     with open_store(settings):
-        pass  # a migration needs much memory, so it runs before the logger process replaces this one
+        pass  # reports problems of settings and store before the logger process replaces this one
     arguments = ["--settings", str(settings)] if settings else []
     arguments += ["--gadget", gadget] if gadget else []
     arguments += ["--quiet"] if quiet else []
