@@ -29,9 +29,8 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
-from pygnc_station.store.layout import Layout
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Layout, NewReading
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from scripts.bench.station_fault_run import fault_run

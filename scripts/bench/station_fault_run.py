@@ -35,7 +35,7 @@ from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.registration import writing_key
+from pygnc_station.upload.station_server import writing_key
 from pygnc_station.upload.uploader import sender_of, upload_all
 from scripts.bench.station_fault_statistics import (
     KILLED,

@@ -7,7 +7,7 @@ import typer
 
 from pygnc_station.commands.common import NowOption, SettingsOption, command, open_store
 from pygnc_station.errors import StationError
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings import read_settings
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
 from pygnc_station.store.readings import iso_time
@@ -56,7 +56,7 @@ def register(
     pin: Annotated[str, typer.Option(help="PIN from the server; by default the command asks for it.")] = "",
 ) -> None:
     """Exchange a PIN of the server for a key, and store it in a file that only you can read."""
-    from pygnc_station.upload.registration import register as exchange  # noqa: PLC0415 - imports an HTTP client
+    from pygnc_station.upload.station_server import register as exchange  # noqa: PLC0415 - imports an HTTP client
 
     typer.echo(f"registered; the key is stored in {exchange(read_settings(settings), pin or typer.prompt('PIN'))}")
 

@@ -19,8 +19,7 @@ from pygnc_devices.opc_n3 import evaluation as opc
 from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.logger.devices import identify, read_one
-from pygnc_station.settings import Device, StationSettings
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings import Device, StationSettings, read_settings
 from pygnc_station.sinks.influx import InfluxSink
 from pygnc_station.store import query
 from pygnc_station.store.cursors import INFLUX, SYNC

@@ -8,7 +8,7 @@ import typer
 from pygnc_station.commands.common import SettingsOption, command, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.server import access
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings import read_settings
 from pygnc_station.store.store import Store
 
 

@@ -3,8 +3,7 @@
 import json
 
 from pygnc_devices.reading import Reading
-from pygnc_station.store.layout import Column, Layout, PlainValue
-from pygnc_station.store.readings import NewReading, Quality, StoredReading, Stream
+from pygnc_station.store.readings import Column, Layout, NewReading, PlainValue, Quality, StoredReading, Stream
 
 
 def line_of(gadget: str, layout: Layout, reading: StoredReading) -> str:

@@ -15,8 +15,7 @@ from sqlalchemy import Connection
 
 from pygnc_station.errors import BadBatchError
 from pygnc_station.store.batonopc import FAMILY, KEYS, RAW, TABLES, Table, group_rows, origin_of
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import Stream
+from pygnc_station.store.readings import Layout, Stream
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import make_stream, put
 

@@ -17,9 +17,18 @@ from starlette.routing import Route
 from pygnc_station.server.context import context_of, integer_parameter, json_body_of, json_response, require_token
 from pygnc_station.store import query
 from pygnc_station.store.export import COMMON, csv_row
-from pygnc_station.store.layout import Column, Layout, plain, to_text
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import NewReading, Quality, StoredReading, Stream, parse_time
+from pygnc_station.store.readings import (
+    Column,
+    Layout,
+    NewReading,
+    Quality,
+    StoredReading,
+    Stream,
+    parse_time,
+    plain,
+    to_text,
+)
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import Store, add_new, make_stream
 

@@ -13,8 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from pygnc_station.errors import StationError
 from pygnc_station.settings import StationSettings
-from pygnc_station.store.layout import Column, PlainValue
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import Column, PlainValue, StoredReading, Stream
 
 _CLASSES: Final = {
     "°C": "temperature",

@@ -17,8 +17,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pygnc_station.errors import StationError, StoreError
-from pygnc_station.store.layout import Column, Layout, PlainValue, plain, to_text
-from pygnc_station.store.readings import TIMES_MS, NewReading, Quality
+from pygnc_station.store.readings import TIMES_MS, Column, Layout, NewReading, PlainValue, Quality, plain, to_text
 from pygnc_station.store.store import Store
 
 KIND: Final = "batonopc"

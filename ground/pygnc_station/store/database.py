@@ -181,7 +181,7 @@ def _revision(connection: Connection) -> str | None:
 
 @contextlib.contextmanager
 def _creation_lock(connection: Connection) -> Iterator[None]:
-    """Lock the creation of tables against other programs. SQLite's transaction is such a lock; servers commit table by table."""
+    """Exclude other programs while tables are created: by SQLite's transaction, or by a named lock of the server."""
     if connection.dialect.name == "sqlite":
         yield
         return

@@ -15,8 +15,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from pygnc_station.store import schema
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import StoredReading, Stream
+from pygnc_station.store.readings import Layout, StoredReading, Stream
 from pygnc_station.store.store import Store
 
 _R: Final = schema.readings.c

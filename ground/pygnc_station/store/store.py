@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors, writing
-from pygnc_station.store.layout import Layout
-from pygnc_station.store.readings import NewReading, Stream
+from pygnc_station.store.readings import Layout, NewReading, Stream
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""

@@ -12,7 +12,7 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.store.export import portable_name
-from pygnc_station.upload.sender import Sent
+from pygnc_station.upload.station_server import Sent
 
 _CHECKSUM_SUFFIX: Final = ".sha256"
 

@@ -15,8 +15,7 @@ from typing import Final
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
-from pygnc_station.upload.registration import read_key
-from pygnc_station.upload.sender import Sent, error_of, http_client, json_object, send_request
+from pygnc_station.upload.station_server import Sent, error_of, http_client, json_object, read_key, send_request
 
 POLLS: Final = 19
 POLL_S: Final = 5.0

@@ -7,7 +7,7 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
 from pygnc_station.server.context import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload.registration import register
+from pygnc_station.upload.station_server import register
 from tests.pygnc_station.server.samples import server, station
 
 NOW_MS = 1_790_000_000_000

@@ -9,8 +9,7 @@ import pytest
 from pygnc_station.server.access import new_token
 from pygnc_station.server.context import clock_ms
 from pygnc_station.store import query
-from pygnc_station.store.layout import Column, Layout
-from pygnc_station.store.readings import NewReading
+from pygnc_station.store.readings import Column, Layout, NewReading
 from tests.pygnc_station.logger.samples import store_sentence
 from tests.pygnc_station.server.samples import Running, server
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new

@@ -23,9 +23,8 @@ from pygnc_station.store.batches import BatchState, batches
 from pygnc_station.store.store import Store
 from pygnc_station.upload import station_server
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.registration import read_key, register
 from pygnc_station.upload.retry import retry_state
-from pygnc_station.upload.sender import send_request
+from pygnc_station.upload.station_server import read_key, register, send_request
 from pygnc_station.upload.uploader import UploadReport, sender_of, upload_all
 from tests.pygnc_station.server.samples import batch_of, server, station
 from tests.pygnc_station.store.samples import LAYOUT, new

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_station.store.layout import PlainValue, from_cell, from_text, plain, to_cell, to_text
+from pygnc_station.store.readings import PlainValue, from_cell, from_text, plain, to_cell, to_text
 
 PLAIN = st.recursive(
     st.none()

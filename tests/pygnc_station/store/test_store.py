@@ -10,9 +10,8 @@ from pygnc_devices.reading import Reading
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.store import query, schema
 from pygnc_station.store.database import parse_url
-from pygnc_station.store.layout import Layout
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import NewReading, Quality, iso_time, parse_time
+from pygnc_station.store.readings import Layout, NewReading, Quality, iso_time, parse_time
 from pygnc_station.store.store import Store
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new, reading
 
