@@ -4,9 +4,9 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntFlag
-from typing import Final, NamedTuple, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,7 @@ from pygnc_devices.reading import Reading
 PlainValue: TypeAlias = int | float | str | bool | list["PlainValue"] | dict[str, "PlainValue"] | None
 """Value that JSON can express."""
 _ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder(list)
+_DECODER: Final = msgspec.json.Decoder(list[Any])
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,15 +98,6 @@ class Layout(msgspec.Struct, frozen=True):
         """Return the JSON text that is stored with the readings."""
         return msgspec.json.encode(self).decode()
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Return the layout of a JSON text.
-
-        Raises:
-            msgspec.DecodeError: the text is not a layout.
-        """
-        return msgspec.json.decode(text, type=cls)
-
 
 def plain(value: object) -> PlainValue:
     """Return a value as JSON can express it: bytes in hexadecimal; NaN and infinity become None."""
@@ -128,16 +119,6 @@ def to_text(values: Iterable[PlainValue]) -> str:
     return _ENCODER.encode(list(values)).decode()
 
 
-def from_text(text: str | bytes) -> list[PlainValue]:
-    """Return the values of a JSON list.
-
-    Raises:
-        msgspec.DecodeError: the text is not a list.
-    """
-    values: list[PlainValue] = _DECODER.decode(text)
-    return values
-
-
 def to_cell(value: PlainValue) -> str:
     """Return a value as a CSV cell that `from_cell` converts back.
 
@@ -145,7 +126,7 @@ def to_cell(value: PlainValue) -> str:
     """
     if value is None:
         return ""
-    if isinstance(value, str) and value and not value.startswith('"') and not _is_json(value):
+    if isinstance(value, str) and value and not value.startswith('"') and from_cell(value) is value:
         return value
     return msgspec.json.encode(value).decode()
 
@@ -156,22 +137,14 @@ def from_cell(cell: str) -> PlainValue:
         return None
     try:
         value: PlainValue = msgspec.json.decode(cell)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError):
         return cell
     return value
 
 
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
-        return False
-    return True
-
-
 TIMES_MS: Final = range(253_402_300_800_000)
 """Times that can be stored, years 1970 to 9999, in milliseconds since 1970 (UTC)."""
-_EARLIEST_PLAUSIBLE_MS: Final = 1_704_067_200_000
+EARLIEST_PLAUSIBLE_MS: Final = 1_704_067_200_000
 """2024-01-01. A Raspberry Pi without a clock battery starts with an earlier time."""
 
 
@@ -190,8 +163,7 @@ class Quality(IntFlag):
     """The reading was imported from another program's database: rounded by that program and without raw bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewReading:
+class NewReading(NamedTuple):
     """Reading to be stored.
 
     Attributes:
@@ -218,7 +190,7 @@ class NewReading:
         missing = {name for name, value in values.items() if value is None}
         causes = {
             Quality.GAP: reading.lost_before > 0,
-            Quality.CLOCK: t_utc_ms < _EARLIEST_PLAUSIBLE_MS,
+            Quality.CLOCK: t_utc_ms < EARLIEST_PLAUSIBLE_MS,
             Quality.PARTIAL: reading.packet.is_partial(missing),
             Quality.DEVICE: bool(reading.flags),
         }
@@ -249,7 +221,7 @@ class StoredReading(NamedTuple):
     @property
     def values(self) -> list[PlainValue]:
         """Values in the order of the layout; decoded at each access."""
-        return from_text(self.content)
+        return _DECODER.decode(self.content)
 
     @property
     def time(self) -> str:
@@ -301,8 +273,7 @@ def parse_time(text: str) -> int:
     """
     time = datetime.fromisoformat(text.strip())
     time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    whole = time.replace(microsecond=0)
-    t_utc_ms = int(whole.timestamp()) * 1000 + time.microsecond // 1000
+    t_utc_ms = (time - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
     if t_utc_ms not in TIMES_MS:
         raise ValueError(f"{text}: the time must be between 1970 and 9999")
     return t_utc_ms

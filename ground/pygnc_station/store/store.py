@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors, writing
-from pygnc_station.store.readings import Layout, NewReading, Stream
+from pygnc_station.store.readings import Layout, NewReading, StoredReading, Stream
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
@@ -183,13 +183,4 @@ def make_stream(connection: Connection, gadget_id: str, layout: Layout, *, famil
 
 
 def _row(stream_id: int, number: int, new: NewReading) -> dict[str, Any]:
-    return {
-        "stream_id": stream_id,
-        "number": number,
-        "t_utc_ms": new.t_utc_ms,
-        "quality": new.quality,
-        "lost_before": new.lost_before,
-        "flags": new.flags,
-        "content": new.content,
-        "raw": new.raw,
-    }
+    return dict(zip(StoredReading._fields, (stream_id, number, *new), strict=True))

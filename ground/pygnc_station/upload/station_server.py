@@ -4,9 +4,9 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 
@@ -19,36 +19,36 @@ _TEMPORARY: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """HTTP status codes after which the same request may succeed later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """Result of sending a batch.
+class Sender:
+    """Client of a server that receives batches; base class of all senders."""
 
-    Attributes:
-        state: ACCEPTED, REJECTED, or SENT if the server has not decided yet.
-        reason: why the server has rejected the batch.
-        remote_id: identifier that the server has assigned, "" if none.
-    """
+    def send(self, batch: Batch, path: Path) -> Batch:
+        """Send a batch, continue an interrupted transfer, or query the result of a batch that was sent before.
 
-    state: BatchState
-    reason: str = ""
-    remote_id: str = ""
-
-
-class Sender(Protocol):
-    """Client of a server that receives batches."""
-
-    def send(self, batch: Batch, path: Path) -> Sent:
-        """Send a batch, continue an interrupted transfer, or query the result of one that was sent before.
+        Returns:
+            The batch with its new `state` (SENT if the server has not decided yet), `reason` and `remote_id`.
 
         Raises:
             StationError: the transfer failed for a reason that the user has to remove.
             TransferError: the transfer failed temporarily.
         """
-        ...
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the connections."""
-        ...
+
+
+class HttpSender(Sender):
+    """Sender with an HTTP client that sends the gateway's key."""
+
+    def __init__(self, settings: StationSettings) -> None:
+        self._settings = settings
+        self._key = read_key(settings.path(settings.upload.key_file))
+        self._client = http_client(settings, self._key)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
 
 
 def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
@@ -67,7 +67,10 @@ def http_client(settings: StationSettings, key: str = "") -> httpx.Client:
         try:
             context.load_verify_locations(settings.path(upload.ca_file))
         except (OSError, ssl.SSLError) as error:
-            raise StationError(f"{settings.path(upload.ca_file)}: {error}; check ca_file in [upload]") from None
+            raise StationError(
+                f"{settings.path(upload.ca_file)}: the CA certificates cannot be read ({error}); check ca_file in"
+                " [upload]"
+            ) from None
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(
         base_url=upload.url.rstrip("/") + "/", verify=context, timeout=upload.timeout_s, headers=headers, trust_env=True
@@ -197,21 +200,15 @@ def serial_of_this_computer() -> str:
 
 
 CHUNK_BYTES: Final = 4 << 20
+_FINAL_STATES: Final = {BatchState.ACCEPTED, BatchState.REJECTED}
 _MAX_ATTEMPTS: Final = 3
 """Number of times that a batch is sent if it arrives damaged."""
 
 
-class StationSender:
+class StationSender(HttpSender):
     """Client of a PyGNC server."""
 
-    def __init__(self, settings: StationSettings) -> None:
-        self._client = http_client(settings, read_key(settings.path(settings.upload.key_file)))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
-
-    def send(self, batch: Batch, path: Path) -> Sent:
+    def send(self, batch: Batch, path: Path) -> Batch:
         """Send a batch; see `Sender.send`."""
         for _ in range(_MAX_ATTEMPTS):
             announcement = {"name": batch.name, "bytes": batch.bytes, "sha256": batch.sha256}
@@ -225,22 +222,20 @@ class StationSender:
                         break  # the server has discarded the batch because its checksum was wrong
             if status["state"] == "receiving" and status["offset"] == batch.bytes:  # received, but not verified yet
                 status = self._request("PATCH", batch, params={"offset": batch.bytes}, content=b"")
-            if status["state"] == "accepted":
-                return Sent(BatchState.ACCEPTED)
-            if status["state"] == "rejected":
-                return Sent(BatchState.REJECTED, str(status["reason"]))
-        raise TransferError(f"{batch.name} arrived damaged {_MAX_ATTEMPTS} times; it is sent again later")
+            if status["state"] in _FINAL_STATES:
+                return replace(batch, state=BatchState(status["state"]), reason=str(status["reason"]))
+        raise TransferError(
+            f"{self._client.base_url}: {batch.name} arrived damaged {_MAX_ATTEMPTS} times; the next upload sends it"
+            " again"
+        )
 
     def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
-        return _status_of(send_request(self._client, method, f"api/v1/batches/{batch.id}", **content))
-
-
-def _status_of(response: httpx.Response) -> dict[str, Any]:
-    if response.status_code == 413:
-        return {"state": "rejected", "reason": error_of(response), "offset": 0}
-    if response.status_code != 200:
-        raise StationError(f"{response.url.host}: {error_of(response)}")
-    status = json_object(response)
-    if not {"state", "offset", "reason"} <= status.keys():
-        raise StationError(f"{response.url.host} does not respond as a PyGNC server; check url in [upload]")
-    return status
+        response = send_request(self._client, method, f"api/v1/batches/{batch.id}", **content)
+        if response.status_code == 413:
+            return {"state": "rejected", "reason": error_of(response), "offset": 0}
+        if response.status_code != 200:
+            raise StationError(f"{response.url}: {error_of(response)}")
+        status = json_object(response)
+        if not {"state", "offset", "reason"} <= status.keys():
+            raise StationError(f"{response.url}: the response is not that of a PyGNC server; check url in [upload]")
+        return status

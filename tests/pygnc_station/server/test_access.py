@@ -99,6 +99,7 @@ def test_reading_requires_a_token_unless_the_server_is_open(tmp_path: Path) -> N
         token = access.new_token(there.store, "me", clock_ms(), may_write=False)
         assert client.get("/").status_code == 401
         assert client.get("/metrics").status_code == 401
+        assert client.get("/openapi.json").status_code == 401
         assert client.get("/health").json() == {"status": "ok"}
         for headers in ({"authorization": f"Bearer {token}"}, {"authorization": f"HTTP_BAT_API_KEY {token}"}):
             assert client.get("/api/v1/reading/", headers=headers).status_code == 200

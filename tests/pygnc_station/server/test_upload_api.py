@@ -5,7 +5,6 @@ import threading
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -343,7 +342,7 @@ def test_accepts_long_raw_bytes_and_rejects_cells_beyond_the_limit(
         settings = station(tmp_path / "pi", there.url, there.new_key())
         batches_made = []
         for rank in range(2):
-            reading = replace(new(rank), raw=raw)
+            reading = new(rank)._replace(raw=raw)
             store.append(store.stream("opc", LAYOUT), [reading])
             batches_made += make_batch(store, settings, clock_ms())
             if rank:
