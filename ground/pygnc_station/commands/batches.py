@@ -1,6 +1,5 @@
 """`pygnc station batch | status | register | upload`: from readings to accepted batches."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from pygnc_station.errors import StationError
 from pygnc_station.settings import read_settings
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
-from pygnc_station.store.readings import iso_time
+from pygnc_station.store.readings import clock_ms, iso_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.retry import retry_state
@@ -28,7 +27,7 @@ def batch(
         if again:
             typer.echo(f"{retry_rejected(store, again).name} is ready")
             return
-        made = make_batch(store, chosen, int(time.time() * 1000))
+        made = make_batch(store, chosen, clock_ms())
     for item in made:
         path = chosen.path(chosen.batches.pending) / item.file_name
         typer.echo(f"{path}  {item.readings} readings, {len(item.contents.files)} files, {item.bytes} bytes")
@@ -65,7 +64,7 @@ def register(
 def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     """Send the batches that are ready."""
     chosen = read_settings(settings)
-    now_ms = int(time.time() * 1000)
+    now_ms = clock_ms()
     with Store.open(chosen.store_url) as store:
         waiting_ms = retry_state(store, UPLOAD).next_try_ms - now_ms
         if waiting_ms > 0 and not now:

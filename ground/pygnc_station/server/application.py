@@ -10,7 +10,6 @@ from typing import Final
 import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,14 +20,12 @@ from starlette.staticfiles import StaticFiles
 
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, readings_api, upload_api
-from pygnc_station.server.context import COOKIE, Context, RateLimit, clock_ms, context_of
+from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
 from pygnc_station.server.operations import Access, Operation, openapi
 from pygnc_station.server.uploads import UploadError, Uploads
 from pygnc_station.settings import Serve, StationSettings
-from pygnc_station.sinks.prometheus import reading_metrics
+from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
-from pygnc_station.store.batonopc import zone_of
-from pygnc_station.store.query import newest_of_each_kind
 from pygnc_station.store.store import Store
 
 METRICS_MAX_AGE_S: Final = 300.0
@@ -121,8 +118,7 @@ def application(
     Raises:
         StationError: batonopc_zone in [serve] is not a time zone.
     """
-    zone = zone_of(serve.batonopc_zone)
-    uploads = Uploads(store, folder, serve.limits, clock_ms, keep=serve.keep_batches, zone=zone)
+    uploads = Uploads(store, folder, serve)
     uploads.recover()
     routes = [*(operation.route() for operation in OPERATIONS), Mount("/static", StaticFiles(directory=_STATIC))]
     handlers = {
@@ -156,7 +152,7 @@ def health(request: Request) -> object:
 def metrics(request: Request) -> Response:
     """Return the newest values and the upload counters in the text format of Prometheus."""
     registry = CollectorRegistry()
-    registry.register(_ServerMetrics(context_of(request).store))
+    registry.register(_ServerMetrics(context_of(request).store, METRICS_MAX_AGE_S))
     return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -176,12 +172,9 @@ OPERATIONS: Final = (
 )
 
 
-class _ServerMetrics(Collector):
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
+class _ServerMetrics(ReadingCollector):
     def collect(self) -> Iterator[Metric]:
-        yield from reading_metrics(newest_of_each_kind(self._store), clock_ms(), METRICS_MAX_AGE_S)
+        yield from super().collect()
         c = schema.uploads.c
         with self._store.reads() as connection:
             counted = connection.execute(select(c.state, func.count(), func.sum(c.readings)).group_by(c.state)).all()
@@ -192,9 +185,6 @@ class _ServerMetrics(Collector):
             readings.add_metric([state], total or 0)
         yield uploads
         yield readings
-
-    def describe(self) -> list[Metric]:
-        return []  # by default the registry would call collect() on registration
 
 
 async def _http_error(_: Request, error: HTTPException) -> Response:

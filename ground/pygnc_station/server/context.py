@@ -12,6 +12,7 @@ from starlette.requests import Request
 from pygnc_station.server.access import Gateway, gateway_of, token_allows
 from pygnc_station.server.uploads import Uploads
 from pygnc_station.settings import Serve
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 
 COOKIE: Final = "pygnc_token"
@@ -75,11 +76,6 @@ def context_of(request: Request) -> Context:
     """Return the context of the server that handles a request."""
     found: Context = request.app.state.context
     return found
-
-
-def clock_ms() -> int:
-    """Return the current time, milliseconds since 1970 (UTC)."""
-    return int(time.time() * 1000)
 
 
 def require_gateway(request: Request) -> Gateway:

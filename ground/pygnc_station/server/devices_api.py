@@ -8,10 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pygnc_station.server.context import clock_ms, context_of
+from pygnc_station.server.context import context_of
 from pygnc_station.server.operations import Access, Name, Operation
 from pygnc_station.store import schema
-from pygnc_station.store.readings import iso_time, parse_time
+from pygnc_station.store.readings import clock_ms, iso_time, parse_time
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import UNKNOWN_STATUS, make_device
 

@@ -21,10 +21,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from pygnc_station.server.access import Gateway, register
-from pygnc_station.server.context import Context, clock_ms, context_of, secret_of
+from pygnc_station.server.context import Context, context_of, secret_of
 from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive, read_body
 from pygnc_station.server.uploads import UploadState, UploadStatus
 from pygnc_station.store import schema
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 
 _CHUNK_BYTES: Final = 1 << 20

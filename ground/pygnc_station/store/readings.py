@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -271,9 +272,14 @@ def parse_time(text: str) -> int:
     Raises:
         ValueError: the text is not a time between 1970 and 9999.
     """
-    time = datetime.fromisoformat(text.strip())
-    time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    t_utc_ms = (time - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+    moment = datetime.fromisoformat(text.strip())
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    t_utc_ms = (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
     if t_utc_ms not in TIMES_MS:
         raise ValueError(f"{text}: the time must be between 1970 and 9999")
     return t_utc_ms
+
+
+def clock_ms() -> int:
+    """Return the current time, milliseconds since 1970 (UTC)."""
+    return int(time.time() * 1000)

@@ -1,6 +1,5 @@
 """Store of readings: it creates streams, numbers readings, and stores each reading once."""
 
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors, writing
-from pygnc_station.store.readings import Layout, NewReading, StoredReading, Stream
+from pygnc_station.store.readings import Layout, NewReading, StoredReading, Stream, clock_ms
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
@@ -159,7 +158,7 @@ def make_device(connection: Connection, gadget_id: str, family: str = "", status
     query = select(schema.devices.c.id).where(schema.devices.c.gadget_id == gadget_id)
     found = connection.execute(query).scalar()
     if found is None:
-        add_once(connection, schema.devices, [new | {"created_ms": time.time_ns() // 1_000_000}])
+        add_once(connection, schema.devices, [new | {"created_ms": clock_ms()}])
         found = connection.execute(query).scalar_one()
     return int(found)
 

@@ -5,7 +5,7 @@ import pytest
 
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
-from pygnc_station.server.context import clock_ms
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.station_server import register
 from tests.pygnc_station.server.samples import server, station

@@ -9,9 +9,8 @@ import httpx
 import pytest
 
 from pygnc_station.server.access import new_token
-from pygnc_station.server.context import clock_ms
 from pygnc_station.store import query
-from pygnc_station.store.readings import Column, Layout, NewReading
+from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms
 from tests.pygnc_station.logger.samples import store_sentence
 from tests.pygnc_station.server.samples import Running, server
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new

@@ -15,10 +15,10 @@ import pytest
 from pygnc_station.batch_format import BatchWriter, Metadata, StreamEntry
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
-from pygnc_station.server.context import clock_ms
 from pygnc_station.settings import Batches, Limits, StationSettings, Upload
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload import station_server
 from pygnc_station.upload.batch_builder import make_batch
